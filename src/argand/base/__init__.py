@@ -1,0 +1,1 @@
+"""What every room needs and nobody owns: dtypes, shapes, trees, errors, settings, events."""

@@ -1,0 +1,483 @@
+"""Symbolic sizes: integer polynomials over named dims, with floordiv, mod, min and max.
+
+A symbolic dim is at least 2 (sizes 0 and 1 get a program of their own). A comparison that follows
+from that is decided; one that doesn't is answered with the size at hand and kept as a *guard* by the
+innermost `Guards` block, or is an error when there is none or the dim was declared by the user.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from argand.base.errors import ShapeError
+
+# A monomial is a sorted tuple of atoms (a repeated atom is a power); an atom is a Symbol or an Apply.
+Monomial = tuple[Any, ...]
+
+
+class Symbol:
+    """A named unknown size. `hint` is its value in the call being traced."""
+
+    __slots__ = ("declared", "hint", "name")
+
+    def __init__(self, name: str, hint: int | None = None, declared: bool = False) -> None:
+        self.name = name
+        self.hint = hint
+        self.declared = declared
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Apply:
+    """An opaque part of a polynomial: floordiv, mod, min or max of two polynomials."""
+
+    __slots__ = ("key", "left", "op", "right")
+
+    def __init__(self, op: str, left: Dim, right: Dim) -> None:
+        self.op, self.left, self.right = op, left, right
+        self.key = (op, left.key, right.key)
+
+    def __repr__(self) -> str:
+        if self.op in ("min", "max"):
+            return f"{self.op}({self.left}, {self.right})"
+        sign = "//" if self.op == "floordiv" else "%"
+        return f"({self.left}){sign}({self.right})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Apply) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+class Guards:
+    """Collects the facts about symbols that a trace relied on."""
+
+    def __init__(self) -> None:
+        self.facts: list[tuple[Dim, str, bool]] = []
+
+    def hold(self, sizes: Mapping[str, int]) -> bool:
+        """Whether the facts are true for these sizes."""
+        return all(_compare(d.evaluate(sizes), op) == outcome for d, op, outcome in self.facts)
+
+
+_local = threading.local()
+
+
+@contextmanager
+def collecting_guards(guards: Guards) -> Iterator[Guards]:
+    """Undecidable comparisons inside the block become facts of `guards`."""
+    before = getattr(_local, "guards", None)
+    _local.guards = guards
+    try:
+        yield guards
+    finally:
+        _local.guards = before
+
+
+def _compare(value: int, op: str) -> bool:
+    return value == 0 if op == "==" else value > 0
+
+
+class Dim:
+    """A size known only when the program runs: an integer polynomial.
+
+    `Dim("batch")` declares one for `ag.compile`: the program serves every size, and a comparison
+    that would tie it to one size is an error. Arithmetic gives Dims; a Dim that is constant becomes
+    an int again.
+
+    >>> n = Dim("n")
+    >>> n * 2 + n
+    3*n
+    >>> (n * 4) // 4 == n
+    True
+    """
+
+    __slots__ = ("key", "terms")
+
+    def __init__(self, terms: str | Mapping[Monomial, int], hint: int | None = None) -> None:
+        if isinstance(terms, str):
+            terms = {(Symbol(terms, hint, declared=True),): 1}
+        self.terms: dict[Monomial, int] = dict(terms)
+        self.key = frozenset((_monomial_key(m), c) for m, c in self.terms.items())
+
+    @staticmethod
+    def symbol(name: str, hint: int | None = None, declared: bool = False) -> Dim:
+        """A dim that is one symbol."""
+        return Dim({(Symbol(name, hint, declared),): 1})
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def symbols(self) -> dict[str, Symbol]:
+        """The symbols in it, by name."""
+        found: dict[str, Symbol] = {}
+        for monomial in self.terms:
+            for atom in monomial:
+                if isinstance(atom, Symbol):
+                    found[atom.name] = atom
+                else:
+                    found |= atom.left.symbols() | atom.right.symbols()
+        return found
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """Its value for given sizes of the symbols."""
+        return sum(
+            c * _product(_evaluate_atom(a, sizes) for a in monomial)
+            for monomial, c in self.terms.items()
+        )
+
+    def substitute(self, dims: Mapping[str, int | Dim]) -> int | Dim:
+        """The polynomial with symbols replaced by sizes or other polynomials."""
+        total: int | Dim = 0
+        for monomial, c in self.terms.items():
+            part: int | Dim = c
+            for atom in monomial:
+                part = part * _substitute_atom(atom, dims)
+            total = total + part
+        return total
+
+    @property
+    def hint(self) -> int | None:
+        """Its value in the call being traced, when known."""
+        sizes = {name: s.hint for name, s in self.symbols().items()}
+        if any(h is None for h in sizes.values()):
+            return None
+        return self.evaluate({k: v for k, v in sizes.items() if v is not None})
+
+    def bounds(self) -> tuple[int | None, int | None]:
+        """What is surely its least and greatest value; None for no bound."""
+        low: int | None = 0
+        high: int | None = 0
+        for monomial, c in self.terms.items():
+            lo, hi = _monomial_bounds(monomial)
+            if c < 0:
+                lo, hi = hi, lo
+            low = None if low is None or lo is None else low + c * lo
+            high = None if high is None or hi is None else high + c * hi
+        return low, high
+
+    def __repr__(self) -> str:
+        parts = []
+        for monomial, c in sorted(self.terms.items(), key=lambda t: (-len(t[0]), str(t[0]))):
+            name = "*".join(map(str, monomial))
+            if not name:
+                text = str(abs(c))
+            else:
+                text = name if abs(c) == 1 else f"{abs(c)}*{name}"
+            sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")
+            parts.append(sign + text)
+        return "".join(parts) or "0"
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __index__(self) -> int:
+        symbols = self.symbols().values()
+        declared = [s.name for s in symbols if s.declared]
+        hint = self.hint
+        if declared or hint is None:
+            raise ShapeError(
+                f"the size {self} is symbolic here and can't be used as a plain int; "
+                "keep it in shape arithmetic, or call with a fixed size"
+            )
+        _decide(self - hint, "==")
+        return hint
+
+    __int__ = __index__
+
+    def __bool__(self) -> bool:
+        return not self == 0
+
+    # -- arithmetic ----------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        other = _as_dim(other)
+        if other is None:
+            return NotImplemented
+        terms = dict(self.terms)
+        for monomial, c in other.terms.items():
+            _add_term(terms, monomial, c)
+        return _simplify(terms)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Any:
+        return _simplify({m: -c for m, c in self.terms.items()})
+
+    def __sub__(self, other: Any) -> Any:
+        other = _as_dim(other)
+        return NotImplemented if other is None else self + (-1 * other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return -1 * self + other
+
+    def __mul__(self, other: Any) -> Any:
+        other = _as_dim(other)
+        if other is None:
+            return NotImplemented
+        terms: dict[Monomial, int] = {}
+        for m1, c1 in self.terms.items():
+            for m2, c2 in other.terms.items():
+                monomial = tuple(sorted(m1 + m2, key=str))
+                _add_term(terms, monomial, c1 * c2)
+        return _simplify(terms)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> Any:
+        other = _as_dim(other)
+        return NotImplemented if other is None else _floordiv(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return _floordiv(_force(other), self)
+
+    def __mod__(self, other: Any) -> Any:
+        other = _as_dim(other)
+        if other is None:
+            return NotImplemented
+        quotient = _floordiv(self, other)
+        rest = self - other * quotient
+        if isinstance(rest, int) or not any(isinstance(a, Apply) for m in rest.terms for a in m):
+            return rest
+        return Dim({(Apply("mod", self, other),): 1})
+
+    def __rmod__(self, other: Any) -> Any:
+        return _force(other) % self
+
+    # -- comparison ----------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Dim) and self.key == other.key:
+            return True
+        difference = self - other  # type: ignore[operator]
+        return False if difference is NotImplemented else _decide(difference, "==")
+
+    def __gt__(self, other: Any) -> bool:
+        return _decide(self - other, ">")
+
+    def __lt__(self, other: Any) -> bool:
+        return _decide(other - self, ">")
+
+    def __ge__(self, other: Any) -> bool:
+        return not self < other
+
+    def __le__(self, other: Any) -> bool:
+        return not self > other
+
+
+Size = int | Dim
+Shape = tuple[Size, ...]
+
+
+def dim_min(a: Size, b: Size) -> Size:
+    """The smaller size, symbolic where it can't be decided."""
+    return _extreme("min", a, b)
+
+
+def dim_max(a: Size, b: Size) -> Size:
+    """The larger size, symbolic where it can't be decided."""
+    return _extreme("max", a, b)
+
+
+def evaluate(size: Size, sizes: Mapping[str, int]) -> int:
+    """The value of a size for given sizes of the symbols."""
+    return size.evaluate(sizes) if isinstance(size, Dim) else int(size)
+
+
+def substitute(size: Size, dims: Mapping[str, Size]) -> Size:
+    """A size with its symbols replaced."""
+    return size.substitute(dims) if isinstance(size, Dim) else size
+
+
+def same(a: Size, b: Size) -> bool:
+    """Whether two sizes are the same polynomial; asks no guard."""
+    if isinstance(a, Dim) or isinstance(b, Dim):
+        return isinstance(a, Dim) and isinstance(b, Dim) and a.key == b.key
+    return a == b
+
+
+def _extreme(op: str, a: Size, b: Size) -> Size:
+    if isinstance(a, int) and isinstance(b, int):
+        return min(a, b) if op == "min" else max(a, b)
+    difference = a - b
+    low, high = (difference, difference) if isinstance(difference, int) else difference.bounds()
+    if low is not None and low >= 0:
+        return b if op == "min" else a
+    if high is not None and high <= 0:
+        return a if op == "min" else b
+    return Dim({(Apply(op, _force(a), _force(b)),): 1})
+
+
+def _decide(difference: Size, op: str) -> bool:
+    """The truth of `difference == 0` or `difference > 0`."""
+    if isinstance(difference, int):
+        return _compare(difference, op)
+    low, high = difference.bounds()
+    if op == "==" and ((low is not None and low > 0) or (high is not None and high < 0)):
+        return False
+    if op == ">" and low is not None and low > 0:
+        return True
+    if op == ">" and high is not None and high <= 0:
+        return False
+    return _guard(difference, op)
+
+
+def _guard(difference: Dim, op: str) -> bool:
+    guards: Guards | None = getattr(_local, "guards", None)
+    hint = difference.hint
+    declared = [s.name for s in difference.symbols().values() if s.declared]
+    if guards is None or hint is None or declared:
+        what = f"dim {declared[0]!r} was declared to take any size" if declared else "it is symbolic"
+        raise ShapeError(
+            f"can't decide whether {difference} {op} 0: {what}, and the answer depends on it; "
+            "remove the comparison, or give a fixed size"
+        )
+    outcome = _compare(hint, op)
+    guards.facts.append((difference, op, outcome))
+    return outcome
+
+
+def _as_dim(value: Any) -> Dim | None:
+    if isinstance(value, Dim):
+        return value
+    try:
+        number = value.__index__()
+    except AttributeError:
+        return None
+    return Dim({(): int(number)} if number else {})
+
+
+def _force(value: Any) -> Dim:
+    dim = _as_dim(value)
+    if dim is None:
+        raise TypeError(f"a size must be an int or a Dim, got {type(value).__name__}")
+    return dim
+
+
+def _add_term(terms: dict[Monomial, int], monomial: Monomial, c: int) -> None:
+    total = terms.get(monomial, 0) + c
+    if total:
+        terms[monomial] = total
+    else:
+        terms.pop(monomial, None)
+
+
+def _simplify(terms: dict[Monomial, int]) -> Size:
+    if not terms:
+        return 0
+    if len(terms) == 1 and () in terms:
+        return terms[()]
+    return Dim(terms)
+
+
+def _floordiv(a: Dim, b: Dim) -> Size:
+    if not b.terms:
+        raise ZeroDivisionError(f"size {a} divided by 0")
+    exact = _exact_quotient(a, b)
+    if exact is not None:
+        return exact
+    if set(b.terms) == {()}:
+        c = b.terms[()]
+        whole = {m: k // c for m, k in a.terms.items() if k % c == 0}
+        rest = {m: k for m, k in a.terms.items() if k % c != 0}
+        if whole:
+            return _simplify(whole) + _floordiv_rest(Dim(rest), b)
+    return _floordiv_rest(a, b)
+
+
+def _floordiv_rest(a: Dim, b: Dim) -> Size:
+    if set(a.terms) <= {()} and set(b.terms) == {()}:
+        return a.terms.get((), 0) // b.terms[()]
+    return Dim({(Apply("floordiv", a, b),): 1})
+
+
+def _exact_quotient(a: Dim, b: Dim) -> Size | None:
+    """a / b when b is one term that divides every term of a, or when a is a multiple of b."""
+    if len(b.terms) != 1:
+        for k in (1, -1, *{c for c in a.terms.values()}):
+            if (b * k) == a if isinstance(b * k, int) else same(b * k, a):
+                return k
+        return None
+    (divisor, d), *_ = b.terms.items()
+    result: dict[Monomial, int] = {}
+    for monomial, c in a.terms.items():
+        rest = list(monomial)
+        for atom in divisor:
+            if atom not in rest:
+                return None
+            rest.remove(atom)
+        if c % d:
+            return None
+        result[tuple(rest)] = c // d
+    return _simplify(result)
+
+
+def _monomial_key(monomial: Monomial) -> tuple[Any, ...]:
+    return tuple(a.name if isinstance(a, Symbol) else a.key for a in monomial)
+
+
+def _monomial_bounds(monomial: Monomial) -> tuple[int | None, int | None]:
+    low, high = 1, 1 if not monomial else None
+    for atom in monomial:
+        lo = 2 if isinstance(atom, Symbol) else _apply_low(atom)
+        if lo is None or lo < 0:
+            return None, None
+        low *= lo
+    if len(monomial) == 1 and isinstance(monomial[0], Apply):
+        high = _apply_high(monomial[0])
+    return low, high
+
+
+def _apply_low(atom: Apply) -> int | None:
+    left, right = atom.left.bounds(), atom.right.bounds()
+    if atom.op == "mod":
+        return 0
+    if atom.op == "floordiv":
+        return 0 if left[0] is not None and left[0] >= 0 else None
+    lows = [b[0] for b in (left, right) if b[0] is not None]
+    if atom.op == "max":
+        return max(lows) if lows else None
+    return min(lows) if len(lows) == 2 else None
+
+
+def _apply_high(atom: Apply) -> int | None:
+    left, right = atom.left.bounds(), atom.right.bounds()
+    if atom.op == "mod":
+        return right[1] - 1 if right[1] is not None else None
+    highs = [b[1] for b in (left, right) if b[1] is not None]
+    if atom.op == "min":
+        return min(highs) if highs else None
+    if atom.op == "max":
+        return max(highs) if len(highs) == 2 else None
+    return left[1]
+
+
+def _evaluate_atom(atom: Any, sizes: Mapping[str, int]) -> int:
+    if isinstance(atom, Symbol):
+        return sizes[atom.name]
+    a, b = atom.left.evaluate(sizes), atom.right.evaluate(sizes)
+    return {"floordiv": lambda: a // b, "mod": lambda: a % b}.get(
+        atom.op, lambda: min(a, b) if atom.op == "min" else max(a, b)
+    )()
+
+
+def _substitute_atom(atom: Any, dims: Mapping[str, Size]) -> Size:
+    if isinstance(atom, Symbol):
+        return dims.get(atom.name, Dim({(atom,): 1}))
+    a, b = atom.left.substitute(dims), atom.right.substitute(dims)
+    if atom.op == "floordiv":
+        return a // b
+    if atom.op == "mod":
+        return a % b
+    return _extreme(atom.op, a, b)
+
+
+def _product(values: Any) -> int:
+    result = 1
+    for v in values:
+        result *= v
+    return result

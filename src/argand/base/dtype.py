@@ -1,0 +1,215 @@
+"""Element types and the one promotion rule.
+
+The promotion rule is PyTorch's: operands are tensors with dimensions, 0-d tensors or Python scalars,
+in this order of weight; a lighter operand changes the result only when its *kind* (bool < integer <
+float < complex) is higher than that of every heavier one.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from argand.base.errors import DTypeError, did_you_mean
+
+
+class DType:
+    """An element type; singletons, compared by identity.
+
+    Attributes: `name` (``"float32"``), `short` (``"f32"``, used in program text), `numpy` (the NumPy
+    dtype), `kind` (one of ``b u i f c``), `itemsize` in bytes.
+    """
+
+    __slots__ = ("itemsize", "kind", "name", "numpy", "short")
+
+    def __init__(self, name: str, short: str, numpy_type: Any, kind: str) -> None:
+        self.name = name
+        self.short = short
+        self.numpy = np.dtype(numpy_type)
+        self.kind = kind
+        self.itemsize = self.numpy.itemsize
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether the type is a real floating-point type."""
+        return self.kind == "f"
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the type is complex."""
+        return self.kind == "c"
+
+    @property
+    def is_inexact(self) -> bool:
+        """Whether gradients can flow through values of this type."""
+        return self.kind in "fc"
+
+    def __repr__(self) -> str:
+        return f"argand.{self.name}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return as_dtype, (self.name,)
+
+
+bool_ = DType("bool", "bool", np.bool_, "b")
+uint8 = DType("uint8", "u8", np.uint8, "u")
+int8 = DType("int8", "i8", np.int8, "i")
+int16 = DType("int16", "i16", np.int16, "i")
+int32 = DType("int32", "i32", np.int32, "i")
+int64 = DType("int64", "i64", np.int64, "i")
+float16 = DType("float16", "f16", np.float16, "f")
+bfloat16 = DType("bfloat16", "bf16", ml_dtypes.bfloat16, "f")
+float32 = DType("float32", "f32", np.float32, "f")
+float64 = DType("float64", "f64", np.float64, "f")
+complex64 = DType("complex64", "c64", np.complex64, "c")
+complex128 = DType("complex128", "c128", np.complex128, "c")
+
+ALL = (
+    bool_,
+    uint8,
+    int8,
+    int16,
+    int32,
+    int64,
+    float16,
+    bfloat16,
+    float32,
+    float64,
+    complex64,
+    complex128,
+)
+_ALIASES = {"half": float16, "float": float32, "double": float64, "long": int64, "int": int32}
+_BY_NAME = {d.name: d for d in ALL} | {d.short: d for d in ALL} | _ALIASES
+_BY_NUMPY = {d.numpy: d for d in ALL}
+_BY_PYTHON: dict[type, DType] = {bool: bool_, int: int64, float: float32, complex: complex64}
+_KIND_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+
+_default_float = float32
+
+
+def get_default_dtype() -> DType:
+    """The dtype of floats made from Python numbers; float32 unless changed."""
+    return _default_float
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Set the dtype of floats made from Python numbers.
+
+    Raises TypeError for a dtype that is not floating point.
+    """
+    global _default_float
+    d = as_dtype(dtype)
+    if not d.is_floating_point:
+        raise TypeError(f"set_default_dtype takes a floating-point dtype, got {d!r}")
+    _default_float = d
+    result_type.cache_clear()
+
+
+def as_dtype(value: Any) -> DType:
+    """The DType meant by a DType, a name, a NumPy dtype or a Python type.
+
+    >>> as_dtype("float32") is as_dtype(np.float32) is float32
+    True
+    """
+    if type(value) is DType:
+        return value
+    if isinstance(value, str):
+        found = _BY_NAME.get(value)
+        if found is None:
+            raise DTypeError(f"unknown dtype {value!r}{did_you_mean(value, _BY_NAME)}")
+        return found
+    if isinstance(value, type) and value in _BY_PYTHON:
+        return _default_float if value is float else _BY_PYTHON[value]
+    try:
+        return _BY_NUMPY[np.dtype(value).newbyteorder("=")]
+    except (KeyError, TypeError):
+        raise DTypeError(f"{value!r} is not a dtype that Argand has") from None
+
+
+def from_numpy(dtype: np.dtype[Any]) -> DType:
+    """The DType of a NumPy dtype; TypeError when there is none (strings, objects, uint32 ...)."""
+    found = _BY_NUMPY.get(dtype)
+    if found is None:
+        names = ", ".join(d.name for d in ALL)
+        raise TypeError(f"can't hold NumPy elements of type {dtype}; supported types are: {names}")
+    return found
+
+
+def of_scalar(value: Any) -> DType:
+    """The dtype that a Python number gets as a tensor of its own."""
+    if isinstance(value, bool | np.bool_):
+        return bool_
+    if isinstance(value, int | np.integer):
+        return int64
+    if isinstance(value, float | np.floating):
+        return _default_float
+    if isinstance(value, complex | np.complexfloating):
+        return complex128 if _default_float is float64 else complex64
+    raise TypeError(f"expected a number, got {type(value).__name__}")
+
+
+@lru_cache(maxsize=None)
+def promote_types(a: DType, b: DType) -> DType:
+    """The smallest dtype that both convert to, as `torch.promote_types`.
+
+    >>> promote_types(uint8, int8)
+    argand.int16
+    """
+    if a is b:
+        return a
+    if _KIND_RANK[a.kind] > _KIND_RANK[b.kind]:
+        a, b = b, a
+    if _KIND_RANK[a.kind] < _KIND_RANK[b.kind]:
+        if b.kind == "c" and a is float64:
+            return complex128
+        return b
+    if a.kind != b.kind:
+        signed = a if a.kind == "i" else b
+        return signed if signed.itemsize > 1 else int16
+    if {a, b} == {float16, bfloat16}:
+        return float32
+    return a if a.itemsize > b.itemsize else b
+
+
+TENSOR, ZERO_DIM, SCALAR = 2, 1, 0
+
+
+@lru_cache(maxsize=None)
+def result_type(*operands: tuple[DType, int]) -> DType:
+    """The dtype of an operation on operands, each a (dtype, weight).
+
+    The weights are TENSOR, ZERO_DIM and SCALAR.
+
+    >>> result_type((float32, TENSOR), (float64, ZERO_DIM))
+    argand.float32
+    >>> result_type((int64, TENSOR), (float32, SCALAR))
+    argand.float32
+    """
+    result: DType | None = None
+    for weight in (TENSOR, ZERO_DIM, SCALAR):
+        group: DType | None = None
+        for dtype, w in operands:
+            if w == weight:
+                group = dtype if group is None else promote_types(group, dtype)
+        if group is None:
+            continue
+        if result is None or _KIND_RANK[group.kind] > _KIND_RANK[result.kind]:
+            result = group if result is None else _lift(result, group)
+    if result is None:
+        raise TypeError("result_type needs at least one operand")
+    return result
+
+
+def _lift(heavy: DType, light: DType) -> DType:
+    """The result when a lighter operand has the higher kind: complex keeps a float64's width."""
+    if light.kind == "c" and heavy is float64:
+        return complex128
+    return light
+
+
+def compute_dtype(dtype: DType) -> DType:
+    """The dtype that arithmetic on `dtype` is done in: float32 for the 16-bit floats."""
+    return float32 if dtype is float16 or dtype is bfloat16 else dtype

@@ -1,0 +1,67 @@
+"""The errors that users see.
+
+Each is a subclass of the Python type that PyTorch or NumPy raises in the same place, so existing
+`except` clauses keep working, and each message says what was asked, what came and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ArgandError(Exception):
+    """Base of all errors that are Argand's own."""
+
+
+class ShapeError(ArgandError, RuntimeError, ValueError):
+    """Shapes that don't fit the operation."""
+
+
+class DTypeError(ArgandError, RuntimeError, TypeError):
+    """A dtype that the operation does not take."""
+
+
+class AutogradError(ArgandError, RuntimeError):
+    """A gradient that can't be computed as asked."""
+
+
+class TraceError(ArgandError, RuntimeError):
+    """Something that a compiled function can't do, with the line and the remedy."""
+
+
+class CompileError(ArgandError, RuntimeError):
+    """The compiler failed; a defect of Argand, not of the program."""
+
+
+class ProgramError(ArgandError, ValueError):
+    """A Program, or its text, that is not valid."""
+
+
+class FormatError(ArgandError, ValueError):
+    """A file that is not what it should be; nothing of it was used."""
+
+
+class MissingExtraError(ArgandError, ImportError):
+    """An optional package that this feature needs is not installed."""
+
+
+class IndexRangeError(ArgandError, IndexError):
+    """An index or a dimension outside its range."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint that names the closest known names, or nothing.
+
+    >>> did_you_mean("flaot32", ["float32", "int8"])
+    '; did you mean float32?'
+    """
+    close = difflib.get_close_matches(name, list(known), n=2)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def missing_extra(package: str, extra: str, why: str) -> MissingExtraError:
+    """The error for a missing optional package: names it and the command that installs it."""
+    return MissingExtraError(
+        f"{why} needs the package {package}: install it with  pip install 'argand[{extra}]'"
+    )

@@ -1,0 +1,22 @@
+"""Declared late bindings: the few places where a lower room calls what a higher one provides.
+
+`Module.fit` lives in `nn`, its training loop in `fit`, which `nn` must not import. The lower room
+declares the name here; the package's `__init__` resolves it on first use. The list is pinned by
+tests/architecture.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+BINDINGS: dict[str, tuple[str, str]] = {
+    "fit.model": ("argand.fit.keras", "ModelMethods"),
+    "compile.compile": ("argand.compile.api", "compile"),
+}
+
+
+def resolve(name: str) -> Any:
+    """The object behind a declared late binding."""
+    module, attribute = BINDINGS[name]
+    return getattr(importlib.import_module(module), attribute)

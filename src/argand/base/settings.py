@@ -1,0 +1,80 @@
+"""Every switch of Argand, in one place.
+
+A switch has a default, an environment variable that sets it at start-up, and can be changed while
+running: `argand.settings.threads = 4`, or for a while: `with argand.settings.using(debug=True):`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from argand.base.errors import did_you_mean
+
+
+def _flag(text: str) -> bool:
+    return text.strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def _default_threads() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _default_cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(root) / "argand"
+
+
+# name: (environment variable, how to read it, default, meaning)
+SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = {
+    "threads": ("ARGAND_THREADS", int, _default_threads, "worker threads of native code"),
+    "target": ("ARGAND_TARGET", str, lambda: "host", "host, sse2, avx2 or avx512"),
+    "cache_dir": ("ARGAND_CACHE", Path, _default_cache, "folder of compiled kernels"),
+    "cache": ("ARGAND_CACHE_ENABLED", _flag, lambda: True, "keep compiled kernels on disk"),
+    "verify": ("ARGAND_VERIFY", _flag, lambda: False, "verify the program after every pass"),
+    "debug": ("ARGAND_DEBUG", _flag, lambda: False, "run compiled programs node by node"),
+    "retrace_limit": ("ARGAND_RETRACE_LIMIT", int, lambda: 16, "programs per compiled function"),
+    "pool_bytes": ("ARGAND_POOL_BYTES", int, lambda: 1 << 30, "most bytes kept for reuse"),
+    "eager_kernels": ("ARGAND_EAGER_KERNELS", _flag, lambda: True, "native kernels in eager code"),
+}
+
+
+class Settings:
+    """The switches as attributes; an unknown name is an error that suggests the nearest."""
+
+    def __init__(self) -> None:
+        values = self.__dict__
+        for name, (variable, read, default, _) in SWITCHES.items():
+            text = os.environ.get(variable)
+            try:
+                values[name] = default() if text is None else read(text)
+            except ValueError:
+                raise ValueError(f"{variable}={text!r} is not a valid {read.__name__}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in SWITCHES:
+            raise AttributeError(f"no setting {name!r}{did_you_mean(name, SWITCHES)}")
+        self.__dict__[name] = value
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no setting {name!r}{did_you_mean(name, SWITCHES)}")
+
+    @contextmanager
+    def using(self, **values: Any) -> Iterator[None]:
+        """Change switches inside a `with` block."""
+        before = {name: getattr(self, name) for name in values}
+        try:
+            for name, value in values.items():
+                setattr(self, name, value)
+            yield
+        finally:
+            self.__dict__.update(before)
+
+
+settings = Settings()
