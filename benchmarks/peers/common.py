@@ -150,6 +150,15 @@ SEED = 1337
 REGISTRY = {}
 
 
+class Settings:
+    """What a setup function may ask of the command line."""
+
+    check = True  # compare results with a reference; off when only first call or memory count
+
+
+settings = Settings()
+
+
 def workload(*ids):
     """Register a setup function; with several ids it gets the id as second argument."""
 
@@ -314,6 +323,7 @@ def main(framework, modes, versions, otherwise="not written for this framework")
     a = arguments(modes)
     want = [w for w in a.only.split(",") if w]
     ids = [i for i in WORKLOADS if not want or i in want or WORKLOADS[i]["group"] in want]
+    settings.check = not (a.first_call or a.rss)
     head = {
         "framework": framework,
         "mode": a.mode,

@@ -1,0 +1,306 @@
+"""Argand.  Modes:
+  compile  @ag.compile on the whole training step, the forward pass, the operation
+  eager    the same code without the decorator
+
+Results are checked before the clock starts, and a failed check is a failed workload: a
+compiled step against the eager one (losses, and what the steps did to the parameters), a
+forward pass against the eager one, single operations and the MLP against NumPy in float64."""
+
+import argand.nn.functional as F
+import argand_models as M
+import numpy as np
+import references
+from common import LR, SEED, Skip, main, settings, workload
+
+import argand as ag
+from argand import optim
+
+rng = np.random.default_rng(SEED)
+CHECKED_STEPS = 3
+
+
+def rand(*shape):
+    return ag.tensor(rng.standard_normal(shape, dtype=np.float32))
+
+
+def ints(high, *shape):
+    return ag.tensor(rng.integers(0, high, shape, dtype=np.int64))
+
+
+def array(t):
+    return np.array(t.detach().numpy())
+
+
+class WrongResult(Exception):  # noqa: N818 - it is the result that is wrong
+    """Argand computed something else than the reference."""
+
+
+def agree(what, got, want, tolerance):
+    """Raises unless the largest error is within `tolerance` of the largest value."""
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    if got.shape != want.shape:
+        raise WrongResult(f"{what}: shape {got.shape}, expected {want.shape}")
+    error = np.max(np.abs(got - want), initial=0.0) / max(np.max(np.abs(want), initial=0.0), 1e-30)
+    if not error <= tolerance:
+        raise WrongResult(
+            f"{what}: off by {error:.2g} of the largest value ({tolerance:g} allowed)"
+        )
+
+
+# --- training
+
+
+def step_function(mode, loss_of, opt):
+    """One training step.  The gradients are gone when it returns, so none need be written."""
+
+    def step(*data):
+        loss = loss_of(*data)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        return loss
+
+    return ag.compile(step) if mode == "compile" else step
+
+
+def first_steps(mode, build, data):
+    """The losses of the first steps, and how far they moved each parameter."""
+    ag.manual_seed(SEED)
+    net, opt, loss_of = build()
+    start = [array(p) for p in net.parameters()]
+    step = step_function(mode, loss_of, opt)
+    losses = [float(step(*data)) for _ in range(CHECKED_STEPS)]
+    moved = [array(p) - s for p, s in zip(net.parameters(), start, strict=True)]
+    return losses, moved
+
+
+def check_training(mode, build, data):
+    """Losses fall, and the compiled steps do what the eager ones do.
+
+    Adam's first steps have the size of the learning rate whatever the gradient's size, so a
+    rounding error in a gradient near zero moves a parameter visibly: the mean is compared."""
+    losses, moved = first_steps("eager", build, data)
+    if not losses[-1] < losses[0]:
+        raise WrongResult(f"the loss does not fall: {losses}")
+    if mode == "eager":
+        return
+    got_losses, got_moved = first_steps(mode, build, data)
+    agree("losses", got_losses, losses, 1e-5)
+    for i, (got, want) in enumerate(zip(got_moved, moved, strict=True)):
+        error = np.mean(np.abs(got - want)) / max(np.mean(np.abs(want)), 1e-30)
+        if not error <= 0.02:
+            raise WrongResult(f"update of parameter {i}: off by {error:.2g} of its mean size")
+
+
+def train(mode, build, *data):
+    """build() gives the network, the optimizer and the loss as a function of the data."""
+    if settings.check:
+        check_training(mode, build, data)
+    ag.manual_seed(SEED)
+    _, opt, loss_of = build()
+    step = step_function(mode, loss_of, opt)
+    return lambda: step(*data)
+
+
+@workload("mlp_train")
+def _(mode):
+    def build():
+        net = M.MLP()
+        opt = optim.Adam(net.parameters(), lr=LR)
+        return net, opt, lambda x, y: F.cross_entropy(net(x), y)
+
+    return train(mode, build, rand(128, 784), ints(10, 128))
+
+
+@workload("mnist_train")
+def _(mode):
+    def build():
+        net = M.MnistCNN()
+        opt = optim.Adam(net.parameters(), lr=LR)
+        return net, opt, lambda x, y: F.nll_loss(net(x), y)
+
+    return train(mode, build, rand(64, 1, 28, 28), ints(10, 64))
+
+
+@workload("gpt_train")
+def _(mode):
+    def build():
+        net = M.baby_gpt()
+        opt = optim.AdamW(net.parameters(), lr=LR, betas=(0.9, 0.99), weight_decay=0.1)
+        return net, opt, lambda x, y: F.cross_entropy(net(x).view(-1, 65), y.view(-1))
+
+    return train(mode, build, ints(65, 8, 256), ints(65, 8, 256))
+
+
+@workload("dqn_train")
+def _(mode):
+    def build():
+        net, target = M.MLP((4, 128, 128, 2)), M.MLP((4, 128, 128, 2))
+
+        def loss(s, a, r, s2):
+            q = net(s).gather(1, a).squeeze(1)
+            with ag.no_grad():
+                t = r + 0.99 * target(s2).max(1).values
+            return F.smooth_l1_loss(q, t)
+
+        return net, optim.Adam(net.parameters(), lr=LR), loss
+
+    return train(mode, build, rand(128, 4), ints(2, 128, 1), rand(128), rand(128, 4))
+
+
+# --- inference
+
+
+def infer(mode, f, *data, reference=None, tolerance=1e-5):
+    """f(*data) with nothing recorded; `reference` gives the same in float64 NumPy."""
+
+    def run(*data):
+        with ag.no_grad():
+            return f(*data)
+
+    fast = ag.compile(run) if mode == "compile" else run
+    if settings.check:
+        want = reference(*(array(t).astype(np.float64) for t in data)) if reference else None
+        want = array(run(*data)) if want is None else want
+        for _ in range(2):  # the second call may take another way than the first
+            agree("output", array(fast(*data)), want, tolerance)
+    return lambda: fast(*data)
+
+
+def infer_mlp(mode, sizes, batch):
+    ag.manual_seed(SEED)
+    net = M.MLP(sizes)
+    net.eval()
+    params = [array(p).astype(np.float64) for p in net.parameters()]
+    x = rand(batch, sizes[0])
+    return infer(mode, net, x, reference=lambda x: references.mlp(x, params[::2], params[1::2]))
+
+
+@workload("mlp_infer", "mlp_infer_b1")
+def _(mode, wid):
+    return infer_mlp(mode, (784, 512, 512, 10), 1 if wid.endswith("b1") else 128)
+
+
+@workload("dqn_infer_b1")
+def _(mode):
+    return infer_mlp(mode, (4, 128, 128, 2), 1)
+
+
+@workload("mnist_infer")
+def _(mode):
+    ag.manual_seed(SEED)
+    net = M.MnistCNN()
+    net.eval()
+    return infer(mode, net, rand(64, 1, 28, 28))
+
+
+@workload("gpt_infer")
+def _(mode):
+    ag.manual_seed(SEED)
+    net = M.baby_gpt()
+    net.eval()
+    return infer(mode, net, ints(65, 8, 256), tolerance=1e-4)
+
+
+# --- single operations
+
+
+@workload(*["micro_" + k for k in references.MICRO])
+def _(mode, wid):
+    f, shapes = M.micro_ops()[wid[6:]]
+    return infer(mode, f, *(rand(*s) for s in shapes), reference=references.MICRO[wid[6:]])
+
+
+@workload("micro_conv3x3_bwd")
+def _(mode):
+    def f(x, w, g):
+        y = F.conv2d(x, w, padding=1)
+        return y, *ag.autograd.grad(y, (x, w), g)
+
+    x, w, g = rand(32, 64, 56, 56), rand(64, 64, 3, 3), rand(32, 64, 56, 56)
+    x.requires_grad_()
+    w.requires_grad_()
+    fast = ag.compile(f) if mode == "compile" else f
+    if settings.check:
+        wide = [array(t).astype(np.float64) for t in (x, w, g)]
+        want = (references.conv3x3(*wide[:2]), *references.conv3x3_gradients(*wide))
+        for _ in range(2):
+            for name, got, ref in zip(("y", "dx", "dw"), fast(x, w, g), want, strict=True):
+                agree(name, array(got), ref, 5e-5)  # dw sums 100,000 products
+    return lambda: fast(x, w, g)
+
+
+# --- overheads
+
+
+def chain10(x):
+    for _ in range(5):
+        x = ag.tanh(x * 1.1)
+    return x
+
+
+def chain10_slope(x):
+    """d chain10 / dx in float64."""
+    slope = 1.0
+    for _ in range(5):
+        x = np.tanh(x * 1.1)
+        slope *= 1.1 * (1 - x * x)
+    return slope
+
+
+@workload("overhead_add", "overhead_add_grad")
+def _(mode, wid):
+    if mode != "eager":
+        raise Skip("an eager figure")
+    a, b = rand(4), rand(4)
+    if wid == "overhead_add_grad":
+        a.requires_grad_()
+    if settings.check:
+        agree("sum", array(a + b), array(a) + array(b), 1e-7)
+
+    def step():
+        a + b
+
+    return step
+
+
+@workload("overhead_chain10")
+def _(mode):
+    if mode != "eager":
+        raise Skip("an eager figure")
+    x = ag.tensor(0.5, requires_grad=True)
+    if settings.check:
+        agree("slope", array(ag.autograd.grad(chain10(x), x)[0]), chain10_slope(0.5), 1e-5)
+    return lambda: ag.autograd.grad(chain10(x), x)
+
+
+@workload("overhead_jit_call")
+def _(mode):
+    if mode != "compile":
+        raise Skip("a figure for compiled code")
+    f = ag.compile(lambda a, b: a + b)
+    a, b = rand(4), rand(4)
+    if settings.check:
+        for _ in range(2):
+            agree("sum", array(f(a, b)), array(a) + array(b), 1e-7)
+    return lambda: f(a, b)
+
+
+@workload("overhead_chain10_jit")
+def _(mode):
+    if mode != "compile":
+        raise Skip("a figure for compiled code")
+    f = ag.compile(lambda x: ag.autograd.grad(chain10(x), x)[0])
+    x = ag.tensor(0.5, requires_grad=True)
+    if settings.check:
+        for _ in range(2):
+            agree("slope", array(f(x)), chain10_slope(0.5), 1e-5)
+    return lambda: f(x)
+
+
+def versions():
+    return {"argand": ag.__version__, "numpy": np.__version__}
+
+
+if __name__ == "__main__":
+    main("argand", ["compile", "eager"], versions)
