@@ -1,0 +1,1 @@
+"""The intermediate representation: ops and their registry, the scalar language, Programs."""

@@ -1,0 +1,83 @@
+"""`bind`: the only crossroads. An op applied to inputs goes to the interpreter on top of the stack.
+
+The bottom interpreter (eager execution) is installed by `tensor/`; tracing and the other transforms
+push their own for the length of a `with` block. Stacks are per thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from argand.base.errors import ArgandError
+
+if TYPE_CHECKING:
+    from argand.ir.op import Op
+
+
+class Interpreter:
+    """Gives meaning to an op applied to inputs."""
+
+    def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+        """The outputs of `op`."""
+        raise ArgandError(f"{type(self).__name__} has no bind")
+
+    def lift(self, value: Any) -> Any:
+        """A value of this interpreter made of a foreign one (a NumPy array, a list of numbers)."""
+        raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.items: list[Interpreter] = []
+
+
+_stack = _Stack()
+_bottom: Interpreter = Interpreter()
+
+# How many interpreters are pushed in all threads: 0 means that every thread runs eagerly, which the
+# light lane of Tensor tests before anything else.
+pushed = 0
+_pushed_lock = threading.Lock()
+
+
+def install_bottom(interpreter: Interpreter) -> None:
+    """Set the interpreter that is used when none is pushed."""
+    global _bottom
+    _bottom = interpreter
+
+
+def current() -> Interpreter:
+    """The interpreter on top of this thread's stack."""
+    items = _stack.items
+    return items[-1] if items else _bottom
+
+
+def bind(op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+    """Apply an op to normalised inputs: the outputs, always as a tuple."""
+    items = _stack.items
+    return (items[-1] if items else _bottom).bind(op, inputs, params)
+
+
+@contextmanager
+def interpreting(interpreter: Interpreter) -> Iterator[None]:
+    """Send every bind of this thread to `interpreter` inside the block."""
+    global pushed
+    _stack.items.append(interpreter)
+    with _pushed_lock:
+        pushed += 1
+    try:
+        yield
+    finally:
+        _stack.items.pop()
+        with _pushed_lock:
+            pushed -= 1
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Run the block eagerly even while this thread is tracing."""
+    with interpreting(_bottom):
+        yield

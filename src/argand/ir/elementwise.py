@@ -1,0 +1,283 @@
+"""The elementwise family: promotion, broadcasting, derivative and NumPy execution from one formula."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from argand.base.dtype import (
+    SCALAR,
+    TENSOR,
+    ZERO_DIM,
+    DType,
+    bool_,
+    from_numpy,
+    get_default_dtype,
+    of_scalar,
+    result_type,
+)
+from argand.base.errors import DTypeError, ShapeError
+from argand.base.shape import Shape, broadcast_shapes, same_shape
+from argand.ir import scalar
+from argand.ir.bind import current
+from argand.ir.op import Literal, Op, TensorType, describe, ops
+from argand.ir.scalar import Expr
+
+_NUMBERS = (bool, int, float, complex, np.number, np.bool_)
+
+
+def is_number(x: Any) -> bool:
+    """Whether an operand is a Python or NumPy scalar."""
+    return isinstance(x, _NUMBERS)
+
+
+def lifted(x: Any) -> Any:
+    """A tensor-like operand as it is; anything else (a NumPy array) through the interpreter."""
+    return x if hasattr(x, "dtype") and type(x.dtype) is DType else current().lift(x)
+
+
+
+class Elementwise(Op):
+    """y[i] = body(x0[i], x1[i], ...).
+
+    A member states `body(b, x, ...)` (see `ir/scalar.py`) and its sample domain. Optionally: `ufunc`,
+    the NumPy function to use eagerly; `promotion`: ``"float"`` computes integers in the default float
+    dtype, ``"bool"`` gives booleans, ``"bitwise"`` refuses floats; `defaults` for trailing scalar
+    operands; `partials(b, g, y, *x)`, a stabler derivative than the derived one.
+    """
+
+    abstract = True
+    required = ("samples", "body")
+
+    body: ClassVar[Callable[..., Any] | None] = None
+    ufunc: ClassVar[Callable[..., Any] | None] = None
+    partials: ClassVar[Callable[..., Sequence[Any]] | None] = None
+    promotion: ClassVar[str] = "same"
+    defaults: ClassVar[dict[str, Any]] = {}
+    conditions: ClassVar[int] = 0  # how many leading operands are booleans
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """The names of the operands, from the body's signature."""
+        return _operand_names(type(self))
+
+    def prepare(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        values = self._arguments(args, kwargs)
+        values = [v if is_number(v) else lifted(v) for v in values]
+        if all(is_number(v) for v in values):
+            raise TypeError(f"{self.name}: expected a Tensor, got only numbers")
+        values = self._convert(values)
+        shapes = [v.shape for v in values if not isinstance(v, Literal)]
+        shape = shapes[0]
+        if not all(same_shape(s, shape) for s in shapes[1:]):
+            shape = broadcast_shapes(*shapes, op=self.name)
+            values = [_expanded(v, shape) for v in values]
+        return tuple(values), {}
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        names = self.operands
+        if len(args) > len(names):
+            raise TypeError(f"{self.name} takes {len(names)} operands, got {len(args)}")
+        values = dict(zip(names, args, strict=False))
+        unknown = [k for k in kwargs if k not in names or k in values]
+        if unknown:
+            raise TypeError(f"{self.name}: unexpected argument {unknown[0]!r}")
+        values |= kwargs
+        missing = [n for n in names if n not in values and n not in self.defaults]
+        if missing:
+            raise TypeError(f"{self.name}: missing operand {missing[0]!r}")
+        return [values.get(n, self.defaults.get(n)) for n in names]
+
+    def _convert(self, values: list[Any]) -> list[Any]:
+        """Promote: casts become explicit, numbers become literals."""
+        wanted = self.operand_dtypes(self._common_dtype(values[self.conditions :]))
+        return [_converted(v, d) for v, d in zip(values, wanted, strict=True)]
+
+    def _common_dtype(self, values: Sequence[Any]) -> DType:
+        dtype = result_type(*[_category(v) for v in values])
+        if self.promotion == "float" and not dtype.is_inexact:
+            return get_default_dtype()
+        if self.promotion == "bitwise" and dtype.is_inexact:
+            raise DTypeError(f"{self.name} works on integers and booleans, got {dtype.name}")
+        return dtype
+
+    def operand_dtypes(self, dtype: DType) -> list[DType]:
+        """The dtype of each operand when the common one is `dtype`."""
+        count = len(self.operands)
+        return [bool_] * self.conditions + [dtype] * (count - self.conditions)
+
+    def result_dtype(self, dtype: DType) -> DType:
+        """The dtype of the output when the operands' common one is `dtype`."""
+        return bool_ if self.promotion == "bool" else dtype
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        shapes = [t.shape for t in inputs if not isinstance(t, Literal)]
+        if any(not same_shape(s, shapes[0]) for s in shapes[1:]):
+            raise ShapeError(f"{self.name}: operands must have one shape, got {describe(*inputs)}")
+        dtype = inputs[-1].dtype
+        return (TensorType(self.result_dtype(dtype), shapes[0]),)
+
+    def expression(self, dtype: DType) -> Expr:
+        """The scalar expression for the common operand dtype."""
+        return _expression(self, dtype)
+
+    def node_expression(self, inputs: Sequence[TensorType], params: dict[str, Any]) -> Expr:
+        """The scalar expression of one application; what the compiler and the cost model read."""
+        return self.expression(inputs[-1].dtype)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        dtype = from_numpy(np.asarray(arrays[-1]).dtype)
+        if self.ufunc is not None and dtype.name not in ("bfloat16", "float16"):
+            with np.errstate(all="ignore"):
+                return type(self).ufunc(*arrays)
+        return scalar.evaluate(self.expression(dtype), arrays)
+
+    def adjoint(
+        self,
+        grads: Sequence[Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        params: dict[str, Any],
+    ) -> Sequence[Any]:
+        g = grads[0]
+        dtype = g.dtype
+        sources = [*inputs, g, outputs[0]]
+        results: list[Any] = []
+        for i, rule in enumerate(_adjoint_rules(self, dtype)):
+            skip = rule is None or isinstance(inputs[i], Literal)
+            results.append(None if skip else self._apply_rule(i, rule, sources))
+        return results
+
+    def _apply_rule(self, i: int, rule: Any, sources: Sequence[Any]) -> Any:
+        """Bind the simplest op for a derivative: the cotangent itself, one op, or a derived op."""
+        expression: Expr = rule[0]
+        if expression.op == "input":
+            return sources[expression.value]
+        simple = _SIMPLE.get(expression.op)
+        if simple is not None and all(a.op in ("input", "const") for a in expression.args):
+            operands = [sources[a.value] if a.op == "input" else a.value for a in expression.args]
+            if any(not is_number(o) for o in operands):
+                return getattr(ops, simple)(*operands)
+        derived = getattr(ops, f"{self.name}.d{i}")
+        return derived(*[sources[n] for n in derived.numbers])
+
+    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
+        return _saved(self)
+
+    def derive(self, part: str) -> Op | None:
+        """The derived op ``name.d<i>``: the cotangent of operand i."""
+        if not part.startswith("d") or not part[1:].isdigit():
+            return None
+        i = int(part[1:])
+        rules = _adjoint_rules(self, get_default_dtype())
+        return DerivedElementwise(self, i) if i < len(rules) and rules[i] is not None else None
+
+
+_SIMPLE = {"mul": "mul", "div": "div", "neg": "neg", "where": "where"}
+
+
+class DerivedElementwise(Elementwise):
+    """The cotangent of one operand of an elementwise op; itself elementwise, so any order exists."""
+
+    abstract = True
+
+    def __init__(self, base: Elementwise, i: int) -> None:
+        self.base = base
+        self.i = i
+        self.name = f"{base.name}.d{i}"  # type: ignore[misc]  # the one op named by its instance
+        rule = _adjoint_rules(base, get_default_dtype())[i]
+        assert rule is not None
+        self.numbers: tuple[int, ...] = rule[1]
+        count = len(base.operands)
+        names = [*base.operands, "grad", "output"]
+        self._operands = tuple(names[n] for n in self.numbers)
+        self._boolean = [n < base.conditions for n in self.numbers]
+        assert self.numbers[-1] < count + 2
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return self._operands
+
+    def operand_dtypes(self, dtype: DType) -> list[DType]:
+        return [bool_ if b else dtype for b in self._boolean]
+
+    def expression(self, dtype: DType) -> Expr:
+        rule = _adjoint_rules(self.base, dtype)[self.i]
+        assert rule is not None
+        return scalar.renumber(rule[0], self.numbers)
+
+
+@lru_cache(maxsize=None)
+def _operand_names(cls: type[Elementwise]) -> tuple[str, ...]:
+    assert cls.body is not None
+    return tuple(inspect.signature(cls.body).parameters)[1:]
+
+
+@lru_cache(maxsize=None)
+def _expression(op: Elementwise, dtype: DType) -> Expr:
+    body = type(op).body
+    assert body is not None
+    return scalar.trace_body(body, op.operand_dtypes(dtype), op.result_dtype(dtype))
+
+
+@lru_cache(maxsize=None)
+def _adjoint_rules(
+    op: Elementwise, dtype: DType
+) -> tuple[tuple[Expr, tuple[int, ...]] | None, ...]:
+    """For each operand: the derivative's expression and the numbers that it reads, or None.
+
+    Numbers below n are operands, n is the cotangent, n + 1 the output.
+    """
+    count = len(op.operands)
+    expression = op.expression(dtype)
+    if not expression.dtype.is_inexact:
+        return (None,) * count
+    partials = type(op).partials
+    if partials is not None:
+        found = _stated_partials(op, partials, dtype)
+    else:
+        found = scalar.adjoint(expression, range(count), count)
+    return tuple(None if e is None else (e, tuple(sorted(scalar.inputs_used(e)))) for e in found)
+
+
+def _stated_partials(
+    op: Elementwise, partials: Callable[..., Sequence[Any]], dtype: DType
+) -> list[Expr | None]:
+    count = len(op.operands)
+    inputs = [scalar.scalar_input(i, d) for i, d in enumerate(op.operand_dtypes(dtype))]
+    g, y = scalar.scalar_input(count, dtype), scalar.scalar_input(count + 1, dtype)
+    return list(partials(scalar.BUILDER, g, y, *inputs))
+
+
+@lru_cache(maxsize=None)
+def _saved(op: Elementwise) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    count = len(op.operands)
+    used: set[int] = set()
+    for rule in _adjoint_rules(op, get_default_dtype()):
+        if rule is not None:
+            used |= set(rule[1])
+    return tuple(sorted(n for n in used if n < count)), ((0,) if count + 1 in used else ())
+
+
+def _category(v: Any) -> tuple[DType, int]:
+    if is_number(v):
+        return of_scalar(v), SCALAR
+    return v.dtype, TENSOR if len(v.shape) else ZERO_DIM
+
+
+def _converted(v: Any, dtype: DType) -> Any:
+    if is_number(v):
+        return Literal(dtype, scalar.const(v, dtype).value)
+    if isinstance(v, Literal):
+        return Literal(dtype, scalar.const(v.value, dtype).value)
+    return v if v.dtype is dtype else ops.cast(v, dtype)
+
+
+def _expanded(v: Any, shape: Shape) -> Any:
+    if isinstance(v, Literal) or same_shape(v.shape, shape):
+        return v
+    return ops.expand(v, shape)

@@ -1,0 +1,231 @@
+"""The other families: what their members needn't say.
+
+A family answers the boring questions (types, derivative, NumPy execution) for all its members; how a
+family becomes machine code is in `loops/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from argand.base.dtype import DType, as_dtype, bool_, from_numpy, int64
+from argand.base.errors import ShapeError
+from argand.base.shape import normalize_dims, reduced_shape, shape_text
+from argand.ir.elementwise import lifted
+from argand.ir.interpret import interpret
+from argand.ir.op import Op, TensorType, ops
+from argand.ir.record import record_body
+
+
+class Reduce(Op):
+    """One value from all values along `dim`: y = finish(combine(... combine(identity, x0) ..., xn)).
+
+    A member states `identity(dtype)` (None when an empty reduction is an error), `combine(b, acc, x)`
+    in the scalar language, `numpy` (called with axis and keepdims) and its adjoint.
+    """
+
+    abstract = True
+    required = ("samples", "combine", "numpy")
+
+    combine: ClassVar[Callable[..., Any] | None] = None
+    numpy: ClassVar[Callable[..., Any] | None] = None
+    # "same"; "wide": booleans and integers accumulate in int64; "bool"; "index": an int64 position
+    accumulates: ClassVar[str] = "same"
+
+    @staticmethod
+    def identity(dtype: DType) -> Any:
+        """The value that changes nothing, as a Python number; None when there is none."""
+        return 0
+
+    def prepare(
+        self, x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        x = lifted(x)
+        target = self._operand_dtype(x.dtype) if dtype is None else as_dtype(dtype)
+        if x.dtype is not target:
+            x = ops.cast(x, target)
+        dims = normalize_dims(None if dim == () else dim, len(x.shape), self.name)
+        return (x,), {"dim": dims, "keepdim": bool(keepdim)}
+
+    def _operand_dtype(self, dtype: DType) -> DType:
+        if self.accumulates == "wide" and not dtype.is_inexact:
+            return int64
+        return bool_ if self.accumulates == "bool" else dtype
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        (x,) = inputs
+        dims = params["dim"]
+        if self.identity(x.dtype) is None:
+            for d in dims:
+                if isinstance(x.shape[d], int) and x.shape[d] == 0:
+                    raise ShapeError(
+                        f"{self.name}: dimension {d} of shape {shape_text(x.shape)} is empty, "
+                        "and the operation has no value for nothing"
+                    )
+        dtype = int64 if self.accumulates == "index" else x.dtype
+        return (TensorType(dtype, reduced_shape(x.shape, dims, params["keepdim"])),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        (x,) = arrays
+        self.infer(array_type(x), **params)
+        function = type(self).numpy
+        assert function is not None
+        with np.errstate(all="ignore"):
+            y = function(x, axis=params["dim"], keepdims=params["keepdim"])
+        return np.asarray(y, dtype=None if self.accumulates == "index" else x.dtype)
+
+    @staticmethod
+    def restore(g: Any, x: Any, params: dict[str, Any]) -> Any:
+        """A value of the reduced shape, expanded to the shape of the input."""
+        if not params["keepdim"]:
+            kept = reduced_shape(x.shape, params["dim"], True)
+            g = ops.reshape(g, kept)
+        return ops.expand(g, x.shape)
+
+
+class Move(Op):
+    """y[index] = x[map(index)]: data moves, nothing is computed.
+
+    A member states `infer`, `run`, `source(b, index, shape, params)` - the input's index for an output
+    index, written with `b`'s integer arithmetic - and its adjoint. Where `is_view`, `run` gives a
+    NumPy view.
+    """
+
+    abstract = True
+    required = ("samples", "source", "infer", "run", "adjoint")
+    dtypes = ("float32", "float64", "int64", "bool")
+
+    source: ClassVar[Callable[..., Any] | None] = None
+
+    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
+        return (), ()
+
+
+class Contract(Op):
+    """Sums of products over shared labels, einsum's rule: C[i..] = sum over k.. of A[..] * B[..].
+
+    A member states `labels(lhs, rhs, params)`: the labels of both operands and of the result; the
+    family gives types, NumPy execution and both adjoints (which are contractions again).
+    """
+
+    abstract = True
+    required = ("samples", "labels")
+    dtypes = ("float32", "float64")
+
+    labels: ClassVar[Callable[..., Any] | None] = None
+
+
+class Window(Op):
+    """A window that slides over an image: convolution and pooling."""
+
+    abstract = True
+    required = ("samples", "infer", "run", "adjoint")
+
+
+class Gather(Op):
+    """y[i] = x[index[i]]: reads at computed places."""
+
+    abstract = True
+    required = ("samples", "infer", "run", "adjoint")
+
+
+class Scatter(Op):
+    """y = x with y[index[i]] set or added to: writes at computed places, in the order of i."""
+
+    abstract = True
+    required = ("samples", "infer", "run", "adjoint")
+
+
+class Sort(Op):
+    """Sorting and selection along one dimension; stable."""
+
+    abstract = True
+    required = ("samples", "infer", "run", "adjoint")
+
+
+class Scan(Op):
+    """A running combination along one dimension: y[i] = combine(y[i - 1], x[i])."""
+
+    abstract = True
+    required = ("samples", "infer", "run", "adjoint")
+
+
+class Random(Op):
+    """Random numbers of a counter-based generator.
+
+    A draw is a pure function of (key, ticket, element index): the input is the generator's state
+    [key, ticket] as int64, so eager and compiled code draw the same numbers on any number of threads.
+    """
+
+    abstract = True
+    required = ("samples", "infer", "run")
+    merges = False
+    differentiable = False
+
+    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
+        return (), ()
+
+
+class Create(Op):
+    """A tensor made from parameters alone: full, arange, eye."""
+
+    abstract = True
+    required = ("samples", "infer", "run")
+    differentiable = False
+
+
+class Control(Op):
+    """Control flow with regions: each region is a Program over the operands."""
+
+    abstract = True
+    required = ("samples", "infer")
+
+
+class Host(Op):
+    """Computed by a NumPy routine also in compiled programs; `explain()` lists it."""
+
+    abstract = True
+    required = ("samples", "infer", "run", "adjoint")
+
+
+class Composite(Op):
+    """A function of other ops that stays one node until the compiler places a kernel for it.
+
+    A member states `body(x, ..., **params)` in terms of `ops`. With an `adjoint` of its own (and
+    `run`, where NumPy can do better than the body op by op) it is one node of the tape; without, its body is
+    recorded in its place wherever a gradient is needed.
+    """
+
+    abstract = True
+    required = ("samples", "body")
+
+    body: ClassVar[Callable[..., Any] | None] = None
+
+    @property
+    def own_adjoint(self) -> bool:
+        """Whether the member states a derivative of its own."""
+        return type(self).adjoint is not Op.adjoint
+
+    def apply_body(self, inputs: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...]:
+        """The outputs through the current interpreter, op by op."""
+        body = type(self).body
+        assert body is not None
+        outputs = body(*inputs, **params)
+        return outputs if isinstance(outputs, tuple) else (outputs,)
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        program = record_body(self, inputs, params)
+        return tuple(TensorType(o.dtype, o.shape) for o in program.outputs)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        program = record_body(self, tuple(array_type(a) for a in arrays), params)
+        outputs = interpret(program, arrays)
+        return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+
+def array_type(x: Any) -> TensorType:
+    """The type of a NumPy array."""
+    return TensorType(from_numpy(x.dtype), x.shape)

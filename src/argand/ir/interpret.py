@@ -1,0 +1,97 @@
+"""The reference meaning of a Program: its nodes run one by one on NumPy arrays.
+
+With `wide=True` every floating-point value is computed in float64, which is what compiled code is
+tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.base.dim import Dim
+from argand.base.dtype import DType, float64
+from argand.base.errors import ShapeError
+from argand.base.shape import shape_text
+from argand.ir.op import Literal
+from argand.ir.program import Node, Program, Value
+
+
+def interpret(program: Program, arrays: Sequence[Any], *, wide: bool = False) -> list[np.ndarray]:
+    """Run a program: `arrays` are the inputs, then the state.
+
+    Returns the outputs, then the written state, in the order of `Program.results`.
+    """
+    operands = [*program.inputs, *program.state]
+    if len(arrays) != len(operands):
+        raise TypeError(f"{program.name} takes {len(operands)} arrays, got {len(arrays)}")
+    sizes = bind_sizes(operands, arrays)
+    env: dict[Value, Any] = {}
+    for value, array in zip(operands, arrays, strict=True):
+        env[value] = _widen(np.asarray(array)) if wide else np.asarray(array)
+    for node in program.nodes:
+        run_node(node, env, sizes, wide)
+    return [_operand(o, env, wide) for o in program.results]
+
+
+def run_node(node: Node, env: dict[Value, Any], sizes: Mapping[str, int], wide: bool) -> None:
+    """Compute one node's outputs into `env`."""
+    inputs = [_operand(o, env, wide) for o in node.inputs]
+    params = {k: concrete(v, sizes, wide) for k, v in node.params.items()}
+    if node.regions:
+        params["regions"] = node.regions
+    outputs = node.op.run(*inputs, **params)
+    if not isinstance(outputs, tuple):
+        outputs = (outputs,)
+    env.update(zip(node.outputs, (np.asarray(o) for o in outputs), strict=True))
+
+
+def bind_sizes(values: Sequence[Value], arrays: Sequence[Any]) -> dict[str, int]:
+    """The sizes of the symbols, from arrays that must fit the values' shapes."""
+    sizes: dict[str, int] = {}
+    checks: list[tuple[Value, Any]] = []
+    for value, array in zip(values, arrays, strict=True):
+        shape = np.shape(array)
+        if len(shape) != len(value.shape):
+            raise _misfit(value, shape)
+        for size, actual in zip(value.shape, shape, strict=True):
+            if isinstance(size, Dim) and len(size.terms) == 1 and str(size) in size.symbols():
+                sizes.setdefault(str(size), actual)
+        checks.append((value, shape))
+    for value, shape in checks:
+        expected = tuple(s.evaluate(sizes) if isinstance(s, Dim) else s for s in value.shape)
+        if expected != tuple(shape):
+            raise _misfit(value, shape)
+    return sizes
+
+
+def _misfit(value: Value, shape: Sequence[int]) -> ShapeError:
+    return ShapeError(
+        f"{value.name}: expected shape {shape_text(value.shape)}, got {shape_text(shape)}"
+    )
+
+
+def concrete(value: Any, sizes: Mapping[str, int], wide: bool = False) -> Any:
+    """A static parameter with its symbols replaced by sizes."""
+    if isinstance(value, Dim):
+        return value.evaluate(sizes)
+    if isinstance(value, tuple):
+        return tuple(concrete(v, sizes, wide) for v in value)
+    if wide and isinstance(value, DType) and value.is_floating_point:
+        return float64
+    return value
+
+
+def _operand(o: Any, env: Mapping[Value, Any], wide: bool) -> Any:
+    if isinstance(o, Literal):
+        dtype = float64 if wide and o.dtype.is_floating_point else o.dtype
+        return dtype.numpy.type(o.value)
+    return env[o]
+
+
+def _widen(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
+        return array.astype(np.float64)
+    return array

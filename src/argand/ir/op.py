@@ -1,0 +1,209 @@
+"""An op: one object that answers every question about itself; and the registry of all ops.
+
+A class that derives from a family and states its name's formula is registered when it is defined.
+What a member must state is checked then (`Op.required`), so nothing is missing in a user's hands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from argand.base.dim import Shape
+from argand.base.dtype import DType
+from argand.base.errors import did_you_mean
+from argand.base.shape import shape_text
+from argand.ir.bind import bind
+from argand.ir.samples import ErrorSample, Sample
+
+
+class TensorType(NamedTuple):
+    """What is known of a value before it exists: dtype and shape."""
+
+    dtype: DType
+    shape: Shape
+
+    def __str__(self) -> str:
+        return f"{self.dtype.short}[{', '.join(map(str, self.shape))}]"
+
+
+class Literal(NamedTuple):
+    """A constant scalar operand of an elementwise op."""
+
+    dtype: DType
+    value: Any
+
+    @property
+    def shape(self) -> Shape:
+        """A literal has no dimensions."""
+        return ()
+
+
+class Op:
+    """Base of the families; see `ir/families.py`.
+
+    A subclass with `abstract = True` in its own body is a family; any other is a member and becomes
+    an entry of the registry under its class name in snake case.
+    """
+
+    abstract: ClassVar[bool] = True
+    required: ClassVar[tuple[str, ...]] = ("samples",)
+    name: ClassVar[str] = ""
+
+    # Test data that the op carries; the conformance test walks the registry.
+    samples: ClassVar[Any] = None
+    error_samples: ClassVar[Sequence[ErrorSample]] = ()
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
+    tolerance: ClassVar[dict[str, float]] = {}
+    differentiable: ClassVar[bool] = True
+
+    # A random or effectful op is never merged with its twin.
+    merges: ClassVar[bool] = True
+    # How many outputs a call returns; further ones are for the adjoint.
+    visible: ClassVar[int] = 1
+    # A view shares its input's memory in eager code.
+    is_view: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "abstract" in cls.__dict__:
+            if cls.abstract:
+                return
+        else:
+            cls.abstract = False
+        if not cls.__dict__.get("name"):
+            cls.name = snake_case(cls.__name__)
+        missing = [r for r in cls.required if getattr(cls, r, None) is None]
+        if missing:
+            raise TypeError(
+                f"op {cls.name} does not state {', '.join(missing)}, which its family "
+                f"{family_of(cls)} asks of every member"
+            )
+        if not cls.__doc__:
+            raise TypeError(f"op {cls.name} has no docstring (it is the public documentation)")
+        registry.add(cls())
+
+    def prepare(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Normalise a user's call: the tensor inputs and the static parameters."""
+        return args, kwargs
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        """The types of the outputs; raises ShapeError or DTypeError for inputs that don't fit."""
+        raise TypeError(f"op {self.name} has no shape rule")
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        """The outputs as NumPy arrays: one array, or a tuple when there are several."""
+        raise TypeError(f"op {self.name} has no NumPy implementation")
+
+    def adjoint(
+        self,
+        grads: Sequence[Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        params: dict[str, Any],
+    ) -> Sequence[Any]:
+        """The cotangent of every input (None: zero) from those of the outputs (None: zero).
+
+        Written with ops, so it can be traced and differentiated again. Only the inputs and outputs
+        that `saves` names are there; the others are stand-ins with a dtype and a shape.
+        """
+        raise TypeError(f"op {self.name} has no derivative")
+
+    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
+        """The numbers of the inputs and outputs whose values the adjoint reads."""
+        return range(64), ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        inputs, params = self.prepare(*args, **kwargs)
+        outputs = bind(self, inputs, params)
+        return outputs[0] if self.visible == 1 else tuple(outputs[: self.visible])
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+def snake_case(name: str) -> str:
+    """``LogSoftmax`` as ``log_softmax``, ``Conv2d`` as ``conv2d``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def family_of(cls: type[Op]) -> str:
+    """The name of the family that a class belongs to."""
+    for base in cls.__mro__:
+        if base.__dict__.get("abstract"):
+            return base.__name__
+    return "Op"
+
+
+class Registry:
+    """All ops by name. Derived ops (``gelu.d0``) are made by their op when first asked for."""
+
+    def __init__(self) -> None:
+        self._ops: dict[str, Op] = {}
+
+    def add(self, op: Op) -> None:
+        """Register an op; a name can be taken once."""
+        if op.name in self._ops:
+            raise TypeError(f"an op named {op.name} is already registered")
+        self._ops[op.name] = op
+
+    def get(self, name: str) -> Op:
+        """The op of a name."""
+        found = self._ops.get(name)
+        if found is None:
+            base, dot, part = name.rpartition(".")
+            derive = getattr(self._ops.get(base) or (self.get(base) if dot else None), "derive", None)
+            if derive is None:
+                raise KeyError(f"no op {name!r}{did_you_mean(name, self._ops)}")
+            found = derive(part)
+            self._ops[name] = found
+        assert found is not None
+        return found
+
+    def __iter__(self) -> Any:
+        return iter(sorted(n for n in self._ops if "." not in n))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._ops
+
+
+registry = Registry()
+
+
+class _Calls:
+    """Every registered op as an attribute, for code that composes ops: ``ops.exp(x)``."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        try:
+            op = registry.get(name)
+        except KeyError as e:
+            raise AttributeError(e.args[0]) from None
+        setattr(self, name, op)
+        return op
+
+
+ops = _Calls()
+
+
+def type_of(x: Any) -> TensorType:
+    """The type of a tensor-like value."""
+    return TensorType(x.dtype, tuple(x.shape))
+
+
+def describe(*inputs: Any) -> str:
+    """The operands of a failed call: ``f32(2, 3) and f32(4, 5)``."""
+    return " and ".join(f"{x.dtype.short}{shape_text(x.shape)}" for x in inputs)
+
+
+__all__ = [
+    "ErrorSample",
+    "Literal",
+    "Op",
+    "Sample",
+    "TensorType",
+    "describe",
+    "ops",
+    "registry",
+    "type_of",
+]

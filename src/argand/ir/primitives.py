@@ -1,0 +1,191 @@
+"""The primitives of the scalar language: what each computes in NumPy, costs, and its derivative.
+
+A derivative rule gets the builder `b`, the cotangent `g`, the result `y` and the operands, and gives
+the cotangent of each operand (None: zero everywhere).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Rule = Callable[..., Sequence[Any]]
+
+
+class Primitive(NamedTuple):
+    """One primitive: its NumPy function, derivative rule, cost, result kind and infix sign."""
+
+    name: str
+    arity: int
+    numpy: Callable[..., Any]
+    derivative: Rule
+    cost: float
+    result: str
+    infix: str | None
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+def _define(
+    name: str,
+    arity: int,
+    numpy: Callable[..., Any],
+    derivative: Rule,
+    cost: float = 1.0,
+    result: str = "same",
+    infix: str | None = None,
+) -> None:
+    PRIMITIVES[name] = Primitive(name, arity, numpy, derivative, cost, result, infix)
+
+
+def _zero(count: int) -> Rule:
+    return lambda b, g, y, *operands: [None] * count
+
+
+# -- NumPy functions that NumPy itself lacks ---------------------------------------------------------
+
+_erf_vectorized = np.frompyfunc(math.erf, 1, 1)
+
+
+def _erf(x: Any) -> Any:
+    x = np.asarray(x)
+    return _erf_vectorized(x.astype(np.float64)).astype(x.dtype)
+
+
+def _rsqrt(x: Any) -> Any:
+    return np.reciprocal(np.sqrt(x))
+
+
+def _reciprocal(x: Any) -> Any:
+    return np.true_divide(np.asarray(x).dtype.type(1), x)
+
+
+def _umulhi(x: Any, y: Any) -> Any:
+    """The high 32 bits of a product of two unsigned 32-bit numbers held in int64."""
+    product = np.asarray(x).astype(np.uint64) * np.asarray(y).astype(np.uint64)
+    return (product >> np.uint64(32)).astype(np.int64)
+
+
+# -- rules ------------------------------------------------------------------------------------------
+
+
+def _extreme(name: str) -> Rule:
+    """Derivative of max and min: equal operands share it, a NaN operand takes it."""
+
+    def rule(b: Any, g: Any, y: Any, x0: Any, x1: Any) -> Sequence[Any]:
+        first = b.gt(x0, x1) if name == "max" else b.lt(x0, x1)
+        equal = b.eq(x0, x1)
+        half = g * 0.5
+        to_first = b.where(equal, half, b.where(first, g, 0))
+        to_second = b.where(equal, half, b.where(first, 0, g))
+        return [to_first, to_second]
+
+    return rule
+
+
+def _pow_rule(b: Any, g: Any, y: Any, x: Any, n: Any) -> Sequence[Any]:
+    if n.op == "const":
+        return [_const_pow(b, g, x, n.value), None]
+    to_base = b.where(b.eq(n, 0), 0, g * n * b.pow(x, n - 1))
+    to_exponent = b.where(b.eq(x, 0) & b.ge(n, 0), 0, g * y * b.log(x))
+    return [to_base, to_exponent]
+
+
+def _const_pow(b: Any, g: Any, x: Any, n: float) -> Any:
+    if n == 0:
+        return None
+    if n == 1:
+        return g
+    return g * n * (x if n == 2 else b.pow(x, n - 1))
+
+
+_TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
+_LN2 = math.log(2)
+
+for _name, _arity, _function, _rule, _cost in (
+    ("neg", 1, np.negative, lambda b, g, y, x: [-g], 1),
+    ("abs", 1, np.abs, lambda b, g, y, x: [g * b.sign(x)], 1),
+    ("sign", 1, np.sign, _zero(1), 2),
+    ("floor", 1, np.floor, _zero(1), 1),
+    ("ceil", 1, np.ceil, _zero(1), 1),
+    ("trunc", 1, np.trunc, _zero(1), 1),
+    ("round", 1, np.rint, _zero(1), 1),
+    ("sqrt", 1, np.sqrt, lambda b, g, y, x: [g / (2 * y)], 6),
+    ("rsqrt", 1, _rsqrt, lambda b, g, y, x: [g * -0.5 * (y * y * y)], 8),
+    ("reciprocal", 1, _reciprocal, lambda b, g, y, x: [-g * (y * y)], 5),
+    ("exp", 1, np.exp, lambda b, g, y, x: [g * y], 12),
+    ("exp2", 1, np.exp2, lambda b, g, y, x: [g * y * _LN2], 12),
+    ("expm1", 1, np.expm1, lambda b, g, y, x: [g * (y + 1)], 16),
+    ("log", 1, np.log, lambda b, g, y, x: [g / x], 16),
+    ("log2", 1, np.log2, lambda b, g, y, x: [g / (x * _LN2)], 16),
+    ("log1p", 1, np.log1p, lambda b, g, y, x: [g / (x + 1)], 18),
+    ("sin", 1, np.sin, lambda b, g, y, x: [g * b.cos(x)], 14),
+    ("cos", 1, np.cos, lambda b, g, y, x: [-g * b.sin(x)], 14),
+    ("tan", 1, np.tan, lambda b, g, y, x: [g * (1 + y * y)], 20),
+    ("asin", 1, np.arcsin, lambda b, g, y, x: [g / b.sqrt(1 - x * x)], 20),
+    ("acos", 1, np.arccos, lambda b, g, y, x: [-g / b.sqrt(1 - x * x)], 20),
+    ("atan", 1, np.arctan, lambda b, g, y, x: [g / (1 + x * x)], 18),
+    ("sinh", 1, np.sinh, lambda b, g, y, x: [g * b.cosh(x)], 20),
+    ("cosh", 1, np.cosh, lambda b, g, y, x: [g * b.sinh(x)], 20),
+    ("tanh", 1, np.tanh, lambda b, g, y, x: [g * (1 - y * y)], 16),
+    ("erf", 1, _erf, lambda b, g, y, x: [g * (_TWO_OVER_SQRT_PI * b.exp(-(x * x)))], 20),
+):
+    _define(_name, _arity, _function, _rule, _cost)
+
+for _name, _function, _rule, _cost, _infix in (
+    ("add", np.add, lambda b, g, y, x0, x1: [g, g], 1, "+"),
+    ("sub", np.subtract, lambda b, g, y, x0, x1: [g, -g], 1, "-"),
+    ("mul", np.multiply, lambda b, g, y, x0, x1: [g * x1, g * x0], 1, "*"),
+    ("div", np.true_divide, lambda b, g, y, x0, x1: [g / x1, -g * (y / x1)], 5, "/"),
+    ("floordiv", np.floor_divide, _zero(2), 8, "//"),
+    ("mod", np.remainder, lambda b, g, y, x0, x1: [g, -g * b.floor(x0 / x1)], 8, "%"),
+    ("fmod", np.fmod, lambda b, g, y, x0, x1: [g, -g * b.trunc(x0 / x1)], 8, None),
+    ("pow", np.power, _pow_rule, 30, "**"),
+    (
+        "atan2",
+        np.arctan2,
+        lambda b, g, y, x0, x1: [g * x1 / (x0 * x0 + x1 * x1), -g * x0 / (x0 * x0 + x1 * x1)],
+        24,
+        None,
+    ),
+    ("max", np.maximum, _extreme("max"), 1, None),
+    ("min", np.minimum, _extreme("min"), 1, None),
+    ("and", np.bitwise_and, _zero(2), 1, "&"),
+    ("or", np.bitwise_or, _zero(2), 1, "|"),
+    ("xor", np.bitwise_xor, _zero(2), 1, "^"),
+    ("shl", np.left_shift, _zero(2), 1, "<<"),
+    ("shr", np.right_shift, _zero(2), 1, ">>"),
+    ("umulhi", _umulhi, _zero(2), 2, None),
+):
+    _define(_name, 2, _function, _rule, _cost, infix=_infix)
+
+for _name, _function, _infix in (
+    ("lt", np.less, "<"),
+    ("le", np.less_equal, "<="),
+    ("gt", np.greater, ">"),
+    ("ge", np.greater_equal, ">="),
+    ("eq", np.equal, "=="),
+    ("ne", np.not_equal, "!="),
+):
+    _define(_name, 2, _function, _zero(2), 1, "bool", _infix)
+
+_define("not", 1, np.invert, _zero(1))
+_define("conj", 1, np.conj, lambda b, g, y, x: [b.conj(g)])
+_define("isnan", 1, np.isnan, _zero(1), 1, "bool")
+_define("isinf", 1, np.isinf, _zero(1), 1, "bool")
+_define(
+    "where",
+    3,
+    np.where,
+    lambda b, g, y, c, x0, x1: [None, b.where(c, g, 0), b.where(c, 0, g)],
+)
+_define(
+    "fma",
+    3,
+    lambda x0, x1, x2: x0 * x1 + x2,
+    lambda b, g, y, x0, x1, x2: [g * x1, g * x0, g],
+)

@@ -1,0 +1,101 @@
+"""Recording: the interpreter that writes nodes into a Program instead of computing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from argand.base.errors import ProgramError
+from argand.base.userstack import Location, user_location
+from argand.ir.bind import Interpreter, bind, interpreting
+from argand.ir.op import Literal, Op, TensorType
+from argand.ir.program import Node, Operand, Program, Value
+
+
+class Recorder(Interpreter):
+    """Appends a node to `program` for every bind; inputs are Values and Literals.
+
+    `module` tells the path of the module being run (``encoder.layers.3``), for the node's comment.
+    """
+
+    def __init__(self, program: Program, module: Callable[[], str] = lambda: "") -> None:
+        self.program = program
+        self.module = module
+        self.location: Location | None = None  # when set, nodes get it instead of the user's line
+
+    def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+        return self.add(op, inputs, params).outputs
+
+    def add(self, op: Op, inputs: Sequence[Operand], params: dict[str, Any]) -> Node:
+        """Append a node; its types come from the op's shape rule."""
+        regions = params.get("regions", ())
+        types = op.infer(*[_type(x) for x in inputs], **params)
+        static = {k: v for k, v in params.items() if k != "regions"}
+        location = self.location or user_location()
+        node = Node(op, inputs, static, types, location, self.module(), regions)
+        self.program.nodes.append(node)
+        return node
+
+
+def _type(x: Any) -> Any:
+    if isinstance(x, Value):
+        return x.type
+    if isinstance(x, Literal):
+        return x
+    raise ProgramError(f"a recorded op takes program values, got {type(x).__name__}")
+
+
+def record(
+    function: Callable[..., Any],
+    types: Sequence[TensorType],
+    name: str = "program",
+    names: Sequence[str] = (),
+) -> Program:
+    """The Program of a function of ops, called with values of the given types.
+
+    >>> from argand.base.dtype import float32
+    >>> from argand.ir.op import ops
+    >>> import argand.ops
+    >>> program = record(lambda x: ops.exp(x) + 1, [TensorType(float32, (2,))])
+    >>> [node.op.name for node in program]
+    ['exp', 'add']
+    """
+    labels = list(names) or [f"x{i}" for i in range(len(types))]
+    inputs = [Value(t.dtype, t.shape, n) for t, n in zip(types, labels, strict=True)]
+    program = Program(name, inputs)
+    with interpreting(Recorder(program)):
+        outputs = function(*inputs)
+    program.outputs = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+    return program
+
+
+def record_body(op: Any, types: Sequence[TensorType], params: dict[str, Any]) -> Program:
+    """The Program of a composite's body; cached by op, types and parameters."""
+    return _record_body(op, tuple(types), tuple(params.items()))
+
+
+@lru_cache(maxsize=1024)
+def _record_body(op: Any, types: tuple[TensorType, ...], params: tuple[Any, ...]) -> Program:
+    return record(lambda *xs: op.apply_body(xs, dict(params)), types, op.name)
+
+
+def replay(
+    program: Program,
+    operands: Sequence[Any],
+    transform: Callable[[Node, list[Any]], Any] | None = None,
+) -> list[Any]:
+    """Bind every node of `program` again, on other operands, through the current interpreter.
+
+    `operands` stand for the inputs and the state. `transform(node, inputs)` may give the outputs of a
+    node itself, or None to bind it as it is. Returns what stands for the program's results.
+    """
+    env: dict[Any, Any] = dict(zip([*program.inputs, *program.state], operands, strict=True))
+    for node in program.nodes:
+        inputs = [env[i] if isinstance(i, Value) else i for i in node.inputs]
+        outputs = transform(node, inputs) if transform is not None else None
+        if outputs is None:
+            from_regions = {"regions": node.regions} if node.regions else {}
+            outputs = bind(node.op, tuple(inputs), {**node.params, **from_regions})
+        env.update(zip(node.outputs, outputs, strict=True))
+    return [env[o] if isinstance(o, Value) else o for o in program.results]

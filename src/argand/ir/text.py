@@ -1,0 +1,270 @@
+"""Programs from text: the inverse of `program.print_program`.
+
+    program f(x: f32[N, 3]; state "0.weight": f32[3]) {
+      %0: f32[N, 3] = mul(x, 2.0)
+      return %0
+    }
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from argand.base.dim import Dim, Size, dim_max, dim_min
+from argand.base.dtype import ALL, DType, int64
+from argand.base.errors import ProgramError
+from argand.ir.op import Literal, TensorType, registry
+from argand.ir.program import Node, Operand, Program, Value
+
+_TOKEN = re.compile(
+    r"""(?P<skip>[ \t\r\n]+|\#[^\n]*)
+      |(?P<number>-?(?:inf|nan)\b|-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?j?)
+      |(?P<string>"[^"\n]*")
+      |(?P<name>%?[A-Za-z_0-9][A-Za-z0-9_.]*)
+      |(?P<sign><-|//|[(){}\[\],:;=@+\-*%<])""",
+    re.VERBOSE,
+)
+_DTYPES: dict[str, DType] = {d.short: d for d in ALL}
+
+
+class _Tokens:
+    def __init__(self, text: str) -> None:
+        self.items: list[tuple[str, str, int]] = []
+        position = 0
+        while position < len(text):
+            m = _TOKEN.match(text, position)
+            line = text.count("\n", 0, position) + 1
+            if m is None:
+                raise ProgramError(f"line {line}: unexpected {text[position]!r}")
+            if m.lastgroup != "skip":
+                self.items.append((str(m.lastgroup), m.group(), line))
+            position = m.end()
+        self.items.append(("end", "end of text", text.count("\n") + 1))
+        self.at = 0
+
+    def peek(self) -> str:
+        return self.items[self.at][1]
+
+    def kind(self) -> str:
+        return self.items[self.at][0]
+
+    def next(self) -> str:
+        self.at += 1
+        return self.items[self.at - 1][1]
+
+    def take(self, text: str) -> bool:
+        if self.peek() == text and self.kind() != "string":
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, text: str) -> None:
+        if not self.take(text):
+            raise self.error(f"expected {text!r}, found {self.peek()!r}")
+
+    def error(self, message: str) -> ProgramError:
+        return ProgramError(f"line {self.items[self.at][2]}: {message}")
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.t = _Tokens(text)
+        self.dims: dict[str, Dim] = {}
+
+    def program(self, head: str = "program") -> Program:
+        t = self.t
+        if head:
+            t.expect(head)
+        program = Program(t.next())
+        env: dict[str, Value] = {}
+        t.expect("(")
+        program.inputs = self.declarations(env, (")", ";"))
+        if t.take(";"):
+            t.expect("state")
+            program.state = self.declarations(env, (")",))
+        t.expect(")")
+        t.expect("{")
+        while not t.take("return"):
+            program.nodes.append(self.node(env))
+        self.results(program, env)
+        return program
+
+    def declarations(self, env: dict[str, Value], ends: tuple[str, ...]) -> list[Value]:
+        found = []
+        while self.t.peek() not in ends:
+            found.append(self.declaration(env))
+            if not self.t.take(","):
+                break
+        return found
+
+    def declaration(self, env: dict[str, Value]) -> Value:
+        name = self.t.next().strip('"').removeprefix("%")
+        self.t.expect(":")
+        dtype, shape, layout = self.type()
+        value = Value(dtype, shape, name)
+        value.layout = layout
+        if name in env:
+            raise self.t.error(f"{name} is defined twice")
+        env[name] = value
+        return value
+
+    def type(self) -> tuple[DType, tuple[Size, ...], tuple[int, ...] | None]:
+        name = self.t.next()
+        if name not in _DTYPES:
+            raise self.t.error(f"{name!r} is not a dtype")
+        self.t.expect("[")
+        shape: list[Size] = []
+        while not self.t.take("]"):
+            shape.append(self.size())
+            self.t.take(",")
+        layout = tuple(map(int, self.t.next())) if self.t.take("@") else None
+        return _DTYPES[name], tuple(shape), layout
+
+    def node(self, env: dict[str, Value]) -> Node:
+        t = self.t
+        outs = [self.declaration(env)]
+        while t.take(","):
+            outs.append(self.declaration(env))
+        t.expect("=")
+        name = t.next()
+        try:
+            op = registry.get(name)
+        except KeyError as e:
+            raise t.error(str(e.args[0])) from None
+        t.expect("(")
+        raw: list[Any] = []
+        while not t.take(")"):
+            raw.append(self.operand(env))
+            t.take(",")
+        inputs = _typed_literals(raw)
+        params = self.params() if t.take("{") else {}
+        regions = []
+        if t.take("with"):
+            while t.kind() == "name" and t.items[t.at + 1][1] == "(":
+                regions.append(self.program(""))
+        node = Node(op, inputs, params, [TensorType(o.dtype, o.shape) for o in outs])
+        node.regions = tuple(regions)
+        for i, out in enumerate(outs):
+            out.node, out.index = node, i
+        node.outputs = tuple(outs)
+        return node
+
+    def operand(self, env: dict[str, Value]) -> Any:
+        t = self.t
+        if t.kind() == "number" or t.peek() in ("True", "False"):
+            value = self.scalar()
+            return Literal(_DTYPES[t.next()], value) if t.take(":") else value
+        name = t.next().strip('"').removeprefix("%")
+        if name not in env:
+            raise t.error(f"{name} is not defined")
+        return env[name]
+
+    def scalar(self) -> Any:
+        word = self.t.next()
+        if word in ("True", "False"):
+            return word == "True"
+        if word.endswith("j"):
+            return complex(word)
+        return float(word) if re.search(r"[.einf]", word) else int(word)
+
+    def params(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not self.t.take("}"):
+            name = self.t.next()
+            self.t.expect("=")
+            found[name] = self.param()
+            self.t.take(",")
+        return found
+
+    def param(self) -> Any:
+        t = self.t
+        word = t.peek()
+        if t.kind() == "string":
+            return t.next()[1:-1]
+        if word in ("True", "False", "None"):
+            t.next()
+            return {"True": True, "False": False, "None": None}[word]
+        if word in _DTYPES:
+            return _DTYPES[t.next()]
+        if t.take("("):
+            items = []
+            while not t.take(")"):
+                items.append(self.param())
+                t.take(",")
+            return tuple(items)
+        if t.kind() == "number" and re.search(r"[.einf]", word):
+            return float(t.next())
+        return self.size()
+
+    def size(self) -> Size:
+        total = self.term()
+        while self.t.peek() in ("+", "-") or (self.t.kind() == "number" and self.t.peek()[0] == "-"):
+            if self.t.take("+"):
+                total = total + self.term()
+            elif self.t.take("-"):
+                total = total - self.term()
+            else:
+                total = total + self.term()
+        return total
+
+    def term(self) -> Size:
+        total = self.factor()
+        while self.t.peek() in ("*", "//", "%"):
+            sign = self.t.next()
+            other = self.factor()
+            total = total * other if sign == "*" else total // other if sign == "//" else total % other
+        return total
+
+    def factor(self) -> Size:
+        t = self.t
+        if t.take("-"):
+            return -1 * self.factor()
+        if t.take("("):
+            inner = self.size()
+            t.expect(")")
+            return inner
+        word = t.next()
+        if word in ("min", "max") and t.take("("):
+            left = self.size()
+            t.expect(",")
+            right = self.size()
+            t.expect(")")
+            return dim_min(left, right) if word == "min" else dim_max(left, right)
+        if re.fullmatch(r"-?\d+", word):
+            return int(word)
+        if not re.fullmatch(r"[A-Za-z_]\w*", word):
+            raise t.error(f"expected a size, found {word!r}")
+        return self.dims.setdefault(word, Dim.symbol(word))
+
+    def results(self, program: Program, env: dict[str, Value]) -> None:
+        t = self.t
+        usual = int64
+        while not t.take("}"):
+            if t.take(";"):
+                continue
+            if t.items[t.at + 1][1] == "<-":
+                target = env[t.next().strip('"').removeprefix("%")]
+                t.expect("<-")
+                program.writes[program.state.index(target)] = _literal(self.operand(env), usual)
+            else:
+                program.outputs.append(_literal(self.operand(env), usual))
+            t.take(",")
+
+
+def _typed_literals(raw: list[Any]) -> list[Operand]:
+    usual = next((o.dtype for o in raw if isinstance(o, Value)), int64)
+    return [_literal(o, usual) for o in raw]
+
+
+def _literal(o: Any, usual: DType) -> Operand:
+    return o if isinstance(o, Value | Literal) else Literal(usual, o)
+
+
+def parse_program(text: str) -> Program:
+    """The program that a text describes; ProgramError names the line that doesn't fit."""
+    parser = _Parser(text)
+    program = parser.program()
+    if parser.t.kind() != "end":
+        raise parser.t.error(f"unexpected {parser.t.peek()!r} after the program")
+    return program
