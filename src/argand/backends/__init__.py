@@ -1,0 +1,1 @@
+"""Backends: what runs a Program. `cpu` compiles it; `reference` interprets it with NumPy."""

@@ -1,0 +1,1 @@
+"""Passes: Program to Program, each a named step of `pipeline.py`."""
