@@ -463,7 +463,7 @@ class Builder:
         self._stack[-1].yields = regs
 
     def fail(self, code: Operand) -> None:
-        """Leave the function with this status (not 0); in a parallel region, once its chunks end."""
+        """Leave the function with this status (not 0); in a parallel region: once it ends."""
         self._emit("fail", (self._index(code),), {}, None)
 
     def call(self, function: Function, *args: Operand) -> None:
