@@ -1,0 +1,286 @@
+"""Packing: an operand's part of a block, laid out as the tile reads it, in the type it is summed in.
+
+B becomes panels [k][width]; A becomes rows [k] (k-contiguous operands, no transposition needed since
+its elements are broadcast one at a time) or columns [k][rows of the tile] (m-contiguous ones).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from argand.kernels.contraction_plan import K_BLOCK, Geometry, Plan
+from argand.kernels.contraction_spec import Axis
+from argand.kernels.contraction_walk import KBlock, RowTable, StepTable, size, unflatten
+from argand.loops.nest import Builder, Reg, Ty
+
+__all__ = ["Packer", "a_row_bytes", "a_row_stride", "b_bytes", "transpose"]
+
+
+def a_row_stride(plan: Plan) -> int:
+    """Elements from one packed row of A to the next: a block of k, off the powers of two."""
+    return K_BLOCK + max(16, plan.lanes) if plan.a == "rows" else K_BLOCK
+
+
+def a_row_bytes(plan: Plan, acc: Ty) -> int:
+    """Bytes of scratch a packed row of A takes."""
+    return a_row_stride(plan) * acc.bytes
+
+
+def b_bytes(b: Builder, plan: Plan, acc: Ty, columns: Reg) -> Reg:
+    """Bytes of scratch for the packed panels of so many columns."""
+    panels = b.ceildiv(columns, plan.width)
+    rows = b.add(b.mul(panels, K_BLOCK), plan.lanes)
+    return b.mul(rows, plan.width * acc.bytes)
+
+
+class Packer:
+    """Packs the operands of one block; the registers of the block are set by its owner."""
+
+    def __init__(
+        self,
+        b: Builder,
+        geo: Geometry,
+        plan: Plan,
+        acc: Ty,
+        steps: StepTable,
+        rows: RowTable | None,
+    ) -> None:
+        self._b, self._geo, self._plan, self._acc = b, geo, plan, acc
+        self._steps, self._rows = steps, rows
+        self._vector = acc.with_lanes(plan.lanes)
+
+    # B ------------------------------------------------------------------------------------------
+
+    def b_panels(
+        self, to: Reg, base: Reg, block: KBlock, n_lo: Reg, n_hi: Reg, fixed: Mapping[Axis, Reg]
+    ) -> None:
+        """Columns n_lo … n_hi of B for a block of k; `base` is where the batch starts in B."""
+        b, plan = self._b, self._plan
+        pack: Callable[..., None] = {"copy": self._copy, "turn": self._turn, "gather": self._copy}[
+            plan.b
+        ]
+        with b.loop(n_lo, n_hi, plan.width) as loop:
+            n0 = loop.index
+            panel = b.offset(to, b.mul(b.sub(n0, n_lo), K_BLOCK), self._acc.elem)
+            with b.loop(0, block.steps) as outer:
+                index = dict(fixed)
+                if self._geo.b.fetch is not None:
+                    index |= unflatten(b, self._geo.outer, b.add(block.o0, outer.index))
+                start = b.affine(
+                    self._steps.b(outer.index), (block.i0, self._geo.b.stride(self._geo.inner))
+                )
+                place = b.offset(base, start, self._geo.b.elem)
+                shift = b.mul(outer.index, block.count, plan.width)
+                pack(b.offset(panel, shift, self._acc.elem), place, block, n0, n_hi, index)
+
+    def _copy(
+        self, to: Reg, place: Reg, block: KBlock, n0: Reg, n_hi: Reg, index: dict[Axis, Reg]
+    ) -> None:
+        """Row by row of k, vectors along n (gathered where they are not neighbours)."""
+        b, plan, geo = self._b, self._plan, self._geo
+        starts = [b.add(n0, v * plan.lanes) for v in range(plan.vectors)]
+
+        def rows(masks: Sequence[Reg | None]) -> None:
+            with b.loop(0, block.count) as loop:
+                k = loop.index
+                here = {**index, geo.inner: b.add(block.i0, k)}
+                row = b.mul(k, geo.b.stride(geo.inner))
+                for v, (start, mask) in enumerate(zip(starts, masks, strict=True)):
+                    value = self._b_vector(place, row, start, mask, here)
+                    b.store(to, b.affine(v * plan.lanes, (k, plan.width)), value)
+
+        whole = b.le(b.add(n0, plan.width), n_hi)
+        if whole.const is True:
+            rows([None] * plan.vectors)
+            return
+        with b.if_(whole) as branch:
+            rows([None] * plan.vectors)
+        with branch.else_():
+            rows([b.tail_mask(start, n_hi, plan.lanes, self._acc.elem) for start in starts])
+
+    def _b_vector(
+        self, place: Reg, row: Reg, start: Reg, mask: Reg | None, index: dict[Axis, Reg]
+    ) -> Reg:
+        b, geo, operand = self._b, self._geo, self._geo.b
+        ty = Ty(operand.elem, self._plan.lanes)
+        if operand.fetch is not None:
+            value = operand.fetch(b, {**index, geo.col: start}, geo.col, ty, mask)
+        elif self._plan.b == "copy":
+            value = b.load(place, b.add(row, start), ty, mask)
+        else:
+            stride = size(b, operand.stride(geo.col))
+            lanes = b.apply("mul", b.iota(Ty("int64", ty.lanes)), b.splat(stride, ty.lanes))
+            at = b.apply("add", lanes, b.affine(row, (start, stride)))
+            value = b.gather(place, at, ty, mask)
+        return b.cast(value, self._vector)
+
+    def _turn(
+        self, to: Reg, place: Reg, block: KBlock, n0: Reg, n_hi: Reg, index: dict[Axis, Reg]
+    ) -> None:
+        """Squares of lanes x lanes, read along k and transposed in registers. The last square of a
+        short k is written whole: what comes after it is written later, or is room to spare."""
+        b, plan, geo = self._b, self._plan, self._geo
+        lanes = plan.lanes
+        ty = Ty(geo.b.elem, lanes)
+        last = b.sub(n_hi, 1)
+        for v in range(plan.vectors):
+            columns = [b.min(b.add(n0, v * lanes + j), last) for j in range(lanes)]
+            starts = [b.mul(column, geo.b.stride(geo.col)) for column in columns]
+
+            def square(
+                k: Reg, mask: Reg | None, v: int, columns: list[Reg], starts: list[Reg]
+            ) -> None:
+                vectors = []
+                for column, start in zip(columns, starts, strict=True):
+                    if geo.b.fetch is not None:
+                        here = {**index, geo.inner: b.add(block.i0, k), geo.col: column}
+                        value = geo.b.fetch(b, here, geo.inner, ty, mask)
+                    else:
+                        value = b.load(place, b.add(start, k), ty, mask)
+                    vectors.append(b.cast(value, self._vector))
+                for j, vector in enumerate(transpose(b, vectors)):
+                    b.store(to, b.affine(j * plan.width + v * lanes, (k, plan.width)), vector)
+
+            whole = b.mul(b.div(block.count, lanes), lanes)
+            with b.loop(0, whole, lanes) as loop:
+                square(loop.index, None, v, columns, starts)
+            with b.loop(whole, block.count, lanes) as loop:
+                mask = b.tail_mask(loop.index, block.count, lanes, self._acc.elem)
+                square(loop.index, mask, v, columns, starts)
+
+    # A ------------------------------------------------------------------------------------------
+
+    def a_rows(
+        self, to: Reg, base: Reg, block: KBlock, m_lo: Reg, count: Reg, fixed: Mapping[Axis, Reg]
+    ) -> None:
+        """Rows m_lo … m_lo + count of A for a block of k, each along k; zeros where it is out of
+        bounds. In a ranged contraction only the range is read and written."""
+        b, plan, geo = self._b, self._plan, self._geo
+        ty = Ty(geo.a.elem, plan.lanes)
+        with b.loop(0, count) as rows, b.loop(0, block.steps) as outer:
+            row, step = rows.index, outer.index
+            shift = b.affine(b.mul(step, block.count), (row, a_row_stride(plan)))
+            out = b.offset(to, shift, self._acc.elem)
+            index = dict(fixed)
+            if geo.a.fetch is not None:
+                index |= unflatten(b, geo.rows, b.add(m_lo, row))
+                index |= unflatten(b, geo.outer, b.add(block.o0, step))
+            place, stride = self._a_row(base, block, b.add(m_lo, row), row, step)
+
+            def piece(k: Reg, mask: Reg | None) -> None:
+                value = self._a_vector(place, stride, b.add(block.i0, k), k, ty, mask, index)
+                b.store(out, k, b.cast(value, self._vector), mask)
+
+            low, high = self._steps.range(step)
+            whole = b.add(low, b.mul(b.div(b.max(b.sub(high, low), 0), plan.lanes), plan.lanes))
+            with b.loop(low, whole, plan.lanes) as loop:
+                piece(loop.index, None)
+            with b.loop(whole, high, plan.lanes) as loop:
+                piece(loop.index, b.tail_mask(loop.index, high, plan.lanes, self._acc.elem))
+
+    def _a_row(self, base: Reg, block: KBlock, m: Reg, row: Reg, step: Reg) -> tuple[Reg, Reg]:
+        b, geo = self._b, self._geo
+        if self._rows is not None:
+            pointer = self._rows.pointer(step, row)
+            return pointer, self._rows.stride(pointer)
+        stride = size(b, geo.a.stride(geo.inner))
+        at = b.affine(self._steps.a(step), (m, geo.a.stride(geo.rows[0])), (block.i0, stride))
+        return b.offset(base, at, geo.a.elem), stride
+
+    def _a_vector(
+        self,
+        place: Reg,
+        stride: Reg,
+        inner: Reg,
+        k: Reg,
+        ty: Ty,
+        mask: Reg | None,
+        index: dict[Axis, Reg],
+    ) -> Reg:
+        b, geo = self._b, self._geo
+        if geo.a.fetch is not None:
+            return geo.a.fetch(b, {**index, geo.inner: inner}, geo.inner, ty, mask)
+        if stride.const == 1:
+            return b.load(place, k, ty, mask)
+        lanes = b.apply("mul", b.iota(Ty("int64", ty.lanes)), b.splat(stride, ty.lanes))
+        return b.gather(place, b.apply("add", lanes, b.mul(k, stride)), ty, mask)
+
+    def a_columns(self, to: Reg, base: Reg, block: KBlock, m: Reg, m_lo: Reg, rows: int) -> None:
+        """The `rows` rows from m on of an m-contiguous A, as [k][rows]: each store writes whole
+        vectors, and the next one overwrites what was too much."""
+        b, plan, geo = self._b, self._plan, self._geo
+        out = b.offset(to, b.mul(b.sub(m, m_lo), K_BLOCK), self._acc.elem)
+        with b.loop(0, block.count) as loop:
+            k = loop.index
+            start = b.affine(m, (b.add(block.i0, k), geo.a.stride(geo.inner)))
+            for part in range(0, rows, plan.lanes):
+                left = min(plan.lanes, rows - part)
+                mask = None
+                if left < plan.lanes:
+                    mask = b.const(Ty("bool", plan.lanes), [j < left for j in range(plan.lanes)])
+                value = b.load(base, b.add(start, part), self._vector, mask)
+                b.store(out, b.affine(part, (k, rows)), value)
+
+
+def transpose(b: Builder, rows: list[Reg]) -> list[Reg]:
+    """The transpose of a square of n vectors of n lanes, n a power of two.
+
+    Within 128-bit lanes first (shuffles that cost least), then whole lanes change places.
+    """
+    n = len(rows)
+    lane = min(n, max(1, 16 // rows[0].ty.bytes))
+    groups = [_within_lanes(b, rows[g : g + lane], lane) for g in range(0, n, lane)]
+    columns: list[Reg | None] = [None] * n
+    for c in range(lane):
+        for block, vector in enumerate(_across_lanes(b, [group[c] for group in groups], lane)):
+            columns[block * lane + c] = vector
+    return [column for column in columns if column is not None]
+
+
+def _within_lanes(b: Builder, rows: list[Reg], lane: int) -> list[Reg]:
+    """Each 128-bit lane of `lane` rows transposed by itself: halves first, then interleaved."""
+    if len(rows) == 1:
+        return rows
+    half = len(rows) // 2
+    upper, lower = _within_lanes(b, rows[:half], lane), _within_lanes(b, rows[half:], lane)
+    out = []
+    for x, y in zip(upper, lower, strict=True):
+        out += [b.shuffle(x, y, _interleave(x.ty.lanes, lane, half, part)) for part in range(2)]
+    return out
+
+
+def _interleave(total: int, lane: int, width: int, part: int) -> list[int]:
+    """Blocks of `width` of two vectors in turn, from the first or the second half of each lane."""
+    picks = []
+    for start in range(0, total, lane):
+        for block in range(start + part * lane // 2, start + (part + 1) * lane // 2, width):
+            picks += [block + j for j in range(width)]
+            picks += [total + block + j for j in range(width)]
+    return picks
+
+
+def _across_lanes(b: Builder, rows: list[Reg], lane: int) -> list[Reg]:
+    """A square of whole 128-bit lanes transposed."""
+    n = len(rows)
+    total = n * lane
+    distance = 1
+    while distance < n:
+        out: dict[int, Reg] = {}
+        for i in range(n):
+            if i & distance:
+                continue
+            j = i + distance
+            low, high = [], []
+            for block in range(n):
+                own = [block * lane + e for e in range(lane)]
+                if block & distance:
+                    low += [total + e - distance * lane for e in own]
+                    high += [total + e for e in own]
+                else:
+                    low += own
+                    high += [e + distance * lane for e in own]
+            out[i] = b.shuffle(rows[i], rows[j], low)
+            out[j] = b.shuffle(rows[i], rows[j], high)
+        rows = [out[i] for i in range(n)]
+        distance *= 2
+    return rows

@@ -1,0 +1,343 @@
+"""How a contraction is run: an ordered list of rules, a pure function of its shape and the target.
+
+The order in which an element's products are added depends on K alone (`K_BLOCK`), never on what is
+decided here, with the one exception that `splits` names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Final
+
+from argand.kernels.contraction_spec import Axis, Contraction, Operand, Vectors, static
+from argand.loops.nest import Ty
+
+__all__ = ["FEW_ROWS", "K_BLOCK", "Geometry", "Plan", "geometry", "plan"]
+
+K_BLOCK: Final = 256
+"""Products in one fused chain; the sums of the chains are added in order."""
+
+FEW_ROWS: Final = 4
+"""Up to this many rows B is read once, where it lies."""
+
+MANY_TAPS: Final = 65
+"""So many taps are not kept side by side in scratch: they become batches."""
+
+SPLITS: Final = 16
+LONG_K: Final = 32 * K_BLOCK
+C_BYTES: Final = 1 << 18
+"""Partial sums kept beside the packed panels in the second-level cache."""
+
+SERIAL_FLOPS: Final = 2_000_000
+"""About 20 microseconds of one core: less than this stays on one thread."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """The axes by the part they play.
+
+    `rows` are flattened and tiled; `taps` are m axes that no tile crosses, because the range of the
+    innermost k depends on them or because rows are neighbours only along the last m axis; `col` runs
+    along the lanes; `outer` and `inner` are the k axes.
+    """
+
+    a: Operand
+    b: Operand
+    batch: tuple[Axis, ...]
+    taps: tuple[Axis, ...]
+    rows: tuple[Axis, ...]
+    col: Axis
+    outer: tuple[Axis, ...]
+    inner: Axis
+
+    @property
+    def ranged(self) -> bool:
+        """Whether bounds are kept by ranges of k instead of by row."""
+        return bool(self.a.bounds) and not self.tabled
+
+    @property
+    def tabled(self) -> bool:
+        """Whether the address of a row needs more than a multiplication."""
+        bounded = any(axis in bound.terms for bound in self.a.bounds for axis in self.rows)
+        return len(self.rows) > 1 or bounded
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One way to run a contraction.
+
+    `a`: "place" (rows a stride apart) or "table" (through row pointers), each read where it lies;
+    "rows" or "cols" packed along k or along m. `b`: "place", "turn" (k-contiguous, transposed in
+    registers; packed unless few rows), "copy", "gather". `few` > 0: only when there are at most that
+    many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C.
+    """
+
+    name: str
+    rows: int
+    vectors: int
+    lanes: int
+    a: str
+    b: str
+    mc: int = 0
+    nc: int = 0
+    few: int = 0
+    splits: int = 1
+
+    @property
+    def width(self) -> int:
+        """Columns of a tile."""
+        return self.vectors * self.lanes
+
+    def __str__(self) -> str:
+        tile = f"{self.rows}x{self.vectors}x{self.lanes}"
+        guard = f" if m <= {self.few}" if self.few else ""
+        guard = f" if k >= {LONG_K}, {self.splits} splits" if self.splits > 1 else guard
+        block = f" block {self.mc}x{self.nc}" if self.mc else ""
+        return f"{self.name}: tile {tile}{block}, a {self.a}, b {self.b}{guard}"
+
+
+# axes ---------------------------------------------------------------------------------------------
+
+
+def geometry(spec: Contraction) -> Geometry:
+    """Which axis plays which part."""
+    if spec.b.bounds:
+        raise ValueError("only operand a of a contraction can have bounds")
+    a, b, k = _merge_k(spec)
+    one = Axis("one", 1)
+    inner = k[-1] if k else one
+    in_bounds = [axis for bound in a.bounds for axis in bound.terms]
+    taps: tuple[Axis, ...] = ()
+    if any(inner in bound.terms for bound in a.bounds):
+        taps = tuple(axis for axis in spec.m if axis in in_bounds)
+    elif not a.bounds and len(spec.m) > 1 and a.unit(spec.m[-1]) and not a.unit(inner):
+        taps = spec.m[:-1]
+    rows = tuple(axis for axis in spec.m if axis not in taps)
+    few_taps = (_product(taps) or MANY_TAPS) < MANY_TAPS
+    return Geometry(
+        a=a,
+        b=b,
+        batch=spec.batch + spec.n[:-1] + (() if few_taps else taps),
+        taps=taps if few_taps else (),
+        rows=tuple(axis for axis in rows if static(axis.extent) != 1 or axis in in_bounds)
+        or rows[-1:]
+        or (one,),
+        col=spec.n[-1] if spec.n else one,
+        outer=k[:-1],
+        inner=inner,
+    )
+
+
+def _merge_k(spec: Contraction) -> tuple[Operand, Operand, tuple[Axis, ...]]:
+    """Neighbouring k axes that both operands walk as one become one; those of extent 1 go."""
+    a, b = spec.a, spec.b
+    bounded = {axis for bound in a.bounds for axis in bound.terms}
+    fixed = a.fetch is not None or b.fetch is not None
+    merged: list[Axis] = []
+    for axis in spec.k:
+        if static(axis.extent) == 1 and axis not in bounded:
+            continue
+        last = merged[-1] if merged else None
+        if last is not None and not fixed and not {axis, last} & bounded:
+            joined = _joined(last, axis, a, b)
+            if joined is not None:
+                merged[-1], a, b = joined
+                continue
+        merged.append(axis)
+    return a, b, tuple(merged)
+
+
+def _joined(last: Axis, axis: Axis, a: Operand, b: Operand) -> tuple[Axis, Operand, Operand] | None:
+    extent, count = static(axis.extent), static(last.extent)
+    if extent is None or count is None:
+        return None
+    for operand in (a, b):
+        step, jump = static(operand.stride(axis)), static(operand.stride(last))
+        if step is None or jump is None or jump != step * extent:
+            return None
+    both = Axis(f"{last.name}{axis.name}", extent * count)
+    a, b = (dataclasses.replace(o, strides={**o.strides, both: o.stride(axis)}) for o in (a, b))
+    return both, a, b
+
+
+# rules --------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shape:
+    """What the rules look at; a size is None when it is only known at run time."""
+
+    m: int | None
+    n: int | None
+    k: int | None
+    cells: int | None
+    """batch times taps"""
+    tabled: bool
+    outer: bool
+    a_unit: str
+    b_unit: str
+    a_plain: bool
+    b_plain: bool
+    taps: int | None
+    lanes: int
+    registers: int
+    acc_bytes: int
+    long_k: bool
+
+
+def _product(axes: tuple[Axis, ...]) -> int | None:
+    total = 1
+    for axis in axes:
+        size = static(axis.extent)
+        if size is None:
+            return None
+        total *= size
+    return total
+
+
+def _shape(spec: Contraction, geo: Geometry, target: Vectors) -> _Shape:
+    acc = Ty(spec.acc)
+    return _Shape(
+        m=_product(geo.rows),
+        n=static(geo.col.extent),
+        k=_product((*geo.outer, geo.inner)),
+        cells=_product((*geo.batch, *geo.taps)),
+        tabled=geo.tabled,
+        outer=bool(geo.outer) or geo.ranged,
+        a_unit="k" if geo.a.unit(geo.inner) else "m" if geo.a.unit(geo.rows[-1]) else "",
+        b_unit="n" if geo.b.unit(geo.col) else "k" if geo.b.unit(geo.inner) else "",
+        a_plain=geo.a.elem == spec.acc and geo.a.fetch is None,
+        b_plain=geo.b.elem == spec.acc and geo.b.fetch is None,
+        taps=_product(geo.taps),
+        lanes=max(1, target.vector_bytes // acc.bytes),
+        registers=target.vector_registers,
+        acc_bytes=acc.bytes,
+        long_k=spec.long_k,
+    )
+
+
+def plan(spec: Contraction, target: Vectors) -> tuple[Plan, ...]:
+    """The ways to run it, in order: the first whose condition holds. The last has none."""
+    shape = _shape(spec, geometry(spec), target)
+    found: list[Plan] = []
+    for rule in RULES:
+        choice = rule(shape)
+        if choice is not None:
+            found.append(choice)
+            if not _conditional(choice, shape):
+                break
+    return tuple(found)
+
+
+def _conditional(choice: Plan, shape: _Shape) -> bool:
+    if choice.few:
+        return shape.m is None
+    return choice.splits > 1 and shape.k is None
+
+
+def _few_rows(s: _Shape) -> Plan | None:
+    """Few rows, as in inference at batch 1: every element of B is used once or twice, so it is read
+    where it lies, at the speed of memory."""
+    if s.tabled or s.outer or not (s.a_plain and s.b_plain) or not s.b_unit:
+        return None
+    if s.m is not None and s.m > FEW_ROWS:
+        return None
+    rows = FEW_ROWS if s.m is None else max(1, s.m)
+    if s.b_unit == "k":
+        return Plan("few rows", rows, 1, s.lanes, "place", "turn", few=FEW_ROWS)
+    room = (s.registers - 2) // (rows + 1)
+    vectors = min(8, room) if rows > 1 or s.registers > 16 else 8
+    if s.n is not None:
+        vectors = max(1, min(vectors, -(-s.n // s.lanes)))
+    return Plan("few rows", rows, vectors, s.lanes, "place", "place", few=FEW_ROWS)
+
+
+def _long_k(s: _Shape) -> Plan | None:
+    """Small C and long K, as a weight gradient: K is cut, the partial sums are added as a tree."""
+    if not s.long_k or (s.k is not None and s.k < LONG_K):
+        return None
+    sizes = (s.m, s.n, s.cells)
+    if None not in sizes:
+        m, n, cells = (size or 0 for size in sizes)
+        if m * n * cells * s.acc_bytes > 4 * C_BYTES:
+            return None
+    return dataclasses.replace(_blocked(s), name="long k", splits=SPLITS)
+
+
+def _blocked(s: _Shape) -> Plan:
+    """The blocked product: B packed for a block of C, A read where it lies or packed beside it."""
+    rows, vectors = _tile(s)
+    mc, nc = _block(s, rows, vectors * s.lanes)
+    return Plan("blocked", rows, vectors, s.lanes, _place_a(s), _place_b(s), mc, nc)
+
+
+RULES: Final[tuple[Callable[[_Shape], Plan | None], ...]] = (_few_rows, _long_k, _blocked)
+
+
+def _tile(s: _Shape) -> tuple[int, int]:
+    """Registers of C that leave room for one vector of A and a row of B; least waste along n."""
+    if s.registers >= 32:
+        tiles = ((8, 3), (12, 2), (6, 4))
+    elif s.registers >= 16:
+        tiles = ((6, 2), (4, 3))
+    else:
+        tiles = ((2, 2),)
+    if s.n is None:
+        return tiles[0]
+    vectors = max(1, -(-s.n // s.lanes))
+    if vectors <= tiles[0][1] and vectors < 2:
+        return (tiles[0][0], vectors)
+    return min(tiles, key=lambda tile: (-(-vectors // tile[1]) * tile[1], tiles.index(tile)))
+
+
+def _place_a(s: _Shape) -> str:
+    if not s.a_plain:
+        return "rows"
+    if s.tabled:
+        return "table" if s.a_unit == "k" else "rows"
+    if s.a_unit == "k":
+        return "place"
+    if s.a_unit == "m":
+        reuse = s.n is None or s.n >= 8 * s.lanes
+        return "cols" if reuse and not s.outer else "place"
+    return "rows"
+
+
+def _place_b(s: _Shape) -> str:
+    if s.b_unit == "n":
+        once = s.b_plain and s.m is not None and s.m * (s.taps or 1) <= 16
+        return "place" if once else "copy"
+    return "turn" if s.b_unit == "k" else "gather"
+
+
+def _block(s: _Shape, rows: int, width: int) -> tuple[int, int]:
+    """mc x nc of C: wide in m where B is packed (reuse), small enough for the second-level cache, and
+    at least eight blocks when there is work for them."""
+    m = 192 if s.m is None else max(1, s.m)
+    n = 256 if s.n is None else max(1, s.n)
+    nc = _part(n, 256, width)
+    mc = _part(m, max(rows, C_BYTES // (s.acc_bytes * nc * (s.taps or 1))), rows)
+    if s.m is None or s.n is None or s.k is None or s.cells is None:
+        return mc, nc
+    flops = 2 * s.m * s.n * s.k * s.cells
+
+    def blocks() -> int:
+        return -(-m // mc) * -(-n // nc) * (s.cells or 1) // (s.taps or 1)
+
+    while blocks() < min(8, flops // SERIAL_FLOPS) and (mc > 8 * rows or nc > 2 * width):
+        if nc > 2 * width and mc <= 4 * nc:
+            nc = _part(n, max(width, nc // 2), width)
+        elif mc > 8 * rows:
+            mc = _part(m, max(rows, mc // 2), rows)
+        else:
+            nc = _part(n, max(width, nc // 2), width)
+    return mc, nc
+
+
+def _part(size: int, most: int, unit: int) -> int:
+    """An even share of `size`: at most `most`, a multiple of `unit`."""
+    most = max(unit, most // unit * unit)
+    parts = -(-size // most)
+    share = -(-size // parts)
+    return -(-share // unit) * unit
