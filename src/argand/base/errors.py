@@ -18,6 +18,10 @@ class ShapeError(ArgandError, RuntimeError, ValueError):
     """Shapes that don't fit the operation."""
 
 
+class ArgumentError(ArgandError, RuntimeError, ValueError):
+    """An argument whose value the operation does not take."""
+
+
 class DTypeError(ArgandError, RuntimeError, TypeError):
     """A dtype that the operation does not take."""
 

@@ -24,6 +24,13 @@ class Interpreter:
         """The outputs of `op`."""
         raise ArgandError(f"{type(self).__name__} has no bind")
 
+    def write(self, target: Any, value: Any) -> None:
+        """Replace the contents of a tensor; views of its memory see it."""
+        raise ArgandError(f"{type(self).__name__} can't write")
+
+    def grad_changes(self, leaf: Any) -> None:
+        """Called before a leaf's `.grad` is replaced."""
+
     def lift(self, value: Any) -> Any:
         """A value of this interpreter made of a foreign one (a NumPy array, a list of numbers)."""
         raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")

@@ -46,8 +46,8 @@ class Elementwise(Op):
 
     A member states `body(b, x, ...)` (see `ir/scalar.py`) and its sample domain. Optionally: `ufunc`,
     the NumPy function to use eagerly; `promotion`: ``"float"`` computes integers in the default float
-    dtype, ``"bool"`` gives booleans, ``"bitwise"`` refuses floats; `defaults` for trailing scalar
-    operands; `partials(b, g, y, *x)`, a stabler derivative than the derived one.
+    dtype, ``"bool"`` gives booleans; `kinds`, the kinds of dtype that it is defined for; `defaults`
+    for trailing scalar operands; `partials(b, g, y, *x)`, a stabler derivative than the derived one.
     """
 
     abstract = True
@@ -57,6 +57,7 @@ class Elementwise(Op):
     ufunc: ClassVar[Callable[..., Any] | None] = None
     partials: ClassVar[Callable[..., Sequence[Any]] | None] = None
     promotion: ClassVar[str] = "same"
+    kinds: ClassVar[str] = "buifc"
     defaults: ClassVar[dict[str, Any]] = {}
     conditions: ClassVar[int] = 0  # how many leading operands are booleans
 
@@ -99,10 +100,10 @@ class Elementwise(Op):
 
     def _common_dtype(self, values: Sequence[Any]) -> DType:
         dtype = result_type(*[_category(v) for v in values])
+        if dtype.kind not in self.kinds:
+            raise DTypeError(f"{self.name}: not defined for {dtype.name}")
         if self.promotion == "float" and not dtype.is_inexact:
             return get_default_dtype()
-        if self.promotion == "bitwise" and dtype.is_inexact:
-            raise DTypeError(f"{self.name} works on integers and booleans, got {dtype.name}")
         return dtype
 
     def operand_dtypes(self, dtype: DType) -> list[DType]:

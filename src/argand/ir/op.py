@@ -12,8 +12,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from argand.base.dim import Shape
 from argand.base.dtype import DType
-from argand.base.errors import did_you_mean
+from argand.base.errors import ArgandError, did_you_mean
 from argand.base.shape import shape_text
+from argand.base.userstack import annotate
 from argand.ir.bind import bind
 from argand.ir.samples import ErrorSample, Sample
 
@@ -115,8 +116,12 @@ class Op:
         return range(64), ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        inputs, params = self.prepare(*args, **kwargs)
-        outputs = bind(self, inputs, params)
+        try:
+            inputs, params = self.prepare(*args, **kwargs)
+            outputs = bind(self, inputs, params)
+        except ArgandError as error:
+            annotate(error)
+            raise
         return outputs[0] if self.visible == 1 else tuple(outputs[: self.visible])
 
     def __repr__(self) -> str:

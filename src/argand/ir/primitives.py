@@ -74,15 +74,12 @@ def _umulhi(x: Any, y: Any) -> Any:
 
 
 def _extreme(name: str) -> Rule:
-    """Derivative of max and min: equal operands share it, a NaN operand takes it."""
+    """Derivative of max and min: equal operands share it; beside a NaN both take it."""
 
     def rule(b: Any, g: Any, y: Any, x0: Any, x1: Any) -> Sequence[Any]:
-        first = b.gt(x0, x1) if name == "max" else b.lt(x0, x1)
-        equal = b.eq(x0, x1)
-        half = g * 0.5
-        to_first = b.where(equal, half, b.where(first, g, 0))
-        to_second = b.where(equal, half, b.where(first, 0, g))
-        return [to_first, to_second]
+        loses, wins = (b.lt, b.gt) if name == "max" else (b.gt, b.lt)
+        shared = b.where(b.eq(x0, x1), g * 0.5, g)
+        return [b.where(loses(x0, x1), 0, shared), b.where(wins(x0, x1), 0, shared)]
 
     return rule
 

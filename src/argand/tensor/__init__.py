@@ -1,0 +1,1 @@
+"""Eager tensors: NumPy memory, PyTorch's surface, and the tape behind them."""

@@ -1,0 +1,198 @@
+"""`backward` and `grad`: the tape's traversal, with gradients stored in leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from argand.base.errors import AutogradError
+from argand.base.shape import same_shape, shape_text
+from argand.ir.op import ops
+from argand.tensor.core import Tensor
+from argand.transform import tape
+from argand.transform.mode import no_grad
+from argand.transform.tape import LEAF
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of the sum of `tensors` to the `.grad` of the leaves, as torch.autograd."""
+    roots = _roots(_list(tensors), _list(grad_tensors))
+    retain = create_graph if retain_graph is None else retain_graph
+    store = _Store(create_graph, [g for _, g in roots])
+    wanted: list[tape.Edge] | None = None
+    targets: list[Tensor] = []
+    if inputs is not None:
+        targets = _list(inputs)
+        wanted = [_wanted_edge(t) for t in targets]
+    tape.backward(
+        roots,
+        store,
+        retain_graph=retain,
+        create_graph=create_graph,
+        wanted=wanted,
+        capture=lambda i, g: store(targets[i], g),
+    )
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of `outputs` with respect to `inputs`, as `torch.autograd.grad`.
+
+    >>> import argand as ag
+    >>> x = ag.tensor(3.0, requires_grad=True)
+    >>> ag.autograd.grad(x * x, x)
+    (tensor(6.),)
+    """
+    targets = _list(inputs)
+    found: dict[int, Tensor] = {}
+    tape.backward(
+        _roots(_list(outputs), _list(grad_outputs)),
+        lambda leaf, g: None,
+        retain_graph=create_graph if retain_graph is None else retain_graph,
+        create_graph=create_graph,
+        wanted=[_wanted_edge(t) for t in targets],
+        capture=found.__setitem__,
+    )
+    if len({id(t) for t in targets}) != len(targets):
+        raise AutogradError("grad: an input is listed twice")
+    results = [found.get(i) for i in range(len(targets))]
+    for i, t in enumerate(targets):
+        if results[i] is None and materialize_grads:
+            results[i] = ops.full(tuple(t.shape), 0, t.dtype)
+        elif results[i] is None and not allow_unused:
+            raise AutogradError(
+                f"input {i} of grad was not used to compute the outputs; pass allow_unused=True "
+                "to get None for it"
+            )
+    return tuple(results)
+
+
+class _Store:
+    """Adds gradients to leaves. The first one is kept as it is when nobody else holds it."""
+
+    def __init__(self, create_graph: bool, held: Sequence[Any]) -> None:
+        self.create_graph = create_graph
+        self.held = {id(g): g for g in held}
+
+    def __call__(self, leaf: Tensor, gradient: Any) -> None:
+        for hook in list(((leaf._cold and leaf._cold.hooks) or {}).values()):
+            changed = hook(gradient)
+            gradient = gradient if changed is None else changed
+        if leaf.grad is None:
+            if id(gradient) in self.held or gradient._root() is not gradient:
+                gradient = ops.contiguous(gradient) if self.create_graph else _copy(gradient)
+            self.held[id(gradient)] = gradient
+            leaf.grad = gradient
+        else:
+            leaf.grad = ops.add(leaf.grad, gradient)
+        for after in getattr(leaf, "_post_accumulate", ()):
+            after(leaf)
+
+
+def _copy(gradient: Any) -> Any:
+    with no_grad():
+        return ops.contiguous(gradient)
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _roots(tensors: list[Any], gradients: list[Any]) -> list[tuple[tape.Edge, Any]]:
+    if gradients and len(gradients) != len(tensors):
+        raise AutogradError(f"got {len(gradients)} gradients for {len(tensors)} tensors")
+    roots = []
+    for i, t in enumerate(tensors):
+        edge = tape.edge_of(t)
+        if edge[0] is None:
+            raise AutogradError(
+                "this tensor does not require grad and has no history, so there is nothing to "
+                "differentiate; was it computed under no_grad, or detached?"
+            )
+        roots.append((edge, _root_gradient(t, gradients[i] if gradients else None)))
+    return roots
+
+
+def _root_gradient(t: Any, given: Any) -> Any:
+    if given is None:
+        if t.shape.numel() != 1:
+            raise AutogradError(
+                f"grad can be created implicitly only for scalars, and this tensor has shape "
+                f"{shape_text(t.shape)}; pass gradient=..."
+            )
+        return ops.full(tuple(t.shape), 1, t.dtype)
+    if not same_shape(given.shape, t.shape):
+        raise AutogradError(
+            f"the gradient has shape {shape_text(given.shape)}, the tensor {shape_text(t.shape)}"
+        )
+    return given if given.dtype is t.dtype else ops.cast(given, t.dtype)
+
+
+def _wanted_edge(t: Any) -> tape.Edge:
+    edge = tape.edge_of(t)
+    if edge[0] is None:
+        raise AutogradError("one of the inputs does not require grad")
+    return edge
+
+
+def register_hook(t: Tensor, hook: Any) -> HookHandle:
+    """Call `hook(gradient)` when the gradient of `t` is known; a value it returns replaces it."""
+    node = t._tape()
+    if node is None:
+        raise AutogradError("can't register a hook on a tensor that doesn't require grad")
+    handle = HookHandle()
+    if node is LEAF:
+        cold = t._cold_part()
+        cold.hooks = cold.hooks or {}
+        cold.hooks[id(handle)] = hook
+        handle.remove_from = cold.hooks
+    else:
+        node.hooks = node.hooks or {}
+        hooks = node.hooks.setdefault(t._index, [])
+        hooks.append(hook)
+        handle.undo = lambda: hooks.remove(hook)
+    return handle
+
+
+class HookHandle:
+    """What registering a hook returns; `remove()` takes the hook away."""
+
+    def __init__(self) -> None:
+        self.remove_from: dict[int, Any] | None = None
+        self.undo: Any = None
+
+    def remove(self) -> None:
+        """Take the hook away; more than once is fine."""
+        if self.remove_from is not None:
+            self.remove_from.pop(id(self), None)
+        if self.undo is not None:
+            self.undo()
+            self.undo = None
+
+
+def retain_grad(t: Tensor) -> None:
+    """Keep the gradient of a result in its `.grad`, as leaves do."""
+    cold = t._cold_part()
+    if t.is_leaf or cold.retains_grad:
+        return
+    cold.retains_grad = True
+
+    def keep(gradient: Any) -> None:
+        t.grad = gradient if t.grad is None else ops.add(t.grad, gradient)
+
+    register_hook(t, keep)

@@ -1,0 +1,444 @@
+"""Tensor: memory, a view map, and a place on the tape.
+
+A tensor that shares memory with another is a *view*: it remembers the tensor that owns the memory
+(its root) and the chain of moves that leads from it. While a function is being traced a tensor's
+contents is a program value instead of an array; everything else works the same.
+
+Slots: `_array` (the NumPy array; None while traced), `_node` (None, LEAF, or the tape node that made
+it), `_index` (which output of the node), `_cold` (what few tensors have).
+"""
+
+from __future__ import annotations
+
+import contextvars
+import operator
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from argand.base.dim import Size as DimSize
+from argand.base.dtype import DType, from_numpy
+from argand.base.errors import AutogradError, TraceError
+from argand.base.shape import numel
+from argand.base.userstack import Location, user_location
+from argand.ir import bind as crossroads
+from argand.ir.op import Op, ops
+from argand.ir.operators import Operators
+from argand.transform.mode import mode
+from argand.transform.tape import LEAF, Node, record
+
+_float_kinds = frozenset("fc")
+_new: Callable[[type], Any] = object.__new__
+
+
+class Size(tuple[DimSize, ...]):
+    """A shape: a tuple with `numel()`."""
+
+    __slots__ = ()
+
+    def numel(self) -> DimSize:
+        """The number of elements."""
+        return numel(self)
+
+    def __repr__(self) -> str:
+        return f"argand.Size([{', '.join(map(str, self))}])"
+
+
+class Cold:
+    """What few tensors have: gradient, hooks, view map, version, the value while traced."""
+
+    __slots__ = (
+        "chain",
+        "generation",
+        "grad",
+        "hooks",
+        "name",
+        "overwritten_at",
+        "retains_grad",
+        "root",
+        "value",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.grad: Tensor | None = None
+        self.hooks: dict[int, Callable[[Any], Any]] | None = None
+        self.retains_grad = False
+        self.name: str | None = None
+        # The view map: the tensor that owns the memory (None: this one does) and the moves from it.
+        self.root: Tensor | None = None
+        self.chain: tuple[tuple[Op, dict[str, Any]], ...] = ()
+        # Of a root: how often its memory was written, and how often its node was replaced by an
+        # in-place operation. Of a view: the root's generation at which its own node was made.
+        self.version = 0
+        self.generation = 0
+        self.overwritten_at: Location | None = None
+        self.value: Any = None  # while traced: the program value
+
+
+class _Quiet(threading.local):
+    """Runs NumPy functions without floating-point warnings, cheaper than np.errstate."""
+
+    def __init__(self) -> None:
+        context = contextvars.copy_context()
+        context.run(np.seterr, all="ignore")
+        self.run: Callable[..., Any] = context.run
+
+
+_quiet = _Quiet()
+
+
+class Tensor(Operators):
+    """An n-dimensional array with automatic differentiation, used as PyTorch's `torch.Tensor`.
+
+    >>> import argand as ag
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_array", "_cold", "_index", "_node")
+
+    _array: Any
+    _node: Any
+    _index: int
+    _cold: Cold | None
+
+    def __new__(cls, data: Any = None, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("make tensors with argand.tensor(data), zeros(...), from_numpy(...)")
+
+    __array_priority__ = 1000
+
+    # -- what it is ----------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of its dimensions."""
+        array = self._array
+        return Size(array.shape if array is not None else self._symbolic().shape)
+
+    @property
+    def dtype(self) -> DType:
+        """Its element type."""
+        array = self._array
+        return from_numpy(array.dtype) if array is not None else self._symbolic().dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        array = self._array
+        return array.ndim if array is not None else len(self._symbolic().shape)
+
+    def _symbolic(self) -> Any:
+        cold = self._cold
+        if cold is None or cold.value is None:
+            raise TraceError(
+                "this tensor was computed inside a compiled function that has ended without "
+                "returning it; return it from the function"
+            )
+        return cold.value
+
+    def _cold_part(self) -> Cold:
+        cold = self._cold
+        if cold is None:
+            cold = self._cold = Cold()
+        return cold
+
+    def _root(self) -> Tensor:
+        """The tensor that owns the memory."""
+        cold = self._cold
+        return self if cold is None or cold.root is None else cold.root
+
+    @property
+    def _version(self) -> int:
+        """How often the memory was written by in-place operations."""
+        cold = self._root()._cold
+        return 0 if cold is None else cold.version
+
+    @property
+    def _overwritten_at(self) -> Location | None:
+        cold = self._root()._cold
+        return None if cold is None else cold.overwritten_at
+
+    def _wrote(self) -> None:
+        """Count a write to the memory, and remember the user's line."""
+        cold = self._root()._cold_part()
+        cold.version += 1
+        if mode.enabled:
+            cold.overwritten_at = user_location(2)
+
+    def numpy_array(self) -> Any:
+        """The NumPy array behind it; an error that names the remedy while traced."""
+        array = self._array
+        if array is None or (crossroads.pushed and crossroads.current() is not eager()):
+            raise TraceError(
+                "the value of a tensor is not known while a compiled function is traced: keep the "
+                "computation in tensors (ag.where, ag.cond instead of `if`), return the tensor and "
+                "read it outside, or take this part out of the compiled function"
+            )
+        return array
+
+    # -- autograd ------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow into it."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Want a gradient for this leaf (or no longer); returns the tensor.
+
+        Raises RuntimeError for integer tensors and for results of differentiable operations.
+        """
+        if requires_grad:
+            if not self.dtype.is_inexact:
+                raise AutogradError(
+                    f"only floating-point and complex tensors can require gradients, not "
+                    f"{self.dtype.name}"
+                )
+            if self._node is None:
+                self._node = LEAF
+        elif self._node is not None:
+            if self._node is not LEAF:
+                raise AutogradError(
+                    "requires_grad can be turned off only for leaves; use detach() for a result"
+                )
+            self._node = None
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user, not by a recorded operation."""
+        return self._node is None or self._node is LEAF
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The tape node that made it."""
+        node = self._tape()
+        return None if node is LEAF else node
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` accumulated; None before."""
+        cold = self._cold
+        return None if cold is None else cold.grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        cold = self._cold
+        if cold is None:
+            if value is None:
+                return
+            cold = self._cold_part()
+        if value is not None and (
+            not isinstance(value, Tensor)
+            or tuple(value.shape) != tuple(self.shape)
+            or value.dtype is not self.dtype
+        ):
+            raise AutogradError(
+                f"a gradient must be a {self.dtype.name} tensor of shape {tuple(self.shape)}"
+            )
+        if crossroads.pushed:
+            crossroads.current().grad_changes(self)
+        cold.grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
+    def _tape(self) -> Any:
+        """Its node, made again first when an in-place write to its memory made it stale."""
+        cold = self._cold
+        if cold is not None and cold.root is not None and mode.enabled:
+            root = cold.root
+            if root._cold is not None and cold.generation != root._cold.generation:
+                self._regenerate(root)
+        return self._node
+
+    def _regenerate(self, root: Tensor) -> None:
+        fresh = follow(root, self._cold_part().chain)
+        self._node, self._index = fresh._node, fresh._index if fresh._node is not None else 0
+        self._cold_part().generation = root._cold_part().generation
+
+    def shadow(self, node: Any = None, index: int = 0) -> Tensor:
+        """Another tensor on the same memory, with another place on the tape."""
+        twin: Tensor = _new(Tensor)
+        twin._array = self._array
+        twin._node = node
+        twin._index = index
+        root = self._root()
+        cold = twin._cold = Cold()
+        cold.root = root
+        cold.chain = self._cold.chain if self._cold is not None else ()
+        cold.generation = root._cold_part().generation
+        cold.value = self._cold.value if self._cold is not None else None
+        return twin
+
+    def detach(self) -> Tensor:
+        """The same memory without history; writes to either are seen by both."""
+        return self.shadow()
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history."""
+        return self.shadow()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        ops_set_data(self, value)
+
+    # -- the light lane ------------------------------------------------------------------------
+    # Equal dtypes, eager, nothing (or little) to record: straight to the ufunc. One test guards it,
+    # and nothing else may come before it.
+
+    def __add__(self, other: Any) -> Any:
+        if not crossroads.pushed and isinstance(other, Tensor):
+            a, b = self._array, other._array
+            if a.dtype is b.dtype:
+                if (self._node is None and other._node is None) or not mode.enabled:
+                    return wrap(_quiet.run(np.add, a, b))
+                if a.shape == b.shape:
+                    return _recorded(ops.add, _quiet.run(np.add, a, b), self, other)
+        return ops.add(self, other)
+
+    def __sub__(self, other: Any) -> Any:
+        if not crossroads.pushed and isinstance(other, Tensor):
+            a, b = self._array, other._array
+            if a.dtype is b.dtype and a.dtype.kind != "b":
+                if (self._node is None and other._node is None) or not mode.enabled:
+                    return wrap(_quiet.run(np.subtract, a, b))
+                if a.shape == b.shape:
+                    return _recorded(ops.sub, _quiet.run(np.subtract, a, b), self, other)
+        return ops.sub(self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        if not crossroads.pushed and isinstance(other, Tensor):
+            a, b = self._array, other._array
+            if a.dtype is b.dtype:
+                if (self._node is None and other._node is None) or not mode.enabled:
+                    return wrap(_quiet.run(np.multiply, a, b))
+                if a.shape == b.shape:
+                    return _recorded(ops.mul, _quiet.run(np.multiply, a, b), self, other)
+        return ops.mul(self, other)
+
+    def __truediv__(self, other: Any) -> Any:
+        if not crossroads.pushed and isinstance(other, Tensor):
+            a, b = self._array, other._array
+            if a.dtype is b.dtype and a.dtype.kind in _float_kinds:
+                if (self._node is None and other._node is None) or not mode.enabled:
+                    return wrap(_quiet.run(np.true_divide, a, b))
+                if a.shape == b.shape:
+                    return _recorded(ops.div, _quiet.run(np.true_divide, a, b), self, other)
+        return ops.div(self, other)
+
+    def __eq__(self, other: object) -> Any:
+        return ops.eq(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return ops.ne(self, other)
+
+    __hash__ = object.__hash__
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """Its one element as a Python number; RuntimeError when it has more or fewer."""
+        array = self.numpy_array()
+        if array.size != 1:
+            raise RuntimeError(
+                f"a tensor of {array.size} elements can't be converted to a Python number"
+            )
+        return array.item() if array.dtype.kind != "V" else float(array.reshape(()))
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iub":
+            raise TypeError("only integer tensors of one element can be used as an index")
+        return operator.index(self.item())
+
+    def __bool__(self) -> bool:
+        array = self.numpy_array()
+        if array.size != 1:
+            raise RuntimeError(
+                f"the truth of a tensor of {array.size} elements is ambiguous; use .any() or .all()"
+            )
+        return bool(array.reshape(()))
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self.shape[0])
+
+
+def wrap(array: Any) -> Tensor:
+    """A tensor of an array that nobody else writes; no history."""
+    t: Tensor = _new(Tensor)
+    t._array = array if type(array) is np.ndarray else np.asarray(array)
+    t._node = None
+    t._cold = None
+    return t
+
+
+def _recorded(op: Op, array: Any, *inputs: Tensor) -> Tensor:
+    out = wrap(array)
+    record(op, {}, inputs, (out,))
+    return out
+
+
+def follow(root: Tensor, chain: tuple[tuple[Op, dict[str, Any]], ...]) -> Tensor:
+    """The view that a chain of moves leads to."""
+    x = root
+    for op, params in chain:
+        (x,) = crossroads.bind(op, (x,), params)
+    return x
+
+
+_eager: Any = None
+
+
+def set_eager(interpreter: Any) -> None:
+    """Install the eager interpreter, once."""
+    global _eager
+    _eager = interpreter
+    crossroads.install_bottom(interpreter)
+
+
+def eager() -> Any:
+    """The eager interpreter."""
+    return _eager
+
+
+def ops_set_data(t: Tensor, value: Any) -> None:
+    """`t.data = value`: give the tensor other memory (and dtype, shape)."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"data must be a Tensor, got {type(value).__name__}")
+    t._array = value.numpy_array()
+    cold = t._cold_part()
+    cold.root, cold.chain = None, ()
+    cold.version += 1
+    memory_moved()
+
+
+# Bumped when a tensor that a compiled program may have captured gets other memory.
+epoch = 0
+
+
+def memory_moved() -> None:
+    """Tell compiled functions to look at their captured state again."""
+    global epoch
+    epoch += 1

@@ -1,0 +1,104 @@
+"""The eager interpreter: runs an op now, on NumPy memory, and puts it on the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from argand.base.errors import AutogradError
+from argand.base.settings import settings
+from argand.ir.bind import Interpreter
+from argand.ir.families import Composite
+from argand.ir.op import Literal, Op
+from argand.tensor.core import Cold, Tensor, set_eager, wrap
+from argand.transform.mode import mode
+from argand.transform.tape import record
+
+# Native kernels for heavy ops: called with the op, the arrays and the parameters; None means "not
+# mine". Installed by backends/ when the first heavy op runs.
+NativeLane = Callable[[Op, tuple[Any, ...], dict[str, Any]], tuple[Any, ...] | None]
+
+
+class Eager(Interpreter):
+    """The bottom interpreter."""
+
+    def __init__(self) -> None:
+        self.native: NativeLane | None = None
+
+    def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+        if isinstance(op, Composite) and not (op.own_adjoint or not _wants_grad(inputs)):
+            return op.apply_body(inputs, params)
+        arrays = tuple([array_of(x) for x in inputs])
+        outputs = tuple([wrap(y) for y in self.compute(op, arrays, params)])
+        if op.is_view:
+            link_view(op, params, inputs[0], outputs[0])
+        record(op, params, inputs, outputs)
+        return outputs
+
+    def compute(
+        self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        """The output arrays."""
+        if self.native is not None and settings.eager_kernels:
+            found = self.native(op, arrays, params)
+            if found is not None:
+                return found
+        outputs = op.run(*arrays, **params)
+        return outputs if type(outputs) is tuple else (outputs,)
+
+    def write(self, target: Tensor, value: Tensor) -> None:
+        array = target._array
+        if not array.flags.writeable:
+            raise RuntimeError("this tensor's memory is read-only; clone() it before writing")
+        np.copyto(array, value._array, casting="unsafe")
+
+    def lift(self, value: Any) -> Tensor:
+        if isinstance(value, np.ndarray | list | tuple):
+            return wrap(np.asarray(value))
+        return super().lift(value)  # type: ignore[no-any-return]  # it raises
+
+
+def array_of(x: Any) -> Any:
+    """The NumPy array of a tensor, or the NumPy scalar of a literal."""
+    if type(x) is Literal:
+        return x.dtype.numpy.type(x.value)
+    array = x._array
+    return array if array is not None else x.numpy_array()
+
+
+def link_view(op: Op, params: dict[str, Any], source: Tensor, out: Tensor) -> None:
+    """Remember that `out` shares memory with `source`, when it does."""
+    if not np.may_share_memory(out._array, source._array):
+        return
+    root = source._root()
+    cold = out._cold = Cold()
+    cold.root = root
+    chain = source._cold.chain if source._cold is not None else ()
+    cold.chain = (*chain, (op, params))
+    cold.generation = root._cold_part().generation
+
+
+def _wants_grad(inputs: tuple[Any, ...]) -> bool:
+    return mode.enabled and any(type(x) is not Literal and x._node is not None for x in inputs)
+
+
+def check_writable(target: Tensor) -> None:
+    """Refuse in-place writes that autograd can't follow."""
+    if not mode.enabled:
+        return
+    if target._node is not None and target.is_leaf:
+        raise AutogradError(
+            "a leaf tensor that requires grad is being written in place; do it under "
+            "ag.no_grad(), or use the out-of-place operation"
+        )
+    root = target._root()
+    if root is not target and root._node is not None and root.is_leaf:
+        raise AutogradError(
+            "a view of a leaf tensor that requires grad is being written in place; do it under "
+            "ag.no_grad(), or clone() the leaf first"
+        )
+
+
+set_eager(Eager())

@@ -1,0 +1,97 @@
+"""In-place operations: write the memory, count the version, put the write on the tape.
+
+A write to a view replaces the root's place on the tape by "the root with this region replaced", and
+the other views of the root make their nodes again when they are next used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.dtype import promote_types
+from argand.base.errors import DTypeError, ShapeError
+from argand.base.shape import same_shape, shape_text
+from argand.ir import bind as crossroads
+from argand.ir.op import Op, ops
+from argand.tensor.core import Tensor, follow
+from argand.tensor.eager import check_writable
+from argand.transform.mode import mode
+
+_KINDS = "buifc"
+
+
+def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Tensor:
+    """``target = op(target, ...)`` in the memory of `target`; returns it."""
+    check_writable(target)
+    result = op(target, *operands, **params)
+    name = getattr(op, "name", getattr(op, "__name__", "operation"))
+    return assign(target, result, f"{name}_")
+
+
+def assign(target: Tensor, result: Any, name: str = "assignment") -> Tensor:
+    """Write a result of the same shape into `target`; returns it."""
+    if not same_shape(result.shape, target.shape):
+        raise ShapeError(
+            f"{name}: a result of shape {shape_text(result.shape)} can't be written into a tensor "
+            f"of shape {shape_text(target.shape)}"
+        )
+    if result.dtype is not target.dtype:
+        _check_cast(result.dtype, target.dtype, name)
+        result = ops.cast(result, target.dtype)
+    crossroads.current().write(target, result)
+    target._wrote()
+    if mode.enabled and (result._node is not None or target._node is not None):
+        _rebase(target, result)
+    return target
+
+
+def _check_cast(source: Any, target: Any, name: str) -> None:
+    if _KINDS.index(source.kind) > max(_KINDS.index(target.kind), _KINDS.index("u")) or (
+        target.kind == "b" and source.kind != "b"
+    ):
+        both = promote_types(source, target)
+        raise DTypeError(
+            f"{name}: a {source.name} result can't be stored in a {target.name} tensor; "
+            f"convert the tensor with .to({both!r}) first"
+        )
+
+
+def _rebase(target: Tensor, result: Any) -> None:
+    root = target._root()
+    if root is target:
+        target._node = result._node
+        target._index = result._index if result._node is not None else 0
+        if target._cold is not None:
+            target._cold.generation += 1
+        return
+    cold = target._cold_part()
+    before = root.shadow(root._node, root._index if root._node is not None else 0)
+    whole = _replaced(before, cold.chain, result)
+    root._node = whole._node
+    root._index = whole._index if whole._node is not None else 0
+    root._cold_part().generation += 1
+
+
+def _replaced(x: Any, chain: tuple[tuple[Op, dict[str, Any]], ...], new: Any) -> Any:
+    """`x` with the region that `chain` leads to replaced by `new`."""
+    if not chain:
+        return new
+    (op, params), *rest = chain
+    part = follow(x, ((op, params),))
+    return write_back(op, params, x, _replaced(part, tuple(rest), new))
+
+
+def write_back(op: Op, params: dict[str, Any], whole: Any, part: Any) -> Any:
+    """The source of a move with the moved region replaced: the inverse of the move."""
+    if op.name == "slice":
+        return ops.slice_scatter(whole, part, **params)
+    if op.name == "reshape":
+        return ops.reshape(part, tuple(whole.shape))
+    if op.name == "permute":
+        dims = params["dims"]
+        inverse = tuple(dims.index(i) for i in range(len(dims)))
+        return ops.permute(part, inverse)
+    raise RuntimeError(
+        f"can't write in place through {op.name}: several elements share one place in memory; "
+        "clone() the tensor before writing"
+    )

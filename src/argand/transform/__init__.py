@@ -1,0 +1,1 @@
+"""Transforms of computations: the autograd tape, graph derivatives, checkpointing, custom functions."""

@@ -1,0 +1,93 @@
+"""Whether operations are recorded for gradients; per thread."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Mode(threading.local):
+    enabled = True
+
+
+mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded for gradients in this thread."""
+    return mode.enabled
+
+
+class _GradMode:
+    """A context manager and decorator that sets the mode."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self.before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.before.append(mode.enabled)
+        mode.enabled = self.enabled
+
+    def __exit__(self, *exc: object) -> None:
+        mode.enabled = self.before.pop()
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with _GradMode(self.enabled):
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]  # functools.wraps keeps the signature
+
+
+class no_grad(_GradMode):  # noqa: N801  # PyTorch's name
+    """Record nothing for gradients inside the block or the decorated function."""
+
+    def __init__(self, function: Any = None) -> None:
+        super().__init__(False)
+
+    def __new__(cls, function: Any = None) -> Any:
+        mode_object = super().__new__(cls)
+        if function is None:
+            return mode_object
+        _GradMode.__init__(mode_object, False)
+        return mode_object(function)
+
+
+class enable_grad(_GradMode):  # noqa: N801  # PyTorch's name
+    """Record for gradients inside the block, also within `no_grad`."""
+
+    def __init__(self, function: Any = None) -> None:
+        super().__init__(True)
+
+    def __new__(cls, function: Any = None) -> Any:
+        mode_object = super().__new__(cls)
+        if function is None:
+            return mode_object
+        _GradMode.__init__(mode_object, True)
+        return mode_object(function)
+
+
+class set_grad_enabled(_GradMode):  # noqa: N801  # PyTorch's name
+    """Set the mode at once; as a context manager, until the end of the block."""
+
+    def __init__(self, mode_enabled: bool) -> None:
+        super().__init__(bool(mode_enabled))
+        self._outer = mode.enabled
+        mode.enabled = self.enabled
+
+    def __enter__(self) -> None:
+        self.before.append(self._outer)
+        mode.enabled = self.enabled
+
+
+class inference_mode(_GradMode):  # noqa: N801  # PyTorch's name
+    """As `no_grad`; `inference_mode(False)` changes nothing."""
+
+    def __init__(self, enabled: bool = True) -> None:
+        super().__init__(False if enabled else mode.enabled)

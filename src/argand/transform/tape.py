@@ -1,0 +1,280 @@
+"""The autograd tape: nodes of applied ops, and their traversal in reverse.
+
+A node keeps the op, what its adjoint reads, and an edge for every input: the node and output number
+that the input came from, or the leaf tensor itself. The tape knows tensors only through a few
+attributes (`_node`, `_index`, `_version`, `shadow`); storing a leaf's gradient is the caller's callback.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from argand.base.dtype import DType
+from argand.base.errors import AutogradError
+from argand.base.userstack import Location
+from argand.ir.op import Literal, Op, ops
+from argand.transform.mode import mode, no_grad
+
+_sequence = itertools.count().__next__
+
+
+class Leaf:
+    """The mark that a leaf tensor carries in place of a node when it wants a gradient."""
+
+    def __repr__(self) -> str:
+        return "leaf"
+
+
+LEAF = Leaf()
+
+
+class StandIn:
+    """The dtype and shape of a value that was not saved."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, dtype: DType, shape: Any) -> None:
+        self.dtype = dtype
+        self.shape = shape
+
+
+class Saved:
+    """A tensor kept for backward, and the version that it had."""
+
+    __slots__ = ("tensor", "version")
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = tensor
+        self.version = tensor._version
+
+    def value(self, node: Node) -> Any:
+        """The tensor; an error when its memory has been overwritten since."""
+        if self.tensor._version != self.version:
+            where: Location | None = self.tensor._overwritten_at
+            raise AutogradError(
+                f"the backward of {node.op.name} needs a {self.tensor.dtype.name} tensor of shape "
+                f"{tuple(self.tensor.shape)} that has been overwritten in place since"
+                + (f", at {where}" if where else "")
+                + "; use the out-of-place operation there, or clone() the tensor before"
+            )
+        return self.tensor
+
+
+Edge = tuple[Any, int]  # (a Node, its output) or (a leaf tensor, 0); (None, 0) where no gradient goes
+
+
+class Node:
+    """One op applied to tensors, for backward."""
+
+    __slots__ = ("edges", "hooks", "inputs", "metas", "op", "outputs", "params", "sequence")
+
+    def __init__(
+        self,
+        op: Any,
+        params: dict[str, Any],
+        inputs: Sequence[Any],
+        edges: tuple[Edge, ...],
+        outputs: Sequence[Any],
+    ) -> None:
+        self.op = op
+        self.params = params
+        self.edges = edges
+        self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+        self.sequence = _sequence()
+        read_inputs, read_outputs = op.saves(params)
+        self.inputs: list[Any] | None = [
+            x if type(x) is Literal else Saved(x) if i in read_inputs else StandIn(x.dtype, x.shape)
+            for i, x in enumerate(inputs)
+        ]
+        self.metas = [(x.dtype, x.shape) for x in outputs]
+        self.outputs = [
+            Saved(x.shadow()) if i in read_outputs else StandIn(x.dtype, x.shape)
+            for i, x in enumerate(outputs)
+        ]
+
+    def name(self) -> str:
+        """The name that `grad_fn` shows."""
+        return f"{self.op.name}_backward"
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+    @property
+    def next_functions(self) -> tuple[Edge, ...]:
+        """The edges, as PyTorch's `grad_fn.next_functions`."""
+        return self.edges
+
+    def backward(self, grads: list[Any]) -> Sequence[Any]:
+        """The cotangents of the inputs."""
+        if self.inputs is None:
+            raise AutogradError(
+                f"the saved values of {self.name()} have been freed: backward was already called "
+                "through this part of the graph; pass retain_graph=True to the first call"
+            )
+        inputs = [x.value(self) if type(x) is Saved else x for x in self.inputs]
+        outputs = [self._output(i, x) for i, x in enumerate(self.outputs)]
+        return self.op.adjoint(grads, inputs, outputs, self.params)
+
+    def _output(self, i: int, x: Any) -> Any:
+        if type(x) is not Saved:
+            return x
+        found = x.value(self)
+        return found.shadow(self, i) if mode.enabled else found
+
+    def free(self) -> None:
+        """Forget the saved values."""
+        self.inputs = None
+        self.outputs = []
+
+
+def record(
+    op: Op, params: dict[str, Any], inputs: Sequence[Any], outputs: Sequence[Any]
+) -> Node | None:
+    """Put an applied op on the tape when gradients are on and an input wants one."""
+    if not mode.enabled or not op.differentiable:
+        return None
+    edges = tuple([(None, 0) if type(x) is Literal else edge_of(x) for x in inputs])
+    if all(e[0] is None for e in edges):
+        return None
+    if not any(o.dtype.is_inexact for o in outputs):
+        return None
+    node = Node(op, params, inputs, edges, outputs)
+    for i, out in enumerate(outputs):
+        if out.dtype.is_inexact:
+            out._node, out._index = node, i
+    return node
+
+
+def edge_of(x: Any) -> Edge:
+    """Where the gradient of a tensor goes."""
+    node = x._tape()
+    if node is None:
+        return (None, 0)
+    return (x, 0) if node is LEAF else (node, x._index)
+
+
+def backward(
+    roots: Iterable[tuple[Edge, Any]],
+    store: Callable[[Any, Any], None],
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    wanted: Sequence[Edge] | None = None,
+    capture: Callable[[int, Any], None] | None = None,
+) -> None:
+    """Run the tape in reverse from `roots`, pairs of an edge and its gradient.
+
+    `store(leaf, gradient)` receives the whole gradient of each leaf. With `wanted`, only what leads
+    to these edges is computed, and `capture(number, gradient)` receives their gradients.
+    """
+    roots = list(roots)
+    run = _Traversal(store)
+    if wanted is not None:
+        run.wanted = {_key(e): i for i, e in enumerate(wanted)}
+        run.needed = _leading_to(_reachable([e[0] for e, _ in roots]), {id(e[0]) for e in wanted})
+        run.capture = capture
+    if create_graph:
+        run.go(roots, retain_graph)
+    else:
+        with no_grad():
+            run.go(roots, retain_graph)
+
+
+def _key(edge: Edge) -> tuple[int, int]:
+    return (id(edge[0]), edge[1])
+
+
+def _reachable(starts: Sequence[Any]) -> list[Node]:
+    """The nodes reachable from some targets."""
+    nodes = {id(n): n for n in starts if type(n) is Node}
+    stack = list(nodes.values())
+    while stack:
+        for target, _ in stack.pop().edges:
+            if type(target) is Node and id(target) not in nodes:
+                nodes[id(target)] = target
+                stack.append(target)
+    return list(nodes.values())
+
+
+def _leading_to(nodes: list[Node], wanted: set[int]) -> set[int]:
+    """The nodes from which a wanted target can be reached."""
+    found: set[int] = set()
+    for node in sorted(nodes, key=lambda n: n.sequence):
+        if any(id(t) in found or id(t) in wanted for t, _ in node.edges):
+            found.add(id(node))
+    return found
+
+
+class _Traversal:
+    """One run through the tape, newest node first, so that a node has all its gradients in time."""
+
+    def __init__(self, store: Callable[[Any, Any], None]) -> None:
+        self.store = store
+        self.needed: set[int] | None = None
+        self.grads: dict[int, dict[int, Any]] = {}  # id of a target -> output number -> gradient
+        self.heap: list[tuple[int, Node]] = []
+        self.leaves: dict[int, Any] = {}
+        self.wanted: dict[tuple[int, int], int] = {}
+        self.capture: Callable[[int, Any], None] | None = None
+
+    def go(self, roots: list[tuple[Edge, Any]], retain_graph: bool) -> None:
+        for (target, index), gradient in roots:
+            self.add(target, index, gradient)
+        while self.heap:
+            node = heapq.heappop(self.heap)[1]
+            self.step(node, self.grads.pop(id(node)), retain_graph)
+        for leaf in self.leaves.values():
+            gradient = self.grads.pop(id(leaf))[0]
+            if not self._captured(leaf, 0, gradient):
+                self.store(leaf, gradient)
+
+    def add(self, target: Any, index: int, gradient: Any) -> None:
+        """Add to the gradient of an edge; the first one makes its node wait for its turn."""
+        if target is None:
+            return
+        mine = self.grads.get(id(target))
+        if mine is None:
+            self.grads[id(target)] = {index: gradient}
+            if type(target) is Node:
+                heapq.heappush(self.heap, (-target.sequence, target))
+            else:
+                self.leaves[id(target)] = target
+        elif index in mine:
+            mine[index] = ops.add(mine[index], gradient)
+        else:
+            mine[index] = gradient
+
+    def step(self, node: Node, mine: dict[int, Any], retain_graph: bool) -> None:
+        for i in list(mine):
+            for hook in (node.hooks or {}).get(i, ()):
+                changed = hook(mine[i])
+                mine[i] = mine[i] if changed is None else changed
+            self._captured(node, i, mine[i])
+        if self.needed is not None and id(node) not in self.needed:
+            return
+        grads = [mine.get(i) for i in range(len(node.metas))]
+        results = node.backward(grads)
+        if len(results) != len(node.edges):
+            raise AutogradError(
+                f"{node.name()} gave {len(results)} gradients for {len(node.edges)} inputs"
+            )
+        for (target, index), gradient in zip(node.edges, results, strict=True):
+            if gradient is not None and target is not None and self._useful(target):
+                self.add(target, index, gradient)
+        if not retain_graph:
+            node.free()
+
+    def _useful(self, target: Any) -> bool:
+        if self.needed is None:
+            return True
+        return id(target) in self.needed or (id(target), 0) in self.wanted
+
+    def _captured(self, target: Any, index: int, gradient: Any) -> bool:
+        """Hand out a wanted gradient; whether the run is for wanted ones only."""
+        number = self.wanted.get((id(target), index))
+        if number is not None and self.capture is not None:
+            self.capture(number, gradient)
+        return bool(self.wanted)
