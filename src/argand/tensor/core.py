@@ -27,7 +27,7 @@ from argand.ir import bind as crossroads
 from argand.ir.op import Op, ops
 from argand.ir.operators import Operators
 from argand.transform.mode import mode
-from argand.transform.tape import LEAF, Node, record
+from argand.transform.tape import LEAF, Node, record_pair
 
 _float_kinds = frozenset("fc")
 _new: Callable[[type], Any] = object.__new__
@@ -305,7 +305,8 @@ class Tensor(Operators):
                 if (self._node is None and other._node is None) or not mode.enabled:
                     return wrap(_quiet.run(np.add, a, b))
                 if a.shape == b.shape:
-                    return _recorded(ops.add, _quiet.run(np.add, a, b), self, other)
+                    out = wrap(_quiet.run(np.add, a, b))
+                    return record_pair(ops.add, self, other, out, False)
         return ops.add(self, other)
 
     def __sub__(self, other: Any) -> Any:
@@ -315,7 +316,8 @@ class Tensor(Operators):
                 if (self._node is None and other._node is None) or not mode.enabled:
                     return wrap(_quiet.run(np.subtract, a, b))
                 if a.shape == b.shape:
-                    return _recorded(ops.sub, _quiet.run(np.subtract, a, b), self, other)
+                    out = wrap(_quiet.run(np.subtract, a, b))
+                    return record_pair(ops.sub, self, other, out, False)
         return ops.sub(self, other)
 
     def __mul__(self, other: Any) -> Any:
@@ -325,17 +327,16 @@ class Tensor(Operators):
                 if (self._node is None and other._node is None) or not mode.enabled:
                     return wrap(_quiet.run(np.multiply, a, b))
                 if a.shape == b.shape:
-                    return _recorded(ops.mul, _quiet.run(np.multiply, a, b), self, other)
+                    out = wrap(_quiet.run(np.multiply, a, b))
+                    return record_pair(ops.mul, self, other, out, True)
         return ops.mul(self, other)
 
     def __truediv__(self, other: Any) -> Any:
         if not crossroads.pushed and isinstance(other, Tensor):
             a, b = self._array, other._array
-            if a.dtype is b.dtype and a.dtype.kind in _float_kinds:
-                if (self._node is None and other._node is None) or not mode.enabled:
-                    return wrap(_quiet.run(np.true_divide, a, b))
-                if a.shape == b.shape:
-                    return _recorded(ops.div, _quiet.run(np.true_divide, a, b), self, other)
+            light = (self._node is None and other._node is None) or not mode.enabled
+            if light and a.dtype is b.dtype and a.dtype.kind in _float_kinds:
+                return wrap(_quiet.run(np.true_divide, a, b))
         return ops.div(self, other)
 
     def __eq__(self, other: object) -> Any:
@@ -392,12 +393,6 @@ def wrap(array: Any) -> Tensor:
     t._node = None
     t._cold = None
     return t
-
-
-def _recorded(op: Op, array: Any, *inputs: Tensor) -> Tensor:
-    out = wrap(array)
-    record(op, {}, inputs, (out,))
-    return out
 
 
 def follow(root: Tensor, chain: tuple[tuple[Op, dict[str, Any]], ...]) -> Tensor:

@@ -48,7 +48,7 @@ class Saved:
 
     def __init__(self, tensor: Any) -> None:
         self.tensor = tensor
-        self.version = tensor._version
+        self.version = 0 if tensor._cold is None else tensor._version
 
     def value(self, node: Node) -> Any:
         """The tensor; an error when its memory has been overwritten since."""
@@ -69,7 +69,7 @@ Edge = tuple[Any, int]  # (a Node, its output) or (a leaf tensor, 0); (None, 0) 
 class Node:
     """One op applied to tensors, for backward."""
 
-    __slots__ = ("edges", "hooks", "inputs", "metas", "op", "outputs", "params", "sequence")
+    __slots__ = ("edges", "hooks", "inputs", "op", "outputs", "params", "sequence")
 
     def __init__(
         self,
@@ -85,12 +85,11 @@ class Node:
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.sequence = _sequence()
         read_inputs, read_outputs = op.saves(params)
-        self.inputs: list[Any] | None = [
+        self.inputs: Sequence[Any] | None = [
             x if type(x) is Literal else Saved(x) if i in read_inputs else StandIn(x.dtype, x.shape)
             for i, x in enumerate(inputs)
         ]
-        self.metas = [(x.dtype, x.shape) for x in outputs]
-        self.outputs = [
+        self.outputs: Sequence[Any] = [
             Saved(x.shadow()) if i in read_outputs else StandIn(x.dtype, x.shape)
             for i, x in enumerate(outputs)
         ]
@@ -127,7 +126,7 @@ class Node:
     def free(self) -> None:
         """Forget the saved values."""
         self.inputs = None
-        self.outputs = []
+        self.outputs = [None] * len(self.outputs)
 
 
 def record(
@@ -146,6 +145,35 @@ def record(
         if out.dtype.is_inexact:
             out._node, out._index = node, i
     return node
+
+
+_NO_PARAMS: dict[str, Any] = {}
+_NOT_SAVED = (None, None)
+_OUTPUT_NOT_SAVED = (None,)
+_new_node: Callable[[type[Node]], Node] = object.__new__
+
+
+def record_pair(op: Op, a: Any, b: Any, out: Any, saves: bool) -> Any:
+    """`record` for the light lane: an elementwise op of two tensors of the output's type.
+
+    Returns `out`. `saves` tells whether the adjoint reads the operands.
+    """
+    node = _new_node(Node)
+    node.op = op
+    node.params = _NO_PARAMS
+    source = a._node if a._cold is None else a._tape()
+    other = b._node if b._cold is None else b._tape()
+    node.edges = (
+        (None, 0) if source is None else (a, 0) if source is LEAF else (source, a._index),
+        (None, 0) if other is None else (b, 0) if other is LEAF else (other, b._index),
+    )
+    node.hooks = None
+    node.sequence = _sequence()
+    node.inputs = (Saved(a), Saved(b)) if saves else _NOT_SAVED
+    node.outputs = _OUTPUT_NOT_SAVED
+    out._node = node
+    out._index = 0
+    return out
 
 
 def edge_of(x: Any) -> Edge:
@@ -255,7 +283,7 @@ class _Traversal:
             self._captured(node, i, mine[i])
         if self.needed is not None and id(node) not in self.needed:
             return
-        grads = [mine.get(i) for i in range(len(node.metas))]
+        grads = [mine.get(i) for i in range(len(node.outputs))]
         results = node.backward(grads)
         if len(results) != len(node.edges):
             raise AutogradError(
