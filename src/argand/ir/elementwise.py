@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,7 +38,6 @@ def is_number(x: Any) -> bool:
 def lifted(x: Any) -> Any:
     """A tensor-like operand as it is; anything else (a NumPy array) through the interpreter."""
     return x if hasattr(x, "dtype") and type(x.dtype) is DType else current().lift(x)
-
 
 
 class Elementwise(Op):
@@ -99,7 +98,7 @@ class Elementwise(Op):
         return [_converted(v, d) for v, d in zip(values, wanted, strict=True)]
 
     def _common_dtype(self, values: Sequence[Any]) -> DType:
-        dtype = result_type(*[_category(v) for v in values])
+        dtype = common_dtype(*values)
         if dtype.kind not in self.kinds:
             raise DTypeError(f"{self.name}: not defined for {dtype.name}")
         if self.promotion == "float" and not dtype.is_inexact:
@@ -212,20 +211,20 @@ class DerivedElementwise(Elementwise):
         return scalar.renumber(rule[0], self.numbers)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _operand_names(cls: type[Elementwise]) -> tuple[str, ...]:
     assert cls.body is not None
     return tuple(inspect.signature(cls.body).parameters)[1:]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _expression(op: Elementwise, dtype: DType) -> Expr:
     body = type(op).body
     assert body is not None
     return scalar.trace_body(body, op.operand_dtypes(dtype), op.result_dtype(dtype))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _adjoint_rules(
     op: Elementwise, dtype: DType
 ) -> tuple[tuple[Expr, tuple[int, ...]] | None, ...]:
@@ -254,7 +253,7 @@ def _stated_partials(
     return list(partials(scalar.BUILDER, g, y, *inputs))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _saved(op: Elementwise) -> tuple[tuple[int, ...], tuple[int, ...]]:
     count = len(op.operands)
     used: set[int] = set()
@@ -268,6 +267,11 @@ def _category(v: Any) -> tuple[DType, int]:
     if is_number(v):
         return of_scalar(v), SCALAR
     return v.dtype, TENSOR if len(v.shape) else ZERO_DIM
+
+
+def common_dtype(*values: Any) -> DType:
+    """The dtype that tensors and numbers are promoted to."""
+    return result_type(*[_category(v) for v in values])
 
 
 def _converted(v: Any, dtype: DType) -> Any:

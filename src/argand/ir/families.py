@@ -6,17 +6,18 @@ family becomes machine code is in `loops/`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from argand.base.dtype import DType, as_dtype, bool_, from_numpy, int64
+from argand.base.dtype import DType, as_dtype, bool_, compute_dtype, from_numpy, int64
 from argand.base.errors import ShapeError
-from argand.base.shape import normalize_dims, reduced_shape, shape_text
+from argand.base.shape import normalize_dims, reduced_shape, same_shape, shape_text
 from argand.ir.elementwise import lifted
 from argand.ir.interpret import interpret
-from argand.ir.op import Op, TensorType, ops
+from argand.ir.op import Op, TensorType, describe, ops
 from argand.ir.record import record_body
 
 
@@ -90,8 +91,8 @@ class Move(Op):
     """y[index] = x[map(index)]: data moves, nothing is computed.
 
     A member states `infer`, `run`, `source(b, index, shape, params)` - the input's index for an output
-    index, written with `b`'s integer arithmetic - and its adjoint. Where `is_view`, `run` gives a
-    NumPy view.
+    index, and a condition or None, written with `b`'s integer arithmetic; see `ops/move.py` - and its
+    adjoint. Where `is_view`, `run` gives a NumPy view.
     """
 
     abstract = True
@@ -99,6 +100,8 @@ class Move(Op):
     dtypes = ("float32", "float64", "int64", "bool")
 
     source: ClassVar[Callable[..., Any] | None] = None
+    # `source` gives one pair for each of several inputs
+    several: ClassVar[bool] = False
 
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
         return (), ()
@@ -107,8 +110,9 @@ class Move(Op):
 class Contract(Op):
     """Sums of products over shared labels, einsum's rule: C[i..] = sum over k.. of A[..] * B[..].
 
-    A member states `labels(lhs, rhs, params)`: the labels of both operands and of the result; the
-    family gives types, NumPy execution and both adjoints (which are contractions again).
+    A member states `labels(lhs, rhs, params)`: the labels of both operands and of the result, a
+    string each; the family gives types, NumPy execution and both adjoints (contractions again).
+    A label that is summed occurs in both operands.
     """
 
     abstract = True
@@ -116,6 +120,71 @@ class Contract(Op):
     dtypes = ("float32", "float64")
 
     labels: ClassVar[Callable[..., Any] | None] = None
+
+    def label_strings(self, lhs: Any, rhs: Any, params: dict[str, Any]) -> tuple[str, str, str]:
+        """The labels of the operands and of the result."""
+        labels = type(self).labels
+        assert labels is not None
+        left, right, result = labels(lhs, rhs, params)
+        return left, right, result
+
+    def prepare(self, lhs: Any, rhs: Any, **params: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (lifted(lhs), lifted(rhs)), params
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        lhs, rhs = inputs
+        left, right, result = self.label_strings(lhs, rhs, params)
+        sizes: dict[str, Any] = {}
+        for x, labels in ((lhs, left), (rhs, right)):
+            for c, size in zip(labels, x.shape, strict=True):
+                if not same_shape((sizes.setdefault(c, size),), (size,)):
+                    raise ShapeError(
+                        f"{self.name}: {describe(lhs, rhs)}: sizes {sizes[c]} and {size} differ"
+                    )
+        return (TensorType(lhs.dtype, tuple(sizes[c] for c in result)),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        x, y = arrays
+        left, right, result = self.label_strings(array_type(x), array_type(y), params)
+        batch = [c for c in left if c in right and c in result]
+        inner = [c for c in left if c in right and c not in result]
+        rows = [c for c in left if c not in right]
+        columns = [c for c in right if c not in left]
+        a, sizes = _matrices(x, left, batch, rows, inner)
+        b, more = _matrices(y, right, batch, inner, columns)
+        order = [*batch, *rows, *columns]
+        wide = compute_dtype(from_numpy(x.dtype)).numpy
+        product = np.matmul(a.astype(wide, copy=False), b.astype(wide, copy=False))
+        shaped = product.astype(x.dtype, copy=False).reshape([(sizes | more)[c] for c in order])
+        return shaped.transpose([order.index(c) for c in result])
+
+    def adjoint(
+        self,
+        grads: Sequence[Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        params: dict[str, Any],
+    ) -> Sequence[Any]:
+        (g,), (lhs, rhs) = grads, inputs
+        left, right, result = self.label_strings(lhs, rhs, params)
+        return [
+            ops.einsum(f"{result},{right}->{left}", g, _conjugate(rhs)),
+            ops.einsum(f"{result},{left}->{right}", g, _conjugate(lhs)),
+        ]
+
+
+def _matrices(
+    x: Any, labels: str, batch: list[str], rows: list[str], columns: list[str]
+) -> tuple[Any, dict[str, int]]:
+    """An operand as a stack of matrices, and the sizes of its labels."""
+    sizes = dict(zip(labels, x.shape, strict=True))
+    ordered = x.transpose([labels.index(c) for c in [*batch, *rows, *columns]])
+    counts = [math.prod(sizes[c] for c in group) for group in (rows, columns)]
+    return ordered.reshape([sizes[c] for c in batch] + counts), sizes
+
+
+def _conjugate(x: Any) -> Any:
+    return ops.conj(x) if x.dtype.is_complex else x
 
 
 class Window(Op):

@@ -1,0 +1,161 @@
+"""Elementwise activations, each with PyTorch's formula, defaults and gradient at its kinks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+from argand.base.errors import ArgumentError
+from argand.ir.elementwise import Elementwise
+from argand.ir.op import ops
+from argand.ir.samples import ErrorSample, Sample, T, Uniform
+
+_AWAY_FROM_KINKS = (
+    Sample(T((2, 3), 0.1, 0.9)),
+    Sample(T((4,), -0.9, -0.1)),
+    Sample(T((3,), 1.1, 3.0)),
+    Sample(T(())),
+    Sample(T((0, 2))),
+)
+
+
+class _Activation(Elementwise):
+    """A function of floats."""
+
+    abstract = True
+    kinds = "f"
+
+
+class Sigmoid(_Activation):
+    """1 / (1 + exp(-x)); integers are computed as floats."""
+
+    samples = Uniform(-6, 6)
+    kinds = "buif"
+    promotion = "float"
+
+    def body(b: Any, x: Any) -> Any:
+        return b.sigmoid(x)
+
+    def partials(b: Any, g: Any, y: Any, x: Any) -> Any:
+        return [g * (y * (1 - y))]
+
+
+class Relu(Elementwise):
+    """max(x, 0); its gradient at 0 is 0."""
+
+    samples = _AWAY_FROM_KINKS
+    dtypes = ("float32", "float64", "int64")
+    error_samples = (ErrorSample(TypeError, "relu: not defined for bool", T((2,), dtype="bool")),)
+    kinds = "uif"
+
+    def body(b: Any, x: Any) -> Any:
+        return b.max(x, 0)
+
+    def partials(b: Any, g: Any, y: Any, x: Any) -> Any:
+        return [b.where(b.le(y, 0), 0, g)]
+
+
+class Relu6(Elementwise):
+    """min(max(x, 0), 6); its gradient at 0 and at 6 is 0."""
+
+    samples = (*_AWAY_FROM_KINKS, Sample(T((3,), 6.2, 9.0)))
+    kinds = "uif"
+
+    def body(b: Any, x: Any) -> Any:
+        return b.min(b.max(x, 0), 6)
+
+    def partials(b: Any, g: Any, y: Any, x: Any) -> Any:
+        return [b.where(b.gt(y, 0) & b.lt(y, 6), g, 0)]
+
+
+class Hardtanh(Elementwise):
+    """x kept within [min_val, max_val]; its gradient at the bounds is 0."""
+
+    samples = (*_AWAY_FROM_KINKS, Sample(T((5,)), -0.05, 0.07))
+    kinds = "uif"
+    defaults: ClassVar[dict[str, Any]] = {"min_val": -1.0, "max_val": 1.0}
+
+    def body(b: Any, x: Any, min_val: Any, max_val: Any) -> Any:
+        return b.min(b.max(x, min_val), max_val)
+
+    def partials(b: Any, g: Any, y: Any, x: Any, min_val: Any, max_val: Any) -> Any:
+        return [b.where(b.gt(x, min_val) & b.lt(x, max_val), g, 0), None, None]
+
+
+class LeakyRelu(_Activation):
+    """x above 0, negative_slope * x elsewhere."""
+
+    samples = (*_AWAY_FROM_KINKS, Sample(T((2, 3), -2.0, -0.1), 0.2))
+    defaults: ClassVar[dict[str, Any]] = {"negative_slope": 0.01}
+
+    def body(b: Any, x: Any, negative_slope: Any) -> Any:
+        return b.where(b.gt(x, 0), x, x * negative_slope)
+
+
+class Elu(_Activation):
+    """x above 0, alpha * (exp(x) - 1) elsewhere."""
+
+    samples = (*_AWAY_FROM_KINKS, Sample(T((2, 3), -2.0, -0.1), 0.5))
+    defaults: ClassVar[dict[str, Any]] = {"alpha": 1.0}
+
+    def body(b: Any, x: Any, alpha: Any) -> Any:
+        return b.where(b.gt(x, 0), x, alpha * b.expm1(b.min(x, 0)))
+
+    def partials(b: Any, g: Any, y: Any, x: Any, alpha: Any) -> Any:
+        below = b.min(x, 0)  # exp of what isn't chosen must not overflow, or 0 * inf is NaN
+        to_x = b.where(b.gt(x, 0), g, g * alpha * b.exp(below))
+        return [to_x, b.where(b.gt(x, 0), 0, g * b.expm1(below))]
+
+
+class Softplus(_Activation):
+    """log(1 + exp(beta * x)) / beta, without overflow; x itself where beta * x > threshold."""
+
+    samples = (Sample(T((2, 3), -5.0, 5.0)), Sample(T((4,), -3.0, 3.0), 2.0, 30.0), Sample(T(())))
+    defaults: ClassVar[dict[str, Any]] = {"beta": 1.0, "threshold": 20.0}
+
+    def body(b: Any, x: Any, beta: Any, threshold: Any) -> Any:
+        z = x * beta
+        soft = b.max(z, 0) + b.log1p(b.exp(-abs(z)))
+        return b.where(b.gt(z, threshold), x, soft / beta)
+
+    def partials(b: Any, g: Any, y: Any, x: Any, beta: Any, threshold: Any) -> Any:
+        z = x * beta
+        return [b.where(b.gt(z, threshold), g, g * b.sigmoid(z)), None, None]
+
+
+class Silu(_Activation):
+    """x * sigmoid(x), also known as swish."""
+
+    samples = Uniform(-5, 5)
+
+    def body(b: Any, x: Any) -> Any:
+        return x * b.sigmoid(x)
+
+    def partials(b: Any, g: Any, y: Any, x: Any) -> Any:
+        s = b.sigmoid(x)
+        return [g * (s * (1 + x * (1 - s)))]
+
+
+class Gelu(_Activation):
+    """x * Phi(x), with Phi the normal distribution function; exact by erf, or "tanh"."""
+
+    samples = Uniform(-4, 4)
+    error_samples = (ErrorSample(RuntimeError, "approximate must be", T((2,)), "sigmoid"),)
+
+    def body(b: Any, x: Any) -> Any:
+        return 0.5 * x * (1 + b.erf(x * math.sqrt(0.5)))
+
+    def __call__(self, x: Any, approximate: str = "none") -> Any:
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+        return ops.gelu_tanh(x) if approximate == "tanh" else super().__call__(x)
+
+
+class GeluTanh(_Activation):
+    """0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3)))."""
+
+    samples = Uniform(-4, 4)
+
+    def body(b: Any, x: Any) -> Any:
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
+        return 0.5 * x * (1 + b.tanh(inner))

@@ -1,0 +1,250 @@
+"""Contractions: matrix products and einsum of two operands."""
+
+from __future__ import annotations
+
+from string import ascii_lowercase, ascii_uppercase
+from typing import Any
+
+import numpy as np
+
+from argand.base.dim import Size, same
+from argand.base.errors import DTypeError, ShapeError
+from argand.base.shape import broadcast_shapes, numel, same_shape, shape_text
+from argand.ir.elementwise import lifted
+from argand.ir.families import Contract
+from argand.ir.op import TensorType, describe, ops
+from argand.ir.samples import ErrorSample, Sample, T
+from argand.ops.move import is_one
+
+_LETTERS = ascii_lowercase + ascii_uppercase
+
+
+class Matmul(Contract):
+    """Matrix product y[..., i, j] = sum over k of a[..., i, k] * b[..., k, j].
+
+    As `torch.matmul`: 1-d operands are a row or a column that vanishes from the result, leading
+    dimensions broadcast. In programs both operands have the same leading dimensions, and a matrix
+    times a (K, N) matrix is one product whose rows are folded together.
+    """
+
+    samples = (
+        Sample(T((3, 4)), T((4, 5))),
+        Sample(T((4,)), T((4,))),
+        Sample(T((4,)), T((4, 5))),
+        Sample(T((3, 4)), T((4,))),
+        Sample(T((2, 3, 4)), T((4, 5))),
+        Sample(T((2, 3, 4)), T((4,))),
+        Sample(T((4,)), T((2, 4, 3))),
+        Sample(T((2, 3, 4)), T((2, 4, 5))),
+        Sample(T((2, 1, 3, 4)), T((3, 4, 2))),
+        Sample(T((1, 1)), T((1, 1))),
+        Sample(T((2, 0)), T((0, 3))),
+        Sample(T((0, 2)), T((2, 3))),
+        Sample(T((33, 65)), T((65, 17))),
+    )
+    error_samples = (
+        ErrorSample(
+            RuntimeError,
+            "matmul: f32(2, 3) and f32(4, 5): the inner sizes 3 and 4 differ",
+            T((2, 3), dtype="float32"),
+            T((4, 5), dtype="float32"),
+        ),
+        ErrorSample(RuntimeError, "matmul: f32() and f32(2,): both", T(()), T((2,))),
+        ErrorSample(RuntimeError, "shapes (2,) and (3,)", T((2, 3, 4)), T((3, 4, 5))),
+        ErrorSample(
+            TypeError, "must have one dtype", T((2, 2), dtype="float32"), T((2, 2), dtype="float64")
+        ),
+    )
+    dtypes = ("float32", "float64", "int64")
+    tolerance = {"float32": 2e-5}
+
+    def __call__(self, a: Any, b: Any) -> Any:
+        a, b = lifted(a), lifted(b)
+        _check_operands(self.name, a, b)
+        if len(b.shape) == 1:
+            column = ops.reshape(b, (b.shape[0], 1))
+            return ops.reshape(self(a, column), a.shape[:-1])
+        if len(a.shape) == 1:
+            row = ops.reshape(a, (1, a.shape[0]))
+            return ops.reshape(self(row, b), (*b.shape[:-2], b.shape[-1]))
+        if len(b.shape) == 2 and len(a.shape) > 2:
+            rows = ops.reshape(a, (numel(a.shape[:-1]), a.shape[-1]))
+            return ops.reshape(self(rows, b), (*a.shape[:-1], b.shape[-1]))
+        return super().__call__(a, b)
+
+    def prepare(self, a: Any, b: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], op=self.name)
+        return (_batched(a, batch), _batched(b, batch)), {}
+
+    def labels(lhs: TensorType, rhs: TensorType, params: dict[str, Any]) -> tuple[str, str, str]:
+        batch = _LETTERS[: len(lhs.shape) - 2]
+        return batch + "MK", batch + "KN", batch + "MN"
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        a, b = arrays
+        if a.dtype.itemsize == 2 and a.dtype.kind not in "ui":
+            return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+        return np.matmul(a, b)
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        (g,), (a, b) = grads, inputs
+        return [ops.matmul(g, _conjugate_transpose(b)), ops.matmul(_conjugate_transpose(a), g)]
+
+
+def _check_operands(op: str, a: Any, b: Any) -> None:
+    if not len(a.shape) or not len(b.shape):
+        raise ShapeError(f"{op}: {describe(a, b)}: both must have at least 1 dimension")
+    if a.dtype is not b.dtype:
+        raise DTypeError(f"{op}: {describe(a, b)}: both must have one dtype; cast one of them")
+    if a.dtype.kind == "b":
+        raise DTypeError(f"{op}: not defined for bool")
+    inner, other = a.shape[-1], b.shape[-1 if len(b.shape) == 1 else -2]
+    if not same(inner, other) and inner != other:
+        raise ShapeError(f"{op}: {describe(a, b)}: the inner sizes {inner} and {other} differ")
+
+
+def _batched(x: Any, batch: tuple[Size, ...]) -> Any:
+    shape = (*batch, *x.shape[-2:])
+    return x if same_shape(x.shape, shape) else ops.expand(x, shape)
+
+
+def _conjugate_transpose(x: Any) -> Any:
+    rank = len(x.shape)
+    y = ops.permute(x, (*range(rank - 2), rank - 1, rank - 2))
+    return ops.conj(y) if x.dtype.is_complex else y
+
+
+class Einsum(Contract):
+    """Sums of products by Einstein's convention: ``einsum("bij,bjk->bik", a, b)``.
+
+    As `torch.einsum`, without repeated labels in one operand. An ellipsis stands for broadcast
+    dimensions; without ``->`` the result has the labels that occur once, in order. More than two
+    operands are contracted from left to right.
+    """
+
+    samples = (
+        Sample("ij,jk->ik", T((3, 4)), T((4, 5))),
+        Sample("bij,bjk->bik", T((2, 3, 4)), T((2, 4, 5))),
+        Sample("bhid,bhjd->bhij", T((2, 2, 3, 4)), T((2, 2, 5, 4))),
+        Sample("ij,kj", T((3, 4)), T((5, 4))),
+        Sample("i,j->ji", T((3,)), T((4,))),
+        Sample("ij,ij->", T((3, 4)), T((3, 4))),
+        Sample("ijk,kl->i", T((2, 3, 4)), T((4, 5))),
+        Sample("...ij,jk->...ik", T((2, 3, 4)), T((4, 5))),
+        Sample("ij->ji", T((3, 4))),
+        Sample("i,i->", T((0,)), T((0,))),
+        Sample("ij,jk,kl->il", T((2, 3)), T((3, 4)), T((4, 2))),
+    )
+    error_samples = (
+        ErrorSample(
+            RuntimeError,
+            "einsum: f32(2, 3) and f32(4, 5): label 'j' has the sizes 3 and 4",
+            "ij,jk->ik",
+            T((2, 3), dtype="float32"),
+            T((4, 5), dtype="float32"),
+        ),
+        ErrorSample(RuntimeError, "has 1 labels for 2 dimensions", "i,jk", T((2, 3)), T((4, 5))),
+        ErrorSample(RuntimeError, "names 2 operands, got 1", "ij,jk->ik", T((2, 3))),
+        ErrorSample(RuntimeError, "label 'q'", "ij,jk->iq", T((2, 3)), T((3, 5))),
+        ErrorSample(RuntimeError, "twice in one operand", "ii->i", T((2, 2))),
+    )
+    tolerance = {"float32": 2e-5}
+
+    def __call__(self, equation: str, *operands: Any) -> Any:
+        if len(operands) == 1 and isinstance(operands[0], list | tuple):
+            operands = tuple(operands[0])
+        values = [lifted(x) for x in operands]
+        terms, result = _parse(equation, values)
+        acc, labels = values[0], terms[0]
+        for i, (x, term) in enumerate(zip(values[1:], terms[1:], strict=True), 2):
+            later = {c for t in terms[i:] for c in t} | set(result)
+            acc, labels = self._pair(acc, labels, x, term, result if i == len(terms) else later)
+        return _arranged(acc, labels, result)
+
+    def _pair(self, a: Any, la: str, b: Any, lb: str, keep: Any) -> tuple[Any, str]:
+        """The product of two operands, with the labels in `keep` left over."""
+        _check_sizes(a, la, b, lb)
+        a, la = _summed(a, la, lb, keep)
+        b, lb = _summed(b, lb, la, keep)
+        out = keep if isinstance(keep, str) else "".join(c for c in dict.fromkeys(la + lb))
+        out = "".join(c for c in out if c in keep and (c in la or c in lb))
+        return super().__call__(a, b, equation=f"{la},{lb}->{out}"), out
+
+    def labels(lhs: TensorType, rhs: TensorType, params: dict[str, Any]) -> tuple[str, str, str]:
+        operands, result = params["equation"].split("->")
+        left, right = operands.split(",")
+        return left, right, result
+
+
+def _parse(equation: str, values: list[Any]) -> tuple[list[str], str]:
+    """The labels of each operand and of the result, the ellipsis replaced by labels."""
+    text = equation.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(values):
+        raise ShapeError(f"einsum: {equation!r} names {len(terms)} operands, got {len(values)}")
+    free = [c for c in _LETTERS if c not in text]
+    hidden = 0
+    for i, (term, x) in enumerate(zip(terms, values, strict=True)):
+        rank = len(x.shape) - len(term.replace("...", ""))
+        if rank < 0 or (rank and "..." not in term):
+            named = len(term.replace("...", ""))
+            raise ShapeError(
+                f"einsum: {term!r} has {named} labels for {len(x.shape)} dimensions of "
+                f"shape {shape_text(x.shape)}"
+            )
+        if "..." in term:
+            hidden = max(hidden, rank)
+            terms[i] = term.replace("...", "".join(free[:rank][::-1]))
+        if len(set(terms[i])) != len(terms[i]):
+            raise ShapeError(f"einsum: a label stands twice in one operand of {equation!r}")
+    rest = "".join(free[:hidden][::-1])
+    if not arrow:
+        every = "".join(terms)
+        right = rest + "".join(sorted(c for c in set(every) - set(rest) if every.count(c) == 1))
+    result = right.replace("...", rest)
+    for c in result:
+        if not any(c in t for t in terms) or result.count(c) > 1:
+            raise ShapeError(
+                f"einsum: label {c!r} of the result of {equation!r} is unknown or twice"
+            )
+    _drop_ones(values, terms)
+    return terms, result
+
+
+def _drop_ones(values: list[Any], terms: list[str]) -> None:
+    """Size-1 dimensions whose label is larger elsewhere broadcast: they lose the label."""
+    sizes: dict[str, Size] = {}
+    for x, term in zip(values, terms, strict=True):
+        sizes |= {c: s for c, s in zip(term, x.shape, strict=True) if not is_one(s)}
+    for i, (x, term) in enumerate(zip(values, terms, strict=True)):
+        keep = [d for d, c in enumerate(term) if not (is_one(x.shape[d]) and c in sizes)]
+        if len(keep) < len(term):
+            values[i] = ops.reshape(x, tuple(x.shape[d] for d in keep))
+            terms[i] = "".join(term[d] for d in keep)
+
+
+def _check_sizes(a: Any, la: str, b: Any, lb: str) -> None:
+    if a.dtype is not b.dtype:
+        raise DTypeError(f"einsum: {describe(a, b)}: both must have one dtype; cast one of them")
+    for c in la:
+        if c in lb:
+            left, right = a.shape[la.index(c)], b.shape[lb.index(c)]
+            if not same(left, right) and left != right:
+                raise ShapeError(
+                    f"einsum: {describe(a, b)}: label {c!r} has the sizes {left} and {right}"
+                )
+
+
+def _summed(x: Any, labels: str, others: str, keep: Any) -> tuple[Any, str]:
+    """Sum what occurs in this operand alone, so that a contraction shares every summed label."""
+    alone = [d for d, c in enumerate(labels) if c not in others and c not in keep]
+    if not alone:
+        return x, labels
+    return ops.sum(x, alone), "".join(c for d, c in enumerate(labels) if d not in alone)
+
+
+def _arranged(x: Any, labels: str, result: str) -> Any:
+    x, labels = _summed(x, labels, "", result)
+    order = tuple(labels.index(c) for c in result)
+    return x if order == tuple(range(len(order))) else ops.permute(x, order)

@@ -1,0 +1,55 @@
+"""Tensors made from parameters alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.base.dtype import as_dtype
+from argand.base.errors import ShapeError
+from argand.base.shape import Size
+from argand.ir.families import Create
+from argand.ir.op import TensorType
+from argand.ir.samples import ErrorSample, Sample
+from argand.ir.scalar import const
+
+
+class Full(Create):
+    """A tensor of one `value`."""
+
+    samples = Sample((2, 3), 1.5, "float32"), Sample((), -2, "int64"), Sample((0, 4), True, "bool")
+    error_samples = (ErrorSample(RuntimeError, "full: sizes can't be", (-2,), 0.0, "float32"),)
+
+    def prepare(
+        self, shape: Sequence[Size], value: Any, dtype: Any
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        d = as_dtype(dtype)
+        if any(isinstance(s, int) and s < 0 for s in shape):
+            raise ShapeError(f"full: sizes can't be negative, got {tuple(shape)}")
+        return (), {"shape": tuple(shape), "value": const(value, d).value, "dtype": d}
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        return (TensorType(params["dtype"], tuple(params["shape"])),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        return np.full(params["shape"], params["value"], params["dtype"].numpy)
+
+
+class Arange(Create):
+    """start + i * step for i from 0 to size - 1."""
+
+    samples = Sample(0, 1, 5, "int64"), Sample(1.5, -0.25, 6, "float32"), Sample(3, 2, 0, "int64")
+
+    def prepare(
+        self, start: Any, step: Any, size: Size, dtype: Any
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (), {"start": start, "step": step, "size": size, "dtype": as_dtype(dtype)}
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        return (TensorType(params["dtype"], (params["size"],)),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        i = np.arange(params["size"])
+        return (params["start"] + i * params["step"]).astype(params["dtype"].numpy)

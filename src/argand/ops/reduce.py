@@ -1,0 +1,252 @@
+"""Reductions along dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from argand.base.dtype import DType, bool_, compute_dtype, from_numpy
+from argand.base.errors import DTypeError
+from argand.ir.elementwise import lifted
+from argand.ir.families import Reduce, array_type
+from argand.ir.op import ops
+from argand.ir.samples import ErrorSample, Sample, T
+
+_SAMPLES = (
+    Sample(T((3, 4, 5))),
+    Sample(T((3, 4, 5)), 1),
+    Sample(T((3, 4, 5)), (0, -1), keepdim=True),
+    Sample(T((7,)), 0),
+    Sample(T((2, 1, 3)), 1),
+    Sample(T(()), keepdim=True),
+    Sample(T((33, 65)), 0),
+)
+_WITH_EMPTY = (*_SAMPLES, Sample(T((0, 3)), 0), Sample(T((3, 0)), 0))
+_DISTINCT = (
+    Sample(T((3, 4, 5), distinct=True)),
+    Sample(T((3, 4, 5), distinct=True), 1),
+    Sample(T((3, 4, 5), distinct=True), (0, -1), keepdim=True),
+    Sample(T((7,), distinct=True), 0),
+    Sample(T(())),
+    Sample(T((3, 0)), 0),
+)
+_ONE_DIM = (
+    Sample(T((3, 4), distinct=True)),
+    Sample(T((3, 4), distinct=True), 1),
+    Sample(T((3, 4), distinct=True), -2, keepdim=True),
+    Sample(T((7,), distinct=True), keepdim=True),
+    Sample(T(())),
+)
+_BAD_DIM = ErrorSample(IndexError, "dimension 2 is out of range", T((2, 3)), 2)
+_NOTHING = ErrorSample(RuntimeError, "dimension 0 of shape (0, 3) is empty", T((0, 3)), 0)
+
+
+class Sum(Reduce):
+    """The sum of the elements along `dim` (all when None); 0 of nothing.
+
+    Integers and booleans are summed as int64, 16-bit floats in float32.
+    """
+
+    samples = _WITH_EMPTY
+    error_samples = (
+        _BAD_DIM,
+        ErrorSample(RuntimeError, "a dimension appears twice", T((2, 3)), (0, -2)),
+    )
+    dtypes = ("float32", "float64", "int64", "int32", "bool")
+    tolerance = {"float32": 1e-5}
+    accumulates = "wide"
+    numpy = np.sum
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return acc + x
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        return _in_compute_dtype(super().run, arrays[0], params)
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        return [self.restore(grads[0], inputs[0], params)]
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return (), ()
+
+
+class Prod(Reduce):
+    """The product of the elements along `dim` (all when None); 1 of nothing.
+
+    Its gradient is exact also where elements are 0; second derivatives there are not.
+    """
+
+    samples = _WITH_EMPTY
+    error_samples = (_BAD_DIM,)
+    dtypes = ("float32", "float64", "int64", "bool")
+    tolerance = {"float32": 1e-4}
+    accumulates = "wide"
+    numpy = np.prod
+
+    @staticmethod
+    def identity(dtype: DType) -> Any:
+        return 1
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return acc * x
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        return _in_compute_dtype(super().run, arrays[0], params)
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        (x,), dim = inputs, params["dim"]
+        zero = ops.eq(x, 0)
+        others = ops.where(zero, 1.0, x)
+        product = ops.prod(others, dim, True)
+        zeros = ops.sum(ops.cast(zero, x.dtype), dim, True)
+        at_zero = ops.where(ops.eq(zeros, 1), product, 0.0)
+        elsewhere = ops.div(ops.where(ops.eq(zeros, 0), product, 0.0), others)
+        return [ops.mul(self.restore(grads[0], x, params), ops.where(zero, at_zero, elsewhere))]
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return (0,), ()
+
+
+def _in_compute_dtype(run: Any, x: Any, params: dict[str, Any]) -> Any:
+    """Sum 16-bit floats in float32."""
+    dtype = from_numpy(x.dtype)
+    wide = compute_dtype(dtype)
+    if wide is dtype:
+        return run(x, **params)
+    with np.errstate(over="ignore"):
+        return run(x.astype(wide.numpy), **params).astype(x.dtype)
+
+
+class _Extreme(Reduce):
+    """The largest or smallest element."""
+
+    abstract = True
+    samples = _DISTINCT
+    error_samples = (_BAD_DIM, _NOTHING)
+    dtypes = ("float32", "float64", "int64", "bool")
+
+    @staticmethod
+    def identity(dtype: DType) -> Any:
+        return None
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        (x,) = inputs
+        chosen = ops.eq(x, self.restore(outputs[0], x, params))
+        mask = ops.cast(chosen, x.dtype)
+        count = ops.sum(mask, params["dim"], params["keepdim"])
+        share = self.restore(ops.div(grads[0], count), x, params)
+        return [ops.where(chosen, share, 0.0)]
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return (0,), (0,)
+
+
+class Amax(_Extreme):
+    """The largest element along `dim`, NaN if there is one; equal ones share the gradient."""
+
+    numpy = np.amax
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return b.max(acc, x)
+
+
+class Amin(_Extreme):
+    """The smallest element along `dim`, NaN if there is one; equal ones share the gradient."""
+
+    numpy = np.amin
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return b.min(acc, x)
+
+
+class AnyTrue(Reduce):
+    """Whether an element along `dim` is not zero; False for nothing."""
+
+    name = "any"
+    samples = _WITH_EMPTY
+    dtypes = ("float32", "int64", "bool")
+    differentiable = False
+    accumulates = "bool"
+    numpy = np.any
+
+    @staticmethod
+    def identity(dtype: DType) -> Any:
+        return False
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return acc | x
+
+
+class AllTrue(Reduce):
+    """Whether every element along `dim` is not zero; True for nothing."""
+
+    name = "all"
+    samples = _WITH_EMPTY
+    dtypes = ("float32", "int64", "bool")
+    differentiable = False
+    accumulates = "bool"
+    numpy = np.all
+
+    @staticmethod
+    def identity(dtype: DType) -> Any:
+        return True
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return acc & x
+
+
+class _Position(Reduce):
+    """The position of the largest or smallest element: the first one, and the first NaN before all.
+
+    `combine` tells of two values which is kept.
+    """
+
+    abstract = True
+    samples = _ONE_DIM
+    error_samples = (_BAD_DIM, _NOTHING)
+    dtypes = ("float32", "float64", "int64")
+    differentiable = False
+    accumulates = "index"
+
+    @staticmethod
+    def identity(dtype: DType) -> Any:
+        return None
+
+    def prepare(
+        self, x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if lifted(x).dtype is bool_:
+            raise DTypeError(f"{self.name}: not defined for bool")
+        if isinstance(dim, list | tuple) and len(dim) != 1:
+            raise TypeError(f"{self.name}: dim must be one int or None, got {dim}")
+        return super().prepare(x, dim, keepdim)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        (x,) = arrays
+        self.infer(array_type(x), **params)
+        function = type(self).numpy
+        assert function is not None
+        dims, keepdim = params["dim"], params["keepdim"]
+        if len(dims) == x.ndim:
+            position = np.asarray(function(x.reshape(-1)))
+            return position.reshape((1,) * x.ndim if keepdim else ())
+        return np.asarray(function(x, axis=dims[0], keepdims=keepdim))
+
+
+class Argmax(_Position):
+    """The int64 position of the largest element along `dim`, or in the flattened tensor."""
+
+    numpy = np.argmax
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return b.max(acc, x)
+
+
+class Argmin(_Position):
+    """The int64 position of the smallest element along `dim`, or in the flattened tensor."""
+
+    numpy = np.argmin
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return b.min(acc, x)
