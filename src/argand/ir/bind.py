@@ -31,6 +31,13 @@ class Interpreter:
     def grad_changes(self, leaf: Any) -> None:
         """Called before a leaf's `.grad` is replaced."""
 
+    def grad_is_read(self, leaf: Any) -> None:
+        """Called before a leaf's `.grad` is read."""
+
+    def concrete(self, tensor: Any) -> Any:
+        """The NumPy array of a tensor, where values are known."""
+        raise ArgandError(f"{type(self).__name__} has no values")
+
     def lift(self, value: Any) -> Any:
         """A value of this interpreter made of a foreign one (a NumPy array, a list of numbers)."""
         raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")

@@ -71,7 +71,8 @@ class Cold:
         self.root: Tensor | None = None
         self.chain: tuple[tuple[Op, dict[str, Any]], ...] = ()
         # Of a root: how often its memory was written, and how often its node was replaced by an
-        # in-place operation. Of a view: the root's generation at which its own node was made.
+        # in-place operation. Of a view: the root's version at which its value (while traced) was
+        # computed, and the root's generation at which its node was made.
         self.version = 0
         self.generation = 0
         self.overwritten_at: Location | None = None
@@ -171,14 +172,13 @@ class Tensor(Operators):
             cold.overwritten_at = user_location(2)
 
     def numpy_array(self) -> Any:
-        """The NumPy array behind it; an error that names the remedy while traced."""
+        """The NumPy array behind it; while traced, an error that names the remedy."""
+        if crossroads.pushed:
+            return crossroads.current().concrete(self)
         array = self._array
-        if array is None or (crossroads.pushed and crossroads.current() is not eager()):
-            raise TraceError(
-                "the value of a tensor is not known while a compiled function is traced: keep the "
-                "computation in tensors (ag.where, ag.cond instead of `if`), return the tensor and "
-                "read it outside, or take this part out of the compiled function"
-            )
+        if array is None:
+            self._symbolic()
+            raise TraceError("this tensor belongs to a trace that runs in another thread")
         return array
 
     # -- autograd ------------------------------------------------------------------------------
@@ -227,6 +227,8 @@ class Tensor(Operators):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` accumulated; None before."""
+        if crossroads.pushed:
+            crossroads.current().grad_is_read(self)
         cold = self._cold
         return None if cold is None else cold.grad
 
@@ -247,6 +249,7 @@ class Tensor(Operators):
             )
         if crossroads.pushed:
             crossroads.current().grad_changes(self)
+            cold = self._cold_part()
         cold.grad = value
 
     @grad.deleter
@@ -279,6 +282,7 @@ class Tensor(Operators):
         cold.chain = self._cold.chain if self._cold is not None else ()
         cold.generation = root._cold_part().generation
         cold.value = self._cold.value if self._cold is not None else None
+        cold.version = root._version
         return twin
 
     def detach(self) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.errors import AutogradError
+from argand.base.errors import AutogradError, TraceError
 from argand.base.settings import settings
 from argand.ir.bind import Interpreter
 from argand.ir.families import Composite
@@ -53,6 +53,15 @@ class Eager(Interpreter):
         if not array.flags.writeable:
             raise RuntimeError("this tensor's memory is read-only; clone() it before writing")
         np.copyto(array, value._array, casting="unsafe")
+
+    def concrete(self, tensor: Tensor) -> Any:
+        array = tensor._array
+        if array is None:
+            tensor._symbolic()
+            raise TraceError(
+                "this tensor was computed by the trace around this block, so its value is not known"
+            )
+        return array
 
     def lift(self, value: Any) -> Tensor:
         if isinstance(value, np.ndarray | list | tuple):
