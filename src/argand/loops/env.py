@@ -13,14 +13,15 @@ from argand.base.dim import Apply, Dim, Size
 from argand.base.dtype import DType
 from argand.ir.program import Value
 from argand.loops.nest import Builder, Reg
+from argand.loops.target import Target
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Buffer:
     """Memory of one value: the address of its first element, and strides counted in elements.
 
-    Strides are non-negative; an expanded dimension has stride 0. `readable` arrays may be views of
-    other memory; what is written is never expanded. `align` is what is known of the address.
+    Strides are non-negative; an expanded dimension has stride 0. An input may be a view of other
+    memory; an output is dense in its layout. `align` is what is known of the address, in bytes.
     """
 
     pointer: Reg
@@ -39,10 +40,9 @@ class Env:
 
     buffers: dict[Value, Buffer]
     dims: dict[str, Reg]
+    target: Target
     # What `fail` returns when the node can't be computed (an index out of range): tells the node.
     status: int | Reg = 1
-    vector_bytes: int = 32
-    vector_registers: int = 16
 
     def size(self, b: Builder, size: Size) -> int | Reg:
         """A size as a number, or as a register when it is symbolic."""

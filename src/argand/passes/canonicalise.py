@@ -1,0 +1,259 @@
+"""Canonicalise: one spelling for each meaning, so that later passes see fewer cases.
+
+Only rewrites that are exact for every value, NaN, infinities and signed zeros included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from argand.base.dtype import DType
+from argand.base.shape import same_shape
+from argand.ir.op import Literal, ops, registry
+from argand.ir.program import Node, Operand, Program, Value
+from argand.ir.rewrite import Rewriter
+
+# op -> the op that computes the same with the operands swapped
+_SWAPPED = {
+    **{name: name for name in ("add", "mul", "maximum", "minimum", "eq", "ne")},
+    **{f"logical_{name}": f"logical_{name}" for name in ("and", "or", "xor")},
+    **{f"bitwise_{name}": f"bitwise_{name}" for name in ("and", "or", "xor")},
+    "lt": "gt",
+    "gt": "lt",
+    "le": "ge",
+    "ge": "le",
+}
+
+# How many bits of an integer a floating-point type holds exactly.
+_MANTISSA = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
+
+
+def canonicalise(program: Program) -> Program:
+    """Literals to the right, neutral elements and double moves away.
+
+    %0 = mul(2.0, x)                      %0 = mul(x, 2.0)
+    %1 = permute(%0) {dims=(1, 0)}   →
+    %2 = permute(%1) {dims=(1, 0)}        %1 = sub(%0, y)
+    %3 = neg(y)
+    %4 = add(%2, %3)
+    """
+    return _Canonicalise(program).run()
+
+
+class _Canonicalise(Rewriter):
+    def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
+        name = node.op.name
+        if name in _SWAPPED and isinstance(inputs[0], Literal):
+            name, inputs = _SWAPPED[name], inputs[::-1]
+        rule = _RULES.get(name)
+        found = rule(inputs, node) if rule is not None else None
+        if found is not None:
+            return found if isinstance(found, tuple) else (found,)
+        if name != node.op.name or inputs != [self.resolve(i) for i in node.inputs]:
+            return self.emit(registry.get(name), inputs, node.params)
+        return self.copy(node, inputs)
+
+
+Rule = Callable[[list[Any], Node], Any]
+_RULES: dict[str, Rule] = {}
+
+
+def _rule(*names: str) -> Callable[[Rule], Rule]:
+    def add(function: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return add
+
+
+def made_by(operand: Any, name: str) -> Node | None:
+    """The node that makes an operand, if it is of that op."""
+    node = operand.node if isinstance(operand, Value) else None
+    return node if node is not None and node.op.name == name else None
+
+
+def is_literal(operand: Any, value: float, dtype_kinds: str = "iufc") -> bool:
+    """Whether an operand is this number (and, for zero, this sign)."""
+    if not isinstance(operand, Literal) or operand.dtype.kind not in dtype_kinds:
+        return False
+    return bool(operand.value == value) and (value != 0 or str(operand.value)[0] == str(value)[0])
+
+
+# -- arithmetic ------------------------------------------------------------------------------------
+
+
+@_rule("add")
+def _add(inputs: list[Any], node: Node) -> Any:
+    x, y = inputs
+    if is_literal(y, 0, "iu") or is_literal(y, -0.0, "f"):
+        return x
+    if x.dtype.kind not in "if":
+        return None
+    negated = made_by(y, "neg")
+    if negated is not None:
+        return ops.sub(x, negated.inputs[0])
+    negated = made_by(x, "neg")
+    if negated is not None and isinstance(y, Value):
+        return ops.sub(y, negated.inputs[0])
+    return None
+
+
+@_rule("sub")
+def _sub(inputs: list[Any], node: Node) -> Any:
+    x, y = inputs
+    if is_literal(y, 0):
+        return x
+    negated = made_by(y, "neg")
+    return ops.add(x, negated.inputs[0]) if negated is not None and isinstance(x, Value) else None
+
+
+@_rule("mul")
+def _mul(inputs: list[Any], node: Node) -> Any:
+    x, y = inputs
+    if is_literal(y, 1):
+        return x
+    return ops.neg(x) if is_literal(y, -1, "if") else None
+
+
+@_rule("div")
+def _div(inputs: list[Any], node: Node) -> Any:
+    x, y = inputs
+    return x if is_literal(y, 1, "fc") else None
+
+
+@_rule("neg")
+def _neg(inputs: list[Any], node: Node) -> Any:
+    negated = made_by(inputs[0], "neg")
+    return negated.inputs[0] if negated is not None else None
+
+
+@_rule("pow")
+def _pow(inputs: list[Any], node: Node) -> Any:
+    x, y = inputs
+    if is_literal(y, 1):
+        return x
+    return ops.mul(x, x) if is_literal(y, 2) else None
+
+
+@_rule("square")
+def _square(inputs: list[Any], node: Node) -> Any:
+    return ops.mul(inputs[0], inputs[0])
+
+
+@_rule("where")
+def _where(inputs: list[Any], node: Node) -> Any:
+    condition, x, y = inputs
+    if x is y and isinstance(x, Value):
+        return x
+    if isinstance(condition, Literal):
+        chosen = x if condition.value else y
+        return chosen if isinstance(chosen, Value) else None
+    return None
+
+
+@_rule("cast")
+def _cast(inputs: list[Any], node: Node) -> Any:
+    (x,) = inputs
+    wanted: DType = node.params["dtype"]
+    if x.dtype is wanted:
+        return x
+    inner = made_by(x, "cast")
+    if inner is not None and holds_exactly(inner.inputs[0].dtype, x.dtype):
+        return ops.cast(inner.inputs[0], wanted)
+    return None
+
+
+def holds_exactly(small: DType, big: DType) -> bool:
+    """Whether every value of `small` is a value of `big`."""
+    if small is big or small.kind == "b":
+        return True
+    if small.kind in "iu":
+        bits = 8 * small.itemsize - (small.kind == "i")
+        if big.kind in "iu":
+            room = 8 * big.itemsize - (big.kind == "i")
+            return room >= bits and (small.kind == "u" or big.kind == "i")
+        return bits <= _MANTISSA.get(big.name, 0)
+    if small.kind == "f" and big.kind == "f":
+        return big.itemsize > small.itemsize
+    return False
+
+
+# -- movement --------------------------------------------------------------------------------------
+
+
+@_rule("reshape")
+def _reshape(inputs: list[Any], node: Node) -> Any:
+    (x,) = inputs
+    shape = node.params["shape"]
+    if same_shape(x.shape, shape):
+        return x
+    inner = made_by(x, "reshape")
+    return ops.reshape(inner.inputs[0], shape) if inner is not None else None
+
+
+@_rule("expand")
+def _expand(inputs: list[Any], node: Node) -> Any:
+    (x,) = inputs
+    shape = node.params["shape"]
+    if same_shape(x.shape, shape):
+        return x
+    inner = made_by(x, "expand")
+    return ops.expand(inner.inputs[0], shape) if inner is not None else None
+
+
+@_rule("permute")
+def _permute(inputs: list[Any], node: Node) -> Any:
+    (x,) = inputs
+    dims = tuple(node.params["dims"])
+    if dims == tuple(range(len(dims))):
+        return x
+    inner = made_by(x, "permute")
+    if inner is None:
+        return None
+    before = inner.params["dims"]
+    return ops.permute(inner.inputs[0], tuple(before[d] for d in dims))
+
+
+@_rule("slice")
+def _slice(inputs: list[Any], node: Node) -> Any:
+    (x,) = inputs
+    start, step = node.params["start"], node.params["step"]
+    if same_shape(x.shape, node.outputs[0].shape) and not any(start) and set(step) <= {1}:
+        return x
+    return None
+
+
+@_rule("pad")
+def _pad(inputs: list[Any], node: Node) -> Any:
+    edges = [edge for pair in node.params["padding"] for edge in pair]
+    return inputs[0] if all(isinstance(e, int) and e == 0 for e in edges) else None
+
+
+@_rule("flip")
+def _flip(inputs: list[Any], node: Node) -> Any:
+    return inputs[0] if not node.params["dims"] else None
+
+
+@_rule("cat")
+def _cat(inputs: list[Any], node: Node) -> Any:
+    return inputs[0] if len(inputs) == 1 else None
+
+
+@_rule("contiguous")
+def _contiguous(inputs: list[Any], node: Node) -> Any:
+    # A copy means something only to memory; `own_results` adds the copies that results need.
+    return inputs[0]
+
+
+# -- reductions ------------------------------------------------------------------------------------
+
+
+@_rule("sum", "prod", "amax", "amin")
+def _reduce(inputs: list[Any], node: Node) -> Any:
+    """Over no dimension, or over dimensions of size 1: the input itself."""
+    (x,) = inputs
+    sizes = [x.shape[d] for d in node.params["dim"]]
+    if all(isinstance(s, int) and s == 1 for s in sizes):
+        return ops.reshape(x, node.outputs[0].shape)
+    return None

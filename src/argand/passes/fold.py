@@ -1,0 +1,63 @@
+"""Fold: what is known now is computed now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from argand.ir.elementwise import Elementwise
+from argand.ir.op import Literal, ops
+from argand.ir.program import Node, Operand, Program, Value
+from argand.ir.rewrite import Rewriter
+from argand.passes.canonicalise import made_by
+
+_MOVES = frozenset(("reshape", "permute", "expand", "slice", "flip"))
+
+
+def fold(program: Program) -> Program:
+    """Constants are computed, moved and passed on as literals.
+
+    %0 = full() {shape=(3,), value=2.0}
+    %1 = exp(%0)                          →    %0 = mul(x, 7.389…)
+    %2 = mul(x, %1)
+    """
+    return _Fold(program).run()
+
+
+class _Fold(Rewriter):
+    def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
+        op = node.op
+        known = [constant(i) for i in inputs]
+        if op.name == "cast" and known[0] is not None:
+            return (self._full(node, op.run(_number(known[0]), **node.params)),)
+        if op.name in _MOVES and known[0] is not None:
+            return (self._full(node, known[0].value),)
+        if not isinstance(op, Elementwise) or not any(known):
+            return self.copy(node, inputs)
+        if all(known):
+            numbers = [_number(k) for k in known if k is not None]
+            return (self._full(node, op.run(*numbers, **node.params)),)
+        literals = [i if k is None else k for i, k in zip(inputs, known, strict=True)]
+        return self.copy(node, literals)
+
+    def _full(self, node: Node, value: Any) -> Value:
+        out = node.outputs[0]
+        number = value.item() if hasattr(value, "item") else value
+        result: Value = ops.full(out.shape, _python(number, out.dtype.kind), dtype=out.dtype)
+        return result
+
+
+def constant(operand: Operand) -> Literal | None:
+    """The literal that every element of an operand equals, if it is known."""
+    if isinstance(operand, Literal):
+        return operand
+    node = made_by(operand, "full")
+    return Literal(operand.dtype, node.params["value"]) if node is not None else None
+
+
+def _number(literal: Literal) -> Any:
+    return literal.dtype.numpy.type(literal.value)
+
+
+def _python(value: Any, kind: str) -> Any:
+    return {"b": bool, "i": int, "u": int, "f": float, "c": complex}[kind](value)

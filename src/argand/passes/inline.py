@@ -1,0 +1,57 @@
+"""Composites: a kernel is placed for those that have one; the rest become their bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from argand.ir.families import Composite
+from argand.ir.op import Literal, ops
+from argand.ir.program import Node, Operand, Program, Value
+from argand.ir.record import record_body, replay
+from argand.ir.rewrite import Rewriter
+
+Placed = Callable[[Node], bool]
+
+
+def inline_composites(program: Program, placed: Placed = lambda node: False) -> Program:
+    """Composites become their bodies, but those for which `placed` knows a kernel.
+
+                                                %0 = amax(x) {dim=(1,), keepdim=True}
+        %0 = softmax(x) {dim=1}       →         %1 = expand(%0) {shape=(2, 3)}
+                                                %2 = sub(x, %1)
+                                                %3 = exp(%2)
+                                                …
+
+    The new nodes keep the line and the module of the composite.
+    """
+    return _Inline(program, placed).run()
+
+
+class _Inline(Rewriter):
+    def __init__(self, program: Program, placed: Placed) -> None:
+        super().__init__(program)
+        self.placed = placed
+
+    def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
+        if not isinstance(node.op, Composite) or self.placed(node):
+            return self.copy(node, inputs)
+        return self._body(node, inputs)
+
+    def _body(self, node: Node, inputs: Sequence[Any]) -> Sequence[Operand]:
+        values = [_value(i) for i in inputs]
+        body = record_body(node.op, [v.type for v in values], node.params)
+        return replay(body, values, self._nested)
+
+    def _nested(self, node: Node, inputs: list[Any]) -> Any:
+        """What stands for a node of a body: a composite inside it is inlined too."""
+        if isinstance(node.op, Composite) and not self.placed(node):
+            return self._body(node, inputs)
+        return None
+
+
+def _value(operand: Operand) -> Value:
+    if isinstance(operand, Literal):
+        value: Value = ops.full((), operand.value, dtype=operand.dtype)
+        return value
+    return operand

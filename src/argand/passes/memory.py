@@ -1,0 +1,141 @@
+"""Plan memory: every value that is neither given nor a result gets a place in one arena.
+
+A value lives from the node that makes it to the last node that reads it (or a view of it). Two
+values that don't live at the same time may share bytes, and a result may take over the memory of an
+input that dies there, where the node allows it. Sizes may be symbolic: who lives when is decided
+once, offsets are computed for the sizes of a call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from argand.base.dim import Dim, Size, evaluate, same
+from argand.ir.program import Program, Value
+from argand.passes.schedule import may_overwrite
+from argand.passes.views import Place, nbytes, places
+
+ALIGNMENT = 64
+
+
+@dataclasses.dataclass(slots=True)
+class Block:
+    """Memory in the arena: bytes needed from node number `start` to node number `end`."""
+
+    size: Size
+    start: int
+    end: int
+
+
+@dataclasses.dataclass(slots=True)
+class MemoryPlan:
+    """Where every value lies.
+
+    `homes` gives for each root value its memory: ``("input", i)``, ``("state", i)``,
+    ``("output", i)`` or ``("arena", i)`` with `i` counting `blocks`.
+    """
+
+    places: dict[Value, Place]
+    homes: dict[Value, tuple[str, int]]
+    blocks: list[Block]
+
+    @property
+    def is_static(self) -> bool:
+        """Whether the arena's size is known without a call."""
+        return not any(isinstance(b.size, Dim) for b in self.blocks)
+
+    def offsets(self, sizes: Mapping[str, int]) -> tuple[list[int], int]:
+        """The offset of each block in bytes for given sizes of the symbols, and the total."""
+        return assign([evaluate(b.size, sizes) for b in self.blocks], self.blocks)
+
+
+def plan_memory(program: Program) -> MemoryPlan:
+    """Places for all values of a scheduled program; its results must be own and distinct."""
+    return _Planner(program).run()
+
+
+class _Planner:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.places = places(program)
+        self.last = self._last_reads()
+        self.homes: dict[Value, tuple[str, int]] = {}
+        self.blocks: list[Block] = []
+
+    def run(self) -> MemoryPlan:
+        program = self.program
+        for kind, values in (("input", program.inputs), ("state", program.state)):
+            self.homes.update((v, (kind, i)) for i, v in enumerate(values))
+        for i, new in program.writes.items():
+            assert isinstance(new, Value)
+            self.homes[new] = ("state", i)
+        for i, out in enumerate(program.outputs):
+            assert isinstance(out, Value)
+            self.homes[out] = ("output", i)
+        for at in range(len(program.nodes)):
+            self._place_outputs(at)
+        return MemoryPlan(self.places, self.homes, self.blocks)
+
+    def _last_reads(self) -> dict[Value, int]:
+        """The last node that reads each root, through whatever view."""
+        last: dict[Value, int] = {}
+        for at, node in enumerate(self.program.nodes):
+            for v in node.values:
+                last[self.places[v].root] = at
+        return last
+
+    def _place_outputs(self, at: int) -> None:
+        node = self.program.nodes[at]
+        for out in node.outputs:
+            if self.places[out].root is not out or out in self.homes:
+                continue
+            end = self.last.get(out, at)
+            shared = self._taken_over(at, out)
+            if shared is not None:
+                self.blocks[shared].end = end
+                self.homes[out] = ("arena", shared)
+            else:
+                self.homes[out] = ("arena", len(self.blocks))
+                self.blocks.append(Block(nbytes(out), at, end))
+
+    def _taken_over(self, at: int, out: Value) -> int | None:
+        """The block of an input that dies at this node and that `out` may overwrite."""
+        node = self.program.nodes[at]
+        for v in node.values:
+            root = self.places[v].root
+            kind, block = self.homes[root]
+            if kind != "arena" or self.last[root] != at or self.blocks[block].end != at:
+                continue
+            if root.dtype is not out.dtype or not same(nbytes(root), nbytes(out)):
+                continue
+            if may_overwrite(node, root, out, self.places):
+                return block
+        return None
+
+
+def assign(sizes: Sequence[int], blocks: Sequence[Block]) -> tuple[list[int], int]:
+    """Offsets in bytes so that blocks that live at the same time don't overlap, and the total.
+
+    The largest blocks are placed first, each at the lowest offset that is free all its life.
+    """
+    offsets = [0] * len(sizes)
+    placed: list[int] = []
+    total = 0
+    for i in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+        size = -(-sizes[i] // ALIGNMENT) * ALIGNMENT
+        block = blocks[i]
+        taken = sorted(
+            (offsets[j], offsets[j] + sizes[j])
+            for j in placed
+            if blocks[j].start <= block.end and block.start <= blocks[j].end
+        )
+        at = 0
+        for begin, end in taken:
+            if begin >= at + size:
+                break
+            at = max(at, -(-end // ALIGNMENT) * ALIGNMENT)
+        offsets[i] = at
+        placed.append(i)
+        total = max(total, at + size)
+    return offsets, total

@@ -1,0 +1,183 @@
+"""Schedule: the final order of the nodes, and written state updated where it lies.
+
+A program's *donated* state is overwritten: the node that computes the new value stores it into
+the state's memory. That is right when all other readers of the old value run before, when the
+node itself reads the old value only at the index that it writes, and when whatever may still fail
+(an index out of range) has been computed, so that a failed call changes nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from argand.base.shape import same_shape
+from argand.ir.elementwise import Elementwise
+from argand.ir.fusion import is_fusion
+from argand.ir.op import registry
+from argand.ir.program import Node, Program, Value
+from argand.passes.views import Place, places, view_place
+
+Test = Callable[[Node], bool]
+
+FALLIBLE = frozenset(("Gather", "Scatter", "Host"))
+
+
+def schedule(program: Program, native: Test = lambda node: True) -> Program:
+    """Readers of a state before the node that overwrites it; nodes of one kind side by side.
+
+        %0 = add(w, g)                    %1 = mul(w, x)
+        %1 = mul(w, x)              →     %0 = add(w, g)
+        return %1; w <- %0                return %1; w <- %0
+
+    Where no order is right, the new value gets memory of its own and is copied in the end:
+
+        %0 = add(w, g)                    %0 = add(w, g)
+        %1 = mul(w, %0)             →     %1 = mul(w, %0)
+                                          %2 = contiguous(%0)
+        return %1; w <- %0                return %1; w <- %2
+
+    `native` tells the nodes that get a kernel from those that run on the host.
+    """
+    order = _Order(program)
+    copied = order.donate()
+    nodes = [program.nodes[i] for i in order.sorted(native)]
+    result = Program(program.name)
+    result.inputs, result.state = program.inputs, program.state
+    result.nodes, result.outputs = nodes, list(program.outputs)
+    result.writes = dict(program.writes)
+    for i in copied:
+        result.nodes.append(_copy_of(program.writes[i]))
+        result.writes[i] = result.nodes[-1].outputs[0]
+    return result
+
+
+def _copy_of(v: object) -> Node:
+    assert isinstance(v, Value)
+    maker = v.node
+    location, module = (maker.location, maker.module) if maker is not None else (None, "")
+    return Node(registry.get("contiguous"), (v,), {}, (v.type,), location, module)
+
+
+class _Order:
+    """Which nodes must precede which, as bit sets of node numbers."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.places = places(program)
+        self.number = {node: i for i, node in enumerate(program.nodes)}
+        self.direct: list[set[int]] = []
+        self.before: list[int] = []
+        for node in program.nodes:
+            makers = {self.number[v.node] for v in node.values if v.node is not None}
+            self.direct.append(makers)
+            mask = 0
+            for m in makers:
+                mask |= self.before[m] | 1 << m
+            self.before.append(mask)
+
+    def require(self, first: int, then: int) -> bool:
+        """Make `first` run before `then`; False when the order is already the other way round."""
+        bit, target = 1 << first, 1 << then
+        if first == then or self.before[first] & target:
+            return False
+        if not self.before[then] & bit:
+            self.direct[then].add(first)
+            added = self.before[first] | bit
+            for i, mask in enumerate(self.before):
+                if i == then or mask & target:
+                    self.before[i] = mask | added
+        return True
+
+    def donate(self) -> list[int]:
+        """Order the writes of state; returns the states that have to be copied in the end."""
+        fallible = [i for i, node in enumerate(self.program.nodes) if can_fail(node)]
+        copied = []
+        for i in sorted(self.program.writes):
+            new = self.program.writes[i]
+            assert isinstance(new, Value)
+            if not self._donate_one(self.program.state[i], new, fallible):
+                copied.append(i)
+        return copied
+
+    def _donate_one(self, state: Value, new: Value, fallible: list[int]) -> bool:
+        writer = new.node
+        if writer is None or new.layout is not None or can_fail(writer):
+            return False
+        if not may_overwrite(writer, state, new, self.places):
+            return False
+        readers = [i for i, n in enumerate(self.program.nodes) if self._reads(n, state)]
+        earlier = {*readers, *fallible} - {self.number[writer]}
+        return all(self.require(i, self.number[writer]) for i in sorted(earlier))
+
+    def _reads(self, node: Node, state: Value) -> bool:
+        return any(self.places[v].root is state for v in node.values)
+
+    def sorted(self, native: Test) -> list[int]:
+        """A topological order: program order, but host nodes gathered between native ones."""
+        waiting = [len(d) for d in self.direct]
+        after: list[list[int]] = [[] for _ in self.direct]
+        for i, makers in enumerate(self.direct):
+            for m in makers:
+                after[m].append(i)
+        kinds = [is_view(node, self.places) or native(node) for node in self.program.nodes]
+        ready: dict[bool, list[int]] = {True: [], False: []}
+        for i, count in enumerate(waiting):
+            if count == 0:
+                heapq.heappush(ready[kinds[i]], i)
+        order: list[int] = []
+        now = True
+        while ready[True] or ready[False]:
+            now = now if ready[now] else not now
+            i = heapq.heappop(ready[now])
+            order.append(i)
+            for j in after[i]:
+                waiting[j] -= 1
+                if waiting[j] == 0:
+                    heapq.heappush(ready[kinds[j]], j)
+        return order
+
+
+def is_view(node: Node, found: dict[Value, Place]) -> bool:
+    """Whether a node computes nothing: its result is a view."""
+    return view_place(node, found) is not None
+
+
+def can_fail(node: Node) -> bool:
+    """Whether a node may find at run time that it can't be computed."""
+    if node.regions:
+        return any(can_fail(inner) for region in node.regions for inner in region.nodes)
+    families = {cls.__name__ for cls in type(node.op).__mro__}
+    return bool(families & FALLIBLE)
+
+
+def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, Place]) -> bool:
+    """Whether the node may store its output `new` where `old` lies, as far as its own reads go.
+
+    True when it doesn't read `old`, or reads each element only to compute the element of the same
+    index of results of the same shape.
+    """
+    reads = [v for v in node.values if found[v].root is old]
+    if not reads:
+        return True
+    if any(found[v].strides != new.strides or not same_shape(v.shape, new.shape) for v in reads):
+        return False
+    if not is_fusion(node.op):
+        return isinstance(node.op, Elementwise)
+    if node.params["kind"] == "rows":
+        return False
+    region = node.regions[0]
+    inner = [x for x, v in zip(region.inputs, node.inputs, strict=True) if v in reads]
+    return all(_stays_aligned(region, x, new) for x in inner)
+
+
+def _stays_aligned(region: Program, x: Value, new: Value) -> bool:
+    """Whether `x` reaches results only through elementwise ops on its own shape."""
+    tainted = {x}
+    for node in region.nodes:
+        if tainted.isdisjoint(node.values):
+            continue
+        if not isinstance(node.op, Elementwise) or not same_shape(node.outputs[0].shape, new.shape):
+            return False
+        tainted.update(node.outputs)
+    return True
