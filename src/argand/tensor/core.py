@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base import epoch
 from argand.base.dim import Size as DimSize
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import AutogradError, TraceError
@@ -236,7 +237,7 @@ class Tensor(Operators):
     def grad(self, value: Tensor | None) -> None:
         cold = self._cold
         if cold is None:
-            if value is None:
+            if value is None and not crossroads.pushed:
                 return
             cold = self._cold_part()
         if value is not None and (
@@ -430,14 +431,4 @@ def ops_set_data(t: Tensor, value: Any) -> None:
     cold = t._cold_part()
     cold.root, cold.chain = None, ()
     cold.version += 1
-    memory_moved()
-
-
-# Bumped when a tensor that a compiled program may have captured gets other memory.
-epoch = 0
-
-
-def memory_moved() -> None:
-    """Tell compiled functions to look at their captured state again."""
-    global epoch
-    epoch += 1
+    epoch.bump()

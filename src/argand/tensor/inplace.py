@@ -66,19 +66,19 @@ def _rebase(target: Tensor, result: Any) -> None:
         return
     cold = target._cold_part()
     before = root.shadow(root._node, root._index if root._node is not None else 0)
-    whole = _replaced(before, cold.chain, result)
+    whole = replaced(before, cold.chain, result)
     root._node = whole._node
     root._index = whole._index if whole._node is not None else 0
     root._cold_part().generation += 1
 
 
-def _replaced(x: Any, chain: tuple[tuple[Op, dict[str, Any]], ...], new: Any) -> Any:
+def replaced(x: Any, chain: tuple[tuple[Op, dict[str, Any]], ...], new: Any) -> Any:
     """`x` with the region that `chain` leads to replaced by `new`."""
     if not chain:
         return new
     (op, params), *rest = chain
     part = follow(x, ((op, params),))
-    return write_back(op, params, x, _replaced(part, tuple(rest), new))
+    return write_back(op, params, x, replaced(part, tuple(rest), new))
 
 
 def write_back(op: Op, params: dict[str, Any], whole: Any, part: Any) -> Any:

@@ -1,0 +1,16 @@
+"""What every backend offers: a Program becomes something that runs on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+
+class CompiledProgram(Protocol):
+    """A program that can be run."""
+
+    def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> Sequence[Any]:
+        """The outputs as new arrays; written state is changed in place."""
+
+    def explain(self) -> list[str]:
+        """The segments, one line each: native, or host with the reason."""

@@ -1,0 +1,1 @@
+"""`@ag.compile`: Python functions on tensors become static programs, with their state captured."""
