@@ -18,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from argand.kernels.contraction_few import few_rows
-from argand.kernels.contraction_pack import Packer, a_row_bytes, a_row_stride, b_bytes
+from argand.kernels.contraction_pack import B_PITCH, Packer, a_row_bytes, a_row_stride, b_bytes
 from argand.kernels.contraction_plan import (
-    K_BLOCK,
     LONG_K,
     SERIAL_FLOPS,
     Geometry,
@@ -226,16 +225,17 @@ class _Block:
         )
         taps: dict[Axis, Reg] = dict.fromkeys(geo.taps, zero)
         self.steps.fill(block, {**self.fixed, **taps})
+        count = self.n_count.const if isinstance(self.n_count.const, int) else None
+        columns = (self.n_lo, self.n_hi, count)
         if self.b_pack is not None:
-            self.packer.b_panels(self.b_pack, self.b_base, block, self.n_lo, self.n_hi, self.fixed)
+            self.packer.b_panels(self.b_pack, self.b_base, block, columns, self.fixed)
         with b.loop(0, self.nest.taps) as loop:
             self.tap = loop.index
             self.here = {**self.fixed, **unflatten(b, geo.taps, loop.index)}
             if geo.taps:
                 self.steps.fill(block, self.here)
             self._prepare_a()
-            count = self.n_count.const if isinstance(self.n_count.const, int) else None
-            panels(b, self.plan, self.acc, self.n_lo, self.n_hi, count, self._panel)
+            panels(b, self.plan, self.acc, *columns, self._panel)
 
     def _prepare_a(self) -> None:
         b, geo, plan = self.b, self.geo, self.plan
@@ -250,10 +250,7 @@ class _Block:
                 self.a_pack, self.a_base, self.block, self.m_lo, self.m_count, self.here
             )
             return
-        for low, high, height in regions(b, self.m_count, plan.rows):
-            with b.loop(low, high, height) as loop:
-                row = b.add(self.m_lo, loop.index)
-                self.packer.a_columns(self.a_pack, self.a_base, self.block, row, self.m_lo, height)
+        self.packer.a_columns(self.a_pack, self.a_base, self.block, self.m_lo, self.m_count)
 
     def _panel(self, panel: Panel) -> None:
         b = self.b
@@ -310,7 +307,7 @@ class _Block:
         b, geo, plan = self.b, self.geo, self.plan
         if self.b_pack is not None:
             start = b.affine(
-                b.mul(step, self.block.count, plan.width), (b.sub(panel.n0, self.n_lo), K_BLOCK)
+                b.mul(step, self.block.count, plan.width), (b.sub(panel.n0, self.n_lo), B_PITCH)
             )
             base = b.offset(self.b_pack, start, self.acc.elem)
             return _strided(b, base, self.acc.elem, b.i64(plan.width), plan.lanes)

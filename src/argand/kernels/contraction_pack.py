@@ -6,19 +6,25 @@ its elements are broadcast one at a time) or columns [k][rows of the tile] (m-co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from argand.kernels.contraction_plan import K_BLOCK, Geometry, Plan
 from argand.kernels.contraction_spec import Axis
+from argand.kernels.contraction_tile import Panel, panels, regions
 from argand.kernels.contraction_walk import KBlock, RowTable, StepTable, size, unflatten
 from argand.loops.nest import Builder, Reg, Ty
 
-__all__ = ["Packer", "a_row_bytes", "a_row_stride", "b_bytes", "transpose"]
+B_PITCH: Final = K_BLOCK + 1
+"""Rows of k from one packed panel of B to the next: off the powers of two, too."""
+
+__all__ = ["B_PITCH", "Packer", "a_row_bytes", "a_row_stride", "b_bytes", "transpose"]
 
 
 def a_row_stride(plan: Plan) -> int:
-    """Elements from one packed row of A to the next: a block of k, off the powers of two."""
-    return K_BLOCK + max(16, plan.lanes) if plan.a == "rows" else K_BLOCK
+    """Elements from one packed row of A to the next: a block of k, off the powers of two; for columns, room for what
+    a store writes too much."""
+    return K_BLOCK + max(16, plan.lanes) if plan.a == "rows" else K_BLOCK + plan.lanes
 
 
 def a_row_bytes(plan: Plan, acc: Ty) -> int:
@@ -29,7 +35,7 @@ def a_row_bytes(plan: Plan, acc: Ty) -> int:
 def b_bytes(b: Builder, plan: Plan, acc: Ty, columns: Reg) -> Reg:
     """Bytes of scratch for the packed panels of so many columns."""
     panels = b.ceildiv(columns, plan.width)
-    rows = b.add(b.mul(panels, K_BLOCK), plan.lanes)
+    rows = b.add(b.mul(panels, B_PITCH), plan.lanes)
     return b.mul(rows, plan.width * acc.bytes)
 
 
@@ -52,51 +58,54 @@ class Packer:
     # B ------------------------------------------------------------------------------------------
 
     def b_panels(
-        self, to: Reg, base: Reg, block: KBlock, n_lo: Reg, n_hi: Reg, fixed: Mapping[Axis, Reg]
+        self,
+        to: Reg,
+        base: Reg,
+        block: KBlock,
+        columns: tuple[Reg, Reg, int | None],
+        fixed: Mapping[Axis, Reg],
     ) -> None:
-        """Columns n_lo … n_hi of B for a block of k; `base` is where the batch starts in B."""
-        b, plan = self._b, self._plan
-        pack: Callable[..., None] = {"copy": self._copy, "turn": self._turn, "gather": self._copy}[
-            plan.b
-        ]
-        with b.loop(n_lo, n_hi, plan.width) as loop:
-            n0 = loop.index
-            panel = b.offset(to, b.mul(b.sub(n0, n_lo), K_BLOCK), self._acc.elem)
-            with b.loop(0, block.steps) as outer:
-                index = dict(fixed)
-                if self._geo.b.fetch is not None:
-                    index |= unflatten(b, self._geo.outer, b.add(block.o0, outer.index))
-                start = b.affine(
-                    self._steps.b(outer.index), (block.i0, self._geo.b.stride(self._geo.inner))
-                )
-                place = b.offset(base, start, self._geo.b.elem)
-                shift = b.mul(outer.index, block.count, plan.width)
-                pack(b.offset(panel, shift, self._acc.elem), place, block, n0, n_hi, index)
+        """The columns (first, end, how many if known now) of B for a block of k; `base` is where the
+        batch starts in B."""
+        b, geo = self._b, self._geo
+        with b.loop(0, block.steps) as outer:
+            index = dict(fixed)
+            if geo.b.fetch is not None:
+                index |= unflatten(b, geo.outer, b.add(block.o0, outer.index))
+            start = b.affine(self._steps.b(outer.index), (block.i0, geo.b.stride(geo.inner)))
+            place = b.offset(base, start, geo.b.elem)
+            shift = b.mul(outer.index, block.count, self._plan.width)
+            out = b.offset(to, shift, self._acc.elem)
+            if self._plan.b == "turn":
+                self._turn(out, place, block, columns, index)
+            else:
+                self._copy(out, place, block, columns, index)
 
     def _copy(
-        self, to: Reg, place: Reg, block: KBlock, n0: Reg, n_hi: Reg, index: dict[Axis, Reg]
+        self,
+        to: Reg,
+        place: Reg,
+        block: KBlock,
+        columns: tuple[Reg, Reg, int | None],
+        index: dict[Axis, Reg],
     ) -> None:
-        """Row by row of k, vectors along n (gathered where they are not neighbours)."""
+        """Row by row of k, which reads memory in its order; vectors along n, gathered where they are
+        not neighbours."""
         b, plan, geo = self._b, self._plan, self._geo
-        starts = [b.add(n0, v * plan.lanes) for v in range(plan.vectors)]
+        with b.loop(0, block.count) as loop:
+            here = {**index, geo.inner: b.add(block.i0, loop.index)}
+            row = b.mul(loop.index, geo.b.stride(geo.inner))
 
-        def rows(masks: Sequence[Reg | None]) -> None:
-            with b.loop(0, block.count) as loop:
-                k = loop.index
-                here = {**index, geo.inner: b.add(block.i0, k)}
-                row = b.mul(k, geo.b.stride(geo.inner))
-                for v, (start, mask) in enumerate(zip(starts, masks, strict=True)):
-                    value = self._b_vector(place, row, start, mask, here)
-                    b.store(to, b.affine(v * plan.lanes, (k, plan.width)), value)
+            def piece(panel: Panel) -> None:
+                shift = b.affine(
+                    b.mul(loop.index, plan.width), (b.sub(panel.n0, columns[0]), B_PITCH)
+                )
+                out = b.offset(to, shift, self._acc.elem)
+                for v, mask in enumerate(panel.masks):
+                    start = b.add(panel.n0, v * plan.lanes)
+                    b.store(out, v * plan.lanes, self._b_vector(place, row, start, mask, here))
 
-        whole = b.le(b.add(n0, plan.width), n_hi)
-        if whole.const is True:
-            rows([None] * plan.vectors)
-            return
-        with b.if_(whole) as branch:
-            rows([None] * plan.vectors)
-        with branch.else_():
-            rows([b.tail_mask(start, n_hi, plan.lanes, self._acc.elem) for start in starts])
+            panels(b, plan, self._acc, *columns, piece)
 
     def _b_vector(
         self, place: Reg, row: Reg, start: Reg, mask: Reg | None, index: dict[Axis, Reg]
@@ -115,38 +124,53 @@ class Packer:
         return b.cast(value, self._vector)
 
     def _turn(
-        self, to: Reg, place: Reg, block: KBlock, n0: Reg, n_hi: Reg, index: dict[Axis, Reg]
+        self,
+        to: Reg,
+        place: Reg,
+        block: KBlock,
+        columns: tuple[Reg, Reg, int | None],
+        index: dict[Axis, Reg],
     ) -> None:
         """Squares of lanes x lanes, read along k and transposed in registers. The last square of a
         short k is written whole: what comes after it is written later, or is room to spare."""
+        b, plan = self._b, self._plan
+        n_lo, n_hi, _ = columns
+        whole = b.mul(b.div(block.count, plan.lanes), plan.lanes)
+        with b.loop(n_lo, n_hi, plan.lanes) as loop:
+            along = b.sub(loop.index, n_lo)
+            within = b.rem(along, plan.width)
+            shift = b.affine(within, (b.sub(along, within), B_PITCH))
+            out = b.offset(to, shift, self._acc.elem)
+            last = b.sub(n_hi, 1)
+            places = [b.min(b.add(loop.index, j), last) for j in range(plan.lanes)]
+            with b.loop(0, whole, plan.lanes) as squares:
+                self._square(out, place, block, squares.index, None, places, index)
+            with b.loop(whole, block.count, plan.lanes) as squares:
+                mask = b.tail_mask(squares.index, block.count, plan.lanes, self._acc.elem)
+                self._square(out, place, block, squares.index, mask, places, index)
+
+    def _square(
+        self,
+        to: Reg,
+        place: Reg,
+        block: KBlock,
+        k: Reg,
+        mask: Reg | None,
+        columns: Sequence[Reg],
+        index: dict[Axis, Reg],
+    ) -> None:
         b, plan, geo = self._b, self._plan, self._geo
-        lanes = plan.lanes
-        ty = Ty(geo.b.elem, lanes)
-        last = b.sub(n_hi, 1)
-        for v in range(plan.vectors):
-            columns = [b.min(b.add(n0, v * lanes + j), last) for j in range(lanes)]
-            starts = [b.mul(column, geo.b.stride(geo.col)) for column in columns]
-
-            def square(
-                k: Reg, mask: Reg | None, v: int, columns: list[Reg], starts: list[Reg]
-            ) -> None:
-                vectors = []
-                for column, start in zip(columns, starts, strict=True):
-                    if geo.b.fetch is not None:
-                        here = {**index, geo.inner: b.add(block.i0, k), geo.col: column}
-                        value = geo.b.fetch(b, here, geo.inner, ty, mask)
-                    else:
-                        value = b.load(place, b.add(start, k), ty, mask)
-                    vectors.append(b.cast(value, self._vector))
-                for j, vector in enumerate(transpose(b, vectors)):
-                    b.store(to, b.affine(j * plan.width + v * lanes, (k, plan.width)), vector)
-
-            whole = b.mul(b.div(block.count, lanes), lanes)
-            with b.loop(0, whole, lanes) as loop:
-                square(loop.index, None, v, columns, starts)
-            with b.loop(whole, block.count, lanes) as loop:
-                mask = b.tail_mask(loop.index, block.count, lanes, self._acc.elem)
-                square(loop.index, mask, v, columns, starts)
+        ty = Ty(geo.b.elem, plan.lanes)
+        vectors = []
+        for column in columns:
+            if geo.b.fetch is not None:
+                here = {**index, geo.inner: b.add(block.i0, k), geo.col: column}
+                value = geo.b.fetch(b, here, geo.inner, ty, mask)
+            else:
+                value = b.load(place, b.affine(k, (column, geo.b.stride(geo.col))), ty, mask)
+            vectors.append(b.cast(value, self._vector))
+        for j, vector in enumerate(transpose(b, vectors)):
+            b.store(to, b.affine(j * plan.width, (k, plan.width)), vector)
 
     # A ------------------------------------------------------------------------------------------
 
@@ -205,21 +229,27 @@ class Packer:
         lanes = b.apply("mul", b.iota(Ty("int64", ty.lanes)), b.splat(stride, ty.lanes))
         return b.gather(place, b.apply("add", lanes, b.mul(k, stride)), ty, mask)
 
-    def a_columns(self, to: Reg, base: Reg, block: KBlock, m: Reg, m_lo: Reg, rows: int) -> None:
-        """The `rows` rows from m on of an m-contiguous A, as [k][rows]: each store writes whole
+    def a_columns(self, to: Reg, base: Reg, block: KBlock, m_lo: Reg, count: Reg) -> None:
+        """Rows m_lo … m_lo + count of an m-contiguous A as [k][rows of a tile]: each store writes whole
         vectors, and the next one overwrites what was too much."""
         b, plan, geo = self._b, self._plan, self._geo
-        out = b.offset(to, b.mul(b.sub(m, m_lo), K_BLOCK), self._acc.elem)
+        parts = list(regions(b, count, plan.rows))
         with b.loop(0, block.count) as loop:
-            k = loop.index
-            start = b.affine(m, (b.add(block.i0, k), geo.a.stride(geo.inner)))
-            for part in range(0, rows, plan.lanes):
-                left = min(plan.lanes, rows - part)
-                mask = None
-                if left < plan.lanes:
-                    mask = b.const(Ty("bool", plan.lanes), [j < left for j in range(plan.lanes)])
-                value = b.load(base, b.add(start, part), self._vector, mask)
-                b.store(out, b.affine(part, (k, rows)), value)
+            start = b.affine(m_lo, (b.add(block.i0, loop.index), geo.a.stride(geo.inner)))
+            for low, high, height in parts:
+                with b.loop(low, high, height) as tiles:
+                    shift = b.affine(b.mul(loop.index, height), (tiles.index, a_row_stride(plan)))
+                    out = b.offset(to, shift, self._acc.elem)
+                    for part in range(0, height, plan.lanes):
+                        mask = self._first_lanes(height - part)
+                        at = b.add(start, tiles.index, part)
+                        b.store(out, part, b.load(base, at, self._vector, mask))
+
+    def _first_lanes(self, count: int) -> Reg | None:
+        lanes = self._plan.lanes
+        if count >= lanes:
+            return None
+        return self._b.const(Ty("bool", lanes), [j < count for j in range(lanes)])
 
 
 def transpose(b: Builder, rows: list[Reg]) -> list[Reg]:

@@ -136,7 +136,9 @@ def _merge_k(spec: Contraction) -> tuple[Operand, Operand, tuple[Axis, ...]]:
     fixed = a.fetch is not None or b.fetch is not None
     merged: list[Axis] = []
     for axis in spec.k:
-        if static(axis.extent) == 1 and axis not in bounded:
+        # the innermost axis stays when a window is outside it: rows are pointed to window by window
+        needed = axis in bounded or (axis is spec.k[-1] and not bounded.isdisjoint(spec.k))
+        if static(axis.extent) == 1 and not needed:
             continue
         last = merged[-1] if merged else None
         if last is not None and not fixed and not {axis, last} & bounded:
@@ -314,9 +316,9 @@ def _place_b(s: _Shape) -> str:
 def _block(s: _Shape, rows: int, width: int) -> tuple[int, int]:
     """mc x nc of C: wide in m where B is packed (reuse), small enough for the second-level cache, and
     at least eight blocks when there is work for them."""
-    m = 192 if s.m is None else max(1, s.m)
-    n = 256 if s.n is None else max(1, s.n)
-    nc = _part(n, 256, width)
+    m = 384 if s.m is None else max(1, s.m)
+    n = 128 if s.n is None else max(1, s.n)
+    nc = _part(n, 128, width)
     mc = _part(m, max(rows, C_BYTES // (s.acc_bytes * nc * (s.taps or 1))), rows)
     if s.m is None or s.n is None or s.k is None or s.cells is None:
         return mc, nc
