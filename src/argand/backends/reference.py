@@ -1,0 +1,40 @@
+"""The reference backend: a program run by NumPy, node by node, behind the compiled interface."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.ir.interpret import interpret
+from argand.ir.program import Program
+
+
+class ReferenceProgram:
+    """A program that `run` interprets; for tests, debugging, and what can't be compiled."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._lock = threading.RLock()
+
+    def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        """The outputs as new arrays; written state is updated where it lies."""
+        with self._lock:
+            results = interpret(self.program, [*inputs, *state])
+            split = len(self.program.outputs)
+            outputs = [np.array(r) for r in results[:split]]
+            written = [np.array(r) for r in results[split:]]  # a result may be a view of a state
+            for i, new in zip(sorted(self.program.writes), written, strict=True):
+                state[i][...] = new
+        return outputs
+
+    def explain(self) -> list[str]:
+        """One line: everything runs in NumPy."""
+        return [f"segment 0: host: {len(self.program.nodes)} nodes, interpreted"]
+
+
+def compile_program(program: Program) -> ReferenceProgram:
+    """The program behind the interface of a compiled one."""
+    return ReferenceProgram(program)

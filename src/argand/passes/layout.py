@@ -1,0 +1,106 @@
+"""Layout: images lie channels-last between convolutions, whatever the user's shapes say.
+
+A value of shape (N, C, H, W) with the layout (0, 2, 3, 1) is stored as (N, H, W, C): shapes and
+meanings stay, strides change, no node is added but a copy at the border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from argand.base.shape import same_shape
+from argand.ir.elementwise import Elementwise
+from argand.ir.op import registry
+from argand.ir.program import Node, Operand, Program, Value
+from argand.ir.rewrite import Rewriter
+
+CHANNELS_LAST = (0, 2, 3, 1)
+
+# Ops on images whose results lie channels-last, and the operands that they read as images.
+IMAGE_OPS = {
+    "conv2d": (0,),
+    "conv2d_input_grad": (0,),
+    "conv2d_weight_grad": (0, 1),
+    "max_pool2d": (0,),
+    "max_pool2d_grad": (0, 1),
+    "avg_pool2d": (0,),
+    "avg_pool2d_grad": (0,),
+}
+_FOLLOWS = frozenset(("pad", "flip", "where", "cast", "slice_scatter"))
+
+
+def layout(program: Program) -> Program:
+    """Convolutions and what lies between them get the layout (0, 2, 3, 1).
+
+        %0: f32[8, 3, 32, 32] = …                  %0: f32[8, 3, 32, 32]@0231 = contiguous(x)
+        %1: f32[8, 16, 32, 32] = conv2d(x, w)  →   %1: f32[8, 16, 32, 32]@0231 = conv2d(%0, w)
+        %2: f32[8, 16, 32, 32] = relu(%1)          %2: f32[8, 16, 32, 32]@0231 = relu(%1)
+
+    Inputs, results and state stay row-major; a convolution's row-major image is copied once, unless
+    it has one channel or one pixel and the two layouts are the same.
+    """
+    if not any(node.op.name in IMAGE_OPS for node in program.nodes):
+        return program
+    return _Layout(program).run()
+
+
+class _Layout(Rewriter):
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.converted: dict[Value, Value] = {}
+
+    def run(self) -> Program:
+        program = super().run()
+        uses = program.uses()
+        program.outputs = [self._row_major(o, uses) for o in program.outputs]
+        program.writes = {i: self._row_major(o, uses) for i, o in program.writes.items()}
+        return program
+
+    def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
+        images = IMAGE_OPS.get(node.op.name, ())
+        for i in images:
+            inputs[i] = self._image(inputs[i])
+        outputs = self.copy(node, inputs)
+        channels_last = bool(images) or self._follows(node, inputs)
+        for out in outputs:
+            assert isinstance(out, Value)
+            wanted = channels_last and len(out.shape) == 4 and "weight" not in node.op.name
+            out.layout = CHANNELS_LAST if wanted else None
+        return outputs
+
+    def _follows(self, node: Node, inputs: Sequence[Operand]) -> bool:
+        """Whether an elementwise node has an operand that lies channels-last."""
+        if not isinstance(node.op, Elementwise) and node.op.name not in _FOLLOWS:
+            return False
+        return any(isinstance(i, Value) and i.layout == CHANNELS_LAST for i in inputs)
+
+    def _image(self, x: Operand) -> Operand:
+        """An operand of a convolution, copied into channels-last unless it lies so already."""
+        if not isinstance(x, Value) or x.layout == CHANNELS_LAST or layouts_agree(x):
+            return x
+        if x not in self.converted:
+            copy = self._copy(x, CHANNELS_LAST)
+            self.converted[x] = copy
+        return self.converted[x]
+
+    def _row_major(self, x: Operand, uses: dict[Value, list[Node]]) -> Operand:
+        if not isinstance(x, Value) or x.layout is None:
+            return x
+        if not uses.get(x):
+            x.layout = None
+            return x
+        return self._copy(x, None)
+
+    def _copy(self, x: Value, wanted: tuple[int, ...] | None) -> Value:
+        maker = x.node or self.node
+        place = (maker.location, maker.module) if maker is not None else (None, "")
+        node = Node(registry.get("contiguous"), (x,), {}, (x.type,), *place)
+        node.outputs[0].layout = wanted
+        self.new.nodes.append(node)
+        return node.outputs[0]
+
+
+def layouts_agree(x: Value) -> bool:
+    """Whether row-major and channels-last are the same order of bytes for a value's shape."""
+    _, channels, height, width = x.shape
+    return same_shape((channels,), (1,)) or same_shape((height, width), (1, 1))
