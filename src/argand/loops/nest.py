@@ -114,15 +114,18 @@ class Builder:
         self.name = name
         self._params = tuple(p if isinstance(p, Param) else Param(*p) for p in params)
         self.params: tuple[Reg, ...] = tuple(Reg(p.ty, name=p.name) for p in self._params)
-        self._body = Block()
+        self._body = Block(self.params)
         self._stack: list[Block] = [self._body]
         self._seen: list[dict[object, Reg]] = [{}]
         self._consts: dict[tuple[Ty, str], Reg] = {}
+        self.fused = True
+        """Whether `fma` rounds once; an expansion that counts on it has another way if not."""
 
     @classmethod
-    def into(cls, block: Block) -> Builder:
+    def into(cls, block: Block, *, fused: bool = True) -> Builder:
         """A builder that appends to a loose block: for expanding one op into others."""
         builder = cls("_", ())
+        builder.fused = fused
         builder._body = block
         builder._stack = [block]
         return builder
@@ -132,7 +135,7 @@ class Builder:
         if len(self._stack) != 1:
             raise NestError(f"{self.name}: a loop, branch or parallel region is still open")
         function = Function(self.name, self._params, self._body)
-        verify(function, self.params)
+        verify(function)
         return function
 
     # constants ------------------------------------------------------------------------------------
@@ -212,6 +215,10 @@ class Builder:
         if to.bytes * to.lanes != x.ty.bytes * x.ty.lanes or "b" in (to.kind, x.ty.kind):
             raise NestError(f"bitcast from {x.ty} to {to}")
         return x if to == x.ty else self._pure("bitcast", (x,), {}, to)
+
+    def quotient(self, a: Reg, b: Reg) -> Reg:
+        """a / b of integers, towards zero; no lane of b may be 0, nor the result overflow."""
+        return self._pure("quotient", (a, b), {}, a.ty)
 
     # index arithmetic: i64 scalars that never overflow, div and rem of non-negative numbers -------
 

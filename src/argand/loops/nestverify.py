@@ -24,9 +24,10 @@ from argand.loops.nestir import (
 )
 
 
-def verify(function: Function, params: Sequence[Reg]) -> None:
+def verify(function: Function) -> None:
     """Raise NestError if a register is used outside its scope or an op has the wrong types."""
-    _Verifier(function.name).block(function.body, {id(p) for p in params}, "function")
+    scope = {id(reg) for reg in function.body.params}
+    _Verifier(function.name).block(function.body, scope, "function")
 
 
 class _Verifier:
@@ -150,6 +151,7 @@ def _parallel(op: Op) -> bool:
 
 _RULES: Final[dict[str, Callable[[Op], bool]]] = {
     "cast": _cast,
+    "quotient": lambda op: [r.ty for r in op.args] == [op.results[0].ty] * 2,
     "bitcast": lambda op: len(op.args) == 1,
     "splat": lambda op: op.args[0].ty == op.results[0].ty.with_lanes(1),
     "extract": lambda op: op.results[0].ty == op.args[0].ty.with_lanes(1),

@@ -31,6 +31,11 @@ class Target:
         """The type of one full vector register of a dtype."""
         return Ty(elem, self.lanes(elem))
 
+    @property
+    def fused(self) -> bool:
+        """Whether multiply and add round once."""
+        return not self.triple.startswith(("x86_64", "i686", "wasm")) or self.has("fma")
+
     def has(self, feature: str) -> bool:
         """Whether LLVM's feature is on."""
         return f"+{feature}" in self.features.split(",")

@@ -1,0 +1,1 @@
+"""LLVM: the only room that imports llvmlite."""

@@ -1,0 +1,207 @@
+"""LLVM IR text to object bytes, to memory; and the cache of objects on disk.
+
+The cache key covers the canonical text of the nests, the target, LLVM, and the sources of this code
+generator, so nothing stale is ever loaded. A damaged entry is built anew; a cache folder that can't be
+written to only costs time.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from argand.base.errors import CompileError
+from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
+from argand.codegen.llvm.target import host_target
+from argand.loops.nestir import Module
+from argand.loops.target import Target
+
+_MAGIC: Final = b"argand-object-1\n"
+_LOCK: Final = threading.RLock()
+
+
+class Loaded:
+    """Machine code in memory; it is there as long as this object is."""
+
+    def __init__(self, tracker: Any, addresses: Mapping[str, int]) -> None:
+        self._tracker = tracker
+        self.addresses = dict(addresses)
+
+    def address(self, name: str) -> int:
+        """Where an exported function begins."""
+        return self.addresses[symbol(name)]
+
+
+# text to object -----------------------------------------------------------------------------------
+
+
+@functools.cache
+def _start() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@functools.cache
+def _machine(target: Target) -> Any:
+    _start()
+    try:
+        found = llvm.Target.from_triple(target.triple)
+        return found.create_target_machine(
+            cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+        )
+    except RuntimeError as error:
+        raise CompileError(f"no code can be made for the target {target.name}: {error}") from error
+
+
+def text_to_object(text: str, target: Target, name: str) -> bytes:
+    """Object bytes of an LLVM module; raises CompileError with the kernel's name."""
+    with _LOCK:
+        module = _parsed(text, target, name)
+        data: bytes = _machine(target).emit_object(module)
+        return data
+
+
+def assembly(module: Module, target: Target | None = None) -> str:
+    """The machine code of a module in the target's assembly language, to read."""
+    with _LOCK:
+        machine = target if target is not None else host_target()
+        parsed = _parsed(emit_module(module, machine), machine, module.entry.name)
+        text: str = _machine(machine).emit_assembly(parsed)
+        return text
+
+
+def _parsed(text: str, target: Target, name: str) -> Any:
+    _start()
+    _machine(target)
+    try:
+        module = llvm.parse_assembly(text)
+        module.verify()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()
+        raise CompileError(
+            f"kernel {name}: the code generated for it is not valid"
+            f" ({reason[0] if reason else 'no reason given'}); this is a defect of Argand"
+        ) from error
+    return module
+
+
+# object to memory ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def _jit() -> Any:
+    _start()
+    host = host_target()
+    machine = llvm.Target.from_triple(host.triple).create_target_machine(
+        cpu=host.cpu, features=host.features, opt=2, reloc="pic", codemodel="small", jit=True
+    )
+    return llvm.create_lljit_compiler(machine, use_jit_link=True)
+
+
+_serial = 0
+
+
+def load_object(data: bytes, exported: Iterable[str], imported: Mapping[str, int]) -> Loaded:
+    """Link an object into this process and find its exported functions."""
+    global _serial
+    with _LOCK:
+        _serial += 1
+        builder = llvm.JITLibraryBuilder().add_object_img(data).add_current_process()
+        for name, address in imported.items():
+            builder.import_symbol(name, address)
+        names = list(exported)
+        for name in names:
+            builder.export_symbol(name)
+        try:
+            tracker = builder.link(_jit(), f"argand{_serial}")
+        except RuntimeError as error:
+            raise CompileError(f"kernel {names[0]} could not be linked") from error
+        return Loaded(tracker, {name: tracker[name] for name in names})
+
+
+# the cache ----------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _generator_digest() -> str:
+    """A digest of the sources that turn nests into machine code."""
+    digest = hashlib.sha256(f"{llvmlite.__version__} {llvm.llvm_version_info}".encode())
+    here = Path(__file__).parent
+    sources = [*here.glob("*.py"), *(here.parents[1] / "loops").glob("*.py")]
+    for path in sorted(sources):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_key(text: str, target: Target) -> str:
+    """The name of an object in the cache."""
+    return hashlib.sha256(f"{_generator_digest()}\n{target!r}\n{text}".encode()).hexdigest()
+
+
+def cached_object(folder: Path, key: str) -> bytes | None:
+    """The object of that name, or None when it is missing or damaged."""
+    try:
+        content = _path(folder, key).read_bytes()
+    except OSError:
+        return None
+    head, body = content[: len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
+    return body if head == _MAGIC + hashlib.sha256(body).digest() else None
+
+
+def keep_object(folder: Path, key: str, data: bytes) -> bool:
+    """Write an object into the cache, whole or not at all; False where that is not possible."""
+    path = _path(folder, key)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + hashlib.sha256(data).digest() + data)
+        os.replace(temporary, path)
+    except OSError:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _path(folder: Path, key: str) -> Path:
+    return folder / key[:2] / f"{key[2:]}.o"
+
+
+# all of it ----------------------------------------------------------------------------------------
+
+
+def emit_object(module: Module, target: Target | None = None, cache: Path | None = None) -> bytes:
+    """Object bytes of a module for a target (default: the host), from the cache where possible."""
+    machine = target if target is not None else host_target()
+    key = cache_key(str(module), machine)
+    if cache is not None:
+        found = cached_object(cache, key)
+        if found is not None:
+            return found
+    data = text_to_object(emit_module(module, machine), machine, module.entry.name)
+    if cache is not None:
+        keep_object(cache, key, data)
+    return data
+
+
+def load(
+    module: Module,
+    target: Target | None = None,
+    cache: Path | None = None,
+    runtime: Mapping[str, int] | None = None,
+) -> Loaded:
+    """Compile a module and load it; `runtime` gives the functions of the pool by name."""
+    data = emit_object(module, target, cache)
+    imported = {} if runtime is None else {name: runtime[name] for name in RUNTIME}
+    return load_object(data, [symbol(module.entry.name)], imported)

@@ -1,0 +1,116 @@
+"""The thread pool of generated code: loads it, starts its threads, and follows forks.
+
+The code (see `poolcode`) is loaded once and never unloaded, since its threads live as long as the
+process. The threads know nothing of Python: they are made by `pthread_create` and never hold the GIL.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+
+from argand.codegen.llvm.objects import Loaded, load_object, text_to_object
+from argand.codegen.llvm.poolcode import EXPORTED, MOST_THREADS, pool_text
+from argand.codegen.llvm.target import host_target
+
+_LIBC_NAMES: Final = ("syscall", "sched_yield", "aligned_alloc", "free", "abort")
+_LOCK: Final = threading.RLock()
+
+
+def immortal(thing: Any) -> Any:
+    """Keep an object alive through interpreter exit, when modules are torn down."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+    return thing
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+class _Pool:
+    """The loaded pool and how many threads it has."""
+
+    def __init__(self) -> None:
+        target = host_target()
+        data = text_to_object(pool_text(target.triple), target, "thread pool")
+        libc = {name: _address(getattr(_libc(), name)) for name in _LIBC_NAMES}
+        self.code: Loaded = immortal(load_object(data, EXPORTED, libc))
+        self.started = 1
+        self.active = 1
+        self._set_active = ctypes.CFUNCTYPE(None, ctypes.c_int64)(
+            self.code.address("argand_set_active")
+        )
+        self._reset = ctypes.CFUNCTYPE(None)(self.code.address("argand_reset"))
+        os.register_at_fork(
+            before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=self._forked
+        )
+
+    def set_active(self, count: int) -> None:
+        with _LOCK:
+            if count == self.active:
+                return
+            while self.started < count:
+                self._start_thread(self.started)
+                self.started += 1
+            self._set_active(count)
+            self.active = count
+
+    def _start_thread(self, worker: int) -> None:
+        """One thread, with every signal blocked: signals are for Python's threads."""
+        handle = ctypes.c_ulong()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            failed = _libc().pthread_create(
+                ctypes.byref(handle),
+                None,
+                ctypes.c_void_p(self.code.address("argand_worker")),
+                ctypes.c_void_p(worker),
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if failed:
+            raise RuntimeError(f"a worker thread could not be started: {os.strerror(failed)}")
+        _libc().pthread_detach(handle)
+
+    def _forked(self) -> None:
+        # Only the forking thread is left in a child: as new, then as many threads as before.
+        self._reset()
+        wanted, self.started, self.active = self.active, 1, 1
+        _LOCK.release()
+        self.set_active(wanted)
+
+
+@functools.cache
+def _pool() -> _Pool:
+    pool: _Pool = immortal(_Pool())
+    return pool
+
+
+def _address(function: Any) -> int:
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    if address is None:
+        raise RuntimeError("a function of the C library has no address")
+    return address
+
+
+def runtime_symbols() -> Mapping[str, int]:
+    """The functions that generated code calls, by name; loads the pool."""
+    with _LOCK:
+        return _pool().code.addresses
+
+
+def set_threads(count: int) -> None:
+    """From now on parallel regions run on `count` threads, the calling one among them."""
+    if not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"the number of threads is 1 to {MOST_THREADS}, not {count}")
+    if sys.platform != "linux" and count > 1:
+        return  # without a futex everything runs on the calling thread
+    with _LOCK:
+        _pool().set_active(count)

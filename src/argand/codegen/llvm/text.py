@@ -1,0 +1,130 @@
+"""LLVM's spelling of types, constants and intrinsics, and the lines of a function being written."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from argand.loops.nestir import Reg, Ty, Value
+
+# 16-bit floats are bits in a register: only conversions look inside them.
+_NAMES: Final = {
+    "float64": "double",
+    "float32": "float",
+    "float16": "i16",
+    "bfloat16": "i16",
+    "int64": "i64",
+    "int32": "i32",
+    "int16": "i16",
+    "int8": "i8",
+    "uint64": "i64",
+    "uint32": "i32",
+    "uint16": "i16",
+    "uint8": "i8",
+    "bool": "i1",
+    "ptr": "ptr",
+}
+
+
+def llvm_type(ty: Ty) -> str:
+    """The type of a register."""
+    return vector_of(_NAMES[ty.elem], ty.lanes)
+
+
+def memory_type(ty: Ty) -> str:
+    """The type in memory: a bool is a byte there."""
+    return vector_of("i8" if ty.kind == "b" else _NAMES[ty.elem], ty.lanes)
+
+
+def vector_of(name: str, lanes: int) -> str:
+    """`<lanes x name>`, or the name alone for one lane."""
+    return name if lanes == 1 else f"<{lanes} x {name}>"
+
+
+def suffix(llvm: str) -> str:
+    """What an overloaded intrinsic's name carries for a type: `<8 x float>` is v8f32."""
+    if llvm.startswith("<"):
+        lanes, _, elem = llvm[1:-1].split(" ")
+        return f"v{lanes}{suffix(elem)}"
+    return {"float": "f32", "double": "f64", "half": "f16", "ptr": "p0"}.get(llvm, llvm)
+
+
+def constant(reg: Reg) -> str:
+    """A constant register as an operand."""
+    value = reg.const
+    if isinstance(value, tuple):
+        elem = _NAMES[reg.ty.elem]
+        return "<" + ", ".join(f"{elem} {_literal(reg.ty, v)}" for v in value) + ">"
+    if value is None:
+        raise ValueError(f"{reg!r} is not a constant")
+    return splat_literal(reg.ty, _literal(reg.ty, value))
+
+
+def splat_literal(ty: Ty, literal: str) -> str:
+    """A literal in every lane."""
+    return literal if ty.lanes == 1 else f"splat ({_NAMES[ty.elem]} {literal})"
+
+
+def _literal(ty: Ty, value: Value) -> str:
+    if ty.kind == "b":
+        return "true" if value else "false"
+    if ty.kind == "p":
+        if value:
+            raise ValueError("a pointer constant can only be null")
+        return "null"
+    if ty.kind == "f":
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+    if ty.elem == "float16":
+        return str(struct.unpack("<H", struct.pack("<e", value))[0])
+    if ty.elem == "bfloat16":
+        return str(struct.unpack("<I", struct.pack("<f", value))[0] >> 16)
+    return str(int(value))
+
+
+class Lines:
+    """The instructions of one LLVM function, with fresh names and the intrinsics they need."""
+
+    def __init__(self, declarations: set[str]) -> None:
+        self.declarations = declarations
+        self.entry: list[str] = []
+        self.lines: list[str] = []
+        self.label = "entry"
+        self._count = 0
+
+    def fresh(self, stem: str = "t") -> str:
+        """A name nobody has."""
+        self._count += 1
+        return f"{stem}{self._count}"
+
+    def new(self, expression: str) -> str:
+        """Write `%name = expression`; the name."""
+        name = f"%{self.fresh()}"
+        self.lines.append(f"  {name} = {expression}")
+        return name
+
+    def do(self, statement: str) -> None:
+        """Write an instruction without a result."""
+        self.lines.append(f"  {statement}")
+
+    def at(self, label: str) -> None:
+        """Begin a basic block."""
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    def alloca(self, llvm: str, align: int, count: int = 1) -> str:
+        """Stack memory of the whole function, so that a loop does not allocate again."""
+        name = f"%{self.fresh('stack')}"
+        self.entry.append(f"  {name} = alloca {llvm}, i64 {count}, align {align}")
+        return name
+
+    def intrinsic(self, stem: str, result: str, args: list[tuple[str, str]], *over: str) -> str:
+        """Call an intrinsic overloaded on types; the result's name ("" for void)."""
+        name = ".".join((stem, *map(suffix, over)))
+        # what a declaration holds is the type alone; "align 4" belongs to the call
+        types = ", ".join(t.split(" align ")[0] for t, _ in args)
+        self.declarations.add(f"declare {result} @{name}({types})")
+        call = f"call {result} @{name}({', '.join(f'{t} {v}' for t, v in args)})"
+        if result == "void":
+            self.do(call)
+            return ""
+        return self.new(call)
