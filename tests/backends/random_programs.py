@@ -142,7 +142,9 @@ class ProgramMaker:
 
 
 def _small(v: Value) -> bool:
-    sizes = [s.evaluate(dict.fromkeys(s.symbols(), 9)) if isinstance(s, Dim) else s for s in v.shape]
+    sizes = [
+        s.evaluate(dict.fromkeys(s.symbols(), 9)) if isinstance(s, Dim) else s for s in v.shape
+    ]
     return 0 < numel(sizes) <= LIMIT
 
 

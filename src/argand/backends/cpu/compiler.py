@@ -1,0 +1,149 @@
+"""compile_program: passes, schedule, memory plan, kernels, object, CompiledProgram; and the cache.
+
+The cache key is the canonical text of the program *before* passes, with the target and the versions
+of all that has a say. An entry keeps the final program as text beside the objects, so a hit skips
+the passes and code generation; where values lie follows from the final program alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from argand.backends.cpu.executable import CompiledProgram, Segment
+from argand.backends.cpu.lowering import Lowering
+from argand.backends.cpu.native import load_entry, native_call
+from argand.backends.cpu.store import Store
+from argand.base.events import emit
+from argand.base.settings import settings
+from argand.codegen.llvm.target import named_target
+from argand.ir.program import Node, Program, Value
+from argand.ir.text import parse_program
+from argand.loops.lower import can_lower
+from argand.loops.nestir import ELEMS
+from argand.loops.target import Target
+from argand.passes.memory import MemoryPlan, plan_memory
+from argand.passes.pipeline import run_passes
+from argand.passes.schedule import is_view, schedule
+from argand.passes.views import Place
+
+_lock = threading.RLock()
+
+
+@dataclasses.dataclass(slots=True)
+class Final:
+    """A program after the passes and in its final order, and which of its nodes have a kernel."""
+
+    program: Program
+    native: list[bool]
+
+
+def compile_program(program: Program, target: Target | None = None) -> CompiledProgram:
+    """The program compiled for the host, or for a narrower `target` that the host can run."""
+    target = target or named_target(settings.target)
+    start = time.perf_counter()
+    with _lock:
+        store = Store(target)
+        key = store.key(canonical_text(program))
+        final = _cached(store, key, program)
+        hit = final is not None
+        if final is None:
+            final = optimise(program)
+            store.save(key, _to_entry(final, program))
+        compiled = assemble(final, target, key)
+    emit("compiled", program=program.name, seconds=time.perf_counter() - start, cached=hit)
+    return compiled
+
+
+def optimise(program: Program) -> Final:
+    """The passes and the schedule."""
+    ordered = schedule(run_passes(program), is_native)
+    return Final(ordered, [is_native(node) for node in ordered.nodes])
+
+
+def is_native(node: Node) -> bool:
+    """Whether a node gets a kernel; the others run in NumPy."""
+    values = [*node.values, *node.outputs]
+    return all(v.dtype.name in ELEMS for v in values) and can_lower(node)
+
+
+def assemble(final: Final, target: Target, key: str) -> CompiledProgram:
+    """The segments of a final program, with their machine code loaded."""
+    plan = plan_memory(final.program)
+    lowering = Lowering(final.program, plan, target)
+    segments = []
+    for i, (native, numbers) in enumerate(split(final, plan)):
+        call = None
+        if native:
+            entry = load_entry(
+                f"{key}-{i}", lambda numbers=numbers: lowering.module("entry", numbers), target
+            )
+            call = native_call(entry, lowering.pointers, len(lowering.symbols))
+        segments.append(Segment([final.program.nodes[n] for n in numbers], call))
+    return CompiledProgram(final.program, plan, segments)
+
+
+def split(final: Final, plan: MemoryPlan) -> Iterator[tuple[bool, list[int]]]:
+    """The program's segments: whether native, and the numbers of the nodes. Views take no part."""
+    numbers: list[int] = []
+    current = True
+    for i, node in enumerate(final.program.nodes):
+        if computes_nothing(node, plan.places):
+            continue
+        if numbers and final.native[i] is not current:
+            yield current, numbers
+            numbers = []
+        current = final.native[i]
+        numbers.append(i)
+    if numbers:
+        yield current, numbers
+
+
+def computes_nothing(node: Node, places: dict[Value, Place]) -> bool:
+    """Whether a node's results are views."""
+    return is_view(node, places)
+
+
+# -- the cache -------------------------------------------------------------------------------------
+
+
+def canonical_text(program: Program) -> str:
+    """The program's text without the places in the user's code."""
+    return "\n".join(line.split("  # ")[0] for line in str(program).splitlines())
+
+
+def _to_entry(final: Final, program: Program) -> dict[str, Any]:
+    """What a cache entry keeps. `origins` names for each node, regions included, the number of a
+    node before the passes with the same line and module."""
+    number = {(n.location, n.module): i for i, n in enumerate(program.nodes)}
+    origins = [number.get((n.location, n.module), -1) for n in all_nodes(final.program)]
+    return {"program": canonical_text(final.program), "native": final.native, "origins": origins}
+
+
+def _cached(store: Store, key: str, program: Program) -> Final | None:
+    entry = store.load(key)
+    if entry is None:
+        return None
+    try:
+        final = Final(parse_program(entry["program"]), list(entry["native"]))
+        nodes = list(all_nodes(final.program))
+        for node, origin in zip(nodes, entry["origins"], strict=True):
+            if origin >= 0:
+                source = program.nodes[origin]
+                node.location, node.module = source.location, source.module
+    except (KeyError, ValueError, TypeError, IndexError):
+        return None  # a damaged entry is made again
+    if len(final.native) != len(final.program.nodes):
+        return None
+    return final
+
+
+def all_nodes(program: Program) -> Iterator[Node]:
+    """The nodes of a program and of its regions, in the order of the text."""
+    for node in program.nodes:
+        yield node
+        for region in node.regions:
+            yield from all_nodes(region)

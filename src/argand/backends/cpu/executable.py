@@ -1,0 +1,231 @@
+"""CompiledProgram: the segments of a compiled program, and a call of it.
+
+What a call does in Python is kept to a few hundred nanoseconds: allocate the results, lease an
+arena, one native call. The native side reads the addresses out of the NumPy arrays itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.backends.cpu.failure import fallback_note, raise_failure, where
+from argand.base.dim import Dim, evaluate
+from argand.base.errors import ProgramError
+from argand.ir.interpret import run_node
+from argand.ir.program import Node, Program, Value
+from argand.passes.memory import ALIGNMENT, MemoryPlan
+from argand.runtime.memory import empty
+
+NOT_CONTIGUOUS = -1
+"""The status of a call that was refused because an array is not row-major; nothing was done."""
+
+NativeCall = Callable[..., int]
+Run = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+
+
+@dataclasses.dataclass(slots=True)
+class Segment:
+    """Nodes that run together: by one native call, or (`call` is None) one by one in NumPy."""
+
+    nodes: list[Node]
+    call: NativeCall | None
+
+
+@dataclasses.dataclass(slots=True)
+class _Sized:
+    """What depends on the sizes of the symbols."""
+
+    sizes: dict[str, int]
+    shapes: list[tuple[int, ...]]
+    arena_bytes: int
+    offsets: np.ndarray[Any, Any]
+    arenas: list[np.ndarray[Any, Any]] = dataclasses.field(default_factory=list)
+
+
+class CompiledProgram:
+    """A program as machine code.
+
+    `run(inputs, state)` takes NumPy arrays of the program's dtypes and shapes; it returns the
+    outputs as new arrays and updates written state where it lies. Arrays that are not
+    row-major are copied first (and written back). Calls may come from several threads: each leases
+    its own arena, and a program that writes state holds a lock.
+    """
+
+    def __init__(self, program: Program, plan: MemoryPlan, segments: list[Segment]) -> None:
+        self.program = program
+        self.plan = plan
+        self.segments = segments
+        self._operands = [*program.inputs, *program.state]
+        self._dtypes = [o.dtype.numpy for o in program.outputs]
+        self._symbols = _symbol_sources(self._operands, program)
+        self._sized: dict[tuple[int, ...], _Sized] = {}
+        self._lock = threading.RLock() if program.writes else None
+        self.run: Run = self._choose_run()
+
+    # -- calling -----------------------------------------------------------------------------------
+
+    def _choose_run(self) -> Run:
+        simple = len(self.segments) == 1 and self.segments[0].call is not None
+        if simple and not self._symbols and self._lock is None:
+            return self._direct_run(self._for_sizes(()), self.segments[0].call)
+        return self._locked_run if self._lock is not None else self._general_run
+
+    def _direct_run(self, sized: _Sized, call: Any) -> Run:
+        """The whole call of a program of one native segment and fixed sizes."""
+        makers = list(zip(sized.shapes, self._dtypes, strict=True))
+        arenas, offsets, retry = sized.arenas, sized.offsets, self._general_run
+
+        def run(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+            outputs = [empty(shape, dtype) for shape, dtype in makers]
+            arena = arenas.pop() if arenas else _new_arena(sized.arena_bytes)
+            status = call(*inputs, *state, *outputs, arena, offsets)
+            arenas.append(arena)
+            return outputs if status == 0 else retry(inputs, state)
+
+        return run
+
+    def _locked_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        assert self._lock is not None
+        with self._lock:
+            return self._general_run(inputs, state)
+
+    def _general_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        arrays = (*inputs, *state)
+        key = tuple([arrays[i].shape[d] for i, d in self._symbols.values()])
+        sized = self._sized.get(key) or self._for_sizes(key)
+        outputs = [empty(s, d) for s, d in zip(sized.shapes, self._dtypes, strict=True)]
+        arena = sized.arenas.pop() if sized.arenas else _new_arena(sized.arena_bytes)
+        try:
+            status = self._run_segments(arrays, outputs, arena, sized, key)
+        finally:
+            sized.arenas.append(arena)
+        return outputs if status == 0 else self._run_contiguous(inputs, state)
+
+    def _run_segments(
+        self,
+        arrays: Sequence[Any],
+        outputs: list[Any],
+        arena: Any,
+        sized: _Sized,
+        key: tuple[int, ...],
+    ) -> int:
+        for segment in self.segments:
+            if segment.call is None:
+                self._run_host(segment, _Call(self, arrays, outputs, arena, sized))
+                continue
+            status = segment.call(*arrays, *outputs, arena, sized.offsets, *key)
+            if status == NOT_CONTIGUOUS:
+                return status
+            if status:
+                node = self.program.nodes[status - 1]
+                call = _Call(self, arrays, outputs, arena, sized)
+                raise_failure(node, {v: call.view(v) for v in node.values}, sized.sizes)
+        return 0
+
+    def _run_contiguous(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        """The call again with row-major copies; state that is written is copied back."""
+        copies = [np.array(a, order="C") for a in state]
+        outputs = self._general_run([np.array(a, order="C") for a in inputs], copies)
+        for i in self.program.writes:
+            state[i][...] = copies[i]
+        return outputs
+
+    def _run_host(self, segment: Segment, call: _Call) -> None:
+        for node in segment.nodes:
+            env = {v: call.view(v) for v in node.values}
+            try:
+                run_node(node, env, call.sized.sizes, False)
+            except Exception as e:  # whatever the op raises is what eager code raises
+                e.add_note(where(node))
+                raise
+            for out in node.outputs:
+                call.view(out)[...] = env[out]
+
+    def _for_sizes(self, key: tuple[int, ...]) -> _Sized:
+        sizes = dict(zip(self._symbols, key, strict=True))
+        shapes = [tuple(evaluate(s, sizes) for s in o.shape) for o in self.program.outputs]
+        offsets, total = self.plan.offsets(sizes)
+        sized = _Sized(sizes, shapes, total, np.array(offsets or [0], np.int64))
+        return self._sized.setdefault(key, sized)
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def explain(self) -> list[str]:
+        """One line a segment: what runs natively, and what NumPy runs because nothing lowers it."""
+        lines = []
+        for i, segment in enumerate(self.segments):
+            kind = "native" if segment.call is not None else "host"
+            what = f"{len(segment.nodes)} nodes"
+            if segment.call is None:
+                what = fallback_note(segment.nodes)
+            lines.append(f"segment {i}: {kind}: {what}")
+        return lines
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """The bytes of memory for intermediate values, or None when it depends on sizes."""
+        return self.plan.offsets({})[1] if self.plan.is_static else None
+
+
+class _Call:
+    """The arrays of one call, from which any value can be viewed."""
+
+    def __init__(
+        self,
+        compiled: CompiledProgram,
+        arrays: Sequence[Any],
+        outputs: list[Any],
+        arena: Any,
+        sized: _Sized,
+    ) -> None:
+        first = len(compiled.program.inputs)
+        self.plan = compiled.plan
+        self.sized = sized
+        self.homes: dict[str, Sequence[Any]] = {
+            "input": arrays[:first],
+            "state": arrays[first:],
+            "output": outputs,
+        }
+        self.arena = arena
+
+    def view(self, v: Value) -> np.ndarray[Any, Any]:
+        """The memory of a value as a NumPy array."""
+        sizes: Mapping[str, int] = self.sized.sizes
+        place = self.plan.places[v]
+        kind, i = self.plan.homes[place.root]
+        start = evaluate(place.offset, sizes) * v.dtype.itemsize
+        if kind == "arena":
+            base, start = self.arena, start + int(self.sized.offsets[i])
+        else:
+            base = self.homes[kind][i].reshape(-1).view(np.uint8)
+        shape = tuple(evaluate(s, sizes) for s in v.shape)
+        strides = tuple(evaluate(s, sizes) * v.dtype.itemsize for s in place.strides)
+        if 0 in shape:
+            return np.empty(shape, v.dtype.numpy)
+        return np.ndarray(shape, v.dtype.numpy, base, start, strides)
+
+
+def _new_arena(nbytes: int) -> np.ndarray[Any, Any]:
+    """Memory for intermediate values, aligned for vectors."""
+    block = empty((nbytes + ALIGNMENT,), np.dtype(np.uint8))
+    skip = -block.ctypes.data % ALIGNMENT
+    return block[skip : skip + nbytes]
+
+
+def _symbol_sources(operands: Sequence[Value], program: Program) -> dict[str, tuple[int, int]]:
+    """For each symbol the operand and the dimension whose size it is, in the order of the slots."""
+    found: dict[str, tuple[int, int]] = {}
+    for i, v in enumerate(operands):
+        for d, size in enumerate(v.shape):
+            if isinstance(size, Dim) and list(size.symbols()) == [str(size)]:
+                found.setdefault(str(size), (i, d))
+    symbols = sorted(program.symbols())
+    missing = [s for s in symbols if s not in found]
+    if missing:
+        raise ProgramError(f"{program.name}: no input has the size {missing[0]} by itself")
+    return {s: found[s] for s in symbols}

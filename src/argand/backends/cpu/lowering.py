@@ -1,0 +1,185 @@
+"""From a scheduled program and its memory plan to a nest Module: one entry, one function a kernel.
+
+The entry takes one slot each for: inputs, state, outputs, the arena, the table of the arena's
+offsets (when sizes are symbolic), then the symbols' sizes. It works out the address of every buffer
+and calls the kernels in order. Kernels get everything as arguments, so equal nodes share one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from argand.base.dim import Dim, Size
+from argand.ir.op import Literal
+from argand.ir.program import Node, Program, Value, operand_text, param_text
+from argand.loops.env import Buffer, Env
+from argand.loops.lower import lower_node
+from argand.loops.nest import I64, PTR, Builder, Function, Module, Param, Reg
+from argand.loops.target import Target
+from argand.passes.memory import ALIGNMENT, MemoryPlan
+from argand.runtime.memory import POOLED_BYTES
+
+
+@dataclasses.dataclass(slots=True)
+class _Kernel:
+    """The function of a node, and the symbols that it takes."""
+
+    function: Function
+    symbols: tuple[str, ...]
+
+
+class Lowering:
+    """Makes the modules of one program's native segments."""
+
+    def __init__(self, program: Program, plan: MemoryPlan, target: Target) -> None:
+        self.program = program
+        self.plan = plan
+        self.target = target
+        self.symbols = sorted(program.symbols())
+        self.static = plan.offsets({})[0] if plan.is_static else None
+        self.kernels: dict[str, _Kernel] = {}
+
+    @property
+    def pointers(self) -> int:
+        """How many of the entry's slots are addresses of arrays; the sizes come after them."""
+        program = self.program
+        return len(program.inputs) + len(program.state) + len(program.outputs) + 2
+
+    def module(self, name: str, numbers: Sequence[int]) -> Module:
+        """The module of the nodes with these numbers, in order."""
+        self.kernels = {}
+        entry = _Entry(self, name)
+        for number in numbers:
+            entry.call(number, self.program.nodes[number])
+        functions = [k.function for k in self.kernels.values()]
+        return Module((entry.b.finish(), *functions))
+
+    def kernel(self, node: Node) -> _Kernel:
+        """The function that computes a node; equal nodes get the same."""
+        key = self._signature(node)
+        if key not in self.kernels:
+            self.kernels[key] = self._lower(node, f"k{len(self.kernels)}_{short_name(node)}")
+        return self.kernels[key]
+
+    def _lower(self, node: Node, name: str) -> _Kernel:
+        operands = operands_of(node)
+        symbols = tuple(self._symbols_of(node))
+        params = [Param(f"p{i}", PTR, align=self.align(v)) for i, v in enumerate(operands)]
+        params += [Param("status", I64), *(Param(f"d{i}", I64) for i in range(len(symbols)))]
+        b = Builder(name, params)
+        pointers = b.params[: len(operands)]
+        dims = dict(zip(symbols, b.params[len(operands) + 1 :], strict=True))
+        env = Env({}, dims, self.target, b.params[len(operands)])
+        for v, pointer in zip(operands, pointers, strict=True):
+            strides = env.shape(b, self.plan.places[v].strides)
+            env.buffers[v] = Buffer(pointer, strides, v.dtype, self.align(v))
+        lower_node(b, node, env)
+        return _Kernel(b.finish(), symbols)
+
+    def align(self, v: Value) -> int:
+        """What is known of the address of a value, in bytes."""
+        place = self.plan.places[v]
+        kind, i = self.plan.homes[place.root]
+        aligned = place.offset == 0 if isinstance(place.offset, int) else False
+        if kind == "arena":
+            return ALIGNMENT if aligned else v.dtype.itemsize
+        if kind == "output":
+            size = self.program.outputs[i].nbytes  # type: ignore[union-attr]  # results are values
+            if aligned and isinstance(size, int) and size >= POOLED_BYTES:
+                return ALIGNMENT
+        return v.dtype.itemsize
+
+    def _signature(self, node: Node) -> str:
+        operands = operands_of(node)
+        index = {v: i for i, v in enumerate(operands)}
+        inputs = [
+            operand_text(i, None) if isinstance(i, Literal) else index[i] for i in node.inputs
+        ]
+        places = [(str(v.type), self.plan.places[v].strides, self.align(v)) for v in operands]
+        params = [f"{k}={param_text(p)}" for k, p in node.params.items()]
+        regions = [str(region) for region in node.regions]
+        return "\n".join(map(str, (node.op.name, params, inputs, places, *regions)))
+
+    def _symbols_of(self, node: Node) -> dict[str, object]:
+        found: dict[str, object] = {}
+
+        def add(value: object) -> None:
+            if isinstance(value, Dim):
+                found.update(value.symbols())
+            elif isinstance(value, tuple | list):
+                for v in value:
+                    add(v)
+
+        for v in operands_of(node):
+            add((v.shape, self.plan.places[v].strides))
+        for one in _all_nodes(node):
+            add((tuple(one.params.values()), *(o.shape for o in one.outputs)))
+        return found
+
+
+class _Entry:
+    """The entry being built."""
+
+    def __init__(self, lowering: Lowering, name: str) -> None:
+        self.lowering = lowering
+        program, plan = lowering.program, lowering.plan
+        named = [f"in{i}" for i in range(len(program.inputs))]
+        named += [f"state{i}" for i in range(len(program.state))]
+        named += [f"out{i}" for i in range(len(program.outputs))]
+        params = [(n, PTR) for n in [*named, "arena", "offsets"]]
+        params += [(f"d{i}", I64) for i in range(len(lowering.symbols))]
+        self.b = Builder(name, params)
+        regs = dict(zip((n for n, _ in params), self.b.params, strict=True))
+        self.arena, self.table = regs["arena"], regs["offsets"]
+        self.bases = {
+            "input": [regs[f"in{i}"] for i in range(len(program.inputs))],
+            "state": [regs[f"state{i}"] for i in range(len(program.state))],
+            "output": [regs[f"out{i}"] for i in range(len(program.outputs))],
+        }
+        dims = {s: regs[f"d{i}"] for i, s in enumerate(lowering.symbols)}
+        self.env = Env({}, dims, lowering.target)
+        self.plan = plan
+
+    def call(self, number: int, node: Node) -> None:
+        """Call the kernel of a node; when it fails, the status is the node's number plus 1."""
+        kernel = self.lowering.kernel(node)
+        pointers = [self.address(v) for v in operands_of(node)]
+        dims = [self.env.dims[s] for s in kernel.symbols]
+        self.b.call(kernel.function, *pointers, number + 1, *dims)
+
+    def address(self, v: Value) -> Reg:
+        """The address of a value's first element."""
+        place = self.plan.places[v]
+        kind, i = self.plan.homes[place.root]
+        base = self.block(i) if kind == "arena" else self.bases[kind][i]
+        return self.b.offset(base, self.size(place.offset), v.dtype.name)
+
+    def block(self, i: int) -> Reg:
+        """The address of a block of the arena."""
+        if self.lowering.static is not None:
+            offset: int | Reg = self.lowering.static[i]
+        else:
+            offset = self.b.load(self.table, i, I64)
+        return self.b.offset(self.arena, offset, "int8")
+
+    def size(self, size: Size) -> int | Reg:
+        """A size as a number or a register."""
+        return self.env.size(self.b, size)
+
+
+def operands_of(node: Node) -> list[Value]:
+    """The values that a node's kernel reads and writes: distinct inputs, then outputs."""
+    return [*dict.fromkeys(node.values), *node.outputs]
+
+
+def short_name(node: Node) -> str:
+    """A name for a node's kernel that tells what it computes."""
+    ops = [n.op.name for region in node.regions for n in region.nodes] or [node.op.name]
+    text = "_".join(dict.fromkeys(ops)).replace(".", "_")
+    return text[:40]
+
+
+def _all_nodes(node: Node) -> list[Node]:
+    inner = [n for region in node.regions for one in region.nodes for n in _all_nodes(one)]
+    return [node, *inner]

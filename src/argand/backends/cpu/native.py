@@ -1,0 +1,65 @@
+"""Machine code of a segment: loaded from the object cache or made, and called from Python."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from argand.base.settings import settings
+from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
+from argand.codegen.llvm.objects import (
+    Loaded,
+    cached_object,
+    keep_object,
+    load_object,
+    text_to_object,
+)
+from argand.codegen.llvm.pool import runtime_symbols
+from argand.loops.nest import Module
+from argand.loops.target import Target
+
+ENTRY = "entry"
+
+_loaded: dict[str, Loaded] = {}
+
+
+def load_entry(key: str, make: Callable[[], Module], target: Target) -> int:
+    """The address of a segment's entry; `make` lowers it when no cache has its object."""
+    if key not in _loaded:
+        _loaded[key] = load_object(_object(key, make, target), [ENTRY], _imports())
+    return _loaded[key].address(ENTRY)
+
+
+def _object(key: str, make: Callable[[], Module], target: Target) -> bytes:
+    folder = Path(settings.cache_dir) / "objects" if settings.cache else None
+    if folder is not None:
+        found = cached_object(folder, key)
+        if found is not None:
+            return found
+    module = make()
+    data = text_to_object(emit_module(module, target), target, symbol(module.entry.name))
+    if folder is not None:
+        keep_object(folder, key, data)
+    return data
+
+
+def _imports() -> dict[str, int]:
+    symbols = runtime_symbols()
+    return {name: symbols[name] for name in RUNTIME}
+
+
+def native_call(address: int, pointers: int, sizes: int) -> Callable[..., int]:
+    """A function of arrays and sizes that fills the slots and calls the entry."""
+    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
+    slots_type = ctypes.c_int64 * (pointers + sizes)
+
+    def call(*args: Any) -> int:
+        if not all(a.flags.c_contiguous for a in args[:pointers]):
+            return -1
+        slots = slots_type(*[a.ctypes.data for a in args[:pointers]], *args[pointers:])
+        status: int = function(ctypes.addressof(slots))
+        return status
+
+    return call
