@@ -1,0 +1,107 @@
+"""The memory plan: nothing that lives overlaps, and little memory is used."""
+
+from __future__ import annotations
+
+import random
+import textwrap
+
+import pytest
+
+import argand.ops
+from argand.ir.text import parse_program
+from argand.passes.memory import ALIGNMENT, Block, MemoryPlan, assign, plan_memory
+from argand.passes.views import expanded_strides, reshaped_strides
+
+assert argand.ops  # fills the registry
+
+
+def planned(text: str) -> MemoryPlan:
+    return plan_memory(parse_program(textwrap.dedent(text)))
+
+
+def test_a_chain_runs_in_place() -> None:
+    plan = planned(
+        """
+        program f(x: f32[1000]) {
+          %0: f32[1000] = exp(x)
+          %1: f32[1000] = sin(%0)
+          %2: f32[1000] = cos(%1)
+          %3: f32[1000] = exp(%2)
+          return %3
+        }"""
+    )
+    assert plan.offsets({})[1] == 4032
+
+
+def test_moves_never_run_in_place() -> None:
+    plan = planned(
+        """
+        program f(x: f32[16]) {
+          %0: f32[16] = exp(x)
+          %1: f32[16] = flip(%0) {dims=(0,)}
+          %2: f32[16] = exp(%1)
+          return %2
+        }"""
+    )
+    assert plan.offsets({})[1] == 128
+
+
+def test_views_need_no_memory_and_keep_their_root_alive() -> None:
+    plan = planned(
+        """
+        program f(x: f32[4, 8]) {
+          %0: f32[4, 8] = exp(x)
+          %1: f32[8, 4] = permute(%0) {dims=(1, 0)}
+          %2: f32[4] = slice(%0) {start=(1, 0), stop=(2, 8), step=(1, 2)}
+          %3: f32[8, 4] = sin(x)
+          %4: f32[8, 4] = add(%1, %3)
+          return %4
+        }""".replace("%2: f32[4] =", "%2: f32[1, 4] =").replace(
+            "sin(x)", "reshape(x) {shape=(8, 4)}"
+        )
+    )
+    assert len(plan.blocks) == 1
+    assert plan.blocks[0].end == 4
+
+
+def test_symbolic_sizes_are_placed_at_the_call() -> None:
+    plan = planned(
+        """
+        program f(x: f32[N, 8]) {
+          %0: f32[N, 8] = exp(x)
+          %1: f32[N] = sum(%0) {dim=(1,), keepdim=False}
+          %2: f32[N] = exp(%1)
+          return %2
+        }"""
+    )
+    assert not plan.is_static
+    assert plan.offsets({"N": 2})[1] == 128
+    assert plan.offsets({"N": 1000})[1] == 32000 + 4032
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_living_blocks_never_overlap(seed: int) -> None:
+    rng = random.Random(seed)
+    blocks = []
+    for _ in range(60):
+        start = rng.randrange(50)
+        blocks.append(Block(rng.choice((0, 4, 64, 100, 4096)), start, start + rng.randrange(12)))
+    sizes = [b.size for b in blocks if isinstance(b.size, int)]
+    offsets, total = assign(sizes, blocks)
+    for i, a in enumerate(blocks):
+        assert offsets[i] % ALIGNMENT == 0
+        assert offsets[i] + sizes[i] <= total
+        for j in range(i):
+            b = blocks[j]
+            if a.start <= b.end and b.start <= a.end:
+                apart = offsets[i] + sizes[i] <= offsets[j] or offsets[j] + sizes[j] <= offsets[i]
+                assert apart or 0 in (sizes[i], sizes[j])
+
+
+def test_strides_of_views() -> None:
+    assert reshaped_strides((4, 6), (6, 1), (2, 2, 3, 2)) == (12, 6, 2, 1)
+    assert reshaped_strides((4, 6), (1, 4), (24,)) is None
+    assert reshaped_strides((4, 6), (1, 4), (4, 2, 3)) == (1, 12, 4)
+    assert reshaped_strides((1, 6), (100, 2), (6, 1)) == (2, 2)
+    assert reshaped_strides((), (), (1, 1)) == (0, 0)
+    assert expanded_strides((3, 1), (1, 1), (2, 3, 4)) == (0, 1, 0)
