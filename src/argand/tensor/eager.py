@@ -37,9 +37,7 @@ class Eager(Interpreter):
         record(op, params, inputs, outputs)
         return outputs
 
-    def compute(
-        self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]
-    ) -> tuple[Any, ...]:
+    def compute(self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         """The output arrays."""
         if self.native is not None and settings.eager_kernels:
             found = self.native(op, arrays, params)

@@ -1,0 +1,244 @@
+"""Products of tensors, and linear algebra. Most are also Tensor methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import ArgumentError, ShapeError
+from argand.base.shape import normalize_dim, shape_text
+from argand.ir.op import describe, ops
+
+
+def _ranks(name: str, *wanted: tuple[Any, int]) -> None:
+    for x, rank in wanted:
+        if x.ndim != rank:
+            shapes = describe(*[x for x, _ in wanted])
+            raise ShapeError(f"{name}: expected a tensor of {rank} dimensions, got {shapes}")
+
+
+def mm(input: Any, mat2: Any) -> Any:
+    """The product of two matrices."""
+    _ranks("mm", (input, 2), (mat2, 2))
+    return ops.matmul(input, mat2)
+
+
+def bmm(input: Any, mat2: Any) -> Any:
+    """The products of two batches of matrices."""
+    _ranks("bmm", (input, 3), (mat2, 3))
+    return ops.matmul(input, mat2)
+
+
+def mv(input: Any, vec: Any) -> Any:
+    """The product of a matrix and a vector."""
+    _ranks("mv", (input, 2), (vec, 1))
+    return ops.matmul(input, vec)
+
+
+def dot(input: Any, tensor: Any) -> Any:
+    """The scalar product of two vectors."""
+    _ranks("dot", (input, 1), (tensor, 1))
+    return ops.matmul(input, tensor)
+
+
+def inner(input: Any, other: Any) -> Any:
+    """The scalar products of the last dimensions."""
+    if not input.ndim or not other.ndim:
+        return ops.mul(input, other)
+    return tensordot(input, other, ([-1], [-1]))
+
+
+def outer(input: Any, vec2: Any) -> Any:
+    """The products of every element of one vector with every element of another."""
+    _ranks("outer", (input, 1), (vec2, 1))
+    return ops.mul(ops.reshape(input, (input.shape[0], 1)), vec2)
+
+
+def _sum_of(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
+    if beta == 0:
+        return product if alpha == 1 else ops.mul(product, alpha)
+    left = input if beta == 1 else ops.mul(input, beta)
+    return ops.add(left, product if alpha == 1 else ops.mul(product, alpha))
+
+
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * (mat1 @ mat2)."""
+    return _sum_of(input, mm(mat1, mat2), beta, alpha)
+
+
+def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * (mat @ vec)."""
+    return _sum_of(input, mv(mat, vec), beta, alpha)
+
+
+def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * the sum of the products of two batches."""
+    return _sum_of(input, ops.sum(bmm(batch1, batch2), 0), beta, alpha)
+
+
+def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * (batch1 @ batch2)."""
+    return _sum_of(input, bmm(batch1, batch2), beta, alpha)
+
+
+def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * outer(vec1, vec2)."""
+    return _sum_of(input, outer(vec1, vec2), beta, alpha)
+
+
+def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+    """Sums of products over the last `dims` dimensions of `a` and the first of `b`, or over two
+    lists of dimensions."""
+    if isinstance(dims, int):
+        left = list(range(a.ndim - dims, a.ndim))
+        right = list(range(dims))
+    else:
+        left = [normalize_dim(d, a.ndim, "tensordot") for d in dims[0]]
+        right = [normalize_dim(d, b.ndim, "tensordot") for d in dims[1]]
+    for i, j in zip(left, right, strict=True):
+        if a.shape[i] != b.shape[j]:
+            raise ShapeError(f"tensordot: {describe(a, b)}: sizes of dims {i} and {j} differ")
+    kept_a = [d for d in range(a.ndim) if d not in left]
+    kept_b = [d for d in range(b.ndim) if d not in right]
+    shape = tuple(a.shape[d] for d in kept_a) + tuple(b.shape[d] for d in kept_b)
+    inner_size = _product([a.shape[d] for d in left])
+    rows = ops.reshape(
+        ops.permute(a, (*kept_a, *left)), (_product([a.shape[d] for d in kept_a]), inner_size)
+    )
+    columns = ops.reshape(
+        ops.permute(b, (*right, *kept_b)), (inner_size, _product([b.shape[d] for d in kept_b]))
+    )
+    return ops.reshape(ops.matmul(rows, columns), shape)
+
+
+def _product(sizes: list[Any]) -> Any:
+    total: Any = 1
+    for s in sizes:
+        total = total * s
+    return total
+
+
+# -- einsum ----------------------------------------------------------------------------------------
+
+
+def einsum(equation: str, *operands: Any) -> Any:
+    """Sums of products over labelled dimensions; operands are joined from left to right.
+
+    >>> import argand as ag
+    >>> ag.einsum("ij,jk->ik", ag.ones(2, 3), ag.ones(3, 1))
+    tensor([[3.],
+            [3.]])
+    """
+    if len(operands) == 1 and isinstance(operands[0], list | tuple):
+        operands = tuple(operands[0])
+    terms, result = _einsum_terms(equation, operands)
+    pairs = [_traced(x, labels) for x, labels in zip(operands, terms, strict=True)]
+    while len(pairs) > 1:
+        (a, left), (b, right), *rest = pairs
+        needed = set(result).union(*[set(labels) for _, labels in rest])
+        kept = [x for x in dict.fromkeys(left + right) if x in needed]
+        a, left = _summed(a, left, set(kept) | set(right))
+        b, right = _summed(b, right, set(kept) | set(left))
+        joined = ops.einsum(a, b, f"{left},{right}->{''.join(kept)}")
+        pairs = [(joined, "".join(kept)), *rest]
+    x, labels = _summed(pairs[0][0], pairs[0][1], set(result))
+    return ops.permute(x, tuple(labels.index(c) for c in result))
+
+
+def _einsum_terms(equation: str, operands: Any) -> tuple[list[str], str]:
+    text = equation.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(operands):
+        raise ArgumentError(
+            f"einsum: {equation!r} is for {len(terms)} operands, got {len(operands)}"
+        )
+    free = iter(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in text)
+    widest = max(
+        (
+            x.ndim - len(t.replace("...", ""))
+            for t, x in zip(terms, operands, strict=True)
+            if "..." in t
+        ),
+        default=0,
+    )
+    dots = "".join(next(free) for _ in range(widest))
+    full = []
+    for term, x in zip(terms, operands, strict=True):
+        extra = x.ndim - len(term.replace("...", ""))
+        if extra < 0 or (extra and "..." not in term):
+            raise ShapeError(
+                f"einsum: {term!r} does not name the {x.ndim} dimensions of {shape_text(x.shape)}"
+            )
+        full.append(term.replace("...", dots[len(dots) - extra :] if extra else ""))
+    if arrow:
+        return full, right.replace("...", dots)
+    every = "".join(full)
+    once = sorted(c for c in set(every) if every.count(c) == 1 and c not in dots)
+    return full, dots + "".join(once)
+
+
+def _traced(x: Any, labels: str) -> tuple[Any, str]:
+    """Repeated labels of one operand reduced to their diagonal."""
+    from argand.tensor.shaping import diagonal_of
+
+    for c in dict.fromkeys(labels):
+        while labels.count(c) > 1:
+            i = labels.index(c)
+            j = labels.index(c, i + 1)
+            x = diagonal_of(x, 0, i, j)
+            labels = labels[:i] + labels[i + 1 : j] + labels[j + 1 :] + c
+    return x, labels
+
+
+def _summed(x: Any, labels: str, needed: set[str]) -> tuple[Any, str]:
+    gone = tuple(i for i, c in enumerate(labels) if c not in needed)
+    if not gone:
+        return x, labels
+    return ops.sum(x, gone), "".join(c for c in labels if c in needed)
+
+
+# -- geometry --------------------------------------------------------------------------------------
+
+
+def cross(input: Any, other: Any, dim: int | None = None) -> Any:
+    """The vector product along a dimension of size 3."""
+    from argand.tensor.shaping import roll
+
+    d = normalize_dim(-1 if dim is None else dim, input.ndim, "cross")
+    if input.shape[d] != 3 or other.shape[d] != 3:
+        raise ShapeError(f"cross: {describe(input, other)}: dimension {d} must have size 3")
+    ahead = ops.mul(roll(input, -1, d), roll(other, -2, d))
+    return ops.sub(ahead, ops.mul(roll(input, -2, d), roll(other, -1, d)))
+
+
+def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
+    """The p-distances between the rows of `x1` and those of `x2`."""
+    from argand.tensor.reducing import norm
+
+    a = ops.reshape(x1, (*tuple(x1.shape[:-1]), 1, x1.shape[-1]))
+    b = ops.reshape(x2, (*tuple(x2.shape[:-2]), 1, *tuple(x2.shape[-2:])))
+    return norm(ops.sub(a, b), p, -1)
+
+
+def chain_matmul(*matrices: Any) -> Any:
+    """The product of several matrices, from left to right."""
+    out = matrices[0]
+    for m in matrices[1:]:
+        out = ops.matmul(out, m)
+    return out
+
+
+def matrix_power(input: Any, n: int) -> Any:
+    """The product of `n` copies of a matrix."""
+    from argand.tensor.creation import eye
+
+    if n < 0:
+        return matrix_power(ops.linalg_inv(input), -n)
+    out, power = None, input
+    while n:
+        if n & 1:
+            out = power if out is None else ops.matmul(out, power)
+        power, n = ops.matmul(power, power) if n > 1 else power, n >> 1
+    if out is None:
+        return ops.add(ops.mul(input, 0), eye(int(input.shape[-1]), dtype=input.dtype))
+    return out

@@ -1,0 +1,347 @@
+"""Other dtypes, NumPy and the other array libraries, copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from argand.base.dtype import DType, as_dtype
+from argand.base.dtype import from_numpy as dtype_of_numpy
+from argand.base.errors import ArgumentError, AutogradError, ShapeError
+from argand.ir.op import ops
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.device import check_device, cpu
+from argand.tensor.device import device as device_type
+
+# -- dtypes and devices ----------------------------------------------------------------------------
+
+
+def to(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """With another dtype and/or on another device: ``to(dtype)``, ``to(device, dtype)``,
+    ``to(other)``. The tensor itself when nothing changes, unless `copy=True`."""
+    dtype, copy = None, bool(kwargs.pop("copy", False))
+    kwargs.pop("non_blocking", None)
+    kwargs.pop("memory_format", None)
+    device = kwargs.pop("device", None)
+    wanted = kwargs.pop("dtype", None)
+    if kwargs:
+        raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
+    for value in (*args, wanted):
+        if isinstance(value, Tensor):
+            dtype = value.dtype
+        elif isinstance(value, device_type) or (isinstance(value, str) and not _is_dtype(value)):
+            device = value
+        elif value is not None and not isinstance(value, bool):
+            dtype = as_dtype(value)
+    check_device(device)
+    out = self if dtype is None else ops.cast(self, dtype)
+    return ops.contiguous(out) if copy and out is self else out
+
+
+def _is_dtype(name: str) -> bool:
+    try:
+        as_dtype(name)
+    except TypeError:
+        return False
+    return True
+
+
+def type_(self: Any, dtype: Any = None, **ignored: Any) -> Any:
+    """With another dtype; without one, the name of the tensor's type."""
+    if dtype is None:
+        return f"argand.{_TYPE_NAMES.get(self.dtype.name, 'Float')}Tensor"
+    if isinstance(dtype, str) and dtype.endswith("Tensor"):
+        short = dtype.rpartition(".")[2].removesuffix("Tensor")
+        names = {v: k for k, v in _TYPE_NAMES.items()}
+        dtype = names.get(short, short)
+    return ops.cast(self, as_dtype(dtype))
+
+
+_TYPE_NAMES = {
+    "float32": "Float",
+    "float64": "Double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+}
+
+
+def type_as(self: Any, other: Any) -> Any:
+    """With the dtype of another tensor."""
+    return ops.cast(self, other.dtype)
+
+
+def caster(dtype: DType) -> Any:
+    """The method that converts to one dtype."""
+
+    def convert(self: Any, memory_format: Any = None) -> Any:
+        return ops.cast(self, dtype)
+
+    convert.__doc__ = f"The tensor as {dtype.name}; itself when it is so already."
+    return convert
+
+
+def to_cpu(self: Any, memory_format: Any = None) -> Any:
+    """The tensor itself: it is on the CPU."""
+    return self
+
+
+def to_cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
+    """An error: there is no GPU."""
+    raise ArgumentError(
+        "cuda() is not available: Argand computes on the CPU; remove the call, or choose the device "
+        "with `'cuda' if ag.cuda.is_available() else 'cpu'`"
+    )
+
+
+def device_of(self: Any) -> Any:
+    """Where the tensor lives."""
+    return cpu()
+
+
+# -- copies ----------------------------------------------------------------------------------------
+
+
+def clone(input: Any, *, memory_format: Any = None) -> Any:
+    """A copy that gradients flow through."""
+    return ops.contiguous(input)
+
+
+def deepcopy(self: Any, memo: dict[int, Any]) -> Any:
+    """A copy for `copy.deepcopy`: of a leaf, with its gradient."""
+    if id(self) in memo:
+        return memo[id(self)]
+    if not self.is_leaf:
+        raise AutogradError(
+            "only leaves can be deep-copied; detach() the tensor first, or use clone()"
+        )
+    twin = _same_kind(self, wrap(np.array(self.numpy_array())))
+    memo[id(self)] = twin
+    if self.grad is not None:
+        twin.grad = wrap(np.array(self.grad.numpy_array()))
+    for name, value in self.__dict__.items():
+        import copy
+
+        twin.__dict__[name] = copy.deepcopy(value, memo)
+    return twin
+
+
+def _same_kind(original: Any, made: Any) -> Any:
+    """A tensor of the class of `original` on the memory of `made`."""
+    if type(original) is not Tensor:
+        twin = object.__new__(type(original))
+        twin._array, twin._node, twin._index, twin._cold = made._array, None, 0, made._cold
+        made = twin
+    if original._node is not None:
+        made.requires_grad_()
+    return made
+
+
+def rebuild(kind: type, array: Any, requires_grad: bool, attributes: dict[str, Any]) -> Any:
+    """A tensor from what `__reduce__` gave."""
+    made = object.__new__(kind)
+    made._array, made._node, made._index, made._cold = array, None, 0, None
+    made.__dict__.update(attributes)
+    return made.requires_grad_() if requires_grad else made
+
+
+def reduced(self: Any) -> Any:
+    """How a tensor travels to another process: its array, and whether it wants gradients."""
+    if not self.is_leaf:
+        raise AutogradError("only leaves can be sent to another process; detach() the tensor first")
+    return rebuild, (type(self), self.numpy_array(), self.requires_grad, dict(self.__dict__))
+
+
+def bytes_as(x: Any, dtype: Any) -> Any:
+    """The same memory read as another dtype."""
+    wanted = as_dtype(dtype)
+    if wanted.itemsize != x.dtype.itemsize and (not x.ndim or not x._array.flags.c_contiguous):
+        raise ShapeError(
+            f"view: {x.dtype.name} can be read as {wanted.name} only in contiguous memory of at "
+            "least one dimension"
+        )
+    try:
+        array = x.numpy_array().view(wanted.numpy)
+    except ValueError:
+        raise ShapeError(
+            f"view: the last dimension of {tuple(x.shape)} does not divide into {wanted.name}"
+        ) from None
+    return wrap(array)
+
+
+def set_data(self: Any, value: Any) -> None:
+    """Take over the memory, dtype and shape of another tensor."""
+    from argand.tensor.core import ops_set_data
+
+    ops_set_data(self, value)
+
+
+# -- NumPy -----------------------------------------------------------------------------------------
+
+
+def numpy(self: Any, *, force: bool = False) -> Any:
+    """The elements as a NumPy array that shares the memory.
+
+    RuntimeError when the tensor requires grad, unless `force=True`.
+    """
+    if self._node is not None and not force:
+        raise AutogradError(
+            "numpy() of a tensor that requires grad would cut it off from autograd unnoticed; call "
+            "detach().numpy()"
+        )
+    return self.numpy_array()
+
+
+def array_protocol(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:
+    """What `numpy.asarray(tensor)` gives."""
+    array = numpy(self)
+    if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise ValueError(f"a copy is needed to convert {array.dtype} to {dtype}")
+        return array.astype(dtype)
+    return np.array(array) if copy else array
+
+
+def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """NumPy's functions on tensors: ``np.sin(t)`` is a Tensor, as PyTorch gives."""
+    out = kwargs.pop("out", None)
+    arrays = [_numpy_of(x) for x in inputs]
+    if out is not None:
+        arrays_out = tuple(_numpy_of(o) for o in out)
+        getattr(ufunc, method)(*arrays, out=arrays_out, **kwargs)
+        for o in out:
+            if isinstance(o, Tensor):
+                o._wrote()
+        return out[0] if len(out) == 1 else out
+    result = getattr(ufunc, method)(*arrays, **kwargs)
+    # array + tensor arrives here through NumPy's operator; it is the tensor's, so it records.
+    if isinstance(result, tuple):
+        return tuple(_tensor_of(r) for r in result)
+    return _tensor_of(result)
+
+
+def _numpy_of(x: Any) -> Any:
+    return numpy(x) if isinstance(x, Tensor) else x
+
+
+def _tensor_of(x: Any) -> Any:
+    if not isinstance(x, np.ndarray | np.generic):
+        return x
+    array = np.asarray(x)
+    try:
+        dtype_of_numpy(array.dtype)
+    except TypeError:
+        return x
+    return wrap(array)
+
+
+def tolist(self: Any) -> Any:
+    """The elements as nested lists of Python numbers; of a 0-d tensor, the number."""
+    array = self.numpy_array()
+    if array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
+    return array.tolist()
+
+
+def iterate(self: Any) -> Any:
+    """The slices along the first dimension."""
+    if not self.ndim:
+        raise TypeError("iteration over a 0-d tensor")
+    return (self[i] for i in range(len(self)))
+
+
+def contains(self: Any, element: Any) -> bool:
+    """Whether an element equals a number or 0-d tensor."""
+    return bool(ops.any(ops.eq(self, element)))
+
+
+# -- dlpack ----------------------------------------------------------------------------------------
+
+
+def dlpack(self: Any, *, stream: Any = None, **options: Any) -> Any:
+    """The tensor for another array library, without a copy."""
+    array = numpy(self)
+    if not array.flags.writeable:
+        array = array.copy()
+    return array.__dlpack__(**options)
+
+
+def dlpack_device(self: Any) -> Any:
+    """The device in dlpack's terms: the CPU."""
+    return (1, 0)
+
+
+def from_dlpack(external: Any) -> Tensor:
+    """A tensor that shares the memory of an object with `__dlpack__`."""
+    if isinstance(external, Tensor):
+        return external.detach()
+    if hasattr(external, "__dlpack_device__") and external.__dlpack_device__()[0] != 1:
+        raise ArgumentError(
+            "from_dlpack: the object is not in the CPU's memory; move it there first"
+        )
+    return wrap(np.from_dlpack(external))
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+def data_ptr(self: Any) -> int:
+    """The address of the first element."""
+    return int(self.numpy_array().ctypes.data)
+
+
+def element_size(self: Any) -> int:
+    """The bytes of one element."""
+    return int(self.dtype.itemsize)
+
+
+def nbytes(self: Any) -> Any:
+    """The bytes of all elements."""
+    return self.shape.numel() * self.dtype.itemsize
+
+
+def storage_offset(self: Any) -> int:
+    """Where the first element lies in the memory of the tensor that owns it, in elements."""
+    root = self._root()
+    return (data_ptr(self) - data_ptr(root)) // int(self.dtype.itemsize)
+
+
+def itemsize(self: Any) -> int:
+    """The bytes of one element."""
+    return int(self.dtype.itemsize)
+
+
+def detach_(self: Any) -> Any:
+    """Cut the tensor off from its history."""
+    self._node = None
+    return self
+
+
+def share_memory_(self: Any) -> Any:
+    """The tensor itself; memory is shared between threads anyway."""
+    return self
+
+
+def pin_memory(self: Any) -> Any:
+    """The tensor itself: there is no other device to copy to."""
+    return self
+
+
+def real(input: Any) -> Any:
+    """The real part."""
+    return input if not input.dtype.is_complex else wrap(input.numpy_array().real)
+
+
+def imag(input: Any) -> Any:
+    """The imaginary part of a complex tensor."""
+    if not input.dtype.is_complex:
+        raise TypeError(f"imag: not defined for {input.dtype.name}")
+    return wrap(input.numpy_array().imag)

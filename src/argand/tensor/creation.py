@@ -1,0 +1,503 @@
+"""Tensors made from data or from a formula."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from argand.base.dim import Dim
+from argand.base.dtype import (
+    DType,
+    as_dtype,
+    bool_,
+    get_default_dtype,
+    int64,
+    promote_types,
+)
+from argand.base.dtype import (
+    from_numpy as dtype_from_numpy,
+)
+from argand.base.errors import ArgumentError, ShapeError
+from argand.ir.op import ops
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.device import check_device
+
+_CONTAINERS = (list, tuple, range)
+
+
+def sizes(args: tuple[Any, ...], size: Any = None) -> tuple[Any, ...]:
+    """A shape given as numbers, as one sequence, or by the keyword `size`."""
+    if size is not None:
+        args = (size,)
+    if len(args) == 1 and isinstance(args[0], list | tuple):
+        args = tuple(args[0])
+    return tuple(s if isinstance(s, Dim) else operator.index(s) for s in args)
+
+
+def finished(t: Any, device: Any, requires_grad: bool) -> Any:
+    """Apply the arguments that every creating function has."""
+    if device is not None:
+        check_device(device)
+    if requires_grad:
+        t = t if t.is_leaf else t.detach()
+        t.requires_grad_()
+    return t
+
+
+# -- from data -------------------------------------------------------------------------------------
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A new tensor with a copy of `data`: a number, nested lists, a NumPy array, a Tensor.
+
+    Python floats become the default float dtype, integers int64; arrays keep their dtype.
+
+    >>> import argand as ag
+    >>> ag.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    if isinstance(data, Tensor):
+        wanted = data.dtype if dtype is None else as_dtype(dtype)
+        return finished(ops.cast(ops.contiguous(data.detach()), wanted), device, requires_grad)
+    return finished(wrap(array_from(data, dtype, copy=True)), device, requires_grad)
+
+
+def array_from(data: Any, dtype: Any = None, copy: bool = False) -> Any:
+    """A NumPy array of `data`, with PyTorch's choice of dtype."""
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, _CONTAINERS):
+        array = _from_nested(data)
+    elif isinstance(data, bool | int | float | complex):
+        array = _python_array(np.asarray(data))
+    else:
+        array = np.asarray(data)
+        if copy and array is data:
+            array = np.array(array)
+    native = array.dtype.newbyteorder("=")
+    if array.dtype != native:
+        array = array.astype(native)
+    if wanted is not None:
+        if wanted.numpy != array.dtype:
+            array = _converted(array, wanted)
+    else:
+        dtype_from_numpy(array.dtype)
+    return array
+
+
+def _converted(array: Any, dtype: DType) -> Any:
+    if array.dtype.kind not in "buifcV":
+        dtype_from_numpy(array.dtype)
+    if np.iscomplexobj(array) and not dtype.is_complex:
+        array = array.real
+    with np.errstate(all="ignore"):
+        return array.astype(dtype.numpy)
+
+
+def _from_nested(data: Any) -> Any:
+    data = _without_tensors(data)
+    try:
+        array = np.array(data)
+    except ValueError:
+        raise ShapeError(
+            "tensor: the nested lists have different lengths, so they make no rectangular tensor"
+        ) from None
+    except OverflowError:
+        raise ArgumentError("tensor: an integer does not fit int64") from None
+    if array.dtype.kind in "OUS":
+        first = _first(data)
+        raise TypeError(
+            f"tensor: expected numbers, got {type(first).__name__} in the data; Argand has no "
+            "tensors of text or objects"
+        )
+    return _python_array(array) if not isinstance(_first(data), np.generic | np.ndarray) else array
+
+
+def _python_array(array: Any) -> Any:
+    """Python numbers as the default dtypes."""
+    kind = array.dtype.kind
+    default = get_default_dtype()
+    if kind == "f":
+        return array.astype(default.numpy)
+    if kind == "c":
+        return array.astype(np.complex128 if default.name == "float64" else np.complex64)
+    if kind == "u":
+        raise ArgumentError("tensor: an integer does not fit int64")
+    return array.astype(np.int64) if kind == "i" else array
+
+
+def _without_tensors(data: Any) -> Any:
+    if isinstance(data, Tensor):
+        return data.numpy_array() if data.ndim else data.item()
+    if isinstance(data, list | tuple):
+        return [_without_tensors(d) if isinstance(d, Tensor | list | tuple) else d for d in data]
+    return data
+
+
+def _first(data: Any) -> Any:
+    while isinstance(data, _CONTAINERS) and len(data):
+        data = data[0]
+    return 0.0 if isinstance(data, _CONTAINERS) else data
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor, sharing its memory where its dtype already fits."""
+    check_device(device)
+    if isinstance(data, Tensor):
+        return data if dtype is None else ops.cast(data, as_dtype(dtype))
+    return wrap(array_from(data, dtype))
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """As `as_tensor`; `copy=True` never shares memory."""
+    if copy:
+        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    return finished(as_tensor(obj, dtype), device, requires_grad)
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor that shares the memory of a NumPy array; TypeError for dtypes Argand lacks."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
+    dtype_from_numpy(ndarray.dtype)
+    return wrap(ndarray)
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A 1-d tensor that shares the memory of an object with the buffer protocol."""
+    array = np.frombuffer(buffer, as_dtype(dtype).numpy, count, offset)
+    return finished(wrap(array), None, requires_grad)
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """A 0-d tensor of the default float dtype."""
+    return tensor(s, dtype=get_default_dtype() if dtype is None else dtype, device=device)
+
+
+# -- of one value ----------------------------------------------------------------------------------
+
+
+def _filled(
+    shape: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool
+) -> Any:
+    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
+    return finished(ops.full(shape, value, wanted), device, requires_grad)
+
+
+def zeros(
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """Zeros of the given shape.
+
+    >>> import argand as ag
+    >>> ag.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
+    shape = sizes(size, _ignored(ignored, "zeros"))
+    return _filled(shape, 0, dtype, device, requires_grad)  # type: ignore[no-any-return]
+
+
+def ones(
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """Ones of the given shape."""
+    shape = sizes(size, _ignored(ignored, "ones"))
+    return _filled(shape, 1, dtype, device, requires_grad)  # type: ignore[no-any-return]
+
+
+def empty(
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """A tensor of the given shape with any contents (zeros, in fact)."""
+    shape = sizes(size, _ignored(ignored, "empty"))
+    return _filled(shape, 0, dtype, device, requires_grad)  # type: ignore[no-any-return]
+
+
+_MEANINGLESS = ("layout", "pin_memory", "memory_format", "out")
+
+
+def _ignored(given: dict[str, Any], op: str) -> Any:
+    """PyTorch's arguments that have no meaning here; returns `size` when given by name."""
+    size = given.pop("size", None)
+    for name, value in given.items():
+        if name not in _MEANINGLESS:
+            raise TypeError(f"{op}: unexpected argument {name!r}")
+        if name == "out" and value is not None:
+            raise TypeError(f"{op}: out= is not supported; write `t.copy_({op}(...))`")
+    return size
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """A tensor of one value; its dtype follows the value's unless given."""
+    _ignored(ignored, "full")
+    shape = sizes((size,) if isinstance(size, list | tuple) else (size,))
+    if isinstance(fill_value, Tensor):
+        out = ops.expand(fill_value, shape)
+        out = ops.contiguous(out if dtype is None else ops.cast(out, as_dtype(dtype)))
+        return finished(out, device, requires_grad)  # type: ignore[no-any-return]
+    if dtype is None:
+        dtype = _number_dtype(fill_value)
+    return _filled(shape, fill_value, dtype, device, requires_grad)  # type: ignore[no-any-return]
+
+
+def _number_dtype(value: Any) -> DType:
+    if isinstance(value, bool | np.bool_):
+        return bool_
+    if isinstance(value, int | np.integer):
+        return int64
+    if isinstance(value, complex):
+        return as_dtype("complex128" if get_default_dtype().name == "float64" else "complex64")
+    return get_default_dtype()
+
+
+def full_like(
+    input: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """One value in the shape and dtype of `input`."""
+    _ignored(ignored, "full_like")
+    dtype = input.dtype if dtype is None else dtype
+    return full(
+        tuple(input.shape), fill_value, dtype=dtype, device=device, requires_grad=requires_grad
+    )
+
+
+def zeros_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """Zeros in the shape and dtype of `input`."""
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, **ignored)
+
+
+def ones_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """Ones in the shape and dtype of `input`."""
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad, **ignored)
+
+
+def empty_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """A tensor in the shape and dtype of `input` with any contents."""
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, **ignored)
+
+
+def new_zeros(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+    """Zeros with the dtype of this tensor."""
+    return zeros(*size, dtype=self.dtype if dtype is None else dtype, **options)
+
+
+def new_ones(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+    """Ones with the dtype of this tensor."""
+    return ones(*size, dtype=self.dtype if dtype is None else dtype, **options)
+
+
+def new_empty(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+    """Any contents, with the dtype of this tensor."""
+    return empty(*size, dtype=self.dtype if dtype is None else dtype, **options)
+
+
+def new_full(
+    self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Any
+) -> Tensor:
+    """One value, with the dtype of this tensor."""
+    return full(size, fill_value, dtype=self.dtype if dtype is None else dtype, **options)
+
+
+def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, **options: Any) -> Tensor:
+    """A copy of `data` with the dtype of this tensor."""
+    return tensor(data, dtype=self.dtype if dtype is None else dtype, **options)
+
+
+# -- of a formula ----------------------------------------------------------------------------------
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """start, start + step, ... below `end`; int64 when all are integers.
+
+    >>> import argand as ag
+    >>> ag.arange(0, 1, 0.25)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500])
+    """
+    _ignored(ignored, "arange")
+    if end is None:
+        start, end = 0, start
+    start, end, step = (_number(v) for v in (start, end, step))
+    if not isinstance(step, Dim) and step == 0:
+        raise ArgumentError("arange: step must not be 0")
+    whole = all(isinstance(v, int | Dim) for v in (start, end, step))
+    if dtype is None:
+        dtype = int64 if whole else get_default_dtype()
+    if whole:
+        size = (end - start + step - 1) // step if step > 0 else (start - end - step - 1) // -step
+    else:
+        size = math.ceil((end - start) / step)
+    if isinstance(size, int) and size < 0:
+        raise ArgumentError(
+            f"arange: step {step} leads away from the end: start {start}, end {end}"
+        )
+    return finished(ops.arange(start, step, size, as_dtype(dtype)), device, requires_grad)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Tensor | np.generic | np.ndarray):
+        return value.item()
+    return value
+
+
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """`steps` values from `start` to `end`, both included, evenly spaced."""
+    _ignored(ignored, "linspace")
+    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
+    start, end = _number(start), _number(end)
+    count = operator.index(steps)
+    if count < 0:
+        raise ArgumentError(f"linspace: steps must not be negative, got {count}")
+    step = (end - start) / (count - 1) if count > 1 else 0.0
+    i = ops.arange(0, 1, count, "float64")
+    # From both ends, so that the last value is `end` itself.
+    from_start = ops.add(ops.mul(i, step), start)
+    from_end = ops.sub(end, ops.mul(ops.sub(count - 1, i), step))
+    values = ops.where(ops.lt(i, count / 2), from_start, from_end)
+    return finished(ops.cast(values, wanted), device, requires_grad)  # type: ignore[no-any-return]
+
+
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, **options: Any
+) -> Tensor:
+    """base ** x for `steps` values x from `start` to `end`."""
+    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
+    exponents = linspace(start, end, steps, dtype="float64")
+    return finished(  # type: ignore[no-any-return]
+        ops.cast(ops.pow(base, exponents), wanted),
+        options.get("device"),
+        options.get("requires_grad", False),
+    )
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **ignored: Any,
+) -> Tensor:
+    """Ones on the diagonal of an n x m matrix, zeros elsewhere."""
+    _ignored(ignored, "eye")
+    m = n if m is None else m
+    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
+    rows = ops.reshape(ops.arange(0, 1, n, int64), (n, 1))
+    out = ops.cast(ops.eq(rows, ops.arange(0, 1, m, int64)), wanted)
+    return finished(out, device, requires_grad)  # type: ignore[no-any-return]
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Coordinate grids of 1-d tensors; `indexing` "ij" (rows first) or "xy"."""
+    if indexing not in ("ij", "xy"):
+        raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    items = (
+        list(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
+    )
+    count = len(items)
+    lengths = [x.shape[0] if x.ndim else 1 for x in items]
+    grids = []
+    for i, x in enumerate(items):
+        aligned = ops.reshape(x, tuple(lengths[j] if i == j else 1 for j in range(count)))
+        grid = ops.expand(aligned, tuple(lengths))
+        swap = indexing == "xy" and count > 1
+        grids.append(ops.permute(grid, (1, 0, *range(2, count))) if swap else grid)
+    return tuple(grids)
+
+
+def complex(real: Any, imag: Any) -> Tensor:
+    """A complex tensor of its two parts."""
+    both = promote_types(real.dtype, imag.dtype)
+    wanted = as_dtype("complex128" if both.name == "float64" else "complex64")
+    imaginary = ops.mul(ops.cast(imag, wanted), 1j)
+    return ops.add(ops.cast(real, wanted), imaginary)  # type: ignore[no-any-return]
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether an object is a Tensor."""
+    return isinstance(obj, Tensor)

@@ -1,0 +1,409 @@
+"""`x[...]` and `x[...] = value`.
+
+An index is taken apart into a basic part (ints, slices, None, Ellipsis), which is a view, and an
+advanced part (integer and boolean tensors, arrays, lists), which gathers. Integers are selected
+before the advanced part is looked at, as in PyTorch; where the advanced indices stand decides where
+their dimensions go by NumPy's rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from argand.base.dim import Dim, same
+from argand.base.errors import ArgumentError, IndexRangeError, ShapeError, TraceError
+from argand.base.shape import broadcast_shapes, numel, same_shape, shape_text
+from argand.ir import bind as crossroads
+from argand.ir.op import ops
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.inplace import assign, check_writable
+from argand.transform.mode import mode, no_grad
+
+_FULL = slice(None)
+
+
+class Plan(NamedTuple):
+    """An index taken apart. `start`, `stop`, `step` are for every dimension of the tensor; `shape` is
+    that of the view; `advanced` are the index tensors with their dimension in the view."""
+
+    start: tuple[Any, ...]
+    stop: tuple[Any, ...]
+    step: tuple[int, ...]
+    shape: tuple[Any, ...]
+    advanced: tuple[tuple[int, Any], ...]
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """``x[index]``."""
+    plan = take_apart(x, index)
+    view = basic_view(x, plan)
+    if not plan.advanced:
+        return view
+    dims, indices = advanced_operands(view, plan)
+    return ops.index(view, *indices, dims=dims)  # type: ignore[no-any-return]
+
+
+def setitem(x: Tensor, index: Any, value: Any) -> None:
+    """``x[index] = value``; the value is broadcast and converted to the dtype of `x`."""
+    mask = _whole_mask(x, index)
+    if mask is not None and _is_scalar(value):
+        check_writable(x)
+        assign(x, ops.cast(ops.where(mask, _number_for(x, value), x), x.dtype), "indexing")
+        return
+    plan = take_apart(x, index)
+    view = basic_view(x, plan)
+    if _is_the_view_itself(view, value):
+        return
+    if not plan.advanced:
+        check_writable(view)
+        assign(view, _fitted(value, view.shape, x), "indexing")
+        return
+    dims, indices = advanced_operands(view, plan)
+    shape = indexed_shape(view.shape, dims, indices[0].shape)
+    new = _fitted(value, shape, x)
+    if _writes_directly(view, new):
+        _write_directly(view, dims, indices, new)
+        return
+    check_writable(view)
+    assign(view, ops.index_put(view, new, *indices, dims=dims, accumulate=False), "indexing")
+
+
+def _writes_directly(view: Tensor, new: Any) -> bool:
+    """Whether the write needs neither a trace nor the tape."""
+    if crossroads.pushed:
+        return False
+    return not mode.enabled or (view._tape() is None and new._tape() is None)
+
+
+def _write_directly(view: Tensor, dims: tuple[int, ...], indices: Any, new: Any) -> None:
+    array = view._array
+    if not array.flags.writeable:
+        raise RuntimeError("this tensor's memory is read-only; clone() it before writing")
+    key: list[Any] = [_FULL] * array.ndim
+    for d, index in zip(dims, indices, strict=True):
+        checked_range(index._array, array.shape[d], d)
+        key[d] = index._array
+    array[tuple(key)] = new._array
+    view._wrote()
+
+
+# -- taking an index apart -------------------------------------------------------------------------
+
+
+def take_apart(x: Tensor, index: Any) -> Plan:
+    """The plan of an index."""
+    items = _items(index)
+    items = _filled(x, items)
+    start: list[Any] = []
+    stop: list[Any] = []
+    step: list[int] = []
+    shape: list[Any] = []
+    advanced: list[tuple[int, Any]] = []
+    sizes = iter(x.shape)
+    for item in items:
+        if item is None:
+            shape.append(1)
+        elif isinstance(item, bool | np.bool_):
+            advanced.append((len(shape), _bool_index(bool(item))))
+            shape.append(1)
+        elif isinstance(item, slice):
+            size = next(sizes)
+            first, last, by = slice_bounds(item, size)
+            _append(start, stop, step, first, last, by)
+            shape.append((last - first + by - 1) // by)
+        elif _is_int(item):
+            size = next(sizes)
+            place = _int_index(item, size, len(start))
+            _append(start, stop, step, place, place + 1, 1)
+        else:
+            for one in _advanced(item, x, len(start)):
+                size = next(sizes)
+                _append(start, stop, step, 0, size, 1)
+                advanced.append((len(shape), one))
+                shape.append(size)
+    return Plan(tuple(start), tuple(stop), tuple(step), tuple(shape), tuple(advanced))
+
+
+def _append(start: Any, stop: Any, step: Any, first: Any, last: Any, by: Any) -> None:
+    start.append(first)
+    stop.append(last)
+    step.append(by)
+
+
+def _items(index: Any) -> list[Any]:
+    if type(index) is tuple:
+        return list(index)
+    return [index]
+
+
+def _filled(x: Tensor, items: list[Any]) -> list[Any]:
+    """The items with the ellipsis, or what is missing at the end, replaced by full slices."""
+    ellipses = [i for i, item in enumerate(items) if item is Ellipsis]
+    if len(ellipses) > 1:
+        raise IndexRangeError("an index can have only one ellipsis (...)")
+    used = sum(_consumes(item) for item in items)
+    rank = x.ndim
+    if used > rank:
+        raise IndexRangeError(
+            f"too many indices: {used} for a tensor of {rank} dimensions, shape "
+            f"{shape_text(x.shape)}"
+        )
+    missing = [_FULL] * (rank - used)
+    if not ellipses:
+        return items + missing
+    at = ellipses[0]
+    return items[:at] + missing + items[at + 1 :]
+
+
+def _consumes(item: Any) -> int:
+    """How many dimensions an item of an index stands for."""
+    if item is None or item is Ellipsis or isinstance(item, bool | np.bool_):
+        return 0
+    if isinstance(item, Tensor | np.ndarray) and str(item.dtype).endswith("bool"):
+        return len(item.shape)
+    if isinstance(item, Tensor) and item.dtype.kind == "b":
+        return item.ndim
+    if isinstance(item, list | range) and (found := _list_array(item)).dtype == np.bool_:
+        return int(found.ndim)
+    return 1
+
+
+def _is_int(item: Any) -> bool:
+    if isinstance(item, Tensor):
+        return item._array is not None and item.ndim == 0 and item.dtype.kind in "iu"
+    return hasattr(item, "__index__") and not isinstance(item, np.ndarray)
+
+
+def _int_index(item: Any, size: Any, dim: int) -> Any:
+    if isinstance(item, Dim):
+        return item
+    i = item.__index__()
+    if isinstance(size, int) and not -size <= i < size:
+        raise IndexRangeError(f"index {i} is out of bounds for dimension {dim} with size {size}")
+    return i + size if i < 0 else i
+
+
+def slice_bounds(item: slice, size: Any) -> tuple[Any, Any, int]:
+    """start, stop and step of a slice within a size, with 0 <= start <= stop <= size."""
+    step = 1 if item.step is None else item.step.__index__()
+    if step < 1:
+        raise ArgumentError("slices need a step greater than zero; use flip() for the other way")
+    first = 0 if item.start is None else _bound(item.start, size)
+    last = size if item.stop is None else _bound(item.stop, size)
+    if (last is not size and first is not last and not first <= last) or (
+        last is size and not (isinstance(first, int) and first == 0) and not first <= last
+    ):
+        last = first
+    return first, last, step
+
+
+def _bound(value: Any, size: Any) -> Any:
+    """A slice's bound counted from the front and kept within the size."""
+    if not isinstance(value, Dim):
+        value = value.__index__()
+    if isinstance(value, int) and value < 0:
+        value = value + size
+        return value if value >= 0 else 0
+    if isinstance(value, Dim) and isinstance(size, Dim) and value.key == size.key:
+        return size
+    return value if value <= size else size
+
+
+# -- the advanced part -----------------------------------------------------------------------------
+
+
+def _advanced(item: Any, x: Tensor, dim: int) -> list[Any]:
+    """The integer index tensors that an item stands for; several for a mask."""
+    if isinstance(item, list | range | tuple):
+        item = _list_array(item)
+    if isinstance(item, np.ndarray):
+        if item.dtype.kind not in "biu":
+            raise IndexRangeError(_WHAT.format(item.dtype.name))
+        item = wrap(item)
+    if not isinstance(item, Tensor):
+        raise _wrong_type(item)
+    if item.dtype.kind == "b":
+        return mask_indices(item, x, dim)
+    if item.dtype.kind not in "iu":
+        raise IndexRangeError(_WHAT.format(item.dtype.name))
+    return [item if item.dtype.name == "int64" else ops.cast(item, "int64")]
+
+
+_WHAT = (
+    "an index must be made of ints, slices (:), ellipsis (...), None, and integer or boolean "
+    "tensors, got {}"
+)
+
+
+def _wrong_type(item: Any) -> Exception:
+    kind = TypeError if isinstance(item, str) else IndexRangeError
+    return kind(_WHAT.format(type(item).__name__))
+
+
+def _list_array(item: Any) -> Any:
+    values = [v.item() if isinstance(v, Tensor) and v.ndim == 0 else v for v in item]
+    found = np.asarray([v.numpy_array() if isinstance(v, Tensor) else v for v in values])
+    return found.astype(np.int64) if found.size == 0 and found.dtype.kind == "f" else found
+
+
+def _bool_index(value: bool) -> Any:
+    return wrap(np.zeros(1 if value else 0, np.int64))
+
+
+def mask_indices(mask: Tensor, x: Tensor, dim: int) -> list[Any]:
+    """The integer indices of the true elements of a mask, one for each of its dimensions."""
+    for i, (a, b) in enumerate(zip(mask.shape, tuple(x.shape)[dim:], strict=False)):
+        if a != b:
+            raise IndexRangeError(
+                f"a mask of shape {shape_text(mask.shape)} does not fit a tensor of shape "
+                f"{shape_text(x.shape)} at dimension {dim + i}"
+            )
+    if mask._array is None:
+        raise TraceError(
+            "indexing with a boolean mask gives as many elements as the mask has true ones, which "
+            "a compiled function can't know while it is traced; use ag.where(mask, x, other)"
+        )
+    return [wrap(found) for found in np.nonzero(mask.numpy_array())]
+
+
+def advanced_operands(view: Tensor, plan: Plan) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """The dimensions and the indices of the advanced part, broadcast to one shape."""
+    shapes = [tuple(i.shape) for _, i in plan.advanced]
+    try:
+        shape = broadcast_shapes(*shapes, op="index")
+    except ShapeError:
+        listed = ", ".join(shape_text(s) for s in shapes)
+        raise IndexRangeError(
+            f"index tensors of shapes {listed} can't be broadcast together"
+        ) from None
+    dims = tuple(d for d, _ in plan.advanced)
+    indices = []
+    for _, index in plan.advanced:
+        fits = same_shape(tuple(index.shape), shape)
+        indices.append(index if fits else ops.expand(index, shape))
+    return dims, tuple(indices)
+
+
+def indexed_shape(
+    shape: Sequence[Any], dims: tuple[int, ...], index_shape: Sequence[Any]
+) -> tuple[Any, ...]:
+    """The shape that advanced indexing gives: the indices' dimensions stand where the indices
+    stood when those are neighbours, and in front otherwise."""
+    rest = [s for d, s in enumerate(shape) if d not in dims]
+    together = dims[-1] - dims[0] == len(dims) - 1
+    at = dims[0] if together else 0
+    return (*rest[:at], *index_shape, *rest[at:])
+
+
+def checked_range(index: Any, size: int, dim: int) -> None:
+    """IndexError when an index array leaves a dimension."""
+    if index.size and not (-size <= index.min() and index.max() < size):
+        bad = index[(index < -size) | (index >= size)].flat[0]
+        raise IndexRangeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+
+
+# -- the basic part --------------------------------------------------------------------------------
+
+
+def basic_view(x: Tensor, plan: Plan) -> Tensor:
+    """The view that the basic part of an index gives."""
+    shape = tuple(x.shape)
+    whole = all(
+        type(a) is int and a == 0 and c == 1 and same(b, s)
+        for a, b, c, s in zip(plan.start, plan.stop, plan.step, shape, strict=True)
+    )
+    view = x if whole else ops.slice(x, plan.start, plan.stop, plan.step)
+    if not same_shape(tuple(view.shape), plan.shape):
+        view = ops.reshape(view, plan.shape)
+    elif view is x and not plan.advanced:
+        view = ops.reshape(x, plan.shape)
+    return view
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+def _whole_mask(x: Tensor, index: Any) -> Any:
+    """The mask when the index is one boolean tensor of the shape of `x`."""
+    if isinstance(index, np.ndarray) and index.dtype == np.bool_:
+        index = wrap(index)
+    if isinstance(index, Tensor) and index.dtype.kind == "b" and index.ndim == x.ndim:
+        return index if same_shape(tuple(index.shape), tuple(x.shape)) else None
+    return None
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, bool | int | float | complex | np.generic):
+        return True
+    return isinstance(value, Tensor) and value.ndim == 0
+
+
+def _number_for(x: Tensor, value: Any) -> Any:
+    """A scalar that does not promote: NumPy's and Python's in the dtype of `x`."""
+    if isinstance(value, Tensor):
+        return value if value.dtype is x.dtype else ops.cast(value, x.dtype)
+    return ops.full((), value, x.dtype)
+
+
+def _fitted(value: Any, shape: Sequence[Any], x: Tensor) -> Any:
+    """A value as a tensor of the given shape and the dtype of `x`."""
+    if not isinstance(value, Tensor):
+        if isinstance(value, bool | int | float | complex):
+            return ops.full(tuple(shape), value, x.dtype)
+        value = wrap(np.asarray(value).astype(x.dtype.numpy))
+    if value.dtype is not x.dtype:
+        value = ops.cast(value, x.dtype)
+    while value.ndim > len(shape) and value.shape[0] == 1:
+        value = ops.reshape(value, tuple(value.shape)[1:])
+    if same_shape(tuple(value.shape), tuple(shape)):
+        return value
+    try:
+        return ops.expand(value, tuple(shape))
+    except RuntimeError:
+        raise ShapeError(
+            f"indexing: a value of shape {shape_text(value.shape)} can't be written into a region "
+            f"of shape {shape_text(shape)}"
+        ) from None
+
+
+def _is_the_view_itself(view: Tensor, value: Any) -> bool:
+    """After ``x[i] += 1`` Python assigns the view to its own place; nothing is left to do."""
+    if not isinstance(value, Tensor) or value._cold is None or value._cold.root is None:
+        return False
+    mine = view._cold
+    return mine is not None and mine.root is value._cold.root and mine.chain == value._cold.chain
+
+
+# -- the functions behind indexing -----------------------------------------------------------------
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The positions of the elements that aren't 0: one row each, or a tuple of index tensors."""
+    found = np.nonzero(input.numpy_array())
+    if as_tuple:
+        return tuple(wrap(f) for f in found)
+    rows = np.stack(found, axis=1) if found else np.zeros((int(numel(input.shape)), 0), np.int64)
+    return wrap(rows.astype(np.int64))
+
+
+def index_put(
+    input: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False
+) -> Tensor:
+    """A copy of `input` with ``[indices] = values``; `accumulate` adds them."""
+    plan = take_apart(input, tuple(indices))
+    dims, found = advanced_operands(input, plan)
+    new = _fitted(values, indexed_shape(input.shape, dims, found[0].shape), input)
+    return ops.index_put(input, new, *found, dims=dims, accumulate=accumulate)  # type: ignore[no-any-return]
+
+
+def write_elements(x: Tensor, mask: Tensor, values: Tensor) -> Tensor:
+    """`x` with the true places of `mask` filled from the elements of `values` in order."""
+    wide = ops.expand(mask, tuple(x.shape)) if tuple(mask.shape) != tuple(x.shape) else mask
+    with no_grad():
+        order = ops.sub(ops.cumsum(ops.cast(ops.reshape(wide, (-1,)), "int64"), 0), 1)
+        order = ops.clamp(order, 0, values.shape.numel() - 1)
+    taken = ops.index(ops.reshape(values, (-1,)), order, dims=(0,))
+    return ops.where(wide, ops.reshape(taken, tuple(x.shape)), x)  # type: ignore[no-any-return]

@@ -1,0 +1,190 @@
+"""How tensors are shown: PyTorch's way."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from argand.base.dtype import bool_, get_default_dtype, int64
+from argand.base.errors import ArgumentError
+
+
+class Options:
+    """What `set_printoptions` sets."""
+
+    precision = 4
+    threshold = 1000
+    edgeitems = 3
+    linewidth = 80
+    sci_mode: bool | None = None
+
+
+_PROFILES = {
+    "default": (4, 1000, 3, 80),
+    "short": (2, 1000, 2, 80),
+    "full": (4, math.inf, 3, 80),
+}
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """Set how tensors print: digits, the size above which they are summarised, the items kept at
+    each edge, the width of a line; or a profile: "default", "short", "full"."""
+    if profile is not None:
+        if profile not in _PROFILES:
+            raise ArgumentError(f"set_printoptions: unknown profile {profile!r}")
+        values: Any = _PROFILES[profile]
+        Options.precision, Options.threshold, Options.edgeitems, Options.linewidth = values
+    given = {
+        "precision": precision,
+        "threshold": threshold,
+        "edgeitems": edgeitems,
+        "linewidth": linewidth,
+    }
+    for name, value in given.items():
+        if value is not None:
+            setattr(Options, name, value)
+    Options.sci_mode = sci_mode
+
+
+def show(t: Any) -> str:
+    """The text of a tensor."""
+    name = type(t).__name__.lower() if type(t).__name__ != "Parameter" else "Parameter"
+    if name == "parameter":
+        name = "Parameter"
+    if t._array is None:
+        value = t._symbolic()
+        sizes = ", ".join(map(str, value.shape))
+        return f"{name}(<traced>, shape=({sizes}), dtype={value.dtype!r})"
+    return f"{name}({body(t, len(name) + 1)}{_suffix(t)})"
+
+
+def body(t: Any, indent: int) -> str:
+    """The elements."""
+    array = t._array
+    if array.size == 0:
+        return "[]"
+    summarise = array.size > Options.threshold
+    shown = _shown(array, summarise)
+    formatter = _Formatter(shown)
+    return _block(array, indent, summarise, formatter)
+
+
+def _suffix(t: Any) -> str:
+    parts = []
+    array = t._array
+    if array.size == 0 and array.ndim != 1:
+        parts.append(f"size={tuple(array.shape)}")
+    dtype = t.dtype
+    usual = dtype in (get_default_dtype(), bool_) or dtype is int64
+    if dtype.is_complex:
+        usual = dtype.itemsize == 2 * get_default_dtype().itemsize
+    if not usual or (array.size == 0 and dtype is not get_default_dtype()):
+        parts.append(f"dtype={dtype!r}")
+    if type(t).__name__ == "Parameter":
+        parts += ["requires_grad=True"] if t.requires_grad else []
+    elif t.grad_fn is not None:
+        parts.append(f"grad_fn={t.grad_fn!r}")
+    elif t.requires_grad:
+        parts.append("requires_grad=True")
+    return "".join(f", {p}" for p in parts)
+
+
+def _shown(array: Any, summarise: bool) -> Any:
+    """The elements that will be printed, flat."""
+    if summarise:
+        edge = Options.edgeitems
+        for axis, size in enumerate(array.shape):
+            if size > 2 * edge:
+                array = np.take(array, [*range(edge), *range(size - edge, size)], axis)
+    return array.reshape(-1)
+
+
+class _Formatter:
+    """One format for all elements: as wide as the widest."""
+
+    def __init__(self, values: Any) -> None:
+        self.scientific = False
+        self.whole = False
+        if values.dtype.kind == "c":
+            self.parts = (_Formatter(values.real), _Formatter(values.imag))
+            self.kind = "c"
+            self.width = 0
+            return
+        self.kind = "f" if values.dtype.kind in "fV" else values.dtype.kind
+        if self.kind == "f":
+            self._choose(values.astype(np.float64))
+            values = values.astype(np.float64)
+        self.width = 0
+        self.width = max((len(self(v)) for v in values), default=0)
+
+    def _choose(self, values: Any) -> None:
+        finite = np.abs(values[np.isfinite(values) & (values != 0)])
+        if not finite.size:
+            self.whole = True
+            self.scientific = bool(Options.sci_mode)
+            return
+        low, high = finite.min(), finite.max()
+        self.whole = bool((finite == np.ceil(finite)).all())
+        if self.whole:
+            self.scientific = bool(high / low > 1000.0 or high > 1e8)
+        else:
+            self.scientific = bool(high / low > 1000.0 or high > 1e8 or low < 1e-4)
+        if self.whole and high / low > 1000.0 and high <= 1e8:
+            self.scientific = high > 1e8
+        if Options.sci_mode is not None:
+            self.scientific = Options.sci_mode
+
+    def __call__(self, value: Any) -> str:
+        if self.kind == "c":
+            real, imag = self.parts[0](value.real), self.parts[1](value.imag).lstrip()
+            return f"{real}{'' if imag.startswith('-') else '+'}{imag}j"
+        if self.kind == "f":
+            text = self._float(float(value))
+        else:
+            text = str(value.item())
+        return text.rjust(self.width)
+
+    def _float(self, value: float) -> str:
+        if not math.isfinite(value):
+            return "nan" if value != value else ("inf" if value > 0 else "-inf")
+        if self.scientific:
+            return f"{value:.{Options.precision}e}"
+        if self.whole:
+            return f"{value:.0f}."
+        return f"{value:.{Options.precision}f}"
+
+
+def _block(array: Any, indent: int, summarise: bool, formatter: _Formatter) -> str:
+    if array.ndim == 0:
+        return formatter(array[()]).strip() if formatter.kind != "c" else formatter(array[()])
+    edge = Options.edgeitems
+    cut = summarise and array.shape[0] > 2 * edge
+    if array.ndim == 1:
+        items = [formatter(v) for v in (array[:edge] if cut else array)]
+        if cut:
+            items += [" ...", *[formatter(v) for v in array[-edge:]]]
+        width = max(max(map(len, items)) + 2, 1)
+        per_line = max(1, (Options.linewidth - indent) // width)
+        lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
+        return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+    inner = indent + 1
+    rows = [_block(r, inner, summarise, formatter) for r in (array[:edge] if cut else array)]
+    if cut:
+        rows += ["...", *[_block(r, inner, summarise, formatter) for r in array[-edge:]]]
+    return "[" + ("," + "\n" * (array.ndim - 1) + " " * inner).join(rows) + "]"
+
+
+def formatted(self: Any, spec: str) -> str:
+    """``format(t, ".2f")`` of a one-element tensor formats its number."""
+    if spec and self.numpy_array().size == 1:
+        return format(self.item(), spec)
+    return format(show(self), spec) if spec else show(self)

@@ -1,0 +1,365 @@
+"""Random tensors. The generator's state is a tensor, so drawing inside a compiled function is
+nothing special: it reads the state, and writes it with the ticket advanced."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from argand.base.dtype import as_dtype, get_default_dtype, int64
+from argand.base.errors import ArgumentError
+from argand.ir import bind as crossroads
+from argand.ir.op import ops
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.creation import finished, sizes
+from argand.tensor.device import cpu
+from argand.tensor.inplace import assign
+from argand.transform.mode import no_grad
+
+_KEYS = (1 << 64) - 1
+
+
+class Generator:
+    """A source of random numbers with a state of its own.
+
+    A draw is a function of the state (key, ticket) and the element's position; drawing advances the
+    ticket by one, whatever the number of elements. `state` is the int64 tensor [key, ticket].
+
+    >>> import argand as ag
+    >>> g = ag.Generator().manual_seed(3)
+    >>> a = ag.rand(4, generator=g)
+    >>> bool((a == ag.rand(4, generator=g.manual_seed(3))).all())
+    True
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        self.device = cpu()
+        self.state: Tensor = wrap(np.array([67280421310721, 0], np.int64))
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from a seed; returns the generator."""
+        key = int(seed) & _KEYS
+        self._set(np.array([key - (1 << 64) if key >> 63 else key, 0], np.int64))
+        return self
+
+    def seed(self) -> int:
+        """Start again from a number of the operating system, and return it."""
+        number = int.from_bytes(os.urandom(8), "little") >> 1
+        self.manual_seed(number)
+        return number
+
+    def initial_seed(self) -> int:
+        """The seed that it was started from."""
+        return int(self.state.numpy_array()[0])
+
+    def get_state(self) -> Tensor:
+        """A copy of the state."""
+        with no_grad():
+            return ops.contiguous(self.state)  # type: ignore[no-any-return]
+
+    def set_state(self, new_state: Any) -> Generator:
+        """Go back to a state that `get_state` returned."""
+        if tuple(new_state.shape) != (2,) or new_state.dtype is not int64:
+            raise ArgumentError("set_state: expected the int64 tensor (2,) of get_state")
+        with no_grad():
+            assign(self.state, new_state)
+        return self
+
+    def _set(self, state: Any) -> None:
+        with no_grad():
+            assign(self.state, wrap(state))
+
+    def draw(self, op: Any, *args: Any, **params: Any) -> Any:
+        """Apply a random op to the state, and advance the ticket."""
+        state = self.state
+        out = op(state, *args, **params)
+        if crossroads.pushed:
+            with no_grad():
+                assign(state, ops.add(state, wrap(np.array([0, 1], np.int64))))
+        else:
+            state._array[1] += 1
+            state._cold_part().version += 1
+        return out
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the default generator, and return it."""
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seed the default generator from the operating system."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """A copy of the default generator's state."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Set the default generator's state."""
+    default_generator.set_state(new_state)
+
+
+@contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
+    """Restore the default generator's state at the end of the block."""
+    before = get_rng_state() if enabled else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            set_rng_state(before)
+
+
+def _source(generator: Generator | None) -> Generator:
+    return default_generator if generator is None else generator
+
+
+def _float(dtype: Any) -> Any:
+    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
+    if not wanted.is_floating_point:
+        raise ArgumentError(f"random floats can't have the dtype {wanted.name}")
+    return wanted
+
+
+def uniform_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any:
+    """Uniform numbers in [0, 1)."""
+    if dtype.itemsize >= 4:
+        return _source(generator).draw(ops.uniform, tuple(shape), dtype)
+    # Rounding could reach 1 in 16 bits: keep as many bits as the mantissa has.
+    bits = {"float16": 11, "bfloat16": 8}[dtype.name]
+    wide = _source(generator).draw(ops.uniform, tuple(shape), as_dtype("float32"))
+    return ops.cast(ops.mul(ops.floor(ops.mul(wide, 2.0**bits)), 2.0**-bits), dtype)
+
+
+def normal_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any:
+    """Normal numbers of mean 0 and deviation 1."""
+    if dtype.itemsize >= 4:
+        return _source(generator).draw(ops.normal, tuple(shape), dtype)
+    wide = _source(generator).draw(ops.normal, tuple(shape), as_dtype("float32"))
+    return ops.cast(wide, dtype)
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **options: Any,
+) -> Tensor:
+    """Uniform numbers in [0, 1)."""
+    shape = sizes(size, options.get("size"))
+    return finished(uniform_of(shape, _float(dtype), generator), device, requires_grad)  # type: ignore[no-any-return]
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **options: Any,
+) -> Tensor:
+    """Normal numbers of mean 0 and standard deviation 1."""
+    shape = sizes(size, options.get("size"))
+    return finished(normal_of(shape, _float(dtype), generator), device, requires_grad)  # type: ignore[no-any-return]
+
+
+def randint(
+    low: Any,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **options: Any,
+) -> Tensor:
+    """Integers from `low` (0 unless given) to `high` - 1, all equally likely."""
+    if size is None or isinstance(high, list | tuple):
+        low, high, size = (0, low, high) if isinstance(high, list | tuple) else (0, low, size)
+    if size is None:
+        raise TypeError("randint: expected (high, size) or (low, high, size)")
+    if not low < high:
+        raise ArgumentError(f"randint: low must be less than high, got {low} and {high}")
+    draws = _source(generator).draw(ops.randint, sizes((size,)), int(low), int(high))
+    wanted = int64 if dtype is None else as_dtype(dtype)
+    return finished(ops.cast(draws, wanted), device, requires_grad)  # type: ignore[no-any-return]
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    **options: Any,
+) -> Tensor:
+    """The numbers 0 to n - 1 in random order."""
+    keys = _source(generator).draw(ops.uniform, (n,), as_dtype("float64"))
+    order = ops.sort(keys, 0)[1]
+    wanted = int64 if dtype is None else as_dtype(dtype)
+    return finished(ops.cast(order, wanted), device, False)  # type: ignore[no-any-return]
+
+
+def rand_like(input: Any, *, dtype: Any = None, generator: Any = None, **options: Any) -> Tensor:
+    """Uniform numbers in the shape and dtype of `input`."""
+    dtype = input.dtype if dtype is None else dtype
+    return rand(tuple(input.shape), dtype=dtype, generator=generator, **_common(options))
+
+
+def randn_like(input: Any, *, dtype: Any = None, generator: Any = None, **options: Any) -> Tensor:
+    """Normal numbers in the shape and dtype of `input`."""
+    dtype = input.dtype if dtype is None else dtype
+    return randn(tuple(input.shape), dtype=dtype, generator=generator, **_common(options))
+
+
+def randint_like(
+    input: Any, low: int, high: int | None = None, *, dtype: Any = None, **options: Any
+) -> Tensor:
+    """Random integers in the shape and dtype of `input`."""
+    low, high = (0, low) if high is None else (low, high)
+    dtype = input.dtype if dtype is None else dtype
+    return randint(low, high, tuple(input.shape), dtype=dtype, **_common(options))
+
+
+def _common(options: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in options.items() if k in ("device", "requires_grad", "generator")}
+
+
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **options: Any,
+) -> Tensor:
+    """Normal numbers; `mean` and `std` are numbers (then give `size`) or tensors."""
+    if size is None:
+        given = next((v for v in (mean, std) if isinstance(v, Tensor)), None)
+        if given is None:
+            raise TypeError("normal: give size, or tensors for mean or std")
+        both = ops.add(mean, ops.mul(std, 0))
+        shape, dtype = tuple(both.shape), both.dtype
+    else:
+        shape = sizes((size,))
+    draws = normal_of(shape, _float(dtype), generator)
+    return finished(ops.add(ops.mul(draws, std), mean), device, requires_grad)  # type: ignore[no-any-return]
+
+
+def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """1 with the probability that each element gives (or `p`), else 0."""
+    wide = input.dtype if input.dtype.is_floating_point else get_default_dtype()
+    chance = uniform_of(input.shape, wide, generator)
+    return ops.cast(ops.lt(chance, input if p is None else p), input.dtype)  # type: ignore[no-any-return]
+
+
+def multinomial(
+    input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
+) -> Tensor:
+    """Indices drawn with the weights of the last dimension of `input` (1-d or 2-d).
+
+    Without replacement by the largest of log(weight) + Gumbel noise (Efraimidis and Spirakis).
+    """
+    if input.ndim not in (1, 2):
+        raise ArgumentError(f"multinomial: expected 1 or 2 dimensions, got {input.ndim}")
+    count = input.shape[-1]
+    if not replacement and num_samples > count:
+        raise ArgumentError(f"multinomial: can't draw {num_samples} of {count} without replacement")
+    lead = tuple(input.shape[:-1])
+    weights = ops.cast(input.detach(), as_dtype("float64"))
+    if replacement:
+        total = ops.cumsum(weights, -1)
+        draws = uniform_of((*lead, num_samples, 1), weights.dtype, generator)
+        scaled = ops.mul(draws, ops.reshape(total[..., -1:], (*lead, 1, 1)))
+        below = ops.le(ops.reshape(total, (*lead, 1, count)), scaled)
+        return ops.clamp(ops.sum(below, -1), 0, count - 1)  # type: ignore[no-any-return]
+    noise = ops.neg(ops.log(ops.sub(1.0, uniform_of(input.shape, weights.dtype, generator))))
+    keys = ops.div(noise, weights)
+    return ops.topk(keys, num_samples, -1, False)[1]  # type: ignore[no-any-return]
+
+
+# -- in place --------------------------------------------------------------------------------------
+
+
+def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
+    """Overwrite with normal numbers."""
+    return assign(self, ops.add(ops.mul(normal_of(self.shape, self.dtype, generator), std), mean))
+
+
+def uniform_(
+    self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **bounds: Any
+) -> Tensor:
+    """Overwrite with uniform numbers in [from, to)."""
+    low = bounds.get("from", bounds.get("a", from_))
+    high = bounds.get("b", to)
+    draws = uniform_of(self.shape, self.dtype, generator)
+    return assign(self, ops.add(ops.mul(draws, high - low), low))
+
+
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
+    """Overwrite with 1 with probability `p`, else 0."""
+    wide = self.dtype if self.dtype.is_floating_point else get_default_dtype()
+    draws = uniform_of(self.shape, wide, generator)
+    return assign(self, ops.cast(ops.lt(draws, p), self.dtype))
+
+
+def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
+    """Overwrite with exponentially distributed numbers of rate `lambd`."""
+    draws = uniform_of(self.shape, self.dtype, generator)
+    return assign(self, ops.div(ops.neg(ops.log1p(ops.neg(draws))), lambd))
+
+
+def random_(
+    self: Tensor, from_: int = 0, to: int | None = None, *, generator: Any = None
+) -> Tensor:
+    """Overwrite with integers from `from_` to `to` - 1 (one number: from 0 below it)."""
+    if to is None:
+        to = from_ or _most(self.dtype)
+        from_ = 0
+    draws = _source(generator).draw(ops.randint, tuple(self.shape), int(from_), int(to))
+    return assign(self, ops.cast(draws, self.dtype))
+
+
+def _most(dtype: Any) -> int:
+    if dtype.is_floating_point:
+        return 2 ** {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}[dtype.name]  # type: ignore[no-any-return]
+    return 2 if dtype.kind == "b" else int(np.iinfo(dtype.numpy).max)
+
+
+def cauchy_(
+    self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None
+) -> Tensor:
+    """Overwrite with Cauchy-distributed numbers."""
+    draws = uniform_of(self.shape, self.dtype, generator)
+    turned = ops.tan(ops.mul(ops.sub(draws, 0.5), math.pi))
+    return assign(self, ops.add(ops.mul(turned, sigma), median))
+
+
+def log_normal_(
+    self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Any = None
+) -> Tensor:
+    """Overwrite with exp(normal numbers)."""
+    draws = normal_of(self.shape, self.dtype, generator)
+    return assign(self, ops.exp(ops.add(ops.mul(draws, std), mean)))

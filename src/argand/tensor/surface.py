@@ -1,0 +1,473 @@
+"""The table of Tensor's methods and of the functions of the package.
+
+An op of the registry becomes a function and a method by being named here; a function of one of this
+room's modules likewise. Nothing else is public. tests/architecture pins the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from argand.base.dtype import ALL
+from argand.base.errors import did_you_mean
+from argand.ir.op import Op, registry
+from argand.tensor import (
+    algebra,
+    autograd,
+    convert,
+    creation,
+    elementary,
+    indexing,
+    printing,
+    random,
+    reducing,
+    selecting,
+    shaping,
+    writing,
+)
+from argand.tensor.core import Tensor
+from argand.tensor.inplace import apply_inplace
+
+# Ops that are a function and a method under their own name.
+OPS = [
+    "abs",
+    "acos",
+    "asin",
+    "atan",
+    "atan2",
+    "bitwise_and",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "ceil",
+    "clamp",
+    "cos",
+    "cosh",
+    "eq",
+    "erf",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "fmod",
+    "ge",
+    "gt",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "lerp",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "matmul",
+    "maximum",
+    "minimum",
+    "mul",
+    "ne",
+    "neg",
+    "pow",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "sub",
+    "tan",
+    "tanh",
+    "trunc",
+    "add",
+    "div",
+]
+
+# Functions of a module that are methods too, by module.
+BOTH: dict[Any, str] = {
+    algebra: """addbmm addmm addmv addr baddbmm bmm cross dot inner matrix_power mm mv outer""",
+    elementary: """addcdiv addcmul allclose clamp_max clamp_min deg2rad equal frac heaviside hypot
+        is_complex is_floating_point is_nonzero isclose isneginf isposinf isreal logaddexp logit
+        nan_to_num prelu rad2deg round sinc xlogy""",
+    indexing: """index_put nonzero""",
+    random: """bernoulli multinomial""",
+    reducing: """all amax amin aminmax any argmax argmin argsort bincount count_nonzero cumprod
+        cumsum dist histc kthvalue log_softmax logsumexp max mean median min msort nanmean nansum
+        norm prod quantile softmax sort std sum topk var""",
+    selecting: """argwhere gather index_add index_copy index_fill masked_fill masked_scatter
+        masked_select put scatter scatter_add scatter_reduce take take_along_dim unique
+        unique_consecutive""",
+    shaping: """adjoint broadcast_to chunk diag diag_embed diff flatten flip fliplr flipud
+        index_select movedim narrow numel permute ravel repeat_interleave reshape roll select split
+        split_with_sizes squeeze t tensor_split tile trace transpose tril triu unbind unflatten
+        unsqueeze""",
+    convert: """clone imag real""",
+}
+
+# Functions only.
+FUNCTIONS: dict[Any, str] = {
+    algebra: "cdist chain_matmul einsum tensordot",
+    convert: "from_dlpack",
+    creation: """arange as_tensor asarray complex empty empty_like eye frombuffer from_numpy full
+        full_like is_tensor linspace logspace meshgrid ones ones_like scalar_tensor tensor zeros
+        zeros_like""",
+    elementary: "finfo iinfo rsub",
+    printing: "set_printoptions",
+    random: """fork_rng get_rng_state initial_seed manual_seed normal rand rand_like randint
+        randint_like randn randn_like randperm seed set_rng_state""",
+    reducing: "std_mean var_mean",
+    selecting: "bucketize isin searchsorted where",
+    shaping: """atleast_1d atleast_2d broadcast_tensors cat dstack hstack stack vstack""",
+    writing: "fill",
+}
+
+# Methods only.
+METHODS: dict[Any, str] = {
+    autograd: "register_hook retain_grad",
+    convert: """detach_ data_ptr element_size numpy pin_memory share_memory_ storage_offset to tolist
+        type_as""",
+    creation: "new_empty new_full new_ones new_tensor new_zeros",
+    random: "bernoulli_ cauchy_ exponential_ log_normal_ normal_ random_ uniform_",
+    selecting: "index_put_ scatter_ scatter_add_",
+    shaping: """contiguous dim expand expand_as is_contiguous repeat reshape_as size stride unfold
+        view view_as""",
+    writing: """copy_ fill_ fill_diagonal_ resize_ squeeze_ t_ transpose_ unsqueeze_ zero_""",
+}
+
+# Other names of the same.
+ALIASES = {
+    "absolute": "abs",
+    "arccos": "acos",
+    "arcsin": "asin",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "clip": "clamp",
+    "concat": "cat",
+    "concatenate": "cat",
+    "divide": "div",
+    "true_divide": "div",
+    "fix": "trunc",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "moveaxis": "movedim",
+    "multiply": "mul",
+    "negative": "neg",
+    "not_equal": "ne",
+    "subtract": "sub",
+    "swapaxes": "transpose",
+    "swapdims": "transpose",
+    "row_stack": "vstack",
+    "ger": "outer",
+}
+METHOD_ALIASES = {
+    "nelement": "numel",
+    "ndimension": "dim",
+}
+
+# Ops and functions with an in-place twin: `x.exp_()` is `x = exp(x)` in the memory of x.
+INPLACE = [
+    "abs",
+    "acos",
+    "add",
+    "addcdiv",
+    "addcmul",
+    "addmm",
+    "asin",
+    "atan",
+    "atan2",
+    "baddbmm",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "clip",
+    "cos",
+    "cosh",
+    "cumsum",
+    "div",
+    "eq",
+    "erf",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "fmod",
+    "frac",
+    "ge",
+    "gt",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "le",
+    "lerp",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "masked_fill",
+    "masked_scatter",
+    "mul",
+    "multiply",
+    "nan_to_num",
+    "ne",
+    "neg",
+    "pow",
+    "put",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "sub",
+    "subtract",
+    "tan",
+    "tanh",
+    "tril",
+    "triu",
+    "trunc",
+    "divide",
+    "logit",
+]
+
+_OPERATORS = {
+    "__iadd__": "add",
+    "__isub__": "sub",
+    "__imul__": "mul",
+    "__itruediv__": "div",
+    "__ifloordiv__": "floor_divide",
+    "__imod__": "remainder",
+    "__ipow__": "pow",
+    "__iand__": "bitwise_and",
+    "__ior__": "bitwise_or",
+    "__ixor__": "bitwise_xor",
+}
+
+
+def _names(table: dict[Any, str]) -> Iterable[tuple[str, Any]]:
+    for module, names in table.items():
+        for name in names.split():
+            yield name, getattr(module, name)
+
+
+# -- functions of ops ------------------------------------------------------------------------------
+
+_RENAMED = {"input": 0, "other": 1}
+
+
+def function_of(op: Op) -> Callable[..., Any]:
+    """An op as a plain function, with PyTorch's argument names and `out=`."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            args, kwargs, out = _renamed(args, kwargs)
+            if out is not None:
+                return out.copy_(op(*args, **kwargs))
+        return op(*args, **kwargs)
+
+    return _named(function, op.name, op.__doc__)
+
+
+def _renamed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], Any]:
+    out = kwargs.pop("out", None)
+    given = list(args)
+    for name in ("input", "other", "exponent", "tensor2"):
+        if name in kwargs and len(given) == (0 if name == "input" else 1):
+            given.append(kwargs.pop(name))
+    return tuple(given), kwargs, out
+
+
+def method_of(op: Op) -> Callable[..., Any]:
+    """An op as a method."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            args, kwargs, out = _renamed((self, *args), kwargs)
+            return op(*args, **kwargs) if out is None else out.copy_(op(*args, **kwargs))
+        return op(self, *args)
+
+    return _named(method, op.name, op.__doc__)
+
+
+def inplace_of(name: str, function: Any) -> Callable[..., Any]:
+    """The in-place twin of an op or function."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return apply_inplace(function, self, *args, **kwargs)
+
+    return _named(method, f"{name}_", f"`{name}` in place; returns the tensor.")
+
+
+def operator_of(op: Op, name: str) -> Callable[..., Any]:
+    """The in-place operator of an op."""
+
+    def method(self: Any, other: Any) -> Any:
+        return apply_inplace(op, self, other)
+
+    return _named(method, name, f"`{op.name}` in place.")
+
+
+def _named(function: Any, name: str, doc: str | None) -> Any:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+# -- building --------------------------------------------------------------------------------------
+
+
+def _functions() -> dict[str, Callable[..., Any]]:
+    found: dict[str, Callable[..., Any]] = {name: function_of(registry.get(name)) for name in OPS}
+    found |= dict(_names(BOTH))
+    found |= dict(_names(FUNCTIONS))
+    found["diagonal"] = shaping.diagonal_of
+    found["detach"] = Tensor.detach
+    for name, target in ALIASES.items():
+        found[name] = found[target]
+    return found
+
+
+def _methods() -> dict[str, Any]:
+    found: dict[str, Any] = {name: method_of(registry.get(name)) for name in OPS}
+    found |= dict(_names(BOTH))
+    found |= dict(_names(METHODS))
+    found |= {
+        "diagonal": shaping.diagonal_of,
+        "where": selecting.where_method,
+        "type": convert.type_,
+        "cpu": convert.to_cpu,
+        "cuda": convert.to_cuda,
+        "device": property(convert.device_of),
+        "nbytes": property(convert.nbytes),
+        "itemsize": property(convert.itemsize),
+        "is_cuda": property(_never),
+        "is_sparse": property(_never),
+        "is_quantized": property(_never),
+        "real": property(convert.real),
+        "imag": property(convert.imag),
+        "T": property(shaping.reversed_dims),
+        "mT": property(shaping.adjoint),
+        "H": property(shaping.adjoint),
+        "backward": _backward,
+        "apply_": _apply,
+    }
+    for name, target in (ALIASES | METHOD_ALIASES).items():
+        if target in found:
+            found[name] = found[target]
+    for dtype in ALL:
+        if dtype.name in _CASTS:
+            found[_CASTS[dtype.name]] = convert.caster(dtype)
+    for name in INPLACE:
+        target = ALIASES.get(name, name)
+        found[f"{name}_"] = inplace_of(name, ops_or(found, target))
+    for name, target in _OPERATORS.items():
+        found[name] = operator_of(registry.get(target), name)
+    return found | _special()
+
+
+def ops_or(found: dict[str, Any], name: str) -> Any:
+    """The op of a name when it has the method's arguments, else the function."""
+    if name in OPS:
+        return registry.get(name)
+    return found[name]
+
+
+_CASTS = {
+    "float32": "float",
+    "float64": "double",
+    "float16": "half",
+    "bfloat16": "bfloat16",
+    "int64": "long",
+    "int32": "int",
+    "int16": "short",
+    "int8": "char",
+    "uint8": "byte",
+    "bool": "bool",
+    "complex64": "cfloat",
+    "complex128": "cdouble",
+}
+
+
+def _special() -> dict[str, Any]:
+    return {
+        "__getitem__": indexing.getitem,
+        "__setitem__": indexing.setitem,
+        "__iter__": convert.iterate,
+        "__contains__": convert.contains,
+        "__repr__": printing.show,
+        "__format__": printing.formatted,
+        "__array__": convert.array_protocol,
+        "__array_ufunc__": convert.array_ufunc,
+        "__dlpack__": convert.dlpack,
+        "__dlpack_device__": convert.dlpack_device,
+        "__deepcopy__": convert.deepcopy,
+        "__reduce__": convert.reduced,
+        "__getattr__": _missing,
+    }
+
+
+def _never(self: Any) -> bool:
+    """False."""
+    return False
+
+
+def _backward(
+    self: Any,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of this tensor to the `.grad` of the leaves that it depends on."""
+    autograd.backward(self, gradient, retain_graph, create_graph, inputs)
+
+
+def _apply(self: Any, callable: Callable[[Any], Any]) -> Any:
+    """Overwrite each element with a Python function of it."""
+    values = [callable(v) for v in self.numpy_array().reshape(-1).tolist()]
+    return self.copy_(creation.tensor(values, dtype=self.dtype).reshape(tuple(self.shape)))
+
+
+def _missing(self: Any, name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise AttributeError(f"Tensor has no attribute {name!r}{did_you_mean(name, dir(type(self)))}")
+
+
+def install() -> None:
+    """Give Tensor its methods."""
+    for name, value in _methods().items():
+        setattr(Tensor, name, value)
+
+
+functions = _functions()
+install()

@@ -1,0 +1,112 @@
+"""In-place methods that aren't an op's twin: fill_, copy_, zero_, and their relatives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from argand.base.dtype import as_dtype
+from argand.base.errors import ShapeError
+from argand.base.shape import same_shape, shape_text
+from argand.ir.op import ops
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.inplace import assign, check_writable
+
+
+def overwrite(self: Tensor, value: Any, name: str = "assignment") -> Tensor:
+    """Replace the contents by a value, broadcast and converted to this tensor's dtype."""
+    check_writable(self)
+    if not isinstance(value, Tensor):
+        value = wrap(np.asarray(value))
+    if value.dtype is not self.dtype:
+        value = ops.cast(value, self.dtype)
+    if not same_shape(tuple(value.shape), tuple(self.shape)):
+        try:
+            value = ops.expand(value, tuple(self.shape))
+        except RuntimeError:
+            raise ShapeError(
+                f"{name}: a tensor of shape {shape_text(value.shape)} does not broadcast to "
+                f"{shape_text(self.shape)}"
+            ) from None
+    return assign(self, value, name)
+
+
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Overwrite with the elements of `src`, broadcast and converted."""
+    return overwrite(self, src, "copy_")
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Overwrite with one value."""
+    check_writable(self)
+    if isinstance(value, Tensor):
+        return overwrite(self, value, "fill_")
+    return assign(self, ops.full(tuple(self.shape), value, self.dtype), "fill_")
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Overwrite with zeros."""
+    return fill_(self, 0)
+
+
+def fill(input: Any, value: Any) -> Any:
+    """A tensor like `input` with one value."""
+    return ops.full(tuple(input.shape), value, input.dtype)
+
+
+def fill_diagonal_(self: Tensor, value: Any, wrap: bool = False) -> Tensor:
+    """Overwrite the main diagonal."""
+    index = ops.arange(0, 1, min(self.shape), as_dtype("int64"))
+    self[(index,) * self.ndim] = value
+    return self
+
+
+def unsqueeze_(self: Tensor, dim: int) -> Tensor:
+    """Insert a dimension of size 1."""
+    return _become(self, self.unsqueeze(dim))
+
+
+def squeeze_(self: Tensor, dim: Any = None) -> Tensor:
+    """Drop dimensions of size 1."""
+    return _become(self, self.squeeze(dim))
+
+
+def transpose_(self: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Exchange two dimensions."""
+    return _become(self, self.transpose(dim0, dim1))
+
+
+def t_(self: Tensor) -> Tensor:
+    """Transpose a matrix."""
+    return _become(self, self.t())
+
+
+def resize_(self: Tensor, *size: Any) -> Tensor:
+    """Another shape; the memory is kept when it has as many elements, and new otherwise."""
+    from argand.tensor.creation import sizes
+
+    shape = sizes(size)
+    count = int(np.prod(shape))
+    array = self.numpy_array()
+    if count == array.size:
+        self._array = array.reshape(shape)
+    else:
+        fresh = np.zeros(count, array.dtype)
+        kept = min(count, array.size)
+        fresh[:kept] = array.reshape(-1)[:kept]
+        self._array = fresh.reshape(shape)
+    self._wrote()
+    return self
+
+
+def _become(self: Tensor, other: Any) -> Tensor:
+    """Be the view `other` of this same memory."""
+    cold = other._cold
+    self._array, self._node, self._index = other._array, other._node, other._index
+    if cold is not None:
+        mine = self._cold_part()
+        mine.value = cold.value
+        if cold.root is not self and cold.root is not None:
+            mine.root, mine.chain, mine.generation = cold.root, cold.chain, cold.generation
+    return self
