@@ -136,8 +136,9 @@ def _generator_digest() -> str:
     """A digest of the sources that turn nests into machine code."""
     digest = hashlib.sha256(f"{llvmlite.__version__} {llvm.llvm_version_info}".encode())
     here = Path(__file__).parent
-    sources = [*here.glob("*.py"), *(here.parents[1] / "loops").glob("*.py")]
-    for path in sorted(sources):
+    loops = here.parents[1] / "loops"
+    shared = [loops / name for name in ("nest.py", "expand.py", "vecmath.py")]
+    for path in sorted(here.glob("*.py")) + shared:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

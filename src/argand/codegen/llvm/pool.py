@@ -18,6 +18,7 @@ from typing import Any, Final
 from argand.codegen.llvm.objects import Loaded, load_object, text_to_object
 from argand.codegen.llvm.poolcode import EXPORTED, MOST_THREADS, pool_text
 from argand.codegen.llvm.target import host_target
+from argand.runtime import threads
 
 _LIBC_NAMES: Final = ("syscall", "sched_yield", "aligned_alloc", "free", "abort")
 _LOCK: Final = threading.RLock()
@@ -90,6 +91,7 @@ class _Pool:
 @functools.cache
 def _pool() -> _Pool:
     pool: _Pool = immortal(_Pool())
+    threads.attach(lambda count: _resize(pool, count))
     return pool
 
 
@@ -106,11 +108,8 @@ def runtime_symbols() -> Mapping[str, int]:
         return _pool().code.addresses
 
 
-def set_threads(count: int) -> None:
-    """From now on parallel regions run on `count` threads, the calling one among them."""
+def _resize(pool: _Pool, count: int) -> None:
     if not 1 <= count <= MOST_THREADS:
         raise ValueError(f"the number of threads is 1 to {MOST_THREADS}, not {count}")
-    if sys.platform != "linux" and count > 1:
-        return  # without a futex everything runs on the calling thread
-    with _LOCK:
-        _pool().set_active(count)
+    if sys.platform == "linux":  # without a futex everything runs on the calling thread
+        pool.set_active(count)

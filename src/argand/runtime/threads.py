@@ -1,0 +1,38 @@
+"""The number of threads of native code.
+
+The pool of threads is generated code. It is attached here when it is loaded, and told the number then
+and whenever it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from argand.base.settings import settings
+
+_set_pool: Callable[[int], None] | None = None
+
+
+def attach(set_pool: Callable[[int], None]) -> None:
+    """Called by the pool when it is loaded."""
+    global _set_pool
+    _set_pool = set_pool
+    set_pool(settings.threads)
+
+
+def get_num_threads() -> int:
+    """The number of threads that native code uses, the calling one among them."""
+    count: int = settings.threads
+    return count
+
+
+def set_num_threads(count: int) -> None:
+    """Use `count` threads from now on, as `torch.set_num_threads`. Results don't depend on it.
+
+    Raises ValueError for less than one.
+    """
+    if count < 1:
+        raise ValueError(f"the number of threads must be at least 1, not {count}")
+    if _set_pool is not None:
+        _set_pool(count)
+    settings.threads = count
