@@ -26,6 +26,10 @@ class DTypeError(ArgandError, RuntimeError, TypeError):
     """A dtype that the operation does not take."""
 
 
+class LinAlgError(ArgandError, RuntimeError):
+    """A matrix that a decomposition or a solution doesn't exist for."""
+
+
 class AutogradError(ArgandError, RuntimeError):
     """A gradient that can't be computed as asked."""
 

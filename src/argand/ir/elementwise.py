@@ -193,7 +193,8 @@ class DerivedElementwise(Elementwise):
         assert rule is not None
         self.numbers: tuple[int, ...] = rule[1]
         count = len(base.operands)
-        names = [*base.operands, "grad", "output"]
+        order = self.name.count(".")
+        names = [*base.operands, f"grad{order}", f"output{order}"]
         self._operands = tuple(names[n] for n in self.numbers)
         self._boolean = [n < base.conditions for n in self.numbers]
         assert self.numbers[-1] < count + 2

@@ -252,6 +252,10 @@ class Control(Op):
     abstract = True
     required = ("samples", "infer")
 
+    # The vector-Jacobian product of a region, which `transform/graph.py` installs:
+    # vjp(program, wrt, outputs) gives the Program of (inputs, cotangents) to the cotangents.
+    vjp: ClassVar[Callable[..., Any] | None] = None
+
 
 class Host(Op):
     """Computed by a NumPy routine also in compiled programs; `explain()` lists it."""

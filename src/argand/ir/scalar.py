@@ -238,6 +238,10 @@ class Builder:
             raise AttributeError(f"the scalar language has no primitive {name!r}{hint}")
         return lambda *operands: apply(primitive, *operands)
 
+    def apply(self, name: str, *operands: Any) -> Expr:
+        """A primitive by its name; the builders of `loops/` have the same method."""
+        return apply(name, *operands)
+
     def eq(self, x: Any, y: Any) -> Expr:
         """Whether two values are equal (``==`` compares expressions, not values)."""
         return apply("eq", x, y)

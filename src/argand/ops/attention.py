@@ -1,0 +1,161 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from argand.base.dtype import bool_, compute_dtype, int64
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
+from argand.base.shape import broadcast_shapes, same_shape
+from argand.ir.elementwise import lifted
+from argand.ir.families import Composite
+from argand.ir.op import describe, ops
+from argand.ir.samples import ErrorSample, Sample, T
+from argand.ops.move import summed_to
+from argand.ops.norm import total_of
+
+Prepared = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class ScaledDotProductAttention(Composite):
+    """softmax(q k^T * scale + mask) v for q (..., L, E), k (..., S, E), v (..., S, Ev).
+
+    `attn_mask` broadcasts to (..., L, S): booleans keep where True, floats are added. `is_causal`
+    lets query i see keys up to i. `scale` defaults to 1 / sqrt(E). A row that sees nothing gives 0.
+    As `torch.nn.functional.scaled_dot_product_attention`. Hidden output: the log-sum-exp of each
+    row of scores (..., L), from which the adjoint computes the probabilities again.
+    """
+
+    samples = (
+        Sample(T((2, 3, 4)), T((2, 5, 4)), T((2, 5, 6))),
+        Sample(T((2, 2, 4, 3)), T((2, 2, 4, 3)), T((2, 2, 4, 3)), is_causal=True),
+        Sample(T((2, 3, 4)), T((2, 5, 4)), T((2, 5, 4)), T((3, 5)), scale=0.3),
+        Sample(T((2, 3, 4)), T((2, 5, 4)), T((2, 5, 4)), T((2, 1, 5), dtype="bool")),
+        Sample(T((3, 4)), T((5, 4)), T((5, 4))),
+    )
+    error_samples = (
+        ErrorSample(
+            RuntimeError,
+            "scaled_dot_product_attention: f32(2, 3, 4) and f32(2, 5, 3)",
+            T((2, 3, 4), dtype="float32"),
+            T((2, 5, 3), dtype="float32"),
+            T((2, 5, 3), dtype="float32"),
+        ),
+        ErrorSample(
+            RuntimeError,
+            "give attn_mask or is_causal",
+            T((3, 4)),
+            T((3, 4)),
+            T((3, 4)),
+            T((3, 3)),
+            is_causal=True,
+        ),
+    )
+    tolerance = {"float32": 5e-5}
+
+    def prepare(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attn_mask: Any = None,
+        is_causal: bool = False,
+        scale: float | None = None,
+    ) -> Prepared:
+        q, k, v = (lifted(x) for x in (query, key, value))
+        _check(self.name, q, k, v)
+        if attn_mask is not None and is_causal:
+            raise ArgumentError(f"{self.name}: give attn_mask or is_causal, not both")
+        batch = broadcast_shapes(*(x.shape[:-2] for x in (q, k, v)), op=self.name)
+        inputs = [_batched(x, batch) for x in (q, k, v)]
+        if attn_mask is not None:
+            mask = lifted(attn_mask)
+            if mask.dtype is not bool_ and mask.dtype is not q.dtype:
+                raise DTypeError(
+                    f"{self.name}: {describe(q, mask)}: the mask must be bool or alike"
+                )
+            inputs.append(mask)
+        if scale is None:
+            scale = 1 / math.sqrt(q.shape[-1]) if q.shape[-1] else 1.0
+        return tuple(inputs), {"is_causal": bool(is_causal), "scale": float(scale)}
+
+    def body(q: Any, k: Any, v: Any, *mask: Any, is_causal: bool, scale: float) -> Any:
+        s = _scores(q, k, mask, is_causal, scale)
+        lse = ops.logsumexp(s, -1)
+        lse = ops.where(ops.eq(lse, -math.inf), 0.0, lse)
+        p = _probabilities(s, lse)
+        return ops.matmul(ops.cast(p, v.dtype), v), lse
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        (q, k, v, *mask), (y, lse) = inputs, outputs
+        g, glse = grads
+        scale = params["scale"]
+        s = _scores(q, k, tuple(mask), params["is_causal"], scale)
+        p = _probabilities(s, lse)
+        gv, parts = None, []
+        if g is not None:
+            gv = ops.matmul(_transposed(ops.cast(p, v.dtype)), g)
+            gp = ops.cast(ops.matmul(g, _transposed(v)), p.dtype)
+            delta = ops.cast(ops.sum(ops.mul(g, y), -1, True), p.dtype)
+            parts.append(ops.sub(gp, delta))
+        if glse is not None:
+            parts.append(ops.expand(_column(glse), p.shape))
+        gs = ops.mul(p, total_of(parts))
+        scaled = ops.cast(ops.mul(gs, scale), q.dtype)
+        results = [ops.matmul(scaled, k), ops.matmul(_transposed(scaled), q), gv]
+        if mask:
+            boolean = mask[0].dtype is bool_
+            results.append(None if boolean else _mask_gradient(gs, mask[0]))
+        return results
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return range(64), (0, 1)
+
+
+def _check(op: str, q: Any, k: Any, v: Any) -> None:
+    fits = min(len(x.shape) for x in (q, k, v)) >= 2 and same_shape(
+        (q.shape[-1], k.shape[-2]), (k.shape[-1], v.shape[-2])
+    )
+    if not fits:
+        raise ShapeError(
+            f"{op}: {describe(q, k, v)}: expected q (..., L, E), k (..., S, E) and v (..., S, Ev)"
+        )
+    if not q.dtype is k.dtype is v.dtype or not q.dtype.is_floating_point:
+        raise DTypeError(f"{op}: {describe(q, k, v)}: expected one floating-point dtype")
+
+
+def _batched(x: Any, batch: Any) -> Any:
+    shape = (*batch, *x.shape[-2:])
+    return x if same_shape(x.shape, shape) else ops.expand(x, shape)
+
+
+def _transposed(x: Any) -> Any:
+    rank = len(x.shape)
+    return ops.permute(x, (*range(rank - 2), rank - 1, rank - 2))
+
+
+def _column(x: Any) -> Any:
+    return ops.reshape(x, (*x.shape, 1))
+
+
+def _scores(q: Any, k: Any, mask: tuple[Any, ...], is_causal: bool, scale: float) -> Any:
+    s = ops.matmul(q, _transposed(k))
+    s = ops.mul(ops.cast(s, compute_dtype(s.dtype)), scale)
+    if is_causal:
+        rows, columns = s.shape[-2:]
+        i = ops.reshape(ops.arange(0, 1, rows, int64), (rows, 1))
+        mask = (ops.ge(i, ops.arange(0, 1, columns, int64)),)
+    if not mask:
+        return s
+    if mask[0].dtype is bool_:
+        return ops.where(mask[0], s, -math.inf)
+    return ops.add(s, ops.cast(mask[0], s.dtype))
+
+
+def _probabilities(s: Any, lse: Any) -> Any:
+    return ops.exp(ops.sub(s, _column(lse)))
+
+
+def _mask_gradient(gs: Any, mask: Any) -> Any:
+    return summed_to(ops.cast(gs, mask.dtype), mask.shape)

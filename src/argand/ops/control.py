@@ -1,0 +1,127 @@
+"""Control flow on the value of a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.base.dtype import bool_
+from argand.base.errors import AutogradError, DTypeError, ShapeError
+from argand.base.shape import same_shape
+from argand.ir.bind import bind
+from argand.ir.elementwise import lifted
+from argand.ir.families import Control
+from argand.ir.interpret import interpret
+from argand.ir.op import TensorType, describe, ops, type_of
+from argand.ir.program import Program, Value
+from argand.ir.record import record, replay
+from argand.ir.samples import ErrorSample, Sample, T
+
+
+class Cond(Control):
+    """The outputs of `then(*operands)` where the 0-d boolean `pred` is True, else of `otherwise`'s.
+
+    Both functions are recorded as regions and must give outputs of the same dtypes and shapes.
+    Values of the surrounding program that they use become operands.
+    """
+
+    samples = (
+        Sample(T((), dtype="bool"), lambda x: ops.exp(x), lambda x: ops.mul(x, 2.0), T((2, 3))),
+        Sample(
+            T((), dtype="bool"),
+            lambda x, y: ops.mul(x, y),
+            lambda x, y: ops.sin(x),
+            T((3,)),
+            T((3,)),
+        ),
+    )
+    error_samples = (
+        ErrorSample(
+            RuntimeError,
+            "cond: both branches must give the same types",
+            T((), dtype="bool"),
+            lambda x: x,
+            lambda x: ops.sum(x),
+            T((3,)),
+        ),
+        ErrorSample(TypeError, "0-d boolean", T((2,)), lambda x: x, lambda x: x, T((3,))),
+    )
+
+    def __call__(self, pred: Any, then: Any, otherwise: Any, *operands: Any) -> Any:
+        values = [lifted(x) for x in operands]
+        inputs = [lifted(pred), *values]
+        branches = [_recorded(f, [type_of(x) for x in values]) for f in (then, otherwise)]
+        free = _free_values(branches)
+        regions = tuple(_closed(p, free) for p in branches)
+        outputs = bind(self, (*inputs, *free), {"regions": regions})
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        pred = inputs[0]
+        if pred.dtype is not bool_ or len(pred.shape):
+            raise DTypeError(f"cond: pred must be a 0-d boolean, got {describe(pred)}")
+        then, otherwise = (
+            [TensorType(o.dtype, o.shape) for o in region.outputs] for region in params["regions"]
+        )
+        agree = len(then) == len(otherwise) and all(
+            a.dtype is b.dtype and same_shape(a.shape, b.shape)
+            for a, b in zip(then, otherwise, strict=True)
+        )
+        if not agree:
+            listed = " and ".join("(" + ", ".join(map(str, ts)) + ")" for ts in (then, otherwise))
+            raise ShapeError(f"cond: both branches must give the same types, got {listed}")
+        return tuple(then)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        pred, *operands = arrays
+        then, otherwise = params["regions"]
+        return tuple(np.asarray(o) for o in interpret(then if pred else otherwise, operands))
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        vjp = type(self).vjp
+        if vjp is None:
+            raise AutogradError("cond: import argand.transform to differentiate it")
+        pred, *operands = inputs
+        wanted = [n for n, x in enumerate(operands) if x.dtype.is_inexact]
+        given = [n for n, g in enumerate(grads) if g is not None]
+        regions = tuple(vjp(region, wanted, given) for region in params["regions"])
+        cotangents = [grads[n] for n in given]
+        found = bind(self, (pred, *operands, *cotangents), {"regions": regions})
+        results: list[Any] = [None] * len(inputs)
+        for n, g in zip(wanted, found, strict=True):
+            results[n + 1] = g
+        return results
+
+
+def _recorded(function: Callable[..., Any], types: Sequence[TensorType]) -> Program:
+    return record(function, types, getattr(function, "__name__", "").strip("<>") or "branch")
+
+
+def _free_values(branches: Sequence[Program]) -> list[Value]:
+    """The values that branches read but that belong to the surrounding program."""
+    free: dict[Value, None] = {}
+    for program in branches:
+        known = set(program.inputs)
+        for node in program.nodes:
+            free |= dict.fromkeys(v for v in node.values if v not in known)
+            known |= set(node.outputs)
+        free |= dict.fromkeys(o for o in program.outputs if isinstance(o, Value) and o not in known)
+    return list(free)
+
+
+def _closed(program: Program, free: Sequence[Value]) -> Program:
+    """The region with its free values as further inputs."""
+    if not free:
+        return program
+
+    def body(*xs: Any) -> list[Any]:
+        count = len(program.inputs)
+        opened = Program(program.name, [*program.inputs, *free])
+        opened.nodes, opened.outputs = program.nodes, program.outputs
+        assert len(xs) == count + len(free)
+        return replay(opened, xs)
+
+    types = [v.type for v in [*program.inputs, *free]]
+    return record(body, types, program.name)
