@@ -15,10 +15,12 @@ from typing import Any
 
 from argand.backends.cpu.executable import CompiledProgram, Segment
 from argand.backends.cpu.lowering import Lowering
-from argand.backends.cpu.native import load_entry, native_call
+from argand.backends.cpu.native import load_entry
 from argand.backends.cpu.store import Store
+from argand.base.dim import Dim
 from argand.base.events import emit
 from argand.base.settings import settings
+from argand.codegen.llvm.arraycall import array_entry
 from argand.codegen.llvm.target import named_target
 from argand.ir.program import Node, Program, Value
 from argand.ir.text import parse_program
@@ -29,6 +31,8 @@ from argand.passes.memory import MemoryPlan, plan_memory
 from argand.passes.pipeline import run_passes
 from argand.passes.schedule import is_view, schedule
 from argand.passes.views import Place
+
+LONG_BYTES = 256 << 10
 
 _lock = threading.RLock()
 
@@ -81,7 +85,13 @@ def assemble(final: Final, target: Target, key: str) -> CompiledProgram:
             entry = load_entry(
                 f"{key}-{i}", lambda numbers=numbers: lowering.module("entry", numbers), target
             )
-            call = native_call(entry, lowering.pointers, len(lowering.symbols))
+            call = array_entry(
+                entry,
+                lowering.pointers - 1,
+                lowering.pointers,
+                len(lowering.symbols),
+                release=_is_long(final.program),
+            )
         segments.append(Segment([final.program.nodes[n] for n in numbers], call))
     return CompiledProgram(final.program, plan, segments)
 
@@ -105,6 +115,12 @@ def split(final: Final, plan: MemoryPlan) -> Iterator[tuple[bool, list[int]]]:
 def computes_nothing(node: Node, places: dict[Value, Place]) -> bool:
     """Whether a node's results are views."""
     return is_view(node, places)
+
+
+def _is_long(program: Program) -> bool:
+    """Whether a call takes long enough for other Python threads to run meanwhile."""
+    values = [v for node in program.nodes for v in node.values]
+    return any(isinstance(v.nbytes, Dim) or v.nbytes >= LONG_BYTES for v in values)
 
 
 # -- the cache -------------------------------------------------------------------------------------

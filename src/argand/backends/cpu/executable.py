@@ -7,6 +7,8 @@ arena, one native call. The native side reads the addresses out of the NumPy arr
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,13 +18,11 @@ import numpy as np
 from argand.backends.cpu.failure import fallback_note, raise_failure, where
 from argand.base.dim import Dim, evaluate
 from argand.base.errors import ProgramError
+from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
 from argand.ir.interpret import run_node
 from argand.ir.program import Node, Program, Value
 from argand.passes.memory import ALIGNMENT, MemoryPlan
-from argand.runtime.memory import empty
-
-NOT_CONTIGUOUS = -1
-"""The status of a call that was refused because an array is not row-major; nothing was done."""
+from argand.runtime.memory import SMALL, empty
 
 NativeCall = Callable[..., int]
 Run = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
@@ -41,7 +41,7 @@ class _Sized:
     """What depends on the sizes of the symbols."""
 
     sizes: dict[str, int]
-    shapes: list[tuple[int, ...]]
+    makers: list[Callable[[], Any]]
     arena_bytes: int
     offsets: np.ndarray[Any, Any]
     arenas: list[np.ndarray[Any, Any]] = dataclasses.field(default_factory=list)
@@ -61,7 +61,6 @@ class CompiledProgram:
         self.plan = plan
         self.segments = segments
         self._operands = [*program.inputs, *program.state]
-        self._dtypes = [o.dtype.numpy for o in program.outputs]
         self._symbols = _symbol_sources(self._operands, program)
         self._sized: dict[tuple[int, ...], _Sized] = {}
         self._lock = threading.RLock() if program.writes else None
@@ -77,17 +76,26 @@ class CompiledProgram:
 
     def _direct_run(self, sized: _Sized, call: Any) -> Run:
         """The whole call of a program of one native segment and fixed sizes."""
-        makers = list(zip(sized.shapes, self._dtypes, strict=True))
-        arenas, offsets, retry = sized.arenas, sized.offsets, self._general_run
+        makers, arenas, offsets = sized.makers, sized.arenas, sized.offsets
+        size, retry = sized.arena_bytes, self._general_run
 
         def run(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
-            outputs = [empty(shape, dtype) for shape, dtype in makers]
-            arena = arenas.pop() if arenas else _new_arena(sized.arena_bytes)
+            outputs = [make() for make in makers]
+            arena = arenas.pop() if arenas else _new_arena(size)
             status = call(*inputs, *state, *outputs, arena, offsets)
             arenas.append(arena)
             return outputs if status == 0 else retry(inputs, state)
 
-        return run
+        def run_small(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+            output = make()
+            if call(*inputs, *state, output, offsets, offsets) == 0:
+                return [output]
+            return retry(inputs, state)
+
+        if size or len(makers) != 1:
+            return run
+        make = makers[0]
+        return run_small
 
     def _locked_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         assert self._lock is not None
@@ -98,7 +106,7 @@ class CompiledProgram:
         arrays = (*inputs, *state)
         key = tuple([arrays[i].shape[d] for i, d in self._symbols.values()])
         sized = self._sized.get(key) or self._for_sizes(key)
-        outputs = [empty(s, d) for s, d in zip(sized.shapes, self._dtypes, strict=True)]
+        outputs = [make() for make in sized.makers]
         arena = sized.arenas.pop() if sized.arenas else _new_arena(sized.arena_bytes)
         try:
             status = self._run_segments(arrays, outputs, arena, sized, key)
@@ -148,9 +156,12 @@ class CompiledProgram:
 
     def _for_sizes(self, key: tuple[int, ...]) -> _Sized:
         sizes = dict(zip(self._symbols, key, strict=True))
-        shapes = [tuple(evaluate(s, sizes) for s in o.shape) for o in self.program.outputs]
+        makers = [
+            _maker(tuple(evaluate(s, sizes) for s in o.shape), o.dtype.numpy)
+            for o in self.program.outputs
+        ]
         offsets, total = self.plan.offsets(sizes)
-        sized = _Sized(sizes, shapes, total, np.array(offsets or [0], np.int64))
+        sized = _Sized(sizes, makers, total, np.array(offsets or [0], np.int64))
         return self._sized.setdefault(key, sized)
 
     # -- telling -----------------------------------------------------------------------------------
@@ -208,6 +219,12 @@ class _Call:
         if 0 in shape:
             return np.empty(shape, v.dtype.numpy)
         return np.ndarray(shape, v.dtype.numpy, base, start, strides)
+
+
+def _maker(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], Any]:
+    """A function that allocates a result: from the pool when it is large."""
+    small = math.prod(shape) * dtype.itemsize < SMALL
+    return functools.partial(np.empty if small else empty, shape, dtype)
 
 
 def _new_arena(nbytes: int) -> np.ndarray[Any, Any]:

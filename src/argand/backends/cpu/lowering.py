@@ -18,7 +18,7 @@ from argand.loops.lower import lower_node
 from argand.loops.nest import I64, PTR, Builder, Function, Module, Param, Reg
 from argand.loops.target import Target
 from argand.passes.memory import ALIGNMENT, MemoryPlan
-from argand.runtime.memory import POOLED_BYTES
+from argand.runtime.memory import SMALL
 
 
 @dataclasses.dataclass(slots=True)
@@ -86,7 +86,7 @@ class Lowering:
             return ALIGNMENT if aligned else v.dtype.itemsize
         if kind == "output":
             size = self.program.outputs[i].nbytes  # type: ignore[union-attr]  # results are values
-            if aligned and isinstance(size, int) and size >= POOLED_BYTES:
+            if aligned and isinstance(size, int) and size >= SMALL:
                 return ALIGNMENT
         return v.dtype.itemsize
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from argand.base.settings import settings
 from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
@@ -48,18 +46,3 @@ def _object(key: str, make: Callable[[], Module], target: Target) -> bytes:
 def _imports() -> dict[str, int]:
     symbols = runtime_symbols()
     return {name: symbols[name] for name in RUNTIME}
-
-
-def native_call(address: int, pointers: int, sizes: int) -> Callable[..., int]:
-    """A function of arrays and sizes that fills the slots and calls the entry."""
-    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
-    slots_type = ctypes.c_int64 * (pointers + sizes)
-
-    def call(*args: Any) -> int:
-        if not all(a.flags.c_contiguous for a in args[:pointers]):
-            return -1
-        slots = slots_type(*[a.ctypes.data for a in args[:pointers]], *args[pointers:])
-        status: int = function(ctypes.addressof(slots))
-        return status
-
-    return call
