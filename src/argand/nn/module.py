@@ -280,11 +280,11 @@ class Module:
             module = found
         return module
 
-    def get_parameter(self, target: str) -> Parameter:
+    def get_parameter(self, target: str) -> Any:
         """The parameter of a dotted path."""
         return self._get("_parameters", target, "parameter")
 
-    def get_buffer(self, target: str) -> Tensor:
+    def get_buffer(self, target: str) -> Any:
         """The buffer of a dotted path."""
         return self._get("_buffers", target, "buffer")
 
@@ -532,8 +532,8 @@ class Module:
             for name, module in self._modules.items()
         ]
         head = type(self).__name__
-        if not children:
-            return f"{head}({extra[0] if len(extra) == 1 else ''.join(f'{chr(10)}  {e}' for e in extra)})"
+        if not children and len(extra) < 2:
+            return f"{head}({''.join(extra)})"
         return head + "(\n  " + "\n  ".join([*extra, *children]) + "\n)"
 
 

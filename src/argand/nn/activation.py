@@ -1,0 +1,272 @@
+"""Activation layers; each is the function of the same name in `argand.nn.functional`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argand.nn import functional as F
+from argand.nn.module import Module
+from argand.nn.parameter import Parameter
+from argand.tensor.creation import full
+
+
+class _Activation(Module):
+    """A layer without parameters that keeps `names` of its constructor's arguments."""
+
+    names: tuple[str, ...] = ()
+
+    def _keep(self, **values: Any) -> None:
+        super().__init__()
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def extra_repr(self) -> str:
+        parts = [f"{n}={getattr(self, n)}" for n in self.names]
+        if getattr(self, "inplace", False):
+            parts.append("inplace=True")
+        return ", ".join(parts)
+
+
+class ReLU(_Activation):
+    """max(x, 0)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """max(x, 0)."""
+        return F.relu(input, self.inplace)
+
+
+class ReLU6(_Activation):
+    """min(max(x, 0), 6)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """min(max(x, 0), 6)."""
+        return F.relu6(input, self.inplace)
+
+
+class LeakyReLU(_Activation):
+    """x above 0, negative_slope * x elsewhere."""
+
+    names = ("negative_slope",)
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        self._keep(negative_slope=negative_slope, inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """x above 0, negative_slope * x elsewhere."""
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
+
+
+class ELU(_Activation):
+    """x above 0, alpha * (exp(x) - 1) elsewhere."""
+
+    names = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self._keep(alpha=alpha, inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """x above 0, alpha * (exp(x) - 1) elsewhere."""
+        return F.elu(input, self.alpha, self.inplace)
+
+
+class SELU(_Activation):
+    """scale * elu(x, alpha) with the self-normalising constants."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """scale * elu(x, alpha)."""
+        return F.selu(input, self.inplace)
+
+
+class GELU(_Activation):
+    """x * Phi(x), with Phi the normal distribution function; or its "tanh" approximation."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        self._keep(approximate=approximate)
+
+    def forward(self, input: Any) -> Any:
+        """x * Phi(x)."""
+        return F.gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class SiLU(_Activation):
+    """x * sigmoid(x), also known as swish."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """x * sigmoid(x)."""
+        return F.silu(input, self.inplace)
+
+
+class Mish(_Activation):
+    """x * tanh(softplus(x))."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """x * tanh(softplus(x))."""
+        return F.mish(input, self.inplace)
+
+
+class Softplus(_Activation):
+    """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
+
+    names = ("beta", "threshold")
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self._keep(beta=beta, threshold=threshold)
+
+    def forward(self, input: Any) -> Any:
+        """log(1 + exp(beta * x)) / beta."""
+        return F.softplus(input, self.beta, self.threshold)
+
+
+class Hardtanh(_Activation):
+    """x kept within [min_val, max_val]."""
+
+    names = ("min_val", "max_val")
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        self._keep(min_val=min_val, max_val=max_val, inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """x kept within [min_val, max_val]."""
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
+
+
+class Hardsigmoid(_Activation):
+    """relu6(x + 3) / 6."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """relu6(x + 3) / 6."""
+        return F.hardsigmoid(input, self.inplace)
+
+
+class Hardswish(_Activation):
+    """x * relu6(x + 3) / 6."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """x * relu6(x + 3) / 6."""
+        return F.hardswish(input, self.inplace)
+
+
+class Tanh(Module):
+    """The hyperbolic tangent."""
+
+    def forward(self, input: Any) -> Any:
+        """tanh(x)."""
+        return F.tanh(input)
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(-x))."""
+
+    def forward(self, input: Any) -> Any:
+        """1 / (1 + exp(-x))."""
+        return F.sigmoid(input)
+
+
+class LogSigmoid(Module):
+    """log(sigmoid(x)), without overflow."""
+
+    def forward(self, input: Any) -> Any:
+        """log(sigmoid(x))."""
+        return F.logsigmoid(input)
+
+
+class Softsign(Module):
+    """x / (1 + abs(x))."""
+
+    def forward(self, input: Any) -> Any:
+        """x / (1 + abs(x))."""
+        return F.softsign(input)
+
+
+class PReLU(Module):
+    """x above 0, weight * x elsewhere, with a trained weight (or one for each channel)."""
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        self.weight = Parameter(full((num_parameters,), init, dtype=dtype, device=device))
+
+    def forward(self, input: Any) -> Any:
+        """x above 0, weight * x elsewhere."""
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class Softmax(_Activation):
+    """exp(x) / sum(exp(x)) along `dim`."""
+
+    names = ("dim",)
+
+    def __init__(self, dim: int | None = None) -> None:
+        self._keep(dim=dim)
+
+    def forward(self, input: Any) -> Any:
+        """softmax(x)."""
+        return F.softmax(input, self.dim)
+
+
+class Softmin(_Activation):
+    """softmax of -x along `dim`."""
+
+    names = ("dim",)
+
+    def __init__(self, dim: int | None = None) -> None:
+        self._keep(dim=dim)
+
+    def forward(self, input: Any) -> Any:
+        """softmax(-x)."""
+        return F.softmin(input, self.dim)
+
+
+class LogSoftmax(_Activation):
+    """log(softmax(x)) along `dim`."""
+
+    names = ("dim",)
+
+    def __init__(self, dim: int | None = None) -> None:
+        self._keep(dim=dim)
+
+    def forward(self, input: Any) -> Any:
+        """log(softmax(x))."""
+        return F.log_softmax(input, self.dim)
+
+
+class GLU(_Activation):
+    """a * sigmoid(b) for the halves a and b of the input along `dim`."""
+
+    names = ("dim",)
+
+    def __init__(self, dim: int = -1) -> None:
+        self._keep(dim=dim)
+
+    def forward(self, input: Any) -> Any:
+        """a * sigmoid(b)."""
+        return F.glu(input, self.dim)

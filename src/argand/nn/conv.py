@@ -1,0 +1,124 @@
+"""Convolution layers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from argand.base.errors import ArgumentError
+from argand.nn import functional as F
+from argand.nn import init
+from argand.nn.functional.window import several
+from argand.nn.module import Module
+from argand.nn.parameter import Parameter
+from argand.tensor.creation import empty
+
+
+class _Conv(Module):
+    """What the convolution layers share: `dimensions` spatial ones."""
+
+    dimensions = 2
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ArgumentError(
+                f"{type(self).__name__}: groups ({groups}) must divide in_channels "
+                f"({in_channels}) and out_channels ({out_channels})"
+            )
+        if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
+            raise ArgumentError(f"{type(self).__name__}: unknown padding_mode {padding_mode!r}")
+        count = self.dimensions
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = several(kernel_size, count, "kernel_size")
+        self.stride = several(stride, count, "stride")
+        self.padding = padding if isinstance(padding, str) else several(padding, count, "padding")
+        self.dilation = several(dilation, count, "dilation")
+        self.padding_mode = padding_mode
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.weight = Parameter(empty(shape, dtype=dtype, device=device))
+        self.register_parameter(
+            "bias", Parameter(empty(out_channels, dtype=dtype, device=device)) if bias else None
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew: uniform in +-1 / sqrt(in_channels / groups * kernel)."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            init.uniform_within_(self.bias, init.fans(self.weight)[0])
+
+    def _padded(self, x: Any) -> tuple[Any, Any]:
+        """The input padded by another mode than zeros, and the padding left to do."""
+        if self.padding_mode == "zeros":
+            return x, self.padding
+        amounts = self.padding
+        if isinstance(amounts, str):
+            both = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+            pairs = [(t // 2, t - t // 2) if amounts == "same" else (0, 0) for t in both]
+        else:
+            pairs = [(p, p) for p in amounts]
+        flat = [p for pair in reversed(pairs) for p in pair]
+        return F.pad(x, flat, self.padding_mode), 0
+
+    def extra_repr(self) -> str:
+        parts = [
+            f"{self.in_channels}, {self.out_channels}",
+            f"kernel_size={self.kernel_size}, stride={self.stride}",
+        ]
+        ones = (1,) * self.dimensions
+        if self.padding != (0,) * self.dimensions:
+            parts.append(f"padding={self.padding}")
+        if self.dilation != ones:
+            parts.append(f"dilation={self.dilation}")
+        if self.groups != 1:
+            parts.append(f"groups={self.groups}")
+        if self.bias is None:
+            parts.append("bias=False")
+        if self.padding_mode != "zeros":
+            parts.append(f"padding_mode={self.padding_mode}")
+        return ", ".join(parts)
+
+
+class Conv1d(_Conv):
+    """Convolution of sequences (N, C, L): y[n, o] = bias[o] + sum over c of weight[o, c] * x[n, c].
+
+    `weight` is (out_channels, in_channels / groups, kernel); * is cross-correlation.
+    """
+
+    dimensions = 1
+
+    def forward(self, input: Any) -> Any:
+        """(N, out_channels, L')."""
+        x, padding = self._padded(input)
+        return F.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class Conv2d(_Conv):
+    """Convolution of images (N, C, H, W): y[n, o] = bias[o] + sum over c of weight[o, c] * x[n, c].
+
+    `weight` is (out_channels, in_channels / groups, kh, kw); * is cross-correlation.
+
+    >>> import argand as ag
+    >>> from argand import nn
+    >>> nn.Conv2d(1, 4, 3, padding=1)(ag.ones(2, 1, 8, 8)).shape
+    argand.Size([2, 4, 8, 8])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """(N, out_channels, H', W')."""
+        x, padding = self._padded(input)
+        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)

@@ -1,0 +1,127 @@
+"""Linear maps, look-ups, dropout and attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from argand.base.errors import ArgumentError
+from argand.ir.op import ops
+from argand.tensor.inplace import assign
+from argand.tensor.random import uniform_of
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """input @ weight.T + bias, for an input (..., in) and a weight (out, in)."""
+    if len(weight.shape) == 1:
+        y = ops.matmul(input, weight)
+    else:
+        y = ops.matmul(input, ops.permute(weight, (1, 0)))
+    return y if bias is None else ops.add(y, bias)
+
+
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """input1 @ weight[o] @ input2 + bias[o] for each output o."""
+    lead = tuple(input1.shape[:-1])
+    rows = math.prod(lead)
+    left = ops.matmul(ops.reshape(input1, (1, rows, input1.shape[-1])), weight)
+    y = ops.sum(ops.mul(left, ops.reshape(input2, (1, rows, input2.shape[-1]))), -1)
+    y = ops.reshape(ops.permute(y, (1, 0)), (*lead, weight.shape[0]))
+    return y if bias is None else ops.add(y, bias)
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Zeros with probability `p`, the rest divided by 1 - p; the input itself unless training."""
+    return _dropped(input, tuple(input.shape), p, training, inplace)
+
+
+def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Whole channels of sequences (N, C, L) set to zero with probability `p`."""
+    return dropout2d(input, p, training, inplace)
+
+
+def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Whole channels of images (N, C, H, W) set to zero with probability `p`."""
+    shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
+    return _dropped(input, shape, p, training, inplace)
+
+
+def _dropped(x: Any, shape: Any, p: float, training: bool, inplace: bool) -> Any:
+    if not 0 <= p <= 1:
+        raise ArgumentError(f"dropout: the probability must be between 0 and 1, got {p}")
+    if not training or p == 0:
+        return x
+    if p == 1:
+        y = ops.mul(x, 0.0)
+    else:
+        keep = ops.ge(uniform_of(shape, x.dtype), p)
+        y = ops.where(keep, ops.mul(x, 1 / (1 - p)), 0.0)
+    return assign(x, y, "dropout") if inplace else y
+
+
+def embedding(
+    input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None
+) -> Any:
+    """The rows of `weight` that `input` names; the row `padding_idx` gets no gradient."""
+    if max_norm is not None:
+        raise ArgumentError("embedding: max_norm is not supported yet")
+    return ops.embedding(weight, input, padding_idx)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """1 at the place that each integer names, 0 elsewhere, along a new last dimension."""
+    if num_classes == -1:
+        num_classes = int(ops.amax(tensor).item()) + 1
+    places = ops.arange(0, 1, num_classes, tensor.dtype)
+    return ops.cast(ops.eq(ops.reshape(tensor, (*tensor.shape, 1)), places), "int64")
+
+
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    """softmax(query @ key.T * scale + mask) @ value, over the last two dimensions.
+
+    A boolean mask keeps where True, a float mask is added. `scale` is 1 / sqrt(E) unless given.
+    """
+    if is_causal and attn_mask is not None:
+        raise ArgumentError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
+    if enable_gqa:
+        repeats = query.shape[-3] // key.shape[-3]
+        key, value = _repeated_heads(key, repeats), _repeated_heads(value, repeats)
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
+    if dropout_p > 0:
+        return _attention_with_dropout(query, key, value, attn_mask, dropout_p, is_causal, factor)
+    masks = () if attn_mask is None else (attn_mask,)
+    return ops.scaled_dot_product_attention(
+        query, key, value, *masks, is_causal=bool(is_causal), scale=factor
+    )
+
+
+def _repeated_heads(x: Any, repeats: int) -> Any:
+    shape = x.shape
+    x = ops.reshape(x, (*shape[:-2], 1, *shape[-2:]))
+    x = ops.expand(x, (*shape[:-2], repeats, *shape[-2:]))
+    return ops.reshape(x, (*shape[:-3], shape[-3] * repeats, *shape[-2:]))
+
+
+def _attention_with_dropout(
+    query: Any, key: Any, value: Any, mask: Any, p: float, is_causal: bool, factor: float
+) -> Any:
+    rank = key.ndim
+    turned = ops.permute(key, (*range(rank - 2), rank - 1, rank - 2))
+    scores = ops.mul(ops.matmul(query, turned), factor)
+    if is_causal:
+        rows = ops.reshape(ops.arange(0, 1, query.shape[-2], "int64"), (query.shape[-2], 1))
+        mask = ops.ge(rows, ops.arange(0, 1, key.shape[-2], "int64"))
+    if mask is not None and mask.dtype.kind == "b":
+        scores = ops.where(mask, scores, -math.inf)
+    elif mask is not None:
+        scores = ops.add(scores, mask)
+    return ops.matmul(dropout(ops.softmax(scores, -1), p), value)

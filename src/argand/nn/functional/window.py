@@ -1,0 +1,292 @@
+"""Convolution, pooling and padding."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from argand.base.errors import ArgumentError, ShapeError
+from argand.base.shape import shape_text
+from argand.ir.op import describe, ops
+
+
+def several(value: Any, count: int, name: str) -> tuple[int, ...]:
+    """A number repeated for each spatial dimension, or the sequence of that length."""
+    if isinstance(value, list | tuple):
+        if len(value) == 1 and count > 1:
+            return (operator.index(value[0]),) * count
+        if len(value) != count:
+            raise ArgumentError(f"{name} must be a number or {count} numbers, got {value!r}")
+        return tuple(operator.index(v) for v in value)
+    return (operator.index(value),) * count
+
+
+def conv2d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """Convolve images (N, C, H, W), or one (C, H, W), with a weight (out, C / groups, kh, kw).
+
+    `padding` is a number, two, or "valid" or "same" (which needs a stride of 1).
+    """
+    y = ops.conv2d(input, weight, stride, padding, dilation, groups)
+    return y if bias is None else ops.add(y, ops.reshape(bias, (bias.shape[0], 1, 1)))
+
+
+def _batched(input: Any, op: str) -> Any:
+    """Sequences (N, C, L); a single one (C, L) gets a batch dimension."""
+    if input.ndim == 3:
+        return input
+    if input.ndim == 2:
+        return ops.reshape(input, (1, *input.shape))
+    raise ShapeError(f"{op}: expected sequences (N, C, L) or (C, L), got {describe(input)}")
+
+
+def conv1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """Convolve sequences (N, C, L), or one (C, L), with a weight (out, C / groups, k)."""
+    x = _batched(input, "conv1d")
+    pads = padding if isinstance(padding, str) else (0, *several(padding, 1, "padding"))
+    y = conv2d(
+        _as_image(x),
+        _as_image(weight),
+        bias,
+        (1, *several(stride, 1, "stride")),
+        pads,
+        (1, *several(dilation, 1, "dilation")),
+        groups,
+    )
+    shape = (y.shape[1], y.shape[3]) if input.ndim == 2 else (*y.shape[:2], y.shape[3])
+    return ops.reshape(y, shape)
+
+
+def _as_image(x: Any) -> Any:
+    """(N, C, L) as (N, C, 1, L)."""
+    return ops.reshape(x, (*x.shape[:2], 1, x.shape[2]))
+
+
+def max_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest value of each window of the images."""
+    if return_indices:
+        raise ArgumentError("max_pool2d: return_indices is not supported yet")
+    return ops.max_pool2d(input, kernel_size, stride or None, padding, dilation, bool(ceil_mode))
+
+
+def avg_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """The mean of each window of the images."""
+    whole = bool(count_include_pad) or divisor_override is not None
+    y = ops.avg_pool2d(input, kernel_size, stride or None, padding, bool(ceil_mode), whole)
+    if divisor_override is None:
+        return y
+    if ceil_mode:
+        raise ArgumentError("avg_pool2d: divisor_override with ceil_mode is not supported yet")
+    return ops.mul(y, math.prod(several(kernel_size, 2, "kernel_size")) / divisor_override)
+
+
+def _pool_1d(pool: Any, input: Any, kernel: Any, stride: Any, padding: Any, **params: Any) -> Any:
+    x = _as_image(_batched(input, "pooling"))
+    strides = None if stride in (None, ()) else (1, *several(stride, 1, "stride"))
+    pads = (0, *several(padding, 1, "padding"))
+    y = pool(x, (1, *several(kernel, 1, "kernel_size")), strides, pads, **params)
+    shape = (y.shape[1], y.shape[3]) if input.ndim == 2 else (*y.shape[:2], y.shape[3])
+    return ops.reshape(y, shape)
+
+
+def max_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Any:
+    """The largest value of each window of sequences (N, C, L)."""
+    dilations = (1, *several(dilation, 1, "dilation"))
+    return _pool_1d(
+        max_pool2d, input, kernel_size, stride, padding, dilation=dilations, ceil_mode=ceil_mode
+    )
+
+
+def avg_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
+    """The mean of each window of sequences (N, C, L)."""
+    return _pool_1d(
+        avg_pool2d,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad,
+    )
+
+
+def _adaptive(op: str, input: Any, output_size: Any) -> tuple[tuple[int, ...], list[int]]:
+    """The windows that divide an image evenly into `output_size` parts; an error otherwise."""
+    wanted = output_size if isinstance(output_size, list | tuple) else (output_size,) * 2
+    sizes = [input.shape[-2 + i] if w is None else int(w) for i, w in enumerate(wanted)]
+    for size, parts in zip(input.shape[-2:], sizes, strict=True):
+        if parts < 1 or size % parts:
+            raise ShapeError(
+                f"{op}: output size {tuple(sizes)} must divide the image size "
+                f"{shape_text(input.shape[-2:])}"
+            )
+    return tuple(s // p for s, p in zip(input.shape[-2:], sizes, strict=True)), sizes
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
+    """The mean over windows chosen so that the images have `output_size`, which must divide
+    theirs; None keeps a size."""
+    windows, sizes = _adaptive("adaptive_avg_pool2d", input, output_size)
+    if sizes == [1, 1]:
+        return ops.mean(input, (-2, -1), True)
+    return avg_pool2d(input, windows)
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any) -> Any:
+    """The largest over windows chosen so that the images have `output_size`."""
+    windows, sizes = _adaptive("adaptive_max_pool2d", input, output_size)
+    if sizes == [1, 1]:
+        return ops.amax(input, (-2, -1), True)
+    return max_pool2d(input, windows)
+
+
+def adaptive_avg_pool1d(input: Any, output_size: int) -> Any:
+    """The mean over windows chosen so that the sequences have `output_size`."""
+    x = ops.reshape(input, (*input.shape[:-1], 1, input.shape[-1]))
+    y = adaptive_avg_pool2d(x, (1, output_size))
+    return ops.reshape(y, (*y.shape[:-2], y.shape[-1]))
+
+
+_PAD_MODES = ("constant", "reflect", "replicate", "circular")
+
+
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    """Add `pad` = (left, right, top, bottom, ...) elements, the last dimension first.
+
+    Negative numbers take away. `mode`: "constant" (with `value`), "reflect", "replicate" or
+    "circular".
+    """
+    if mode not in _PAD_MODES:
+        raise ArgumentError(f"pad: mode must be one of {', '.join(_PAD_MODES)}; got {mode!r}")
+    if len(pad) % 2 or len(pad) // 2 > input.ndim:
+        raise ArgumentError(
+            f"pad: expected pairs of numbers for at most {input.ndim} dimensions, got {tuple(pad)}"
+        )
+    pairs = [(0, 0)] * (input.ndim - len(pad) // 2)
+    pairs += [(int(pad[i]), int(pad[i + 1])) for i in range(len(pad) - 2, -1, -2)]
+    if mode == "constant":
+        return _constant_pad(input, pairs, 0 if value is None else value)
+    x = input
+    for dim, (low, high) in enumerate(pairs):
+        if low or high:
+            x = _gathered_pad(x, dim, low, high, mode)
+    return x
+
+
+def _constant_pad(x: Any, pairs: list[tuple[int, int]], value: Any) -> Any:
+    if any(p < 0 for pair in pairs for p in pair):
+        start = [max(-low, 0) for low, _ in pairs]
+        stop = [n - max(-high, 0) for n, (_, high) in zip(x.shape, pairs, strict=True)]
+        x = ops.slice(x, start, stop, (1,) * x.ndim)
+    return ops.pad(x, tuple((max(low, 0), max(high, 0)) for low, high in pairs), value)
+
+
+def _gathered_pad(x: Any, dim: int, low: int, high: int, mode: str) -> Any:
+    size = int(x.shape[dim])
+    limit = {"reflect": size - 1, "circular": size}.get(mode)
+    if limit is not None and max(low, high) > limit:
+        raise ArgumentError(
+            f"pad: {mode} padding of {(low, high)} is too much for a size of {size}"
+        )
+    i = ops.arange(-low, 1, size + low + high, "int64")
+    if mode == "replicate":
+        i = ops.clamp(i, 0, size - 1)
+    elif mode == "circular":
+        i = ops.remainder(i, size)
+    else:
+        i = ops.sub(size - 1, ops.abs(ops.sub(size - 1, ops.abs(i))))
+    return ops.index(x, i, dims=(dim,))
+
+
+def unfold(
+    input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Any:
+    """The windows of images as columns: (N, C * kh * kw, number of windows)."""
+    kh, kw = several(kernel_size, 2, "kernel_size")
+    dh, dw = several(dilation, 2, "dilation")
+    sh, sw = several(stride, 2, "stride")
+    ph, pw = several(padding, 2, "padding")
+    x = pad(input, (pw, pw, ph, ph))
+    n, c, h, w = x.shape
+    oh, ow = (h - dh * (kh - 1) - 1) // sh + 1, (w - dw * (kw - 1) - 1) // sw + 1
+    parts = []
+    for i in range(kh):
+        for j in range(kw):
+            start = (0, 0, i * dh, j * dw)
+            stop = (n, c, i * dh + sh * (oh - 1) + 1, j * dw + sw * (ow - 1) + 1)
+            part = ops.slice(x, start, stop, (1, 1, sh, sw))
+            parts.append(ops.reshape(part, (n, c, 1, oh * ow)))
+    return ops.reshape(ops.cat(*parts, dim=2), (n, c * kh * kw, oh * ow))
+
+
+def interpolate(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Any:
+    """Enlarge images (N, C, H, W) by repeating pixels: `mode` "nearest" only."""
+    if mode != "nearest":
+        raise ArgumentError(f"interpolate: mode {mode!r} is not supported yet; use 'nearest'")
+    spatial = input.shape[2:]
+    count = len(spatial)
+    if (size is None) == (scale_factor is None):
+        raise ArgumentError("interpolate: give either size or scale_factor")
+    if size is not None:
+        wanted = several(size, count, "size")
+    else:
+        factors = scale_factor if isinstance(scale_factor, list | tuple) else [scale_factor] * count
+        wanted = tuple(int(s * f) for s, f in zip(spatial, factors, strict=True))
+    y = input
+    for dim, (old, new) in enumerate(zip(spatial, wanted, strict=True), 2):
+        position = ops.mul(ops.arange(0, 1, new, "int64"), old)
+        y = ops.index(y, ops.floor_divide(position, new), dims=(dim,))
+    return y

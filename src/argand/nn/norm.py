@@ -1,0 +1,210 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import ShapeError
+from argand.ir.op import describe, ops
+from argand.nn import functional as F
+from argand.nn import init
+from argand.nn.module import Module
+from argand.nn.parameter import Parameter
+from argand.tensor.creation import ones, zeros
+from argand.tensor.inplace import assign
+from argand.transform.mode import no_grad
+
+
+def _affine(module: Module, shape: Any, weight: bool, bias: bool, options: dict[str, Any]) -> None:
+    module.register_parameter("weight", Parameter(ones(shape, **options)) if weight else None)
+    module.register_parameter("bias", Parameter(zeros(shape, **options)) if bias else None)
+
+
+class _BatchNorm(Module):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (dimension 1).
+
+    In training mode the mean and variance are the batch's, and the running ones move by `momentum`
+    towards them (None: their plain average over all batches); in evaluation mode they are the
+    running ones.
+    """
+
+    ranks: tuple[int, ...] = ()
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        options = {"device": device, "dtype": dtype}
+        _affine(self, num_features, affine, affine, options)
+        kept = track_running_stats
+        self.register_buffer("running_mean", zeros(num_features, **options) if kept else None)
+        self.register_buffer("running_var", ones(num_features, **options) if kept else None)
+        self.register_buffer("num_batches_tracked", zeros((), dtype="int64") if kept else None)
+
+    def reset_running_stats(self) -> None:
+        """Forget the running statistics."""
+        if self.track_running_stats:
+            init.zeros_(self.running_mean)
+            init.ones_(self.running_var)
+            init.constant_(self.num_batches_tracked, 0)
+
+    def reset_parameters(self) -> None:
+        """The parameters and statistics as at the start."""
+        self.reset_running_stats()
+        if self.affine:
+            init.ones_(self.weight)
+            init.zeros_(self.bias)
+
+    def forward(self, input: Any) -> Any:
+        """The normalised input, in its shape."""
+        if self.ranks and input.ndim not in self.ranks:
+            expected = " or ".join(map(str, self.ranks))
+            raise ShapeError(
+                f"{type(self).__name__}: expected an input of {expected} dimensions, got "
+                f"{describe(input)}"
+            )
+        momentum: Any = self.momentum
+        counted = self.num_batches_tracked
+        if self.training and counted is not None:
+            with no_grad():
+                assign(counted, ops.add(counted, 1))
+            if momentum is None:
+                momentum = ops.div(1.0, ops.cast(counted, input.dtype))
+        return F.batch_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or self.running_mean is None,
+            momentum,
+            self.eps,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of (N, C) or (N, C, L).
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy, 2015).
+    """
+
+    ranks = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of images (N, C, H, W).
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy, 2015).
+    """
+
+    ranks = (4,)
+
+
+class LayerNorm(Module):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimensions.
+
+    Mean and (biased) variance are each sample's own (Ba, Kiros and Hinton, 2016).
+    """
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        one = isinstance(normalized_shape, int)
+        self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        options = {"device": device, "dtype": dtype}
+        affine = elementwise_affine
+        _affine(self, self.normalized_shape, affine, affine and bias, options)
+
+    def reset_parameters(self) -> None:
+        """weight = 1, bias = 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Any) -> Any:
+        """The normalised input, in its shape."""
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        affine = self.elementwise_affine
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
+
+
+class RMSNorm(Module):
+    """y = x / sqrt(mean(x ** 2) + eps) * weight over the last dimensions."""
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        one = isinstance(normalized_shape, int)
+        self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        made = ones(self.normalized_shape, device=device, dtype=dtype)
+        self.register_parameter("weight", Parameter(made) if elementwise_affine else None)
+
+    def forward(self, input: Any) -> Any:
+        """The normalised input, in its shape."""
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        affine = self.elementwise_affine
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
+
+
+class GroupNorm(Module):
+    """Groups of channels of each sample normalised together, then scaled for each channel."""
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if num_channels % num_groups:
+            raise ShapeError(
+                f"GroupNorm: {num_channels} channels can't be divided into {num_groups} groups"
+            )
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps, self.affine = eps, affine
+        _affine(self, num_channels, affine, affine, {"device": device, "dtype": dtype})
+
+    def forward(self, input: Any) -> Any:
+        """The normalised input, in its shape."""
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"

@@ -1,0 +1,66 @@
+"""Parameter: a tensor that a module trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import DTypeError
+from argand.tensor.core import Cold, Tensor, wrap
+from argand.transform.tape import LEAF
+
+
+class Parameter(Tensor):
+    """A leaf tensor that a module registers when it is assigned as an attribute.
+
+    It shares the memory of `data`, as `torch.nn.Parameter`.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
+        if not isinstance(data, Tensor):
+            raise TypeError(f"a Parameter is made of a Tensor, got {type(data).__name__}")
+        if requires_grad and not data.dtype.is_inexact:
+            raise DTypeError(
+                f"only floating-point and complex tensors can require gradients, not "
+                f"{data.dtype.name}; pass requires_grad=False"
+            )
+        array = data.numpy_array()
+        made: Parameter = object.__new__(cls)
+        made._array = array
+        made._node = LEAF if requires_grad else None
+        made._index = 0
+        made._cold = None
+        _own_memory(made, data)
+        return made
+
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        """Made in `__new__`."""
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        found = memo.get(id(self))
+        if found is None:
+            copied = wrap(self.numpy_array().copy())
+            found = type(self)(copied, self.requires_grad)
+            memo[id(self)] = found
+        return found
+
+
+def _own_memory(made: Parameter, data: Tensor) -> None:
+    """Make the parameter the owner of the memory that it shares with `data`.
+
+    A compiled function captures memory through its owner, and the parameter outlives the tensor
+    that it was made of. A view stays a view of what it looked at.
+    """
+    root = data._root()
+    if root is data:
+        cold = data._cold_part()
+        cold.root, cold.chain = made, ()
+        return
+    mine = made._cold = Cold()
+    mine.root = root
+    mine.chain = data._cold.chain if data._cold is not None else ()
+    mine.generation = root._cold_part().generation

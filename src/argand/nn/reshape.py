@@ -1,0 +1,78 @@
+"""Layers that change shapes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from argand.base.shape import normalize_dim
+from argand.ir.op import ops
+from argand.nn import functional as F
+from argand.nn.module import Module
+
+
+class Flatten(Module):
+    """The dimensions `start_dim` to `end_dim` as one; a batch (dimension 0) stays."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, input: Any) -> Any:
+        """The flattened input."""
+        first = normalize_dim(self.start_dim, input.ndim, "Flatten")
+        last = normalize_dim(self.end_dim, input.ndim, "Flatten")
+        shape = tuple(input.shape)
+        flat = math.prod(shape[first : last + 1])
+        return ops.reshape(input, (*shape[:first], flat, *shape[last + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """One dimension as several, of the sizes `unflattened_size`."""
+
+    def __init__(self, dim: int, unflattened_size: Any) -> None:
+        super().__init__()
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, input: Any) -> Any:
+        """The input with the dimension unfolded."""
+        dim = normalize_dim(self.dim, input.ndim, "Unflatten")
+        shape = tuple(input.shape)
+        return ops.reshape(input, (*shape[:dim], *self.unflattened_size, *shape[dim + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class Upsample(Module):
+    """Images enlarged by repeating pixels (mode "nearest")."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None, mode: str = "nearest") -> None:
+        super().__init__()
+        self.size, self.scale_factor, self.mode = size, scale_factor, mode
+
+    def forward(self, input: Any) -> Any:
+        """The enlarged images."""
+        return F.interpolate(input, self.size, self.scale_factor, self.mode)
+
+    def extra_repr(self) -> str:
+        given = f"size={self.size}" if self.size else f"scale_factor={self.scale_factor}"
+        return f"{given}, mode={self.mode!r}"
+
+
+class ZeroPad2d(Module):
+    """Zeros around images: (left, right, top, bottom), or one number."""
+
+    def __init__(self, padding: Any) -> None:
+        super().__init__()
+        self.padding = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+
+    def forward(self, input: Any) -> Any:
+        """The padded images."""
+        return F.pad(input, self.padding)
+
+    def extra_repr(self) -> str:
+        return str(self.padding)

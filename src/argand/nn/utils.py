@@ -1,0 +1,90 @@
+"""Gradient clipping and parameters as one vector: `torch.nn.utils`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from argand.base.errors import ArgumentError, ShapeError
+from argand.ir.op import ops
+from argand.tensor.core import Tensor
+from argand.tensor.inplace import assign
+from argand.transform.mode import no_grad
+
+
+def _gradients(parameters: Any) -> list[Any]:
+    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    found = (p.grad for p in listed)
+    return [g for g in found if g is not None]
+
+
+def get_total_norm(tensors: Iterable[Any], norm_type: float = 2.0) -> Any:
+    """The norm of the tensors' norms."""
+    norms = [_norm(g, norm_type) for g in tensors]
+    if not norms:
+        return ops.full((), 0.0, "float32")
+    return _norm(ops.cat(*(ops.reshape(n, (1,)) for n in norms)), norm_type)
+
+
+def _norm(x: Any, p: float) -> Any:
+    if p == math.inf:
+        return ops.amax(ops.abs(x))
+    if p == 2:
+        return ops.sqrt(ops.sum(ops.square(x)))
+    return ops.pow(ops.sum(ops.pow(ops.abs(x), p)), 1 / p)
+
+
+def clip_grad_norm_(
+    parameters: Any,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Any:
+    """Scale the gradients so that their total norm is at most `max_norm`; returns what it was."""
+    with no_grad():
+        gradients = _gradients(parameters)
+        total = get_total_norm(gradients, float(norm_type))
+        if error_if_nonfinite and not math.isfinite(total.item()):
+            raise RuntimeError(
+                f"the total norm of order {norm_type} of the gradients is {total.item()}, so they "
+                "can't be clipped"
+            )
+        scale = ops.clamp(ops.div(max_norm, ops.add(total, 1e-6)), max=1.0)
+        for g in gradients:
+            assign(g, ops.mul(g, scale), "clip_grad_norm_")
+    return total
+
+
+def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:
+    """Keep every gradient's elements within +-clip_value."""
+    with no_grad():
+        for g in _gradients(parameters):
+            assign(g, ops.clamp(g, -float(clip_value), float(clip_value)), "clip_grad_value_")
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
+    """All parameters as one vector."""
+    parts = [ops.reshape(p, (math.prod(p.shape),)) for p in parameters]
+    if not parts:
+        raise ArgumentError("parameters_to_vector: there are no parameters")
+    return ops.cat(*parts)
+
+
+def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
+    """Write the parts of a vector into the parameters."""
+    listed: Sequence[Tensor] = list(parameters)
+    wanted = sum(math.prod(p.shape) for p in listed)
+    if tuple(vec.shape) != (wanted,):
+        raise ShapeError(
+            f"vector_to_parameters: the parameters take a vector of {wanted} elements, got shape "
+            f"{tuple(vec.shape)}"
+        )
+    start = 0
+    with no_grad():
+        for p in listed:
+            stop = start + math.prod(p.shape)
+            part = ops.slice(vec, (start,), (stop,))
+            assign(p, ops.reshape(part, tuple(p.shape)), "vector_to_parameters")
+            start = stop
