@@ -1,0 +1,32 @@
+"""What sums start from, and how long a chain of them may be."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from argand.base.dtype import compute_dtype
+from argand.ir.program import Node
+
+__all__ = ["BLOCK_CHAIN", "identity_value"]
+
+BLOCK_CHAIN = 256
+"""Additions in one chain, so that long float32 sums stay accurate."""
+
+
+def identity_value(node: Node) -> Any:
+    """What changes nothing: the operation's identity, or the extreme of the dtype."""
+    dtype = compute_dtype(node.values[0].dtype)
+    op: Any = node.op
+    found = op.identity(dtype)
+    if found is not None:
+        return float(found) if dtype.kind == "f" else found
+    lowest = node.op.name == "amax"
+    if dtype.kind == "f":
+        return -math.inf if lowest else math.inf
+    if dtype.kind == "b":
+        return not lowest
+    bits = 8 * dtype.itemsize
+    if dtype.kind == "u":
+        return 0 if lowest else (1 << bits) - 1
+    return -(1 << (bits - 1)) if lowest else (1 << (bits - 1)) - 1

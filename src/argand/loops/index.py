@@ -1,0 +1,357 @@
+"""Symbolic indices: where an element lies, as a linear form over the axes of a kernel's loops.
+
+A kernel walks an iteration space of `Axis`. The index of a value's element along one dimension is a
+`Form`: a sum of variables times sizes, plus a size. Views (reshape, permute, slice, flip) only
+transform forms, so a view of a buffer becomes strides; what is not linear becomes a variable of its
+own (`Quotient`, `Remainder`, or a `Loaded` index), computed where it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from argand.base.dim import Dim, Size, same
+from argand.base.errors import CompileError
+
+
+class Var:
+    """A variable of forms. `axes` are the loops it changes with; equal keys mean equal values."""
+
+    __slots__ = ("axes", "key")
+
+    key: str
+    axes: frozenset[Axis]
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Var) and self.key == other.key
+
+    def __repr__(self) -> str:
+        return self.key
+
+    def highest(self) -> Size | None:
+        """The greatest value it can have, if known; the least is 0."""
+        return None
+
+
+class Axis(Var):
+    """One loop: 0 <= axis < extent."""
+
+    __slots__ = ("extent",)
+
+    def __init__(self, name: str, extent: Size) -> None:
+        self.key = name
+        self.extent = extent
+        self.axes = frozenset((self,))
+
+    def highest(self) -> Size | None:
+        return self.extent - 1
+
+
+class Quotient(Var):
+    """form // divisor, where it doesn't come out even."""
+
+    __slots__ = ("divisor", "form")
+
+    def __init__(self, form: Form, divisor: Size) -> None:
+        self.form, self.divisor = form, divisor
+        self.key = f"({form})//{divisor}"
+        self.axes = form.axes
+
+    def highest(self) -> Size | None:
+        top = self.form.highest()
+        return None if top is None else top // self.divisor
+
+
+class Remainder(Var):
+    """form % divisor."""
+
+    __slots__ = ("divisor", "form")
+
+    def __init__(self, form: Form, divisor: Size) -> None:
+        self.form, self.divisor = form, divisor
+        self.key = f"({form})%{divisor}"
+        self.axes = form.axes
+
+    def highest(self) -> Size | None:
+        return self.divisor - 1
+
+
+class Loaded(Var):
+    """An index that the kernel computes itself: an element of an integer tensor (`point`).
+
+    It must be below `size`; negative ones count from the end when it `wraps`.
+    """
+
+    __slots__ = ("point", "size", "wraps")
+
+    def __init__(self, point: Any, size: Size, wraps: bool = False) -> None:
+        self.point, self.size, self.wraps = point, size, wraps
+        self.key = f"[{point.key}{'~' if wraps else '<'}{_text(size)}]"
+        self.axes = point.axes
+
+    def highest(self) -> Size | None:
+        return self.size - 1
+
+
+class Form:
+    """The sum of variable * coefficient, plus a constant; all numbers are sizes."""
+
+    __slots__ = ("axes", "const", "key", "terms")
+
+    def __init__(self, terms: Iterable[tuple[Var, Size]] = (), const: Size = 0) -> None:
+        merged: dict[Var, Size] = {}
+        for var, c in terms:
+            merged[var] = merged[var] + c if var in merged else c
+        held = [(v, c) for v, c in merged.items() if not _zero(c)]
+        self.terms = tuple(sorted(held, key=lambda t: t[0].key))
+        self.const = const
+        parts = [v.key if _one(c) else f"{v.key}*{_text(c)}" for v, c in self.terms]
+        if not _zero(const) or not parts:
+            parts.append(_text(const))
+        self.key = "+".join(parts)
+        self.axes: frozenset[Axis] = frozenset().union(*(v.axes for v, _ in self.terms))
+
+    def __repr__(self) -> str:
+        return self.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Form) and self.key == other.key
+
+    def highest(self) -> Size | None:
+        """An upper bound of the value, if known."""
+        total: Size = self.const
+        for var, c in self.terms:
+            if _sign(c) < 0:
+                continue
+            top = var.highest()
+            if top is None:
+                return None
+            total = total + c * top
+        return total
+
+    def linear(self) -> bool:
+        """Whether all variables are loop axes."""
+        return all(isinstance(v, Axis) for v, _ in self.terms)
+
+    def coefficient(self, axis: Axis) -> Size | None:
+        """How far a step along the axis goes; None when that is no fixed number."""
+        total: Size = 0
+        for var, c in self.terms:
+            if var == axis:
+                total = total + c
+            elif axis in var.axes:
+                return None
+        return total
+
+
+def form_of(x: Form | Var | Size) -> Form:
+    """A form from a variable or a size."""
+    if isinstance(x, Form):
+        return x
+    return Form(((x, 1),)) if isinstance(x, Var) else Form((), x)
+
+
+def add(a: Form, b: Form, scale: Size = 1) -> Form:
+    """a + scale * b."""
+    if isinstance(scale, int) and scale == 0:
+        return a
+    return Form((*a.terms, *((v, c * scale) for v, c in b.terms)), a.const + b.const * scale)
+
+
+def scaled(a: Form, scale: Size) -> Form:
+    """a * scale."""
+    return Form(((v, c * scale) for v, c in a.terms), a.const * scale)
+
+
+def div(a: Form, divisor: Size) -> Form:
+    """a // divisor for a >= 0, simplified where the divisor divides coefficients."""
+    if _one(divisor):
+        return a
+    whole, rest = _split(a, divisor)
+    if _below(rest, divisor):
+        return whole
+    if rest.terms != a.terms and _nonnegative(rest):
+        return add(whole, form_of(Quotient(rest, divisor)))
+    return form_of(Quotient(a, divisor))
+
+
+def rem(a: Form, divisor: Size) -> Form:
+    """a % divisor for a >= 0."""
+    if _one(divisor):
+        return ZERO
+    _, rest = _split(a, divisor)
+    if _below(rest, divisor):
+        return rest
+    return form_of(Remainder(rest if _nonnegative(rest) else a, divisor))
+
+
+def linearised(index: Sequence[Form], shape: Sequence[Size]) -> Form:
+    """The position in row-major order."""
+    total = ZERO
+    for form, size in zip(index, shape, strict=True):
+        total = add(form, total, size)
+    return total
+
+
+def _split(a: Form, divisor: Size) -> tuple[Form, Form]:
+    """(whole, rest) with a = whole * divisor + rest."""
+    whole, rest = [], []
+    for var, c in a.terms:
+        quotient = exact_quotient(c, divisor)
+        if quotient is None:
+            rest.append((var, c))
+        else:
+            whole.append((var, quotient))
+    const = exact_quotient(a.const, divisor)
+    if const is not None:
+        return Form(whole, const), Form(rest)
+    if isinstance(a.const, int) and isinstance(divisor, int):
+        return Form(whole, a.const // divisor), Form(rest, a.const % divisor)
+    return Form(whole), Form(rest, a.const)
+
+
+def _nonnegative(form: Form) -> bool:
+    return all(_sign(c) > 0 for _, c in form.terms) and _sign(form.const) >= 0
+
+
+def _below(form: Form, bound: Size) -> bool:
+    """Whether 0 <= form < bound for sure."""
+    if not _nonnegative(form):
+        return False
+    top = form.highest()
+    return top is not None and surely_positive(bound - top)
+
+
+def surely_positive(size: Size) -> bool:
+    """Whether a size is greater than 0 whatever its symbols are."""
+    if isinstance(size, Dim):
+        low, _ = size.bounds()
+        return low is not None and low > 0
+    return size > 0
+
+
+def exact_quotient(a: Size, b: Size) -> Size | None:
+    """a / b when it comes out even for sure."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b if b and a % b == 0 else None
+    if isinstance(a, int) and a == 0:
+        return 0
+    quotient = a // b
+    return quotient if same(quotient * b, a) else None
+
+
+def _sign(c: Size) -> int:
+    if isinstance(c, int):
+        return (c > 0) - (c < 0)
+    low, high = c.bounds()
+    if low is not None and low >= 0:
+        return 1
+    return -1 if high is not None and high <= 0 else 0
+
+
+def _zero(c: Size) -> bool:
+    return isinstance(c, int) and c == 0
+
+
+def _one(c: Size) -> bool:
+    return isinstance(c, int) and c == 1
+
+
+def _text(c: Size) -> str:
+    return str(c) if isinstance(c, int) else f"{{{c}}}"
+
+
+ZERO = Form()
+
+
+# conditions ---------------------------------------------------------------------------------------
+
+
+class Condition:
+    """A comparison of two forms, or the conjunction of several."""
+
+    __slots__ = ("axes", "key", "left", "parts", "prim", "right")
+
+    def __init__(
+        self,
+        prim: str,
+        left: Form = ZERO,
+        right: Form = ZERO,
+        parts: tuple[Condition, ...] = (),
+    ) -> None:
+        self.prim, self.left, self.right, self.parts = prim, left, right, parts
+        self.key = "&".join(p.key for p in parts) if parts else f"{left.key} {prim} {right.key}"
+        self.axes: frozenset[Axis] = left.axes | right.axes
+        for part in parts:
+            self.axes |= part.axes
+
+
+def both(a: Condition | None, b: Condition | None) -> Condition | None:
+    """The conjunction; None is true."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a if a.key == b.key else Condition("and", parts=(a, b))
+
+
+class FormBuilder:
+    """The `b` of a Move's `source`: index arithmetic on forms."""
+
+    def add(self, a: Any, b: Any) -> Form:
+        """a + b."""
+        return add(form_of(a), form_of(b))
+
+    def sub(self, a: Any, b: Any) -> Form:
+        """a - b."""
+        return add(form_of(a), form_of(b), -1)
+
+    def mul(self, a: Any, b: Any) -> Form:
+        """a * b, one of them a size."""
+        x, y = form_of(a), form_of(b)
+        if x.terms and y.terms:
+            raise CompileError("a product of two indices")
+        return scaled(x, y.const) if x.terms else scaled(y, x.const)
+
+    def div(self, a: Any, b: Any) -> Form:
+        """a // b, b a size."""
+        return div(form_of(a), _size_of(b))
+
+    def rem(self, a: Any, b: Any) -> Form:
+        """a % b, b a size."""
+        return rem(form_of(a), _size_of(b))
+
+    def lt(self, a: Any, b: Any) -> Condition:
+        """a < b."""
+        return Condition("lt", form_of(a), form_of(b))
+
+    def le(self, a: Any, b: Any) -> Condition:
+        """a <= b."""
+        return Condition("le", form_of(a), form_of(b))
+
+    def eq(self, a: Any, b: Any) -> Condition:
+        """a == b."""
+        return Condition("eq", form_of(a), form_of(b))
+
+    def apply(self, prim: str, a: Condition, b: Condition) -> Condition:
+        """The conjunction of two conditions."""
+        if prim != "and":
+            raise CompileError(f"conditions on indices have no {prim!r}")
+        found = both(a, b)
+        assert found is not None
+        return found
+
+
+FORMS = FormBuilder()
+
+
+def _size_of(x: Any) -> Size:
+    form = form_of(x)
+    if form.terms:
+        raise CompileError("an index as a divisor")
+    return form.const

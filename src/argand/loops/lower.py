@@ -1,0 +1,74 @@
+"""From a node to its nest: the entrance of this room.
+
+    if can_lower(node):
+        lower_node(b, node, env)
+
+A node is a fusion, or an op by itself; `env` tells where its operands and results lie.
+"""
+
+from __future__ import annotations
+
+from argand.base.errors import ArgandError, CompileError
+from argand.ir.program import Node
+from argand.loops.element import rule_for
+from argand.loops.env import Env
+from argand.loops.nest import Builder
+from argand.loops.nestir import ELEMS
+from argand.loops.pointwise import lower_loop
+from argand.loops.region import Region, region_of
+from argand.loops.registry import find_kernel, register
+from argand.loops.rowplan import row_plans
+from argand.loops.rows import lower_rows
+
+__all__ = ["can_lower", "lower_node"]
+
+
+class _Loop:
+    """Regions whose elements don't depend on each other."""
+
+    name = "loop"
+
+    def takes(self, region: Region) -> bool:
+        return all(rule_for(node) is not None for node in region.nodes) and not any(
+            v.node is not None and v not in region.inputs and rule_for(v.node) is None
+            for v in region.outputs
+        )
+
+    def emit(self, b: Builder, region: Region, env: Env) -> None:
+        lower_loop(b, region, env)
+
+
+class _Rows:
+    """Regions with reductions."""
+
+    name = "rows"
+
+    def takes(self, region: Region) -> bool:
+        return bool(row_plans(region))
+
+    def emit(self, b: Builder, region: Region, env: Env) -> None:
+        lower_rows(b, region, env, row_plans(region))
+
+
+register(_Rows())
+register(_Loop())
+
+
+def can_lower(node: Node) -> bool:
+    """Whether there is a kernel for the node."""
+    values = [*node.values, *node.outputs]
+    if any(v.dtype.name not in ELEMS for v in values):
+        return False
+    try:
+        return find_kernel(region_of(node)) is not None
+    except ArgandError:
+        return False
+
+
+def lower_node(b: Builder, node: Node, env: Env) -> None:
+    """Emit the nest that computes the node."""
+    region = region_of(node)
+    kernel = find_kernel(region)
+    if kernel is None:
+        raise CompileError(f"there is no kernel for {node.op.name}")
+    kernel.emit(b, region, env)

@@ -1,0 +1,173 @@
+"""Kernels of the kind "loop": results whose elements don't depend on each other.
+
+Each result is evaluated at its own index, down to loads; results that share a space share a nest and
+the elements that they have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from argand.ir.program import Value
+from argand.loops.cursor import Cursor, lanes_for
+from argand.loops.element import Demand, Point, reachable
+from argand.loops.env import Buffer, Env
+from argand.loops.index import Axis, Loaded
+from argand.loops.nest import Builder, Reg, Ty
+from argand.loops.region import Region
+from argand.loops.schedule import ns_per_element, open_loops, sweep, vectors
+from argand.loops.space import (
+    MAX_SPLITS,
+    Index,
+    Space,
+    by_strides,
+    covers,
+    extent,
+    fold,
+    loaded_indices,
+    locate,
+)
+
+__all__ = ["lower_loop", "settled_space"]
+
+
+def lower_loop(b: Builder, region: Region, env: Env) -> None:
+    """Emit a region without reductions."""
+    plans = []
+    waiting = list(region.outputs)
+    while waiting:
+        space, group, points = _next_space(region, waiting)
+        plans.append((space, group, points))
+        waiting = [v for v in waiting if v not in [g for g, _ in group]]
+    for _, _, points in plans:
+        check_indices(Cursor(b, env, region.places(env)), points)
+    for space, group, points in plans:
+        _emit(Cursor(b, env, region.places(env)), region, env, space, group, points)
+
+
+Group = list[tuple[Value, Index]]
+
+
+def _next_space(region: Region, waiting: Sequence[Value]) -> tuple[Space, Group, list[Point]]:
+    """The space of the first waiting result, with all results that it covers."""
+    anchor = waiting[0]
+
+    def roots_in(space: Space) -> Group:
+        found = locate(region.nodes, anchor, space.index)
+        return [
+            (v, found[v])
+            for v in waiting
+            if v is anchor or (v in found and covers(found[v], v, space))
+        ]
+
+    return settled_space(region, anchor, roots_in)
+
+
+def settled_space(
+    region: Region, anchor: Value, roots_in: Callable[[Space], Group]
+) -> tuple[Space, Group, list[Point]]:
+    """A space fine enough that reshapes of its axes come out even, and the roots' points in it."""
+    space = Space(anchor.shape)
+    for _ in range(MAX_SPLITS):
+        group: Group = roots_in(space)
+        demand = Demand(region.inputs)
+        points = [demand.point(v, index) for v, index in group]
+        if not space.refine(reachable(points)):
+            break
+    return space, group, points
+
+
+def _emit(
+    cursor: Cursor, region: Region, env: Env, space: Space, group: Group, roots: list[Point]
+) -> None:
+    stores: list[tuple[Buffer, Index]] = [
+        (buffer, index) for v, index in group for buffer in region.targets(env, v)
+    ]
+    values = [
+        root for (v, _), root in zip(group, roots, strict=True) for _ in region.targets(env, v)
+    ]
+    points = reachable(roots)
+    order = by_strides(cursor, space.axes, *stores[0])
+    loops = fold(cursor, order, points, stores)
+    if not loops:
+        _store_all(cursor, stores, values)
+        return
+    inner = loops[-1]
+    lanes = lanes_for([*points], env.target.vector_bytes, inner)
+    length = cursor.size(extent(cursor, inner))
+    if isinstance(length, int):
+        lanes = min(lanes, _power_of_two(length))
+    data = sum(Ty(buffer.dtype.name).bytes for buffer, _ in stores)
+    ns = ns_per_element(points, lanes, data, inner)
+    sweep(cursor, loops, lanes, ns, roots, lambda: _store_all(cursor, stores, values))
+
+
+def _power_of_two(n: int) -> int:
+    """The least power of two that is not below n."""
+    return 1 << max(0, n - 1).bit_length()
+
+
+def _store_all(
+    cursor: Cursor, stores: Sequence[tuple[Buffer, Index]], values: Sequence[Point]
+) -> None:
+    """Everything is computed before anything is stored: results may lie where operands lie."""
+    regs = [cursor.emit(value) for value in values]
+    for (buffer, index), reg in zip(stores, regs, strict=True):
+        cursor.store(buffer, index, reg)
+
+
+def check_indices(cursor: Cursor, points: Sequence[Point]) -> None:
+    """Leave with the node's status if a loaded index is out of range; before any result is
+    written."""
+    for loaded in loaded_indices(points):
+        with cursor.scope():
+            _check_one(cursor, loaded)
+
+
+def _check_one(cursor: Cursor, loaded: Loaded) -> None:
+    b = cursor.b
+    axes = sorted(loaded.point.axes, key=lambda a: a.key)
+    size = cursor.size(loaded.size)
+    top = b.i64(size) if isinstance(size, int) else size
+    bottom = b.i64(0) if not loaded.wraps else b.sub(0, top)
+    if not axes:
+        _fail_if(cursor, _outside(cursor, loaded, bottom, top))
+        return
+    *outer, inner = _contiguous_last(cursor, loaded.point, axes)
+    lanes = lanes_for([loaded.point], cursor.env.target.vector_bytes, inner)
+    bad = b.alloca(Ty("int64"))
+    b.store(bad, 0, b.i64(0))
+    with open_loops(cursor, outer):
+        cursor.hoist([loaded.point], frozenset((inner,)))
+
+        def body() -> None:
+            outside = _outside(cursor, loaded, bottom, top)
+            if outside.ty.lanes > 1:
+                if cursor.mask is not None:
+                    outside = b.apply("and", outside, cursor.mask)
+                outside = b.reduce("or", outside)
+            before = b.load(bad, 0, Ty("int64"))
+            b.store(bad, 0, b.apply("or", before, b.cast(outside, "int64")))
+
+        vectors(cursor, inner, lanes, 0, cursor.size(inner.extent), body)
+    found = b.load(bad, 0, Ty("int64"))
+    _fail_if(cursor, b.apply("ne", found, 0))
+
+
+def _outside(cursor: Cursor, loaded: Loaded, bottom: Reg, top: Reg) -> Reg:
+    b = cursor.b
+    index = b.cast(cursor.emit(loaded.point), "int64")
+    return b.apply("or", b.apply("lt", index, bottom), b.apply("ge", index, top))
+
+
+def _fail_if(cursor: Cursor, bad: Reg) -> None:
+    with cursor.b.if_(bad):
+        cursor.b.fail(cursor.env.status)
+
+
+def _contiguous_last(cursor: Cursor, point: Point, axes: list[Axis]) -> list[Axis]:
+    """The axes with the one along which the indices lie side by side last."""
+    if point.kind != "load":
+        return axes
+    assert isinstance(point.value, Value)
+    return by_strides(cursor, axes, cursor.places[point.value], point.index)
