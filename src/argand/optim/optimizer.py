@@ -1,0 +1,225 @@
+"""Optimizer: parameter groups, state, and one update rule for each parameter."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from argand.base import epoch
+from argand.base.errors import ArgumentError, did_you_mean
+from argand.ir.bind import eagerly
+from argand.ir.op import ops
+from argand.optim.group import ParamGroup, tracing
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.inplace import assign
+from argand.transform.mode import enable_grad, no_grad
+
+
+class Optimizer:
+    """Base of all optimizers, as `torch.optim.Optimizer`.
+
+    A subclass passes its defaults to `__init__` and defines `update(p, g, state, group)`, which is
+    called under `no_grad` for every parameter that has a gradient and writes the parameter and its
+    state in place. Written with tensor operations, it is traced into a compiled step as it stands.
+    """
+
+    def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:
+        self.defaults: dict[str, Any] = dict(defaults)
+        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[ParamGroup] = []
+        groups = _groups_of(params)
+        if not groups or (len(groups) == 1 and not groups[0]["params"]):
+            raise ValueError("optimizer got an empty parameter list")
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters with hyper-parameters of their own: ``{"params": ..., "lr": ...}``."""
+        group = dict(param_group)
+        given = group["params"]
+        group["params"] = [given] if isinstance(given, Tensor) else _named_or_not(given, group)
+        for p in group["params"]:
+            _check_parameter(p)
+        unknown = [k for k in group if k not in {*self.defaults, "params", "param_names"}]
+        if unknown:
+            near = did_you_mean(unknown[0], self.defaults)
+            raise ArgumentError(f"{type(self).__name__} has no option {unknown[0]!r}{near}")
+        taken = {id(p) for g in self.param_groups for p in g["params"]}
+        here = [id(p) for p in group["params"]]
+        if taken & set(here) or len(set(here)) != len(here):
+            raise ValueError("some parameters appear in more than one parameter group")
+        self.param_groups.append(
+            ParamGroup({**group, **{k: group.get(k, v) for k, v in self.defaults.items()}})
+        )
+        epoch.bump()
+
+    # -- the step --------------------------------------------------------------------------------
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient; returns what `closure` returned."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        with no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    g = p.grad
+                    if g is not None:
+                        g = ops.neg(g) if group.option("maximize") else g
+                        self.update(p, g, self.state[p], group)
+        return loss
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
+        """Update one parameter from its gradient."""
+        raise NotImplementedError(f"{type(self).__name__} does not define update")
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or fill them with zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                if set_to_none:
+                    p.grad = None
+                else:
+                    with no_grad():
+                        p.grad = ops.full(tuple(p.shape), 0, p.dtype)
+
+    # -- saving ----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state by parameter number and the groups with numbers for parameters."""
+        numbers: dict[int, int] = {}
+        groups = []
+        for group in self.param_groups:
+            packed = {k: v for k, v in group.items() if k != "params"}
+            packed["params"] = [numbers.setdefault(id(p), len(numbers)) for p in group["params"]]
+            groups.append(packed)
+        state = {numbers[id(p)]: dict(s) for p, s in self.state.items() if id(p) in numbers}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned, copied into this optimizer's memory."""
+        groups, saved = self.param_groups, state_dict["param_groups"]
+        if len(groups) != len(saved):
+            raise ValueError(
+                f"the state dict has {len(saved)} parameter groups, the optimizer {len(groups)}"
+            )
+        for i, (group, other) in enumerate(zip(groups, saved, strict=True)):
+            if len(group["params"]) != len(other["params"]):
+                raise ValueError(
+                    f"parameter group {i} has {len(other['params'])} parameters in the state dict, "
+                    f"{len(group['params'])} in the optimizer"
+                )
+        by_number = {
+            n: p
+            for group, other in zip(groups, saved, strict=True)
+            for n, p in zip(other["params"], group["params"], strict=True)
+        }
+        for group, other in zip(groups, saved, strict=True):
+            group.update({k: v for k, v in other.items() if k != "params"})
+        for number, values in state_dict["state"].items():
+            p = by_number.get(int(number))
+            if p is not None:
+                _restore(self.state[p], values, p)
+        epoch.bump()
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {k}: {v}" for k, v in sorted(group.items()) if k != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def _groups_of(params: Any) -> list[dict[str, Any]]:
+    if isinstance(params, Tensor):
+        raise TypeError("an optimizer takes an iterable of parameters, got one Tensor; use [p]")
+    listed = list(params)
+    if listed and isinstance(listed[0], Mapping):
+        return [dict(g) for g in listed]
+    return [{"params": listed}]
+
+
+def _named_or_not(given: Iterable[Any], group: dict[str, Any]) -> list[Any]:
+    """The parameters of a list that may hold (name, parameter) pairs."""
+    listed = list(given)
+    if listed and all(isinstance(p, tuple) and len(p) == 2 for p in listed):
+        group["param_names"] = [n for n, _ in listed]
+        return [p for _, p in listed]
+    return listed
+
+
+def _check_parameter(p: Any) -> None:
+    if not isinstance(p, Tensor):
+        raise TypeError(f"an optimizer can only optimize Tensors, got {type(p).__name__}")
+    if not p.is_leaf:
+        raise ValueError("can't optimize a tensor that is the result of an operation")
+
+
+def _restore(state: dict[str, Any], values: Mapping[str, Any], p: Any) -> None:
+    for key, value in values.items():
+        array = _array_of(value)
+        if array is None:
+            state[key] = value
+            continue
+        dtype = p.dtype.numpy if key != "step" and array.dtype.kind == "f" else array.dtype
+        now = state.get(key)
+        if isinstance(now, Tensor) and tuple(now.shape) == array.shape:
+            now.numpy_array()[...] = array
+            now._wrote()
+        else:
+            state[key] = wrap(np.array(array, dtype))
+
+
+def _array_of(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.numpy_array()
+    return value if isinstance(value, np.ndarray) else None
+
+
+# -- what update rules share ---------------------------------------------------------------------
+
+
+def fresh(state: dict[str, Any], key: str, like: Any, value: float = 0.0) -> Any:
+    """The state tensor `key` in the shape of `like`; made as real memory, also inside a trace."""
+    found = state.get(key)
+    if found is None:
+        with eagerly():
+            shape = tuple(int(s) for s in like.shape)
+            found = state[key] = wrap(np.full(shape, value, like.dtype.numpy))
+    return found
+
+
+def advanced(state: dict[str, Any]) -> Any:
+    """Count a step; the count as a number, or inside a trace as a 0-d float64 tensor."""
+    step = state.get("step")
+    if step is None:
+        with eagerly():
+            step = state["step"] = wrap(np.zeros((), np.float32))
+    assign(step, ops.add(step, 1))
+    return ops.cast(step, "float64") if tracing() else float(step._array)
+
+
+def root(x: Any) -> Any:
+    """The square root of a number or a 0-d tensor."""
+    return math.sqrt(x) if isinstance(x, float) else ops.sqrt(x)
+
+
+def decayed(p: Any, g: Any, group: ParamGroup) -> Any:
+    """The gradient with the weight decay's added: g + weight_decay * p."""
+    if not group.option("weight_decay"):
+        return g
+    return ops.add(g, ops.mul(p, group["weight_decay"]))
+
+
+def check_range(name: str, value: Any, low: float, high: float = math.inf) -> None:
+    """Refuse a hyper-parameter outside [low, high)."""
+    if not low <= value < high and not (value == high == math.inf):
+        bound = f"at least {low}" if high == math.inf else f"in [{low}, {high})"
+        raise ValueError(f"invalid {name}: {value}; it must be {bound}")

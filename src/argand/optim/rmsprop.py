@@ -1,0 +1,144 @@
+"""Optimizers that divide by running or summed squares of the gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argand.ir.op import ops
+from argand.optim.group import ParamGroup
+from argand.optim.optimizer import Optimizer, advanced, check_range, decayed, fresh
+from argand.tensor.inplace import assign
+
+
+class RMSprop(Optimizer):
+    """p -= lr * g / (sqrt(v) + eps), with a running mean v of g ** 2, as `torch.optim.RMSprop`.
+
+    `centered` subtracts the squared running mean of g from v; `momentum` keeps a buffer of steps.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+    ) -> None:
+        for name, value in {"lr": lr, "eps": eps, "momentum": momentum, "alpha": alpha}.items():
+            check_range(name, value, 0)
+        check_range("weight_decay", weight_decay, 0)
+        defaults = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "centered": centered,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
+        """One step of one parameter."""
+        alpha = group["alpha"]
+        advanced(state)
+        g = decayed(p, g, group)
+        square = fresh(state, "square_avg", p)
+        assign(square, ops.add(ops.mul(square, alpha), ops.mul(ops.mul(g, 1 - alpha), g)))
+        variance = square
+        if group.option("centered"):
+            mean = fresh(state, "grad_avg", p)
+            assign(mean, ops.add(mean, ops.mul(ops.sub(g, mean), 1 - alpha)))
+            variance = ops.sub(square, ops.square(mean))
+        d = ops.div(g, ops.add(ops.sqrt(variance), group["eps"]))
+        if group.option("momentum"):
+            buffer = fresh(state, "momentum_buffer", p)
+            assign(buffer, ops.add(ops.mul(buffer, group["momentum"]), d))
+            d = buffer
+        assign(p, ops.sub(p, ops.mul(d, group["lr"])))
+
+
+class Adagrad(Optimizer):
+    """p -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(sum of g ** 2) + eps).
+
+    Duchi, Hazan and Singer (2011), as `torch.optim.Adagrad`.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        for name, value in {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay}.items():
+            check_range(name, value, 0)
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "eps": eps,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
+        """One step of one parameter."""
+        step = advanced(state)
+        g = decayed(p, g, group)
+        total = fresh(state, "sum", p, group.option("initial_accumulator_value"))
+        assign(total, ops.add(total, ops.square(g)))
+        size = group["lr"] / ((step - 1) * group["lr_decay"] + 1)
+        d = ops.div(ops.mul(g, size), ops.add(ops.sqrt(total), group["eps"]))
+        assign(p, ops.sub(p, d))
+
+
+class Adadelta(Optimizer):
+    """p -= lr * d, with d = g * sqrt(running mean of d ** 2 + eps) / sqrt(that of g ** 2 + eps).
+
+    Zeiler (2012), as `torch.optim.Adadelta`.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        check_range("lr", lr, 0)
+        check_range("rho", rho, 0, 1.0000001)
+        defaults = {
+            "lr": lr,
+            "rho": rho,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
+        """One step of one parameter."""
+        rho, eps = group["rho"], group["eps"]
+        advanced(state)
+        g = decayed(p, g, group)
+        square, steps = fresh(state, "square_avg", p), fresh(state, "acc_delta", p)
+        assign(square, ops.add(ops.mul(square, rho), ops.mul(ops.mul(g, 1 - rho), g)))
+        ratio = ops.div(ops.sqrt(ops.add(steps, eps)), ops.sqrt(ops.add(square, eps)))
+        d = ops.mul(ratio, g)
+        assign(steps, ops.add(ops.mul(steps, rho), ops.mul(ops.mul(d, 1 - rho), d)))
+        assign(p, ops.sub(p, ops.mul(d, group["lr"])))

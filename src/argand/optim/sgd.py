@@ -1,0 +1,74 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from argand.ir.bind import eagerly
+from argand.ir.op import ops
+from argand.optim.group import ParamGroup
+from argand.optim.optimizer import Optimizer, check_range, decayed, fresh
+from argand.tensor.core import wrap
+from argand.tensor.inplace import assign
+
+
+class SGD(Optimizer):
+    """p -= lr * d, with d = g + weight_decay * p, or with momentum the running buffer
+    b = momentum * b + (1 - dampening) * d (or d + momentum * b with `nesterov`).
+
+    As `torch.optim.SGD`: the first buffer is d itself.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_range("lr", lr, 0)
+        check_range("momentum", momentum, 0)
+        check_range("weight_decay", weight_decay, 0)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("nesterov needs a momentum and no dampening")
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
+        """One step of one parameter."""
+        d = decayed(p, g, group)
+        if group.option("momentum"):
+            buffer = fresh(state, "momentum_buffer", p)
+            share = _first_share(state, group) if group.option("dampening") else None
+            added = d if share is None else ops.mul(d, share)
+            assign(buffer, ops.add(ops.mul(buffer, group["momentum"]), added))
+            nesterov = group.option("nesterov")
+            d = ops.add(d, ops.mul(buffer, group["momentum"])) if nesterov else buffer
+        assign(p, ops.sub(p, ops.mul(d, group["lr"])))
+
+
+def _first_share(state: dict[str, Any], group: ParamGroup) -> Any:
+    """1 - dampening, but 1 for the first step."""
+    started = state.get("started")
+    if started is None:
+        with eagerly():
+            started = state["started"] = wrap(np.zeros(()))
+    share = ops.sub(1.0, ops.mul(started, group["dampening"]))
+    assign(started, ops.full((), 1.0, started.dtype))
+    return share
