@@ -53,7 +53,7 @@ _erf_vectorized = np.frompyfunc(math.erf, 1, 1)
 
 def _erf(x: Any) -> Any:
     x = np.asarray(x)
-    return _erf_vectorized(x.astype(np.float64)).astype(x.dtype)
+    return np.asarray(_erf_vectorized(x.astype(np.float64))).astype(x.dtype)
 
 
 def _rsqrt(x: Any) -> Any:

@@ -27,6 +27,7 @@ class T(NamedTuple):
     high: float = 2.0
     dtype: str | None = None
     distinct: bool = False  # no two values closer than 1e-2, for ops that choose
+    definite: bool = False  # symmetric positive definite matrices
 
 
 class Sample:

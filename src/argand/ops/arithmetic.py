@@ -395,7 +395,7 @@ class Cast(Elementwise):
 
     samples = (
         Sample(T((2, 3)), dtype="float64"),
-        Sample(T((2, 3)), dtype="float32"),
+        Sample(T((2, 3), -5, 5, "int32"), dtype="float32"),
         Sample(T(()), dtype="int64"),
         Sample(T((0, 2)), dtype="bool"),
     )

@@ -365,7 +365,7 @@ class Embedding(families.Gather):
     samples = (
         Sample(T((5, 3)), _index(2, 4, high=4)),
         Sample(T((5, 3)), _index(high=4)),
-        Sample(T((5, 3)), _index(7, high=4), padding_idx=1),
+        Sample(T((5, 3)), _index(7, high=3), padding_idx=4),
         Sample(T((5, 3)), _index(0, 2, high=4)),
     )
     error_samples = (

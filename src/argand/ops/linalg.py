@@ -160,7 +160,7 @@ class LinalgCholesky(_Linalg):
     Only a's lower triangle is read; the gradient is symmetric.
     """
 
-    samples: Any = ()  # a sample must be positive definite: tests/ops/test_linalg.py makes them
+    samples = Sample(T((3, 3), definite=True)), Sample(T((2, 2, 2), definite=True))
     error_samples = (
         ErrorSample(RuntimeError, "not positive definite", T((2, 2), -2.0, -1.0)),
         ErrorSample(RuntimeError, "expected square matrices", T((2, 3))),

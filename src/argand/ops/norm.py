@@ -129,7 +129,8 @@ class LayerNorm(Composite):
             g = ops.cast(grads[0], mean.dtype)
             gy = _affine(g, [named["w"]], "w", shape) if "w" in named else g
             gx = _centred(gy, normal, rstd, dims)
-            others = _affine_gradients(g, normal, operands, letters, dims)
+            outer = tuple(range(len(x.shape) - len(shape)))
+            others = _affine_gradients(g, normal, operands, letters, outer)
         gx = _plus_statistics(gx, grads[1], grads[2], normal, rstd, dims)
         return [None if gx is None else ops.cast(gx, x.dtype), *others]
 
@@ -147,9 +148,8 @@ def _centred(g: Any, normal: Any, rstd: Any, dims: Any) -> Any:
     return ops.mul(rstd, ops.sub(ops.sub(g, ops.mean(g, dims, True)), along))
 
 
-def _affine_gradients(g: Any, normal: Any, operands: Any, letters: str, dims: Any) -> list[Any]:
-    """The cotangents of weight and bias: sums over all rows."""
-    outer = tuple(d for d in range(len(g.shape)) if d not in dims)
+def _affine_gradients(g: Any, normal: Any, operands: Any, letters: str, outer: Any) -> list[Any]:
+    """The cotangents of weight and bias: sums over the dimensions that they don't have."""
     found = []
     for letter, operand in zip(letters, operands, strict=True):
         terms = ops.mul(g, normal) if letter == "w" else g

@@ -159,6 +159,7 @@ class Normal(_Draw):
     """
 
     samples = Uniform.samples
+    tolerance = {"float32": 2e-5}
     error_samples = (ErrorSample(RuntimeError, "sizes can't be negative", _STATE, (-1,)),)
 
     def prepare(self, state: Any, shape: Sequence[Size], dtype: Any = float32) -> Prepared:
