@@ -66,8 +66,6 @@ def grad(
         wanted=[_wanted_edge(t) for t in targets],
         capture=found.__setitem__,
     )
-    if len({id(t) for t in targets}) != len(targets):
-        raise AutogradError("grad: an input is listed twice")
     results = [found.get(i) for i in range(len(targets))]
     for i, t in enumerate(targets):
         if results[i] is None and materialize_grads:
@@ -98,7 +96,7 @@ class _Store:
             leaf.grad = gradient
         else:
             leaf.grad = ops.add(leaf.grad, gradient)
-        for after in getattr(leaf, "_post_accumulate", ()):
+        for after in tuple(leaf.__dict__.get("_post_accumulate", ())):
             after(leaf)
 
 
@@ -166,6 +164,17 @@ def register_hook(t: Tensor, hook: Any) -> HookHandle:
         hooks = node.hooks.setdefault(t._index, [])
         hooks.append(hook)
         handle.undo = lambda: hooks.remove(hook)
+    return handle
+
+
+def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> HookHandle:
+    """Call `hook(tensor)` each time a gradient has been added to the `.grad` of a leaf."""
+    if t._node is not LEAF:
+        raise AutogradError("post-accumulate hooks are for leaves that require grad")
+    hooks = t.__dict__.setdefault("_post_accumulate", [])
+    hooks.append(hook)
+    handle = HookHandle()
+    handle.undo = lambda: hooks.remove(hook)
     return handle
 
 

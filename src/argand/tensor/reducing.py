@@ -369,7 +369,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     if weights is None:
         weights = ops.full(input.shape, 1, "int64")
     zeros = ops.full((size,), 0, weights.dtype)
-    return ops.scatter_add(zeros, ops.cast(input, "int64"), weights, dim=0)
+    return ops.scatter_add(zeros, 0, ops.cast(input, "int64"), weights)
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
@@ -384,4 +384,4 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     place = ops.floor(ops.mul(ops.sub(flat, low), bins / (high - low)))
     place = ops.clamp(ops.cast(place, "int64"), 0, bins - 1)
     zeros = ops.full((bins,), 0, input.dtype)
-    return ops.scatter_add(zeros, place, ops.cast(inside, input.dtype), dim=0)
+    return ops.scatter_add(zeros, 0, place, ops.cast(inside, input.dtype))

@@ -61,15 +61,15 @@ def scatter(
     """A copy with out[index[i][j]][j] = src[i][j] for dim 0, and so on; `src` may be a number."""
     src = _source(input, index, value if src is None else src)
     if reduce in ("add", "sum"):
-        return ops.scatter_add(input, index, src, dim=dim)
+        return ops.scatter_add(input, dim, index, src)
     if reduce is not None:
         raise ArgumentError(f"scatter: reduce must be None or 'add', got {reduce!r}")
-    return ops.scatter(input, index, src, dim=dim)
+    return ops.scatter(input, dim, index, src)
 
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """A copy with out[index[i][j]][j] += src[i][j] for dim 0, and so on."""
-    return ops.scatter_add(input, index, src, dim=dim)
+    return ops.scatter_add(input, dim, index, src)
 
 
 def scatter_(
@@ -94,12 +94,12 @@ def scatter_reduce(
     start = input
     if not include_self:
         zeros = ops.full(tuple(index.shape), 0, input.dtype)
-        start = ops.scatter(input, index, zeros, dim=dim)
-    total = ops.scatter_add(start, index, src, dim=dim)
+        start = ops.scatter(input, dim, index, zeros)
+    total = ops.scatter_add(start, dim, index, src)
     if reduce == "sum":
         return total
     base = ops.full(tuple(input.shape), 1 if include_self else 0, src.dtype)
-    count = ops.scatter_add(base, index, ones, dim=dim)
+    count = ops.scatter_add(base, dim, index, ones)
     return ops.div(total, ops.clamp(count, 1, None))
 
 

@@ -12,6 +12,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class _Mode(threading.local):
     enabled = True
+    # Called with each node and the gradients that it gave; set by detect_anomaly.
+    watch: Callable[[Any, Any], None] | None = None
 
 
 mode = _Mode()

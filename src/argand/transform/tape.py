@@ -192,17 +192,22 @@ def backward(
     create_graph: bool,
     wanted: Sequence[Edge] | None = None,
     capture: Callable[[int, Any], None] | None = None,
+    stop: bool = False,
 ) -> None:
     """Run the tape in reverse from `roots`, pairs of an edge and its gradient.
 
     `store(leaf, gradient)` receives the whole gradient of each leaf. With `wanted`, only what leads
-    to these edges is computed, and `capture(number, gradient)` receives their gradients.
+    to these edges is computed, and `capture(number, gradient)` receives their gradients; with `stop`
+    nothing flows through them to one another.
     """
     roots = list(roots)
     run = _Traversal(store)
     if wanted is not None:
-        run.wanted = {_key(e): i for i, e in enumerate(wanted)}
-        run.needed = _leading_to(_reachable([e[0] for e, _ in roots]), {id(e[0]) for e in wanted})
+        for i, edge in enumerate(wanted):
+            run.wanted.setdefault(_key(edge), []).append(i)
+        run.targets = {id(e[0]) for e in wanted}
+        nodes = _reachable([e[0] for e, _ in roots], run.targets if stop else set())
+        run.needed = _leading_to(nodes, run.targets)
         run.capture = capture
     if create_graph:
         run.go(roots, retain_graph)
@@ -215,13 +220,13 @@ def _key(edge: Edge) -> tuple[int, int]:
     return (id(edge[0]), edge[1])
 
 
-def _reachable(starts: Sequence[Any]) -> list[Node]:
-    """The nodes reachable from some targets."""
-    nodes = {id(n): n for n in starts if type(n) is Node}
+def _reachable(starts: Sequence[Any], stop: set[int]) -> list[Node]:
+    """The nodes reachable from some targets, without going through those of `stop`."""
+    nodes = {id(n): n for n in starts if type(n) is Node and id(n) not in stop}
     stack = list(nodes.values())
     while stack:
         for target, _ in stack.pop().edges:
-            if type(target) is Node and id(target) not in nodes:
+            if type(target) is Node and id(target) not in nodes and id(target) not in stop:
                 nodes[id(target)] = target
                 stack.append(target)
     return list(nodes.values())
@@ -245,7 +250,8 @@ class _Traversal:
         self.grads: dict[int, dict[int, Any]] = {}  # id of a target -> output number -> gradient
         self.heap: list[tuple[int, Node]] = []
         self.leaves: dict[int, Any] = {}
-        self.wanted: dict[tuple[int, int], int] = {}
+        self.wanted: dict[tuple[int, int], list[int]] = {}
+        self.targets: set[int] = set()
         self.capture: Callable[[int, Any], None] | None = None
 
     def go(self, roots: list[tuple[Edge, Any]], retain_graph: bool) -> None:
@@ -285,6 +291,8 @@ class _Traversal:
             return
         grads = [mine.get(i) for i in range(len(node.outputs))]
         results = node.backward(grads)
+        if mode.watch is not None:
+            mode.watch(node, results)
         if len(results) != len(node.edges):
             raise AutogradError(
                 f"{node.name()} gave {len(results)} gradients for {len(node.edges)} inputs"
@@ -298,11 +306,11 @@ class _Traversal:
     def _useful(self, target: Any) -> bool:
         if self.needed is None:
             return True
-        return id(target) in self.needed or (id(target), 0) in self.wanted
+        return id(target) in self.needed or id(target) in self.targets
 
     def _captured(self, target: Any, index: int, gradient: Any) -> bool:
         """Hand out a wanted gradient; whether the run is for wanted ones only."""
-        number = self.wanted.get((id(target), index))
-        if number is not None and self.capture is not None:
-            self.capture(number, gradient)
+        if self.capture is not None:
+            for number in self.wanted.get((id(target), index), ()):
+                self.capture(number, gradient)
         return bool(self.wanted)

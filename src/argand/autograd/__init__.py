@@ -1,0 +1,42 @@
+"""`argand.autograd`: gradients on demand and custom derivatives, as `torch.autograd`."""
+
+from typing import Any
+
+from argand.autograd import functional
+from argand.tensor.autograd import backward, grad
+from argand.tensor.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from argand.transform.anomaly import detect_anomaly, set_detect_anomaly
+from argand.transform.custom import Function, FunctionCtx, once_differentiable
+from argand.transform.mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+
+
+def Variable(data: Any, requires_grad: bool = False) -> Any:  # noqa: N802  # PyTorch's name
+    """The tensor itself; from the days when tensors and variables were different things."""
+    return data.requires_grad_() if requires_grad else data
+
+
+__all__ = [
+    "Function",
+    "FunctionCtx",
+    "GradcheckError",
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "once_differentiable",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]

@@ -1,0 +1,190 @@
+"""`autograd.functional`: products with Jacobians and Hessians, and these as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from argand.base.errors import AutogradError
+from argand.ir.op import ops
+from argand.tensor.autograd import grad
+from argand.tensor.core import Tensor
+from argand.transform.mode import enable_grad
+
+Function = Callable[..., Any]
+
+
+def _as_tuple(x: Any) -> tuple[Any, ...]:
+    return tuple(x) if isinstance(x, tuple | list) else (x,)
+
+
+def _fresh(inputs: Any, create_graph: bool) -> tuple[Any, ...]:
+    """Inputs to differentiate with respect to: new leaves, or new places on the same graph."""
+    found = []
+    for x in _as_tuple(inputs):
+        if create_graph and x.requires_grad:
+            found.append(ops.reshape(x, tuple(x.shape)))
+        else:
+            found.append(x.detach().requires_grad_())
+    return tuple(found)
+
+
+def _finished(values: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
+    return values if create_graph else tuple(v.detach() for v in values)
+
+
+def _like(given: Any, like: Any) -> Any:
+    """In the form, tensor or tuple, of what the user gave."""
+    return tuple(given) if isinstance(like, tuple | list) else given[0]
+
+
+def _or_zeros(found: Any, like: tuple[Any, ...], strict: bool) -> tuple[Any, ...]:
+    if strict and any(f is None for f in found):
+        raise AutogradError("an output does not depend on an input; with strict=False that is 0")
+    return tuple(
+        ops.full(tuple(x.shape), 0, x.dtype) if f is None else f
+        for f, x in zip(found, like, strict=True)
+    )
+
+
+def vjp(
+    func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
+    """(outputs, v^T J): the outputs, and the product of `v` with the Jacobian."""
+    with enable_grad():
+        xs = _fresh(inputs, create_graph)
+        out = func(*xs)
+        ys = _as_tuple(out)
+        weights = _weights(v, ys)
+        found = grad(list(ys), list(xs), weights, create_graph=create_graph, allow_unused=True)
+        found = _or_zeros(found, xs, strict)
+    return _like(_finished(ys, create_graph), out), _like(_finished(found, create_graph), inputs)
+
+
+def _weights(v: Any, ys: tuple[Any, ...]) -> list[Any]:
+    if v is not None:
+        return list(_as_tuple(v))
+    if len(ys) != 1 or ys[0].shape.numel() != 1:
+        raise AutogradError("vjp: v can be left out only for one output of one element")
+    return [ops.full(tuple(ys[0].shape), 1, ys[0].dtype)]
+
+
+def jvp(
+    func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
+    """(outputs, J v): the outputs, and the product of the Jacobian with `v`.
+
+    Computed as the derivative of v^T J by v (the double-backward trick).
+    """
+    with enable_grad():
+        xs = _fresh(inputs, create_graph)
+        tangents = _tangents(v, xs)
+        out = func(*xs)
+        ys = _as_tuple(out)
+        dummies = [ops.full(tuple(y.shape), 0, y.dtype).requires_grad_() for y in ys]
+        back = grad(list(ys), list(xs), dummies, create_graph=True, allow_unused=True)
+        kept = [(b, t) for b, t in zip(back, tangents, strict=True) if b is not None and _linked(b)]
+        if kept:
+            found = grad(
+                [b for b, _ in kept],
+                dummies,
+                [t for _, t in kept],
+                create_graph=create_graph,
+                allow_unused=True,
+            )
+        else:
+            found = (None,) * len(ys)
+        found = _or_zeros(found, ys, strict)
+    return _like(_finished(ys, create_graph), out), _like(_finished(found, create_graph), out)
+
+
+def _linked(t: Any) -> bool:
+    return t._tape() is not None
+
+
+def _tangents(v: Any, xs: tuple[Any, ...]) -> tuple[Any, ...]:
+    if v is None:
+        if len(xs) != 1 or xs[0].shape.numel() != 1:
+            raise AutogradError("jvp: v can be left out only for one input of one element")
+        return (ops.full(tuple(xs[0].shape), 1, xs[0].dtype),)
+    return _as_tuple(v)
+
+
+def jacobian(
+    func: Function,
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> Any:
+    """The Jacobian: of shape (*output, *input); nested tuples for several outputs or inputs.
+
+    >>> import argand as ag
+    >>> ag.autograd.functional.jacobian(lambda x: x * x, ag.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+    with enable_grad():
+        xs = _fresh(inputs, create_graph)
+        out = func(*xs)
+        rows = [_rows(y, xs, create_graph, strict) for y in _as_tuple(out)]
+    found = [_like(_finished(r, create_graph), inputs) for r in rows]
+    return _like(found, out)
+
+
+def _rows(y: Tensor, xs: tuple[Any, ...], create_graph: bool, strict: bool) -> tuple[Any, ...]:
+    """The Jacobian of one output by each input, a row for each element of the output."""
+    count = int(y.shape.numel())
+    flat = ops.reshape(y, (count,))
+    columns: list[list[Any]] = [[] for _ in xs]
+    for i in range(count):
+        found: Any = (None,) * len(xs)
+        if _linked(y):
+            found = grad(
+                flat[i], list(xs), retain_graph=True, create_graph=create_graph, allow_unused=True
+            )
+        for column, g in zip(columns, _or_zeros(found, xs, strict), strict=True):
+            column.append(ops.reshape(g, (1, *tuple(g.shape))))
+    return tuple(
+        ops.reshape(ops.cat(*column, dim=0), (*tuple(y.shape), *tuple(x.shape)))
+        for column, x in zip(columns, xs, strict=True)
+    )
+
+
+def hessian(
+    func: Function, inputs: Any, create_graph: bool = False, strict: bool = False, **options: Any
+) -> Any:
+    """The matrix of second derivatives of a function with one output element."""
+
+    def gradient(*xs: Any) -> Any:
+        found = grad(func(*xs), list(xs), create_graph=True, allow_unused=True)
+        return _or_zeros(found, xs, strict)
+
+    found = jacobian(gradient, _as_tuple(inputs), create_graph, strict)
+    return found if isinstance(inputs, tuple | list) else found[0][0]
+
+
+def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False) -> tuple[Any, Any]:
+    """(output, v^T H): the output, and the product of `v` with the Hessian."""
+    with enable_grad():
+        xs = _fresh(inputs, create_graph)
+        out = func(*xs)
+        first = _or_zeros(grad(out, list(xs), create_graph=True, allow_unused=True), xs, False)
+        weights = _tangents(v, xs)
+        linked = [(g, w) for g, w in zip(first, weights, strict=True) if _linked(g)]
+        found: Any = (None,) * len(xs)
+        if linked:
+            found = grad(
+                [g for g, _ in linked],
+                list(xs),
+                [w for _, w in linked],
+                create_graph=create_graph,
+                allow_unused=True,
+            )
+        found = _or_zeros(found, xs, False)
+    return _finished((out,), create_graph)[0], _like(_finished(found, create_graph), inputs)
+
+
+# The Hessian is symmetric.
+hvp = vhp

@@ -1,0 +1,174 @@
+"""`autograd.Function`: operations whose forward and backward the user writes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from argand.base.errors import AutogradError
+from argand.ir.op import ops
+from argand.transform.mode import mode, no_grad
+from argand.transform.tape import LEAF, Node, Saved, edge_of
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether an argument is something that the tape knows."""
+    return hasattr(x, "_tape")
+
+
+class FunctionCtx:
+    """What `forward` and `backward` of a custom function share. Any attribute can be set on it."""
+
+    def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
+        self.needs_input_grad = needs_input_grad
+        self._saved: tuple[Any, ...] = ()
+        self._constant: list[int] = []
+        self._dirty: list[int] = []
+        self._materialize = True
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors for backward; overwriting one of them in place is noticed there."""
+        self._saved = tuple(Saved(t) if is_tensor(t) else t for t in tensors)
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """The tensors that `save_for_backward` kept."""
+        return tuple(self._value(s) if type(s) is Saved else s for s in self._saved)
+
+    def _value(self, saved: Saved) -> Any:
+        if saved.tensor._version != saved.version:
+            where = saved.tensor._overwritten_at
+            raise AutogradError(
+                f"a tensor of shape {tuple(saved.tensor.shape)} that a custom function saved for "
+                "backward has been overwritten in place since" + (f", at {where}" if where else "")
+            )
+        return saved.tensor
+
+    def mark_non_differentiable(self, *tensors: Any) -> None:
+        """Say of outputs that no gradient flows through them."""
+        self._constant = [id(t) for t in tensors]
+
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Say of inputs that forward overwrites them in place."""
+        self._dirty = [id(t) for t in tensors]
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (the default) or None for outputs without a gradient."""
+        self._materialize = value
+
+
+class _Applied:
+    """One application of a custom function, in the place that an op has on the tape."""
+
+    differentiable = True
+
+    def __init__(self, function: type[Function], ctx: FunctionCtx, places: list[int]) -> None:
+        self.function = function
+        self.ctx = ctx
+        self.places = places  # of the tensors among the arguments
+        self.name = function.__name__
+
+    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
+        """Nothing: the context keeps what backward needs."""
+        return (), ()
+
+    def adjoint(
+        self, grads: Sequence[Any], inputs: Any, outputs: Any, params: dict[str, Any]
+    ) -> Sequence[Any]:
+        """Call the user's backward."""
+        given = list(grads)
+        if self.ctx._materialize:
+            given = [
+                ops.full(tuple(o.shape), 0, o.dtype) if g is None and o.dtype.is_inexact else g
+                for g, o in zip(given, outputs, strict=True)
+            ]
+        found = self.function.backward(self.ctx, *given)
+        found = found if isinstance(found, tuple | list) else (found,)
+        count = len(self.ctx.needs_input_grad)
+        extra = found[count:]
+        if len(found) < count or any(g is not None for g in extra):
+            raise AutogradError(
+                f"{self.name}.backward returned {len(found)} gradients for the {count} arguments of "
+                "forward; return one for each, None where there is none"
+            )
+        return [found[i] for i in self.places]
+
+
+class Function:
+    """Base of operations with a derivative of their own, as `torch.autograd.Function`.
+
+    >>> import argand as ag
+    >>> class Double(ag.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...     @staticmethod
+    ...     def backward(ctx, grad):
+    ...         return grad * 2
+    >>> x = ag.ones(2, requires_grad=True)
+    >>> Double.apply(x).sum().backward()
+    >>> x.grad
+    tensor([2., 2.])
+    """
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs. Takes (ctx, *args), or (*args) when `setup_context` is given."""
+        raise NotImplementedError("a custom Function must define forward")
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        """One gradient for each argument of forward, from those of the outputs."""
+        raise NotImplementedError("this custom Function defines no backward")
+
+    setup_context: Callable[[Any, Any, Any], None] | None = None
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Run forward and put it on the tape."""
+        places = [i for i, a in enumerate(args) if is_tensor(a)]
+        recording = mode.enabled
+        edges = tuple(edge_of(args[i]) if recording else (None, 0) for i in places)
+        wants = {i: e[0] is not None for i, e in zip(places, edges, strict=True)}
+        ctx = FunctionCtx(tuple(wants.get(i, False) for i in range(len(args))))
+        with no_grad():
+            if cls.setup_context is None:
+                result = cls.forward(ctx, *args, **kwargs)
+            else:
+                result = cls.forward(*args, **kwargs)
+                cls.setup_context(ctx, args, result)
+        outputs = result if isinstance(result, tuple) else (result,)
+        if any(wants.values()):
+            outputs = cls._record(ctx, args, places, edges, outputs)
+        return outputs if isinstance(result, tuple) else outputs[0]
+
+    @classmethod
+    def _record(
+        cls, ctx: FunctionCtx, args: Any, places: list[int], edges: Any, outputs: Any
+    ) -> tuple[Any, ...]:
+        inputs = [args[i] for i in places]
+        known = {id(x) for x in inputs}
+        # An input that is returned as it is gets a twin, so that the input keeps its own place.
+        outputs = tuple(
+            o.shadow() if id(o) in known and id(o) not in ctx._dirty else o for o in outputs
+        )
+        tensors = [o for o in outputs if is_tensor(o)]
+        node = Node(_Applied(cls, ctx, places), {}, inputs, edges, tensors)
+        for i, out in enumerate(tensors):
+            if out.dtype.is_inexact and id(out) not in ctx._constant:
+                if out._node is LEAF:
+                    raise AutogradError(f"{cls.__name__} overwrites a leaf that requires grad")
+                out._node, out._index = node, i
+        return outputs
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a custom backward as not differentiable itself."""
+
+    @functools.wraps(backward)
+    def wrapped(ctx: Any, *grads: Any) -> Any:
+        with no_grad():
+            return backward(ctx, *grads)
+
+    return wrapped

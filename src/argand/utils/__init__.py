@@ -1,0 +1,1 @@
+"""`argand.utils`: PyTorch's places for the data loader and for checkpointing."""
