@@ -11,6 +11,7 @@ from argand.passes.canonicalise import canonicalise
 from argand.passes.cse import cse, dead_code
 from argand.passes.fold import fold
 from argand.passes.inline import inline_composites
+from argand.passes.layout import layout
 from argand.passes.results import own_results
 
 Pass = Callable[[Program], Program]
@@ -22,6 +23,7 @@ PASSES: tuple[Pass, ...] = (
     inline_composites,  # those without a kernel of their own
     *SIMPLIFY,
     own_results,
+    layout,  # channels-last around convolutions
 )
 """Every step from a recorded program to one that the backend lowers node by node."""
 
