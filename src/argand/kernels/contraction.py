@@ -276,7 +276,8 @@ class _Block:
             b_elem=self.acc if packed_b else Ty(self.geo.b.elem),
             masked=not packed_b,
         )
-        self._finish(tile.chain(b, self.acc, plan.lanes), panel, row, height)
+        places = [] if self.one_block else self._places(panel, row, height)
+        self._finish(tile.chain(b, self.acc, plan.lanes), places, panel, row, height)
 
     # where the tile reads -------------------------------------------------------------------------
 
@@ -318,14 +319,19 @@ class _Block:
 
     # where the sums go ----------------------------------------------------------------------------
 
-    def _finish(self, sums: list[Reg], panel: Panel, row: Reg, height: int) -> None:
+    @property
+    def _partials(self) -> Reg:
+        where = self.nest.partials if self.sums is None else self.sums
+        assert where is not None
+        return where
+
+    def _finish(
+        self, sums: list[Reg], places: list[Reg], panel: Panel, row: Reg, height: int
+    ) -> None:
         if self.one_block:
             self._emit(sums, panel, row, height)
             return
-        b = self.b
-        places = self._places(panel, row, height)
-        where = self.nest.partials if self.sums is None else self.sums
-        assert where is not None
+        b, where = self.b, self._partials
         vector = self.acc.with_lanes(self.plan.lanes)
         with b.if_(self.first) as branch:
             b.yield_(*sums)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from argand.kernels.contraction_pack import transpose
-from argand.kernels.contraction_plan import Geometry, Plan
+from argand.kernels.contraction_pack import load_columns, square_part
+from argand.kernels.contraction_plan import K_BLOCK, Geometry, Plan
 from argand.kernels.contraction_spec import Axis, Contraction
 from argand.kernels.contraction_tile import Address, Panel, Tile, multiply_add, panels, regions
 from argand.kernels.contraction_walk import (
@@ -24,6 +24,9 @@ from argand.kernels.contraction_walk import (
 from argand.loops.nest import Builder, Reg, Ty
 
 __all__ = ["few_rows"]
+
+AHEAD = 32
+"""Rows of B that are asked for before they are needed: their strides hide them from the hardware."""
 
 PIECE_BYTES = 1 << 17
 """About as much of B as a chunk should read."""
@@ -78,31 +81,44 @@ class _FewRows:
 
     def _rows(self, panel: Panel, row: Reg, height: int) -> None:
         b, plan = self.b, self.plan
-        zero = b.const(self.acc.with_lanes(plan.lanes), 0)
-        with b.loop(0, self.walk.blocks, 1, [zero] * (height * panel.vectors)) as loop:
-            block = self.walk.at(loop.index)
-            if plan.b == "turn":
-                sums: Sequence[Reg] = self._turned(panel, row, height, block)
-            else:
+        totals: Sequence[Reg] = [b.const(self.acc.with_lanes(plan.lanes), 0)]
+        totals = list(totals) * (height * panel.vectors)
+        if plan.b == "turn":
+            totals = self._turned(panel, row, height, totals)
+        else:
+            with b.loop(0, self.walk.blocks, 1, totals) as loop:
+                block = self.walk.at(loop.index)
                 sums = self._in_place(panel, row, height, block)
-            first = b.eq(loop.index, 0)
-            b.yield_(
-                *(
-                    b.where(first, s, b.apply("add", total, s))
-                    for total, s in zip(loop.carry, sums, strict=True)
-                )
-            )
-        self._emit(loop.results, panel, row, height)
+                b.yield_(*self._together(b.eq(loop.index, 0), loop.carry, [sums]))
+            totals = loop.results
+        self._emit(totals, panel, row, height)
+
+    def _together(
+        self, first: Reg, totals: Sequence[Reg], blocks: Sequence[Sequence[Reg]]
+    ) -> list[Reg]:
+        """The totals with the sums of further blocks added in order; the first one starts them."""
+        b = self.b
+        out = list(totals)
+        for number, sums in enumerate(blocks):
+            added = [b.apply("add", total, s) for total, s in zip(out, sums, strict=True)]
+            if number == 0:
+                added = [b.where(first, s, x) for s, x in zip(sums, added, strict=True)]
+            out = added
+        return out
 
     def _in_place(self, panel: Panel, row: Reg, height: int, block: KBlock) -> Sequence[Reg]:
         b, geo, plan = self.b, self.geo, self.plan
         along_k = size(b, geo.b.stride(geo.inner))
         base = b.offset(self.b_base, b.affine(panel.n0, (block.i0, along_k)), geo.b.elem)
+        line = 64 // self.acc.bytes
 
         def b_at(k: Reg, v: int) -> tuple[Reg, Reg]:
+            if AHEAD and v * plan.lanes % line == 0:
+                ahead = b.affine(v * plan.lanes, (b.add(k, AHEAD), along_k))
+                b.prefetch(base, ahead, geo.b.elem)
             return b.offset(base, b.mul(k, along_k), geo.b.elem), b.i64(v * plan.lanes)
 
-        a_at = self._a_at(row, height, block)
+        a_at = self._a_at(row, height, block.i0)
         tile = Tile(
             rows=height,
             panel=panel,
@@ -114,47 +130,103 @@ class _FewRows:
         )
         return tile.chain(b, self.acc, plan.lanes)
 
-    def _a_at(self, row: Reg, height: int, block: KBlock) -> Address:
+    def _a_at(self, row: Reg, height: int, k0: Reg) -> Address:
         b, geo = self.b, self.geo
         along_m, along_k = geo.a.stride(geo.rows[0]), size(b, geo.a.stride(geo.inner))
-        starts = [b.affine(0, (b.add(row, r), along_m), (block.i0, along_k)) for r in range(height)]
+        starts = [b.affine(0, (b.add(row, r), along_m), (k0, along_k)) for r in range(height)]
         rows = [b.offset(self.a_base, start, geo.a.elem) for start in starts]
         return lambda k, r: (rows[r], b.mul(k, along_k))
 
-    def _turned(self, panel: Panel, row: Reg, height: int, block: KBlock) -> Sequence[Reg]:
-        """B is contiguous along k: squares of it are transposed in registers."""
+    def _turned(self, panel: Panel, row: Reg, height: int, totals: Sequence[Reg]) -> Sequence[Reg]:
+        """B is contiguous along k: squares of it are transposed in registers. Several blocks of k go
+        side by side, so that one chain does not wait for itself."""
+        b, inner = self.b, self.walk.inner
+        full = b.div(inner, K_BLOCK)
+        done = b.i64(0)
+        for beside in self._groups(4 if height == 1 else 2, full):
+            end = b.add(done, b.mul(b.div(b.sub(full, done), beside), beside))
+            if done.const is None or done.const != end.const:
+                with b.loop(done, end, beside, totals) as loop:
+                    starts = [b.mul(b.add(loop.index, j), K_BLOCK) for j in range(beside)]
+                    count = b.i64(K_BLOCK)
+                    sums = self._squares(panel, row, height, starts, count)
+                    b.yield_(*self._together(b.eq(loop.index, 0), loop.carry, sums))
+                totals = loop.results
+            done = end
+        rest = b.rem(inner, K_BLOCK)
+        if rest.const == 0:
+            return totals
+        with b.if_(b.lt(0, rest)) as branch:
+            sums = self._squares(panel, row, height, [b.mul(full, K_BLOCK)], rest)
+            b.yield_(*self._together(b.eq(full, 0), totals, sums))
+        with branch.else_():
+            b.yield_(*totals)
+        return branch.results
+
+    @staticmethod
+    def _groups(most: int, full: Reg) -> tuple[int, ...]:
+        """How many blocks go side by side: as many as may, then what is left."""
+        if not isinstance(full.const, int):
+            return (most, 1)
+        return tuple(n for n in (most, full.const % most) if 0 < n <= full.const)
+
+    def _squares(
+        self, panel: Panel, row: Reg, height: int, starts: Sequence[Reg], count: Reg
+    ) -> list[list[Reg]]:
+        """The sums of blocks of k that start at `starts`, each of `count`."""
         b, geo, lanes = self.b, self.geo, self.plan.lanes
         vector = self.acc.with_lanes(lanes)
-        apart = size(b, geo.b.stride(geo.col))
-        a_at = self._a_at(row, height, block)
-        last = b.sub(self.n, 1)
+        rows = [self._a_at(row, height, start) for start in starts]
+        columns = [self._columns_of(panel, start) for start in starts]
+
+        def add(number: int, k: Reg, column: Reg, sums: Sequence[Reg]) -> list[Reg]:
+            elements = [b.load(*rows[number](k, r), Ty(geo.a.elem)) for r in range(height)]
+            return [
+                multiply_add(b, b.splat(element, lanes), column, total)
+                for element, total in zip(elements, sums, strict=True)
+            ]
+
+        def cut(flat: Sequence[Reg]) -> list[Sequence[Reg]]:
+            return [flat[i : i + height] for i in range(0, len(flat), height)]
+
+        zeros = [b.const(vector, 0)] * (height * len(starts))
+        whole = b.mul(b.div(count, lanes), lanes)
+        with b.loop(0, whole, lanes, zeros) as loop:
+            inside = cut(loop.carry)
+            for part in range(0, lanes, square_part(vector)):
+                for number, sums in enumerate(inside):
+                    k = b.add(loop.index, part)
+                    for j, column in enumerate(load_columns(b, columns[number], k, vector)):
+                        sums = add(number, b.add(k, j), column, sums)
+                    inside[number] = sums
+            b.yield_(*(total for sums in inside for total in sums))
+        flat: Sequence[Reg] = loop.results
+        if whole.const is None or whole.const != count.const:
+            with b.loop(whole, count, 1, flat) as loop:
+                out: list[Reg] = []
+                for number, sums in enumerate(cut(loop.carry)):
+                    column = self._one_by_one(columns[number], loop.index)
+                    out += add(number, loop.index, column, sums)
+                b.yield_(*out)
+            flat = loop.results
+        return [list(sums) for sums in cut(flat)]
+
+    def _columns_of(self, panel: Panel, k0: Reg) -> list[Reg]:
+        """Where columns start from k0 on; those that don't exist repeat the last one."""
+        b, geo, lanes = self.b, self.geo, self.plan.lanes
         columns = [b.add(panel.n0, j) for j in range(lanes)]
         if panel.masks[0] is not None:
-            columns = [b.min(column, last) for column in columns]
-        starts = [b.affine(block.i0, (column, apart)) for column in columns]
-        pointers = [b.offset(self.b_base, start, geo.b.elem) for start in starts]
+            columns = [b.min(column, b.sub(self.n, 1)) for column in columns]
+        stride = geo.b.stride(geo.col)
+        starts = [b.affine(k0, (column, stride)) for column in columns]
+        return [b.offset(self.b_base, start, geo.b.elem) for start in starts]
 
-        def add(k: Reg, column: Reg, sums: Sequence[Reg]) -> list[Reg]:
-            out = []
-            for r, total in enumerate(sums):
-                element = b.splat(b.load(*a_at(k, r), Ty(geo.a.elem)), lanes)
-                out.append(multiply_add(b, element, column, total))
-            return out
-
-        sums: Sequence[Reg] = [b.const(vector, 0)] * height
-        whole = b.mul(b.div(block.count, lanes), lanes)
-        with b.loop(0, whole, lanes, sums) as loop:
-            inside: Sequence[Reg] = loop.carry
-            square = [b.load(pointer, loop.index, vector) for pointer in pointers]
-            for j, column in enumerate(transpose(b, square)):
-                inside = add(b.add(loop.index, j), column, inside)
-            b.yield_(*inside)
-        with b.loop(whole, block.count, 1, loop.results) as loop:
-            column = b.const(vector, 0)
-            for j, pointer in enumerate(pointers):
-                column = b.insert(column, b.load(pointer, loop.index, self.acc), j)
-            b.yield_(*add(loop.index, column, loop.carry))
-        return loop.results
+    def _one_by_one(self, pointers: Sequence[Reg], k: Reg) -> Reg:
+        b = self.b
+        column = b.const(self.acc.with_lanes(self.plan.lanes), 0)
+        for j, pointer in enumerate(pointers):
+            column = b.insert(column, b.load(pointer, k, self.acc), j)
+        return column
 
     def _emit(self, values: Sequence[Reg], panel: Panel, row: Reg, height: int) -> None:
         b, spec, geo = self.b, self.spec, self.geo

@@ -18,7 +18,15 @@ from argand.loops.nest import Builder, Reg, Ty
 B_PITCH: Final = K_BLOCK + 1
 """Rows of k from one packed panel of B to the next: off the powers of two, too."""
 
-__all__ = ["B_PITCH", "Packer", "a_row_bytes", "a_row_stride", "b_bytes", "transpose"]
+__all__ = [
+    "B_PITCH",
+    "Packer",
+    "a_row_bytes",
+    "a_row_stride",
+    "b_bytes",
+    "load_columns",
+    "square_part",
+]
 
 
 def a_row_stride(plan: Plan) -> int:
@@ -161,16 +169,25 @@ class Packer:
     ) -> None:
         b, plan, geo = self._b, self._plan, self._geo
         ty = Ty(geo.b.elem, plan.lanes)
+        stride = geo.b.stride(geo.col)
+        if mask is None and geo.b.fetch is None and ty.elem == self._acc.elem:
+            pointers = [b.offset(place, b.mul(column, stride), ty.elem) for column in columns]
+            self._put_square(to, k, load_square(b, pointers, k, ty))
+            return
         vectors = []
         for column in columns:
             if geo.b.fetch is not None:
                 here = {**index, geo.inner: b.add(block.i0, k), geo.col: column}
                 value = geo.b.fetch(b, here, geo.inner, ty, mask)
             else:
-                value = b.load(place, b.affine(k, (column, geo.b.stride(geo.col))), ty, mask)
+                value = b.load(place, b.affine(k, (column, stride)), ty, mask)
             vectors.append(b.cast(value, self._vector))
-        for j, vector in enumerate(transpose(b, vectors)):
-            b.store(to, b.affine(j * plan.width, (k, plan.width)), vector)
+        self._put_square(to, k, transpose(b, vectors))
+
+    def _put_square(self, to: Reg, k: Reg, columns: Sequence[Reg]) -> None:
+        b, width = self._b, self._plan.width
+        for j, column in enumerate(columns):
+            b.store(to, b.affine(j * width, (k, width)), column)
 
     # A ------------------------------------------------------------------------------------------
 
@@ -287,6 +304,36 @@ def _interleave(total: int, lane: int, width: int, part: int) -> list[int]:
             picks += [block + j for j in range(width)]
             picks += [total + block + j for j in range(width)]
     return picks
+
+
+def load_square(b: Builder, pointers: Sequence[Reg], k: Reg, ty: Ty) -> list[Reg]:
+    """The columns of the square whose rows lie at `pointers`[k …]."""
+    part = square_part(ty)
+    parts = [load_columns(b, pointers, b.add(k, j), ty) for j in range(0, len(pointers), part)]
+    return [column for columns in parts for column in columns]
+
+
+def square_part(ty: Ty) -> int:
+    """How many columns `load_columns` gives."""
+    return min(ty.lanes, max(1, 16 // ty.bytes))
+
+
+def load_columns(b: Builder, pointers: Sequence[Reg], k: Reg, ty: Ty) -> list[Reg]:
+    """The first columns from k on of the rows at `pointers`.
+
+    Pieces of 128 bits are loaded straight to their lane, which leaves only the cheap shuffles.
+    """
+    lane = square_part(ty)
+    rows = []
+    for r in range(lane):
+        pieces = [b.load(pointer, k, ty.with_lanes(lane)) for pointer in pointers[r::lane]]
+        while len(pieces) > 1:
+            pieces = [
+                b.shuffle(x, y, range(2 * x.ty.lanes))
+                for x, y in zip(pieces[::2], pieces[1::2], strict=True)
+            ]
+        rows += pieces
+    return _within_lanes(b, rows, lane)
 
 
 def _across_lanes(b: Builder, rows: list[Reg], lane: int) -> list[Reg]:

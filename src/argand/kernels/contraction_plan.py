@@ -29,6 +29,9 @@ LONG_K: Final = 32 * K_BLOCK
 C_BYTES: Final = 1 << 18
 """Partial sums kept beside the packed panels in the second-level cache."""
 
+TABLE_ROWS: Final = 768
+"""Rows of a block that go through tables, which want their place in the cache too."""
+
 SERIAL_FLOPS: Final = 2_000_000
 """About 20 microseconds of one core: less than this stays on one thread."""
 
@@ -245,7 +248,7 @@ def _few_rows(s: _Shape) -> Plan | None:
         return None
     if s.m is not None and s.m > FEW_ROWS:
         return None
-    rows = FEW_ROWS if s.m is None else max(1, s.m)
+    rows = max(1, s.m) if s.m is not None else 1 if s.b_unit == "k" else 2
     if s.b_unit == "k":
         return Plan("few rows", rows, 1, s.lanes, "place", "turn", few=FEW_ROWS)
     room = (s.registers - 2) // (rows + 1)
@@ -301,7 +304,7 @@ def _place_a(s: _Shape) -> str:
     if s.a_unit == "k":
         return "place"
     if s.a_unit == "m":
-        reuse = s.n is None or s.n >= 8 * s.lanes
+        reuse = s.n is None or s.n >= 32 * s.lanes
         return "cols" if reuse and not s.outer else "place"
     return "rows"
 
@@ -319,7 +322,8 @@ def _block(s: _Shape, rows: int, width: int) -> tuple[int, int]:
     m = 384 if s.m is None else max(1, s.m)
     n = 128 if s.n is None else max(1, s.n)
     nc = _part(n, 128, width)
-    mc = _part(m, max(rows, C_BYTES // (s.acc_bytes * nc * (s.taps or 1))), rows)
+    most = min(C_BYTES // (s.acc_bytes * nc * (s.taps or 1)), TABLE_ROWS if s.tabled else m)
+    mc = _part(m, max(rows, most), rows)
     if s.m is None or s.n is None or s.k is None or s.cells is None:
         return mc, nc
     flops = 2 * s.m * s.n * s.k * s.cells
