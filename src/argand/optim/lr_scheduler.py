@@ -1,1 +1,405 @@
-"""Learning-rate schedules."""
+"""Learning-rate schedules, as `torch.optim.lr_scheduler`.
+
+A schedule is a function of the number of steps taken: `step()` counts one and sets every group's
+``lr``. A compiled training step reads the new rate at its next call without being traced again.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from argand.base.errors import ArgumentError
+from argand.optim.optimizer import Optimizer
+
+__all__ = [
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "ReduceLROnPlateau",
+    "SequentialLR",
+    "StepLR",
+]
+
+
+class LRScheduler:
+    """Base of the schedules: a subclass defines ``rate(base, t)`` for step t and a base rate."""
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__} takes an Optimizer, got {optimizer!r}")
+        self.optimizer = optimizer
+        for group in optimizer.param_groups:
+            if last_epoch == -1:
+                group.setdefault("initial_lr", group["lr"])
+            elif "initial_lr" not in group:
+                raise KeyError("resuming a schedule needs 'initial_lr' in every parameter group")
+        self.base_lrs = [g["initial_lr"] for g in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self.step()
+
+    def rate(self, base: float, t: int) -> float:
+        """The learning rate after t steps."""
+        raise NotImplementedError(f"{type(self).__name__} does not define rate")
+
+    def rates(self) -> list[float]:
+        """The learning rate of each group now."""
+        return [self.rate(base, self.last_epoch) for base in self.base_lrs]
+
+    def step(self, epoch: int | None = None) -> None:
+        """Count a step (or go to step `epoch`) and set the groups' learning rates."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        for group, rate in zip(self.optimizer.param_groups, self.rates(), strict=True):
+            group["lr"] = rate
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rates that were set last."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def get_lr(self) -> list[float]:
+        """The learning rates of the present step."""
+        return self.rates()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes; functions are left out."""
+        return {k: v for k, v in vars(self).items() if k != "optimizer" and not callable(v)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a schedule of the same kind stopped."""
+        vars(self).update(state_dict)
+
+
+class LambdaLR(LRScheduler):
+    """base * f(t), with one function, or one for each group."""
+
+    def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
+        count = len(optimizer.param_groups)
+        listed = list(lr_lambda) if isinstance(lr_lambda, list | tuple) else [lr_lambda] * count
+        if len(listed) != count:
+            raise ValueError(f"expected {count} functions, got {len(listed)}")
+        self.lr_lambdas: Sequence[Callable[[int], float]] = listed
+        super().__init__(optimizer, last_epoch)
+
+    def rates(self) -> list[float]:
+        pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
+        return [base * f(self.last_epoch) for base, f in pairs]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {k: v for k, v in super().state_dict().items() if k != "lr_lambdas"}
+
+
+class StepLR(LRScheduler):
+    """base * gamma ** (t // step_size)."""
+
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base: float, t: int) -> float:
+        return base * self.gamma ** (t // self.step_size)
+
+
+class MultiStepLR(LRScheduler):
+    """base times gamma for every milestone reached."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Sequence[int],
+        gamma: float = 0.1,
+        last_epoch: int = -1,
+    ) -> None:
+        self.milestones, self.gamma = Counter(milestones), gamma
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base: float, t: int) -> float:
+        return base * self.gamma ** bisect_right(sorted(self.milestones.elements()), t)
+
+
+class ConstantLR(LRScheduler):
+    """base * factor for the first `total_iters` steps, then base."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 1 / 3,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        self.factor, self.total_iters = factor, total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base: float, t: int) -> float:
+        return base * (self.factor if t < self.total_iters else 1.0)
+
+
+class LinearLR(LRScheduler):
+    """base times a factor that goes from `start_factor` to `end_factor` in `total_iters` steps."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        if not 0 < start_factor <= 1:
+            raise ValueError(f"start_factor must be in (0, 1], got {start_factor}")
+        self.start_factor, self.end_factor = start_factor, end_factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base: float, t: int) -> float:
+        done = min(t, self.total_iters) / self.total_iters
+        return base * (self.start_factor + (self.end_factor - self.start_factor) * done)
+
+
+class ExponentialLR(LRScheduler):
+    """base * gamma ** t."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base: float, t: int) -> float:
+        return float(base * self.gamma**t)
+
+
+class PolynomialLR(LRScheduler):
+    """base * (1 - t / total_iters) ** power, then 0."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_iters: int = 5,
+        power: float = 1.0,
+        last_epoch: int = -1,
+    ) -> None:
+        self.total_iters, self.power = total_iters, power
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base: float, t: int) -> float:
+        left = 1 - min(t, self.total_iters) / self.total_iters
+        return float(base * left**self.power)
+
+
+def _cosine(start: float, end: float, part: float) -> float:
+    """From start to end along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
+class CosineAnnealingLR(LRScheduler):
+    """From base to eta_min along a cosine of half period `T_max` (Loshchilov and Hutter, 2017)."""
+
+    def __init__(
+        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base: float, t: int) -> float:
+        return _cosine(base, self.eta_min, t / self.T_max)
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """Cosine annealing that starts again after T_0 steps, then T_0 * T_mult, and so on."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        T_0: int,
+        T_mult: int = 1,
+        eta_min: float = 0.0,
+        last_epoch: int = -1,
+    ) -> None:
+        if T_0 < 1 or T_mult < 1:
+            raise ValueError(f"T_0 and T_mult must be at least 1, got {T_0} and {T_mult}")
+        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base: float, t: int) -> float:
+        length = self.T_0
+        while t >= length:
+            t -= length
+            length *= self.T_mult
+        return _cosine(base, self.eta_min, t / length)
+
+
+class OneCycleLR(LRScheduler):
+    """Up from max_lr / div_factor to max_lr, then down to max_lr / div_factor / final_div_factor.
+
+    Smith and Topin (2018), as `torch.optim.lr_scheduler.OneCycleLR`; momentum (or beta1) moves the
+    other way unless `cycle_momentum` is False.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float,
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float = 0.85,
+        max_momentum: float = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        last_epoch: int = -1,
+    ) -> None:
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ValueError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
+            total_steps = epochs * steps_per_epoch
+        if anneal_strategy not in ("cos", "linear"):
+            raise ArgumentError(
+                f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
+            )
+        self.total_steps, self.pct_start = total_steps, pct_start
+        self.anneal_strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
+        self.base_momentum, self.max_momentum = base_momentum, max_momentum
+        self.max_lr = max_lr
+        self.initial_lr = max_lr / div_factor
+        self.min_lr = self.initial_lr / final_div_factor
+        for group in optimizer.param_groups:
+            group["initial_lr"] = self.initial_lr
+        super().__init__(optimizer, last_epoch)
+
+    def _between(self, low: float, high: float, end: float, t: int) -> float:
+        """From low to high until the peak, then to end."""
+        if t >= self.total_steps:
+            raise ValueError(f"OneCycleLR was made for {self.total_steps} steps, not for more")
+        peak = float(self.pct_start * self.total_steps) - 1
+        last = self.total_steps - 1
+        if t <= peak or last == peak:
+            start, stop, part = low, high, t / peak if peak else 1.0
+        else:
+            start, stop, part = high, end, (t - peak) / (last - peak)
+        if self.anneal_strategy == "linear":
+            return start + (stop - start) * part
+        return _cosine(start, stop, part)
+
+    def rate(self, base: float, t: int) -> float:
+        return self._between(self.initial_lr, self.max_lr, self.min_lr, t)
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        if not self.cycle_momentum:
+            return
+        high, low = self.max_momentum, self.base_momentum
+        momentum = self._between(high, low, high, self.last_epoch)
+        for group in self.optimizer.param_groups:
+            if "betas" in group:
+                group["betas"] = (momentum, *group["betas"][1:])
+            elif "momentum" in group:
+                group["momentum"] = momentum
+
+
+class SequentialLR(LRScheduler):
+    """One schedule after the other: schedule i + 1 takes over at step milestones[i]."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedulers: Sequence[LRScheduler],
+        milestones: Sequence[int],
+        last_epoch: int = -1,
+    ) -> None:
+        if len(schedulers) != len(milestones) + 1:
+            raise ValueError(
+                f"expected one milestone less than schedulers, got {len(milestones)} and "
+                f"{len(schedulers)}"
+            )
+        if any(s.optimizer is not optimizer for s in schedulers):
+            raise ValueError("all schedulers must belong to the optimizer")
+        self._schedulers, self.milestones = list(schedulers), list(milestones)
+        super().__init__(optimizer, last_epoch)
+
+    def step(self, epoch: int | None = None) -> None:
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        i = bisect_right(self.milestones, self.last_epoch)
+        start = self.milestones[i - 1] if i else 0
+        self._schedulers[i].step(self.last_epoch - start)
+
+    def state_dict(self) -> dict[str, Any]:
+        state = {k: v for k, v in super().state_dict().items() if k != "_schedulers"}
+        return {**state, "schedulers": [s.state_dict() for s in self._schedulers]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        state = dict(state_dict)
+        for scheduler, saved in zip(self._schedulers, state.pop("schedulers"), strict=True):
+            scheduler.load_state_dict(saved)
+        super().load_state_dict(state)
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """The rate times `factor` when a metric has not got better for `patience` steps."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
+            raise ValueError(f"unknown mode {mode!r} or threshold_mode {threshold_mode!r}")
+        if factor >= 1:
+            raise ValueError(f"factor must be below 1, got {factor}")
+        self.optimizer = optimizer
+        self.mode, self.factor, self.patience = mode, factor, patience
+        self.threshold, self.threshold_mode = threshold, threshold_mode
+        self.cooldown, self.min_lr, self.eps = cooldown, min_lr, eps
+        self.best = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
+
+    def step(self, metrics: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
+        """Look at the metric of this epoch."""
+        if metrics is None:
+            raise TypeError("ReduceLROnPlateau.step takes the metric to watch")
+        value = float(metrics)
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        if self.is_better(value):
+            self.best, self.num_bad_epochs = value, 0
+        else:
+            self.num_bad_epochs += 1
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            self._reduce()
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+
+    def is_better(self, value: float) -> bool:
+        """Whether the metric improved by more than the threshold."""
+        sign = -1 if self.mode == "min" else 1
+        if self.threshold_mode == "abs":
+            return sign * value > sign * self.best + self.threshold
+        if math.isinf(self.best):
+            return sign * value > sign * self.best
+        return sign * value > sign * self.best * (1 + sign * self.threshold)
+
+    def _reduce(self) -> None:
+        for group in self.optimizer.param_groups:
+            new = max(group["lr"] * self.factor, self.min_lr)
+            if group["lr"] - new > self.eps:
+                group["lr"] = new

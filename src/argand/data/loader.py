@@ -1,0 +1,127 @@
+"""DataLoader: batches of a dataset, in this process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from argand.data.collate import default_collate
+from argand.data.dataset import IterableDataset, Subset, TensorDataset
+from argand.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from argand.tensor.core import wrap
+
+# Options of worker processes and devices, accepted so that programs run, without effect here.
+_IGNORED = {
+    "num_workers",
+    "pin_memory",
+    "timeout",
+    "worker_init_fn",
+    "multiprocessing_context",
+    "prefetch_factor",
+    "persistent_workers",
+    "pin_memory_device",
+    "in_order",
+}
+
+
+class DataLoader:
+    """Iterates over batches of a dataset, as `torch.utils.data.DataLoader`.
+
+    Everything happens in this process; a TensorDataset (or a Subset of one) is cut batch by batch
+    with one NumPy operation a tensor, not sample by sample.
+
+    >>> import argand as ag
+    >>> [x.tolist() for (x,) in DataLoader(TensorDataset(ag.arange(3)), batch_size=2)]
+    [[0, 1], [2]]
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[list[int]] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[Any], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        *,
+        generator: Any = None,
+        **options: Any,
+    ) -> None:
+        unknown = set(options) - _IGNORED
+        if unknown:
+            raise TypeError(f"DataLoader: unexpected argument {min(unknown)!r}")
+        iterable = isinstance(dataset, IterableDataset)
+        if iterable and (shuffle or sampler is not None or batch_sampler is not None):
+            raise ValueError("an IterableDataset has its own order: no shuffle, no sampler")
+        if sampler is not None and shuffle:
+            raise ValueError("give sampler or shuffle, not both")
+        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler or drop_last):
+            raise ValueError("batch_sampler excludes batch_size, shuffle, sampler and drop_last")
+        self.dataset, self.drop_last, self.generator = dataset, drop_last, generator
+        self.collate_fn = collate_fn
+        self.sampler: Any = sampler
+        if sampler is None and not iterable:
+            shuffled = shuffle and len(dataset) > 0
+            self.sampler = (
+                RandomSampler(dataset, generator=generator)
+                if shuffled
+                else SequentialSampler(dataset)
+            )
+        self.batch_sampler: Any = batch_sampler
+        self.batch_size = None if batch_sampler is not None else batch_size
+        if batch_sampler is None and batch_size is not None:
+            source = dataset if iterable else self.sampler
+            self.batch_sampler = BatchSampler(source, batch_size, drop_last)
+
+    def __iter__(self) -> Iterator[Any]:
+        collate = self.collate_fn or default_collate
+        if isinstance(self.dataset, IterableDataset):
+            batches = self.dataset if self.batch_sampler is None else self.batch_sampler
+            for batch in batches:
+                yield batch if self.batch_sampler is None else collate(batch)
+        elif self.batch_sampler is None:
+            for i in self.sampler:
+                sample = self.dataset[i]
+                yield sample if self.collate_fn is None else collate(sample)
+        elif self._is_plain():
+            yield from self._cut_batches()
+        else:
+            for indices in self.batch_sampler:
+                yield collate([self.dataset[i] for i in indices])
+
+    def _is_plain(self) -> bool:
+        """Whether batches can be cut out of whole arrays."""
+        whole = self.dataset.dataset if type(self.dataset) is Subset else self.dataset
+        return type(whole) is TensorDataset and self.collate_fn is None
+
+    def _cut_batches(self) -> Iterator[list[Any]]:
+        whole, chosen = self.dataset, None
+        if type(whole) is Subset:
+            whole, chosen = whole.dataset, np.asarray(whole.indices, np.int64)
+        arrays = [t.numpy_array() for t in whole.tensors]
+        in_order = type(self.sampler) is SequentialSampler and chosen is None
+        if in_order and type(self.batch_sampler) is BatchSampler:
+            size = self.batch_sampler.batch_size
+            for i in range(len(self.batch_sampler)):
+                yield [wrap(a[i * size : (i + 1) * size].copy()) for a in arrays]
+            return
+        for indices in self.batch_sampler:
+            places = np.asarray(indices, np.int64)
+            places = places if chosen is None else chosen[places]
+            yield [wrap(a[places]) for a in arrays]
+
+    def __len__(self) -> int:
+        if isinstance(self.dataset, IterableDataset):
+            count = len(self.dataset)  # type: ignore[arg-type]  # the dataset's own error
+            if self.batch_size is None:
+                return count
+            return (
+                count // self.batch_size if self.drop_last else math.ceil(count / self.batch_size)
+            )
+        return len(self.sampler if self.batch_sampler is None else self.batch_sampler)
