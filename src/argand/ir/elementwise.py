@@ -1,4 +1,4 @@
-"""The elementwise family: promotion, broadcasting, derivative and NumPy execution from one formula."""
+"""The elementwise family: dtype, shape, derivative and NumPy execution from one formula."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from argand.base.dim import Dim
 from argand.base.dtype import (
     SCALAR,
     TENSOR,
     ZERO_DIM,
     DType,
     bool_,
+    compute_dtype,
     from_numpy,
     get_default_dtype,
     of_scalar,
@@ -27,11 +29,11 @@ from argand.ir.bind import current
 from argand.ir.op import Literal, Op, TensorType, describe, ops
 from argand.ir.scalar import Expr
 
-_NUMBERS = (bool, int, float, complex, np.number, np.bool_)
+_NUMBERS = (bool, int, float, complex, np.number, np.bool_, Dim)
 
 
 def is_number(x: Any) -> bool:
-    """Whether an operand is a Python or NumPy scalar."""
+    """Whether an operand is a Python or NumPy scalar, or a symbolic size."""
     return isinstance(x, _NUMBERS)
 
 
@@ -43,10 +45,11 @@ def lifted(x: Any) -> Any:
 class Elementwise(Op):
     """y[i] = body(x0[i], x1[i], ...).
 
-    A member states `body(b, x, ...)` (see `ir/scalar.py`) and its sample domain. Optionally: `ufunc`,
-    the NumPy function to use eagerly; `promotion`: ``"float"`` computes integers in the default float
-    dtype, ``"bool"`` gives booleans; `kinds`, the kinds of dtype that it is defined for; `defaults`
-    for trailing scalar operands; `partials(b, g, y, *x)`, a stabler derivative than the derived one.
+    A member states `body(b, x, ...)` (see `ir/scalar.py`) and its sample domain. Optionally:
+    `ufunc`, the NumPy function to use eagerly; `promotion`: ``"float"`` computes integers in the
+    default float dtype, ``"bool"`` gives booleans; `kinds`, the kinds of dtype that it is defined
+    for; `defaults` for trailing scalar operands; `partials(b, g, y, *x)`, a stabler derivative
+    than the derived one.
     """
 
     abstract = True
@@ -63,7 +66,8 @@ class Elementwise(Op):
     @property
     def operands(self) -> tuple[str, ...]:
         """The names of the operands, from the body's signature."""
-        return _operand_names(type(self))
+        cls: Any = type(self)
+        return _operand_names(cls)
 
     def prepare(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         values = self._arguments(args, kwargs)
@@ -131,9 +135,10 @@ class Elementwise(Op):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         dtype = from_numpy(np.asarray(arrays[-1]).dtype)
-        if self.ufunc is not None and dtype.name not in ("bfloat16", "float16"):
+        ufunc = type(self).ufunc
+        if ufunc is not None and compute_dtype(dtype) is dtype:
             with np.errstate(all="ignore"):
-                return type(self).ufunc(*arrays)
+                return ufunc(*arrays)
         return scalar.evaluate(self.expression(dtype), arrays)
 
     def adjoint(
@@ -181,7 +186,7 @@ _SIMPLE = {"mul": "mul", "div": "div", "neg": "neg", "where": "where"}
 
 
 class DerivedElementwise(Elementwise):
-    """The cotangent of one operand of an elementwise op; itself elementwise, so any order exists."""
+    """The cotangent of one operand of an elementwise op; itself elementwise, to any order."""
 
     abstract = True
 
@@ -266,16 +271,22 @@ def _saved(op: Elementwise) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def _category(v: Any) -> tuple[DType, int]:
     if is_number(v):
-        return of_scalar(v), SCALAR
+        return (int64 if isinstance(v, Dim) else of_scalar(v)), SCALAR
+    if getattr(v, "weak", False):
+        return (get_default_dtype() if v.dtype.kind == "f" else v.dtype), SCALAR
     return v.dtype, TENSOR if len(v.shape) else ZERO_DIM
 
 
 def common_dtype(*values: Any) -> DType:
     """The dtype that tensors and numbers are promoted to."""
+    if all(is_number(v) or getattr(v, "weak", False) for v in values):
+        return float64  # numbers among themselves, as Python computes
     return result_type(*[_category(v) for v in values])
 
 
 def _converted(v: Any, dtype: DType) -> Any:
+    if isinstance(v, Dim):
+        return ops.full((), v, dtype)
     if is_number(v):
         return Literal(dtype, scalar.const(v, dtype).value)
     if isinstance(v, Literal):

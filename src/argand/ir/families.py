@@ -1,7 +1,7 @@
 """The other families: what their members needn't say.
 
-A family answers the boring questions (types, derivative, NumPy execution) for all its members; how a
-family becomes machine code is in `loops/`.
+A family answers the boring questions (types, derivative, NumPy execution) for all its members; how
+a family becomes machine code is in `loops/`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from argand.ir.record import record_body
 
 
 class Reduce(Op):
-    """One value from all values along `dim`: y = finish(combine(... combine(identity, x0) ..., xn)).
+    """One value from all values along `dim`: combine(... combine(identity, x0) ..., xn).
 
-    A member states `identity(dtype)` (None when an empty reduction is an error), `combine(b, acc, x)`
-    in the scalar language, `numpy` (called with axis and keepdims) and its adjoint.
+    A member states `identity(dtype)` (None when an empty reduction is an error),
+    `combine(b, acc, x)` in the scalar language, `numpy` (called with axis and keepdims) and its
+    adjoint.
     """
 
     abstract = True
@@ -90,9 +91,9 @@ class Reduce(Op):
 class Move(Op):
     """y[index] = x[map(index)]: data moves, nothing is computed.
 
-    A member states `infer`, `run`, `source(b, index, shape, params)` - the input's index for an output
-    index, and a condition or None, written with `b`'s integer arithmetic; see `ops/move.py` - and its
-    adjoint. Where `is_view`, `run` gives a NumPy view.
+    A member states `infer`, `run`, `source(b, index, shape, params)` - the input's index for an
+    output index, and a condition or None, written with `b`'s integer arithmetic; see
+    `ops/move.py` - and its adjoint. Where `is_view`, `run` gives a NumPy view.
     """
 
     abstract = True
@@ -117,7 +118,6 @@ class Contract(Op):
 
     abstract = True
     required = ("samples", "labels")
-    dtypes = ("float32", "float64")
 
     labels: ClassVar[Callable[..., Any] | None] = None
 
@@ -128,8 +128,9 @@ class Contract(Op):
         left, right, result = labels(lhs, rhs, params)
         return left, right, result
 
-    def prepare(self, lhs: Any, rhs: Any, **params: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return (lifted(lhs), lifted(rhs)), params
+    def prepare(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        lhs, rhs = args
+        return (lifted(lhs), lifted(rhs)), kwargs
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         lhs, rhs = inputs
@@ -226,7 +227,8 @@ class Random(Op):
     """Random numbers of a counter-based generator.
 
     A draw is a pure function of (key, ticket, element index): the input is the generator's state
-    [key, ticket] as int64, so eager and compiled code draw the same numbers on any number of threads.
+    [key, ticket] as int64, so eager and compiled code draw the same numbers on any number of
+    threads.
     """
 
     abstract = True
@@ -268,8 +270,8 @@ class Composite(Op):
     """A function of other ops that stays one node until the compiler places a kernel for it.
 
     A member states `body(x, ..., **params)` in terms of `ops`. With an `adjoint` of its own (and
-    `run`, where NumPy can do better than the body op by op) it is one node of the tape; without, its body is
-    recorded in its place wherever a gradient is needed.
+    `run`, where NumPy can do better than the body op by op) it is one node of the tape; without,
+    its body is recorded in its place wherever a gradient is needed.
     """
 
     abstract = True

@@ -1,7 +1,7 @@
 """The primitives of the scalar language: what each computes in NumPy, costs, and its derivative.
 
-A derivative rule gets the builder `b`, the cotangent `g`, the result `y` and the operands, and gives
-the cotangent of each operand (None: zero everywhere).
+A derivative rule gets the builder `b`, the cotangent `g`, the result `y` and the operands, and
+gives the cotangent of each operand (None: zero everywhere).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _zero(count: int) -> Rule:
     return lambda b, g, y, *operands: [None] * count
 
 
-# -- NumPy functions that NumPy itself lacks ---------------------------------------------------------
+# -- NumPy functions that NumPy itself lacks ---------------------------------------------------
 
 _erf_vectorized = np.frompyfunc(math.erf, 1, 1)
 
@@ -70,7 +70,7 @@ def _umulhi(x: Any, y: Any) -> Any:
     return (product >> np.uint64(32)).astype(np.int64)
 
 
-# -- rules ------------------------------------------------------------------------------------------
+# -- rules -------------------------------------------------------------------------------------
 
 
 def _extreme(name: str) -> Rule:
@@ -102,6 +102,11 @@ def _const_pow(b: Any, g: Any, x: Any, n: float) -> Any:
 
 _TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 _LN2 = math.log(2)
+
+_function: Callable[..., Any]
+_rule: Rule
+_cost: float
+_infix: str | None
 
 for _name, _arity, _function, _rule, _cost in (
     ("neg", 1, np.negative, lambda b, g, y, x: [-g], 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -168,8 +168,8 @@ class _Bitwise(Elementwise):
 
     abstract = True
     kinds = "bui"
-    dtypes = _WHOLE
-    samples = _BITS
+    dtypes: ClassVar[tuple[str, ...]] = _WHOLE
+    samples: ClassVar[Any] = _BITS
     differentiable = False
 
 

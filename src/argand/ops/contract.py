@@ -12,7 +12,7 @@ from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, numel, same_shape, shape_text
 from argand.ir.elementwise import lifted
 from argand.ir.families import Contract
-from argand.ir.op import TensorType, describe, ops
+from argand.ir.op import describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ops.move import is_one
 
@@ -76,7 +76,7 @@ class Matmul(Contract):
         batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], op=self.name)
         return (_batched(a, batch), _batched(b, batch)), {}
 
-    def labels(lhs: TensorType, rhs: TensorType, params: dict[str, Any]) -> tuple[str, str, str]:
+    def labels(lhs: Any, rhs: Any, params: Any) -> tuple[str, str, str]:
         batch = _LETTERS[: len(lhs.shape) - 2]
         return batch + "MK", batch + "KN", batch + "MN"
 
@@ -170,7 +170,7 @@ class Einsum(Contract):
         out = "".join(c for c in out if c in keep and (c in la or c in lb))
         return super().__call__(a, b, equation=f"{la},{lb}->{out}"), out
 
-    def labels(lhs: TensorType, rhs: TensorType, params: dict[str, Any]) -> tuple[str, str, str]:
+    def labels(lhs: Any, rhs: Any, params: Any) -> tuple[str, str, str]:
         operands, result = params["equation"].split("->")
         left, right = operands.split(",")
         return left, right, result

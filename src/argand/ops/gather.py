@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -113,7 +113,7 @@ class _ScatterAlong(families.Scatter):
     """Writes along one dimension, at the places that an index names."""
 
     abstract = True
-    samples = (
+    samples: ClassVar[Any] = (
         Sample(T((3, 4)), 1, _index(3, 4, high=3), T((3, 4))),
         Sample(T((3, 4)), 0, _index(2, 4, high=2), T((2, 4))),
         Sample(T((5,)), -1, _index(3, high=4), T((4,))),

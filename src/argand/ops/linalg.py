@@ -33,7 +33,7 @@ class _Linalg(Host):
             raise ShapeError(f"{self.name}: {describe(a)}: expected square matrices (..., N, N)")
 
     def check_matrix(self, a: TensorType) -> None:
-        """ShapeError unless there are two dimensions, DTypeError unless real floats of 32 or 64 bits."""
+        """ShapeError unless there are two dimensions, DTypeError unless 32 or 64-bit floats."""
         if len(a.shape) < 2:
             raise ShapeError(f"{self.name}: {describe(a)}: expected at least 2 dimensions")
         if a.dtype.name not in ("float32", "float64"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from argand.base.dtype import int64
 from argand.base.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
@@ -279,16 +279,18 @@ class _PairLoss(Composite):
     """A loss of two tensors of one shape."""
 
     abstract = True
-    samples = _PAIRS
-    error_samples = (
+    samples: ClassVar[Any] = _PAIRS
+    error_samples: ClassVar[Any] = (
         _BAD_REDUCTION,
         ErrorSample(RuntimeError, "don't broadcast", T((2,)), T((3,))),
     )
     tolerance = {"float32": 1e-5}
 
-    def prepare(
-        self, input: Any, target: Any, *, reduction: str = "mean", **params: Any
-    ) -> Prepared:
+    def prepare(self, *args: Any, **kwargs: Any) -> Prepared:
+        return self.pair(*args, **kwargs)
+
+    def pair(self, input: Any, target: Any, *, reduction: str = "mean", **params: Any) -> Prepared:
+        """The operands and the parameters, the reduction checked."""
         _check_reduction(self.name, reduction)
         return (lifted(input), lifted(target)), {"reduction": reduction, **params}
 
@@ -321,7 +323,7 @@ class SmoothL1Loss(_PairLoss):
     ) -> Prepared:
         if beta < 0:
             raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-        return super().prepare(input, target, reduction=reduction, beta=float(beta))
+        return self.pair(input, target, reduction=reduction, beta=float(beta))
 
     def body(x: Any, target: Any, reduction: str, beta: float) -> Any:
         d = ops.abs(ops.sub(x, target))
@@ -345,7 +347,7 @@ class HuberLoss(_PairLoss):
     ) -> Prepared:
         if delta <= 0:
             raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
-        return super().prepare(input, target, reduction=reduction, delta=float(delta))
+        return self.pair(input, target, reduction=reduction, delta=float(delta))
 
     def body(x: Any, target: Any, reduction: str, delta: float) -> Any:
         d = ops.abs(ops.sub(x, target))

@@ -1,10 +1,12 @@
-"""Random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
+"""Random numbers: Philox4x32-10.
 
-The state is int64 [key, ticket]. Block n of a draw is Philox of the counter words (low and high half
-of n, low and high half of the ticket) under the key words (low and high half of the key): four words
-of 32 bits. The uniform number j of a draw with at most 32 bits is made of word j % 4 of block j // 4:
-its highest `bits` bits, times 2 ** -bits. One with 53 bits is made of the words 2 * (j % 2) and
-2 * (j % 2) + 1 of block j // 2: 27 bits of the first, then 26 of the second.
+(Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.)
+
+The state is int64 [key, ticket]. Block n of a draw is Philox of the counter words (low and high
+half of n, low and high half of the ticket) under the key words (low and high half of the key):
+four words of 32 bits. The uniform number j of a draw with at most 32 bits is made of word j % 4 of
+block j // 4: its highest `bits` bits, times 2 ** -bits. One with 53 bits is made of the words
+2 * (j % 2) and 2 * (j % 2) + 1 of block j // 2: 27 bits of the first, then 26 of the second.
 
 `element` of each op is the same in the scalar language, for the compiler: the value of one element
 from the key, the ticket and the element's position in row-major order.
@@ -154,8 +156,8 @@ def _fraction(b: Any, whole: Any, bits: int, dtype: DType) -> Any:
 class Normal(_Draw):
     """Normal numbers of mean 0 and variance 1 (Box and Muller, 1958).
 
-    Elements 2 p and 2 p + 1 are r cos(t) and r sin(t), with r = sqrt(-2 log(1 - u)), t = 2 pi v, and
-    u, v the uniform numbers 2 p and 2 p + 1 of the draw. 16-bit floats take float32's numbers.
+    Elements 2 p and 2 p + 1 are r cos(t) and r sin(t), with r = sqrt(-2 log(1 - u)), t = 2 pi v,
+    and u, v the uniform numbers 2 p and 2 p + 1 of the draw. 16-bit floats take float32's numbers.
     """
 
     samples = Uniform.samples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def _check_inexact(op: str, dtype: DType) -> None:
 
 
 class Mean(Composite):
-    """The sum of the elements along `dim` (all when None) divided by their number; NaN of nothing."""
+    """The sum of the elements along `dim` (all when None), divided by their number; NaN of none."""
 
     samples = (*_SAMPLES, Sample(T(())), Sample(T((3, 0)), 0), Sample(T((33, 65)), 0))
     error_samples = (_NOT_FLOAT, _BAD_DIM)
@@ -82,7 +82,11 @@ class Mean(Composite):
 class Var(Composite):
     """The sum of squared distances from the mean along `dim`, divided by n - correction."""
 
-    samples = (*_SAMPLES, Sample(T((4, 5)), 1, correction=0), Sample(T((3, 1)), 0, keepdim=True))
+    samples: ClassVar[Any] = (
+        *_SAMPLES,
+        Sample(T((4, 5)), 1, correction=0),
+        Sample(T((3, 1)), 0, keepdim=True),
+    )
     error_samples = (_NOT_FLOAT, _BAD_DIM)
     tolerance = {"float32": 1e-5}
 
@@ -103,9 +107,10 @@ class Var(Composite):
         dim, keepdim = params["dim"], params["keepdim"]
         wide = compute_dtype(from_numpy(x.dtype)).numpy
         with np.errstate(all="ignore"):
-            mean = np.true_divide(np.sum(x, dim, wide, keepdims=True), count_of(x.shape, dim))
+            count: Any = count_of(x.shape, dim)
+            mean = np.true_divide(np.sum(x, dim, wide, keepdims=True), count)
             total = np.sum(np.square(x - mean.astype(wide)), dim, wide, keepdims=keepdim)
-            freedom = max(count_of(x.shape, dim) - params["correction"], 0)
+            freedom = max(count - params["correction"], 0)
             return np.true_divide(total, wide.type(freedom)).astype(x.dtype, copy=False)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:

@@ -1,0 +1,347 @@
+"""Max and average pooling of images (N, C, H, W), and their gradients as ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from argand.base.dim import Size, same
+from argand.base.dtype import int64
+from argand.base.errors import ArgumentError, ShapeError
+from argand.base.shape import shape_text
+from argand.ir.elementwise import lifted
+from argand.ir.families import Window
+from argand.ir.op import TensorType, describe, ops
+from argand.ir.samples import ErrorSample, Sample, T
+from argand.ops.gather import add_at
+from argand.ops.window import Pair, Prepared, folded, padded, pair, wide, windows
+
+
+def _pool_params(
+    op: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> dict[str, Any]:
+    kernel = pair(kernel_size, f"{op}: kernel_size")
+    params: dict[str, Any] = {
+        "kernel_size": kernel,
+        "stride": kernel if stride is None else pair(stride, f"{op}: stride"),
+        "padding": pair(padding, f"{op}: padding"),
+        "dilation": pair(dilation, f"{op}: dilation"),
+        "ceil_mode": bool(ceil_mode),
+    }
+    geometry: Any = zip(
+        kernel, params["stride"], params["padding"], params["dilation"], strict=True
+    )
+    for k, s, p, d in geometry:
+        if k < 1 or s < 1 or d < 1:
+            raise ArgumentError(f"{op}: kernel_size, stride and dilation must be at least 1")
+        if p < 0 or 2 * p > d * (k - 1) + 1:
+            raise ArgumentError(
+                f"{op}: padding {p} must be at most half of the kernel size {k} (dilation {d})"
+            )
+    return params
+
+
+def pool_output(op: str, size: Any, params: dict[str, Any]) -> Pair:
+    """The output's height and width."""
+    found: list[Size] = []
+    names = ("kernel_size", "stride", "padding", "dilation")
+    for s, k, stride, pad, dil in zip(size, *(params.get(n, (1, 1)) for n in names), strict=True):
+        room = s + 2 * pad - dil * (k - 1) - 1
+        if isinstance(room, int) and room < 0:
+            raise ShapeError(
+                f"{op}: the window {params['kernel_size']} is larger than the image "
+                f"{shape_text(size)} with padding {params['padding']}"
+            )
+        if params["ceil_mode"]:
+            count = (room + stride - 1) // stride + 1
+            count = count - 1 if (count - 1) * stride >= s + pad else count
+        else:
+            count = room // stride + 1
+        found.append(count)
+    return found[0], found[1]
+
+
+def _excess(size: Any, out: Any, params: dict[str, Any]) -> Pair:
+    """How far the last windows reach beyond the padded image (with `ceil_mode`)."""
+    names = ("kernel_size", "stride", "padding", "dilation")
+    found = [
+        max(0, (o - 1) * stride + dil * (k - 1) + 1 - (s + 2 * pad))
+        for s, o, k, stride, pad, dil in zip(
+            size, out, *(params.get(n, (1, 1)) for n in names), strict=True
+        )
+    ]
+    return found[0], found[1]
+
+
+class _Pool(Window):
+    """An op on windows of single channels."""
+
+    abstract = True
+
+
+def _check_image(op: str, x: TensorType) -> None:
+    if len(x.shape) != 4:
+        raise ShapeError(f"{op}: expected an image (N, C, H, W) or (C, H, W), got {describe(x)}")
+
+
+class MaxPool2d(_Pool):
+    """The largest element of each window; padding counts as minus infinity, NaN as largest.
+
+    As `torch.nn.functional.max_pool2d`. A hidden second output holds its position in the H * W
+    plane, int64.
+    """
+
+    samples = (
+        Sample(T((2, 3, 6, 6), distinct=True), 2),
+        Sample(T((1, 2, 7, 5), distinct=True), 3, 2, 1),
+        Sample(T((1, 1, 7, 7), distinct=True), (2, 3), (1, 2), 0, (2, 1)),
+        Sample(T((1, 1, 5, 6), distinct=True), 2, 2, ceil_mode=True),
+        Sample(T((0, 1, 4, 4)), 2),
+    )
+    error_samples = (
+        ErrorSample(RuntimeError, "is larger than the image", T((1, 1, 2, 2)), 3),
+        ErrorSample(RuntimeError, "at most half of the kernel", T((1, 1, 4, 4)), 2, 2, 2),
+        ErrorSample(RuntimeError, "expected an image", T((4, 4)), 2),
+    )
+
+    def __call__(
+        self,
+        x: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+    ) -> Any:
+        return _batched(super().__call__, x, kernel_size, stride, padding, dilation, ceil_mode)
+
+    def prepare(self, x: Any, *args: Any) -> Prepared:
+        return (x,), _pool_params(self.name, *args)
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        (x,) = inputs
+        _check_image(self.name, x)
+        shape = (*x.shape[:2], *pool_output(self.name, x.shape[2:], params))
+        return TensorType(x.dtype, shape), TensorType(int64, shape)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        (x,) = arrays
+        (kh, kw), (sh, sw) = params["kernel_size"], params["stride"]
+        (ph, pw), (dh, dw) = params["padding"], params["dilation"]
+        oh, ow = pool_output(self.name, x.shape[2:], params)
+        least = -np.inf if x.dtype.kind not in "iu" else np.iinfo(x.dtype).min
+        more = _excess(x.shape[2:], (oh, ow), params)
+        image = padded(x, (ph, pw), least, more)
+        view = windows(image, (kh, kw), (sh, sw), (dh, dw))[:, :, :oh, :ow]
+        flat = view.reshape(*view.shape[:4], kh * kw)
+        inside = windows(
+            padded(np.ones((1, 1, *x.shape[2:]), bool), (ph, pw), False, more),
+            (kh, kw),
+            (sh, sw),
+            (dh, dw),
+        )[:, :, :oh, :ow].reshape(1, 1, oh, ow, kh * kw)
+        tap = _argmax_inside(flat, inside)
+        y = np.take_along_axis(flat, tap[..., None], -1)[..., 0]
+        row = np.arange(oh)[:, None] * sh - ph + tap // kw * dh
+        column = np.arange(ow) * sw - pw + tap % kw * dw
+        return y, row * x.shape[3] + column
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        return [ops.max_pool2d_grad(grads[0], outputs[1], size=inputs[0].shape[2:], **params)]
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return (), (1,)
+
+
+def _argmax_inside(flat: Any, inside: Any) -> Any:
+    """The first largest tap of each window that is not padding, even when all are -inf."""
+    tap = np.argmax(flat, -1)
+    ok = np.take_along_axis(np.broadcast_to(inside, flat.shape), tap[..., None], -1)[..., 0]
+    return np.where(ok, tap, np.argmax(inside, -1))
+
+
+def _batched(call: Any, x: Any, *args: Any) -> Any:
+    """Call an op on images with a batch dimension added to a single one (C, H, W)."""
+    x = lifted(x)
+    if len(x.shape) != 3:
+        return call(x, *args)
+    y = call(ops.reshape(x, (1, *x.shape)), *args)
+    return ops.reshape(y, y.shape[1:])
+
+
+class MaxPool2dGrad(_Pool):
+    """The adjoint of `max_pool2d`: g added at the positions of the largest elements.
+
+    `index` is the hidden output of `max_pool2d`; the window's parameters are the same.
+    """
+
+    samples = (
+        Sample(T((2, 1, 2, 3)), T((2, 1, 2, 3), 0, 23, "int64"), size=(4, 6), kernel_size=2),
+        Sample(T((0, 1, 2, 2)), T((0, 1, 2, 2), 0, 15, "int64"), size=(4, 4), kernel_size=2),
+    )
+
+    def prepare(
+        self,
+        g: Any,
+        index: Any,
+        size: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+    ) -> Prepared:
+        params = _pool_params(self.name, kernel_size, stride, padding, dilation, ceil_mode)
+        return (lifted(g), lifted(index)), {"size": tuple(size), **params}
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        g, index = inputs
+        if len(g.shape) != 4 or not all(map(same, g.shape, index.shape)):
+            raise ShapeError(f"{self.name}: {describe(g, index)}: both must have one 4-d shape")
+        return (TensorType(g.dtype, (*g.shape[:2], *params["size"])),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        g, index = arrays
+        n, c = g.shape[:2]
+        height, width = params["size"]
+        plane = np.zeros((n, c, height * width), g.dtype)
+        batch, channel = np.ogrid[:n, :c]
+        flat = index.reshape(n, c, index.shape[2] * index.shape[3])
+        add_at(plane, (batch[..., None], channel[..., None], flat), g.reshape(flat.shape))
+        return plane.reshape(n, c, height, width)
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        (ct,), (g, index) = grads, inputs
+        n, c, h, w = g.shape
+        height, width = params["size"]
+        plane = ops.reshape(ct, (n, c, height * width))
+        picked = ops.gather(plane, 2, ops.reshape(index, (n, c, h * w)))
+        return [ops.reshape(picked, g.shape), None]
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return (1,), ()
+
+
+class AvgPool2d(_Pool):
+    """The mean of each window, as `torch.nn.functional.avg_pool2d`.
+
+    Padding counts as zeros, or not at all where `count_include_pad` is False.
+    """
+
+    samples = (
+        Sample(T((2, 3, 6, 6)), 2),
+        Sample(T((1, 2, 7, 5)), 3, 2, 1),
+        Sample(T((1, 2, 7, 5)), 3, 2, 1, False, False),
+        Sample(T((1, 1, 5, 6)), 2, (2, 3), 0, True),
+        Sample(T((1, 1, 6, 7)), 3, 2, 1, True),
+        Sample(T((0, 1, 4, 4)), 2),
+    )
+    error_samples = (
+        ErrorSample(RuntimeError, "is larger than the image", T((1, 1, 2, 2)), 3),
+        ErrorSample(RuntimeError, "expected an image", T((4, 4)), 2),
+    )
+
+    def __call__(
+        self,
+        x: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> Any:
+        call = super().__call__
+        return _batched(call, x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+    def prepare(self, x: Any, *args: Any) -> Prepared:
+        return (x,), _average_params(self.name, *args)
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        (x,) = inputs
+        _check_image(self.name, x)
+        shape = (*x.shape[:2], *pool_output(self.name, x.shape[2:], params))
+        return (TensorType(x.dtype, shape),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        x = wide(arrays[0])
+        size, out = x.shape[2:], pool_output(self.name, x.shape[2:], params)
+        image = padded(x, params["padding"], 0, _excess(size, out, params))
+        view = windows(image, params["kernel_size"], params["stride"], (1, 1))
+        total = view[:, :, : out[0], : out[1]].sum(axis=(4, 5))
+        return (total / _counts(size, out, params)).astype(arrays[0].dtype, copy=False)
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        return [ops.avg_pool2d_grad(grads[0], size=inputs[0].shape[2:], **params)]
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return (), ()
+
+
+def _average_params(
+    op: str, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
+) -> dict[str, Any]:
+    params = _pool_params(op, kernel_size, stride, padding, 1, ceil_mode)
+    del params["dilation"]
+    return {**params, "count_include_pad": bool(count_include_pad)}
+
+
+def _counts(size: Any, out: Any, params: dict[str, Any]) -> Any:
+    """By how much each window's sum is divided: (OH, OW)."""
+    counts: list[Any] = []
+    for s, o, k, stride, pad in zip(
+        size, out, params["kernel_size"], params["stride"], params["padding"], strict=True
+    ):
+        start = np.arange(o) * stride - pad
+        stop = np.minimum(start + k, s + pad)
+        if not params["count_include_pad"]:
+            start, stop = np.maximum(start, 0), np.minimum(stop, s)
+        counts.append(stop - start)
+    return counts[0][:, None] * counts[1]
+
+
+class AvgPool2dGrad(_Pool):
+    """The adjoint of `avg_pool2d` for an image of height and width `size`."""
+
+    samples = (
+        Sample(T((2, 1, 3, 3)), size=(6, 7), kernel_size=2),
+        Sample(T((1, 2, 4, 3)), (7, 5), 3, 2, 1, count_include_pad=False),
+        Sample(T((0, 1, 2, 2)), size=(4, 4), kernel_size=2),
+    )
+
+    def prepare(
+        self,
+        g: Any,
+        size: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> Prepared:
+        params = _average_params(
+            self.name, kernel_size, stride, padding, ceil_mode, count_include_pad
+        )
+        return (lifted(g),), {"size": tuple(size), **params}
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        (g,), size = inputs, params["size"]
+        out = pool_output(self.name, size, params)
+        if len(g.shape) != 4 or not all(map(same, g.shape[2:], out)):
+            raise ShapeError(f"{self.name}: {describe(g)} doesn't fit an image {shape_text(size)}")
+        return (TensorType(g.dtype, (*g.shape[:2], *size)),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        g = wide(arrays[0])
+        share = g / _counts(params["size"], g.shape[2:], params).astype(g.dtype)
+        kernel = params["kernel_size"]
+        taps = np.broadcast_to(share[:, :, None, None], (*g.shape[:2], *kernel, *g.shape[2:]))
+        image = folded(taps, params["size"], {**params, "dilation": (1, 1)})
+        return image.astype(arrays[0].dtype, copy=False)
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        rest = {k: v for k, v in params.items() if k != "size"}
+        return [ops.avg_pool2d(grads[0], **rest)]
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return (), ()
