@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from argand.base.dim import Dim
 from argand.ir.elementwise import Elementwise
 from argand.ir.op import Literal, ops
 from argand.ir.program import Node, Operand, Program, Value
@@ -52,7 +53,9 @@ def constant(operand: Operand) -> Literal | None:
     if isinstance(operand, Literal):
         return operand
     node = made_by(operand, "full")
-    return Literal(operand.dtype, node.params["value"]) if node is not None else None
+    if node is None or isinstance(node.params["value"], Dim):
+        return None  # a symbolic size is known when the program runs
+    return Literal(operand.dtype, node.params["value"])
 
 
 def _number(literal: Literal) -> Any:

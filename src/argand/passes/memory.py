@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from argand.base.dim import Dim, Size, evaluate, same
+from argand.base.dim import Dim, Shape, Size, evaluate, same
 from argand.ir.program import Program, Value
 from argand.passes.schedule import may_overwrite
 from argand.passes.views import Place, nbytes, places
@@ -50,15 +50,18 @@ class MemoryPlan:
         return assign([evaluate(b.size, sizes) for b in self.blocks], self.blocks)
 
 
-def plan_memory(program: Program) -> MemoryPlan:
-    """Places for all values of a scheduled program; its results must be own and distinct."""
-    return _Planner(program).run()
+def plan_memory(program: Program, strides: Mapping[int, Shape] | None = None) -> MemoryPlan:
+    """Places for all values of a scheduled program; its results must be own and distinct.
+
+    `strides` gives those of the inputs that aren't dense, by number.
+    """
+    return _Planner(program, strides).run()
 
 
 class _Planner:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, strides: Mapping[int, Shape] | None) -> None:
         self.program = program
-        self.places = places(program)
+        self.places = places(program, strides)
         self.last = self._last_reads()
         self.homes: dict[Value, tuple[str, int]] = {}
         self.blocks: list[Block] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from argand.base.dim import Shape, Size, same
 from argand.base.shape import numel
@@ -22,9 +22,14 @@ class Place:
     strides: Shape
 
 
-def places(program: Program) -> dict[Value, Place]:
-    """Where every value of a program lies; a value that owns its memory is its own root."""
+def places(program: Program, strides: Mapping[int, Shape] | None = None) -> dict[Value, Place]:
+    """Where every value of a program lies; a value that owns its memory is its own root.
+
+    `strides` gives those of the inputs with these numbers, where they aren't dense.
+    """
     found = {v: own_place(v) for v in [*program.inputs, *program.state]}
+    for i, given in (strides or {}).items():
+        found[program.inputs[i]] = Place(program.inputs[i], 0, given)
     for node in program.nodes:
         view = view_place(node, found)
         if view is not None:

@@ -36,7 +36,8 @@ class Lowering:
         self.program = program
         self.plan = plan
         self.target = target
-        self.symbols = sorted(program.symbols())
+        strides = [plan.places[v].strides for v in program.inputs]
+        self.symbols = sorted({*program.symbols(), *_symbols_in(strides)})
         self.static = plan.offsets({})[0] if plan.is_static else None
         self.kernels: dict[str, _Kernel] = {}
 
@@ -102,20 +103,12 @@ class Lowering:
         return "\n".join(map(str, (node.op.name, params, inputs, places, *regions)))
 
     def _symbols_of(self, node: Node) -> dict[str, object]:
-        found: dict[str, object] = {}
-
-        def add(value: object) -> None:
-            if isinstance(value, Dim):
-                found.update(value.symbols())
-            elif isinstance(value, tuple | list):
-                for v in value:
-                    add(v)
-
-        for v in operands_of(node):
-            add((v.shape, self.plan.places[v].strides))
-        for one in _all_nodes(node):
-            add((tuple(one.params.values()), *(o.shape for o in one.outputs)))
-        return found
+        operands = [(v.shape, self.plan.places[v].strides) for v in operands_of(node)]
+        inner = [
+            (tuple(one.params.values()), *(o.shape for o in one.outputs))
+            for one in _all_nodes(node)
+        ]
+        return _symbols_in([operands, inner])
 
 
 class _Entry:
@@ -183,3 +176,14 @@ def short_name(node: Node) -> str:
 def _all_nodes(node: Node) -> list[Node]:
     inner = [n for region in node.regions for one in region.nodes for n in _all_nodes(one)]
     return [node, *inner]
+
+
+def _symbols_in(value: object) -> dict[str, object]:
+    """The symbols of all sizes in a nest of tuples and lists."""
+    if isinstance(value, Dim):
+        return dict(value.symbols())
+    found: dict[str, object] = {}
+    if isinstance(value, tuple | list):
+        for item in value:
+            found |= _symbols_in(item)
+    return found
