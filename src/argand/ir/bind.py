@@ -7,7 +7,7 @@ push their own for the length of a `with` block. Stacks are per thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,10 @@ class Interpreter:
 
     def grad_is_read(self, leaf: Any) -> None:
         """Called before a leaf's `.grad` is read."""
+
+    def after(self, callback: Callable[[], None]) -> bool:
+        """Have `callback` called after each call of the program being recorded; False: none is."""
+        return False
 
     def concrete(self, tensor: Any) -> Any:
         """The NumPy array of a tensor, where values are known."""

@@ -17,8 +17,10 @@ from argand.base.dtype import (
     DType,
     bool_,
     compute_dtype,
+    float64,
     from_numpy,
     get_default_dtype,
+    int64,
     of_scalar,
     result_type,
 )
@@ -279,7 +281,8 @@ def _category(v: Any) -> tuple[DType, int]:
 
 def common_dtype(*values: Any) -> DType:
     """The dtype that tensors and numbers are promoted to."""
-    if all(is_number(v) or getattr(v, "weak", False) for v in values):
+    weak = [getattr(v, "weak", False) for v in values]
+    if any(weak) and all(w or is_number(v) for v, w in zip(values, weak, strict=True)):
         return float64  # numbers among themselves, as Python computes
     return result_type(*[_category(v) for v in values])
 

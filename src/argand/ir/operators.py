@@ -12,6 +12,9 @@ class Operators:
 
     __slots__ = ()
 
+    # A number whose value is known only when the program runs; it promotes as a Python number does.
+    weak = False
+
     def __add__(self, other: Any) -> Any:
         return ops.add(self, other)
 

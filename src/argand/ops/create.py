@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.dim import Dim
 from argand.base.dtype import as_dtype
 from argand.base.errors import ShapeError
 from argand.base.shape import Size
@@ -28,7 +29,8 @@ class Full(Create):
         d = as_dtype(dtype)
         if any(isinstance(s, int) and s < 0 for s in shape):
             raise ShapeError(f"full: sizes can't be negative, got {tuple(shape)}")
-        return (), {"shape": tuple(shape), "value": const(value, d).value, "dtype": d}
+        known = value if isinstance(value, Dim) else const(value, d).value
+        return (), {"shape": tuple(shape), "value": known, "dtype": d}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         return (TensorType(params["dtype"], tuple(params["shape"])),)
