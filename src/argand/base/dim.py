@@ -31,6 +31,12 @@ class Symbol:
     def __repr__(self) -> str:
         return self.name
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Symbol) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
 
 class Apply:
     """An opaque part of a polynomial: floordiv, mod, min or max of two polynomials."""
