@@ -331,6 +331,10 @@ class Builder:
             x = self.apply(prim, low, self.shuffle(x, None, range(half, 2 * half)))
         return x
 
+    def any(self, mask: Reg) -> Reg:
+        """Whether a lane of the mask holds (a scalar bool)."""
+        return mask if mask.ty.lanes == 1 else self._pure("any", (mask,), {}, BOOL)
+
     def tail_mask(self, i: Operand, n: Operand, lanes: int, elem: str = "float32") -> Reg:
         """Lanes j with i + j < n, for memory of `elem`; a constant when i and n are."""
         left = self.sub(n, i)

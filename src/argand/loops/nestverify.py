@@ -153,6 +153,7 @@ _RULES: Final[dict[str, Callable[[Op], bool]]] = {
     "cast": _cast,
     "quotient": lambda op: [r.ty for r in op.args] == [op.results[0].ty] * 2,
     "bitcast": lambda op: len(op.args) == 1,
+    "any": lambda op: op.args[0].ty.kind == "b" and op.results[0].ty == BOOL,
     "splat": lambda op: op.args[0].ty == op.results[0].ty.with_lanes(1),
     "extract": lambda op: op.results[0].ty == op.args[0].ty.with_lanes(1),
     "insert": lambda op: op.args[1].ty == op.args[0].ty.with_lanes(1),

@@ -141,6 +141,10 @@ class _Writer:
         first = self.out.new(f"insertelement {kind} poison, {one} {args[0]}, i64 0")
         return self.out.new(f"shufflevector {kind} {first}, {kind} poison, {index} zeroinitializer")
 
+    def op_any(self, op: Op, args: list[str]) -> str:
+        kind = llvm_type(op.args[0].ty)
+        return self.out.intrinsic("llvm.vector.reduce.or", "i1", [(kind, args[0])], kind)
+
     def op_extract(self, op: Op, args: list[str]) -> str:
         if op.args[0].ty.lanes == 1:
             return args[0]
