@@ -23,7 +23,7 @@ from argand.codegen.llvm.pool import immortal
 from argand.codegen.llvm.target import host_target
 
 NOT_CONTIGUOUS: Final = -1
-"""The status of a call that was refused because an array is not row-major; nothing was done."""
+"""The status of a call refused because an array is not row-major, or no array; nothing was done."""
 
 # Offsets in NumPy's array object behind the object's head (data, nd, dimensions, strides, base,
 # descr, flags), and of the bytes in a bytes object.
@@ -59,12 +59,12 @@ def _slow_entry(address: int, checked: int, arrays: int, sizes: int) -> Entry:
     def entry(*args: object) -> int:
         given: list[int] = []
         for i, arg in enumerate(args):
-            if isinstance(arg, np.ndarray):
-                if i < checked and not arg.flags.c_contiguous:
-                    return NOT_CONTIGUOUS
-                given.append(arg.ctypes.data)
-            else:
+            if i >= arrays:
                 given.append(int(arg))  # type: ignore[call-overload]  # a size
+            elif not isinstance(arg, np.ndarray) or (i < checked and not arg.flags.c_contiguous):
+                return NOT_CONTIGUOUS
+            else:
+                given.append(arg.ctypes.data)
         slots = slots_type(*given)
         status: int = native(ctypes.addressof(slots))
         return status
@@ -100,7 +100,7 @@ def _text(triple: str) -> str:
     return f"""target triple = "{triple}"
 @array_type = external global i8
 @type_error = external global i8
-@message = internal constant [46 x i8] c"native entry: wrong number or kind of arrays.\\00"
+@message = internal constant [40 x i8] c"native entry: wrong number of arguments\\00"
 declare ptr @PyErr_Occurred()
 declare void @PyErr_SetString(ptr, ptr)
 declare void @PyEval_RestoreThread(ptr)
@@ -139,7 +139,7 @@ read:
   %type.at = getelementptr i8, ptr %a, i64 {head - 8}
   %type = load ptr, ptr %type.at
   %exact = icmp eq ptr %type, @array_type
-  br i1 %exact, label %test, label %wrong
+  br i1 %exact, label %test, label %refused
 test:
   %flags.at = getelementptr i8, ptr %a, i64 {head + _FLAGS}
   %flags = load i32, ptr %flags.at
