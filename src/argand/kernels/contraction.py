@@ -5,8 +5,8 @@
 
 emits the whole nest. C is cut into blocks, which run on any thread; inside a block k is walked in
 blocks of `K_BLOCK`; B's part is packed once for all rows, A is read where it lies when its rows are
-contiguous along k; tiles of C stay in registers for a block of k, partial sums wait in scratch, and the
-epilogue sees each finished element once, in registers.
+contiguous along k; tiles of C stay in registers for a block of k, partial sums wait in scratch, and
+the epilogue sees each finished element once, in registers.
 
 **The order of a sum is a contract**: k ascending, one fused chain per block of k, blocks added in
 order. Every path keeps it, so an element's bits do not depend on M, on N or on threads. Only
@@ -136,26 +136,27 @@ class _Blocked:
         axes = (*self.geo.batch, *self.geo.taps, *self.geo.rows)
         jump = b.mul(rows, self.n_padded)
         vector = self.acc.with_lanes(plan.lanes)
-        with spread(b, rows, share, b.div(b.mul(rows, each), 8)) as (low, high):
-            with b.loop(low, high) as loop:
-                index = unflatten(b, axes, loop.index)
-                start = b.mul(loop.index, self.n_padded)
-                whole = b.mul(b.div(self.n, plan.lanes), plan.lanes)
+        with (
+            spread(b, rows, share, b.div(b.mul(rows, each), 8)) as (low, high),
+            b.loop(low, high) as loop,
+        ):
+            index = unflatten(b, axes, loop.index)
+            start = b.mul(loop.index, self.n_padded)
+            whole = b.mul(b.div(self.n, plan.lanes), plan.lanes)
 
-                def part(n0: Reg, mask: Reg | None) -> None:
-                    at = b.add(start, n0)
-                    pieces = [
-                        b.load(self.partials_reg, b.affine(at, (s, jump)), vector)
-                        for s in range(plan.splits)
-                    ]
-                    self.emit({**index, self.geo.col: n0}, _tree(b, pieces), mask)
+            def part(n0: Reg, mask: Reg | None) -> None:
+                at = b.add(start, n0)
+                pieces = [
+                    b.load(self.partials_reg, b.affine(at, (s, jump)), vector)
+                    for s in range(plan.splits)
+                ]
+                self.emit({**index, self.geo.col: n0}, _tree(b, pieces), mask)
 
-                with b.loop(0, whole, plan.lanes) as columns:
-                    part(columns.index, None)
-                with b.loop(whole, self.n, plan.lanes) as columns:
-                    part(
-                        columns.index, b.tail_mask(columns.index, self.n, plan.lanes, self.acc.elem)
-                    )
+            with b.loop(0, whole, plan.lanes) as columns:
+                part(columns.index, None)
+            with b.loop(whole, self.n, plan.lanes) as columns:
+                mask = b.tail_mask(columns.index, self.n, plan.lanes, self.acc.elem)
+                part(columns.index, mask)
 
     @property
     def partials_reg(self) -> Reg:

@@ -26,7 +26,8 @@ from argand.loops.nest import Builder, Reg, Ty
 __all__ = ["few_rows"]
 
 AHEAD = 32
-"""Rows of B that are asked for before they are needed: their strides hide them from the hardware."""
+"""Rows of B that are asked for before they are needed: their strides hide them from the
+hardware."""
 
 PIECE_BYTES = 1 << 17
 """About as much of B as a chunk should read."""
@@ -54,11 +55,13 @@ class _FewRows:
         columns = b.mul(share, plan.width)
         work = b.mul(batch, panel_count, per_panel)
         small = b.max(b.div(share, b.max(panel_count, 1)), 1)
-        with spread(b, b.mul(batch, groups), small, b.div(work, 15)) as (low, high):
-            with b.loop(low, high) as loop:
-                self.fixed = unflatten(b, self.geo.batch, b.div(loop.index, groups))
-                n_lo = b.mul(b.rem(loop.index, groups), columns)
-                self._columns(n_lo, b.min(b.add(n_lo, columns), self.n), columns)
+        with (
+            spread(b, b.mul(batch, groups), small, b.div(work, 15)) as (low, high),
+            b.loop(low, high) as loop,
+        ):
+            self.fixed = unflatten(b, self.geo.batch, b.div(loop.index, groups))
+            n_lo = b.mul(b.rem(loop.index, groups), columns)
+            self._columns(n_lo, b.min(b.add(n_lo, columns), self.n), columns)
 
     def _columns(self, n_lo: Reg, n_hi: Reg, columns: Reg) -> None:
         b, geo = self.b, self.geo
@@ -138,8 +141,8 @@ class _FewRows:
         return lambda k, r: (rows[r], b.mul(k, along_k))
 
     def _turned(self, panel: Panel, row: Reg, height: int, totals: Sequence[Reg]) -> Sequence[Reg]:
-        """B is contiguous along k: squares of it are transposed in registers. Several blocks of k go
-        side by side, so that one chain does not wait for itself."""
+        """B is contiguous along k: squares of it are transposed in registers. Several blocks of k
+        go side by side, so that one chain does not wait for itself."""
         b, inner = self.b, self.walk.inner
         full = b.div(inner, K_BLOCK)
         done = b.i64(0)

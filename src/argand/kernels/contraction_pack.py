@@ -1,7 +1,9 @@
-"""Packing: an operand's part of a block, laid out as the tile reads it, in the type it is summed in.
+"""Packing: an operand's part of a block, laid out as the tile reads it, in the type it is summed
+in.
 
-B becomes panels [k][width]; A becomes rows [k] (k-contiguous operands, no transposition needed since
-its elements are broadcast one at a time) or columns [k][rows of the tile] (m-contiguous ones).
+B becomes panels [k][width]; A becomes rows [k] (k-contiguous operands, no transposition needed
+since its elements are broadcast one at a time) or columns [k][rows of the tile] (m-contiguous
+ones).
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ __all__ = [
 
 
 def a_row_stride(plan: Plan) -> int:
-    """Elements from one packed row of A to the next: a block of k, off the powers of two; for columns, room for what
-    a store writes too much."""
+    """Elements from one packed row of A to the next: a block of k, off the powers of two; for
+    columns, room for what a store writes too much."""
     return K_BLOCK + max(16, plan.lanes) if plan.a == "rows" else K_BLOCK + plan.lanes
 
 
@@ -73,8 +75,8 @@ class Packer:
         columns: tuple[Reg, Reg, int | None],
         fixed: Mapping[Axis, Reg],
     ) -> None:
-        """The columns (first, end, how many if known now) of B for a block of k; `base` is where the
-        batch starts in B."""
+        """The columns (first, end, how many if known now) of B for a block of k; `base` is where
+        the batch starts in B."""
         b, geo = self._b, self._geo
         with b.loop(0, block.steps) as outer:
             index = dict(fixed)
@@ -97,8 +99,8 @@ class Packer:
         columns: tuple[Reg, Reg, int | None],
         index: dict[Axis, Reg],
     ) -> None:
-        """Row by row of k, which reads memory in its order; vectors along n, gathered where they are
-        not neighbours."""
+        """Row by row of k, which reads memory in its order; vectors along n, gathered where they
+        are not neighbours."""
         b, plan, geo = self._b, self._plan, self._geo
         with b.loop(0, block.count) as loop:
             here = {**index, geo.inner: b.add(block.i0, loop.index)}
@@ -247,8 +249,8 @@ class Packer:
         return b.gather(place, b.apply("add", lanes, b.mul(k, stride)), ty, mask)
 
     def a_columns(self, to: Reg, base: Reg, block: KBlock, m_lo: Reg, count: Reg) -> None:
-        """Rows m_lo … m_lo + count of an m-contiguous A as [k][rows of a tile]: each store writes whole
-        vectors, and the next one overwrites what was too much."""
+        """Rows m_lo … m_lo + count of an m-contiguous A as [k][rows of a tile]: each store writes
+        whole vectors, and the next one overwrites what was too much."""
         b, plan, geo = self._b, self._plan, self._geo
         parts = list(regions(b, count, plan.rows))
         with b.loop(0, block.count) as loop:

@@ -41,8 +41,8 @@ class Geometry:
     """The axes by the part they play.
 
     `rows` are flattened and tiled; `taps` are m axes that no tile crosses, because the range of the
-    innermost k depends on them or because rows are neighbours only along the last m axis; `col` runs
-    along the lanes; `outer` and `inner` are the k axes.
+    innermost k depends on them or because rows are neighbours only along the last m axis; `col`
+    runs along the lanes; `outer` and `inner` are the k axes.
     """
 
     a: Operand
@@ -72,8 +72,8 @@ class Plan:
 
     `a`: "place" (rows a stride apart) or "table" (through row pointers), each read where it lies;
     "rows" or "cols" packed along k or along m. `b`: "place", "turn" (k-contiguous, transposed in
-    registers; packed unless few rows), "copy", "gather". `few` > 0: only when there are at most that
-    many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C.
+    registers; packed unless few rows), "copy", "gather". `few` > 0: only when there are at most
+    that many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C.
     """
 
     name: str
@@ -267,13 +267,13 @@ def _long_k(s: _Shape) -> Plan | None:
         m, n, cells = (size or 0 for size in sizes)
         if m * n * cells * s.acc_bytes > 4 * C_BYTES:
             return None
-    return dataclasses.replace(_blocked(s), name="long k", splits=SPLITS)
+    return dataclasses.replace(_blocked(s, SPLITS), name="long k", splits=SPLITS)
 
 
-def _blocked(s: _Shape) -> Plan:
+def _blocked(s: _Shape, splits: int = 1) -> Plan:
     """The blocked product: B packed for a block of C, A read where it lies or packed beside it."""
     rows, vectors = _tile(s)
-    mc, nc = _block(s, rows, vectors * s.lanes)
+    mc, nc = _block(s, rows, vectors * s.lanes, splits)
     return Plan("blocked", rows, vectors, s.lanes, _place_a(s), _place_b(s), mc, nc)
 
 
@@ -316,20 +316,20 @@ def _place_b(s: _Shape) -> str:
     return "turn" if s.b_unit == "k" else "gather"
 
 
-def _block(s: _Shape, rows: int, width: int) -> tuple[int, int]:
-    """mc x nc of C: wide in m where B is packed (reuse), small enough for the second-level cache, and
-    at least eight blocks when there is work for them."""
+def _block(s: _Shape, rows: int, width: int, splits: int) -> tuple[int, int]:
+    """mc x nc of C: wide in m where B is packed (reuse), small enough for the second-level cache,
+    and at least eight blocks when there is work for them."""
     m = 384 if s.m is None else max(1, s.m)
     n = 128 if s.n is None else max(1, s.n)
     nc = _part(n, 128, width)
-    most = min(C_BYTES // (s.acc_bytes * nc * (s.taps or 1)), TABLE_ROWS if s.tabled else m)
+    most = min(C_BYTES // (s.acc_bytes * nc * (s.taps or 1)), TABLE_ROWS if s.tabled else m + rows)
     mc = _part(m, max(rows, most), rows)
     if s.m is None or s.n is None or s.k is None or s.cells is None:
         return mc, nc
     flops = 2 * s.m * s.n * s.k * s.cells
 
     def blocks() -> int:
-        return -(-m // mc) * -(-n // nc) * (s.cells or 1) // (s.taps or 1)
+        return -(-m // mc) * -(-n // nc) * splits * (s.cells or 1) // (s.taps or 1)
 
     while blocks() < min(8, flops // SERIAL_FLOPS) and (mc > 8 * rows or nc > 2 * width):
         if nc > 2 * width and mc <= 4 * nc:

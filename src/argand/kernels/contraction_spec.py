@@ -35,8 +35,9 @@ Size = int | Reg
 
 Index = Mapping["Axis", Reg]
 Epilogue = Callable[[Builder, Index, Reg, Reg | None], None]
-"""epilogue(b, index, value, mask): `value` holds neighbours along the last n axis, finished; `index`
-gives every batch, m and n axis its i64 (of lane 0 along the last n axis). Called once an element."""
+"""epilogue(b, index, value, mask): `value` holds neighbours along the last n axis, finished;
+`index` gives every batch, m and n axis its i64 (of lane 0 along the last n axis). Called once an
+element."""
 
 Fetch = Callable[[Builder, Index, "Axis", Ty, Reg | None], Reg]
 """fetch(b, index, along, ty, mask): `ty.lanes` elements along the axis `along` from `index` on."""
@@ -99,9 +100,9 @@ class Operand:
 class Contraction:
     """The sum over `k` (in this order, the last one innermost) of a * b for each batch, m and n.
 
-    Vectors run along the last n axis, so put there what is contiguous in the result. `long_k` allows
-    K to be cut into a number of pieces fixed by the shape (weight gradients), which gives up that the
-    sum of an element does not depend on M and N.
+    Vectors run along the last n axis, so put there what is contiguous in the result. `long_k`
+    allows K to be cut into a number of pieces fixed by the shape (weight gradients), which gives up
+    that the sum of an element does not depend on M and N.
     """
 
     a: Operand

@@ -103,7 +103,7 @@ def multiply_add(b: Builder, x: Reg, y: Reg, z: Reg) -> Reg:
     return b.fma(x, y, z) if z.ty.is_float else b.apply("add", b.apply("mul", x, y), z)
 
 
-# what to cut a block into ---------------------------------------------------------------------------
+# what to cut a block into -------------------------------------------------------------------------
 
 
 def row_sizes(most: int) -> tuple[int, ...]:

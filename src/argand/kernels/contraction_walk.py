@@ -1,8 +1,9 @@
 """The walk over k and the tables of addresses that one block of a contraction needs.
 
 K is walked in blocks: at most `K_BLOCK` neighbours of the innermost axis, or several whole turns of
-it when it is shorter. Where an operand is not a plain matrix, small tables hold, for each outer step
-of the block, offsets and the range of the innermost axis, and for each row the pointer to start from.
+it when it is shorter. Where an operand is not a plain matrix, small tables hold, for each outer
+step of the block, offsets and the range of the innermost axis, and for each row the pointer to
+start from.
 """
 
 from __future__ import annotations
@@ -201,7 +202,7 @@ class RowTable:
         b, geo = self._b, self._geo
         start = unflatten(b, geo.rows, m_lo)
         places = [b.add(bound.offset, dot(b, fixed, bound.terms)) for bound in self._bounds]
-        with b.loop(0, count, 1, list(start[axis] for axis in geo.rows)) as loop:
+        with b.loop(0, count, 1, [start[axis] for axis in geo.rows]) as loop:
             index = dict(zip(geo.rows, loop.carry, strict=True))
             entries = [dot(b, index, geo.a.strides)]
             entries += [index[axis] for axis in self._axes]

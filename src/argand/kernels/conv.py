@@ -1,8 +1,8 @@
 """Two-dimensional convolution and both of its gradients, as contractions.
 
-Strides are passed for the axes in PyTorch's order - images (N, C, H, W), weights (O, I, KH, KW) - so
-any memory layout is right; channels-last images with weights laid out (KH, KW, I, O) are fast: the
-image is read in place through row pointers, with no columns and no padded copy.
+Strides are passed for the axes in PyTorch's order - images (N, C, H, W), weights (O, I, KH, KW) -
+so any memory layout is right; channels-last images with weights laid out (KH, KW, I, O) are fast:
+the image is read in place through row pointers, with no columns and no padded copy.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from argand.loops.nest import Builder, Reg
 __all__ = ["ConvEpilogue", "Tensor4", "Window", "forward", "input_gradient", "weight_gradient"]
 
 ConvEpilogue = Callable[[Builder, Mapping[str, Reg], Reg, Reg | None], None]
-"""epilogue(b, index, value, mask); `index` has "n", "c", "h", "w" of an image, the lanes along c, or
-"o", "i", "kh", "kw" of a weight, the lanes along o; channels are counted across all groups ("i" within
-one)."""
+"""epilogue(b, index, value, mask); `index` has "n", "c", "h", "w" of an image, the lanes along c,
+or "o", "i", "kh", "kw" of a weight, the lanes along o; channels are counted across all groups ("i"
+within one)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,10 +174,11 @@ def weight_gradient(
 def input_gradient(
     b: Builder, w: Window, dy: Tensor4, weight: Tensor4, acc: str, epilogue: ConvEpilogue
 ) -> list[Contraction]:
-    """dx[n, i, y, x] = sum over (kh, kw, o) of dy where its window covers the pixel, times the weight.
+    """dx[n, i, y, x] = sum over (kh, kw, o) of dy where its window covers the pixel, times the
+    weight.
 
-    With a stride, pixels whose (y, x) have the same remainders see the same taps: one contraction for
-    each pair of remainders, together they cover the image.
+    With a stride, pixels whose (y, x) have the same remainders see the same taps: one contraction
+    for each pair of remainders, together they cover the image.
     """
     return [
         _phase(b, w, dy, weight, acc, epilogue, (ry, rx))

@@ -58,8 +58,8 @@ def matmul(
     b_strides: Sequence[Size],
     epilogue: Epilogue | None = None,
 ) -> Contraction:
-    """C[.., m, n] = sum of A[.., m, k] * B[.., k, n] for `sizes` (batch, m, n, k); an epilogue reads
-    its index in the order (batch.., m, n) of the contraction's axes."""
+    """C[.., m, n] = sum of A[.., m, k] * B[.., k, n] for `sizes` (batch, m, n, k); an epilogue
+    reads its index in the order (batch.., m, n) of the contraction's axes."""
     batch = tuple(Axis(f"batch{i}", extent) for i, extent in enumerate(sizes[0]))
     m, n, k = (Axis(name, extent) for name, extent in zip("mnk", sizes[1:], strict=True))
     return Contraction(

@@ -1,0 +1,90 @@
+"""The rules that choose how a contraction runs, as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from argand.codegen.llvm.objects import assembly
+from argand.codegen.llvm.target import named_target
+from argand.kernels.contraction_plan import plan
+from argand.kernels.contraction_spec import Axis, Bound, Contraction, Operand
+from argand.kernels.matmul import Matrices, matmul_function
+from argand.loops.nest import PTR, Builder, Module, Reg
+
+AVX2, AVX512 = named_target("avx2"), named_target("avx512")
+
+
+def pointer() -> Reg:
+    return Builder("f", [("p", PTR)]).params[0]
+
+
+def product(
+    m: int, n: int, k: int, ta: bool = False, tb: bool = False, elem: str = "float32", **more: bool
+) -> Contraction:
+    am, an, ak = Axis("m", m), Axis("n", n), Axis("k", k)
+    a = Operand(pointer(), elem, {am: 1, ak: m} if ta else {am: k, ak: 1})
+    b = Operand(pointer(), elem, {an: k, ak: 1} if tb else {an: 1, ak: n})
+    acc = "float32" if elem == "bfloat16" else elem
+    return Contraction(a, b, (), (am,), (an,), (ak,), lambda *_: None, acc, **more)
+
+
+def window(channels: int) -> Contraction:
+    """A 3x3 convolution with padding of (2, 56, 56, channels) to 64, channels last."""
+    image, y, x = Axis("image", 2), Axis("y", 56), Axis("x", 56)
+    kh, kw, i, o = Axis("kh", 3), Axis("kw", 3), Axis("i", channels), Axis("o", 64)
+    row, pixel = 56 * channels, channels
+    strides = {image: 56 * row, y: row, x: pixel, kh: row, kw: pixel, i: 1}
+    bounds = (Bound({y: 1, kh: 1}, -1, 56), Bound({x: 1, kw: 1}, -1, 56))
+    a = Operand(pointer(), "float32", strides, -row - pixel, bounds)
+    weights = {kh: 3 * channels * 64, kw: channels * 64, i: 64, o: 1}
+    b = Operand(pointer(), "float32", weights)
+    return Contraction(a, b, (), (image, y, x), (o,), (kh, kw, i), lambda *_: None)
+
+
+CHOICES = [
+    (product(512, 512, 512), "blocked: tile 6x2x8 block 258x128, a place, b copy"),
+    (product(128, 512, 784, tb=True), "blocked: tile 6x2x8 block 132x64, a place, b turn"),
+    (product(512, 784, 128, ta=True), "blocked: tile 6x2x8 block 258x112, a cols, b copy"),
+    (product(1, 512, 784, tb=True), "few rows: tile 1x1x8, a place, b turn if m <= 4"),
+    (product(100, 24, 50), "blocked: tile 4x3x8 block 100x24, a place, b copy"),
+    (product(100, 24, 50, elem="bfloat16"), "blocked: tile 4x3x8 block 100x24, a rows, b copy"),
+    (window(64), "blocked: tile 6x2x8 block 702x64, a table, b copy"),
+]
+
+
+@pytest.mark.parametrize(("spec", "text"), CHOICES, ids=[text for _, text in CHOICES])
+def test_one_choice_for_known_sizes(spec: Contraction, text: str) -> None:
+    assert [str(choice) for choice in plan(spec, AVX2)] == [text]
+
+
+def test_long_k_is_cut_only_when_allowed() -> None:
+    assert plan(product(64, 64, 100_000, ta=True), AVX2)[0].splits == 1
+    chosen = plan(product(64, 64, 100_000, ta=True, long_k=True), AVX2)
+    assert [str(choice) for choice in chosen] == [
+        "long k: tile 6x2x8 block 66x64, a place, b copy if k >= 8192, 16 splits"
+    ]
+
+
+def test_sizes_at_run_time_keep_their_choices_open() -> None:
+    b = Builder("f", [("p", PTR)])
+    unknown = b.add(b.load(b.params[0], 0, b.i64(0).ty), 0)
+    m, n, k = (Axis(name, unknown) for name in "mnk")
+    a = Operand(b.params[0], "float32", {m: unknown, k: 1})
+    w = Operand(b.params[0], "float32", {n: unknown, k: 1})
+    spec = Contraction(a, w, (), (m,), (n,), (k,), lambda *_: None, long_k=True)
+    assert [choice.name for choice in plan(spec, AVX2)] == ["few rows", "long k", "blocked"]
+
+
+def test_wider_vectors_get_other_tiles() -> None:
+    (chosen,) = plan(product(512, 512, 512), AVX512)
+    assert (chosen.rows, chosen.vectors, chosen.lanes) == (12, 2, 16)
+    (chosen,) = plan(product(512, 96, 512), AVX512)
+    assert (chosen.rows, chosen.vectors) == (8, 3)
+
+
+@pytest.mark.parametrize("name", ["neon", "avx512"])
+def test_other_machines_get_code(name: str) -> None:
+    target = named_target(name)
+    of = Matrices((), 40, 50, 60, (60, 1), (1, 60), (50, 1))
+    text = assembly(Module((matmul_function("mm", "float32", of, target),)), target)
+    assert ("fmla" if name == "neon" else "vfmadd") in text
