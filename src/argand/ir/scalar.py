@@ -1,7 +1,7 @@
 """The typed scalar language: an elementwise op's formula, written once and read by many builders.
 
-A body such as ``b.maximum(x, 0) + b.log1p(b.exp(-abs(x)))`` runs once on symbolic scalars and leaves
-an expression. Its readers are: `evaluate` here (NumPy), the LLVM printer (loops/), `adjoint`
+A body such as ``b.maximum(x, 0) + b.log1p(b.exp(-abs(x)))`` runs once on symbolic scalars and
+leaves an expression. Its readers are: `evaluate` here (NumPy), the LLVM printer (loops/), `adjoint`
 (derivative), `flops` (cost) and `text`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -223,7 +223,7 @@ def _is_const(x: Expr | None, value: float) -> bool:
 class Builder:
     """The `b` of a body: every primitive by name, and the spellings that PyTorch has for some."""
 
-    _spellings = {
+    _spellings: ClassVar[dict[str, str]] = {
         "maximum": "max",
         "minimum": "min",
         "logical_not": "not",

@@ -1,0 +1,383 @@
+"""Independent references: NumPy and SciPy functions, and closed forms, that take an op's arguments.
+
+An op is missing here only where no such function exists; a derivative test, or a test of its own in
+tests/ops, holds it then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.signal
+import scipy.special as sp
+
+Reference = Callable[..., Any]
+
+
+def _axis(dim: Any) -> Any:
+    return tuple(dim) if isinstance(dim, list | tuple) else dim
+
+
+def _reduction(function: Reference) -> Reference:
+    def reference(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        return function(x, axis=_axis(dim), keepdims=keepdim)
+
+    return reference
+
+
+def _variance(x: Any, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Any:
+    with np.errstate(all="ignore"):
+        return np.var(x, _axis(dim), ddof=correction, keepdims=keepdim)
+
+
+def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    return np.where(x * beta > threshold, x, np.logaddexp(0, x * beta) / beta)
+
+
+def _gelu_tanh(x: Any) -> Any:
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def _slice(x: Any, start: Any, stop: Any, step: Any) -> Any:
+    return x[tuple(map(slice, start, stop, step))]
+
+
+def _slice_scatter(x: Any, src: Any, start: Any, stop: Any, step: Any) -> Any:
+    y = x.copy()
+    y[tuple(map(slice, start, stop, step))] = src
+    return y
+
+
+def _pad(x: Any, padding: Any, value: float = 0) -> Any:
+    if any(n < 0 for pair in padding for n in pair):
+        x = x[tuple(slice(-min(lo, 0), s + min(hi, 0)) for s, (lo, hi) in zip(x.shape, padding))]  # noqa: B905
+        padding = [(max(lo, 0), max(hi, 0)) for lo, hi in padding]
+    return np.pad(x, padding, constant_values=value) if padding else x
+
+
+def _expand(x: Any, shape: Any) -> Any:
+    new = len(shape) - x.ndim
+    return np.broadcast_to(x, [x.shape[i - new] if s == -1 else s for i, s in enumerate(shape)])
+
+
+def _gather(x: Any, dim: int, index: Any) -> Any:
+    y = np.empty(index.shape, x.dtype)
+    for place in np.ndindex(index.shape):
+        source = list(place)
+        source[dim] = index[place]
+        y[place] = x[tuple(source)]
+    return y
+
+
+def _scatter(add: bool) -> Reference:
+    def reference(x: Any, dim: int, index: Any, src: Any) -> Any:
+        y = x.copy()
+        for place in np.ndindex(index.shape):
+            target = list(place)
+            target[dim] = index[place]
+            value = src[place] if isinstance(src, np.ndarray) else src
+            y[tuple(target)] = value + (y[tuple(target)] if add else 0)
+        return y
+
+    return reference
+
+
+def _place(x: Any, indices: Any, dims: Any) -> Any:
+    by_dim = dict(zip(dims or range(len(indices)), indices, strict=True))
+    return tuple(by_dim.get(d, slice(None)) for d in range(x.ndim))
+
+
+def _index(x: Any, *indices: Any, dims: Any = None) -> Any:
+    return x[_place(x, indices, dims)]
+
+
+def _index_put(
+    x: Any, values: Any, *indices: Any, dims: Any = None, accumulate: bool = False
+) -> Any:
+    y = x.copy()
+    place = _place(x, indices, dims)
+    if accumulate:
+        np.add.at(y, place, values)
+    else:
+        y[place] = values
+    return y
+
+
+def _conv2d(
+    x: Any, w: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    s, d = ((v, v) if isinstance(v, int) else v for v in (stride, dilation))
+    o, c, kh, kw = w.shape
+    spread = np.zeros((o, c, (kh - 1) * d[0] + 1, (kw - 1) * d[1] + 1))
+    spread[:, :, :: d[0], :: d[1]] = w
+    if padding == "same":
+        total = [n - 1 for n in spread.shape[2:]]
+        widths = [(t // 2, t - t // 2) for t in total]
+    else:
+        widths = [(p, p) for p in ((padding, padding) if isinstance(padding, int) else padding)]
+    x = np.pad(x, [(0, 0), (0, 0), *widths])
+    planes = []
+    for n in range(x.shape[0]):
+        for k in range(o):
+            first = k // (o // groups) * c
+            planes.append(
+                sum(
+                    scipy.signal.correlate2d(x[n, first + i], spread[k, i], "valid")
+                    for i in range(c)
+                )
+            )
+    shape = (
+        x.shape[0],
+        o,
+        *(a - b + 1 for a, b in zip(x.shape[2:], spread.shape[2:], strict=True)),
+    )
+    return np.array(planes).reshape(shape)[:, :, :: s[0], :: s[1]]
+
+
+def _layer_norm(x: Any, shape: Any, weight: Any = 1.0, bias: Any = 0.0, eps: float = 1e-5) -> Any:
+    dims = tuple(range(-len(shape), 0))
+    mean, var = x.mean(dims, keepdims=True), x.var(dims, keepdims=True)
+    return (x - mean) / np.sqrt(var + eps) * weight + bias
+
+
+def _batch_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    dims = tuple(d for d in range(x.ndim) if d != 1)
+    shape = tuple(-1 if d == 1 else 1 for d in range(x.ndim))
+    y = (x - x.mean(dims, keepdims=True)) / np.sqrt(x.var(dims, keepdims=True) + eps)
+    y = y if weight is None else y * weight.reshape(shape)
+    return (y if bias is None else y + bias.reshape(shape)), x.mean(dims), x.var(dims)
+
+
+def _attention(
+    q: Any, k: Any, v: Any, mask: Any = None, is_causal: bool = False, scale: float | None = None
+) -> Any:
+    scores = q @ k.swapaxes(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        mask = np.tri(*scores.shape[-2:], dtype=bool)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(sp.softmax(scores, -1)) @ v
+
+
+def _reduced(loss: Any, reduction: str) -> Any:
+    if reduction == "batchmean":
+        return loss.sum() / len(loss)
+    return {"none": lambda: loss, "mean": lambda: loss.mean(), "sum": lambda: loss.sum()}[
+        reduction
+    ]()
+
+
+def _pair_loss(function: Reference) -> Reference:
+    def reference(x: Any, y: Any, *, reduction: str = "mean", **params: Any) -> Any:
+        return _reduced(function(x - y, **params), reduction)
+
+    return reference
+
+
+def _smooth_l1(d: Any, beta: float = 1.0) -> Any:
+    return sp.huber(beta, d) / beta
+
+
+def _huber(d: Any, delta: float = 1.0) -> Any:
+    return sp.huber(delta, d)
+
+
+def _bce(x: Any, t: Any, weight: Any = 1.0, *, reduction: str = "mean") -> Any:
+    return _reduced(-(sp.xlogy(t, x) + sp.xlog1py(1 - t, -x)) * weight, reduction)
+
+
+def _bce_logits(
+    x: Any, t: Any, weight: Any = 1.0, *, reduction: str = "mean", pos_weight: Any = 1.0
+) -> Any:
+    loss = -(pos_weight * t * sp.log_expit(x) + (1 - t) * sp.log_expit(-x)) * weight
+    return _reduced(loss, reduction)
+
+
+def _kl_div(x: Any, t: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
+    loss = np.exp(t) * (t - x) if log_target else sp.xlogy(t, t) - t * x
+    return _reduced(loss, reduction)
+
+
+def _cross_entropy(
+    x: Any,
+    target: Any,
+    weight: Any = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    dim = 1 if x.ndim > 1 else 0
+    return _nll(
+        sp.log_softmax(x, dim),
+        target,
+        weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        smoothing=label_smoothing,
+    )
+
+
+def _nll(
+    logp: Any,
+    target: Any,
+    weight: Any = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    smoothing: float = 0.0,
+) -> Any:
+    rows = logp[None] if logp.ndim == 1 else logp
+    rows = np.moveaxis(rows, 1, -1)
+    classes = rows.shape[-1]
+    w = np.ones(classes) if weight is None else weight
+    if target.dtype.kind == "f":
+        return _reduced(-(rows * target.reshape(rows.shape) * w).sum(-1), reduction)
+    t = target.reshape(rows.shape[:-1])
+    valid = t != ignore_index
+    hot = np.eye(classes)[np.where(valid, t, 0)] * valid[..., None]
+    share = (hot * w).sum(-1)
+    soft = hot * (1 - smoothing) + smoothing / classes * valid[..., None]
+    loss = -(rows * soft * w).sum(-1)
+    if reduction == "none":
+        return loss.reshape(target.shape)
+    return loss.sum() if reduction == "sum" else loss.sum() / share.sum()
+
+
+def _topk(x: Any, k: int, dim: int = -1, largest: bool = True) -> Any:
+    order = np.argsort(-x if largest else x, dim, kind="stable")
+    index = np.take(order, range(k), dim)
+    return np.take_along_axis(x, index, dim), index
+
+
+def _sort(x: Any, dim: int = -1, descending: bool = False) -> Any:
+    if not x.ndim:
+        return x, np.zeros((), int)
+    return _topk(x, x.shape[dim], dim, descending)
+
+
+REFERENCES: dict[str, Reference] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.true_divide,
+    "floor_divide": np.floor_divide,
+    "remainder": np.remainder,
+    "fmod": np.fmod,
+    "pow": lambda x, n: np.asarray(x, np.float64) ** n,
+    "neg": np.negative,
+    "abs": np.abs,
+    "sign": np.sign,
+    "square": np.square,
+    "reciprocal": lambda x: 1 / x,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "round": np.round,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "clamp": lambda x, min=None, max=None: np.clip(x, min, max),
+    "lerp": lambda s, e, w: s + w * (e - s),
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: x**-0.5,
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "erf": sp.erf,
+    "atan2": np.arctan2,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "logical_and": np.logical_and,
+    "logical_or": np.logical_or,
+    "logical_xor": np.logical_xor,
+    "logical_not": np.logical_not,
+    "isnan": np.isnan,
+    "isinf": np.isinf,
+    "isfinite": np.isfinite,
+    "where": np.where,
+    "sigmoid": sp.expit,
+    "relu": lambda x: x * (x > 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "hardtanh": lambda x, low=-1.0, high=1.0: np.clip(x, low, high),
+    "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
+    "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
+    "softplus": _softplus,
+    "silu": lambda x: x * sp.expit(x),
+    "gelu": lambda x: x * sp.ndtr(x),
+    "gelu_tanh": _gelu_tanh,
+    "sum": _reduction(np.sum),
+    "prod": _reduction(np.prod),
+    "amax": _reduction(np.amax),
+    "amin": _reduction(np.amin),
+    "any": _reduction(np.any),
+    "all": _reduction(np.all),
+    "argmax": _reduction(np.argmax),
+    "argmin": _reduction(np.argmin),
+    "mean": _reduction(np.mean),
+    "var": _variance,
+    "std": lambda *args, **kwargs: np.sqrt(_variance(*args, **kwargs)),
+    "logsumexp": _reduction(sp.logsumexp),
+    "softmax": sp.softmax,
+    "log_softmax": sp.log_softmax,
+    "reshape": np.reshape,
+    "permute": np.transpose,
+    "expand": _expand,
+    "slice": _slice,
+    "slice_scatter": _slice_scatter,
+    "pad": _pad,
+    "flip": lambda x, dims: np.flip(x, dims),
+    "cat": lambda *xs, dim=0: np.concatenate(xs, dim),
+    "matmul": np.matmul,
+    "einsum": np.einsum,
+    "gather": _gather,
+    "scatter_add": _scatter(add=True),
+    "scatter": _scatter(add=False),
+    "index": _index,
+    "index_put": _index_put,
+    "embedding": lambda w, i, padding_idx=None: w[i],
+    "conv2d": _conv2d,
+    "sort": _sort,
+    "topk": _topk,
+    "cumsum": lambda x, dim: np.cumsum(x, dim).reshape(x.shape),
+    "linalg_inv": scipy.linalg.inv,
+    "linalg_solve": lambda a, b: np.linalg.inv(a) @ b,
+    "linalg_cholesky": np.linalg.cholesky,
+    "layer_norm": _layer_norm,
+    "batch_norm": _batch_norm,
+    "scaled_dot_product_attention": _attention,
+    "cross_entropy": _cross_entropy,
+    "nll_loss": _nll,
+    "mse_loss": _pair_loss(np.square),
+    "l1_loss": _pair_loss(np.abs),
+    "smooth_l1_loss": _pair_loss(_smooth_l1),
+    "huber_loss": _pair_loss(_huber),
+    "binary_cross_entropy": _bce,
+    "binary_cross_entropy_with_logits": _bce_logits,
+    "kl_div": _kl_div,
+}
+# Samples on which the reference itself refuses to answer: softmax along an empty dimension.
+REFUSES: dict[str, tuple[type[Exception], ...]] = {
+    "softmax": (ValueError,),
+    "log_softmax": (ValueError,),
+}
