@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from argand.base.dim import same
+from argand.base.dim import Size, same
 from argand.base.errors import ArgandError
 from argand.base.shape import numel
 from argand.ir.families import Reduce
@@ -256,3 +256,44 @@ class _Levels:
             level = self.of(operand)
             return level + 1 if kind == "row" and level < LATE else LATE
         return max((self._found[p] for p in operands(point)), default=0)
+
+
+# which plan ---------------------------------------------------------------------------------------
+
+
+def plan_quality(plan: RowPlan) -> int:
+    """How good a plan is by the layouts of the values: 0 is best, 3 is slow."""
+    votes: dict[Axis, int] = {}
+    for point in reachable([r.operand for r in plan.reductions] + [o.point for o in plan.outputs]):
+        if point.kind != "load":
+            continue
+        value: Value = point.value  # type: ignore[assignment]  # a load reads a value
+        for axis in point.axes:
+            if _unit(point, value, axis):
+                votes[axis] = votes.get(axis, 0) + 1 + len(point.axes)
+    inner = max(votes, key=lambda a: (votes[a], a.key)) if votes else None
+    return rank_of(plan, inner)
+
+
+def _unit(point: Point, value: Value, axis: Axis) -> bool:
+    total: Size = 0
+    for form, stride in zip(point.index, value.strides, strict=True):
+        c = form.coefficient(axis)
+        if c is None:
+            return False
+        total = total + c * stride
+    return same(total, 1)
+
+
+def rank_of(plan: RowPlan, inner: Axis | None) -> int:
+    """How good a plan is when memory lies side by side along `inner`: lanes along rows are best,
+    unless there are column sums of huge rows; lanes across rows allow no sums over the batch."""
+    along = inner is None or inner in plan.row
+    if not along and plan.rides:
+        return 3
+    length = 1
+    for axis in plan.row:
+        length *= axis.extent if isinstance(axis.extent, int) else 256
+    if any(r.kind == "col" for r in plan.reductions) and length > 1 << 15:
+        return 2
+    return 0 if along else 1

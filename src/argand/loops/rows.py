@@ -19,7 +19,7 @@ from argand.loops.index import Axis, Form, form_of
 from argand.loops.nest import I64, Builder, Reg, Ty
 from argand.loops.pointwise import check_indices
 from argand.loops.region import Region
-from argand.loops.rowplan import Output, Reduction, RowPlan
+from argand.loops.rowplan import Output, Reduction, RowPlan, rank_of
 from argand.loops.schedule import (
     CHUNK_NS,
     CHUNKS,
@@ -48,25 +48,12 @@ KEEP_FLOPS = 8.0
 def lower_rows(b: Builder, region: Region, env: Env, plans: Sequence[RowPlan]) -> None:
     """Emit a region with reductions by the best of its plans."""
     cursor = Cursor(b, env, region.places(env))
-    choice = min(plans, key=lambda plan: _rank(cursor, plan))
+    choice = min(
+        plans, key=lambda plan: (rank_of(plan, contiguous_axis(cursor, plan)), not plan.batch)
+    )
     every = [r.operand for r in choice.reductions] + [o.point for o in choice.outputs]
     check_indices(cursor, reachable(every))
     _Rows(cursor, region, env, choice).emit()
-
-
-def _rank(cursor: Cursor, plan: RowPlan) -> tuple[int, ...]:
-    """How good a plan is; the least is best. Lanes along rows, unless the rows are huge."""
-    inner = contiguous_axis(cursor, plan)
-    along = inner in plan.row
-    sizes = [a.extent for a in plan.row]
-    length = 1
-    for s in sizes:
-        length *= s if isinstance(s, int) else 256
-    column = any(r.kind == "col" for r in plan.reductions)
-    wide = column and length > 1 << 15
-    if not along and plan.rides:
-        return (3, 0)
-    return (2 if wide else 0 if along else 1, len(plan.batch) == 0)
 
 
 def contiguous_axis(cursor: Cursor, plan: RowPlan) -> Axis | None:

@@ -44,10 +44,9 @@ MAX_SPLITS = 12
 class Space:
     """The axes of an anchor's shape: `digits[d]` are the axes of dimension d, outermost first."""
 
-    def __init__(self, shape: Sequence[Size]) -> None:
+    def __init__(self, shape: Sequence[Size], prefix: str = "i") -> None:
         self.shape = tuple(shape)
-        self.digits: list[list[Axis]] = [[Axis(f"i{d}", s)] for d, s in enumerate(shape)]
-        self.folded: dict[Axis, Size] = {}
+        self.digits: list[list[Axis]] = [[Axis(f"{prefix}{d}", s)] for d, s in enumerate(shape)]
 
     @property
     def axes(self) -> list[Axis]:

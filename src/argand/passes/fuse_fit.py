@@ -1,0 +1,156 @@
+"""What fits into one kernel: which nodes may be fused at all, and whether a set of them is a kernel."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from argand.base.dim import same
+from argand.base.dtype import DType
+from argand.base.errors import ArgandError
+from argand.base.shape import numel
+from argand.ir.elementwise import Elementwise
+from argand.ir.families import Move, Random
+from argand.ir.program import Node, Value
+from argand.loops.element import Demand, rule_for
+from argand.loops.nestir import ELEMS
+from argand.loops.region import Region
+from argand.loops.rowplan import is_reduction, plan_quality, row_plans
+from argand.loops.space import MAX_SPLITS, Space, covers, locate
+from argand.passes.fuse_cost import flops_of
+from argand.passes.views import VIEWS
+
+__all__ = ["CONTRACTIONS", "FREE", "LOOP", "Shape", "classify", "fits", "linear_view", "region_for"]
+
+CONTRACTIONS = frozenset(("matmul", "einsum", "conv2d", "conv2d_input_grad", "conv2d_weight_grad"))
+"""Ops that the contraction skeleton computes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shape:
+    """How a node takes part in fusion."""
+
+    kind: str
+    joins: bool = True
+    pointwise: bool = False
+    starts_only: bool = False
+
+
+FREE = Shape("free", joins=False)
+_ALONE = Shape("alone", joins=False)
+LOOP = Shape("loop", pointwise=True)
+_DRAW = Shape("loop")
+_ROWS = Shape("rows")
+_CONTRACT = Shape("contract", starts_only=True)
+
+
+def classify(node: Node) -> Shape:
+    """The part that a node plays."""
+    if not all(_has_registers(v.dtype) for v in (*node.values, *node.outputs)):
+        return _ALONE
+    if node.op.name in VIEWS or node.op.name == "full":
+        return FREE
+    if node.op.name in CONTRACTIONS:
+        return _CONTRACT
+    if is_reduction(node):
+        return _ROWS
+    if isinstance(node.op, Random):
+        return _DRAW
+    return LOOP if rule_for(node) is not None else _ALONE
+
+
+def _has_registers(dtype: DType) -> bool:
+    return dtype.name in ELEMS
+
+
+def region_for(nodes: Sequence[Node], outputs: Sequence[Value]) -> Region:
+    """A region of nodes where they stand, to ask what a kernel could do."""
+    inside = {o for n in nodes for o in n.outputs}
+    inputs = tuple(dict.fromkeys(v for n in nodes for v in n.values if v not in inside))
+    return Region("", tuple(nodes), inputs, tuple(outputs), {v: v for v in inputs}, {})
+
+
+def fits(nodes: Sequence[Node], outputs: Sequence[Value]) -> str | None:
+    """The kind of kernel that computes `outputs` by these nodes, or None."""
+    if not outputs:
+        return None
+    contractions = [n for n in nodes if n.op.name in CONTRACTIONS]
+    try:
+        if contractions:
+            return "contract" if _is_contraction(nodes, outputs, contractions) else None
+        if any(is_reduction(n) for n in nodes):
+            return "rows" if _is_rows(nodes, outputs) else None
+        return "loop" if _is_loop(nodes, outputs) else None
+    except ArgandError:  # an index that the loops can't express
+        return None
+
+
+def _is_loop(nodes: Sequence[Node], outputs: Sequence[Value]) -> bool:
+    """All results have an element for each point of one space, and nothing dear is repeated."""
+    anchor = outputs[0]
+    space = Space(anchor.shape)
+    found = locate(nodes, anchor, space.index)
+    if not all(o in found and covers(found[o], o, space) for o in outputs):
+        return False
+    count = numel(anchor.shape)
+    for node in nodes:
+        out = node.outputs[0]
+        if out not in found and not same(numel(out.shape), count) and flops_of(node) > 2:
+            return False
+    return True
+
+
+def _is_rows(nodes: Sequence[Node], outputs: Sequence[Value]) -> bool:
+    plans = row_plans(region_for(nodes, outputs))
+    if not plans:
+        return False
+    compute = [n for n in nodes if n.op.name not in VIEWS]
+    return len(compute) == 1 or min(plan_quality(p) for p in plans) < 3
+
+
+def _is_contraction(
+    nodes: Sequence[Node], outputs: Sequence[Value], contractions: Sequence[Node]
+) -> bool:
+    """A contraction of what lies in memory, and elementwise ops on its results."""
+    if len(contractions) > 1:
+        return False
+    (node,) = contractions
+    made = {o: n for n in nodes for o in n.outputs}
+    for operand in node.values:
+        while operand in made:
+            maker = made[operand]
+            if maker.op.name not in VIEWS:
+                return False
+            operand = maker.values[0]
+    result = node.outputs[0]
+    space = Space(result.shape)
+    found = locate(nodes, result, space.index)
+    if not all(o in found and covers(found[o], o, space) for o in outputs):
+        return False
+    return all(_in_epilogue(n, node, found) for n in nodes)
+
+
+def linear_view(value: Value) -> bool:
+    """Whether a value is memory read with strides: what a contraction takes as an operand."""
+    root = value
+    while root.node is not None and root.node.op.name in VIEWS:
+        root = root.node.values[0]
+    space = Space(value.shape)
+    try:
+        for _ in range(MAX_SPLITS):
+            point = Demand([root]).point(value, space.index)
+            while point.kind == "same":
+                (point,) = point.args
+            if not space.refine([point]):
+                break
+    except ArgandError:
+        return False
+    return all(form.linear() for form in point.index)
+
+
+def _in_epilogue(node: Node, contraction: Node, found: dict) -> bool:  # type: ignore[type-arg]
+    if node is contraction or node.op.name in VIEWS or node.op.name == "full":
+        return True
+    if not isinstance(node.op, Elementwise | Move | Random) or isinstance(node.op, Random):
+        return False
+    return node.outputs[0] in found or flops_of(node) <= 2
