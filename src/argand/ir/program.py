@@ -163,6 +163,8 @@ class Program:
                     count += 1
                 out.name = str(count)
                 count += 1
+            for region in node.regions:
+                region.number()
         return self
 
     def __str__(self) -> str:

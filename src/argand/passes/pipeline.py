@@ -10,6 +10,7 @@ from argand.ir.verify import verify
 from argand.passes.canonicalise import canonicalise
 from argand.passes.cse import cse, dead_code
 from argand.passes.fold import fold
+from argand.passes.fuse import fuse
 from argand.passes.inline import inline_composites
 from argand.passes.layout import layout
 from argand.passes.results import own_results
@@ -24,6 +25,7 @@ PASSES: tuple[Pass, ...] = (
     *SIMPLIFY,
     own_results,
     layout,  # channels-last around convolutions
+    fuse,  # one node for each kernel
 )
 """Every step from a recorded program to one that the backend lowers node by node."""
 
