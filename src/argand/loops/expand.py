@@ -183,17 +183,23 @@ def _long_division(b: Builder, top: Reg, divisor: Reg) -> Reg:
     with b.loop(0, turns, 1, [top]) as loop:
         rest = loop.carry[0]
         # a quotient beyond the range is found scaled down by a power of two, which is exact
-        far = b.apply("eq", b.apply("abs", b.apply("div", rest, divisor)), math.inf)
-        scale = b.where(far, b.const(top.ty, 2.0**-200), 1.0)
-        rest = b.apply("mul", rest, scale)
+        one = b.const(top.ty, 1.0)
+        scale = b.where(_overflows(b, rest, divisor, one), b.const(top.ty, 2.0**-300), one)
+        scale = b.where(_overflows(b, rest, divisor, scale), b.const(top.ty, 2.0**-550), scale)
+        rest = b.apply("mul", b.apply("mul", rest, scale), scale)
         ratio = b.bitcast(b.apply("div", rest, divisor), ints)
         guess = b.apply("trunc", b.bitcast(b.apply("and", ratio, keep), top.ty))
         part = b.apply("sub", rest, b.apply("mul", guess, high))
         part = b.apply("sub", part, b.apply("mul", guess, low))
-        b.yield_(b.apply("div", part, scale))
+        b.yield_(b.apply("div", b.apply("div", part, scale), scale))
     (rest,) = loop.results
     rest = b.where(b.apply("lt", rest, 0.0), b.apply("add", rest, divisor), rest)
     return b.where(b.apply("ge", rest, divisor), b.apply("sub", rest, divisor), rest)
+
+
+def _overflows(b: Builder, rest: Reg, divisor: Reg, scale: Reg) -> Reg:
+    scaled = b.apply("mul", b.apply("mul", rest, scale), scale)
+    return b.apply("isinf", b.apply("div", scaled, divisor))
 
 
 def _float_mod(b: Builder, x: Reg, y: Reg) -> Reg:

@@ -211,11 +211,15 @@ def _exp2(x: Val) -> Val:
 
 
 def _expm1_scaled(x: Val, extra: int) -> Val:
-    """(exp(x) - 1) * 2^extra, before the range of exp or after."""
-    x = _clamp(x)
+    """(exp(x) - 1) * 2^extra. With an extra of -3 no power on the way overflows."""
+    elem, mantissa = x.ty.elem, _MANTISSA[x.ty.elem]
+    bias = (1 << (8 * x.ty.bytes - 2 - mantissa)) - 1
+    high = _EXP_RANGE[elem][1]
+    x = (x > high).pick(high, x)
     x = (x < -45.0).pick(-45.0, x)
     r, total = _exp_parts(x)
-    power = _ldexp(x.const(1.0), total, extra)
+    n = total.bits() + (extra + bias - _bits_of(elem, _MAGIC[elem]))
+    power = (n << mantissa).floats()
     return power.fma((r * r).fma(r.poly(tables.EXP), r), power - 2.0**extra)
 
 
