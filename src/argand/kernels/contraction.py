@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from argand.kernels.contraction_few import few_rows
-from argand.kernels.contraction_pack import B_PITCH, Packer, a_row_bytes, a_row_stride, b_bytes
+from argand.kernels.contraction_pack import Packer, a_row_bytes, a_row_stride, b_bytes, b_pitch
 from argand.kernels.contraction_plan import (
+    K_BLOCK,
     LONG_K,
     SERIAL_FLOPS,
     Geometry,
@@ -43,6 +44,9 @@ from argand.kernels.contraction_walk import (
 from argand.loops.nest import Builder, Reg, Ty
 
 __all__ = ["contraction"]
+
+PACK_PIECE = 1 << 15
+"""Elements of B that a chunk packs, when it is packed for all."""
 
 
 def contraction(b: Builder, spec: Contraction, target: Vectors) -> None:
@@ -89,6 +93,7 @@ class _Blocked:
         self.n_blocks = b.ceildiv(self.n, self.nc)
         self.n_padded = b.mul(b.ceildiv(self.n, chosen.width), chosen.width)
         self.partials: Reg | None = None
+        self.shared: Reg | None = None
 
     def _even(self, total: Reg, most: int, unit: int) -> Reg:
         """The extent of a block: even shares of at most `most`, a multiple of `unit`."""
@@ -103,6 +108,8 @@ class _Blocked:
         if splits > 1:
             rows = b.mul(self.batch, self.taps, self.m)
             self.partials = b.scratch(b.mul(rows, self.n_padded, splits * self.acc.bytes))
+        if self.plan.shared:
+            self._pack_all()
         flops = b.mul(2, self.m, self.n, self.batch, self.taps, self.walk.outer, self.walk.inner)
         each = b.max(b.div(flops, b.max(total, 1)), 1)
         share = b.max(b.div(b.i64(SERIAL_FLOPS // 2), each), 1)
@@ -112,6 +119,29 @@ class _Blocked:
                 self._cell(block, loop.index, cells)
         if splits > 1:
             self._finish_splits()
+
+    def _pack_all(self) -> None:
+        """Pack the whole of B, a block of k of some panels at a time."""
+        b, geo, plan = self.b, self.geo, self.plan
+        panel_count = b.ceildiv(self.n, plan.width)
+        self.shared = b.scratch(b.mul(self.walk.blocks, b_bytes(b, plan, self.acc, self.n)))
+        total = b.mul(self.walk.blocks, panel_count)
+        share = b.i64(max(1, PACK_PIECE // (plan.width * K_BLOCK)))
+        cost = b.mul(self.walk.outer, self.walk.inner, self.n)
+        base = b.offset(geo.b.ptr, geo.b.offset, geo.b.elem)
+        none = dict.fromkeys((*geo.batch, *geo.taps), b.i64(0))
+        with spread(b, total, share, cost) as (low, high):
+            steps = StepTable(b, geo)
+            packer = Packer(b, geo, plan, self.acc, steps, None)
+            with b.loop(low, high) as loop:
+                block = self.walk.at(b.div(loop.index, panel_count))
+                steps.fill(block, none)
+                n_lo = b.mul(b.rem(loop.index, panel_count), plan.width)
+                n_hi = b.min(b.add(n_lo, plan.width), self.n)
+                to = b.offset(self.shared, b.mul(loop.index, b_pitch(plan)), self.acc.elem)
+                whole = isinstance(self.n.const, int) and self.n.const % plan.width == 0
+                columns = (n_lo, n_hi, plan.width if whole else None)
+                packer.b_panels(to, base, block, columns, none)
 
     def _cell(self, block: _Block, number: Reg, cells: Reg) -> None:
         b = self.b
@@ -185,7 +215,7 @@ class _Block:
         self.packer = Packer(b, geo, plan, acc, self.steps, self.rows)
         self.one_block = nest.walk.blocks.const == 1 and plan.splits == 1
         self.b_pack = self.a_pack = self.sums = None
-        if plan.b != "place":
+        if plan.b != "place" and not plan.shared:
             self.b_pack = b.scratch(b_bytes(b, plan, acc, nest.nc))
         if plan.a in ("rows", "cols"):
             room = b.add(b.mul(nest.mc, a_row_bytes(plan, acc)), plan.lanes * acc.bytes)
@@ -206,7 +236,16 @@ class _Block:
         with b.loop(k_lo, k_hi) as loop:
             self.first = b.eq(loop.index, k_lo)
             self.last = b.eq(b.add(loop.index, 1), k_hi)
+            self._find_shared(loop.index)
             self._k_block(nest.walk.at(loop.index))
+
+    def _find_shared(self, kb: Reg) -> None:
+        """Where this block's part of the shared panels begins."""
+        b, nest, plan = self.b, self.nest, self.plan
+        if nest.shared is not None:
+            panel_count = b.ceildiv(nest.n, plan.width)
+            number = b.affine(b.div(self.n_lo, plan.width), (kb, panel_count))
+            self.b_pack = b.offset(nest.shared, b.mul(number, b_pitch(plan)), self.acc.elem)
 
     def _rest(self, total: Reg, start: Reg, most: Reg) -> Reg:
         b = self.b
@@ -228,7 +267,7 @@ class _Block:
         self.steps.fill(block, {**self.fixed, **taps})
         count = self.n_count.const if isinstance(self.n_count.const, int) else None
         columns = (self.n_lo, self.n_hi, count)
-        if self.b_pack is not None:
+        if self.b_pack is not None and not self.plan.shared:
             self.packer.b_panels(self.b_pack, self.b_base, block, columns, self.fixed)
         with b.loop(0, self.nest.taps) as loop:
             self.tap = loop.index
@@ -309,7 +348,8 @@ class _Block:
         b, geo, plan = self.b, self.geo, self.plan
         if self.b_pack is not None:
             start = b.affine(
-                b.mul(step, self.block.count, plan.width), (b.sub(panel.n0, self.n_lo), B_PITCH)
+                b.mul(step, self.block.count, plan.width),
+                (b.sub(panel.n0, self.n_lo), K_BLOCK + plan.lanes),
             )
             base = b.offset(self.b_pack, start, self.acc.elem)
             return _strided(b, base, self.acc.elem, b.i64(plan.width), plan.lanes)

@@ -9,7 +9,6 @@ ones).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from argand.kernels.contraction_plan import K_BLOCK, Geometry, Plan
 from argand.kernels.contraction_spec import Axis
@@ -17,15 +16,12 @@ from argand.kernels.contraction_tile import Panel, panels, regions
 from argand.kernels.contraction_walk import KBlock, RowTable, StepTable, size, unflatten
 from argand.loops.nest import Builder, Reg, Ty
 
-B_PITCH: Final = K_BLOCK + 1
-"""Rows of k from one packed panel of B to the next: off the powers of two, too."""
-
 __all__ = [
-    "B_PITCH",
     "Packer",
     "a_row_bytes",
     "a_row_stride",
     "b_bytes",
+    "b_pitch",
     "load_columns",
     "square_part",
 ]
@@ -42,11 +38,15 @@ def a_row_bytes(plan: Plan, acc: Ty) -> int:
     return a_row_stride(plan) * acc.bytes
 
 
+def b_pitch(plan: Plan) -> int:
+    """Elements from one packed panel of B to the next: a block of k, room for what a transposed
+    square writes too much, and off the powers of two."""
+    return (K_BLOCK + plan.lanes) * plan.width
+
+
 def b_bytes(b: Builder, plan: Plan, acc: Ty, columns: Reg) -> Reg:
     """Bytes of scratch for the packed panels of so many columns."""
-    panels = b.ceildiv(columns, plan.width)
-    rows = b.add(b.mul(panels, B_PITCH), plan.lanes)
-    return b.mul(rows, plan.width * acc.bytes)
+    return b.mul(b.ceildiv(columns, plan.width), b_pitch(plan) * acc.bytes)
 
 
 class Packer:
@@ -108,7 +108,8 @@ class Packer:
 
             def piece(panel: Panel) -> None:
                 shift = b.affine(
-                    b.mul(loop.index, plan.width), (b.sub(panel.n0, columns[0]), B_PITCH)
+                    b.mul(loop.index, plan.width),
+                    (b.sub(panel.n0, columns[0]), K_BLOCK + plan.lanes),
                 )
                 out = b.offset(to, shift, self._acc.elem)
                 for v, mask in enumerate(panel.masks):
@@ -149,7 +150,7 @@ class Packer:
         with b.loop(n_lo, n_hi, plan.lanes) as loop:
             along = b.sub(loop.index, n_lo)
             within = b.rem(along, plan.width)
-            shift = b.affine(within, (b.sub(along, within), B_PITCH))
+            shift = b.affine(within, (b.sub(along, within), K_BLOCK + plan.lanes))
             out = b.offset(to, shift, self._acc.elem)
             last = b.sub(n_hi, 1)
             places = [b.min(b.add(loop.index, j), last) for j in range(plan.lanes)]

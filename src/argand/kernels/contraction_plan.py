@@ -32,6 +32,9 @@ C_BYTES: Final = 1 << 18
 TABLE_ROWS: Final = 768
 """Rows of a block that go through tables, which want their place in the cache too."""
 
+SHARED_BYTES: Final = 1 << 25
+"""The largest B that is packed as a whole."""
+
 SERIAL_FLOPS: Final = 2_000_000
 """About 20 microseconds of one core: less than this stays on one thread."""
 
@@ -86,6 +89,7 @@ class Plan:
     nc: int = 0
     few: int = 0
     splits: int = 1
+    shared: bool = False
 
     @property
     def width(self) -> int:
@@ -97,7 +101,8 @@ class Plan:
         guard = f" if m <= {self.few}" if self.few else ""
         guard = f" if k >= {LONG_K}, {self.splits} splits" if self.splits > 1 else guard
         block = f" block {self.mc}x{self.nc}" if self.mc else ""
-        return f"{self.name}: tile {tile}{block}, a {self.a}, b {self.b}{guard}"
+        shared = " shared" if self.shared else ""
+        return f"{self.name}: tile {tile}{block}, a {self.a}, b {self.b}{shared}{guard}"
 
 
 # axes ---------------------------------------------------------------------------------------------
@@ -185,6 +190,8 @@ class _Shape:
     a_plain: bool
     b_plain: bool
     taps: int | None
+    b_once: bool
+    """whether all batches see the same B"""
     lanes: int
     registers: int
     acc_bytes: int
@@ -215,6 +222,9 @@ def _shape(spec: Contraction, geo: Geometry, target: Vectors) -> _Shape:
         a_plain=geo.a.elem == spec.acc and geo.a.fetch is None,
         b_plain=geo.b.elem == spec.acc and geo.b.fetch is None,
         taps=_product(geo.taps),
+        b_once=all(
+            static(axis.extent) == 1 or static(geo.b.stride(axis)) == 0 for axis in geo.batch
+        ),
         lanes=max(1, target.vector_bytes // acc.bytes),
         registers=target.vector_registers,
         acc_bytes=acc.bytes,
@@ -274,7 +284,8 @@ def _blocked(s: _Shape, splits: int = 1) -> Plan:
     """The blocked product: B packed for a block of C, A read where it lies or packed beside it."""
     rows, vectors = _tile(s)
     mc, nc = _block(s, rows, vectors * s.lanes, splits)
-    return Plan("blocked", rows, vectors, s.lanes, _place_a(s), _place_b(s), mc, nc)
+    found = Plan("blocked", rows, vectors, s.lanes, _place_a(s), _place_b(s), mc, nc)
+    return dataclasses.replace(found, shared=splits == 1 and _share_b(s, found))
 
 
 RULES: Final[tuple[Callable[[_Shape], Plan | None], ...]] = (_few_rows, _long_k, _blocked)
@@ -314,6 +325,16 @@ def _place_b(s: _Shape) -> str:
         once = s.b_plain and s.m is not None and s.m * (s.taps or 1) <= 16
         return "place" if once else "copy"
     return "turn" if s.b_unit == "k" else "gather"
+
+
+def _share_b(s: _Shape, found: Plan) -> bool:
+    """Whether packing B once for all blocks of rows pays: there are several, and it is not huge."""
+    if found.b == "place" or not s.b_once:
+        return False
+    if s.m is None or s.n is None or s.k is None or s.cells is None:
+        return s.outer  # a convolution: weights are small, images many
+    blocks = -(-s.m // found.mc) * s.cells // (s.taps or 1)
+    return blocks > 1 and s.n * s.k * s.acc_bytes <= SHARED_BYTES
 
 
 def _block(s: _Shape, rows: int, width: int, splits: int) -> tuple[int, int]:
