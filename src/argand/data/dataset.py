@@ -44,7 +44,9 @@ class TensorDataset(Dataset):
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
             raise ValueError("TensorDataset needs at least one tensor")
-        self.tensors = tuple(t if isinstance(t, Tensor) else wrap(np.asarray(t)) for t in tensors)
+        self.tensors: tuple[Any, ...] = tuple(
+            t if isinstance(t, Tensor) else wrap(np.asarray(t)) for t in tensors
+        )
         if any(t.ndim == 0 or t.shape[0] != self.tensors[0].shape[0] for t in self.tensors):
             shapes = " and ".join(shape_text(t.shape) for t in self.tensors)
             raise ShapeError(f"TensorDataset: the tensors' first sizes differ: {shapes}")
@@ -105,6 +107,7 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
         sizes = [int(n) for n in lengths]
     if sum(sizes) != count:
         raise ValueError(f"the sizes {sizes} sum to {sum(sizes)}, the dataset has {count} samples")
-    order = randperm(count, generator=generator).tolist()
+    drawn: Any = randperm(count, generator=generator)
+    order = drawn.tolist()
     ends = list(accumulate(sizes))
     return [Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends, strict=True)]

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
+from argand.tensor import random
 from argand.tensor.creation import tensor
-from argand.tensor.random import multinomial, randint, randperm
 
 
 class Sampler:
@@ -53,11 +53,12 @@ class RandomSampler(Sampler):
     def __iter__(self) -> Iterator[int]:
         count, wanted = len(self.data_source), self.num_samples
         if self.replacement:
-            yield from randint(0, count, (wanted,), generator=self.generator).tolist()
+            draws: Any = random.randint(0, count, (wanted,), generator=self.generator)
+            yield from draws.tolist()
             return
         while wanted > 0:
-            order = randperm(count, generator=self.generator).tolist()
-            yield from order[:wanted]
+            order: Any = random.randperm(count, generator=self.generator)
+            yield from order.tolist()[:wanted]
             wanted -= count
 
     def __len__(self) -> int:
@@ -71,7 +72,8 @@ class SubsetRandomSampler(Sampler):
         self.indices, self.generator = indices, generator
 
     def __iter__(self) -> Iterator[int]:
-        for i in randperm(len(self.indices), generator=self.generator).tolist():
+        order: Any = random.randperm(len(self.indices), generator=self.generator)
+        for i in order.tolist():
             yield self.indices[i]
 
     def __len__(self) -> int:
@@ -92,7 +94,7 @@ class WeightedRandomSampler(Sampler):
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:
-        drawn = multinomial(
+        drawn: Any = random.multinomial(
             self.weights, self.num_samples, self.replacement, generator=self.generator
         )
         return iter(drawn.tolist())

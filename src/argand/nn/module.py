@@ -519,6 +519,15 @@ class Module:
         """Print a table of the layers, their output shapes and numbers of parameters."""
         return resolve("fit.model").summary(self, *args, **kwargs)
 
+    @property
+    def stop_training(self) -> bool:
+        """Whether `fit` ends after this step; callbacks set it."""
+        return bool(self.__dict__.get("_stop_training", False))
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        self.__dict__["_stop_training"] = bool(value)
+
     # -- text ----------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:

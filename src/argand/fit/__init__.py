@@ -1,0 +1,27 @@
+"""`model.compile(...)`, `fit`, `evaluate`, `predict`, `summary` and callbacks, as in Keras."""
+
+from argand.fit.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    History,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
+from argand.fit.keras import ModelMethods
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ModelMethods",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

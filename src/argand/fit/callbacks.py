@@ -1,0 +1,320 @@
+"""Callbacks of `fit`: Keras's names and arguments."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from argand.base.errors import ArgumentError, did_you_mean
+from argand.io.archive import save
+from argand.optim.lr_scheduler import ReduceLROnPlateau as Plateau
+from argand.transform.mode import no_grad
+
+Logs = dict[str, Any]
+
+
+class Callback:
+    """Base of callbacks: override the methods of the moments that matter.
+
+    `self.model` is the model; `logs` holds the loss and the metrics so far.
+    """
+
+    model: Any = None
+    params: dict[str, Any]
+
+    def set_model(self, model: Any) -> None:
+        """Told before training which model it is."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Told before training: epochs, steps and verbose."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch; `logs` holds the validation values too."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a training step."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a training step."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before an evaluation."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of an evaluation."""
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions: ``LambdaCallback(on_epoch_end=print)``."""
+
+    def __init__(self, **functions: Callable[..., Any]) -> None:
+        for name, function in functions.items():
+            known = [n for n in dir(Callback) if n.startswith("on_")]
+            if name not in known:
+                raise TypeError(f"LambdaCallback: no moment {name!r}{did_you_mean(name, known)}")
+            if function is not None:
+                setattr(self, name, function)
+
+
+class History(Callback):
+    """The logs of every epoch, by name: ``history.history["loss"]``. `fit` returns it."""
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[Any]] = {}
+        self.epoch: list[int] = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+
+
+class _Monitor:
+    """Which value to watch, and which way is better."""
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ArgumentError(f"mode must be 'auto', 'min' or 'max', got {mode!r}")
+        grows = ("acc", "auc", "f1", "precision", "recall", "r2")
+        self.name = monitor
+        self.up = mode == "max" or (mode == "auto" and any(g in monitor for g in grows))
+        self.min_delta = abs(min_delta)
+        self.worst = -math.inf if self.up else math.inf
+
+    def value(self, logs: Logs | None, owner: str) -> float:
+        if not logs or self.name not in logs:
+            near = did_you_mean(self.name, logs or {})
+            there = ", ".join(logs or {})
+            raise ArgumentError(f"{owner}: no value {self.name!r} to monitor{near}; got {there}")
+        return float(logs[self.name])
+
+    def better(self, value: float, best: float) -> bool:
+        if self.up:
+            return value > best + self.min_delta
+        return value < best - self.min_delta
+
+
+class EarlyStopping(Callback):
+    """Stop when a value has not got better for `patience` epochs."""
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        self.watch = _Monitor(monitor, mode, min_delta)
+        self.patience, self.verbose, self.baseline = patience, verbose, baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = start_from_epoch
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best = self.watch.worst if self.baseline is None else self.baseline
+        self.best_weights: dict[str, Any] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if epoch < self.start_from_epoch:
+            return
+        value = self.watch.value(logs, "EarlyStopping")
+        if self.restore_best_weights and self.best_weights is None:
+            self.best_weights = _copied(self.model)
+        self.wait += 1
+        if self.watch.better(value, self.best):
+            self.best, self.best_epoch, self.wait = value, epoch, 0
+            if self.restore_best_weights:
+                self.best_weights = _copied(self.model)
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.stopped_epoch and self.verbose:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.restore_best_weights and self.best_weights is not None:
+            self.model.load_state_dict(self.best_weights)
+
+
+def _copied(model: Any) -> dict[str, Any]:
+    with no_grad():
+        return {name: t.clone() for name, t in model.state_dict().items()}
+
+
+class ModelCheckpoint(Callback):
+    """Save the model after every epoch, or only when a value got better.
+
+    `filepath` may name the epoch and the logs: ``"{epoch:02d}-{val_loss:.2f}.safetensors"``. The
+    file takes its name when it is whole, so an interrupted save never leaves half a file. It holds
+    the state dict, or without `save_weights_only` also the optimizer's state and the epoch.
+    """
+
+    def __init__(
+        self,
+        filepath: Any,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: Any = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        if save_freq != "epoch" and not isinstance(save_freq, int):
+            raise ArgumentError(
+                f"save_freq must be 'epoch' or a number of steps, got {save_freq!r}"
+            )
+        self.filepath, self.verbose = str(filepath), verbose
+        self.watch = _Monitor(monitor, mode)
+        self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
+        self.save_freq = save_freq
+        threshold = initial_value_threshold
+        self.best = self.watch.worst if threshold is None else threshold
+        self._steps = self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._steps += 1
+        if self.save_freq != "epoch" and self._steps % self.save_freq == 0:
+            self._save(self._epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.save_freq == "epoch":
+            self._save(epoch, logs)
+
+    def _save(self, epoch: int, logs: Logs | None) -> None:
+        if self.save_best_only:
+            value = self.watch.value(logs, "ModelCheckpoint")
+            if not self.watch.better(value, self.best):
+                return
+            self.best = value
+        path = Path(self.filepath.format(epoch=epoch + 1, **(logs or {})))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = self.model.state_dict()
+        if not self.save_weights_only:
+            optimizer = self.model.__dict__["_setup"].optimizer
+            state = {"model": state, "optimizer": optimizer.state_dict(), "epoch": epoch + 1}
+        save(state, path)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: saved the model to {path}")
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate before each epoch: `schedule` maps (epoch, lr), or epoch, to it."""
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+        self.schedule, self.verbose = schedule, verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        for group in _optimizer(self.model).param_groups:
+            try:
+                rate = self.schedule(epoch, group["lr"])
+            except TypeError:  # a schedule of the epoch alone
+                rate = self.schedule(epoch)
+            group["lr"] = float(rate)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: the learning rate is {rate}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = _optimizer(self.model).param_groups[0]["lr"]
+
+
+def _optimizer(model: Any) -> Any:
+    return model.__dict__["_setup"].optimizer
+
+
+class ReduceLROnPlateau(Callback):
+    """The learning rate times `factor` when a value has not got better for `patience` epochs."""
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        self.watch = _Monitor(monitor, mode)
+        self.verbose = verbose
+        self.options = {
+            "mode": "max" if self.watch.up else "min",
+            "factor": factor,
+            "patience": patience,
+            "threshold": min_delta,
+            "threshold_mode": "abs",
+            "cooldown": cooldown,
+            "min_lr": min_lr,
+        }
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.plateau = Plateau(_optimizer(self.model), **self.options)  # type: ignore[arg-type]
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        before = self.plateau.get_last_lr()
+        self.plateau.step(self.watch.value(logs, "ReduceLROnPlateau"))
+        if self.verbose and self.plateau.get_last_lr() != before:
+            print(f"Epoch {epoch + 1}: the learning rate is {self.plateau.get_last_lr()[0]}")
+        if logs is not None:
+            logs["learning_rate"] = self.plateau.get_last_lr()[0]
+
+
+class CSVLogger(Callback):
+    """The logs of every epoch as lines of a CSV file."""
+
+    def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
+        self.filename, self.separator, self.append = Path(filename), separator, append
+        self.names: list[str] | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.names = None
+        if not self.append:
+            self.filename.write_text("")
+        elif self.filename.exists() and self.filename.stat().st_size:
+            with self.filename.open(newline="") as file:
+                self.names = next(csv.reader(file, delimiter=self.separator))[1:]
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        logs = logs or {}
+        with self.filename.open("a", newline="") as file:
+            writer = csv.writer(file, delimiter=self.separator)
+            if self.names is None:
+                self.names = sorted(logs)
+                writer.writerow(["epoch", *self.names])
+            writer.writerow([epoch, *(logs.get(n, "") for n in self.names)])
+
+
+class TerminateOnNaN(Callback):
+    """Stop when the loss is not finite."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is not None and not math.isfinite(loss):
+            print(f"Batch {batch}: the loss is {loss}, training stops")
+            self.model.stop_training = True

@@ -1,0 +1,144 @@
+"""What `fit` is given to train on, as batches (inputs, targets)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from argand.base.errors import ShapeError
+from argand.data.dataset import Dataset, TensorDataset
+from argand.data.loader import DataLoader
+from argand.tensor.core import Tensor, wrap
+
+
+class Batch(NamedTuple):
+    """The inputs of one step, and its target (None: there is none)."""
+
+    inputs: tuple[Any, ...]
+    target: Any
+
+    @property
+    def size(self) -> int:
+        """How many samples it holds."""
+        first = self.inputs[0]
+        return int(first.shape[0]) if len(first.shape) else 1
+
+
+def as_tensor(x: Any) -> Any:
+    """Arrays and lists as tensors; NumPy's float64 default becomes float32, as Keras has it."""
+    if isinstance(x, Tensor) or x is None:
+        return x
+    if isinstance(x, dict):
+        raise TypeError("inputs by name are not supported; give a tuple of arrays in order")
+    array = np.asarray(x)
+    return wrap(array.astype(np.float32) if array.dtype == np.float64 else array)
+
+
+class Feed:
+    """A source of batches that can be gone through many times."""
+
+    def __init__(self, source: Iterable[Any], count: int | None, has_target: bool) -> None:
+        self.source = source
+        self.count = count  # batches in one pass, when known
+        self.has_target = has_target
+
+    def __iter__(self) -> Iterator[Batch]:
+        for item in self.source:
+            yield _batch(item, self.has_target)
+
+
+def _batch(item: Any, has_target: bool) -> Batch:
+    if not isinstance(item, list | tuple):
+        return Batch((as_tensor(item),), None)
+    parts = [_nested(p) for p in item]
+    if not has_target:
+        return Batch(
+            parts[0] if len(parts) == 1 and isinstance(parts[0], tuple) else tuple(parts), None
+        )
+    if len(parts) == 2 and isinstance(parts[0], tuple):
+        return Batch(parts[0], parts[1])
+    if len(parts) < 2:
+        raise TypeError("a batch must hold inputs and a target")
+    return Batch(tuple(parts[:-1]), parts[-1])
+
+
+def _nested(part: Any) -> Any:
+    """A part of a batch; a tuple or list of tensors stays a tuple."""
+    if isinstance(part, list | tuple) and part and isinstance(part[0], Tensor | np.ndarray):
+        return tuple(map(as_tensor, part))
+    return as_tensor(part)
+
+
+def make_feed(
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    shuffle: bool,
+    *,
+    needs_target: bool = True,
+) -> Feed:
+    """A feed from arrays (several inputs as a tuple), a Dataset, a DataLoader or any iterable."""
+    if isinstance(x, Dataset) and not isinstance(x, TensorDataset):
+        x = DataLoader(x, batch_size=batch_size or 32, shuffle=shuffle)
+    if isinstance(x, TensorDataset):
+        loader = DataLoader(x, batch_size=batch_size or 32, shuffle=shuffle)
+        return Feed(loader, len(loader), needs_target and len(x.tensors) > 1)
+    if _is_source(x):
+        if y is not None:
+            raise TypeError("y must be part of the batches when x is a loader or an iterable")
+        return Feed(x, _length(x), needs_target)
+    inputs = tuple(map(as_tensor, x)) if isinstance(x, tuple) else (as_tensor(x),)
+    target = as_tensor(y)
+    check_sizes(inputs, target)
+    tensors = inputs if target is None else (*inputs, target)
+    loader = DataLoader(TensorDataset(*tensors), batch_size=batch_size or 32, shuffle=shuffle)
+    return Feed(loader, len(loader), target is not None)
+
+
+def _is_source(x: Any) -> bool:
+    """Whether `x` gives batches, rather than being the data themselves."""
+    if isinstance(x, Tensor | np.ndarray | tuple | list):
+        return False
+    return isinstance(x, DataLoader) or hasattr(x, "__iter__") or hasattr(x, "__next__")
+
+
+def _length(x: Any) -> int | None:
+    try:
+        return len(x)
+    except TypeError:
+        return None
+
+
+def check_sizes(inputs: tuple[Any, ...], target: Any) -> None:
+    """All arrays must have one number of samples."""
+    tensors = inputs if target is None else (*inputs, target)
+    if any(not len(t.shape) for t in tensors):
+        raise ShapeError("data must have a first dimension, the samples")
+    sizes = [int(t.shape[0]) for t in tensors]
+    if len(set(sizes)) > 1:
+        raise ShapeError(
+            f"the numbers of samples differ: inputs have {sizes[: len(inputs)]}, "
+            f"the target has {sizes[-1]}"
+        )
+
+
+def split_off(x: Any, y: Any, share: float) -> tuple[Any, Any, tuple[Any, Any]]:
+    """The data without their last `share`, and that share, for validation."""
+    if not 0 < share < 1:
+        raise ValueError(f"validation_split must be between 0 and 1, got {share}")
+    if _is_source(x) or isinstance(x, Dataset):
+        raise TypeError("validation_split needs arrays; give validation_data for a loader")
+    inputs = tuple(map(as_tensor, x)) if isinstance(x, tuple) else (as_tensor(x),)
+    target = as_tensor(y)
+    check_sizes(inputs, target)
+    count = int(inputs[0].shape[0])
+    at = int(count * (1 - share))
+    if not 0 < at < count:
+        raise ValueError(f"validation_split={share} of {count} samples leaves nothing on one side")
+    head = tuple(wrap(t.numpy_array()[:at]) for t in inputs)
+    tail = tuple(wrap(t.numpy_array()[at:]) for t in inputs)
+    first = None if target is None else wrap(target.numpy_array()[:at])
+    second = None if target is None else wrap(target.numpy_array()[at:])
+    return head, first, (tail, second)

@@ -1,0 +1,151 @@
+"""`save` and `load`: nested dictionaries, lists and tuples of tensors, numbers and strings.
+
+The file is a safetensors file: the tensors by their path, and the tree as JSON in the metadata. So
+any safetensors reader can read the tensors, and loading can never run code.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from argand.base.dtype import DType, as_dtype
+from argand.base.errors import FormatError
+from argand.io.safetensors import read, save_file
+from argand.tensor.core import Size, Tensor, wrap
+
+_KEY = "argand.tree"
+_TENSOR, _ARRAY = "tensor", "array"
+
+
+def save(obj: Any, f: Any) -> None:
+    """Write a tree of dicts, lists, tuples, tensors, arrays, numbers and strings to a file.
+
+    A plain dictionary of tensors (a state dict) gives a plain safetensors file.
+
+    Raises TypeError, with the path in the tree, for anything else (a model, a function, a class).
+    """
+    tensors: dict[str, Any] = {}
+    tree = _encode(obj, "", tensors)
+    metadata = {"format": "pt", _KEY: json.dumps(tree, separators=(",", ":"), allow_nan=False)}
+    save_file(tensors, _path(f), metadata)
+
+
+def load(f: Any, map_location: Any = None, weights_only: bool = True) -> Any:
+    """What `save` wrote; a foreign safetensors file gives its dictionary of tensors.
+
+    Raises FormatError for anything that is not a whole, well-formed file; PyTorch's pickles are
+    refused, since reading them could run code.
+    """
+    path = _path(f)
+    tensors, metadata = read(path)
+    text = metadata.get(_KEY)
+    if text is None:
+        return tensors
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise FormatError(f"{path}: its tree is not valid JSON: {e}") from None
+    try:
+        return _decode(tree, tensors)
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as e:
+        raise FormatError(f"{path}: its tree is not one that save writes ({e})") from None
+
+
+def _path(f: Any) -> Path:
+    if hasattr(f, "read") or hasattr(f, "write"):
+        raise TypeError("save and load take a path, not an open file")
+    return Path(f)
+
+
+# A number, string, bool or None stands for itself; everything else is a list [kind, ...].
+
+
+def _encode(x: Any, path: str, tensors: dict[str, Any]) -> Any:
+    if isinstance(x, Tensor):
+        name = _free_name(path, tensors)
+        tensors[name] = x
+        return [_TENSOR, name, x.requires_grad and x.is_leaf]
+    if isinstance(x, np.ndarray):
+        name = _free_name(path, tensors)
+        tensors[name] = x
+        return [_ARRAY, name]
+    if x is None or isinstance(x, bool | str):
+        return x
+    if isinstance(x, np.generic):
+        return _encode(x.item(), path, tensors)
+    if isinstance(x, int):
+        return int(x)
+    if isinstance(x, float):
+        return x if math.isfinite(x) else ["float", repr(x)]
+    if isinstance(x, DType):
+        return ["dtype", x.name]
+    if isinstance(x, Mapping):
+        return _encode_mapping(x, path, tensors)
+    if isinstance(x, list | tuple | set | frozenset):
+        kind = "size" if isinstance(x, Size) else _kind_of(x)
+        items = sorted(x) if isinstance(x, set | frozenset) else x
+        return [kind, *(_encode(v, f"{path}.{i}", tensors) for i, v in enumerate(items))]
+    raise TypeError(
+        f"can't save a {type(x).__name__} (at {path.lstrip('.') or 'the top'}): save takes dicts, "
+        "lists, tuples, tensors, arrays, numbers and strings; for a model save its state_dict()"
+    )
+
+
+def _kind_of(x: Any) -> str:
+    return "list" if isinstance(x, list) else "tuple" if isinstance(x, tuple) else "set"
+
+
+def _encode_mapping(x: Mapping[Any, Any], path: str, tensors: dict[str, Any]) -> Any:
+    kind = "ordered" if isinstance(x, OrderedDict) else "dict"
+    pairs = []
+    for key, value in x.items():
+        if not isinstance(key, str | int | float | bool | type(None)):
+            raise TypeError(
+                f"can't save a dictionary key of type {type(key).__name__} (at {path or 'the top'})"
+            )
+        pairs.append([key, _encode(value, f"{path}.{key}", tensors)])
+    return [kind, *pairs]
+
+
+def _free_name(path: str, tensors: dict[str, Any]) -> str:
+    name = path.lstrip(".") or "tensor"
+    while name in tensors or name == "__metadata__":
+        name += "_"
+    return name
+
+
+def _decode(x: Any, tensors: dict[str, Tensor]) -> Any:
+    if not isinstance(x, list):
+        if isinstance(x, dict):
+            raise ValueError("an object where none is written")
+        return x
+    kind, *parts = x
+    if kind == _TENSOR:
+        return _tensor(tensors[parts[0]], parts[1])
+    if kind == _ARRAY:
+        return tensors[parts[0]].numpy_array()
+    if kind == "float":
+        return float(parts[0])
+    if kind == "dtype":
+        return as_dtype(parts[0])
+    if kind in ("dict", "ordered"):
+        pairs = [(k, _decode(v, tensors)) for k, v in parts]
+        return OrderedDict(pairs) if kind == "ordered" else dict(pairs)
+    made = [_decode(v, tensors) for v in parts]
+    makers: dict[str, Any] = {"list": list, "tuple": tuple, "size": Size, "set": set}
+    return makers[kind](made)
+
+
+def _tensor(t: Tensor, requires_grad: bool) -> Tensor:
+    twin = wrap(t.numpy_array())
+    return twin.requires_grad_() if requires_grad else twin
+
+
+__all__ = ["load", "save"]

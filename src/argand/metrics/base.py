@@ -1,0 +1,135 @@
+"""What a metric is, and the metrics by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from argand.base.errors import ArgumentError, did_you_mean
+from argand.tensor.core import Tensor
+
+_by_name: dict[str, Callable[[], Metric]] = {}
+
+
+class Metric:
+    """Base of metrics: a subclass defines `reset`, `update` and `compute`.
+
+    >>> from argand import metrics
+    >>> accuracy = metrics.Accuracy()
+    >>> accuracy.update([[0.1, 0.9], [0.8, 0.2]], [1, 1])
+    >>> accuracy.compute()
+    0.5
+    """
+
+    name: str = "metric"
+
+    def __init__(self, name: str | None = None) -> None:
+        if name is not None:
+            self.name = name
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        raise NotImplementedError(f"{type(self).__name__} does not define reset")
+
+    def update(self, preds: Any, target: Any) -> None:
+        """Take a batch of predictions and targets into account."""
+        raise NotImplementedError(f"{type(self).__name__} does not define update")
+
+    def compute(self) -> Any:
+        """The value over everything seen since `reset`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define compute")
+
+    def result(self) -> Any:
+        """The value, by Keras's name."""
+        return self.compute()
+
+    def update_state(self, target: Any, preds: Any) -> None:
+        """Take a batch into account, with Keras's name and order of arguments."""
+        self.update(preds, target)
+
+    def __call__(self, preds: Any, target: Any) -> Any:
+        """Take a batch into account; returns the value over everything so far."""
+        self.update(preds, target)
+        return self.compute()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.compute()})"
+
+
+def array(x: Any) -> np.ndarray:
+    """A tensor or anything like it as a NumPy array."""
+    return np.asarray(x.detach().numpy_array() if isinstance(x, Tensor) else x)
+
+
+class Mean(Metric):
+    """The weighted mean of the numbers seen: of a loss over batches, say."""
+
+    name = "mean"
+
+    def reset(self) -> None:
+        self.total = 0.0
+        self.weight = 0.0
+
+    def update(self, preds: Any, target: Any = 1) -> None:
+        """Take values into account; the second argument is their weight."""
+        values, weights = np.asarray(array(preds), np.float64), np.asarray(target, np.float64)
+        self.total += float(np.sum(values * weights))
+        self.weight += float(np.sum(np.broadcast_to(weights, values.shape)))
+
+    def compute(self) -> float:
+        return self.total / self.weight if self.weight else float("nan")
+
+
+MeanMetric = Mean  # torchmetrics' name
+
+
+def register(*names: str) -> Callable[[type[Metric]], type[Metric]]:
+    """Let `get` find a metric by these names."""
+
+    def add(cls: type[Metric]) -> type[Metric]:
+        for name in names:
+            _by_name[name] = cls
+        return cls
+
+    return add
+
+
+def get(metric: Any) -> Metric:
+    """A metric by name, the metric itself, or a function of (preds, target) averaged."""
+    if isinstance(metric, Metric):
+        return metric
+    if isinstance(metric, str):
+        if metric not in _by_name:
+            near = did_you_mean(metric, _by_name)
+            known = ", ".join(sorted(_by_name))
+            raise ArgumentError(f"no metric is called {metric!r}{near}; there are: {known}")
+        made = _by_name[metric]()
+        made.name = metric
+        return made
+    if isinstance(metric, type) and issubclass(metric, Metric):
+        return metric()
+    if callable(metric):
+        return FunctionMetric(metric)
+    raise TypeError(f"a metric is a name, a Metric or a function, got {type(metric).__name__}")
+
+
+class FunctionMetric(Metric):
+    """The mean of a function of (preds, target) over batches, weighted by their sizes."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        self.function = function
+        self.mean = Mean()
+        super().__init__(getattr(function, "__name__", type(function).__name__))
+
+    def reset(self) -> None:
+        self.mean.reset()
+
+    def update(self, preds: Any, target: Any) -> None:
+        value = array(self.function(preds, target))
+        self.mean.update(value.mean(), len(array(preds)))
+
+    def compute(self) -> float:
+        return self.mean.compute()

@@ -1,0 +1,5 @@
+"""Images: datasets."""
+
+from argand.vision import datasets
+
+__all__ = ["datasets"]
