@@ -10,13 +10,13 @@ from argand.base.errors import did_you_mean
 from argand.ir.program import Program
 
 # The CPU backend brings LLVM with it, so it is loaded by the first program that is compiled.
-_BACKENDS = {"cpu": "argand.backends.cpu", "reference": "argand.backends.reference"}
+BACKENDS = {"cpu": "argand.backends.cpu", "reference": "argand.backends.reference"}
 
 
 def compile_program(program: Program, backend: str = "cpu") -> CompiledProgram:
     """A program made ready to run by the backend of a name."""
-    if backend not in _BACKENDS:
-        raise ValueError(f"no backend {backend!r}{did_you_mean(backend, _BACKENDS)}")
-    module: Any = importlib.import_module(_BACKENDS[backend])
+    if backend not in BACKENDS:
+        raise ValueError(f"no backend {backend!r}{did_you_mean(backend, BACKENDS)}")
+    module: Any = importlib.import_module(BACKENDS[backend])
     compiled: CompiledProgram = module.compile_program(program)
     return compiled

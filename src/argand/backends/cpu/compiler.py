@@ -10,20 +10,21 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from argand.backends.cpu.executable import CompiledProgram, Segment
 from argand.backends.cpu.lowering import Lowering
 from argand.backends.cpu.native import load_entry
 from argand.backends.cpu.store import Store
-from argand.base.dim import Dim
+from argand.base.dim import Dim, Shape
 from argand.base.events import emit
 from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import array_entry
 from argand.codegen.llvm.target import named_target
 from argand.ir.program import Node, Program, Value
 from argand.ir.text import parse_program
+from argand.kernels import fused  # noqa: F401 - registers the contractions
 from argand.loops.lower import can_lower
 from argand.loops.nestir import ELEMS
 from argand.loops.target import Target
@@ -60,6 +61,40 @@ def compile_program(program: Program, target: Target | None = None) -> CompiledP
         compiled = assemble(final, target, key)
     emit("compiled", program=program.name, seconds=time.perf_counter() - start, cached=hit)
     return compiled
+
+
+@dataclasses.dataclass(slots=True)
+class Kernel:
+    """A program that is one native call: `call(*inputs, *outputs, arena, offsets, *sizes)`.
+
+    The sizes come in the order of `symbols`.
+    """
+
+    call: Callable[..., int]
+    symbols: list[str]
+    plan: MemoryPlan
+
+
+def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> Kernel | None:
+    """The kernel of a program without state, with inputs of these strides; None when a part of it
+    has none. The strides may be symbols of their own."""
+    target = named_target(settings.target)
+    with _lock:
+        store = Store(target)
+        key = store.key(canonical_text(program) + repr(strides))
+        final = _cached(store, key, program)
+        if final is None:
+            final = optimise(program)
+            store.save(key, _to_entry(final, program))
+        plan = plan_memory(final.program, strides)
+        parts = list(split(final, plan))
+        if [native for native, _ in parts] != [True]:
+            return None
+        lowering = Lowering(final.program, plan, target)
+        entry = load_entry(f"{key}-0", lambda: lowering.module("entry", parts[0][1]), target)
+        arrays, sizes = lowering.pointers, len(lowering.symbols)
+        call = array_entry(entry, 0, arrays, sizes, release=True)
+    return Kernel(call, lowering.symbols, plan)
 
 
 def optimise(program: Program) -> Final:

@@ -81,7 +81,7 @@ class CompiledProgram:
 
         def run(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
             outputs = [make() for make in makers]
-            arena = arenas.pop() if arenas else _new_arena(size)
+            arena = arenas.pop() if arenas else new_arena(size)
             status = call(*inputs, *state, *outputs, arena, offsets)
             arenas.append(arena)
             return outputs if status == 0 else retry(inputs, state)
@@ -107,7 +107,7 @@ class CompiledProgram:
         key = tuple([arrays[i].shape[d] for i, d in self._symbols.values()])
         sized = self._sized.get(key) or self._for_sizes(key)
         outputs = [make() for make in sized.makers]
-        arena = sized.arenas.pop() if sized.arenas else _new_arena(sized.arena_bytes)
+        arena = sized.arenas.pop() if sized.arenas else new_arena(sized.arena_bytes)
         try:
             status = self._run_segments(arrays, outputs, arena, sized, key)
         finally:
@@ -157,7 +157,7 @@ class CompiledProgram:
     def _for_sizes(self, key: tuple[int, ...]) -> _Sized:
         sizes = dict(zip(self._symbols, key, strict=True))
         makers = [
-            _maker(tuple(evaluate(s, sizes) for s in o.shape), o.dtype.numpy)
+            result_maker(tuple(evaluate(s, sizes) for s in o.shape), o.dtype.numpy)
             for o in self.program.outputs
         ]
         offsets, total = self.plan.offsets(sizes)
@@ -221,13 +221,13 @@ class _Call:
         return np.ndarray(shape, v.dtype.numpy, base, start, strides)
 
 
-def _maker(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], Any]:
+def result_maker(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], Any]:
     """A function that allocates a result: from the pool when it is large."""
     small = math.prod(shape) * dtype.itemsize < SMALL
     return functools.partial(np.empty if small else empty, shape, dtype)
 
 
-def _new_arena(nbytes: int) -> np.ndarray[Any, Any]:
+def new_arena(nbytes: int) -> np.ndarray[Any, Any]:
     """Memory for intermediate values, aligned for vectors."""
     block = empty((nbytes + ALIGNMENT,), np.dtype(np.uint8))
     skip = -block.ctypes.data % ALIGNMENT

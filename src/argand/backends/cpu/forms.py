@@ -1,0 +1,328 @@
+"""The form in which an eager call becomes a kernel: which sizes and strides are arguments.
+
+A form turns concrete arrays into a Program over symbolic sizes (sizes of 1 stay fixed: they mean
+broadcasting), as small as possible: dimensions that lie together in memory are merged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.base.dim import Dim, Guards, Shape, Size, collecting_guards
+from argand.base.dtype import from_numpy
+from argand.ir.bind import bind, interpreting
+from argand.ir.op import Literal, Op, ops
+from argand.ir.program import Program, Value, param_text
+from argand.ir.record import Recorder
+from argand.ops.window import conv_output
+
+Arrays = Sequence[Any]
+Params = dict[str, Any]
+Form = Callable[[Op, Arrays, Params], "Call | None"]
+
+# Numbers that an op may treat in a way of its own (x ** 2), so they are part of the kernel.
+_PLAIN = frozenset((-1.0, 0.0, 0.5, 1.0, 2.0, 3.0))
+_LEAST_REDUCED = 32 << 10
+_LEAST_MATRIX = 1024
+
+
+@dataclasses.dataclass(slots=True)
+class Call:
+    """A call as a kernel sees it: the shapes and strides of its operands, with symbols.
+
+    `literals` are operands that are part of the kernel; a 0-d array beside larger ones is spread.
+    """
+
+    op: Op
+    dtypes: list[Any]
+    shapes: list[Shape]
+    strides: dict[int, Shape]
+    params: Params
+    sizes: dict[str, int]
+    literals: dict[int, Literal]
+
+    @property
+    def key(self) -> str:
+        """Equal for calls that one kernel serves."""
+        params = ", ".join(f"{k}={param_text(v)}" for k, v in self.params.items())
+        parts = (self.op.name, self.dtypes, self.shapes, self.strides, params, self.literals)
+        return repr(parts)
+
+    def program(self, guards: Guards) -> Program:
+        """The program of the call; facts about sizes that it relies on go to `guards`."""
+        program = Program(self.op.name)
+        operands: list[Any] = []
+        full = max(self.shapes, key=len)
+        for i, (dtype, shape) in enumerate(zip(self.dtypes, self.shapes, strict=True)):
+            value = Value(dtype, shape, f"x{i}")
+            program.inputs.append(value)
+            operands.append(self.literals.get(i, value))
+        with collecting_guards(guards), interpreting(Recorder(program)):
+            if self.literals or any(not s for s in self.shapes):
+                operands = [
+                    ops.expand(o, full) if isinstance(o, Value) and not o.shape and full else o
+                    for o in operands
+                ]
+            program.outputs = list(bind(self.op, tuple(operands), self.params))
+        return program
+
+
+class Sizes:
+    """Gives symbols to sizes: the same name for the same symbol, 1 stays 1."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, int] = {}
+
+    def size(self, name: str, actual: int) -> Size:
+        """The symbol of a size."""
+        if actual == 1:
+            return 1
+        self.values[name] = actual
+        return Dim.symbol(name, actual)
+
+    def stride(self, name: str, actual: int) -> Size:
+        """A stride in elements: 0 and 1 are fixed, since kernels differ by them."""
+        if actual in (0, 1):
+            return actual
+        self.values[name] = actual
+        return Dim.symbol(name, actual)
+
+
+def dense(*arrays: Any) -> bool:
+    """Whether all arrays are row-major."""
+    return all(a.flags.c_contiguous for a in arrays)
+
+
+def dtypes_of(arrays: Arrays) -> list[Any]:
+    """Their dtypes."""
+    return [from_numpy(a.dtype) for a in arrays]
+
+
+def element_strides(a: Any) -> tuple[int, ...] | None:
+    """Strides in elements; None when they are negative or not whole."""
+    if any(s < 0 or s % a.itemsize for s in a.strides):
+        return None
+    return tuple(s // a.itemsize for s in a.strides)
+
+
+# -- elementwise -----------------------------------------------------------------------------------
+
+
+def elementwise_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+    """Any elementwise op: dimensions merged where all operands allow it."""
+    shape = max((a.shape for a in arrays), key=len)
+    if any(a.shape not in (shape, ()) for a in arrays):
+        return None
+    sizes = Sizes()
+    literals = {
+        i: Literal(from_numpy(a.dtype), a.item())
+        for i, a in enumerate(arrays)
+        if a.shape == () and shape and float(np.real(a)) in _PLAIN
+    }
+    given = [element_strides(a) if a.shape else (0,) * len(shape) for a in arrays]
+    if any(s is None for s in given):
+        return None
+    merged, strides = merge_dims(shape, [s for s in given if s is not None])
+    if len(merged) > 3:
+        return None
+    symbols = tuple(sizes.size(f"n{d}", n) for d, n in enumerate(merged))
+    call = Call(op, dtypes_of(arrays), [], {}, params, sizes.values, literals)
+    row_major = tuple(math.prod(merged[d + 1 :]) for d in range(len(merged)))
+    for i, a in enumerate(arrays):
+        call.shapes.append(symbols if a.shape or not shape else ())
+        if a.shape and strides[i] != row_major:
+            found = (sizes.stride(f"s{i}_{d}", s) for d, s in enumerate(strides[i]))
+            call.strides[i] = tuple(found)
+    return call
+
+
+def merge_dims(
+    shape: Sequence[int], strides: Sequence[Sequence[int]]
+) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+    """The fewest dimensions over which all operands, and a dense result, can be walked.
+
+    >>> merge_dims((2, 3, 4), [(12, 4, 1), (0, 0, 1)])
+    ((6, 4), [(4, 1), (0, 1)])
+    """
+    sizes: list[int] = []
+    walks: list[list[int]] = []
+    for d, size in enumerate(shape):
+        if size == 1:
+            continue
+        step = [s[d] for s in strides]
+        if sizes and all(last == now * size for last, now in zip(walks[-1], step, strict=True)):
+            sizes[-1] *= size
+            walks[-1] = step
+        else:
+            sizes.append(size)
+            walks.append(step)
+    if not sizes:
+        sizes, walks = [1], [[1] * len(strides)]
+    return tuple(sizes), [tuple(w[i] for w in walks) for i in range(len(strides))]
+
+
+# -- reductions and rows ---------------------------------------------------------------------------
+
+
+def reduce_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+    """A reduction of a dense array over neighbouring dimensions: (outer, reduced, inner)."""
+    (x,) = arrays
+    dims = tuple(params["dim"])
+    if x.size < _LEAST_REDUCED or not dense(x) or not dims:
+        return None
+    if dims != tuple(range(dims[0], dims[-1] + 1)):
+        return None
+    groups = (x.shape[: dims[0]], x.shape[dims[0] : dims[-1] + 1], x.shape[dims[-1] + 1 :])
+    sizes = Sizes()
+    whole = [(n, math.prod(g)) for n, g in zip("arb", groups, strict=True)]
+    kept = [(n, size) for n, size in whole if size != 1 or n == "r"]
+    shape = tuple(sizes.size(n, size) for n, size in kept)
+    at = [n for n, _ in kept].index("r")
+    inner = {**params, "dim": (at,), "keepdim": False}
+    return Call(op, dtypes_of(arrays), [shape], {}, inner, sizes.values, {})
+
+
+def softmax_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+    """Along the last dimension of a dense array."""
+    (x,) = arrays
+    if x.ndim == 0 or params["dim"] != x.ndim - 1 or not dense(x):
+        return None
+    sizes = Sizes()
+    shape = (sizes.size("r", x.size // x.shape[-1]), sizes.size("c", x.shape[-1]))
+    return Call(op, dtypes_of(arrays), [shape], {}, {**params, "dim": 1}, sizes.values, {})
+
+
+def layer_norm_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+    """Over the trailing dimensions of a dense array."""
+    x = arrays[0]
+    if not dense(*arrays):
+        return None
+    count = math.prod(params["normalized_shape"])
+    sizes = Sizes()
+    row = (sizes.size("c", count),)
+    shapes = [(sizes.size("r", x.size // count), *row), *[row for _ in arrays[1:]]]
+    inner = {**params, "normalized_shape": row}
+    return Call(op, dtypes_of(arrays), shapes, {}, inner, sizes.values, {})
+
+
+def template(*shapes: str, least: int = 0, **renamed: str) -> Form:
+    """A form of dense arrays: a letter names the symbol of each dimension.
+
+    ``#`` keeps a size fixed. `renamed` gives parameters that hold sizes the same way. Arrays beyond
+    the given shapes have the last one's.
+    """
+
+    def form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+        given = [*shapes, *[shapes[-1]] * (len(arrays) - len(shapes))]
+        if not dense(*arrays) or arrays[0].size < least:
+            return None
+        if [a.ndim for a in arrays] != [len(s) for s in given]:
+            return None
+        sizes = Sizes()
+        symbols = [_named(sizes, s, a.shape) for s, a in zip(given, arrays, strict=True)]
+        inner = {**params, **{k: _named(sizes, s, params[k]) for k, s in renamed.items()}}
+        return Call(op, dtypes_of(arrays), symbols, {}, inner, sizes.values, {})
+
+    return form
+
+
+def _named(sizes: Sizes, names: str, shape: Sequence[int]) -> Shape:
+    pairs = zip(names, shape, strict=True)
+    return tuple(size if n == "#" else sizes.size(n, size) for n, size in pairs)
+
+
+def convolution_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+    """A convolution or a gradient of one, of dense arrays. Windows are fixed; channels are symbols
+    when there is one group."""
+    if not dense(*arrays) or any(a.ndim != 4 for a in arrays):
+        return None
+    first, second = (a.shape for a in arrays)
+    name, sizes = op.name, Sizes()
+    image = {"conv2d": first, "conv2d_weight_grad": second}.get(name)
+    plane = params["size"] if image is None else image[2:]
+    size = tuple(sizes.size(n, s) for n, s in zip("hw", plane, strict=True))
+    kernel = params["kernel"] if name == "conv2d_weight_grad" else second[2:]
+
+    def channels(letter: str, actual: int) -> Size:
+        return sizes.size(letter, actual) if params["groups"] == 1 else actual
+
+    batch = sizes.size("n", first[0])
+    if name == "conv2d":
+        inside, outside = channels("c", first[1]), channels("o", second[0])
+    else:
+        outside = channels("o", first[1])
+        inside = channels("c", second[1] * (params["groups"] if "input" in name else 1))
+    taken = inside if params["groups"] == 1 else inside // params["groups"]
+    x = (batch, inside, *size)
+    g = (batch, outside, *conv_output(name, size, kernel, params))
+    w = (outside, taken, *kernel)
+    shapes = {"conv2d": [x, w], "conv2d_input_grad": [g, w], "conv2d_weight_grad": [g, x]}[name]
+    inner = {**params, "size": size} if "size" in params else params
+    return Call(op, dtypes_of(arrays), shapes, {}, inner, sizes.values, {})
+
+
+# -- products --------------------------------------------------------------------------------------
+
+
+def matmul_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+    """Matrices, or batches of them in one dimension, of any strides."""
+    a, b = arrays
+    if a.ndim != b.ndim or a.dtype.kind != "f" or b.shape[-1] * b.shape[-2] < _LEAST_MATRIX:
+        return None
+    given = [element_strides(a), element_strides(b)]
+    if given[0] is None or given[1] is None:
+        return None
+    sizes = Sizes()
+    batch: Shape = ()
+    outer = [s[:-2] for s in given if s is not None]
+    if a.ndim > 2:
+        merged, outer = merge_dims(a.shape[:-2], outer)
+        if len(merged) > 1:
+            return None
+        batch = (sizes.size("batch", merged[0]),)
+    m, k = (sizes.size(n, s) for n, s in zip("mk", a.shape[-2:], strict=True))
+    n = sizes.size("n", b.shape[-1])
+    call = Call(
+        op, dtypes_of(arrays), [(*batch, m, k), (*batch, k, n)], {}, params, sizes.values, {}
+    )
+    for i, (x, first) in enumerate(zip(arrays, outer, strict=True)):
+        inner = given[i]
+        assert inner is not None
+        if x.flags.c_contiguous and (not batch or 0 not in first):
+            continue
+        steps = [*(first if batch else ()), *inner[-2:]]
+        call.strides[i] = tuple(sizes.stride(f"s{i}_{d}", s) for d, s in enumerate(steps))
+    return call
+
+
+_ROWS: Mapping[str, Form] = {
+    "softmax": softmax_form,
+    "log_softmax": softmax_form,
+    "layer_norm": layer_norm_form,
+    "cross_entropy": template("rc", "r"),
+    "batch_norm": template("nchw", "c"),
+}
+_REDUCTIONS = ("sum", "prod", "amax", "amin", "mean", "var", "logsumexp")
+_IMAGES: Mapping[str, Form] = {
+    "conv2d": convolution_form,
+    "conv2d_input_grad": convolution_form,
+    "conv2d_weight_grad": convolution_form,
+    "max_pool2d": template("nchw"),
+    "max_pool2d_grad": template("ncpq", "ncpq", size="hw"),
+    "avg_pool2d": template("nchw"),
+    "avg_pool2d_grad": template("ncpq", size="hw"),
+}
+
+FORMS: dict[str, Form] = {
+    "matmul": matmul_form,
+    **_ROWS,
+    **_IMAGES,
+    **dict.fromkeys(_REDUCTIONS, reduce_form),
+    "scaled_dot_product_attention": template("bhle", "bhse", "bhsv"),
+}
+"""The heavy ops by name; elementwise ops on large arrays come beside them."""
