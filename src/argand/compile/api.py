@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from argand.backends.select import BACKENDS
+from argand.base.errors import did_you_mean
 from argand.compile.function import CompiledFunction
+from argand.ir.bind import current
+
+_OPTIONS = ("backend", "dynamic", "name", "fullgraph", "mode", "disable")
 
 
 def compile(  # PyTorch's name
@@ -14,6 +19,10 @@ def compile(  # PyTorch's name
     backend: str = "cpu",
     dynamic: Mapping[int | str, Any] | bool | None = None,
     name: str | None = None,
+    fullgraph: bool = True,
+    mode: str | None = None,
+    disable: bool = False,
+    **unknown: Any,
 ) -> Any:
     """Make a function (or a module) run as a static native program; use it as a decorator.
 
@@ -23,9 +32,13 @@ def compile(  # PyTorch's name
     Args:
         function: what to compile; None gives a decorator.
         backend: ``"cpu"`` or ``"reference"`` (the NumPy interpreter).
-        dynamic: `{0: {0: ag.Dim("batch")}}` declares sizes that vary: argument 0's dimension 0 here.
-            Undeclared sizes become symbolic when a second one is seen; False specialises each.
+        dynamic: sizes that vary, by argument (position or name) and dimension:
+            ``{"x": {0: ag.Dim("batch")}}``, or ``{"x": ("batch", None)}``. Undeclared sizes become
+            symbolic when a second one is seen; True makes all symbolic at once, False none ever.
         name: the program's name; the function's by default.
+        fullgraph: PyTorch's switch. A function is always one program here.
+        mode: PyTorch's hint; there is one mode.
+        disable: return the function as it is.
 
     >>> import argand as ag
     >>> @ag.compile
@@ -34,8 +47,28 @@ def compile(  # PyTorch's name
     >>> f(ag.tensor([1.0, 2.0]))
     tensor(8.)
     """
+    if unknown:
+        name = next(iter(unknown))
+        raise TypeError(f"compile has no option {name!r}{did_you_mean(name, _OPTIONS)}")
+    options = {"backend": backend, "dynamic": dynamic, "name": name}
     if function is None:
-        return lambda f: compile(f, backend=backend, dynamic=dynamic, name=name)
+        return lambda f: compile(f, **options, disable=disable)  # type: ignore[arg-type]
     if not callable(function):
         raise TypeError(f"compile takes a function or a module, got {type(function).__name__}")
+    if disable:
+        return function
+    if backend not in BACKENDS:
+        raise ValueError(f"no backend {backend!r}{did_you_mean(backend, BACKENDS)}")
     return CompiledFunction(function, backend=backend, dynamic=dynamic, name=name)
+
+
+def on_replay(callback: Callable[[], None]) -> bool:
+    """Have `callback` called after each call of the compiled function that is being traced.
+
+    For effects on Python objects (a counter, a schedule), which a program would lose. Returns False
+    outside of a trace, where the caller acts itself.
+
+    >>> on_replay(lambda: None)
+    False
+    """
+    return current().after(callback)

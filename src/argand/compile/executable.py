@@ -3,102 +3,154 @@ and what the caller gets back."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from argand.backends.interface import CompiledProgram
+from argand.base import epoch
 from argand.base.dim import Guards
+from argand.base.tree import LEAF as ONE_LEAF
 from argand.base.tree import Structure, unflatten
+from argand.compile.joint import Joint
+from argand.compile.places import Place
+from argand.ir.op import Op
 from argand.ir.program import Program
-from argand.tensor.core import Tensor, wrap
+from argand.tensor.core import Tensor, follow, wrap
+from argand.transform.mode import no_grad
+
+# A trace changes real tensors for a while, so calls that look at gradients wait for it to end.
+trace_lock = threading.RLock()
 
 
-class StateSource(NamedTuple):
-    """Where a state of the program lives: a tensor, or the `.grad` of a leaf."""
+class Output(NamedTuple):
+    """A result that the program computes."""
 
-    tensor: Tensor
-    leaf: Tensor | None
-
-    def current(self) -> Tensor:
-        """The tensor that holds the state now."""
-        if self.leaf is None:
-            return self.tensor
-        gradient = self.leaf.grad
-        assert gradient is not None  # a guard of the specialisation
-        return gradient
+    number: int
 
 
-class GradEffect(NamedTuple):
-    """What a call leaves in a leaf's `.grad`: an output, a tensor, or None."""
+class Alias(NamedTuple):
+    """A result that is a tensor from outside, or a view of one."""
 
-    leaf: Tensor
-    output: int | None
-    tensor: Tensor | None
+    place: Place
+    chain: tuple[tuple[Op, dict[str, Any]], ...]
+    detached: bool
+
+    def find(self, leaves: Sequence[Any]) -> Tensor:
+        """The tensor or the view, as eager code makes it."""
+        tensor = self.place.find(leaves)
+        if not self.detached:
+            return follow(tensor, self.chain)
+        with no_grad():
+            return follow(tensor.detach(), self.chain)
 
 
-class Result(NamedTuple):
-    """One leaf of what the function returns: an output, or a Python object."""
+class Constant(NamedTuple):
+    """A result that is the same Python object at every call."""
 
-    output: int | None
     value: Any
 
 
-class Executable:
-    """A compiled program bound to its state."""
+Result = Output | Alias | Constant
 
-    def __init__(
-        self,
-        program: Program,
-        compiled: CompiledProgram,
-        sources: Sequence[StateSource],
-        structure: Structure,
-        results: Sequence[Result],
-        gradients: Sequence[GradEffect],
-        guards: Guards,
-    ) -> None:
+
+class GradEffect(NamedTuple):
+    """What a call leaves in a leaf's `.grad`."""
+
+    leaf: Place
+    result: Result
+
+
+@dataclasses.dataclass(slots=True)
+class Parts:
+    """What a trace found out, beside the program itself."""
+
+    inputs: list[tuple[int, bool]]  # the leaf of each input, and whether it is a float
+    places: list[Place]  # of each state
+    structure: Structure
+    results: list[Result]
+    gradients: list[GradEffect]
+    joint: Joint | None
+    after_call: list[Callable[[], None]]
+    guards: Guards
+
+
+class Executable:
+    """A compiled program bound to its state: call it with the leaves of the arguments."""
+
+    def __init__(self, program: Program, compiled: CompiledProgram, parts: Parts) -> None:
         self.program = program
         self.compiled = compiled
-        self.sources = list(sources)
-        self.structure = structure
-        self.results = list(results)
-        self.gradients = list(gradients)
-        self.guards = guards
-        self.written = [self.sources[i] for i in sorted(program.writes) if i < len(self.sources)]
-        self.lock = threading.Lock() if program.writes else None
-        self.on_call: list[Callable[[], None]] = []
-        # The one-tensor result of most functions is wrapped without walking a tree.
-        self.single = len(self.results) == 1 and self.results[0].output == 0
-        self.bare = self.single and not self.gradients and not self.sources and not self.on_call
-
-    def __call__(self, inputs: Sequence[Any]) -> Any:
-        """Run on input arrays: what the user's function returns."""
-        if self.bare:
-            (array,) = self.compiled.run(inputs, ())
-            return wrap(array) if self.structure_is_leaf else self._build([array])
-        if self.lock is None:
-            return self._call(inputs)
-        with self.lock:
-            return self._call(inputs)
+        self.parts = parts
+        self.places = parts.places
+        self.written = [self.places[i] for i in sorted(program.writes)]
+        self.moving = [i for i, p in enumerate(self.places) if not p.fixed]
+        self.gradients = parts.gradients
+        self.joint = parts.joint
+        self.single = parts.structure is ONE_LEAF and parts.results[0] == Output(0)
+        self.pure = not program.writes and not self.gradients and not parts.after_call
+        self._lock = threading.RLock()
+        self._epoch = -1
+        self._state: list[Any] = []
 
     @property
-    def structure_is_leaf(self) -> bool:
-        """Whether the function returns one tensor by itself."""
-        return not isinstance(self.structure, tuple)
+    def bare(self) -> bool:
+        """Whether a call is nothing but inputs to one output."""
+        return self.pure and self.single and not self.places and self.joint is None
 
-    def _call(self, inputs: Sequence[Any]) -> Any:
-        holders = [s.current() for s in self.sources]
-        arrays = self.compiled.run(inputs, [t._array for t in holders])
-        for source in self.written:
-            source.current()._wrote()
-        for leaf, output, tensor in self.gradients:
-            leaf._cold_part().grad = wrap(arrays[output]) if output is not None else tensor
-        for callback in self.on_call:
-            callback()
-        return self._build(arrays)
-
-    def _build(self, arrays: Sequence[Any]) -> Any:
-        leaves = [
-            wrap(arrays[r.output]) if r.output is not None else r.value for r in self.results
+    def __call__(self, leaves: Sequence[Any]) -> Any:
+        """Run on the leaves of the arguments: what the user's function returns."""
+        arrays = [
+            np.array(leaves[i], np.float64) if is_float else leaves[i]._array
+            for i, is_float in self.parts.inputs
         ]
-        return unflatten(self.structure, leaves)
+        return self.run(arrays, leaves)
+
+    def run(self, arrays: Sequence[Any], leaves: Sequence[Any]) -> Any:
+        """Run on the arrays of the inputs."""
+        if self.pure:
+            outputs = self.compiled.run(arrays, self._state_arrays(leaves))
+            return self._results(outputs, leaves)
+        with self._lock:
+            outputs = self.compiled.run(arrays, self._state_arrays(leaves))
+            for place in self.written:
+                root = place.find(leaves)._root()
+                (root._cold or root._cold_part()).version += 1
+            results = self._results(outputs, leaves)
+        for callback in self.parts.after_call:
+            callback()
+        return results
+
+    def _state_arrays(self, leaves: Sequence[Any]) -> list[Any]:
+        """The arrays of the state; those of captured tensors change only when the epoch moves."""
+        if self._epoch != epoch.current:
+            now = epoch.current
+            self._state = [p.find(leaves)._array for p in self.places]
+            self._epoch = now
+        if not self.moving:
+            return self._state
+        arrays = list(self._state)
+        for i in self.moving:
+            arrays[i] = self.places[i].find(leaves)._array
+        return arrays
+
+    def _results(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
+        tensors = [wrap(a) for a in outputs[: len(self.program.outputs)]]
+        if self.joint is not None:
+            self.joint.attach(tensors, leaves)
+        for place, result in self.gradients:
+            gradient = _made(result, tensors, leaves)
+            place.find(leaves)._cold_part().grad = gradient
+        if self.single:
+            return tensors[0]
+        made = [_made(r, tensors, leaves) for r in self.parts.results]
+        return unflatten(self.parts.structure, made)
+
+
+def _made(result: Result, tensors: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
+    if type(result) is Output:
+        return tensors[result.number]
+    return result.find(leaves) if type(result) is Alias else result.value

@@ -1,95 +1,127 @@
-"""A compiled function: its specialisations, how a call finds the right one, and what `explain` says."""
+"""A compiled function: its specialisations, how a call finds the right one, what `explain` says."""
 
 from __future__ import annotations
 
 import functools
 import gc
-import threading
+import inspect
+import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import MethodType
 from typing import Any
 
-from argand.backends.select import compile_program
 from argand.base import epoch
 from argand.base.dim import Dim, Guards, collecting_guards
 from argand.base.errors import TraceError
 from argand.base.events import emit
 from argand.base.settings import settings
 from argand.base.tree import flatten, unflatten
-from argand.compile.executable import Executable, GradEffect, Result, StateSource
+from argand.base.userstack import Location
+from argand.compile.build import Builder
+from argand.compile.debug import DebugProgram, check_same
+from argand.compile.executable import Executable, trace_lock
+from argand.compile.fast import MISS, Fast, fast_path
 from argand.compile.signature import (
     FloatSpec,
     Signature,
     TensorSpec,
-    as_input,
+    blank,
     describe_call,
     difference,
     generalise,
+    sizes_that_fit,
 )
 from argand.compile.surroundings import Surroundings, snapshot
-from argand.compile.trace import FloatArgumentRead, Tracer
+from argand.compile.trace import FloatArgumentRead, Tracer, tracing
 from argand.ir import bind as crossroads
 from argand.ir.bind import interpreting
 from argand.ir.program import Program, Value
+from argand.base.dtype import float64
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
-
-_MISS = object()
 
 
 class Specialisation:
     """One program, and the calls that it serves."""
 
-    def __init__(self, signature: Signature, shapes: Sequence[Any], why: list[str]) -> None:
+    def __init__(self, signature: Signature, shapes: list[Any], why: list[str]) -> None:
         self.signature = signature
         self.shapes = shapes  # of the tensor leaves, with symbols; None for other leaves
         self.why = why
         self.executable: Executable
+        self.surroundings: Surroundings
         self.snapshot: tuple[Any, ...] = ()
-        self.grad_guards: list[tuple[Tensor, bool]] = []
+        self.contiguous: dict[int, bool] = {}
+        self.gradients: list[tuple[Any, bool]] = []  # leaves whose `.grad` must (not) be there
+        self.written: set[int] = set()  # ids of the captured tensors that are written
         self.checked_epoch = -1
-        self.calls = 0
+        self._counter = itertools.count()
+        self.count = self._counter.__next__  # one more call; safe from several threads
+        self.fast: Fast | None = None
+        self.debugged: Executable | None = None
+
+    @property
+    def calls(self) -> int:
+        """How many calls it served."""
+        return int(repr(self._counter)[len("count(") : -1])
 
     @property
     def symbolic(self) -> bool:
         """Whether some sizes are symbols."""
         return any(isinstance(s, Dim) for shape in self.shapes if shape for s in shape)
 
-    def accepts(self, signature: Signature) -> bool:
-        """Whether a call with this signature can run the program."""
-        mine = self.signature
-        if mine is signature or mine == signature:
-            return True
-        if not self.symbolic or mine._replace(specs=()) != signature._replace(specs=()):
-            return False
-        sizes: dict[str, int] = {}
-        for spec, shape, other in zip(mine.specs, self.shapes, signature.specs, strict=True):
-            if not isinstance(spec, TensorSpec):
-                if spec != other:
-                    return False
-            elif not isinstance(other, TensorSpec) or not _fits(spec, shape, other, sizes):
+    def serves(self, signature: Signature, leaves: Sequence[Any]) -> bool:
+        """Whether a call with this signature can run the program, as far as arguments go."""
+        if self.signature != signature:
+            if not self.symbolic:
                 return False
-        return self.executable.guards.hold(sizes)
-
-    def gradients_fit(self) -> bool:
-        """Whether the gradients that the program reads are there (or absent) as they were."""
-        return all((leaf.grad is not None) == there for leaf, there in self.grad_guards)
-
-
-def _fits(spec: TensorSpec, shape: Any, other: TensorSpec, sizes: dict[str, int]) -> bool:
-    if spec.dtype is not other.dtype or spec.requires_grad != other.requires_grad:
-        return False
-    if len(shape) != len(other.shape):
-        return False
-    for size, actual in zip(shape, other.shape, strict=True):
-        if isinstance(size, Dim):
-            if not isinstance(actual, int) or actual < 2:
+            sizes = sizes_that_fit(self.signature, self.shapes, signature)
+            if sizes is None or not self.executable.parts.guards.hold(sizes):
                 return False
-            if sizes.setdefault(str(size), actual) != actual:
+        for number, contiguous in self.contiguous.items():
+            if leaves[number]._array.flags.c_contiguous != contiguous:
                 return False
-        elif size != actual:
-            return False
-    return True
+        return not self.written or not self._overlaps(leaves)
+
+    def _overlaps(self, leaves: Sequence[Any]) -> bool:
+        """Whether an argument shares memory with state that the program writes."""
+        return any(
+            x._cold is not None and id(x._root()) in self.written
+            for x in leaves
+            if isinstance(x, Tensor)
+        )
+
+    def is_valid(self, leaves: Sequence[Any]) -> bool:
+        """Whether what is behind the function is what the program was made for."""
+        for guard in self.surroundings.guards:
+            if not guard.holds():
+                return False
+        if self.checked_epoch != epoch.current:
+            now = epoch.current
+            if snapshot(self.surroundings.modules(list(leaves))) != self.snapshot:
+                return False
+            self.checked_epoch = now
+        for place, there in self.gradients:
+            cold = place.find(leaves)._cold
+            if (cold is not None and cold.grad is not None) != there:
+                return False
+        return True
+
+    def changes(self, signature: Signature, leaves: Sequence[Any]) -> list[str]:
+        """Why a call can't run the program."""
+        found = difference(self.signature, signature)
+        if found:
+            return found
+        found += [g.change() for g in self.surroundings.guards if not g.holds()]
+        if snapshot(self.surroundings.modules(list(leaves))) != self.snapshot:
+            found.append("a module or an optimizer changed (a mode, an attribute, a parameter)")
+        for place, there in self.gradients:
+            cold = place.find(leaves)._cold
+            if (cold is not None and cold.grad is not None) != there:
+                found.append(f"a gradient {'is gone' if there else 'is there now'}")
+                break
+        return found or ["the layout of an argument"]
 
 
 class CompiledFunction:
@@ -114,190 +146,184 @@ class CompiledFunction:
         self.dynamic = dynamic
         self.specialisations: list[Specialisation] = []
         self._by_signature: dict[Signature, Specialisation] = {}
-        self._surroundings: Surroundings | None = None
         self._constant_floats: frozenset[int] = frozenset()
-        self._lock = threading.RLock()
-        self._fast: Callable[[tuple[Any, ...]], Any] | None = None
+        self._reached: dict[int, Tensor] = {}
+        self._fast: Fast | None = None
 
-    def __get__(self, instance: Any, owner: type) -> Any:
-        """As a method: bound like a function."""
-        return self if instance is None else functools.partial(self, instance)
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: a compiled function of its own for each instance."""
+        if instance is None:
+            return self
+        key = f"compiled {self.name}"
+        space = instance.__dict__
+        found = space.get(key)
+        if found is None or found.function.__self__ is not instance:
+            found = space[key] = CompiledFunction(
+                MethodType(self.function, instance),
+                backend=self.backend,
+                dynamic=self.dynamic,
+                name=self.name,
+            )
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)  # a compiled module offers the module's methods
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._fast is not None and not kwargs and not crossroads.pushed:
             result = self._fast(args)
-            if result is not _MISS:
+            if result is not MISS:
                 return result
-        return self._call(args, kwargs)
-
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if crossroads.pushed:
+        if crossroads.pushed and tracing():
             return self.function(*args, **kwargs)  # inside another trace: part of that program
-        signature, leaves = describe_call(args, kwargs, self._constant_floats, mode.enabled)
-        found = self._find(signature, leaves)
-        if found is None:
-            with self._lock:
-                found = self._find(signature, leaves)
-                if found is None:
-                    found = self._specialise(signature, leaves, args, kwargs)
-                    if found is None:
-                        return self._call(args, kwargs)
-        found.calls += 1
-        return found.executable([x._array for x in _inputs(found.signature, leaves)])
+        found, leaves = self._specialisation(args, kwargs)
+        found.count()
+        self._fast = found.fast
+        executable = found.executable
+        if settings.debug:
+            executable = self._debugged(found, args, kwargs)
+        if found.gradients or executable.gradients:
+            with trace_lock:
+                return executable(leaves)
+        return executable(leaves)
+
+    def _debugged(
+        self, found: Specialisation, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Executable:
+        """The executable that runs node by node, once a second trace has given the same program."""
+        if found.debugged is None:
+            signature, leaves = self._describe(args, kwargs)
+            again = Specialisation(signature, found.shapes, [])
+            again.surroundings = found.surroundings
+            with trace_lock:
+                _Trace(self, again, leaves, args, kwargs, "reference").run()
+            check_same(self.name, found.executable.program, again.executable.program)
+            plain = found.executable
+            found.debugged = Executable(plain.program, DebugProgram(plain.program), plain.parts)
+        return found.debugged
 
     # -- finding -------------------------------------------------------------------------------
 
+    def _describe(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Signature, list[Any]]:
+        return describe_call(args, kwargs, mode.enabled, self._constant_floats, self._reached)
+
+    def _specialisation(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Specialisation, list[Any]]:
+        """The specialisation that serves a call, made if there is none, and the call's leaves."""
+        signature, leaves = self._describe(args, kwargs)
+        found = self._find(signature, leaves)
+        if found is not None:
+            return found, leaves
+        with trace_lock:
+            signature, leaves = self._describe(args, kwargs)
+            found = self._find(signature, leaves)
+            if found is None:
+                found, leaves = self._specialise(args, kwargs)
+        return found, leaves
+
     def _find(self, signature: Signature, leaves: list[Any]) -> Specialisation | None:
-        if self._surroundings is None:
-            return None
-        if not all(g.holds() for g in self._surroundings.guards):
-            self._forget()
-            return None
         known = self._by_signature.get(signature)
-        if known is not None and self._valid(known, leaves):
+        if known is not None and known.serves(signature, leaves) and known.is_valid(leaves):
             return known
         for s in self.specialisations:
-            if s.accepts(signature) and self._valid(s, leaves):
+            if s.serves(signature, leaves) and s.is_valid(leaves):
                 self._by_signature[signature] = s
                 return s
         return None
 
-    def _valid(self, s: Specialisation, leaves: list[Any]) -> bool:
-        """Whether the state behind the function is what the program was made for."""
-        if s.checked_epoch != epoch.current:
-            assert self._surroundings is not None
-            if snapshot(self._surroundings.modules(leaves)) != s.snapshot:
-                return False
-            s.checked_epoch = epoch.current
-        return s.gradients_fit()
-
-    def _forget(self) -> None:
-        """A global or closure variable changed: look at the surroundings again."""
-        self._surroundings = None
-        self._by_signature.clear()
-        self.specialisations.clear()
-        self._fast = None
-
     # -- making --------------------------------------------------------------------------------
 
     def _specialise(
-        self, signature: Signature, leaves: list[Any], args: Any, kwargs: Any
-    ) -> Specialisation | None:
-        why = self._reason(signature)
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Specialisation, list[Any]]:
+        surroundings = Surroundings(self.function)
+        self._reached = self._reached | surroundings.reached
+        signature, leaves = self._describe(args, kwargs)
+        why = self._reason(signature, leaves)
+        self._check_limit(why)
+        while True:
+            s = Specialisation(signature, self._shapes(signature, args, kwargs), why)
+            s.surroundings = surroundings
+            try:
+                trace = _Trace(self, s, leaves, args, kwargs)
+                trace.run()
+                break
+            except FloatArgumentRead as e:
+                self._constant_floats |= e.numbers
+            except (TypeError, ValueError):
+                # A float that the function takes apart as Python: once more, with constants.
+                floats = _floats(signature)
+                if not floats:
+                    raise
+                self._constant_floats |= floats
+            signature, leaves = self._describe(args, kwargs)
+        self._keep(s, leaves)
+        emit("specialised", function=self.name, why=why, program=s.executable.program)
+        trace.report_leaks()
+        return s, leaves
+
+    def _keep(self, s: Specialisation, leaves: list[Any]) -> None:
+        surroundings = s.surroundings
+        surroundings.forget_tensors()  # the trace may have made an optimizer's state
+        self._reached = self._reached | surroundings.reached
+        s.snapshot = snapshot(surroundings.modules(leaves))
+        s.checked_epoch = epoch.current
+        s.written = {id(p.find(leaves)._root()) for p in s.executable.written if p.fixed}
+        self.specialisations.append(s)
+        self._by_signature[s.signature] = s
+        s.fast = self._fast = fast_path(s)
+
+    def _check_limit(self, why: list[str]) -> None:
         if len(self.specialisations) >= settings.retrace_limit:
             raise TraceError(
                 f"{self.name} would need more than {settings.retrace_limit} programs "
-                f"(settings.retrace_limit); the last call differs in: {'; '.join(why)}. Pass "
-                "varying numbers as floats or tensors, or declare varying sizes with ag.Dim"
+                f"(settings.retrace_limit). The last call differs in: {'; '.join(why)}. Pass "
+                "varying numbers as floats or tensors, and declare varying sizes: "
+                "ag.compile(dynamic={0: {0: ag.Dim('n')}})"
             )
-        if self._surroundings is None:
-            self._surroundings = Surroundings(self.function)
-        s = Specialisation(signature, self._shapes(signature), why)
-        try:
-            self._trace(s, leaves, args, kwargs)
-        except FloatArgumentRead as e:
-            self._constant_floats |= {e.number}
-            return None
-        s.snapshot = snapshot(self._surroundings.modules(leaves))
-        s.checked_epoch = epoch.current
-        self.specialisations.append(s)
-        self._by_signature[signature] = s
-        self._fast = _fast_path(s, self._surroundings)
-        emit("specialised", function=self.name, why=why, program=s.executable.program)
-        return s
 
-    def _reason(self, signature: Signature) -> list[str]:
+    def _reason(self, signature: Signature, leaves: list[Any]) -> list[str]:
         if not self.specialisations:
             return ["the first call"]
-        return difference(self.specialisations[-1].signature, signature)
+        return self.specialisations[-1].changes(signature, leaves)
 
-    def _shapes(self, signature: Signature) -> list[Any]:
-        names: dict[int, Dim] = {}
+    def _shapes(
+        self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[Any]:
+        """The shapes of the tensor leaves, with symbols for the sizes that vary."""
+        alike = [s for s in self.specialisations if blank(s.signature) == blank(signature)]
+        if self.dynamic is False:
+            alike = []
+        origins = argument_origins(self.function, args, kwargs)
+        names: dict[Any, Dim] = {}
         shapes: list[Any] = []
-        tensors = 0
         for i, spec in enumerate(signature.specs):
-            if not isinstance(spec, TensorSpec):
+            if not isinstance(spec, TensorSpec) or spec.identity is not None:
                 shapes.append(None)
                 continue
-            seen = [s.shapes[i] for s in self._like(signature)] if self.dynamic is not False else []
-            shapes.append(generalise(spec.shape, seen, names, self._declared(tensors)))
-            tensors += 1
+            seen = [s.shapes[i] for s in alike]
+            declared = self._declared(*origins[i], len(spec.shape))
+            shapes.append(generalise(spec.shape, seen, names, declared, self.dynamic is True))
         return shapes
 
-    def _like(self, signature: Signature) -> list[Specialisation]:
-        """The specialisations that differ from a call in sizes only."""
-
-        def blank(s: Signature) -> Any:
-            specs = tuple(
-                (x.dtype, len(x.shape), x.requires_grad) if isinstance(x, TensorSpec) else x
-                for x in s.specs
-            )
-            return s._replace(specs=specs)  # type: ignore[arg-type]  # compared, never used
-
-        return [s for s in self.specialisations if blank(s.signature) == blank(signature)]
-
-    def _declared(self, number: int) -> Mapping[int, Dim]:
+    def _declared(self, position: int | None, name: str, rank: int) -> dict[int, Dim]:
+        """The dims that the user declared for an argument."""
         if not isinstance(self.dynamic, Mapping):
             return {}
-        dims = self.dynamic.get(number, {})
-        return dims if isinstance(dims, Mapping) else dict(enumerate(dims))
-
-    def _trace(self, s: Specialisation, leaves: list[Any], args: Any, kwargs: Any) -> None:
-        assert self._surroundings is not None
-        names = self._surroundings.names(leaves)
-        tracer = Tracer(self.name, lambda t: names.get(id(t)))
-        inputs = list(leaves)
-        labels = _argument_labels(self.function, leaves, args, kwargs)
-        for i, (spec, leaf) in enumerate(zip(s.signature.specs, leaves, strict=True)):
-            tensor = as_input(spec, leaf)
-            if tensor is not None:
-                shape = s.shapes[i] if isinstance(spec, TensorSpec) else ()
-                tracer.add_argument(tensor, Value(tensor.dtype, shape, labels[i]))
-                if isinstance(spec, FloatSpec):
-                    tracer.floats[id(tensor)] = i
-                inputs[i] = tensor
-        call_args, call_kwargs = unflatten(s.signature.structure, inputs)
-        guards = Guards()
-        try:
-            with interpreting(tracer), collecting_guards(guards):
-                returned = self.function(*call_args, **call_kwargs)
-                s.executable = self._finish(tracer, returned, guards, s)
-        finally:
-            tracer.restore()
-        del returned
-        self._report_leaks(tracer)
-
-    def _finish(
-        self, tracer: Tracer, returned: Any, guards: Guards, s: Specialisation
-    ) -> Executable:
-        program = tracer.program
-        leaves, structure = flatten(returned)
-        results = [_result(x, tracer, program) for x in leaves]
-        effects = _grad_effects(tracer, program)
-        s.grad_guards = [
-            (log.leaf, log.before is not None) for log in tracer.grads.values() if log.was_read
-        ]
-        states = [c for c in tracer.captures.values() if not c.is_argument]
-        sources = [StateSource(c.tensor, c.leaf) for c in states]
-        for i, capture in enumerate(states):
-            if capture.written and capture.value is not capture.entry:
-                program.writes[i] = capture.value
-        _write_arguments(tracer, program, sources)
-        compiled = compile_program(program, self.backend)
-        return Executable(program, compiled, sources, structure, results, effects, guards)
-
-    def _report_leaks(self, tracer: Tracer) -> None:
-        if not tracer.leaked(set()):
-            return
-        gc.collect()
-        lines = sorted({str(at) for at in tracer.leaked(set()) if at is not None})
-        if lines:
-            warnings.warn(
-                f"{self.name}: tensors made while tracing at {', '.join(lines)} are still held by "
-                "something outside the function; they have no value there. Return them instead",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+        given = self.dynamic.get(name, self.dynamic.get(position) if position is not None else None)
+        if given is None:
+            return {}
+        pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
+        found = {}
+        for d, dim in pairs:
+            if dim is not None:
+                found[d % rank if rank else d] = Dim(dim) if isinstance(dim, str) else dim
+        return found
 
     # -- telling -------------------------------------------------------------------------------
 
@@ -308,29 +334,28 @@ class CompiledFunction:
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
         """The program that a call would run (made if need be); without arguments, the last one."""
-        if not args and not kwargs:
-            if not self.specialisations:
-                raise TraceError(f"{self.name} has not been called yet, so it has no program")
-            return self.specialisations[-1].executable.program
-        signature, leaves = describe_call(args, kwargs, self._constant_floats, mode.enabled)
-        found = self._find(signature, leaves)
-        while found is None:
-            found = self._specialise(signature, leaves, args, kwargs)
-            signature, leaves = describe_call(args, kwargs, self._constant_floats, mode.enabled)
-        return found.executable.program
+        if args or kwargs or not self.specialisations:
+            found, _ = self._specialisation(args, kwargs)
+            return found.executable.program
+        return self.specialisations[-1].executable.program
 
     def explain(self) -> str:
         """Each specialisation, why it exists, how often it ran, and its segments."""
         lines = [f"{self.name}: {len(self.specialisations)} program(s)"]
         for i, s in enumerate(self.specialisations):
             specs = ", ".join(
-                f"{spec.dtype.short}[{', '.join(map(str, shape))}]"
+                f"{spec.dtype.short}[{', '.join(map(str, shape or spec.shape))}]"
                 if isinstance(spec, TensorSpec)
                 else str(spec)
                 for spec, shape in zip(s.signature.specs, s.shapes, strict=True)
             )
+            program = s.executable.program
             lines.append(f"  {i}: ({specs}), {s.calls} call(s)")
             lines.append(f"     because: {'; '.join(s.why)}")
+            lines.append(
+                f"     {len(program.nodes)} nodes, {len(program.state)} state(s), "
+                f"{len(program.writes)} written"
+            )
             lines += [f"     {line}" for line in s.executable.compiled.explain()]
         return "\n".join(lines)
 
@@ -338,92 +363,124 @@ class CompiledFunction:
         return f"<compiled {self.name}, {len(self.specialisations)} program(s)>"
 
 
-def _inputs(signature: Signature, leaves: Sequence[Any]) -> list[Tensor]:
-    found = [as_input(s, x) for s, x in zip(signature.specs, leaves, strict=True)]
-    return [x for x in found if x is not None]
+class _Trace:
+    """One run of the function on symbolic values."""
 
+    def __init__(
+        self,
+        owner: CompiledFunction,
+        s: Specialisation,
+        leaves: list[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        backend: str | None = None,
+    ) -> None:
+        self.owner = owner
+        self.backend = backend or owner.backend
+        self.s = s
+        self.leaves = leaves
+        labels = argument_labels(owner.function, args, kwargs)
+        self.labels = labels
+        self.named = dict(zip(labels, leaves, strict=True))
+        names = s.surroundings.names(self.named)
+        self.tracer = Tracer(owner.name, lambda t: names.get(id(t)))
 
-def _result(x: Any, tracer: Tracer, program: Program) -> Result:
-    if not isinstance(x, Tensor):
-        return Result(None, x)
-    capture = tracer.captures.get(id(x))
-    if capture is not None and not capture.is_argument:
-        return Result(None, x)  # the state itself, as in eager code
-    if capture is not None and capture.value is capture.entry and x._array is not None:
-        program.outputs.append(capture.value)
-        return Result(len(program.outputs) - 1, None)
-    program.outputs.append(tracer.read(x))
-    return Result(len(program.outputs) - 1, None)
+    def run(self) -> None:
+        """Trace, and compile what came out."""
+        tracer, guards = self.tracer, Guards()
+        args, kwargs = self._arguments()
+        try:
+            with interpreting(tracer), collecting_guards(guards):
+                returned = self.owner.function(*args, **kwargs)
+                names = self.s.surroundings.names(self.named)
+                tracer.name_states(lambda t: names.get(id(t)))
+                builder = Builder(tracer, self.backend)
+                self.s.executable = builder.build(returned, self.leaves, guards)
+            self.s.contiguous = _layouts_that_matter(self.s.executable, tracer)
+            self.s.gradients = [
+                (tracer.place_of(leaf), there) for leaf, there in tracer.grads_read.values()
+            ]
+        finally:
+            tracer.restore()
 
+    def _arguments(self) -> Any:
+        """The function's arguments with stand-ins for the program's inputs."""
+        s, tracer = self.s, self.tracer
+        items = list(self.leaves)
+        stand_ins: dict[int, Tensor] = {}
+        for i, (spec, leaf) in enumerate(zip(s.signature.specs, self.leaves, strict=True)):
+            if isinstance(spec, FloatSpec):
+                items[i] = tracer.float_argument(i, Value(float64, (), self.labels[i]))
+            elif isinstance(spec, TensorSpec) and spec.identity is None:
+                if id(leaf) not in stand_ins:
+                    value = Value(spec.dtype, s.shapes[i], self.labels[i])
+                    stand_ins[id(leaf)] = tracer.argument(leaf, i, value)
+                items[i] = stand_ins[id(leaf)]
+        return unflatten(s.signature.structure, items)
 
-def _grad_effects(tracer: Tracer, program: Program) -> list[GradEffect]:
-    """The gradients that are reachable when the function returns."""
-    effects = []
-    for leaf, before, _ in tracer.grads.values():
-        now = None if leaf._cold is None else leaf._cold.grad
-        if now is None or now._array is not None:
-            if now is not before:
-                effects.append(GradEffect(leaf, None, now))
-            continue
-        program.outputs.append(tracer.read(now))
-        effects.append(GradEffect(leaf, len(program.outputs) - 1, None))
-    return effects
-
-
-def _write_arguments(tracer: Tracer, program: Program, sources: list[StateSource]) -> None:
-    for capture in tracer.captures.values():
-        if capture.is_argument and capture.written:
-            raise TraceError(
-                f"the argument {capture.entry.name!r} is written in place inside the compiled "
-                "function; write into a tensor that the function captures, or return the result"
+    def report_leaks(self) -> None:
+        """Warn of tensors that the function left somewhere."""
+        tracer, name = self.tracer, self.owner.name
+        if not tracer.leaked():
+            return
+        tracer.captures.clear()
+        gc.collect()
+        lines = sorted({str(at) for at in tracer.leaked() if at is not None})
+        if lines:
+            warnings.warn(
+                f"{name}: tensors made while tracing at {', '.join(lines)} are still held by "
+                "something outside the function; they have no value there. Return them instead",
+                RuntimeWarning,
+                stacklevel=6,
             )
 
 
-def _argument_labels(function: Any, leaves: list[Any], args: Any, kwargs: Any) -> list[str]:
-    """A name for every leaf of the arguments: the parameter's, with a number when it has several."""
-    code = getattr(function, "__code__", None)
-    names = list(code.co_varnames[: code.co_argcount]) if code is not None else []
-    if hasattr(function, "__self__"):
-        names = names[1:]
-    labels: list[str] = []
+def _layouts_that_matter(executable: Executable, tracer: Tracer) -> dict[int, bool]:
+    """Whether arguments must be contiguous: it tells only where eager code would share memory."""
+    aliases = any(type(r).__name__ == "Alias" for r in executable.parts.results)
+    return dict(tracer.contiguous) if executable.program.writes or aliases else {}
+
+
+def _floats(signature: Signature) -> set[int]:
+    return {i for i, spec in enumerate(signature.specs) if isinstance(spec, FloatSpec)}
+
+
+def _parameter_names(function: Any) -> list[str]:
+    target = getattr(function, "forward", function)  # a module's arguments are its forward's
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return []  # a callable without a signature
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in parameters if p.kind in positional]
+
+
+def argument_origins(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[tuple[int | None, str]]:
+    """For each leaf the position and the name of the argument that it belongs to."""
+    names = _parameter_names(function)
+    origins: list[tuple[int | None, str]] = []
     for i, value in enumerate(args):
-        base = names[i] if i < len(names) else f"arg{i}"
-        count = len(flatten(value)[0])
-        labels += [base] if count == 1 else [f"{base}_{n}" for n in range(count)]
+        name = names[i] if i < len(names) else f"arg{i}"
+        origins += [(i, name)] * len(flatten(value)[0])
     for name, value in kwargs.items():
-        count = len(flatten(value)[0])
-        labels += [name] if count == 1 else [f"{name}_{n}" for n in range(count)]
+        position = names.index(name) if name in names else None
+        origins += [(position, name)] * len(flatten(value)[0])
+    return origins
+
+
+def argument_labels(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """A name for every leaf of the arguments: the parameter's, numbered where it has several."""
+    names = [name for _, name in argument_origins(function, args, kwargs)]
+    labels: list[str] = []
+    for i, name in enumerate(names):
+        count = names.count(name)
+        labels.append(name if count == 1 else f"{name}_{names[:i].count(name)}")
     return labels
 
 
-def _fast_path(
-    s: Specialisation, surroundings: Surroundings
-) -> Callable[[tuple[Any, ...]], Any] | None:
-    """A short way for plain calls: a few tensors of fixed shapes, nothing captured."""
-    executable, specs = s.executable, s.signature.specs
-    plain = all(isinstance(x, TensorSpec) and not x.requires_grad for x in specs)
-    flat = s.signature.structure[2][0][2] if plain else ()
-    if not plain or not executable.bare or s.symbolic or surroundings.guards:
-        return None
-    if any(isinstance(part, tuple) for part in flat) or len(flat) != len(specs):
-        return None
-    expected = [(x.dtype.numpy, x.shape) for x in specs if isinstance(x, TensorSpec)]
-    count = len(expected)
-    if s.signature.aliases != tuple(range(count)):
-        return None
-
-    def fast(args: tuple[Any, ...]) -> Any:
-        if len(args) != count:
-            return _MISS
-        arrays = []
-        for t, (dtype, shape) in zip(args, expected, strict=True):
-            if type(t) is not Tensor or t._node is not None or t._cold is not None:
-                return _MISS
-            array = t._array
-            if array.dtype is not dtype or array.shape != shape:
-                return _MISS
-            arrays.append(array)
-        s.calls += 1
-        return executable(arrays)
-
-    return fast
+def location_of(function: Any) -> Location | None:
+    """Where a function is defined."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return None if code is None else Location(code.co_filename, code.co_firstlineno)

@@ -6,30 +6,31 @@ floats are inputs (0-d float64 tensors); every other Python value is a constant 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from argand.base.dim import Dim, Shape, Symbol
-from argand.base.dtype import DType, float64
+from argand.base.dtype import DType
 from argand.base.shape import shape_text
 from argand.base.tree import Structure, flatten
 from argand.tensor.core import Tensor, wrap
 
-_CONSTANTS = (bool, int, str, bytes, type(None), complex)
-
 
 class TensorSpec(NamedTuple):
-    """One tensor argument."""
+    """One tensor argument. `identity` is set for a tensor that the function also reaches without
+    its arguments (a parameter of a captured model): the program is for this very tensor."""
 
     dtype: DType
     shape: Shape
     requires_grad: bool
+    identity: int | None = None
 
     def __str__(self) -> str:
         grad = ", requires_grad" if self.requires_grad else ""
-        return f"{self.dtype.short}{shape_text(self.shape)}{grad}"
+        same = ", captured too" if self.identity is not None else ""
+        return f"{self.dtype.short}{shape_text(self.shape)}{grad}{same}"
 
 
 class FloatSpec(NamedTuple):
@@ -46,7 +47,8 @@ class ConstantSpec(NamedTuple):
     value: Any
 
     def __str__(self) -> str:
-        return repr(self.value)
+        text = repr(self.value)
+        return text if len(text) <= 40 else f"this {self.kind.__name__}"
 
 
 Spec = TensorSpec | FloatSpec | ConstantSpec
@@ -64,19 +66,29 @@ class Signature(NamedTuple):
 def describe_call(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    constant_floats: frozenset[int],
     grad_enabled: bool,
+    constant_floats: Collection[int] = (),
+    reached: Collection[int] = (),
 ) -> tuple[Signature, list[Any]]:
-    """The signature of a call and its leaves."""
-    leaves, structure = flatten((args, kwargs)) if kwargs else flatten((args, {}))
-    specs = tuple([_spec(x, i in constant_floats) for i, x in enumerate(leaves)])
-    return Signature(structure, specs, _aliases(leaves), grad_enabled), leaves
+    """The signature of a call and its leaves, NumPy arrays among them as tensors of their memory.
+
+    `constant_floats` are the leaves whose floats are constants of the program; `reached` the ids of
+    the tensors that the function reaches without its arguments.
+    """
+    leaves, structure = flatten((args, kwargs))
+    specs = []
+    for i, x in enumerate(leaves):
+        if isinstance(x, np.ndarray):
+            x = leaves[i] = wrap(x)
+        specs.append(_spec(x, i in constant_floats, reached))
+    return Signature(structure, tuple(specs), _aliases(leaves), grad_enabled), leaves
 
 
-def _spec(x: Any, constant_float: bool) -> Spec:
+def _spec(x: Any, constant_float: bool, reached: Collection[int]) -> Spec:
     if isinstance(x, Tensor):
-        return TensorSpec(x.dtype, tuple(x.shape), x.requires_grad)
-    if type(x) is float and not constant_float:
+        identity = id(x) if id(x) in reached else None
+        return TensorSpec(x.dtype, tuple(x.shape), x._node is not None, identity)
+    if (type(x) is float or isinstance(x, np.floating)) and not constant_float:
         return FloatSpec()
     try:
         hash(x)
@@ -108,31 +120,70 @@ def _aliases(leaves: Sequence[Any]) -> tuple[int, ...]:
     if len(tensors) < 2:
         return tuple(range(len(tensors)))
     first: dict[int, int] = {}
-    return tuple(first.setdefault(id(t._root()), i) for i, t in enumerate(tensors))
+    return tuple([first.setdefault(id(t._root()), i) for i, t in enumerate(tensors)])
 
 
-def as_input(spec: Spec, leaf: Any) -> Tensor | None:
-    """The tensor that is an input of the program for this argument; None for a constant."""
-    if isinstance(spec, TensorSpec):
-        return leaf  # type: ignore[no-any-return]  # a TensorSpec describes a Tensor
-    if isinstance(spec, FloatSpec):
-        return wrap(np.array(leaf, float64.numpy))
-    return None
+def sizes_that_fit(
+    mine: Signature, shapes: Sequence[Shape | None], other: Signature
+) -> dict[str, int] | None:
+    """The sizes of the symbols in `shapes` for another call; None when the call doesn't fit."""
+    if mine.structure != other.structure or mine.grad_enabled != other.grad_enabled:
+        return None
+    if mine.aliases != other.aliases:
+        return None
+    sizes: dict[str, int] = {}
+    for spec, shape, theirs in zip(mine.specs, shapes, other.specs, strict=True):
+        if shape is None or not isinstance(spec, TensorSpec):
+            if spec != theirs:
+                return None
+        elif not isinstance(theirs, TensorSpec) or not _fits(spec, shape, theirs, sizes):
+            return None
+    return sizes
+
+
+def _fits(spec: TensorSpec, shape: Shape, other: TensorSpec, sizes: dict[str, int]) -> bool:
+    if spec.dtype is not other.dtype or spec[2:] != other[2:] or len(shape) != len(other.shape):
+        return False
+    for size, actual in zip(shape, other.shape, strict=True):
+        if isinstance(size, Dim):
+            assert isinstance(actual, int)
+            if actual < 2 or sizes.setdefault(str(size), actual) != actual:
+                return False
+        elif size != actual:
+            return False
+    return True
+
+
+def blank(signature: Signature) -> Signature:
+    """A signature without sizes: what calls have in common that one program may serve."""
+    specs = tuple(
+        x._replace(shape=(None,) * len(x.shape)) if isinstance(x, TensorSpec) else x
+        for x in signature.specs
+    )
+    return signature._replace(specs=specs)
 
 
 def generalise(
-    shape: Shape, seen: Sequence[Shape], names: dict[int, Dim], declared: Mapping[int, Dim]
+    shape: Shape,
+    seen: Sequence[Shape],
+    names: dict[Any, Dim],
+    declared: Mapping[int, Dim],
+    everything: bool = False,
 ) -> Shape:
     """A shape whose varying sizes have become symbols.
 
     `seen` are the shapes that came at this place before; `names` maps a size at hand to its symbol,
-    so that equal varying sizes share one; `declared` are the dims that the user named.
+    so that equal varying sizes share one; `declared` are the dims that the user named; `everything`
+    makes a symbol of each size. Sizes 0 and 1 stay numbers.
     """
     result: list[Any] = []
     for i, size in enumerate(shape):
-        if i in declared:
+        assert isinstance(size, int)
+        if size < 2:
+            result.append(size)
+        elif i in declared:
             result.append(_declared(declared[i], size, names))
-        elif isinstance(size, int) and size >= 2 and any(_differs(s, i, size) for s in seen):
+        elif everything or any(_differs(s[i], size) for s in seen):
             if size not in names:
                 names[size] = Dim.symbol(f"s{len(names)}", hint=size)
             result.append(names[size])
@@ -141,18 +192,19 @@ def generalise(
     return tuple(result)
 
 
-def _differs(shape: Shape, i: int, size: int) -> bool:
-    return isinstance(shape[i], Dim) or (shape[i] != size and shape[i] >= 2)
+def _differs(before: Any, size: int) -> bool:
+    return isinstance(before, Dim) or (before != size and before >= 2)
 
 
-def _declared(dim: Dim, size: Any, names: dict[int, Dim]) -> Dim:
-    (name,) = dim.symbols()
-    for known in names.values():
-        if str(known) == name:
-            return known
-    fresh = Dim({(Symbol(name, hint=size, declared=True),): 1})
-    names[-1 - len(names)] = fresh  # a key that no size has: declared dims are shared by name only
-    return fresh
+def _declared(dim: Dim, size: int, names: dict[Any, Dim]) -> Dim:
+    name = str(dim)  # a declared dim's key is its name, an undeclared one's the size at hand
+    if name not in names:
+        names[name] = Dim({(Symbol(name, hint=size, declared=True),): 1})
+    elif names[name].hint != size:
+        raise ValueError(
+            f"the dim {name!r} is {names[name].hint} in one argument and {size} in another"
+        )
+    return names[name]
 
 
 def difference(old: Signature, new: Signature) -> list[str]:
@@ -168,4 +220,4 @@ def difference(old: Signature, new: Signature) -> list[str]:
         lines.append("other arguments share memory")
     if old.grad_enabled != new.grad_enabled:
         lines.append(f"grad mode: {old.grad_enabled} became {new.grad_enabled}")
-    return lines or ["the state behind the function changed"]
+    return lines

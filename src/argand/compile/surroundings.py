@@ -1,6 +1,6 @@
 """What a traced function sees besides its arguments: globals, closures, and the models behind them.
 
-Found by looking at the function's code once: the names it (and the user's functions it calls) read.
+Found by looking at the function's code: the names that it (and the user's functions it calls) read.
 From this come the guards on Python values, and the names of captured tensors (``model.0.weight``).
 """
 
@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import argand
 from argand.tensor.core import Tensor
+from argand.tensor.random import default_generator
 
 _PACKAGE = os.path.dirname(os.path.abspath(argand.__file__)) + os.sep
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
+_CONTAINERS = (list, tuple, dict, set)
 _MISSING = object()
+_SMALL = 64  # containers up to this length are guarded item by item
 
 
 class Guard(NamedTuple):
@@ -30,91 +34,203 @@ class Guard(NamedTuple):
     def holds(self) -> bool:
         """Whether the name still has the value that the program was made for."""
         now = self.read()
-        if now is self.value:
-            return True
-        scalar = isinstance(now, _SCALARS) and type(now) is type(self.value)
-        return scalar and bool(now == self.value)
+        return now is self.value or _equal(now, self.value)
+
+    def change(self) -> str:
+        """What became of the name, for a message."""
+        return f"{self.name}: {_short(self.value)} became {_short(self.read())}"
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, _SCALARS):
+        return bool(a == b)
+    return type(a) is _Items and a == b
+
+
+class _Items(tuple[Any, ...]):
+    """The items of a container, to compare: scalars by value, other objects by identity."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Items)
+            and len(self) == len(other)
+            and all(a is b or _equal(a, b) for a, b in zip(self, other, strict=True))
+        )
+
+    __hash__ = tuple.__hash__
+
+
+def _items(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _Items([*value, *value.values()])
+    return _Items(value)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return "another tensor"
+    text = "nothing" if value is _MISSING else repr(value)
+    return text if len(text) <= 40 else f"a {type(value).__name__}"
 
 
 class Surroundings:
-    """The guards and the reachable objects of one function."""
+    """The guards and the reachable objects of one function, as they are now."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.guards: list[Guard] = []
         self.objects: dict[str, Any] = {}  # modules, optimizers, tensors and containers by name
         self._seen: set[int] = set()
         self._visit(function)
+        self._reached: dict[int, Tensor] | None = None
 
-    def names(self, arguments: list[Any]) -> dict[int, str]:
-        """The names of all tensors in reach, by id."""
-        found: dict[int, str] = {}
-        roots = dict(self.objects) | {f"arg{i}": a for i, a in enumerate(arguments)}
-        short = sum(1 for o in roots.values() if _is_module(o)) == 1
-        for name, value in roots.items():
-            prefix = "" if short and _is_module(value) else name
-            for path, tensor in _tensors_in(value, prefix, 0):
-                found.setdefault(id(tensor), path)
+    @property
+    def reached(self) -> dict[int, Tensor]:
+        """The tensors that the function can reach without its arguments, by id."""
+        if self._reached is None:
+            self._reached = {id(t): t for _, t in self._walk(self.objects)}
+        return self._reached
+
+    def forget_tensors(self) -> None:
+        """Look for the tensors in reach again when they are next asked for."""
+        self._reached = None
+
+    def names(self, arguments: dict[str, Any]) -> dict[int, str]:
+        """The names of all tensors in reach and in some arguments, by id."""
+        found = {id(default_generator.state): "rng"}
+        for path, tensor in self._walk(self.objects | arguments):
+            found.setdefault(id(tensor), path)
         return found
 
     def modules(self, arguments: list[Any]) -> list[Any]:
-        """The modules in reach."""
-        values = [*self.objects.values(), *arguments]
-        return [v for v in values if _is_module(v)]
+        """The modules and optimizers in reach."""
+        walk = _Walk()
+        for value in [*self.objects.values(), *arguments]:
+            walk.owners(value, 0)
+        return walk.found
+
+    def _walk(self, roots: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
+        modules = [v for v in roots.values() if _is_module(v)]
+        walk = _Walk()
+        for name, value in roots.items():
+            alone = len(modules) == 1 and value is modules[0]
+            yield from walk.tensors(value, "" if alone else name, 0)
+
+    # -- looking at code -----------------------------------------------------------------------
 
     def _visit(self, function: Any) -> None:
         if id(function) in self._seen:
             return
         self._seen.add(id(function))
         if isinstance(function, MethodType):
-            self._note("self", function.__self__, None)
+            function_code = getattr(function.__func__, "__code__", None)
+            self._note("self", function.__self__, None, function_code)
             function = function.__func__
         function = inspect.unwrap(function) if callable(function) else function
         if not isinstance(function, FunctionType):
-            self._note("self", function, None)
+            self._note("self", function, None, None)
             return
-        if function.__code__.co_filename.startswith(_PACKAGE):
+        code = function.__code__
+        if code.co_filename.startswith(_PACKAGE):
             return
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            self._note(name, _cell_value(cell), lambda cell=cell: _cell_value(cell))
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            self._note(name, _cell_value(cell), lambda cell=cell: _cell_value(cell), code)
         space = function.__globals__
-        for name in sorted(_names_read(function.__code__)):
+        for name in sorted(_names_read(code)):
             if name in space:
-                self._note(name, space[name], lambda s=space, n=name: s.get(n, _MISSING))
+                self._note(name, space[name], lambda s=space, n=name: s.get(n, _MISSING), code)
 
-    def _note(self, name: str, value: Any, read: Callable[[], Any] | None) -> None:
+    def _note(
+        self, name: str, value: Any, read: Callable[[], Any] | None, code: CodeType | None
+    ) -> None:
+        """Guard a name, and remember what it leads to."""
         if isinstance(value, FunctionType | MethodType):
             self._visit(value)
-        elif isinstance(value, Tensor | list | dict | tuple) or _has_state(value):
+        elif hasattr(value, "__wrapped__") and callable(value):
+            self._visit(value.__wrapped__)
+        elif isinstance(value, ModuleType):
+            self._note_attributes(name, value, code)
+            return
+        elif isinstance(value, type):
+            return
+        elif isinstance(value, _CONTAINERS):
+            self.objects.setdefault(name, value)
+            if read is not None and len(value) <= _SMALL:
+                inner = read
+                self.guards.append(Guard(name, lambda: _items_or(inner()), _items(value)))
+                return
+        elif isinstance(value, Tensor) or _has_state(value):
             self.objects.setdefault(name, value)
         elif not isinstance(value, _SCALARS):
-            return
+            if hasattr(value, "__dict__"):
+                self.objects.setdefault(name, value)
+                self._note_attributes(name, value, code)
         if read is not None:
             self.guards.append(Guard(name, read, value))
 
+    def _note_attributes(self, name: str, value: Any, code: CodeType | None) -> None:
+        """Guard the scalars that the code may read off an object or off one of the user's modules."""
+        if code is None or (isinstance(value, ModuleType) and _is_library(value)):
+            return
+        for attribute in sorted(_names_read(code)):
+            found = vars(value).get(attribute, _MISSING)
+            if isinstance(found, FunctionType):
+                self._visit(found)
+            elif isinstance(found, _SCALARS):
+                where = vars(value)
+                read = lambda w=where, a=attribute: w.get(a, _MISSING)  # noqa: E731
+                self.guards.append(Guard(f"{name}.{attribute}", read, found))
 
-def snapshot(modules: list[Any]) -> tuple[Any, ...]:
-    """What programs depend on in some modules: tensors, training flags, plain attributes."""
+
+def _items_or(value: Any) -> Any:
+    return _items(value) if isinstance(value, _CONTAINERS) else value
+
+
+def _is_library(module: ModuleType) -> bool:
+    top = module.__name__.partition(".")[0]
+    file = getattr(module, "__file__", None) or ""
+    return top in sys.stdlib_module_names or top == "argand" or "site-packages" in file
+
+
+def snapshot(owners: list[Any]) -> tuple[Any, ...]:
+    """What programs depend on in modules and optimizers: tensors, training flags, plain attributes."""
     found: list[Any] = []
-    for module in modules:
-        for part in module.modules():
+    for owner in owners:
+        if not _is_module(owner):
+            _optimizer_snapshot(owner, found)
+            continue
+        for part in owner.modules():
             found.append(id(part))
-            found.extend(id(t) for t in part._parameters.values())
-            found.extend(id(t) for t in part._buffers.values())
+            for registry in (part._parameters, part._buffers):
+                found.extend((id(t), t is not None and t._node is not None) for t in registry.values())
             found.extend(
                 (k, v) for k, v in vars(part).items() if isinstance(v, _SCALARS) and k[:1] != "_"
             )
     return tuple(found)
 
 
+def _optimizer_snapshot(optimizer: Any, found: list[Any]) -> None:
+    found.extend(group.structure() for group in optimizer.param_groups)
+    for state in optimizer.state.values():
+        found.extend((k, id(t)) for k, t in state.items() if isinstance(t, Tensor))
+
+
 def _is_module(value: Any) -> bool:
     return hasattr(value, "named_parameters") and hasattr(value, "_parameters")
 
 
+def _is_optimizer(value: Any) -> bool:
+    return hasattr(value, "param_groups") and hasattr(value, "add_param_group")
+
+
 def _has_state(value: Any) -> bool:
-    return _is_module(value) or hasattr(value, "param_groups") or hasattr(value, "state_tensor")
+    return _is_module(value) or _is_optimizer(value)
 
 
-def _cell_value(cell: Any) -> Any:
+def _cell_value(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
@@ -122,7 +238,7 @@ def _cell_value(cell: Any) -> Any:
 
 
 def _names_read(code: CodeType) -> set[str]:
-    """The global names in a function's code and in the functions defined inside it."""
+    """The global and attribute names in a function's code and in functions defined inside it."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -130,32 +246,63 @@ def _names_read(code: CodeType) -> set[str]:
     return names
 
 
-def _tensors_in(value: Any, path: str, depth: int) -> Iterator[tuple[str, Tensor]]:
-    """Tensors inside modules, optimizers and containers, with their paths."""
-    if isinstance(value, Tensor):
-        yield path, value
-    elif _is_module(value):
-        for name, tensor in [*value.named_parameters(), *value.named_buffers()]:
-            yield (f"{path}.{name}" if path else name), tensor
-    elif hasattr(value, "param_groups"):
-        yield from _optimizer_tensors(value, path)
-    elif isinstance(value, dict) and depth < 3:
-        for key, item in value.items():
-            yield from _tensors_in(item, f"{path}.{key}", depth + 1)
-    elif isinstance(value, list | tuple) and depth < 3:
-        for i, item in enumerate(value):
-            yield from _tensors_in(item, f"{path}.{i}", depth + 1)
+class _Walk:
+    """Finds tensors, modules and optimizers inside modules, optimizers, objects and containers."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self.found: list[Any] = []
+
+    def tensors(self, value: Any, path: str, depth: int) -> Iterator[tuple[str, Tensor]]:
+        """Tensors with their paths."""
+        if isinstance(value, Tensor):
+            yield path, value
+        elif isinstance(value, _SCALARS) or depth > 3 or id(value) in self.seen:
+            return
+        else:
+            self.seen.add(id(value))
+            for name, item in self._parts(value):
+                yield from self.tensors(item, f"{path}.{name}" if path else name, depth + 1)
+
+    def _parts(self, value: Any) -> Iterator[tuple[str, Any]]:
+        if _is_module(value):
+            yield from value.named_parameters()
+            yield from value.named_buffers()
+        elif _is_optimizer(value):
+            yield from _optimizer_tensors(value)
+        else:
+            yield from _children(value)
+
+    def owners(self, value: Any, depth: int) -> None:
+        """Collect the modules and optimizers in `found`."""
+        if depth > 3 or isinstance(value, _SCALARS) or id(value) in self.seen:
+            return
+        self.seen.add(id(value))
+        if _has_state(value):
+            self.found.append(value)
+            return
+        for _, item in _children(value):
+            self.owners(item, depth + 1)
 
 
-def _optimizer_tensors(optimizer: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+def _children(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((str(k), v) for k, v in value.items())
+    elif isinstance(value, list | tuple):
+        yield from ((str(i), v) for i, v in enumerate(value))
+    elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType | FunctionType):
+        yield from vars(value).items()
+
+
+def _optimizer_tensors(optimizer: Any) -> Iterator[tuple[str, Tensor]]:
     numbers: dict[int, int] = {}
     for g, group in enumerate(optimizer.param_groups):
-        for parameter in group["params"]:
+        for parameter in group.option("params"):
             numbers[id(parameter)] = len(numbers)
-        for key, tensor in getattr(group, "tensors", dict)().items():
-            yield f"{path}.{g}.{key}", tensor
+        for key, tensor in group.tensors().items():
+            yield f"{g}.{key}", tensor
     for parameter, state in optimizer.state.items():
         number = numbers.get(id(parameter), "?")
         for key, item in state.items():
             if isinstance(item, Tensor):
-                yield f"{path}.{number}.{key}", item
+                yield f"{number}.{key}", item

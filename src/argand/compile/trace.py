@@ -2,7 +2,8 @@
 
 Tensors keep their identity while traced; only what stands for their contents changes. A tensor of
 real memory that the function touches is *captured*: it becomes a hidden input (state) of the program,
-and a hidden output when it is written. Nothing of the real tensors is changed by a trace.
+and a hidden output when it is written. Nothing of the real tensors is changed by a trace: what it has
+to change (a gradient, a place on the tape) is put back when it ends, also when it fails.
 """
 
 from __future__ import annotations
@@ -16,45 +17,59 @@ import numpy as np
 from argand.base.dtype import from_numpy
 from argand.base.errors import TraceError
 from argand.base.userstack import Location, module_path, user_location
+from argand.compile.places import Argument, GradientOf, Held, Place
+from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter, interpreting
+from argand.ir.elementwise import Elementwise
 from argand.ir.families import Composite
+from argand.ir.interpret import concrete
 from argand.ir.op import Literal, Op
 from argand.ir.program import Program, Value
 from argand.ir.record import Recorder
-from argand.tensor.core import Cold, Tensor, follow, wrap
+from argand.tensor.core import Cold, Tensor, eager, follow, join_graph, wrap
 from argand.tensor.inplace import replaced
 from argand.transform.mode import mode
-from argand.transform.tape import record
+from argand.transform.tape import LEAF, Node, record
 
 
 class FloatArgumentRead(Exception):
-    """Python read the value of a float argument: it must be a constant of the program."""
+    """Python read the value of float arguments: they must be constants of the program."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, numbers: set[int]) -> None:
+        super().__init__("a float argument was read by Python")
+        self.numbers = numbers
 
 
 class Capture:
-    """A tensor of real memory that the program reads, and what stands for its contents now."""
+    """A tensor that the program reads from outside, and what stands for its contents now."""
 
-    __slots__ = ("entry", "is_argument", "leaf", "tensor", "value", "version", "written")
+    __slots__ = ("entry", "place", "tensor", "value", "written")
 
-    def __init__(self, tensor: Tensor, value: Value, is_argument: bool) -> None:
+    def __init__(self, tensor: Tensor, value: Value, place: Place) -> None:
         self.tensor = tensor
         self.entry = value  # what the program finds
         self.value: Any = value  # what it holds now
-        self.is_argument = is_argument
+        self.place = place
         self.written = False
-        self.version = tensor._version
-        self.leaf: Tensor | None = None  # when this is the `.grad` of a leaf: that leaf
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it comes with each call."""
+        return isinstance(self.place, Argument)
 
 
-class GradLog(NamedTuple):
-    """A leaf whose `.grad` the function touched, and the gradient from before the trace."""
+class Touched(NamedTuple):
+    """A real tensor that the trace may change, and what it was like before."""
 
-    leaf: Tensor
-    before: Tensor | None
-    was_read: bool
+    tensor: Tensor
+    cold: Cold | None
+    node: Any
+    index: int
+
+
+def tracing() -> bool:
+    """Whether operations of this thread are recorded now rather than run."""
+    return bool(crossroads.pushed) and crossroads.current() is not eager()
 
 
 class Tracer(Interpreter):
@@ -65,17 +80,44 @@ class Tracer(Interpreter):
         self.recorder = Recorder(self.program, module_path)
         self.name_of = name_of
         self.captures: dict[int, Capture] = {}
-        self.grads: dict[int, GradLog] = {}
-        self.floats: dict[int, int] = {}
-        self.made: list[tuple[weakref.ref[Tensor], Location | None]] = []
-        self._saved_tape: dict[int, tuple[Tensor, Any, Any, int]] = {}
+        self.touched: dict[int, Touched] = {}
+        self.floats: dict[Value, int] = {}  # the inputs that are float arguments
+        self.contiguous: dict[int, bool] = {}  # arguments whose layout the trace asked for
+        self.grads_read: dict[int, tuple[Tensor, bool]] = {}  # leaves whose `.grad` Python saw
+        self.after_call: list[Callable[[], None]] = []
+        self._arrays: dict[int, Any] = {}  # of the arguments, in this call
+        self._grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self._grads_set: dict[int, None] = {}  # in order
+        self._gradient_of: dict[int, Tensor] = {}
+        self._made: list[tuple[weakref.ref[Tensor], Location | None]] = []
+
+    # -- arguments -----------------------------------------------------------------------------
+
+    def argument(self, leaf: Tensor, number: int, value: Value) -> Tensor:
+        """The tensor that stands for an argument while the function runs."""
+        self.program.inputs.append(value)
+        proxy: Tensor = object.__new__(type(leaf))
+        proxy._array = None
+        proxy._node = None if leaf._node is None else LEAF
+        proxy._index = 0
+        cold = proxy._cold = _copied(leaf._cold) or Cold()
+        cold.root, cold.base, cold.chain, cold.value = None, None, (), value
+        if vars(leaf):
+            proxy.__dict__ = dict(vars(leaf))
+        self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
+        self._arrays[id(proxy)] = leaf._array
+        return proxy
+
+    def float_argument(self, number: int, value: Value) -> Tensor:
+        """The 0-d tensor that stands for a float; it promotes as a Python number does."""
+        self.program.inputs.append(value)
+        proxy = traced_tensor(value)
+        proxy.weak = True
+        self.floats[value] = number
+        self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
+        return proxy
 
     # -- what tensors stand for ----------------------------------------------------------------
-
-    def add_argument(self, tensor: Tensor, value: Value) -> None:
-        """Let a tensor argument stand for an input of the program."""
-        self.program.inputs.append(value)
-        self.captures[id(tensor)] = Capture(tensor, value, is_argument=True)
 
     def read(self, x: Any) -> Any:
         """The program value of a tensor's contents, now."""
@@ -84,6 +126,8 @@ class Tracer(Interpreter):
         own = self.captures.get(id(x))
         if own is not None:
             return own.value
+        if x._array is not None:
+            self.touch(x)
         cold = x._cold
         root = None if cold is None else cold.root
         if root is None:
@@ -99,32 +143,73 @@ class Tracer(Interpreter):
         with interpreting(self.recorder):
             return follow(value, chain)
 
+    def touch(self, tensor: Tensor) -> None:
+        """Let the trace change a real tensor's gradient, version and place on the tape, for a while.
+
+        A result of an operation from before the trace is a leaf inside it: gradients go no further.
+        """
+        if id(tensor) in self.touched:
+            return
+        node = tensor._node
+        index = tensor._index if node is not None and node is not LEAF else 0
+        self.touched[id(tensor)] = Touched(tensor, tensor._cold, node, index)
+        tensor._cold = _copied(tensor._cold)
+        if node is not None:
+            tensor._node, tensor._index = LEAF, 0
+
     def _capture(self, tensor: Tensor) -> Capture:
         array = tensor._array
         value = Value(from_numpy(array.dtype), array.shape, self._state_name(tensor))
         self.program.state.append(value)
-        capture = self.captures[id(tensor)] = Capture(tensor, value, is_argument=False)
-        for other in list(self.captures.values()):
-            if other.tensor._cold is not None and other.tensor._cold.grad is tensor:
-                capture.leaf = other.tensor
-                value.name = f"{other.entry.name}.grad"
+        leaf = self._gradient_of.get(id(tensor))
+        place: Place = Held(tensor)
+        if leaf is not None:
+            place = GradientOf(self.place_of(leaf))
+        capture = self.captures[id(tensor)] = Capture(tensor, value, place)
         return capture
 
+    def place_of(self, tensor: Tensor) -> Place:
+        """Where a call finds a tensor."""
+        capture = self.captures.get(id(tensor))
+        return Held(tensor) if capture is None else capture.place
+
     def _state_name(self, tensor: Tensor) -> str:
-        taken = {v.name for v in self.program.state}
-        name = self.name_of(tensor) or f"state.{len(taken)}"
+        leaf = self._gradient_of.get(id(tensor))
+        name = self.name_of(tensor) if leaf is None else f"{self.label(leaf)}.grad"
+        return self._free_name(name) if name else ""
+
+    def _free_name(self, name: str) -> str:
+        taken = {v.name for v in [*self.program.state, *self.program.inputs]}
         while name in taken:
             name += "'"
         return name
+
+    def name_states(self, name_of: Callable[[Tensor], str | None]) -> None:
+        """Name the states that had no name when they were captured, made by the trace itself."""
+        for capture in self.captures.values():
+            if not capture.entry.name:
+                number = self.program.state.index(capture.entry)
+                name = name_of(capture.tensor) or f"state.{number}"
+                capture.entry.name = self._free_name(name)
+
+    def label(self, tensor: Tensor) -> str:
+        """What messages call a tensor."""
+        capture = self.captures.get(id(tensor))
+        return capture.entry.name if capture is not None else self.name_of(tensor) or "a tensor"
 
     # -- the interpreter -----------------------------------------------------------------------
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         if isinstance(op, Composite) and not op.own_adjoint and self._wants_grad(inputs):
             return op.apply_body(inputs, params)
-        values = tuple(self.read(x) for x in inputs)
+        for name, param in params.items():
+            if isinstance(param, Tensor):
+                raise self._refusal(param, f"as the parameter {name!r} of {op.name}")
+        values = tuple([self.read(x) for x in inputs])
         node = self.recorder.add(op, values, params)
-        outputs = tuple(self._traced(v, node.location) for v in node.outputs)
+        outputs = tuple([self._traced(v, node.location) for v in node.outputs])
+        if isinstance(op, Elementwise) and op.name != "cast":
+            self._mark_weak(inputs, outputs)
         if op.is_view:
             self._link_view(op, params, inputs[0], outputs[0])
         record(op, params, inputs, outputs)
@@ -135,103 +220,171 @@ class Tracer(Interpreter):
             type(x) is not Literal and x._node is not None for x in inputs
         )
 
+    @staticmethod
+    def _mark_weak(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+        """What is computed from floats alone is a float still."""
+        tensors = [x for x in inputs if type(x) is not Literal]
+        if tensors and all(x.weak for x in tensors):
+            for out in outputs:
+                out.weak = True
+
     def _traced(self, value: Value, location: Location | None) -> Tensor:
         tensor = traced_tensor(value)
-        self.made.append((weakref.ref(tensor), location))
+        self._made.append((weakref.ref(tensor), location))
         return tensor
 
     def _link_view(self, op: Op, params: dict[str, Any], source: Tensor, out: Tensor) -> None:
-        if op.name == "reshape" and not _contiguous(source):
-            return  # eager copies here too
-        root = source if id(source) in self.captures else source._root()
+        captured = id(source) in self.captures
+        root = source if captured else source._root()
+        before = () if root is source or source._cold is None else source._cold.chain
+        if op.name == "reshape" and not self._shares_memory(root, before, op, params):
+            return  # eager code copies here too
         cold = out._cold_part()
         cold.root = root
-        before = () if root is source or source._cold is None else source._cold.chain
         cold.chain = (*before, (op, params))
-        cold.generation = root._cold_part().generation
+        join_graph(out, source)
         cold.version = root._version
 
+    def _shares_memory(self, root: Tensor, chain: Any, op: Op, params: dict[str, Any]) -> bool:
+        """Whether eager code gives a view for a move: tried on memory laid out as the root's."""
+        array = self._arrays.get(id(root))
+        if array is not None:
+            number = self.captures[id(root)].place.number  # type: ignore[attr-defined]
+            self.contiguous[number] = bool(array.flags.c_contiguous)
+        else:
+            array = root._array
+        plain = array is None or array.flags.c_contiguous
+        if plain and all(before.name == "reshape" for before, _ in chain):
+            return True
+        hints = {name: s.hint for name, s in self.program.symbols().items()}
+        if array is None:
+            array = np.empty(concrete(tuple(root.shape), hints), np.uint8)
+        for step, given in (*chain, (op, params)):
+            before, array = array, step.run(array, **{k: concrete(v, hints) for k, v in given.items()})
+        return bool(np.may_share_memory(before, array))
+
     def write(self, target: Tensor, value: Tensor) -> None:
-        root = target if id(target) in self.captures else target._root()
+        captured = self.captures.get(id(target))
+        root = target if captured is not None else target._root()
         new = self.read(value)
-        with interpreting(self.recorder):
-            if root is not target and target._cold is not None:
+        if root is not target and target._cold is not None:
+            with interpreting(self.recorder):
                 new = replaced(self.read(root), target._cold.chain, new)
-        self._save_tape(root)
-        if root is not target:
-            self._save_tape(target)
+        if root._array is not None:
+            self.touch(root)
+            if root is not target and target._array is not None:
+                self.touch(target)
+        capture = self.captures.get(id(root))
+        if capture is None and root._array is not None:
+            capture = self._capture(root)
+        if capture is not None:
+            capture.value, capture.written = new, True
         if root._array is None:
             root._cold_part().value = new
-            return
-        capture = self.captures.get(id(root)) or self._capture(root)
-        capture.value, capture.written = new, True
-
-    def _save_tape(self, tensor: Tensor) -> None:
-        """Remember a real tensor's place on the tape before an in-place write replaces it."""
-        if tensor._array is not None and id(tensor) not in self._saved_tape:
-            index = tensor._index if tensor._node is not None and not tensor.is_leaf else 0
-            generation = tensor._cold_part().generation
-            self._saved_tape[id(tensor)] = (tensor, tensor._node, index, generation)
 
     def lift(self, value: Any) -> Tensor:
         if isinstance(value, np.ndarray | list | tuple):
             return wrap(np.array(value))  # captured as a constant state when it is read
         return super().lift(value)  # type: ignore[no-any-return]  # it raises
 
+    # -- values that aren't known --------------------------------------------------------------
+
     def concrete(self, tensor: Tensor) -> Any:
-        number = self.floats.get(id(tensor))
-        if number is not None:
-            raise FloatArgumentRead(number)
-        location = user_location(2)
-        made = self._maker(tensor)
-        raise TraceError(
-            f"the value of a tensor{made} is read at {location}, but it is not known while the "
-            "function is traced. Use ag.where(condition, a, b) or ag.cond(condition, f, g, ...) "
-            "in place of a Python branch; return a tensor and read it outside; or take this part "
-            "out of the compiled function"
+        raise self._refusal(tensor, "")
+
+    def _refusal(self, tensor: Tensor, where: str) -> Exception:
+        value = self.read(tensor)
+        floats = self._floats_behind(value)
+        if floats:
+            return FloatArgumentRead(floats)
+        location = user_location(3)
+        return TraceError(
+            f"the value of {self._describe(value)} is read{' ' + where if where else ''} at "
+            f"{location}, but it is not known while the function is traced. Use "
+            "ag.where(condition, a, b) or ag.cond(condition, f, g, ...) in place of a Python "
+            "branch; return a tensor and read it outside; or take this part out of the compiled "
+            "function"
         )
 
-    def _maker(self, tensor: Tensor) -> str:
-        value = self.read(tensor)
-        if not isinstance(value, Value) or value.node is None:
-            return f" ({value.name})" if isinstance(value, Value) else ""
+    def _floats_behind(self, value: Any) -> set[int]:
+        """The float arguments that a value depends on; empty when it depends on more than those."""
+        found: set[int] = set()
+        stack, seen = [value], set()
+        while stack:
+            v = stack.pop()
+            if not isinstance(v, Value) or v in seen:
+                continue
+            seen.add(v)
+            if v in self.floats:
+                found.add(self.floats[v])
+            elif v.node is None:
+                return set()
+            else:
+                stack.extend(v.node.values)
+        return found
+
+    def _describe(self, value: Any) -> str:
+        if not isinstance(value, Value):
+            return "a tensor"
+        if value.node is None:
+            return f"the tensor {value.name!r}"
         where = f" at {value.node.location}" if value.node.location else ""
-        return f" made by {value.node.op.name}{where}"
+        module = f" in module {value.node.module}" if value.node.module else ""
+        return f"a tensor made by {value.node.op.name}{where}{module}"
 
     # -- gradients of leaves -------------------------------------------------------------------
 
     def grad_is_read(self, leaf: Tensor) -> None:
-        if id(leaf) not in self.grads:
-            before = None if leaf._cold is None else leaf._cold.grad
-            self.grads[id(leaf)] = GradLog(leaf, before, was_read=True)
+        if leaf._array is None and id(leaf) not in self.captures:
+            return
+        if leaf._array is not None:
+            self.touch(leaf)
+        if id(leaf) in self._grads_set or id(leaf) in self.grads_read:
+            return
+        before = self._remember_gradient(leaf)
+        self.grads_read[id(leaf)] = (leaf, before is not None)
 
     def grad_changes(self, leaf: Tensor) -> None:
-        if id(leaf) not in self.grads:
+        if leaf._array is not None:
+            self.touch(leaf)
+        self._remember_gradient(leaf)
+        self._grads_set[id(leaf)] = None
+
+    def _remember_gradient(self, leaf: Tensor) -> Tensor | None:
+        if id(leaf) not in self._grads_before:
             before = None if leaf._cold is None else leaf._cold.grad
-            self.grads[id(leaf)] = GradLog(leaf, before, was_read=False)
+            self._grads_before[id(leaf)] = (leaf, before)
+            if before is not None:
+                self._gradient_of[id(before)] = leaf
+        return self._grads_before[id(leaf)][1]
+
+    def new_gradients(self) -> list[tuple[Tensor, Tensor | None]]:
+        """The leaves from outside whose `.grad` was set, with what it is now."""
+        found = []
+        for number in self._grads_set:
+            leaf, before = self._grads_before[number]
+            now = None if leaf._cold is None else leaf._cold.grad
+            outside = leaf._array is not None or id(leaf) in self.captures
+            if outside and (now is not before or now is None):
+                found.append((leaf, now))
+        return found
+
+    # -- effects -------------------------------------------------------------------------------
+
+    def after(self, callback: Callable[[], None]) -> bool:
+        self.after_call.append(callback)
+        return True
 
     # -- the end -------------------------------------------------------------------------------
 
     def restore(self) -> None:
         """Undo everything that the traced run did to real tensors."""
-        for leaf, before, _ in self.grads.values():
-            leaf._cold_part().grad = before
-        for tensor, node, index, generation in self._saved_tape.values():
-            tensor._node, tensor._index = node, index
-            tensor._cold_part().generation = generation
-        for capture in self.captures.values():
-            root = capture.tensor._root()
-            if root._cold is not None:
-                root._cold.version = min(root._cold.version, capture.version)
+        for tensor, cold, node, index in self.touched.values():
+            tensor._cold, tensor._node, tensor._index = cold, node, index
 
-    def leaked(self, returned: set[int]) -> list[Location | None]:
-        """The lines that made tensors which outlive the trace without being returned."""
-        found = []
-        for reference, location in self.made:
-            tensor = reference()
-            if tensor is not None and id(tensor) not in returned:
-                found.append(location)
-        return found
+    def leaked(self) -> list[Location | None]:
+        """The lines that made tensors which outlive the trace."""
+        return [location for reference, location in self._made if reference() is not None]
 
 
 def traced_tensor(value: Value) -> Tensor:
@@ -239,16 +392,11 @@ def traced_tensor(value: Value) -> Tensor:
     tensor: Tensor = object.__new__(Tensor)
     tensor._array = None
     tensor._node = None
+    tensor._index = 0
     cold = tensor._cold = Cold()
     cold.value = value
     return tensor
 
 
-def _contiguous(tensor: Tensor) -> bool:
-    """Whether the memory of a tensor is row-major, as far as a trace can tell."""
-    if tensor._array is not None:
-        return bool(tensor._array.flags.c_contiguous)
-    cold = tensor._cold
-    if cold is None or cold.root is None:
-        return True
-    return all(op.name == "reshape" for op, _ in cold.chain) and _contiguous(cold.root)
+def _copied(cold: Cold | None) -> Cold | None:
+    return None if cold is None else cold.copied()

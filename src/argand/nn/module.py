@@ -329,11 +329,9 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
         for parameter in self.parameters():
-            if parameter.grad is None:
-                continue
             if set_to_none:
                 parameter.grad = None
-            else:
+            elif parameter.grad is not None:
                 with no_grad():
                     gradient = parameter.grad.detach()
                     assign(gradient, ops.full(tuple(gradient.shape), 0, gradient.dtype))

@@ -82,11 +82,9 @@ class Optimizer:
         """Forget the gradients, or fill them with zeros."""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is None:
-                    continue
                 if set_to_none:
-                    p.grad = None
-                else:
+                    p.grad = None  # unread, so that a compiled step needn't care what it was
+                elif p.grad is not None:
                     with no_grad():
                         p.grad = ops.full(tuple(p.shape), 0, p.dtype)
 

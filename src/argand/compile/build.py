@@ -1,0 +1,170 @@
+"""From a finished trace to an Executable: outputs, written state, gradients left behind, aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from argand.backends.select import compile_program
+from argand.base.dim import Guards
+from argand.base.errors import TraceError
+from argand.base.tree import flatten
+from argand.compile.executable import (
+    Alias,
+    Constant,
+    Executable,
+    GradEffect,
+    Output,
+    Parts,
+    Result,
+)
+from argand.compile.joint import record_backward
+from argand.compile.places import Argument, Held
+from argand.compile.trace import Capture, Tracer
+from argand.ir.verify import verify
+from argand.tensor.core import Tensor
+from argand.transform.tape import Node
+
+
+class Builder:
+    """Turns what a tracer recorded into an executable."""
+
+    def __init__(self, tracer: Tracer, backend: str) -> None:
+        self.tracer = tracer
+        self.program = tracer.program
+        self.backend = backend
+        self.differentiable: list[tuple[int, Tensor]] = []
+        self._known: dict[int, Result] = {}
+
+    def build(self, returned: Any, leaves: Sequence[Any], guards: Guards) -> Executable:
+        """The executable of a function that returned `returned` for the given real arguments."""
+        tracer, program = self.tracer, self.program
+        items, structure = flatten(returned)
+        results = [self.result(x) for x in items]
+        gradients = [self._gradient(leaf, now) for leaf, now in tracer.new_gradients()]
+        joint = None
+        if self.differentiable:
+            joint = record_backward(
+                tracer, self.differentiable, lambda p: compile_program(p, self.backend)
+            )
+        captures = list(tracer.captures.values())
+        self._check_writes(captures, leaves)
+        self._place_written_arguments(captures)
+        places = self._states(captures)
+        parts = Parts(
+            inputs=self._inputs(captures, leaves),
+            places=places,
+            structure=structure,
+            results=results,
+            gradients=gradients,
+            joint=joint,
+            after_call=tracer.after_call,
+            guards=guards,
+        )
+        verify(program)
+        return Executable(program, compile_program(program, self.backend), parts)
+
+    # -- results -------------------------------------------------------------------------------
+
+    def result(self, x: Any) -> Result:
+        """How a call makes one leaf of what the function returned."""
+        if not isinstance(x, Tensor):
+            return Constant(x)
+        if id(x) not in self._known:
+            self._known[id(x)] = self._tensor_result(x)
+        return self._known[id(x)]
+
+    def _tensor_result(self, x: Tensor) -> Result:
+        tracer = self.tracer
+        if id(x) in tracer.captures:
+            return self._outside(x, tracer.captures[id(x)])
+        if x._array is not None:
+            return Constant(x)
+        cold = x._cold
+        if cold is not None and cold.root is not None and id(cold.root) in tracer.captures:
+            place = tracer.captures[id(cold.root)].place
+            return Alias(place, cold.chain, detached=x._node is None)
+        if cold is not None and cold.root is not None and cold.root._array is not None:
+            return Alias(Held(cold.root), cold.chain, detached=x._node is None)
+        self.program.outputs.append(tracer.read(x))
+        number = len(self.program.outputs) - 1
+        if type(x._node) is Node and x._node.inputs is not None:
+            self.differentiable.append((number, x))
+        return Output(number)
+
+    def _outside(self, x: Tensor, capture: Capture) -> Result:
+        if isinstance(capture.place, Held):
+            return Constant(x)
+        if capture.entry in self.tracer.floats:
+            self.program.outputs.append(capture.value)
+            return Output(len(self.program.outputs) - 1)
+        return Alias(capture.place, (), detached=False)
+
+    def _gradient(self, leaf: Tensor, now: Tensor | None) -> GradEffect:
+        tracer = self.tracer
+        before = tracer.touched.get(id(leaf))
+        if now is not None and before is not None and type(before.node) is Node:
+            raise TraceError(
+                f"backward() inside the compiled function reaches {tracer.label(leaf)}, which is "
+                "the result of an operation outside of it; call backward() outside, or detach() "
+                "the tensor"
+            )
+        result = Constant(None) if now is None else self.result(now)
+        return GradEffect(tracer.place_of(leaf), result)
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def _check_writes(self, captures: Sequence[Capture], leaves: Sequence[Any]) -> None:
+        """Refuse what eager code can do with memory written in place and a program can't."""
+        for capture in captures:
+            if not capture.written:
+                continue
+            if type(capture.tensor._node) is Node and capture.tensor._node.inputs is not None:
+                raise TraceError(
+                    f"{capture.entry.name} is written in place with a value that carries a "
+                    "gradient, which would outlive the compiled function; detach() the value, or "
+                    "do it under no_grad()"
+                )
+            mine = _real_root(capture, leaves)
+            for other in captures:
+                if other is not capture and _real_root(other, leaves) is mine:
+                    raise TraceError(
+                        f"{capture.entry.name} is written in place, and {other.entry.name} shares "
+                        "its memory; pass one of them, and take views of it inside the function"
+                    )
+
+    def _place_written_arguments(self, captures: Sequence[Capture]) -> None:
+        """An argument that is written becomes a state, bound at every call."""
+        for capture in captures:
+            if capture.is_argument and capture.written:
+                if capture.entry in self.tracer.floats:
+                    raise TraceError(f"the float {capture.entry.name} is written in place")
+                self.program.inputs.remove(capture.entry)
+                self.program.state.append(capture.entry)
+
+    def _states(self, captures: Sequence[Capture]) -> list[Any]:
+        by_value = {c.entry: c for c in captures}
+        places = []
+        for i, value in enumerate(self.program.state):
+            capture = by_value[value]
+            places.append(capture.place)
+            if capture.written and capture.value is not capture.entry:
+                self.program.writes[i] = capture.value
+        return places
+
+    def _inputs(self, captures: Sequence[Capture], leaves: Sequence[Any]) -> list[tuple[int, bool]]:
+        by_value = {c.entry: c.place for c in captures}
+        slots = []
+        for value in self.program.inputs:
+            place = by_value[value]
+            assert isinstance(place, Argument)
+            slots.append((place.number, value in self.tracer.floats))
+        return slots
+
+
+def _real_root(capture: Capture, leaves: Sequence[Any]) -> Any:
+    """The tensor that owns the memory of a captured one, outside the trace."""
+    if isinstance(capture.place, Argument):
+        leaf = leaves[capture.place.number]
+        return leaf._root() if isinstance(leaf, Tensor) else leaf
+    return capture.tensor._root()

@@ -1,0 +1,148 @@
+"""The short way of a call: plain tensors of the shapes of the last program, nothing else to look at.
+
+It compares what a program depends on with precomputed values, one by one, cheapest first, and gives
+MISS at the first difference; the long way (`signature`) then finds out what is different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from argand.base import epoch
+from argand.base.settings import settings
+from argand.base.tree import LEAF as ONE_LEAF
+from argand.compile.signature import TensorSpec
+from argand.tensor.core import Tensor
+from argand.transform.mode import mode
+
+if TYPE_CHECKING:
+    from argand.compile.function import Specialisation
+
+MISS = object()
+_new: Callable[[Any], Any] = object.__new__
+
+Fast = Callable[[tuple[Any, ...]], Any]
+
+
+def fast_path(s: Specialisation) -> Fast | None:
+    """The short way into a specialisation; None when its calls need the long one."""
+    if not _is_plain(s):
+        return None
+    if s.executable.bare and not s.surroundings.guards and not _any_gradient(s):
+        expected = _expected(s)
+        if len(expected) == 1:
+            return _bare_one(s, *expected[0])
+        if len(expected) == 2:
+            return _bare_two(s, *expected[0], *expected[1])
+    return _general(s)
+
+
+def _is_plain(s: Specialisation) -> bool:
+    """Whether all arguments are tensors of fixed shapes, each by itself, that are only read."""
+    parts, specs = s.executable.parts, s.signature.specs
+    (kind, _, (positional, keywords)) = s.signature.structure
+    if kind is not tuple or keywords[1] or any(p is not ONE_LEAF for p in positional[2]):
+        return False
+    if any(not isinstance(x, TensorSpec) or x.identity is not None for x in specs):
+        return False
+    if s.symbolic or s.contiguous or s.signature.aliases != tuple(range(len(specs))):
+        return False
+    return parts.inputs == [(i, False) for i in range(len(specs))] and not s.executable.moving
+
+
+def _any_gradient(s: Specialisation) -> bool:
+    return any(isinstance(x, TensorSpec) and x.requires_grad for x in s.signature.specs)
+
+
+def _expected(s: Specialisation) -> list[tuple[Any, Any]]:
+    return [(x.dtype.numpy, x.shape) for x in s.signature.specs if isinstance(x, TensorSpec)]
+
+
+def _bare_one(s: Specialisation, dtype: Any, shape: Any) -> Fast:
+    run = s.executable.compiled.run
+    calls = s.count
+
+    def fast(args: tuple[Any, ...]) -> Any:
+        if len(args) != 1 or settings.debug:
+            return MISS
+        (x,) = args
+        if type(x) is not Tensor or x._node is not None:
+            return MISS
+        a = x._array
+        if a.dtype is not dtype or a.shape != shape:
+            return MISS
+        calls()
+        out = _new(Tensor)
+        (out._array,) = run((a,), ())
+        out._node = out._cold = None
+        return out
+
+    return fast
+
+
+def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: Any) -> Fast:
+    run = s.executable.compiled.run
+    calls = s.count
+
+    def fast(args: tuple[Any, ...]) -> Any:
+        if len(args) != 2 or settings.debug:
+            return MISS
+        x, y = args
+        if type(x) is not Tensor or x._node is not None:
+            return MISS
+        if type(y) is not Tensor or y._node is not None:
+            return MISS
+        a, b = x._array, y._array
+        if a.dtype is not dtype or a.shape != shape or b.dtype is not dtype2 or b.shape != shape2:
+            return MISS
+        calls()
+        out = _new(Tensor)
+        (out._array,) = run((a, b), ())
+        out._node = out._cold = None
+        return out
+
+    return fast
+
+
+def _general(s: Specialisation) -> Fast:
+    specs = [x for x in s.signature.specs if isinstance(x, TensorSpec)]
+    expected = [(x.dtype.numpy, x.shape, x.requires_grad) for x in specs]
+    count, grad_enabled, written = len(specs), s.signature.grad_enabled, s.written
+    run, valid, calls = s.executable.run, _validity(s), s.count
+
+    def fast(args: Sequence[Any]) -> Any:
+        if len(args) != count or mode.enabled is not grad_enabled or settings.debug:
+            return MISS
+        arrays = []
+        for t, (dtype, shape, wants_grad) in zip(args, expected, strict=True):
+            if type(t) is not Tensor:
+                return MISS
+            a = t._array
+            if a.dtype is not dtype or a.shape != shape or (t._node is not None) is not wants_grad:
+                return MISS
+            if t._cold is not None and written and id(t._root()) in written:
+                return MISS
+            arrays.append(a)
+        if not valid(args):
+            return MISS
+        calls()
+        return run(arrays, args)
+
+    return fast
+
+
+def _validity(s: Specialisation) -> Callable[[Sequence[Any]], bool]:
+    """Whether the state behind the function is unchanged; the names it reads, the epoch, gradients."""
+    guards = [(g.read, g.value) for g in s.surroundings.guards]
+    gradients, is_valid = s.gradients, s.is_valid
+
+    def valid(leaves: Sequence[Any]) -> bool:
+        if s.checked_epoch != epoch.current:
+            return is_valid(leaves)
+        for read, value in guards:
+            if read() is not value:
+                return is_valid(leaves)  # an equal value is fine too
+        return not gradients or is_valid(leaves)
+
+    return valid

@@ -1,0 +1,222 @@
+"""The backward of a compiled function whose result is differentiated outside of it.
+
+The trace's tape is run in reverse right after the function, into the same Program; the nodes that this
+adds become a second Program. What it reads of the first is kept at every call: inputs and state as
+they are, intermediate values as further outputs. A call then puts one node on the tape.
+
+    f(x; w): y = tanh(x @ w)    →    f:          y, y' = tanh(x @ w) ..., y
+                                     f.backward: (x, w, y', grad y) ↦ (grad x, grad w)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.backends.interface import CompiledProgram
+from argand.base.dim import Dim
+from argand.base.errors import AutogradError
+from argand.compile.places import Place
+from argand.compile.trace import Tracer, traced_tensor
+from argand.ir.bind import interpreting
+from argand.ir.fusion import copy_node
+from argand.ir.op import Op, ops
+from argand.ir.program import Node, Program, Value
+from argand.ir.rewrite import without_dead_code
+from argand.tensor.core import Tensor, wrap
+from argand.transform import tape
+from argand.transform.mode import mode
+
+
+class Joint:
+    """The backward program of an executable, compiled when it is first needed."""
+
+    def __init__(
+        self,
+        program: Program,
+        compile_it: Callable[[Program], CompiledProgram],
+        differentiated: Sequence[int],
+        leaves: Sequence[Place],
+        saved: Sequence[Place | int],
+    ) -> None:
+        self.program = program
+        self.differentiated = tuple(differentiated)  # numbers of outputs
+        self.leaves = list(leaves)  # whose gradients the program gives, in order
+        self.saved = list(saved)  # its first inputs: tensors from outside, or numbers of outputs
+        self._compile = compile_it
+        self._compiled: CompiledProgram | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def compiled(self) -> CompiledProgram:
+        """The backward program, ready to run."""
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = self._compile(self.program)
+            return self._compiled
+
+    def attach(self, outputs: Sequence[Tensor], leaves: Sequence[Any]) -> None:
+        """Put a call's outputs on the tape."""
+        saved = [
+            outputs[s].shadow() if isinstance(s, int) else _tensor(s.find(leaves))
+            for s in self.saved
+        ]
+        edges = tuple([tape.edge_of(place.find(leaves)) for place in self.leaves])
+        results = [outputs[i] for i in self.differentiated]
+        op: Any = _Backward(self)
+        node = tape.Node(op, {}, saved, edges, results)
+        for i, out in enumerate(results):
+            out._node, out._index = node, i
+
+
+def _tensor(x: Any) -> Tensor:
+    """A saved argument; a float becomes a tensor."""
+    return x if isinstance(x, Tensor) else wrap(np.array(x, np.float64))
+
+
+class _Backward:
+    """What a tape node asks of its op."""
+
+    def __init__(self, joint: Joint) -> None:
+        self.joint = joint
+        self.name = joint.program.name.removesuffix(".backward")
+
+    def saves_for(
+        self, wants: Sequence[bool], params: dict[str, Any]
+    ) -> tuple[Sequence[int], Sequence[int]]:
+        """All the inputs, no outputs."""
+        return range(len(self.joint.saved)), ()
+
+    def adjoint_for(
+        self,
+        wants: Sequence[bool],
+        grads: Sequence[Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        params: dict[str, Any],
+    ) -> list[Tensor]:
+        """The gradients of the leaves."""
+        if mode.enabled:
+            raise AutogradError(
+                f"create_graph=True goes through the compiled function {self.name!r}, whose "
+                "gradient has no graph; take the higher derivative inside the compiled function, "
+                "or call the function uncompiled"
+            )
+        arrays = [x._array for x in inputs]
+        for g, out in zip(grads, outputs, strict=True):
+            arrays.append(np.zeros(out.shape, out.dtype.numpy) if g is None else g._array)
+        return [wrap(a) for a in self.joint.compiled.run(arrays, ())]
+
+
+def record_backward(
+    tracer: Tracer,
+    outputs: Sequence[tuple[int, Tensor]],
+    compile_it: Callable[[Program], CompiledProgram],
+) -> Joint | None:
+    """The backward of some outputs (with their numbers); None when they lead to no leaf.
+
+    The saved values become further outputs of the tracer's program.
+    """
+    program = tracer.program
+    first, first_state = len(program.nodes), len(program.state)
+    cotangents, gradients = _run_tape(tracer, outputs)
+    nodes = program.nodes[first:]
+    del program.nodes[first:]
+    if not gradients:
+        return None
+    wanted = [tracer.read(g) for _, g in gradients]
+    backward = _separate(program, nodes, wanted, cotangents)
+    del program.state[first_state:]
+    saved = [_place(tracer, v) for v in backward.inputs[: -len(cotangents)]]
+    leaves = [tracer.place_of(leaf) for leaf, _ in gradients]
+    numbers = [number for number, _ in outputs]
+    return Joint(_closed(backward), compile_it, numbers, leaves, saved)
+
+
+def _run_tape(
+    tracer: Tracer, outputs: Sequence[tuple[int, Tensor]]
+) -> tuple[list[Value], list[tuple[Tensor, Any]]]:
+    cotangents = [
+        Value(t.dtype, tuple(t.shape), f"grad.{i}") for i, (_, t) in enumerate(outputs)
+    ]
+    gradients: list[tuple[Tensor, Any]] = []
+    roots = [
+        (tape.edge_of(t), traced_tensor(c))
+        for (_, t), c in zip(outputs, cotangents, strict=True)
+    ]
+    with interpreting(tracer):
+        tape.backward(
+            roots,
+            lambda leaf, g: gradients.append((leaf, g)),
+            retain_graph=True,
+            create_graph=False,
+        )
+    return cotangents, gradients
+
+
+def _separate(
+    program: Program, nodes: list[Node], wanted: list[Value], cotangents: list[Value]
+) -> Program:
+    """The nodes as a program of their own; its first inputs are the values it reads of `program`."""
+    part = Program(f"{program.name}.backward")
+    part.nodes, part.outputs = nodes, list(wanted)
+    nodes = without_dead_code(part).nodes
+    inside = {o for n in nodes for o in n.outputs} | set(cotangents)
+    reads = dict.fromkeys(v for n in nodes for v in n.values if v not in inside)
+    reads |= dict.fromkeys(v for v in wanted if v not in inside)
+    known = {s for v in [*reads, *cotangents] for s in _own_symbols(v)}
+    for v in [*program.inputs, *program.state]:
+        if not set(_own_symbols(v)) <= known and v not in reads:
+            reads[v] = None  # for the sake of a size
+            known |= set(_own_symbols(v))
+    part.inputs = [*reads, *cotangents]
+    return part
+
+
+def _own_symbols(v: Value) -> list[str]:
+    return [str(s) for s in v.shape if isinstance(s, Dim) and str(s) in s.symbols()]
+
+
+def _closed(part: Program) -> Program:
+    """The program with inputs and nodes of its own."""
+    closed = Program(part.name)
+    env: dict[Value, Value] = {}
+    for i, v in enumerate(part.inputs):
+        name = v.name if v.name and not v.name.isdigit() else f"saved.{i}"
+        env[v] = Value(v.dtype, v.shape, name)
+        closed.inputs.append(env[v])
+    for node in part.nodes:
+        copy = copy_node(node, [env[i] if isinstance(i, Value) else i for i in node.inputs])
+        env.update(zip(node.outputs, copy.outputs, strict=True))
+        closed.nodes.append(copy)
+    closed.outputs = [env[o] if isinstance(o, Value) else o for o in part.outputs]
+    return closed
+
+
+def _place(tracer: Tracer, value: Value) -> Place | int:
+    """Where a call finds a saved value: outside, or at a number of the program's outputs."""
+    program = tracer.program
+    for capture in tracer.captures.values():
+        if capture.entry is value:
+            if not capture.written:
+                place: Place = capture.place
+                return place
+            value = _kept(program, value)
+            break
+    for number, output in enumerate(program.outputs):
+        if output is value:
+            return number
+    program.outputs.append(value)
+    return len(program.outputs) - 1
+
+
+def _kept(program: Program, value: Value) -> Value:
+    """A copy of a state from before it is overwritten."""
+    contiguous: Any = ops.contiguous
+    op: Op = contiguous
+    node = Node(op, [value], {}, [value.type])
+    program.nodes.insert(0, node)
+    return node.outputs[0]
