@@ -80,7 +80,7 @@ def make_array(rng: np.random.Generator, t: T, dtype: DType, offset: float) -> n
     values = rng.uniform(t.low, t.high, t.shape)
     if dtype.kind == "c":
         values = values + 1j * rng.uniform(t.low, t.high, t.shape)
-    return values.astype(dtype.numpy)
+    return np.asarray(values).astype(dtype.numpy)
 
 
 def calls_of(op: Op) -> list[Call]:

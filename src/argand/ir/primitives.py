@@ -64,12 +64,6 @@ def _reciprocal(x: Any) -> Any:
     return np.true_divide(np.asarray(x).dtype.type(1), x)
 
 
-def _umulhi(x: Any, y: Any) -> Any:
-    """The high 32 bits of a product of two unsigned 32-bit numbers held in int64."""
-    product = np.asarray(x).astype(np.uint64) * np.asarray(y).astype(np.uint64)
-    return (product >> np.uint64(32)).astype(np.int64)
-
-
 # -- rules -------------------------------------------------------------------------------------
 
 
@@ -161,7 +155,6 @@ for _name, _function, _rule, _cost, _infix in (
     ("xor", np.bitwise_xor, _zero(2), 1, "^"),
     ("shl", np.left_shift, _zero(2), 1, "<<"),
     ("shr", np.right_shift, _zero(2), 1, ">>"),
-    ("umulhi", _umulhi, _zero(2), 2, None),
 ):
     _define(_name, 2, _function, _rule, _cost, infix=_infix)
 

@@ -77,6 +77,7 @@ class Reshape(Move):
             linear = b.add(b.mul(linear, size), i)
         found = []
         for size in reversed(shape):
+            size = 1 if isinstance(size, int) and size == 0 else size  # nothing is read then
             found.append(b.rem(linear, size))
             linear = b.div(linear, size)
         return found[::-1], None

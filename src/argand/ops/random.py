@@ -37,7 +37,10 @@ Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def philox(b: Any, key: Any, ticket: Any, block: Any) -> tuple[Any, Any, Any, Any]:
-    """The four words of a block, as int64; `b` is any builder with `apply` of primitives."""
+    """The four words of a block, as int64; `b` is any builder with `apply` of primitives.
+
+    A product of two 32-bit numbers wraps around in int64, but its bits are right.
+    """
 
     def low(x: Any) -> Any:
         return b.apply("and", x, _LOW)
@@ -48,10 +51,9 @@ def philox(b: Any, key: Any, ticket: Any, block: Any) -> tuple[Any, Any, Any, An
     c0, c1, c2, c3 = low(block), high(block), low(ticket), high(ticket)
     k0, k1 = low(key), high(key)
     for _ in range(10):
-        h0, l0 = b.apply("umulhi", c0, _MULTIPLIERS[0]), low(b.apply("mul", c0, _MULTIPLIERS[0]))
-        h1, l1 = b.apply("umulhi", c2, _MULTIPLIERS[1]), low(b.apply("mul", c2, _MULTIPLIERS[1]))
-        c0, c1 = b.apply("xor", b.apply("xor", h1, c1), k0), l1
-        c2, c3 = b.apply("xor", b.apply("xor", h0, c3), k1), l0
+        p0, p1 = b.apply("mul", c0, _MULTIPLIERS[0]), b.apply("mul", c2, _MULTIPLIERS[1])
+        c0, c1 = b.apply("xor", b.apply("xor", high(p1), c1), k0), low(p1)
+        c2, c3 = b.apply("xor", b.apply("xor", high(p0), c3), k1), low(p0)
         k0, k1 = low(b.apply("add", k0, _WEYL[0])), low(b.apply("add", k1, _WEYL[1]))
     return c0, c1, c2, c3
 
@@ -218,5 +220,5 @@ class Randint(_Draw):
     def element(self, b: Any, key: Any, ticket: Any, i: Any, params: dict[str, Any]) -> Any:
         span = params["high"] - params["low"]
         word = _whole_number(b, key, ticket, i, 32)
-        scaled = word if span == 1 << 32 else b.apply("umulhi", word, span)
+        scaled = b.apply("and", b.apply("shr", b.apply("mul", word, span), 32), _LOW)
         return scaled + params["low"]
