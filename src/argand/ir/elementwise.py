@@ -150,30 +150,30 @@ class Elementwise(Op):
         outputs: Sequence[Any],
         params: dict[str, Any],
     ) -> Sequence[Any]:
-        g = grads[0]
-        dtype = g.dtype
-        sources = [*inputs, g, outputs[0]]
-        results: list[Any] = []
-        for i, rule in enumerate(_adjoint_rules(self, dtype)):
-            skip = rule is None or isinstance(inputs[i], Literal)
-            results.append(None if skip else self._apply_rule(i, rule, sources))
-        return results
+        return self.adjoint_for((True,) * len(inputs), grads, inputs, outputs, params)
 
-    def _apply_rule(self, i: int, rule: Any, sources: Sequence[Any]) -> Any:
-        """Bind the simplest op for a derivative: the cotangent itself, one op, or a derived op."""
-        expression: Expr = rule[0]
-        if expression.op == "input":
-            return sources[expression.value]
-        simple = _SIMPLE.get(expression.op)
-        if simple is not None and all(a.op in ("input", "const") for a in expression.args):
-            operands = [sources[a.value] if a.op == "input" else a.value for a in expression.args]
-            if any(not is_number(o) for o in operands):
-                return getattr(ops, simple)(*operands)
-        derived = getattr(ops, f"{self.name}.d{i}")
-        return derived(*[sources[n] for n in derived.numbers])
+    def adjoint_for(
+        self,
+        wants: Sequence[bool],
+        grads: Sequence[Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        params: dict[str, Any],
+    ) -> Sequence[Any]:
+        sources = [*inputs, grads[0], outputs[0]]
+        calls = _adjoint_calls(self, grads[0].dtype)
+        return [
+            _called(call, sources) if want and call is not None and type(x) is not Literal else None
+            for want, call, x in zip(wants, calls, inputs, strict=True)
+        ]
 
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
-        return _saved(self)
+        return _saved(self, (True,) * len(self.operands))
+
+    def saves_for(
+        self, wants: Sequence[bool], params: dict[str, Any]
+    ) -> tuple[Sequence[int], Sequence[int]]:
+        return _saved(self, tuple(wants))
 
     def derive(self, part: str) -> Op | None:
         """The derived op ``name.d<i>``: the cotangent of operand i."""
@@ -261,12 +261,44 @@ def _stated_partials(
     return list(partials(scalar.BUILDER, g, y, *inputs))
 
 
+# How to compute a cotangent: None for the source of a number itself, else an op and its operands,
+# each a (True, number of a source) or (False, constant).
+_Call = tuple[Op | None, tuple[tuple[bool, Any], ...]]
+
+
 @cache
-def _saved(op: Elementwise) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _adjoint_calls(op: Elementwise, dtype: DType) -> tuple[_Call | None, ...]:
+    rules = _adjoint_rules(op, dtype)
+    return tuple(None if r is None else _adjoint_call(op, i, r[0]) for i, r in enumerate(rules))
+
+
+def _adjoint_call(op: Elementwise, i: int, expression: Expr) -> _Call:
+    """The simplest op for a derivative: the cotangent itself, one op, or the derived op."""
+    if expression.op == "input":
+        return None, ((True, expression.value),)
+    simple = _SIMPLE.get(expression.op)
+    if simple is not None and all(a.op in ("input", "const") for a in expression.args):
+        operands = tuple((a.op == "input", a.value) for a in expression.args)
+        if any(is_input for is_input, _ in operands):
+            return getattr(ops, simple), operands
+    derived = getattr(ops, f"{op.name}.d{i}")
+    return derived, tuple((True, n) for n in derived.numbers)
+
+
+def _called(call: _Call, sources: Sequence[Any]) -> Any:
+    op, operands = call
+    values = [sources[v] if is_input else v for is_input, v in operands]
+    if op is None:
+        return values[0]
+    return op(*[v.value if type(v) is Literal else v for v in values])
+
+
+@cache
+def _saved(op: Elementwise, wants: tuple[bool, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     count = len(op.operands)
     used: set[int] = set()
-    for rule in _adjoint_rules(op, get_default_dtype()):
-        if rule is not None:
+    for rule, want in zip(_adjoint_rules(op, get_default_dtype()), wants, strict=True):
+        if rule is not None and want:
             used |= set(rule[1])
     return tuple(sorted(n for n in used if n < count)), ((0,) if count + 1 in used else ())
 

@@ -15,6 +15,7 @@ from argand.base.dtype import DType
 from argand.base.errors import ArgandError, did_you_mean
 from argand.base.shape import shape_text
 from argand.base.userstack import annotate
+from argand.ir import bind as crossroads
 from argand.ir.bind import bind
 from argand.ir.samples import ErrorSample, Sample
 
@@ -65,6 +66,9 @@ class Op:
     visible: ClassVar[int] = 1
     # A view shares its input's memory in eager code.
     is_view: ClassVar[bool] = False
+    # A shortcut for eager calls, which the eager interpreter installs: the output, or None when the
+    # operands are not such as it takes.
+    lane: Callable[[tuple[Any, ...]], Any] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -115,7 +119,29 @@ class Op:
         """The numbers of the inputs and outputs whose values the adjoint reads."""
         return range(64), ()
 
+    def adjoint_for(
+        self,
+        wants: Sequence[bool],
+        grads: Sequence[Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        params: dict[str, Any],
+    ) -> Sequence[Any]:
+        """As `adjoint`, where only the cotangents of the inputs that `wants` marks are needed."""
+        return self.adjoint(grads, inputs, outputs, params)
+
+    def saves_for(
+        self, wants: Sequence[bool], params: dict[str, Any]
+    ) -> tuple[Sequence[int], Sequence[int]]:
+        """As `saves`, for `adjoint_for`."""
+        return self.saves(params)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        lane = self.lane
+        if lane is not None and not crossroads.pushed and not kwargs:
+            out = lane(args)
+            if out is not None:
+                return out
         try:
             inputs, params = self.prepare(*args, **kwargs)
             outputs = bind(self, inputs, params)
@@ -158,7 +184,9 @@ class Registry:
         found = self._ops.get(name)
         if found is None:
             base, dot, part = name.rpartition(".")
-            derive = getattr(self._ops.get(base) or (self.get(base) if dot else None), "derive", None)
+            derive = getattr(
+                self._ops.get(base) or (self.get(base) if dot else None), "derive", None
+            )
             if derive is None:
                 raise KeyError(f"no op {name!r}{did_you_mean(name, self._ops)}")
             found = derive(part)

@@ -8,7 +8,7 @@ leaves an expression. Its readers are: `evaluate` here (NumPy), the LLVM printer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -309,22 +309,42 @@ def inputs_used(expr: Expr) -> set[int]:
 
 def evaluate(expr: Expr, inputs: Sequence[Any]) -> Any:
     """The expression on NumPy arrays, one ufunc call a primitive."""
-    values: dict[Expr, Any] = {}
     with np.errstate(all="ignore"):
-        for e in topological(expr):
-            values[e] = _evaluate_one(e, values, inputs)
-    return values[expr]
+        return run_steps(steps(expr), inputs)
 
 
-def _evaluate_one(e: Expr, values: dict[Expr, Any], inputs: Sequence[Any]) -> Any:
-    if e.op == "input":
-        return inputs[e.value]
-    if e.op == "const":
-        return e.dtype.numpy.type(e.value)
-    args = [values[a] for a in e.args]
-    if e.op == "cast":
-        return _convert(args[0], e.dtype)
-    return PRIMITIVES[e.op].numpy(*args)
+# One entry for each subexpression: a function and the places of its arguments among the values; or
+# None and (kind, value) for an input or a constant.
+Steps = tuple[tuple[Any, Any], ...]
+
+
+@lru_cache(maxsize=4096)
+def steps(expr: Expr) -> Steps:
+    """An expression as a list of NumPy calls."""
+    order = topological(expr)
+    place = {e: i for i, e in enumerate(order)}
+    found: list[tuple[Any, Any]] = []
+    for e in order:
+        if e.op == "input":
+            found.append((None, (True, e.value)))
+        elif e.op == "const":
+            found.append((None, (False, e.dtype.numpy.type(e.value))))
+        elif e.op == "cast":
+            found.append((partial(_convert, dtype=e.dtype), (place[e.args[0]],)))
+        else:
+            found.append((PRIMITIVES[e.op].numpy, tuple([place[a] for a in e.args])))
+    return tuple(found)
+
+
+def run_steps(steps: Steps, inputs: Sequence[Any]) -> Any:
+    """Run the calls of `steps`; floating-point warnings are the caller's affair."""
+    values: list[Any] = []
+    for function, args in steps:
+        if function is None:
+            values.append(inputs[args[1]] if args[0] else args[1])
+        else:
+            values.append(function(*[values[a] for a in args]))
+    return values[-1]
 
 
 def _convert(x: Any, dtype: DType) -> Any:

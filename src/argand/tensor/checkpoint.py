@@ -15,26 +15,23 @@ from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
 from argand.transform import tape
 from argand.transform.mode import enable_grad, mode
-from argand.transform.tape import Edge, Node
+from argand.transform.tape import Edge, Node, Stand
 
 
-class _Identity:
+class _Identity(Stand):
     """The op of a barrier: a place on the tape at which a gradient is taken out."""
 
-    differentiable = True
     name = "checkpoint_input"
 
-    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
-        return (), ()
-
-    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+    def adjoint_for(
+        self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
+    ) -> Any:
         return grads
 
 
-class _Segment:
+class _Segment(Stand):
     """The op of a checkpointed call."""
 
-    differentiable = True
     name = "checkpoint"
 
     def __init__(self, run: Callable[[Sequence[Any]], Any], random: Tensor | None) -> None:
@@ -43,10 +40,12 @@ class _Segment:
         self.count = 0  # of the tensors among the arguments; the other edges are from outside
         self.outside: list[Edge] = []
 
-    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
+    def saves_for(self, wants: Any, params: Any) -> tuple[Sequence[int], Sequence[int]]:
         return range(self.count), ()
 
-    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+    def adjoint_for(
+        self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
+    ) -> Any:
         create_graph = mode.enabled
         with enable_grad():
             barriers = [_barrier(x) for x in inputs[: self.count]]
@@ -55,9 +54,7 @@ class _Segment:
         places = [i for i, b in enumerate(barriers) if b is not None]
         places += range(self.count, self.count + len(self.outside))
         found: dict[int, Any] = {}
-        roots = [
-            (tape.edge_of(y), g) for y, g in zip(results, grads, strict=True) if g is not None
-        ]
+        roots = [(tape.edge_of(y), g) for y, g in zip(results, grads, strict=True) if g is not None]
         tape.backward(
             [(e, g) for e, g in roots if e[0] is not None],
             lambda leaf, g: None,
@@ -196,5 +193,3 @@ def checkpoint_sequential(
         run = part(chain[start:] if last else chain[start : start + size])
         input = run(input) if last else checkpoint(run, input)
     return input
-
-

@@ -30,8 +30,11 @@ from argand.ir.operators import Operators
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, Node, record_pair
 
-_float_kinds = frozenset("fc")
 _new: Callable[[type], Any] = object.__new__
+
+
+# Tensors above this size are left to compiled kernels.
+LIGHT = 16384
 
 
 class Size(tuple[DimSize, ...]):
@@ -50,34 +53,28 @@ class Size(tuple[DimSize, ...]):
 class Cold:
     """What few tensors have: gradient, hooks, view map, version, the value while traced."""
 
-    __slots__ = (
-        "chain",
-        "generation",
-        "grad",
-        "hooks",
-        "name",
-        "overwritten_at",
-        "retains_grad",
-        "root",
-        "value",
-        "version",
-    )
+    grad: Tensor | None = None
+    hooks: dict[int, Callable[[Any], Any]] | None = None
+    retains_grad = False
+    # The view map: the tensor that owns the memory (None: this one does) and the moves from it.
+    root: Tensor | None = None
+    chain: tuple[tuple[Op, dict[str, Any]], ...] = ()
+    # The tensor whose gradient a view is part of; None for an alias apart, such as detach() gives.
+    # The moves that lead from it are the last ones of the chain.
+    base: Tensor | None = None
+    # Of a root: how often its memory was written, and where last.
+    version = 0
+    overwritten_at: Location | None = None
+    # Of a base: how often its node was replaced by an in-place operation; of its views: at which of
+    # these their own node was made.
+    generation = 0
+    value: Any = None  # while traced: the program value
 
-    def __init__(self) -> None:
-        self.grad: Tensor | None = None
-        self.hooks: dict[int, Callable[[Any], Any]] | None = None
-        self.retains_grad = False
-        self.name: str | None = None
-        # The view map: the tensor that owns the memory (None: this one does) and the moves from it.
-        self.root: Tensor | None = None
-        self.chain: tuple[tuple[Op, dict[str, Any]], ...] = ()
-        # Of a root: how often its memory was written, and how often its node was replaced by an
-        # in-place operation. Of a view: the root's version at which its value (while traced) was
-        # computed, and the root's generation at which its node was made.
-        self.version = 0
-        self.generation = 0
-        self.overwritten_at: Location | None = None
-        self.value: Any = None  # while traced: the program value
+    def copied(self) -> Cold:
+        """Another one with the same contents."""
+        twin = Cold()
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 class _Quiet(threading.local):
@@ -89,7 +86,7 @@ class _Quiet(threading.local):
         self.run: Callable[..., Any] = context.run
 
 
-_quiet = _Quiet()
+quiet = _Quiet()
 
 
 class Tensor(Operators):
@@ -260,19 +257,20 @@ class Tensor(Operators):
     def _tape(self) -> Any:
         """Its node, made again first when an in-place write to its memory made it stale."""
         cold = self._cold
-        if cold is not None and cold.root is not None and mode.enabled:
-            root = cold.root
-            if root._cold is not None and cold.generation != root._cold.generation:
-                self._regenerate(root)
+        if cold is not None and cold.base is not None and mode.enabled:
+            base = cold.base
+            if base._cold is not None and cold.generation != base._cold.generation:
+                self._regenerate(base)
         return self._node
 
-    def _regenerate(self, root: Tensor) -> None:
-        fresh = follow(root, self._cold_part().chain)
+    def _regenerate(self, base: Tensor) -> None:
+        cold = self._cold_part()
+        fresh = follow(base, moves_from(base, self))
         self._node, self._index = fresh._node, fresh._index if fresh._node is not None else 0
-        self._cold_part().generation = root._cold_part().generation
+        cold.generation = base._cold_part().generation
 
     def shadow(self, node: Any = None, index: int = 0) -> Tensor:
-        """Another tensor on the same memory, with another place on the tape."""
+        """An alias apart: the same memory, with a place of its own on the tape."""
         twin: Tensor = _new(Tensor)
         twin._array = self._array
         twin._node = node
@@ -281,10 +279,18 @@ class Tensor(Operators):
         cold = twin._cold = Cold()
         cold.root = root
         cold.chain = self._cold.chain if self._cold is not None else ()
-        cold.generation = root._cold_part().generation
         cold.value = self._cold.value if self._cold is not None else None
         cold.version = root._version
         return twin
+
+    @classmethod
+    def _remade(cls, array: Any, value: Any, node: Any, index: int) -> Tensor:
+        """A tensor of memory, or while traced of a program value, that the tape kept."""
+        made: Tensor = _new(cls)
+        made._array, made._node, made._index, made._cold = array, node, index, None
+        if array is None:
+            made._cold_part().value = value
+        return made
 
     def detach(self) -> Tensor:
         """The same memory without history; writes to either are seen by both."""
@@ -301,48 +307,46 @@ class Tensor(Operators):
 
     # -- the light lane ------------------------------------------------------------------------
     # Equal dtypes, eager, nothing (or little) to record: straight to the ufunc. One test guards it,
-    # and nothing else may come before it.
+    # and nothing else may come before it (an array is None in a trace). Other operations have theirs in tensor/lanes.py.
 
     def __add__(self, other: Any) -> Any:
         if not crossroads.pushed and isinstance(other, Tensor):
             a, b = self._array, other._array
-            if a.dtype is b.dtype:
+            if a is not None and b is not None and a.dtype is b.dtype and a.size + b.size <= LIGHT:
                 if (self._node is None and other._node is None) or not mode.enabled:
-                    return wrap(_quiet.run(np.add, a, b))
+                    return wrap(quiet.run(np.add, a, b))
                 if a.shape == b.shape:
-                    out = wrap(_quiet.run(np.add, a, b))
+                    out = wrap(quiet.run(np.add, a, b))
                     return record_pair(ops.add, self, other, out, False)
         return ops.add(self, other)
 
     def __sub__(self, other: Any) -> Any:
         if not crossroads.pushed and isinstance(other, Tensor):
             a, b = self._array, other._array
-            if a.dtype is b.dtype and a.dtype.kind != "b":
+            if (
+                a is not None
+                and b is not None
+                and a.dtype is b.dtype
+                and a.size + b.size <= LIGHT
+                and a.dtype.kind != "b"
+            ):
                 if (self._node is None and other._node is None) or not mode.enabled:
-                    return wrap(_quiet.run(np.subtract, a, b))
+                    return wrap(quiet.run(np.subtract, a, b))
                 if a.shape == b.shape:
-                    out = wrap(_quiet.run(np.subtract, a, b))
+                    out = wrap(quiet.run(np.subtract, a, b))
                     return record_pair(ops.sub, self, other, out, False)
         return ops.sub(self, other)
 
     def __mul__(self, other: Any) -> Any:
         if not crossroads.pushed and isinstance(other, Tensor):
             a, b = self._array, other._array
-            if a.dtype is b.dtype:
+            if a is not None and b is not None and a.dtype is b.dtype and a.size + b.size <= LIGHT:
                 if (self._node is None and other._node is None) or not mode.enabled:
-                    return wrap(_quiet.run(np.multiply, a, b))
+                    return wrap(quiet.run(np.multiply, a, b))
                 if a.shape == b.shape:
-                    out = wrap(_quiet.run(np.multiply, a, b))
+                    out = wrap(quiet.run(np.multiply, a, b))
                     return record_pair(ops.mul, self, other, out, True)
         return ops.mul(self, other)
-
-    def __truediv__(self, other: Any) -> Any:
-        if not crossroads.pushed and isinstance(other, Tensor):
-            a, b = self._array, other._array
-            light = (self._node is None and other._node is None) or not mode.enabled
-            if light and a.dtype is b.dtype and a.dtype.kind in _float_kinds:
-                return wrap(_quiet.run(np.true_divide, a, b))
-        return ops.div(self, other)
 
     def __eq__(self, other: object) -> Any:
         return ops.eq(self, other)
@@ -408,6 +412,21 @@ def follow(root: Tensor, chain: tuple[tuple[Op, dict[str, Any]], ...]) -> Tensor
     return x
 
 
+def join_graph(view: Tensor, source: Tensor) -> None:
+    """Make a view part of the gradient of what `source` is part of (or of `source` itself)."""
+    cold = view._cold_part()
+    found = source._cold
+    base = source if found is None or found.base is None else found.base
+    cold.base = base
+    cold.generation = base._cold_part().generation
+
+
+def moves_from(base: Tensor, view: Tensor) -> tuple[tuple[Op, dict[str, Any]], ...]:
+    """The moves that lead from a base to one of its views."""
+    chain = view._cold_part().chain
+    return chain if base._cold is None else chain[len(base._cold.chain) :]
+
+
 _eager: Any = None
 
 
@@ -429,6 +448,6 @@ def ops_set_data(t: Tensor, value: Any) -> None:
         raise TypeError(f"data must be a Tensor, got {type(value).__name__}")
     t._array = value.numpy_array()
     cold = t._cold_part()
-    cold.root, cold.chain = None, ()
+    cold.root, cold.base, cold.chain = None, None, ()
     cold.version += 1
     epoch.bump()

@@ -490,7 +490,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     return tuple(grids)
 
 
-def complex(real: Any, imag: Any) -> Tensor:
+def complex_of(real: Any, imag: Any) -> Tensor:
     """A complex tensor of its two parts."""
     both = promote_types(real.dtype, imag.dtype)
     wanted = as_dtype("complex128" if both.name == "float64" else "complex64")

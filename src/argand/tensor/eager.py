@@ -10,9 +10,11 @@ import numpy as np
 from argand.base.errors import AutogradError, TraceError
 from argand.base.settings import settings
 from argand.ir.bind import Interpreter
+from argand.ir.elementwise import Elementwise
 from argand.ir.families import Composite
 from argand.ir.op import Literal, Op
-from argand.tensor.core import Cold, Tensor, set_eager, wrap
+from argand.tensor.core import Cold, Tensor, join_graph, set_eager, wrap
+from argand.tensor.lanes import lane_of
 from argand.transform.mode import mode
 from argand.transform.tape import record
 
@@ -30,6 +32,8 @@ class Eager(Interpreter):
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         if isinstance(op, Composite) and not (op.own_adjoint or not _wants_grad(inputs)):
             return op.apply_body(inputs, params)
+        if op.lane is None and isinstance(op, Elementwise):
+            op.lane = lane_of(op) or _no_lane  # type: ignore[misc]  # of this one op
         arrays = tuple([array_of(x) for x in inputs])
         outputs = tuple([wrap(y) for y in self.compute(op, arrays, params)])
         if op.is_view:
@@ -67,6 +71,10 @@ class Eager(Interpreter):
         return super().lift(value)  # type: ignore[no-any-return]  # it raises
 
 
+def _no_lane(args: tuple[Any, ...]) -> None:
+    """The lane of an op that has none."""
+
+
 def array_of(x: Any) -> Any:
     """The NumPy array of a tensor, or the NumPy scalar of a literal."""
     if type(x) is Literal:
@@ -84,7 +92,7 @@ def link_view(op: Op, params: dict[str, Any], source: Tensor, out: Tensor) -> No
     cold.root = root
     chain = source._cold.chain if source._cold is not None else ()
     cold.chain = (*chain, (op, params))
-    cold.generation = root._cold_part().generation
+    join_graph(out, source)
 
 
 def _wants_grad(inputs: tuple[Any, ...]) -> bool:
@@ -100,8 +108,8 @@ def check_writable(target: Tensor) -> None:
             "a leaf tensor that requires grad is being written in place; do it under "
             "ag.no_grad(), or use the out-of-place operation"
         )
-    root = target._root()
-    if root is not target and root._node is not None and root.is_leaf:
+    base = None if target._cold is None else target._cold.base
+    if base is not None and base._node is not None and base.is_leaf:
         raise AutogradError(
             "a view of a leaf tensor that requires grad is being written in place; do it under "
             "ag.no_grad(), or clone() the leaf first"

@@ -77,9 +77,7 @@ def _analytic(func: Function, args: tuple[Any, ...], k: int, i: int) -> Any:
     for n in range(count):
         weight = np.zeros(count, y.dtype.numpy)
         weight[n] = 1
-        (g,) = grad(
-            y, args[i], wrap(weight.reshape(y.shape)), retain_graph=True, allow_unused=True
-        )
+        (g,) = grad(y, args[i], wrap(weight.reshape(y.shape)), retain_graph=True, allow_unused=True)
         size = args[i]._array.size
         rows.append(np.zeros(size) if g is None else g._array.reshape(-1).astype(np.float64))
     return np.array(rows).reshape(count, -1)
@@ -118,15 +116,23 @@ def gradgradcheck(func: Function, inputs: Any, grad_outputs: Any = None, **optio
         with enable_grad():
             leaves = [t if t is not None else xs[i] for t, i in zip(targets, checked, strict=True)]
             found = grad(
-                ys, leaves, list(weights), create_graph=True, allow_unused=True,
+                ys,
+                leaves,
+                list(weights),
+                create_graph=True,
+                allow_unused=True,
                 materialize_grads=True,
             )
         return found
 
     def shifted(*xs: Any) -> Any:
         # The finite differences call this with plain tensors: they must require grad inside.
-        return first(*[x if not _plain(x) or i not in checked else x.requires_grad_()
-                       for i, x in enumerate(xs)])
+        return first(
+            *[
+                x if not _plain(x) or i not in checked else x.requires_grad_()
+                for i, x in enumerate(xs)
+            ]
+        )
 
     return gradcheck(shifted, args, **options)
 

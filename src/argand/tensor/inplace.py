@@ -13,7 +13,7 @@ from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import Op, ops
-from argand.tensor.core import Tensor, follow
+from argand.tensor.core import Tensor, follow, moves_from
 from argand.tensor.eager import check_writable
 from argand.transform.mode import mode
 
@@ -57,19 +57,20 @@ def _check_cast(source: Any, target: Any, name: str) -> None:
 
 
 def _rebase(target: Tensor, result: Any) -> None:
-    root = target._root()
-    if root is target:
-        target._node = result._node
-        target._index = result._index if result._node is not None else 0
-        if target._cold is not None:
-            target._cold.generation += 1
+    """Let `target` stand where `result` stands on the tape; and what it is a view of, accordingly."""
+    base = None if target._cold is None else target._cold.base
+    if base is None:
+        _take_place(target, result)
         return
-    cold = target._cold_part()
-    before = root.shadow(root._node, root._index if root._node is not None else 0)
-    whole = replaced(before, cold.chain, result)
-    root._node = whole._node
-    root._index = whole._index if whole._node is not None else 0
-    root._cold_part().generation += 1
+    before = base.shadow(base._node, base._index if base._node is not None else 0)
+    _take_place(base, replaced(before, moves_from(base, target), result))
+
+
+def _take_place(target: Tensor, result: Any) -> None:
+    target._node = result._node
+    target._index = result._index if result._node is not None else 0
+    if target._cold is not None:
+        target._cold.generation += 1
 
 
 def replaced(x: Any, chain: tuple[tuple[Op, dict[str, Any]], ...], new: Any) -> Any:

@@ -120,7 +120,7 @@ BOTH: dict[Any, str] = {
 FUNCTIONS: dict[Any, str] = {
     algebra: "cdist chain_matmul einsum tensordot",
     convert: "from_dlpack",
-    creation: """arange as_tensor asarray complex empty empty_like eye frombuffer from_numpy full
+    creation: """arange as_tensor asarray empty empty_like eye frombuffer from_numpy full
         full_like is_tensor linspace logspace meshgrid ones ones_like scalar_tensor tensor zeros
         zeros_like""",
     elementary: "finfo iinfo rsub",
@@ -349,8 +349,11 @@ def _functions() -> dict[str, Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {name: function_of(registry.get(name)) for name in OPS}
     found |= dict(_names(BOTH))
     found |= dict(_names(FUNCTIONS))
-    found["diagonal"] = shaping.diagonal_of
-    found["detach"] = Tensor.detach
+    found |= {
+        "complex": creation.complex_of,
+        "detach": Tensor.detach,
+        "diagonal": shaping.diagonal_of,
+    }
     for name, target in ALIASES.items():
         found[name] = found[target]
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from argand.base.errors import AutogradError
 from argand.ir.op import ops
 from argand.transform.mode import mode, no_grad
-from argand.transform.tape import LEAF, Node, Saved, edge_of
+from argand.transform.tape import LEAF, Node, Saved, Stand, edge_of
 
 
 def is_tensor(x: Any) -> bool:
@@ -58,10 +58,8 @@ class FunctionCtx:
         self._materialize = value
 
 
-class _Applied:
+class _Applied(Stand):
     """One application of a custom function, in the place that an op has on the tape."""
-
-    differentiable = True
 
     def __init__(self, function: type[Function], ctx: FunctionCtx, places: list[int]) -> None:
         self.function = function
@@ -69,12 +67,8 @@ class _Applied:
         self.places = places  # of the tensors among the arguments
         self.name = function.__name__
 
-    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
-        """Nothing: the context keeps what backward needs."""
-        return (), ()
-
-    def adjoint(
-        self, grads: Sequence[Any], inputs: Any, outputs: Any, params: dict[str, Any]
+    def adjoint_for(
+        self, wants: Any, grads: Sequence[Any], inputs: Any, outputs: Any, params: dict[str, Any]
     ) -> Sequence[Any]:
         """Call the user's backward."""
         given = list(grads)

@@ -52,18 +52,68 @@ class Saved:
 
     def value(self, node: Node) -> Any:
         """The tensor; an error when its memory has been overwritten since."""
-        if self.tensor._version != self.version:
-            where: Location | None = self.tensor._overwritten_at
-            raise AutogradError(
-                f"the backward of {node.op.name} needs a {self.tensor.dtype.name} tensor of shape "
-                f"{tuple(self.tensor.shape)} that has been overwritten in place since"
-                + (f", at {where}" if where else "")
-                + "; use the out-of-place operation there, or clone() the tensor before"
-            )
+        tensor = self.tensor
+        if tensor._cold is not None and tensor._version != self.version:
+            what = f"a {tensor.dtype.name} operand of shape {tuple(tensor.shape)}"
+            raise _overwritten(node, what, tensor._overwritten_at)
         return self.tensor
 
 
-Edge = tuple[Any, int]  # (a Node, its output) or (a leaf tensor, 0); (None, 0) where no gradient goes
+class SavedOutput:
+    """An output kept for backward. Its memory, not the tensor: that would hold its own node."""
+
+    __slots__ = ("array", "cold", "kind", "value", "version")
+
+    def __init__(self, tensor: Any) -> None:
+        self.kind = type(tensor)
+        self.array = tensor._array
+        self.cold = tensor._root()._cold_part()
+        self.version = self.cold.version
+        self.value = None if self.array is not None else tensor._symbolic()
+
+    def remade(self, node: Node, index: int) -> Any:
+        """The output again; an error when its memory has been overwritten since."""
+        if self.cold.version != self.version:
+            raise _overwritten(node, "its own result", self.cold.overwritten_at)
+        graph = node if mode.enabled else None
+        return self.kind._remade(self.array, self.value, graph, index)
+
+
+def _overwritten(node: Node, what: str, where: Location | None) -> AutogradError:
+    return AutogradError(
+        f"the backward of {node.op.name} needs {what}, which has been overwritten in place since"
+        + (f", at {where}" if where else "")
+        + "; use the out-of-place operation there, or clone() the tensor before"
+    )
+
+
+Edge = tuple[
+    Any, int
+]  # (a Node, its output) or (a leaf tensor, 0); (None, 0) where no gradient goes
+
+
+class Stand:
+    """Base of what can stand in the place of an op on the tape: a custom function, say."""
+
+    differentiable = True
+    name = ""
+
+    def saves_for(
+        self, wants: Sequence[bool], params: dict[str, Any]
+    ) -> tuple[Sequence[int], Sequence[int]]:
+        """The numbers of the inputs and outputs that the adjoint reads; none unless overridden."""
+        return (), ()
+
+    def adjoint_for(
+        self,
+        wants: Sequence[bool],
+        grads: Sequence[Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        params: dict[str, Any],
+    ) -> Sequence[Any]:
+        """The cotangents of the inputs that `wants` marks."""
+        raise NotImplementedError
 
 
 class Node:
@@ -84,13 +134,14 @@ class Node:
         self.edges = edges
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.sequence = _sequence()
-        read_inputs, read_outputs = op.saves(params)
+        wants = [e[0] is not None for e in edges]
+        read_inputs, read_outputs = op.saves_for(wants, params)
         self.inputs: Sequence[Any] | None = [
             x if type(x) is Literal else Saved(x) if i in read_inputs else StandIn(x.dtype, x.shape)
             for i, x in enumerate(inputs)
         ]
         self.outputs: Sequence[Any] = [
-            Saved(x.shadow()) if i in read_outputs else StandIn(x.dtype, x.shape)
+            SavedOutput(x) if i in read_outputs else StandIn(x.dtype, x.shape)
             for i, x in enumerate(outputs)
         ]
 
@@ -114,14 +165,11 @@ class Node:
                 "through this part of the graph; pass retain_graph=True to the first call"
             )
         inputs = [x.value(self) if type(x) is Saved else x for x in self.inputs]
-        outputs = [self._output(i, x) for i, x in enumerate(self.outputs)]
-        return self.op.adjoint(grads, inputs, outputs, self.params)
-
-    def _output(self, i: int, x: Any) -> Any:
-        if type(x) is not Saved:
-            return x
-        found = x.value(self)
-        return found.shadow(self, i) if mode.enabled else found
+        outputs = [
+            x.remade(self, i) if type(x) is SavedOutput else x for i, x in enumerate(self.outputs)
+        ]
+        wants = [e[0] is not None for e in self.edges]
+        return self.op.adjoint_for(wants, grads, inputs, outputs, self.params)
 
     def free(self) -> None:
         """Forget the saved values."""
@@ -148,32 +196,76 @@ def record(
 
 
 _NO_PARAMS: dict[str, Any] = {}
-_NOT_SAVED = (None, None)
-_OUTPUT_NOT_SAVED = (None,)
+_NO_EDGE: Edge = (None, 0)
 _new_node: Callable[[type[Node]], Node] = object.__new__
 
 
-def record_pair(op: Op, a: Any, b: Any, out: Any, saves: bool) -> Any:
-    """`record` for the light lane: an elementwise op of two tensors of the output's type.
+def record_light(
+    op: Op,
+    inputs: tuple[Any, ...],
+    out: Any,
+    reads: tuple[bool, ...],
+    reads_output: bool,
+) -> Any:
+    """`record` for the light lanes: an op of no parameters, tensors and literals of one dtype.
 
-    Returns `out`. `saves` tells whether the adjoint reads the operands.
+    Returns `out`. `reads` and `reads_output` tell what the adjoint reads.
     """
+    node = _new_node(Node)
+    node.op = op
+    node.params = _NO_PARAMS
+    edges = []
+    for x in inputs:
+        if type(x) is Literal:
+            edges.append(_NO_EDGE)
+            continue
+        source = x._node if x._cold is None else x._tape()
+        if source is None:
+            edges.append(_NO_EDGE)
+        elif source is LEAF:
+            edges.append((x, 0))
+        else:
+            edges.append((source, x._index))
+    node.edges = tuple(edges)
+    node.hooks = None
+    node.sequence = _sequence()
+    node.inputs = [
+        x if type(x) is Literal else Saved(x) if read else None
+        for x, read in zip(inputs, reads, strict=True)
+    ]
+    node.outputs = (SavedOutput(out),) if reads_output else _NOT_SAVED
+    out._node = node
+    out._index = 0
+    return out
+
+
+def record_pair(op: Op, a: Any, b: Any, out: Any, crossed: bool) -> Any:
+    """`record_light` for two tensors; `crossed` when each one's cotangent reads the other."""
     node = _new_node(Node)
     node.op = op
     node.params = _NO_PARAMS
     source = a._node if a._cold is None else a._tape()
     other = b._node if b._cold is None else b._tape()
     node.edges = (
-        (None, 0) if source is None else (a, 0) if source is LEAF else (source, a._index),
-        (None, 0) if other is None else (b, 0) if other is LEAF else (other, b._index),
+        _NO_EDGE if source is None else (a, 0) if source is LEAF else (source, a._index),
+        _NO_EDGE if other is None else (b, 0) if other is LEAF else (other, b._index),
     )
     node.hooks = None
     node.sequence = _sequence()
-    node.inputs = (Saved(a), Saved(b)) if saves else _NOT_SAVED
-    node.outputs = _OUTPUT_NOT_SAVED
+    node.inputs = _NEITHER_SAVED
+    if crossed:
+        node.inputs = (
+            None if other is None else Saved(a),
+            None if source is None else Saved(b),
+        )
+    node.outputs = _NOT_SAVED
     out._node = node
     out._index = 0
     return out
+
+
+_NOT_SAVED = (None,)
+_NEITHER_SAVED = (None, None)
 
 
 def edge_of(x: Any) -> Edge:
