@@ -87,8 +87,19 @@ class Matmul(Contract):
         return np.matmul(a, b)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        return self.adjoint_for((True, True), grads, inputs, outputs, params)
+
+    def adjoint_for(
+        self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
+    ) -> Any:
         (g,), (a, b) = grads, inputs
-        return [ops.matmul(g, _conjugate_transpose(b)), ops.matmul(_conjugate_transpose(a), g)]
+        return [
+            ops.matmul(g, _conjugate_transpose(b)) if wants[0] else None,
+            ops.matmul(_conjugate_transpose(a), g) if wants[1] else None,
+        ]
+
+    def saves_for(self, wants: Any, params: dict[str, Any]) -> Any:
+        return [i for i in (0, 1) if wants[1 - i]], ()
 
 
 def _check_operands(op: str, a: Any, b: Any) -> None:

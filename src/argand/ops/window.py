@@ -202,11 +202,19 @@ class Conv2d(_Conv):
         return y.astype(x.dtype, copy=False)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        return self.adjoint_for((True, True), grads, inputs, outputs, params)
+
+    def adjoint_for(
+        self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
+    ) -> Any:
         (g,), (x, w), p = grads, inputs, _geometry(params)
         return [
-            ops.conv2d_input_grad(g, w, size=x.shape[2:], **p),
-            ops.conv2d_weight_grad(g, x, kernel=w.shape[2:], **p),
+            ops.conv2d_input_grad(g, w, size=x.shape[2:], **p) if wants[0] else None,
+            ops.conv2d_weight_grad(g, x, kernel=w.shape[2:], **p) if wants[1] else None,
         ]
+
+    def saves_for(self, wants: Any, params: dict[str, Any]) -> Any:
+        return [i for i in (0, 1) if wants[1 - i]], ()
 
 
 def _named_padding(x: Any, w: Any, padding: str, stride: Pair, dilation: Any) -> tuple[Any, Pair]:
