@@ -180,7 +180,7 @@ class _Emitter:
         cursor, b = self.cursor, self.b
         with cursor.scope():
             cursor.at.update(at)
-            if along is not None:
+            if along is not None and not same(along.extent, 1):
                 cursor.along(along, value.ty.lanes, mask)
             elif value.ty.lanes > 1:
                 value = b.extract(value, 0)
