@@ -1,8 +1,8 @@
 """Primitives that machines lack, as nests of those they have.
 
-A code printer asks `expand(op, target)` for each op: None means that it prints the op itself, else it
-prints the block it is given, whose single yield is the result. The expansions are written with the
-Builder's calls, for any number of lanes, and follow NumPy.
+A code printer asks `expand(op, target)` for each op: None means that it prints the op itself, else
+it prints the block it is given, whose single yield is the result. The expansions are written with
+the Builder's calls, for any number of lanes, and follow NumPy.
 """
 
 from __future__ import annotations

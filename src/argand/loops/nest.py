@@ -424,19 +424,20 @@ class Builder:
         """
         bounds = tuple(self._index(v) for v in (lo, hi, step))
         if _turns(*bounds) == 1:
-            loop = Loop(bounds[0], tuple(carry))
-            block = self._stack[-1]
+            loop, block = Loop(bounds[0], tuple(carry)), self._stack[-1]
             outer, block.yields = block.yields, ()
             yield loop
-            loop.results, block.yields = block.yields, outer
+            yielded, block.yields = block.yields, outer
+            loop.results = yielded
         else:
             loop = Loop(Reg(I64), tuple(Reg(c.ty) for c in carry))
             block = Block((loop.index, *loop.carry))
             with self._inside(block):
                 yield loop
+            yielded = block.yields
             loop.results = tuple(Reg(c.ty) for c in carry)
             self._append(Op("loop", (*bounds, *carry), {}, loop.results, (block,)))
-        if [r.ty for r in loop.results] != [c.ty for c in carry]:
+        if [reg.ty for reg in yielded] != [c.ty for c in carry]:
             raise NestError(f"{self.name}: a loop yields other types than it carries")
 
     @contextlib.contextmanager
@@ -491,9 +492,11 @@ class Builder:
     def _inside(self, block: Block) -> Iterator[None]:
         self._stack.append(block)
         self._seen.append({})
-        yield
-        self._stack.pop()
-        self._seen.pop()
+        try:
+            yield
+        finally:
+            self._stack.pop()
+            self._seen.pop()
 
     def _append(self, op: Op) -> None:
         self._stack[-1].ops.append(op)

@@ -1,12 +1,12 @@
 """Elementary functions as polynomials, for float32 and float64 and any number of lanes.
 
-Each function is written once with the Builder's calls; `MATH` has them by the primitive's name. Special
-values follow NumPy. Largest errors in units in the last place, held by the tests: 2.5 in float32 (6 in
-erf), 4 in float64. Polynomials are in `vectables`.
+Each function is written once with the Builder's calls; `MATH` has them by the primitive's name.
+Special values follow NumPy. Largest errors in units in the last place, held by the tests: 2.5 in
+float32 (6 in erf), 4 in float64. Polynomials are in `vectables`.
 
-Ranges are reduced by Cody and Waite's splitting of a constant into parts, products with which are exact
-("Software Manual for the Elementary Functions", 1980); sines of huge numbers by Payne and Hanek's
-("Radian reduction for trigonometric functions", 1983).
+Ranges are reduced by Cody and Waite's splitting of a constant into parts, products with which are
+exact ("Software Manual for the Elementary Functions", 1980); sines of huge numbers by Payne and
+Hanek's ("Radian reduction for trigonometric functions", 1983).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TAN_PI_8: Final = 0.41421356237309503
 _PIO2: Final = (1.5707963267948966, 6.123233995736766e-17)
 _THIRDS: Final = (0.6666666666666666, 3.700743415417188e-17)
 
-# What differs between the two widths. A magic number's last bit has the value one, so that adding it
+# What differs between the two widths. A magic number's last bit is worth one, so that adding it
 # rounds to an integer that then stands in its low bits.
 _MANTISSA: Final = {"float32": 23, "float64": 52}
 _MAGIC: Final = {"float32": 1.5 * 2.0**23, "float64": 1.5 * 2.0**52}
@@ -167,7 +167,7 @@ def _whole(x: Val, factor: float) -> tuple[Val, Val]:
 
 
 def _ldexp(x: Val, total: Val, extra: int = 0) -> Val:
-    """x * 2^(n + extra), n from `_whole`, in two factors so that denormals and infinity come out."""
+    """x * 2^(n + extra), n from `_whole`; by two factors, so that denormals and infinity work."""
     elem, mantissa = x.ty.elem, _MANTISSA[x.ty.elem]
     room = 4096
     bias = (1 << (8 * x.ty.bytes - 2 - mantissa)) - 1
@@ -319,13 +319,13 @@ def _log1p(x: Val) -> Val:
 
 
 def _reduce_huge(x: Val) -> tuple[Val, Val]:
-    """x mod pi/2 and the quadrant, x float64 of at least 2^20: 192 bits of 2/pi where they matter."""
+    """x mod pi/2 and the quadrant, x float64 of at least 2^20: by 192 of 2/pi's bits."""
     b = x.b
     # the other lanes are not looked at, but must stay inside the table
     x = (abs(x) >= 2.0**20).pick(x, 2.0**20)
     words = b.alloca(Ty("uint64"), len(tables.TWO_OVER_PI) + 1)
-    for index, word in enumerate((0, *tables.TWO_OVER_PI)):
-        b.store(words, index, b.const(Ty("uint64"), word))
+    for place, word in enumerate((0, *tables.TWO_OVER_PI)):
+        b.store(words, place, b.const(Ty("uint64"), word))
     bits = x.bits()
     start = ((bits >> 52) & 2047) - (1075 - 62)
     index, shift = start >> 6, start & 63

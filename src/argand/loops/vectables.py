@@ -1,7 +1,7 @@
 """Coefficients of `vecmath`'s polynomials, lowest power first.
 
-Chebyshev interpolants (the two of erf in float32: a least-squares rational, reweighted), computed with
-60 digits and rounded.
+Chebyshev interpolants (the two of erf in float32: a least-squares rational, reweighted), computed
+with 60 digits and rounded.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What runs under compiled code: memory, loaded kernels, threads. It holds addresses, makes no code."""
+"""What runs under compiled code: memory, loaded kernels, threads. It makes no code itself."""

@@ -1,9 +1,9 @@
 """A caching pool of memory for large arrays.
 
-Giving memory back to the system costs more in page faults than most operations that fill it, so blocks
-of 64 KB and more are kept. A block is an array that the handed-out arrays have as their base: when the
-last of them is gone - a view that escaped to NumPy counts - the block dies and its memory returns to
-the pool.
+Giving memory back to the system costs more in page faults than most operations that fill it, so
+blocks of 64 KB and more are kept. A block is an array that the handed-out arrays have as their
+base: when the last of them is gone - a view that escaped to NumPy counts - the block dies and its
+memory returns to the pool.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Block(np.ndarray[Any, np.dtype[np.uint8]]):
     __slots__ = ()
 
     def __del__(self) -> None:
-        memory = self.base
+        memory: object = self.base
         if type(memory) is _Memory:
             _give(memory)
 

@@ -1,7 +1,7 @@
 """The number of threads of native code.
 
-The pool of threads is generated code. It is attached here when it is loaded, and told the number then
-and whenever it changes.
+The pool of threads is generated code. It is attached here when it is loaded, and told the number
+then and whenever it changes.
 """
 
 from __future__ import annotations

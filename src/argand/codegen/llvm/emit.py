@@ -1,8 +1,8 @@
 """A module of loop nests as LLVM IR text, with explicit vectors; no IR passes are needed after it.
 
 Each function becomes `i64 @name.body(parameters)`; the module's first one also gets the exported
-`i64 @name(ptr slots)`. A parallel region becomes a function of its own, `void (ptr context, i64 chunk,
-i64 worker)`, and its captured registers travel in the context.
+`i64 @name(ptr slots)`. A parallel region becomes a function of its own, `void (ptr context, i64
+chunk, i64 worker)`, and its captured registers travel in the context.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Calling an entry point from Python in tens of nanoseconds.
 
-For each signature a C function of CPython's METH_FASTCALL kind is generated: it reads its arguments -
-arrays, integers, floats - straight into the slots of the entry, calls it, and returns the status. Where
-CPython's insides are not as expected (free-threaded builds, PyPy), ctypes does the same, slower.
+For each signature a C function of CPython's METH_FASTCALL kind is generated: it reads its arguments
+- arrays, integers, floats - straight into the slots of the entry, calls it, and returns the status.
+Where CPython's insides are not as expected (free-threaded builds, PyPy), ctypes does the same,
+slower.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class _MethodDef(ctypes.Structure):
 def fast_entry(address: int, kinds: str, *, owner: object = None, release: bool = False) -> Entry:
     """A Python callable for the entry at `address`; returns its status.
 
-    `kinds` has a letter for each parameter: "p" an exact numpy.ndarray (its data) or an address, "i" an
-    integer, "f" a float. `owner` is kept alive with the callable. With `release` the GIL is let go
+    `kinds` has a letter for each parameter: "p" an exact numpy.ndarray (its data) or an address, "i"
+    an integer, "f" a float. `owner` is kept alive with the callable. With `release` the GIL is let go
     while the code runs, which long kernels should do.
     """
     if set(kinds) - set("pif"):

@@ -1,8 +1,8 @@
 """LLVM IR text to object bytes, to memory; and the cache of objects on disk.
 
 The cache key covers the canonical text of the nests, the target, LLVM, and the sources of this code
-generator, so nothing stale is ever loaded. A damaged entry is built anew; a cache folder that can't be
-written to only costs time.
+generator, so nothing stale is ever loaded. A damaged entry is built anew; a cache folder that can't
+be written to only costs time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The thread pool of generated code: loads it, starts its threads, and follows forks.
 
 The code (see `poolcode`) is loaded once and never unloaded, since its threads live as long as the
-process. The threads know nothing of Python: they are made by `pthread_create` and never hold the GIL.
+process. The threads know nothing of Python: they are made by `pthread_create` and never hold the
+GIL.
 """
 
 from __future__ import annotations

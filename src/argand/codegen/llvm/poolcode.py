@@ -1,10 +1,11 @@
 """The fork-join thread pool and the scratch memory, as LLVM IR text.
 
-A *job* is a function called once for each chunk. The caller publishes it, opens the door (`@door`: the
-number of workers inside, and a bit that says closed), rings (`@bell`, a futex), and takes chunks
-itself. A worker that comes in time goes in through the door; when the chunks have run out the caller
-shuts it and waits only for those inside, so it never waits for a sleeper. Each participant has a
-contiguous share of the chunks, the same each call, and steals from the others when its own is done.
+A *job* is a function called once for each chunk. The caller publishes it, opens the door (`@door`:
+the number of workers inside, and a bit that says closed), rings (`@bell`, a futex), and takes
+chunks itself. A worker that comes in time goes in through the door; when the chunks have run out
+the caller shuts it and waits only for those inside, so it never waits for a sleeper. Each
+participant has a contiguous share of the chunks, the same each call, and steals from the others
+when its own is done.
 
 A caller that finds the pool taken - a nested region, another Python thread - runs its chunks alone.
 """
@@ -46,6 +47,17 @@ declare ptr @aligned_alloc(i64, i64)
 declare void @free(ptr)
 declare void @abort()
 {pause_declaration}
+
+; FUTEX_WAIT and FUTEX_WAKE, private to the process
+define internal void @sleep(ptr %at, i32 %seen) nounwind {{
+  %r = call i64 (i64, ...) @syscall(i64 {futex}, ptr %at, i32 128, i32 %seen, i64 0, i64 0, i64 0)
+  ret void
+}}
+
+define internal void @wake(ptr %at) nounwind {{
+  %r = call i64 (i64, ...) @syscall(i64 {futex}, ptr %at, i32 129, i32 {most}, i64 0, i64 0, i64 0)
+  ret void
+}}
 
 define internal void @serial(ptr %fn, ptr %ctx, i64 %n) nounwind {{
 entry:
@@ -143,7 +155,7 @@ open:
   %wake = icmp sgt i32 %asleep, 0
   br i1 %wake, label %call, label %work
 call:
-  %woken = call i64 (i64, ...) @syscall(i64 {futex}, ptr @bell, i32 129, i32 {most}, i64 0, i64 0, i64 0)
+  call void @wake(ptr @bell)
   br label %work
 work:
   call void @participate(i64 0)
@@ -176,8 +188,10 @@ entry:
   %me = ptrtoint ptr %arg to i64
   br label %idle
 idle:
-  %last = phi i32 [ 0, %entry ], [ %last, %spin ], [ %ring, %missed ], [ %ring, %came.out ], [ %last, %slept ], [ %last, %dismissed ]
-  %spins = phi i64 [ 0, %entry ], [ %spins.next, %spin ], [ 0, %missed ], [ 0, %came.out ], [ 0, %slept ], [ 0, %dismissed ]
+  %last = phi i32 [ 0, %entry ], [ %last, %spin ], [ %ring, %missed ], [ %ring, %came.out ],
+                  [ %last, %slept ], [ %last, %dismissed ]
+  %spins = phi i64 [ 0, %entry ], [ %spins.next, %spin ], [ 0, %missed ], [ 0, %came.out ],
+                   [ 0, %slept ], [ 0, %dismissed ]
   %ring = load atomic i32, ptr @bell acquire, align 64
   %new = icmp ne i32 %ring, %last
   br i1 %new, label %employed, label %nothing
@@ -187,7 +201,7 @@ employed:
   %wanted = icmp slt i64 %me, %count
   br i1 %wanted, label %look, label %dismissed
 dismissed:
-  %d = call i64 (i64, ...) @syscall(i64 {futex}, ptr @config, i32 128, i32 %now, i64 0, i64 0, i64 0)
+  call void @sleep(ptr @config, i32 %now)
   br label %idle
 look:
   %door = load atomic i64, ptr @door acquire, align 64
@@ -221,7 +235,7 @@ spin:
   br label %idle
 sleep:
   %s = atomicrmw add ptr @sleepers, i32 1 seq_cst
-  %w = call i64 (i64, ...) @syscall(i64 {futex}, ptr @bell, i32 128, i32 %ring, i64 0, i64 0, i64 0)
+  call void @sleep(ptr @bell, i32 %ring)
   %t = atomicrmw sub ptr @sleepers, i32 1 seq_cst
   br label %slept
 slept:
@@ -242,7 +256,7 @@ wait:
 set:
   store atomic i64 %count, ptr @active release, align 64
   %c = atomicrmw add ptr @config, i32 1 seq_cst
-  %w = call i64 (i64, ...) @syscall(i64 {futex}, ptr @config, i32 129, i32 {most}, i64 0, i64 0, i64 0)
+  call void @wake(ptr @config)
   store atomic i32 0, ptr @lock release, align 64
   ret void
 }}

@@ -10,8 +10,15 @@ from argand.loops.nestir import Op, Ty
 
 _FLOAT: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _INT: Final = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
-_COMPARE_FLOAT: Final = dict(lt="olt", le="ole", gt="ogt", ge="oge", eq="oeq", ne="une")
-_COMPARE_INT: Final = dict(lt="slt", le="sle", gt="sgt", ge="sge", eq="eq", ne="ne")
+_COMPARE: Final = {
+    # signed, unsigned, float: ordered but for "ne", so that NaN differs from everything
+    "lt": ("slt", "ult", "olt"),
+    "le": ("sle", "ule", "ole"),
+    "gt": ("sgt", "ugt", "ogt"),
+    "ge": ("sge", "uge", "oge"),
+    "eq": ("eq", "eq", "oeq"),
+    "ne": ("ne", "ne", "une"),
+}
 _INTRINSIC: Final = {
     "abs": "llvm.fabs",
     "floor": "llvm.floor",
@@ -28,7 +35,7 @@ def emit_prim(out: Lines, op: Op, args: list[str]) -> str:
     rule = _RULES.get(op.kind)
     if rule is not None:
         return rule(out, op, args)
-    if op.kind in _COMPARE_INT:
+    if op.kind in _COMPARE:
         return _compare(out, op.kind, ty, args)
     kind = llvm_type(ty)
     if ty.kind == "f":
@@ -40,13 +47,12 @@ def emit_prim(out: Lines, op: Op, args: list[str]) -> str:
 
 
 def _compare(out: Lines, prim: str, ty: Ty, args: list[str]) -> str:
+    signed, unsigned, ordered = _COMPARE[prim]
     if ty.kind == "f":
-        word, code = "fcmp", _COMPARE_FLOAT[prim]
+        instruction = f"fcmp {ordered}"
     else:
-        word, code = "icmp", _COMPARE_INT[prim]
-        if ty.kind != "i":
-            code = code.replace("s", "u", 1) if code[0] == "s" else code
-    return out.new(f"{word} {code} {llvm_type(ty)} {args[0]}, {args[1]}")
+        instruction = f"icmp {signed if ty.kind == 'i' else unsigned}"
+    return out.new(f"{instruction} {llvm_type(ty)} {args[0]}, {args[1]}")
 
 
 def _select(out: Lines, ty: Ty, cond: str, yes: str, no: str) -> str:
@@ -106,7 +112,7 @@ def _isnan(out: Lines, op: Op, args: list[str]) -> str:
 
 
 def _shift(out: Lines, op: Op, args: list[str]) -> str:
-    """Too large an amount shifts everything out, as NumPy has it; the bare instruction would not."""
+    """Too large an amount shifts everything out, as in NumPy; the bare instruction would not."""
     ty = op.args[0].ty
     kind = llvm_type(ty)
     word = "shl" if op.kind == "shl" else "ashr" if ty.kind == "i" else "lshr"
