@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 
 BINDINGS: dict[str, tuple[str, str]] = {
+    "eager.native": ("argand.backends.cpu.eager", "run_eager"),
     "fit.model": ("argand.fit.keras", "ModelMethods"),
     "compile.compile": ("argand.compile.api", "compile"),
 }

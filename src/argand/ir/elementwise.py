@@ -29,6 +29,7 @@ from argand.base.shape import Shape, broadcast_shapes, same_shape
 from argand.ir import scalar
 from argand.ir.bind import current
 from argand.ir.op import Literal, Op, TensorType, describe, ops
+from argand.ir.operators import Operators
 from argand.ir.scalar import Expr
 
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_, Dim)
@@ -41,7 +42,9 @@ def is_number(x: Any) -> bool:
 
 def lifted(x: Any) -> Any:
     """A tensor-like operand as it is; anything else (a NumPy array) through the interpreter."""
-    return x if hasattr(x, "dtype") and type(x.dtype) is DType else current().lift(x)
+    if isinstance(x, Operators) or (hasattr(x, "dtype") and type(x.dtype) is DType):
+        return x
+    return current().lift(x)
 
 
 class Elementwise(Op):

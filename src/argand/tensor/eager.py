@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 
 from argand.base.errors import AutogradError, TraceError
+from argand.base.late import resolve
 from argand.base.settings import settings
 from argand.ir.bind import Interpreter
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Composite
+from argand.ir.families import Composite, Contract, Reduce, Window
 from argand.ir.op import Literal, Op
 from argand.tensor.core import Cold, Tensor, join_graph, set_eager, wrap
 from argand.tensor.lanes import lane_of
 from argand.transform.mode import mode
 from argand.transform.tape import record
 
-# Native kernels for heavy ops: called with the op, the arrays and the parameters; None means "not
-# mine". Installed by backends/ when the first heavy op runs.
+# The families that have native kernels. They are asked, and loaded, when an operand has more than
+# NATIVE elements; then they decide: called with the op, the arrays and the parameters, None means
+# "not mine".
+HEAVY = (Elementwise, Reduce, Contract, Window, Composite)
+NATIVE = 1024
 NativeLane = Callable[[Op, tuple[Any, ...], dict[str, Any]], tuple[Any, ...] | None]
 
 
@@ -43,12 +47,19 @@ class Eager(Interpreter):
 
     def compute(self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         """The output arrays."""
-        if self.native is not None and settings.eager_kernels:
-            found = self.native(op, arrays, params)
+        if isinstance(op, HEAVY) and any([x.size > NATIVE for x in arrays]):
+            found = self._run_natively(op, arrays, params)
             if found is not None:
                 return found
         outputs = op.run(*arrays, **params)
         return outputs if type(outputs) is tuple else (outputs,)
+
+    def _run_natively(self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        if not settings.eager_kernels:
+            return None
+        if self.native is None:
+            self.native = resolve("eager.native")
+        return self.native(op, arrays, params)
 
     def write(self, target: Tensor, value: Tensor) -> None:
         array = target._array

@@ -183,9 +183,12 @@ def record(
     """Put an applied op on the tape when gradients are on and an input wants one."""
     if not mode.enabled or not op.differentiable:
         return None
-    edges = tuple([(None, 0) if type(x) is Literal else edge_of(x) for x in inputs])
-    if all(e[0] is None for e in edges):
+    for x in inputs:
+        if type(x) is not Literal and (x._node if x._cold is None else x._tape()) is not None:
+            break
+    else:
         return None
+    edges = tuple([(None, 0) if type(x) is Literal else edge_of(x) for x in inputs])
     if not any(o.dtype.is_inexact for o in outputs):
         return None
     node = Node(op, params, inputs, edges, outputs)
