@@ -218,7 +218,16 @@ def _split(a: Form, divisor: Size) -> tuple[Form, Form]:
 
 
 def _nonnegative(form: Form) -> bool:
-    return all(_sign(c) > 0 for _, c in form.terms) and _sign(form.const) >= 0
+    """Whether 0 <= form for sure; a flipped axis counts down from a constant."""
+    low = form.const
+    for var, c in form.terms:
+        if _sign(c) > 0:
+            continue
+        top = var.highest()
+        if top is None:
+            return False
+        low = low + c * top
+    return _sign(low) >= 0
 
 
 def _below(form: Form, bound: Size) -> bool:

@@ -34,6 +34,7 @@ from argand.loops.index import (
     form_of,
     linearised,
     rem,
+    surely_positive,
 )
 from argand.loops.nest import Reg
 
@@ -90,7 +91,9 @@ class Space:
             terms = var.form.terms
             for axis, c in terms:
                 share = exact_quotient(var.divisor, c)
-                if isinstance(axis, Axis) and share is not None and self.split(axis, share):
+                if share is None or not surely_positive(share):
+                    continue  # an axis walked backwards is not split
+                if isinstance(axis, Axis) and self.split(axis, share):
                     return True
         return False
 
