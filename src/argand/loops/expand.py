@@ -1,12 +1,14 @@
 """Primitives that machines lack, as nests of those they have.
 
 A code printer asks `expand(op, target)` for each op: None means that it prints the op itself, else
-it prints the block it is given, whose single yield is the result. The expansions are written with
-the Builder's calls, for any number of lanes, and follow NumPy.
+it prints the block it is given, whose parameters stand for the operands and whose yield is the
+result. The expansions are written with the Builder's calls, for any number of lanes, and follow
+NumPy.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Final
@@ -22,27 +24,34 @@ _ROUNDINGS: Final = frozenset(("floor", "ceil", "trunc", "round"))
 
 
 def expand(op: Op, target: Target) -> Block | None:
-    """The block that computes the op from simpler ones, or None where the target has the op."""
-    rule = _rule(op, target)
+    """The block that computes the op from simpler ones, or None where the target has the op.
+
+    The block's parameters stand for the op's operands. Equal ops get the same block.
+    """
+    if "index" in op.attrs:
+        return None
+    return _template(op.kind, tuple(reg.ty for reg in op.args), op.results[0].ty, target)
+
+
+@functools.lru_cache(maxsize=4096)
+def _template(kind: str, types: tuple[Ty, ...], result: Ty, target: Target) -> Block | None:
+    rule = _rule(kind, types[-1], result, target)
     if rule is None:
         return None
-    block = Block()
+    block = Block(tuple(Reg(ty) for ty in types))
     builder = Builder.into(block, fused=target.fused)
-    block.yields = (rule(builder, *op.args),)
+    block.yields = (rule(builder, *block.params),)
     return block
 
 
-def _rule(op: Op, target: Target) -> Expansion | None:
-    ty = op.args[-1].ty
-    if op.kind == "cast":
-        return _cast_rule(op.args[0].ty, op.results[0].ty, target)
-    if op.kind in MATH and ty.is_float:
-        return MATH[op.kind]
-    if op.kind in _ROUNDINGS:
-        return None if _has_rounding(target) else _ROUND[op.kind]
-    if "index" in op.attrs:
-        return None
-    return (_FLOAT if ty.is_float else _INT).get(op.kind)
+def _rule(kind: str, ty: Ty, result: Ty, target: Target) -> Expansion | None:
+    if kind == "cast":
+        return _cast_rule(ty, result, target)
+    if kind in MATH and ty.is_float:
+        return MATH[kind]
+    if kind in _ROUNDINGS:
+        return None if _has_rounding(target) else _ROUND[kind]
+    return (_FLOAT if ty.is_float else _INT).get(kind)
 
 
 def _has_rounding(target: Target) -> bool:

@@ -423,9 +423,10 @@ class Builder:
         A loop of exactly one turn, known now, leaves no loop behind.
         """
         bounds = tuple(self._index(v) for v in (lo, hi, step))
+        yielded: tuple[Reg, ...] = ()
         if _turns(*bounds) == 1:
             loop, block = Loop(bounds[0], tuple(carry)), self._stack[-1]
-            outer, block.yields = block.yields, ()
+            outer, block.yields = block.yields, yielded
             yield loop
             yielded, block.yields = block.yields, outer
             loop.results = yielded

@@ -112,13 +112,14 @@ class _Writer:
             self.op(op)
 
     def op(self, op: Op) -> None:
+        args = [self.use(reg) for reg in op.args]
         if op.kind in PRIMS or op.kind == "cast":
             expanded = expand(op, self.unit.target)
             if expanded is not None:
+                self.names.update(zip(map(id, expanded.params), args, strict=True))
                 self.block(expanded)
                 self.define(op.results[0], self.use(expanded.yields[0]))
                 return
-        args = [self.use(reg) for reg in op.args]
         if op.kind in PRIMS or op.kind == "quotient":
             self.define(op.results[0], emit_prim(self.out, op, args))
             return

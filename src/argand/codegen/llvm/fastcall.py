@@ -49,9 +49,9 @@ class _MethodDef(ctypes.Structure):
 def fast_entry(address: int, kinds: str, *, owner: object = None, release: bool = False) -> Entry:
     """A Python callable for the entry at `address`; returns its status.
 
-    `kinds` has a letter for each parameter: "p" an exact numpy.ndarray (its data) or an address, "i"
-    an integer, "f" a float. `owner` is kept alive with the callable. With `release` the GIL is let go
-    while the code runs, which long kernels should do.
+    `kinds` has a letter for each parameter: "p" an exact numpy.ndarray (its data) or an address,
+    "i" an integer, "f" a float. `owner` is kept alive with the callable. With `release` the GIL is
+    let go while the code runs, which long kernels should do.
     """
     if set(kinds) - set("pif"):
         raise ValueError(f"kinds are p, i and f, not {kinds!r}")
