@@ -15,7 +15,7 @@ from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis, Loaded
 from argand.loops.nest import Builder, Reg, Ty
 from argand.loops.region import Region
-from argand.loops.schedule import ns_per_element, open_loops, sweep, vectors
+from argand.loops.schedule import ns_per_element, open_loops, side_by_side, sweep, vectors
 from argand.loops.space import (
     MAX_SPLITS,
     Index,
@@ -94,6 +94,7 @@ def _emit(
         return
     inner = loops[-1]
     lanes = lanes_for([*points], env.target.vector_bytes, inner)
+    lanes *= side_by_side(points, inner)
     length = cursor.size(extent(cursor, inner))
     if isinstance(length, int):
         lanes = min(lanes, _power_of_two(length))

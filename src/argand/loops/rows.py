@@ -28,6 +28,7 @@ from argand.loops.schedule import (
     known,
     ns_per_element,
     product,
+    side_by_side,
     unflatten,
     vectors,
 )
@@ -116,6 +117,7 @@ class _Rows:
         self.lanes = 1
         if self.lane_axis is not None:
             self.lanes = lanes_for(self.points, self.env.target.vector_bytes, self.lane_axis)
+            self.lanes *= side_by_side(self.points, self.lane_axis)
             length = cursor.size(extent(cursor, self.lane_axis))
             if isinstance(length, int):
                 self.lanes = min(self.lanes, 1 << max(0, length - 1).bit_length())

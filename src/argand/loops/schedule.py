@@ -30,6 +30,9 @@ BYTES_PER_NS = 12.0
 FLOPS_PER_NS = 5.0
 """Multiply-adds of one lane that a core does in a nanosecond."""
 
+LONG_CHAIN = 12.0
+MANY_FLOPS = 80.0
+
 BLOCK = 16384
 """Elements of a block when the length of the innermost loop is only known at run time."""
 
@@ -49,6 +52,17 @@ def ns_per_element(points: Sequence[Point], lanes: int, stores: int, axis: Axis)
         elif point.kind == "call":
             flops += point.payload[2]
     return max(data / BYTES_PER_NS, flops / (FLOPS_PER_NS * max(1, lanes)), 0.05)
+
+
+def side_by_side(points: Sequence[Point], axis: Axis) -> int:
+    """How many registers make a vector: several where a long chain of dependent operations, such as
+    a polynomial, would leave the arithmetic units waiting."""
+    flops = [
+        scalar.flops(p.payload) for p in points if p.kind == "expr" and axis in p.axes
+    ]
+    if max(flops, default=0.0) < LONG_CHAIN:
+        return 1
+    return 4 if sum(flops) < MANY_FLOPS else 2
 
 
 def known(x: Number) -> int | None:
