@@ -172,7 +172,7 @@ def scaled(a: Form, scale: Size) -> Form:
 
 def div(a: Form, divisor: Size) -> Form:
     """a // divisor for a >= 0, simplified where the divisor divides coefficients."""
-    if _one(divisor):
+    if _one(divisor) or _zero(divisor):  # a size of 0: nothing is ever there
         return a
     whole, rest = _split(a, divisor)
     if _below(rest, divisor):
@@ -184,7 +184,7 @@ def div(a: Form, divisor: Size) -> Form:
 
 def rem(a: Form, divisor: Size) -> Form:
     """a % divisor for a >= 0."""
-    if _one(divisor):
+    if _one(divisor) or _zero(divisor):
         return ZERO
     _, rest = _split(a, divisor)
     if _below(rest, divisor):
