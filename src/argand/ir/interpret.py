@@ -39,6 +39,10 @@ def interpret(program: Program, arrays: Sequence[Any], *, wide: bool = False) ->
 def run_node(node: Node, env: dict[Value, Any], sizes: Mapping[str, int], wide: bool) -> None:
     """Compute one node's outputs into `env`."""
     inputs = [_operand(o, env, wide) for o in node.inputs]
+    if node.op.name == "fusion":
+        results = _run_region(node.regions[0], inputs, sizes, wide)
+        env.update(zip(node.outputs, results, strict=True))
+        return
     params = {k: concrete(v, sizes, wide) for k, v in node.params.items()}
     if node.regions:
         params["regions"] = node.regions
@@ -46,6 +50,16 @@ def run_node(node: Node, env: dict[Value, Any], sizes: Mapping[str, int], wide: 
     if not isinstance(outputs, tuple):
         outputs = (outputs,)
     env.update(zip(node.outputs, (np.asarray(o) for o in outputs), strict=True))
+
+
+def _run_region(
+    region: Program, inputs: Sequence[Any], sizes: Mapping[str, int], wide: bool
+) -> list[Any]:
+    """A fused region: its nodes have the sizes of the program around it."""
+    env: dict[Value, Any] = dict(zip(region.inputs, inputs, strict=True))
+    for node in region.nodes:
+        run_node(node, env, sizes, wide)
+    return [_operand(o, env, wide) for o in region.outputs]
 
 
 def bind_sizes(values: Sequence[Value], arrays: Sequence[Any]) -> dict[str, int]:
