@@ -29,30 +29,29 @@ from argand.transform.tape import Node
 class Builder:
     """Turns what a tracer recorded into an executable."""
 
-    def __init__(self, tracer: Tracer, backend: str) -> None:
+    def __init__(self, tracer: Tracer, backend: str, leaves: Sequence[Any]) -> None:
         self.tracer = tracer
+        self.leaves = leaves  # of the real arguments
         self.program = tracer.program
         self.backend = backend
         self.differentiable: list[tuple[int, Tensor]] = []
         self._known: dict[int, Result] = {}
 
-    def build(self, returned: Any, leaves: Sequence[Any], guards: Guards) -> Executable:
-        """The executable of a function that returned `returned` for the given real arguments."""
+    def build(self, returned: Any, guards: Guards) -> Executable:
+        """The executable of a function that returned `returned`."""
         tracer, program = self.tracer, self.program
         items, structure = flatten(returned)
         results = [self.result(x) for x in items]
         gradients = [self._gradient(leaf, now) for leaf, now in tracer.new_gradients()]
         joint = None
         if self.differentiable:
-            joint = record_backward(
-                tracer, self.differentiable, lambda p: compile_program(p, self.backend)
-            )
+            joint = record_backward(tracer, self.differentiable, self.backend)
         captures = list(tracer.captures.values())
-        self._check_writes(captures, leaves)
+        self._check_writes(captures)
         self._place_written_arguments(captures)
         places = self._states(captures)
         parts = Parts(
-            inputs=self._inputs(captures, leaves),
+            inputs=self._inputs(captures),
             places=places,
             structure=structure,
             results=results,
@@ -102,19 +101,22 @@ class Builder:
 
     def _gradient(self, leaf: Tensor, now: Tensor | None) -> GradEffect:
         tracer = self.tracer
-        before = tracer.touched.get(id(leaf))
-        if now is not None and before is not None and type(before.node) is Node:
+        place = tracer.place_of(leaf)
+        real = place.find(self.leaves)
+        before = tracer.touched.get(id(real))
+        node = real._node if before is None else before.node
+        if now is not None and type(node) is Node:
             raise TraceError(
                 f"backward() inside the compiled function reaches {tracer.label(leaf)}, which is "
                 "the result of an operation outside of it; call backward() outside, or detach() "
                 "the tensor"
             )
         result = Constant(None) if now is None else self.result(now)
-        return GradEffect(tracer.place_of(leaf), result)
+        return GradEffect(place, result)
 
     # -- state ---------------------------------------------------------------------------------
 
-    def _check_writes(self, captures: Sequence[Capture], leaves: Sequence[Any]) -> None:
+    def _check_writes(self, captures: Sequence[Capture]) -> None:
         """Refuse what eager code can do with memory written in place and a program can't."""
         for capture in captures:
             if not capture.written:
@@ -125,9 +127,9 @@ class Builder:
                     "gradient, which would outlive the compiled function; detach() the value, or "
                     "do it under no_grad()"
                 )
-            mine = _real_root(capture, leaves)
+            mine = _real_root(capture, self.leaves)
             for other in captures:
-                if other is not capture and _real_root(other, leaves) is mine:
+                if other is not capture and _real_root(other, self.leaves) is mine:
                     raise TraceError(
                         f"{capture.entry.name} is written in place, and {other.entry.name} shares "
                         "its memory; pass one of them, and take views of it inside the function"
@@ -152,7 +154,7 @@ class Builder:
                 self.program.writes[i] = capture.value
         return places
 
-    def _inputs(self, captures: Sequence[Capture], leaves: Sequence[Any]) -> list[tuple[int, bool]]:
+    def _inputs(self, captures: Sequence[Capture]) -> list[tuple[int, bool]]:
         by_value = {c.entry: c.place for c in captures}
         slots = []
         for value in self.program.inputs:

@@ -61,10 +61,10 @@ def _expected(s: Specialisation) -> list[tuple[Any, Any]]:
 
 def _bare_one(s: Specialisation, dtype: Any, shape: Any) -> Fast:
     run = s.executable.compiled.run
-    calls = s.count
+    calls, grad_enabled = s.count, s.signature.grad_enabled
 
     def fast(args: tuple[Any, ...]) -> Any:
-        if len(args) != 1 or settings.debug:
+        if len(args) != 1 or mode.enabled is not grad_enabled or settings.debug:
             return MISS
         (x,) = args
         if type(x) is not Tensor or x._node is not None:
@@ -83,10 +83,10 @@ def _bare_one(s: Specialisation, dtype: Any, shape: Any) -> Fast:
 
 def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: Any) -> Fast:
     run = s.executable.compiled.run
-    calls = s.count
+    calls, grad_enabled = s.count, s.signature.grad_enabled
 
     def fast(args: tuple[Any, ...]) -> Any:
-        if len(args) != 2 or settings.debug:
+        if len(args) != 2 or mode.enabled is not grad_enabled or settings.debug:
             return MISS
         x, y = args
         if type(x) is not Tensor or x._node is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from argand.base import epoch
 from argand.base.dim import Dim, Guards, collecting_guards
+from argand.base.dtype import float64
 from argand.base.errors import TraceError
 from argand.base.events import emit
 from argand.base.settings import settings
@@ -37,7 +38,6 @@ from argand.compile.trace import FloatArgumentRead, Tracer, tracing
 from argand.ir import bind as crossroads
 from argand.ir.bind import interpreting
 from argand.ir.program import Program, Value
-from argand.base.dtype import float64
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
 
@@ -394,14 +394,15 @@ class _Trace:
                 returned = self.owner.function(*args, **kwargs)
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
-                builder = Builder(tracer, self.backend)
-                self.s.executable = builder.build(returned, self.leaves, guards)
+                builder = Builder(tracer, self.backend, self.leaves)
+                self.s.executable = builder.build(returned, guards)
             self.s.contiguous = _layouts_that_matter(self.s.executable, tracer)
             self.s.gradients = [
                 (tracer.place_of(leaf), there) for leaf, there in tracer.grads_read.values()
             ]
         finally:
             tracer.restore()
+            tracer.forget()
 
     def _arguments(self) -> Any:
         """The function's arguments with stand-ins for the program's inputs."""
@@ -423,8 +424,7 @@ class _Trace:
         tracer, name = self.tracer, self.owner.name
         if not tracer.leaked():
             return
-        tracer.captures.clear()
-        gc.collect()
+        gc.collect()  # a tape whose backward has not run holds its tensors in cycles
         lines = sorted({str(at) for at in tracer.leaked() if at is not None})
         if lines:
             warnings.warn(

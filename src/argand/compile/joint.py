@@ -11,12 +11,13 @@ they are, intermediate values as further outputs. A call then puts one node on t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from argand.backends.interface import CompiledProgram
+from argand.backends.select import compile_program
 from argand.base.dim import Dim
 from argand.base.errors import AutogradError
 from argand.compile.places import Place
@@ -37,7 +38,7 @@ class Joint:
     def __init__(
         self,
         program: Program,
-        compile_it: Callable[[Program], CompiledProgram],
+        backend: str,
         differentiated: Sequence[int],
         leaves: Sequence[Place],
         saved: Sequence[Place | int],
@@ -46,7 +47,7 @@ class Joint:
         self.differentiated = tuple(differentiated)  # numbers of outputs
         self.leaves = list(leaves)  # whose gradients the program gives, in order
         self.saved = list(saved)  # its first inputs: tensors from outside, or numbers of outputs
-        self._compile = compile_it
+        self.backend = backend
         self._compiled: CompiledProgram | None = None
         self._lock = threading.Lock()
 
@@ -55,7 +56,7 @@ class Joint:
         """The backward program, ready to run."""
         with self._lock:
             if self._compiled is None:
-                self._compiled = self._compile(self.program)
+                self._compiled = compile_program(self.program, self.backend)
             return self._compiled
 
     def attach(self, outputs: Sequence[Tensor], leaves: Sequence[Any]) -> None:
@@ -114,7 +115,7 @@ class _Backward:
 def record_backward(
     tracer: Tracer,
     outputs: Sequence[tuple[int, Tensor]],
-    compile_it: Callable[[Program], CompiledProgram],
+    backend: str,
 ) -> Joint | None:
     """The backward of some outputs (with their numbers); None when they lead to no leaf.
 
@@ -133,19 +134,16 @@ def record_backward(
     saved = [_place(tracer, v) for v in backward.inputs[: -len(cotangents)]]
     leaves = [tracer.place_of(leaf) for leaf, _ in gradients]
     numbers = [number for number, _ in outputs]
-    return Joint(_closed(backward), compile_it, numbers, leaves, saved)
+    return Joint(_closed(backward), backend, numbers, leaves, saved)
 
 
 def _run_tape(
     tracer: Tracer, outputs: Sequence[tuple[int, Tensor]]
 ) -> tuple[list[Value], list[tuple[Tensor, Any]]]:
-    cotangents = [
-        Value(t.dtype, tuple(t.shape), f"grad.{i}") for i, (_, t) in enumerate(outputs)
-    ]
+    cotangents = [Value(t.dtype, tuple(t.shape), f"grad.{i}") for i, (_, t) in enumerate(outputs)]
     gradients: list[tuple[Tensor, Any]] = []
     roots = [
-        (tape.edge_of(t), traced_tensor(c))
-        for (_, t), c in zip(outputs, cotangents, strict=True)
+        (tape.edge_of(t), traced_tensor(c)) for (_, t), c in zip(outputs, cotangents, strict=True)
     ]
     with interpreting(tracer):
         tape.backward(

@@ -205,7 +205,9 @@ def snapshot(owners: list[Any]) -> tuple[Any, ...]:
         for part in owner.modules():
             found.append(id(part))
             for registry in (part._parameters, part._buffers):
-                found.extend((id(t), t is not None and t._node is not None) for t in registry.values())
+                found.extend(
+                    (id(t), t is not None and t._node is not None) for t in registry.values()
+                )
             found.extend(
                 (k, v) for k, v in vars(part).items() if isinstance(v, _SCALARS) and k[:1] != "_"
             )

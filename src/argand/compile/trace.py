@@ -29,7 +29,7 @@ from argand.ir.record import Recorder
 from argand.tensor.core import Cold, Tensor, eager, follow, join_graph, wrap
 from argand.tensor.inplace import replaced
 from argand.transform.mode import mode
-from argand.transform.tape import LEAF, Node, record
+from argand.transform.tape import LEAF, record
 
 
 class FloatArgumentRead(Exception):
@@ -216,9 +216,7 @@ class Tracer(Interpreter):
         return outputs
 
     def _wants_grad(self, inputs: tuple[Any, ...]) -> bool:
-        return mode.enabled and any(
-            type(x) is not Literal and x._node is not None for x in inputs
-        )
+        return mode.enabled and any(type(x) is not Literal and x._node is not None for x in inputs)
 
     @staticmethod
     def _mark_weak(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
@@ -260,7 +258,10 @@ class Tracer(Interpreter):
         if array is None:
             array = np.empty(concrete(tuple(root.shape), hints), np.uint8)
         for step, given in (*chain, (op, params)):
-            before, array = array, step.run(array, **{k: concrete(v, hints) for k, v in given.items()})
+            before, array = (
+                array,
+                step.run(array, **{k: concrete(v, hints) for k, v in given.items()}),
+            )
         return bool(np.may_share_memory(before, array))
 
     def write(self, target: Tensor, value: Tensor) -> None:
@@ -381,6 +382,15 @@ class Tracer(Interpreter):
         """Undo everything that the traced run did to real tensors."""
         for tensor, cold, node, index in self.touched.values():
             tensor._cold, tensor._node, tensor._index = cold, node, index
+
+    def forget(self) -> None:
+        """Let go of all tensors, so that only those that others hold are left."""
+        for held in (self.captures, self.grads_read, self._grads_before, self._gradient_of):
+            held.clear()
+        for reference, _ in self._made:
+            tensor = reference()
+            if tensor is not None and tensor._cold is not None:
+                tensor._cold.value = None  # an error from now on
 
     def leaked(self) -> list[Location | None]:
         """The lines that made tensors which outlive the trace."""

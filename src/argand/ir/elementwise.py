@@ -58,6 +58,7 @@ class Elementwise(Op):
     """
 
     abstract = True
+    checks_in_call = False
     required = ("samples", "body")
 
     body: ClassVar[Callable[..., Any] | None] = None

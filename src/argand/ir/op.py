@@ -6,6 +6,7 @@ What a member must state is checked then (`Op.required`), so nothing is missing 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -66,6 +67,8 @@ class Op:
     visible: ClassVar[int] = 1
     # A view shares its input's memory in eager code.
     is_view: ClassVar[bool] = False
+    # A member's own `__call__` may raise errors that want the user's line; False: `prepare` does.
+    checks_in_call: ClassVar[bool] = True
     # A shortcut for eager calls, which the eager interpreter installs: the output, or None when the
     # operands are not such as it takes.
     lane: Callable[[tuple[Any, ...]], Any] | None = None
@@ -87,6 +90,8 @@ class Op:
             )
         if not cls.__doc__:
             raise TypeError(f"op {cls.name} has no docstring (it is the public documentation)")
+        if "__call__" in cls.__dict__ and cls.checks_in_call:
+            cls.__call__ = _annotating(cls.__call__)  # type: ignore[method-assign]
         registry.add(cls())
 
     def prepare(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -152,6 +157,20 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+
+def _annotating(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A member's `__call__` whose errors name the user's line and the module."""
+
+    @functools.wraps(call)
+    def wrapped(self: Op, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(self, *args, **kwargs)
+        except ArgandError as error:
+            annotate(error)
+            raise
+
+    return wrapped
 
 
 def snake_case(name: str) -> str:

@@ -1,0 +1,156 @@
+"""Which calls share a program: sizes that vary, limits, what `explain` says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import argand as ag
+import argand.nn.functional as F  # PyTorch's name
+from argand import nn, optim
+
+
+def compiled(function: Any, **options: Any) -> Any:
+    return ag.compile(function, backend="reference", **options)
+
+
+def normal(*shape: int) -> Any:
+    return ag.tensor(np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32))
+
+
+def test_a_second_size_makes_it_symbolic() -> None:
+    f = compiled(lambda x: (x * 2).sum() / x.shape[0])
+    for n in (4, 6, 9, 30):
+        x = normal(n, 3)
+        np.testing.assert_allclose(f(x).item(), x.numpy().sum() * 2 / n, rtol=1e-4)
+    assert len(f.programs) == 2
+    assert "f32[s0, 3]" in f.explain()
+    assert "(4, 3) became f32(6, 3)" in f.explain()
+
+
+def test_sizes_0_and_1_get_programs_of_their_own() -> None:
+    f = compiled(lambda x: x + x.shape[0], dynamic={"x": {0: ag.Dim("n")}})
+    for n in (5, 1, 0, 7):
+        assert f(ag.zeros(n)).tolist() == [float(n)] * n
+    assert len(f.programs) == 3
+
+
+def test_a_declared_dim_serves_all_sizes() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    f = compiled(lambda x: model(x).mean(0), dynamic={0: ("batch", None)})
+    with ag.no_grad():
+        for n in (4, 7, 12):
+            x = normal(n, 3)
+            np.testing.assert_allclose(f(x).numpy(), model(x).mean(0).numpy(), rtol=1e-5)
+    (program,) = f.programs
+    assert "x: f32[batch, 3]" in str(program)
+
+
+def test_a_comparison_with_a_declared_dim_is_an_error() -> None:
+    f = compiled(lambda x: x * 2 if x.shape[0] > 5 else x, dynamic={"x": ("batch",)})
+    with pytest.raises(ValueError, match="'batch' was declared to take any size"):
+        f(normal(4))
+
+
+def test_a_comparison_of_a_seen_size_is_a_guard() -> None:
+    f = compiled(lambda x: x * 2 if x.shape[0] > 5 else x * 3)
+    for n in (3, 4, 7, 9, 5, 8):
+        assert f(ag.ones(n)).tolist() == [2.0 if n > 5 else 3.0] * n
+    assert len(f.programs) == 3
+
+
+def test_equal_sizes_share_a_symbol_and_others_do_not() -> None:
+    f = compiled(lambda x, y: x.sum() + y.sum())
+    f(ag.ones(3), ag.ones(3))
+    f(ag.ones(5), ag.ones(5))
+    assert "(x: f32[s0], y: f32[s0])" in str(f.program())
+    assert f(ag.ones(5), ag.ones(7)).item() == 12
+    assert f(ag.ones(6), ag.ones(7)).item() == 13
+    assert len(f.programs) == 3
+
+
+def test_dynamic_true_and_false() -> None:
+    f = compiled(lambda x: x * 2, dynamic=True)
+    f(ag.ones(3, 4))
+    f(ag.ones(5, 6))
+    assert len(f.programs) == 1
+    g = compiled(lambda x: x * 2, dynamic=False)
+    for n in (2, 3, 4):
+        g(ag.ones(n))
+    assert len(g.programs) == 3
+
+
+def test_a_training_step_of_any_batch_size(backend: str) -> None:
+    def make() -> Any:
+        ag.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2))
+        return model, optim.SGD(model.parameters(), lr=0.1)
+
+    def step_of(model: Any, opt: Any) -> Any:
+        def step(x: Any, y: Any) -> Any:
+            opt.zero_grad()
+            loss = F.mse_loss(model(x), y)
+            loss.backward()
+            opt.step()
+            return loss
+
+        return step
+
+    plain = step_of(*make())
+    fast = ag.compile(step_of(*make()), backend=backend, dynamic={"x": ("n",), "y": ("n",)})
+    for n in (4, 3, 9, 2):
+        x, y = normal(n, 3), normal(n, 2)
+        np.testing.assert_allclose(fast(x, y).item(), plain(x, y).item(), rtol=1e-5)
+    assert len(fast.programs) == 1
+
+
+def test_an_external_backward_of_any_batch_size() -> None:
+    w = normal(3, 2).requires_grad_()
+    f = compiled(lambda x: ag.tanh(x @ w).mean(), dynamic={"x": ("n",)})
+    for n in (4, 7):
+        x = normal(n, 3).requires_grad_()
+        w.grad = None
+        f(x).backward()
+        got = x.grad.numpy(), w.grad.numpy()
+        x.grad = w.grad = None
+        ag.tanh(x @ w).mean().backward()
+        np.testing.assert_allclose(got[0], x.grad.numpy(), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(got[1], w.grad.numpy(), rtol=1e-5, atol=1e-7)
+    assert len(f.programs) == 1
+
+
+def test_the_limit_names_what_changed() -> None:
+    f = compiled(lambda x, n: x * n)
+    with ag.settings.using(retrace_limit=3):
+        for n in range(3):
+            f(ag.ones(2), n)
+        with pytest.raises(RuntimeError, match=r"more than 3 programs.*argument 1: 2 became 3"):
+            f(ag.ones(2), 3)
+    assert f(ag.ones(2), 1).tolist() == [1, 1]
+
+
+def test_dtype_rank_and_grad_are_guarded() -> None:
+    f = compiled(lambda x: x * 2)
+    f(ag.ones(2))
+    assert f(ag.ones(2, dtype=ag.int64)).dtype is ag.int64
+    assert f(ag.ones(2, 2)).shape == (2, 2)
+    assert f(ag.ones(2, requires_grad=True)).requires_grad
+    assert not f(ag.ones(2)).requires_grad
+    assert len(f.programs) == 4
+
+
+def test_explain_and_program() -> None:
+    f = compiled(lambda x, flag: x * 2 if flag else x, name="scale")
+    f(ag.ones(2), True)
+    f(ag.ones(2), True)
+    f(ag.ones(2), False)
+    text = f.explain()
+    assert text.startswith("scale: 2 program(s)")
+    assert "0: (f32[2], True), 2 call(s)" in text
+    assert "because: argument 1: True became False" in text
+    assert "segment 0" in text
+    assert str(f.program(ag.ones(2), True)).startswith("program scale(x: f32[2])")
+    assert repr(f) == "<compiled scale, 2 program(s)>"
+    assert f.__wrapped__ is f.function and f.__name__ == "<lambda>"
