@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -157,7 +158,7 @@ def register_hook(t: Tensor, hook: Any) -> HookHandle:
     if node is LEAF:
         cold = t._cold_part()
         cold.hooks = cold.hooks or {}
-        cold.hooks[id(handle)] = hook
+        cold.hooks[handle.key] = hook
         handle.remove_from = cold.hooks
     else:
         node.hooks = node.hooks or {}
@@ -178,17 +179,21 @@ def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> HookHandle:
     return handle
 
 
+_hook_numbers = itertools.count()
+
+
 class HookHandle:
     """What registering a hook returns; `remove()` takes the hook away."""
 
     def __init__(self) -> None:
+        self.key = next(_hook_numbers)  # an id() could come again when nobody keeps the handle
         self.remove_from: dict[int, Any] | None = None
         self.undo: Any = None
 
     def remove(self) -> None:
         """Take the hook away; more than once is fine."""
         if self.remove_from is not None:
-            self.remove_from.pop(id(self), None)
+            self.remove_from.pop(self.key, None)
         if self.undo is not None:
             self.undo()
             self.undo = None

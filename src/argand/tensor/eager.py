@@ -12,7 +12,7 @@ from argand.base.late import resolve
 from argand.base.settings import settings
 from argand.ir.bind import Interpreter
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Composite, Contract, Reduce, Window
+from argand.ir.families import Composite, Contract, Reduce, Window, array_type
 from argand.ir.op import Literal, Op
 from argand.tensor.core import Cold, Tensor, join_graph, set_eager, wrap
 from argand.tensor.lanes import lane_of
@@ -51,7 +51,12 @@ class Eager(Interpreter):
             found = self._run_natively(op, arrays, params)
             if found is not None:
                 return found
-        outputs = op.run(*arrays, **params)
+        try:
+            outputs = op.run(*arrays, **params)
+        except (ValueError, TypeError, IndexError):
+            # NumPy's message knows neither op nor shapes; the shape rule has a better one
+            op.infer(*[array_type(x) for x in arrays], **params)
+            raise
         return outputs if type(outputs) is tuple else (outputs,)
 
     def _run_natively(self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]) -> Any:

@@ -57,9 +57,8 @@ def set_printoptions(
 
 def show(t: Any) -> str:
     """The text of a tensor."""
-    name = type(t).__name__.lower() if type(t).__name__ != "Parameter" else "Parameter"
-    if name == "parameter":
-        name = "Parameter"
+    kind = type(t).__name__
+    name = "tensor" if kind in ("Tensor", "Parameter") else kind  # nn adds "Parameter containing:"
     if t._array is None:
         value = t._symbolic()
         sizes = ", ".join(map(str, value.shape))
@@ -89,9 +88,7 @@ def _suffix(t: Any) -> str:
         usual = dtype.itemsize == 2 * get_default_dtype().itemsize
     if not usual or (array.size == 0 and dtype is not get_default_dtype()):
         parts.append(f"dtype={dtype!r}")
-    if type(t).__name__ == "Parameter":
-        parts += ["requires_grad=True"] if t.requires_grad else []
-    elif t.grad_fn is not None:
+    if t.grad_fn is not None:
         parts.append(f"grad_fn={t.grad_fn!r}")
     elif t.requires_grad:
         parts.append("requires_grad=True")
