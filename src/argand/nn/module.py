@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 from argand.base import epoch
 from argand.base.dtype import as_dtype
-from argand.base.errors import did_you_mean
+from argand.base.errors import ArgandError, did_you_mean
 from argand.base.late import resolve
 from argand.base.shape import shape_text
-from argand.base.userstack import register_module_call
+from argand.base.userstack import annotate, register_module_call
 from argand.ir.op import ops
 from argand.nn.parameter import Parameter
 from argand.tensor.core import Tensor
@@ -19,6 +20,7 @@ from argand.transform.mode import no_grad
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 _ABSENT = object()
+_hook_numbers = itertools.count()
 
 
 class IncompatibleKeys(NamedTuple):
@@ -32,11 +34,12 @@ class RemovableHandle:
     """Takes a registered hook away."""
 
     def __init__(self, hooks: dict[int, Any]) -> None:
+        self.key = next(_hook_numbers)
         self._hooks = hooks
 
     def remove(self) -> None:
         """Take the hook away; more than once is fine."""
-        self._hooks.pop(id(self), None)
+        self._hooks.pop(self.key, None)
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -88,9 +91,13 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._special is None:
-            return self.forward(*args, **kwargs)
-        return self._special_call(self._special, args, kwargs)
+        try:
+            if self._special is None:
+                return self.forward(*args, **kwargs)
+            return self._special_call(self._special, args, kwargs)
+        except ArgandError as error:
+            annotate(error)
+            raise
 
     def _special_call(self, special: _Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook, with_kwargs in list(special.before.values()):
@@ -551,7 +558,7 @@ def _register(
     before = list(hooks.items()) if prepend else []
     if prepend:
         hooks.clear()
-    hooks[id(handle)] = (hook, with_kwargs)
+    hooks[handle.key] = (hook, with_kwargs)
     hooks.update(before)
     epoch.bump()
     return handle
