@@ -187,6 +187,7 @@ CASES = [
     Case((2, 20, 6, 6), (17, 20, 1, 1)),
     Case((2, 20, 6, 6), (17, 20, 1, 1), stride=(2, 2)),
     Case((2, 4, 6, 5), (3, 4, 1, 1), padding=(1, 2)),
+    Case((1, 2, 7, 6), (3, 2, 3, 2), padding=(0, 1), stride=(2, 1)),
     Case((2, 5, 7, 9), (5, 5, 3, 3), padding=(1, 1), image=NCHW, weight=OIHW),
     Case((2, 5, 7, 9), (5, 5, 3, 3), image=NCHW, weight=OIHW),
     Case((2, 5, 7, 9), (9, 5, 3, 3), padding=(1, 1), image=NHWC, weight=OIHW),
