@@ -13,6 +13,7 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.families import Move, Random
 from argand.ir.program import Node, Value
 from argand.loops.element import Demand, rule_for
+from argand.loops.lower import POOLS
 from argand.loops.nestir import ELEMS
 from argand.loops.region import Region
 from argand.loops.rowplan import is_reduction, plan_quality, row_plans
@@ -56,6 +57,8 @@ def classify(node: Node) -> Shape:
         return _ROWS
     if isinstance(node.op, Random):
         return _DRAW
+    if node.op.name in POOLS:
+        return _DRAW  # dear to compute again
     return LOOP if rule_for(node) is not None else _ALONE
 
 
