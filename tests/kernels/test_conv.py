@@ -194,6 +194,8 @@ CASES = [
     Case((1, 4, 10, 9), (6, 4, 3, 3), (3, 3), (1, 1), (2, 2), image=NCHW, weight=OIHW),
     Case((1, 300, 5, 5), (9, 300, 3, 3), padding=(1, 1)),
     Case((3, 2, 4, 300), (3, 2, 1, 3), padding=(0, 1)),
+    Case((2, 6, 7, 8), (5, 6, 3, 3), padding=(0, 1)),
+    Case((2, 6, 7, 8), (5, 6, 3, 3), padding=(1, 0), image=NCHW, weight=OIHW),
     Case((0, 2, 4, 4), (3, 2, 3, 3), padding=(1, 1)),
 ]
 

@@ -28,7 +28,7 @@ from argand.kernels.contraction_plan import (
     geometry,
     plan,
 )
-from argand.kernels.contraction_spec import Axis, Contraction, Vectors
+from argand.kernels.contraction_spec import Axis, Contraction
 from argand.kernels.contraction_tile import Address, Panel, Tile, panels, regions
 from argand.kernels.contraction_walk import (
     KBlock,
@@ -42,6 +42,7 @@ from argand.kernels.contraction_walk import (
     unflatten,
 )
 from argand.loops.nest import Builder, Reg, Ty
+from argand.loops.target import Target
 
 __all__ = ["contraction"]
 
@@ -49,7 +50,7 @@ PACK_PIECE = 1 << 15
 """Elements of B that a chunk packs, when it is packed for all."""
 
 
-def contraction(b: Builder, spec: Contraction, target: Vectors) -> None:
+def contraction(b: Builder, spec: Contraction, target: Target) -> None:
     """Emit the nest of a contraction into the function being built."""
     _choose(b, spec, geometry(spec), plan(spec, target))
 
@@ -87,7 +88,8 @@ class _Blocked:
         self.walk = KWalk(b, geo)
         self.m, self.n = extent_of(b, geo.rows), size(b, geo.col.extent)
         self.batch, self.taps = extent_of(b, geo.batch), extent_of(b, geo.taps)
-        self.mc = self._even(self.m, chosen.mc, chosen.rows)
+        known = isinstance(self.m.const, int)
+        self.mc = b.i64(chosen.mc) if known else self._even(self.m, chosen.mc, chosen.rows)
         self.nc = self._even(self.n, chosen.nc, chosen.width)
         self.m_blocks = b.ceildiv(self.m, self.mc)
         self.n_blocks = b.ceildiv(self.n, self.nc)

@@ -6,12 +6,20 @@ rows came with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from argand.kernels.contraction_pack import load_columns, square_part
 from argand.kernels.contraction_plan import K_BLOCK, Geometry, Plan
 from argand.kernels.contraction_spec import Axis, Contraction
-from argand.kernels.contraction_tile import Address, Panel, Tile, multiply_add, panels, regions
+from argand.kernels.contraction_tile import (
+    Address,
+    Near,
+    Panel,
+    Tile,
+    multiply_add,
+    panels,
+    regions,
+)
 from argand.kernels.contraction_walk import (
     KBlock,
     KWalk,
@@ -21,7 +29,7 @@ from argand.kernels.contraction_walk import (
     spread,
     unflatten,
 )
-from argand.loops.nest import Builder, Reg, Ty
+from argand.loops.nest import I64, Builder, Reg, Ty
 
 __all__ = ["few_rows"]
 
@@ -51,6 +59,7 @@ class _FewRows:
         per_panel = b.mul(self.walk.inner, plan.width * self.acc.bytes)
         panel_count = b.ceildiv(self.n, plan.width)
         share = b.max(b.div(b.i64(PIECE_BYTES), b.max(per_panel, 1)), 1)
+        share = self._even(panel_count, share)
         groups = b.ceildiv(panel_count, share)
         columns = b.mul(share, plan.width)
         work = b.mul(batch, panel_count, per_panel)
@@ -62,6 +71,15 @@ class _FewRows:
             self.fixed = unflatten(b, self.geo.batch, b.div(loop.index, groups))
             n_lo = b.mul(b.rem(loop.index, groups), columns)
             self._columns(n_lo, b.min(b.add(n_lo, columns), self.n), columns)
+
+    def _even(self, panel_count: Reg, share: Reg) -> Reg:
+        """A share that leaves no smaller last one, when there is one about as large: less code."""
+        count, most = panel_count.const, share.const
+        if isinstance(count, int) and isinstance(most, int):
+            for candidate in range(min(most, count), most // 2, -1):
+                if count % candidate == 0:
+                    return self.b.i64(candidate)
+        return share
 
     def _columns(self, n_lo: Reg, n_hi: Reg, columns: Reg) -> None:
         b, geo = self.b, self.geo
@@ -146,44 +164,49 @@ class _FewRows:
         b, inner = self.b, self.walk.inner
         full = b.div(inner, K_BLOCK)
         done = b.i64(0)
-        for beside in self._groups(4 if height == 1 else 2, full):
-            end = b.add(done, b.mul(b.div(b.sub(full, done), beside), beside))
-            if done.const is None or done.const != end.const:
-                with b.loop(done, end, beside, totals) as loop:
-                    starts = [b.mul(b.add(loop.index, j), K_BLOCK) for j in range(beside)]
-                    count = b.i64(K_BLOCK)
-                    sums = self._squares(panel, row, height, starts, count)
-                    b.yield_(*self._together(b.eq(loop.index, 0), loop.carry, sums))
-                totals = loop.results
+        for beside, upto in self._groups(full):
+            end = upto
+            if end is None:
+                end = b.add(done, b.mul(b.div(b.sub(full, done), beside), beside))
+            with b.loop(done, end, beside, totals) as loop:
+                first = b.mul(loop.index, K_BLOCK)
+                sums = self._squares(panel, row, height, first, beside, b.i64(K_BLOCK))
+                b.yield_(*self._together(b.eq(loop.index, 0), loop.carry, sums))
+            totals = loop.results
             done = end
         rest = b.rem(inner, K_BLOCK)
         if rest.const == 0:
             return totals
         with b.if_(b.lt(0, rest)) as branch:
-            sums = self._squares(panel, row, height, [b.mul(full, K_BLOCK)], rest)
+            sums = self._squares(panel, row, height, b.mul(full, K_BLOCK), 1, rest)
             b.yield_(*self._together(b.eq(full, 0), totals, sums))
         with branch.else_():
             b.yield_(*totals)
         return branch.results
 
     @staticmethod
-    def _groups(most: int, full: Reg) -> tuple[int, ...]:
-        """How many blocks go side by side: as many as may, then what is left."""
-        if not isinstance(full.const, int):
-            return (most, 1)
-        return tuple(n for n in (most, full.const % most) if 0 < n <= full.const)
+    def _groups(full: Reg) -> tuple[tuple[int, Reg | None], ...]:
+        """(how many blocks go side by side, up to which block): pairs, and three for an odd end."""
+        blocks = full.const
+        if not isinstance(blocks, int):
+            return ((2, None), (1, None))
+        pairs = blocks if blocks % 2 == 0 else max(0, blocks - 3)
+        return tuple(
+            (beside, Reg(I64, upto))
+            for beside, upto in ((2, pairs), (blocks - pairs, blocks))
+            if beside and (beside != 2 or pairs)
+        )
 
     def _squares(
-        self, panel: Panel, row: Reg, height: int, starts: Sequence[Reg], count: Reg
+        self, panel: Panel, row: Reg, height: int, first: Reg, beside: int, count: Reg
     ) -> list[list[Reg]]:
-        """The sums of blocks of k that start at `starts`, each of `count`."""
+        """The sums of `beside` blocks of k from `first` on, each of `count`."""
         b, geo, lanes = self.b, self.geo, self.plan.lanes
         vector = self.acc.with_lanes(lanes)
-        rows = [self._a_at(row, height, start) for start in starts]
-        columns = [self._columns_of(panel, start) for start in starts]
+        rows, columns = self._rows_near(row, height, first), self._columns_near(panel, first)
 
-        def add(number: int, k: Reg, column: Reg, sums: Sequence[Reg]) -> list[Reg]:
-            elements = [b.load(*rows[number](k, r), Ty(geo.a.elem)) for r in range(height)]
+        def add(near: Near, k: int, column: Reg, sums: Sequence[Reg]) -> list[Reg]:
+            elements = [b.load(*near(r, k), Ty(geo.a.elem)) for r in range(height)]
             return [
                 multiply_add(b, b.splat(element, lanes), column, total)
                 for element, total in zip(elements, sums, strict=True)
@@ -192,43 +215,72 @@ class _FewRows:
         def cut(flat: Sequence[Reg]) -> list[Sequence[Reg]]:
             return [flat[i : i + height] for i in range(0, len(flat), height)]
 
-        zeros = [b.const(vector, 0)] * (height * len(starts))
+        zeros = [b.const(vector, 0)] * (height * beside)
         whole = b.mul(b.div(count, lanes), lanes)
         with b.loop(0, whole, lanes, zeros) as loop:
+            near_a, near_b = rows(loop.index), columns(loop.index)
             inside = cut(loop.carry)
             for part in range(0, lanes, square_part(vector)):
                 for number, sums in enumerate(inside):
-                    k = b.add(loop.index, part)
-                    for j, column in enumerate(load_columns(b, columns[number], k, vector)):
-                        sums = add(number, b.add(k, j), column, sums)
+                    k = number * K_BLOCK + part
+                    for j, column in enumerate(load_columns(b, near_b, k, vector)):
+                        sums = add(near_a, k + j, column, sums)
                     inside[number] = sums
             b.yield_(*(total for sums in inside for total in sums))
         flat: Sequence[Reg] = loop.results
         if whole.const is None or whole.const != count.const:
             with b.loop(whole, count, 1, flat) as loop:
+                near_a, near_b = rows(loop.index), columns(loop.index)
                 out: list[Reg] = []
                 for number, sums in enumerate(cut(loop.carry)):
-                    column = self._one_by_one(columns[number], loop.index)
-                    out += add(number, loop.index, column, sums)
+                    column = self._one_by_one(near_b, number * K_BLOCK)
+                    out += add(near_a, number * K_BLOCK, column, sums)
                 b.yield_(*out)
             flat = loop.results
         return [list(sums) for sums in cut(flat)]
 
-    def _columns_of(self, panel: Panel, k0: Reg) -> list[Reg]:
-        """Where columns start from k0 on; those that don't exist repeat the last one."""
-        b, geo, lanes = self.b, self.geo, self.plan.lanes
-        columns = [b.add(panel.n0, j) for j in range(lanes)]
-        if panel.masks[0] is not None:
-            columns = [b.min(column, b.sub(self.n, 1)) for column in columns]
-        stride = geo.b.stride(geo.col)
-        starts = [b.affine(k0, (column, stride)) for column in columns]
-        return [b.offset(self.b_base, start, geo.b.elem) for start in starts]
+    def _rows_near(self, row: Reg, height: int, k0: Reg) -> Callable[[Reg], Near]:
+        """Addresses in A around a k counted from k0."""
+        b, geo = self.b, self.geo
+        along_m, along_k = geo.a.stride(geo.rows[0]), geo.a.stride(geo.inner)
+        starts = [b.affine(0, (b.add(row, r), along_m), (k0, along_k)) for r in range(height)]
+        rows = [b.offset(self.a_base, start, geo.a.elem) for start in starts]
 
-    def _one_by_one(self, pointers: Sequence[Reg], k: Reg) -> Reg:
+        def around(k: Reg) -> Near:
+            here = [b.offset(start, b.mul(k, along_k), geo.a.elem) for start in rows]
+            return lambda r, away: (here[r], b.mul(away, along_k))
+
+        return around
+
+    def _columns_near(self, panel: Panel, k0: Reg) -> Callable[[Reg], Near]:
+        """Addresses in B around a k counted from k0; missing columns repeat the last one."""
+        b, geo = self.b, self.geo
+        stride, elem = geo.b.stride(geo.col), geo.b.elem
+        if panel.masks[0] is None and isinstance(stride, int):
+            known = stride
+            base = b.offset(self.b_base, b.affine(k0, (panel.n0, known)), elem)
+
+            def around(k: Reg) -> Near:
+                here = b.offset(base, k, elem)
+                return lambda j, away: (here, b.i64(j * known + away))
+
+            return around
+        last = b.sub(self.n, 1)
+        columns = [b.min(b.add(panel.n0, j), last) for j in range(self.plan.lanes)]
+        starts = [b.affine(k0, (column, stride)) for column in columns]
+        pointers = [b.offset(self.b_base, start, elem) for start in starts]
+
+        def around_each(k: Reg) -> Near:
+            here = [b.offset(pointer, k, elem) for pointer in pointers]
+            return lambda j, away: (here[j], b.i64(away))
+
+        return around_each
+
+    def _one_by_one(self, near: Near, k: int) -> Reg:
         b = self.b
         column = b.const(self.acc.with_lanes(self.plan.lanes), 0)
-        for j, pointer in enumerate(pointers):
-            column = b.insert(column, b.load(pointer, k, self.acc), j)
+        for j in range(self.plan.lanes):
+            column = b.insert(column, b.load(*near(j, k), self.acc), j)
         return column
 
     def _emit(self, values: Sequence[Reg], panel: Panel, row: Reg, height: int) -> None:

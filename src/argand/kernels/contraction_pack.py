@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from argand.kernels.contraction_plan import K_BLOCK, Geometry, Plan
 from argand.kernels.contraction_spec import Axis
-from argand.kernels.contraction_tile import Panel, panels, regions
+from argand.kernels.contraction_tile import Near, Panel, panels, regions
 from argand.kernels.contraction_walk import KBlock, RowTable, StepTable, size, unflatten
 from argand.loops.nest import Builder, Reg, Ty
 
@@ -175,7 +175,12 @@ class Packer:
         stride = geo.b.stride(geo.col)
         if mask is None and geo.b.fetch is None and ty.elem == self._acc.elem:
             pointers = [b.offset(place, b.mul(column, stride), ty.elem) for column in columns]
-            self._put_square(to, k, load_square(b, pointers, k, ty))
+            part = square_part(ty)
+            parts = [
+                load_columns(b, lambda j, at: (pointers[j], b.add(k, at)), start, ty)
+                for start in range(0, ty.lanes, part)
+            ]
+            self._put_square(to, k, [column for columns in parts for column in columns])
             return
         vectors = []
         for column in columns:
@@ -309,27 +314,20 @@ def _interleave(total: int, lane: int, width: int, part: int) -> list[int]:
     return picks
 
 
-def load_square(b: Builder, pointers: Sequence[Reg], k: Reg, ty: Ty) -> list[Reg]:
-    """The columns of the square whose rows lie at `pointers`[k …]."""
-    part = square_part(ty)
-    parts = [load_columns(b, pointers, b.add(k, j), ty) for j in range(0, len(pointers), part)]
-    return [column for columns in parts for column in columns]
-
-
 def square_part(ty: Ty) -> int:
     """How many columns `load_columns` gives."""
     return min(ty.lanes, max(1, 16 // ty.bytes))
 
 
-def load_columns(b: Builder, pointers: Sequence[Reg], k: Reg, ty: Ty) -> list[Reg]:
-    """The first columns from k on of the rows at `pointers`.
+def load_columns(b: Builder, at: Near, start: int, ty: Ty) -> list[Reg]:
+    """The first columns from `start` on of a square whose row number j is read `at(j, column)`.
 
     Pieces of 128 bits are loaded straight to their lane, which leaves only the cheap shuffles.
     """
     lane = square_part(ty)
     rows = []
     for r in range(lane):
-        pieces = [b.load(pointer, k, ty.with_lanes(lane)) for pointer in pointers[r::lane]]
+        pieces = [b.load(*at(j, start), ty.with_lanes(lane)) for j in range(r, ty.lanes, lane)]
         while len(pieces) > 1:
             pieces = [
                 b.shuffle(x, y, range(2 * x.ty.lanes))

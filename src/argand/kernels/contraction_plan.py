@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
-from argand.kernels.contraction_spec import Axis, Contraction, Operand, Vectors, static
+from argand.kernels.contraction_spec import Axis, Contraction, Operand, static
 from argand.loops.nest import Ty
+from argand.loops.target import Target
 
 __all__ = ["FEW_ROWS", "K_BLOCK", "Geometry", "Plan", "geometry", "plan"]
 
@@ -26,8 +27,8 @@ MANY_TAPS: Final = 65
 
 SPLITS: Final = 16
 LONG_K: Final = 32 * K_BLOCK
-C_BYTES: Final = 1 << 18
-"""Partial sums kept beside the packed panels in the second-level cache."""
+C_SHARE: Final = 4
+"""Partial sums may take this part of the second-level cache, beside the packed panels."""
 
 TABLE_ROWS: Final = 768
 """Rows of a block that go through tables, which want their place in the cache too."""
@@ -118,7 +119,8 @@ def geometry(spec: Contraction) -> Geometry:
     in_bounds = [axis for bound in a.bounds for axis in bound.terms]
     taps: tuple[Axis, ...] = ()
     if any(inner in bound.terms for bound in a.bounds):
-        taps = tuple(axis for axis in spec.m if axis in in_bounds)
+        # ranges of k need one axis of rows: an unbounded tap (padding on one side only) counts too
+        taps = tuple(axis for axis in spec.m if axis in in_bounds or axis is not spec.m[-1])
     elif not a.bounds and len(spec.m) > 1 and a.unit(spec.m[-1]) and not a.unit(inner):
         taps = spec.m[:-1]
     rows = tuple(axis for axis in spec.m if axis not in taps)
@@ -195,6 +197,7 @@ class _Shape:
     lanes: int
     registers: int
     acc_bytes: int
+    c_bytes: int
     long_k: bool
 
 
@@ -208,7 +211,7 @@ def _product(axes: tuple[Axis, ...]) -> int | None:
     return total
 
 
-def _shape(spec: Contraction, geo: Geometry, target: Vectors) -> _Shape:
+def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
     acc = Ty(spec.acc)
     return _Shape(
         m=_product(geo.rows),
@@ -225,14 +228,15 @@ def _shape(spec: Contraction, geo: Geometry, target: Vectors) -> _Shape:
         b_once=all(
             static(axis.extent) == 1 or static(geo.b.stride(axis)) == 0 for axis in geo.batch
         ),
-        lanes=max(1, target.vector_bytes // acc.bytes),
+        lanes=target.lanes(spec.acc),
         registers=target.vector_registers,
         acc_bytes=acc.bytes,
+        c_bytes=target.l2 // C_SHARE,
         long_k=spec.long_k,
     )
 
 
-def plan(spec: Contraction, target: Vectors) -> tuple[Plan, ...]:
+def plan(spec: Contraction, target: Target) -> tuple[Plan, ...]:
     """The ways to run it, in order: the first whose condition holds. The last has none."""
     shape = _shape(spec, geometry(spec), target)
     found: list[Plan] = []
@@ -254,7 +258,7 @@ def _conditional(choice: Plan, shape: _Shape) -> bool:
 def _few_rows(s: _Shape) -> Plan | None:
     """Few rows, as in inference at batch 1: every element of B is used once or twice, so it is read
     where it lies, at the speed of memory."""
-    if s.tabled or s.outer or not (s.a_plain and s.b_plain) or not s.b_unit:
+    if s.tabled or s.outer or s.taps != 1 or not (s.a_plain and s.b_plain and s.b_unit):
         return None
     if s.m is not None and s.m > FEW_ROWS:
         return None
@@ -275,7 +279,7 @@ def _long_k(s: _Shape) -> Plan | None:
     sizes = (s.m, s.n, s.cells)
     if None not in sizes:
         m, n, cells = (size or 0 for size in sizes)
-        if m * n * cells * s.acc_bytes > 4 * C_BYTES:
+        if m * n * cells * s.acc_bytes > 4 * s.c_bytes:
             return None
     return dataclasses.replace(_blocked(s, SPLITS), name="long k", splits=SPLITS)
 
@@ -293,8 +297,10 @@ RULES: Final[tuple[Callable[[_Shape], Plan | None], ...]] = (_few_rows, _long_k,
 
 def _tile(s: _Shape) -> tuple[int, int]:
     """Registers of C that leave room for one vector of A and a row of B; least waste along n."""
+    tiles: tuple[tuple[int, int], ...]
     if s.registers >= 32:
-        tiles = ((8, 3), (12, 2), (6, 4))
+        # twelve row pointers would not fit the general registers
+        tiles = ((8, 3), (6, 4)) if s.tabled else ((8, 3), (12, 2), (6, 4))
     elif s.registers >= 16:
         tiles = ((6, 2), (4, 3))
     else:
@@ -343,8 +349,9 @@ def _block(s: _Shape, rows: int, width: int, splits: int) -> tuple[int, int]:
     m = 384 if s.m is None else max(1, s.m)
     n = 128 if s.n is None else max(1, s.n)
     nc = _part(n, 128, width)
-    most = min(C_BYTES // (s.acc_bytes * nc * (s.taps or 1)), TABLE_ROWS if s.tabled else m + rows)
-    mc = _part(m, max(rows, most), rows)
+    most = s.c_bytes // (s.acc_bytes * nc * (s.taps or 1))
+    most = min(most, TABLE_ROWS if s.tabled else m + rows)
+    mc = _rows_part(m, max(rows, most), rows)
     if s.m is None or s.n is None or s.k is None or s.cells is None:
         return mc, nc
     flops = 2 * s.m * s.n * s.k * s.cells
@@ -352,14 +359,24 @@ def _block(s: _Shape, rows: int, width: int, splits: int) -> tuple[int, int]:
     def blocks() -> int:
         return -(-m // mc) * -(-n // nc) * splits * (s.cells or 1) // (s.taps or 1)
 
-    while blocks() < min(8, flops // SERIAL_FLOPS) and (mc > 8 * rows or nc > 2 * width):
+    while blocks() < min(8, 2 * flops // SERIAL_FLOPS) and (mc > 8 * rows or nc > 2 * width):
         if nc > 2 * width and mc <= 4 * nc:
             nc = _part(n, max(width, nc // 2), width)
         elif mc > 8 * rows:
-            mc = _part(m, max(rows, mc // 2), rows)
+            mc = _rows_part(m, max(rows, mc // 2), rows)
         else:
             nc = _part(n, max(width, nc // 2), width)
     return mc, nc
+
+
+def _rows_part(size: int, most: int, unit: int) -> int:
+    """The same for rows, which need no multiple when the shares come out even: then every block is
+    alike, and the code for other heights is saved."""
+    parts = -(-size // most)
+    for candidate in range(parts, parts + parts // 2 + 1):
+        if size % candidate == 0:
+            return size // candidate
+    return _part(size, most, unit)
 
 
 def _part(size: int, most: int, unit: int) -> int:

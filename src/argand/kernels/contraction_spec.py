@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from argand.loops.nest import Builder, Reg, Ty
 
@@ -24,7 +23,6 @@ __all__ = [
     "Fetch",
     "Operand",
     "Size",
-    "Vectors",
     "put",
     "static",
     "store_to",
@@ -41,16 +39,6 @@ element."""
 
 Fetch = Callable[[Builder, Index, "Axis", Ty, Reg | None], Reg]
 """fetch(b, index, along, ty, mask): `ty.lanes` elements along the axis `along` from `index` on."""
-
-
-class Vectors(Protocol):
-    """What the skeleton wants to know of the target machine."""
-
-    @property
-    def vector_bytes(self) -> int: ...
-
-    @property
-    def vector_registers(self) -> int: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

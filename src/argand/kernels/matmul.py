@@ -12,10 +12,10 @@ from argand.kernels.contraction_spec import (
     Epilogue,
     Operand,
     Size,
-    Vectors,
     store_to,
 )
 from argand.loops.nest import I64, PTR, Builder, Function, Param, Reg
+from argand.loops.target import Target
 
 __all__ = ["Matrices", "accumulator", "matmul", "matmul_function"]
 
@@ -79,7 +79,7 @@ def _nothing(*_: object) -> None:
 
 
 def matmul_function(
-    name: str, elem: str, of: Matrices, target: Vectors, *, out: str = "", long_k: bool = False
+    name: str, elem: str, of: Matrices, target: Target, *, out: str = "", long_k: bool = False
 ) -> Function:
     """`name(a, b, c, ...)` computing C = A @ B; the parameters after the pointers are the numbers
     that `of` leaves open, in the order of `Matrices.fields`."""
