@@ -52,7 +52,9 @@ class Upsample(Module):
 
     def __init__(self, size: Any = None, scale_factor: Any = None, mode: str = "nearest") -> None:
         super().__init__()
-        self.size, self.scale_factor, self.mode = size, scale_factor, mode
+        self.size, self.mode = size, mode
+        whole = isinstance(scale_factor, int)
+        self.scale_factor = float(scale_factor) if whole else scale_factor
 
     def forward(self, input: Any) -> Any:
         """The enlarged images."""

@@ -1,0 +1,87 @@
+"""The same layers with the same state dict in PyTorch, where it is installed."""
+
+import numpy as np
+import pytest
+
+import argand as ag
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+CASES = [
+    ("Linear", (5, 3), {}, [(2, 5)]),
+    ("Conv2d", (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}, [(2, 4, 7, 7)]),
+    ("Conv2d", (2, 3, 4), {"padding": "same"}, [(2, 2, 7, 6)]),
+    ("Conv2d", (2, 3, 3), {"padding": 1, "padding_mode": "reflect"}, [(2, 2, 7, 6)]),
+    ("Conv1d", (4, 6, 3), {"dilation": 2, "padding": 2}, [(2, 4, 9)]),
+    ("MaxPool2d", (3,), {"stride": 2, "padding": 1, "ceil_mode": True}, [(2, 3, 8, 7)]),
+    ("AvgPool2d", (3,), {"stride": 2, "padding": 1, "count_include_pad": False}, [(2, 3, 8, 7)]),
+    ("AvgPool2d", (2,), {"divisor_override": 3}, [(2, 3, 8, 8)]),
+    ("AdaptiveAvgPool2d", ((None, 2),), {}, [(2, 3, 5, 4)]),
+    ("BatchNorm1d", (4,), {}, [(6, 4)]),
+    ("BatchNorm1d", (4,), {"momentum": None}, [(6, 4, 3)]),
+    ("BatchNorm2d", (4,), {"affine": False}, [(3, 4, 2, 2)]),
+    ("LayerNorm", (6,), {}, [(3, 6)]),
+    ("LayerNorm", ((2, 6),), {"bias": False}, [(3, 2, 6)]),
+    ("GroupNorm", (2, 4), {}, [(3, 4, 5)]),
+    ("RMSNorm", (6,), {}, [(3, 6)]),
+    ("Bilinear", (3, 4, 2), {}, [(5, 3), (5, 4)]),
+    ("PReLU", (4,), {}, [(3, 4, 5)]),
+    ("GLU", (1,), {}, [(3, 4, 5)]),
+    ("Softmax", (), {"dim": 1}, [(3, 4)]),
+    ("Softplus", (3.0, 2.0), {}, [(30,)]),
+    ("CosineSimilarity", (), {}, [(3, 4), (3, 4)]),
+    ("Upsample", (), {"scale_factor": 2}, [(1, 2, 3, 3)]),
+    ("Unflatten", (1, (2, 2)), {}, [(3, 4)]),
+]
+CASES += [(n, (), {}, [(4, 5)]) for n in ("ReLU", "ReLU6", "ELU", "SELU", "GELU", "SiLU", "Mish")]
+CASES += [(n, (), {}, [(4, 5)]) for n in ("Softsign", "Hardtanh", "Hardsigmoid", "Hardswish")]
+CASES += [(n, (), {}, [(4, 5)]) for n in ("Tanh", "Sigmoid", "LogSigmoid", "LeakyReLU")]
+
+
+def names(case):
+    return f"{case[0]}{case[1]}{case[2] or ''}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=names)
+def test_layer(case):
+    name, args, kwargs, shapes = case
+    rng = np.random.default_rng(3)
+    theirs = getattr(torch.nn, name)(*args, **kwargs).double()
+    ours = getattr(ag.nn, name)(*args, **kwargs).double()
+    assert repr(ours) == repr(theirs)
+    state = {k: v.numpy() for k, v in theirs.state_dict().items()}
+    assert list(ours.state_dict()) == list(state)
+    ours.load_state_dict({k: ag.tensor(v) for k, v in state.items()})
+    arrays = [rng.standard_normal(s) * 2 for s in shapes]
+    xs = [ag.tensor(a).requires_grad_() for a in arrays]
+    ts = [torch.tensor(a, requires_grad=True) for a in arrays]
+    for _ in range(2):
+        y, expected = ours(*xs), theirs(*ts)
+    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), rtol=1e-7, atol=1e-9)
+    noise = rng.standard_normal(expected.shape)
+    (y * ag.tensor(noise)).sum().backward()
+    (expected * torch.tensor(noise)).sum().backward()
+    pairs = [*zip(xs, ts, strict=True), *zip(ours.parameters(), theirs.parameters(), strict=True)]
+    for mine, their in pairs:
+        np.testing.assert_allclose(mine.grad.numpy(), their.grad.numpy(), rtol=1e-6, atol=1e-8)
+    for mine, their in zip(ours.buffers(), theirs.buffers(), strict=True):
+        np.testing.assert_allclose(mine.numpy(), their.numpy(), rtol=1e-9)
+    ours.eval()
+    theirs.eval()
+    y, expected = ours(*xs).detach().numpy(), theirs(*ts).detach().numpy()
+    np.testing.assert_allclose(y, expected, rtol=1e-7, atol=1e-9)
+
+
+def test_multihead_attention():
+    theirs = torch.nn.MultiheadAttention(8, 2).double()
+    ours = ag.nn.MultiheadAttention(8, 2).double()
+    ours.load_state_dict({k: ag.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    rng = np.random.default_rng(0)
+    q, k = rng.standard_normal((5, 3, 8)), rng.standard_normal((4, 3, 8))
+    mask = rng.random((5, 4)) < 0.3
+    mask[:, 0] = False
+    got = ours(ag.tensor(q), ag.tensor(k), ag.tensor(k), attn_mask=ag.tensor(mask))
+    args = torch.tensor(q), torch.tensor(k), torch.tensor(k)
+    expected = theirs(*args, attn_mask=torch.tensor(mask))
+    for mine, their in zip(got, expected, strict=True):
+        np.testing.assert_allclose(mine.detach().numpy(), their.detach().numpy(), rtol=1e-7)
