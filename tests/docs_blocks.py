@@ -46,7 +46,10 @@ def run_blocks(path: Path) -> list[Shown]:
 
 
 def write_outputs(path: Path) -> None:
-    """Replace the `output` blocks by what the code prints now."""
+    """Replace the `output` blocks by what the code prints now.
+
+    Longer output moves the code below, whose line numbers may be printed: then run it once more.
+    """
     text = path.read_text()
     for shown in reversed(run_blocks(path)):
         start, end = shown.span
