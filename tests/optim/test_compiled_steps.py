@@ -1,0 +1,69 @@
+"""Optimizers inside a compiled step: eager's numbers, and no new trace when a rate changes."""
+
+import numpy as np
+import pytest
+
+import argand as ag
+from argand import nn, optim
+from argand.nn import functional as F
+
+BUILDERS = {
+    "sgd": lambda p: optim.SGD(p, lr=0.1),
+    "momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01),
+    "adam": lambda p: optim.Adam(p, lr=0.01),
+    "adamw": lambda p: optim.AdamW(p, lr=0.01, amsgrad=True),
+    "rmsprop": lambda p: optim.RMSprop(p, lr=0.01, centered=True, momentum=0.5),
+    "adagrad": lambda p: optim.Adagrad(p, lr=0.1, lr_decay=0.1),
+    "adadelta": lambda p: optim.Adadelta(p),
+    "adamax": lambda p: optim.Adamax(p, lr=0.01),
+}
+
+
+def run(build, compiled):
+    ag.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    optimizer = build(model.parameters())
+    schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.8)
+    rng = np.random.default_rng(0)
+    x = ag.tensor(rng.standard_normal((16, 4)).astype(np.float32))
+    y = ag.tensor(rng.integers(0, 3, 16))
+
+    def step(x, y):
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+
+    fast = ag.compile(step) if compiled else step
+    losses = []
+    for _ in range(8):
+        losses.append(fast(x, y).item())
+        schedule.step()
+    return losses, [p.detach().numpy() for p in model.parameters()], fast, optimizer
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_compiled_equals_eager_and_is_traced_once(name):
+    losses, params, _, _ = run(BUILDERS[name], compiled=False)
+    again, same, fast, optimizer = run(BUILDERS[name], compiled=True)
+    np.testing.assert_allclose(again, losses, rtol=2e-5)
+    for got, expected in zip(same, params, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=2e-5)
+    assert len(fast.programs) == 1
+    step = next(iter(optimizer.state.values()), {}).get("step")
+    assert step is None or step.item() == 8
+
+
+def test_setting_a_rate_inside_a_compiled_function_is_explained():
+    p = nn.Parameter(ag.ones(1))
+    optimizer = optim.SGD([p], lr=0.1)
+
+    @ag.compile
+    def step(x):
+        optimizer.param_groups[0]["lr"] = 0.5
+        return x
+
+    with pytest.raises(RuntimeError, match="'lr' is set inside a compiled function"):
+        step(ag.ones(1))
+    assert optimizer.param_groups[0]["lr"] == 0.1

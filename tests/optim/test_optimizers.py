@@ -1,0 +1,308 @@
+"""Optimizers against their update rules in float64 NumPy, and against PyTorch where installed."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+
+import argand as ag
+from argand import nn, optim
+from argand.optim.group import ParamGroup
+
+STEPS = 6
+
+
+# -- the update rules, each a function of (p, g, state, t) that returns the new p -----------------
+
+
+def sgd(p, g, s, t, lr=0.1, momentum=0.0, dampening=0.0, wd=0.0, nesterov=False):
+    g = g + wd * p
+    if momentum:
+        s["b"] = g if t == 1 else momentum * s["b"] + (1 - dampening) * g
+        g = g + momentum * s["b"] if nesterov else s["b"]
+    return p - lr * g
+
+
+def adam(p, g, s, t, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=0.0, amsgrad=False, decoupled=False):
+    p, g = (p * (1 - lr * wd), g) if decoupled else (p, g + wd * p)
+    s["m"] = b1 * s.get("m", 0) + (1 - b1) * g
+    s["v"] = b2 * s.get("v", 0) + (1 - b2) * g**2
+    s["top"] = np.maximum(s.get("top", 0), s["v"]) if amsgrad else s["v"]
+    return p - lr * (s["m"] / (1 - b1**t)) / (np.sqrt(s["top"] / (1 - b2**t)) + eps)
+
+
+def adamax(p, g, s, t, lr=2e-3, b1=0.9, b2=0.999, eps=1e-8):
+    s["m"] = b1 * s.get("m", 0) + (1 - b1) * g
+    s["u"] = np.maximum(b2 * s.get("u", 0), abs(g) + eps)
+    return p - lr / (1 - b1**t) * s["m"] / s["u"]
+
+
+def rmsprop(p, g, s, t, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.0, centered=False):
+    s["v"] = alpha * s.get("v", 0) + (1 - alpha) * g**2
+    v = s["v"]
+    if centered:
+        s["m"] = alpha * s.get("m", 0) + (1 - alpha) * g
+        v = v - s["m"] ** 2
+    d = g / (np.sqrt(v) + eps)
+    if momentum:
+        d = s["b"] = momentum * s.get("b", 0) + d
+    return p - lr * d
+
+
+def adagrad(p, g, s, t, lr=1e-2, decay=0.0, eps=1e-10):
+    s["sum"] = s.get("sum", 0) + g**2
+    return p - lr / (1 + (t - 1) * decay) * g / (np.sqrt(s["sum"]) + eps)
+
+
+def adadelta(p, g, s, t, lr=1.0, rho=0.9, eps=1e-6):
+    s["v"] = rho * s.get("v", 0) + (1 - rho) * g**2
+    d = np.sqrt(s.get("d", 0) + eps) / np.sqrt(s["v"] + eps) * g
+    s["d"] = rho * s.get("d", 0) + (1 - rho) * d**2
+    return p - lr * d
+
+
+CASES = [
+    ("SGD", {"lr": 0.1}, sgd, {}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9}, sgd, {"momentum": 0.9}),
+    (
+        "SGD",
+        {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01},
+        sgd,
+        {"momentum": 0.9, "dampening": 0.3, "wd": 0.01},
+    ),
+    (
+        "SGD",
+        {"lr": 0.1, "momentum": 0.9, "nesterov": True},
+        sgd,
+        {"momentum": 0.9, "nesterov": True},
+    ),
+    ("Adam", {}, adam, {}),
+    ("Adam", {"weight_decay": 0.1, "betas": (0.8, 0.9)}, adam, {"wd": 0.1, "b1": 0.8, "b2": 0.9}),
+    ("Adam", {"amsgrad": True, "eps": 1e-3}, adam, {"amsgrad": True, "eps": 1e-3}),
+    ("AdamW", {}, adam, {"wd": 1e-2, "decoupled": True}),
+    ("Adamax", {}, adamax, {}),
+    ("RMSprop", {}, rmsprop, {}),
+    (
+        "RMSprop",
+        {"centered": True, "momentum": 0.9, "alpha": 0.9},
+        rmsprop,
+        {"centered": True, "momentum": 0.9, "alpha": 0.9},
+    ),
+    ("Adagrad", {"lr_decay": 0.1}, adagrad, {"decay": 0.1}),
+    ("Adadelta", {}, adadelta, {}),
+]
+
+
+def ids(case):
+    return f"{case[0]}{case[1] or ''}"
+
+
+def gradients():
+    rng = np.random.default_rng(5)
+    return rng.standard_normal((STEPS, 3, 2))
+
+
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_update_rule(case):
+    name, options, rule, parameters = case
+    p = nn.Parameter(ag.tensor(np.linspace(-1, 1, 6).reshape(3, 2)))
+    optimizer = getattr(optim, name)([p], **options)
+    expected, state = p.detach().numpy().copy(), {}
+    for t, g in enumerate(gradients(), 1):
+        p.grad = ag.tensor(g)
+        optimizer.step()
+        expected = rule(expected, g, state, t, **parameters)
+        np.testing.assert_allclose(p.detach().numpy(), expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_maximize_turns_the_direction(case):
+    name, options, rule, parameters = case
+    p = nn.Parameter(ag.zeros(3, 2, dtype=ag.float64))
+    optimizer = getattr(optim, name)([p], maximize=True, **options)
+    g = gradients()[0]
+    p.grad = ag.tensor(g)
+    optimizer.step()
+    expected = rule(np.zeros((3, 2)), -g, {}, 1, **parameters)
+    np.testing.assert_allclose(p.detach().numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_float32_equals_torch(case):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    name, options, _, _ = case
+    start = np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
+    ours, theirs = nn.Parameter(ag.tensor(start.copy())), torch.nn.Parameter(torch.tensor(start))
+    mine = getattr(optim, name)([ours], **options)
+    other = getattr(torch.optim, name)([theirs], foreach=False, **options)
+    for g in gradients().astype(np.float32):
+        ours.grad, theirs.grad = ag.tensor(g), torch.tensor(g)
+        mine.step()
+        other.step()
+    got, expected = ours.detach().numpy(), theirs.detach().numpy()
+    np.testing.assert_allclose(got, expected, rtol=3e-7, atol=1e-7)
+    saved = other.state_dict()["state"][0] if other.state_dict()["state"] else {}
+    expected_keys = {k for k, v in saved.items() if v is not None}
+    keys = set(mine.state_dict()["state"].get(0, {})) - {"started"}
+    assert keys == expected_keys
+
+
+def loss_of(net, x):
+    return (net(x) ** 2).mean()
+
+
+def trained(optimizer_of, steps=5):
+    ag.manual_seed(0)
+    net, x = nn.Linear(3, 2), ag.ones(4, 3)
+    optimizer = optimizer_of(net)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss_of(net, x).backward()
+        optimizer.step()
+    return net, optimizer, x
+
+
+def test_groups_have_their_own_numbers():
+    def build(net):
+        return optim.SGD(
+            [{"params": [net.weight]}, {"params": net.bias, "lr": 0.0}], lr=0.1, momentum=0.9
+        )
+
+    ag.manual_seed(0)
+    start = nn.Linear(3, 2)
+    net, optimizer, _ = trained(build)
+    assert [g["lr"] for g in optimizer.param_groups] == [0.1, 0.0]
+    np.testing.assert_array_equal(net.bias.detach().numpy(), start.bias.detach().numpy())
+    assert not np.array_equal(net.weight.detach().numpy(), start.weight.detach().numpy())
+    extra = nn.Parameter(ag.zeros(1))
+    optimizer.add_param_group({"params": extra})
+    assert optimizer.param_groups[2]["momentum"] == 0.9
+
+
+def test_resuming_continues_exactly():
+    def build(net):
+        return optim.AdamW(net.parameters(), lr=0.01, amsgrad=True)
+
+    whole, _, _ = trained(build, 8)
+    half, optimizer, x = trained(build, 4)
+    saved = copy.deepcopy(optimizer.state_dict())
+    weights = {k: v.clone() for k, v in half.state_dict().items()}
+    fresh = nn.Linear(3, 2)
+    resumed = build(fresh)
+    fresh.load_state_dict(weights)
+    resumed.load_state_dict(saved)
+    for _ in range(4):
+        resumed.zero_grad()
+        loss_of(fresh, x).backward()
+        resumed.step()
+    np.testing.assert_array_equal(fresh.weight.detach().numpy(), whole.weight.detach().numpy())
+
+
+def test_loading_keeps_the_memory_of_the_state():
+    net, optimizer, _ = trained(lambda n: optim.Adam(n.parameters()))
+    moment = optimizer.state[net.weight]["exp_avg"]
+    saved = copy.deepcopy(optimizer.state_dict())
+    saved["state"][0]["exp_avg"] = ag.ones(2, 3)
+    optimizer.load_state_dict(saved)
+    assert optimizer.state[net.weight]["exp_avg"] is moment
+    assert moment.tolist() == [[1.0] * 3] * 2
+
+
+def test_state_dict_has_torchs_form():
+    _, optimizer, _ = trained(lambda n: optim.Adam(n.parameters(), lr=0.5))
+    saved = optimizer.state_dict()
+    assert saved["param_groups"][0]["params"] == [0, 1]
+    assert saved["param_groups"][0]["lr"] == 0.5
+    assert set(saved["state"][0]) == {"step", "exp_avg", "exp_avg_sq"}
+    assert saved["state"][0]["step"].item() == 5
+    assert saved["state"][0]["step"].dtype is ag.float32
+
+
+def test_load_state_dict_checks_the_groups():
+    _, optimizer, _ = trained(lambda n: optim.Adam(n.parameters()))
+    saved = optimizer.state_dict()
+    other = optim.Adam([nn.Parameter(ag.zeros(1))])
+    with pytest.raises(ValueError, match="has 2 parameters in the state dict, 1 in the optimizer"):
+        other.load_state_dict(saved)
+    saved["param_groups"] *= 2
+    with pytest.raises(ValueError, match="2 parameter groups, the optimizer 1"):
+        optimizer.load_state_dict(saved)
+
+
+def test_closure_and_missing_gradients():
+    p, q = nn.Parameter(ag.ones(2)), nn.Parameter(ag.ones(2))
+    optimizer = optim.SGD([p, q], lr=1.0)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 2.0
+    assert p.tolist() == [-1.0, -1.0] and q.tolist() == [1.0, 1.0]
+    assert q not in optimizer.state
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0.0, 0.0] and q.grad is None
+
+
+def test_refusals():
+    p = nn.Parameter(ag.ones(2))
+    with pytest.raises(ValueError, match="empty parameter list"):
+        optim.SGD([])
+    with pytest.raises(TypeError, match="iterable of parameters"):
+        optim.SGD(p)
+    with pytest.raises(TypeError, match="can only optimize Tensors"):
+        optim.SGD([3])
+    with pytest.raises(ValueError, match="result of an operation"):
+        optim.SGD([p * 2])
+    with pytest.raises(ValueError, match="more than one parameter group"):
+        optim.SGD([{"params": [p]}, {"params": [p]}])
+    with pytest.raises(ValueError, match="did you mean momentum"):
+        optim.SGD([{"params": [p], "momentun": 0.9}])
+    with pytest.raises(ValueError, match="invalid lr: -1"):
+        optim.Adam([p], lr=-1)
+    with pytest.raises(ValueError, match=r"invalid betas\[1\]: 1.0; it must be in \[0, 1\)"):
+        optim.Adam([p], betas=(0.9, 1.0))
+    with pytest.raises(ValueError, match="nesterov"):
+        optim.SGD([p], nesterov=True)
+
+
+class TestParamGroup:
+    def test_reads_as_floats(self):
+        group = ParamGroup({"params": [], "lr": 1, "betas": [0.9, 0.99], "amsgrad": False})
+        assert group["lr"] == 1.0 and group["betas"] == (0.9, 0.99) and group["amsgrad"] is False
+        assert dict(group) == {"params": [], "lr": 1, "betas": (0.9, 0.99), "amsgrad": False}
+        assert group.get("eps", 3) == 3
+        group.update(lr=0.5)
+        assert group.setdefault("lr", 7) == 0.5
+
+    def test_tensors_follow_the_numbers(self):
+        group = ParamGroup({"params": [], "lr": 0.1, "betas": (0.9, 0.99)})
+        tensors = group.tensors()
+        assert list(tensors) == ["lr", "betas.0", "betas.1"]
+        group["lr"], group["betas"] = 0.2, (0.5, 0.6)
+        assert [t.item() for t in tensors.values()] == [0.2, 0.5, 0.6]
+        assert all(t.dtype is ag.float64 for t in tensors.values())
+
+    def test_structure_changes_with_what_decides_the_operations(self):
+        group = ParamGroup({"params": [], "lr": 0.1, "weight_decay": 0.0, "nesterov": False})
+        before = group.structure()
+        group["lr"] = 0.2
+        assert group.structure() == before
+        group["weight_decay"] = 0.1
+        assert group.structure() != before
+
+    def test_copies(self):
+        group = ParamGroup({"params": [], "lr": 0.1})
+        twin = copy.deepcopy(group)
+        twin["lr"] = 0.3
+        assert group["lr"] == 0.1 and group.tensors()["lr"].item() == 0.1
+
+
+def test_learning_rate_of_a_tensor_and_nan():
+    p = nn.Parameter(ag.ones(1))
+    assert optim.SGD([p], lr=ag.tensor(0.25)).param_groups[0]["lr"] == 0.25
+    with pytest.raises(ValueError, match="invalid lr: nan"):
+        optim.SGD([p], lr=math.nan)
