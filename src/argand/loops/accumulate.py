@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from argand.base.dtype import compute_dtype
+from argand.base.dtype import DType, compute_dtype
 from argand.ir.program import Node
 
-__all__ = ["BLOCK_CHAIN", "identity_value"]
+__all__ = ["BLOCK_CHAIN", "extreme_value", "identity_value"]
 
 BLOCK_CHAIN = 256
 """Additions in one chain, so that long float32 sums stay accurate."""
@@ -21,7 +21,11 @@ def identity_value(node: Node) -> Any:
     found = op.identity(dtype)
     if found is not None:
         return float(found) if dtype.kind == "f" else found
-    lowest = node.op.name == "amax"
+    return extreme_value(dtype, lowest=node.op.name == "amax")
+
+
+def extreme_value(dtype: DType, *, lowest: bool) -> Any:
+    """The lowest or the highest value of a dtype."""
     if dtype.kind == "f":
         return -math.inf if lowest else math.inf
     if dtype.kind == "b":

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from argand.base.dim import Dim, Size, same
-from argand.base.dtype import int64
+from argand.base.dtype import DType, int64
 from argand.base.errors import CompileError
 from argand.ir import scalar
 from argand.ir.op import Literal
@@ -117,6 +117,15 @@ class Demand:
         self.points[number, key] = point
         self._expand(point)
         return point
+
+    def position(self, form: Form, dtype: DType) -> Point:
+        """A form as a value."""
+        key = f"<{form.key}:{dtype.short}>"
+        found = self.points.get((-2, key))
+        if found is None:
+            found = self.points[-2, key] = Point(Literal(dtype, 0), (), None, key)
+            found.settle("affine", (), (form, 0, 1))
+        return found
 
     def _expand(self, point: Point) -> None:
         value = point.value
@@ -248,20 +257,10 @@ def _random(demand: Demand, node: Node, point: Point) -> None:
     (state,) = node.values
     key, ticket = (demand.point(state, (form_of(i),)) for i in (0, 1))
     place = linearised(point.index, node.outputs[0].shape)
-    args = [key, ticket, _position(demand, place)]
+    args = [key, ticket, demand.position(place, int64)]
     op: Any = node.op
     inputs = [scalar.scalar_input(i, int64) for i in range(3)]
     point.settle("expr", args, op.element(scalar.BUILDER, *inputs, node.params))
-
-
-def _position(demand: Demand, place: Form) -> Point:
-    """A form as an int64 value."""
-    key = f"<{place.key}>"
-    found = demand.points.get((-2, key))
-    if found is None:
-        found = demand.points[-2, key] = Point(Literal(int64, 0), (), None, key)
-        found.settle("affine", (), (place, 0, 1))
-    return found
 
 
 def _trivial_reduction(demand: Demand, node: Node, point: Point) -> None:

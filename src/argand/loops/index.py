@@ -309,6 +309,21 @@ def both(a: Condition | None, b: Condition | None) -> Condition | None:
     return a if a.key == b.key else Condition("and", parts=(a, b))
 
 
+def always(c: Condition) -> bool:
+    """Whether a comparison holds whatever the axes are."""
+    if c.parts:
+        return all(always(p) for p in c.parts)
+    difference = add(c.right, c.left, -1)
+    if c.prim == "le":
+        return _nonnegative(difference)
+    if c.prim == "lt":
+        if c.right.terms:
+            return False
+        top = c.left.highest()
+        return top is not None and surely_positive(c.right.const - top)
+    return False
+
+
 class FormBuilder:
     """The `b` of a Move's `source`: index arithmetic on forms."""
 

@@ -8,6 +8,8 @@ A node is a fusion, or an op by itself; `env` tells where its operands and resul
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from argand.base.errors import ArgandError, CompileError
 from argand.ir.program import Node
 from argand.loops.element import rule_for
@@ -19,8 +21,16 @@ from argand.loops.region import Region, region_of
 from argand.loops.registry import find_kernel, register
 from argand.loops.rowplan import row_plans
 from argand.loops.rows import lower_rows
+from argand.loops.scatter import SCATTERS, lower_scatter
+from argand.loops.walk import WALKS, lower_walk
+from argand.loops.windows import POOLS
 
-__all__ = ["can_lower", "lower_node"]
+__all__ = ["POOLS", "SINGLE", "can_lower", "lower_node"]
+
+Emit = Callable[[Builder, Region, Env], None]
+
+SINGLE = SCATTERS | WALKS
+"""Ops that take operands on demand, but whose results are stored."""
 
 
 class _Loop:
@@ -50,6 +60,27 @@ class _Rows:
         lower_rows(b, region, env, row_plans(region))
 
 
+class _Single:
+    """Regions of one op that computes all by itself, its operands on demand."""
+
+    def __init__(self, name: str, ops: frozenset[str], emit: Emit) -> None:
+        self.name, self._ops, self._emit = name, ops, emit
+
+    def takes(self, region: Region) -> bool:
+        found = [n for n in region.nodes if n.op.name in self._ops]
+        others = [n for n in region.nodes if n.op.name not in self._ops]
+        return (
+            len(found) == 1
+            and all(rule_for(n) is not None for n in others)
+            and region.outputs == found[0].outputs
+        )
+
+    def emit(self, b: Builder, region: Region, env: Env) -> None:
+        self._emit(b, region, env)
+
+
+register(_Single("scatter", SCATTERS, lower_scatter))
+register(_Single("walk", WALKS, lower_walk))
 register(_Rows())
 register(_Loop())
 

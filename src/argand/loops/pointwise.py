@@ -28,7 +28,7 @@ from argand.loops.space import (
     locate,
 )
 
-__all__ = ["lower_loop", "settled_space"]
+__all__ = ["check_indices", "emit_stores", "lower_loop", "settled_space"]
 
 
 def lower_loop(b: Builder, region: Region, env: Env) -> None:
@@ -80,27 +80,34 @@ def settled_space(
 def _emit(
     cursor: Cursor, region: Region, env: Env, space: Space, group: Group, roots: list[Point]
 ) -> None:
-    stores: list[tuple[Buffer, Index]] = [
-        (buffer, index) for v, index in group for buffer in region.targets(env, v)
-    ]
-    values = [
-        root for (v, _), root in zip(group, roots, strict=True) for _ in region.targets(env, v)
-    ]
-    points = reachable(roots)
+    targets = [region.targets(env, v) for v, _ in group]
+    stores = [(t, index) for found, (_, index) in zip(targets, group, strict=True) for t in found]
+    values = [root for found, root in zip(targets, roots, strict=True) for _ in found]
+    emit_stores(cursor, space, stores, values)
+
+
+def emit_stores(
+    cursor: Cursor,
+    space: Space,
+    stores: Sequence[tuple[Buffer, Index]],
+    values: Sequence[Point],
+) -> None:
+    """Walk a space and store the values, as fast as the places allow."""
+    points = reachable(values)
     order = by_strides(cursor, space.axes, *stores[0])
     loops = fold(cursor, order, points, stores)
     if not loops:
         _store_all(cursor, stores, values)
         return
     inner = loops[-1]
-    lanes = lanes_for([*points], env.target.vector_bytes, inner)
+    lanes = lanes_for([*points], cursor.env.target.vector_bytes, inner)
     lanes *= side_by_side(points, inner)
     length = cursor.size(extent(cursor, inner))
     if isinstance(length, int):
         lanes = min(lanes, _power_of_two(length))
     data = sum(Ty(buffer.dtype.name).bytes for buffer, _ in stores)
     ns = ns_per_element(points, lanes, data, inner)
-    sweep(cursor, loops, lanes, ns, roots, lambda: _store_all(cursor, stores, values))
+    sweep(cursor, loops, lanes, ns, values, lambda: _store_all(cursor, stores, values))
 
 
 def _power_of_two(n: int) -> int:

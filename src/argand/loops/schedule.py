@@ -57,9 +57,7 @@ def ns_per_element(points: Sequence[Point], lanes: int, stores: int, axis: Axis)
 def side_by_side(points: Sequence[Point], axis: Axis) -> int:
     """How many registers make a vector: several where a long chain of dependent operations, such as
     a polynomial, would leave the arithmetic units waiting."""
-    flops = [
-        scalar.flops(p.payload) for p in points if p.kind == "expr" and axis in p.axes
-    ]
+    flops = [scalar.flops(p.payload) for p in points if p.kind == "expr" and axis in p.axes]
     if max(flops, default=0.0) < LONG_CHAIN:
         return 1
     return 4 if sum(flops) < MANY_FLOPS else 2

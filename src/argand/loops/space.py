@@ -159,6 +159,10 @@ def _locate_node(node: Node, found: dict[Value, Index]) -> bool:
         if known is not None:
             for v in values:
                 found.setdefault(v, known)
+    elif node.op.name == "max_pool2d":
+        known = next((found[o] for o in node.outputs if o in found), None)
+        if known is not None:
+            found.update(dict.fromkeys(node.outputs, known))
     elif isinstance(node.op, Reduce):
         (x,), (y,) = node.values, node.outputs
         if x in found and y not in found:

@@ -13,7 +13,7 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.families import Move, Random
 from argand.ir.program import Node, Value
 from argand.loops.element import Demand, rule_for
-from argand.loops.lower import POOLS
+from argand.loops.lower import POOLS, SINGLE
 from argand.loops.nestir import ELEMS
 from argand.loops.region import Region
 from argand.loops.rowplan import is_reduction, plan_quality, row_plans
@@ -42,6 +42,7 @@ _ALONE = Shape("alone", joins=False)
 LOOP = Shape("loop", pointwise=True)
 _DRAW = Shape("loop")
 _ROWS = Shape("rows")
+_SINGLE = Shape("loop", starts_only=True)
 _CONTRACT = Shape("contract", starts_only=True)
 
 
@@ -57,6 +58,8 @@ def classify(node: Node) -> Shape:
         return _ROWS
     if isinstance(node.op, Random):
         return _DRAW
+    if node.op.name in SINGLE:
+        return _SINGLE
     if node.op.name in POOLS:
         return _DRAW  # dear to compute again
     return LOOP if rule_for(node) is not None else _ALONE
@@ -79,6 +82,8 @@ def fits(nodes: Sequence[Node], outputs: Sequence[Value]) -> str | None:
         return None
     contractions = [n for n in nodes if n.op.name in CONTRACTIONS]
     try:
+        if any(n.op.name in SINGLE for n in nodes):
+            return None
         if contractions:
             return "contract" if _is_contraction(nodes, outputs, contractions) else None
         if any(is_reduction(n) for n in nodes):

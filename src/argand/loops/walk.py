@@ -1,0 +1,136 @@
+"""Ops that walk a dimension in order: argmax, argmin, cumsum.
+
+The position of an extreme is that of the first one, and a NaN comes before all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from argand.base.dtype import compute_dtype
+from argand.ir.program import Node
+from argand.loops.accumulate import extreme_value
+from argand.loops.cursor import Cursor, lanes_for
+from argand.loops.element import Demand, reachable
+from argand.loops.env import Env
+from argand.loops.index import ZERO, Axis, linearised
+from argand.loops.nest import I64, Builder, Reg, Ty
+from argand.loops.pointwise import check_indices
+from argand.loops.region import Region
+from argand.loops.schedule import known, product, spread, unflatten, vectors
+from argand.loops.space import Index, Space, stride_along
+
+__all__ = ["WALKS", "lower_walk"]
+
+WALKS = frozenset(("argmax", "argmin", "cumsum"))
+
+NS_EACH = 1.5
+
+Step = Callable[[Sequence[Reg]], list[Reg]]
+
+
+def lower_walk(b: Builder, region: Region, env: Env) -> None:
+    """Emit a region of one such op: the other dimensions in parallel, one of them along the lanes
+    where memory allows."""
+    (node,) = (n for n in region.nodes if n.op.name in WALKS)
+    _Walk(b, region, env, node).emit()
+
+
+class _Walk:
+    def __init__(self, b: Builder, region: Region, env: Env, node: Node) -> None:
+        self.b, self.env, self.node = b, env, node
+        self.cursor = Cursor(b, env, region.places(env))
+        (self.x,) = node.values
+        self.space = Space(self.x.shape)
+        self.point = Demand(region.inputs).point(self.x, self.space.index)
+        self.targets = region.targets(env, node.outputs[0])
+        check_indices(self.cursor, reachable([self.point]))
+        dims = node.params["dim"]
+        dims = (dims,) if isinstance(dims, int) else tuple(dims)
+        self.dims = tuple(d for d in dims if d < len(self.x.shape))
+        walked = [a for d in self.dims for a in self.space.digits[d]]
+        self.walked = [a for a in self.space.axes if a in walked]
+        self.free = [a for a in self.space.axes if a not in walked]
+
+    def emit(self) -> None:
+        """All rows, in parallel."""
+        b, cursor = self.b, self.cursor
+        lane_axis = next((a for a in self.free if self._side_by_side(a)), None)
+        outer = [a for a in self.free if a is not lane_axis]
+        rows = product(b, [cursor.size(a.extent) for a in outer])
+        length = known(product(b, [cursor.size(a.extent) for a in self.walked])) or 256
+        width = 1 if lane_axis is None else (known(cursor.size(lane_axis.extent)) or 256)
+        with spread(b, rows, NS_EACH * length * width) as (low, high), cursor.scope():
+            with b.loop(low, high) as loop, cursor.scope():
+                unflatten(cursor, outer, loop.index)
+                if lane_axis is None:
+                    self._row()
+                else:
+                    lanes = lanes_for([self.point], self.env.target.vector_bytes, lane_axis)
+                    end = cursor.size(lane_axis.extent)
+                    vectors(cursor, lane_axis, lanes, 0, end, self._row)
+
+    def _side_by_side(self, axis: Axis) -> bool:
+        if self.point.kind != "load":
+            return False
+        buffer = self.cursor.places[self.x]
+        return stride_along(self.cursor, axis, buffer, self.point.index) == 1
+
+    def _row(self) -> None:
+        lanes = self.cursor.lanes
+        if self.node.op.name == "cumsum":
+            self._scan(lanes)
+        else:
+            self._position(lanes)
+
+    def _walk(self, axes: Sequence[Axis], carried: Sequence[Reg], step: Step) -> list[Reg]:
+        if not axes:
+            return step(carried)
+        b, cursor = self.b, self.cursor
+        axis, *rest = axes
+        with b.loop(0, cursor.size(axis.extent), 1, list(carried)) as loop, cursor.scope():
+            cursor.at[axis] = loop.index
+            b.yield_(*self._walk(rest, loop.carry, step))
+        return list(loop.results)
+
+    def _store(self, index: Index, value: Reg) -> None:
+        for buffer in self.targets:
+            self.cursor.store(buffer, index, value)
+
+    def _scan(self, lanes: int) -> None:
+        b, cursor = self.b, self.cursor
+        acc = Ty(compute_dtype(self.node.outputs[0].dtype).name, lanes)
+
+        def step(carried: Sequence[Reg]) -> list[Reg]:
+            value = b.splat(b.cast(cursor.emit(self.point), acc.elem), lanes)
+            total = b.apply("add", carried[0], value)
+            self._store(self.space.index, total)
+            return [total]
+
+        self._walk(self.walked, [b.const(acc, 0)], step)
+
+    def _position(self, lanes: int) -> None:
+        b, cursor = self.b, self.cursor
+        largest = self.node.op.name == "argmax"
+        every = self.space.index
+        place = linearised([every[d] for d in self.dims], [self.x.shape[d] for d in self.dims])
+        worst: Any = extreme_value(self.x.dtype, lowest=largest)
+        start = b.const(Ty(self.x.dtype.name, lanes), worst)
+
+        def step(carried: Sequence[Reg]) -> list[Reg]:
+            best, at = carried
+            value = b.splat(cursor.emit(self.point), lanes)
+            kept = b.apply("le" if largest else "ge", value, best)
+            wins = b.apply("not", kept)
+            if best.ty.is_float:
+                wins = b.apply("and", wins, b.apply("eq", best, best))
+            here = b.splat(cursor.base(place), lanes)
+            return [b.where(wins, value, best), b.where(wins, here, at)]
+
+        _, at = self._walk(self.walked, [start, b.const(I64.with_lanes(lanes), 0)], step)
+        if self.node.params["keepdim"]:
+            index = tuple(ZERO if d in self.dims else f for d, f in enumerate(every))
+        else:
+            index = tuple(f for d, f in enumerate(every) if d not in self.dims)
+        self._store(index, at)
