@@ -17,9 +17,10 @@ from argand.runtime import memory
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     gc.collect()
-    memory.release()
+    memory.trim()
     yield
-    memory.release()
+    gc.collect()
+    memory.trim()
 
 
 def address(array: np.ndarray) -> int:
@@ -81,14 +82,28 @@ def test_bounded() -> None:
         arrays = [memory.empty(100_000) for _ in range(10)]
         del arrays
         assert memory.kept_bytes() <= 1 << 20
-    memory.release()
+    memory.trim()
     assert memory.kept_bytes() == 0
 
 
 @pytest.mark.parametrize("size", [1 << 16, 100_000, (1 << 20) + 1, 50_000_001])
 def test_size_class_wastes_little(size: int) -> None:
     spare = memory.size_class(size) - size
-    assert 0 <= spare <= size // 8 + 4096 + (2 << 20) * (size >= 2 << 20)
+    assert 0 <= spare <= size // 8 + 4096
+
+
+def test_temporaries_stay_in_the_same_block() -> None:
+    held = [memory.empty(50_000) for _ in range(5)]
+    places = {address(memory.empty(50_000)) for _ in range(20)}
+    assert len(places) == 1
+    del held
+
+
+def test_room_is_made_for_other_sizes() -> None:
+    with settings.using(pool_bytes=1 << 20):
+        for count in (50_000, 60_000, 80_000, 100_000, 120_000, 140_000, 160_000):
+            memory.empty(count)
+        assert 640_000 <= memory.kept_bytes() <= 1 << 20
 
 
 def test_threads() -> None:

@@ -2,18 +2,18 @@
 
 Giving memory back to the system costs more in page faults than most operations that fill it, so
 blocks of 64 KB and more are kept. A block is an array that the handed-out arrays have as their
-base: when the last of them is gone - a view that escaped to NumPy counts - the block dies and its
-memory returns to the pool.
+base, and is free when only the pool refers to it: a view that escaped to NumPy keeps it in use.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import mmap
-import sys
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from sys import getrefcount
 from typing import Any, Final
 
 import numpy as np
@@ -25,69 +25,80 @@ SMALL: Final = 64 << 10
 """Arrays below this many bytes come from NumPy."""
 
 _HUGE: Final = 2 << 20
-_BYTE: Final = np.dtype(np.uint8)
 
 
-class _Memory(mmap.mmap):
-    """Pages from the system, and where in them the usable part begins."""
+Block = NDArray[np.uint8]
 
-    start: int
+_blocks: Final[defaultdict[int, deque[Block]]] = defaultdict(deque)
+_total = 0
 
-
-class _Block(np.ndarray[Any, np.dtype[np.uint8]]):
-    """The memory of one allocation; dies with the last array that is a view of it."""
-
-    __slots__ = ()
-
-    def __del__(self) -> None:
-        memory: object = self.base
-        if type(memory) is _Memory:
-            _give(memory)
+_TRIES: Final = 8
 
 
-_free: Final[defaultdict[int, deque[_Memory]]] = defaultdict(deque)
-_kept_bytes = 0
+def _references() -> int:
+    """What `getrefcount` says of a block that only a variable refers to; Pythons differ."""
+    queue = deque([np.empty(1, np.uint8)])
+    block = queue.pop()
+    return getrefcount(block)
 
 
-def _give(memory: _Memory) -> None:
-    global _kept_bytes
-    size = len(memory)
-    if sys.is_finalizing() or _kept_bytes + size > settings.pool_bytes:
-        return
-    _kept_bytes += size
-    _free[size].append(memory)
+_UNUSED: Final = _references()
 
 
+@functools.lru_cache(maxsize=4096)
 def size_class(size: int) -> int:
     """The bytes a block really has: at most an eighth more than asked, in whole pages."""
     step = max(4096, 1 << max(0, size.bit_length() - 4))
-    whole = -(-size // step) * step
-    # room to place the array on a huge page's border
-    return whole + _HUGE if size >= _HUGE else whole
+    return -(-size // step) * step
 
 
-def _new(size: int) -> _Memory:
+def _new(size: int) -> Block:
+    """A block from the system; from 2 MB on it begins at a huge page's border."""
+    total = size + _HUGE if size >= _HUGE else size
     private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
-    memory = _Memory(-1, size, flags=private) if private else _Memory(-1, size)
-    memory.start = 0
+    memory = mmap.mmap(-1, total, flags=private) if private else mmap.mmap(-1, total)
+    start = 0
     if size >= _HUGE:
-        memory.start = -np.frombuffer(memory, np.uint8).ctypes.data % _HUGE
+        start = -np.frombuffer(memory, np.uint8).ctypes.data % _HUGE
         if hasattr(mmap, "MADV_HUGEPAGE"):
             # a kernel without huge pages refuses: ordinary ones do
             with contextlib.suppress(OSError):
                 memory.madvise(mmap.MADV_HUGEPAGE)
-    return memory
+    return np.ndarray((size,), np.uint8, memory, start)
 
 
-def _block(size: int) -> _Block:
-    global _kept_bytes
-    whole = size_class(size)
-    try:
-        memory = _free[whole].pop()
-        _kept_bytes -= whole
-    except IndexError:
-        memory = _new(whole)
-    return _Block((whole - memory.start,), _BYTE, memory, memory.start)
+def _grow(size: int) -> Block:
+    """A new block, known to the pool if it has room; free blocks of other sizes make room."""
+    global _total
+    if _total + size > settings.pool_bytes:
+        trim()
+    block = _new(size)
+    if _total + size <= settings.pool_bytes:
+        _total += size
+        _blocks[size].append(block)
+    return block
+
+
+def _array(shape: int | Sequence[int], kind: np.dtype[Any], size: int) -> NDArray[Any]:
+    """An array on a block that nothing refers to.
+
+    The block used last is tried first, since it is in the cache; then those unused for longest. A
+    block is out of the queue while it is looked at, so two threads never take the same.
+    """
+    queue = _blocks[size]
+    take, put = queue.pop, queue.append
+    for _ in range(_TRIES):
+        try:
+            block = take()
+        except IndexError:
+            break
+        if getrefcount(block) == _UNUSED:
+            result: NDArray[Any] = np.ndarray(shape, kind, block)
+            queue.append(block)
+            return result
+        put(block)
+        take, put = queue.popleft, queue.append
+    return np.ndarray(shape, kind, _grow(size))
 
 
 def empty(shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> NDArray[Any]:
@@ -98,20 +109,36 @@ def empty(shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> NDArray[
     >>> empty((3, 4), np.float64).shape
     (3, 4)
     """
-    kind = np.dtype(dtype)
+    kind = dtype if isinstance(dtype, np.dtype) else np.dtype(dtype)
     size = kind.itemsize * (shape if isinstance(shape, int) else math.prod(shape))
     if size < SMALL or kind.hasobject:
         return np.empty(shape, kind)
-    return np.ndarray(shape, kind, _block(size))
+    return _array(shape, kind, size_class(size))
+
+
+def _free_blocks() -> Iterator[Block]:
+    """Take each unused block out of its queue and yield it; who keeps it puts it back."""
+    for queue in list(_blocks.values()):
+        for _ in range(len(queue)):
+            try:
+                block = queue.popleft()
+            except IndexError:
+                break
+            if getrefcount(block) == _UNUSED:
+                yield block
+            else:
+                queue.append(block)
 
 
 def kept_bytes() -> int:
     """Bytes that wait in the pool to be used again."""
-    return _kept_bytes
+    free = list(_free_blocks())
+    for block in free:
+        _blocks[block.nbytes].append(block)
+    return sum(block.nbytes for block in free)
 
 
-def release() -> None:
-    """Give all waiting memory back to the system."""
-    global _kept_bytes
-    _free.clear()
-    _kept_bytes = 0
+def trim() -> None:
+    """Give all memory that waits to be used again back to the system."""
+    global _total
+    _total -= sum(block.nbytes for block in _free_blocks())
