@@ -9,7 +9,7 @@ node itself reads the old value only at the index that it writes, and when whate
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from argand.base.shape import same_shape
 from argand.ir.elementwise import Elementwise
@@ -164,20 +164,35 @@ def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, Place])
         return False
     if not is_fusion(node.op):
         return isinstance(node.op, Elementwise)
-    if node.params["kind"] == "rows":
-        return False
     region = node.regions[0]
     inner = [x for x, v in zip(region.inputs, node.inputs, strict=True) if v in reads]
+    if node.params["kind"] == "rows":
+        result = region.outputs[node.outputs.index(new)]
+        if not _is_reduced(region, new) or result not in _reached(region, inner):
+            return False
     return all(_stays_aligned(region, x, new) for x in inner)
+
+
+def _is_reduced(region: Program, new: Value) -> bool:
+    """Whether a result of rows is smaller than a row's space: then it is stored once, at the end,
+    together with the others of its shape."""
+    return any(v.ndim > new.ndim for node in region.nodes for v in node.values)
+
+
+def _reached(region: Program, values: Sequence[Value]) -> set[Value]:
+    """All values that depend on some."""
+    found = set(values)
+    for node in region.nodes:
+        if not found.isdisjoint(node.values):
+            found.update(node.outputs)
+    return found
 
 
 def _stays_aligned(region: Program, x: Value, new: Value) -> bool:
     """Whether `x` reaches results only through elementwise ops on its own shape."""
-    tainted = {x}
-    for node in region.nodes:
-        if tainted.isdisjoint(node.values):
-            continue
-        if not isinstance(node.op, Elementwise) or not same_shape(node.outputs[0].shape, new.shape):
-            return False
-        tainted.update(node.outputs)
-    return True
+    reached = _reached(region, [x])
+    return all(
+        isinstance(node.op, Elementwise) and same_shape(node.outputs[0].shape, new.shape)
+        for node in region.nodes
+        if not reached.isdisjoint(node.values)
+    )
