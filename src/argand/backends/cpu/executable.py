@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from argand.backends.cpu.failure import fallback_note, raise_failure, where
+from argand.backends.cpu.lowering import symbols_of
 from argand.base.dim import Dim, evaluate
 from argand.base.errors import ProgramError
 from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
@@ -64,6 +65,8 @@ class CompiledProgram:
         self._symbols = _symbol_sources(self._operands, program)
         self._sized: dict[tuple[int, ...], _Sized] = {}
         self._lock = threading.RLock() if program.writes else None
+        # Of the smallest programs, what `run` does: make the output, call, table of offsets.
+        self.direct: tuple[Callable[[], Any], NativeCall, Any] | None = None
         self.run: Run = self._choose_run()
 
     # -- calling -----------------------------------------------------------------------------------
@@ -95,6 +98,7 @@ class CompiledProgram:
         if size or len(makers) != 1:
             return run
         make = makers[0]
+        self.direct = make, call, offsets
         return run_small
 
     def _locked_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
@@ -241,7 +245,7 @@ def _symbol_sources(operands: Sequence[Value], program: Program) -> dict[str, tu
         for d, size in enumerate(v.shape):
             if isinstance(size, Dim) and list(size.symbols()) == [str(size)]:
                 found.setdefault(str(size), (i, d))
-    symbols = sorted(program.symbols())
+    symbols = symbols_of(program)
     missing = [s for s in symbols if s not in found]
     if missing:
         raise ProgramError(f"{program.name}: no input has the size {missing[0]} by itself")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from argand.base.dim import Dim, Size
+from argand.base.dim import Dim, Shape, Size
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value, operand_text, param_text
 from argand.loops.env import Buffer, Env
@@ -36,8 +36,7 @@ class Lowering:
         self.program = program
         self.plan = plan
         self.target = target
-        strides = [plan.places[v].strides for v in program.inputs]
-        self.symbols = sorted({*program.symbols(), *_symbols_in(strides)})
+        self.symbols = symbols_of(program, [plan.places[v].strides for v in program.inputs])
         self.static = plan.offsets({})[0] if plan.is_static else None
         self.kernels: dict[str, _Kernel] = {}
 
@@ -104,11 +103,7 @@ class Lowering:
 
     def _symbols_of(self, node: Node) -> dict[str, object]:
         operands = [(v.shape, self.plan.places[v].strides) for v in operands_of(node)]
-        inner = [
-            (tuple(one.params.values()), *(o.shape for o in one.outputs))
-            for one in _all_nodes(node)
-        ]
-        return _symbols_in([operands, inner])
+        return _symbols_in([operands, _sizes_of(node)])
 
 
 class _Entry:
@@ -176,6 +171,19 @@ def short_name(node: Node) -> str:
 def _all_nodes(node: Node) -> list[Node]:
     inner = [n for region in node.regions for one in region.nodes for n in _all_nodes(one)]
     return [node, *inner]
+
+
+def symbols_of(program: Program, strides: Sequence[Shape] = ()) -> list[str]:
+    """The symbols of all sizes in a program, in the order of the entry's last slots."""
+    given = [v.shape for v in [*program.inputs, *program.state]]
+    return sorted(_symbols_in([given, list(strides), [_sizes_of(n) for n in program.nodes]]))
+
+
+def _sizes_of(node: Node) -> list[object]:
+    """The sizes in the parameters and results of a node and of its regions."""
+    return [
+        (tuple(one.params.values()), *(o.shape for o in one.outputs)) for one in _all_nodes(node)
+    ]
 
 
 def _symbols_in(value: object) -> dict[str, object]:
