@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -164,12 +164,13 @@ class Elementwise(Op):
         outputs: Sequence[Any],
         params: dict[str, Any],
     ) -> Sequence[Any]:
-        sources = [*inputs, grads[0], outputs[0]]
-        calls = _adjoint_calls(self, grads[0].dtype)
-        return [
-            _called(call, sources) if want and call is not None and type(x) is not Literal else None
-            for want, call, x in zip(wants, calls, inputs, strict=True)
-        ]
+        g = grads[0]
+        sources = [*inputs, g, outputs[0]]
+        results: list[Any] = [None] * len(inputs)
+        for i, call in enumerate(_adjoint_calls(self, g.dtype)):
+            if wants[i] and call is not None and type(inputs[i]) is not Literal:
+                results[i] = _called(call, sources)
+        return results
 
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
         return _saved(self, (True,) * len(self.operands))
@@ -265,9 +266,15 @@ def _stated_partials(
     return list(partials(scalar.BUILDER, g, y, *inputs))
 
 
-# How to compute a cotangent: None for the source of a number itself, else an op and its operands,
-# each a (True, number of a source) or (False, constant).
-_Call = tuple[Op | None, tuple[tuple[bool, Any], ...]]
+class _Constant(NamedTuple):
+    """A constant among the operands of a cotangent's op."""
+
+    value: Any
+
+
+# How to compute a cotangent: an op (None: the first operand as it is) and its operands, each the number
+# of a source or a constant.
+_Call = tuple[Op | None, tuple[int | _Constant, ...]]
 
 
 @cache
@@ -279,22 +286,26 @@ def _adjoint_calls(op: Elementwise, dtype: DType) -> tuple[_Call | None, ...]:
 def _adjoint_call(op: Elementwise, i: int, expression: Expr) -> _Call:
     """The simplest op for a derivative: the cotangent itself, one op, or the derived op."""
     if expression.op == "input":
-        return None, ((True, expression.value),)
+        return None, (expression.value,)
     simple = _SIMPLE.get(expression.op)
     if simple is not None and all(a.op in ("input", "const") for a in expression.args):
-        operands = tuple((a.op == "input", a.value) for a in expression.args)
-        if any(is_input for is_input, _ in operands):
+        args = expression.args
+        operands = tuple(a.value if a.op == "input" else _Constant(a.value) for a in args)
+        if any(type(o) is int for o in operands):
             return getattr(ops, simple), operands
     derived = getattr(ops, f"{op.name}.d{i}")
-    return derived, tuple((True, n) for n in derived.numbers)
+    return derived, derived.numbers
 
 
 def _called(call: _Call, sources: Sequence[Any]) -> Any:
     op, operands = call
-    values = [sources[v] if is_input else v for is_input, v in operands]
     if op is None:
-        return values[0]
-    return op(*[v.value if type(v) is Literal else v for v in values])
+        return sources[operands[0]]  # type: ignore[index]  # never a constant
+    values = []
+    for o in operands:
+        v = sources[o] if type(o) is int else o
+        values.append(v.value if type(v) is Literal or type(v) is _Constant else v)
+    return op(*values)
 
 
 @cache

@@ -6,10 +6,13 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from argand.base.errors import AutogradError
 from argand.base.shape import same_shape, shape_text
+from argand.ir import bind as crossroads
 from argand.ir.op import ops
-from argand.tensor.core import Tensor
+from argand.tensor.core import Tensor, wrap
 from argand.transform import tape
 from argand.transform.mode import no_grad
 from argand.transform.tape import LEAF
@@ -134,6 +137,8 @@ def _root_gradient(t: Any, given: Any) -> Any:
                 f"grad can be created implicitly only for scalars, and this tensor has shape "
                 f"{shape_text(t.shape)}; pass gradient=..."
             )
+        if t._array is not None and not crossroads.pushed:
+            return wrap(np.ones(t._array.shape, t._array.dtype))
         return ops.full(tuple(t.shape), 1, t.dtype)
     if not same_shape(given.shape, t.shape):
         raise AutogradError(

@@ -13,22 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import DType, bool_, from_numpy
+from argand.base.dtype import DType, bool_, float32, float64, from_numpy, int64
 from argand.ir import scalar
 from argand.ir.elementwise import DerivedElementwise, Elementwise
 from argand.ir.op import Literal
 from argand.tensor.core import LIGHT, Tensor, quiet, wrap
 from argand.transform.mode import mode
-from argand.transform.tape import record_light
+from argand.transform.tape import record_light, record_one
 
 Lane = Callable[[tuple[Any, ...]], Any]
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-_WHOLE = (np.dtype(np.int64),)
-_BOOL = np.dtype(np.bool_)
+_F32, _F64, _I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 
-# Numbers as 0-d arrays and literals, by dtype and value.
-_constants: dict[tuple[Any, Any], tuple[Any, Literal]] = {}
+Compute = Callable[..., Any]
 
 
 def lane_of(op: Elementwise) -> Lane | None:
@@ -36,20 +33,25 @@ def lane_of(op: Elementwise) -> Lane | None:
     kind = type(op)
     if kind.prepare is not Elementwise.prepare or kind.run is not Elementwise.run:
         return None
-    dtypes = _FLOATS
-    if "i" in op.kinds and op.promotion != "float" and not isinstance(op, DerivedElementwise):
-        dtypes = _FLOATS + _WHOLE
-    allowed = {d: _compute(op, from_numpy(d)) for d in dtypes if from_numpy(d).kind in op.kinds}
-    if op.conditions or any(_is_truth(op, i) for i in range(len(op.operands))):
+    if op.conditions or any(d is bool_ for d in op.operand_dtypes(float32)):
         return None
-    return _unary(op, allowed) if len(op.operands) == 1 else _several(op, allowed)
+    integers = "i" in op.kinds and op.promotion != "float"
+    on_floats, on_doubles = _compute(op, float32), _compute(op, float64)
+    on_integers = None
+    if integers and not isinstance(op, DerivedElementwise):
+        on_integers = _compute(op, int64)
+
+    def choose(dtype: Any) -> Compute | None:
+        if dtype is _F32:
+            return on_floats
+        if dtype is _F64:
+            return on_doubles
+        return on_integers if dtype is _I64 else None
+
+    return _unary(op, choose) if len(op.operands) == 1 else _several(op, choose)
 
 
-def _is_truth(op: Elementwise, i: int) -> bool:
-    return op.operand_dtypes(from_numpy(_FLOATS[0]))[i] is bool_
-
-
-def _compute(op: Elementwise, dtype: DType) -> Callable[..., Any]:
+def _compute(op: Elementwise, dtype: DType) -> Compute:
     ufunc = type(op).ufunc
     if ufunc is not None:
         return ufunc
@@ -57,28 +59,26 @@ def _compute(op: Elementwise, dtype: DType) -> Callable[..., Any]:
     return lambda *arrays: scalar.run_steps(steps, arrays)
 
 
-def _unary(op: Elementwise, allowed: dict[Any, Callable[..., Any]]) -> Lane:
-    (reads,), outputs = _reads(op, (True,))
+def _unary(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
+    (reads,), reads_output = _reads(op, (True,))
 
     def lane(args: tuple[Any, ...]) -> Any:
-        if len(args) != 1:
+        if len(args) != 1 or not isinstance(args[0], Tensor):
             return None
         x = args[0]
-        if not isinstance(x, Tensor):
-            return None
         array = x._array
-        compute = None if array is None else allowed.get(array.dtype)
+        compute = None if array is None else choose(array.dtype)
         if compute is None or array.size > LIGHT:
             return None
         out = wrap(quiet.run(compute, array))
         if x._node is not None and mode.enabled and op.differentiable:
-            return record_light(op, args, out, (reads,), outputs)
+            return record_one(op, x, out, reads, reads_output)
         return out
 
     return lane
 
 
-def _several(op: Elementwise, allowed: dict[Any, Callable[..., Any]]) -> Lane:
+def _several(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
     count = len(op.operands)
     saves = {wants: _reads(op, wants) for wants in _patterns(count)}
 
@@ -93,7 +93,7 @@ def _several(op: Elementwise, allowed: dict[Any, Callable[..., Any]]) -> Lane:
         if first is None:  # no tensor, or one of a trace that has ended
             return None
         dtype, shape = first.dtype, first.shape
-        compute = allowed.get(dtype)
+        compute = choose(dtype)
         if compute is None or first.size > LIGHT:
             return None
         arrays: list[Any] = []
@@ -116,7 +116,7 @@ def _several(op: Elementwise, allowed: dict[Any, Callable[..., Any]]) -> Lane:
         out = wrap(quiet.run(compute, *arrays))
         if wanted and mode.enabled and op.differentiable:
             wants = tuple([type(x) is not Literal and x._node is not None for x in inputs])
-            return record_light(op, tuple(inputs), out, *saves[wants])
+            return record_light(op, inputs, out, wants, *saves[wants])
         return out
 
     return lane
@@ -134,21 +134,29 @@ def _reads(op: Elementwise, wants: tuple[bool, ...]) -> tuple[tuple[bool, ...], 
     return tuple(i in inputs for i in range(len(wants))), bool(outputs)
 
 
+# Numbers as 0-d arrays and literals, by value.
+_Constants = dict[Any, tuple[Any, Literal]]
+_constants: dict[str, _Constants] = {"f": {}, "d": {}, "l": {}, "q": {}}
+
+
 def _constant(x: Any, dtype: Any) -> tuple[Any, Literal] | None:
     """A Python number as a 0-d array of a dtype that it does not change."""
     kind = type(x)
     if kind is int:
         if not -(1 << 24) < x < 1 << 24:
             return None
-    elif kind is not float or dtype in _WHOLE:
+    elif kind is not float or dtype is _I64:
         return None
-    key = (dtype, x) if x else (dtype, str(x))  # 0.0 and -0.0 are equal
-    found = _constants.get(key)
-    if found is None:
-        if len(_constants) > 4096:
-            _constants.clear()
-        ours = from_numpy(dtype)
-        value = scalar.const(x, ours).value
-        with np.errstate(all="ignore"):
-            found = _constants[key] = (np.asarray(value, dtype), Literal(ours, value))
+    known = _constants[dtype.char]
+    key = x if x else str(x)  # 0.0 and -0.0 are equal
+    return known.get(key) or _new_constant(known, key, x, dtype)
+
+
+def _new_constant(known: _Constants, key: Any, x: Any, dtype: Any) -> tuple[Any, Literal]:
+    if len(known) > 4096:
+        known.clear()
+    ours = from_numpy(dtype)
+    value = scalar.const(x, ours).value
+    with np.errstate(all="ignore"):
+        found = known[key] = (np.asarray(value, dtype), Literal(ours, value))
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from argand.base.dtype import DType
 from argand.base.errors import AutogradError
 from argand.base.userstack import Location
 from argand.ir.op import Literal, Op, ops
-from argand.transform.mode import mode, no_grad
+from argand.transform.mode import mode
 
 _sequence = itertools.count().__next__
 
@@ -60,21 +61,26 @@ class Saved:
 
 
 class SavedOutput:
-    """An output kept for backward. Its memory, not the tensor: that would hold its own node."""
+    """An output kept for backward. Its memory, not the tensor: that would hold its own node.
 
-    __slots__ = ("array", "cold", "kind", "value", "version")
+    The tensor is looked at for its version only, as long as it lives; while it doesn't, and with it
+    no view of it, nobody can have written to the memory.
+    """
+
+    __slots__ = ("array", "kind", "tensor", "value", "version")
 
     def __init__(self, tensor: Any) -> None:
         self.kind = type(tensor)
         self.array = tensor._array
-        self.cold = tensor._root()._cold_part()
-        self.version = self.cold.version
+        self.tensor = weakref.ref(tensor)
+        self.version = 0 if tensor._cold is None else tensor._version
         self.value = None if self.array is not None else tensor._symbolic()
 
     def remade(self, node: Node, index: int) -> Any:
         """The output again; an error when its memory has been overwritten since."""
-        if self.cold.version != self.version:
-            raise _overwritten(node, "its own result", self.cold.overwritten_at)
+        tensor = self.tensor()
+        if tensor is not None and tensor._cold is not None and tensor._version != self.version:
+            raise _overwritten(node, "its own result", tensor._overwritten_at)
         graph = node if mode.enabled else None
         return self.kind._remade(self.array, self.value, graph, index)
 
@@ -119,7 +125,7 @@ class Stand:
 class Node:
     """One op applied to tensors, for backward."""
 
-    __slots__ = ("edges", "hooks", "inputs", "op", "outputs", "params", "sequence")
+    __slots__ = ("edges", "hooks", "inputs", "op", "outputs", "params", "sequence", "wants")
 
     def __init__(
         self,
@@ -134,8 +140,8 @@ class Node:
         self.edges = edges
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.sequence = _sequence()
-        wants = [e[0] is not None for e in edges]
-        read_inputs, read_outputs = op.saves_for(wants, params)
+        self.wants = tuple([e[0] is not None for e in edges])
+        read_inputs, read_outputs = op.saves_for(self.wants, params)
         self.inputs: Sequence[Any] | None = [
             x if type(x) is Literal else Saved(x) if i in read_inputs else StandIn(x.dtype, x.shape)
             for i, x in enumerate(inputs)
@@ -168,8 +174,7 @@ class Node:
         outputs = [
             x.remade(self, i) if type(x) is SavedOutput else x for i, x in enumerate(self.outputs)
         ]
-        wants = [e[0] is not None for e in self.edges]
-        return self.op.adjoint_for(wants, grads, inputs, outputs, self.params)
+        return self.op.adjoint_for(self.wants, grads, inputs, outputs, self.params)
 
     def free(self) -> None:
         """Forget the saved values."""
@@ -203,39 +208,56 @@ _NO_EDGE: Edge = (None, 0)
 _new_node: Callable[[type[Node]], Node] = object.__new__
 
 
-def record_light(
-    op: Op,
-    inputs: tuple[Any, ...],
-    out: Any,
-    reads: tuple[bool, ...],
-    reads_output: bool,
-) -> Any:
-    """`record` for the light lanes: an op of no parameters, tensors and literals of one dtype.
+def record_one(op: Op, x: Any, out: Any, reads: bool, reads_output: bool) -> Any:
+    """`record` for the light lanes: an op of one tensor and no parameters. Returns `out`.
 
-    Returns `out`. `reads` and `reads_output` tell what the adjoint reads.
+    `reads` and `reads_output` tell what the adjoint reads.
     """
     node = _new_node(Node)
     node.op = op
     node.params = _NO_PARAMS
+    source = x._node if x._cold is None else x._tape()
+    node.edges = ((x, 0) if source is LEAF else (source, x._index),)
+    node.wants = _WANTED
+    node.hooks = None
+    node.sequence = _sequence()
+    node.inputs = (Saved(x),) if reads else _NOT_SAVED
+    node.outputs = (SavedOutput(out),) if reads_output else _NOT_SAVED
+    out._node = node
+    out._index = 0
+    return out
+
+
+def record_light(
+    op: Op,
+    inputs: Sequence[Any],
+    out: Any,
+    wants: tuple[bool, ...],
+    reads: tuple[bool, ...],
+    reads_output: bool,
+) -> Any:
+    """As `record_one`, for several tensors and literals; `wants` marks those that want gradients."""
+    node = _new_node(Node)
+    node.op = op
+    node.params = _NO_PARAMS
     edges = []
-    for x in inputs:
+    saved: list[Any] = []
+    for x, read in zip(inputs, reads, strict=True):
         if type(x) is Literal:
             edges.append(_NO_EDGE)
+            saved.append(x)
             continue
         source = x._node if x._cold is None else x._tape()
         if source is None:
             edges.append(_NO_EDGE)
-        elif source is LEAF:
-            edges.append((x, 0))
         else:
-            edges.append((source, x._index))
+            edges.append((x, 0) if source is LEAF else (source, x._index))
+        saved.append(Saved(x) if read else None)
     node.edges = tuple(edges)
+    node.wants = wants
     node.hooks = None
     node.sequence = _sequence()
-    node.inputs = [
-        x if type(x) is Literal else Saved(x) if read else None
-        for x, read in zip(inputs, reads, strict=True)
-    ]
+    node.inputs = saved
     node.outputs = (SavedOutput(out),) if reads_output else _NOT_SAVED
     out._node = node
     out._index = 0
@@ -253,6 +275,7 @@ def record_pair(op: Op, a: Any, b: Any, out: Any, crossed: bool) -> Any:
         _NO_EDGE if source is None else (a, 0) if source is LEAF else (source, a._index),
         _NO_EDGE if other is None else (b, 0) if other is LEAF else (other, b._index),
     )
+    node.wants = (source is not None, other is not None)
     node.hooks = None
     node.sequence = _sequence()
     node.inputs = _NEITHER_SAVED
@@ -267,6 +290,7 @@ def record_pair(op: Op, a: Any, b: Any, out: Any, crossed: bool) -> Any:
     return out
 
 
+_WANTED = (True,)
 _NOT_SAVED = (None,)
 _NEITHER_SAVED = (None, None)
 
@@ -304,11 +328,12 @@ def backward(
         nodes = _reachable([e[0] for e, _ in roots], run.targets if stop else set())
         run.needed = _leading_to(nodes, run.targets)
         run.capture = capture
-    if create_graph:
+    before = mode.enabled
+    mode.enabled = create_graph
+    try:
         run.go(roots, retain_graph)
-    else:
-        with no_grad():
-            run.go(roots, retain_graph)
+    finally:
+        mode.enabled = before
 
 
 def _key(edge: Edge) -> tuple[int, int]:
@@ -329,11 +354,18 @@ def _reachable(starts: Sequence[Any], stop: set[int]) -> list[Node]:
 
 def _leading_to(nodes: list[Node], wanted: set[int]) -> set[int]:
     """The nodes from which a wanted target can be reached."""
+    nodes.sort(key=_sequence_of)
     found: set[int] = set()
-    for node in sorted(nodes, key=lambda n: n.sequence):
-        if any(id(t) in found or id(t) in wanted for t, _ in node.edges):
-            found.add(id(node))
+    for node in nodes:
+        for target, _ in node.edges:
+            if id(target) in found or id(target) in wanted:
+                found.add(id(node))
+                break
     return found
+
+
+def _sequence_of(node: Node) -> int:
+    return node.sequence
 
 
 class _Traversal:
@@ -377,15 +409,19 @@ class _Traversal:
             mine[index] = gradient
 
     def step(self, node: Node, mine: dict[int, Any], retain_graph: bool) -> None:
-        for i in list(mine):
-            for hook in (node.hooks or {}).get(i, ()):
-                changed = hook(mine[i])
-                mine[i] = mine[i] if changed is None else changed
-            self._captured(node, i, mine[i])
-        if self.needed is not None and id(node) not in self.needed:
+        """Take a node's gradients to what it was computed from."""
+        if node.hooks:
+            for i in list(mine):
+                for hook in node.hooks.get(i, ()):
+                    changed = hook(mine[i])
+                    mine[i] = mine[i] if changed is None else changed
+        if id(node) in self.targets:
+            for i, gradient in mine.items():
+                self._captured(node, i, gradient)
+        needed = self.needed
+        if needed is not None and id(node) not in needed:
             return
-        grads = [mine.get(i) for i in range(len(node.outputs))]
-        results = node.backward(grads)
+        results = node.backward([mine.get(i) for i in range(len(node.outputs))])
         if mode.watch is not None:
             mode.watch(node, results)
         if len(results) != len(node.edges):
@@ -393,15 +429,12 @@ class _Traversal:
                 f"{node.name()} gave {len(results)} gradients for {len(node.edges)} inputs"
             )
         for (target, index), gradient in zip(node.edges, results, strict=True):
-            if gradient is not None and target is not None and self._useful(target):
+            if gradient is None or target is None:
+                continue
+            if needed is None or id(target) in needed or id(target) in self.targets:
                 self.add(target, index, gradient)
         if not retain_graph:
             node.free()
-
-    def _useful(self, target: Any) -> bool:
-        if self.needed is None:
-            return True
-        return id(target) in self.needed or id(target) in self.targets
 
     def _captured(self, target: Any, index: int, gradient: Any) -> bool:
         """Hand out a wanted gradient; whether the run is for wanted ones only."""
