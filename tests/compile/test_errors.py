@@ -1,4 +1,4 @@
-"""What a compiled function says when it can't do what is asked, and that nothing is changed then."""
+"""What a compiled function says when it can't do what is asked; nothing is changed then."""
 
 from __future__ import annotations
 

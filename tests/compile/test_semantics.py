@@ -13,10 +13,6 @@ from argand import nn
 from argand.compile.api import on_replay
 
 
-def compiled(function: Any, **options: Any) -> Any:
-    return ag.compile(function, backend="reference", **options)
-
-
 def vector(*values: float) -> Any:
     return ag.tensor([float(v) for v in values])
 
@@ -24,7 +20,7 @@ def vector(*values: float) -> Any:
 # -- views, writes, aliases -----------------------------------------------------------------------
 
 
-def test_views_and_writes_inside() -> None:
+def test_views_and_writes_inside(compiled: Any) -> None:
     def f(x: Any) -> Any:
         y = x * 1
         top = y[0]
@@ -39,7 +35,7 @@ def test_views_and_writes_inside() -> None:
         assert np.array_equal(got.numpy(), want.numpy())
 
 
-def test_a_reshaped_transpose_is_a_copy_as_in_eager_code() -> None:
+def test_a_reshaped_transpose_is_a_copy_as_in_eager_code(compiled: Any) -> None:
     def f(x: Any) -> Any:
         y = x * 1
         flat = y.t().reshape(-1)
@@ -53,7 +49,7 @@ def test_a_reshaped_transpose_is_a_copy_as_in_eager_code() -> None:
         assert np.array_equal(got.numpy(), want.numpy())
 
 
-def test_in_place_writes_are_differentiated() -> None:
+def test_in_place_writes_are_differentiated(compiled: Any) -> None:
     def f(x: Any) -> Any:
         y = x * 2
         y[0] *= 3
@@ -63,7 +59,7 @@ def test_in_place_writes_are_differentiated() -> None:
     assert np.array_equal(compiled(f)(x).numpy(), f(x).numpy())
 
 
-def test_captured_state_is_written_where_it_lies() -> None:
+def test_captured_state_is_written_where_it_lies(compiled: Any) -> None:
     count, window = ag.zeros(()), ag.zeros(4)
     memory = window.numpy()
 
@@ -79,7 +75,7 @@ def test_captured_state_is_written_where_it_lies() -> None:
     assert memory.tolist() == [0, 3, 4, 0]
 
 
-def test_a_write_through_one_view_is_seen_by_another() -> None:
+def test_a_write_through_one_view_is_seen_by_another(compiled: Any) -> None:
     base = ag.zeros(4)
     low, high = base[:2], base[1:]
 
@@ -93,7 +89,7 @@ def test_a_write_through_one_view_is_seen_by_another() -> None:
     assert base.tolist() == [2, 2, 0, 0]
 
 
-def test_a_written_argument_is_written_in_the_callers_memory() -> None:
+def test_a_written_argument_is_written_in_the_callers_memory(compiled: Any) -> None:
     @compiled
     def f(x: Any, y: Any) -> Any:
         x.add_(y)
@@ -106,7 +102,7 @@ def test_a_written_argument_is_written_in_the_callers_memory() -> None:
     assert len(f.programs) == 1
 
 
-def test_results_alias_as_in_eager_code() -> None:
+def test_results_alias_as_in_eager_code(compiled: Any) -> None:
     state = ag.zeros(2, 2)
 
     @compiled
@@ -124,7 +120,7 @@ def test_results_alias_as_in_eager_code() -> None:
     assert f(other)[0] is other
 
 
-def test_the_same_tensor_twice() -> None:
+def test_the_same_tensor_twice(compiled: Any) -> None:
     @compiled
     def f(x: Any, y: Any) -> Any:
         x.add_(1)
@@ -136,7 +132,7 @@ def test_the_same_tensor_twice() -> None:
     assert len(f.programs) == 2
 
 
-def test_overlapping_arguments_that_are_written_are_refused() -> None:
+def test_overlapping_arguments_that_are_written_are_refused(compiled: Any) -> None:
     @compiled
     def f(x: Any, y: Any) -> Any:
         x.add_(1)
@@ -148,7 +144,7 @@ def test_overlapping_arguments_that_are_written_are_refused() -> None:
     assert x.tolist() == [1, 2]
 
 
-def test_a_parameter_passed_as_an_argument_is_the_captured_one() -> None:
+def test_a_parameter_passed_as_an_argument_is_the_captured_one(compiled: Any) -> None:
     w = vector(1, 2)
 
     @compiled
@@ -160,7 +156,7 @@ def test_a_parameter_passed_as_an_argument_is_the_captured_one() -> None:
     assert len(f.programs) == 2
 
 
-def test_new_values_of_captured_memory_are_seen() -> None:
+def test_new_values_of_captured_memory_are_seen(compiled: Any) -> None:
     w = vector(1, 2)
     f = compiled(lambda x: x * w)
     assert f(vector(1, 1)).tolist() == [1, 2]
@@ -170,13 +166,13 @@ def test_new_values_of_captured_memory_are_seen() -> None:
     assert f(vector(1, 1)).tolist() == [5, 5]
 
 
-def test_a_strided_argument() -> None:
+def test_a_strided_argument(compiled: Any) -> None:
     f = compiled(lambda x: x * 2)
     x = ag.arange(6.0).reshape(2, 3)
     assert f(x.t()).tolist() == (x.t() * 2).tolist()
 
 
-def test_a_numpy_argument_is_a_tensor_of_its_memory() -> None:
+def test_a_numpy_argument_is_a_tensor_of_its_memory(compiled: Any) -> None:
     f = compiled(lambda x: x + 1)
     array = np.ones(2, np.float32)
     assert f(array).tolist() == [2, 2]
@@ -187,7 +183,7 @@ def test_a_numpy_argument_is_a_tensor_of_its_memory() -> None:
 # -- scalars --------------------------------------------------------------------------------------
 
 
-def test_floats_are_inputs_and_other_values_constants() -> None:
+def test_floats_are_inputs_and_other_values_constants(compiled: Any) -> None:
     @compiled
     def f(x: Any, scale: float, power: int = 2, *, name: str = "a") -> Any:
         assert name
@@ -202,7 +198,7 @@ def test_floats_are_inputs_and_other_values_constants() -> None:
     assert len(f.programs) == 3
 
 
-def test_floats_promote_as_python_numbers_do() -> None:
+def test_floats_promote_as_python_numbers_do(compiled: Any) -> None:
     def f(x: Any, i: Any, zero_d: Any, s: float) -> Any:
         return x * s, i * s, zero_d * (s * 2 + 1), zero_d + s
 
@@ -212,7 +208,7 @@ def test_floats_promote_as_python_numbers_do() -> None:
         assert np.array_equal(got.numpy(), want.numpy())
 
 
-def test_a_float_that_python_looks_at_is_a_constant() -> None:
+def test_a_float_that_python_looks_at_is_a_constant(compiled: Any) -> None:
     @compiled
     def f(x: Any, p: float) -> Any:
         return x * p if p > 0.5 else x - p
@@ -224,7 +220,7 @@ def test_a_float_that_python_looks_at_is_a_constant() -> None:
     assert len(f.programs) == 2
 
 
-def test_globals_and_closures_are_guarded() -> None:
+def test_globals_and_closures_are_guarded(compiled: Any) -> None:
     scale = 2
 
     class Config:
@@ -249,7 +245,7 @@ def test_globals_and_closures_are_guarded() -> None:
     assert "scale: 2 became 3" in f.explain()
 
 
-def test_lists_of_a_closure_are_guarded_item_by_item() -> None:
+def test_lists_of_a_closure_are_guarded_item_by_item(compiled: Any) -> None:
     weights = [vector(1), vector(2)]
     f = compiled(lambda x: sum((x * w for w in weights), x))
     assert f(vector(1)).tolist() == [4]
@@ -257,14 +253,14 @@ def test_lists_of_a_closure_are_guarded_item_by_item() -> None:
     assert f(vector(1)).tolist() == [14]
 
 
-def test_grad_mode_is_guarded() -> None:
+def test_grad_mode_is_guarded(compiled: Any) -> None:
     f = compiled(lambda x: x * 2 if ag.is_grad_enabled() else x * 3)
     assert f(vector(1)).tolist() == [2]
     with ag.no_grad():
         assert f(vector(1)).tolist() == [3]
 
 
-def test_nested_arguments_and_results() -> None:
+def test_nested_arguments_and_results(compiled: Any) -> None:
     @compiled
     def f(batch: dict[str, Any], rest: list[Any]) -> Any:
         return {"sum": batch["x"] + rest[0], "more": [rest[1], "text", None, 3]}
@@ -276,13 +272,13 @@ def test_nested_arguments_and_results() -> None:
     assert got["more"][1:] == ["text", None, 3]
 
 
-def test_methods_and_modules() -> None:
+def test_methods_and_modules(compiled: Any, backend: str) -> None:
     class Model:
         def __init__(self, w: float) -> None:
             self.w = ag.tensor(w)
             self.calls = 0
 
-        @ag.compile(backend="reference")
+        @ag.compile(backend=backend)
         def apply(self, x: Any) -> Any:
             """Times w."""
             self.calls += 1
@@ -300,7 +296,7 @@ def test_methods_and_modules() -> None:
     assert list(fast.state_dict()) == ["weight", "bias"]
 
 
-def test_a_compiled_function_inside_another() -> None:
+def test_a_compiled_function_inside_another(compiled: Any) -> None:
     inner = compiled(lambda x: x * 2)
     outer = compiled(lambda x: inner(x) + 1)
     assert outer(vector(1)).tolist() == [3]
@@ -308,7 +304,7 @@ def test_a_compiled_function_inside_another() -> None:
     assert not inner.programs
 
 
-def test_random_draws_are_those_of_eager_code() -> None:
+def test_random_draws_are_those_of_eager_code(compiled: Any) -> None:
     def f() -> Any:
         return ag.rand(3), ag.randn(2), ag.randint(0, 100, (4,))
 
@@ -319,7 +315,7 @@ def test_random_draws_are_those_of_eager_code() -> None:
     got = [fast() for _ in range(3)]
     for g, w in zip(got, want, strict=True):
         for a, b in zip(g, w, strict=True):
-            assert np.array_equal(a.numpy(), b.numpy())
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6)
 
 
 # -- gradients ------------------------------------------------------------------------------------
@@ -346,7 +342,7 @@ def test_a_result_is_differentiated_outside(backend: str) -> None:
     assert len(forward.programs) == 1
 
 
-def test_gradients_flow_through_to_what_made_the_arguments() -> None:
+def test_gradients_flow_through_to_what_made_the_arguments(compiled: Any) -> None:
     w = vector(3).requires_grad_()
     f = compiled(lambda x: ag.sin(x) * w)
     x = vector(0.5).requires_grad_()
@@ -355,7 +351,7 @@ def test_gradients_flow_through_to_what_made_the_arguments() -> None:
     np.testing.assert_allclose(w.grad.numpy(), 4 * np.sin(1.0), rtol=1e-6)
 
 
-def test_several_results_some_of_them_differentiated() -> None:
+def test_several_results_some_of_them_differentiated(compiled: Any) -> None:
     f = compiled(lambda x: (x * 2, ag.exp(x), x.detach() * 3))
     x = vector(1).requires_grad_()
     a, b, c = f(x)
@@ -364,7 +360,7 @@ def test_several_results_some_of_them_differentiated() -> None:
     np.testing.assert_allclose(x.grad.numpy(), np.e, rtol=1e-6)
 
 
-def test_a_second_derivative_through_a_compiled_function_is_refused() -> None:
+def test_a_second_derivative_through_a_compiled_function_is_refused(compiled: Any) -> None:
     f = compiled(lambda x: x * x * x)
     x = vector(2).requires_grad_()
     with pytest.raises(RuntimeError, match="create_graph=True goes through the compiled"):
@@ -378,7 +374,7 @@ def _slope(x: Any) -> Any:
     return first.sum()
 
 
-def test_saved_state_that_is_overwritten_is_an_error() -> None:
+def test_saved_state_that_is_overwritten_is_an_error(compiled: Any) -> None:
     w = vector(2).requires_grad_()
     f = compiled(lambda x: x * w)
     y = f(vector(1).requires_grad_())
@@ -388,7 +384,7 @@ def test_saved_state_that_is_overwritten_is_an_error() -> None:
         y.sum().backward()
 
 
-def test_autograd_grad_inside_on_arguments() -> None:
+def test_autograd_grad_inside_on_arguments(compiled: Any) -> None:
     def f(x: Any, w: Any, g: Any) -> Any:
         y = ag.tanh(x @ w)
         return y, *ag.autograd.grad(y, (x, w), g)
@@ -400,11 +396,11 @@ def test_autograd_grad_inside_on_arguments() -> None:
     fast = compiled(f)
     for _ in range(2):
         for a, b in zip(fast(x, w, g), f(x, w, g), strict=True):
-            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-6)
+            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5)
     assert x.grad is None
 
 
-def test_backward_inside_on_an_argument_stores_its_gradient() -> None:
+def test_backward_inside_on_an_argument_stores_its_gradient(compiled: Any) -> None:
     f = compiled(lambda x: (x * x).sum().backward())
     x, other = vector(3).requires_grad_(), vector(5).requires_grad_()
     f(x)
@@ -414,7 +410,7 @@ def test_backward_inside_on_an_argument_stores_its_gradient() -> None:
     assert x.grad.tolist() == [12]
 
 
-def test_backward_that_reaches_outside_is_refused() -> None:
+def test_backward_that_reaches_outside_is_refused(compiled: Any) -> None:
     f = compiled(lambda x: (x * x).sum().backward())
     x = vector(3).requires_grad_()
     with pytest.raises(RuntimeError, match="result of an operation outside"):
@@ -437,7 +433,7 @@ def test_cond_takes_one_branch(backend: str) -> None:
     assert len(fast.programs) == 1
 
 
-def test_cond_is_differentiated() -> None:
+def test_cond_is_differentiated(compiled: Any) -> None:
     w = vector(2, 3).requires_grad_()
 
     def f(x: Any) -> Any:
@@ -451,7 +447,7 @@ def test_cond_is_differentiated() -> None:
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6)
 
 
-def test_cond_writes_state_and_draws() -> None:
+def test_cond_writes_state_and_draws(compiled: Any) -> None:
     count = ag.zeros(())
 
     def yes(x: Any) -> Any:
@@ -473,10 +469,10 @@ def test_cond_writes_state_and_draws() -> None:
         assert np.array_equal(a, b)
 
 
-def test_branches_that_do_not_agree_are_refused() -> None:
+def test_branches_that_do_not_agree_are_refused(compiled: Any) -> None:
     f = compiled(lambda x: ag.cond(x.sum() > 0, lambda x: x, lambda x: x.sum(), x))
     with pytest.raises(
-        RuntimeError, match="both branches must give the same types.*test_semantics"
+        RuntimeError, match=r"both branches must give the same types.*test_semantics"
     ):
         f(vector(1, 2))
     g = compiled(lambda x: ag.cond(x.sum() > 0, lambda x: (x, x), lambda x: x, x))
@@ -487,7 +483,7 @@ def test_branches_that_do_not_agree_are_refused() -> None:
 # -- effects and threads --------------------------------------------------------------------------
 
 
-def test_effects_on_python_objects_are_replayed() -> None:
+def test_effects_on_python_objects_are_replayed(compiled: Any) -> None:
     seen = []
 
     def log() -> None:
@@ -504,7 +500,7 @@ def test_effects_on_python_objects_are_replayed() -> None:
     assert len(seen) == 3
 
 
-def test_calls_from_several_threads() -> None:
+def test_calls_from_several_threads(compiled: Any) -> None:
     count = ag.zeros(())
 
     @compiled

@@ -12,15 +12,11 @@ import argand.nn.functional as F  # PyTorch's name
 from argand import nn, optim
 
 
-def compiled(function: Any, **options: Any) -> Any:
-    return ag.compile(function, backend="reference", **options)
-
-
 def normal(*shape: int) -> Any:
     return ag.tensor(np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32))
 
 
-def test_a_second_size_makes_it_symbolic() -> None:
+def test_a_second_size_makes_it_symbolic(compiled: Any) -> None:
     f = compiled(lambda x: (x * 2).sum() / x.shape[0])
     for n in (4, 6, 9, 30):
         x = normal(n, 3)
@@ -30,14 +26,14 @@ def test_a_second_size_makes_it_symbolic() -> None:
     assert "(4, 3) became f32(6, 3)" in f.explain()
 
 
-def test_sizes_0_and_1_get_programs_of_their_own() -> None:
+def test_sizes_0_and_1_get_programs_of_their_own(compiled: Any) -> None:
     f = compiled(lambda x: x + x.shape[0], dynamic={"x": {0: ag.Dim("n")}})
     for n in (5, 1, 0, 7):
         assert f(ag.zeros(n)).tolist() == [float(n)] * n
     assert len(f.programs) == 3
 
 
-def test_a_declared_dim_serves_all_sizes() -> None:
+def test_a_declared_dim_serves_all_sizes(compiled: Any) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     f = compiled(lambda x: model(x).mean(0), dynamic={0: ("batch", None)})
     with ag.no_grad():
@@ -48,20 +44,20 @@ def test_a_declared_dim_serves_all_sizes() -> None:
     assert "x: f32[batch, 3]" in str(program)
 
 
-def test_a_comparison_with_a_declared_dim_is_an_error() -> None:
+def test_a_comparison_with_a_declared_dim_is_an_error(compiled: Any) -> None:
     f = compiled(lambda x: x * 2 if x.shape[0] > 5 else x, dynamic={"x": ("batch",)})
     with pytest.raises(ValueError, match="'batch' was declared to take any size"):
         f(normal(4))
 
 
-def test_a_comparison_of_a_seen_size_is_a_guard() -> None:
+def test_a_comparison_of_a_seen_size_is_a_guard(compiled: Any) -> None:
     f = compiled(lambda x: x * 2 if x.shape[0] > 5 else x * 3)
     for n in (3, 4, 7, 9, 5, 8):
         assert f(ag.ones(n)).tolist() == [2.0 if n > 5 else 3.0] * n
     assert len(f.programs) == 3
 
 
-def test_equal_sizes_share_a_symbol_and_others_do_not() -> None:
+def test_equal_sizes_share_a_symbol_and_others_do_not(compiled: Any) -> None:
     f = compiled(lambda x, y: x.sum() + y.sum())
     f(ag.ones(3), ag.ones(3))
     f(ag.ones(5), ag.ones(5))
@@ -71,7 +67,7 @@ def test_equal_sizes_share_a_symbol_and_others_do_not() -> None:
     assert len(f.programs) == 3
 
 
-def test_dynamic_true_and_false() -> None:
+def test_dynamic_true_and_false(compiled: Any) -> None:
     f = compiled(lambda x: x * 2, dynamic=True)
     f(ag.ones(3, 4))
     f(ag.ones(5, 6))
@@ -106,7 +102,7 @@ def test_a_training_step_of_any_batch_size(backend: str) -> None:
     assert len(fast.programs) == 1
 
 
-def test_an_external_backward_of_any_batch_size() -> None:
+def test_an_external_backward_of_any_batch_size(compiled: Any) -> None:
     w = normal(3, 2).requires_grad_()
     f = compiled(lambda x: ag.tanh(x @ w).mean(), dynamic={"x": ("n",)})
     for n in (4, 7):
@@ -121,7 +117,7 @@ def test_an_external_backward_of_any_batch_size() -> None:
     assert len(f.programs) == 1
 
 
-def test_the_limit_names_what_changed() -> None:
+def test_the_limit_names_what_changed(compiled: Any) -> None:
     f = compiled(lambda x, n: x * n)
     with ag.settings.using(retrace_limit=3):
         for n in range(3):
@@ -131,7 +127,7 @@ def test_the_limit_names_what_changed() -> None:
     assert f(ag.ones(2), 1).tolist() == [1, 1]
 
 
-def test_dtype_rank_and_grad_are_guarded() -> None:
+def test_dtype_rank_and_grad_are_guarded(compiled: Any) -> None:
     f = compiled(lambda x: x * 2)
     f(ag.ones(2))
     assert f(ag.ones(2, dtype=ag.int64)).dtype is ag.int64
@@ -141,7 +137,7 @@ def test_dtype_rank_and_grad_are_guarded() -> None:
     assert len(f.programs) == 4
 
 
-def test_explain_and_program() -> None:
+def test_explain_and_program(compiled: Any) -> None:
     f = compiled(lambda x, flag: x * 2 if flag else x, name="scale")
     f(ag.ones(2), True)
     f(ag.ones(2), True)

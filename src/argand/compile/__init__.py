@@ -1,7 +1,7 @@
 """`@ag.compile`: Python functions on tensors become static programs, with their state captured.
 
-The room has the name of the function that it offers. Whoever imports a part of it first makes Python
-bind `argand.compile` to this package, so the package can be called as the function.
+The room has the name of the function that it offers. Whoever imports a part of it first makes
+Python bind `argand.compile` to this package, so the package can be called as the function.
 """
 
 import sys

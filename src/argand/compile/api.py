@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import FunctionType, MethodType
 from typing import Any
 
 from argand.backends.select import BACKENDS
 from argand.base.errors import did_you_mean
-from argand.compile.function import CompiledFunction
+from argand.compile.function import CompiledFunction, CompiledModule
 from argand.ir.bind import current
 
 _OPTIONS = ("backend", "dynamic", "name", "fullgraph", "mode", "disable")
@@ -59,7 +60,9 @@ def compile(  # PyTorch's name
         return function
     if backend not in BACKENDS:
         raise ValueError(f"no backend {backend!r}{did_you_mean(backend, BACKENDS)}")
-    return CompiledFunction(function, backend=backend, dynamic=dynamic, name=name)
+    plain = isinstance(function, FunctionType | MethodType)
+    kind = CompiledFunction if plain else CompiledModule
+    return kind(function, backend=backend, dynamic=dynamic, name=name)
 
 
 def on_replay(callback: Callable[[], None]) -> bool:

@@ -1,4 +1,4 @@
-"""From a finished trace to an Executable: outputs, written state, gradients left behind, aliases."""
+"""From a finished trace to an Executable: outputs, written state, gradients, aliases."""
 
 from __future__ import annotations
 

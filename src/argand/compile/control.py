@@ -26,10 +26,10 @@ def cond(
 ) -> Any:
     """`true_fn(*operands)` where `pred` is true, else `false_fn(*operands)`; as `torch.cond`.
 
-    Outside of a compiled function this is a Python branch. Inside, both functions become part of the
-    program and one of them runs at each call; they must return tensors of the same dtypes and shapes,
-    nested alike. Tensors that they close over take part, in derivatives too. As in PyTorch the
-    operands may be given as one tuple.
+    Outside of a compiled function this is a Python branch. Inside, both functions become part of
+    the program and one of them runs at each call; they must return tensors of the same dtypes and
+    shapes, nested alike. Tensors that they close over take part, in derivatives too. As in PyTorch
+    the operands may be given as one tuple.
 
     >>> import argand as ag
     >>> ag.cond(ag.tensor(True), lambda x: x + 1, lambda x: x - 1, ag.tensor(3.0))

@@ -1,8 +1,8 @@
 """`settings.debug`: a compiled function's program run node by node, and its trace checked.
 
-The function is traced a second time and the two programs compared, which shows functions whose trace
-depends on something that nothing guards. Then the nodes run one by one in Python, so breakpoints
-work, and the first NaN or infinity that comes out of finite operands is reported with its line.
+The function is traced a second time and the two programs compared, which shows functions whose
+trace depends on something that nothing guards. Then the nodes run one by one in Python, so
+breakpoints work, and the first NaN or infinity made of finite operands is reported with its line.
 """
 
 from __future__ import annotations

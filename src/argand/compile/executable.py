@@ -1,5 +1,7 @@
-"""One program of a compiled function, ready to be called: where its inputs come from, what it writes,
-and what the caller gets back."""
+"""One program of a compiled function, ready to be called.
+
+It knows where inputs and state come from, what a call writes, and what the caller gets back.
+"""
 
 from __future__ import annotations
 
@@ -87,11 +89,18 @@ class Executable:
         self.parts = parts
         self.places = parts.places
         self.written = [self.places[i] for i in sorted(program.writes)]
+        self._written_fixed: list[Tensor] | None = None  # roots; found by the first call
+        self._cleared = [
+            g.leaf.find(()) for g in parts.gradients if g.leaf.fixed and g.result == Constant(None)
+        ]
         self.moving = [i for i, p in enumerate(self.places) if not p.fixed]
-        self.gradients = parts.gradients
+        self.gradients = [
+            g for g in parts.gradients if not (g.leaf.fixed and g.result == Constant(None))
+        ]
         self.joint = parts.joint
         self.single = parts.structure is ONE_LEAF and parts.results[0] == Output(0)
-        self.pure = not program.writes and not self.gradients and not parts.after_call
+        self.pure = not program.writes and not parts.gradients and not parts.after_call
+        self._written_moving: list[Place] = []
         self._lock = threading.RLock()
         self._epoch = -1
         self._state: list[Any] = []
@@ -112,19 +121,33 @@ class Executable:
     def run(self, arrays: Sequence[Any], leaves: Sequence[Any]) -> Any:
         """Run on the arrays of the inputs."""
         if self.pure:
-            outputs = self.compiled.run(arrays, self._state_arrays(leaves))
-            return self._results(outputs, leaves)
+            outputs = self.compiled.run(arrays, self.state_arrays(leaves))
+            return self.results(outputs, leaves)
         with self._lock:
-            outputs = self.compiled.run(arrays, self._state_arrays(leaves))
-            for place in self.written:
-                root = place.find(leaves)._root()
-                (root._cold or root._cold_part()).version += 1
-            results = self._results(outputs, leaves)
+            outputs = self.compiled.run(arrays, self.state_arrays(leaves))
+            self._count_writes(leaves)
+            for leaf in self._cleared:
+                if leaf._cold is not None:
+                    leaf._cold.grad = None
+            results = self.results(outputs, leaves)
         for callback in self.parts.after_call:
             callback()
         return results
 
-    def _state_arrays(self, leaves: Sequence[Any]) -> list[Any]:
+    def _count_writes(self, leaves: Sequence[Any]) -> None:
+        """Move the versions of what was written."""
+        if self._written_fixed is None:
+            self._written_fixed = [p.find(leaves)._root() for p in self.written if p.fixed]
+            self._written_moving = [p for p in self.written if not p.fixed]
+        for root in self._written_fixed:
+            cold = root._cold
+            if cold is None:
+                cold = root._cold_part()
+            cold.version += 1
+        for place in self._written_moving:
+            place.find(leaves)._root()._cold_part().version += 1
+
+    def state_arrays(self, leaves: Sequence[Any]) -> list[Any]:
         """The arrays of the state; those of captured tensors change only when the epoch moves."""
         if self._epoch != epoch.current:
             now = epoch.current
@@ -137,7 +160,8 @@ class Executable:
             arrays[i] = self.places[i].find(leaves)._array
         return arrays
 
-    def _results(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
+    def results(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
+        """What the caller gets for the program's outputs, gradients set on the way."""
         tensors = [wrap(a) for a in outputs[: len(self.program.outputs)]]
         if self.joint is not None:
             self.joint.attach(tensors, leaves)
@@ -151,6 +175,6 @@ class Executable:
 
 
 def _made(result: Result, tensors: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
-    if type(result) is Output:
+    if isinstance(result, Output):
         return tensors[result.number]
-    return result.find(leaves) if type(result) is Alias else result.value
+    return result.find(leaves) if isinstance(result, Alias) else result.value

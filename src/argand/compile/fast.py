@@ -1,4 +1,4 @@
-"""The short way of a call: plain tensors of the shapes of the last program, nothing else to look at.
+"""The short way of a call: plain tensors of the shapes of the last program, and nothing else.
 
 It compares what a program depends on with precomputed values, one by one, cheapest first, and gives
 MISS at the first difference; the long way (`signature`) then finds out what is different.
@@ -22,19 +22,23 @@ if TYPE_CHECKING:
 MISS = object()
 _new: Callable[[Any], Any] = object.__new__
 
-Fast = Callable[[tuple[Any, ...]], Any]
+Fast = Callable[..., Any]
 
 
 def fast_path(s: Specialisation) -> Fast | None:
     """The short way into a specialisation; None when its calls need the long one."""
     if not _is_plain(s):
         return None
-    if s.executable.bare and not s.surroundings.guards and not _any_gradient(s):
+    plain_result = s.executable.bare and not s.surroundings.guards and not _any_gradient(s)
+    if plain_result and not s.surroundings.asks_grad_mode:
         expected = _expected(s)
+        found = None
         if len(expected) == 1:
-            return _bare_one(s, *expected[0])
-        if len(expected) == 2:
-            return _bare_two(s, *expected[0], *expected[1])
+            found = _bare_one(s, *expected[0])
+        elif len(expected) == 2:
+            found = _bare_two(s, *expected[0], *expected[1])
+        if found is not None:
+            return found
     return _general(s)
 
 
@@ -59,46 +63,52 @@ def _expected(s: Specialisation) -> list[tuple[Any, Any]]:
     return [(x.dtype.numpy, x.shape) for x in s.signature.specs if isinstance(x, TensorSpec)]
 
 
-def _bare_one(s: Specialisation, dtype: Any, shape: Any) -> Fast:
-    run = s.executable.compiled.run
-    calls, grad_enabled = s.count, s.signature.grad_enabled
+def _bare_one(s: Specialisation, dtype: Any, shape: Any) -> Fast | None:
+    direct = getattr(s.executable.compiled, "direct", None)
+    if direct is None:
+        return None
+    make, call, offsets = direct
+    calls, switches = s.count, vars(settings)
 
-    def fast(args: tuple[Any, ...]) -> Any:
-        if len(args) != 1 or mode.enabled is not grad_enabled or settings.debug:
-            return MISS
-        (x,) = args
-        if type(x) is not Tensor or x._node is not None:
+    def fast(x: Any = None, *more: Any) -> Any:
+        if type(x) is not Tensor or x._node is not None or more or switches["debug"]:
             return MISS
         a = x._array
         if a.dtype is not dtype or a.shape != shape:
             return MISS
+        result = make()
+        if call(a, result, offsets, offsets):
+            return MISS
         calls()
         out = _new(Tensor)
-        (out._array,) = run((a,), ())
+        out._array = result
         out._node = out._cold = None
         return out
 
     return fast
 
 
-def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: Any) -> Fast:
-    run = s.executable.compiled.run
-    calls, grad_enabled = s.count, s.signature.grad_enabled
+def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: Any) -> Fast | None:
+    direct = getattr(s.executable.compiled, "direct", None)
+    if direct is None:
+        return None
+    make, call, offsets = direct
+    calls, switches = s.count, vars(settings)
 
-    def fast(args: tuple[Any, ...]) -> Any:
-        if len(args) != 2 or mode.enabled is not grad_enabled or settings.debug:
-            return MISS
-        x, y = args
-        if type(x) is not Tensor or x._node is not None:
+    def fast(x: Any = None, y: Any = None, *more: Any) -> Any:
+        if type(x) is not Tensor or x._node is not None or more or switches["debug"]:
             return MISS
         if type(y) is not Tensor or y._node is not None:
             return MISS
         a, b = x._array, y._array
         if a.dtype is not dtype or a.shape != shape or b.dtype is not dtype2 or b.shape != shape2:
             return MISS
+        result = make()
+        if call(a, b, result, offsets, offsets):
+            return MISS
         calls()
         out = _new(Tensor)
-        (out._array,) = run((a, b), ())
+        out._array = result
         out._node = out._cold = None
         return out
 
@@ -109,10 +119,12 @@ def _general(s: Specialisation) -> Fast:
     specs = [x for x in s.signature.specs if isinstance(x, TensorSpec)]
     expected = [(x.dtype.numpy, x.shape, x.requires_grad) for x in specs]
     count, grad_enabled, written = len(specs), s.signature.grad_enabled, s.written
-    run, valid, calls = s.executable.run, _validity(s), s.count
+    valid, calls, switches = _validity(s), s.count, vars(settings)
+    executable = s.executable
+    run = _one_result(s) if executable.pure and executable.single else executable.run
 
-    def fast(args: Sequence[Any]) -> Any:
-        if len(args) != count or mode.enabled is not grad_enabled or settings.debug:
+    def fast(*args: Any) -> Any:
+        if len(args) != count or mode.enabled is not grad_enabled or switches["debug"]:
             return MISS
         arrays = []
         for t, (dtype, shape, wants_grad) in zip(args, expected, strict=True):
@@ -121,7 +133,7 @@ def _general(s: Specialisation) -> Fast:
             a = t._array
             if a.dtype is not dtype or a.shape != shape or (t._node is not None) is not wants_grad:
                 return MISS
-            if t._cold is not None and written and id(t._root()) in written:
+            if written and t._cold is not None and id(t._root()) in written:
                 return MISS
             arrays.append(a)
         if not valid(args):
@@ -132,8 +144,24 @@ def _general(s: Specialisation) -> Fast:
     return fast
 
 
+def _one_result(s: Specialisation) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
+    """What `Executable.run` does for a program that only computes one tensor."""
+    run, state, joint = s.executable.compiled.run, s.executable.state_arrays, s.executable.joint
+
+    def one(arrays: Sequence[Any], leaves: Sequence[Any]) -> Any:
+        outputs = run(arrays, state(leaves))
+        if joint is not None:
+            return s.executable.results(outputs, leaves)
+        out = _new(Tensor)
+        out._array = outputs[0]
+        out._node = out._cold = None
+        return out
+
+    return one
+
+
 def _validity(s: Specialisation) -> Callable[[Sequence[Any]], bool]:
-    """Whether the state behind the function is unchanged; the names it reads, the epoch, gradients."""
+    """Whether what is behind the function is unchanged: names that it reads, epoch, gradients."""
     guards = [(g.read, g.value) for g in s.surroundings.guards]
     gradients, is_valid = s.gradients, s.is_valid
 

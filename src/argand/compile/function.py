@@ -166,14 +166,10 @@ class CompiledFunction:
             )
         return found
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "function":
-            raise AttributeError(name)
-        return getattr(self.function, name)  # a compiled module offers the module's methods
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._fast is not None and not kwargs and not crossroads.pushed:
-            result = self._fast(args)
+        fast = self._fast
+        if fast is not None and not kwargs and not crossroads.pushed:
+            result = fast(*args)
             if result is not MISS:
                 return result
         if crossroads.pushed and tracing():
@@ -361,6 +357,18 @@ class CompiledFunction:
 
     def __repr__(self) -> str:
         return f"<compiled {self.name}, {len(self.specialisations)} program(s)>"
+
+
+class CompiledModule(CompiledFunction):
+    """A compiled function made of a module (or another object): offers the object's attributes.
+
+    It is a class of its own because a class with `__getattr__` is slower to call.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
 
 
 class _Trace:

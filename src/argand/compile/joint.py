@@ -1,8 +1,8 @@
 """The backward of a compiled function whose result is differentiated outside of it.
 
-The trace's tape is run in reverse right after the function, into the same Program; the nodes that this
-adds become a second Program. What it reads of the first is kept at every call: inputs and state as
-they are, intermediate values as further outputs. A call then puts one node on the tape.
+The trace's tape is run in reverse right after the function, into the same Program; the nodes that
+this adds become a second Program. What it reads of the first is kept at every call: inputs and
+state as they are, intermediate values as further outputs. A call then puts one node on the tape.
 
     f(x; w): y = tanh(x @ w)    →    f:          y, y' = tanh(x @ w) ..., y
                                      f.backward: (x, w, y', grad y) ↦ (grad x, grad w)
@@ -158,7 +158,7 @@ def _run_tape(
 def _separate(
     program: Program, nodes: list[Node], wanted: list[Value], cotangents: list[Value]
 ) -> Program:
-    """The nodes as a program of their own; its first inputs are the values it reads of `program`."""
+    """The nodes as a program of their own; its first inputs are what it reads of `program`."""
     part = Program(f"{program.name}.backward")
     part.nodes, part.outputs = nodes, list(wanted)
     nodes = without_dead_code(part).nodes

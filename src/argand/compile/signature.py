@@ -157,7 +157,7 @@ def _fits(spec: TensorSpec, shape: Shape, other: TensorSpec, sizes: dict[str, in
 def blank(signature: Signature) -> Signature:
     """A signature without sizes: what calls have in common that one program may serve."""
     specs = tuple(
-        x._replace(shape=(None,) * len(x.shape)) if isinstance(x, TensorSpec) else x
+        x._replace(shape=(0,) * len(x.shape)) if isinstance(x, TensorSpec) else x
         for x in signature.specs
     )
     return signature._replace(specs=specs)

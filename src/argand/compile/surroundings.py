@@ -6,6 +6,7 @@ From this come the guards on Python values, and the names of captured tensors (`
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -83,6 +84,7 @@ class Surroundings:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.guards: list[Guard] = []
         self.objects: dict[str, Any] = {}  # modules, optimizers, tensors and containers by name
+        self.asks_grad_mode = False
         self._seen: set[int] = set()
         self._visit(function)
         self._reached: dict[int, Tensor] | None = None
@@ -137,11 +139,13 @@ class Surroundings:
         if code.co_filename.startswith(_PACKAGE):
             return
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            self._note(name, _cell_value(cell), lambda cell=cell: _cell_value(cell), code)
-        space = function.__globals__
-        for name in sorted(_names_read(code)):
+            self._note(name, _cell_value(cell), functools.partial(_cell_value, cell), code)
+        space, names = function.__globals__, _names_read(code)
+        self.asks_grad_mode |= "is_grad_enabled" in names
+        for name in sorted(names):
             if name in space:
-                self._note(name, space[name], lambda s=space, n=name: s.get(n, _MISSING), code)
+                read = functools.partial(space.get, name, _MISSING)
+                self._note(name, space[name], read, code)
 
     def _note(
         self, name: str, value: Any, read: Callable[[], Any] | None, code: CodeType | None
@@ -164,15 +168,14 @@ class Surroundings:
                 return
         elif isinstance(value, Tensor) or _has_state(value):
             self.objects.setdefault(name, value)
-        elif not isinstance(value, _SCALARS):
-            if hasattr(value, "__dict__"):
-                self.objects.setdefault(name, value)
-                self._note_attributes(name, value, code)
+        elif not isinstance(value, _SCALARS) and hasattr(value, "__dict__"):
+            self.objects.setdefault(name, value)
+            self._note_attributes(name, value, code)
         if read is not None:
             self.guards.append(Guard(name, read, value))
 
     def _note_attributes(self, name: str, value: Any, code: CodeType | None) -> None:
-        """Guard the scalars that the code may read off an object or off one of the user's modules."""
+        """Guard the scalars that the code may read off an object or a module of the user's."""
         if code is None or (isinstance(value, ModuleType) and _is_library(value)):
             return
         for attribute in sorted(_names_read(code)):
@@ -181,7 +184,7 @@ class Surroundings:
                 self._visit(found)
             elif isinstance(found, _SCALARS):
                 where = vars(value)
-                read = lambda w=where, a=attribute: w.get(a, _MISSING)  # noqa: E731
+                read = functools.partial(where.get, attribute, _MISSING)
                 self.guards.append(Guard(f"{name}.{attribute}", read, found))
 
 
@@ -196,7 +199,7 @@ def _is_library(module: ModuleType) -> bool:
 
 
 def snapshot(owners: list[Any]) -> tuple[Any, ...]:
-    """What programs depend on in modules and optimizers: tensors, training flags, plain attributes."""
+    """What programs depend on in modules and optimizers: tensors, flags, plain attributes."""
     found: list[Any] = []
     for owner in owners:
         if not _is_module(owner):

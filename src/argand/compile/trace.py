@@ -1,9 +1,10 @@
 """Tracing: the user's function runs once on symbolic values and leaves a Program.
 
-Tensors keep their identity while traced; only what stands for their contents changes. A tensor of
-real memory that the function touches is *captured*: it becomes a hidden input (state) of the program,
-and a hidden output when it is written. Nothing of the real tensors is changed by a trace: what it has
-to change (a gradient, a place on the tape) is put back when it ends, also when it fails.
+Arguments get stand-ins. Other tensors keep their identity while traced; what stands for their
+contents changes. A tensor of real memory that the function touches is *captured*: it becomes a
+hidden input (state) of the program, and a hidden output when it is written. Nothing of the real
+tensors is changed by a trace: what it has to change (a gradient, a place on the tape) is put back
+when it ends, also when it fails.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from argand.transform.mode import mode
 from argand.transform.tape import LEAF, record
 
 
-class FloatArgumentRead(Exception):
+class FloatArgumentRead(Exception):  # noqa: N818  # a signal, never seen by users
     """Python read the value of float arguments: they must be constants of the program."""
 
     def __init__(self, numbers: set[int]) -> None:
@@ -64,7 +65,7 @@ class Touched(NamedTuple):
     tensor: Tensor
     cold: Cold | None
     node: Any
-    index: int
+    output: int
 
 
 def tracing() -> bool:
@@ -144,7 +145,7 @@ class Tracer(Interpreter):
             return follow(value, chain)
 
     def touch(self, tensor: Tensor) -> None:
-        """Let the trace change a real tensor's gradient, version and place on the tape, for a while.
+        """Let the trace change a tensor's gradient, version and place on the tape, for a while.
 
         A result of an operation from before the trace is a leaf inside it: gradients go no further.
         """
