@@ -22,7 +22,7 @@ from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis, Condition, Form, Loaded, Quotient, Remainder, Var
 from argand.loops.nest import Builder, Reg, Ty
 
-__all__ = ["Cursor", "emit_expression", "lanes_for"]
+__all__ = ["Cursor", "emit_expression", "is_empty", "lanes_for"]
 
 Number = int | Reg
 
@@ -282,6 +282,8 @@ class Cursor:
             assert isinstance(point.value, Literal)
             return b.const(Ty(point.elem), point.value.value)
         if point.kind == "load":
+            if is_empty(point):
+                return b.const(Ty(point.elem), 0)
             return self.load(self.places[self._value(point)], point.index, point.guard)
         if point.kind == "same":
             return self.emit(point.args[0])
@@ -310,6 +312,11 @@ class Cursor:
         wide = b.cast(index, kind)
         value = b.apply("add", b.apply("mul", wide, step), start)
         return b.cast(value, point.elem)
+
+
+def is_empty(point: Point) -> bool:
+    """Whether a load is from a value that surely has no elements, so that it never runs."""
+    return point.kind == "load" and any(isinstance(s, int) and s == 0 for s in point.value.shape)
 
 
 def _product(b: Builder, x: Number, y: Number) -> Number:

@@ -184,8 +184,10 @@ def div(a: Form, divisor: Size) -> Form:
 
 def rem(a: Form, divisor: Size) -> Form:
     """a % divisor for a >= 0."""
-    if _one(divisor) or _zero(divisor):
+    if _one(divisor):
         return ZERO
+    if _zero(divisor):
+        return a
     _, rest = _split(a, divisor)
     if _below(rest, divisor):
         return rest

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from argand.ir.program import Value
-from argand.loops.cursor import Cursor, lanes_for
+from argand.loops.cursor import Cursor, is_empty, lanes_for
 from argand.loops.element import Demand, Point, reachable
 from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis, Loaded
@@ -40,7 +40,7 @@ def lower_loop(b: Builder, region: Region, env: Env) -> None:
         plans.append((space, group, points))
         waiting = [v for v in waiting if v not in [g for g, _ in group]]
     for _, _, points in plans:
-        check_indices(Cursor(b, env, region.places(env)), points)
+        check_indices(Cursor(b, env, region.places(env)), reachable(points))
     for space, group, points in plans:
         _emit(Cursor(b, env, region.places(env)), region, env, space, group, points)
 
@@ -128,6 +128,8 @@ def check_indices(cursor: Cursor, points: Sequence[Point]) -> None:
     """Leave with the node's status if a loaded index is out of range; before any result is
     written."""
     for loaded in loaded_indices(points):
+        if any(is_empty(p) for p in reachable([loaded.point])):
+            continue
         with cursor.scope():
             _check_one(cursor, loaded)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from argand.ir.fusion import copy_node, fusion_node
 from argand.ir.program import Node, Operand, Program, Value
+from argand.loops.element import GATHERS
 from argand.passes.fuse_cost import cheap_again, small_alone
 from argand.passes.fuse_fit import CONTRACTIONS, FREE, LOOP, Shape, classify, fits, linear_view
 
@@ -280,7 +281,10 @@ class _Fuser:
                 merged.append(g)
 
     def _is_small(self, g: Group) -> bool:
-        return small_alone([self.nodes[n] for n in g.nodes], self._outputs(g.nodes))
+        nodes = [self.nodes[n] for n in g.nodes]
+        if any(n.op.name in GATHERS for n in nodes):
+            return False  # it may fail, and must not take others along
+        return small_alone(nodes, self._outputs(g.nodes))
 
     # the new program ------------------------------------------------------------------------------
 
