@@ -1,0 +1,42 @@
+"""Generated code is whole: no primitive becomes a call into a C library, on any machine."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from argand.codegen.llvm.objects import assembly
+from argand.codegen.llvm.target import named_target
+from argand.loops.nest import PTR, Builder, Module, NestError, Ty
+from argand.loops.nestir import BINARY, UNARY
+
+CALL = re.compile(r"^\s+(?:callq?|bl|jmp)\s+(?!\.L)([^\s%]+)", re.MULTILINE)
+CASTS = ("float32", "float64", "float16", "bfloat16", "int8", "int64", "uint8", "bool")
+
+
+def called(b: Builder, target: str) -> set[str]:
+    """The functions that the code of a kernel calls, other than its own."""
+    text = assembly(Module((b.finish(),)), named_target(target))
+    return {name for name in CALL.findall(text) if not name.startswith("k.")}
+
+
+@pytest.mark.parametrize("target", ["host", "sse2", "avx512", "neon"])
+@pytest.mark.parametrize("elem", ["float32", "float64", "float16", "int64"])
+def test_no_library_is_called(target: str, elem: str) -> None:
+    vec = Ty(elem, named_target(target).lanes(elem))
+    for prim in sorted(UNARY | BINARY | {"fma"}):
+        b = Builder("k", [("x", PTR)])
+        (x,) = b.params
+        count = 1 if prim in UNARY else 3 if prim == "fma" else 2
+        try:
+            result = b.apply(prim, *(b.load(x, 64 * k, vec) for k in range(count)))
+        except NestError:
+            continue  # not defined on this dtype
+        b.store(x, 0, result)
+        assert not called(b, target), prim
+    for to in CASTS:
+        b = Builder("k", [("x", PTR)])
+        (x,) = b.params
+        b.store(x, 0, b.cast(b.load(x, 0, vec), to))
+        assert not called(b, target), to
