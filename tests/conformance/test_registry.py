@@ -12,10 +12,11 @@ from calls import ALL_CALLS, ALL_OPS, Call, assert_close, names, tolerance
 from derivatives import check_gradient, float_inputs, float_outputs
 
 from argand.base.dtype import from_numpy
+from argand.ir.elementwise import Elementwise
 from argand.ir.interpret import interpret, run_node
 from argand.ir.op import Op
 from argand.ir.program import Program
-from argand.ir.samples import ErrorSample
+from argand.ir.samples import ErrorSample, Sample, T
 from argand.ir.text import parse_program
 from argand.ir.verify import verify
 
@@ -124,6 +125,30 @@ def test_refuses_what_it_must(op: Op) -> None:
             program = call.program("float32")
             interpret(program, call.arrays("float32"))
         assert sample.match in str(caught.value), caught.value
+
+
+_ELEMENTWISE = [op for op in ALL_OPS if isinstance(op, Elementwise) and op.name != "cast"]
+
+
+@pytest.mark.parametrize("op", _ELEMENTWISE, ids=lambda op: op.name)
+def test_elementwise_refusals(op: Elementwise) -> None:
+    """What the family refuses for every member: kinds of dtype, shapes, unknown arguments."""
+    conditions, count = op.conditions, len(op.operands) - len(op.defaults)
+
+    def call(dtype: str, *shapes: tuple[int, ...], **kwargs: Any) -> None:
+        operands = [T(s, dtype="bool" if n < conditions else dtype) for n, s in enumerate(shapes)]
+        Call(op, Sample(*operands, **kwargs)).program("float32")
+
+    for kind, dtype in (("b", "bool"), ("i", "int64"), ("f", "float32"), ("c", "complex64")):
+        if kind not in op.kinds:
+            with pytest.raises(TypeError, match=f"not defined for {dtype}"):
+                call(dtype, *[(2,)] * count)
+    usable = {"f": "float32", "i": "int64"}["f" if "f" in op.kinds else "i"]
+    with pytest.raises(TypeError, match=r"unexpected (keyword )?argument 'gamma'"):
+        call(usable, *[(2,)] * count, gamma=1)
+    if count > 1:
+        with pytest.raises(RuntimeError, match="don't broadcast: sizes 2 and 3 at dimension -1"):
+            call(usable, *[(2,)] * (count - 1), (3,))
 
 
 @each_op

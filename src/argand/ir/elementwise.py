@@ -109,8 +109,10 @@ class Elementwise(Op):
 
     def _common_dtype(self, values: Sequence[Any]) -> DType:
         dtype = common_dtype(*values)
-        if dtype.kind not in self.kinds:
-            raise DTypeError(f"{self.name}: not defined for {dtype.name}")
+        # a default of 1.0 must not make floats of booleans
+        given = common_dtype(*values[: -len(self.defaults)]) if self.defaults else dtype
+        if given.kind not in self.kinds:
+            raise DTypeError(f"{self.name}: not defined for {given.name}")
         if self.promotion == "float" and not dtype.is_inexact:
             return get_default_dtype()
         return dtype
@@ -272,8 +274,8 @@ class _Constant(NamedTuple):
     value: Any
 
 
-# How to compute a cotangent: an op (None: the first operand as it is) and its operands, each the number
-# of a source or a constant.
+# How to compute a cotangent: an op (None: the first operand as it is) and its operands, each the
+# number of a source or a constant.
 _Call = tuple[Op | None, tuple[int | _Constant, ...]]
 
 

@@ -44,9 +44,13 @@ class Arange(Create):
 
     samples = Sample(0, 1, 5, "int64"), Sample(1.5, -0.25, 6, "float32"), Sample(3, 2, 0, "int64")
 
+    error_samples = (ErrorSample(RuntimeError, "arange: the size can't be", 0, 1, -1, "int64"),)
+
     def prepare(
         self, start: Any, step: Any, size: Size, dtype: Any
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if isinstance(size, int) and size < 0:
+            raise ShapeError(f"arange: the size can't be negative, got {size}")
         return (), {"start": start, "step": step, "size": size, "dtype": as_dtype(dtype)}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:

@@ -180,6 +180,16 @@ class MaxPool2dGrad(_Pool):
         Sample(T((2, 3, 1, 1)), T((2, 3, 1, 1), 0, 5, "int64"), size=(2, 3), kernel_size=(2, 3)),
         Sample(T((0, 1, 2, 2)), T((0, 1, 2, 2), 0, 15, "int64"), size=(4, 4), kernel_size=2),
     )
+    error_samples = (
+        ErrorSample(
+            RuntimeError,
+            "both must have one 4-d shape",
+            T((1, 1, 2, 2)),
+            T((1, 1, 2, 1), 0, 3, "int64"),
+            size=(4, 4),
+            kernel_size=2,
+        ),
+    )
 
     def prepare(
         self,
@@ -307,6 +317,11 @@ class AvgPool2dGrad(_Pool):
         Sample(T((2, 1, 3, 3)), size=(6, 7), kernel_size=2),
         Sample(T((1, 2, 4, 3)), (7, 5), 3, 2, 1, count_include_pad=False),
         Sample(T((0, 1, 2, 2)), size=(4, 4), kernel_size=2),
+    )
+    error_samples = (
+        ErrorSample(
+            RuntimeError, "doesn't fit an image (4, 4)", T((1, 1, 3, 3)), (4, 4), kernel_size=2
+        ),
     )
 
     def prepare(

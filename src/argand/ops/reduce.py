@@ -165,6 +165,7 @@ class AnyTrue(Reduce):
 
     name = "any"
     samples = _WITH_EMPTY
+    error_samples = (_BAD_DIM,)
     dtypes = ("float32", "int64", "bool")
     differentiable = False
     accumulates = "bool"
@@ -183,6 +184,7 @@ class AllTrue(Reduce):
 
     name = "all"
     samples = _WITH_EMPTY
+    error_samples = (_BAD_DIM,)
     dtypes = ("float32", "int64", "bool")
     differentiable = False
     accumulates = "bool"
