@@ -1,0 +1,167 @@
+"""Datasets, samplers, collation and loaders."""
+
+from collections import Counter, namedtuple
+
+import numpy as np
+import pytest
+from argand.utils.data import DataLoader as TorchsPlace
+
+import argand as ag
+from argand import data
+
+
+def numbers(n):
+    return data.TensorDataset(ag.arange(n), ag.arange(n) * 10)
+
+
+class Squares(data.Dataset):
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        return {"x": np.float32(i), "square": i * i}
+
+
+class Stream(data.IterableDataset):
+    def __iter__(self):
+        yield from range(5)
+
+
+def test_tensor_dataset():
+    d = numbers(4)
+    assert len(d) == 4
+    assert [t.item() for t in d[2]] == [2, 20]
+    assert [t.tolist() for t in d[1:3]] == [[1, 2], [10, 20]]
+    assert data.TensorDataset(np.ones((2, 3)))[0][0].shape == (3,)
+    with pytest.raises(RuntimeError, match=r"first sizes differ: \(2,\) and \(3,\)"):
+        data.TensorDataset(ag.zeros(2), ag.zeros(3))
+
+
+def test_subset_and_concatenation():
+    d = data.Subset(numbers(10), [3, 5, 7])
+    assert len(d) == 3 and d[1][0].item() == 5
+    both = d + numbers(2)
+    assert [both[i][0].item() for i in range(5)] == [3, 5, 7, 0, 1]
+    assert both[-1][0].item() == 1
+    with pytest.raises(IndexError, match="sample 5 is out of range for 5"):
+        both[5]
+
+
+def test_random_split():
+    generator = ag.Generator().manual_seed(1)
+    parts = data.random_split(numbers(10), [0.55, 0.45], generator)
+    assert [len(p) for p in parts] == [6, 4]
+    assert sorted(i for p in parts for i in p.indices) == list(range(10))
+    again = data.random_split(numbers(10), [6, 4], ag.Generator().manual_seed(1))
+    assert [p.indices for p in again] == [p.indices for p in parts]
+    with pytest.raises(ValueError, match="sum to 9, the dataset has 10"):
+        data.random_split(numbers(10), [5, 4])
+
+
+def test_default_collate():
+    Point = namedtuple("Point", "x y")
+    batch = data.default_collate([(1, 2.5, "a", {"k": ag.ones(2)}, Point(True, np.zeros(3)))] * 2)
+    assert batch[0].tolist() == [1, 1] and batch[0].dtype is ag.int64
+    assert batch[1].dtype is ag.float64
+    assert batch[2] == ["a", "a"]
+    assert batch[3]["k"].shape == (2, 2)
+    assert isinstance(batch[4], Point) and batch[4].x.dtype is ag.bool
+    assert batch[4].y.shape == (2, 3)
+    with pytest.raises(RuntimeError, match="different lengths"):
+        data.default_collate([(1,), (1, 2)])
+    with pytest.raises(TypeError, match="got object; pass collate_fn"):
+        data.default_collate([object()])
+
+
+@pytest.mark.parametrize("dataset", [numbers(7), data.Subset(numbers(20), range(3, 10))])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_loader_cuts_tensor_datasets(dataset, drop_last):
+    loader = data.DataLoader(dataset, batch_size=3, drop_last=drop_last)
+    batches = list(loader)
+    first = [dataset[i][0].item() for i in range(7)]
+    expected = [first[:3], first[3:6]] + ([] if drop_last else [first[6:]])
+    assert [x.tolist() for x, _ in batches] == expected
+    assert all((y == x * 10).all() for x, y in batches)
+    assert len(loader) == len(expected)
+
+
+def test_batches_do_not_share_memory_with_the_dataset():
+    d = numbers(4)
+    for x, _ in data.DataLoader(d, batch_size=4):
+        x.zero_()
+    assert d.tensors[0].tolist() == [0, 1, 2, 3]
+
+
+def test_shuffling_is_a_new_seeded_order_each_time():
+    def orders(seed):
+        loader = data.DataLoader(
+            numbers(8), batch_size=3, shuffle=True, generator=ag.Generator().manual_seed(seed)
+        )
+        return [[v for x, _ in loader for v in x.tolist()] for _ in range(2)]
+
+    first, second = orders(0)
+    assert first != second and sorted(first) == sorted(second) == list(range(8))
+    assert orders(0) == [first, second]
+    ag.manual_seed(3)
+    default = [x.item() for x, _ in data.DataLoader(numbers(8), shuffle=True)]
+    ag.manual_seed(3)
+    assert [x.item() for x, _ in data.DataLoader(numbers(8), shuffle=True)] == default
+
+
+def test_vectorised_path_equals_sample_by_sample():
+    d = numbers(9)
+    options = {"batch_size": 4, "shuffle": True}
+    fast = data.DataLoader(d, generator=ag.Generator().manual_seed(5), **options)
+    slow = data.DataLoader(
+        d, generator=ag.Generator().manual_seed(5), collate_fn=data.default_collate, **options
+    )
+    for a, b in zip(fast, slow, strict=True):
+        assert [t.tolist() for t in a] == [t.tolist() for t in b]
+
+
+def test_own_datasets_and_no_batching():
+    batches = list(data.DataLoader(Squares(5), batch_size=2))
+    assert batches[1]["square"].tolist() == [4, 9] and batches[1]["x"].dtype is ag.float32
+    assert [s["square"] for s in data.DataLoader(Squares(3), batch_size=None)] == [0, 1, 4]
+    assert [b.tolist() for b in data.DataLoader(Stream(), batch_size=2)] == [[0, 1], [2, 3], [4]]
+    assert list(data.DataLoader(Stream(), batch_size=None)) == [0, 1, 2, 3, 4]
+
+
+def test_samplers():
+    assert list(data.SequentialSampler(range(3))) == [0, 1, 2]
+    assert sorted(data.RandomSampler(range(5))) == list(range(5))
+    assert len(list(data.RandomSampler(range(5), num_samples=12))) == 12
+    draws = list(data.RandomSampler(range(3), replacement=True, num_samples=50))
+    assert set(draws) == {0, 1, 2}
+    assert sorted(data.SubsetRandomSampler([4, 2, 9])) == [2, 4, 9]
+    ag.manual_seed(0)
+    counts = Counter(data.WeightedRandomSampler([0.0, 1.0, 3.0], 400))
+    assert counts[0] == 0 and 2 < counts[2] / counts[1] < 4.5
+    batches = data.BatchSampler(data.SequentialSampler(range(5)), 2, drop_last=True)
+    assert list(batches) == [[0, 1], [2, 3]] and len(batches) == 2
+    loader = data.DataLoader(numbers(5), batch_sampler=[[4, 0], [1]])
+    assert [x.tolist() for x, _ in loader] == [[4, 0], [1]]
+    loader = data.DataLoader(numbers(5), batch_size=2, sampler=[3, 1, 2])
+    assert [x.tolist() for x, _ in loader] == [[3, 1], [2]]
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="sampler or shuffle"):
+        data.DataLoader(numbers(3), shuffle=True, sampler=[0])
+    with pytest.raises(ValueError, match="excludes batch_size"):
+        data.DataLoader(numbers(3), batch_size=2, batch_sampler=[[0]])
+    with pytest.raises(ValueError, match="its own order"):
+        data.DataLoader(Stream(), shuffle=True)
+    with pytest.raises(TypeError, match="unexpected argument 'suffle'"):
+        data.DataLoader(numbers(3), suffle=True)
+    with pytest.raises(ValueError, match="positive int"):
+        data.DataLoader(numbers(3), batch_size=0)
+
+
+def test_torchs_place_and_ignored_options():
+    loader = TorchsPlace(numbers(3), batch_size=3, num_workers=2, pin_memory=True)
+    assert len(list(loader)) == 1
+    assert len(list(data.DataLoader(data.TensorDataset(ag.zeros(0, 2)), shuffle=True))) == 0
