@@ -168,15 +168,14 @@ def holds_exactly(small: DType, big: DType) -> bool:
     """Whether every value of `small` is a value of `big`."""
     if small is big or small.kind == "b":
         return True
+    sizes: tuple[int, int] = small.itemsize, big.itemsize
     if small.kind in "iu":
-        bits = 8 * small.itemsize - (small.kind == "i")
+        bits = 8 * sizes[0] - (small.kind == "i")
         if big.kind in "iu":
-            room = 8 * big.itemsize - (big.kind == "i")
+            room = 8 * sizes[1] - (big.kind == "i")
             return room >= bits and (small.kind == "u" or big.kind == "i")
         return bits <= _MANTISSA.get(big.name, 0)
-    if small.kind == "f" and big.kind == "f":
-        return big.itemsize > small.itemsize
-    return False
+    return small.kind == "f" and big.kind == "f" and sizes[1] > sizes[0]
 
 
 # -- movement --------------------------------------------------------------------------------------

@@ -117,4 +117,5 @@ def _runs(shape: Sequence[Size], strides: Sequence[Size]) -> list[tuple[Size, Si
 
 def nbytes(v: Value) -> Size:
     """The bytes that a value's own memory takes."""
-    return numel(v.shape) * v.dtype.itemsize
+    size: Size = numel(v.shape) * v.dtype.itemsize
+    return size

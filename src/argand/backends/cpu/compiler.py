@@ -8,6 +8,7 @@ the passes and code generation; where values lie follows from the final program 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -91,7 +92,9 @@ def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> Kernel | N
         if [native for native, _ in parts] != [True]:
             return None
         lowering = Lowering(final.program, plan, target)
-        entry = load_entry(f"{key}-0", lambda: lowering.module("entry", parts[0][1]), target)
+        entry = load_entry(
+            f"{key}-0", functools.partial(lowering.module, "entry", parts[0][1]), target
+        )
         arrays, sizes = lowering.pointers, len(lowering.symbols)
         call = array_entry(entry, 0, arrays, sizes, release=True)
     return Kernel(call, lowering.symbols, plan)
@@ -117,16 +120,11 @@ def assemble(final: Final, target: Target, key: str) -> CompiledProgram:
     for i, (native, numbers) in enumerate(split(final, plan)):
         call = None
         if native:
-            entry = load_entry(
-                f"{key}-{i}", lambda numbers=numbers: lowering.module("entry", numbers), target
-            )
-            call = array_entry(
-                entry,
-                lowering.pointers - 1,
-                lowering.pointers,
-                len(lowering.symbols),
-                release=_is_long(final.program),
-            )
+            make = functools.partial(lowering.module, "entry", numbers)
+            entry = load_entry(f"{key}-{i}", make, target)
+            arrays, sizes = lowering.pointers, len(lowering.symbols)
+            long = _is_long(final.program)
+            call = array_entry(entry, arrays - 1, arrays, sizes, release=long)
         segments.append(Segment([final.program.nodes[n] for n in numbers], call))
     return CompiledProgram(final.program, plan, segments)
 

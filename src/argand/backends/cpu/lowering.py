@@ -81,14 +81,13 @@ class Lowering:
         """What is known of the address of a value, in bytes."""
         place = self.plan.places[v]
         kind, i = self.plan.homes[place.root]
-        aligned = place.offset == 0 if isinstance(place.offset, int) else False
-        if kind == "arena":
-            return ALIGNMENT if aligned else v.dtype.itemsize
+        element: int = v.dtype.itemsize
+        if not isinstance(place.offset, int) or place.offset:
+            return element
         if kind == "output":
             size = self.program.outputs[i].nbytes  # type: ignore[union-attr]  # results are values
-            if aligned and isinstance(size, int) and size >= SMALL:
-                return ALIGNMENT
-        return v.dtype.itemsize
+            return ALIGNMENT if isinstance(size, int) and size >= SMALL else element
+        return ALIGNMENT if kind == "arena" else element
 
     def _signature(self, node: Node) -> str:
         operands = operands_of(node)
