@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.errors import ArgumentError, ShapeError
-from argand.base.shape import normalize_dim, shape_text
+from argand.base.shape import normalize_dim
 from argand.ir.op import describe, ops
+from argand.tensor.creation import eye
+from argand.tensor.reducing import norm
+from argand.tensor.shaping import diagonal_of, roll
 
 
 def _ranks(name: str, *wanted: tuple[Any, int]) -> None:
@@ -130,57 +133,25 @@ def einsum(equation: str, *operands: Any) -> Any:
     """
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
-    terms, result = _einsum_terms(equation, operands)
-    pairs = [_traced(x, labels) for x, labels in zip(operands, terms, strict=True)]
-    while len(pairs) > 1:
-        (a, left), (b, right), *rest = pairs
-        needed = set(result).union(*[set(labels) for _, labels in rest])
-        kept = [x for x in dict.fromkeys(left + right) if x in needed]
-        a, left = _summed(a, left, set(kept) | set(right))
-        b, right = _summed(b, right, set(kept) | set(left))
-        joined = ops.einsum(a, b, f"{left},{right}->{''.join(kept)}")
-        pairs = [(joined, "".join(kept)), *rest]
-    x, labels = _summed(pairs[0][0], pairs[0][1], set(result))
-    return ops.permute(x, tuple(labels.index(c) for c in result))
-
-
-def _einsum_terms(equation: str, operands: Any) -> tuple[list[str], str]:
-    text = equation.replace(" ", "")
-    left, arrow, right = text.partition("->")
+    left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
-    if len(terms) != len(operands):
-        raise ArgumentError(
-            f"einsum: {equation!r} is for {len(terms)} operands, got {len(operands)}"
-        )
-    free = iter(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in text)
-    widest = max(
-        (
-            x.ndim - len(t.replace("...", ""))
-            for t, x in zip(terms, operands, strict=True)
-            if "..." in t
-        ),
-        default=0,
-    )
-    dots = "".join(next(free) for _ in range(widest))
-    full = []
-    for term, x in zip(terms, operands, strict=True):
-        extra = x.ndim - len(term.replace("...", ""))
-        if extra < 0 or (extra and "..." not in term):
-            raise ShapeError(
-                f"einsum: {term!r} does not name the {x.ndim} dimensions of {shape_text(x.shape)}"
-            )
-        full.append(term.replace("...", dots[len(dots) - extra :] if extra else ""))
-    if arrow:
-        return full, right.replace("...", dots)
-    every = "".join(full)
-    once = sorted(c for c in set(every) if every.count(c) == 1 and c not in dots)
-    return full, dots + "".join(once)
+    if len(terms) != len(operands) or all(len(set(t)) == len(t) for t in map(_letters, terms)):
+        return ops.einsum(equation, *operands)
+    if "..." in left:
+        raise ArgumentError(f"einsum: {equation!r}: repeated labels beside '...' are not possible")
+    if not arrow:
+        right = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+    pairs = [_on_diagonal(x, t) for x, t in zip(operands, terms, strict=True)]
+    labels = ",".join(t for _, t in pairs)
+    return ops.einsum(f"{labels}->{right}", *[x for x, _ in pairs])
 
 
-def _traced(x: Any, labels: str) -> tuple[Any, str]:
-    """Repeated labels of one operand reduced to their diagonal."""
-    from argand.tensor.shaping import diagonal_of
+def _letters(term: str) -> str:
+    return term.replace(".", "")
 
+
+def _on_diagonal(x: Any, labels: str) -> tuple[Any, str]:
+    """An operand with its repeated labels reduced to their diagonal."""
     for c in dict.fromkeys(labels):
         while labels.count(c) > 1:
             i = labels.index(c)
@@ -190,20 +161,11 @@ def _traced(x: Any, labels: str) -> tuple[Any, str]:
     return x, labels
 
 
-def _summed(x: Any, labels: str, needed: set[str]) -> tuple[Any, str]:
-    gone = tuple(i for i, c in enumerate(labels) if c not in needed)
-    if not gone:
-        return x, labels
-    return ops.sum(x, gone), "".join(c for c in labels if c in needed)
-
-
 # -- geometry --------------------------------------------------------------------------------------
 
 
 def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     """The vector product along a dimension of size 3."""
-    from argand.tensor.shaping import roll
-
     d = normalize_dim(-1 if dim is None else dim, input.ndim, "cross")
     if input.shape[d] != 3 or other.shape[d] != 3:
         raise ShapeError(f"cross: {describe(input, other)}: dimension {d} must have size 3")
@@ -213,8 +175,6 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
 
 def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
     """The p-distances between the rows of `x1` and those of `x2`."""
-    from argand.tensor.reducing import norm
-
     a = ops.reshape(x1, (*tuple(x1.shape[:-1]), 1, x1.shape[-1]))
     b = ops.reshape(x2, (*tuple(x2.shape[:-2]), 1, *tuple(x2.shape[-2:])))
     return norm(ops.sub(a, b), p, -1)
@@ -230,8 +190,6 @@ def chain_matmul(*matrices: Any) -> Any:
 
 def matrix_power(input: Any, n: int) -> Any:
     """The product of `n` copies of a matrix."""
-    from argand.tensor.creation import eye
-
     if n < 0:
         return matrix_power(ops.linalg_inv(input), -n)
     out, power = None, input

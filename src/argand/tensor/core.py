@@ -314,8 +314,11 @@ class Tensor(Operators):
             a, b = self._array, other._array
             if a is not None and b is not None and a.dtype is b.dtype and a.size + b.size <= LIGHT:
                 if (self._node is None and other._node is None) or not mode.enabled:
-                    return wrap(quiet.run(np.add, a, b))
-                if a.shape == b.shape:
+                    try:
+                        return wrap(quiet.run(np.add, a, b))
+                    except ValueError:  # the op tells better what does not fit
+                        pass
+                elif a.shape == b.shape:
                     out = wrap(quiet.run(np.add, a, b))
                     return record_pair(ops.add, self, other, out, False)
         return ops.add(self, other)
@@ -331,8 +334,11 @@ class Tensor(Operators):
                 and a.dtype.kind != "b"
             ):
                 if (self._node is None and other._node is None) or not mode.enabled:
-                    return wrap(quiet.run(np.subtract, a, b))
-                if a.shape == b.shape:
+                    try:
+                        return wrap(quiet.run(np.subtract, a, b))
+                    except ValueError:  # the op tells better what does not fit
+                        pass
+                elif a.shape == b.shape:
                     out = wrap(quiet.run(np.subtract, a, b))
                     return record_pair(ops.sub, self, other, out, False)
         return ops.sub(self, other)
@@ -342,8 +348,11 @@ class Tensor(Operators):
             a, b = self._array, other._array
             if a is not None and b is not None and a.dtype is b.dtype and a.size + b.size <= LIGHT:
                 if (self._node is None and other._node is None) or not mode.enabled:
-                    return wrap(quiet.run(np.multiply, a, b))
-                if a.shape == b.shape:
+                    try:
+                        return wrap(quiet.run(np.multiply, a, b))
+                    except ValueError:  # the op tells better what does not fit
+                        pass
+                elif a.shape == b.shape:
                     out = wrap(quiet.run(np.multiply, a, b))
                     return record_pair(ops.mul, self, other, out, True)
         return ops.mul(self, other)

@@ -78,7 +78,7 @@ def array_from(data: Any, dtype: Any = None, copy: bool = False) -> Any:
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(data, _CONTAINERS):
         array = _from_nested(data)
-    elif isinstance(data, bool | int | float | complex):
+    elif isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic):
         array = _python_array(np.asarray(data))
     else:
         array = np.asarray(data)
@@ -116,7 +116,7 @@ def _from_nested(data: Any) -> Any:
         raise ArgumentError("tensor: an integer does not fit int64") from None
     if array.dtype.kind in "OUS":
         first = _first(data)
-        raise TypeError(
+        raise ArgumentError(
             f"tensor: expected numbers, got {type(first).__name__} in the data; Argand has no "
             "tensors of text or objects"
         )

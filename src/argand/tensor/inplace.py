@@ -15,7 +15,8 @@ from argand.ir import bind as crossroads
 from argand.ir.op import Op, ops
 from argand.tensor.core import Tensor, follow, moves_from
 from argand.tensor.eager import check_writable
-from argand.transform.mode import mode
+from argand.transform.mode import mode, no_grad
+from argand.transform.tape import Node, Saved
 
 _KINDS = "buifc"
 
@@ -24,8 +25,23 @@ def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Ten
     """``target = op(target, ...)`` in the memory of `target`; returns it."""
     check_writable(target)
     result = op(target, *operands, **params)
+    if mode.enabled and result._node is not None:
+        _keep_operand(target, result._node)
     name = getattr(op, "name", getattr(op, "__name__", "operation"))
     return assign(target, result, f"{name}_")
+
+
+def _keep_operand(target: Tensor, node: Any) -> None:
+    """Let the node of an in-place operation keep a copy of the contents that is about to go."""
+    if type(node) is not Node or node.inputs is None:
+        return
+    for saved in node.inputs:
+        if type(saved) is Saved and saved.tensor is target:
+            with no_grad():
+                copy = ops.contiguous(target)
+            copy._node, copy._index = target._node, getattr(target, "_index", 0)
+            node.inputs = [Saved(copy) if s is saved else s for s in node.inputs]
+            return
 
 
 def assign(target: Tensor, result: Any, name: str = "assignment") -> Tensor:

@@ -36,8 +36,9 @@ def lane_of(op: Elementwise) -> Lane | None:
     if op.conditions or any(d is bool_ for d in op.operand_dtypes(float32)):
         return None
     integers = "i" in op.kinds and op.promotion != "float"
-    on_floats, on_doubles = _compute(op, float32), _compute(op, float64)
-    on_integers = None
+    on_floats = on_doubles = on_integers = None
+    if "f" in op.kinds:
+        on_floats, on_doubles = _compute(op, float32), _compute(op, float64)
     if integers and not isinstance(op, DerivedElementwise):
         on_integers = _compute(op, int64)
 

@@ -120,6 +120,7 @@ class _Formatter:
         if self.kind == "f":
             self._choose(values.astype(np.float64))
             values = values.astype(np.float64)
+            values = values[np.isfinite(values) & (values != 0)]
         self.width = 0
         self.width = max((len(self(v)) for v in values), default=0)
 

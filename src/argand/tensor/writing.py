@@ -103,7 +103,8 @@ def resize_(self: Tensor, *size: Any) -> Tensor:
 def _become(self: Tensor, other: Any) -> Tensor:
     """Be the view `other` of this same memory."""
     cold = other._cold
-    self._array, self._node, self._index = other._array, other._node, other._index
+    self._array, self._node = other._array, other._node
+    self._index = 0 if other._node is None else other._index
     if cold is not None:
         mine = self._cold_part()
         mine.value = cold.value
