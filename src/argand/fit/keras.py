@@ -181,7 +181,7 @@ class _Run:
         self.model, self.setup, self.epochs = model, setup, epochs
         self.progress = Progress(verbose, epochs)
         self.history = History()
-        self.callbacks = [self.history, *callbacks]
+        self.callbacks = [*callbacks, self.history]  # last: callbacks may add to the logs
         self.validation: tuple[Feed | None, int | None, int] = (None, None, 1)
         for callback in self.callbacks:
             callback.set_model(model)

@@ -1,0 +1,330 @@
+"""compile, fit, evaluate, predict, summary and the callbacks."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+import argand as ag
+from argand import fit, metrics, nn, optim
+from argand.data import DataLoader, TensorDataset
+from argand.nn import functional as F
+
+rng = np.random.default_rng(4)
+X = rng.standard_normal((60, 5)).astype(np.float32)
+Y = (X[:, 0] + X[:, 1] ** 2 > 0.5).astype(np.int64)
+
+
+def model(seed=0, out=2):
+    ag.manual_seed(seed)
+    return nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, out))
+
+
+def ready(eager=True, **options):
+    net = model()
+    options = {"optimizer": "adam", "loss": "cross_entropy", "metrics": ["accuracy"]} | options
+    net.compile(run_eagerly=eager, **options)
+    return net
+
+
+def weights(net):
+    return {k: v.clone().numpy() for k, v in net.state_dict().items()}
+
+
+def same(a, b):
+    return all(np.array_equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("eager", [True, False], ids=["eager", "compiled"])
+def test_fit_learns_and_reports(eager):
+    net = ready(eager, optimizer=lambda p: optim.Adam(p, lr=0.02))
+    history = net.fit(X, Y, batch_size=16, epochs=12, verbose=0, validation_split=0.25)
+    logs = history.history
+    assert set(logs) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert len(logs["loss"]) == 12 and history.epoch == list(range(12))
+    assert logs["loss"][-1] < 0.6 * logs["loss"][0]
+    assert logs["accuracy"][-1] > 0.8
+    loss, accuracy = net.evaluate(X, Y, verbose=0)
+    scores = net.predict(X)
+    assert scores.shape == (60, 2)
+    assert accuracy == pytest.approx((scores.numpy().argmax(1) == Y).mean())
+    assert loss == pytest.approx(F.cross_entropy(scores, ag.tensor(Y)).item(), rel=1e-5)
+
+
+def test_compiled_and_eager_agree():
+    losses = []
+    for eager in (True, False):
+        ag.manual_seed(1)
+        history = ready(eager).fit(X, Y, batch_size=16, epochs=3, verbose=0)
+        losses.append(history.history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
+def test_fit_is_the_loop_one_would_write():
+    net, plain = ready(), model()
+    net.fit(X, Y, batch_size=20, epochs=2, verbose=0, shuffle=False)
+    optimizer = optim.Adam(plain.parameters())
+    for _ in range(2):
+        for i in range(0, 60, 20):
+            optimizer.zero_grad()
+            F.cross_entropy(plain(ag.tensor(X[i : i + 20])), ag.tensor(Y[i : i + 20])).backward()
+            optimizer.step()
+    assert same(weights(net), weights(plain))
+
+
+SOURCES = {
+    "arrays": lambda: (X, Y),
+    "tensors": lambda: (ag.tensor(X), ag.tensor(Y)),
+    "dataset": lambda: (TensorDataset(X, Y), None),
+    "loader": lambda: (DataLoader(TensorDataset(X, Y), batch_size=32), None),
+    "list of batches in a generator": lambda: (Batches(), None),
+}
+
+
+class Batches:
+    def __iter__(self):
+        yield X[:32], Y[:32]
+        yield X[32:], Y[32:]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_all_kinds_of_data_train_alike(source):
+    x, y = SOURCES[source]()
+    net, expected = ready(), ready()
+    net.fit(x, y, verbose=0, shuffle=False)
+    expected.fit(X, Y, verbose=0, shuffle=False)
+    assert same(weights(net), weights(expected))
+    again = SOURCES[source]()
+    assert net.evaluate(*again, verbose=0) == pytest.approx(expected.evaluate(X, Y, verbose=0))
+
+
+def test_several_inputs():
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(5, 1), nn.Linear(3, 1)
+
+        def forward(self, x, z):
+            return self.a(x) + self.b(z)
+
+    net = Sum()
+    net.compile("sgd", "mse", run_eagerly=True)
+    z, y = np.ones((60, 3), np.float32), Y[:, None].astype(np.float32)
+    net.fit((X, z), y, epochs=2, verbose=0)
+    assert net.predict((X, z)).shape == (60, 1)
+    loss = net.evaluate((X, z), y, verbose=0)
+    assert loss == pytest.approx(((net.predict((X, z)).numpy() - y) ** 2).mean(), rel=1e-5)
+    batches = DataLoader(TensorDataset(X, z, y), batch_size=20)
+    assert net.evaluate(batches, verbose=0) == pytest.approx(loss, rel=1e-5)
+
+
+def test_steps_and_epochs():
+    net, seen = ready(), []
+    callback = fit.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(batch),
+        on_epoch_begin=lambda epoch, logs: seen.append(f"epoch {epoch}"),
+    )
+    options = {"epochs": 3, "initial_epoch": 1, "steps_per_epoch": 3, "verbose": 0}
+    net.fit(X, Y, batch_size=40, callbacks=[callback], **options)
+    assert seen == ["epoch 1", 0, 1, 2, "epoch 2", 0, 1, 2]
+    with pytest.raises(TypeError, match="no moment 'on_epoch_edn'; did you mean on_epoch_end"):
+        fit.LambdaCallback(on_epoch_edn=print)
+
+
+def test_modes_are_restored():
+    net = nn.Sequential(nn.Linear(5, 2), nn.Dropout(0.5))
+    net.compile("sgd", "cross_entropy", run_eagerly=True)
+    net.eval()
+    modes = []
+    spy = fit.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: modes.append(net[1].training),
+        on_test_batch_end=lambda batch, logs: modes.append(net[1].training),
+    )
+    net.fit(X, Y, batch_size=60, verbose=0, validation_data=(X, Y), callbacks=[spy])
+    assert modes == [True, False] and not net.training
+    np.testing.assert_array_equal(net.predict(X).numpy(), net.predict(X).numpy())
+
+
+def test_early_stopping_restores_the_best():
+    net = ready()
+    values = iter([3.0, 2.0, 2.5, 2.6, 9.0])
+    best = {}
+
+    class Fake(fit.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_loss"] = next(values)
+            if logs["val_loss"] == 2.0:
+                best.update(weights(net))
+
+    stopping = fit.EarlyStopping(patience=2, restore_best_weights=True)
+    history = net.fit(X, Y, epochs=9, verbose=0, callbacks=[Fake(), stopping])
+    assert len(history.epoch) == 4 and stopping.stopped_epoch == 3 and stopping.best == 2.0
+    assert same(weights(net), best)
+    with pytest.raises(ValueError, match="no value 'val_los' to monitor"):
+        net.fit(X, Y, verbose=0, callbacks=[fit.EarlyStopping("val_los")])
+
+
+def test_checkpoints(tmp_path):
+    net = ready()
+    every = fit.ModelCheckpoint(tmp_path / "{epoch:02d}.st", save_weights_only=True)
+    best = fit.ModelCheckpoint(tmp_path / "deep/best.st", "accuracy", save_best_only=True)
+    net.fit(X, Y, epochs=3, verbose=0, callbacks=[every, best])
+    assert sorted(p.name for p in tmp_path.glob("*.st")) == ["01.st", "02.st", "03.st"]
+    fresh = model(seed=9)
+    fresh.load_state_dict(ag.load(tmp_path / "03.st"))
+    assert same(weights(fresh), weights(net))
+    saved = ag.load(tmp_path / "deep/best.st")
+    assert set(saved) == {"model", "optimizer", "epoch"}
+    assert best.best == max(net.fit(X, Y, verbose=0).history["accuracy"] + [best.best])
+    steps = fit.ModelCheckpoint(tmp_path / "step.st", save_freq=2)
+    net.fit(X, Y, batch_size=30, verbose=0, callbacks=[steps])
+    assert (tmp_path / "step.st").exists()
+
+
+def test_learning_rates():
+    net = ready()
+    schedule = fit.LearningRateScheduler(lambda epoch, lr: 0.1 / (epoch + 1))
+    history = net.fit(X, Y, epochs=3, verbose=0, callbacks=[schedule])
+    assert history.history["learning_rate"] == pytest.approx([0.1, 0.05, 0.1 / 3])
+    simple = fit.LearningRateScheduler(lambda epoch: 0.5)
+    net.fit(X, Y, verbose=0, callbacks=[simple])
+    assert net._setup.optimizer.param_groups[0]["lr"] == 0.5
+    plateau = fit.ReduceLROnPlateau("loss", factor=0.1, patience=0, min_delta=100.0)
+    net.fit(X, Y, epochs=3, verbose=0, callbacks=[plateau])
+    assert net._setup.optimizer.param_groups[0]["lr"] == pytest.approx(0.005)
+
+
+def test_csv_logger(tmp_path):
+    net, path = ready(), tmp_path / "log.csv"
+    net.fit(X, Y, epochs=2, verbose=0, callbacks=[fit.CSVLogger(path)])
+    net.fit(X, Y, epochs=1, verbose=0, callbacks=[fit.CSVLogger(path, append=True)])
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["epoch"] for r in rows] == ["0", "1", "0"]
+    assert all(float(r["loss"]) > 0 for r in rows)
+
+
+def test_nan_stops():
+    net = nn.Linear(5, 1)
+    net.compile(optim.SGD(net.parameters(), lr=1e10), "mse", run_eagerly=True)
+    y, stop = Y[:, None].astype(np.float32), fit.TerminateOnNaN()
+    history = net.fit(X, y, batch_size=10, epochs=50, verbose=0, callbacks=[stop])
+    assert len(history.epoch) < 50 and not math.isfinite(history.history["loss"][-1])
+
+
+def test_names_and_objects():
+    net = model()
+    net.compile(optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss(), metrics.Accuracy())
+    assert isinstance(net._setup.optimizer, optim.SGD)
+    net.compile("AdamW", F.cross_entropy, run_eagerly=True)
+    assert net._setup.optimizer.param_groups[0]["lr"] == 1e-3
+    with pytest.raises(ValueError, match="no optimizer is called 'adm'; did you mean adam"):
+        net.compile("adm", "mse")
+    with pytest.raises(ValueError, match="no loss is called 'mean_square_error'; did you mean"):
+        net.compile("adam", "mean_square_error")
+    with pytest.raises(ValueError, match="no metric is called 'acuracy'"):
+        net.compile("adam", "mse", ["acuracy"])
+
+
+def test_kerass_losses_take_probabilities():
+    net = nn.Sequential(model(), nn.Softmax(1))
+    p = net(ag.tensor(X)).detach().numpy()
+    expected = -np.log(p[range(60), Y]).mean()
+    net.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+    assert net.evaluate(X, Y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    net.compile("adam", "categorical_crossentropy", run_eagerly=True)
+    hot = np.eye(2, dtype=np.float32)[Y]
+    assert net.evaluate(X, hot, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_missing_is_said():
+    net = model()
+    with pytest.raises(ValueError, match=r"call model.compile\(optimizer, loss, metrics\) before"):
+        net.fit(X, Y)
+    net.compile("adam", loss=None)
+    with pytest.raises(ValueError, match="no loss was given"):
+        net.fit(X, Y, verbose=0)
+    net = ready()
+    with pytest.raises(RuntimeError, match="the numbers of samples differ"):
+        net.fit(X, Y[:-1], verbose=0)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        net.fit(X, Y, verbose=0, validation_split=1.5)
+    with pytest.raises(TypeError, match="validation_split needs arrays"):
+        net.fit(DataLoader(TensorDataset(X, Y)), verbose=0, validation_split=0.5)
+    with pytest.raises(TypeError, match="part of the batches"):
+        net.fit(DataLoader(TensorDataset(X, Y)), Y, verbose=0)
+    with pytest.raises(ValueError, match="there is no data"):
+        net.fit(DataLoader(TensorDataset(X[:0], Y[:0])), verbose=0)
+
+
+def test_lines_of_an_epoch(capsys):
+    net = ready()
+    net.fit(X, Y, epochs=2, verbose=2, validation_data=(X, Y))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" - ")[0] for line in lines] == ["Epoch 1/2", "Epoch 2/2"]
+    assert "val_accuracy 0." in lines[0]
+    net.fit(X, Y, verbose=1)
+    assert "Epoch 1/1" in capsys.readouterr().out
+    assert net.evaluate(X, Y, verbose=0, return_dict=True).keys() == {"loss", "accuracy"}
+
+
+def test_summary(capsys):
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10))
+    text = net.summary(input_shape=(1, 8, 8))
+    assert capsys.readouterr().out == text + "\n"
+    rows = [[c.strip() for c in r.split("│")[1:-1]] for r in text.splitlines() if "│" in r]
+    assert rows == [
+        ["Layer (type)", "Output Shape", "Param #"],
+        ["0 (Conv2d)", "(None, 4, 6, 6)", "40"],
+        ["1 (BatchNorm2d)", "(None, 4, 6, 6)", "8"],
+        ["2 (Flatten)", "(None, 144)", "0"],
+        ["3 (Linear)", "(None, 10)", "1,450"],
+    ]
+    assert "Total params: 1,507 (5.89 KB)" in text
+    assert "Trainable params: 1,498" in text and "Non-trainable params: 9 " in text
+    assert net.training
+    assert "(None" not in net.summary(print_fn=None)
+    trained = ready()
+    trained.fit(X, Y, verbose=0)
+    assert "(None, 16)" in trained.summary(print_fn=None)
+
+
+def test_a_compiled_model_without_optimizer_is_pytorchs_compile():
+    net = model()
+    x = ag.tensor(X)
+    expected = net(x).detach().numpy()
+    net.compile()
+    for _ in range(2):
+        np.testing.assert_allclose(net(x).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="before fit"):
+        net.fit(X, Y)
+
+
+def test_digits():
+    from argand.vision.datasets import Digits
+
+    train, held_out = Digits(), Digits(train=False)
+    assert (len(train), len(held_out)) == (1437, 360)
+    assert train.images.shape == (1437, 1, 8, 8) and train.images.dtype is ag.float32
+    assert train.images.max().item() == 1.0 and train.labels.dtype is ag.int64
+
+
+def test_mnist_archive(tmp_path):
+    from argand.vision.datasets import MNIST
+
+    images, labels = np.full((3, 28, 28), 255, np.uint8), np.arange(3, dtype=np.uint8)
+    path = tmp_path / "mnist.npz"
+    np.savez(path, x_train=images, y_train=labels, x_test=images[:1], y_test=labels[:1])
+    data = MNIST(path)
+    assert data.images.shape == (3, 1, 28, 28) and data.images.mean().item() == 1.0
+    assert data.labels.tolist() == [0, 1, 2] and len(MNIST(path, train=False)) == 1
+    np.savez(path, x_train=images)
+    with pytest.raises(ValueError, match="no array 'y_train'"):
+        MNIST(path)
+    np.savez(path, x_train=np.array([object()]), y_train=labels)
+    with pytest.raises(ValueError, match="not a NumPy archive of arrays"):
+        MNIST(path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="not a NumPy archive"):
+        MNIST(path)
