@@ -1,7 +1,7 @@
 """Runs the Python blocks of a Markdown file and holds what they print against its `output` blocks.
 
-A fenced block ```` ```output ```` shows what the Python block before it prints. To write them anew after
-a change:  python tests/docs_blocks.py docs/design.md
+A fenced block ```` ```output ```` shows what the Python block before it prints. To write them
+anew after a change:  python tests/docs_blocks.py docs/design.md
 """
 
 from __future__ import annotations

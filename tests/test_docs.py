@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from docs_blocks import run_blocks
 
 _ROOT = Path(__file__).parent.parent

@@ -1,20 +1,20 @@
 """Symbolic sizes: integer polynomials over named dims, with floordiv, mod, min and max.
 
 A symbolic dim is at least 2 (sizes 0 and 1 get a program of their own). A comparison that follows
-from that is decided; one that doesn't is answered with the size at hand and kept as a *guard* by the
-innermost `Guards` block, or is an error when there is none or the dim was declared by the user.
+from that is decided; one that doesn't is answered with the size at hand and kept as a *guard* by
+the innermost `Guards` block, or is an error when there is none or the dim was declared by the user.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from argand.base.errors import ShapeError
 
-# A monomial is a sorted tuple of atoms (a repeated atom is a power); an atom is a Symbol or an Apply.
+# A monomial is a sorted tuple of atoms (a repeated atom is a power): Symbols and Applys.
 Monomial = tuple[Any, ...]
 
 
@@ -167,7 +167,7 @@ class Dim:
         return low, high
 
     def __repr__(self) -> str:
-        parts = []
+        parts: list[str] = []
         for monomial, c in sorted(self.terms.items(), key=lambda t: (-len(t[0]), str(t[0]))):
             name = "*".join(map(str, monomial))
             if not name:
@@ -196,7 +196,7 @@ class Dim:
     __int__ = __index__
 
     def __bool__(self) -> bool:
-        return not self == 0
+        return self != 0
 
     # -- arithmetic ----------------------------------------------------------------------------
 
@@ -259,7 +259,7 @@ class Dim:
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Dim) and self.key == other.key:
             return True
-        difference = self - other  # type: ignore[operator]
+        difference = self - other
         return False if difference is NotImplemented else _decide(difference, "==")
 
     def __gt__(self, other: Any) -> bool:
@@ -337,7 +337,9 @@ def _guard(difference: Dim, op: str) -> bool:
     hint = difference.hint
     declared = [s.name for s in difference.symbols().values() if s.declared]
     if guards is None or hint is None or declared:
-        what = f"dim {declared[0]!r} was declared to take any size" if declared else "it is symbolic"
+        what = "it is symbolic"
+        if declared:
+            what = f"dim {declared[0]!r} was declared to take any size"
         raise ShapeError(
             f"can't decide whether {difference} {op} 0: {what}, and the answer depends on it; "
             "remove the comparison, or give a fixed size"
@@ -404,7 +406,7 @@ def _floordiv_rest(a: Dim, b: Dim) -> Size:
 def _exact_quotient(a: Dim, b: Dim) -> Size | None:
     """a / b when b is one term that divides every term of a, or when a is a multiple of b."""
     if len(b.terms) != 1:
-        for k in (1, -1, *{c for c in a.terms.values()}):
+        for k in (1, -1, *set(a.terms.values())):
             if (b * k) == a if isinstance(b * k, int) else same(b * k, a):
                 return k
         return None
@@ -465,24 +467,31 @@ def _apply_high(atom: Apply) -> int | None:
 def _evaluate_atom(atom: Any, sizes: Mapping[str, int]) -> int:
     if isinstance(atom, Symbol):
         return sizes[atom.name]
-    a, b = atom.left.evaluate(sizes), atom.right.evaluate(sizes)
-    return {"floordiv": lambda: a // b, "mod": lambda: a % b}.get(
-        atom.op, lambda: min(a, b) if atom.op == "min" else max(a, b)
-    )()
+    a: int = atom.left.evaluate(sizes)
+    b: int = atom.right.evaluate(sizes)
+    if atom.op == "floordiv":
+        return a // b
+    if atom.op == "mod":
+        return a % b
+    return min(a, b) if atom.op == "min" else max(a, b)
 
 
 def _substitute_atom(atom: Any, dims: Mapping[str, Size]) -> Size:
     if isinstance(atom, Symbol):
         return dims.get(atom.name, Dim({(atom,): 1}))
-    a, b = atom.left.substitute(dims), atom.right.substitute(dims)
+    a: Any = atom.left.substitute(dims)
+    b: Any = atom.right.substitute(dims)
+    result: Size
     if atom.op == "floordiv":
-        return a // b
-    if atom.op == "mod":
-        return a % b
-    return _extreme(atom.op, a, b)
+        result = a // b
+    elif atom.op == "mod":
+        result = a % b
+    else:
+        result = _extreme(atom.op, a, b)
+    return result
 
 
-def _product(values: Any) -> int:
+def _product(values: Iterable[int]) -> int:
     result = 1
     for v in values:
         result *= v

@@ -1,13 +1,13 @@
 """Element types and the one promotion rule.
 
-The promotion rule is PyTorch's: operands are tensors with dimensions, 0-d tensors or Python scalars,
-in this order of weight; a lighter operand changes the result only when its *kind* (bool < integer <
-float < complex) is higher than that of every heavier one.
+The promotion rule is PyTorch's: operands are tensors with dimensions, 0-d tensors or Python
+scalars, in this order of weight; a lighter operand changes the result only when its *kind* (bool <
+integer < float < complex) is higher than that of every heavier one.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import ml_dtypes
@@ -19,8 +19,8 @@ from argand.base.errors import DTypeError, did_you_mean
 class DType:
     """An element type; singletons, compared by identity.
 
-    Attributes: `name` (``"float32"``), `short` (``"f32"``, used in program text), `numpy` (the NumPy
-    dtype), `kind` (one of ``b u i f c``), `itemsize` in bytes.
+    Attributes: `name` (``"float32"``), `short` (``"f32"``, used in program text), `numpy` (the
+    NumPy dtype), `kind` (one of ``b u i f c``), `itemsize` in bytes.
     """
 
     __slots__ = ("itemsize", "kind", "name", "numpy", "short")
@@ -151,7 +151,7 @@ def of_scalar(value: Any) -> DType:
     raise TypeError(f"expected a number, got {type(value).__name__}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote_types(a: DType, b: DType) -> DType:
     """The smallest dtype that both convert to, as `torch.promote_types`.
 
@@ -177,7 +177,7 @@ def promote_types(a: DType, b: DType) -> DType:
 TENSOR, ZERO_DIM, SCALAR = 2, 1, 0
 
 
-@lru_cache(maxsize=None)
+@cache
 def result_type(*operands: tuple[DType, int]) -> DType:
     """The dtype of an operation on operands, each a (dtype, weight).
 

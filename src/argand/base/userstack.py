@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
-# The code of the function that calls a module's forward (its `self` is the module), and how a module
-# names a descendant; set by nn/.
+# The code of the function that calls a module's forward (its `self` is the module), and how a
+# module names a descendant; set by nn/.
 _module_call: CodeType | None = None
 _path_between: Callable[[Any, Any], str] | None = None
 

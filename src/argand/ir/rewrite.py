@@ -15,8 +15,8 @@ class Rewriter:
     """Copies a program node by node; `visit` may emit other nodes in a node's place.
 
     A pass derives from it and overrides `visit`, which returns the operands that stand for the
-    node's outputs. `self.emit(op, inputs, params)` and plain ops (``ops.exp(x)``) append nodes, which
-    keep the user's line and module of the node they replace.
+    node's outputs. `self.emit(op, inputs, params)` and plain ops (``ops.exp(x)``) append nodes,
+    which keep the user's line and module of the node they replace.
     """
 
     def __init__(self, program: Program) -> None:
@@ -41,9 +41,7 @@ class Rewriter:
     def copy(self, node: Node, inputs: Sequence[Operand]) -> Sequence[Operand]:
         """The node again, on new inputs."""
         types = [o.type for o in node.outputs]
-        copy = Node(
-            node.op, inputs, node.params, types, node.location, node.module, node.regions
-        )
+        copy = Node(node.op, inputs, node.params, types, node.location, node.module, node.regions)
         for new, old in zip(copy.outputs, node.outputs, strict=True):
             new.layout = old.layout
         self.new.nodes.append(copy)

@@ -1,9 +1,9 @@
 """Programs from text: the inverse of `program.print_program`.
 
-    program f(x: f32[N, 3]; state "0.weight": f32[3]) {
-      %0: f32[N, 3] = mul(x, 2.0)
-      return %0
-    }
+program f(x: f32[N, 3]; state "0.weight": f32[3]) {
+  %0: f32[N, 3] = mul(x, 2.0)
+  return %0
+}
 """
 
 from __future__ import annotations
@@ -199,21 +199,26 @@ class _Parser:
 
     def size(self) -> Size:
         total = self.term()
-        while self.t.peek() in ("+", "-") or (self.t.kind() == "number" and self.t.peek()[0] == "-"):
-            if self.t.take("+"):
-                total = total + self.term()
-            elif self.t.take("-"):
+        while self.t.peek() in ("+", "-") or self._negative_number():
+            if self.t.take("-"):
                 total = total - self.term()
-            else:
+            else:  # "a -2" is a sum with a negative number
+                self.t.take("+")
                 total = total + self.term()
         return total
+
+    def _negative_number(self) -> bool:
+        return self.t.kind() == "number" and self.t.peek()[0] == "-"
 
     def term(self) -> Size:
         total = self.factor()
         while self.t.peek() in ("*", "//", "%"):
             sign = self.t.next()
             other = self.factor()
-            total = total * other if sign == "*" else total // other if sign == "//" else total % other
+            if sign == "*":
+                total = total * other
+            else:
+                total = total // other if sign == "//" else total % other
         return total
 
     def factor(self) -> Size:

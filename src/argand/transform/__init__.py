@@ -1,1 +1,1 @@
-"""Transforms of computations: the autograd tape, graph derivatives, checkpointing, custom functions."""
+"""Transforms of computations: the tape, graph derivatives, custom functions."""
