@@ -1,16 +1,12 @@
-"""Lets the tests of this folder import their helpers, and keeps their kernels to themselves."""
+"""Keeps the kernels that these tests compile out of the user's cache."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from argand.base.settings import settings
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -112,7 +112,8 @@ def _pull(
         recorder.location = node.location
         recorder.module = lambda node=node: node.module  # type: ignore[misc]
         params = {**node.params, "regions": node.regions} if node.regions else node.params
-        parts = node.op.adjoint(grads, node.inputs, node.outputs, params)
+        wants = tuple(isinstance(x, Value) and x in reached for x in node.inputs)
+        parts = node.op.adjoint_for(wants, grads, node.inputs, node.outputs, params)
         for x, part in zip(node.inputs, parts, strict=True):
             if part is not None and isinstance(x, Value) and x in reached:
                 cotangents[x] = _sum(cotangents.get(x), part)
