@@ -1,4 +1,11 @@
-"""Argand: deep learning, define-by-run and compiled to native code, in pure Python."""
+"""Argand: deep learning, define-by-run and compiled to native code, in pure Python.
+
+>>> import argand as ag
+>>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+>>> (x**2).sum().backward()
+>>> x.grad
+tensor([2., 4.])
+"""
 
 from __future__ import annotations
 
@@ -6,13 +13,12 @@ import importlib
 import math as _math
 from typing import Any
 
-import argand.ops as _ops  # fills the registry
+import argand.ops as _ops  # noqa: F401  # fills the registry
 from argand.base.dim import Dim
 from argand.base.dtype import (
-    DType as dtype,
-)
-from argand.base.dtype import (
+    DType as dtype,  # noqa: N813  # PyTorch's name
     bfloat16,
+    bool_,
     complex64,
     complex128,
     float16,
@@ -27,15 +33,34 @@ from argand.base.dtype import (
     set_default_dtype,
     uint8,
 )
-from argand.base.dtype import (
-    bool_ as bool,
-)
-from argand.base.errors import did_you_mean as _did_you_mean
+from argand.base.errors import ArgandError, did_you_mean as _did_you_mean
 from argand.base.settings import settings
 from argand.tensor.core import Size, Tensor
 from argand.tensor.device import device
+from argand.tensor.legacy import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 from argand.tensor.random import Generator, default_generator
 from argand.tensor.surface import functions as _functions
+from argand.tensor.switches import (
+    can_cast,
+    get_default_device,
+    get_num_threads,
+    result_type,
+    set_default_device,
+    set_float32_matmul_precision,
+    set_num_threads,
+    use_deterministic_algorithms,
+)
 from argand.transform.mode import (
     enable_grad,
     inference_mode,
@@ -46,21 +71,31 @@ from argand.transform.mode import (
 
 __version__ = "0.1.0"
 
-half, float, double = float16, float32, float64
-short, int, long = int16, int32, int64
+# Other names of the dtypes; from here on `bool`, `int` and `float` are not Python's.
+half, double = float16, float64
+short, long = int16, int64
 cfloat, cdouble = complex64, complex128
+bool, int, float = bool_, int32, float32
+
 pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
+
+# Memory formats and layouts are PyTorch's hints; ours are chosen by the compiler.
+contiguous_format, preserve_format = "contiguous_format", "preserve_format"
+channels_last, strided = "channels_last", "strided"
 
 globals().update(_functions)
 
 # Loaded on first use: a module, or an attribute of one.
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "accelerator": ("argand.accelerator", None),
     "autograd": ("argand.autograd", None),
     "compile": ("argand.compile.api", "compile"),
     "cond": ("argand.compile.control", "cond"),
+    "cuda": ("argand.cuda", None),
     "data": ("argand.data", None),
     "fit": ("argand.fit", None),
     "io": ("argand.io", None),
+    "linalg": ("argand.linalg", None),
     "load": ("argand.io", "load"),
     "metrics": ("argand.metrics", None),
     "nn": ("argand.nn", None),
@@ -68,6 +103,18 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "save": ("argand.io", "save"),
     "utils": ("argand.utils", None),
     "vision": ("argand.vision", None),
+} | {
+    name: ("argand.nn.functional", name)
+    for name in (
+        "avg_pool2d",
+        "conv1d",
+        "conv2d",
+        "cosine_similarity",
+        "dropout",
+        "embedding",
+        "layer_norm",
+        "max_pool2d",
+    )
 }
 
 
@@ -88,4 +135,70 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *_LAZY})
 
 
-__all__ = [n for n in globals() if not n.startswith("_")]
+__all__ = [
+    "ArgandError",
+    "BFloat16Tensor",
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
+    "Dim",
+    "DoubleTensor",
+    "FloatTensor",
+    "Generator",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "ShortTensor",
+    "Size",
+    "Tensor",
+    "bfloat16",
+    "bool",
+    "can_cast",
+    "cdouble",
+    "cfloat",
+    "channels_last",
+    "complex64",
+    "complex128",
+    "contiguous_format",
+    "default_generator",
+    "device",
+    "double",
+    "dtype",
+    "e",
+    "enable_grad",
+    "float",
+    "float16",
+    "float32",
+    "float64",
+    "get_default_device",
+    "get_default_dtype",
+    "get_num_threads",
+    "half",
+    "inf",
+    "inference_mode",
+    "int",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "is_grad_enabled",
+    "long",
+    "nan",
+    "newaxis",
+    "no_grad",
+    "pi",
+    "preserve_format",
+    "promote_types",
+    "result_type",
+    "set_default_device",
+    "set_default_dtype",
+    "set_float32_matmul_precision",
+    "set_grad_enabled",
+    "set_num_threads",
+    "settings",
+    "short",
+    "strided",
+    "uint8",
+    "use_deterministic_algorithms",
+    *sorted(_functions),
+]

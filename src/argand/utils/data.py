@@ -1,4 +1,4 @@
-"""`argand.utils.data`: where PyTorch keeps datasets, samplers and loaders."""
+"""`argand.utils.data`: datasets and loaders under PyTorch's address; see `argand.data`."""
 
 from argand.data import (
     BatchSampler,
