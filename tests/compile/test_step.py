@@ -246,3 +246,25 @@ def test_a_scheduler_between_the_calls_traces_nothing_again() -> None:
         scheduler.step()
     assert len(step.programs) == 1
     assert moved[1] < 0.2 * moved[0] and moved[2] < 0.2 * moved[1]
+
+
+def test_a_scheduler_inside_steps_after_each_call() -> None:
+    def make(decorate: Any) -> Any:
+        model = mlp()
+        opt = optim.SGD(model.parameters(), lr=1.0)
+        scheduler = optim.lr_scheduler.ExponentialLR(opt, gamma=0.5)
+        plain = training_step(model, opt)
+
+        def step(x: Any, y: Any) -> Any:
+            loss = plain(x, y)
+            scheduler.step()
+            return loss
+
+        return decorate(step), scheduler
+
+    step, scheduler = make(lambda f: ag.compile(f, backend="reference"))
+    eager, other = make(lambda f: f)
+    for x, y in data()[:5]:
+        np.testing.assert_allclose(step(x, y).item(), eager(x, y).item(), rtol=1e-5)
+        assert scheduler.get_last_lr() == other.get_last_lr()
+    assert len(step.programs) == 1

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from argand.base.errors import ArgumentError
+from argand.compile.api import on_replay
 from argand.optim.optimizer import Optimizer
 
 __all__ = [
@@ -57,7 +58,12 @@ class LRScheduler:
         return [self.rate(base, self.last_epoch) for base in self.base_lrs]
 
     def step(self, epoch: int | None = None) -> None:
-        """Count a step (or go to step `epoch`) and set the groups' learning rates."""
+        """Count a step (or go to step `epoch`) and set the groups' learning rates.
+
+        Called inside a compiled function it takes place after each call of the program.
+        """
+        if on_replay(lambda: self.step(epoch)):
+            return
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         for group, rate in zip(self.optimizer.param_groups, self.rates(), strict=True):
             group["lr"] = rate
