@@ -112,12 +112,15 @@ def is_native(node: Node) -> bool:
     return all(v.dtype.name in ELEMS for v in values) and can_lower(node)
 
 
-def assemble(final: Final, target: Target, key: str) -> CompiledProgram:
-    """The segments of a final program, with their machine code loaded."""
+def assemble(final: Final, target: Target, key: str, each: bool = False) -> CompiledProgram:
+    """The segments of a final program, with their machine code loaded.
+
+    With `each`, every node is a segment of its own, to be watched.
+    """
     plan = plan_memory(final.program)
     lowering = Lowering(final.program, plan, target)
     segments = []
-    for i, (native, numbers) in enumerate(split(final, plan)):
+    for i, (native, numbers) in enumerate(split(final, plan, each)):
         call = None
         if native:
             make = functools.partial(lowering.module, "entry", numbers)
@@ -129,14 +132,14 @@ def assemble(final: Final, target: Target, key: str) -> CompiledProgram:
     return CompiledProgram(final.program, plan, segments)
 
 
-def split(final: Final, plan: MemoryPlan) -> Iterator[tuple[bool, list[int]]]:
+def split(final: Final, plan: MemoryPlan, each: bool = False) -> Iterator[tuple[bool, list[int]]]:
     """The program's segments: whether native, and the numbers of the nodes. Views take no part."""
     numbers: list[int] = []
     current = True
     for i, node in enumerate(final.program.nodes):
         if computes_nothing(node, plan.places):
             continue
-        if numbers and final.native[i] is not current:
+        if numbers and (each or final.native[i] is not current):
             yield current, numbers
             numbers = []
         current = final.native[i]
