@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from argand.kernels.contraction_pack import load_columns, square_part
 from argand.kernels.contraction_plan import K_BLOCK, Geometry, Plan
-from argand.kernels.contraction_spec import Axis, Contraction
+from argand.kernels.contraction_spec import Axis, Contraction, static
 from argand.kernels.contraction_tile import (
     Address,
     Near,
@@ -256,8 +256,8 @@ class _FewRows:
         """Addresses in B around a k counted from k0; missing columns repeat the last one."""
         b, geo = self.b, self.geo
         stride, elem = geo.b.stride(geo.col), geo.b.elem
-        if panel.masks[0] is None and isinstance(stride, int):
-            known = stride
+        known = static(stride)
+        if panel.masks[0] is None and known is not None:
             base = b.offset(self.b_base, b.affine(k0, (panel.n0, known)), elem)
 
             def around(k: Reg) -> Near:

@@ -335,12 +335,19 @@ def _place_b(s: _Shape) -> str:
 
 def _share_b(s: _Shape, found: Plan) -> bool:
     """Whether packing B once for all blocks of rows pays: there are several, and it is not huge."""
-    if found.b == "place" or not s.b_once:
+    if found.b == "place" or not _may_share(s):
+        return False
+    if s.m is None or s.cells is None:
+        return True
+    return -(-s.m // found.mc) * s.cells // (s.taps or 1) > 1
+
+
+def _may_share(s: _Shape) -> bool:
+    if not s.b_once:
         return False
     if s.m is None or s.n is None or s.k is None or s.cells is None:
         return s.outer  # a convolution: weights are small, images many
-    blocks = -(-s.m // found.mc) * s.cells // (s.taps or 1)
-    return blocks > 1 and s.n * s.k * s.acc_bytes <= SHARED_BYTES
+    return s.n * s.k * s.acc_bytes <= SHARED_BYTES
 
 
 def _block(s: _Shape, rows: int, width: int, splits: int) -> tuple[int, int]:
@@ -348,8 +355,10 @@ def _block(s: _Shape, rows: int, width: int, splits: int) -> tuple[int, int]:
     and at least eight blocks when there is work for them."""
     m = 384 if s.m is None else max(1, s.m)
     n = 128 if s.n is None else max(1, s.n)
-    nc = _part(n, 128, width)
-    most = s.c_bytes // (s.acc_bytes * nc * (s.taps or 1))
+    # with B packed once for all, a wide block of few rows reads far memory least
+    wide = splits == 1 and s.m is not None and s.m >= 512 and _may_share(s)
+    nc = _part(n, 512 if wide else 128, width)
+    most = (2 if wide else 1) * s.c_bytes // (s.acc_bytes * nc * (s.taps or 1))
     most = min(most, TABLE_ROWS if s.tabled else m + rows)
     mc = _rows_part(m, max(rows, most), rows)
     if s.m is None or s.n is None or s.k is None or s.cells is None:
