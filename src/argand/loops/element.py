@@ -150,9 +150,17 @@ def rule_for(node: Node) -> Rule | None:
     if named is not None:
         return named
     for cls in type(node.op).__mro__:
+        if cls.__name__ == "Reduce" and not _is_trivial(node):
+            return None
         if cls.__name__ in FAMILY_RULES:
             return FAMILY_RULES[cls.__name__]
     return None
+
+
+def _is_trivial(node: Node) -> bool:
+    """Whether a reduction is over dimensions of size 1 only, and so gives its operand."""
+    shape = node.values[0].shape
+    return not node.op.name.startswith("arg") and all(same(shape[d], 1) for d in node.params["dim"])
 
 
 # rules --------------------------------------------------------------------------------------------
@@ -267,8 +275,6 @@ def _trivial_reduction(demand: Demand, node: Node, point: Point) -> None:
     """A reduction over dimensions of size 1 is its operand."""
     (x,) = node.values
     dims = node.params["dim"]
-    if any(not same(x.shape[d], 1) for d in dims) or node.op.name.startswith("arg"):
-        raise CompileError(f"{node.op.name} has no elements on demand")
     given = iter(point.index)
     keepdim = node.params["keepdim"]
     index = []

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from argand.ir.fusion import copy_node, fusion_node
 from argand.ir.program import Node, Operand, Program, Value
 from argand.loops.element import GATHERS
+from argand.loops.lower import SINGLE
 from argand.passes.fuse_cost import cheap_again, small_alone
 from argand.passes.fuse_fit import CONTRACTIONS, FREE, LOOP, Shape, classify, fits, linear_view
 
@@ -54,6 +55,7 @@ class _Fuser:
         self.owner: dict[int, Group] = {}
         self.groups: list[Group] = []
         self.direct = self._reads_directly()
+        self.sunk = 0  # nodes that each of their readers computes again, as bits
 
     # the graph, with free nodes looked through -----------------------------------------------------
 
@@ -169,23 +171,41 @@ class _Fuser:
         return True
 
     def _convex(self, nodes: set[int]) -> bool:
-        """Whether no way leads out of the set and back into it, groups taken as wholes."""
+        """Whether no way leads out of the set and back into it, groups taken as wholes.
+
+        A node that sank is computed by each group that holds it, so nobody waits for it.
+        """
+        stored = ~self.sunk
         inside = sum(1 << n for n in nodes)
-        whole: dict[int, int] = {}
+        units = [(self._reads(g.nodes), g) for g in self.groups if not g.nodes <= nodes]
+        grouped = 0
         for g in self.groups:
-            mask = sum(1 << n for n in g.nodes)
-            if not mask & inside:
-                whole.update(dict.fromkeys(g.nodes, mask))
+            grouped |= sum(1 << n for n in g.nodes)
+        lone = [
+            n
+            for n in range(min(nodes), len(self.nodes))
+            if not (grouped | inside) >> n & 1 and self.direct[n]
+        ]
+        others = [(reads, sum(1 << n for n in g.nodes) & stored) for reads, g in units]
+        others += [(self.direct[n] & stored, 1 << n) for n in lone]
         reached, again = 0, True
         while again:
-            again = False
-            for n in range(min(nodes), len(self.nodes)):
-                bit = 1 << n
-                if not (inside | reached) & bit and self.direct[n] & (inside | reached):
-                    more = whole.get(n, bit) & ~reached
-                    reached |= more
-                    again = again or bool(more & (bit - 1))
-        return not any(self.direct[n] & reached for n in nodes)
+            again, waiting = False, []
+            for reads, made in others:
+                if reads & (inside & stored | reached):
+                    reached |= made
+                    again = True
+                else:
+                    waiting.append((reads, made))
+            others = waiting
+        return not self._reads(nodes) & reached
+
+    def _reads(self, nodes: Iterable[int]) -> int:
+        """What nodes read of others that has to be in memory, as bits."""
+        found = 0
+        for n in nodes:
+            found |= self.direct[n]
+        return found & ~self.sunk
 
     def _with_free(self, nodes: Iterable[int]) -> list[Node]:
         """The nodes in order, with the free ones that they read."""
@@ -258,6 +278,7 @@ class _Fuser:
     def _leave(self, i: int, group: Group) -> None:
         group.nodes.discard(i)
         del self.owner[i]
+        self.sunk |= 1 << i
         if not group.nodes:
             self.groups.remove(group)
 
@@ -282,8 +303,8 @@ class _Fuser:
 
     def _is_small(self, g: Group) -> bool:
         nodes = [self.nodes[n] for n in g.nodes]
-        if any(n.op.name in GATHERS for n in nodes):
-            return False  # it may fail, and must not take others along
+        if any(n.op.name in GATHERS | SINGLE for n in nodes):
+            return False  # what may fail must not take others along
         return small_alone(nodes, self._outputs(g.nodes))
 
     # the new program ------------------------------------------------------------------------------
