@@ -67,3 +67,32 @@ def test_setting_a_rate_inside_a_compiled_function_is_explained():
     with pytest.raises(RuntimeError, match="'lr' is set inside a compiled function"):
         step(ag.ones(1))
     assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_two_compiled_functions_share_an_optimizer():
+    """One updates both parameters, the other only the first: their steps part, as in eager code."""
+
+    def play(compiled):
+        p, q = nn.Parameter(ag.ones(2)), nn.Parameter(ag.ones(2))
+        optimizer = optim.Adam([p, q], lr=0.1)
+
+        def both(x):
+            (p * x + q * q).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        def first(x):
+            (p * p * x).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        if compiled:
+            both, first = ag.compile(both), ag.compile(first)
+        x = ag.tensor([1.0, -2.0])
+        for step in (both, both, first, first, both, first, both):
+            step(x)
+        return p.tolist() + q.tolist(), [s["step"].item() for s in optimizer.state.values()]
+
+    (eager, steps), (fast, same) = play(False), play(True)
+    assert steps == same == [7, 4]
+    np.testing.assert_allclose(fast, eager, rtol=1e-5)

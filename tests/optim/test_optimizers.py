@@ -247,6 +247,33 @@ def test_closure_and_missing_gradients():
     assert p.grad.tolist() == [0.0, 0.0] and q.grad is None
 
 
+def test_steps_are_shared_until_parameters_part():
+    p, q = nn.Parameter(ag.ones(2)), nn.Parameter(ag.ones(2))
+    optimizer = optim.Adam([p, q])
+
+    def go(*moving):
+        for each in (p, q):
+            each.grad = ag.ones(2) if any(each is m for m in moving) else None
+        optimizer.step()
+        return [optimizer.state[each]["step"] for each in (p, q)]
+
+    first, second = go(p, q)
+    assert first is second and first.item() == 1
+    first, second = go(p)
+    assert first is not second and (first.item(), second.item()) == (2, 1)
+    go(p, q)
+    assert [s.item() for s in go(q)] == [3, 3]
+    saved = copy.deepcopy(optimizer.state_dict())
+    fresh = optim.Adam([p, q])
+    fresh.load_state_dict(saved)
+    assert fresh.state[p]["step"] is fresh.state[q]["step"]
+    saved["state"][1]["step"] = ag.tensor(7.0)
+    optimizer.load_state_dict(saved)
+    assert [optimizer.state[each]["step"].item() for each in (p, q)] == [3, 7]
+    fresh.load_state_dict(saved)
+    assert [fresh.state[each]["step"].item() for each in (p, q)] == [3, 7]
+
+
 def test_refusals():
     p = nn.Parameter(ag.ones(2))
     with pytest.raises(ValueError, match="empty parameter list"):

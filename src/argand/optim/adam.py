@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup
-from argand.optim.optimizer import Optimizer, advanced, check_range, decayed, fresh, root
+from argand.optim.optimizer import Optimizer, check_range, decayed, fresh, root
 from argand.tensor.inplace import assign
 
 
@@ -16,6 +16,8 @@ class Adam(Optimizer):
     Kingma and Ba (2015), as `torch.optim.Adam`; `amsgrad` takes the largest v so far,
     `decoupled_weight_decay` is AdamW.
     """
+
+    counts = True
 
     def __init__(
         self,
@@ -51,24 +53,46 @@ class Adam(Optimizer):
 
     def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
         """One step of one parameter."""
-        lr, (beta1, beta2) = group["lr"], group["betas"]
-        step = advanced(state)
+        n = self.derived(state, group, _numbers)
         start = p
         if not group.option("decoupled_weight_decay"):
             g = decayed(p, g, group)
         elif group.option("weight_decay"):
-            start = ops.mul(p, 1 - lr * group["weight_decay"])
+            start = ops.mul(p, n.shrink)
         m, v = fresh(state, "exp_avg", p), fresh(state, "exp_avg_sq", p)
-        assign(m, ops.add(m, ops.mul(ops.sub(g, m), 1 - beta1)))
-        assign(v, ops.add(ops.mul(v, beta2), ops.mul(ops.mul(g, 1 - beta2), g)))
+        assign(m, ops.add(m, ops.mul(ops.sub(g, m), n.new_mean)))
+        assign(v, ops.add(ops.mul(v, n.keep_square), ops.mul(ops.mul(g, n.new_square), g)))
         second = v
         if group.option("amsgrad"):
             second = fresh(state, "max_exp_avg_sq", p)
             assign(second, ops.maximum(second, v))
-        size = lr / (1 - beta1**step)
-        scale = 1 / root(1 - beta2**step)
-        denominator = ops.add(ops.mul(ops.sqrt(second), scale), group["eps"])
-        assign(p, ops.sub(start, ops.div(ops.mul(m, size), denominator)))
+        denominator = ops.add(ops.mul(ops.sqrt(second), n.scale), n.eps)
+        assign(p, ops.sub(start, ops.div(ops.mul(m, n.size), denominator)))
+
+
+class _Numbers(NamedTuple):
+    """What Adam's formula needs of the hyper-parameters and the step."""
+
+    new_mean: Any
+    keep_square: Any
+    new_square: Any
+    size: Any
+    scale: Any
+    eps: Any
+    shrink: Any
+
+
+def _numbers(group: ParamGroup, t: Any) -> _Numbers:
+    lr, (beta1, beta2) = group["lr"], group["betas"]
+    return _Numbers(
+        new_mean=1 - beta1,
+        keep_square=beta2,
+        new_square=1 - beta2,
+        size=lr / (1 - beta1**t),
+        scale=1 / root(1 - beta2**t),
+        eps=group["eps"],
+        shrink=1 - lr * group["weight_decay"],
+    )
 
 
 class AdamW(Adam):
@@ -94,6 +118,8 @@ class AdamW(Adam):
 
 class Adamax(Optimizer):
     """Adam with the running maximum of abs(g) in place of sqrt(v), as `torch.optim.Adamax`."""
+
+    counts = True
 
     def __init__(
         self,
@@ -121,10 +147,9 @@ class Adamax(Optimizer):
     def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
         """One step of one parameter."""
         beta1, beta2 = group["betas"]
-        step = advanced(state)
+        size = self.derived(state, group, lambda group, t: group["lr"] / (1 - beta1**t))
         g = decayed(p, g, group)
         m, u = fresh(state, "exp_avg", p), fresh(state, "exp_inf", p)
         assign(m, ops.add(m, ops.mul(ops.sub(g, m), 1 - beta1)))
         assign(u, ops.maximum(ops.mul(u, beta2), ops.add(ops.abs(g), group["eps"])))
-        size = group["lr"] / (1 - beta1**step)
         assign(p, ops.sub(p, ops.div(ops.mul(m, size), u)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from argand.base import epoch
-from argand.base.errors import ArgumentError, did_you_mean
+from argand.base.errors import ArgumentError, TraceError, did_you_mean
+from argand.ir import bind as crossroads
 from argand.ir.bind import eagerly
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup, tracing
@@ -25,12 +27,19 @@ class Optimizer:
     A subclass passes its defaults to `__init__` and defines `update(p, g, state, group)`, which is
     called under `no_grad` for every parameter that has a gradient and writes the parameter and its
     state in place. Written with tensor operations, it is traced into a compiled step as it stands.
+
+    With `counts`, every parameter's state has the number of its steps, ``step``. Parameters of a
+    group that have always been updated together share that tensor.
     """
+
+    counts: bool = False
 
     def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:
         self.defaults: dict[str, Any] = dict(defaults)
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[ParamGroup] = []
+        self._derived: dict[tuple[int, int], Any] = {}  # within one step
+        self._trace: tuple[Any, set[int]] | None = None
         groups = _groups_of(params)
         if not groups or (len(groups) == 1 and not groups[0]["params"]):
             raise ValueError("optimizer got an empty parameter list")
@@ -65,14 +74,73 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        self._derived.clear()
         with no_grad():
             for group in self.param_groups:
-                for p in group["params"]:
-                    g = p.grad
-                    if g is not None:
-                        g = ops.neg(g) if group.option("maximize") else g
-                        self.update(p, g, self.state[p], group)
+                pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
+                if self.counts:
+                    self._count(group, [p for p, _ in pairs])
+                for p, g in pairs:
+                    g = ops.neg(g) if group.option("maximize") else g
+                    self.update(p, g, self.state[p], group)
+        self._derived.clear()
         return loss
+
+    def _count(self, group: ParamGroup, moving: list[Any]) -> None:
+        """Advance the step of the parameters that are updated now."""
+        chosen = set(map(id, moving))
+        clocks: dict[int, tuple[Any, list[Any]]] = {}
+        for p in group["params"]:
+            step = self.state[p].get("step") if p in self.state else None
+            if step is not None or id(p) in chosen:
+                clocks.setdefault(id(step), (step, []))[1].append(p)
+        for step, members in clocks.values():
+            going = [p for p in members if id(p) in chosen]
+            if going and (step is None or len(going) < len(members)):
+                step = self._part(step, going)
+            if going:
+                assign(step, ops.add(step, 1))
+                self._note(step)
+
+    def _part(self, step: Any, going: list[Any]) -> Any:
+        """A step of their own for parameters that are new, or leave others behind."""
+        if step is not None and tracing() and id(step) in self._traced_steps():
+            raise TraceError(
+                "a compiled function steps an optimizer twice, for different parameters; step it "
+                "once eagerly for the smaller set first, or use an optimizer for each set"
+            )
+        with eagerly():  # real memory, with the count from before this call
+            count = 0.0 if step is None else step._array
+            own = wrap(np.array(count, np.float32))
+        if step is not None:
+            epoch.bump()
+        for p in going:
+            self.state[p]["step"] = own
+        return own
+
+    def _note(self, step: Any) -> None:
+        """Remember, while tracing, that this trace advanced a step."""
+        if tracing():
+            self._traced_steps().add(id(step))
+
+    def _traced_steps(self) -> set[int]:
+        """The steps that the present trace advanced, by id."""
+        tracer = crossroads.current()
+        if self._trace is None or self._trace[0]() is not tracer:
+            self._trace = (weakref.ref(tracer), set())
+        return self._trace[1]
+
+    def derived(self, state: dict[str, Any], group: ParamGroup, make: Any) -> Any:
+        """``make(group, t)`` for step t, once for all parameters that share the step.
+
+        Outside a trace t is a number, inside a 0-d float64 tensor, like the hyper-parameters.
+        """
+        step = state["step"]
+        key = (id(group), id(step))
+        if key not in self._derived:
+            t = ops.cast(step, "float64") if tracing() else float(step._array)
+            self._derived[key] = make(group, t)
+        return self._derived[key]
 
     def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
         """Update one parameter from its gradient."""
@@ -121,11 +189,34 @@ class Optimizer:
         }
         for group, other in zip(groups, saved, strict=True):
             group.update({k: v for k, v in other.items() if k != "params"})
+        steps = {}
         for number, values in state_dict["state"].items():
             p = by_number.get(int(number))
             if p is not None:
-                _restore(self.state[p], values, p)
+                rest = {k: v for k, v in values.items() if k != "step"}
+                _restore(self.state[p], rest, p)
+                if "step" in values:
+                    steps[p] = float(values["step"])
+        for group in groups:
+            self._set_steps([(p, steps[p]) for p in group["params"] if p in steps])
         epoch.bump()
+
+    def _set_steps(self, counts: list[tuple[Any, float]]) -> None:
+        """Give parameters of a group their steps; equal ones share a tensor."""
+        clocks: dict[int, tuple[Any, set[float]]] = {}
+        for p, count in counts:
+            now = self.state[p].get("step")
+            clocks.setdefault(id(now), (now, set()))[1].add(count)
+        fresh: dict[float, Tensor] = {}
+        for p, count in counts:
+            now = self.state[p].get("step")
+            if now is not None and len(clocks[id(now)][1]) == 1:
+                now.numpy_array()[...] = count
+                now._wrote()
+                continue
+            if count not in fresh:
+                fresh[count] = wrap(np.array(count, np.float32))
+            self.state[p]["step"] = fresh[count]
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -166,7 +257,7 @@ def _restore(state: dict[str, Any], values: Mapping[str, Any], p: Any) -> None:
         if array is None:
             state[key] = value
             continue
-        dtype = p.dtype.numpy if key != "step" and array.dtype.kind == "f" else array.dtype
+        dtype = p.dtype.numpy if array.dtype.kind == "f" else array.dtype
         now = state.get(key)
         if isinstance(now, Tensor) and tuple(now.shape) == array.shape:
             now.numpy_array()[...] = array
@@ -192,16 +283,6 @@ def fresh(state: dict[str, Any], key: str, like: Any, value: float = 0.0) -> Any
             shape = tuple(int(s) for s in like.shape)
             found = state[key] = wrap(np.full(shape, value, like.dtype.numpy))
     return found
-
-
-def advanced(state: dict[str, Any]) -> Any:
-    """Count a step; the count as a number, or inside a trace as a 0-d float64 tensor."""
-    step = state.get("step")
-    if step is None:
-        with eagerly():
-            step = state["step"] = wrap(np.zeros((), np.float32))
-    assign(step, ops.add(step, 1))
-    return ops.cast(step, "float64") if tracing() else float(step._array)
 
 
 def root(x: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup
-from argand.optim.optimizer import Optimizer, advanced, check_range, decayed, fresh
+from argand.optim.optimizer import Optimizer, check_range, decayed, fresh
 from argand.tensor.inplace import assign
 
 
@@ -15,6 +15,8 @@ class RMSprop(Optimizer):
 
     `centered` subtracts the squared running mean of g from v; `momentum` keeps a buffer of steps.
     """
+
+    counts = True
 
     def __init__(
         self,
@@ -45,7 +47,6 @@ class RMSprop(Optimizer):
     def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
         """One step of one parameter."""
         alpha = group["alpha"]
-        advanced(state)
         g = decayed(p, g, group)
         square = fresh(state, "square_avg", p)
         assign(square, ops.add(ops.mul(square, alpha), ops.mul(ops.mul(g, 1 - alpha), g)))
@@ -67,6 +68,8 @@ class Adagrad(Optimizer):
 
     Duchi, Hazan and Singer (2011), as `torch.optim.Adagrad`.
     """
+
+    counts = True
 
     def __init__(
         self,
@@ -94,13 +97,16 @@ class Adagrad(Optimizer):
 
     def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
         """One step of one parameter."""
-        step = advanced(state)
+        size = self.derived(state, group, _size)
         g = decayed(p, g, group)
         total = fresh(state, "sum", p, group.option("initial_accumulator_value"))
         assign(total, ops.add(total, ops.square(g)))
-        size = group["lr"] / ((step - 1) * group["lr_decay"] + 1)
         d = ops.div(ops.mul(g, size), ops.add(ops.sqrt(total), group["eps"]))
         assign(p, ops.sub(p, d))
+
+
+def _size(group: ParamGroup, t: Any) -> Any:
+    return group["lr"] / ((t - 1) * group["lr_decay"] + 1)
 
 
 class Adadelta(Optimizer):
@@ -108,6 +114,8 @@ class Adadelta(Optimizer):
 
     Zeiler (2012), as `torch.optim.Adadelta`.
     """
+
+    counts = True
 
     def __init__(
         self,
@@ -134,7 +142,6 @@ class Adadelta(Optimizer):
     def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
         """One step of one parameter."""
         rho, eps = group["rho"], group["eps"]
-        advanced(state)
         g = decayed(p, g, group)
         square, steps = fresh(state, "square_avg", p), fresh(state, "acc_delta", p)
         assign(square, ops.add(ops.mul(square, rho), ops.mul(ops.mul(g, 1 - rho), g)))
