@@ -74,6 +74,7 @@ def conv_output(op: str, size: Any, kernel: Any, params: dict[str, Any]) -> Pair
 
 
 def padded(x: Any, padding: Any, value: Any = 0, more: Pair = (0, 0)) -> Any:
+    """Images (N, C, H, W) surrounded by `value`, with `more` rows and columns after the end."""
     (ph, pw), (mh, mw) = padding, more
     if not (ph or pw or mh or mw):
         return x
