@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import argand as ag
+import argand.nn.functional as F  # PyTorch's name
 from argand import nn
 from argand.compile.api import on_replay
 
@@ -524,3 +526,68 @@ def test_calls_from_several_threads(compiled: Any) -> None:
     assert not wrong
     assert count.item() == 200
     assert len(f.programs) <= 3
+
+
+def test_changes_of_captured_tensors_are_seen(compiled: Any) -> None:
+    w = vector(1, 2)
+    f = compiled(lambda x: x * w)
+    assert not f(vector(1, 1)).requires_grad
+    w.requires_grad_()
+    assert f(vector(1, 1)).requires_grad
+    w.requires_grad_(False)
+    assert not f(vector(1, 1)).requires_grad
+    assert len(f.programs) == 2
+    w.data = vector(3)
+    assert f(vector(1, 1)).tolist() == [3, 3]
+    w.unsqueeze_(1)
+    assert f(vector(1, 1)).tolist() == [[3, 3]]
+
+
+def test_hooks_are_seen(compiled: Any) -> None:
+    model = nn.Identity()
+    f = compiled(lambda x: model(x) + 1)
+    assert f(vector(1)).tolist() == [2]
+    handle = model.register_forward_hook(lambda m, args, y: y * 10)
+    assert f(vector(1)).tolist() == [11]
+    handle.remove()
+    assert f(vector(1)).tolist() == [2]
+
+
+def test_a_compiled_module_and_its_copy() -> None:
+    model = nn.Linear(2, 2)
+    model.compile(backend="reference")
+    with ag.no_grad():
+        x = vector(1, 2)
+        model(x)
+        twin = copy.deepcopy(model)
+        twin.weight.zero_()
+        twin.bias.zero_()
+        assert twin(x).tolist() == [0, 0]
+        np.testing.assert_allclose(model(x).numpy(), model.forward(x).numpy(), rtol=1e-6)
+
+
+def test_printing_a_traced_tensor(capsys: Any) -> None:
+    def f(x: Any) -> Any:
+        print(x)
+        return x * 2
+
+    ag.compile(f, backend="reference")(vector(1, 2))
+    assert "<traced>" in capsys.readouterr().out
+
+
+def test_failures_while_running_name_the_line(compiled: Any) -> None:
+    table = ag.ones(3, 2)
+
+    def f(i: Any) -> Any:
+        return F.embedding(i, table)
+
+    fast = compiled(f)
+    assert fast(ag.tensor([0, 2])).shape == (2, 2)
+    with pytest.raises(IndexError) as eager:
+        f(ag.tensor([0, 3]))
+    with pytest.raises(IndexError) as caught:
+        fast(ag.tensor([0, 3]))
+    assert "embedding" in str(caught.value) and "3" in str(caught.value)
+    assert type(caught.value) is type(eager.value)
+    text = str(caught.value) + "".join(getattr(caught.value, "__notes__", []))
+    assert "test_semantics.py" in text

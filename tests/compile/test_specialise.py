@@ -150,3 +150,17 @@ def test_explain_and_program(compiled: Any) -> None:
     assert str(f.program(ag.ones(2), True)).startswith("program scale(x: f32[2])")
     assert repr(f) == "<compiled scale, 2 program(s)>"
     assert f.__wrapped__ is f.function and f.__name__ == "<lambda>"
+
+
+def test_a_symbolic_size_is_a_number() -> None:
+    def f(x: Any) -> Any:
+        n = x.shape[0]
+        return x * (1.0 / n), x * (n / 2), x * n**0.5, x * (n * 0.5 + 1.5), n * x, x / n
+
+    fast = ag.compile(f, backend="reference", dynamic={"x": ("n",)})
+    for n in (3, 4):
+        x = normal(n)
+        for got, want in zip(fast(x), f(x), strict=True):
+            assert got.dtype is want.dtype
+            np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-6)
+    assert len(fast.programs) == 1

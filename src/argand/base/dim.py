@@ -8,7 +8,7 @@ the innermost `Guards` block, or is an error when there is none or the dim was d
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -201,6 +201,8 @@ class Dim:
     # -- arithmetic ----------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return number(self) + other
         other = _as_dim(other)
         if other is None:
             return NotImplemented
@@ -222,6 +224,8 @@ class Dim:
         return -1 * self + other
 
     def __mul__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return number(self) * other
         other = _as_dim(other)
         if other is None:
             return NotImplemented
@@ -233,6 +237,15 @@ class Dim:
         return _simplify(terms)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        return number(self) / (number(other) if isinstance(other, Dim) else other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / number(self)
+
+    def __pow__(self, other: Any) -> Any:
+        return number(self) ** other
 
     def __floordiv__(self, other: Any) -> Any:
         other = _as_dim(other)
@@ -349,9 +362,24 @@ def _guard(difference: Dim, op: str) -> bool:
     return outcome
 
 
+# While a function is traced a size may be used as a number: who traces tells how.
+numbers: list[Callable[[Dim], Any]] = []
+
+
+def number(dim: Dim) -> Any:
+    """A size as a number to calculate with: a tensor while tracing, the size at hand otherwise."""
+    for make in numbers:
+        found = make(dim)
+        if found is not None:
+            return found
+    return int(dim)
+
+
 def _as_dim(value: Any) -> Dim | None:
     if isinstance(value, Dim):
         return value
+    if hasattr(value, "weak"):
+        return None  # a tensor, which knows what to do with a size
     try:
         number = value.__index__()
     except AttributeError:

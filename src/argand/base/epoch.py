@@ -9,8 +9,18 @@ from __future__ import annotations
 
 current = 0
 
+# The ids of the tensors that compiled functions captured: their memory, shape and place on the tape
+# are looked at again when a change of one of them bumps the number.
+watched: set[int] = set()
+
 
 def bump() -> None:
     """Tell compiled functions to look at their captured state again."""
     global current
     current += 1
+
+
+def changed(tensor: object) -> None:
+    """Bump the number when a compiled function captured this tensor."""
+    if id(tensor) in watched:
+        bump()

@@ -62,11 +62,12 @@ def module_path() -> str:
     return "" if outer is None or outer is inner else _path_between(outer, inner)
 
 
-def annotate(error: BaseException) -> None:
-    """Add the user's line and the module path to an error's message, once."""
+def annotate(error: BaseException, at: tuple[Location | None, str] | None = None) -> None:
+    """Add the user's line and the module path to an error's message, once; `at` when they are not
+    those of the running code."""
     if getattr(error, "argand_annotated", False) or not error.args:
         return
-    location, path = user_location(2), module_path()
+    location, path = at or (user_location(2), module_path())
     parts = [f"in {location}" if location else "", f"module {path}" if path else ""]
     where = ", ".join(p for p in parts if p)
     if where:

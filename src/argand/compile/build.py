@@ -37,7 +37,7 @@ class Builder:
         self.differentiable: list[tuple[int, Tensor]] = []
         self._known: dict[int, Result] = {}
 
-    def build(self, returned: Any, guards: Guards) -> Executable:
+    def build(self, returned: Any, guards: Guards, lock: Any) -> Executable:
         """The executable of a function that returned `returned`."""
         tracer, program = self.tracer, self.program
         items, structure = flatten(returned)
@@ -59,6 +59,7 @@ class Builder:
             joint=joint,
             after_call=tracer.after_call,
             guards=guards,
+            lock=lock,
         )
         verify(program)
         return Executable(program, compile_program(program, self.backend), parts)

@@ -37,7 +37,7 @@ class DebugProgram:
             try:
                 run_node(node, env, sizes, False)
             except ArgandError as error:
-                annotate(error)
+                annotate(error, (node.location, node.module))
                 raise
             _check_finite(node, env)
         results = [_value(o, env) for o in program.results]

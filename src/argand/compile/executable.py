@@ -78,6 +78,7 @@ class Parts:
     joint: Joint | None
     after_call: list[Callable[[], None]]
     guards: Guards
+    lock: Any  # held by a call that writes state; shared by all programs of the function
 
 
 class Executable:
@@ -101,7 +102,7 @@ class Executable:
         self.single = parts.structure is ONE_LEAF and parts.results[0] == Output(0)
         self.pure = not program.writes and not parts.gradients and not parts.after_call
         self._written_moving: list[Place] = []
-        self._lock = threading.RLock()
+        self._lock = parts.lock
         self._epoch = -1
         self._state: list[Any] = []
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 import inspect
 import itertools
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
@@ -99,7 +101,7 @@ class Specialisation:
                 return False
         if self.checked_epoch != epoch.current:
             now = epoch.current
-            if snapshot(self.surroundings.modules(list(leaves))) != self.snapshot:
+            if self.look(leaves) != self.snapshot:
                 return False
             self.checked_epoch = now
         for place, there in self.gradients:
@@ -108,14 +110,22 @@ class Specialisation:
                 return False
         return True
 
+    def look(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        """What the program depends on behind the function, as it is now."""
+        held = [p.find(()) for p in self.executable.places if p.fixed]
+        return (
+            *snapshot(self.surroundings.modules(list(leaves))),
+            *((t._array.dtype, t._array.shape, t._node is not None) for t in held),
+        )
+
     def changes(self, signature: Signature, leaves: Sequence[Any]) -> list[str]:
         """Why a call can't run the program."""
         found = difference(self.signature, signature)
         if found:
             return found
         found += [g.change() for g in self.surroundings.guards if not g.holds()]
-        if snapshot(self.surroundings.modules(list(leaves))) != self.snapshot:
-            found.append("a module or an optimizer changed (a mode, an attribute, a parameter)")
+        if self.look(leaves) != self.snapshot:
+            found.append("a module, an optimizer or captured memory changed (a mode, a shape, ...)")
         for place, there in self.gradients:
             cold = place.find(leaves)._cold
             if (cold is not None and cold.grad is not None) != there:
@@ -149,6 +159,7 @@ class CompiledFunction:
         self._constant_floats: frozenset[int] = frozenset()
         self._reached: dict[int, Tensor] = {}
         self._fast: Fast | None = None
+        self.lock = threading.RLock()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: a compiled function of its own for each instance."""
@@ -165,6 +176,11 @@ class CompiledFunction:
                 name=self.name,
             )
         return found
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
+        """The copied function (perhaps a method of a copied model), compiled but not called yet."""
+        options: Any = {"backend": self.backend, "dynamic": self.dynamic, "name": self.name}
+        return type(self)(copy.deepcopy(self.function, memo), **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fast = self._fast
@@ -267,7 +283,8 @@ class CompiledFunction:
         surroundings = s.surroundings
         surroundings.forget_tensors()  # the trace may have made an optimizer's state
         self._reached = self._reached | surroundings.reached
-        s.snapshot = snapshot(surroundings.modules(leaves))
+        epoch.watched.update(id(p.find(())) for p in s.executable.places if p.fixed)
+        s.snapshot = s.look(leaves)
         s.checked_epoch = epoch.current
         s.written = {id(p.find(leaves)._root()) for p in s.executable.written if p.fixed}
         self.specialisations.append(s)
@@ -403,7 +420,7 @@ class _Trace:
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = Builder(tracer, self.backend, self.leaves)
-                self.s.executable = builder.build(returned, guards)
+                self.s.executable = builder.build(returned, guards, self.owner.lock)
             self.s.contiguous = _layouts_that_matter(self.s.executable, tracer)
             self.s.gradients = [
                 (tracer.place_of(leaf), there) for leaf, there in tracer.grads_read.values()

@@ -207,6 +207,7 @@ def snapshot(owners: list[Any]) -> tuple[Any, ...]:
             continue
         for part in owner.modules():
             found.append(id(part))
+            found.extend(_hooks_of(part))
             for registry in (part._parameters, part._buffers):
                 found.extend(
                     (id(t), t is not None and t._node is not None) for t in registry.values()
@@ -221,6 +222,14 @@ def _optimizer_snapshot(optimizer: Any, found: list[Any]) -> None:
     found.extend(group.structure() for group in optimizer.param_groups)
     for state in optimizer.state.values():
         found.extend((k, id(t)) for k, t in state.items() if isinstance(t, Tensor))
+
+
+def _hooks_of(module: Any) -> list[int]:
+    """The functions called around a module's forward."""
+    special = vars(module).get("_special")
+    if special is None:
+        return []
+    return [id(hook) for hook, _ in [*special.before.values(), *special.after.values()]]
 
 
 def _is_module(value: Any) -> bool:

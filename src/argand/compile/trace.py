@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from argand.base.dtype import from_numpy
+from argand.base.dim import Dim, numbers
+from argand.base.dtype import float64, from_numpy
 from argand.base.errors import TraceError
 from argand.base.userstack import Location, module_path, user_location
 from argand.compile.places import Argument, GradientOf, Held, Place
@@ -24,7 +25,7 @@ from argand.ir.bind import Interpreter, interpreting
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Composite
 from argand.ir.interpret import concrete
-from argand.ir.op import Literal, Op
+from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value
 from argand.ir.record import Recorder
 from argand.tensor.core import Cold, Tensor, eager, follow, join_graph, wrap
@@ -396,6 +397,18 @@ class Tracer(Interpreter):
     def leaked(self) -> list[Location | None]:
         """The lines that made tensors which outlive the trace."""
         return [location for reference, location in self._made if reference() is not None]
+
+
+def _size_as_number(dim: Dim) -> Any:
+    """A symbolic size in arithmetic with floats: a tensor that promotes as a Python number does."""
+    if not isinstance(crossroads.current(), Tracer):
+        return None
+    found = ops.full((), dim, float64)
+    found.weak = True
+    return found
+
+
+numbers.append(_size_as_number)
 
 
 def traced_tensor(value: Value) -> Tensor:

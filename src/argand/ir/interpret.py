@@ -13,8 +13,9 @@ import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.dtype import DType, float64
-from argand.base.errors import ShapeError
+from argand.base.errors import ArgandError, ShapeError
 from argand.base.shape import shape_text
+from argand.base.userstack import annotate
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value
 
@@ -32,7 +33,11 @@ def interpret(program: Program, arrays: Sequence[Any], *, wide: bool = False) ->
     for value, array in zip(operands, arrays, strict=True):
         env[value] = _widen(np.asarray(array)) if wide else np.asarray(array)
     for node in program.nodes:
-        run_node(node, env, sizes, wide)
+        try:
+            run_node(node, env, sizes, wide)
+        except ArgandError as error:
+            annotate(error, (node.location, node.module))
+            raise
     return [_operand(o, env, wide) for o in program.results]
 
 

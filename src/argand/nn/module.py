@@ -40,6 +40,7 @@ class RemovableHandle:
     def remove(self) -> None:
         """Take the hook away; more than once is fine."""
         self._hooks.pop(self.key, None)
+        epoch.bump()
 
     def __enter__(self) -> RemovableHandle:
         return self

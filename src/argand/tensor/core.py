@@ -203,12 +203,14 @@ class Tensor(Operators):
                 )
             if self._node is None:
                 self._node = LEAF
+                epoch.changed(self)
         elif self._node is not None:
             if self._node is not LEAF:
                 raise AutogradError(
                     "requires_grad can be turned off only for leaves; use detach() for a result"
                 )
             self._node = None
+            epoch.changed(self)
         return self
 
     @property

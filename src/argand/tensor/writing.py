@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base import epoch
 from argand.base.dtype import as_dtype
 from argand.base.errors import ShapeError
 from argand.base.shape import same_shape, shape_text
@@ -97,6 +98,7 @@ def resize_(self: Tensor, *size: Any) -> Tensor:
         fresh[:kept] = array.reshape(-1)[:kept]
         self._array = fresh.reshape(shape)
     self._wrote()
+    epoch.changed(self)
     return self
 
 
@@ -110,4 +112,5 @@ def _become(self: Tensor, other: Any) -> Tensor:
         mine.value = cold.value
         if cold.root is not self and cold.root is not None:
             mine.root, mine.chain, mine.generation = cold.root, cold.chain, cold.generation
+    epoch.changed(self)
     return self
