@@ -29,9 +29,7 @@ def test_public_things_have_docstrings(name: str) -> None:
     bare = [
         node.name
         for node in tree.body
-        if isinstance(node, kinds)
-        and not node.name.startswith("_")
-        and not ast.get_docstring(node)
+        if isinstance(node, kinds) and not node.name.startswith("_") and not ast.get_docstring(node)
     ]
     assert not bare, f"{name}: no docstring on {', '.join(bare)}"
 

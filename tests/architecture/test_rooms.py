@@ -136,9 +136,7 @@ def test_llvmlite_is_imported_in_one_room_only() -> None:
 
 
 def test_only_the_listed_files_import_by_name() -> None:
-    found = {
-        str(p.relative_to(PACKAGE)) for p in FILES if "import_module(" in p.read_text()
-    }
+    found = {str(p.relative_to(PACKAGE)) for p in FILES if "import_module(" in p.read_text()}
     assert found <= IMPORTS_BY_NAME
 
 

@@ -19,6 +19,11 @@ class ValuesIndices(NamedTuple):
     indices: Any
 
 
+def into(out: Any, result: Any) -> Any:
+    """The result, written into `out` where one is given."""
+    return result if out is None else out.copy_(result)
+
+
 def _dims(dim: Any, axis: Any) -> Any:
     return dim if axis is None else axis
 
@@ -31,9 +36,10 @@ def sum(
     dtype: Any = None,
     axis: Any = None,
     keepdims: bool = False,
+    out: Any = None,
 ) -> Any:
     """The sum of all elements, or along `dim`; integers are summed as int64."""
-    return ops.sum(input, _dims(dim, axis), keepdim or keepdims, dtype=dtype)
+    return into(out, ops.sum(input, _dims(dim, axis), keepdim or keepdims, dtype=dtype))
 
 
 def mean(
@@ -44,6 +50,7 @@ def mean(
     dtype: Any = None,
     axis: Any = None,
     keepdims: bool = False,
+    out: Any = None,
 ) -> Any:
     """The mean of all elements, or along `dim`."""
     if dtype is not None:
@@ -52,14 +59,20 @@ def mean(
         raise DTypeError(
             f"mean: not defined for {input.dtype.name}; convert with .float() or pass dtype="
         )
-    return ops.mean(input, _dims(dim, axis), keepdim or keepdims)
+    return into(out, ops.mean(input, _dims(dim, axis), keepdim or keepdims))
 
 
 def prod(
-    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None
+    input: Any,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    axis: Any = None,
+    out: Any = None,
 ) -> Any:
     """The product of all elements, or along `dim`."""
-    return ops.prod(input, _dims(dim, axis), keepdim, dtype=dtype)
+    return into(out, ops.prod(input, _dims(dim, axis), keepdim, dtype=dtype))
 
 
 def _correction(unbiased: bool | None, correction: float | None) -> Any:
@@ -121,14 +134,20 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     return ops.logsumexp(input, dim, keepdim)
 
 
-def max(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
+def max(
+    input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, out: Any = None
+) -> Any:
     """The largest element; with `dim`, (values, indices); with a tensor, `maximum`."""
-    return _extreme(input, _dims(dim, axis), keepdim, ops.amax, ops.argmax, ops.maximum)
+    found = _extreme(input, _dims(dim, axis), keepdim, ops.amax, ops.argmax, ops.maximum)
+    return into(out, found)
 
 
-def min(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
+def min(
+    input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, out: Any = None
+) -> Any:
     """The smallest element; with `dim`, (values, indices); with a tensor, `minimum`."""
-    return _extreme(input, _dims(dim, axis), keepdim, ops.amin, ops.argmin, ops.minimum)
+    found = _extreme(input, _dims(dim, axis), keepdim, ops.amin, ops.argmin, ops.minimum)
+    return into(out, found)
 
 
 def _extreme(x: Any, dim: Any, keepdim: bool, of_all: Any, position: Any, of_two: Any) -> Any:
@@ -160,24 +179,52 @@ def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
     return ops.amin(input, dim, keepdim), ops.amax(input, dim, keepdim)
 
 
-def argmax(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
+def argmax(
+    input: Any,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = None,
+    out: Any = None,
+) -> Any:
     """The position of the largest element, of the flattened tensor or along `dim`."""
-    return ops.argmax(input, _dims(dim, axis), keepdim)
+    return into(out, ops.argmax(input, _dims(dim, axis), keepdim))
 
 
-def argmin(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
+def argmin(
+    input: Any,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = None,
+    out: Any = None,
+) -> Any:
     """The position of the smallest element, of the flattened tensor or along `dim`."""
-    return ops.argmin(input, _dims(dim, axis), keepdim)
+    return into(out, ops.argmin(input, _dims(dim, axis), keepdim))
 
 
-def any(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
+def any(
+    input: Any,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = None,
+    out: Any = None,
+) -> Any:
     """Whether an element is not zero."""
-    return ops.any(input, _dims(dim, axis), keepdim)
+    return into(out, ops.any(input, _dims(dim, axis), keepdim))
 
 
-def all(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
+def all(
+    input: Any,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = None,
+    out: Any = None,
+) -> Any:
     """Whether every element is not zero."""
-    return ops.all(input, _dims(dim, axis), keepdim)
+    return into(out, ops.all(input, _dims(dim, axis), keepdim))
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:
@@ -326,13 +373,20 @@ def _quantile_of(values: Any, q: float, interpolation: str) -> Any:
 # -- running ---------------------------------------------------------------------------------------
 
 
-def cumsum(input: Any, dim: Any = None, *, dtype: Any = None, axis: Any = None) -> Any:
+def cumsum(
+    input: Any,
+    dim: Any = None,
+    *,
+    dtype: Any = None,
+    axis: Any = None,
+    out: Any = None,
+) -> Any:
     """The running sum along `dim`; integers are summed as int64."""
     if dtype is not None:
         input = ops.cast(input, as_dtype(dtype))
     elif not input.dtype.is_inexact:
         input = ops.cast(input, "int64")
-    return ops.cumsum(input, _dims(dim, axis))
+    return into(out, ops.cumsum(input, _dims(dim, axis)))
 
 
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:

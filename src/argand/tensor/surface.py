@@ -11,6 +11,7 @@ from typing import Any
 
 from argand.base.dtype import ALL
 from argand.base.errors import did_you_mean
+from argand.base.misuse import explained
 from argand.ir.op import Op, registry
 from argand.tensor import (
     algebra,
@@ -135,7 +136,7 @@ FUNCTIONS: dict[Any, str] = {
 
 # Methods only.
 METHODS: dict[Any, str] = {
-    autograd: "register_hook retain_grad",
+    autograd: "register_hook register_post_accumulate_grad_hook retain_grad",
     convert: """detach_ data_ptr element_size numpy pin_memory share_memory_ storage_offset to tolist
         type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
@@ -273,10 +274,15 @@ _OPERATORS = {
 }
 
 
+# They take no argument worth explaining, or are types.
+_BARE = frozenset(("dim", "finfo", "iinfo", "is_contiguous", "numel", "numpy", "size", "tolist"))
+
+
 def _names(table: dict[Any, str]) -> Iterable[tuple[str, Any]]:
     for module, names in table.items():
         for name in names.split():
-            yield name, getattr(module, name)
+            function = getattr(module, name)
+            yield name, function if name in _BARE else explained(function)
 
 
 # -- functions of ops ------------------------------------------------------------------------------
@@ -324,7 +330,7 @@ def inplace_of(name: str, function: Any) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return apply_inplace(function, self, *args, **kwargs)
 
-    return _named(method, f"{name}_", f"`{name}` in place; returns the tensor.")
+    return explained(_named(method, f"{name}_", f"`{name}` in place; returns the tensor."))
 
 
 def operator_of(op: Op, name: str) -> Callable[..., Any]:
@@ -350,9 +356,9 @@ def _functions() -> dict[str, Callable[..., Any]]:
     found |= dict(_names(BOTH))
     found |= dict(_names(FUNCTIONS))
     found |= {
-        "complex": creation.complex_of,
+        "complex": explained(creation.complex_of),
         "detach": Tensor.detach,
-        "diagonal": shaping.diagonal_of,
+        "diagonal": explained(shaping.diagonal_of),
     }
     for name, target in ALIASES.items():
         found[name] = found[target]
@@ -364,8 +370,8 @@ def _methods() -> dict[str, Any]:
     found |= dict(_names(BOTH))
     found |= dict(_names(METHODS))
     found |= {
-        "diagonal": shaping.diagonal_of,
-        "where": selecting.where_method,
+        "diagonal": explained(shaping.diagonal_of),
+        "where": explained(selecting.where_method),
         "type": convert.type_,
         "cpu": convert.to_cpu,
         "cuda": convert.to_cuda,
@@ -422,8 +428,8 @@ _CASTS = {
 
 def _special() -> dict[str, Any]:
     return {
-        "__getitem__": indexing.getitem,
-        "__setitem__": indexing.setitem,
+        "__getitem__": explained(indexing.getitem),
+        "__setitem__": explained(indexing.setitem),
         "__iter__": convert.iterate,
         "__contains__": convert.contains,
         "__repr__": printing.show,

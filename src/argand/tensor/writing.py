@@ -111,6 +111,7 @@ def _become(self: Tensor, other: Any) -> Tensor:
         mine = self._cold_part()
         mine.value = cold.value
         if cold.root is not self and cold.root is not None:
-            mine.root, mine.chain, mine.generation = cold.root, cold.chain, cold.generation
+            mine.root, mine.chain = cold.root, cold.chain
+            mine.base, mine.generation = cold.base, cold.generation
     epoch.changed(self)
     return self
