@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -259,3 +260,17 @@ def test_shape_errors_name_op_shapes_and_line() -> None:
         ag.ones(2) + ag.ones(3)
     with pytest.raises(RuntimeError, match=r"matmul: .*\(2, 3\).*\(2, 3\).*test_autograd\.py"):
         ag.ones(2, 3) @ ag.ones(2, 3)
+
+
+def test_a_saved_result_that_was_overwritten_before_it_died() -> None:
+    x = ag.ones(3, requires_grad=True)
+
+    def f() -> Any:
+        y = ag.tanh(x)
+        total = y.sum()
+        with ag.no_grad():
+            y[0] = 5.0
+        return total
+
+    with pytest.raises(RuntimeError, match="its own result, which has been overwritten"):
+        f().backward()

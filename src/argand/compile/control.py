@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from argand.base.errors import ArgandError, TraceError
+from argand.base.errors import ArgandError, CallError, TraceError
 from argand.base.tree import Structure, flatten, unflatten
 from argand.base.userstack import annotate
 from argand.compile.trace import Capture, Tracer
@@ -35,6 +35,9 @@ def cond(
     >>> ag.cond(ag.tensor(True), lambda x: x + 1, lambda x: x - 1, ag.tensor(3.0))
     tensor(4.)
     """
+    for function in (true_fn, false_fn):
+        if not callable(function):
+            raise CallError(f"cond takes two functions, got {type(function).__name__}")
     if len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = tuple(operands[0])
     tracer = crossroads.current()

@@ -153,7 +153,7 @@ class Surroundings:
         """Guard a name, and remember what it leads to."""
         if isinstance(value, FunctionType | MethodType):
             self._visit(value)
-        elif hasattr(value, "__wrapped__") and callable(value):
+        elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
             self._visit(value.__wrapped__)
         elif isinstance(value, ModuleType):
             self._note_attributes(name, value, code)
@@ -233,11 +233,12 @@ def _hooks_of(module: Any) -> list[int]:
 
 
 def _is_module(value: Any) -> bool:
-    return hasattr(value, "named_parameters") and hasattr(value, "_parameters")
+    # asked of the class: a module answers for a missing attribute of its own with a suggestion
+    return hasattr(type(value), "named_parameters") and "_parameters" in vars(value)
 
 
 def _is_optimizer(value: Any) -> bool:
-    return hasattr(value, "param_groups") and hasattr(value, "add_param_group")
+    return hasattr(type(value), "add_param_group") and "param_groups" in vars(value)
 
 
 def _has_state(value: Any) -> bool:

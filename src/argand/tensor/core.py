@@ -13,8 +13,8 @@ from __future__ import annotations
 import contextvars
 import operator
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -111,6 +111,13 @@ class Tensor(Operators):
 
     __array_priority__ = 1000
 
+    if TYPE_CHECKING:  # methods come from tensor/surface.py
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> Any: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __iter__(self) -> Iterator[Any]: ...
+
     # -- what it is ----------------------------------------------------------------------------
 
     @property
@@ -164,10 +171,13 @@ class Tensor(Operators):
 
     def _wrote(self) -> None:
         """Count a write to the memory, and remember the user's line."""
-        cold = self._root()._cold_part()
+        root = self._root()
+        cold = root._cold_part()
         cold.version += 1
         if mode.enabled:
             cold.overwritten_at = user_location(2)
+        if type(root._node) is Node:
+            root._node.output_is_lost(root._index, cold.overwritten_at)
 
     def numpy_array(self) -> Any:
         """The NumPy array behind it; while traced, an error that names the remedy."""
@@ -282,7 +292,9 @@ class Tensor(Operators):
         cold.root = root
         cold.chain = self._cold.chain if self._cold is not None else ()
         cold.value = self._cold.value if self._cold is not None else None
-        cold.version = root._version
+        # A view's traced value may be of before the last write to the root.
+        mine = None if root is self else self._cold
+        cold.version = root._version if mine is None else mine.version
         return twin
 
     @classmethod

@@ -63,21 +63,24 @@ class Saved:
 class SavedOutput:
     """An output kept for backward. Its memory, not the tensor: that would hold its own node.
 
-    The tensor is looked at for its version only, as long as it lives; while it doesn't, and with it
-    no view of it, nobody can have written to the memory.
+    The tensor is looked at for its version only, as long as it lives; a write tells the node that
+    made it (`Node.output_is_lost`), which may outlive it.
     """
 
-    __slots__ = ("array", "kind", "tensor", "value", "version")
+    __slots__ = ("array", "kind", "lost", "tensor", "value", "version")
 
     def __init__(self, tensor: Any) -> None:
         self.kind = type(tensor)
         self.array = tensor._array
         self.tensor = weakref.ref(tensor)
         self.version = 0 if tensor._cold is None else tensor._version
+        self.lost: tuple[Location | None] | None = None
         self.value = None if self.array is not None else tensor._symbolic()
 
     def remade(self, node: Node, index: int) -> Any:
         """The output again; an error when its memory has been overwritten since."""
+        if self.lost is not None:
+            raise _overwritten(node, "its own result", self.lost[0])
         tensor = self.tensor()
         if tensor is not None and tensor._cold is not None and tensor._version != self.version:
             raise _overwritten(node, "its own result", tensor._overwritten_at)
@@ -174,7 +177,14 @@ class Node:
         outputs = [
             x.remade(self, i) if type(x) is SavedOutput else x for i, x in enumerate(self.outputs)
         ]
-        return self.op.adjoint_for(self.wants, grads, inputs, outputs, self.params)
+        found: Sequence[Any] = self.op.adjoint_for(self.wants, grads, inputs, outputs, self.params)
+        return found
+
+    def output_is_lost(self, index: int, where: Location | None) -> None:
+        """Note that an output has been overwritten in place, at a line of the user's."""
+        saved = self.outputs[index] if index < len(self.outputs) else None
+        if type(saved) is SavedOutput and saved.lost is None:
+            saved.lost = (where,)
 
     def free(self) -> None:
         """Forget the saved values."""
@@ -264,7 +274,7 @@ def record_light(
     return out
 
 
-def record_pair(op: Op, a: Any, b: Any, out: Any, crossed: bool) -> Any:
+def record_pair(op: Any, a: Any, b: Any, out: Any, crossed: bool) -> Any:
     """`record_light` for two tensors; `crossed` when each one's cotangent reads the other."""
     node = _new_node(Node)
     node.op = op
