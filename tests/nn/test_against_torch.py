@@ -31,6 +31,19 @@ CASES = [
     ("Softplus", (3.0, 2.0), {}, [(30,)]),
     ("CosineSimilarity", (), {}, [(3, 4), (3, 4)]),
     ("Upsample", (), {"scale_factor": 2}, [(1, 2, 3, 3)]),
+    ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "output_padding": 1}, [(2, 4, 5, 4)]),
+    ("ConvTranspose2d", (4, 6, 3), {"groups": 2, "padding": 1, "dilation": 2}, [(4, 5, 4)]),
+    ("ConvTranspose1d", (4, 6, 3), {"stride": 2, "bias": False}, [(2, 4, 5)]),
+    ("InstanceNorm1d", (4,), {"affine": True}, [(3, 4, 5)]),
+    ("InstanceNorm2d", (4,), {}, [(3, 4, 5, 2)]),
+    ("PixelShuffle", (2,), {}, [(2, 8, 3, 4)]),
+    ("Unfold", ((2, 3),), {"stride": 2, "padding": 1}, [(2, 3, 5, 6)]),
+    ("ReflectionPad2d", ((1, 2, 0, 1),), {}, [(2, 3, 4, 5)]),
+    ("ReplicationPad2d", (2,), {}, [(2, 3, 4, 5)]),
+    ("ConstantPad2d", (1, 3.5), {}, [(2, 3, 4, 5)]),
+    ("ConstantPad1d", ((2, 0), -1.0), {}, [(2, 3, 4)]),
+    ("RNNCell", (3, 4), {"nonlinearity": "relu"}, [(2, 3), (2, 4)]),
+    ("GRUCell", (3, 4), {"bias": False}, [(2, 3)]),
     ("Unflatten", (1, (2, 2)), {}, [(3, 4)]),
 ]
 CASES += [(n, (), {}, [(4, 5)]) for n in ("ReLU", "ReLU6", "ELU", "SELU", "GELU", "SiLU", "Mish")]
@@ -85,3 +98,41 @@ def test_multihead_attention():
     expected = theirs(*args, attn_mask=torch.tensor(mask))
     for mine, their in zip(got, expected, strict=True):
         np.testing.assert_allclose(mine.detach().numpy(), their.detach().numpy(), rtol=1e-7)
+
+
+RECURRENT = [
+    ("LSTM", (3, 4), {"num_layers": 2, "bidirectional": True}, (5, 2, 3)),
+    ("LSTM", (3, 4), {"batch_first": True, "bias": False}, (2, 5, 3)),
+    ("GRU", (3, 4), {"num_layers": 2}, (5, 2, 3)),
+    ("GRU", (3, 4), {"bidirectional": True}, (5, 3)),
+    ("RNN", (3, 4), {"nonlinearity": "relu"}, (5, 2, 3)),
+]
+
+
+@pytest.mark.parametrize("case", RECURRENT, ids=names)
+@pytest.mark.parametrize("given", [False, True], ids=["zeros", "given"])
+def test_recurrent(case, given):
+    name, args, kwargs, shape = case
+    theirs = getattr(torch.nn, name)(*args, **kwargs).double()
+    ours = getattr(ag.nn, name)(*args, **kwargs).double()
+    assert repr(ours) == repr(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict({k: ag.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(shape)
+    first = theirs(torch.tensor(x))[1]
+    states = first if isinstance(first, tuple) else (first,)
+    arrays = [rng.standard_normal(tuple(s.shape)) for s in states]
+    mine, their = [ag.tensor(a) for a in arrays], [torch.tensor(a) for a in arrays]
+    hx = (tuple(mine) if len(mine) > 1 else mine[0]) if given else None
+    tx = (tuple(their) if len(their) > 1 else their[0]) if given else None
+    got, end = ours(ag.tensor(x), hx)
+    expected, last = theirs(torch.tensor(x), tx)
+    pairs = [(got, expected)]
+    pairs += zip(end, last, strict=True) if isinstance(last, tuple) else [(end, last)]
+    for a, b in pairs:
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-8, atol=1e-12)
+    got.sum().backward()
+    expected.sum().backward()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-7, atol=1e-10)

@@ -399,3 +399,55 @@ def test_unfold_interpolate_one_hot_normalize():
     for p in (1, 2, 3, math.inf):
         norms = np.linalg.norm(array(x), p, 1, keepdims=True)
         np.testing.assert_allclose(array(F.normalize(x, p)), array(x) / norms, rtol=1e-9)
+
+
+def test_conv_transpose_is_the_adjoint_of_conv():
+    w, x, g = double(6, 4, 3, 3), double(2, 4, 7, 8), double(2, 6, 4, 4)
+    forward = F.conv2d(x, w, stride=2, padding=1)
+    assert forward.shape == g.shape
+    back = F.conv_transpose2d(g, w, stride=2, padding=1, output_padding=(0, 1))
+    assert back.shape == x.shape
+    assert (forward * g).sum().item() == pytest.approx((x * back).sum().item())
+    with pytest.raises(ValueError, match="output_padding must be less"):
+        F.conv_transpose2d(g, w, output_padding=1)
+
+
+def test_lstm_step_by_step():
+    layer, x = nn.LSTM(3, 4).double(), double(5, 2, 3)
+    cell = nn.LSTMCell(3, 4).double()
+    cell.load_state_dict({k.removesuffix("_l0"): v for k, v in layer.state_dict().items()})
+    state = None
+    outputs, (h, c) = layer(x)
+    w_ih, w_hh, b_ih, b_hh = (array(p) for p in layer.parameters())
+    hidden, memory = np.zeros((2, 4)), np.zeros((2, 4))
+    for t in range(5):
+        state = cell(x[t], state)
+        gates = array(x[t]) @ w_ih.T + b_ih + hidden @ w_hh.T + b_hh
+        i, f, g, o = np.split(gates, 4, 1)
+        memory = special.expit(f) * memory + special.expit(i) * np.tanh(g)
+        hidden = special.expit(o) * np.tanh(memory)
+        np.testing.assert_allclose(array(outputs[t]), hidden, rtol=1e-9)
+        np.testing.assert_allclose(array(state[0]), hidden, rtol=1e-9)
+    np.testing.assert_allclose(array(h[0]), hidden, rtol=1e-9)
+    np.testing.assert_allclose(array(c[0]), memory, rtol=1e-9)
+    with pytest.raises(RuntimeError, match=r"expected an input \(L, N, 3\)"):
+        layer(double(5, 2, 4))
+    with pytest.raises(RuntimeError, match="hx must have shape"):
+        layer(x, (double(2, 2, 4), double(2, 2, 4)))
+
+
+def test_gru_and_rnn_formulas():
+    x = double(4, 2, 3)
+    gru, rnn = nn.GRU(3, 4).double(), nn.RNN(3, 4).double()
+    w, u, b, v = (array(p) for p in gru.parameters())
+    h = np.zeros((2, 4))
+    for t in range(4):
+        a, z = np.split(array(x[t]) @ w.T + b, 3, 1), np.split(h @ u.T + v, 3, 1)
+        reset, update = special.expit(a[0] + z[0]), special.expit(a[1] + z[1])
+        h = (1 - update) * np.tanh(a[2] + reset * z[2]) + update * h
+    np.testing.assert_allclose(array(gru(x)[1][0]), h, rtol=1e-9)
+    w, u, b, v = (array(p) for p in rnn.parameters())
+    h = np.zeros((2, 4))
+    for t in range(4):
+        h = np.tanh(array(x[t]) @ w.T + b + h @ u.T + v)
+    np.testing.assert_allclose(array(rnn(x)[0][-1]), h, rtol=1e-9)

@@ -314,6 +314,19 @@ class TestParameter:
         assert not nn.Parameter(ag.zeros(2, dtype=ag.int64), requires_grad=False).requires_grad
 
 
+def test_buffers_by_assignment():
+    net = Net()
+    net.kept = nn.Buffer(ag.ones(2))
+    net.lost = nn.Buffer(ag.ones(2), persistent=False)
+    assert "kept" in net.state_dict() and "lost" not in net.state_dict()
+    assert [n for n, _ in net.named_buffers()] == ["seen", "scratch", "kept", "lost"]
+    net.kept = ag.zeros(2)
+    assert net.state_dict()["kept"].tolist() == [0.0, 0.0]
+    assert not copy.deepcopy(net).lost.persistent
+    with pytest.raises(TypeError, match="made of a Tensor"):
+        nn.Buffer(3)
+
+
 class TestContainers:
     def test_sequential_as_a_list(self):
         s = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.Sigmoid())

@@ -12,6 +12,7 @@ from typing import Any
 
 import argand
 from argand.base.settings import settings
+from argand.codegen.llvm.target import named_target
 
 _PACKAGES = ("numpy", "llvmlite", "ml_dtypes", "safetensors", "rich", "scikit-learn")
 
@@ -38,8 +39,7 @@ def gather() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": settings.threads,
-        "target": settings.target,
-        "vector": _vector(),
+        "target": _target(),
         "cache": _cache(),
         "packages": {name: _version(name) for name in _PACKAGES},
     }
@@ -61,21 +61,17 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def _vector() -> str:
-    """The widest vectors of the processor that the system lets programs use."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return "unknown"
-    for flag, name in (
-        ("avx512f", "AVX-512"),
-        ("avx2", "AVX2"),
-        ("asimd", "NEON"),
-        ("sse2", "SSE2"),
-    ):
-        if f" {flag} " in f"{flags} ".replace("\n", " "):
-            return name
-    return "unknown"
+def _target() -> dict[str, Any]:
+    """The machine that code is generated for."""
+    target = named_target(settings.target)
+    return {
+        "name": target.name,
+        "triple": target.triple,
+        "cpu": target.cpu,
+        "vector_bits": 8 * target.vector_bytes,
+        "l1_bytes": target.l1,
+        "l2_bytes": target.l2,
+    }
 
 
 def _cache() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Layers, losses and models: `torch.nn`'s names on Argand's tensors."""
 
+from argand.base.misuse import explained_class
 from argand.nn import functional, init, utils
 from argand.nn.activation import (
     ELU,
@@ -26,7 +27,7 @@ from argand.nn.activation import (
 )
 from argand.nn.attention import MultiheadAttention
 from argand.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
-from argand.nn.conv import Conv1d, Conv2d
+from argand.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from argand.nn.dropout import Dropout, Dropout1d, Dropout2d
 from argand.nn.embedding import Embedding
 from argand.nn.linear import Bilinear, Identity, Linear
@@ -43,8 +44,16 @@ from argand.nn.loss import (
     SmoothL1Loss,
 )
 from argand.nn.module import Module
-from argand.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
-from argand.nn.parameter import Parameter
+from argand.nn.norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    LayerNorm,
+    RMSNorm,
+)
+from argand.nn.parameter import Buffer, Parameter
 from argand.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -54,12 +63,27 @@ from argand.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
-from argand.nn.reshape import Flatten, Unflatten, Upsample, ZeroPad2d
+from argand.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from argand.nn.reshape import (
+    ConstantPad1d,
+    ConstantPad2d,
+    Flatten,
+    PixelShuffle,
+    ReflectionPad2d,
+    ReplicationPad2d,
+    Unflatten,
+    Unfold,
+    Upsample,
+    ZeroPad2d,
+)
 
 __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -71,8 +95,13 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
+    "Buffer",
+    "ConstantPad1d",
+    "ConstantPad2d",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
@@ -80,14 +109,18 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -106,9 +139,13 @@ __all__ = [
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PixelShuffle",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
+    "ReflectionPad2d",
+    "ReplicationPad2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -119,9 +156,14 @@ __all__ = [
     "Softsign",
     "Tanh",
     "Unflatten",
+    "Unfold",
     "Upsample",
     "ZeroPad2d",
     "functional",
     "init",
     "utils",
 ]
+
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        explained_class(globals()[_name])

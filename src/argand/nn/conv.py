@@ -122,3 +122,108 @@ class Conv2d(_Conv):
         """(N, out_channels, H', W')."""
         x, padding = self._padded(input)
         return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class _ConvTranspose(Module):
+    """What the transposed convolutions share."""
+
+    dimensions = 2
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ArgumentError(
+                f"{type(self).__name__}: groups ({groups}) must divide in_channels "
+                f"({in_channels}) and out_channels ({out_channels})"
+            )
+        if padding_mode != "zeros":
+            raise ArgumentError(f"{type(self).__name__}: only padding_mode='zeros' is supported")
+        count = self.dimensions
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = several(kernel_size, count, "kernel_size")
+        self.stride = several(stride, count, "stride")
+        self.padding = several(padding, count, "padding")
+        self.output_padding = several(output_padding, count, "output_padding")
+        self.dilation = several(dilation, count, "dilation")
+        shape = (in_channels, out_channels // groups, *self.kernel_size)
+        self.weight = Parameter(empty(shape, dtype=dtype, device=device))
+        self.register_parameter(
+            "bias", Parameter(empty(out_channels, dtype=dtype, device=device)) if bias else None
+        )
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            init.uniform_within_(self.bias, init.fans(self.weight)[0])
+
+    def extra_repr(self) -> str:
+        zeros = (0,) * self.dimensions
+        parts = [
+            f"{self.in_channels}, {self.out_channels}",
+            f"kernel_size={self.kernel_size}, stride={self.stride}",
+        ]
+        if self.padding != zeros:
+            parts.append(f"padding={self.padding}")
+        if self.dilation != (1,) * self.dimensions:
+            parts.append(f"dilation={self.dilation}")
+        if self.output_padding != zeros:
+            parts.append(f"output_padding={self.output_padding}")
+        if self.groups != 1:
+            parts.append(f"groups={self.groups}")
+        if self.bias is None:
+            parts.append("bias=False")
+        return ", ".join(parts)
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """The gradient of Conv1d for its input, as a layer: sequences (N, C, L) become longer.
+
+    `weight` is (in_channels, out_channels / groups, kernel).
+    """
+
+    dimensions = 1
+
+    def forward(self, input: Any) -> Any:
+        """(N, out_channels, L')."""
+        return F.conv_transpose1d(
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """The gradient of Conv2d for its input, as a layer: images (N, C, H, W) become larger.
+
+    `weight` is (in_channels, out_channels / groups, kh, kw).
+    """
+
+    def forward(self, input: Any) -> Any:
+        """(N, out_channels, H', W')."""
+        return F.conv_transpose2d(
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )

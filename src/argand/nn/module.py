@@ -10,10 +10,11 @@ from argand.base import epoch
 from argand.base.dtype import as_dtype
 from argand.base.errors import ArgandError, did_you_mean
 from argand.base.late import resolve
-from argand.base.shape import shape_text
+from argand.base.misuse import RAW, explain
 from argand.base.userstack import annotate, register_module_call
 from argand.ir.op import ops
-from argand.nn.parameter import Parameter
+from argand.nn.parameter import Buffer, Parameter
+from argand.nn.state import key_problems, load, shape_problems
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad
@@ -99,6 +100,9 @@ class Module:
         except ArgandError as error:
             annotate(error)
             raise
+        except RAW as error:
+            explain(error, type(self).__name__, args, kwargs)
+            raise
 
     def _special_call(self, special: _Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook, with_kwargs in list(special.before.values()):
@@ -128,6 +132,10 @@ class Module:
             return
         elif isinstance(value, Module):
             self._place("_modules", name, value)
+            return
+        elif isinstance(value, Buffer):
+            self._place("_buffers", name, value)
+            (self._transient.discard if value.persistent else self._transient.add)(name)
             return
         else:
             for registry in _REGISTRIES:
@@ -464,9 +472,9 @@ class Module:
         own = dict(self._state())
         missing = [n for n in own if n not in state_dict]
         unexpected = [n for n in state_dict if n not in own]
-        problems = _shape_problems(own, state_dict)
+        problems = shape_problems(own, state_dict)
         if strict:
-            problems = _key_problems(missing, unexpected, own) + problems
+            problems = key_problems(missing, unexpected, own) + problems
         if problems:
             listed = "\n\t".join(problems)
             raise RuntimeError(
@@ -475,7 +483,7 @@ class Module:
         with no_grad():
             for name, target in own.items():
                 if name in state_dict:
-                    _load(target, state_dict[name], assign)
+                    load(target, state_dict[name], assign)
         if assign:
             epoch.bump()
         return IncompatibleKeys(missing, unexpected)
@@ -598,44 +606,6 @@ def _check_device(device: Any) -> None:
     kind = str(getattr(device, "type", device)).split(":")[0]
     if kind != "cpu":
         raise RuntimeError(f"there is no device {kind!r}: Argand computes on the CPU")
-
-
-def _shape_problems(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> list[str]:
-    problems = []
-    for name, target in own.items():
-        if name not in state:
-            continue
-        given = state[name]
-        shape = getattr(given, "shape", None)
-        if shape is None:
-            problems.append(f"{name}: expected a tensor, got {type(given).__name__}")
-        elif tuple(shape) != tuple(target.shape):
-            problems.append(
-                f"size mismatch for {name}: shape {shape_text(shape)} in the state dict, "
-                f"{shape_text(target.shape)} in the module"
-            )
-    return problems
-
-
-def _key_problems(missing: list[str], unexpected: list[str], own: Mapping[str, Any]) -> list[str]:
-    problems = []
-    if unexpected:
-        listed = ", ".join(f"{n!r}{did_you_mean(n, own)}" for n in unexpected)
-        problems.append(f"unexpected key(s) in state_dict: {listed}")
-    if missing:
-        problems.append(f"missing key(s) in state_dict: {', '.join(map(repr, missing))}")
-    return problems
-
-
-def _load(target: Tensor, given: Any, take: bool) -> None:
-    source = given if isinstance(given, Tensor) else ops.contiguous(given)
-    if take:
-        target.data = source.detach()
-        return
-    source = source.detach()
-    if source.dtype is not target.dtype:
-        source = ops.cast(source, target.dtype)
-    assign(target, source, "load_state_dict")
 
 
 def _path_between(outer: Module, inner: Module) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from argand.base.errors import ShapeError
+from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn import functional as F
 from argand.nn import init
@@ -218,3 +218,56 @@ class GroupNorm(Module):
             f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
             f"bias={self.bias is not None}"
         )
+
+
+class _InstanceNorm(Module):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel of each sample."""
+
+    ranks: tuple[int, ...] = ()
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if track_running_stats:
+            raise ArgumentError(
+                f"{type(self).__name__}: track_running_stats=True is not supported yet"
+            )
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        _affine(self, num_features, affine, affine, {"device": device, "dtype": dtype})
+
+    def forward(self, input: Any) -> Any:
+        """The normalised input, in its shape."""
+        if input.ndim not in self.ranks:
+            raise ShapeError(
+                f"{type(self).__name__}: expected an input of {self.ranks[0]} dimensions, got "
+                f"{describe(input)}"
+            )
+        return F.instance_norm(input, weight=self.weight, bias=self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Each channel of each sequence (N, C, L) normalised on its own."""
+
+    ranks = (3,)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Each channel of each image (N, C, H, W) normalised on its own (Ulyanov et al., 2016)."""
+
+    ranks = (4,)

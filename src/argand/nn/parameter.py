@@ -1,4 +1,4 @@
-"""Parameter: a tensor that a module trains."""
+"""Parameter and Buffer: the tensors that a module registers when they are assigned to it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,40 @@ class Parameter(Tensor):
         return found
 
 
-def _own_memory(made: Parameter, data: Tensor) -> None:
+class Buffer(Tensor):
+    """A tensor that a module registers as state that is not trained, as `torch.nn.Buffer`.
+
+    `persistent` puts it in the state dict.
+    """
+
+    __slots__ = ("persistent",)
+
+    persistent: bool
+
+    def __new__(cls, data: Any = None, *, persistent: bool = True) -> Buffer:
+        if not isinstance(data, Tensor):
+            raise TypeError(f"a Buffer is made of a Tensor, got {type(data).__name__}")
+        made: Buffer = object.__new__(cls)
+        made._array = data.numpy_array()
+        made._node = None
+        made._index = 0
+        made._cold = None
+        made.persistent = persistent
+        _own_memory(made, data)
+        return made
+
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        """Made in `__new__`."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Buffer:
+        found = memo.get(id(self))
+        if found is None:
+            found = type(self)(wrap(self.numpy_array().copy()), persistent=self.persistent)
+            memo[id(self)] = found
+        return found
+
+
+def _own_memory(made: Tensor, data: Tensor) -> None:
     """Make the parameter the owner of the memory that it shares with `data`.
 
     A compiled function captures memory through its owner, and the parameter outlives the tensor

@@ -65,16 +65,94 @@ class Upsample(Module):
         return f"{given}, mode={self.mode!r}"
 
 
-class ZeroPad2d(Module):
-    """Zeros around images: (left, right, top, bottom), or one number."""
+class PixelShuffle(Module):
+    """(N, C * r * r, H, W) as (N, C, H * r, W * r)."""
+
+    def __init__(self, upscale_factor: int) -> None:
+        super().__init__()
+        self.upscale_factor = upscale_factor
+
+    def forward(self, input: Any) -> Any:
+        """The larger images."""
+        return F.pixel_shuffle(input, self.upscale_factor)
+
+    def extra_repr(self) -> str:
+        return f"upscale_factor={self.upscale_factor}"
+
+
+class Unfold(Module):
+    """The windows of images as columns: (N, C * kh * kw, number of windows)."""
+
+    def __init__(
+        self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+    ) -> None:
+        super().__init__()
+        self.kernel_size, self.dilation = kernel_size, dilation
+        self.padding, self.stride = padding, stride
+
+    def forward(self, input: Any) -> Any:
+        """The columns."""
+        return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+
+    def extra_repr(self) -> str:
+        return (
+            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
+            f"stride={self.stride}"
+        )
+
+
+class _Pad(Module):
+    """Elements added at the ends of the last dimensions."""
+
+    mode = "constant"
+    sides = 4
 
     def __init__(self, padding: Any) -> None:
         super().__init__()
-        self.padding = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+        self.padding = (padding,) * self.sides if isinstance(padding, int) else tuple(padding)
 
     def forward(self, input: Any) -> Any:
-        """The padded images."""
-        return F.pad(input, self.padding)
+        """The padded input."""
+        return F.pad(input, self.padding, self.mode)
 
     def extra_repr(self) -> str:
         return str(self.padding)
+
+
+class ZeroPad2d(_Pad):
+    """Zeros around images: (left, right, top, bottom), or one number."""
+
+
+class ConstantPad1d(_Pad):
+    """One value at the ends of sequences: (left, right), or one number."""
+
+    sides = 2
+
+    def __init__(self, padding: Any, value: float) -> None:
+        super().__init__(padding)
+        self.value = value
+
+    def forward(self, input: Any) -> Any:
+        """The padded input."""
+        return F.pad(input, self.padding, value=self.value)
+
+    def extra_repr(self) -> str:
+        return f"padding={self.padding}, value={self.value}"
+
+
+class ConstantPad2d(ConstantPad1d):
+    """One value around images: (left, right, top, bottom), or one number."""
+
+    sides = 4
+
+
+class ReflectionPad2d(_Pad):
+    """Images continued by their mirror image, without the edge: (left, right, top, bottom)."""
+
+    mode = "reflect"
+
+
+class ReplicationPad2d(_Pad):
+    """Images continued by their edge: (left, right, top, bottom)."""
+
+    mode = "replicate"

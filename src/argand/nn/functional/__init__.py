@@ -1,5 +1,6 @@
 """Functions that layers are made of, as `torch.nn.functional`: tensors in, tensors out."""
 
+from argand.base.misuse import explained
 from argand.nn.functional.activation import (
     elu,
     gelu,
@@ -61,10 +62,13 @@ from argand.nn.functional.window import (
     avg_pool2d,
     conv1d,
     conv2d,
+    conv_transpose1d,
+    conv_transpose2d,
     interpolate,
     max_pool1d,
     max_pool2d,
     pad,
+    pixel_shuffle,
     unfold,
 )
 
@@ -80,6 +84,8 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "conv1d",
     "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
@@ -111,6 +117,7 @@ __all__ = [
     "normalize",
     "one_hot",
     "pad",
+    "pixel_shuffle",
     "prelu",
     "relu",
     "relu6",
@@ -127,3 +134,5 @@ __all__ = [
     "tanh",
     "unfold",
 ]
+
+globals().update({name: explained(globals()[name]) for name in __all__})

@@ -93,8 +93,19 @@ def _move_towards(running: Any, value: Any, momentum: Any) -> None:
     assign(running, ops.add(ops.mul(running, 1 - momentum), ops.mul(value, momentum)))
 
 
-def instance_norm(input: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Each channel of each image normalised on its own."""
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Each channel of each sample normalised on its own (running statistics are not supported)."""
+    if running_mean is not None or running_var is not None or not use_input_stats:
+        raise ArgumentError("instance_norm: running statistics are not supported yet")
     return group_norm(input, int(input.shape[1]), weight, bias, eps)
 
 

@@ -74,6 +74,76 @@ def conv1d(
     return ops.reshape(y, shape)
 
 
+def conv_transpose2d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """The gradient of `conv2d` for its image, as an operation of its own.
+
+    Images (N, C, H, W) or (C, H, W) with a weight (C, out / groups, kh, kw) give a height of
+    (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1.
+    """
+    x = input if input.ndim == 4 else ops.reshape(input, (1, *input.shape))
+    if weight.shape[0] != x.shape[1]:
+        raise ShapeError(
+            f"conv_transpose2d: {describe(x, weight)}: the weight takes {weight.shape[0]} channels"
+        )
+    strides, pads = several(stride, 2, "stride"), several(padding, 2, "padding")
+    dilations = several(dilation, 2, "dilation")
+    extra = several(output_padding, 2, "output_padding")
+    if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
+        raise ArgumentError("conv_transpose2d: output_padding must be less than stride or dilation")
+    parts = zip(x.shape[2:], weight.shape[2:], strides, pads, dilations, extra, strict=True)
+    size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in parts)
+    y = ops.conv2d_input_grad(x, weight, size, strides, pads, dilations, int(groups))
+    if bias is not None:
+        y = ops.add(y, ops.reshape(bias, (bias.shape[0], 1, 1)))
+    return y if input.ndim == 4 else ops.reshape(y, y.shape[1:])
+
+
+def conv_transpose1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """The gradient of `conv1d` for its sequence, as an operation of its own."""
+    y = conv_transpose2d(
+        _as_image(_batched(input, "conv_transpose1d")),
+        _as_image(weight),
+        bias,
+        (1, *several(stride, 1, "stride")),
+        (0, *several(padding, 1, "padding")),
+        (0, *several(output_padding, 1, "output_padding")),
+        groups,
+        (1, *several(dilation, 1, "dilation")),
+    )
+    shape = (y.shape[1], y.shape[3]) if input.ndim == 2 else (*y.shape[:2], y.shape[3])
+    return ops.reshape(y, shape)
+
+
+def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
+    """(..., C * r * r, H, W) as (..., C, H * r, W * r)."""
+    r = int(upscale_factor)
+    *lead, c, h, w = input.shape
+    if c % (r * r):
+        raise ShapeError(f"pixel_shuffle: {c} channels can't be divided into {r} x {r} pixels")
+    n = len(lead)
+    x = ops.reshape(input, (*lead, c // (r * r), r, r, h, w))
+    x = ops.permute(x, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
+    return ops.reshape(x, (*lead, c // (r * r), h * r, w * r))
+
+
 def _as_image(x: Any) -> Any:
     """(N, C, L) as (N, C, 1, L)."""
     return ops.reshape(x, (*x.shape[:2], 1, x.shape[2]))

@@ -1,0 +1,326 @@
+"""Recurrent layers: RNN, LSTM and GRU, with PyTorch's parameters, gates and order of outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import ArgumentError, ShapeError
+from argand.ir.op import describe, ops
+from argand.nn import functional as F
+from argand.nn import init
+from argand.nn.module import Module
+from argand.nn.parameter import Parameter
+from argand.tensor.creation import empty
+
+# A cell's step from the input's part of the gates, the state and the hidden weights.
+
+
+def _rnn_step(gates: Any, state: tuple[Any, ...], w: Any, b: Any, act: Any) -> tuple[Any, ...]:
+    return (act(ops.add(gates, F.linear(state[0], w, b))),)
+
+
+def _lstm_step(gates: Any, state: tuple[Any, ...], w: Any, b: Any, act: Any) -> tuple[Any, ...]:
+    h, c = state
+    i, f, g, o = _split(ops.add(gates, F.linear(h, w, b)), 4)
+    kept = ops.mul(ops.sigmoid(f), c)
+    c = ops.add(kept, ops.mul(ops.sigmoid(i), ops.tanh(g)))
+    return ops.mul(ops.sigmoid(o), ops.tanh(c)), c
+
+
+def _gru_step(gates: Any, state: tuple[Any, ...], w: Any, b: Any, act: Any) -> tuple[Any, ...]:
+    (h,) = state
+    from_x, from_h = _split(gates, 3), _split(F.linear(h, w, b), 3)
+    r = ops.sigmoid(ops.add(from_x[0], from_h[0]))
+    z = ops.sigmoid(ops.add(from_x[1], from_h[1]))
+    n = ops.tanh(ops.add(from_x[2], ops.mul(r, from_h[2])))
+    return (ops.add(n, ops.mul(z, ops.sub(h, n))),)
+
+
+def _split(x: Any, count: int) -> list[Any]:
+    """The last dimension in equal parts."""
+    size, lead = x.shape[-1] // count, tuple(x.shape[:-1])
+    zeros = (0,) * len(lead)
+    return [ops.slice(x, (*zeros, i * size), (*lead, (i + 1) * size)) for i in range(count)]
+
+
+_KINDS = {"RNN": (_rnn_step, 1, 1), "LSTM": (_lstm_step, 4, 2), "GRU": (_gru_step, 3, 1)}
+_ACTIVATIONS = {"tanh": ops.tanh, "relu": ops.relu}
+
+
+def _activation(name: str) -> Any:
+    if name not in _ACTIVATIONS:
+        raise ArgumentError(f"nonlinearity must be 'tanh' or 'relu', got {name!r}")
+    return _ACTIVATIONS[name]
+
+
+class _Cell(Module):
+    """One step of a recurrent layer."""
+
+    kind = ""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        _, gates, self._states = _KINDS[self.kind]
+        _add_weights(self, "", gates, input_size, hidden_size, bias, device, dtype)
+
+    nonlinearity = "tanh"
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """The next state from an input (N, input_size) and a state of zeros unless given."""
+        x = input if input.ndim == 2 else ops.reshape(input, (1, *input.shape))
+        given = hx if isinstance(hx, tuple | list) or hx is None else (hx,)
+        if given is None:
+            zeros = ops.full((x.shape[0], self.hidden_size), 0, x.dtype)
+            state: tuple[Any, ...] = (zeros,) * self._states
+        else:
+            state = tuple(h if h.ndim == 2 else ops.reshape(h, (1, *h.shape)) for h in given)
+        step = _KINDS[self.kind][0]
+        gates = F.linear(x, self.weight_ih, self.bias_ih if self.bias else None)
+        act = _activation(self.nonlinearity)
+        new = step(gates, state, self.weight_hh, self.bias_hh if self.bias else None, act)
+        if input.ndim == 1:
+            new = tuple(ops.reshape(h, (self.hidden_size,)) for h in new)
+        return new if self._states > 1 else new[0]
+
+    def extra_repr(self) -> str:
+        bias = "" if self.bias else ", bias=False"
+        other = self.nonlinearity != "tanh"
+        kind = f", nonlinearity={self.nonlinearity}" if other else ""
+        return f"{self.input_size}, {self.hidden_size}{bias}{kind}"
+
+
+class RNNCell(_Cell):
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh)."""
+
+    kind = "RNN"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        _activation(nonlinearity)
+        self.nonlinearity = nonlinearity
+
+
+class LSTMCell(_Cell):
+    """c' = sigmoid(f) c + sigmoid(i) tanh(g); h' = sigmoid(o) tanh(c'); gates i f g o."""
+
+    kind = "LSTM"
+
+
+class GRUCell(_Cell):
+    """h' = (1 - z) n + z h with n = tanh(W_in x + r (W_hn h)), gates in the order r z n."""
+
+    kind = "GRU"
+
+
+def _add_weights(
+    module: Module,
+    suffix: str,
+    gates: int,
+    inputs: int,
+    hidden: int,
+    bias: bool,
+    device: Any,
+    dtype: Any,
+) -> None:
+    """weight_ih, weight_hh, bias_ih and bias_hh, uniform in +-1 / sqrt(hidden)."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "weight_ih": (gates * hidden, inputs),
+        "weight_hh": (gates * hidden, hidden),
+    }
+    if bias:
+        shapes |= {"bias_ih": (gates * hidden,), "bias_hh": (gates * hidden,)}
+    for name, shape in shapes.items():
+        made = Parameter(empty(shape, dtype=dtype, device=device))
+        init.uniform_within_(made, hidden)
+        setattr(module, name + suffix, made)
+
+
+class _Recurrent(Module):
+    """Layers of cells along a sequence (L, N, input_size), (N, L, ...) with `batch_first`."""
+
+    kind = ""
+    nonlinearity = "tanh"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if hidden_size < 1 or num_layers < 1:
+            raise ArgumentError(f"{self.kind}: hidden_size and num_layers must be positive")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first = bias, batch_first
+        self.dropout, self.bidirectional = float(dropout), bidirectional
+        _, gates, self._states = _KINDS[self.kind]
+        for layer in range(num_layers):
+            width = input_size if layer == 0 else hidden_size * self._directions
+            for suffix in self._suffixes(layer):
+                _add_weights(self, suffix, gates, width, hidden_size, bias, device, dtype)
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def _suffixes(self, layer: int) -> list[str]:
+        return [f"_l{layer}", f"_l{layer}_reverse"][: self._directions]
+
+    def flatten_parameters(self) -> None:
+        """Nothing: the parameters need no rearrangement here."""
+
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        """The outputs of all steps (the last layer's), and the last states of all layers."""
+        unbatched = input.ndim == 2
+        if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"{self.kind}: expected an input (L, N, {self.input_size}), got {describe(input)}"
+            )
+        x = ops.reshape(input, (input.shape[0], 1, input.shape[1])) if unbatched else input
+        if self.batch_first and not unbatched:
+            x = ops.permute(x, (1, 0, 2))
+        states = self._initial(x, hx, unbatched)
+        last: list[tuple[Any, ...]] = []
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                x = F.dropout(x, self.dropout, self.training)
+            runs = []
+            for d, suffix in enumerate(self._suffixes(layer)):
+                outputs, state = self._run(x, states[len(last)], suffix, reverse=d == 1)
+                runs.append(outputs)
+                last.append(state)
+            x = runs[0] if len(runs) == 1 else ops.cat(*runs, dim=2)
+        ends = tuple(_stacked([s[i] for s in last]) for i in range(self._states))
+        if unbatched:
+            x = ops.reshape(x, (x.shape[0], x.shape[2]))
+            ends = tuple(ops.reshape(e, (e.shape[0], e.shape[2])) for e in ends)
+        elif self.batch_first:
+            x = ops.permute(x, (1, 0, 2))
+        return x, (ends if self._states > 1 else ends[0])
+
+    def _initial(self, x: Any, hx: Any, unbatched: bool) -> list[tuple[Any, ...]]:
+        """The state of each layer and direction at the start."""
+        count = self.num_layers * self._directions
+        if hx is None:
+            zeros = ops.full((x.shape[1], self.hidden_size), 0, x.dtype)
+            return [(zeros,) * self._states] * count
+        given = hx if isinstance(hx, tuple | list) else (hx,)
+        if len(given) != self._states:
+            raise ArgumentError(f"{self.kind}: expected {self._states} state tensors in hx")
+        if unbatched:
+            given = [ops.reshape(h, (h.shape[0], 1, h.shape[1])) for h in given]
+        shape = (count, x.shape[1], self.hidden_size)
+        for h in given:
+            if tuple(h.shape) != shape:
+                raise ShapeError(f"{self.kind}: hx must have shape {shape}, got {describe(h)}")
+        return [tuple(_at(h, i) for h in given) for i in range(count)]
+
+    def _run(
+        self, x: Any, state: tuple[Any, ...], suffix: str, reverse: bool
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """One layer in one direction: the input's part of all gates at once, then step by step."""
+        named = {n: getattr(self, n + suffix) for n in ("weight_ih", "weight_hh")}
+        biases = [getattr(self, n + suffix) if self.bias else None for n in ("bias_ih", "bias_hh")]
+        gates = F.linear(x, named["weight_ih"], biases[0])
+        step, act = _KINDS[self.kind][0], _activation(self.nonlinearity)
+        length = int(x.shape[0])
+        outputs: list[Any] = [None] * length
+        for t in reversed(range(length)) if reverse else range(length):
+            state = step(_at(gates, t), state, named["weight_hh"], biases[1], act)
+            outputs[t] = state[0]
+        return _stacked(outputs), state
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        if self.num_layers != 1:
+            parts.append(f"num_layers={self.num_layers}")
+        if not self.bias:
+            parts.append("bias=False")
+        if self.batch_first:
+            parts.append("batch_first=True")
+        if self.dropout:
+            parts.append(f"dropout={self.dropout}")
+        if self.bidirectional:
+            parts.append("bidirectional=True")
+        return ", ".join(parts)
+
+
+def _at(x: Any, i: int) -> Any:
+    """x[i] of the first dimension."""
+    rest = tuple(x.shape[1:])
+    part = ops.slice(x, (i, *(0,) * len(rest)), (i + 1, *rest))
+    return ops.reshape(part, rest)
+
+
+def _stacked(parts: list[Any]) -> Any:
+    return ops.cat(*(ops.reshape(p, (1, *p.shape)) for p in parts), dim=0)
+
+
+class RNN(_Recurrent):
+    """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh); gives all outputs and last states."""
+
+    kind = "RNN"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device,
+            dtype,
+        )
+        _activation(nonlinearity)
+        self.nonlinearity = nonlinearity
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997); see LSTMCell for the formula.
+
+    Returns the outputs of all steps, and the pair of last hidden and cell states.
+    """
+
+    kind = "LSTM"
+
+
+class GRU(_Recurrent):
+    """Gated recurrent units (Cho et al., 2014); see GRUCell for the formula."""
+
+    kind = "GRU"
