@@ -15,7 +15,7 @@ import numpy as np
 
 from argand.backends.cpu.compiler import Kernel, compile_kernel
 from argand.backends.cpu.executable import new_arena, result_maker
-from argand.backends.cpu.forms import FORMS, Call, Form, elementwise_form
+from argand.backends.cpu.forms import FORMS, Call, Form, elementwise_form, plain_value
 from argand.base.dim import Guards, collecting_guards
 from argand.base.dtype import from_numpy
 from argand.base.errors import ArgandError
@@ -46,13 +46,20 @@ def run_eager(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> tuple[An
             return None
         form = elementwise_form
     try:
-        key = (op.name, *params.items(), *[(a.shape, a.strides, a.dtype) for a in arrays])
+        key = (op.name, *params.items(), *[_facts(a) for a in arrays])
         plan = _plans[key]
     except KeyError:
         plan = _new_plan(key, form, op, arrays, params)
     except TypeError:  # a parameter that can't be hashed
         return None
     return None if plan is None else plan(arrays)
+
+
+def _facts(a: Any) -> tuple[Any, ...]:
+    """What a plan depends on, of one array."""
+    if a.ndim:
+        return a.shape, a.strides, a.dtype
+    return plain_value(a), type(a), a.dtype
 
 
 def _new_plan(key: Any, form: Form, op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Any:

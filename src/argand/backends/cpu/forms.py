@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from argand.base.dim import Dim, Guards, Shape, Size, collecting_guards
 from argand.base.dtype import from_numpy
 from argand.ir.bind import bind, interpreting
@@ -26,7 +24,7 @@ Params = dict[str, Any]
 Form = Callable[[Op, Arrays, Params], "Call | None"]
 
 # Numbers that an op may treat in a way of its own (x ** 2), so they are part of the kernel.
-_PLAIN = frozenset((-1.0, 0.0, 0.5, 1.0, 2.0, 3.0))
+_PLAIN = frozenset(("-1.0", "0.0", "0.5", "1.0", "2.0", "3.0"))
 _LEAST_REDUCED = 32 << 10
 _LEAST_MATRIX = 1024
 
@@ -93,6 +91,14 @@ class Sizes:
         return Dim.symbol(name, actual)
 
 
+def plain_value(a: Any) -> str | None:
+    """The number in a 0-d array if kernels are made for it, as text (which tells -0.0 from 0.0)."""
+    if a.ndim or a.dtype.kind not in "iuf":
+        return None
+    text = str(float(a))
+    return text if text in _PLAIN else None
+
+
 def dense(*arrays: Any) -> bool:
     """Whether all arrays are row-major."""
     return all(a.flags.c_contiguous for a in arrays)
@@ -122,7 +128,7 @@ def elementwise_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     literals = {
         i: Literal(from_numpy(a.dtype), a.item())
         for i, a in enumerate(arrays)
-        if a.shape == () and shape and float(np.real(a)) in _PLAIN
+        if shape and plain_value(a) is not None
     }
     given = [element_strides(a) if a.shape else (0,) * len(shape) for a in arrays]
     if any(s is None for s in given):
