@@ -17,6 +17,8 @@ import argand.ops as _ops  # noqa: F401  # fills the registry
 from argand.base.dim import Dim
 from argand.base.dtype import (
     DType as dtype,  # noqa: N813  # PyTorch's name
+)
+from argand.base.dtype import (
     bfloat16,
     bool_,
     complex64,
@@ -33,7 +35,9 @@ from argand.base.dtype import (
     set_default_dtype,
     uint8,
 )
-from argand.base.errors import ArgandError, did_you_mean as _did_you_mean
+from argand.base.errors import ArgandError
+from argand.base.errors import did_you_mean as _did_you_mean
+from argand.base.misuse import explained as _explained
 from argand.base.settings import settings
 from argand.tensor.core import Size, Tensor
 from argand.tensor.device import device
@@ -84,6 +88,7 @@ contiguous_format, preserve_format = "contiguous_format", "preserve_format"
 channels_last, strided = "channels_last", "strided"
 
 globals().update(_functions)
+promote_types = _explained(promote_types)
 
 # Loaded on first use: a module, or an attribute of one.
 _LAZY: dict[str, tuple[str, str | None]] = {

@@ -1,4 +1,4 @@
-"""The same lines run by Argand and by PyTorch give the same results, dtypes, shapes and error types."""
+"""The same lines run by Argand and by PyTorch: same results, dtypes, shapes and error types."""
 
 from __future__ import annotations
 

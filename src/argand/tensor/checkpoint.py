@@ -49,7 +49,9 @@ class _Segment(Stand):
         create_graph = mode.enabled
         with enable_grad():
             barriers = [_barrier(x) for x in inputs[: self.count]]
-            results = self._again([b if b is not None else x for b, x in zip(barriers, inputs)])
+            results = self._again(
+                [b if b is not None else x for b, x in zip(barriers, inputs, strict=False)]
+            )
         wanted: list[Edge] = [(b._node, b._index) for b in barriers if b is not None]
         places = [i for i, b in enumerate(barriers) if b is not None]
         places += range(self.count, self.count + len(self.outside))

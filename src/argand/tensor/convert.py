@@ -97,8 +97,8 @@ def to_cpu(self: Any, memory_format: Any = None) -> Any:
 def to_cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
     """An error: there is no GPU."""
     raise ArgumentError(
-        "cuda() is not available: Argand computes on the CPU; remove the call, or choose the device "
-        "with `'cuda' if ag.cuda.is_available() else 'cpu'`"
+        "cuda() is not available: Argand computes on the CPU; remove the call, or choose the "
+        "device with `'cuda' if ag.cuda.is_available() else 'cpu'`"
     )
 
 
@@ -147,7 +147,7 @@ def _same_kind(original: Any, made: Any) -> Any:
 
 def rebuild(kind: type, array: Any, requires_grad: bool, attributes: dict[str, Any]) -> Any:
     """A tensor from what `__reduce__` gave."""
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     made._array, made._node, made._index, made._cold = array, None, 0, None
     made.__dict__.update(attributes)
     return made.requires_grad_() if requires_grad else made

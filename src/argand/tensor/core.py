@@ -4,8 +4,8 @@ A tensor that shares memory with another is a *view*: it remembers the tensor th
 (its root) and the chain of moves that leads from it. While a function is being traced a tensor's
 contents is a program value instead of an array; everything else works the same.
 
-Slots: `_array` (the NumPy array; None while traced), `_node` (None, LEAF, or the tape node that made
-it), `_index` (which output of the node), `_cold` (what few tensors have).
+Slots: `_array` (the NumPy array; None while traced), `_node` (None, LEAF, or the tape node that
+made it), `_index` (which output of the node), `_cold` (what few tensors have).
 """
 
 from __future__ import annotations
@@ -321,7 +321,8 @@ class Tensor(Operators):
 
     # -- the light lane ------------------------------------------------------------------------
     # Equal dtypes, eager, nothing (or little) to record: straight to the ufunc. One test guards it,
-    # and nothing else may come before it (an array is None in a trace). Other operations have theirs in tensor/lanes.py.
+    # and nothing else may come before it (a trace's arrays are None). Other ops have theirs
+    # in tensor/lanes.py.
 
     def __add__(self, other: Any) -> Any:
         if not crossroads.pushed and isinstance(other, Tensor):

@@ -37,14 +37,15 @@ def sizes(args: tuple[Any, ...], size: Any = None) -> tuple[Any, ...]:
     return tuple(s if isinstance(s, Dim) else operator.index(s) for s in args)
 
 
-def finished(t: Any, device: Any, requires_grad: bool) -> Any:
+def finished(t: Any, device: Any, requires_grad: bool) -> Tensor:
     """Apply the arguments that every creating function has."""
     if device is not None:
         check_device(device)
     if requires_grad:
         t = t if t.is_leaf else t.detach()
         t.requires_grad_()
-    return t
+    found: Tensor = t
+    return found
 
 
 # -- from data -------------------------------------------------------------------------------------
@@ -198,7 +199,7 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
 
 def _filled(
     shape: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool
-) -> Any:
+) -> Tensor:
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     return finished(ops.full(shape, value, wanted), device, requires_grad)
 
@@ -218,7 +219,7 @@ def zeros(
             [0., 0., 0.]])
     """
     shape = sizes(size, _ignored(ignored, "zeros"))
-    return _filled(shape, 0, dtype, device, requires_grad)  # type: ignore[no-any-return]
+    return _filled(shape, 0, dtype, device, requires_grad)
 
 
 def ones(
@@ -230,7 +231,7 @@ def ones(
 ) -> Tensor:
     """Ones of the given shape."""
     shape = sizes(size, _ignored(ignored, "ones"))
-    return _filled(shape, 1, dtype, device, requires_grad)  # type: ignore[no-any-return]
+    return _filled(shape, 1, dtype, device, requires_grad)
 
 
 def empty(
@@ -242,7 +243,7 @@ def empty(
 ) -> Tensor:
     """A tensor of the given shape with any contents (zeros, in fact)."""
     shape = sizes(size, _ignored(ignored, "empty"))
-    return _filled(shape, 0, dtype, device, requires_grad)  # type: ignore[no-any-return]
+    return _filled(shape, 0, dtype, device, requires_grad)
 
 
 _MEANINGLESS = ("layout", "pin_memory", "memory_format", "out")
@@ -270,14 +271,14 @@ def full(
 ) -> Tensor:
     """A tensor of one value; its dtype follows the value's unless given."""
     _ignored(ignored, "full")
-    shape = sizes((size,) if isinstance(size, list | tuple) else (size,))
+    shape = sizes((size,))
     if isinstance(fill_value, Tensor):
         out = ops.expand(fill_value, shape)
         out = ops.contiguous(out if dtype is None else ops.cast(out, as_dtype(dtype)))
-        return finished(out, device, requires_grad)  # type: ignore[no-any-return]
+        return finished(out, device, requires_grad)
     if dtype is None:
         dtype = _number_dtype(fill_value)
-    return _filled(shape, fill_value, dtype, device, requires_grad)  # type: ignore[no-any-return]
+    return _filled(shape, fill_value, dtype, device, requires_grad)
 
 
 def _number_dtype(value: Any) -> DType:
@@ -438,7 +439,7 @@ def linspace(
     from_start = ops.add(ops.mul(i, step), start)
     from_end = ops.sub(end, ops.mul(ops.sub(count - 1, i), step))
     values = ops.where(ops.lt(i, count / 2), from_start, from_end)
-    return finished(ops.cast(values, wanted), device, requires_grad)  # type: ignore[no-any-return]
+    return finished(ops.cast(values, wanted), device, requires_grad)
 
 
 def logspace(
@@ -447,7 +448,7 @@ def logspace(
     """base ** x for `steps` values x from `start` to `end`."""
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     exponents = linspace(start, end, steps, dtype="float64")
-    return finished(  # type: ignore[no-any-return]
+    return finished(
         ops.cast(ops.pow(base, exponents), wanted),
         options.get("device"),
         options.get("requires_grad", False),
@@ -469,7 +470,7 @@ def eye(
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     rows = ops.reshape(ops.arange(0, 1, n, int64), (n, 1))
     out = ops.cast(ops.eq(rows, ops.arange(0, 1, m, int64)), wanted)
-    return finished(out, device, requires_grad)  # type: ignore[no-any-return]
+    return finished(out, device, requires_grad)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

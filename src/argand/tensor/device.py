@@ -9,7 +9,7 @@ from argand.base.errors import ArgumentError, did_you_mean
 _OTHERS = ("cuda", "mps", "xpu", "meta", "hip", "xla", "mkldnn", "vulkan", "hpu", "mtia")
 
 
-class device:  # noqa: N801  # PyTorch's name
+class device:  # noqa: N801  # PyTorch's name  # PyTorch's name
     """Where a tensor lives: ``device("cpu")``.
 
     >>> device("cpu").type

@@ -37,7 +37,7 @@ class Eager(Interpreter):
         if isinstance(op, Composite) and not (op.own_adjoint or not _wants_grad(inputs)):
             return op.apply_body(inputs, params)
         if op.lane is None and isinstance(op, Elementwise):
-            op.lane = lane_of(op) or _no_lane  # type: ignore[misc]  # of this one op
+            op.lane = lane_of(op) or _no_lane  # of this one op
         arrays = tuple([array_of(x) for x in inputs])
         outputs = tuple([wrap(y) for y in self.compute(op, arrays, params)])
         if op.is_view:
@@ -47,8 +47,8 @@ class Eager(Interpreter):
 
     def compute(self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         """The output arrays."""
-        if isinstance(op, HEAVY) and any([x.size > NATIVE for x in arrays]):
-            found = self._run_natively(op, arrays, params)
+        if isinstance(op, HEAVY) and any(x.size > NATIVE for x in arrays):
+            found: tuple[Any, ...] | None = self._run_natively(op, arrays, params)
             if found is not None:
                 return found
         try:

@@ -201,7 +201,7 @@ def is_nonzero(input: Any) -> bool:
     return bool(input)
 
 
-class finfo:  # noqa: N801  # PyTorch's name
+class finfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
     """The limits of a floating-point dtype: eps, max, min, tiny, smallest_normal, bits."""
 
     def __init__(self, dtype: Any = None) -> None:
@@ -212,7 +212,7 @@ class finfo:  # noqa: N801  # PyTorch's name
         self.dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
         if not self.dtype.is_inexact:
             raise TypeError(f"finfo: {self.dtype.name} is not a floating-point dtype; use iinfo")
-        info = ml_dtypes.finfo(self.dtype.numpy)
+        info: Any = ml_dtypes.finfo(self.dtype.numpy)  # type: ignore[no-untyped-call]
         self.bits = int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
@@ -222,7 +222,7 @@ class finfo:  # noqa: N801  # PyTorch's name
         return f"finfo(dtype={self.dtype.name}, eps={self.eps:g}, max={self.max:g})"
 
 
-class iinfo:  # noqa: N801  # PyTorch's name
+class iinfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
     """The limits of an integer dtype: max, min, bits."""
 
     def __init__(self, dtype: Any) -> None:

@@ -19,15 +19,19 @@ from argand.base.shape import broadcast_shapes, numel, same_shape, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
-from argand.tensor.inplace import assign, check_writable
+from argand.tensor.eager import check_writable
+from argand.tensor.inplace import assign
 from argand.transform.mode import mode, no_grad
 
 _FULL = slice(None)
 
 
 class Plan(NamedTuple):
-    """An index taken apart. `start`, `stop`, `step` are for every dimension of the tensor; `shape` is
-    that of the view; `advanced` are the index tensors with their dimension in the view."""
+    """An index taken apart.
+
+    `start`, `stop`, `step` are for every dimension of the tensor; `shape` is that of the view;
+    `advanced` are the index tensors with their dimension in the view.
+    """
 
     start: tuple[Any, ...]
     stop: tuple[Any, ...]

@@ -73,7 +73,7 @@ def _check_cast(source: Any, target: Any, name: str) -> None:
 
 
 def _rebase(target: Tensor, result: Any) -> None:
-    """Let `target` stand where `result` stands on the tape; and what it is a view of, accordingly."""
+    """Let `target` stand where `result` stands on the tape; what it is a view of, accordingly."""
     base = None if target._cold is None else target._cold.base
     if base is None:
         _take_place(target, result)

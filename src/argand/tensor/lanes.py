@@ -2,8 +2,8 @@
 
 A lane takes tensors of one dtype and shape, and Python numbers beside them, which is most of what
 programs do in small steps; anything else (a promotion, a broadcast that gradients must know of, a
-large tensor, which a compiled kernel computes better) goes the op's usual way. An op gets its lane when
-the eager interpreter first runs it.
+large tensor, which a compiled kernel computes better) goes the op's usual way. An op gets its lane
+when the eager interpreter first runs it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`FloatTensor`, `LongTensor` and the like: PyTorch's old constructors, still used as annotations."""
+"""`FloatTensor`, `LongTensor` and the like: PyTorch's old constructors, still used in hints."""
 
 from __future__ import annotations
 

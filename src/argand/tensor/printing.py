@@ -58,7 +58,9 @@ def set_printoptions(
 def show(t: Any) -> str:
     """The text of a tensor."""
     kind = type(t).__name__
-    name = "tensor" if kind in ("Tensor", "Parameter") else kind  # nn adds "Parameter containing:"
+    name = (
+        "tensor" if kind in ("Tensor", "Parameter", "Buffer") else kind
+    )  # nn adds "Parameter containing:"
     if t._array is None:
         value = t._symbolic()
         sizes = ", ".join(map(str, value.shape))
@@ -178,11 +180,12 @@ def _block(array: Any, indent: int, summarise: bool, formatter: _Formatter) -> s
     rows = [_block(r, inner, summarise, formatter) for r in (array[:edge] if cut else array)]
     if cut:
         rows += ["...", *[_block(r, inner, summarise, formatter) for r in array[-edge:]]]
-    return "[" + ("," + "\n" * (array.ndim - 1) + " " * inner).join(rows) + "]"
+    between: str = "," + "\n" * (array.ndim - 1) + " " * inner
+    return "[" + between.join(rows) + "]"
 
 
-def formatted(self: Any, spec: str) -> str:
+def formatted(self: Any, spec: str) -> Any:
     """``format(t, ".2f")`` of a one-element tensor formats its number."""
     if spec and self.numpy_array().size == 1:
-        return format(self.item(), spec)
-    return format(show(self), spec) if spec else show(self)
+        return f"{self.item():{spec}}"
+    return format(show(self), spec)

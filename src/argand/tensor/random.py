@@ -165,7 +165,7 @@ def rand(
 ) -> Tensor:
     """Uniform numbers in [0, 1)."""
     shape = sizes(size, options.get("size"))
-    return finished(uniform_of(shape, _float(dtype), generator), device, requires_grad)  # type: ignore[no-any-return]
+    return finished(uniform_of(shape, _float(dtype), generator), device, requires_grad)
 
 
 def randn(
@@ -178,7 +178,7 @@ def randn(
 ) -> Tensor:
     """Normal numbers of mean 0 and standard deviation 1."""
     shape = sizes(size, options.get("size"))
-    return finished(normal_of(shape, _float(dtype), generator), device, requires_grad)  # type: ignore[no-any-return]
+    return finished(normal_of(shape, _float(dtype), generator), device, requires_grad)
 
 
 def randint(
@@ -201,7 +201,7 @@ def randint(
         raise ArgumentError(f"randint: low must be less than high, got {low} and {high}")
     draws = _source(generator).draw(ops.randint, sizes((size,)), int(low), int(high))
     wanted = int64 if dtype is None else as_dtype(dtype)
-    return finished(ops.cast(draws, wanted), device, requires_grad)  # type: ignore[no-any-return]
+    return finished(ops.cast(draws, wanted), device, requires_grad)
 
 
 def randperm(
@@ -216,7 +216,7 @@ def randperm(
     keys = _source(generator).draw(ops.uniform, (n,), as_dtype("float64"))
     order = ops.sort(keys, 0)[1]
     wanted = int64 if dtype is None else as_dtype(dtype)
-    return finished(ops.cast(order, wanted), device, False)  # type: ignore[no-any-return]
+    return finished(ops.cast(order, wanted), device, False)
 
 
 def rand_like(input: Any, *, dtype: Any = None, generator: Any = None, **options: Any) -> Tensor:
@@ -265,7 +265,7 @@ def normal(
     else:
         shape = sizes((size,))
     draws = normal_of(shape, _float(dtype), generator)
-    return finished(ops.add(ops.mul(draws, std), mean), device, requires_grad)  # type: ignore[no-any-return]
+    return finished(ops.add(ops.mul(draws, std), mean), device, requires_grad)
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:

@@ -11,8 +11,9 @@ from argand.base.errors import ArgumentError
 from argand.base.shape import normalize_dim
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.eager import check_writable
 from argand.tensor.indexing import nonzero, write_elements
-from argand.tensor.inplace import apply_inplace, assign, check_writable
+from argand.tensor.inplace import apply_inplace, assign
 
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:

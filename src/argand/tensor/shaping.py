@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from argand.base.dim import Dim
+from argand.base.dtype import DType
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.shape import normalize_dim, normalize_dims, resolve_reshape, shape_text
 from argand.ir.op import ops
@@ -26,16 +28,15 @@ def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
 
     With a dtype, the same bytes read as that dtype.
     """
-    if dtype is None and len(shape) == 1 and not isinstance(shape[0], int | list | tuple | Dim):
-        if not hasattr(shape[0], "__index__"):
-            dtype = shape[0]
+    if dtype is None and len(shape) == 1 and isinstance(shape[0], DType | str | type):
+        dtype = shape[0]
     if dtype is not None:
         return _bytes_as(self, dtype)
     out = ops.reshape(self, sizes(shape))
     if out._array is not None and out.numel() and not _shares(out, self):
         raise ShapeError(
-            f"view: a tensor of shape {shape_text(self.shape)} with strides {stride(self)} can't be "
-            f"seen as {shape_text(out.shape)} without a copy; use reshape(...)"
+            f"view: a tensor of shape {shape_text(self.shape)} with strides {stride(self)} can't "
+            f"be seen as {shape_text(out.shape)} without a copy; use reshape(...)"
         )
     return out
 
@@ -192,7 +193,7 @@ def repeat(self: Any, *repeats: Any) -> Any:
     counts = sizes(repeats)
     if len(counts) < self.ndim:
         raise ShapeError(
-            f"repeat: {len(counts)} counts for a tensor of {self.ndim} dimensions; give one for each"
+            f"repeat: {len(counts)} counts for a tensor of {self.ndim} dimensions; give one each"
         )
     shape = (1,) * (len(counts) - self.ndim) + tuple(self.shape)
     interleaved: list[Any] = []
@@ -389,7 +390,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     else:
         each, more = divmod(size, given)
         marks = [i * each + min(i, more) for i in range(given + 1)]
-    pairs = zip(marks, marks[1:], strict=False)
+    pairs = pairwise(marks)
     return tuple(_sliced(input, d, a, max(a, b)) for a, b in pairs)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from argand.base.dtype import ALL
-from argand.base.errors import did_you_mean
+from argand.base.errors import CallError, did_you_mean
 from argand.base.misuse import explained
 from argand.ir.op import Op, registry
 from argand.tensor import (
@@ -137,8 +137,8 @@ FUNCTIONS: dict[Any, str] = {
 # Methods only.
 METHODS: dict[Any, str] = {
     autograd: "register_hook register_post_accumulate_grad_hook retain_grad",
-    convert: """detach_ data_ptr element_size numpy pin_memory share_memory_ storage_offset to tolist
-        type_as""",
+    convert: """detach_ data_ptr element_size numpy pin_memory share_memory_ storage_offset to
+        tolist type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
     random: "bernoulli_ cauchy_ exponential_ log_normal_ normal_ random_ uniform_",
     selecting: "index_put_ scatter_ scatter_add_",
@@ -290,7 +290,7 @@ def _names(table: dict[Any, str]) -> Iterable[tuple[str, Any]]:
 _RENAMED = {"input": 0, "other": 1}
 
 
-def function_of(op: Op) -> Callable[..., Any]:
+def function_of(op: Op) -> Any:
     """An op as a plain function, with PyTorch's argument names and `out=`."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
@@ -305,6 +305,8 @@ def function_of(op: Op) -> Callable[..., Any]:
 
 def _renamed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], Any]:
     out = kwargs.pop("out", None)
+    if out is not None and not isinstance(out, Tensor):
+        raise CallError(f"out= takes a Tensor, got {type(out).__name__}")
     given = list(args)
     for name in ("input", "other", "exponent", "tensor2"):
         if name in kwargs and len(given) == (0 if name == "input" else 1):
@@ -312,7 +314,7 @@ def _renamed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[s
     return tuple(given), kwargs, out
 
 
-def method_of(op: Op) -> Callable[..., Any]:
+def method_of(op: Op) -> Any:
     """An op as a method."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -324,7 +326,7 @@ def method_of(op: Op) -> Callable[..., Any]:
     return _named(method, op.name, op.__doc__)
 
 
-def inplace_of(name: str, function: Any) -> Callable[..., Any]:
+def inplace_of(name: str, function: Any) -> Any:
     """The in-place twin of an op or function."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -333,7 +335,7 @@ def inplace_of(name: str, function: Any) -> Callable[..., Any]:
     return explained(_named(method, f"{name}_", f"`{name}` in place; returns the tensor."))
 
 
-def operator_of(op: Op, name: str) -> Callable[..., Any]:
+def operator_of(op: Op, name: str) -> Any:
     """The in-place operator of an op."""
 
     def method(self: Any, other: Any) -> Any:

@@ -12,7 +12,8 @@ from argand.base.errors import ShapeError
 from argand.base.shape import same_shape, shape_text
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
-from argand.tensor.inplace import assign, check_writable
+from argand.tensor.eager import check_writable
+from argand.tensor.inplace import assign
 
 
 def overwrite(self: Tensor, value: Any, name: str = "assignment") -> Tensor:

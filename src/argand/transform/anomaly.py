@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from argand.base.errors import AutogradError
@@ -29,9 +29,9 @@ class _Watch(Interpreter):
             node = out._node
             if type(node) is Node and node.sequence not in self.places:
                 self.places[node.sequence] = user_location()
-        if self.check_nan and self.born is None and any(map(_has_nan, outputs)):
-            if not any(_has_nan(x) for x in inputs):
-                self.born = (op.name, user_location())
+        fresh = self.check_nan and self.born is None and any(map(_has_nan, outputs))
+        if fresh and not any(map(_has_nan, inputs)):
+            self.born = (op.name, user_location())
         return outputs
 
     def write(self, target: Any, value: Any) -> None:
@@ -49,7 +49,10 @@ class _Watch(Interpreter):
     def lift(self, value: Any) -> Any:
         return self.below.lift(value)
 
-    def after(self, node: Node, results: Sequence[Any]) -> None:
+    def after(self, callback: Callable[[], None]) -> bool:
+        return self.below.after(callback)
+
+    def inspect(self, node: Node, results: Sequence[Any]) -> None:
         """Called with the gradients that a node gave."""
         if not self.check_nan:
             return
@@ -86,7 +89,7 @@ class detect_anomaly:  # noqa: N801  # PyTorch's name
         block = crossroads.interpreting(watch)
         block.__enter__()
         self._blocks.append((block, mode.watch))
-        mode.watch = watch.after
+        mode.watch = watch.inspect
 
     def __exit__(self, *exc: Any) -> None:
         block, before = self._blocks.pop()

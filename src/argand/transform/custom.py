@@ -83,8 +83,8 @@ class _Applied(Stand):
         extra = found[count:]
         if len(found) < count or any(g is not None for g in extra):
             raise AutogradError(
-                f"{self.name}.backward returned {len(found)} gradients for the {count} arguments of "
-                "forward; return one for each, None where there is none"
+                f"{self.name}.backward returned {len(found)} gradients for the {count} arguments "
+                "of forward; return one for each, None where there is none"
             )
         return [found[i] for i in self.places]
 
@@ -144,17 +144,17 @@ class Function:
         inputs = [args[i] for i in places]
         known = {id(x) for x in inputs}
         # An input that is returned as it is gets a twin, so that the input keeps its own place.
-        outputs = tuple(
+        found: tuple[Any, ...] = tuple(
             o.shadow() if id(o) in known and id(o) not in ctx._dirty else o for o in outputs
         )
-        tensors = [o for o in outputs if is_tensor(o)]
+        tensors = [o for o in found if is_tensor(o)]
         node = Node(_Applied(cls, ctx, places), {}, inputs, edges, tensors)
         for i, out in enumerate(tensors):
             if out.dtype.is_inexact and id(out) not in ctx._constant:
                 if out._node is LEAF:
                     raise AutogradError(f"{cls.__name__} overwrites a leaf that requires grad")
                 out._node, out._index = node, i
-        return outputs
+        return found
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,7 +2,8 @@
 
 A node keeps the op, what its adjoint reads, and an edge for every input: the node and output number
 that the input came from, or the leaf tensor itself. The tape knows tensors only through a few
-attributes (`_node`, `_index`, `_version`, `shadow`); storing a leaf's gradient is the caller's callback.
+attributes (`_node`, `_index`, `_version`, `shadow`); a leaf's gradient goes to the
+caller's callback.
 """
 
 from __future__ import annotations
@@ -246,7 +247,7 @@ def record_light(
     reads: tuple[bool, ...],
     reads_output: bool,
 ) -> Any:
-    """As `record_one`, for several tensors and literals; `wants` marks those that want gradients."""
+    """As `record_one`, for several tensors and literals; `wants` marks those to differentiate."""
     node = _new_node(Node)
     node.op = op
     node.params = _NO_PARAMS
@@ -326,7 +327,7 @@ def backward(
     """Run the tape in reverse from `roots`, pairs of an edge and its gradient.
 
     `store(leaf, gradient)` receives the whole gradient of each leaf. With `wanted`, only what leads
-    to these edges is computed, and `capture(number, gradient)` receives their gradients; with `stop`
+    to these edges is computed, and `capture(number, gradient)` receives theirs; with `stop`
     nothing flows through them to one another.
     """
     roots = list(roots)
