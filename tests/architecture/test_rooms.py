@@ -44,7 +44,9 @@ FACADES = {
     "accelerator": set(),
     "autograd": {"tensor", "transform", "autograd"},
     "cuda": set(),
+    "jit": set(),
     "linalg": {"ir", "tensor"},
+    "testing": {"tensor"},
     "utils": {"data", "tensor", "utils"},
 }
 

@@ -308,6 +308,11 @@ def nbytes(self: Any) -> Any:
     return self.shape.numel() * self.dtype.itemsize
 
 
+def get_device(self: Any) -> int:
+    """-1, as for every tensor on the CPU."""
+    return -1
+
+
 def storage_offset(self: Any) -> int:
     """Where the first element lies in the memory of the tensor that owns it, in elements."""
     root = self._root()

@@ -104,6 +104,13 @@ def scatter_reduce(
     return ops.div(total, ops.clamp(count, 1, None))
 
 
+def scatter_reduce_(
+    self: Tensor, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """`scatter_reduce` in place."""
+    return apply_inplace(scatter_reduce, self, dim, index, src, reduce, include_self=include_self)
+
+
 def _placed(input: Any, dim: int, index: Any, values: Any, accumulate: bool) -> Any:
     d = normalize_dim(dim, input.ndim)
     order = (d, *(i for i in range(input.ndim) if i != d))

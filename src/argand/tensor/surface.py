@@ -137,11 +137,11 @@ FUNCTIONS: dict[Any, str] = {
 # Methods only.
 METHODS: dict[Any, str] = {
     autograd: "register_hook register_post_accumulate_grad_hook retain_grad",
-    convert: """detach_ data_ptr element_size numpy pin_memory share_memory_ storage_offset to
+    convert: """detach_ data_ptr element_size get_device numpy pin_memory share_memory_ storage_offset to
         tolist type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
     random: "bernoulli_ cauchy_ exponential_ log_normal_ normal_ random_ uniform_",
-    selecting: "index_put_ scatter_ scatter_add_",
+    selecting: "index_put_ scatter_ scatter_add_ scatter_reduce_",
     shaping: """contiguous dim expand expand_as is_contiguous repeat reshape_as size stride unfold
         view view_as""",
     writing: """copy_ fill_ fill_diagonal_ resize_ squeeze_ t_ transpose_ unsqueeze_ zero_""",
