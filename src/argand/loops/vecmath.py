@@ -159,23 +159,24 @@ def _copysign(size: Val, sign: Val) -> Val:
 # exponentials -------------------------------------------------------------------------------------
 
 
-def _whole(x: Val, factor: float) -> tuple[Val, Val]:
-    """x * factor rounded to an integer: as a float, and a sum whose low bits hold it."""
-    magic = _MAGIC[x.ty.elem]
+def _whole(x: Val, factor: float, offset: int = 0) -> tuple[Val, Val]:
+    """n, x * factor rounded to an integer, and a sum in whose low bits stands n + offset."""
+    magic = _MAGIC[x.ty.elem] + offset
     total = x.fma(factor, magic)
     return total - magic, total
 
 
-def _ldexp(x: Val, total: Val, extra: int = 0) -> Val:
-    """x * 2^(n + extra), n from `_whole`; by two factors, so that denormals and infinity work."""
-    elem, mantissa = x.ty.elem, _MANTISSA[x.ty.elem]
-    room = 4096
-    bias = (1 << (8 * x.ty.bytes - 2 - mantissa)) - 1
-    n = total.bits() + (room + extra - _bits_of(elem, _MAGIC[elem]))
-    half = n >> 1
-    first, second = half, n - half
-    powers = [((part + (bias - room // 2)) << mantissa).floats() for part in (first, second)]
-    return x * powers[0] * powers[1]
+def _bias(ty: Ty) -> int:
+    """What a float's exponent field holds for 2^0."""
+    return int((1 << (8 * ty.bytes - 2 - _MANTISSA[ty.elem])) - 1)
+
+
+def _ldexp(x: Val, total: Val) -> Val:
+    """x * 2^n, `total` from `_whole` with an offset of twice the bias: by two factors, so that
+    denormals and infinity work. What else stands in the sum is shifted out."""
+    bits, mantissa = total.bits(), _MANTISSA[x.ty.elem]
+    first = bits >> 1
+    return x * (first << mantissa).floats() * ((bits - first) << mantissa).floats()
 
 
 def _clamp(x: Val) -> Val:
@@ -185,16 +186,16 @@ def _clamp(x: Val) -> Val:
     return (x < low).pick(low, x)
 
 
-def _exp_parts(x: Val) -> tuple[Val, Val]:
-    """r and the sum that holds n, where x = n ln(2) + r."""
+def _exp_parts(x: Val, offset: int) -> tuple[Val, Val]:
+    """r and the sum that holds n + offset, where x = n ln(2) + r."""
     high, low = _LN2[x.ty.elem]
-    n, total = _whole(x, _LOG2E)
+    n, total = _whole(x, _LOG2E, offset)
     return n.fma(-low, n.fma(-high, x)), total
 
 
 def _exp_scaled(x: Val, extra: int) -> Val:
-    r, total = _exp_parts(_clamp(x))
-    return _ldexp((r * r).fma(r.poly(tables.EXP), r) + 1.0, total, extra)
+    r, total = _exp_parts(_clamp(x), 2 * _bias(x.ty) + extra)
+    return _ldexp(r.fma(r.fma(r.poly(tables.EXP), 1.0), 1.0), total)
 
 
 def _exp(x: Val) -> Val:
@@ -205,21 +206,19 @@ def _exp2(x: Val) -> Val:
     low, high = {"float32": (-151.0, 129.0), "float64": (-1076.0, 1025.0)}[x.ty.elem]
     x = (x > high).pick(high, x)
     x = (x < low).pick(low, x)
-    n, total = _whole(x, 1.0)
+    n, total = _whole(x, 1.0, 2 * _bias(x.ty))
     r = x - n
     return _ldexp(r.fma(r.poly(tables.EXP2), 1.0), total)
 
 
 def _expm1_scaled(x: Val, extra: int) -> Val:
     """(exp(x) - 1) * 2^extra. With an extra of -3 no power on the way overflows."""
-    elem, mantissa = x.ty.elem, _MANTISSA[x.ty.elem]
-    bias = (1 << (8 * x.ty.bytes - 2 - mantissa)) - 1
+    elem = x.ty.elem
     high = _EXP_RANGE[elem][1]
     x = (x > high).pick(high, x)
     x = (x < -45.0).pick(-45.0, x)
-    r, total = _exp_parts(x)
-    n = total.bits() + (extra + bias - _bits_of(elem, _MAGIC[elem]))
-    power = (n << mantissa).floats()
+    r, total = _exp_parts(x, _bias(x.ty) + extra)
+    power = (total.bits() << _MANTISSA[elem]).floats()
     return power.fma((r * r).fma(r.poly(tables.EXP), r), power - 2.0**extra)
 
 
@@ -230,12 +229,24 @@ def _expm1(x: Val) -> Val:
 
 
 def _tanh(x: Val) -> Val:
+    if x.ty.elem == "float32":
+        return _tanh_narrow(x)
     half = _expm1_scaled(abs(x) * -2.0, -1)
     rest = half + 1.0
     result = half / rest
     # what rounding took from the divisor, to first order; 1 / rest = 1 - result
     lost = half - (rest - 1.0)
     return _copysign(result - result * lost * (1.0 - result), x)
+
+
+def _tanh_narrow(x: Val) -> Val:
+    """h / (h + 2), h = exp(2 |x|) - 1: never above 1, and exactly x / 1 where x is tiny."""
+    twice = abs(x + x)
+    twice = (twice > 20.0).pick(20.0, twice)
+    r, total = _exp_parts(twice, _bias(x.ty))
+    power = (total.bits() << _MANTISSA["float32"]).floats()
+    h = power.fma((r * r).fma(r.poly(tables.EXP), r), power - 1.0)
+    return (((h / (h + 2.0)).bits()) | (x.bits() & (1 << 31))).floats()
 
 
 def _sinh(x: Val) -> Val:
@@ -585,7 +596,7 @@ def _exp2_pair(high: Val, low: Val) -> Val:
     low = huge.pick(0.0, low)
     high = (high > 1100.0).pick(1100.0, high)
     high = (high < -1100.0).pick(-1100.0, high)
-    n, total = _whole(high, 1.0)
+    n, total = _whole(high, 1.0, 2 * _bias(high.ty))
     r = (high - n) + low
     return _ldexp(r.fma(r.poly(tables.EXP2), 1.0), total)
 
