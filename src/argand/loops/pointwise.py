@@ -15,7 +15,7 @@ from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis, Loaded
 from argand.loops.nest import Builder, Reg, Ty
 from argand.loops.region import Region
-from argand.loops.schedule import ns_per_element, open_loops, side_by_side, sweep, vectors
+from argand.loops.schedule import TILE, ns_per_element, open_loops, side_by_side, sweep, vectors
 from argand.loops.space import (
     MAX_SPLITS,
     Index,
@@ -26,6 +26,7 @@ from argand.loops.space import (
     fold,
     loaded_indices,
     locate,
+    stride_along,
 )
 
 __all__ = ["check_indices", "emit_stores", "lower_loop", "settled_space"]
@@ -107,7 +108,27 @@ def emit_stores(
         lanes = min(lanes, _power_of_two(length))
     data = sum(Ty(buffer.dtype.name).bytes for buffer, _ in stores)
     ns = ns_per_element(points, lanes, data, inner)
-    sweep(cursor, loops, lanes, ns, values, lambda: _store_all(cursor, stores, values))
+    tile = _tile_axis(cursor, loops, points)
+    sweep(cursor, loops, lanes, ns, values, lambda: _store_all(cursor, stores, values), tile)
+
+
+def _tile_axis(cursor: Cursor, loops: Sequence[Axis], points: Sequence[Point]) -> Axis | None:
+    """The axis along which an operand lies side by side that is read across its lines."""
+    *outer, inner = loops
+    sizes = [cursor.size(extent(cursor, a)) for a in loops]
+    if not all(isinstance(s, int) for s in sizes):
+        return None
+    for point in points:
+        if point.kind != "load" or inner not in point.axes:
+            continue
+        buffer = cursor.places[point.value]  # type: ignore[index]  # a load reads a value
+        if stride_along(cursor, inner, buffer, point.index) in (0, 1, None):
+            continue
+        for axis, size in zip(outer, sizes, strict=False):
+            along = stride_along(cursor, axis, buffer, point.index)
+            if along == 1 and isinstance(size, int) and size >= TILE:
+                return axis
+    return None
 
 
 def _power_of_two(n: int) -> int:

@@ -16,7 +16,17 @@ from argand.ir.program import Node, Operand, Program, Value
 from argand.loops.element import GATHERS
 from argand.loops.lower import SINGLE
 from argand.passes.fuse_cost import cheap_again, small_alone
-from argand.passes.fuse_fit import CONTRACTIONS, FREE, LOOP, Shape, classify, fits, linear_view
+from argand.passes.fuse_fit import (
+    CONTRACTIONS,
+    FREE,
+    LOOP,
+    Shape,
+    batch_dims,
+    classify,
+    fits,
+    view_to_store,
+)
+from argand.passes.views import VIEWS
 
 __all__ = ["fuse"]
 
@@ -65,8 +75,9 @@ class _Fuser:
             if node.op.name not in CONTRACTIONS:
                 continue
             for v in node.values:
-                if v.node is not None and not linear_view(v):
-                    self.kinds[self.number[v.node]] = LOOP
+                stored = view_to_store(v, batch_dims(node))
+                if stored is not None:
+                    self.kinds[self.number[stored]] = LOOP
 
     def _readers(self) -> dict[Value, list[int]]:
         found: dict[Value, list[int]] = {}
@@ -104,27 +115,37 @@ class _Fuser:
     def users(self, i: int) -> list[int]:
         """The numbers of the nodes that read a node, looking through free ones."""
         found: dict[int, None] = {}
-        stack = [i]
-        while stack:
-            n = stack.pop()
-            for out in self.nodes[n].outputs:
-                for r in self.readers.get(out, ()):
-                    if self.free(r):
-                        stack.append(r)
-                    else:
-                        found[r] = None
+        for out in self.nodes[i].outputs:
+            found.update(dict.fromkeys(self.users_of(out)))
         return list(found)
 
-    def seen_outside(self, i: int) -> bool:
-        """Whether a result, or an unfused view that is one, needs the node's value in memory."""
-        stack = [i]
+    def users_of(self, v: Value) -> list[int]:
+        """The numbers of the nodes that read a value, looking through free ones."""
+        found: dict[int, None] = {}
+        stack = [v]
         while stack:
-            n = stack.pop()
-            for out in self.nodes[n].outputs:
-                if out in self.results:
-                    return True
-                stack.extend(r for r in self.readers.get(out, ()) if self.free(r))
+            for r in self.readers.get(stack.pop(), ()):
+                if self.free(r):
+                    stack.extend(self.nodes[r].outputs)
+                else:
+                    found[r] = None
+        return list(found)
+
+    def is_result(self, v: Value) -> bool:
+        """Whether a result of the program, or a view that is one, needs the value in memory."""
+        stack = [v]
+        while stack:
+            out = stack.pop()
+            if out in self.results:
+                return True
+            for r in self.readers.get(out, ()):
+                if self.free(r):
+                    stack.extend(self.nodes[r].outputs)
         return False
+
+    def seen_outside(self, i: int) -> bool:
+        """Whether a result needs one of the node's values in memory."""
+        return any(self.is_result(out) for out in self.nodes[i].outputs)
 
     # grouping -------------------------------------------------------------------------------------
 
@@ -223,13 +244,12 @@ class _Fuser:
 
     def _outputs(self, nodes: set[int]) -> list[Value]:
         """The values of a set of nodes that others read."""
-        found: list[Value] = []
-        for n in sorted(nodes):
-            if self._needed(n, nodes):
-                found += [
-                    o for o in self.nodes[n].outputs if o in self.results or o in self.readers
-                ]
-        return found
+        return [
+            o
+            for n in sorted(nodes)
+            for o in self.nodes[n].outputs
+            if self.is_result(o) or any(u not in nodes for u in self.users_of(o))
+        ]
 
     def _needed(self, n: int, nodes: set[int]) -> bool:
         return self.seen_outside(n) or any(u not in nodes for u in self.users(n))
@@ -242,6 +262,8 @@ class _Fuser:
             group = self.owner.get(i)
             if group is None or not self.kinds[i].pointwise or self.seen_outside(i):
                 continue
+            if self.nodes[i].op.name in VIEWS:
+                continue  # stored on purpose
             users = self.users(i)
             targets = {u: self._holders(u) for u in users if u not in group.nodes}
             if not targets or any(u in group.nodes for u in users):
@@ -420,20 +442,19 @@ class _Writer:
         fuser = self.fuser
         if group is None:
             return list(fuser.nodes[numbers[0]].outputs)
-        found: list[Value] = []
-        for n in numbers:
-            if fuser.owner.get(n) is not group or not self._read_elsewhere(n, group):
-                continue
-            for o in fuser.nodes[n].outputs:
-                if o in fuser.results or o in fuser.readers:
-                    found.append(o)
-        return found
+        return [
+            o
+            for n in numbers
+            if fuser.owner.get(n) is group
+            for o in fuser.nodes[n].outputs
+            if self._read_elsewhere(n, o, group)
+        ]
 
-    def _read_elsewhere(self, n: int, group: Group) -> bool:
+    def _read_elsewhere(self, n: int, o: Value, group: Group) -> bool:
         fuser = self.fuser
-        if fuser.seen_outside(n):
+        if fuser.is_result(o):
             return True
-        for u in fuser.users(n):
+        for u in fuser.users_of(o):
             holders = fuser._holders(u)
             if not holders or any(h is not group and n not in h.nodes for h in holders):
                 return True

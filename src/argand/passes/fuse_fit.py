@@ -21,7 +21,7 @@ from argand.loops.space import MAX_SPLITS, Space, covers, locate
 from argand.passes.fuse_cost import flops_of
 from argand.passes.views import VIEWS
 
-__all__ = ["CONTRACTIONS", "FREE", "LOOP", "Shape", "classify", "fits", "linear_view", "region_for"]
+__all__ = ["CONTRACTIONS", "FREE", "LOOP", "Shape", "batch_dims", "classify", "fits", "region_for", "view_to_store"]
 
 CONTRACTIONS = frozenset(("matmul", "einsum", "conv2d", "conv2d_input_grad", "conv2d_weight_grad"))
 """Ops that the contraction skeleton computes."""
@@ -138,10 +138,13 @@ def _is_contraction(
     return all(_in_epilogue(n, node, found) for n in nodes)
 
 
-def linear_view(value: Value) -> bool:
-    """Whether a value is memory read with strides: what a contraction takes as an operand."""
+def view_to_store(value: Value, batch: int) -> Node | None:
+    """The reshape that keeps an operand from being read with one stride a dimension; it is to be
+    stored. None when the view is fine; its first `batch` dimensions may fall into parts."""
+    chain: list[Node] = []
     root = value
     while root.node is not None and root.node.op.name in VIEWS:
+        chain.append(root.node)
         root = root.node.values[0]
     space = Space(value.shape)
     try:
@@ -151,9 +154,17 @@ def linear_view(value: Value) -> bool:
                 (point,) = point.args
             if not space.refine([point]):
                 break
+        plain = all(form.linear() for form in point.index)
     except ArgandError:
-        return False
-    return all(form.linear() for form in point.index)
+        plain = False
+    if plain and all(len(digits) == 1 for digits in space.digits[batch:]):
+        return None
+    return next((n for n in chain if n.op.name == "reshape"), None)
+
+
+def batch_dims(node: Node) -> int:
+    """How many leading dimensions of a contraction's operands are batch dimensions."""
+    return len(node.values[0].shape) - 2 if node.op.name == "matmul" else 0
 
 
 def _in_epilogue(node: Node, contraction: Node, found: dict) -> bool:  # type: ignore[type-arg]
