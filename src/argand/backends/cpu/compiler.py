@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from argand.backends.cpu.executable import CompiledProgram, Segment
-from argand.backends.cpu.lowering import Lowering
+from argand.backends.cpu.lowering import Lowering, canonical_text
 from argand.backends.cpu.native import load_entry
 from argand.backends.cpu.store import Store
 from argand.base.dim import Dim, Shape
@@ -160,11 +160,6 @@ def _is_long(program: Program) -> bool:
 
 
 # -- the cache -------------------------------------------------------------------------------------
-
-
-def canonical_text(program: Program) -> str:
-    """The program's text without the places in the user's code."""
-    return "\n".join(line.split("  # ")[0] for line in str(program).splitlines())
 
 
 def _to_entry(final: Final, program: Program) -> dict[str, Any]:

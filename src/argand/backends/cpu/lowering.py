@@ -97,7 +97,7 @@ class Lowering:
         ]
         places = [(str(v.type), self.plan.places[v].strides, self.align(v)) for v in operands]
         params = [f"{k}={param_text(p)}" for k, p in node.params.items()]
-        regions = [str(region) for region in node.regions]
+        regions = [canonical_text(region) for region in node.regions]
         return "\n".join(map(str, (node.op.name, params, inputs, places, *regions)))
 
     def _symbols_of(self, node: Node) -> dict[str, object]:
@@ -153,6 +153,11 @@ class _Entry:
     def size(self, size: Size) -> int | Reg:
         """A size as a number or a register."""
         return self.env.size(self.b, size)
+
+
+def canonical_text(program: Program) -> str:
+    """The program's text without the places in the user's code."""
+    return "\n".join(line.split("  # ")[0] for line in str(program).splitlines())
 
 
 def operands_of(node: Node) -> list[Value]:

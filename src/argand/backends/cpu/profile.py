@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from argand.backends.cpu.compiler import Final, assemble, canonical_text, is_native
+from argand.backends.cpu.compiler import Final, assemble, is_native
 from argand.backends.cpu.executable import CompiledProgram, Segment
-from argand.backends.cpu.lowering import short_name
+from argand.backends.cpu.lowering import canonical_text, short_name
 from argand.backends.cpu.store import Store
 from argand.base.settings import settings
 from argand.codegen.llvm.target import named_target
