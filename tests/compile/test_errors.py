@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -101,8 +102,11 @@ def test_tensors_that_outlive_the_trace_are_reported() -> None:
         kept.append(y)
         return y + 1
 
-    with pytest.warns(RuntimeWarning, match=r"made while tracing at test_errors.py:\d+ are still"):
+    with pytest.warns(RuntimeWarning) as caught:
         assert f(ag.ones(1)).tolist() == [3]
+    text = " ".join(str(w.message) for w in caught)
+    assert "f changes kept, which happens while it is traced only" in text
+    assert re.search(r"tensors made while tracing at test_errors.py:\d+ are still held", text)
     with pytest.raises(RuntimeError, match="ended without returning it"):
         kept[0].numpy()
 
@@ -133,6 +137,41 @@ def test_leaves_written_in_place_are_refused_as_in_eager_code() -> None:
     w = ag.ones(1, requires_grad=True)
     with pytest.raises(RuntimeError, match="a leaf tensor that requires grad"):
         compiled(lambda x: w.add_(x))(ag.ones(1))
+
+
+def test_read_only_memory_is_not_written() -> None:
+    def read_only() -> Any:
+        array = np.ones(2, np.float32)
+        array.flags.writeable = False
+        return ag.from_numpy(array)
+
+    state = read_only()
+    with pytest.raises(RuntimeError, match="read-only"):
+        compiled(lambda x: state.add_(x))(ag.ones(2))
+    f = compiled(lambda x: x.add_(1))
+    assert f(ag.ones(2)).tolist() == [2, 2]
+    with pytest.raises(RuntimeError, match="read-only"):
+        f(read_only())
+
+
+def test_python_counters_are_reported() -> None:
+    class Counter:
+        calls = 0
+
+        def __init__(self) -> None:
+            self.calls = 0
+
+    counter = Counter()
+
+    @compiled
+    def f(x: Any) -> Any:
+        counter.calls += 1
+        return x + 1
+
+    with pytest.warns(RuntimeWarning, match="f changes counter.calls, which happens while"):
+        f(ag.ones(1))
+    f(ag.ones(1))
+    assert counter.calls == 1 and len(f.programs) == 1
 
 
 # -- debug mode -----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from argand.compile.executable import (
     Output,
     Parts,
     Result,
+    check_writeable,
 )
 from argand.compile.joint import record_backward
 from argand.compile.places import Argument, Held
@@ -122,6 +123,8 @@ class Builder:
         for capture in captures:
             if not capture.written:
                 continue
+            if isinstance(capture.place, Held):
+                check_writeable(capture.tensor._array)
             if type(capture.tensor._node) is Node and capture.tensor._node.inputs is not None:
                 raise TraceError(
                     f"{capture.entry.name} is written in place with a value that carries a "

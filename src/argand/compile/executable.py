@@ -81,6 +81,12 @@ class Parts:
     lock: Any  # held by a call that writes state; shared by all programs of the function
 
 
+def check_writeable(array: Any) -> None:
+    """Refuse to write into memory that is read-only, as eager code does."""
+    if not array.flags.writeable:
+        raise RuntimeError("this tensor's memory is read-only; clone() it before writing")
+
+
 class Executable:
     """A compiled program bound to its state: call it with the leaves of the arguments."""
 
@@ -159,6 +165,8 @@ class Executable:
         arrays = list(self._state)
         for i in self.moving:
             arrays[i] = self.places[i].find(leaves)._array
+            if i in self.program.writes:
+                check_writeable(arrays[i])
         return arrays
 
     def results(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:

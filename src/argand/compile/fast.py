@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from argand.base import epoch
 from argand.base.settings import settings
 from argand.base.tree import LEAF as ONE_LEAF
-from argand.compile.signature import TensorSpec
+from argand.compile.signature import ConstantSpec, FloatSpec, TensorSpec
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 MISS = object()
 _new: Callable[[Any], Any] = object.__new__
+_array = np.array  # of a float: 0-d float64
 
 Fast = Callable[..., Any]
 
@@ -29,7 +32,7 @@ def fast_path(s: Specialisation) -> Fast | None:
     """The short way into a specialisation; None when its calls need the long one."""
     if not _is_plain(s):
         return None
-    plain_result = s.executable.bare and not s.surroundings.guards and not _any_gradient(s)
+    plain_result = s.executable.bare and not s.surroundings.guards and _only_tensors(s)
     if plain_result and not s.surroundings.asks_grad_mode:
         expected = _expected(s)
         found = None
@@ -48,15 +51,18 @@ def _is_plain(s: Specialisation) -> bool:
     (kind, _, (positional, keywords)) = s.signature.structure
     if kind is not tuple or keywords[1] or any(p is not ONE_LEAF for p in positional[2]):
         return False
-    if any(not isinstance(x, TensorSpec) or x.identity is not None for x in specs):
+    if any(isinstance(x, TensorSpec) and x.identity is not None for x in specs):
         return False
-    if s.symbolic or s.contiguous or s.signature.aliases != tuple(range(len(specs))):
+    if any(isinstance(x, ConstantSpec) for x in specs):
         return False
-    return parts.inputs == [(i, False) for i in range(len(specs))] and not s.executable.moving
+    aliases = s.signature.aliases
+    if s.symbolic or s.contiguous or s.executable.moving or aliases != tuple(range(len(aliases))):
+        return False
+    return parts.inputs == [(i, isinstance(x, FloatSpec)) for i, x in enumerate(specs)]
 
 
-def _any_gradient(s: Specialisation) -> bool:
-    return any(isinstance(x, TensorSpec) and x.requires_grad for x in s.signature.specs)
+def _only_tensors(s: Specialisation) -> bool:
+    return all(isinstance(x, TensorSpec) and not x.requires_grad for x in s.signature.specs)
 
 
 def _expected(s: Specialisation) -> list[tuple[Any, Any]]:
@@ -116,8 +122,11 @@ def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: An
 
 
 def _general(s: Specialisation) -> Fast:
-    specs = [x for x in s.signature.specs if isinstance(x, TensorSpec)]
-    expected = [(x.dtype.numpy, x.shape, x.requires_grad) for x in specs]
+    specs = s.signature.specs
+    expected = [
+        (x.dtype.numpy, x.shape, x.requires_grad) if isinstance(x, TensorSpec) else None
+        for x in specs
+    ]
     count, grad_enabled, written = len(specs), s.signature.grad_enabled, s.written
     valid, calls, switches = _validity(s), s.count, vars(settings)
     executable = s.executable
@@ -127,9 +136,13 @@ def _general(s: Specialisation) -> Fast:
         if len(args) != count or mode.enabled is not grad_enabled or switches["debug"]:
             return MISS
         arrays = []
-        for t, (dtype, shape, wants_grad) in zip(args, expected, strict=True):
-            if type(t) is not Tensor:
+        for t, known in zip(args, expected, strict=True):
+            if known is None and type(t) is float:
+                arrays.append(_array(t))
+                continue
+            if known is None or type(t) is not Tensor:
                 return MISS
+            dtype, shape, wants_grad = known
             a = t._array
             if a.dtype is not dtype or a.shape != shape or (t._node is not None) is not wants_grad:
                 return MISS

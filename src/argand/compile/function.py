@@ -281,6 +281,7 @@ class CompiledFunction:
 
     def _keep(self, s: Specialisation, leaves: list[Any]) -> None:
         surroundings = s.surroundings
+        self._report_changes(surroundings)
         surroundings.forget_tensors()  # the trace may have made an optimizer's state
         self._reached = self._reached | surroundings.reached
         epoch.watched.update(id(p.find(())) for p in s.executable.places if p.fixed)
@@ -290,6 +291,18 @@ class CompiledFunction:
         self.specialisations.append(s)
         self._by_signature[s.signature] = s
         s.fast = self._fast = fast_path(s)
+
+    def _report_changes(self, surroundings: Surroundings) -> None:
+        """Warn of Python values that the function itself changes: calls of the program don't."""
+        changed = [g for g in surroundings.guards if not g.holds()]
+        if changed:
+            surroundings.guards = [g for g in surroundings.guards if g not in changed]
+            warnings.warn(
+                f"{self.name} changes {', '.join(g.name for g in changed)}, which happens while it "
+                "is traced only; keep the number in a tensor, or use argand.compile.api.on_replay",
+                RuntimeWarning,
+                stacklevel=6,
+            )
 
     def _check_limit(self, why: list[str]) -> None:
         if len(self.specialisations) >= settings.retrace_limit:
