@@ -4,10 +4,10 @@ from collections import Counter, namedtuple
 
 import numpy as np
 import pytest
-from argand.utils.data import DataLoader as TorchsPlace
 
 import argand as ag
 from argand import data
+from argand.utils.data import DataLoader as TorchsPlace
 
 
 def numbers(n):
@@ -86,6 +86,19 @@ def test_loader_cuts_tensor_datasets(dataset, drop_last):
     assert [x.tolist() for x, _ in batches] == expected
     assert all((y == x * 10).all() for x, y in batches)
     assert len(loader) == len(expected)
+
+
+def test_subclasses_are_cut_unless_they_read_otherwise():
+    class Named(data.TensorDataset):
+        """Reads rows as its parent does."""
+
+    class Doubled(data.TensorDataset):
+        def __getitem__(self, i):
+            return self.tensors[0][i] * 2
+
+    assert data.DataLoader(Named(ag.arange(3)))._is_plain()
+    loader = data.DataLoader(Doubled(ag.arange(3)), batch_size=3)
+    assert next(iter(loader)).tolist() == [0, 2, 4]
 
 
 def test_batches_do_not_share_memory_with_the_dataset():

@@ -98,7 +98,8 @@ class DataLoader:
     def _is_plain(self) -> bool:
         """Whether batches can be cut out of whole arrays."""
         whole = self.dataset.dataset if type(self.dataset) is Subset else self.dataset
-        return type(whole) is TensorDataset and self.collate_fn is None
+        reads_rows = getattr(type(whole), "__getitem__", None) is TensorDataset.__getitem__
+        return reads_rows and self.collate_fn is None
 
     def _cut_batches(self) -> Iterator[list[Any]]:
         whole, chosen = self.dataset, None
