@@ -21,7 +21,17 @@ from argand.loops.space import MAX_SPLITS, Space, covers, locate
 from argand.passes.fuse_cost import flops_of
 from argand.passes.views import VIEWS
 
-__all__ = ["CONTRACTIONS", "FREE", "LOOP", "Shape", "batch_dims", "classify", "fits", "region_for", "view_to_store"]
+__all__ = [
+    "CONTRACTIONS",
+    "FREE",
+    "LOOP",
+    "Shape",
+    "batch_dims",
+    "classify",
+    "fits",
+    "region_for",
+    "view_to_store",
+]
 
 CONTRACTIONS = frozenset(("matmul", "einsum", "conv2d", "conv2d_input_grad", "conv2d_weight_grad"))
 """Ops that the contraction skeleton computes."""

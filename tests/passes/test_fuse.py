@@ -1,0 +1,185 @@
+"""The fusion pass: text in, text out."""
+
+from __future__ import annotations
+
+import textwrap
+
+import argand.ops  # noqa: F401 - fills the registry
+from argand.ir.text import parse_program
+from argand.ir.verify import verify
+from argand.passes.fuse import fuse
+
+
+def fused(text: str) -> str:
+    program = parse_program(textwrap.dedent(text))
+    before = str(program)
+    result = verify(fuse(program))
+    assert str(program) == before
+    parse_program(str(result))
+    return str(result)
+
+
+def kernels(text: str) -> list[str]:
+    """The kernels of the fused program: kind, and ops that are no views."""
+    program = fuse(parse_program(textwrap.dedent(text)))
+    found = []
+    for node in program.nodes:
+        names = [n.op.name for region in node.regions for n in region.nodes]
+        names = [n for n in names if n not in ("expand", "reshape", "permute", "full")]
+        found.append(f"{node.params.get('kind', node.op.name)} {' '.join(names)}".strip())
+    return found
+
+
+def expect(text: str, wanted: str) -> None:
+    assert fused(text).strip() == textwrap.dedent(wanted).strip()
+
+
+def test_a_chain_is_one_loop() -> None:
+    expect(
+        """
+        program f(x: f32[8, 3], y: f32[3]) {
+          %0: f32[8, 3] = expand(y) {shape=(8, 3)}
+          %1: f32[8, 3] = add(x, %0)
+          %2: f32[8, 3] = relu(%1)
+          return %2
+        }""",
+        """
+        program f(x: f32[8, 3], y: f32[3]) {
+          %0: f32[8, 3] = fusion(y, x) {kind="loop"} with
+            loop(x0: f32[3], x1: f32[8, 3]) {
+              %0: f32[8, 3] = expand(x0) {shape=(8, 3)}
+              %1: f32[8, 3] = add(x1, %0)
+              %2: f32[8, 3] = relu(%1)
+              return %2
+            }
+          return %0
+        }""",
+    )
+
+
+def test_one_op_stays_itself() -> None:
+    text = """
+        program f(x: f32[8]) {
+          %0: f32[8] = exp(x)
+          return %0
+        }"""
+    expect(text, text)
+
+
+def test_softmax_is_one_kernel_of_rows() -> None:
+    text = """
+        program f(x: f32[N, 9]) {
+          %0: f32[N, 1] = amax(x) {dim=(1,), keepdim=True}
+          %1: f32[N, 9] = expand(%0) {shape=(N, 9)}
+          %2: f32[N, 9] = sub(x, %1)
+          %3: f32[N, 9] = exp(%2)
+          %4: f32[N, 1] = sum(%3) {dim=(1,), keepdim=True}
+          %5: f32[N, 9] = expand(%4) {shape=(N, 9)}
+          %6: f32[N, 9] = div(%3, %5)
+          return %6
+        }"""
+    assert kernels(text) == ["rows amax sub exp sum div"]
+
+
+def test_a_contraction_takes_its_epilogue_and_the_optimizer_step() -> None:
+    text = """
+        program f(x: f32[4, 8], g: f32[4, 5], lr: f32[]; state w: f32[5, 8]) {
+          %0: f32[5, 4] = permute(g) {dims=(1, 0)}
+          %1: f32[5, 8] = matmul(%0, x)
+          %2: f32[5, 8] = expand(lr) {shape=(5, 8)}
+          %3: f32[5, 8] = mul(%1, %2)
+          %4: f32[5, 8] = sub(w, %3)
+          return ; w <- %4
+        }"""
+    assert kernels(text) == ["contract matmul mul sub"]
+
+
+def test_a_value_that_others_need_is_stored_and_what_needs_all_of_it_is_apart() -> None:
+    text = """
+        program f(x: f32[64, 64], w: f32[64, 64]) {
+          %0: f32[64, 64] = tanh(x)
+          %1: f32[64, 64] = matmul(%0, w)
+          %2: f32[64, 64] = add(%1, %0)
+          return %2
+        }"""
+    assert kernels(text) == ["tanh", "contract matmul add"]
+
+
+def test_no_ring_of_kernels() -> None:
+    """%3 needs %0 and what the product makes of %0: it can't join %0's kernel."""
+    text = """
+        program f(x: f32[64, 64], w: f32[64, 64]) {
+          %0: f32[64, 64] = exp(x)
+          %1: f32[64, 64] = matmul(%0, w)
+          %2: f32[64, 64] = exp(%1)
+          %3: f32[64, 64] = matmul(%2, w)
+          %4: f32[64, 64] = add(%0, %3)
+          return %4
+        }"""
+    assert kernels(text) == ["exp", "contract matmul exp", "contract matmul add"]
+
+
+def test_a_cheap_value_is_computed_again_by_each_reader() -> None:
+    text = """
+        program f(x: f32[512, 512]) {
+          %0: f32[512, 512] = mul(x, 2.0)
+          %1: f32[512] = sum(%0) {dim=(0,), keepdim=False}
+          %2: f32[512] = sum(%0) {dim=(1,), keepdim=False}
+          return %1, %2
+        }"""
+    found = kernels(text)
+    assert all("mul" in k for k in found if "sum" in k)
+
+
+def test_small_loops_share_a_kernel() -> None:
+    text = """
+        program f(a: f32[7], b: f32[9]; state p: f32[7], q: f32[9]) {
+          %0: f32[7] = sub(p, a)
+          %1: f32[9] = sub(q, b)
+          return ; p <- %0; q <- %1
+        }"""
+    assert kernels(text) == ["loop sub sub"]
+
+
+def test_what_may_fail_takes_no_other_along() -> None:
+    text = """
+        program f(i: i64[4], t: f32[5, 2]; state w: f32[2]) {
+          %0: f32[2] = add(w, 1.0)
+          %1: f32[4, 2] = embedding(t, i)
+          return %1; w <- %0
+        }"""
+    assert kernels(text) == ["add", "embedding"]
+
+
+def test_views_belong_to_their_readers_and_to_results() -> None:
+    text = """
+        program f(x: f32[4, 6]) {
+          %0: f32[6, 4] = permute(x) {dims=(1, 0)}
+          %1: f32[6, 4] = exp(%0)
+          return %1, %0
+        }"""
+    assert sorted(kernels(text)) == ["loop exp", "permute"]
+
+
+def test_a_host_op_is_no_part_of_a_kernel() -> None:
+    text = """
+        program f(x: f32[4, 6]) {
+          %0: f32[4, 6] = exp(x)
+          %1: f32[4, 6], %2: i64[4, 6] = sort(%0) {dim=1, descending=False}
+          %3: f32[4, 6] = mul(%1, 2.0)
+          return %3
+        }"""
+    assert kernels(text) == ["exp", "sort", "mul"]
+
+
+def test_column_sums_ride_along_with_rows() -> None:
+    text = """
+        program f(x: f32[N, 64], g: f32[N, 64]) {
+          %0: f32[N, 64] = mul(x, g)
+          %1: f32[N, 1] = sum(%0) {dim=(1,), keepdim=True}
+          %2: f32[N, 64] = expand(%1) {shape=(N, 64)}
+          %3: f32[N, 64] = sub(g, %2)
+          %4: f32[64] = sum(%0) {dim=(0,), keepdim=False}
+          return %3, %4
+        }"""
+    assert kernels(text) == ["rows mul sum sub sum"]
