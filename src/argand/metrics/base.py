@@ -75,6 +75,10 @@ class Mean(Metric):
 
     def update(self, preds: Any, target: Any = 1) -> None:
         """Take values into account; the second argument is their weight."""
+        if isinstance(preds, float) and isinstance(target, int):  # a loss and its batch's size
+            self.total += preds * target
+            self.weight += target
+            return
         values, weights = np.asarray(array(preds), np.float64), np.asarray(target, np.float64)
         self.total += float(np.sum(values * weights))
         self.weight += float(np.sum(np.broadcast_to(weights, values.shape)))
