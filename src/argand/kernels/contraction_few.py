@@ -164,7 +164,7 @@ class _FewRows:
         b, inner = self.b, self.walk.inner
         full = b.div(inner, K_BLOCK)
         done = b.i64(0)
-        for beside, upto in self._groups(full):
+        for beside, upto in self._groups(full, self.plan.vectors):
             end = upto
             if end is None:
                 end = b.add(done, b.mul(b.div(b.sub(full, done), beside), beside))
@@ -185,9 +185,12 @@ class _FewRows:
         return branch.results
 
     @staticmethod
-    def _groups(full: Reg) -> tuple[tuple[int, Reg | None], ...]:
-        """(how many blocks go side by side, up to which block): pairs, and three for an odd end."""
+    def _groups(full: Reg, vectors: int) -> tuple[tuple[int, Reg | None], ...]:
+        """(how many blocks go side by side, up to which block): pairs, and three for an odd end;
+        single ones when several vectors of columns keep the machine busy."""
         blocks = full.const
+        if vectors > 1:
+            return ((1, full),) if blocks != 0 else ()
         if not isinstance(blocks, int):
             return ((2, None), (1, None))
         pairs = blocks if blocks % 2 == 0 else max(0, blocks - 3)
@@ -204,18 +207,20 @@ class _FewRows:
         b, geo, lanes = self.b, self.geo, self.plan.lanes
         vector = self.acc.with_lanes(lanes)
         rows, columns = self._rows_near(row, height, first), self._columns_near(panel, first)
+        tile = height * panel.vectors
 
-        def add(near: Near, k: int, column: Reg, sums: Sequence[Reg]) -> list[Reg]:
-            elements = [b.load(*near(r, k), Ty(geo.a.elem)) for r in range(height)]
-            return [
-                multiply_add(b, b.splat(element, lanes), column, total)
-                for element, total in zip(elements, sums, strict=True)
-            ]
+        def add(near: Near, k: int, across: Sequence[Reg], sums: Sequence[Reg]) -> Sequence[Reg]:
+            out = []
+            for r in range(height):
+                element = b.splat(b.load(*near(r, k), Ty(geo.a.elem)), lanes)
+                for v, column in enumerate(across):
+                    out.append(multiply_add(b, element, column, sums[r * len(across) + v]))
+            return out
 
         def cut(flat: Sequence[Reg]) -> list[Sequence[Reg]]:
-            return [flat[i : i + height] for i in range(0, len(flat), height)]
+            return [flat[i : i + tile] for i in range(0, len(flat), tile)]
 
-        zeros = [b.const(vector, 0)] * (height * beside)
+        zeros = [b.const(vector, 0)] * (tile * beside)
         whole = b.mul(b.div(count, lanes), lanes)
         with b.loop(0, whole, lanes, zeros) as loop:
             near_a, near_b = rows(loop.index), columns(loop.index)
@@ -223,8 +228,9 @@ class _FewRows:
             for part in range(0, lanes, square_part(vector)):
                 for number, sums in enumerate(inside):
                     k = number * K_BLOCK + part
-                    for j, column in enumerate(load_columns(b, near_b, k, vector)):
-                        sums = add(near_a, k + j, column, sums)
+                    squares = [load_columns(b, near, k, vector) for near in near_b]
+                    for j, across in enumerate(zip(*squares, strict=True)):
+                        sums = add(near_a, k + j, across, sums)
                     inside[number] = sums
             b.yield_(*(total for sums in inside for total in sums))
         flat: Sequence[Reg] = loop.results
@@ -233,8 +239,8 @@ class _FewRows:
                 near_a, near_b = rows(loop.index), columns(loop.index)
                 out: list[Reg] = []
                 for number, sums in enumerate(cut(loop.carry)):
-                    column = self._one_by_one(near_b, number * K_BLOCK)
-                    out += add(near_a, number * K_BLOCK, column, sums)
+                    across = tuple(self._one_by_one(near, number * K_BLOCK) for near in near_b)
+                    out += add(near_a, number * K_BLOCK, across, sums)
                 b.yield_(*out)
             flat = loop.results
         return [list(sums) for sums in cut(flat)]
@@ -252,27 +258,34 @@ class _FewRows:
 
         return around
 
-    def _columns_near(self, panel: Panel, k0: Reg) -> Callable[[Reg], Near]:
-        """Addresses in B around a k counted from k0; missing columns repeat the last one."""
-        b, geo = self.b, self.geo
+    def _columns_near(self, panel: Panel, k0: Reg) -> Callable[[Reg], list[Near]]:
+        """Addresses in B, for each vector, around a k counted from k0; missing columns repeat the
+        last one."""
+        b, geo, lanes = self.b, self.geo, self.plan.lanes
         stride, elem = geo.b.stride(geo.col), geo.b.elem
         known = static(stride)
-        if panel.masks[0] is None and known is not None:
+        if known is not None and not any(mask is not None for mask in panel.masks):
             base = b.offset(self.b_base, b.affine(k0, (panel.n0, known)), elem)
 
-            def around(k: Reg) -> Near:
+            def near(here: Reg, v: int, apart: int) -> Near:
+                return lambda j, away: (here, b.i64((v * lanes + j) * apart + away))
+
+            def around(k: Reg) -> list[Near]:
                 here = b.offset(base, k, elem)
-                return lambda j, away: (here, b.i64(j * known + away))
+                return [near(here, v, known) for v in range(panel.vectors)]
 
             return around
         last = b.sub(self.n, 1)
-        columns = [b.min(b.add(panel.n0, j), last) for j in range(self.plan.lanes)]
+        columns = [b.min(b.add(panel.n0, j), last) for j in range(panel.vectors * lanes)]
         starts = [b.affine(k0, (column, stride)) for column in columns]
         pointers = [b.offset(self.b_base, start, elem) for start in starts]
 
-        def around_each(k: Reg) -> Near:
+        def near_each(here: Sequence[Reg], v: int) -> Near:
+            return lambda j, away: (here[v * lanes + j], b.i64(away))
+
+        def around_each(k: Reg) -> list[Near]:
             here = [b.offset(pointer, k, elem) for pointer in pointers]
-            return lambda j, away: (here[j], b.i64(away))
+            return [near_each(here, v) for v in range(panel.vectors)]
 
         return around_each
 

@@ -264,7 +264,8 @@ def _few_rows(s: _Shape) -> Plan | None:
         return None
     rows = max(1, s.m) if s.m is not None else 1 if s.b_unit == "k" else 2
     if s.b_unit == "k":
-        return Plan("few rows", rows, 1, s.lanes, "place", "turn", few=FEW_ROWS)
+        two = (s.n or 0) >= 2 * s.lanes
+        return Plan("few rows", rows, 2 if two else 1, s.lanes, "place", "turn", few=FEW_ROWS)
     room = (s.registers - 2) // (rows + 1)
     vectors = min(8, room) if rows > 1 or s.registers > 16 else 8
     if s.n is not None:
