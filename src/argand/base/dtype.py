@@ -125,7 +125,7 @@ def as_dtype(value: Any) -> DType:
         return _default_float if value is float else _BY_PYTHON[value]
     try:
         return _BY_NUMPY[np.dtype(value).newbyteorder("=")]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise DTypeError(f"{value!r} is not a dtype that Argand has") from None
 
 

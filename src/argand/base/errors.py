@@ -26,6 +26,14 @@ class DTypeError(ArgandError, RuntimeError, TypeError):
     """A dtype that the operation does not take."""
 
 
+class CallError(ArgandError, TypeError, ValueError):
+    """Arguments of a kind, or with a value, that a function does not take."""
+
+
+class OutOfMemoryError(ArgandError, RuntimeError, MemoryError):
+    """More memory was asked for than there is."""
+
+
 class LinAlgError(ArgandError, RuntimeError):
     """A matrix that a decomposition or a solution doesn't exist for."""
 

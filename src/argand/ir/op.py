@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from argand.base.dim import Shape
 from argand.base.dtype import DType
 from argand.base.errors import ArgandError, did_you_mean
+from argand.base.misuse import RAW, explain
 from argand.base.shape import shape_text
 from argand.base.userstack import annotate
 from argand.ir import bind as crossroads
@@ -153,6 +154,9 @@ class Op:
         except ArgandError as error:
             annotate(error)
             raise
+        except RAW as error:
+            explain(error, self.name, args, kwargs)
+            raise
         return outputs[0] if self.visible == 1 else tuple(outputs[: self.visible])
 
     def __repr__(self) -> str:
@@ -168,6 +172,9 @@ def _annotating(call: Callable[..., Any]) -> Callable[..., Any]:
             return call(self, *args, **kwargs)
         except ArgandError as error:
             annotate(error)
+            raise
+        except RAW as error:
+            explain(error, self.name, args, kwargs)
             raise
 
     return wrapped

@@ -1,0 +1,140 @@
+"""Calls with arguments of a wrong kind explain themselves; nothing of NumPy's or Python's gets out.
+
+A walk over the public functions, methods and modules with values that none of them takes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import argand as ag
+import argand.nn.functional as F  # PyTorch's name
+from argand import nn
+from argand.base.errors import CallError, OutOfMemoryError
+from argand.base.misuse import explained
+
+TENSORS: list[Callable[[], Any]] = [
+    lambda: ag.ones(2, 3),
+    lambda: ag.ones(4, 5),
+    lambda: ag.ones(3),
+    lambda: ag.tensor(2.0),
+    lambda: ag.zeros(0, 3),
+    lambda: ag.ones(2, 3, 4, 5),
+    lambda: ag.arange(6).reshape(2, 3),
+    lambda: ag.tensor([True, False]),
+    lambda: ag.tensor([7, -9, 100]),
+    lambda: ag.ones(40, 50),
+]
+VALUES: list[Any] = [
+    0, 1, -1, 2, -5, 7, 1.5, float("nan"), float("inf"), None, True, "x", "mean", (0, 0), (1,),
+    (-1, 2), (2, -1, -1), [3, 3], (), (1.5, 2), ("a",), object(), ag.float32, "float33",
+    slice(0, 9, -1), {}, np.zeros((2, 2)), np.float64(2), 1j, -(2**70),
+]  # fmt: skip
+# They take what they get (a printer, a switch), or ask for memory by design.
+SKIPPED = (
+    *("set_printoptions", "manual_seed", "seed", "set_rng_state", "fork_rng", "tensor_split"),
+    *("register_hook", "apply_", "share_memory_", "data_ptr", "set_default_dtype", "backward"),
+    *("set_default_device", "set_num_threads", "set_float32_matmul_precision"),
+)
+
+
+def public() -> dict[str, list[tuple[str, Any]]]:
+    functions = [(n, getattr(ag, n)) for n in ag.__all__]
+    methods = [(n, getattr(ag.Tensor, n)) for n in dir(ag.Tensor) if not n.startswith("_")]
+    layers = [(n, getattr(nn, n)) for n in nn.__all__]
+    return {
+        "function": [(n, f) for n, f in functions if inspect.isfunction(f)],
+        "functional": [(n, getattr(F, n)) for n in F.__all__],
+        "method": [(n, f) for n, f in methods if callable(f)],
+        "module": [(n, f) for n, f in layers if isinstance(f, type) and issubclass(f, nn.Module)],
+    }
+
+
+def is_clear(error: BaseException) -> bool:
+    """Ours, or raised by us with a reason, or Python's about the argument list."""
+    if isinstance(error, ag.ArgandError):
+        return True
+    trace = traceback.extract_tb(error.__traceback__)
+    by_us = "argand" in trace[-1].filename and "raise" in (trace[-1].line or "")
+    return by_us or (isinstance(error, TypeError) and "argument" in str(error))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["function", "functional", "method", "module"])
+def test_no_raw_error_gets_out(kind: str, seed: int) -> None:
+    rng = random.Random(seed)
+
+    def value() -> Any:
+        return rng.choice(TENSORS)() if rng.random() < 0.5 else rng.choice(VALUES)
+
+    raw = []
+    for name, function in public()[kind]:
+        if name in SKIPPED:
+            continue
+        for _ in range(3):
+            args = [value() for _ in range(rng.choice((0, 1, 1, 2, 2, 3)))]
+            if (kind != "module" and rng.random() < 0.8) or kind == "method":
+                args.insert(0, rng.choice(TENSORS)())
+            try:
+                with warnings.catch_warnings(), np.errstate(all="ignore"):
+                    warnings.simplefilter("ignore")
+                    if kind == "module":
+                        function(*args[:2])(*args[2:])
+                    else:
+                        function(*args)
+            except Exception as error:  # whatever comes is judged
+                if not is_clear(error):
+                    raw.append(f"{name}: {type(error).__name__}: {error}")
+    assert not raw, "\n".join(raw)
+
+
+def test_the_message_says_what_came_and_what_is_taken() -> None:
+    with pytest.raises(CallError) as caught:
+        F.group_norm(ag.ones(2, 4), "two")
+    text = str(caught.value)
+    assert text.startswith("group_norm(f32(2, 4), 'two'): group_norm can't work with these")
+    assert "it takes group_norm(input, num_groups, " in text
+    assert "test_misuse.py:" in text
+
+
+def test_a_module_names_itself() -> None:
+    with pytest.raises(CallError, match=r"LayerNorm\(None\).*it takes LayerNorm\(normalized_shape"):
+        nn.LayerNorm(None)
+    with pytest.raises(CallError, match=r"Flatten\(5\)"):
+        nn.Flatten()(5)
+
+
+def test_memory_that_there_is_not() -> None:
+    with pytest.raises(OutOfMemoryError, match="needs more memory than there is") as caught:
+        ag.zeros(1 << 30, 1 << 30)
+    assert isinstance(caught.value, MemoryError) and isinstance(caught.value, RuntimeError)
+
+
+def test_errors_of_the_users_own_functions_pass() -> None:
+    class Mine(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return {}["missing"]
+
+    with pytest.raises(KeyError, match="missing"):
+        Mine()(1)
+    with pytest.raises(ZeroDivisionError):
+        ag.ones(2).apply_(lambda v: 1 / 0)
+
+
+def test_our_own_errors_and_missing_arguments_pass() -> None:
+    @explained
+    def check(x: Any) -> Any:
+        raise ValueError("ours would be raised in the package; this one is the user's")
+
+    with pytest.raises(ValueError, match="user's"):
+        check(1)
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        ag.gather(ag.ones(2), 0)
