@@ -22,6 +22,7 @@ from argand.base.dtype import (
 )
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import ops
+from argand.tensor import quick
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.device import check_device
 
@@ -201,7 +202,10 @@ def _filled(
     shape: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool
 ) -> Tensor:
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return finished(ops.full(shape, value, wanted), device, requires_grad)
+    made = quick.filled(shape, value, wanted)
+    if made is None:
+        made = ops.full(shape, value, wanted)
+    return finished(made, device, requires_grad)
 
 
 def zeros(

@@ -21,6 +21,7 @@ from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign
+from argand.tensor.quick import indexed
 from argand.transform.mode import mode, no_grad
 
 _FULL = slice(None)
@@ -42,6 +43,9 @@ class Plan(NamedTuple):
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``."""
+    quick = indexed(x, index)
+    if quick is not None:
+        return quick
     plan = take_apart(x, index)
     view = basic_view(x, plan)
     if not plan.advanced:

@@ -24,6 +24,7 @@ from argand.transform.tape import record_light, record_one
 Lane = Callable[[tuple[Any, ...]], Any]
 
 _F32, _F64, _I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
+_BOOL = np.dtype(np.bool_)
 
 Compute = Callable[..., Any]
 
@@ -33,6 +34,8 @@ def lane_of(op: Elementwise) -> Lane | None:
     kind = type(op)
     if kind.prepare is not Elementwise.prepare or kind.run is not Elementwise.run:
         return None
+    if op.conditions == 1 and kind.ufunc is np.where:
+        return _where(op)
     if op.conditions or any(d is bool_ for d in op.operand_dtypes(float32)):
         return None
     integers = "i" in op.kinds and op.promotion != "float"
@@ -121,6 +124,43 @@ def _several(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
         return out
 
     return lane
+
+
+def _where(op: Elementwise) -> Lane:
+    """The lane of a choice by a condition."""
+    saves = {wants: _reads(op, (False, *wants)) for wants in _patterns(2)}
+
+    def lane(args: tuple[Any, ...]) -> Any:
+        if len(args) != 3 or not isinstance(args[0], Tensor) or args[0]._array is None:
+            return None
+        condition = args[0]._array
+        first = next((x._array for x in args[1:] if isinstance(x, Tensor)), None)
+        if first is None or condition.dtype is not _BOOL or first.dtype not in (_F32, _F64):
+            return None
+        shape = condition.shape
+        if first.shape != shape or first.size > LIGHT:
+            return None
+        found = [_operand(x, first.dtype, shape) for x in args[1:]]
+        if found[0] is None or found[1] is None:
+            return None
+        (a, x), (b, y) = found
+        out = wrap(np.where(condition, a, b))
+        wants = tuple([type(v) is not Literal and v._node is not None for v in (x, y)])
+        if mode.enabled and (wants[0] or wants[1]):
+            return record_light(op, (args[0], x, y), out, (False, *wants), *saves[wants])
+        return out
+
+    return lane
+
+
+def _operand(x: Any, dtype: Any, shape: tuple[int, ...]) -> tuple[Any, Any] | None:
+    """An operand's array and what is recorded of it; None when it does not fit."""
+    if not isinstance(x, Tensor):
+        return _constant(x, dtype)
+    array = x._array
+    if array is None or array.dtype is not dtype or array.shape != shape:
+        return None
+    return array, x
 
 
 def _patterns(count: int) -> list[tuple[bool, ...]]:

@@ -9,6 +9,7 @@ from argand.base.dtype import as_dtype
 from argand.base.errors import ArgumentError, DTypeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import ops
+from argand.tensor import quick
 from argand.tensor.core import Tensor
 
 
@@ -39,6 +40,10 @@ def sum(
     out: Any = None,
 ) -> Any:
     """The sum of all elements, or along `dim`; integers are summed as int64."""
+    if dim is None and axis is None and dtype is None and out is None and not (keepdim or keepdims):
+        small = quick.total(input)
+        if small is not None:
+            return small
     return into(out, ops.sum(input, _dims(dim, axis), keepdim or keepdims, dtype=dtype))
 
 

@@ -14,13 +14,24 @@ from argand.base.dtype import DType
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.shape import normalize_dim, normalize_dims, resolve_reshape, shape_text
 from argand.ir.op import ops
+from argand.tensor import quick
 from argand.tensor.core import Tensor
 from argand.tensor.creation import sizes
 
 
 def reshape(input: Any, *shape: Any) -> Any:
     """The same elements in another shape; one size may be -1. A view where that is possible."""
-    return ops.reshape(input, sizes(shape))
+    return _reshaped(input, sizes(shape))
+
+
+def _reshaped(x: Any, shape: tuple[Any, ...]) -> Any:
+    view = quick.reshaped(x, shape)
+    return ops.reshape(x, shape) if view is None else view
+
+
+def _permuted(x: Any, dims: tuple[int, ...]) -> Any:
+    view = quick.permuted(x, dims)
+    return ops.permute(x, dims) if view is None else view
 
 
 def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
@@ -32,7 +43,7 @@ def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
         dtype = shape[0]
     if dtype is not None:
         return _bytes_as(self, dtype)
-    out = ops.reshape(self, sizes(shape))
+    out = _reshaped(self, sizes(shape))
     if out._array is not None and out.numel() and not _shares(out, self):
         raise ShapeError(
             f"view: a tensor of shape {shape_text(self.shape)} with strides {stride(self)} can't "
@@ -76,7 +87,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     total: Any = 1
     for size in shape[first : last + 1]:
         total = total * size
-    return ops.reshape(input, (*shape[:first], total, *shape[last + 1 :]))
+    return _reshaped(input, (*shape[:first], total, *shape[last + 1 :]))
 
 
 def ravel(input: Any) -> Any:
@@ -100,7 +111,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     kept = tuple(
         s for i, s in enumerate(shape) if i not in dims or not (isinstance(s, int) and s == 1)
     )
-    return ops.reshape(input, kept)
+    return _reshaped(input, kept)
 
 
 def unsqueeze(input: Any, dim: int) -> Any:
@@ -108,7 +119,7 @@ def unsqueeze(input: Any, dim: int) -> Any:
     rank = input.ndim
     d = normalize_dim(dim, rank + 1, "unsqueeze")
     shape = tuple(input.shape)
-    return ops.reshape(input, (*shape[:d], 1, *shape[d:]))
+    return _reshaped(input, (*shape[:d], 1, *shape[d:]))
 
 
 def permute(input: Any, *dims: Any) -> Any:
@@ -124,7 +135,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
         return ops.permute(input, ())
     order = list(range(rank))
     order[a], order[b] = order[b], order[a]
-    return ops.permute(input, tuple(order))
+    return _permuted(input, tuple(order))
 
 
 def t(input: Any) -> Any:
@@ -134,7 +145,7 @@ def t(input: Any) -> Any:
             f"t: expected at most 2 dimensions, got shape {shape_text(input.shape)}; use .mT or "
             "transpose(-2, -1)"
         )
-    return ops.permute(input, tuple(range(input.ndim))[::-1])
+    return _permuted(input, tuple(range(input.ndim))[::-1])
 
 
 def adjoint(input: Any) -> Any:
@@ -146,7 +157,7 @@ def adjoint(input: Any) -> Any:
 
 def reversed_dims(self: Any) -> Any:
     """All dimensions in reverse order (`.T`)."""
-    return ops.permute(self, tuple(range(self.ndim))[::-1])
+    return _permuted(self, tuple(range(self.ndim))[::-1])
 
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:

@@ -137,8 +137,8 @@ FUNCTIONS: dict[Any, str] = {
 # Methods only.
 METHODS: dict[Any, str] = {
     autograd: "register_hook register_post_accumulate_grad_hook retain_grad",
-    convert: """detach_ data_ptr element_size get_device numpy pin_memory share_memory_ storage_offset to
-        tolist type_as""",
+    convert: """detach_ data_ptr element_size get_device numpy pin_memory share_memory_
+        storage_offset to tolist type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
     random: "bernoulli_ cauchy_ exponential_ log_normal_ normal_ random_ uniform_",
     selecting: "index_put_ scatter_ scatter_add_ scatter_reduce_",
