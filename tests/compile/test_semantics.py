@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 from typing import Any
 
@@ -245,6 +246,61 @@ def test_globals_and_closures_are_guarded(compiled: Any) -> None:
     assert f(x).tolist() == [3]
     assert len(f.programs) == 3
     assert "scale: 2 became 3" in f.explain()
+
+
+SCALE = 2
+
+
+class Doubler(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x * SCALE
+
+
+class Agent:
+    def __init__(self) -> None:
+        self.gain = 3
+
+    def act(self, x: Any) -> Any:
+        return x * self.gain
+
+
+def test_what_forwards_and_methods_read_is_guarded(compiled: Any) -> None:
+    global SCALE
+    model, agent = Doubler(), Agent()
+    f = compiled(lambda x: model(x) + agent.act(x))
+    assert f(vector(1)).tolist() == [5]
+    SCALE = 10
+    assert f(vector(1)).tolist() == [13]
+    agent.gain = 0
+    assert f(vector(1)).tolist() == [10]
+    SCALE = 2
+
+
+def test_partials_and_callable_objects(compiled: Any) -> None:
+    class Scaled:
+        def __init__(self) -> None:
+            self.by = 2
+
+        def __call__(self, x: Any) -> Any:
+            return x * self.by
+
+    scaled = Scaled()
+    f = compiled(scaled, name="scaled")
+    assert f(vector(1)).tolist() == [2]
+    scaled.by = 5
+    assert f(vector(1)).tolist() == [5]
+    w = vector(3)
+    g = compiled(functools.partial(lambda w, x: w * x, w), name="g")
+    assert g(vector(2)).tolist() == [6]
+    w.mul_(2)
+    assert g(vector(2)).tolist() == [12]
+
+
+def test_the_order_of_keywords_does_not_matter(compiled: Any) -> None:
+    f = compiled(lambda x, y: x - y)
+    assert f(x=vector(3), y=vector(1)).tolist() == [2]
+    assert f(y=vector(1), x=vector(3)).tolist() == [2]
+    assert len(f.programs) == 1
 
 
 def test_lists_of_a_closure_are_guarded_item_by_item(compiled: Any) -> None:

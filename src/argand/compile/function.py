@@ -43,6 +43,8 @@ from argand.ir.program import Program, Value
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
 
+_REMEMBERED = 1024  # signatures whose specialisation is looked up rather than searched
+
 
 class Specialisation:
     """One program, and the calls that it serves."""
@@ -244,6 +246,8 @@ class CompiledFunction:
             return known
         for s in self.specialisations:
             if s.serves(signature, leaves) and s.is_valid(leaves):
+                if len(self._by_signature) >= _REMEMBERED:
+                    self._by_signature.clear()
                 self._by_signature[signature] = s
                 return s
         return None
@@ -383,6 +387,10 @@ class CompiledFunction:
                 f"{len(program.writes)} written"
             )
             lines += [f"     {line}" for line in s.executable.compiled.explain()]
+            if s.executable.joint is not None:
+                joint = s.executable.joint
+                lines.append(f"     backward: {len(joint.program.nodes)} nodes")
+                lines += [f"     {line}" for line in joint.explain()]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -502,7 +510,7 @@ def argument_origins(
     for i, value in enumerate(args):
         name = names[i] if i < len(names) else f"arg{i}"
         origins += [(i, name)] * len(flatten(value)[0])
-    for name, value in kwargs.items():
+    for name, value in sorted(kwargs.items()):
         position = names.index(name) if name in names else None
         origins += [(position, name)] * len(flatten(value)[0])
     return origins

@@ -59,6 +59,10 @@ class Joint:
                 self._compiled = compile_program(self.program, self.backend)
             return self._compiled
 
+    def explain(self) -> list[str]:
+        """The segments of the backward program; none before it is first needed."""
+        return [] if self._compiled is None else self._compiled.explain()
+
     def attach(self, outputs: Sequence[Tensor], leaves: Sequence[Any]) -> None:
         """Put a call's outputs on the tape."""
         saved = [

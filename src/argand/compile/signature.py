@@ -75,7 +75,7 @@ def describe_call(
     `constant_floats` are the leaves whose floats are constants of the program; `reached` the ids of
     the tensors that the function reaches without its arguments.
     """
-    leaves, structure = flatten((args, kwargs))
+    leaves, structure = flatten((args, dict(sorted(kwargs.items())) if kwargs else kwargs))
     specs = []
     for i, x in enumerate(leaves):
         if isinstance(x, np.ndarray):

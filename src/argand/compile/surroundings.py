@@ -15,10 +15,12 @@ from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import argand
+from argand.ir.op import Op
 from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
 
 _PACKAGE = os.path.dirname(os.path.abspath(argand.__file__)) + os.sep
+_STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
 _CONTAINERS = (list, tuple, dict, set)
 _MISSING = object()
@@ -85,7 +87,7 @@ class Surroundings:
         self.guards: list[Guard] = []
         self.objects: dict[str, Any] = {}  # modules, optimizers, tensors and containers by name
         self.asks_grad_mode = False
-        self._seen: set[int] = set()
+        self._seen: dict[tuple[int, ...], Any] = {}
         self._visit(function)
         self._reached: dict[int, Tensor] | None = None
 
@@ -124,19 +126,40 @@ class Surroundings:
     # -- looking at code -----------------------------------------------------------------------
 
     def _visit(self, function: Any) -> None:
-        if id(function) in self._seen:
+        """Look at a function's code: what it reads, and the user's functions that it calls."""
+        if isinstance(function, functools.partial):
+            for value in (*function.args, *function.keywords.values()):
+                self._note("argument", value, None, None)
+            self._visit(function.func)
             return
-        self._seen.add(id(function))
         if isinstance(function, MethodType):
-            function_code = getattr(function.__func__, "__code__", None)
-            self._note("self", function.__self__, None, function_code)
-            function = function.__func__
-        function = inspect.unwrap(function) if callable(function) else function
-        if not isinstance(function, FunctionType):
-            self._note("self", function, None, None)
+            self._visit_method(function.__func__, function.__self__)
             return
+        function = inspect.unwrap(function) if callable(function) else function
+        if isinstance(function, FunctionType):
+            self._visit_code(function)
+        else:
+            self._note("self", function, None, None)
+            self._visit_method(getattr(type(function), "__call__", None), function)  # noqa: B004
+
+    def _visit_method(self, function: Any, owner: Any) -> None:
+        function = inspect.unwrap(function) if callable(function) else function
+        if isinstance(function, FunctionType) and self._is_new(function, owner):
+            if not _is_library_code(function.__code__):
+                self._note("self", owner, None, function.__code__)
+            self._visit_code(function)
+
+    def _is_new(self, *key: Any) -> bool:
+        """Whether these have not been looked at before; remembers them."""
+        ids = tuple(map(id, key))
+        if ids in self._seen:
+            return False
+        self._seen[ids] = key
+        return True
+
+    def _visit_code(self, function: FunctionType) -> None:
         code = function.__code__
-        if code.co_filename.startswith(_PACKAGE):
+        if _is_library_code(code) or not self._is_new(function):
             return
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self._note(name, _cell_value(cell), functools.partial(_cell_value, cell), code)
@@ -151,7 +174,9 @@ class Surroundings:
         self, name: str, value: Any, read: Callable[[], Any] | None, code: CodeType | None
     ) -> None:
         """Guard a name, and remember what it leads to."""
-        if isinstance(value, FunctionType | MethodType):
+        if isinstance(value, Op) or _is_library_function(value):
+            return  # not worth a guard
+        if isinstance(value, FunctionType | MethodType | functools.partial):
             self._visit(value)
         elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
             self._visit(value.__wrapped__)
@@ -161,35 +186,56 @@ class Surroundings:
         elif isinstance(value, type):
             return
         elif isinstance(value, _CONTAINERS):
-            self.objects.setdefault(name, value)
+            self._remember(name, value)
             if read is not None and len(value) <= _SMALL:
-                inner = read
-                self.guards.append(Guard(name, lambda: _items_or(inner()), _items(value)))
+                now = functools.partial(_items_of, read)
+                self.guards.append(Guard(name, now, _items(value)))
                 return
         elif isinstance(value, Tensor) or _has_state(value):
-            self.objects.setdefault(name, value)
+            self._remember(name, value)
+            for part in value.modules() if _is_module(value) else ():
+                self._visit_method(type(part).forward, type(part))
         elif not isinstance(value, _SCALARS) and hasattr(value, "__dict__"):
-            self.objects.setdefault(name, value)
+            self._remember(name, value)
             self._note_attributes(name, value, code)
         if read is not None:
             self.guards.append(Guard(name, read, value))
+
+    def _remember(self, name: str, value: Any) -> None:
+        if any(v is value for v in self.objects.values()):
+            return
+        while name in self.objects:
+            name += "'"
+        self.objects[name] = value
 
     def _note_attributes(self, name: str, value: Any, code: CodeType | None) -> None:
         """Guard the scalars that the code may read off an object or a module of the user's."""
         if code is None or (isinstance(value, ModuleType) and _is_library(value)):
             return
+        space = vars(value)
         for attribute in sorted(_names_read(code)):
-            found = vars(value).get(attribute, _MISSING)
+            found = space.get(attribute, _MISSING)
             if isinstance(found, FunctionType):
                 self._visit(found)
             elif isinstance(found, _SCALARS):
-                where = vars(value)
-                read = functools.partial(where.get, attribute, _MISSING)
+                read = functools.partial(space.get, attribute, _MISSING)
                 self.guards.append(Guard(f"{name}.{attribute}", read, found))
+            elif found is _MISSING and not isinstance(value, ModuleType):
+                self._visit_method(getattr(type(value), attribute, None), value)
 
 
-def _items_or(value: Any) -> Any:
+def _items_of(read: Callable[[], Any]) -> Any:
+    value = read()
     return _items(value) if isinstance(value, _CONTAINERS) else value
+
+
+def _is_library_function(value: Any) -> bool:
+    return isinstance(value, FunctionType) and _is_library_code(value.__code__)
+
+
+def _is_library_code(code: CodeType) -> bool:
+    file = code.co_filename
+    return file.startswith((_PACKAGE, _STDLIB, "<frozen")) or "site-packages" in file
 
 
 def _is_library(module: ModuleType) -> bool:
