@@ -89,19 +89,26 @@ def loader_of(data: TensorDataset, options: argparse.Namespace) -> DataLoader:
     return DataLoader(data, options.batch_size, shuffle=True, drop_last=True, generator=generator)
 
 
-def run_epoch(step: Step, loader: DataLoader, progress: Progress, title: str) -> Epoch:
-    """Every batch once."""
-    losses: list[float] = []
-    first = 0.0
-    progress.begin(0, len(loader), title)
-    started = time.perf_counter()
-    for x, y in loader:
-        losses.append(float(step(x, y).item()))
-        first = first or time.perf_counter() - started
-        progress.step(len(losses), {"loss": losses[-1]})
-    seconds = time.perf_counter() - started
-    progress.end(len(losses), {"loss": float(np.mean(losses))})
-    return Epoch(losses, seconds, first, len(losses) * loader.batch_sampler.batch_size)
+def run_epochs(
+    step: Step, loader: DataLoader, count: int, progress: Progress, title: str
+) -> list[Epoch]:
+    """Every batch once, `count` times, under one progress bar."""
+    epochs: list[Epoch] = []
+    progress.begin(0, count * len(loader), title)
+    for number in range(1, count + 1):
+        losses: list[float] = []
+        first = 0.0
+        started = time.perf_counter()
+        for x, y in loader:
+            losses.append(float(step(x, y).item()))
+            first = first or time.perf_counter() - started
+            done = len(epochs) * len(loader) + len(losses)
+            progress.step(done, {"epoch": number, "loss": losses[-1]})
+        seconds = time.perf_counter() - started
+        samples = len(losses) * loader.batch_sampler.batch_size
+        epochs.append(Epoch(losses, seconds, first, samples))
+    progress.end(count * len(loader), {"epoch": count, "loss": float(np.mean(losses))})
+    return epochs
 
 
 def predictions(model: Module, data: Digits) -> np.ndarray:
@@ -119,9 +126,8 @@ def train(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Modu
     progress = Progress(0 if options.json else "auto", options.epochs)
     eager_model = make_model(options.seed)
     say("One epoch eagerly: every operation runs as Python reaches it.")
-    eager = run_epoch(
-        make_step(eager_model, options.lr), loader_of(data, options), progress, "Eager"
-    )
+    eager_step = make_step(eager_model, options.lr)
+    (eager,) = run_epochs(eager_step, loader_of(data, options), 1, progress, "Eager   ")
     model = make_model(options.seed)
     say(
         "The same step behind @argand.compile: forward, loss, backward and Adam's update become "
@@ -129,8 +135,7 @@ def train(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Modu
     )
     step = compile_function(make_step(model, options.lr))
     loader = loader_of(data, options)
-    count = options.epochs
-    epochs = [run_epoch(step, loader, progress, f"Epoch {i + 1}/{count}") for i in range(count)]
+    epochs = run_epochs(step, loader, options.epochs, progress, "Compiled")
     rest = epochs[1:] or epochs
     speed = sum(e.samples for e in rest) / sum(e.seconds for e in rest)
     pairs = zip(eager.losses, epochs[0].losses, strict=True)
