@@ -138,3 +138,71 @@ def test_our_own_errors_and_missing_arguments_pass() -> None:
         check(1)
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         ag.gather(ag.ones(2), 0)
+
+
+@pytest.mark.parametrize(
+    ("call", "nearest"),
+    [
+        (lambda: nn.Linaer, "Linear"),
+        (lambda: F.reluu, "relu"),
+        (lambda: ag.sofmax, "softmax"),
+        (lambda: ag.optim.Adamm, "Adam"),
+        (lambda: ag.data.DataLoadr, "DataLoader"),
+        (lambda: ag.metrics.Acuracy, "Accuracy"),
+        (lambda: ag.ones(1).resahpe, "reshape"),
+        (lambda: nn.Linear(1, 1).wieght, "weight"),
+        (lambda: nn.Linear(3, 4, bais=False), "bias"),
+        (lambda: ag.optim.Adam([ag.ones(1)], lrr=1), "lr"),
+        (lambda: F.conv2d(ag.ones(1, 1, 3, 3), ag.ones(1, 1, 3, 3), strid=2), "stride"),
+        (lambda: ag.zeros(1, dtype="flaot32"), "float32"),
+        (lambda: setattr(ag.settings, "thraeds", 1), "threads"),
+        (lambda: nn.Linear(1, 1).load_state_dict({"wieght": ag.ones(1, 1)}), "weight"),
+        (lambda: nn.Linear(1, 1).compile(optimizer="adm", loss="mse"), "adam"),
+        (lambda: nn.Linear(1, 1).compile(optimizer="adam", loss="mxe"), "mse"),
+        (lambda: nn.Linear(1, 1).compile("adam", "mse", metrics=["acuracy"]), "accuracy"),
+    ],
+)
+def test_unknown_names_suggest_the_nearest(call: Callable[[], Any], nearest: str) -> None:
+    with pytest.raises(Exception, match=rf"did you mean .*\b{nearest}\b"):
+        call()
+
+
+@pytest.mark.parametrize("how", ["eager", "compiled"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x + ag.ones(4, 5),
+        lambda x: x @ ag.ones(4, 5),
+        lambda x: x.add_(ag.ones(4, 5)),
+        lambda x: ag.cat([x, ag.ones(4, 5)]),
+        lambda x: ag.stack([x, ag.ones(4, 5)]),
+        lambda x: ag.where(x > 0, x, ag.ones(4, 5)),
+        lambda x: ag.einsum("ij,jk->ik", x, ag.ones(4, 5)),
+        lambda x: x.reshape(4, 5),
+        lambda x: x.expand(4, 5),
+        lambda x: F.mse_loss(x, ag.ones(4, 5)),
+        lambda x: F.linear(x, ag.ones(4, 5)),
+        lambda x: F.layer_norm(x, (4, 5)),
+        lambda x: x.clone().index_add(0, ag.tensor([0]), ag.ones(4, 5)),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(how: str, call: Callable[[Any], Any]) -> None:
+    function = ag.compile(call, backend="reference") if how == "compiled" else call
+    with pytest.raises((RuntimeError, TypeError)) as caught:
+        function(ag.ones(2, 3))
+    text = str(caught.value)
+    assert "test_misuse.py:" in text or isinstance(caught.value, TypeError)
+    if not isinstance(caught.value, CallError):
+        assert "(4, 5)" in text
+        assert "(2, 3)" in text
+
+
+def test_the_module_is_named_through_plain_functions() -> None:
+    class Head(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return ag.stack([x, ag.ones(4, 5)])
+
+    model = nn.Sequential(nn.Identity(), nn.Sequential(Head()))
+    for function in (model, ag.compile(lambda x: model(x), backend="reference")):
+        with pytest.raises(RuntimeError, match=r"stack: .*test_misuse.py:\d+, module 1\.0"):
+            function(ag.ones(2, 3))

@@ -328,7 +328,7 @@ def steps(expr: Expr) -> Steps:
         if e.op == "input":
             found.append((None, (True, e.value)))
         elif e.op == "const":
-            found.append((None, (False, e.dtype.numpy.type(e.value))))
+            found.append((None, (False, np.asarray(e.value, e.dtype.numpy))))
         elif e.op == "cast":
             found.append((partial(_convert, dtype=e.dtype), (place[e.args[0]],)))
         else:
