@@ -76,6 +76,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
+def unknown_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error of a module for a name that it doesn't have.
+
+    >>> unknown_name("argand.nn", "Linaer", ["Linear", "ReLU"])
+    AttributeError("module 'argand.nn' has no attribute 'Linaer'; did you mean Linear?")
+    """
+    hint = "" if name.startswith("__") else did_you_mean(name, known)
+    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+
+
 def missing_extra(package: str, extra: str, why: str) -> MissingExtraError:
     """The error for a missing optional package: names it and the command that installs it."""
     return MissingExtraError(

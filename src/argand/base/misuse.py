@@ -13,11 +13,12 @@ import dis
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-from argand.base.errors import ArgandError, CallError, OutOfMemoryError
+from argand.base.errors import ArgandError, CallError, OutOfMemoryError, did_you_mean
 from argand.base.shape import shape_text
 from argand.base.userstack import annotate
 
@@ -53,6 +54,9 @@ def explained(function: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
+        except ArgandError as error:
+            annotate(error)
+            raise
         except RAW as error:
             explain(error, function.__name__, args, kwargs, function)
             raise
@@ -68,6 +72,9 @@ def explained_class(cls: type) -> None:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             construct(self, *args, **kwargs)
+        except ArgandError as error:
+            annotate(error)
+            raise
         except RAW as error:
             explain(error, cls.__name__, args, kwargs, cls)
             raise
@@ -86,6 +93,8 @@ def explain(
 
     >>> explain(TypeError("this one was raised on purpose"), "f", (), {})
     """
+    if isinstance(error, TypeError) and function is not None:
+        _suggest(error, function)
     if isinstance(error, ArgandError) or not _unforeseen(error, error.__traceback__):
         return
     given = [_shown(x) for x in args] + [f"{k}={_shown(v)}" for k, v in kwargs.items()]
@@ -97,6 +106,14 @@ def explain(
         found = CallError(f"{came}: {name} can't work with these arguments{takes}")
     annotate(found)
     raise found from error
+
+
+def _suggest(error: TypeError, function: Callable[..., Any]) -> None:
+    """Name the nearest argument in Python's message about one that is unknown."""
+    unknown = re.search(r"unexpected keyword argument '(\w+)'$", str(error))
+    if unknown:
+        known = inspect.signature(function).parameters
+        error.args = (f"{error.args[0]}{did_you_mean(unknown[1], known)}",)
 
 
 def _unforeseen(error: Exception, trace: TracebackType | None) -> bool:

@@ -1,5 +1,10 @@
 """Datasets, samplers and loaders: the names of `torch.utils.data`."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import unknown_name
 from argand.data.collate import default_collate
 from argand.data.dataset import (
     ConcatDataset,
@@ -35,3 +40,7 @@ __all__ = [
     "default_collate",
     "random_split",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise unknown_name(__name__, name, __all__)

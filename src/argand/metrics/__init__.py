@@ -1,5 +1,10 @@
 """Streaming metrics: `update` with each batch, `compute` for the value over all of them."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import unknown_name
 from argand.metrics.base import Mean, MeanMetric, Metric, get
 from argand.metrics.classification import (
     Accuracy,
@@ -32,3 +37,7 @@ __all__ = [
     "TopKAccuracy",
     "get",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise unknown_name(__name__, name, __all__)

@@ -1,5 +1,10 @@
 """Layers, losses and models: `torch.nn`'s names on Argand's tensors."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import unknown_name
 from argand.base.misuse import explained_class
 from argand.nn import functional, init, utils
 from argand.nn.activation import (
@@ -167,3 +172,7 @@ __all__ = [
 for _name in __all__:
     if isinstance(globals()[_name], type):
         explained_class(globals()[_name])
+
+
+def __getattr__(name: str) -> Any:
+    raise unknown_name(__name__, name, __all__)

@@ -1,5 +1,11 @@
 """Optimizers and learning-rate schedules: `torch.optim`'s names, defaults and update rules."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import unknown_name
+from argand.base.misuse import explained_class
 from argand.optim import lr_scheduler
 from argand.optim.adam import Adam, Adamax, AdamW
 from argand.optim.group import ParamGroup
@@ -19,3 +25,10 @@ __all__ = [
     "RMSprop",
     "lr_scheduler",
 ]
+
+for _cls in (SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, RMSprop):
+    explained_class(_cls)
+
+
+def __getattr__(name: str) -> Any:
+    raise unknown_name(__name__, name, __all__)

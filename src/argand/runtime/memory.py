@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from argand.base.errors import OutOfMemoryError
 from argand.base.settings import settings
 
 SMALL: Final = 64 << 10
@@ -56,7 +57,10 @@ def _new(size: int) -> Block:
     """A block from the system; from 2 MB on it begins at a huge page's border."""
     total = size + _HUGE if size >= _HUGE else size
     private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
-    memory = mmap.mmap(-1, total, flags=private) if private else mmap.mmap(-1, total)
+    try:
+        memory = mmap.mmap(-1, total, flags=private) if private else mmap.mmap(-1, total)
+    except (OSError, OverflowError):
+        raise OutOfMemoryError(f"{size:,} bytes of memory are not to be had") from None
     start = 0
     if size >= _HUGE:
         start = -np.frombuffer(memory, np.uint8).ctypes.data % _HUGE

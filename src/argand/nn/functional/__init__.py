@@ -1,5 +1,10 @@
 """Functions that layers are made of, as `torch.nn.functional`: tensors in, tensors out."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import unknown_name
 from argand.base.misuse import explained
 from argand.nn.functional.activation import (
     elu,
@@ -136,3 +141,7 @@ __all__ = [
 ]
 
 globals().update({name: explained(globals()[name]) for name in __all__})
+
+
+def __getattr__(name: str) -> Any:
+    raise unknown_name(__name__, name, __all__)
