@@ -164,7 +164,7 @@ class _FewRows:
         b, inner = self.b, self.walk.inner
         full = b.div(inner, K_BLOCK)
         done = b.i64(0)
-        for beside, upto in self._groups(full, self.plan.vectors):
+        for beside, upto in self._groups(full, height * panel.vectors):
             end = upto
             if end is None:
                 end = b.add(done, b.mul(b.div(b.sub(full, done), beside), beside))
@@ -185,11 +185,11 @@ class _FewRows:
         return branch.results
 
     @staticmethod
-    def _groups(full: Reg, vectors: int) -> tuple[tuple[int, Reg | None], ...]:
+    def _groups(full: Reg, chains: int) -> tuple[tuple[int, Reg | None], ...]:
         """(how many blocks go side by side, up to which block): pairs, and three for an odd end;
-        single ones when several vectors of columns keep the machine busy."""
+        single ones when a tile has several chains of its own."""
         blocks = full.const
-        if vectors > 1:
+        if chains > 1:
             return ((1, full),) if blocks != 0 else ()
         if not isinstance(blocks, int):
             return ((2, None), (1, None))

@@ -25,6 +25,9 @@ FEW_ROWS: Final = 4
 MANY_TAPS: Final = 65
 """So many taps are not kept side by side in scratch: they become batches."""
 
+FEW_TURNED: Final = 8
+"""The same when B is transposed in registers and the number of rows is known."""
+
 SPLITS: Final = 16
 LONG_K: Final = 32 * K_BLOCK
 C_SHARE: Final = 4
@@ -260,12 +263,14 @@ def _few_rows(s: _Shape) -> Plan | None:
     where it lies, at the speed of memory."""
     if s.tabled or s.outer or s.taps != 1 or not (s.a_plain and s.b_plain and s.b_unit):
         return None
-    if s.m is not None and s.m > FEW_ROWS:
+    most = FEW_TURNED if s.b_unit == "k" and s.registers >= 16 else FEW_ROWS
+    if s.m is not None and s.m > most:
         return None
     rows = max(1, s.m) if s.m is not None else 1 if s.b_unit == "k" else 2
     if s.b_unit == "k":
-        two = (s.n or 0) >= 2 * s.lanes
-        return Plan("few rows", rows, 2 if two else 1, s.lanes, "place", "turn", few=FEW_ROWS)
+        two = rows <= 2 and (s.n or 0) >= 2 * s.lanes
+        few = FEW_ROWS if s.m is None else most
+        return Plan("few rows", rows, 2 if two else 1, s.lanes, "place", "turn", few=few)
     room = (s.registers - 2) // (rows + 1)
     vectors = min(8, room) if rows > 1 or s.registers > 16 else 8
     if s.n is not None:
@@ -369,13 +374,17 @@ def _block(s: _Shape, rows: int, width: int, splits: int) -> tuple[int, int]:
     def blocks() -> int:
         return -(-m // mc) * -(-n // nc) * splits * (s.cells or 1) // (s.taps or 1)
 
-    while blocks() < min(8, 2 * flops // SERIAL_FLOPS) and (mc > 8 * rows or nc > 2 * width):
-        if nc > 2 * width and mc <= 4 * nc:
-            nc = _part(n, max(width, nc // 2), width)
-        elif mc > 8 * rows:
-            mc = _rows_part(m, max(rows, mc // 2), rows)
+    wanted = min(8, 2 * flops // SERIAL_FLOPS)
+    while blocks() < wanted:
+        # each block packs its own part of B for its rows, so columns are split first
+        if nc > 4 * width and mc <= 4 * nc:
+            nc = _part(n, nc // 2, width)
+        elif mc > 16 * rows:
+            mc = _rows_part(m, mc // 2, rows)
+        elif nc > 4 * width or (nc > width and blocks() < 2):
+            nc = _part(n, nc // 2, width)
         else:
-            nc = _part(n, max(width, nc // 2), width)
+            break
     return mc, nc
 
 
