@@ -175,11 +175,39 @@ def test_checkpoints(tmp_path):
     fresh.load_state_dict(ag.load(tmp_path / "03.st"))
     assert same(weights(fresh), weights(net))
     saved = ag.load(tmp_path / "deep/best.st")
-    assert set(saved) == {"model", "optimizer", "epoch"}
+    assert set(saved) == {"model", "optimizer", "epoch", "random"}
     assert best.best == max(net.fit(X, Y, verbose=0).history["accuracy"] + [best.best])
     steps = fit.ModelCheckpoint(tmp_path / "step.st", save_freq=2)
     net.fit(X, Y, batch_size=30, verbose=0, callbacks=[steps])
     assert (tmp_path / "step.st").exists()
+
+
+@pytest.mark.parametrize("eager", [True, False], ids=["eager", "compiled"])
+def test_an_interrupted_training_continues_as_if_nothing_had_happened(eager, tmp_path):
+    def build():
+        ag.manual_seed(3)
+        net = nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.3), nn.Linear(8, 2))
+        net.compile("adamw", "cross_entropy", run_eagerly=eager)
+        return net
+
+    class Interrupt(fit.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.seen = getattr(self, "seen", 0) + 1
+            if self.seen == 6:  # in the second epoch of four steps
+                raise KeyboardInterrupt
+
+    whole, net, fresh = build(), build(), build()
+    options = {"batch_size": 16, "epochs": 3, "verbose": 0}
+    ag.manual_seed(4)
+    whole.fit(X, Y, **options)
+    ag.manual_seed(4)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y, callbacks=[fit.BackupAndRestore(tmp_path), Interrupt()], **options)
+    ag.manual_seed(99)  # another process would start anywhere
+    history = fresh.fit(X, Y, callbacks=[fit.BackupAndRestore(tmp_path)], **options)
+    assert history.epoch == [1, 2]
+    assert same(weights(fresh), weights(whole))
+    assert not list(tmp_path.iterdir())
 
 
 def test_learning_rates():

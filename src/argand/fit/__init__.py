@@ -1,6 +1,7 @@
 """`model.compile(...)`, `fit`, `evaluate`, `predict`, `summary` and callbacks, as in Keras."""
 
 from argand.fit.callbacks import (
+    BackupAndRestore,
     Callback,
     CSVLogger,
     EarlyStopping,
@@ -14,6 +15,7 @@ from argand.fit.callbacks import (
 from argand.fit.keras import ModelMethods
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "EarlyStopping",

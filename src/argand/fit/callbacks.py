@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from argand.base.errors import ArgumentError, did_you_mean
-from argand.io.archive import save
+from argand.io.archive import load, save
 from argand.optim.lr_scheduler import ReduceLROnPlateau as Plateau
+from argand.tensor.random import get_rng_state, set_rng_state
 from argand.transform.mode import no_grad
 
 Logs = dict[str, Any]
@@ -167,7 +168,8 @@ class ModelCheckpoint(Callback):
 
     `filepath` may name the epoch and the logs: ``"{epoch:02d}-{val_loss:.2f}.safetensors"``. The
     file takes its name when it is whole, so an interrupted save never leaves half a file. It holds
-    the state dict, or without `save_weights_only` also the optimizer's state and the epoch.
+    the state dict, or without `save_weights_only` also the optimizer's state, the epoch and the
+    random state.
     """
 
     def __init__(
@@ -213,13 +215,52 @@ class ModelCheckpoint(Callback):
             self.best = value
         path = Path(self.filepath.format(epoch=epoch + 1, **(logs or {})))
         path.parent.mkdir(parents=True, exist_ok=True)
-        state = self.model.state_dict()
-        if not self.save_weights_only:
-            optimizer = self.model.__dict__["_setup"].optimizer
-            state = {"model": state, "optimizer": optimizer.state_dict(), "epoch": epoch + 1}
-        save(state, path)
+        save(
+            self.model.state_dict() if self.save_weights_only else everything(self.model, epoch),
+            path,
+        )
         if self.verbose:
             print(f"Epoch {epoch + 1}: saved the model to {path}")
+
+
+def everything(model: Any, epoch: int) -> dict[str, Any]:
+    """All that training depends on after an epoch: weights, optimizer, random state."""
+    return {
+        "model": model.state_dict(),
+        "optimizer": _optimizer(model).state_dict(),
+        "epoch": epoch + 1,
+        "random": get_rng_state(),
+    }
+
+
+class BackupAndRestore(Callback):
+    """Save everything after every epoch; a `fit` that finds the file goes on where it stopped.
+
+    An interrupted training, started again with the same arguments, ends with the same weights as
+    one that was never interrupted. The file is removed when training ends, unless
+    `delete_checkpoint` is False.
+    """
+
+    def __init__(self, backup_dir: Any, delete_checkpoint: bool = True) -> None:
+        self.path = Path(backup_dir) / "latest.safetensors"
+        self.delete_checkpoint = delete_checkpoint
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists():
+            return
+        saved = load(self.path)
+        self.model.load_state_dict(saved["model"])
+        _optimizer(self.model).load_state_dict(saved["optimizer"])
+        set_rng_state(saved["random"])
+        self.model.__dict__["_resume_epoch"] = saved["epoch"]
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        save(everything(self.model, epoch), self.path)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.delete_checkpoint:
+            self.path.unlink(missing_ok=True)
 
 
 class LearningRateScheduler(Callback):

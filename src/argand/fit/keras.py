@@ -198,6 +198,7 @@ class _Run:
         self.model.stop_training = False
         source = _endless(feed) if steps_per_epoch is not None else None
         self.tell("on_train_begin", {})
+        first = max(first, self.model.__dict__.pop("_resume_epoch", 0))
         logs: dict[str, Any] = {}
         try:
             for epoch in range(first, self.epochs):
