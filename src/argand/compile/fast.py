@@ -128,9 +128,9 @@ def _general(s: Specialisation) -> Fast:
         for x in specs
     ]
     count, grad_enabled, written = len(specs), s.signature.grad_enabled, s.written
-    valid, calls, switches = _validity(s), s.count, vars(settings)
-    executable = s.executable
-    run = _one_result(s) if executable.pure and executable.single else executable.run
+    guards = [(g.read, g.value) for g in s.surroundings.guards]
+    gradients, is_valid, calls, switches = s.gradients, s.is_valid, s.count, vars(settings)
+    run = _one_result(s) or s.executable.run
 
     def fast(*args: Any) -> Any:
         if len(args) != count or mode.enabled is not grad_enabled or switches["debug"]:
@@ -149,41 +149,48 @@ def _general(s: Specialisation) -> Fast:
             if written and t._cold is not None and id(t._root()) in written:
                 return MISS
             arrays.append(a)
-        if not valid(args):
+        # What is behind the function: the epoch, gradients that are read, the names that are read.
+        if (gradients or s.checked_epoch != epoch.current) and not is_valid(args):
             return MISS
+        for read, value in guards:
+            if read() is not value:
+                if not is_valid(args):
+                    return MISS
+                break  # equal values are fine too
         calls()
         return run(arrays, args)
 
     return fast
 
 
-def _one_result(s: Specialisation) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
+def _one_result(s: Specialisation) -> Callable[[Sequence[Any], Sequence[Any]], Any] | None:
     """What `Executable.run` does for a program that only computes one tensor."""
-    run, state, joint = s.executable.compiled.run, s.executable.state_arrays, s.executable.joint
+    executable = s.executable
+    if not executable.pure or not executable.single or executable.joint is not None:
+        return None
+    run, state = executable.compiled.run, executable.state_arrays
+    direct = getattr(executable.compiled, "direct", None)
+    if direct is not None and not executable.places:
+        return _one_result_direct(run, *direct)
 
     def one(arrays: Sequence[Any], leaves: Sequence[Any]) -> Any:
-        outputs = run(arrays, state(leaves))
-        if joint is not None:
-            return s.executable.results(outputs, leaves)
         out = _new(Tensor)
-        out._array = outputs[0]
+        out._array = run(arrays, state(leaves))[0]
         out._node = out._cold = None
         return out
 
     return one
 
 
-def _validity(s: Specialisation) -> Callable[[Sequence[Any]], bool]:
-    """Whether what is behind the function is unchanged: names that it reads, epoch, gradients."""
-    guards = [(g.read, g.value) for g in s.surroundings.guards]
-    gradients, is_valid = s.gradients, s.is_valid
+def _one_result_direct(
+    run: Any, make: Any, call: Any, offsets: Any
+) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
+    def one(arrays: Sequence[Any], leaves: Sequence[Any]) -> Any:
+        result = make()
+        out = _new(Tensor)
+        refused = call(*arrays, result, offsets, offsets)
+        out._array = run(arrays, ())[0] if refused else result
+        out._node = out._cold = None
+        return out
 
-    def valid(leaves: Sequence[Any]) -> bool:
-        if s.checked_epoch != epoch.current:
-            return is_valid(leaves)
-        for read, value in guards:
-            if read() is not value:
-                return is_valid(leaves)  # an equal value is fine too
-        return not gradients or is_valid(leaves)
-
-    return valid
+    return one
