@@ -12,7 +12,7 @@ import pytest
 
 import argand as ag
 import argand.nn.functional as F  # PyTorch's name
-from argand import nn
+from argand import nn, optim
 from argand.compile.api import on_replay
 
 
@@ -396,6 +396,56 @@ def test_a_result_is_differentiated_outside(backend: str) -> None:
         for a, b in zip(gradients(forward, model, x), want, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     assert len(forward.programs) == 1
+
+
+def test_state_written_by_a_forward_that_is_differentiated_outside(compiled: Any) -> None:
+    def make() -> Any:
+        ag.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(1, 3, 3),
+            nn.BatchNorm2d(3),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Flatten(),
+            nn.Linear(3 * 16, 2),
+        )
+
+    model, twin = make(), make()
+    forward = compiled(model)
+    opt, other = (optim.SGD(m.parameters(), lr=0.1) for m in (model, twin))
+    rng = np.random.default_rng(0)
+    for step in range(4):
+        x = ag.tensor(rng.standard_normal((4, 1, 6, 6)).astype(np.float32))
+        y = ag.tensor([0, 1, 1, 0])
+        losses = []
+        for run, o in ((forward, opt), (twin, other)):
+            ag.manual_seed(step)
+            o.zero_grad()
+            loss = F.cross_entropy(run(x), y)
+            loss.backward()
+            o.step()
+            losses.append(loss.item())
+        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    assert len(forward.programs) == 1
+    for a, b in zip(model.state_dict().values(), twin.state_dict().values(), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-5)
+
+
+def test_a_backward_that_can_not_be_is_refused_when_it_is_asked_for(compiled: Any) -> None:
+    scale = vector(2, 3)
+
+    def f(x: Any) -> Any:
+        y = (x * scale).sum()
+        with ag.no_grad():
+            scale.add_(1)
+        return y
+
+    x = vector(1, 1).requires_grad_()
+    fast = compiled(f)
+    assert [fast(x).item(), fast(x).item()] == [5, 7]
+    for function in (f, fast):
+        with pytest.raises(RuntimeError, match="has been overwritten in place since"):
+            function(x).backward()
 
 
 def test_gradients_flow_through_to_what_made_the_arguments(compiled: Any) -> None:

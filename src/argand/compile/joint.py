@@ -42,7 +42,9 @@ class Joint:
         differentiated: Sequence[int],
         leaves: Sequence[Place],
         saved: Sequence[Place | int],
+        error: AutogradError | None = None,
     ) -> None:
+        self.error = error  # why there is no backward; raised by who asks for it
         self.program = program
         self.differentiated = tuple(differentiated)  # numbers of outputs
         self.leaves = list(leaves)  # whose gradients the program gives, in order
@@ -104,6 +106,8 @@ class _Backward:
         params: dict[str, Any],
     ) -> list[Tensor]:
         """The gradients of the leaves."""
+        if self.joint.error is not None:
+            raise AutogradError(*self.joint.error.args)
         if mode.enabled:
             raise AutogradError(
                 f"create_graph=True goes through the compiled function {self.name!r}, whose "
@@ -127,9 +131,17 @@ def record_backward(
     """
     program = tracer.program
     first, first_state = len(program.nodes), len(program.state)
-    cotangents, gradients = _run_tape(tracer, outputs)
+    numbers = [number for number, _ in outputs]
+    error: AutogradError | None = None
+    try:
+        cotangents, gradients = _run_tape(tracer, outputs)
+    except AutogradError as e:
+        error = e.with_traceback(None)
     nodes = program.nodes[first:]
     del program.nodes[first:]
+    if error is not None:
+        del program.state[first_state:]
+        return Joint(Program(f"{program.name}.backward"), backend, numbers, (), (), error)
     if not gradients:
         return None
     wanted = [tracer.read(g) for _, g in gradients]
@@ -137,7 +149,6 @@ def record_backward(
     del program.state[first_state:]
     saved = [_place(tracer, v) for v in backward.inputs[: -len(cotangents)]]
     leaves = [tracer.place_of(leaf) for leaf, _ in gradients]
-    numbers = [number for number, _ in outputs]
     return Joint(_closed(backward), backend, numbers, leaves, saved)
 
 
