@@ -3,9 +3,8 @@
 import math
 from itertools import pairwise
 
-import argand.nn.functional as F
-
 import argand as ag
+import argand.nn.functional as F
 from argand import nn
 
 

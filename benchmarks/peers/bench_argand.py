@@ -6,13 +6,13 @@ Results are checked before the clock starts, and a failed check is a failed work
 compiled step against the eager one (losses, and what the steps did to the parameters), a
 forward pass against the eager one, single operations and the MLP against NumPy in float64."""
 
-import argand.nn.functional as F
 import argand_models as M
 import numpy as np
 import references
 from common import LR, SEED, Skip, main, settings, workload
 
 import argand as ag
+import argand.nn.functional as F
 from argand import optim
 
 rng = np.random.default_rng(SEED)
@@ -21,6 +21,11 @@ CHECKED_STEPS = 3
 
 def rand(*shape):
     return ag.tensor(rng.standard_normal(shape, dtype=np.float32))
+
+
+def image(*shape):
+    """Random images in the layout that convolutions are made for, as in PyTorch's tuned column."""
+    return rand(*shape).contiguous(memory_format=ag.channels_last)
 
 
 def ints(high, *shape):
@@ -208,7 +213,10 @@ def _(mode):
 @workload(*["micro_" + k for k in references.MICRO])
 def _(mode, wid):
     f, shapes = M.micro_ops()[wid[6:]]
-    return infer(mode, f, *(rand(*s) for s in shapes), reference=references.MICRO[wid[6:]])
+    args = [rand(*s) for s in shapes]
+    if "conv" in wid:
+        args[0] = image(*shapes[0])
+    return infer(mode, f, *args, reference=references.MICRO[wid[6:]])
 
 
 @workload("micro_conv3x3_bwd")
@@ -217,7 +225,7 @@ def _(mode):
         y = F.conv2d(x, w, padding=1)
         return y, *ag.autograd.grad(y, (x, w), g)
 
-    x, w, g = rand(32, 64, 56, 56), rand(64, 64, 3, 3), rand(32, 64, 56, 56)
+    x, w, g = image(32, 64, 56, 56), rand(64, 64, 3, 3), image(32, 64, 56, 56)
     x.requires_grad_()
     w.requires_grad_()
     fast = ag.compile(f) if mode == "compile" else f

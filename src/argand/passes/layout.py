@@ -37,7 +37,8 @@ def layout(program: Program) -> Program:
         %2: f32[8, 16, 32, 32] = relu(%1)          %2: f32[8, 16, 32, 32]@0231 = relu(%1)
 
     Inputs, results and state stay row-major; a convolution's row-major image is copied once, unless
-    it has one channel or one pixel and the two layouts are the same.
+    it has one channel or one pixel and the two layouts are the same. Where an input lies
+    channels-last already, results stay as they are computed, as in PyTorch.
     """
     if not any(node.op.name in IMAGE_OPS for node in program.nodes):
         return program
@@ -52,7 +53,8 @@ class _Layout(Rewriter):
     def run(self) -> Program:
         program = super().run()
         uses = program.uses()
-        program.outputs = [self._row_major(o, uses) for o in program.outputs]
+        if not any(v.layout == CHANNELS_LAST for v in program.inputs):
+            program.outputs = [self._row_major(o, uses) for o in program.outputs]
         program.writes = {i: self._row_major(o, uses) for i, o in program.writes.items()}
         return program
 

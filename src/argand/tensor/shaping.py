@@ -557,13 +557,31 @@ def stride(self: Any, dim: int | None = None) -> Any:
     return found if dim is None else found[normalize_dim(dim, self.ndim, "stride")]
 
 
+_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
 def is_contiguous(self: Any, memory_format: Any = None) -> bool:
-    """Whether the elements lie in row-major order without gaps."""
-    return True if self._array is None else bool(self._array.flags.c_contiguous)
+    """Whether the elements lie without gaps in row-major order, or in that of `memory_format`."""
+    if self._array is None:
+        return memory_format != "channels_last"
+    array = self._array
+    if memory_format == "channels_last":
+        return array.ndim == 4 and bool(array.transpose(_LAST).flags.c_contiguous)
+    return bool(array.flags.c_contiguous)
 
 
 def contiguous(self: Any, memory_format: Any = None) -> Any:
-    """The tensor in row-major memory: itself when it is so already."""
+    """The tensor in row-major memory: itself when it is so already.
+
+    With ``memory_format=ag.channels_last`` an image (N, C, H, W) lies as (N, H, W, C), in which
+    convolutions run without a copy; shape and meaning stay.
+    """
+    if memory_format == "channels_last":
+        if self.ndim != 4:
+            raise ShapeError(f"channels_last takes a 4-d image, got shape {shape_text(self.shape)}")
+        if is_contiguous(self, memory_format):
+            return self
+        return ops.permute(ops.contiguous(ops.permute(self, _LAST)), _FIRST)
     return self if is_contiguous(self) and self._array is not None else ops.contiguous(self)
 
 

@@ -22,10 +22,12 @@ from argand.base.errors import ProgramError
 from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
 from argand.ir.interpret import run_node
 from argand.ir.program import Node, Program, Value
+from argand.passes.layout import CHANNELS_LAST
 from argand.passes.memory import ALIGNMENT, MemoryPlan
 from argand.runtime.memory import SMALL, empty
 
 NativeCall = Callable[..., int]
+Layouts = tuple[tuple[int, ...] | None, ...]
 Run = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 
 
@@ -52,13 +54,16 @@ class CompiledProgram:
     """A program as machine code.
 
     `run(inputs, state)` takes NumPy arrays of the program's dtypes and shapes; it returns the
-    outputs as new arrays and updates written state where it lies. Arrays that are not
-    row-major are copied first (and written back). Calls may come from several threads: each leases
-    its own arena, and a program that writes state holds a lock.
+    outputs as new arrays and updates written state where it lies. Images that lie channels-last
+    are taken by a variant of the program compiled for them, whose results lie so too; other arrays
+    that are not row-major are copied first (and written back). Calls may come from several
+    threads: each leases its own arena, and a program that writes state holds a lock.
     """
 
     def __init__(self, program: Program, plan: MemoryPlan, segments: list[Segment]) -> None:
         self.program = program
+        # Makes the program for inputs of other layouts; set by `compile_program`.
+        self.variant: Callable[[Layouts], CompiledProgram] | None = None
         self.plan = plan
         self.segments = segments
         self._operands = [*program.inputs, *program.state]
@@ -72,6 +77,8 @@ class CompiledProgram:
     # -- calling -----------------------------------------------------------------------------------
 
     def _choose_run(self) -> Run:
+        if any(o.layout for o in self.program.outputs):
+            return self._logical_run
         simple = len(self.segments) == 1 and self.segments[0].call is not None
         if simple and not self._symbols and self._lock is None:
             return self._direct_run(self._for_sizes(()), self.segments[0].call)
@@ -105,6 +112,15 @@ class CompiledProgram:
         assert self._lock is not None
         with self._lock:
             return self._general_run(inputs, state)
+
+    def _logical_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        """A call whose outputs lie in another order than their shapes say."""
+        run = self._general_run if self._lock is None else self._locked_run
+        found = run(inputs, state)
+        return [
+            a if o.layout is None else a.transpose(np.argsort(o.layout))
+            for o, a in zip(self.program.outputs, found, strict=True)
+        ]
 
     def _general_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         arrays = (*inputs, *state)
@@ -141,6 +157,11 @@ class CompiledProgram:
 
     def _run_contiguous(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         """The call again with row-major copies; state that is written is copied back."""
+        layouts = tuple([channels_last(a) for a in inputs])
+        if self.variant is not None and any(layouts):
+            pairs = zip(inputs, layouts, strict=True)
+            given = [a if order is None else a.transpose(order) for a, order in pairs]
+            return self.variant(layouts).run(given, state)
         copies = [np.array(a, order="C") for a in state]
         outputs = self._general_run([np.array(a, order="C") for a in inputs], copies)
         for i in self.program.writes:
@@ -160,10 +181,7 @@ class CompiledProgram:
 
     def _for_sizes(self, key: tuple[int, ...]) -> _Sized:
         sizes = dict(zip(self._symbols, key, strict=True))
-        makers = [
-            result_maker(tuple(evaluate(s, sizes) for s in o.shape), o.dtype.numpy)
-            for o in self.program.outputs
-        ]
+        makers = [_output_maker(o, sizes) for o in self.program.outputs]
         offsets, total = self.plan.offsets(sizes)
         sized = _Sized(sizes, makers, total, np.array(offsets or [0], np.int64))
         return self._sized.setdefault(key, sized)
@@ -229,6 +247,20 @@ def result_maker(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], A
     """A function that allocates a result: from the pool when it is large."""
     small = math.prod(shape) * dtype.itemsize < SMALL
     return functools.partial(np.empty if small else empty, shape, dtype)
+
+
+def channels_last(a: Any) -> tuple[int, ...] | None:
+    """The layout of an image that lies channels-last in memory; None for any other array."""
+    if type(a) is not np.ndarray or a.ndim != 4 or a.flags.c_contiguous:
+        return None
+    return CHANNELS_LAST if a.transpose(CHANNELS_LAST).flags.c_contiguous else None
+
+
+def _output_maker(output: Any, sizes: Mapping[str, int]) -> Callable[[], Any]:
+    """A function that allocates an output in the order of its layout."""
+    shape = tuple(evaluate(s, sizes) for s in output.shape)
+    order = output.layout or range(len(shape))
+    return result_maker(tuple(shape[d] for d in order), output.dtype.numpy)
 
 
 def new_arena(nbytes: int) -> np.ndarray[Any, Any]:
