@@ -1,5 +1,6 @@
 """compile, fit, evaluate, predict, summary and the callbacks."""
 
+import copy
 import csv
 import math
 
@@ -130,6 +131,20 @@ def test_steps_and_epochs():
     assert seen == ["epoch 1", 0, 1, 2, "epoch 2", 0, 1, 2]
     with pytest.raises(TypeError, match="no moment 'on_epoch_edn'; did you mean on_epoch_end"):
         fit.LambdaCallback(on_epoch_edn=print)
+
+
+@pytest.mark.parametrize("eager", [True, False], ids=["eager", "compiled"])
+def test_a_copied_model_trains_on_its_own(eager):
+    net = ready(eager)
+    net.fit(X, Y, verbose=0, shuffle=False)
+    twin = copy.deepcopy(net)
+    before = weights(net)
+    twin.fit(X, Y, verbose=0, shuffle=False)
+    assert same(weights(net), before) and not same(weights(twin), before)
+    net.fit(X, Y, verbose=0, shuffle=False)
+    assert same(weights(net), weights(twin))
+    net.compile()
+    assert copy.deepcopy(net)(ag.tensor(X)).shape == (60, 2)
 
 
 def test_modes_are_restored():

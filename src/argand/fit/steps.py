@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from argand.base.errors import ArgandError, ArgumentError, TraceError
@@ -57,6 +58,14 @@ class Setup:
         self.run_eagerly = bool(run_eagerly)
         self._steps: dict[str, Callable[..., Any]] = {}
         self.sample: tuple[Any, ...] | None = None  # shapes and dtypes of inputs seen
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Setup:
+        """For a copy of the model; the copy compiles its own steps."""
+        made = Setup.__new__(Setup)
+        memo[id(self)] = made
+        for name, value in vars(self).items():
+            setattr(made, name, {} if name == "_steps" else deepcopy(value, memo))
+        return made
 
     def names(self) -> list[str]:
         """The loss and the metrics, as they appear in logs."""

@@ -58,6 +58,11 @@ class _Hooks:
         self.after: dict[int, tuple[Any, bool]] = {}
         self.compiled: Any = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Hooks:
+        made = _Hooks()  # a compiled forward is of the module that it was made for
+        made.before, made.after = dict(self.before), dict(self.after)
+        return made
+
 
 class Module:
     """Base of all layers and models, as `torch.nn.Module`.

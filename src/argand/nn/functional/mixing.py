@@ -17,7 +17,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         y = ops.matmul(input, weight)
     else:
         y = ops.matmul(input, ops.permute(weight, (1, 0)))
-    return y if bias is None else ops.add(y, bias)
+    return y if bias is None else y + bias  # the operator has a short way for small tensors
 
 
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
