@@ -349,3 +349,37 @@ def test_einsum_with_several_axes_of_each_kind() -> None:
     contraction(b, dataclasses.replace(spec), host_target())
     compiled(b.finish())(x, y, out)
     np.testing.assert_allclose(out, want, atol=2e-5)
+
+
+def test_short_inner_axes_packed_by_transposition() -> None:
+    """85 is not a multiple of any vector: the last square of each turn writes beyond it."""
+    m, n, o, k = 30, 70, 7, 85
+    x, w = random((m, o, 90), "float32", 1)[..., :k], random((n, o, 96), "float32", 2)[..., :k]
+    am, an, ao, ak = (Axis(name, size) for name, size in zip("mnok", (m, n, o, k), strict=True))
+    b = Builder("short", [Param(p, PTR, noalias=True) for p in "xwy"])
+    px, pw, py = b.params
+    spec = Contraction(
+        a=Operand(px, "float32", {am: o * 90, ao: 90, ak: 1}),
+        b=Operand(pw, "float32", {an: o * 96, ao: 96, ak: 1}),
+        batch=(),
+        m=(am,),
+        n=(an,),
+        k=(ao, ak),
+        epilogue=store_to(py, "float32", {am: n, an: 1}, an),
+    )
+    contraction(b, spec, host_target())
+    y = np.empty((m, n), np.float32)
+    compiled(b.finish())(x, w, y)
+    want = np.einsum("mok,nok->mn", x.astype(np.float64), w.astype(np.float64))
+    np.testing.assert_allclose(y, want, atol=1e-4)
+
+
+def test_random_sizes_and_layouts() -> None:
+    rng = np.random.default_rng(7)
+    for case in range(24):
+        m, n, k = (int(rng.choice([1, 2, 6, 8, 17, 33, 64, 130, 257, 300])) for _ in range(3))
+        ta, tb = bool(rng.integers(2)), bool(rng.integers(2))
+        a, b = arrays(m, n, k, ta, tb)
+        if rng.integers(4) == 0:  # rows or columns apart from one another
+            a, b = np.repeat(a, 2, axis=1)[:, ::2], np.repeat(b, 3, axis=0)[::3]
+        check(multiply(a, b, run_time=case % 3 == 0), a, b)
