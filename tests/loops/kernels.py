@@ -59,7 +59,7 @@ def program_of(function: Callable, arrays: Sequence[np.ndarray]) -> Program:
 def fused(program: Program, kind: str = "loop") -> Program:
     """The program as one fusion of all its nodes."""
     outputs = [o for o in program.outputs if isinstance(o, Value)]
-    node, reads = fusion_node(kind, program.nodes, list(dict.fromkeys(outputs)))
+    node, _ = fusion_node(kind, program.nodes, list(dict.fromkeys(outputs)))
     program.nodes = [node]
     program.outputs = [
         dict(zip(dict.fromkeys(outputs), node.outputs, strict=True))[o] for o in outputs

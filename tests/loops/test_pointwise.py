@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from kernels import Kernel, check, fused, garbage, program_of, run
 
 from argand.ir.op import ops
 from argand.runtime.threads import get_num_threads, set_num_threads
+from kernels import Kernel, check, fused, garbage, program_of, run
 
 RNG = np.random.default_rng(7)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernels import check, fused, program_of, run
 
 from argand.ir.op import ops
 from argand.runtime.threads import get_num_threads, set_num_threads
+from kernels import check, fused, program_of, run
 
 RNG = np.random.default_rng(11)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernels import Kernel, check, fused, garbage, program_of
 
 import argand.kernels.fused  # noqa: F401 - registers the contractions
 from argand.ir.op import ops
 from argand.runtime.threads import get_num_threads, set_num_threads
+from kernels import Kernel, check, fused, garbage, program_of
 
 RNG = np.random.default_rng(5)
 
@@ -23,7 +23,7 @@ def ints(high: int, *shape: int, low: int = 0) -> np.ndarray:
     return RNG.integers(low, high, shape)
 
 
-# contractions ---------------------------------------------------------------------------------------
+# contractions -------------------------------------------------------------------------------------
 
 
 def linear(x: Any, w: Any, b: Any) -> Any:
@@ -115,7 +115,7 @@ def test_gradients_of_a_convolution() -> None:
     )
 
 
-# pooling --------------------------------------------------------------------------------------------
+# pooling ------------------------------------------------------------------------------------------
 
 POOLS = [(2, None, 0), (3, 2, 1), ((2, 3), (1, 2), 0), (3, 1, 1), (2, 3, 1)]
 
@@ -161,7 +161,7 @@ def test_pooling_of_a_computed_image() -> None:
     check(lambda x: ops.mul(ops.max_pool2d(ops.relu(x), 2), 2.0), [f32(2, 3, 8, 8)])
 
 
-# scatters, positions, running sums --------------------------------------------------------------------
+# scatters, positions, running sums ----------------------------------------------------------------
 
 
 def test_equal_places_add_up_in_order() -> None:

@@ -237,7 +237,9 @@ class _Product(_Emitter):
         self.along = last[-1] if last else None
         a, b = self._operand(lhs, every), self._operand(rhs, every)
         deep = all(self.stride(p, digits[c][-1]) != 1 for p in (lhs, rhs) for c in summed[-1:])
-        spec = Contraction(a, b, *groups, self._epilogue, acc=accumulator(self.elem), long_k=deep)
+        batches, ms, ns, ks = groups
+        acc = accumulator(self.elem)
+        spec = Contraction(a, b, batches, ms, ns, ks, self._epilogue, acc, long_k=deep)
         contraction(self.b, spec, self.env.target)
 
     def _unit_label(self, result: str, digits: Mapping[str, Sequence[Axis]]) -> str:

@@ -59,11 +59,7 @@ class Cursor:
         self._memo[-1][key] = reg
 
     def _found(self, key: Any) -> Reg | None:
-        for memo in reversed(self._memo):
-            found = memo.get(key)
-            if found is not None:
-                return found
-        return None
+        return next((memo[key] for memo in reversed(self._memo) if key in memo), None)
 
     # sizes and forms ------------------------------------------------------------------------------
 

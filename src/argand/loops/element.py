@@ -1,10 +1,10 @@
 """Elements on demand: what an element of a value needs, and how it is computed.
 
 A `Point` is one element of one value (or one vector of them): the value, a symbolic index, and the
-condition under which it is asked for. `Demand` expands points by one rule a family of ops - the same
-index for elementwise ops, a transformed one for moves, a loaded one for gathers - down to loads from
-buffers and to results that the kernel has already (`known`). Equal points are one point, so nothing
-is computed twice. `Cursor` emits points at the place in a nest where it stands.
+condition under which it is asked for. `Demand` expands points by one rule a family of ops - the
+same index for elementwise ops, a transformed one for moves, a loaded one for gathers - down to
+loads from buffers and to results that the kernel has already (`known`). Equal points are one point,
+so nothing is computed twice. `Cursor` emits points at the place in a nest where it stands.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Point:
         return self.value.dtype.name
 
     def settle(self, kind: str, args: Sequence[Point] = (), payload: Any = None) -> None:
-        """Say how the point comes; its axes are those of its operands and, for a load, its index."""
+        """Say how the point comes; its axes are those of its operands and of its own index."""
         self.kind, self.args, self.payload = kind, tuple(args), payload
         found: set[Axis] = set()
         for arg in self.args:
@@ -71,8 +71,8 @@ class Point:
                 found |= form.axes
         if kind in ("load", "select") and self.guard is not None:
             found |= self.guard.axes
-        for form in _forms_in(payload):
-            found |= form.axes
+        for part in _forms_in(payload):
+            found |= part.axes
         self.axes = frozenset(found)
 
 

@@ -290,6 +290,8 @@ class Condition:
 
     __slots__ = ("axes", "key", "left", "parts", "prim", "right")
 
+    key: str
+
     def __init__(
         self,
         prim: str,

@@ -1,7 +1,7 @@
 """Kernels of the kind "loop": results whose elements don't depend on each other.
 
-Each result is evaluated at its own index, down to loads; results that share a space share a nest and
-the elements that they have in common.
+Each result is evaluated at its own index, down to loads; results that share a space share a nest
+and the elements that they have in common.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The kernels that a region may be lowered to: an ordered list of candidates, the first that fits.
 
-A kernel says whether it takes a region and emits it. `loops/` registers the general ones; rooms below
-(`kernels/`) register theirs when they are imported.
+A kernel says whether it takes a region and emits it. `loops/` registers the general ones; rooms
+below (`kernels/`) register theirs when they are imported.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from argand.loops.index import Axis
 from argand.loops.region import Region
 from argand.loops.space import MAX_SPLITS, Index, Space, locate, same_index
 
-__all__ = ["COMBINES", "Output", "Reduction", "RowPlan", "row_plans", "is_reduction"]
+__all__ = ["COMBINES", "Output", "Reduction", "RowPlan", "is_reduction", "row_plans"]
 
 COMBINES = {"sum": "add", "prod": "mul", "amax": "max", "amin": "min", "any": "or", "all": "and"}
 """The primitive of each reduction that kernels have."""

@@ -7,16 +7,19 @@ end. The chunks depend on the shape alone, so the bits do not depend on threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
+from argand.base.dim import Size
 from argand.base.dtype import compute_dtype
-from argand.ir import scalar
-from argand.loops.accumulate import BLOCK_CHAIN, identity_value
+from argand.loops.accumulate import identity_value
+from argand.loops.chains import Chain
 from argand.loops.cursor import Cursor, lanes_for
 from argand.loops.element import Point, reachable
 from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis, Form, form_of
-from argand.loops.nest import I64, Builder, Reg, Ty
+from argand.loops.keep import dear_points
+from argand.loops.nest import Builder, Reg, Ty
 from argand.loops.pointwise import check_indices
 from argand.loops.region import Region
 from argand.loops.rowplan import Output, Reduction, RowPlan, rank_of
@@ -27,6 +30,7 @@ from argand.loops.schedule import (
     Number,
     known,
     ns_per_element,
+    open_loops,
     product,
     side_by_side,
     unflatten,
@@ -41,9 +45,6 @@ PARTIAL_BYTES = 4 << 20
 
 VIRTUAL_ROW = 4096
 """Elements of the pieces that one long row is cut into."""
-
-KEEP_FLOPS = 8.0
-"""What costs more than this to compute again is kept beside the row, in cache."""
 
 
 def lower_rows(b: Builder, region: Region, env: Env, plans: Sequence[RowPlan]) -> None:
@@ -106,7 +107,7 @@ class _Rows:
 
         stores = [s for o in self.plan.outputs for s in self.stores[o]]
         full = [s for o in plan.outputs if o.kind == "full" for s in self.stores[o]]
-        self.row = fold(cursor, ordered(plan.row), self.points, self._row_stores(full))
+        self.row = fold(cursor, ordered(plan.row), self.points, full)
         keep = 1 if self.across else 0
         batch = ordered(plan.batch)
         self.batch = fold(cursor, batch, self.points, stores) if not keep else batch
@@ -122,16 +123,13 @@ class _Rows:
             if isinstance(length, int):
                 self.lanes = min(self.lanes, 1 << max(0, length - 1).bit_length())
 
-    def _row_stores(self, full: list) -> list:  # type: ignore[type-arg]
-        return full
-
     def _length(self, axes: Sequence[Axis]) -> Number:
         cursor = self.cursor
         return product(self.b, [cursor.size(extent(cursor, a)) for a in axes])
 
     def emit(self) -> None:
         """The whole kernel."""
-        b, plan = self.b, self.plan
+        plan = self.plan
         if self.virtual:
             self._emit_virtual()
             return
@@ -173,33 +171,29 @@ class _Rows:
         total = known(count)
         least = max(1, int(CHUNK_NS / ns))
         self.serial = total is not None and total * ns < SERIAL_NS
+        self.share: Number
         self.cost: Number
         if self.serial:
-            self.share, self.count, self.cost = count, 1, 0
+            self.share, self.count, self.cost = count, b.i64(1), 0
         elif total is not None:
-            self.share = max(least, -(-total // most))
-            self.count = -(-total // self.share)
+            share = max(least, -(-total // most))
+            self.share, self.count = share, b.i64(-(-total // share))
             self.cost = int(total * ns)
         else:
             self.share = b.max(b.ceildiv(count, most), least)
             self.count = b.ceildiv(count, self.share)
             self.cost = b.mul(count, max(1, int(ns)))
 
-    def chunks(self, count: Number):  # type: ignore[no-untyped-def]
+    @contextlib.contextmanager
+    def chunks(self, count: Number) -> Iterator[tuple[Reg, Reg, Reg]]:
         """The chunks: (number, first row, end)."""
-        import contextlib
-
-        @contextlib.contextmanager
-        def run():  # type: ignore[no-untyped-def]
-            b = self.b
-            if self.serial:
-                yield b.i64(0), b.i64(0), b.add(count, 0)
-                return
-            with b.parallel(self.count, self.cost) as chunk:
-                low = b.mul(chunk, self.share)
-                yield chunk, low, b.min(b.add(low, self.share), count)
-
-        return run()
+        b = self.b
+        if self.serial:
+            yield b.i64(0), b.i64(0), b.add(count, 0)
+            return
+        with b.parallel(self.count, self.cost) as chunk:
+            low = b.mul(chunk, self.share)
+            yield chunk, low, b.min(b.add(low, self.share), count)
 
     # partial sums ---------------------------------------------------------------------------------
 
@@ -296,12 +290,12 @@ class _Rows:
             for r, total in sums.items():
                 self._add_column(r, total)
 
-        with _loops(cursor, outer):
+        with open_loops(cursor, outer):
             vectors(cursor, inner, self.lanes, 0, cursor.size(extent(cursor, inner)), body)
 
     def _row(self, kept: dict[Point, Buffer]) -> None:
         """One row: its stages, and what comes between them."""
-        cursor, plan = self.cursor, self.plan
+        plan = self.plan
         done: set[Point] = set()
         for stage in range(plan.stages + 1):
             self._between(stage)
@@ -310,7 +304,7 @@ class _Rows:
 
     def _between(self, level: int) -> None:
         """What has one value a row and can be computed now."""
-        b, cursor = self.b, self.cursor
+        cursor = self.cursor
         for o in self.plan.outputs:
             if o.kind == "row" and o.level == level:
                 value = cursor.emit(o.point)
@@ -391,10 +385,13 @@ class _Rows:
         if self.across:
             return self._loops([*outer, inner], start, roots, body)
 
-        def innermost(accs: Sequence[Reg]) -> list[Reg]:
-            return _chains(self, sums, roots, body, accs, inner, low, high)
+        wide = [self._acc(r).with_lanes(lanes) for r in sums]
+        chain = Chain(cursor, inner, lanes, [r.prim for r in sums], wide, start)
 
-        return self._loops(outer, start, roots, lambda accs: innermost(accs))
+        def innermost(accs: Sequence[Reg]) -> list[Reg]:
+            return chain.run(roots, body, accs, low, high)
+
+        return self._loops(outer, start, roots, innermost)
 
     def _loops(
         self,
@@ -441,7 +438,7 @@ class _Rows:
         before = b.load(buffer.pointer, 0, self._acc(r))
         b.store(buffer.pointer, 0, self._combine(r, before, value))
 
-    # what is kept beside a row ------------------------------------------------------------------------
+    # what is kept beside a row --------------------------------------------------------------------
 
     def _reserve_kept(self) -> dict[Point, Buffer]:
         """Memory for what several stages need and is dear to compute again."""
@@ -450,27 +447,9 @@ class _Rows:
         found: dict[Point, Buffer] = {}
         strides = self._row_strides()
         length = self._length(self.row)
-        for point in self._dear():
+        for point in dear_points(self.plan):
             memory = self.b.scratch(self.b.mul(length, Ty(point.elem).bytes))
             found[point] = Buffer(memory, strides, point.value.dtype)
-        return found
-
-    def _dear(self) -> list[Point]:
-        """The points that more than one stage needs, and that cost more than a load."""
-        plan = self.plan
-        needs: list[list[Point]] = []
-        for stage in range(plan.stages):
-            roots = [r.operand for r in plan.reductions if r.kind != "batch" and r.level == stage]
-            roots += [o.point for o in plan.outputs if o.kind == "full" and o.level == stage]
-            needs.append(roots)
-        row = frozenset(plan.row)
-        found: list[Point] = []
-        seen: set[Point] = set()
-        for roots in needs:
-            for p in _frontier(roots, seen):
-                if p not in found and p.axes & row and row <= p.axes and _cost(p, row) > KEEP_FLOPS:
-                    found.append(p)
-            seen.update(p for p in reachable(roots))
         return found
 
     # the end --------------------------------------------------------------------------------------
@@ -478,8 +457,6 @@ class _Rows:
     def _finish(self) -> None:
         """Add the partial sums of the chunks in order, and store what depends on them."""
         plan, cursor, b = self.plan, self.cursor, self.b
-        late = [o for o in plan.outputs if o.kind in ("col", "one") and o.level]
-        late = [o for o in plan.outputs if o.kind == "one" or (o.kind == "col")]
         if not self.partials:
             return
         with cursor.scope():
@@ -489,8 +466,8 @@ class _Rows:
             for r in self.partials:
                 if r.kind != "col":
                     cursor.remember(r.result, b.cast(self._total(r, None), r.result.elem))
-            ones = [o for o in late if o.kind == "one"]
-            columns = [o for o in late if o.kind == "col"]
+            ones = [o for o in plan.outputs if o.kind == "one"]
+            columns = [o for o in plan.outputs if o.kind == "col"]
             for o in ones:
                 value = cursor.emit(o.point)
                 for buffer, index in self.stores[o]:
@@ -515,23 +492,17 @@ class _Rows:
                 for buffer, index in self.stores[o]:
                     cursor.store(buffer, index, value)
 
-        with _loops(cursor, outer):
+        with open_loops(cursor, outer):
             vectors(cursor, inner, self.lanes, 0, cursor.size(extent(cursor, inner)), body)
 
     def _flat(self) -> Form:
         """The position in a row, as the row's loops walk it."""
-        form = Form()
-        for axis, stride in zip(self.row, self._row_sizes(), strict=True):
-            form = Form((*form.terms, (axis, stride)))
-        return form
-
-    def _row_sizes(self) -> list:  # type: ignore[type-arg]
-        strides: list = []  # type: ignore[type-arg]
-        step = 1
+        step: Size = 1
+        terms: list[tuple[Axis, Size]] = []
         for axis in reversed(self.row):
-            strides.append(step)
-            step = step * extent(self.cursor, axis)  # type: ignore[operator]
-        return strides[::-1]
+            terms.append((axis, step))
+            step = step * extent(self.cursor, axis)
+        return Form(terms)
 
     def _total(self, r: Reduction, at: Reg | None) -> Reg:
         """The sum over the chunks of one partial sum (`at` a column)."""
@@ -548,7 +519,7 @@ class _Rows:
             b.yield_(self._combine(r, loop.carry[0], part))
         return loop.results[0]
 
-    # one long row -----------------------------------------------------------------------------------
+    # one long row ---------------------------------------------------------------------------------
 
     def _emit_virtual(self) -> None:
         """Everything is reduced: the row is cut into pieces of a fixed length."""
@@ -596,126 +567,3 @@ class _Rows:
                 value = cursor.emit(o.point)
                 for buffer, index in self.stores[o]:
                     cursor.store(buffer, index, value)
-
-
-def _loops(cursor: Cursor, axes: Sequence[Axis]):  # type: ignore[no-untyped-def]
-    from argand.loops.schedule import open_loops
-
-    return open_loops(cursor, axes)
-
-
-def _frontier(roots: Sequence[Point], seen: set[Point]) -> list[Point]:
-    """The first points below the roots that were needed before."""
-    found: list[Point] = []
-    visited: set[Point] = set()
-    stack = list(roots)
-    while stack:
-        p = stack.pop()
-        if p in visited:
-            continue
-        visited.add(p)
-        if p in seen and p.kind == "expr":
-            found.append(p)
-        else:
-            stack.extend(p.args)
-    return found
-
-
-def _cost(point: Point, row: frozenset[Axis]) -> float:
-    """Multiply-adds to compute a point again from memory."""
-    return sum(
-        scalar.flops(p.payload) for p in reachable([point]) if p.kind == "expr" and p.axes & row
-    )
-
-
-def _chains(
-    rows: _Rows,
-    sums: Sequence[Reduction],
-    roots: Sequence[Point],
-    body: Callable[[Sequence[Reg]], list[Reg]],
-    accs: Sequence[Reg],
-    axis: Axis,
-    low: Number,
-    high: Number,
-) -> list[Reg]:
-    """The innermost loop of a walk. Several vectors are added into chains of their own, which are
-    combined by a tree; a chain is at most `BLOCK_CHAIN` long before it is added to the whole."""
-    b, cursor, lanes = rows.b, rows.cursor, rows.lanes
-    count = b.sub(high, low)
-    size = known(count)
-    chains = _chain_count(sums, roots, size, lanes)
-    start = [b.const(rows._acc(r).with_lanes(lanes), identity_value(r.node)) for r in sums]
-
-    def run(
-        from_: Number, to: Number, step: int, carried: Sequence[Reg], mask_to: Number | None
-    ) -> list[Reg]:
-        with b.loop(from_, to, lanes * step, list(carried)) as loop:
-            found: list[Reg] = []
-            for u in range(step):
-                with cursor.scope():
-                    cursor.at[axis] = b.add(loop.index, u * lanes)
-                    mask = None
-                    if mask_to is not None:
-                        mask = b.tail_mask(cursor.at[axis], mask_to, lanes)
-                    cursor.along(axis, lanes, mask)
-                    mine = loop.carry[u * len(sums) : (u + 1) * len(sums)]
-                    found += body(mine)
-            b.yield_(*found)
-        return list(loop.results)
-
-    def merged(held: Sequence[Reg]) -> list[Reg]:
-        groups = [list(held[u * len(sums) : (u + 1) * len(sums)]) for u in range(chains)]
-        while len(groups) > 1:
-            half = len(groups) // 2
-            groups = [
-                [
-                    rows._combine(r, x, y)
-                    for r, x, y in zip(sums, groups[i], groups[i + half], strict=True)
-                ]
-                for i in range(half)
-            ]
-        return groups[0]
-
-    def added(total: Sequence[Reg], more: Sequence[Reg]) -> list[Reg]:
-        return [rows._combine(r, t, m) for r, t, m in zip(sums, total, more, strict=True)]
-
-    unit = lanes * chains
-    whole = b.add(low, b.mul(b.div(count, unit), unit))
-    totals = list(accs)
-    if chains > 1 or not sums:
-        if sums and (size is None or size > BLOCK_CHAIN * unit):
-            with b.loop(low, whole, BLOCK_CHAIN * unit, totals) as loop:
-                end = b.min(b.add(loop.index, BLOCK_CHAIN * unit), whole)
-                part = run(loop.index, end, chains, start * chains, None)
-                b.yield_(*added(loop.carry, merged(part)))
-            totals = list(loop.results)
-        elif known(b.sub(whole, low)) != 0:
-            part = run(low, whole, chains, start * chains, None)
-            totals = added(totals, merged(part)) if sums else []
-        rest_low = whole
-    else:
-        rest_low = b.add(low, 0)
-    vector_end = b.add(low, b.mul(b.div(count, lanes), lanes))
-    if known(b.sub(vector_end, rest_low)) != 0:
-        totals = run(rest_low, vector_end, 1, totals, None)
-    if lanes > 1 and not (size is not None and size % lanes == 0):
-        totals = run(vector_end, high, 1, totals, high)
-    return totals
-
-
-def _chain_count(
-    sums: Sequence[Reduction], roots: Sequence[Point], size: int | None, lanes: int
-) -> int:
-    """How many vectors are walked side by side."""
-    if not sums:
-        return 2
-    flops = sum(scalar.flops(p.payload) for p in reachable(roots) if p.kind == "expr")
-    most = 4 if flops < 30 else 2
-    while most > 1 and most * len(sums) > 8:
-        most //= 2
-    while size is not None and most > 1 and size < most * lanes:
-        most //= 2
-    return most
-
-
-_UNUSED = (I64,)

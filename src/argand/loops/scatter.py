@@ -103,25 +103,31 @@ class _Writes:
         rows = product(b, [cursor.size(a.extent) for a in outer])
         steps = known(product(b, [cursor.size(a.extent) for a in ordered])) or 1024
         if lane_axis is None:
-            with spread(b, rows, NS_EACH * steps) as (low, high), cursor.scope():
-                with b.loop(low, high) as loop, cursor.scope():
-                    unflatten(cursor, outer, loop.index)
-                    with open_loops(cursor, ordered):
-                        self._write(cursor, buffer)
+            with (
+                spread(b, rows, NS_EACH * steps) as (low, high),
+                b.loop(low, high) as loop,
+                cursor.scope(),
+            ):
+                unflatten(cursor, outer, loop.index)
+                with open_loops(cursor, ordered):
+                    self._write(cursor, buffer)
             return
         lanes = lanes_for([self.source], cursor.env.target.vector_bytes, lane_axis)
         length = cursor.size(lane_axis.extent)
         block = _block(known(length), lanes)
         blocks = b.ceildiv(length, block)
         cells = product(b, [rows, known(blocks) or blocks])
-        with spread(b, cells, NS_EACH * steps * block / lanes) as (low, high), cursor.scope():
-            with b.loop(low, high) as loop, cursor.scope():
-                unflatten(cursor, outer, b.div(loop.index, blocks))
-                start = b.mul(b.rem(loop.index, blocks), block)
-                end = b.min(b.add(start, block), length)
-                with open_loops(cursor, ordered):
-                    cursor.hoist(self.points[:-1], frozenset((lane_axis,)))
-                    self._vectors(cursor, buffer, lane_axis, lanes, start, end)
+        with (
+            spread(b, cells, NS_EACH * steps * block / lanes) as (low, high),
+            b.loop(low, high) as loop,
+            cursor.scope(),
+        ):
+            unflatten(cursor, outer, b.div(loop.index, blocks))
+            start = b.mul(b.rem(loop.index, blocks), block)
+            end = b.min(b.add(start, block), length)
+            with open_loops(cursor, ordered):
+                cursor.hoist(self.points[:-1], frozenset((lane_axis,)))
+                self._vectors(cursor, buffer, lane_axis, lanes, start, end)
 
     def _vectors(
         self, cursor: Cursor, buffer: Buffer, axis: Axis, lanes: int, low: Number, high: Number

@@ -96,8 +96,9 @@ def spread(
         return
     least = max(1, math.ceil(CHUNK_NS / max(ns_each, 0.01)))
     if total is not None:
-        share: Number = max(least, -(-total // most))
-        chunks: Number = -(-total // share)
+        each = max(least, -(-total // most))
+        share: Number = each
+        chunks: Number = -(-total // each)
         cost: Number = int(total * ns_each)
     else:
         share = b.max(b.ceildiv(count, most), least)
@@ -182,16 +183,19 @@ def sweep(
         blocks = blocks if isinstance(blocks, int) else (known(blocks) or blocks)
         cells = product(b, [rows, blocks])
         each = ns * (block if block is not None else known(length) or BLOCK)
-        with spread(b, cells, each) as (low, high), cursor.scope():
-            with b.loop(low, high) as cell, cursor.scope():
-                unflatten(cursor, outer, b.div(cell.index, blocks))
-                start: Number = 0
-                end: Number = length
-                if block is not None:
-                    start = b.mul(b.rem(cell.index, blocks), block)
-                    end = b.min(b.add(start, block), length)
-                cursor.hoist(roots, frozenset((inner,)))
-                vectors(cursor, inner, lanes, start, end, body)
+        with (
+            spread(b, cells, each) as (low, high),
+            b.loop(low, high) as cell,
+            cursor.scope(),
+        ):
+            unflatten(cursor, outer, b.div(cell.index, blocks))
+            start: Number = 0
+            end: Number = length
+            if block is not None:
+                start = b.mul(b.rem(cell.index, blocks), block)
+                end = b.min(b.add(start, block), length)
+            cursor.hoist(roots, frozenset((inner,)))
+            vectors(cursor, inner, lanes, start, end, body)
 
 
 def _tiled(

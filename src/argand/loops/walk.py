@@ -61,15 +61,18 @@ class _Walk:
         rows = product(b, [cursor.size(a.extent) for a in outer])
         length = known(product(b, [cursor.size(a.extent) for a in self.walked])) or 256
         width = 1 if lane_axis is None else (known(cursor.size(lane_axis.extent)) or 256)
-        with spread(b, rows, NS_EACH * length * width) as (low, high), cursor.scope():
-            with b.loop(low, high) as loop, cursor.scope():
-                unflatten(cursor, outer, loop.index)
-                if lane_axis is None:
-                    self._row()
-                else:
-                    lanes = lanes_for([self.point], self.env.target.vector_bytes, lane_axis)
-                    end = cursor.size(lane_axis.extent)
-                    vectors(cursor, lane_axis, lanes, 0, end, self._row)
+        with (
+            spread(b, rows, NS_EACH * length * width) as (low, high),
+            b.loop(low, high) as loop,
+            cursor.scope(),
+        ):
+            unflatten(cursor, outer, loop.index)
+            if lane_axis is None:
+                self._row()
+                return
+            lanes = lanes_for([self.point], self.env.target.vector_bytes, lane_axis)
+            end = cursor.size(lane_axis.extent)
+            vectors(cursor, lane_axis, lanes, 0, end, self._row)
 
     def _side_by_side(self, axis: Axis) -> bool:
         if self.point.kind != "load":

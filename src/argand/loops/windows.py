@@ -77,7 +77,7 @@ def _inputs(*dtypes: DType) -> list[Expr]:
     return [scalar.scalar_input(i, d) for i, d in enumerate(dtypes)]
 
 
-# windows over an image ------------------------------------------------------------------------------
+# windows over an image ----------------------------------------------------------------------------
 
 
 def _taps(
@@ -194,7 +194,7 @@ def _added(demand: Demand, total: Point | None, value: Point, dtype: DType, wide
     return _compute(demand, x + y, total, widened)
 
 
-# windows that cover a pixel -------------------------------------------------------------------------
+# windows that cover a pixel -----------------------------------------------------------------------
 
 
 def _covering(

@@ -1,9 +1,9 @@
 """Fuse: nodes that one kernel computes together become a `fusion` node.
 
-Nodes are visited in order; each joins the group of what it reads, where one kernel can compute both:
-elementwise ops over one space ("loop"), reductions along rows with what surrounds them ("rows"), a
-contraction with its epilogue ("contract"). Views cost nothing: every group that reads one has its
-own. What is cheaper to compute again than to store is computed again by each of its readers.
+Nodes are visited in order; each joins the group of what it reads, where one kernel can compute
+both: elementwise ops over one space ("loop"), reductions along rows with what surrounds them
+("rows"), a contraction with its epilogue ("contract"). Views cost nothing: every group that reads
+one has its own. What is cheaper to compute again than to store, each of its readers computes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Fuser:
         self.direct = self._reads_directly()
         self.sunk = 0  # nodes that each of their readers computes again, as bits
 
-    # the graph, with free nodes looked through -----------------------------------------------------
+    # the graph, with free nodes looked through ----------------------------------------------------
 
     def _store_views(self) -> None:
         """A contraction's operand whose view is no matter of strides is copied."""
@@ -88,10 +88,10 @@ class _Fuser:
 
     def _reads_directly(self) -> list[int]:
         """For each node the nodes that it reads, as bits; free nodes are looked through."""
-        found: list[int] = []
-        for i in range(len(self.nodes)):
-            found.append(0 if self.free(i) else sum(1 << r for r in self.roots(i)))
-        return found
+        return [
+            0 if self.free(i) else sum(1 << r for r in self.roots(i))
+            for i in range(len(self.nodes))
+        ]
 
     def free(self, i: int) -> bool:
         """Whether a node is repeated wherever it is read."""
@@ -332,11 +332,9 @@ class _Fuser:
     # the new program ------------------------------------------------------------------------------
 
     def _emit(self) -> Program:
-        units: list[tuple[int, list[int], Group | None]] = []
-        for g in self.groups:
-            units.append((max(g.nodes), sorted(g.nodes), g))
-        units += [(i, [i], None) for i in self._alone()]
-        return _Writer(self, units).run()
+        groups = [(max(g.nodes), sorted(g.nodes), g) for g in self.groups]
+        others = [(i, [i], None) for i in self._alone()]
+        return _Writer(self, [*groups, *others]).run()
 
     def _alone(self) -> list[int]:
         """Nodes outside all groups: those without a kernel that fuses, and views that such nodes or

@@ -42,7 +42,7 @@ def cheap_again(node: Node, readers: int) -> bool:
         flops_of(node) / VECTOR_FLOPS_PER_NS + sum(v.dtype.itemsize for v in large) / BYTES_PER_NS
     )
     stored = (1 + readers) * out.dtype.itemsize / BYTES_PER_NS
-    return again <= stored
+    return bool(again <= stored)
 
 
 def _full_size(v: Value, out: Value) -> bool:

@@ -1,4 +1,4 @@
-"""What fits into one kernel: which nodes may be fused at all, and whether a set of them is a kernel."""
+"""What fits into one kernel: which nodes may be fused, and whether a set of them is a kernel."""
 
 from __future__ import annotations
 
