@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import argand.ops
-from argand.backends.cpu import compile_program
+from argand.backends.cpu import compile_program, native
 from argand.backends.cpu.executable import CompiledProgram
 from argand.backends.reference import compile_program as reference
 from argand.base.errors import IndexRangeError
@@ -232,6 +232,35 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: bytes) -> None:
     for file in (tmp_path / "programs").iterdir():
         file.write_bytes(damage)
     assert hits(program, 2) == [False, True]
+
+
+def test_entries_under_each_others_names_are_refused(tmp_path: Path) -> None:
+    x, w = np.ones((3, 4), np.float32), [np.ones(4, np.float32), np.ones(4, np.float32)]
+    native._loaded.clear()  # by other tests
+    compiled(ADD), compiled(STEP)
+    for folder in ("programs", "objects"):
+        first, second = sorted(f for f in (tmp_path / folder).rglob("*") if f.is_file())
+        contents = first.read_bytes(), second.read_bytes()
+        second.write_bytes(contents[0]), first.write_bytes(contents[1])
+    native._loaded.clear()
+    np.testing.assert_array_equal(compiled(ADD).run([x[0, :1].repeat(5)] * 2, ())[0], [2] * 5)
+    np.testing.assert_array_equal(compiled(STEP).run([x], w)[0], x)
+
+
+@pytest.mark.parametrize("how", ["half", "zeros", "one bit", "nothing"])
+def test_damaged_objects_are_made_again(tmp_path: Path, how: str) -> None:
+    native._loaded.clear()
+    compiled(ADD)
+    files = [f for f in (tmp_path / "objects").rglob("*") if f.is_file()]
+    assert files
+    for file in files:
+        data = bytearray(file.read_bytes())
+        if how == "one bit":
+            data[len(data) // 2] ^= 1
+        kept = {"half": data[: len(data) // 2], "zeros": bytes(len(data)), "one bit": data}
+        file.write_bytes(kept.get(how, b""))
+    native._loaded.clear()
+    np.testing.assert_array_equal(compiled(ADD).run([np.ones(5, np.float32)] * 2, ())[0], [2] * 5)
 
 
 def test_a_cache_folder_that_is_a_file(tmp_path: Path) -> None:

@@ -134,6 +134,12 @@ def test_convolutions(stride: int, groups: int, size: tuple[int, int]) -> None:
     check("conv2d_weight_grad", g, x, kernel=(3, 3), **geometry, tolerance=1e-4)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_of_transposed_heads(causal: bool) -> None:
+    q, k, v = (f32(2, 17, 3, 8).transpose(0, 2, 1, 3) for _ in range(3))
+    check("scaled_dot_product_attention", q, k, v, is_causal=causal, scale=0.35)
+
+
 def test_pooling() -> None:
     window = {
         "kernel_size": (2, 2),

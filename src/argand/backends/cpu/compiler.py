@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from argand.backends.cpu.executable import CompiledProgram, Segment
+from argand.backends.cpu.executable import CompiledProgram, Layouts, Segment
 from argand.backends.cpu.lowering import Lowering, canonical_text
 from argand.backends.cpu.native import load_entry
 from argand.backends.cpu.store import Store
@@ -24,6 +24,7 @@ from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import array_entry
 from argand.codegen.llvm.target import named_target
 from argand.ir.program import Node, Program, Value
+from argand.ir.rewrite import Rewriter
 from argand.ir.text import parse_program
 from argand.kernels import fused  # noqa: F401 - registers the contractions
 from argand.loops.lower import can_lower
@@ -60,8 +61,19 @@ def compile_program(program: Program, target: Target | None = None) -> CompiledP
             final = optimise(program)
             store.save(key, _to_entry(final, program))
         compiled = assemble(final, target, key)
+    compiled.variant = functools.cache(
+        lambda layouts: compile_program(with_layouts(program, layouts), target)
+    )
     emit("compiled", program=program.name, seconds=time.perf_counter() - start, cached=hit)
     return compiled
+
+
+def with_layouts(program: Program, layouts: Layouts) -> Program:
+    """A copy of a program whose inputs lie in memory in these orders."""
+    copy = Rewriter(program).run()
+    for value, order in zip(copy.inputs, layouts, strict=True):
+        value.layout = order
+    return copy
 
 
 @dataclasses.dataclass(slots=True)
@@ -102,8 +114,15 @@ def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> Kernel | N
 
 def optimise(program: Program) -> Final:
     """The passes and the schedule."""
-    ordered = schedule(run_passes(program), is_native)
-    return Final(ordered, [is_native(node) for node in ordered.nodes])
+    known: dict[Node, bool] = {}
+
+    def native(node: Node) -> bool:
+        if node not in known:
+            known[node] = is_native(node)
+        return known[node]
+
+    ordered = schedule(run_passes(program), native)
+    return Final(ordered, [native(node) for node in ordered.nodes])
 
 
 def is_native(node: Node) -> bool:

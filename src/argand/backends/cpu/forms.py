@@ -217,7 +217,7 @@ def layer_norm_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
 
 
 def template(*shapes: str, least: int = 0, **renamed: str) -> Form:
-    """A form of dense arrays: a letter names the symbol of each dimension.
+    """A form of arrays of any strides: a letter names the symbol of each dimension.
 
     ``#`` keeps a size fixed. `renamed` gives parameters that hold sizes the same way. Arrays beyond
     the given shapes have the last one's.
@@ -225,14 +225,20 @@ def template(*shapes: str, least: int = 0, **renamed: str) -> Form:
 
     def form(op: Op, arrays: Arrays, params: Params) -> Call | None:
         given = [*shapes, *[shapes[-1]] * (len(arrays) - len(shapes))]
-        if not dense(*arrays) or arrays[0].size < least:
-            return None
-        if [a.ndim for a in arrays] != [len(s) for s in given]:
+        if arrays[0].size < least or [a.ndim for a in arrays] != [len(s) for s in given]:
             return None
         sizes = Sizes()
         symbols = [_named(sizes, s, a.shape) for s, a in zip(given, arrays, strict=True)]
         inner = {**params, **{k: _named(sizes, s, params[k]) for k, s in renamed.items()}}
-        return Call(op, dtypes_of(arrays), symbols, {}, inner, sizes.values, {})
+        call = Call(op, dtypes_of(arrays), symbols, {}, inner, sizes.values, {})
+        for i, a in enumerate(arrays):
+            if a.flags.c_contiguous:
+                continue
+            steps = element_strides(a)
+            if steps is None:
+                return None
+            call.strides[i] = tuple(sizes.stride(f"s{i}_{d}", s) for d, s in enumerate(steps))
+        return call
 
     return form
 

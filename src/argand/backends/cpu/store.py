@@ -39,7 +39,7 @@ class Store:
             data = json.loads((self.folder / f"{key}.json").read_bytes())
         except (OSError, ValueError):
             return None
-        if not isinstance(data, dict) or data.get("sum") != _checksum(data.get("entry")):
+        if not isinstance(data, dict) or data.get("sum") != _checksum(key, data.get("entry")):
             return None
         entry = data["entry"]
         return entry if isinstance(entry, dict) else None
@@ -48,7 +48,7 @@ class Store:
         """Keep an entry, atomically; without a writable folder nothing is kept."""
         if self.folder is None:
             return
-        data = json.dumps({"entry": entry, "sum": _checksum(entry)})
+        data = json.dumps({"entry": entry, "sum": _checksum(key, entry)})
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self.folder)
@@ -61,8 +61,9 @@ class Store:
                 raise
 
 
-def _checksum(entry: Any) -> str:
-    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+def _checksum(key: str, entry: Any) -> str:
+    """Of an entry and its name, so that one under another's name is refused too."""
+    return hashlib.sha256(json.dumps([key, entry], sort_keys=True).encode()).hexdigest()
 
 
 @functools.cache
