@@ -174,6 +174,23 @@ def test_python_counters_are_reported() -> None:
     assert counter.calls == 1 and len(f.programs) == 1
 
 
+def test_counters_of_modules_are_reported() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls = 0
+
+        def forward(self, x: Any) -> Any:
+            self.calls += 1
+            return x
+
+    f = compiled(Counting(), name="f")
+    with pytest.warns(RuntimeWarning, match="f changes Counting.calls, which happens while"):
+        f(ag.ones(1))
+    f(ag.ones(1))
+    assert len(f.programs) == 1
+
+
 # -- debug mode -----------------------------------------------------------------------------------
 
 

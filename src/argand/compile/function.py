@@ -16,7 +16,7 @@ from typing import Any
 from argand.base import epoch
 from argand.base.dim import Dim, Guards, collecting_guards
 from argand.base.dtype import float64
-from argand.base.errors import TraceError
+from argand.base.errors import ShapeError, TraceError
 from argand.base.events import emit
 from argand.base.settings import settings
 from argand.base.tree import flatten, unflatten
@@ -35,7 +35,7 @@ from argand.compile.signature import (
     generalise,
     sizes_that_fit,
 )
-from argand.compile.surroundings import Surroundings, snapshot
+from argand.compile.surroundings import Surroundings, plain_attributes, snapshot
 from argand.compile.trace import FloatArgumentRead, Tracer, tracing
 from argand.ir import bind as crossroads
 from argand.ir.bind import interpreting
@@ -260,10 +260,12 @@ class CompiledFunction:
         surroundings = Surroundings(self.function)
         self._reached = self._reached | surroundings.reached
         signature, leaves = self._describe(args, kwargs)
+        attributes = plain_attributes(surroundings.modules(leaves))
         why = self._reason(signature, leaves)
         self._check_limit(why)
+        varying = 2 * self.dynamic if isinstance(self.dynamic, bool) else 1
         while True:
-            s = Specialisation(signature, self._shapes(signature, args, kwargs), why)
+            s = Specialisation(signature, self._shapes(signature, args, kwargs, varying), why)
             s.surroundings = surroundings
             try:
                 trace = _Trace(self, s, leaves, args, kwargs)
@@ -271,6 +273,12 @@ class CompiledFunction:
                 break
             except FloatArgumentRead as e:
                 self._constant_floats |= e.numbers
+            except ShapeError:
+                # A size that can't vary was a symbol (features, say): once more, with fewer.
+                if not varying:
+                    raise
+                varying -= 1
+                continue
             except (TypeError, ValueError):
                 # A float that the function takes apart as Python: once more, with constants.
                 floats = _floats(signature)
@@ -278,6 +286,7 @@ class CompiledFunction:
                     raise
                 self._constant_floats |= floats
             signature, leaves = self._describe(args, kwargs)
+        self._report_changes(surroundings, attributes, leaves)
         self._keep(s, leaves)
         emit("specialised", function=self.name, why=why, program=s.executable.program)
         trace.report_leaks()
@@ -285,7 +294,6 @@ class CompiledFunction:
 
     def _keep(self, s: Specialisation, leaves: list[Any]) -> None:
         surroundings = s.surroundings
-        self._report_changes(surroundings)
         surroundings.forget_tensors()  # the trace may have made an optimizer's state
         self._reached = self._reached | surroundings.reached
         epoch.watched.update(id(p.find(())) for p in s.executable.places if p.fixed)
@@ -296,13 +304,18 @@ class CompiledFunction:
         self._by_signature[s.signature] = s
         s.fast = self._fast = fast_path(s)
 
-    def _report_changes(self, surroundings: Surroundings) -> None:
+    def _report_changes(
+        self, surroundings: Surroundings, attributes: dict[tuple[str, int], Any], leaves: list[Any]
+    ) -> None:
         """Warn of Python values that the function itself changes: calls of the program don't."""
         changed = [g for g in surroundings.guards if not g.holds()]
-        if changed:
+        now = plain_attributes(surroundings.modules(leaves))
+        names = [g.name for g in changed]
+        names += [key[0] for key, v in attributes.items() if key in now and now[key] != v]
+        if names:
             surroundings.guards = [g for g in surroundings.guards if g not in changed]
             warnings.warn(
-                f"{self.name} changes {', '.join(g.name for g in changed)}, which happens while it "
+                f"{self.name} changes {', '.join(names)}, which happens while it "
                 "is traced only; keep the number in a tensor, or use argand.compile.api.on_replay",
                 RuntimeWarning,
                 stacklevel=6,
@@ -323,11 +336,12 @@ class CompiledFunction:
         return self.specialisations[-1].changes(signature, leaves)
 
     def _shapes(
-        self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], varying: int
     ) -> list[Any]:
-        """The shapes of the tensor leaves, with symbols for the sizes that vary."""
+        """The shapes of the tensor leaves, with symbols for the sizes that vary: all (2), those
+        that differed in other calls (1), those that the user declared only (0)."""
         alike = [s for s in self.specialisations if blank(s.signature) == blank(signature)]
-        if self.dynamic is False:
+        if not varying:
             alike = []
         origins = argument_origins(self.function, args, kwargs)
         names: dict[Any, Dim] = {}
@@ -338,7 +352,7 @@ class CompiledFunction:
                 continue
             seen = [s.shapes[i] for s in alike]
             declared = self._declared(*origins[i], len(spec.shape))
-            shapes.append(generalise(spec.shape, seen, names, declared, self.dynamic is True))
+            shapes.append(generalise(spec.shape, seen, names, declared, varying == 2))
         return shapes
 
     def _declared(self, position: int | None, name: str, rank: int) -> dict[int, Dim]:

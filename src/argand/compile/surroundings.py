@@ -264,6 +264,18 @@ def snapshot(owners: list[Any]) -> tuple[Any, ...]:
     return tuple(found)
 
 
+def plain_attributes(owners: list[Any]) -> dict[tuple[str, int], Any]:
+    """The Python numbers, strings and flags of modules, by name and module."""
+    return {
+        (f"{type(part).__name__}.{k}", id(part)): v
+        for owner in owners
+        if _is_module(owner)
+        for part in owner.modules()
+        for k, v in vars(part).items()
+        if isinstance(v, _SCALARS)
+    }
+
+
 def _optimizer_snapshot(optimizer: Any, found: list[Any]) -> None:
     found.extend(group.structure() for group in optimizer.param_groups)
     for state in optimizer.state.values():
