@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -313,35 +313,42 @@ def evaluate(expr: Expr, inputs: Sequence[Any]) -> Any:
         return run_steps(steps(expr), inputs)
 
 
-# One entry for each subexpression: a function and the places of its arguments among the values; or
-# None and (kind, value) for an input or a constant.
-Steps = tuple[tuple[Any, Any], ...]
+class Steps(NamedTuple):
+    """An expression as a list of NumPy calls: first its inputs (by number) and constants, then each
+    call as a function and the places of its arguments among all values so far."""
+
+    inputs: tuple[int, ...]
+    constants: tuple[Any, ...]
+    calls: tuple[tuple[Any, tuple[int, ...]], ...]
 
 
 @lru_cache(maxsize=4096)
 def steps(expr: Expr) -> Steps:
-    """An expression as a list of NumPy calls."""
+    """The NumPy calls of an expression."""
     order = topological(expr)
-    place = {e: i for i, e in enumerate(order)}
-    found: list[tuple[Any, Any]] = []
-    for e in order:
-        if e.op == "input":
-            found.append((None, (True, e.value)))
-        elif e.op == "const":
-            found.append((None, (False, np.asarray(e.value, e.dtype.numpy))))
-        elif e.op == "cast":
-            found.append((partial(_convert, dtype=e.dtype), (place[e.args[0]],)))
-        else:
-            found.append((PRIMITIVES[e.op].numpy, tuple([place[a] for a in e.args])))
-    return tuple(found)
+    inputs = [e for e in order if e.op == "input"]
+    constants = [e for e in order if e.op == "const"]
+    rest = [e for e in order if e.op not in ("input", "const")]
+    place = {e: i for i, e in enumerate([*inputs, *constants, *rest])}
+    return Steps(
+        tuple([e.value for e in inputs]),
+        tuple([np.asarray(e.value, e.dtype.numpy) for e in constants]),
+        tuple([(_function(e), tuple([place[a] for a in e.args])) for e in rest]),
+    )
+
+
+def _function(e: Expr) -> Any:
+    return partial(_convert, dtype=e.dtype) if e.op == "cast" else PRIMITIVES[e.op].numpy
 
 
 def run_steps(steps: Steps, inputs: Sequence[Any]) -> Any:
     """Run the calls of `steps`; floating-point warnings are the caller's affair."""
-    values: list[Any] = []
-    for function, args in steps:
-        if function is None:
-            values.append(inputs[args[1]] if args[0] else args[1])
+    numbers, constants, calls = steps
+    values = [inputs[i] for i in numbers]
+    values += constants
+    for function, args in calls:
+        if len(args) == 2:
+            values.append(function(values[args[0]], values[args[1]]))
         else:
             values.append(function(*[values[a] for a in args]))
     return values[-1]

@@ -132,13 +132,14 @@ def _roots(tensors: list[Any], gradients: list[Any]) -> list[tuple[tape.Edge, An
 
 def _root_gradient(t: Any, given: Any) -> Any:
     if given is None:
+        array = None if crossroads.pushed else t._array
+        if array is not None and array.size == 1:
+            return wrap(np.ones(array.shape, array.dtype))
         if t.shape.numel() != 1:
             raise AutogradError(
                 f"grad can be created implicitly only for scalars, and this tensor has shape "
                 f"{shape_text(t.shape)}; pass gradient=..."
             )
-        if t._array is not None and not crossroads.pushed:
-            return wrap(np.ones(t._array.shape, t._array.dtype))
         return ops.full(tuple(t.shape), 1, t.dtype)
     if not same_shape(given.shape, t.shape):
         raise AutogradError(

@@ -52,7 +52,8 @@ def lane_of(op: Elementwise) -> Lane | None:
             return on_doubles
         return on_integers if dtype is _I64 else None
 
-    return _unary(op, choose) if len(op.operands) == 1 else _several(op, choose)
+    made = {1: _unary, 2: _binary}.get(len(op.operands), _several)
+    return made(op, choose)
 
 
 def _compute(op: Elementwise, dtype: DType) -> Compute:
@@ -77,6 +78,52 @@ def _unary(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
         out = wrap(quiet.run(compute, array))
         if x._node is not None and mode.enabled and op.differentiable:
             return record_one(op, x, out, reads, reads_output)
+        return out
+
+    return lane
+
+
+def _binary(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
+    both = {wants: _reads(op, wants) for wants in _patterns(2)}
+    left, right = both[True, False], both[False, True]
+    differentiable = op.differentiable
+
+    def lane(args: tuple[Any, ...]) -> Any:
+        if len(args) != 2:
+            return None
+        x, y = args
+        if not isinstance(x, Tensor):
+            return reverse(x, y) if isinstance(y, Tensor) else None
+        a = x._array
+        compute = None if a is None else choose(a.dtype)
+        if compute is None or a.size > LIGHT:
+            return None
+        if isinstance(y, Tensor):
+            b = y._array
+            if b is None or a.dtype is not b.dtype or a.shape != b.shape:
+                return None
+            out = wrap(quiet.run(compute, a, b))
+            wants = (x._node is not None, y._node is not None)
+            if mode.enabled and differentiable and (wants[0] or wants[1]):
+                return record_light(op, args, out, wants, *both[wants])
+            return out
+        constant = _constant(y, a.dtype)
+        if constant is None:
+            return None
+        out = wrap(quiet.run(compute, a, constant[0]))
+        if x._node is not None and mode.enabled and differentiable:
+            return record_one(op, x, out, left[0][0], left[1], after=constant[1])
+        return out
+
+    def reverse(x: Any, y: Tensor) -> Any:
+        b = y._array
+        compute = None if b is None else choose(b.dtype)
+        constant = None if compute is None else _constant(x, b.dtype)
+        if constant is None or b.size > LIGHT:
+            return None
+        out = wrap(quiet.run(compute, constant[0], b))
+        if y._node is not None and mode.enabled and differentiable:
+            return record_one(op, y, out, right[0][1], right[1], before=constant[1])
         return out
 
     return lane

@@ -219,20 +219,34 @@ _NO_EDGE: Edge = (None, 0)
 _new_node: Callable[[type[Node]], Node] = object.__new__
 
 
-def record_one(op: Op, x: Any, out: Any, reads: bool, reads_output: bool) -> Any:
+def record_one(
+    op: Op,
+    x: Any,
+    out: Any,
+    reads: bool,
+    reads_output: bool,
+    before: Literal | None = None,
+    after: Literal | None = None,
+) -> Any:
     """`record` for the light lanes: an op of one tensor and no parameters. Returns `out`.
 
-    `reads` and `reads_output` tell what the adjoint reads.
+    `reads` and `reads_output` tell what the adjoint reads; `before` or `after` is a second operand
+    that is a number.
     """
     node = _new_node(Node)
     node.op = op
     node.params = _NO_PARAMS
     source = x._node if x._cold is None else x._tape()
-    node.edges = ((x, 0) if source is LEAF else (source, x._index),)
-    node.wants = _WANTED
+    edge = (x, 0) if source is LEAF else (source, x._index)
+    saved = Saved(x) if reads else None
+    if after is not None:
+        node.edges, node.wants, node.inputs = (edge, _NO_EDGE), _FIRST, (saved, after)
+    elif before is not None:
+        node.edges, node.wants, node.inputs = (_NO_EDGE, edge), _SECOND, (before, saved)
+    else:
+        node.edges, node.wants, node.inputs = (edge,), _WANTED, (saved,)
     node.hooks = None
     node.sequence = _sequence()
-    node.inputs = (Saved(x),) if reads else _NOT_SAVED
     node.outputs = (SavedOutput(out),) if reads_output else _NOT_SAVED
     out._node = node
     out._index = 0
@@ -301,7 +315,7 @@ def record_pair(op: Any, a: Any, b: Any, out: Any, crossed: bool) -> Any:
     return out
 
 
-_WANTED = (True,)
+_WANTED, _FIRST, _SECOND = (True,), (True, False), (False, True)
 _NOT_SAVED = (None,)
 _NEITHER_SAVED = (None, None)
 
