@@ -78,6 +78,16 @@ def test_dynamic_true_and_false(compiled: Any) -> None:
     assert len(g.programs) == 3
 
 
+def test_sizes_that_can_not_vary_stay_numbers(compiled: Any) -> None:
+    model = nn.Linear(4, 3)
+    f = compiled(lambda x: model(x), dynamic=True)
+    for n in (5, 6, 7, 8):
+        np.testing.assert_allclose(f(ag.ones(n, 4)).tolist(), model(ag.ones(n, 4)).tolist())
+    assert len(f.programs) == 2
+    with pytest.raises(RuntimeError, match=r"matmul: f32\(5, 7\) and f32\(4, 3\)"):
+        f(ag.ones(5, 7))
+
+
 def test_a_training_step_of_any_batch_size(backend: str) -> None:
     def make() -> Any:
         ag.manual_seed(0)

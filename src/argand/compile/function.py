@@ -53,12 +53,14 @@ class Specialisation:
         self.signature = signature
         self.shapes = shapes  # of the tensor leaves, with symbols; None for other leaves
         self.why = why
+        self.symbolic = any(isinstance(s, Dim) for shape in shapes if shape for s in shape)
         self.executable: Executable
         self.surroundings: Surroundings
         self.snapshot: tuple[Any, ...] = ()
         self.contiguous: dict[int, bool] = {}
         self.gradients: list[tuple[Any, bool]] = []  # leaves whose `.grad` must (not) be there
         self.written: set[int] = set()  # ids of the captured tensors that are written
+        self.accepted: set[tuple[Any, ...]] = set()  # shapes of inputs that fit the symbols
         self.checked_epoch = -1
         self._counter = itertools.count()
         self.count = self._counter.__next__  # one more call; safe from several threads
@@ -70,10 +72,16 @@ class Specialisation:
         """How many calls it served."""
         return int(repr(self._counter)[len("count(") : -1])
 
-    @property
-    def symbolic(self) -> bool:
-        """Whether some sizes are symbols."""
-        return any(isinstance(s, Dim) for shape in self.shapes if shape for s in shape)
+    def accept(self, leaves: Sequence[Any]) -> None:
+        """Remember that these sizes fit, for the short way of later calls."""
+        if len(self.accepted) >= _REMEMBERED:
+            self.accepted.clear()
+        self.accepted.add(
+            tuple(
+                () if is_float else leaves[i]._array.shape
+                for i, is_float in self.executable.parts.inputs
+            )
+        )
 
     def serves(self, signature: Signature, leaves: Sequence[Any]) -> bool:
         """Whether a call with this signature can run the program, as far as arguments go."""
@@ -196,6 +204,8 @@ class CompiledFunction:
         found.count()
         self._fast = found.fast
         executable = found.executable
+        if found.symbolic:
+            found.accept(leaves)
         if settings.debug:
             executable = self._debugged(found, args, kwargs)
         if found.gradients or executable.gradients:
@@ -273,13 +283,11 @@ class CompiledFunction:
                 break
             except FloatArgumentRead as e:
                 self._constant_floats |= e.numbers
-            except ShapeError:
-                # A size that can't vary was a symbol (features, say): once more, with fewer.
-                if not varying:
-                    raise
-                varying -= 1
-                continue
-            except (TypeError, ValueError):
+            except (TypeError, ValueError) as error:
+                if isinstance(error, ShapeError) and varying:
+                    # A size that can't vary was a symbol (features, say): once more, with fewer.
+                    varying -= 1
+                    continue
                 # A float that the function takes apart as Python: once more, with constants.
                 floats = _floats(signature)
                 if not floats:

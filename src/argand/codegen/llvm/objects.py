@@ -155,7 +155,7 @@ def cached_object(folder: Path, key: str) -> bytes | None:
     except OSError:
         return None
     head, body = content[: len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
-    return body if head == _MAGIC + hashlib.sha256(body).digest() else None
+    return body if head == _MAGIC + _digest(key, body) else None
 
 
 def keep_object(folder: Path, key: str, data: bytes) -> bool:
@@ -166,13 +166,18 @@ def keep_object(folder: Path, key: str, data: bytes) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(data).digest() + data)
+            file.write(_MAGIC + _digest(key, data) + data)
         os.replace(temporary, path)
     except OSError:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         return False
     return True
+
+
+def _digest(key: str, data: bytes) -> bytes:
+    """Of an object and its name, so that one under another's name is refused too."""
+    return hashlib.sha256(key.encode() + data).digest()
 
 
 def _path(folder: Path, key: str) -> Path:

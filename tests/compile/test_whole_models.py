@@ -1,0 +1,222 @@
+"""Whole models, compiled: the same bits on any number of threads and in any batch, on narrow
+vectors as on the host's, and near the float64 interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import argand as ag
+import argand.nn.functional as F  # PyTorch's name
+from argand import nn, optim
+from argand.backends.cpu.compiler import optimise, split
+from argand.backends.cpu.lowering import Lowering
+from argand.codegen.llvm.objects import emit_object
+from argand.codegen.llvm.target import host_target, named_target
+from argand.ir.interpret import interpret
+from argand.passes.memory import plan_memory
+from argand.runtime.threads import get_num_threads, set_num_threads
+
+
+class Block(nn.Module):
+    """A block of a small GPT over a batch of token numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(11, 24)
+        self.first, self.second = nn.LayerNorm(24), nn.LayerNorm(24)
+        self.mix, self.out = nn.Linear(24, 72), nn.Linear(24, 24)
+        self.wide, self.narrow = nn.Linear(24, 50), nn.Linear(50, 24)
+        self.head = nn.Linear(24, 11)
+
+    def forward(self, x: Any) -> Any:
+        n, length = x.shape
+        h = self.tokens(x)
+        q, k, v = self.mix(self.first(h)).reshape(n, length, 3, 3, 8).unbind(2)
+        heads = [t.transpose(1, 2) for t in (q, k, v)]
+        mixed = F.scaled_dot_product_attention(*heads, is_causal=True)
+        h = h + self.out(mixed.transpose(1, 2).reshape(n, length, 24))
+        h = h + self.narrow(F.gelu(self.wide(self.second(h))))
+        return self.head(h).mean(1)
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(33, 70), nn.ReLU(), nn.Linear(70, 65), nn.Tanh(), nn.Linear(65, 11)
+    )
+
+
+def cnn() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 9, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(9, 16, 3),
+        nn.GELU(),
+        nn.Flatten(),
+        nn.Linear(64, 11),
+    )
+
+
+def normalised() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(33, 40), nn.LayerNorm(40), nn.SiLU(), nn.Linear(40, 11), nn.Softmax(-1)
+    )
+
+
+def pictures(n: int) -> Any:
+    return ag.randn(n, 2, 8, 8)
+
+
+def rows(n: int) -> Any:
+    return ag.randn(n, 33)
+
+
+def tokens(n: int) -> Any:
+    return ag.randint(0, 11, (n, 13))
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Any]]] = {
+    "mlp": (mlp, rows),
+    "cnn": (cnn, pictures),
+    "normalised": (normalised, rows),
+    "block": (Block, tokens),
+}
+each_model = pytest.mark.parametrize("name", list(MODELS))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path) -> Iterator[None]:
+    with ag.settings.using(cache_dir=tmp_path, verify=True):
+        yield
+
+
+def made(name: str, batch: int) -> tuple[nn.Module, Any, Any]:
+    ag.manual_seed(0)
+    make, data = MODELS[name]
+    return make(), data(batch), ag.randint(0, 11, (batch,))
+
+
+def train(name: str, batch: int, **options: Any) -> list[np.ndarray]:
+    """The losses of three compiled steps and the parameters after them."""
+    model, x, y = made(name, batch)
+    opt = optim.AdamW(model.parameters(), lr=1e-2)
+
+    @ag.compile(**options)
+    def step(x: Any, y: Any) -> Any:
+        opt.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        opt.step()
+        return loss
+
+    losses = [step(x, y).numpy() for _ in range(3)]
+    return [*losses, *(p.detach().numpy().copy() for p in model.parameters())]
+
+
+@each_model
+def test_a_step_has_the_same_bits_on_any_number_of_threads(name: str) -> None:
+    before = get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 5):
+            set_num_threads(threads)
+            found.append([a.tobytes() for a in train(name, 203)])
+    finally:
+        set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@each_model
+def test_a_row_has_the_same_bits_in_any_batch(name: str, dynamic: bool) -> None:
+    model, x, _ = made(name, 131)
+    forward = ag.compile(lambda x: model(x), dynamic=dynamic)
+    with ag.no_grad():
+        whole = forward(x).numpy()
+        for size in (1, 2, 3, 7, 16, 64, 130):
+            assert forward(x[:size]).numpy().tobytes() == whole[:size].tobytes(), size
+        assert forward(x[40:45]).numpy().tobytes() == whole[40:45].tobytes()
+
+
+@each_model
+def test_compiled_steps_are_near_eager_ones_and_float64(name: str) -> None:
+    model, x, _ = made(name, 9)
+    forward = ag.compile(lambda x: model(x))
+    with ag.no_grad():
+        found, eager = forward(x).numpy(), model(x).numpy()
+        program = forward.program(x)
+    np.testing.assert_allclose(found, eager, rtol=1e-4, atol=1e-5)
+    by_name = {n: p.detach().numpy() for n, p in model.named_parameters()}
+    state = [by_name[str(v.name).removeprefix("model.")] for v in program.state]
+    (wide,) = interpret(program, [x.numpy(), *state], wide=True)
+    np.testing.assert_allclose(found, wide, rtol=1e-4, atol=1e-5)
+
+
+def narrower() -> list[str]:
+    if not host_target().triple.startswith("x86_64"):
+        return []
+    return [
+        n for n in ("sse2", "avx2") if named_target(n).vector_bytes <= host_target().vector_bytes
+    ]
+
+
+@pytest.mark.parametrize("target", narrower())
+@each_model
+def test_training_on_narrower_vectors(name: str, target: str) -> None:
+    wanted = train(name, 19, backend="reference")
+    with ag.settings.using(target=target):
+        found = train(name, 19)
+    for f, w in zip(found, wanted, strict=True):
+        # Adam divides by the root of a squared gradient: signs of tiny gradients may differ
+        assert np.abs(f - w).mean() < 2e-4
+        np.testing.assert_allclose(f, w, atol=7e-2)
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["neon", "avx512"])
+@each_model
+def test_objects_for_other_machines(name: str, target: str) -> None:
+    """A whole training step becomes an object for a machine that this one is not."""
+    model, x, y = made(name, 6)
+
+    @ag.compile(backend="reference")
+    def step(x: Any, y: Any) -> Any:
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        return loss
+
+    final = optimise(step.program(x, y))
+    plan = plan_memory(final.program)
+    machine = named_target(target)
+    lowering = Lowering(final.program, plan, machine)
+    number = 0
+    for native, numbers in split(final, plan):
+        if native:
+            data = emit_object(lowering.module("entry", numbers), machine)
+            assert data[:4] == b"\x7fELF"
+            assert int.from_bytes(data[18:20], "little") == (183 if target == "neon" else 62)
+            number += 1
+    assert number
+
+
+@each_model
+def test_a_nan_in_a_row_stays_in_its_row(name: str) -> None:
+    if name == "block":
+        pytest.skip("its inputs are numbers of tokens")
+    model, x, _ = made(name, 20)
+    forward = ag.compile(lambda x: model(x))
+    with ag.no_grad():
+        clean = forward(x).numpy()
+        for bad in (float("nan"), float("inf"), float("-inf")):
+            spoiled = x.clone()
+            spoiled[7] = bad
+            found, wanted = forward(spoiled).numpy(), model(spoiled).numpy()
+            others = np.arange(20) != 7
+            assert found[others].tobytes() == clean[others].tobytes()
+            np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
+            np.testing.assert_array_equal(np.isinf(found), np.isinf(wanted))
