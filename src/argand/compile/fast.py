@@ -32,7 +32,7 @@ def fast_path(s: Specialisation) -> Fast | None:
     """The short way into a specialisation; None when its calls need the long one."""
     if not _is_plain(s):
         return None
-    plain_result = s.executable.bare and not s.surroundings.guards and _only_tensors(s)
+    plain_result = s.executable.bare and not s.surroundings.guards and _fixed_tensors(s)
     if plain_result and not s.surroundings.asks_grad_mode:
         expected = _expected(s)
         found = None
@@ -53,16 +53,20 @@ def _is_plain(s: Specialisation) -> bool:
         return False
     if any(isinstance(x, TensorSpec) and x.identity is not None for x in specs):
         return False
-    if any(isinstance(x, ConstantSpec) for x in specs):
-        return False
     aliases = s.signature.aliases
-    if s.symbolic or s.contiguous or s.executable.moving or aliases != tuple(range(len(aliases))):
+    if s.contiguous or s.executable.moving or aliases != tuple(range(len(aliases))):
         return False
-    return parts.inputs == [(i, isinstance(x, FloatSpec)) for i, x in enumerate(specs)]
+    return parts.inputs == [
+        (i, isinstance(x, FloatSpec))
+        for i, x in enumerate(specs)
+        if not isinstance(x, ConstantSpec)
+    ]
 
 
-def _only_tensors(s: Specialisation) -> bool:
-    return all(isinstance(x, TensorSpec) and not x.requires_grad for x in s.signature.specs)
+def _fixed_tensors(s: Specialisation) -> bool:
+    specs = s.signature.specs
+    plain = all(isinstance(x, TensorSpec) and not x.requires_grad for x in specs)
+    return plain and not s.symbolic
 
 
 def _expected(s: Specialisation) -> list[tuple[Any, Any]]:
@@ -124,9 +128,12 @@ def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: An
 def _general(s: Specialisation) -> Fast:
     specs = s.signature.specs
     expected = [
-        (x.dtype.numpy, x.shape, x.requires_grad) if isinstance(x, TensorSpec) else None
+        (x.dtype.numpy, None if s.symbolic else x.shape, x.requires_grad)
+        if isinstance(x, TensorSpec)
+        else None
         for x in specs
     ]
+    accepted = s.accepted if s.symbolic else None
     count, grad_enabled, written = len(specs), s.signature.grad_enabled, s.written
     guards = [(g.read, g.value) for g in s.surroundings.guards]
     gradients, is_valid, calls, switches = s.gradients, s.is_valid, s.count, vars(settings)
@@ -136,19 +143,26 @@ def _general(s: Specialisation) -> Fast:
         if len(args) != count or mode.enabled is not grad_enabled or switches["debug"]:
             return MISS
         arrays = []
-        for t, known in zip(args, expected, strict=True):
-            if known is None and type(t) is float:
-                arrays.append(_array(t))
+        for t, known, spec in zip(args, expected, specs, strict=True):
+            if known is None:
+                if type(spec) is FloatSpec and type(t) is float:
+                    arrays.append(_array(t))
+                elif type(spec) is not ConstantSpec or not _is_same(t, spec):
+                    return MISS
                 continue
-            if known is None or type(t) is not Tensor:
+            if type(t) is not Tensor:
                 return MISS
             dtype, shape, wants_grad = known
             a = t._array
-            if a.dtype is not dtype or a.shape != shape or (t._node is not None) is not wants_grad:
+            if a.dtype is not dtype or (t._node is not None) is not wants_grad:
+                return MISS
+            if shape is not None and a.shape != shape:
                 return MISS
             if written and t._cold is not None and id(t._root()) in written:
                 return MISS
             arrays.append(a)
+        if accepted is not None and tuple([a.shape for a in arrays]) not in accepted:
+            return MISS
         # What is behind the function: the epoch, gradients that are read, the names that are read.
         if (gradients or s.checked_epoch != epoch.current) and not is_valid(args):
             return MISS
@@ -161,6 +175,11 @@ def _general(s: Specialisation) -> Fast:
         return run(arrays, args)
 
     return fast
+
+
+def _is_same(x: Any, spec: ConstantSpec) -> bool:
+    """Whether an argument is the constant that a program was made for."""
+    return x is spec.value or (type(x) is spec.kind and bool(x == spec.value))
 
 
 def _one_result(s: Specialisation) -> Callable[[Sequence[Any], Sequence[Any]], Any] | None:
