@@ -45,6 +45,20 @@ def test_arrays_and_tensors_mix_in_operators() -> None:
     assert isinstance(a * t, ag.Tensor) and (a * t).tolist() == [3, 8]
 
 
+def test_arrays_record_gradients_in_operators() -> None:
+    x = ag.tensor([1.0, 2.0], requires_grad=True)
+    a = np.array([3.0, 4.0], np.float32)
+    (a * x + np.exp(x)).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), a + np.exp([1, 2]), rtol=1e-6)
+
+
+def test_comparison_with_what_is_no_number() -> None:
+    t = ag.ones(2)
+    assert (t == None) is False  # noqa: E711  # this is what is tested
+    assert (t != "a") is True
+    assert None not in [t]
+
+
 def test_scipy_and_sklearn_take_tensors() -> None:
     t = ag.tensor([0.5, 1.5], dtype=ag.float64)
     np.testing.assert_allclose(np.asarray(special.gamma(t)), special.gamma([0.5, 1.5]))

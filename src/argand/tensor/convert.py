@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from argand.base.dtype import DType, as_dtype
 from argand.base.dtype import from_numpy as dtype_of_numpy
 from argand.base.errors import ArgumentError, AutogradError, ShapeError
-from argand.ir.op import ops
+from argand.ir import bind as crossroads
+from argand.ir.elementwise import Elementwise
+from argand.ir.op import Op, ops, registry
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.device import check_device, cpu
 from argand.tensor.device import device as device_type
@@ -211,7 +214,14 @@ def array_protocol(self: Any, dtype: Any = None, copy: bool | None = None) -> An
 
 
 def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """NumPy's functions on tensors: ``np.sin(t)`` is a Tensor, as PyTorch gives."""
+    """NumPy's functions on tensors: ``np.sin(t)`` is a Tensor, as PyTorch gives.
+
+    ``array * t`` arrives here too: where `t` wants a gradient, or is traced, the op takes it.
+    """
+    if method == "__call__" and not kwargs and any(map(_is_recorded, inputs)):
+        op = _ops_by_ufunc().get(ufunc)
+        if op is not None:
+            return op(*inputs)
     out = kwargs.pop("out", None)
     arrays = [_numpy_of(x) for x in inputs]
     if out is not None:
@@ -222,10 +232,24 @@ def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any)
                 o._wrote()
         return out[0] if len(out) == 1 else out
     result = getattr(ufunc, method)(*arrays, **kwargs)
-    # array + tensor arrives here through NumPy's operator; it is the tensor's, so it records.
     if isinstance(result, tuple):
         return tuple(_tensor_of(r) for r in result)
     return _tensor_of(result)
+
+
+def _is_recorded(x: Any) -> bool:
+    return isinstance(x, Tensor) and (bool(crossroads.pushed) or x._node is not None)
+
+
+@cache
+def _ops_by_ufunc() -> dict[Any, Op]:
+    """The elementwise ops by the NumPy function that they are."""
+    found: dict[Any, Op] = {np.matmul: registry.get("matmul")}
+    for name in registry:
+        op = registry.get(name)
+        if isinstance(op, Elementwise) and type(op).ufunc is not None:
+            found[type(op).ufunc] = op
+    return found
 
 
 def _numpy_of(x: Any) -> Any:

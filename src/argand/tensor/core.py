@@ -372,11 +372,12 @@ class Tensor(Operators):
                     return record_pair(ops.mul, self, other, out, True)
         return ops.mul(self, other)
 
+    # What can't be compared (None, a string) is simply not equal, as for any Python object.
     def __eq__(self, other: object) -> Any:
-        return ops.eq(self, other)
+        return NotImplemented if other is None or type(other) is str else ops.eq(self, other)
 
     def __ne__(self, other: object) -> Any:
-        return ops.ne(self, other)
+        return NotImplemented if other is None or type(other) is str else ops.ne(self, other)
 
     __hash__ = object.__hash__
 

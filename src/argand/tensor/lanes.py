@@ -187,10 +187,11 @@ def _where(op: Elementwise) -> Lane:
         shape = condition.shape
         if first.shape != shape or first.size > LIGHT:
             return None
-        found = [_operand(x, first.dtype, shape) for x in args[1:]]
-        if found[0] is None or found[1] is None:
+        left = _operand(args[1], first.dtype, shape)
+        right = _operand(args[2], first.dtype, shape)
+        if left is None or right is None:
             return None
-        (a, x), (b, y) = found
+        (a, x), (b, y) = left, right
         out = wrap(np.where(condition, a, b))
         wants = tuple([type(v) is not Literal and v._node is not None for v in (x, y)])
         if mode.enabled and (wants[0] or wants[1]):

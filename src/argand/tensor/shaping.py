@@ -563,7 +563,7 @@ _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 def is_contiguous(self: Any, memory_format: Any = None) -> bool:
     """Whether the elements lie without gaps in row-major order, or in that of `memory_format`."""
     if self._array is None:
-        return memory_format != "channels_last"
+        return bool(memory_format != "channels_last")
     array = self._array
     if memory_format == "channels_last":
         return array.ndim == 4 and bool(array.transpose(_LAST).flags.c_contiguous)
