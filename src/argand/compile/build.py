@@ -1,18 +1,16 @@
-"""From a finished trace to an Executable: outputs, written state, gradients, aliases."""
+"""From a finished trace to what an Executable needs: outputs, written state, gradients, aliases."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from argand.backends.select import compile_program
 from argand.base.dim import Guards
 from argand.base.errors import TraceError
 from argand.base.tree import flatten
 from argand.compile.executable import (
     Alias,
     Constant,
-    Executable,
     GradEffect,
     Output,
     Parts,
@@ -38,8 +36,8 @@ class Builder:
         self.differentiable: list[tuple[int, Tensor]] = []
         self._known: dict[int, Result] = {}
 
-    def build(self, returned: Any, guards: Guards, lock: Any) -> Executable:
-        """The executable of a function that returned `returned`."""
+    def build(self, returned: Any, guards: Guards, lock: Any) -> Parts:
+        """Complete the program of a function that returned `returned`; what a call needs beside it."""
         tracer, program = self.tracer, self.program
         items, structure = flatten(returned)
         results = [self.result(x) for x in items]
@@ -51,7 +49,8 @@ class Builder:
         self._check_writes(captures)
         self._place_written_arguments(captures)
         places = self._states(captures)
-        parts = Parts(
+        verify(program)
+        return Parts(
             inputs=self._inputs(captures),
             places=places,
             structure=structure,
@@ -62,8 +61,6 @@ class Builder:
             guards=guards,
             lock=lock,
         )
-        verify(program)
-        return Executable(program, compile_program(program, self.backend), parts)
 
     # -- results -------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import Any
 
+from argand.backends.select import compile_program
 from argand.base import epoch
 from argand.base.dim import Dim, Guards, collecting_guards
 from argand.base.dtype import float64
@@ -23,7 +24,7 @@ from argand.base.tree import flatten, unflatten
 from argand.base.userstack import Location
 from argand.compile.build import Builder
 from argand.compile.debug import DebugProgram, check_same
-from argand.compile.executable import Executable, trace_lock
+from argand.compile.executable import Alias, Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
 from argand.compile.signature import (
     FloatSpec,
@@ -463,14 +464,18 @@ class _Trace:
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = Builder(tracer, self.backend, self.leaves)
-                self.s.executable = builder.build(returned, guards, self.owner.lock)
-            self.s.contiguous = _layouts_that_matter(self.s.executable, tracer)
+                parts = builder.build(returned, guards, self.owner.lock)
+            del returned, builder
+            self.s.contiguous = _layouts_that_matter(tracer, parts)
             self.s.gradients = [
                 (tracer.place_of(leaf), there) for leaf, there in tracer.grads_read.values()
             ]
         finally:
             tracer.restore()
             tracer.forget()
+        # Compiling takes its time: other threads find all as it was, and run on.
+        compiled = compile_program(tracer.program, self.backend)
+        self.s.executable = Executable(tracer.program, compiled, parts)
 
     def _arguments(self) -> Any:
         """The function's arguments with stand-ins for the program's inputs."""
@@ -503,10 +508,10 @@ class _Trace:
             )
 
 
-def _layouts_that_matter(executable: Executable, tracer: Tracer) -> dict[int, bool]:
+def _layouts_that_matter(tracer: Tracer, parts: Parts) -> dict[int, bool]:
     """Whether arguments must be contiguous: it tells only where eager code would share memory."""
-    aliases = any(type(r).__name__ == "Alias" for r in executable.parts.results)
-    return dict(tracer.contiguous) if executable.program.writes or aliases else {}
+    aliases = any(isinstance(r, Alias) for r in parts.results)
+    return dict(tracer.contiguous) if tracer.program.writes or aliases else {}
 
 
 def _floats(signature: Signature) -> set[int]:
