@@ -468,10 +468,21 @@ def _apply(self: Any, callable: Callable[[Any], Any]) -> Any:
     return self.copy_(creation.tensor(values, dtype=self.dtype).reshape(tuple(self.shape)))
 
 
+class UnknownNameError(AttributeError):
+    """An attribute that Tensor lacks. The nearest names are looked for when the message is read:
+    `hasattr` never reads it."""
+
+    def __init__(self, unknown: str) -> None:
+        super().__init__(f"Tensor has no attribute {unknown!r}")
+        self.unknown = unknown
+
+    def __str__(self) -> str:
+        public = [n for n in dir(Tensor) if not n.startswith("_")]
+        return f"{self.args[0]}{did_you_mean(self.unknown, public)}"
+
+
 def _missing(self: Any, name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    raise AttributeError(f"Tensor has no attribute {name!r}{did_you_mean(name, dir(type(self)))}")
+    raise UnknownNameError(name)
 
 
 def install() -> None:
