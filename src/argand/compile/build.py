@@ -37,7 +37,7 @@ class Builder:
         self._known: dict[int, Result] = {}
 
     def build(self, returned: Any, guards: Guards, lock: Any) -> Parts:
-        """Complete the program of a function that returned `returned`; what a call needs beside it."""
+        """Complete the program of a function that returned `returned`; what calls need beside."""
         tracer, program = self.tracer, self.program
         items, structure = flatten(returned)
         results = [self.result(x) for x in items]
