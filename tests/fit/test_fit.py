@@ -371,3 +371,26 @@ def test_mnist_archive(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="not a NumPy archive"):
         MNIST(path)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda m, x, y: m.fit(x, y, epochs="two"), r"fit\(.*epochs='two'.*it takes fit\("),
+        (lambda m, x, y: m.fit(None), "fit can't work with these arguments"),
+        (lambda m, x, y: m.fit(x, y, epoch=3), "did you mean epochs"),
+        (lambda m, x, y: m.fit(x, y, callbacks=[3]), "fit can't work with these arguments"),
+        (lambda m, x, y: m.fit(x, y[:3]), "numbers of samples differ"),
+        (lambda m, x, y: m.fit(x[:0], y[:0]), "no data"),
+        (lambda m, x, y: m.fit(x, y + 9), "index 9 is out of range"),
+        (lambda m, x, y: m.fit(x.astype(str), y), "NumPy elements of type <U"),
+        (lambda m, x, y: m.predict(x[:, :2]), "the inner sizes 2 and 3 differ"),
+        (lambda m, x, y: m.summary(object()), "summary can't work with these arguments"),
+    ],
+)
+def test_bad_arguments_are_explained(call, says):
+    model = nn.Sequential(nn.Linear(3, 2))
+    model.compile("adam", "cross_entropy")
+    x, y = np.ones((10, 3), np.float32), np.zeros(10, np.int64)
+    with pytest.raises((RuntimeError, TypeError, ValueError, IndexError), match=says):
+        call(model, x, y)

@@ -91,6 +91,7 @@ MALFORMED = {
     "a name appears twice": crafted(b'{"a": 1, "a": 2}'),
     "expected dtype, shape and data_offsets": crafted({"a": {"dtype": "F32"}}),
     "unknown or unsupported dtype 'F31'": crafted({"a": entry("F31")}, bytes(4)),
+    "unknown or unsupported dtype ['F32']": crafted({"a": entry(["F32"])}, bytes(4)),
     "must be lists of sizes": crafted({"a": entry(shape=(-1,))}, bytes(4)),
     "shape and data_offsets must": crafted({"a": entry(offsets=(0, 2, 4))}, bytes(4)),
     "takes 8 bytes, its data_offsets 0 to 4 hold 4": crafted({"a": entry(shape=(2,))}, bytes(4)),

@@ -138,6 +138,8 @@ def _shown(value: Any) -> str:
     if isinstance(shape, tuple) and dtype is not None:
         return f"{getattr(dtype, 'short', dtype)}{shape_text(shape)}"
     text = repr(value)
+    if "\n" in text:
+        return f"{type(value).__name__}(...)"
     return text if len(text) <= 40 else f"{text[:36]} ..."
 
 

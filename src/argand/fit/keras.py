@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from argand.base.errors import ArgumentError
+from argand.base.misuse import explained
 from argand.fit.callbacks import Callback, History
 from argand.fit.feed import Batch, Feed, make_feed, split_off
 from argand.fit.progress import Progress
@@ -21,6 +22,7 @@ class ModelMethods:
     """What `Module` calls by its late binding; each function takes the model first."""
 
     @staticmethod
+    @explained
     def compile(
         model: Module,
         optimizer: Any = "adam",
@@ -35,6 +37,7 @@ class ModelMethods:
         model.__dict__["_setup"] = setup
 
     @staticmethod
+    @explained
     def fit(
         model: Module,
         x: Any = None,
@@ -69,6 +72,7 @@ class ModelMethods:
         return run.train(feed, initial_epoch, steps_per_epoch)
 
     @staticmethod
+    @explained
     def evaluate(
         model: Module,
         x: Any = None,
@@ -92,6 +96,7 @@ class ModelMethods:
         return values[0] if len(values) == 1 else values
 
     @staticmethod
+    @explained
     def predict(
         model: Module,
         x: Any,
@@ -110,6 +115,7 @@ class ModelMethods:
         return _joined(outputs)
 
     @staticmethod
+    @explained
     def summary(model: Module, *args: Any, **kwargs: Any) -> str:
         """Print a table of the layers; see `argand.fit.summary`."""
         setup = model.__dict__.get("_setup")

@@ -231,7 +231,7 @@ def _entry(path: Path, name: str, entry: Any) -> Entry:
     if not isinstance(entry, dict) or set(entry) != wanted:
         raise FormatError(f"{path}: {name}: expected dtype, shape and data_offsets")
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if code not in _NAMES:
+    if not isinstance(code, str) or code not in _NAMES:
         raise FormatError(f"{path}: {name}: unknown or unsupported dtype {code!r}")
     dtype = as_dtype(_NAMES[code])
     if not _is_sizes(shape) or not _is_sizes(offsets) or len(offsets) != 2:

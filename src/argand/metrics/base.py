@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.errors import ArgumentError, did_you_mean
+from argand.base.errors import ArgumentError, ShapeError, did_you_mean
 from argand.tensor.core import Tensor
 
 _by_name: dict[str, Callable[[], Metric]] = {}
@@ -79,9 +79,17 @@ class Mean(Metric):
             self.total += preds * target
             self.weight += target
             return
-        values, weights = np.asarray(array(preds), np.float64), np.asarray(target, np.float64)
+        values = np.asarray(array(preds), np.float64)
+        weights = np.asarray(array(target), np.float64)
+        try:
+            weights = np.broadcast_to(weights, values.shape)
+        except ValueError:
+            raise ShapeError(
+                f"{self.name}: weights of shape {weights.shape} don't fit values of shape "
+                f"{values.shape}"
+            ) from None
         self.total += float(np.sum(values * weights))
-        self.weight += float(np.sum(np.broadcast_to(weights, values.shape)))
+        self.weight += float(np.sum(weights))
 
     def compute(self) -> float:
         return self.total / self.weight if self.weight else float("nan")

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from argand.base.errors import ArgumentError
+from argand.base.errors import ArgumentError, unknown_name
+from argand.base.misuse import explained_class
 from argand.compile.api import on_replay
 from argand.optim.optimizer import Optimizer
 
@@ -409,3 +410,11 @@ class ReduceLROnPlateau(LRScheduler):
             new = max(group["lr"] * self.factor, self.min_lr)
             if group["lr"] - new > self.eps:
                 group["lr"] = new
+
+
+for _name in __all__:
+    explained_class(globals()[_name])
+
+
+def __getattr__(name: str) -> Any:
+    raise unknown_name(__name__, name, __all__)

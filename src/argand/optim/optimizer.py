@@ -12,6 +12,7 @@ import numpy as np
 
 from argand.base import epoch
 from argand.base.errors import ArgumentError, TraceError, did_you_mean
+from argand.base.misuse import explained
 from argand.ir import bind as crossroads
 from argand.ir.bind import eagerly
 from argand.ir.op import ops
@@ -169,6 +170,7 @@ class Optimizer:
         state = {numbers[id(p)]: dict(s) for p, s in self.state.items() if id(p) in numbers}
         return {"state": state, "param_groups": groups}
 
+    @explained
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned, copied into this optimizer's memory."""
         groups, saved = self.param_groups, state_dict["param_groups"]
