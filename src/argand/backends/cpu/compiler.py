@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from argand.backends.cpu.executable import CompiledProgram, Layouts, Segment
-from argand.backends.cpu.lowering import Lowering, canonical_text
+from argand.backends.cpu.lowering import Lowering, NotLoweredError, canonical_text
 from argand.backends.cpu.native import load_entry
 from argand.backends.cpu.store import Store
 from argand.base.dim import Dim, Shape
@@ -59,13 +59,29 @@ def compile_program(program: Program, target: Target | None = None) -> CompiledP
         hit = final is not None
         if final is None:
             final = optimise(program)
+        compiled = _assemble_or_host(final, target, key)
+        if not hit:
             store.save(key, _to_entry(final, program))
-        compiled = assemble(final, target, key)
     compiled.variant = functools.cache(
         lambda layouts: compile_program(with_layouts(program, layouts), target)
     )
     emit("compiled", program=program.name, seconds=time.perf_counter() - start, cached=hit)
     return compiled
+
+
+def _assemble_or_host(final: Final, target: Target, key: str) -> CompiledProgram:
+    """Assemble; a node whose kernel can't be made after all runs in NumPy, and `explain` lists it.
+
+    With `settings.verify` that is an error.
+    """
+    while True:
+        try:
+            return assemble(final, target, key)
+        except NotLoweredError as e:
+            if settings.verify:
+                raise
+            emit("not_lowered", program=final.program.name, reason=str(e))
+            final.native[final.program.nodes.index(e.node)] = False
 
 
 def with_layouts(program: Program, layouts: Layouts) -> Program:
@@ -139,11 +155,11 @@ def assemble(final: Final, target: Target, key: str, each: bool = False) -> Comp
     plan = plan_memory(final.program)
     lowering = Lowering(final.program, plan, target)
     segments = []
-    for i, (native, numbers) in enumerate(split(final, plan, each)):
+    for native, numbers in split(final, plan, each):
         call = None
         if native:
             make = functools.partial(lowering.module, "entry", numbers)
-            entry = load_entry(f"{key}-{i}", make, target)
+            entry = load_entry(f"{key}-{numbers[0]}-{numbers[-1]}-{len(numbers)}", make, target)
             arrays, sizes = lowering.pointers, len(lowering.symbols)
             long = _is_long(final.program)
             call = array_entry(entry, arrays - 1, arrays, sizes, release=long)

@@ -11,14 +11,23 @@ import dataclasses
 from collections.abc import Sequence
 
 from argand.base.dim import Dim, Shape, Size
+from argand.base.errors import ArgandError, CompileError
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value, operand_text, param_text
 from argand.loops.env import Buffer, Env
 from argand.loops.lower import lower_node
-from argand.loops.nest import I64, PTR, Builder, Function, Module, Param, Reg
+from argand.loops.nest import I64, PTR, Builder, Function, Module, NestError, Param, Reg
 from argand.loops.target import Target
 from argand.passes.memory import ALIGNMENT, MemoryPlan
 from argand.runtime.memory import SMALL
+
+
+class NotLoweredError(CompileError):
+    """A node that was expected to have a kernel, but none can be made."""
+
+    def __init__(self, node: Node, reason: str) -> None:
+        super().__init__(f"no kernel for {short_name(node)}: {reason}; this is a defect of Argand")
+        self.node = node
 
 
 @dataclasses.dataclass(slots=True)
@@ -59,7 +68,11 @@ class Lowering:
         """The function that computes a node; equal nodes get the same."""
         key = self._signature(node)
         if key not in self.kernels:
-            self.kernels[key] = self._lower(node, f"k{len(self.kernels)}_{short_name(node)}")
+            name = f"k{len(self.kernels)}_{short_name(node)}"
+            try:
+                self.kernels[key] = self._lower(node, name)
+            except (ArgandError, NestError) as e:
+                raise NotLoweredError(node, str(e)) from e
         return self.kernels[key]
 
     def _lower(self, node: Node, name: str) -> _Kernel:
