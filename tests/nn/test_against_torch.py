@@ -55,6 +55,7 @@ def names(case):
     return f"{case[0]}{case[1]}{case[2] or ''}"
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch's, of its own speed
 @pytest.mark.parametrize("case", CASES, ids=names)
 def test_layer(case):
     name, args, kwargs, shapes = case
