@@ -13,7 +13,7 @@ from typing import Any
 
 from argand.base.dim import Dim, Size, dim_max, dim_min
 from argand.base.dtype import ALL, DType, int64
-from argand.base.errors import ProgramError
+from argand.base.errors import ArgandError, ProgramError
 from argand.ir.op import Literal, TensorType, registry
 from argand.ir.program import Node, Operand, Program, Value
 
@@ -269,7 +269,15 @@ def _literal(o: Any, usual: DType) -> Operand:
 def parse_program(text: str) -> Program:
     """The program that a text describes; ProgramError names the line that doesn't fit."""
     parser = _Parser(text)
-    program = parser.program()
+    try:
+        program = parser.program()
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        if isinstance(error, ArgandError):
+            raise
+        # an unknown name, a missing parameter, operands that the op doesn't take
+        tokens = parser.t
+        tokens.at = min(tokens.at, len(tokens.items) - 1)
+        raise tokens.error(f"not part of a valid program ({error})") from error
     if parser.t.kind() != "end":
         raise parser.t.error(f"unexpected {parser.t.peek()!r} after the program")
     return program

@@ -55,6 +55,13 @@ def _check_types(node: Node, program: Program) -> None:
         expected = node.op.infer(*operands, **node.params, **regions)  # type: ignore[arg-type]
     except ArgandError as e:
         raise ProgramError(f"{program.name}: {value_name(node.outputs[0])}: {e}") from e
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as e:
+        raise ProgramError(
+            f"{program.name}: {value_name(node.outputs[0])}: {node.op.name} doesn't take these "
+            f"operands or parameters ({type(e).__name__}: {e})"
+        ) from e
+    if len(expected) != len(node.outputs):
+        raise ProgramError(f"{program.name}: {node.op.name} has {len(expected)} results")
     for out, t in zip(node.outputs, expected, strict=True):
         if out.dtype is not t.dtype or not same_shape(out.shape, t.shape):
             raise ProgramError(
