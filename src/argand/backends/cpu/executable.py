@@ -67,6 +67,11 @@ class CompiledProgram:
         self.plan = plan
         self.segments = segments
         self._operands = [*program.inputs, *program.state]
+        # For each output that lies in an order of its own: how its dimensions are found in memory.
+        self._orders = [
+            tuple(map(int, np.argsort(o.layout))) if isinstance(o, Value) and o.layout else None
+            for o in program.outputs
+        ]
         self._symbols = _symbol_sources(self._operands, program)
         self._sized: dict[tuple[int, ...], _Sized] = {}
         self._lock = threading.RLock() if program.writes else None
@@ -77,7 +82,7 @@ class CompiledProgram:
     # -- calling -----------------------------------------------------------------------------------
 
     def _choose_run(self) -> Run:
-        if any(o.layout for o in self.program.outputs):
+        if any(self._orders):
             return self._logical_run
         simple = len(self.segments) == 1 and self.segments[0].call is not None
         if simple and not self._symbols and self._lock is None:
@@ -117,10 +122,8 @@ class CompiledProgram:
         """A call whose outputs lie in another order than their shapes say."""
         run = self._general_run if self._lock is None else self._locked_run
         found = run(inputs, state)
-        return [
-            a if o.layout is None else a.transpose(np.argsort(o.layout))
-            for o, a in zip(self.program.outputs, found, strict=True)
-        ]
+        pairs = zip(self._orders, found, strict=True)
+        return [a if order is None else a.transpose(order) for order, a in pairs]
 
     def _general_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         arrays = (*inputs, *state)
