@@ -42,6 +42,8 @@ def fast_path(s: Specialisation) -> Fast | None:
             found = _bare_two(s, *expected[0], *expected[1])
         if found is not None:
             return found
+    if len(s.signature.specs) == 1 and not s.symbolic:
+        return _bound_one(s) or _general(s)
     return _general(s)
 
 
@@ -119,6 +121,41 @@ def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: An
         calls()
         out = _new(Tensor)
         out._array = result
+        out._node = out._cold = None
+        return out
+
+    return fast
+
+
+def _bound_one(s: Specialisation) -> Fast | None:
+    """One tensor in, one out, and captured state that is only read: a model's forward pass."""
+    executable, spec = s.executable, s.signature.specs[0]
+    plain = executable.pure and executable.single and executable.joint is None
+    if not plain or executable.moving or s.gradients or not isinstance(spec, TensorSpec):
+        return None
+    dtype, shape, wants_grad = spec.dtype.numpy, spec.shape, spec.requires_grad
+    guards = [(g.read, g.value) for g in s.surroundings.guards]
+    grad_enabled, is_valid, calls = s.signature.grad_enabled, s.is_valid, s.count
+    run, state_arrays, switches = executable.compiled.run, executable.state_arrays, vars(settings)
+
+    def fast(x: Any = None, *more: Any) -> Any:
+        if type(x) is not Tensor or more or (x._node is not None) is not wants_grad:
+            return MISS
+        a = x._array
+        if a.dtype is not dtype or a.shape != shape:
+            return MISS
+        if mode.enabled is not grad_enabled or switches["debug"]:
+            return MISS
+        if s.checked_epoch != epoch.current and not is_valid((x,)):
+            return MISS
+        for read, value in guards:
+            if read() is not value:
+                if not is_valid((x,)):
+                    return MISS
+                break  # equal values are fine too
+        calls()
+        out = _new(Tensor)
+        out._array = run((a,), state_arrays((x,)))[0]
         out._node = out._cold = None
         return out
 
