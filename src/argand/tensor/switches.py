@@ -8,6 +8,7 @@ from argand.base.dtype import SCALAR, TENSOR, ZERO_DIM, DType, as_dtype, of_scal
 from argand.base.dtype import result_type as common_type
 from argand.base.errors import ArgumentError
 from argand.base.settings import settings
+from argand.runtime import threads
 from argand.tensor.core import Tensor
 from argand.tensor.device import check_device, cpu
 
@@ -23,7 +24,7 @@ def set_num_threads(count: int) -> None:
     """Set the worker threads of native code."""
     if count < 1:
         raise ArgumentError(f"set_num_threads: expected at least 1, got {count}")
-    settings.threads = int(count)
+    threads.set_num_threads(int(count))
 
 
 def get_default_device() -> Any:
