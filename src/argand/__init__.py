@@ -39,6 +39,7 @@ from argand.base.errors import ArgandError
 from argand.base.errors import did_you_mean as _did_you_mean
 from argand.base.misuse import explained as _explained
 from argand.base.settings import settings
+from argand.runtime.threads import get_num_threads, set_num_threads
 from argand.tensor.core import Size, Tensor
 from argand.tensor.device import device
 from argand.tensor.legacy import (
@@ -58,11 +59,9 @@ from argand.tensor.surface import functions as _functions
 from argand.tensor.switches import (
     can_cast,
     get_default_device,
-    get_num_threads,
     result_type,
     set_default_device,
     set_float32_matmul_precision,
-    set_num_threads,
     use_deterministic_algorithms,
 )
 from argand.transform.mode import (

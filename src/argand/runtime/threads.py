@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from argand.base.errors import ArgumentError
 from argand.base.settings import settings
 
 _set_pool: Callable[[int], None] | None = None
@@ -32,7 +33,8 @@ def set_num_threads(count: int) -> None:
     Raises ValueError for less than one.
     """
     if count < 1:
-        raise ValueError(f"the number of threads must be at least 1, not {count}")
+        raise ArgumentError(f"set_num_threads: expected at least 1, got {count}")
+    count = int(count)
     if _set_pool is not None:
         _set_pool(count)
     settings.threads = count

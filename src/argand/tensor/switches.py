@@ -7,24 +7,10 @@ from typing import Any
 from argand.base.dtype import SCALAR, TENSOR, ZERO_DIM, DType, as_dtype, of_scalar
 from argand.base.dtype import result_type as common_type
 from argand.base.errors import ArgumentError
-from argand.base.settings import settings
-from argand.runtime import threads
 from argand.tensor.core import Tensor
 from argand.tensor.device import check_device, cpu
 
 _KINDS = "buifc"
-
-
-def get_num_threads() -> int:
-    """The worker threads of native code."""
-    return int(settings.threads)
-
-
-def set_num_threads(count: int) -> None:
-    """Set the worker threads of native code."""
-    if count < 1:
-        raise ArgumentError(f"set_num_threads: expected at least 1, got {count}")
-    threads.set_num_threads(int(count))
 
 
 def get_default_device() -> Any:
