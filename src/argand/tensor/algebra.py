@@ -7,9 +7,9 @@ from typing import Any
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import describe, ops
+from argand.tensor.arranging import diagonal_of, roll
 from argand.tensor.creation import eye
 from argand.tensor.reducing import norm
-from argand.tensor.shaping import diagonal_of, roll
 
 
 def _ranks(name: str, *wanted: tuple[Any, int]) -> None:

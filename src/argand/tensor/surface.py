@@ -15,11 +15,13 @@ from argand.base.misuse import explained
 from argand.ir.op import Op, registry
 from argand.tensor import (
     algebra,
+    arranging,
     autograd,
     convert,
     creation,
     elementary,
     indexing,
+    joining,
     printing,
     random,
     reducing,
@@ -110,10 +112,11 @@ BOTH: dict[Any, str] = {
     selecting: """argwhere gather index_add index_copy index_fill masked_fill masked_scatter
         masked_select put scatter scatter_add scatter_reduce take take_along_dim unique
         unique_consecutive""",
-    shaping: """adjoint broadcast_to chunk diag diag_embed diff flatten flip fliplr flipud
-        index_select movedim narrow numel permute ravel repeat_interleave reshape roll select split
-        split_with_sizes squeeze t tensor_split tile trace transpose tril triu unbind unflatten
-        unsqueeze""",
+    arranging: """diag diag_embed diff flip fliplr flipud repeat_interleave roll tile trace tril
+        triu""",
+    joining: """chunk index_select narrow select split split_with_sizes tensor_split unbind""",
+    shaping: """adjoint broadcast_to flatten movedim numel permute ravel reshape squeeze t transpose
+        unflatten unsqueeze""",
     convert: """clone imag real""",
 }
 
@@ -130,7 +133,8 @@ FUNCTIONS: dict[Any, str] = {
         randint_like randn randn_like randperm seed set_rng_state""",
     reducing: "std_mean var_mean",
     selecting: "bucketize isin searchsorted where",
-    shaping: """atleast_1d atleast_2d broadcast_tensors cat dstack hstack stack vstack""",
+    joining: "atleast_1d atleast_2d cat dstack hstack stack vstack",
+    shaping: "broadcast_tensors",
     writing: "fill",
 }
 
@@ -142,8 +146,9 @@ METHODS: dict[Any, str] = {
     creation: "new_empty new_full new_ones new_tensor new_zeros",
     random: "bernoulli_ cauchy_ exponential_ log_normal_ normal_ random_ uniform_",
     selecting: "index_put_ scatter_ scatter_add_ scatter_reduce_",
-    shaping: """contiguous dim expand expand_as is_contiguous repeat reshape_as size stride unfold
-        view view_as""",
+    arranging: "repeat unfold",
+    shaping: """contiguous dim expand expand_as is_contiguous reshape_as size stride view
+        view_as""",
     writing: """copy_ fill_ fill_diagonal_ resize_ squeeze_ t_ transpose_ unsqueeze_ zero_""",
 }
 
@@ -360,7 +365,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
     found |= {
         "complex": explained(creation.complex_of),
         "detach": Tensor.detach,
-        "diagonal": explained(shaping.diagonal_of),
+        "diagonal": explained(arranging.diagonal_of),
     }
     for name, target in ALIASES.items():
         found[name] = found[target]
@@ -372,7 +377,7 @@ def _methods() -> dict[str, Any]:
     found |= dict(_names(BOTH))
     found |= dict(_names(METHODS))
     found |= {
-        "diagonal": explained(shaping.diagonal_of),
+        "diagonal": explained(arranging.diagonal_of),
         "where": explained(selecting.where_method),
         "type": convert.type_,
         "cpu": convert.to_cpu,

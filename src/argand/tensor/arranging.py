@@ -1,0 +1,178 @@
+"""Arranging elements: repeating, shifting, triangles, diagonals. Most are methods too."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from argand.base.errors import ArgumentError, ShapeError
+from argand.base.shape import normalize_dim, shape_text
+from argand.ir.op import ops
+from argand.tensor.core import Tensor
+from argand.tensor.creation import sizes
+from argand.tensor.joining import index_select, sliced
+from argand.tensor.shaping import listed, movedim, ravel, unsqueeze
+
+# -- repeating -------------------------------------------------------------------------------------
+
+
+def repeat(self: Any, *repeats: Any) -> Any:
+    """The whole tensor repeated along each dimension, copied."""
+    counts = sizes(repeats)
+    if len(counts) < self.ndim:
+        raise ShapeError(
+            f"repeat: {len(counts)} counts for a tensor of {self.ndim} dimensions; give one each"
+        )
+    shape = (1,) * (len(counts) - self.ndim) + tuple(self.shape)
+    interleaved: list[Any] = []
+    target: list[Any] = []
+    for count, size in zip(counts, shape, strict=True):
+        interleaved += [1, size]
+        target += [count, size]
+    wide = ops.expand(ops.reshape(self, tuple(interleaved)), tuple(target))
+    final = tuple(c * s for c, s in zip(counts, shape, strict=True))
+    out = ops.reshape(wide, final)
+    return ops.contiguous(out) if out is self or out._root() is self._root() else out
+
+
+def tile(input: Any, *dims: Any) -> Any:
+    """As `repeat`; missing leading counts are 1."""
+    counts = sizes(dims)
+    return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
+
+
+def repeat_interleave(
+    input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
+    """Each element (of the flattened tensor, or along `dim`) repeated in place."""
+    x = ravel(input) if dim is None else input
+    d = 0 if dim is None else normalize_dim(dim, x.ndim, "repeat_interleave")
+    shape = tuple(x.shape)
+    if isinstance(repeats, Tensor) and repeats.numel() == 1:
+        repeats = int(repeats.item())
+    if isinstance(repeats, int):
+        wide = ops.reshape(x, (*shape[: d + 1], 1, *shape[d + 1 :]))
+        wide = ops.expand(wide, (*shape[: d + 1], repeats, *shape[d + 1 :]))
+        return ops.reshape(wide, (*shape[:d], shape[d] * repeats, *shape[d + 1 :]))
+    counts = np.asarray(repeats.numpy_array() if isinstance(repeats, Tensor) else repeats)
+    return index_select(x, d, ops.contiguous(np.repeat(np.arange(shape[d]), counts)))
+
+
+# -- shifting --------------------------------------------------------------------------------------
+
+
+def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+    """Elements shifted along `dims`, re-entering at the other end."""
+    if dims is None:
+        return ops.reshape(roll(ravel(input), shifts, 0), tuple(input.shape))
+    by, along = listed(shifts), listed(dims)
+    if len(by) != len(along):
+        raise ArgumentError(f"roll: {len(by)} shifts for {len(along)} dims")
+    for shift, dim in zip(by, along, strict=True):
+        d = normalize_dim(dim, input.ndim, "roll")
+        size = input.shape[d]
+        at = (size - shift) % size if not isinstance(size, int) or size else 0
+        if not (isinstance(at, int) and at == 0):
+            input = ops.cat(sliced(input, d, at, size), sliced(input, d, 0, at), dim=d)
+    return input
+
+
+def flip(input: Any, *dims: Any) -> Any:
+    """The elements in reverse order along `dims`."""
+    return ops.flip(input, sizes(dims))
+
+
+def fliplr(input: Any) -> Any:
+    """The second dimension reversed."""
+    return ops.flip(input, (1,))
+
+
+def flipud(input: Any) -> Any:
+    """The first dimension reversed."""
+    return ops.flip(input, (0,))
+
+
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Differences of neighbours along `dim`, `n` times."""
+    parts = [p for p in (prepend, input, append) if p is not None]
+    x = ops.cat(*parts, dim=dim) if len(parts) > 1 else input
+    d = normalize_dim(dim, x.ndim, "diff")
+    for _ in range(n):
+        size = x.shape[d]
+        x = ops.sub(sliced(x, d, 1, size), sliced(x, d, 0, size - 1))
+    return x
+
+
+def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
+    """Windows of `size` every `step` along a dimension, as a new last dimension."""
+    d = normalize_dim(dimension, self.ndim, "unfold")
+    length = operator.index(self.shape[d])
+    if not 0 <= size <= length or step < 1:
+        raise ArgumentError(f"unfold: size {size} and step {step} don't fit a size of {length}")
+    count = (length - size) // step + 1
+    starts = ops.reshape(ops.arange(0, step, count, "int64"), (count, 1))
+    index = ops.add(starts, ops.arange(0, 1, size, "int64"))
+    return movedim(ops.index(self, index, dims=(d,)), d + 1, -1)
+
+
+# -- triangles and diagonals -----------------------------------------------------------------------
+
+
+def tril(input: Any, diagonal: int = 0) -> Any:
+    """The lower triangle of the last two dimensions, zeros above."""
+    return _triangle(input, diagonal, True)
+
+
+def triu(input: Any, diagonal: int = 0) -> Any:
+    """The upper triangle of the last two dimensions, zeros below."""
+    return _triangle(input, diagonal, False)
+
+
+def _triangle(x: Any, diagonal: int, lower: bool) -> Any:
+    if x.ndim < 2:
+        raise ShapeError(f"tril, triu: expected at least 2 dimensions, got {shape_text(x.shape)}")
+    rows, columns = x.shape[-2:]
+    i = ops.reshape(ops.arange(0, 1, rows, "int64"), (rows, 1))
+    j = ops.arange(-diagonal, 1, columns, "int64")
+    keep = ops.ge(i, j) if lower else ops.le(i, j)
+    return ops.where(keep, x, False if x.dtype.kind == "b" else 0)
+
+
+def diag(input: Any, diagonal: int = 0) -> Any:
+    """The diagonal of a matrix, or the matrix with a given diagonal."""
+    if input.ndim == 1:
+        return diag_embed(input, diagonal)
+    if input.ndim == 2:
+        return diagonal_of(input, diagonal)
+    raise ShapeError(f"diag: expected 1 or 2 dimensions, got {shape_text(input.shape)}")
+
+
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Matrices whose diagonals are the last dimension of `input`."""
+    n = input.shape[-1] + abs(offset)
+    rows = ops.reshape(ops.arange(0, 1, n, "int64"), (n, 1))
+    columns = ops.arange(0, 1, n, "int64")
+    before, after = max(offset, 0), max(-offset, 0)
+    lead = ((0, 0),) * (input.ndim - 1)
+    row = ops.pad(input, (*lead, (before, after)), 0)
+    on = ops.eq(ops.add(rows, offset), columns)
+    out = ops.where(on, unsqueeze(row, -2), 0)
+    return movedim(out, (-2, -1), (dim1, dim2))
+
+
+def diagonal_of(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The diagonal of two dimensions, as the last dimension."""
+    x = movedim(input, (dim1, dim2), (-2, -1))
+    rows, columns = x.shape[-2:]
+    first, second = max(-offset, 0), max(offset, 0)
+    count = max(min(rows - first, columns - second), 0)
+    i = ops.arange(0, 1, count, "int64")
+    index = (ops.add(i, first), ops.add(i, second))
+    return ops.index(x, *index, dims=(x.ndim - 2, x.ndim - 1))
+
+
+def trace(input: Any) -> Any:
+    """The sum of a matrix's diagonal."""
+    return ops.sum(diagonal_of(input))
