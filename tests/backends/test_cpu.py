@@ -21,6 +21,7 @@ from argand.base.events import listen
 from argand.base.settings import settings
 from argand.base.userstack import Location
 from argand.ir.text import parse_program
+from argand.runtime.kernels import Library
 
 assert argand.ops  # fills the registry
 
@@ -234,22 +235,31 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: bytes) -> None:
     assert hits(program, 2) == [False, True]
 
 
-def test_entries_under_each_others_names_are_refused(tmp_path: Path) -> None:
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go on as a process that has loaded no kernel yet."""
+    monkeypatch.setattr(native, "LIBRARY", Library())
+
+
+def test_entries_under_each_others_names_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x, w = np.ones((3, 4), np.float32), [np.ones(4, np.float32), np.ones(4, np.float32)]
-    native._loaded.clear()  # by other tests
+    forget(monkeypatch)
     compiled(ADD), compiled(STEP)
     for folder in ("programs", "objects"):
         first, second = sorted(f for f in (tmp_path / folder).rglob("*") if f.is_file())
         contents = first.read_bytes(), second.read_bytes()
         second.write_bytes(contents[0]), first.write_bytes(contents[1])
-    native._loaded.clear()
+    forget(monkeypatch)
     np.testing.assert_array_equal(compiled(ADD).run([x[0, :1].repeat(5)] * 2, ())[0], [2] * 5)
     np.testing.assert_array_equal(compiled(STEP).run([x], w)[0], x)
 
 
 @pytest.mark.parametrize("how", ["half", "zeros", "one bit", "nothing"])
-def test_damaged_objects_are_made_again(tmp_path: Path, how: str) -> None:
-    native._loaded.clear()
+def test_damaged_objects_are_made_again(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(monkeypatch)
     compiled(ADD)
     files = [f for f in (tmp_path / "objects").rglob("*") if f.is_file()]
     assert files
@@ -259,7 +269,7 @@ def test_damaged_objects_are_made_again(tmp_path: Path, how: str) -> None:
             data[len(data) // 2] ^= 1
         kept = {"half": data[: len(data) // 2], "zeros": bytes(len(data)), "one bit": data}
         file.write_bytes(kept.get(how, b""))
-    native._loaded.clear()
+    forget(monkeypatch)
     np.testing.assert_array_equal(compiled(ADD).run([np.ones(5, np.float32)] * 2, ())[0], [2] * 5)
 
 

@@ -16,6 +16,7 @@ from argand.backends.cpu.executable import CompiledProgram
 from argand.base.errors import CompileError
 from argand.base.events import listen
 from argand.base.settings import settings
+from argand.runtime.kernels import Library
 from argand.runtime.threads import get_num_threads, set_num_threads
 
 
@@ -118,7 +119,7 @@ def test_a_node_without_a_kernel_runs_on_the_host(monkeypatch: pytest.MonkeyPatc
         lower(b, node, env)
 
     monkeypatch.setattr(lowering, "lower_node", broken)
-    monkeypatch.setattr(native, "_loaded", {})
+    monkeypatch.setattr(native, "LIBRARY", Library())
     seen: list[str] = []
     stop = listen("not_lowered", lambda **info: seen.append(info["reason"]))
     with settings.using(verify=False, cache=False):

@@ -10,13 +10,14 @@ from argand.runtime import threads
 
 def test_the_public_switch_reaches_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
-    monkeypatch.setattr(threads, "_set_pool", told.append)
+    monkeypatch.setattr(threads, "_set_pool", None)
     before = ag.get_num_threads()
+    threads.attach(told.append)
     try:
         ag.set_num_threads(3)
         assert ag.get_num_threads() == 3
     finally:
         ag.set_num_threads(before)
-    assert told == [3, before]
+    assert told == [before, 3, before]
     with pytest.raises(ValueError, match="at least 1"):
         ag.set_num_threads(0)

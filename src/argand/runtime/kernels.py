@@ -9,14 +9,12 @@ from collections.abc import Callable
 class Library:
     """Entry points of loaded kernels.
 
-    `make` builds and loads a kernel: it returns the address and whatever holds the code in memory.
-    A key is built once, also when several threads ask for it at the same time.
+    A key is built once, also when several threads ask for it at the same time. The code stays for
+    as long as the library does.
 
     >>> library = Library()
     >>> library.address("key", lambda: (4096, object()))
     4096
-    >>> "key" in library
-    True
     """
 
     def __init__(self) -> None:
@@ -24,25 +22,15 @@ class Library:
         self._lock = threading.RLock()
 
     def address(self, key: str, make: Callable[[], tuple[int, object]]) -> int:
-        """The address of the kernel of that key; built on the first request."""
-        found = self._kernels.get(key)
-        if found is None:
-            with self._lock:
-                found = self._kernels.get(key)
-                if found is None:
-                    found = self._kernels[key] = make()
-        return found[0]
+        """The address of the kernel of that key.
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._kernels
-
-    def __len__(self) -> int:
-        return len(self._kernels)
-
-    def clear(self) -> None:
-        """Forget every kernel; the code is unloaded when nobody else holds it."""
+        On the first request `make` builds and loads it: it returns the address and whatever holds
+        the code in memory.
+        """
         with self._lock:
-            self._kernels.clear()
+            if key not in self._kernels:
+                self._kernels[key] = make()
+            return self._kernels[key][0]
 
 
 LIBRARY = Library()

@@ -8,7 +8,6 @@ from pathlib import Path
 from argand.base.settings import settings
 from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
 from argand.codegen.llvm.objects import (
-    Loaded,
     cached_object,
     keep_object,
     load_object,
@@ -17,17 +16,19 @@ from argand.codegen.llvm.objects import (
 from argand.codegen.llvm.pool import runtime_symbols
 from argand.loops.nest import Module
 from argand.loops.target import Target
+from argand.runtime.kernels import LIBRARY
 
 ENTRY = "entry"
-
-_loaded: dict[str, Loaded] = {}
 
 
 def load_entry(key: str, make: Callable[[], Module], target: Target) -> int:
     """The address of a segment's entry; `make` lowers it when no cache has its object."""
-    if key not in _loaded:
-        _loaded[key] = load_object(_object(key, make, target), [ENTRY], _imports())
-    return _loaded[key].address(ENTRY)
+
+    def load() -> tuple[int, object]:
+        code = load_object(_object(key, make, target), [ENTRY], _imports())
+        return code.address(ENTRY), code
+
+    return LIBRARY.address(key, load)
 
 
 def _object(key: str, make: Callable[[], Module], target: Target) -> bytes:
