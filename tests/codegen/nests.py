@@ -17,7 +17,6 @@ from argand.codegen.llvm.target import named_target
 from argand.loops.nest import I64, PTR, Builder, Function, Module, Reg, Ty
 
 Array = NDArray[Any]
-HERE = ("host", "avx2", "sse2")
 
 
 def numpy_dtype(elem: str) -> np.dtype[Any]:

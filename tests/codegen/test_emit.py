@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nests import HERE, entry, numpy_dtype
+from nests import entry, numpy_dtype
 
 from argand.base.errors import CompileError
 from argand.codegen.llvm.emit import emit_module
@@ -12,6 +12,7 @@ from argand.codegen.llvm.fastcall import slow_entry
 from argand.codegen.llvm.objects import assembly, emit_object, load, text_to_object
 from argand.codegen.llvm.target import host_target, named_target
 from argand.loops.nest import BOOL, F32, F64, I64, PTR, Builder, Function, Module, Param, Ty
+from machines import HERE
 
 
 def dot(lanes: int) -> Function:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nests import HERE, Array, mapped, numpy_dtype, primitive
+from nests import Array, mapped, numpy_dtype, primitive
+
+from machines import HERE
 
 FLOATS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")

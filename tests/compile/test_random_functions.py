@@ -35,7 +35,7 @@ def _fresh(rng: np.random.Generator, x: Any, y: Any) -> Any:
     if choice == 0:
         return x * 0.5 + 1
     if choice == 1:
-        return ag.tanh(x)
+        return ag.tanh(x) * 1.5  # its backward needs tanh's own result, which nobody overwrites
     if choice == 2:
         return x + y.mean()
     if choice == 3:
@@ -121,11 +121,8 @@ def test_gradients_inside_and_outside(seed: int) -> None:
     x.requires_grad_()
     w.requires_grad_()
     f = random_differentiable(seed)
-    try:
-        want = ag.autograd.grad(f(x, w), (x, w), allow_unused=True)
-    except RuntimeError as error:
-        assert "overwritten in place" in str(error)
-        return  # eager code refuses this one
+    want = ag.autograd.grad(f(x, w), (x, w), allow_unused=True)
+    assert all(g.isfinite().all() for g in want)
     inside = ag.compile(
         lambda x, w: ag.autograd.grad(f(x, w), (x, w), allow_unused=True), backend="reference"
     )
@@ -134,4 +131,4 @@ def test_gradients_inside_and_outside(seed: int) -> None:
         found = inside(x, w), ag.autograd.grad(outside(x, w), (x, w), allow_unused=True)
         for got in found:
             for a, b in zip(got, want, strict=True):
-                np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-4, atol=1e-5)
+                np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-5)

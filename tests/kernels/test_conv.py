@@ -25,6 +25,7 @@ from argand.kernels.conv import (
 from argand.loops.nest import I64, PTR, Builder, Function, Param, Reg
 from argand.loops.target import Target
 from argand.runtime.threads import get_num_threads, set_num_threads
+from machines import FORCED
 
 NHWC, NCHW = (0, 2, 3, 1), (0, 1, 2, 3)
 HWIO, OIHW = (2, 3, 1, 0), (0, 1, 2, 3)
@@ -219,10 +220,10 @@ def test_sizes_at_run_time(case: Case, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["sse2", "avx2"])
-def test_narrow_targets(name: str, kind: str) -> None:
-    check(*run(CASES[0], kind, target=named_target(name)))
-    check(*run(CASES[2], kind, target=named_target(name)))
+@pytest.mark.parametrize("name", FORCED)
+def test_other_widths_of_vectors(name: str, kind: str) -> None:
+    for case in (CASES[0], CASES[2]):
+        check(*run(case, kind, target=named_target(name)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -25,6 +25,7 @@ from argand.kernels.matmul import Matrices, matmul_function
 from argand.loops.nest import PTR, Builder, Param, Reg, Ty
 from argand.loops.target import Target
 from argand.runtime.threads import get_num_threads, set_num_threads
+from machines import FORCED
 
 NUMPY = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 TOLERANCE = {"float32": 2e-6, "float64": 4e-15, "float16": 2e-3, "bfloat16": 1e-2}
@@ -172,13 +173,15 @@ def test_large_enough_for_threads_and_many_blocks(tb: bool) -> None:
     check(multiply(a, b), a, b)
 
 
-@pytest.mark.parametrize("name", ["sse2", "avx2"])
+@pytest.mark.parametrize("name", FORCED)
 @pytest.mark.parametrize("tb", [False, True])
-def test_narrow_targets(name: str, tb: bool) -> None:
+def test_other_widths_of_vectors(name: str, tb: bool) -> None:
     target = named_target(name)
-    for m in (1, 23):
-        a, b = arrays(m, 45, 301, False, tb)
+    for m, n in ((1, 45), (7, 150), (23, 45), (70, 97)):
+        a, b = arrays(m, n, 301, False, tb)
         check(multiply(a, b, target=target), a, b)
+        check(multiply(a, b, target=target, run_time=True), a, b)
+    for m in (1, 23):
         a, b = arrays(m, 45, 301, True, tb, "float64")
         check(multiply(a, b, "float64", target=target), a, b, "float64")
 

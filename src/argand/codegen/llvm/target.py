@@ -15,12 +15,18 @@ _V3: Final = f"{_V2},+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 _V4: Final = f"{_V3},+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
 _LINUX_X86: Final = "x86_64-unknown-linux-gnu"
 
-_FORCED: Final = {
-    "sse2": Target("sse2", _LINUX_X86, "x86-64", "+sse,+sse2", 16, 16),
-    "avx2": Target("avx2", _LINUX_X86, "x86-64-v3", _V3, 32, 16),
-    "avx512": Target("avx512", _LINUX_X86, "x86-64-v4", _V4, 64, 32, l2=1 << 20),
-    "neon": Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32),
-}
+_forced: Final[dict[str, Target]] = {}
+
+
+def add_target(target: Target) -> None:
+    """Let `named_target`, and so the setting `target`, find a machine under its name."""
+    _forced[target.name] = target
+
+
+add_target(Target("sse2", _LINUX_X86, "x86-64", "+sse,+sse2", 16, 16))
+add_target(Target("avx2", _LINUX_X86, "x86-64-v3", _V3, 32, 16))
+add_target(Target("avx512", _LINUX_X86, "x86-64-v4", _V4, 64, 32, l2=1 << 20))
+add_target(Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32))
 
 
 @functools.cache
@@ -47,9 +53,9 @@ def named_target(name: str = "host") -> Target:
     """The host ("host"), or "sse2", "avx2", "avx512", "neon": narrower or other machines."""
     if name == "host":
         return host_target()
-    if name not in _FORCED:
-        raise CompileError(f"no target {name!r}: host, {', '.join(_FORCED)}")
-    return _FORCED[name]
+    if name not in _forced:
+        raise CompileError(f"no target {name!r}: host, {', '.join(_forced)}")
+    return _forced[name]
 
 
 def _caches() -> tuple[int, int]:
