@@ -96,7 +96,7 @@ class Dim:
     that would tie it to one size is an error. Arithmetic gives Dims; a Dim that is constant becomes
     an int again.
 
-    >>> n = Dim("n")
+    >>> n = ag.Dim("n")
     >>> n * 2 + n
     3*n
     >>> (n * 4) // 4 == n

@@ -155,7 +155,7 @@ def of_scalar(value: Any) -> DType:
 def promote_types(a: DType, b: DType) -> DType:
     """The smallest dtype that both convert to, as `torch.promote_types`.
 
-    >>> promote_types(uint8, int8)
+    >>> ag.promote_types(ag.uint8, ag.int8)
     argand.int16
     """
     if a is b:

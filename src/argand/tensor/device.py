@@ -12,7 +12,7 @@ _OTHERS = ("cuda", "mps", "xpu", "meta", "hip", "xla", "mkldnn", "vulkan", "hpu"
 class device:  # noqa: N801  # PyTorch's name  # PyTorch's name
     """Where a tensor lives: ``device("cpu")``.
 
-    >>> device("cpu").type
+    >>> ag.device("cpu").type
     'cpu'
     """
 
