@@ -27,7 +27,11 @@ class _Activation(Elementwise):
 
 
 class Sigmoid(_Activation):
-    """1 / (1 + exp(-x)); integers are computed as floats."""
+    """1 / (1 + exp(-x)), in [0, 1]; the gradient is y * (1 - y). Integers are computed as floats.
+
+    >>> ag.sigmoid(ag.tensor([0.0, 2.0, -100.0]))
+    tensor([0.5000, 0.8808, 0.0000])
+    """
 
     samples = Uniform(-6, 6)
     kinds = "buif"
@@ -41,11 +45,17 @@ class Sigmoid(_Activation):
 
 
 class Relu(Elementwise):
-    """max(x, 0); its gradient at 0 is 0."""
+    """max(x, 0), the rectified linear unit; the gradient is 1 above 0, and 0 at 0 and below.
+
+    NaN stays NaN. Raises DTypeError for booleans.
+
+    >>> ag.relu(ag.tensor([-1.0, 0.0, 2.0]))
+    tensor([0., 0., 2.])
+    """
 
     samples = _AWAY_FROM_KINKS
     dtypes = ("float32", "float64", "int64")
-    error_samples = (ErrorSample(TypeError, "relu: not defined for bool", T((2,), dtype="bool")),)
+    error_samples = (ErrorSample(TypeError, "not defined for bool", T((2,), dtype="bool")),)
     kinds = "uif"
 
     def body(b: Any, x: Any) -> Any:

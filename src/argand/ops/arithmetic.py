@@ -16,7 +16,17 @@ from argand.ir.scalar import Expr
 
 
 class Add(Elementwise):
-    """x + y, with broadcasting; `alpha` multiplies y. On booleans it is their disjunction."""
+    """x + alpha * y, element by element; the shapes broadcast and the dtypes are promoted.
+
+    Two boolean tensors give their disjunction. `alpha` is a number, 1 unless given. Follows
+    `torch.add`.
+
+    >>> ag.add(ag.tensor([1.0, 2.0]), ag.tensor([[10.0], [20.0]]))
+    tensor([[11., 12.],
+            [21., 22.]])
+    >>> ag.tensor([1, 2]).add(3, alpha=10)
+    tensor([31, 32])
+    """
 
     samples = Uniform(-3, 3)
     error_samples = (
@@ -30,15 +40,22 @@ class Add(Elementwise):
         return x + y
 
     def __call__(self, x: Any, y: Any, *, alpha: Any = 1) -> Any:
-        return super().__call__(x, y if _is_one(alpha) else ops.mul(y, alpha))
+        return super().__call__(x, scaled(y, alpha))
 
 
 class Sub(Elementwise):
-    """x - y, with broadcasting; `alpha` multiplies y. DTypeError for two booleans."""
+    """x - alpha * y, element by element; the shapes broadcast and the dtypes are promoted.
+
+    Unsigned integers wrap around. Raises DTypeError for two booleans: use `logical_xor`. Follows
+    `torch.sub`.
+
+    >>> ag.sub(ag.tensor([5.0, 7.0]), ag.tensor([1.0, 2.0]), alpha=2)
+    tensor([3., 3.])
+    """
 
     samples = Uniform(-3, 3)
     error_samples = (
-        ErrorSample(TypeError, "sub: not defined for bool", T((2,), dtype="bool"), True),
+        ErrorSample(TypeError, "not defined for bool", T((2,), dtype="bool"), True),
     )
     dtypes = ("float32", "float64", "int64", "complex64")
     kinds = "uifc"
@@ -48,15 +65,28 @@ class Sub(Elementwise):
         return x - y
 
     def __call__(self, x: Any, y: Any, *, alpha: Any = 1) -> Any:
-        return super().__call__(x, y if _is_one(alpha) else ops.mul(y, alpha))
+        return super().__call__(x, scaled(y, alpha))
 
 
-def _is_one(alpha: Any) -> bool:
-    return is_number(alpha) and alpha == 1
+def scaled(y: Any, alpha: Any) -> Any:
+    """alpha * y, of tensors or numbers; `y` itself when `alpha` is 1."""
+    if is_number(alpha):
+        if alpha == 1:
+            return y
+        if is_number(y):
+            return alpha * y
+    return ops.mul(y, alpha)
 
 
 class Mul(Elementwise):
-    """x * y, with broadcasting. On booleans it is their conjunction."""
+    """x * y, element by element; the shapes broadcast and the dtypes are promoted.
+
+    Two boolean tensors give their conjunction. Follows `torch.mul`.
+
+    >>> ag.mul(ag.tensor([[1.0], [2.0]]), ag.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
 
     samples = Uniform(-3, 3)
     dtypes = ("float32", "float64", "int64", "bool", "complex64")
@@ -76,9 +106,16 @@ _AWAY_FROM_ZERO = (
 
 
 class Div(Elementwise):
-    """x / y; integers are divided as floats of the default dtype.
+    """x / y, element by element; integers are divided as floats of the default dtype.
 
-    `rounding_mode` "floor" and "trunc" round the quotient, and then integers stay integers.
+    With `rounding_mode="floor"` or `"trunc"` the quotient is rounded down or towards 0, and
+    integers stay integers. Division of floats by 0 gives an infinity, or NaN for 0 / 0. Raises
+    ValueError for another `rounding_mode`. Follows `torch.div`.
+
+    >>> ag.div(ag.tensor([7, -7]), 2)
+    tensor([ 3.5000, -3.5000])
+    >>> ag.div(ag.tensor([7, -7]), 2, rounding_mode="trunc")
+    tensor([ 3, -3])
     """
 
     samples = (*_AWAY_FROM_ZERO, Sample(2.0, T((2, 3), 0.5, 2.0)))
@@ -103,7 +140,13 @@ class Div(Elementwise):
 
 
 class FloorDivide(Elementwise):
-    """The quotient x / y rounded towards minus infinity. An integer divided by 0 gives 0."""
+    """floor(x / y): the quotient rounded towards minus infinity, as Python's ``//``.
+
+    Integers stay integers; one divided by 0 gives 0, as in NumPy (PyTorch raises).
+
+    >>> ag.floor_divide(ag.tensor([7, -7]), 2)
+    tensor([ 3, -4])
+    """
 
     samples = _AWAY_FROM_ZERO
     dtypes = ("float32", "float64", "int64")
@@ -115,7 +158,13 @@ class FloorDivide(Elementwise):
 
 
 class Remainder(Elementwise):
-    """x - y * floor(x / y), which has the sign of y, as Python's ``%``."""
+    """x - y * floor(x / y), which has the sign of y, as Python's ``%`` and `torch.remainder`.
+
+    A float modulo 0 is NaN; an integer modulo 0 is 0, as in NumPy (PyTorch raises).
+
+    >>> ag.remainder(ag.tensor([7, -7]), 3)
+    tensor([1, 2])
+    """
 
     samples = _AWAY_FROM_ZERO
     dtypes = ("float32", "float64", "int64")
@@ -127,7 +176,13 @@ class Remainder(Elementwise):
 
 
 class Fmod(Elementwise):
-    """x - y * trunc(x / y), which has the sign of x, as C's ``fmod``."""
+    """x - y * trunc(x / y), which has the sign of x, as C's ``fmod`` and `torch.fmod`.
+
+    A float modulo 0 is NaN; an integer modulo 0 is 0, as in NumPy (PyTorch raises).
+
+    >>> ag.fmod(ag.tensor([7, -7]), 3)
+    tensor([ 1, -1])
+    """
 
     samples = _AWAY_FROM_ZERO
     dtypes = ("float32", "float64", "int64")
@@ -139,9 +194,17 @@ class Fmod(Elementwise):
 
 
 class Pow(Elementwise):
-    """x ** y. An integer to a negative integer power is an error.
+    """x ** y, element by element; either may be a Python number.
 
-    The powers 2, 1/2, -1/2 and -1 of floats are `square`, `sqrt`, `rsqrt` and `reciprocal`.
+    0 ** 0 is 1; a negative number to a fractional power is NaN. Raises DTypeError for an integer
+    tensor to a negative number, whose result would be no integer. The powers 2, 1/2, -1/2 and -1 of
+    floats are `square`, `sqrt`, `rsqrt` and `reciprocal`, and differentiated so. Follows
+    `torch.pow`.
+
+    >>> ag.pow(ag.tensor([1.0, 2.0, 3.0]), 3)
+    tensor([ 1.,  8., 27.])
+    >>> ag.pow(2, ag.tensor([1, 2, 3]))
+    tensor([2, 4, 8])
     """
 
     samples = (
@@ -156,7 +219,7 @@ class Pow(Elementwise):
     )
     error_samples = (
         ErrorSample(RuntimeError, "negative power", T((2,), 1, 4, "int64"), -1),
-        ErrorSample(TypeError, "pow: not defined for bool", T((2,), dtype="bool"), True),
+        ErrorSample(TypeError, "not defined for bool", T((2,), dtype="bool"), True),
     )
     tolerance = {"float32": 1e-5}
     kinds = "uifc"
@@ -180,10 +243,14 @@ _POWERS: dict[float, str] = {2: "square", 0.5: "sqrt", -0.5: "rsqrt", -1: "recip
 
 
 class Neg(Elementwise):
-    """-x."""
+    """-x. Unsigned integers wrap around; DTypeError for booleans, whose negation is `logical_not`.
+
+    >>> ag.neg(ag.tensor([1.0, -2.0]))
+    tensor([-1.,  2.])
+    """
 
     samples = Uniform(-3, 3)
-    error_samples = (ErrorSample(TypeError, "neg: not defined for bool", T((2,), dtype="bool")),)
+    error_samples = (ErrorSample(TypeError, "not defined for bool", T((2,), dtype="bool")),)
     dtypes = ("float32", "float64", "int64", "complex64")
     kinds = "uifc"
     ufunc = np.negative
@@ -205,7 +272,13 @@ class Conj(Elementwise):
 
 
 class Abs(Elementwise):
-    """The absolute value; its gradient at 0 is 0."""
+    """|x|, for real dtypes; the gradient is sign(x), so 0 at 0.
+
+    The most negative integer, which has no positive twin, stays itself.
+
+    >>> ag.abs(ag.tensor([-1.5, 0.0, 2.0]))
+    tensor([1.5000, 0.0000, 2.0000])
+    """
 
     samples = Sample(T((2, 3), 0.2, 3.0)), Sample(T((4,), -3.0, -0.2)), Sample(T(()))
     dtypes = ("float32", "float64", "int64")
@@ -217,7 +290,13 @@ class Abs(Elementwise):
 
 
 class Sign(Elementwise):
-    """-1, 0 or 1, by the sign of x; its gradient is 0."""
+    """-1, 0 or 1 by the sign of x, in its dtype; the gradient is 0.
+
+    NaN stays NaN, as in NumPy (PyTorch gives 0).
+
+    >>> ag.sign(ag.tensor([-3.0, 0.0, 0.5]))
+    tensor([-1.,  0.,  1.])
+    """
 
     samples = Uniform(-3, 3)
     dtypes = ("float32", "float64", "int64")
@@ -229,7 +308,11 @@ class Sign(Elementwise):
 
 
 class Square(Elementwise):
-    """x * x."""
+    """x * x, in the dtype of x; integers that overflow wrap around. Follows `torch.square`.
+
+    >>> ag.square(ag.tensor([-3.0, 1.5]))
+    tensor([9.0000, 2.2500])
+    """
 
     samples = Uniform(-3, 3)
     dtypes = ("float32", "float64", "int64")
@@ -241,7 +324,11 @@ class Square(Elementwise):
 
 
 class Reciprocal(Elementwise):
-    """1 / x; integers are computed as floats."""
+    """1 / x; integers are computed as floats of the default dtype, and 0 gives infinity.
+
+    >>> ag.reciprocal(ag.tensor([4, 2, 0]))
+    tensor([0.2500, 0.5000,    inf])
+    """
 
     samples = Uniform(0.3, 3)
     promotion = "float"
@@ -251,7 +338,11 @@ class Reciprocal(Elementwise):
 
 
 class Floor(Elementwise):
-    """The largest whole number that is at most x; its gradient is 0."""
+    """The largest whole number <= x, in the dtype of x; the gradient is 0.
+
+    >>> ag.floor(ag.tensor([-1.5, 0.2, 2.0]))
+    tensor([-2.,  0.,  2.])
+    """
 
     samples = Uniform(-3, 3)
     dtypes = ("float32", "float64", "int64")
@@ -262,7 +353,11 @@ class Floor(Elementwise):
 
 
 class Ceil(Elementwise):
-    """The smallest whole number that is at least x; its gradient is 0."""
+    """The smallest whole number >= x, in the dtype of x; the gradient is 0.
+
+    >>> ag.ceil(ag.tensor([-1.5, 0.2, 2.0]))
+    tensor([-1.,  1.,  2.])
+    """
 
     samples = Uniform(-3, 3)
     dtypes = ("float32", "float64", "int64")
@@ -273,7 +368,11 @@ class Ceil(Elementwise):
 
 
 class Trunc(Elementwise):
-    """x without its fraction; its gradient is 0."""
+    """x without its fraction: rounded towards 0, in the dtype of x; the gradient is 0.
+
+    >>> ag.trunc(ag.tensor([-1.7, 0.2, 2.9]))
+    tensor([-1.,  0.,  2.])
+    """
 
     samples = Uniform(-3, 3)
     dtypes = ("float32", "float64", "int64")
@@ -295,7 +394,14 @@ class Round(Elementwise):
 
 
 class Maximum(Elementwise):
-    """The larger of x and y; NaN if either is. Equal operands share the gradient in halves."""
+    """The larger of x and y, element by element; NaN where either is.
+
+    The gradient goes to the larger operand, to equal ones in halves. `y` may be a number. Follows
+    `torch.maximum`.
+
+    >>> ag.maximum(ag.tensor([1.0, 5.0]), ag.tensor([3.0, 2.0]))
+    tensor([3., 5.])
+    """
 
     samples = (
         Sample(T((2, 3), distinct=True), T((2, 3), distinct=True)),
@@ -312,7 +418,14 @@ class Maximum(Elementwise):
 
 
 class Minimum(Elementwise):
-    """The smaller of x and y; NaN if either is. Equal operands share the gradient in halves."""
+    """The smaller of x and y, element by element; NaN where either is.
+
+    The gradient goes to the smaller operand, to equal ones in halves. `y` may be a number. Follows
+    `torch.minimum`.
+
+    >>> ag.minimum(ag.tensor([1.0, 5.0]), ag.tensor([3.0, 2.0]))
+    tensor([1., 2.])
+    """
 
     samples = Maximum.samples
     dtypes = ("float32", "float64", "int64", "bool")
@@ -324,9 +437,16 @@ class Minimum(Elementwise):
 
 
 class Clamp(Elementwise):
-    """min(max(x, min), max): x kept between two bounds, either of which may be None.
+    """min(max(x, min), max): x kept between two bounds, of which one may be None.
 
-    The gradient goes to x where it lies within the bounds (both included), else to the bound.
+    The bounds are numbers or tensors that broadcast; where min > max the result is max. NaN stays
+    NaN. The gradient goes to x where it lies within the bounds (both included), else to the bound.
+    Raises ValueError without any bound. Follows `torch.clamp`.
+
+    >>> ag.clamp(ag.tensor([-2.0, 0.5, 3.0]), -1, 1)
+    tensor([-1.0000,  0.5000,  1.0000])
+    >>> ag.tensor([-2.0, 0.5, 3.0]).clamp(min=0)
+    tensor([0.0000, 0.5000, 3.0000])
     """
 
     samples = (
@@ -375,7 +495,14 @@ def _limits(dtype: DType) -> tuple[Any, Any]:
 
 
 class Lerp(Elementwise):
-    """start + weight * (end - start); for weights of 1/2 and more computed from the end."""
+    """start + weight * (end - start): linear interpolation from `start` (0) to `end` (1).
+
+    `weight` is a number or a tensor that broadcasts; from 1/2 on the sum starts at `end`, so that
+    both ends are met exactly. Follows `torch.lerp`.
+
+    >>> ag.lerp(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 6.0]), 0.25)
+    tensor([1.5000, 3.0000])
+    """
 
     samples = (
         Sample(T((2, 3)), T((2, 3)), 0.3),

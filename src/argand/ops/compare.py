@@ -32,11 +32,15 @@ class _Order(_Truth):
 
 
 class Lt(_Order):
-    """x < y; False where either is NaN."""
+    """x < y, element by element, as booleans; False where either is NaN. `y` may be a number.
+
+    >>> ag.lt(ag.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([ True, False, False])
+    """
 
     ufunc = np.less
     error_samples = (
-        ErrorSample(TypeError, "lt: not defined for complex64", T((2,), dtype="complex64"), 1),
+        ErrorSample(TypeError, "not defined for complex64", T((2,), dtype="complex64"), 1),
     )
 
     def body(b: Any, x: Any, y: Any) -> Any:
@@ -44,7 +48,11 @@ class Lt(_Order):
 
 
 class Le(_Order):
-    """x <= y; False where either is NaN."""
+    """x <= y, element by element, as booleans; False where either is NaN. `y` may be a number.
+
+    >>> ag.le(ag.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([ True,  True, False])
+    """
 
     ufunc = np.less_equal
 
@@ -53,7 +61,11 @@ class Le(_Order):
 
 
 class Gt(_Order):
-    """x > y; False where either is NaN."""
+    """x > y, element by element, as booleans; False where either is NaN. `y` may be a number.
+
+    >>> ag.gt(ag.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([False, False,  True])
+    """
 
     ufunc = np.greater
 
@@ -62,7 +74,11 @@ class Gt(_Order):
 
 
 class Ge(_Order):
-    """x >= y; False where either is NaN."""
+    """x >= y, element by element, as booleans; False where either is NaN. `y` may be a number.
+
+    >>> ag.ge(ag.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([False,  True,  True])
+    """
 
     ufunc = np.greater_equal
 
@@ -71,7 +87,13 @@ class Ge(_Order):
 
 
 class Eq(_Truth):
-    """Whether x and y are equal; NaN equals nothing."""
+    """x == y, element by element, as booleans; NaN equals nothing, itself included.
+
+    One truth for whole tensors gives `equal`, with a tolerance `allclose`.
+
+    >>> ag.eq(ag.tensor([1.0, 2.0, ag.nan]), ag.tensor([1.0, 3.0, ag.nan]))
+    tensor([ True, False, False])
+    """
 
     samples = Uniform(-2, 2, integers=True)
     ufunc = np.equal
@@ -81,7 +103,11 @@ class Eq(_Truth):
 
 
 class Ne(_Truth):
-    """Whether x and y differ; NaN differs from everything."""
+    """x != y, element by element, as booleans; NaN differs from everything, itself included.
+
+    >>> ag.ne(ag.tensor([1.0, 2.0, ag.nan]), ag.tensor([1.0, 3.0, ag.nan]))
+    tensor([False,  True,  True])
+    """
 
     samples = Uniform(-2, 2, integers=True)
     ufunc = np.not_equal
@@ -91,7 +117,11 @@ class Ne(_Truth):
 
 
 class LogicalAnd(_Truth):
-    """Whether both x and y are not zero."""
+    """Whether both x and y are not 0, as booleans; NaN counts as not 0.
+
+    >>> ag.logical_and(ag.tensor([True, True, False]), ag.tensor([2, 0, 2]))
+    tensor([ True, False, False])
+    """
 
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_and
@@ -101,7 +131,11 @@ class LogicalAnd(_Truth):
 
 
 class LogicalOr(_Truth):
-    """Whether x or y is not zero."""
+    """Whether x or y is not 0, as booleans; NaN counts as not 0.
+
+    >>> ag.logical_or(ag.tensor([True, False, False]), ag.tensor([2, 0, 2]))
+    tensor([ True, False,  True])
+    """
 
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_or
@@ -111,7 +145,11 @@ class LogicalOr(_Truth):
 
 
 class LogicalXor(_Truth):
-    """Whether exactly one of x and y is not zero."""
+    """Whether exactly one of x and y is not 0, as booleans.
+
+    >>> ag.logical_xor(ag.tensor([True, True, False]), ag.tensor([2, 0, 2]))
+    tensor([False,  True,  True])
+    """
 
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_xor
@@ -121,7 +159,11 @@ class LogicalXor(_Truth):
 
 
 class LogicalNot(_Truth):
-    """Whether x is zero."""
+    """Whether x is 0, as booleans.
+
+    >>> ag.logical_not(ag.tensor([0.0, 1.5, ag.nan]))
+    tensor([ True, False, False])
+    """
 
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_not
@@ -131,7 +173,11 @@ class LogicalNot(_Truth):
 
 
 class Isnan(_Truth):
-    """Whether x is not a number."""
+    """Whether x is NaN ("not a number"), as booleans; False for integers.
+
+    >>> ag.isnan(ag.tensor([1.0, ag.nan, ag.inf]))
+    tensor([False,  True, False])
+    """
 
     samples = Uniform(-2, 2)
     kinds = "buif"
@@ -142,7 +188,11 @@ class Isnan(_Truth):
 
 
 class Isinf(_Truth):
-    """Whether x is plus or minus infinity."""
+    """Whether x is plus or minus infinity, as booleans; False for integers.
+
+    >>> ag.isinf(ag.tensor([1.0, ag.nan, -ag.inf]))
+    tensor([False, False,  True])
+    """
 
     samples = Uniform(-2, 2)
     kinds = "buif"
@@ -153,7 +203,11 @@ class Isinf(_Truth):
 
 
 class Isfinite(_Truth):
-    """Whether x is neither NaN nor infinite."""
+    """Whether x is neither NaN nor infinite, as booleans; True for integers.
+
+    >>> ag.isfinite(ag.tensor([1.0, ag.nan, ag.inf]))
+    tensor([ True, False, False])
+    """
 
     samples = Uniform(-2, 2)
     kinds = "buif"
@@ -174,17 +228,29 @@ class _Bitwise(Elementwise):
 
 
 class BitwiseAnd(_Bitwise):
-    """x & y."""
+    """x & y: the bits that both integers have; of booleans their conjunction.
+
+    Raises DTypeError for floats.
+
+    >>> ag.bitwise_and(ag.tensor([0b1100, 7]), 0b1010)
+    tensor([8, 2])
+    """
 
     ufunc = np.bitwise_and
-    error_samples = (ErrorSample(TypeError, "bitwise_and: not defined for float32", T((2,)), 1),)
+    error_samples = (ErrorSample(TypeError, "not defined for float32", T((2,)), 1),)
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x & y
 
 
 class BitwiseOr(_Bitwise):
-    """x | y."""
+    """x | y: the bits that either integer has; of booleans their disjunction.
+
+    Raises DTypeError for floats.
+
+    >>> ag.bitwise_or(ag.tensor([0b1100, 7]), 0b1010)
+    tensor([14, 15])
+    """
 
     ufunc = np.bitwise_or
 
@@ -193,7 +259,13 @@ class BitwiseOr(_Bitwise):
 
 
 class BitwiseXor(_Bitwise):
-    """x ^ y."""
+    """x ^ y: the bits that one of the integers has; of booleans whether they differ.
+
+    Raises DTypeError for floats.
+
+    >>> ag.bitwise_xor(ag.tensor([0b1100, 7]), 0b1010)
+    tensor([ 6, 13])
+    """
 
     ufunc = np.bitwise_xor
 
@@ -202,7 +274,13 @@ class BitwiseXor(_Bitwise):
 
 
 class BitwiseNot(_Bitwise):
-    """~x; on booleans their negation."""
+    """~x: every bit of an integer turned over, -x - 1 of a signed one; of booleans their negation.
+
+    Raises DTypeError for floats.
+
+    >>> ag.bitwise_not(ag.tensor([0, 5, -1]))
+    tensor([-1, -6,  0])
+    """
 
     ufunc = np.invert
 
@@ -211,7 +289,13 @@ class BitwiseNot(_Bitwise):
 
 
 class BitwiseLeftShift(_Bitwise):
-    """x << y, for y from 0 to the number of bits less one."""
+    """x << y, which is x * 2 ** y, for y from 0 to the number of bits less one.
+
+    Raises DTypeError for floats.
+
+    >>> ag.bitwise_left_shift(ag.tensor([1, 3]), ag.tensor([4, 2]))
+    tensor([16, 12])
+    """
 
     samples = (
         Sample(T((2, 3), 0, 30), T((2, 3), 0, 4)),
@@ -227,7 +311,13 @@ class BitwiseLeftShift(_Bitwise):
 
 
 class BitwiseRightShift(_Bitwise):
-    """x >> y, keeping the sign, for y from 0 to the number of bits less one."""
+    """x >> y, which is floor(x / 2 ** y), for y from 0 to the number of bits less one.
+
+    Raises DTypeError for floats.
+
+    >>> ag.bitwise_right_shift(ag.tensor([16, -7]), 1)
+    tensor([ 8, -4])
+    """
 
     samples = BitwiseLeftShift.samples
     dtypes = ("int64", "int32")

@@ -22,9 +22,18 @@ _LETTERS = ascii_lowercase + ascii_uppercase
 class Matmul(Contract):
     """Matrix product y[..., i, j] = sum over k of a[..., i, k] * b[..., k, j].
 
-    As `torch.matmul`: 1-d operands are a row or a column that vanishes from the result, leading
-    dimensions broadcast. In programs both operands have the same leading dimensions, and a matrix
-    times a (K, N) matrix is one product whose rows are folded together.
+    (..., M, K) times (..., K, N) gives (..., M, N); leading dimensions broadcast. A 1-d operand is
+    a row (on the left) or a column (on the right) that vanishes from the result, so two vectors
+    give their scalar product. Raises ShapeError where the inner sizes differ or an operand is 0-d,
+    and DTypeError where the dtypes differ or are boolean. Follows `torch.matmul`.
+
+    In programs both operands have the same leading dimensions, and a stack of matrices times one
+    (K, N) matrix is a single product whose rows are folded together.
+
+    >>> ag.matmul(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), ag.tensor([1.0, 10.0]))
+    tensor([21., 43.])
+    >>> (ag.ones(5, 1, 2, 3) @ ag.ones(4, 3, 6)).shape
+    argand.Size([5, 4, 2, 6])
     """
 
     samples = (

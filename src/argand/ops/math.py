@@ -19,7 +19,11 @@ class _Function(Elementwise):
 
 
 class Sqrt(_Function):
-    """The square root; NaN below 0."""
+    """sqrt(x), NaN below 0; the gradient 1 / (2 sqrt(x)) is infinite at 0.
+
+    >>> ag.sqrt(ag.tensor([4.0, 2.0, -1.0]))
+    tensor([2.0000, 1.4142,    nan])
+    """
 
     samples = Uniform(0.2, 4)
     ufunc = np.sqrt
@@ -29,7 +33,11 @@ class Sqrt(_Function):
 
 
 class Rsqrt(_Function):
-    """1 / sqrt(x)."""
+    """1 / sqrt(x): infinity at 0, NaN below.
+
+    >>> ag.rsqrt(ag.tensor([4.0, 0.25, 0.0]))
+    tensor([0.5000, 2.0000,    inf])
+    """
 
     samples = Uniform(0.2, 4)
 
@@ -38,7 +46,11 @@ class Rsqrt(_Function):
 
 
 class Exp(_Function):
-    """e ** x."""
+    """e ** x; infinity where the dtype can't hold it.
+
+    >>> ag.exp(ag.tensor([0.0, 1.0, -1.0]))
+    tensor([1.0000, 2.7183, 0.3679])
+    """
 
     samples = Uniform(-3, 3)
     dtypes = ("float32", "float64", "complex64")
@@ -49,7 +61,11 @@ class Exp(_Function):
 
 
 class Exp2(_Function):
-    """2 ** x."""
+    """2 ** x.
+
+    >>> ag.exp2(ag.tensor([0.0, 3.0, -1.0]))
+    tensor([1.0000, 8.0000, 0.5000])
+    """
 
     samples = Uniform(-3, 3)
     kinds = "buif"
@@ -60,7 +76,11 @@ class Exp2(_Function):
 
 
 class Expm1(_Function):
-    """exp(x) - 1, accurate near 0."""
+    """exp(x) - 1, accurate near 0 where the subtraction would lose digits.
+
+    >>> ag.expm1(ag.tensor([1e-10, 1.0]))
+    tensor([1.0000e-10, 1.7183e+00])
+    """
 
     samples = Uniform(-3, 3)
     kinds = "buif"
@@ -71,7 +91,11 @@ class Expm1(_Function):
 
 
 class Log(_Function):
-    """The natural logarithm: minus infinity at 0, NaN below."""
+    """ln(x), the natural logarithm: minus infinity at 0, NaN below.
+
+    >>> ag.log(ag.tensor([1.0, 10.0, 0.0]))
+    tensor([0.0000, 2.3026,   -inf])
+    """
 
     samples = Uniform(0.2, 4)
     ufunc = np.log
@@ -81,7 +105,11 @@ class Log(_Function):
 
 
 class Log2(_Function):
-    """The logarithm to the base 2."""
+    """The logarithm of x to the base 2: minus infinity at 0, NaN below.
+
+    >>> ag.log2(ag.tensor([8.0, 0.5]))
+    tensor([ 3., -1.])
+    """
 
     samples = Uniform(0.2, 4)
     kinds = "buif"
@@ -92,7 +120,11 @@ class Log2(_Function):
 
 
 class Log10(_Function):
-    """The logarithm to the base 10."""
+    """The logarithm of x to the base 10: minus infinity at 0, NaN below.
+
+    >>> ag.log10(ag.tensor([1000.0, 0.1]))
+    tensor([ 3., -1.])
+    """
 
     samples = Uniform(0.2, 4)
     kinds = "buif"
@@ -103,7 +135,11 @@ class Log10(_Function):
 
 
 class Log1p(_Function):
-    """log(1 + x), accurate near 0."""
+    """ln(1 + x), accurate near 0: minus infinity at -1, NaN below.
+
+    >>> ag.log1p(ag.tensor([1e-10, 1.0]))
+    tensor([1.0000e-10, 6.9315e-01])
+    """
 
     samples = Uniform(-0.7, 3)
     kinds = "buif"
@@ -114,7 +150,11 @@ class Log1p(_Function):
 
 
 class Sin(_Function):
-    """The sine of x in radians."""
+    """The sine of x in radians.
+
+    >>> ag.sin(ag.tensor([0.0, ag.pi / 6, ag.pi / 2]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
 
     samples = Uniform(-4, 4)
     dtypes = ("float32", "float64", "complex64")
@@ -125,7 +165,11 @@ class Sin(_Function):
 
 
 class Cos(_Function):
-    """The cosine of x in radians."""
+    """The cosine of x in radians.
+
+    >>> ag.cos(ag.tensor([0.0, ag.pi / 3, ag.pi]))
+    tensor([ 1.0000,  0.5000, -1.0000])
+    """
 
     samples = Uniform(-4, 4)
     ufunc = np.cos
@@ -135,7 +179,11 @@ class Cos(_Function):
 
 
 class Tan(_Function):
-    """The tangent of x in radians."""
+    """sin(x) / cos(x), the tangent of x in radians.
+
+    >>> ag.tan(ag.tensor([0.0, ag.pi / 4]))
+    tensor([0., 1.])
+    """
 
     samples = Uniform(-1.2, 1.2)
     tolerance = {"float32": 1e-5}
@@ -146,7 +194,11 @@ class Tan(_Function):
 
 
 class Asin(_Function):
-    """The arc sine; NaN outside [-1, 1]."""
+    """The angle in [-pi/2, pi/2] whose sine is x; NaN outside [-1, 1].
+
+    >>> ag.asin(ag.tensor([0.0, 0.5, 1.0]))
+    tensor([0.0000, 0.5236, 1.5708])
+    """
 
     samples = Uniform(-0.9, 0.9)
     kinds = "buif"
@@ -157,7 +209,11 @@ class Asin(_Function):
 
 
 class Acos(_Function):
-    """The arc cosine; NaN outside [-1, 1]."""
+    """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1].
+
+    >>> ag.acos(ag.tensor([1.0, 0.5, -1.0]))
+    tensor([0.0000, 1.0472, 3.1416])
+    """
 
     samples = Uniform(-0.9, 0.9)
     kinds = "buif"
@@ -168,7 +224,11 @@ class Acos(_Function):
 
 
 class Atan(_Function):
-    """The arc tangent."""
+    """The angle in [-pi/2, pi/2] whose tangent is x; of y / x with all four quadrants: `atan2`.
+
+    >>> ag.atan(ag.tensor([0.0, 1.0, ag.inf]))
+    tensor([0.0000, 0.7854, 1.5708])
+    """
 
     samples = Uniform(-3, 3)
     kinds = "buif"
@@ -179,7 +239,11 @@ class Atan(_Function):
 
 
 class Sinh(_Function):
-    """The hyperbolic sine."""
+    """(exp(x) - exp(-x)) / 2, the hyperbolic sine.
+
+    >>> ag.sinh(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 1.1752])
+    """
 
     samples = Uniform(-3, 3)
     kinds = "buif"
@@ -190,7 +254,11 @@ class Sinh(_Function):
 
 
 class Cosh(_Function):
-    """The hyperbolic cosine."""
+    """(exp(x) + exp(-x)) / 2, the hyperbolic cosine.
+
+    >>> ag.cosh(ag.tensor([0.0, 1.0]))
+    tensor([1.0000, 1.5431])
+    """
 
     samples = Uniform(-3, 3)
     kinds = "buif"
@@ -201,7 +269,11 @@ class Cosh(_Function):
 
 
 class Tanh(_Function):
-    """The hyperbolic tangent."""
+    """sinh(x) / cosh(x), the hyperbolic tangent, in [-1, 1]; the gradient is 1 - tanh(x)^2.
+
+    >>> ag.tanh(ag.tensor([0.0, 0.5, -20.0]))
+    tensor([ 0.0000,  0.4621, -1.0000])
+    """
 
     samples = Uniform(-3, 3)
     ufunc = np.tanh
@@ -211,7 +283,11 @@ class Tanh(_Function):
 
 
 class Erf(_Function):
-    """The error function 2 / sqrt(pi) * integral of exp(-t * t) from 0 to x."""
+    """2 / sqrt(pi) * the integral of exp(-t^2) from 0 to x, the error function, in [-1, 1].
+
+    >>> ag.erf(ag.tensor([0.0, 0.5, -10.0]))
+    tensor([ 0.0000,  0.5205, -1.0000])
+    """
 
     samples = Uniform(-3, 3)
     kinds = "buif"
@@ -221,7 +297,11 @@ class Erf(_Function):
 
 
 class Atan2(_Function):
-    """The angle of the point (y, x) = (input, other), in (-pi, pi]."""
+    """The angle of the point (x=other, y=input) in radians, in [-pi, pi], as C's ``atan2(y, x)``.
+
+    >>> ag.atan2(ag.tensor([1.0, 0.0, -1.0]), ag.tensor([1.0, -1.0, 0.0]))
+    tensor([ 0.7854,  3.1416, -1.5708])
+    """
 
     samples = (
         Sample(T((2, 3), 0.3, 2.0), T((2, 3))),
