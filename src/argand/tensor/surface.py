@@ -33,70 +33,13 @@ from argand.tensor.core import Tensor
 from argand.tensor.inplace import apply_inplace
 
 # Ops that are a function and a method under their own name.
-OPS = [
-    "abs",
-    "acos",
-    "asin",
-    "atan",
-    "atan2",
-    "bitwise_and",
-    "bitwise_left_shift",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
-    "ceil",
-    "clamp",
-    "cos",
-    "cosh",
-    "eq",
-    "erf",
-    "exp",
-    "exp2",
-    "expm1",
-    "floor",
-    "floor_divide",
-    "fmod",
-    "ge",
-    "gt",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "le",
-    "lerp",
-    "log",
-    "log10",
-    "log1p",
-    "log2",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "lt",
-    "matmul",
-    "maximum",
-    "minimum",
-    "mul",
-    "ne",
-    "neg",
-    "pow",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "rsqrt",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinh",
-    "sqrt",
-    "square",
-    "sub",
-    "tan",
-    "tanh",
-    "trunc",
-    "add",
-    "div",
-]
+OPS = """
+    abs acos add asin atan atan2 bitwise_and bitwise_left_shift bitwise_not bitwise_or
+    bitwise_right_shift bitwise_xor ceil clamp cos cosh div eq erf exp exp2 expm1 floor
+    floor_divide fmod ge gt isfinite isinf isnan le lerp log log10 log1p log2 logical_and
+    logical_not logical_or logical_xor lt matmul maximum minimum mul ne neg pow reciprocal relu
+    remainder rsqrt sigmoid sign sin sinh sqrt square sub tan tanh trunc
+""".split()
 
 # Functions of a module that are methods too, by module.
 BOTH: dict[Any, str] = {
@@ -185,85 +128,14 @@ METHOD_ALIASES = {
 }
 
 # Ops and functions with an in-place twin: `x.exp_()` is `x = exp(x)` in the memory of x.
-INPLACE = [
-    "abs",
-    "acos",
-    "add",
-    "addcdiv",
-    "addcmul",
-    "addmm",
-    "asin",
-    "atan",
-    "atan2",
-    "baddbmm",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "ceil",
-    "clamp",
-    "clamp_max",
-    "clamp_min",
-    "clip",
-    "cos",
-    "cosh",
-    "cumsum",
-    "div",
-    "eq",
-    "erf",
-    "exp",
-    "exp2",
-    "expm1",
-    "floor",
-    "floor_divide",
-    "fmod",
-    "frac",
-    "ge",
-    "gt",
-    "index_add",
-    "index_copy",
-    "index_fill",
-    "le",
-    "lerp",
-    "log",
-    "log10",
-    "log1p",
-    "log2",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "lt",
-    "masked_fill",
-    "masked_scatter",
-    "mul",
-    "multiply",
-    "nan_to_num",
-    "ne",
-    "neg",
-    "pow",
-    "put",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "round",
-    "rsqrt",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinh",
-    "sqrt",
-    "square",
-    "sub",
-    "subtract",
-    "tan",
-    "tanh",
-    "tril",
-    "triu",
-    "trunc",
-    "divide",
-    "logit",
-]
+INPLACE = """
+    abs acos add addcdiv addcmul addmm asin atan atan2 baddbmm bitwise_and bitwise_not
+    bitwise_or bitwise_xor ceil clamp clamp_max clamp_min clip cos cosh cumsum div divide eq erf
+    exp exp2 expm1 floor floor_divide fmod frac ge gt index_add index_copy index_fill le lerp
+    log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt masked_fill
+    masked_scatter mul multiply nan_to_num ne neg pow put reciprocal relu remainder round rsqrt
+    sigmoid sign sin sinh sqrt square sub subtract tan tanh tril triu trunc
+""".split()
 
 _OPERATORS = {
     "__iadd__": "add",
@@ -291,8 +163,6 @@ def _names(table: dict[Any, str]) -> Iterable[tuple[str, Any]]:
 
 
 # -- functions of ops ------------------------------------------------------------------------------
-
-_RENAMED = {"input": 0, "other": 1}
 
 
 def function_of(op: Op) -> Any:
