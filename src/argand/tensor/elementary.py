@@ -11,26 +11,48 @@ from argand.base.dtype import as_dtype
 from argand.base.errors import DTypeError
 from argand.base.shape import same_shape
 from argand.ir.op import ops
+from argand.tensor.core import wrap
+from argand.transform.mode import no_grad
 
 
 def clamp_min(input: Any, min: Any) -> Any:
-    """The larger of each element and `min`."""
+    """max(x, min), element by element: `clamp` with a lower bound only, a number or a tensor.
+
+    >>> ag.clamp_min(ag.tensor([-2.0, 0.5, 3.0]), 0)
+    tensor([0.0000, 0.5000, 3.0000])
+    """
     return ops.clamp(input, min, None)
 
 
 def clamp_max(input: Any, max: Any) -> Any:
-    """The smaller of each element and `max`."""
+    """min(x, max), element by element: `clamp` with an upper bound only, a number or a tensor.
+
+    >>> ag.clamp_max(ag.tensor([-2.0, 0.5, 3.0]), 1)
+    tensor([-2.0000,  0.5000,  1.0000])
+    """
     return ops.clamp(input, None, max)
 
 
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-    """input + value * tensor1 * tensor2."""
+    """input + value * tensor1 * tensor2, element by element, with broadcasting.
+
+    `value` is a number. Follows `torch.addcmul`.
+
+    >>> ag.addcmul(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]), ag.tensor([5.0, 6.0]), value=0.1)
+    tensor([2.5000, 4.4000])
+    """
     product = ops.mul(tensor1, tensor2)
     return ops.add(input, product if _is_one(value) else ops.mul(product, value))
 
 
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-    """input + value * tensor1 / tensor2."""
+    """input + value * tensor1 / tensor2, element by element, with broadcasting.
+
+    `value` is a number. Integers are divided as floats (PyTorch refuses them).
+
+    >>> ag.addcdiv(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]), ag.tensor([2.0, 5.0]), value=10)
+    tensor([16., 10.])
+    """
     quotient = ops.div(tensor1, tensor2)
     return ops.add(input, quotient if _is_one(value) else ops.mul(quotient, value))
 
@@ -40,17 +62,34 @@ def _is_one(value: Any) -> bool:
 
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """other - alpha * input."""
+    """other - alpha * input: `sub` the other way round.
+
+    >>> ag.rsub(ag.tensor([1.0, 2.0]), 10)
+    tensor([9., 8.])
+    """
     return ops.sub(other, input if _is_one(alpha) else ops.mul(input, alpha))
 
 
 def frac(input: Any) -> Any:
-    """The fraction of each element, with its sign."""
+    """x - trunc(x): the fraction of each element, with its sign.
+
+    >>> ag.frac(ag.tensor([-1.25, 2.5, 3.0]))
+    tensor([-0.2500,  0.5000,  0.0000])
+    """
     return ops.sub(input, ops.trunc(input))
 
 
 def round(input: Any, *, decimals: int = 0) -> Any:
-    """The nearest whole number (or multiple of 10 ** -decimals), halves to the even one."""
+    """The nearest multiple of 10 ** -decimals, halves to the even one, as Python's `round`.
+
+    Without `decimals` integers stay as they are; with them the result is a float. The gradient is
+    0.
+
+    >>> ag.round(ag.tensor([0.5, 1.5, -2.6]))
+    tensor([ 0.,  2., -3.])
+    >>> ag.round(ag.tensor([1234.5678]), decimals=2)
+    tensor([1234.5699])
+    """
     if not decimals:
         return ops.round(input)
     scale = 10.0**decimals
@@ -60,7 +99,14 @@ def round(input: Any, *, decimals: int = 0) -> Any:
 def nan_to_num(
     input: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Any:
-    """NaN replaced by `nan`, infinities by the largest finite numbers unless given."""
+    """x with NaN replaced by `nan` and the infinities by `posinf` and `neginf`.
+
+    These are, unless given, the largest and the lowest finite number of the dtype. Integers are
+    returned as they are. Follows `torch.nan_to_num`.
+
+    >>> ag.nan_to_num(ag.tensor([1.0, ag.nan, ag.inf]), posinf=100)
+    tensor([  1.,   0., 100.])
+    """
     if not input.dtype.is_floating_point:
         return input
     limits = finfo(input.dtype)
@@ -70,25 +116,51 @@ def nan_to_num(
 
 
 def logit(input: Any, eps: float | None = None) -> Any:
-    """log(x / (1 - x)); with `eps`, x is first kept within [eps, 1 - eps]."""
+    """ln(x / (1 - x)), the inverse of `sigmoid`; with `eps`, x is first kept within [eps, 1 - eps].
+
+    Without it 0 gives minus infinity, 1 infinity, and a number outside of [0, 1] NaN.
+
+    >>> ag.logit(ag.tensor([0.0, 0.5, 0.9]))
+    tensor([  -inf, 0.0000, 2.1972])
+    >>> ag.logit(ag.tensor([0.0, 0.5, 0.9]), eps=0.1)
+    tensor([-2.1972,  0.0000,  2.1972])
+    """
     x = input if eps is None else ops.clamp(input, eps, 1 - eps)
     return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
 
 
 def xlogy(input: Any, other: Any) -> Any:
-    """input * log(other), and 0 where input is 0 (unless other is NaN)."""
+    """input * ln(other), and 0 where input is 0, even at other = 0; NaN where other is NaN.
+
+    The terms of an entropy. Follows `torch.xlogy`.
+
+    >>> ag.xlogy(ag.tensor([0.0, 2.0]), ag.tensor([0.0, 10.0]))
+    tensor([0.0000, 4.6052])
+    """
     y = ops.mul(input, ops.log(other))
     keep = ops.logical_and(ops.eq(input, 0), ops.logical_not(ops.isnan(other)))
     return ops.where(keep, 0.0, y)
 
 
 def hypot(input: Any, other: Any) -> Any:
-    """sqrt(x ** 2 + y ** 2)."""
-    return ops.sqrt(ops.add(ops.square(input), ops.square(other)))
+    """sqrt(input^2 + other^2), the hypotenuse of a right triangle; neither overflows nor vanishes.
+
+    >>> ag.hypot(ag.tensor([3.0, 3e30]), ag.tensor([4.0, 4e30]))
+    tensor([5.0000e+00, 5.0000e+30])
+    """
+    with no_grad():  # the result doesn't depend on the unit; the squares would overflow without
+        unit = ops.maximum(ops.abs(input), ops.abs(other))
+        unit = ops.where(ops.logical_and(ops.gt(unit, 0), ops.lt(unit, math.inf)), unit, 1)
+    x, y = ops.div(input, unit), ops.div(other, unit)
+    return ops.mul(ops.sqrt(ops.add(ops.square(x), ops.square(y))), unit)
 
 
 def sinc(input: Any) -> Any:
-    """sin(pi x) / (pi x), and 1 at 0."""
+    """sin(pi x) / (pi x), and 1 at 0: the normalised sinc, as NumPy's and PyTorch's.
+
+    >>> ag.sinc(ag.tensor([0.0, 0.5, 1.5]))
+    tensor([ 1.0000,  0.6366, -0.2122])
+    """
     x = ops.mul(input, math.pi)
     zero = ops.eq(x, 0)
     safe = ops.where(zero, 1.0, x)
@@ -96,17 +168,31 @@ def sinc(input: Any) -> Any:
 
 
 def deg2rad(input: Any) -> Any:
-    """Degrees as radians."""
+    """x * pi / 180: degrees as radians.
+
+    >>> ag.deg2rad(ag.tensor([0.0, 90.0, 180.0]))
+    tensor([0.0000, 1.5708, 3.1416])
+    """
     return ops.mul(input, math.pi / 180)
 
 
 def rad2deg(input: Any) -> Any:
-    """Radians as degrees."""
+    """x * 180 / pi: radians as degrees.
+
+    >>> ag.rad2deg(ag.tensor([0.0, 1.0, 3.1]))
+    tensor([  0.0000,  57.2958, 177.6169])
+    """
     return ops.mul(input, 180 / math.pi)
 
 
 def logaddexp(input: Any, other: Any) -> Any:
-    """log(exp(x) + exp(y)) without overflow."""
+    """ln(exp(input) + exp(other)) without overflow: the sum of numbers given by their logarithms.
+
+    Minus infinity is the logarithm of 0. See `logsumexp` for the sum along a dimension.
+
+    >>> ag.logaddexp(ag.tensor([0.0, 1000.0]), ag.tensor([0.0, 1000.0]))
+    tensor([6.9315e-01, 1.0007e+03])
+    """
     high = ops.maximum(input, other)
     apart = ops.neg(ops.abs(ops.sub(input, other)))
     same = ops.eq(input, other)  # also two equal infinities, whose difference is NaN
@@ -114,13 +200,26 @@ def logaddexp(input: Any, other: Any) -> Any:
 
 
 def heaviside(input: Any, values: Any) -> Any:
-    """0 below 0, 1 above, `values` at 0."""
+    """0 where input < 0, `values` where it is 0, 1 above: the Heaviside step function.
+
+    `values` is a tensor that broadcasts.
+
+    >>> ag.heaviside(ag.tensor([-1.5, 0.0, 2.0]), ag.tensor([0.5]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
     step = ops.cast(ops.gt(input, 0), input.dtype)
     return ops.where(ops.eq(input, 0), values, step)
 
 
 def prelu(input: Any, weight: Any) -> Any:
-    """x above 0, weight * x elsewhere; one weight, or one for each channel (dimension 1)."""
+    """x where x > 0, weight * x elsewhere: a ReLU with a slope that is learned.
+
+    `weight` has one element, or one for each channel, which is dimension 1 of `input`. Source: He
+    et al. 2015.
+
+    >>> ag.prelu(ag.tensor([-2.0, 3.0]), ag.tensor([0.25]))
+    tensor([-0.5000,  3.0000])
+    """
     if weight.numel() != 1 and input.ndim > 1:
         shape = (1, weight.shape[0], *(1,) * (input.ndim - 2))
         weight = ops.reshape(weight, shape)
@@ -128,24 +227,32 @@ def prelu(input: Any, weight: Any) -> Any:
 
 
 def isneginf(input: Any) -> Any:
-    """Whether each element is minus infinity."""
+    """Whether each element is minus infinity, as booleans.
+
+    >>> ag.isneginf(ag.tensor([-ag.inf, 0.0, ag.inf]))
+    tensor([ True, False, False])
+    """
     return ops.eq(input, -math.inf)
 
 
 def isposinf(input: Any) -> Any:
-    """Whether each element is plus infinity."""
+    """Whether each element is plus infinity, as booleans.
+
+    >>> ag.isposinf(ag.tensor([-ag.inf, 0.0, ag.inf]))
+    tensor([False, False,  True])
+    """
     return ops.eq(input, math.inf)
 
 
 def isreal(input: Any) -> Any:
-    """Whether each element is real."""
-    return ops.eq(input, input) if not input.dtype.is_complex else ops.eq(_imag(input), 0)
+    """Whether each element's imaginary part is 0, as booleans; true for all of a real dtype.
 
-
-def _imag(x: Any) -> Any:
-    from argand.tensor.core import wrap
-
-    return wrap(x.numpy_array().imag)
+    >>> ag.isreal(ag.tensor([1 + 0j, 2j]))
+    tensor([ True, False])
+    """
+    if not input.dtype.is_complex:
+        return ops.full(tuple(input.shape), True, "bool")
+    return ops.eq(wrap(input.numpy_array().imag), 0)
 
 
 # -- whole tensors ---------------------------------------------------------------------------------
@@ -154,16 +261,23 @@ def _imag(x: Any) -> Any:
 def isclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Any:
-    """|input - other| <= atol + rtol * |other|, element by element."""
+    """|input - other| <= atol + rtol * |other|, element by element, as booleans.
+
+    Equal infinities are close; NaNs are not, unless `equal_nan`. Raises DTypeError where the dtypes
+    differ. Follows `torch.isclose`.
+
+    >>> ag.isclose(ag.tensor([1.0, 1e6]), ag.tensor([1.001, 1e6 + 1]))
+    tensor([False,  True])
+    """
     if input.dtype is not other.dtype:
         raise DTypeError(f"isclose: dtypes {input.dtype.name} and {other.dtype.name} differ")
     close = ops.eq(input, other)
-    if input.dtype.is_floating_point:
-        allowed = ops.add(ops.mul(ops.abs(other), rtol), atol)
-        near = ops.le(ops.abs(ops.sub(input, other)), allowed)
-        close = ops.logical_or(close, ops.logical_and(near, ops.isfinite(other)))
+    if input.dtype.is_inexact:
+        size = _magnitude(other)
+        near = ops.le(_magnitude(ops.sub(input, other)), ops.add(ops.mul(size, rtol), atol))
+        close = ops.logical_or(close, ops.logical_and(near, ops.isfinite(size)))
         if equal_nan:
-            both = ops.logical_and(ops.isnan(input), ops.isnan(other))
+            both = ops.logical_and(ops.isnan(_magnitude(input)), ops.isnan(size))
             close = ops.logical_or(close, both)
     elif input.dtype.kind in "iu":
         gap = ops.cast(ops.abs(ops.sub(ops.cast(input, "int64"), other)), "float64")
@@ -172,37 +286,76 @@ def isclose(
     return close
 
 
+def _magnitude(x: Any) -> Any:
+    if not x.dtype.is_complex:
+        return ops.abs(x)
+    array = x.numpy_array()
+    return hypot(wrap(array.real), wrap(array.imag))
+
+
 def allclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
-    """Whether all elements are close."""
+    """Whether |input - other| <= atol + rtol * |other| for all elements: `isclose` as one truth.
+
+    True of empty tensors.
+
+    >>> ag.allclose(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 2.0 + 1e-6]))
+    True
+    """
     return bool(ops.all(isclose(input, other, rtol, atol, equal_nan)))
 
 
 def equal(input: Any, other: Any) -> bool:
-    """Whether two tensors have the same shape and elements."""
+    """Whether two tensors have the same shape and elements, as one truth; dtypes may differ.
+
+    NaN equals nothing. Follows `torch.equal`; element by element compares `eq`.
+
+    >>> ag.equal(ag.tensor([1, 2]), ag.tensor([1.0, 2.0]))
+    True
+    """
     if not same_shape(tuple(input.shape), tuple(other.shape)):
         return False
     return bool(ops.all(ops.eq(input, other)))
 
 
 def is_floating_point(input: Any) -> bool:
-    """Whether the dtype is a real floating-point type."""
+    """Whether the dtype is float16, bfloat16, float32 or float64.
+
+    >>> ag.is_floating_point(ag.tensor([1.5])), ag.is_floating_point(ag.tensor([1]))
+    (True, False)
+    """
     return bool(input.dtype.is_floating_point)
 
 
 def is_complex(input: Any) -> bool:
-    """Whether the dtype is complex."""
+    """Whether the dtype is complex64 or complex128.
+
+    >>> ag.is_complex(ag.tensor([1j])), ag.is_complex(ag.tensor([1.0]))
+    (True, False)
+    """
     return bool(input.dtype.is_complex)
 
 
 def is_nonzero(input: Any) -> bool:
-    """Whether the one element is not 0."""
+    """Whether the only element is not 0; RuntimeError when there are more, or none.
+
+    >>> ag.is_nonzero(ag.tensor([0.5]))
+    True
+    """
     return bool(input)
 
 
 class finfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
-    """The limits of a floating-point dtype: eps, max, min, tiny, smallest_normal, bits."""
+    """The limits of a floating-point dtype (the default one unless given), as Python numbers.
+
+    Attributes: `eps` (the distance from 1 to the next number), `max`, `min` (= -max), `tiny` =
+    `smallest_normal`, `resolution` (10 to minus the number of exact decimal digits), `bits`,
+    `dtype`. Raises TypeError for other dtypes. Follows `torch.finfo`.
+
+    >>> ag.finfo(ag.float32).eps == 2**-23
+    True
+    """
 
     def __init__(self, dtype: Any = None) -> None:
         import ml_dtypes
@@ -223,7 +376,13 @@ class finfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
 
 
 class iinfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
-    """The limits of an integer dtype: max, min, bits."""
+    """The limits of an integer dtype, as Python integers: `min`, `max`, `bits`, `dtype`.
+
+    Raises TypeError for other dtypes, booleans included. Follows `torch.iinfo`.
+
+    >>> ag.iinfo(ag.int8).min, ag.iinfo(ag.int8).max
+    (-128, 127)
+    """
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = as_dtype(dtype)
