@@ -140,9 +140,7 @@ def test_a_failed_call_changes_nothing_and_names_the_line() -> None:
         f = compile_program(program)
         with pytest.raises(IndexRangeError, match="5") as caught:
             f.run([np.array([0, 1, 5, 2]), table], [w])
-        note = "\n".join(caught.value.__notes__)
-        assert "train.py:7" in note
-        assert "encoder.tokens" in note
+        assert "[in train.py:7, module encoder.tokens]" in str(caught.value)
         np.testing.assert_array_equal(w, [0, 0])
     f.run([np.array([0, 1, 4, 2]), table], [w])
     np.testing.assert_array_equal(w, [1, 1])

@@ -691,7 +691,6 @@ def test_failures_while_running_name_the_line(compiled: Any) -> None:
         f(ag.tensor([0, 3]))
     with pytest.raises(IndexError) as caught:
         fast(ag.tensor([0, 3]))
-    assert "embedding" in str(caught.value) and "3" in str(caught.value)
+    assert str(caught.value).startswith("embedding: index 3 is out of range for")
     assert type(caught.value) is type(eager.value)
-    text = str(caught.value) + "".join(getattr(caught.value, "__notes__", []))
-    assert "test_semantics.py" in text
+    assert "test_semantics.py" in str(caught.value)

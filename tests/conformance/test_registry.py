@@ -125,6 +125,7 @@ def test_refuses_what_it_must(op: Op) -> None:
             program = call.program("float32")
             interpret(program, call.arrays("float32"))
         assert sample.match in str(caught.value), caught.value
+        assert str(caught.value).startswith(op.name), caught.value
 
 
 _ELEMENTWISE = [op for op in ALL_OPS if isinstance(op, Elementwise) and op.name != "cast"]

@@ -108,7 +108,7 @@ def test_the_message_says_what_came_and_what_is_taken() -> None:
 def test_a_module_names_itself() -> None:
     with pytest.raises(CallError, match=r"LayerNorm\(None\).*it takes LayerNorm\(normalized_shape"):
         nn.LayerNorm(None)
-    with pytest.raises(CallError, match=r"Flatten\(5\)"):
+    with pytest.raises(CallError, match=r"Flatten\(start_dim=1, end_dim=-1\)\(5\)"):
         nn.Flatten()(5)
 
 

@@ -3,8 +3,8 @@ or NumPy, from somewhere inside.
 
 Functions check what they can say something particular about. What is left (a list where a number
 is wanted, a string where a tensor is) surfaces as an exception of some inner line; here it becomes
-one of the call. Nothing is paid for that until a call fails. Exceptions that our own code raises on
-purpose, and those of the user's callbacks, pass untouched.
+one of the call. Errors that our own code raises on purpose are told what the user called and where;
+those of the user's callbacks pass untouched. Nothing is paid for any of it until a call fails.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from argand.base.errors import ArgandError, CallError, OutOfMemoryError, did_you_mean
 from argand.base.shape import shape_text
-from argand.base.userstack import annotate
+from argand.base.userstack import (
+    Call,
+    Location,
+    module_path,
+    register_call,
+    user_call,
+    user_location,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +41,10 @@ RAW = (
     ZeroDivisionError,
     MemoryError,
 )
+# All that the calls of ops, functions and modules catch, to explain themselves.
+FAILURES = (ArgandError, *RAW)
+# How many elements of a list are shown.
+_FEW = 8
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY = f"{os.sep}numpy{os.sep}"
 # What goes wrong in there is a defect of the compiler, whatever the arguments.
@@ -54,100 +64,164 @@ def explained(function: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except ArgandError as error:
-            annotate(error)
-            raise
-        except RAW as error:
-            explain(error, function.__name__, args, kwargs, function)
+        except FAILURES as error:
+            explain(error)
             raise
 
+    register_call(call, _explained_call)
     return call  # type: ignore[return-value]
 
 
 def explained_class(cls: type) -> None:
     """Let the construction of a class explain itself when it fails."""
-    construct = cls.__init__  # type: ignore[misc]
-
-    @functools.wraps(construct)
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            construct(self, *args, **kwargs)
-        except ArgandError as error:
-            annotate(error)
-            raise
-        except RAW as error:
-            explain(error, cls.__name__, args, kwargs, cls)
-            raise
-
-    cls.__init__ = init  # type: ignore[misc]
+    cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
 
 
-def explain(
-    error: Exception,
-    name: str,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    function: Callable[..., Any] | None = None,
-) -> None:
-    """Raise the error of the call instead of `error`, when that came up unforeseen inside it.
+def _explained_call(local: Mapping[str, Any]) -> Call:
+    function, args, kwargs = local["function"], local["args"], local["kwargs"]
+    if function.__name__ != "__init__":
+        return Call(function, function.__name__, args, kwargs)
+    inits = ((c, c.__dict__.get("__init__")) for c in type(args[0]).__mro__)
+    cls = next(c for c, init in inits if getattr(init, "__wrapped__", None) is function)
+    return Call(cls, cls.__name__, args[1:], kwargs)
 
-    >>> explain(TypeError("this one was raised on purpose"), "f", (), {})
+
+def explain(error: Exception) -> None:
+    """Let an error tell of the call that the user made, the line and the module.
+
+    An exception that nobody raised on purpose is replaced by an error of the call, raised here.
     """
-    if isinstance(error, TypeError) and function is not None:
-        _suggest(error, function)
-    if isinstance(error, ArgandError) or not _unforeseen(error, error.__traceback__):
+    call = user_call()
+    if isinstance(error, TypeError) and call is not None:
+        _suggest(error, call)
+    origin = _origin(error)
+    if origin == "purpose":
+        annotate(error)
+    if origin != "accident" or call is None:
         return
-    given = [_shown(x) for x in args] + [f"{k}={_shown(v)}" for k, v in kwargs.items()]
-    came = f"{name}({', '.join(given)})"
     if isinstance(error, MemoryError):
-        found: ArgandError = OutOfMemoryError(f"{came} needs more memory than there is")
+        found: ArgandError = OutOfMemoryError(f"{call_text(call)} needs more memory than there is")
     else:
-        takes = f"; it takes {name}{_signature(function)}" if function is not None else ""
-        found = CallError(f"{came}: {name} can't work with these arguments{takes}")
+        reason = f"{call.name} can't work with these arguments{_takes(call)}"
+        found = CallError(f"{call_text(call)}: {reason}")
     annotate(found)
     raise found from error
 
 
-def _suggest(error: TypeError, function: Callable[..., Any]) -> None:
+def annotate(error: BaseException, node: tuple[Location | None, str] | None = None) -> None:
+    """Add to an error's message, once, what the user called, on which line, in which module.
+
+    That is what runs now, or, for an error of a program's `node`, its location and module.
+    """
+    if getattr(error, "argand_annotated", False) or not error.args:
+        return
+    text = str(error.args[0])
+    if node is None:
+        location, path, call = user_location(2), module_path(), user_call()
+        text = text if call is None else _told(text, call)
+    else:
+        location, path = node
+        name = "" if location is None else location.call
+        text = text if not name or text.startswith(f"{name}: ") else f"{name}: {text}"
+    parts = [f"in {location}" if location else "", f"module {path}" if path else ""]
+    where = ", ".join(p for p in parts if p)
+    error.args = (f"{text}  [{where}]" if where else text, *error.args[1:])
+    error.argand_annotated = True  # type: ignore[attr-defined]
+
+
+def _told(text: str, call: Call) -> str:
+    """A message that names the call and the shapes it was given: put in front unless it does."""
+    own = text.startswith(f"{call.name}: ")
+    if text.startswith(call_text(call)):
+        return text
+    if own and all(shape in text for shape in _shapes([*call.args, *call.kwargs.values()])):
+        return text
+    return f"{call_text(call)}: {text.removeprefix(f'{call.name}: ')}"
+
+
+def _shapes(values: Iterable[Any]) -> Iterator[str]:
+    """The shapes of the tensors among arguments, as messages write them."""
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _shapes(value)
+        elif _is_tensor(value):
+            yield shape_text(value.shape)
+
+
+def _suggest(error: TypeError, call: Call) -> None:
     """Name the nearest argument in Python's message about one that is unknown."""
     unknown = re.search(r"unexpected keyword argument '(\w+)'$", str(error))
     if unknown:
-        known = inspect.signature(function).parameters
+        known = _parameters(call)
         error.args = (f"{error.args[0]}{did_you_mean(unknown[1], known)}",)
 
 
-def _unforeseen(error: Exception, trace: TracebackType | None) -> bool:
-    """Whether an exception came out of our code or NumPy's without a `raise` of ours."""
+def _origin(error: Exception) -> str:
+    """Who raised an error: our code on "purpose", our code or NumPy's by "accident", or "others".
+
+    Python speaks clearly of a missing or an unknown argument: that is left to it.
+    """
+    if isinstance(error, ArgandError):
+        return "purpose"
+    trace = error.__traceback__
     if trace is None or (trace.tb_next is None and "() " in str(error)):
-        return False  # a missing or an unknown argument, of which Python speaks clearly
+        return "others"
     while trace.tb_next is not None:
         trace = trace.tb_next
         file = trace.tb_frame.f_code.co_filename
         if file.startswith(_COMPILER):
-            return False
+            return "others"
         if not file.startswith(_PACKAGE) and _NUMPY not in file and not file.startswith("<"):
-            return False
+            return "others"
     code = trace.tb_frame.f_code
     raised = code.co_code[trace.tb_lasti] == _RAISE and code.co_filename.startswith(_PACKAGE)
-    return not raised or code.co_name in _LOOKUPS
+    return "purpose" if raised and code.co_name not in _LOOKUPS else "accident"
 
 
-def _shown(value: Any) -> str:
+def call_text(call: Call) -> str:
+    """A call as the user could have written it, with types in place of tensors."""
+    given = [_shown(x) for x in call.args] + [f"{k}={_shown(v)}" for k, v in call.kwargs.items()]
+    head = _shown(call.target, 80) if _is_module(call) else call.name  # a module as it was made
+    return f"{head}({', '.join(given)})"
+
+
+def _is_module(call: Call) -> bool:
+    return not isinstance(call.target, type) and hasattr(call.target, "forward")
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype")
+
+
+def _shown(value: Any, limit: int = 40) -> str:
     """An argument in a few characters."""
-    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
-    if isinstance(shape, tuple) and dtype is not None:
-        return f"{getattr(dtype, 'short', dtype)}{shape_text(shape)}"
-    text = repr(value)
+    if _is_tensor(value):
+        return f"{getattr(value.dtype, 'short', value.dtype)}{shape_text(value.shape)}"
+    if type(value) in (list, tuple):
+        few = [_shown(v) for v in value[:_FEW]] + ["..."] * (len(value) > _FEW)
+        closed = "[{}]" if type(value) is list else "({},)" if len(value) == 1 else "({})"
+        return closed.format(", ".join(few))
+    try:
+        text = repr(value)
+    except Exception:  # whatever a user's object does there must not hide the error told of
+        text = "\n"
     if "\n" in text:
         return f"{type(value).__name__}(...)"
-    return text if len(text) <= 40 else f"{text[:36]} ..."
+    return text if len(text) <= limit else f"{text[: limit - 4]} ..."
 
 
-def _signature(function: Callable[..., Any]) -> str:
-    """The parameters and defaults, without annotations."""
+def _parameters(call: Call) -> Mapping[str, inspect.Parameter]:
+    """The parameters of what was called."""
+    target = call.target.forward if _is_module(call) else call.target
     try:
-        found = inspect.signature(function)
+        return inspect.signature(target).parameters
     except (TypeError, ValueError):
-        return "(...)"
-    bare = [p.replace(annotation=inspect.Parameter.empty) for p in found.parameters.values()]
-    return str(inspect.Signature(bare))
+        return {}
+
+
+def _takes(call: Call) -> str:
+    """The parameters and their defaults, without annotations, where they are named."""
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in _parameters(call).values()]
+    if all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in bare):
+        return ""
+    return f"; it takes {call.name}{inspect.Signature(bare)}"

@@ -1,18 +1,42 @@
-"""Where in the user's code an operation was called, and inside which module of the model.
+"""Where in the user's code an operation was called, by what call, and inside which module.
 
-Both are read off Python's stack when they are needed (an error, a trace), so that running code pays
-nothing for them.
+All of it is read off Python's stack when it is needed (an error, a trace), so that running code
+pays nothing for it. What users call - ops, functions, modules - is known by its code: each kind
+registers the code that all its calls run through, and how a call is read off such a frame.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class Location(NamedTuple):
+    """A line of the user's code, and the name of what it called there."""
+
+    file: str
+    line: int
+    call: str = ""
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}"
+
+
+class Call(NamedTuple):
+    """A call of an op, a function or a module: what, by which name, and with what."""
+
+    target: Any
+    name: str
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+_calls: dict[CodeType, Callable[[Mapping[str, Any]], Call]] = {}
 
 # The code of the function that calls a module's forward (its `self` is the module), and how a
 # module names a descendant; set by nn/.
@@ -20,14 +44,9 @@ _module_call: CodeType | None = None
 _path_between: Callable[[Any, Any], str] | None = None
 
 
-class Location(NamedTuple):
-    """A line of the user's code."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
+def register_call(function: Any, read: Callable[[Mapping[str, Any]], Call]) -> None:
+    """Tell how a call is read off the local variables of a frame that runs `function`."""
+    _calls[function.__code__] = read
 
 
 def register_module_call(code: CodeType, path_between: Callable[[Any, Any], str]) -> None:
@@ -47,6 +66,29 @@ def user_location(skip: int = 1) -> Location | None:
     return None
 
 
+def user_call() -> Call | None:
+    """What the user's code called of the package, of all that runs now for it.
+
+    A module of the package is what its own forward calls, so that of a model's layers the one at
+    fault is found.
+    """
+    found: FrameType | None = None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        if frame.f_code in _calls:
+            found = frame
+        if frame.f_code is _module_call:
+            break
+        frame = frame.f_back
+    return None if found is None else _calls[found.f_code](found.f_locals)
+
+
+def call_location() -> Location | None:
+    """The user's line, with the name of what it called."""
+    location, call = user_location(2), user_call()
+    return location if location is None or call is None else location._replace(call=call.name)
+
+
 def module_path() -> str:
     """The path of the module being run (``encoder.layers.3``), from the outermost one; or ""."""
     if _module_call is None or _path_between is None:
@@ -60,16 +102,3 @@ def module_path() -> str:
             inner = outer if inner is None else inner
         frame = frame.f_back
     return "" if outer is None or outer is inner else _path_between(outer, inner)
-
-
-def annotate(error: BaseException, at: tuple[Location | None, str] | None = None) -> None:
-    """Add the user's line and the module path to an error's message, once; `at` when they are not
-    those of the running code."""
-    if getattr(error, "argand_annotated", False) or not error.args:
-        return
-    location, path = at or (user_location(2), module_path())
-    parts = [f"in {location}" if location else "", f"module {path}" if path else ""]
-    where = ", ".join(p for p in parts if p)
-    if where:
-        error.args = (f"{error.args[0]}  [{where}]", *error.args[1:])
-    error.argand_annotated = True  # type: ignore[attr-defined]

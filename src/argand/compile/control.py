@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from argand.base.errors import ArgandError, CallError, TraceError
+from argand.base.errors import CallError, TraceError
+from argand.base.misuse import FAILURES, explain
 from argand.base.tree import Structure, flatten, unflatten
-from argand.base.userstack import annotate
 from argand.compile.trace import Capture, Tracer
 from argand.ir import bind as crossroads
 from argand.ir.bind import interpreting
@@ -45,8 +45,8 @@ def cond(
         return (true_fn if pred else false_fn)(*operands)
     try:
         return _Branches(tracer, operands).run(_as_condition(pred), true_fn, false_fn)
-    except ArgandError as error:
-        annotate(error)
+    except FAILURES as error:
+        explain(error)
         raise
 
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.errors import ArgandError, TraceError
-from argand.base.userstack import annotate
+from argand.base.errors import TraceError
 from argand.ir.interpret import bind_sizes, run_node
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value
@@ -34,11 +33,7 @@ class DebugProgram:
         sizes = bind_sizes(operands, arrays)
         env: dict[Value, Any] = dict(zip(operands, arrays, strict=True))
         for node in program.nodes:
-            try:
-                run_node(node, env, sizes, False)
-            except ArgandError as error:
-                annotate(error, (node.location, node.module))
-                raise
+            run_node(node, env, sizes, False)
             _check_finite(node, env)
         results = [_value(o, env) for o in program.results]
         split = len(program.outputs)

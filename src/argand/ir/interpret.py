@@ -13,9 +13,9 @@ import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.dtype import DType, float64
-from argand.base.errors import ArgandError, ShapeError
+from argand.base.errors import ShapeError
+from argand.base.misuse import FAILURES, annotate
 from argand.base.shape import shape_text
-from argand.base.userstack import annotate
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value
 
@@ -33,16 +33,12 @@ def interpret(program: Program, arrays: Sequence[Any], *, wide: bool = False) ->
     for value, array in zip(operands, arrays, strict=True):
         env[value] = _widen(np.asarray(array)) if wide else np.asarray(array)
     for node in program.nodes:
-        try:
-            run_node(node, env, sizes, wide)
-        except ArgandError as error:
-            annotate(error, (node.location, node.module))
-            raise
+        run_node(node, env, sizes, wide)
     return [_operand(o, env, wide) for o in program.results]
 
 
 def run_node(node: Node, env: dict[Value, Any], sizes: Mapping[str, int], wide: bool) -> None:
-    """Compute one node's outputs into `env`."""
+    """Compute one node's outputs into `env`; an error names the node's place in the user's code."""
     inputs = [_operand(o, env, wide) for o in node.inputs]
     if node.op.name == "fusion":
         results = _run_region(node.regions[0], inputs, sizes, wide)
@@ -51,7 +47,12 @@ def run_node(node: Node, env: dict[Value, Any], sizes: Mapping[str, int], wide: 
     params = {k: concrete(v, sizes, wide) for k, v in node.params.items()}
     if node.regions:
         params["regions"] = node.regions
-    outputs = node.op.run(*inputs, **params)
+    try:
+        outputs = node.op.run(*inputs, **params)
+    except FAILURES as error:
+        if node.location is not None:
+            annotate(error, (node.location, node.module))
+        raise
     if not isinstance(outputs, tuple):
         outputs = (outputs,)
     env.update(zip(node.outputs, (np.asarray(o) for o in outputs), strict=True))

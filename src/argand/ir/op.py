@@ -7,16 +7,17 @@ What a member must state is checked then (`Op.required`), so nothing is missing 
 from __future__ import annotations
 
 import functools
+import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from argand.base.dim import Shape
 from argand.base.dtype import DType
-from argand.base.errors import ArgandError, did_you_mean
-from argand.base.misuse import RAW, explain
+from argand.base.errors import did_you_mean
+from argand.base.misuse import FAILURES, explain
 from argand.base.shape import shape_text
-from argand.base.userstack import annotate
+from argand.base.userstack import Call, register_call
 from argand.ir import bind as crossroads
 from argand.ir.bind import bind
 from argand.ir.samples import ErrorSample, Sample
@@ -91,8 +92,11 @@ class Op:
             )
         if not cls.__doc__:
             raise TypeError(f"op {cls.name} has no docstring (it is the public documentation)")
-        if "__call__" in cls.__dict__ and cls.checks_in_call:
-            cls.__call__ = _annotating(cls.__call__)  # type: ignore[method-assign]
+        if "__call__" in cls.__dict__:
+            if cls.checks_in_call:
+                cls.__call__ = _explaining(cls.__call__)  # type: ignore[method-assign]
+            else:
+                register_call(cls.__call__, _own_call)
         registry.add(cls())
 
     def prepare(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -151,11 +155,8 @@ class Op:
         try:
             inputs, params = self.prepare(*args, **kwargs)
             outputs = bind(self, inputs, params)
-        except ArgandError as error:
-            annotate(error)
-            raise
-        except RAW as error:
-            explain(error, self.name, args, kwargs)
+        except FAILURES as error:
+            explain(error)
             raise
         return outputs[0] if self.visible == 1 else tuple(outputs[: self.visible])
 
@@ -163,21 +164,35 @@ class Op:
         return f"<op {self.name}>"
 
 
-def _annotating(call: Callable[..., Any]) -> Callable[..., Any]:
-    """A member's `__call__` whose errors name the user's line and the module."""
+def _explaining(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A member's `__call__` whose own errors explain the call."""
 
     @functools.wraps(call)
     def wrapped(self: Op, *args: Any, **kwargs: Any) -> Any:
         try:
             return call(self, *args, **kwargs)
-        except ArgandError as error:
-            annotate(error)
-            raise
-        except RAW as error:
-            explain(error, self.name, args, kwargs)
+        except FAILURES as error:
+            explain(error)
             raise
 
+    register_call(wrapped, _call_of)
     return wrapped
+
+
+def _call_of(local: Mapping[str, Any]) -> Call:
+    return Call(local["self"], local["self"].name, local["args"], local["kwargs"])
+
+
+register_call(Op.__call__, _call_of)
+
+
+def _own_call(local: Mapping[str, Any]) -> Call:
+    """A call read off the parameters of a member's `__call__`, without those left at a default."""
+    op = local["self"]
+    known = inspect.signature(type(op).__call__).parameters.values()
+    given = [p for p in known if p.name != "self" and local[p.name] is not p.default]
+    args = [local[p.name] for p in given if p.kind is not p.KEYWORD_ONLY]
+    return Call(op, op.name, args, {p.name: local[p.name] for p in given[len(args) :]})
 
 
 def snake_case(name: str) -> str:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from argand.base.errors import ProgramError
-from argand.base.userstack import Location, user_location
+from argand.base.userstack import Location, call_location
 from argand.ir.bind import Interpreter, bind, interpreting
 from argand.ir.op import Literal, Op, TensorType
 from argand.ir.program import Node, Operand, Program, Value
@@ -32,7 +32,7 @@ class Recorder(Interpreter):
         regions = params.get("regions", ())
         types = op.infer(*[_type(x) for x in inputs], **params)
         static = {k: v for k, v in params.items() if k != "regions"}
-        location = self.location or user_location()
+        location = self.location or call_location()
         node = Node(op, inputs, static, types, location, self.module(), regions)
         self.program.nodes.append(node)
         return node
@@ -77,7 +77,10 @@ def record_body(op: Any, types: Sequence[TensorType], params: dict[str, Any]) ->
 
 @lru_cache(maxsize=1024)
 def _record_body(op: Any, types: tuple[TensorType, ...], params: tuple[Any, ...]) -> Program:
-    return record(lambda *xs: op.apply_body(xs, dict(params)), types, op.name)
+    program = record(lambda *xs: op.apply_body(xs, dict(params)), types, op.name)
+    for node in program:
+        node.location = None  # it is the body of many calls
+    return program
 
 
 def replay(

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, Self
 
 from argand.base import epoch
 from argand.base.dtype import as_dtype
-from argand.base.errors import ArgandError, did_you_mean
+from argand.base.errors import did_you_mean
 from argand.base.late import resolve
-from argand.base.misuse import RAW, explain
-from argand.base.userstack import annotate, register_module_call
+from argand.base.misuse import FAILURES, explain
+from argand.base.userstack import Call, register_call, register_module_call
 from argand.ir.op import ops
 from argand.nn.parameter import Buffer, Parameter
 from argand.nn.state import key_problems, load, shape_problems
@@ -102,11 +102,8 @@ class Module:
             if self._special is None:
                 return self.forward(*args, **kwargs)
             return self._special_call(self._special, args, kwargs)
-        except ArgandError as error:
-            annotate(error)
-            raise
-        except RAW as error:
-            explain(error, type(self).__name__, args, kwargs)
+        except FAILURES as error:
+            explain(error)
             raise
 
     def _special_call(self, special: _Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -620,4 +617,9 @@ def _path_between(outer: Module, inner: Module) -> str:
     return type(inner).__name__
 
 
+def _call_of(local: Mapping[str, Any]) -> Call:
+    return Call(local["self"], type(local["self"]).__name__, local["args"], local["kwargs"])
+
+
+register_call(Module.__call__, _call_of)
 register_module_call(Module.__call__.__code__, _path_between)

@@ -149,6 +149,7 @@ class Silu(_Activation):
 class Gelu(_Activation):
     """x * Phi(x), with Phi the normal distribution function; exact by erf, or "tanh"."""
 
+    checks_in_call = True
     samples = Uniform(-4, 4)
     error_samples = (ErrorSample(RuntimeError, "approximate must be", T((2,)), "sigmoid"),)
 

@@ -40,7 +40,7 @@ class Cond(Control):
     error_samples = (
         ErrorSample(
             RuntimeError,
-            "cond: both branches must give the same types",
+            "both branches must give the same types",
             T((), dtype="bool"),
             lambda x: x,
             lambda x: ops.sum(x),

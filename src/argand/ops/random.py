@@ -134,9 +134,7 @@ class Uniform(_Draw):
     """Uniform numbers in [0, 1): whole multiples of 2 ** -bits, 24 bits for float32."""
 
     samples = Sample(_STATE, (3, 5), "float32"), Sample(_STATE, (), "float64"), Sample(_STATE, (0,))
-    error_samples = (
-        ErrorSample(TypeError, "uniform: not defined for int64", _STATE, (2,), "int64"),
-    )
+    error_samples = (ErrorSample(TypeError, "not defined for int64", _STATE, (2,), "int64"),)
 
     def prepare(self, state: Any, shape: Sequence[Size], dtype: Any = float32) -> Prepared:
         return (lifted(state),), _float_params(self.name, shape, dtype)
@@ -199,7 +197,7 @@ class Randint(_Draw):
 
     samples = Sample(_STATE, (3, 5), -2, 7), Sample(_STATE, (), 0, 1), Sample(_STATE, (0,), 0, 3)
     error_samples = (
-        ErrorSample(RuntimeError, "randint: low 3 must be below high 3", _STATE, (2,), 3, 3),
+        ErrorSample(RuntimeError, "low 3 must be below high 3", _STATE, (2,), 3, 3),
         ErrorSample(RuntimeError, "at most 2 ** 32", _STATE, (2,), 0, 1 << 40),
     )
 

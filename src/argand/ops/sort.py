@@ -87,7 +87,7 @@ class Topk(_Ordering):
         Sample(T((2, 5)), 0),
     )
     error_samples = (
-        ErrorSample(RuntimeError, "topk: k = 6 is out of range for a size of 5", T((3, 5)), 6),
+        ErrorSample(RuntimeError, "k = 6 is out of range for a size of 5", T((3, 5)), 6),
     )
 
     def prepare(

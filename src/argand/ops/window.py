@@ -344,7 +344,7 @@ class Conv2dWeightGrad(_Conv):
     error_samples = (
         ErrorSample(
             RuntimeError,
-            "conv2d_weight_grad: f32(1, 1, 3, 3) doesn't fit",
+            "f32(1, 1, 3, 3) doesn't fit",
             T((1, 1, 3, 3), dtype="float32"),
             T((1, 1, 4, 4), dtype="float32"),
             kernel=(3, 3),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.backends.cpu.failure import fallback_note, raise_failure, where
+from argand.backends.cpu.failure import fallback_note, raise_failure
 from argand.backends.cpu.lowering import symbols_of
 from argand.base.dim import Dim, evaluate
 from argand.base.errors import ProgramError
@@ -174,11 +174,7 @@ class CompiledProgram:
     def _run_host(self, segment: Segment, call: _Call) -> None:
         for node in segment.nodes:
             env = {v: call.view(v) for v in node.values}
-            try:
-                run_node(node, env, call.sized.sizes, False)
-            except Exception as e:  # whatever the op raises is what eager code raises
-                e.add_note(where(node))
-                raise
+            run_node(node, env, call.sized.sizes, False)
             for out in node.outputs:
                 call.view(out)[...] = env[out]
 
