@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import textwrap
 
+import pytest
+
 import argand.ops  # noqa: F401 - fills the registry
 from argand.ir.text import parse_program
 from argand.ir.verify import verify
+from argand.passes import fuse_fit
 from argand.passes.fuse import fuse
+from argand.passes.fuse_graph import Unit, in_order, numbers
 
 
 def fused(text: str) -> str:
@@ -183,3 +187,55 @@ def test_column_sums_ride_along_with_rows() -> None:
           return %3, %4
         }"""
     assert kernels(text) == ["rows mul sum sub sum"]
+
+
+def test_layers_that_look_alike_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    judge = fuse_fit.fits
+
+    def counted(*args: object) -> str | None:
+        asked[-1] += 1
+        return judge(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fuse_fit, "fits", counted)
+    for layers in (3, 9):
+        asked.append(0)
+        assert (
+            kernels(stack_of(layers))
+            == [
+                "contract matmul add relu",
+                "rows amax sub",
+            ]
+            * layers
+        )
+    assert asked[0] == asked[1]
+
+
+def stack_of(layers: int) -> str:
+    lines = ["program f(x0: f32[8, 64], w: f32[64, 64]) {"]
+    for i in range(layers):
+        a, b, c, _, e, f = (f"%{6 * i + k}: f32[8, 64]" for k in range(6))
+        n = 6 * i
+        lines += [
+            f"  {a} = matmul({f'%{n - 1}' if i else 'x0'}, w)",
+            f"  {b} = add(%{n}, 0.5)",
+            f"  {c} = relu(%{n + 1})",
+            f"  %{n + 3}: f32[8, 1] = amax(%{n + 2}) {{dim=(1,), keepdim=True}}",
+            f"  {e} = expand(%{n + 3}) {{shape=(8, 64)}}",
+            f"  {f} = sub(%{n + 2}, %{n + 4})",
+        ]
+    return "\n".join([*lines, f"  return %{6 * layers - 1}", "}"])
+
+
+def test_sets_of_nodes_are_bits() -> None:
+    assert list(numbers(0)) == []
+    assert list(numbers(1 << 70 | 0b101)) == [0, 2, 70]
+
+
+def test_units_come_after_what_they_read_and_a_ring_is_refused() -> None:
+    first, second, third = (Unit("loop", nodes, 0) for nodes in (0b1001, 0b10, 0b100))
+    second.reads, first.reads = 0b100, 0b100
+    assert in_order([first, second, third]) == [third, second, first]
+    third.reads = 0b1
+    with pytest.raises(AssertionError, match="ring"):
+        in_order([first, second, third])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from argand.base.dim import Dim, Shape
@@ -182,8 +182,8 @@ def print_program(program: Program) -> str:
 
 
 def _lines(program: Program, head: str, indent: str) -> list[str]:
-    inputs = ", ".join(f"{value_name(v)}: {_type_text(v)}" for v in program.inputs)
-    state = ", ".join(f"{value_name(v)}: {_type_text(v)}" for v in program.state)
+    inputs = ", ".join(f"{value_name(v)}: {type_text(v)}" for v in program.inputs)
+    state = ", ".join(f"{value_name(v)}: {type_text(v)}" for v in program.state)
     lines = [f"{indent}{head}({inputs}{'; state ' + state if state else ''}) {{"]
     for node in program.nodes:
         lines += _node_lines(node, indent + "  ")
@@ -198,12 +198,12 @@ def _lines(program: Program, head: str, indent: str) -> list[str]:
 
 
 def _node_lines(node: Node, indent: str) -> list[str]:
-    outs = ", ".join(f"{value_name(o)}: {_type_text(o)}" for o in node.outputs)
+    outs = ", ".join(f"{value_name(o)}: {type_text(o)}" for o in node.outputs)
     usual = node.values[0].dtype if node.values else None
     operands = ", ".join(operand_text(o, usual) for o in node.inputs)
     line = f"{indent}{outs} = {node.op.name}({operands})"
     if node.params:
-        line += " {" + ", ".join(f"{k}={param_text(v)}" for k, v in node.params.items()) + "}"
+        line += " {" + params_text(node.params) + "}"
     where = " · ".join(str(x) for x in (node.location, node.module) if x)
     comment = f"  # {where}" if where else ""
     if not node.regions:
@@ -214,7 +214,8 @@ def _node_lines(node: Node, indent: str) -> list[str]:
     return lines
 
 
-def _type_text(v: Value) -> str:
+def type_text(v: Value) -> str:
+    """The dtype, shape and layout of a value: ``f32[2, 3]@10``."""
     layout = "@" + "".join(map(str, v.layout)) if v.layout else ""
     return f"{v.type}{layout}"
 
@@ -232,6 +233,11 @@ def operand_text(o: Operand, usual: DType | None) -> str:
         return value_name(o)
     value = repr(o.value)
     return value if o.dtype is usual else f"{value}:{o.dtype.short}"
+
+
+def params_text(params: Mapping[str, Any]) -> str:
+    """All static parameters of a node: ``dim=(1,), keepdim=False``."""
+    return ", ".join(f"{k}={param_text(v)}" for k, v in params.items())
 
 
 def param_text(value: Any) -> str:

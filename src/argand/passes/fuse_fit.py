@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from argand.base.dim import same
 from argand.base.dtype import DType
@@ -11,7 +11,7 @@ from argand.base.errors import ArgandError
 from argand.base.shape import numel
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Move, Random
-from argand.ir.program import Node, Value
+from argand.ir.program import Node, Value, operand_text, params_text, type_text
 from argand.loops.element import Demand, rule_for
 from argand.loops.lower import POOLS, SINGLE
 from argand.loops.nestir import ELEMS
@@ -25,6 +25,7 @@ __all__ = [
     "CONTRACTIONS",
     "FREE",
     "LOOP",
+    "Fits",
     "Shape",
     "batch_dims",
     "classify",
@@ -101,6 +102,46 @@ def fits(nodes: Sequence[Node], outputs: Sequence[Value]) -> str | None:
         return "loop" if _is_loop(nodes, outputs) else None
     except ArgandError:  # an index that the loops can't express
         return None
+
+
+class Fits:
+    """`fits`, asked once about all sets of nodes that look alike, as the layers of a network do."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, str | None] = {}
+        self._looks: dict[Node, str] = {}
+
+    def __call__(self, nodes: Sequence[Node], outputs: Sequence[Value]) -> str | None:
+        key = self._likeness(nodes, outputs)
+        if key not in self._known:
+            self._known[key] = fits(nodes, outputs)
+        return self._known[key]
+
+    def _likeness(self, nodes: Sequence[Node], outputs: Sequence[Value]) -> Hashable:
+        """Everything about some nodes but which they are; operands are numbers in order."""
+        number: dict[Value, int] = {}
+        for node in nodes:
+            for v in (*node.values, *node.outputs):
+                number.setdefault(v, len(number))
+        looks = tuple(
+            (self._look(node), *(number[v] for v in (*node.values, *node.outputs)))
+            for node in nodes
+        )
+        return looks, tuple(number[o] for o in outputs)
+
+    def _look(self, node: Node) -> str:
+        if node not in self._looks:
+            self._looks[node] = _text_of(node)
+        return self._looks[node]
+
+
+def _text_of(node: Node) -> str:
+    """What a node computes from what: all but the names."""
+    operands = [
+        type_text(o) if isinstance(o, Value) else operand_text(o, None) for o in node.inputs
+    ]
+    results = [type_text(o) for o in node.outputs]
+    return f"{results} = {node.op.name}({operands}) {params_text(node.params)}"
 
 
 def _is_loop(nodes: Sequence[Node], outputs: Sequence[Value]) -> bool:

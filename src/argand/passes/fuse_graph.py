@@ -1,0 +1,164 @@
+"""What fusion sees of a program: nodes by number, views looked through, sets of nodes as bits.
+
+A set of nodes is an int in which node number `i` is the bit ``1 << i``: unions and tests then cost
+the same for a group of a hundred nodes as for one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+
+from argand.ir.program import Node, Program, Value
+from argand.passes.fuse_fit import (
+    CONTRACTIONS,
+    FREE,
+    LOOP,
+    Shape,
+    batch_dims,
+    classify,
+    view_to_store,
+)
+
+__all__ = ["Graph", "Unit", "in_order", "numbers"]
+
+
+def numbers(bits: int) -> Iterator[int]:
+    """The numbers of the nodes in a set, ascending."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
+
+
+class Graph:
+    """The nodes of a program, and who reads whom. *Free* nodes, which cost nothing, are looked
+    through: each of their readers has them to itself.
+
+    `reads` gives for each node the nodes that it reads, `frees` the free nodes in between; `kept`
+    are the values that results need in memory.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.nodes = program.nodes
+        self.number = {node: i for i, node in enumerate(self.nodes)}
+        self.shapes = self._shapes()
+        self.reads: list[int] = []
+        self.frees: list[int] = []
+        for node in self.nodes:
+            reads, frees = self.sources(node.values)
+            self.reads.append(reads)
+            self.frees.append(frees)
+        self.kept = {o for o in program.results if isinstance(o, Value)}
+        self._users: dict[Value, int] = {}
+        self._look_back()
+
+    def _shapes(self) -> list[Shape]:
+        """How each node takes part. A view that a contraction can't read with strides is stored."""
+        shapes = [classify(node) for node in self.nodes]
+        for node in self.nodes:
+            if node.op.name not in CONTRACTIONS:
+                continue
+            for v in node.values:
+                stored = view_to_store(v, batch_dims(node))
+                if stored is not None:
+                    shapes[self.number[stored]] = LOOP
+        return shapes
+
+    def free(self, i: int) -> bool:
+        """Whether a node is repeated wherever it is read."""
+        return self.shapes[i] is FREE
+
+    def sources(self, values: Iterable[Value]) -> tuple[int, int]:
+        """The nodes that make values, and the free nodes in between."""
+        reads = frees = 0
+        for n in {self.number[v.node] for v in values if v.node is not None}:
+            free = self.free(n)
+            reads |= self.reads[n] if free else 1 << n
+            frees |= self.frees[n] | 1 << n if free else 0
+        return reads, frees
+
+    def _look_back(self) -> None:
+        """Who reads each value, from the last node to the first; a view is kept with its base."""
+        for i in range(len(self.nodes) - 1, -1, -1):
+            node = self.nodes[i]
+            through, kept = 1 << i, False
+            if self.free(i):
+                through = self.users_of(node.outputs)
+                kept = not self.kept.isdisjoint(node.outputs)
+            for v in node.values:
+                self._users[v] = self._users.get(v, 0) | through
+            if kept:
+                self.kept.update(node.values)
+
+    def users_of(self, values: Iterable[Value]) -> int:
+        """The nodes that read some of the values."""
+        found = 0
+        for v in values:
+            found |= self._users.get(v, 0)
+        return found
+
+    def needed(self, i: int, nodes: int) -> bool:
+        """Whether one of a node's values is needed by others than these nodes."""
+        outputs = self.nodes[i].outputs
+        return bool(self.users_of(outputs) & ~nodes) or not self.kept.isdisjoint(outputs)
+
+    def outputs(self, nodes: int) -> list[Value]:
+        """The values of a set of nodes that others need."""
+        return [
+            o
+            for n in numbers(nodes)
+            for o in self.nodes[n].outputs
+            if o in self.kept or self._users.get(o, 0) & ~nodes
+        ]
+
+    def with_free(self, nodes: int) -> list[Node]:
+        """The nodes in order, with the free ones that they read."""
+        found = nodes
+        for n in numbers(nodes):
+            found |= self.frees[n]
+        return [self.nodes[n] for n in numbers(found)]
+
+
+class Unit:
+    """Nodes that are computed together, by a kernel of a fusion's `kind`, or "alone" for a node
+    that is not fused.
+
+    `nodes` are its own; `again` are others' that it computes again for itself. `reads` are the
+    nodes that it needs in memory, `before` all that have to be computed before it.
+    """
+
+    __slots__ = ("again", "before", "kind", "nodes", "reads")
+
+    def __init__(self, kind: str, nodes: int, reads: int) -> None:
+        self.kind, self.nodes, self.reads = kind, nodes, reads
+        self.again = self.before = 0
+
+    @property
+    def every(self) -> int:
+        """All nodes that it computes."""
+        return self.nodes | self.again
+
+
+def in_order(units: Sequence[Unit]) -> list[Unit]:
+    """The units so that each comes after those that it reads, else by their last nodes."""
+    units = sorted(units, key=lambda u: u.nodes.bit_length())
+    maker = {n: i for i, unit in enumerate(units) for n in numbers(unit.nodes)}
+    waiting: list[int] = []
+    after: list[list[int]] = [[] for _ in units]
+    for i, unit in enumerate(units):
+        needs = {maker[n] for n in numbers(unit.reads & ~unit.nodes)}
+        waiting.append(len(needs))
+        for m in needs:
+            after[m].append(i)
+    ready = [i for i, n in enumerate(waiting) if n == 0]  # ascending, so a heap
+    order: list[Unit] = []
+    while ready:
+        i = heapq.heappop(ready)
+        order.append(units[i])
+        for j in after[i]:
+            waiting[j] -= 1
+            if waiting[j] == 0:
+                heapq.heappush(ready, j)
+    assert len(order) == len(units), "units depend on each other in a ring"
+    return order
