@@ -89,6 +89,32 @@ class _Quiet(threading.local):
 quiet = _Quiet()
 
 
+def _light(name: str, ufunc: Any, reads: bool) -> Callable[[Any, Any], Any]:
+    """The operator of an op, with a light lane: equal dtypes, eager, nothing (or little) to record
+    go straight to the ufunc. `reads` tells whether the adjoint reads the operands.
+
+    One test guards the lane, and nothing else may come before it (a trace's arrays are None). Other
+    ops have theirs in tensor/lanes.py.
+    """
+
+    def operator(self: Any, other: Any) -> Any:
+        if not crossroads.pushed and isinstance(other, Tensor):
+            a, b = self._array, other._array
+            if a is not None and b is not None and a.dtype is b.dtype and a.size + b.size <= LIGHT:
+                if (self._node is None and other._node is None) or not mode.enabled:
+                    try:
+                        return wrap(quiet.run(ufunc, a, b))
+                    except (TypeError, ValueError):  # the op tells better what does not fit
+                        pass
+                elif a.shape == b.shape:
+                    out = wrap(quiet.run(ufunc, a, b))
+                    return record_pair(getattr(ops, name), self, other, out, reads)
+        return getattr(ops, name)(self, other)
+
+    operator.__name__ = f"__{name}__"
+    return operator
+
+
 class Tensor(Operators):
     """An n-dimensional array with automatic differentiation, used as PyTorch's `torch.Tensor`.
 
@@ -319,58 +345,11 @@ class Tensor(Operators):
     def data(self, value: Any) -> None:
         ops_set_data(self, value)
 
-    # -- the light lane ------------------------------------------------------------------------
-    # Equal dtypes, eager, nothing (or little) to record: straight to the ufunc. One test guards it,
-    # and nothing else may come before it (a trace's arrays are None). Other ops have theirs
-    # in tensor/lanes.py.
+    # -- operators that the base class does not give -------------------------------------------
 
-    def __add__(self, other: Any) -> Any:
-        if not crossroads.pushed and isinstance(other, Tensor):
-            a, b = self._array, other._array
-            if a is not None and b is not None and a.dtype is b.dtype and a.size + b.size <= LIGHT:
-                if (self._node is None and other._node is None) or not mode.enabled:
-                    try:
-                        return wrap(quiet.run(np.add, a, b))
-                    except ValueError:  # the op tells better what does not fit
-                        pass
-                elif a.shape == b.shape:
-                    out = wrap(quiet.run(np.add, a, b))
-                    return record_pair(ops.add, self, other, out, False)
-        return ops.add(self, other)
-
-    def __sub__(self, other: Any) -> Any:
-        if not crossroads.pushed and isinstance(other, Tensor):
-            a, b = self._array, other._array
-            if (
-                a is not None
-                and b is not None
-                and a.dtype is b.dtype
-                and a.size + b.size <= LIGHT
-                and a.dtype.kind != "b"
-            ):
-                if (self._node is None and other._node is None) or not mode.enabled:
-                    try:
-                        return wrap(quiet.run(np.subtract, a, b))
-                    except ValueError:  # the op tells better what does not fit
-                        pass
-                elif a.shape == b.shape:
-                    out = wrap(quiet.run(np.subtract, a, b))
-                    return record_pair(ops.sub, self, other, out, False)
-        return ops.sub(self, other)
-
-    def __mul__(self, other: Any) -> Any:
-        if not crossroads.pushed and isinstance(other, Tensor):
-            a, b = self._array, other._array
-            if a is not None and b is not None and a.dtype is b.dtype and a.size + b.size <= LIGHT:
-                if (self._node is None and other._node is None) or not mode.enabled:
-                    try:
-                        return wrap(quiet.run(np.multiply, a, b))
-                    except ValueError:  # the op tells better what does not fit
-                        pass
-                elif a.shape == b.shape:
-                    out = wrap(quiet.run(np.multiply, a, b))
-                    return record_pair(ops.mul, self, other, out, True)
-        return ops.mul(self, other)
+    __add__ = _light("add", np.add, False)
+    __sub__ = _light("sub", np.subtract, False)
+    __mul__ = _light("mul", np.multiply, True)
 
     # What can't be compared (None, a string) is simply not equal, as for any Python object.
     def __eq__(self, other: object) -> Any:
