@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argand.ir.op import ops
-from argand.tensor.algebra import chain_matmul, cross, matrix_power
+from argand.tensor.algebra import chain_matmul, cross, matrix_norm, matrix_power
 from argand.tensor.reducing import vector_norm
 
 
@@ -13,7 +13,10 @@ def norm(
     A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
     """The norm of a vector or of vectors along `dim`; the 2-norm unless `ord` is given."""
-    return vector_norm(A, 2 if ord in (None, "fro") else ord, dim, keepdim, dtype=dtype)
+    pair = A.ndim == 2 if dim is None else isinstance(dim, list | tuple) and len(dim) == 2
+    if ord is not None and pair:
+        return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+    return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 
 
 def inv(A: Any) -> Any:
@@ -53,6 +56,7 @@ __all__ = [
     "cross",
     "inv",
     "matmul",
+    "matrix_norm",
     "matrix_power",
     "multi_dot",
     "norm",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 import argand as ag
 
@@ -39,3 +40,54 @@ def test_isclose_of_complex_numbers() -> None:
 def test_isreal_looks_at_the_imaginary_part_only() -> None:
     assert ag.isreal(ag.tensor([1.0, math.nan])).tolist() == [True, True]
     assert ag.isreal(ag.tensor([1 + 0j, 1j])).tolist() == [True, False]
+
+
+def test_matrix_norms() -> None:
+    a = np.array([[3.0, -4.0, 1.0], [6.0, 8.0, 2.0]])
+    for ord in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf):
+        found = ag.linalg.norm(ag.tensor(a), ord)
+        np.testing.assert_allclose(found.item(), np.linalg.norm(a, ord), rtol=1e-12)
+    stack = np.arange(24.0).reshape(2, 3, 4)
+    found = ag.linalg.matrix_norm(ag.tensor(stack), 2, (0, 2), keepdim=True)
+    wanted = np.linalg.norm(stack, 2, (0, 2), keepdims=True)
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-12)
+    with pytest.raises(ValueError, match="ord must be"):
+        ag.linalg.matrix_norm(ag.tensor(a), 3)
+
+
+def test_nan_spoils_medians_and_quantiles() -> None:
+    x = ag.tensor([[1.0, 5.0, math.nan, 4.0], [1.0, 5.0, 3.0, 4.0]])
+    assert ag.median(x).isnan().item()
+    values, indices = ag.median(x, 1)
+    np.testing.assert_array_equal(values.numpy(), [np.nan, 3])
+    assert indices.tolist() == [2, 2]
+    np.testing.assert_array_equal(ag.quantile(x, 0.5, dim=1).numpy(), [np.nan, 3.5])
+
+
+def test_selections_out_of_range() -> None:
+    for k in (0, 4):
+        with pytest.raises(ValueError, match=f"k = {k} is out of range for a size of 3"):
+            ag.kthvalue(ag.tensor([1.0, 2.0, 3.0]), k)
+    for function in (ag.median, lambda x: ag.quantile(x, 0.5)):
+        with pytest.raises(ValueError, match="is empty"):
+            function(ag.zeros(0))
+
+
+def test_running_products() -> None:
+    x = np.random.default_rng(0).standard_normal((3, 13, 2))
+    for dim in (0, 1, -1):
+        found = ag.cumprod(ag.tensor(x), dim)
+        np.testing.assert_allclose(found.numpy(), np.cumprod(x, dim), rtol=1e-12)
+    assert ag.cumprod(ag.tensor([2, 3], dtype=ag.int8), 0).dtype is ag.int64
+    assert ag.cumprod(ag.tensor(2.0), 0).item() == 2
+    leaf = ag.tensor([2.0, 0.0, 3.0, 4.0], dtype=ag.float64, requires_grad=True)
+    assert ag.autograd.gradcheck(lambda t: ag.cumprod(t, 0), leaf)
+
+
+def test_integers_in_reductions() -> None:
+    assert ag.nansum(ag.tensor([1, 2])).dtype is ag.int64
+    np.testing.assert_allclose(ag.logsumexp(ag.tensor([1, 2]), 0).item(), np.logaddexp(1, 2))
+    counts = ag.bincount(ag.tensor([0, 1, 1]), ag.tensor([1, 2, 3]))
+    assert counts.dtype is ag.float64 and counts.tolist() == [1, 5]
+    with pytest.raises(ValueError, match="expected integers in one dimension"):
+        ag.bincount(ag.tensor([1.0]))

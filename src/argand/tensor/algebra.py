@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from argand.base.dtype import as_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import describe, ops
 from argand.tensor.arranging import diagonal_of, roll
 from argand.tensor.creation import eye
-from argand.tensor.reducing import norm
+from argand.tensor.reducing import norm, vector_norm
+from argand.tensor.shaping import movedim
 
 
 def _ranks(name: str, *wanted: tuple[Any, int]) -> None:
@@ -200,3 +203,23 @@ def matrix_power(input: Any, n: int) -> Any:
     if out is None:
         return ops.add(ops.mul(input, 0), eye(int(input.shape[-1]), dtype=input.dtype))
     return out
+
+
+def matrix_norm(
+    A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+) -> Any:
+    """The norm of matrices."""
+    if dtype is not None:
+        A = ops.cast(A, as_dtype(dtype))
+    if ord == "fro":
+        return vector_norm(A, 2, dim, keepdim)
+    A = movedim(A, tuple(dim), (-2, -1))
+    if ord in (1, -1, math.inf, -math.inf):
+        sizes = vector_norm(A, 1, -2 if abs(ord) == 1 else -1)
+    elif ord in (2, -2, "nuc"):
+        sizes = ops.linalg_svd(A)[1]
+    else:
+        raise ArgumentError(f"matrix_norm: ord must be 'fro', 'nuc', inf, 1 or 2, got {ord!r}")
+    reduce = ops.sum if ord == "nuc" else ops.amax if ord > 0 else ops.amin
+    found = reduce(sizes, -1)
+    return movedim(found[..., None, None], (-2, -1), tuple(dim)) if keepdim else found

@@ -5,19 +5,36 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from argand.base.dtype import as_dtype
+from argand.base.dtype import as_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError
-from argand.base.shape import normalize_dim
+from argand.base.shape import normalize_dim, shape_text
 from argand.ir.op import ops
 from argand.tensor import quick
 from argand.tensor.core import Tensor
+from argand.tensor.joining import sliced
 
 
 class ValuesIndices(NamedTuple):
-    """What max, min, sort, topk, median ... along a dimension return."""
+    """(values, indices): what max, min, sort, topk, kthvalue and median along a dimension return.
+
+    >>> values, indices = ag.sort(ag.tensor([3.0, 1.0, 2.0]))
+    >>> indices
+    tensor([1, 2, 0])
+    """
 
     values: Any
     indices: Any
+
+
+class MinMax(NamedTuple):
+    """(min, max): what `aminmax` returns.
+
+    >>> ag.aminmax(ag.tensor([3.0, 1.0, 2.0])).max
+    tensor(3.)
+    """
+
+    min: Any
+    max: Any
 
 
 def into(out: Any, result: Any) -> Any:
@@ -39,7 +56,16 @@ def sum(
     keepdims: bool = False,
     out: Any = None,
 ) -> Any:
-    """The sum of all elements, or along `dim`; integers are summed as int64."""
+    """The sum of all elements, or along `dim`: one dimension or several.
+
+    They vanish from the shape, or stay with size 1 if `keepdim`. Integers and booleans are summed
+    as int64 unless `dtype` says otherwise; 16-bit floats are added up in float32. The sum of
+    nothing is 0. Follows `torch.sum`.
+
+    >>> x = ag.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> ag.sum(x), ag.sum(x, 0), ag.sum(x, 1, keepdim=True).shape
+    (tensor(10.), tensor([4., 6.]), argand.Size([2, 1]))
+    """
     if dim is None and axis is None and dtype is None and out is None and not (keepdim or keepdims):
         small = quick.total(input)
         if small is not None:
@@ -57,7 +83,14 @@ def mean(
     keepdims: bool = False,
     out: Any = None,
 ) -> Any:
-    """The mean of all elements, or along `dim`."""
+    """sum(x) / n over all elements, or along `dim`: one dimension or several.
+
+    Raises DTypeError for integers and booleans unless `dtype` names a float. The mean of nothing is
+    NaN. Follows `torch.mean`.
+
+    >>> ag.mean(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
+    tensor([2., 3.])
+    """
     if dtype is not None:
         input = ops.cast(input, as_dtype(dtype))
     if not input.dtype.is_inexact:
@@ -76,7 +109,13 @@ def prod(
     axis: Any = None,
     out: Any = None,
 ) -> Any:
-    """The product of all elements, or along `dim`."""
+    """The product of all elements, or along `dim`; integers are multiplied as int64.
+
+    The product of nothing is 1. Follows `torch.prod`.
+
+    >>> ag.prod(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+    tensor([ 2., 12.])
+    """
     return into(out, ops.prod(input, _dims(dim, axis), keepdim, dtype=dtype))
 
 
@@ -95,7 +134,17 @@ def var(
     correction: float | None = None,
     axis: Any = None,
 ) -> Any:
-    """The variance, divided by n - correction (1 unless given)."""
+    """sum((x - mean)^2) / (n - correction), the variance of all elements or along `dim`.
+
+    `correction` is 1 unless given, for an estimate without bias; the older `unbiased=False` is
+    correction 0. NaN or infinite where n <= correction. Raises DTypeError for integers. Follows
+    `torch.var`.
+
+    >>> ag.var(ag.tensor([1.0, 2.0, 3.0, 4.0]))
+    tensor(1.6667)
+    >>> ag.var(ag.tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
+    tensor(1.2500)
+    """
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     return ops.var(
@@ -112,7 +161,11 @@ def std(
     correction: float | None = None,
     axis: Any = None,
 ) -> Any:
-    """The square root of `var`."""
+    """sqrt(var(x)), the standard deviation of all elements or along `dim`; see `var`.
+
+    >>> ag.std(ag.tensor([1.0, 2.0, 3.0, 4.0]))
+    tensor(1.2910)
+    """
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     return ops.std(
@@ -123,26 +176,53 @@ def std(
 def var_mean(
     input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, **k: Any
 ) -> Any:
-    """The variance and the mean."""
+    """(var(x), mean(x)), of all elements or along `dim`; see `var` for its arguments.
+
+    >>> ag.var_mean(ag.tensor([[1.0, 2.0, 6.0]]), dim=1)
+    (tensor([7.]), tensor([3.]))
+    """
     return var(input, dim, unbiased, keepdim, **k), ops.mean(input, dim, keepdim)
 
 
 def std_mean(
     input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, **k: Any
 ) -> Any:
-    """The standard deviation and the mean."""
+    """(std(x), mean(x)), of all elements or along `dim`; see `var` for its arguments.
+
+    >>> ag.std_mean(ag.tensor([[1.0, 2.0, 6.0]]), dim=1)
+    (tensor([2.6458]), tensor([3.]))
+    """
     return std(input, dim, unbiased, keepdim, **k), ops.mean(input, dim, keepdim)
 
 
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
-    """log(sum(exp(x))) along `dim`, without overflow."""
+    """ln(sum(exp(x))) along `dim`, one dimension or several, without overflow.
+
+    Computed as m + ln(sum(exp(x - m))), where m is the largest element. Follows `torch.logsumexp`.
+
+    >>> ag.logsumexp(ag.tensor([[1000.0, 1000.0], [0.0, -ag.inf]]), dim=1)
+    tensor([1000.6932,    0.0000])
+    """
+    if not input.dtype.is_inexact:
+        input = ops.cast(input, get_default_dtype())
     return ops.logsumexp(input, dim, keepdim)
 
 
 def max(
     input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, out: Any = None
 ) -> Any:
-    """The largest element; with `dim`, (values, indices); with a tensor, `maximum`."""
+    """The largest element; with `dim`, (values, indices) along it; with another tensor, `maximum`.
+
+    NaN is larger than any number. `indices` (int64) names the first of equal elements, to which the
+    gradient goes; without `dim` equal elements share it. Raises ShapeError where there is nothing
+    to choose from. Follows `torch.max`.
+
+    >>> x = ag.tensor([[1.0, 5.0], [7.0, 2.0]])
+    >>> ag.max(x)
+    tensor(7.)
+    >>> ag.max(x, dim=1).indices
+    tensor([1, 0])
+    """
     found = _extreme(input, _dims(dim, axis), keepdim, ops.amax, ops.argmax, ops.maximum)
     return into(out, found)
 
@@ -150,7 +230,18 @@ def max(
 def min(
     input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, out: Any = None
 ) -> Any:
-    """The smallest element; with `dim`, (values, indices); with a tensor, `minimum`."""
+    """The smallest element; with `dim`, (values, indices) along it; with another tensor, `minimum`.
+
+    NaN is smaller than any number. `indices` (int64) names the first of equal elements, to which
+    the gradient goes; without `dim` equal elements share it. Raises ShapeError where there is
+    nothing to choose from. Follows `torch.min`.
+
+    >>> x = ag.tensor([[1.0, 5.0], [7.0, 2.0]])
+    >>> ag.min(x)
+    tensor(1.)
+    >>> ag.min(x, dim=0).values
+    tensor([1., 2.])
+    """
     found = _extreme(input, _dims(dim, axis), keepdim, ops.amin, ops.argmin, ops.minimum)
     return into(out, found)
 
@@ -170,18 +261,37 @@ def _extreme(x: Any, dim: Any, keepdim: bool, of_all: Any, position: Any, of_two
 
 
 def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
-    """The largest element along `dim`; equal ones share the gradient."""
+    """The largest element along `dim`: one dimension, several, or all; NaN where there is one.
+
+    As `max`, without indices: equal elements share the gradient evenly. Raises ShapeError where
+    there is nothing to choose from.
+
+    >>> ag.amax(ag.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=0)
+    tensor([7., 5.])
+    """
     return ops.amax(input, dim, keepdim)
 
 
 def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
-    """The smallest element along `dim`; equal ones share the gradient."""
+    """The smallest element along `dim`: one dimension, several, or all; NaN where there is one.
+
+    As `min`, without indices: equal elements share the gradient evenly. Raises ShapeError where
+    there is nothing to choose from.
+
+    >>> ag.amin(ag.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=0)
+    tensor([1., 2.])
+    """
     return ops.amin(input, dim, keepdim)
 
 
 def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest and the largest element."""
-    return ops.amin(input, dim, keepdim), ops.amax(input, dim, keepdim)
+    """(min, max): the smallest and the largest element, of all or along `dim`.
+
+    >>> low, high = ag.aminmax(ag.tensor([3.0, -1.0, 2.0]))
+    >>> low, high
+    (tensor(-1.), tensor(3.))
+    """
+    return MinMax(ops.amin(input, dim, keepdim), ops.amax(input, dim, keepdim))
 
 
 def argmax(
@@ -192,7 +302,15 @@ def argmax(
     axis: Any = None,
     out: Any = None,
 ) -> Any:
-    """The position of the largest element, of the flattened tensor or along `dim`."""
+    """The index (int64) of the largest element along `dim`; without it, in the flattened tensor.
+
+    The first of equal elements, or the first NaN. Raises ShapeError where there is nothing to
+    choose from. Follows `torch.argmax`.
+
+    >>> x = ag.tensor([[1.0, 5.0], [7.0, 2.0]])
+    >>> ag.argmax(x), ag.argmax(x, dim=1)
+    (tensor(2), tensor([1, 0]))
+    """
     return into(out, ops.argmax(input, _dims(dim, axis), keepdim))
 
 
@@ -204,7 +322,15 @@ def argmin(
     axis: Any = None,
     out: Any = None,
 ) -> Any:
-    """The position of the smallest element, of the flattened tensor or along `dim`."""
+    """The index (int64) of the smallest element along `dim`; without it, in the flattened tensor.
+
+    The first of equal elements, or the first NaN. Raises ShapeError where there is nothing to
+    choose from. Follows `torch.argmin`.
+
+    >>> x = ag.tensor([[1.0, 5.0], [7.0, 2.0]])
+    >>> ag.argmin(x), ag.argmin(x, dim=1)
+    (tensor(0), tensor([0, 1]))
+    """
     return into(out, ops.argmin(input, _dims(dim, axis), keepdim))
 
 
@@ -216,7 +342,11 @@ def any(
     axis: Any = None,
     out: Any = None,
 ) -> Any:
-    """Whether an element is not zero."""
+    """Whether an element is not 0, of all or along `dim`; False of nothing.
+
+    >>> ag.any(ag.tensor([[0, 3], [0, 0]]), dim=1)
+    tensor([ True, False])
+    """
     return into(out, ops.any(input, _dims(dim, axis), keepdim))
 
 
@@ -228,22 +358,39 @@ def all(
     axis: Any = None,
     out: Any = None,
 ) -> Any:
-    """Whether every element is not zero."""
+    """Whether every element is not 0, of all or along `dim`; True of nothing.
+
+    >>> ag.all(ag.tensor([[1, 3], [0, 2]]), dim=1)
+    tensor([ True, False])
+    """
     return into(out, ops.all(input, _dims(dim, axis), keepdim))
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:
-    """How many elements are not zero."""
+    """How many elements are not 0 (int64), of all or along `dim`; NaN counts as not 0.
+
+    >>> ag.count_nonzero(ag.tensor([[0, 3], [1, 2]]), dim=0)
+    tensor([1, 2])
+    """
     return ops.sum(ops.ne(input, 0), dim)
 
 
 def nansum(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The sum of the elements that aren't NaN."""
-    return ops.sum(ops.where(ops.isnan(input), 0.0, input), dim, keepdim)
+    """The sum of the elements that aren't NaN, of all or along `dim`; 0 where there is none.
+
+    >>> ag.nansum(ag.tensor([1.0, ag.nan, 2.0]))
+    tensor(3.)
+    """
+    kept = ops.where(ops.isnan(input), 0.0, input) if input.dtype.is_inexact else input
+    return ops.sum(kept, dim, keepdim)
 
 
 def nanmean(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The mean of the elements that aren't NaN."""
+    """The mean of the elements that aren't NaN, of all or along `dim`; NaN where there is none.
+
+    >>> ag.nanmean(ag.tensor([1.0, ag.nan, 2.0]))
+    tensor(1.5000)
+    """
     count = ops.sum(ops.logical_not(ops.isnan(input)), dim, keepdim)
     return ops.div(nansum(input, dim, keepdim), count)
 
@@ -251,7 +398,17 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 def norm(
     input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
-    """The p-norm of the elements as one vector, or along `dim`."""
+    """sum(|x|^p)^(1/p), the p-norm of all elements as one vector, or along `dim`.
+
+    `p` is a number, "fro" (2, the default), inf (the largest |x|), -inf (the smallest) or 0 (how
+    many are not 0). Norms of matrices are in `ag.linalg.norm`. Raises DTypeError for integers.
+    Follows `torch.norm`.
+
+    >>> ag.norm(ag.tensor([[3.0, 4.0], [6.0, 8.0]]), dim=1)
+    tensor([ 5., 10.])
+    >>> ag.norm(ag.tensor([3.0, -4.0]), p=1)
+    tensor(7.)
+    """
     if p == "nuc":
         raise ArgumentError("norm: the nuclear norm is not available")
     return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
@@ -260,9 +417,14 @@ def norm(
 def vector_norm(
     x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
-    """sum(|x| ** ord) ** (1 / ord) over `dim` (all when None).
+    """sum(|x|^ord)^(1/ord) of all elements as one vector, or along `dim`: one dimension or several.
 
-    The gradient of the 2-norm at 0 is 0, as in PyTorch.
+    `ord` is a number, inf (the largest |x|), -inf (the smallest) or 0 (how many are not 0). The
+    gradient of the 2-norm at 0 is 0. Raises DTypeError for integers. Follows
+    `torch.linalg.vector_norm`.
+
+    >>> ag.linalg.vector_norm(ag.tensor([[3.0, -4.0], [0.0, 5.0]]), ord=1, dim=1)
+    tensor([7., 5.])
     """
     if dtype is not None:
         x = ops.cast(x, as_dtype(dtype))
@@ -290,89 +452,12 @@ def _two_norm(x: Any, dim: Any, keepdim: bool) -> Any:
 
 
 def dist(input: Any, other: Any, p: float = 2) -> Any:
-    """The p-norm of the difference."""
+    """sum(|input - other|^p)^(1/p): the distance of two tensors of shapes that broadcast.
+
+    >>> ag.dist(ag.tensor([1.0, 2.0]), ag.tensor([4.0, 6.0]))
+    tensor(5.)
+    """
     return norm(ops.sub(input, other), p)
-
-
-# -- order -----------------------------------------------------------------------------------------
-
-
-def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """(values, indices) in ascending order along `dim`; equal elements keep theirs."""
-    return ValuesIndices(*ops.sort(input, dim, descending))
-
-
-def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The indices that sort along `dim`."""
-    return ops.sort(input, dim, descending)[1]
-
-
-def msort(input: Any) -> Any:
-    """Sorted along the first dimension."""
-    return ops.sort(input, 0)[0]
-
-
-def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """(values, indices) of the k largest (or smallest) elements along `dim`, in order."""
-    return ValuesIndices(*ops.topk(input, k, dim, largest))
-
-
-def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
-    """(values, indices) of the k-th smallest element along `dim`; k counts from 1."""
-    values, indices = ops.sort(input, dim)
-    d = normalize_dim(dim, input.ndim, "kthvalue")
-    key = (slice(None),) * d + (slice(k - 1, k) if keepdim else k - 1,)
-    return ValuesIndices(values[key], indices[key])
-
-
-def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The median, the lower of two; with `dim`, (values, indices)."""
-    if dim is None:
-        flat = ops.reshape(input, (-1,))
-        return kthvalue(flat, (flat.shape[0] + 1) // 2, 0).values
-    return kthvalue(input, (input.shape[dim] + 1) // 2, dim, keepdim)
-
-
-def quantile(
-    input: Any,
-    q: Any,
-    dim: int | None = None,
-    keepdim: bool = False,
-    *,
-    interpolation: str = "linear",
-) -> Any:
-    """The q-quantiles, linearly interpolated (or lower, higher, nearest, midpoint)."""
-    x = ops.reshape(input, (-1,)) if dim is None else input
-    d = 0 if dim is None else normalize_dim(dim, x.ndim, "quantile")
-    rank = x.ndim
-    order = ops.permute(x, (*(i for i in range(rank) if i != d), d))
-    values = ops.sort(order, -1)[0]
-    marks = q.tolist() if isinstance(q, Tensor) else q
-    many = isinstance(marks, list)
-    found = [_quantile_of(values, m, interpolation) for m in (marks if many else [marks])]
-    if keepdim:
-        shape = tuple(1 if dim is None or i == d else s for i, s in enumerate(input.shape))
-        found = [ops.reshape(f, shape) for f in found]
-    if not many:
-        return found[0]
-    return ops.cat(*[ops.reshape(f, (1, *f.shape)) for f in found], dim=0)
-
-
-def _quantile_of(values: Any, q: float, interpolation: str) -> Any:
-    if not 0 <= q <= 1:
-        raise ArgumentError(f"quantile: q must be between 0 and 1, got {q}")
-    place = q * (values.shape[-1] - 1)
-    low, high = math.floor(place), math.ceil(place)
-    weights = {
-        "linear": place - low,
-        "lower": 0.0,
-        "higher": 1.0,
-        "midpoint": 0.5,
-        "nearest": float(round(place) - low),
-    }
-    if interpolation not in weights:
-        raise ArgumentError(f"quantile: unknown interpolation {interpolation!r}")
-    return ops.lerp(values[..., low], values[..., high], weights[interpolation])
 
 
 # -- running ---------------------------------------------------------------------------------------
@@ -386,7 +471,14 @@ def cumsum(
     axis: Any = None,
     out: Any = None,
 ) -> Any:
-    """The running sum along `dim`; integers are summed as int64."""
+    """y[i] = x[0] + ... + x[i] along `dim`: the running sum, in the shape of x.
+
+    Integers and booleans are summed as int64 unless `dtype` says otherwise. Follows `torch.cumsum`.
+
+    >>> ag.cumsum(ag.tensor([[1, 2, 3], [4, 5, 6]]), dim=1)
+    tensor([[ 1,  3,  6],
+            [ 4,  9, 15]])
+    """
     if dtype is not None:
         input = ops.cast(input, as_dtype(dtype))
     elif not input.dtype.is_inexact:
@@ -395,44 +487,94 @@ def cumsum(
 
 
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """The running product along `dim`."""
-    if dtype is not None:
-        input = ops.cast(input, as_dtype(dtype))
+    """y[i] = x[0] * ... * x[i] along `dim`: the running product, in the shape of x.
+
+    Integers and booleans are multiplied as int64 unless `dtype` says otherwise. Computed in log2(n)
+    rounds of whole tensors, in each of which an element is multiplied by a product further back
+    (Hillis and Steele 1986). Follows `torch.cumprod`.
+
+    >>> ag.cumprod(ag.tensor([1, 2, 3, 4]), dim=0)
+    tensor([ 1,  2,  6, 24])
+    """
+    if dtype is None and not input.dtype.is_inexact:
+        dtype = "int64"
+    x = input if dtype is None else ops.cast(input, as_dtype(dtype))
     d = normalize_dim(dim, input.ndim, "cumprod")
-    total, parts = None, []
-    for i in range(int(input.shape[d])):
-        part = input[(slice(None),) * d + (slice(i, i + 1),)]
-        total = part if total is None else ops.mul(total, part)
-        parts.append(total)
-    return ops.cat(*parts, dim=d) if parts else input
+    size = int(x.shape[d]) if x.ndim else 1
+    # After each round an element is the product of the last `reach` ones up to it.
+    reach = 1
+    while reach < size:
+        rest = ops.mul(sliced(x, d, reach, size), sliced(x, d, 0, size - reach))
+        x = ops.cat(sliced(x, d, 0, reach), rest, dim=d)
+        reach *= 2
+    return x
 
 
 def softmax(input: Any, dim: Any, *, dtype: Any = None) -> Any:
-    """exp(x) / sum(exp(x)) along `dim`."""
+    """exp(x) / sum(exp(x)) along `dim`, without overflow: positive numbers that sum to 1.
+
+    `dtype` converts x first. NaN where all elements are minus infinity. Raises DTypeError for
+    integers. Follows `torch.softmax`.
+
+    >>> ag.softmax(ag.tensor([[1.0, 2.0, 3.0], [1000.0, 1000.0, 0.0]]), dim=1)
+    tensor([[0.0900, 0.2447, 0.6652],
+            [0.5000, 0.5000, 0.0000]])
+    """
     if dtype is not None:
         input = ops.cast(input, as_dtype(dtype))
     return ops.softmax(input, dim)
 
 
 def log_softmax(input: Any, dim: Any, *, dtype: Any = None) -> Any:
-    """log(softmax(x)) along `dim`."""
+    """x - ln(sum(exp(x))) along `dim`: ln(softmax(x)), exact where that would be ln(0).
+
+    `dtype` converts x first. Raises DTypeError for integers. Follows `torch.log_softmax`.
+
+    >>> ag.log_softmax(ag.tensor([0.0, 1.0, 1000.0]), dim=0)
+    tensor([-1000.,  -999.,     0.])
+    """
     if dtype is not None:
         input = ops.cast(input, as_dtype(dtype))
     return ops.log_softmax(input, dim)
 
 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
-    """How often each of 0, 1, 2, ... occurs, or the sums of their weights."""
+    """How often each of 0, 1, 2, ... occurs in a 1-d tensor, or the sums of their `weights`.
+
+    The result has max(input) + 1 elements, `minlength` at least; int64, or the dtype of `weights`
+    (integers are summed as float64). Raises IndexError for negative numbers, ArgumentError for
+    other dtypes and shapes. Looks at the values, so it can't be compiled. Follows `torch.bincount`.
+
+    >>> ag.bincount(ag.tensor([0, 1, 1, 3]))
+    tensor([1, 2, 0, 1])
+    >>> ag.bincount(ag.tensor([0, 1, 1]), weights=ag.tensor([0.5, 1.0, 2.0]), minlength=3)
+    tensor([0.5000, 3.0000, 0.0000])
+    """
+    if input.ndim != 1 or input.dtype.kind not in "iu":
+        raise ArgumentError(
+            f"bincount: expected integers in one dimension, got {input.dtype.name} of shape "
+            f"{shape_text(input.shape)}"
+        )
     top = int(ops.amax(input).item()) + 1 if input.numel() else 0
     size = top if top > minlength else minlength
     if weights is None:
         weights = ops.full(input.shape, 1, "int64")
+    elif not weights.dtype.is_floating_point:
+        weights = ops.cast(weights, "float64")
     zeros = ops.full((size,), 0, weights.dtype)
     return ops.scatter_add(zeros, 0, ops.cast(input, "int64"), weights)
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """How many elements fall into each of `bins` equal intervals from `min` to `max`."""
+    """How many elements lie in each of `bins` equal intervals from `min` to `max`.
+
+    The counts have the dtype of `input`. `max` belongs to the last interval; elements outside and
+    NaN aren't counted. With min = max, as without both, the range is that of the elements. Follows
+    `torch.histc`.
+
+    >>> ag.histc(ag.tensor([0.5, 1.2, 1.7, 3.0, 9.0]), bins=3, min=0, max=3)
+    tensor([1., 2., 1.])
+    """
     low, high = float(min), float(max)
     if low == high:
         low, high = float(ops.amin(input)), float(ops.amax(input))

@@ -22,6 +22,7 @@ from argand.tensor import (
     elementary,
     indexing,
     joining,
+    ordering,
     printing,
     random,
     reducing,
@@ -49,9 +50,9 @@ BOTH: dict[Any, str] = {
         nan_to_num prelu rad2deg round sinc xlogy""",
     indexing: """index_put nonzero""",
     random: """bernoulli multinomial""",
-    reducing: """all amax amin aminmax any argmax argmin argsort bincount count_nonzero cumprod
-        cumsum dist histc kthvalue log_softmax logsumexp max mean median min msort nanmean nansum
-        norm prod quantile softmax sort std sum topk var""",
+    ordering: """argsort kthvalue median msort quantile sort topk""",
+    reducing: """all amax amin aminmax any argmax argmin bincount count_nonzero cumprod cumsum dist
+        histc log_softmax logsumexp max mean min nanmean nansum norm prod softmax std sum var""",
     selecting: """argwhere gather index_add index_copy index_fill masked_fill masked_scatter
         masked_select put scatter scatter_add scatter_reduce take take_along_dim unique
         unique_consecutive""",

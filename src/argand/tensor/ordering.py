@@ -1,0 +1,165 @@
+"""Order along a dimension: sorting, selection, quantiles. Most are also Tensor methods."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from argand.base.errors import ArgumentError, ShapeError
+from argand.base.shape import normalize_dim, shape_text
+from argand.ir.op import ops
+from argand.tensor.core import Tensor
+from argand.tensor.joining import select, sliced
+from argand.tensor.reducing import ValuesIndices
+
+
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """(values, indices) in ascending order along `dim`, or descending: values = x[indices].
+
+    Always stable: equal elements keep their order. NaN counts as larger than any number. The
+    gradient goes back to where the values came from. Follows `torch.sort`.
+
+    >>> ag.sort(ag.tensor([3.0, 1.0, 2.0]), descending=True)
+    ValuesIndices(values=tensor([3., 2., 1.]), indices=tensor([0, 2, 1]))
+    """
+    return ValuesIndices(*ops.sort(input, dim, descending))
+
+
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The indices (int64) that put the elements along `dim` in order: the second result of `sort`.
+
+    >>> ag.argsort(ag.tensor([3.0, 1.0, 2.0]))
+    tensor([1, 2, 0])
+    """
+    return ops.sort(input, dim, descending)[1]
+
+
+def msort(input: Any) -> Any:
+    """The elements in ascending order along the first dimension: ``sort(input, dim=0).values``.
+
+    >>> ag.msort(ag.tensor([[3, 1], [2, 4]]))
+    tensor([[2, 1],
+            [3, 4]])
+    """
+    return ops.sort(input, 0)[0]
+
+
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """(values, indices) of the `k` largest (or smallest) elements along `dim`, in order.
+
+    The first of equal elements goes first; NaN counts as larger than any number. Raises
+    ArgumentError where k exceeds the size. Follows `torch.topk`.
+
+    >>> ag.topk(ag.tensor([1.0, 5.0, 3.0, 4.0]), k=2)
+    ValuesIndices(values=tensor([5., 4.]), indices=tensor([1, 3]))
+    """
+    return ValuesIndices(*ops.topk(input, k, dim, largest))
+
+
+def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """(values, indices) of the k-th smallest element along `dim`; k counts from 1.
+
+    NaN counts as larger than any number. Raises ArgumentError where k is less than 1 or exceeds the
+    size. Follows `torch.kthvalue`.
+
+    >>> ag.kthvalue(ag.tensor([1.0, 5.0, 3.0, 4.0]), k=2)
+    ValuesIndices(values=tensor(3.), indices=tensor(2))
+    """
+    d = normalize_dim(dim, input.ndim, "kthvalue")
+    size = input.shape[d] if input.ndim else 1
+    if k < 1 or k > size:
+        raise ArgumentError(f"kthvalue: k = {k} is out of range for a size of {size}")
+    values, indices = ops.sort(input, d)
+    return ValuesIndices(_at(values, d, k - 1, keepdim), _at(indices, d, k - 1, keepdim))
+
+
+def _at(x: Any, d: int, place: Any, keepdim: bool) -> Any:
+    """The slice of one place along dimension `d`."""
+    if not x.ndim:
+        return x
+    return sliced(x, d, place, place + 1) if keepdim else select(x, d, place)
+
+
+def _not_empty(name: str, x: Any, d: int) -> Any:
+    """The size of a dimension."""
+    size = x.shape[d] if x.ndim else 1
+    if size == 0:
+        raise ShapeError(f"{name}: dimension {d} of shape {shape_text(x.shape)} is empty")
+    return size
+
+
+def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle of the sorted elements, of two the lower; with `dim`, (values, indices).
+
+    NaN where one is among them. Raises ShapeError where there are none. Follows `torch.median`;
+    with the mean of the two in the middle: ``quantile(x, 0.5)``.
+
+    >>> ag.median(ag.tensor([1.0, 5.0, 3.0, 4.0]))
+    tensor(3.)
+    >>> ag.median(ag.tensor([[1.0, 5.0, 3.0], [4.0, 6.0, 5.0]]), dim=1).values
+    tensor([3., 5.])
+    """
+    if dim is None:
+        return median(ops.reshape(input, (-1,)), 0).values
+    d = normalize_dim(dim, input.ndim, "median")
+    size = _not_empty("median", input, d)
+    ordered = ops.sort(input, d)
+    found = [_at(x, d, (size - 1) // 2, keepdim) for x in ordered]
+    if input.dtype.is_floating_point:  # a NaN comes last in the order
+        last = [_at(x, d, size - 1, keepdim) for x in ordered]
+        spoiled = ops.isnan(last[0])
+        found = [ops.where(spoiled, b, a) for a, b in zip(found, last, strict=True)]
+    return ValuesIndices(*found)
+
+
+def quantile(
+    input: Any,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Any:
+    """The number that a share `q` of the elements (all, or along `dim`) doesn't exceed.
+
+    The place q * (n - 1) in the sorted elements. Between two of them `interpolation` decides:
+    "linear", "lower", "higher", "nearest" or "midpoint". Several `q` (a list or 1-d tensor) give a
+    new first dimension. NaN where one is among the elements. Raises ArgumentError for q outside [0,
+    1]. Follows `torch.quantile`.
+
+    >>> x = ag.tensor([1.0, 2.0, 3.0, 5.0])
+    >>> ag.quantile(x, 0.5), ag.quantile(x, [0.25, 1.0])
+    (tensor(2.5000), tensor([1.7500, 5.0000]))
+    """
+    x = ops.reshape(input, (-1,)) if dim is None else input
+    d = 0 if dim is None else normalize_dim(dim, x.ndim, "quantile")
+    _not_empty("quantile", x, d)
+    order = ops.permute(x, (*(i for i in range(x.ndim) if i != d), d))
+    values = ops.sort(order, -1)[0]
+    marks = q.tolist() if isinstance(q, Tensor) else q
+    many = isinstance(marks, list)
+    found = [_quantile_of(values, m, interpolation) for m in (marks if many else [marks])]
+    if keepdim:
+        shape = tuple(1 if dim is None or i == d else s for i, s in enumerate(input.shape))
+        found = [ops.reshape(f, shape) for f in found]
+    if not many:
+        return found[0]
+    return ops.cat(*[ops.reshape(f, (1, *f.shape)) for f in found], dim=0)
+
+
+def _quantile_of(values: Any, q: float, interpolation: str) -> Any:
+    if not 0 <= q <= 1:
+        raise ArgumentError(f"quantile: q must be between 0 and 1, got {q}")
+    place = q * (values.shape[-1] - 1)
+    low, high = math.floor(place), math.ceil(place)
+    weights = {
+        "linear": place - low,
+        "lower": 0.0,
+        "higher": 1.0,
+        "midpoint": 0.5,
+        "nearest": float(round(place) - low),
+    }
+    if interpolation not in weights:
+        raise ArgumentError(f"quantile: unknown interpolation {interpolation!r}")
+    found = ops.lerp(values[..., low], values[..., high], weights[interpolation])
+    return ops.where(ops.isnan(values[..., -1]), math.nan, found)  # a NaN comes last in the order
