@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from argand.base.errors import ArgumentError, ShapeError
@@ -36,17 +36,31 @@ def conv2d(
 
     `padding` is a number, two, or "valid" or "same" (which needs a stride of 1).
     """
-    y = ops.conv2d(input, weight, stride, padding, dilation, groups)
+    return _biased(ops.conv2d(input, weight, stride, padding, dilation, groups), bias)
+
+
+def _biased(y: Any, bias: Any) -> Any:
+    """Images with a number added to each channel."""
     return y if bias is None else ops.add(y, ops.reshape(bias, (bias.shape[0], 1, 1)))
 
 
-def _batched(input: Any, op: str) -> Any:
-    """Sequences (N, C, L); a single one (C, L) gets a batch dimension."""
-    if input.ndim == 3:
-        return input
-    if input.ndim == 2:
-        return ops.reshape(input, (1, *input.shape))
-    raise ShapeError(f"{op}: expected sequences (N, C, L) or (C, L), got {describe(input)}")
+def _as_image(x: Any) -> Any:
+    """(..., L) as (..., 1, L)."""
+    return ops.reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
+
+
+def _row(value: Any, name: str, height: int = 1) -> tuple[int, int]:
+    """A parameter of a sequence's windows as that of the windows of an image of one row."""
+    return (height, *several(value, 1, name))
+
+
+def _on_sequences(function: Callable[..., Any], op: str, input: Any, *args: Any) -> Any:
+    """A function of images (N, C, 1, L), applied to sequences (N, C, L) or to one (C, L)."""
+    if input.ndim not in (2, 3):
+        raise ShapeError(f"{op}: expected sequences (N, C, L) or (C, L), got {describe(input)}")
+    x = input if input.ndim == 3 else ops.reshape(input, (1, *input.shape))
+    y = function(_as_image(x), *args)
+    return ops.reshape(y, (*y.shape[3 - input.ndim : 2], y.shape[3]))
 
 
 def conv1d(
@@ -59,19 +73,10 @@ def conv1d(
     groups: int = 1,
 ) -> Any:
     """Convolve sequences (N, C, L), or one (C, L), with a weight (out, C / groups, k)."""
-    x = _batched(input, "conv1d")
-    pads = padding if isinstance(padding, str) else (0, *several(padding, 1, "padding"))
-    y = conv2d(
-        _as_image(x),
-        _as_image(weight),
-        bias,
-        (1, *several(stride, 1, "stride")),
-        pads,
-        (1, *several(dilation, 1, "dilation")),
-        groups,
-    )
-    shape = (y.shape[1], y.shape[3]) if input.ndim == 2 else (*y.shape[:2], y.shape[3])
-    return ops.reshape(y, shape)
+    pads = padding if isinstance(padding, str) else _row(padding, "padding", 0)
+    strides, dilations = _row(stride, "stride"), _row(dilation, "dilation")
+    window = (strides, pads, dilations, groups)
+    return _on_sequences(conv2d, "conv1d", input, _as_image(weight), bias, *window)
 
 
 def conv_transpose2d(
@@ -102,8 +107,7 @@ def conv_transpose2d(
     parts = zip(x.shape[2:], weight.shape[2:], strides, pads, dilations, extra, strict=True)
     size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in parts)
     y = ops.conv2d_input_grad(x, weight, size, strides, pads, dilations, int(groups))
-    if bias is not None:
-        y = ops.add(y, ops.reshape(bias, (bias.shape[0], 1, 1)))
+    y = _biased(y, bias)
     return y if input.ndim == 4 else ops.reshape(y, y.shape[1:])
 
 
@@ -118,18 +122,15 @@ def conv_transpose1d(
     dilation: Any = 1,
 ) -> Any:
     """The gradient of `conv1d` for its sequence, as an operation of its own."""
-    y = conv_transpose2d(
-        _as_image(_batched(input, "conv_transpose1d")),
-        _as_image(weight),
-        bias,
-        (1, *several(stride, 1, "stride")),
-        (0, *several(padding, 1, "padding")),
-        (0, *several(output_padding, 1, "output_padding")),
+    window = (
+        _row(stride, "stride"),
+        _row(padding, "padding", 0),
+        _row(output_padding, "output_padding", 0),
         groups,
-        (1, *several(dilation, 1, "dilation")),
+        _row(dilation, "dilation"),
     )
-    shape = (y.shape[1], y.shape[3]) if input.ndim == 2 else (*y.shape[:2], y.shape[3])
-    return ops.reshape(y, shape)
+    operands = (input, _as_image(weight), bias)
+    return _on_sequences(conv_transpose2d, "conv_transpose1d", *operands, *window)
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
@@ -142,11 +143,6 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     x = ops.reshape(input, (*lead, c // (r * r), r, r, h, w))
     x = ops.permute(x, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
     return ops.reshape(x, (*lead, c // (r * r), h * r, w * r))
-
-
-def _as_image(x: Any) -> Any:
-    """(N, C, L) as (N, C, 1, L)."""
-    return ops.reshape(x, (*x.shape[:2], 1, x.shape[2]))
 
 
 def max_pool2d(
@@ -183,13 +179,10 @@ def avg_pool2d(
     return ops.mul(y, math.prod(several(kernel_size, 2, "kernel_size")) / divisor_override)
 
 
-def _pool_1d(pool: Any, input: Any, kernel: Any, stride: Any, padding: Any, **params: Any) -> Any:
-    x = _as_image(_batched(input, "pooling"))
-    strides = None if stride in (None, ()) else (1, *several(stride, 1, "stride"))
-    pads = (0, *several(padding, 1, "padding"))
-    y = pool(x, (1, *several(kernel, 1, "kernel_size")), strides, pads, **params)
-    shape = (y.shape[1], y.shape[3]) if input.ndim == 2 else (*y.shape[:2], y.shape[3])
-    return ops.reshape(y, shape)
+def _pool_rows(kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, ...]:
+    """The windows of pooled sequences as those of images."""
+    strides = None if stride in (None, ()) else _row(stride, "stride")
+    return _row(kernel_size, "kernel_size"), strides, _row(padding, "padding", 0)
 
 
 def max_pool1d(
@@ -201,10 +194,8 @@ def max_pool1d(
     ceil_mode: bool = False,
 ) -> Any:
     """The largest value of each window of sequences (N, C, L)."""
-    dilations = (1, *several(dilation, 1, "dilation"))
-    return _pool_1d(
-        max_pool2d, input, kernel_size, stride, padding, dilation=dilations, ceil_mode=ceil_mode
-    )
+    window = (*_pool_rows(kernel_size, stride, padding), _row(dilation, "dilation"), ceil_mode)
+    return _on_sequences(max_pool2d, "max_pool1d", input, *window)
 
 
 def avg_pool1d(
@@ -216,15 +207,8 @@ def avg_pool1d(
     count_include_pad: bool = True,
 ) -> Any:
     """The mean of each window of sequences (N, C, L)."""
-    return _pool_1d(
-        avg_pool2d,
-        input,
-        kernel_size,
-        stride,
-        padding,
-        ceil_mode=ceil_mode,
-        count_include_pad=count_include_pad,
-    )
+    window = (*_pool_rows(kernel_size, stride, padding), ceil_mode, count_include_pad)
+    return _on_sequences(avg_pool2d, "avg_pool1d", input, *window)
 
 
 def _adaptive(op: str, input: Any, output_size: Any) -> tuple[tuple[int, ...], list[int]]:
@@ -259,9 +243,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any) -> Any:
 
 def adaptive_avg_pool1d(input: Any, output_size: int) -> Any:
     """The mean over windows chosen so that the sequences have `output_size`."""
-    x = ops.reshape(input, (*input.shape[:-1], 1, input.shape[-1]))
-    y = adaptive_avg_pool2d(x, (1, output_size))
-    return ops.reshape(y, (*y.shape[:-2], y.shape[-1]))
+    return _on_sequences(adaptive_avg_pool2d, "adaptive_avg_pool1d", input, (1, output_size))
 
 
 _PAD_MODES = ("constant", "reflect", "replicate", "circular")
