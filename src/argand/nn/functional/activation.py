@@ -16,106 +16,196 @@ def _in_place(input: Any, y: Any, inplace: bool) -> Any:
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
-    """max(x, 0)."""
+    """max(x, 0), element by element; the gradient at 0 is 0. Follows `torch.nn.functional.relu`.
+
+    With `inplace` the input's memory takes the result.
+
+    >>> F.relu(ag.tensor([-1.0, 0.0, 2.0]))
+    tensor([0., 0., 2.])
+    """
     return _in_place(input, ops.relu(input), inplace)
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
-    """min(max(x, 0), 6)."""
+    """min(max(x, 0), 6), element by element (Krizhevsky, 2010).
+
+    >>> F.relu6(ag.tensor([-1.0, 3.0, 9.0]))
+    tensor([0., 3., 6.])
+    """
     return _in_place(input, ops.relu6(input), inplace)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
-    """x above 0, negative_slope * x elsewhere."""
+    """x where x > 0, negative_slope * x elsewhere (Maas et al., 2013).
+
+    >>> F.leaky_relu(ag.tensor([-2.0, 3.0]), 0.1)
+    tensor([-0.2000,  3.0000])
+    """
     return _in_place(input, ops.leaky_relu(input, negative_slope), inplace)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """x above 0, alpha * (exp(x) - 1) elsewhere."""
+    """x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al., 2015).
+
+    >>> F.elu(ag.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
     return _in_place(input, ops.elu(input, alpha), inplace)
 
 
 def selu(input: Any, inplace: bool = False) -> Any:
-    """scale * elu(x, alpha), with the constants of Klambauer et al. (2017)."""
+    """scale * elu(x, alpha), with scale = 1.0507 and alpha = 1.6733: layers of it keep mean 0 and
+    variance 1 (Klambauer et al., 2017).
+
+    >>> F.selu(ag.tensor([-1.0, 1.0]))
+    tensor([-1.1113,  1.0507])
+    """
     alpha, scale = 1.6732632423543772, 1.0507009873554805
     return _in_place(input, ops.mul(ops.elu(input, alpha), scale), inplace)
 
 
 def prelu(input: Any, weight: Any) -> Any:
-    """x above 0, weight * x elsewhere; one weight, or one for each channel."""
+    """x where x > 0, weight * x elsewhere (He et al., 2015).
+
+    `weight` has one element, or one for each channel (dimension 1 of the input).
+
+    >>> F.prelu(ag.tensor([[-2.0, -2.0]]), ag.tensor([0.1, 0.5]))
+    tensor([[-0.2000, -1.0000]])
+    """
     if weight.shape[0] != 1 and input.ndim > 1:
         weight = ops.reshape(weight, (weight.shape[0], *(1,) * (input.ndim - 2)))
     return ops.where(ops.gt(input, 0), input, ops.mul(input, weight))
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
-    """x * Phi(x), with Phi the normal distribution function; or its "tanh" approximation."""
+    """x * Phi(x), with Phi the standard normal distribution function (Hendrycks and Gimpel, 2016).
+
+    `approximate="tanh"` computes 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3))).
+
+    >>> F.gelu(ag.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
+    """
     return ops.gelu(input, approximate)
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
-    """x * sigmoid(x)."""
+    """x * sigmoid(x), also called swish (Elfwing et al., 2017).
+
+    >>> F.silu(ag.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
+    """
     return _in_place(input, ops.silu(input), inplace)
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
-    """x * tanh(softplus(x))."""
+    """x * tanh(softplus(x)) (Misra, 2019).
+
+    >>> F.mish(ag.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3034,  0.0000,  0.8651])
+    """
     return _in_place(input, ops.mul(input, ops.tanh(ops.softplus(input))), inplace)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
+    """log(1 + exp(beta * x)) / beta, a smooth relu; x itself where beta * x > threshold.
+
+    >>> F.softplus(ag.tensor([-1.0, 0.0, 30.0]))
+    tensor([ 0.3133,  0.6931, 30.0000])
+    """
     return ops.softplus(input, beta, threshold)
 
 
 def softsign(input: Any) -> Any:
-    """x / (1 + abs(x))."""
+    """x / (1 + abs(x)), in (-1, 1).
+
+    >>> F.softsign(ag.tensor([-3.0, 1.0]))
+    tensor([-0.7500,  0.5000])
+    """
     return ops.div(input, ops.add(ops.abs(input), 1))
 
 
 def logsigmoid(input: Any) -> Any:
-    """log(sigmoid(x)), without overflow."""
+    """log(1 / (1 + exp(-x))), without overflow.
+
+    >>> F.logsigmoid(ag.tensor([-100.0, 0.0]))
+    tensor([-100.0000,   -0.6931])
+    """
     return ops.neg(ops.softplus(ops.neg(input), 1.0, math.inf))
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """x kept within [min_val, max_val]."""
+    """x kept within [min_val, max_val]; the gradient outside is 0.
+
+    >>> F.hardtanh(ag.tensor([-3.0, 0.5, 3.0]))
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
     return _in_place(input, ops.hardtanh(input, min_val, max_val), inplace)
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
-    """relu6(x + 3) / 6."""
+    """relu6(x + 3) / 6, a sigmoid of straight lines.
+
+    >>> F.hardsigmoid(ag.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.0000, 0.5000, 0.7500])
+    """
     return _in_place(input, ops.div(ops.relu6(ops.add(input, 3)), 6), inplace)
 
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
-    """x * relu6(x + 3) / 6."""
+    """x * relu6(x + 3) / 6 (Howard et al., 2019).
+
+    >>> F.hardswish(ag.tensor([-4.0, 1.0, 4.0]))
+    tensor([-0.0000, 0.6667, 4.0000])
+    """
     return _in_place(input, ops.div(ops.mul(input, ops.relu6(ops.add(input, 3))), 6), inplace)
 
 
 def tanh(input: Any) -> Any:
-    """The hyperbolic tangent."""
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), in [-1, 1].
+
+    >>> F.tanh(ag.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.7616,  0.0000,  0.7616])
+    """
     return ops.tanh(input)
 
 
 def sigmoid(input: Any) -> Any:
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)), in [0, 1].
+
+    >>> F.sigmoid(ag.tensor([-1.0, 0.0, 1.0]))
+    tensor([0.2689, 0.5000, 0.7311])
+    """
     return ops.sigmoid(input)
 
 
 def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
-    """exp(x) / sum(exp(x)) along `dim`."""
+    """exp(x) / sum(exp(x)) along `dim`, computed from x - max(x), so that nothing overflows.
+
+    Without `dim` it is 0 for inputs of 0, 1 or 3 dimensions and 1 for others, as in PyTorch.
+    `dtype` is what the input is converted to first.
+
+    >>> F.softmax(ag.tensor([[1.0, 2.0, 3.0]]), dim=1)
+    tensor([[0.0900, 0.2447, 0.6652]])
+    """
     x = input if dtype is None else ops.cast(input, dtype)
     return ops.softmax(x, _softmax_dim(x) if dim is None else dim)
 
 
 def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
-    """softmax of -x."""
+    """softmax(-x) along `dim`.
+
+    >>> F.softmin(ag.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([0.6652, 0.2447, 0.0900])
+    """
     return softmax(ops.neg(input), dim, dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
-    """log(softmax(x)) along `dim`, computed stably."""
+    """x - log(sum(exp(x))) along `dim`, without overflow; `dim` and `dtype` as in `softmax`.
+
+    >>> F.log_softmax(ag.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([-2.4076, -1.4076, -0.4076])
+    """
     x = input if dtype is None else ops.cast(input, dtype)
     return ops.log_softmax(x, _softmax_dim(x) if dim is None else dim)
 
@@ -126,7 +216,12 @@ def _softmax_dim(x: Tensor) -> int:
 
 
 def glu(input: Any, dim: int = -1) -> Any:
-    """a * sigmoid(b) for the halves a and b of the input along `dim`."""
+    """a * sigmoid(b), with a and b the halves of the input along `dim`, whose size must be even
+    (Dauphin et al., 2016). Raises ShapeError for an odd one.
+
+    >>> F.glu(ag.tensor([1.0, 2.0, 0.0, 0.0]))
+    tensor([0.5000, 1.0000])
+    """
     dim = dim % input.ndim
     size = input.shape[dim]
     if size % 2:

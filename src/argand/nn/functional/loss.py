@@ -41,14 +41,16 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """-log(softmax(input)[target]) over the classes (dimension 1, or 0 for one sample).
+    """-log(softmax(input)[target]), over the classes C: dimension 1, or 0 for one sample.
 
-    The target is class numbers, or probabilities in the shape of the input. `weight` is one for
-    each class; the mean then divides by the sum of the targets' weights.
+    `input` holds logits (N, C, ...); `target` is class numbers (N, ...) of an integer dtype, or
+    probabilities in the shape of the input. A number that is `ignore_index` counts for nothing; any
+    other outside [0, C) is an IndexError. `weight` (C,) is one for each class; the mean then
+    divides by the sum of the targets' weights. `label_smoothing` e mixes in e times the even
+    distribution (Szegedy et al., 2015). `reduction`: "mean", "sum" or "none".
 
-    >>> import argand as ag
-    >>> cross_entropy(ag.zeros(2, 4), ag.tensor([1, 3]))
-    tensor(1.3863)
+    >>> F.cross_entropy(ag.tensor([[0.0, 0.0], [0.0, 2.0]]), ag.tensor([0, 1]), reduction="none")
+    tensor([0.6931, 0.1269])
     """
     check_reduction(reduction)
     if weight is not None and label_smoothing and not target.dtype.is_inexact:
@@ -88,37 +90,73 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Any:
-    """-input[target], for log-probabilities over the classes (dimension 1) and class numbers."""
+    """-weight[target] * input[target], for log-probabilities (N, C, ...) and class numbers (N,
+    ...).
+
+    The mean divides by the sum of the targets' weights. `cross_entropy` takes logits instead.
+
+    >>> F.nll_loss(ag.tensor([[-0.5, -1.0]]), ag.tensor([1]))
+    tensor(1.)
+    """
     check_reduction(reduction)
     return ops.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
-    """(input - target) ** 2."""
+    """(input - target) ** 2, and its mean or sum, as `reduction` says ("mean", "sum" or "none").
+
+    The shapes must be equal or broadcast; `weight` multiplies the elements.
+
+    >>> F.mse_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
     return _weighted(ops.mse_loss, input, target, weight, reduction)
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
-    """abs(input - target)."""
+    """abs(input - target), and its mean or sum, as `reduction` says.
+
+    >>> F.l1_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
     return _weighted(ops.l1_loss, input, target, weight, reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """0.5 * d ** 2 / beta where d = abs(input - target) < beta, else d - 0.5 * beta."""
+    """0.5 * d ** 2 / beta where d = abs(input - target) < beta, else d - 0.5 * beta (Girshick,
+    2015).
+
+    With beta = 0 it is `l1_loss`.
+
+    >>> F.smooth_l1_loss(ag.tensor([0.5, 3.0]), ag.tensor([0.0, 0.0]), reduction="none")
+    tensor([0.1250, 2.5000])
+    """
     return _weighted(ops.smooth_l1_loss, input, target, None, reduction, beta=float(beta))
 
 
 def huber_loss(
     input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
 ) -> Any:
-    """0.5 * d ** 2 where d = abs(input - target) < delta, else delta * (d - 0.5 * delta)."""
+    """0.5 * d ** 2 where d = abs(input - target) < delta, else delta * (d - 0.5 * delta) (Huber,
+    1964).
+
+    >>> F.huber_loss(ag.tensor([0.5, 3.0]), ag.tensor([0.0, 0.0]), reduction="none")
+    tensor([0.1250, 2.5000])
+    """
     return _weighted(ops.huber_loss, input, target, weight, reduction, delta=float(delta))
 
 
 def binary_cross_entropy(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean"
 ) -> Any:
-    """-(t * log(p) + (1 - t) * log(1 - p)), with the logarithms at least -100."""
+    """-(t * log(p) + (1 - t) * log(1 - p)), for probabilities p in [0, 1] and targets t.
+
+    The logarithms are at least -100, so p of 0 or 1 gives a finite loss, as in PyTorch. For logits
+    take `binary_cross_entropy_with_logits`, which is exact there.
+
+    >>> F.binary_cross_entropy(ag.tensor([0.5, 0.9]), ag.tensor([0.0, 1.0]), reduction="none")
+    tensor([0.6931, 0.1054])
+    """
     check_reduction(reduction)
     return ops.binary_cross_entropy(input, target, weight, reduction=reduction)
 
@@ -126,7 +164,14 @@ def binary_cross_entropy(
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
-    """Binary cross-entropy of sigmoid(input), stable; `pos_weight` multiplies the positives."""
+    """`binary_cross_entropy` of sigmoid(input), computed without overflow.
+
+    `weight` multiplies the elements, `pos_weight` the loss of the positives (t * log(p)).
+
+    >>> logits, targets = ag.tensor([0.0, 100.0]), ag.tensor([1.0, 0.0])
+    >>> F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    tensor([  0.6931, 100.0000])
+    """
     check_reduction(reduction)
     return ops.binary_cross_entropy_with_logits(
         input, target, weight, reduction=reduction, pos_weight=pos_weight
@@ -136,14 +181,22 @@ def binary_cross_entropy_with_logits(
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """target * (log(target) - input), for log-probabilities `input`; 0 where the target is 0.
 
-    "batchmean" divides the sum by the first size, which is the divergence's definition.
+    With `log_target` the target is given as logarithms too. `reduction="batchmean"` divides the sum
+    by the first size, which is the Kullback-Leibler divergence's definition.
+
+    >>> F.kl_div(ag.tensor([[0.5, 0.5]]).log(), ag.tensor([[1.0, 0.0]]), reduction="batchmean")
+    tensor(0.6931)
     """
     check_reduction(reduction, ("batchmean",))
     return ops.kl_div(input, target, reduction=reduction, log_target=bool(log_target))
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    """sum(x1 * x2) / (max(norm(x1), eps) * max(norm(x2), eps)) along `dim`."""
+    """sum(x1 * x2) / (max(norm(x1), eps) * max(norm(x2), eps)) along `dim`, in [-1, 1].
+
+    >>> F.cosine_similarity(ag.tensor([1.0, 0.0]), ag.tensor([1.0, 1.0]), dim=0)
+    tensor(0.7071)
+    """
     if eps < 0:
         raise ArgumentError(f"cosine_similarity: eps must not be negative, got {eps}")
     first = ops.clamp(ops.sqrt(ops.sum(ops.square(x1), dim, True)), min=eps)

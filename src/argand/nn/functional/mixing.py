@@ -12,7 +12,15 @@ from argand.tensor.random import uniform_of
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """input @ weight.T + bias, for an input (..., in) and a weight (out, in)."""
+    """input @ weight.T + bias: an input (..., in), a weight (out, in) and a bias (out,) give (...,
+    out).
+
+    A weight (in,) gives (...). Raises ShapeError when the sizes `in` differ.
+
+    >>> weight, bias = ag.tensor([[3.0, 4.0], [5.0, 6.0]]), ag.tensor([0.0, 1.0])
+    >>> F.linear(ag.tensor([[1.0, 2.0]]), weight, bias)
+    tensor([[11., 18.]])
+    """
     if len(weight.shape) == 1:
         y = ops.matmul(input, weight)
     else:
@@ -21,7 +29,13 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
-    """input1 @ weight[o] @ input2 + bias[o] for each output o."""
+    """input1 @ weight[o] @ input2 + bias[o] for each output o.
+
+    Inputs (..., in1) and (..., in2) and a weight (out, in1, in2) give (..., out).
+
+    >>> F.bilinear(ag.tensor([[1.0, 2.0]]), ag.tensor([[3.0]]), ag.ones(1, 2, 1))
+    tensor([[9.]])
+    """
     lead = tuple(input1.shape[:-1])
     rows = math.prod(lead)
     left = ops.matmul(ops.reshape(input1, (1, rows, input1.shape[-1])), weight)
@@ -31,17 +45,31 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Zeros with probability `p`, the rest divided by 1 - p; the input itself unless training."""
+    """Each element is 0 with probability `p`, else divided by 1 - p; the input itself unless
+    `training` (Srivastava et al., 2014). Compiled and eager code draw the same numbers.
+
+    >>> F.dropout(ag.ones(3), training=False)
+    tensor([1., 1., 1.])
+    """
     return _dropped(input, tuple(input.shape), p, training, inplace)
 
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Whole channels of sequences (N, C, L) set to zero with probability `p`."""
+    """Whole channels of sequences (N, C, L) are 0 with probability `p`, the rest divided by 1 - p.
+
+    >>> F.dropout1d(ag.ones(2, 4, 8)).shape
+    argand.Size([2, 4, 8])
+    """
     return dropout2d(input, p, training, inplace)
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Whole channels of images (N, C, H, W) set to zero with probability `p`."""
+    """Whole channels of images (N, C, H, W) are 0 with probability `p`, the rest divided by 1 - p
+    (Tompson et al., 2015).
+
+    >>> F.dropout2d(ag.ones(1, 2, 2, 2), p=0.0).sum()
+    tensor(8.)
+    """
     shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
     return _dropped(input, shape, p, training, inplace)
 
@@ -62,14 +90,29 @@ def _dropped(x: Any, shape: Any, p: float, training: bool, inplace: bool) -> Any
 def embedding(
     input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None
 ) -> Any:
-    """The rows of `weight` that `input` names; the row `padding_idx` gets no gradient."""
+    """weight[input]: the rows of a table (V, D) that integers of any shape (...) name, as (..., D).
+
+    The row `padding_idx` gets no gradient. A number outside [0, V) is an IndexError.
+
+    >>> F.embedding(ag.tensor([2, 0]), ag.tensor([[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]]))
+    tensor([[2.0000, 2.1000],
+            [0.0000, 0.1000]])
+    """
     if max_norm is not None:
         raise ArgumentError("embedding: max_norm is not supported yet")
     return ops.embedding(weight, input, padding_idx)
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
-    """1 at the place that each integer names, 0 elsewhere, along a new last dimension."""
+    """1 at the place that each integer names, 0 elsewhere: (...) becomes (..., num_classes), of
+    int64.
+
+    `num_classes` is one more than the largest integer unless given.
+
+    >>> F.one_hot(ag.tensor([2, 0]))
+    tensor([[0, 0, 1],
+            [1, 0, 0]])
+    """
     if num_classes == -1:
         num_classes = int(ops.amax(tensor).item()) + 1
     places = ops.arange(0, 1, num_classes, tensor.dtype)
@@ -86,9 +129,18 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
-    """softmax(query @ key.T * scale + mask) @ value, over the last two dimensions.
+    """softmax(query @ key.T * scale + mask) @ value (Vaswani et al., 2017).
 
-    A boolean mask keeps where True, a float mask is added. `scale` is 1 / sqrt(E) unless given.
+    Queries (..., L, E), keys (..., S, E) and values (..., S, V) give (..., L, V). `attn_mask`
+    broadcasts to (..., L, S): a boolean one keeps where True, a float one is added. `is_causal`
+    lets row i see the keys up to i. `scale` is 1 / sqrt(E) unless given. `dropout_p` drops
+    probabilities, always (pass 0 in evaluation). With `enable_gqa` each head of keys and values
+    (dimension -3) serves several of the queries.
+
+    >>> q = k = ag.eye(2)
+    >>> F.scaled_dot_product_attention(q, k, ag.tensor([[1.0], [3.0]]), is_causal=True)
+    tensor([[1.0000],
+            [2.3395]])
     """
     if is_causal and attn_mask is not None:
         raise ArgumentError("scaled_dot_product_attention: give attn_mask or is_causal, not both")

@@ -15,7 +15,12 @@ from argand.transform.mode import no_grad
 def layer_norm(
     input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
-    """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions `normalized_shape`."""
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the mean and the (biased) variance over
+    the last dimensions, `normalized_shape` (Ba et al., 2016). `weight` and `bias` have that shape.
+
+    >>> F.layer_norm(ag.tensor([[1.0, 2.0, 3.0]]), 3)
+    tensor([[-1.2247,  0.0000,  1.2247]])
+    """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     return ops.layer_norm(input, shape, weight, bias, float(eps))
 
@@ -23,7 +28,12 @@ def layer_norm(
 def rms_norm(
     input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None
 ) -> Any:
-    """x / sqrt(mean(x ** 2) + eps) * weight over the last dimensions `normalized_shape`."""
+    """x / sqrt(mean(x ** 2) + eps) * weight over the last dimensions, `normalized_shape` (Zhang and
+    Sennrich, 2019). `eps` is the dtype's machine epsilon unless given.
+
+    >>> F.rms_norm(ag.tensor([3.0, 4.0]), 2)
+    tensor([0.8485, 1.1314])
+    """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     dims = tuple(range(-len(shape), 0))
     small = _machine_epsilon(input) if eps is None else eps
@@ -47,10 +57,18 @@ def batch_norm(
     momentum: Any = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    """(x - mean) / sqrt(var + eps) * weight + bias for each channel (dimension 1).
+    """(x - mean) / sqrt(var + eps) * weight + bias for each channel, dimension 1 (Ioffe and
+    Szegedy, 2015).
 
-    In training the statistics are the batch's, and the running ones, if given, move by `momentum`
-    towards them (the variance with n - 1); otherwise they are the running ones.
+    In training the statistics are the batch's (the biased variance), and the running ones, if
+    given, are moved in place: running = (1 - momentum) * running + momentum * batch, with the
+    variance over n - 1. In evaluation the statistics are the running ones. Raises ShapeError in
+    training when there is one value a channel.
+
+    >>> x = ag.tensor([[1.0], [3.0]])
+    >>> F.batch_norm(x, ag.zeros(1), ag.ones(1), training=True)
+    tensor([[-1.0000],
+            [ 1.0000]])
     """
     if not training:
         if running_mean is None or running_var is None:
@@ -103,7 +121,13 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    """Each channel of each sample normalised on its own (running statistics are not supported)."""
+    """(x - mean) / sqrt(var + eps) * weight + bias, each channel of each sample on its own (Ulyanov
+    et al., 2016). Running statistics are not supported: giving them is an ArgumentError.
+
+    >>> F.instance_norm(ag.tensor([[[1.0, 3.0], [0.0, 10.0]]]))
+    tensor([[[-1.0000,  1.0000],
+             [-1.0000,  1.0000]]])
+    """
     if running_mean is not None or running_var is not None or not use_input_stats:
         raise ArgumentError("instance_norm: running statistics are not supported yet")
     return group_norm(input, int(input.shape[1]), weight, bias, eps)
@@ -112,7 +136,13 @@ def instance_norm(
 def group_norm(
     input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
-    """Groups of channels of each image normalised together, then scaled for each channel."""
+    """(x - mean) / sqrt(var + eps) * weight + bias, the channels (dimension 1) of each sample in
+    `num_groups` groups that are normalised together (Wu and He, 2018). `weight` and `bias` have one
+    element for each channel. Raises ShapeError when the groups don't divide the channels.
+
+    >>> F.group_norm(ag.tensor([[1.0, 3.0, 0.0, 10.0]]), 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
     n, c = input.shape[:2]
     if c % num_groups:
         raise ShapeError(f"group_norm: {c} channels can't be divided into {num_groups} groups")
@@ -127,7 +157,11 @@ def group_norm(
 
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
-    """x / max(norm(x), eps) along `dim`."""
+    """x / max(norm(x, p), eps) along `dim`.
+
+    >>> F.normalize(ag.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
     if p == 2:
         norm = ops.sqrt(ops.sum(ops.square(input), dim, True))
     elif p == 1:

@@ -32,9 +32,19 @@ def conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    """Convolve images (N, C, H, W), or one (C, H, W), with a weight (out, C / groups, kh, kw).
+    """The cross-correlation of images with a weight, plus a bias for each output channel:
 
-    `padding` is a number, two, or "valid" or "same" (which needs a stride of 1).
+        y[n, o, i, j] = bias[o] + sum over c, u, v of weight[o, c, u, v] * x[n, c, i', j']
+        i' = i * stride + u * dilation - padding, and j' likewise; x is 0 outside.
+
+    Images (N, C, H, W), or one (C, H, W), with a weight (out, C / groups, kh, kw), give a height of
+    `(H + 2 * padding - dilation * (kh - 1) - 1) // stride + 1`. Each of stride, padding and
+    dilation is a number or two; `padding` may be "valid" or "same" (which needs a stride of 1).
+    Raises ShapeError when the channels don't fit or the window is larger than the image.
+
+    >>> F.conv2d(ag.ones(1, 1, 3, 3), ag.ones(1, 1, 2, 2))
+    tensor([[[[4., 4.],
+              [4., 4.]]]])
     """
     return _biased(ops.conv2d(input, weight, stride, padding, dilation, groups), bias)
 
@@ -72,7 +82,13 @@ def conv1d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    """Convolve sequences (N, C, L), or one (C, L), with a weight (out, C / groups, k)."""
+    """`conv2d` of sequences: (N, C, L), or one (C, L), with a weight (out, C / groups, k).
+
+    The length is (L + 2 * padding - dilation * (k - 1) - 1) // stride + 1.
+
+    >>> F.conv1d(ag.tensor([[1.0, 2.0, 3.0, 4.0]]), ag.tensor([[[1.0, -1.0]]]))
+    tensor([[-1., -1., -1.]])
+    """
     pads = padding if isinstance(padding, str) else _row(padding, "padding", 0)
     strides, dilations = _row(stride, "stride"), _row(dilation, "dilation")
     window = (strides, pads, dilations, groups)
@@ -91,8 +107,13 @@ def conv_transpose2d(
 ) -> Any:
     """The gradient of `conv2d` for its image, as an operation of its own.
 
-    Images (N, C, H, W) or (C, H, W) with a weight (C, out / groups, kh, kw) give a height of
-    (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1.
+    Images (N, C, H, W) or (C, H, W) with a weight (C, out / groups, kh, kw) give images of this
+    height, and a width likewise:
+
+        (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1
+
+    >>> F.conv_transpose2d(ag.tensor([[[1.0, 2.0]]]), ag.ones(1, 1, 1, 2), stride=2)
+    tensor([[[1., 1., 2., 2.]]])
     """
     x = input if input.ndim == 4 else ops.reshape(input, (1, *input.shape))
     if weight.shape[0] != x.shape[1]:
@@ -121,7 +142,15 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    """The gradient of `conv1d` for its sequence, as an operation of its own."""
+    """The gradient of `conv1d` for its sequence, as an operation of its own.
+
+    Sequences (N, C, L) or (C, L) with a weight (C, out / groups, k) give a length of
+
+        (L - 1) * stride - 2 * padding + dilation * (k - 1) + output_padding + 1
+
+    >>> F.conv_transpose1d(ag.tensor([[1.0, 2.0]]), ag.ones(1, 1, 2))
+    tensor([[1., 3., 2.]])
+    """
     window = (
         _row(stride, "stride"),
         _row(padding, "padding", 0),
@@ -134,7 +163,12 @@ def conv_transpose1d(
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
-    """(..., C * r * r, H, W) as (..., C, H * r, W * r)."""
+    """(..., C * r * r, H, W) as (..., C, H * r, W * r), r = `upscale_factor` (Shi et al., 2016).
+
+    >>> F.pixel_shuffle(ag.tensor([1.0, 2.0, 3.0, 4.0]).reshape(4, 1, 1), 2)
+    tensor([[[1., 2.],
+             [3., 4.]]])
+    """
     r = int(upscale_factor)
     *lead, c, h, w = input.shape
     if c % (r * r):
@@ -154,7 +188,14 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest value of each window of the images."""
+    """The largest value of each window of images (N, C, H, W) or (C, H, W).
+
+    `stride` is the window's size unless given. Padding counts as minus infinity. With `ceil_mode`
+    the last window may hang over. The gradient goes to the first of equal values.
+
+    >>> F.max_pool2d(ag.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2)
+    tensor([[[4.]]])
+    """
     if return_indices:
         raise ArgumentError("max_pool2d: return_indices is not supported yet")
     return ops.max_pool2d(input, kernel_size, stride or None, padding, dilation, bool(ceil_mode))
@@ -169,7 +210,14 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """The mean of each window of the images."""
+    """The mean of each window of images (N, C, H, W) or (C, H, W).
+
+    `stride` is the window's size unless given. Padding counts as zeros, or not at all without
+    `count_include_pad`; `divisor_override` divides by a number of your own.
+
+    >>> F.avg_pool2d(ag.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2)
+    tensor([[[2.5000]]])
+    """
     whole = bool(count_include_pad) or divisor_override is not None
     y = ops.avg_pool2d(input, kernel_size, stride or None, padding, bool(ceil_mode), whole)
     if divisor_override is None:
@@ -193,7 +241,11 @@ def max_pool1d(
     dilation: Any = 1,
     ceil_mode: bool = False,
 ) -> Any:
-    """The largest value of each window of sequences (N, C, L)."""
+    """The largest value of each window of sequences (N, C, L) or (C, L); see `max_pool2d`.
+
+    >>> F.max_pool1d(ag.tensor([[1.0, 2.0, 4.0, 3.0]]), 2)
+    tensor([[2., 4.]])
+    """
     window = (*_pool_rows(kernel_size, stride, padding), _row(dilation, "dilation"), ceil_mode)
     return _on_sequences(max_pool2d, "max_pool1d", input, *window)
 
@@ -206,7 +258,11 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Any:
-    """The mean of each window of sequences (N, C, L)."""
+    """The mean of each window of sequences (N, C, L) or (C, L); see `avg_pool2d`.
+
+    >>> F.avg_pool1d(ag.tensor([[1.0, 2.0, 4.0, 3.0]]), 2)
+    tensor([[1.5000, 3.5000]])
+    """
     window = (*_pool_rows(kernel_size, stride, padding), ceil_mode, count_include_pad)
     return _on_sequences(avg_pool2d, "avg_pool1d", input, *window)
 
@@ -225,8 +281,15 @@ def _adaptive(op: str, input: Any, output_size: Any) -> tuple[tuple[int, ...], l
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """The mean over windows chosen so that the images have `output_size`, which must divide
-    theirs; None keeps a size."""
+    """The mean over windows chosen so that the images have `output_size` = (h, w), or one number
+    for both.
+
+    None keeps a size. It must divide the image's: ShapeError otherwise (PyTorch's windows may
+    overlap).
+
+    >>> F.adaptive_avg_pool2d(ag.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 1)
+    tensor([[[2.5000]]])
+    """
     windows, sizes = _adaptive("adaptive_avg_pool2d", input, output_size)
     if sizes == [1, 1]:
         return ops.mean(input, (-2, -1), True)
@@ -234,7 +297,12 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any) -> Any:
-    """The largest over windows chosen so that the images have `output_size`."""
+    """The largest over windows chosen so that the images have `output_size`; see
+    `adaptive_avg_pool2d`.
+
+    >>> F.adaptive_max_pool2d(ag.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 1)
+    tensor([[[4.]]])
+    """
     windows, sizes = _adaptive("adaptive_max_pool2d", input, output_size)
     if sizes == [1, 1]:
         return ops.amax(input, (-2, -1), True)
@@ -242,7 +310,11 @@ def adaptive_max_pool2d(input: Any, output_size: Any) -> Any:
 
 
 def adaptive_avg_pool1d(input: Any, output_size: int) -> Any:
-    """The mean over windows chosen so that the sequences have `output_size`."""
+    """The mean over windows chosen so that the sequences (N, C, L) or (C, L) have `output_size`.
+
+    >>> F.adaptive_avg_pool1d(ag.tensor([[1.0, 3.0, 5.0, 7.0]]), 2)
+    tensor([[2., 6.]])
+    """
     return _on_sequences(adaptive_avg_pool2d, "adaptive_avg_pool1d", input, (1, output_size))
 
 
@@ -252,8 +324,11 @@ _PAD_MODES = ("constant", "reflect", "replicate", "circular")
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """Add `pad` = (left, right, top, bottom, ...) elements, the last dimension first.
 
-    Negative numbers take away. `mode`: "constant" (with `value`), "reflect", "replicate" or
-    "circular".
+    Negative numbers take away. `mode` is "constant" (with `value`, 0 unless given), "reflect"
+    (without the edge), "replicate" (the edge) or "circular".
+
+    >>> F.pad(ag.tensor([1.0, 2.0, 3.0]), (2, 1), mode="reflect")
+    tensor([3., 2., 1., 2., 3., 2.])
     """
     if mode not in _PAD_MODES:
         raise ArgumentError(f"pad: mode must be one of {', '.join(_PAD_MODES)}; got {mode!r}")
@@ -300,7 +375,14 @@ def _gathered_pad(x: Any, dim: int, low: int, high: int, mode: str) -> Any:
 def unfold(
     input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Any:
-    """The windows of images as columns: (N, C * kh * kw, number of windows)."""
+    """The windows of images (N, C, H, W) as columns: (N, C * kh * kw, number of windows).
+
+    A convolution is a product with these columns.
+
+    >>> F.unfold(ag.arange(4.0).reshape(1, 1, 2, 2), (1, 2))
+    tensor([[[0., 2.],
+             [1., 3.]]])
+    """
     kh, kw = several(kernel_size, 2, "kernel_size")
     dh, dw = several(dilation, 2, "dilation")
     sh, sw = several(stride, 2, "stride")
@@ -325,7 +407,12 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Any:
-    """Enlarge images (N, C, H, W) by repeating pixels: `mode` "nearest" only."""
+    """Images (N, C, H, W) enlarged, or shrunk, to `size` or by `scale_factor`: the pixel that
+    stands at floor(i * old / new). Only `mode="nearest"` is there: others are an ArgumentError.
+
+    >>> F.interpolate(ag.tensor([[[1.0, 2.0]]]), scale_factor=2)
+    tensor([[[1., 1., 2., 2.]]])
+    """
     if mode != "nearest":
         raise ArgumentError(f"interpolate: mode {mode!r} is not supported yet; use 'nearest'")
     spatial = input.shape[2:]
