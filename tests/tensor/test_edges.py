@@ -91,3 +91,14 @@ def test_integers_in_reductions() -> None:
     assert counts.dtype is ag.float64 and counts.tolist() == [1, 5]
     with pytest.raises(ValueError, match="expected integers in one dimension"):
         ag.bincount(ag.tensor([1.0]))
+
+
+def test_cross_products_look_for_the_first_dimension_of_size_3() -> None:
+    a, b = np.random.default_rng(0).standard_normal((2, 4, 3, 3))
+    for x, y, axis in ((a, b, 1), (a[:, :, 0].T, b[:, :, 0].T, 0)):
+        found = ag.cross(ag.tensor(np.ascontiguousarray(x)), ag.tensor(np.ascontiguousarray(y)))
+        np.testing.assert_allclose(found.numpy(), np.cross(x, y, axis=axis), rtol=1e-12)
+    found = ag.linalg.cross(ag.tensor(a), ag.tensor(b))
+    np.testing.assert_allclose(found.numpy(), np.cross(a, b), rtol=1e-12)
+    with pytest.raises(ValueError, match="must have size 3"):
+        ag.cross(ag.ones(2, 4), ag.ones(2, 4))

@@ -9,15 +9,15 @@ import numpy as np
 from argand.base.dtype import int64
 from argand.base.errors import DTypeError, LinAlgError, ShapeError
 from argand.base.shape import broadcast_shapes, same_shape
+from argand.ir import families
 from argand.ir.elementwise import lifted
-from argand.ir.families import Host
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 
 Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-class _Linalg(Host):
+class _Linalg(families.Host):
     """A function of matrices."""
 
     abstract = True
@@ -40,7 +40,8 @@ class _Linalg(Host):
             raise DTypeError(f"{self.name}: not defined for {a.dtype.name}")
 
     def call(self, function: Any, *arrays: Any, **options: Any) -> Any:
-        """A LAPACK routine, its failure as LinAlgError."""
+        """A LAPACK routine, its failure as LinAlgError; NumPy would take other dtypes too."""
+        self.infer(*map(families.array_type, arrays))
         try:
             return function(*arrays, **options)
         except np.linalg.LinAlgError as e:

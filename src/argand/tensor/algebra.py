@@ -23,38 +23,70 @@ def _ranks(name: str, *wanted: tuple[Any, int]) -> None:
 
 
 def mm(input: Any, mat2: Any) -> Any:
-    """The product of two matrices."""
+    """input @ mat2: (M, K) times (K, N) gives (M, N), without broadcasting; see `matmul`.
+
+    Raises ShapeError for operands that aren't matrices, or don't fit.
+
+    >>> ag.mm(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), ag.tensor([[1.0], [10.0]]))
+    tensor([[21.],
+            [43.]])
+    """
     _ranks("mm", (input, 2), (mat2, 2))
     return ops.matmul(input, mat2)
 
 
 def bmm(input: Any, mat2: Any) -> Any:
-    """The products of two batches of matrices."""
+    """input[b] @ mat2[b] for every b: (B, M, K) times (B, K, N) gives (B, M, N); see `matmul`.
+
+    Raises ShapeError for operands that don't have three dimensions, or don't fit.
+
+    >>> ag.bmm(ag.ones(10, 3, 4), ag.ones(10, 4, 5)).shape
+    argand.Size([10, 3, 5])
+    """
     _ranks("bmm", (input, 3), (mat2, 3))
     return ops.matmul(input, mat2)
 
 
 def mv(input: Any, vec: Any) -> Any:
-    """The product of a matrix and a vector."""
+    """sum over k of input[i, k] * vec[k]: (M, K) times (K,) gives (M,); see `matmul`.
+
+    >>> ag.mv(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), ag.tensor([1.0, 10.0]))
+    tensor([21., 43.])
+    """
     _ranks("mv", (input, 2), (vec, 1))
     return ops.matmul(input, vec)
 
 
 def dot(input: Any, tensor: Any) -> Any:
-    """The scalar product of two vectors."""
+    """sum over i of input[i] * tensor[i], the scalar product of two vectors (N,), as a 0-d tensor.
+
+    >>> ag.dot(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
     _ranks("dot", (input, 1), (tensor, 1))
     return ops.matmul(input, tensor)
 
 
 def inner(input: Any, other: Any) -> Any:
-    """The scalar products of the last dimensions."""
+    """The sum of products over the last dimension of both: (..., K) and (***, K) give (..., ***).
+
+    A 0-d operand is multiplied. Follows `torch.inner`.
+
+    >>> ag.inner(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), ag.tensor([1.0, 10.0]))
+    tensor([21., 43.])
+    """
     if not input.ndim or not other.ndim:
         return ops.mul(input, other)
     return tensordot(input, other, ([-1], [-1]))
 
 
 def outer(input: Any, vec2: Any) -> Any:
-    """The products of every element of one vector with every element of another."""
+    """y[i, j] = input[i] * vec2[j]: vectors (N,) and (M,) give a matrix (N, M).
+
+    >>> ag.outer(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0, 5.0]))
+    tensor([[ 3.,  4.,  5.],
+            [ 6.,  8., 10.]])
+    """
     _ranks("outer", (input, 1), (vec2, 1))
     return ops.mul(ops.reshape(input, (input.shape[0], 1)), vec2)
 
@@ -67,33 +99,72 @@ def _sum_of(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """beta * input + alpha * (mat1 @ mat2)."""
+    """beta * input + alpha * (mat1 @ mat2); `input` broadcasts to the product, (N, M).
+
+    With beta = 0 `input` is ignored, NaN and all. Follows `torch.addmm`.
+
+    >>> ag.addmm(ag.tensor([1.0, 2.0]), ag.ones(2, 3), ag.ones(3, 2), beta=10)
+    tensor([[13., 23.],
+            [13., 23.]])
+    """
     return _sum_of(input, mm(mat1, mat2), beta, alpha)
 
 
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """beta * input + alpha * (mat @ vec)."""
+    """beta * input + alpha * (mat @ vec); `input` broadcasts to the product, (N,).
+
+    With beta = 0 `input` is ignored, NaN and all.
+
+    >>> ag.addmv(ag.tensor([1.0, 2.0]), ag.ones(2, 3), ag.ones(3), alpha=2)
+    tensor([7., 8.])
+    """
     return _sum_of(input, mv(mat, vec), beta, alpha)
 
 
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """beta * input + alpha * the sum of the products of two batches."""
+    """beta * input + alpha * sum over b of batch1[b] @ batch2[b]; `input` broadcasts to (N, M).
+
+    With beta = 0 `input` is ignored, NaN and all.
+
+    >>> ag.addbmm(ag.zeros(1), ag.ones(10, 1, 3), ag.ones(10, 3, 2))
+    tensor([[30., 30.]])
+    """
     return _sum_of(input, ops.sum(bmm(batch1, batch2), 0), beta, alpha)
 
 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """beta * input + alpha * (batch1 @ batch2)."""
+    """beta * input + alpha * (batch1 @ batch2), matrix by matrix; `input` broadcasts to (B, N, M).
+
+    With beta = 0 `input` is ignored, NaN and all.
+
+    >>> ag.baddbmm(ag.ones(1), ag.ones(10, 4, 3), ag.ones(10, 3, 2), alpha=0.5).shape
+    argand.Size([10, 4, 2])
+    """
     return _sum_of(input, bmm(batch1, batch2), beta, alpha)
 
 
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """beta * input + alpha * outer(vec1, vec2)."""
+    """beta * input + alpha * outer(vec1, vec2); `input` broadcasts to (N, M).
+
+    With beta = 0 `input` is ignored, NaN and all.
+
+    >>> ag.addr(ag.zeros(2, 2), ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]), alpha=10)
+    tensor([[30., 40.],
+            [60., 80.]])
+    """
     return _sum_of(input, outer(vec1, vec2), beta, alpha)
 
 
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
-    """Sums of products over the last `dims` dimensions of `a` and the first of `b`, or over two
-    lists of dimensions."""
+    """Sums of products over the last `dims` dimensions of `a` and the first `dims` of `b`.
+
+    Or over two lists of dimensions, ``(of a, of b)``, paired in order. What is left of `a` comes
+    first in the result, then what is left of `b`. Raises ShapeError where sizes of a pair differ.
+    Follows `torch.tensordot`.
+
+    >>> ag.tensordot(ag.ones(2, 3, 4), ag.ones(4, 3, 5), dims=([1, 2], [1, 0])).shape
+    argand.Size([2, 5])
+    """
     if isinstance(dims, int):
         left = list(range(a.ndim - dims, a.ndim))
         right = list(range(dims))
@@ -127,12 +198,19 @@ def _product(sizes: list[Any]) -> Any:
 
 
 def einsum(equation: str, *operands: Any) -> Any:
-    """Sums of products over labelled dimensions; operands are joined from left to right.
+    """Sums of products over labelled dimensions, as Einstein wrote them.
 
-    >>> import argand as ag
+    Labels left of ``->`` that are missing on its right are summed over. A label is a letter; one
+    that an operand repeats is its diagonal, ``...`` stands for dimensions that broadcast. Without
+    ``->`` the result has the labels that occur once, in alphabetical order. Operands, given one by
+    one or as a list, are joined from left to right. Raises ShapeError where sizes of one label
+    differ. Follows `torch.einsum`.
+
     >>> ag.einsum("ij,jk->ik", ag.ones(2, 3), ag.ones(3, 1))
     tensor([[3.],
             [3.]])
+    >>> ag.einsum("ii", ag.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(5.)
     """
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
@@ -168,8 +246,17 @@ def _on_diagonal(x: Any, labels: str) -> tuple[Any, str]:
 
 
 def cross(input: Any, other: Any, dim: int | None = None) -> Any:
-    """The vector product along a dimension of size 3."""
-    d = normalize_dim(-1 if dim is None else dim, input.ndim, "cross")
+    """The vector product: at right angles to both, along a dimension of size 3.
+
+    `dim` is the first dimension of size 3 unless given; the others broadcast. Raises ShapeError for
+    another size. Follows `torch.cross`.
+
+    >>> ag.cross(ag.tensor([1.0, 0.0, 0.0]), ag.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
+    if dim is None:
+        dim = next((d for d, size in enumerate(input.shape) if size == 3), -1)
+    d = normalize_dim(dim, input.ndim, "cross")
     if input.shape[d] != 3 or other.shape[d] != 3:
         raise ShapeError(f"cross: {describe(input, other)}: dimension {d} must have size 3")
     ahead = ops.mul(roll(input, -1, d), roll(other, -2, d))
@@ -177,14 +264,27 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
 
 
 def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
-    """The p-distances between the rows of `x1` and those of `x2`."""
+    """y[..., i, j] = the p-norm of x1[..., i, :] - x2[..., j, :]: distances of two sets of points.
+
+    (..., P, M) and (..., R, M) give (..., P, R); leading dimensions broadcast. Follows
+    `torch.cdist`.
+
+    >>> ag.cdist(ag.tensor([[0.0, 0.0], [3.0, 4.0]]), ag.tensor([[0.0, 0.0], [0.0, 4.0]]))
+    tensor([[0., 4.],
+            [5., 3.]])
+    """
     a = ops.reshape(x1, (*tuple(x1.shape[:-1]), 1, x1.shape[-1]))
     b = ops.reshape(x2, (*tuple(x2.shape[:-2]), 1, *tuple(x2.shape[-2:])))
     return norm(ops.sub(a, b), p, -1)
 
 
 def chain_matmul(*matrices: Any) -> Any:
-    """The product of several matrices, from left to right."""
+    """matrices[0] @ matrices[1] @ ..., multiplied from left to right.
+
+    >>> ag.chain_matmul(ag.ones(2, 3), ag.ones(3, 4), ag.ones(4, 1))
+    tensor([[12.],
+            [12.]])
+    """
     out = matrices[0]
     for m in matrices[1:]:
         out = ops.matmul(out, m)
@@ -192,7 +292,15 @@ def chain_matmul(*matrices: Any) -> Any:
 
 
 def matrix_power(input: Any, n: int) -> Any:
-    """The product of `n` copies of a matrix."""
+    """The product of `n` copies of a square matrix (..., M, M), by repeated squaring.
+
+    n = 0 gives the identity, a negative n powers of the inverse; LinAlgError where that doesn't
+    exist. Follows `torch.linalg.matrix_power`.
+
+    >>> ag.matrix_power(ag.tensor([[1.0, 1.0], [1.0, 0.0]]), 10)
+    tensor([[89., 55.],
+            [55., 34.]])
+    """
     if n < 0:
         return matrix_power(ops.linalg_inv(input), -n)
     out, power = None, input
@@ -208,7 +316,16 @@ def matrix_power(input: Any, n: int) -> Any:
 def matrix_norm(
     A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
-    """The norm of matrices."""
+    """The norm of the matrices of the two dimensions `dim`, of which the first counts rows.
+
+    `ord` is "fro" (the root of the sum of squares), "nuc" (the sum of the singular values), 2 or -2
+    (the largest or smallest of these), 1 or -1 (the largest or smallest column sum of |A|), inf or
+    -inf (the same of rows). Raises ArgumentError for another. Follows `torch.linalg.matrix_norm`.
+
+    >>> A = ag.tensor([[3.0, -4.0], [6.0, 8.0]])
+    >>> ag.linalg.matrix_norm(A), ag.linalg.matrix_norm(A, 1), ag.linalg.matrix_norm(A, 2)
+    (tensor(11.1803), tensor(12.), tensor(10.1256))
+    """
     if dtype is not None:
         A = ops.cast(A, as_dtype(dtype))
     if ord == "fro":
