@@ -28,7 +28,11 @@ class _Activation(Module):
 
 
 class ReLU(_Activation):
-    """max(x, 0)."""
+    """max(x, 0), element by element; with `inplace` in the input's memory. See `F.relu`.
+
+    >>> nn.ReLU()(ag.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         self._keep(inplace=inplace)
@@ -39,7 +43,11 @@ class ReLU(_Activation):
 
 
 class ReLU6(_Activation):
-    """min(max(x, 0), 6)."""
+    """min(max(x, 0), 6). See `F.relu6`.
+
+    >>> nn.ReLU6()(ag.tensor([-1.0, 9.0]))
+    tensor([0., 6.])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         self._keep(inplace=inplace)
@@ -50,7 +58,11 @@ class ReLU6(_Activation):
 
 
 class LeakyReLU(_Activation):
-    """x above 0, negative_slope * x elsewhere."""
+    """x where x > 0, negative_slope * x elsewhere. See `F.leaky_relu`.
+
+    >>> nn.LeakyReLU(0.1)(ag.tensor([-2.0, 3.0]))
+    tensor([-0.2000,  3.0000])
+    """
 
     names = ("negative_slope",)
 
@@ -63,7 +75,11 @@ class LeakyReLU(_Activation):
 
 
 class ELU(_Activation):
-    """x above 0, alpha * (exp(x) - 1) elsewhere."""
+    """x where x > 0, alpha * (exp(x) - 1) elsewhere. See `F.elu`.
+
+    >>> nn.ELU()(ag.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
 
     names = ("alpha",)
 
@@ -76,7 +92,12 @@ class ELU(_Activation):
 
 
 class SELU(_Activation):
-    """scale * elu(x, alpha) with the self-normalising constants."""
+    """scale * elu(x, alpha) with the self-normalising constants of Klambauer et al. (2017). See
+    `F.selu`.
+
+    >>> nn.SELU()(ag.tensor([-1.0, 1.0]))
+    tensor([-1.1113,  1.0507])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         self._keep(inplace=inplace)
@@ -87,7 +108,12 @@ class SELU(_Activation):
 
 
 class GELU(_Activation):
-    """x * Phi(x), with Phi the normal distribution function; or its "tanh" approximation."""
+    """x * Phi(x), with Phi the normal distribution function; or its approximation, "tanh". See
+    `F.gelu`.
+
+    >>> nn.GELU(approximate="tanh")(ag.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1588,  0.0000,  0.8412])
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         self._keep(approximate=approximate)
@@ -101,7 +127,11 @@ class GELU(_Activation):
 
 
 class SiLU(_Activation):
-    """x * sigmoid(x), also known as swish."""
+    """x * sigmoid(x), also called swish. See `F.silu`.
+
+    >>> nn.SiLU()(ag.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         self._keep(inplace=inplace)
@@ -112,7 +142,11 @@ class SiLU(_Activation):
 
 
 class Mish(_Activation):
-    """x * tanh(softplus(x))."""
+    """x * tanh(softplus(x)). See `F.mish`.
+
+    >>> nn.Mish()(ag.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3034,  0.0000,  0.8651])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         self._keep(inplace=inplace)
@@ -123,7 +157,11 @@ class Mish(_Activation):
 
 
 class Softplus(_Activation):
-    """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
+    """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold. See `F.softplus`.
+
+    >>> nn.Softplus()(ag.tensor([0.0, 30.0]))
+    tensor([ 0.6931, 30.0000])
+    """
 
     names = ("beta", "threshold")
 
@@ -136,7 +174,11 @@ class Softplus(_Activation):
 
 
 class Hardtanh(_Activation):
-    """x kept within [min_val, max_val]."""
+    """x kept within [min_val, max_val]. See `F.hardtanh`.
+
+    >>> nn.Hardtanh()(ag.tensor([-3.0, 0.5]))
+    tensor([-1.0000,  0.5000])
+    """
 
     names = ("min_val", "max_val")
 
@@ -149,7 +191,11 @@ class Hardtanh(_Activation):
 
 
 class Hardsigmoid(_Activation):
-    """relu6(x + 3) / 6."""
+    """relu6(x + 3) / 6. See `F.hardsigmoid`.
+
+    >>> nn.Hardsigmoid()(ag.tensor([-4.0, 0.0]))
+    tensor([0.0000, 0.5000])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         self._keep(inplace=inplace)
@@ -160,7 +206,11 @@ class Hardsigmoid(_Activation):
 
 
 class Hardswish(_Activation):
-    """x * relu6(x + 3) / 6."""
+    """x * relu6(x + 3) / 6. See `F.hardswish`.
+
+    >>> nn.Hardswish()(ag.tensor([1.0, 4.0]))
+    tensor([0.6667, 4.0000])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         self._keep(inplace=inplace)
@@ -171,7 +221,11 @@ class Hardswish(_Activation):
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), in [-1, 1].
+
+    >>> nn.Tanh()(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7616])
+    """
 
     def forward(self, input: Any) -> Any:
         """tanh(x)."""
@@ -179,7 +233,11 @@ class Tanh(Module):
 
 
 class Sigmoid(Module):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)), in [0, 1].
+
+    >>> nn.Sigmoid()(ag.tensor([0.0, 1.0]))
+    tensor([0.5000, 0.7311])
+    """
 
     def forward(self, input: Any) -> Any:
         """1 / (1 + exp(-x))."""
@@ -187,7 +245,11 @@ class Sigmoid(Module):
 
 
 class LogSigmoid(Module):
-    """log(sigmoid(x)), without overflow."""
+    """log(sigmoid(x)), without overflow. See `F.logsigmoid`.
+
+    >>> nn.LogSigmoid()(ag.tensor([-100.0, 0.0]))
+    tensor([-100.0000,   -0.6931])
+    """
 
     def forward(self, input: Any) -> Any:
         """log(sigmoid(x))."""
@@ -195,7 +257,11 @@ class LogSigmoid(Module):
 
 
 class Softsign(Module):
-    """x / (1 + abs(x))."""
+    """x / (1 + abs(x)). See `F.softsign`.
+
+    >>> nn.Softsign()(ag.tensor([-3.0, 1.0]))
+    tensor([-0.7500,  0.5000])
+    """
 
     def forward(self, input: Any) -> Any:
         """x / (1 + abs(x))."""
@@ -203,7 +269,14 @@ class Softsign(Module):
 
 
 class PReLU(Module):
-    """x above 0, weight * x elsewhere, with a trained weight (or one for each channel)."""
+    """x where x > 0, weight * x elsewhere: `weight` is trained and starts at `init` (He et al.,
+    2015).
+
+    With `num_parameters` above 1 there is one weight for each channel (dimension 1).
+
+    >>> nn.PReLU()(ag.tensor([-4.0, 2.0]))
+    tensor([-1.,  2.], grad_fn=<where_backward>)
+    """
 
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
@@ -221,7 +294,11 @@ class PReLU(Module):
 
 
 class Softmax(_Activation):
-    """exp(x) / sum(exp(x)) along `dim`."""
+    """exp(x) / sum(exp(x)) along `dim`. See `F.softmax`.
+
+    >>> nn.Softmax(dim=-1)(ag.tensor([1.0, 2.0, 3.0]))
+    tensor([0.0900, 0.2447, 0.6652])
+    """
 
     names = ("dim",)
 
@@ -234,7 +311,11 @@ class Softmax(_Activation):
 
 
 class Softmin(_Activation):
-    """softmax of -x along `dim`."""
+    """softmax(-x) along `dim`. See `F.softmin`.
+
+    >>> nn.Softmin(dim=-1)(ag.tensor([1.0, 2.0, 3.0]))
+    tensor([0.6652, 0.2447, 0.0900])
+    """
 
     names = ("dim",)
 
@@ -247,7 +328,11 @@ class Softmin(_Activation):
 
 
 class LogSoftmax(_Activation):
-    """log(softmax(x)) along `dim`."""
+    """x - log(sum(exp(x))) along `dim`. See `F.log_softmax`.
+
+    >>> nn.LogSoftmax(dim=-1)(ag.tensor([1.0, 2.0, 3.0]))
+    tensor([-2.4076, -1.4076, -0.4076])
+    """
 
     names = ("dim",)
 
@@ -260,7 +345,11 @@ class LogSoftmax(_Activation):
 
 
 class GLU(_Activation):
-    """a * sigmoid(b) for the halves a and b of the input along `dim`."""
+    """a * sigmoid(b) for the halves a and b of the input along `dim`. See `F.glu`.
+
+    >>> nn.GLU()(ag.tensor([1.0, 2.0, 0.0, 0.0]))
+    tensor([0.5000, 1.0000])
+    """
 
     names = ("dim",)
 

@@ -20,6 +20,11 @@ class MultiheadAttention(Module):
 
     The inputs are (L, N, E), or (N, L, E) with `batch_first`; unbatched (L, E) too. Returns the
     output and the attention weights (averaged over the heads; None unless `need_weights`).
+
+    >>> x = ag.ones(2, 5, 8)
+    >>> y, weights = nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x)
+    >>> y.shape, weights.shape
+    (argand.Size([2, 5, 8]), argand.Size([2, 5, 5]))
     """
 
     def __init__(

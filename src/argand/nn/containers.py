@@ -87,8 +87,8 @@ class _Indexed(Module):
 class Sequential(_Indexed):
     """Modules applied one after the other; takes modules, or one dictionary of named modules.
 
-    >>> import argand as ag
-    >>> from argand import nn
+    An index or a slice gives a module or a shorter Sequential.
+
     >>> nn.Sequential(nn.Linear(2, 3), nn.ReLU())(ag.ones(1, 2)).shape
     argand.Size([1, 3])
     """
@@ -123,7 +123,12 @@ class Sequential(_Indexed):
 
 
 class ModuleList(_Indexed):
-    """A list of modules, registered so that their parameters are found."""
+    """A list of modules, registered so that their parameters are found. It has no `forward`.
+
+    >>> layers = nn.ModuleList([nn.Linear(2, 2) for _ in range(3)])
+    >>> len(list(layers.parameters()))
+    6
+    """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
@@ -135,7 +140,12 @@ class ModuleList(_Indexed):
 
 
 class ModuleDict(Module):
-    """A dictionary of modules, registered so that their parameters are found."""
+    """A dictionary of modules, registered so that their parameters are found. It has no `forward`.
+
+    >>> heads = nn.ModuleDict({"digit": nn.Linear(8, 10), "sign": nn.Linear(8, 2)})
+    >>> heads["sign"](ag.ones(1, 8)).shape
+    argand.Size([1, 2])
+    """
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
@@ -195,7 +205,11 @@ def _as_parameter(value: Any) -> Any:
 
 
 class ParameterList(Module):
-    """A list of parameters, registered; tensors become Parameters."""
+    """A list of parameters, registered; tensors become Parameters.
+
+    >>> len(list(nn.ParameterList([ag.zeros(2), ag.zeros(3)]).parameters()))
+    2
+    """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -230,7 +244,11 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """A dictionary of parameters, registered; tensors become Parameters."""
+    """A dictionary of parameters, registered; tensors become Parameters.
+
+    >>> list(nn.ParameterDict({"scale": ag.ones(1)}).state_dict())
+    ['scale']
+    """
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()

@@ -96,7 +96,12 @@ class _Conv(Module):
 class Conv1d(_Conv):
     """Convolution of sequences (N, C, L): y[n, o] = bias[o] + sum over c of weight[o, c] * x[n, c].
 
-    `weight` is (out_channels, in_channels / groups, kernel); * is cross-correlation.
+    `weight` is (out_channels, in_channels / groups, kernel); * is cross-correlation. The lengths
+    are those of `F.conv1d`; weight and bias start uniform in +-1 / sqrt(in_channels / groups *
+    kernel).
+
+    >>> nn.Conv1d(3, 8, 5, stride=2)(ag.ones(2, 3, 21)).shape
+    argand.Size([2, 8, 9])
     """
 
     dimensions = 1
@@ -110,10 +115,10 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """Convolution of images (N, C, H, W): y[n, o] = bias[o] + sum over c of weight[o, c] * x[n, c].
 
-    `weight` is (out_channels, in_channels / groups, kh, kw); * is cross-correlation.
+    `weight` is (out_channels, in_channels / groups, kh, kw); * is cross-correlation. The sizes are
+    those of `F.conv2d`; weight and bias start uniform in +-1 / sqrt(in_channels / groups * kh *
+    kw).
 
-    >>> import argand as ag
-    >>> from argand import nn
     >>> nn.Conv2d(1, 4, 3, padding=1)(ag.ones(2, 1, 8, 8)).shape
     argand.Size([2, 4, 8, 8])
     """
@@ -190,7 +195,11 @@ class _ConvTranspose(Module):
 class ConvTranspose1d(_ConvTranspose):
     """The gradient of Conv1d for its input, as a layer: sequences (N, C, L) become longer.
 
-    `weight` is (in_channels, out_channels / groups, kernel).
+    `weight` is (in_channels, out_channels / groups, kernel). The lengths are those of
+    `F.conv_transpose1d`.
+
+    >>> nn.ConvTranspose1d(4, 2, 3, stride=2)(ag.ones(1, 4, 5)).shape
+    argand.Size([1, 2, 11])
     """
 
     dimensions = 1
@@ -212,7 +221,11 @@ class ConvTranspose1d(_ConvTranspose):
 class ConvTranspose2d(_ConvTranspose):
     """The gradient of Conv2d for its input, as a layer: images (N, C, H, W) become larger.
 
-    `weight` is (in_channels, out_channels / groups, kh, kw).
+    `weight` is (in_channels, out_channels / groups, kh, kw). The sizes are those of
+    `F.conv_transpose2d`.
+
+    >>> nn.ConvTranspose2d(4, 2, 2, stride=2)(ag.ones(1, 4, 5, 5)).shape
+    argand.Size([1, 2, 10, 10])
     """
 
     def forward(self, input: Any) -> Any:

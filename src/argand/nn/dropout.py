@@ -23,7 +23,12 @@ class _Dropout(Module):
 
 
 class Dropout(_Dropout):
-    """Zeros with probability `p`, and the rest divided by 1 - p (Srivastava et al., 2014)."""
+    """In training each element is 0 with probability `p`, else divided by 1 - p; in evaluation y =
+    x (Srivastava et al., 2014).
+
+    >>> nn.Dropout(0.5).eval()(ag.ones(3))
+    tensor([1., 1., 1.])
+    """
 
     def forward(self, input: Any) -> Any:
         """The input with elements dropped, in training mode."""
@@ -31,7 +36,12 @@ class Dropout(_Dropout):
 
 
 class Dropout1d(_Dropout):
-    """Whole channels of sequences (N, C, L) dropped with probability `p`."""
+    """In training whole channels of sequences (N, C, L) are 0 with probability `p`, the rest
+    divided by 1 - p.
+
+    >>> nn.Dropout1d(0.5).eval()(ag.ones(1, 1, 3))
+    tensor([[[1., 1., 1.]]])
+    """
 
     def forward(self, input: Any) -> Any:
         """The input with channels dropped, in training mode."""
@@ -39,7 +49,12 @@ class Dropout1d(_Dropout):
 
 
 class Dropout2d(_Dropout):
-    """Whole channels of images (N, C, H, W) dropped with probability `p`."""
+    """In training whole channels of images (N, C, H, W) are 0 with probability `p`, the rest
+    divided by 1 - p (Tompson et al., 2015).
+
+    >>> nn.Dropout2d(0.5).eval()(ag.ones(1, 1, 1, 3))
+    tensor([[[[1., 1., 1.]]]])
+    """
 
     def forward(self, input: Any) -> Any:
         """The input with channels dropped, in training mode."""

@@ -16,9 +16,13 @@ from argand.transform.mode import no_grad
 
 
 class Embedding(Module):
-    """y[..., :] = weight[x[...], :]; the row `padding_idx` starts at 0 and gets no gradient.
+    """y[..., :] = weight[x[...], :]: a trained vector for each of `num_embeddings` integers.
 
-    `weight` is (num_embeddings, embedding_dim) and starts normal.
+    `weight` is (num_embeddings, embedding_dim) and starts normal; its row `padding_idx` starts at 0
+    and gets no gradient. A number outside [0, num_embeddings) is an IndexError.
+
+    >>> nn.Embedding(10, 4)(ag.tensor([[1, 2, 3]])).shape
+    argand.Size([1, 3, 4])
     """
 
     def __init__(

@@ -21,22 +21,38 @@ def _fill(tensor: Tensor, values: Any) -> Tensor:
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fill with one value."""
+    """Fill with one value; returns the tensor.
+
+    >>> nn.init.constant_(ag.empty(2), 0.5)
+    tensor([0.5000, 0.5000])
+    """
     return _fill(tensor, ops.full(tuple(tensor.shape), val, tensor.dtype))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill with 0."""
+    """Fill with 0; returns the tensor.
+
+    >>> nn.init.zeros_(ag.empty(2))
+    tensor([0., 0.])
+    """
     return constant_(tensor, 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill with 1."""
+    """Fill with 1; returns the tensor.
+
+    >>> nn.init.ones_(ag.empty(2))
+    tensor([1., 1.])
+    """
     return constant_(tensor, 1.0)
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
-    """Uniform in [a, b)."""
+    """Draws uniform in [a, b); returns the tensor.
+
+    >>> bool((nn.init.uniform_(ag.empty(100), 2.0, 3.0) >= 2).all())
+    True
+    """
     with no_grad():
         draws = uniform_of(tuple(tensor.shape), tensor.dtype, generator)
         return assign(tensor, ops.add(ops.mul(draws, b - a), a), "init")
@@ -49,7 +65,12 @@ def uniform_within_(tensor: Tensor, fan_in: int) -> Tensor:
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal with the given mean and standard deviation."""
+    """Draws from the normal distribution with the given mean and standard deviation; returns the
+    tensor.
+
+    >>> nn.init.normal_(ag.empty(3), std=0.02).shape
+    argand.Size([3])
+    """
     with no_grad():
         draws = normal_of(tuple(tensor.shape), tensor.dtype, generator)
         return assign(tensor, ops.add(ops.mul(draws, std), mean), "init")
@@ -63,7 +84,11 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Any = None,
 ) -> Tensor:
-    """Normal, with what lies outside [a, b] drawn again."""
+    """Draws from the normal distribution, what lies outside [a, b] again; returns the tensor.
+
+    >>> bool((nn.init.trunc_normal_(ag.empty(100)).abs() <= 2).all())
+    True
+    """
     shape = tuple(tensor.shape)
     with no_grad():
         values = np.full(shape, np.nan)
@@ -76,14 +101,23 @@ def trunc_normal_(
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix."""
+    """Fill a matrix with the identity; returns the tensor.
+
+    >>> nn.init.eye_(ag.empty(2, 2))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     if tensor.ndim != 2:
         raise ArgumentError(f"eye_: expected 2 dimensions, got {tensor.ndim}")
     return _fill(tensor, wrap(np.eye(*map(int, tensor.shape), dtype=tensor.dtype.numpy)))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """Convolution kernels that keep their input."""
+    """Fill a convolution's weight (out, in, ...) so that it keeps its input; returns the tensor.
+
+    >>> nn.init.dirac_(ag.empty(1, 1, 3))
+    tensor([[[0., 1., 0.]]])
+    """
     if tensor.ndim not in (3, 4, 5):
         raise ArgumentError(f"dirac_: expected 3, 4 or 5 dimensions, got {tensor.ndim}")
     values = np.zeros(tuple(tensor.shape), tensor.dtype.numpy)
@@ -110,7 +144,14 @@ _calculate_fan_in_and_fan_out = fans  # PyTorch programs call it by this name
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor that keeps the variance through a nonlinearity."""
+    """The factor that keeps the variance through a nonlinearity: sqrt(2) for "relu", 5 / 3 for
+    "tanh", ...
+
+    `param` is the negative slope of "leaky_relu". Raises ValueError for an unknown name.
+
+    >>> nn.init.calculate_gain("tanh")
+    1.6666666666666667
+    """
     gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4, "sigmoid": 1.0, "linear": 1.0}
     gains |= {f"conv{t}{d}d": 1.0 for d in (1, 2, 3) for t in ("", "_transpose")}
     if nonlinearity == "leaky_relu":
@@ -135,7 +176,12 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Tensor:
-    """Uniform in +-gain * sqrt(3 / fan) (He et al., 2015)."""
+    """Draws uniform in +-gain * sqrt(3 / fan), with fan the inputs or ("fan_out") the outputs of an
+    element (He et al., 2015); returns the tensor.
+
+    >>> bool((nn.init.kaiming_uniform_(ag.empty(8, 6), nonlinearity="relu").abs() <= 1).all())
+    True
+    """
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -147,23 +193,44 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Tensor:
-    """Normal with standard deviation gain / sqrt(fan) (He et al., 2015)."""
+    """Draws from the normal distribution with standard deviation gain / sqrt(fan) (He et al.,
+    2015); returns the tensor.
+
+    >>> nn.init.kaiming_normal_(ag.empty(8, 6)).shape
+    argand.Size([8, 6])
+    """
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Uniform in +-gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    """Draws uniform in +-gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010); returns the
+    tensor.
+
+    >>> bool((nn.init.xavier_uniform_(ag.empty(3, 3)).abs() <= 1).all())
+    True
+    """
     bound = gain * math.sqrt(6 / sum(fans(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal with variance gain ** 2 * 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    """Draws from the normal distribution with variance gain ** 2 * 2 / (fan_in + fan_out) (Glorot
+    and Bengio, 2010); returns the tensor.
+
+    >>> nn.init.xavier_normal_(ag.empty(3, 3)).shape
+    argand.Size([3, 3])
+    """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """A random orthogonal matrix (the first dimension against the others), times `gain`."""
+    """A random orthogonal matrix (the first dimension against the others), times `gain` (Saxe et
+    al., 2013); returns the tensor.
+
+    >>> q = nn.init.orthogonal_(ag.empty(3, 3))
+    >>> bool(ag.allclose(q @ q.T, ag.eye(3), atol=1e-5))
+    True
+    """
     if tensor.ndim < 2:
         raise ArgumentError(f"orthogonal_: expected at least 2 dimensions, got {tensor.ndim}")
     rows, columns = int(tensor.shape[0]), int(math.prod(tensor.shape[1:]))
@@ -178,7 +245,12 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Ten
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
-    """Normal, with the share `sparsity` of each column zero."""
+    """Draws from the normal distribution, with the share `sparsity` of each column zero (Martens,
+    2010); returns the tensor.
+
+    >>> (nn.init.sparse_(ag.empty(4, 2), 0.5) == 0).sum(0)
+    tensor([2, 2])
+    """
     if tensor.ndim != 2:
         raise ArgumentError(f"sparse_: expected 2 dimensions, got {tensor.ndim}")
     normal_(tensor, 0.0, std, generator)

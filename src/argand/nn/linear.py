@@ -13,7 +13,11 @@ from argand.tensor.creation import empty
 
 
 class Identity(Module):
-    """y = x; takes and ignores any arguments."""
+    """y = x; takes and ignores any arguments.
+
+    >>> nn.Identity()(ag.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -24,12 +28,11 @@ class Identity(Module):
 
 
 class Linear(Module):
-    """y = x @ weight.T + bias.
+    """y = x @ weight.T + bias, for x of (..., in_features).
 
-    `weight` is (out_features, in_features); both start uniform in +-1 / sqrt(in_features).
+    `weight` is (out_features, in_features); both start uniform in +-1 / sqrt(in_features). Raises
+    ShapeError for another last size.
 
-    >>> import argand as ag
-    >>> from argand import nn
     >>> nn.Linear(3, 2)(ag.ones(4, 3)).shape
     argand.Size([4, 2])
     """
@@ -68,7 +71,12 @@ class Linear(Module):
 
 
 class Bilinear(Module):
-    """y[o] = x1 @ weight[o] @ x2 + bias[o]."""
+    """y[..., o] = x1 @ weight[o] @ x2 + bias[o], for x1 of (..., in1_features) and x2 of (...,
+    in2_features).
+
+    >>> nn.Bilinear(3, 4, 2)(ag.ones(5, 3), ag.ones(5, 4)).shape
+    argand.Size([5, 2])
+    """
 
     def __init__(
         self,

@@ -26,9 +26,13 @@ class _WeightedLoss(_Loss):
 
 
 class CrossEntropyLoss(_WeightedLoss):
-    """-log(softmax(input)[target]) over the classes (dimension 1).
+    """-log(softmax(input)[target]) over the classes (dimension 1), averaged. See `F.cross_entropy`.
 
-    The target is class numbers, or probabilities in the shape of the input.
+    The input is logits (N, C, ...); the target class numbers (N, ...), or probabilities in the
+    shape of the input.
+
+    >>> nn.CrossEntropyLoss()(ag.tensor([[0.0, 0.0], [0.0, 2.0]]), ag.tensor([0, 1]))
+    tensor(0.4100)
     """
 
     def __init__(
@@ -49,7 +53,12 @@ class CrossEntropyLoss(_WeightedLoss):
 
 
 class NLLLoss(_WeightedLoss):
-    """-input[target], for log-probabilities over the classes (dimension 1)."""
+    """-input[target], for log-probabilities over the classes (dimension 1), averaged. See
+    `F.nll_loss`.
+
+    >>> nn.NLLLoss()(ag.tensor([[-0.5, -1.0]]), ag.tensor([1]))
+    tensor(1.)
+    """
 
     def __init__(
         self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
@@ -63,7 +72,11 @@ class NLLLoss(_WeightedLoss):
 
 
 class MSELoss(_Loss):
-    """(input - target) ** 2."""
+    """(input - target) ** 2, averaged (or as `reduction` says). See `F.mse_loss`.
+
+    >>> nn.MSELoss()(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         """The loss."""
@@ -71,7 +84,11 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """abs(input - target)."""
+    """abs(input - target), averaged (or as `reduction` says). See `F.l1_loss`.
+
+    >>> nn.L1Loss()(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         """The loss."""
@@ -79,7 +96,12 @@ class L1Loss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """0.5 * d ** 2 / beta where d = abs(input - target) < beta, else d - 0.5 * beta."""
+    """0.5 * d ** 2 / beta where d = abs(input - target) < beta, else d - 0.5 * beta. See
+    `F.smooth_l1_loss`.
+
+    >>> nn.SmoothL1Loss(reduction="none")(ag.tensor([0.5, 3.0]), ag.zeros(2))
+    tensor([0.1250, 2.5000])
+    """
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -91,7 +113,12 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """0.5 * d ** 2 where d = abs(input - target) < delta, else delta * (d - 0.5 * delta)."""
+    """0.5 * d ** 2 where d = abs(input - target) < delta, else delta * (d - 0.5 * delta). See
+    `F.huber_loss`.
+
+    >>> nn.HuberLoss(reduction="none", delta=2.0)(ag.tensor([0.5, 3.0]), ag.zeros(2))
+    tensor([0.1250, 4.0000])
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -103,7 +130,12 @@ class HuberLoss(_Loss):
 
 
 class BCELoss(_WeightedLoss):
-    """-(t * log(p) + (1 - t) * log(1 - p)) for probabilities p."""
+    """-(t * log(p) + (1 - t) * log(1 - p)) for probabilities p, averaged. See
+    `F.binary_cross_entropy`.
+
+    >>> nn.BCELoss()(ag.tensor([0.5, 0.5]), ag.tensor([0.0, 1.0]))
+    tensor(0.6931)
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         """The loss."""
@@ -111,7 +143,12 @@ class BCELoss(_WeightedLoss):
 
 
 class BCEWithLogitsLoss(_WeightedLoss):
-    """Binary cross-entropy of sigmoid(input), computed stably."""
+    """Binary cross-entropy of sigmoid(input), without overflow. See
+    `F.binary_cross_entropy_with_logits`.
+
+    >>> nn.BCEWithLogitsLoss()(ag.tensor([0.0, 0.0]), ag.tensor([0.0, 1.0]))
+    tensor(0.6931)
+    """
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         super().__init__(weight, reduction)
@@ -125,7 +162,11 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
 
 class KLDivLoss(Module):
-    """target * (log(target) - input), for log-probabilities `input`."""
+    """target * (log(target) - input), for log-probabilities `input`. See `F.kl_div`.
+
+    >>> nn.KLDivLoss(reduction="batchmean")(ag.tensor([[0.5, 0.5]]).log(), ag.tensor([[1.0, 0.0]]))
+    tensor(0.6931)
+    """
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__()
@@ -138,7 +179,11 @@ class KLDivLoss(Module):
 
 
 class CosineSimilarity(Module):
-    """sum(x1 * x2) / (norm(x1) * norm(x2)) along `dim`."""
+    """sum(x1 * x2) / (max(norm(x1), eps) * max(norm(x2), eps)) along `dim`, in [-1, 1].
+
+    >>> nn.CosineSimilarity(dim=0)(ag.tensor([1.0, 0.0]), ag.tensor([1.0, 1.0]))
+    tensor(0.7071)
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()

@@ -102,27 +102,40 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of (N, C) or (N, C, L).
+    """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C) or (N, C, L)
+    (Ioffe and Szegedy, 2015).
 
-    y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy, 2015).
+    In training mean and variance are the batch's, and the buffers `running_mean` and `running_var`
+    follow them by `momentum`; in evaluation they are the buffers.
+
+    >>> nn.BatchNorm1d(1)(ag.tensor([[1.0], [3.0]])).detach()
+    tensor([[-1.0000],
+            [ 1.0000]])
     """
 
     ranks = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of images (N, C, H, W).
+    """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel of images (N, C, H, W)
+    (Ioffe and Szegedy, 2015). See BatchNorm1d for the running statistics.
 
-    y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy, 2015).
+    >>> nn.BatchNorm2d(4)(ag.ones(2, 4, 3, 3)).shape
+    argand.Size([2, 4, 3, 3])
     """
 
     ranks = (4,)
 
 
 class LayerNorm(Module):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimensions.
+    """y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimensions,
+    `normalized_shape`.
 
-    Mean and (biased) variance are each sample's own (Ba, Kiros and Hinton, 2016).
+    Mean and (biased) variance are each sample's own (Ba, Kiros and Hinton, 2016). `weight` starts
+    at 1 and `bias` at 0.
+
+    >>> nn.LayerNorm(3)(ag.tensor([[1.0, 2.0, 3.0]])).detach()
+    tensor([[-1.2247,  0.0000,  1.2247]])
     """
 
     def __init__(
@@ -160,7 +173,12 @@ class LayerNorm(Module):
 
 
 class RMSNorm(Module):
-    """y = x / sqrt(mean(x ** 2) + eps) * weight over the last dimensions."""
+    """y = x / sqrt(mean(x ** 2) + eps) * weight over the last dimensions (Zhang and Sennrich,
+    2019).
+
+    >>> nn.RMSNorm(2)(ag.tensor([3.0, 4.0])).detach()
+    tensor([0.8485, 1.1314])
+    """
 
     def __init__(
         self,
@@ -187,7 +205,12 @@ class RMSNorm(Module):
 
 
 class GroupNorm(Module):
-    """Groups of channels of each sample normalised together, then scaled for each channel."""
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, with groups of channels of each sample
+    normalised together (Wu and He, 2018). `weight` and `bias` have one element for each channel.
+
+    >>> nn.GroupNorm(2, 4)(ag.tensor([[1.0, 3.0, 0.0, 10.0]])).detach()
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
 
     def __init__(
         self,
@@ -262,12 +285,22 @@ class _InstanceNorm(Module):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Each channel of each sequence (N, C, L) normalised on its own."""
+    """y = (x - mean) / sqrt(var + eps), each channel of each sequence (N, C, L) on its own; with
+    `affine` also times weight plus bias, for each channel.
+
+    >>> nn.InstanceNorm1d(1)(ag.tensor([[[1.0, 3.0]]]))
+    tensor([[[-1.0000,  1.0000]]])
+    """
 
     ranks = (3,)
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Each channel of each image (N, C, H, W) normalised on its own (Ulyanov et al., 2016)."""
+    """y = (x - mean) / sqrt(var + eps), each channel of each image (N, C, H, W) on its own (Ulyanov
+    et al., 2016); with `affine` also times weight plus bias, for each channel.
+
+    >>> nn.InstanceNorm2d(1)(ag.tensor([[[[1.0, 3.0]]]]))
+    tensor([[[[-1.0000,  1.0000]]]])
+    """
 
     ranks = (4,)

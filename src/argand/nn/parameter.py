@@ -13,6 +13,9 @@ class Parameter(Tensor):
     """A leaf tensor that a module registers when it is assigned as an attribute.
 
     It shares the memory of `data`, as `torch.nn.Parameter`.
+
+    >>> nn.Parameter(ag.zeros(2)).requires_grad
+    True
     """
 
     __slots__ = ()
@@ -53,6 +56,9 @@ class Buffer(Tensor):
     """A tensor that a module registers as state that is not trained, as `torch.nn.Buffer`.
 
     `persistent` puts it in the state dict.
+
+    >>> nn.Buffer(ag.zeros(2)).requires_grad
+    False
     """
 
     __slots__ = ("persistent",)

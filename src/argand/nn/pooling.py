@@ -35,7 +35,12 @@ class _MaxPool(Module):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest value of each window of sequences (N, C, L)."""
+    """The largest value of each window of sequences (N, C, L). See `F.max_pool2d` for the
+    arguments.
+
+    >>> nn.MaxPool1d(2)(ag.tensor([[1.0, 2.0, 4.0, 3.0]]))
+    tensor([[2., 4.]])
+    """
 
     def forward(self, input: Any) -> Any:
         """(N, C, L')."""
@@ -45,7 +50,12 @@ class MaxPool1d(_MaxPool):
 
 
 class MaxPool2d(_MaxPool):
-    """The largest value of each window of images (N, C, H, W); padding never wins."""
+    """The largest value of each window of images (N, C, H, W); padding never wins. See
+    `F.max_pool2d`.
+
+    >>> nn.MaxPool2d(2)(ag.ones(1, 8, 6, 6)).shape
+    argand.Size([1, 8, 3, 3])
+    """
 
     def forward(self, input: Any) -> Any:
         """(N, C, H', W')."""
@@ -55,7 +65,11 @@ class MaxPool2d(_MaxPool):
 
 
 class AvgPool1d(Module):
-    """The mean of each window of sequences (N, C, L)."""
+    """The mean of each window of sequences (N, C, L). See `F.avg_pool2d` for the arguments.
+
+    >>> nn.AvgPool1d(2)(ag.tensor([[1.0, 2.0, 4.0, 3.0]]))
+    tensor([[1.5000, 3.5000]])
+    """
 
     def __init__(
         self,
@@ -87,7 +101,11 @@ class AvgPool1d(Module):
 
 
 class AvgPool2d(Module):
-    """The mean of each window of images (N, C, H, W)."""
+    """The mean of each window of images (N, C, H, W). See `F.avg_pool2d`.
+
+    >>> nn.AvgPool2d(2)(ag.ones(1, 8, 6, 6)).shape
+    argand.Size([1, 8, 3, 3])
+    """
 
     def __init__(
         self,
@@ -132,7 +150,11 @@ class _Adaptive(Module):
 
 
 class AdaptiveAvgPool1d(_Adaptive):
-    """The mean over windows that give sequences of `output_size`, which must divide theirs."""
+    """The mean over windows that give sequences of `output_size`. See `F.adaptive_avg_pool2d`.
+
+    >>> nn.AdaptiveAvgPool1d(2)(ag.tensor([[1.0, 3.0, 5.0, 7.0]]))
+    tensor([[2., 6.]])
+    """
 
     def forward(self, input: Any) -> Any:
         """(N, C, output_size)."""
@@ -140,7 +162,11 @@ class AdaptiveAvgPool1d(_Adaptive):
 
 
 class AdaptiveAvgPool2d(_Adaptive):
-    """The mean over windows that give images of `output_size`, which must divide theirs."""
+    """The mean over windows that give images of `output_size`. See `F.adaptive_avg_pool2d`.
+
+    >>> nn.AdaptiveAvgPool2d((1, 1))(ag.ones(2, 8, 6, 6)).shape
+    argand.Size([2, 8, 1, 1])
+    """
 
     def forward(self, input: Any) -> Any:
         """(N, C, *output_size)."""
@@ -148,7 +174,11 @@ class AdaptiveAvgPool2d(_Adaptive):
 
 
 class AdaptiveMaxPool2d(_Adaptive):
-    """The largest over windows that give images of `output_size`, which must divide theirs."""
+    """The largest over windows that give images of `output_size`. See `F.adaptive_avg_pool2d`.
+
+    >>> nn.AdaptiveMaxPool2d(3)(ag.ones(2, 8, 6, 6)).shape
+    argand.Size([2, 8, 3, 3])
+    """
 
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(output_size)

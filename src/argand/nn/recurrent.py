@@ -98,7 +98,13 @@ class _Cell(Module):
 
 
 class RNNCell(_Cell):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh)."""
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu as `nonlinearity`: one step of an `RNN`.
+
+    x is (N, input_size) or (input_size), h (N, hidden_size) and 0 unless given.
+
+    >>> nn.RNNCell(3, 5)(ag.ones(2, 3)).shape
+    argand.Size([2, 5])
+    """
 
     kind = "RNN"
 
@@ -117,13 +123,28 @@ class RNNCell(_Cell):
 
 
 class LSTMCell(_Cell):
-    """c' = sigmoid(f) c + sigmoid(i) tanh(g); h' = sigmoid(o) tanh(c'); gates i f g o."""
+    """c' = sigmoid(f) * c + sigmoid(i) * tanh(g), h' = sigmoid(o) * tanh(c'): one step of an
+    `LSTM`.
+
+    The gates i, f, g, o are the four parts of W_ih x + b_ih + W_hh h + b_hh. Returns (h', c').
+
+    >>> h, c = nn.LSTMCell(3, 5)(ag.ones(2, 3))
+    >>> h.shape
+    argand.Size([2, 5])
+    """
 
     kind = "LSTM"
 
 
 class GRUCell(_Cell):
-    """h' = (1 - z) n + z h with n = tanh(W_in x + r (W_hn h)), gates in the order r z n."""
+    """h' = (1 - z) * n + z * h: one step of a `GRU`, with the gates in the order r, z, n.
+
+    r = sigmoid(W_ir x + W_hr h), z = sigmoid(W_iz x + W_hz h), n = tanh(W_in x + r * (W_hn h)),
+    each product with its bias.
+
+    >>> nn.GRUCell(3, 5)(ag.ones(2, 3)).shape
+    argand.Size([2, 5])
+    """
 
     kind = "GRU"
 
@@ -279,7 +300,17 @@ def _stacked(parts: list[Any]) -> Any:
 
 
 class RNN(_Recurrent):
-    """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh); gives all outputs and last states."""
+    """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), over the steps of a sequence and
+    `num_layers` layers (Elman, 1990).
+
+    x is (L, N, input_size), with `batch_first` (N, L, input_size), or unbatched (L, input_size).
+    Returns the outputs of all steps (L, N, D * hidden_size), and the last states (D * num_layers,
+    N, hidden_size); D is 2 if `bidirectional`, else 1.
+
+    >>> y, h = nn.RNN(3, 5)(ag.ones(7, 2, 3))
+    >>> y.shape, h.shape
+    (argand.Size([7, 2, 5]), argand.Size([1, 2, 5]))
+    """
 
     kind = "RNN"
 
@@ -314,13 +345,23 @@ class RNN(_Recurrent):
 class LSTM(_Recurrent):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997); see LSTMCell for the formula.
 
-    Returns the outputs of all steps, and the pair of last hidden and cell states.
+    The shapes are those of `RNN`. Returns the outputs of all steps, and the pair of last hidden and
+    cell states.
+
+    >>> y, (h, c) = nn.LSTM(3, 5, batch_first=True)(ag.ones(2, 7, 3))
+    >>> y.shape, c.shape
+    (argand.Size([2, 7, 5]), argand.Size([1, 2, 5]))
     """
 
     kind = "LSTM"
 
 
 class GRU(_Recurrent):
-    """Gated recurrent units (Cho et al., 2014); see GRUCell for the formula."""
+    """Gated recurrent units (Cho et al., 2014); see GRUCell for the formula and RNN for the shapes.
+
+    >>> y, h = nn.GRU(3, 5, num_layers=2)(ag.ones(7, 2, 3))
+    >>> y.shape, h.shape
+    (argand.Size([7, 2, 5]), argand.Size([2, 2, 5]))
+    """
 
     kind = "GRU"

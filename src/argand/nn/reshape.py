@@ -12,7 +12,11 @@ from argand.nn.module import Module
 
 
 class Flatten(Module):
-    """The dimensions `start_dim` to `end_dim` as one; a batch (dimension 0) stays."""
+    """The dimensions `start_dim` to `end_dim` as one; a batch (dimension 0) stays.
+
+    >>> nn.Flatten()(ag.ones(2, 3, 4)).shape
+    argand.Size([2, 12])
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -31,7 +35,11 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """One dimension as several, of the sizes `unflattened_size`."""
+    """One dimension as several, of the sizes `unflattened_size`.
+
+    >>> nn.Unflatten(1, (3, 4))(ag.ones(2, 12)).shape
+    argand.Size([2, 3, 4])
+    """
 
     def __init__(self, dim: int, unflattened_size: Any) -> None:
         super().__init__()
@@ -48,7 +56,11 @@ class Unflatten(Module):
 
 
 class Upsample(Module):
-    """Images enlarged by repeating pixels (mode "nearest")."""
+    """Images enlarged to `size` or by `scale_factor`, by repeating pixels. See `F.interpolate`.
+
+    >>> nn.Upsample(scale_factor=2)(ag.ones(1, 1, 3, 3)).shape
+    argand.Size([1, 1, 6, 6])
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None, mode: str = "nearest") -> None:
         super().__init__()
@@ -66,7 +78,11 @@ class Upsample(Module):
 
 
 class PixelShuffle(Module):
-    """(N, C * r * r, H, W) as (N, C, H * r, W * r)."""
+    """(N, C * r * r, H, W) as (N, C, H * r, W * r), r = `upscale_factor`. See `F.pixel_shuffle`.
+
+    >>> nn.PixelShuffle(2)(ag.ones(1, 8, 3, 3)).shape
+    argand.Size([1, 2, 6, 6])
+    """
 
     def __init__(self, upscale_factor: int) -> None:
         super().__init__()
@@ -81,7 +97,11 @@ class PixelShuffle(Module):
 
 
 class Unfold(Module):
-    """The windows of images as columns: (N, C * kh * kw, number of windows)."""
+    """The windows of images as columns: (N, C * kh * kw, number of windows). See `F.unfold`.
+
+    >>> nn.Unfold(2)(ag.ones(1, 3, 4, 4)).shape
+    argand.Size([1, 12, 9])
+    """
 
     def __init__(
         self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
@@ -120,11 +140,21 @@ class _Pad(Module):
 
 
 class ZeroPad2d(_Pad):
-    """Zeros around images: (left, right, top, bottom), or one number."""
+    """Zeros around images: (left, right, top, bottom), or one number.
+
+    >>> nn.ZeroPad2d(1)(ag.ones(1, 1, 1))
+    tensor([[[0., 0., 0.],
+             [0., 1., 0.],
+             [0., 0., 0.]]])
+    """
 
 
 class ConstantPad1d(_Pad):
-    """One value at the ends of sequences: (left, right), or one number."""
+    """One value at the ends of sequences: (left, right), or one number.
+
+    >>> nn.ConstantPad1d((1, 2), 9.0)(ag.ones(1, 1))
+    tensor([[9., 1., 9., 9.]])
+    """
 
     sides = 2
 
@@ -141,18 +171,30 @@ class ConstantPad1d(_Pad):
 
 
 class ConstantPad2d(ConstantPad1d):
-    """One value around images: (left, right, top, bottom), or one number."""
+    """One value around images: (left, right, top, bottom), or one number.
+
+    >>> nn.ConstantPad2d((1, 1, 0, 0), 9.0)(ag.ones(1, 1, 1))
+    tensor([[[9., 1., 9.]]])
+    """
 
     sides = 4
 
 
 class ReflectionPad2d(_Pad):
-    """Images continued by their mirror image, without the edge: (left, right, top, bottom)."""
+    """Images continued by their mirror image, without the edge: (left, right, top, bottom).
+
+    >>> nn.ReflectionPad2d((1, 1, 0, 0))(ag.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[2., 1., 2., 3., 2.]]])
+    """
 
     mode = "reflect"
 
 
 class ReplicationPad2d(_Pad):
-    """Images continued by their edge: (left, right, top, bottom)."""
+    """Images continued by their edge: (left, right, top, bottom).
+
+    >>> nn.ReplicationPad2d((1, 1, 0, 0))(ag.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[1., 1., 2., 3., 3.]]])
+    """
 
     mode = "replicate"

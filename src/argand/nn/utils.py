@@ -20,7 +20,11 @@ def _gradients(parameters: Any) -> list[Any]:
 
 
 def get_total_norm(tensors: Iterable[Any], norm_type: float = 2.0) -> Any:
-    """The norm of the tensors' norms."""
+    """The norm of all the tensors' elements together: the `norm_type`-norm of the tensors' norms.
+
+    >>> nn.utils.get_total_norm([ag.tensor([3.0]), ag.tensor([4.0])])
+    tensor(5.)
+    """
     norms = [_norm(g, norm_type) for g in tensors]
     if not norms:
         return ops.full((), 0.0, "float32")
@@ -42,7 +46,18 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Any:
-    """Scale the gradients so that their total norm is at most `max_norm`; returns what it was."""
+    """Scale the gradients so that their total norm is at most `max_norm`; returns what it was.
+
+    The factor is min(1, max_norm / (norm + 1e-6)). With `error_if_nonfinite` a norm that is NaN or
+    infinite is a RuntimeError.
+
+    >>> w = nn.Parameter(ag.tensor([3.0, 4.0]))
+    >>> w.grad = ag.tensor([30.0, 40.0])
+    >>> nn.utils.clip_grad_norm_([w], 1.0)
+    tensor(50.)
+    >>> w.grad
+    tensor([0.6000, 0.8000])
+    """
     with no_grad():
         gradients = _gradients(parameters)
         total = get_total_norm(gradients, float(norm_type))
@@ -58,14 +73,25 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:
-    """Keep every gradient's elements within +-clip_value."""
+    """Keep every gradient's elements within +-clip_value, in place.
+
+    >>> w = nn.Parameter(ag.zeros(2))
+    >>> w.grad = ag.tensor([-3.0, 0.5])
+    >>> nn.utils.clip_grad_value_([w], 1.0)
+    >>> w.grad
+    tensor([-1.0000,  0.5000])
+    """
     with no_grad():
         for g in _gradients(parameters):
             assign(g, ops.clamp(g, -float(clip_value), float(clip_value)), "clip_grad_value_")
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
-    """All parameters as one vector."""
+    """All parameters as one vector, in their order.
+
+    >>> nn.utils.parameters_to_vector(nn.Linear(3, 2).parameters()).shape
+    argand.Size([8])
+    """
     parts = [ops.reshape(p, (math.prod(p.shape),)) for p in parameters]
     if not parts:
         raise ArgumentError("parameters_to_vector: there are no parameters")
@@ -73,7 +99,14 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
 
 
 def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
-    """Write the parts of a vector into the parameters."""
+    """Write the parts of a vector into the parameters, in their order: `parameters_to_vector`
+    undone.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> nn.utils.vector_to_parameters(ag.tensor([2.0, 3.0]), layer.parameters())
+    >>> layer.bias.detach()
+    tensor([3.])
+    """
     listed: Sequence[Tensor] = list(parameters)
     wanted = sum(math.prod(p.shape) for p in listed)
     if tuple(vec.shape) != (wanted,):
