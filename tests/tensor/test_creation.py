@@ -86,8 +86,16 @@ def test_creation_arguments() -> None:
     assert ag.ones(2, device="cpu", requires_grad=True).requires_grad
     with pytest.raises(RuntimeError, match="'cuda' is not available"):
         ag.zeros(2, device="cuda")
-    with pytest.raises(TypeError, match="unexpected argument 'dtyp'"):
-        ag.zeros(2, dtyp=ag.float32)
+    x = ag.ones(3)
+    for wrong in (ag.zeros, ag.rand, ag.arange, ag.randperm, ag.eye):
+        with pytest.raises(TypeError, match="unexpected argument 'dtyp'"):
+            wrong(2, dtyp=ag.float32)
+    for wrong in (ag.zeros_like, ag.rand_like, ag.randn_like):
+        with pytest.raises(TypeError, match="unexpected argument 'dtyp'"):
+            wrong(x, dtyp=ag.float32)
+    with pytest.raises(TypeError, match="out= is not supported"):
+        ag.zeros(2, out=x)
+    assert ag.zeros(size=(2, 3), layout=None).shape == ag.rand(size=(2, 3)).shape == (2, 3)
     assert str(ag.zeros(1).device) == "cpu"
     assert ag.device("cpu:0").index == 0
 

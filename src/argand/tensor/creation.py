@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -38,28 +38,43 @@ def sizes(args: tuple[Any, ...], size: Any = None) -> tuple[Any, ...]:
     return tuple(s if isinstance(s, Dim) else operator.index(s) for s in args)
 
 
-def finished(t: Any, device: Any, requires_grad: bool) -> Tensor:
-    """Apply the arguments that every creating function has."""
-    if device is not None:
-        check_device(device)
-    if requires_grad:
+class Options(TypedDict, total=False):
+    """What every creating function takes beside its own arguments: the first two have a meaning,
+    the others are PyTorch's and have none here."""
+
+    device: Any
+    requires_grad: bool
+    layout: Any
+    pin_memory: bool
+    memory_format: Any
+    out: None
+
+
+class SizeOptions(Options, total=False):
+    """Of functions whose sizes may also be given by name."""
+
+    size: Any
+
+
+def finished(t: Tensor, **options: Unpack[SizeOptions]) -> Tensor:
+    """Apply the options that every creating function has; the size has been taken out."""
+    if not options:
+        return t
+    for name in options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"unexpected argument {name!r}")
+    if options.get("out") is not None:
+        raise TypeError("out= is not supported; write `t.copy_(...)`")
+    check_device(options.get("device"))
+    if options.get("requires_grad"):
         t = t if t.is_leaf else t.detach()
         t.requires_grad_()
-    found: Tensor = t
-    return found
+    return t
 
 
 # -- from data -------------------------------------------------------------------------------------
 
 
-def tensor(
-    data: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    pin_memory: bool = False,
-) -> Tensor:
+def tensor(data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, a NumPy array, a Tensor.
 
     Python floats become the default float dtype, integers int64; arrays keep their dtype.
@@ -71,8 +86,8 @@ def tensor(
     """
     if isinstance(data, Tensor):
         wanted = data.dtype if dtype is None else as_dtype(dtype)
-        return finished(ops.cast(ops.contiguous(data.detach()), wanted), device, requires_grad)
-    return finished(wrap(array_from(data, dtype, copy=True)), device, requires_grad)
+        return finished(ops.cast(ops.contiguous(data.detach()), wanted), **options)
+    return finished(wrap(array_from(data, dtype, copy=True)), **options)
 
 
 def array_from(data: Any, dtype: Any = None, copy: bool = False) -> Any:
@@ -161,17 +176,12 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def asarray(
-    obj: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    copy: bool | None = None,
-    requires_grad: bool = False,
+    obj: Any, *, dtype: Any = None, copy: bool | None = None, **options: Unpack[Options]
 ) -> Tensor:
     """As `as_tensor`; `copy=True` never shares memory."""
     if copy:
-        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
-    return finished(as_tensor(obj, dtype), device, requires_grad)
+        return tensor(obj, dtype=dtype, **options)
+    return finished(as_tensor(obj, dtype), **options)
 
 
 def from_numpy(ndarray: Any) -> Tensor:
@@ -187,7 +197,7 @@ def frombuffer(
 ) -> Tensor:
     """A 1-d tensor that shares the memory of an object with the buffer protocol."""
     array = np.frombuffer(buffer, as_dtype(dtype).numpy, count, offset)
-    return finished(wrap(array), None, requires_grad)
+    return finished(wrap(array), requires_grad=requires_grad)
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -198,23 +208,15 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
 # -- of one value ----------------------------------------------------------------------------------
 
 
-def _filled(
-    shape: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool
-) -> Tensor:
+def _filled(shape: tuple[Any, ...], value: Any, dtype: Any, options: Any) -> Tensor:
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     made = quick.filled(shape, value, wanted)
     if made is None:
         made = ops.full(shape, value, wanted)
-    return finished(made, device, requires_grad)
+    return finished(made, **options)
 
 
-def zeros(
-    *size: Any,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
-) -> Tensor:
+def zeros(*shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]) -> Tensor:
     """Zeros of the given shape.
 
     >>> import argand as ag
@@ -222,67 +224,29 @@ def zeros(
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    shape = sizes(size, _ignored(ignored, "zeros"))
-    return _filled(shape, 0, dtype, device, requires_grad)
+    return _filled(sizes(shape, options.pop("size", None)), 0, dtype, options)
 
 
-def ones(
-    *size: Any,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
-) -> Tensor:
+def ones(*shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]) -> Tensor:
     """Ones of the given shape."""
-    shape = sizes(size, _ignored(ignored, "ones"))
-    return _filled(shape, 1, dtype, device, requires_grad)
+    return _filled(sizes(shape, options.pop("size", None)), 1, dtype, options)
 
 
-def empty(
-    *size: Any,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
-) -> Tensor:
+def empty(*shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]) -> Tensor:
     """A tensor of the given shape with any contents (zeros, in fact)."""
-    shape = sizes(size, _ignored(ignored, "empty"))
-    return _filled(shape, 0, dtype, device, requires_grad)
+    return _filled(sizes(shape, options.pop("size", None)), 0, dtype, options)
 
 
-_MEANINGLESS = ("layout", "pin_memory", "memory_format", "out")
-
-
-def _ignored(given: dict[str, Any], op: str) -> Any:
-    """PyTorch's arguments that have no meaning here; returns `size` when given by name."""
-    size = given.pop("size", None)
-    for name, value in given.items():
-        if name not in _MEANINGLESS:
-            raise TypeError(f"{op}: unexpected argument {name!r}")
-        if name == "out" and value is not None:
-            raise TypeError(f"{op}: out= is not supported; write `t.copy_({op}(...))`")
-    return size
-
-
-def full(
-    size: Any,
-    fill_value: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
-) -> Tensor:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
     """A tensor of one value; its dtype follows the value's unless given."""
-    _ignored(ignored, "full")
     shape = sizes((size,))
     if isinstance(fill_value, Tensor):
         out = ops.expand(fill_value, shape)
         out = ops.contiguous(out if dtype is None else ops.cast(out, as_dtype(dtype)))
-        return finished(out, device, requires_grad)
+        return finished(out, **options)
     if dtype is None:
         dtype = _number_dtype(fill_value)
-    return _filled(shape, fill_value, dtype, device, requires_grad)
+    return _filled(shape, fill_value, dtype, options)
 
 
 def _number_dtype(value: Any) -> DType:
@@ -296,81 +260,57 @@ def _number_dtype(value: Any) -> DType:
 
 
 def full_like(
-    input: Any,
-    fill_value: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
+    input: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Options]
 ) -> Tensor:
     """One value in the shape and dtype of `input`."""
-    _ignored(ignored, "full_like")
     dtype = input.dtype if dtype is None else dtype
-    return full(
-        tuple(input.shape), fill_value, dtype=dtype, device=device, requires_grad=requires_grad
-    )
+    return full(tuple(input.shape), fill_value, dtype=dtype, **options)
 
 
-def zeros_like(
-    input: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
-) -> Tensor:
+def zeros_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
     """Zeros in the shape and dtype of `input`."""
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, **ignored)
+    return full_like(input, 0, dtype=dtype, **options)
 
 
-def ones_like(
-    input: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
-) -> Tensor:
+def ones_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
     """Ones in the shape and dtype of `input`."""
-    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad, **ignored)
+    return full_like(input, 1, dtype=dtype, **options)
 
 
-def empty_like(
-    input: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
-) -> Tensor:
+def empty_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
     """A tensor in the shape and dtype of `input` with any contents."""
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, **ignored)
+    return full_like(input, 0, dtype=dtype, **options)
 
 
-def new_zeros(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+def new_zeros(
+    self: Tensor, *shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]
+) -> Tensor:
     """Zeros with the dtype of this tensor."""
-    return zeros(*size, dtype=self.dtype if dtype is None else dtype, **options)
+    return zeros(*shape, dtype=self.dtype if dtype is None else dtype, **options)
 
 
-def new_ones(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+def new_ones(
+    self: Tensor, *shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]
+) -> Tensor:
     """Ones with the dtype of this tensor."""
-    return ones(*size, dtype=self.dtype if dtype is None else dtype, **options)
+    return ones(*shape, dtype=self.dtype if dtype is None else dtype, **options)
 
 
-def new_empty(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+def new_empty(
+    self: Tensor, *shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]
+) -> Tensor:
     """Any contents, with the dtype of this tensor."""
-    return empty(*size, dtype=self.dtype if dtype is None else dtype, **options)
+    return empty(*shape, dtype=self.dtype if dtype is None else dtype, **options)
 
 
 def new_full(
-    self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Any
+    self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Options]
 ) -> Tensor:
     """One value, with the dtype of this tensor."""
     return full(size, fill_value, dtype=self.dtype if dtype is None else dtype, **options)
 
 
-def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, **options: Any) -> Tensor:
+def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
     """A copy of `data` with the dtype of this tensor."""
     return tensor(data, dtype=self.dtype if dtype is None else dtype, **options)
 
@@ -384,9 +324,7 @@ def arange(
     step: Any = 1,
     *,
     dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
+    **options: Unpack[Options],
 ) -> Tensor:
     """start, start + step, ... below `end`; int64 when all are integers.
 
@@ -394,7 +332,6 @@ def arange(
     >>> ag.arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
-    _ignored(ignored, "arange")
     if end is None:
         start, end = 0, start
     start, end, step = (_number(v) for v in (start, end, step))
@@ -411,7 +348,7 @@ def arange(
         raise ArgumentError(
             f"arange: step {step} leads away from the end: start {start}, end {end}"
         )
-    return finished(ops.arange(start, step, size, as_dtype(dtype)), device, requires_grad)
+    return finished(ops.arange(start, step, size, as_dtype(dtype)), **options)
 
 
 def _number(value: Any) -> Any:
@@ -421,17 +358,9 @@ def _number(value: Any) -> Any:
 
 
 def linspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
+    start: Any, end: Any, steps: int, *, dtype: Any = None, **options: Unpack[Options]
 ) -> Tensor:
     """`steps` values from `start` to `end`, both included, evenly spaced."""
-    _ignored(ignored, "linspace")
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     start, end = _number(start), _number(end)
     count = operator.index(steps)
@@ -443,38 +372,30 @@ def linspace(
     from_start = ops.add(ops.mul(i, step), start)
     from_end = ops.sub(end, ops.mul(ops.sub(count - 1, i), step))
     values = ops.where(ops.lt(i, count / 2), from_start, from_end)
-    return finished(ops.cast(values, wanted), device, requires_grad)
+    return finished(ops.cast(values, wanted), **options)
 
 
 def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, **options: Any
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    **options: Unpack[Options],
 ) -> Tensor:
     """base ** x for `steps` values x from `start` to `end`."""
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     exponents = linspace(start, end, steps, dtype="float64")
-    return finished(
-        ops.cast(ops.pow(base, exponents), wanted),
-        options.get("device"),
-        options.get("requires_grad", False),
-    )
+    return finished(ops.cast(ops.pow(base, exponents), wanted), **options)
 
 
-def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **ignored: Any,
-) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
     """Ones on the diagonal of an n x m matrix, zeros elsewhere."""
-    _ignored(ignored, "eye")
     m = n if m is None else m
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     rows = ops.reshape(ops.arange(0, 1, n, int64), (n, 1))
-    out = ops.cast(ops.eq(rows, ops.arange(0, 1, m, int64)), wanted)
-    return finished(out, device, requires_grad)
+    return finished(ops.cast(ops.eq(rows, ops.arange(0, 1, m, int64)), wanted), **options)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from argand.base.errors import ArgumentError
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
-from argand.tensor.creation import finished, sizes
+from argand.tensor.creation import Options, SizeOptions, finished, sizes
 from argand.tensor.device import cpu
 from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad
@@ -156,29 +156,25 @@ def normal_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any
 
 
 def rand(
-    *size: Any,
+    *shape: Any,
     generator: Generator | None = None,
     dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **options: Any,
+    **options: Unpack[SizeOptions],
 ) -> Tensor:
     """Uniform numbers in [0, 1)."""
-    shape = sizes(size, options.get("size"))
-    return finished(uniform_of(shape, _float(dtype), generator), device, requires_grad)
+    wanted = sizes(shape, options.pop("size", None))
+    return finished(uniform_of(wanted, _float(dtype), generator), **options)
 
 
 def randn(
-    *size: Any,
+    *shape: Any,
     generator: Generator | None = None,
     dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **options: Any,
+    **options: Unpack[SizeOptions],
 ) -> Tensor:
     """Normal numbers of mean 0 and standard deviation 1."""
-    shape = sizes(size, options.get("size"))
-    return finished(normal_of(shape, _float(dtype), generator), device, requires_grad)
+    wanted = sizes(shape, options.pop("size", None))
+    return finished(normal_of(wanted, _float(dtype), generator), **options)
 
 
 def randint(
@@ -188,9 +184,7 @@ def randint(
     *,
     generator: Generator | None = None,
     dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Tensor:
     """Integers from `low` (0 unless given) to `high` - 1, all equally likely."""
     if size is None or isinstance(high, list | tuple):
@@ -201,7 +195,7 @@ def randint(
         raise ArgumentError(f"randint: low must be less than high, got {low} and {high}")
     draws = _source(generator).draw(ops.randint, sizes((size,)), int(low), int(high))
     wanted = int64 if dtype is None else as_dtype(dtype)
-    return finished(ops.cast(draws, wanted), device, requires_grad)
+    return finished(ops.cast(draws, wanted), **options)
 
 
 def randperm(
@@ -209,39 +203,45 @@ def randperm(
     *,
     generator: Generator | None = None,
     dtype: Any = None,
-    device: Any = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Tensor:
     """The numbers 0 to n - 1 in random order."""
     keys = _source(generator).draw(ops.uniform, (n,), as_dtype("float64"))
     order = ops.sort(keys, 0)[1]
     wanted = int64 if dtype is None else as_dtype(dtype)
-    return finished(ops.cast(order, wanted), device, False)
+    return finished(ops.cast(order, wanted), **options)
 
 
-def rand_like(input: Any, *, dtype: Any = None, generator: Any = None, **options: Any) -> Tensor:
+def rand_like(
+    input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[Options]
+) -> Tensor:
     """Uniform numbers in the shape and dtype of `input`."""
     dtype = input.dtype if dtype is None else dtype
-    return rand(tuple(input.shape), dtype=dtype, generator=generator, **_common(options))
+    return rand(tuple(input.shape), dtype=dtype, generator=generator, **options)
 
 
-def randn_like(input: Any, *, dtype: Any = None, generator: Any = None, **options: Any) -> Tensor:
+def randn_like(
+    input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[Options]
+) -> Tensor:
     """Normal numbers in the shape and dtype of `input`."""
     dtype = input.dtype if dtype is None else dtype
-    return randn(tuple(input.shape), dtype=dtype, generator=generator, **_common(options))
+    return randn(tuple(input.shape), dtype=dtype, generator=generator, **options)
 
 
 def randint_like(
-    input: Any, low: int, high: int | None = None, *, dtype: Any = None, **options: Any
+    input: Any,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: Any = None,
+    generator: Any = None,
+    **options: Unpack[Options],
 ) -> Tensor:
     """Random integers in the shape and dtype of `input`."""
     low, high = (0, low) if high is None else (low, high)
     dtype = input.dtype if dtype is None else dtype
-    return randint(low, high, tuple(input.shape), dtype=dtype, **_common(options))
-
-
-def _common(options: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in options.items() if k in ("device", "requires_grad", "generator")}
+    shape = tuple(input.shape)
+    return randint(low, high, shape, dtype=dtype, generator=generator, **options)
 
 
 def normal(
@@ -251,9 +251,7 @@ def normal(
     *,
     generator: Generator | None = None,
     dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Tensor:
     """Normal numbers; `mean` and `std` are numbers (then give `size`) or tensors."""
     if size is None:
@@ -265,7 +263,7 @@ def normal(
     else:
         shape = sizes((size,))
     draws = normal_of(shape, _float(dtype), generator)
-    return finished(ops.add(ops.mul(draws, std), mean), device, requires_grad)
+    return finished(ops.add(ops.mul(draws, std), mean), **options)
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:

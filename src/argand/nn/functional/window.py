@@ -59,7 +59,7 @@ def _as_image(x: Any) -> Any:
     return ops.reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
 
 
-def _row(value: Any, name: str, height: int = 1) -> tuple[int, int]:
+def _row(value: Any, name: str, height: int = 1) -> tuple[int, ...]:
     """A parameter of a sequence's windows as that of the windows of an image of one row."""
     return (height, *several(value, 1, name))
 
