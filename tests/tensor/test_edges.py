@@ -102,3 +102,29 @@ def test_cross_products_look_for_the_first_dimension_of_size_3() -> None:
     np.testing.assert_allclose(found.numpy(), np.cross(a, b), rtol=1e-12)
     with pytest.raises(ValueError, match="must have size 3"):
         ag.cross(ag.ones(2, 4), ag.ones(2, 4))
+
+
+def test_adjoints_are_conjugated() -> None:
+    x = ag.tensor([[1 + 2j, 3.0]])
+    assert x.H.tolist() == x.mH.tolist() == ag.adjoint(x).tolist() == [[1 - 2j], [3]]
+    assert x.mT.tolist() == x.T.tolist() == [[1 + 2j], [3]]
+    with pytest.raises(ValueError, match="expected a matrix"):
+        _ = ag.ones(2, 3, 4).H
+
+
+def test_narrow_stays_within_the_dimension() -> None:
+    x = ag.arange(5)
+    assert ag.narrow(x, 0, -2, 2).tolist() == [3, 4]
+    assert ag.narrow(x, 0, 5, 0).tolist() == []
+    for start, length in ((3, 3), (3, -1), (-6, 2), (6, 0)):
+        with pytest.raises(IndexError, match="out of range for dimension 0 of size 5"):
+            ag.narrow(x, 0, start, length)
+
+
+def test_traces_are_of_matrices() -> None:
+    with pytest.raises(ValueError, match=r"expected a matrix, got \(2, 2, 2\)"):
+        ag.trace(ag.ones(2, 2, 2))
+
+
+def test_differences_of_booleans() -> None:
+    assert ag.diff(ag.tensor([True, False, False])).tolist() == [True, False]

@@ -19,7 +19,15 @@ from argand.tensor.shaping import listed, movedim, ravel, unsqueeze
 
 
 def repeat(self: Any, *repeats: Any) -> Any:
-    """The whole tensor repeated along each dimension, copied."""
+    """The whole tensor laid side by side: repeats[i] times along dimension i; a copy.
+
+    There must be a count for each dimension (ShapeError); more than that add dimensions in front.
+    Follows `torch.Tensor.repeat`; elements one by one: `repeat_interleave`.
+
+    >>> ag.tensor([1, 2]).repeat(2, 2)
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
     counts = sizes(repeats)
     if len(counts) < self.ndim:
         raise ShapeError(
@@ -38,7 +46,12 @@ def repeat(self: Any, *repeats: Any) -> Any:
 
 
 def tile(input: Any, *dims: Any) -> Any:
-    """As `repeat`; missing leading counts are 1."""
+    """As `repeat`, but missing counts in front are 1; as NumPy's `tile`.
+
+    >>> ag.tile(ag.tensor([[1, 2], [3, 4]]), (2,))
+    tensor([[1, 2, 1, 2],
+            [3, 4, 3, 4]])
+    """
     counts = sizes(dims)
     return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
 
@@ -46,7 +59,18 @@ def tile(input: Any, *dims: Any) -> Any:
 def repeat_interleave(
     input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None
 ) -> Any:
-    """Each element (of the flattened tensor, or along `dim`) repeated in place."""
+    """Each element repeated next to itself, `repeats` times.
+
+    Along `dim`; without it the flattened tensor's elements. `repeats` is a number, or a 1-d tensor
+    with a count for each index (which can't be compiled). Follows `torch.repeat_interleave`; the
+    tensor as a whole: `tile`.
+
+    >>> ag.repeat_interleave(ag.tensor([1, 2]), ag.tensor([1, 3]))
+    tensor([1, 2, 2, 2])
+    >>> ag.repeat_interleave(ag.tensor([[1, 2]]), 2, dim=0)
+    tensor([[1, 2],
+            [1, 2]])
+    """
     x = ravel(input) if dim is None else input
     d = 0 if dim is None else normalize_dim(dim, x.ndim, "repeat_interleave")
     shape = tuple(x.shape)
@@ -64,7 +88,17 @@ def repeat_interleave(
 
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
-    """Elements shifted along `dims`, re-entering at the other end."""
+    """y[i] = x[i - shifts] along `dims`: elements that leave at one end re-enter at the other.
+
+    Several shifts go with as many dims; without `dims` the flattened tensor is shifted. Raises
+    ArgumentError for different numbers. Follows `torch.roll`.
+
+    >>> ag.roll(ag.arange(5), 2)
+    tensor([3, 4, 0, 1, 2])
+    >>> ag.roll(ag.tensor([[1, 2], [3, 4]]), 1, dims=0)
+    tensor([[3, 4],
+            [1, 2]])
+    """
     if dims is None:
         return ops.reshape(roll(ravel(input), shifts, 0), tuple(input.shape))
     by, along = listed(shifts), listed(dims)
@@ -80,33 +114,67 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
 
 
 def flip(input: Any, *dims: Any) -> Any:
-    """The elements in reverse order along `dims`."""
+    """The elements in reverse order along `dims`; a copy.
+
+    >>> ag.flip(ag.tensor([[1, 2], [3, 4]]), (0, 1))
+    tensor([[4, 3],
+            [2, 1]])
+    """
     return ops.flip(input, sizes(dims))
 
 
 def fliplr(input: Any) -> Any:
-    """The second dimension reversed."""
+    """The second dimension in reverse order: columns from right to left.
+
+    >>> ag.fliplr(ag.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 1],
+            [4, 3]])
+    """
     return ops.flip(input, (1,))
 
 
 def flipud(input: Any) -> Any:
-    """The first dimension reversed."""
+    """The first dimension in reverse order: rows from bottom to top.
+
+    >>> ag.flipud(ag.tensor([[1, 2], [3, 4]]))
+    tensor([[3, 4],
+            [1, 2]])
+    """
     return ops.flip(input, (0,))
 
 
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """Differences of neighbours along `dim`, `n` times."""
+    """x[i + 1] - x[i] along `dim`, `n` times over; each time one element less.
+
+    `prepend` and `append` are joined to the ends first. Of booleans: whether neighbours differ.
+    Follows `torch.diff`.
+
+    >>> ag.diff(ag.tensor([1, 4, 9, 16]))
+    tensor([3, 5, 7])
+    >>> ag.diff(ag.tensor([1, 4, 9, 16]), n=2)
+    tensor([2, 2])
+    """
     parts = [p for p in (prepend, input, append) if p is not None]
     x = ops.cat(*parts, dim=dim) if len(parts) > 1 else input
     d = normalize_dim(dim, x.ndim, "diff")
+    minus = ops.ne if x.dtype.kind == "b" else ops.sub
     for _ in range(n):
         size = x.shape[d]
-        x = ops.sub(sliced(x, d, 1, size), sliced(x, d, 0, size - 1))
+        x = minus(sliced(x, d, 1, size), sliced(x, d, 0, size - 1))
     return x
 
 
 def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
-    """Windows of `size` every `step` along a dimension, as a new last dimension."""
+    """Windows of `size` elements, one every `step`, along `dimension`, as a new last dimension.
+
+    (..., N, ...) gives (..., (N - size) // step + 1, ..., size). A copy, where PyTorch gives a
+    view. Raises ArgumentError for a size over N or a step under 1. Follows `torch.Tensor.unfold`.
+
+    >>> ag.arange(5).unfold(0, size=3, step=1)
+    tensor([[0, 1, 2],
+            [1, 2, 3],
+            [2, 3, 4]])
+    """
     d = normalize_dim(dimension, self.ndim, "unfold")
     length = operator.index(self.shape[d])
     if not 0 <= size <= length or step < 1:
@@ -121,12 +189,28 @@ def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
 
 
 def tril(input: Any, diagonal: int = 0) -> Any:
-    """The lower triangle of the last two dimensions, zeros above."""
+    """The lower triangle of the last two dimensions: 0 where column - row > diagonal.
+
+    Raises ShapeError for less than 2 dimensions. Follows `torch.tril`.
+
+    >>> ag.tril(ag.ones(3, 3))
+    tensor([[1., 0., 0.],
+            [1., 1., 0.],
+            [1., 1., 1.]])
+    """
     return _triangle(input, diagonal, True)
 
 
 def triu(input: Any, diagonal: int = 0) -> Any:
-    """The upper triangle of the last two dimensions, zeros below."""
+    """The upper triangle of the last two dimensions: 0 where column - row < diagonal.
+
+    Raises ShapeError for less than 2 dimensions. Follows `torch.triu`.
+
+    >>> ag.triu(ag.ones(3, 3), diagonal=1)
+    tensor([[0., 1., 1.],
+            [0., 0., 1.],
+            [0., 0., 0.]])
+    """
     return _triangle(input, diagonal, False)
 
 
@@ -141,7 +225,18 @@ def _triangle(x: Any, diagonal: int, lower: bool) -> Any:
 
 
 def diag(input: Any, diagonal: int = 0) -> Any:
-    """The diagonal of a matrix, or the matrix with a given diagonal."""
+    """The diagonal of a matrix; or, of a vector, the matrix with that diagonal and 0 elsewhere.
+
+    `diagonal` > 0 is above the main one, < 0 below. A copy. Raises ShapeError for other numbers of
+    dimensions. Follows `torch.diag`.
+
+    >>> ag.diag(ag.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    >>> ag.diag(ag.tensor([1, 2]), diagonal=1)
+    tensor([[0, 1, 0],
+            [0, 0, 2],
+            [0, 0, 0]])
+    """
     if input.ndim == 1:
         return diag_embed(input, diagonal)
     if input.ndim == 2:
@@ -150,7 +245,15 @@ def diag(input: Any, diagonal: int = 0) -> Any:
 
 
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
-    """Matrices whose diagonals are the last dimension of `input`."""
+    """Matrices over `dim1` and `dim2` whose diagonals are the last dimension of `input`.
+
+    They are 0 elsewhere: (..., N) gives (..., N + |offset|, N + |offset|); the diagonal lies
+    `offset` above the main one. Follows `torch.diag_embed`.
+
+    >>> ag.diag_embed(ag.tensor([[1, 2], [3, 4]]))[1]
+    tensor([[3, 0],
+            [0, 4]])
+    """
     n = input.shape[-1] + abs(offset)
     rows = ops.reshape(ops.arange(0, 1, n, "int64"), (n, 1))
     columns = ops.arange(0, 1, n, "int64")
@@ -163,7 +266,15 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 
 def diagonal_of(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """The diagonal of two dimensions, as the last dimension."""
+    """The elements of `dim1` and `dim2` with column - row = offset, as the last dimension.
+
+    A copy, where PyTorch gives a view. Follows `torch.diagonal`.
+
+    >>> ag.diagonal(ag.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    >>> ag.ones(5, 2, 3).diagonal(dim1=1, dim2=2).shape
+    argand.Size([5, 2])
+    """
     x = movedim(input, (dim1, dim2), (-2, -1))
     rows, columns = x.shape[-2:]
     first, second = max(-offset, 0), max(offset, 0)
@@ -174,5 +285,11 @@ def diagonal_of(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> An
 
 
 def trace(input: Any) -> Any:
-    """The sum of a matrix's diagonal."""
+    """sum over i of x[i, i]: the sum of a matrix's diagonal. ShapeError unless it has 2 dimensions.
+
+    >>> ag.trace(ag.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(5.)
+    """
+    if input.ndim != 2:
+        raise ShapeError(f"trace: expected a matrix, got {shape_text(input.shape)}")
     return ops.sum(diagonal_of(input))

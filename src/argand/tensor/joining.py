@@ -18,7 +18,16 @@ from argand.tensor.shaping import unsqueeze
 
 
 def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Any:
-    """The tensors joined along a dimension that they have."""
+    """The tensors one after another along a dimension that they have; the other sizes must agree.
+
+    Dtypes are promoted; tensors of shape (0,) join with anything. Raises ShapeError for sizes that
+    disagree, or no tensors. Follows `torch.cat`; along a new dimension: `stack`.
+
+    >>> ag.cat([ag.tensor([[1, 2]]), ag.tensor([[3, 4], [5, 6]])])
+    tensor([[1, 2],
+            [3, 4],
+            [5, 6]])
+    """
     joined = ops.cat(*_no_legacy_empties(list(tensors)), dim=dim if axis is None else axis)
     return joined if out is None else out.copy_(joined)
 
@@ -35,7 +44,14 @@ def _no_legacy_empties(tensors: list[Any]) -> list[Any]:
 
 
 def stack(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Any:
-    """The tensors, all of one shape, joined along a new dimension."""
+    """The tensors, all of one shape, one after another along a new dimension `dim`.
+
+    Raises ShapeError for different shapes, ArgumentError for no tensors. Follows `torch.stack`.
+
+    >>> ag.stack([ag.tensor([1, 2]), ag.tensor([3, 4])], dim=1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
     items = list(tensors)
     if not items:
         raise ArgumentError("stack: expected at least one tensor")
@@ -52,18 +68,32 @@ def stack(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = Non
 
 
 def hstack(tensors: Any) -> Any:
-    """Joined along the second dimension, or the first of 1-d tensors."""
+    """The tensors side by side: joined along the second dimension, or the first of 1-d tensors.
+
+    >>> ag.hstack([ag.tensor([[1], [2]]), ag.tensor([[3, 4], [5, 6]])])
+    tensor([[1, 3, 4],
+            [2, 5, 6]])
+    """
     items = [_at_least(x, 1) for x in tensors]
     return ops.cat(*items, dim=0 if items[0].ndim == 1 else 1)
 
 
 def vstack(tensors: Any) -> Any:
-    """Joined along the first dimension; 1-d tensors are rows."""
+    """The tensors on top of each other: joined along the first dimension; 1-d tensors are rows.
+
+    >>> ag.vstack([ag.tensor([1, 2]), ag.tensor([3, 4])])
+    tensor([[1, 2],
+            [3, 4]])
+    """
     return ops.cat(*[_at_least(x, 2) for x in tensors], dim=0)
 
 
 def dstack(tensors: Any) -> Any:
-    """Joined along the third dimension."""
+    """The tensors joined along the third dimension; (N,) counts as (1, N, 1), (M, N) as (M, N, 1).
+
+    >>> ag.dstack([ag.ones(2, 3), ag.zeros(2, 3)]).shape
+    argand.Size([2, 3, 2])
+    """
     items = [_at_least(x, 2) for x in tensors]
     return ops.cat(*[unsqueeze(x, 2) if x.ndim == 2 else x for x in items], dim=2)
 
@@ -74,13 +104,21 @@ def _at_least(x: Any, rank: int) -> Any:
 
 
 def atleast_1d(*tensors: Any) -> Any:
-    """With at least one dimension."""
+    """The tensors with at least one dimension: a 0-d one gets shape (1,). Several give a tuple.
+
+    >>> ag.atleast_1d(ag.tensor(5))
+    tensor([5])
+    """
     found = tuple(_at_least(x, 1) for x in tensors)
     return found[0] if len(found) == 1 else found
 
 
 def atleast_2d(*tensors: Any) -> Any:
-    """With at least two dimensions."""
+    """The tensors with at least two dimensions: new ones stand in front. Several give a tuple.
+
+    >>> ag.atleast_2d(ag.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
     found = tuple(_at_least(x, 2) for x in tensors)
     return found[0] if len(found) == 1 else found
 
@@ -89,14 +127,23 @@ def atleast_2d(*tensors: Any) -> Any:
 
 
 def narrow(input: Any, dim: int, start: Any, length: Any) -> Any:
-    """The slice start : start + length along `dim`."""
+    """The `length` elements from `start` on along `dim`; a view.
+
+    A negative `start` counts from the end. Raises IndexError where they leave the dimension.
+    Follows `torch.narrow`.
+
+    >>> ag.narrow(ag.arange(10), 0, start=3, length=4)
+    tensor([3, 4, 5, 6])
+    """
     d = normalize_dim(dim, input.ndim, "narrow")
     size = input.shape[d]
     first = operator.index(start) if not isinstance(start, Dim) else start
     first = first + size if isinstance(first, int) and first < 0 else first
-    if all(isinstance(v, int) for v in (first, length, size)) and first + length > size:
+    known = all(isinstance(v, int) for v in (first, length, size))
+    if known and not 0 <= first <= first + length <= size:
         raise IndexRangeError(
-            f"narrow: {first} + {length} is out of range for dimension {d} of size {size}"
+            f"narrow: {length} elements from {start} on are out of range for dimension {d} of "
+            f"size {size}"
         )
     return sliced(input, d, first, first + length)
 
@@ -110,13 +157,26 @@ def sliced(x: Any, d: int, first: Any, last: Any, step: int = 1) -> Any:
 
 
 def select(input: Any, dim: int, index: int) -> Any:
-    """The slice `index` along `dim`, without that dimension."""
+    """The slice `index` along `dim`, without that dimension; a view: ``x[:, index]`` for dim 1.
+
+    Raises IndexError where there is no such index.
+
+    >>> ag.select(ag.tensor([[1, 2, 3], [4, 5, 6]]), dim=1, index=2)
+    tensor([3, 6])
+    """
     d = normalize_dim(dim, input.ndim, "select")
     return input[(slice(None),) * d + (index,)]
 
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
-    """The slices along `dim` that a 1-d index names."""
+    """The slices along `dim` that the 1-d `index` names, in its order and as often; a copy.
+
+    Negative numbers count from the end. Raises IndexError outside. Follows `torch.index_select`.
+
+    >>> ag.index_select(ag.tensor([[1, 2, 3], [4, 5, 6]]), 1, ag.tensor([2, 0, 0]))
+    tensor([[3, 1, 1],
+            [6, 4, 4]])
+    """
     if input.ndim == 0:
         return input
     if index.ndim > 1:
@@ -127,7 +187,16 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
 
 
 def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Views of the given size (the last may be smaller), or of the sizes in a list."""
+    """A tuple of views along `dim`, of one size each or of the sizes in a list.
+
+    Of one size the last may be smaller. Raises ArgumentError where the sizes don't add up to that
+    of the dimension. Follows `torch.split`.
+
+    >>> ag.split(ag.arange(5), 2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    >>> ag.split(ag.arange(5), [1, 4])
+    (tensor([0]), tensor([1, 2, 3, 4]))
+    """
     d = normalize_dim(dim, tensor.ndim, "split")
     size = tensor.shape[d]
     parts = split_size_or_sections
@@ -150,12 +219,23 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
 
 
 def split_with_sizes(input: Any, split_sizes: Sequence[Any], dim: int = 0) -> tuple[Any, ...]:
-    """Views of the sizes in a list."""
+    """A tuple of views along `dim` of the sizes in a list; see `split`.
+
+    >>> ag.split_with_sizes(ag.arange(5), [1, 4])
+    (tensor([0]), tensor([1, 2, 3, 4]))
+    """
     return split(input, list(split_sizes), dim)
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """At most `chunks` views of equal size (the last may be smaller)."""
+    """A tuple of `chunks` views along `dim`, of size ceil(n / chunks) each.
+
+    The last may be smaller, and there may be fewer than asked for. Raises ArgumentError for less
+    than 1. Follows `torch.chunk`; always as many as asked for gives `tensor_split`.
+
+    >>> ag.chunk(ag.arange(5), 3)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
     if chunks < 1:
         raise ArgumentError(f"chunk: chunks must be at least 1, got {chunks}")
     d = normalize_dim(dim, input.ndim, "chunk")
@@ -167,7 +247,15 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 
 
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Views between indices, or a number of parts that differ by at most 1 in size."""
+    """A tuple of views along `dim`: parts whose sizes differ by at most 1, or cut at given indices.
+
+    Follows `torch.tensor_split`.
+
+    >>> ag.tensor_split(ag.arange(5), 3)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    >>> ag.tensor_split(ag.arange(5), (1, 3))
+    (tensor([0]), tensor([1, 2]), tensor([3, 4]))
+    """
     d = normalize_dim(dim, input.ndim, "tensor_split")
     size = operator.index(input.shape[d])
     given = indices_or_sections
@@ -183,7 +271,13 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
-    """The slices along `dim`, without that dimension."""
+    """The slices along `dim` as a tuple of views without that dimension.
+
+    Raises ShapeError for a 0-d tensor.
+
+    >>> ag.unbind(ag.tensor([[1, 2], [3, 4]]))
+    (tensor([1, 2]), tensor([3, 4]))
+    """
     if not input.ndim:
         raise ShapeError("unbind: a 0-d tensor has no dimension to take apart")
     d = normalize_dim(dim, input.ndim, "unbind")

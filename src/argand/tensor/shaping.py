@@ -13,7 +13,16 @@ from argand.tensor.creation import sizes
 
 
 def reshape(input: Any, *shape: Any) -> Any:
-    """The same elements in another shape; one size may be -1. A view where that is possible."""
+    """The same elements, in row-major order, in another shape.
+
+    One size may be -1, which is worked out. A view of the same memory where that is possible, a
+    copy otherwise. The shape is given as numbers or as one tuple. Raises ShapeError for another
+    number of elements. Follows `torch.reshape`.
+
+    >>> ag.reshape(ag.arange(6), (2, -1))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
     return _reshaped(input, sizes(shape))
 
 
@@ -28,9 +37,16 @@ def _permuted(x: Any, dims: tuple[int, ...]) -> Any:
 
 
 def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
-    """As `reshape`, but an error where the elements would have to be copied.
+    """As `reshape`, but always on the same memory: ShapeError where that needs a copy.
 
-    With a dtype, the same bytes read as that dtype.
+    With a dtype instead of a shape, the same bytes read as that dtype. Follows `torch.Tensor.view`.
+
+    >>> x = ag.zeros(4)
+    >>> x.view(2, 2)[0, 1] = 5.0
+    >>> x
+    tensor([0., 5., 0., 0.])
+    >>> ag.tensor([1.0]).view(ag.int32)
+    tensor([1065353216], dtype=argand.int32)
     """
     if dtype is None and len(shape) == 1 and isinstance(shape[0], DType | str | type):
         dtype = shape[0]
@@ -56,17 +72,33 @@ def _bytes_as(x: Any, dtype: Any) -> Any:
 
 
 def view_as(self: Any, other: Any) -> Any:
-    """A view in the shape of `other`."""
+    """``self.view(other.shape)``: the same memory in the shape of another tensor.
+
+    >>> ag.arange(4).view_as(ag.ones(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
     return view(self, tuple(other.shape))
 
 
 def reshape_as(self: Any, other: Any) -> Any:
-    """The same elements in the shape of `other`."""
+    """``self.reshape(other.shape)``: the same elements in the shape of another tensor.
+
+    >>> ag.arange(4).reshape_as(ag.ones(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
     return ops.reshape(self, tuple(other.shape))
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """Dimensions `start_dim` to `end_dim` joined to one."""
+    """Dimensions `start_dim` to `end_dim`, both included, joined to one; all unless given.
+
+    A 0-d tensor gets one dimension. A view where that is possible. Follows `torch.flatten`.
+
+    >>> ag.flatten(ag.ones(2, 3, 4), start_dim=1).shape
+    argand.Size([2, 12])
+    """
     rank = input.ndim
     if rank == 0:
         return ops.reshape(input, (1,))
@@ -84,12 +116,20 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 
 def ravel(input: Any) -> Any:
-    """One dimension."""
+    """All elements in one dimension, in row-major order; a view where that is possible.
+
+    >>> ag.ravel(ag.tensor([[1, 2], [3, 4]]))
+    tensor([1, 2, 3, 4])
+    """
     return ops.reshape(input, (-1,)) if input.shape.numel() else ops.reshape(input, (0,))
 
 
 def unflatten(input: Any, dim: int, sizes: Any) -> Any:
-    """Dimension `dim` split into `sizes`, of which one may be -1."""
+    """Dimension `dim` split into `sizes`, of which one may be -1: the inverse of `flatten`.
+
+    >>> ag.unflatten(ag.ones(2, 12), 1, (3, -1)).shape
+    argand.Size([2, 3, 4])
+    """
     d = normalize_dim(dim, input.ndim, "unflatten")
     shape = tuple(input.shape)
     inner = resolve_reshape((shape[d],), tuple(sizes), "unflatten")
@@ -97,7 +137,13 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
 
 
 def squeeze(input: Any, dim: Any = None) -> Any:
-    """Without the dimensions of size 1, or only those of `dim`."""
+    """Without the dimensions of size 1: all of them, or those among `dim` (an int or several).
+
+    A view. Dimensions in `dim` of another size stay. Follows `torch.squeeze`.
+
+    >>> ag.squeeze(ag.ones(1, 3, 1)).shape, ag.squeeze(ag.ones(1, 3, 1), 0).shape
+    (argand.Size([3]), argand.Size([3, 1]))
+    """
     rank = input.ndim
     dims = normalize_dims(dim, rank, "squeeze")
     shape = tuple(input.shape)
@@ -108,7 +154,11 @@ def squeeze(input: Any, dim: Any = None) -> Any:
 
 
 def unsqueeze(input: Any, dim: int) -> Any:
-    """With a new dimension of size 1 at `dim`."""
+    """With a new dimension of size 1 at `dim`, counted in the result; a view.
+
+    >>> ag.unsqueeze(ag.ones(3), 0).shape, ag.unsqueeze(ag.ones(3), -1).shape
+    (argand.Size([1, 3]), argand.Size([3, 1]))
+    """
     rank = input.ndim
     d = normalize_dim(dim, rank + 1, "unsqueeze")
     shape = tuple(input.shape)
@@ -116,12 +166,24 @@ def unsqueeze(input: Any, dim: int) -> Any:
 
 
 def permute(input: Any, *dims: Any) -> Any:
-    """The dimensions in another order."""
+    """The dimensions in the order `dims`: size i of the result is size dims[i] of the input.
+
+    A view. Follows `torch.permute`.
+
+    >>> ag.permute(ag.ones(2, 3, 4), (2, 0, 1)).shape
+    argand.Size([4, 2, 3])
+    """
     return ops.permute(input, sizes(dims))
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
-    """Two dimensions exchanged."""
+    """Dimensions `dim0` and `dim1` exchanged; a view.
+
+    >>> ag.transpose(ag.tensor([[1, 2, 3], [4, 5, 6]]), 0, 1)
+    tensor([[1, 4],
+            [2, 5],
+            [3, 6]])
+    """
     rank = input.ndim
     a, b = normalize_dim(dim0, rank, "transpose"), normalize_dim(dim1, rank, "transpose")
     if rank == 0:
@@ -132,7 +194,15 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
 
 
 def t(input: Any) -> Any:
-    """The transpose of a matrix; 0-d and 1-d tensors as they are."""
+    """The transpose of a matrix; a vector or 0-d tensor as it is. A view.
+
+    Raises ShapeError for more dimensions: `transpose`, or ``.mT`` for a batch of matrices.
+
+    >>> ag.t(ag.tensor([[1, 2, 3], [4, 5, 6]]))
+    tensor([[1, 4],
+            [2, 5],
+            [3, 6]])
+    """
     if input.ndim > 2:
         raise ShapeError(
             f"t: expected at most 2 dimensions, got shape {shape_text(input.shape)}; use .mT or "
@@ -142,19 +212,65 @@ def t(input: Any) -> Any:
 
 
 def adjoint(input: Any) -> Any:
-    """The last two dimensions exchanged, and conjugated where complex."""
-    if input.ndim < 2:
-        raise ShapeError(f"mT: expected at least 2 dimensions, got {shape_text(input.shape)}")
-    return transpose(input, -2, -1)
+    """The last two dimensions exchanged, and the elements conjugated where they are complex.
+
+    The adjoint of a matrix, or of each of a batch (..., M, N). Raises ShapeError for less than 2
+    dimensions. Also as ``x.mH``.
+
+    >>> ag.adjoint(ag.tensor([[1 + 2j, 3j]]))
+    tensor([[1.-2.j],
+            [0.-3.j]])
+    """
+    turned = matrix_transpose(input)
+    return ops.conj(turned) if input.dtype.is_complex else turned
+
+
+def matrix_transpose(self: Any) -> Any:
+    """The last two dimensions exchanged: (..., M, N) to (..., N, M), a view.
+
+    Raises ShapeError for less than 2 dimensions.
+
+    >>> ag.ones(5, 2, 3).mT.shape
+    argand.Size([5, 3, 2])
+    """
+    if self.ndim < 2:
+        raise ShapeError(f"mT: expected at least 2 dimensions, got {shape_text(self.shape)}")
+    return transpose(self, -2, -1)
+
+
+def conjugate_transpose(self: Any) -> Any:
+    """The adjoint of a matrix: transposed, and conjugated where complex. Of a batch: ``x.mH``.
+
+    Raises ShapeError for tensors that aren't matrices.
+
+    >>> ag.tensor([[1 + 2j, 3j]]).H
+    tensor([[1.-2.j],
+            [0.-3.j]])
+    """
+    if self.ndim != 2:
+        raise ShapeError(f"H: expected a matrix, got {shape_text(self.shape)}; use .mH")
+    return adjoint(self)
 
 
 def reversed_dims(self: Any) -> Any:
-    """All dimensions in reverse order (`.T`)."""
+    """All dimensions in reverse order, a view; of a matrix its transpose.
+
+    >>> ag.tensor([[1, 2, 3], [4, 5, 6]]).T
+    tensor([[1, 4],
+            [2, 5],
+            [3, 6]])
+    """
     return _permuted(self, tuple(range(self.ndim))[::-1])
 
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:
-    """Dimensions `source` moved to `destination`."""
+    """Dimensions `source` (an int or several) moved to `destination`; the others keep their order.
+
+    A view. Follows `torch.movedim`.
+
+    >>> ag.movedim(ag.ones(2, 3, 4), 0, -1).shape
+    argand.Size([3, 4, 2])
+    """
     rank = input.ndim
     a = [normalize_dim(d, rank, "movedim") for d in listed(source)]
     b = [normalize_dim(d, rank, "movedim") for d in listed(destination)]
@@ -171,22 +287,48 @@ def listed(dims: Any) -> list[int]:
 
 
 def expand(self: Any, *sizes_: Any) -> Any:
-    """Dimensions of size 1 repeated without a copy; -1 keeps a size."""
+    """Dimensions of size 1, and new ones in front, repeated without a copy; -1 keeps a size.
+
+    The result is a view in which many elements share a place: clone it before writing in place.
+    Raises ShapeError for a size that is neither 1 nor kept. Follows `torch.Tensor.expand`.
+
+    >>> ag.tensor([[1], [2]]).expand(-1, 3)
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
     return ops.expand(self, sizes(sizes_))
 
 
 def expand_as(self: Any, other: Any) -> Any:
-    """Expanded to the shape of `other`."""
+    """``self.expand(other.shape)``: repeated without a copy to the shape of another tensor.
+
+    >>> ag.tensor([1, 2]).expand_as(ag.ones(2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
     return ops.expand(self, tuple(other.shape))
 
 
 def broadcast_to(input: Any, size: Any) -> Any:
-    """Expanded to a shape."""
+    """The tensor repeated without a copy to the shape `size`; see `expand`.
+
+    >>> ag.broadcast_to(ag.tensor([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
     return ops.expand(input, tuple(size))
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
-    """The tensors expanded to their common shape."""
+    """The tensors expanded to the one shape that they broadcast to, as a tuple of views.
+
+    Shapes are compared from the right; sizes must be equal, or 1, or missing. Raises ShapeError
+    otherwise. Follows `torch.broadcast_tensors`.
+
+    >>> a, b = ag.broadcast_tensors(ag.ones(3, 1), ag.ones(2))
+    >>> a.shape, b.shape
+    (argand.Size([3, 2]), argand.Size([3, 2]))
+    """
     from argand.base.shape import broadcast_shapes
 
     shape = broadcast_shapes(*[tuple(x.shape) for x in tensors], op="broadcast_tensors")
@@ -197,12 +339,20 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
 
 
 def numel(input: Any) -> Any:
-    """The number of elements."""
+    """The number of elements: the product of the sizes.
+
+    >>> ag.numel(ag.ones(2, 3))
+    6
+    """
     return input.shape.numel()
 
 
 def size(self: Any, dim: int | None = None) -> Any:
-    """The shape, or the size of one dimension."""
+    """The shape, or with `dim` the size of one dimension.
+
+    >>> ag.ones(2, 3).size(), ag.ones(2, 3).size(-1)
+    (argand.Size([2, 3]), 3)
+    """
     if dim is None:
         return self.shape
     if not self.ndim:
@@ -211,7 +361,11 @@ def size(self: Any, dim: int | None = None) -> Any:
 
 
 def stride(self: Any, dim: int | None = None) -> Any:
-    """The steps in memory, in elements, from one index to the next."""
+    """How many elements lie in memory between an index and the next, of all dimensions or of `dim`.
+
+    >>> ag.ones(2, 3).stride(), ag.ones(2, 3).t().stride()
+    ((3, 1), (1, 3))
+    """
     if self._array is None:
         from argand.base.shape import contiguous_strides
 
@@ -226,7 +380,11 @@ _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
 def is_contiguous(self: Any, memory_format: Any = None) -> bool:
-    """Whether the elements lie without gaps in row-major order, or in that of `memory_format`."""
+    """Whether the elements lie without gaps in row-major order, or in that of `memory_format`.
+
+    >>> ag.ones(2, 3).is_contiguous(), ag.ones(2, 3).t().is_contiguous()
+    (True, False)
+    """
     if self._array is None:
         return bool(memory_format != "channels_last")
     array = self._array
@@ -236,10 +394,14 @@ def is_contiguous(self: Any, memory_format: Any = None) -> bool:
 
 
 def contiguous(self: Any, memory_format: Any = None) -> Any:
-    """The tensor in row-major memory: itself when it is so already.
+    """The tensor in row-major memory: itself when it is so already, else a copy.
 
     With ``memory_format=ag.channels_last`` an image (N, C, H, W) lies as (N, H, W, C), in which
-    convolutions run without a copy; shape and meaning stay.
+    convolutions run without a copy; shape and meaning stay. Raises ShapeError for that of a tensor
+    without 4 dimensions.
+
+    >>> ag.ones(2, 3).t().contiguous().stride()
+    (2, 1)
     """
     if memory_format == "channels_last":
         if self.ndim != 4:
@@ -251,5 +413,9 @@ def contiguous(self: Any, memory_format: Any = None) -> Any:
 
 
 def dim(self: Any) -> int:
-    """The number of dimensions."""
+    """The number of dimensions, as `ndim`.
+
+    >>> ag.ones(2, 3).dim()
+    2
+    """
     return self.ndim  # type: ignore[no-any-return]

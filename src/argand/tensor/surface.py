@@ -33,14 +33,19 @@ from argand.tensor import (
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import apply_inplace
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 # Ops that are a function and a method under their own name.
-OPS = """
+OPS = _words("""
     abs acos add asin atan atan2 bitwise_and bitwise_left_shift bitwise_not bitwise_or
     bitwise_right_shift bitwise_xor ceil clamp cos cosh div eq erf exp exp2 expm1 floor
     floor_divide fmod ge gt isfinite isinf isnan le lerp log log10 log1p log2 logical_and
     logical_not logical_or logical_xor lt matmul maximum minimum mul ne neg pow reciprocal relu
     remainder rsqrt sigmoid sign sin sinh sqrt square sub tan tanh trunc
-""".split()
+""")
 
 # Functions of a module that are methods too, by module.
 BOTH: dict[Any, str] = {
@@ -129,14 +134,14 @@ METHOD_ALIASES = {
 }
 
 # Ops and functions with an in-place twin: `x.exp_()` is `x = exp(x)` in the memory of x.
-INPLACE = """
+INPLACE = _words("""
     abs acos add addcdiv addcmul addmm asin atan atan2 baddbmm bitwise_and bitwise_not
     bitwise_or bitwise_xor ceil clamp clamp_max clamp_min clip cos cosh cumsum div divide eq erf
     exp exp2 expm1 floor floor_divide fmod frac ge gt index_add index_copy index_fill le lerp
     log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt masked_fill
     masked_scatter mul multiply nan_to_num ne neg pow put reciprocal relu remainder round rsqrt
     sigmoid sign sin sinh sqrt square sub subtract tan tanh tril triu trunc
-""".split()
+""")
 
 _OPERATORS = {
     "__iadd__": "add",
@@ -158,7 +163,7 @@ _BARE = frozenset(("dim", "finfo", "iinfo", "is_contiguous", "numel", "numpy", "
 
 def _names(table: dict[Any, str]) -> Iterable[tuple[str, Any]]:
     for module, names in table.items():
-        for name in names.split():
+        for name in _words(names):
             function = getattr(module, name)
             yield name, function if name in _BARE else explained(function)
 
@@ -262,8 +267,9 @@ def _methods() -> dict[str, Any]:
         "real": property(convert.real),
         "imag": property(convert.imag),
         "T": property(shaping.reversed_dims),
-        "mT": property(shaping.adjoint),
-        "H": property(shaping.adjoint),
+        "mT": property(shaping.matrix_transpose),
+        "mH": property(shaping.adjoint),
+        "H": property(shaping.conjugate_transpose),
         "backward": _backward,
         "apply_": _apply,
     }
