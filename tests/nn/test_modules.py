@@ -206,6 +206,8 @@ def test_getters():
 
 def test_forward_hooks():
     net, calls = Net(), []
+    for parameter in net.parameters():
+        nn.init.ones_(parameter)
     before = net.register_forward_pre_hook(lambda m, args: (args[0] * 2,))
     after = net.register_forward_hook(lambda m, args, out: calls.append(args[0].sum().item()))
     x = ag.ones(1, 3)
@@ -373,3 +375,59 @@ class TestContainers:
         named = nn.ParameterDict({"a": ag.zeros(2)})
         named["b"] = ag.ones(1)
         assert list(named.state_dict()) == ["a", "b"] and "b" in named
+
+
+def test_backward_hooks_see_and_replace_gradients():
+    seen = []
+    layer = nn.Linear(3, 2)
+    model = nn.Sequential(nn.Linear(4, 3), layer, nn.Tanh())
+
+    def watch(module, grad_input, grad_output):
+        seen.append((module, *grad_input, *grad_output))
+        return (grad_input[0] * 0,)
+
+    handle = layer.register_full_backward_hook(watch)
+    x = ag.rand(5, 4)
+    model(x).sum().backward()
+    module, into, out = seen[0]
+    assert module is layer
+    slope = 1 - model(x).detach().square()
+    np.testing.assert_allclose(out.numpy(), slope.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(into.numpy(), (slope @ layer.weight.detach()).numpy(), rtol=1e-5)
+    assert not model[0].weight.grad.any() and layer.weight.grad.any()
+    handle.remove()
+    model(x).sum().backward()
+    assert len(seen) == 1 and model[0].weight.grad.any()
+
+
+def test_a_backward_hook_of_the_first_layer_gets_no_input_gradient():
+    layer, seen = nn.Linear(3, 2), []
+    layer.register_full_backward_hook(lambda module, into, out: seen.append((into, out)))
+    layer(ag.ones(1, 3)).sum().backward()
+    ((into, out),) = seen
+    assert into == (None,)
+    assert out[0].tolist() == [[1.0, 1.0]]
+
+
+def test_backward_hooks_work_under_compile():
+    layer = nn.Linear(3, 2)
+    layer.register_full_backward_hook(lambda module, into, out: (into[0] * 2,))
+
+    def slope(x):
+        return ag.autograd.grad(layer(x).sum(), x)[0]
+
+    x = ag.ones(4, 3, requires_grad=True)
+    expected = 2 * layer.weight.detach().sum(0).numpy()
+    for f in (slope, ag.compile(slope)):
+        np.testing.assert_allclose(f(x)[0].numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "elu", "selu", "silu", "mish", "hardswish"])
+def test_activations_in_place_have_the_gradient_of_those_that_are_not(name):
+    def slope(x, inplace):
+        y = x * 1.5
+        return ag.autograd.grad(getattr(nn.functional, name)(y, inplace=inplace).sum(), x)[0]
+
+    x = ag.linspace(-4, 4, 9).requires_grad_()
+    assert slope(x, True).allclose(slope(x, False))
+    assert ag.compile(lambda x: slope(x, True))(x).allclose(slope(x, False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
@@ -13,6 +12,7 @@ from argand.base.late import resolve
 from argand.base.misuse import FAILURES, explain
 from argand.base.userstack import Call, register_call, register_module_call
 from argand.ir.op import ops
+from argand.nn.hooks import Hooks, RemovableHandle, register
 from argand.nn.parameter import Buffer, Parameter
 from argand.nn.state import key_problems, load, shape_problems
 from argand.tensor.core import Tensor
@@ -21,7 +21,6 @@ from argand.transform.mode import no_grad
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 _ABSENT = object()
-_hook_numbers = itertools.count()
 
 
 class IncompatibleKeys(NamedTuple):
@@ -29,39 +28,6 @@ class IncompatibleKeys(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
-
-
-class RemovableHandle:
-    """Takes a registered hook away."""
-
-    def __init__(self, hooks: dict[int, Any]) -> None:
-        self.key = next(_hook_numbers)
-        self._hooks = hooks
-
-    def remove(self) -> None:
-        """Take the hook away; more than once is fine."""
-        self._hooks.pop(self.key, None)
-        epoch.bump()
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
-
-
-class _Hooks:
-    """What few modules have: functions called around `forward`, and a compiled forward."""
-
-    def __init__(self) -> None:
-        self.before: dict[int, tuple[Any, bool]] = {}
-        self.after: dict[int, tuple[Any, bool]] = {}
-        self.compiled: Any = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Hooks:
-        made = _Hooks()  # a compiled forward is of the module that it was made for
-        made.before, made.after = dict(self.before), dict(self.after)
-        return made
 
 
 class Module:
@@ -82,7 +48,7 @@ class Module:
     """
 
     training: bool = True
-    _special: _Hooks | None = None
+    _special: Hooks | None = None
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -101,24 +67,10 @@ class Module:
         try:
             if self._special is None:
                 return self.forward(*args, **kwargs)
-            return self._special_call(self._special, args, kwargs)
+            return self._special.call(self, args, kwargs)
         except FAILURES as error:
             explain(error)
             raise
-
-    def _special_call(self, special: _Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook, with_kwargs in list(special.before.values()):
-            changed = hook(self, args, kwargs) if with_kwargs else hook(self, args)
-            if changed is not None and with_kwargs:
-                args, kwargs = changed
-            elif changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        result = (special.compiled or self.forward)(*args, **kwargs)
-        for hook, with_kwargs in list(special.after.values()):
-            more = (args, kwargs, result) if with_kwargs else (args, result)
-            changed = hook(self, *more)
-            result = result if changed is None else changed
-        return result
 
     # -- attributes ----------------------------------------------------------------------------
 
@@ -492,22 +444,32 @@ class Module:
 
     # -- hooks ---------------------------------------------------------------------------------
 
-    def _hooks(self) -> _Hooks:
+    def _hooks(self) -> Hooks:
         if self._special is None:
-            self._special = _Hooks()
+            self._special = Hooks()
         return self._special
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
         """Call ``hook(module, args)`` before `forward`; what it returns replaces the arguments."""
-        return _register(self._hooks().before, hook, prepend, with_kwargs)
+        return register(self._hooks().before, hook, prepend, with_kwargs)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
         """Call ``hook(module, args, output)`` after `forward`; what it returns is the output."""
-        return _register(self._hooks().after, hook, prepend, with_kwargs)
+        return register(self._hooks().after, hook, prepend, with_kwargs)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when backward has passed the module.
+
+        Both are tuples with a gradient, or None, for each positional argument and each output; what
+        the hook returns replaces `grad_input`.
+        """
+        return register(self._hooks().gradients, hook, prepend)
 
     # -- Keras's ease, and compilation -----------------------------------------------------------
 
@@ -560,19 +522,6 @@ class Module:
         if not children and len(extra) < 2:
             return f"{head}({''.join(extra)})"
         return head + "(\n  " + "\n  ".join([*extra, *children]) + "\n)"
-
-
-def _register(
-    hooks: dict[int, tuple[Any, bool]], hook: Any, prepend: bool, with_kwargs: bool
-) -> RemovableHandle:
-    handle = RemovableHandle(hooks)
-    before = list(hooks.items()) if prepend else []
-    if prepend:
-        hooks.clear()
-    hooks[handle.key] = (hook, with_kwargs)
-    hooks.update(before)
-    epoch.bump()
-    return handle
 
 
 def _check_name(module: Module, name: str) -> None:

@@ -50,10 +50,13 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the sum of `outputs` with respect to `inputs`, as `torch.autograd.grad`.
+
+    `only_inputs` says what is always so: no other leaf gets a gradient.
 
     >>> import argand as ag
     >>> x = ag.tensor(3.0, requires_grad=True)

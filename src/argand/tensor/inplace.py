@@ -16,7 +16,7 @@ from argand.ir.op import Op, ops
 from argand.tensor.core import Tensor, follow, moves_from
 from argand.tensor.eager import check_writable
 from argand.transform.mode import mode, no_grad
-from argand.transform.tape import Node, Saved
+from argand.transform.tape import Node, Saved, next_sequence
 
 _KINDS = "buifc"
 
@@ -24,24 +24,35 @@ _KINDS = "buifc"
 def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Tensor:
     """``target = op(target, ...)`` in the memory of `target`; returns it."""
     check_writable(target)
+    began = next_sequence()
     result = op(target, *operands, **params)
     if mode.enabled and result._node is not None:
-        _keep_operand(target, result._node)
+        _keep_operand(target, result._node, began)
     name = getattr(op, "name", getattr(op, "__name__", "operation"))
     return assign(target, result, f"{name}_")
 
 
-def _keep_operand(target: Tensor, node: Any) -> None:
-    """Let the node of an in-place operation keep a copy of the contents that is about to go."""
-    if type(node) is not Node or node.inputs is None:
-        return
-    for saved in node.inputs:
-        if type(saved) is Saved and saved.tensor is target:
-            with no_grad():
-                copy = ops.contiguous(target)
-            copy._node, copy._index = target._node, getattr(target, "_index", 0)
-            node.inputs = [Saved(copy) if s is saved else s for s in node.inputs]
-            return
+def _keep_operand(target: Tensor, node: Any, began: int) -> None:
+    """Let the nodes made since `began` keep a copy of the contents that are about to go."""
+    kept: Saved | None = None
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if type(node) is not Node or node.sequence <= began or node in seen:
+            continue
+        seen.add(node)
+        waiting += [edge[0] for edge in node.edges]
+        inputs = node.inputs or ()
+        if any(type(s) is Saved and s.tensor is target for s in inputs):
+            kept = kept or _copied(target)
+            node.inputs = [kept if type(s) is Saved and s.tensor is target else s for s in inputs]
+
+
+def _copied(target: Tensor) -> Saved:
+    with no_grad():
+        copy = ops.contiguous(target)
+    copy._node, copy._index = target._node, getattr(target, "_index", 0)
+    return Saved(copy)
 
 
 def assign(target: Tensor, result: Any, name: str = "assignment") -> Tensor:

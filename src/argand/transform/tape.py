@@ -20,7 +20,7 @@ from argand.base.userstack import Location
 from argand.ir.op import Literal, Op, ops
 from argand.transform.mode import mode
 
-_sequence = itertools.count().__next__
+next_sequence = itertools.count().__next__
 
 
 class Leaf:
@@ -143,7 +143,7 @@ class Node:
         self.params = params
         self.edges = edges
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
-        self.sequence = _sequence()
+        self.sequence = next_sequence()
         self.wants = tuple([e[0] is not None for e in edges])
         read_inputs, read_outputs = op.saves_for(self.wants, params)
         self.inputs: Sequence[Any] | None = [
@@ -246,7 +246,7 @@ def record_one(
     else:
         node.edges, node.wants, node.inputs = (edge,), _WANTED, (saved,)
     node.hooks = None
-    node.sequence = _sequence()
+    node.sequence = next_sequence()
     node.outputs = (SavedOutput(out),) if reads_output else _NOT_SAVED
     out._node = node
     out._index = 0
@@ -281,7 +281,7 @@ def record_light(
     node.edges = tuple(edges)
     node.wants = wants
     node.hooks = None
-    node.sequence = _sequence()
+    node.sequence = next_sequence()
     node.inputs = saved
     node.outputs = (SavedOutput(out),) if reads_output else _NOT_SAVED
     out._node = node
@@ -302,7 +302,7 @@ def record_pair(op: Any, a: Any, b: Any, out: Any, crossed: bool) -> Any:
     )
     node.wants = (source is not None, other is not None)
     node.hooks = None
-    node.sequence = _sequence()
+    node.sequence = next_sequence()
     node.inputs = _NEITHER_SAVED
     if crossed:
         node.inputs = (

@@ -8,11 +8,12 @@ from typing import Any
 from argand.base.errors import ShapeError
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
-from argand.tensor.inplace import assign
+from argand.tensor.inplace import apply_inplace
 
 
-def _in_place(input: Any, y: Any, inplace: bool) -> Any:
-    return assign(input, y, "activation") if inplace else y
+def _applied(function: Any, input: Any, inplace: bool, *args: Any) -> Any:
+    """function(input, *args); with `inplace` the input's memory takes it."""
+    return apply_inplace(function, input, *args) if inplace else function(input, *args)
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
@@ -23,7 +24,7 @@ def relu(input: Any, inplace: bool = False) -> Any:
     >>> F.relu(ag.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 0., 2.])
     """
-    return _in_place(input, ops.relu(input), inplace)
+    return _applied(ops.relu, input, inplace)
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
@@ -32,7 +33,7 @@ def relu6(input: Any, inplace: bool = False) -> Any:
     >>> F.relu6(ag.tensor([-1.0, 3.0, 9.0]))
     tensor([0., 3., 6.])
     """
-    return _in_place(input, ops.relu6(input), inplace)
+    return _applied(ops.relu6, input, inplace)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
@@ -41,7 +42,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
     >>> F.leaky_relu(ag.tensor([-2.0, 3.0]), 0.1)
     tensor([-0.2000,  3.0000])
     """
-    return _in_place(input, ops.leaky_relu(input, negative_slope), inplace)
+    return _applied(ops.leaky_relu, input, inplace, negative_slope)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -50,7 +51,7 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     >>> F.elu(ag.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return _in_place(input, ops.elu(input, alpha), inplace)
+    return _applied(ops.elu, input, inplace, alpha)
 
 
 def selu(input: Any, inplace: bool = False) -> Any:
@@ -61,7 +62,7 @@ def selu(input: Any, inplace: bool = False) -> Any:
     tensor([-1.1113,  1.0507])
     """
     alpha, scale = 1.6732632423543772, 1.0507009873554805
-    return _in_place(input, ops.mul(ops.elu(input, alpha), scale), inplace)
+    return _applied(lambda x: ops.mul(ops.elu(x, alpha), scale), input, inplace)
 
 
 def prelu(input: Any, weight: Any) -> Any:
@@ -94,7 +95,7 @@ def silu(input: Any, inplace: bool = False) -> Any:
     >>> F.silu(ag.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.2689,  0.0000,  0.7311])
     """
-    return _in_place(input, ops.silu(input), inplace)
+    return _applied(ops.silu, input, inplace)
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
@@ -103,7 +104,7 @@ def mish(input: Any, inplace: bool = False) -> Any:
     >>> F.mish(ag.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.3034,  0.0000,  0.8651])
     """
-    return _in_place(input, ops.mul(input, ops.tanh(ops.softplus(input))), inplace)
+    return _applied(lambda x: ops.mul(x, ops.tanh(ops.softplus(x))), input, inplace)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
@@ -139,7 +140,7 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     >>> F.hardtanh(ag.tensor([-3.0, 0.5, 3.0]))
     tensor([-1.0000,  0.5000,  1.0000])
     """
-    return _in_place(input, ops.hardtanh(input, min_val, max_val), inplace)
+    return _applied(ops.hardtanh, input, inplace, min_val, max_val)
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
@@ -148,7 +149,7 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     >>> F.hardsigmoid(ag.tensor([-4.0, 0.0, 1.5]))
     tensor([0.0000, 0.5000, 0.7500])
     """
-    return _in_place(input, ops.div(ops.relu6(ops.add(input, 3)), 6), inplace)
+    return _applied(lambda x: ops.div(ops.relu6(ops.add(x, 3)), 6), input, inplace)
 
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
@@ -157,7 +158,7 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
     >>> F.hardswish(ag.tensor([-4.0, 1.0, 4.0]))
     tensor([-0.0000, 0.6667, 4.0000])
     """
-    return _in_place(input, ops.div(ops.mul(input, ops.relu6(ops.add(input, 3))), 6), inplace)
+    return _applied(lambda x: ops.div(ops.mul(x, ops.relu6(ops.add(x, 3))), 6), input, inplace)
 
 
 def tanh(input: Any) -> Any:
