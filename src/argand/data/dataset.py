@@ -17,7 +17,16 @@ from argand.tensor.random import randperm
 
 
 class Dataset:
-    """Base of datasets: a subclass defines `__getitem__` and `__len__`."""
+    """Base of datasets: a subclass defines `__getitem__` and `__len__`.
+
+    >>> class Squares(ag.data.Dataset):
+    ...     def __len__(self):
+    ...         return 4
+    ...     def __getitem__(self, i):
+    ...         return i * i
+    >>> [batch.tolist() for batch in ag.data.DataLoader(Squares(), batch_size=2)]
+    [[0, 1], [4, 9]]
+    """
 
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define __getitem__")
@@ -27,7 +36,14 @@ class Dataset:
 
 
 class IterableDataset(Dataset):
-    """A dataset that is read in order: a subclass defines `__iter__`."""
+    """A dataset that is read in order: a subclass defines `__iter__`.
+
+    >>> class Stream(ag.data.IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter(range(3))
+    >>> [batch.tolist() for batch in ag.data.DataLoader(Stream(), batch_size=2)]
+    [[0, 1], [2]]
+    """
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
@@ -59,7 +75,11 @@ class TensorDataset(Dataset):
 
 
 class Subset(Dataset):
-    """The samples of a dataset that `indices` names."""
+    """The samples of a dataset that `indices` names.
+
+    >>> ag.data.Subset(["a", "b", "c"], [2, 0])[0]
+    'c'
+    """
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset = dataset
@@ -75,7 +95,12 @@ class Subset(Dataset):
 
 
 class ConcatDataset(Dataset):
-    """Datasets one after the other."""
+    """Datasets one after the other.
+
+    >>> joined = ag.data.ConcatDataset([["a", "b"], ["c"]])
+    >>> len(joined), joined[2]
+    (3, 'c')
+    """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
@@ -97,7 +122,12 @@ class ConcatDataset(Dataset):
 
 
 def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
-    """A dataset divided at random into parts of given sizes, or shares that sum to 1."""
+    """A dataset divided at random into parts of given sizes, or shares that sum to 1.
+
+    >>> train, test = ag.data.random_split(list(range(10)), [0.8, 0.2])
+    >>> len(train), len(test)
+    (8, 2)
+    """
     count = len(dataset)
     if all(0 < n < 1 for n in lengths) and math.isclose(sum(lengths), 1):
         sizes = [math.floor(count * share) for share in lengths]

@@ -11,14 +11,25 @@ from argand.tensor.creation import tensor
 
 
 class Sampler:
-    """Base of samplers: a subclass defines `__iter__`, which gives sample numbers."""
+    """Base of samplers: a subclass defines `__iter__`, which gives sample numbers.
+
+    >>> class Backwards(ag.data.Sampler):
+    ...     def __iter__(self):
+    ...         return iter([2, 1, 0])
+    >>> list(ag.data.DataLoader("abc", sampler=Backwards(), batch_size=None))
+    ['c', 'b', 'a']
+    """
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
 
 
 class SequentialSampler(Sampler):
-    """0, 1, 2, ..."""
+    """0, 1, 2, ...
+
+    >>> list(ag.data.SequentialSampler("abc"))
+    [0, 1, 2]
+    """
 
     def __init__(self, data_source: Sized) -> None:
         self.data_source = data_source
@@ -31,7 +42,12 @@ class SequentialSampler(Sampler):
 
 
 class RandomSampler(Sampler):
-    """A random order, or draws with replacement; new at every iteration."""
+    """A random order of all samples, or with `replacement` `num_samples` draws; new at every
+    iteration.
+
+    >>> sorted(ag.data.RandomSampler("abc"))
+    [0, 1, 2]
+    """
 
     def __init__(
         self,
@@ -66,7 +82,11 @@ class RandomSampler(Sampler):
 
 
 class SubsetRandomSampler(Sampler):
-    """The given samples in random order."""
+    """The samples that `indices` names in random order.
+
+    >>> sorted(ag.data.SubsetRandomSampler([4, 2]))
+    [2, 4]
+    """
 
     def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
         self.indices, self.generator = indices, generator
@@ -81,7 +101,11 @@ class SubsetRandomSampler(Sampler):
 
 
 class WeightedRandomSampler(Sampler):
-    """Samples drawn with given weights."""
+    """`num_samples` draws, sample i with a probability proportional to weights[i].
+
+    >>> list(ag.data.WeightedRandomSampler([0.0, 1.0], num_samples=3))
+    [1, 1, 1]
+    """
 
     def __init__(
         self,
@@ -104,7 +128,12 @@ class WeightedRandomSampler(Sampler):
 
 
 class BatchSampler(Sampler):
-    """Lists of `batch_size` sample numbers of another sampler."""
+    """Lists of `batch_size` sample numbers of another sampler; the last may be shorter, unless
+    `drop_last`.
+
+    >>> list(ag.data.BatchSampler(range(5), batch_size=2, drop_last=False))
+    [[0, 1], [2, 3], [4]]
+    """
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:

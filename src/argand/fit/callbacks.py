@@ -21,6 +21,14 @@ class Callback:
     """Base of callbacks: override the methods of the moments that matter.
 
     `self.model` is the model; `logs` holds the loss and the metrics so far.
+
+    >>> class Watch(ag.fit.Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(epoch, sorted(logs))
+    >>> model = nn.Linear(2, 1)
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(ag.ones(4, 2), ag.ones(4, 1), verbose=0, callbacks=[Watch()])
+    0 ['loss']
     """
 
     model: Any = None
@@ -63,7 +71,12 @@ class Callback:
 
 
 class LambdaCallback(Callback):
-    """A callback made of functions: ``LambdaCallback(on_epoch_end=print)``."""
+    """A callback made of functions, by the names of Callback's methods.
+
+    >>> shout = ag.fit.LambdaCallback(on_epoch_end=lambda epoch, logs: print("epoch", epoch))
+    >>> shout.on_epoch_end(0, {})
+    epoch 0
+    """
 
     def __init__(self, **functions: Callable[..., Any]) -> None:
         for name, function in functions.items():
@@ -75,7 +88,13 @@ class LambdaCallback(Callback):
 
 
 class History(Callback):
-    """The logs of every epoch, by name: ``history.history["loss"]``. `fit` returns it."""
+    """The logs of every epoch, by name: ``history.history["loss"]``. `fit` returns it.
+
+    >>> model = nn.Linear(2, 1)
+    >>> model.compile("sgd", "mse")
+    >>> len(model.fit(ag.ones(4, 2), ag.ones(4, 1), epochs=3, verbose=0).history["loss"])
+    3
+    """
 
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
@@ -113,7 +132,18 @@ class _Monitor:
 
 
 class EarlyStopping(Callback):
-    """Stop when a value has not got better for `patience` epochs."""
+    """Stop when a value has not got better by more than `min_delta` for `patience` epochs.
+
+    `mode` is "min", "max" or "auto" (by the value's name); `restore_best_weights` goes back to the
+    best epoch.
+
+    >>> model = nn.Linear(2, 1)
+    >>> model.compile(optim.SGD(model.parameters(), lr=0.0), "mse")
+    >>> stop = ag.fit.EarlyStopping(monitor="loss", patience=2)
+    >>> history = model.fit(ag.ones(4, 2), ag.ones(4, 1), epochs=9, verbose=0, callbacks=[stop])
+    >>> len(history.history["loss"])
+    3
+    """
 
     def __init__(
         self,
@@ -170,6 +200,16 @@ class ModelCheckpoint(Callback):
     file takes its name when it is whole, so an interrupted save never leaves half a file. It holds
     the state dict, or without `save_weights_only` also the optimizer's state, the epoch and the
     random state.
+
+    >>> import os, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> path = os.path.join(folder, "{epoch}.safetensors")
+    >>> keep = ag.fit.ModelCheckpoint(path, save_weights_only=True)
+    >>> model = nn.Linear(2, 1)
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(ag.ones(4, 2), ag.ones(4, 1), epochs=2, verbose=0, callbacks=[keep])
+    >>> sorted(os.listdir(folder))
+    ['1.safetensors', '2.safetensors']
     """
 
     def __init__(
@@ -239,6 +279,15 @@ class BackupAndRestore(Callback):
     An interrupted training, started again with the same arguments, ends with the same weights as
     one that was never interrupted. The file is removed when training ends, unless
     `delete_checkpoint` is False.
+
+    >>> import os, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> model = nn.Linear(2, 1)
+    >>> model.compile("sgd", "mse")
+    >>> resume = ag.fit.BackupAndRestore(folder)
+    >>> history = model.fit(ag.ones(4, 2), ag.ones(4, 1), verbose=0, callbacks=[resume])
+    >>> os.listdir(folder)
+    []
     """
 
     def __init__(self, backup_dir: Any, delete_checkpoint: bool = True) -> None:
@@ -264,7 +313,16 @@ class BackupAndRestore(Callback):
 
 
 class LearningRateScheduler(Callback):
-    """Set the learning rate before each epoch: `schedule` maps (epoch, lr), or epoch, to it."""
+    """Set the learning rate before each epoch: `schedule` maps (epoch, lr), or epoch, to it.
+
+    >>> model = nn.Linear(2, 1)
+    >>> opt = optim.SGD(model.parameters(), lr=0.1)
+    >>> model.compile(opt, "mse")
+    >>> halve = ag.fit.LearningRateScheduler(lambda epoch: 0.1 / 2**epoch)
+    >>> history = model.fit(ag.ones(4, 2), ag.ones(4, 1), epochs=2, verbose=0, callbacks=[halve])
+    >>> opt.param_groups[0]["lr"]
+    0.05
+    """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         self.schedule, self.verbose = schedule, verbose
@@ -289,7 +347,19 @@ def _optimizer(model: Any) -> Any:
 
 
 class ReduceLROnPlateau(Callback):
-    """The learning rate times `factor` when a value has not got better for `patience` epochs."""
+    """The rate times `factor` when a metric has not got better for more than `patience` calls of
+    ``step(metric)``.
+
+    `mode` "min" or "max" says what better is; by `threshold`, relative to the best ("rel") or
+    absolute ("abs").
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.ReduceLROnPlateau(opt, patience=0)
+    >>> for loss in (1.0, 1.0):
+    ...     schedule.step(loss)
+    >>> opt.param_groups[0]["lr"]
+    0.1
+    """
 
     def __init__(
         self,
@@ -327,7 +397,17 @@ class ReduceLROnPlateau(Callback):
 
 
 class CSVLogger(Callback):
-    """The logs of every epoch as lines of a CSV file."""
+    """The logs of every epoch as lines of a CSV file.
+
+    >>> import os, pathlib, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "log.csv")
+    >>> model = nn.Linear(2, 1)
+    >>> model.compile("sgd", "mse")
+    >>> log = ag.fit.CSVLogger(path)
+    >>> history = model.fit(ag.ones(4, 2), ag.ones(4, 1), verbose=0, callbacks=[log])
+    >>> pathlib.Path(path).read_text().split()[0]
+    'epoch,loss'
+    """
 
     def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
         self.filename, self.separator, self.append = Path(filename), separator, append
@@ -352,7 +432,17 @@ class CSVLogger(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Stop when the loss is not finite."""
+    """Stop when the loss is not finite.
+
+    >>> model = nn.Linear(2, 1)
+    >>> model.compile("sgd", "mse")
+    >>> x = ag.full((4, 2), float("nan"))
+    >>> stop = ag.fit.TerminateOnNaN()
+    >>> history = model.fit(x, ag.ones(4, 1), epochs=9, verbose=0, callbacks=[stop])
+    Batch 0: the loss is nan, training stops
+    >>> len(history.epoch)
+    1
+    """
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss")

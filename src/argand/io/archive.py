@@ -27,9 +27,15 @@ _TENSOR, _ARRAY = "tensor", "array"
 def save(obj: Any, f: Any) -> None:
     """Write a tree of dicts, lists, tuples, tensors, arrays, numbers and strings to a file.
 
-    A plain dictionary of tensors (a state dict) gives a plain safetensors file.
+    A plain dictionary of tensors (a state dict) gives a plain safetensors file. The file appears
+    whole, or not at all. Raises TypeError, with the path in the tree, for anything else (a model, a
+    function, a class).
 
-    Raises TypeError, with the path in the tree, for anything else (a model, a function, a class).
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "training.safetensors")
+    >>> ag.save({"epoch": 3, "weights": [ag.ones(2)]}, path)
+    >>> ag.load(path)
+    {'epoch': 3, 'weights': [tensor([1., 1.])]}
     """
     tensors: dict[str, Any] = {}
     tree = _encode(obj, "", tensors)
@@ -42,6 +48,13 @@ def load(f: Any, map_location: Any = None, weights_only: bool = True) -> Any:
 
     Raises FormatError for anything that is not a whole, well-formed file; PyTorch's pickles are
     refused, since reading them could run code.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+    >>> model = nn.Linear(2, 1)
+    >>> ag.save(model.state_dict(), path)
+    >>> model.load_state_dict(ag.load(path))
+    IncompatibleKeys(missing_keys=[], unexpected_keys=[])
     """
     path = _path(f)
     tensors, metadata = read(path)

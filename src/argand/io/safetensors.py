@@ -46,6 +46,12 @@ def save_file(
     """Write tensors (or arrays) by name, and strings of metadata; the file appears whole or not.
 
     Raises TypeError for elements that the format lacks (complex128, objects).
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "x.safetensors")
+    >>> ag.io.save_file({"x": ag.ones(2)}, path, metadata={"made": "here"})
+    >>> ag.io.load_file(path)
+    {'x': tensor([1., 1.])}
     """
     arrays = {name: _array_of(name, t) for name, t in tensors.items()}
     strings = None if metadata is None else _checked_metadata(metadata)
@@ -60,12 +66,25 @@ def load_file(path: Any, device: Any = "cpu") -> dict[str, Tensor]:
     """The tensors of a file by name, each with memory of its own.
 
     Raises FormatError, which names the file and what is wrong, and FileNotFoundError.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "x.safetensors")
+    >>> ag.io.save_file({"x": ag.ones(2)}, path)
+    >>> ag.io.load_file(path)["x"]
+    tensor([1., 1.])
     """
     return read(path)[0]
 
 
 def load_metadata(path: Any) -> dict[str, str]:
-    """The strings that were saved beside the tensors."""
+    """The strings that were saved beside the tensors.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "x.safetensors")
+    >>> ag.io.save_file({"x": ag.ones(2)}, path, metadata={"made": "here"})
+    >>> ag.io.load_metadata(path)
+    {'made': 'here'}
+    """
     with _opened(Path(path)) as file:
         return dict(file.metadata() or {})
 

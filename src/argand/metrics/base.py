@@ -65,7 +65,13 @@ def array(x: Any) -> np.ndarray:
 
 
 class Mean(Metric):
-    """The weighted mean of the numbers seen: of a loss over batches, say."""
+    """The weighted mean of the numbers seen: of a loss over batches, say.
+
+    >>> mean = ag.metrics.Mean()
+    >>> mean.update(1.0, 2); mean.update(4.0, 1)
+    >>> mean.compute()
+    2.0
+    """
 
     name = "mean"
 
@@ -110,7 +116,13 @@ def register(*names: str) -> Callable[[type[Metric]], type[Metric]]:
 
 
 def get(metric: Any) -> Metric:
-    """A metric by name, the metric itself, or a function of (preds, target) averaged."""
+    """A metric by name, the metric itself, or a function of (preds, target) averaged.
+
+    Raises ValueError, with the nearest name, for a name that is unknown.
+
+    >>> type(ag.metrics.get("accuracy")).__name__
+    'Accuracy'
+    """
     if isinstance(metric, Metric):
         return metric
     if isinstance(metric, str):

@@ -36,7 +36,16 @@ def classes_of(preds: Any, target: Any, threshold: float) -> tuple[np.ndarray, n
 
 @register("accuracy", "acc")
 class Accuracy(Metric):
-    """The share of samples whose class is predicted."""
+    """The share of samples whose class is predicted.
+
+    Predictions are scores (N, classes), or probabilities of one class (N) against `threshold`; the
+    target is class numbers (N).
+
+    >>> accuracy = ag.metrics.Accuracy()
+    >>> accuracy.update([[0.1, 0.9], [0.8, 0.2]], [1, 1])
+    >>> accuracy.compute()
+    0.5
+    """
 
     name = "accuracy"
 
@@ -58,7 +67,13 @@ class Accuracy(Metric):
 
 
 class TopKAccuracy(Metric):
-    """The share of samples whose class is among the k highest scores."""
+    """The share of samples whose class is among the k highest scores.
+
+    >>> top2 = ag.metrics.TopKAccuracy(k=2)
+    >>> top2.update([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], [1, 0])
+    >>> top2.compute()
+    0.5
+    """
 
     name = "top_k_accuracy"
 
@@ -85,7 +100,14 @@ class TopKAccuracy(Metric):
 
 
 class ConfusionMatrix(Metric):
-    """How often each true class (row) was predicted as each class (column)."""
+    """How often each true class (row) was predicted as each class (column).
+
+    >>> matrix = ag.metrics.ConfusionMatrix(num_classes=2)
+    >>> matrix.update([0, 1, 1], [0, 0, 1])
+    >>> matrix.compute()
+    array([[1, 1],
+           [0, 1]])
+    """
 
     name = "confusion_matrix"
 
@@ -156,7 +178,13 @@ def _share(part: Any, whole: Any) -> Any:
 
 
 class Precision(_Averaged):
-    """Right predictions of a class over all predictions of it."""
+    """Right predictions of a class over all predictions of it: TP / (TP + FP).
+
+    >>> precision = ag.metrics.Precision()
+    >>> precision.update([1, 1, 0], [1, 0, 1])
+    >>> precision.compute()
+    0.5
+    """
 
     name = "precision"
 
@@ -165,7 +193,13 @@ class Precision(_Averaged):
 
 
 class Recall(_Averaged):
-    """Right predictions of a class over all its samples."""
+    """Right predictions of a class over all its samples: TP / (TP + FN).
+
+    >>> recall = ag.metrics.Recall()
+    >>> recall.update([1, 0, 0, 0], [1, 1, 1, 1])
+    >>> recall.compute()
+    0.25
+    """
 
     name = "recall"
 
@@ -174,7 +208,13 @@ class Recall(_Averaged):
 
 
 class F1Score(_Averaged):
-    """The harmonic mean of precision and recall."""
+    """The harmonic mean of precision and recall: 2 * TP / (2 * TP + FP + FN).
+
+    >>> f1 = ag.metrics.F1Score()
+    >>> f1.update([1, 1, 0], [1, 0, 1])
+    >>> f1.compute()
+    0.5
+    """
 
     name = "f1"
 

@@ -47,7 +47,13 @@ class _MeanOf(Metric):
 
 @register("mse", "mean_squared_error")
 class MeanSquaredError(_MeanOf):
-    """The mean of (preds - target) ** 2."""
+    """The mean of (preds - target) ** 2.
+
+    >>> mse = ag.metrics.MeanSquaredError()
+    >>> mse.update([1.0, 2.0], [1.0, 4.0])
+    >>> mse.compute()
+    2.0
+    """
 
     name = "mse"
 
@@ -57,7 +63,13 @@ class MeanSquaredError(_MeanOf):
 
 @register("rmse")
 class RootMeanSquaredError(MeanSquaredError):
-    """The square root of the mean squared error."""
+    """sqrt(mean((preds - target) ** 2)).
+
+    >>> rmse = ag.metrics.RootMeanSquaredError()
+    >>> rmse.update([0.0, 0.0], [3.0, 3.0])
+    >>> rmse.compute()
+    3.0
+    """
 
     name = "rmse"
 
@@ -67,7 +79,13 @@ class RootMeanSquaredError(MeanSquaredError):
 
 @register("mae", "mean_absolute_error")
 class MeanAbsoluteError(_MeanOf):
-    """The mean of abs(preds - target)."""
+    """The mean of abs(preds - target).
+
+    >>> mae = ag.metrics.MeanAbsoluteError()
+    >>> mae.update([1.0, 2.0], [1.0, 4.0])
+    >>> mae.compute()
+    1.0
+    """
 
     name = "mae"
 
@@ -77,7 +95,13 @@ class MeanAbsoluteError(_MeanOf):
 
 @register("r2")
 class R2Score(Metric):
-    """1 - sum of (preds - target) ** 2 / sum of (target - mean) ** 2."""
+    """1 - sum((preds - target) ** 2) / sum((target - mean(target)) ** 2): 1 at best.
+
+    >>> r2 = ag.metrics.R2Score()
+    >>> r2.update([1.0, 2.0, 3.0], [1.0, 2.0, 6.0])
+    >>> round(r2.compute(), 4)
+    0.3571
+    """
 
     name = "r2"
 

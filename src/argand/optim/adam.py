@@ -13,8 +13,15 @@ from argand.tensor.inplace import assign
 class Adam(Optimizer):
     """p -= lr * m / (sqrt(v) + eps), with bias-corrected running means m of g and v of g ** 2.
 
-    Kingma and Ba (2015), as `torch.optim.Adam`; `amsgrad` takes the largest v so far,
-    `decoupled_weight_decay` is AdamW.
+    Kingma and Ba (2015), as `torch.optim.Adam`: `betas` are the means' factors, `amsgrad` takes the
+    largest v so far, `decoupled_weight_decay` is AdamW.
+
+    >>> w = nn.Parameter(ag.tensor([1.0]))
+    >>> opt = optim.Adam([w], lr=0.1)
+    >>> (3 * w).sum().backward()
+    >>> opt.step()
+    >>> w.detach()
+    tensor([0.9000])
     """
 
     counts = True
@@ -99,6 +106,12 @@ class AdamW(Adam):
     """Adam with decoupled weight decay: p *= 1 - lr * weight_decay before each step.
 
     Loshchilov and Hutter (2019), as `torch.optim.AdamW`.
+
+    >>> layer = nn.Linear(2, 2)
+    >>> groups = [{"params": layer.weight}, {"params": layer.bias, "weight_decay": 0.0}]
+    >>> opt = optim.AdamW(groups, lr=3e-4)
+    >>> [group["weight_decay"] for group in opt.param_groups]
+    [0.01, 0.0]
     """
 
     def __init__(
@@ -117,7 +130,13 @@ class AdamW(Adam):
 
 
 class Adamax(Optimizer):
-    """Adam with the running maximum of abs(g) in place of sqrt(v), as `torch.optim.Adamax`."""
+    """Adam with the running maximum u = max(beta2 * u, abs(g) + eps) in place of sqrt(v).
+
+    Kingma and Ba (2015), as `torch.optim.Adamax`.
+
+    >>> optim.Adamax(nn.Linear(2, 2).parameters()).param_groups[0]["betas"]
+    (0.9, 0.999)
+    """
 
     counts = True
 

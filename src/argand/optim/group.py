@@ -102,8 +102,9 @@ class ParamGroup(dict[str, Any]):
         return self[key]
 
     def option(self, key: str) -> Any:
-        """The plain value, also inside a trace: what decides which operations there are."""
-        return super().__getitem__(key)
+        """The plain value, also inside a trace: what decides which operations there are. None where
+        the optimizer has no such option."""
+        return super().get(key)
 
     def tensors(self) -> dict[str, Tensor]:
         """The hyper-parameters' tensors by name: ``lr``, ``betas.0``."""

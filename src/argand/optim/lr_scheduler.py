@@ -35,7 +35,16 @@ __all__ = [
 
 
 class LRScheduler:
-    """Base of the schedules: a subclass defines ``rate(base, t)`` for step t and a base rate."""
+    """Base of the schedules: a subclass defines ``rate(base, t)`` for step t and a base rate.
+
+    >>> class Halving(optim.lr_scheduler.LRScheduler):
+    ...     def rate(self, base, t):
+    ...         return base / 2**t
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=0.8)
+    >>> schedule = Halving(opt)
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [0.4]
+    """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -87,7 +96,13 @@ class LRScheduler:
 
 
 class LambdaLR(LRScheduler):
-    """base * f(t), with one function, or one for each group."""
+    """lr = base * f(t), with one function, or one for each group.
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.LambdaLR(opt, lambda t: 0.5**t)
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [0.5]
+    """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
         count = len(optimizer.param_groups)
@@ -106,7 +121,13 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """base * gamma ** (t // step_size)."""
+    """lr = base * gamma ** (t // step_size).
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.StepLR(opt, step_size=1, gamma=0.5)
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [0.5]
+    """
 
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
@@ -119,7 +140,13 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """base times gamma for every milestone reached."""
+    """lr = base times gamma for every one of the `milestones` (numbers of steps) that is reached.
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.MultiStepLR(opt, milestones=[1, 3], gamma=0.5)
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [0.5]
+    """
 
     def __init__(
         self,
@@ -136,7 +163,12 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """base * factor for the first `total_iters` steps, then base."""
+    """lr = base * factor for the first `total_iters` steps, then base.
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> optim.lr_scheduler.ConstantLR(opt, factor=0.25).get_last_lr()
+    [0.25]
+    """
 
     def __init__(
         self,
@@ -153,7 +185,14 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """base times a factor that goes from `start_factor` to `end_factor` in `total_iters` steps."""
+    """lr = base times a factor that goes evenly from `start_factor` to `end_factor` in
+    `total_iters` steps.
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.LinearLR(opt, start_factor=0.5, total_iters=2)
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [0.75]
+    """
 
     def __init__(
         self,
@@ -175,7 +214,13 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """base * gamma ** t."""
+    """lr = base * gamma ** t.
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.ExponentialLR(opt, gamma=0.5)
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [0.5]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -186,7 +231,13 @@ class ExponentialLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """base * (1 - t / total_iters) ** power, then 0."""
+    """lr = base * (1 - t / total_iters) ** power, then 0.
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.PolynomialLR(opt, total_iters=4)
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [0.75]
+    """
 
     def __init__(
         self,
@@ -209,7 +260,14 @@ def _cosine(start: float, end: float, part: float) -> float:
 
 
 class CosineAnnealingLR(LRScheduler):
-    """From base to eta_min along a cosine of half period `T_max` (Loshchilov and Hutter, 2017)."""
+    """lr = eta_min + (base - eta_min) * (1 + cos(pi * t / T_max)) / 2 (Loshchilov and Hutter,
+    2017).
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.CosineAnnealingLR(opt, T_max=2)
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [0.5]
+    """
 
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
@@ -222,7 +280,14 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Cosine annealing that starts again after T_0 steps, then T_0 * T_mult, and so on."""
+    """Cosine annealing that starts again after T_0 steps, then after T_0 * T_mult, and so on
+    (Loshchilov and Hutter, 2017).
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.CosineAnnealingWarmRestarts(opt, T_0=1)
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [1.0]
+    """
 
     def __init__(
         self,
@@ -249,7 +314,12 @@ class OneCycleLR(LRScheduler):
     """Up from max_lr / div_factor to max_lr, then down to max_lr / div_factor / final_div_factor.
 
     Smith and Topin (2018), as `torch.optim.lr_scheduler.OneCycleLR`; momentum (or beta1) moves the
-    other way unless `cycle_momentum` is False.
+    other way unless `cycle_momentum` is False. Give `total_steps`, or `epochs` and
+    `steps_per_epoch`.
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0, momentum=0.9)
+    >>> optim.lr_scheduler.OneCycleLR(opt, max_lr=1.0, total_steps=10).get_last_lr()
+    [0.040000000000000036]
     """
 
     def __init__(
@@ -317,7 +387,17 @@ class OneCycleLR(LRScheduler):
 
 
 class SequentialLR(LRScheduler):
-    """One schedule after the other: schedule i + 1 takes over at step milestones[i]."""
+    """One schedule after the other: schedule i + 1 takes over at step milestones[i].
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> warm_up = optim.lr_scheduler.ConstantLR(opt, factor=0.1, total_iters=1)
+    >>> after = optim.lr_scheduler.ExponentialLR(opt, gamma=0.5)
+    >>> schedule = optim.lr_scheduler.SequentialLR(opt, [warm_up, after], milestones=[1])
+    >>> schedule.get_last_lr()
+    [0.1]
+    >>> opt.step(); schedule.step(); schedule.get_last_lr()
+    [1.0]
+    """
 
     def __init__(
         self,
@@ -354,7 +434,19 @@ class SequentialLR(LRScheduler):
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """The rate times `factor` when a metric has not got better for `patience` steps."""
+    """The rate times `factor` when a metric has not got better for more than `patience` calls of
+    ``step(metric)``.
+
+    `mode` "min" or "max" says what better is; by `threshold`, relative to the best ("rel") or
+    absolute ("abs").
+
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = optim.lr_scheduler.ReduceLROnPlateau(opt, patience=0)
+    >>> for loss in (1.0, 1.0):
+    ...     schedule.step(loss)
+    >>> opt.param_groups[0]["lr"]
+    0.1
+    """
 
     def __init__(
         self,

@@ -31,6 +31,17 @@ class Optimizer:
 
     With `counts`, every parameter's state has the number of its steps, ``step``. Parameters of a
     group that have always been updated together share that tensor.
+
+    >>> class SignDescent(optim.Optimizer):
+    ...     def __init__(self, params, lr=0.1):
+    ...         super().__init__(params, {"lr": lr})
+    ...     def update(self, p, g, state, group):
+    ...         p.sub_(g.sign() * group["lr"])
+    >>> w = nn.Parameter(ag.tensor([1.0]))
+    >>> w.grad = ag.tensor([5.0])
+    >>> SignDescent([w]).step()
+    >>> w.detach()
+    tensor([0.9000])
     """
 
     counts: bool = False
@@ -69,6 +80,7 @@ class Optimizer:
 
     # -- the step --------------------------------------------------------------------------------
 
+    @explained
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; returns what `closure` returned."""
         loss = None

@@ -13,7 +13,11 @@ from argand.tensor.inplace import assign
 class RMSprop(Optimizer):
     """p -= lr * g / (sqrt(v) + eps), with a running mean v of g ** 2, as `torch.optim.RMSprop`.
 
-    `centered` subtracts the squared running mean of g from v; `momentum` keeps a buffer of steps.
+    `alpha` is the mean's factor, `centered` subtracts the squared running mean of g from v,
+    `momentum` keeps a buffer of steps. Tieleman and Hinton (2012).
+
+    >>> optim.RMSprop(nn.Linear(2, 2).parameters()).param_groups[0]["alpha"]
+    0.99
     """
 
     counts = True
@@ -67,6 +71,13 @@ class Adagrad(Optimizer):
     """p -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(sum of g ** 2) + eps).
 
     Duchi, Hazan and Singer (2011), as `torch.optim.Adagrad`.
+
+    >>> w = nn.Parameter(ag.tensor([1.0]))
+    >>> opt = optim.Adagrad([w], lr=0.1)
+    >>> (3 * w).sum().backward()
+    >>> opt.step()
+    >>> w.detach()
+    tensor([0.9000])
     """
 
     counts = True
@@ -112,7 +123,10 @@ def _size(group: ParamGroup, t: Any) -> Any:
 class Adadelta(Optimizer):
     """p -= lr * d, with d = g * sqrt(running mean of d ** 2 + eps) / sqrt(that of g ** 2 + eps).
 
-    Zeiler (2012), as `torch.optim.Adadelta`.
+    Zeiler (2012), as `torch.optim.Adadelta`; `rho` is the means' factor.
+
+    >>> optim.Adadelta(nn.Linear(2, 2).parameters()).param_groups[0]["rho"]
+    0.9
     """
 
     counts = True

@@ -15,10 +15,18 @@ from argand.tensor.inplace import assign
 
 
 class SGD(Optimizer):
-    """p -= lr * d, with d = g + weight_decay * p, or with momentum the running buffer
-    b = momentum * b + (1 - dampening) * d (or d + momentum * b with `nesterov`).
+    """Stochastic gradient descent: p -= lr * d, with d = g + weight_decay * p.
 
-    As `torch.optim.SGD`: the first buffer is d itself.
+    With `momentum` the step is b = momentum * b + (1 - dampening) * d, or with `nesterov` d +
+    momentum * b; the first b is d itself. `maximize` goes up instead. As `torch.optim.SGD`. Raises
+    ValueError for negative hyper-parameters.
+
+    >>> w = nn.Parameter(ag.tensor([1.0]))
+    >>> opt = optim.SGD([w], lr=0.1)
+    >>> (3 * w).sum().backward()
+    >>> opt.step()
+    >>> w.detach()
+    tensor([0.7000])
     """
 
     def __init__(
