@@ -22,6 +22,20 @@ FACADES = [
     "argand.utils.checkpoint",
 ]
 
+# The library.
+LIBRARY = [
+    "argand.data",
+    "argand.fit",
+    "argand.io",
+    "argand.metrics",
+    "argand.nn",
+    "argand.nn.functional",
+    "argand.nn.init",
+    "argand.nn.utils",
+    "argand.optim",
+    "argand.optim.lr_scheduler",
+]
+
 
 def public(*modules: str) -> dict[str, Any]:
     """The public functions and classes of modules by their full name, and Tensor's methods with

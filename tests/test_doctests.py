@@ -13,7 +13,7 @@ import pytest
 import argand as ag
 import argand.nn.functional as F
 from argand import nn, optim
-from public import public_docstrings
+from public import LIBRARY, public, public_docstrings
 
 AT_HAND = {"ag": ag, "nn": nn, "F": F, "optim": optim, "np": np}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -39,3 +39,9 @@ def test_public_examples(name: str) -> None:
     runner = doctest.DocTestRunner(optionflags=FLAGS)
     runner.run(doctest.DocTestParser().get_doctest(text, dict(AT_HAND), name, None, None))
     assert runner.summarize().failed == 0
+
+
+def test_the_library_shows_how_it_is_used() -> None:
+    """Every public function and class has an example, beside what it says."""
+    silent = [name for name, x in public(*LIBRARY).items() if ">>> " not in (x.__doc__ or "")]
+    assert not silent

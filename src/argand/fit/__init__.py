@@ -12,7 +12,6 @@ from argand.fit.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from argand.fit.keras import ModelMethods
 
 __all__ = [
     "BackupAndRestore",
@@ -23,7 +22,6 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
-    "ModelMethods",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]

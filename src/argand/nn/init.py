@@ -14,6 +14,24 @@ from argand.tensor.inplace import assign
 from argand.tensor.random import normal_of, uniform_of
 from argand.transform.mode import no_grad
 
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
     with no_grad():

@@ -12,6 +12,14 @@ from argand.tensor.core import Tensor
 from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad
 
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "vector_to_parameters",
+]
+
 
 def _gradients(parameters: Any) -> list[Any]:
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)

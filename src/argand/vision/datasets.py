@@ -17,6 +17,10 @@ class Digits(TensorDataset):
 
     Images are float32 (N, 1, 8, 8) in [0, 1], labels int64. Every fifth sample is held out:
     `train` chooses the 1437 others or these 360. Alpaydin and Kaynak (1998), UCI.
+
+    >>> image, label = Digits()[0]
+    >>> image.shape, label
+    (argand.Size([1, 8, 8]), tensor(1))
     """
 
     classes = tuple("0123456789")
@@ -52,7 +56,14 @@ def _load_digits() -> tuple[np.ndarray, np.ndarray]:
 class MNIST(TensorDataset):
     """MNIST from a NumPy archive with x_train, y_train, x_test and y_test (Keras's mnist.npz).
 
-    Images become float32 (N, 1, 28, 28) in [0, 1], labels int64.
+    Images become float32 (N, 1, 28, 28) in [0, 1], labels int64. LeCun et al. (1998).
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "mnist.npz")
+    >>> images, labels = np.zeros((2, 28, 28), np.uint8), np.array([3, 7])
+    >>> np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    >>> len(MNIST(path)), MNIST(path)[1][1]
+    (2, tensor(7))
     """
 
     classes = tuple("0123456789")
