@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,3 +129,29 @@ def test_traces_are_of_matrices() -> None:
 
 def test_differences_of_booleans() -> None:
     assert ag.diff(ag.tensor([True, False, False])).tolist() == [True, False]
+
+
+def test_normal_takes_a_number_beside_a_tensor() -> None:
+    assert ag.normal(ag.zeros(3), 1.0).shape == (3,)
+    assert ag.normal(1.0, ag.zeros(2, 1)).tolist() == [[1], [1]]
+    assert ag.normal(ag.zeros(3), ag.ones(2, 1)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("draw", "rule"),
+    [
+        (lambda x: ag.normal(0.0, -1.0, (2,)), "std >= 0"),
+        (lambda x: x.normal_(0, -1), "std >= 0"),
+        (lambda x: x.uniform_(3, 2), "from <= to"),
+        (lambda x: x.bernoulli_(2.0), "0 <= p <= 1"),
+        (lambda x: ag.bernoulli(x, -0.1), "0 <= p <= 1"),
+        (lambda x: x.exponential_(0.0), "lambd > 0"),
+        (lambda x: x.cauchy_(0, -1), "sigma > 0"),
+        (lambda x: x.log_normal_(0, math.nan), "std >= 0"),
+        (lambda x: ag.multinomial(ag.tensor([-1.0, 2.0]), 1), "weights >= 0"),
+        (lambda x: ag.multinomial(ag.zeros(2), 1), "not all of them 0"),
+    ],
+)
+def test_parameters_of_distributions_are_checked(draw: Any, rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        draw(ag.ones(2))

@@ -77,12 +77,16 @@ def finished(t: Tensor, **options: Unpack[SizeOptions]) -> Tensor:
 def tensor(data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, a NumPy array, a Tensor.
 
-    Python floats become the default float dtype, integers int64; arrays keep their dtype.
+    Python floats become the default float dtype, integers int64, booleans bool; arrays and tensors
+    keep their dtype, unless `dtype` is given. With `requires_grad` it is a leaf that gathers
+    gradients. Raises ShapeError for lists of different lengths, ArgumentError for what isn't
+    numbers. Follows `torch.tensor`.
 
-    >>> import argand as ag
     >>> ag.tensor([[1, 2], [3, 4]])
     tensor([[1, 2],
             [3, 4]])
+    >>> ag.tensor([0.5, 1.5], dtype=ag.float64)
+    tensor([0.5000, 1.5000], dtype=argand.float64)
     """
     if isinstance(data, Tensor):
         wanted = data.dtype if dtype is None else as_dtype(dtype)
@@ -168,7 +172,15 @@ def _first(data: Any) -> Any:
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """`data` as a tensor, sharing its memory where its dtype already fits."""
+    """`data` as a tensor: itself, or on the memory of a NumPy array; only other data are copied.
+
+    A copy is made too where `dtype` asks for another dtype. Follows `torch.as_tensor`.
+
+    >>> a = np.zeros(2)
+    >>> ag.as_tensor(a)[0] = 1.0
+    >>> a
+    array([1., 0.])
+    """
     check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else ops.cast(data, as_dtype(dtype))
@@ -178,14 +190,28 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 def asarray(
     obj: Any, *, dtype: Any = None, copy: bool | None = None, **options: Unpack[Options]
 ) -> Tensor:
-    """As `as_tensor`; `copy=True` never shares memory."""
+    """As `as_tensor`; with `copy=True` memory is never shared, as `tensor`.
+
+    >>> ag.asarray([1, 2, 3])
+    tensor([1, 2, 3])
+    """
     if copy:
         return tensor(obj, dtype=dtype, **options)
     return finished(as_tensor(obj, dtype), **options)
 
 
 def from_numpy(ndarray: Any) -> Tensor:
-    """A tensor that shares the memory of a NumPy array; TypeError for dtypes Argand lacks."""
+    """A tensor that shares the memory of a NumPy array: writes to either are seen by both.
+
+    Raises TypeError for dtypes that Argand lacks (strings, uint16, ...). Follows
+    `torch.from_numpy`.
+
+    >>> a = np.array([1.0, 2.0])
+    >>> t = ag.from_numpy(a)
+    >>> a[0] = 5
+    >>> t
+    tensor([5., 2.], dtype=argand.float64)
+    """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
     dtype_from_numpy(ndarray.dtype)
@@ -195,13 +221,24 @@ def from_numpy(ndarray: Any) -> Tensor:
 def frombuffer(
     buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
 ) -> Tensor:
-    """A 1-d tensor that shares the memory of an object with the buffer protocol."""
+    """A 1-d tensor on the memory of an object with the buffer protocol (bytes, array, mmap).
+
+    It takes `count` elements of `dtype`, or all (-1), from byte `offset` on. Follows
+    `torch.frombuffer`.
+
+    >>> ag.frombuffer(bytearray([1, 0, 2, 0]), dtype=ag.int16)
+    tensor([1, 2], dtype=argand.int16)
+    """
     array = np.frombuffer(buffer, as_dtype(dtype).numpy, count, offset)
     return finished(wrap(array), requires_grad=requires_grad)
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
-    """A 0-d tensor of the default float dtype."""
+    """A 0-d tensor of a number, of the default float dtype unless `dtype` is given.
+
+    >>> ag.scalar_tensor(3)
+    tensor(3.)
+    """
     return tensor(s, dtype=get_default_dtype() if dtype is None else dtype, device=device)
 
 
@@ -217,28 +254,48 @@ def _filled(shape: tuple[Any, ...], value: Any, dtype: Any, options: Any) -> Ten
 
 
 def zeros(*shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]) -> Tensor:
-    """Zeros of the given shape.
+    """Zeros of the given shape: as numbers, as one tuple, or as `size=`; float32 unless changed.
 
-    >>> import argand as ag
+    The default dtype is `ag.get_default_dtype()`. Follows `torch.zeros`.
+
     >>> ag.zeros(2, 3)
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
+    >>> ag.zeros((2,), dtype=ag.int64)
+    tensor([0, 0])
     """
     return _filled(sizes(shape, options.pop("size", None)), 0, dtype, options)
 
 
 def ones(*shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]) -> Tensor:
-    """Ones of the given shape."""
+    """Ones of the given shape; the arguments are those of `zeros`.
+
+    >>> ag.ones(2, 3)
+    tensor([[1., 1., 1.],
+            [1., 1., 1.]])
+    """
     return _filled(sizes(shape, options.pop("size", None)), 1, dtype, options)
 
 
 def empty(*shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]) -> Tensor:
-    """A tensor of the given shape with any contents (zeros, in fact)."""
+    """A tensor of the given shape whose contents don't matter (zeros, in fact); as `zeros`.
+
+    >>> ag.empty(2, 3).shape
+    argand.Size([2, 3])
+    """
     return _filled(sizes(shape, options.pop("size", None)), 0, dtype, options)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
-    """A tensor of one value; its dtype follows the value's unless given."""
+    """A tensor of shape `size` filled with one value.
+
+    Its dtype follows the value's unless given: bool, int64, the default float or complex. The value
+    may be a 0-d tensor, through which gradients flow. Follows `torch.full`.
+
+    >>> ag.full((2, 2), 7)
+    tensor([[7, 7],
+            [7, 7]])
+    """
     shape = sizes((size,))
     if isinstance(fill_value, Tensor):
         out = ops.expand(fill_value, shape)
@@ -262,56 +319,93 @@ def _number_dtype(value: Any) -> DType:
 def full_like(
     input: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Options]
 ) -> Tensor:
-    """One value in the shape and dtype of `input`."""
+    """One value in the shape and dtype of `input` (or in `dtype`).
+
+    >>> ag.full_like(ag.ones(2, 2), 7)
+    tensor([[7., 7.],
+            [7., 7.]])
+    """
     dtype = input.dtype if dtype is None else dtype
     return full(tuple(input.shape), fill_value, dtype=dtype, **options)
 
 
 def zeros_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
-    """Zeros in the shape and dtype of `input`."""
+    """Zeros in the shape and dtype of `input` (or in `dtype`).
+
+    >>> ag.zeros_like(ag.tensor([1, 2]))
+    tensor([0, 0])
+    """
     return full_like(input, 0, dtype=dtype, **options)
 
 
 def ones_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
-    """Ones in the shape and dtype of `input`."""
+    """Ones in the shape and dtype of `input` (or in `dtype`).
+
+    >>> ag.ones_like(ag.tensor([1, 2]), dtype=ag.float32)
+    tensor([1., 1.])
+    """
     return full_like(input, 1, dtype=dtype, **options)
 
 
 def empty_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
-    """A tensor in the shape and dtype of `input` with any contents."""
+    """A tensor in the shape and dtype of `input` whose contents don't matter (zeros, in fact).
+
+    >>> ag.empty_like(ag.ones(2, 3)).shape
+    argand.Size([2, 3])
+    """
     return full_like(input, 0, dtype=dtype, **options)
 
 
 def new_zeros(
     self: Tensor, *shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]
 ) -> Tensor:
-    """Zeros with the dtype of this tensor."""
+    """Zeros of the given shape with the dtype of this tensor; see `zeros`.
+
+    >>> ag.ones(2, dtype=ag.float64).new_zeros(3)
+    tensor([0., 0., 0.], dtype=argand.float64)
+    """
     return zeros(*shape, dtype=self.dtype if dtype is None else dtype, **options)
 
 
 def new_ones(
     self: Tensor, *shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]
 ) -> Tensor:
-    """Ones with the dtype of this tensor."""
+    """Ones of the given shape with the dtype of this tensor; see `ones`.
+
+    >>> ag.tensor([5, 6]).new_ones(3)
+    tensor([1, 1, 1])
+    """
     return ones(*shape, dtype=self.dtype if dtype is None else dtype, **options)
 
 
 def new_empty(
     self: Tensor, *shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]
 ) -> Tensor:
-    """Any contents, with the dtype of this tensor."""
+    """Any contents in the given shape with the dtype of this tensor; see `empty`.
+
+    >>> ag.tensor([5, 6]).new_empty(2, 3).dtype
+    argand.int64
+    """
     return empty(*shape, dtype=self.dtype if dtype is None else dtype, **options)
 
 
 def new_full(
     self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Options]
 ) -> Tensor:
-    """One value, with the dtype of this tensor."""
+    """One value in the given shape with the dtype of this tensor, whatever the value's; see `full`.
+
+    >>> ag.ones(2).new_full((3,), 7)
+    tensor([7., 7., 7.])
+    """
     return full(size, fill_value, dtype=self.dtype if dtype is None else dtype, **options)
 
 
 def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
-    """A copy of `data` with the dtype of this tensor."""
+    """A copy of `data` with the dtype of this tensor; see `tensor`.
+
+    >>> ag.ones(2, dtype=ag.float64).new_tensor([1, 2])
+    tensor([1., 2.], dtype=argand.float64)
+    """
     return tensor(data, dtype=self.dtype if dtype is None else dtype, **options)
 
 
@@ -326,9 +420,14 @@ def arange(
     dtype: Any = None,
     **options: Unpack[Options],
 ) -> Tensor:
-    """start, start + step, ... below `end`; int64 when all are integers.
+    """start, start + step, ... below `end` (above it, for a negative step); one number is the end.
 
-    >>> import argand as ag
+    int64 when all three are integers, else the default float dtype. There are
+    ceil((end - start) / step) elements; where floats matter, `linspace` says how many. Raises
+    ArgumentError for step 0, or one that leads away from the end. Follows `torch.arange`.
+
+    >>> ag.arange(5)
+    tensor([0, 1, 2, 3, 4])
     >>> ag.arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
@@ -360,7 +459,14 @@ def _number(value: Any) -> Any:
 def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, **options: Unpack[Options]
 ) -> Tensor:
-    """`steps` values from `start` to `end`, both included, evenly spaced."""
+    """start + i * (end - start) / (steps - 1) for i = 0, ..., steps - 1: evenly spaced numbers.
+
+    Both ends are met exactly. In the default float dtype unless given. One step gives `start`;
+    ArgumentError for less than 0. Follows `torch.linspace`.
+
+    >>> ag.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     start, end = _number(start), _number(end)
     count = operator.index(steps)
@@ -384,14 +490,24 @@ def logspace(
     dtype: Any = None,
     **options: Unpack[Options],
 ) -> Tensor:
-    """base ** x for `steps` values x from `start` to `end`."""
+    """base ** x for `steps` values x evenly spaced from `start` to `end`; see `linspace`.
+
+    >>> ag.logspace(0, 3, 4)
+    tensor([   1.,   10.,  100., 1000.])
+    """
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     exponents = linspace(start, end, steps, dtype="float64")
     return finished(ops.cast(ops.pow(base, exponents), wanted), **options)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
-    """Ones on the diagonal of an n x m matrix, zeros elsewhere."""
+    """1 where row = column, 0 elsewhere: the identity of shape (n, n), or (n, m).
+
+    >>> ag.eye(3)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.],
+            [0., 0., 1.]])
+    """
     m = n if m is None else m
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     rows = ops.reshape(ops.arange(0, 1, n, int64), (n, 1))
@@ -399,7 +515,20 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, **options: Unpack[Op
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Coordinate grids of 1-d tensors; `indexing` "ij" (rows first) or "xy"."""
+    """The coordinates of the points of a grid, one tensor for each of the 1-d `tensors`.
+
+    With indexing "ij" sizes (N, M) give tensors (N, M): the first varies down the rows. With "xy"
+    the first two dimensions are exchanged, as in plots and images. The results are views. Raises
+    ArgumentError for another `indexing`. Follows `torch.meshgrid`.
+
+    >>> rows, columns = ag.meshgrid(ag.tensor([1, 2]), ag.tensor([3, 4, 5]), indexing="ij")
+    >>> rows
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    >>> columns
+    tensor([[3, 4, 5],
+            [3, 4, 5]])
+    """
     if indexing not in ("ij", "xy"):
         raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
     items = (
@@ -417,7 +546,14 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 
 
 def complex_of(real: Any, imag: Any) -> Tensor:
-    """A complex tensor of its two parts."""
+    """real + i * imag, from tensors of floats that broadcast.
+
+    complex64, or complex128 where either is float64. An infinite `imag` makes the real part NaN.
+    Follows `torch.complex`.
+
+    >>> ag.complex(ag.tensor([1.0, 2.0]), ag.tensor([0.5, -1.0]))
+    tensor([1.+0.5000j, 2.-1.0000j])
+    """
     both = promote_types(real.dtype, imag.dtype)
     wanted = as_dtype("complex128" if both.name == "float64" else "complex64")
     imaginary = ops.mul(ops.cast(imag, wanted), 1j)
@@ -425,5 +561,9 @@ def complex_of(real: Any, imag: Any) -> Tensor:
 
 
 def is_tensor(obj: Any) -> bool:
-    """Whether an object is a Tensor."""
+    """Whether an object is a Tensor.
+
+    >>> ag.is_tensor(ag.ones(1)), ag.is_tensor(np.ones(1))
+    (True, False)
+    """
     return isinstance(obj, Tensor)

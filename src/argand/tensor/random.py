@@ -13,7 +13,9 @@ import numpy as np
 
 from argand.base.dtype import as_dtype, get_default_dtype, int64
 from argand.base.errors import ArgumentError
+from argand.base.shape import broadcast_shapes
 from argand.ir import bind as crossroads
+from argand.ir.elementwise import is_number
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import Options, SizeOptions, finished, sizes
@@ -25,15 +27,16 @@ _KEYS = (1 << 64) - 1
 
 
 class Generator:
-    """A source of random numbers with a state of its own.
+    """A source of random numbers with a state of its own, for the `generator=` of random functions.
 
-    A draw is a function of the state (key, ticket) and the element's position; drawing advances the
-    ticket by one, whatever the number of elements. `state` is the int64 tensor [key, ticket].
+    A draw is a function of the state (key, ticket) and the element's position (Philox4x32-10,
+    Salmon et al. 2011); drawing advances the ticket by one, whatever the number of elements. So
+    eager and compiled code draw the same numbers, on any number of threads. `state` is the int64
+    tensor [key, ticket].
 
-    >>> import argand as ag
     >>> g = ag.Generator().manual_seed(3)
     >>> a = ag.rand(4, generator=g)
-    >>> bool((a == ag.rand(4, generator=g.manual_seed(3))).all())
+    >>> ag.equal(a, ag.rand(4, generator=g.manual_seed(3)))
     True
     """
 
@@ -42,28 +45,53 @@ class Generator:
         self.state: Tensor = wrap(np.array([67280421310721, 0], np.int64))
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start again from a seed; returns the generator."""
+        """Start again from a seed (an integer modulo 2^64); returns the generator.
+
+        >>> ag.Generator().manual_seed(5).initial_seed()
+        5
+        """
         key = int(seed) & _KEYS
         self._set(np.array([key - (1 << 64) if key >> 63 else key, 0], np.int64))
         return self
 
     def seed(self) -> int:
-        """Start again from a number of the operating system, and return it."""
+        """Start again from a number of the operating system, and return that number.
+
+        >>> g = ag.Generator()
+        >>> g.seed() == g.initial_seed()
+        True
+        """
         number = int.from_bytes(os.urandom(8), "little") >> 1
         self.manual_seed(number)
         return number
 
     def initial_seed(self) -> int:
-        """The seed that it was started from."""
+        """The seed that it was started from.
+
+        >>> ag.Generator().manual_seed(5).initial_seed()
+        5
+        """
         return int(self.state.numpy_array()[0])
 
     def get_state(self) -> Tensor:
-        """A copy of the state."""
+        """A copy of the state, for `set_state`.
+
+        >>> ag.Generator().manual_seed(5).get_state()
+        tensor([5, 0])
+        """
         with no_grad():
             return ops.contiguous(self.state)  # type: ignore[no-any-return]
 
     def set_state(self, new_state: Any) -> Generator:
-        """Go back to a state that `get_state` returned."""
+        """Go back to a state that `get_state` returned; returns the generator.
+
+        Raises ArgumentError for anything but an int64 tensor (2,).
+
+        >>> g = ag.Generator()
+        >>> before, first = g.get_state(), ag.rand(3, generator=g)
+        >>> ag.equal(first, ag.rand(3, generator=g.set_state(before)))
+        True
+        """
         if tuple(new_state.shape) != (2,) or new_state.dtype is not int64:
             raise ArgumentError("set_state: expected the int64 tensor (2,) of get_state")
         with no_grad():
@@ -91,33 +119,71 @@ default_generator = Generator()
 
 
 def manual_seed(seed: int) -> Generator:
-    """Seed the default generator, and return it."""
+    """Seed the default generator, and return it: the same numbers are drawn from here on.
+
+    The numbers aren't PyTorch's.
+
+    >>> a = ag.manual_seed(0) and ag.rand(3)
+    >>> b = ag.manual_seed(0) and ag.rand(3)
+    >>> ag.equal(a, b)
+    True
+    """
     return default_generator.manual_seed(seed)
 
 
 def seed() -> int:
-    """Seed the default generator from the operating system."""
+    """Seed the default generator from the operating system, and return that number.
+
+    >>> with ag.fork_rng():
+    ...     print(ag.seed() == ag.initial_seed())
+    True
+    """
     return default_generator.seed()
 
 
 def initial_seed() -> int:
-    """The seed of the default generator."""
+    """The number that the default generator was seeded with.
+
+    >>> g = ag.manual_seed(5)
+    >>> ag.initial_seed()
+    5
+    """
     return default_generator.initial_seed()
 
 
 def get_rng_state() -> Tensor:
-    """A copy of the default generator's state."""
+    """A copy of the default generator's state, the int64 tensor [key, ticket], for `set_rng_state`.
+
+    >>> g = ag.manual_seed(5)
+    >>> ag.get_rng_state()
+    tensor([5, 0])
+    """
     return default_generator.get_state()
 
 
 def set_rng_state(new_state: Tensor) -> None:
-    """Set the default generator's state."""
+    """Set the default generator's state to one that `get_rng_state` returned.
+
+    Raises ArgumentError for anything but an int64 tensor (2,).
+
+    >>> before, first = ag.get_rng_state(), ag.rand(3)
+    >>> ag.set_rng_state(before)
+    >>> ag.equal(first, ag.rand(3))
+    True
+    """
     default_generator.set_state(new_state)
 
 
 @contextmanager
 def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
-    """Restore the default generator's state at the end of the block."""
+    """Restore the default generator's state at the end of the block; not with `enabled=False`.
+
+    >>> before = ag.get_rng_state()
+    >>> with ag.fork_rng():
+    ...     x = ag.rand(3)
+    >>> ag.equal(ag.get_rng_state(), before)
+    True
+    """
     before = get_rng_state() if enabled else None
     try:
         yield
@@ -135,6 +201,11 @@ def _float(dtype: Any) -> Any:
     if not wanted.is_floating_point:
         raise ArgumentError(f"random floats can't have the dtype {wanted.name}")
     return wanted
+
+
+def _expect(name: str, fine: bool, rule: str) -> None:
+    if not fine:
+        raise ArgumentError(f"{name}: expected {rule}")
 
 
 def uniform_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any:
@@ -161,7 +232,14 @@ def rand(
     dtype: Any = None,
     **options: Unpack[SizeOptions],
 ) -> Tensor:
-    """Uniform numbers in [0, 1)."""
+    """Uniform random numbers in [0, 1), of the given shape.
+
+    In a float dtype, the default one unless given; ArgumentError for others. Follows `torch.rand`.
+
+    >>> x = ag.rand(2, 3)
+    >>> x.shape, bool(((x >= 0) & (x < 1)).all())
+    (argand.Size([2, 3]), True)
+    """
     wanted = sizes(shape, options.pop("size", None))
     return finished(uniform_of(wanted, _float(dtype), generator), **options)
 
@@ -172,7 +250,13 @@ def randn(
     dtype: Any = None,
     **options: Unpack[SizeOptions],
 ) -> Tensor:
-    """Normal numbers of mean 0 and standard deviation 1."""
+    """Normal random numbers of mean 0 and standard deviation 1, of the given shape.
+
+    In a float dtype, the default one unless given; ArgumentError for others. Follows `torch.randn`.
+
+    >>> ag.randn(2, 3).shape
+    argand.Size([2, 3])
+    """
     wanted = sizes(shape, options.pop("size", None))
     return finished(normal_of(wanted, _float(dtype), generator), **options)
 
@@ -186,7 +270,15 @@ def randint(
     dtype: Any = None,
     **options: Unpack[Options],
 ) -> Tensor:
-    """Integers from `low` (0 unless given) to `high` - 1, all equally likely."""
+    """Random integers from `low` (0 unless given) to `high` - 1, all equally likely.
+
+    int64 unless given. Called as ``randint(high, size)`` or ``randint(low, high, size)``. Raises
+    ArgumentError unless low < high. Follows `torch.randint`.
+
+    >>> x = ag.randint(1, 7, (100,))
+    >>> x.dtype, bool(((x >= 1) & (x <= 6)).all())
+    (argand.int64, True)
+    """
     if size is None or isinstance(high, list | tuple):
         low, high, size = (0, low, high) if isinstance(high, list | tuple) else (0, low, size)
     if size is None:
@@ -205,7 +297,11 @@ def randperm(
     dtype: Any = None,
     **options: Unpack[Options],
 ) -> Tensor:
-    """The numbers 0 to n - 1 in random order."""
+    """The numbers 0 to n - 1 in random order, every order equally likely: int64 unless given.
+
+    >>> ag.randperm(5).sort().values
+    tensor([0, 1, 2, 3, 4])
+    """
     keys = _source(generator).draw(ops.uniform, (n,), as_dtype("float64"))
     order = ops.sort(keys, 0)[1]
     wanted = int64 if dtype is None else as_dtype(dtype)
@@ -215,7 +311,11 @@ def randperm(
 def rand_like(
     input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[Options]
 ) -> Tensor:
-    """Uniform numbers in the shape and dtype of `input`."""
+    """Uniform random numbers in [0, 1), in the shape and dtype of `input`; see `rand`.
+
+    >>> ag.rand_like(ag.zeros(2, 3)).shape
+    argand.Size([2, 3])
+    """
     dtype = input.dtype if dtype is None else dtype
     return rand(tuple(input.shape), dtype=dtype, generator=generator, **options)
 
@@ -223,7 +323,11 @@ def rand_like(
 def randn_like(
     input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[Options]
 ) -> Tensor:
-    """Normal numbers in the shape and dtype of `input`."""
+    """Normal random numbers in the shape and dtype of `input`; see `randn`.
+
+    >>> ag.randn_like(ag.zeros(2, 3)).shape
+    argand.Size([2, 3])
+    """
     dtype = input.dtype if dtype is None else dtype
     return randn(tuple(input.shape), dtype=dtype, generator=generator, **options)
 
@@ -237,7 +341,11 @@ def randint_like(
     generator: Any = None,
     **options: Unpack[Options],
 ) -> Tensor:
-    """Random integers in the shape and dtype of `input`."""
+    """Random integers from `low` (0 unless given) to `high` - 1, in the shape and dtype of `input`.
+
+    >>> ag.randint_like(ag.zeros(2, 3), 10).dtype
+    argand.float32
+    """
     low, high = (0, low) if high is None else (low, high)
     dtype = input.dtype if dtype is None else dtype
     shape = tuple(input.shape)
@@ -253,21 +361,37 @@ def normal(
     dtype: Any = None,
     **options: Unpack[Options],
 ) -> Tensor:
-    """Normal numbers; `mean` and `std` are numbers (then give `size`) or tensors."""
+    """mean + std * z, with normal random numbers z of mean 0 and standard deviation 1.
+
+    `mean` and `std` are numbers, and then `size` is the shape, or tensors that broadcast. Raises
+    ArgumentError for a negative number `std`. Follows `torch.normal`.
+
+    >>> ag.normal(ag.tensor([10.0, 20.0]), 0.0)
+    tensor([10., 20.])
+    """
     if size is None:
-        given = next((v for v in (mean, std) if isinstance(v, Tensor)), None)
-        if given is None:
+        given = [v for v in (mean, std) if isinstance(v, Tensor)]
+        if not given:
             raise TypeError("normal: give size, or tensors for mean or std")
-        both = ops.add(mean, ops.mul(std, 0))
-        shape, dtype = tuple(both.shape), both.dtype
+        shape = broadcast_shapes(*[tuple(v.shape) for v in given], op="normal")
+        dtype = given[0].dtype if dtype is None else dtype
     else:
         shape = sizes((size,))
+    _expect("normal", not is_number(std) or std >= 0, f"std >= 0, got {std}")
     draws = normal_of(shape, _float(dtype), generator)
     return finished(ops.add(ops.mul(draws, std), mean), **options)
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
-    """1 with the probability that each element gives (or `p`), else 0."""
+    """1 with the probability that each element gives, or `p` for all, else 0.
+
+    In the dtype of `input`. Raises ArgumentError for a number `p` outside [0, 1]. Follows
+    `torch.bernoulli`.
+
+    >>> ag.bernoulli(ag.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    _expect("bernoulli", not is_number(p) or 0 <= p <= 1, f"0 <= p <= 1, got {p}")
     wide = input.dtype if input.dtype.is_floating_point else get_default_dtype()
     chance = uniform_of(input.shape, wide, generator)
     return ops.cast(ops.lt(chance, input if p is None else p), input.dtype)  # type: ignore[no-any-return]
@@ -276,9 +400,16 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> T
 def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
 ) -> Tensor:
-    """Indices drawn with the weights of the last dimension of `input` (1-d or 2-d).
+    """`num_samples` indices (int64) drawn with the weights of the last dimension of `input`.
 
-    Without replacement by the largest of log(weight) + Gumbel noise (Efraimidis and Spirakis).
+    (N,) gives (num_samples,), and (M, N) gives (M, num_samples). The weights needn't sum to 1;
+    raises ArgumentError where one is negative or all are 0 (not looked at in compiled code), and
+    where more than N are drawn without `replacement`. Without it they are the places of the
+    smallest of exponential numbers of these rates (Efraimidis and Spirakis 2006). Follows
+    `torch.multinomial`.
+
+    >>> ag.multinomial(ag.tensor([0.0, 1.0, 0.0]), 3, replacement=True)
+    tensor([1, 1, 1])
     """
     if input.ndim not in (1, 2):
         raise ArgumentError(f"multinomial: expected 1 or 2 dimensions, got {input.ndim}")
@@ -287,6 +418,9 @@ def multinomial(
         raise ArgumentError(f"multinomial: can't draw {num_samples} of {count} without replacement")
     lead = tuple(input.shape[:-1])
     weights = ops.cast(input.detach(), as_dtype("float64"))
+    if not crossroads.pushed:  # a program can't look at its values
+        fine = ops.ge(ops.amin(weights, -1), 0), ops.gt(ops.sum(weights, -1), 0)
+        _expect("multinomial", all(bool(f.all()) for f in fine), "weights >= 0, not all of them 0")
     if replacement:
         total = ops.cumsum(weights, -1)
         draws = uniform_of((*lead, num_samples, 1), weights.dtype, generator)
@@ -302,29 +436,60 @@ def multinomial(
 
 
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
-    """Overwrite with normal numbers."""
+    """Overwrite with mean + std * z, for normal random numbers z; returns the tensor.
+
+    Raises ArgumentError for a negative `std`, DTypeError unless the dtype is floating point.
+
+    >>> ag.zeros(2).normal_(mean=5.0, std=0.0)
+    tensor([5., 5.])
+    """
+    _expect("normal_", not is_number(std) or std >= 0, f"std >= 0, got {std}")
     return assign(self, ops.add(ops.mul(normal_of(self.shape, self.dtype, generator), std), mean))
 
 
 def uniform_(
     self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **bounds: Any
 ) -> Tensor:
-    """Overwrite with uniform numbers in [from, to)."""
+    """Overwrite with uniform random numbers in [from, to), [0, 1) unless given; returns the tensor.
+
+    Raises ArgumentError where from > to, DTypeError unless the dtype is floating point.
+
+    >>> x = ag.zeros(100).uniform_(-1, 1)
+    >>> bool(((x >= -1) & (x < 1)).all())
+    True
+    """
     low = bounds.get("from", bounds.get("a", from_))
     high = bounds.get("b", to)
+    numbers = is_number(low) and is_number(high)
+    _expect("uniform_", not numbers or low <= high, f"from <= to, got {low} and {high}")
     draws = uniform_of(self.shape, self.dtype, generator)
     return assign(self, ops.add(ops.mul(draws, high - low), low))
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
-    """Overwrite with 1 with probability `p`, else 0."""
+    """Overwrite with 1 with probability `p` (a number or a tensor), else 0; returns the tensor.
+
+    Raises ArgumentError for a number outside [0, 1].
+
+    >>> ag.zeros(3).bernoulli_(1.0)
+    tensor([1., 1., 1.])
+    """
+    _expect("bernoulli_", not is_number(p) or 0 <= p <= 1, f"0 <= p <= 1, got {p}")
     wide = self.dtype if self.dtype.is_floating_point else get_default_dtype()
     draws = uniform_of(self.shape, wide, generator)
     return assign(self, ops.cast(ops.lt(draws, p), self.dtype))
 
 
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
-    """Overwrite with exponentially distributed numbers of rate `lambd`."""
+    """Overwrite with -ln(1 - u) / lambd for uniform u: exponential random numbers of rate `lambd`.
+
+    The density is lambd * exp(-lambd * x), the mean 1 / lambd. Returns the tensor; ArgumentError
+    unless lambd > 0.
+
+    >>> bool((ag.zeros(100).exponential_(2.0) >= 0).all())
+    True
+    """
+    _expect("exponential_", not is_number(lambd) or lambd > 0, f"lambd > 0, got {lambd}")
     draws = uniform_of(self.shape, self.dtype, generator)
     return assign(self, ops.div(ops.neg(ops.log1p(ops.neg(draws))), lambd))
 
@@ -332,7 +497,15 @@ def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> 
 def random_(
     self: Tensor, from_: int = 0, to: int | None = None, *, generator: Any = None
 ) -> Tensor:
-    """Overwrite with integers from `from_` to `to` - 1 (one number: from 0 below it)."""
+    """Overwrite with random integers from `from_` to `to` - 1; returns the tensor.
+
+    One number is the end. Without any they go as far as the dtype counts exactly: 2^24 for float32,
+    the largest integer of an integer dtype.
+
+    >>> x = ag.zeros(100).random_(1, 7)
+    >>> bool(((x >= 1) & (x <= 6)).all())
+    True
+    """
     if to is None:
         to = from_ or _most(self.dtype)
         from_ = 0
@@ -349,7 +522,14 @@ def _most(dtype: Any) -> int:
 def cauchy_(
     self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None
 ) -> Tensor:
-    """Overwrite with Cauchy-distributed numbers."""
+    """Overwrite with median + sigma * tan(pi * (u - 1/2)) for uniform u: Cauchy random numbers.
+
+    Returns the tensor; ArgumentError unless sigma > 0.
+
+    >>> ag.zeros(3).cauchy_().shape
+    argand.Size([3])
+    """
+    _expect("cauchy_", not is_number(sigma) or sigma > 0, f"sigma > 0, got {sigma}")
     draws = uniform_of(self.shape, self.dtype, generator)
     turned = ops.tan(ops.mul(ops.sub(draws, 0.5), math.pi))
     return assign(self, ops.add(ops.mul(turned, sigma), median))
@@ -358,6 +538,13 @@ def cauchy_(
 def log_normal_(
     self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Any = None
 ) -> Tensor:
-    """Overwrite with exp(normal numbers)."""
+    """Overwrite with exp(mean + std * z) for normal random numbers z; returns the tensor.
+
+    `mean` and `std` are those of the logarithm. Raises ArgumentError for a negative `std`.
+
+    >>> ag.zeros(2).log_normal_(mean=0.0, std=0.0)
+    tensor([1., 1.])
+    """
+    _expect("log_normal_", not is_number(std) or std >= 0, f"std >= 0, got {std}")
     draws = normal_of(self.shape, self.dtype, generator)
     return assign(self, ops.exp(ops.add(ops.mul(draws, std), mean)))
