@@ -87,7 +87,8 @@ contiguous_format, preserve_format = "contiguous_format", "preserve_format"
 channels_last, strided = "channels_last", "strided"
 
 globals().update(_functions)
-promote_types = _explained(promote_types)
+can_cast, promote_types = _explained(can_cast), _explained(promote_types)
+result_type = _explained(result_type)
 
 # Loaded on first use: a module, or an attribute of one.
 _LAZY: dict[str, tuple[str, str | None]] = {

@@ -694,3 +694,9 @@ def test_failures_while_running_name_the_line(compiled: Any) -> None:
     assert str(caught.value).startswith("embedding: index 3 is out of range for")
     assert type(caught.value) is type(eager.value)
     assert "test_semantics.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("constant", [0, False, 3, None, (0, "a")])
+def test_results_may_be_constants(compiled: Any, constant: Any) -> None:
+    fast = compiled(lambda x: constant)
+    assert fast(vector(1, 2)) == fast(vector(3, 4)) == constant

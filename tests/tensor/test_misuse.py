@@ -17,9 +17,10 @@ import pytest
 
 import argand as ag
 import argand.nn.functional as F  # PyTorch's name
-from argand import nn
+from argand import nn, optim
 from argand.base.errors import CallError, OutOfMemoryError
 from argand.base.misuse import explained
+from argand.base.shape import shape_text
 
 TENSORS: list[Callable[[], Any]] = [
     lambda: ag.ones(2, 3),
@@ -94,6 +95,92 @@ def test_no_raw_error_gets_out(kind: str, seed: int) -> None:
                 if not is_clear(error):
                     raw.append(f"{name}: {type(error).__name__}: {error}")
     assert not raw, "\n".join(raw)
+
+
+# -- every message names the call, the shapes and the line ----------------------------------------
+
+# They read a value or a property of one tensor, which the message says without a call's name.
+BARE = ("cuda", "item", "numpy", "numpy_array", "requires_grad_", "size", "tolist")
+
+
+class Holder(nn.Module):
+    """Gives a module a path."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *args: Any) -> Any:
+        return self.inner(*args)
+
+
+def complaints(error: Exception, name: str, args: list[Any], where: list[str]) -> list[str]:
+    """What the message of a failed call fails to tell."""
+    text = str(error)
+    if isinstance(error, TypeError) and "() " in text and "argument" in text:
+        return []  # Python's about the argument list
+    while_running = text.startswith(f"{name}: ")  # of a program: the arguments are gone
+    shapes = [shape_text(a.shape) for a in args if isinstance(a, ag.Tensor)]
+    wanted = [name, "test_misuse.py:", *where, *([] if while_running else shapes)]
+    return [f"{name} doesn't tell {w}: {text}" for w in wanted if w not in text]
+
+
+@pytest.mark.parametrize("how", ["eager", "compiled"])
+@pytest.mark.parametrize("kind", ["function", "functional", "method", "module"])
+def test_a_message_names_the_call_the_shapes_and_the_line(kind: str, how: str) -> None:
+    rng = random.Random(0)
+    missing: list[str] = []
+    for name, function in public()[kind]:
+        if name in (*SKIPPED, *BARE):
+            continue
+        for _ in range(4):
+            args = [rng.choice(TENSORS)() for _ in range(rng.choice((1, 2, 3)))]
+            args += [rng.choice((0, 1, 9, (4,), "x"))] * rng.choice((0, 1))
+            called, where = function, []
+            try:
+                with warnings.catch_warnings(), np.errstate(all="ignore"):
+                    warnings.simplefilter("ignore")
+                    if kind == "module":
+                        made = [rng.choice((1, 3, 4)) for _ in range(rng.choice((0, 1, 2, 3)))]
+                        try:
+                            called, where = Holder(function(*made)), ["module inner"]
+                        except Exception as error:  # whatever comes is judged
+                            missing += complaints(error, name, made, [])
+                            continue
+                    if how == "compiled":
+                        called = ag.compile(lambda *a, f=called: f(*a), backend="reference")
+                    called(*args)
+            except Exception as error:  # whatever comes is judged
+                missing += complaints(error, name, args, where)
+    assert not missing, "\n".join(missing)
+
+
+def test_an_optimizers_step_is_named() -> None:
+    for name in ("SGD", "Adam", "AdamW", "Adamax", "RMSprop", "Adagrad", "Adadelta"):
+        p = nn.Parameter(ag.ones(3))
+        opt = getattr(optim, name)([p], **({"momentum": 0.9} if name == "SGD" else {}))
+        p.grad = ag.ones(3)
+        opt.step()
+        p.data, p.grad = ag.ones(2), None
+        p.grad = ag.ones(2)
+        with pytest.raises(RuntimeError, match=rf"step\({name}.*test_misuse.py:\d+") as caught:
+            opt.step()
+        assert "(3,)" in str(caught.value) and "(2,)" in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["eager", "native"])
+def test_a_value_out_of_range_is_told_of_the_function(how: str) -> None:
+    def call(function: Callable[..., Any], *args: Any) -> str:
+        with pytest.raises(IndexError) as caught:
+            (ag.compile(function) if how == "native" else function)(*args)
+        return str(caught.value)
+
+    scores, target = ag.ones(2, 3), ag.tensor([1, 7])
+    text = call(lambda x, y: F.cross_entropy(x, y), scores, target)
+    assert text.startswith("cross_entropy") and " 7 is out of range" in text
+    loss = Holder(nn.NLLLoss())
+    text = call(lambda x, y: loss(x, y), scores, target)
+    assert text.startswith("NLLLoss") and "module inner]" in text
 
 
 def test_the_message_says_what_came_and_what_is_taken() -> None:

@@ -41,8 +41,9 @@ RAW = (
     ZeroDivisionError,
     MemoryError,
 )
-# All that the calls of ops, functions and modules catch, to explain themselves.
-FAILURES = (ArgandError, *RAW)
+# All that the calls of ops, functions and modules catch, to explain themselves; RuntimeErrors are
+# those that our own code raises.
+FAILURES = (RuntimeError, *RAW)
 # How many elements of a list are shown.
 _FEW = 8
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -97,7 +98,7 @@ def explain(error: Exception) -> None:
     origin = _origin(error)
     if origin == "purpose":
         annotate(error)
-    if origin != "accident" or call is None:
+    if origin != "accident" or call is None or not isinstance(error, RAW):
         return
     if isinstance(error, MemoryError):
         found: ArgandError = OutOfMemoryError(f"{call_text(call)} needs more memory than there is")

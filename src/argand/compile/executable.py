@@ -105,7 +105,7 @@ class Executable:
             g for g in parts.gradients if not (g.leaf.fixed and g.result == Constant(None))
         ]
         self.joint = parts.joint
-        self.single = parts.structure is ONE_LEAF and parts.results[0] == Output(0)
+        self.single = parts.structure is ONE_LEAF and isinstance(parts.results[0], Output)
         self.pure = not program.writes and not parts.gradients and not parts.after_call
         self._written_moving: list[Place] = []
         self._lock = parts.lock

@@ -205,8 +205,9 @@ class Tracer(Interpreter):
         if isinstance(op, Composite) and not op.own_adjoint and self._wants_grad(inputs):
             return op.apply_body(inputs, params)
         for name, param in params.items():
-            if isinstance(param, Tensor):
-                raise self._refusal(param, f"as the parameter {name!r} of {op.name}")
+            for part in param if isinstance(param, tuple) else (param,):
+                if isinstance(part, Tensor):
+                    raise self._refusal(part, f"as the parameter {name!r} of {op.name}")
         values = tuple([self.read(x) for x in inputs])
         node = self.recorder.add(op, values, params)
         outputs = tuple([self._traced(v, node.location) for v in node.outputs])

@@ -148,11 +148,11 @@ class Op:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         lane = self.lane
-        if lane is not None and not crossroads.pushed and not kwargs:
-            out = lane(args)
-            if out is not None:
-                return out
         try:
+            if lane is not None and not crossroads.pushed and not kwargs:
+                out = lane(args)
+                if out is not None:
+                    return out
             inputs, params = self.prepare(*args, **kwargs)
             outputs = bind(self, inputs, params)
         except FAILURES as error:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from argand.base.dtype import int64
 from argand.base.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from argand.base.shape import same_shape
+from argand.base.shape import broadcast_shapes, same_shape
 from argand.ir.elementwise import lifted
 from argand.ir.families import Composite, array_type
 from argand.ir.interpret import interpret
@@ -290,9 +290,11 @@ class _PairLoss(Composite):
         return self.pair(*args, **kwargs)
 
     def pair(self, input: Any, target: Any, *, reduction: str = "mean", **params: Any) -> Prepared:
-        """The operands and the parameters, the reduction checked."""
+        """The operands and the parameters, reduction and shapes checked."""
         _check_reduction(self.name, reduction)
-        return (lifted(input), lifted(target)), {"reduction": reduction, **params}
+        x, target = lifted(input), lifted(target)
+        broadcast_shapes(x.shape, target.shape, op=self.name)
+        return (x, target), {"reduction": reduction, **params}
 
 
 class MseLoss(_PairLoss):
@@ -453,8 +455,9 @@ class KlDiv(Composite):
         self, input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False
     ) -> Prepared:
         _check_reduction(self.name, reduction, (*_REDUCTIONS, "batchmean"))
-        params = {"reduction": reduction, "log_target": bool(log_target)}
-        return (lifted(input), lifted(target)), params
+        x, target = lifted(input), lifted(target)
+        broadcast_shapes(x.shape, target.shape, op=self.name)
+        return (x, target), {"reduction": reduction, "log_target": bool(log_target)}
 
     def body(x: Any, target: Any, reduction: str, log_target: bool) -> Any:
         if log_target:

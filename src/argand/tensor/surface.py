@@ -6,6 +6,7 @@ room's modules likewise. Nothing else is public. tests/architecture pins the nam
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -216,6 +217,16 @@ def inplace_of(name: str, function: Any) -> Any:
     return explained(_named(method, f"{name}_", f"`{name}` in place; returns the tensor."))
 
 
+def alias_of(function: Any, name: str) -> Any:
+    """A function under another name, which its errors use."""
+
+    @functools.wraps(function)
+    def alias(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return explained(_named(alias, name, function.__doc__))
+
+
 def operator_of(op: Op, name: str) -> Any:
     """The in-place operator of an op."""
 
@@ -243,9 +254,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
         "detach": Tensor.detach,
         "diagonal": explained(arranging.diagonal_of),
     }
-    for name, target in ALIASES.items():
-        found[name] = found[target]
-    return found
+    return found | {name: alias_of(found[target], name) for name, target in ALIASES.items()}
 
 
 def _methods() -> dict[str, Any]:
@@ -255,7 +264,7 @@ def _methods() -> dict[str, Any]:
     found |= {
         "diagonal": explained(arranging.diagonal_of),
         "where": explained(selecting.where_method),
-        "type": convert.type_,
+        "type": explained(convert.type_),
         "cpu": convert.to_cpu,
         "cuda": convert.to_cuda,
         "device": property(convert.device_of),
@@ -270,12 +279,12 @@ def _methods() -> dict[str, Any]:
         "mT": property(shaping.matrix_transpose),
         "mH": property(shaping.adjoint),
         "H": property(shaping.conjugate_transpose),
-        "backward": _backward,
+        "backward": explained(backward),
         "apply_": _apply,
     }
     for name, target in (ALIASES | METHOD_ALIASES).items():
         if target in found:
-            found[name] = found[target]
+            found[name] = alias_of(found[target], name)
     for dtype in ALL:
         if dtype.name in _CASTS:
             found[_CASTS[dtype.name]] = convert.caster(dtype)
@@ -333,7 +342,7 @@ def _never(self: Any) -> bool:
     return False
 
 
-def _backward(
+def backward(
     self: Any,
     gradient: Any = None,
     retain_graph: bool | None = None,
