@@ -155,3 +155,36 @@ def test_normal_takes_a_number_beside_a_tensor() -> None:
 def test_parameters_of_distributions_are_checked(draw: Any, rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         draw(ag.ones(2))
+
+
+def test_nonzero_of_a_number() -> None:
+    assert ag.nonzero(ag.tensor(5)).shape == (1, 0)
+    assert ag.nonzero(ag.tensor(0)).shape == (0, 0)
+    assert [t.tolist() for t in ag.nonzero(ag.tensor(5), as_tuple=True)] == [[0]]
+
+
+def test_sets_at_their_edges() -> None:
+    assert ag.unique(ag.tensor([math.nan, 1.0, math.nan])).shape == (3,)
+    assert ag.unique_consecutive(ag.zeros(0)).shape == (0,)
+    assert ag.unique_consecutive(ag.zeros(2, 0), dim=0).shape == (1, 0)
+    assert ag.isin(2, ag.tensor([2, 3])).item() is True
+
+
+def test_means_of_scattered_integers_are_integers() -> None:
+    zeros, index = ag.zeros(3, dtype=ag.int64), ag.tensor([0, 0, 2])
+    found = ag.scatter_reduce(zeros, 0, index, ag.tensor([-1, -2, 3]), "mean", include_self=False)
+    assert found.tolist() == [-2, 0, 3] and found.dtype is ag.int64
+
+
+def test_masked_scatter_wants_enough_elements() -> None:
+    mask = ag.tensor([True, False, True])
+    assert ag.masked_scatter(ag.zeros(3), mask, ag.tensor([1.0, 2.0])).tolist() == [1, 0, 2]
+    with pytest.raises(ValueError, match="the mask takes 2 elements, and source has 1"):
+        ag.masked_scatter(ag.zeros(3), mask, ag.tensor([1.0]))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (7, 3), (9, 2), (2, 5), (1, 1)])
+def test_diagonals_wrap(shape: tuple[int, int]) -> None:
+    wanted = np.zeros(shape)
+    np.fill_diagonal(wanted, 5, wrap=True)
+    np.testing.assert_array_equal(ag.zeros(shape).fill_diagonal_(5, wrap=True).numpy(), wanted)

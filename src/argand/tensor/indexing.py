@@ -15,7 +15,7 @@ import numpy as np
 
 from argand.base.dim import Dim, same
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError, TraceError
-from argand.base.shape import broadcast_shapes, numel, same_shape, shape_text
+from argand.base.shape import broadcast_shapes, same_shape, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
@@ -389,18 +389,33 @@ def _is_the_view_itself(view: Tensor, value: Any) -> bool:
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The positions of the elements that aren't 0: one row each, or a tuple of index tensors."""
-    found = np.nonzero(input.numpy_array())
+    """The indices (int64) of the elements that aren't 0, a row each: shape (count, dimensions).
+
+    With `as_tuple`, a tensor (count,) for each dimension, such as can index: ``x[nonzero(x,
+    as_tuple=True)]``. Looks at the values, so it can't be compiled. Follows `torch.nonzero`.
+
+    >>> ag.nonzero(ag.tensor([[0, 1], [2, 0]]))
+    tensor([[0, 1],
+            [1, 0]])
+    >>> ag.nonzero(ag.tensor([0, 7, 8]), as_tuple=True)
+    (tensor([1, 2]),)
+    """
+    array = input.numpy_array()
     if as_tuple:
-        return tuple(wrap(f) for f in found)
-    rows = np.stack(found, axis=1) if found else np.zeros((int(numel(input.shape)), 0), np.int64)
-    return wrap(rows.astype(np.int64))
+        return tuple(wrap(f) for f in np.nonzero(np.atleast_1d(array)))
+    return wrap(np.argwhere(array).astype(np.int64))
 
 
 def index_put(
     input: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False
 ) -> Tensor:
-    """A copy of `input` with ``[indices] = values``; `accumulate` adds them."""
+    """A copy of `input` with ``[indices] = values``, of a tuple of indices; `accumulate` adds them.
+
+    Where places repeat the last value stands, or all are added. Follows `torch.index_put`.
+
+    >>> ag.index_put(ag.zeros(3), (ag.tensor([0, 2]),), ag.tensor([1.0, 2.0]))
+    tensor([1., 0., 2.])
+    """
     plan = take_apart(input, tuple(indices))
     dims, found = advanced_operands(input, plan)
     new = _fitted(values, indexed_shape(input.shape, dims, found[0].shape), input)
@@ -410,6 +425,10 @@ def index_put(
 def write_elements(x: Tensor, mask: Tensor, values: Tensor) -> Tensor:
     """`x` with the true places of `mask` filled from the elements of `values` in order."""
     wide = ops.expand(mask, tuple(x.shape)) if tuple(mask.shape) != tuple(x.shape) else mask
+    if not crossroads.pushed and (wanted := int(np.count_nonzero(wide._array))) > values.numel():
+        raise ArgumentError(
+            f"masked_scatter: the mask takes {wanted} elements, and source has {values.numel()}"
+        )
     with no_grad():
         order = ops.sub(ops.cumsum(ops.cast(ops.reshape(wide, (-1,)), "int64"), 0), 1)
         order = ops.clamp(order, 0, values.shape.numel() - 1)

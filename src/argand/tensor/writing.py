@@ -35,12 +35,23 @@ def overwrite(self: Tensor, value: Any, name: str = "assignment") -> Tensor:
 
 
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
-    """Overwrite with the elements of `src`, broadcast and converted."""
+    """Overwrite with the elements of `src`, broadcast and converted; returns the tensor.
+
+    Raises ShapeError where it doesn't broadcast. Follows `torch.Tensor.copy_`.
+
+    >>> ag.zeros(2, 2).copy_(ag.tensor([1, 2]))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
     return overwrite(self, src, "copy_")
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
-    """Overwrite with one value."""
+    """Overwrite with one value, a number or a 0-d tensor; returns the tensor.
+
+    >>> ag.zeros(3).fill_(7)
+    tensor([7., 7., 7.])
+    """
     check_writable(self)
     if isinstance(value, Tensor):
         return overwrite(self, value, "fill_")
@@ -48,44 +59,89 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 
 
 def zero_(self: Tensor) -> Tensor:
-    """Overwrite with zeros."""
+    """Overwrite with zeros; returns the tensor.
+
+    >>> ag.ones(3).zero_()
+    tensor([0., 0., 0.])
+    """
     return fill_(self, 0)
 
 
 def fill(input: Any, value: Any) -> Any:
-    """A tensor like `input` with one value."""
+    """A new tensor with one value, in the shape and dtype of `input`: `fill_` out of place.
+
+    >>> ag.fill(ag.zeros(3), 7)
+    tensor([7., 7., 7.])
+    """
     return ops.full(tuple(input.shape), value, input.dtype)
 
 
 def fill_diagonal_(self: Tensor, value: Any, wrap: bool = False) -> Tensor:
-    """Overwrite the main diagonal."""
+    """Overwrite the elements whose indices are all equal; returns the tensor.
+
+    In a matrix with more rows than columns, `wrap` goes on from the first column, one row further
+    down. Follows `torch.Tensor.fill_diagonal_`.
+
+    >>> ag.zeros(2, 3).fill_diagonal_(5)
+    tensor([[5., 0., 0.],
+            [0., 5., 0.]])
+    """
+    if wrap and self.ndim == 2:  # past the last row the diagonal goes on after a free one
+        rows, columns = self.shape
+        place = ops.arange(0, columns + 1, -(-rows * columns // (columns + 1)), as_dtype("int64"))
+        self[ops.floor_divide(place, columns), ops.remainder(place, columns)] = value
+        return self
     index = ops.arange(0, 1, min(self.shape), as_dtype("int64"))
     self[(index,) * self.ndim] = value
     return self
 
 
 def unsqueeze_(self: Tensor, dim: int) -> Tensor:
-    """Insert a dimension of size 1."""
+    """`unsqueeze` in place: the same memory with a new dimension of size 1; returns the tensor.
+
+    >>> ag.ones(3).unsqueeze_(0).shape
+    argand.Size([1, 3])
+    """
     return _become(self, self.unsqueeze(dim))
 
 
 def squeeze_(self: Tensor, dim: Any = None) -> Tensor:
-    """Drop dimensions of size 1."""
+    """`squeeze` in place: the same memory without dimensions of size 1; returns the tensor.
+
+    >>> ag.ones(1, 3, 1).squeeze_().shape
+    argand.Size([3])
+    """
     return _become(self, self.squeeze(dim))
 
 
 def transpose_(self: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Exchange two dimensions."""
+    """`transpose` in place: the same memory with two dimensions exchanged; returns the tensor.
+
+    >>> ag.ones(2, 3).transpose_(0, 1).shape
+    argand.Size([3, 2])
+    """
     return _become(self, self.transpose(dim0, dim1))
 
 
 def t_(self: Tensor) -> Tensor:
-    """Transpose a matrix."""
+    """`t` in place: the same memory as the transpose of a matrix; returns the tensor.
+
+    >>> ag.ones(2, 3).t_().shape
+    argand.Size([3, 2])
+    """
     return _become(self, self.t())
 
 
 def resize_(self: Tensor, *size: Any) -> Tensor:
-    """Another shape; the memory is kept when it has as many elements, and new otherwise."""
+    """Another shape, in place; returns the tensor.
+
+    With as many elements it keeps the memory. Otherwise the memory is new: what fits is kept, in
+    row-major order, the rest is 0. Follows `torch.Tensor.resize_`.
+
+    >>> ag.arange(4).resize_(2, 3)
+    tensor([[0, 1, 2],
+            [3, 0, 0]])
+    """
     from argand.tensor.creation import sizes
 
     shape = sizes(size)
