@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from argand.base.domains import check_numbers
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup
-from argand.optim.optimizer import Optimizer, check_range, decayed, fresh, root
+from argand.optim.optimizer import Optimizer, check_betas, decayed, fresh, root
 from argand.tensor.inplace import assign
 
 
@@ -42,11 +43,8 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_range("lr", lr, 0)
-        check_range("eps", eps, 0)
-        for i, beta in enumerate(betas):
-            check_range(f"betas[{i}]", beta, 0, 1)
-        check_range("weight_decay", weight_decay, 0)
+        check_numbers("[0, inf]", lr=lr, eps=eps, weight_decay=weight_decay)
+        check_betas(betas)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -151,9 +149,8 @@ class Adamax(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        check_range("lr", lr, 0)
-        for i, beta in enumerate(betas):
-            check_range(f"betas[{i}]", beta, 0, 1)
+        check_numbers("[0, inf]", lr=lr, eps=eps, weight_decay=weight_decay)
+        check_betas(betas)
         defaults = {
             "lr": lr,
             "betas": betas,

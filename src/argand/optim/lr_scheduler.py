@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, unknown_name
 from argand.base.misuse import explained_class
 from argand.compile.api import on_replay
@@ -132,6 +133,8 @@ class StepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
+        check_counts(1, step_size=step_size)
+        check_numbers("(-inf, inf)", gamma=gamma)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -155,6 +158,7 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
+        check_numbers("(-inf, inf)", gamma=gamma)
         self.milestones, self.gamma = Counter(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
@@ -177,6 +181,8 @@ class ConstantLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
+        check_numbers("[0, 1]", factor=factor)
+        check_counts(0, total_iters=total_iters)
         self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -202,8 +208,9 @@ class LinearLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        if not 0 < start_factor <= 1:
-            raise ValueError(f"start_factor must be in (0, 1], got {start_factor}")
+        check_numbers("(0, 1]", start_factor=start_factor)
+        check_numbers("[0, 1]", end_factor=end_factor)
+        check_counts(1, total_iters=total_iters)
         self.start_factor, self.end_factor = start_factor, end_factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
@@ -223,6 +230,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        check_numbers("(-inf, inf)", gamma=gamma)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
@@ -246,6 +254,8 @@ class PolynomialLR(LRScheduler):
         power: float = 1.0,
         last_epoch: int = -1,
     ) -> None:
+        check_counts(1, total_iters=total_iters)
+        check_numbers("(-inf, inf)", power=power)
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
@@ -272,6 +282,8 @@ class CosineAnnealingLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
+        check_counts(1, T_max=T_max)
+        check_numbers("(-inf, inf)", eta_min=eta_min)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
@@ -297,8 +309,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
-        if T_0 < 1 or T_mult < 1:
-            raise ValueError(f"T_0 and T_mult must be at least 1, got {T_0} and {T_mult}")
+        check_counts(1, T_0=T_0, T_mult=T_mult)
+        check_numbers("(-inf, inf)", eta_min=eta_min)
         self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
         super().__init__(optimizer, last_epoch)
 
@@ -341,7 +353,13 @@ class OneCycleLR(LRScheduler):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
+            check_counts(1, epochs=epochs, steps_per_epoch=steps_per_epoch)
             total_steps = epochs * steps_per_epoch
+        check_counts(1, total_steps=total_steps)
+        check_numbers("[0, inf)", max_lr=max_lr)
+        check_numbers("[0, 1]", pct_start=pct_start)
+        check_numbers("(0, inf)", div_factor=div_factor, final_div_factor=final_div_factor)
+        check_numbers("(-inf, inf)", base_momentum=base_momentum, max_momentum=max_momentum)
         if anneal_strategy not in ("cos", "linear"):
             raise ArgumentError(
                 f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
@@ -462,8 +480,9 @@ class ReduceLROnPlateau(LRScheduler):
     ) -> None:
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
             raise ValueError(f"unknown mode {mode!r} or threshold_mode {threshold_mode!r}")
-        if factor >= 1:
-            raise ValueError(f"factor must be below 1, got {factor}")
+        check_numbers("(-inf, 1)", factor=factor)
+        check_numbers("(-inf, inf)", threshold=threshold, min_lr=min_lr, eps=eps)
+        check_counts(0, patience=patience, cooldown=cooldown)
         self.optimizer = optimizer
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode

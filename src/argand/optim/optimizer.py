@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from argand.base import epoch
+from argand.base.domains import check_numbers
 from argand.base.errors import ArgumentError, TraceError, did_you_mean
 from argand.base.misuse import explained
 from argand.ir import bind as crossroads
 from argand.ir.bind import eagerly
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup, tracing
+from argand.optim.saved import array_of, saved_groups, saved_states
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.inplace import assign
 from argand.transform.mode import enable_grad, no_grad
@@ -184,33 +186,24 @@ class Optimizer:
 
     @explained
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned, copied into this optimizer's memory."""
-        groups, saved = self.param_groups, state_dict["param_groups"]
-        if len(groups) != len(saved):
-            raise ValueError(
-                f"the state dict has {len(saved)} parameter groups, the optimizer {len(groups)}"
-            )
-        for i, (group, other) in enumerate(zip(groups, saved, strict=True)):
-            if len(group["params"]) != len(other["params"]):
-                raise ValueError(
-                    f"parameter group {i} has {len(other['params'])} parameters in the state dict, "
-                    f"{len(group['params'])} in the optimizer"
-                )
+        """Take over what `state_dict` returned, copied into this optimizer's memory.
+
+        Nothing is changed when there is an error.
+        """
+        groups, saved = self.param_groups, saved_groups(state_dict, self.param_groups)
         by_number = {
-            n: p
+            int(n): p
             for group, other in zip(groups, saved, strict=True)
             for n, p in zip(other["params"], group["params"], strict=True)
         }
+        states = saved_states(state_dict, by_number)
         for group, other in zip(groups, saved, strict=True):
             group.update({k: v for k, v in other.items() if k != "params"})
         steps = {}
-        for number, values in state_dict["state"].items():
-            p = by_number.get(int(number))
-            if p is not None:
-                rest = {k: v for k, v in values.items() if k != "step"}
-                _restore(self.state[p], rest, p)
-                if "step" in values:
-                    steps[p] = float(values["step"])
+        for p, values in states:
+            _restore(self.state[p], {k: v for k, v in values.items() if k != "step"}, p)
+            if "step" in values:
+                steps[p] = float(values["step"])
         for group in groups:
             self._set_steps([(p, steps[p]) for p in group["params"] if p in steps])
         epoch.bump()
@@ -267,7 +260,7 @@ def _check_parameter(p: Any) -> None:
 
 def _restore(state: dict[str, Any], values: Mapping[str, Any], p: Any) -> None:
     for key, value in values.items():
-        array = _array_of(value)
+        array = array_of(value)
         if array is None:
             state[key] = value
             continue
@@ -278,12 +271,6 @@ def _restore(state: dict[str, Any], values: Mapping[str, Any], p: Any) -> None:
             now._wrote()
         else:
             state[key] = wrap(np.array(array, dtype))
-
-
-def _array_of(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.numpy_array()
-    return value if isinstance(value, np.ndarray) else None
 
 
 # -- what update rules share ---------------------------------------------------------------------
@@ -311,8 +298,6 @@ def decayed(p: Any, g: Any, group: ParamGroup) -> Any:
     return ops.add(g, ops.mul(p, group["weight_decay"]))
 
 
-def check_range(name: str, value: Any, low: float, high: float = math.inf) -> None:
-    """Refuse a hyper-parameter outside [low, high)."""
-    if not low <= value < high and not (value == high == math.inf):
-        bound = f"at least {low}" if high == math.inf else f"in [{low}, {high})"
-        raise ValueError(f"invalid {name}: {value}; it must be {bound}")
+def check_betas(betas: Any) -> None:
+    """Refuse factors of running means outside [0, 1)."""
+    check_numbers("[0, 1)", **{f"betas[{i}]": beta for i, beta in enumerate(betas)})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.domains import check_numbers
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup
-from argand.optim.optimizer import Optimizer, check_range, decayed, fresh
+from argand.optim.optimizer import Optimizer, decayed, fresh
 from argand.tensor.inplace import assign
 
 
@@ -34,9 +35,8 @@ class RMSprop(Optimizer):
         foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
-        for name, value in {"lr": lr, "eps": eps, "momentum": momentum, "alpha": alpha}.items():
-            check_range(name, value, 0)
-        check_range("weight_decay", weight_decay, 0)
+        check_numbers("[0, inf]", lr=lr, eps=eps, weight_decay=weight_decay)
+        check_numbers("[0, inf]", momentum=momentum, alpha=alpha)
         defaults = {
             "lr": lr,
             "alpha": alpha,
@@ -94,8 +94,8 @@ class Adagrad(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        for name, value in {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay}.items():
-            check_range(name, value, 0)
+        check_numbers("[0, inf]", lr=lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
+        check_numbers("[0, inf]", initial_accumulator_value=initial_accumulator_value)
         defaults = {
             "lr": lr,
             "lr_decay": lr_decay,
@@ -142,8 +142,8 @@ class Adadelta(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        check_range("lr", lr, 0)
-        check_range("rho", rho, 0, 1.0000001)
+        check_numbers("[0, inf]", lr=lr, eps=eps, weight_decay=weight_decay)
+        check_numbers("[0, 1]", rho=rho)
         defaults = {
             "lr": lr,
             "rho": rho,

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.domains import check_numbers
 from argand.ir.bind import eagerly
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup
-from argand.optim.optimizer import Optimizer, check_range, decayed, fresh
+from argand.optim.optimizer import Optimizer, decayed, fresh
 from argand.tensor.core import wrap
 from argand.tensor.inplace import assign
 
@@ -43,9 +44,8 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_range("lr", lr, 0)
-        check_range("momentum", momentum, 0)
-        check_range("weight_decay", weight_decay, 0)
+        check_numbers("[0, inf]", lr=lr, momentum=momentum, weight_decay=weight_decay)
+        check_numbers("(-inf, inf)", dampening=dampening)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("nesterov needs a momentum and no dampening")
         defaults = {

@@ -1,0 +1,90 @@
+"""Checks of what `Optimizer.load_state_dict` is given, before anything of it is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.base.errors import CallError, ShapeError
+from argand.base.shape import shape_text
+from argand.tensor.core import Tensor
+
+
+def saved_groups(state_dict: Any, groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The parameter groups of a state dict; an error when they don't fit those of the optimizer."""
+    known = isinstance(state_dict, Mapping) and isinstance(state_dict.get("state"), Mapping)
+    saved = state_dict.get("param_groups") if known else None
+    if not isinstance(saved, list | tuple) or not all(map(_is_group, saved)):
+        raise CallError(
+            "expected what an optimizer's state_dict() returned: a dictionary with 'state' and "
+            f"'param_groups', got {type(state_dict).__name__}"
+        )
+    if len(groups) != len(saved):
+        raise ValueError(
+            f"the state dict has {len(saved)} parameter groups, the optimizer {len(groups)}"
+        )
+    for i, (group, other) in enumerate(zip(groups, saved, strict=True)):
+        _check_group(i, group, other)
+    return list(saved)
+
+
+def _is_group(group: Any) -> bool:
+    numbers = group.get("params") if isinstance(group, Mapping) else None
+    return isinstance(numbers, list | tuple) and all(isinstance(n, int) for n in numbers)
+
+
+def _check_group(i: int, group: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    counts = len(group["params"]), len(other["params"])
+    if counts[0] != counts[1]:
+        raise ValueError(
+            f"parameter group {i} has {counts[1]} parameters in the state dict, "
+            f"{counts[0]} in the optimizer"
+        )
+    for key, value in group.items():
+        if key in other and _kind(value) is not None and _kind(value) != _kind(other[key]):
+            raise ValueError(
+                f"{key!r} of parameter group {i} is {other[key]!r} in the state dict, {value!r} "
+                "in the optimizer"
+            )
+
+
+def _kind(value: Any) -> Any:
+    """Which hyper-parameters may replace each other: numbers, or as many numbers."""
+    if isinstance(value, tuple | list) and all(_kind(v) == "number" for v in value):
+        return len(value)
+    return "number" if isinstance(value, int | float | np.number | Tensor) else None
+
+
+def saved_states(state_dict: Any, by_number: Mapping[int, Any]) -> list[tuple[Any, Any]]:
+    """The parameters that a state dict has a state of, each with it; an error when one is
+    damaged."""
+    found = []
+    for number, values in state_dict["state"].items():
+        p = by_number.get(int(number)) if str(number).isdigit() else None
+        if p is not None:
+            _check_state(f"parameter {number}", values, p)
+            found.append((p, values))
+    return found
+
+
+def _check_state(name: str, values: Any, p: Any) -> None:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"the state of {name} must be a dictionary, got {values!r}")
+    for key, value in values.items():
+        array = array_of(value)
+        if array is None and not isinstance(value, int | float | np.number | None):
+            raise ValueError(f"the state {key!r} of {name} must be a tensor, got {value!r}")
+        if array is not None and array.shape not in ((), tuple(p.shape)):
+            raise ShapeError(
+                f"the state {key!r} of {name} has shape {shape_text(array.shape)}, the parameter "
+                f"{shape_text(p.shape)}"
+            )
+
+
+def array_of(value: Any) -> Any:
+    """The memory of a tensor or an array; None for anything else."""
+    if isinstance(value, Tensor):
+        return value.numpy_array()
+    return value if isinstance(value, np.ndarray) else None
