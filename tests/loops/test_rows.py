@@ -7,7 +7,7 @@ import pytest
 
 from argand.ir.op import ops
 from argand.runtime.threads import get_num_threads, set_num_threads
-from kernels import check, fused, program_of, run
+from kernels import Kernel, check, fused, program_of, run
 
 RNG = np.random.default_rng(11)
 
@@ -77,6 +77,20 @@ def softmax(x):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("target", ["host", "sse2"])
 def test_softmax_is_one_kernel(columns: int, target: str) -> None:
     check(softmax, [f32(37, columns)], kind="rows", target=target)
+
+
+@pytest.mark.parametrize(("add", "apart"), [(False, False), (True, True)])
+def test_exponentials_are_kept_in_the_result(add: bool, apart: bool) -> None:
+    """But not where an operand is read after them that may lie in the same place."""
+
+    def function(x, y):  # type: ignore[no-untyped-def]
+        return ops.add(softmax(x), y) if add else softmax(ops.mul(x, y))
+
+    arrays = [f32(9, 77), f32(9, 77)]
+    (got,) = check(function, arrays, kind="rows")
+    node = fused(program_of(function, arrays), "rows").nodes[0]
+    kernel = Kernel(node, dict(zip([*node.values, *node.outputs], [*arrays, got], strict=True)))
+    assert ("= scratch" in str(kernel.function)) == apart
 
 
 def test_softmax_across_rows() -> None:

@@ -18,7 +18,6 @@ __all__ = ["Chain"]
 Body = Callable[[Sequence[Reg]], list[Reg]]
 
 CHEAP_FLOPS = 30.0
-REGISTERS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +25,8 @@ class Chain:
     """Walks `axis` in vectors, carrying one register for each of the reductions `prims`.
 
     Vectors go to the chains in turn; a chain is at most `BLOCK_CHAIN` long before it is added to
-    the whole, so that long float32 sums stay accurate. The order depends on the length alone.
+    the whole, so that long float32 sums stay accurate. The order depends on the length, the code
+    and the target alone: how many chains there are decides it.
     """
 
     cursor: Cursor
@@ -62,12 +62,15 @@ class Chain:
         return found
 
     def _count(self, roots: Sequence[Point], size: int | None) -> int:
-        """How many vectors are walked side by side."""
+        """How many vectors are walked side by side: enough to hide an addition's latency, with the
+        sums in half of the target's registers at most."""
         if not self.prims:
             return 2
         flops = sum(scalar.flops(p.payload) for p in reachable(roots) if p.kind == "expr")
-        most = 4 if flops < CHEAP_FLOPS else 2
-        while most > 1 and most * len(self.prims) > REGISTERS:
+        target = self.cursor.env.target
+        held = [-(-ty.lanes * ty.bytes // target.vector_bytes) for ty in self.types]
+        most = max(1, (4 if flops < CHEAP_FLOPS else 2) // max(held))
+        while most > 1 and most * sum(held) > target.vector_registers // 2:
             most //= 2
         while size is not None and most > 1 and size < most * self.lanes:
             most //= 2

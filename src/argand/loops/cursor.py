@@ -254,9 +254,8 @@ class Cursor:
         found = self._found(point)
         if found is not None:
             return found
-        for p in reachable([point]):
-            if self._found(p) is None:
-                self.remember(p, self._emit_one(p))
+        for p in reachable([point], self._found):
+            self.remember(p, self._emit_one(p))
         found = self._found(point)
         assert found is not None
         return found

@@ -304,15 +304,18 @@ GATHERS = frozenset(("gather", "embedding", "index"))
 # looking at what is demanded ----------------------------------------------------------------------
 
 
-def reachable(roots: Sequence[Point]) -> list[Point]:
-    """The points below the roots, operands first; the points of loaded indices included."""
+def reachable(
+    roots: Sequence[Point], known: Callable[[Point], object] = lambda point: None
+) -> list[Point]:
+    """The points below the roots, operands first; the points of loaded indices included, those that
+    are `known` and what only they need left out."""
     order: dict[Point, None] = {}
     stack: list[tuple[Point, bool]] = [(r, False) for r in reversed(roots)]
     while stack:
         point, ready = stack.pop()
         if ready:
             order[point] = None
-        elif point not in order:
+        elif point not in order and not known(point):
             stack.append((point, True))
             stack.extend((p, False) for p in operands(point) if p not in order)
     return list(order)

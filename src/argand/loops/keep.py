@@ -1,4 +1,4 @@
-"""What a kernel of rows keeps beside a row, in cache, instead of computing it in every stage."""
+"""What a kernel of rows keeps of a row, in cache, instead of computing it in every stage."""
 
 from __future__ import annotations
 
@@ -7,27 +7,52 @@ from collections.abc import Sequence
 from argand.ir import scalar
 from argand.loops.element import Point, reachable
 from argand.loops.index import Axis
-from argand.loops.rowplan import RowPlan
+from argand.loops.rowplan import Output, RowPlan
 
-__all__ = ["dear_points"]
+__all__ = ["kept_points"]
 
 KEEP_FLOPS = 8.0
 """What costs more than this to compute again is kept."""
 
 
-def dear_points(plan: RowPlan) -> list[Point]:
-    """The points that more than one stage needs, and that cost more than a load."""
+def kept_points(plan: RowPlan) -> dict[Point, Output | None]:
+    """The points that more than one stage needs and that cost more than a load, each with the
+    result whose row may hold it until the last stage stores the result itself.
+
+    The memory of the result is then fetched under the arithmetic of the earlier stage.
+    """
+    points = _dear_points(plan)
+    last = plan.stages - 1
+    free = [o for o in plan.outputs if o.kind == "full" and o.level == last]
+    found: dict[Point, Output | None] = {}
+    for point in points:
+        fitting = [o for o in free if o.value.dtype is point.value.dtype]
+        found[point] = fitting[0] if fitting and _alone(plan, point, points) else None
+        free = [o for o in free if o is not found[point]]
+    return found
+
+
+def _dear_points(plan: RowPlan) -> list[Point]:
     row = frozenset(plan.row)
     found: list[Point] = []
     seen: set[Point] = set()
     for stage in range(plan.stages):
-        roots = [r.operand for r in plan.reductions if r.kind != "batch" and r.level == stage]
-        roots += [o.point for o in plan.outputs if o.kind == "full" and o.level == stage]
+        roots = plan.roots(stage)
         for p in _frontier(roots, seen):
             if p not in found and row and row <= p.axes and _cost(p, row) > KEEP_FLOPS:
                 found.append(p)
         seen.update(reachable(roots))
     return found
+
+
+def _alone(plan: RowPlan, point: Point, kept: Sequence[Point]) -> bool:
+    """Whether no operand is read element by element once the point is kept: a result may lie where
+    such an operand lies."""
+    first = next(s for s in range(plan.stages) if point in reachable(plan.roots(s)))
+    later = [root for s in range(first + 1, plan.stages) for root in plan.roots(s)]
+    every = frozenset(plan.space.axes)
+    read = reachable(later, kept.__contains__)
+    return not any(p.kind == "load" and p.axes == every for p in read)
 
 
 def _frontier(roots: Sequence[Point], seen: set[Point]) -> list[Point]:

@@ -83,6 +83,11 @@ class RowPlan:
         levels += [o.level for o in self.outputs if o.kind == "full"]
         return max((level for level in levels if level < LATE), default=-1) + 1
 
+    def roots(self, stage: int) -> list[Point]:
+        """What the walk of a stage computes."""
+        found = [r.operand for r in self.reductions if r.kind != "batch" and r.level == stage]
+        return found + [o.point for o in self.outputs if o.kind == "full" and o.level == stage]
+
     @property
     def rides(self) -> bool:
         """Whether something is reduced over the batch."""

@@ -18,7 +18,7 @@ from argand.loops.cursor import Cursor, lanes_for
 from argand.loops.element import Point, reachable
 from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis, Form, form_of
-from argand.loops.keep import dear_points
+from argand.loops.keep import kept_points
 from argand.loops.nest import Builder, Reg, Ty
 from argand.loops.pointwise import check_indices
 from argand.loops.region import Region
@@ -36,9 +36,11 @@ from argand.loops.schedule import (
     unflatten,
     vectors,
 )
-from argand.loops.space import by_strides, extent, fold, stride_along
+from argand.loops.space import Index, by_strides, extent, fold, stride_along
 
 __all__ = ["lower_rows"]
+
+Place = tuple[Buffer, Index]
 
 PARTIAL_BYTES = 4 << 20
 """About the most memory for the partial sums of one reduction."""
@@ -293,7 +295,7 @@ class _Rows:
         with open_loops(cursor, outer):
             vectors(cursor, inner, self.lanes, 0, cursor.size(extent(cursor, inner)), body)
 
-    def _row(self, kept: dict[Point, Buffer]) -> None:
+    def _row(self, kept: dict[Point, Place]) -> None:
         """One row: its stages, and what comes between them."""
         plan = self.plan
         done: set[Point] = set()
@@ -314,55 +316,45 @@ class _Rows:
             if r.kind == "batch" and r.level == level:
                 self._add_one(r, self._wide(r, cursor.emit(r.operand)))
 
-    def _stage(self, stage: int, kept: dict[Point, Buffer], done: set[Point]) -> None:
+    def _stage(self, stage: int, kept: dict[Point, Place], done: set[Point]) -> None:
         """One walk along the row."""
         plan, cursor, b = self.plan, self.cursor, self.b
         sums = [r for r in plan.reductions if r.kind in ("row", "full") and r.level == stage]
         columns = [r for r in plan.reductions if r.kind == "col" and r.level == stage]
-        stores = [o for o in plan.outputs if o.kind == "full" and o.level == stage]
-        roots = [r.operand for r in (*sums, *columns)] + [o.point for o in stores]
+        roots = plan.roots(stage)
         if not roots:
             return
-        later = self._later_roots(stage)
-        keep = [p for p in kept if p in set(reachable(roots)) and p not in done]
+        below = set(reachable(roots))
+        keep = [p for p in kept if p in below and p not in done]
         held = [p for p in kept if p in done]
-
-        def fetch() -> None:
-            for p in held:
-                cursor.remember(p, cursor.load(kept[p], self._row_index()))
-
-        def put() -> None:
-            for p in keep:
-                if later:
-                    cursor.store(kept[p], self._row_index(), cursor.emit(p))
+        stores = [(p, [kept[p]]) for p in keep]
+        results = [o for o in plan.outputs if o.kind == "full" and o.level == stage]
+        stores += [(o.point, self.stores[o]) for o in results]
 
         def body(accs: Sequence[Reg]) -> list[Reg]:
-            fetch()
+            for p in held:
+                cursor.remember(p, cursor.load(*kept[p]))
             found = [
                 self._combine(r, acc, self._operand(r)) for r, acc in zip(sums, accs, strict=True)
             ]
             for r in columns:
                 self._add_column(r, self._operand(r))
-            put()
-            values = [cursor.emit(o.point) for o in stores]
-            for o, value in zip(stores, values, strict=True):
-                for buffer, index in self.stores[o]:
+            values = [cursor.emit(point) for point, _ in stores]
+            for (_, places), value in zip(stores, values, strict=True):
+                for buffer, index in places:
                     cursor.store(buffer, index, value)
             return found
 
         cursor.hoist(roots, frozenset(self.row))
-        results = self._walk(sums, roots, body)
+        totals = self._walk(sums, roots, body)
         done.update(keep)
-        for r, total in zip(sums, results, strict=True):
+        for r, total in zip(sums, totals, strict=True):
             if not self.across:
                 total = b.reduce(r.prim, total)
             if r.kind == "full":
                 self._add_one(r, total)
             else:
                 cursor.remember(r.result, b.cast(total, r.result.elem))
-
-    def _later_roots(self, stage: int) -> bool:
-        return stage + 1 < self.plan.stages
 
     # one walk -------------------------------------------------------------------------------------
 
@@ -440,16 +432,19 @@ class _Rows:
 
     # what is kept beside a row --------------------------------------------------------------------
 
-    def _reserve_kept(self) -> dict[Point, Buffer]:
+    def _reserve_kept(self) -> dict[Point, Place]:
         """Memory for what several stages need and is dear to compute again."""
         if self.across or self.plan.stages < 2:
             return {}
-        found: dict[Point, Buffer] = {}
+        found: dict[Point, Place] = {}
         strides = self._row_strides()
         length = self._length(self.row)
-        for point in dear_points(self.plan):
+        for point, result in kept_points(self.plan).items():
+            if result is not None:
+                found[point] = self.stores[result][0]
+                continue
             memory = self.b.scratch(self.b.mul(length, Ty(point.elem).bytes))
-            found[point] = Buffer(memory, strides, point.value.dtype)
+            found[point] = Buffer(memory, strides, point.value.dtype), self._row_index()
         return found
 
     # the end --------------------------------------------------------------------------------------
