@@ -50,7 +50,9 @@ def public(*modules: str) -> dict[str, Any]:
     if "argand" in modules:
         for name in dir(ag.Tensor):
             value = inspect.getattr_static(ag.Tensor, name)
-            if not name.startswith("_") and inspect.getdoc(value) is not None:
+            if not name.startswith("_") and (
+                inspect.isroutine(value) or inspect.isdatadescriptor(value)
+            ):
                 found[f"argand.Tensor.{name}"] = value
     return found
 

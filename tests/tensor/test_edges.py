@@ -188,3 +188,16 @@ def test_diagonals_wrap(shape: tuple[int, int]) -> None:
     wanted = np.zeros(shape)
     np.fill_diagonal(wanted, 5, wrap=True)
     np.testing.assert_array_equal(ag.zeros(shape).fill_diagonal_(5, wrap=True).numpy(), wanted)
+
+
+def test_results_are_stored_by_kind_not_by_size_or_sign() -> None:
+    x = ag.ones(2, dtype=ag.uint8)
+    x += ag.tensor([1, -2])
+    assert x.tolist() == [2, 255] and x.dtype is ag.uint8
+    assert ag.can_cast(ag.int64, ag.uint8) and not ag.can_cast(ag.float32, ag.int64)
+    with pytest.raises(RuntimeError, match="float32 result can't be stored in a uint8 tensor"):
+        x += 0.5
+
+
+def test_casts_have_their_own_names() -> None:
+    assert (ag.Tensor.long.__name__, ag.Tensor.bool.__qualname__) == ("long", "bool")

@@ -174,6 +174,12 @@ def promote_types(a: DType, b: DType) -> DType:
     return a if a.itemsize > b.itemsize else b
 
 
+def can_cast(source: DType, target: DType) -> bool:
+    """Whether a result of one dtype may be stored in a tensor of another, as `torch.can_cast`:
+    in the order bool < integers < floats < complex the kind must not fall."""
+    return _KIND_RANK[source.kind] <= _KIND_RANK[target.kind]
+
+
 TENSOR, ZERO_DIM, SCALAR = 2, 1, 0
 
 

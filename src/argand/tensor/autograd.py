@@ -25,7 +25,18 @@ def backward(
     create_graph: bool = False,
     inputs: Any = None,
 ) -> None:
-    """Add the gradients of the sum of `tensors` to the `.grad` of the leaves, as torch.autograd."""
+    """Add the gradients of the sum of `tensors` to the `.grad` of the leaves that they depend on.
+
+    `grad_tensors` are the cotangents, in their shapes; without them each must have one element.
+    What the tape saved is freed unless `retain_graph`; with `create_graph` the gradients can be
+    differentiated again. `inputs` limits the leaves. Raises AutogradError where there is no
+    history. Follows `torch.autograd.backward`.
+
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> ag.autograd.backward([x.sum(), (x * x).sum()])
+    >>> x.grad
+    tensor([3., 5.])
+    """
     roots = _roots(_list(tensors), _list(grad_tensors))
     retain = create_graph if retain_graph is None else retain_graph
     store = _Store(create_graph, [g for _, g in roots])
@@ -54,14 +65,16 @@ def grad(
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of the sum of `outputs` with respect to `inputs`, as `torch.autograd.grad`.
+    """The gradients of the sum of `outputs` by each of `inputs`, as a tuple; no `.grad` changes.
 
-    `only_inputs` says what is always so: no other leaf gets a gradient.
+    The arguments are those of `backward`. For an input that the outputs don't depend on,
+    AutogradError, or with `allow_unused` None, with `materialize_grads` zeros. `only_inputs` says
+    what is always so: no other leaf gets a gradient. Follows `torch.autograd.grad`.
 
-    >>> import argand as ag
     >>> x = ag.tensor(3.0, requires_grad=True)
-    >>> ag.autograd.grad(x * x, x)
-    (tensor(6.),)
+    >>> (slope,) = ag.autograd.grad(x**3, x, create_graph=True)
+    >>> slope, ag.autograd.grad(slope, x)
+    (tensor(27., grad_fn=<pow.d0_backward>), (tensor(18.),))
     """
     targets = _list(inputs)
     found: dict[int, Tensor] = {}
@@ -159,7 +172,18 @@ def _wanted_edge(t: Any) -> tape.Edge:
 
 
 def register_hook(t: Tensor, hook: Any) -> HookHandle:
-    """Call `hook(gradient)` when the gradient of `t` is known; a value it returns replaces it."""
+    """Call `hook(gradient)` whenever the gradient of this tensor is known.
+
+    What the hook returns, unless None, replaces it. Returns a handle whose `remove()` takes the
+    hook away. Raises AutogradError for a tensor that doesn't require grad. Follows
+    `torch.Tensor.register_hook`.
+
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> handle = x.register_hook(lambda gradient: gradient * 10)
+    >>> x.sum().backward()
+    >>> x.grad
+    tensor([10., 10.])
+    """
     node = t._tape()
     if node is None:
         raise AutogradError("can't register a hook on a tensor that doesn't require grad")
@@ -178,7 +202,16 @@ def register_hook(t: Tensor, hook: Any) -> HookHandle:
 
 
 def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> HookHandle:
-    """Call `hook(tensor)` each time a gradient has been added to the `.grad` of a leaf."""
+    """Call `hook(tensor)` each time a gradient has been added to the `.grad` of a leaf.
+
+    Returns a handle whose `remove()` takes the hook away. Raises AutogradError for results. Follows
+    `torch.Tensor.register_post_accumulate_grad_hook`.
+
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> handle = x.register_post_accumulate_grad_hook(lambda leaf: print(leaf.grad))
+    >>> x.sum().backward()
+    tensor([1., 1.])
+    """
     if t._node is not LEAF:
         raise AutogradError("post-accumulate hooks are for leaves that require grad")
     hooks = t.__dict__.setdefault("_post_accumulate", [])
@@ -209,7 +242,15 @@ class HookHandle:
 
 
 def retain_grad(t: Tensor) -> None:
-    """Keep the gradient of a result in its `.grad`, as leaves do."""
+    """Keep the gradient of a result in its `.grad`, as leaves do.
+
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = x * 3
+    >>> y.retain_grad()
+    >>> (y * y).sum().backward()
+    >>> y.grad
+    tensor([ 6., 12.])
+    """
     cold = t._cold_part()
     if t.is_leaf or cold.retains_grad:
         return

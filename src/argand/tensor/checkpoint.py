@@ -102,8 +102,19 @@ def checkpoint(
     debug: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """``function(*args, **kwargs)``, keeping only its arguments for backward and computing the rest
-    again there, as `torch.utils.checkpoint.checkpoint`."""
+    """``function(*args, **kwargs)``, of which the tape keeps only the arguments.
+
+    In backward the function runs again, with the same random numbers unless
+    `preserve_rng_state=False`: memory is saved for time (Chen et al. 2016). It must compute the
+    same each time. `use_reentrant`, `determinism_check` and `debug` are PyTorch's, without effect.
+    Follows `torch.utils.checkpoint.checkpoint`.
+
+    >>> x = ag.tensor([0.5, 1.5], requires_grad=True)
+    >>> y = ag.utils.checkpoint.checkpoint(lambda x: (x.exp() + 1).log(), x)
+    >>> y.sum().backward()
+    >>> x.grad
+    tensor([0.6225, 0.8176])
+    """
     if not mode.enabled:
         return function(*args, **kwargs)
     leaves, structure = flatten((args, kwargs))
@@ -177,7 +188,15 @@ def _outside(outputs: Sequence[Any], barriers: set[int]) -> list[Edge]:
 def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **options: Any
 ) -> Any:
-    """A chain of functions (or a Sequential) run in checkpointed segments."""
+    """A chain of functions (or a Sequential) applied to `input`, in `segments` checkpointed parts.
+
+    The last part is run as it is: its backward comes at once. Follows
+    `torch.utils.checkpoint.checkpoint_sequential`.
+
+    >>> chain = [lambda x: x * 2, ag.sin, ag.exp]
+    >>> ag.utils.checkpoint.checkpoint_sequential(chain, 2, ag.tensor([0.0, 1.0]))
+    tensor([1.0000, 2.4826])
+    """
     chain = list(functions.children()) if hasattr(functions, "children") else list(functions)
     size = max(len(chain) // segments, 1)
 

@@ -21,8 +21,15 @@ from argand.tensor.device import device as device_type
 
 
 def to(self: Any, *args: Any, **kwargs: Any) -> Any:
-    """With another dtype and/or on another device: ``to(dtype)``, ``to(device, dtype)``,
-    ``to(other)``. The tensor itself when nothing changes, unless `copy=True`."""
+    """With another dtype or on another device: ``to(dtype)``, ``to(device, dtype)``, ``to(other)``.
+
+    The tensor itself when nothing changes, unless `copy=True`. Floats lose their fraction on the
+    way to integers; gradients flow through casts of floats. The only device is "cpu": ArgumentError
+    for others. Follows `torch.Tensor.to`.
+
+    >>> ag.tensor([1.5, -1.5]).to(ag.int64)
+    tensor([ 1, -1])
+    """
     dtype, copy = None, bool(kwargs.pop("copy", False))
     kwargs.pop("non_blocking", None)
     kwargs.pop("memory_format", None)
@@ -51,7 +58,15 @@ def _is_dtype(name: str) -> bool:
 
 
 def type_(self: Any, dtype: Any = None, **ignored: Any) -> Any:
-    """With another dtype; without one, the name of the tensor's type."""
+    """With another dtype; without one, the name of the tensor's type, as PyTorch writes it.
+
+    A dtype may be given by that name too.
+
+    >>> ag.tensor([1.5]).type(ag.int64)
+    tensor([1])
+    >>> ag.tensor([1.5]).type()
+    'argand.FloatTensor'
+    """
     if dtype is None:
         return f"argand.{_TYPE_NAMES.get(self.dtype.name, 'Float')}Tensor"
     if isinstance(dtype, str) and dtype.endswith("Tensor"):
@@ -78,27 +93,50 @@ _TYPE_NAMES = {
 
 
 def type_as(self: Any, other: Any) -> Any:
-    """With the dtype of another tensor."""
+    """``self.to(other.dtype)``: with the dtype of another tensor.
+
+    >>> ag.tensor([1, 2]).type_as(ag.ones(1))
+    tensor([1., 2.])
+    """
     return ops.cast(self, other.dtype)
 
 
-def caster(dtype: DType) -> Any:
+def caster(dtype: DType, name: str) -> Any:
     """The method that converts to one dtype."""
 
     def convert(self: Any, memory_format: Any = None) -> Any:
         return ops.cast(self, dtype)
 
-    convert.__doc__ = f"The tensor as {dtype.name}; itself when it is so already."
+    convert.__name__ = convert.__qualname__ = name
+    convert.__doc__ = _CAST.format(dtype.name, name)
     return convert
 
 
+_CAST = """The tensor as {0}; itself when it is so already. Gradients flow through casts of floats.
+
+To a whole number a float loses its fraction, to a bool all but 0 is true; see `to`.
+
+>>> ag.tensor([0, 2]).{1}().dtype
+argand.{0}
+"""
+
+
 def to_cpu(self: Any, memory_format: Any = None) -> Any:
-    """The tensor itself: it is on the CPU."""
+    """The tensor itself: it is on the CPU.
+
+    >>> x = ag.ones(2)
+    >>> x.cpu() is x
+    True
+    """
     return self
 
 
 def to_cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
-    """An error: there is no GPU."""
+    """Always raises ArgumentError: Argand computes on the CPU.
+
+    >>> ag.ones(2).to("cuda" if ag.cuda.is_available() else "cpu").device
+    device(type='cpu')
+    """
     raise ArgumentError(
         "cuda() is not available: Argand computes on the CPU; remove the call, or choose the "
         "device with `'cuda' if ag.cuda.is_available() else 'cpu'`"
@@ -106,7 +144,11 @@ def to_cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
 
 
 def device_of(self: Any) -> Any:
-    """Where the tensor lives."""
+    """Where the tensor lives: the CPU.
+
+    >>> ag.ones(2).device
+    device(type='cpu')
+    """
     return cpu()
 
 
@@ -114,7 +156,16 @@ def device_of(self: Any) -> Any:
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:
-    """A copy that gradients flow through."""
+    """A copy in memory of its own, row-major; gradients flow through it.
+
+    Without them: ``x.detach().clone()``. Follows `torch.clone`.
+
+    >>> x = ag.tensor([1.0, 2.0])
+    >>> y = x.clone()
+    >>> y[0] = 5.0
+    >>> x
+    tensor([1., 2.])
+    """
     return ops.contiguous(input)
 
 
@@ -191,9 +242,13 @@ def set_data(self: Any, value: Any) -> None:
 
 
 def numpy(self: Any, *, force: bool = False) -> Any:
-    """The elements as a NumPy array that shares the memory.
+    """The elements as a NumPy array on the same memory: writes to either are seen by both.
 
-    RuntimeError when the tensor requires grad, unless `force=True`.
+    bfloat16 is the dtype of the package ml_dtypes. Raises RuntimeError when the tensor requires
+    grad, unless `force=True`. Follows `torch.Tensor.numpy`.
+
+    >>> ag.tensor([1.0, 2.0]).numpy()
+    array([1., 2.], dtype=float32)
     """
     if self._node is not None and not force:
         raise AutogradError(
@@ -268,7 +323,11 @@ def _tensor_of(x: Any) -> Any:
 
 
 def tolist(self: Any) -> Any:
-    """The elements as nested lists of Python numbers; of a 0-d tensor, the number."""
+    """The elements as nested lists of Python numbers; of a 0-d tensor, the number.
+
+    >>> ag.tensor([[1, 2], [3, 4]]).tolist(), ag.tensor(2.5).tolist()
+    ([[1, 2], [3, 4]], 2.5)
+    """
     array = self.numpy_array()
     if array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
@@ -304,7 +363,13 @@ def dlpack_device(self: Any) -> Any:
 
 
 def from_dlpack(external: Any) -> Tensor:
-    """A tensor that shares the memory of an object with `__dlpack__`."""
+    """A tensor on the memory of another library's array, which has ``__dlpack__``; no copy is made.
+
+    Raises ArgumentError for one that isn't in the CPU's memory. Follows `torch.from_dlpack`.
+
+    >>> ag.from_dlpack(np.arange(3))
+    tensor([0, 1, 2])
+    """
     if isinstance(external, Tensor):
         return external.detach()
     if hasattr(external, "__dlpack_device__") and external.__dlpack_device__()[0] != 1:
@@ -318,59 +383,111 @@ def from_dlpack(external: Any) -> Tensor:
 
 
 def data_ptr(self: Any) -> int:
-    """The address of the first element."""
+    """The address in memory of the first element.
+
+    >>> x = ag.arange(4)
+    >>> x[2:].data_ptr() - x.data_ptr()
+    16
+    """
     return int(self.numpy_array().ctypes.data)
 
 
 def element_size(self: Any) -> int:
-    """The bytes of one element."""
+    """The bytes of one element, as `itemsize`.
+
+    >>> ag.ones(2, dtype=ag.float64).element_size()
+    8
+    """
     return int(self.dtype.itemsize)
 
 
 def nbytes(self: Any) -> Any:
-    """The bytes of all elements."""
+    """The bytes of all elements: numel() * itemsize.
+
+    >>> ag.ones(2, 3).nbytes
+    24
+    """
     return self.shape.numel() * self.dtype.itemsize
 
 
 def get_device(self: Any) -> int:
-    """-1, as for every tensor on the CPU."""
+    """-1, as for every tensor on the CPU in PyTorch.
+
+    >>> ag.ones(2).get_device()
+    -1
+    """
     return -1
 
 
 def storage_offset(self: Any) -> int:
-    """Where the first element lies in the memory of the tensor that owns it, in elements."""
+    """Where the first element lies in the memory of the tensor that owns it, in elements.
+
+    >>> ag.arange(6)[2:].storage_offset()
+    2
+    """
     root = self._root()
     return (data_ptr(self) - data_ptr(root)) // int(self.dtype.itemsize)
 
 
 def itemsize(self: Any) -> int:
-    """The bytes of one element."""
+    """The bytes of one element.
+
+    >>> ag.ones(2).itemsize
+    4
+    """
     return int(self.dtype.itemsize)
 
 
 def detach_(self: Any) -> Any:
-    """Cut the tensor off from its history."""
+    """Cut the tensor off from its history, in place: it becomes a leaf that wants no gradient.
+
+    >>> x = ag.ones(2, requires_grad=True) * 2
+    >>> x.detach_().requires_grad
+    False
+    """
     self._node = None
     return self
 
 
 def share_memory_(self: Any) -> Any:
-    """The tensor itself; memory is shared between threads anyway."""
+    """The tensor itself; memory is shared between threads anyway.
+
+    >>> x = ag.ones(2)
+    >>> x.share_memory_() is x
+    True
+    """
     return self
 
 
 def pin_memory(self: Any) -> Any:
-    """The tensor itself: there is no other device to copy to."""
+    """The tensor itself: there is no other device to copy to.
+
+    >>> x = ag.ones(2)
+    >>> x.pin_memory() is x
+    True
+    """
     return self
 
 
 def real(input: Any) -> Any:
-    """The real part."""
+    """The real part of each element; of a real dtype the tensor itself.
+
+    Of a complex one a view of its memory, through which no gradients flow.
+
+    >>> ag.real(ag.tensor([1 + 2j]))
+    tensor([1.])
+    """
     return input if not input.dtype.is_complex else wrap(input.numpy_array().real)
 
 
 def imag(input: Any) -> Any:
-    """The imaginary part of a complex tensor."""
+    """The imaginary part of each element: a view of its memory, through which no gradients flow.
+
+    Raises TypeError for real dtypes.
+
+    >>> ag.imag(ag.tensor([1 + 2j]))
+    tensor([2.])
+    """
     if not input.dtype.is_complex:
         raise TypeError(f"imag: not defined for {input.dtype.name}")
     return wrap(input.numpy_array().imag)

@@ -38,12 +38,22 @@ LIGHT = 16384
 
 
 class Size(tuple[DimSize, ...]):
-    """A shape: a tuple with `numel()`."""
+    """A shape: a tuple of sizes with `numel()`.
+
+    >>> ag.ones(2, 3).shape
+    argand.Size([2, 3])
+    >>> ag.ones(2, 3).shape == (2, 3)
+    True
+    """
 
     __slots__ = ()
 
     def numel(self) -> DimSize:
-        """The number of elements."""
+        """The product of the sizes: the number of elements.
+
+        >>> ag.Size((2, 3)).numel()
+        6
+        """
         return numel(self)
 
     def __repr__(self) -> str:
@@ -118,7 +128,8 @@ def _light(name: str, ufunc: Any, reads: bool) -> Callable[[Any, Any], Any]:
 class Tensor(Operators):
     """An n-dimensional array with automatic differentiation, used as PyTorch's `torch.Tensor`.
 
-    >>> import argand as ag
+    Made by `ag.tensor`, `ag.zeros`, `ag.from_numpy` and the like, not by calling the class.
+
     >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
     >>> (x * x).sum().backward()
     >>> x.grad
@@ -148,19 +159,31 @@ class Tensor(Operators):
 
     @property
     def shape(self) -> Size:
-        """The sizes of its dimensions."""
+        """The sizes of the dimensions, a tuple with `numel()`.
+
+        >>> ag.ones(2, 3).shape
+        argand.Size([2, 3])
+        """
         array = self._array
         return Size(array.shape if array is not None else self._symbolic().shape)
 
     @property
     def dtype(self) -> DType:
-        """Its element type."""
+        """The type of the elements.
+
+        >>> ag.ones(2, 3).dtype
+        argand.float32
+        """
         array = self._array
         return from_numpy(array.dtype) if array is not None else self._symbolic().dtype
 
     @property
     def ndim(self) -> int:
-        """The number of dimensions."""
+        """The number of dimensions.
+
+        >>> ag.ones(2, 3).ndim
+        2
+        """
         array = self._array
         return array.ndim if array is not None else len(self._symbolic().shape)
 
@@ -206,7 +229,13 @@ class Tensor(Operators):
             root._node.output_is_lost(root._index, cold.overwritten_at)
 
     def numpy_array(self) -> Any:
-        """The NumPy array behind it; while traced, an error that names the remedy."""
+        """The NumPy array behind it, history or not: `numpy` without that check.
+
+        In code that is being compiled it raises TraceError, which names the remedy.
+
+        >>> ag.ones(2).numpy_array()
+        array([1., 1.], dtype=float32)
+        """
         if crossroads.pushed:
             return crossroads.current().concrete(self)
         array = self._array
@@ -219,7 +248,12 @@ class Tensor(Operators):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow into it."""
+        """Whether gradients flow into it: a leaf that wants one, or a result of such.
+
+        >>> x = ag.ones(2, requires_grad=True)
+        >>> x.requires_grad, (x * 2).requires_grad, ag.ones(2).requires_grad
+        (True, True, False)
+        """
         return self._node is not None
 
     @requires_grad.setter
@@ -227,9 +261,12 @@ class Tensor(Operators):
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Want a gradient for this leaf (or no longer); returns the tensor.
+        """Want a gradient for this leaf, or no longer; returns the tensor.
 
-        Raises RuntimeError for integer tensors and for results of differentiable operations.
+        Raises RuntimeError for integers and booleans, and when it is turned off for a result.
+
+        >>> ag.ones(2).requires_grad_()
+        tensor([1., 1.], requires_grad=True)
         """
         if requires_grad:
             if not self.dtype.is_inexact:
@@ -251,18 +288,38 @@ class Tensor(Operators):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it was made by the user, not by a recorded operation."""
+        """Whether it was made by the user, not by a recorded operation.
+
+        `backward` fills the `.grad` of the leaves that require one.
+
+        >>> x = ag.ones(2, requires_grad=True)
+        >>> x.is_leaf, (x * 2).is_leaf
+        (True, False)
+        """
         return self._node is None or self._node is LEAF
 
     @property
     def grad_fn(self) -> Node | None:
-        """The tape node that made it."""
+        """The node of the tape that made it; None for a leaf.
+
+        >>> (ag.ones(2, requires_grad=True) * 2).grad_fn
+        <mul_backward>
+        """
         node = self._tape()
         return None if node is LEAF else node
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that `backward` accumulated; None before."""
+        """The gradient that `backward` has added up so far; None before, and for results.
+
+        It can be assigned: a tensor of the same shape and dtype (AutogradError for another), or
+        None.
+
+        >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+        >>> (3 * x).sum().backward()
+        >>> x.grad
+        tensor([3., 3.])
+        """
         if crossroads.pushed:
             crossroads.current().grad_is_read(self)
         cold = self._cold
@@ -308,7 +365,11 @@ class Tensor(Operators):
         cold.generation = base._cold_part().generation
 
     def shadow(self, node: Any = None, index: int = 0) -> Tensor:
-        """An alias apart: the same memory, with a place of its own on the tape."""
+        """An alias apart: the same memory, with a place of its own on the tape; see `detach`.
+
+        >>> ag.ones(2, requires_grad=True).shadow().requires_grad
+        False
+        """
         twin: Tensor = _new(Tensor)
         twin._array = self._array
         twin._node = node
@@ -333,12 +394,24 @@ class Tensor(Operators):
         return made
 
     def detach(self) -> Tensor:
-        """The same memory without history; writes to either are seen by both."""
+        """The same memory without history, so that no gradient flows; writes are seen by both.
+
+        >>> x = ag.ones(2, requires_grad=True)
+        >>> (x * x.detach()).sum().backward()
+        >>> x.grad
+        tensor([1., 1.])
+        """
         return self.shadow()
 
     @property
     def data(self) -> Tensor:
-        """The same memory without history."""
+        """The same memory without history, as `detach()`; assigned, the memory of another tensor.
+
+        >>> x = ag.ones(2, requires_grad=True)
+        >>> x.data = ag.tensor([5.0, 6.0])
+        >>> x
+        tensor([5., 6.], requires_grad=True)
+        """
         return self.shadow()
 
     @data.setter
@@ -363,7 +436,11 @@ class Tensor(Operators):
     # -- reading -------------------------------------------------------------------------------
 
     def item(self) -> Any:
-        """Its one element as a Python number; RuntimeError when it has more or fewer."""
+        """The only element as a Python number; RuntimeError when there are more, or none.
+
+        >>> ag.tensor([[2.5]]).item()
+        2.5
+        """
         array = self.numpy_array()
         if array.size != 1:
             raise RuntimeError(

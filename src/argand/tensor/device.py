@@ -10,10 +10,12 @@ _OTHERS = ("cuda", "mps", "xpu", "meta", "hip", "xla", "mkldnn", "vulkan", "hpu"
 
 
 class device:  # noqa: N801  # PyTorch's name  # PyTorch's name
-    """Where a tensor lives: ``device("cpu")``.
+    """Where a tensor lives: ``device("cpu")``, the only one; ArgumentError for others.
 
     >>> ag.device("cpu").type
     'cpu'
+    >>> ag.device("cpu") == ag.ones(2).device
+    True
     """
 
     __slots__ = ("index", "type")

@@ -50,7 +50,17 @@ def _or_zeros(found: Any, like: tuple[Any, ...], strict: bool) -> tuple[Any, ...
 def vjp(
     func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
-    """(outputs, v^T J): the outputs, and the product of `v` with the Jacobian."""
+    """(outputs, v^T J): the function's outputs, and the product of `v` with its Jacobian J.
+
+    `v` has the shape of the outputs, and may be left out for one output of one element. By one
+    backward pass. With `create_graph` the product can be differentiated again; with `strict` an
+    output that doesn't depend on an input is an error, not 0. Follows
+    `torch.autograd.functional.vjp`.
+
+    >>> x, v = ag.tensor([1.0, 2.0]), ag.tensor([1.0, 10.0])
+    >>> ag.autograd.functional.vjp(lambda x: x * x, x, v)
+    (tensor([1., 4.]), tensor([ 2., 40.]))
+    """
     with enable_grad():
         xs = _fresh(inputs, create_graph)
         out = func(*xs)
@@ -72,9 +82,15 @@ def _weights(v: Any, ys: tuple[Any, ...]) -> list[Any]:
 def jvp(
     func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
-    """(outputs, J v): the outputs, and the product of the Jacobian with `v`.
+    """(outputs, J v): the function's outputs, and the product of its Jacobian J with `v`.
 
-    Computed as the derivative of v^T J by v (the double-backward trick).
+    `v` has the shape of the inputs, and may be left out for one input of one element. Computed as
+    the derivative of v^T J by v, in two backward passes. The options are those of `vjp`. Follows
+    `torch.autograd.functional.jvp`.
+
+    >>> x, v = ag.tensor([1.0, 2.0]), ag.tensor([1.0, 10.0])
+    >>> ag.autograd.functional.jvp(lambda x: (x * x).sum(), x, v)
+    (tensor(5.), tensor(42.))
     """
     with enable_grad():
         xs = _fresh(inputs, create_graph)
@@ -118,9 +134,12 @@ def jacobian(
     vectorize: bool = False,
     strategy: str = "reverse-mode",
 ) -> Any:
-    """The Jacobian: of shape (*output, *input); nested tuples for several outputs or inputs.
+    """The Jacobian J[i, j] = d output[i] / d input[j]: of shape (*output, *input).
 
-    >>> import argand as ag
+    Nested tuples for several outputs or inputs. By a backward pass for each element of the output;
+    `vectorize` and `strategy` are PyTorch's hints, without effect. The other options are those of
+    `vjp`. Follows `torch.autograd.functional.jacobian`.
+
     >>> ag.autograd.functional.jacobian(lambda x: x * x, ag.tensor([1.0, 2.0]))
     tensor([[2., 0.],
             [0., 4.]])
@@ -155,7 +174,15 @@ def _rows(y: Tensor, xs: tuple[Any, ...], create_graph: bool, strict: bool) -> t
 def hessian(
     func: Function, inputs: Any, create_graph: bool = False, strict: bool = False, **options: Any
 ) -> Any:
-    """The matrix of second derivatives of a function with one output element."""
+    """The Hessian H[i, j] = d^2 f / d input[i] d input[j] of a function with one output element.
+
+    Of shape (*input, *input); nested tuples for several inputs. The options are those of
+    `jacobian`. Follows `torch.autograd.functional.hessian`.
+
+    >>> ag.autograd.functional.hessian(lambda x: (x**3).sum(), ag.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
 
     def gradient(*xs: Any) -> Any:
         found = grad(func(*xs), list(xs), create_graph=True, allow_unused=True)
@@ -166,7 +193,15 @@ def hessian(
 
 
 def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False) -> tuple[Any, Any]:
-    """(output, v^T H): the output, and the product of `v` with the Hessian."""
+    """(output, v^T H): the function's output, and the product of `v` with its Hessian H.
+
+    The output has one element, and `v` has the shape of the inputs. H is symmetric, so this is
+    `hvp` too. Follows `torch.autograd.functional.vhp`.
+
+    >>> x, v = ag.tensor([1.0, 2.0]), ag.tensor([1.0, 10.0])
+    >>> ag.autograd.functional.vhp(lambda x: (x**3).sum(), x, v)
+    (tensor(9.), tensor([  6., 120.]))
+    """
     with enable_grad():
         xs = _fresh(inputs, create_graph)
         out = func(*xs)

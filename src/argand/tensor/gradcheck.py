@@ -16,7 +16,11 @@ Function = Callable[..., Any]
 
 
 class GradcheckError(AutogradError):
-    """A derivative that differs from finite differences."""
+    """A derivative that differs from finite differences; says which, and both numbers.
+
+    >>> issubclass(ag.autograd.GradcheckError, RuntimeError)
+    True
+    """
 
 
 def gradcheck(
@@ -28,10 +32,16 @@ def gradcheck(
     rtol: float = 1e-3,
     raise_exception: bool = True,
 ) -> bool:
-    """Whether the gradients of `func` agree with finite differences at `inputs`.
+    """Whether the gradients of `func` at `inputs` agree with central finite differences.
 
-    Inputs that require grad should be float64. Raises GradcheckError with both numbers unless
-    `raise_exception` is False.
+    (f(x + eps) - f(x - eps)) / (2 eps) for each element of each input that requires grad, which
+    should be float64; within atol + rtol * |difference|. Raises GradcheckError where they don't,
+    unless `raise_exception` is False, and ValueError where no input requires grad. Follows
+    `torch.autograd.gradcheck`.
+
+    >>> x = ag.tensor([0.5, 1.5], dtype=ag.float64, requires_grad=True)
+    >>> ag.autograd.gradcheck(lambda x: x.exp() * x.sin(), x)
+    True
     """
     args = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
     checked = [i for i, x in enumerate(args) if isinstance(x, Tensor) and x.requires_grad]
@@ -101,7 +111,15 @@ def _numeric(func: Function, args: tuple[Any, ...], k: int, i: int, eps: float) 
 
 
 def gradgradcheck(func: Function, inputs: Any, grad_outputs: Any = None, **options: Any) -> bool:
-    """Whether the second derivatives of `func` agree with finite differences."""
+    """Whether the second derivatives of `func` at `inputs` agree with central finite differences.
+
+    `gradcheck` of the gradients, taken with the cotangents `grad_outputs` (random unless given).
+    Follows `torch.autograd.gradgradcheck`.
+
+    >>> x = ag.tensor([0.5, 1.5], dtype=ag.float64, requires_grad=True)
+    >>> ag.autograd.gradgradcheck(lambda x: x.exp() * x.sin(), x)
+    True
+    """
     args = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
     checked = [i for i, x in enumerate(args) if isinstance(x, Tensor) and x.requires_grad]
     outputs = [y for y in _outputs(func, args) if y.requires_grad]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from argand.base.dtype import promote_types
+from argand.base.dtype import can_cast, promote_types
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape, shape_text
 from argand.ir import bind as crossroads
@@ -17,8 +17,6 @@ from argand.tensor.core import Tensor, follow, moves_from
 from argand.tensor.eager import check_writable
 from argand.transform.mode import mode, no_grad
 from argand.transform.tape import Node, Saved, next_sequence
-
-_KINDS = "buifc"
 
 
 def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Tensor:
@@ -73,9 +71,7 @@ def assign(target: Tensor, result: Any, name: str = "assignment") -> Tensor:
 
 
 def _check_cast(source: Any, target: Any, name: str) -> None:
-    if _KINDS.index(source.kind) > max(_KINDS.index(target.kind), _KINDS.index("u")) or (
-        target.kind == "b" and source.kind != "b"
-    ):
+    if not can_cast(source, target):
         both = promote_types(source, target)
         raise DTypeError(
             f"{name}: a {source.name} result can't be stored in a {target.name} tensor; "

@@ -25,60 +25,102 @@ class _Typed(type):
 
 
 class FloatTensor(metaclass=_Typed):
-    """float32 tensors: ``FloatTensor([1, 2])`` of data, ``FloatTensor(2, 3)`` of a shape."""
+    """float32 tensors: ``FloatTensor([1, 2])`` of data, ``FloatTensor(2, 3)`` zeros of a shape.
+
+    `isinstance` tells whether something is one. PyTorch's old form of ``tensor(data, dtype=...)``.
+
+    >>> ag.FloatTensor([1, 2]), isinstance(ag.ones(2), ag.FloatTensor)
+    (tensor([1., 2.]), True)
+    """
 
     dtype = dtypes.float32
 
 
 class DoubleTensor(metaclass=_Typed):
-    """float64 tensors."""
+    """float64 tensors, made as `FloatTensor`.
+
+    >>> ag.DoubleTensor([1, 2])
+    tensor([1., 2.], dtype=argand.float64)
+    """
 
     dtype = dtypes.float64
 
 
 class HalfTensor(metaclass=_Typed):
-    """float16 tensors."""
+    """float16 tensors, made as `FloatTensor`.
+
+    >>> ag.HalfTensor([1, 2])
+    tensor([1., 2.], dtype=argand.float16)
+    """
 
     dtype = dtypes.float16
 
 
 class BFloat16Tensor(metaclass=_Typed):
-    """bfloat16 tensors."""
+    """bfloat16 tensors, made as `FloatTensor`.
+
+    >>> ag.BFloat16Tensor([1, 2])
+    tensor([1., 2.], dtype=argand.bfloat16)
+    """
 
     dtype = dtypes.bfloat16
 
 
 class LongTensor(metaclass=_Typed):
-    """int64 tensors."""
+    """int64 tensors, made as `FloatTensor`.
+
+    >>> ag.LongTensor([1, 2])
+    tensor([1, 2])
+    """
 
     dtype = dtypes.int64
 
 
 class IntTensor(metaclass=_Typed):
-    """int32 tensors."""
+    """int32 tensors, made as `FloatTensor`.
+
+    >>> ag.IntTensor([1, 2])
+    tensor([1, 2], dtype=argand.int32)
+    """
 
     dtype = dtypes.int32
 
 
 class ShortTensor(metaclass=_Typed):
-    """int16 tensors."""
+    """int16 tensors, made as `FloatTensor`.
+
+    >>> ag.ShortTensor([1, 2])
+    tensor([1, 2], dtype=argand.int16)
+    """
 
     dtype = dtypes.int16
 
 
 class CharTensor(metaclass=_Typed):
-    """int8 tensors."""
+    """int8 tensors, made as `FloatTensor`.
+
+    >>> ag.CharTensor([1, 2])
+    tensor([1, 2], dtype=argand.int8)
+    """
 
     dtype = dtypes.int8
 
 
 class ByteTensor(metaclass=_Typed):
-    """uint8 tensors."""
+    """uint8 tensors, made as `FloatTensor`.
+
+    >>> ag.ByteTensor([1, 2])
+    tensor([1, 2], dtype=argand.uint8)
+    """
 
     dtype = dtypes.uint8
 
 
 class BoolTensor(metaclass=_Typed):
-    """Boolean tensors."""
+    """Boolean tensors, made as `FloatTensor`.
+
+    >>> ag.BoolTensor([True, False])
+    tensor([ True, False])
+    """
 
     dtype = dtypes.bool_

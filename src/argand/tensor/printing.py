@@ -36,8 +36,19 @@ def set_printoptions(
     profile: str | None = None,
     sci_mode: bool | None = None,
 ) -> None:
-    """Set how tensors print: digits, the size above which they are summarised, the items kept at
-    each edge, the width of a line; or a profile: "default", "short", "full"."""
+    """Set how tensors print; what isn't given stays, except that `sci_mode` is set every time.
+
+    `precision`: digits after the point (4); `threshold`: the number of elements above which a
+    tensor is summarised (1000) to `edgeitems` at each end (3); `linewidth`: of a line (80);
+    `sci_mode`: True or False for numbers such as 1.0e+05, None to choose. A `profile` sets several:
+    "default", "short", "full" (nothing is summarised); ArgumentError for another. Follows
+    `torch.set_printoptions`.
+
+    >>> ag.set_printoptions(precision=2)
+    >>> ag.tensor([3.14159])
+    tensor([3.14])
+    >>> ag.set_printoptions(profile="default")
+    """
     if profile is not None:
         if profile not in _PROFILES:
             raise ArgumentError(f"set_printoptions: unknown profile {profile!r}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from inspect import cleandoc
 from typing import Any
 
 from argand.base.dtype import ALL
@@ -214,7 +215,14 @@ def inplace_of(name: str, function: Any) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return apply_inplace(function, self, *args, **kwargs)
 
-    return explained(_named(method, f"{name}_", f"`{name}` in place; returns the tensor."))
+    return explained(_named(method, f"{name}_", _INPLACE.format(name, cleandoc(function.__doc__))))
+
+
+_INPLACE = """`{}` in place: the result overwrites this tensor, which is returned.
+
+Raises RuntimeError for a leaf that requires grad, DTypeError where the dtype can't hold the result.
+
+{}"""
 
 
 def alias_of(function: Any, name: str) -> Any:
@@ -287,7 +295,7 @@ def _methods() -> dict[str, Any]:
             found[name] = alias_of(found[target], name)
     for dtype in ALL:
         if dtype.name in _CASTS:
-            found[_CASTS[dtype.name]] = convert.caster(dtype)
+            found[_CASTS[dtype.name]] = convert.caster(dtype, _CASTS[dtype.name])
     for name in INPLACE:
         target = ALIASES.get(name, name)
         found[f"{name}_"] = inplace_of(name, ops_or(found, target))
@@ -338,7 +346,12 @@ def _special() -> dict[str, Any]:
 
 
 def _never(self: Any) -> bool:
-    """False."""
+    """False: tensors are dense, of plain numbers, on the CPU.
+
+    >>> x = ag.ones(2)
+    >>> x.is_cuda, x.is_sparse, x.is_quantized
+    (False, False, False)
+    """
     return False
 
 
@@ -349,12 +362,27 @@ def backward(
     create_graph: bool = False,
     inputs: Any = None,
 ) -> None:
-    """Add the gradients of this tensor to the `.grad` of the leaves that it depends on."""
+    """Add the gradients of this tensor to the `.grad` of the leaves that it depends on.
+
+    `gradient` is the cotangent, in the shape of this tensor; without it the tensor must have one
+    element (AutogradError otherwise). What the tape saved is freed unless `retain_graph`; with
+    `create_graph` the gradients can be differentiated again. `inputs` limits the leaves. Follows
+    `torch.Tensor.backward`.
+
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x**2).backward(gradient=ag.tensor([1.0, 10.0]))
+    >>> x.grad
+    tensor([ 2., 40.])
+    """
     autograd.backward(self, gradient, retain_graph, create_graph, inputs)
 
 
 def _apply(self: Any, callable: Callable[[Any], Any]) -> Any:
-    """Overwrite each element with a Python function of it."""
+    """Overwrite each element with a Python function of it, one by one; returns the tensor. Slow.
+
+    >>> ag.tensor([1.0, 2.0]).apply_(lambda v: v * 10)
+    tensor([10., 20.])
+    """
     values = [callable(v) for v in self.numpy_array().reshape(-1).tolist()]
     return self.copy_(creation.tensor(values, dtype=self.dtype).reshape(tuple(self.shape)))
 
