@@ -230,3 +230,19 @@ def test_debug_computes_the_same() -> None:
         losses = [fast(x).item() for _ in range(3)]
     assert losses[2] < losses[1] < losses[0]
     assert fast(x).item() < losses[2]
+
+
+def test_modules_are_made_outside() -> None:
+    for make in (
+        lambda: nn.Linear(3, 4),
+        lambda: nn.LSTM(3, 4),
+        lambda: nn.BatchNorm1d(3),
+        lambda: nn.Parameter(ag.ones(2)),
+    ):
+        with pytest.raises(RuntimeError, match=r"is made inside a compiled function.*make it out"):
+            compiled(lambda x, make=make: make() and x)(ag.ones(2, 3))
+
+
+def test_a_size_that_is_a_tensor() -> None:
+    with pytest.raises(RuntimeError, match=r"reshape\(f32\(4,\)"):
+        compiled(lambda x, n: x.reshape(n, n))(ag.ones(4), ag.tensor(2))

@@ -170,8 +170,22 @@ def test_refusals():
         data.DataLoader(Stream(), shuffle=True)
     with pytest.raises(TypeError, match="unexpected argument 'suffle'"):
         data.DataLoader(numbers(3), suffle=True)
-    with pytest.raises(ValueError, match="positive int"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1"):
         data.DataLoader(numbers(3), batch_size=0)
+    with pytest.raises(TypeError, match="expected a dataset with samples by number, got 5"):
+        data.DataLoader(5)
+    with pytest.raises(TypeError, match="num_samples must be a whole number"):
+        data.RandomSampler(numbers(3), num_samples=1.5)
+
+
+def test_samples_out_of_range():
+    few = data.Subset(numbers(5), [1, 9])
+    with pytest.raises(IndexError, match="sample 7 is out of range for 2 samples"):
+        few[7]
+    with pytest.raises(IndexError, match="sample 9 is out of range for 5 samples"):
+        list(data.DataLoader(few, batch_size=2))
+    with pytest.raises(IndexError, match="sample 7 is out of range for 2 samples"):
+        list(data.DataLoader(few, batch_size=2, sampler=[0, 7]))
 
 
 def test_torchs_place_and_ignored_options():

@@ -291,7 +291,7 @@ def test_what_is_missing_is_said():
     net = ready()
     with pytest.raises(RuntimeError, match="the numbers of samples differ"):
         net.fit(X, Y[:-1], verbose=0)
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match=r"validation_split must be a number in \(0, 1\)"):
         net.fit(X, Y, verbose=0, validation_split=1.5)
     with pytest.raises(TypeError, match="validation_split needs arrays"):
         net.fit(DataLoader(TensorDataset(X, Y)), verbose=0, validation_split=0.5)
@@ -376,7 +376,16 @@ def test_mnist_archive(tmp_path):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda m, x, y: m.fit(x, y, epochs="two"), r"fit\(.*epochs='two'.*it takes fit\("),
+        (lambda m, x, y: m.fit(x, y, epochs="two"), r"fit\(.*epochs='two'.*: epochs must be"),
+        (lambda m, x, y: m.fit(x, y, epochs=-1), "epochs must be a whole number of at least 0"),
+        (lambda m, x, y: m.fit(x, y, batch_size=0), "batch_size must be a whole number"),
+        (lambda m, x, y: m.fit(x, y, steps_per_epoch=0), "steps_per_epoch must be"),
+        (lambda m, x, y: m.fit(x, y, validation_freq=0), "validation_freq must be"),
+        (lambda m, x, y: m.fit(x, y, initial_epoch=-2), "initial_epoch must be"),
+        (lambda m, x, y: m.evaluate(x, y, steps=0), "steps must be a whole number"),
+        (lambda m, x, y: m.predict(x, batch_size=-1), "batch_size must be a whole number"),
+        (lambda m, x, y: fit.EarlyStopping(patience=-1), "patience must be a whole number"),
+        (lambda m, x, y: fit.ModelCheckpoint("x", save_freq=0), "save_freq must be"),
         (lambda m, x, y: m.fit(None), "fit can't work with these arguments"),
         (lambda m, x, y: m.fit(x, y, epoch=3), "did you mean epochs"),
         (lambda m, x, y: m.fit(x, y, callbacks=[3]), "fit can't work with these arguments"),

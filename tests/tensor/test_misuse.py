@@ -41,7 +41,7 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 # They take what they get (a printer, a switch), or ask for memory by design.
 SKIPPED = (
-    *("set_printoptions", "manual_seed", "seed", "set_rng_state", "fork_rng", "tensor_split"),
+    *("set_printoptions", "manual_seed", "seed", "set_rng_state", "fork_rng"),
     *("register_hook", "apply_", "share_memory_", "data_ptr", "set_default_dtype", "backward"),
     *("set_default_device", "set_num_threads", "set_float32_matmul_precision"),
 )

@@ -78,6 +78,13 @@ def explained_class(cls: type) -> None:
     cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
 
 
+def explained_classes(*classes: type) -> None:
+    """Let the construction of classes explain itself when it fails, where it takes arguments."""
+    for cls in classes:
+        if cls.__init__ is not object.__init__:  # type: ignore[misc]
+            explained_class(cls)
+
+
 def _explained_call(local: Mapping[str, Any]) -> Call:
     function, args, kwargs = local["function"], local["args"], local["kwargs"]
     if function.__name__ != "__init__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.errors import unknown_name
+from argand.base.misuse import explained_classes
 from argand.data.collate import default_collate
 from argand.data.dataset import (
     ConcatDataset,
@@ -40,6 +41,8 @@ __all__ = [
     "default_collate",
     "random_split",
 ]
+
+explained_classes(*(globals()[name] for name in __all__ if isinstance(globals()[name], type)))
 
 
 def __getattr__(name: str) -> Any:

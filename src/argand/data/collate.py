@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.misuse import explained
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import tensor
 
 
+@explained
 def default_collate(batch: Sequence[Any]) -> Any:
     """One batch of a list of samples: tensors, arrays and numbers stacked, containers by part.
 

@@ -11,9 +11,18 @@ from typing import Any
 import numpy as np
 
 from argand.base.errors import IndexRangeError, ShapeError
+from argand.base.misuse import explained
 from argand.base.shape import shape_text
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.random import randperm
+
+
+def check_places(places: Any, count: int) -> None:
+    """Refuse a sample number, or an array or list of them, out of range for `count` samples."""
+    listed = np.asarray(places).reshape(-1)
+    outside = listed[(listed >= count) | (listed < -count)]
+    if outside.size:
+        raise IndexRangeError(f"sample {outside[0]} is out of range for {count} samples")
 
 
 class Dataset:
@@ -86,6 +95,7 @@ class Subset(Dataset):
         self.indices = indices
 
     def __getitem__(self, index: Any) -> Any:
+        check_places(index, len(self))
         if isinstance(index, list):
             return self.dataset[[self.indices[i] for i in index]]
         return self.dataset[self.indices[index]]
@@ -109,10 +119,8 @@ class ConcatDataset(Dataset):
         self.cumulative_sizes = list(accumulate(map(len, self.datasets)))
 
     def __getitem__(self, index: int) -> Any:
-        count = len(self)
-        if not -count <= index < count:
-            raise IndexRangeError(f"sample {index} is out of range for {count} samples")
-        index %= count
+        check_places(index, len(self))
+        index %= len(self)
         which = bisect_right(self.cumulative_sizes, index)
         before = self.cumulative_sizes[which - 1] if which else 0
         return self.datasets[which][index - before]
@@ -121,6 +129,7 @@ class ConcatDataset(Dataset):
         return self.cumulative_sizes[-1]
 
 
+@explained
 def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
     """A dataset divided at random into parts of given sizes, or shares that sum to 1.
 

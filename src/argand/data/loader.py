@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from argand.data.collate import default_collate
-from argand.data.dataset import IterableDataset, Subset, TensorDataset
+from argand.data.dataset import IterableDataset, Subset, TensorDataset, check_places
 from argand.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 from argand.tensor.core import wrap
 
@@ -57,6 +57,8 @@ class DataLoader:
         if unknown:
             raise TypeError(f"DataLoader: unexpected argument {min(unknown)!r}")
         iterable = isinstance(dataset, IterableDataset)
+        if not iterable and not hasattr(dataset, "__getitem__"):
+            raise TypeError(f"expected a dataset with samples by number, got {dataset!r}")
         if iterable and (shuffle or sampler is not None or batch_sampler is not None):
             raise ValueError("an IterableDataset has its own order: no shuffle, no sampler")
         if sampler is not None and shuffle:
@@ -114,7 +116,10 @@ class DataLoader:
             return
         for indices in self.batch_sampler:
             places = np.asarray(indices, np.int64)
-            places = places if chosen is None else chosen[places]
+            if chosen is not None:
+                check_places(places, len(chosen))
+                places = chosen[places]
+            check_places(places, len(whole))
             yield [wrap(a[places]) for a in arrays]
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
+from argand.base.domains import check_counts
 from argand.tensor import random
 from argand.tensor.creation import tensor
 
@@ -58,8 +59,7 @@ class RandomSampler(Sampler):
     ) -> None:
         self.data_source, self.replacement, self.generator = data_source, replacement, generator
         self._num_samples = num_samples
-        if self.num_samples <= 0:
-            raise ValueError(f"num_samples must be positive, got {self.num_samples}")
+        check_counts(1, num_samples=self.num_samples)
 
     @property
     def num_samples(self) -> int:
@@ -114,6 +114,7 @@ class WeightedRandomSampler(Sampler):
         replacement: bool = True,
         generator: Any = None,
     ) -> None:
+        check_counts(1, num_samples=num_samples)
         self.weights = tensor(list(weights), dtype="float64")
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
@@ -136,8 +137,7 @@ class BatchSampler(Sampler):
     """
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive int, got {batch_size!r}")
+        check_counts(1, batch_size=batch_size)
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -1,5 +1,6 @@
 """`model.compile(...)`, `fit`, `evaluate`, `predict`, `summary` and callbacks, as in Keras."""
 
+from argand.base.misuse import explained_classes
 from argand.fit.callbacks import (
     BackupAndRestore,
     Callback,
@@ -25,3 +26,5 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+explained_classes(*(globals()[name] for name in __all__))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.io.archive import load, save
 from argand.optim.lr_scheduler import ReduceLROnPlateau as Plateau
@@ -113,6 +114,7 @@ class _Monitor:
         if mode not in ("auto", "min", "max"):
             raise ArgumentError(f"mode must be 'auto', 'min' or 'max', got {mode!r}")
         grows = ("acc", "auc", "f1", "precision", "recall", "r2")
+        check_numbers("(-inf, inf)", min_delta=min_delta)
         self.name = monitor
         self.up = mode == "max" or (mode == "auto" and any(g in monitor for g in grows))
         self.min_delta = abs(min_delta)
@@ -156,6 +158,7 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
+        check_counts(0, patience=patience, start_from_epoch=start_from_epoch)
         self.watch = _Monitor(monitor, mode, min_delta)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights = restore_best_weights
@@ -223,10 +226,8 @@ class ModelCheckpoint(Callback):
         save_freq: Any = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
-        if save_freq != "epoch" and not isinstance(save_freq, int):
-            raise ArgumentError(
-                f"save_freq must be 'epoch' or a number of steps, got {save_freq!r}"
-            )
+        if save_freq != "epoch":
+            check_counts(1, save_freq=save_freq)
         self.filepath, self.verbose = str(filepath), verbose
         self.watch = _Monitor(monitor, mode)
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
@@ -372,6 +373,9 @@ class ReduceLROnPlateau(Callback):
         cooldown: int = 0,
         min_lr: float = 0.0,
     ) -> None:
+        check_numbers("(-inf, 1)", factor=factor)
+        check_numbers("(-inf, inf)", min_lr=min_lr, min_delta=min_delta)
+        check_counts(0, patience=patience, cooldown=cooldown)
         self.watch = _Monitor(monitor, mode)
         self.verbose = verbose
         self.options = {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from argand.base.domains import check_numbers
 from argand.base.errors import ShapeError
 from argand.data.dataset import Dataset, TensorDataset
 from argand.data.loader import DataLoader
@@ -126,8 +127,7 @@ def check_sizes(inputs: tuple[Any, ...], target: Any) -> None:
 
 def split_off(x: Any, y: Any, share: float) -> tuple[Any, Any, tuple[Any, Any]]:
     """The data without their last `share`, and that share, for validation."""
-    if not 0 < share < 1:
-        raise ValueError(f"validation_split must be between 0 and 1, got {share}")
+    check_numbers("(0, 1)", validation_split=share)
     if _is_source(x) or isinstance(x, Dataset):
         raise TypeError("validation_split needs arrays; give validation_data for a loader")
     inputs = tuple(map(as_tensor, x)) if isinstance(x, tuple) else (as_tensor(x),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError
 from argand.base.misuse import explained
 from argand.fit.callbacks import Callback, History
@@ -60,6 +61,14 @@ class ModelMethods:
         `x` and `y` are arrays or tensors (several inputs as a tuple), or `x` is a DataLoader, a
         Dataset or any iterable of (inputs, target).
         """
+        check_counts(0, epochs=epochs, initial_epoch=initial_epoch)
+        check_counts(1, validation_freq=validation_freq)
+        check_given(
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+        )
         setup = _setup(model)
         if validation_split:
             x, y, validation_data = split_off(x, y, validation_split)
@@ -84,6 +93,7 @@ class ModelMethods:
         return_dict: bool = False,
     ) -> Any:
         """The loss and the metrics on data: one number, a list, or a dictionary."""
+        check_given(batch_size=batch_size, steps=steps)
         setup = _setup(model)
         feed = make_feed(x, y, batch_size, shuffle=False)
         count = feed.count if steps is None else steps
@@ -105,6 +115,7 @@ class ModelMethods:
         steps: int | None = None,
     ) -> Any:
         """The outputs for data, batch by batch in evaluation mode, put together."""
+        check_given(batch_size=batch_size, steps=steps)
         setup = model.__dict__.get("_setup") or Setup(model)
         model.__dict__.setdefault("_setup", setup)
         feed = make_feed(x, None, batch_size, shuffle=False, needs_target=False)
@@ -121,6 +132,11 @@ class ModelMethods:
         setup = model.__dict__.get("_setup")
         kwargs.setdefault("sample", None if setup is None else setup.sample)
         return summary(model, *args, **kwargs)
+
+
+def check_given(**counts: int | None) -> None:
+    """Refuse counts that are given but are not positive."""
+    check_counts(1, **{name: value for name, value in counts.items() if value is not None})
 
 
 def _setup(model: Module) -> Setup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from argand.base.errors import DTypeError
+from argand.base.errors import DTypeError, TraceError
 from argand.tensor.core import Cold, Tensor, wrap
 from argand.transform.tape import LEAF
 
@@ -28,7 +28,7 @@ class Parameter(Tensor):
                 f"only floating-point and complex tensors can require gradients, not "
                 f"{data.dtype.name}; pass requires_grad=False"
             )
-        array = data.numpy_array()
+        array = _memory(data)
         made: Parameter = object.__new__(cls)
         made._array = array
         made._node = LEAF if requires_grad else None
@@ -69,7 +69,7 @@ class Buffer(Tensor):
         if not isinstance(data, Tensor):
             raise TypeError(f"a Buffer is made of a Tensor, got {type(data).__name__}")
         made: Buffer = object.__new__(cls)
-        made._array = data.numpy_array()
+        made._array = _memory(data)
         made._node = None
         made._index = 0
         made._cold = None
@@ -86,6 +86,17 @@ class Buffer(Tensor):
             found = type(self)(wrap(self.numpy_array().copy()), persistent=self.persistent)
             memo[id(self)] = found
         return found
+
+
+def _memory(data: Tensor) -> Any:
+    """The array that a parameter or a buffer takes over."""
+    try:
+        return data.numpy_array()
+    except TraceError:
+        raise TraceError(
+            "a module, Parameter or Buffer is made inside a compiled function, where tensors have "
+            "no memory of their own; make it outside: what the function does to it lasts"
+        ) from None
 
 
 def _own_memory(made: Tensor, data: Tensor) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from argand.base.errors import ArgumentError
+from argand.base.domains import check_counts
+from argand.base.misuse import explained
 from argand.base.settings import settings
 
 _set_pool: Callable[[int], None] | None = None
@@ -27,13 +28,13 @@ def get_num_threads() -> int:
     return count
 
 
+@explained
 def set_num_threads(count: int) -> None:
     """Use `count` threads from now on, as `torch.set_num_threads`. Results don't depend on it.
 
-    Raises ValueError for less than one.
+    Raises ValueError for less than one, TypeError for what is not a whole number.
     """
-    if count < 1:
-        raise ArgumentError(f"set_num_threads: expected at least 1, got {count}")
+    check_counts(1, count=count)
     count = int(count)
     if _set_pool is not None:
         _set_pool(count)

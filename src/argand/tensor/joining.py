@@ -8,11 +8,15 @@ from itertools import pairwise
 from typing import Any
 
 from argand.base.dim import Dim
+from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.shaping import unsqueeze
+
+# More parts of a dimension than this are a mistake, not a split.
+MOST_PARTS = 1 << 24
 
 # -- joining ---------------------------------------------------------------------------------------
 
@@ -264,6 +268,9 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     if isinstance(given, list | tuple):
         marks = [0, *[slice(i, None).indices(size)[0] for i in given], size]
     else:
+        check_counts(1, sections=given)
+        if given > max(size, MOST_PARTS):
+            raise ArgumentError(f"tensor_split: {given} parts of a dimension of size {size}")
         each, more = divmod(size, given)
         marks = [i * each + min(i, more) for i in range(given + 1)]
     pairs = pairwise(marks)
