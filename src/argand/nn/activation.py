@@ -359,3 +359,112 @@ class GLU(_Activation):
     def forward(self, input: Any) -> Any:
         """a * sigmoid(b)."""
         return F.glu(input, self.dim)
+
+
+class CELU(_Activation):
+    """max(0, x) + min(0, alpha * (exp(x / alpha) - 1)). See `F.celu`.
+
+    >>> nn.CELU(2.0)(ag.tensor([-2.0, 2.0]))
+    tensor([-1.2642,  2.0000])
+    """
+
+    names = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self._keep(alpha=alpha, inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """celu(x)."""
+        return F.celu(input, self.alpha, self.inplace)
+
+
+class Hardshrink(_Activation):
+    """x where abs(x) > lambd, 0 elsewhere.
+
+    >>> nn.Hardshrink()(ag.tensor([-1.0, 0.3]))
+    tensor([-1.,  0.])
+    """
+
+    names = ("lambd",)
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self._keep(lambd=lambd)
+
+    def forward(self, input: Any) -> Any:
+        """hardshrink(x)."""
+        return F.hardshrink(input, self.lambd)
+
+
+class Softshrink(_Activation):
+    """sign(x) * max(abs(x) - lambd, 0).
+
+    >>> nn.Softshrink()(ag.tensor([-2.0, 0.3]))
+    tensor([-1.5000,  0.0000])
+    """
+
+    names = ("lambd",)
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self._keep(lambd=lambd)
+
+    def forward(self, input: Any) -> Any:
+        """softshrink(x)."""
+        return F.softshrink(input, self.lambd)
+
+
+class Tanhshrink(Module):
+    """x - tanh(x).
+
+    >>> nn.Tanhshrink()(ag.tensor([1.0]))
+    tensor([0.2384])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """tanhshrink(x)."""
+        return F.tanhshrink(input)
+
+
+class Threshold(_Activation):
+    """x where x > threshold, `value` elsewhere.
+
+    >>> nn.Threshold(1.0, -1.0)(ag.tensor([0.5, 2.0]))
+    tensor([-1.,  2.])
+    """
+
+    names = ("threshold", "value")
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        self._keep(threshold=threshold, value=value, inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """threshold(x)."""
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+
+class RReLU(_Activation):
+    """x where x > 0, a * x elsewhere; in training `a` is drawn for every element. See `F.rrelu`.
+
+    >>> nn.RReLU().eval()(ag.tensor([-24.0, 1.0]))
+    tensor([-5.5000,  1.0000])
+    """
+
+    names = ("lower", "upper")
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
+        self._keep(lower=lower, upper=upper, inplace=inplace)
+
+    def forward(self, input: Any) -> Any:
+        """rrelu(x)."""
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+
+class Softmax2d(Module):
+    """exp(x) / sum(exp(x)) over the channels of images (N, C, H, W) or (C, H, W).
+
+    >>> nn.Softmax2d()(ag.zeros(2, 1, 1)).flatten()
+    tensor([0.5000, 0.5000])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """softmax(x) over the channels."""
+        return F.softmax(input, -3)

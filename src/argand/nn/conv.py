@@ -129,6 +129,24 @@ class Conv2d(_Conv):
         return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
+class Conv3d(_Conv):
+    """Convolution of volumes (N, C, D, H, W):
+    y[n, o] = bias[o] + sum over c of weight[o, c] * x[n, c]. See `F.conv3d`.
+
+    `weight` is (out_channels, in_channels / groups, kd, kh, kw); * is cross-correlation.
+
+    >>> nn.Conv3d(1, 4, 3, padding=1)(ag.ones(2, 1, 5, 6, 7)).shape
+    argand.Size([2, 4, 5, 6, 7])
+    """
+
+    dimensions = 3
+
+    def forward(self, input: Any) -> Any:
+        """(N, out_channels, D', H', W')."""
+        x, padding = self._padded(input)
+        return F.conv3d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
 class _ConvTranspose(Module):
     """What the transposed convolutions share."""
 

@@ -59,3 +59,16 @@ class Dropout2d(_Dropout):
     def forward(self, input: Any) -> Any:
         """The input with channels dropped, in training mode."""
         return F.dropout2d(input, self.p, self.training, self.inplace)
+
+
+class Dropout3d(_Dropout):
+    """In training whole channels of volumes (N, C, D, H, W) are 0 with probability `p`, the rest
+    divided by 1 - p.
+
+    >>> nn.Dropout3d(0.5).eval()(ag.ones(1, 1, 1, 1, 3)).flatten()
+    tensor([1., 1., 1.])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """The input with channels dropped, in training mode."""
+        return F.dropout3d(input, self.p, self.training, self.inplace)

@@ -127,6 +127,18 @@ class BatchNorm2d(_BatchNorm):
     ranks = (4,)
 
 
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of volumes (N, C, D, H, W).
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy, 2015).
+
+    >>> nn.BatchNorm3d(4)(ag.rand(2, 4, 3, 5, 5)).shape
+    argand.Size([2, 4, 3, 5, 5])
+    """
+
+    ranks = (5,)
+
+
 class LayerNorm(Module):
     """y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimensions,
     `normalized_shape`.
@@ -304,3 +316,33 @@ class InstanceNorm2d(_InstanceNorm):
     """
 
     ranks = (4,)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Each channel of each volume (N, C, D, H, W) normalised on its own.
+
+    >>> nn.InstanceNorm3d(4)(ag.rand(2, 4, 3, 5, 5)).shape
+    argand.Size([2, 4, 3, 5, 5])
+    """
+
+    ranks = (5,)
+
+
+class LocalResponseNorm(Module):
+    """x / (k + alpha * mean(x ** 2 over `size` neighbouring channels)) ** beta. See
+    `F.local_response_norm`.
+
+    >>> nn.LocalResponseNorm(2)(ag.ones(1, 4, 5, 5)).shape
+    argand.Size([1, 4, 5, 5])
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Any) -> Any:
+        """The normalised input, in its shape."""
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

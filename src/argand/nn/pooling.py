@@ -64,6 +64,21 @@ class MaxPool2d(_MaxPool):
         )
 
 
+class MaxPool3d(_MaxPool):
+    """The largest value of each window of volumes (N, C, D, H, W); padding never wins. See
+    `F.max_pool3d`.
+
+    >>> nn.MaxPool3d(2)(ag.ones(1, 8, 4, 6, 6)).shape
+    argand.Size([1, 8, 2, 3, 3])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, D', H', W')."""
+        return F.max_pool3d(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
+        )
+
+
 class AvgPool1d(Module):
     """The mean of each window of sequences (N, C, L). See `F.avg_pool2d` for the arguments.
 
@@ -98,6 +113,25 @@ class AvgPool1d(Module):
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool3d(AvgPool1d):
+    """The mean of each window of volumes (N, C, D, H, W). See `F.avg_pool3d`.
+
+    >>> nn.AvgPool3d(2)(ag.ones(1, 8, 4, 6, 6)).shape
+    argand.Size([1, 8, 2, 3, 3])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, D', H', W')."""
+        return F.avg_pool3d(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+        )
 
 
 class AvgPool2d(Module):
@@ -173,17 +207,45 @@ class AdaptiveAvgPool2d(_Adaptive):
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
-class AdaptiveMaxPool2d(_Adaptive):
-    """The largest over windows that give images of `output_size`. See `F.adaptive_avg_pool2d`.
+class AdaptiveAvgPool3d(_Adaptive):
+    """The mean over windows that give volumes of `output_size`. See `F.adaptive_avg_pool2d`.
 
-    >>> nn.AdaptiveMaxPool2d(3)(ag.ones(2, 8, 6, 6)).shape
-    argand.Size([2, 8, 3, 3])
+    >>> nn.AdaptiveAvgPool3d(1)(ag.ones(2, 8, 4, 6, 6)).shape
+    argand.Size([2, 8, 1, 1, 1])
     """
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, *output_size)."""
+        return F.adaptive_avg_pool3d(input, self.output_size)
+
+
+class _AdaptiveMax(_Adaptive):
+    """The largest instead of the mean."""
 
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(output_size)
         if return_indices:
             raise NotImplementedError("return_indices is not supported yet")
+
+
+class AdaptiveMaxPool1d(_AdaptiveMax):
+    """The largest over windows that give sequences of `output_size`. See `F.adaptive_avg_pool2d`.
+
+    >>> nn.AdaptiveMaxPool1d(2)(ag.tensor([[1.0, 3.0, 5.0, 7.0]]))
+    tensor([[3., 7.]])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, output_size)."""
+        return F.adaptive_max_pool1d(input, self.output_size)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMax):
+    """The largest over windows that give images of `output_size`. See `F.adaptive_avg_pool2d`.
+
+    >>> nn.AdaptiveMaxPool2d(3)(ag.ones(2, 8, 6, 6)).shape
+    argand.Size([2, 8, 3, 3])
+    """
 
     def forward(self, input: Any) -> Any:
         """(N, C, *output_size)."""

@@ -62,19 +62,50 @@ class Upsample(Module):
     argand.Size([1, 1, 6, 6])
     """
 
-    def __init__(self, size: Any = None, scale_factor: Any = None, mode: str = "nearest") -> None:
+    def __init__(
+        self,
+        size: Any = None,
+        scale_factor: Any = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
+    ) -> None:
         super().__init__()
-        self.size, self.mode = size, mode
+        self.size, self.mode, self.align_corners = size, mode, align_corners
+        self.recompute_scale_factor = recompute_scale_factor
         whole = isinstance(scale_factor, int)
         self.scale_factor = float(scale_factor) if whole else scale_factor
 
     def forward(self, input: Any) -> Any:
-        """The enlarged images."""
-        return F.interpolate(input, self.size, self.scale_factor, self.mode)
+        """The images at the new size."""
+        options = (self.mode, self.align_corners, self.recompute_scale_factor)
+        return F.interpolate(input, self.size, self.scale_factor, *options)
 
     def extra_repr(self) -> str:
         given = f"size={self.size}" if self.size else f"scale_factor={self.scale_factor}"
         return f"{given}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """Images (N, C, H, W) at another size, by the nearest pixel. See `F.interpolate`.
+
+    >>> nn.UpsamplingNearest2d(scale_factor=2)(ag.ones(1, 1, 3, 3)).shape
+    argand.Size([1, 1, 6, 6])
+    """
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor)
+
+
+class UpsamplingBilinear2d(Upsample):
+    """Images (N, C, H, W) at another size, bilinearly with aligned corners. See `F.interpolate`.
+
+    >>> nn.UpsamplingBilinear2d(size=3)(ag.tensor([[[[1.0, 2.0]]]])).flatten()[:3]
+    tensor([1.0000, 1.5000, 2.0000])
+    """
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor, "bilinear", True)
 
 
 class PixelShuffle(Module):
@@ -94,6 +125,48 @@ class PixelShuffle(Module):
 
     def extra_repr(self) -> str:
         return f"upscale_factor={self.upscale_factor}"
+
+
+class PixelUnshuffle(Module):
+    """(N, C, H * r, W * r) as (N, C * r * r, H, W), r = `downscale_factor`. See
+    `F.pixel_unshuffle`.
+
+    >>> nn.PixelUnshuffle(2)(ag.ones(1, 2, 6, 6)).shape
+    argand.Size([1, 8, 3, 3])
+    """
+
+    def __init__(self, downscale_factor: int) -> None:
+        super().__init__()
+        self.downscale_factor = downscale_factor
+
+    def forward(self, input: Any) -> Any:
+        """The smaller images, with more channels."""
+        return F.pixel_unshuffle(input, self.downscale_factor)
+
+    def extra_repr(self) -> str:
+        return f"downscale_factor={self.downscale_factor}"
+
+
+class ChannelShuffle(Module):
+    """The channels of (N, C, ...) taken from each of `groups` groups in turn (Zhang et al., 2018).
+
+    >>> nn.ChannelShuffle(2)(ag.arange(4).reshape(1, 4, 1)).flatten()
+    tensor([0, 2, 1, 3])
+    """
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, input: Any) -> Any:
+        """The shuffled channels."""
+        n, c, *spatial = input.shape
+        x = ops.reshape(input, (n, self.groups, c // self.groups, *spatial))
+        x = ops.permute(x, (0, 2, 1, *range(3, x.ndim)))
+        return ops.reshape(x, (n, c, *spatial))
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"
 
 
 class Unfold(Module):
@@ -118,6 +191,37 @@ class Unfold(Module):
         return (
             f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
             f"stride={self.stride}"
+        )
+
+
+class Fold(Module):
+    """Images from the columns of `Unfold`; what several windows cover is added up. See `F.fold`.
+
+    >>> nn.Fold((4, 4), 2)(ag.ones(1, 12, 9)).shape
+    argand.Size([1, 3, 4, 4])
+    """
+
+    def __init__(
+        self,
+        output_size: Any,
+        kernel_size: Any,
+        dilation: Any = 1,
+        padding: Any = 0,
+        stride: Any = 1,
+    ) -> None:
+        super().__init__()
+        self.output_size, self.kernel_size = output_size, kernel_size
+        self.dilation, self.padding, self.stride = dilation, padding, stride
+
+    def forward(self, input: Any) -> Any:
+        """The images."""
+        window = (self.kernel_size, self.dilation, self.padding, self.stride)
+        return F.fold(input, self.output_size, *window)
+
+    def extra_repr(self) -> str:
+        return (
+            f"output_size={self.output_size}, kernel_size={self.kernel_size}, "
+            f"dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
         )
 
 
@@ -198,3 +302,46 @@ class ReplicationPad2d(_Pad):
     """
 
     mode = "replicate"
+
+
+class ReflectionPad1d(_Pad):
+    """Sequences continued by their mirror image, without the edge: (left, right), or one number.
+
+    >>> nn.ReflectionPad1d(1)(ag.tensor([[1.0, 2.0]]))
+    tensor([[2., 1., 2., 1.]])
+    """
+
+    mode = "reflect"
+    sides = 2
+
+
+class ReplicationPad1d(_Pad):
+    """Sequences continued by their edge: (left, right), or one number.
+
+    >>> nn.ReplicationPad1d(1)(ag.tensor([[1.0, 2.0]]))
+    tensor([[1., 1., 2., 2.]])
+    """
+
+    mode = "replicate"
+    sides = 2
+
+
+class CircularPad1d(_Pad):
+    """Sequences continued by their other end: (left, right), or one number.
+
+    >>> nn.CircularPad1d(1)(ag.tensor([[1.0, 2.0]]))
+    tensor([[2., 1., 2., 1.]])
+    """
+
+    mode = "circular"
+    sides = 2
+
+
+class CircularPad2d(_Pad):
+    """Images continued by their other end: (left, right, top, bottom), or one number.
+
+    >>> nn.CircularPad2d((1, 0, 0, 0))(ag.tensor([[[1.0, 2.0]]]))
+    tensor([[[2., 1., 2.]]])
+    """
+
+    mode = "circular"

@@ -9,6 +9,7 @@ from argand.base.errors import ShapeError
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import apply_inplace
+from argand.tensor.random import uniform_of
 
 
 def _applied(function: Any, input: Any, inplace: bool, *args: Any) -> Any:
@@ -234,3 +235,95 @@ def glu(input: Any, dim: int = -1) -> Any:
     middle[dim] = half[dim] = size // 2
     first = ops.slice(input, zero, half, one)
     return ops.mul(first, ops.sigmoid(ops.slice(input, middle, ends, one)))
+
+
+def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """max(0, x) + min(0, alpha * (exp(x / alpha) - 1)) (Barron, 2017).
+
+    >>> F.celu(ag.tensor([-2.0, 2.0]), alpha=2.0)
+    tensor([-1.2642,  2.0000])
+    """
+
+    def formula(x: Any) -> Any:
+        return ops.mul(ops.elu(ops.div(x, alpha), 1.0), alpha)
+
+    return _applied(formula, input, inplace)
+
+
+def hardshrink(input: Any, lambd: float = 0.5) -> Any:
+    """x where abs(x) > lambd, 0 elsewhere.
+
+    >>> F.hardshrink(ag.tensor([-1.0, 0.3]))
+    tensor([-1.,  0.])
+    """
+    return ops.where(ops.gt(ops.abs(input), lambd), input, 0.0)
+
+
+def softshrink(input: Any, lambd: float = 0.5) -> Any:
+    """sign(x) * max(abs(x) - lambd, 0).
+
+    >>> F.softshrink(ag.tensor([-2.0, 0.3]))
+    tensor([-1.5000,  0.0000])
+    """
+    return ops.sub(input, ops.clamp(input, -lambd, lambd))
+
+
+def tanhshrink(input: Any) -> Any:
+    """x - tanh(x).
+
+    >>> F.tanhshrink(ag.tensor([1.0]))
+    tensor([0.2384])
+    """
+    return ops.sub(input, ops.tanh(input))
+
+
+def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
+    """x where x > threshold, `value` elsewhere.
+
+    >>> F.threshold(ag.tensor([0.5, 2.0]), 1.0, -1.0)
+    tensor([-1.,  2.])
+    """
+    return _applied(lambda x: ops.where(ops.gt(x, threshold), x, value), input, inplace)
+
+
+def rrelu(
+    input: Any,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Any:
+    """x where x > 0, a * x elsewhere: in training `a` is drawn from [lower, upper) for every
+    element, else it is their mean (Xu et al., 2015).
+
+    >>> F.rrelu(ag.tensor([-24.0, 1.0]))
+    tensor([-5.5000,  1.0000])
+    """
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    draw = uniform_of(tuple(input.shape), input.dtype)
+    slope = ops.add(ops.mul(draw, upper - lower), lower)
+    return _applied(lambda x: ops.where(ops.gt(x, 0), x, ops.mul(x, slope)), input, inplace)
+
+
+def gumbel_softmax(
+    logits: Any, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Any:
+    """A draw of a category as a vector near one-hot: softmax((logits + g) / tau) with g = -log of
+    an exponential draw (Jang et al., 2017).
+
+    With `hard` it is one-hot, and the gradient is that of the soft one.
+
+    >>> F.gumbel_softmax(ag.tensor([0.0, 100.0]), hard=True)
+    tensor([0., 1.])
+    """
+    draw = ops.sub(1.0, uniform_of(tuple(logits.shape), logits.dtype))  # in (0, 1]
+    noise = ops.neg(ops.log(ops.clamp(ops.neg(ops.log(draw)), min=eps)))
+    soft = ops.softmax(ops.div(ops.add(logits, noise), tau), dim)
+    if not hard:
+        return soft
+    best = ops.argmax(soft, dim, True)
+    categories = ops.arange(0, 1, soft.shape[dim], "int64")
+    tail = (1,) * (soft.ndim - 1 - dim % soft.ndim)
+    chosen = ops.cast(ops.eq(best, ops.reshape(categories, (soft.shape[dim], *tail))), soft.dtype)
+    return ops.add(chosen, ops.sub(soft, soft.detach()))

@@ -74,6 +74,16 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     return _dropped(input, shape, p, training, inplace)
 
 
+def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Whole channels of volumes (N, C, D, H, W) are 0 with probability `p`, the rest divided by
+    1 - p.
+
+    >>> F.dropout3d(ag.ones(1, 2, 1, 2, 2), p=0.0).sum()
+    tensor(8.)
+    """
+    return dropout2d(input, p, training, inplace)
+
+
 def _dropped(x: Any, shape: Any, p: float, training: bool, inplace: bool) -> Any:
     if not 0 <= p <= 1:
         raise ArgumentError(f"dropout: the probability must be between 0 and 1, got {p}")

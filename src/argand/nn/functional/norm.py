@@ -171,3 +171,25 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> A
     else:
         norm = ops.pow(ops.sum(ops.pow(ops.abs(input), p), dim, True), 1 / p)
     return ops.div(input, ops.clamp(norm, min=eps))
+
+
+def local_response_norm(
+    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
+    """x / (k + alpha * mean(x ** 2 over `size` neighbouring channels)) ** beta, for (N, C, ...)
+    (Krizhevsky et al., 2012).
+
+    >>> F.local_response_norm(ag.ones(1, 2, 3), 2, alpha=6.0).flatten()
+    tensor([0.3536, 0.3536, 0.3536, 0.2324, 0.2324, 0.2324])
+    """
+    if len(input.shape) < 3:
+        raise ShapeError(f"local_response_norm: {describe(input)}: expected (N, C, ...)")
+    n, c, *spatial = input.shape
+    flat = ops.reshape(ops.square(input), (n, c, math.prod(spatial)))
+    wide = ops.pad(flat, ((0, 0), (size // 2, (size - 1) // 2), (0, 0)), 0)
+    total = None
+    for i in range(size):
+        part = ops.slice(wide, (0, i, 0), (n, c + i, flat.shape[2]), (1, 1, 1))
+        total = part if total is None else ops.add(total, part)
+    mean = ops.reshape(ops.div(total, size), tuple(input.shape))
+    return ops.div(input, ops.pow(ops.add(ops.mul(mean, alpha), k), beta))

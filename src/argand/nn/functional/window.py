@@ -179,6 +179,26 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     return ops.reshape(x, (*lead, c // (r * r), h * r, w * r))
 
 
+def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
+    """(..., C, H * r, W * r) as (..., C * r * r, H, W), r = `downscale_factor`: the inverse of
+    `pixel_shuffle`.
+
+    >>> F.pixel_unshuffle(ag.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2).flatten()
+    tensor([1., 2., 3., 4.])
+    """
+    r = int(downscale_factor)
+    *lead, c, h, w = input.shape
+    if h % r or w % r:
+        raise ShapeError(
+            f"pixel_unshuffle: an image of {shape_text((h, w))} can't be divided into {r} x {r} "
+            "pixels"
+        )
+    n = len(lead)
+    x = ops.reshape(input, (*lead, c, h // r, r, w // r, r))
+    x = ops.permute(x, (*range(n + 1), n + 2, n + 4, n + 1, n + 3))
+    return ops.reshape(x, (*lead, c * r * r, h // r, w // r))
+
+
 def max_pool2d(
     input: Any,
     kernel_size: Any,
@@ -267,57 +287,6 @@ def avg_pool1d(
     return _on_sequences(avg_pool2d, "avg_pool1d", input, *window)
 
 
-def _adaptive(op: str, input: Any, output_size: Any) -> tuple[tuple[int, ...], list[int]]:
-    """The windows that divide an image evenly into `output_size` parts; an error otherwise."""
-    wanted = output_size if isinstance(output_size, list | tuple) else (output_size,) * 2
-    sizes = [input.shape[-2 + i] if w is None else int(w) for i, w in enumerate(wanted)]
-    for size, parts in zip(input.shape[-2:], sizes, strict=True):
-        if parts < 1 or size % parts:
-            raise ShapeError(
-                f"{op}: output size {tuple(sizes)} must divide the image size "
-                f"{shape_text(input.shape[-2:])}"
-            )
-    return tuple(s // p for s, p in zip(input.shape[-2:], sizes, strict=True)), sizes
-
-
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """The mean over windows chosen so that the images have `output_size` = (h, w), or one number
-    for both.
-
-    None keeps a size. It must divide the image's: ShapeError otherwise (PyTorch's windows may
-    overlap).
-
-    >>> F.adaptive_avg_pool2d(ag.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 1)
-    tensor([[[2.5000]]])
-    """
-    windows, sizes = _adaptive("adaptive_avg_pool2d", input, output_size)
-    if sizes == [1, 1]:
-        return ops.mean(input, (-2, -1), True)
-    return avg_pool2d(input, windows)
-
-
-def adaptive_max_pool2d(input: Any, output_size: Any) -> Any:
-    """The largest over windows chosen so that the images have `output_size`; see
-    `adaptive_avg_pool2d`.
-
-    >>> F.adaptive_max_pool2d(ag.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 1)
-    tensor([[[4.]]])
-    """
-    windows, sizes = _adaptive("adaptive_max_pool2d", input, output_size)
-    if sizes == [1, 1]:
-        return ops.amax(input, (-2, -1), True)
-    return max_pool2d(input, windows)
-
-
-def adaptive_avg_pool1d(input: Any, output_size: int) -> Any:
-    """The mean over windows chosen so that the sequences (N, C, L) or (C, L) have `output_size`.
-
-    >>> F.adaptive_avg_pool1d(ag.tensor([[1.0, 3.0, 5.0, 7.0]]), 2)
-    tensor([[2., 6.]])
-    """
-    return _on_sequences(adaptive_avg_pool2d, "adaptive_avg_pool1d", input, (1, output_size))
-
-
 _PAD_MODES = ("constant", "reflect", "replicate", "circular")
 
 
@@ -400,32 +369,42 @@ def unfold(
     return ops.reshape(ops.cat(*parts, dim=2), (n, c * kh * kw, oh * ow))
 
 
-def interpolate(
+def fold(
     input: Any,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
 ) -> Any:
-    """Images (N, C, H, W) enlarged, or shrunk, to `size` or by `scale_factor`: the pixel that
-    stands at floor(i * old / new). Only `mode="nearest"` is there: others are an ArgumentError.
+    """Images (N, C, H, W) from the columns (N, C * kh * kw, number of windows) of `unfold`; what
+    several windows cover is added up. The transpose of `unfold`.
 
-    >>> F.interpolate(ag.tensor([[[1.0, 2.0]]]), scale_factor=2)
-    tensor([[[1., 1., 2., 2.]]])
+    >>> F.fold(ag.ones(1, 2, 2), (1, 3), (1, 2)).flatten()
+    tensor([1., 2., 1.])
     """
-    if mode != "nearest":
-        raise ArgumentError(f"interpolate: mode {mode!r} is not supported yet; use 'nearest'")
-    spatial = input.shape[2:]
-    count = len(spatial)
-    if (size is None) == (scale_factor is None):
-        raise ArgumentError("interpolate: give either size or scale_factor")
-    if size is not None:
-        wanted = several(size, count, "size")
-    else:
-        factors = scale_factor if isinstance(scale_factor, list | tuple) else [scale_factor] * count
-        wanted = tuple(int(s * f) for s, f in zip(spatial, factors, strict=True))
-    y = input
-    for dim, (old, new) in enumerate(zip(spatial, wanted, strict=True), 2):
-        position = ops.mul(ops.arange(0, 1, new, "int64"), old)
-        y = ops.index(y, ops.floor_divide(position, new), dims=(dim,))
-    return y
+    kh, kw = several(kernel_size, 2, "kernel_size")
+    dh, dw = several(dilation, 2, "dilation")
+    sh, sw = several(stride, 2, "stride")
+    ph, pw = several(padding, 2, "padding")
+    height, width = several(output_size, 2, "output_size")
+    h, w = height + 2 * ph, width + 2 * pw
+    oh, ow = (h - dh * (kh - 1) - 1) // sh + 1, (w - dw * (kw - 1) - 1) // sw + 1
+    n, channels, columns = input.shape
+    if channels % (kh * kw) or columns != oh * ow:
+        raise ShapeError(
+            f"fold: {describe(input)}: expected (N, C * {kh * kw}, {oh * ow}) for windows of "
+            f"{(kh, kw)} on images of {shape_text((height, width))}"
+        )
+    c = channels // (kh * kw)
+    parts = ops.reshape(input, (n, c, kh, kw, oh, ow))
+    empty = ops.full((n, c, h, w), 0.0, input.dtype)
+    total = empty
+    for i in range(kh):
+        for j in range(kw):
+            part = ops.slice(parts, (0, 0, i, j, 0, 0), (n, c, i + 1, j + 1, oh, ow), (1,) * 6)
+            start = (0, 0, i * dh, j * dw)
+            stop = (n, c, i * dh + sh * (oh - 1) + 1, j * dw + sw * (ow - 1) + 1)
+            placed = ops.reshape(part, (n, c, oh, ow))
+            total = ops.add(total, ops.slice_scatter(empty, placed, start, stop, (1, 1, sh, sw)))
+    return ops.slice(total, (0, 0, ph, pw), (n, c, h - ph, w - pw), (1,) * 4)

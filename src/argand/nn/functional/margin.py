@@ -1,0 +1,202 @@
+"""Losses that compare: distances and similarities of pairs, margins between classes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from argand.base.errors import ArgumentError
+from argand.ir.op import ops
+from argand.nn.functional.activation import logsigmoid
+from argand.nn.functional.loss import check_reduction, cosine_similarity
+
+
+def _reduced(losses: Any, reduction: str) -> Any:
+    check_reduction(reduction)
+    if reduction == "none":
+        return losses
+    return ops.mean(losses) if reduction == "mean" else ops.sum(losses)
+
+
+def _above(x: Any) -> Any:
+    """max(x, 0)."""
+    return ops.relu(x)
+
+
+def pairwise_distance(
+    x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Any:
+    """The p-norm of x1 - x2 + eps along the last dimension.
+
+    >>> F.pairwise_distance(ag.tensor([[3.0, 0.0]]), ag.tensor([[0.0, 4.0]]))
+    tensor([5.])
+    """
+    d = ops.abs(ops.add(ops.sub(x1, x2), eps))
+    if p == math.inf:
+        return ops.amax(d, -1, keepdim)
+    if p == 2:
+        return ops.sqrt(ops.sum(ops.square(d), -1, keepdim))
+    return ops.pow(ops.sum(ops.pow(d, p), -1, keepdim), 1 / p)
+
+
+def margin_ranking_loss(
+    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean"
+) -> Any:
+    """max(0, -target * (input1 - input2) + margin): the first should rank higher where the target
+    is 1, lower where it is -1.
+
+    >>> F.margin_ranking_loss(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 1.0]), ag.tensor([1, 1]))
+    tensor(1.)
+    """
+    losses = _above(ops.add(ops.mul(ops.neg(target), ops.sub(input1, input2)), margin))
+    return _reduced(losses, reduction)
+
+
+def hinge_embedding_loss(
+    input: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
+) -> Any:
+    """input where the target is 1, max(0, margin - input) where it is -1.
+
+    >>> F.hinge_embedding_loss(ag.tensor([0.3, 0.3]), ag.tensor([1, -1]), reduction="none")
+    tensor([0.3000, 0.7000])
+    """
+    far = _above(ops.sub(margin, input))
+    losses = ops.where(ops.eq(target, 1), input, ops.where(ops.eq(target, -1), far, input + far))
+    return _reduced(losses, reduction)
+
+
+def cosine_embedding_loss(
+    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean"
+) -> Any:
+    """1 - cos(input1, input2) where the target is 1, max(0, cos - margin) where it is -1.
+
+    >>> a, b = ag.tensor([[1.0, 0.0]]), ag.tensor([[1.0, 1.0]])
+    >>> F.cosine_embedding_loss(a, b, ag.tensor([1]))
+    tensor(0.2929)
+    """
+    cosine = cosine_similarity(input1, input2, -1)
+    losses = ops.where(ops.eq(target, 1), ops.sub(1, cosine), _above(ops.sub(cosine, margin)))
+    return _reduced(losses, reduction)
+
+
+def triplet_margin_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin) with `pairwise_distance`.
+
+    With `swap` the nearer of anchor and positive is held against the negative (Balntas et al.,
+    2016).
+
+    >>> F.triplet_margin_loss(ag.zeros(1, 2), ag.zeros(1, 2), ag.tensor([[0.6, 0.0]]))
+    tensor(0.4000)
+    """
+    near = pairwise_distance(anchor, positive, p, eps)
+    far = pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
+    return _reduced(_above(ops.add(ops.sub(near, far), margin)), reduction)
+
+
+def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """log(1 + exp(-target * input)), for targets 1 and -1.
+
+    >>> F.soft_margin_loss(ag.tensor([0.0, 2.0]), ag.tensor([1, 1]), reduction="none")
+    tensor([0.6931, 0.1269])
+    """
+    return _reduced(ops.neg(logsigmoid(ops.mul(target, input))), reduction)
+
+
+def multilabel_soft_margin_loss(
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean"
+) -> Any:
+    """The mean over the classes (the last dimension) of binary cross-entropy with logits.
+
+    >>> F.multilabel_soft_margin_loss(ag.tensor([[0.0, 2.0]]), ag.tensor([[1.0, 0.0]]))
+    tensor(1.4100)
+    """
+    yes = ops.mul(target, logsigmoid(input))
+    no = ops.mul(ops.sub(1, target), logsigmoid(ops.neg(input)))
+    losses = ops.neg(ops.add(yes, no))
+    if weight is not None:
+        losses = ops.mul(losses, weight)
+    return _reduced(ops.mean(losses, -1), reduction)
+
+
+def multi_margin_loss(
+    input: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """The mean over the classes j of max(0, margin - input[target] + input[j]) ** p, j != target.
+
+    >>> F.multi_margin_loss(ag.tensor([[0.1, 0.2, 0.4]]), ag.tensor([2]))
+    tensor(0.5000)
+    """
+    if p not in (1, 2):
+        raise ArgumentError(f"multi_margin_loss: p must be 1 or 2, got {p}")
+    column = ops.reshape(target, (*target.shape, 1))
+    gap = _above(ops.add(ops.sub(input, ops.gather(input, -1, column)), margin))
+    losses = gap if p == 1 else ops.square(gap)
+    if weight is not None:
+        losses = ops.mul(losses, ops.index(weight, column, dims=(0,)))
+    classes = ops.arange(0, 1, input.shape[-1], "int64")
+    others = ops.where(ops.eq(column, classes), 0.0, losses)
+    return _reduced(ops.mean(others, -1), reduction)
+
+
+def poisson_nll_loss(
+    input: Any,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Any:
+    """exp(input) - target * input for the logarithm of a Poisson mean, or without `log_input`
+    input - target * log(input + eps); `full` adds Stirling's approximation of log(target!).
+
+    >>> F.poisson_nll_loss(ag.tensor([0.0, 1.0]), ag.tensor([1.0, 2.0]), reduction="none")
+    tensor([1.0000, 0.7183])
+    """
+    if log_input:
+        losses = ops.sub(ops.exp(input), ops.mul(target, input))
+    else:
+        losses = ops.sub(input, ops.mul(target, ops.log(ops.add(input, eps))))
+    if full:
+        count = ops.maximum(target, 1.0)
+        half = ops.mul(ops.log(ops.mul(count, 2 * math.pi)), 0.5)
+        stirling = ops.add(ops.sub(ops.mul(count, ops.log(count)), count), half)
+        losses = ops.add(losses, ops.where(ops.gt(target, 1), stirling, 0.0))
+    return _reduced(losses, reduction)
+
+
+def gaussian_nll_loss(
+    input: Any,
+    target: Any,
+    var: Any,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Any:
+    """0.5 * (log(v) + (input - target) ** 2 / v) with v = max(var, eps), which gets its gradient
+    as if it were not clamped; `full` adds 0.5 * log(2 * pi) (Nix and Weigend, 1994).
+
+    >>> F.gaussian_nll_loss(ag.tensor([1.0]), ag.tensor([3.0]), ag.tensor([4.0]))
+    tensor(1.1931)
+    """
+    low = ops.sub(ops.clamp(var, min=eps), var).detach()
+    v = ops.add(var, low)
+    losses = ops.mul(ops.add(ops.log(v), ops.div(ops.square(ops.sub(input, target)), v)), 0.5)
+    if full:
+        losses = ops.add(losses, 0.5 * math.log(2 * math.pi))
+    return _reduced(losses, reduction)
