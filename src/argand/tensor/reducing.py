@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from argand.base.dtype import as_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError
@@ -42,8 +42,26 @@ def into(out: Any, result: Any) -> Any:
     return result if out is None else out.copy_(result)
 
 
-def _dims(dim: Any, axis: Any) -> Any:
-    return dim if axis is None else axis
+class Spelling(TypedDict, total=False):
+    """NumPy's names of `dim` and `keepdim`, and a tensor to write the result into."""
+
+    axis: Any
+    keepdims: bool
+    out: Any
+
+
+def _converted(x: Any, dtype: Any) -> Any:
+    return x if dtype is None else ops.cast(x, as_dtype(dtype))
+
+
+def _along(op: Any, x: Any, dim: Any, keepdim: bool, other: Spelling, **params: Any) -> Any:
+    """An op's result along a dimension, by whichever name it is given."""
+    if not other:
+        return op(x, dim=dim, keepdim=keepdim, **params)
+    for name in other.keys() - Spelling.__annotations__.keys():
+        raise TypeError(f"unexpected argument {name!r}")
+    dim, keepdim = other.get("axis", dim), other.get("keepdims", keepdim)
+    return into(other.get("out"), op(x, dim=dim, keepdim=keepdim, **params))
 
 
 def sum(
@@ -52,9 +70,7 @@ def sum(
     keepdim: bool = False,
     *,
     dtype: Any = None,
-    axis: Any = None,
-    keepdims: bool = False,
-    out: Any = None,
+    **other: Unpack[Spelling],
 ) -> Any:
     """The sum of all elements, or along `dim`: one dimension or several.
 
@@ -66,11 +82,11 @@ def sum(
     >>> ag.sum(x), ag.sum(x, 0), ag.sum(x, 1, keepdim=True).shape
     (tensor(10.), tensor([4., 6.]), argand.Size([2, 1]))
     """
-    if dim is None and axis is None and dtype is None and out is None and not (keepdim or keepdims):
+    if dim is None and dtype is None and not keepdim and not other:
         small = quick.total(input)
         if small is not None:
             return small
-    return into(out, ops.sum(input, _dims(dim, axis), keepdim or keepdims, dtype=dtype))
+    return _along(ops.sum, input, dim, keepdim, other, dtype=dtype)
 
 
 def mean(
@@ -79,9 +95,7 @@ def mean(
     keepdim: bool = False,
     *,
     dtype: Any = None,
-    axis: Any = None,
-    keepdims: bool = False,
-    out: Any = None,
+    **other: Unpack[Spelling],
 ) -> Any:
     """sum(x) / n over all elements, or along `dim`: one dimension or several.
 
@@ -91,13 +105,12 @@ def mean(
     >>> ag.mean(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([2., 3.])
     """
-    if dtype is not None:
-        input = ops.cast(input, as_dtype(dtype))
+    input = _converted(input, dtype)
     if not input.dtype.is_inexact:
         raise DTypeError(
             f"mean: not defined for {input.dtype.name}; convert with .float() or pass dtype="
         )
-    return into(out, ops.mean(input, _dims(dim, axis), keepdim or keepdims))
+    return _along(ops.mean, input, dim, keepdim, other)
 
 
 def prod(
@@ -106,8 +119,7 @@ def prod(
     keepdim: bool = False,
     *,
     dtype: Any = None,
-    axis: Any = None,
-    out: Any = None,
+    **other: Unpack[Spelling],
 ) -> Any:
     """The product of all elements, or along `dim`; integers are multiplied as int64.
 
@@ -116,13 +128,19 @@ def prod(
     >>> ag.prod(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
     tensor([ 2., 12.])
     """
-    return into(out, ops.prod(input, _dims(dim, axis), keepdim, dtype=dtype))
+    return _along(ops.prod, input, dim, keepdim, other, dtype=dtype)
 
 
-def _correction(unbiased: bool | None, correction: float | None) -> Any:
+def _spread(
+    op: Any, x: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any, other: Spelling
+) -> Any:
+    """The variance or its root; the older interface has a flag where `correction` is a number."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
     if unbiased is not None:
-        return 1 if unbiased else 0
-    return 1 if correction is None else correction
+        correction = 1 if unbiased else 0
+    correction = 1 if correction is None else correction
+    return _along(op, x, dim, keepdim, other, correction=correction)
 
 
 def var(
@@ -132,7 +150,7 @@ def var(
     keepdim: bool = False,
     *,
     correction: float | None = None,
-    axis: Any = None,
+    **other: Unpack[Spelling],
 ) -> Any:
     """sum((x - mean)^2) / (n - correction), the variance of all elements or along `dim`.
 
@@ -145,11 +163,7 @@ def var(
     >>> ag.var(ag.tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
     tensor(1.2500)
     """
-    if isinstance(dim, bool):
-        dim, unbiased = None, dim
-    return ops.var(
-        input, dim=_dims(dim, axis), correction=_correction(unbiased, correction), keepdim=keepdim
-    )
+    return _spread(ops.var, input, dim, unbiased, keepdim, correction, other)
 
 
 def std(
@@ -159,18 +173,14 @@ def std(
     keepdim: bool = False,
     *,
     correction: float | None = None,
-    axis: Any = None,
+    **other: Unpack[Spelling],
 ) -> Any:
     """sqrt(var(x)), the standard deviation of all elements or along `dim`; see `var`.
 
     >>> ag.std(ag.tensor([1.0, 2.0, 3.0, 4.0]))
     tensor(1.2910)
     """
-    if isinstance(dim, bool):
-        dim, unbiased = None, dim
-    return ops.std(
-        input, dim=_dims(dim, axis), correction=_correction(unbiased, correction), keepdim=keepdim
-    )
+    return _spread(ops.std, input, dim, unbiased, keepdim, correction, other)
 
 
 def var_mean(
@@ -208,9 +218,7 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     return ops.logsumexp(input, dim, keepdim)
 
 
-def max(
-    input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, out: Any = None
-) -> Any:
+def max(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spelling]) -> Any:
     """The largest element; with `dim`, (values, indices) along it; with another tensor, `maximum`.
 
     NaN is larger than any number. `indices` (int64) names the first of equal elements, to which the
@@ -223,13 +231,10 @@ def max(
     >>> ag.max(x, dim=1).indices
     tensor([1, 0])
     """
-    found = _extreme(input, _dims(dim, axis), keepdim, ops.amax, ops.argmax, ops.maximum)
-    return into(out, found)
+    return _along(_extreme, input, dim, keepdim, other, chosen=(ops.amax, ops.argmax, ops.maximum))
 
 
-def min(
-    input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, out: Any = None
-) -> Any:
+def min(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spelling]) -> Any:
     """The smallest element; with `dim`, (values, indices) along it; with another tensor, `minimum`.
 
     NaN is smaller than any number. `indices` (int64) names the first of equal elements, to which
@@ -242,11 +247,11 @@ def min(
     >>> ag.min(x, dim=0).values
     tensor([1., 2.])
     """
-    found = _extreme(input, _dims(dim, axis), keepdim, ops.amin, ops.argmin, ops.minimum)
-    return into(out, found)
+    return _along(_extreme, input, dim, keepdim, other, chosen=(ops.amin, ops.argmin, ops.minimum))
 
 
-def _extreme(x: Any, dim: Any, keepdim: bool, of_all: Any, position: Any, of_two: Any) -> Any:
+def _extreme(x: Any, dim: Any, keepdim: bool, chosen: tuple[Any, Any, Any]) -> Any:
+    of_all, position, of_two = chosen
     if isinstance(dim, Tensor):
         return of_two(x, dim)
     if dim is None:
@@ -294,14 +299,7 @@ def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
     return MinMax(ops.amin(input, dim, keepdim), ops.amax(input, dim, keepdim))
 
 
-def argmax(
-    input: Any,
-    dim: Any = None,
-    keepdim: bool = False,
-    *,
-    axis: Any = None,
-    out: Any = None,
-) -> Any:
+def argmax(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spelling]) -> Any:
     """The index (int64) of the largest element along `dim`; without it, in the flattened tensor.
 
     The first of equal elements, or the first NaN. Raises ShapeError where there is nothing to
@@ -311,17 +309,10 @@ def argmax(
     >>> ag.argmax(x), ag.argmax(x, dim=1)
     (tensor(2), tensor([1, 0]))
     """
-    return into(out, ops.argmax(input, _dims(dim, axis), keepdim))
+    return _along(ops.argmax, input, dim, keepdim, other)
 
 
-def argmin(
-    input: Any,
-    dim: Any = None,
-    keepdim: bool = False,
-    *,
-    axis: Any = None,
-    out: Any = None,
-) -> Any:
+def argmin(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spelling]) -> Any:
     """The index (int64) of the smallest element along `dim`; without it, in the flattened tensor.
 
     The first of equal elements, or the first NaN. Raises ShapeError where there is nothing to
@@ -331,39 +322,25 @@ def argmin(
     >>> ag.argmin(x), ag.argmin(x, dim=1)
     (tensor(0), tensor([0, 1]))
     """
-    return into(out, ops.argmin(input, _dims(dim, axis), keepdim))
+    return _along(ops.argmin, input, dim, keepdim, other)
 
 
-def any(
-    input: Any,
-    dim: Any = None,
-    keepdim: bool = False,
-    *,
-    axis: Any = None,
-    out: Any = None,
-) -> Any:
+def any(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spelling]) -> Any:
     """Whether an element is not 0, of all or along `dim`; False of nothing.
 
     >>> ag.any(ag.tensor([[0, 3], [0, 0]]), dim=1)
     tensor([ True, False])
     """
-    return into(out, ops.any(input, _dims(dim, axis), keepdim))
+    return _along(ops.any, input, dim, keepdim, other)
 
 
-def all(
-    input: Any,
-    dim: Any = None,
-    keepdim: bool = False,
-    *,
-    axis: Any = None,
-    out: Any = None,
-) -> Any:
+def all(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spelling]) -> Any:
     """Whether every element is not 0, of all or along `dim`; True of nothing.
 
     >>> ag.all(ag.tensor([[1, 3], [0, 2]]), dim=1)
     tensor([ True, False])
     """
-    return into(out, ops.all(input, _dims(dim, axis), keepdim))
+    return _along(ops.all, input, dim, keepdim, other)
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:
@@ -426,8 +403,7 @@ def vector_norm(
     >>> ag.linalg.vector_norm(ag.tensor([[3.0, -4.0], [0.0, 5.0]]), ord=1, dim=1)
     tensor([7., 5.])
     """
-    if dtype is not None:
-        x = ops.cast(x, as_dtype(dtype))
+    x = _converted(x, dtype)
     if not x.dtype.is_inexact:
         raise DTypeError(f"norm: not defined for {x.dtype.name}; convert with .float()")
     if ord == 2:
@@ -464,12 +440,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
 
 
 def cumsum(
-    input: Any,
-    dim: Any = None,
-    *,
-    dtype: Any = None,
-    axis: Any = None,
-    out: Any = None,
+    input: Any, dim: Any = None, *, dtype: Any = None, axis: Any = None, out: Any = None
 ) -> Any:
     """y[i] = x[0] + ... + x[i] along `dim`: the running sum, in the shape of x.
 
@@ -479,11 +450,10 @@ def cumsum(
     tensor([[ 1,  3,  6],
             [ 4,  9, 15]])
     """
-    if dtype is not None:
-        input = ops.cast(input, as_dtype(dtype))
-    elif not input.dtype.is_inexact:
-        input = ops.cast(input, "int64")
-    return into(out, ops.cumsum(input, _dims(dim, axis)))
+    if dtype is None and not input.dtype.is_inexact:
+        dtype = "int64"
+    input = _converted(input, dtype)
+    return into(out, ops.cumsum(input, dim if axis is None else axis))
 
 
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
@@ -498,7 +468,7 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """
     if dtype is None and not input.dtype.is_inexact:
         dtype = "int64"
-    x = input if dtype is None else ops.cast(input, as_dtype(dtype))
+    x = _converted(input, dtype)
     d = normalize_dim(dim, input.ndim, "cumprod")
     size = int(x.shape[d]) if x.ndim else 1
     # After each round an element is the product of the last `reach` ones up to it.
@@ -520,9 +490,7 @@ def softmax(input: Any, dim: Any, *, dtype: Any = None) -> Any:
     tensor([[0.0900, 0.2447, 0.6652],
             [0.5000, 0.5000, 0.0000]])
     """
-    if dtype is not None:
-        input = ops.cast(input, as_dtype(dtype))
-    return ops.softmax(input, dim)
+    return ops.softmax(_converted(input, dtype), dim)
 
 
 def log_softmax(input: Any, dim: Any, *, dtype: Any = None) -> Any:
@@ -533,9 +501,7 @@ def log_softmax(input: Any, dim: Any, *, dtype: Any = None) -> Any:
     >>> ag.log_softmax(ag.tensor([0.0, 1.0, 1000.0]), dim=0)
     tensor([-1000.,  -999.,     0.])
     """
-    if dtype is not None:
-        input = ops.cast(input, as_dtype(dtype))
-    return ops.log_softmax(input, dim)
+    return ops.log_softmax(_converted(input, dtype), dim)
 
 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
