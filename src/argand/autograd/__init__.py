@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from argand.autograd import functional
+from argand.autograd import function, functional
 from argand.tensor.autograd import backward, grad
 from argand.tensor.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from argand.transform.anomaly import detect_anomaly, set_detect_anomaly
@@ -17,7 +17,11 @@ from argand.transform.mode import (
 
 
 def Variable(data: Any, requires_grad: bool = False) -> Any:  # noqa: N802  # PyTorch's name
-    """The tensor itself; from the days when tensors and variables were different things."""
+    """The tensor itself; from the days when tensors and variables were different things.
+
+    >>> ag.autograd.Variable(ag.ones(2), requires_grad=True)
+    tensor([1., 1.], requires_grad=True)
+    """
     return data.requires_grad_() if requires_grad else data
 
 
@@ -29,6 +33,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "function",
     "functional",
     "grad",
     "gradcheck",

@@ -92,15 +92,20 @@ def _compare(value: int, op: str) -> bool:
 class Dim:
     """A size known only when the program runs: an integer polynomial.
 
-    `Dim("batch")` declares one for `ag.compile`: the program serves every size, and a comparison
-    that would tie it to one size is an error. Arithmetic gives Dims; a Dim that is constant becomes
-    an int again.
+    `Dim("batch")` declares one for `ag.compile`: the program serves every size from 2 on (0 and 1
+    get programs of their own), and a comparison that would tie it to one size raises ShapeError.
+    Arithmetic (+, -, *, //, %) gives Dims; one that turns out constant is an int again.
 
     >>> n = ag.Dim("n")
     >>> n * 2 + n
     3*n
     >>> (n * 4) // 4 == n
     True
+    >>> @ag.compile(dynamic={"x": ("batch", None)})
+    ... def f(x):
+    ...     return x * 2
+    >>> f(ag.ones(5, 2)).shape, f(ag.ones(9, 2)).shape, len(f.programs)
+    (argand.Size([5, 2]), argand.Size([9, 2]), 1)
     """
 
     __slots__ = ("key", "terms")

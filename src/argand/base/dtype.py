@@ -17,10 +17,14 @@ from argand.base.errors import DTypeError, did_you_mean
 
 
 class DType:
-    """An element type; singletons, compared by identity.
+    """An element type: ``ag.float32`` and its like, singletons that are compared by identity.
 
-    Attributes: `name` (``"float32"``), `short` (``"f32"``, used in program text), `numpy` (the
-    NumPy dtype), `kind` (one of ``b u i f c``), `itemsize` in bytes.
+    Attributes: `name` ("float32"), `short` ("f32", used in program text), `numpy` (the NumPy
+    dtype), `kind` (one of b, u, i, f, c: boolean, unsigned, signed, float, complex), `itemsize` in
+    bytes. Follows `torch.dtype`.
+
+    >>> ag.float32, ag.float32.itemsize, ag.float32.is_floating_point
+    (argand.float32, 4, True)
     """
 
     __slots__ = ("itemsize", "kind", "name", "numpy", "short")
@@ -91,14 +95,23 @@ _default_float = float32
 
 
 def get_default_dtype() -> DType:
-    """The dtype of floats made from Python numbers; float32 unless changed."""
+    """The dtype of floats made from Python numbers; float32 unless changed.
+
+    >>> ag.get_default_dtype()
+    argand.float32
+    """
     return _default_float
 
 
 def set_default_dtype(dtype: Any) -> None:
     """Set the dtype of floats made from Python numbers.
 
-    Raises TypeError for a dtype that is not floating point.
+    Raises TypeError for a dtype that is not floating point. Follows `torch.set_default_dtype`.
+
+    >>> ag.set_default_dtype(ag.float64)
+    >>> ag.tensor([1.5]).dtype
+    argand.float64
+    >>> ag.set_default_dtype(ag.float32)
     """
     global _default_float
     d = as_dtype(dtype)
@@ -153,10 +166,14 @@ def of_scalar(value: Any) -> DType:
 
 @cache
 def promote_types(a: DType, b: DType) -> DType:
-    """The smallest dtype that both convert to, as `torch.promote_types`.
+    """The smallest dtype that both convert to without losing their kind or range.
 
-    >>> ag.promote_types(ag.uint8, ag.int8)
-    argand.int16
+    Of one kind the larger; of different ones the higher in the order bool < integer < float <
+    complex; uint8 with int8 gives int16, float16 with bfloat16 float32. Follows
+    `torch.promote_types`.
+
+    >>> ag.promote_types(ag.int32, ag.float16), ag.promote_types(ag.uint8, ag.int8)
+    (argand.float16, argand.int16)
     """
     if a is b:
         return a

@@ -11,7 +11,17 @@ from collections.abc import Iterable
 
 
 class ArgandError(Exception):
-    """Base of all errors that are Argand's own."""
+    """Base of all errors that are Argand's own.
+
+    Each is also of the type that PyTorch or NumPy raises in its place (RuntimeError, ValueError,
+    TypeError, IndexError, ...), so either way of catching it works.
+
+    >>> try:
+    ...     ag.ones(2) + ag.ones(3)
+    ... except ag.ArgandError as error:
+    ...     print(isinstance(error, RuntimeError))
+    True
+    """
 
 
 class ShapeError(ArgandError, RuntimeError, ValueError):

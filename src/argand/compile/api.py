@@ -41,7 +41,6 @@ def compile(  # PyTorch's name
         mode: PyTorch's hint; there is one mode.
         disable: return the function as it is.
 
-    >>> import argand as ag
     >>> @ag.compile
     ... def f(x):
     ...     return (x * 2 + 1).sum()

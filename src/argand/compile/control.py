@@ -31,7 +31,6 @@ def cond(
     shapes, nested alike. Tensors that they close over take part, in derivatives too. As in PyTorch
     the operands may be given as one tuple.
 
-    >>> import argand as ag
     >>> ag.cond(ag.tensor(True), lambda x: x + 1, lambda x: x - 1, ag.tensor(3.0))
     tensor(4.)
     """

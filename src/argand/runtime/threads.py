@@ -23,16 +23,28 @@ def attach(set_pool: Callable[[int], None]) -> None:
 
 
 def get_num_threads() -> int:
-    """The number of threads that native code uses, the calling one among them."""
+    """The number of threads that native code uses, the calling one among them.
+
+    The number of CPUs that the process may use unless changed, or ``ARGAND_THREADS``.
+
+    >>> ag.get_num_threads() >= 1
+    True
+    """
     count: int = settings.threads
     return count
 
 
 @explained
 def set_num_threads(count: int) -> None:
-    """Use `count` threads from now on, as `torch.set_num_threads`. Results don't depend on it.
+    """Use `count` threads from now on; results don't depend on it, to the bit.
 
-    Raises ValueError for less than one, TypeError for what is not a whole number.
+    Raises ValueError for less than one. Follows `torch.set_num_threads`.
+
+    >>> before = ag.get_num_threads()
+    >>> ag.set_num_threads(1)
+    >>> ag.get_num_threads()
+    1
+    >>> ag.set_num_threads(before)
     """
     check_counts(1, count=count)
     count = int(count)

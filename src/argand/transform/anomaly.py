@@ -77,8 +77,19 @@ def _has_nan(x: Any) -> bool:
 
 
 class detect_anomaly:  # noqa: N801  # PyTorch's name
-    """Inside the block, a NaN in a gradient is an error that names the operation, the user's line,
-    and the operation in which a NaN first appeared."""
+    """Inside the block a NaN in a gradient is an error that says where it came from.
+
+    AutogradError names the operation, the user's line that called it, and the operation in which a
+    NaN first appeared. Slow: for debugging. With `check_nan=False` lines are recorded, NaNs not
+    looked for. Follows `torch.autograd.detect_anomaly`.
+
+    >>> x = ag.tensor(0.0, requires_grad=True)
+    >>> with ag.autograd.detect_anomaly():
+    ...     (x.sqrt() * 0).backward()
+    Traceback (most recent call last):
+        ...
+    argand.base.errors.AutogradError: ...sqrt_backward returned NaN for input 0; ...
+    """
 
     def __init__(self, check_nan: bool = True) -> None:
         self.check_nan = check_nan
@@ -98,7 +109,12 @@ class detect_anomaly:  # noqa: N801  # PyTorch's name
 
 
 class set_detect_anomaly:  # noqa: N801  # PyTorch's name
-    """`detect_anomaly` as a switch: on until it is set to False, or for a `with` block."""
+    """`detect_anomaly` as a switch: on until it is set to False, or for a `with` block.
+
+    >>> with ag.autograd.set_detect_anomaly(True):
+    ...     y = ag.ones(2, requires_grad=True).sum()
+    ...     y.backward()
+    """
 
     _on: detect_anomaly | None = None
 

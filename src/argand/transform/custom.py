@@ -18,7 +18,23 @@ def is_tensor(x: Any) -> bool:
 
 
 class FunctionCtx:
-    """What `forward` and `backward` of a custom function share. Any attribute can be set on it."""
+    """What `forward` and `backward` of a custom function share; any attribute can be set on it.
+
+    `needs_input_grad` is a tuple that says of each argument of forward whether it wants a gradient.
+
+    >>> class Scale(ag.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x, factor):
+    ...         ctx.factor = factor
+    ...         return x * factor
+    ...     @staticmethod
+    ...     def backward(ctx, grad):
+    ...         return grad * ctx.factor, None
+    >>> x = ag.ones(2, requires_grad=True)
+    >>> Scale.apply(x, 3).sum().backward()
+    >>> x.grad
+    tensor([3., 3.])
+    """
 
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
@@ -28,7 +44,10 @@ class FunctionCtx:
         self._materialize = True
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors for backward; overwriting one of them in place is noticed there."""
+        """Keep tensors for backward, which reads them as `saved_tensors`.
+
+        Where one has been overwritten in place by then, reading it raises AutogradError.
+        """
         self._saved = tuple(Saved(t) if is_tensor(t) else t for t in tensors)
 
     @property
@@ -90,20 +109,25 @@ class _Applied(Stand):
 
 
 class Function:
-    """Base of operations with a derivative of their own, as `torch.autograd.Function`.
+    """Base of operations with a derivative of their own, used through `apply`.
 
-    >>> import argand as ag
-    >>> class Double(ag.autograd.Function):
+    `forward(ctx, *args)` computes without recording; `backward(ctx, *grads)` gets the cotangents of
+    the outputs and returns one for each argument, None where there is none. Written with tensors,
+    backward can itself be differentiated and compiled. Follows `torch.autograd.Function`.
+
+    >>> class Square(ag.autograd.Function):
     ...     @staticmethod
     ...     def forward(ctx, x):
-    ...         return x * 2
+    ...         ctx.save_for_backward(x)
+    ...         return x * x
     ...     @staticmethod
     ...     def backward(ctx, grad):
-    ...         return grad * 2
-    >>> x = ag.ones(2, requires_grad=True)
-    >>> Double.apply(x).sum().backward()
+    ...         (x,) = ctx.saved_tensors
+    ...         return 2 * x * grad
+    >>> x = ag.tensor([1.0, 3.0], requires_grad=True)
+    >>> Square.apply(x).sum().backward()
     >>> x.grad
-    tensor([2., 2.])
+    tensor([2., 6.])
     """
 
     @staticmethod
@@ -158,7 +182,17 @@ class Function:
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a custom backward as not differentiable itself."""
+    """Mark a custom backward as not differentiable itself: it runs without recording.
+
+    >>> class Double(ag.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...     @staticmethod
+    ...     @ag.autograd.function.once_differentiable
+    ...     def backward(ctx, grad):
+    ...         return grad * 2
+    """
 
     @functools.wraps(backward)
     def wrapped(ctx: Any, *grads: Any) -> Any:

@@ -20,7 +20,12 @@ mode = _Mode()
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are recorded for gradients in this thread."""
+    """Whether operations are recorded for gradients, in this thread.
+
+    >>> with ag.no_grad():
+    ...     print(ag.is_grad_enabled())
+    False
+    """
     return mode.enabled
 
 
@@ -48,7 +53,17 @@ class _GradMode:
 
 
 class no_grad(_GradMode):  # noqa: N801  # PyTorch's name
-    """Record nothing for gradients inside the block or the decorated function."""
+    """Record nothing for gradients inside the block, or in the decorated function; per thread.
+
+    For evaluation, and for updates of parameters. Results made inside don't require grad. Follows
+    `torch.no_grad`.
+
+    >>> x = ag.ones(2, requires_grad=True)
+    >>> with ag.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
 
     def __init__(self, function: Any = None) -> None:
         super().__init__(False)
@@ -62,7 +77,14 @@ class no_grad(_GradMode):  # noqa: N801  # PyTorch's name
 
 
 class enable_grad(_GradMode):  # noqa: N801  # PyTorch's name
-    """Record for gradients inside the block, also within `no_grad`."""
+    """Record for gradients inside the block, or in the decorated function, also within `no_grad`.
+
+    >>> x = ag.ones(2, requires_grad=True)
+    >>> with ag.no_grad(), ag.enable_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    True
+    """
 
     def __init__(self, function: Any = None) -> None:
         super().__init__(True)
@@ -76,7 +98,14 @@ class enable_grad(_GradMode):  # noqa: N801  # PyTorch's name
 
 
 class set_grad_enabled(_GradMode):  # noqa: N801  # PyTorch's name
-    """Set the mode at once; as a context manager, until the end of the block."""
+    """Record for gradients from here on, or not; as a context manager, until the end of the block.
+
+    >>> x = ag.ones(2, requires_grad=True)
+    >>> with ag.set_grad_enabled(False):
+    ...     y = x * 2
+    >>> y.requires_grad, (x * 2).requires_grad
+    (False, True)
+    """
 
     def __init__(self, mode_enabled: bool) -> None:
         super().__init__(bool(mode_enabled))
@@ -89,7 +118,14 @@ class set_grad_enabled(_GradMode):  # noqa: N801  # PyTorch's name
 
 
 class inference_mode(_GradMode):  # noqa: N801  # PyTorch's name
-    """As `no_grad`; `inference_mode(False)` changes nothing."""
+    """As `no_grad`, for a block or a function; ``inference_mode(False)`` changes nothing.
+
+    >>> @ag.inference_mode()
+    ... def predict(x):
+    ...     return x * 2
+    >>> predict(ag.ones(2, requires_grad=True)).requires_grad
+    False
+    """
 
     def __init__(self, enabled: bool = True) -> None:
         super().__init__(False if enabled else mode.enabled)
