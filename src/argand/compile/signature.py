@@ -6,6 +6,7 @@ floats are inputs (0-d float64 tensors); every other Python value is a constant 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -221,3 +222,38 @@ def difference(old: Signature, new: Signature) -> list[str]:
     if old.grad_enabled != new.grad_enabled:
         lines.append(f"grad mode: {old.grad_enabled} became {new.grad_enabled}")
     return lines
+
+
+def _parameter_names(function: Any) -> list[str]:
+    target = getattr(function, "forward", function)  # a module's arguments are its forward's
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return []  # a callable without a signature
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in parameters if p.kind in positional]
+
+
+def argument_origins(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[tuple[int | None, str]]:
+    """For each leaf the position and the name of the argument that it belongs to."""
+    names = _parameter_names(function)
+    origins: list[tuple[int | None, str]] = []
+    for i, value in enumerate(args):
+        name = names[i] if i < len(names) else f"arg{i}"
+        origins += [(i, name)] * len(flatten(value)[0])
+    for name, value in sorted(kwargs.items()):
+        position = names.index(name) if name in names else None
+        origins += [(position, name)] * len(flatten(value)[0])
+    return origins
+
+
+def argument_labels(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """A name for every leaf of the arguments: the parameter's, numbered where it has several."""
+    names = [name for _, name in argument_origins(function, args, kwargs)]
+    labels: list[str] = []
+    for i, name in enumerate(names):
+        count = names.count(name)
+        labels.append(name if count == 1 else f"{name}_{names[:i].count(name)}")
+    return labels

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from argand.base.dim import Dim, Size, same
+from argand.base.dim import Dim, same
 from argand.base.dtype import DType, int64
 from argand.base.errors import CompileError
 from argand.ir import scalar
@@ -328,13 +328,3 @@ def operands(point: Point) -> list[Point]:
         for form in point.index:
             found += [v.point for v, _ in form.terms if isinstance(v, Loaded)]
     return found
-
-
-def loops_of(shape: Sequence[Size], prefix: str = "i") -> tuple[Axis, ...]:
-    """One axis a dimension."""
-    return tuple(Axis(f"{prefix}{d}", size) for d, size in enumerate(shape))
-
-
-def index_of(axes: Sequence[Axis]) -> tuple[Form, ...]:
-    """The index of a value whose dimensions the axes walk; dimensions of size 1 are at 0."""
-    return tuple(ZERO if isinstance(a.extent, int) and a.extent == 1 else form_of(a) for a in axes)

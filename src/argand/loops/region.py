@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 from argand.base.errors import CompileError
 from argand.ir.program import Node, Value
@@ -58,12 +57,3 @@ def region_of(node: Node) -> Region:
         outside=outside,
         stored=stored,
     )
-
-
-def inner_users(nodes: Sequence[Node]) -> dict[Value, list[Node]]:
-    """The nodes of a region that read each value."""
-    found: dict[Value, list[Node]] = {}
-    for node in nodes:
-        for v in dict.fromkeys(node.values):
-            found.setdefault(v, []).append(node)
-    return found

@@ -66,10 +66,6 @@ class Space:
             found.append(form)
         return tuple(found)
 
-    def dim_of(self, axis: Axis) -> int:
-        """The anchor's dimension that an axis belongs to."""
-        return next(d for d, digits in enumerate(self.digits) if axis in digits)
-
     def split(self, axis: Axis, divisor: Size) -> bool:
         """Make two axes of one, the inner of extent `divisor`; False when it isn't a multiple."""
         outer = exact_quotient(axis.extent, divisor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from typing import Any
 
@@ -182,8 +183,6 @@ def deepcopy(self: Any, memo: dict[int, Any]) -> Any:
     if self.grad is not None:
         twin.grad = wrap(np.array(self.grad.numpy_array()))
     for name, value in self.__dict__.items():
-        import copy
-
         twin.__dict__[name] = copy.deepcopy(value, memo)
     return twin
 
@@ -229,13 +228,6 @@ def bytes_as(x: Any, dtype: Any) -> Any:
             f"view: the last dimension of {tuple(x.shape)} does not divide into {wanted.name}"
         ) from None
     return wrap(array)
-
-
-def set_data(self: Any, value: Any) -> None:
-    """Take over the memory, dtype and shape of another tensor."""
-    from argand.tensor.core import ops_set_data
-
-    ops_set_data(self, value)
 
 
 # -- NumPy -----------------------------------------------------------------------------------------

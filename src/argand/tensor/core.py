@@ -169,7 +169,7 @@ class Tensor(Operators):
 
     @property
     def dtype(self) -> DType:
-        """The type of the elements.
+        """The type of the elements, such as ``ag.float32``.
 
         >>> ag.ones(2, 3).dtype
         argand.float32
@@ -416,7 +416,13 @@ class Tensor(Operators):
 
     @data.setter
     def data(self, value: Any) -> None:
-        ops_set_data(self, value)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data must be a Tensor, got {type(value).__name__}")
+        self._array = value.numpy_array()
+        cold = self._cold_part()
+        cold.root, cold.base, cold.chain = None, None, ()
+        cold.version += 1
+        epoch.bump()
 
     # -- operators that the base class does not give -------------------------------------------
 
@@ -521,14 +527,3 @@ def set_eager(interpreter: Any) -> None:
 def eager() -> Any:
     """The eager interpreter."""
     return _eager
-
-
-def ops_set_data(t: Tensor, value: Any) -> None:
-    """`t.data = value`: give the tensor other memory (and dtype, shape)."""
-    if not isinstance(value, Tensor):
-        raise TypeError(f"data must be a Tensor, got {type(value).__name__}")
-    t._array = value.numpy_array()
-    cold = t._cold_part()
-    cold.root, cold.base, cold.chain = None, None, ()
-    cold.version += 1
-    epoch.bump()
