@@ -413,7 +413,7 @@ class Softshrink(_Activation):
 
 
 class Tanhshrink(Module):
-    """x - tanh(x).
+    """x - tanh(x), element by element.
 
     >>> nn.Tanhshrink()(ag.tensor([1.0]))
     tensor([0.2384])

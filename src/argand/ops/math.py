@@ -61,7 +61,7 @@ class Exp(_Function):
 
 
 class Exp2(_Function):
-    """2 ** x.
+    """2 ** x; infinity where the dtype can't hold it.
 
     >>> ag.exp2(ag.tensor([0.0, 3.0, -1.0]))
     tensor([1.0000, 8.0000, 0.5000])

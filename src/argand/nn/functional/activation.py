@@ -194,7 +194,7 @@ def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
 
 
 def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
-    """softmax(-x) along `dim`.
+    """softmax(-x) along `dim`: the smallest element gets the largest share.
 
     >>> F.softmin(ag.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([0.6652, 0.2447, 0.0900])
@@ -269,7 +269,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
 
 
 def tanhshrink(input: Any) -> Any:
-    """x - tanh(x).
+    """x - tanh(x), element by element.
 
     >>> F.tanhshrink(ag.tensor([1.0]))
     tensor([0.2384])
