@@ -246,3 +246,20 @@ def test_modules_are_made_outside() -> None:
 def test_a_size_that_is_a_tensor() -> None:
     with pytest.raises(RuntimeError, match=r"reshape\(f32\(4,\)"):
         compiled(lambda x, n: x.reshape(n, n))(ag.ones(4), ag.tensor(2))
+
+
+def test_a_training_step_leaves_no_tensors_behind() -> None:
+    model = nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.Dropout(0.1), nn.Linear(16, 4))
+    opt = optim.AdamW(model.parameters())
+
+    @compiled
+    def step(x: Any, y: Any) -> Any:
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        opt.step()
+        opt.zero_grad()
+        return loss
+
+    for count in (4, 4, 5, 1, 7):  # a warning would be an error
+        step(ag.rand(count, 8), ag.arange(count) % 4)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, ClassVar
 
+from argand.base.domains import check_numbers
 from argand.base.dtype import int64
 from argand.base.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from argand.base.shape import broadcast_shapes, same_shape
@@ -114,6 +116,7 @@ class CrossEntropy(Composite):
         label_smoothing: float = 0.0,
     ) -> Any:
         _check_reduction(self.name, reduction)
+        check_numbers("[0, 1]", label_smoothing=label_smoothing)
         x, target = lifted(input), lifted(target)
         if target.dtype.is_floating_point and same_shape(x.shape, target.shape):
             return _soft_cross_entropy(x, target, weight, reduction, label_smoothing)
@@ -131,11 +134,9 @@ class CrossEntropy(Composite):
     def prepare(
         self, x: Any, target: Any, reduction: str, ignore_index: int, label_smoothing: float
     ) -> Prepared:
-        if not 0 <= label_smoothing <= 1:
-            raise ArgumentError(f"{self.name}: label_smoothing {label_smoothing} is not in [0, 1]")
         return (x, target), {
             "reduction": reduction,
-            "ignore_index": int(ignore_index),
+            "ignore_index": operator.index(ignore_index),
             "label_smoothing": float(label_smoothing),
         }
 
@@ -242,7 +243,7 @@ class NllLoss(Composite):
         self, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str
     ) -> Prepared:
         inputs = (x, target) if weight is None else (x, target, lifted(weight))
-        return inputs, {"ignore_index": int(ignore_index), "reduction": reduction}
+        return inputs, {"ignore_index": operator.index(ignore_index), "reduction": reduction}
 
     def body(x: Any, target: Any, *weight: Any, ignore_index: int, reduction: str) -> Any:
         valid, safe = _valid(target, ignore_index)
@@ -317,14 +318,13 @@ class SmoothL1Loss(_PairLoss):
     samples = (*_PAIRS, Sample(T((3, 4)), T((3, 4)), beta=0.3))
     error_samples = (
         *_PairLoss.error_samples,
-        ErrorSample(RuntimeError, "beta must not be negative", T((2,)), T((2,)), beta=-1.0),
+        ErrorSample(ValueError, "beta must be a number in [0, inf)", T((2,)), T((2,)), beta=-1.0),
     )
 
     def prepare(
         self, input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0
     ) -> Prepared:
-        if beta < 0:
-            raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+        check_numbers("[0, inf)", beta=beta)
         return self.pair(input, target, reduction=reduction, beta=float(beta))
 
     def body(x: Any, target: Any, reduction: str, beta: float) -> Any:
@@ -341,14 +341,13 @@ class HuberLoss(_PairLoss):
     samples = (*_PAIRS, Sample(T((3, 4)), T((3, 4)), delta=0.3))
     error_samples = (
         *_PairLoss.error_samples,
-        ErrorSample(RuntimeError, "delta must be positive", T((2,)), T((2,)), delta=0.0),
+        ErrorSample(ValueError, "delta must be a number in (0, inf)", T((2,)), T((2,)), delta=0.0),
     )
 
     def prepare(
         self, input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0
     ) -> Prepared:
-        if delta <= 0:
-            raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
+        check_numbers("(0, inf)", delta=delta)
         return self.pair(input, target, reduction=reduction, delta=float(delta))
 
     def body(x: Any, target: Any, reduction: str, delta: float) -> Any:

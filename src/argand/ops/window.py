@@ -63,6 +63,8 @@ def conv_output(op: str, size: Any, kernel: Any, params: dict[str, Any]) -> Pair
     for s, k, stride, pad, dil in zip(
         size, kernel, params["stride"], params["padding"], params["dilation"], strict=True
     ):
+        if isinstance(k, int) and k < 1:
+            raise ShapeError(f"{op}: the window {shape_text(kernel)} is empty")
         room = s + 2 * pad - dil * (k - 1)
         if isinstance(room, int) and room < 1:
             raise ShapeError(
@@ -286,6 +288,8 @@ class Conv2dInputGrad(_Conv):
         groups: int = 1,
     ) -> Prepared:
         params = _conv_params(self.name, stride, padding, dilation, groups)
+        if any(isinstance(s, int) and s < 1 for s in size):
+            raise ShapeError(f"{self.name}: the image would have the size {shape_text(size)}")
         return (lifted(g), lifted(w)), {"size": tuple(size), **params}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.domains import check_numbers
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.ir.op import ops
 
@@ -69,6 +70,7 @@ def _smoothed(
     input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float
 ) -> Any:
     """(1 - e) times the loss of the targets, e times that of all classes alike, both weighted."""
+    check_numbers("[0, 1]", label_smoothing=smoothing)
     classes = 0 if input.ndim == 1 else 1
     logs = ops.log_softmax(input, classes)
     laid = ops.reshape(weight, (weight.shape[0], *(1,) * (logs.ndim - 1 - classes)))
@@ -197,8 +199,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     >>> F.cosine_similarity(ag.tensor([1.0, 0.0]), ag.tensor([1.0, 1.0]), dim=0)
     tensor(0.7071)
     """
-    if eps < 0:
-        raise ArgumentError(f"cosine_similarity: eps must not be negative, got {eps}")
+    check_numbers("[0, inf)", eps=eps)
     first = ops.clamp(ops.sqrt(ops.sum(ops.square(x1), dim, True)), min=eps)
     second = ops.clamp(ops.sqrt(ops.sum(ops.square(x2), dim, True)), min=eps)
     return ops.sum(ops.mul(ops.div(x1, first), ops.div(x2, second)), dim)
