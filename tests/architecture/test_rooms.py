@@ -148,7 +148,7 @@ def test_late_bindings_are_pinned() -> None:
         assert resolve(name) is not None
 
 
-LATE = {"compile.compile", "eager.native", "fit.model"}
+LATE = {"compile.compile", "eager.native", "eager.pointwise", "fit.model"}
 
 ABSENT = ("llvmlite", "rich", "sklearn", "safetensors", "scipy", "torch", "argand.nn")
 

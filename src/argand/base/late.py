@@ -12,6 +12,7 @@ from typing import Any
 
 BINDINGS: dict[str, tuple[str, str]] = {
     "eager.native": ("argand.backends.cpu.eager", "run_eager"),
+    "eager.pointwise": ("argand.backends.cpu.eager", "pointwise"),
     "fit.model": ("argand.fit.keras", "ModelMethods"),
     "compile.compile": ("argand.compile.api", "compile"),
 }

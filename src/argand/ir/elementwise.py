@@ -141,6 +141,10 @@ class Elementwise(Op):
         """The scalar expression of one application; what the compiler and the cost model read."""
         return self.expression(inputs[-1].dtype)
 
+    def exact(self, dtype: DType) -> bool:
+        """Whether NumPy and native code find the same bits; see `scalar.exact`."""
+        return scalar.exact(self.expression(dtype))
+
     def run(self, *arrays: Any, **params: Any) -> Any:
         dtype = from_numpy(np.asarray(arrays[-1]).dtype)
         ufunc = type(self).ufunc

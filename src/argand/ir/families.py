@@ -145,6 +145,13 @@ class Contract(Op):
         return (TensorType(lhs.dtype, tuple(sizes[c] for c in result)),)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
+        a, b, finish = self.matrices(arrays, params)
+        return finish(np.matmul(a, b))
+
+    def matrices(
+        self, arrays: Sequence[Any], params: dict[str, Any]
+    ) -> tuple[Any, Any, Callable[[Any], Any]]:
+        """Two stacks of matrices, and what makes their product the result."""
         x, y = arrays
         left, right, result = self.label_strings(array_type(x), array_type(y), params)
         batch = [c for c in left if c in right and c in result]
@@ -155,9 +162,12 @@ class Contract(Op):
         b, more = _matrices(y, right, batch, inner, columns)
         order = [*batch, *rows, *columns]
         wide = compute_dtype(from_numpy(x.dtype)).numpy
-        product = np.matmul(a.astype(wide, copy=False), b.astype(wide, copy=False))
-        shaped = product.astype(x.dtype, copy=False).reshape([(sizes | more)[c] for c in order])
-        return shaped.transpose([order.index(c) for c in result])
+
+        def finish(product: Any) -> Any:
+            shaped = product.astype(x.dtype, copy=False).reshape([(sizes | more)[c] for c in order])
+            return shaped.transpose([order.index(c) for c in result])
+
+        return a.astype(wide, copy=False), b.astype(wide, copy=False), finish
 
     def adjoint(
         self,

@@ -29,6 +29,13 @@ class Primitive(NamedTuple):
 
 PRIMITIVES: dict[str, Primitive] = {}
 
+# The primitives whose last bits depend on who computes them. All others are exact or correctly
+# rounded (remainders are exact, `rsqrt` is two rounded steps): NumPy and native code agree on them
+# to the bit.
+_EXPONENTIALS = ("exp", "exp2", "expm1", "log", "log2", "log1p", "pow", "erf")
+_ANGLES = ("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh")
+APPROXIMATE = frozenset((*_EXPONENTIALS, *_ANGLES, "fma"))
+
 
 def _define(
     name: str,

@@ -15,7 +15,7 @@ import numpy as np
 
 from argand.base.dtype import DType, bool_, compute_dtype, of_scalar, promote_types
 from argand.base.errors import did_you_mean
-from argand.ir.primitives import PRIMITIVES, Primitive
+from argand.ir.primitives import APPROXIMATE, PRIMITIVES, Primitive
 
 Body = Callable[..., "Expr"]
 
@@ -425,6 +425,13 @@ def renumber(expr: Expr, numbers: Sequence[int]) -> Expr:
 def flops(expr: Expr) -> float:
     """The cost of one evaluation in multiply-add equivalents."""
     return sum(PRIMITIVES[e.op].cost for e in topological(expr) if e.op in PRIMITIVES)
+
+
+@lru_cache(maxsize=4096)
+def exact(expr: Expr) -> bool:
+    """Whether the formula alone fixes the bits of the result: every step is exact or correctly
+    rounded, so that all who take the same steps find the same. Integers always are."""
+    return not any(e.op in APPROXIMATE and e.dtype.is_inexact for e in topological(expr))
 
 
 def text(expr: Expr, names: Sequence[str] | None = None) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from argand.base.errors import AutogradError, TraceError
+from argand.base.dtype import DType, from_numpy
+from argand.base.errors import ArgandError, AutogradError, TraceError
 from argand.base.late import resolve
 from argand.base.settings import settings
 from argand.ir.bind import Interpreter
@@ -19,11 +21,12 @@ from argand.tensor.lanes import lane_of
 from argand.transform.mode import mode
 from argand.transform.tape import record
 
-# The families that have native kernels. They are asked, and loaded, when an operand has more than
-# NATIVE elements; then they decide: called with the op, the arrays and the parameters, None means
-# "not mine".
-HEAVY = (Elementwise, Reduce, Contract, Window, Composite)
-NATIVE = 1024
+# The families that have native kernels: called with the op, the arrays and the parameters, None
+# means that there is no kernel for these.
+NATIVE = (Elementwise, Reduce, Contract, Window, Composite)
+# Of ops that are exact, NumPy computes all with fewer elements than this: it finds the same bits,
+# and needs nothing compiled or loaded.
+LARGE = 32 << 10
 NativeLane = Callable[[Op, tuple[Any, ...], dict[str, Any]], tuple[Any, ...] | None]
 
 
@@ -32,6 +35,7 @@ class Eager(Interpreter):
 
     def __init__(self) -> None:
         self.native: NativeLane | None = None
+        self._exact: dict[Any, bool] = {}
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         if isinstance(op, Composite) and not (op.own_adjoint or not _wants_grad(inputs)):
@@ -46,11 +50,20 @@ class Eager(Interpreter):
         return outputs
 
     def compute(self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
-        """The output arrays."""
-        if isinstance(op, HEAVY) and any(x.size > NATIVE for x in arrays):
-            found: tuple[Any, ...] | None = self._run_natively(op, arrays, params)
-            if found is not None:
-                return found
+        """The output arrays.
+
+        The bits of a result depend on who computes it, unless the op is exact. So an op that isn't
+        goes the same way at all sizes: to its native kernel; a composite without one, to its parts;
+        to NumPy where there is neither.
+        """
+        if isinstance(op, NATIVE) and settings.eager_kernels:
+            if not self._is_small_and_exact(op, arrays):
+                found = self._run_natively(op, arrays, params)
+                if found is not None:
+                    return found
+            if isinstance(op, Composite):
+                with suppress(ArgandError):  # its own `run` tells better what is wrong
+                    return _run_body(op, arrays, params)
         try:
             outputs = op.run(*arrays, **params)
         except (ValueError, TypeError, IndexError):
@@ -59,9 +72,19 @@ class Eager(Interpreter):
             raise
         return outputs if type(outputs) is tuple else (outputs,)
 
-    def _run_natively(self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        if not settings.eager_kernels:
-            return None
+    def _is_small_and_exact(self, op: Op, arrays: tuple[Any, ...]) -> bool:
+        for x in arrays:
+            if x.size >= LARGE:
+                return False
+        key = (op, *[x.dtype for x in arrays])
+        exact = self._exact.get(key)
+        if exact is None:
+            exact = self._exact[key] = _is_exact(op, [from_numpy(x.dtype) for x in arrays])
+        return exact
+
+    def _run_natively(
+        self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]
+    ) -> tuple[Any, ...] | None:
         if self.native is None:
             self.native = resolve("eager.native")
         return self.native(op, arrays, params)
@@ -85,6 +108,23 @@ class Eager(Interpreter):
         if isinstance(value, np.ndarray | list | tuple):
             return wrap(np.asarray(value))
         return super().lift(value)  # type: ignore[no-any-return]  # it raises
+
+
+def _is_exact(op: Op, dtypes: list[DType]) -> bool:
+    """Whether NumPy and native code find the same bits."""
+    if isinstance(op, Elementwise):
+        return op.exact(dtypes[-1])
+    return not any(d.is_inexact for d in dtypes)
+
+
+def _run_body(op: Composite, arrays: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+    """A composite op by op, unrecorded."""
+    before, mode.enabled = mode.enabled, False
+    try:
+        outputs = op.apply_body([wrap(x) for x in arrays], params)
+    finally:
+        mode.enabled = before
+    return tuple([y._array for y in outputs])
 
 
 def _no_lane(args: tuple[Any, ...]) -> None:

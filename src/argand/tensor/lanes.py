@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from argand.base.dtype import DType, bool_, float32, float64, from_numpy, int64
+from argand.base.late import resolve
+from argand.base.settings import settings
 from argand.ir import scalar
 from argand.ir.elementwise import DerivedElementwise, Elementwise
 from argand.ir.op import Literal
@@ -38,22 +40,34 @@ def lane_of(op: Elementwise) -> Lane | None:
         return _where(op)
     if op.conditions or any(d is bool_ for d in op.operand_dtypes(float32)):
         return None
-    integers = "i" in op.kinds and op.promotion != "float"
-    on_floats = on_doubles = on_integers = None
-    if "f" in op.kinds:
-        on_floats, on_doubles = _compute(op, float32), _compute(op, float64)
-    if integers and not isinstance(op, DerivedElementwise):
-        on_integers = _compute(op, int64)
+    made = {1: _unary, 2: _binary}.get(len(op.operands), _several)
+    return made(op, _chooser(op))
+
+
+def _chooser(op: Elementwise) -> Callable[[Any], Compute | None]:
+    """What gives, for a dtype, the function that computes the op; None where the lane ends.
+
+    An op that is not exact runs in its native kernel at any size, so that its bits don't depend on
+    the size; the function is made when it is first needed.
+    """
+    known: dict[Any, Compute] = {}
+    if "i" in op.kinds and op.promotion != "float" and not isinstance(op, DerivedElementwise):
+        known[_I64] = _compute(op, int64)
+    if "f" not in op.kinds:
+        return known.get
+    if op.exact(float32):
+        known[_F32], known[_F64] = _compute(op, float32), _compute(op, float64)
+        return known.get
 
     def choose(dtype: Any) -> Compute | None:
-        if dtype is _F32:
-            return on_floats
-        if dtype is _F64:
-            return on_doubles
-        return on_integers if dtype is _I64 else None
+        found = known.get(dtype)
+        if dtype is _I64 or not settings.eager_kernels:
+            return found if dtype is _I64 else None
+        if found is None and (dtype is _F32 or dtype is _F64):
+            found = known[dtype] = resolve("eager.pointwise")(op, from_numpy(dtype))
+        return found
 
-    made = {1: _unary, 2: _binary}.get(len(op.operands), _several)
-    return made(op, choose)
+    return choose
 
 
 def _compute(op: Elementwise, dtype: DType) -> Compute:
@@ -75,7 +89,10 @@ def _unary(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
         compute = None if array is None else choose(array.dtype)
         if compute is None or array.size > LIGHT:
             return None
-        out = wrap(quiet.run(compute, array))
+        found = quiet.run(compute, array)
+        if found is None:
+            return None
+        out = wrap(found)
         if x._node is not None and mode.enabled and op.differentiable:
             return record_one(op, x, out, reads, reads_output)
         return out
@@ -102,7 +119,10 @@ def _binary(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
             b = y._array
             if b is None or a.dtype is not b.dtype or a.shape != b.shape:
                 return None
-            out = wrap(quiet.run(compute, a, b))
+            found = quiet.run(compute, a, b)
+            if found is None:
+                return None
+            out = wrap(found)
             wants = (x._node is not None, y._node is not None)
             if mode.enabled and differentiable and (wants[0] or wants[1]):
                 return record_light(op, args, out, wants, *both[wants])
@@ -110,7 +130,10 @@ def _binary(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
         constant = _constant(y, a.dtype)
         if constant is None:
             return None
-        out = wrap(quiet.run(compute, a, constant[0]))
+        found = quiet.run(compute, a, constant[0])
+        if found is None:
+            return None
+        out = wrap(found)
         if x._node is not None and mode.enabled and differentiable:
             return record_one(op, x, out, left[0][0], left[1], after=constant[1])
         return out
@@ -121,7 +144,10 @@ def _binary(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
         constant = None if compute is None else _constant(x, b.dtype)
         if constant is None or b.size > LIGHT:
             return None
-        out = wrap(quiet.run(compute, constant[0], b))
+        found = quiet.run(compute, constant[0], b)
+        if found is None:
+            return None
+        out = wrap(found)
         if y._node is not None and mode.enabled and differentiable:
             return record_one(op, y, out, right[0][1], right[1], before=constant[1])
         return out
@@ -164,7 +190,10 @@ def _several(op: Elementwise, choose: Callable[[Any], Compute | None]) -> Lane:
                     return None
                 arrays.append(constant[0])
                 inputs.append(constant[1])
-        out = wrap(quiet.run(compute, *arrays))
+        found = quiet.run(compute, *arrays)
+        if found is None:
+            return None
+        out = wrap(found)
         if wanted and mode.enabled and op.differentiable:
             wants = tuple([type(x) is not Literal and x._node is not None for x in inputs])
             return record_light(op, inputs, out, wants, *saves[wants])

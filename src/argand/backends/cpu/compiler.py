@@ -96,9 +96,10 @@ def with_layouts(program: Program, layouts: Layouts) -> Program:
 class Kernel:
     """A program that is one native call: `call(*inputs, *outputs, arena, offsets, *sizes)`.
 
-    The sizes come in the order of `symbols`.
+    The sizes come in the order of `symbols`. The code at `address` takes the same in slots.
     """
 
+    address: int
     call: Callable[..., int]
     symbols: list[str]
     plan: MemoryPlan
@@ -125,7 +126,7 @@ def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> Kernel | N
         )
         arrays, sizes = lowering.pointers, len(lowering.symbols)
         call = array_entry(entry, 0, arrays, sizes, release=True)
-    return Kernel(call, lowering.symbols, plan)
+    return Kernel(entry, call, lowering.symbols, plan)
 
 
 def optimise(program: Program) -> Final:

@@ -1,8 +1,11 @@
-"""Eager code's heavy ops: native kernels with sizes and strides as arguments.
+"""Eager code's native kernels, with sizes and strides as arguments.
 
 A kernel is compiled once for an op, dtypes, ranks, window parameters and which sizes are 1, and
 kept on disk, so a new shape never waits for LLVM. What a call needs - the kernel, the sizes in
 order, how to allocate the results - is worked out once for each combination of shapes and strides.
+
+Whether an op has a kernel never depends on how many rows a batch has: what no kernel walks as it
+lies in memory is copied first. So a row has the same bits in any batch.
 """
 
 from __future__ import annotations
@@ -15,15 +18,15 @@ import numpy as np
 
 from argand.backends.cpu.compiler import Kernel, compile_kernel
 from argand.backends.cpu.executable import new_arena, result_maker
-from argand.backends.cpu.forms import FORMS, Call, Form, elementwise_form, plain_value
+from argand.backends.cpu.forms import FORMS, Call, elementwise_form, plain_value
 from argand.base.dim import Guards, collecting_guards
-from argand.base.dtype import from_numpy
+from argand.base.dtype import DType, from_numpy
 from argand.base.errors import ArgandError
+from argand.codegen.llvm.pointcall import point_entry
 from argand.ir.elementwise import Elementwise
-from argand.ir.op import Literal, Op, TensorType
-
-SMALLEST = 32 << 10
-"""Elementwise ops on fewer elements than this are left to NumPy."""
+from argand.ir.families import Contract
+from argand.ir.op import Literal, Op, TensorType, registry
+from argand.runtime.memory import SMALL
 
 Plan = Callable[[Sequence[Any]], tuple[Any, ...] | None]
 
@@ -34,22 +37,15 @@ _kernels: dict[str, list[tuple[Guards, Kernel | None]]] = {}
 
 
 def run_eager(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...] | None:
-    """The outputs of an op, or None when it is better left to NumPy (`op.run`).
+    """The outputs of an op, or None when it has no kernel for such operands.
 
     None also stands for a call that can't be computed: NumPy then raises the op's own error.
     """
-    form = FORMS.get(op.name)
-    if form is None:
-        if not isinstance(op, Elementwise):
-            return None
-        if arrays[0].size < SMALLEST and arrays[-1].size < SMALLEST:
-            return None
-        form = elementwise_form
     try:
         key = (op.name, *params.items(), *[_facts(a) for a in arrays])
         plan = _plans[key]
     except KeyError:
-        plan = _new_plan(key, form, op, arrays, params)
+        plan = _new_plan(key, op, arrays, params)
     except TypeError:  # a parameter that can't be hashed
         return None
     return None if plan is None else plan(arrays)
@@ -62,10 +58,10 @@ def _facts(a: Any) -> tuple[Any, ...]:
     return plain_value(a), type(a), a.dtype
 
 
-def _new_plan(key: Any, form: Form, op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
+def _new_plan(key: Any, op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Plan | None:
     with _lock:
         try:
-            plan = _make_plan(form, op, arrays, params)
+            plan = _make_plan(op, arrays, params)
         except ArgandError:
             plan = None  # NumPy tells what is wrong
         if len(_plans) >= _MOST_PLANS:
@@ -74,12 +70,17 @@ def _new_plan(key: Any, form: Form, op: Op, arrays: Sequence[Any], params: dict[
     return plan
 
 
-def _make_plan(form: Form, op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
+def _make_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Plan | None:
     if any(a.size == 0 for a in arrays):
         return None
+    form = FORMS.get(op.name, elementwise_form if isinstance(op, Elementwise) else None)
+    if form is None:
+        return _product_plan(op, params) if isinstance(op, Contract) else None
     call = form(op, arrays, params)
-    kernel = _kernel_for(call) if call is not None else None
-    if call is None or kernel is None:
+    if call is None:
+        return _copying_plan(op, arrays, params)
+    kernel = _kernel_for(call)
+    if kernel is None:
         return None
     types = [_type(a) for a in arrays]
     makers = [
@@ -90,6 +91,51 @@ def _make_plan(form: Form, op: Op, arrays: Sequence[Any], params: dict[str, Any]
     table = np.array(offsets or [0], np.int64)
     scalars = any(type(a) is not np.ndarray for a in arrays)
     return _runner(kernel.call, makers, (table, *sizes), total, scalars)
+
+
+def _copying_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Plan | None:
+    """The plan for row-major copies of arrays that no kernel walks as they lie."""
+    if all(a.flags.c_contiguous for a in arrays):
+        return None
+    plan = _make_plan(op, _row_major(arrays), params)
+    return None if plan is None else lambda given: plan(_row_major(given))
+
+
+def _row_major(arrays: Sequence[Any]) -> list[Any]:
+    return [np.asarray(a, order="C") if a.ndim else a for a in arrays]
+
+
+def pointwise(op: Elementwise, dtype: DType) -> Callable[..., Any]:
+    """The op on small row-major arrays of `dtype` and one shape, at the least cost of a call.
+
+    The function gives None for operands that are not such arrays.
+    """
+    numpy = dtype.numpy
+    with _lock:
+        call = elementwise_form(op, [np.empty(2, numpy)] * len(op.operands), {})
+        kernel = _kernel_for(call) if call is not None else None
+    if kernel is None or kernel.plan.offsets({})[1]:
+        return _refuse
+    result = op.result_dtype(dtype).numpy
+    most = SMALL // max(numpy.itemsize, result.itemsize)
+    count, table = len(op.operands), np.zeros(1, np.int64)
+    return point_entry(kernel.address, count, numpy, result, table, most) or _refuse
+
+
+def _refuse(*arrays: Any) -> None:
+    """A function for no operands at all."""
+
+
+def _product_plan(op: Contract, params: dict[str, Any]) -> Plan:
+    """A contraction as a product of matrices."""
+    matmul = registry.get("matmul")
+
+    def run(arrays: Sequence[Any]) -> tuple[Any, ...] | None:
+        a, b, finish = op.matrices(arrays, params)
+        found = run_eager(matmul, (a, b), {})
+        return None if found is None else (finish(found[0]),)
+
+    return run
 
 
 def _type(a: Any) -> Any:

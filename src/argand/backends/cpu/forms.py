@@ -7,6 +7,7 @@ broadcasting), as small as possible: dimensions that lie together in memory are 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,8 +26,6 @@ Form = Callable[[Op, Arrays, Params], "Call | None"]
 
 # Numbers that an op may treat in a way of its own (x ** 2), so they are part of the kernel.
 _PLAIN = frozenset(("-1.0", "0.0", "0.5", "1.0", "2.0", "3.0"))
-_LEAST_REDUCED = 32 << 10
-_LEAST_MATRIX = 1024
 
 
 @dataclasses.dataclass(slots=True)
@@ -78,8 +77,10 @@ class Sizes:
 
     def size(self, name: str, actual: int) -> Size:
         """The symbol of a size."""
-        if actual == 1:
-            return 1
+        return 1 if actual == 1 else self.any_size(name, actual)
+
+    def any_size(self, name: str, actual: int) -> Dim:
+        """The symbol of a size for a kernel to which 1 is a size as any other."""
         self.values[name] = actual
         return Dim.symbol(name, actual)
 
@@ -111,9 +112,17 @@ def dtypes_of(arrays: Arrays) -> list[Any]:
 
 def element_strides(a: Any) -> tuple[int, ...] | None:
     """Strides in elements; None when they are negative or not whole."""
-    if any(s < 0 or s % a.itemsize for s in a.strides):
+    if a.flags.c_contiguous:
+        return row_major(a.shape)
+    steps = [0 if n == 1 else s for n, s in zip(a.shape, a.strides, strict=True)]
+    if any(s < 0 or s % a.itemsize for s in steps):
         return None
-    return tuple(s // a.itemsize for s in a.strides)
+    return tuple([s // a.itemsize for s in steps])
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """The strides in elements of an array of this shape without gaps."""
+    return tuple([math.prod(shape[d + 1 :]) for d in range(len(shape))])
 
 
 # -- elementwise -----------------------------------------------------------------------------------
@@ -137,11 +146,12 @@ def elementwise_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     if len(merged) > 3:
         return None
     symbols = tuple(sizes.size(f"n{d}", n) for d, n in enumerate(merged))
+    if merged == (1,):  # no kernel of its own: nothing broadcasts in one dimension
+        symbols = (sizes.any_size("n0", 1),)
     call = Call(op, dtypes_of(arrays), [], {}, params, sizes.values, literals)
-    row_major = tuple(math.prod(merged[d + 1 :]) for d in range(len(merged)))
     for i, a in enumerate(arrays):
         call.shapes.append(symbols if a.shape or not shape else ())
-        if a.shape and strides[i] != row_major:
+        if a.shape and strides[i] != row_major(merged):
             found = (sizes.stride(f"s{i}_{d}", s) for d, s in enumerate(strides[i]))
             call.strides[i] = tuple(found)
     return call
@@ -176,20 +186,20 @@ def merge_dims(
 
 
 def reduce_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
-    """A reduction of a dense array over neighbouring dimensions: (outer, reduced, inner)."""
+    """A reduction of a dense array. Neighbouring dimensions that are all kept, or all reduced, are
+    one; the first ones are a batch's, of which 1 is a size as any other."""
     (x,) = arrays
-    dims = tuple(params["dim"])
-    if x.size < _LEAST_REDUCED or not dense(x) or not dims:
+    reduced = set(params["dim"])
+    if not reduced or not dense(x):
         return None
-    if dims != tuple(range(dims[0], dims[-1] + 1)):
-        return None
-    groups = (x.shape[: dims[0]], x.shape[dims[0] : dims[-1] + 1], x.shape[dims[-1] + 1 :])
+    runs = itertools.groupby(range(x.ndim), reduced.__contains__)
+    whole = [(inside, math.prod(x.shape[d] for d in dims)) for inside, dims in runs]
+    kept = [whole[0], *((inside, size) for inside, size in whole[1:] if inside or size != 1)]
     sizes = Sizes()
-    whole = [(n, math.prod(g)) for n, g in zip("arb", groups, strict=True)]
-    kept = [(n, size) for n, size in whole if size != 1 or n == "r"]
-    shape = tuple(sizes.size(n, size) for n, size in kept)
-    at = [n for n, _ in kept].index("r")
-    inner = {**params, "dim": (at,), "keepdim": False}
+    batch = sizes.size if kept[0][0] else sizes.any_size
+    shape = tuple((sizes.size if d else batch)(f"n{d}", size) for d, (_, size) in enumerate(kept))
+    dims = tuple(d for d, (inside, _) in enumerate(kept) if inside)
+    inner = {**params, "dim": dims, "keepdim": False}
     return Call(op, dtypes_of(arrays), [shape], {}, inner, sizes.values, {})
 
 
@@ -199,7 +209,7 @@ def softmax_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     if x.ndim == 0 or params["dim"] != x.ndim - 1 or not dense(x):
         return None
     sizes = Sizes()
-    shape = (sizes.size("r", x.size // x.shape[-1]), sizes.size("c", x.shape[-1]))
+    shape = (sizes.any_size("r", x.size // x.shape[-1]), sizes.size("c", x.shape[-1]))
     return Call(op, dtypes_of(arrays), [shape], {}, {**params, "dim": 1}, sizes.values, {})
 
 
@@ -211,21 +221,21 @@ def layer_norm_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     count = math.prod(params["normalized_shape"])
     sizes = Sizes()
     row = (sizes.size("c", count),)
-    shapes = [(sizes.size("r", x.size // count), *row), *[row for _ in arrays[1:]]]
+    shapes = [(sizes.any_size("r", x.size // count), *row), *[row for _ in arrays[1:]]]
     inner = {**params, "normalized_shape": row}
     return Call(op, dtypes_of(arrays), shapes, {}, inner, sizes.values, {})
 
 
-def template(*shapes: str, least: int = 0, **renamed: str) -> Form:
+def template(*shapes: str, **renamed: str) -> Form:
     """A form of arrays of any strides: a letter names the symbol of each dimension.
 
-    ``#`` keeps a size fixed. `renamed` gives parameters that hold sizes the same way. Arrays beyond
-    the given shapes have the last one's.
+    For a capital 1 is a size as any other; ``#`` keeps a size fixed. `renamed` gives parameters
+    that hold sizes the same way. Arrays beyond the given shapes have the last one's.
     """
 
     def form(op: Op, arrays: Arrays, params: Params) -> Call | None:
         given = [*shapes, *[shapes[-1]] * (len(arrays) - len(shapes))]
-        if arrays[0].size < least or [a.ndim for a in arrays] != [len(s) for s in given]:
+        if [a.ndim for a in arrays] != [len(s) for s in given]:
             return None
         sizes = Sizes()
         symbols = [_named(sizes, s, a.shape) for s, a in zip(given, arrays, strict=True)]
@@ -245,7 +255,15 @@ def template(*shapes: str, least: int = 0, **renamed: str) -> Form:
 
 def _named(sizes: Sizes, names: str, shape: Sequence[int]) -> Shape:
     pairs = zip(names, shape, strict=True)
-    return tuple(size if n == "#" else sizes.size(n, size) for n, size in pairs)
+    return tuple(
+        size if n == "#" else (sizes.any_size if n.isupper() else sizes.size)(n.lower(), size)
+        for n, size in pairs
+    )
+
+
+def row_major_only(form: Form) -> Form:
+    """A form for dense arrays: where rows are added up in an order that follows their memory."""
+    return lambda op, arrays, params: form(op, arrays, params) if dense(*arrays) else None
 
 
 def convolution_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
@@ -284,7 +302,7 @@ def convolution_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
 def matmul_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     """Matrices, or batches of them in one dimension, of any strides."""
     a, b = arrays
-    if a.ndim != b.ndim or a.dtype.kind != "f" or b.shape[-1] * b.shape[-2] < _LEAST_MATRIX:
+    if not from_numpy(a.dtype).is_floating_point:
         return None
     given = [element_strides(a), element_strides(b)]
     if given[0] is None or given[1] is None:
@@ -316,7 +334,7 @@ _ROWS: Mapping[str, Form] = {
     "softmax": softmax_form,
     "log_softmax": softmax_form,
     "layer_norm": layer_norm_form,
-    "cross_entropy": template("rc", "r"),
+    "cross_entropy": row_major_only(template("Rc", "R")),
     "batch_norm": template("nchw", "c"),
 }
 _REDUCTIONS = ("sum", "prod", "amax", "amin", "mean", "var", "logsumexp")
@@ -337,4 +355,4 @@ FORMS: dict[str, Form] = {
     **dict.fromkeys(_REDUCTIONS, reduce_form),
     "scaled_dot_product_attention": template("bhle", "bhse", "bhsv"),
 }
-"""The heavy ops by name; elementwise ops on large arrays come beside them."""
+"""The ops that have kernels of their own, by name; all elementwise ops come beside them."""

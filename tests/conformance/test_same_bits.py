@@ -1,0 +1,94 @@
+"""Eager code: a row has the same bits alone as in any batch, on any number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from batches import ALL_BATCHES, NO_ROWS, NOTHING_COMPUTED, Batch
+from calls import ALL_OPS
+
+import argand as ag
+from argand.runtime.threads import get_num_threads, set_num_threads
+
+# The largest batch passes every threshold of size that chooses how an op runs, and is worth
+# several threads.
+ELEMENTS = 150_000
+SIZES = (1, 2, 7, 64)
+
+
+def labels() -> list[str]:
+    count: dict[str, int] = {}
+    found = []
+    for batch in ALL_BATCHES:
+        number = count[batch.op.name] = count.get(batch.op.name, -1) + 1
+        found.append(f"{batch.op.name}-{number}")
+    return found
+
+
+def test_every_op_is_here() -> None:
+    here = {batch.op.name for batch in ALL_BATCHES} | NO_ROWS.keys()
+    assert {op.name for op in ALL_OPS if not isinstance(op, NOTHING_COMPUTED)} - here == set()
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    before = get_num_threads()
+    set_num_threads(count)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
+
+
+def results(batch: Batch, rows: list[np.ndarray], fixed: list[np.ndarray]) -> list[np.ndarray]:
+    """The outputs, and the gradients of the batched operands."""
+    given = [ag.from_numpy(a) for a in rows]
+    wanted = [x for x in given if x.dtype.is_inexact and batch.op.differentiable]
+    for x in wanted:
+        x.requires_grad_()
+    found = batch.apply(*given, *[ag.from_numpy(a) for a in fixed])
+    outputs = list(found) if isinstance(found, tuple) else [found]
+    recorded = [y for y in outputs if y.requires_grad]
+    slopes: Any = ()
+    if wanted and recorded:
+        seeds = [ag.ones_like(y) * 0.7 for y in recorded]
+        slopes = ag.autograd.grad(recorded, wanted, seeds, allow_unused=True)
+    everything = [*outputs, *[g for g in slopes if g is not None]]
+    return [y.detach().numpy().copy() for y in everything]
+
+
+def check(found: list[np.ndarray], expected: list[np.ndarray], what: str) -> None:
+    assert len(found) == len(expected)
+    for y, e in zip(found, expected, strict=True):
+        assert y.tobytes() == e.tobytes(), f"{what}: {np.sum(y != e)} of {e.size} differ"
+
+
+def transposed(a: np.ndarray) -> np.ndarray:
+    """The same array with its dimensions in the opposite order in memory."""
+    return np.asfortranarray(a)
+
+
+@pytest.mark.parametrize("batch", ALL_BATCHES, ids=labels())
+def test_a_row_has_the_same_bits_in_any_batch(batch: Batch) -> None:
+    for dtype in batch.op.dtypes:
+        largest = max(int(np.prod(t.shape)) for t in batch.rows)
+        count = max(ELEMENTS // max(largest, 1), 130)
+        rows, fixed = batch.arrays(dtype, count)
+        whole = results(batch, rows, fixed)
+        for i in (0, 1, 6, 63, count // 2, count - 1):
+            alone = results(batch, [a[i : i + 1] for a in rows], fixed)
+            check(alone, [y[i : i + 1] for y in whole], f"{dtype}: row {i} alone")
+        for size in SIZES:
+            part = [a[:size] for a in rows]
+            check(results(batch, part, fixed), [y[:size] for y in whole], f"{dtype}: {size} rows")
+            turned = results(batch, [transposed(a) for a in part], fixed)
+            check(turned, [y[:size] for y in whole], f"{dtype}: {size} transposed rows")
+        turned = results(batch, [transposed(a) for a in rows], fixed)
+        check(turned, whole, f"{dtype}: transposed")
+        for count in (1, 2, 5):
+            with threads(count):
+                check(results(batch, rows, fixed), whole, f"{dtype}: {count} threads")
