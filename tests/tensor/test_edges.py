@@ -201,3 +201,16 @@ def test_results_are_stored_by_kind_not_by_size_or_sign() -> None:
 
 def test_casts_have_their_own_names() -> None:
     assert (ag.Tensor.long.__name__, ag.Tensor.bool.__qualname__) == ("long", "bool")
+
+
+def test_in_place_operations_take_their_arguments_by_name() -> None:
+    assert ag.ones(2).add_(other=2, alpha=3).tolist() == [7, 7]
+    assert ag.full((2,), 3.0).pow_(exponent=2).tolist() == [9, 9]
+    assert ag.full((2,), 3.0).clip_(max=2).tolist() == [2, 2]
+    assert ag.full((2,), 3.0).multiply_(other=2).tolist() == [6, 6]
+
+
+def test_xlogy_takes_a_number_first() -> None:
+    found = ag.xlogy(2.0, ag.tensor([0.0, 2.0])).numpy()
+    np.testing.assert_allclose(found, [-np.inf, 2 * np.log(2)], rtol=1e-6)
+    np.testing.assert_array_equal(ag.xlogy(0.0, ag.tensor([0.0, np.nan])).numpy(), [0, np.nan])

@@ -10,6 +10,7 @@ import numpy as np
 from argand.base.dtype import as_dtype
 from argand.base.errors import DTypeError
 from argand.base.shape import same_shape
+from argand.ir.elementwise import is_number
 from argand.ir.op import ops
 from argand.tensor.core import wrap
 from argand.transform.mode import no_grad
@@ -132,11 +133,13 @@ def logit(input: Any, eps: float | None = None) -> Any:
 def xlogy(input: Any, other: Any) -> Any:
     """input * ln(other), and 0 where input is 0, even at other = 0; NaN where other is NaN.
 
-    The terms of an entropy. Follows `torch.xlogy`.
+    The terms of an entropy. `input` may be a number. Follows `torch.xlogy`.
 
     >>> ag.xlogy(ag.tensor([0.0, 2.0]), ag.tensor([0.0, 10.0]))
     tensor([0.0000, 4.6052])
     """
+    if is_number(input):
+        input = ops.full((), input, other.dtype)
     y = ops.mul(input, ops.log(other))
     keep = ops.logical_and(ops.eq(input, 0), ops.logical_not(ops.isnan(other)))
     return ops.where(keep, 0.0, y)

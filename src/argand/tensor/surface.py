@@ -297,18 +297,10 @@ def _methods() -> dict[str, Any]:
         if dtype.name in _CASTS:
             found[_CASTS[dtype.name]] = convert.caster(dtype, _CASTS[dtype.name])
     for name in INPLACE:
-        target = ALIASES.get(name, name)
-        found[f"{name}_"] = inplace_of(name, ops_or(found, target))
+        found[f"{name}_"] = inplace_of(name, found[name])
     for name, target in _OPERATORS.items():
         found[name] = operator_of(registry.get(target), name)
     return found | _special()
-
-
-def ops_or(found: dict[str, Any], name: str) -> Any:
-    """The op of a name when it has the method's arguments, else the function."""
-    if name in OPS:
-        return registry.get(name)
-    return found[name]
 
 
 _CASTS = {
