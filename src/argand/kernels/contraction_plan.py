@@ -7,6 +7,7 @@ decided here, with the one exception that `splits` names.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -27,6 +28,11 @@ MANY_TAPS: Final = 65
 
 FEW_TURNED: Final = 8
 """The same when B is transposed in registers and the number of rows is known."""
+
+WAY_BYTES: Final = 4096
+WAYS: Final = 8
+"""Lines this far apart share a set of the first-level cache, which holds so many: its index comes
+out of the offset in a page."""
 
 SPLITS: Final = 16
 LONG_K: Final = 32 * K_BLOCK
@@ -194,6 +200,8 @@ class _Shape:
     b_unit: str
     a_plain: bool
     b_plain: bool
+    b_apart: int | None
+    """elements from one column of B to the next"""
     taps: int | None
     b_once: bool
     """whether all batches see the same B"""
@@ -227,6 +235,7 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         b_unit="n" if geo.b.unit(geo.col) else "k" if geo.b.unit(geo.inner) else "",
         a_plain=geo.a.elem == spec.acc and geo.a.fetch is None,
         b_plain=geo.b.elem == spec.acc and geo.b.fetch is None,
+        b_apart=static(geo.b.stride(geo.col)),
         taps=_product(geo.taps),
         b_once=all(
             static(axis.extent) == 1 or static(geo.b.stride(axis)) == 0 for axis in geo.batch
@@ -268,7 +277,7 @@ def _few_rows(s: _Shape) -> Plan | None:
         return None
     rows = max(1, s.m) if s.m is not None else 1 if s.b_unit == "k" else 2
     if s.b_unit == "k":
-        two = rows <= 2 and (s.n or 0) >= 2 * s.lanes
+        two = rows <= 2 and (s.n or 0) >= 2 * s.lanes and _fit_l1(s, 2 * s.lanes)
         few = FEW_ROWS if s.m is None else most
         return Plan("few rows", rows, 2 if two else 1, s.lanes, "place", "turn", few=few)
     room = (s.registers - 2) // (rows + 1)
@@ -276,6 +285,14 @@ def _few_rows(s: _Shape) -> Plan | None:
     if s.n is not None:
         vectors = max(1, min(vectors, -(-s.n // s.lanes)))
     return Plan("few rows", rows, vectors, s.lanes, "place", "place", few=FEW_ROWS)
+
+
+def _fit_l1(s: _Shape, columns: int) -> bool:
+    """Whether a line of each of so many columns of B stays in the first-level cache while all are
+    read in turn: columns a power of two apart meet in few sets."""
+    if s.b_apart is None:
+        return True
+    return columns * math.gcd(s.b_apart * s.acc_bytes, WAY_BYTES) <= WAYS * WAY_BYTES
 
 
 def _long_k(s: _Shape) -> Plan | None:

@@ -17,6 +17,10 @@ from typing import Final
 MOST_THREADS: Final = 256
 _CLOSED: Final = 1 << 32
 _SPINS: Final = 4000
+"""Looks at the bell before a worker makes way for other threads between two looks: 0.1 ms."""
+_LINGERS: Final = 16_000
+"""Looks before it sleeps: some milliseconds. Who sleeps is woken on the caller's processor, often,
+and stays there; who is only waiting gets a processor of its own from the system."""
 _WORTH_NANOSECONDS: Final = 20_000
 _SCRATCH_SLOTS: Final = 4
 _SCRATCH_LEAST: Final = 1 << 16
@@ -182,7 +186,7 @@ finish:
   ret void
 }}
 
-; a worker's life: wait for the bell, go in if the door is open, sleep when nothing comes
+; a worker's life: wait for the bell, go in if the door is open, sleep when nothing comes for long
 define ptr @argand_worker(ptr %arg) nounwind {{
 entry:
   %me = ptrtoint ptr %arg to i64
@@ -229,7 +233,11 @@ came.out:
 nothing:
   {pause}
   %spins.next = add i64 %spins, 1
-  %tired = icmp sgt i64 %spins.next, {spins}
+  %long.ago = icmp sgt i64 %spins.next, {spins}
+  br i1 %long.ago, label %linger, label %spin
+linger:
+  %ignored = call i32 @sched_yield()
+  %tired = icmp sgt i64 %spins.next, {lingers}
   br i1 %tired, label %sleep, label %spin
 spin:
   br label %idle
@@ -368,6 +376,7 @@ def pool_text(triple: str) -> str:
         closed=_CLOSED,
         futex=futex,
         least=_SCRATCH_LEAST,
+        lingers=_LINGERS,
         most=MOST_THREADS,
         pause=pause,
         pause_declaration=declaration,
