@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from calls import Call
 
 from argand.ir.interpret import interpret
 from argand.ir.program import Program
@@ -22,6 +23,12 @@ def float_inputs(program: Program) -> list[int]:
 def float_outputs(program: Program) -> list[int]:
     """The positions of the outputs that cotangents come from."""
     return [n for n, v in enumerate(program.outputs) if v.dtype.is_floating_point]
+
+
+def differentiable(calls: Sequence[Call], dtype: str) -> list[Call]:
+    """The calls that have a gradient in this dtype."""
+    programs = ((c, c.program(dtype)) for c in calls if c.op.differentiable)
+    return [c for c, p in programs if dtype in c.op.dtypes and float_inputs(p) and float_outputs(p)]
 
 
 def gradient_program(program: Program) -> Program:
