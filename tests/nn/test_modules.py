@@ -1,11 +1,13 @@
 """Module: registration, walking, state dicts, modes, hooks, text."""
 
 import copy
+import math
 
 import numpy as np
 import pytest
 
 import argand as ag
+import argand.nn.functional as F  # PyTorch's name
 from argand import nn
 from argand.base import epoch
 from argand.base.userstack import module_path
@@ -431,3 +433,38 @@ def test_activations_in_place_have_the_gradient_of_those_that_are_not(name):
     x = ag.linspace(-4, 4, 9).requires_grad_()
     assert slope(x, True).allclose(slope(x, False))
     assert ag.compile(lambda x: slope(x, True))(x).allclose(slope(x, False))
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: nn.LayerNorm(3, eps=-1), r"LayerNorm\(3, eps=-1\): eps must be a number in"),
+        (lambda: nn.RMSNorm(3, eps=math.nan), "eps must be a number in"),
+        (lambda: nn.BatchNorm1d(3, momentum=2), "momentum must be a number in"),
+        (lambda: nn.InstanceNorm1d("x"), "num_features must be a whole number"),
+        (lambda: nn.LSTM(3, 4, 2, dropout=1.5), "dropout must be a number in"),
+        (lambda: nn.GRU(3, 4, num_layers=0), "num_layers must be a whole number"),
+        (lambda: nn.Conv2d(1, 1, 3, stride=0), "stride must be at least 1"),
+        (
+            lambda: nn.ConvTranspose2d(1, 1, 3, output_padding=-1),
+            "output_padding must be at least 0",
+        ),
+        (lambda: F.max_pool2d(ag.ones(1, 4, 4), 2, stride=0), "stride and dilation must be at"),
+        (lambda: F.unfold(ag.ones(1, 1, 4, 4), 2, dilation=0), "dilation must be at least 1"),
+        (lambda: F.pixel_shuffle(ag.ones(4, 2, 2), 1.5), "upscale_factor must be a whole number"),
+        (lambda: F.hardtanh(ag.ones(2), 2, 1), "min_val 2 is above max_val 1"),
+        (lambda: F.glu(ag.ones(2), dim=5), "dimension 5 is out of range"),
+        (lambda: F.huber_loss(ag.ones(2), ag.ones(2), delta=0), "delta must be a number in"),
+        (lambda: nn.LazyConv2d(2, 3)(ag.ones(3)), "expected an input of at least 3 dimensions"),
+    ],
+)
+def test_numbers_outside_their_domains_are_refused(call, told):
+    with pytest.raises((ValueError, IndexError), match=told):
+        call()
+
+
+def test_a_lazy_layer_that_failed_can_be_called_again():
+    layer = nn.LazyConv2d(2, 3)
+    with pytest.raises(RuntimeError, match=r"LazyConv2d\(2, 3\)\(f32\(3,\)\): expected an input"):
+        layer(ag.ones(3))
+    assert layer(ag.ones(1, 5, 5)).shape == (2, 3, 3) and isinstance(layer, nn.Conv2d)

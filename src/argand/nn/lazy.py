@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from argand.base import epoch
-from argand.base.errors import ArgumentError
+from argand.base.errors import ArgumentError, ShapeError
 from argand.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
 from argand.nn.linear import Linear
 from argand.nn.module import Module
@@ -36,14 +36,22 @@ class _Lazy(Module):
         self.__dict__["_parameters"] = _Unknown(type(self).__name__)
         self.__dict__["_made_with"] = args, kwargs
 
-    def __call__(self, input: Any, *args: Any, **kwargs: Any) -> Any:
-        given, options = self.__dict__.pop("_made_with")
-        size, cls, training = int(input.shape[self.axis]), self.layer, self.training
-        self.__class__ = cls
-        cls.__init__(self, size, *given, **options)
-        self.training = training
+    def forward(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        """What the layer makes of the input."""
+        given, options = self.__dict__["_made_with"]
+        made = self.layer(self._size(input), *given, **options)
+        made.training = self.training
+        del self.__dict__["_made_with"]
+        self.__class__ = self.layer
+        self.__dict__.update(vars(made))
         epoch.bump()
-        return self(input, *args, **kwargs)
+        return self.forward(input, *args, **kwargs)
+
+    def _size(self, input: Any) -> int:
+        least = self.axis + 1 if self.axis >= 0 else -self.axis
+        if input.ndim < least:
+            raise ShapeError(f"expected an input of at least {least} dimensions")
+        return int(input.shape[self.axis])
 
     def extra_repr(self) -> str:
         given, options = self.__dict__["_made_with"]

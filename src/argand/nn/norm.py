@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn import functional as F
@@ -18,6 +19,13 @@ from argand.transform.mode import no_grad
 def _affine(module: Module, shape: Any, weight: bool, bias: bool, options: dict[str, Any]) -> None:
     module.register_parameter("weight", Parameter(ones(shape, **options)) if weight else None)
     module.register_parameter("bias", Parameter(zeros(shape, **options)) if bias else None)
+
+
+def _check(num_features: Any, eps: Any, momentum: Any) -> None:
+    check_counts(0, num_features=num_features)
+    check_numbers("[0, inf)", eps=eps)
+    if momentum is not None:
+        check_numbers("[0, 1]", momentum=momentum)
 
 
 class _BatchNorm(Module):
@@ -43,6 +51,7 @@ class _BatchNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        _check(num_features, eps, momentum)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         options = {"device": device, "dtype": dtype}
@@ -162,6 +171,7 @@ class LayerNorm(Module):
         super().__init__()
         one = isinstance(normalized_shape, int)
         self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)
+        check_numbers("[0, inf)", eps=eps)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         options = {"device": device, "dtype": dtype}
         affine = elementwise_affine
@@ -201,6 +211,8 @@ class RMSNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        if eps is not None:
+            check_numbers("[0, inf)", eps=eps)
         one = isinstance(normalized_shape, int)
         self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
@@ -241,6 +253,8 @@ class GroupNorm(Module):
                 f"GroupNorm: {num_channels} channels can't be divided into {num_groups} groups"
             )
         self.num_groups, self.num_channels = num_groups, num_channels
+        if eps is not None:
+            check_numbers("[0, inf)", eps=eps)
         self.eps, self.affine = eps, affine
         _affine(self, num_channels, affine, affine and bias, {"device": device, "dtype": dtype})
 
@@ -275,6 +289,7 @@ class _InstanceNorm(Module):
             raise ArgumentError(
                 f"{type(self).__name__}: track_running_stats=True is not supported yet"
             )
+        _check(num_features, eps, momentum)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         _affine(self, num_features, affine, affine, {"device": device, "dtype": dtype})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn import functional as F
@@ -191,8 +192,8 @@ class _Recurrent(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if hidden_size < 1 or num_layers < 1:
-            raise ArgumentError(f"{self.kind}: hidden_size and num_layers must be positive")
+        check_counts(1, hidden_size=hidden_size, num_layers=num_layers)
+        check_numbers("[0, 1]", dropout=dropout)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first = bias, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from argand.base.errors import ShapeError
+from argand.base.errors import ArgumentError, ShapeError
+from argand.base.shape import normalize_dim
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import apply_inplace
@@ -141,6 +142,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     >>> F.hardtanh(ag.tensor([-3.0, 0.5, 3.0]))
     tensor([-1.0000,  0.5000,  1.0000])
     """
+    if min_val > max_val:
+        raise ArgumentError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
     return _applied(ops.hardtanh, input, inplace, min_val, max_val)
 
 
@@ -224,7 +227,7 @@ def glu(input: Any, dim: int = -1) -> Any:
     >>> F.glu(ag.tensor([1.0, 2.0, 0.0, 0.0]))
     tensor([0.5000, 1.0000])
     """
-    dim = dim % input.ndim
+    dim = normalize_dim(dim, input.ndim, "glu")
     size = input.shape[dim]
     if size % 2:
         raise ShapeError(f"glu: the size {size} of dimension {dim} must be even")

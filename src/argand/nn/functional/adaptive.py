@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -84,7 +85,7 @@ def _sizes(op: str, input: Any, output_size: Any, count: int) -> list[Any]:
             f"got {tuple(given)} and {shape_text(input.shape)}"
         )
     old = input.shape[-count:]
-    sizes = [o if n is None else int(n) for o, n in zip(old, given, strict=True)]
+    sizes = [o if n is None else operator.index(n) for o, n in zip(old, given, strict=True)]
     if min(sizes) < 1:
         raise ShapeError(f"{op}: output size {tuple(sizes)} must be positive")
     return sizes

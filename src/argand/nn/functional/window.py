@@ -7,20 +7,25 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.op import describe, ops
 
 
 def several(value: Any, count: int, name: str) -> tuple[int, ...]:
-    """A number repeated for each spatial dimension, or the sequence of that length."""
-    if isinstance(value, list | tuple):
-        if len(value) == 1 and count > 1:
-            return (operator.index(value[0]),) * count
-        if len(value) != count:
-            raise ArgumentError(f"{name} must be a number or {count} numbers, got {value!r}")
-        return tuple(operator.index(v) for v in value)
-    return (operator.index(value),) * count
+    """A number repeated for each spatial dimension, or the sequence of that length.
+
+    Paddings are at least 0, sizes and steps at least 1.
+    """
+    given = value if isinstance(value, list | tuple) else (value,)
+    if len(given) not in (1, count):
+        raise ArgumentError(f"{name} must be a number or {count} numbers, got {value!r}")
+    found = tuple(map(operator.index, given))
+    least = 0 if name.endswith("padding") else 1
+    if min(found) < least:
+        raise ArgumentError(f"{name} must be at least {least}, got {value!r}")
+    return found if len(found) == count else found * count
 
 
 def conv2d(
@@ -169,6 +174,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     tensor([[[1., 2.],
              [3., 4.]]])
     """
+    check_counts(1, upscale_factor=upscale_factor)
     r = int(upscale_factor)
     *lead, c, h, w = input.shape
     if c % (r * r):
@@ -186,6 +192,7 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     >>> F.pixel_unshuffle(ag.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2).flatten()
     tensor([1., 2., 3., 4.])
     """
+    check_counts(1, downscale_factor=downscale_factor)
     r = int(downscale_factor)
     *lead, c, h, w = input.shape
     if h % r or w % r:
@@ -218,7 +225,7 @@ def max_pool2d(
     """
     if return_indices:
         raise ArgumentError("max_pool2d: return_indices is not supported yet")
-    return ops.max_pool2d(input, kernel_size, stride or None, padding, dilation, bool(ceil_mode))
+    return ops.max_pool2d(input, kernel_size, stride, padding, dilation, bool(ceil_mode))
 
 
 def avg_pool2d(
@@ -239,9 +246,10 @@ def avg_pool2d(
     tensor([[[2.5000]]])
     """
     whole = bool(count_include_pad) or divisor_override is not None
-    y = ops.avg_pool2d(input, kernel_size, stride or None, padding, bool(ceil_mode), whole)
+    y = ops.avg_pool2d(input, kernel_size, stride, padding, bool(ceil_mode), whole)
     if divisor_override is None:
         return y
+    check_counts(1, divisor_override=divisor_override)
     if ceil_mode:
         raise ArgumentError("avg_pool2d: divisor_override with ceil_mode is not supported yet")
     return ops.mul(y, math.prod(several(kernel_size, 2, "kernel_size")) / divisor_override)
