@@ -157,3 +157,24 @@ def test_the_bits_do_not_depend_on_threads() -> None:
     finally:
         set_num_threads(before)
     assert all(np.array_equal(r, results[0]) for r in results)
+
+
+@pytest.mark.parametrize("target", ["host", "sse2", "avx2"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int16", "uint8", "bool"])
+@pytest.mark.parametrize("shape", [(64, 128), (131, 77), (16, 3), (3, 70, 33)])
+def test_transposes_in_squares(shape: tuple[int, ...], dtype: str, target: str) -> None:
+    """Whole squares, what is left of them on both sides, and more than one block."""
+    x = RNG.integers(0, 100, shape).astype(dtype)
+    dims = (*range(len(shape) - 2), len(shape) - 1, len(shape) - 2)
+    (got,) = check(lambda x: ops.contiguous(ops.permute(x, dims)), [x], target=target)
+    np.testing.assert_array_equal(got, x.transpose(dims))
+
+
+def test_operands_that_lie_across_each_other() -> None:
+    """One is turned, one is read where the result is stored, and one has a value a row."""
+    x, y, z = f32(90, 70), f32(70, 90), f32(70, 1)
+
+    def function(x, y, z):  # type: ignore[no-untyped-def]
+        return ops.mul(ops.add(ops.permute(x, (1, 0)), y), z), ops.exp(y)
+
+    check(function, [x, y, z])

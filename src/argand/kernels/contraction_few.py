@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from argand.kernels.contraction_pack import load_columns, square_part
 from argand.kernels.contraction_plan import K_BLOCK, Geometry, Plan
 from argand.kernels.contraction_spec import Axis, Contraction, static
 from argand.kernels.contraction_tile import (
     Address,
-    Near,
     Panel,
     Tile,
     multiply_add,
@@ -30,6 +28,7 @@ from argand.kernels.contraction_walk import (
     unflatten,
 )
 from argand.loops.nest import I64, Builder, Reg, Ty
+from argand.loops.squares import Near, load_columns, square_part
 
 __all__ = ["few_rows"]
 

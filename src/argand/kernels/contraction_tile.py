@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from argand.kernels.contraction_plan import Plan
 from argand.loops.nest import Builder, Reg, Ty
 
-__all__ = ["Address", "Near", "Panel", "Tile", "panels", "regions", "row_sizes"]
+__all__ = ["Address", "Panel", "Tile", "panels", "regions", "row_sizes"]
 
 UNROLL_INNER = 8
 """An innermost k axis of at most this many known elements is written out."""
 
 Address = Callable[[Reg, int], tuple[Reg, Reg]]
 """(inner k, row or vector number) -> pointer and offset."""
-
-Near = Callable[[int, int], tuple[Reg, Reg]]
-"""(row number, steps of k from here) -> pointer and offset, which targets fold into the access."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -167,15 +167,22 @@ class Cursor:
         steps = [self.step(form) for form in index]
         if any(s is None for s in steps):
             return None
-        start: Reg = b.i64(0)
+        start = self.offset(buffer, index)
         apart: Number = 0
-        for form, step, stride in zip(index, steps, buffer.strides, strict=True):
-            start = b.add(start, b.mul(self.base(form), stride))
+        for step, stride in zip(steps, buffer.strides, strict=True):
             if not (isinstance(step, int) and step == 0):
                 assert step is not None
                 more = _product(b, self.size(step), stride)
                 apart = _sum(b, apart, more)
         return start, apart
+
+    def offset(self, buffer: Buffer, index: Sequence[Form]) -> Reg:
+        """Where the element of lane 0 lies; only where the index is linear in the lane."""
+        b = self.b
+        total: Reg = b.i64(0)
+        for form, stride in zip(index, buffer.strides, strict=True):
+            total = b.add(total, b.mul(self.base(form), stride))
+        return total
 
     def _offsets(self, buffer: Buffer, index: Sequence[Form]) -> Reg:
         """The offset of every lane."""

@@ -15,7 +15,7 @@ from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis, Loaded
 from argand.loops.nest import Builder, Reg, Ty
 from argand.loops.region import Region
-from argand.loops.schedule import TILE, ns_per_element, open_loops, side_by_side, sweep, vectors
+from argand.loops.schedule import ns_per_element, open_loops, side_by_side, sweep, vectors
 from argand.loops.space import (
     MAX_SPLITS,
     Index,
@@ -26,8 +26,8 @@ from argand.loops.space import (
     fold,
     loaded_indices,
     locate,
-    stride_along,
 )
+from argand.loops.turn import turn_of
 
 __all__ = ["check_indices", "emit_stores", "lower_loop", "settled_space"]
 
@@ -100,35 +100,23 @@ def emit_stores(
     if not loops:
         _store_all(cursor, stores, values)
         return
-    inner = loops[-1]
-    lanes = lanes_for([*points], cursor.env.target.vector_bytes, inner)
-    lanes *= side_by_side(points, inner)
+    inner, turn = loops[-1], turn_of(cursor, loops, points)
+    target = cursor.env.target
+    lanes = lanes_for([*points], target.vector_bytes, inner)
+    lanes = min(lanes, target.vector_registers) if turn else lanes * side_by_side(points, inner)
     length = cursor.size(extent(cursor, inner))
     if isinstance(length, int):
         lanes = min(lanes, _power_of_two(length))
     data = sum(Ty(buffer.dtype.name).bytes for buffer, _ in stores)
     ns = ns_per_element(points, lanes, data, inner)
-    tile = _tile_axis(cursor, loops, points)
-    sweep(cursor, loops, lanes, ns, values, lambda: _store_all(cursor, stores, values), tile)
 
+    def body() -> None:
+        _store_all(cursor, stores, values)
 
-def _tile_axis(cursor: Cursor, loops: Sequence[Axis], points: Sequence[Point]) -> Axis | None:
-    """The axis along which an operand lies side by side that is read across its lines."""
-    *outer, inner = loops
-    sizes = [cursor.size(extent(cursor, a)) for a in loops]
-    if not all(isinstance(s, int) for s in sizes):
-        return None
-    for point in points:
-        if point.kind != "load" or inner not in point.axes:
-            continue
-        buffer = cursor.places[point.value]  # type: ignore[index]  # a load reads a value
-        if stride_along(cursor, inner, buffer, point.index) in (0, 1, None):
-            continue
-        for axis, size in zip(outer, sizes, strict=False):
-            along = stride_along(cursor, axis, buffer, point.index)
-            if along == 1 and isinstance(size, int) and size >= TILE:
-                return axis
-    return None
+    if turn is None:
+        sweep(cursor, loops, lanes, ns, values, body)
+    else:
+        turn.sweep(lanes, ns, values, body)
 
 
 def _power_of_two(n: int) -> int:

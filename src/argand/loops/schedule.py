@@ -30,9 +30,6 @@ BYTES_PER_NS = 12.0
 FLOPS_PER_NS = 5.0
 """Multiply-adds of one lane that a core does in a nanosecond."""
 
-TILE = 16
-"""Steps along the other axis of a transposition: a line of memory for 4-byte elements."""
-
 LONG_CHAIN = 12.0
 MANY_FLOPS = 80.0
 
@@ -152,18 +149,11 @@ def sweep(
     ns: float,
     roots: Sequence[Point],
     body: Callable[[], None],
-    tile: Axis | None = None,
 ) -> None:
     """Run `body` over a space: the last of the `loops` along the lanes, blocks of the space on
     threads. What the roots need of outer loops is computed outside the inner ones.
-
-    Along the axis `tile` memory lies side by side where it doesn't along the lanes: a few steps of
-    it are walked inside, so that lines of memory are used while they are in cache.
     """
     b = cursor.b
-    if tile is not None:
-        _tiled(cursor, loops, lanes, ns, roots, body, tile)
-        return
     if not loops:
         with cursor.scope():
             body()
@@ -196,32 +186,6 @@ def sweep(
                 end = b.min(b.add(start, block), length)
             cursor.hoist(roots, frozenset((inner,)))
             vectors(cursor, inner, lanes, start, end, body)
-
-
-def _tiled(
-    cursor: Cursor,
-    loops: Sequence[Axis],
-    lanes: int,
-    ns: float,
-    roots: Sequence[Point],
-    body: Callable[[], None],
-    tile: Axis,
-) -> None:
-    b = cursor.b
-    size = cursor.size(extent(cursor, tile))
-    steps = Axis(f"{tile.key}t", 1)
-
-    def inside() -> None:
-        start = b.mul(cursor.at[steps], TILE)
-        end = b.min(b.add(start, TILE), size)
-        with b.loop(start, end) as loop, cursor.scope():
-            cursor.at[tile] = loop.index
-            body()
-
-    count = b.ceildiv(size, TILE)
-    cursor.extents[steps] = count.const if isinstance(count.const, int) else tile.extent
-    outer = [steps if a is tile else a for a in loops]
-    sweep(cursor, outer, lanes, ns * TILE, [], inside)
 
 
 def _block(length: int | None, lanes: int, ns: float) -> int | None:
