@@ -19,7 +19,12 @@ from argand.ops.window import Pair, Prepared, folded, padded, pair, wide, window
 
 
 def _pool_params(
-    op: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+    op: str,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
 ) -> dict[str, Any]:
     kernel = pair(kernel_size, f"{op}: kernel_size")
     params: dict[str, Any] = {
@@ -191,18 +196,8 @@ class MaxPool2dGrad(_Pool):
         ),
     )
 
-    def prepare(
-        self,
-        g: Any,
-        index: Any,
-        size: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
-    ) -> Prepared:
-        params = _pool_params(self.name, kernel_size, stride, padding, dilation, ceil_mode)
+    def prepare(self, g: Any, index: Any, size: Any, *window: Any, **named: Any) -> Prepared:
+        params = _pool_params(self.name, *window, **named)
         return (lifted(g), lifted(index)), {"size": tuple(size), **params}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
@@ -289,9 +284,14 @@ class AvgPool2d(_Pool):
 
 
 def _average_params(
-    op: str, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
+    op: str,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> dict[str, Any]:
-    params = _pool_params(op, kernel_size, stride, padding, 1, ceil_mode)
+    params = _pool_params(op, kernel_size, stride, padding, ceil_mode=ceil_mode)
     del params["dilation"]
     return {**params, "count_include_pad": bool(count_include_pad)}
 
@@ -324,19 +324,8 @@ class AvgPool2dGrad(_Pool):
         ),
     )
 
-    def prepare(
-        self,
-        g: Any,
-        size: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-    ) -> Prepared:
-        params = _average_params(
-            self.name, kernel_size, stride, padding, ceil_mode, count_include_pad
-        )
+    def prepare(self, g: Any, size: Any, *window: Any, **named: Any) -> Prepared:
+        params = _average_params(self.name, *window, **named)
         return (lifted(g),), {"size": tuple(size), **params}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:

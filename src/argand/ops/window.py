@@ -38,7 +38,9 @@ def pair(value: Any, name: str) -> Pair:
 # -- convolution ---------------------------------------------------------------------------------
 
 
-def _conv_params(op: str, stride: Any, padding: Any, dilation: Any, groups: int) -> dict[str, Any]:
+def _conv_params(
+    op: str, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> dict[str, Any]:
     params: dict[str, Any] = {
         "stride": pair(stride, f"{op}: stride"),
         "padding": pair(padding, f"{op}: padding"),
@@ -172,10 +174,8 @@ class Conv2d(_Conv):
             x, padding = _named_padding(x, w, padding, pair(stride, "stride"), dilation)
         return super().__call__(x, w, stride, padding, dilation, groups)
 
-    def prepare(
-        self, x: Any, w: Any, stride: Any, padding: Any, dilation: Any, groups: int
-    ) -> Prepared:
-        return (x, w), _conv_params(self.name, stride, padding, dilation, groups)
+    def prepare(self, x: Any, w: Any, *window: Any) -> Prepared:
+        return (x, w), _conv_params(self.name, *window)
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         x, w = inputs
@@ -241,7 +241,7 @@ def _out_size(n: Any, params: dict[str, Any], k: Any) -> tuple[int, int]:
 def _gradient_samples(kind: str) -> tuple[Sample, ...]:
     samples = []
     for n, c, h, w, o, kh, kw, extra in _CONVOLUTIONS:
-        params = _conv_params("conv2d", *_defaults(extra))
+        params = _conv_params("conv2d", **extra)
         oh, ow = _out_size((h, w), params, (kh, kw))
         g = T((n, o, oh, ow))
         if kind == "size":
@@ -249,15 +249,6 @@ def _gradient_samples(kind: str) -> tuple[Sample, ...]:
         else:
             samples.append(Sample(g, T((n, c, h, w)), kernel=(kh, kw), **params))
     return tuple(samples)
-
-
-def _defaults(extra: Any) -> tuple[Any, Any, Any, int]:
-    return (
-        extra.get("stride", 1),
-        extra.get("padding", 0),
-        extra.get("dilation", 1),
-        extra.get("groups", 1),
-    )
 
 
 class Conv2dInputGrad(_Conv):
@@ -277,17 +268,8 @@ class Conv2dInputGrad(_Conv):
         ),
     )
 
-    def prepare(
-        self,
-        g: Any,
-        w: Any,
-        size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-    ) -> Prepared:
-        params = _conv_params(self.name, stride, padding, dilation, groups)
+    def prepare(self, g: Any, w: Any, size: Any, *window: Any, **named: Any) -> Prepared:
+        params = _conv_params(self.name, *window, **named)
         if any(isinstance(s, int) and s < 1 for s in size):
             raise ShapeError(f"{self.name}: the image would have the size {shape_text(size)}")
         return (lifted(g), lifted(w)), {"size": tuple(size), **params}
@@ -355,17 +337,8 @@ class Conv2dWeightGrad(_Conv):
         ),
     )
 
-    def prepare(
-        self,
-        g: Any,
-        x: Any,
-        kernel: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-    ) -> Prepared:
-        params = _conv_params(self.name, stride, padding, dilation, groups)
+    def prepare(self, g: Any, x: Any, kernel: Any, *window: Any, **named: Any) -> Prepared:
+        params = _conv_params(self.name, *window, **named)
         return (lifted(g), lifted(x)), {"kernel": tuple(kernel), **params}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
