@@ -143,13 +143,15 @@ def _losses() -> Iterator[Entry]:
 def _elementwise(op: Elementwise) -> Iterator[Entry]:
     """The op's samples with a batch in front; operands of a sample broadcast within their row."""
     calls = [call for call in calls_of(op) if not any(0 in t.shape for t in call.tensors)]
+    if isinstance(op.samples, Uniform):
+        low, high, _ = op.samples
+        for shape in ((5, 13), ()):
+            yield op.name, [T(shape, low, high)] * len(calls[0].tensors), [], _call(op.name)
+        calls = [call for call in calls if len(set(call.sample.args)) > 1]  # they broadcast
     for call in calls:
         rank = max(len(t.shape) for t in call.tensors)
         padded = [t._replace(shape=(1,) * (rank - len(t.shape)) + t.shape) for t in call.tensors]
         yield op.name, padded, [], lambda *x, c=call: c.apply(x)
-    if isinstance(op.samples, Uniform):
-        low, high, _ = op.samples
-        yield op.name, [T((5, 13), low, high)] * len(calls[0].tensors), [], _call(op.name)
 
 
 def _all() -> Iterator[Batch]:

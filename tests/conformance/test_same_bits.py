@@ -16,7 +16,7 @@ from argand.runtime.threads import get_num_threads, set_num_threads
 
 # The largest batch passes every threshold of size that chooses how an op runs, and is worth
 # several threads.
-ELEMENTS = 150_000
+ELEMENTS = 100_000
 SIZES = (1, 2, 7, 64)
 
 
@@ -67,11 +67,6 @@ def check(found: list[np.ndarray], expected: list[np.ndarray], what: str) -> Non
         assert y.tobytes() == e.tobytes(), f"{what}: {np.sum(y != e)} of {e.size} differ"
 
 
-def transposed(a: np.ndarray) -> np.ndarray:
-    """The same array with its dimensions in the opposite order in memory."""
-    return np.asfortranarray(a)
-
-
 @pytest.mark.parametrize("batch", ALL_BATCHES, ids=labels())
 def test_a_row_has_the_same_bits_in_any_batch(batch: Batch) -> None:
     for dtype in batch.op.dtypes:
@@ -79,16 +74,16 @@ def test_a_row_has_the_same_bits_in_any_batch(batch: Batch) -> None:
         count = max(ELEMENTS // max(largest, 1), 130)
         rows, fixed = batch.arrays(dtype, count)
         whole = results(batch, rows, fixed)
-        for i in (0, 1, 6, 63, count // 2, count - 1):
+        for i in (0, 63, count - 1):
             alone = results(batch, [a[i : i + 1] for a in rows], fixed)
             check(alone, [y[i : i + 1] for y in whole], f"{dtype}: row {i} alone")
         for size in SIZES:
             part = [a[:size] for a in rows]
             check(results(batch, part, fixed), [y[:size] for y in whole], f"{dtype}: {size} rows")
-            turned = results(batch, [transposed(a) for a in part], fixed)
-            check(turned, [y[:size] for y in whole], f"{dtype}: {size} transposed rows")
-        turned = results(batch, [transposed(a) for a in rows], fixed)
-        check(turned, whole, f"{dtype}: transposed")
+        for size in (1, 7, count):
+            part = [np.asfortranarray(a[:size]) for a in rows]
+            found = results(batch, part, fixed)
+            check(found, [y[:size] for y in whole], f"{dtype}: {size} transposed rows")
         for count in (1, 2, 5):
             with threads(count):
                 check(results(batch, rows, fixed), whole, f"{dtype}: {count} threads")
