@@ -10,6 +10,7 @@ import pytest
 from argand.ir.op import ops
 from argand.runtime.threads import get_num_threads, set_num_threads
 from kernels import Kernel, check, fused, garbage, program_of, run
+from machines import HERE
 
 RNG = np.random.default_rng(7)
 
@@ -22,7 +23,7 @@ SHAPES = [(), (1,), (7,), (64,), (3, 37), (1, 5, 1), (0, 4), (2, 3, 4, 5), (1000
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("target", ["host", "sse2", "avx2"])
+@pytest.mark.parametrize("target", HERE)
 def test_a_chain_on_odd_shapes(shape: tuple[int, ...], target: str) -> None:
     check(
         lambda x, y: ops.mul(ops.add(ops.exp(x), y), 0.5), [f32(*shape), f32(*shape)], target=target
@@ -82,7 +83,7 @@ MOVES: list[tuple[Callable, tuple[int, ...]]] = [
 
 
 @pytest.mark.parametrize("number", range(len(MOVES)))
-@pytest.mark.parametrize("target", ["host", "sse2"])
+@pytest.mark.parametrize("target", HERE)
 def test_moves_alone_and_within_a_chain(number: int, target: str) -> None:
     move, shape = MOVES[number]
     check(move, [f32(*shape)], target=target)
@@ -159,7 +160,7 @@ def test_the_bits_do_not_depend_on_threads() -> None:
     assert all(np.array_equal(r, results[0]) for r in results)
 
 
-@pytest.mark.parametrize("target", ["host", "sse2", "avx2"])
+@pytest.mark.parametrize("target", HERE)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int16", "uint8", "bool"])
 @pytest.mark.parametrize("shape", [(64, 128), (131, 77), (16, 3), (3, 70, 33)])
 def test_transposes_in_squares(shape: tuple[int, ...], dtype: str, target: str) -> None:

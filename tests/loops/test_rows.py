@@ -8,6 +8,7 @@ import pytest
 from argand.ir.op import ops
 from argand.runtime.threads import get_num_threads, set_num_threads
 from kernels import Kernel, check, fused, program_of, run
+from machines import HERE
 
 RNG = np.random.default_rng(11)
 
@@ -27,7 +28,7 @@ def test_sums_along_every_axis(shape: tuple[int, ...], keepdim: bool) -> None:
 
 
 @pytest.mark.parametrize("dims", [(0,), (1,), (2,), (3,), (0, 2), (1, 3), (0, 2, 3), (0, 1, 2, 3)])
-@pytest.mark.parametrize("target", ["host", "sse2"])
+@pytest.mark.parametrize("target", HERE)
 def test_sums_over_several_axes_in_both_layouts(dims: tuple[int, ...], target: str) -> None:
     x = f32(3, 16, 5, 9)
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
@@ -74,7 +75,7 @@ def softmax(x):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("columns", [1, 3, 8, 33, 1000, 1024])
-@pytest.mark.parametrize("target", ["host", "sse2"])
+@pytest.mark.parametrize("target", HERE)
 def test_softmax_is_one_kernel(columns: int, target: str) -> None:
     check(softmax, [f32(37, columns)], kind="rows", target=target)
 

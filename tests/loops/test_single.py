@@ -11,6 +11,7 @@ import argand.kernels.fused  # noqa: F401 - registers the contractions
 from argand.ir.op import ops
 from argand.runtime.threads import get_num_threads, set_num_threads
 from kernels import Kernel, check, fused, garbage, program_of
+from machines import HERE
 
 RNG = np.random.default_rng(5)
 
@@ -126,7 +127,7 @@ def images(*shape: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("kernel,stride,padding", POOLS)
-@pytest.mark.parametrize("target", ["host", "sse2"])
+@pytest.mark.parametrize("target", HERE)
 def test_pooling_and_its_gradients(kernel: Any, stride: Any, padding: int, target: str) -> None:
     def largest(x: Any, g: Any) -> Any:
         y = ops.max_pool2d(x, kernel, stride, padding)
