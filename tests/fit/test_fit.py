@@ -403,3 +403,40 @@ def test_bad_arguments_are_explained(call, says):
     x, y = np.ones((10, 3), np.float32), np.zeros(10, np.int64)
     with pytest.raises((RuntimeError, TypeError, ValueError, IndexError), match=says):
         call(model, x, y)
+
+
+def test_targets_without_the_outputs_last_dimension_become_columns():
+    x = ag.tensor(np.random.default_rng(0).standard_normal((64, 3)).astype(np.float32))
+    model = nn.Linear(3, 1)
+    model.compile(optim.SGD(model.parameters(), lr=0.3), "mse", ["mae"])
+    target = x[:, 0] - 2 * x[:, 1] + 1
+    history = model.fit(x, target, epochs=30, batch_size=16, verbose=0).history
+    assert history["loss"][-1] < 1e-4
+    assert history["mae"][-1] < 1e-2
+
+
+def test_binary_classification_takes_whole_numbers_and_counts_both_classes():
+    x = ag.tensor(np.random.default_rng(0).standard_normal((128, 2)).astype(np.float32))
+    labels = (x[:, 0] > x[:, 1]).long()
+    model = nn.Sequential(nn.Linear(2, 1), nn.Sigmoid())
+    model.compile(optim.Adam(model.parameters(), lr=0.1), "binary_crossentropy", ["accuracy"])
+    model.fit(x, labels, epochs=20, batch_size=16, verbose=0)
+    assert model.evaluate(x, labels, verbose=0)[1] > 0.95
+    assert 0.3 < labels.float().mean() < 0.7
+
+
+def test_a_column_of_class_numbers_is_fine():
+    x, labels = ag.rand(20, 3), ag.arange(20) % 2
+    model = nn.Linear(3, 2)
+    model.compile("sgd", "cross_entropy", ["accuracy"])
+    rows, column = (model.evaluate(x, y, verbose=0) for y in (labels, labels.reshape(20, 1)))
+    assert rows == column
+
+
+def test_one_callback_needs_no_list():
+    model = nn.Linear(3, 1)
+    model.compile("sgd", "mse")
+    seen = []
+    callback = fit.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    model.fit(ag.rand(4, 3), ag.rand(4, 1), epochs=2, verbose=0, callbacks=callback)
+    assert seen == [0, 1]

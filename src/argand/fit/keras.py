@@ -11,7 +11,7 @@ from argand.base.misuse import explained
 from argand.fit.callbacks import Callback, History
 from argand.fit.feed import Batch, Feed, make_feed, split_off
 from argand.fit.progress import Progress
-from argand.fit.steps import Setup
+from argand.fit.steps import Setup, matched
 from argand.fit.summary import summary
 from argand.ir.op import ops
 from argand.metrics.base import Mean
@@ -46,7 +46,7 @@ class ModelMethods:
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: Any = "auto",
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
@@ -89,7 +89,7 @@ class ModelMethods:
         batch_size: int | None = None,
         verbose: Any = "auto",
         steps: int | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
         return_dict: bool = False,
     ) -> Any:
         """The loss and the metrics on data: one number, a list, or a dictionary."""
@@ -197,13 +197,14 @@ class _Run:
         setup: Setup,
         epochs: int,
         verbose: Any,
-        callbacks: Sequence[Callback],
+        callbacks: Sequence[Callback] | Callback,
         steps: int | None,
     ) -> None:
         self.model, self.setup, self.epochs = model, setup, epochs
         self.progress = Progress(verbose, epochs)
         self.history = History()
-        self.callbacks = [*callbacks, self.history]  # last: callbacks may add to the logs
+        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+        self.callbacks = [*given, self.history]  # last: callbacks may add to the logs
         self.validation: tuple[Feed | None, int | None, int] = (None, None, 1)
         for callback in self.callbacks:
             callback.set_model(model)
@@ -288,6 +289,9 @@ class _Run:
 
     def _logs(self, loss: Mean, outputs: Any, target: Any) -> dict[str, Any]:
         logs: dict[str, Any] = {"loss": loss.compute()}
+        if self.setup.metrics:
+            with no_grad():
+                target = matched(outputs, target)
         for metric in self.setup.metrics:
             metric.update(outputs, target)
             logs[metric.name] = metric.compute()

@@ -10,9 +10,29 @@ from argand.base.errors import ArgandError, ArgumentError, TraceError
 from argand.base.late import resolve
 from argand.fit.feed import Batch
 from argand.fit.names import loss_of, optimizer_of
+from argand.ir.op import ops
 from argand.metrics.base import Metric, get
 from argand.nn.module import Module
+from argand.tensor.core import Tensor
 from argand.transform.mode import no_grad
+
+
+def matched(outputs: Any, target: Any) -> Any:
+    """The target as the loss wants it, where data commonly come otherwise.
+
+    Outputs (N, 1) make a target (N,) a column; scores (N, classes) make a column of class numbers
+    (N,); numbers and truth values in the shape of the outputs become of their dtype.
+    """
+    if not isinstance(outputs, Tensor) or not isinstance(target, Tensor) or not outputs.ndim:
+        return target
+    whole = not target.dtype.is_inexact
+    if target.ndim == outputs.ndim - 1 and outputs.shape[-1] == 1:
+        target = ops.reshape(target, (*target.shape, 1))
+    elif whole and target.ndim == outputs.ndim > 1 and target.shape[-1] == 1 != outputs.shape[-1]:
+        target = ops.reshape(target, tuple(target.shape[:-1]))
+    if whole and target.ndim == outputs.ndim and outputs.dtype.is_floating_point:
+        target = ops.cast(target, outputs.dtype)
+    return target
 
 
 def train_step(model: Any, loss: Any, optimizer: Any, inputs: Any, target: Any) -> Any:
@@ -21,7 +41,7 @@ def train_step(model: Any, loss: Any, optimizer: Any, inputs: Any, target: Any) 
     The gradients are forgotten at the end, so a compiled step needn't write them.
     """
     outputs = model(*inputs)
-    value = loss(outputs, target)
+    value = loss(outputs, matched(outputs, target))
     value.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -31,7 +51,7 @@ def train_step(model: Any, loss: Any, optimizer: Any, inputs: Any, target: Any) 
 def test_step(model: Any, loss: Any, inputs: Any, target: Any) -> Any:
     """The loss and the outputs."""
     outputs = model(*inputs)
-    return loss(outputs, target), outputs
+    return loss(outputs, matched(outputs, target)), outputs
 
 
 def predict_step(model: Any, inputs: Any) -> Any:
