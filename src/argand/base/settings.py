@@ -46,7 +46,17 @@ SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = 
 
 
 class Settings:
-    """The switches as attributes; an unknown name is an error that suggests the nearest."""
+    """The switches as attributes; an unknown name is an error that suggests the nearest.
+
+    Each is set at start-up by an environment variable (`ARGAND_THREADS`, ...), by assignment, or
+    for a block by `using`; `SWITCHES` in this file lists them all.
+
+    >>> ag.settings.retrace_limit
+    16
+    >>> with ag.settings.using(retrace_limit=4):
+    ...     print(ag.settings.retrace_limit)
+    4
+    """
 
     def __init__(self) -> None:
         values = self.__dict__
