@@ -29,7 +29,9 @@ def test_info(capsys):
     assert facts["argand"] == ag.__version__ and facts["threads"] >= 1
     assert facts["packages"]["numpy"] == np.__version__
     assert main(["info"]) == 0
-    assert "llvmlite" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "llvmlite" in out
+    assert f"{facts['target']['vector_bits']}-bit vectors, L1 " in out
 
 
 def test_demo_as_json(capsys, tmp_path):

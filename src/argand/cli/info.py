@@ -7,12 +7,14 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import argand
 from argand.base.settings import settings
 from argand.codegen.llvm.target import named_target
+from argand.fit.summary import size_text
 
 _PACKAGES = ("numpy", "llvmlite", "ml_dtypes", "safetensors", "rich", "scikit-learn")
 
@@ -25,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name.ljust(width)}  {_text(value)}")
+        print(f"{name.ljust(width)}  {_SENTENCES.get(name, str)(value)}")
     return 0
 
 
@@ -45,10 +47,25 @@ def gather() -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
-    return str(value)
+def _target_text(target: dict[str, Any]) -> str:
+    caches = f"L1 {size_text(target['l1_bytes'])}, L2 {size_text(target['l2_bytes'])}"
+    return f"{target['cpu']} ({target['triple']}), {target['vector_bits']}-bit vectors, {caches}"
+
+
+def _cache_text(cache: dict[str, Any]) -> str:
+    state = "" if cache["enabled"] else ", switched off"
+    return f"{cache['folder']}: {cache['files']:,} files, {size_text(cache['bytes'])}{state}"
+
+
+def _packages_text(packages: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in packages.items())
+
+
+_SENTENCES: dict[str, Callable[[Any], str]] = {
+    "target": _target_text,
+    "cache": _cache_text,
+    "packages": _packages_text,
+}
 
 
 def _processor() -> str:

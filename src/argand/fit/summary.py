@@ -112,10 +112,11 @@ def _totals(model: Module) -> list[str]:
         kind[1] += _count(tensor) * tensor.dtype.itemsize
     total = [sum(c[i] for c in counts.values()) for i in (0, 1)]
     lines = {"Total": total, **counts}
-    return [f"{name} params: {n:,} ({_bytes(b)})" for name, (n, b) in lines.items()]
+    return [f"{name} params: {n:,} ({size_text(b)})" for name, (n, b) in lines.items()]
 
 
-def _bytes(n: float) -> str:
+def size_text(n: float) -> str:
+    """A number of bytes for people: 712.00 B, 54.49 KB."""
     for unit in ("B", "KB", "MB"):
         if n < 1024:
             return f"{n:.2f} {unit}"
