@@ -391,7 +391,8 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> T
     >>> ag.bernoulli(ag.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    _expect("bernoulli", not is_number(p) or 0 <= p <= 1, f"0 <= p <= 1, got {p}")
+    fine = p is None or not is_number(p) or 0 <= p <= 1
+    _expect("bernoulli", fine, f"0 <= p <= 1, got {p}")
     wide = input.dtype if input.dtype.is_floating_point else get_default_dtype()
     chance = uniform_of(input.shape, wide, generator)
     return ops.cast(ops.lt(chance, input if p is None else p), input.dtype)  # type: ignore[no-any-return]
