@@ -123,7 +123,8 @@ class _Blocked:
             self._finish_splits()
 
     def _pack_all(self) -> None:
-        """Pack the whole of B, a block of k of some panels at a time."""
+        """Pack the whole of B, a block of k of some panels at a time; column by column, as the
+        blocks of C are walked, so that a thread mostly reads what it has packed itself."""
         b, geo, plan = self.b, self.geo, self.plan
         panel_count = b.ceildiv(self.n, plan.width)
         self.shared = b.scratch(b.mul(self.walk.blocks, b_bytes(b, plan, self.acc, self.n)))
@@ -136,11 +137,13 @@ class _Blocked:
             steps = StepTable(b, geo)
             packer = Packer(b, geo, plan, self.acc, steps, None)
             with b.loop(low, high) as loop:
-                block = self.walk.at(b.div(loop.index, panel_count))
+                panel, kb = b.div(loop.index, self.walk.blocks), b.rem(loop.index, self.walk.blocks)
+                block = self.walk.at(kb)
                 steps.fill(block, none)
-                n_lo = b.mul(b.rem(loop.index, panel_count), plan.width)
+                n_lo = b.mul(panel, plan.width)
                 n_hi = b.min(b.add(n_lo, plan.width), self.n)
-                to = b.offset(self.shared, b.mul(loop.index, b_pitch(plan)), self.acc.elem)
+                number = b.affine(panel, (kb, panel_count))
+                to = b.offset(self.shared, b.mul(number, b_pitch(plan)), self.acc.elem)
                 whole = isinstance(self.n.const, int) and self.n.const % plan.width == 0
                 columns = (n_lo, n_hi, plan.width if whole else None)
                 packer.b_panels(to, base, block, columns, none)
@@ -152,8 +155,8 @@ class _Blocked:
         cell = b.rem(number, cells) if splits > 1 else number
         per = b.mul(self.m_blocks, self.n_blocks)
         place = b.rem(cell, per)
-        m_lo = b.mul(b.div(place, self.n_blocks), self.mc)
-        n_lo = b.mul(b.rem(place, self.n_blocks), self.nc)
+        m_lo = b.mul(b.rem(place, self.m_blocks), self.mc)
+        n_lo = b.mul(b.div(place, self.m_blocks), self.nc)
         k_lo = b.div(b.mul(split, self.walk.blocks), splits)
         k_hi = b.div(b.mul(b.add(split, 1), self.walk.blocks), splits)
         block.run(b.div(cell, per), split, m_lo, n_lo, k_lo, k_hi)
