@@ -23,9 +23,8 @@ from argand.base.errors import AutogradError
 from argand.compile.places import Place
 from argand.compile.trace import Tracer, traced_tensor
 from argand.ir.bind import interpreting
-from argand.ir.fusion import copy_node
 from argand.ir.op import Op, ops
-from argand.ir.program import Node, Program, Value
+from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
 from argand.ir.rewrite import without_dead_code
 from argand.tensor.core import Tensor, wrap
 from argand.transform import tape
@@ -196,16 +195,11 @@ def _own_symbols(v: Value) -> list[str]:
 def _closed(part: Program) -> Program:
     """The program with inputs and nodes of its own."""
     closed = Program(part.name)
-    env: dict[Value, Value] = {}
     for i, v in enumerate(part.inputs):
-        name = v.name if v.name and not v.name.isdigit() else f"saved.{i}"
-        env[v] = Value(v.dtype, v.shape, name)
-        closed.inputs.append(env[v])
-    for node in part.nodes:
-        copy = copy_node(node, [env[i] if isinstance(i, Value) else i for i in node.inputs])
-        env.update(zip(node.outputs, copy.outputs, strict=True))
-        closed.nodes.append(copy)
-    closed.outputs = [env[o] if isinstance(o, Value) else o for o in part.outputs]
+        closed.inputs.append(v.copy(v.name if v.name and not v.name.isdigit() else f"saved.{i}"))
+    env: dict[Value, Operand] = dict(zip(part.inputs, closed.inputs, strict=True))
+    closed.nodes = copied_nodes(part.nodes, env)
+    closed.outputs = [resolved(o, env) for o in part.outputs]
     return closed
 
 

@@ -13,7 +13,7 @@ from argand.base.shape import same_shape
 from argand.ir.families import Control
 from argand.ir.interpret import interpret
 from argand.ir.op import Op, TensorType, describe, registry
-from argand.ir.program import Node, Operand, Program, Value
+from argand.ir.program import Node, Operand, Program, Value, copied_nodes
 
 KINDS = ("loop", "rows", "contract")
 
@@ -54,12 +54,9 @@ def fusion_node(
     """
     inside = {o for node in nodes for o in node.outputs}
     reads = list(dict.fromkeys(v for n in nodes for v in n.values if v not in inside))
-    region = Program(name or kind, [_copy_value(v, f"x{i}") for i, v in enumerate(reads)])
-    env: dict[Value, Value] = dict(zip(reads, region.inputs, strict=True))
-    for node in nodes:
-        copy = copy_node(node, [env[i] if isinstance(i, Value) else i for i in node.inputs])
-        env.update(zip(node.outputs, copy.outputs, strict=True))
-        region.nodes.append(copy)
+    region = Program(name or kind, [v.copy(f"x{i}") for i, v in enumerate(reads)])
+    env: dict[Value, Operand] = dict(zip(reads, region.inputs, strict=True))
+    region.nodes = copied_nodes(nodes, env)
     region.outputs = [env[o] for o in outputs]
     last = nodes[-1]
     types = [o.type for o in outputs]
@@ -72,21 +69,6 @@ def fusion_node(
     return fused, reads
 
 
-def copy_node(node: Node, inputs: Sequence[Operand]) -> Node:
-    """The node again, on other inputs."""
-    types = [o.type for o in node.outputs]
-    copy = Node(node.op, inputs, node.params, types, node.location, node.module, node.regions)
-    for new, old in zip(copy.outputs, node.outputs, strict=True):
-        new.layout = old.layout
-    return copy
-
-
 def is_fusion(op: Op) -> bool:
     """Whether an op is the fusion op."""
     return isinstance(op, Fusion)
-
-
-def _copy_value(v: Value, name: str) -> Value:
-    copy = Value(v.dtype, v.shape, name)
-    copy.layout = v.layout
-    return copy

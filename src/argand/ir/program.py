@@ -30,6 +30,12 @@ class Value(Operators):
         self.node: Node | None = None
         self.index = 0
 
+    def copy(self, name: str) -> Value:
+        """A value of the same type and layout, of no node."""
+        found = Value(self.dtype, self.shape, name)
+        found.layout = self.layout
+        return found
+
     @property
     def type(self) -> TensorType:
         """Dtype and shape."""
@@ -96,6 +102,14 @@ class Node:
         self.module = module
         self.regions = tuple(regions)
 
+    def on(self, inputs: Sequence[Operand]) -> Node:
+        """The same node on other inputs of the same types."""
+        types = [o.type for o in self.outputs]
+        found = Node(self.op, inputs, self.params, types, self.location, self.module, self.regions)
+        for new, old in zip(found.outputs, self.outputs, strict=True):
+            new.layout = old.layout
+        return found
+
     @property
     def values(self) -> tuple[Value, ...]:
         """The operands that are values, not literals."""
@@ -104,6 +118,21 @@ class Node:
     def __repr__(self) -> str:
         names = ", ".join(f"%{o.name}" for o in self.outputs)
         return f"<node {names} = {self.op.name}>"
+
+
+def resolved(operand: Operand, env: Mapping[Value, Operand]) -> Operand:
+    """What stands for an operand; literals stand for themselves."""
+    return env[operand] if isinstance(operand, Value) else operand
+
+
+def copied_nodes(nodes: Iterable[Node], env: dict[Value, Operand]) -> list[Node]:
+    """The nodes again, on what `env` has in the place of values; it learns their outputs."""
+    copies = []
+    for node in nodes:
+        copy = node.on([resolved(i, env) for i in node.inputs])
+        env.update(zip(node.outputs, copy.outputs, strict=True))
+        copies.append(copy)
+    return copies
 
 
 class Program:

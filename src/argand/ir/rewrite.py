@@ -7,7 +7,7 @@ from typing import Any
 
 from argand.ir.bind import interpreting
 from argand.ir.op import Op
-from argand.ir.program import Node, Operand, Program, Value
+from argand.ir.program import Node, Operand, Program, Value, resolved
 from argand.ir.record import Recorder
 
 
@@ -29,9 +29,7 @@ class Rewriter:
         self.new.state = [self._declare(v) for v in program.state]
 
     def _declare(self, v: Value) -> Value:
-        copy = Value(v.dtype, v.shape, v.name)
-        copy.layout = v.layout
-        self.env[v] = copy
+        copy = self.env[v] = v.copy(v.name)
         return copy
 
     def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
@@ -40,10 +38,7 @@ class Rewriter:
 
     def copy(self, node: Node, inputs: Sequence[Operand]) -> Sequence[Operand]:
         """The node again, on new inputs."""
-        types = [o.type for o in node.outputs]
-        copy = Node(node.op, inputs, node.params, types, node.location, node.module, node.regions)
-        for new, old in zip(copy.outputs, node.outputs, strict=True):
-            new.layout = old.layout
+        copy = node.on(inputs)
         self.new.nodes.append(copy)
         return copy.outputs
 
@@ -53,7 +48,7 @@ class Rewriter:
 
     def resolve(self, operand: Operand) -> Operand:
         """What an operand of the old program has become."""
-        return self.env[operand] if isinstance(operand, Value) else operand
+        return resolved(operand, self.env)
 
     def run(self) -> Program:
         """The rewritten program."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from argand.ir.fusion import copy_node, fusion_node
-from argand.ir.program import Node, Operand, Program, Value
+from argand.ir.fusion import fusion_node
+from argand.ir.program import Node, Operand, Program, Value, resolved
 from argand.loops.element import GATHERS
 from argand.loops.lower import SINGLE
 from argand.passes.fuse_cost import cheap_again, small_alone
@@ -205,7 +205,7 @@ class _Writer:
         return new
 
     def _resolve(self, o: Operand) -> Operand:
-        return self.env[o] if isinstance(o, Value) else o
+        return resolved(o, self.env)
 
     def _views(self) -> list[Unit]:
         """The free nodes that results and nodes outside all kernels read, each a unit."""
@@ -223,10 +223,10 @@ class _Writer:
         if not alone:
             nodes = self.graph.with_free(unit.every)
         if len(nodes) == 1 and len(outputs) == len(nodes[0].outputs):
-            node = copy_node(nodes[0], [self._resolve(i) for i in nodes[0].inputs])
+            node = nodes[0].on([self._resolve(i) for i in nodes[0].inputs])
         else:
             fused, reads = fusion_node(unit.kind, nodes, outputs)
-            node = copy_node(fused, [self._resolve(v) for v in reads])
+            node = fused.on([self._resolve(v) for v in reads])
         self.env.update(zip(outputs, node.outputs, strict=True))
         return node
 
