@@ -32,6 +32,9 @@ LIBRARY = [
     "argand.nn.functional",
     "argand.nn.init",
     "argand.nn.utils",
+    "argand.nn.utils.parametrizations",
+    "argand.nn.utils.parametrize",
+    "argand.nn.utils.rnn",
     "argand.optim",
     "argand.optim.lr_scheduler",
 ]
