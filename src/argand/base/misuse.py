@@ -73,16 +73,11 @@ def explained(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def explained_class(cls: type) -> None:
-    """Let the construction of a class explain itself when it fails."""
-    cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
-
-
-def explained_classes(*classes: type) -> None:
-    """Let the construction of classes explain itself when it fails, where it takes arguments."""
-    for cls in classes:
-        if cls.__init__ is not object.__init__:  # type: ignore[misc]
-            explained_class(cls)
+def explained_classes(names: Mapping[str, Any], public: Iterable[str]) -> None:
+    """Let the construction of a module's public classes explain itself when it fails."""
+    for cls in (names[name] for name in public):
+        if isinstance(cls, type) and cls.__init__ is not object.__init__:  # type: ignore[misc]
+            cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
 
 
 def _explained_call(local: Mapping[str, Any]) -> Call:

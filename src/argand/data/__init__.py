@@ -42,7 +42,7 @@ __all__ = [
     "random_split",
 ]
 
-explained_classes(*(globals()[name] for name in __all__ if isinstance(globals()[name], type)))
+explained_classes(globals(), __all__)
 
 
 def __getattr__(name: str) -> Any:

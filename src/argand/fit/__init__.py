@@ -27,4 +27,4 @@ __all__ = [
     "TerminateOnNaN",
 ]
 
-explained_classes(*(globals()[name] for name in __all__))
+explained_classes(globals(), __all__)

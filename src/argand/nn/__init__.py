@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.errors import unknown_name
-from argand.base.misuse import explained_class
+from argand.base.misuse import explained_classes
 from argand.nn import functional, init, utils
 from argand.nn.activation import (
     CELU,
@@ -308,9 +308,7 @@ __all__ = [
     "utils",
 ]
 
-for _name in __all__:
-    if isinstance(globals()[_name], type):
-        explained_class(globals()[_name])
+explained_classes(globals(), __all__)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.errors import unknown_name
-from argand.base.misuse import explained_class
+from argand.base.misuse import explained_classes
 from argand.optim import lr_scheduler
 from argand.optim.adam import Adam, Adamax, AdamW
 from argand.optim.group import ParamGroup
@@ -26,8 +26,7 @@ __all__ = [
     "lr_scheduler",
 ]
 
-for _cls in (SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, RMSprop):
-    explained_class(_cls)
+explained_classes(globals(), __all__)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, unknown_name
-from argand.base.misuse import explained_class
+from argand.base.misuse import explained_classes
 from argand.compile.api import on_replay
 from argand.optim.optimizer import Optimizer
 
@@ -523,8 +523,7 @@ class ReduceLROnPlateau(LRScheduler):
                 group["lr"] = new
 
 
-for _name in __all__:
-    explained_class(globals()[_name])
+explained_classes(globals(), __all__)
 
 
 def __getattr__(name: str) -> Any:
