@@ -204,6 +204,23 @@ def test_hessian() -> None:
     np.testing.assert_allclose(product.numpy(), expected @ v.numpy())
 
 
+@pytest.mark.parametrize("name", ["vjp", "jvp", "vhp"])
+def test_products_of_functions_that_do_not_depend_on_their_input(name: str) -> None:
+    x, product = doubles(3).detach(), getattr(functional, name)
+    one = ag.tensor(1.0, dtype=ag.float64)
+    _, found = product(lambda x: one * 2, x, one if name == "vjp" else x)
+    assert found.shape == (() if name == "jvp" else (3,)) and not found.any()
+    with pytest.raises(RuntimeError, match=f"{name}: v can be left out only for one"):
+        product(lambda x: x * one if name == "vjp" else (x * one).sum(), x)
+
+
+def test_a_product_may_insist_on_dependence() -> None:
+    x = doubles(3).detach()
+    for product in (functional.vjp, functional.jvp):
+        with pytest.raises(RuntimeError, match="does not depend on an input"):
+            product(lambda x: ag.ones(3, dtype=ag.float64), x, x, strict=True)
+
+
 def test_gradcheck_finds_a_wrong_derivative() -> None:
     class Wrong(Exp):
         @staticmethod

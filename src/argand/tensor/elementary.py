@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
-from argand.base.dtype import as_dtype
+from argand.base.dtype import as_dtype, get_default_dtype
 from argand.base.errors import DTypeError
 from argand.base.shape import same_shape
 from argand.ir.elementwise import is_number
@@ -361,10 +362,6 @@ class finfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
     """
 
     def __init__(self, dtype: Any = None) -> None:
-        import ml_dtypes
-
-        from argand.base.dtype import get_default_dtype
-
         self.dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
         if not self.dtype.is_inexact:
             raise TypeError(f"finfo: {self.dtype.name} is not a floating-point dtype; use iinfo")

@@ -47,6 +47,26 @@ def _or_zeros(found: Any, like: tuple[Any, ...], strict: bool) -> tuple[Any, ...
     )
 
 
+def _direction(op: str, v: Any, like: tuple[Any, ...], what: str) -> tuple[Any, ...]:
+    """The vectors to multiply with; left out, 1 for the one element there is."""
+    if v is not None:
+        return _as_tuple(v)
+    if len(like) != 1 or like[0].shape.numel() != 1:
+        raise AutogradError(f"{op}: v can be left out only for one {what} of one element")
+    return (ops.full(tuple(like[0].shape), 1, like[0].dtype),)
+
+
+def _back(ys: Any, xs: Any, weights: Any, create_graph: bool, keep: bool | None = None) -> Any:
+    """The sum of products of `weights` with the Jacobians of `ys` by `xs`; None where it is 0."""
+    linked = [(y, w) for y, w in zip(ys, weights, strict=True) if y._tape() is not None]
+    if not linked:
+        return (None,) * len(xs)
+    roots, seeds = map(list, zip(*linked, strict=True))
+    return grad(
+        roots, list(xs), seeds, retain_graph=keep, create_graph=create_graph, allow_unused=True
+    )
+
+
 def vjp(
     func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
@@ -65,18 +85,9 @@ def vjp(
         xs = _fresh(inputs, create_graph)
         out = func(*xs)
         ys = _as_tuple(out)
-        weights = _weights(v, ys)
-        found = grad(list(ys), list(xs), weights, create_graph=create_graph, allow_unused=True)
-        found = _or_zeros(found, xs, strict)
+        weights = _direction("vjp", v, ys, "output")
+        found = _or_zeros(_back(ys, xs, weights, create_graph), xs, strict)
     return _like(_finished(ys, create_graph), out), _like(_finished(found, create_graph), inputs)
-
-
-def _weights(v: Any, ys: tuple[Any, ...]) -> list[Any]:
-    if v is not None:
-        return list(_as_tuple(v))
-    if len(ys) != 1 or ys[0].shape.numel() != 1:
-        raise AutogradError("vjp: v can be left out only for one output of one element")
-    return [ops.full(tuple(ys[0].shape), 1, ys[0].dtype)]
 
 
 def jvp(
@@ -94,36 +105,13 @@ def jvp(
     """
     with enable_grad():
         xs = _fresh(inputs, create_graph)
-        tangents = _tangents(v, xs)
+        tangents = _direction("jvp", v, xs, "input")
         out = func(*xs)
         ys = _as_tuple(out)
         dummies = [ops.full(tuple(y.shape), 0, y.dtype).requires_grad_() for y in ys]
-        back = grad(list(ys), list(xs), dummies, create_graph=True, allow_unused=True)
-        kept = [(b, t) for b, t in zip(back, tangents, strict=True) if b is not None and _linked(b)]
-        if kept:
-            found = grad(
-                [b for b, _ in kept],
-                dummies,
-                [t for _, t in kept],
-                create_graph=create_graph,
-                allow_unused=True,
-            )
-        else:
-            found = (None,) * len(ys)
-        found = _or_zeros(found, ys, strict)
+        back = _or_zeros(_back(ys, xs, dummies, True), xs, False)
+        found = _or_zeros(_back(back, dummies, tangents, create_graph), ys, strict)
     return _like(_finished(ys, create_graph), out), _like(_finished(found, create_graph), out)
-
-
-def _linked(t: Any) -> bool:
-    return t._tape() is not None
-
-
-def _tangents(v: Any, xs: tuple[Any, ...]) -> tuple[Any, ...]:
-    if v is None:
-        if len(xs) != 1 or xs[0].shape.numel() != 1:
-            raise AutogradError("jvp: v can be left out only for one input of one element")
-        return (ops.full(tuple(xs[0].shape), 1, xs[0].dtype),)
-    return _as_tuple(v)
 
 
 def jacobian(
@@ -158,11 +146,7 @@ def _rows(y: Tensor, xs: tuple[Any, ...], create_graph: bool, strict: bool) -> t
     flat = ops.reshape(y, (count,))
     columns: list[list[Any]] = [[] for _ in xs]
     for i in range(count):
-        found: Any = (None,) * len(xs)
-        if _linked(y):
-            found = grad(
-                flat[i], list(xs), retain_graph=True, create_graph=create_graph, allow_unused=True
-            )
+        found = _back([flat[i]], xs, [None], create_graph, keep=True)
         for column, g in zip(columns, _or_zeros(found, xs, strict), strict=True):
             column.append(ops.reshape(g, (1, *tuple(g.shape))))
     return tuple(
@@ -205,19 +189,9 @@ def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False) 
     with enable_grad():
         xs = _fresh(inputs, create_graph)
         out = func(*xs)
-        first = _or_zeros(grad(out, list(xs), create_graph=True, allow_unused=True), xs, False)
-        weights = _tangents(v, xs)
-        linked = [(g, w) for g, w in zip(first, weights, strict=True) if _linked(g)]
-        found: Any = (None,) * len(xs)
-        if linked:
-            found = grad(
-                [g for g, _ in linked],
-                list(xs),
-                [w for _, w in linked],
-                create_graph=create_graph,
-                allow_unused=True,
-            )
-        found = _or_zeros(found, xs, False)
+        first = _or_zeros(_back([out], xs, [None], True), xs, False)
+        weights = _direction("vhp", v, xs, "input")
+        found = _or_zeros(_back(first, xs, weights, create_graph), xs, False)
     return _finished((out,), create_graph)[0], _like(_finished(found, create_graph), inputs)
 
 

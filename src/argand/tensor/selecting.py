@@ -9,11 +9,11 @@ import numpy as np
 
 from argand.base.dtype import as_dtype
 from argand.base.errors import ArgumentError
-from argand.base.shape import normalize_dim
+from argand.base.shape import broadcast_shapes, normalize_dim
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.eager import check_writable
-from argand.tensor.indexing import nonzero, write_elements
+from argand.tensor.indexing import index_put, nonzero, write_elements
 from argand.tensor.inplace import apply_inplace, assign
 
 
@@ -275,8 +275,6 @@ def masked_select(input: Any, mask: Any) -> Any:
     >>> ag.masked_select(x, x > 2)
     tensor([5, 3])
     """
-    from argand.base.shape import broadcast_shapes
-
     shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape), op="masked_select")
     return ops.expand(input, shape)[ops.expand(mask, shape)]
 
@@ -321,8 +319,6 @@ def index_put_(self: Tensor, indices: Any, values: Any, accumulate: bool = False
     >>> ag.zeros(3).index_put_((ag.tensor([0, 0]),), ag.tensor([1.0, 2.0]), accumulate=True)
     tensor([3., 0., 0.])
     """
-    from argand.tensor.indexing import index_put
-
     check_writable(self)
     return assign(self, index_put(self, indices, values, accumulate), "index_put_")
 

@@ -6,9 +6,17 @@ from typing import Any
 
 from argand.base.dtype import DType
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
-from argand.base.shape import normalize_dim, normalize_dims, resolve_reshape, shape_text
+from argand.base.shape import (
+    broadcast_shapes,
+    contiguous_strides,
+    normalize_dim,
+    normalize_dims,
+    resolve_reshape,
+    shape_text,
+)
 from argand.ir.op import ops
 from argand.tensor import quick
+from argand.tensor.convert import bytes_as
 from argand.tensor.creation import sizes
 
 
@@ -51,7 +59,7 @@ def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
     if dtype is None and len(shape) == 1 and isinstance(shape[0], DType | str | type):
         dtype = shape[0]
     if dtype is not None:
-        return _bytes_as(self, dtype)
+        return bytes_as(self, dtype)
     out = _reshaped(self, sizes(shape))
     if out._array is not None and out.numel() and not _shares(out, self):
         raise ShapeError(
@@ -63,12 +71,6 @@ def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
 
 def _shares(a: Any, b: Any) -> bool:
     return a._cold is not None and a._cold.root is b._root()
-
-
-def _bytes_as(x: Any, dtype: Any) -> Any:
-    from argand.tensor.convert import bytes_as
-
-    return bytes_as(x, dtype)
 
 
 def view_as(self: Any, other: Any) -> Any:
@@ -329,8 +331,6 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     >>> a.shape, b.shape
     (argand.Size([3, 2]), argand.Size([3, 2]))
     """
-    from argand.base.shape import broadcast_shapes
-
     shape = broadcast_shapes(*[tuple(x.shape) for x in tensors], op="broadcast_tensors")
     return tuple(ops.expand(x, shape) for x in tensors)
 
@@ -367,8 +367,6 @@ def stride(self: Any, dim: int | None = None) -> Any:
     ((3, 1), (1, 3))
     """
     if self._array is None:
-        from argand.base.shape import contiguous_strides
-
         found = tuple(contiguous_strides(self.shape))
     else:
         array = self._array

@@ -12,6 +12,7 @@ from argand.base.errors import ShapeError
 from argand.base.shape import same_shape, shape_text
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.creation import sizes
 from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign
 
@@ -142,8 +143,6 @@ def resize_(self: Tensor, *size: Any) -> Tensor:
     tensor([[0, 1, 2],
             [3, 0, 0]])
     """
-    from argand.tensor.creation import sizes
-
     shape = sizes(size)
     count = int(np.prod(shape))
     array = self.numpy_array()
