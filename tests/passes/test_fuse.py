@@ -98,6 +98,27 @@ def test_a_contraction_takes_its_epilogue_and_the_optimizer_step() -> None:
     assert kernels(text) == ["contract matmul mul sub"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "function", "wanted"),
+    [
+        (2048, "relu", ["contract matmul relu"]),
+        (2048, "tanh", ["contract matmul tanh"]),
+        (2048, "gelu", ["matmul", "gelu"]),  # its chains overlap in a loop
+        (16, "gelu", ["contract matmul gelu"]),  # too small for a kernel of its own
+    ],
+)
+def test_a_dear_function_of_a_large_product_is_a_loop(
+    rows: int, function: str, wanted: list[str]
+) -> None:
+    text = f"""
+        program f(x: f32[{rows}, 64], w: f32[64, 64]) {{
+          %0: f32[{rows}, 64] = matmul(x, w)
+          %1: f32[{rows}, 64] = {function}(%0)
+          return %1
+        }}"""
+    assert kernels(text) == wanted
+
+
 def test_a_value_that_others_need_is_stored_and_what_needs_all_of_it_is_apart() -> None:
     text = """
         program f(x: f32[64, 64], w: f32[64, 64]) {

@@ -105,6 +105,54 @@ def test_double_moves_merge() -> None:
     )
 
 
+def test_elementwise_ops_come_before_reshapes() -> None:
+    check(
+        (canonicalise, dead_code),
+        """
+        program f(x: f32[4*N, 8], g: f32[4*N, 8], bias: f32[8], scale: f32[]) {
+          %0: f32[N, 4, 8] = reshape(x) {shape=(N, 4, 8)}
+          %1: f32[N, 4, 8] = expand(bias) {shape=(N, 4, 8)}
+          %2: f32[N, 4, 8] = add(%0, %1)
+          %3: f32[N, 4, 8] = relu(%2)
+          %4: f32[N, 4, 8] = expand(scale) {shape=(N, 4, 8)}
+          %5: f32[N, 4, 8] = mul(%4, %3)
+          %6: f32[N, 4, 8] = reshape(g) {shape=(N, 4, 8)}
+          %7: f32[N, 4, 8] = sub(%5, %6)
+          %8: f32[4*N, 8] = reshape(%7) {shape=(4*N, 8)}
+          return %8
+        }""",
+        """
+        program f(x: f32[4*N, 8], g: f32[4*N, 8], bias: f32[8], scale: f32[]) {
+          %0: f32[4*N, 8] = expand(bias) {shape=(4*N, 8)}
+          %1: f32[4*N, 8] = add(x, %0)
+          %2: f32[4*N, 8] = relu(%1)
+          %3: f32[4*N, 8] = expand(scale) {shape=(4*N, 8)}
+          %4: f32[4*N, 8] = mul(%3, %2)
+          %5: f32[4*N, 8] = sub(%4, g)
+          return %5
+        }""",
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "expand(y) {shape=(2, 3, 4)}",  # of its middle dimension, which the reshape makes
+        "reshape(z) {shape=(2, 3, 4)}",  # of another shape
+        "exp(w)",
+    ],
+)
+def test_reshapes_stay_where_another_operand_has_only_the_new_shape(other: str) -> None:
+    text = f"""
+        program f(x: f32[6, 4], y: f32[3, 1], z: f32[24], w: f32[2, 3, 4]) {{
+          %0: f32[2, 3, 4] = reshape(x) {{shape=(2, 3, 4)}}
+          %1: f32[2, 3, 4] = {other}
+          %2: f32[2, 3, 4] = add(%0, %1)
+          return %2
+        }}"""
+    check(canonicalise, text, text)
+
+
 def test_casts_merge_only_when_exact() -> None:
     check(
         (canonicalise, dead_code),

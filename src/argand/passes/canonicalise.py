@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from argand.base.dim import Shape
 from argand.base.dtype import DType
 from argand.base.shape import same_shape
-from argand.ir.op import Literal, ops, registry
+from argand.ir.bind import bind
+from argand.ir.elementwise import Elementwise
+from argand.ir.op import Literal, Op, ops, registry
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.rewrite import Rewriter
 
@@ -48,6 +51,8 @@ class _Canonicalise(Rewriter):
             name, inputs = _SWAPPED[name], inputs[::-1]
         rule = _RULES.get(name)
         found = rule(inputs, node) if rule is not None else None
+        if found is None and isinstance(node.op, Elementwise):
+            found = _before_reshape(registry.get(name), inputs, node)
         if found is not None:
             return found if isinstance(found, tuple) else (found,)
         if name != node.op.name or inputs != [self.resolve(i) for i in node.inputs]:
@@ -183,12 +188,12 @@ def holds_exactly(small: DType, big: DType) -> bool:
 
 @_rule("reshape")
 def _reshape(inputs: list[Any], node: Node) -> Any:
-    (x,) = inputs
+    inner = made_by(inputs[0], "reshape")
+    x = inputs[0] if inner is None else inner.values[0]
     shape = node.params["shape"]
     if same_shape(x.shape, shape):
         return x
-    inner = made_by(x, "reshape")
-    return ops.reshape(inner.inputs[0], shape) if inner is not None else None
+    return None if inner is None else ops.reshape(x, shape)
 
 
 @_rule("expand")
@@ -243,6 +248,47 @@ def _cat(inputs: list[Any], node: Node) -> Any:
 def _contiguous(inputs: list[Any], node: Node) -> Any:
     # A copy means something only to memory; `own_results` adds the copies that results need.
     return inputs[0]
+
+
+def _before_reshape(op: Op, inputs: Sequence[Any], node: Node) -> Any:
+    """An elementwise op on reshapes of values of one shape: computed first, reshaped then.
+
+    A product of a batch by a matrix stays a matrix so, and what follows can join its kernel.
+
+    %0 = reshape(x) {shape=(2, 3, 4)}      %0 = relu(x)
+    %1 = relu(%0)                     →    %1 = reshape(%0) {shape=(2, 3, 4)}
+    """
+    reshapes = [made_by(i, "reshape") for i in inputs]
+    shape = next((r.values[0].shape for r in reshapes if r is not None), None)
+    if shape is None:
+        return None
+    sources = [_source_in(i, shape) for i in inputs]
+    if any(s is None for s in sources):
+        return None
+    values = tuple(s if isinstance(s, Literal) else _expanded(s, shape) for s in sources)
+    (result,) = bind(op, values, node.params)
+    return ops.reshape(result, node.outputs[0].shape)
+
+
+def _expanded(x: Value, shape: Shape) -> Value:
+    value: Value = x if same_shape(x.shape, shape) else ops.expand(x, shape)
+    return value
+
+
+def _source_in(operand: Any, shape: Shape) -> Any:
+    """What becomes the operand when it is expanded to `shape` and reshaped; None when nothing does
+    that is there already."""
+    if isinstance(operand, Literal):
+        return operand
+    reshape, expand = made_by(operand, "reshape"), made_by(operand, "expand")
+    if reshape is not None and same_shape(reshape.values[0].shape, shape):
+        return reshape.values[0]
+    if expand is not None:
+        (x,) = expand.values
+        rank = len(x.shape)
+        if rank == 0 or same_shape(shape[-rank:], operand.shape[-rank:]):
+            return x
+    return None
 
 
 # -- reductions ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.families import Random
 from argand.ir.program import Node, Value
 
-__all__ = ["cheap_again", "flops_of", "small_alone"]
+__all__ = ["cheap_again", "flops_of", "small_alone", "worth_a_loop"]
 
 DRAW_FLOPS = 150.0
 VECTOR_FLOPS_PER_NS = 30.0
@@ -43,6 +43,19 @@ def cheap_again(node: Node, readers: int) -> bool:
     )
     stored = (1 + readers) * out.dtype.itemsize / BYTES_PER_NS
     return bool(again <= stored)
+
+
+def worth_a_loop(node: Node) -> bool:
+    """Whether a node takes longer than storing and loading its operand.
+
+    In a loop of its own the chains of many elements overlap; where a contraction ends, they hardly
+    do, so that joining it saves the memory but costs more time.
+    """
+    out = node.outputs[0]
+    size = numel(out.shape)
+    if isinstance(size, int) and size <= SMALL:
+        return False
+    return bool(flops_of(node) / VECTOR_FLOPS_PER_NS > 2 * out.dtype.itemsize / BYTES_PER_NS)
 
 
 def _full_size(v: Value, out: Value) -> bool:

@@ -18,7 +18,7 @@ from argand.loops.nestir import ELEMS
 from argand.loops.region import Region
 from argand.loops.rowplan import is_reduction, plan_quality, row_plans
 from argand.loops.space import MAX_SPLITS, Space, covers, locate
-from argand.passes.fuse_cost import flops_of
+from argand.passes.fuse_cost import flops_of, worth_a_loop
 from argand.passes.views import VIEWS
 
 __all__ = [
@@ -223,4 +223,6 @@ def _in_epilogue(node: Node, contraction: Node, found: dict) -> bool:  # type: i
         return True
     if not isinstance(node.op, Elementwise | Move | Random) or isinstance(node.op, Random):
         return False
-    return node.outputs[0] in found or flops_of(node) <= 2
+    if node.outputs[0] not in found:
+        return flops_of(node) <= 2
+    return not worth_a_loop(node)
