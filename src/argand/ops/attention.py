@@ -32,6 +32,8 @@ class ScaledDotProductAttention(Composite):
         Sample(T((2, 2, 4, 3)), T((2, 2, 4, 3)), T((2, 2, 4, 3)), is_causal=True),
         Sample(T((2, 3, 4)), T((2, 5, 4)), T((2, 5, 4)), T((3, 5)), scale=0.3),
         Sample(T((2, 3, 4)), T((2, 5, 4)), T((2, 5, 4)), T((2, 1, 5), dtype="bool")),
+        Sample(T((2, 2, 4, 3)), T((2, 2, 5, 3)), T((2, 2, 5, 6)), T((2, 1, 1, 5), dtype="bool")),
+        Sample(T((2, 2, 4, 3)), T((2, 2, 5, 3)), T((2, 2, 5, 6)), T((2, 2, 4, 5))),
         Sample(T((3, 4)), T((5, 4)), T((5, 4))),
     )
     error_samples = (

@@ -14,6 +14,7 @@ from typing import Any
 
 from argand.base.dim import Dim, Guards, Shape, Size, collecting_guards
 from argand.base.dtype import from_numpy
+from argand.base.errors import ShapeError
 from argand.ir.bind import bind, interpreting
 from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value, param_text
@@ -81,7 +82,8 @@ class Sizes:
 
     def any_size(self, name: str, actual: int) -> Dim:
         """The symbol of a size for a kernel to which 1 is a size as any other."""
-        self.values[name] = actual
+        if self.values.setdefault(name, actual) != actual:
+            raise ShapeError(f"size {name} is both {self.values[name]} and {actual}")
         return Dim.symbol(name, actual)
 
     def stride(self, name: str, actual: int) -> Size:
@@ -230,11 +232,12 @@ def template(*shapes: str, **renamed: str) -> Form:
     """A form of arrays of any strides: a letter names the symbol of each dimension.
 
     For a capital 1 is a size as any other; ``#`` keeps a size fixed. `renamed` gives parameters
-    that hold sizes the same way. Arrays beyond the given shapes have the last one's.
+    that hold sizes the same way. Arrays beyond the given shapes have the last one's; there may be
+    fewer, too.
     """
 
     def form(op: Op, arrays: Arrays, params: Params) -> Call | None:
-        given = [*shapes, *[shapes[-1]] * (len(arrays) - len(shapes))]
+        given = [*shapes, *[shapes[-1]] * (len(arrays) - len(shapes))][: len(arrays)]
         if [a.ndim for a in arrays] != [len(s) for s in given]:
             return None
         sizes = Sizes()
@@ -353,6 +356,6 @@ FORMS: dict[str, Form] = {
     **_ROWS,
     **_IMAGES,
     **dict.fromkeys(_REDUCTIONS, reduce_form),
-    "scaled_dot_product_attention": template("bhle", "bhse", "bhsv"),
+    "scaled_dot_product_attention": template("bhle", "bhse", "bhsv", "bhls"),
 }
 """The ops that have kernels of their own, by name; all elementwise ops come beside them."""
