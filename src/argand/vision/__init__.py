@@ -1,5 +1,5 @@
-"""Images: datasets."""
+"""Images: datasets, and transforms of images."""
 
-from argand.vision import datasets
+from argand.vision import datasets, transforms
 
-__all__ = ["datasets"]
+__all__ = ["datasets", "transforms"]
