@@ -31,16 +31,17 @@ _DTYPES: dict[str, DType] = {d.short: d for d in ALL}
 class _Tokens:
     def __init__(self, text: str) -> None:
         self.items: list[tuple[str, str, int]] = []
-        position = 0
+        position, line = 0, 1
         while position < len(text):
             m = _TOKEN.match(text, position)
-            line = text.count("\n", 0, position) + 1
             if m is None:
                 raise ProgramError(f"line {line}: unexpected {text[position]!r}")
-            if m.lastgroup != "skip":
+            if m.lastgroup == "skip":
+                line += m.group().count("\n")
+            else:
                 self.items.append((str(m.lastgroup), m.group(), line))
             position = m.end()
-        self.items.append(("end", "end of text", text.count("\n") + 1))
+        self.items.append(("end", "end of text", line))
         self.at = 0
 
     def peek(self) -> str:
