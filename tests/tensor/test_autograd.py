@@ -166,6 +166,20 @@ def test_grad_function() -> None:
     assert ag.autograd.grad(h * h, [h, x])[0].item() == 8
 
 
+def test_hooks_are_taken_away() -> None:
+    x = ag.tensor([1.0], requires_grad=True)
+    y = x * 2
+    seen: list[str] = []
+    with y.register_hook(lambda g: seen.append("y")):
+        kept = x.register_hook(lambda g: seen.append("x"))
+        after = x.register_post_accumulate_grad_hook(lambda p: seen.append("after"))
+        y.backward(retain_graph=True)
+    assert seen == ["y", "x", "after"]
+    kept.remove(), kept.remove(), after.remove()
+    y.backward()
+    assert len(seen) == 3
+
+
 def test_hooks() -> None:
     x = ag.ones(2, requires_grad=True)
     seen = []

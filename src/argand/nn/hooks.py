@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from argand.base import epoch
+from argand.tensor.autograd import RemovableHandle
 from argand.tensor.core import Tensor
 from argand.transform.custom import Function
 from argand.transform.mode import mode
-
-_numbers = itertools.count()
-
-
-class RemovableHandle:
-    """Takes a registered hook away."""
-
-    def __init__(self, hooks: dict[int, Any]) -> None:
-        self.key = next(_numbers)
-        self._hooks = hooks
-
-    def remove(self) -> None:
-        """Take the hook away; more than once is fine."""
-        self._hooks.pop(self.key, None)
-        epoch.bump()
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 class Hooks:

@@ -12,9 +12,10 @@ from argand.base.late import resolve
 from argand.base.misuse import FAILURES, explain
 from argand.base.userstack import Call, register_call, register_module_call
 from argand.ir.op import ops
-from argand.nn.hooks import Hooks, RemovableHandle, register
+from argand.nn.hooks import Hooks, register
 from argand.nn.parameter import Buffer, Parameter
 from argand.nn.state import key_problems, load, shape_problems
+from argand.tensor.autograd import RemovableHandle
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad

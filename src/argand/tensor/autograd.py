@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base import epoch
 from argand.base.errors import AutogradError
 from argand.base.shape import same_shape, shape_text
 from argand.ir import bind as crossroads
@@ -116,7 +117,7 @@ class _Store:
             leaf.grad = gradient
         else:
             leaf.grad = ops.add(leaf.grad, gradient)
-        for after in tuple(leaf.__dict__.get("_post_accumulate", ())):
+        for after in tuple(leaf.__dict__.get("_post_accumulate", {}).values()):
             after(leaf)
 
 
@@ -171,7 +172,35 @@ def _wanted_edge(t: Any) -> tape.Edge:
     return edge
 
 
-def register_hook(t: Tensor, hook: Any) -> HookHandle:
+_hook_numbers = itertools.count()
+
+
+class RemovableHandle:
+    """Takes a registered hook away, by `remove()` or at the end of a `with` block."""
+
+    def __init__(self, hooks: dict[int, Any]) -> None:
+        self.key = next(_hook_numbers)  # an id() could come again when nobody keeps the handle
+        self._hooks = hooks
+
+    def remove(self) -> None:
+        """Take the hook away; more than once is fine."""
+        self._hooks.pop(self.key, None)
+        epoch.bump()
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+def _registered(hooks: dict[int, Any], hook: Any) -> RemovableHandle:
+    handle = RemovableHandle(hooks)
+    hooks[handle.key] = hook
+    return handle
+
+
+def register_hook(t: Tensor, hook: Any) -> RemovableHandle:
     """Call `hook(gradient)` whenever the gradient of this tensor is known.
 
     What the hook returns, unless None, replaces it. Returns a handle whose `remove()` takes the
@@ -187,21 +216,16 @@ def register_hook(t: Tensor, hook: Any) -> HookHandle:
     node = t._tape()
     if node is None:
         raise AutogradError("can't register a hook on a tensor that doesn't require grad")
-    handle = HookHandle()
     if node is LEAF:
         cold = t._cold_part()
-        cold.hooks = cold.hooks or {}
-        cold.hooks[handle.key] = hook
-        handle.remove_from = cold.hooks
+        cold.hooks = hooks = cold.hooks or {}
     else:
         node.hooks = node.hooks or {}
-        hooks = node.hooks.setdefault(t._index, [])
-        hooks.append(hook)
-        handle.undo = lambda: hooks.remove(hook)
-    return handle
+        hooks = node.hooks.setdefault(t._index, {})
+    return _registered(hooks, hook)
 
 
-def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> HookHandle:
+def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> RemovableHandle:
     """Call `hook(tensor)` each time a gradient has been added to the `.grad` of a leaf.
 
     Returns a handle whose `remove()` takes the hook away. Raises AutogradError for results. Follows
@@ -214,31 +238,7 @@ def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> HookHandle:
     """
     if t._node is not LEAF:
         raise AutogradError("post-accumulate hooks are for leaves that require grad")
-    hooks = t.__dict__.setdefault("_post_accumulate", [])
-    hooks.append(hook)
-    handle = HookHandle()
-    handle.undo = lambda: hooks.remove(hook)
-    return handle
-
-
-_hook_numbers = itertools.count()
-
-
-class HookHandle:
-    """What registering a hook returns; `remove()` takes the hook away."""
-
-    def __init__(self) -> None:
-        self.key = next(_hook_numbers)  # an id() could come again when nobody keeps the handle
-        self.remove_from: dict[int, Any] | None = None
-        self.undo: Any = None
-
-    def remove(self) -> None:
-        """Take the hook away; more than once is fine."""
-        if self.remove_from is not None:
-            self.remove_from.pop(self.key, None)
-        if self.undo is not None:
-            self.undo()
-            self.undo = None
+    return _registered(t.__dict__.setdefault("_post_accumulate", {}), hook)
 
 
 def retain_grad(t: Tensor) -> None:

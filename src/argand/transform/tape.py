@@ -142,7 +142,7 @@ class Node:
         self.op = op
         self.params = params
         self.edges = edges
-        self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+        self.hooks: dict[int, dict[int, Callable[[Any], Any]]] | None = None  # by output and key
         self.sequence = next_sequence()
         self.wants = tuple([e[0] is not None for e in edges])
         read_inputs, read_outputs = op.saves_for(self.wants, params)
@@ -437,7 +437,7 @@ class _Traversal:
         """Take a node's gradients to what it was computed from."""
         if node.hooks:
             for i in list(mine):
-                for hook in node.hooks.get(i, ()):
+                for hook in tuple(node.hooks.get(i, {}).values()):
                     changed = hook(mine[i])
                     mine[i] = mine[i] if changed is None else changed
         if id(node) in self.targets:
