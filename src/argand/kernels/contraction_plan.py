@@ -378,10 +378,10 @@ def _block(s: _Shape, rows: int, width: int, splits: int) -> tuple[int, int]:
     and at least eight blocks when there is work for them."""
     m = 384 if s.m is None else max(1, s.m)
     n = 128 if s.n is None else max(1, s.n)
-    # with B packed once for all, square blocks read far memory least
+    # with B packed once for all, a wide block of few rows reads far memory least
     wide = splits == 1 and s.m is not None and s.m >= 512 and _may_share(s)
-    nc = _part(n, 256 if wide else 128, width)
-    most = s.c_bytes // (s.acc_bytes * nc * (s.taps or 1))
+    nc = _part(n, 512 if wide else 128, width)
+    most = (2 if wide else 1) * s.c_bytes // (s.acc_bytes * nc * (s.taps or 1))
     most = min(most, TABLE_ROWS if s.tabled else m + rows)
     mc = _rows_part(m, max(rows, most), rows)
     if s.m is None or s.n is None or s.k is None or s.cells is None:
