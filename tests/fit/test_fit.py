@@ -440,3 +440,12 @@ def test_one_callback_needs_no_list():
     callback = fit.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
     model.fit(ag.rand(4, 3), ag.rand(4, 1), epochs=2, verbose=0, callbacks=callback)
     assert seen == [0, 1]
+
+
+def test_data_without_targets_are_explained():
+    model = nn.Linear(3, 1)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="compares with a target, and there is none: give y"):
+        model.fit(ag.rand(4, 3), verbose=0)
+    model.compile("sgd", lambda outputs, target: outputs.square().mean())
+    assert model.fit(ag.rand(4, 3), verbose=0).history["loss"]

@@ -72,6 +72,7 @@ class Setup:
     ) -> None:
         self.optimizer = optimizer_of(optimizer, model)
         self.loss = loss_of(loss)
+        self._compares = isinstance(loss, str | Module)  # a user's function may do without
         listed = [] if metrics is None else metrics
         listed = listed if isinstance(listed, list | tuple) else [listed]
         self.metrics: list[Metric] = [get(m) for m in listed]
@@ -94,7 +95,7 @@ class Setup:
     def train(self, model: Module, batch: Batch) -> tuple[float, Any]:
         """One training step: the loss and the outputs."""
         step = self._step("train", train_step)
-        args = (self._loss(), self._optimizer(), batch.inputs, batch.target)
+        args = (self._loss(batch), self._optimizer(), batch.inputs, batch.target)
         value, outputs = _running(step, model, *args)
         return float(value.item()), outputs
 
@@ -102,7 +103,7 @@ class Setup:
         """The loss and the outputs of one batch."""
         with no_grad():
             step = self._step("test", test_step)
-            value, outputs = _running(step, model, self._loss(), batch.inputs, batch.target)
+            value, outputs = _running(step, model, self._loss(batch), batch.inputs, batch.target)
         return float(value.item()), outputs
 
     def predict(self, model: Module, batch: Batch) -> Any:
@@ -117,9 +118,14 @@ class Setup:
             found = self._steps[name] = compiled
         return found
 
-    def _loss(self) -> Any:
+    def _loss(self, batch: Batch) -> Any:
         if self.loss is None:
             raise ArgumentError("no loss was given: call model.compile(optimizer, loss) first")
+        if batch.target is None and self._compares:
+            raise ArgumentError(
+                "the loss compares with a target, and there is none: give y, or batches of "
+                "(inputs, target)"
+            )
         return self.loss
 
     def _optimizer(self) -> Any:
