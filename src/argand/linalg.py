@@ -8,6 +8,7 @@ from argand.ir.op import ops
 from argand.tensor import algebra
 from argand.tensor.algebra import chain_matmul, matrix_norm, matrix_power
 from argand.tensor.reducing import vector_norm
+from argand.tensor.surface import alias_of
 
 
 def norm(
@@ -46,9 +47,10 @@ def inv(A: Any) -> Any:
 def solve(A: Any, B: Any) -> Any:
     """The X of A @ X = B, for A (..., N, N) and B (..., N, K), or (N,) for a single vector.
 
-    Raises LinAlgError for a singular matrix, ShapeError for one that isn't square, DTypeError
-    unless float32 or float64. By LAPACK's ``gesv``, also in compiled programs. Follows
-    `torch.linalg.solve`.
+    B of the shape of A without its last dimension is a batch of vectors too; otherwise the batch
+    dimensions broadcast. Raises LinAlgError for a singular matrix, ShapeError for one that isn't
+    square, DTypeError unless float32 or float64. By LAPACK's ``gesv``, also in compiled programs.
+    Follows `torch.linalg.solve`.
 
     >>> ag.linalg.solve(ag.tensor([[2.0, 1.0], [0.0, 4.0]]), ag.tensor([4.0, 8.0]))
     tensor([1., 2.])
@@ -81,21 +83,20 @@ class SVD(NamedTuple):
     Vh: Any
 
 
-def svd(A: Any, full_matrices: bool = False) -> Any:
+def svd(A: Any, full_matrices: bool = True) -> Any:
     """(U, S, Vh) of A = U diag(S) Vh, the singular value decomposition of A (..., M, N).
 
-    S holds the min(M, N) singular values in descending order; the columns of U (..., M, min) and
-    the rows of Vh (..., min, N) are orthonormal, and determined up to their signs. Only this
-    reduced form is available: ValueError for `full_matrices=True`, which is PyTorch's default. By
-    LAPACK's ``gesdd``, also in compiled programs.
+    S holds the K = min(M, N) singular values in descending order. The columns of U (..., M, M) and
+    the rows of Vh (..., N, N) are orthonormal bases; with ``full_matrices=False`` only the first K
+    of each are given. They are determined up to their signs, and those after the K-th not at all:
+    no gradient flows through them. By LAPACK's ``gesdd``, also in compiled programs. Follows
+    `torch.linalg.svd`.
 
-    >>> U, S, Vh = ag.linalg.svd(ag.tensor([[3.0, 0.0], [0.0, -4.0]]))
-    >>> S
-    tensor([4., 3.])
+    >>> U, S, Vh = ag.linalg.svd(ag.tensor([[3.0, 0.0], [0.0, -4.0], [0.0, 0.0]]))
+    >>> U.shape, S
+    (argand.Size([3, 3]), tensor([4., 3.]))
     """
-    if full_matrices:
-        raise ValueError("svd: only full_matrices=False is available")
-    return SVD(*ops.linalg_svd(A))
+    return SVD(*ops.linalg_svd(A, full_matrices))
 
 
 def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
@@ -140,3 +141,5 @@ __all__ = [
     "svd",
     "vector_norm",
 ]
+
+globals().update({name: alias_of(globals()[name], f"linalg.{name}") for name in __all__})

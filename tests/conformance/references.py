@@ -197,6 +197,12 @@ def _bce_logits(
     return _reduced(loss, reduction)
 
 
+def _solve(a: Any, b: Any) -> Any:
+    if b.ndim == 1 or b.shape == a.shape[:-1]:
+        return (np.linalg.inv(a) @ b[..., None])[..., 0]
+    return np.linalg.inv(a) @ b
+
+
 def _kl_div(x: Any, t: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
     loss = np.exp(t) * (t - x) if log_target else sp.xlogy(t, t) - t * x
     return _reduced(loss, reduction)
@@ -361,7 +367,7 @@ REFERENCES: dict[str, Reference] = {
     "topk": _topk,
     "cumsum": lambda x, dim: np.cumsum(x, dim).reshape(x.shape),
     "linalg_inv": scipy.linalg.inv,
-    "linalg_solve": lambda a, b: np.linalg.inv(a) @ b,
+    "linalg_solve": _solve,
     "linalg_cholesky": np.linalg.cholesky,
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,

@@ -83,7 +83,7 @@ def explained_classes(names: Mapping[str, Any], public: Iterable[str]) -> None:
 def _explained_call(local: Mapping[str, Any]) -> Call:
     function, args, kwargs = local["function"], local["args"], local["kwargs"]
     if function.__name__ != "__init__":
-        return Call(function, function.__name__, args, kwargs)
+        return Call(function, function.__qualname__, args, kwargs)
     inits = ((c, c.__dict__.get("__init__")) for c in type(args[0]).__mro__)
     cls = next(c for c, init in inits if getattr(init, "__wrapped__", None) is function)
     return Call(cls, cls.__name__, args[1:], kwargs)
@@ -139,7 +139,12 @@ def _told(text: str, call: Call) -> str:
         return text
     if own and all(shape in text for shape in _shapes([*call.args, *call.kwargs.values()])):
         return text
-    return f"{call_text(call)}: {text.removeprefix(f'{call.name}: ')}"
+    for name in (
+        call.name,
+        call.name.rpartition(".")[2],
+    ):  # linalg.norm, or norm as it knows itself
+        text = text.removeprefix(f"{name}: ")
+    return f"{call_text(call)}: {text}"
 
 
 def _shapes(values: Iterable[Any]) -> Iterator[str]:

@@ -18,7 +18,7 @@ Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class _Linalg(families.Host):
-    """A function of matrices."""
+    """A function of matrices. Its errors don't name it: `linalg.inv` is what the user called."""
 
     abstract = True
     tolerance = {"float32": 2e-4}
@@ -30,23 +30,23 @@ class _Linalg(families.Host):
         """ShapeError unless the last two sizes are equal."""
         self.check_matrix(a)
         if not same_shape(a.shape[-1:], a.shape[-2:-1]):
-            raise ShapeError(f"{self.name}: {describe(a)}: expected square matrices (..., N, N)")
+            raise ShapeError(f"{describe(a)}: expected square matrices (..., N, N)")
 
     def check_matrix(self, a: TensorType) -> None:
         """ShapeError unless there are two dimensions, DTypeError unless 32 or 64-bit floats."""
         if len(a.shape) < 2:
-            raise ShapeError(f"{self.name}: {describe(a)}: expected at least 2 dimensions")
+            raise ShapeError(f"{describe(a)}: expected at least 2 dimensions")
         if a.dtype.name not in ("float32", "float64"):
-            raise DTypeError(f"{self.name}: not defined for {a.dtype.name}")
+            raise DTypeError(f"not defined for {a.dtype.name}")
 
     def call(self, function: Any, *arrays: Any, **options: Any) -> Any:
         """A LAPACK routine, its failure as LinAlgError; NumPy would take other dtypes too."""
-        self.infer(*map(families.array_type, arrays))
+        self.infer(*map(families.array_type, arrays), **options)
         try:
             return function(*arrays, **options)
         except np.linalg.LinAlgError as e:
             shape = arrays[0].shape
-            raise LinAlgError(f"{self.name}: {str(e).lower()} (matrix of shape {shape})") from None
+            raise LinAlgError(f"{str(e).lower()} (matrix of shape {shape})") from None
 
 
 def _t(x: Any) -> Any:
@@ -109,28 +109,34 @@ class LinalgInv(_Linalg):
 
 
 class LinalgSolve(_Linalg):
-    """The x of a x = b, for a (..., N, N) and b (..., N, K) or (N,)."""
+    """The x of a x = b, for a (..., N, N) and b (..., N, K).
+
+    Vectors are b (N,), and b of the shape of a without its last dimension.
+    """
 
     samples = (
         Sample(T((3, 3)), T((3, 2))),
         Sample(T((2, 3, 3)), T((2, 3, 1))),
         Sample(T((3, 3)), T((3,))),
         Sample(T((2, 3, 3)), T((3, 2))),
+        Sample(T((2, 3, 3)), T((3,))),
+        Sample(T((2, 3, 3)), T((2, 3))),
     )
     error_samples = (
         ErrorSample(RuntimeError, "singular matrix", _SINGULAR, T((2, 1))),
-        ErrorSample(RuntimeError, "linalg_solve: f32(3, 3)", T((3, 3), dtype="float32"), T((2, 1))),
+        ErrorSample(RuntimeError, "f32(3, 3) and", T((3, 3), dtype="float32"), T((2, 1))),
     )
 
     def __call__(self, a: Any, b: Any) -> Any:
-        b = lifted(b)
-        if len(b.shape) == 1:
-            return ops.reshape(self(a, ops.reshape(b, (b.shape[0], 1))), b.shape)
+        a, b = lifted(a), lifted(b)
+        if len(b.shape) == 1 or same_shape(b.shape, a.shape[:-1]):
+            columns = super().__call__(a, ops.reshape(b, (*b.shape, 1)))
+            return ops.reshape(columns, columns.shape[:-1])
         return super().__call__(a, b)
 
     def prepare(self, a: Any, b: Any = None) -> Prepared:
         a, b = lifted(a), lifted(b)
-        batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], op=self.name)
+        batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], op="linalg.solve")
         operands = []
         for x in (a, b):
             shape = (*batch, *x.shape[-2:])
@@ -141,7 +147,7 @@ class LinalgSolve(_Linalg):
         a, b = inputs
         self.check_square(a)
         if not same_shape(a.shape[:-1], b.shape[:-1]) or a.dtype is not b.dtype:
-            raise ShapeError(f"{self.name}: {describe(a, b)}: rows, batch and dtype must agree")
+            raise ShapeError(f"{describe(a, b)}: rows, batch and dtype must agree")
         return (b,)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
@@ -188,27 +194,39 @@ class LinalgCholesky(_Linalg):
 class LinalgSvd(_Linalg):
     """Singular values: u (..., M, K), s (..., K), vh (..., K, N) with a = u diag(s) vh.
 
-    K is the smaller of M and N. Gradients through u and vh need distinct singular values.
+    K is the smaller of M and N. With `full_matrices` u is (..., M, M) and vh (..., N, N), whose
+    further columns and rows are any that complete a basis, without a gradient. Gradients through u
+    and vh need distinct singular values.
     """
 
     visible = 3
-    samples = Sample(T((4, 3))), Sample(T((3, 4))), Sample(T((2, 3, 3)))
+    samples = (
+        Sample(T((4, 3)), full_matrices=False),
+        Sample(T((3, 4)), full_matrices=False),
+        Sample(T((2, 3, 3))),
+    )
     error_samples = (ErrorSample(RuntimeError, "at least 2 dimensions", T((3,))),)
+
+    def prepare(self, a: Any, full_matrices: bool = True) -> Prepared:
+        return (lifted(a),), {"full_matrices": bool(full_matrices)}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (a,) = inputs
         self.check_matrix(a)
         *batch, m, n = a.shape
         k = min(m, n)
-        shapes = (*batch, m, k), (*batch, k), (*batch, k, n)
+        left, right = (m, n) if params["full_matrices"] else (k, k)
+        shapes = (*batch, m, left), (*batch, k), (*batch, right, n)
         return tuple(TensorType(a.dtype, s) for s in shapes)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
-        return tuple(self.call(np.linalg.svd, arrays[0], full_matrices=False))
+        return tuple(self.call(np.linalg.svd, arrays[0], **params))
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
-        (gu, gs, gvh), (u, s, vh) = grads, outputs
-        k = s.shape[-1]
+        s, k = outputs[1], outputs[1].shape[-1]
+        gu, u = (_leading(x, -1, k) for x in (grads[0], outputs[0]))
+        gvh, vh = (_leading(x, -2, k) for x in (grads[2], outputs[2]))
+        gs = grads[1]
         rows, columns = (ops.reshape(s, (*s.shape[:-1], *tail)) for tail in ((1, k), (k, 1)))
         inner = ops.full((*s.shape, k), 0, s.dtype)
         diagonal = _Diagonal(inner)
@@ -232,6 +250,15 @@ class LinalgSvd(_Linalg):
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (), (0, 1, 2)
+
+
+def _leading(x: Any, dim: int, count: int) -> Any:
+    """The first `count` places along a dimension of a matrix, if there is one."""
+    if x is None or same_shape(x.shape[dim:][:1], (count,)):
+        return x
+    stop = list(x.shape)
+    stop[dim] = count
+    return ops.slice(x, (0,) * len(stop), tuple(stop))
 
 
 def _skew(x: Any) -> Any:

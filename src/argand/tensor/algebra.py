@@ -334,7 +334,7 @@ def matrix_norm(
     if ord in (1, -1, math.inf, -math.inf):
         sizes = vector_norm(A, 1, -2 if abs(ord) == 1 else -1)
     elif ord in (2, -2, "nuc"):
-        sizes = ops.linalg_svd(A)[1]
+        sizes = ops.linalg_svd(A, False)[1]
     else:
         raise ArgumentError(f"matrix_norm: ord must be 'fro', 'nuc', inf, 1 or 2, got {ord!r}")
     reduce = ops.sum if ord == "nuc" else ops.amax if ord > 0 else ops.amin

@@ -245,7 +245,7 @@ def operator_of(op: Op, name: str) -> Any:
 
 
 def _named(function: Any, name: str, doc: str | None) -> Any:
-    function.__name__ = function.__qualname__ = name
+    function.__name__, function.__qualname__ = name.rpartition(".")[2], name
     function.__doc__ = doc
     return function
 

@@ -1,0 +1,55 @@
+"""Linear algebra: PyTorch's rules for shapes, and messages that name what was called."""
+
+import numpy as np
+import pytest
+
+import argand as ag
+
+RNG = np.random.default_rng(0)
+A = RNG.normal(size=(2, 3, 3))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3,), (2, 3, 1), (3, 2), (2, 3, 4)])
+def test_solve_takes_a_vector_a_batch_of_vectors_or_matrices(shape: tuple[int, ...]) -> None:
+    b = RNG.normal(size=shape)
+    vectors = len(shape) == 1 or shape == A.shape[:-1]
+    wanted = np.linalg.inv(A) @ (b[..., None] if vectors else b)
+    found = ag.linalg.solve(ag.tensor(A), ag.tensor(b)).numpy()
+    np.testing.assert_allclose(found, wanted[..., 0] if vectors else wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (2, 4), (3, 4, 4), (2, 0)])
+def test_svd_gives_whole_bases_unless_told_otherwise(shape: tuple[int, ...]) -> None:
+    x = RNG.normal(size=shape)
+    for options in ({}, {"full_matrices": True}, {"full_matrices": False}):
+        wanted = np.linalg.svd(x, **options)
+        found = [part.numpy() for part in ag.linalg.svd(ag.tensor(x), **options)]
+        compiled = ag.compile(lambda a, o=options: tuple(ag.linalg.svd(a, **o)))(ag.tensor(x))
+        for f, c, w in zip(found, compiled, wanted, strict=True):
+            np.testing.assert_allclose(np.abs(f), np.abs(w), atol=1e-12)
+            np.testing.assert_allclose(c.numpy(), f, atol=1e-12)
+
+
+def test_gradients_flow_through_the_part_of_the_bases_that_the_matrix_determines() -> None:
+    x = ag.tensor(RNG.normal(size=(4, 2)), requires_grad=True)
+    weight = RNG.normal(size=(4, 2))
+    U, S, Vh = ag.linalg.svd(x)
+    ((U[:, :2] * S) @ Vh * ag.tensor(weight)).sum().backward()  # the product is x again
+    np.testing.assert_allclose(x.grad.numpy(), weight, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ag.linalg.inv(ag.ones(2, 3)), r"^linalg\.inv\(f32\(2, 3\)\): .*square"),
+        (lambda: ag.linalg.inv(ag.ones(2, 2)), r"^linalg\.inv\(f32\(2, 2\)\): singular"),
+        (lambda: ag.linalg.solve(ag.ones(2, 2), ag.ones(3, 1)), r"^linalg\.solve\(.*: f32\(2, 2\)"),
+        (lambda: ag.linalg.svd(ag.ones(2)), r"^linalg\.svd\(f32\(2,\)\): "),
+        (lambda: ag.linalg.norm("a"), r"^linalg\.norm\('a'\): "),
+        (lambda: ag.linalg.matrix_norm(ag.ones(2, 2), 3), r"^linalg\.matrix_norm\(.*\): ord must"),
+        (lambda: ag.compile(ag.linalg.inv)(ag.ones(2, 2)), r"^linalg\.inv: singular"),
+    ],
+)
+def test_messages_name_the_function_of_linalg(call: object, message: str) -> None:
+    with pytest.raises((RuntimeError, TypeError, ValueError), match=message):
+        call()
