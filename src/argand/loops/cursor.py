@@ -225,9 +225,7 @@ class Cursor:
         ty = elem.with_lanes(self.lanes)
         return b.gather(buffer.pointer, offsets, ty, self._masked(allowed, True))
 
-    def store(
-        self, buffer: Buffer, index: Sequence[Form], value: Reg, *, nontemporal: bool = False
-    ) -> None:
+    def store(self, buffer: Buffer, index: Sequence[Form], value: Reg) -> None:
         """Store a value at an index, in the lanes that exist."""
         b = self.b
         value = b.cast(value, buffer.dtype.name)
@@ -239,15 +237,7 @@ class Cursor:
                 return
             value = self._wide(value)
             if isinstance(apart, int) and apart == 1:
-                align = value.ty.bytes * self.lanes if nontemporal else 0
-                b.store(
-                    buffer.pointer,
-                    start,
-                    value,
-                    self.mask,
-                    align=align,
-                    nontemporal=nontemporal and self.mask is None,
-                )
+                b.store(buffer.pointer, start, value, self.mask)
                 return
             offsets = b.apply("add", b.splat(start, self.lanes), self._ramp(apart))
         else:
