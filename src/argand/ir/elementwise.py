@@ -75,6 +75,19 @@ class Elementwise(Op):
         cls: Any = type(self)
         return _operand_names(cls)
 
+    @property
+    def __signature__(self) -> inspect.Signature:
+        found = super().__signature__
+        if set(found.parameters) != {"args", "kwargs"}:
+            return found
+        of, empty = inspect.Parameter, inspect.Parameter.empty
+        return inspect.Signature(
+            [
+                of(n, of.POSITIONAL_OR_KEYWORD, default=self.defaults.get(n, empty))
+                for n in self.operands
+            ]
+        )
+
     def prepare(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         values = self._arguments(args, kwargs)
         values = [v if is_number(v) else lifted(v) for v in values]

@@ -160,6 +160,12 @@ class Op:
             raise
         return outputs[0] if self.visible == 1 else tuple(outputs[: self.visible])
 
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The arguments of a call: those of the member's own `__call__`, or of `prepare`."""
+        own = type(self).__call__ is not Op.__call__
+        return inspect.signature(self.__call__ if own else self.prepare)
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 

@@ -7,8 +7,8 @@ room's modules likewise. Nothing else is public. tests/architecture pins the nam
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
-from inspect import cleandoc
 from typing import Any
 
 from argand.base.dtype import ALL
@@ -173,6 +173,27 @@ def _names(table: dict[Any, str]) -> Iterable[tuple[str, Any]]:
 # -- functions of ops ------------------------------------------------------------------------------
 
 
+class _Shown:
+    """What `inspect.signature` sees of an op's function: PyTorch's names, and `out=`.
+
+    It is looked up as what the function wraps, so that it is made only when somebody asks.
+    """
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        names = {"x": "input", "start": "input", "y": "other"}
+        bare = inspect.Parameter.empty
+        taken = [
+            p.replace(name=names.get(p.name, p.name), annotation=bare)
+            for p in inspect.signature(self.op).parameters.values()
+        ]
+        out = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
+        return inspect.Signature([*taken, out])
+
+
 def function_of(op: Op) -> Any:
     """An op as a plain function, with PyTorch's argument names and `out=`."""
 
@@ -183,6 +204,7 @@ def function_of(op: Op) -> Any:
                 return out.copy_(op(*args, **kwargs))
         return op(*args, **kwargs)
 
+    function.__wrapped__ = _Shown(op)  # type: ignore[attr-defined]
     return _named(function, op.name, op.__doc__)
 
 
@@ -206,6 +228,7 @@ def method_of(op: Op) -> Any:
             return op(*args, **kwargs) if out is None else out.copy_(op(*args, **kwargs))
         return op(self, *args)
 
+    method.__wrapped__ = _Shown(op)  # type: ignore[attr-defined]
     return _named(method, op.name, op.__doc__)
 
 
@@ -215,7 +238,10 @@ def inplace_of(name: str, function: Any) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return apply_inplace(function, self, *args, **kwargs)
 
-    return explained(_named(method, f"{name}_", _INPLACE.format(name, cleandoc(function.__doc__))))
+    method.__wrapped__ = function  # type: ignore[attr-defined]
+    return explained(
+        _named(method, f"{name}_", _INPLACE.format(name, inspect.cleandoc(function.__doc__)))
+    )
 
 
 _INPLACE = """`{}` in place: the result overwrites this tensor, which is returned.
