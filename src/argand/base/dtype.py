@@ -41,6 +41,10 @@ class DType:
         """Whether the type is a real floating-point type."""
         return self.kind == "f"
 
+    def to_real(self) -> DType:
+        """The dtype of the real part: of complex64 float32, of complex128 float64; else itself."""
+        return {"complex64": float32, "complex128": float64}.get(self.name, self)
+
     @property
     def is_complex(self) -> bool:
         """Whether the type is complex."""

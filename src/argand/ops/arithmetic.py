@@ -270,7 +270,7 @@ class Conj(Elementwise):
 
 
 class Abs(Elementwise):
-    """|x|, for real dtypes; the gradient is sign(x), so 0 at 0.
+    """|x|, which is real for complex x; the gradient is sign(x), for complex x x / |x|, 0 at 0.
 
     The most negative integer, which has no positive twin, stays itself.
 
@@ -280,11 +280,23 @@ class Abs(Elementwise):
 
     samples = Sample(T((2, 3), 0.2, 3.0)), Sample(T((4,), -3.0, -0.2)), Sample(T(()))
     dtypes = ("float32", "float64", "int64")
-    kinds = "uif"
+    kinds = "uifc"
     ufunc = np.abs
 
     def body(b: Any, x: Any) -> Any:
         return abs(x)
+
+    def result_dtype(self, dtype: DType) -> DType:
+        return dtype.to_real()
+
+    def adjoint_for(
+        self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
+    ) -> Any:
+        (x,) = inputs
+        if not x.dtype.is_complex:
+            return super().adjoint_for(wants, grads, inputs, outputs, params)
+        size = ops.abs(x)
+        return [ops.mul(grads[0], ops.div(x, ops.where(ops.eq(size, 0), 1.0, size)))]
 
 
 class Sign(Elementwise):
@@ -553,7 +565,9 @@ class Cast(Elementwise):
         with np.errstate(all="ignore"):
             return x.astype(dtype.numpy)
 
-    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+    def adjoint_for(
+        self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
+    ) -> Any:
         source = inputs[0].dtype
         if isinstance(inputs[0], Literal) or not source.is_inexact:
             return [None]

@@ -173,14 +173,13 @@ class LogicalNot(_Truth):
 
 
 class Isnan(_Truth):
-    """Whether x is NaN ("not a number"), as booleans; False for integers.
+    """Whether x, or a part of a complex x, is NaN ("not a number"); False for integers.
 
     >>> ag.isnan(ag.tensor([1.0, ag.nan, ag.inf]))
     tensor([False,  True, False])
     """
 
     samples = Uniform(-2, 2)
-    kinds = "buif"
     ufunc = np.isnan
 
     def body(b: Any, x: Any) -> Any:
@@ -188,14 +187,13 @@ class Isnan(_Truth):
 
 
 class Isinf(_Truth):
-    """Whether x is plus or minus infinity, as booleans; False for integers.
+    """Whether x, or a part of a complex x, is plus or minus infinity; False for integers.
 
     >>> ag.isinf(ag.tensor([1.0, ag.nan, -ag.inf]))
     tensor([False, False,  True])
     """
 
     samples = Uniform(-2, 2)
-    kinds = "buif"
     ufunc = np.isinf
 
     def body(b: Any, x: Any) -> Any:
@@ -203,14 +201,13 @@ class Isinf(_Truth):
 
 
 class Isfinite(_Truth):
-    """Whether x is neither NaN nor infinite, as booleans; True for integers.
+    """Whether x, and each part of a complex x, is neither NaN nor infinite; True for integers.
 
     >>> ag.isfinite(ag.tensor([1.0, ag.nan, ag.inf]))
     tensor([ True, False, False])
     """
 
     samples = Uniform(-2, 2)
-    kinds = "buif"
     ufunc = np.isfinite
 
     def body(b: Any, x: Any) -> Any:

@@ -1,0 +1,43 @@
+"""Complex tensors against NumPy and closed forms."""
+
+import numpy as np
+import pytest
+
+import argand as ag
+
+Z = np.array([3 + 4j, 0, -2j, 1e200 + 1e200j, complex("nan"), complex(1, np.inf)])
+
+
+def test_abs_is_real() -> None:
+    found = ag.abs(ag.tensor(Z))
+    assert found.dtype is ag.float64
+    np.testing.assert_array_equal(found.numpy(), np.abs(Z))
+    assert ag.tensor([3 + 4j]).abs().dtype is ag.float32
+    np.testing.assert_array_equal(ag.compile(ag.abs)(ag.tensor(Z)).numpy(), np.abs(Z))
+
+
+def test_the_gradient_of_abs_is_the_direction() -> None:
+    z = ag.tensor(Z[:3], requires_grad=True)
+    z.abs().backward(ag.tensor([1.0, 1.0, 10.0], dtype=ag.float64))
+    np.testing.assert_allclose(z.grad.numpy(), [0.6 + 0.8j, 0, -10j], rtol=1e-15)
+
+
+def test_the_gradient_of_abs_can_be_differentiated() -> None:
+    z = ag.tensor([3 + 4j], dtype=ag.complex128, requires_grad=True)
+    (slope,) = ag.autograd.grad(z.abs().sum(), z, create_graph=True)
+    (found,) = ag.autograd.grad(slope, z, ag.tensor([1 + 0j], dtype=ag.complex128))
+    # Of x / |x| with x = a + ib by a: the Hessian's column ((b * b, -a * b) / |x|^3).
+    np.testing.assert_allclose(found.numpy(), [(16 - 12j) / 125], rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["isnan", "isinf", "isfinite"])
+def test_tests_of_numbers_look_at_both_parts(name: str) -> None:
+    found = getattr(ag, name)(ag.tensor(Z))
+    np.testing.assert_array_equal(found.numpy(), getattr(np, name)(Z))
+
+
+def test_the_gradient_of_a_real_operand_is_real() -> None:
+    z, s = ag.tensor([3 + 4j]), ag.tensor([5.0], requires_grad=True)
+    (found,) = ag.autograd.grad(s * z, s, ag.tensor([1 + 2j]))
+    assert found.dtype is ag.float32
+    assert found.item() == 11.0  # Re((1 + 2i) * conj(3 + 4i))
