@@ -41,3 +41,30 @@ def test_the_gradient_of_a_real_operand_is_real() -> None:
     (found,) = ag.autograd.grad(s * z, s, ag.tensor([1 + 2j]))
     assert found.dtype is ag.float32
     assert found.item() == 11.0  # Re((1 + 2i) * conj(3 + 4i))
+
+
+def test_gradients_flow_through_the_parts() -> None:
+    z = ag.tensor([1 + 2j, 3 - 1j], requires_grad=True)
+    (z.real * z.imag).sum().backward()
+    np.testing.assert_array_equal(z.grad.numpy(), [2 + 1j, -1 + 3j])  # b + ia
+    a, b = ag.tensor([1.0, 2.0], requires_grad=True), ag.tensor(3.0, requires_grad=True)
+    ag.complex(a, b).abs().square().sum().backward()
+    np.testing.assert_allclose(a.grad.numpy(), [2, 4], rtol=1e-6)
+    np.testing.assert_allclose(b.grad.numpy(), 12, rtol=1e-6)
+
+
+def test_the_parts_are_views() -> None:
+    z = ag.tensor([1 + 2j, 3 + 4j])
+    z.real.fill_(7)
+    z.imag[0] = 9
+    assert z.tolist() == [7 + 9j, 7 + 4j]
+    w = ag.tensor([2.0], requires_grad=True)
+    y = ag.complex(w, w)
+    y.real.mul_(3)  # 3w + iw
+    y.abs().square().sum().backward()
+    np.testing.assert_allclose(w.grad.numpy(), [40], rtol=1e-6)
+
+
+def test_an_infinite_imaginary_part_leaves_the_real_one() -> None:
+    found = ag.complex(ag.tensor(1.0), ag.tensor(float("inf"))).item()
+    assert (found.real, found.imag) == (1.0, float("inf"))

@@ -464,16 +464,16 @@ def pin_memory(self: Any) -> Any:
 def real(input: Any) -> Any:
     """The real part of each element; of a real dtype the tensor itself.
 
-    Of a complex one a view of its memory, through which no gradients flow.
+    Of a complex one a view of its memory.
 
     >>> ag.real(ag.tensor([1 + 2j]))
     tensor([1.])
     """
-    return input if not input.dtype.is_complex else wrap(input.numpy_array().real)
+    return ops.real(input) if input.dtype.is_complex else input
 
 
 def imag(input: Any) -> Any:
-    """The imaginary part of each element: a view of its memory, through which no gradients flow.
+    """The imaginary part of each element: a view of its memory.
 
     Raises TypeError for real dtypes.
 
@@ -482,4 +482,4 @@ def imag(input: Any) -> Any:
     """
     if not input.dtype.is_complex:
         raise TypeError(f"imag: not defined for {input.dtype.name}")
-    return wrap(input.numpy_array().imag)
+    return ops.imag(input)

@@ -21,6 +21,7 @@ from argand.base.dtype import (
     from_numpy as dtype_from_numpy,
 )
 from argand.base.errors import ArgumentError, ShapeError
+from argand.base.shape import broadcast_shapes
 from argand.ir.op import ops
 from argand.tensor import quick
 from argand.tensor.core import Tensor, wrap
@@ -548,16 +549,16 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 def complex_of(real: Any, imag: Any) -> Tensor:
     """real + i * imag, from tensors of floats that broadcast.
 
-    complex64, or complex128 where either is float64. An infinite `imag` makes the real part NaN.
-    Follows `torch.complex`.
+    complex64, or complex128 where either is float64. Follows
+    `torch.complex`.
 
     >>> ag.complex(ag.tensor([1.0, 2.0]), ag.tensor([0.5, -1.0]))
     tensor([1.+0.5000j, 2.-1.0000j])
     """
-    both = promote_types(real.dtype, imag.dtype)
-    wanted = as_dtype("complex128" if both.name == "float64" else "complex64")
-    imaginary = ops.mul(ops.cast(imag, wanted), 1j)
-    return ops.add(ops.cast(real, wanted), imaginary)  # type: ignore[no-any-return]
+    both = promote_types(promote_types(real.dtype, imag.dtype), as_dtype("float32"))
+    shape = broadcast_shapes(tuple(real.shape), tuple(imag.shape), op="complex")
+    parts = [ops.expand(ops.cast(x, both), shape) for x in (real, imag)]
+    return ops.complex(*parts)  # type: ignore[no-any-return]
 
 
 def is_tensor(obj: Any) -> bool:

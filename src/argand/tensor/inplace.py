@@ -115,6 +115,10 @@ def write_back(op: Op, params: dict[str, Any], whole: Any, part: Any) -> Any:
         dims = params["dims"]
         inverse = tuple(dims.index(i) for i in range(len(dims)))
         return ops.permute(part, inverse)
+    if op.name == "real":
+        return ops.complex(part, ops.imag(whole))
+    if op.name == "imag":
+        return ops.complex(ops.real(whole), part)
     raise RuntimeError(
         f"can't write in place through {op.name}: several elements share one place in memory; "
         "clone() the tensor before writing"
