@@ -163,7 +163,7 @@ def infer(mode, f, *data, reference=None, tolerance=1e-5):
         with ag.no_grad():
             return f(*data)
 
-    fast = ag.compile(run) if mode == "compile" else run
+    fast = ag.compile(run, freeze=True) if mode == "compile" else run
     if settings.check:
         want = reference(*(array(t).astype(np.float64) for t in data)) if reference else None
         want = array(run(*data)) if want is None else want
@@ -176,7 +176,7 @@ def infer_mlp(mode, sizes, batch):
     ag.manual_seed(SEED)
     net = M.MLP(sizes)
     net.eval()
-    params = [array(p).astype(np.float64) for p in net.parameters()]
+    params = [array(p.detach().clone()).astype(np.float64) for p in net.parameters()]
     x = rand(batch, sizes[0])
     return infer(mode, net, x, reference=lambda x: references.mlp(x, params[::2], params[1::2]))
 

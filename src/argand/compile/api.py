@@ -11,7 +11,7 @@ from argand.base.errors import did_you_mean
 from argand.compile.function import CompiledFunction, CompiledModule
 from argand.ir.bind import current
 
-_OPTIONS = ("backend", "dynamic", "name", "fullgraph", "mode", "disable")
+_OPTIONS = ("backend", "dynamic", "name", "freeze", "fullgraph", "mode", "disable")
 
 
 def compile(  # PyTorch's name
@@ -20,6 +20,7 @@ def compile(  # PyTorch's name
     backend: str = "cpu",
     dynamic: Mapping[int | str, Any] | bool | None = None,
     name: str | None = None,
+    freeze: bool = False,
     fullgraph: bool = True,
     mode: str | None = None,
     disable: bool = False,
@@ -37,6 +38,9 @@ def compile(  # PyTorch's name
             ``{"x": {0: ag.Dim("batch")}}``, or ``{"x": ("batch", None)}``. Undeclared sizes become
             symbolic when a second one is seen; True makes all symbolic at once, False none ever.
         name: the program's name; the function's by default.
+        freeze: for inference: take parameters and buffers for constants, so that what depends on
+            them alone (a weight laid out for its product) is computed once, and again when an
+            in-place operation has written them. It costs memory, and time in training.
         fullgraph: PyTorch's switch. A function is always one program here.
         mode: PyTorch's hint; there is one mode.
         disable: return the function as it is.
@@ -50,7 +54,7 @@ def compile(  # PyTorch's name
     if unknown:
         name = next(iter(unknown))
         raise TypeError(f"compile has no option {name!r}{did_you_mean(name, _OPTIONS)}")
-    options = {"backend": backend, "dynamic": dynamic, "name": name}
+    options = {"backend": backend, "dynamic": dynamic, "name": name, "freeze": freeze}
     if function is None:
         return lambda f: compile(f, **options, disable=disable)  # type: ignore[arg-type]
     if not callable(function):
@@ -61,7 +65,7 @@ def compile(  # PyTorch's name
         raise ValueError(f"no backend {backend!r}{did_you_mean(backend, BACKENDS)}")
     plain = isinstance(function, FunctionType | MethodType)
     kind = CompiledFunction if plain else CompiledModule
-    return kind(function, backend=backend, dynamic=dynamic, name=name)
+    return kind(function, **options)  # type: ignore[arg-type]
 
 
 def on_replay(callback: Callable[[], None]) -> bool:

@@ -17,6 +17,7 @@ from argand.base import epoch
 from argand.base.dim import Guards
 from argand.base.tree import LEAF as ONE_LEAF
 from argand.base.tree import Structure, unflatten
+from argand.compile.constants import Constants
 from argand.compile.joint import Joint
 from argand.compile.places import Place
 from argand.ir.op import Op
@@ -79,6 +80,7 @@ class Parts:
     after_call: list[Callable[[], None]]
     guards: Guards
     lock: Any  # held by a call that writes state; shared by all programs of the function
+    constants: Constants | None = None
 
 
 def check_writeable(array: Any) -> None:
@@ -105,12 +107,19 @@ class Executable:
             g for g in parts.gradients if not (g.leaf.fixed and g.result == Constant(None))
         ]
         self.joint = parts.joint
+        self.constants = parts.constants
         self.single = parts.structure is ONE_LEAF and isinstance(parts.results[0], Output)
         self.pure = not program.writes and not parts.gradients and not parts.after_call
         self._written_moving: list[Place] = []
         self._lock = parts.lock
         self._epoch = -1
         self._state: list[Any] = []
+
+    @property
+    def held(self) -> list[Tensor]:
+        """The captured tensors that the program was made for."""
+        behind = [] if self.constants is None else self.constants.places
+        return [p.find(()) for p in [*self.places, *behind] if p.fixed]
 
     @property
     def bare(self) -> bool:
@@ -156,6 +165,10 @@ class Executable:
 
     def state_arrays(self, leaves: Sequence[Any]) -> list[Any]:
         """The arrays of the state; those of captured tensors change only when the epoch moves."""
+        constants = self.constants
+        if constants is not None and (self._epoch != epoch.current or constants.moved()):
+            constants.compute()
+            self._epoch = -1
         if self._epoch != epoch.current:
             now = epoch.current
             self._state = [p.find(leaves)._array for p in self.places]

@@ -21,9 +21,11 @@ from argand.base.events import emit
 from argand.base.settings import settings
 from argand.base.tree import unflatten
 from argand.compile.build import Builder
+from argand.compile.constants import Constants, split_constants
 from argand.compile.debug import DebugProgram, check_same
 from argand.compile.executable import Alias, Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
+from argand.compile.places import Place
 from argand.compile.signature import (
     FloatSpec,
     Signature,
@@ -123,10 +125,9 @@ class Specialisation:
 
     def look(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
         """What the program depends on behind the function, as it is now."""
-        held = [p.find(()) for p in self.executable.places if p.fixed]
         return (
             *snapshot(self.surroundings.modules(list(leaves))),
-            *((t._array.dtype, t._array.shape, t._node is not None) for t in held),
+            *((t._array.dtype, t._array.shape, t._node is not None) for t in self.executable.held),
         )
 
     def changes(self, signature: Signature, leaves: Sequence[Any]) -> list[str]:
@@ -167,10 +168,12 @@ class CompiledFunction:
         backend: str = "cpu",
         dynamic: Mapping[int | str, Any] | bool | None = None,
         name: str | None = None,
+        freeze: bool = False,
     ) -> None:
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.backend = backend
+        self.freeze = freeze
         self.name = name or getattr(function, "__name__", type(function).__name__).strip("<>")
         self.dynamic = dynamic
         self.specialisations: list[Specialisation] = []
@@ -193,12 +196,14 @@ class CompiledFunction:
                 backend=self.backend,
                 dynamic=self.dynamic,
                 name=self.name,
+                freeze=self.freeze,
             )
         return found
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
         """The copied function (perhaps a method of a copied model), compiled but not called yet."""
         options: Any = {"backend": self.backend, "dynamic": self.dynamic, "name": self.name}
+        options["freeze"] = self.freeze
         return type(self)(copy.deepcopy(self.function, memo), **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -313,7 +318,7 @@ class CompiledFunction:
         surroundings = s.surroundings
         surroundings.forget_tensors()  # the trace may have made an optimizer's state
         self._reached = self._reached | surroundings.reached
-        epoch.watched.update(id(p.find(())) for p in s.executable.places if p.fixed)
+        epoch.watched.update(map(id, s.executable.held))
         s.snapshot = s.look(leaves)
         s.checked_epoch = epoch.current
         s.written = {id(p.find(leaves)._root()) for p in s.executable.written if p.fixed}
@@ -442,6 +447,8 @@ class CompiledFunction:
                 f"{len(program.writes)} written"
             )
             lines += [f"     {line}" for line in s.executable.compiled.explain()]
+            if s.executable.constants is not None:
+                lines += [f"     {line}" for line in s.executable.constants.explain()]
             if s.executable.joint is not None:
                 joint = s.executable.joint
                 lines.append(f"     backward: {len(joint.program.nodes)} nodes")
@@ -506,8 +513,19 @@ class _Trace:
             tracer.restore()
             tracer.forget()
         # Compiling takes its time: other threads find all as it was, and run on.
-        compiled = compile_program(tracer.program, self.backend)
-        self.s.executable = Executable(tracer.program, compiled, parts)
+        program = self._frozen(tracer.program, parts) if self.owner.freeze else tracer.program
+        compiled = compile_program(program, self.backend)
+        self.s.executable = Executable(program, compiled, parts)
+
+    def _frozen(self, program: Program, parts: Parts) -> Program:
+        """The program on constants that are computed once; the places follow."""
+        places = parts.places
+        split = split_constants(program, [p.fixed and not _is_shared(p) for p in places])
+        if split is None:
+            return program
+        parts.constants = Constants(split.once, [places[i] for i in split.sources], self.backend)
+        parts.places = [*(places[i] for i in split.kept), *parts.constants.packed]
+        return split.rest
 
     def _arguments(self) -> Any:
         """The function's arguments with stand-ins for the program's inputs."""
@@ -538,6 +556,12 @@ class _Trace:
                 RuntimeWarning,
                 stacklevel=6,
             )
+
+
+def _is_shared(place: Place) -> bool:
+    """Whether NumPy, say, may write the memory of a captured tensor."""
+    cold = place.find(())._root()._cold
+    return cold is not None and cold.shared
 
 
 def _layouts_that_matter(tracer: Tracer, parts: Parts) -> dict[int, bool]:

@@ -32,9 +32,9 @@ from argand.loops.squares import Near, load_columns, square_part
 
 __all__ = ["few_rows"]
 
-AHEAD = 32
-"""Rows of B that are asked for before they are needed: their strides hide them from the
-hardware."""
+AHEAD = 4
+"""Rows of B that are asked for before they are needed: their strides hide them from the hardware.
+More would push each other out of the first-level cache when they lie a power of two apart."""
 
 PIECE_BYTES = 1 << 17
 """About as much of B as a chunk should read."""

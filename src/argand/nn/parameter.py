@@ -109,6 +109,8 @@ def _own_memory(made: Tensor, data: Tensor) -> None:
     if root is data:
         cold = data._cold_part()
         cold.root, cold.chain = made, ()
+        if cold.shared:
+            made._share()
         return
     mine = made._cold = Cold()
     mine.root = root

@@ -14,7 +14,7 @@ from argand.base.errors import ArgumentError, AutogradError, ShapeError
 from argand.ir import bind as crossroads
 from argand.ir.elementwise import Elementwise
 from argand.ir.op import Op, ops, registry
-from argand.tensor.core import Tensor, wrap
+from argand.tensor.core import Tensor, shared, wrap
 from argand.tensor.device import check_device, cpu
 from argand.tensor.device import device as device_type
 
@@ -247,6 +247,7 @@ def numpy(self: Any, *, force: bool = False) -> Any:
             "numpy() of a tensor that requires grad would cut it off from autograd unnoticed; call "
             "detach().numpy()"
         )
+    self._share()
     return self.numpy_array()
 
 
@@ -368,7 +369,7 @@ def from_dlpack(external: Any) -> Tensor:
         raise ArgumentError(
             "from_dlpack: the object is not in the CPU's memory; move it there first"
         )
-    return wrap(np.from_dlpack(external))
+    return shared(np.from_dlpack(external))
 
 
 # -- memory ----------------------------------------------------------------------------------------
@@ -381,6 +382,7 @@ def data_ptr(self: Any) -> int:
     >>> x[2:].data_ptr() - x.data_ptr()
     16
     """
+    self._share()
     return int(self.numpy_array().ctypes.data)
 
 

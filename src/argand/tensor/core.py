@@ -74,6 +74,7 @@ class Cold:
     base: Tensor | None = None
     # Of a root: how often its memory was written, and where last.
     version = 0
+    shared = False  # with NumPy or another library, whose writes nothing counts
     overwritten_at: Location | None = None
     # Of a base: how often its node was replaced by an in-place operation; of its views: at which of
     # these their own node was made.
@@ -206,6 +207,10 @@ class Tensor(Operators):
         """The tensor that owns the memory."""
         cold = self._cold
         return self if cold is None or cold.root is None else cold.root
+
+    def _share(self) -> None:
+        """Note that others may write the memory without our seeing it."""
+        self._root()._cold_part().shared = True
 
     @property
     def _version(self) -> int:
@@ -488,6 +493,13 @@ def wrap(array: Any) -> Tensor:
     t._array = array if type(array) is np.ndarray else np.asarray(array)
     t._node = None
     t._cold = None
+    return t
+
+
+def shared(array: Any) -> Tensor:
+    """A tensor of an array that others may write too."""
+    t = wrap(array)
+    t._share()
     return t
 
 

@@ -1,0 +1,138 @@
+"""State that a program only reads, under `freeze=True`: what depends on it alone is computed once.
+
+A Linear's weight lies (out, in), as in PyTorch; its product reads vectors along `out`. Turned once,
+it streams at the speed of memory at every call:
+
+    y = matmul(x, permute(weight))    →    packed.0: weight ↦ contiguous(permute(weight))
+                                           y = matmul(x, packed.0)
+
+The copies are made again when an in-place operation has written the memory behind them, and at
+every call when NumPy or another library shares that memory, since such writes go unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from argand.backends.interface import CompiledProgram
+from argand.backends.select import compile_program
+from argand.base.shape import numel
+from argand.compile.places import Held, Place
+from argand.ir.families import Random
+from argand.ir.op import Op, ops
+from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
+from argand.ir.rewrite import without_dead_code
+from argand.tensor.core import Tensor, wrap
+
+
+class Split(NamedTuple):
+    """A program in two: what is computed once, and what is left for every call."""
+
+    once: Program  # its state is that of `kept`, its outputs are the first's further state
+    rest: Program
+    sources: list[int]  # which state of the whole program `once` reads
+    kept: list[int]  # which state of the whole program `rest` still reads or writes
+
+
+def split_constants(program: Program, fixed: Sequence[bool]) -> Split | None:
+    """Part a program at the values that only `fixed`, unwritten state decides; None if none does.
+
+    A value larger than what it is made of (an expanded bias) is left where it is used.
+    """
+    constant = {
+        v
+        for i, v in enumerate(program.state)
+        if fixed[i] and i not in program.writes and isinstance(numel(v.shape), int)
+    }
+    nodes: list[Node] = []
+    for node in program.nodes:
+        if _is_constant(node, constant):
+            constant.update(node.outputs)
+            nodes.append(node)
+    made = {o for n in nodes for o in n.outputs}
+    rest = [n for n in program.nodes if n not in set(nodes)]
+    read = dict.fromkeys(v for n in rest for v in n.values)
+    read |= dict.fromkeys(v for v in program.results if isinstance(v, Value))
+    wanted = [v for v in read if v in made]
+    if not wanted:
+        return None
+    kept = [i for i, v in enumerate(program.state) if v in read or i in program.writes]
+    once, sources = _once(program, nodes, wanted)
+    return Split(once, _rest(program, rest, wanted, kept), sources, kept)
+
+
+def _is_constant(node: Node, constant: set[Value]) -> bool:
+    if node.regions or isinstance(node.op, Random) or not node.values:
+        return False
+    if any(v not in constant for v in node.values):
+        return False
+    return sum(numel(o.shape) for o in node.outputs) <= sum(numel(v.shape) for v in node.values)
+
+
+def _once(program: Program, nodes: list[Node], wanted: list[Value]) -> tuple[Program, list[int]]:
+    """The program of the constant values, each laid out row by row."""
+    contiguous: Any = ops.contiguous
+    op: Op = contiguous
+    once = Program(f"{program.name}.constants", state=[v.copy(v.name) for v in program.state])
+    env: dict[Value, Operand] = dict(zip(program.state, once.state, strict=True))
+    once.nodes = copied_nodes(nodes, env)
+    for v in wanted:
+        once.nodes.append(Node(op, [resolved(v, env)], {}, [v.type]))
+        once.outputs.append(once.nodes[-1].outputs[0])
+    once = without_dead_code(once)
+    read = {v for n in once.nodes for v in n.values}
+    sources = [i for i, v in enumerate(once.state) if v in read]
+    once.state = [once.state[i] for i in sources]
+    return once, sources
+
+
+def _rest(program: Program, nodes: list[Node], wanted: list[Value], kept: list[int]) -> Program:
+    """The program without the constant nodes; their values are state that comes last."""
+    rest = Program(program.name, [v.copy(v.name) for v in program.inputs])
+    rest.state = [program.state[i].copy(program.state[i].name) for i in kept]
+    packed = [Value(v.dtype, v.shape, f"packed.{i}") for i, v in enumerate(wanted)]
+    olds = [*program.inputs, *(program.state[i] for i in kept), *wanted]
+    env: dict[Value, Operand] = dict(zip(olds, [*rest.inputs, *rest.state, *packed], strict=True))
+    rest.state += packed
+    rest.nodes = copied_nodes(nodes, env)
+    rest.outputs = [resolved(o, env) for o in program.outputs]
+    rest.writes = {kept.index(i): resolved(o, env) for i, o in program.writes.items()}
+    return rest
+
+
+class Constants:
+    """The constant values of a program, and when they must be computed again."""
+
+    def __init__(self, once: Program, places: list[Place], backend: str) -> None:
+        self.program = once
+        self.places = places
+        self._compiled: CompiledProgram = compile_program(once, backend)
+        self._tensors: list[Tensor] = []
+        self._known: list[tuple[Any, int]] = []
+        self.compute()
+
+    @property
+    def packed(self) -> list[Place]:
+        """Where the values lie."""
+        return [Held(t) for t in self._tensors]
+
+    def moved(self) -> bool:
+        """Whether the memory behind may have been written since."""
+        # a list, since a generator costs more than what it looks at
+        return True in [cold.version != version or cold.shared for cold, version in self._known]
+
+    def compute(self) -> None:
+        """Compute the values from the state as it is now."""
+        sources = [p.find(()) for p in self.places]
+        self._known = [(c, c.version) for c in (t._root()._cold_part() for t in sources)]
+        arrays = self._compiled.run((), [t._array for t in sources])
+        if not self._tensors:
+            self._tensors = [wrap(a) for a in arrays]
+        for tensor, array in zip(self._tensors, arrays, strict=True):
+            tensor._array = array
+
+    def explain(self) -> list[str]:
+        """What is computed once."""
+        head = f"constants: {len(self.program.nodes)} nodes, computed when their state changes"
+        return [head, *(f"  {line}" for line in self._compiled.explain())]

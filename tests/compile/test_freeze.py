@@ -1,0 +1,147 @@
+"""`freeze=True`: what depends on constant state alone is computed once, until the state moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import argand as ag
+from argand import nn, optim
+from argand.compile.constants import split_constants
+from argand.ir.text import parse_program
+
+TEXT = """
+program f(x: f32[4, 8]; state w: f32[16, 8], b: f32[16], steps: i64[]) {
+  %0: f32[8, 16] = permute(w) {dims=(1, 0)}
+  %1: f32[4, 16] = matmul(x, %0)
+  %2: f32[16] = exp(b)
+  %3: f32[4, 16] = expand(%2) {shape=(4, 16)}
+  %4: f32[4, 16] = add(%1, %3)
+  %5: i64[] = add(steps, 1)
+  return %4; steps <- %5
+}
+"""
+
+ONCE = """\
+program f.constants(; state w: f32[16, 8], b: f32[16]) {
+  %0: f32[8, 16] = permute(w) {dims=(1, 0)}
+  %1: f32[16] = exp(b)
+  %2: f32[8, 16] = contiguous(%0)
+  %3: f32[16] = contiguous(%1)
+  return %2, %3
+}"""
+
+REST = """\
+program f(x: f32[4, 8]; state steps: i64[], "packed.0": f32[8, 16], "packed.1": f32[16]) {
+  %0: f32[4, 16] = matmul(x, "packed.0")
+  %1: f32[4, 16] = expand("packed.1") {shape=(4, 16)}
+  %2: f32[4, 16] = add(%0, %1)
+  %3: i64[] = add(steps, 1)
+  return %2; steps <- %3
+}"""
+
+
+def test_a_program_is_parted_at_its_constants() -> None:
+    split = split_constants(parse_program(TEXT), [True, True, True])
+    assert split is not None
+    assert (str(split.once), str(split.rest)) == (ONCE, REST)
+    assert (split.sources, split.kept) == ([0, 1], [2])
+
+
+def test_state_that_may_change_is_no_constant() -> None:
+    assert split_constants(parse_program(TEXT), [False, False, True]) is None
+
+
+def _model() -> nn.Module:
+    ag.manual_seed(0)
+    return nn.Sequential(nn.Linear(20, 33), nn.BatchNorm1d(33), nn.Tanh(), nn.Linear(33, 7)).eval()
+
+
+def _plain(model: Any, x: Any) -> Any:
+    with ag.no_grad():
+        return np.array(model(x).tolist(), np.float32)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_frozen_and_eager_agree(batch: int) -> None:
+    model = _model()
+    frozen = ag.compile(model, freeze=True)
+    x = ag.rand(batch, 20)
+    with ag.no_grad():
+        found = [frozen(x), frozen(x)]
+    for y in found:
+        np.testing.assert_allclose(y.numpy(), _plain(model, x), rtol=2e-6, atol=1e-6)
+    assert "constants" in frozen.explain()
+
+
+def test_a_write_is_seen() -> None:
+    model = _model()
+    frozen = ag.compile(model, freeze=True)
+    x = ag.rand(3, 20)
+    with ag.no_grad():
+        before = frozen(x).numpy().copy()
+        model[0].weight.mul_(2)
+        after = frozen(x).numpy()
+    assert not np.array_equal(before, after)
+    np.testing.assert_allclose(after, _plain(model, x), rtol=2e-6, atol=1e-6)
+
+
+def test_new_weights_are_seen() -> None:
+    model = _model()
+    frozen = ag.compile(model, freeze=True)
+    x = ag.rand(3, 20)
+    with ag.no_grad():
+        frozen(x)
+        model.load_state_dict({k: v * 0 + 0.5 for k, v in model.state_dict().items()})
+        np.testing.assert_allclose(frozen(x).numpy(), _plain(model, x), rtol=2e-6, atol=1e-6)
+        model[3].weight.data = ag.ones(7, 33)
+        np.testing.assert_allclose(frozen(x).numpy(), _plain(model, x), rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("first", ["compiled", "shared"])
+def test_memory_that_numpy_shares_is_read_at_every_call(first: str) -> None:
+    model = _model()
+    frozen = ag.compile(model, freeze=True)
+    x = ag.rand(3, 20)
+    with ag.no_grad():
+        if first == "compiled":
+            frozen(x)
+        view = model[0].weight.detach().numpy()
+        for factor in (2.0, 0.5, 3.0):
+            view *= factor
+            np.testing.assert_allclose(frozen(x).numpy(), _plain(model, x), rtol=2e-6, atol=1e-6)
+
+
+def test_a_parameter_on_an_array_is_shared() -> None:
+    array = np.ones((7, 20), np.float32)
+    layer = nn.Linear(20, 7, bias=False)
+    layer.weight = nn.Parameter(ag.from_numpy(array))
+    frozen = ag.compile(layer, freeze=True)
+    x = ag.ones(1, 20)
+    with ag.no_grad():
+        assert float(frozen(x)[0, 0]) == 20.0
+        array *= 2
+        assert float(frozen(x)[0, 0]) == 40.0
+
+
+def test_a_training_step_stays_right() -> None:
+    losses = []
+    for freeze in (False, True):
+        ag.manual_seed(1)
+        model = nn.Linear(6, 3)
+        opt = optim.SGD(model.parameters(), lr=0.1)
+
+        @ag.compile(freeze=freeze)
+        def step(x: Any, y: Any, model: Any = model, opt: Any = opt) -> Any:
+            opt.zero_grad()
+            loss = nn.functional.mse_loss(model(x), y)
+            loss.backward()
+            opt.step()
+            return loss
+
+        x, y = ag.rand(8, 6), ag.rand(8, 3)
+        losses.append([float(step(x, y)) for _ in range(4)])
+    assert losses[0] == losses[1]
+    assert losses[0][3] < losses[0][0]
