@@ -38,6 +38,12 @@ def is_reduction(node: Node) -> bool:
     return any(not same(shape[d], 1) for d in node.params["dim"])
 
 
+def within_rows(node: Node) -> bool:
+    """Whether a batch, even of one row, leads what is added up: then each row is added up by
+    itself, so that the order, and with it the bits, does not depend on the batch's size."""
+    return COMBINES[node.op.name] in ("add", "mul") and min(node.params["dim"]) > 0
+
+
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Reduction:
     """One reduction: its kind, the element that it takes, and where its result is asked for.
@@ -211,6 +217,8 @@ class _Layout:
         if over == batch | row:
             if reduced == row:
                 return "row"
+            if within_rows(node):
+                return None
             if reduced == over:
                 return "full"
             return "col" if reduced == batch else None

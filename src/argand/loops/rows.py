@@ -22,7 +22,7 @@ from argand.loops.keep import kept_points
 from argand.loops.nest import Builder, Reg, Ty
 from argand.loops.pointwise import check_indices
 from argand.loops.region import Region
-from argand.loops.rowplan import Output, Reduction, RowPlan, rank_of
+from argand.loops.rowplan import Output, Reduction, RowPlan, rank_of, within_rows
 from argand.loops.schedule import (
     CHUNK_NS,
     CHUNKS,
@@ -115,7 +115,7 @@ class _Rows:
         self.batch = fold(cursor, batch, self.points, stores) if not keep else batch
         self.virtual = not plan.batch and all(r.kind in ("row", "full") for r in plan.reductions)
         self.virtual &= len(plan.outputs) == sum(o.kind in ("row", "one") for o in plan.outputs)
-        self.virtual &= plan.stages == 1
+        self.virtual &= plan.stages == 1 and not any(within_rows(r.node) for r in plan.reductions)
         self.lane_axis = self.batch[-1] if self.across else (self.row[-1] if self.row else None)
         self.lanes = 1
         if self.lane_axis is not None:

@@ -14,10 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from argand.codegen.llvm.fastcall import Entry
-from argand.codegen.llvm.fastcall import _imports as api_addresses
-from argand.codegen.llvm.fastcall import _MethodDef as MethodDef
-from argand.codegen.llvm.fastcall import _supported as supported
+from argand.codegen.llvm.fastcall import Entry, MethodDef, api_addresses, supported
 from argand.codegen.llvm.objects import load_object, text_to_object
 from argand.codegen.llvm.pool import immortal
 from argand.codegen.llvm.target import host_target
@@ -27,8 +24,8 @@ NOT_CONTIGUOUS: Final = -1
 
 # Offsets in NumPy's array object behind the object's head (data, nd, dimensions, strides, base,
 # descr, flags), and of the bytes in a bytes object.
-_FLAGS: Final = 48
-_BYTES: Final = bytes.__basicsize__ - 1
+FLAGS: Final = 48
+BYTES: Final = bytes.__basicsize__ - 1
 _C_CONTIGUOUS: Final = 1
 
 
@@ -79,9 +76,9 @@ def _array_layout_known() -> bool:
         return False
     head: int = object.__basicsize__
     square = np.zeros((3, 3))
-    flags = [ctypes.c_int.from_address(id(a) + head + _FLAGS).value for a in (square, square.T)]
+    flags = [ctypes.c_int.from_address(id(a) + head + FLAGS).value for a in (square, square.T)]
     probe = b"argand"
-    there = ctypes.string_at(id(probe) + _BYTES, 6) == probe
+    there = ctypes.string_at(id(probe) + BYTES, 6) == probe
     return there and [f & _C_CONTIGUOUS for f in flags] == [1, 0]
 
 
@@ -110,7 +107,7 @@ declare ptr @PyLong_FromLongLong(i64)
 
 define ptr @call_arrays(ptr %self, ptr %args, i64 %given) nounwind {{
 entry:
-  %counts = getelementptr i8, ptr %self, i64 {_BYTES}
+  %counts = getelementptr i8, ptr %self, i64 {BYTES}
   %address = load ptr, ptr %counts, align 1
   %checked.at = getelementptr i64, ptr %counts, i64 1
   %checked = load i64, ptr %checked.at, align 1
@@ -141,7 +138,7 @@ read:
   %exact = icmp eq ptr %type, @array_type
   br i1 %exact, label %test, label %refused
 test:
-  %flags.at = getelementptr i8, ptr %a, i64 {head + _FLAGS}
+  %flags.at = getelementptr i8, ptr %a, i64 {head + FLAGS}
   %flags = load i32, ptr %flags.at
   %bit = and i32 %flags, {_C_CONTIGUOUS}
   %contiguous = icmp ne i32 %bit, 0

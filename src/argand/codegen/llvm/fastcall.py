@@ -37,7 +37,9 @@ _API: Final = (
 )
 
 
-class _MethodDef(ctypes.Structure):
+class MethodDef(ctypes.Structure):
+    """CPython's PyMethodDef."""
+
     _fields_ = (
         ("ml_name", ctypes.c_char_p),
         ("ml_meth", ctypes.c_void_p),
@@ -55,7 +57,7 @@ def fast_entry(address: int, kinds: str, *, owner: object = None, release: bool 
     """
     if set(kinds) - set("pif"):
         raise ValueError(f"kinds are p, i and f, not {kinds!r}")
-    if not _supported():
+    if not supported():
         return slow_entry(address, kinds, owner=owner)
     definition = _method(kinds, release)
     new = ctypes.pythonapi.PyCFunction_NewEx
@@ -90,7 +92,7 @@ def _slot(kind: str, value: Any) -> int:
 
 
 @functools.cache
-def _supported() -> bool:
+def supported() -> bool:
     """CPython with a GIL, with an array's data pointer right behind the object's head."""
     if platform.python_implementation() != "CPython" or sys.maxsize < 2**32:
         return False
@@ -102,20 +104,21 @@ def _supported() -> bool:
 
 
 @functools.cache
-def _method(kinds: str, release: bool) -> _MethodDef:
+def _method(kinds: str, release: bool) -> MethodDef:
     """The generated function for a signature, in the form CPython wants; never freed."""
     target = host_target()
     text = _wrapper_text(kinds, release, target.triple)
     data = text_to_object(text, target, f"call with {kinds or 'nothing'}")
-    code: Loaded = immortal(load_object(data, ["fast"], _imports()))
+    code: Loaded = immortal(load_object(data, ["fast"], api_addresses()))
     address = code.address("fast")
-    definition = _MethodDef(b"native", address, _METH_FASTCALL, None)
+    definition = MethodDef(b"native", address, _METH_FASTCALL, None)
     immortal(definition)
     return definition
 
 
 @functools.cache
-def _imports() -> dict[str, int]:
+def api_addresses() -> dict[str, int]:
+    """What generated functions import of CPython, and the types that they ask for, by name."""
     names = {name: getattr(ctypes.pythonapi, name) for name in _API}
     found = {
         name: int(ctypes.cast(function, ctypes.c_void_p).value or 0)

@@ -16,11 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy._core import _multiarray_umath  # type: ignore[attr-defined]  # it has no stub
 
-from argand.codegen.llvm.arraycall import _BYTES as BYTES
-from argand.codegen.llvm.arraycall import _FLAGS as FLAGS
-from argand.codegen.llvm.fastcall import _imports as api_addresses
-from argand.codegen.llvm.fastcall import _MethodDef as MethodDef
-from argand.codegen.llvm.fastcall import _supported as supported
+from argand.codegen.llvm.arraycall import BYTES, FLAGS
+from argand.codegen.llvm.fastcall import MethodDef, api_addresses, supported
 from argand.codegen.llvm.objects import load_object, text_to_object
 from argand.codegen.llvm.pool import immortal
 from argand.codegen.llvm.target import host_target
