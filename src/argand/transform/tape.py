@@ -236,7 +236,7 @@ def record_one(
     node = _new_node(Node)
     node.op = op
     node.params = _NO_PARAMS
-    source = x._node if x._cold is None else x._tape()
+    source = x._node if (cold := x._cold) is None or cold.base is None else x._tape()
     edge = (x, 0) if source is LEAF else (source, x._index)
     saved = Saved(x) if reads else None
     if after is not None:
@@ -272,7 +272,7 @@ def record_light(
             edges.append(_NO_EDGE)
             saved.append(x)
             continue
-        source = x._node if x._cold is None else x._tape()
+        source = x._node if (cold := x._cold) is None or cold.base is None else x._tape()
         if source is None:
             edges.append(_NO_EDGE)
         else:
@@ -294,8 +294,8 @@ def record_pair(op: Any, a: Any, b: Any, out: Any, crossed: bool) -> Any:
     node = _new_node(Node)
     node.op = op
     node.params = _NO_PARAMS
-    source = a._node if a._cold is None else a._tape()
-    other = b._node if b._cold is None else b._tape()
+    source = a._node if (cold := a._cold) is None or cold.base is None else a._tape()
+    other = b._node if (cold := b._cold) is None or cold.base is None else b._tape()
     node.edges = (
         _NO_EDGE if source is None else (a, 0) if source is LEAF else (source, a._index),
         _NO_EDGE if other is None else (b, 0) if other is LEAF else (other, b._index),
