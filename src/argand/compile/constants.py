@@ -110,6 +110,7 @@ class Constants:
         self._compiled: CompiledProgram = compile_program(once, backend)
         self._tensors: list[Tensor] = []
         self._known: list[tuple[Any, int]] = []
+        self._shared = False
         self.compute()
 
     @property
@@ -120,12 +121,15 @@ class Constants:
     def moved(self) -> bool:
         """Whether the memory behind may have been written since."""
         # a list, since a generator costs more than what it looks at
-        return True in [cold.version != version or cold.shared for cold, version in self._known]
+        return self._shared or True in [
+            cold.version != version or cold.shared for cold, version in self._known
+        ]
 
     def compute(self) -> None:
         """Compute the values from the state as it is now."""
         sources = [p.find(()) for p in self.places]
         self._known = [(c, c.version) for c in (t._root()._cold_part() for t in sources)]
+        self._shared = any(t._is_shared() for t in sources)
         arrays = self._compiled.run((), [t._array for t in sources])
         if not self._tensors:
             self._tensors = [wrap(a) for a in arrays]

@@ -25,7 +25,6 @@ from argand.compile.constants import Constants, split_constants
 from argand.compile.debug import DebugProgram, check_same
 from argand.compile.executable import Alias, Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
-from argand.compile.places import Place
 from argand.compile.signature import (
     FloatSpec,
     Signature,
@@ -520,7 +519,7 @@ class _Trace:
     def _frozen(self, program: Program, parts: Parts) -> Program:
         """The program on constants that are computed once; the places follow."""
         places = parts.places
-        split = split_constants(program, [p.fixed and not _is_shared(p) for p in places])
+        split = split_constants(program, [p.fixed and not p.find(())._is_shared() for p in places])
         if split is None:
             return program
         parts.constants = Constants(split.once, [places[i] for i in split.sources], self.backend)
@@ -556,12 +555,6 @@ class _Trace:
                 RuntimeWarning,
                 stacklevel=6,
             )
-
-
-def _is_shared(place: Place) -> bool:
-    """Whether NumPy, say, may write the memory of a captured tensor."""
-    cold = place.find(())._root()._cold
-    return cold is not None and cold.shared
 
 
 def _layouts_that_matter(tracer: Tracer, parts: Parts) -> dict[int, bool]:

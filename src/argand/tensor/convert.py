@@ -14,7 +14,7 @@ from argand.base.errors import ArgumentError, AutogradError, ShapeError
 from argand.ir import bind as crossroads
 from argand.ir.elementwise import Elementwise
 from argand.ir.op import Op, ops, registry
-from argand.tensor.core import Tensor, shared, wrap
+from argand.tensor.core import Tensor, borrow, wrap
 from argand.tensor.device import check_device, cpu
 from argand.tensor.device import device as device_type
 
@@ -369,7 +369,7 @@ def from_dlpack(external: Any) -> Tensor:
         raise ArgumentError(
             "from_dlpack: the object is not in the CPU's memory; move it there first"
         )
-    return shared(np.from_dlpack(external))
+    return borrow(np.from_dlpack(external))
 
 
 # -- memory ----------------------------------------------------------------------------------------

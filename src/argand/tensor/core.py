@@ -15,6 +15,7 @@ import operator
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class Cold:
     base: Tensor | None = None
     # Of a root: how often its memory was written, and where last.
     version = 0
-    shared = False  # with NumPy or another library, whose writes nothing counts
+    shared = False  # handed out to NumPy or another library, whose writes nothing counts
     overwritten_at: Location | None = None
     # Of a base: how often its node was replaced by an in-place operation; of its views: at which of
     # these their own node was made.
@@ -209,8 +210,13 @@ class Tensor(Operators):
         return self if cold is None or cold.root is None else cold.root
 
     def _share(self) -> None:
-        """Note that others may write the memory without our seeing it."""
+        """Note that the memory was handed out: others may write it without our seeing it."""
         self._root()._cold_part().shared = True
+
+    def _is_shared(self) -> bool:
+        """Whether others may write the memory: it was handed out, or it came from outside."""
+        root = self._root()
+        return (root._cold is not None and root._cold.shared) or id(root._array) in _borrowed
 
     @property
     def _version(self) -> int:
@@ -496,10 +502,14 @@ def wrap(array: Any) -> Tensor:
     return t
 
 
-def shared(array: Any) -> Tensor:
+# The arrays that came from outside, by their ids. Tensors on them are as light as others.
+_borrowed: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+
+def borrow(array: Any) -> Tensor:
     """A tensor of an array that others may write too."""
     t = wrap(array)
-    t._share()
+    _borrowed[id(t._array)] = t._array
     return t
 
 

@@ -24,7 +24,7 @@ from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import broadcast_shapes
 from argand.ir.op import ops
 from argand.tensor import quick
-from argand.tensor.core import Tensor, shared, wrap
+from argand.tensor.core import Tensor, borrow, wrap
 from argand.tensor.device import check_device
 
 _CONTAINERS = (list, tuple, range)
@@ -185,7 +185,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else ops.cast(data, as_dtype(dtype))
-    return shared(array_from(data, dtype))
+    return borrow(array_from(data, dtype))
 
 
 def asarray(
@@ -216,7 +216,7 @@ def from_numpy(ndarray: Any) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
     dtype_from_numpy(ndarray.dtype)
-    return shared(ndarray)
+    return borrow(ndarray)
 
 
 def frombuffer(
@@ -231,7 +231,7 @@ def frombuffer(
     tensor([1, 2], dtype=argand.int16)
     """
     array = np.frombuffer(buffer, as_dtype(dtype).numpy, count, offset)
-    return finished(shared(array), requires_grad=requires_grad)
+    return finished(borrow(array), requires_grad=requires_grad)
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
