@@ -39,7 +39,7 @@ def time_text(us: float) -> str:
     """A time with three digits and its unit."""
     if us < 1000:
         return f"{us:.3g} µs" if us < 100 else f"{us:.0f} µs"
-    return f"{us / 1000:.3g} ms"
+    return f"{us / 1e3:.3g} ms" if us < 1e6 else f"{us / 1e6:.3g} s"
 
 
 def rows(folder: Path, floors: dict[str, float]) -> list[str]:
