@@ -36,6 +36,9 @@ NO_ROWS = {
     "avg_pool2d_grad": "a gradient of avg_pool2d",
     "max_pool2d_grad": "a gradient of max_pool2d",
     "scatter": "computes nothing",
+    "real": "computes nothing",
+    "imag": "computes nothing",
+    "complex": "computes nothing",
     "index_put": "writes where it is told, in any row",
 }
 
