@@ -214,3 +214,11 @@ def test_xlogy_takes_a_number_first() -> None:
     found = ag.xlogy(2.0, ag.tensor([0.0, 2.0])).numpy()
     np.testing.assert_allclose(found, [-np.inf, 2 * np.log(2)], rtol=1e-6)
     np.testing.assert_array_equal(ag.xlogy(0.0, ag.tensor([0.0, np.nan])).numpy(), [0, np.nan])
+
+
+@pytest.mark.parametrize("how", ["eager", "cpu", "reference"])
+def test_integers_to_negative_powers(how: str) -> None:
+    """As in C: rounded towards 0, so 0 but for 1 and -1."""
+    x, y = ag.tensor([2, 1, -1, -1, 3, -2]), ag.tensor([-1, -2, -3, -2, 2, 3])
+    raised = (lambda x, y: x**y) if how == "eager" else ag.compile(lambda x, y: x**y, backend=how)
+    assert raised(x, y).tolist() == [0, 1, -1, 1, 9, -8]

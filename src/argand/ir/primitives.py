@@ -130,6 +130,18 @@ def _extreme(name: str) -> Rule:
     return rule
 
 
+def power(x: Any, y: Any) -> Any:
+    """`numpy.power`, and for integers to negative powers what machines give: 0 but for 1 and -1."""
+    if np.result_type(x, y).kind != "i" or not np.any(np.less(y, 0)):
+        return np.power(x, y)
+    sign = np.where(np.equal(np.mod(y, 2), 1), x, 1)
+    small = np.where(np.abs(x) == 1, sign, 0)
+    return np.where(np.less(y, 0), small, np.power(x, np.maximum(y, 0))).astype(small.dtype)
+
+
+power.__wrapped__ = np.power  # type: ignore[attr-defined]  # numpy.power of tensors is this
+
+
 def _pow_rule(b: Any, g: Any, y: Any, x: Any, n: Any) -> Sequence[Any]:
     if n.op == "const":
         return [_const_pow(b, g, x, n.value), None]
@@ -192,7 +204,7 @@ for _name, _function, _rule, _cost, _infix in (
     ("floordiv", np.floor_divide, _zero(2), 8, "//"),
     ("mod", np.remainder, lambda b, g, y, x0, x1: [g, -g * b.floor(x0 / x1)], 8, "%"),
     ("fmod", np.fmod, lambda b, g, y, x0, x1: [g, -g * b.trunc(x0 / x1)], 8, None),
-    ("pow", np.power, _pow_rule, 30, "**"),
+    ("pow", power, _pow_rule, 30, "**"),
     (
         "atan2",
         np.arctan2,

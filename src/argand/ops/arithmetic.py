@@ -11,6 +11,7 @@ from argand.base.errors import DTypeError
 from argand.ir import scalar
 from argand.ir.elementwise import Elementwise, is_number, lifted
 from argand.ir.op import Literal, TensorType, ops
+from argand.ir.primitives import power
 from argand.ir.samples import ErrorSample, Sample, T, Uniform
 from argand.ir.scalar import Expr
 
@@ -195,7 +196,8 @@ class Pow(Elementwise):
     """x ** y, element by element; either may be a Python number.
 
     0 ** 0 is 1; a negative number to a fractional power is NaN. Raises DTypeError for an integer
-    tensor to a negative number, whose result would be no integer. The powers 2, 1/2, -1/2 and -1 of
+    tensor to a negative number, whose result would be no integer; to a tensor's negative elements
+    the result is rounded towards 0. The powers 2, 1/2, -1/2 and -1 of
     floats are `square`, `sqrt`, `rsqrt` and `reciprocal`, and differentiated so. Follows
     `torch.pow`.
 
@@ -221,7 +223,7 @@ class Pow(Elementwise):
     )
     tolerance = {"float32": 1e-5}
     kinds = "uifc"
-    ufunc = np.power
+    ufunc = staticmethod(power)
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.pow(x, y)

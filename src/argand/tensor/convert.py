@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from functools import cache
 from typing import Any
 
@@ -295,8 +296,8 @@ def _ops_by_ufunc() -> dict[Any, Op]:
     found: dict[Any, Op] = {np.matmul: registry.get("matmul")}
     for name in registry:
         op = registry.get(name)
-        if isinstance(op, Elementwise) and type(op).ufunc is not None:
-            found[type(op).ufunc] = op
+        if isinstance(op, Elementwise) and (ufunc := type(op).ufunc) is not None:
+            found[inspect.unwrap(ufunc)] = op
     return found
 
 
