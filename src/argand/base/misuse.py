@@ -139,10 +139,7 @@ def _told(text: str, call: Call) -> str:
         return text
     if own and all(shape in text for shape in _shapes([*call.args, *call.kwargs.values()])):
         return text
-    for name in (
-        call.name,
-        call.name.rpartition(".")[2],
-    ):  # linalg.norm, or norm as it knows itself
+    for name in (call.name, call.name.rpartition(".")[2]):  # linalg.norm knows itself as norm
         text = text.removeprefix(f"{name}: ")
     return f"{call_text(call)}: {text}"
 
