@@ -151,6 +151,12 @@ class _Region(Tracer):
     def grad_changes(self, leaf: Tensor) -> None:
         raise TraceError("cond: a branch can't run backward(); run it on the result of the cond")
 
+    def after(self, callback: Callable[[], None]) -> bool:
+        raise TraceError(
+            "cond: a branch can't step a scheduler or change other Python objects, as it does not "
+            "run at every call; do it outside the cond"
+        )
+
     def writes_to(self, key: int) -> bool:
         """Whether this branch wrote an operand."""
         return key in self.captures and self.captures[key].written

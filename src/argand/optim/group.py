@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from argand.base import epoch
 from argand.base.errors import TraceError
 from argand.ir import bind as crossroads
 from argand.tensor.core import Tensor, eager, wrap
+
+# The groups (by id) whose numbers a schedule changes after each call of what is being traced.
+_moved: WeakKeyDictionary[Any, set[int]] = WeakKeyDictionary()
 
 
 def tracing() -> bool:
@@ -40,8 +44,21 @@ class ParamGroup(dict[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if crossroads.pushed and key in self.storages and tracing():
+            self._check_moved(key)
             return self.storages[key]
         return super().__getitem__(key)
+
+    def moves_after_call(self) -> None:
+        """Note that a schedule changes the numbers after each call of what is being traced."""
+        _moved.setdefault(crossroads.current(), set()).add(id(self))
+
+    def _check_moved(self, key: str) -> None:
+        if id(self) in _moved.get(crossroads.current(), ()):
+            raise TraceError(
+                f"{key!r} is read after scheduler.step() in the same compiled function, but the "
+                "schedule moves when the call has ended; read it outside (get_last_lr()), or "
+                "step the scheduler last"
+            )
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or a default."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from argand.base.domains import check_counts, check_numbers
-from argand.base.errors import ArgumentError, unknown_name
+from argand.base.errors import ArgumentError, TraceError, unknown_name
 from argand.base.misuse import explained_classes
 from argand.compile.api import on_replay
 from argand.optim.optimizer import Optimizer
@@ -71,13 +71,22 @@ class LRScheduler:
     def step(self, epoch: int | None = None) -> None:
         """Count a step (or go to step `epoch`) and set the groups' learning rates.
 
-        Called inside a compiled function it takes place after each call of the program.
+        Called inside a compiled function it takes place after each call of the program; what reads
+        the optimizer's numbers after it, in the same function, is refused.
         """
-        if on_replay(lambda: self.step(epoch)):
+        if self._postponed(lambda: self.step(epoch)):
             return
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         for group, rate in zip(self.optimizer.param_groups, self.rates(), strict=True):
             group["lr"] = rate
+
+    def _postponed(self, step: Callable[[], None]) -> bool:
+        """Whether this is a trace, each of whose calls is followed by the step."""
+        if not on_replay(step):
+            return False
+        for group in self.optimizer.param_groups:
+            group.moves_after_call()
+        return True
 
     def get_last_lr(self) -> list[float]:
         """The learning rates that were set last."""
@@ -392,6 +401,8 @@ class OneCycleLR(LRScheduler):
         return self._between(self.initial_lr, self.max_lr, self.min_lr, t)
 
     def step(self, epoch: int | None = None) -> None:
+        if self._postponed(lambda: self.step(epoch)):
+            return
         super().step(epoch)
         if not self.cycle_momentum:
             return
@@ -435,6 +446,8 @@ class SequentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
+        if self._postponed(lambda: self.step(epoch)):
+            return
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         i = bisect_right(self.milestones, self.last_epoch)
         start = self.milestones[i - 1] if i else 0
@@ -491,10 +504,15 @@ class ReduceLROnPlateau(LRScheduler):
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
 
     def step(self, metrics: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
-        """Look at the metric of this epoch."""
+        """Look at the metric of this epoch.
+
+        Inside a compiled function the metric must be a number: a tensor's value isn't known there.
+        """
         if metrics is None:
             raise TypeError("ReduceLROnPlateau.step takes the metric to watch")
-        value = float(metrics)
+        value = self._number(metrics)
+        if self._postponed(lambda: self.step(value, epoch)):
+            return
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self.is_better(value):
             self.best, self.num_bad_epochs = value, 0
@@ -506,6 +524,17 @@ class ReduceLROnPlateau(LRScheduler):
         if self.num_bad_epochs > self.patience:
             self._reduce()
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+
+    @staticmethod
+    def _number(metric: Any) -> float:
+        try:
+            return float(metric)
+        except TraceError as error:
+            raise TraceError(
+                "ReduceLROnPlateau.step compares the metric in Python, but a tensor's value is not "
+                "known while a function is traced; return the metric from the compiled function "
+                "and call step(metric) outside"
+            ) from error
 
     def is_better(self, value: float) -> bool:
         """Whether the metric improved by more than the threshold."""
