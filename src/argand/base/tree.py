@@ -1,10 +1,18 @@
-"""Nested containers as a flat list and a structure: lists, tuples, dicts and named tuples."""
+"""Nested containers as a flat list and a structure.
+
+Containers are lists, tuples, dicts and their subclasses (named tuples, OrderedDict, defaultdict,
+...), and the objects of dataclasses, of attrs classes and SimpleNamespace. They are taken apart and
+put together attribute by attribute; no `__init__`, `__post_init__` or `__new__` of the user's runs
+again.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
-from typing import Any
+from enum import Enum
+from types import FunctionType, SimpleNamespace
+from typing import Any, NamedTuple
 
 
 class Leaf:
@@ -16,6 +24,39 @@ class Leaf:
 
 LEAF = Leaf()
 Structure = Any
+_HEAP_TYPE = 1 << 9  # CPython's flag of classes that a class statement made
+
+
+class _Object(NamedTuple):
+    """What an object's structure knows beside its parts: the parts are the items of the list, tuple
+    or dict that it is, then the attributes, then the slots."""
+
+    items: int
+    keys: tuple[Any, ...] | None  # of a dict
+    attributes: tuple[str, ...]
+    slots: tuple[str, ...]
+    factory: _Factory | None = None  # of a defaultdict
+
+
+class _Factory:
+    """The function that gives a defaultdict its values; the same lambda made anew is equal."""
+
+    __slots__ = ("function", "key")
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        plain = isinstance(function, FunctionType) and function.__closure__ is None
+        self.key = function.__code__ if plain else function
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Factory) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+class _Cycle(Exception):  # noqa: N818  # a signal, never seen by users
+    """An object contains itself."""
 
 
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
@@ -25,16 +66,82 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     [1, 2, 3]
     """
     leaves: list[Any] = []
-    return leaves, _flatten(tree, leaves)
+    return leaves, _flatten(tree, leaves, ())
 
 
-def _flatten(tree: Any, leaves: list[Any]) -> Structure:
-    if isinstance(tree, dict):
-        return (type(tree), tuple(tree), tuple([_flatten(v, leaves) for v in tree.values()]))
-    if isinstance(tree, list | tuple):
-        return (type(tree), None, tuple([_flatten(v, leaves) for v in tree]))
+def _flatten(tree: Any, leaves: list[Any], around: tuple[int, ...]) -> Structure:
+    """The structure of `tree`; `around` are the ids of the objects that contain it."""
+    kind = type(tree)
+    if kind is dict:
+        parts = tuple([_flatten(v, leaves, around) for v in tree.values()])
+        return (kind, tuple(tree), parts)
+    if kind is list or kind is tuple:
+        return (kind, None, tuple([_flatten(v, leaves, around) for v in tree]))
+    if isinstance(tree, dict | list | tuple) or is_record(kind):
+        return _flatten_object(tree, leaves, around)
     leaves.append(tree)
     return LEAF
+
+
+def is_record(kind: type) -> bool:
+    """Whether a class is for values with attributes: dataclasses, attrs, SimpleNamespace."""
+    if not (hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")):
+        return kind is SimpleNamespace
+    # A module, an optimizer or a member of an enumeration is not a value to be made again.
+    return not (
+        issubclass(kind, Enum | BaseException)
+        or hasattr(kind, "named_parameters")
+        or hasattr(kind, "add_param_group")
+        or not _is_plain_object(kind)
+    )
+
+
+def _is_plain_object(kind: type) -> bool:
+    """Whether `object.__new__` makes objects of this class: it derives from no built-in type."""
+    return all(base is object or base.__flags__ & _HEAP_TYPE for base in kind.__mro__)
+
+
+def _flatten_object(tree: Any, leaves: list[Any], around: tuple[int, ...]) -> Structure:
+    if id(tree) in around:
+        raise _Cycle
+    inside, first = (*around, id(tree)), len(leaves)
+    space = getattr(tree, "__dict__", {})
+    keys = tuple(tree) if isinstance(tree, dict) else None
+    items = list(tree.values() if keys is not None else tree) if _is_container(tree) else []
+    slots = tuple(_filled_slots(tree))
+    values = [*items, *space.values(), *(object.__getattribute__(tree, s) for s in slots)]
+    try:
+        parts = tuple([_flatten(v, leaves, inside) for v in values])
+    except _Cycle:
+        if around:
+            raise
+        del leaves[first:]
+        leaves.append(tree)  # one that contains itself is taken as a whole
+        return LEAF
+    factory = _Factory(tree.default_factory) if isinstance(tree, defaultdict) else None
+    return (type(tree), _Object(len(items), keys, tuple(space), slots, factory), parts)
+
+
+def _is_container(tree: Any) -> bool:
+    return isinstance(tree, dict | list | tuple)
+
+
+def _filled_slots(tree: Any) -> Iterator[str]:
+    for kind in type(tree).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name.startswith("__") and not name.endswith("__"):
+                name = f"_{kind.__name__.lstrip('_')}{name}"
+            if name not in ("__dict__", "__weakref__") and _has_slot(tree, name):
+                yield name
+
+
+def _has_slot(tree: Any, name: str) -> bool:
+    try:
+        object.__getattribute__(tree, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def unflatten(structure: Structure, leaves: list[Any]) -> Any:
@@ -47,12 +154,41 @@ def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
         return next(leaves)
     kind, keys, parts = structure
     values = [_unflatten(p, leaves) for p in parts]
-    if keys is not None:
-        pairs = zip(keys, values, strict=True)
-        return kind(pairs) if kind in (dict, OrderedDict) else dict(pairs)
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        return kind(*values)
-    return kind(values)
+    if type(keys) is _Object:
+        return _made_again(kind, keys, values)
+    return kind(values) if keys is None else dict(zip(keys, values, strict=True))
+
+
+def _made_again(kind: Any, about: _Object, values: list[Any]) -> Any:
+    items, rest = values[: about.items], values[about.items :]
+    made = _filled(kind, about, items)
+    if about.attributes:
+        made.__dict__.update(zip(about.attributes, rest, strict=False))
+    for name, value in zip(about.slots, rest[len(about.attributes) :], strict=True):
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _filled(kind: Any, about: _Object, items: list[Any]) -> Any:
+    """A new list, tuple, dict or object of a class, with its items."""
+    if issubclass(kind, tuple):
+        try:
+            return tuple.__new__(kind, items)
+        except TypeError:  # a struct sequence such as time.struct_time
+            return kind(items)
+    if issubclass(kind, list):
+        made = list.__new__(kind)
+        list.extend(made, items)
+        return made
+    if about.keys is None:
+        return kind() if kind is SimpleNamespace else object.__new__(kind)
+    base: Any = OrderedDict if issubclass(kind, OrderedDict) else dict
+    filled = base.__new__(kind)
+    for key, value in zip(about.keys, items, strict=True):
+        base.__setitem__(filled, key, value)
+    if issubclass(kind, defaultdict):
+        filled.default_factory = about.factory.function if about.factory is not None else None
+    return filled
 
 
 def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:

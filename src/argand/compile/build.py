@@ -19,6 +19,7 @@ from argand.compile.executable import (
 )
 from argand.compile.joint import record_backward
 from argand.compile.places import Argument, Held
+from argand.compile.returned import check_returned
 from argand.compile.trace import Capture, Tracer
 from argand.ir.verify import verify
 from argand.tensor.core import Tensor
@@ -67,6 +68,8 @@ class Builder:
     def result(self, x: Any) -> Result:
         """How a call makes one leaf of what the function returned."""
         if not isinstance(x, Tensor):
+            if not any(x is leaf for leaf in self.leaves):
+                check_returned(x, self.program.name)
             return Constant(x)
         if id(x) not in self._known:
             self._known[id(x)] = self._tensor_result(x)

@@ -25,6 +25,7 @@ from argand.compile.constants import Constants, split_constants
 from argand.compile.debug import DebugProgram, check_same
 from argand.compile.executable import Alias, Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
+from argand.compile.returned import check_function
 from argand.compile.signature import (
     FloatSpec,
     Signature,
@@ -280,6 +281,7 @@ class CompiledFunction:
     def _specialise(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Specialisation, list[Any]]:
+        check_function(self.function, self.name)
         surroundings = Surroundings(self.function)
         self._reached = self._reached | surroundings.reached
         signature, leaves = self._describe(args, kwargs)
