@@ -7,12 +7,13 @@ import textwrap
 
 import pytest
 
+import argand.kernels.fused
 import argand.ops
 from argand.ir.text import parse_program
 from argand.passes.memory import ALIGNMENT, Block, MemoryPlan, assign, plan_memory
 from argand.passes.views import expanded_strides, reshaped_strides
 
-assert argand.ops  # fills the registry
+assert argand.ops and argand.kernels.fused  # fill the registries of ops and kernels
 
 
 def planned(text: str) -> MemoryPlan:
@@ -44,6 +45,127 @@ def test_moves_never_run_in_place() -> None:
         }"""
     )
     assert plan.offsets({})[1] == 128
+
+
+def home(plan: MemoryPlan, name: str) -> tuple[str, int]:
+    """Where the value of a name lies; of a program that names its values."""
+    return next(h for v, h in plan.homes.items() if v.name == name)
+
+
+def test_a_result_does_not_take_memory_that_another_nest_of_the_kernel_reads_later() -> None:
+    """relu(x) is stored by a nest of its own, before the other one reads s."""
+    text = """
+        program f(x: f32[4, 4]) {
+          %0: f32[4, 4] = exp(x)
+          %1: f32[4, 4], %2: f32[4, 4] = fusion(x, %0) {kind="loop"} with
+            loop(x0: f32[4, 4], x1: f32[4, 4]) {
+              %0: f32[4, 4] = relu(x0)
+              %1: f32[4, 4] = sin(x1)
+              return ORDER
+            }
+          %3: f32[4, 4] = permute(%1) {dims=(1, 0)}
+          %4: f32[4, 4] = mul(%3, %2)
+          return %4
+        }"""
+    plan = planned(text.replace("ORDER", "%0, %1"))
+    assert home(plan, "1") != home(plan, "0") == home(plan, "2")
+    plan = planned(text.replace("ORDER", "%1, %0"))
+    assert home(plan, "1") == home(plan, "0") != home(plan, "2")
+
+
+def test_results_of_one_nest_take_over_what_it_reads_at_their_own_index() -> None:
+    plan = planned(
+        """
+        program f(x: f32[4, 4]) {
+          %0: f32[4, 4] = exp(x)
+          %1: f32[4, 4], %2: f32[4, 4] = fusion(x, %0) {kind="loop"} with
+            loop(x0: f32[4, 4], x1: f32[4, 4]) {
+              %0: f32[4, 4] = mul(x0, x1)
+              %1: f32[4, 4] = sin(x1)
+              return %0, %1
+            }
+          %3: f32[4, 4] = permute(%1) {dims=(1, 0)}
+          %4: f32[4, 4] = mul(%3, %2)
+          return %4
+        }"""
+    )
+    assert home(plan, "1") == home(plan, "0") != home(plan, "2")
+
+
+def test_what_is_read_at_two_indices_is_not_taken_over() -> None:
+    plan = planned(
+        """
+        program f(x: f32[4, 4]) {
+          %0: f32[4, 4] = exp(x)
+          %1: f32[4, 4] = fusion(%0) {kind="loop"} with
+            loop(x0: f32[4, 4]) {
+              %0: f32[4, 4] = permute(x0) {dims=(1, 0)}
+              %1: f32[4, 4] = mul(x0, %0)
+              return %1
+            }
+          %2: f32[4, 4] = sin(%1)
+          return %2
+        }"""
+    )
+    assert home(plan, "1") != home(plan, "0")
+
+
+def test_a_column_read_after_the_rows_is_not_taken_over_by_a_row() -> None:
+    text = """
+        program f(x: f32[4, 4], y: f32[4]) {
+          %0: f32[4] = exp(y)
+          %1: f32[4], %2: f32[4] = fusion(x, %0) {kind="rows"} with
+            rows(x0: f32[4, 4], x1: f32[4]) {
+              %0: f32[4] = sum(x0) {dim=(1,), keepdim=False}
+              %1: f32[4] = mul(%0, x1)
+              %2: f32[4] = sum(x0) {dim=(0,), keepdim=False}
+              %3: f32[4] = mul(%2, x1)
+              return ORDER
+            }
+          %3: f32[4] = mul(%1, %2)
+          return %3
+        }"""
+    for order, column in (("%1, %3", "2"), ("%3, %1", "1")):
+        plan = planned(text.replace("ORDER", order))
+        assert home(plan, column) == home(plan, "0")
+
+
+def test_a_product_takes_over_what_its_epilogue_adds_but_not_its_operands() -> None:
+    text = """
+        program f(x: f32[4, 4], y: f32[4, 4]) {
+          %0: f32[4, 4] = exp(y)
+          %1: f32[4, 4] = fusion(x, %0) {kind="contract"} with
+            contract(x0: f32[4, 4], x1: f32[4, 4]) {
+              %0: f32[4, 4] = matmul(x0, FACTOR)
+              %1: f32[4, 4] = add(%0, x1)
+              return %1
+            }
+          %2: f32[4, 4] = sin(%1)
+          return %2
+        }"""
+    plan = planned(text.replace("FACTOR", "x0"))
+    assert home(plan, "1") == home(plan, "0")
+    plan = planned(text.replace("FACTOR", "x1"))
+    assert home(plan, "1") != home(plan, "0")
+
+
+def test_two_results_never_take_over_the_same_memory() -> None:
+    """The first one is read by nobody, so its memory is free again at once."""
+    plan = planned(
+        """
+        program f(x: f32[4, 4]) {
+          %0: f32[4, 4] = exp(x)
+          %1: f32[4, 4], %2: f32[4, 4] = fusion(%0) {kind="loop"} with
+            loop(x0: f32[4, 4]) {
+              %0: f32[4, 4] = relu(x0)
+              %1: f32[4, 4] = sin(x0)
+              return %0, %1
+            }
+          %3: f32[4, 4] = cos(%2)
+          return %3
+        }"""
+    )
+    assert home(plan, "1") != home(plan, "2")
 
 
 def test_views_need_no_memory_and_keep_their_root_alive() -> None:

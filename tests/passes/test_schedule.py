@@ -116,3 +116,23 @@ def test_host_nodes_are_gathered() -> None:
     )
     kinds = ["sin" in line for line in lines[:-1]]
     assert kinds == [False, True, True, False, False]
+
+
+def test_a_new_value_that_is_stored_before_the_old_one_is_read_means_a_copy() -> None:
+    text = """
+        program f(x: f32[3]; state w: f32[3]) {
+          %0: f32[3], %1: f32[3] = fusion(x, w) {kind="loop"} with
+            loop(x0: f32[3], x1: f32[3]) {
+              %0: f32[3] = exp(x0)
+              %1: f32[3] = sin(x1)
+              return FIRST, THEN
+            }
+          return OUT; w <- NEW
+        }"""
+    old_first = {"FIRST": "%1", "THEN": "%0", "OUT": "%0", "NEW": "%1"}
+    new_first = {"FIRST": "%0", "THEN": "%1", "OUT": "%1", "NEW": "%0"}
+    for names, copies in ((old_first, 0), (new_first, 1)):
+        named = text
+        for name, value in names.items():
+            named = named.replace(name, value)
+        assert sum("contiguous" in line for line in scheduled(named)) == copies

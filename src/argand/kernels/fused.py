@@ -24,6 +24,7 @@ from argand.loops.element import Demand, Point, reachable
 from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis
 from argand.loops.nest import Builder, Reg
+from argand.loops.order import Access, Order, loads_of
 from argand.loops.region import Region
 from argand.loops.registry import register
 from argand.loops.space import MAX_SPLITS, Index, Space, locate, stride_along
@@ -52,6 +53,16 @@ class ContractionKernel:
         (node,) = _contractions(region)
         emitter = _Convolution if node.op.name in CONVOLUTIONS else _Product
         emitter(b, region, env, node, _layout(region, node)).run()
+
+    def orders(self, region: Region) -> list[Order]:
+        """The operands of the product are read at any time; the epilogue reads what it needs for a
+        finished vector, then stores the results' elements."""
+        (node,) = _contractions(region)
+        layout = _layout(region, node)
+        loads = [Access(a.value, None) for a in loads_of(layout.operands)]
+        loads += loads_of([p for _, _, p in layout.outputs])
+        stores = [Access(v, index) for v, index, _ in layout.outputs]
+        return [Order(tuple(loads), tuple(stores))]
 
 
 register(ContractionKernel(), first=True)

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from argand.base.errors import ArgandError, CompileError
-from argand.ir.program import Node
+from argand.ir.program import Node, Value
 from argand.loops.element import rule_for
 from argand.loops.env import Env
 from argand.loops.nest import Builder
 from argand.loops.nestir import ELEMS
-from argand.loops.pointwise import lower_loop
+from argand.loops.order import Order
+from argand.loops.pointwise import loop_order, lower_loop
 from argand.loops.region import Region, region_of
 from argand.loops.registry import find_kernel, register
 from argand.loops.rowplan import row_plans
@@ -25,7 +26,7 @@ from argand.loops.scatter import SCATTERS, lower_scatter
 from argand.loops.walk import WALKS, lower_walk
 from argand.loops.windows import POOLS
 
-__all__ = ["POOLS", "SINGLE", "can_lower", "lower_node"]
+__all__ = ["POOLS", "SINGLE", "can_lower", "lower_node", "may_overwrite"]
 
 Emit = Callable[[Builder, Region, Env], None]
 
@@ -47,6 +48,9 @@ class _Loop:
     def emit(self, b: Builder, region: Region, env: Env) -> None:
         lower_loop(b, region, env)
 
+    def orders(self, region: Region) -> list[Order]:
+        return [loop_order(region)]
+
 
 class _Rows:
     """Regions with reductions."""
@@ -58,6 +62,9 @@ class _Rows:
 
     def emit(self, b: Builder, region: Region, env: Env) -> None:
         lower_rows(b, region, env, row_plans(region))
+
+    def orders(self, region: Region) -> list[Order]:
+        return [plan.order for plan in row_plans(region)]
 
 
 class _Single:
@@ -78,6 +85,9 @@ class _Single:
     def emit(self, b: Builder, region: Region, env: Env) -> None:
         self._emit(b, region, env)
 
+    def orders(self, region: Region) -> list[Order]:
+        return []
+
 
 register(_Single("scatter", SCATTERS, lower_scatter))
 register(_Single("walk", WALKS, lower_walk))
@@ -94,6 +104,20 @@ def can_lower(node: Node) -> bool:
         return find_kernel(region_of(node)) is not None
     except ArgandError:
         return False
+
+
+def may_overwrite(node: Node, operand: Value, result: Value) -> bool:
+    """Whether the node's kernel may store a result exactly where an operand lies: it reads each
+    element before it writes the one that takes its memory, whatever else it computes."""
+    region = region_of(node)
+    try:
+        kernel = find_kernel(region)
+        orders = kernel.orders(region) if kernel is not None else []
+    except ArgandError:
+        return False
+    inner = [x for x, v in region.outside.items() if v is operand]
+    out = next(o for o, stored in region.stored.items() if result in stored)
+    return bool(orders) and all(order.allows(x, out) for order in orders for x in inner)
 
 
 def lower_node(b: Builder, node: Node, env: Env) -> None:

@@ -14,6 +14,7 @@ from argand.loops.element import Demand, Point, reachable
 from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis, Loaded
 from argand.loops.nest import Builder, Reg, Ty
+from argand.loops.order import Access, Order, loads_of
 from argand.loops.region import Region
 from argand.loops.schedule import ns_per_element, open_loops, side_by_side, sweep, vectors
 from argand.loops.space import (
@@ -29,24 +30,40 @@ from argand.loops.space import (
 )
 from argand.loops.turn import turn_of
 
-__all__ = ["check_indices", "emit_stores", "lower_loop", "settled_space"]
+__all__ = ["check_indices", "emit_stores", "loop_order", "lower_loop", "settled_space"]
 
 
 def lower_loop(b: Builder, region: Region, env: Env) -> None:
-    """Emit a region without reductions."""
-    plans = []
-    waiting = list(region.outputs)
-    while waiting:
-        space, group, points = _next_space(region, waiting)
-        plans.append((space, group, points))
-        waiting = [v for v in waiting if v not in [g for g, _ in group]]
+    """Emit a region without reductions: a nest for each space, one after the other."""
+    plans = _plans(region)
     for _, _, points in plans:
         check_indices(Cursor(b, env, region.places(env)), reachable(points))
     for space, group, points in plans:
         _emit(Cursor(b, env, region.places(env)), region, env, space, group, points)
 
 
+def loop_order(region: Region) -> Order:
+    """The order in which the nests of a region read and write."""
+    loads: list[Access] = []
+    stores: list[Access] = []
+    for phase, (_, group, points) in enumerate(_plans(region)):
+        loads += loads_of(points, phase)
+        stores += [Access(v, index, phase) for v, index in group]
+    return Order(tuple(loads), tuple(stores))
+
+
 Group = list[tuple[Value, Index]]
+
+
+def _plans(region: Region) -> list[tuple[Space, Group, list[Point]]]:
+    """The spaces, the results that each has, and their points, in order."""
+    plans = []
+    waiting = list(region.outputs)
+    while waiting:
+        space, group, points = _next_space(region, waiting)
+        plans.append((space, group, points))
+        waiting = [v for v in waiting if v not in [g for g, _ in group]]
+    return plans
 
 
 def _next_space(region: Region, waiting: Sequence[Value]) -> tuple[Space, Group, list[Point]]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from argand.loops.env import Env
 from argand.loops.nest import Builder
+from argand.loops.order import Order
 from argand.loops.region import Region
 
 __all__ = ["KERNELS", "Kernel", "find_kernel", "register"]
@@ -26,6 +27,11 @@ class Kernel(Protocol):
 
     def emit(self, b: Builder, region: Region, env: Env) -> None:
         """Write the nest."""
+        ...
+
+    def orders(self, region: Region) -> list[Order]:
+        """The orders in which the nest may read and write, which one depends on where the values
+        lie; none where nothing is promised."""
         ...
 
 

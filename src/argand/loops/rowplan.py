@@ -18,6 +18,7 @@ from argand.ir.families import Reduce
 from argand.ir.program import Node, Value
 from argand.loops.element import Demand, Point, operands, reachable
 from argand.loops.index import Axis
+from argand.loops.order import Access, Order, loads_of
 from argand.loops.region import Region
 from argand.loops.space import MAX_SPLITS, Index, Space, locate, same_index
 
@@ -93,6 +94,27 @@ class RowPlan:
         """What the walk of a stage computes."""
         found = [r.operand for r in self.reductions if r.kind != "batch" and r.level == stage]
         return found + [o.point for o in self.outputs if o.kind == "full" and o.level == stage]
+
+    @property
+    def order(self) -> Order:
+        """In which order the rows' kernel reads and writes: rows are a phase, and what depends on
+        the whole batch is another. A row alternates between what has one value a row (steps 0, 2,
+        …) and walks along it (1, 3, …)."""
+        loads, stores = [], []
+        for r in self.reductions:
+            walk = r.kind != "batch"
+            loads += loads_of([r.operand], 0, 2 * r.level + walk)
+        for o in self.outputs:
+            if o.kind in ("col", "one"):
+                phase, step, first = 1, int(o.kind == "col"), int(o.kind == "col")
+            elif o.kind == "row":
+                phase, step, first = 0, 2 * o.level, 2 * o.level
+            else:
+                # its memory may hold what earlier walks keep of the row
+                phase, step, first = 0, 2 * o.level + 1, 1
+            loads += loads_of([o.point], phase, step)
+            stores.append(Access(o.value, o.index, phase, first))
+        return Order(tuple(loads), tuple(stores))
 
     @property
     def rides(self) -> bool:

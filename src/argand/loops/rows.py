@@ -307,14 +307,18 @@ class _Rows:
     def _between(self, level: int) -> None:
         """What has one value a row and can be computed now."""
         cursor = self.cursor
-        for o in self.plan.outputs:
-            if o.kind == "row" and o.level == level:
-                value = cursor.emit(o.point)
-                for buffer, index in self.stores[o]:
-                    cursor.store(buffer, index, value)
-        for r in self.plan.reductions:
-            if r.kind == "batch" and r.level == level:
-                self._add_one(r, self._wide(r, cursor.emit(r.operand)))
+        sums = [r for r in self.plan.reductions if r.kind == "batch" and r.level == level]
+        added = [self._wide(r, cursor.emit(r.operand)) for r in sums]
+        self._store_all([o for o in self.plan.outputs if o.kind == "row" and o.level == level])
+        for r, value in zip(sums, added, strict=True):
+            self._add_one(r, value)
+
+    def _store_all(self, outputs: Sequence[Output]) -> None:
+        """Everything is computed before anything is stored: results may lie where operands lie."""
+        values = [self.cursor.emit(o.point) for o in outputs]
+        for o, value in zip(outputs, values, strict=True):
+            for buffer, index in self.stores[o]:
+                self.cursor.store(buffer, index, value)
 
     def _stage(self, stage: int, kept: dict[Point, Place], done: set[Point]) -> None:
         """One walk along the row."""
@@ -461,12 +465,8 @@ class _Rows:
             for r in self.partials:
                 if r.kind != "col":
                     cursor.remember(r.result, b.cast(self._total(r, None), r.result.elem))
-            ones = [o for o in plan.outputs if o.kind == "one"]
+            self._store_all([o for o in plan.outputs if o.kind == "one"])
             columns = [o for o in plan.outputs if o.kind == "col"]
-            for o in ones:
-                value = cursor.emit(o.point)
-                for buffer, index in self.stores[o]:
-                    cursor.store(buffer, index, value)
             if columns:
                 cursor.hoist([o.point for o in columns], frozenset(self.row))
                 self._finish_columns(columns)
@@ -482,10 +482,7 @@ class _Rows:
                 if r.kind == "col" and r.result in needed:
                     total = self.b.cast(self._total(r, at), r.result.elem)
                     cursor.remember(r.result, total)
-            values = [cursor.emit(o.point) for o in columns]
-            for o, value in zip(columns, values, strict=True):
-                for buffer, index in self.stores[o]:
-                    cursor.store(buffer, index, value)
+            self._store_all(columns)
 
         with open_loops(cursor, outer):
             vectors(cursor, inner, self.lanes, 0, cursor.size(extent(cursor, inner)), body)
@@ -558,7 +555,4 @@ class _Rows:
             cursor.vector = None
             for r in self.partials:
                 cursor.remember(r.result, b.cast(self._total(r, None), r.result.elem))
-            for o in self.plan.outputs:
-                value = cursor.emit(o.point)
-                for buffer, index in self.stores[o]:
-                    cursor.store(buffer, index, value)
+            self._store_all(self.plan.outputs)

@@ -90,25 +90,28 @@ class _Planner:
 
     def _place_outputs(self, at: int) -> None:
         node = self.program.nodes[at]
+        taken: set[int] = set()
         for out in node.outputs:
             if self.places[out].root is not out or out in self.homes:
                 continue
             end = self.last.get(out, at)
-            shared = self._taken_over(at, out)
+            shared = self._taken_over(at, out, taken)
             if shared is not None:
+                taken.add(shared)
                 self.blocks[shared].end = end
                 self.homes[out] = ("arena", shared)
             else:
                 self.homes[out] = ("arena", len(self.blocks))
                 self.blocks.append(Block(nbytes(out), at, end))
 
-    def _taken_over(self, at: int, out: Value) -> int | None:
-        """The block of an input that dies at this node and that `out` may overwrite."""
+    def _taken_over(self, at: int, out: Value, taken: set[int]) -> int | None:
+        """The block of an input that dies at this node and that `out` may overwrite; not one that
+        another result of the node has taken."""
         node = self.program.nodes[at]
         for v in node.values:
             root = self.places[v].root
             kind, block = self.homes[root]
-            if kind != "arena" or self.last[root] != at or self.blocks[block].end != at:
+            if kind != "arena" or self.last[root] != at or block in taken:
                 continue
             if root.dtype is not out.dtype or not same(nbytes(root), nbytes(out)):
                 continue

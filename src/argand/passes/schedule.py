@@ -9,13 +9,15 @@ node itself reads the old value only at the index that it writes, and when whate
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from argand.base.dim import same
 from argand.base.shape import same_shape
 from argand.ir.elementwise import Elementwise
 from argand.ir.fusion import is_fusion
 from argand.ir.op import registry
 from argand.ir.program import Node, Program, Value
+from argand.loops.lower import may_overwrite as kernel_may_overwrite
 from argand.passes.views import Place, places, view_place
 
 Test = Callable[[Node], bool]
@@ -154,45 +156,26 @@ def can_fail(node: Node) -> bool:
 def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, Place]) -> bool:
     """Whether the node may store its output `new` where `old` lies, as far as its own reads go.
 
-    True when it doesn't read `old`, or reads each element only to compute the element of the same
-    index of results of the same shape.
+    True when it doesn't read `old`, or reads it as `new` lies there and in an order that lets no
+    element be overwritten before it is read, by whichever of the node's results.
     """
-    reads = [v for v in node.values if found[v].root is old]
+    reads = [v for v in dict.fromkeys(node.values) if found[v].root is old]
+    place = found[new]
+    if not all(_same_place(v, found[v], new, place) for v in reads):
+        return False
     if not reads:
         return True
-    if any(found[v].strides != new.strides or not same_shape(v.shape, new.shape) for v in reads):
-        return False
-    if not is_fusion(node.op):
-        return isinstance(node.op, Elementwise)
-    region = node.regions[0]
-    inner = [x for x, v in zip(region.inputs, node.inputs, strict=True) if v in reads]
-    if node.params["kind"] == "rows":
-        result = region.outputs[node.outputs.index(new)]
-        if not _is_reduced(region, new) or result not in _reached(region, inner):
-            return False
-    return all(_stays_aligned(region, x, new) for x in inner)
+    if not (is_fusion(node.op) or isinstance(node.op, Elementwise)):
+        return False  # it may run on the host, where nothing is promised
+    return all(kernel_may_overwrite(node, v, new) for v in reads)
 
 
-def _is_reduced(region: Program, new: Value) -> bool:
-    """Whether a result of rows is smaller than a row's space: then it is stored once, at the end,
-    together with the others of its shape."""
-    return any(v.ndim > new.ndim for node in region.nodes for v in node.values)
-
-
-def _reached(region: Program, values: Sequence[Value]) -> set[Value]:
-    """All values that depend on some."""
-    found = set(values)
-    for node in region.nodes:
-        if not found.isdisjoint(node.values):
-            found.update(node.outputs)
-    return found
-
-
-def _stays_aligned(region: Program, x: Value, new: Value) -> bool:
-    """Whether `x` reaches results only through elementwise ops on its own shape."""
-    reached = _reached(region, [x])
-    return all(
-        isinstance(node.op, Elementwise) and same_shape(node.outputs[0].shape, new.shape)
-        for node in region.nodes
-        if not reached.isdisjoint(node.values)
+def _same_place(v: Value, a: Place, new: Value, b: Place) -> bool:
+    """Whether two values would lie alike at the beginning of the same memory."""
+    return (
+        same(a.offset, b.offset)
+        and len(a.strides) == len(b.strides)
+        and all(same(x, y) for x, y in zip(a.strides, b.strides, strict=True))
+        and same_shape(v.shape, new.shape)
+        and v.dtype is new.dtype
     )
