@@ -54,7 +54,7 @@ def compile_program(program: Program, target: Target | None = None) -> CompiledP
     start = time.perf_counter()
     with _lock:
         store = Store(target)
-        key = store.key(canonical_text(program))
+        key = store.key(canonical_text(program), program)
         final = _cached(store, key, program)
         hit = final is not None
         if final is None:
@@ -111,7 +111,7 @@ def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> Kernel | N
     target = named_target(settings.target)
     with _lock:
         store = Store(target)
-        key = store.key(canonical_text(program) + repr(strides))
+        key = store.key(canonical_text(program) + repr(strides), program)
         final = _cached(store, key, program)
         if final is None:
             final = optimise(program)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from argand.backends.cpu.store import NOT_KEPT
 from argand.base.settings import settings
 from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
 from argand.codegen.llvm.objects import (
@@ -32,7 +33,8 @@ def load_entry(key: str, make: Callable[[], Module], target: Target) -> int:
 
 
 def _object(key: str, make: Callable[[], Module], target: Target) -> bytes:
-    folder = Path(settings.cache_dir) / "objects" if settings.cache else None
+    kept = settings.cache and not key.startswith(NOT_KEPT)
+    folder = Path(settings.cache_dir) / "objects" if kept else None
     if folder is not None:
         found = cached_object(folder, key)
         if found is not None:

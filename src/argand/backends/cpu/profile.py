@@ -34,7 +34,7 @@ def profile(
     """
     final = Final(compiled.program, [is_native(node) for node in compiled.program.nodes])
     target = named_target(settings.target)
-    key = Store(target).key(canonical_text(compiled.program)) + "-each"
+    key = Store(target).key(canonical_text(compiled.program), compiled.program) + "-each"
     apart = assemble(final, target, key, each=True)
     times: list[list[float]] = [[] for _ in apart.segments]
     for segment, found in zip(apart.segments, times, strict=True):

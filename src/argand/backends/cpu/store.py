@@ -1,4 +1,9 @@
-"""Compiled programs on disk: JSON beside the objects, read with suspicion."""
+"""Compiled programs on disk: JSON beside the objects, read with suspicion.
+
+A stale entry would be a wrong result, so its name covers all that decides code: the program, the
+target, the content of every file that has a say, the formulas of ops defined outside the package,
+and the versions of what compiles and computes constants.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,40 @@ import functools
 import hashlib
 import json
 import os
+import platform
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import argand.backends
+import ml_dtypes
+import numpy as np
+
+from argand.base.dtype import get_default_dtype
 from argand.base.settings import settings
+from argand.base.sources import sources_digest
+from argand.codegen.llvm.target import llvm_versions
+from argand.ir.elementwise import DerivedElementwise, Elementwise
+from argand.ir.op import Op
+from argand.ir.program import Node, Program, Value
 from argand.loops.target import Target
 
-# The rooms whose code decides what a program becomes.
-_ROOMS = ("ir", "ops", "loops", "passes", "kernels", "codegen", "backends", "runtime")
+ROOMS: Final = (
+    "base",
+    "ir",
+    "runtime",
+    "ops",
+    "transform",
+    "loops",
+    "passes",
+    "kernels",
+    "codegen",
+    "backends",
+)
+"""The rooms whose code decides what a program becomes: all that the backends build on."""
+
+NOT_KEPT: Final = "process-"
+"""How the names of entries begin that hold in this process alone and don't go to disk."""
 
 
 class Store:
@@ -26,14 +55,22 @@ class Store:
         self.target = target
         self.folder = Path(settings.cache_dir) / "programs" if settings.cache else None
 
-    def key(self, text: str) -> str:
-        """The name of a program's entry."""
-        parts = (text, repr(self.target), sources_digest())
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    def key(self, text: str, program: Program) -> str:
+        """The name of the entry of a program with this text."""
+        formulas = foreign_formulas(program)
+        parts = (
+            text,
+            repr(self.target),
+            code_digest(),
+            get_default_dtype().name,
+            *(formulas or ()),
+        )
+        name = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return name if formulas is not None else NOT_KEPT + name
 
     def load(self, key: str) -> dict[str, Any] | None:
         """The entry, if it is there and whole."""
-        if self.folder is None:
+        if self.folder is None or key.startswith(NOT_KEPT):
             return None
         try:
             data = json.loads((self.folder / f"{key}.json").read_bytes())
@@ -46,7 +83,7 @@ class Store:
 
     def save(self, key: str, entry: dict[str, Any]) -> None:
         """Keep an entry, atomically; without a writable folder nothing is kept."""
-        if self.folder is None:
+        if self.folder is None or key.startswith(NOT_KEPT):
             return
         data = json.dumps({"entry": entry, "sum": _checksum(key, entry)})
         with contextlib.suppress(OSError):
@@ -67,12 +104,40 @@ def _checksum(key: str, entry: Any) -> str:
 
 
 @functools.cache
-def sources_digest() -> str:
-    """Changes whenever a file of the compiler does, so no entry outlives the code that made it."""
-    root = Path(argand.backends.__file__).parent.parent
-    facts = []
-    for room in _ROOMS:
-        for file in sorted((root / room).rglob("*.py")):
-            stat = file.stat()
-            facts.append((str(file.relative_to(root)), stat.st_size, stat.st_mtime_ns))
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
+def code_digest() -> str:
+    """Changes whenever the compiler does, so no entry outlives the code that made it."""
+    return hashlib.sha256("\0".join((sources_digest(ROOMS), *versions())).encode()).hexdigest()
+
+
+def versions() -> tuple[str, ...]:
+    """The versions of what Argand compiles with, and of what computes constants."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return (python, *llvm_versions(), np.__version__, ml_dtypes.__version__)
+
+
+def foreign_formulas(program: Program) -> list[str] | None:
+    """The formulas of a program's ops that are defined outside the package; None where one has no
+    formula to tell it by, only code."""
+    found = []
+    for node in _all_nodes(program):
+        base = node.op
+        while isinstance(base, DerivedElementwise):
+            base = base.base
+        if not _is_foreign(base):
+            continue
+        if not isinstance(node.op, Elementwise):
+            return None
+        types: list[Any] = [i.type if isinstance(i, Value) else i for i in node.inputs]
+        found.append(f"{node.op.name} = {node.op.node_expression(types, node.params)}")
+    return found
+
+
+def _is_foreign(op: Op) -> bool:
+    return type(op).__module__.partition(".")[0] != "argand"
+
+
+def _all_nodes(program: Program) -> Iterator[Node]:
+    for node in program.nodes:
+        yield node
+        for region in node.regions:
+            yield from _all_nodes(region)

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import llvmlite
 import llvmlite.binding as llvm
 
 from argand.base.errors import CompileError
+from argand.base.sources import sources_digest
 from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
-from argand.codegen.llvm.target import host_target
+from argand.codegen.llvm.target import host_target, llvm_versions
 from argand.loops.nestir import Module
 from argand.loops.target import Target
 
@@ -133,14 +133,8 @@ def load_object(data: bytes, exported: Iterable[str], imported: Mapping[str, int
 
 @functools.cache
 def _generator_digest() -> str:
-    """A digest of the sources that turn nests into machine code."""
-    digest = hashlib.sha256(f"{llvmlite.__version__} {llvm.llvm_version_info}".encode())
-    here = Path(__file__).parent
-    loops = here.parents[1] / "loops"
-    shared = [loops / name for name in ("nest.py", "expand.py", "vecmath.py")]
-    for path in sorted(here.glob("*.py")) + shared:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    """A digest of the sources that turn nests into machine code, and of the versions of LLVM."""
+    return " ".join((sources_digest(("base", "runtime", "loops", "codegen")), *llvm_versions()))
 
 
 def cache_key(text: str, target: Target) -> str:

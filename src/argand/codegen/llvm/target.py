@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Final
 
+import llvmlite
 import llvmlite.binding as llvm
 
 from argand.base.errors import CompileError
@@ -56,6 +57,11 @@ def named_target(name: str = "host") -> Target:
     if name not in _forced:
         raise CompileError(f"no target {name!r}: host, {', '.join(_forced)}")
     return _forced[name]
+
+
+def llvm_versions() -> tuple[str, str]:
+    """The versions of llvmlite and of the LLVM in it."""
+    return str(llvmlite.__version__), ".".join(map(str, llvm.llvm_version_info))
 
 
 def _caches() -> tuple[int, int]:
