@@ -22,6 +22,7 @@ from argand.base.settings import settings
 from argand.base.tree import unflatten
 from argand.compile.build import Builder
 from argand.compile.constants import Constants, split_constants
+from argand.compile.copying import reduced, space_of
 from argand.compile.debug import DebugProgram, check_same
 from argand.compile.executable import Alias, Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
@@ -188,23 +189,32 @@ class CompiledFunction:
         if instance is None:
             return self
         key = f"compiled {self.name}"
-        space = instance.__dict__
+        space = space_of(instance, self.name)
         found = space.get(key)
         if found is None or found.function.__self__ is not instance:
-            found = space[key] = CompiledFunction(
-                MethodType(self.function, instance),
-                backend=self.backend,
-                dynamic=self.dynamic,
-                name=self.name,
-                freeze=self.freeze,
-            )
+            method = MethodType(self.function, instance)
+            found = space[key] = CompiledFunction(method, **self._options())
         return found
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "backend": self.backend,
+            "dynamic": self.dynamic,
+            "name": self.name,
+            "freeze": self.freeze,
+        }
+
+    def __copy__(self) -> CompiledFunction:
+        """The same function, compiled but not called yet."""
+        return type(self)(self.function, **self._options())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
         """The copied function (perhaps a method of a copied model), compiled but not called yet."""
-        options: Any = {"backend": self.backend, "dynamic": self.dynamic, "name": self.name}
-        options["freeze"] = self.freeze
-        return type(self)(copy.deepcopy(self.function, memo), **options)
+        return type(self)(copy.deepcopy(self.function, memo), **self._options())
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """For pickle: by name where its module offers it, else the function and the options."""
+        return reduced(self, self._options())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fast = self._fast

@@ -138,6 +138,9 @@ class ParamGroup(dict[str, Any]):
         options = tuple((k, _structure(v)) for k, v in self.items() if k != "params")
         return (tuple(map(id, self.option("params"))), repr(options))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ParamGroup, ({k: self.option(k) for k in self},))
+
     def __deepcopy__(self, memo: dict[int, Any]) -> ParamGroup:
         made = ParamGroup({k: deepcopy(v, memo) for k, v in self.items()})
         memo[id(self)] = made

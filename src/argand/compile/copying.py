@@ -1,0 +1,66 @@
+"""Copies and pickles of compiled functions: the function and its options, never programs.
+
+A decorated function that its module (or class) offers under its own name is pickled by that name,
+as Python pickles functions; a compiled method by its object and name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any
+
+
+def reduced(compiled: Any, options: dict[str, Any]) -> str | tuple[Any, ...]:
+    """What `__reduce__` of a compiled function gives."""
+    function, kind = compiled.function, type(compiled)
+    if isinstance(function, MethodType):
+        name = _name_of_method(function, kind)
+        if name is not None:
+            return (getattr, (function.__self__, name))
+    elif isinstance(function, FunctionType):
+        found = _offered(function)
+        if found is compiled:
+            return str(function.__qualname__)
+        if isinstance(found, kind) and found.function is function:
+            return (_made_of_decorated, (kind, found, options))
+    return (_made, (kind, function, options))
+
+
+def _name_of_method(method: MethodType, kind: type) -> str | None:
+    """The name under which the object's class offers the method, compiled."""
+    owner: Any = method.__self__
+    for base in getattr(type(owner), "__mro__", ()):
+        for name, value in vars(base).items():
+            if isinstance(value, kind) and getattr(value, "function", None) is method.__func__:
+                return name
+    return None
+
+
+def _offered(function: FunctionType) -> Any:
+    """What a function's module has under its qualified name."""
+    found: Any = sys.modules.get(function.__module__)
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _made(kind: Any, function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    return kind(function, **options)
+
+
+def _made_of_decorated(kind: Any, decorated: Any, options: dict[str, Any]) -> Any:
+    return kind(decorated.function, **options)
+
+
+def space_of(instance: Any, name: str) -> dict[str, Any]:
+    """Where the compiled methods of an object are kept: its `__dict__`."""
+    try:
+        space: dict[str, Any] = instance.__dict__
+    except AttributeError:
+        raise TypeError(
+            f"{type(instance).__name__} has no place for its compiled method {name!r}: add "
+            "'__dict__' to its __slots__, or compile a plain function that takes the object"
+        ) from None
+    return space
