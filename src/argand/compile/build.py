@@ -35,6 +35,7 @@ class Builder:
         self.program = tracer.program
         self.backend = backend
         self.differentiable: list[tuple[int, Tensor]] = []
+        self.positions: list[int | None] = []  # of these among what the function returned
         self._known: dict[int, Result] = {}
 
     def build(self, returned: Any, guards: Guards, lock: Any) -> Parts:
@@ -46,6 +47,8 @@ class Builder:
         joint = None
         if self.differentiable:
             joint = record_backward(tracer, self.differentiable, self.backend)
+            numbers = {id(x): i for i, x in reversed(list(enumerate(items)))}
+            self.positions = [numbers.get(id(x)) for _, x in self.differentiable]
         captures = list(tracer.captures.values())
         self._check_writes(captures)
         self._place_written_arguments(captures)

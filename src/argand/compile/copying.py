@@ -31,7 +31,8 @@ def reduced(compiled: Any, options: dict[str, Any]) -> str | tuple[Any, ...]:
 def _name_of_method(method: MethodType, kind: type) -> str | None:
     """The name under which the object's class offers the method, compiled."""
     owner: Any = method.__self__
-    for base in getattr(type(owner), "__mro__", ()):
+    for base in type(owner).__mro__:
+        name: str
         for name, value in vars(base).items():
             if isinstance(value, kind) and getattr(value, "function", None) is method.__func__:
                 return name

@@ -26,6 +26,8 @@ from argand.compile.copying import reduced, space_of
 from argand.compile.debug import DebugProgram, check_same
 from argand.compile.executable import Alias, Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
+from argand.compile.higher import Origin
+from argand.compile.joint import Joint, keep_random_state
 from argand.compile.returned import check_function
 from argand.compile.signature import (
     FloatSpec,
@@ -182,6 +184,8 @@ class CompiledFunction:
         self._constant_floats: frozenset[int] = frozenset()
         self._reached: dict[int, Tensor] = {}
         self._fast: Fast | None = None
+        # Set where the function is run again for a derivative: takes what its calls would change.
+        self.drop_effects: Callable[[Tracer, Parts], None] | None = None
         self.lock = threading.RLock()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -203,6 +207,14 @@ class CompiledFunction:
             "name": self.name,
             "freeze": self.freeze,
         }
+
+    def derived(
+        self, function: Callable[..., Any], name: str, drop_effects: Callable[[Tracer, Parts], None]
+    ) -> CompiledFunction:
+        """A function compiled as this one, whose calls change nothing."""
+        made = CompiledFunction(function, backend=self.backend, name=name)
+        made.drop_effects = drop_effects
+        return made
 
     def __copy__(self) -> CompiledFunction:
         """The same function, compiled but not called yet."""
@@ -515,6 +527,10 @@ class _Trace:
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = Builder(tracer, self.backend, self.leaves)
                 parts = builder.build(returned, guards, self.owner.lock)
+                if parts.joint is not None:
+                    self._prepare_higher_orders(parts.joint, builder.positions)
+            if self.owner.drop_effects is not None:
+                self.owner.drop_effects(tracer, parts)
             del returned, builder
             self.s.contiguous = _layouts_that_matter(tracer, parts)
             self.s.gradients = [
@@ -527,6 +543,21 @@ class _Trace:
         program = self._frozen(tracer.program, parts) if self.owner.freeze else tracer.program
         compiled = compile_program(program, self.backend)
         self.s.executable = Executable(program, compiled, parts)
+
+    def _prepare_higher_orders(self, joint: Joint, positions: list[int | None]) -> None:
+        owner, s = self.owner, self.s
+        joint.origin = origin = Origin(
+            owner.function,
+            owner.name,
+            s.signature.structure,
+            positions,
+            joint.leaves,
+            list(self.tracer.captures.values()),
+            s.is_valid,
+            owner.derived,
+        )
+        if owner.drop_effects is None:  # else an argument sets the generator
+            origin.random = keep_random_state(self.tracer)
 
     def _frozen(self, program: Program, parts: Parts) -> Program:
         """The program on constants that are computed once; the places follow."""

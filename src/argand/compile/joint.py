@@ -20,6 +20,7 @@ from argand.backends.interface import CompiledProgram
 from argand.backends.select import compile_program
 from argand.base.dim import Dim
 from argand.base.errors import AutogradError
+from argand.compile.higher import Origin, random_state
 from argand.compile.places import Place
 from argand.compile.trace import Tracer, traced_tensor
 from argand.ir.bind import interpreting
@@ -49,6 +50,7 @@ class Joint:
         self.leaves = list(leaves)  # whose gradients the program gives, in order
         self.saved = list(saved)  # its first inputs: tensors from outside, or numbers of outputs
         self.backend = backend
+        self.origin: Origin | None = None  # the function itself, for derivatives of higher order
         self._compiled: CompiledProgram | None = None
         self._lock = threading.Lock()
 
@@ -74,6 +76,9 @@ class Joint:
         results = [outputs[i] for i in self.differentiated]
         op: Any = _Backward(self)
         node = tape.Node(op, {}, saved, edges, results)
+        if self.origin is not None:
+            assert node.inputs is not None  # freed with the saved values
+            node.inputs = [*node.inputs, self.origin.remember(leaves, outputs)]
         for i, out in enumerate(results):
             out._node, out._index = node, i
 
@@ -103,17 +108,14 @@ class _Backward:
         inputs: Sequence[Any],
         outputs: Sequence[Any],
         params: dict[str, Any],
-    ) -> list[Tensor]:
+    ) -> Sequence[Tensor | None]:
         """The gradients of the leaves."""
         if self.joint.error is not None:
             raise AutogradError(*self.joint.error.args)
-        if mode.enabled:
-            raise AutogradError(
-                f"create_graph=True goes through the compiled function {self.name!r}, whose "
-                "gradient has no graph; take the higher derivative inside the compiled function, "
-                "or call the function uncompiled"
-            )
-        arrays = [x._array for x in inputs]
+        origin = self.joint.origin
+        if mode.enabled and origin is not None:
+            return origin.gradients(inputs[-1], grads, outputs)
+        arrays = [x._array for x in inputs[: len(self.joint.saved)]]
         for g, out in zip(grads, outputs, strict=True):
             arrays.append(np.zeros(out.shape, out.dtype.numpy) if g is None else g._array)
         return [wrap(a) for a in self.joint.compiled.run(arrays, ())]
@@ -140,7 +142,8 @@ def record_backward(
     del program.nodes[first:]
     if error is not None:
         del program.state[first_state:]
-        return Joint(Program(f"{program.name}.backward"), backend, numbers, (), (), error)
+        wanting = [c.place for c in tracer.captures.values() if c.tensor._node is not None]
+        return Joint(Program(f"{program.name}.backward"), backend, numbers, wanting, (), error)
     if not gradients:
         return None
     wanted = [tracer.read(g) for _, g in gradients]
@@ -218,6 +221,15 @@ def _place(tracer: Tracer, value: Value) -> Place | int:
             return number
     program.outputs.append(value)
     return len(program.outputs) - 1
+
+
+def keep_random_state(tracer: Tracer) -> int | None:
+    """The number of the output that keeps the generator's state from before the call."""
+    state = random_state(tracer)
+    if state is None:
+        return None
+    tracer.program.outputs.append(_kept(tracer.program, state))
+    return len(tracer.program.outputs) - 1
 
 
 def _kept(program: Program, value: Value) -> Value:

@@ -1,0 +1,168 @@
+"""Derivatives of higher order through a compiled function.
+
+A compiled function's backward program has no tape. When one is asked for (create_graph=True), the
+gradient is computed by another compiled function instead: the user's function and its derivative
+in one, traced once. Its results are on the tape as those of any compiled function, so this works
+to every order.
+
+    f(x): y    →    f.backward(x, grad y) = autograd.grad(f(x), x, grad y, create_graph=True)
+
+Running the function again must change nothing: what it writes is dropped, and random numbers are
+drawn as in the call.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from argand.base.errors import AutogradError
+from argand.base.tree import Structure, flatten, unflatten
+from argand.compile.places import Argument, Place
+from argand.compile.trace import Capture, Tracer
+from argand.ir.program import Program, Value
+from argand.ir.rewrite import without_dead_code
+from argand.tensor import autograd
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.random import default_generator
+
+
+class Call(NamedTuple):
+    """What a call's arguments and random numbers were."""
+
+    leaves: list[Any]
+    versions: list[int]
+    random: Tensor | None
+
+
+class Origin:
+    """The function behind a backward program, to differentiate it again."""
+
+    __slots__ = (
+        "derived",
+        "function",
+        "is_valid",
+        "leaves",
+        "make",
+        "name",
+        "overwritten",
+        "positions",
+        "random",
+        "roots",
+        "structure",
+    )
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        structure: Structure,
+        positions: Sequence[int | None],
+        leaves: Sequence[Place],
+        captures: Sequence[Capture],
+        is_valid: Callable[[Sequence[Any]], bool],
+        make: Callable[..., Any],
+    ) -> None:
+        self.function, self.name, self.structure = function, name, structure
+        self.positions = list(positions)  # of the differentiated results among all of them
+        self.leaves = list(leaves)
+        self.is_valid = is_valid
+        self.make = make
+        self.derived: Any = None  # the compiled gradient, made when it is first asked for
+        self.random: int | None = None  # the output that keeps the state of the generator
+        self.overwritten = {_key(c.place) for c in captures if c.written}
+        # The others are looked at only if the gradient needs what they were; see `_drop_effects`.
+        self.roots = [c.place.find(())._root() for c in captures if c.place.fixed and not c.written]
+
+    def remember(self, leaves: Sequence[Any], outputs: Sequence[Tensor]) -> Call:
+        """What another run of a call needs."""
+        random = None if self.random is None else outputs[self.random]
+        return Call(list(leaves), self._versions(leaves), random)
+
+    def _versions(self, leaves: Sequence[Any]) -> list[int]:
+        given = [0 if x._cold is None else x._version for x in leaves if isinstance(x, Tensor)]
+        return given + [0 if r._cold is None else r._cold.version for r in self.roots]
+
+    def gradients(
+        self, call: Call, grads: Sequence[Any], results: Sequence[Any]
+    ) -> list[Tensor | None]:
+        """The gradients of the leaves for the cotangents of the results, on the tape."""
+        self._check(call)
+        if self.derived is None:
+            function = functools.partial(_gradients, self.function, self)
+            self.derived = self.make(function, f"{self.name}.backward", self._drop_effects)
+        cotangents = [
+            wrap(np.zeros(out.shape, out.dtype.numpy)) if g is None else g
+            for g, out in zip(grads, results, strict=True)
+        ]
+        found: list[Tensor | None] = list(self.derived(call.leaves, cotangents, call.random))
+        return found
+
+    def _check(self, call: Call) -> None:
+        """Refuse where another run could not give what the call gave."""
+        if None in self.positions:
+            raise AutogradError(
+                f"create_graph=True goes through the compiled function {self.name!r} by a gradient "
+                "that it left in .grad; return the tensor from the function instead"
+            )
+        if self._versions(call.leaves) != call.versions or not self.is_valid(call.leaves):
+            raise AutogradError(
+                f"create_graph=True runs the compiled function {self.name!r} again, but an "
+                "argument or something behind it (a tensor written in place, a mode, a Python "
+                "value) has changed since the call; take the higher derivative before the change"
+            )
+
+    def _drop_effects(self, tracer: Tracer, parts: Any) -> None:
+        """Have calls of the gradient write nothing, and draw what the call drew."""
+        program = tracer.program
+        program.writes.clear()
+        parts.gradients.clear()
+        parts.after_call.clear()
+        needed = _read(program)
+        for capture in tracer.captures.values():
+            if capture.entry in needed and _key(capture.place) in self.overwritten:
+                raise AutogradError(
+                    f"create_graph=True goes through the compiled function {self.name!r}, which "
+                    f"has overwritten {capture.entry.name}, and its gradient depends on what was "
+                    "there before; take the higher derivative inside the compiled function"
+                )
+
+
+def _key(place: Place) -> Any:
+    """What tells whether two places have the same memory."""
+    if isinstance(place, Argument):
+        return ("argument", place.number)
+    return id(place.find(())._root()) if place.fixed else ("gradient", place.leaf)  # type: ignore[attr-defined]
+
+
+def _read(program: Program) -> set[Value]:
+    """The inputs and states that the outputs depend on."""
+    nodes = without_dead_code(program).nodes
+    read = {v for node in nodes for v in node.values}
+    return read | {v for v in program.outputs if isinstance(v, Value)}
+
+
+def _gradients(
+    function: Callable[..., Any],
+    origin: Origin,
+    leaves: list[Any],
+    cotangents: list[Tensor],
+    random: Tensor | None,
+) -> Any:
+    """The gradients of a function's leaves: what is traced in place of the function."""
+    args, kwargs = unflatten(origin.structure, leaves)
+    if random is not None:
+        default_generator.set_state(random)
+    returned, _ = flatten(function(*args, **kwargs))
+    outputs = [returned[i] for i in origin.positions if i is not None]
+    wanted = [place.find(leaves) for place in origin.leaves]
+    return autograd.grad(outputs, wanted, cotangents, create_graph=True, allow_unused=True)
+
+
+def random_state(tracer: Tracer) -> Value | None:
+    """The state of the generator as the program finds it, if the program draws random numbers."""
+    capture = tracer.captures.get(id(default_generator.state))
+    return capture.entry if capture is not None and capture.written else None
