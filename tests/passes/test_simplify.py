@@ -279,3 +279,24 @@ def test_composites_become_their_bodies() -> None:
     assert len(result.nodes) > 3
     kept = verify(inline_composites(program, lambda node: True))
     assert [n.op.name for n in kept.nodes] == ["softmax"]
+
+
+def test_values_without_elements_are_not_computed() -> None:
+    check(
+        (fold, dead_code),
+        """
+        program f(x: f32[3, 0], y: f32[0, 4], i: i64[0]) {
+          %0: f32[3, 0] = exp(x)
+          %1: f32[3, 0] = add(%0, x)
+          %2: f32[3, 4] = matmul(%1, y)
+          %3: f32[0, 4] = embedding(y, i) {padding_idx=None}
+          return %1, %2, %3
+        }""",
+        """
+        program f(x: f32[3, 0], y: f32[0, 4], i: i64[0]) {
+          %0: f32[3, 0] = full() {shape=(3, 0), value=0.0, dtype=f32}
+          %1: f32[3, 4] = matmul(%0, y)
+          %2: f32[0, 4] = embedding(y, i) {padding_idx=None}
+          return %0, %1, %2
+        }""",
+    )

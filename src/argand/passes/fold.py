@@ -7,16 +7,20 @@ from typing import Any
 
 from argand.base.dim import Dim
 from argand.ir.elementwise import Elementwise
+from argand.ir.families import Contract, Move, Reduce, Scan, Window
 from argand.ir.op import Literal, ops
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.rewrite import Rewriter
 from argand.passes.canonicalise import made_by
 
+# Families that refuse nothing when a program runs, so that a node of no elements can go.
+_CANNOT_FAIL = (Elementwise, Move, Reduce, Contract, Scan, Window)
+
 _MOVES = frozenset(("reshape", "permute", "expand", "slice", "flip"))
 
 
 def fold(program: Program) -> Program:
-    """Constants are computed, moved and passed on as literals.
+    """Constants are computed, moved and passed on as literals; what has no elements is constant.
 
     %0 = full() {shape=(3,), value=2.0}
     %1 = exp(%0)                          →    %0 = mul(x, 7.389…)
@@ -25,9 +29,15 @@ def fold(program: Program) -> Program:
     return _Fold(program).run()
 
 
+def _is_empty(v: Value) -> bool:
+    return any(isinstance(size, int) and size == 0 for size in v.shape)
+
+
 class _Fold(Rewriter):
     def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
         op = node.op
+        if isinstance(op, _CANNOT_FAIL) and all(_is_empty(o) for o in node.outputs):
+            return [ops.full(o.shape, 0, dtype=o.dtype) for o in node.outputs]
         known = [constant(i) for i in inputs]
         if op.name == "cast" and known[0] is not None:
             return (self._full(node, op.run(_number(known[0]), **node.params)),)

@@ -41,9 +41,22 @@ def emit_prim(out: Lines, op: Op, args: list[str]) -> str:
     if ty.kind == "f":
         if op.kind in _INTRINSIC:
             return out.intrinsic(_INTRINSIC[op.kind], kind, [(kind, args[0])], kind)
+        if op.kind == "div" and ty.lanes > 1 and all(a.startswith("%") for a in args):
+            return _vector_quotient(out, kind, args)
         return out.new(f"{_FLOAT[op.kind]} {kind} {args[0]}, {args[1]}")
     wrap = " nsw" if "index" in op.attrs else ""
     return out.new(f"{_INT[op.kind]}{wrap} {kind} {args[0]}, {args[1]}")
+
+
+def _vector_quotient(out: Lines, kind: str, args: list[str]) -> str:
+    """x / y of vectors whose lanes LLVM may know to be zero, as those off a masked load's mask.
+
+    LLVM takes 0 / 0 for zero there (`SimplifyDemandedVectorElts`) and drops a selection that keeps
+    the NaN out; of the constrained intrinsic, the same instruction, it assumes nothing.
+    """
+    operands = [(kind, a) for a in args]
+    operands += [("metadata", '!"round.tonearest"'), ("metadata", '!"fpexcept.ignore"')]
+    return out.intrinsic("llvm.experimental.constrained.fdiv", kind, operands, kind)
 
 
 def _compare(out: Lines, prim: str, ty: Ty, args: list[str]) -> str:
