@@ -69,6 +69,37 @@ def test_a_long_sum_stays_accurate() -> None:
     assert abs(float(got) / (float(np.float32(0.1)) * (1 << 22)) - 1) < 1e-6
 
 
+@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize(("dtype", "unit"), [(np.float32, 2.0**-24), (np.float64, 2.0**-53)])
+def test_long_sums_are_added_up_in_blocks(dtype: type, unit: float, target: str) -> None:
+    x = RNG.uniform(3, 4, (1 << 20, 3)).astype(dtype)
+    for array, dims in ((x, 0), (x, None), (x.reshape(1, -1, 3), 1), (x.T, 1), (x[:, :2], (0, 1))):
+        (got,) = check(lambda x, dims=dims: ops.sum(x, dims), [array], target=target, rtol=1e-4)
+        over = tuple(range(array.ndim)) if dims is None else dims
+        want = array.astype(np.longdouble).sum(over)
+        assert np.max(np.abs(got - want) / want) < 40 * unit, dims
+
+
+@pytest.mark.parametrize("target", HERE)
+def test_the_order_of_a_row_depends_on_its_length_alone(target: str) -> None:
+    """Not on what is computed around the sum, nor on how many lanes that takes at a time."""
+    for length in (3, 20, 40, 100, 1000, 5000, 40_000):
+        x = RNG.uniform(3, 4, (2, length)).astype(np.float16)
+        wide = x.astype(np.float32)
+
+        def total(x):  # type: ignore[no-untyped-def]
+            return ops.sum(ops.cast(x, "float32"), 1)
+
+        def with_exponentials(x):  # type: ignore[no-untyped-def]
+            dear = ops.sum(ops.exp(ops.neg(ops.cast(x, "float32"))), 1)
+            return ops.sum(ops.cast(x, "float32"), 1), dear
+
+        (alone,) = check(total, [wide], target=target, rtol=1e-4)
+        for function, array in ((total, x), (with_exponentials, x), (with_exponentials, wide)):
+            got, *_ = check(function, [array], kind="rows", target=target, rtol=1e-4)
+            np.testing.assert_array_equal(got, alone, str(length))
+
+
 def softmax(x):  # type: ignore[no-untyped-def]
     e = ops.exp(ops.sub(x, ops.amax(x, 1, True)))
     return ops.div(e, ops.sum(e, 1, True))

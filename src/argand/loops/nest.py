@@ -323,7 +323,12 @@ class Builder:
 
     def reduce(self, prim: str, x: Reg) -> Reg:
         """Combine the lanes by a fixed tree: the upper half onto the lower, until one is left."""
-        while x.ty.lanes > 1:
+        return self.halved(prim, x, 1)
+
+    def halved(self, prim: str, x: Reg, lanes: int) -> Reg:
+        """The upper half of the lanes combined with the lower, until no more than `lanes` are
+        left."""
+        while x.ty.lanes > lanes:
             half = x.ty.lanes // 2
             if x.ty.lanes % 2:
                 raise NestError(f"reduce needs a power of two lanes, not {x.ty}")

@@ -121,6 +121,16 @@ class RowPlan:
         """Whether something is reduced over the batch."""
         return any(r.kind != "row" for r in self.reductions)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all reductions are of everything, and no result has more than one value."""
+        return (
+            not self.batch
+            and self.stages == 1
+            and all(r.kind in ("row", "full") and not within_rows(r.node) for r in self.reductions)
+            and all(o.kind in ("row", "one") for o in self.outputs)
+        )
+
 
 def row_plans(region: Region) -> list[RowPlan]:
     """The ways to run a region of reductions, by how its axes can be parted; none if it is no such

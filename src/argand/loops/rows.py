@@ -7,26 +7,22 @@ end. The chunks depend on the shape alone, so the bits do not depend on threads.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from argand.base.dim import Size
-from argand.base.dtype import compute_dtype
 from argand.loops.accumulate import identity_value
-from argand.loops.chains import Chain
+from argand.loops.chains import Chain, accumulates, additions, cascade
 from argand.loops.cursor import Cursor, lanes_for
 from argand.loops.element import Point, reachable
 from argand.loops.env import Buffer, Env
 from argand.loops.index import Axis, Form, form_of
 from argand.loops.keep import kept_points
 from argand.loops.nest import Builder, Reg, Ty
+from argand.loops.partials import Partials, sum_type
 from argand.loops.pointwise import check_indices
 from argand.loops.region import Region
-from argand.loops.rowplan import Output, Reduction, RowPlan, rank_of, within_rows
+from argand.loops.rowplan import Output, Reduction, RowPlan, rank_of
 from argand.loops.schedule import (
-    CHUNK_NS,
-    CHUNKS,
-    SERIAL_NS,
     Number,
     known,
     ns_per_element,
@@ -42,22 +38,26 @@ __all__ = ["lower_rows"]
 
 Place = tuple[Buffer, Index]
 
-PARTIAL_BYTES = 4 << 20
-"""About the most memory for the partial sums of one reduction."""
-
 VIRTUAL_ROW = 4096
 """Elements of the pieces that one long row is cut into."""
+
+VIRTUAL_CHUNK = 4 * VIRTUAL_ROW
+"""Elements of its chunks at least."""
 
 
 def lower_rows(b: Builder, region: Region, env: Env, plans: Sequence[RowPlan]) -> None:
     """Emit a region with reductions by the best of its plans."""
     cursor = Cursor(b, env, region.places(env))
-    choice = min(
-        plans, key=lambda plan: (rank_of(plan, contiguous_axis(cursor, plan)), not plan.batch)
-    )
+    choice = min(plans, key=lambda plan: _preference(cursor, plan))
     every = [r.operand for r in choice.reductions] + [o.point for o in choice.outputs]
     check_indices(cursor, reachable(every))
     _Rows(cursor, region, env, choice).emit()
+
+
+def _preference(cursor: Cursor, plan: RowPlan) -> tuple[int, bool, bool]:
+    """Less is better. Rows run in parallel, but what adds up everything is best one long row."""
+    rank = rank_of(plan, contiguous_axis(cursor, plan))
+    return rank, not plan.is_whole, not plan.batch
 
 
 def contiguous_axis(cursor: Cursor, plan: RowPlan) -> Axis | None:
@@ -113,9 +113,6 @@ class _Rows:
         keep = 1 if self.across else 0
         batch = ordered(plan.batch)
         self.batch = fold(cursor, batch, self.points, stores) if not keep else batch
-        self.virtual = not plan.batch and all(r.kind in ("row", "full") for r in plan.reductions)
-        self.virtual &= len(plan.outputs) == sum(o.kind in ("row", "one") for o in plan.outputs)
-        self.virtual &= plan.stages == 1 and not any(within_rows(r.node) for r in plan.reductions)
         self.lane_axis = self.batch[-1] if self.across else (self.row[-1] if self.row else None)
         self.lanes = 1
         if self.lane_axis is not None:
@@ -132,17 +129,19 @@ class _Rows:
     def emit(self) -> None:
         """The whole kernel."""
         plan = self.plan
-        if self.virtual:
+        if plan.is_whole:
             self._emit_virtual()
             return
         rows = self._length(self.batch[:-1] if self.across else self.batch)
         ns = self._row_ns()
-        self.chunk_layout(rows, ns)
-        self.partials = {r: self._partial(r) for r in plan.reductions if r.kind != "row"}
-        with self.chunks(rows) as (chunk, low, high), self.cursor.scope():
-            self._start_partials(chunk)
+        self.partials = self._sums_of([r for r in plan.reductions if r.kind != "row"])
+        self.partials.share_out(rows, ns)
+        with self.partials.chunks(rows) as (low, high), self.cursor.scope():
             self._rows(low, high)
         self._finish()
+
+    def _sums_of(self, sums: Sequence[Reduction]) -> Partials:
+        return Partials(self.cursor, sums, self._length(self.row), self._row_strides(), self.lanes)
 
     def _row_ns(self) -> float:
         length = known(self._length(self.row))
@@ -161,77 +160,7 @@ class _Rows:
             return 20.0 + each * (length or 256) * width
         return 10.0 + each * (length or 256)
 
-    # chunks ---------------------------------------------------------------------------------------
-
-    def chunk_layout(self, count: Number, ns: float) -> None:
-        """How rows are shared out: depends on the shape and the code, never on threads."""
-        b, most = self.b, CHUNKS
-        rides = [r for r in self.plan.reductions if r.kind == "col"]
-        if rides:
-            length = known(self._length(self.row)) or 4096
-            most = max(8, min(CHUNKS, PARTIAL_BYTES // (8 * max(1, length))))
-        total = known(count)
-        least = max(1, int(CHUNK_NS / ns))
-        self.serial = total is not None and total * ns < SERIAL_NS
-        self.share: Number
-        self.cost: Number
-        if self.serial:
-            self.share, self.count, self.cost = count, b.i64(1), 0
-        elif total is not None:
-            share = max(least, -(-total // most))
-            self.share, self.count = share, b.i64(-(-total // share))
-            self.cost = int(total * ns)
-        else:
-            self.share = b.max(b.ceildiv(count, most), least)
-            self.count = b.ceildiv(count, self.share)
-            self.cost = b.mul(count, max(1, int(ns)))
-
-    @contextlib.contextmanager
-    def chunks(self, count: Number) -> Iterator[tuple[Reg, Reg, Reg]]:
-        """The chunks: (number, first row, end)."""
-        b = self.b
-        if self.serial:
-            yield b.i64(0), b.i64(0), b.add(count, 0)
-            return
-        with b.parallel(self.count, self.cost) as chunk:
-            low = b.mul(chunk, self.share)
-            yield chunk, low, b.min(b.add(low, self.share), count)
-
-    # partial sums ---------------------------------------------------------------------------------
-
-    def _acc(self, r: Reduction) -> Ty:
-        return Ty(compute_dtype(r.node.values[0].dtype).name)
-
-    def _partial(self, r: Reduction) -> Reg:
-        """Memory for a partial sum of each chunk."""
-        b = self.b
-        length: Number = self._length(self.row) if r.kind == "col" else 1
-        return b.scratch(b.mul(self.count, b.max(length, 1), self._acc(r).bytes))
-
-    def _start_partials(self, chunk: Reg) -> None:
-        """Fill this chunk's partial sums with the identities."""
-        b = self.b
-        self.own: dict[Reduction, Buffer] = {}
-        for r, memory in self.partials.items():
-            acc = self._acc(r)
-            value = b.const(acc, identity_value(r.node))
-            length = self._length(self.row) if r.kind == "col" else 1
-            base = b.offset(memory, b.mul(chunk, length), acc.elem)
-            dtype = compute_dtype(r.node.values[0].dtype)
-            strides = self._row_strides() if r.kind == "col" else ()
-            self.own[r] = Buffer(base, strides, dtype)
-            if r.kind == "col":
-                axis = Axis(f"fill{len(self.own)}", 1)
-                with self.cursor.scope():
-                    lanes = self.lanes
-
-                    def fill(base: Reg = base, axis: Axis = axis, value: Reg = value) -> None:
-                        wide = b.splat(value, self.cursor.lanes)
-                        b.store(base, self.cursor.at[axis], wide, self.cursor.mask)
-
-                    vectors(self.cursor, axis, lanes, 0, length, fill)
-            else:
-                b.store(base, 0, value)
+    # a row's elements -----------------------------------------------------------------------------
 
     def _row_strides(self) -> tuple[Number, ...]:
         """Row-major strides over the row's loops."""
@@ -249,10 +178,13 @@ class _Rows:
 
     def _rows(self, low: Reg, high: Reg) -> None:
         """The rows low … high - 1."""
+        self.cursor.hoist(self.every, frozenset(self.plan.space.axes))
+        kept = self._reserve_kept()
+        self.partials.in_blocks(low, high, lambda first, end: self._block_of_rows(first, end, kept))
+
+    def _block_of_rows(self, low: Reg, high: Reg, kept: dict[Point, Place]) -> None:
         b, cursor = self.b, self.cursor
         outer = self.batch[:-1] if self.across else self.batch
-        cursor.hoist(self.every, frozenset(self.plan.space.axes))
-        kept = self._reserve_kept()
         step = self._together()
         if step > 1:
             whole = b.add(low, b.mul(b.div(b.sub(high, low), step), step))
@@ -290,7 +222,7 @@ class _Rows:
                         x = self._operand(r)
                         sums[r] = x if i == 0 else self._combine(r, sums[r], x)
             for r, total in sums.items():
-                self._add_column(r, total)
+                self.partials.add_column(r, self._row_index(), total)
 
         with open_loops(cursor, outer):
             vectors(cursor, inner, self.lanes, 0, cursor.size(extent(cursor, inner)), body)
@@ -311,7 +243,7 @@ class _Rows:
         added = [self._wide(r, cursor.emit(r.operand)) for r in sums]
         self._store_all([o for o in self.plan.outputs if o.kind == "row" and o.level == level])
         for r, value in zip(sums, added, strict=True):
-            self._add_one(r, value)
+            self.partials.add_one(r, value)
 
     def _store_all(self, outputs: Sequence[Output]) -> None:
         """Everything is computed before anything is stored: results may lie where operands lie."""
@@ -342,7 +274,7 @@ class _Rows:
                 self._combine(r, acc, self._operand(r)) for r, acc in zip(sums, accs, strict=True)
             ]
             for r in columns:
-                self._add_column(r, self._operand(r))
+                self.partials.add_column(r, self._row_index(), self._operand(r))
             values = [cursor.emit(point) for point, _ in stores]
             for (_, places), value in zip(stores, values, strict=True):
                 for buffer, index in places:
@@ -356,7 +288,7 @@ class _Rows:
             if not self.across:
                 total = b.reduce(r.prim, total)
             if r.kind == "full":
-                self._add_one(r, total)
+                self.partials.add_one(r, total)
             else:
                 cursor.remember(r.result, b.cast(total, r.result.elem))
 
@@ -372,46 +304,63 @@ class _Rows:
         """Run `body` for each vector of a row, carrying the sums; several chains side by side."""
         b, cursor = self.b, self.cursor
         lanes = self.lanes
-        start = [b.const(self._acc(r).with_lanes(lanes), identity_value(r.node)) for r in sums]
-        if not self.row:
-            with cursor.scope():
-                return body(start)
+        wide = [sum_type(r).with_lanes(lanes) for r in sums]
+        identities = [identity_value(r.node) for r in sums]
+        if self.across or not self.row:
+            start = [b.const(ty, value) for ty, value in zip(wide, identities, strict=True)]
+            return self._loops(self.row, sums, start, start, roots, body)
         *outer, inner = self.row
         low, high = bounds if bounds is not None else (0, cursor.size(extent(cursor, inner)))
-        if self.across:
-            return self._loops([*outer, inner], start, roots, body)
-
-        wide = [self._acc(r).with_lanes(lanes) for r in sums]
-        chain = Chain(cursor, inner, lanes, [r.prim for r in sums], wide, start)
+        most = VIRTUAL_ROW if bounds is not None else None
+        chain = Chain(cursor, inner, lanes, [r.prim for r in sums], wide, identities)
 
         def innermost(accs: Sequence[Reg]) -> list[Reg]:
-            return chain.run(roots, body, accs, low, high)
+            return chain.run(body, accs, low, high, most)
 
-        return self._loops(outer, start, roots, innermost)
+        start = chain.totals()
+        return self._loops(outer, sums, start, start, roots, innermost)
 
     def _loops(
         self,
         axes: Sequence[Axis],
-        accs: Sequence[Reg],
+        sums: Sequence[Reduction],
+        carried: Sequence[Reg],
+        fresh: Sequence[Reg],
         roots: Sequence[Point],
         body: Callable[[Sequence[Reg]], list[Reg]],
     ) -> list[Reg]:
+        """`body` for all places along the axes, added to the sums that are carried."""
         if not axes:
             with self.cursor.scope():
-                return body(accs)
+                return body(carried)
         b, cursor = self.b, self.cursor
         axis, *rest = axes
+
+        def run(low: Number, high: Number, accs: Sequence[Reg]) -> list[Reg]:
+            with b.loop(low, high, 1, list(accs)) as loop, cursor.scope():
+                cursor.at[axis] = loop.index
+                cursor.hoist(roots, frozenset(self.row) - {a for a in self.row if a in cursor.at})
+                b.yield_(*self._loops(rest, sums, loop.carry, fresh, roots, body))
+            return list(loop.results)
+
         size = cursor.size(extent(cursor, axis))
-        with b.loop(0, size, 1, list(accs)) as loop, cursor.scope():
-            cursor.at[axis] = loop.index
-            cursor.hoist(roots, frozenset(self.row) - {a for a in self.row if a in cursor.at})
-            b.yield_(*self._loops(rest, loop.carry, roots, body))
-        return list(loop.results)
+        if not accumulates([r.prim for r in sums]):
+            return run(0, size, carried)
+        inner = [known(cursor.size(extent(cursor, a))) for a in rest]
+        return cascade(b, size, carried, fresh, self._merger(sums), run, additions(inner))
+
+    def _merger(self, sums: Sequence[Reduction]) -> Callable[..., list[Reg]]:
+        """Adds one list of sums to another."""
+
+        def merge(xs: Sequence[Reg], ys: Sequence[Reg]) -> list[Reg]:
+            return [self._combine(r, x, y) for r, x, y in zip(sums, xs, ys, strict=True)]
+
+        return merge
 
     # what is added --------------------------------------------------------------------------------
 
     def _wide(self, r: Reduction, value: Reg) -> Reg:
-        return self.b.cast(value, self._acc(r).elem)
+        return self.b.cast(value, sum_type(r).elem)
 
     def _operand(self, r: Reduction) -> Reg:
         """The operand in the accumulator's type; lanes that don't exist give the identity."""
@@ -423,16 +372,6 @@ class _Rows:
 
     def _combine(self, r: Reduction, acc: Reg, value: Reg) -> Reg:
         return self.b.apply(r.prim, acc, value)
-
-    def _add_column(self, r: Reduction, value: Reg) -> None:
-        cursor, index = self.cursor, self._row_index()
-        buffer = self.own[r]
-        cursor.store(buffer, index, self._combine(r, cursor.load(buffer, index), value))
-
-    def _add_one(self, r: Reduction, value: Reg) -> None:
-        b, buffer = self.b, self.own[r]
-        before = b.load(buffer.pointer, 0, self._acc(r))
-        b.store(buffer.pointer, 0, self._combine(r, before, value))
 
     # what is kept beside a row --------------------------------------------------------------------
 
@@ -456,15 +395,15 @@ class _Rows:
     def _finish(self) -> None:
         """Add the partial sums of the chunks in order, and store what depends on them."""
         plan, cursor, b = self.plan, self.cursor, self.b
-        if not self.partials:
+        if not self.partials.sums:
             return
         with cursor.scope():
             for axis in plan.batch:
                 cursor.at.pop(axis, None)
             cursor.vector = None
-            for r in self.partials:
+            for r in self.partials.sums:
                 if r.kind != "col":
-                    cursor.remember(r.result, b.cast(self._total(r, None), r.result.elem))
+                    cursor.remember(r.result, b.cast(self.partials.total(r, None), r.result.elem))
             self._store_all([o for o in plan.outputs if o.kind == "one"])
             columns = [o for o in plan.outputs if o.kind == "col"]
             if columns:
@@ -478,9 +417,9 @@ class _Rows:
 
         def body() -> None:
             at = cursor.base(self._flat())
-            for r in self.partials:
+            for r in self.partials.sums:
                 if r.kind == "col" and r.result in needed:
-                    total = self.b.cast(self._total(r, at), r.result.elem)
+                    total = self.b.cast(self.partials.total(r, at), r.result.elem)
                     cursor.remember(r.result, total)
             self._store_all(columns)
 
@@ -496,21 +435,6 @@ class _Rows:
             step = step * extent(self.cursor, axis)
         return Form(terms)
 
-    def _total(self, r: Reduction, at: Reg | None) -> Reg:
-        """The sum over the chunks of one partial sum (`at` a column)."""
-        b, acc = self.b, self._acc(r)
-        length = self._length(self.row) if r.kind == "col" else 1
-        lanes = 1 if at is None else self.cursor.lanes
-        ty = acc.with_lanes(lanes)
-        start = b.const(ty, identity_value(r.node))
-        place = b.i64(0) if at is None else at
-        with b.loop(0, self.count, 1, [start]) as loop:
-            offset = b.affine(place, (loop.index, length))
-            mask = None if at is None else self.cursor.mask
-            part = b.load(self.partials[r], offset, ty, mask)
-            b.yield_(self._combine(r, loop.carry[0], part))
-        return loop.results[0]
-
     # one long row ---------------------------------------------------------------------------------
 
     def _emit_virtual(self) -> None:
@@ -522,37 +446,43 @@ class _Rows:
         pieces = known(pieces) or pieces
         rows = product(b, [self._length(outer), pieces])
         axis_ns = ns_per_element(self.points, self.lanes, 0, inner)
-        size = min(VIRTUAL_ROW, known(length) or VIRTUAL_ROW)
-        self.chunk_layout(rows, 10.0 + axis_ns * size)
-        sums = list(plan.reductions)
-        self.partials = {r: self._partial(r) for r in sums}
-        roots = [r.operand for r in sums]
-        held = self.row
-        with self.chunks(rows) as (chunk, low, high), cursor.scope():
-            self._start_partials(chunk)
-            cursor.hoist(roots, frozenset(plan.space.axes))
+        size = b.min(VIRTUAL_ROW, length)
+        least = b.max(b.div(VIRTUAL_CHUNK, b.max(size, 1)), 1)
+        self.partials = self._sums_of(plan.reductions)
+        self.partials.share_out(
+            rows, 10.0 + axis_ns * (known(size) or VIRTUAL_ROW), known(least) or least
+        )
+        roots = [r.operand for r in plan.reductions]
+        held, self.row = self.row, [inner]
+
+        def add_pieces(low: Reg, high: Reg) -> None:
             with b.loop(low, high) as loop, cursor.scope():
                 unflatten(cursor, outer, b.div(loop.index, pieces))
                 first = b.mul(b.rem(loop.index, pieces), VIRTUAL_ROW)
-                end = b.min(b.add(first, VIRTUAL_ROW), length)
                 cursor.hoist(roots, frozenset((inner,)))
+                self._add_piece(roots, first, b.min(b.add(first, VIRTUAL_ROW), length))
 
-                def body(accs: Sequence[Reg]) -> list[Reg]:
-                    return [
-                        self._combine(r, acc, self._operand(r))
-                        for r, acc in zip(sums, accs, strict=True)
-                    ]
-
-                self.row = [inner]
-                for r, total in zip(sums, self._walk(sums, roots, body, (first, end)), strict=True):
-                    self._add_one(r, b.reduce(r.prim, total))
+        with self.partials.chunks(rows) as (low, high), cursor.scope():
+            cursor.hoist(roots, frozenset(plan.space.axes))
+            self.partials.in_blocks(low, high, add_pieces)
         self.row = held
         self._finish_virtual()
+
+    def _add_piece(self, roots: Sequence[Point], low: Reg, high: Reg) -> None:
+        sums = self.plan.reductions
+
+        def body(accs: Sequence[Reg]) -> list[Reg]:
+            return [
+                self._combine(r, acc, self._operand(r)) for r, acc in zip(sums, accs, strict=True)
+            ]
+
+        for r, total in zip(sums, self._walk(sums, roots, body, (low, high)), strict=True):
+            self.partials.add_one(r, self.b.reduce(r.prim, total))
 
     def _finish_virtual(self) -> None:
         b, cursor = self.b, self.cursor
         with cursor.scope():
             cursor.vector = None
-            for r in self.partials:
-                cursor.remember(r.result, b.cast(self._total(r, None), r.result.elem))
+            for r in self.partials.sums:
+                cursor.remember(r.result, b.cast(self.partials.total(r, None), r.result.elem))
             self._store_all(self.plan.outputs)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from argand.base.dtype import compute_dtype
+from argand.base.sums import BLOCK_CHAIN
 from argand.ir.program import Node
 from argand.loops.accumulate import extreme_value
 from argand.loops.cursor import Cursor, lanes_for
@@ -18,7 +19,7 @@ from argand.loops.index import ZERO, Axis, linearised
 from argand.loops.nest import I64, Builder, Reg, Ty
 from argand.loops.pointwise import check_indices
 from argand.loops.region import Region
-from argand.loops.schedule import known, product, spread, unflatten, vectors
+from argand.loops.schedule import Number, known, product, spread, unflatten, vectors
 from argand.loops.space import Index, Space, stride_along
 
 __all__ = ["WALKS", "lower_walk"]
@@ -104,14 +105,46 @@ class _Walk:
     def _scan(self, lanes: int) -> None:
         b, cursor = self.b, self.cursor
         acc = Ty(compute_dtype(self.node.outputs[0].dtype).name, lanes)
+        zero = b.const(acc, 0)
+        if not self.walked:
+            self._store(self.space.index, self._added(zero))
+            return
+        (axis,) = self.walked
+        length = cursor.size(axis.extent)
+        unit, most = 1, known(length)
+        while (
+            acc.is_float and unit < BLOCK_CHAIN**2 and (most is None or most > unit * BLOCK_CHAIN)
+        ):
+            unit *= BLOCK_CHAIN
+        self._sums(axis, 0, length, zero, unit, [])
 
-        def step(carried: Sequence[Reg]) -> list[Reg]:
-            value = b.splat(b.cast(cursor.emit(self.point), acc.elem), lanes)
-            total = b.apply("add", carried[0], value)
-            self._store(self.space.index, total)
-            return [total]
+    def _sums(
+        self, axis: Axis, low: Number, high: Number, zero: Reg, unit: int, before: list[Reg]
+    ) -> Reg:
+        """Running sums in blocks of `unit` elements, to each of which the sums `before` its blocks
+        are added, the nearest first, as in `running_sums`. Gives the sum of all."""
+        b, cursor = self.b, self.cursor
+        with b.loop(low, high, unit, [zero]) as loop, cursor.scope():
+            (total,) = loop.carry
+            if unit == 1:
+                cursor.at[axis] = loop.index
+                found = total = self._added(total)
+                for x in before:
+                    found = b.apply("add", x, found)
+                self._store(self.space.index, found)
+            else:
+                end = b.min(b.add(loop.index, unit), high)
+                inner = [total, *before]
+                part = self._sums(axis, loop.index, end, zero, unit // BLOCK_CHAIN, inner)
+                total = b.apply("add", total, part)
+            b.yield_(total)
+        return loop.results[0]
 
-        self._walk(self.walked, [b.const(acc, 0)], step)
+    def _added(self, total: Reg) -> Reg:
+        """The sum with one more element."""
+        b = self.b
+        value = b.cast(self.cursor.emit(self.point), total.ty.elem)
+        return b.apply("add", total, b.splat(value, total.ty.lanes))
 
     def _position(self, lanes: int) -> None:
         b, cursor = self.b, self.cursor

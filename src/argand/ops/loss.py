@@ -17,7 +17,7 @@ from argand.ir.op import describe, ops
 from argand.ir.record import record_body
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ops.norm import total_of
-from argand.ops.statistics import size_value
+from argand.ops.statistics import size_value, widened
 
 Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 _REDUCTIONS = ("mean", "sum", "none")
@@ -151,10 +151,10 @@ class CrossEntropy(Composite):
         loss = ops.where(valid, loss, 0.0)
         if reduction == "none":
             return loss, lse
-        total = ops.sum(loss)
+        total = ops.sum(widened(loss))
         if reduction == "mean":
-            total = ops.div(total, ops.sum(ops.cast(valid, x.dtype)))
-        return total, lse
+            total = ops.div(total, ops.sum(ops.cast(valid, total.dtype)))
+        return ops.cast(total, x.dtype), lse
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         x, target = arrays
@@ -170,7 +170,8 @@ class CrossEntropy(Composite):
         if g is not None:
             valid, safe = _valid(target, params["ignore_index"])
             if params["reduction"] == "mean":
-                g = ops.div(g, ops.sum(ops.cast(valid, x.dtype)))
+                wide = widened(g)
+                g = ops.cast(ops.div(wide, ops.sum(ops.cast(valid, wide.dtype))), x.dtype)
             scale = ops.where(valid, g, 0.0)
             chosen = ops.eq(ops.arange(0, 1, classes, int64), ops.reshape(safe, (rows, 1)))
             wanted, smoothing = ops.cast(chosen, x.dtype), params["label_smoothing"]
@@ -255,8 +256,10 @@ class NllLoss(Composite):
         loss = ops.mul(ops.where(valid, loss, 0.0), share)
         if reduction == "none":
             return loss
-        total = ops.sum(loss)
-        return total if reduction == "sum" else ops.div(total, ops.sum(share))
+        total = ops.sum(widened(loss))
+        if reduction == "mean":
+            total = ops.div(total, ops.sum(widened(share)))
+        return ops.cast(total, loss.dtype)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         _check_classes(self.name, arrays[1], arrays[0].shape[1], params["ignore_index"])
@@ -466,5 +469,6 @@ class KlDiv(Composite):
             log = ops.log(ops.where(some, target, 1.0))
             loss = ops.where(some, ops.mul(target, ops.sub(log, x)), 0.0)
         if reduction == "batchmean":
-            return ops.div(ops.sum(loss), size_value(x.shape[0], x.dtype))
+            total = ops.sum(widened(loss))
+            return ops.cast(ops.div(total, size_value(x.shape[0], total.dtype)), loss.dtype)
         return reduced(loss, reduction)

@@ -8,6 +8,7 @@ import numpy as np
 
 from argand.base.dtype import DType, bool_, compute_dtype, from_numpy
 from argand.base.errors import DTypeError
+from argand.base.sums import blocked_sum
 from argand.ir.elementwise import lifted
 from argand.ir.families import Reduce, array_type
 from argand.ir.op import ops
@@ -62,7 +63,10 @@ class Sum(Reduce):
         return acc + x
 
     def run(self, *arrays: Any, **params: Any) -> Any:
-        return _in_compute_dtype(super().run, arrays[0], params)
+        (x,) = arrays
+        if not from_numpy(x.dtype).is_inexact:
+            return super().run(x, **params)
+        return _in_compute_dtype(_blocked, x, params)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [self.restore(grads[0], inputs[0], params)]
@@ -106,6 +110,11 @@ class Prod(Reduce):
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (0,), ()
+
+
+def _blocked(x: Any, dim: Any, keepdim: bool) -> Any:
+    with np.errstate(all="ignore"):
+        return np.asarray(blocked_sum(x, dim, keepdim))
 
 
 def _in_compute_dtype(run: Any, x: Any, params: dict[str, Any]) -> Any:

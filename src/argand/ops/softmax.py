@@ -13,6 +13,7 @@ from argand.ir.elementwise import lifted
 from argand.ir.families import Composite, Reduce
 from argand.ir.op import ops
 from argand.ir.samples import ErrorSample, Sample, T
+from argand.ops.statistics import widened
 
 Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -65,9 +66,10 @@ class Softmax(_Normalized):
         if not _has_rows(x, dim):
             return ops.contiguous(x)
         dims = _dims(x, dim)
-        e = ops.exp(ops.sub(x, ops.amax(x, dims, True)))
+        wide = widened(x)
+        e = ops.exp(ops.sub(wide, ops.amax(wide, dims, True)))
         # the sum is at least 1, so its reciprocal is as good as it and costs one division a row
-        return ops.mul(e, ops.reciprocal(ops.sum(e, dims, True)))
+        return ops.cast(ops.mul(e, ops.reciprocal(ops.sum(e, dims, True))), x.dtype)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,), dim = arrays, params["dim"]
@@ -81,8 +83,9 @@ class Softmax(_Normalized):
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), (y,) = grads, outputs
-        mean = ops.sum(ops.mul(g, y), _dims(y, params["dim"]), True)
-        return [ops.mul(y, ops.sub(g, mean))]
+        g, wide = widened(g), widened(y)
+        mean = ops.sum(ops.mul(g, wide), _dims(y, params["dim"]), True)
+        return [ops.cast(ops.mul(wide, ops.sub(g, mean)), y.dtype)]
 
 
 class LogSoftmax(_Normalized):
@@ -92,8 +95,10 @@ class LogSoftmax(_Normalized):
         if not _has_rows(x, dim):
             return ops.contiguous(x)
         dims = _dims(x, dim)
-        centred = ops.sub(x, ops.amax(x, dims, True))
-        return ops.sub(centred, ops.log(ops.sum(ops.exp(centred), dims, True)))
+        wide = widened(x)
+        centred = ops.sub(wide, ops.amax(wide, dims, True))
+        total = ops.log(ops.sum(ops.exp(centred), dims, True))
+        return ops.cast(ops.sub(centred, total), x.dtype)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,), dim = arrays, params["dim"]
@@ -108,8 +113,9 @@ class LogSoftmax(_Normalized):
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), (y,) = grads, outputs
+        g = widened(g)
         total = ops.sum(g, _dims(y, params["dim"]), True)
-        return [ops.sub(g, ops.mul(ops.exp(y), total))]
+        return [ops.cast(ops.sub(g, ops.mul(ops.exp(widened(y)), total)), y.dtype)]
 
 
 class Logsumexp(Composite):
@@ -132,11 +138,12 @@ class Logsumexp(Composite):
         return (x,), {"dim": normalize_dims(dim, len(x.shape), self.name), "keepdim": bool(keepdim)}
 
     def body(x: Any, dim: Any, keepdim: bool) -> Any:
-        top = ops.amax(x, dim, True)
+        wide = widened(x)
+        top = ops.amax(wide, dim, True)
         shift = ops.where(ops.isinf(top), 0.0, top)
-        total = ops.sum(ops.exp(ops.sub(x, shift)), dim, keepdim)
+        total = ops.sum(ops.exp(ops.sub(wide, shift)), dim, keepdim)
         shift = shift if keepdim else ops.reshape(shift, total.shape)
-        return ops.add(ops.log(total), shift)
+        return ops.cast(ops.add(ops.log(total), shift), x.dtype)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), (x,), (y,) = grads, inputs, outputs

@@ -9,6 +9,7 @@ import numpy as np
 from argand.base.dtype import compute_dtype, from_numpy, int64
 from argand.base.errors import ArgumentError
 from argand.base.shape import normalize_dim
+from argand.base.sums import running_sums
 from argand.ir import families
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, ops
@@ -141,8 +142,11 @@ class Cumsum(families.Scan):
         (x,) = arrays
         if x.ndim == 0:
             return x.copy()
-        wide = compute_dtype(from_numpy(x.dtype)).numpy
-        return np.cumsum(x, params["dim"], dtype=wide).astype(x.dtype, copy=False)
+        dtype = from_numpy(x.dtype)
+        if not dtype.is_inexact:
+            return np.cumsum(x, params["dim"], dtype=x.dtype)
+        wide = x.astype(compute_dtype(dtype).numpy, copy=False)
+        return running_sums(wide, params["dim"]).astype(x.dtype, copy=False)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), dim = grads, params["dim"]

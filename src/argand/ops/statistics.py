@@ -33,6 +33,11 @@ def size_value(size: Size, dtype: DType) -> Any:
     return ops.full((), size, dtype) if isinstance(size, Dim) else float(size)
 
 
+def widened(x: Any) -> Any:
+    """16-bit floats as float32, in which they are added up; any other value as it is."""
+    return ops.cast(x, compute_dtype(x.dtype))
+
+
 def count_of(shape: tuple[Size, ...], dims: Iterable[int]) -> Size:
     """How many elements a reduction over `dims` takes together."""
     return numel(shape[d] for d in dims)
@@ -59,8 +64,9 @@ class Mean(Composite):
         return (x,), {"dim": dims, "keepdim": bool(keepdim)}
 
     def body(x: Any, dim: Any, keepdim: bool) -> Any:
-        total = ops.sum(x, dim, keepdim) if dim else x
-        return ops.div(total, size_value(count_of(x.shape, dim), x.dtype))
+        wide = widened(x)
+        total = ops.sum(wide, dim, keepdim) if dim else wide
+        return ops.cast(ops.div(total, size_value(count_of(x.shape, dim), wide.dtype)), x.dtype)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,), dim = arrays, params["dim"]
@@ -72,8 +78,9 @@ class Mean(Composite):
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (x,), (g,) = inputs, grads
-        share = ops.div(g, size_value(count_of(x.shape, params["dim"]), x.dtype))
-        return [Reduce.restore(share, x, params)]
+        wide = widened(g)
+        share = ops.div(wide, size_value(count_of(x.shape, params["dim"]), wide.dtype))
+        return [Reduce.restore(ops.cast(share, x.dtype), x, params)]
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (), ()
@@ -99,8 +106,10 @@ class Var(Composite):
         return (x,), {"dim": dims, "correction": correction, "keepdim": bool(keepdim)}
 
     def body(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-        square = ops.square(ops.sub(x, ops.mean(x, dim, True)))
-        return ops.div(ops.sum(square, dim, keepdim), _freedom(x, dim, correction))
+        wide = widened(x)
+        square = ops.square(ops.sub(wide, ops.mean(wide, dim, True)))
+        variance = ops.div(ops.sum(square, dim, keepdim), _freedom(wide, dim, correction))
+        return ops.cast(variance, x.dtype)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,) = arrays
@@ -127,10 +136,10 @@ def _freedom(x: Any, dim: Any, correction: Any) -> Any:
 
 def _spread(g: Any, x: Any, params: dict[str, Any]) -> Any:
     """The cotangent of x from that of its variance."""
-    dim = params["dim"]
-    scale = ops.div(ops.mul(g, 2.0), _freedom(x, dim, params["correction"]))
-    distance = ops.sub(x, ops.mean(x, dim, True))
-    return ops.mul(distance, Reduce.restore(scale, x, params))
+    dim, wide = params["dim"], widened(x)
+    scale = ops.div(ops.mul(widened(g), 2.0), _freedom(wide, dim, params["correction"]))
+    distance = ops.sub(wide, ops.mean(wide, dim, True))
+    return ops.cast(ops.mul(distance, Reduce.restore(scale, x, params)), x.dtype)
 
 
 class Std(Var):
@@ -139,7 +148,8 @@ class Std(Var):
     samples = _SAMPLES
 
     def body(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-        return ops.sqrt(ops.var(x, dim, correction=correction, keepdim=keepdim))
+        variance = ops.var(widened(x), dim, correction=correction, keepdim=keepdim)
+        return ops.cast(ops.sqrt(variance), x.dtype)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         with np.errstate(all="ignore"):

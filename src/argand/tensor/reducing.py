@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, TypedDict, Unpack
 
-from argand.base.dtype import as_dtype, get_default_dtype
+from argand.base.dtype import as_dtype, compute_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir.op import ops
@@ -406,18 +406,21 @@ def vector_norm(
     x = _converted(x, dtype)
     if not x.dtype.is_inexact:
         raise DTypeError(f"norm: not defined for {x.dtype.name}; convert with .float()")
-    if ord == 2:
-        return _two_norm(x, dim, keepdim)
-    size = ops.abs(x)
-    if ord == math.inf:
-        return ops.amax(size, dim, keepdim)
-    if ord == -math.inf:
-        return ops.amin(size, dim, keepdim)
     if ord == 0:
         return ops.sum(ops.cast(ops.ne(x, 0), x.dtype), dim, keepdim)
-    if ord == 1:
-        return ops.sum(size, dim, keepdim)
-    return ops.pow(ops.sum(ops.pow(size, ord), dim, keepdim), 1.0 / ord)
+    wide = ops.cast(x, compute_dtype(x.dtype))
+    if ord == 2:
+        return ops.cast(_two_norm(wide, dim, keepdim), x.dtype)
+    size = ops.abs(wide)
+    if ord == math.inf:
+        found = ops.amax(size, dim, keepdim)
+    elif ord == -math.inf:
+        found = ops.amin(size, dim, keepdim)
+    elif ord == 1:
+        found = ops.sum(size, dim, keepdim)
+    else:
+        found = ops.pow(ops.sum(ops.pow(size, ord), dim, keepdim), 1.0 / ord)
+    return found if x.dtype is wide.dtype else ops.cast(found, x.dtype)
 
 
 def _two_norm(x: Any, dim: Any, keepdim: bool) -> Any:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from argand.base.dim import Dim
+from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.tensor.inplace import assign
@@ -37,8 +38,9 @@ def rms_norm(
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     dims = tuple(range(-len(shape), 0))
     small = _machine_epsilon(input) if eps is None else eps
-    mean = ops.mean(ops.square(input), dims, True)
-    y = ops.mul(input, ops.rsqrt(ops.add(mean, small)))
+    wide = ops.cast(input, compute_dtype(input.dtype))
+    mean = ops.mean(ops.square(wide), dims, True)
+    y = ops.cast(ops.mul(wide, ops.rsqrt(ops.add(mean, small))), input.dtype)
     return y if weight is None else ops.mul(y, weight)
 
 
@@ -162,15 +164,16 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> A
     >>> F.normalize(ag.tensor([[3.0, 4.0]]))
     tensor([[0.6000, 0.8000]])
     """
+    wide = ops.cast(input, compute_dtype(input.dtype))
     if p == 2:
-        norm = ops.sqrt(ops.sum(ops.square(input), dim, True))
+        norm = ops.sqrt(ops.sum(ops.square(wide), dim, True))
     elif p == 1:
-        norm = ops.sum(ops.abs(input), dim, True)
+        norm = ops.sum(ops.abs(wide), dim, True)
     elif p == math.inf:
-        norm = ops.amax(ops.abs(input), dim, True)
+        norm = ops.amax(ops.abs(wide), dim, True)
     else:
-        norm = ops.pow(ops.sum(ops.pow(ops.abs(input), p), dim, True), 1 / p)
-    return ops.div(input, ops.clamp(norm, min=eps))
+        norm = ops.pow(ops.sum(ops.pow(ops.abs(wide), p), dim, True), 1 / p)
+    return ops.cast(ops.div(wide, ops.clamp(norm, min=eps)), input.dtype)
 
 
 def local_response_norm(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
@@ -42,9 +43,12 @@ def get_total_norm(tensors: Iterable[Any], norm_type: float = 2.0) -> Any:
 def _norm(x: Any, p: float) -> Any:
     if p == math.inf:
         return ops.amax(ops.abs(x))
+    wide = ops.cast(x, compute_dtype(x.dtype))
     if p == 2:
-        return ops.sqrt(ops.sum(ops.square(x)))
-    return ops.pow(ops.sum(ops.pow(ops.abs(x), p)), 1 / p)
+        found = ops.sqrt(ops.sum(ops.square(wide)))
+    else:
+        found = ops.pow(ops.sum(ops.pow(ops.abs(wide), p)), 1 / p)
+    return ops.cast(found, x.dtype)
 
 
 def clip_grad_norm_(
