@@ -102,6 +102,37 @@ def test_what_lies_apart_in_memory(dtype: str) -> None:
     check_sums(lambda x: x.sum((0, 1, 3)), three, want, N)
 
 
+ALIKE: dict[str, Callable[[Any], Any]] = {
+    "columns": lambda x: x.sum(0)[0] / N,
+    "rows": lambda x: x.T.contiguous().sum(1)[0] / N,
+    "middle": lambda x: x.unsqueeze(0).sum(1)[0, 0] / N,
+    "everything": lambda x: x.sum() / (2 * N),
+    "sums of rows": lambda x: (x.sum(1) * 1).sum() / (2 * N),
+    "running": lambda x: x.cumsum(0)[-1, 0] / N,
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_equal_numbers(name: str) -> None:
+    """Roundings of a growing sum of equal numbers all go one way: no chain may be long."""
+    for number in (0.1, 0.7, 1.1):
+        x = ag.full((N, 2), number)
+        want = float(np.float32(number))
+        for mode, got in both(ALIKE[name], x).items():
+            assert abs(float(got) - want) / want < 128 * UNIT["float32"], (mode, number)
+
+
+def test_products_of_equal_numbers() -> None:
+    """A product's sums have chains of 256, added one by one: its bound grows with K / 256."""
+    x = ag.full((N, 2), 0.3)
+    want = float(np.float32(0.3)) ** 2
+    for product in (lambda x: (x.T @ x)[0, 0] / N, lambda x: x[:, 0] @ x[:, 1] / N):
+        for mode, got in both(product, x).items():
+            error = abs(float(got) - want) / want
+            assert error < (256 + N / 256) * UNIT["float32"], mode
+            assert error < 1000 * UNIT["float32"], mode
+
+
 def test_complex_columns() -> None:
     x = values(N, 2)
     z = ag.complex(x, x + 1)
