@@ -44,7 +44,7 @@ class Apply:
     __slots__ = ("key", "left", "op", "right")
 
     def __init__(self, op: str, left: Dim, right: Dim) -> None:
-        self.op, self.left, self.right = op, left, right
+        self.op, self.left, self.right = op, Dim(left.terms), Dim(right.terms)
         self.key = (op, left.key, right.key)
 
     def __repr__(self) -> str:
@@ -65,6 +65,7 @@ class Guards:
 
     def __init__(self) -> None:
         self.facts: list[tuple[Dim, str, bool]] = []
+        self.read: set[str] = set()  # symbols of int arguments whose values Python wanted
 
     def hold(self, sizes: Mapping[str, int]) -> bool:
         """Whether the facts are true for these sizes."""
@@ -83,6 +84,13 @@ def collecting_guards(guards: Guards) -> Iterator[Guards]:
         yield guards
     finally:
         _local.guards = before
+
+
+def reads(names: set[str]) -> None:
+    """Note that Python wanted the values of symbols, whatever becomes of the error."""
+    guards: Guards | None = getattr(_local, "guards", None)
+    if guards is not None:
+        guards.read |= names
 
 
 def _compare(value: int, op: str) -> bool:
@@ -265,7 +273,7 @@ class Dim:
             return NotImplemented
         quotient = _floordiv(self, other)
         rest = self - other * quotient
-        if isinstance(rest, int) or not any(isinstance(a, Apply) for m in rest.terms for a in m):
+        if not isinstance(rest, Dim) or not _applies(rest):
             return rest
         return Dim({(Apply("mod", self, other),): 1})
 
@@ -325,10 +333,10 @@ def same(a: Size, b: Size) -> bool:
 
 
 def _extreme(op: str, a: Size, b: Size) -> Size:
-    if isinstance(a, int) and isinstance(b, int):
+    if not isinstance(a, Dim) and not isinstance(b, Dim):
         return min(a, b) if op == "min" else max(a, b)
-    difference = a - b
-    low, high = (difference, difference) if isinstance(difference, int) else difference.bounds()
+    difference: Size = a - b
+    low, high = difference.bounds() if isinstance(difference, Dim) else (difference, difference)
     if low is not None and low >= 0:
         return b if op == "min" else a
     if high is not None and high <= 0:
@@ -338,7 +346,7 @@ def _extreme(op: str, a: Size, b: Size) -> Size:
 
 def _decide(difference: Size, op: str) -> bool:
     """The truth of `difference == 0` or `difference > 0`."""
-    if isinstance(difference, int):
+    if not isinstance(difference, Dim):
         return _compare(difference, op)
     low, high = difference.bounds()
     if op == "==" and ((low is not None and low > 0) or (high is not None and high < 0)):
@@ -363,7 +371,7 @@ def _guard(difference: Dim, op: str) -> bool:
             "remove the comparison, or give a fixed size"
         )
     outcome = _compare(hint, op)
-    guards.facts.append((difference, op, outcome))
+    guards.facts.append((Dim(difference.terms), op, outcome))
     return outcome
 
 
@@ -425,9 +433,19 @@ def _floordiv(a: Dim, b: Dim) -> Size:
         c = b.terms[()]
         whole = {m: k // c for m, k in a.terms.items() if k % c == 0}
         rest = {m: k for m, k in a.terms.items() if k % c != 0}
-        if whole:
+        if whole and _surely_not_negative(Dim(rest)):
             return _simplify(whole) + _floordiv_rest(Dim(rest), b)
     return _floordiv_rest(a, b)
+
+
+def _surely_not_negative(rest: Dim) -> bool:
+    """Whether a program, which divides numbers that aren't negative, may divide this."""
+    low, _ = rest.bounds()
+    return set(rest.terms) <= {()} or (low is not None and low >= 0)
+
+
+def _applies(dim: Dim) -> bool:
+    return any(isinstance(atom, Apply) for monomial in dim.terms for atom in monomial)
 
 
 def _floordiv_rest(a: Dim, b: Dim) -> Size:
@@ -440,7 +458,7 @@ def _exact_quotient(a: Dim, b: Dim) -> Size | None:
     """a / b when b is one term that divides every term of a, or when a is a multiple of b."""
     if len(b.terms) != 1:
         for k in (1, -1, *set(a.terms.values())):
-            if (b * k) == a if isinstance(b * k, int) else same(b * k, a):
+            if same(b * k, a) if isinstance(b * k, Dim) else (b * k) == a:
                 return k
         return None
     (divisor, d), *_ = b.terms.items()

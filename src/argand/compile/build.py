@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from argand.base.dim import Guards
+from argand.base.dim import Dim, Guards
 from argand.base.errors import TraceError
 from argand.base.tree import flatten
 from argand.compile.executable import (
     Alias,
     Constant,
     GradEffect,
+    Input,
+    Measured,
+    Number,
     Output,
     Parts,
     Result,
+    Sources,
     check_writeable,
 )
 from argand.compile.joint import record_backward
-from argand.compile.places import Argument, Held
+from argand.compile.places import Argument, Held, Place
 from argand.compile.returned import check_returned
 from argand.compile.trace import Capture, Tracer
 from argand.ir.verify import verify
@@ -70,6 +74,8 @@ class Builder:
 
     def result(self, x: Any) -> Result:
         """How a call makes one leaf of what the function returned."""
+        if isinstance(x, Dim):
+            return self._measured(x)
         if not isinstance(x, Tensor):
             if not any(x is leaf for leaf in self.leaves):
                 check_returned(x, self.program.name)
@@ -78,8 +84,31 @@ class Builder:
             self._known[id(x)] = self._tensor_result(x)
         return self._known[id(x)]
 
+    def _measured(self, x: Dim) -> Result:
+        """A size, or an int computed from int arguments."""
+        return Measured(Dim(x.terms), self._sources(x.symbols()))
+
+    def _sources(self, names: Iterable[str]) -> Sources:
+        """Where a call finds the values of symbols."""
+        found: dict[str, tuple[str, int, int]] = {}
+        for capture in self.tracer.captures.values():
+            for d, size in enumerate(map(str, capture.entry.shape)):
+                if size in names and isinstance(capture.place, Argument):
+                    found.setdefault(size, (size, capture.place.number, d))
+        return tuple(found.values())
+
+    def _alias(self, place: Place, x: Tensor) -> Alias:
+        """A result that is a view of a tensor from outside."""
+        assert x._cold is not None
+        chain = x._cold.chain
+        names = {name for _, params in chain for v in params.values() for name in _symbols(v)}
+        return Alias(place, chain, x._node is None, self._sources(names))
+
     def _tensor_result(self, x: Tensor) -> Result:
         tracer = self.tracer
+        if x.weak and (x._array is None or id(x) in tracer.captures):
+            self.program.outputs.append(tracer.read(x))
+            return Number(len(self.program.outputs) - 1)
         if id(x) in tracer.captures:
             return self._outside(x, tracer.captures[id(x)])
         if x._array is not None:
@@ -87,9 +116,9 @@ class Builder:
         cold = x._cold
         if cold is not None and cold.root is not None and id(cold.root) in tracer.captures:
             place = tracer.captures[id(cold.root)].place
-            return Alias(place, cold.chain, detached=x._node is None)
+            return self._alias(place, x)
         if cold is not None and cold.root is not None and cold.root._array is not None:
-            return Alias(Held(cold.root), cold.chain, detached=x._node is None)
+            return self._alias(Held(cold.root), x)
         self.program.outputs.append(tracer.read(x))
         number = len(self.program.outputs) - 1
         if type(x._node) is Node and x._node.inputs is not None:
@@ -99,9 +128,6 @@ class Builder:
     def _outside(self, x: Tensor, capture: Capture) -> Result:
         if isinstance(capture.place, Held):
             return Constant(x)
-        if capture.entry in self.tracer.floats:
-            self.program.outputs.append(capture.value)
-            return Output(len(self.program.outputs) - 1)
         return Alias(capture.place, (), detached=False)
 
     def _gradient(self, leaf: Tensor, now: Tensor | None) -> GradEffect:
@@ -161,14 +187,23 @@ class Builder:
                 self.program.writes[i] = capture.value
         return places
 
-    def _inputs(self, captures: Sequence[Capture]) -> list[tuple[int, bool]]:
+    def _inputs(self, captures: Sequence[Capture]) -> list[Input]:
         by_value = {c.entry: c.place for c in captures}
         slots = []
         for value in self.program.inputs:
             place = by_value[value]
             assert isinstance(place, Argument)
-            slots.append((place.number, value in self.tracer.floats))
+            kind = "float" if value in self.tracer.floats else "tensor"
+            kind = "int" if place.number in self.tracer.integers.values() else kind
+            slots.append(Input(place.number, kind))
         return slots
+
+
+def _symbols(param: Any) -> Iterable[str]:
+    """The names of the symbols in a parameter."""
+    if isinstance(param, tuple):
+        return {name for part in param for name in _symbols(part)}
+    return param.symbols() if isinstance(param, Dim) else ()
 
 
 def _real_root(capture: Capture, leaves: Sequence[Any]) -> Any:

@@ -14,12 +14,14 @@ import numpy as np
 
 from argand.backends.interface import CompiledProgram
 from argand.base import epoch
-from argand.base.dim import Guards
+from argand.base.dim import Dim, Guards
 from argand.base.tree import LEAF as ONE_LEAF
 from argand.base.tree import Structure, unflatten
 from argand.compile.constants import Constants
+from argand.compile.integers import carrier
 from argand.compile.joint import Joint
 from argand.compile.places import Place
+from argand.ir.interpret import concrete
 from argand.ir.op import Op
 from argand.ir.program import Program
 from argand.tensor.core import Tensor, follow, wrap
@@ -35,20 +37,56 @@ class Output(NamedTuple):
     number: int
 
 
+# Where the values of symbols are found: each one's name, leaf and dimension.
+Sources = tuple[tuple[str, int, int], ...]
+
+
+class Number(NamedTuple):
+    """A result that the program computes and that is a Python number, not a tensor."""
+
+    number: int
+
+
+class Measured(NamedTuple):
+    """A result that is an int computed from sizes and int arguments."""
+
+    dim: Dim
+    sources: Sources
+
+    def find(self, leaves: Sequence[Any]) -> int:
+        """The int of a call."""
+        return self.dim.evaluate(sizes_of(self.sources, leaves))
+
+
+def sizes_of(sources: Sources, leaves: Sequence[Any]) -> dict[str, int]:
+    """The values of symbols in a call."""
+    return {name: _size(leaves[i], d) for name, i, d in sources}
+
+
+def _size(leaf: Any, dimension: int) -> int:
+    return int(leaf._array.shape[dimension]) if isinstance(leaf, Tensor) else abs(int(leaf))
+
+
 class Alias(NamedTuple):
     """A result that is a tensor from outside, or a view of one."""
 
     place: Place
     chain: tuple[tuple[Op, dict[str, Any]], ...]
     detached: bool
+    sources: Sources = ()  # of the symbols in the chain
 
     def find(self, leaves: Sequence[Any]) -> Tensor:
         """The tensor or the view, as eager code makes it."""
-        tensor = self.place.find(leaves)
+        tensor, chain = self.place.find(leaves), self.chain
+        if self.sources:
+            sizes = sizes_of(self.sources, leaves)
+            chain = tuple(
+                (op, {k: concrete(v, sizes) for k, v in params.items()}) for op, params in chain
+            )
         if not self.detached:
-            return follow(tensor, self.chain)
+            return follow(tensor, chain)
         with no_grad():
-            return follow(tensor.detach(), self.chain)
+            return follow(tensor.detach(), chain)
 
 
 class Constant(NamedTuple):
@@ -57,7 +95,21 @@ class Constant(NamedTuple):
     value: Any
 
 
-Result = Output | Alias | Constant
+Result = Output | Number | Measured | Alias | Constant
+
+
+class Input(NamedTuple):
+    """Where an input of the program comes from."""
+
+    leaf: int
+    kind: str  # "tensor", "float" or "int"
+
+    def array(self, leaves: Sequence[Any]) -> Any:
+        """This call's array."""
+        leaf = leaves[self.leaf]
+        if self.kind == "tensor":
+            return leaf._array
+        return np.array(leaf, np.float64) if self.kind == "float" else carrier(leaf)
 
 
 class GradEffect(NamedTuple):
@@ -71,7 +123,7 @@ class GradEffect(NamedTuple):
 class Parts:
     """What a trace found out, beside the program itself."""
 
-    inputs: list[tuple[int, bool]]  # the leaf of each input, and whether it is a float
+    inputs: list[Input]
     places: list[Place]  # of each state
     structure: Structure
     results: list[Result]
@@ -128,11 +180,7 @@ class Executable:
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run on the leaves of the arguments: what the user's function returns."""
-        arrays = [
-            np.array(leaves[i], np.float64) if is_float else leaves[i]._array
-            for i, is_float in self.parts.inputs
-        ]
-        return self.run(arrays, leaves)
+        return self.run([x.array(leaves) for x in self.parts.inputs], leaves)
 
     def run(self, arrays: Sequence[Any], leaves: Sequence[Any]) -> Any:
         """Run on the arrays of the inputs."""
@@ -199,4 +247,6 @@ class Executable:
 def _made(result: Result, tensors: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
     if isinstance(result, Output):
         return tensors[result.number]
-    return result.find(leaves) if isinstance(result, Alias) else result.value
+    if isinstance(result, Number):
+        return tensors[result.number]._array.item()
+    return result.value if isinstance(result, Constant) else result.find(leaves)

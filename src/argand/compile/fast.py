@@ -59,7 +59,7 @@ def _is_plain(s: Specialisation) -> bool:
     if s.contiguous or s.executable.moving or aliases != tuple(range(len(aliases))):
         return False
     return parts.inputs == [
-        (i, isinstance(x, FloatSpec))
+        (i, "float" if isinstance(x, FloatSpec) else "tensor")
         for i, x in enumerate(specs)
         if not isinstance(x, ConstantSpec)
     ]

@@ -18,6 +18,7 @@ from argand.base.dim import Dim, Guards, collecting_guards
 from argand.base.dtype import float64
 from argand.base.errors import ShapeError, TraceError
 from argand.base.events import emit
+from argand.base.integer import Integer, IntegerRead
 from argand.base.settings import settings
 from argand.base.tree import unflatten
 from argand.compile.build import Builder
@@ -27,6 +28,7 @@ from argand.compile.debug import DebugProgram, check_same
 from argand.compile.executable import Alias, Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
 from argand.compile.higher import Origin
+from argand.compile.integers import NO_INTEGERS, carried, varying_integers
 from argand.compile.joint import Joint, keep_random_state
 from argand.compile.returned import check_function
 from argand.compile.signature import (
@@ -55,11 +57,20 @@ _REMEMBERED = 1024  # signatures whose specialisation is looked up rather than s
 class Specialisation:
     """One program, and the calls that it serves."""
 
-    def __init__(self, signature: Signature, shapes: list[Any], why: list[str]) -> None:
+    def __init__(
+        self,
+        signature: Signature,
+        shapes: list[Any],
+        why: list[str],
+        integers: Mapping[int, Integer] = NO_INTEGERS,
+    ) -> None:
         self.signature = signature
         self.shapes = shapes  # of the tensor leaves, with symbols; None for other leaves
         self.why = why
-        self.symbolic = any(isinstance(s, Dim) for shape in shapes if shape for s in shape)
+        self.integers = dict(integers)  # the int leaves that are symbols
+        self.symbolic = bool(integers) or any(
+            isinstance(s, Dim) for shape in shapes if shape for s in shape
+        )
         self.executable: Executable
         self.surroundings: Surroundings
         self.snapshot: tuple[Any, ...] = ()
@@ -80,12 +91,14 @@ class Specialisation:
 
     def accept(self, leaves: Sequence[Any]) -> None:
         """Remember that these sizes fit, for the short way of later calls."""
+        if self.integers:
+            return  # they go the long way
         if len(self.accepted) >= _REMEMBERED:
             self.accepted.clear()
         self.accepted.add(
             tuple(
-                () if is_float else leaves[i]._array.shape
-                for i, is_float in self.executable.parts.inputs
+                leaves[x.leaf]._array.shape if x.kind == "tensor" else ()
+                for x in self.executable.parts.inputs
             )
         )
 
@@ -94,7 +107,7 @@ class Specialisation:
         if self.signature != signature:
             if not self.symbolic:
                 return False
-            sizes = sizes_that_fit(self.signature, self.shapes, signature)
+            sizes = sizes_that_fit(self.signature, self.shapes, signature, self.integers)
             if sizes is None or not self.executable.parts.guards.hold(sizes):
                 return False
         for number, contiguous in self.contiguous.items():
@@ -181,7 +194,7 @@ class CompiledFunction:
         self.dynamic = dynamic
         self.specialisations: list[Specialisation] = []
         self._by_signature: dict[Signature, Specialisation] = {}
-        self._constant_floats: frozenset[int] = frozenset()
+        self._constant_numbers: frozenset[int] = frozenset()
         self._reached: dict[int, Tensor] = {}
         self._fast: Fast | None = None
         # Set where the function is run again for a derivative: takes what its calls would change.
@@ -255,7 +268,7 @@ class CompiledFunction:
         """The executable that runs node by node, once a second trace has given the same program."""
         if found.debugged is None:
             signature, leaves = self._describe(args, kwargs)
-            again = Specialisation(signature, found.shapes, [])
+            again = Specialisation(signature, found.shapes, [], found.integers)
             again.surroundings = found.surroundings
             with trace_lock:
                 _Trace(self, again, leaves, args, kwargs, "reference").run()
@@ -269,7 +282,7 @@ class CompiledFunction:
     def _describe(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Signature, list[Any]]:
-        return describe_call(args, kwargs, mode.enabled, self._constant_floats, self._reached)
+        return describe_call(args, kwargs, mode.enabled, self._constant_numbers, self._reached)
 
     def _specialisation(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -311,25 +324,33 @@ class CompiledFunction:
         why = self._reason(signature, leaves)
         self._check_limit(why)
         varying = 2 * self.dynamic if isinstance(self.dynamic, bool) else 1
+        before = self._constant_numbers
         while True:
-            s = Specialisation(signature, self._shapes(signature, args, kwargs, varying), why)
+            shapes = self._shapes(signature, args, kwargs, varying)
+            integers = self._integers(signature, leaves, surroundings, varying)
+            s = Specialisation(signature, shapes, why, integers)
             s.surroundings = surroundings
             try:
                 trace = _Trace(self, s, leaves, args, kwargs)
                 trace.run()
                 break
             except FloatArgumentRead as e:
-                self._constant_floats |= e.numbers
-            except (TypeError, ValueError) as error:
-                if isinstance(error, ShapeError) and varying:
+                self._constant_numbers |= e.numbers
+            except IntegerRead as e:
+                self._constant_numbers |= {i for i in integers if carried(integers[i]) in e.names}
+            except Exception as error:
+                if integers:  # perhaps one can't be a symbol there: once more, with constants
+                    self._constant_numbers |= integers.keys()
+                elif isinstance(error, ShapeError) and varying:
                     # A size that can't vary was a symbol (features, say): once more, with fewer.
                     varying -= 1
                     continue
-                # A float that the function takes apart as Python: once more, with constants.
-                floats = _floats(signature)
-                if not floats:
+                elif isinstance(error, TypeError | ValueError) and _floats(signature):
+                    # A float that the function takes apart as Python: once more, with constants.
+                    self._constant_numbers |= _floats(signature)
+                else:
+                    self._constant_numbers = before
                     raise
-                self._constant_floats |= floats
             signature, leaves = self._describe(args, kwargs)
         self._report_changes(surroundings, attributes, leaves)
         self._keep(s, leaves)
@@ -368,11 +389,15 @@ class CompiledFunction:
 
     def _check_limit(self, why: list[str]) -> None:
         if len(self.specialisations) >= settings.retrace_limit:
+            used = (
+                " A number that Python needs the value of (by range(n), int(n), as a dict's key, "
+                "in a text) has a program for each value."
+            )
             raise TraceError(
                 f"{self.name} would need more than {settings.retrace_limit} programs "
                 f"(settings.retrace_limit). The last call differs in: {'; '.join(why)}. Pass "
                 "varying numbers as floats or tensors, and declare varying sizes: "
-                "ag.compile(dynamic={0: {0: ag.Dim('n')}})"
+                "ag.compile(dynamic={0: {0: ag.Dim('n')}})." + used * bool(self._constant_numbers)
             )
 
     def _reason(self, signature: Signature, leaves: list[Any]) -> list[str]:
@@ -399,6 +424,16 @@ class CompiledFunction:
             declared = self._declared(*origins[i], len(spec.shape))
             shapes.append(generalise(spec.shape, seen, names, declared, varying == 2))
         return shapes
+
+    def _integers(
+        self, signature: Signature, leaves: list[Any], surroundings: Surroundings, varying: int
+    ) -> dict[int, Integer]:
+        """The int arguments to be symbols: those that had another value in another call."""
+        if not varying or surroundings.asks_types:
+            return {}
+        alike = [s for s in self.specialisations if blank(s.signature) == blank(signature)]
+        seen = [[getattr(spec, "value", None) for spec in s.signature.specs] for s in alike]
+        return varying_integers(leaves, seen, self._constant_numbers, varying == 2)
 
     def _declared(self, position: int | None, name: str, rank: int) -> dict[int, Dim]:
         """The dims that the user declared for an argument."""
@@ -523,6 +558,8 @@ class _Trace:
         try:
             with interpreting(tracer), collecting_guards(guards):
                 returned = self.owner.function(*args, **kwargs)
+                if guards.read:
+                    raise IntegerRead(guards.read)  # the function may have caught it
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = Builder(tracer, self.backend, self.leaves)
@@ -575,7 +612,9 @@ class _Trace:
         items = list(self.leaves)
         stand_ins: dict[int, Tensor] = {}
         for i, (spec, leaf) in enumerate(zip(s.signature.specs, self.leaves, strict=True)):
-            if isinstance(spec, FloatSpec):
+            if i in s.integers:
+                items[i] = tracer.integer_argument(i, s.integers[i], self.labels[i])
+            elif isinstance(spec, FloatSpec):
                 items[i] = tracer.float_argument(i, Value(float64, (), self.labels[i]))
             elif isinstance(spec, TensorSpec) and spec.identity is None:
                 if id(leaf) not in stand_ins:

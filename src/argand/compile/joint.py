@@ -20,7 +20,9 @@ from argand.backends.interface import CompiledProgram
 from argand.backends.select import compile_program
 from argand.base.dim import Dim
 from argand.base.errors import AutogradError
+from argand.base.integer import is_integer
 from argand.compile.higher import Origin, random_state
+from argand.compile.integers import carrier
 from argand.compile.places import Place
 from argand.compile.trace import Tracer, traced_tensor
 from argand.ir.bind import interpreting
@@ -84,8 +86,10 @@ class Joint:
 
 
 def _tensor(x: Any) -> Tensor:
-    """A saved argument; a float becomes a tensor."""
-    return x if isinstance(x, Tensor) else wrap(np.array(x, np.float64))
+    """A saved argument; a number becomes a tensor."""
+    if isinstance(x, Tensor):
+        return x
+    return wrap(carrier(x) if is_integer(x) else np.array(x, np.float64))
 
 
 class _Backward:

@@ -1,7 +1,8 @@
 """What a call's arguments look like: the part of them that a program depends on.
 
 Tensors are described by dtype, shape, whether they want a gradient, and whether they share memory;
-floats are inputs (0-d float64 tensors); every other Python value is a constant of the program.
+floats are inputs (0-d float64 tensors); ints become symbolic at their second value (`integers`);
+every other Python value is a constant of the program.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import numpy as np
 
 from argand.base.dim import Dim, Shape, Symbol
 from argand.base.dtype import DType
+from argand.base.integer import Integer, is_integer
 from argand.base.shape import shape_text
 from argand.base.tree import Structure, flatten
+from argand.compile.integers import NO_INTEGERS, fits_integer
 from argand.tensor.core import Tensor, wrap
 
 
@@ -68,20 +71,20 @@ def describe_call(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     grad_enabled: bool,
-    constant_floats: Collection[int] = (),
+    constant_numbers: Collection[int] = (),
     reached: Collection[int] = (),
 ) -> tuple[Signature, list[Any]]:
     """The signature of a call and its leaves, NumPy arrays among them as tensors of their memory.
 
-    `constant_floats` are the leaves whose floats are constants of the program; `reached` the ids of
-    the tensors that the function reaches without its arguments.
+    `constant_numbers` are the leaves whose numbers are constants of the program; `reached` the ids
+    of the tensors that the function reaches without its arguments.
     """
     leaves, structure = flatten((args, dict(sorted(kwargs.items())) if kwargs else kwargs))
     specs = []
     for i, x in enumerate(leaves):
         if isinstance(x, np.ndarray):
             x = leaves[i] = wrap(x)
-        specs.append(_spec(x, i in constant_floats, reached))
+        specs.append(_spec(x, i in constant_numbers, reached))
     return Signature(structure, tuple(specs), _aliases(leaves), grad_enabled), leaves
 
 
@@ -125,16 +128,24 @@ def _aliases(leaves: Sequence[Any]) -> tuple[int, ...]:
 
 
 def sizes_that_fit(
-    mine: Signature, shapes: Sequence[Shape | None], other: Signature
+    mine: Signature,
+    shapes: Sequence[Shape | None],
+    other: Signature,
+    integers: Mapping[int, Integer] = NO_INTEGERS,
 ) -> dict[str, int] | None:
-    """The sizes of the symbols in `shapes` for another call; None when the call doesn't fit."""
+    """The sizes of the symbols in `shapes`, and the values of those of int arguments, for another
+    call; None when the call doesn't fit."""
     if mine.structure != other.structure or mine.grad_enabled != other.grad_enabled:
         return None
     if mine.aliases != other.aliases:
         return None
     sizes: dict[str, int] = {}
-    for spec, shape, theirs in zip(mine.specs, shapes, other.specs, strict=True):
-        if shape is None or not isinstance(spec, TensorSpec):
+    for i, (spec, shape, theirs) in enumerate(zip(mine.specs, shapes, other.specs, strict=True)):
+        if i in integers:
+            known = isinstance(theirs, ConstantSpec) and theirs.kind is spec.kind  # type: ignore[union-attr]
+            if not known or not fits_integer(integers[i], theirs.value, sizes):  # type: ignore[union-attr]
+                return None
+        elif shape is None or not isinstance(spec, TensorSpec):
             if spec != theirs:
                 return None
         elif not isinstance(theirs, TensorSpec) or not _fits(spec, shape, theirs, sizes):
@@ -156,12 +167,16 @@ def _fits(spec: TensorSpec, shape: Shape, other: TensorSpec, sizes: dict[str, in
 
 
 def blank(signature: Signature) -> Signature:
-    """A signature without sizes: what calls have in common that one program may serve."""
-    specs = tuple(
-        x._replace(shape=(0,) * len(x.shape)) if isinstance(x, TensorSpec) else x
-        for x in signature.specs
-    )
-    return signature._replace(specs=specs)
+    """A signature without sizes and ints: what calls have in common that one program may serve."""
+    return signature._replace(specs=tuple(map(_blank, signature.specs)))
+
+
+def _blank(spec: Spec) -> Spec:
+    if isinstance(spec, TensorSpec):
+        return spec._replace(shape=(0,) * len(spec.shape))
+    if isinstance(spec, ConstantSpec) and is_integer(spec.value):
+        return ConstantSpec(spec.kind, 0)
+    return spec
 
 
 def generalise(

@@ -87,6 +87,7 @@ class Surroundings:
         self.guards: list[Guard] = []
         self.objects: dict[str, Any] = {}  # modules, optimizers, tensors and containers by name
         self.asks_grad_mode = False
+        self.asks_types = False  # whether `type(x)` may be asked, which tells stand-ins apart
         self._seen: dict[tuple[int, ...], Any] = {}
         self._visit(function)
         self._reached: dict[int, Tensor] | None = None
@@ -165,6 +166,7 @@ class Surroundings:
             self._note(name, _cell_value(cell), functools.partial(_cell_value, cell), code)
         space, names = function.__globals__, _names_read(code)
         self.asks_grad_mode |= "is_grad_enabled" in names
+        self.asks_types |= "type" in names
         for name in sorted(names):
             if name in space:
                 read = functools.partial(space.get, name, _MISSING)

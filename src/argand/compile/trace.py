@@ -18,7 +18,9 @@ import numpy as np
 from argand.base.dim import Dim, numbers
 from argand.base.dtype import float64, from_numpy
 from argand.base.errors import TraceError
+from argand.base.integer import Integer, as_plain
 from argand.base.userstack import Location, module_path, user_location
+from argand.compile.integers import carried, carrier_value
 from argand.compile.places import Argument, GradientOf, Held, Place
 from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter, interpreting
@@ -84,6 +86,7 @@ class Tracer(Interpreter):
         self.captures: dict[int, Capture] = {}
         self.touched: dict[int, Touched] = {}
         self.floats: dict[Value, int] = {}  # the inputs that are float arguments
+        self.integers: dict[str, int] = {}  # the leaf of each symbol that is an int argument
         self.contiguous: dict[int, bool] = {}  # arguments whose layout the trace asked for
         self.grads_read: dict[int, tuple[Tensor, bool]] = {}  # leaves whose `.grad` Python saw
         self.after_call: list[Callable[[], None]] = []
@@ -118,6 +121,15 @@ class Tracer(Interpreter):
         self.floats[value] = number
         self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
         return proxy
+
+    def integer_argument(self, number: int, integer: Integer, label: str) -> Integer:
+        """What stands for an int; an input without elements brings its value."""
+        value = carrier_value(integer, label)
+        self.program.inputs.append(value)
+        self.integers[carried(integer)] = number
+        proxy = traced_tensor(value)
+        self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
+        return integer
 
     # -- what tensors stand for ----------------------------------------------------------------
 
@@ -202,6 +214,7 @@ class Tracer(Interpreter):
     # -- the interpreter -----------------------------------------------------------------------
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+        params = {k: as_plain(v) for k, v in params.items()}
         if isinstance(op, Composite) and not op.own_adjoint and self._wants_grad(inputs):
             return op.apply_body(inputs, params)
         for name, param in params.items():
@@ -311,7 +324,7 @@ class Tracer(Interpreter):
         )
 
     def _floats_behind(self, value: Any) -> set[int]:
-        """The float arguments that a value depends on; empty when it depends on more than those."""
+        """The float and int arguments that a value depends on; empty when it depends on more."""
         found: set[int] = set()
         stack, seen = [value], set()
         while stack:
@@ -324,8 +337,15 @@ class Tracer(Interpreter):
             elif v.node is None:
                 return set()
             else:
+                found |= self._integers_in(tuple(v.node.params.values()))
                 stack.extend(v.node.values)
         return found
+
+    def _integers_in(self, params: Any) -> set[int]:
+        if isinstance(params, tuple):
+            return {i for param in params for i in self._integers_in(param)}
+        names = params.symbols() if isinstance(params, Dim) else {}
+        return {self.integers[name] for name in names if name in self.integers}
 
     def _describe(self, value: Any) -> str:
         if not isinstance(value, Value):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.dim import Dim
 from argand.base.dtype import DType, as_dtype
 from argand.base.errors import DTypeError
 from argand.ir import scalar
@@ -231,7 +232,8 @@ class Pow(Elementwise):
     def __call__(self, x: Any, y: Any) -> Any:
         if is_number(y) and not is_number(x):
             x = lifted(x)
-            shorter = _POWERS.get(y) if x.dtype.is_inexact else None
+            known = x.dtype.is_inexact and not isinstance(y, Dim)
+            shorter = _POWERS.get(y) if known else None
             if shorter is not None:
                 return getattr(ops, shorter)(x)
             if not x.dtype.is_inexact and isinstance(y, int) and y < 0:

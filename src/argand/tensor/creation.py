@@ -92,6 +92,8 @@ def tensor(data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tenso
     if isinstance(data, Tensor):
         wanted = data.dtype if dtype is None else as_dtype(dtype)
         return finished(ops.cast(ops.contiguous(data.detach()), wanted), **options)
+    if isinstance(data, Dim):
+        return finished(ops.full((), data, int64 if dtype is None else as_dtype(dtype)), **options)
     return finished(wrap(array_from(data, dtype, copy=True)), **options)
 
 

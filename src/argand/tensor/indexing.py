@@ -15,6 +15,7 @@ import numpy as np
 
 from argand.base.dim import Dim, same
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError, TraceError
+from argand.base.integer import Integer
 from argand.base.shape import broadcast_shapes, same_shape, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
@@ -186,10 +187,10 @@ def _is_int(item: Any) -> bool:
 
 
 def _int_index(item: Any, size: Any, dim: int) -> Any:
-    if isinstance(item, Dim):
+    if isinstance(item, Dim) and type(item) is not Integer:
         return item
-    i = item.__index__()
-    if isinstance(size, int) and not -size <= i < size:
+    i = item if isinstance(item, Dim) else item.__index__()
+    if (isinstance(size, int) or isinstance(item, Dim)) and not -size <= i < size:
         raise IndexRangeError(f"index {i} is out of bounds for dimension {dim} with size {size}")
     return i + size if i < 0 else i
 
