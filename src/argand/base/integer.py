@@ -48,8 +48,8 @@ class Integer(Dim):
     __slots__ = ()
     __array_ufunc__ = None  # NumPy leaves operators to it
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]  # it passes for an int
+    @property  # type: ignore[misc]  # it passes for an int
+    def __class__(self) -> Any:
         return int
 
     @staticmethod
