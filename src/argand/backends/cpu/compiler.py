@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from argand.backends.cpu.checking import memory_check
 from argand.backends.cpu.executable import CompiledProgram, Layouts, Segment
 from argand.backends.cpu.lowering import Lowering, NotLoweredError, canonical_text
 from argand.backends.cpu.native import load_entry
@@ -30,6 +31,7 @@ from argand.kernels import fused  # noqa: F401 - registers the contractions
 from argand.loops.lower import can_lower
 from argand.loops.nestir import ELEMS
 from argand.loops.target import Target
+from argand.passes.memcheck import check_plan
 from argand.passes.memory import MemoryPlan, plan_memory
 from argand.passes.pipeline import run_passes
 from argand.passes.schedule import is_view, schedule
@@ -117,6 +119,8 @@ def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> Kernel | N
             final = optimise(program)
             store.save(key, _to_entry(final, program))
         plan = plan_memory(final.program, strides)
+        if settings.verify:
+            check_plan(final.program, plan)
         parts = list(split(final, plan))
         if [native for native, _ in parts] != [True]:
             return None
@@ -155,8 +159,10 @@ def assemble(final: Final, target: Target, key: str, each: bool = False) -> Comp
     """
     plan = plan_memory(final.program)
     lowering = Lowering(final.program, plan, target)
+    parts = list(split(final, plan, each))
+    check = memory_check(final.program, plan, target, parts) if settings.verify else None
     segments = []
-    for native, numbers in split(final, plan, each):
+    for native, numbers in parts:
         call = None
         if native:
             make = functools.partial(lowering.module, "entry", numbers)
@@ -165,7 +171,7 @@ def assemble(final: Final, target: Target, key: str, each: bool = False) -> Comp
             long = _is_long(final.program)
             call = array_entry(entry, arrays - 1, arrays, sizes, release=long)
         segments.append(Segment([final.program.nodes[n] for n in numbers], call))
-    return CompiledProgram(final.program, plan, segments)
+    return CompiledProgram(final.program, plan, segments, check)
 
 
 def split(final: Final, plan: MemoryPlan, each: bool = False) -> Iterator[tuple[bool, list[int]]]:

@@ -60,8 +60,15 @@ class CompiledProgram:
     threads: each leases its own arena, and a program that writes state holds a lock.
     """
 
-    def __init__(self, program: Program, plan: MemoryPlan, segments: list[Segment]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        plan: MemoryPlan,
+        segments: list[Segment],
+        check: Callable[[Mapping[str, int]], None] | None = None,
+    ) -> None:
         self.program = program
+        self._check = check  # what is to hold of the memory, asked for each sizes of the symbols
         # Makes the program for inputs of other layouts; set by `compile_program`.
         self.variant: Callable[[Layouts], CompiledProgram] | None = None
         self.plan = plan
@@ -180,6 +187,8 @@ class CompiledProgram:
 
     def _for_sizes(self, key: tuple[int, ...]) -> _Sized:
         sizes = dict(zip(self._symbols, key, strict=True))
+        if self._check is not None:
+            self._check(sizes)
         makers = [_output_maker(o, sizes) for o in self.program.outputs]
         offsets, total = self.plan.offsets(sizes)
         sized = _Sized(sizes, makers, total, np.array(offsets or [0], np.int64))
