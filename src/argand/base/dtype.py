@@ -13,7 +13,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from argand.base import epoch
 from argand.base.errors import DTypeError, did_you_mean
+from argand.base.events import emit
 
 
 class DType:
@@ -122,6 +124,8 @@ def set_default_dtype(dtype: Any) -> None:
     if not d.is_floating_point:
         raise TypeError(f"set_default_dtype takes a floating-point dtype, got {d!r}")
     _default_float = d
+    epoch.bump()  # compiled functions look at what they were made for
+    emit("default_dtype", dtype=d)
     result_type.cache_clear()
 
 

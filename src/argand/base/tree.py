@@ -24,6 +24,7 @@ class Leaf:
 
 LEAF = Leaf()
 Structure = Any
+Part = tuple[bool, Any, Any]  # whether it is an attribute; its key or name; the part
 _HEAP_TYPE = 1 << 9  # CPython's flag of classes that a class statement made
 
 
@@ -105,25 +106,31 @@ def _flatten_object(tree: Any, leaves: list[Any], around: tuple[int, ...]) -> St
     if id(tree) in around:
         raise _Cycle
     inside, first = (*around, id(tree)), len(leaves)
-    space = getattr(tree, "__dict__", {})
-    keys = tuple(tree) if isinstance(tree, dict) else None
-    items = list(tree.values() if keys is not None else tree) if _is_container(tree) else []
-    slots = tuple(_filled_slots(tree))
-    values = [*items, *space.values(), *(object.__getattribute__(tree, s) for s in slots)]
+    about, found = _take_apart(tree)
     try:
-        parts = tuple([_flatten(v, leaves, inside) for v in values])
+        parts = tuple([_flatten(v, leaves, inside) for _, _, v in found])
     except _Cycle:
         if around:
             raise
         del leaves[first:]
         leaves.append(tree)  # one that contains itself is taken as a whole
         return LEAF
+    return (type(tree), about, parts)
+
+
+def _take_apart(tree: Any) -> tuple[_Object, list[Part]]:
+    """What an object is made of: its items, then its attributes, then its slots."""
+    space = getattr(tree, "__dict__", {})
+    keys = tuple(tree) if isinstance(tree, dict) else None
+    items: list[Part] = []
+    if isinstance(tree, list | tuple | dict):
+        pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        items = [(False, key, item) for key, item in pairs]
+    slots = tuple(_filled_slots(tree))
+    attributes = [(True, name, value) for name, value in space.items()]
+    attributes += [(True, name, object.__getattribute__(tree, name)) for name in slots]
     factory = _Factory(tree.default_factory) if isinstance(tree, defaultdict) else None
-    return (type(tree), _Object(len(items), keys, tuple(space), slots, factory), parts)
-
-
-def _is_container(tree: Any) -> bool:
-    return isinstance(tree, dict | list | tuple)
+    return _Object(len(items), keys, tuple(space), slots, factory), [*items, *attributes]
 
 
 def _filled_slots(tree: Any) -> Iterator[str]:
@@ -189,6 +196,25 @@ def _filled(kind: Any, about: _Object, items: list[Any]) -> Any:
     if issubclass(kind, defaultdict):
         filled.default_factory = about.factory.function if about.factory is not None else None
     return filled
+
+
+def shallow(tree: Any) -> tuple[Structure, list[Part]] | None:
+    """A container's structure, with leaves for its parts, and the parts; None for a leaf.
+
+    >>> shallow({"a": [1, 2]})[1]
+    [(False, 'a', [1, 2])]
+    """
+    kind = type(tree)
+    if kind is dict:
+        about: Any = tuple(tree)
+        parts: list[Part] = [(False, key, item) for key, item in tree.items()]
+    elif kind is list or kind is tuple:
+        about, parts = None, [(False, i, item) for i, item in enumerate(tree)]
+    elif isinstance(tree, dict | list | tuple) or is_record(kind):
+        about, parts = _take_apart(tree)
+    else:
+        return None
+    return (kind, about, (LEAF,) * len(parts)), parts
 
 
 def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:

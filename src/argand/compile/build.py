@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from argand.base.dim import Dim, Guards
 from argand.base.errors import TraceError
-from argand.base.tree import flatten
+from argand.base.tree import flatten, shallow
+from argand.compile.effects import Effect, Made, MadeObject, Path, Same, containers_in
 from argand.compile.executable import (
     Alias,
     Constant,
@@ -23,11 +25,13 @@ from argand.compile.executable import (
 )
 from argand.compile.joint import record_backward
 from argand.compile.places import Argument, Held, Place
+from argand.compile.reach import SCALARS, Reach, is_module, is_opaque
 from argand.compile.returned import check_returned
+from argand.compile.slots import Slot
 from argand.compile.trace import Capture, Tracer
 from argand.ir.verify import verify
 from argand.tensor.core import Tensor
-from argand.transform.tape import Node
+from argand.transform.tape import LEAF, Node
 
 
 class Builder:
@@ -42,11 +46,18 @@ class Builder:
         self.positions: list[int | None] = []  # of these among what the function returned
         self._known: dict[int, Result] = {}
 
-    def build(self, returned: Any, guards: Guards, lock: Any) -> Parts:
-        """Complete the program of a function that returned `returned`; what calls need beside."""
+    def build(
+        self, returned: Any, guards: Guards, lock: Any, changed: Sequence[Slot], reach: Reach
+    ) -> Parts:
+        """Complete the program of a function that returned `returned`; what calls need beside.
+
+        `changed` are the slots in `reach` that the function changed.
+        """
         tracer, program = self.tracer, self.program
         items, structure = flatten(returned)
         results = [self.result(x) for x in items]
+        self.reach = reach
+        effects = [Effect(slot, self._effect(slot, reach.started(slot))) for slot in changed]
         gradients = [self._gradient(leaf, now) for leaf, now in tracer.new_gradients()]
         joint = None
         if self.differentiable:
@@ -68,7 +79,39 @@ class Builder:
             after_call=tracer.after_call,
             guards=guards,
             lock=lock,
+            effects=effects,
         )
+
+    # -- effects -------------------------------------------------------------------------------
+
+    def _effect(self, slot: Slot, started: Any) -> Any:
+        """What a call leaves in a slot."""
+        paths = {id(container): path for path, container in containers_in(started).items()}
+        return self._tree(slot.get(), paths, slot.name)
+
+    def _tree(self, value: Any, paths: Mapping[int, Path], name: str) -> Any:
+        """How a call makes a value of lists, dictionaries, objects and results."""
+        found = shallow(value)
+        if found is not None:
+            structure, inside = found
+            parts = tuple([self._tree(part, paths, f"{name}[{k!r}]") for _, k, part in inside])
+            if id(value) not in paths:
+                return Made(structure, parts)
+            keys = tuple([(is_attribute, key) for is_attribute, key, _ in inside])
+            return Same(paths[id(value)], keys, parts)
+        if isinstance(value, Tensor | Dim):
+            return self.result(value)
+        if self.reach.knows(value) or not (holds_traced(value) or _is_lazy(value)):
+            return Constant(value)
+        if type(getattr(value, "__dict__", None)) is not dict:
+            raise TraceError(
+                f"{name} was set to a {type(value).__name__} that holds tensors made while the "
+                "function is traced, and can't be made again by each call; store the tensors "
+                "themselves, in a list, a dictionary or attributes"
+            )
+        attributes = vars(value)
+        parts = tuple([self._tree(v, paths, f"{name}.{k}") for k, v in attributes.items()])
+        return MadeObject(type(value), tuple(attributes), parts)
 
     # -- results -------------------------------------------------------------------------------
 
@@ -123,7 +166,7 @@ class Builder:
         number = len(self.program.outputs) - 1
         if type(x._node) is Node and x._node.inputs is not None:
             self.differentiable.append((number, x))
-        return Output(number)
+        return Output(number, type(x), x._node is LEAF)
 
     def _outside(self, x: Tensor, capture: Capture) -> Result:
         if isinstance(capture.place, Held):
@@ -212,3 +255,24 @@ def _real_root(capture: Capture, leaves: Sequence[Any]) -> Any:
         leaf = leaves[capture.place.number]
         return leaf._root() if isinstance(leaf, Tensor) else leaf
     return capture.tensor._root()
+
+
+def _is_lazy(value: Any) -> bool:
+    """Whether an object may hold what only iterating it would show."""
+    return isinstance(value, Iterator)
+
+
+def holds_traced(value: Any, depth: int = 3) -> bool:
+    """Whether an object that is no container leads to tensors that a trace made."""
+    if isinstance(value, Tensor):
+        return value._array is None
+    if isinstance(value, SCALARS) or depth == 0:
+        return False
+    if isinstance(value, dict):
+        return any(holds_traced(v, depth - 1) for v in value.values())
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return any(holds_traced(v, depth - 1) for v in value)
+    if isinstance(value, type) or is_module(value) or is_opaque(type(value)):
+        return False
+    space = getattr(value, "__dict__", None)
+    return type(space) is dict and any(holds_traced(v, depth - 1) for v in space.values())

@@ -18,14 +18,17 @@ from argand.base.dim import Dim, Guards
 from argand.base.tree import LEAF as ONE_LEAF
 from argand.base.tree import Structure, unflatten
 from argand.compile.constants import Constants
+from argand.compile.effects import Effect, apply
 from argand.compile.integers import carrier
 from argand.compile.joint import Joint
 from argand.compile.places import Place
+from argand.compile.slots import Item
 from argand.ir.interpret import concrete
 from argand.ir.op import Op
 from argand.ir.program import Program
 from argand.tensor.core import Tensor, follow, wrap
 from argand.transform.mode import no_grad
+from argand.transform.tape import LEAF
 
 # A trace changes real tensors for a while, so calls that look at gradients wait for it to end.
 trace_lock = threading.RLock()
@@ -35,6 +38,8 @@ class Output(NamedTuple):
     """A result that the program computes."""
 
     number: int
+    kind: type[Tensor] = Tensor
+    leaf: bool = False  # wants a gradient, as a Parameter does
 
 
 # Where the values of symbols are found: each one's name, leaf and dimension.
@@ -132,6 +137,7 @@ class Parts:
     after_call: list[Callable[[], None]]
     guards: Guards
     lock: Any  # held by a call that writes state; shared by all programs of the function
+    effects: list[Effect]
     constants: Constants | None = None
 
 
@@ -160,8 +166,12 @@ class Executable:
         ]
         self.joint = parts.joint
         self.constants = parts.constants
-        self.single = parts.structure is ONE_LEAF and isinstance(parts.results[0], Output)
-        self.pure = not program.writes and not parts.gradients and not parts.after_call
+        self.effects = parts.effects
+        self._moves_modules = any(_is_attribute_of_module(e) for e in parts.effects)
+        first = parts.results[0] if parts.structure is ONE_LEAF else None
+        self.single = isinstance(first, Output) and first == Output(first.number)
+        writes = program.writes or parts.gradients or parts.effects
+        self.pure = not writes and not parts.after_call
         self._written_moving: list[Place] = []
         self._lock = parts.lock
         self._epoch = -1
@@ -178,11 +188,12 @@ class Executable:
         """Whether a call is nothing but inputs to one output."""
         return self.pure and self.single and not self.places and self.joint is None
 
-    def __call__(self, leaves: Sequence[Any]) -> Any:
-        """Run on the leaves of the arguments: what the user's function returns."""
-        return self.run([x.array(leaves) for x in self.parts.inputs], leaves)
+    def __call__(self, leaves: Sequence[Any], given: Any = None) -> Any:
+        """Run on the leaves of the arguments: what the user's function returns. `given` are the
+        arguments themselves, whose containers an effect may fill."""
+        return self.run([x.array(leaves) for x in self.parts.inputs], leaves, given)
 
-    def run(self, arrays: Sequence[Any], leaves: Sequence[Any]) -> Any:
+    def run(self, arrays: Sequence[Any], leaves: Sequence[Any], given: Any = None) -> Any:
         """Run on the arrays of the inputs."""
         if self.pure:
             outputs = self.compiled.run(arrays, self.state_arrays(leaves))
@@ -193,7 +204,7 @@ class Executable:
             for leaf in self._cleared:
                 if leaf._cold is not None:
                     leaf._cold.grad = None
-            results = self.results(outputs, leaves)
+            results = self.results(outputs, leaves, given)
         for callback in self.parts.after_call:
             callback()
         return results
@@ -230,7 +241,7 @@ class Executable:
                 check_writeable(arrays[i])
         return arrays
 
-    def results(self, outputs: Sequence[Any], leaves: Sequence[Any]) -> Any:
+    def results(self, outputs: Sequence[Any], leaves: Sequence[Any], given: Any = None) -> Any:
         """What the caller gets for the program's outputs, gradients set on the way."""
         tensors = [wrap(a) for a in outputs[: len(self.program.outputs)]]
         if self.joint is not None:
@@ -238,15 +249,42 @@ class Executable:
         for place, result in self.gradients:
             gradient = _made(result, tensors, leaves)
             place.find(leaves)._cold_part().grad = gradient
-        if self.single:
+        if self.single and not self.effects:
             return tensors[0]
-        made = [_made(r, tensors, leaves) for r in self.parts.results]
-        return unflatten(self.parts.structure, made)
+        known: dict[Any, Any] = {}
+
+        def make(result: Result) -> Any:
+            if isinstance(result, Constant):
+                return result.value
+            key = result if isinstance(result, Output) else id(result)
+            if key not in known:
+                known[key] = _made(result, tensors, leaves)
+            return known[key]
+
+        if self.effects:
+            apply(self.effects, given, make, self._moves_modules)
+        return unflatten(self.parts.structure, [make(r) for r in self.parts.results])
 
 
 def _made(result: Result, tensors: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
     if isinstance(result, Output):
-        return tensors[result.number]
+        return _of_kind(tensors[result.number], result)
     if isinstance(result, Number):
         return tensors[result.number]._array.item()
     return result.value if isinstance(result, Constant) else result.find(leaves)
+
+
+def _of_kind(tensor: Tensor, result: Output) -> Tensor:
+    """A tensor of the class that the function made, which wants a gradient where that did."""
+    if result.kind is not Tensor:
+        plain, tensor = tensor, object.__new__(result.kind)
+        tensor._array, tensor._node, tensor._cold = plain._array, plain._node, plain._cold
+        tensor._index = plain._index if plain._node is not None else 0
+    if result.leaf:
+        tensor._node, tensor._index = LEAF, 0
+    return tensor
+
+
+def _is_attribute_of_module(effect: Effect) -> bool:
+    """Whether an effect sets an attribute that other programs may have looked at."""
+    return isinstance(effect.slot, Item) and effect.slot.of_module

@@ -14,7 +14,9 @@ import numpy as np
 from argand.base import epoch
 from argand.base.settings import settings
 from argand.base.tree import LEAF as ONE_LEAF
+from argand.compile.executable import trace_lock
 from argand.compile.signature import ConstantSpec, FloatSpec, TensorSpec
+from argand.compile.slots import Slot
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
 
@@ -32,8 +34,9 @@ def fast_path(s: Specialisation) -> Fast | None:
     """The short way into a specialisation; None when its calls need the long one."""
     if not _is_plain(s):
         return None
-    plain_result = s.executable.bare and not s.surroundings.guards and _fixed_tensors(s)
-    if plain_result and not s.surroundings.asks_grad_mode:
+    behind = s.surroundings
+    plain_result = s.executable.bare and not len(behind.guards) and _fixed_tensors(s)
+    if plain_result and not behind.objects and not behind.asks_grad_mode:
         expected = _expected(s)
         found = None
         if len(expected) == 1:
@@ -50,8 +53,10 @@ def fast_path(s: Specialisation) -> Fast | None:
 def _is_plain(s: Specialisation) -> bool:
     """Whether all arguments are tensors of fixed shapes, each by itself, that are only read."""
     parts, specs = s.executable.parts, s.signature.specs
-    (kind, _, (positional, keywords)) = s.signature.structure
-    if kind is not tuple or keywords[1] or any(p is not ONE_LEAF for p in positional[2]):
+    kind, _, (positional, keywords, *slots) = s.signature.structure
+    if kind is not tuple or keywords[1]:
+        return False
+    if any(p is not ONE_LEAF for part in (positional, *slots) for p in part[2]):
         return False
     if any(isinstance(x, TensorSpec) and x.identity is not None for x in specs):
         return False
@@ -134,8 +139,8 @@ def _bound_one(s: Specialisation) -> Fast | None:
     if not plain or executable.moving or s.gradients or not isinstance(spec, TensorSpec):
         return None
     dtype, shape, wants_grad = spec.dtype.numpy, spec.shape, spec.requires_grad
-    guards = [(g.read, g.value) for g in s.surroundings.guards]
     grad_enabled, is_valid, calls = s.signature.grad_enabled, s.is_valid, s.count
+    hold = s.surroundings.guards.hold
     run, state_arrays, switches = executable.compiled.run, executable.state_arrays, vars(settings)
 
     def fast(x: Any = None, *more: Any) -> Any:
@@ -148,11 +153,8 @@ def _bound_one(s: Specialisation) -> Fast | None:
             return MISS
         if s.checked_epoch != epoch.current and not is_valid((x,)):
             return MISS
-        for read, value in guards:
-            if read() is not value:
-                if not is_valid((x,)):
-                    return MISS
-                break  # equal values are fine too
+        if not hold():
+            return MISS
         calls()
         out = _new(Tensor)
         out._array = run((a,), state_arrays((x,)))[0]
@@ -172,7 +174,7 @@ def _general(s: Specialisation) -> Fast:
     ]
     accepted = s.accepted if s.symbolic else None
     count, grad_enabled, written = len(specs), s.signature.grad_enabled, s.written
-    guards = [(g.read, g.value) for g in s.surroundings.guards]
+    hold = s.surroundings.guards.hold
     gradients, is_valid, calls, switches = s.gradients, s.is_valid, s.count, vars(settings)
     run = _one_result(s) or s.executable.run
 
@@ -203,15 +205,24 @@ def _general(s: Specialisation) -> Fast:
         # What is behind the function: the epoch, gradients that are read, the names that are read.
         if (gradients or s.checked_epoch != epoch.current) and not is_valid(args):
             return MISS
-        for read, value in guards:
-            if read() is not value:
-                if not is_valid(args):
-                    return MISS
-                break  # equal values are fine too
+        if not hold():
+            return MISS
         calls()
         return run(arrays, args)
 
-    return fast
+    return _with_slots(fast, s.slots) if s.slots else fast
+
+
+def _with_slots(fast: Fast, slots: Sequence[Slot]) -> Fast:
+    """The short way of a function that rebinds slots: their values come after the arguments, and no
+    other call comes between reading and writing them."""
+    reads = [slot.get for slot in slots]
+
+    def with_slots(*args: Any) -> Any:
+        with trace_lock:
+            return fast(*args, *[read() for read in reads])
+
+    return with_slots
 
 
 def _is_same(x: Any, spec: ConstantSpec) -> bool:

@@ -8,23 +8,28 @@ import gc
 import itertools
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import Any
+
+import numpy as np
 
 from argand.backends.select import compile_program
 from argand.base import epoch
 from argand.base.dim import Dim, Guards, collecting_guards
 from argand.base.dtype import float64
 from argand.base.errors import ShapeError, TraceError
-from argand.base.events import emit
+from argand.base.events import emit, listen
 from argand.base.integer import Integer, IntegerRead
 from argand.base.settings import settings
-from argand.base.tree import unflatten
-from argand.compile.build import Builder
+from argand.base.tree import flatten
+from argand.compile.arrays import ArrayStandIn, check_size
+from argand.compile.build import Builder, holds_traced
 from argand.compile.constants import Constants, split_constants
 from argand.compile.copying import reduced, space_of
 from argand.compile.debug import DebugProgram, check_same
+from argand.compile.effects import Arguments, containers_in, count_leaves, filled
 from argand.compile.executable import Alias, Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
 from argand.compile.higher import Origin
@@ -43,7 +48,8 @@ from argand.compile.signature import (
     generalise,
     sizes_that_fit,
 )
-from argand.compile.surroundings import Surroundings, plain_attributes, snapshot
+from argand.compile.slots import Item, Slot, Tail
+from argand.compile.surroundings import Entry, Snapshot, Surroundings
 from argand.compile.trace import FloatArgumentRead, Tracer, tracing
 from argand.ir import bind as crossroads
 from argand.ir.bind import interpreting
@@ -51,6 +57,17 @@ from argand.ir.program import Program, Value
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
 
+
+class SlotsRebound(Exception):  # noqa: N818  # a signal, never seen by users
+    """The function rebinds slots whose values are not inputs yet."""
+
+    def __init__(self, slots: list[Slot], shared: dict[int, Tensor]) -> None:
+        super().__init__("the function rebinds " + ", ".join(slot.name for slot in slots))
+        self.slots = slots
+        self.shared = shared
+
+
+_MANY_VALUES = 3  # a number that has changed as often is an input from then on
 _REMEMBERED = 1024  # signatures whose specialisation is looked up rather than searched
 
 
@@ -73,11 +90,14 @@ class Specialisation:
         )
         self.executable: Executable
         self.surroundings: Surroundings
-        self.snapshot: tuple[Any, ...] = ()
+        self.slots: tuple[Slot, ...] = ()  # whose values come after the arguments' leaves
+        self.snapshot: Snapshot
         self.contiguous: dict[int, bool] = {}
         self.gradients: list[tuple[Any, bool]] = []  # leaves whose `.grad` must (not) be there
         self.written: set[int] = set()  # ids of the captured tensors that are written
         self.accepted: set[tuple[Any, ...]] = set()  # shapes of inputs that fit the symbols
+        self.held_kinds: list[Any] = []
+        self.sources: list[tuple[Slot, Tensor]] = []  # of captured tensors: what alone leads there
         self.checked_epoch = -1
         self._counter = itertools.count()
         self.count = self._counter.__next__  # one more call; safe from several threads
@@ -125,12 +145,11 @@ class Specialisation:
 
     def is_valid(self, leaves: Sequence[Any]) -> bool:
         """Whether what is behind the function is what the program was made for."""
-        for guard in self.surroundings.guards:
-            if not guard.holds():
-                return False
+        if not self.surroundings.guards.hold():
+            return False
         if self.checked_epoch != epoch.current:
             now = epoch.current
-            if self.look(leaves) != self.snapshot:
+            if self.differs(leaves):
                 return False
             self.checked_epoch = now
         for place, there in self.gradients:
@@ -139,27 +158,47 @@ class Specialisation:
                 return False
         return True
 
-    def look(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+    def look(self, leaves: Sequence[Any]) -> tuple[Snapshot, list[Any]]:
         """What the program depends on behind the function, as it is now."""
-        return (
-            *snapshot(self.surroundings.modules(list(leaves))),
-            *((t._array.dtype, t._array.shape, t._node is not None) for t in self.executable.held),
-        )
+        held = self.executable.held
+        owners = self.surroundings.modules(list(leaves))
+        apart = {slot.identity for slot in self.slots}
+        tensors = [(t._array.dtype, t._array.shape, t._node is not None) for t in held]
+        return Snapshot(owners, set(map(id, held)), apart), tensors
+
+    def differs(self, leaves: Sequence[Any]) -> list[Entry]:
+        """What changed behind the function, apart from what the guards look at."""
+        now, tensors = self.look(leaves)
+        found = self.snapshot.differs(now)
+        return found or ([Entry("captured memory", None)] if tensors != self.held_kinds else [])
 
     def changes(self, signature: Signature, leaves: Sequence[Any]) -> list[str]:
         """Why a call can't run the program."""
         found = difference(self.signature, signature)
         if found:
             return found
-        found += [g.change() for g in self.surroundings.guards if not g.holds()]
-        if self.look(leaves) != self.snapshot:
-            found.append("a module, an optimizer or captured memory changed (a mode, a shape, ...)")
+        found += self.surroundings.guards.changes()
+        changed = dict.fromkeys(entry.name for entry in self.differs(leaves))
+        if changed:
+            found.append(f"changed: {', '.join(list(changed)[:4])}")
         for place, there in self.gradients:
             cold = place.find(leaves)._cold
             if (cold is not None and cold.grad is not None) != there:
                 found.append(f"a gradient {'is gone' if there else 'is there now'}")
                 break
         return found or ["the layout of an argument"]
+
+
+_functions: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
+
+
+def _forget_short_ways(**_: Any) -> None:
+    """The short ways of calls look at no dtype but that of their arguments."""
+    for function in list(_functions):
+        function._fast = None
+
+
+listen("default_dtype", _forget_short_ways)
 
 
 class CompiledFunction:
@@ -196,10 +235,13 @@ class CompiledFunction:
         self._by_signature: dict[Signature, Specialisation] = {}
         self._constant_numbers: frozenset[int] = frozenset()
         self._reached: dict[int, Tensor] = {}
+        self._shared: dict[int, Tensor] = {}  # reached otherwise than through the slots
+        self._slots: tuple[Slot, ...] = ()  # what the function rebinds: inputs, and effects
         self._fast: Fast | None = None
         # Set where the function is run again for a derivative: takes what its calls would change.
         self.drop_effects: Callable[[Tracer, Parts], None] | None = None
         self.lock = threading.RLock()
+        _functions.add(self)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: a compiled function of its own for each instance."""
@@ -249,7 +291,17 @@ class CompiledFunction:
                 return result
         if crossroads.pushed and tracing():
             return self.function(*args, **kwargs)  # inside another trace: part of that program
+        if self._slots:  # read, computed and written back as one
+            with trace_lock:
+                return self._run(args, kwargs)
+        return self._run(args, kwargs)
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The long way of a call."""
+        slots = self._slots
         found, leaves = self._specialisation(args, kwargs)
+        if slots is not self._slots:  # found just now: other threads may have changed them since
+            return self(*args, **kwargs)
         found.count()
         self._fast = found.fast
         executable = found.executable
@@ -257,9 +309,9 @@ class CompiledFunction:
             found.accept(leaves)
         if settings.debug:
             executable = self._debugged(found, args, kwargs)
-        if found.gradients or executable.gradients:
+        if found.gradients or executable.gradients or executable.effects:
             with trace_lock:
-                return executable(leaves)
+                return executable(leaves, (args, kwargs))
         return executable(leaves)
 
     def _debugged(
@@ -269,7 +321,7 @@ class CompiledFunction:
         if found.debugged is None:
             signature, leaves = self._describe(args, kwargs)
             again = Specialisation(signature, found.shapes, [], found.integers)
-            again.surroundings = found.surroundings
+            again.surroundings, again.slots = found.surroundings, found.slots
             with trace_lock:
                 _Trace(self, again, leaves, args, kwargs, "reference").run()
             check_same(self.name, found.executable.program, again.executable.program)
@@ -282,7 +334,9 @@ class CompiledFunction:
     def _describe(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Signature, list[Any]]:
-        return describe_call(args, kwargs, mode.enabled, self._constant_numbers, self._reached)
+        rebound = [slot.get() for slot in self._slots]
+        known = (self._constant_numbers, self._reached)
+        return describe_call(args, kwargs, mode.enabled, *known, rebound, self._shared)
 
     def _specialisation(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -317,10 +371,12 @@ class CompiledFunction:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Specialisation, list[Any]]:
         check_function(self.function, self.name)
-        surroundings = Surroundings(self.function)
+        signature, leaves = self._describe(args, kwargs)
+        surroundings = Surroundings(self.function, leaves)
         self._reached = self._reached | surroundings.reached
         signature, leaves = self._describe(args, kwargs)
-        attributes = plain_attributes(surroundings.modules(leaves))
+        self._follow_changes(surroundings, leaves)
+        signature, leaves = self._describe(args, kwargs)
         why = self._reason(signature, leaves)
         self._check_limit(why)
         varying = 2 * self.dynamic if isinstance(self.dynamic, bool) else 1
@@ -329,11 +385,13 @@ class CompiledFunction:
             shapes = self._shapes(signature, args, kwargs, varying)
             integers = self._integers(signature, leaves, surroundings, varying)
             s = Specialisation(signature, shapes, why, integers)
-            s.surroundings = surroundings
+            s.surroundings, s.slots = surroundings, self._slots
             try:
                 trace = _Trace(self, s, leaves, args, kwargs)
                 trace.run()
                 break
+            except SlotsRebound as e:
+                self._rebind(e.slots, e.shared)
             except FloatArgumentRead as e:
                 self._constant_numbers |= e.numbers
             except IntegerRead as e:
@@ -352,40 +410,57 @@ class CompiledFunction:
                     self._constant_numbers = before
                     raise
             signature, leaves = self._describe(args, kwargs)
-        self._report_changes(surroundings, attributes, leaves)
         self._keep(s, leaves)
         emit("specialised", function=self.name, why=why, program=s.executable.program)
         trace.report_leaks()
         return s, leaves
+
+    def _rebind(self, slots: Sequence[Slot], shared: dict[int, Tensor]) -> None:
+        """Take the values of slots for inputs from now on. Programs made without are of no use."""
+        self._slots = (*self._slots, *slots)
+        self._shared = shared
+        self.specialisations.clear()
+        self._by_signature.clear()
+        self._fast = None
+
+    def _follow_changes(self, surroundings: Surroundings, leaves: Sequence[Any]) -> None:
+        """Make inputs of what other code keeps changing behind the function: a tensor that was
+        replaced, a number that has taken several values."""
+        found: dict[tuple[int, Any], Slot] = {}
+        for s in self.specialisations:
+            for slot, tensor in s.sources:
+                if not _leads_to(slot.get(), tensor):
+                    found[slot.identity] = slot
+        values: dict[tuple[int, Any], list[Any]] = {}
+        for s in self.specialisations:
+            numbers: list[tuple[Slot, Any]] = [
+                (Item(space, key, name), value)
+                for space, key, value, name, _ in s.surroundings.guards.changed_numbers()
+            ]
+            numbers += [(e.slot, e.value) for e in s.differs(leaves) if e.slot is not None]
+            for slot, before in numbers:
+                now = slot.get()
+                if {type(now), type(before)} <= {int, float}:
+                    seen = values.setdefault(slot.identity, [])
+                    seen += [] if before in seen else [before]
+                    if len(seen) >= _MANY_VALUES:
+                        found[slot.identity] = slot
+        known = {slot.identity for slot in self._slots}
+        fresh = [slot for identity, slot in found.items() if identity not in known]
+        if fresh:
+            self._rebind(fresh, surroundings.reach().shared(known | set(found)))
 
     def _keep(self, s: Specialisation, leaves: list[Any]) -> None:
         surroundings = s.surroundings
         surroundings.forget_tensors()  # the trace may have made an optimizer's state
         self._reached = self._reached | surroundings.reached
         epoch.watched.update(map(id, s.executable.held))
-        s.snapshot = s.look(leaves)
+        s.snapshot, s.held_kinds = s.look(leaves)
         s.checked_epoch = epoch.current
         s.written = {id(p.find(leaves)._root()) for p in s.executable.written if p.fixed}
         self.specialisations.append(s)
         self._by_signature[s.signature] = s
         s.fast = self._fast = fast_path(s)
-
-    def _report_changes(
-        self, surroundings: Surroundings, attributes: dict[tuple[str, int], Any], leaves: list[Any]
-    ) -> None:
-        """Warn of Python values that the function itself changes: calls of the program don't."""
-        changed = [g for g in surroundings.guards if not g.holds()]
-        now = plain_attributes(surroundings.modules(leaves))
-        names = [g.name for g in changed]
-        names += [key[0] for key, v in attributes.items() if key in now and now[key] != v]
-        if names:
-            surroundings.guards = [g for g in surroundings.guards if g not in changed]
-            warnings.warn(
-                f"{self.name} changes {', '.join(names)}, which happens while it "
-                "is traced only; keep the number in a tensor, or use argand.compile.api.on_replay",
-                RuntimeWarning,
-                stacklevel=6,
-            )
 
     def _check_limit(self, why: list[str]) -> None:
         if len(self.specialisations) >= settings.retrace_limit:
@@ -413,7 +488,7 @@ class CompiledFunction:
         alike = [s for s in self.specialisations if blank(s.signature) == blank(signature)]
         if not varying:
             alike = []
-        origins = argument_origins(self.function, args, kwargs)
+        origins = [*argument_origins(self.function, args, kwargs), *_slot_origins(self._slots)]
         names: dict[Any, Dim] = {}
         shapes: list[Any] = []
         for i, spec in enumerate(signature.specs):
@@ -546,24 +621,32 @@ class _Trace:
         self.s = s
         self.leaves = leaves
         labels = argument_labels(owner.function, args, kwargs)
+        labels += [name for _, name in _slot_origins(s.slots)]
         self.labels = labels
+        self.given = (args, dict(sorted(kwargs.items())))
         self.named = dict(zip(labels, leaves, strict=True))
         names = s.surroundings.names(self.named)
         self.tracer = Tracer(owner.name, lambda t: names.get(id(t)))
+        self.reach = s.surroundings.reach()
+        self.reach.add(self.given, Arguments(*self.given), "arguments")
+        for slot in s.slots:
+            self.reach.add_slot(slot)
 
     def run(self) -> None:
         """Trace, and compile what came out."""
-        tracer, guards = self.tracer, Guards()
-        args, kwargs = self._arguments()
+        tracer, guards, failed = self.tracer, Guards(), True
         try:
+            args, kwargs = self._fill()
+            self.reach.start()
             with interpreting(tracer), collecting_guards(guards):
                 returned = self.owner.function(*args, **kwargs)
                 if guards.read:
                     raise IntegerRead(guards.read)  # the function may have caught it
+                changed = self._changed()
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = Builder(tracer, self.backend, self.leaves)
-                parts = builder.build(returned, guards, self.owner.lock)
+                parts = builder.build(returned, guards, self.owner.lock, changed, self.reach)
                 if parts.joint is not None:
                     self._prepare_higher_orders(parts.joint, builder.positions)
             if self.owner.drop_effects is not None:
@@ -573,9 +656,19 @@ class _Trace:
             self.s.gradients = [
                 (tracer.place_of(leaf), there) for leaf, there in tracer.grads_read.values()
             ]
+            self.s.sources = self._sources(parts)
+            failed = False
         finally:
             tracer.restore()
+            self.reach.restore(failed=failed)
             tracer.forget()
+        s = self.s
+        apart = {slot.identity for slot in s.slots}
+        inside: set[int] = set()
+        for slot in s.slots:
+            for container in containers_in(slot.get()).values():
+                inside |= {id(container), id(getattr(container, "__dict__", None))}
+        s.surroundings.guards.without(apart, inside)
         # Compiling takes its time: other threads find all as it was, and run on.
         program = self._frozen(tracer.program, parts) if self.owner.freeze else tracer.program
         compiled = compile_program(program, self.backend)
@@ -596,6 +689,57 @@ class _Trace:
         if owner.drop_effects is None:  # else an argument sets the generator
             origin.random = keep_random_state(self.tracer)
 
+    def _sources(self, parts: Parts) -> list[tuple[Slot, Tensor]]:
+        """The captured tensors that one slot alone leads to, with their slots."""
+        found = []
+        for place in parts.places:
+            tensor = place.find(()) if place.fixed else None
+            roots = self.reach.holders.get(id(tensor), [])
+            if tensor is None or len(roots) != 1 or roots[0] is None:
+                continue
+            if roots[0].identity != (0, "arguments"):
+                found.append((roots[0], tensor))
+        return found
+
+    def _fill(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Put what stands for the program's inputs into the arguments and the slots."""
+        stand_ins = iter(self._stand_ins())
+        for slot in self.reach.arrays:
+            array = slot.get()
+            if isinstance(array, np.ndarray):
+                slot.set(ArrayStandIn(array, slot.name, self._array_is_read))
+        structures = self.s.signature.structure[2]
+        args = filled(self.given[0], structures[0], stand_ins)
+        kwargs = filled(self.given[1], structures[1], stand_ins)
+        for slot, structure in zip(self.s.slots, _slot_structures(self.s.signature), strict=True):
+            slot.set(filled(slot.get(), structure, stand_ins))
+        return args, kwargs
+
+    def _array_is_read(self, array: Any, name: str) -> None:
+        check_size(array, name)
+        self.s.surroundings.guards.add_array(array, name)
+
+    def _changed(self) -> list[Slot]:
+        """The slots that the function has changed, which are inputs of the program too."""
+        drawn = self.reach.drawn()
+        if drawn and not settings.debug:
+            raise TraceError(
+                f"{self.owner.name} draws from {drawn[0]}, Python's or NumPy's generator of random "
+                "numbers, which a compiled program can't advance: every call would get the same "
+                "numbers. Draw with ag.rand, ag.randn or ag.randint, or pass the number in"
+            )
+        found = self.reach.changed()
+        for slot in list(found):
+            if self.reach.is_of_layer(slot) and not holds_traced(slot.get()):
+                self.reach.keep(slot)  # a lazy layer has made its parameters
+                found.remove(slot)
+        known = {slot.identity for slot in self.s.slots} | {(0, "arguments")}
+        fresh = [s for s in found if s.identity not in known and not isinstance(s, Tail)]
+        if fresh:
+            known.update(slot.identity for slot in fresh)
+            raise SlotsRebound(fresh, self.reach.shared(known))
+        return found
+
     def _frozen(self, program: Program, parts: Parts) -> Program:
         """The program on constants that are computed once; the places follow."""
         places = parts.places
@@ -606,8 +750,8 @@ class _Trace:
         parts.places = [*(places[i] for i in split.kept), *parts.constants.packed]
         return split.rest
 
-    def _arguments(self) -> Any:
-        """The function's arguments with stand-ins for the program's inputs."""
+    def _stand_ins(self) -> list[Any]:
+        """The leaves of the call with stand-ins for the program's inputs."""
         s, tracer = self.s, self.tracer
         items = list(self.leaves)
         stand_ins: dict[int, Tensor] = {}
@@ -621,7 +765,7 @@ class _Trace:
                     value = Value(spec.dtype, s.shapes[i], self.labels[i])
                     stand_ins[id(leaf)] = tracer.argument(leaf, i, value)
                 items[i] = stand_ins[id(leaf)]
-        return unflatten(s.signature.structure, items)
+        return items
 
     def report_leaks(self) -> None:
         """Warn of tensors that the function left somewhere."""
@@ -647,3 +791,20 @@ def _layouts_that_matter(tracer: Tracer, parts: Parts) -> dict[int, bool]:
 
 def _floats(signature: Signature) -> set[int]:
     return {i for i, spec in enumerate(signature.specs) if isinstance(spec, FloatSpec)}
+
+
+def _leads_to(value: Any, tensor: Tensor) -> bool:
+    return value is tensor or any(x is tensor for x in flatten(value)[0])
+
+
+def _slot_structures(signature: Signature) -> tuple[Any, ...]:
+    """The structures of the values of the slots."""
+    parts = signature.structure[2]
+    return parts[2][2] if len(parts) == 3 else ()
+
+
+def _slot_origins(slots: Sequence[Slot]) -> list[tuple[int | None, str]]:
+    """For each leaf of the slots' values what `argument_origins` gives for those of arguments."""
+    return [
+        (None, slot.name) for slot in slots for _ in range(count_leaves(flatten(slot.get())[1]))
+    ]

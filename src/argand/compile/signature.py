@@ -73,18 +73,27 @@ def describe_call(
     grad_enabled: bool,
     constant_numbers: Collection[int] = (),
     reached: Collection[int] = (),
+    rebound: Sequence[Any] = (),
+    shared: Collection[int] = (),
 ) -> tuple[Signature, list[Any]]:
     """The signature of a call and its leaves, NumPy arrays among them as tensors of their memory.
 
     `constant_numbers` are the leaves whose numbers are constants of the program; `reached` the ids
-    of the tensors that the function reaches without its arguments.
+    of the tensors that the function reaches without its arguments. `rebound` are the values of the
+    slots that the function rebinds, inputs like the arguments; `shared` the ids of the tensors that
+    are found elsewhere too.
     """
     leaves, structure = flatten((args, dict(sorted(kwargs.items())) if kwargs else kwargs))
+    given = len(leaves)
+    if rebound:
+        more, inner = flatten(list(rebound))
+        leaves += more
+        structure = (*structure[:2], (*structure[2], inner))
     specs = []
     for i, x in enumerate(leaves):
-        if isinstance(x, np.ndarray):
+        if isinstance(x, np.ndarray) and i < given:
             x = leaves[i] = wrap(x)
-        specs.append(_spec(x, i in constant_numbers, reached))
+        specs.append(_spec(x, i in constant_numbers, reached if i < given else shared))
     return Signature(structure, tuple(specs), _aliases(leaves), grad_enabled), leaves
 
 

@@ -1,96 +1,86 @@
-"""What a traced function sees besides its arguments: globals, closures, and the models behind them.
+"""What a traced function sees besides its arguments: globals, closures, the objects behind them.
 
-Found by looking at the function's code: the names that it (and the user's functions it calls) read.
-From this come the guards on Python values, and the names of captured tensors (``model.0.weight``).
+Found by looking at the code of the function and of the user's functions that it calls: the names
+that they read (`codereads`). From this come the guards on Python values, the slots that a trace may
+rebind, and the names of captured tensors (``model.0.weight``).
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import argand
+from argand.base.dtype import get_default_dtype
+from argand.compile.codereads import CLOSURE, GLOBAL, CodeReads, code_reads
+from argand.compile.guards import ValueGuards, same_value
+from argand.compile.reach import SCALARS, Reach, is_module, is_opaque, is_optimizer
+from argand.compile.slots import MISSING, Cell, ClassAttribute, Item, Slot, cell_value
 from argand.ir.op import Op
 from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
 
 _PACKAGE = os.path.dirname(os.path.abspath(argand.__file__)) + os.sep
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-_SCALARS = (bool, int, float, complex, str, bytes, type(None))
-_CONTAINERS = (list, tuple, dict, set)
-_MISSING = object()
-_SMALL = 64  # containers up to this length are guarded item by item
-
-
-class Guard(NamedTuple):
-    """A name that must keep its value: read it with `read()`."""
-
-    name: str
-    read: Callable[[], Any]
-    value: Any
-
-    def holds(self) -> bool:
-        """Whether the name still has the value that the program was made for."""
-        now = self.read()
-        return now is self.value or _equal(now, self.value)
-
-    def change(self) -> str:
-        """What became of the name, for a message."""
-        return f"{self.name}: {_short(self.value)} became {_short(self.read())}"
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, _SCALARS):
-        return bool(a == b)
-    return type(a) is _Items and a == b
-
-
-class _Items(tuple[Any, ...]):
-    """The items of a container, to compare: scalars by value, other objects by identity."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _Items)
-            and len(self) == len(other)
-            and all(a is b or _equal(a, b) for a, b in zip(self, other, strict=True))
-        )
-
-    __hash__ = tuple.__hash__
-
-
-def _items(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _Items([*value, *value.values()])
-    return _Items(value)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return "another tensor"
-    text = "nothing" if value is _MISSING else repr(value)
-    return text if len(text) <= 40 else f"a {type(value).__name__}"
+_DATA = (list, dict, set, deque)
+_REGISTRIES = ("_parameters", "_buffers")
+_APPENDS = ("append", "extend")
+# Methods that Python calls by itself, without a name in the code.
+_NOT_IMPLICIT = frozenset(
+    ("__init__", "__new__", "__repr__", "__str__", "__del__", "__init_subclass__", "__reduce__")
+)
 
 
 class Surroundings:
-    """The guards and the reachable objects of one function, as they are now."""
+    """The guards, the slots and the reachable objects of one function, as they are now."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.guards: list[Guard] = []
-        self.objects: dict[str, Any] = {}  # modules, optimizers, tensors and containers by name
+    def __init__(self, function: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:
+        self.guards = ValueGuards()
+        self.objects: dict[str, Any] = {}  # what tensors are named after
         self.asks_grad_mode = False
         self.asks_types = False  # whether `type(x)` may be asked, which tells stand-ins apart
-        self._seen: dict[tuple[int, ...], Any] = {}
-        self._visit(function)
+        self._slots: dict[tuple[Any, ...], Slot] = {}
+        self._values: list[tuple[Any, str]] = []
+        self._owners: dict[int, tuple[Any, str]] = {}  # objects whose attributes code may read
+        self._loose: dict[str, None] = {}
+        self._asked: set[str] = set()
+        self._seen: dict[tuple[Any, ...], Any] = {}
+        self._containers: list[tuple[Any, str]] = []  # whose contents count
+        self._appended: set[int] = set()  # ids of lists that code appends to
+        self._read: set[int] = set()  # ids of lists that code does anything else with
         self._reached: dict[int, Tensor] | None = None
+        self._visit(function, "self")
+        for value in arguments:
+            if not isinstance(value, Tensor):
+                self._note(value, "argument", remember=False)
+                self._values.append((value, "argument"))
+        self._follow_loose_names()
+        for container, name in self._containers:
+            if id(container) not in self._append_only:
+                self.guards.add_contents(container, name)
+
+    @property
+    def _append_only(self) -> set[int]:
+        return self._appended - self._read
+
+    # -- what is in reach ----------------------------------------------------------------------
+
+    def reach(self) -> Reach:
+        """Everything mutable behind the function, with its contents as they are now."""
+        found = Reach()
+        found.append_only = self._append_only
+        for slot in self._slots.values():
+            found.add_slot(slot)
+        for value, name in self._values:
+            found.add(value, None, name)
+        return found
 
     @property
     def reached(self) -> dict[int, Tensor]:
@@ -118,37 +108,13 @@ class Surroundings:
         return walk.found
 
     def _walk(self, roots: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
-        modules = [v for v in roots.values() if _is_module(v)]
+        modules = [v for v in roots.values() if is_module(v)]
         walk = _Walk()
         for name, value in roots.items():
             alone = len(modules) == 1 and value is modules[0]
             yield from walk.tensors(value, "" if alone else name, 0)
 
     # -- looking at code -----------------------------------------------------------------------
-
-    def _visit(self, function: Any) -> None:
-        """Look at a function's code: what it reads, and the user's functions that it calls."""
-        if isinstance(function, functools.partial):
-            for value in (*function.args, *function.keywords.values()):
-                self._note("argument", value, None, None)
-            self._visit(function.func)
-            return
-        if isinstance(function, MethodType):
-            self._visit_method(function.__func__, function.__self__)
-            return
-        function = inspect.unwrap(function) if callable(function) else function
-        if isinstance(function, FunctionType):
-            self._visit_code(function)
-        else:
-            self._note("self", function, None, None)
-            self._visit_method(getattr(type(function), "__call__", None), function)  # noqa: B004
-
-    def _visit_method(self, function: Any, owner: Any) -> None:
-        function = inspect.unwrap(function) if callable(function) else function
-        if isinstance(function, FunctionType) and self._is_new(function, owner):
-            if not _is_library_code(function.__code__):
-                self._note("self", owner, None, function.__code__)
-            self._visit_code(function)
 
     def _is_new(self, *key: Any) -> bool:
         """Whether these have not been looked at before; remembers them."""
@@ -158,86 +124,313 @@ class Surroundings:
         self._seen[ids] = key
         return True
 
-    def _visit_code(self, function: FunctionType) -> None:
+    def _visit(self, function: Any, name: str) -> None:
+        """Look at the code of something that is called."""
+        if isinstance(function, functools.partial):
+            for i, value in enumerate(function.args):
+                self._note(value, f"argument {i}")
+                self._values.append((value, f"argument {i}"))
+            self.guards.add_contents(function.keywords, f"{name}.keywords")
+            for key, value in function.keywords.items():
+                self._note(value, key)
+            self._values.append((function.keywords, f"{name}.keywords"))
+            self._visit(function.func, name)
+        elif isinstance(function, MethodType):
+            self._visit_function(function.__func__, function.__self__)
+        elif isinstance(function, FunctionType):
+            self._visit_function(function, MISSING)
+        elif callable(function) and "__wrapped__" in getattr(function, "__dict__", ()):
+            self._visit(function.__wrapped__, name)
+        else:
+            self._note(function, name)
+            self._values.append((function, name))
+            self._visit_function(getattr(type(function), "__call__", None), function)  # noqa: B004
+
+    def _visit_function(self, function: Any, owner: Any) -> None:
+        """Look at a function's code; `owner` is its first argument where that is known."""
+        while isinstance(function, FunctionType) and hasattr(function, "__wrapped__"):
+            self._visit_code(function, owner)
+            function = function.__wrapped__
+        if isinstance(function, FunctionType):
+            self._visit_code(function, owner)
+        elif isinstance(function, MethodType):
+            self._visit_function(function.__func__, function.__self__)
+
+    def _visit_code(self, function: FunctionType, owner: Any) -> None:
         code = function.__code__
-        if _is_library_code(code) or not self._is_new(function):
+        if _is_library_code(code) or not self._is_new(function, owner):
             return
-        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            self._note(name, _cell_value(cell), functools.partial(_cell_value, cell), code)
-        space, names = function.__globals__, _names_read(code)
-        self.asks_grad_mode |= "is_grad_enabled" in names
-        self.asks_types |= "type" in names
-        for name in sorted(names):
-            if name in space:
-                read = functools.partial(space.get, name, _MISSING)
-                self._note(name, space[name], read, code)
+        reads = code_reads(code)
+        if owner is not MISSING:
+            self._note(owner, "self")
+            self._values.append((owner, "self"))
+        names: dict[tuple[str, str], Any] = {}
+        if owner is not MISSING and code.co_argcount:
+            names["local", code.co_varnames[0]] = owner
+            names.setdefault((CLOSURE, code.co_varnames[0]), owner)
+        if not _is_third_party_code(code):
+            self._note_variables(function, reads, names)
+        self._note_chains(reads, names)
+        self.asks_grad_mode |= "is_grad_enabled" in code.co_names
+        self.asks_types |= "type" in reads.globals
 
-    def _note(
-        self, name: str, value: Any, read: Callable[[], Any] | None, code: CodeType | None
+    def _note_variables(
+        self, function: FunctionType, reads: CodeReads, names: dict[tuple[str, str], Any]
     ) -> None:
-        """Guard a name, and remember what it leads to."""
-        if isinstance(value, Op) or _is_library_function(value):
-            return  # not worth a guard
-        if isinstance(value, FunctionType | MethodType | functools.partial):
-            self._visit(value)
-        elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
-            self._visit(value.__wrapped__)
-        elif isinstance(value, ModuleType):
-            self._note_attributes(name, value, code)
-            return
-        elif isinstance(value, type):
-            return
-        elif isinstance(value, _CONTAINERS):
-            self._remember(name, value)
-            if read is not None and len(value) <= _SMALL:
-                now = functools.partial(_items_of, read)
-                self.guards.append(Guard(name, now, _items(value)))
-                return
-        elif isinstance(value, Tensor) or _has_state(value):
-            self._remember(name, value)
-            for part in value.modules() if _is_module(value) else ():
-                self._visit_method(type(part).forward, type(part))
-        elif not isinstance(value, _SCALARS) and hasattr(value, "__dict__"):
-            self._remember(name, value)
-            self._note_attributes(name, value, code)
-        if read is not None:
-            self.guards.append(Guard(name, read, value))
+        """Guard the globals, the closure and the defaults of a function."""
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        ):
+            value = names[CLOSURE, name] = cell_value(cell)
+            if self._note(value, name):
+                self.guards.add_cell(cell, name)
+            self._add_slot(Cell(cell, name))
+        space = function.__globals__
+        for name in sorted(reads.globals):
+            if name in space:
+                value = names[GLOBAL, name] = space[name]
+                if self._note(value, name):
+                    self.guards.add_item(space, name, name)
+            elif name in vars(sys.modules["builtins"]):
+                continue
+            if not isinstance(space.get(name), ModuleType | Op):
+                self._add_slot(Item(space, name, name))
+        if function.__defaults__ or function.__kwdefaults__:
+            label = f"defaults of {function.__name__}"
+            self.guards.add_attribute(function, "__defaults__", label)
+            self.guards.add_attribute(function, "__kwdefaults__", label)
+            keywords = function.__kwdefaults__ or {}
+            self.guards.add_contents(keywords, label)
+            for value in (*(function.__defaults__ or ()), *keywords.values()):
+                self._note(value, "default")
+                self._values.append((value, "default"))
 
-    def _remember(self, name: str, value: Any) -> None:
-        if any(v is value for v in self.objects.values()):
+    def _note_chains(self, reads: CodeReads, names: dict[tuple[str, str], Any]) -> None:
+        for kind, base, attributes in sorted(reads.chains):
+            if (kind, base) not in names:
+                if kind != GLOBAL:
+                    self._loose.update(dict.fromkeys(attributes))
+                continue
+            value, path = names[kind, base], base
+            for i, attribute in enumerate(attributes):
+                if type(value) is list:
+                    appends = attribute in _APPENDS and i == len(attributes) - 1
+                    (self._appended if appends else self._read).add(id(value))
+                value = self._attribute(value, attribute, path, chain=True)
+                path = f"{path}.{attribute}"
+                if value is MISSING:
+                    break
+            else:
+                self._read.add(id(value))
+        self._loose.update(dict.fromkeys(sorted(reads.loose | reads.asked)))
+        self._asked |= reads.asked
+
+    def _follow_loose_names(self) -> None:
+        """Look for the names that may belong to any object at every object in reach, until no new
+        object or name is found."""
+        done: set[tuple[int, str]] = set()
+        progress = True
+        while progress:
+            progress = False
+            for owner, path in list(self._owners.values()):
+                for name in list(self._loose):
+                    if (id(owner), name) not in done:
+                        done.add((id(owner), name))
+                        progress = True
+                        asked = name in self._asked
+                        self._read.add(id(self._attribute(owner, name, path, chain=asked)))
+
+    # -- looking at values ---------------------------------------------------------------------
+
+    def _note(self, value: Any, name: str, remember: bool = True) -> bool:
+        """Look at what a name leads to; whether the name is worth a guard."""
+        if isinstance(value, Op) or _is_library_function(value) or value is MISSING:
+            return True
+        if isinstance(value, FunctionType | MethodType | functools.partial):
+            self._visit(value, name)
+        elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
+            self._visit(value.__wrapped__, name)
+        elif isinstance(value, ModuleType):
+            if not _is_library(value):
+                self._own(value, name)
+            return False
+        elif isinstance(value, type):
+            self._note_class(value, name)
+        elif isinstance(value, (*_DATA, tuple)):
+            self._note_container(value, name, remember)
+        elif isinstance(value, Tensor) or is_optimizer(value):
+            self._remember(name, value, remember)
+        elif is_module(value):
+            self._note_module(value, name, remember)
+        elif not isinstance(value, (*SCALARS, np.ndarray)) and not is_opaque(type(value)):
+            self._remember(name, value, remember)
+            self._own(value, name)
+            self._note_class(type(value), type(value).__name__)
+            self._visit_implicit_methods(value)
+        return True
+
+    def _note_container(self, value: Any, name: str, remember: bool) -> None:
+        if not self._is_new(value):
+            return
+        self._remember(name, value, remember)
+        if not isinstance(value, tuple):
+            self._containers.append((value, name))
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            self._note(item, f"{name}[{key!r}]", remember=False)
+
+    def _note_module(self, value: Any, name: str, remember: bool) -> None:
+        self._remember(name, value, remember)
+        if not self._is_new(value):
+            return
+        self._own(value, name)
+        for path, part in value.named_modules():
+            full = f"{name}.{path}" if path else name
+            self._own(part, full)
+            self._note_class(type(part), type(part).__name__)
+            self._visit_function(type(part).forward, part)
+            for hook in _hooks_of(part):
+                self._visit(hook, "hook")
+
+    def _note_class(self, cls: type, name: str) -> None:
+        if not _is_library_class(cls) and self._is_new(cls):
+            self._own(cls, name)
+            for method in ("__init__", "__new__", "__post_init__"):
+                found = vars(cls).get(method)
+                if isinstance(found, FunctionType):
+                    self._visit_function(found, MISSING)
+
+    def _visit_implicit_methods(self, value: Any) -> None:
+        for cls in type(value).__mro__:
+            if _is_library_class(cls):
+                continue
+            for name, found in list(vars(cls).items()):
+                special = name.startswith("__") and name.endswith("__")
+                if special and name not in _NOT_IMPLICIT and isinstance(found, FunctionType):
+                    self._visit_function(found, value)
+
+    def _own(self, value: Any, name: str) -> None:
+        self._owners.setdefault(id(value), (value, name))
+
+    def _remember(self, name: str, value: Any, remember: bool) -> None:
+        if not remember or any(v is value for v in self.objects.values()):
             return
         while name in self.objects:
             name += "'"
         self.objects[name] = value
 
-    def _note_attributes(self, name: str, value: Any, code: CodeType | None) -> None:
-        """Guard the scalars that the code may read off an object or a module of the user's."""
-        if code is None or (isinstance(value, ModuleType) and _is_library(value)):
-            return
-        space = vars(value)
-        for attribute in sorted(_names_read(code)):
-            found = space.get(attribute, _MISSING)
-            if isinstance(found, FunctionType):
-                self._visit(found)
-            elif isinstance(found, _SCALARS):
-                read = functools.partial(space.get, attribute, _MISSING)
-                self.guards.append(Guard(f"{name}.{attribute}", read, found))
-            elif found is _MISSING and not isinstance(value, ModuleType):
-                self._visit_method(getattr(type(value), attribute, None), value)
+    def _add_slot(self, slot: Slot) -> None:
+        self._slots.setdefault((type(slot), *slot.identity), slot)
+
+    # -- looking at attributes -----------------------------------------------------------------
+
+    def _attribute(self, owner: Any, name: str, path: str, *, chain: bool) -> Any:
+        """Guard an attribute of an object and look at its value, which is returned; MISSING where
+        there is none, or none to guard."""
+        full = f"{path}.{name}"
+        if isinstance(owner, ModuleType):
+            return self._module_attribute(owner, name, full)
+        if isinstance(owner, type):
+            return self._class_attribute(owner, MISSING, name, full)
+        if isinstance(owner, (Tensor, *SCALARS, *_DATA, tuple, np.ndarray, Op)):
+            return MISSING
+        if is_module(owner):
+            return self._attribute_of_module(owner, name, full)
+        if is_optimizer(owner) or is_opaque(type(owner)):
+            return MISSING
+        space = getattr(owner, "__dict__", None)
+        if type(space) is dict and name in space:
+            value = space[name]
+            if self._note(value, full):
+                self.guards.add_item(space, name, full)
+            return value
+        found = self._class_attribute(type(owner), owner, name, full)
+        if chain and type(space) is dict and not name.startswith("__"):
+            self.guards.add_item(space, name, full)  # it may appear, and hide the class's
+        return found
+
+    def _module_attribute(self, module: ModuleType, name: str, full: str) -> Any:
+        value = vars(module).get(name, MISSING)
+        if _is_library(module) or value is MISSING:
+            return value
+        if self._note(value, full):
+            self.guards.add_item(vars(module), name, full)
+        if not isinstance(value, ModuleType):
+            self._add_slot(Item(vars(module), name, full))
+        return value
+
+    def _attribute_of_module(self, module: Any, name: str, full: str) -> Any:
+        """An attribute of a neural network's module, whose own namespace the epoch guards."""
+        for space in (vars(module), module._parameters, module._buffers, module._modules):
+            if name in space:
+                value = space[name]
+                if not isinstance(value, Tensor):
+                    self._note(value, full, remember=False)
+                return value
+        return self._class_attribute(type(module), module, name, full)
+
+    def _class_attribute(self, cls: type, owner: Any, name: str, full: str) -> Any:
+        """An attribute found in a class: a method, a property, a plain value."""
+        for base in cls.__mro__:
+            if name not in vars(base):
+                if not _is_library_class(base):
+                    self.guards.add_class_item(base, name, full)  # it may appear, and hide others
+                continue
+            value = vars(base)[name]
+            if _is_library_class(base):
+                return MISSING
+            if isinstance(value, MemberDescriptorType):
+                if owner is MISSING:
+                    return value
+                self.guards.add_attribute(owner, name, full)
+                found = getattr(owner, name, MISSING)
+                self._note(found, full)
+                return found
+            self.guards.add_class_item(base, name, full)
+            self._visit_descriptor(value, cls, owner, full)
+            if not isinstance(value, FunctionType | property | classmethod | staticmethod):
+                self._add_slot(ClassAttribute(base, name, full))
+                return value
+            return MISSING
+        return MISSING
+
+    def _visit_descriptor(self, value: Any, cls: type, owner: Any, full: str) -> None:
+        if isinstance(value, FunctionType):
+            self._visit_function(value, owner)
+        elif isinstance(value, classmethod):
+            self._visit_function(value.__func__, cls)
+        elif isinstance(value, staticmethod):
+            self._visit_function(value.__func__, MISSING)
+        elif isinstance(value, property):
+            for accessor in (value.fget, value.fset):
+                self._visit_function(accessor, owner)
+        elif isinstance(value, functools.cached_property):
+            self._visit_function(value.func, owner)
+        elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
+            self._visit_function(value.__wrapped__, owner)
+        else:
+            self._note(value, full)
 
 
-def _items_of(read: Callable[[], Any]) -> Any:
-    value = read()
-    return _items(value) if isinstance(value, _CONTAINERS) else value
+# -- whose code it is ------------------------------------------------------------------------------
 
 
 def _is_library_function(value: Any) -> bool:
     return isinstance(value, FunctionType) and _is_library_code(value.__code__)
 
 
+@functools.lru_cache(maxsize=4096)
 def _is_library_code(code: CodeType) -> bool:
+    """Whether code belongs to Argand, to Python or to NumPy."""
     file = code.co_filename
-    return file.startswith((_PACKAGE, _STDLIB, "<frozen")) or "site-packages" in file
+    if _is_third_party_code(code):
+        return f"site-packages{os.sep}numpy{os.sep}" in file
+    return file.startswith((_PACKAGE, _STDLIB, "<frozen"))
+
+
+def _is_third_party_code(code: CodeType) -> bool:
+    """Whether code was installed: what it reads off objects counts, its globals don't change."""
+    return "site-packages" in code.co_filename and not code.co_filename.startswith(_PACKAGE)
 
 
 def _is_library(module: ModuleType) -> bool:
@@ -246,79 +439,95 @@ def _is_library(module: ModuleType) -> bool:
     return top in sys.stdlib_module_names or top == "argand" or "site-packages" in file
 
 
-def snapshot(owners: list[Any]) -> tuple[Any, ...]:
-    """What programs depend on in modules and optimizers: tensors, flags, plain attributes."""
-    found: list[Any] = []
-    for owner in owners:
-        if not _is_module(owner):
-            _optimizer_snapshot(owner, found)
-            continue
-        for part in owner.modules():
-            found.append(id(part))
-            found.extend(_hooks_of(part))
-            for registry in (part._parameters, part._buffers):
-                found.extend(
-                    (id(t), t is not None and t._node is not None) for t in registry.values()
-                )
-            found.extend(
-                (k, v) for k, v in vars(part).items() if isinstance(v, _SCALARS) and k[:1] != "_"
-            )
-    return tuple(found)
+def _is_library_class(cls: type) -> bool:
+    if cls.__module__ == "__main__":
+        return False
+    top = cls.__module__.partition(".")[0]
+    return top in sys.stdlib_module_names or top in ("argand", "numpy", "builtins")
 
 
-def plain_attributes(owners: list[Any]) -> dict[tuple[str, int], Any]:
-    """The Python numbers, strings and flags of modules, by name and module."""
-    return {
-        (f"{type(part).__name__}.{k}", id(part)): v
-        for owner in owners
-        if _is_module(owner)
-        for part in owner.modules()
-        for k, v in vars(part).items()
-        if isinstance(v, _SCALARS)
-    }
+# -- what modules and optimizers hold, looked at when the epoch moved ------------------------------
 
 
-def _optimizer_snapshot(optimizer: Any, found: list[Any]) -> None:
-    found.extend(group.structure() for group in optimizer.param_groups)
-    for state in optimizer.state.values():
-        found.extend((k, id(t)) for k, t in state.items() if isinstance(t, Tensor))
+class Entry(NamedTuple):
+    """One thing that a program depends on: an attribute of a module, say."""
+
+    name: str
+    value: Any
+    slot: Slot | None = None
 
 
-def _hooks_of(module: Any) -> list[int]:
+class Snapshot:
+    """What a program depends on in the modules and optimizers in reach.
+
+    `captured` are the ids of the tensors that the program reads; of others only the type counts.
+    `apart` are the slots whose values are inputs of the program.
+    """
+
+    def __init__(self, owners: list[Any], captured: set[int], apart: set[tuple[int, Any]]) -> None:
+        self.entries = [Entry("the default dtype", get_default_dtype())]
+        for owner in owners:
+            if is_module(owner):
+                for part in owner.modules():
+                    self._add_module(part, captured, apart)
+            else:
+                self._add_optimizer(owner)
+
+    def _add_module(self, part: Any, captured: set[int], apart: set[tuple[int, Any]]) -> None:
+        add, kind = self.entries.append, type(part).__name__
+        add(Entry(kind, part))
+        for hook in _hooks_of(part):
+            add(Entry(f"a hook of {kind}", hook))
+        for registry in _REGISTRIES:
+            space = getattr(part, registry)
+            for name, t in space.items():
+                if (id(space), name) not in apart:
+                    add(Entry(f"{kind}.{name}", _seen_by(t, captured)))
+                    add(Entry(f"{kind}.{name}", t is not None and t._node is not None))
+        space = vars(part)
+        for name, value in space.items():
+            if name in _OF_MODULES or (id(space), name) in apart:
+                continue
+            label = f"{kind}.{name}"
+            add(Entry(label, _seen_by(value, captured), Item(space, name, label, of_module=True)))
+
+    def _add_optimizer(self, optimizer: Any) -> None:
+        for group in optimizer.param_groups:
+            self.entries.append(Entry("a group of the optimizer", group.structure()))
+        for state in optimizer.state.values():
+            for name, t in state.items():
+                if isinstance(t, Tensor):
+                    self.entries.append(Entry(f"the optimizer's {name}", t))
+
+    def differs(self, other: Snapshot) -> list[Entry]:
+        """What is different in another one, as it was here; empty when nothing is."""
+        if len(self.entries) != len(other.entries):
+            return [Entry("an attribute, a hook or a parameter came or went", None)]
+        return [
+            mine
+            for mine, now in zip(self.entries, other.entries, strict=True)
+            if mine.name != now.name
+            or not (mine.value is now.value or same_value(mine.value, now.value))
+        ]
+
+
+def _seen_by(value: Any, captured: set[int]) -> Any:
+    """A value as a program sees it: of a tensor that it doesn't read, only the type."""
+    if not isinstance(value, Tensor) or id(value) in captured:
+        return value
+    array = value._array
+    return (None,) if array is None else (str(array.dtype), *array.shape)
+
+
+_OF_MODULES = frozenset(("_parameters", "_buffers", "_modules", "_transient", "_special"))
+
+
+def _hooks_of(module: Any) -> list[Any]:
     """The functions called around a module's forward."""
     special = vars(module).get("_special")
     if special is None:
         return []
-    return [id(hook) for hook, _ in [*special.before.values(), *special.after.values()]]
-
-
-def _is_module(value: Any) -> bool:
-    # asked of the class: a module answers for a missing attribute of its own with a suggestion
-    return hasattr(type(value), "named_parameters") and "_parameters" in vars(value)
-
-
-def _is_optimizer(value: Any) -> bool:
-    return hasattr(type(value), "add_param_group") and "param_groups" in vars(value)
-
-
-def _has_state(value: Any) -> bool:
-    return _is_module(value) or _is_optimizer(value)
-
-
-def _cell_value(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return _MISSING
-
-
-def _names_read(code: CodeType) -> set[str]:
-    """The global and attribute names in a function's code and in functions defined inside it."""
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names |= _names_read(constant)
-    return names
+    return [hook for hook, _ in [*special.before.values(), *special.after.values()]]
 
 
 class _Walk:
@@ -332,7 +541,7 @@ class _Walk:
         """Tensors with their paths."""
         if isinstance(value, Tensor):
             yield path, value
-        elif isinstance(value, _SCALARS) or depth > 3 or id(value) in self.seen:
+        elif isinstance(value, SCALARS) or depth > 3 or id(value) in self.seen:
             return
         else:
             self.seen.add(id(value))
@@ -340,20 +549,20 @@ class _Walk:
                 yield from self.tensors(item, f"{path}.{name}" if path else name, depth + 1)
 
     def _parts(self, value: Any) -> Iterator[tuple[str, Any]]:
-        if _is_module(value):
+        if is_module(value):
             yield from value.named_parameters()
             yield from value.named_buffers()
-        elif _is_optimizer(value):
+        elif is_optimizer(value):
             yield from _optimizer_tensors(value)
         else:
             yield from _children(value)
 
     def owners(self, value: Any, depth: int) -> None:
         """Collect the modules and optimizers in `found`."""
-        if depth > 3 or isinstance(value, _SCALARS) or id(value) in self.seen:
+        if depth > 3 or isinstance(value, SCALARS) or id(value) in self.seen:
             return
         self.seen.add(id(value))
-        if _has_state(value):
+        if is_module(value) or is_optimizer(value):
             self.found.append(value)
             return
         for _, item in _children(value):
@@ -363,7 +572,7 @@ class _Walk:
 def _children(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         yield from ((str(k), v) for k, v in value.items())
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | deque):
         yield from ((str(i), v) for i, v in enumerate(value))
     elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType | FunctionType):
         yield from vars(value).items()

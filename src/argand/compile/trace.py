@@ -30,7 +30,7 @@ from argand.ir.interpret import concrete
 from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value
 from argand.ir.record import Recorder
-from argand.tensor.core import Cold, Tensor, eager, follow, join_graph, wrap
+from argand.tensor.core import Cold, Tensor, eager, follow, join_graph, of_stand_in, wrap
 from argand.tensor.inplace import replaced
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, record
@@ -300,6 +300,9 @@ class Tracer(Interpreter):
             root._cold_part().value = new
 
     def lift(self, value: Any) -> Tensor:
+        found = of_stand_in(value)
+        if found is not value:
+            return found  # type: ignore[no-any-return]  # its memory is read at every call
         if isinstance(value, np.ndarray | list | tuple):
             return wrap(np.array(value))  # captured as a constant state when it is read
         return super().lift(value)  # type: ignore[no-any-return]  # it raises

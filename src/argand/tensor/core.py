@@ -513,6 +513,13 @@ def borrow(array: Any) -> Tensor:
     return t
 
 
+def of_stand_in(x: Any) -> Any:
+    """The tensor of what stands for a NumPy array while a function is traced (`compile/arrays.py`);
+    anything else as it is."""
+    made = getattr(type(x), "traced_tensor", None)
+    return x if made is None else made(x)
+
+
 def follow(root: Tensor, chain: tuple[tuple[Op, dict[str, Any]], ...]) -> Tensor:
     """The view that a chain of moves leads to."""
     x = root

@@ -24,7 +24,7 @@ from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import broadcast_shapes
 from argand.ir.op import ops
 from argand.tensor import quick
-from argand.tensor.core import Tensor, borrow, wrap
+from argand.tensor.core import Tensor, borrow, of_stand_in, wrap
 from argand.tensor.device import check_device
 
 _CONTAINERS = (list, tuple, range)
@@ -89,6 +89,7 @@ def tensor(data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tenso
     >>> ag.tensor([0.5, 1.5], dtype=ag.float64)
     tensor([0.5000, 1.5000], dtype=argand.float64)
     """
+    data = of_stand_in(data)
     if isinstance(data, Tensor):
         wanted = data.dtype if dtype is None else as_dtype(dtype)
         return finished(ops.cast(ops.contiguous(data.detach()), wanted), **options)
@@ -185,6 +186,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     array([1., 0.])
     """
     check_device(device)
+    data = of_stand_in(data)
     if isinstance(data, Tensor):
         return data if dtype is None else ops.cast(data, as_dtype(dtype))
     return borrow(array_from(data, dtype))
@@ -218,7 +220,8 @@ def from_numpy(ndarray: Any) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
     dtype_from_numpy(ndarray.dtype)
-    return borrow(ndarray)
+    found = of_stand_in(ndarray)
+    return borrow(ndarray) if found is ndarray else found
 
 
 def frombuffer(

@@ -19,7 +19,7 @@ from argand.base.integer import Integer
 from argand.base.shape import broadcast_shapes, same_shape, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
-from argand.tensor.core import Tensor, wrap
+from argand.tensor.core import Tensor, of_stand_in, wrap
 from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign
 from argand.tensor.quick import indexed
@@ -231,7 +231,8 @@ def _advanced(item: Any, x: Tensor, dim: int) -> list[Any]:
     if isinstance(item, np.ndarray):
         if item.dtype.kind not in "biu":
             raise IndexRangeError(_WHAT.format(item.dtype.name))
-        item = wrap(item)
+        found = of_stand_in(item)
+        item = wrap(item) if found is item else found
     if not isinstance(item, Tensor):
         raise _wrong_type(item)
     if item.dtype.kind == "b":

@@ -21,6 +21,8 @@ from argand.transform.tape import Node, Saved, next_sequence
 
 def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Tensor:
     """``target = op(target, ...)`` in the memory of `target`; returns it."""
+    if target.weak:  # a Python number while it is traced: those have no in-place operations
+        return op(target, *operands, **params)  # type: ignore[no-any-return]
     check_writable(target)
     began = next_sequence()
     result = op(target, *operands, **params)

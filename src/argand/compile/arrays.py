@@ -1,0 +1,163 @@
+"""NumPy arrays behind a traced function.
+
+While the function is traced, what stands for such an array sees what is done with it. An operation
+on tensors takes the array's memory as an input of the program, so that every call finds what is
+there then. NumPy and Python can only read the numbers of this moment: then the program is for these
+numbers, which every call compares, or is refused where that would cost too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from argand.base.errors import TraceError
+from argand.base.userstack import user_location
+from argand.tensor.core import Tensor, borrow
+
+MOST_BYTES = 1 << 20  # of an array whose numbers are compared at every call
+
+
+class ArrayStandIn:
+    """Stands for a NumPy array while a function is traced; it passes for one."""
+
+    def __init__(self, array: Any, name: str, is_read: Callable[[Any, str], None]) -> None:
+        self.__dict__.update(_array=array, _name=name, _is_read=is_read, _tensor=None)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return np.ndarray
+
+    def traced_tensor(self) -> Tensor:
+        """A tensor on the array's memory."""
+        space = self.__dict__
+        if space["_tensor"] is None:
+            space["_tensor"] = borrow(space["_array"])
+        found: Tensor = space["_tensor"]
+        return found
+
+    def _read(self) -> Any:
+        """The array itself, for who looks at its numbers."""
+        space = self.__dict__
+        space["_is_read"](space["_array"], space["_name"])
+        return space["_array"]
+
+    def _part(self, found: Any) -> Any:
+        """A view as a stand-in of its own."""
+        space = self.__dict__
+        if type(found) is np.ndarray and np.may_share_memory(found, space["_array"]):
+            return ArrayStandIn(found, space["_name"], space["_is_read"])
+        self._read()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        array = self.__dict__["_array"]
+        if name in _KNOWN:
+            return getattr(array, name)
+        if name in ("T", "mT", "real", "imag"):
+            return self._part(getattr(array, name))
+        if name in _VIEWS:
+            return lambda *args, **kwargs: self._part(getattr(array, name)(*args, **kwargs))
+        return getattr(self._read(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._read(), name, value)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._part(self.__dict__["_array"][index])
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TraceError(
+            f"the NumPy array {self.__dict__['_name']} is written at {user_location(2)}, inside a "
+            "compiled function, whose calls would not do it; write a tensor of its memory, made "
+            "outside by ag.from_numpy"
+        )
+
+    def __len__(self) -> int:
+        return len(self.__dict__["_array"])
+
+    def __iter__(self) -> Any:
+        return iter([self[i] for i in range(len(self))])
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return np.asarray(self._read(), *args)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return getattr(ufunc, method)(*map(_plain, inputs), **kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return function(*map(_plain, args), **{k: _plain(v) for k, v in kwargs.items()})
+
+
+# What the identity of an array decides.
+_KNOWN = frozenset(
+    (
+        "dtype",
+        "shape",
+        "ndim",
+        "size",
+        "itemsize",
+        "nbytes",
+        "strides",
+        "flags",
+        "__array_priority__",
+    )
+)
+_VIEWS = frozenset(("reshape", "transpose", "view", "ravel", "squeeze", "swapaxes", "diagonal"))
+
+
+def _plain(x: Any) -> Any:
+    if type(x) is ArrayStandIn:
+        return x._read()
+    return [_plain(v) for v in x] if isinstance(x, list | tuple) else x
+
+
+def _unary(name: str) -> Callable[[Any], Any]:
+    return lambda self: getattr(self._read(), name)()
+
+
+def _binary(name: str) -> Callable[[Any, Any], Any]:
+    def operator(self: Any, other: Any) -> Any:
+        if isinstance(other, Tensor):
+            return NotImplemented  # the tensor's operator takes the memory as an input
+        return getattr(self._read(), name)(_plain(other))
+
+    return operator
+
+
+for _name in (
+    "float",
+    "int",
+    "complex",
+    "bool",
+    "index",
+    "neg",
+    "pos",
+    "abs",
+    "invert",
+    "repr",
+    "str",
+):
+    setattr(ArrayStandIn, f"__{_name}__", _unary(f"__{_name}__"))
+for _name in (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"),
+    *("lshift", "rshift", "divmod"),
+):
+    setattr(ArrayStandIn, f"__{_name}__", _binary(f"__{_name}__"))
+    setattr(ArrayStandIn, f"__r{_name}__", _binary(f"__r{_name}__"))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "contains"):
+    setattr(ArrayStandIn, f"__{_name}__", _binary(f"__{_name}__"))
+ArrayStandIn.__hash__ = None  # type: ignore[assignment]
+
+
+def check_size(array: Any, name: str) -> None:
+    """Refuse to hold the numbers of a large array against those of every call."""
+    if array.nbytes > MOST_BYTES:
+        raise TraceError(
+            f"the NumPy array {name} ({array.nbytes} bytes) is read by Python or NumPy at "
+            f"{user_location(3)}, inside a compiled function, which would keep the numbers of this "
+            "moment; make a tensor of it outside by ag.from_numpy and compute with that, or pass "
+            "the array as an argument"
+        )

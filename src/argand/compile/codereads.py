@@ -1,0 +1,104 @@
+"""What a function's bytecode reads by name: globals, closures, attributes of known objects.
+
+An attribute that is read off a name (``self.cfg.scale``) is a *chain*, which leads to one object.
+An attribute of anything else (a call's result, a local variable) is *loose*: it may belong to any
+object in reach. String constants that are identifiers count as loose: `getattr` may take them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import dis
+import functools
+from types import CodeType
+from typing import Any
+
+_GLOBAL = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"))
+_CLOSURE = frozenset(("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"))
+_LOCAL = frozenset(("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_AND_CLEAR"))
+_TWO_LOCALS = frozenset(("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"))
+_STORE_AND_LOAD = frozenset(("STORE_FAST_LOAD_FAST",))
+_ASKING = frozenset(("getattr", "hasattr", "setattr", "delattr"))
+LOCAL, CLOSURE, GLOBAL = "local", "closure", "global"
+Chain = tuple[str, str, tuple[str, ...]]
+_ATTRIBUTE = frozenset(
+    (
+        "LOAD_ATTR",
+        "LOAD_METHOD",
+        "STORE_ATTR",
+        "DELETE_ATTR",
+        "LOAD_SUPER_ATTR",
+        "LOAD_SUPER_METHOD",
+    )
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CodeReads:
+    """The names that a code object, and the functions defined inside it, read or write."""
+
+    globals: frozenset[str]
+    # (LOCAL, CLOSURE or GLOBAL; the name; attributes one after another): each as far as it goes
+    chains: frozenset[Chain]
+    loose: frozenset[str]
+    asked: frozenset[str]  # names that `getattr` and `hasattr` may ask for, present or not
+
+
+@functools.lru_cache(maxsize=4096)
+def code_reads(code: CodeType) -> CodeReads:
+    """What a code object reads, nested functions and comprehensions included.
+
+    >>> reads = code_reads((lambda self: self.cfg.scale * gain).__code__)
+    >>> reads.globals, ("local", "self", ("cfg", "scale")) in reads.chains
+    (frozenset({'gain'}), True)
+    """
+    found: set[str] = set()
+    chains: set[Chain] = set()
+    loose: set[str] = set()
+    asked: set[str] = set()
+    asks = not _ASKING.isdisjoint(code.co_names)
+    base: tuple[str, str] | None = None
+    chain: tuple[str, ...] = ()
+    for step in dis.get_instructions(code):
+        name = step.opname
+        if name in ("CACHE", "EXTENDED_ARG", "PUSH_NULL", "NOP"):
+            continue
+        if name in _ATTRIBUTE:
+            if base is None or "SUPER" in name:
+                loose.add(step.argval)
+            else:
+                chain = (*chain, step.argval)
+                if name.startswith("LOAD"):
+                    continue
+        if base is not None:
+            chains.add((*base, chain))
+        base, chain = _name_loaded(name, step.argval), ()
+        if name in _GLOBAL:
+            found.add(step.argval)
+    if base is not None:
+        chains.add((*base, chain))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner = code_reads(constant)
+            found |= inner.globals
+            loose |= inner.loose
+            asked |= inner.asked
+            for kind, start, attributes in inner.chains:
+                if kind == LOCAL:
+                    loose.update(attributes)
+                else:
+                    chains.add((kind, start, attributes))
+        elif isinstance(constant, str) and constant.isidentifier():
+            (asked if asks else loose).add(constant)
+    return CodeReads(frozenset(found), frozenset(chains), frozenset(loose), frozenset(asked))
+
+
+def _name_loaded(operation: str, argument: Any) -> tuple[str, str] | None:
+    """The name whose value an instruction leaves on top of the stack, and what kind of name."""
+    if operation in _TWO_LOCALS or operation in _STORE_AND_LOAD:
+        return (LOCAL, argument[1]) if isinstance(argument, tuple) else None
+    if operation in _LOCAL:
+        return LOCAL, argument
+    if operation in _CLOSURE:
+        return CLOSURE, argument
+    return (GLOBAL, argument) if operation in ("LOAD_GLOBAL", "LOAD_NAME") else None

@@ -1,0 +1,183 @@
+"""What a call leaves in Python objects: rebound attributes, items and variables.
+
+An effect is a slot and a tree of what it holds after the call. Containers that were there before
+the call stay the same objects and are filled anew; others are made by each call, as the function
+does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from argand.base import epoch
+from argand.base.tree import LEAF, Structure, shallow, unflatten
+from argand.compile.slots import Slot, refill
+from argand.tensor.core import Tensor
+
+Path = tuple[tuple[bool, Any], ...]
+
+
+class Same(NamedTuple):
+    """A container that the slot led to before the call, at the end of a path, filled anew."""
+
+    path: Path
+    keys: tuple[tuple[bool, Any], ...]  # of each part: whether it is an attribute, and its key
+    parts: tuple[Any, ...]
+
+
+class Made(NamedTuple):
+    """A container that every call makes; see `base/tree`."""
+
+    structure: Structure
+    parts: tuple[Any, ...]
+
+
+class MadeObject(NamedTuple):
+    """An object of the user's that every call makes, without running its `__init__`."""
+
+    kind: type
+    names: tuple[str, ...]
+    parts: tuple[Any, ...]
+
+
+class Arguments(Slot):
+    """The arguments of a call: what a function changes in lists and dictionaries among them."""
+
+    __slots__ = ()
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__(None, "arguments", "arguments")
+        self.key = (args, kwargs)
+
+    def get(self) -> Any:
+        return self.key
+
+    def set(self, value: Any) -> None:
+        """Nothing: the containers in it were filled where they are."""
+
+    @property
+    def identity(self) -> tuple[int, Any]:
+        return (0, "arguments")
+
+
+class Effect(NamedTuple):
+    """What a slot holds after a call."""
+
+    slot: Slot
+    value: Any  # a result, Same, Made or MadeObject
+
+
+def apply(
+    effects: Sequence[Effect], given: Any, make: Callable[[Any], Any], in_modules: bool
+) -> None:
+    """Write the effects of a call. `given` are its arguments, `make` makes a result; `in_modules`
+    tells whether some of the slots are attributes of modules, whose change others must notice."""
+    roots = [given if isinstance(e.slot, Arguments) else e.slot.get() for e in effects]
+    found: list[dict[Path, Any]] = []
+    for effect, root in zip(effects, roots, strict=True):
+        found.append({path: at(root, path) for path in _paths(effect.value)})
+    values = [_made(e.value, here, make) for e, here in zip(effects, found, strict=True)]
+    for effect, before, value in zip(effects, roots, values, strict=True):
+        if not isinstance(effect.slot, Arguments):
+            effect.slot.set(value)
+        if isinstance(before, Tensor):
+            epoch.changed(before)
+    if in_modules:
+        epoch.bump()
+
+
+def at(root: Any, path: Path) -> Any:
+    """What a path of keys and attributes leads to."""
+    for is_attribute, key in path:
+        if is_attribute:
+            root = object.__getattribute__(root, key)
+        else:
+            root = dict.__getitem__(root, key) if isinstance(root, dict) else root[key]
+    return root
+
+
+def _paths(node: Any) -> Iterator[Path]:
+    if isinstance(node, Same):
+        yield node.path
+    if isinstance(node, Same | Made | MadeObject):
+        for part in node.parts:
+            yield from _paths(part)
+
+
+def _made(node: Any, containers: dict[Path, Any], make: Callable[[Any], Any]) -> Any:
+    if not isinstance(node, Same | Made | MadeObject):
+        return make(node)
+    parts = [_made(part, containers, make) for part in node.parts]
+    if isinstance(node, Same):
+        _fill(containers[node.path], node.keys, parts)
+        return containers[node.path]
+    if isinstance(node, MadeObject):
+        made: Any = object.__new__(node.kind)
+        for name, part in zip(node.names, parts, strict=True):
+            object.__setattr__(made, name, part)
+        return made
+    return unflatten(node.structure, parts)
+
+
+def _fill(container: Any, keys: Sequence[tuple[bool, Any]], parts: Sequence[Any]) -> None:
+    """Let a container hold these parts, and no others."""
+    pairs = [(key, part) for (_, key), part in zip(keys, parts, strict=True)]
+    items = [pair for (is_attribute, _), pair in zip(keys, pairs, strict=True) if not is_attribute]
+    names = {key for is_attribute, key in keys if is_attribute}
+    if isinstance(container, dict):
+        refill(container, dict(items))
+    elif isinstance(container, list):
+        refill(container, [part for _, part in items])
+    for name in list(getattr(container, "__dict__", ())):
+        if name not in names:
+            object.__delattr__(container, name)
+    for key, part in pairs[len(items) :]:
+        object.__setattr__(container, key, part)
+
+
+# -- stand-ins while a function is traced ----------------------------------------------------------
+
+
+def filled(value: Any, structure: Structure, leaves: Iterator[Any]) -> Any:
+    """A value with other leaves: all containers but tuples stay the same objects."""
+    found = None if structure is LEAF else shallow(value)
+    if found is None:
+        return next(leaves)
+    head, parts = found
+    new = [
+        filled(part, inner, leaves) for (*_, part), inner in zip(parts, structure[2], strict=True)
+    ]
+    if isinstance(value, tuple):
+        same = all(a is b for a, (*_, b) in zip(new, parts, strict=True))
+        return value if same else unflatten(head, new)
+    for (is_attribute, key, _), part in zip(parts, new, strict=True):
+        if is_attribute:
+            object.__setattr__(value, key, part)
+        elif isinstance(value, dict):
+            dict.__setitem__(value, key, part)
+        else:
+            list.__setitem__(value, key, part)
+    return value
+
+
+def count_leaves(structure: Structure) -> int:
+    """How many leaves a structure has."""
+    return 1 if structure is LEAF else sum(map(count_leaves, structure[2]))
+
+
+def containers_in(value: Any) -> dict[Path, Any]:
+    """The containers in a value that can be filled anew, by the paths that lead to them."""
+    found: dict[Path, Any] = {}
+    seen: set[int] = set()
+    waiting: list[tuple[Any, Path]] = [(value, ())]
+    while waiting:
+        item, path = waiting.pop()
+        inside = shallow(item)
+        if inside is None or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if not isinstance(item, tuple):
+            found[path] = item
+        waiting += [(part, (*path, (is_attribute, key))) for is_attribute, key, part in inside[1]]
+    return found

@@ -1,0 +1,389 @@
+"""The mutable Python objects that a function can reach, what they held before a trace, and after.
+
+A trace runs the user's function, which may rebind attributes, items and variables. What it changed
+becomes an effect of every call; the objects themselves are put back when the trace ends, so that
+the program starts from what the function started from, and a failed trace leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import itertools
+import random
+import sys
+from collections import deque
+from collections.abc import Iterator
+from types import FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from argand.base.tree import is_record
+from argand.compile.slots import (
+    MISSING,
+    Contents,
+    Element,
+    Item,
+    Member,
+    Slot,
+    Tail,
+    contents_of,
+    refill,
+)
+from argand.tensor.core import Tensor
+
+SCALARS = (bool, int, float, complex, str, bytes, type(None))
+_CODE = (type, ModuleType, FunctionType, MethodType, MappingProxyType)
+# Of the standard library, only these classes hold what a user put there.
+_PLAIN_MODULES = frozenset(("types", "argparse", "collections", "builtins", "abc", "typing"))
+_MOST_OBJECTS = 200_000
+_MODULE_REGISTRIES = ("_parameters", "_buffers", "_modules")
+
+
+def is_module(value: Any) -> bool:
+    """Whether a value is a module: asked of the class, since a module answers for a missing
+    attribute of its own with a suggestion."""
+    return hasattr(type(value), "named_parameters") and "_parameters" in vars(value)
+
+
+def is_optimizer(value: Any) -> bool:
+    """Whether a value is an optimizer."""
+    return hasattr(type(value), "add_param_group") and "param_groups" in vars(value)
+
+
+@dataclasses.dataclass(slots=True)
+class _Container:
+    """A mutable container and what it held."""
+
+    owner: Any
+    before: Any
+    name: str
+    root: Slot | None  # of data: the slot through which alone it is reached
+    started: Any = None  # what it held when the function began, stand-ins among it
+    is_namespace: bool = False
+    by_library: bool = False  # filled by the library itself: an optimizer's moments
+    of_module: bool = False  # attributes of a neural network's module
+    of_layer: bool = False  # of one that is the library's
+
+
+class Reach:
+    """Everything mutable behind some slots and values, with its contents as they are now."""
+
+    def __init__(self) -> None:
+        self.holders: dict[int, list[Slot | None]] = {}  # of each tensor: where it is found
+        self.tensors: dict[int, Tensor] = {}
+        self.arrays: list[Slot] = []  # the slots that hold NumPy arrays
+        self._singles: list[tuple[Slot, Any]] = []
+        self._records: list[tuple[Slot, Any, Slot]] = []  # attributes, and what leads to each
+        self._containers: dict[int, _Container] = {}
+        self._generators: list[tuple[str, Any, Any]] = []
+        self._kept_alive: list[Any] = []
+        self.append_only: set[int] = set()  # ids of the lists that are appended to, and never read
+        self._seen: set[int] = set()
+        self._waiting: deque[tuple[Any, Slot | None, Slot | None, str]] = deque()
+        self._note_generators()
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def add_slot(self, slot: Slot) -> None:
+        """Look at a variable, an attribute of a class, or another place by itself."""
+        value = slot.get()
+        self._singles.append((slot, value))
+        self.add(value, slot, slot.name)
+
+    def add(self, value: Any, root: Slot | None, name: str) -> None:
+        """Look at a value and all behind it."""
+        self._waiting.append((value, root, root, name))
+        while self._waiting and len(self._seen) < _MOST_OBJECTS:
+            self._look(*self._waiting.popleft())
+
+    def _look(self, value: Any, root: Slot | None, slot: Slot | None, name: str) -> None:
+        if isinstance(value, (*SCALARS, *_CODE)):
+            return
+        if isinstance(value, Tensor):
+            self._found(value, root)
+            return
+        if isinstance(value, np.ndarray):
+            self._kept_alive.append(value)
+            if slot is not None:
+                self.arrays.append(slot)
+            return
+        if id(value) in self._seen:
+            self._reached_again(value, root)
+            return
+        self._seen.add(id(value))
+        self._kept_alive.append(value)
+        if isinstance(value, dict | list | set | deque):
+            self._look_at_data(value, root, name)
+        elif isinstance(value, tuple | frozenset):
+            for i, item in enumerate(value):
+                self._waiting.append((item, root, None, f"{name}[{i}]"))
+        elif is_record(type(value)):
+            self._look_at_record(value, root, name)
+        elif is_module(value):
+            self._look_at_module(value, name)
+        elif is_optimizer(value):
+            self._look_at_optimizer(value)
+        elif isinstance(value, random.Random | np.random.Generator | np.random.RandomState):
+            self._generators.append((name, value, _state_of(value)))
+        elif not is_opaque(type(value)):
+            self._look_at_object(value, name)
+
+    def _found(self, tensor: Tensor, root: Slot | None) -> None:
+        self.tensors[id(tensor)] = tensor
+        self.holders.setdefault(id(tensor), []).append(root)
+
+    def _reached_again(self, value: Any, root: Slot | None) -> None:
+        """Data that two slots share belongs to neither."""
+        found = self._containers.get(id(value))
+        if found is not None and found.root is not None and not _same_slot(found.root, root):
+            found.root = None
+        if isinstance(value, list | tuple | dict):
+            for item in value.values() if isinstance(value, dict) else value:
+                if isinstance(item, Tensor):
+                    self._found(item, root)
+
+    def _look_at_data(self, value: Any, root: Slot | None, name: str) -> None:
+        if isinstance(value, set | deque) or len(value) == 0:
+            inner: Slot | None = Contents(value, name) if isinstance(value, set | deque) else root
+        else:
+            inner = root
+        self._containers[id(value)] = _Container(value, contents_of(value), name, inner)
+        if isinstance(value, dict):
+            for key, item in value.items():
+                label = f"{name}[{key!r}]"
+                self._waiting.append((item, inner, Item(value, key, label), label))
+        else:
+            for i, item in enumerate(value):
+                label = f"{name}[{i}]"
+                place = Element(value, i, label) if isinstance(value, list) else None
+                self._waiting.append((item, inner, place, label))
+
+    def _look_at_record(self, value: Any, root: Slot | None, name: str) -> None:
+        """A dataclass's object is data, like a dictionary of its attributes."""
+        space = getattr(value, "__dict__", None)
+        if type(space) is dict:
+            self._seen.add(id(space))
+            self._look_at_data(space, root, name)
+        for slot in member_slots(value, name):
+            through = root or slot
+            self._records.append((slot, slot.get(), through))
+            self._waiting.append((slot.get(), through, slot, slot.name))
+
+    def _look_at_namespace(
+        self, space: dict[str, Any], name: str, skip: tuple[str, ...] = (), module: Any = None
+    ) -> None:
+        if id(space) in self._containers:
+            return
+        found = _Container(space, dict(space), name, None, is_namespace=True)
+        found.of_module = module is not None
+        found.of_layer = type(module).__module__.startswith("argand.")
+        self._containers[id(space)] = found
+        for key, item in space.items():
+            if key not in skip:
+                label = f"{name}.{key}" if name else str(key)
+                slot = Item(space, key, label, found.of_module)
+                self._waiting.append((item, slot, slot, label))
+
+    def _look_at_module(self, module: Any, name: str) -> None:
+        self._look_at_namespace(vars(module), name, (*_MODULE_REGISTRIES, "_transient"), module)
+        for registry in _MODULE_REGISTRIES:
+            self._look_at_namespace(vars(module)[registry], name, (), module)
+
+    def _look_at_optimizer(self, optimizer: Any) -> None:
+        state = optimizer.state
+        parts = [(state, "state"), *((s, "state") for s in state.values())]
+        for space, label in parts:
+            self._containers[id(space)] = _Container(
+                space, dict(space), label, None, is_namespace=True, by_library=True
+            )
+        for values in state.values():
+            for item in values.values():
+                if isinstance(item, Tensor):
+                    self._found(item, None)
+        for group in optimizer.param_groups:
+            for parameter in dict.get(group, "params") or ():
+                self._found(parameter, None)
+
+    def _look_at_object(self, value: Any, name: str) -> None:
+        space = getattr(value, "__dict__", None)
+        if type(space) is dict:
+            self._look_at_namespace(space, name)
+        for slot in member_slots(value, name):
+            self._singles.append((slot, slot.get()))
+            self._waiting.append((slot.get(), slot, slot, slot.name))
+
+    def _note_generators(self) -> None:
+        """Python's and NumPy's own generators of random numbers."""
+        for name, found in (("random", random), ("numpy.random", np.random)):
+            self._generators.append((name, found, _state_of(found)))
+
+    # -- comparing -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Note what everything holds now, as the function begins, to compare with at its end."""
+        self._started = [slot.get() for slot, _ in self._singles]
+        self._records_started = [slot.get() for slot, *_ in self._records]
+        for container in self._containers.values():
+            container.started = contents_of(container.owner)
+
+    def changed(self) -> list[Slot]:
+        """The slots that hold something else than at the start, each once; data as a whole where
+        one slot alone leads to it."""
+        found: dict[tuple[Any, ...], Slot] = {}
+        for slot in self._changed():
+            found.setdefault(slot.identity, slot)
+        return list(found.values())
+
+    def _changed(self) -> Iterator[Slot]:
+        for (slot, _), started in zip(self._singles, self._started, strict=True):
+            if slot.get() is not started:
+                yield slot
+        for (slot, _, through), started in zip(self._records, self._records_started, strict=True):
+            if slot.get() is not started:
+                yield through
+        for container in self._containers.values():
+            if container.by_library or not _differs(container.owner, container.started):
+                continue
+            if id(container.owner) in self.append_only and _is_longer(container):
+                yield Tail(container.owner, len(container.started), container.name)
+            elif container.root is not None:
+                yield container.root
+            else:
+                yield from _changed_items(container)
+
+    def started(self, slot: Slot) -> Any:
+        """What a slot held at the start."""
+        for (known, _), started in zip(self._singles, self._started, strict=True):
+            if known.identity == slot.identity:
+                return started
+        container = self._containers.get(id(slot.owner))
+        if container is None:
+            return slot.get()
+        if isinstance(slot, Contents | Tail):
+            return container.started
+        if isinstance(slot, Element):
+            return container.started[slot.key]
+        return container.started.get(slot.key, MISSING)
+
+    def knows(self, value: Any) -> bool:
+        """Whether an object was in reach before the trace."""
+        return id(value) in self._seen
+
+    def shared(self, apart: set[tuple[int, Any]]) -> dict[int, Tensor]:
+        """The tensors that some slot outside of `apart` leads to, by id."""
+        return {
+            i: self.tensors[i]
+            for i, roots in self.holders.items()
+            if any(r is None or r.identity not in apart for r in roots)
+        }
+
+    def drawn(self) -> list[str]:
+        """The generators of random numbers, outside of this library, that have moved."""
+        return [
+            n for n, found, before in self._generators if repr(_state_of(found)) != repr(before)
+        ]
+
+    # -- putting back --------------------------------------------------------------------------
+
+    def restore(self, *, failed: bool) -> None:
+        """Put back what everything held. What the library made for good (an optimizer's moments,
+        the parameters of a lazy layer) stays, unless the trace `failed`."""
+        for slot, before, *_ in (*self._singles, *self._records):
+            if slot.get() is not before:
+                slot.set(before)
+        for container in self._containers.values():
+            if not failed and container.by_library:
+                continue
+            if _differs(container.owner, container.before):
+                refill(container.owner, container.before)
+        for _, found, before in self._generators if failed else ():
+            _set_state(found, before)
+
+    def is_of_layer(self, slot: Slot) -> bool:
+        """Whether a slot is an attribute of a layer of the library's."""
+        container = self._containers.get(id(slot.owner))
+        return container is not None and container.of_layer
+
+    def keep(self, slot: Slot) -> None:
+        """Let an attribute hold what it holds now when all else is put back."""
+        Item(self._containers[id(slot.owner)].before, slot.key, slot.name).set(slot.get())
+
+
+def _differs(now: Any, before: Any) -> bool:
+    """Whether a container holds other objects, or in another order, than a copy of it."""
+    if len(now) != len(before):
+        return True
+    if isinstance(now, dict):
+        return any(
+            a is not c or b is not d
+            for (a, b), (c, d) in zip(now.items(), before.items(), strict=True)
+        )
+    if isinstance(now, set):
+        return bool(now != before)
+    return any(a is not b for a, b in zip(now, before, strict=True))
+
+
+def _is_longer(container: _Container) -> bool:
+    now, started = container.owner, container.started
+    return len(now) > len(started) and not _differs(now[: len(started)], started)
+
+
+def _changed_items(container: _Container) -> Iterator[Slot]:
+    """The items that differ; all contents as one where a list has another length."""
+    owner, before, name = container.owner, container.started, container.name
+    if isinstance(owner, dict):
+        for key in dict.fromkeys([*before, *owner]):
+            if key not in before or key not in owner or owner[key] is not before[key]:
+                text = f"{name}.{key}" if container.is_namespace else f"{name}[{key!r}]"
+                yield Item(owner, key, text, container.of_module)
+    elif isinstance(owner, list) and len(owner) == len(before):
+        for i, (a, b) in enumerate(zip(owner, before, strict=True)):
+            if a is not b:
+                yield Element(owner, i, f"{name}[{i}]")
+    else:
+        yield Contents(owner, name)
+
+
+def is_opaque(kind: type) -> bool:
+    """Whether objects of a class hold nothing that a user put there."""
+    if issubclass(kind, enum.Enum | np.generic | itertools.count):
+        return True
+    top = kind.__module__.partition(".")[0]
+    if top in ("argand", "numpy", "llvmlite"):
+        return True
+    return top in sys.stdlib_module_names and kind.__module__ not in _PLAIN_MODULES
+
+
+def member_slots(value: Any, name: str) -> list[Slot]:
+    """The attributes of an object whose class has `__slots__`."""
+    return [
+        Member(value, descriptor, f"{name}.{descriptor.__name__}")
+        for cls in type(value).__mro__
+        for descriptor in vars(cls).values()
+        if isinstance(descriptor, MemberDescriptorType) and cls.__module__ != "builtins"
+    ]
+
+
+def _state_of(generator: Any) -> Any:
+    if generator is random or isinstance(generator, random.Random):
+        return generator.getstate()
+    if generator is np.random or isinstance(generator, np.random.RandomState):
+        state: Any = generator.get_state()
+        return (state[0], bytes(state[1]), *state[2:])
+    return generator.bit_generator.state
+
+
+def _set_state(generator: Any, state: Any) -> None:
+    if generator is random or isinstance(generator, random.Random):
+        generator.setstate(state)
+    elif generator is np.random or isinstance(generator, np.random.RandomState):
+        kind, words, *rest = state
+        generator.set_state((kind, np.frombuffer(words, np.uint32), *rest))
+    else:
+        generator.bit_generator.state = state
+
+
+def _same_slot(a: Slot, b: Slot | None) -> bool:
+    return b is not None and a.identity == b.identity
