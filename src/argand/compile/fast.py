@@ -21,7 +21,7 @@ from argand.tensor.core import Tensor
 from argand.transform.mode import mode
 
 if TYPE_CHECKING:
-    from argand.compile.function import Specialisation
+    from argand.compile.specialisation import Specialisation
 
 MISS = object()
 _new: Callable[[Any], Any] = object.__new__

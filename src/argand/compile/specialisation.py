@@ -1,0 +1,142 @@
+"""A specialisation: one program of a compiled function, and the calls that it serves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from argand.base import epoch
+from argand.base.dim import Dim
+from argand.base.integer import Integer
+from argand.compile.executable import Executable
+from argand.compile.fast import Fast
+from argand.compile.integers import NO_INTEGERS
+from argand.compile.signature import (
+    Signature,
+    difference,
+    sizes_that_fit,
+)
+from argand.compile.slots import Slot
+from argand.compile.surroundings import Entry, Snapshot, Surroundings
+from argand.tensor.core import Tensor
+
+_REMEMBERED = 1024  # shapes of inputs that are known to fit
+
+
+class Specialisation:
+    """One program, and the calls that it serves."""
+
+    def __init__(
+        self,
+        signature: Signature,
+        shapes: list[Any],
+        why: list[str],
+        integers: Mapping[int, Integer] = NO_INTEGERS,
+    ) -> None:
+        self.signature = signature
+        self.shapes = shapes  # of the tensor leaves, with symbols; None for other leaves
+        self.why = why
+        self.integers = dict(integers)  # the int leaves that are symbols
+        self.symbolic = bool(integers) or any(
+            isinstance(s, Dim) for shape in shapes if shape for s in shape
+        )
+        self.executable: Executable
+        self.surroundings: Surroundings
+        self.slots: tuple[Slot, ...] = ()  # whose values come after the arguments' leaves
+        self.snapshot: Snapshot
+        self.contiguous: dict[int, bool] = {}
+        self.gradients: list[tuple[Any, bool]] = []  # leaves whose `.grad` must (not) be there
+        self.written: set[int] = set()  # ids of the captured tensors that are written
+        self.accepted: set[tuple[Any, ...]] = set()  # shapes of inputs that fit the symbols
+        self.held_kinds: list[Any] = []
+        self.sources: list[tuple[Slot, Tensor]] = []  # of captured tensors: what alone leads there
+        self.checked_epoch = -1
+        self._counter = itertools.count()
+        self.count = self._counter.__next__  # one more call; safe from several threads
+        self.fast: Fast | None = None
+        self.debugged: Executable | None = None
+
+    @property
+    def calls(self) -> int:
+        """How many calls it served."""
+        return int(repr(self._counter)[len("count(") : -1])
+
+    def accept(self, leaves: Sequence[Any]) -> None:
+        """Remember that these sizes fit, for the short way of later calls."""
+        if self.integers:
+            return  # they go the long way
+        if len(self.accepted) >= _REMEMBERED:
+            self.accepted.clear()
+        self.accepted.add(
+            tuple(
+                leaves[x.leaf]._array.shape if x.kind == "tensor" else ()
+                for x in self.executable.parts.inputs
+            )
+        )
+
+    def serves(self, signature: Signature, leaves: Sequence[Any]) -> bool:
+        """Whether a call with this signature can run the program, as far as arguments go."""
+        if self.signature != signature:
+            if not self.symbolic:
+                return False
+            sizes = sizes_that_fit(self.signature, self.shapes, signature, self.integers)
+            if sizes is None or not self.executable.parts.guards.hold(sizes):
+                return False
+        for number, contiguous in self.contiguous.items():
+            if leaves[number]._array.flags.c_contiguous != contiguous:
+                return False
+        return not self.written or not self._overlaps(leaves)
+
+    def _overlaps(self, leaves: Sequence[Any]) -> bool:
+        """Whether an argument shares memory with state that the program writes."""
+        return any(
+            x._cold is not None and id(x._root()) in self.written
+            for x in leaves
+            if isinstance(x, Tensor)
+        )
+
+    def is_valid(self, leaves: Sequence[Any]) -> bool:
+        """Whether what is behind the function is what the program was made for."""
+        if not self.surroundings.guards.hold():
+            return False
+        if self.checked_epoch != epoch.current:
+            now = epoch.current
+            if self.differs(leaves):
+                return False
+            self.checked_epoch = now
+        for place, there in self.gradients:
+            cold = place.find(leaves)._cold
+            if (cold is not None and cold.grad is not None) != there:
+                return False
+        return True
+
+    def look(self, leaves: Sequence[Any]) -> tuple[Snapshot, list[Any]]:
+        """What the program depends on behind the function, as it is now."""
+        held = self.executable.held
+        owners = self.surroundings.modules(list(leaves))
+        apart = {slot.identity for slot in self.slots}
+        tensors = [(t._array.dtype, t._array.shape, t._node is not None) for t in held]
+        return Snapshot(owners, set(map(id, held)), apart), tensors
+
+    def differs(self, leaves: Sequence[Any]) -> list[Entry]:
+        """What changed behind the function, apart from what the guards look at."""
+        now, tensors = self.look(leaves)
+        found = self.snapshot.differs(now)
+        return found or ([Entry("captured memory", None)] if tensors != self.held_kinds else [])
+
+    def changes(self, signature: Signature, leaves: Sequence[Any]) -> list[str]:
+        """Why a call can't run the program."""
+        found = difference(self.signature, signature)
+        if found:
+            return found
+        found += self.surroundings.guards.changes()
+        changed = dict.fromkeys(entry.name for entry in self.differs(leaves))
+        if changed:
+            found.append(f"changed: {', '.join(list(changed)[:4])}")
+        for place, there in self.gradients:
+            cold = place.find(leaves)._cold
+            if (cold is not None and cold.grad is not None) != there:
+                found.append(f"a gradient {'is gone' if there else 'is there now'}")
+                break
+        return found or ["the layout of an argument"]

@@ -1,0 +1,247 @@
+"""One run of a user's function on symbolic values, from stand-ins to an Executable."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from argand.backends.select import compile_program
+from argand.base.dim import Guards, collecting_guards
+from argand.base.dtype import float64
+from argand.base.errors import TraceError
+from argand.base.integer import IntegerRead
+from argand.base.settings import settings
+from argand.base.tree import flatten
+from argand.compile.arrays import ArrayStandIn, check_size
+from argand.compile.build import Builder, holds_traced
+from argand.compile.constants import Constants, split_constants
+from argand.compile.effects import Arguments, containers_in, count_leaves, filled
+from argand.compile.executable import Alias, Executable, Parts
+from argand.compile.higher import Origin
+from argand.compile.joint import Joint, keep_random_state
+from argand.compile.signature import (
+    FloatSpec,
+    Signature,
+    TensorSpec,
+    argument_labels,
+)
+from argand.compile.slots import Slot, Tail
+from argand.compile.specialisation import Specialisation
+from argand.compile.trace import Tracer
+from argand.ir.bind import interpreting
+from argand.ir.program import Program, Value
+from argand.tensor.core import Tensor
+
+if TYPE_CHECKING:
+    from argand.compile.function import CompiledFunction
+
+
+class SlotsRebound(Exception):  # noqa: N818  # a signal, never seen by users
+    """The function rebinds slots whose values are not inputs yet."""
+
+    def __init__(self, slots: list[Slot], shared: dict[int, Tensor]) -> None:
+        super().__init__("the function rebinds " + ", ".join(slot.name for slot in slots))
+        self.slots = slots
+        self.shared = shared
+
+
+class Trace:
+    """One run of the function on symbolic values."""
+
+    def __init__(
+        self,
+        owner: CompiledFunction,
+        s: Specialisation,
+        leaves: list[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        backend: str | None = None,
+    ) -> None:
+        self.owner = owner
+        self.backend = backend or owner.backend
+        self.s = s
+        self.leaves = leaves
+        labels = argument_labels(owner.function, args, kwargs)
+        labels += [name for _, name in slot_origins(s.slots)]
+        self.labels = labels
+        self.given = (args, dict(sorted(kwargs.items())))
+        self.named = dict(zip(labels, leaves, strict=True))
+        names = s.surroundings.names(self.named)
+        self.tracer = Tracer(owner.name, lambda t: names.get(id(t)))
+        self.reach = s.surroundings.reach()
+        self.reach.add(self.given, Arguments(*self.given), "arguments")
+        for slot in s.slots:
+            self.reach.add_slot(slot)
+
+    def run(self) -> None:
+        """Trace, and compile what came out."""
+        tracer, guards, failed = self.tracer, Guards(), True
+        try:
+            args, kwargs = self._fill()
+            self.reach.start()
+            with interpreting(tracer), collecting_guards(guards):
+                returned = self.owner.function(*args, **kwargs)
+                if guards.read:
+                    raise IntegerRead(guards.read)  # the function may have caught it
+                changed = self._changed()
+                names = self.s.surroundings.names(self.named)
+                tracer.name_states(lambda t: names.get(id(t)))
+                builder = Builder(tracer, self.backend, self.leaves)
+                parts = builder.build(returned, guards, self.owner.lock, changed, self.reach)
+                if parts.joint is not None:
+                    self._prepare_higher_orders(parts.joint, builder.positions)
+            if self.owner.drop_effects is not None:
+                self.owner.drop_effects(tracer, parts)
+            del returned, builder
+            self.s.contiguous = _layouts_that_matter(tracer, parts)
+            self.s.gradients = [
+                (tracer.place_of(leaf), there) for leaf, there in tracer.grads_read.values()
+            ]
+            self.s.sources = self._sources(parts)
+            failed = False
+        finally:
+            tracer.restore()
+            self.reach.restore(failed=failed)
+            tracer.forget()
+        s = self.s
+        apart = {slot.identity for slot in s.slots}
+        inside: set[int] = set()
+        for slot in s.slots:
+            for container in containers_in(slot.get()).values():
+                inside |= {id(container), id(getattr(container, "__dict__", None))}
+        s.surroundings.guards.without(apart, inside)
+        # Compiling takes its time: other threads find all as it was, and run on.
+        program = self._frozen(tracer.program, parts) if self.owner.freeze else tracer.program
+        compiled = compile_program(program, self.backend)
+        self.s.executable = Executable(program, compiled, parts)
+
+    def _prepare_higher_orders(self, joint: Joint, positions: list[int | None]) -> None:
+        owner, s = self.owner, self.s
+        joint.origin = origin = Origin(
+            owner.function,
+            owner.name,
+            s.signature.structure,
+            positions,
+            joint.leaves,
+            list(self.tracer.captures.values()),
+            s.is_valid,
+            owner.derived,
+        )
+        if owner.drop_effects is None:  # else an argument sets the generator
+            origin.random = keep_random_state(self.tracer)
+
+    def _sources(self, parts: Parts) -> list[tuple[Slot, Tensor]]:
+        """The captured tensors that one slot alone leads to, with their slots."""
+        found = []
+        for place in parts.places:
+            tensor = place.find(()) if place.fixed else None
+            roots = self.reach.holders.get(id(tensor), [])
+            if tensor is None or len(roots) != 1 or roots[0] is None:
+                continue
+            if roots[0].identity != (0, "arguments"):
+                found.append((roots[0], tensor))
+        return found
+
+    def _fill(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Put what stands for the program's inputs into the arguments and the slots."""
+        stand_ins = iter(self._stand_ins())
+        for slot in self.reach.arrays:
+            array = slot.get()
+            if isinstance(array, np.ndarray):
+                slot.set(ArrayStandIn(array, slot.name, self._array_is_read))
+        structures = self.s.signature.structure[2]
+        args = filled(self.given[0], structures[0], stand_ins)
+        kwargs = filled(self.given[1], structures[1], stand_ins)
+        for slot, structure in zip(self.s.slots, _slot_structures(self.s.signature), strict=True):
+            slot.set(filled(slot.get(), structure, stand_ins))
+        return args, kwargs
+
+    def _array_is_read(self, array: Any, name: str) -> None:
+        check_size(array, name)
+        self.s.surroundings.guards.add_array(array, name)
+
+    def _changed(self) -> list[Slot]:
+        """The slots that the function has changed, which are inputs of the program too."""
+        drawn = self.reach.drawn()
+        if drawn and not settings.debug:
+            raise TraceError(
+                f"{self.owner.name} draws from {drawn[0]}, Python's or NumPy's generator of random "
+                "numbers, which a compiled program can't advance: every call would get the same "
+                "numbers. Draw with ag.rand, ag.randn or ag.randint, or pass the number in"
+            )
+        found = self.reach.changed()
+        for slot in list(found):
+            if self.reach.is_of_layer(slot) and not holds_traced(slot.get()):
+                self.reach.keep(slot)  # a lazy layer has made its parameters
+                found.remove(slot)
+        known = {slot.identity for slot in self.s.slots} | {(0, "arguments")}
+        fresh = [s for s in found if s.identity not in known and not isinstance(s, Tail)]
+        if fresh:
+            known.update(slot.identity for slot in fresh)
+            raise SlotsRebound(fresh, self.reach.shared(known))
+        return found
+
+    def _frozen(self, program: Program, parts: Parts) -> Program:
+        """The program on constants that are computed once; the places follow."""
+        places = parts.places
+        split = split_constants(program, [p.fixed and not p.find(())._is_shared() for p in places])
+        if split is None:
+            return program
+        parts.constants = Constants(split.once, [places[i] for i in split.sources], self.backend)
+        parts.places = [*(places[i] for i in split.kept), *parts.constants.packed]
+        return split.rest
+
+    def _stand_ins(self) -> list[Any]:
+        """The leaves of the call with stand-ins for the program's inputs."""
+        s, tracer = self.s, self.tracer
+        items = list(self.leaves)
+        stand_ins: dict[int, Tensor] = {}
+        for i, (spec, leaf) in enumerate(zip(s.signature.specs, self.leaves, strict=True)):
+            if i in s.integers:
+                items[i] = tracer.integer_argument(i, s.integers[i], self.labels[i])
+            elif isinstance(spec, FloatSpec):
+                items[i] = tracer.float_argument(i, Value(float64, (), self.labels[i]))
+            elif isinstance(spec, TensorSpec) and spec.identity is None:
+                if id(leaf) not in stand_ins:
+                    value = Value(spec.dtype, s.shapes[i], self.labels[i])
+                    stand_ins[id(leaf)] = tracer.argument(leaf, i, value)
+                items[i] = stand_ins[id(leaf)]
+        return items
+
+    def report_leaks(self) -> None:
+        """Warn of tensors that the function left somewhere."""
+        tracer, name = self.tracer, self.owner.name
+        if not tracer.leaked():
+            return
+        gc.collect()  # a tape whose backward has not run holds its tensors in cycles
+        lines = sorted({str(at) for at in tracer.leaked() if at is not None})
+        if lines:
+            warnings.warn(
+                f"{name}: tensors made while tracing at {', '.join(lines)} are still held by "
+                "something outside the function; they have no value there. Return them instead",
+                RuntimeWarning,
+                stacklevel=6,
+            )
+
+
+def _layouts_that_matter(tracer: Tracer, parts: Parts) -> dict[int, bool]:
+    """Whether arguments must be contiguous: it tells only where eager code would share memory."""
+    aliases = any(isinstance(r, Alias) for r in parts.results)
+    return dict(tracer.contiguous) if tracer.program.writes or aliases else {}
+
+
+def _slot_structures(signature: Signature) -> tuple[Any, ...]:
+    """The structures of the values of the slots."""
+    parts = signature.structure[2]
+    return parts[2][2] if len(parts) == 3 else ()
+
+
+def slot_origins(slots: Sequence[Slot]) -> list[tuple[int | None, str]]:
+    """For each leaf of the slots' values what `argument_origins` gives for those of arguments."""
+    return [
+        (None, slot.name) for slot in slots for _ in range(count_leaves(flatten(slot.get())[1]))
+    ]
