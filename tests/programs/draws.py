@@ -259,11 +259,11 @@ def norm(m: Maker) -> Any:
     x = m.real()
     if m.random.random() < 0.6:
         last = x.shape[m.dim(x) :]
-        parts = [m.given(last, x.dtype) for _ in range(m.random.randrange(3))]
+        parts = [m.operand(last, x.dtype) for _ in range(m.random.randrange(3))]
         return ops.layer_norm(x, last, *parts, eps=0.1)
     if x.ndim < 2:
         raise UnfitError("no channels")
-    parts = [m.given((x.shape[1],), x.dtype) for _ in range(m.random.choice((0, 2)))]
+    parts = [m.operand((x.shape[1],), x.dtype) for _ in range(m.random.choice((0, 2)))]
     return ops.batch_norm(x, *parts, eps=0.1)
 
 
@@ -314,7 +314,7 @@ def slice_scatter(m: Maker) -> Any:
     if kind == 0:
         src = ops.neg(piece) if x.dtype.is_inexact else piece
     elif kind == 1:
-        src = m.given(piece.shape, x.dtype)
+        src = m.operand(piece.shape, x.dtype)
     else:
         src = m.pick(lambda v: v.dtype is x.dtype and same_shape(v.shape, piece.shape))
     return ops.slice_scatter(x, src, *part)
@@ -335,6 +335,21 @@ def pad(m: Maker) -> Any:
     x = m.real()
     edges = tuple((m.random.randrange(3), m.random.randrange(3)) for _ in x.shape)
     return ops.pad(x, edges, m.random.choice((0.0, 1.0)))
+
+
+def repeat(m: Maker) -> Any:
+    """Elements again and again, beside what else reads them."""
+    x = m.pick(lambda v: 0 < v.ndim < 4)
+    shape = m.static(x)
+    times = m.random.choice((2, 3, 6))
+    at = m.dim(x)
+    wide = ops.expand(x, (times, *shape))
+    order = (*range(1, at + 1), 0, *range(at + 1, x.ndim + 1))
+    joined = (*shape[:at], times * shape[at], *shape[at + 1 :])
+    y = ops.reshape(ops.permute(wide, order), joined)
+    if y.ndim == 2 and m.random.random() < 0.5:
+        y = ops.reshape(y, y.shape[::-1])
+    return y
 
 
 def flip(m: Maker) -> Any:
@@ -365,7 +380,7 @@ def matmul(m: Maker) -> Any:
     inner = x.shape[-1]
     if not isinstance(inner, int):
         raise UnfitError("a symbolic inner size")
-    y = m.given((inner, m.size()), x.dtype, T((), -1.0, 1.0))
+    y = m.operand((inner, m.size()), x.dtype, T((), -1.0, 1.0))
     found = ops.matmul(x, y)
     return ops.mul(found, 1 / (1 + inner) ** 0.5) if m.random.random() < 0.5 else found
 
@@ -393,8 +408,8 @@ def product_with_epilogue(m: Maker) -> Any:
     if not isinstance(inner, int):
         raise UnfitError("a symbolic inner size")
     width = m.random.choice((inner, m.size()))
-    w = m.given((width, inner), x.dtype, T((), -0.5, 0.5))
-    y = ops.add(ops.matmul(x, ops.permute(w, (1, 0))), m.given((width,), x.dtype))
+    w = m.operand((width, inner), x.dtype, T((), -0.5, 0.5))
+    y = ops.add(ops.matmul(x, ops.permute(w, (1, 0))), m.operand((width,), x.dtype))
     y = getattr(ops, m.random.choice(("relu", "gelu", "tanh", "silu", "neg")))(y)
     return ops.add(x, y) if width == inner and m.random.random() < 0.5 else y
 
@@ -439,10 +454,10 @@ def conv(m: Maker) -> Any:
     inside, out = m.random.choice((1, 2, 3, 8)), m.random.choice((1, 2, 3, 8))
     x = _image(m, groups * inside)
     kernel = (m.random.choice((1, 1, 2, 3)), m.random.choice((1, 2, 3, 3)))
-    w = m.given((groups * out, inside, *kernel), x.dtype, T((), -1.0, 1.0))
+    w = m.operand((groups * out, inside, *kernel), x.dtype, T((), -1.0, 1.0))
     y = ops.conv2d(x, w, groups=groups, **_window(m))
     if m.random.random() < 0.5:
-        bias = ops.reshape(m.given((groups * out,), x.dtype), (1, groups * out, 1, 1))
+        bias = ops.reshape(m.operand((groups * out,), x.dtype), (1, groups * out, 1, 1))
         y = ops.relu(ops.add(y, ops.expand(bias, y.shape)))
     return y
 
@@ -456,7 +471,7 @@ def transposed_conv(m: Maker) -> Any:
     )
     if min(size) < 1:
         raise UnfitError("nothing is left")
-    w = m.given((x.shape[1], m.random.choice((1, 2, 5)), *kernel), x.dtype)
+    w = m.operand((x.shape[1], m.random.choice((1, 2, 5)), *kernel), x.dtype)
     rest = {"stride": (stride,) * 2, "padding": (padding,) * 2, "dilation": (1, 1), "groups": 1}
     return ops.conv2d_input_grad(x, w, size=size, **rest)
 
@@ -509,7 +524,7 @@ def scatter(m: Maker) -> Any:
     index = _indices(m, shape, x.shape[d])
     if kind == 1:
         return ops.scatter(x, d, index, m.random.choice((0.0, 1.5)))
-    return ops.scatter_add(x, d, index, m.given(shape, x.dtype))
+    return ops.scatter_add(x, d, index, m.operand(shape, x.dtype))
 
 
 def sort(m: Maker) -> Any:
@@ -550,8 +565,8 @@ def loss(m: Maker) -> Any:
 def attention(m: Maker) -> Any:
     q = m.real(lambda v: 2 <= v.ndim <= 4)
     keys = m.size() or 1
-    k = m.given((*q.shape[:-2], keys, q.shape[-1]), q.dtype, T((), -1.0, 1.0))
-    v = m.given((*q.shape[:-2], keys, m.random.choice((1, 3, 8))), q.dtype)
+    k = m.operand((*q.shape[:-2], keys, q.shape[-1]), q.dtype, T((), -1.0, 1.0))
+    v = m.operand((*q.shape[:-2], keys, m.random.choice((1, 3, 8))), q.dtype)
     return ops.scaled_dot_product_attention(q, k, v, is_causal=m.random.random() < 0.3)
 
 
@@ -629,6 +644,7 @@ WEIGHTS: dict[Draw, int] = {
     slice_: 3,
     slice_scatter: 2,
     expand: 2,
+    repeat: 3,
     pad: 2,
     flip: 2,
     cat: 3,

@@ -211,12 +211,23 @@ class Maker:
             if count >= wanted:
                 start = self.random.randrange(count - wanted + 1)
                 flat = ops.slice(flat, (start,), (start + wanted,))
+            elif count and self.random.random() < 0.6:
+                times = -(-wanted // count)
+                flat = ops.reshape(ops.expand(flat, (times, count)), (-1,))
+                flat = ops.slice(flat, (0,), (wanted,))
             else:
                 flat = ops.pad(flat, ((0, wanted - count),), 0.5)
             x = ops.reshape(flat, t.shape)
         if x.dtype is not dtype:
             x = ops.cast(x, dtype)
         return self.within(x, t.low, t.high)
+
+    def operand(self, shape: Sequence[Any], dtype: DType, t: T = USUAL) -> Value:
+        """An operand that a construct needs: an input, or made of a value of the pool."""
+        fixed = all(isinstance(s, int) for s in shape)
+        if not fixed or self.random.random() < 0.6:
+            return self.given(shape, dtype, t)
+        return self.fitted(t._replace(shape=tuple(shape)), dtype)
 
     def within(self, x: Any, low: float, high: float) -> Any:
         """The value moved into a domain, where it isn't there."""
@@ -339,7 +350,7 @@ def random_program(
     maker.outputs()
     program = without_dead_code(maker.program)
     if gradients or (gradients is None and choice.random() < 0.3):
-        program = _gradient(program, choice)
+        program = _gradient(program, maker.featured, choice)
     calls = [
         [runs.narrow[v] for v in (*maker.program.inputs, *maker.program.state)]
         for runs in maker.runs
@@ -352,14 +363,20 @@ def _first_tame(maker: Maker, draws: Callable[[], Callable[[Maker], Any]], tries
     return any(maker.step(draws()) for _ in range(tries))
 
 
-def _gradient(program: Program, choice: random.Random) -> Program:
-    """The program with gradients of one of its outputs by what it can be differentiated by."""
+def _gradient(program: Program, featured: Sequence[Value], choice: random.Random) -> Program:
+    """The program with gradients of one of its outputs by what it can be differentiated by; now
+    and then with few of its outputs."""
     operands = [*program.inputs, *program.state]
     wrt = [i for i, v in enumerate(operands) if v.dtype.is_floating_point]
     outputs = [i for i, v in enumerate(program.outputs) if v.dtype.is_floating_point]
     if not wrt or not outputs:
         return program
     try:
-        return differentiate(program, wrt, choice.choice(outputs), keep=choice.random() < 0.8)
+        found = differentiate(program, wrt, choice.choice(outputs), keep=True)
     except ArgandError:
         return program  # an op on the way has no derivative
+    if choice.random() < 0.3:
+        count = len(program.outputs)
+        few = [found.outputs[i] for i, v in enumerate(program.outputs) if v in featured]
+        found.outputs = [*few, *found.outputs[count:]]
+    return without_dead_code(found)

@@ -316,9 +316,9 @@ class _Convolution(_Emitter):
         axes = [digits[-1] for digits in space.digits]
         buffer, start = self.place(point, axes)
         pointer = self.b.offset(buffer.pointer, start, buffer.dtype.name)
-        n, c, h, w = (
-            self.stride(point, a) if any(a in f.axes for f in point.index) else 1 for a in axes
-        )
+        used = {a for f in point.index for a in f.axes}
+        # along an axis that the operand doesn't have it was expanded: the same element again
+        n, c, h, w = (self.stride(point, a) if a in used else int(same(a.extent, 1)) for a in axes)
         return conv.Tensor4(pointer, buffer.dtype.name, (n, c, h, w))
 
     def _image(self, b: Builder, at: Mapping[str, Reg], value: Reg, mask: Reg | None) -> None:

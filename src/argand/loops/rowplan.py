@@ -170,6 +170,8 @@ class _Layout:
         self.results = [n.outputs[0] for n in reductions]
         self.fits = all(v in self.at for v in [*self.results, *region.outputs])
         self.fits &= all(n.values[0] in self.at for n in reductions)
+        self.fits &= all(self._once(v) for v in [n.values[0] for n in reductions] if v in self.at)
+        self.fits &= all(self._once(v) for v in region.outputs if v in self.at)
         self.points: list[Point] = []
         if not self.fits:
             return
@@ -188,6 +190,11 @@ class _Layout:
             for p in self.points
             if p.kind == "known"
         )
+
+    def _once(self, v: Value) -> bool:
+        """Whether a walk of a value's axes meets each of its elements once; of a value that was
+        expanded and then reshaped it meets some again, so there is nothing to add up."""
+        return same(numel(a.extent for a in self.axes(v)), numel(v.shape))
 
     def axes(self, v: Value) -> frozenset[Axis]:
         """The axes that a value has elements along."""
