@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import wrong_kernels
 from maker import random_program
 from small_pieces import cut_small
+from wrong_kernels import CHAIN, Emit, put_in_place
 
 import argand as ag
 from argand.backends.cpu import checking, compile_program, lowering
@@ -23,7 +25,7 @@ from argand.ir.interpret import bind_sizes
 from argand.ir.program import Program
 from argand.ir.text import parse_program
 from argand.loops.env import Env
-from argand.loops.nest import F32, Builder, Ty
+from argand.loops.nest import F32, Builder
 from argand.loops.nestpython import StatusError
 from argand.passes import memory
 from argand.passes.memcheck import check_plan, check_sizes
@@ -137,83 +139,25 @@ def test_a_wrong_plan_is_an_error_under_verify(monkeypatch: pytest.MonkeyPatch) 
 
 # -- what it finds in kernels ----------------------------------------------------------------------
 
-CHAIN = """
-    program f(x: f32[4, 4]) {
-      %0: f32[4, 4] = exp(x)
-      %1: f32[4, 4] = permute(%0) {dims=(1, 0)}
-      %2: f32[4, 4] = matmul(%0, %1)
-      return %2
-    }"""
-
-Emit = Callable[[Builder, Any, Any], None]
-
-
-def kernel(b: Builder, source: Any, to: Any) -> None:
-    """out = exp(x), for 16 elements: the right kernel of the first node."""
-    for i in range(0, 16, 4):
-        b.store(to, i, b.load(source, i, Ty("float32", 4)))
-
-
-def reads_far(b: Builder, source: Any, to: Any) -> None:
-    kernel(b, source, to)
-    b.store(to, 0, b.load(source, 16, F32))
-
-
-def reads_before(b: Builder, source: Any, to: Any) -> None:
-    kernel(b, source, to)
-    b.store(to, 0, b.load(source, -1, F32))
-
-
-def writes_far(b: Builder, source: Any, to: Any) -> None:
-    kernel(b, source, to)
-    b.store(to, 13, b.load(source, 0, Ty("float32", 4)))
-
-
-def writes_its_operand(b: Builder, source: Any, to: Any) -> None:
-    kernel(b, source, to)
-    b.store(source, 3, b.const(F32, 0))
-
-
-def reads_what_it_has_not_written(b: Builder, source: Any, to: Any) -> None:
-    b.store(to, 0, b.load(to, 5, F32))
-    kernel(b, source, to)
-
-
-def leaves_a_hole(b: Builder, source: Any, to: Any) -> None:
-    for i in range(0, 12, 4):
-        b.store(to, i, b.load(source, i, Ty("float32", 4)))
-
-
-def reads_another_chunk(b: Builder, source: Any, to: Any) -> None:
-    with b.parallel(4) as chunk:
-        b.store(to, b.mul(chunk, 4), b.load(source, b.mul(chunk, 4), Ty("float32", 4)))
-        b.load(to, 0, F32)
-
-
-def writes_into_another_chunk(b: Builder, source: Any, to: Any) -> None:
-    with b.parallel(4) as chunk:
-        b.store(to, b.mul(chunk, 4), b.load(source, b.mul(chunk, 4), Ty("float32", 4)))
-        b.store(to, 15, b.const(F32, 0))
-
-
-def shares_scratch_memory(b: Builder, source: Any, to: Any) -> None:
-    kernel(b, source, to)
-    shared = b.scratch(16)
-    with b.parallel(4) as chunk:
-        b.load(shared, 0, F32)
-        b.store(shared, chunk, b.const(F32, 0))
-
-
 WRONG: list[tuple[Emit, str]] = [
-    (reads_far, r"bytes 64 to 68 of x, which has 64"),
-    (reads_before, r"bytes -4 to 0 of x, which has 64"),
-    (writes_far, r"bytes 52 to 68 of %0, which has 64"),
-    (writes_its_operand, r"writes x, an operand"),
-    (reads_what_it_has_not_written, r"reads element 5 of %0, which nobody has written"),
-    (leaves_a_hole, r"does not write element 12 of %0, which nobody has written"),
-    (reads_another_chunk, r"a chunk reads element 0 of %0, another one writes it"),
-    (writes_into_another_chunk, r"a chunk writes element 15 of %0, another one writes it"),
-    (shares_scratch_memory, r"a chunk reads byte 0 of its scratch memory, another one writes it"),
+    (wrong_kernels.reads_far, r"bytes 64 to 68 of x, which has 64"),
+    (wrong_kernels.reads_before, r"bytes -4 to 0 of x, which has 64"),
+    (wrong_kernels.writes_far, r"bytes 52 to 68 of %0, which has 64"),
+    (wrong_kernels.writes_its_operand, r"writes x, an operand"),
+    (
+        wrong_kernels.reads_what_it_has_not_written,
+        r"reads element 5 of %0, which nobody has written",
+    ),
+    (wrong_kernels.leaves_a_hole, r"does not write element 12 of %0, which nobody has written"),
+    (wrong_kernels.reads_another_chunk, r"a chunk reads element 0 of %0, another one writes it"),
+    (
+        wrong_kernels.writes_into_another_chunk,
+        r"a chunk writes element 15 of %0, another one writes it",
+    ),
+    (
+        wrong_kernels.shares_scratch_memory,
+        r"a chunk reads byte 0 of its scratch memory, another one writes it",
+    ),
 ]
 
 
@@ -221,21 +165,9 @@ WRONG: list[tuple[Emit, str]] = [
 def test_a_wrong_kernel_is_found(emit: Emit, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = parse_program(textwrap.dedent(CHAIN))
     arrays = [np.ones((4, 4), np.float32)]
-    lower = lowering.lower_node
-
-    def lowered(how: Emit) -> None:
-        def replaced(b: Builder, node: Any, env: Env) -> None:
-            if node.op.name != "exp":
-                lower(b, node, env)
-                return
-            buffers = [env.buffers[v] for v in (*node.values, *node.outputs)]
-            how(b, *(buffer.pointer for buffer in buffers))
-
-        monkeypatch.setattr(lowering, "lower_node", replaced)
-
-    lowered(kernel)
+    put_in_place(monkeypatch, wrong_kernels.right)
     assert followed(program, arrays)
-    lowered(emit)
+    put_in_place(monkeypatch, emit)
     with pytest.raises(ReplayError, match=message):
         followed(program, arrays)
 

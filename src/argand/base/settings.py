@@ -19,6 +19,14 @@ def _flag(text: str) -> bool:
     return text.strip().lower() not in ("", "0", "false", "no", "off")
 
 
+def _side(text: str) -> str:
+    """Where buffers touch a closed page: "end", "start", or nowhere."""
+    side = text.strip().lower()
+    if side not in ("end", "start"):
+        side = "end" if _flag(text) else ""
+    return side
+
+
 def _default_threads() -> int:
     try:
         return len(os.sched_getaffinity(0))
@@ -41,6 +49,7 @@ SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = 
     "debug": ("ARGAND_DEBUG", _flag, lambda: False, "run compiled programs node by node"),
     "retrace_limit": ("ARGAND_RETRACE_LIMIT", int, lambda: 16, "programs per compiled function"),
     "pool_bytes": ("ARGAND_POOL_BYTES", int, lambda: 1 << 30, "most bytes kept for reuse"),
+    "guard_memory": ("ARGAND_GUARD_MEMORY", _side, str, "closed pages beside buffers, for tests"),
     "eager_kernels": ("ARGAND_EAGER_KERNELS", _flag, lambda: True, "native kernels in eager code"),
 }
 

@@ -12,9 +12,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from argand.base.dim import Dim, Shape, Size, evaluate, same
+from argand.base.settings import settings
 from argand.ir.program import Program, Value
 from argand.passes.schedule import may_overwrite
 from argand.passes.views import Place, nbytes, places
+from argand.runtime.guarded import PAGE, Fence
 
 ALIGNMENT = 64
 
@@ -47,7 +49,15 @@ class MemoryPlan:
 
     def offsets(self, sizes: Mapping[str, int]) -> tuple[list[int], int]:
         """The offset of each block in bytes for given sizes of the symbols, and the total."""
-        return assign([evaluate(b.size, sizes) for b in self.blocks], self.blocks)
+        given = [evaluate(b.size, sizes) for b in self.blocks]
+        if settings.guard_memory:
+            return fenced_off(given, settings.guard_memory)[:2]
+        return assign(given, self.blocks)
+
+    def fence(self, sizes: Mapping[str, int]) -> Fence:
+        """The arena, with closed pages between the blocks; with `settings.guard_memory` only."""
+        given = [evaluate(b.size, sizes) for b in self.blocks]
+        return Fence(*fenced_off(given, settings.guard_memory)[1:])
 
 
 def plan_memory(program: Program, strides: Mapping[int, Shape] | None = None) -> MemoryPlan:
@@ -145,3 +155,20 @@ def assign(sizes: Sequence[int], blocks: Sequence[Block]) -> tuple[list[int], in
         placed.append(i)
         total = max(total, at + size)
     return offsets, total
+
+
+def fenced_off(
+    sizes: Sequence[int], side: str
+) -> tuple[list[int], int, list[int], list[tuple[int, int]]]:
+    """Offsets at which every block has pages to itself, between closed ones, for its whole life and
+    beyond; then the total, the closed pages, and the gaps between blocks and pages."""
+    offsets, closed, gaps = [], [0], []
+    at = PAGE
+    for size in sizes:
+        end = at + -(-size // PAGE) * PAGE
+        begin = at if side == "start" else end - -(-size // ALIGNMENT) * ALIGNMENT
+        offsets.append(begin)
+        gaps += [(at, begin), (begin + size, end)]
+        closed.append(end)
+        at = end + PAGE
+    return offsets, at, closed, gaps

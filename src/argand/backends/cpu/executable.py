@@ -6,6 +6,7 @@ arena, one native call. The native side reads the addresses out of the NumPy arr
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -19,11 +20,13 @@ from argand.backends.cpu.failure import fallback_note, raise_failure
 from argand.backends.cpu.lowering import symbols_of
 from argand.base.dim import Dim, evaluate
 from argand.base.errors import ProgramError
+from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
 from argand.ir.interpret import run_node
 from argand.ir.program import Node, Program, Value
 from argand.passes.layout import CHANNELS_LAST
 from argand.passes.memory import ALIGNMENT, MemoryPlan
+from argand.runtime.guarded import Fence, fenced, fenced_copy
 from argand.runtime.memory import SMALL, empty
 
 NativeCall = Callable[..., int]
@@ -48,6 +51,22 @@ class _Sized:
     arena_bytes: int
     offsets: np.ndarray[Any, Any]
     arenas: list[np.ndarray[Any, Any]] = dataclasses.field(default_factory=list)
+    fences: list[Fence] = dataclasses.field(default_factory=list)
+
+    def guard(self, plan: MemoryPlan, outputs: Sequence[Any]) -> None:
+        """Put the arena and the results between closed pages; calls then take turns."""
+        fence = plan.fence(self.sizes)
+        self.fences = [fence]
+        self.arenas = [fence.bytes]
+        self.makers = [self._between(o) for o in outputs]
+
+    def _between(self, output: Any) -> Callable[[], Any]:
+        """A function that gives memory for a result, the same each time."""
+        like = _output_maker(output, self.sizes)()
+        alignment = ALIGNMENT if like.nbytes >= SMALL else like.itemsize
+        fence, memory = fenced(like.nbytes, settings.guard_memory, alignment)
+        self.fences.append(fence)
+        return lambda: np.ndarray(like.shape, like.dtype, memory)
 
 
 class CompiledProgram:
@@ -81,7 +100,7 @@ class CompiledProgram:
         ]
         self._symbols = _symbol_sources(self._operands, program)
         self._sized: dict[tuple[int, ...], _Sized] = {}
-        self._lock = threading.RLock() if program.writes else None
+        self._lock = threading.RLock() if program.writes or settings.guard_memory else None
         # Of the smallest programs, what `run` does: make the output, call, table of offsets.
         self.direct: tuple[Callable[[], Any], NativeCall, Any] | None = None
         self.run: Run = self._choose_run()
@@ -89,6 +108,8 @@ class CompiledProgram:
     # -- calling -----------------------------------------------------------------------------------
 
     def _choose_run(self) -> Run:
+        if settings.guard_memory:
+            return self._guarded_run
         if any(self._orders):
             return self._logical_run
         simple = len(self.segments) == 1 and self.segments[0].call is not None
@@ -125,6 +146,21 @@ class CompiledProgram:
         with self._lock:
             return self._general_run(inputs, state)
 
+    def _guarded_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        """A call on copies of everything that lie between closed pages; see `runtime/guarded`."""
+        side = settings.guard_memory or "end"
+        copies = [fenced_copy(np.asarray(a), side) for a in (*inputs, *state)]
+        given = [a for _, a in copies]
+        count = len(inputs)
+        run = self._logical_run if any(self._orders) else self._general_run
+        with self._lock or contextlib.nullcontext():
+            found = run(given[:count], given[count:])
+            for value, (fence, _) in zip(self._operands, copies, strict=True):
+                fence.check(f"{value.name} of {self.program.name}")
+            for i in self.program.writes:
+                state[i][...] = given[count + i]
+        return [np.array(a, order="K") for a in found]
+
     def _logical_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         """A call whose outputs lie in another order than their shapes say."""
         run = self._general_run if self._lock is None else self._locked_run
@@ -138,10 +174,14 @@ class CompiledProgram:
         sized = self._sized.get(key) or self._for_sizes(key)
         outputs = [make() for make in sized.makers]
         arena = sized.arenas.pop() if sized.arenas else new_arena(sized.arena_bytes)
+        for fence in sized.fences:
+            fence.poison()
         try:
             status = self._run_segments(arrays, outputs, arena, sized, key)
         finally:
             sized.arenas.append(arena)
+        for fence in sized.fences:
+            fence.check(f"a value of {self.program.name}")
         return outputs if status == 0 else self._run_contiguous(inputs, state)
 
     def _run_segments(
@@ -192,6 +232,8 @@ class CompiledProgram:
         makers = [_output_maker(o, sizes) for o in self.program.outputs]
         offsets, total = self.plan.offsets(sizes)
         sized = _Sized(sizes, makers, total, np.array(offsets or [0], np.int64))
+        if settings.guard_memory:
+            sized.guard(self.plan, self.program.outputs)
         return self._sized.setdefault(key, sized)
 
     # -- telling -----------------------------------------------------------------------------------

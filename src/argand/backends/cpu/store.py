@@ -58,13 +58,8 @@ class Store:
     def key(self, text: str, program: Program) -> str:
         """The name of the entry of a program with this text."""
         formulas = foreign_formulas(program)
-        parts = (
-            text,
-            repr(self.target),
-            code_digest(),
-            get_default_dtype().name,
-            *(formulas or ()),
-        )
+        facts = (repr(self.target), code_digest(), get_default_dtype().name, settings.guard_memory)
+        parts = (text, *facts, *(formulas or ()))
         name = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return name if formulas is not None else NOT_KEPT + name
 
