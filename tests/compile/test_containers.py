@@ -200,6 +200,13 @@ def test_what_a_dataclass_argument_holds_is_guarded() -> None:
     assert len(fast.programs) == 2
 
 
+def test_sets_are_compared_by_their_elements() -> None:
+    f, words, x = ag.compile(lambda x, words: x * 2 if "a" in words else x), {"a"}, ag.ones(1)
+    assert f(x, words).item() == f(x, {"a"}).item() == 2
+    words.clear()
+    assert f(x, words).item() == 1 and len(f.programs) == 2
+
+
 def test_an_object_that_contains_itself_is_one_leaf() -> None:
     @dataclasses.dataclass(eq=False)
     class Branch:

@@ -48,6 +48,18 @@ class Counter:
     def half(x: Any) -> Any:
         return x / 2
 
+    @ag.compile
+    @staticmethod
+    def third(x: Any) -> Any:
+        return x / 3
+
+    @classmethod
+    @ag.compile
+    def kind(cls, x: Any) -> Any:
+        return x * cls.factor
+
+    factor = 2.0
+
     def slow(self, x: Any) -> Any:
         return x - self.step
 
@@ -153,6 +165,22 @@ def test_bound_methods_follow_their_object(way: str, called: bool) -> None:
         assert twin(ag.ones(1)).item() == 6
         counter.step = 3.0
     assert WAYS[way](counter.fast)(ag.ones(1)).item() == -2
+
+
+class Doubled(Counter):
+    factor = 4.0
+
+
+def test_static_and_class_methods(called: bool) -> None:
+    x = ag.tensor(X)
+    for owner, factor in ((Counter, 2), (Counter(1.0), 2), (Doubled, 4), (Doubled(1.0), 4)):
+        for _ in range(1 + called):
+            assert owner.half(x).tolist() == [[0.5, -1.0]]
+            np.testing.assert_allclose(owner.third(x).numpy(), x.numpy() / 3, rtol=1e-6)
+            assert owner.kind(x).tolist() == (x * factor).tolist()
+    assert again(Doubled.kind)(x).tolist() == (x * 4).tolist()
+    with pytest.raises(TypeError, match="put @classmethod above @compile"):
+        ag.compile(classmethod(plain))  # type: ignore[arg-type]
 
 
 def test_a_model_and_its_optimizer_go_on_after_a_pickle() -> None:

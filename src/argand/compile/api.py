@@ -57,6 +57,8 @@ def compile(  # PyTorch's name
     options = {"backend": backend, "dynamic": dynamic, "name": name, "freeze": freeze}
     if function is None:
         return lambda f: compile(f, **options, disable=disable)  # type: ignore[arg-type]
+    if isinstance(function, classmethod):
+        raise TypeError("compile takes a function: put @classmethod above @compile, not below")
     if not callable(function):
         raise TypeError(f"compile takes a function or a module, got {type(function).__name__}")
     if disable:

@@ -29,11 +29,12 @@ def reduced(compiled: Any, options: dict[str, Any]) -> str | tuple[Any, ...]:
 
 
 def _name_of_method(method: MethodType, kind: type) -> str | None:
-    """The name under which the object's class offers the method, compiled."""
+    """The name under which the object's class (or the class itself) offers the method, compiled."""
     owner: Any = method.__self__
-    for base in type(owner).__mro__:
+    for base in (owner if isinstance(owner, type) else type(owner)).__mro__:
         name: str
         for name, value in vars(base).items():
+            value = value.__func__ if isinstance(value, classmethod) else value
             if isinstance(value, kind) and getattr(value, "function", None) is method.__func__:
                 return name
     return None
@@ -55,13 +56,20 @@ def _made_of_decorated(kind: Any, decorated: Any, options: dict[str, Any]) -> An
     return kind(decorated.function, **options)
 
 
-def space_of(instance: Any, name: str) -> dict[str, Any]:
-    """Where the compiled methods of an object are kept: its `__dict__`."""
+def kept(instance: Any, key: str) -> Any:
+    """The compiled method that an object (a class, below `classmethod`) keeps under a key."""
+    return getattr(instance, "__dict__", {}).get(key)
+
+
+def keep(instance: Any, key: str, compiled: Any) -> None:
+    """Keep an object's compiled method in its `__dict__`."""
+    if isinstance(instance, type):
+        type.__setattr__(instance, key, compiled)
+        return
     try:
-        space: dict[str, Any] = instance.__dict__
+        instance.__dict__[key] = compiled
     except AttributeError:
         raise TypeError(
-            f"{type(instance).__name__} has no place for its compiled method {name!r}: add "
-            "'__dict__' to its __slots__, or compile a plain function that takes the object"
+            f"{type(instance).__name__} has no place for its {key!r}: add '__dict__' to its "
+            "__slots__, or compile a plain function that takes the object"
         ) from None
-    return space

@@ -17,7 +17,7 @@ from argand.base.events import emit, listen
 from argand.base.integer import Integer, IntegerRead
 from argand.base.settings import settings
 from argand.base.tree import flatten
-from argand.compile.copying import reduced, space_of
+from argand.compile.copying import keep, kept, reduced
 from argand.compile.debug import DebugProgram, check_same
 from argand.compile.executable import Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
@@ -102,14 +102,14 @@ class CompiledFunction:
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: a compiled function of its own for each instance."""
-        if instance is None:
+        if instance is None or isinstance(self.function, staticmethod):
             return self
         key = f"compiled {self.name}"
-        space = space_of(instance, self.name)
-        found = space.get(key)
+        found = kept(instance, key)
         if found is None or found.function.__self__ is not instance:
             method = MethodType(self.function, instance)
-            found = space[key] = CompiledFunction(method, **self._options())
+            found = CompiledFunction(method, **self._options())
+            keep(instance, key, found)
         return found
 
     def _options(self) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def _spec(x: Any, constant_float: bool, reached: Collection[int]) -> Spec:
     try:
         hash(x)
     except TypeError:
-        return ConstantSpec(type(x), Identity(x))
+        value = frozenset(x) if type(x) is set else Identity(x)
+        return ConstantSpec(type(x), value)
     return ConstantSpec(type(x), x)
 
 
