@@ -36,7 +36,8 @@ def compile(  # PyTorch's name
         backend: ``"cpu"`` or ``"reference"`` (the NumPy interpreter).
         dynamic: sizes that vary, by argument (position or name) and dimension:
             ``{"x": {0: ag.Dim("batch")}}``, or ``{"x": ("batch", None)}``. Undeclared sizes become
-            symbolic when a second one is seen; True makes all symbolic at once, False none ever.
+            symbolic when a second one is seen, and so do int arguments (bools are constants); True
+            makes all symbolic at once, False none ever.
         name: the program's name; the function's by default.
         freeze: for inference: take parameters and buffers for constants, so that what depends on
             them alone (a weight laid out for its product) is computed once, and again when an

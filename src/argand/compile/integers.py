@@ -45,9 +45,10 @@ def varying_integers(
 
 def fits_integer(integer: Integer, value: Any, sizes: dict[str, int]) -> bool:
     """Whether a value is one of a symbol; notes which."""
-    if not may_vary(value) or (value > 0) != (integer > 0):
+    (((symbol,), sign),) = integer.terms.items()  # read directly: this is on the way of each call
+    if not may_vary(value) or (value > 0) != (sign > 0):
         return False
-    sizes[carried(integer)] = abs(int(value))
+    sizes[symbol.name] = abs(int(value))
     return True
 
 
