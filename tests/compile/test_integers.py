@@ -270,6 +270,48 @@ def test_numbers_computed_from_floats_are_returned_as_numbers(compiled: Callable
     assert len(fast.programs) == 1
 
 
+def branch_of_floats(x: Any, a: Any) -> Any:
+    return x * min(1.0, a / 10) if a > 0 and a != 4 else -x
+
+
+@pytest.mark.parametrize("numbers", [range(-3, 40), np.linspace(-2, 20, 45).tolist()])
+def test_branches_on_computed_numbers_have_a_program_each(
+    numbers: Any, compiled: Callable[..., Any]
+) -> None:
+    fast = compiled(branch_of_floats)
+    for a in [*numbers, *numbers]:
+        same(fast(X, a), branch_of_floats(X, a))
+    assert len(fast.programs) <= 9
+
+
+def test_branches_on_computed_sizes(compiled: Callable[..., Any]) -> None:
+    f = lambda x: x * 2 if x.shape[0] / 4 > 1 else -x  # noqa: E731
+    fast = compiled(f)
+    for n in range(1, 20):
+        same(fast(ag.ones(n)), f(ag.ones(n)))
+    assert len(fast.programs) <= 4
+
+
+def test_a_warm_up_inside_a_step() -> None:
+    def losses(compiled: bool) -> list[float]:
+        ag.manual_seed(0)
+        model = ag.nn.Linear(12, 1)
+        optimizer = ag.optim.SGD(model.parameters(), lr=0.01)
+
+        def step(x: Any, i: int) -> Any:
+            loss = model(x).square().mean() * min(1.0, (i + 1) / 10)
+            loss.backward()
+            if i % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+            return loss
+
+        fast = ag.compile(step) if compiled else step
+        return [fast(X, i).item() for i in range(30)]
+
+    np.testing.assert_allclose(losses(True), losses(False), rtol=1e-4)
+
+
 def test_gradients_of_first_and_second_order(compiled: Callable[..., Any]) -> None:
     def f(x: Any, n: int) -> Any:
         return (x[:n] ** 3 * n).sum()

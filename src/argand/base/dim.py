@@ -65,6 +65,7 @@ class Guards:
 
     def __init__(self) -> None:
         self.facts: list[tuple[Dim, str, bool]] = []
+        self.tests: list[Callable[[Any], bool]] = []  # of the arguments of a call
         self.read: set[str] = set()  # symbols of int arguments whose values Python wanted
 
     def hold(self, sizes: Mapping[str, int]) -> bool:
@@ -91,6 +92,13 @@ def reads(names: set[str]) -> None:
     guards: Guards | None = getattr(_local, "guards", None)
     if guards is not None:
         guards.read |= names
+
+
+def remember(test: Callable[[Any], bool]) -> None:
+    """Have a trace's program serve only the calls whose arguments pass a test."""
+    guards: Guards | None = getattr(_local, "guards", None)
+    assert guards is not None
+    guards.tests.append(test)
 
 
 def _compare(value: int, op: str) -> bool:

@@ -20,9 +20,9 @@ from argand.compile.executable import (
     Output,
     Parts,
     Result,
-    Sources,
     check_writeable,
 )
+from argand.compile.integers import Sources
 from argand.compile.joint import record_backward
 from argand.compile.places import Argument, Held, Place
 from argand.compile.reach import SCALARS, Reach, is_module, is_opaque
@@ -133,12 +133,7 @@ class Builder:
 
     def _sources(self, names: Iterable[str]) -> Sources:
         """Where a call finds the values of symbols."""
-        found: dict[str, tuple[str, int, int]] = {}
-        for capture in self.tracer.captures.values():
-            for d, size in enumerate(map(str, capture.entry.shape)):
-                if size in names and isinstance(capture.place, Argument):
-                    found.setdefault(size, (size, capture.place.number, d))
-        return tuple(found.values())
+        return tuple([source for source in self.tracer.sources() if source[0] in names])
 
     def _alias(self, place: Place, x: Tensor) -> Alias:
         """A result that is a view of a tensor from outside."""

@@ -19,7 +19,7 @@ from argand.base.tree import LEAF as ONE_LEAF
 from argand.base.tree import Structure, unflatten
 from argand.compile.constants import Constants
 from argand.compile.effects import Effect, apply
-from argand.compile.integers import carrier
+from argand.compile.integers import Sources, carrier, sizes_of
 from argand.compile.joint import Joint
 from argand.compile.places import Place
 from argand.compile.slots import Item
@@ -42,10 +42,6 @@ class Output(NamedTuple):
     leaf: bool = False  # wants a gradient, as a Parameter does
 
 
-# Where the values of symbols are found: each one's name, leaf and dimension.
-Sources = tuple[tuple[str, int, int], ...]
-
-
 class Number(NamedTuple):
     """A result that the program computes and that is a Python number, not a tensor."""
 
@@ -61,15 +57,6 @@ class Measured(NamedTuple):
     def find(self, leaves: Sequence[Any]) -> int:
         """The int of a call."""
         return self.dim.evaluate(sizes_of(self.sources, leaves))
-
-
-def sizes_of(sources: Sources, leaves: Sequence[Any]) -> dict[str, int]:
-    """The values of symbols in a call."""
-    return {name: _size(leaves[i], d) for name, i, d in sources}
-
-
-def _size(leaf: Any, dimension: int) -> int:
-    return int(leaf._array.shape[dimension]) if isinstance(leaf, Tensor) else abs(int(leaf))
 
 
 class Alias(NamedTuple):

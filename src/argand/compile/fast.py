@@ -53,6 +53,8 @@ def fast_path(s: Specialisation) -> Fast | None:
 def _is_plain(s: Specialisation) -> bool:
     """Whether all arguments are tensors of fixed shapes, each by itself, that are only read."""
     parts, specs = s.executable.parts, s.signature.specs
+    if parts.guards.tests:
+        return False
     kind, _, (positional, keywords, *slots) = s.signature.structure
     if kind is not tuple or keywords[1]:
         return False

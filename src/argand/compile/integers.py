@@ -16,6 +16,10 @@ from argand.base.dim import Dim
 from argand.base.dtype import int8
 from argand.base.integer import LARGEST, Integer, is_integer
 from argand.ir.program import Value
+from argand.tensor.core import Tensor
+
+# Where the values of symbols are found: each one's name, leaf and dimension.
+Sources = tuple[tuple[str, int, int], ...]
 
 NO_INTEGERS: Mapping[int, Integer] = {}
 
@@ -67,3 +71,12 @@ def carrier_value(integer: Integer, label: str) -> Value:
 def carrier(value: Any) -> np.ndarray[Any, Any]:
     """What a call gives for that input: nothing, of the right size."""
     return np.empty((0, abs(int(value))), np.int8)
+
+
+def sizes_of(sources: Sources, leaves: Sequence[Any]) -> dict[str, int]:
+    """The values of symbols in a call."""
+    return {name: _size(leaves[i], d) for name, i, d in sources}
+
+
+def _size(leaf: Any, dimension: int) -> int:
+    return int(leaf._array.shape[dimension]) if isinstance(leaf, Tensor) else abs(int(leaf))

@@ -83,6 +83,8 @@ class Specialisation:
             sizes = sizes_that_fit(self.signature, self.shapes, signature, self.integers)
             if sizes is None or not self.executable.parts.guards.hold(sizes):
                 return False
+        if not all(test(leaves) for test in self.executable.parts.guards.tests):
+            return False
         for number, contiguous in self.contiguous.items():
             if leaves[number]._array.flags.c_contiguous != contiguous:
                 return False

@@ -10,17 +10,18 @@ when it ends, also when it fails.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from argand.base.dim import Dim, numbers
+from argand.base.dim import Dim, numbers, remember
 from argand.base.dtype import float64, from_numpy
 from argand.base.errors import TraceError
 from argand.base.integer import Integer, as_plain
 from argand.base.userstack import Location, module_path, user_location
-from argand.compile.integers import carried, carrier_value
+from argand.compile.decisions import decide
+from argand.compile.integers import Sources, carried, carrier_value
 from argand.compile.places import Argument, GradientOf, Held, Place
 from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter, interpreting
@@ -87,6 +88,7 @@ class Tracer(Interpreter):
         self.touched: dict[int, Touched] = {}
         self.floats: dict[Value, int] = {}  # the inputs that are float arguments
         self.integers: dict[str, int] = {}  # the leaf of each symbol that is an int argument
+        self.leaves: Sequence[Any] = ()  # of the call that is traced
         self.contiguous: dict[int, bool] = {}  # arguments whose layout the trace asked for
         self.grads_read: dict[int, tuple[Tensor, bool]] = {}  # leaves whose `.grad` Python saw
         self.after_call: list[Callable[[], None]] = []
@@ -310,7 +312,22 @@ class Tracer(Interpreter):
     # -- values that aren't known --------------------------------------------------------------
 
     def concrete(self, tensor: Tensor) -> Any:
-        raise self._refusal(tensor, "")
+        decision = decide(self.read(tensor), self.floats, self.sources(), self.leaves)
+        if decision is None:
+            raise self._refusal(tensor, "")
+        remember(decision.holds)
+        return np.array(decision.outcome)
+
+    def sources(self) -> Sources:
+        """Where a call finds the values of the symbols."""
+        found: dict[str, tuple[str, int, int]] = {}
+        for capture in self.captures.values():
+            if isinstance(capture.place, Argument):
+                for d, size in enumerate(capture.entry.shape):
+                    if isinstance(size, Dim):
+                        name = str(size)
+                        found.setdefault(name, (name, capture.place.number, d))
+        return tuple(found.values())
 
     def _refusal(self, tensor: Tensor, where: str) -> Exception:
         value = self.read(tensor)

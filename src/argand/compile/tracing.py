@@ -72,6 +72,7 @@ class Trace:
         self.named = dict(zip(labels, leaves, strict=True))
         names = s.surroundings.names(self.named)
         self.tracer = Tracer(owner.name, lambda t: names.get(id(t)))
+        self.tracer.leaves = leaves
         self.reach = s.surroundings.reach()
         self.reach.add(self.given, Arguments(*self.given), "arguments")
         for slot in s.slots:

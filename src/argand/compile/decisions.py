@@ -1,0 +1,84 @@
+"""Python's branches on numbers computed from float and int arguments and sizes.
+
+`if lr > 0`, `min(1.0, step / 100)`: the comparison is answered with the numbers at hand, and kept
+as a test of later calls. What computes it is the part of the traced program that leads to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.base.dim import Dim
+from argand.compile.integers import Sources, sizes_of
+from argand.ir.interpret import run_node
+from argand.ir.program import Node, Value
+
+
+class Decision:
+    """A comparison of numbers, and how it came out."""
+
+    __slots__ = ("floats", "nodes", "outcome", "sources", "value")
+
+    def __init__(
+        self,
+        value: Value,
+        nodes: Sequence[Node],
+        floats: Mapping[Value, int],
+        sources: Sources,
+        leaves: Sequence[Any],
+    ) -> None:
+        self.value, self.nodes, self.floats, self.sources = value, nodes, floats, sources
+        self.outcome = self._evaluate(leaves)
+
+    def _evaluate(self, leaves: Sequence[Any]) -> bool:
+        env: dict[Value, Any] = {v: np.array(leaves[i], np.float64) for v, i in self.floats.items()}
+        sizes = sizes_of(self.sources, leaves)
+        with np.errstate(all="ignore"):
+            for node in self.nodes:
+                run_node(node, env, sizes, False)
+        return bool(env[self.value])
+
+    def holds(self, leaves: Sequence[Any]) -> bool:
+        """Whether it comes out the same for other arguments."""
+        return self._evaluate(leaves) == self.outcome
+
+
+def decide(
+    value: Any, floats: Mapping[Value, int], sources: Sources, leaves: Sequence[Any]
+) -> Decision | None:
+    """The decision on a boolean computed from numbers alone; None when it depends on more."""
+    if not isinstance(value, Value) or value.dtype.kind != "b" or value.shape:
+        return None
+    nodes: dict[Node, None] = {}
+    read: dict[Value, int] = {}
+    if not _collect(value, floats, {name for name, *_ in sources}, nodes, read):
+        return None
+    return Decision(value, list(nodes), read, sources, leaves)
+
+
+def _collect(
+    value: Value,
+    floats: Mapping[Value, int],
+    known: set[str],
+    nodes: dict[Node, None],
+    read: dict[Value, int],
+) -> bool:
+    """Gather what leads to a value, in order; False where a tensor's contents does."""
+    if value in floats:
+        read[value] = floats[value]
+        return True
+    node = value.node
+    if node is None or value.shape or node.regions or not node.op.merges:
+        return False
+    if node in nodes:
+        return True
+    sizes = [p for p in node.params.values() if isinstance(p, Dim)]
+    if any(name not in known for size in sizes for name in size.symbols()):
+        return False
+    if not all(_collect(v, floats, known, nodes, read) for v in node.values):
+        return False
+    nodes[node] = None
+    return True
