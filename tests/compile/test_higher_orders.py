@@ -206,6 +206,50 @@ def test_state_is_written_once(compiled: Callable[..., Any]) -> None:
         np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-8)
 
 
+def test_state_that_the_call_rebinds(compiled: Callable[..., Any]) -> None:
+    class Memory:
+        h = None
+        calls = 0
+
+    def run(way: Callable[..., Any]) -> list[Any]:
+        memory = Memory()
+        memory.h = ag.ones(2, dtype="float64")
+
+        def f(x: Any, seen: list[Any]) -> Any:
+            seen.append(x.detach() * 2)
+            memory.calls += 1
+            y = (x + memory.h) ** 3 * memory.calls
+            memory.h = memory.h + x.detach()
+            return y + seen[0]
+
+        fast, x, seen = way(f), vector(1.0, 2.0), []
+        found = []
+        for y in [fast(x, seen), fast(x, seen)]:
+            (g,) = ag.autograd.grad(y.sum(), x, create_graph=True)
+            (gg,) = ag.autograd.grad(g.sum(), x)
+            found += [y, g, gg, memory.h]
+        return [*(t.detach().numpy() for t in found), memory.calls, len(seen)]
+
+    for got, expected in zip(run(compiled), run(lambda f: f), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-10)
+
+
+def test_a_tensor_left_in_state_has_no_higher_derivative(compiled: Callable[..., Any]) -> None:
+    kept: dict[str, Any] = {"y": None}
+
+    def f(x: Any) -> Any:
+        kept["y"] = x**3
+        return x**2
+
+    x = vector(2.0)
+    y = compiled(f)(x)
+    (g,) = ag.autograd.grad(y, x, create_graph=True)
+    np.testing.assert_allclose(ag.autograd.grad(g, x)[0].numpy(), [2.0])
+    np.testing.assert_allclose(ag.autograd.grad(kept["y"], x, retain_graph=True)[0].numpy(), [12.0])
+    with pytest.raises(RuntimeError, match="return the tensor from the function"):
+        ag.autograd.grad(kept["y"], x, create_graph=True)
+
+
 def test_what_changed_since_the_call_is_refused(compiled: Callable[..., Any]) -> None:
     w = vector(2.0)
     model = nn.Dropout(0.0)

@@ -22,6 +22,7 @@ import numpy as np
 from argand.base.errors import AutogradError
 from argand.base.tree import Structure, flatten, unflatten
 from argand.compile.places import Argument, Place
+from argand.compile.slots import Slot
 from argand.compile.trace import Capture, Tracer
 from argand.ir.program import Program, Value
 from argand.ir.rewrite import without_dead_code
@@ -52,6 +53,7 @@ class Origin:
         "positions",
         "random",
         "roots",
+        "slots",
         "structure",
     )
 
@@ -63,12 +65,14 @@ class Origin:
         positions: Sequence[int | None],
         leaves: Sequence[Place],
         captures: Sequence[Capture],
+        slots: Sequence[Slot],
         is_valid: Callable[[Sequence[Any]], bool],
         make: Callable[..., Any],
     ) -> None:
         self.function, self.name, self.structure = function, name, structure
         self.positions = list(positions)  # of the differentiated results among all of them
         self.leaves = list(leaves)
+        self.slots = tuple(slots)
         self.is_valid = is_valid
         self.make = make
         self.derived: Any = None  # the compiled gradient, made when it is first asked for
@@ -90,23 +94,26 @@ class Origin:
         self, call: Call, grads: Sequence[Any], results: Sequence[Any]
     ) -> list[Tensor | None]:
         """The gradients of the leaves for the cotangents of the results, on the tape."""
-        self._check(call)
+        self._check(call, grads)
         if self.derived is None:
             function = functools.partial(_gradients, self.function, self)
             self.derived = self.make(function, f"{self.name}.backward", self._drop_effects)
         cotangents = [
             wrap(np.zeros(out.shape, out.dtype.numpy)) if g is None else g
-            for g, out in zip(grads, results, strict=True)
+            for g, out, position in zip(grads, results, self.positions, strict=True)
+            if position is not None
         ]
         found: list[Tensor | None] = list(self.derived(call.leaves, cotangents, call.random))
         return found
 
-    def _check(self, call: Call) -> None:
+    def _check(self, call: Call, grads: Sequence[Any]) -> None:
         """Refuse where another run could not give what the call gave."""
-        if None in self.positions:
+        pairs = zip(grads, self.positions, strict=True)
+        if any(g is not None and position is None for g, position in pairs):
             raise AutogradError(
-                f"create_graph=True goes through the compiled function {self.name!r} by a gradient "
-                "that it left in .grad; return the tensor from the function instead"
+                f"create_graph=True goes through the compiled function {self.name!r} by a tensor "
+                "that it left in a .grad, an attribute or a container; return the tensor from the "
+                "function instead"
             )
         if self._versions(call.leaves) != call.versions or not self.is_valid(call.leaves):
             raise AutogradError(
@@ -121,6 +128,7 @@ class Origin:
         program.writes.clear()
         parts.gradients.clear()
         parts.after_call.clear()
+        parts.effects.clear()
         needed = _read(program)
         for capture in tracer.captures.values():
             if capture.entry in needed and _key(capture.place) in self.overwritten:
@@ -153,7 +161,9 @@ def _gradients(
     random: Tensor | None,
 ) -> Any:
     """The gradients of a function's leaves: what is traced in place of the function."""
-    args, kwargs = unflatten(origin.structure, leaves)
+    args, kwargs, *rebound = unflatten(origin.structure, leaves)
+    for slot, value in zip(origin.slots, *rebound or [()], strict=True):
+        slot.set(value)  # what the call found there
     if random is not None:
         default_generator.set_state(random)
     returned, _ = flatten(function(*args, **kwargs))

@@ -129,6 +129,7 @@ class Trace:
             positions,
             joint.leaves,
             list(self.tracer.captures.values()),
+            s.slots,
             s.is_valid,
             owner.derived,
         )
