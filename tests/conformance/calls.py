@@ -67,11 +67,14 @@ def make_array(rng: np.random.Generator, t: T, dtype: DType, offset: float) -> n
         a = rng.uniform(-1, 1, t.shape)
         return (a @ a.swapaxes(-1, -2) + np.eye(t.shape[-1])).astype(dtype.numpy)
     if dtype.kind == "b":
-        return rng.integers(0, 2, t.shape).astype(bool)
+        low, high = max(math.ceil(t.low), 0), min(math.floor(t.high), 1)
+        low, high = (0, 1) if low > high else (low, high)
+        return rng.integers(low, high, t.shape, endpoint=True).astype(bool)
     if dtype.kind in "iu":
         low, high = math.ceil(t.low), math.floor(t.high)
         low, high = min(low, high), max(low, high)
-        low = max(low, 0) if dtype.kind == "u" else low
+        if dtype.kind == "u":
+            low, high = (-high, -low) if high < 0 else (max(low, 0), high)
         return rng.integers(low, high, t.shape, endpoint=True).astype(dtype.numpy)
     if t.distinct:
         step = (t.high - t.low) / max(math.prod(t.shape), 1)

@@ -1,18 +1,21 @@
 """Independent references: NumPy and SciPy functions, and closed forms, that take an op's arguments.
 
-An op is missing here only where no such function exists; a derivative test, or a test of its own in
-tests/ops, holds it then.
+Every op has one. They are called on operands in float64 or complex128, or on the integers and
+booleans themselves, and none of them calls the library.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import random_references as rand
 import scipy.linalg
 import scipy.signal
 import scipy.special as sp
+import window_references as window
 
 Reference = Callable[..., Any]
 
@@ -53,7 +56,8 @@ def _slice_scatter(x: Any, src: Any, start: Any, stop: Any, step: Any) -> Any:
 
 def _pad(x: Any, padding: Any, value: float = 0) -> Any:
     if any(n < 0 for pair in padding for n in pair):
-        x = x[tuple(slice(-min(lo, 0), s + min(hi, 0)) for s, (lo, hi) in zip(x.shape, padding))]  # noqa: B905
+        sides = zip(x.shape, padding, strict=True)
+        x = x[tuple(slice(-min(lo, 0), s + min(hi, 0)) for s, (lo, hi) in sides)]
         padding = [(max(lo, 0), max(hi, 0)) for lo, hi in padding]
     return np.pad(x, padding, constant_values=value) if padding else x
 
@@ -143,6 +147,12 @@ def _layer_norm(x: Any, shape: Any, weight: Any = 1.0, bias: Any = 0.0, eps: flo
     return (x - mean) / np.sqrt(var + eps) * weight + bias
 
 
+def _layer_norm_statistics(x: Any, shape: Any, *_: Any, eps: float = 1e-5) -> Any:
+    dims = tuple(range(-len(shape), 0))
+    mean = x.mean(dims, keepdims=True)
+    return mean, 1 / np.sqrt(np.square(x - mean).mean(dims, keepdims=True) + eps)
+
+
 def _batch_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     dims = tuple(d for d in range(x.ndim) if d != 1)
     shape = tuple(-1 if d == 1 else 1 for d in range(x.ndim))
@@ -154,13 +164,23 @@ def _batch_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5)
 def _attention(
     q: Any, k: Any, v: Any, mask: Any = None, is_causal: bool = False, scale: float | None = None
 ) -> Any:
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(sp.softmax(_scores(q, k, mask, is_causal, scale), -1)) @ v
+
+
+def _scores(q: Any, k: Any, mask: Any, is_causal: bool, scale: float | None) -> Any:
     scores = q @ k.swapaxes(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
     if is_causal:
         mask = np.tri(*scores.shape[-2:], dtype=bool)
-    if mask is not None:
-        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num(sp.softmax(scores, -1)) @ v
+    if mask is None:
+        return scores
+    return np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+
+
+def _attention_lse(
+    q: Any, k: Any, v: Any, mask: Any = None, is_causal: bool = False, scale: float | None = None
+) -> Any:
+    return sp.logsumexp(_scores(q, k, mask, is_causal, scale), -1)
 
 
 def _reduced(loss: Any, reduction: str) -> Any:
@@ -228,6 +248,10 @@ def _cross_entropy(
     )
 
 
+def _row_lse(x: Any, *_: Any, **__: Any) -> Any:
+    return sp.logsumexp(x if x.ndim == 1 else np.moveaxis(x, 1, -1), -1).reshape(-1)
+
+
 def _nll(
     logp: Any,
     target: Any,
@@ -264,6 +288,72 @@ def _sort(x: Any, dim: int = -1, descending: bool = False) -> Any:
     if not x.ndim:
         return x, np.zeros((), int)
     return _topk(x, x.shape[dim], dim, descending)
+
+
+def _svd(a: Any, full_matrices: bool = True) -> Any:
+    """What `_svd_facts` of any singular value decomposition has to give."""
+    m, n = a.shape[-2:]
+    k = min(m, n)
+    squares = np.linalg.eigvalsh(a @ a.swapaxes(-1, -2) if m < n else a.swapaxes(-1, -2) @ a)
+    left, right = (m, n) if full_matrices else (k, k)
+    batch = a.shape[:-2]
+    bases = (np.broadcast_to(np.eye(size), (*batch, size, size)) for size in (left, right))
+    return a, np.sqrt(squares)[..., ::-1], *bases
+
+
+def _svd_facts(u: Any, s: Any, vh: Any) -> Any:
+    """The product, the singular values, and the Gram matrices of both bases, which determine a
+    decomposition up to the signs that it may choose."""
+    k = s.shape[-1]
+    product = u[..., :k] * s[..., None, :] @ vh[..., :k, :]
+    return product, s, u.swapaxes(-1, -2) @ u, vh @ vh.swapaxes(-1, -2)
+
+
+def _truth(holds: Callable[[int, int], bool]) -> Reference:
+    """A reduction that asks how many of how many elements aren't 0."""
+
+    def reference(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        count = np.count_nonzero(x, axis=_axis(dim), keepdims=keepdim)
+        total = np.count_nonzero(np.ones(x.shape), axis=_axis(dim), keepdims=keepdim)
+        return np.vectorize(holds, otypes=[bool])(count, total)
+
+    return reference
+
+
+def _bits(function: Callable[..., Any]) -> Reference:
+    """A function of Python's whole numbers, whose result wraps around to the operands' dtype."""
+
+    def reference(*operands: Any) -> Any:
+        dtype = np.result_type(*(o for o in operands if isinstance(o, np.ndarray)))
+        if dtype == bool and not all(isinstance(o, np.ndarray | bool) for o in operands):
+            dtype = np.dtype(np.int64)  # a number beside booleans
+        wraps = 1 << 8 * dtype.itemsize
+
+        def one(*values: Any) -> Any:
+            y = function(*(bool(v) if dtype == bool else int(v) for v in values))
+            return y if dtype == bool else (y + wraps // 2) % wraps - wraps // 2
+
+        signed = np.vectorize(one, otypes=[bool if dtype == bool else np.int64])
+        return np.asarray(signed(*operands)).astype(dtype)
+
+    return reference
+
+
+def _cast(x: Any, dtype: str) -> Any:
+    if dtype == "bool":
+        return x != 0
+    kind = {"i": "i", "u": "i", "f": "f", "b": "f", "c": "c"}[dtype[0]]
+    if kind == "i":  # rounded towards 0
+        return np.vectorize(lambda v: int(v.real), otypes=[np.int64])(x)
+    return x.real.astype(np.float64) if kind == "f" else x.astype(np.complex128)
+
+
+def _cond(pred: Any, then: Any, otherwise: Any, *operands: Any) -> Any:
+    """The branches of the op's samples."""
+    x, y = operands[0], operands[-1]
+    if len(operands) == 1:
+        return np.exp(x) if pred else 2 * x
+    return x * y if pred else np.sin(x)
 
 
 REFERENCES: dict[str, Reference] = {
@@ -336,8 +426,8 @@ REFERENCES: dict[str, Reference] = {
     "prod": _reduction(np.prod),
     "amax": _reduction(np.amax),
     "amin": _reduction(np.amin),
-    "any": _reduction(np.any),
-    "all": _reduction(np.all),
+    "any": _truth(lambda count, total: count > 0),
+    "all": _truth(lambda count, total: count == total),
     "argmax": _reduction(np.argmax),
     "argmin": _reduction(np.argmin),
     "mean": _reduction(np.mean),
@@ -381,7 +471,41 @@ REFERENCES: dict[str, Reference] = {
     "binary_cross_entropy": _bce,
     "binary_cross_entropy_with_logits": _bce_logits,
     "kl_div": _kl_div,
+    "linalg_svd": _svd,
+    "bitwise_and": _bits(lambda x, y: x & y),
+    "bitwise_or": _bits(lambda x, y: x | y),
+    "bitwise_xor": _bits(lambda x, y: x ^ y),
+    "bitwise_not": _bits(lambda x: not x if isinstance(x, bool) else -x - 1),
+    "bitwise_left_shift": _bits(lambda x, y: x * 2**y),
+    "bitwise_right_shift": _bits(lambda x, y: x // 2**y),
+    "cast": _cast,
+    "contiguous": lambda x: x,
+    "complex": lambda x, y: x + 1j * y,
+    "real": lambda z: (z + z.conj()) / 2,
+    "imag": lambda z: (z - z.conj()) / 2j,
+    "conj": lambda x: x.real - 1j * x.imag if x.dtype.kind == "c" else x,
+    "cond": _cond,
+    "full": lambda shape, value, dtype: np.array([value] * math.prod(shape)).reshape(shape),
+    "arange": lambda start, step, size, dtype: start + step * np.cumsum(np.ones(size, int)) - step,
+    "uniform": rand.uniform,
+    "normal": rand.normal,
+    "randint": rand.randint,
+    "conv2d_input_grad": window.conv2d_input_grad,
+    "conv2d_weight_grad": window.conv2d_weight_grad,
+    "max_pool2d": lambda *args, **kwargs: window.max_pool2d(*args, **kwargs)[0],
+    "max_pool2d_grad": window.max_pool2d_grad,
+    "avg_pool2d": window.avg_pool2d,
+    "avg_pool2d_grad": window.avg_pool2d_grad,
 }
+# Outputs that a call doesn't return but that the adjoint reads.
+HIDDEN: dict[str, Reference] = {
+    "max_pool2d": lambda *args, **kwargs: window.max_pool2d(*args, **kwargs)[1],
+    "layer_norm": _layer_norm_statistics,
+    "cross_entropy": _row_lse,
+    "scaled_dot_product_attention": _attention_lse,
+}
+# Where several results are right: what they are compared by, of an op's outputs.
+FACTS: dict[str, Reference] = {"linalg_svd": _svd_facts}
 # Samples on which the reference itself refuses to answer: softmax along an empty dimension.
 REFUSES: dict[str, tuple[type[Exception], ...]] = {
     "softmax": (ValueError,),

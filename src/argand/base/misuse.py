@@ -56,6 +56,10 @@ _COMPILER = tuple(
 # What says that a name is unknown: asked by our own code, the name means nothing to the user.
 _LOOKUPS = ("__getattr__", "_missing")
 _RAISE = dis.opmap["RAISE_VARARGS"]
+_UNKNOWN = re.compile(
+    r"(?P<message>.* unexpected keyword argument '(?P<name>\w+)')"
+    r"(?P<suggestion>(?:\. Did you mean '\w+'\?)?)"
+)
 
 
 def explained(function: F) -> F:
@@ -154,11 +158,14 @@ def _shapes(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _suggest(error: TypeError, call: Call) -> None:
-    """Name the nearest argument in Python's message about one that is unknown."""
-    unknown = re.search(r"unexpected keyword argument '(\w+)'$", str(error))
+    """Name the nearest argument in Python's message about one that is unknown.
+
+    From 3.13 on Python suggests one itself, of the function that failed; the call may know more.
+    """
+    unknown = _UNKNOWN.fullmatch(str(error))
     if unknown:
-        known = _parameters(call)
-        error.args = (f"{error.args[0]}{did_you_mean(unknown[1], known)}",)
+        nearest = did_you_mean(unknown["name"], _parameters(call))
+        error.args = (f"{unknown['message']}{nearest or unknown['suggestion']}",)
 
 
 def _origin(error: Exception) -> str:
