@@ -27,8 +27,9 @@ def float_outputs(program: Program) -> list[int]:
 
 def differentiable(calls: Sequence[Call], dtype: str) -> list[Call]:
     """The calls that have a gradient in this dtype."""
-    programs = ((c, c.program(dtype)) for c in calls if c.op.differentiable)
-    return [c for c, p in programs if dtype in c.op.dtypes and float_inputs(p) and float_outputs(p)]
+    usable = (c for c in calls if c.op.differentiable and dtype in c.op.dtypes)
+    programs = ((c, c.program(dtype)) for c in usable)
+    return [c for c, p in programs if float_inputs(p) and float_outputs(p)]
 
 
 def gradient_program(program: Program) -> Program:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from argand.base.dtype import float32, float64, int64
+from argand.base.dtype import float16, float32, float64, int64
 from argand.base.errors import ArgandError, IndexRangeError
 from argand.ir.interpret import interpret
-from argand.ir.op import TensorType, ops
+from argand.ir.op import TensorType, ops, registry
 from argand.ir.program import Program
-from argand.ir.record import record
+from argand.ir.record import record, record_body
 from argand.ir.verify import verify
 from argand.transform.graph import differentiate, vjp
 
@@ -161,6 +161,22 @@ def test_einsum_ellipsis_broadcasts(run: Any) -> None:
     a, b = rng.normal(size=(1, 3, 2, 4)), rng.normal(size=(5, 1, 4, 2))
     y = run(lambda x, z: ops.einsum("...ij,...jk->...ik", x, z), a, b)
     np.testing.assert_allclose(y, a @ b)
+
+
+def test_einsum_keeps_the_dtype_of_whole_numbers(run: Any) -> None:
+    a, b = np.arange(6, dtype=np.int32).reshape(2, 3), np.arange(4, dtype=np.int32)
+    y = run(lambda x, z: ops.einsum("ij,k->ik", x, z), a, b)  # j is summed first
+    assert y.dtype == np.int32
+    np.testing.assert_array_equal(y, np.einsum("ij,k->ik", a, b))
+
+
+def test_16_bit_floats_of_composites_are_rounded_once(run: Any) -> None:
+    x = np.array([[8.0, 7.5, -3.0, 0.25]], np.float16)
+    exact = x.astype(np.float64)
+    logs = exact - np.log(np.exp(exact).sum())
+    np.testing.assert_array_equal(run(lambda v: ops.log_softmax(v, 1), x), logs.astype(np.float16))
+    body = record_body(registry.get("log_softmax"), [TensorType(float16, x.shape)], {"dim": 1})
+    np.testing.assert_array_equal(interpret(body, [x])[0], logs.astype(np.float16))
 
 
 def test_cond_takes_values_around_it(run: Any, grad: Any) -> None:

@@ -68,3 +68,23 @@ def test_the_parts_are_views() -> None:
 def test_an_infinite_imaginary_part_leaves_the_real_one() -> None:
     found = ag.complex(ag.tensor(1.0), ag.tensor(float("inf"))).item()
     assert (found.real, found.imag) == (1.0, float("inf"))
+
+
+def test_an_imaginary_number_is_true() -> None:
+    z = ag.tensor([1j, 0j, 2 + 0j])
+    assert z.bool().tolist() == [True, False, True]
+    assert z.any().item() and not z.all().item()
+    assert z[:1].all().item()
+
+
+def test_variance_adds_that_of_both_parts() -> None:
+    z = ag.tensor([1 + 2j, 1j, -1, 0j])
+    assert z.var().dtype is ag.float32
+    np.testing.assert_allclose(z.var().item(), 19 / 12, rtol=1e-6)
+    np.testing.assert_allclose(z.std().item(), np.sqrt(19 / 12), rtol=1e-6)
+
+
+def test_a_product_is_differentiated_with_conjugates() -> None:
+    z = ag.tensor([1 + 2j, 3 - 1j], requires_grad=True)
+    z.prod().real.backward()  # Re(z w), whose gradient in z is conj(w)
+    np.testing.assert_allclose(z.grad.numpy(), [3 + 1j, 1 - 2j], rtol=1e-6)

@@ -118,7 +118,7 @@ class Elementwise(Op):
     def _convert(self, values: list[Any]) -> list[Any]:
         """Promote: casts become explicit, numbers become literals."""
         wanted = self.operand_dtypes(self._common_dtype(values[self.conditions :]))
-        return [_converted(v, d) for v, d in zip(values, wanted, strict=True)]
+        return [_converted(self.name, v, d) for v, d in zip(values, wanted, strict=True)]
 
     def _common_dtype(self, values: Sequence[Any]) -> DType:
         dtype = common_dtype(*values)
@@ -128,6 +128,8 @@ class Elementwise(Op):
             raise DTypeError(f"{self.name}: not defined for {given.name}")
         if self.promotion == "float" and not dtype.is_inexact:
             return get_default_dtype()
+        if self.promotion == "bool" and not all(scalar.fits(v, dtype) for v in values):
+            return int64  # a uint8 isn't -1
         return dtype
 
     def operand_dtypes(self, dtype: DType) -> list[DType]:
@@ -353,11 +355,11 @@ def common_dtype(*values: Any) -> DType:
     return result_type(*[_category(v) for v in values])
 
 
-def _converted(v: Any, dtype: DType) -> Any:
+def _converted(op: str, v: Any, dtype: DType) -> Any:
     if isinstance(v, Dim):
         return ops.full((), v, dtype)
     if is_number(v):
-        return Literal(dtype, scalar.const(v, dtype).value)
+        return Literal(dtype, scalar.operand(op, v, dtype))
     if isinstance(v, Literal):
         return Literal(dtype, scalar.const(v.value, dtype).value)
     return v if v.dtype is dtype else ops.cast(v, dtype)

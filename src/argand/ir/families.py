@@ -281,11 +281,13 @@ class Composite(Op):
 
     A member states `body(x, ..., **params)` in terms of `ops`. With an `adjoint` of its own (and
     `run`, where NumPy can do better than the body op by op) it is one node of the tape; without,
-    its body is recorded in its place wherever a gradient is needed.
+    its body is recorded in its place wherever a gradient is needed. Where it `widens`, the body of
+    16-bit floats runs in float32, so that its results are rounded once.
     """
 
     abstract = True
     required = ("samples", "body")
+    widens: ClassVar[bool] = False
 
     body: ClassVar[Callable[..., Any] | None] = None
 
@@ -298,8 +300,22 @@ class Composite(Op):
         """The outputs through the current interpreter, op by op."""
         body = type(self).body
         assert body is not None
+        narrow = self._narrow(inputs)
+        if narrow is not None:
+            inputs = [
+                ops.cast(x, compute_dtype(narrow)) if x.dtype is narrow else x for x in inputs
+            ]
         outputs = body(*inputs, **params)
-        return outputs if isinstance(outputs, tuple) else (outputs,)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        if narrow is not None:
+            outputs = tuple(ops.cast(y, narrow) if y.dtype.is_inexact else y for y in outputs)
+        return outputs
+
+    def _narrow(self, inputs: Sequence[Any]) -> DType | None:
+        """The one 16-bit dtype of all floats among the inputs, if the op widens it."""
+        floats = {x.dtype for x in inputs if x.dtype.is_inexact} if self.widens else set()
+        dtype = floats.pop() if len(floats) == 1 else None
+        return None if dtype is None or compute_dtype(dtype) is dtype else dtype
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         program = record_body(self, inputs, params)

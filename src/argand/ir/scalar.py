@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from argand.base.dtype import DType, bool_, compute_dtype, of_scalar, promote_types
-from argand.base.errors import did_you_mean
+from argand.base.errors import ArgumentError, did_you_mean
 from argand.ir.primitives import APPROXIMATE, PRIMITIVES, Primitive
 
 Body = Callable[..., "Expr"]
@@ -147,6 +147,25 @@ def _python_value(value: Any, dtype: DType) -> Any:
         "c": complex,
     }
     return convert[dtype.kind](value)
+
+
+def fits(value: Any, dtype: DType) -> bool:
+    """Whether a number is among those of an integer dtype; True for every other dtype."""
+    if dtype.kind not in "iu" or not isinstance(value, int | np.integer):
+        return True
+    bounds = np.iinfo(dtype.numpy)
+    return bool(bounds.min <= value <= bounds.max)
+
+
+def operand(op: str, value: Any, dtype: DType) -> Any:
+    """A number given to an op, as a value of `dtype`; ArgumentError for an integer beyond it."""
+    if not fits(value, dtype):
+        bounds = np.iinfo(dtype.numpy)
+        raise ArgumentError(
+            f"{op}: {value} doesn't fit into {dtype.name}, which holds {bounds.min} to "
+            f"{bounds.max}; cast the tensor to a wider dtype"
+        )
+    return _python_value(value, dtype)
 
 
 def apply(name: str, *operands: Any) -> Expr:

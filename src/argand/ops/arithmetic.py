@@ -34,6 +34,12 @@ class Add(Elementwise):
     error_samples = (
         ErrorSample(RuntimeError, "add: shapes (2, 3) and (4,)", T((2, 3)), T((4,))),
         ErrorSample(TypeError, "expected a Tensor, got only numbers", 1, 2),
+        ErrorSample(
+            RuntimeError,
+            "-1 doesn't fit into uint8, which holds 0 to 255",
+            T((2,), 0, 3, "uint8"),
+            -1,
+        ),
     )
     dtypes = ("float32", "float64", "int64", "bool", "complex64")
     ufunc = np.add
@@ -493,7 +499,10 @@ class Clamp(Elementwise):
             x = ops.cast(x, "float32")
             dtype = x.dtype
         low, high = _limits(dtype)
-        return super().__call__(x, low if min is None else min, high if max is None else max)
+        # what lies beyond the dtype on its side bounds nothing
+        min = low if min is None or (is_number(min) and min < low) else min
+        max = high if max is None or (is_number(max) and max > high) else max
+        return super().__call__(x, min, max)
 
 
 def _is_float(v: Any) -> bool:
@@ -533,7 +542,10 @@ class Lerp(Elementwise):
 
 
 class Cast(Elementwise):
-    """x converted to `dtype`. Floats lose their fraction on the way to integers."""
+    """x converted to `dtype`. Floats lose their fraction on the way to integers.
+
+    Of complex numbers the real part is left; as a boolean a number says whether it isn't 0.
+    """
 
     checks_in_call = True
     samples = (
@@ -564,7 +576,7 @@ class Cast(Elementwise):
     def run(self, *arrays: Any, **params: Any) -> Any:
         x = np.asarray(arrays[0])
         dtype = params["dtype"]
-        if np.iscomplexobj(x) and not dtype.is_complex:
+        if np.iscomplexobj(x) and dtype.kind not in "cb":
             x = x.real
         with np.errstate(all="ignore"):
             return x.astype(dtype.numpy)

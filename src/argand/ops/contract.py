@@ -167,6 +167,9 @@ class Einsum(Contract):
         ErrorSample(RuntimeError, "names 2 operands, got 1", "ij,jk->ik", T((2, 3))),
         ErrorSample(RuntimeError, "label 'q'", "ij,jk->iq", T((2, 3)), T((3, 5))),
         ErrorSample(RuntimeError, "twice in one operand", "ii->i", T((2, 2))),
+        ErrorSample(
+            TypeError, "not defined for bool", "i,i->", T((2,), dtype="bool"), T((2,), dtype="bool")
+        ),
     )
     tolerance = {"float32": 2e-5}
 
@@ -247,6 +250,8 @@ def _drop_ones(values: list[Any], terms: list[str]) -> None:
 def _check_sizes(a: Any, la: str, b: Any, lb: str) -> None:
     if a.dtype is not b.dtype:
         raise DTypeError(f"einsum: {describe(a, b)}: both must have one dtype; cast one of them")
+    if a.dtype.kind == "b":
+        raise DTypeError("einsum: not defined for bool")
     for c in la:
         if c in lb:
             left, right = a.shape[la.index(c)], b.shape[lb.index(c)]
@@ -261,7 +266,8 @@ def _summed(x: Any, labels: str, others: str, keep: Any) -> tuple[Any, str]:
     alone = [d for d, c in enumerate(labels) if c not in others and c not in keep]
     if not alone:
         return x, labels
-    return ops.sum(x, alone), "".join(c for d, c in enumerate(labels) if d not in alone)
+    rest = "".join(c for d, c in enumerate(labels) if d not in alone)
+    return ops.sum(x, alone, dtype=x.dtype), rest
 
 
 def _arranged(x: Any, labels: str, result: str) -> Any:

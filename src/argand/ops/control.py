@@ -29,12 +29,9 @@ class Cond(Control):
 
     samples = (
         Sample(T((), dtype="bool"), lambda x: ops.exp(x), lambda x: ops.mul(x, 2.0), T((2, 3))),
-        Sample(
-            T((), dtype="bool"),
-            lambda x, y: ops.mul(x, y),
-            lambda x, y: ops.sin(x),
-            T((3,)),
-            T((3,)),
+        *(
+            Sample(T((), pred, pred, "bool"), ops.mul, lambda x, y: ops.sin(x), T((3,)), T((3,)))
+            for pred in (0, 1)
         ),
     )
     error_samples = (

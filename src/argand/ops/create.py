@@ -14,14 +14,17 @@ from argand.base.shape import Size
 from argand.ir.families import Create
 from argand.ir.op import TensorType
 from argand.ir.samples import ErrorSample, Sample
-from argand.ir.scalar import const
+from argand.ir.scalar import operand
 
 
 class Full(Create):
     """A tensor of one `value`."""
 
     samples = Sample((2, 3), 1.5, "float32"), Sample((), -2, "int64"), Sample((0, 4), True, "bool")
-    error_samples = (ErrorSample(RuntimeError, "full: sizes can't be", (-2,), 0.0, "float32"),)
+    error_samples = (
+        ErrorSample(RuntimeError, "full: sizes can't be", (-2,), 0.0, "float32"),
+        ErrorSample(RuntimeError, "full: 300 doesn't fit into uint8", (2,), 300, "uint8"),
+    )
 
     def prepare(
         self, shape: Sequence[Size], value: Any, dtype: Any
@@ -29,7 +32,7 @@ class Full(Create):
         d = as_dtype(dtype)
         if any(isinstance(s, int) and s < 0 for s in shape):
             raise ShapeError(f"full: sizes can't be negative, got {tuple(shape)}")
-        known = value if isinstance(value, Dim) else const(value, d).value
+        known = value if isinstance(value, Dim) else operand(self.name, value, d)
         return (), {"shape": tuple(shape), "value": known, "dtype": d}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:

@@ -10,7 +10,7 @@ from argand.base.domains import check_numbers
 from argand.base.dtype import int64
 from argand.base.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from argand.base.shape import broadcast_shapes, same_shape
-from argand.ir.elementwise import lifted
+from argand.ir.elementwise import common_dtype, lifted
 from argand.ir.families import Composite, array_type
 from argand.ir.interpret import interpret
 from argand.ir.op import describe, ops
@@ -27,6 +27,13 @@ def _check_reduction(op: str, reduction: str, allowed: tuple[str, ...] = _REDUCT
     if reduction not in allowed:
         listed = ", ".join(map(repr, allowed))
         raise ArgumentError(f"{op}: reduction must be one of {listed}, got {reduction!r}")
+
+
+def _check_floats(op: str, *operands: Any) -> None:
+    """DTypeError unless the operands together make floats."""
+    dtype = common_dtype(*operands)
+    if not dtype.is_floating_point:
+        raise DTypeError(f"{op}: not defined for {dtype.name}; cast to a floating-point dtype")
 
 
 def reduced(loss: Any, reduction: str) -> Any:
@@ -103,6 +110,7 @@ class CrossEntropy(Composite):
         ErrorSample(RuntimeError, "reduction must be", T((2, 5)), _classes(2), reduction="avg"),
         ErrorSample(TypeError, "must hold class numbers", T((2, 5)), T((2,))),
     )
+    widens = True
     tolerance = {"float32": 1e-5}
 
     def __call__(
@@ -118,6 +126,7 @@ class CrossEntropy(Composite):
         _check_reduction(self.name, reduction)
         check_numbers("[0, 1]", label_smoothing=label_smoothing)
         x, target = lifted(input), lifted(target)
+        _check_floats(self.name, x)
         if target.dtype.is_floating_point and same_shape(x.shape, target.shape):
             return _soft_cross_entropy(x, target, weight, reduction, label_smoothing)
         if weight is not None:
@@ -225,6 +234,8 @@ class NllLoss(Composite):
         ErrorSample(RuntimeError, "expected scores (N, C, ...)", T((2, 5)), _classes(3)),
     )
 
+    widens = True
+
     def __call__(
         self,
         input: Any,
@@ -236,6 +247,7 @@ class NllLoss(Composite):
     ) -> Any:
         _check_reduction(self.name, reduction)
         x, target = lifted(input), _whole(self.name, lifted(target))
+        _check_floats(self.name, x)
         rows, classes, shape = _rows(x, target, self.name)
         loss = super().__call__(rows, classes, weight, ignore_index, reduction)
         return ops.reshape(loss, shape) if reduction == "none" and len(shape) != 1 else loss
@@ -283,11 +295,13 @@ class _PairLoss(Composite):
     """A loss of two tensors of one shape."""
 
     abstract = True
+    of_complex: ClassVar[bool] = False
     samples: ClassVar[Any] = _PAIRS
     error_samples: ClassVar[Any] = (
         _BAD_REDUCTION,
         ErrorSample(RuntimeError, "don't broadcast", T((2,)), T((3,))),
     )
+    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(self, *args: Any, **kwargs: Any) -> Prepared:
@@ -297,6 +311,8 @@ class _PairLoss(Composite):
         """The operands and the parameters, reduction and shapes checked."""
         _check_reduction(self.name, reduction)
         x, target = lifted(input), lifted(target)
+        if not (self.of_complex and common_dtype(x, target).is_complex):
+            _check_floats(self.name, x, target)
         broadcast_shapes(x.shape, target.shape, op=self.name)
         return (x, target), {"reduction": reduction, **params}
 
@@ -309,7 +325,9 @@ class MseLoss(_PairLoss):
 
 
 class L1Loss(_PairLoss):
-    """|input - target|."""
+    """|input - target|, of complex numbers too."""
+
+    of_complex = True
 
     def body(x: Any, target: Any, reduction: str) -> Any:
         return reduced(ops.abs(ops.sub(x, target)), reduction)
@@ -374,6 +392,7 @@ class BinaryCrossEntropy(Composite):
         _BAD_REDUCTION,
         ErrorSample(RuntimeError, "must have one shape", T((2,)), T((1,))),
     )
+    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(
@@ -381,6 +400,7 @@ class BinaryCrossEntropy(Composite):
     ) -> Prepared:
         _check_reduction(self.name, reduction)
         x, target = lifted(input), lifted(target)
+        _check_floats(self.name, x, target)
         _check_one_shape(self.name, x, target)
         weights = () if weight is None else (lifted(weight),)
         return (x, target, *weights), {"reduction": reduction}
@@ -410,6 +430,7 @@ class BinaryCrossEntropyWithLogits(Composite):
         Sample(T(()), T((), 0.0, 1.0), T((), 0.5, 2.0), pos_weight=T((), 0.5, 2.0)),
     )
     error_samples = BinaryCrossEntropy.error_samples
+    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(
@@ -423,6 +444,7 @@ class BinaryCrossEntropyWithLogits(Composite):
     ) -> Prepared:
         _check_reduction(self.name, reduction)
         x, target = lifted(input), lifted(target)
+        _check_floats(self.name, x, target)
         _check_one_shape(self.name, x, target)
         given = {"w": weight, "p": pos_weight}
         extra = tuple(lifted(v) for v in given.values() if v is not None)
@@ -451,6 +473,7 @@ class KlDiv(Composite):
         Sample(T((3, 4)), T((4,), 0.1, 1.0), reduction="none"),
     )
     error_samples = (_BAD_REDUCTION,)
+    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(
@@ -458,6 +481,7 @@ class KlDiv(Composite):
     ) -> Prepared:
         _check_reduction(self.name, reduction, (*_REDUCTIONS, "batchmean"))
         x, target = lifted(input), lifted(target)
+        _check_floats(self.name, x, target)
         broadcast_shapes(x.shape, target.shape, op=self.name)
         return (x, target), {"reduction": reduction, "log_target": bool(log_target)}
 

@@ -27,7 +27,7 @@ from argand.ir.elementwise import common_dtype, lifted
 from argand.ir.families import Move
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
-from argand.ir.scalar import const
+from argand.ir.scalar import operand
 
 Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -319,7 +319,10 @@ class Pad(Move):
         Sample(T(()), ()),
         Sample(T((0, 2)), ((2, 1), (0, 0)), 1.0),
     )
-    error_samples = (ErrorSample(RuntimeError, "pad: one (before, after)", T((2, 3)), ((1, 1),)),)
+    error_samples = (
+        ErrorSample(RuntimeError, "pad: one (before, after)", T((2, 3)), ((1, 1),)),
+        ErrorSample(RuntimeError, "-1 doesn't fit into", T((1,), 0, 1, "uint8"), ((1, 1),), -1),
+    )
 
     def __call__(self, x: Any, padding: Any, value: Any = 0) -> Any:
         x = lifted(x)
@@ -333,7 +336,7 @@ class Pad(Move):
 
     def prepare(self, x: Any, padding: Any, value: Any = 0) -> Prepared:
         x, pairs = lifted(x), tuple((lo, hi) for lo, hi in padding)
-        return (x,), {"padding": pairs, "value": const(value, x.dtype).value}
+        return (x,), {"padding": pairs, "value": operand(self.name, value, x.dtype)}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,), padding = inputs, params["padding"]

@@ -22,16 +22,18 @@ class _Part(families.Host):
 
     abstract = True
     is_view = True
-    dtypes = ("complex64",)
-    samples = tuple(Sample(T(shape, dtype="complex64")) for shape in ((2, 3), (), (0,)))
+    dtypes = ("complex64", "complex128")
+    samples = tuple(Sample(T(shape)) for shape in ((2, 3), (), (0,)))
+    error_samples = (ErrorSample(TypeError, "not defined for float32", T((2,), dtype="float32")),)
 
     def prepare(self, x: Any) -> Prepared:
-        return (lifted(x),), {}
+        x = lifted(x)
+        if not x.dtype.is_complex:
+            raise DTypeError(f"{self.name}: not defined for {x.dtype.name}")
+        return (x,), {}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,) = inputs
-        if not x.dtype.is_complex:
-            raise DTypeError(f"{self.name}: not defined for {x.dtype.name}")
         return (TensorType(x.dtype.to_real(), x.shape),)
 
     def saves(self, params: dict[str, Any]) -> Any:

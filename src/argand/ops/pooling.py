@@ -8,13 +8,14 @@ import numpy as np
 
 from argand.base.dim import Size, same
 from argand.base.dtype import int64
-from argand.base.errors import ArgumentError, ShapeError
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.elementwise import lifted
 from argand.ir.families import Window
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ops.gather import add_at
+from argand.ops.reduce import check_ordered
 from argand.ops.window import Pair, Prepared, folded, padded, pair, wide, windows
 
 
@@ -85,6 +86,11 @@ class _Pool(Window):
     abstract = True
 
 
+def _check_numbers(op: str, x: Any) -> None:
+    if x.dtype.kind == "b":
+        raise DTypeError(f"{op}: not defined for bool")
+
+
 def _check_image(op: str, x: TensorType) -> None:
     if len(x.shape) != 4:
         raise ShapeError(f"{op}: expected an image (N, C, H, W) or (C, H, W), got {describe(x)}")
@@ -108,6 +114,8 @@ class MaxPool2d(_Pool):
         ErrorSample(RuntimeError, "is larger than the image", T((1, 1, 2, 2)), 3),
         ErrorSample(RuntimeError, "at most half of the kernel", T((1, 1, 4, 4)), 2, 2, 2),
         ErrorSample(RuntimeError, "expected an image", T((4, 4)), 2),
+        ErrorSample(TypeError, "not defined for bool", T((1, 1, 4, 4), dtype="bool"), 2),
+        ErrorSample(TypeError, "not defined for complex", T((1, 1, 4, 4), dtype="complex64"), 2),
     )
 
     def __call__(
@@ -122,6 +130,8 @@ class MaxPool2d(_Pool):
         return _batched(super().__call__, x, kernel_size, stride, padding, dilation, ceil_mode)
 
     def prepare(self, x: Any, *args: Any) -> Prepared:
+        check_ordered(self.name, x.dtype)
+        _check_numbers(self.name, x)
         return (x,), _pool_params(self.name, *args)
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
@@ -198,7 +208,10 @@ class MaxPool2dGrad(_Pool):
 
     def prepare(self, g: Any, index: Any, size: Any, *window: Any, **named: Any) -> Prepared:
         params = _pool_params(self.name, *window, **named)
-        return (lifted(g), lifted(index)), {"size": tuple(size), **params}
+        g = lifted(g)
+        check_ordered(self.name, g.dtype)
+        _check_numbers(self.name, g)
+        return (g, lifted(index)), {"size": tuple(size), **params}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         g, index = inputs
@@ -245,6 +258,7 @@ class AvgPool2d(_Pool):
     error_samples = (
         ErrorSample(RuntimeError, "is larger than the image", T((1, 1, 2, 2)), 3),
         ErrorSample(RuntimeError, "expected an image", T((4, 4)), 2),
+        ErrorSample(TypeError, "not defined for bool", T((1, 1, 4, 4), dtype="bool"), 2),
     )
 
     def __call__(
@@ -260,6 +274,7 @@ class AvgPool2d(_Pool):
         return _batched(call, x, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
     def prepare(self, x: Any, *args: Any) -> Prepared:
+        _check_numbers(self.name, x)
         return (x,), _average_params(self.name, *args)
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
@@ -322,11 +337,15 @@ class AvgPool2dGrad(_Pool):
         ErrorSample(
             RuntimeError, "doesn't fit an image (4, 4)", T((1, 1, 3, 3)), (4, 4), kernel_size=2
         ),
+        ErrorSample(TypeError, "not defined for int64", T((1, 1, 2, 2), dtype="int64"), (4, 4), 2),
     )
 
     def prepare(self, g: Any, size: Any, *window: Any, **named: Any) -> Prepared:
         params = _average_params(self.name, *window, **named)
-        return (lifted(g),), {"size": tuple(size), **params}
+        g = lifted(g)
+        if not g.dtype.is_inexact:
+            raise DTypeError(f"{self.name}: not defined for {g.dtype.name}")
+        return (g,), {"size": tuple(size), **params}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (g,), size = inputs, params["size"]

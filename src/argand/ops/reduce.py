@@ -11,7 +11,7 @@ from argand.base.errors import DTypeError
 from argand.base.sums import blocked_sum
 from argand.ir.elementwise import lifted
 from argand.ir.families import Reduce, array_type
-from argand.ir.op import ops
+from argand.ir.op import TensorType, ops
 from argand.ir.samples import ErrorSample, Sample, T
 
 _SAMPLES = (
@@ -40,6 +40,7 @@ _ONE_DIM = (
     Sample(T(())),
 )
 _BAD_DIM = ErrorSample(IndexError, "dimension 2 is out of range", T((2, 3)), 2)
+_NO_ORDER = ErrorSample(TypeError, "not defined for complex64", T((2, 3), dtype="complex64"))
 _NOTHING = ErrorSample(RuntimeError, "dimension 0 of shape (0, 3) is empty", T((0, 3)), 0)
 
 
@@ -106,7 +107,9 @@ class Prod(Reduce):
         zeros = ops.sum(ops.cast(zero, x.dtype), dim, True)
         at_zero = ops.where(ops.eq(zeros, 1), product, 0.0)
         elsewhere = ops.div(ops.where(ops.eq(zeros, 0), product, 0.0), others)
-        return [ops.mul(self.restore(grads[0], x, params), ops.where(zero, at_zero, elsewhere))]
+        slope = ops.where(zero, at_zero, elsewhere)
+        slope = ops.conj(slope) if x.dtype.is_complex else slope
+        return [ops.mul(self.restore(grads[0], x, params), slope)]
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (0,), ()
@@ -127,17 +130,27 @@ def _in_compute_dtype(run: Any, x: Any, params: dict[str, Any]) -> Any:
         return run(x.astype(wide.numpy), **params).astype(x.dtype)
 
 
+def check_ordered(op: str, dtype: DType) -> None:
+    """DTypeError for complex numbers, of which none is the larger."""
+    if dtype.is_complex:
+        raise DTypeError(f"{op}: not defined for {dtype.name}, which has no order")
+
+
 class _Extreme(Reduce):
     """The largest or smallest element."""
 
     abstract = True
     samples = _DISTINCT
-    error_samples = (_BAD_DIM, _NOTHING)
+    error_samples = (_BAD_DIM, _NOTHING, _NO_ORDER)
     dtypes = ("float32", "float64", "int64", "bool")
 
     @staticmethod
     def identity(dtype: DType) -> Any:
         return None
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        check_ordered(self.name, inputs[0].dtype)
+        return super().infer(*inputs, **params)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (x,) = inputs
@@ -215,7 +228,7 @@ class _Position(Reduce):
 
     abstract = True
     samples = _ONE_DIM
-    error_samples = (_BAD_DIM, _NOTHING)
+    error_samples = (_BAD_DIM, _NOTHING, _NO_ORDER)
     dtypes = ("float32", "float64", "int64")
     differentiable = False
     accumulates = "index"
@@ -229,6 +242,7 @@ class _Position(Reduce):
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if lifted(x).dtype is bool_:
             raise DTypeError(f"{self.name}: not defined for bool")
+        check_ordered(self.name, lifted(x).dtype)
         if isinstance(dim, list | tuple) and len(dim) != 1:
             raise TypeError(f"{self.name}: dim must be one int or None, got {dim}")
         return super().prepare(x, dim, keepdim)

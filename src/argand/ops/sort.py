@@ -15,6 +15,7 @@ from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, ops
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ops.move import zeros_like
+from argand.ops.reduce import check_ordered
 
 Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -58,12 +59,16 @@ class Sort(_Ordering):
         Sample(T(())),
         Sample(T((2, 0))),
     )
-    error_samples = (ErrorSample(IndexError, "dimension 2 is out of range", T((3, 5)), 2),)
+    error_samples = (
+        ErrorSample(IndexError, "dimension 2 is out of range", T((3, 5)), 2),
+        ErrorSample(TypeError, "not defined for complex64", T((3, 5), dtype="complex64")),
+    )
 
     def prepare(
         self, x: Any, dim: int = -1, descending: bool = False, stable: bool = True
     ) -> Prepared:
         x = lifted(x)
+        check_ordered(self.name, x.dtype)
         dim = normalize_dim(dim, len(x.shape), self.name)
         return (x,), {"dim": dim, "descending": bool(descending)}
 
@@ -89,12 +94,14 @@ class Topk(_Ordering):
     )
     error_samples = (
         ErrorSample(RuntimeError, "k = 6 is out of range for a size of 5", T((3, 5)), 6),
+        ErrorSample(TypeError, "not defined for complex64", T((3, 5), dtype="complex64"), 2),
     )
 
     def prepare(
         self, x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
     ) -> Prepared:
         x = lifted(x)
+        check_ordered(self.name, x.dtype)
         dim = normalize_dim(dim, len(x.shape), self.name)
         return (x,), {"k": k, "dim": dim, "largest": bool(largest)}
 

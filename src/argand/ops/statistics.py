@@ -53,6 +53,7 @@ class Mean(Composite):
 
     samples = (*_SAMPLES, Sample(T(())), Sample(T((3, 0)), 0), Sample(T((33, 65)), 0))
     error_samples = (_NOT_FLOAT, _BAD_DIM)
+    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(
@@ -87,7 +88,10 @@ class Mean(Composite):
 
 
 class Var(Composite):
-    """The sum of squared distances from the mean along `dim`, divided by n - correction."""
+    """The sum of squared distances from the mean along `dim`, divided by n - correction.
+
+    Of complex numbers it is that of their real parts and that of their imaginary parts together.
+    """
 
     samples: ClassVar[Any] = (
         *_SAMPLES,
@@ -95,6 +99,7 @@ class Var(Composite):
         Sample(T((3, 1)), 0, keepdim=True),
     )
     error_samples = (_NOT_FLOAT, _BAD_DIM)
+    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(
@@ -104,6 +109,13 @@ class Var(Composite):
         _check_inexact(self.name, x.dtype)
         dims = normalize_dims(None if dim == () else dim, len(x.shape), self.name)
         return (x,), {"dim": dims, "correction": correction, "keepdim": bool(keepdim)}
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        x = lifted(x)
+        if not x.dtype.is_complex:
+            return super().__call__(x, *args, **kwargs)
+        parts = (ops.var(part, *args, **kwargs) for part in (ops.real(x), ops.imag(x)))
+        return ops.add(*parts)
 
     def body(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
         wide = widened(x)
@@ -146,6 +158,12 @@ class Std(Var):
     """The square root of the variance along `dim`; where it is 0 its gradient is 0."""
 
     samples = _SAMPLES
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        x = lifted(x)
+        if not x.dtype.is_complex:
+            return super().__call__(x, *args, **kwargs)
+        return ops.sqrt(ops.var(x, *args, **kwargs))
 
     def body(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
         variance = ops.var(widened(x), dim, correction=correction, keepdim=keepdim)

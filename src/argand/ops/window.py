@@ -175,14 +175,13 @@ class Conv2d(_Conv):
         return super().__call__(x, w, stride, padding, dilation, groups)
 
     def prepare(self, x: Any, w: Any, *window: Any) -> Prepared:
+        _check_dtypes(self.name, x, w)
         return (x, w), _conv_params(self.name, *window)
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         x, w = inputs
         if len(x.shape) != 4 or len(w.shape) != 4:
             raise ShapeError(f"conv2d: {describe(x, w)}: both must have 4 dimensions")
-        if x.dtype is not w.dtype or not x.dtype.is_floating_point:
-            raise DTypeError(f"conv2d: {describe(x, w)}: both must have one floating-point dtype")
         groups, takes = params["groups"], w.shape[1] * params["groups"]
         if not same(takes, x.shape[1]) and takes != x.shape[1]:
             raise ShapeError(
@@ -218,6 +217,11 @@ class Conv2d(_Conv):
 
     def saves_for(self, wants: Any, params: dict[str, Any]) -> Any:
         return [i for i in (0, 1) if wants[1 - i]], ()
+
+
+def _check_dtypes(op: str, x: TensorType, w: TensorType) -> None:
+    if x.dtype is not w.dtype or not x.dtype.is_floating_point:
+        raise DTypeError(f"{op}: {describe(x, w)}: both must have one floating-point dtype")
 
 
 def _named_padding(x: Any, w: Any, padding: str, stride: Pair, dilation: Any) -> tuple[Any, Pair]:
@@ -272,7 +276,9 @@ class Conv2dInputGrad(_Conv):
         params = _conv_params(self.name, *window, **named)
         if any(isinstance(s, int) and s < 1 for s in size):
             raise ShapeError(f"{self.name}: the image would have the size {shape_text(size)}")
-        return (lifted(g), lifted(w)), {"size": tuple(size), **params}
+        g, w = lifted(g), lifted(w)
+        _check_dtypes(self.name, g, w)
+        return (g, w), {"size": tuple(size), **params}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         g, w = inputs
@@ -339,7 +345,9 @@ class Conv2dWeightGrad(_Conv):
 
     def prepare(self, g: Any, x: Any, kernel: Any, *window: Any, **named: Any) -> Prepared:
         params = _conv_params(self.name, *window, **named)
-        return (lifted(g), lifted(x)), {"kernel": tuple(kernel), **params}
+        g, x = lifted(g), lifted(x)
+        _check_dtypes(self.name, g, x)
+        return (g, x), {"kernel": tuple(kernel), **params}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         g, x = inputs

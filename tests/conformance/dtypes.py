@@ -1,0 +1,125 @@
+"""Which dtypes each op takes, and which ops the host computes in compiled programs: pinned lists.
+
+What isn't listed runs in every dtype, as machine code. `test_dtypes` fails for an op that refuses
+what it took before, or takes what it refused, and for one that newly falls to the host, or got a
+kernel and is still listed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from calls import Call, calls_of
+
+from argand.base.dtype import ALL
+from argand.ir.op import Op
+from argand.ir.program import Program
+from argand.ir.samples import Sample, T
+
+DTYPES = tuple(d.name for d in ALL)
+GROUPS = {
+    "bool": ("bool",),
+    "whole": ("uint8", "int8", "int16", "int32", "int64"),
+    "half": ("float16", "bfloat16"),
+    "float": ("float32", "float64"),
+    "complex": ("complex64", "complex128"),
+}
+
+
+def _each(ops: str, groups: str) -> dict[str, frozenset[str]]:
+    dtypes = frozenset(d for g in groups.split() for d in GROUPS[g])
+    return dict.fromkeys(ops.split(), dtypes)
+
+
+# The dtypes for which an op raises DTypeError, whatever the operands.
+REFUSED: dict[str, frozenset[str]] = {
+    **_each("abs avg_pool2d conj matmul neg square", "bool"),
+    **_each("acos asin atan atan2 cosh erf exp2 expm1 log10 log1p log2 sigmoid sinh", "complex"),
+    # without an order
+    **_each("amax amin clamp floor_divide fmod ge gt le lerp lt maximum minimum", "complex"),
+    **_each("remainder sort topk", "complex"),
+    **_each("argmax argmin ceil floor hardtanh relu relu6 round sign trunc", "bool complex"),
+    **_each("max_pool2d max_pool2d_grad", "bool complex"),
+    # means and gradients of what has fractions
+    **_each("avg_pool2d_grad l1_loss mean std var", "bool whole"),
+    **_each("batch_norm elu gelu gelu_tanh layer_norm leaky_relu", "bool whole complex"),
+    **_each("log_softmax logsumexp silu softmax softplus", "bool whole complex"),
+    **_each("scaled_dot_product_attention normal uniform", "bool whole complex"),
+    **_each("conv2d conv2d_input_grad conv2d_weight_grad", "bool whole complex"),
+    **_each("binary_cross_entropy binary_cross_entropy_with_logits", "bool whole complex"),
+    **_each("cross_entropy nll_loss kl_div", "bool whole complex"),
+    **_each("huber_loss mse_loss smooth_l1_loss", "bool whole complex"),
+    # the bits of whole numbers
+    **_each("bitwise_and bitwise_not bitwise_or bitwise_xor", "half float complex"),
+    **_each("bitwise_left_shift bitwise_right_shift", "half float complex"),
+    # LAPACK's dtypes, and those of complex numbers' parts
+    **_each("linalg_cholesky linalg_inv linalg_solve linalg_svd", "bool whole half complex"),
+    **_each("complex", "bool whole half complex"),
+    **_each("real imag", "bool whole half float"),
+}
+
+# Where some samples are refused: a number beside the tensors makes floats or int64 of the others.
+PARTLY: dict[str, frozenset[str]] = {
+    **_each("bitwise_left_shift bitwise_right_shift clamp einsum", "bool"),
+    **_each("floor_divide fmod remainder sub", "bool"),
+    **_each("lerp pow", "bool whole"),
+    **_each("cond", "bool whole"),  # whose branches would give different dtypes
+}
+
+# What NumPy computes also in compiled programs, as segments that `explain()` lists.
+HOST: dict[str, frozenset[str]] = {
+    # LAPACK, through NumPy
+    **_each("linalg_cholesky linalg_inv linalg_solve linalg_svd", "float"),
+    # no kernel yet
+    **_each("sort topk", "bool whole half float"),
+    **_each("cond", "bool whole half float complex"),
+    # its quotients are rounded towards 0
+    **_each("avg_pool2d", "whole"),
+}
+
+
+def assert_place(call: Call, dtype: str, program: Program, compiled: Any) -> None:
+    """The call runs where it is pinned to: as machine code, or on the host."""
+    found = [node.op.name for s in compiled.segments if s.call is None for node in s.nodes]
+    values = [*program.inputs, *program.outputs]
+    # complex numbers have no machine code
+    pinned = any(v.dtype.is_complex for v in values) or dtype in HOST.get(call.op.name, ())
+    if pinned:
+        assert found or not compiled.segments, f"{call} {dtype} has a kernel: take it off the list"
+    else:
+        assert not found, f"{call} {dtype} runs on the host: {found}"
+
+
+def assert_gradient_place(call: Call, compiled: Any) -> None:
+    """The call and its gradient in float32 leave to the host what is pinned there alone."""
+    found = {node.op.name for s in compiled.segments if s.call is None for node in s.nodes}
+    assert found <= set(HOST), f"{call}: the gradient runs {found} on the host"
+    assert call.op.name in HOST or not found, f"{call}: the gradient runs {found} on the host"
+
+
+def _with_dtype(op: Op, dtype: str) -> Iterable[Sample] | None:
+    """Samples of an op to which the dtype is an argument of its own."""
+    key = T((2,), 0, 1 << 40, "int64")
+    if op.name in ("uniform", "normal"):
+        return Sample(key, (3, 5), dtype), Sample(key, (), dtype), Sample(key, (0,), dtype)
+    if op.name == "full":
+        return Sample((2, 3), 1, dtype), Sample((), True, dtype), Sample((0, 4), 0, dtype)
+    if op.name == "arange":
+        return Sample(0, 1, 5, dtype), Sample(1, 3, 6, dtype), Sample(3, 2, 0, dtype)
+    if op.name == "cast":
+        shapes = itertools.cycle([(2, 3), (), (0, 2), (7,)])
+        reals = [d for d in DTYPES if d not in GROUPS["complex"] or dtype in GROUPS["complex"]]
+        return [Sample(T(next(shapes), 0, 5), dtype=target) for target in reals]
+    if op.name == "randint":  # in int64, whatever is under test
+        return () if dtype != "int64" else (c.sample for c in calls_of(op))  # type: ignore[misc]
+    return None
+
+
+def calls_in(op: Op, dtype: str) -> list[Call]:
+    """The op's samples that depend on the dtype under test, which is `dtype`."""
+    samples = _with_dtype(op, dtype)
+    if samples is not None:
+        return [Call(op, s) for s in samples]
+    return [c for c in calls_of(op) if any(t.dtype is None for t in c.tensors)]
