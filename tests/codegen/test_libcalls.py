@@ -15,6 +15,13 @@ CALL = re.compile(r"^\s+(?:callq?|bl|jmp)\s+(?!\.L)([^\s%]+)", re.MULTILINE)
 CASTS = ("float32", "float64", "float16", "bfloat16", "int8", "int64", "uint8", "bool")
 
 
+OF_BITS = {"and", "not", "or", "shl", "shr", "umulhi", "xor"}
+OF_FLOATS = {
+    *("acos", "asin", "atan", "atan2", "cos", "cosh", "div", "erf", "exp", "exp2", "expm1", "fma"),
+    *("log", "log1p", "log2", "reciprocal", "rsqrt", "sin", "sinh", "sqrt", "tan", "tanh"),
+}
+
+
 def called(b: Builder, target: str) -> set[str]:
     """The functions that the code of a kernel calls, other than its own."""
     text = assembly(Module((b.finish(),)), named_target(target))
@@ -29,10 +36,12 @@ def test_no_library_is_called(target: str, elem: str) -> None:
         b = Builder("k", [("x", PTR)])
         (x,) = b.params
         count = 1 if prim in UNARY else 3 if prim == "fma" else 2
-        try:
-            result = b.apply(prim, *(b.load(x, 64 * k, vec) for k in range(count)))
-        except NestError:
-            continue  # not defined on this dtype
+        operands = [b.load(x, 64 * k, vec) for k in range(count)]
+        if prim in (OF_FLOATS if elem == "int64" else OF_BITS):
+            with pytest.raises(NestError, match=prim):
+                b.apply(prim, *operands)
+            continue
+        result = b.apply(prim, *operands)
         b.store(x, 0, result)
         assert not called(b, target), prim
     for to in CASTS:

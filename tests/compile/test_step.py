@@ -84,11 +84,11 @@ def test_steps_agree_with_eager_ones(backend: str, name: str, clear_first: bool)
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6)
 
 
-def test_the_gradients_remain_when_nothing_clears_them() -> None:
+def test_the_gradients_remain_when_nothing_clears_them(compiled: Any) -> None:
     model = mlp()
     opt = optim.SGD(model.parameters(), lr=0.1)
     x, y = data()[0]
-    step = ag.compile(training_step(model, opt), backend="reference")
+    step = compiled(training_step(model, opt))
     step(x, y)
     start = [p.detach().clone() for p in model.parameters()]
     step(x, y)
@@ -97,9 +97,9 @@ def test_the_gradients_remain_when_nothing_clears_them() -> None:
         np.testing.assert_allclose(moved, 0.1 * p.grad.numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_gradients_accumulate_over_calls() -> None:
+def test_gradients_accumulate_over_calls(compiled: Any) -> None:
     model, twin = mlp(), mlp()
-    forward = ag.compile(lambda x, y: F.cross_entropy(model(x), y).backward(), backend="reference")
+    forward = compiled(lambda x, y: F.cross_entropy(model(x), y).backward())
     for x, y in data()[:3]:
         assert forward(x, y) is None
         F.cross_entropy(twin(x), y).backward()
@@ -108,27 +108,27 @@ def test_gradients_accumulate_over_calls() -> None:
         np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-6, atol=1e-7)
 
 
-def test_the_first_call_steps_once() -> None:
+def test_the_first_call_steps_once(compiled: Any) -> None:
     model, twin = mlp(), mlp()
     opt, other = (optim.Adam(m.parameters(), lr=0.1) for m in (model, twin))
     x, y = data()[0]
-    ag.compile(training_step(model, opt), backend="reference")(x, y)
+    compiled(training_step(model, opt))(x, y)
     training_step(twin, other)(x, y)
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-6)
     assert float(opt.state[next(model.parameters())]["step"].item()) == 1
 
 
-def test_state_is_named_after_its_place() -> None:
+def test_state_is_named_after_its_place(compiled: Any) -> None:
     model = mlp(0.5)
     opt = optim.Adam(model.parameters())
-    step = ag.compile(training_step(model, opt), backend="reference")
+    step = compiled(training_step(model, opt))
     step(*data()[0])
     names = {v.name for v in step.program().state}
     assert {"0.weight", "3.bias", "opt.0.lr", "opt.0.exp_avg", "opt.3.exp_avg_sq", "rng"} <= names
 
 
-def test_nodes_keep_the_line_and_the_module() -> None:
+def test_nodes_keep_the_line_and_the_module(compiled: Any) -> None:
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -138,7 +138,7 @@ def test_nodes_keep_the_line_and_the_module() -> None:
             return self.layers(x)
 
     model = Model()
-    f = ag.compile(lambda x: model(x).sum(), backend="reference")
+    f = compiled(lambda x: model(x).sum())
     program = f.program(data()[0][0])
     relu = next(n for n in program if n.op.name == "relu")
     assert relu.module == "layers.1"
@@ -146,14 +146,14 @@ def test_nodes_keep_the_line_and_the_module() -> None:
     assert "layers.1" in str(program)
 
 
-def test_batch_norm_buffers() -> None:
+def test_batch_norm_buffers(compiled: Any) -> None:
     def make() -> Any:
         ag.manual_seed(0)
         model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
         return model, optim.SGD(model.parameters(), lr=0.1)
 
     (model, opt), (twin, other) = make(), make()
-    step = ag.compile(training_step(model, opt), backend="reference")
+    step = compiled(training_step(model, opt))
     plain = training_step(twin, other)
     for x, y in data():
         np.testing.assert_allclose(step(x, y).numpy(), plain(x, y).detach().numpy(), rtol=1e-5)
@@ -161,9 +161,9 @@ def test_batch_norm_buffers() -> None:
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, err_msg=name)
 
 
-def test_train_and_eval_are_two_programs() -> None:
+def test_train_and_eval_are_two_programs(compiled: Any) -> None:
     model = mlp(0.5)
-    forward = ag.compile(lambda x: model(x), backend="reference")
+    forward = compiled(lambda x: model(x))
     x = data()[0][0]
     with ag.no_grad():
         for _ in range(2):
@@ -177,11 +177,11 @@ def test_train_and_eval_are_two_programs() -> None:
     assert "changed" in forward.explain()
 
 
-def test_two_models_in_one_step() -> None:
+def test_two_models_in_one_step(compiled: Any) -> None:
     a, b = mlp(), mlp()
     opt = optim.SGD([*a.parameters(), *b.parameters()], lr=0.1)
 
-    @ag.compile(backend="reference")
+    @compiled
     def step(x: Any) -> Any:
         loss = F.mse_loss(a(x), b(x) * 0.5)
         loss.backward()
@@ -195,10 +195,10 @@ def test_two_models_in_one_step() -> None:
     assert {"a.0.weight", "b.0.weight"} <= names
 
 
-def test_a_frozen_parameter_makes_another_program() -> None:
+def test_a_frozen_parameter_makes_another_program(compiled: Any) -> None:
     model = mlp()
     opt = optim.SGD(model.parameters(), lr=0.1)
-    step = ag.compile(training_step(model, opt), backend="reference")
+    step = compiled(training_step(model, opt))
     x, y = data()[0]
     step(x, y)
     model[0].requires_grad_(False)
@@ -209,9 +209,9 @@ def test_a_frozen_parameter_makes_another_program() -> None:
     assert np.array_equal(model[0].weight.detach().numpy(), before.numpy())
 
 
-def test_a_replaced_parameter_is_seen() -> None:
+def test_a_replaced_parameter_is_seen(compiled: Any) -> None:
     model = nn.Linear(6, 2)
-    f = ag.compile(lambda x: model(x), backend="reference")
+    f = compiled(lambda x: model(x))
     x = data()[0][0]
     with ag.no_grad():
         f(x)
@@ -222,9 +222,9 @@ def test_a_replaced_parameter_is_seen() -> None:
         np.testing.assert_allclose(f(x).numpy(), model(x).numpy(), rtol=1e-6)
 
 
-def test_loading_a_state_dict_is_seen() -> None:
+def test_loading_a_state_dict_is_seen(compiled: Any) -> None:
     model = nn.Linear(6, 2)
-    f = ag.compile(model, backend="reference")
+    f = compiled(model)
     x = data()[0][0]
     with ag.no_grad():
         f(x)
@@ -233,11 +233,11 @@ def test_loading_a_state_dict_is_seen() -> None:
     assert len(f.programs) == 1
 
 
-def test_a_scheduler_between_the_calls_traces_nothing_again() -> None:
+def test_a_scheduler_between_the_calls_traces_nothing_again(compiled: Any) -> None:
     model = mlp()
     opt = optim.SGD(model.parameters(), lr=1.0)
     scheduler = optim.lr_scheduler.StepLR(opt, step_size=1, gamma=0.1)
-    step = ag.compile(training_step(model, opt), backend="reference")
+    step = compiled(training_step(model, opt))
     moved = []
     for x, y in [data()[0]] * 3:
         before = model[3].bias.detach().clone()
@@ -248,7 +248,7 @@ def test_a_scheduler_between_the_calls_traces_nothing_again() -> None:
     assert moved[1] < 0.2 * moved[0] and moved[2] < 0.2 * moved[1]
 
 
-def test_a_scheduler_inside_steps_after_each_call() -> None:
+def test_a_scheduler_inside_steps_after_each_call(compiled: Any) -> None:
     def make(decorate: Any) -> Any:
         model = mlp()
         opt = optim.SGD(model.parameters(), lr=1.0)
@@ -262,7 +262,7 @@ def test_a_scheduler_inside_steps_after_each_call() -> None:
 
         return decorate(step), scheduler
 
-    step, scheduler = make(lambda f: ag.compile(f, backend="reference"))
+    step, scheduler = make(compiled)
     eager, other = make(lambda f: f)
     for x, y in data()[:5]:
         np.testing.assert_allclose(step(x, y).item(), eager(x, y).item(), rtol=1e-5)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bounds import assert_within
 from calls import ALL_CALLS, ALL_OPS, Call, names
-from references import FACTS, HIDDEN, REFERENCES, REFUSES, reference
+from references import FACTS, HIDDEN, REFERENCES, reference
 
 from argand.backends.select import compile_program
 from argand.ir.interpret import interpret
@@ -42,12 +42,9 @@ def test_agrees_with_reference(call: Call) -> None:
             continue  # the same, less exactly
         arrays = call.arrays(dtype)
         found = interpret(call.program(dtype), arrays)
-        try:
-            expected = reference(call, arrays)
-        except REFUSES.get(call.op.name, ()):
-            continue
         facts = FACTS.get(call.op.name)
-        for y, e in zip(facts(*found) if facts else found, expected, strict=True):
+        found = facts(*found) if facts else found
+        for y, e in zip(found, reference(call, arrays), strict=True):
             assert_within(y, e, call, f"{call} {dtype}")
 
 

@@ -136,7 +136,7 @@ def build(
     )
     x, w, y = (
         Tensor4(p, "float32", (v[i], v[i + 1], v[i + 2], v[i + 3]))
-        for p, i in zip(b.params, (8, 12, 16), strict=False)
+        for p, i in zip(b.params[:3], (8, 12, 16), strict=True)
     )
 
     def into(tensor: Tensor4, names: str, lanes: int) -> ConvEpilogue:

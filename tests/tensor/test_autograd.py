@@ -129,7 +129,7 @@ def test_view_chains_against_finite_differences() -> None:
 
 def test_expanded_memory_is_not_written_with_gradients() -> None:
     x = ag.ones(1, requires_grad=True)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="memory is read-only; clone"):
         (x * 1).expand(3).add_(1)
 
 
