@@ -151,7 +151,8 @@ def _python_value(value: Any, dtype: DType) -> Any:
 
 def fits(value: Any, dtype: DType) -> bool:
     """Whether a number is among those of an integer dtype; True for every other dtype."""
-    if dtype.kind not in "iu" or not isinstance(value, int | np.integer):
+    known = type(value) is int or isinstance(value, np.integer)  # and no symbolic size
+    if dtype.kind not in "iu" or not known:
         return True
     bounds = np.iinfo(dtype.numpy)
     return bool(bounds.min <= value <= bounds.max)

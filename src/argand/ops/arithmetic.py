@@ -500,8 +500,8 @@ class Clamp(Elementwise):
             dtype = x.dtype
         low, high = _limits(dtype)
         # what lies beyond the dtype on its side bounds nothing
-        min = low if min is None or (is_number(min) and min < low) else min
-        max = high if max is None or (is_number(max) and max > high) else max
+        min = low if min is None or (type(min) is int and min < low) else min
+        max = high if max is None or (type(max) is int and max > high) else max
         return super().__call__(x, min, max)
 
 
