@@ -190,7 +190,8 @@ class Dim:
     def __repr__(self) -> str:
         parts: list[str] = []
         for monomial, c in sorted(self.terms.items(), key=lambda t: (-len(t[0]), str(t[0]))):
-            name = "*".join(map(str, monomial))
+            alone = c == 1 and len(monomial) == 1
+            name = "*".join(str(a) if alone else _factor_text(a) for a in monomial)
             if not name:
                 text = str(abs(c))
             else:
@@ -406,6 +407,11 @@ def _as_dim(value: Any) -> Dim | None:
     except AttributeError:
         return None
     return Dim({(): int(number)} if number else {})
+
+
+def _factor_text(atom: Any) -> str:
+    """An atom as a factor: ``4*((n)//(4))`` is not ``(4*n)//4``, nor is ``-((n)//(4))``."""
+    return f"({atom})" if isinstance(atom, Apply) and atom.op in ("floordiv", "mod") else str(atom)
 
 
 def _force(value: Any) -> Dim:
