@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from argand.base.forks import lock_held_over_forks
 from argand.ir.interpret import interpret
 from argand.ir.program import Program
 
@@ -17,7 +17,7 @@ class ReferenceProgram:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._lock = threading.RLock()
+        self._lock = lock_held_over_forks("program")
 
     def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         """The outputs as new arrays; written state is updated where it lies."""

@@ -6,7 +6,6 @@ It knows where inputs and state come from, what a call writes, and what the call
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 from argand.backends.interface import CompiledProgram
 from argand.base import epoch
 from argand.base.dim import Dim, Guards
+from argand.base.forks import lock_held_over_forks
 from argand.base.tree import LEAF as ONE_LEAF
 from argand.base.tree import Structure, unflatten
 from argand.compile.constants import Constants
@@ -31,7 +31,7 @@ from argand.transform.mode import no_grad
 from argand.transform.tape import LEAF
 
 # A trace changes real tensors for a while, so calls that look at gradients wait for it to end.
-trace_lock = threading.RLock()
+trace_lock = lock_held_over_forks("trace")
 
 
 class Output(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
@@ -14,6 +13,7 @@ from argand.base import epoch
 from argand.base.dim import Dim
 from argand.base.errors import ShapeError, TraceError
 from argand.base.events import emit, listen
+from argand.base.forks import lock_held_over_forks
 from argand.base.integer import Integer, IntegerRead
 from argand.base.settings import settings
 from argand.base.tree import flatten
@@ -97,7 +97,7 @@ class CompiledFunction:
         self._fast: Fast | None = None
         # Set where the function is run again for a derivative: takes what its calls would change.
         self.drop_effects: Callable[[Tracer, Parts], None] | None = None
-        self.lock = threading.RLock()
+        self.lock = lock_held_over_forks("function")
         _functions.add(self)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

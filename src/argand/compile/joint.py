@@ -10,7 +10,6 @@ state as they are, intermediate values as further outputs. A call then puts one 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from argand.backends.interface import CompiledProgram
 from argand.backends.select import compile_program
 from argand.base.dim import Dim
 from argand.base.errors import AutogradError
+from argand.base.forks import lock_held_over_forks
 from argand.base.integer import is_integer
 from argand.compile.higher import Origin, random_state
 from argand.compile.integers import carrier
@@ -54,7 +54,7 @@ class Joint:
         self.backend = backend
         self.origin: Origin | None = None  # the function itself, for derivatives of higher order
         self._compiled: CompiledProgram | None = None
-        self._lock = threading.Lock()
+        self._lock = lock_held_over_forks("backward")
 
     @property
     def compiled(self) -> CompiledProgram:

@@ -14,7 +14,14 @@ import random
 import sys
 from collections import deque
 from collections.abc import Iterator
-from types import FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
+from types import (
+    BuiltinMethodType,
+    FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
@@ -99,6 +106,8 @@ class Reach:
             self._look(*self._waiting.popleft())
 
     def _look(self, value: Any, root: Slot | None, slot: Slot | None, name: str) -> None:
+        if isinstance(value, BuiltinMethodType | MethodType):
+            value = value.__self__  # of `rng.random`, say
         if isinstance(value, (*SCALARS, *_CODE)):
             return
         if isinstance(value, Tensor):

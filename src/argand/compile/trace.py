@@ -102,6 +102,7 @@ class Tracer(Interpreter):
 
     def argument(self, leaf: Tensor, number: int, value: Value) -> Tensor:
         """The tensor that stands for an argument while the function runs."""
+        value.name = self._free_name(value.name)
         self.program.inputs.append(value)
         proxy: Tensor = object.__new__(type(leaf))
         proxy._array = None
@@ -117,6 +118,7 @@ class Tracer(Interpreter):
 
     def float_argument(self, number: int, value: Value) -> Tensor:
         """The 0-d tensor that stands for a float; it promotes as a Python number does."""
+        value.name = self._free_name(value.name)
         self.program.inputs.append(value)
         proxy = traced_tensor(value)
         proxy.weak = True
@@ -127,6 +129,7 @@ class Tracer(Interpreter):
     def integer_argument(self, number: int, integer: Integer, label: str) -> Integer:
         """What stands for an int; an input without elements brings its value."""
         value = carrier_value(integer, label)
+        value.name = self._free_name(value.name)
         self.program.inputs.append(value)
         self.integers[carried(integer)] = number
         proxy = traced_tensor(value)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from argand.base.errors import ArgandError
+from argand.base.forks import lock_held_over_forks
 
 if TYPE_CHECKING:
     from argand.ir.op import Op
@@ -58,7 +59,7 @@ _bottom: Interpreter = Interpreter()
 # How many interpreters are pushed in all threads: 0 means that every thread runs eagerly, which the
 # light lane of Tensor tests before anything else.
 pushed = 0
-_pushed_lock = threading.Lock()
+_pushed_lock = lock_held_over_forks("stack")
 
 
 def install_bottom(interpreter: Interpreter) -> None:

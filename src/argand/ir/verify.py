@@ -9,14 +9,18 @@ from argand.ir.program import Node, Operand, Program, Value, value_name
 
 
 def verify(program: Program) -> Program:
-    """Check definition before use, single assignment and types; returns the program.
+    """Check definition before use, single assignment, names and types; returns the program.
 
     Raises ProgramError that names the node.
     """
     program.number()
     known: set[Value] = set()
+    names: set[str] = set()
     for value in [*program.inputs, *program.state]:
         _define(value, known, program)
+        if value.name in names:  # its text could not tell them apart
+            raise ProgramError(f"{program.name}: two inputs have the name {value.name!r}")
+        names.add(value.name)
     for node in program.nodes:
         for operand in node.inputs:
             _check_known(operand, known, program, f"node {value_name(node.outputs[0])}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+
+from argand.base.forks import lock_held_over_forks
 
 
 class Library:
@@ -19,7 +20,7 @@ class Library:
 
     def __init__(self) -> None:
         self._kernels: dict[str, tuple[int, object]] = {}
-        self._lock = threading.RLock()
+        self._lock = lock_held_over_forks("kernels")
 
     def address(self, key: str, make: Callable[[], tuple[int, object]]) -> int:
         """The address of the kernel of that key.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -21,6 +20,7 @@ from argand.backends.cpu.native import load_entry
 from argand.backends.cpu.store import Store
 from argand.base.dim import Dim, Shape
 from argand.base.events import emit
+from argand.base.forks import lock_held_over_forks
 from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import array_entry
 from argand.codegen.llvm.target import named_target
@@ -39,7 +39,7 @@ from argand.passes.views import Place
 
 LONG_BYTES = 256 << 10
 
-_lock = threading.RLock()
+_lock = lock_held_over_forks("compile")
 
 
 @dataclasses.dataclass(slots=True)

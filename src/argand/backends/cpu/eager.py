@@ -10,7 +10,6 @@ lies in memory is copied first. So a row has the same bits in any batch.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from argand.backends.cpu.forms import FORMS, Call, elementwise_form, plain_value
 from argand.base.dim import Guards, collecting_guards
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import ArgandError
+from argand.base.forks import lock_held_over_forks
 from argand.codegen.llvm.pointcall import point_entry
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Contract
@@ -31,7 +31,7 @@ from argand.runtime.memory import SMALL
 Plan = Callable[[Sequence[Any]], tuple[Any, ...] | None]
 
 _MOST_PLANS = 4096
-_lock = threading.Lock()
+_lock = lock_held_over_forks("eager")
 _plans: dict[Any, Plan | None] = {}
 _kernels: dict[str, list[tuple[Guards, Kernel | None]]] = {}
 

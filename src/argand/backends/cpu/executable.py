@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from argand.backends.cpu.failure import fallback_note, raise_failure
 from argand.backends.cpu.lowering import symbols_of
 from argand.base.dim import Dim, evaluate
 from argand.base.errors import ProgramError
+from argand.base.forks import lock_held_over_forks
 from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
 from argand.ir.interpret import run_node
@@ -100,7 +100,8 @@ class CompiledProgram:
         ]
         self._symbols = _symbol_sources(self._operands, program)
         self._sized: dict[tuple[int, ...], _Sized] = {}
-        self._lock = threading.RLock() if program.writes or settings.guard_memory else None
+        locked = program.writes or settings.guard_memory
+        self._lock = lock_held_over_forks("program") if locked else None
         # Of the smallest programs, what `run` does: make the output, call, table of offsets.
         self.direct: tuple[Callable[[], Any], NativeCall, Any] | None = None
         self.run: Run = self._choose_run()

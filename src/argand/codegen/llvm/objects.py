@@ -11,7 +11,6 @@ import functools
 import hashlib
 import os
 import tempfile
-import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from typing import Any, Final
 import llvmlite.binding as llvm
 
 from argand.base.errors import CompileError
+from argand.base.forks import lock_held_over_forks
 from argand.base.sources import sources_digest
 from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
 from argand.codegen.llvm.target import host_target, llvm_versions
@@ -26,7 +26,7 @@ from argand.loops.nestir import Module
 from argand.loops.target import Target
 
 _MAGIC: Final = b"argand-object-1\n"
-_LOCK: Final = threading.RLock()
+_LOCK: Final = lock_held_over_forks("objects")
 
 
 class Loaded:

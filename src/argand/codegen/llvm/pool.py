@@ -12,17 +12,17 @@ import functools
 import os
 import signal
 import sys
-import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
+from argand.base.forks import lock_held_over_forks
 from argand.codegen.llvm.objects import Loaded, load_object, text_to_object
 from argand.codegen.llvm.poolcode import EXPORTED, MOST_THREADS, pool_text
 from argand.codegen.llvm.target import host_target
 from argand.runtime import threads
 
 _LIBC_NAMES: Final = ("syscall", "sched_yield", "aligned_alloc", "free", "abort")
-_LOCK: Final = threading.RLock()
+_LOCK: Final = lock_held_over_forks("pool")
 
 
 def immortal(thing: Any) -> Any:
@@ -50,9 +50,7 @@ class _Pool:
             self.code.address("argand_set_active")
         )
         self._reset = ctypes.CFUNCTYPE(None)(self.code.address("argand_reset"))
-        os.register_at_fork(
-            before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=self._forked
-        )
+        os.register_at_fork(after_in_child=self._forked)
 
     def set_active(self, count: int) -> None:
         with _LOCK:
@@ -85,7 +83,6 @@ class _Pool:
         # Only the forking thread is left in a child: as new, then as many threads as before.
         self._reset()
         wanted, self.started, self.active = self.active, 1, 1
-        _LOCK.release()
         self.set_active(wanted)
 
 
