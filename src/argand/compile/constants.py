@@ -91,7 +91,7 @@ def _rest(program: Program, nodes: list[Node], wanted: list[Value], kept: list[i
     """The program without the constant nodes; their values are state that comes last."""
     rest = Program(program.name, [v.copy(v.name) for v in program.inputs])
     rest.state = [program.state[i].copy(program.state[i].name) for i in kept]
-    packed = [Value(v.dtype, v.shape, f"packed.{i}") for i, v in enumerate(wanted)]
+    packed = [Value(v.dtype, v.shape, rest.free_name(f"packed.{i}")) for i, v in enumerate(wanted)]
     olds = [*program.inputs, *(program.state[i] for i in kept), *wanted]
     env: dict[Value, Operand] = dict(zip(olds, [*rest.inputs, *rest.state, *packed], strict=True))
     rest.state += packed

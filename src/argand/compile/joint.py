@@ -203,7 +203,8 @@ def _closed(part: Program) -> Program:
     """The program with inputs and nodes of its own."""
     closed = Program(part.name)
     for i, v in enumerate(part.inputs):
-        closed.inputs.append(v.copy(v.name if v.name and not v.name.isdigit() else f"saved.{i}"))
+        name = v.name if v.name and not v.name.isdigit() else f"saved.{i}"
+        closed.inputs.append(v.copy(closed.free_name(name)))
     env: dict[Value, Operand] = dict(zip(part.inputs, closed.inputs, strict=True))
     closed.nodes = copied_nodes(part.nodes, env)
     closed.outputs = [resolved(o, env) for o in part.outputs]

@@ -102,7 +102,7 @@ class Tracer(Interpreter):
 
     def argument(self, leaf: Tensor, number: int, value: Value) -> Tensor:
         """The tensor that stands for an argument while the function runs."""
-        value.name = self._free_name(value.name)
+        value.name = self.program.free_name(value.name)
         self.program.inputs.append(value)
         proxy: Tensor = object.__new__(type(leaf))
         proxy._array = None
@@ -118,7 +118,7 @@ class Tracer(Interpreter):
 
     def float_argument(self, number: int, value: Value) -> Tensor:
         """The 0-d tensor that stands for a float; it promotes as a Python number does."""
-        value.name = self._free_name(value.name)
+        value.name = self.program.free_name(value.name)
         self.program.inputs.append(value)
         proxy = traced_tensor(value)
         proxy.weak = True
@@ -129,7 +129,7 @@ class Tracer(Interpreter):
     def integer_argument(self, number: int, integer: Integer, label: str) -> Integer:
         """What stands for an int; an input without elements brings its value."""
         value = carrier_value(integer, label)
-        value.name = self._free_name(value.name)
+        value.name = self.program.free_name(value.name)
         self.program.inputs.append(value)
         self.integers[carried(integer)] = number
         proxy = traced_tensor(value)
@@ -195,13 +195,7 @@ class Tracer(Interpreter):
     def _state_name(self, tensor: Tensor) -> str:
         leaf = self._gradient_of.get(id(tensor))
         name = self.name_of(tensor) if leaf is None else f"{self.label(leaf)}.grad"
-        return self._free_name(name) if name else ""
-
-    def _free_name(self, name: str) -> str:
-        taken = {v.name for v in [*self.program.state, *self.program.inputs]}
-        while name in taken:
-            name += "'"
-        return name
+        return self.program.free_name(name) if name else ""
 
     def name_states(self, name_of: Callable[[Tensor], str | None]) -> None:
         """Name the states that had no name when they were captured, made by the trace itself."""
@@ -209,7 +203,7 @@ class Tracer(Interpreter):
             if not capture.entry.name:
                 number = self.program.state.index(capture.entry)
                 name = name_of(capture.tensor) or f"state.{number}"
-                capture.entry.name = self._free_name(name)
+                capture.entry.name = self.program.free_name(name)
 
     def label(self, tensor: Tensor) -> str:
         """What messages call a tensor."""

@@ -182,6 +182,13 @@ class Program:
                     found |= size.symbols()
         return found
 
+    def free_name(self, name: str) -> str:
+        """A name that no input and no state has: this one, or with primes."""
+        taken = {v.name for v in [*self.inputs, *self.state]}
+        while name in taken:
+            name += "'"
+        return name
+
     def number(self) -> Program:
         """Name the unnamed values in order of appearance; returns the program."""
         taken = {v.name for v in [*self.inputs, *self.state]}

@@ -60,7 +60,7 @@ def vjp(program: Program, wrt: Sequence[int], outputs: Sequence[int]) -> Program
         seeds: dict[Value, Any] = {}
         for n in outputs:
             value = results[n]
-            cotangent = Value(value.dtype, value.shape, f"ct{n}")
+            cotangent = Value(value.dtype, value.shape, new.free_name(f"ct{n}"))
             new.inputs.append(cotangent)
             if isinstance(value, Value):
                 seeds[value] = _sum(seeds.get(value), cotangent)
