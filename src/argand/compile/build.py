@@ -27,7 +27,7 @@ from argand.compile.joint import record_backward
 from argand.compile.places import Argument, Held, Place
 from argand.compile.reach import SCALARS, Reach, is_module, is_opaque
 from argand.compile.returned import check_returned
-from argand.compile.slots import Slot
+from argand.compile.slots import Slot, namespace_of
 from argand.compile.trace import Capture, Tracer
 from argand.ir.verify import verify
 from argand.tensor.core import Tensor
@@ -103,13 +103,13 @@ class Builder:
             return self.result(value)
         if self.reach.knows(value) or not (holds_traced(value) or _is_lazy(value)):
             return Constant(value)
-        if type(getattr(value, "__dict__", None)) is not dict:
+        attributes = namespace_of(value)
+        if attributes is None:
             raise TraceError(
                 f"{name} was set to a {type(value).__name__} that holds tensors made while the "
                 "function is traced, and can't be made again by each call; store the tensors "
                 "themselves, in a list, a dictionary or attributes"
             )
-        attributes = vars(value)
         parts = tuple([self._tree(v, paths, f"{name}.{k}") for k, v in attributes.items()])
         return MadeObject(type(value), tuple(attributes), parts)
 
@@ -269,5 +269,4 @@ def holds_traced(value: Any, depth: int = 3) -> bool:
         return any(holds_traced(v, depth - 1) for v in value)
     if isinstance(value, type) or is_module(value) or is_opaque(type(value)):
         return False
-    space = getattr(value, "__dict__", None)
-    return type(space) is dict and any(holds_traced(v, depth - 1) for v in space.values())
+    return any(holds_traced(v, depth - 1) for v in (namespace_of(value) or {}).values())

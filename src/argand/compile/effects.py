@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from argand.base import epoch
 from argand.base.tree import LEAF, Structure, shallow, unflatten
-from argand.compile.slots import Slot, refill
+from argand.compile.slots import Slot, namespace_of, refill
 from argand.tensor.core import Tensor
 
 Path = tuple[tuple[bool, Any], ...]
@@ -129,7 +129,7 @@ def _fill(container: Any, keys: Sequence[tuple[bool, Any]], parts: Sequence[Any]
         refill(container, dict(items))
     elif isinstance(container, list):
         refill(container, [part for _, part in items])
-    for name in list(getattr(container, "__dict__", ())):
+    for name in list(namespace_of(container) or ()):
         if name not in names:
             object.__delattr__(container, name)
     for key, part in pairs[len(items) :]:

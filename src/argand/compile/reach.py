@@ -36,6 +36,7 @@ from argand.compile.slots import (
     Slot,
     Tail,
     contents_of,
+    namespace_of,
     refill,
 )
 from argand.tensor.core import Tensor
@@ -171,8 +172,8 @@ class Reach:
 
     def _look_at_record(self, value: Any, root: Slot | None, name: str) -> None:
         """A dataclass's object is data, like a dictionary of its attributes."""
-        space = getattr(value, "__dict__", None)
-        if type(space) is dict:
+        space = namespace_of(value)
+        if space is not None:
             self._seen.add(id(space))
             self._look_at_data(space, root, name)
         for slot in member_slots(value, name):
@@ -216,8 +217,8 @@ class Reach:
                 self._found(parameter, None)
 
     def _look_at_object(self, value: Any, name: str) -> None:
-        space = getattr(value, "__dict__", None)
-        if type(space) is dict:
+        space = namespace_of(value)
+        if space is not None:
             self._look_at_namespace(space, name)
         for slot in member_slots(value, name):
             self._singles.append((slot, slot.get()))

@@ -165,6 +165,15 @@ class Tail(Slot):
         list.extend(self.owner, value)
 
 
+def namespace_of(value: Any) -> dict[str, Any] | None:
+    """The attributes that an object holds itself, running none of the user's code."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+    return found if type(found) is dict else None
+
+
 def cell_value(cell: CellType) -> Any:
     """What a cell holds; MISSING for an empty one."""
     try:

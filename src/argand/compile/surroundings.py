@@ -22,7 +22,7 @@ from argand.base.dtype import get_default_dtype
 from argand.compile.codereads import CLOSURE, GLOBAL, CodeReads, code_reads
 from argand.compile.guards import ValueGuards, same_value
 from argand.compile.reach import SCALARS, Reach, is_module, is_opaque, is_optimizer
-from argand.compile.slots import MISSING, Cell, ClassAttribute, Item, Slot, cell_value
+from argand.compile.slots import MISSING, Cell, ClassAttribute, Item, Slot, cell_value, namespace_of
 from argand.ir.op import Op
 from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
@@ -44,6 +44,7 @@ class Surroundings:
     def __init__(self, function: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:
         self.guards = ValueGuards()
         self.objects: dict[str, Any] = {}  # what tensors are named after
+        self.arrays: set[int] = set()  # ids of the NumPy arrays that code may read
         self.asks_grad_mode = False
         self.asks_types = False  # whether `type(x)` may be asked, which tells stand-ins apart
         self._slots: dict[tuple[Any, ...], Slot] = {}
@@ -139,7 +140,7 @@ class Surroundings:
             self._visit_function(function.__func__, function.__self__)
         elif isinstance(function, FunctionType):
             self._visit_function(function, MISSING)
-        elif callable(function) and "__wrapped__" in getattr(function, "__dict__", ()):
+        elif callable(function) and "__wrapped__" in (namespace_of(function) or ()):
             self._visit(function.__wrapped__, name)
         else:
             self._note(function, name)
@@ -248,7 +249,7 @@ class Surroundings:
             return True
         if isinstance(value, FunctionType | MethodType | functools.partial):
             self._visit(value, name)
-        elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
+        elif callable(value) and "__wrapped__" in (namespace_of(value) or ()):
             self._visit(value.__wrapped__, name)
         elif isinstance(value, ModuleType):
             if not _is_library(value):
@@ -262,7 +263,9 @@ class Surroundings:
             self._remember(name, value, remember)
         elif is_module(value):
             self._note_module(value, name, remember)
-        elif not isinstance(value, (*SCALARS, np.ndarray)) and not is_opaque(type(value)):
+        elif isinstance(value, np.ndarray):
+            self.arrays.add(id(value))
+        elif not isinstance(value, SCALARS) and not is_opaque(type(value)):
             self._remember(name, value, remember)
             self._own(value, name)
             self._note_class(type(value), type(value).__name__)
@@ -283,10 +286,9 @@ class Surroundings:
         self._remember(name, value, remember)
         if not self._is_new(value):
             return
-        self._own(value, name)
         for path, part in value.named_modules():
-            full = f"{name}.{path}" if path else name
-            self._own(part, full)
+            if not _is_library_class(type(part)):
+                self._own(part, f"{name}.{path}" if path else name)
             self._note_class(type(part), type(part).__name__)
             self._visit_function(type(part).forward, part)
             for hook in _hooks_of(part):
@@ -338,14 +340,14 @@ class Surroundings:
             return self._attribute_of_module(owner, name, full)
         if is_optimizer(owner) or is_opaque(type(owner)):
             return MISSING
-        space = getattr(owner, "__dict__", None)
-        if type(space) is dict and name in space:
+        space = namespace_of(owner)
+        if space is not None and name in space:
             value = space[name]
             if self._note(value, full):
                 self.guards.add_item(space, name, full)
             return value
         found = self._class_attribute(type(owner), owner, name, full)
-        if chain and type(space) is dict and not name.startswith("__"):
+        if chain and space is not None and not name.startswith("__"):
             self.guards.add_item(space, name, full)  # it may appear, and hide the class's
         return found
 
@@ -406,7 +408,7 @@ class Surroundings:
                 self._visit_function(accessor, owner)
         elif isinstance(value, functools.cached_property):
             self._visit_function(value.func, owner)
-        elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
+        elif callable(value) and "__wrapped__" in (namespace_of(value) or ()):
             self._visit_function(value.__wrapped__, owner)
         else:
             self._note(value, full)

@@ -29,7 +29,7 @@ from argand.compile.signature import (
     TensorSpec,
     argument_labels,
 )
-from argand.compile.slots import Slot, Tail
+from argand.compile.slots import Slot, Tail, namespace_of
 from argand.compile.specialisation import Specialisation
 from argand.compile.trace import Tracer
 from argand.ir.bind import interpreting
@@ -113,7 +113,7 @@ class Trace:
         inside: set[int] = set()
         for slot in s.slots:
             for container in containers_in(slot.get()).values():
-                inside |= {id(container), id(getattr(container, "__dict__", None))}
+                inside |= {id(container), id(namespace_of(container))}
         s.surroundings.guards.without(apart, inside)
         # Compiling takes its time: other threads find all as it was, and run on.
         program = self._frozen(tracer.program, parts) if self.owner.freeze else tracer.program
@@ -153,7 +153,7 @@ class Trace:
         stand_ins = iter(self._stand_ins())
         for slot in self.reach.arrays:
             array = slot.get()
-            if isinstance(array, np.ndarray):
+            if isinstance(array, np.ndarray) and id(array) in self.s.surroundings.arrays:
                 slot.set(ArrayStandIn(array, slot.name, self._array_is_read))
         structures = self.s.signature.structure[2]
         args = filled(self.given[0], structures[0], stand_ins)
