@@ -62,11 +62,20 @@ def widened(a: Any) -> np.ndarray:
 class Runs:
     """The runs of a program that grows node by node; `shaken` is how many are shaken.
 
-    `amplitude` is the greatest change of a shaken number in epsilons of its dtype.
+    `amplitude` is the greatest change of a shaken number in epsilons of its dtype. With `operands`
+    what a node that rounds reads is shaken even where it is certain: that measures the roundings
+    inside the node, as those of the mean in a variance.
     """
 
-    def __init__(self, sizes: Mapping[str, int], shaken: int = 2, amplitude: float = 1.0) -> None:
+    def __init__(
+        self,
+        sizes: Mapping[str, int],
+        shaken: int = 2,
+        amplitude: float = 1.0,
+        operands: bool = False,
+    ) -> None:
         self.sizes = dict(sizes)
+        self.operands = operands
         self.amplitude = amplitude
         self.rng = np.random.default_rng(0)
         self.narrow: dict[Value, Any] = {}
@@ -127,7 +136,8 @@ class Runs:
         if isinstance(o, Literal):
             value = o.dtype.numpy.type(o.value)
             return widened(value)[()] if wide else value
-        return self._shake(env[o], o.dtype) if shake and o not in self.certain else env[o]
+        shake = shake and (self.operands or o not in self.certain)
+        return self._shake(env[o], o.dtype) if shake else env[o]
 
     def _shake(self, a: np.ndarray, dtype: DType) -> np.ndarray:
         if not dtype.is_inexact:
@@ -162,7 +172,7 @@ def evaluated(
 ) -> Runs:
     """The runs of a whole program on arrays for its inputs, then its state."""
     operands = [*program.inputs, *program.state]
-    runs = Runs(bind_sizes(operands, arrays), shaken, amplitude)
+    runs = Runs(bind_sizes(operands, arrays), shaken, amplitude, operands=True)
     for value, array in zip(operands, arrays, strict=True):
         runs.give(value, array)
     for node in program.nodes:

@@ -204,3 +204,19 @@ def test_ill_conditioned_results_are_told_apart() -> None:
     assert judge.disagreement([~jumps, steady]) is None
     assert judge.unclear == 1
     assert judge.disagreement([jumps, ~steady]) is not None
+
+
+def test_roundings_inside_a_node_are_measured() -> None:
+    """The deviation of equal numbers is 0 or their mean's rounding, by the order of sums."""
+    program = parse_program("""
+        program f(x: f32[1]) {
+          %0: f32[60] = expand(x) {shape=(60,)}
+          %1: f32[] = std(%0) {dim=(0,), correction=1, keepdim=False}
+          return %1, %0
+        }""")
+    x = np.array([-1.6734468], np.float32)
+    judge = Judge(program, [x])
+    found, same = interpret(program, [x])
+    assert judge.disagreement([found + np.float32(1.2e-7), same]) is None
+    assert judge.disagreement([found + np.float32(1e-5), same]) is not None
+    assert judge.disagreement([found, np.nextafter(same, 0)]) is not None

@@ -431,13 +431,24 @@ class Replay:
         if self.env is None:
             operands = [*self.program.inputs, *self.program.state]
             self.env = dict(zip(operands, self.arrays, strict=True))
-            with np.errstate(all="ignore"):
-                for node in self.program.nodes:
-                    run_node(node, self.env, self.sizes, False)
+        with np.errstate(all="ignore"):
+            for node in self._makers(root):
+                run_node(node, self.env, self.sizes, False)
         array = np.asarray(self.env[root])
         if root.layout:
             array = array.transpose(root.layout)
         return array.reshape(-1)
+
+    def _makers(self, root: Value) -> list[Node]:
+        """The nodes that a value follows from and that haven't run. Others might refuse the made-up
+        numbers, as an inverse does."""
+        assert self.env is not None
+        needed, found = {root}, []
+        for node in reversed(self.program.nodes):
+            if not needed.isdisjoint(node.outputs):
+                needed.update(node.values)
+                found.append(node)
+        return [node for node in reversed(found) if node.outputs[0] not in self.env]
 
     # telling --------------------------------------------------------------------------------------
 
