@@ -139,6 +139,8 @@ def _layout(region: Region, node: Node) -> _Layout:
         layout = _Layout(region, node, spaces, indices)
         if not layout.refine():
             break
+    if convolution:  # it walks an axis for each dimension, and no parts of one
+        layout.fits &= all(len(parts) == 1 for space in spaces for parts in space.digits)
     return layout
 
 
