@@ -38,7 +38,6 @@ class _Normalized(Composite):
     abstract = True
     samples = _SAMPLES
     error_samples = _ERRORS
-    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(self, x: Any, dim: int, dtype: Any = None) -> Prepared:
@@ -130,7 +129,6 @@ class Logsumexp(Composite):
         Sample(T((0, 3)), 1),
     )
     error_samples = _ERRORS
-    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(self, x: Any, dim: Any, keepdim: bool = False) -> Prepared:

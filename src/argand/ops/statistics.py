@@ -53,7 +53,6 @@ class Mean(Composite):
 
     samples = (*_SAMPLES, Sample(T(())), Sample(T((3, 0)), 0), Sample(T((33, 65)), 0))
     error_samples = (_NOT_FLOAT, _BAD_DIM)
-    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(
@@ -99,7 +98,6 @@ class Var(Composite):
         Sample(T((3, 1)), 0, keepdim=True),
     )
     error_samples = (_NOT_FLOAT, _BAD_DIM)
-    widens = True
     tolerance = {"float32": 1e-5}
 
     def prepare(
