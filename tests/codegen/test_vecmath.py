@@ -113,6 +113,7 @@ def test_function_is_within_its_error(prim: str, elem: str, target: str) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # minutes each, on a busy machine many
 @pytest.mark.parametrize("elem", ["float32", "float64"])
 @pytest.mark.parametrize("prim", UNARY)
 @pytest.mark.parametrize("target", ["host", "sse2"])
