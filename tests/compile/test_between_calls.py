@@ -11,6 +11,7 @@ import collections
 import copy
 import dataclasses
 import functools
+import operator
 import types
 from collections.abc import Callable
 from typing import Any
@@ -1101,6 +1102,133 @@ def a_moving_average_of_a_model() -> Case:
     return f, [lambda: shadow, move, lambda: shadow]
 
 
+@case
+def a_cached_property() -> Case:
+    class Config:
+        def __init__(self) -> None:
+            self.base = 2.0
+
+        @functools.cached_property
+        def gain(self) -> float:
+            return self.base * 2
+
+    cfg = Config()
+
+    def forget() -> None:
+        cfg.base = 5.0
+        del cfg.gain
+
+    return lambda x: x * cfg.gain, [*setter(cfg, "gain", 3.0), forget, lambda: cfg.gain]
+
+
+@case
+def a_method_of_the_base_class() -> Case:
+    class Base:
+        gain = 2.0
+
+        def act(self, x: Any) -> Any:
+            return x * self.gain + self.shift
+
+    class Agent(Base):
+        def __init__(self) -> None:
+            self.shift = 1.0
+
+        def act(self, x: Any) -> Any:
+            return super().act(x) * 2
+
+    agent = Agent()
+    changes = [*setter(agent, "shift", 4.0), *setter(Base, "gain", 3.0)]
+    return lambda x: agent.act(x), [*changes, *setter(Base, "act", lambda self, x: x)]
+
+
+@case
+def attributes_read_by_operator() -> Case:
+    cfg, table = Plain(inner=Plain(gain=2.0)), {"a": 1.0}
+    read, take = operator.attrgetter("inner.gain"), operator.itemgetter("a")
+    changes = [*setter(cfg.inner, "gain", 3.0), *putter(table, "a", 6.0)]
+    return lambda x: x * cfg.inner.gain * read(cfg) + take(table), changes
+
+
+@case
+def a_comprehension() -> Case:
+    rows = [{"w": 1.0, "on": True}, {"w": 2.0, "on": False}]
+    changes = [*putter(rows[1], "on", True), *putter(rows[0], "w", 7.0)]
+    return lambda x: x * sum([r["w"] for r in rows if r["on"]]), changes
+
+
+@case
+def a_match_statement() -> Case:
+    cfg = Plain(kind="relu", options={"scale": 2.0})
+
+    def f(x: Any) -> Any:
+        match (cfg.kind, cfg.options):
+            case ("relu", {"scale": scale}):
+                return x.relu() * scale
+            case (kind, _):
+                return x - len(kind)
+
+    return f, [*putter(cfg.options, "scale", 4.0), *setter(cfg, "kind", "none")]
+
+
+@case
+def an_exception_that_is_caught() -> Case:
+    table: dict[str, float] = {}
+
+    def f(x: Any) -> Any:
+        try:
+            return x * table["gain"]
+        except KeyError:
+            return x
+
+    return f, [*putter(table, "gain", 3.0), lambda: table.pop("gain") and None]
+
+
+@case
+def a_string_that_is_formatted() -> Case:
+    cfg = Plain(layer=0, gain_0=2.0, gain_1=3.0)
+    return lambda x: x * getattr(cfg, f"gain_{cfg.layer}"), setter(cfg, "layer", 1)
+
+
+@case
+def a_dictionary_that_is_merged() -> Case:
+    state: dict[str, Any] = {"a": ag.zeros(3)}
+
+    def f(x: Any) -> Any:
+        state.update(b=x * 2, a=state["a"] + 1)
+        state.setdefault("c", x * 1)
+        return state["a"] + state.pop("b")
+
+    return f, [lambda: state] * 3
+
+
+@case
+def a_list_that_is_sliced_and_sorted() -> Case:
+    items, order = [ag.zeros(3), ag.ones(3), ag.ones(3) * 2], [3, 1, 2]
+
+    def f(x: Any) -> Any:
+        items[1:] = [items[2], x * 1]
+        order.sort()
+        order.insert(0, order.pop())
+        return items[1] + order[0]
+
+    return f, [lambda: items, lambda: order] * 2
+
+
+@case
+def a_parameter_list() -> Case:
+    scales = nn.ParameterList([ag.ones(3), ag.ones(3) * 2])
+
+    def f(x: Any) -> Any:
+        for scale in scales:
+            x = x * scale
+        return x.detach()
+
+    def change() -> None:
+        scales[1] = nn.Parameter(vector(3, 3, 3))
+
+    return f, [change, lambda: scales.append(nn.Parameter(vector(0, 1, 2))) and None]
+
+
 CLOSE = 1e-6  # for what has more than one rounding; exact where the programs are
 
 
@@ -1131,4 +1259,4 @@ def test_a_change_between_calls_is_seen(name: str, backend: str) -> None:
 
 
 def test_there_are_a_hundred_kinds() -> None:
-    assert len(CASES) >= 80
+    assert len(CASES) >= 100

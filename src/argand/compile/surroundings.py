@@ -52,6 +52,7 @@ class Surroundings:
         self._owners: dict[int, tuple[Any, str]] = {}  # objects whose attributes code may read
         self._loose: dict[str, None] = {}
         self._asked: set[str] = set()
+        self._of_supers: set[str] = set()  # names that may be read off super()
         self._seen: dict[tuple[Any, ...], Any] = {}
         self._containers: list[tuple[Any, str]] = []  # whose contents count
         self._appended: set[int] = set()  # ids of lists that code appends to
@@ -225,6 +226,8 @@ class Surroundings:
                 self._read.add(id(value))
         self._loose.update(dict.fromkeys(sorted(reads.loose | reads.asked)))
         self._asked |= reads.asked
+        if "super" in reads.globals:
+            self._of_supers |= reads.loose
 
     def _follow_loose_names(self) -> None:
         """Look for the names that may belong to any object at every object in reach, until no new
@@ -373,28 +376,39 @@ class Surroundings:
 
     def _class_attribute(self, cls: type, owner: Any, name: str, full: str) -> Any:
         """An attribute found in a class: a method, a property, a plain value."""
+        found = self._class_attributes(cls, owner, name, full)
+        return found[0] if found else MISSING
+
+    def _class_attributes(self, cls: type, owner: Any, name: str, full: str) -> list[Any]:
+        """The attribute as it is found, and what it hides where `super()` may look for that."""
+        found = []
         for base in cls.__mro__:
-            if name not in vars(base):
-                if not _is_library_class(base):
-                    self.guards.add_class_item(base, name, full)  # it may appear, and hide others
-                continue
-            value = vars(base)[name]
-            if _is_library_class(base):
-                return MISSING
-            if isinstance(value, MemberDescriptorType):
-                if owner is MISSING:
-                    return value
-                self.guards.add_attribute(owner, name, full)
-                found = getattr(owner, name, MISSING)
-                self._note(found, full)
-                return found
-            self.guards.add_class_item(base, name, full)
-            self._visit_descriptor(value, cls, owner, full)
-            if not isinstance(value, FunctionType | property | classmethod | staticmethod):
-                self._add_slot(ClassAttribute(base, name, full))
+            if name in vars(base) and not _is_library_class(base):
+                found.append(self._of_class(base, cls, owner, name, full))
+                if name not in self._of_supers:
+                    break
+            elif name in vars(base):
+                break
+            elif not _is_library_class(base) and not found:
+                self.guards.add_class_item(base, name, full)  # it may appear, and hide others
+        return found
+
+    def _of_class(self, base: type, cls: type, owner: Any, name: str, full: str) -> Any:
+        """What a class itself defines."""
+        value = vars(base)[name]
+        if isinstance(value, MemberDescriptorType):
+            if owner is MISSING:
                 return value
+            self.guards.add_attribute(owner, name, full)
+            found = getattr(owner, name, MISSING)
+            self._note(found, full)
+            return found
+        self.guards.add_class_item(base, name, full)
+        self._visit_descriptor(value, cls, owner, full)
+        if isinstance(value, FunctionType | property | classmethod | staticmethod):
             return MISSING
-        return MISSING
+        self._add_slot(ClassAttribute(base, name, full))
+        return value
 
     def _visit_descriptor(self, value: Any, cls: type, owner: Any, full: str) -> None:
         if isinstance(value, FunctionType):
