@@ -117,6 +117,47 @@ def test_the_miscompile_of_a_dying_value_is_found(monkeypatch: pytest.MonkeyPatc
         check_plan(final.program, plan)
 
 
+def test_a_nest_reads_for_all_its_results_before_it_stores_one() -> None:
+    """%1 lies where %0 lies, which the second result needs too."""
+    program = parse_program(
+        textwrap.dedent(
+            """
+            program f(x: f32[4, 4]) {
+              %0: f32[4, 4] = exp(x)
+              %1: f32[4, 4], %2: f32[4, 4] = fusion(x, %0) {kind="loop"} with
+                loop(x0: f32[4, 4], x1: f32[4, 4]) {
+                  %0: f32[4, 4] = mul(x0, 2.0)
+                  %1: f32[4, 4] = add(x0, x1)
+                  %2: f32[4, 4] = sin(x1)
+                  return %1, %2
+                }
+              %3: f32[4, 4] = permute(%1) {dims=(1, 0)}
+              %4: f32[4, 4] = mul(%3, %2)
+              return %4
+            }"""
+        )
+    )
+    final = Final(program, [True] * 4)
+    plan = plan_memory(program)
+    first, second = (v for v in plan.homes if v.name in ("0", "1"))
+    assert plan.homes[first] == plan.homes[second]
+    assert followed_as_it_is(final, [np.ones((4, 4), np.float32)])
+
+
+def test_chunks_of_column_sums_have_memory_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_small(monkeypatch)
+    program = parse_program(
+        textwrap.dedent(
+            """
+            program f(x: f32[64, 8]) {
+              %0: f32[8] = sum(x) {dim=(0,), keepdim=False}
+              return %0
+            }"""
+        )
+    )
+    assert followed(program, [np.ones((64, 8), np.float32)])
+
+
 def test_verify_replays_every_compiled_program(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     stop = listen("replayed", lambda accesses, **_: seen.append(accesses))

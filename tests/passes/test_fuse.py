@@ -165,6 +165,18 @@ def test_small_loops_share_a_kernel() -> None:
     assert kernels(text) == ["loop sub sub"]
 
 
+def test_small_loops_around_a_host_op_stay_apart() -> None:
+    """The second needs what the host makes of the first."""
+    text = """
+        program f(x: f32[7]) {
+          %0: f32[7] = exp(x)
+          %1: f32[7], %2: i64[7] = sort(%0) {dim=0, descending=False, stable=False}
+          %3: f32[7] = sin(%1)
+          return %3
+        }"""
+    assert kernels(text) == ["exp", "sort", "sin"]
+
+
 def test_what_may_fail_takes_no_other_along() -> None:
     text = """
         program f(i: i64[4], t: f32[5, 2]; state w: f32[2]) {

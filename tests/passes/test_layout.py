@@ -50,3 +50,19 @@ def test_one_channel_needs_no_copy() -> None:
         }}"""
     )
     assert text == f"%0: f32[2, 4, 3, 3] = conv2d(x, w) {window}\nreturn %0"
+
+
+def test_written_state_stays_row_major() -> None:
+    window = "{stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1}"
+    text = laid_out(
+        f"""
+        program f(x: f32[2, 3, 5, 5]; state w: f32[3, 3, 3, 3], u: f32[2, 3, 5, 5]) {{
+          %0: f32[2, 3, 5, 5] = conv2d(x, w) {window}
+          %1: f32[2, 3, 5, 5] = conv2d(%0, w) {window}
+          return %1; u <- %0
+        }}"""
+    )
+    assert text.splitlines()[-2:] == [
+        "%3: f32[2, 3, 5, 5] = contiguous(%1)",
+        "return %2; u <- %3",
+    ]

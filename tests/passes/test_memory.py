@@ -10,14 +10,19 @@ import pytest
 import argand.kernels.fused
 import argand.ops
 from argand.ir.text import parse_program
+from argand.passes.memcheck import check_plan
 from argand.passes.memory import ALIGNMENT, Block, MemoryPlan, assign, plan_memory
-from argand.passes.views import expanded_strides, reshaped_strides
+from argand.passes.views import expanded_strides, places, reshaped_strides
 
 assert argand.ops and argand.kernels.fused  # fill the registries of ops and kernels
 
 
 def planned(text: str) -> MemoryPlan:
-    return plan_memory(parse_program(textwrap.dedent(text)))
+    """The plan of a program, which is checked."""
+    program = parse_program(textwrap.dedent(text))
+    plan = plan_memory(program)
+    check_plan(program, plan)
+    return plan
 
 
 def test_a_chain_runs_in_place() -> None:
@@ -149,6 +154,46 @@ def test_a_product_takes_over_what_its_epilogue_adds_but_not_its_operands() -> N
     assert home(plan, "1") != home(plan, "0")
 
 
+def test_a_value_of_a_row_that_a_later_walk_reads_is_not_taken_over() -> None:
+    """%1 is stored before the row's second walk, %2 after it, and both need x1."""
+    plan = planned(
+        """
+        program f(x: f32[4, 8], y: f32[4]) {
+          %0: f32[4] = exp(y)
+          %1: f32[4], %2: f32[4] = fusion(x, %0) {kind="rows"} with
+            rows(x0: f32[4, 8], x1: f32[4]) {
+              %0: f32[4, 1] = amax(x0) {dim=(1,), keepdim=True}
+              %1: f32[4] = reshape(%0) {shape=(4,)}
+              %2: f32[4] = add(%1, x1)
+              %3: f32[4, 8] = expand(%0) {shape=(4, 8)}
+              %4: f32[4, 8] = sub(x0, %3)
+              %5: f32[4, 8] = exp(%4)
+              %6: f32[4] = sum(%5) {dim=(1,), keepdim=False}
+              %7: f32[4] = mul(%6, x1)
+              return %2, %7
+            }
+          %3: f32[4] = mul(%1, %2)
+          return %3
+        }"""
+    )
+    assert home(plan, "1") != home(plan, "0") == home(plan, "2")
+
+
+def test_what_is_read_later_is_not_taken_over() -> None:
+    plan = planned(
+        """
+        program f(x: f32[16]) {
+          %0: f32[16] = exp(x)
+          %1: f32[16] = sin(%0)
+          %2: f32[16] = mul(%0, %1)
+          %3: f32[16] = cos(%2)
+          return %3
+        }"""
+    )
+    assert home(plan, "1") != home(plan, "0")
+    assert home(plan, "2") in (home(plan, "0"), home(plan, "1"))
+
+
 def test_two_results_never_take_over_the_same_memory() -> None:
     """The first one is read by nobody, so its memory is free again at once."""
     plan = planned(
@@ -227,3 +272,29 @@ def test_strides_of_views() -> None:
     assert reshaped_strides((1, 6), (100, 2), (6, 1)) == (2, 2)
     assert reshaped_strides((), (), (1, 1)) == (0, 0)
     assert expanded_strides((3, 1), (1, 1), (2, 3, 4)) == (0, 1, 0)
+
+
+def test_where_views_lie() -> None:
+    program = parse_program(
+        textwrap.dedent(
+            """
+            program f(x: f32[4, 6]) {
+              %0: f32[6, 4] = permute(x) {dims=(1, 0)}
+              %1: f32[2, 2] = slice(x) {start=(1, 2), stop=(4, 6), step=(2, 2)}
+              %2: f32[2, 2] = permute(%1) {dims=(1, 0)}
+              %3: f32[5, 4, 6] = expand(x) {shape=(5, 4, 6)}
+              %4: f32[24] = reshape(x) {shape=(24,)}
+              return %0, %1, %2, %3, %4
+            }"""
+        )
+    )
+    found = places(program)
+    lies = [found[node.outputs[0]] for node in program.nodes]
+    assert all(place.root is program.inputs[0] for place in lies)
+    assert [(place.offset, place.strides) for place in lies] == [
+        (0, (1, 6)),
+        (8, (12, 2)),
+        (8, (2, 12)),
+        (0, (0, 6, 1)),
+        (0, (1,)),
+    ]

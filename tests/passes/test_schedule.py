@@ -136,3 +136,50 @@ def test_a_new_value_that_is_stored_before_the_old_one_is_read_means_a_copy() ->
         for name, value in names.items():
             named = named.replace(name, value)
         assert sum("contiguous" in line for line in scheduled(named)) == copies
+
+
+def copies(text: str) -> int:
+    """How many new values of states are copied in the end."""
+    return sum("contiguous" in line for line in scheduled(text))
+
+
+def test_states_in_a_ring() -> None:
+    """What is required of the first two orders the third."""
+    text = """
+        program f(; state u: f32[3], v: f32[3], w: f32[3]) {
+          %0: f32[3] = exp(v)
+          %1: f32[3] = exp(w)
+          %2: f32[3] = exp(u)
+          return ; u <- %0, v <- %1, w <- %2
+        }"""
+    assert copies(text) == 1
+
+
+def test_a_new_value_that_may_not_be_computed_is_copied_in_the_end() -> None:
+    text = """
+        program f(i: i64[4]; state w: f32[4, 2], t: f32[5, 2]) {
+          %0: f32[4, 2] = embedding(t, i)
+          return ; w <- %0
+        }"""
+    assert copies(text) == 1
+
+
+def test_a_new_value_of_another_layout_is_copied_in_the_end() -> None:
+    text = """
+        program f(x: f32[1, 2, 3, 3]@0231; state w: f32[1, 2, 3, 3]) {
+          %0: f32[1, 2, 3, 3]@0231 = relu(x)
+          return ; w <- %0
+        }"""
+    assert copies(text) == 1
+    assert copies(text.replace("@0231", "")) == 0
+
+
+def test_a_transposed_state_is_not_overwritten() -> None:
+    text = """
+        program f(x: f32[3, 3]; state w: f32[3, 3]) {
+          %0: f32[3, 3] = permute(w) {dims=(1, 0)}
+          %1: f32[3, 3] = add(%0, x)
+          return ; w <- %1
+        }"""
+    assert copies(text) == 1
+    assert copies(text.replace("(1, 0)", "(0, 1)")) == 0

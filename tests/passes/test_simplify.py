@@ -231,6 +231,18 @@ def test_cse_merges_equal_nodes_and_keeps_signed_zeros_apart() -> None:
     )
 
 
+def test_cse_keeps_other_parameters_and_draws_apart() -> None:
+    text = """
+        program f(x: f32[3, 3]; state r: i64[2]) {
+          %0: f32[3] = sum(x) {dim=(0,), keepdim=False}
+          %1: f32[3] = sum(x) {dim=(1,), keepdim=False}
+          %2: f32[3] = uniform(r) {shape=(3,), dtype=f32}
+          %3: f32[3] = uniform(r) {shape=(3,), dtype=f32}
+          return %0, %1, %2, %3
+        }"""
+    check(cse, text, text)
+
+
 def test_dead_code_goes_but_written_state_stays() -> None:
     check(
         dead_code,
