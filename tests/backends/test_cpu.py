@@ -14,12 +14,14 @@ import pytest
 
 import argand.ops
 from argand.backends.cpu import compile_program, native
+from argand.backends.cpu.compiler import Final, assemble
 from argand.backends.cpu.executable import CompiledProgram
 from argand.backends.reference import compile_program as reference
 from argand.base.errors import IndexRangeError
 from argand.base.events import listen
 from argand.base.settings import settings
 from argand.base.userstack import Location
+from argand.codegen.llvm.target import host_target
 from argand.ir.text import parse_program
 from argand.runtime.kernels import Library
 
@@ -144,6 +146,40 @@ def test_a_failed_call_changes_nothing_and_names_the_line() -> None:
         np.testing.assert_array_equal(w, [0, 0])
     f.run([np.array([0, 1, 4, 2]), table], [w])
     np.testing.assert_array_equal(w, [1, 1])
+
+
+def test_kernels_of_other_strides_are_others() -> None:
+    """The same op on a matrix and on its transpose: equal but for how the operand lies."""
+    program = parse_program(
+        textwrap.dedent(
+            """
+            program f(x: f32[3, 3]) {
+              %0: f32[3, 3] = permute(x) {dims=(1, 0)}
+              %1: f32[3, 3] = exp(x)
+              %2: f32[3, 3] = exp(%0)
+              return %1, %2
+            }"""
+        )
+    )
+    f = assemble(Final(program, [True] * 3), host_target(), "other strides")
+    x = np.arange(9, dtype=np.float32).reshape(3, 3) / 9
+    for got, want in zip(f.run([x], ()), (np.exp(x), np.exp(x.T)), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_an_index_out_of_range_is_an_error() -> None:
+    f = compiled(
+        """
+        program f(t: f32[5, 2], i: i64[3]) {
+          %0: f32[3, 2] = embedding(t, i) {padding_idx=None}
+          return %0
+        }"""
+    )
+    table = np.ones((5, 2), np.float32)
+    np.testing.assert_array_equal(f.run([table, np.array([0, 4, 1])], ())[0], np.ones((3, 2)))
+    for wrong in (5, -1):
+        with pytest.raises(IndexRangeError):
+            f.run([table, np.array([0, wrong, 1])], ())
 
 
 def test_calls_from_several_threads() -> None:

@@ -16,6 +16,7 @@ from wrong_kernels import CHAIN, Emit, put_in_place
 import argand as ag
 from argand.backends.cpu import checking, compile_program, lowering
 from argand.backends.cpu.compiler import Final, optimise, split
+from argand.backends.cpu.lowering import Lowering
 from argand.backends.cpu.replay import ReplayError, TooLongError, replay
 from argand.base.errors import ProgramError
 from argand.base.events import listen
@@ -155,6 +156,9 @@ def test_chunks_of_column_sums_have_memory_of_their_own(monkeypatch: pytest.Monk
             }"""
         )
     )
+    final = optimise(program)
+    nest = Lowering(final.program, plan_memory(final.program), named_target("host"))
+    assert "parallel" in str(nest.module("entry", [0]))
     assert followed(program, [np.ones((64, 8), np.float32)])
 
 

@@ -155,6 +155,29 @@ def test_a_cheap_value_is_computed_again_by_each_reader() -> None:
     assert kernels(text) == ["rows mul sum sum"]  # nothing is stored in between
 
 
+def test_a_cheap_result_is_stored_although_its_readers_compute_it_again() -> None:
+    text = """
+        program f(x: f32[512, 512]) {
+          %0: f32[512, 512] = mul(x, 2.0)
+          %1: f32[512] = sum(%0) {dim=(0,), keepdim=False}
+          %2: f32[512] = sum(%0) {dim=(1,), keepdim=False}
+          return %0, %1, %2
+        }"""
+    program = verify(fuse(parse_program(textwrap.dedent(text))))
+    assert [tuple(o.shape) for o in program.outputs] == [(512, 512), (512,), (512,)]
+
+
+def test_a_value_of_another_shape_is_stored_by_a_kernel_of_its_own() -> None:
+    text = """
+        program f(x: f32[512, 512], v: f32[512]) {
+          %0: f32[512] = exp(v)
+          %1: f32[512, 512] = expand(%0) {shape=(512, 512)}
+          %2: f32[512, 512] = add(x, %1)
+          return %0, %2
+        }"""
+    assert kernels(text) == ["exp", "loop add"]
+
+
 def test_small_loops_share_a_kernel() -> None:
     text = """
         program f(a: f32[7], b: f32[9]; state p: f32[7], q: f32[9]) {
