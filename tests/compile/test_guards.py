@@ -85,6 +85,7 @@ def test_the_number_of_arguments() -> None:
         return x * 2 if y is None else x * y
 
     check(f, (vector(4),), (vector(4), vector(4)), (vector(4),), (vector(4), 3.0))
+    check(lambda *xs: xs[0] * len(xs), (vector(4),), (vector(4), vector(4)), (vector(4),))
 
 
 def test_grad_mode() -> None:
