@@ -218,10 +218,13 @@ def test_the_layout_of_an_argument() -> None:
     compiled = ag.compile(lambda x: x.contiguous().view(-1))
     for given in (x, x.T, x):
         np.testing.assert_array_equal(compiled(given).numpy(), given.numpy().reshape(-1))
-    square = vector(9).reshape(3, 3)
-    asked = ag.compile(lambda x: x * 2 if x.is_contiguous() else x * 3)
-    for given, factor in ((square, 2), (square.T, 3), (square, 2), (square.T, 3)):
-        np.testing.assert_array_equal(asked(given).numpy(), given.numpy() * factor)
+    written = ag.compile(lambda x: x.reshape(9).add_(1))  # of a transpose: a copy
+    for turned in (False, True, False, True):
+        base, plain = vector(9).reshape(3, 3), vector(9).reshape(3, 3)
+        got = written(base.T if turned else base)
+        want = (plain.T if turned else plain).reshape(9).add_(1)
+        np.testing.assert_array_equal(got.numpy(), want.numpy())
+        np.testing.assert_array_equal(base.numpy(), plain.numpy())
 
 
 def test_a_gradient_that_is_there() -> None:
