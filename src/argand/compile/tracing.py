@@ -233,7 +233,9 @@ class Trace:
 def _layouts_that_matter(tracer: Tracer, parts: Parts) -> dict[int, bool]:
     """Whether arguments must be contiguous: it tells only where eager code would share memory."""
     aliases = any(isinstance(r, Alias) for r in parts.results)
-    return dict(tracer.contiguous) if tracer.program.writes or aliases else {}
+    # what copied an argument that is not contiguous would have written one that is
+    copied = not all(tracer.contiguous.values())
+    return dict(tracer.contiguous) if tracer.program.writes or aliases or copied else {}
 
 
 def _slot_structures(signature: Signature) -> tuple[Any, ...]:
