@@ -11,6 +11,7 @@ import pytest
 
 import argand as ag
 from argand import nn
+from argand.base.errors import TraceError
 from argand.base.tree import flatten
 
 Call = tuple[Any, ...]
@@ -126,6 +127,9 @@ def test_an_argument_that_the_function_writes_behind() -> None:
             got = compiled(x, y)
             np.testing.assert_array_equal(w.numpy(), old.numpy() + 1)
             np.testing.assert_array_equal(got.numpy(), (before + x * 2 + y).numpy())
+    for view in (w[:], w.reshape(2, 2).reshape(4)):
+        with pytest.raises(TraceError, match="shares its memory"):
+            compiled(view, y)
 
 
 class Scaled(nn.Module):
