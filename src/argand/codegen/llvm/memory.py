@@ -83,8 +83,25 @@ def emit_store(out: Lines, op: Op, args: list[str]) -> None:
     else:
         kind, mask = vectors(ty)
         held = to_memory(out, ty, args[2])
+        lanes = op.args[3].const
+        if isinstance(lanes, tuple) and sum(map(bool, lanes)) == 1:
+            _store_lane(out, ty, held, ptr, lanes.index(True))
+            return
         operands = [(kind, held), (f"ptr align {align}", ptr), (mask, args[3])]
         out.intrinsic("llvm.masked.store", "void", operands, kind, "ptr")
+
+
+def _store_lane(out: Lines, ty: Ty, held: str, ptr: str, lane: int) -> None:
+    """The one lane that a mask leaves, as a scalar.
+
+    LLVM (22, AVX-512) makes a scalar store of a masked one with a single constant lane, and where
+    the vector was truncated (bfloat16 is the upper half of a float32) it stores the lane before the
+    truncation: 4 bytes instead of 2, past the end of the memory.
+    """
+    kind, element = memory_type(ty), _elem(ty)
+    value = out.new(f"extractelement {kind} {held}, i64 {lane}")
+    at = out.new(f"getelementptr {element}, ptr {ptr}, i64 {lane}") if lane else ptr
+    out.do(f"store {element} {value}, ptr {at}, align {ty.bytes}")
 
 
 def _addresses(out: Lines, op: Op, ty: Ty, args: list[str]) -> tuple[str, str]:
