@@ -157,7 +157,8 @@ class Runs:
         if not all(np.array_equal(a, np.rint(a)) for a in inputs):
             return False
         params = {k: concrete(v, self.sizes, True) for k, v in node.params.items()}
-        largest = node.op.run(*[a if a.dtype.kind == "b" else abs(a) for a in inputs], **params)
+        sizes = [abs(a) if a.dtype.kind == "f" else a for a in inputs]  # indices stay
+        largest = node.op.run(*sizes, **params)
         limit = min(1 / epsilon(t) for t in types if t.is_inexact)
         bounds = largest if isinstance(largest, tuple) else (largest,)
         return all(np.abs(widened(a)).max(initial=0) < limit for a in (*bounds, *outputs))

@@ -128,13 +128,19 @@ class Cursor:
             return b.apply("add", b.splat(self.at[var], self.lanes), self._ramp(1))
         if isinstance(var, Quotient | Remainder):
             inner = self.lane_values(var.form)
-            divisor = b.splat(self._i64(self.size(var.divisor)), self.lanes)
+            divisor = b.splat(self._divisor(var.divisor), self.lanes)
             quotient = b.quotient(inner, divisor)
             if isinstance(var, Quotient):
                 return quotient
             return b.apply("sub", inner, b.apply("mul", quotient, divisor))
         assert isinstance(var, Loaded)
         return self._wrapped(var, self._wide(b.cast(self.emit(var.point), "int64")))
+
+    def _divisor(self, size: Size) -> Reg:
+        """A size to divide lanes by: one that turns out to be 0, where there is nothing to find,
+        must not end the process."""
+        found = self._i64(self.size(size))
+        return found if found.const is not None else self.b.apply("max", found, self.b.i64(1))
 
     def _wrapped(self, var: Loaded, index: Reg) -> Reg:
         if not var.wraps:

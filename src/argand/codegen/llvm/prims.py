@@ -151,8 +151,15 @@ def _umulhi(out: Lines, op: Op, args: list[str]) -> str:
 
 
 def _index_division(out: Lines, op: Op, args: list[str]) -> str:
+    """x // d or x % d of indices. A size that is known only when the program runs may be 0: then
+    there is nothing to find, but the division would end the process."""
+    kind, by = llvm_type(op.args[0].ty), args[1]
+    if by.startswith("%"):
+        by = out.intrinsic(
+            "llvm.umax", kind, [(kind, by), (kind, splat_literal(op.args[0].ty, "1"))], kind
+        )
     word = "udiv" if op.kind == "floordiv" else "urem"
-    return out.new(f"{word} {llvm_type(op.args[0].ty)} {args[0]}, {args[1]}")
+    return out.new(f"{word} {kind} {args[0]}, {by}")
 
 
 def _quotient(out: Lines, op: Op, args: list[str]) -> str:
