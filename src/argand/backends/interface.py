@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 
@@ -14,3 +14,7 @@ class CompiledProgram(Protocol):
 
     def explain(self) -> list[str]:
         """The segments, one line each: native, or host with the reason."""
+
+    def guard_entry(self, records: list[Any]) -> Callable[[], bool] | None:
+        """A native check of guards on Python values (see `codegen.llvm.guardcall`); None where
+        the backend has no native code."""

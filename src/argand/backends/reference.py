@@ -30,6 +30,9 @@ class ReferenceProgram:
                 state[i][...] = new
         return outputs
 
+    def guard_entry(self, records: list[Any]) -> None:
+        """Nothing is native, guards neither."""
+
     def explain(self) -> list[str]:
         """One line: everything runs in NumPy."""
         return [f"segment 0: host: {len(self.program.nodes)} nodes, interpreted"]

@@ -42,6 +42,9 @@ class DebugProgram:
             state[i][...] = new
         return [np.array(r) for r in results[:split]]
 
+    def guard_entry(self, records: list[Any]) -> None:
+        """Nothing is native, guards neither."""
+
     def explain(self) -> list[str]:
         """One line: nothing is native."""
         return [f"segment 0: host: {len(self.program.nodes)} nodes, one by one (settings.debug)"]

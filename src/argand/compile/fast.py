@@ -32,19 +32,16 @@ Fast = Callable[..., Any]
 
 def fast_path(s: Specialisation) -> Fast | None:
     """The short way into a specialisation; None when its calls need the long one."""
+    s.surroundings.guards.compile(s.executable.compiled.guard_entry)
     if not _is_plain(s):
         return None
-    behind = s.surroundings
-    plain_result = s.executable.bare and not len(behind.guards) and _fixed_tensors(s)
-    if plain_result and not behind.objects and not behind.asks_grad_mode:
-        expected = _expected(s)
-        found = None
-        if len(expected) == 1:
-            found = _bare_one(s, *expected[0])
-        elif len(expected) == 2:
-            found = _bare_two(s, *expected[0], *expected[1])
-        if found is not None:
-            return found
+    if _is_bare(s):
+        expected = [part for pair in _expected(s) for part in pair]
+        guarded = len(s.surroundings.guards) or s.surroundings.objects
+        if len(expected) == 2:
+            return (_guarded_one if guarded else _bare_one)(s, *expected)
+        if len(expected) == 4:
+            return (_guarded_two if guarded else _bare_two)(s, *expected)
     if len(s.signature.specs) == 1 and not s.symbolic:
         return _bound_one(s) or _general(s)
     return _general(s)
@@ -72,6 +69,21 @@ def _is_plain(s: Specialisation) -> bool:
     ]
 
 
+def _direct(s: Specialisation) -> Any:
+    """Of a program that is one small native call: how to make the result, the call, and its table
+    of offsets; None of others."""
+    return getattr(s.executable.compiled, "direct", None)
+
+
+def _is_bare(s: Specialisation) -> bool:
+    """Whether a call is one native call that takes tensors of fixed shapes and gives one, and
+    neither the grad mode nor a module can make a difference."""
+    behind = s.surroundings
+    one_call = s.executable.bare and _direct(s) is not None
+    alone = not behind.asks_grad_mode and not behind.modules([]) and not s.gradients
+    return one_call and _fixed_tensors(s) and alone
+
+
 def _fixed_tensors(s: Specialisation) -> bool:
     specs = s.signature.specs
     plain = all(isinstance(x, TensorSpec) and not x.requires_grad for x in specs)
@@ -82,11 +94,8 @@ def _expected(s: Specialisation) -> list[tuple[Any, Any]]:
     return [(x.dtype.numpy, x.shape) for x in s.signature.specs if isinstance(x, TensorSpec)]
 
 
-def _bare_one(s: Specialisation, dtype: Any, shape: Any) -> Fast | None:
-    direct = getattr(s.executable.compiled, "direct", None)
-    if direct is None:
-        return None
-    make, call, offsets = direct
+def _bare_one(s: Specialisation, dtype: Any, shape: Any) -> Fast:
+    make, call, offsets = _direct(s)
     calls, switches = s.count, vars(settings)
 
     def fast(x: Any = None, *more: Any) -> Any:
@@ -107,11 +116,8 @@ def _bare_one(s: Specialisation, dtype: Any, shape: Any) -> Fast | None:
     return fast
 
 
-def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: Any) -> Fast | None:
-    direct = getattr(s.executable.compiled, "direct", None)
-    if direct is None:
-        return None
-    make, call, offsets = direct
+def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: Any) -> Fast:
+    make, call, offsets = _direct(s)
     calls, switches = s.count, vars(settings)
 
     def fast(x: Any = None, y: Any = None, *more: Any) -> Any:
@@ -134,6 +140,64 @@ def _bare_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: An
     return fast
 
 
+def _guarded_one(s: Specialisation, dtype: Any, shape: Any) -> Fast:
+    """As `_bare_one`, of a function that reads Python values."""
+    make, call, offsets = _direct(s)
+    calls, switches, is_valid = s.count, vars(settings), s.is_valid
+    quick, hold = s.surroundings.guards.quick, s.surroundings.guards.hold
+
+    def fast(x: Any = None, *more: Any) -> Any:
+        if type(x) is not Tensor or x._node is not None or more or switches["debug"]:
+            return MISS
+        a = x._array
+        if a.dtype is not dtype or a.shape != shape:
+            return MISS
+        if s.checked_epoch != epoch.current and not is_valid((x,)):
+            return MISS
+        if not quick() and not hold():
+            return MISS
+        result = make()
+        if call(a, result, offsets, offsets):
+            return MISS
+        calls()
+        out = _new(Tensor)
+        out._array = result
+        out._node = out._cold = None
+        return out
+
+    return fast
+
+
+def _guarded_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2: Any) -> Fast:
+    """As `_bare_two`, of a function that reads Python values."""
+    make, call, offsets = _direct(s)
+    calls, switches, is_valid = s.count, vars(settings), s.is_valid
+    quick, hold = s.surroundings.guards.quick, s.surroundings.guards.hold
+
+    def fast(x: Any = None, y: Any = None, *more: Any) -> Any:
+        if type(x) is not Tensor or x._node is not None or more or switches["debug"]:
+            return MISS
+        if type(y) is not Tensor or y._node is not None:
+            return MISS
+        a, b = x._array, y._array
+        if a.dtype is not dtype or a.shape != shape or b.dtype is not dtype2 or b.shape != shape2:
+            return MISS
+        if s.checked_epoch != epoch.current and not is_valid((x, y)):
+            return MISS
+        if not quick() and not hold():
+            return MISS
+        result = make()
+        if call(a, b, result, offsets, offsets):
+            return MISS
+        calls()
+        out = _new(Tensor)
+        out._array = result
+        out._node = out._cold = None
+        return out
+
+    return fast
+
+
 def _bound_one(s: Specialisation) -> Fast | None:
     """One tensor in, one out, and captured state that is only read: a model's forward pass."""
     executable, spec = s.executable, s.signature.specs[0]
@@ -142,7 +206,7 @@ def _bound_one(s: Specialisation) -> Fast | None:
         return None
     dtype, shape, wants_grad = spec.dtype.numpy, spec.shape, spec.requires_grad
     grad_enabled, is_valid, calls = s.signature.grad_enabled, s.is_valid, s.count
-    hold = s.surroundings.guards.hold
+    quick, hold = s.surroundings.guards.quick, s.surroundings.guards.hold
     run, state_arrays, switches = executable.compiled.run, executable.state_arrays, vars(settings)
 
     def fast(x: Any = None, *more: Any) -> Any:
@@ -155,7 +219,7 @@ def _bound_one(s: Specialisation) -> Fast | None:
             return MISS
         if s.checked_epoch != epoch.current and not is_valid((x,)):
             return MISS
-        if not hold():
+        if not quick() and not hold():
             return MISS
         calls()
         out = _new(Tensor)
@@ -176,7 +240,7 @@ def _general(s: Specialisation) -> Fast:
     ]
     accepted = s.accepted if s.symbolic else None
     count, grad_enabled, written = len(specs), s.signature.grad_enabled, s.written
-    hold = s.surroundings.guards.hold
+    quick, hold = s.surroundings.guards.quick, s.surroundings.guards.hold
     gradients, is_valid, calls, switches = s.gradients, s.is_valid, s.count, vars(settings)
     run = _one_result(s) or s.executable.run
 
@@ -207,7 +271,7 @@ def _general(s: Specialisation) -> Fast:
         # What is behind the function: the epoch, gradients that are read, the names that are read.
         if (gradients or s.checked_epoch != epoch.current) and not is_valid(args):
             return MISS
-        if not hold():
+        if not quick() and not hold():
             return MISS
         calls()
         return run(arrays, args)

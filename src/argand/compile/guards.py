@@ -1,41 +1,62 @@
 """Guards: the Python values that a trace read, each held against what is there now at every call.
 
-One compare a value: its identity, in a flat list of (namespace, key, value). Only where another
+One compare a value: its identity, by native code where the backend brings some. Only where another
 object is found are the two compared by type and value, so that a number computed anew is no change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from types import CellType
+import gc
+from collections.abc import Callable, Collection
+from types import CellType, MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from argand.compile.reach import SCALARS
-from argand.compile.slots import MISSING, cell_value, contents_of
+from argand.compile.slots import MISSING, cell_value, contents_of, namespace_of
 from argand.tensor.core import Tensor
+
+Check = Callable[[], bool]
+MakeCheck = Callable[[list[Any]], Check | None]
 
 
 class ValueGuards:
     """What a program takes for given of the Python objects behind its function."""
 
     def __init__(self) -> None:
-        # [namespace or list, key, value, name, the slot's identity]; an equal value takes its place
+        # [namespace or list, key, value, name, the slot's identity]; in these and the next two
+        # kinds an equal value takes the value's place
         self.items: list[list[Any]] = []
-        self.absent: list[tuple[Any, str, str]] = []  # (namespace, key, name): not there
-        self.cells: list[list[Any]] = []  # [cell, value, name]
+        self.cells: list[list[Any]] = []  # [cell, None, value, name]
         self.attributes: list[list[Any]] = []  # [object, attribute, value, name]
+        self.absent: list[tuple[Any, str, str]] = []  # (namespace, key, name): not there
+        # (object, class, namespace, name): that the namespace is still this object's
+        self.namespaces: list[tuple[Any, type, Any, str]] = []
         self.lengths: list[tuple[Any, int, str]] = []  # (container, length, name)
         self.orders: list[tuple[Any, Any, str]] = []  # (dictionary, its keys in order, name)
         self.sets: list[tuple[Any, Any, str]] = []  # (container, contents, name)
         self.arrays: list[tuple[Any, Any, str]] = []  # (NumPy array, copy of it, name)
         self._known: set[Any] = set()
+        self._native: Check | None = None
+        self._records: list[Any] = []  # what the native check walks
+        self._stored: list[tuple[int, list[Any]]] = []  # where values of guards lie in the records
+        self._left: ValueGuards | None = None  # the guards that native code does not check
 
     def __len__(self) -> int:
-        lists: tuple[list[Any], ...] = (self.items, self.absent, self.cells, self.attributes)
-        return sum(
-            len(guards) for guards in (*lists, self.lengths, self.orders, self.sets, self.arrays)
+        return sum(map(len, self._lists()))
+
+    def _lists(self) -> tuple[list[Any], ...]:
+        return (
+            self.items,
+            self.cells,
+            self.attributes,
+            self.absent,
+            self.namespaces,
+            self.lengths,
+            self.orders,
+            self.sets,
+            self.arrays,
         )
 
     # -- making --------------------------------------------------------------------------------
@@ -66,13 +87,20 @@ class ValueGuards:
     def add_cell(self, cell: CellType, name: str) -> None:
         """A variable of an enclosing function."""
         if self._is_new("cell", id(cell)):
-            self.cells.append([cell, cell_value(cell), name])
+            self.cells.append([cell, None, cell_value(cell), name])
 
     def add_attribute(self, owner: Any, attribute: str, name: str) -> None:
         """An attribute that no namespace holds: of a class with `__slots__`, of a function."""
         if self._is_new("attribute", id(owner), attribute):
             value = getattr(owner, attribute, MISSING)
             self.attributes.append([owner, attribute, value, name])
+
+    def add_namespace(self, owner: Any, name: str) -> None:
+        """The class of an object, and the dictionary that holds its attributes."""
+        if self._is_new("namespace", id(owner)):
+            space = namespace_of(owner)
+            if namespace_of(owner) is space:  # else it is made anew whenever it is looked up
+                self.namespaces.append((owner, type(owner), space, name))
 
     def add_contents(self, container: Any, name: str) -> None:
         """All that a container holds, and how much."""
@@ -100,6 +128,7 @@ class ValueGuards:
         self.absent = [a for a in self.absent if (id(a[0]), a[1]) not in slots]
         self.cells = [c for c in self.cells if (id(c[0]), None) not in slots]
         self.attributes = [a for a in self.attributes if (id(a[0]), a[1]) not in slots]
+        self.namespaces = [n for n in self.namespaces if id(n[2]) not in containers]
         gone = {owner for owner, key in slots if key is None} | set(containers)
         self.lengths = [c for c in self.lengths if id(c[0]) not in gone]
         self.orders = [c for c in self.orders if id(c[0]) not in gone]
@@ -109,15 +138,26 @@ class ValueGuards:
 
     def hold(self) -> bool:
         """Whether everything is what the program was made for."""
+        if self._native is not None and self._native():
+            return self._left is None or self._left.hold()
+        return self._hold_strictly()
+
+    def _hold_strictly(self) -> bool:
+        """The same in Python, where values are compared too."""
         try:
             for guard in self.items:
-                if guard[0][guard[1]] is not guard[2] and not _is_equal_now(guard):
+                space, key, value, _, _ = guard
+                if space[key] is not value and not _is_equal_now(guard, space[key]):
                     return False
         except (KeyError, IndexError):
             return False
-        for cell, value, _ in self.cells:
+        for guard in self.cells:
+            cell, _, value, _ = guard
             now = cell_value(cell)
-            if now is not value and not same_value(now, value):
+            if now is not value and not _is_equal_now(guard, now):
+                return False
+        for owner, kind, space, _ in self.namespaces:
+            if type(owner) is not kind or namespace_of(owner) is not space:
                 return False
         for container, length, _ in self.lengths:
             if len(container) != length:
@@ -125,18 +165,69 @@ class ValueGuards:
         for container, keys, _ in self.orders:
             if list(container) != keys:
                 return False
-        return not (self.absent or self.attributes or self.sets or self.arrays) or self._rest()
+        rest = self.absent or self.attributes or self.sets or self.arrays
+        if rest and not self._rest_holds():
+            return False
+        for place, guard in self._stored:
+            self._records[place] = guard[2]  # the native check finds it from now on
+        return True
 
-    def _rest(self) -> bool:
+    def _rest_holds(self) -> bool:
         return (
             all(key not in space for space, key, _ in self.absent)
             and all(
-                (now := getattr(owner, name, MISSING)) is value or same_value(now, value)
-                for owner, name, value, _ in self.attributes
+                (now := getattr(a[0], a[1], MISSING)) is a[2] or _is_equal_now(a, now)
+                for a in self.attributes
             )
             and all(_same_contents(contents_of(c), before) for c, before, _ in self.sets)
             and all(_same_array(array, before) for array, before, _ in self.arrays)
         )
+
+    # -- natively ------------------------------------------------------------------------------
+
+    def compile(self, make: MakeCheck) -> None:
+        """Let native code check the guards. `make` gives it for a list of records, as
+        `codegen.llvm.guardcall` describes; where it gives None, everything stays in Python."""
+        if not len(self) or not self._hold_strictly():
+            return
+        records, stored, left = [MISSING], [], ValueGuards()
+        for kind in ("items", "cells", "attributes"):
+            for guard in getattr(self, kind):
+                container = _plain_container(guard[0], guard[1])
+                if container is None:
+                    getattr(left, kind).append(guard)
+                else:
+                    stored.append((len(records) + 2, guard))
+                    records += container, guard[1], guard[2]
+        for absent in self.absent:
+            container = _plain_container(absent[0], absent[1])
+            if container is None:
+                left.absent.append(absent)
+            else:
+                records += container, absent[1], MISSING
+        for owner, cls, space, _ in self.namespaces:
+            records += owner, cls, space
+        for length in self.lengths:
+            if type(length[0]) is list:
+                records += length[0], None, length[1]
+            elif type(length[0]) is dict:
+                records += length[0], None, list(length[0])
+            else:
+                left.lengths.append(length)
+        left.orders = [order for order in self.orders if type(order[0]) is not dict]
+        left.sets, left.arrays = self.sets, self.arrays
+        check = make(records)
+        if check is None or not check():
+            return  # some object keeps its namespace in its own way
+        self._records, self._stored, self._native = records, stored, check
+        self._left = left if len(left) else None
+
+    @property
+    def quick(self) -> Check:
+        """The cheapest check: where it fails, `hold` looks whether values are equal."""
+        return self.hold if self._native is None or self._left is not None else self._native
+
+    # -- telling -------------------------------------------------------------------------------
 
     def changed_numbers(self) -> list[list[Any]]:
         """The guards on numbers in namespaces that have others now."""
@@ -158,7 +249,7 @@ class ValueGuards:
         for space, key, name in self.absent:
             if key in space:
                 found.append(_change(name, MISSING, space[key]))
-        for cell, value, name in self.cells:
+        for cell, _, value, name in self.cells:
             now = cell_value(cell)
             if now is not value and not same_value(now, value):
                 found.append(_change(name, value, now))
@@ -166,6 +257,11 @@ class ValueGuards:
             now = getattr(owner, attribute, MISSING)
             if now is not value and not same_value(now, value):
                 found.append(_change(name, value, now))
+        for owner, kind, space, name in self.namespaces:
+            if type(owner) is not kind:
+                found.append(_change(f"the class of {name}", kind, type(owner)))
+            elif namespace_of(owner) is not space:
+                found.append(f"{name}.__dict__ is another dictionary")
         for container, length, name in self.lengths:
             if len(container) != length:
                 found.append(f"{name}: {length} items became {len(container)}")
@@ -199,12 +295,24 @@ def same_value(a: Any, b: Any) -> bool:
 _BOUND: tuple[type, ...] = (type([].append), type(ValueGuards().hold))
 
 
-def _is_equal_now(guard: list[Any]) -> bool:
-    now = guard[0][guard[1]]
+def _is_equal_now(guard: list[Any], now: Any) -> bool:
     if not same_value(now, guard[2]):
         return False
     guard[2] = now  # identical from now on
     return True
+
+
+def _plain_container(container: Any, key: Any) -> Any:
+    """What native code can look a key up in, as Python would; None for classes that may look up in
+    a way of their own."""
+    if type(container) is MappingProxyType:  # of a class: the dictionary behind it
+        (container,) = gc.get_referents(container)
+        return container if type(container) is dict and type(key) is str else None
+    if isinstance(container, dict):
+        return container if type(container) is dict and type(key) in (str, int) else None
+    if isinstance(container, list):
+        return container if type(container) is list and type(key) is int else None
+    return container  # a cell, or an object and the name of an attribute
 
 
 def _item(space: Any, key: Any) -> Any:

@@ -344,6 +344,9 @@ class Surroundings:
         if is_optimizer(owner) or is_opaque(type(owner)):
             return MISSING
         space = namespace_of(owner)
+        in_class = any(name in vars(base) for base in type(owner).__mro__)
+        if space is not None and (chain or in_class or name in space):
+            self.guards.add_namespace(owner, path)
         if space is not None and name in space:
             value = space[name]
             if self._note(value, full):

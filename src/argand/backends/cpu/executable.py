@@ -22,6 +22,7 @@ from argand.base.errors import ProgramError
 from argand.base.forks import lock_held_over_forks
 from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
+from argand.codegen.llvm.guardcall import guard_entry
 from argand.ir.interpret import run_node
 from argand.ir.program import Node, Program, Value
 from argand.passes.layout import CHANNELS_LAST
@@ -238,6 +239,10 @@ class CompiledProgram:
         return self._sized.setdefault(key, sized)
 
     # -- telling -----------------------------------------------------------------------------------
+
+    def guard_entry(self, records: list[Any]) -> Callable[[], bool] | None:
+        """A native check of guards on Python values."""
+        return guard_entry(records)
 
     def explain(self) -> list[str]:
         """One line a segment: what runs natively, and what NumPy runs because nothing lowers it."""

@@ -13,7 +13,7 @@ import functools
 import platform
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -119,13 +119,13 @@ def _method(kinds: str, release: bool) -> MethodDef:
 @functools.cache
 def api_addresses() -> dict[str, int]:
     """What generated functions import of CPython, and the types that they ask for, by name."""
-    names = {name: getattr(ctypes.pythonapi, name) for name in _API}
-    found = {
-        name: int(ctypes.cast(function, ctypes.c_void_p).value or 0)
-        for name, function in names.items()
-    }
-    error = ctypes.c_void_p.in_dll(ctypes.pythonapi, "PyExc_TypeError").value
-    return {**found, "type_error": int(error or 0), "array_type": id(np.ndarray)}
+    return {**functions_of(_API), "type_error": id(TypeError), "array_type": id(np.ndarray)}
+
+
+def functions_of(names: Iterable[str]) -> dict[str, int]:
+    """The addresses of functions of CPython's C interface."""
+    functions = {name: getattr(ctypes.pythonapi, name) for name in names}
+    return {n: int(ctypes.cast(f, ctypes.c_void_p).value or 0) for n, f in functions.items()}
 
 
 _HEAD: Final = """target triple = "{triple}"

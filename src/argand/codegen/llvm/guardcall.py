@@ -1,0 +1,299 @@
+"""Checking guards on Python values in a few nanoseconds each.
+
+One generated function serves all guards. It walks a list of records - a container, a key, and the
+object that was found there - looks each up through CPython's C interface, and compares addresses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from types import CellType
+from typing import Any, Final
+
+from argand.codegen.llvm.fastcall import MethodDef, functions_of, supported
+from argand.codegen.llvm.objects import load_object, text_to_object
+from argand.codegen.llvm.pool import immortal
+from argand.codegen.llvm.target import host_target
+
+Check = Callable[[], bool]
+
+_API: Final = (
+    "PyDict_GetItemWithError",
+    "PyDict_Next",
+    "PyDict_Size",
+    "PyErr_Clear",
+    "PyErr_ExceptionMatches",
+    "PyErr_Occurred",
+    "PyLong_AsSsize_t",
+    "PyObject_GenericGetDict",
+    "PyObject_GetAttr",
+    "Py_DecRef",
+    "Py_IncRef",
+)
+# Behind the object's head: the size of a list and the address of its items; what a cell holds.
+_SIZE: Final = 0
+_ITEMS: Final = 8
+_CONTENTS: Final = 0
+# The flags of a class, and the one of those whose objects have the address of their dictionary
+# before the head.
+_FLAGS: Final = 168
+_MANAGED_DICT: Final = 1 << 4
+_DICT: Final = -24
+
+
+def guard_entry(records: list[Any]) -> Check | None:
+    """A function that says whether every place in `records` holds the very object given for it.
+
+    `records` is `[missing, container, key, value, container, key, value, ...]`, where the value
+    `missing` stands for nothing:
+
+    * a dict and a str or an int: the item; a dict, None and a list: the keys, in order
+    * a list and an int: the element; a list, None and an int: the length
+    * a cell and None: what it holds
+    * any other object, its class and a dict: of that class, with that dict as its namespace
+    * any other object and a str: the attribute
+
+    Dicts, lists and cells are of exactly these types. A value in the list may be replaced between
+    calls, or by another thread; nothing else in it may change. None where CPython's insides are not
+    as expected.
+    """
+    if not _layout_known():
+        return None
+    new = ctypes.pythonapi.PyCFunction_NewEx
+    new.restype = ctypes.py_object
+    new.argtypes = (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
+    entry: Check = new(ctypes.addressof(_method()), records, None)
+    return entry
+
+
+@functools.cache
+def _layout_known() -> bool:
+    """Whether lists, cells and objects lie in memory as the generated function expects."""
+    if not supported():
+        return False
+    head: int = object.__basicsize__
+    probe = [object(), object(), object()]
+    size = ctypes.c_ssize_t.from_address(id(probe) + head + _SIZE).value
+    items = ctypes.c_void_p.from_address(id(probe) + head + _ITEMS).value or 0
+    there = list((ctypes.c_size_t * 3).from_address(items))
+    cell = CellType(probe)
+    held = ctypes.c_void_p.from_address(id(cell) + head + _CONTENTS).value
+    plain = _Plain()
+    expected = _Plain.__flags__  # before memory is read: looking it up sets another flag
+    flags = ctypes.c_ulong.from_address(id(_Plain) + _FLAGS).value
+    space = plain.__dict__
+    namespace = ctypes.c_void_p.from_address(id(plain) + _DICT).value
+    return (
+        size == 3
+        and there == [id(x) for x in probe]
+        and held == id(probe)
+        and flags == expected
+        and bool(flags & _MANAGED_DICT)
+        and namespace == id(space)
+    )
+
+
+class _Plain:
+    """An object with a namespace."""
+
+
+@functools.cache
+def _method() -> MethodDef:
+    target = host_target()
+    data = text_to_object(_text(target.triple), target, "check of guards")
+    objects = {
+        "none": None,
+        "true": True,
+        "false": False,
+        "dict_type": dict,
+        "list_type": list,
+        "cell_type": CellType,
+        "str_type": str,
+        "attribute_error": AttributeError,
+    }
+    imports = {**functions_of(_API), **{name: id(value) for name, value in objects.items()}}
+    code = immortal(load_object(data, ["check_guards"], imports))
+    definition = MethodDef(b"check_guards", code.address("check_guards"), 0x80, None)
+    immortal(definition)
+    return definition
+
+
+def _text(triple: str) -> str:
+    head: int = object.__basicsize__
+    return f"""target triple = "{triple}"
+@none = external global i8
+@true = external global i8
+@false = external global i8
+@dict_type = external global i8
+@list_type = external global i8
+@cell_type = external global i8
+@str_type = external global i8
+@attribute_error = external global i8
+declare ptr @PyDict_GetItemWithError(ptr, ptr)
+declare i32 @PyDict_Next(ptr, ptr, ptr, ptr)
+declare i64 @PyDict_Size(ptr)
+declare void @PyErr_Clear()
+declare i32 @PyErr_ExceptionMatches(ptr)
+declare ptr @PyErr_Occurred()
+declare i64 @PyLong_AsSsize_t(ptr)
+declare ptr @PyObject_GenericGetDict(ptr, ptr)
+declare ptr @PyObject_GetAttr(ptr, ptr)
+declare void @Py_DecRef(ptr)
+declare void @Py_IncRef(ptr)
+
+define ptr @check_guards(ptr %self, ptr %args, i64 %given) nounwind {{
+entry:
+  %position = alloca i64
+  %found = alloca ptr
+  %end.at = getelementptr i8, ptr %self, i64 {head + _SIZE}
+  %end = load i64, ptr %end.at
+  %records.at = getelementptr i8, ptr %self, i64 {head + _ITEMS}
+  %records = load ptr, ptr %records.at
+  %missing = load ptr, ptr %records
+  br label %guard
+guard:
+  %i = phi i64 [ 1, %entry ], [ %i.next, %same ]
+  %more = icmp slt i64 %i, %end
+  br i1 %more, label %read, label %held
+read:
+  %container.at = getelementptr ptr, ptr %records, i64 %i
+  %container = load ptr, ptr %container.at
+  %key.at = getelementptr ptr, ptr %container.at, i64 1
+  %key = load ptr, ptr %key.at
+  %value.at = getelementptr ptr, ptr %container.at, i64 2
+  %type.at = getelementptr i8, ptr %container, i64 {head - 8}
+  %type = load ptr, ptr %type.at
+  %whole = icmp eq ptr %key, @none
+  %is.dict = icmp eq ptr %type, @dict_type
+  br i1 %is.dict, label %dict, label %no.dict
+no.dict:
+  %is.list = icmp eq ptr %type, @list_type
+  br i1 %is.list, label %list, label %no.list
+no.list:
+  %is.cell = icmp eq ptr %type, @cell_type
+  br i1 %is.cell, label %cell, label %object
+
+dict:
+  br i1 %whole, label %keys, label %item
+item:
+  %item.now = call ptr @PyDict_GetItemWithError(ptr %container, ptr %key)
+  %is.there = icmp ne ptr %item.now, null
+  br i1 %is.there, label %compare, label %no.item
+no.item:
+  %item.error = call ptr @PyErr_Occurred()
+  %item.absent = icmp eq ptr %item.error, null
+  br i1 %item.absent, label %compare, label %failed
+keys:
+  %keys.then = load ptr, ptr %value.at
+  %keys.count.at = getelementptr i8, ptr %keys.then, i64 {head + _SIZE}
+  %keys.count = load i64, ptr %keys.count.at
+  %keys.at = getelementptr i8, ptr %keys.then, i64 {head + _ITEMS}
+  %keys.items = load ptr, ptr %keys.at
+  %dict.size = call i64 @PyDict_Size(ptr %container)
+  %as.many = icmp eq i64 %dict.size, %keys.count
+  store i64 0, ptr %position
+  br i1 %as.many, label %next.key, label %changed
+next.key:
+  %k = phi i64 [ 0, %keys ], [ %k.next, %one.key ]
+  %other.key = call i32 @PyDict_Next(ptr %container, ptr %position, ptr %found, ptr null)
+  %no.key = icmp eq i32 %other.key, 0
+  br i1 %no.key, label %same, label %one.key
+one.key:
+  %key.now = load ptr, ptr %found
+  %key.then.at = getelementptr ptr, ptr %keys.items, i64 %k
+  %key.then = load ptr, ptr %key.then.at
+  %k.next = add i64 %k, 1
+  %same.key = icmp eq ptr %key.now, %key.then
+  br i1 %same.key, label %next.key, label %changed
+
+list:
+  %size.at = getelementptr i8, ptr %container, i64 {head + _SIZE}
+  %size = load i64, ptr %size.at
+  br i1 %whole, label %length, label %element
+length:
+  %length.value = load ptr, ptr %value.at
+  %length.then = call i64 @PyLong_AsSsize_t(ptr %length.value)
+  %same.length = icmp eq i64 %size, %length.then
+  br i1 %same.length, label %same, label %changed
+element:
+  %number = call i64 @PyLong_AsSsize_t(ptr %key)
+  %in.list = icmp ult i64 %number, %size
+  br i1 %in.list, label %element.there, label %compare
+element.there:
+  %elements.at = getelementptr i8, ptr %container, i64 {head + _ITEMS}
+  %elements = load ptr, ptr %elements.at
+  %element.at = getelementptr ptr, ptr %elements, i64 %number
+  %element.now = load ptr, ptr %element.at
+  br label %compare
+
+cell:
+  %contents.at = getelementptr i8, ptr %container, i64 {head + _CONTENTS}
+  %contents = load ptr, ptr %contents.at
+  %is.full = icmp ne ptr %contents, null
+  %cell.now = select i1 %is.full, ptr %contents, ptr %missing
+  br label %compare
+
+object:
+  %key.type.at = getelementptr i8, ptr %key, i64 {head - 8}
+  %key.type = load ptr, ptr %key.type.at
+  %is.name = icmp eq ptr %key.type, @str_type
+  br i1 %is.name, label %attribute, label %class
+class:
+  %same.class = icmp eq ptr %type, %key
+  br i1 %same.class, label %namespace, label %changed
+namespace:
+  %flags.at = getelementptr i8, ptr %type, i64 {_FLAGS}
+  %flags = load i64, ptr %flags.at
+  %managed.bit = and i64 %flags, {_MANAGED_DICT}
+  %managed = icmp ne i64 %managed.bit, 0
+  br i1 %managed, label %dict.pointer, label %get.dict
+dict.pointer:
+  %dict.at = getelementptr i8, ptr %container, i64 {_DICT}
+  %dict.now = load ptr, ptr %dict.at
+  %dict.then = load ptr, ptr %value.at
+  %same.dict = icmp eq ptr %dict.now, %dict.then
+  br i1 %same.dict, label %same, label %get.dict
+get.dict:
+  %namespace.now = call ptr @PyObject_GenericGetDict(ptr %container, ptr null)
+  br label %made
+attribute:
+  %attribute.now = call ptr @PyObject_GetAttr(ptr %container, ptr %key)
+  br label %made
+made:
+  %made.now = phi ptr [ %namespace.now, %get.dict ], [ %attribute.now, %attribute ]
+  %is.made = icmp ne ptr %made.now, null
+  br i1 %is.made, label %compare.made, label %not.made
+compare.made:
+  %made.then = load ptr, ptr %value.at
+  %same.made = icmp eq ptr %made.now, %made.then
+  call void @Py_DecRef(ptr %made.now)
+  br i1 %same.made, label %same, label %changed
+not.made:
+  %matches = call i32 @PyErr_ExceptionMatches(ptr @attribute_error)
+  call void @PyErr_Clear()
+  %is.absent = icmp ne i32 %matches, 0
+  br i1 %is.absent, label %compare, label %changed
+
+compare:
+  %now = phi ptr [ %item.now, %item ], [ %missing, %no.item ], [ %missing, %element ],
+    [ %element.now, %element.there ], [ %cell.now, %cell ], [ %missing, %not.made ]
+  %then = load ptr, ptr %value.at
+  %is.same = icmp eq ptr %now, %then
+  br i1 %is.same, label %same, label %changed
+same:
+  %i.next = add i64 %i, 3
+  br label %guard
+
+failed:
+  call void @PyErr_Clear()
+  br label %changed
+held:
+  call void @Py_IncRef(ptr @true)
+  ret ptr @true
+changed:
+  call void @Py_IncRef(ptr @false)
+  ret ptr @false
+}}
+"""
