@@ -17,7 +17,7 @@ import numpy as np
 
 from argand.backends.cpu.lowering import Lowering, operands_of, short_name
 from argand.base.dim import evaluate
-from argand.base.errors import CompileError
+from argand.base.errors import CompileError, LinAlgError
 from argand.ir.interpret import run_node
 from argand.ir.program import Node, Program, Value, value_name
 from argand.loops.nestpython import python_function
@@ -433,7 +433,12 @@ class Replay:
             self.env = dict(zip(operands, self.arrays, strict=True))
         with np.errstate(all="ignore"):
             for node in self._makers(root):
-                run_node(node, self.env, self.sizes, False)
+                try:
+                    run_node(node, self.env, self.sizes, False)
+                except LinAlgError:  # made-up numbers have no inverse; no index follows from one
+                    for out in node.outputs:
+                        shape = tuple(evaluate(s, self.sizes) for s in out.shape)
+                        self.env[out] = np.zeros(shape, out.dtype.numpy)
         array = np.asarray(self.env[root])
         if root.layout:
             array = array.transpose(root.layout)
