@@ -8,6 +8,7 @@ A node is a fusion, or an op by itself; `env` tells where its operands and resul
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from argand.base.errors import ArgandError, CompileError
@@ -109,15 +110,20 @@ def can_lower(node: Node) -> bool:
 def may_overwrite(node: Node, operand: Value, result: Value) -> bool:
     """Whether the node's kernel may store a result exactly where an operand lies: it reads each
     element before it writes the one that takes its memory, whatever else it computes."""
-    region = region_of(node)
-    try:
-        kernel = find_kernel(region)
-        orders = kernel.orders(region) if kernel is not None else []
-    except ArgandError:
-        return False
+    region, orders = _orders_of(node)
     inner = [x for x, v in region.outside.items() if v is operand]
     out = next(o for o, stored in region.stored.items() if result in stored)
     return bool(orders) and all(order.allows(x, out) for order in orders for x in inner)
+
+
+@functools.lru_cache(maxsize=64)  # each result of a node is asked about each operand
+def _orders_of(node: Node) -> tuple[Region, list[Order]]:
+    region = region_of(node)
+    try:
+        kernel = find_kernel(region)
+        return region, kernel.orders(region) if kernel is not None else []
+    except ArgandError:
+        return region, []
 
 
 def lower_node(b: Builder, node: Node, env: Env) -> None:

@@ -20,6 +20,9 @@ from argand.runtime.guarded import PAGE, Fence
 
 ALIGNMENT = 64
 
+Takeovers = list[tuple[int, int, int]]
+"""Which results lie where an operand died: the node's number, the result's, the operand's."""
+
 
 @dataclasses.dataclass(slots=True)
 class Block:
@@ -41,6 +44,7 @@ class MemoryPlan:
     places: dict[Value, Place]
     homes: dict[Value, tuple[str, int]]
     blocks: list[Block]
+    takeovers: Takeovers
 
     @property
     def is_static(self) -> bool:
@@ -60,17 +64,26 @@ class MemoryPlan:
         return Fence(*fenced_off(given, settings.guard_memory)[1:])
 
 
-def plan_memory(program: Program, strides: Mapping[int, Shape] | None = None) -> MemoryPlan:
+def plan_memory(
+    program: Program,
+    strides: Mapping[int, Shape] | None = None,
+    takeovers: Takeovers | None = None,
+) -> MemoryPlan:
     """Places for all values of a scheduled program; its results must be own and distinct.
 
-    `strides` gives those of the inputs that aren't dense, by number.
+    `strides` gives those of the inputs that aren't dense, by number. `takeovers` are those of an
+    earlier plan of the same program, which saves asking every kernel again.
     """
-    return _Planner(program, strides).run()
+    return _Planner(program, strides, takeovers).run()
 
 
 class _Planner:
-    def __init__(self, program: Program, strides: Mapping[int, Shape] | None) -> None:
+    def __init__(
+        self, program: Program, strides: Mapping[int, Shape] | None, known: Takeovers | None
+    ) -> None:
         self.program = program
+        self.known = None if known is None else {(at, o): v for at, o, v in known}
+        self.takeovers: Takeovers = []
         self.places = places(program, strides)
         self.last = self._last_reads()
         self.homes: dict[Value, tuple[str, int]] = {}
@@ -88,7 +101,7 @@ class _Planner:
             self.homes[out] = ("output", i)
         for at in range(len(program.nodes)):
             self._place_outputs(at)
-        return MemoryPlan(self.places, self.homes, self.blocks)
+        return MemoryPlan(self.places, self.homes, self.blocks, self.takeovers)
 
     def _last_reads(self) -> dict[Value, int]:
         """The last node that reads each root, through whatever view."""
@@ -118,16 +131,23 @@ class _Planner:
         """The block of an input that dies at this node and that `out` may overwrite; not one that
         another result of the node has taken."""
         node = self.program.nodes[at]
-        for v in node.values:
+        for number, v in enumerate(node.values):
             root = self.places[v].root
             kind, block = self.homes[root]
             if kind != "arena" or self.last[root] != at or block in taken:
                 continue
             if root.dtype is not out.dtype or not same(nbytes(root), nbytes(out)):
                 continue
-            if may_overwrite(node, root, out, self.places):
+            if self._allows(at, out, number, root):
+                self.takeovers.append((at, out.index, number))
                 return block
         return None
+
+    def _allows(self, at: int, out: Value, number: int, root: Value) -> bool:
+        """Whether a node may store a result where its operand of that number lies."""
+        if self.known is not None:
+            return self.known.get((at, out.index)) == number
+        return may_overwrite(self.program.nodes[at], root, out, self.places)
 
 
 def assign(sizes: Sequence[int], blocks: Sequence[Block]) -> tuple[list[int], int]:

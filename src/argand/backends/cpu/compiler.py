@@ -32,7 +32,7 @@ from argand.loops.lower import can_lower
 from argand.loops.nestir import ELEMS
 from argand.loops.target import Target
 from argand.passes.memcheck import check_plan
-from argand.passes.memory import MemoryPlan, plan_memory
+from argand.passes.memory import MemoryPlan, Takeovers, plan_memory
 from argand.passes.pipeline import run_passes
 from argand.passes.schedule import is_view, schedule
 from argand.passes.views import Place
@@ -48,6 +48,7 @@ class Final:
 
     program: Program
     native: list[bool]
+    takeovers: Takeovers | None = None  # of its memory plan, once that was made
 
 
 def compile_program(program: Program, target: Target | None = None) -> CompiledProgram:
@@ -157,7 +158,8 @@ def assemble(final: Final, target: Target, key: str, each: bool = False) -> Comp
 
     With `each`, every node is a segment of its own, to be watched.
     """
-    plan = plan_memory(final.program)
+    plan = plan_memory(final.program, takeovers=final.takeovers)
+    final.takeovers = plan.takeovers
     lowering = Lowering(final.program, plan, target)
     parts = list(split(final, plan, each))
     check = memory_check(final.program, plan, target, parts) if settings.verify else None
@@ -209,7 +211,12 @@ def _to_entry(final: Final, program: Program) -> dict[str, Any]:
     node before the passes with the same line and module."""
     number = {(n.location, n.module): i for i, n in enumerate(program.nodes)}
     origins = [number.get((n.location, n.module), -1) for n in all_nodes(final.program)]
-    return {"program": canonical_text(final.program), "native": final.native, "origins": origins}
+    return {
+        "program": canonical_text(final.program),
+        "native": final.native,
+        "origins": origins,
+        "takeovers": final.takeovers,
+    }
 
 
 def _cached(store: Store, key: str, program: Program) -> Final | None:
@@ -217,7 +224,10 @@ def _cached(store: Store, key: str, program: Program) -> Final | None:
     if entry is None:
         return None
     try:
+        takeovers = entry["takeovers"]
         final = Final(parse_program(entry["program"]), list(entry["native"]))
+        if takeovers is not None:
+            final.takeovers = [(int(at), int(o), int(v)) for at, o, v in takeovers]
         nodes = list(all_nodes(final.program))
         for node, origin in zip(nodes, entry["origins"], strict=True):
             if origin >= 0:
