@@ -183,6 +183,27 @@ def test_a_numpy_argument_is_a_tensor_of_its_memory(compiled: Any) -> None:
     assert f(array).tolist() == [6, 6]
 
 
+def test_python_asks_how_a_tensor_lies(compiled: Any) -> None:
+    kept = ag.ones(3, 4).t()
+
+    def f(x: Any) -> Any:
+        views = x[:, 0].stride(), x.expand(2, *x.shape).stride(), kept.stride()
+        return x * 2 if x.is_contiguous() else x * 3, x.stride(), views
+
+    fast = compiled(f)
+    square, other = ag.ones(4, 4), ag.ones(4, 5)
+    for x in (square, square.t(), ag.ones(8, 8)[::2, ::2], square, other.t(), other):
+        (got, *layouts), (want, *wanted) = fast(x), f(x)
+        assert got.tolist() == want.tolist()
+        assert layouts == wanted
+
+
+def test_a_view_of_what_is_computed_lies_as_in_eager_code(compiled: Any) -> None:
+    f = compiled(lambda x: (x * 1).t().stride())
+    for n in (3, 5, 6):
+        assert f(ag.ones(n, 4)) == (1, 4)
+
+
 # -- scalars --------------------------------------------------------------------------------------
 
 

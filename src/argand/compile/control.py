@@ -105,6 +105,7 @@ class _Region(Tracer):
         self.outer = outer
         self.operands = operands
         self.contiguous, self._arrays = outer.contiguous, outer._arrays
+        self.strides = outer.strides
         self.leaves = outer.leaves
         self._mine: dict[int, Tensor] = {}
 

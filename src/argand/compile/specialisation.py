@@ -46,6 +46,7 @@ class Specialisation:
         self.slots: tuple[Slot, ...] = ()  # whose values come after the arguments' leaves
         self.snapshot: Snapshot
         self.contiguous: dict[int, bool] = {}
+        self.strides: dict[int, tuple[int, ...]] = {}  # of arguments that are not contiguous
         self.gradients: list[tuple[Any, bool]] = []  # leaves whose `.grad` must (not) be there
         self.written: set[int] = set()  # ids of the captured tensors that are written
         self.accepted: set[tuple[Any, ...]] = set()  # shapes of inputs that fit the symbols
@@ -85,6 +86,9 @@ class Specialisation:
                 return False
         if not all(test(leaves) for test in self.executable.parts.guards.tests):
             return False
+        for number, strides in self.strides.items():
+            if leaves[number]._array.strides != strides:
+                return False
         for number, contiguous in self.contiguous.items():
             if leaves[number]._array.flags.c_contiguous != contiguous:
                 return False
@@ -118,7 +122,9 @@ class Specialisation:
         held = self.executable.held
         owners = self.surroundings.modules(list(leaves))
         apart = {slot.identity for slot in self.slots}
-        tensors = [(t._array.dtype, t._array.shape, t._node is not None) for t in held]
+        tensors = [
+            (t._array.dtype, t._array.shape, t._array.strides, t._node is not None) for t in held
+        ]
         return Snapshot(owners, set(map(id, held)), apart), tensors
 
     def differs(self, leaves: Sequence[Any]) -> list[Entry]:

@@ -90,6 +90,7 @@ class Tracer(Interpreter):
         self.integers: dict[str, int] = {}  # the leaf of each symbol that is an int argument
         self.leaves: Sequence[Any] = ()  # of the call that is traced
         self.contiguous: dict[int, bool] = {}  # arguments whose layout the trace asked for
+        self.strides: dict[int, tuple[int, ...]] = {}  # those whose strides Python saw
         self.grads_read: dict[int, tuple[Tensor, bool]] = {}  # leaves whose `.grad` Python saw
         self.after_call: list[Callable[[], None]] = []
         self._arrays: dict[int, Any] = {}  # of the arguments, in this call
@@ -269,15 +270,34 @@ class Tracer(Interpreter):
         plain = array is None or array.flags.c_contiguous
         if plain and all(before.name == "reshape" for before, _ in chain):
             return True
-        hints = {name: s.hint for name, s in self.program.symbols().items()}
         if array is None:
-            array = np.empty(concrete(tuple(root.shape), hints), np.uint8)
-        for step, given in (*chain, (op, params)):
-            before, array = (
-                array,
-                step.run(array, **{k: concrete(v, hints) for k, v in given.items()}),
-            )
-        return bool(np.may_share_memory(before, array))
+            array = np.empty(concrete(tuple(root.shape), self._hints()), np.uint8)
+        before = self._moved(array, chain)
+        return bool(np.may_share_memory(before, self._moved(before, ((op, params),))))
+
+    def _hints(self) -> dict[str, int]:
+        return {name: s.hint for name, s in self.program.symbols().items()}
+
+    def _moved(self, array: Any, chain: Any) -> Any:
+        """The view of an array that a chain of moves leads to."""
+        hints = self._hints()
+        for step, given in chain:
+            array = step.run(array, **{k: concrete(v, hints) for k, v in given.items()})
+        return array
+
+    def layout_of(self, tensor: Tensor) -> Any:
+        root = tensor if id(tensor) in self.captures else tensor._root()
+        chain = () if root is tensor or tensor._cold is None else tensor._cold.chain
+        array = self._arrays.get(id(root))
+        if array is not None:
+            number = self.captures[id(root)].place.number  # type: ignore[attr-defined]
+            self.contiguous[number] = bool(array.flags.c_contiguous)
+            self.strides[number] = array.strides
+        elif root._array is not None:
+            array = root._array
+        elif chain:  # what is computed lies row by row
+            array = np.empty(concrete(tuple(root.shape), self._hints()), np.uint8)
+        return None if array is None else self._moved(array, chain)
 
     def write(self, target: Tensor, value: Tensor) -> None:
         captured = self.captures.get(id(target))

@@ -99,6 +99,7 @@ class Trace:
                 self.owner.drop_effects(tracer, parts)
             del returned, builder
             self.s.contiguous = _layouts_that_matter(tracer, parts)
+            self.s.strides = {i: s for i, s in tracer.strides.items() if not tracer.contiguous[i]}
             self.s.gradients = [
                 (tracer.place_of(leaf), there) for leaf, there in tracer.grads_read.values()
             ]
@@ -231,7 +232,10 @@ class Trace:
 
 
 def _layouts_that_matter(tracer: Tracer, parts: Parts) -> dict[int, bool]:
-    """Whether arguments must be contiguous: it tells only where eager code would share memory."""
+    """Whether arguments must be contiguous: it tells only where eager code would share memory, or
+    where Python asked."""
+    if tracer.strides:
+        return dict(tracer.contiguous)
     aliases = any(isinstance(r, Alias) for r in parts.results)
     # what copied an argument that is not contiguous would have written one that is
     copied = not all(tracer.contiguous.values())

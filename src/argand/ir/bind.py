@@ -43,6 +43,11 @@ class Interpreter:
         """The NumPy array of a tensor, where values are known."""
         raise ArgandError(f"{type(self).__name__} has no values")
 
+    def layout_of(self, tensor: Any) -> Any:
+        """A NumPy array, of whatever elements, that lies in memory as a tensor of this interpreter
+        would eagerly; None where that isn't known."""
+        return None
+
     def lift(self, value: Any) -> Any:
         """A value of this interpreter made of a foreign one (a NumPy array, a list of numbers)."""
         raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")

@@ -14,6 +14,7 @@ from argand.base.shape import (
     resolve_reshape,
     shape_text,
 )
+from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor import quick
 from argand.tensor.convert import bytes_as
@@ -366,12 +367,17 @@ def stride(self: Any, dim: int | None = None) -> Any:
     >>> ag.ones(2, 3).stride(), ag.ones(2, 3).t().stride()
     ((3, 1), (1, 3))
     """
-    if self._array is None:
+    array = _layout(self)
+    if array is None or (self._array is None and array.flags.c_contiguous):
         found = tuple(contiguous_strides(self.shape))
     else:
-        array = self._array
         found = tuple(s // array.itemsize for s in array.strides)
     return found if dim is None else found[normalize_dim(dim, self.ndim, "stride")]
+
+
+def _layout(x: Any) -> Any:
+    """An array that lies as a tensor does in memory; while traced, as it would eagerly."""
+    return x._array if x._array is not None else crossroads.current().layout_of(x)
 
 
 _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -383,9 +389,9 @@ def is_contiguous(self: Any, memory_format: Any = None) -> bool:
     >>> ag.ones(2, 3).is_contiguous(), ag.ones(2, 3).t().is_contiguous()
     (True, False)
     """
-    if self._array is None:
+    array = _layout(self)
+    if array is None:
         return bool(memory_format != "channels_last")
-    array = self._array
     if memory_format == "channels_last":
         return array.ndim == 4 and bool(array.transpose(_LAST).flags.c_contiguous)
     return bool(array.flags.c_contiguous)
