@@ -1,20 +1,31 @@
-"""The table of docs/performance.md: Argand beside the best peer, the floor, and the target.
+"""The head and the table of docs/performance.md: Argand beside the best peer, floor, target.
 
-    python benchmarks/report.py RESULTS_FOLDER FLOORS.json
+    python benchmarks/report.py RESULTS_FOLDER FLOORS.json [--allow-unequal]
 
-RESULTS_FOLDER is what peers/run_all.py wrote, FLOORS.json what floors.py --json wrote.
+RESULTS_FOLDER is what peers/run_all.py wrote, FLOORS.json what floors.py --json wrote. Every
+workload that a column has a figure for is a row. Columns that were not measured in the same
+rounds are refused (--allow-unequal prints them all the same, and says so).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent / "peers"))
-from common import WORKLOADS
+from rounds import (
+    WORKLOADS,
+    Ratio,
+    UnequalError,
+    check_equal,
+    head,
+    load,
+    means,
+    measured,
+    ratio,
+    time_text,
+)
 
 # What issue 2 asks for: best peer's time over ours.
 TARGETS = {
@@ -27,51 +38,123 @@ TARGETS = {
     **dict.fromkeys(("dqn_train", "dqn_infer_b1"), 2.0),
     "mlp_infer_b1": 1.2,
 }
+OURS = ("argand", "argand eager")
+VERDICTS = {"above": "met", "below": "**missed**", "noise": "within noise"}
+
+RULES = """\
+`best / ours` is the fastest peer's time over Argand's, each its best round's median: above 1 Argand
+is the faster. `rounds` is the least and the greatest ratio of a round (that round's fastest peer
+over Argand). A target is met or missed where the ratio is further from it than the rounds are from
+one another (the largest of: greatest over least ratio, slowest over fastest round of Argand, the
+same of the peer), else it is within noise; after one round nothing is known of noise. `freeze`:
+Argand's figure is of a function compiled with `freeze=True`, whose weights are constants;
+`constants` beside a peer: its weights are constants too. `of the floor` is the floor (arithmetic
+over peak or compulsory traffic over bandwidth, whichever is larger) over Argand's time."""
 
 
-def columns(folder: Path) -> dict[str, dict[str, Any]]:
-    """The results of each column by name."""
-    files = (json.loads(path.read_text()) for path in sorted(folder.glob("results/*.json")))
-    return {d["column"]: d["results"] for d in files}
+class Row:
+    """One workload: Argand's result, the best peer's, and the ratio between them."""
+
+    def __init__(self, workload: str, found: dict[str, dict[str, Any]]) -> None:
+        self.workload = workload
+        self.ours = next((found[c] for c in OURS if c in found), None)
+        peers = {c: r for c, r in found.items() if not c.startswith("argand")}
+        self.best = min(peers, key=lambda c: peers[c]["us"]) if peers else None
+        self.peer = peers[self.best] if self.best else None
+        self.ratio: Ratio | None = None
+        if self.ours and self.peer:
+            # With unequal rounds only the best peer's own are comparable.
+            lists = [r["rounds"] for r in peers.values()]
+            equal = len({len(x) for x in lists}) == 1
+            fastest = [min(x) for x in zip(*lists, strict=True)] if equal else self.peer["rounds"]
+            self.ratio = ratio(fastest, self.ours["rounds"])
+
+    def target(self) -> str:
+        """The target and whether the ratio reaches it."""
+        bound = TARGETS.get(self.workload)
+        if not bound:
+            return "–"
+        if not self.ratio:
+            return f"{bound:g} not measured"
+        verdict = VERDICTS[self.ratio.against(bound)]
+        return f"{bound:g} {verdict}" + (" (one round)" if len(self.ratio.each) == 1 else "")
+
+    def line(self, floor: float | None) -> str:
+        """The row of the table."""
+        frozen = " (freeze)" if self.ours and self.ours.get("frozen") else ""
+        constant = " (constants)" if self.peer and self.peer.get("frozen") else ""
+        cells = (
+            self.workload + frozen,
+            time_text(self.ours["us"]) if self.ours else "–",
+            time_text(self.peer["us"]) if self.peer else "–",
+            f"{self.best}{constant}" if self.best else "–",
+            f"{self.ratio.value:.2f}" if self.ratio else "–",
+            self.ratio.span if self.ratio else "–",
+            self.target(),
+            f"{floor / self.ours['us']:.0%}" if floor and self.ours else "–",
+        )
+        return f"| {' | '.join(cells)} |"
 
 
-def time_text(us: float) -> str:
-    """A time with three digits and its unit."""
-    if us < 1000:
-        return f"{us:.3g} µs" if us < 100 else f"{us:.0f} µs"
-    return f"{us / 1e3:.3g} ms" if us < 1e6 else f"{us / 1e6:.3g} s"
+def rows(columns: dict[str, dict[str, Any]]) -> list[Row]:
+    """A row for each workload that any column has a figure for."""
+    found = {w: measured(columns, w) for w in WORKLOADS}
+    return [Row(w, results) for w, results in found.items() if results]
 
 
-def rows(folder: Path, floors: dict[str, float]) -> list[str]:
-    """One line of the table for each workload that Argand has a figure for."""
-    found = columns(folder)
+def missing(columns: dict[str, dict[str, Any]], table: list[Row]) -> list[str]:
+    """Why Argand has no figure for a workload that a peer has one for."""
     lines = []
-    for workload in WORKLOADS:
-        times = {c: r.get(workload, {}).get("us") for c, r in found.items()}
-        ours = {c: t for c, t in times.items() if c.startswith("argand") and t}
-        peers = {c: t for c, t in times.items() if not c.startswith("argand") and t}
-        if not ours or not peers:
-            continue
-        mine = ours.get("argand", next(iter(ours.values())))
-        best = min(peers, key=lambda c: peers[c])
-        ratio, target = peers[best] / mine, TARGETS.get(workload)
-        asked = f"{target:g} {'met' if ratio >= target else '**missed**'}" if target else "–"
-        floor = f"{floors[workload] / mine:.0%}" if floors.get(workload) else "–"
-        cells = (workload, time_text(mine), time_text(peers[best]), best)
-        lines.append(f"| {' | '.join(cells)} | {ratio:.2f} | {asked} | {floor} |")
+    for row in (r for r in table if not r.ours):
+        mine = [columns[c]["results"].get(row.workload, {}) for c in OURS if c in columns]
+        why = {r["skip"]: None for r in mine if "skip" in r}
+        lines.append(f"* {row.workload}: {'; '.join(why) or 'not run'}")
+    return lines
+
+
+def score(table: list[Row]) -> str:
+    """In how many workloads Argand is ahead, behind, or neither."""
+    said = [row.ratio.against(1.0) for row in table if row.ratio]
+    counts = {k: said.count(k) for k in ("above", "below", "noise")}
+    return (
+        f"Ahead of every peer in {counts['above']} of {len(said)} workloads, behind in "
+        f"{counts['below']}, within noise of the best in {counts['noise']}."
+    )
+
+
+def report(columns: dict[str, dict[str, Any]], floors: dict[str, float]) -> list[str]:
+    """The whole page."""
+    table = rows(columns)
+    lines = [*head(columns), "", RULES, ""]
+    lines += [
+        "| workload | Argand | best peer | which | best / ours | rounds | target | of the floor |",
+        "|---|---:|---:|---|---:|---:|---|---:|",
+        *(row.line(floors.get(row.workload)) for row in table),
+    ]
+    lines += ["", score(table), "", "Geometric means of best / ours:", ""]
+    lines += means({row.workload: row.ratio for row in table if row.ratio})
+    if absent := missing(columns, table):
+        lines += ["", "Without a figure of Argand's:", "", *absent]
     return lines
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("floors", type=Path)
+    parser.add_argument("--allow-unequal", action="store_true")
     options = parser.parse_args()
+    columns = {c: d for c, d in load(options.results).items() if "before" not in c.split()}
+    try:
+        check_equal(columns)
+        print("All columns were measured in the same rounds.\n")
+    except UnequalError as error:
+        if not options.allow_unequal:
+            raise SystemExit(f"{error}\n(--allow-unequal prints them all the same)") from None
+        print(f"**Columns are not measured equally often**: {error}\n")
     floors = json.loads(options.floors.read_text())["floor_us"]
-    print("| workload | Argand | best peer | which | best / ours | target | of the floor |")
-    print("|---|---:|---:|---|---:|---|---:|")
-    print("\n".join(rows(options.results, floors)))
+    print("\n".join(report(columns, floors)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """Argand.  Modes:
-  compile  @ag.compile on the whole training step, the forward pass, the operation
+  compile  @ag.compile on the whole training step, the forward pass, the operation; networks'
+           forward passes with freeze=True (the results say "frozen")
   eager    the same code without the decorator
 
 Results are checked before the clock starts, and a failed check is a failed workload: a
 compiled step against the eager one (losses, and what the steps did to the parameters), a
 forward pass against the eager one, single operations and the MLP against NumPy in float64."""
+
+import subprocess
+from pathlib import Path
 
 import argand_models as M
 import numpy as np
@@ -13,7 +17,7 @@ from common import LR, SEED, Skip, main, settings, workload
 
 import argand as ag
 import argand.nn.functional as F
-from argand import optim
+from argand import nn, optim
 
 rng = np.random.default_rng(SEED)
 CHECKED_STEPS = 3
@@ -157,13 +161,16 @@ def _(mode):
 
 
 def infer(mode, f, *data, reference=None, tolerance=1e-5):
-    """f(*data) with nothing recorded; `reference` gives the same in float64 NumPy."""
+    """f(*data) with nothing recorded; `reference` gives the same in float64 NumPy.
+
+    Compiled networks are frozen: their weights are constants of the compiled code."""
 
     def run(*data):
         with ag.no_grad():
             return f(*data)
 
-    fast = ag.compile(run, freeze=True) if mode == "compile" else run
+    settings.frozen = mode == "compile" and isinstance(f, nn.Module)
+    fast = ag.compile(run, freeze=settings.frozen) if mode == "compile" else run
     if settings.check:
         want = reference(*(array(t).astype(np.float64) for t in data)) if reference else None
         want = array(run(*data)) if want is None else want
@@ -306,8 +313,18 @@ def _(mode):
     return lambda: f(x)
 
 
+def commit():
+    """The commit that the imported package lies at, with + where files differ from it."""
+    git = ["git", "-C", str(Path(ag.__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        said = subprocess.run([*git, "--exclude=*"], capture_output=True, text=True)
+    except OSError:
+        return "unknown"
+    return said.stdout.strip() or "unknown"
+
+
 def versions():
-    return {"argand": ag.__version__, "numpy": np.__version__}
+    return {"argand": ag.__version__, "commit": commit(), "numpy": np.__version__}
 
 
 if __name__ == "__main__":

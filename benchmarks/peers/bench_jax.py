@@ -1,5 +1,8 @@
 """JAX: every step is one jax.jit'ed function; training steps donate parameters and
-optimizer state.  Images are NHWC, the layout XLA's CPU backend takes."""
+optimizer state.  Images are NHWC, the layout XLA's CPU backend takes.  Modes:
+  jit     weights are arguments of the compiled function
+  closed  (inference only) the function closes over its weights: constants, which XLA may lay
+          out and fold as it likes; the results are compared with those of mode jit"""
 
 import itertools
 import math
@@ -9,8 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from common import LR, SEED, main, workload
+from common import LR, SEED, Skip, main, settings, workload
 from jax import lax
+
+if hasattr(jax.config, "jax_use_simplified_jaxpr_constants"):
+    # Some versions of JAX pass what a function closes over as hidden arguments; this keeps
+    # them constants of the program.
+    jax.config.update("jax_use_simplified_jaxpr_constants", False)
 
 rng = np.random.default_rng(SEED)
 
@@ -23,8 +31,9 @@ def ints(high, *shape):
     return jnp.asarray(rng.integers(0, high, shape, dtype=np.int32))
 
 
-def train(loss, params, opt, *data, state=None):
+def train(mode, loss, params, opt, *data, state=None):
     """loss(params, [state,] *data) -> loss [, new state]; all in one compiled step."""
+    inference_only(mode)
     opt_state = opt.init(params)
 
     @partial(jax.jit, donate_argnums=(0, 1, 2))
@@ -46,9 +55,31 @@ def train(loss, params, opt, *data, state=None):
     return step
 
 
-def infer(f, *data):
-    f = jax.jit(f)
-    return lambda: jax.block_until_ready(f(*data))
+def inference_only(mode):
+    if mode == "closed":
+        raise Skip("weights are closed over for inference")
+
+
+def infer(mode, f, weights, *data):
+    """f(*weights, *data); in mode closed the weights are constants of the compiled function."""
+    given = jax.jit(f)
+    if mode != "closed":
+        return lambda: jax.block_until_ready(given(*weights, *data))
+    if not weights:
+        raise Skip("no weights to close over")
+    settings.frozen = True
+    closed = jax.jit(lambda *data: f(*weights, *data))
+    if settings.check:
+        same(closed(*data), given(*weights, *data))
+    return lambda: jax.block_until_ready(closed(*data))
+
+
+def same(got, want):
+    """Raises ValueError unless both ways of giving the weights lead to the same results."""
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        error, size = float(jnp.abs(a - b).max()), float(jnp.abs(b).max())
+        if not error <= 1e-4 * size:
+            raise ValueError(f"weights closed over change the result by {error / size:.2g}")
 
 
 def xent(logits, y):
@@ -80,6 +111,7 @@ def mlp(ps, x):
 @workload("mlp_train")
 def _(mode):
     return train(
+        mode,
         lambda p, x, y: xent(mlp(p, x), y),
         mlp_params((784, 512, 512, 10)),
         optax.adam(LR),
@@ -90,7 +122,8 @@ def _(mode):
 
 @workload("mlp_infer", "mlp_infer_b1")
 def _(mode, wid):
-    return infer(mlp, mlp_params((784, 512, 512, 10)), rand(1 if wid.endswith("b1") else 128, 784))
+    x = rand(1 if wid.endswith("b1") else 128, 784)
+    return infer(mode, mlp, [mlp_params((784, 512, 512, 10))], x)
 
 
 # --- convolutions, NHWC / HWIO
@@ -140,12 +173,12 @@ def _(mode):
     def loss(p, x, y):
         return -jnp.take_along_axis(mnist(p, x), y[:, None], 1).mean()
 
-    return train(loss, mnist_params(), optax.adam(LR), rand(64, 28, 28, 1), ints(10, 64))
+    return train(mode, loss, mnist_params(), optax.adam(LR), rand(64, 28, 28, 1), ints(10, 64))
 
 
 @workload("mnist_infer")
 def _(mode):
-    return infer(mnist, mnist_params(), rand(64, 28, 28, 1))
+    return infer(mode, mnist, [mnist_params()], rand(64, 28, 28, 1))
 
 
 class Net:
@@ -262,7 +295,7 @@ def _(mode):
         logits, new = net.run(resnet18, p, s, x, True)
         return xent(logits, y), new
 
-    return train(loss, p, optax.sgd(LR, momentum=0.9), x, ints(10, 32), state=s)
+    return train(mode, loss, p, optax.sgd(LR, momentum=0.9), x, ints(10, 32), state=s)
 
 
 @workload("resnet18_infer", "resnet50_infer_b1", "mobilenetv2_infer_b1")
@@ -274,7 +307,7 @@ def _(mode, wid):
     }[wid]
     x = rand(32, 32, 32, 3) if f is resnet18 else rand(1, 224, 224, 3)
     net, p, s = init(f, x)
-    return infer(lambda p, s, x: net.run(f, p, s, x, False)[0], p, s, x)
+    return infer(mode, lambda p, s, x: net.run(f, p, s, x, False)[0], [p, s], x)
 
 
 # --- transformers
@@ -342,6 +375,7 @@ def gpt(p, idx, heads=6, approximate=False):
 def _(mode):
     opt = optax.adamw(LR, b1=0.9, b2=0.99, weight_decay=0.1)
     return train(
+        mode,
         lambda p, x, y: xent(gpt(p, x), y),
         gpt_params(6, 384, 256, 65, False),
         opt,
@@ -352,7 +386,7 @@ def _(mode):
 
 @workload("gpt_infer")
 def _(mode):
-    return infer(gpt, gpt_params(6, 384, 256, 65, False), ints(65, 8, 256))
+    return infer(mode, gpt, [gpt_params(6, 384, 256, 65, False)], ints(65, 8, 256))
 
 
 @workload("gpt2_prefill")
@@ -366,14 +400,13 @@ def _(mode):
             vs.append(v)
         return norm(p["lnf"], x[:, -1:]) @ p["wte"].T, ks, vs
 
-    return infer(f, gpt_params(12, 768, 1024, 50257, True), ints(50257, 1, 128))
+    return infer(mode, f, [gpt_params(12, 768, 1024, 50257, True)], ints(50257, 1, 128))
 
 
 @workload("gpt2_decode")
 def _(mode):
     p = gpt_params(12, 768, 1024, 50257, True)
 
-    @partial(jax.jit, donate_argnums=(2,))
     def f(p, idx, cache):
         x = p["wte"][idx] + p["wpe"][127:128]
         new = []
@@ -387,9 +420,16 @@ def _(mode):
 
     now = [[(rand(1, 128, 12, 64), rand(1, 128, 12, 64)) for _ in range(12)]]
     idx = ints(50257, 1, 1)
+    settings.frozen = mode == "closed"
+    if settings.frozen:
+        run = jax.jit(partial(f, p), donate_argnums=(1,))
+        if settings.check:
+            same(jax.jit(partial(f, p))(idx, now[0]), jax.jit(f)(p, idx, now[0]))
+    else:
+        run = partial(jax.jit(f, donate_argnums=(2,)), p)
 
     def step():
-        logits, now[0] = f(p, idx, now[0])
+        logits, now[0] = run(idx, now[0])
         logits.block_until_ready()
 
     return step
@@ -436,7 +476,7 @@ def _(mode):
             )
         return x
 
-    return infer(f, p, ints(30522, 8, 128))
+    return infer(mode, f, [p], ints(30522, 8, 128))
 
 
 @workload("lstm_train")
@@ -464,6 +504,7 @@ def _(mode):
         return xent(lin(p["dec"], x).reshape(-1, 10000), y)
 
     return train(
+        mode,
         loss,
         p,
         optax.adam(LR),
@@ -498,6 +539,7 @@ def _(mode):
         return bce - 0.5 * (1 + lv - mu * mu - jnp.exp(lv)).sum(), key
 
     return train(
+        mode,
         loss,
         p,
         optax.adam(LR),
@@ -528,6 +570,7 @@ def _(mode):
         return xent((agg(h @ p["w2"]) + p["b2"])[:140], y)
 
     return train(
+        mode,
         loss,
         p,
         optax.adam(LR),
@@ -550,6 +593,7 @@ def _(mode):
         return optax.huber_loss(q, t).mean()
 
     return train(
+        mode,
         loss,
         mlp_params(sizes),
         optax.adam(LR),
@@ -563,7 +607,7 @@ def _(mode):
 
 @workload("dqn_infer_b1")
 def _(mode):
-    return infer(mlp, mlp_params((4, 128, 128, 2)), rand(1, 4))
+    return infer(mode, mlp, [mlp_params((4, 128, 128, 2))], rand(1, 4))
 
 
 # --- single operations
@@ -592,7 +636,7 @@ for _n in (256, 512, 1024, 2048):
 @workload(*["micro_" + k for k in MICRO])
 def _(mode, wid):
     f, shapes = MICRO[wid[6:]]
-    return infer(f, *[rand(*s) for s in shapes])
+    return infer(mode, f, [], *[rand(*s) for s in shapes])
 
 
 @workload("micro_conv3x3_bwd")
@@ -601,7 +645,7 @@ def _(mode):
         y, vjp = jax.vjp(lambda x, w: conv(x, w, 1, 1), x, w)
         return y, vjp(g)  # y too: XLA would drop the unused forward
 
-    return infer(f, rand(32, 56, 56, 64), rand(3, 3, 64, 64), rand(32, 56, 56, 64))
+    return infer(mode, f, [], rand(32, 56, 56, 64), rand(3, 3, 64, 64), rand(32, 56, 56, 64))
 
 
 @workload("micro_embedding")
@@ -610,7 +654,7 @@ def _(mode):
         y, vjp = jax.vjp(lambda w: w[i], w)
         return y, vjp(g)
 
-    return infer(f, rand(10000, 256), ints(10000, 4096), rand(4096, 256))
+    return infer(mode, f, [], rand(10000, 256), ints(10000, 4096), rand(4096, 256))
 
 
 def chain10(x):
@@ -627,6 +671,7 @@ def chain10(x):
     "overhead_chain10_jit",
 )
 def _(mode, wid):
+    inference_only(mode)
     a, b, x = rand(4), rand(4), jnp.float32(0.5)
     if wid == "overhead_add":
         return lambda: (a + b).block_until_ready()
@@ -642,4 +687,4 @@ def _(mode, wid):
 
 
 if __name__ == "__main__":
-    main("jax", ["jit"], lambda: {"jax": jax.__version__, "optax": optax.__version__})
+    main("jax", ["jit", "closed"], lambda: {"jax": jax.__version__, "optax": optax.__version__})

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import openvino as ov
-from common import SEED, WORKLOADS, Skip, main, workload
+from common import SEED, WORKLOADS, Skip, main, onnx_constants, settings, workload
 
 HIGH = {"gpt_infer": 65, "minilm_infer": 30522, "gpt2_prefill": 50257, "gpt2_decode": 50257}
 IDS = [w for w in WORKLOADS if "infer" in w or w.startswith(("micro", "gpt2"))] + [
@@ -22,6 +22,7 @@ def _(mode, wid):
             if wid in ("micro_conv3x3_bwd", "micro_embedding")
             else "no exported model"
         )
+    settings.frozen = onnx_constants(wid)
     core = ov.Core()
     m = core.compile_model(
         core.read_model(path),

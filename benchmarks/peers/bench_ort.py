@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import onnxruntime as ort
-from common import SEED, WORKLOADS, Skip, main, workload
+from common import SEED, WORKLOADS, Skip, main, onnx_constants, settings, workload
 
 HIGH = {"gpt_infer": 65, "minilm_infer": 30522, "gpt2_prefill": 50257, "gpt2_decode": 50257}
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
@@ -23,6 +23,7 @@ def _(mode, wid):
             if wid in ("micro_conv3x3_bwd", "micro_embedding")
             else "no exported model"
         )
+    settings.frozen = onnx_constants(wid)
     s = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(SEED)
     feed = {}

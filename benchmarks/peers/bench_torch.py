@@ -8,7 +8,7 @@ freeze   (inference only) torch.compile with inductor's freezing: folds batch no
 import torch
 import torch.nn.functional as F
 import torch_models as M
-from common import LR, SEED, Skip, main, workload
+from common import LR, SEED, Skip, main, settings, workload
 
 
 def rand(*shape):
@@ -70,6 +70,7 @@ def infer(mode, f, *data):
     if compiled(mode):
         f = torch.compile(f)
     if mode == "freeze":
+        settings.frozen = True
 
         def step():
             with torch.no_grad():

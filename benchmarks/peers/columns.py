@@ -5,6 +5,8 @@ import os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
+JAX_CLOSED = "jax.jit, weights closed over"
+
 # column -> (argument that names its interpreter, script, mode, import name)
 COLUMNS = {
     "argand": ("argand", "bench_argand.py", "compile", "argand"),
@@ -16,12 +18,15 @@ COLUMNS = {
     "torch eager, MKL unlocked": ("torch", "bench_torch.py", "eager", None),
     "torch.compile, MKL unlocked": ("torch", "bench_torch.py", "compile", None),
     "jax.jit": ("jax", "bench_jax.py", "jit", "jax"),
+    JAX_CLOSED: ("jax", "bench_jax.py", "closed", None),
     "tf.function": ("tf", "bench_tf.py", "graph", "tensorflow"),
     "tf.function XLA": ("tf", "bench_tf.py", "xla", None),
     "onnxruntime": ("ort", "bench_ort.py", "default", "onnxruntime"),
     "openvino": ("openvino", "bench_openvino.py", "f32", "openvino"),
     "tinygrad": ("tinygrad", "bench_tinygrad.py", "llvm", "tinygrad"),
 }
+# The same two of Argand for another checkout (`run_all.py --before`): "argand before" and so on.
+BEFORE = {"argand before": "compile", "argand eager before": "eager"}
 # Ours start with this word: ratios compare the best of them with the best of the others.
 OURS = "argand"
 

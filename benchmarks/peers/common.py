@@ -151,9 +151,10 @@ REGISTRY = {}
 
 
 class Settings:
-    """What a setup function may ask of the command line."""
+    """What a setup function may ask of the command line, and what it tells of its workload."""
 
     check = True  # compare results with a reference; off when only first call or memory count
+    frozen = False  # set where the weights are constants of the compiled code, not its inputs
 
 
 settings = Settings()
@@ -169,6 +170,15 @@ def workload(*ids):
         return f
 
     return deco
+
+
+# Single operations whose later arguments export_onnx.py makes constants of the model.
+ONNX_WEIGHTS = ("micro_conv3x3", "micro_dwconv3x3", "micro_layernorm")
+
+
+def onnx_constants(wid):
+    """Whether the ONNX model of a workload holds weights, which are its constants."""
+    return WORKLOADS[wid]["group"] not in ("micro", "overhead") or wid in ONNX_WEIGHTS
 
 
 class Skip(Exception):  # noqa: N818 - named like unittest.SkipTest
@@ -298,6 +308,7 @@ def arguments(modes):
 def one(setup_function, a):
     """Sets one workload up and measures what the command line asks for."""
     clock = time.perf_counter
+    settings.frozen = False
     t = clock()
     step = setup_function(a.mode)
     setup = clock() - t
@@ -313,7 +324,7 @@ def one(setup_function, a):
             step()
         return {"peak_rss_mb": peak_rss_mb()}
     r = measure(step, min_time=a.min_time)
-    return {**r, "first_call_s": first, "setup_s": setup}
+    return {**r, "first_call_s": first, "setup_s": setup, "frozen": settings.frozen}
 
 
 def main(framework, modes, versions, otherwise="not written for this framework"):

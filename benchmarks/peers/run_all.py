@@ -3,11 +3,13 @@
     python run_all.py --argand PY --torch PY --jax PY --tf PY --ort PY --openvino PY \
         --onnx-export PY --onnx-folder DIR [--rounds 2] [--only mlp,micro_softmax] [--out DIR]
     python run_all.py ... --extra mine=PY:SCRIPT:MODE     one more column, measured in the same run
+    python run_all.py ... --before SRC     Argand's columns again, of another checkout's src folder
     python run_all.py --merge-only
 
 PY is the interpreter of the environment that has the framework.  Only the named
 frameworks run; the others keep the figures of earlier runs.  Each group of
-workloads runs in a fresh process; of the rounds the better median is kept.
+workloads runs in a fresh process, all columns after one another and then the next
+group, every second round backwards; of the rounds the better median is kept.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from typing import NamedTuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from columns import COLUMNS, COMPILE, RSS, Store  # noqa: E402
+from columns import BEFORE, COLUMNS, COMPILE, JAX_CLOSED, RSS, Store  # noqa: E402
 from common import GROUPS, WORKLOADS  # noqa: E402
 from table import merge  # noqa: E402
 
@@ -89,28 +91,34 @@ def run(col, only, *flags, env=None):
     return d, why
 
 
-def add_round(old, new):
-    """Of two medians of one workload the better; all are kept under "rounds"."""
+def add_round(old, new, started):
+    """Of two medians of one workload the better; all are kept under "rounds".
+
+    "runs" says of each round when its run of this script began."""
+    old = old or {}
     if "us" not in new:
-        return old if old and "us" in old else new
-    rounds = [*(old or {}).get("rounds", []), round(new["us"], 3)]
-    better = old if old and "us" in old and old["us"] <= new["us"] else new
-    return {**better, "rounds": rounds}
+        return old if "us" in old else new
+    rounds = [*old.get("rounds", []), round(new["us"], 3)]
+    runs = [*old.get("runs", []), started]
+    better = old if "us" in old and old["us"] <= new["us"] else new
+    return {**better, "rounds": rounds, "runs": runs}
 
 
-def suite(store, col, units, min_time):
-    """One round of a column: each unit (a group or a workload) in a process of its own."""
+def suite(store, col, unit, min_time, started):
+    """One round of a column and a unit (a group or a workload), in a process of its own.
+
+    `started` says when this run of the script began."""
     t0 = time.time()
-    for unit in units:
-        d, why = run(col, unit, "--min-time", str(min_time))
-        old = store.load(col.name)
-        old |= {k: v for k, v in d.items() if k != "results"} | {"column": col.name}
-        for i in WORKLOADS:
-            if unit in (i, WORKLOADS[i]["group"]):
-                new = d["results"].get(i) or {"skip": why or "no result"}
-                old["results"][i] = add_round(old["results"].get(i), new)
-        store.save(col.name, old)
-    print(f"{col.name:22} suite {time.time() - t0:.0f} s", flush=True)
+    d, why = run(col, unit, "--min-time", str(min_time))
+    old = store.load(col.name)
+    old |= {k: v for k, v in d.items() if k != "results"} | {"column": col.name}
+    old["min_time"] = min_time
+    for i in WORKLOADS:
+        if unit in (i, WORKLOADS[i]["group"]):
+            new = d["results"].get(i) or {"skip": why or "no result"}
+            old["results"][i] = add_round(old["results"].get(i), new, started)
+    store.save(col.name, old)
+    print(f"{unit:20} {col.name:28} {time.time() - t0:.0f} s", flush=True)
 
 
 DISK = r"""
@@ -203,6 +211,7 @@ def arguments():
     add("--onnx-export", metavar="PY", help="interpreter with torch, onnx, onnxscript; exports")
     add("--onnx-folder", default=os.path.join(tempfile.gettempdir(), "bench_onnx"))
     add("--extra", action="append", default=[], metavar="NAME=PY:SCRIPT:MODE[:IMPORT]")
+    add("--before", metavar="SRC", help="src folder of another checkout: two more columns")
     add("--out", default=HERE, metavar="DIR", help="folder for results/ and RESULTS.md")
     add("--columns", default="", help="semicolon-separated; default all whose interpreter is given")
     add("--only", default="", help="groups or workloads, comma-separated")
@@ -232,7 +241,20 @@ def chosen_columns(a):
         if keep is None or name in keep:
             path = os.path.abspath(script)
             todo.append(Column(name, python, path, mode, imports[0] if imports else None, env))
-    return todo
+    return todo + [c for c in before_columns(a, env) if keep is None or c.name in keep]
+
+
+def before_columns(a, env):
+    """Argand's columns once more, with the package of another checkout and a cache of its own."""
+    if not a.before:
+        return []
+    if not os.path.isdir(os.path.join(a.before, "argand")):
+        raise SystemExit(f"--before {a.before}: no argand in it; give a checkout's src folder")
+    own = {"PYTHONPATH": os.path.abspath(a.before), "ARGAND_CACHE": tempfile.mkdtemp()}
+    return [
+        Column(name, a.argand, "bench_argand.py", mode, None, {**env, **own})
+        for name, mode in BEFORE.items()
+    ]
 
 
 def main():
@@ -250,14 +272,16 @@ def main():
         for col in todo:
             store.forget(col.name)
     units = a.only.split(",") if a.only else GROUPS
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
     for r in range(a.rounds):
-        for col in [] if a.no_suite else todo:
-            suite(store, col, units, a.min_time)
-            merge(store)
+        for unit in [] if a.no_suite else units:
+            for col in todo[:: -1 if r % 2 else 1]:
+                suite(store, col, unit, a.min_time, started)
+        merge(store)
         for col in [] if r or a.no_extras else todo:
             if col.imports:
                 extras(store, col)
-            inference_only = ("onnxruntime", "openvino", "torch.compile freeze")
+            inference_only = ("onnxruntime", "openvino", "torch.compile freeze", JAX_CLOSED)
             if col.name not in inference_only and "MKL" not in col.name:
                 cold(store, col)
             merge(store)
