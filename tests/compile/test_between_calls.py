@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import copy
 import dataclasses
+import enum
 import functools
 import operator
+import threading
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -573,6 +577,192 @@ def numpy_scalars() -> Case:
 def an_index_array() -> Case:
     index = np.array([0, 2])
     return lambda x: x[index], putter(index, 0, 1)
+
+
+# -- what Python itself hides ----------------------------------------------------------------------
+
+
+@case
+def a_method_of_a_parent_class() -> Case:
+    class Base:
+        gain = 2.0
+
+        def act(self, x: Any) -> Any:
+            return x * self.gain
+
+    class Middle(Base):
+        shift = 1.0
+
+        def act(self, x: Any) -> Any:
+            return super().act(x) + self.shift
+
+    class Agent(Middle):
+        def act(self, x: Any) -> Any:
+            return super().act(x) * 2
+
+    agent = Agent()
+    changes = [*setter(Base, "gain", 3.0), *setter(Middle, "shift", 4.0)]
+    return agent.act, [*changes, *setter(Base, "act", lambda self, x: x)]
+
+
+@case
+def attributes_with_computed_names() -> Case:
+    cfg = Plain(gain0=2.0, gain1=3.0)
+
+    def f(x: Any) -> Any:
+        for i in range(2):
+            x = x * getattr(cfg, f"gain{i}")
+        return x
+
+    return f, [*setter(cfg, "gain0", 5.0), *setter(cfg, "gain1", 7.0)]
+
+
+@case
+def attributes_named_in_a_tuple() -> Case:
+    cfg = Plain(a=2.0, b=3.0)
+    names = ("a", "b")
+    return lambda x: sum(x * getattr(cfg, n) for n in names), setter(cfg, "b", 5.0)
+
+
+@case
+def an_attribute_getter() -> Case:
+    cfg = Plain(inner=Plain(gain=2.0))
+    gain = operator.attrgetter("inner.gain")
+    return lambda x: x * gain(cfg), setter(cfg.inner, "gain", 5.0)
+
+
+@case
+def the_dictionary_of_globals() -> Case:
+    set_global("SCALE", 2.0)
+    return lambda x: x * globals()["SCALE"], [functools.partial(set_global, "SCALE", 5.0)]
+
+
+@case
+def dictionaries_written_in_python() -> Case:
+    chain = collections.ChainMap({"a": 2.0}, {"b": 3.0})
+    user = collections.UserDict(a=2.0)
+    changes = [*putter(chain, "b", 5.0), *putter(chain.maps[1], "b", 7.0), *putter(user, "a", 9.0)]
+    return lambda x: x * chain["a"] + chain["b"] * user["a"], changes
+
+
+@case
+def objects_as_keys() -> Case:
+    key = Plain(gain=2.0)
+    table = {key: 3.0}
+    return lambda x: sum(x * k.gain * v for k, v in table.items()), setter(key, "gain", 5.0)
+
+
+@case
+def a_weak_reference() -> Case:
+    cfg = Plain(gain=2.0)
+    ref = weakref.ref(cfg)
+    return lambda x: x * ref().gain, setter(cfg, "gain", 5.0)  # type: ignore[union-attr]
+
+
+@case
+def an_attribute_of_a_thread() -> Case:
+    here = threading.local()
+    here.gain = 2.0
+    return lambda x: x * here.gain, setter(here, "gain", 5.0)
+
+
+@case
+def attributes_of_members_numbers_and_tensors() -> Case:
+    class Kind(enum.Enum):
+        A = 1
+
+    class Count(int):
+        gain = 1.0
+
+    member: Any = Kind.A
+    member.gain = 2.0
+    count, weight = Count(2), vector(1, 2, 3)
+    count.gain = weight.rate = 3.0
+    changes = [
+        *setter(member, "gain", 5.0),
+        *setter(count, "gain", 7.0),
+        *setter(weight, "rate", 9),
+    ]
+    return lambda x: x * member.gain + count * count.gain + weight * weight.rate, changes
+
+
+@case
+def an_attribute_of_a_metaclass() -> Case:
+    class Meta(type):
+        gain = 2.0
+
+        def scaled(cls, x: Any) -> Any:
+            return x * cls.gain
+
+    class Config(metaclass=Meta):
+        pass
+
+    changes = [*setter(Meta, "gain", 3.0), *setter(Config, "gain", 4.0)]
+    return lambda x: Config.scaled(x), changes
+
+
+@case
+def a_function_that_dispatches() -> Case:
+    @functools.singledispatch
+    def act(kind: Any, x: Any) -> Any:
+        return x * 2
+
+    def change() -> None:
+        act.register(str, lambda kind, x: x * 3)
+
+    return lambda x: act("a", x), [change]
+
+
+@case
+def a_context_manager_made_of_a_generator() -> Case:
+    cfg = Plain(gain=2.0)
+
+    @contextlib.contextmanager
+    def gain() -> Any:
+        yield cfg.gain
+
+    def f(x: Any) -> Any:
+        with gain() as value:
+            return x * value
+
+    return f, setter(cfg, "gain", 5.0)
+
+
+@case
+def a_mask_of_an_array() -> Case:
+    masks = {"a": np.array([True, False, True])}
+    changes = [*putter(masks["a"], 1, True), *putter(masks, "a", np.array([False, False, True]))]
+    return lambda x: x[masks["a"]] * 2, changes
+
+
+@case
+def a_list_with_attributes_and_methods() -> Case:
+    class Log(list):  # type: ignore[type-arg]
+        gain = 2.0
+
+        def push(self, x: Any) -> None:
+            self.append(x * self.gain)
+            self.pushed = getattr(self, "pushed", 0) + 1
+
+    log = Log()
+
+    def f(x: Any) -> Any:
+        log.push(x)
+        return log[-1] * log.pushed
+
+    return f, [*setter(Log, "gain", 3.0), lambda: vars(log), log.clear]
+
+
+@case
+def an_ordered_dictionary_that_is_turned() -> Case:
+    table = collections.OrderedDict(a=vector(1, 1, 1), b=vector(2, 2, 2))
+
+    def f(x: Any) -> Any:
+        table.move_to_end(next(iter(table)))
+        table["c"] = table[next(iter(table))] + x
+        return table["c"] * 2
+
+    return f, [lambda: dict(table), lambda: [*table], lambda: table.popitem(last=False)]
 
 
 # -- modules --------------------------------------------------------------------------------------

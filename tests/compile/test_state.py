@@ -3,6 +3,8 @@ over forks, in copies, with gradients."""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 import random
 import signal
@@ -249,6 +251,86 @@ def test_large_arrays_read_by_python_are_refused(compiled: Callable[..., Any]) -
     assert g(vector(1, 2)).tolist() == [1 << 18, 2 << 18]
     table[0] = 0
     assert g(vector(1, 1)).tolist() == [(1 << 18) - 1] * 2
+
+
+@pytest.mark.parametrize("kind", ["list", "generator", "count"])
+def test_an_iterator_that_is_advanced_is_refused(kind: str, compiled: Callable[..., Any]) -> None:
+    made: dict[str, Any] = {
+        "list": iter([1.0, 2.0]),
+        "generator": (float(i) for i in range(3)),
+        "count": itertools.count(1),
+    }
+    holder: Any = type("Holder", (), {})()
+    holder.numbers = made[kind]
+    first = {"list": 1.0, "generator": 0.0, "count": 1}[kind]
+    f = compiled(lambda x: x * next(holder.numbers))
+    with pytest.raises(RuntimeError, match=r"holder\.numbers is advanced at test_state\.py"):
+        f(vector(1))
+    assert holder.numbers is made[kind]
+    assert next(holder.numbers) == first
+
+
+def test_an_array_that_is_made_anew_is_refused(compiled: Callable[..., Any]) -> None:
+    holder: Any = type("Holder", (), {})()
+    holder.a = before = np.zeros(2, np.float32)
+
+    def f(x: Any) -> Any:
+        holder.a = holder.a + 1
+        return x
+
+    with pytest.raises(RuntimeError, match=r"holder\.a is set to a NumPy array"):
+        compiled(f)(vector(1, 2))
+    assert holder.a is before
+
+    def g(x: Any, box: list[Any]) -> Any:
+        box[0] = [x * 2, np.ones(2)]
+        return x
+
+    with pytest.raises(RuntimeError, match="is set to a NumPy array"):
+        compiled(g)(vector(1, 2), [None])
+
+
+def test_an_array_that_is_stored_is_the_array(compiled: Callable[..., Any]) -> None:
+    holder: Any = type("Holder", (), {})()
+    holder.a, holder.b = np.ones(2, np.float32), None
+
+    def f(x: Any) -> Any:
+        holder.b = holder.a
+        return x + holder.b
+
+    g = compiled(f)
+    for _ in range(3):
+        assert g(vector(1, 2)).tolist() == [2, 3]
+        assert holder.b is holder.a
+
+
+def test_caches_keep_no_tensor_of_a_trace(compiled: Callable[..., Any]) -> None:
+    @functools.lru_cache
+    def table(n: int) -> Any:
+        return ag.arange(n) * 2.0
+
+    f = compiled(lambda x: x * table(3))
+    assert f(vector(1, 2, 3)).tolist() == [0, 4, 12]
+    assert table(3).tolist() == [0, 2, 4]
+    assert f(vector(1, 2, 3)).tolist() == [0, 4, 12]
+
+
+def test_a_table_by_size_has_numbers_for_keys(compiled: Callable[..., Any]) -> None:
+    table: dict[int, Any] = {}
+
+    def f(x: Any) -> Any:
+        n = x.shape[0]
+        if n not in table:
+            table[n] = ag.arange(n) * 2.0
+        return x * table[n]
+
+    g = compiled(f)
+    for n in (3, 2, 3, 4, 2, 4):
+        assert g(ag.ones(n)).tolist() == [2.0 * i for i in range(n)]
+    assert list(table) == [3, 2, 4]
+    assert all(type(n) is int for n in table)
+    table[4] = ag.ones(4)
+    assert g(ag.ones(4)).tolist() == [1] * 4
 
 
 # -- threads and processes ------------------------------------------------------------------------

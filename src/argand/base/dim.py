@@ -7,9 +7,11 @@ the innermost `Guards` block, or is an error when there is none or the dim was d
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from argand.base.errors import ShapeError
@@ -201,7 +203,11 @@ class Dim:
         return "".join(parts) or "0"
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        # A dictionary or a set of the user's finds a size by its value; ours by the polynomial.
+        declared = any(s.declared for s in self.symbols().values())
+        if declared or self.hint is None or _asked_by_library(sys._getframe(1)):
+            return hash(self.key)
+        return hash(self.__index__())
 
     def __index__(self) -> int:
         symbols = self.symbols().values()
@@ -351,6 +357,10 @@ def _extreme(op: str, a: Size, b: Size) -> Size:
     if high is not None and high <= 0:
         return a if op == "min" else b
     return Dim({(Apply(op, _force(a), _force(b)),): 1})
+
+
+def _asked_by_library(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith("argand.")
 
 
 def _decide(difference: Size, op: str) -> bool:

@@ -38,6 +38,10 @@ class ArrayStandIn:
         found: Tensor = space["_tensor"]
         return found
 
+    def array(self) -> Any:
+        """The array itself, for who keeps it."""
+        return self.__dict__["_array"]
+
     def _read(self) -> Any:
         """The array itself, for who looks at its numbers."""
         space = self.__dict__

@@ -9,6 +9,7 @@ from typing import Any
 from argand.base.dim import Dim, Guards
 from argand.base.errors import TraceError
 from argand.base.tree import flatten, shallow
+from argand.compile.arrays import ArrayStandIn
 from argand.compile.effects import Effect, Made, MadeObject, Path, Same, containers_in
 from argand.compile.executable import (
     Alias,
@@ -25,7 +26,7 @@ from argand.compile.executable import (
 from argand.compile.integers import Sources
 from argand.compile.joint import record_backward
 from argand.compile.places import Argument, Held, Place
-from argand.compile.reach import SCALARS, Reach, is_module, is_opaque
+from argand.compile.reach import SCALARS, Reach, fill_with_plain_keys, is_module, is_opaque
 from argand.compile.returned import check_returned
 from argand.compile.slots import Slot, namespace_of
 from argand.compile.trace import Capture, Tracer
@@ -91,6 +92,10 @@ class Builder:
 
     def _tree(self, value: Any, paths: Mapping[int, Path], name: str) -> Any:
         """How a call makes a value of lists, dictionaries, objects and results."""
+        if isinstance(value, ArrayStandIn):
+            return Constant(value.array())
+        if isinstance(value, dict):
+            fill_with_plain_keys(value)
         found = shallow(value)
         if found is not None:
             structure, inside = found

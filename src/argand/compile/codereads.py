@@ -19,6 +19,8 @@ _LOCAL = frozenset(("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FA
 _TWO_LOCALS = frozenset(("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"))
 _STORE_AND_LOAD = frozenset(("STORE_FAST_LOAD_FAST",))
 _ASKING = frozenset(("getattr", "hasattr", "setattr", "delattr"))
+_CALLS = frozenset(("PRECALL", "CALL"))
+_NO_VALUE = frozenset(("CACHE", "EXTENDED_ARG", "NOP", "KW_NAMES"))
 LOCAL, CLOSURE, GLOBAL = "local", "closure", "global"
 Chain = tuple[str, str, tuple[str, ...]]
 _ATTRIBUTE = frozenset(
@@ -42,6 +44,7 @@ class CodeReads:
     chains: frozenset[Chain]
     loose: frozenset[str]
     asked: frozenset[str]  # names that `getattr` and `hasattr` may ask for, present or not
+    computed: bool = False  # whether `getattr` and others ask for a name that is computed
 
 
 @functools.lru_cache(maxsize=4096)
@@ -57,6 +60,7 @@ def code_reads(code: CodeType) -> CodeReads:
     loose: set[str] = set()
     asked: set[str] = set()
     asks = not _ASKING.isdisjoint(code.co_names)
+    computed = asks and _asks_for_computed_names(code)
     base: tuple[str, str] | None = None
     chain: tuple[str, ...] = ()
     for step in dis.get_instructions(code):
@@ -83,6 +87,7 @@ def code_reads(code: CodeType) -> CodeReads:
             found |= inner.globals
             loose |= inner.loose
             asked |= inner.asked
+            computed |= inner.computed
             for kind, start, attributes in inner.chains:
                 if kind == LOCAL:
                     loose.update(attributes)
@@ -90,7 +95,25 @@ def code_reads(code: CodeType) -> CodeReads:
                     chains.add((kind, start, attributes))
         elif isinstance(constant, str) and constant.isidentifier():
             (asked if asks else loose).add(constant)
-    return CodeReads(frozenset(found), frozenset(chains), frozenset(loose), frozenset(asked))
+    return CodeReads(
+        frozenset(found), frozenset(chains), frozenset(loose), frozenset(asked), computed
+    )
+
+
+def _asks_for_computed_names(code: CodeType) -> bool:
+    """Whether the second argument of some `getattr`, say, is anything but a constant: followed by
+    the depth of the stack, since any expression may stand there."""
+    depth, computed = 0, False
+    waiting: list[Any] = []  # of each call not made yet: the depth, what wrote the argument last
+    for step in dis.get_instructions(code):
+        if waiting and step.opname in _CALLS and depth == waiting[-1][0] + (step.arg or 0):
+            computed |= waiting.pop()[1] != "LOAD_CONST"
+        depth += dis.stack_effect(step.opcode, step.arg, jump=False)
+        if waiting and depth == waiting[-1][0] + 2 and step.opname not in _NO_VALUE:
+            waiting[-1][1] = step.opname
+        if step.opname == "LOAD_GLOBAL" and step.argval in _ASKING:
+            waiting.append([depth, ""])
+    return computed or bool(waiting)
 
 
 def _name_loaded(operation: str, argument: Any) -> tuple[str, str] | None:

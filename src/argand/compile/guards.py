@@ -106,7 +106,7 @@ class ValueGuards:
         """All that a container holds, and how much."""
         if not self._is_new("contents", id(container)):
             return
-        if isinstance(container, dict | list):
+        if isinstance(container, dict | list | MappingProxyType):
             self.lengths.append((container, len(container), name))
             keys = list(container) if isinstance(container, dict) else range(len(container))
             if isinstance(container, dict) and len(keys) > 1:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import itertools
 import random
 import sys
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from types import (
@@ -26,7 +28,9 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.dim import Dim
 from argand.base.tree import is_record
+from argand.compile.iterators import is_iterator
 from argand.compile.slots import (
     MISSING,
     Contents,
@@ -45,6 +49,7 @@ SCALARS = (bool, int, float, complex, str, bytes, type(None))
 _CODE = (type, ModuleType, FunctionType, MethodType, MappingProxyType)
 # Of the standard library, only these classes hold what a user put there.
 _PLAIN_MODULES = frozenset(("types", "argparse", "collections", "builtins", "abc", "typing"))
+_Cached: Any = type(functools.lru_cache(len))
 _MOST_OBJECTS = 200_000
 _MODULE_REGISTRIES = ("_parameters", "_buffers", "_modules")
 
@@ -82,10 +87,12 @@ class Reach:
         self.holders: dict[int, list[Slot | None]] = {}  # of each tensor: where it is found
         self.tensors: dict[int, Tensor] = {}
         self.arrays: list[Slot] = []  # the slots that hold NumPy arrays
+        self.iterators: list[Slot] = []
         self._singles: list[tuple[Slot, Any]] = []
         self._records: list[tuple[Slot, Any, Slot]] = []  # attributes, and what leads to each
         self._containers: dict[int, _Container] = {}
         self._generators: list[tuple[str, Any, Any]] = []
+        self._caches: list[tuple[Any, int]] = []  # of `functools.lru_cache`, with their misses
         self._kept_alive: list[Any] = []
         self.append_only: set[int] = set()  # ids of the lists that are appended to, and never read
         self._seen: set[int] = set()
@@ -109,6 +116,11 @@ class Reach:
     def _look(self, value: Any, root: Slot | None, slot: Slot | None, name: str) -> None:
         if isinstance(value, BuiltinMethodType | MethodType):
             value = value.__self__  # of `rng.random`, say
+        if isinstance(value, weakref.ref):
+            value = value()
+        if isinstance(value, _Cached):
+            self._caches.append((value, value.cache_info().misses))
+            return
         if isinstance(value, (*SCALARS, *_CODE)):
             return
         if isinstance(value, Tensor):
@@ -118,6 +130,11 @@ class Reach:
             self._kept_alive.append(value)
             if slot is not None:
                 self.arrays.append(slot)
+            return
+        if is_iterator(value):
+            self._kept_alive.append(value)
+            if slot is not None:
+                self.iterators.append(slot)
             return
         if id(value) in self._seen:
             self._reached_again(value, root)
@@ -160,10 +177,15 @@ class Reach:
         else:
             inner = root
         self._containers[id(value)] = _Container(value, contents_of(value), name, inner)
+        space = namespace_of(value)  # of a user's subclass
+        if space is not None and not is_record(type(value)):
+            self._look_at_namespace(space, name)
         if isinstance(value, dict):
             for key, item in value.items():
                 label = f"{name}[{key!r}]"
                 self._waiting.append((item, inner, Item(value, key, label), label))
+                if not isinstance(key, SCALARS):
+                    self._waiting.append((key, None, None, "a key"))
         else:
             for i, item in enumerate(value):
                 label = f"{name}[{i}]"
@@ -241,6 +263,9 @@ class Reach:
     def changed(self) -> list[Slot]:
         """The slots that hold something else than at the start, each once; data as a whole where
         one slot alone leads to it."""
+        for container in self._containers.values():
+            if isinstance(container.owner, dict) and len(container.owner) > len(container.started):
+                fill_with_plain_keys(container.owner)
         found: dict[tuple[Any, ...], Slot] = {}
         for slot in self._changed():
             found.setdefault(slot.identity, slot)
@@ -281,6 +306,10 @@ class Reach:
         """Whether an object was in reach before the trace."""
         return id(value) in self._seen
 
+    def knows_array(self, value: Any) -> bool:
+        """Whether a NumPy array was in reach before the trace."""
+        return any(value is kept for kept in self._kept_alive)
+
     def shared(self, apart: set[tuple[int, Any]]) -> dict[int, Tensor]:
         """The tensors that some slot outside of `apart` leads to, by id."""
         return {
@@ -310,6 +339,9 @@ class Reach:
                 refill(container.owner, container.before)
         for _, found, before in self._generators if failed else ():
             _set_state(found, before)
+        for cached, misses in self._caches:
+            if cached.cache_info().misses != misses:
+                cached.cache_clear()  # it may keep tensors of the trace, which have no values
 
     def is_of_layer(self, slot: Slot) -> bool:
         """Whether a slot is an attribute of a layer of the library's."""
@@ -354,6 +386,12 @@ def _changed_items(container: _Container) -> Iterator[Slot]:
                 yield Element(owner, i, f"{name}[{i}]")
     else:
         yield Contents(owner, name)
+
+
+def fill_with_plain_keys(container: dict[Any, Any]) -> None:
+    """Let the sizes among the keys be the numbers that they were looked up as."""
+    if any(isinstance(key, Dim) for key in container):
+        refill(container, {int(k) if isinstance(k, Dim) else k: v for k, v in container.items()})
 
 
 def is_opaque(kind: type) -> bool:

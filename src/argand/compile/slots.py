@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from types import CellType
 from typing import Any
 
@@ -62,9 +62,9 @@ class Item(Slot):
 
     def set(self, value: Any) -> None:
         if value is MISSING:
-            dict.pop(self.owner, self.key, None)
+            _kind(self.owner).pop(self.owner, self.key, None)
         else:
-            dict.__setitem__(self.owner, self.key, value)
+            _kind(self.owner).__setitem__(self.owner, self.key, value)
 
 
 class Element(Slot):
@@ -165,6 +165,11 @@ class Tail(Slot):
         list.extend(self.owner, value)
 
 
+def _kind(owner: dict[Any, Any]) -> Any:
+    """The built-in class whose methods change a dictionary: an ordered one has a list beside."""
+    return OrderedDict if isinstance(owner, OrderedDict) else dict
+
+
 def namespace_of(value: Any) -> dict[str, Any] | None:
     """The attributes that an object holds itself, running none of the user's code."""
     try:
@@ -192,8 +197,10 @@ def contents_of(container: Any) -> Any:
 def refill(container: Any, contents: Any) -> None:
     """Replace what a container holds; it stays the same object."""
     if isinstance(container, dict):
-        dict.clear(container)
-        dict.update(container, contents)
+        kind = _kind(container)
+        kind.clear(container)
+        for key, value in contents.items():
+            kind.__setitem__(container, key, value)
     elif isinstance(container, list):
         list.__setitem__(container, slice(None), contents)
     elif isinstance(container, set):

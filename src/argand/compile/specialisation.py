@@ -18,7 +18,8 @@ from argand.compile.signature import (
     sizes_that_fit,
 )
 from argand.compile.slots import Slot
-from argand.compile.surroundings import Entry, Snapshot, Surroundings
+from argand.compile.snapshot import Entry, Snapshot
+from argand.compile.surroundings import Surroundings
 from argand.tensor.core import Tensor
 
 _REMEMBERED = 1024  # shapes of inputs that are known to fit

@@ -8,21 +8,31 @@ rebind, and the names of captured tensors (``model.0.weight``).
 from __future__ import annotations
 
 import functools
+import operator
 import os
 import sys
-from collections import deque
+import threading
+import weakref
+from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterator, Sequence
-from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from types import (
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any
 
 import numpy as np
 
 import argand
-from argand.base.dtype import get_default_dtype
 from argand.compile.codereads import CLOSURE, GLOBAL, CodeReads, code_reads
-from argand.compile.guards import ValueGuards, same_value
+from argand.compile.guards import ValueGuards
 from argand.compile.reach import SCALARS, Reach, is_module, is_opaque, is_optimizer
 from argand.compile.slots import MISSING, Cell, ClassAttribute, Item, Slot, cell_value, namespace_of
+from argand.compile.snapshot import hooks_of
 from argand.ir.op import Op
 from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
@@ -30,7 +40,7 @@ from argand.tensor.random import default_generator
 _PACKAGE = os.path.dirname(os.path.abspath(argand.__file__)) + os.sep
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _DATA = (list, dict, set, deque)
-_REGISTRIES = ("_parameters", "_buffers")
+_NO_ATTRIBUTES = (*SCALARS, *_DATA, tuple, np.ndarray, Op)
 _APPENDS = ("append", "extend")
 # Methods that Python calls by itself, without a name in the code.
 _NOT_IMPLICIT = frozenset(
@@ -53,6 +63,7 @@ class Surroundings:
         self._loose: dict[str, None] = {}
         self._asked: set[str] = set()
         self._of_supers: set[str] = set()  # names that may be read off super()
+        self._computed = False  # whether any attribute may be asked for, by a computed name
         self._seen: dict[tuple[Any, ...], Any] = {}
         self._containers: list[tuple[Any, str]] = []  # whose contents count
         self._appended: set[int] = set()  # ids of lists that code appends to
@@ -152,6 +163,11 @@ class Surroundings:
         """Look at a function's code; `owner` is its first argument where that is known."""
         while isinstance(function, FunctionType) and hasattr(function, "__wrapped__"):
             self._visit_code(function, owner)
+            registry = vars(function).get("registry")
+            if isinstance(registry, MappingProxyType):  # of `functools.singledispatch`
+                self.guards.add_contents(registry, f"{function.__name__}.registry")
+                for found in list(registry.values()):
+                    self._visit_function(found, MISSING)
             function = function.__wrapped__
         if isinstance(function, FunctionType):
             self._visit_code(function, owner)
@@ -188,7 +204,8 @@ class Surroundings:
                 self.guards.add_cell(cell, name)
             self._add_slot(Cell(cell, name))
         space = function.__globals__
-        for name in sorted(reads.globals):
+        by_text = reads.loose | reads.asked if "globals" in reads.globals else frozenset()
+        for name in sorted(reads.globals | (by_text & space.keys())):
             if name in space:
                 value = names[GLOBAL, name] = space[name]
                 if self._note(value, name):
@@ -226,34 +243,48 @@ class Surroundings:
                 self._read.add(id(value))
         self._loose.update(dict.fromkeys(sorted(reads.loose | reads.asked)))
         self._asked |= reads.asked
+        self._computed |= reads.computed
         if "super" in reads.globals:
             self._of_supers |= reads.loose
 
     def _follow_loose_names(self) -> None:
         """Look for the names that may belong to any object at every object in reach, until no new
         object or name is found."""
-        done: set[tuple[int, str]] = set()
+        done: set[tuple[int, str, bool]] = set()
         progress = True
         while progress:
             progress = False
             for owner, path in list(self._owners.values()):
-                for name in list(self._loose):
-                    if (id(owner), name) not in done:
-                        done.add((id(owner), name))
+                for name in [*self._loose, *(self._all_names(owner) if self._computed else ())]:
+                    key = (id(owner), name, name in self._of_supers)
+                    if key not in done:
+                        done.add(key)
                         progress = True
                         asked = name in self._asked
                         self._read.add(id(self._attribute(owner, name, path, chain=asked)))
+
+    @staticmethod
+    def _all_names(owner: Any) -> list[str]:
+        """The names of the attributes that an object holds itself."""
+        space = vars(owner) if isinstance(owner, type) else namespace_of(owner) or {}
+        return [name for name in space if not name.startswith("__")]
 
     # -- looking at values ---------------------------------------------------------------------
 
     def _note(self, value: Any, name: str, remember: bool = True) -> bool:
         """Look at what a name leads to; whether the name is worth a guard."""
-        if isinstance(value, Op) or _is_library_function(value) or value is MISSING:
+        if isinstance(value, Op) or value is MISSING:
+            return True
+        if _is_library_function(value) and not hasattr(value, "__wrapped__"):
             return True
         if isinstance(value, FunctionType | MethodType | functools.partial):
             self._visit(value, name)
         elif callable(value) and "__wrapped__" in (namespace_of(value) or ()):
             self._visit(value.__wrapped__, name)
+        elif isinstance(value, weakref.ref):
+            self._note(value(), name)
+        elif isinstance(value, operator.attrgetter):
+            self._loose.update(dict.fromkeys(".".join(value.__reduce__()[1]).split(".")))
         elif isinstance(value, ModuleType):
             if not _is_library(value):
                 self._own(value, name)
@@ -264,6 +295,8 @@ class Surroundings:
             self._note_container(value, name, remember)
         elif isinstance(value, Tensor) or is_optimizer(value):
             self._remember(name, value, remember)
+            if isinstance(value, Tensor) and namespace_of(value):
+                self._own(value, name)
         elif is_module(value):
             self._note_module(value, name, remember)
         elif isinstance(value, np.ndarray):
@@ -273,6 +306,9 @@ class Surroundings:
             self._own(value, name)
             self._note_class(type(value), type(value).__name__)
             self._visit_implicit_methods(value)
+            if isinstance(value, UserDict | UserList | ChainMap):  # whose methods are Python's
+                self.guards.add_contents(vars(value), name)
+                self._note_container(vars(value), name, remember=False)
         return True
 
     def _note_container(self, value: Any, name: str, remember: bool) -> None:
@@ -284,6 +320,10 @@ class Surroundings:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
             self._note(item, f"{name}[{key!r}]", remember=False)
+            self._note(key, "a key", remember=False)
+        if not _is_library_class(type(value)):
+            self._own(value, name)
+            self._visit_implicit_methods(value)
 
     def _note_module(self, value: Any, name: str, remember: bool) -> None:
         self._remember(name, value, remember)
@@ -294,7 +334,10 @@ class Surroundings:
                 self._own(part, f"{name}.{path}" if path else name)
             self._note_class(type(part), type(part).__name__)
             self._visit_function(type(part).forward, part)
-            for hook in _hooks_of(part):
+            for tensor in (*part._parameters.values(), *part._buffers.values()):
+                if tensor is not None:
+                    self._note(tensor, name, remember=False)
+            for hook in hooks_of(part):
                 self._visit(hook, "hook")
 
     def _note_class(self, cls: type, name: str) -> None:
@@ -337,11 +380,19 @@ class Surroundings:
             return self._module_attribute(owner, name, full)
         if isinstance(owner, type):
             return self._class_attribute(owner, MISSING, name, full)
-        if isinstance(owner, (Tensor, *SCALARS, *_DATA, tuple, np.ndarray, Op)):
+        if isinstance(owner, threading.local):  # each thread has attributes of its own
+            self.guards.add_attribute(owner, name, full)
+            return getattr(owner, name, MISSING)
+        if isinstance(owner, Tensor):
+            marks = namespace_of(owner)
+            if marks is not None and name in marks:
+                self.guards.add_item(marks, name, full)
+            return MISSING
+        if isinstance(owner, _NO_ATTRIBUTES) and _is_library_class(type(owner)):
             return MISSING
         if is_module(owner):
             return self._attribute_of_module(owner, name, full)
-        if is_optimizer(owner) or is_opaque(type(owner)):
+        if is_optimizer(owner) or (_is_library_class(type(owner)) and is_opaque(type(owner))):
             return MISSING
         space = namespace_of(owner)
         in_class = any(name in vars(base) for base in type(owner).__mro__)
@@ -385,7 +436,8 @@ class Surroundings:
     def _class_attributes(self, cls: type, owner: Any, name: str, full: str) -> list[Any]:
         """The attribute as it is found, and what it hides where `super()` may look for that."""
         found = []
-        for base in cls.__mro__:
+        above = type.mro(type(cls)) if owner is MISSING else []
+        for base in (*cls.__mro__, *above):
             if name in vars(base) and not _is_library_class(base):
                 found.append(self._of_class(base, cls, owner, name, full))
                 if name not in self._of_supers:
@@ -463,90 +515,6 @@ def _is_library_class(cls: type) -> bool:
         return False
     top = cls.__module__.partition(".")[0]
     return top in sys.stdlib_module_names or top in ("argand", "numpy", "builtins")
-
-
-# -- what modules and optimizers hold, looked at when the epoch moved ------------------------------
-
-
-class Entry(NamedTuple):
-    """One thing that a program depends on: an attribute of a module, say."""
-
-    name: str
-    value: Any
-    slot: Slot | None = None
-
-
-class Snapshot:
-    """What a program depends on in the modules and optimizers in reach.
-
-    `captured` are the ids of the tensors that the program reads; of others only the type counts.
-    `apart` are the slots whose values are inputs of the program.
-    """
-
-    def __init__(self, owners: list[Any], captured: set[int], apart: set[tuple[int, Any]]) -> None:
-        self.entries = [Entry("the default dtype", get_default_dtype())]
-        for owner in owners:
-            if is_module(owner):
-                for part in owner.modules():
-                    self._add_module(part, captured, apart)
-            else:
-                self._add_optimizer(owner)
-
-    def _add_module(self, part: Any, captured: set[int], apart: set[tuple[int, Any]]) -> None:
-        add, kind = self.entries.append, type(part).__name__
-        add(Entry(kind, part))
-        for hook in _hooks_of(part):
-            add(Entry(f"a hook of {kind}", hook))
-        for registry in _REGISTRIES:
-            space = getattr(part, registry)
-            for name, t in space.items():
-                if (id(space), name) not in apart:
-                    add(Entry(f"{kind}.{name}", _seen_by(t, captured)))
-                    add(Entry(f"{kind}.{name}", t is not None and t._node is not None))
-        space = vars(part)
-        for name, value in space.items():
-            if name in _OF_MODULES or (id(space), name) in apart:
-                continue
-            label = f"{kind}.{name}"
-            add(Entry(label, _seen_by(value, captured), Item(space, name, label, of_module=True)))
-
-    def _add_optimizer(self, optimizer: Any) -> None:
-        for group in optimizer.param_groups:
-            self.entries.append(Entry("a group of the optimizer", group.structure()))
-        for state in optimizer.state.values():
-            for name, t in state.items():
-                if isinstance(t, Tensor):
-                    self.entries.append(Entry(f"the optimizer's {name}", t))
-
-    def differs(self, other: Snapshot) -> list[Entry]:
-        """What is different in another one, as it was here; empty when nothing is."""
-        if len(self.entries) != len(other.entries):
-            return [Entry("an attribute, a hook or a parameter came or went", None)]
-        return [
-            mine
-            for mine, now in zip(self.entries, other.entries, strict=True)
-            if mine.name != now.name
-            or not (mine.value is now.value or same_value(mine.value, now.value))
-        ]
-
-
-def _seen_by(value: Any, captured: set[int]) -> Any:
-    """A value as a program sees it: of a tensor that it doesn't read, only the type."""
-    if not isinstance(value, Tensor) or id(value) in captured:
-        return value
-    array = value._array
-    return (None,) if array is None else (str(array.dtype), *array.shape)
-
-
-_OF_MODULES = frozenset(("_parameters", "_buffers", "_modules", "_transient", "_special"))
-
-
-def _hooks_of(module: Any) -> list[Any]:
-    """The functions called around a module's forward."""
-    special = vars(module).get("_special")
-    if special is None:
-        return []
-    return [hook for hook, _ in [*special.before.values(), *special.after.values()]]
 
 
 class _Walk:

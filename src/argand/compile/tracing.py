@@ -22,6 +22,7 @@ from argand.compile.constants import Constants, split_constants
 from argand.compile.effects import Arguments, containers_in, count_leaves, filled
 from argand.compile.executable import Alias, Executable, Parts
 from argand.compile.higher import Origin
+from argand.compile.iterators import IteratorStandIn
 from argand.compile.joint import Joint, keep_random_state
 from argand.compile.signature import (
     FloatSpec,
@@ -156,6 +157,8 @@ class Trace:
             array = slot.get()
             if isinstance(array, np.ndarray) and id(array) in self.s.surroundings.arrays:
                 slot.set(ArrayStandIn(array, slot.name, self._array_is_read))
+        for slot in self.reach.iterators:
+            slot.set(IteratorStandIn(slot.name))
         structures = self.s.signature.structure[2]
         args = filled(self.given[0], structures[0], stand_ins)
         kwargs = filled(self.given[1], structures[1], stand_ins)
@@ -183,10 +186,20 @@ class Trace:
                 found.remove(slot)
         known = {slot.identity for slot in self.s.slots} | {(0, "arguments")}
         fresh = [s for s in found if s.identity not in known and not isinstance(s, Tail)]
+        for slot in found:
+            self._check_rebound(slot)
         if fresh:
             known.update(slot.identity for slot in fresh)
             raise SlotsRebound(fresh, self.reach.shared(known))
         return found
+
+    def _check_rebound(self, slot: Slot) -> None:
+        for value in flatten(slot.get())[0]:
+            if type(value) is np.ndarray and not self.reach.knows_array(value):
+                raise TraceError(
+                    f"{slot.name} is set to a NumPy array that {self.owner.name} made, which every "
+                    "call would give the numbers of this moment; compute with a tensor instead"
+                )
 
     def _frozen(self, program: Program, parts: Parts) -> Program:
         """The program on constants that are computed once; the places follow."""

@@ -231,6 +231,10 @@ def _advanced(item: Any, x: Tensor, dim: int) -> list[Any]:
     if isinstance(item, np.ndarray):
         if item.dtype.kind not in "biu":
             raise IndexRangeError(_WHAT.format(item.dtype.name))
+        if item.dtype.kind == "b":  # how many elements it takes must be known: it is read here
+            numbers = np.asarray(item)
+            _check_mask(numbers.shape, x, dim)
+            return [wrap(found) for found in np.nonzero(numbers)]
         found = of_stand_in(item)
         item = wrap(item) if found is item else found
     if not isinstance(item, Tensor):
@@ -265,18 +269,22 @@ def _bool_index(value: bool) -> Any:
 
 def mask_indices(mask: Tensor, x: Tensor, dim: int) -> list[Any]:
     """The integer indices of the true elements of a mask, one for each of its dimensions."""
-    for i, (a, b) in enumerate(zip(mask.shape, tuple(x.shape)[dim:], strict=False)):
-        if a != b:
-            raise IndexRangeError(
-                f"a mask of shape {shape_text(mask.shape)} does not fit a tensor of shape "
-                f"{shape_text(x.shape)} at dimension {dim + i}"
-            )
+    _check_mask(tuple(mask.shape), x, dim)
     if mask._array is None:
         raise TraceError(
             "indexing with a boolean mask gives as many elements as the mask has true ones, which "
             "a compiled function can't know while it is traced; use ag.where(mask, x, other)"
         )
     return [wrap(found) for found in np.nonzero(mask.numpy_array())]
+
+
+def _check_mask(shape: tuple[Any, ...], x: Tensor, dim: int) -> None:
+    for i, (a, b) in enumerate(zip(shape, tuple(x.shape)[dim:], strict=False)):
+        if a != b:
+            raise IndexRangeError(
+                f"a mask of shape {shape_text(shape)} does not fit a tensor of shape "
+                f"{shape_text(x.shape)} at dimension {dim + i}"
+            )
 
 
 def advanced_operands(view: Tensor, plan: Plan) -> tuple[tuple[int, ...], tuple[Any, ...]]:

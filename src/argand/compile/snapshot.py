@@ -1,0 +1,94 @@
+"""What a program depends on in modules and optimizers, looked at when the epoch has moved."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from argand.base.dtype import get_default_dtype
+from argand.compile.guards import same_value
+from argand.compile.reach import is_module
+from argand.compile.slots import Item, Slot
+from argand.tensor.core import Tensor
+
+_REGISTRIES = ("_parameters", "_buffers")
+
+
+class Entry(NamedTuple):
+    """One thing that a program depends on: an attribute of a module, say."""
+
+    name: str
+    value: Any
+    slot: Slot | None = None
+
+
+class Snapshot:
+    """What a program depends on in the modules and optimizers in reach.
+
+    `captured` are the ids of the tensors that the program reads; of others only the type counts.
+    `apart` are the slots whose values are inputs of the program.
+    """
+
+    def __init__(self, owners: list[Any], captured: set[int], apart: set[tuple[int, Any]]) -> None:
+        self.entries = [Entry("the default dtype", get_default_dtype())]
+        for owner in owners:
+            if is_module(owner):
+                for part in owner.modules():
+                    self._add_module(part, captured, apart)
+            else:
+                self._add_optimizer(owner)
+
+    def _add_module(self, part: Any, captured: set[int], apart: set[tuple[int, Any]]) -> None:
+        add, kind = self.entries.append, type(part).__name__
+        add(Entry(kind, part))
+        for hook in hooks_of(part):
+            add(Entry(f"a hook of {kind}", hook))
+        for registry in _REGISTRIES:
+            space = getattr(part, registry)
+            for name, t in space.items():
+                if (id(space), name) not in apart:
+                    add(Entry(f"{kind}.{name}", _seen_by(t, captured)))
+                    add(Entry(f"{kind}.{name}", t is not None and t._node is not None))
+        space = vars(part)
+        for name, value in space.items():
+            if name in _OF_MODULES or (id(space), name) in apart:
+                continue
+            label = f"{kind}.{name}"
+            add(Entry(label, _seen_by(value, captured), Item(space, name, label, of_module=True)))
+
+    def _add_optimizer(self, optimizer: Any) -> None:
+        for group in optimizer.param_groups:
+            self.entries.append(Entry("a group of the optimizer", group.structure()))
+        for state in optimizer.state.values():
+            for name, t in state.items():
+                if isinstance(t, Tensor):
+                    self.entries.append(Entry(f"the optimizer's {name}", t))
+
+    def differs(self, other: Snapshot) -> list[Entry]:
+        """What is different in another one, as it was here; empty when nothing is."""
+        if len(self.entries) != len(other.entries):
+            return [Entry("an attribute, a hook or a parameter came or went", None)]
+        return [
+            mine
+            for mine, now in zip(self.entries, other.entries, strict=True)
+            if mine.name != now.name
+            or not (mine.value is now.value or same_value(mine.value, now.value))
+        ]
+
+
+def _seen_by(value: Any, captured: set[int]) -> Any:
+    """A value as a program sees it: of a tensor that it doesn't read, only the type."""
+    if not isinstance(value, Tensor) or id(value) in captured:
+        return value
+    array = value._array
+    return (None,) if array is None else (str(array.dtype), *array.shape)
+
+
+_OF_MODULES = frozenset(("_parameters", "_buffers", "_modules", "_transient", "_special"))
+
+
+def hooks_of(module: Any) -> list[Any]:
+    """The functions called around a module's forward."""
+    special = vars(module).get("_special")
+    if special is None:
+        return []
+    return [hook for hook, _ in [*special.before.values(), *special.after.values()]]
