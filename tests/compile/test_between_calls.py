@@ -714,6 +714,29 @@ def a_function_that_dispatches() -> Case:
 
 
 @case
+def methods_that_are_bound_in_part_or_dispatch() -> Case:
+    class Config:
+        gain = 2.0
+
+        def scaled(self, k: float, x: Any) -> Any:
+            return x * k * self.gain
+
+        twice = functools.partialmethod(scaled, 2.0)
+
+        @functools.singledispatchmethod
+        def act(self, kind: Any, x: Any) -> Any:
+            return x
+
+        @act.register
+        def _(self, kind: int, x: Any) -> Any:
+            return x * self.gain
+
+    cfg = Config()
+    changes = [*setter(Config, "gain", 3.0), *setter(cfg, "gain", 4.0)]
+    return lambda x: cfg.twice(x) + cfg.act(3, x), changes
+
+
+@case
 def a_context_manager_made_of_a_generator() -> Case:
     cfg = Plain(gain=2.0)
 

@@ -333,6 +333,14 @@ def test_a_table_by_size_has_numbers_for_keys(compiled: Callable[..., Any]) -> N
     assert g(ag.ones(4)).tolist() == [1] * 4
 
 
+def test_sizes_are_numbers_in_what_is_returned(compiled: Callable[..., Any]) -> None:
+    f = compiled(lambda x: [{x.shape[0]: x * 2}])
+    for n in (3, 4, 5, 4):
+        ((found, *_),) = [list(part) for part in f(ag.ones(n))]
+        assert type(found) is int
+        assert found == n
+
+
 # -- threads and processes ------------------------------------------------------------------------
 
 

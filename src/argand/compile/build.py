@@ -55,7 +55,7 @@ class Builder:
         `changed` are the slots in `reach` that the function changed.
         """
         tracer, program = self.tracer, self.program
-        items, structure = flatten(returned)
+        items, structure = flatten(_with_plain_keys(returned))
         results = [self.result(x) for x in items]
         self.reach = reach
         effects = [Effect(slot, self._effect(slot, reach.started(slot))) for slot in changed]
@@ -240,6 +240,18 @@ class Builder:
             kind = "int" if place.number in self.tracer.integers.values() else kind
             slots.append(Input(place.number, kind))
         return slots
+
+
+def _with_plain_keys(value: Any) -> Any:
+    """What a function returned, where sizes are keys of its dictionaries with their numbers."""
+    if type(value) is dict:
+        fill_with_plain_keys(value)
+        for part in value.values():
+            _with_plain_keys(part)
+    elif type(value) in (list, tuple):
+        for part in value:
+            _with_plain_keys(part)
+    return value
 
 
 def _symbols(param: Any) -> Iterable[str]:

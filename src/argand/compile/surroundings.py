@@ -167,7 +167,7 @@ class Surroundings:
             if isinstance(registry, MappingProxyType):  # of `functools.singledispatch`
                 self.guards.add_contents(registry, f"{function.__name__}.registry")
                 for found in list(registry.values()):
-                    self._visit_function(found, MISSING)
+                    self._visit_function(found, owner)
             function = function.__wrapped__
         if isinstance(function, FunctionType):
             self._visit_code(function, owner)
@@ -475,8 +475,10 @@ class Surroundings:
         elif isinstance(value, property):
             for accessor in (value.fget, value.fset):
                 self._visit_function(accessor, owner)
-        elif isinstance(value, functools.cached_property):
+        elif isinstance(value, functools.cached_property | functools.partialmethod):
             self._visit_function(value.func, owner)
+        elif isinstance(value, functools.singledispatchmethod):
+            self._visit_function(value.dispatcher, owner)
         elif callable(value) and "__wrapped__" in (namespace_of(value) or ()):
             self._visit_function(value.__wrapped__, owner)
         else:
