@@ -737,6 +737,40 @@ def methods_that_are_bound_in_part_or_dispatch() -> Case:
 
 
 @case
+def attributes_that_tensors_may_have() -> Case:
+    model = nn.Linear(3, 3)
+    with ag.no_grad():
+        model.weight.fill_(0.5)
+        model.bias.fill_(0.25)
+
+    def f(x: Any) -> Any:
+        return sum(p.sum() * getattr(p, "decay", 0.5) for p in model.parameters()) + x
+
+    return f, [*setter(model.weight, "decay", 1.0, 2.0), *setter(model.bias, "decay", 3.0)]
+
+
+@case
+def attributes_of_a_function_that_are_rebound() -> Case:
+    def f(x: Any) -> Any:
+        f.h = getattr(f, "h", 0) + x  # type: ignore[attr-defined]
+        f.calls = getattr(f, "calls", 0) + 1  # type: ignore[attr-defined]
+        return f.h * f.calls  # type: ignore[attr-defined]
+
+    return f, [lambda: dict(vars(f)), *setter(f, "calls", 7), lambda: delattr(f, "h")]
+
+
+@case
+def a_list_of_new_dictionaries() -> Case:
+    history: list[Any] = []
+
+    def f(x: Any) -> Any:
+        history.insert(0, {"x": x * 2, "n": len(history)})
+        return history[-1]["x"] * len(history)
+
+    return f, [lambda: list(history), lambda: history[0].update(n=5), lambda: list(history)]
+
+
+@case
 def a_context_manager_made_of_a_generator() -> Case:
     cfg = Plain(gain=2.0)
 

@@ -10,7 +10,7 @@ from argand.base.dim import Dim, Guards
 from argand.base.errors import TraceError
 from argand.base.tree import flatten, shallow
 from argand.compile.arrays import ArrayStandIn
-from argand.compile.effects import Effect, Made, MadeObject, Path, Same, containers_in
+from argand.compile.effects import Effect, Made, MadeObject, Path, Same
 from argand.compile.executable import (
     Alias,
     Constant,
@@ -58,7 +58,7 @@ class Builder:
         items, structure = flatten(_with_plain_keys(returned))
         results = [self.result(x) for x in items]
         self.reach = reach
-        effects = [Effect(slot, self._effect(slot, reach.started(slot))) for slot in changed]
+        effects = [Effect(slot, self._effect(slot)) for slot in changed]
         gradients = [self._gradient(leaf, now) for leaf, now in tracer.new_gradients()]
         joint = None
         if self.differentiable:
@@ -85,9 +85,9 @@ class Builder:
 
     # -- effects -------------------------------------------------------------------------------
 
-    def _effect(self, slot: Slot, started: Any) -> Any:
+    def _effect(self, slot: Slot) -> Any:
         """What a call leaves in a slot."""
-        paths = {id(container): path for path, container in containers_in(started).items()}
+        paths = {id(found): path for path, found in self.reach.containers(slot).items()}
         return self._tree(slot.get(), paths, slot.name)
 
     def _tree(self, value: Any, paths: Mapping[int, Path], name: str) -> Any:

@@ -15,7 +15,7 @@ import random
 import sys
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import (
     BuiltinMethodType,
     FunctionType,
@@ -30,6 +30,7 @@ import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.tree import is_record
+from argand.compile.effects import Path, containers_in
 from argand.compile.iterators import is_iterator
 from argand.compile.slots import (
     MISSING,
@@ -121,6 +122,8 @@ class Reach:
         if isinstance(value, _Cached):
             self._caches.append((value, value.cache_info().misses))
             return
+        if isinstance(value, FunctionType) and not is_library(value.__module__):
+            self._look_at_namespace(vars(value), name)
         if isinstance(value, (*SCALARS, *_CODE)):
             return
         if isinstance(value, Tensor):
@@ -253,8 +256,10 @@ class Reach:
 
     # -- comparing -----------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Note what everything holds now, as the function begins, to compare with at its end."""
+    def start(self, slots: Sequence[Slot] = ()) -> None:
+        """Note what everything holds now, as the function begins, to compare with at its end.
+        `slots` are those whose values are inputs already."""
+        self._inside = {slot.identity: containers_in(slot.get()) for slot in slots}
         self._started = [slot.get() for slot, _ in self._singles]
         self._records_started = [slot.get() for slot, *_ in self._records]
         for container in self._containers.values():
@@ -301,6 +306,11 @@ class Reach:
         if isinstance(slot, Element):
             return container.started[slot.key]
         return container.started.get(slot.key, MISSING)
+
+    def containers(self, slot: Slot) -> dict[Path, Any]:
+        """The containers that were in a slot at the start, by the paths that led to them."""
+        found = self._inside.get(slot.identity)
+        return containers_in(self.started(slot)) if found is None else found
 
     def knows(self, value: Any) -> bool:
         """Whether an object was in reach before the trace."""
@@ -394,12 +404,17 @@ def fill_with_plain_keys(container: dict[Any, Any]) -> None:
         refill(container, {int(k) if isinstance(k, Dim) else k: v for k, v in container.items()})
 
 
+def is_library(module: str | None) -> bool:
+    """Whether a module of code is Argand's, NumPy's or llvmlite's."""
+    return (module or "").partition(".")[0] in ("argand", "numpy", "llvmlite")
+
+
 def is_opaque(kind: type) -> bool:
     """Whether objects of a class hold nothing that a user put there."""
     if issubclass(kind, enum.Enum | np.generic | itertools.count):
         return True
     top = kind.__module__.partition(".")[0]
-    if top in ("argand", "numpy", "llvmlite"):
+    if is_library(top):
         return True
     return top in sys.stdlib_module_names and kind.__module__ not in _PLAIN_MODULES
 

@@ -295,7 +295,7 @@ class Surroundings:
             self._note_container(value, name, remember)
         elif isinstance(value, Tensor) or is_optimizer(value):
             self._remember(name, value, remember)
-            if isinstance(value, Tensor) and namespace_of(value):
+            if isinstance(value, Tensor):
                 self._own(value, name)
         elif is_module(value):
             self._note_module(value, name, remember)
@@ -385,7 +385,8 @@ class Surroundings:
             return getattr(owner, name, MISSING)
         if isinstance(owner, Tensor):
             marks = namespace_of(owner)
-            if marks is not None and name in marks:
+            asked = chain and not hasattr(type(owner), name)
+            if marks is not None and (name in marks or asked):
                 self.guards.add_item(marks, name, full)
             return MISSING
         if isinstance(owner, _NO_ATTRIBUTES) and _is_library_class(type(owner)):

@@ -84,7 +84,7 @@ class Trace:
         tracer, guards, failed = self.tracer, Guards(), True
         try:
             args, kwargs = self._fill()
-            self.reach.start()
+            self.reach.start([*self.s.slots, Arguments(*self.given)])
             with interpreting(tracer), collecting_guards(guards):
                 returned = self.owner.function(*args, **kwargs)
                 if guards.read:
