@@ -141,8 +141,9 @@ def _(mode):
         opt = optim.SGD(net.parameters(), lr=lr, momentum=0.9)
         return net, opt, lambda x, y: F.cross_entropy(net(x), y)
 
-    # Three steps of SGD at LR are lost in the rounding of the parameters.
-    checked = partial(build, 1e-2)
+    # Three steps of SGD at LR are lost in the rounding of the parameters; at 1e-2 rounding alone
+    # grows past what is allowed (so do eager float32 steps against float64).
+    checked = partial(build, 1e-4)
     return train(mode, build, image(32, 3, 32, 32), ints(10, 32), checked=checked)
 
 
