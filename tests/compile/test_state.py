@@ -120,6 +120,17 @@ def test_a_failed_call_writes_nothing_back(compiled: Callable[..., Any]) -> None
     assert (holder.h.tolist(), holder.steps) == ([2, 2], 2)
 
 
+def test_a_lazy_layer_is_lazy_again_after_a_failed_trace(compiled: Callable[..., Any]) -> None:
+    model = nn.Sequential(nn.LazyLinear(4), nn.LazyBatchNorm1d())
+    f = compiled(lambda x: model(x))
+    with pytest.raises(RuntimeError, match="is made inside a compiled function"):
+        f(ag.ones(3, 7))
+    assert [type(m).__name__ for m in model] == ["LazyLinear", "LazyBatchNorm1d"]
+    model(ag.ones(3, 6))
+    assert f(ag.ones(3, 6)).shape == (3, 4)
+    assert model[0].weight.shape == (4, 6)
+
+
 def test_every_call_gives_new_tensors(compiled: Callable[..., Any]) -> None:
     holder = Holder()
 

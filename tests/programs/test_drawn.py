@@ -26,7 +26,7 @@ from argand.ir.program import Value
 from argand.ir.text import parse_program
 
 SHORT = range(143)  # run natively in the short suite: each op of the registry has its turn
-COUNTED = range(430)  # only made: how often each kind is drawn
+COUNTED = range(600)  # only made: how often each kind is drawn
 CHUNK = 13
 FAR = 100_000  # seeds of other kinds of checks begin here
 # The share of results about which rounding lets the comparison say little.

@@ -115,7 +115,7 @@ def test_a_wrong_kernel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vecmath.MATH, "tanh", wrong)
     with_tanh = [
         seed
-        for seed in range(200)
+        for seed in range(700_000, 700_200)  # of its own: kernels that are loaded stay right
         if any(node.op.name == "tanh" for node in random_program(seed).program.nodes)
     ]
     assert any(native_fault_of(seed) for seed in with_tanh)

@@ -93,6 +93,7 @@ class Reach:
         self._records: list[tuple[Slot, Any, Slot]] = []  # attributes, and what leads to each
         self._containers: dict[int, _Container] = {}
         self._generators: list[tuple[str, Any, Any]] = []
+        self._classes: list[tuple[Any, type]] = []  # of modules
         self._caches: list[tuple[Any, int]] = []  # of `functools.lru_cache`, with their misses
         self._kept_alive: list[Any] = []
         self.append_only: set[int] = set()  # ids of the lists that are appended to, and never read
@@ -184,7 +185,7 @@ class Reach:
         if space is not None and not is_record(type(value)):
             self._look_at_namespace(space, name)
         if isinstance(value, dict):
-            for key, item in value.items():
+            for key, item in dict.items(value):
                 label = f"{name}[{key!r}]"
                 self._waiting.append((item, inner, Item(value, key, label), label))
                 if not isinstance(key, SCALARS):
@@ -215,13 +216,14 @@ class Reach:
         found.of_module = module is not None
         found.of_layer = type(module).__module__.startswith("argand.")
         self._containers[id(space)] = found
-        for key, item in space.items():
+        for key, item in dict.items(space):
             if key not in skip:
                 label = f"{name}.{key}" if name else str(key)
                 slot = Item(space, key, label, found.of_module)
                 self._waiting.append((item, slot, slot, label))
 
     def _look_at_module(self, module: Any, name: str) -> None:
+        self._classes.append((module, type(module)))
         self._look_at_namespace(vars(module), name, (*_MODULE_REGISTRIES, "_transient"), module)
         for registry in _MODULE_REGISTRIES:
             self._look_at_namespace(vars(module)[registry], name, (), module)
@@ -349,6 +351,9 @@ class Reach:
                 refill(container.owner, container.before)
         for _, found, before in self._generators if failed else ():
             _set_state(found, before)
+        for module, cls in self._classes if failed else ():
+            if type(module) is not cls:  # a lazy layer has become what it is lazy of
+                object.__setattr__(module, "__class__", cls)
         for cached, misses in self._caches:
             if cached.cache_info().misses != misses:
                 cached.cache_clear()  # it may keep tensors of the trace, which have no values
@@ -370,7 +375,7 @@ def _differs(now: Any, before: Any) -> bool:
     if isinstance(now, dict):
         return any(
             a is not c or b is not d
-            for (a, b), (c, d) in zip(now.items(), before.items(), strict=True)
+            for (a, b), (c, d) in zip(dict.items(now), dict.items(before), strict=True)
         )
     if isinstance(now, set):
         return bool(now != before)

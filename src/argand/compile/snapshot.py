@@ -44,12 +44,12 @@ class Snapshot:
             add(Entry(f"a hook of {kind}", hook))
         for registry in _REGISTRIES:
             space = getattr(part, registry)
-            for name, t in space.items():
+            for name, t in dict.items(space):
                 if (id(space), name) not in apart:
                     add(Entry(f"{kind}.{name}", _seen_by(t, captured)))
                     add(Entry(f"{kind}.{name}", t is not None and t._node is not None))
         space = vars(part)
-        for name, value in space.items():
+        for name, value in dict.items(space):
             if name in _OF_MODULES or (id(space), name) in apart:
                 continue
             label = f"{kind}.{name}"

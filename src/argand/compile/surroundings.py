@@ -540,8 +540,7 @@ class _Walk:
 
     def _parts(self, value: Any) -> Iterator[tuple[str, Any]]:
         if is_module(value):
-            yield from value.named_parameters()
-            yield from value.named_buffers()
+            yield from _module_tensors(value)
         elif is_optimizer(value):
             yield from _optimizer_tensors(value)
         else:
@@ -566,6 +565,15 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(i), v) for i, v in enumerate(value))
     elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType | FunctionType):
         yield from vars(value).items()
+
+
+def _module_tensors(module: Any) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers; a lazy layer that has none yet doesn't mind."""
+    for registry in ("_parameters", "_buffers"):
+        for path, part in module.named_modules():
+            for name, tensor in dict.items(vars(part)[registry]):
+                if tensor is not None:
+                    yield (f"{path}.{name}" if path else name), tensor
 
 
 def _optimizer_tensors(optimizer: Any) -> Iterator[tuple[str, Tensor]]:
