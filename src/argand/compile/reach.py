@@ -52,7 +52,8 @@ _CODE = (type, ModuleType, FunctionType, MethodType, MappingProxyType)
 _PLAIN_MODULES = frozenset(("types", "argparse", "collections", "builtins", "abc", "typing"))
 _Cached: Any = type(functools.lru_cache(len))
 _MOST_OBJECTS = 200_000
-_MODULE_REGISTRIES = ("_parameters", "_buffers", "_modules")
+TENSOR_REGISTRIES = ("_parameters", "_buffers")  # of modules
+_MODULE_REGISTRIES = (*TENSOR_REGISTRIES, "_modules")
 
 
 def is_module(value: Any) -> bool:

@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 
 from argand.base.dtype import get_default_dtype
 from argand.compile.guards import same_value
-from argand.compile.reach import is_module
+from argand.compile.reach import TENSOR_REGISTRIES, is_module
 from argand.compile.slots import Item, Slot
 from argand.tensor.core import Tensor
-
-_REGISTRIES = ("_parameters", "_buffers")
 
 
 class Entry(NamedTuple):
@@ -42,7 +40,7 @@ class Snapshot:
         add(Entry(kind, part))
         for hook in hooks_of(part):
             add(Entry(f"a hook of {kind}", hook))
-        for registry in _REGISTRIES:
+        for registry in TENSOR_REGISTRIES:
             space = getattr(part, registry)
             for name, t in dict.items(space):
                 if (id(space), name) not in apart:
@@ -83,7 +81,7 @@ def _seen_by(value: Any, captured: set[int]) -> Any:
     return (None,) if array is None else (str(array.dtype), *array.shape)
 
 
-_OF_MODULES = frozenset(("_parameters", "_buffers", "_modules", "_transient", "_special"))
+_OF_MODULES = frozenset((*TENSOR_REGISTRIES, "_modules", "_transient", "_special"))
 
 
 def hooks_of(module: Any) -> list[Any]:

@@ -30,7 +30,14 @@ import numpy as np
 import argand
 from argand.compile.codereads import CLOSURE, GLOBAL, CodeReads, code_reads
 from argand.compile.guards import ValueGuards
-from argand.compile.reach import SCALARS, Reach, is_module, is_opaque, is_optimizer
+from argand.compile.reach import (
+    SCALARS,
+    TENSOR_REGISTRIES,
+    Reach,
+    is_module,
+    is_opaque,
+    is_optimizer,
+)
 from argand.compile.slots import MISSING, Cell, ClassAttribute, Item, Slot, cell_value, namespace_of
 from argand.compile.snapshot import hooks_of
 from argand.ir.op import Op
@@ -569,7 +576,7 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _module_tensors(module: Any) -> Iterator[tuple[str, Tensor]]:
     """Parameters and buffers; a lazy layer that has none yet doesn't mind."""
-    for registry in ("_parameters", "_buffers"):
+    for registry in TENSOR_REGISTRIES:
         for path, part in module.named_modules():
             for name, tensor in dict.items(vars(part)[registry]):
                 if tensor is not None:
