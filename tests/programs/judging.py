@@ -78,18 +78,21 @@ class Judge:
         if wrong is None:
             self.coarse += bool(allowed > COARSE * largest > 0)
             return None
-        # Perhaps a rounding is a jump here: more runs, shaken more, would tell.
-        deeper = evaluated(self.program, self.arrays, 24, 2.0)
-        if _compared(deeper, v, found)[0] is None:
+        # Perhaps a rounding is a jump here, or errors grow as squares of roundings (a variance of
+        # equal numbers): more runs, shaken as much as is allowed, would tell.
+        deeper = evaluated(self.program, self.arrays, 24, TIMES)
+        if _compared(deeper, v, found, times=2)[0] is None:
             self.unclear += 1
             return None
         return wrong
 
 
-def _compared(runs: Runs, v: Value, found: np.ndarray) -> tuple[str | None, float]:
+def _compared(
+    runs: Runs, v: Value, found: np.ndarray, times: float = TIMES
+) -> tuple[str | None, float]:
     """What is wrong with an inexact result, and the error that was allowed.
 
-    Allowed is 8 times what the runs differ by and a rounding of the largest element; what isn't
+    Allowed is `times` what the runs differ by and a rounding of the largest element; what isn't
     finite must be so in the same places, unless the runs disagree on them.
     """
     narrow, wide, got = widened(runs.narrow[v]), runs.wide[v], widened(found)
@@ -105,7 +108,7 @@ def _compared(runs: Runs, v: Value, found: np.ndarray) -> tuple[str | None, floa
         return None, 0.0
     exact = wide[finite]
     spread = max(np.abs(a[finite] - exact).max() for a in others)
-    allowed = TIMES * float(spread + epsilon(v.dtype) / 2 * np.abs(exact).max())
+    allowed = times * float(spread + epsilon(v.dtype) / 2 * np.abs(exact).max())
     error = np.abs(got[finite] - exact)
     if np.isnan(error).any() or error.max() > allowed:
         return f"off by {error.max():.3g}, allowed {allowed:.3g}", allowed
