@@ -109,7 +109,7 @@ def changes() -> dict[str, tuple[Callable[[Any], Any], Callable[[], None]]]:
     def reorder() -> None:
         ordered["a"] = ordered.pop("a")
 
-    ordered = {"a": 2.0, "b": 3.0}
+    ordered, shorter = {"a": 2.0, "b": 3.0}, {"a": 2.0, "b": 3.0}
     return {
         "another value": (lambda x: x * there.v, lambda: setattr(there, "v", 5.0)),
         "a deleted attribute": (
@@ -128,6 +128,7 @@ def changes() -> dict[str, tuple[Callable[[Any], Any], Callable[[], None]]]:
         "an element": (lambda x: x * items[1], lambda: items.__setitem__(1, 5.0)),
         "an item": (lambda x: x * table["b"], lambda: table.__setitem__("b", 5.0)),
         "one more item": (lambda x: x * len(table), lambda: table.__setitem__("c", 5.0)),
+        "the last item": (lambda x: x * len(shorter), lambda: shorter.popitem() and None),
         "another order": (lambda x: x * next(iter(ordered.values())), reorder),
         "a closure": (lambda x: x * cell, set_cell),
     }

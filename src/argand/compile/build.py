@@ -17,17 +17,21 @@ from argand.compile.executable import (
     GradEffect,
     Input,
     Measured,
+    Moves,
     Number,
     Output,
     Parts,
     Result,
+    View,
     check_writeable,
 )
+from argand.compile.higher import Position
 from argand.compile.integers import Sources
 from argand.compile.joint import record_backward
-from argand.compile.places import Argument, Held, Place
+from argand.compile.places import Argument, Held
 from argand.compile.reach import SCALARS, Reach, fill_with_plain_keys, is_module, is_opaque
 from argand.compile.returned import check_returned
+from argand.compile.sharing import shared_roots
 from argand.compile.slots import Slot, namespace_of
 from argand.compile.trace import Capture, Tracer
 from argand.ir.verify import verify
@@ -44,8 +48,9 @@ class Builder:
         self.program = tracer.program
         self.backend = backend
         self.differentiable: list[tuple[int, Tensor]] = []
-        self.positions: list[int | None] = []  # of these among what the function returned
+        self.positions: list[Position | None] = []  # of these among what the function returned
         self._known: dict[int, Result] = {}
+        self._roots: dict[int, Tensor] = {}  # of results that share memory, by their ids
 
     def build(
         self, returned: Any, guards: Guards, lock: Any, changed: Sequence[Slot], reach: Reach
@@ -56,15 +61,23 @@ class Builder:
         """
         tracer, program = self.tracer, self.program
         items, structure = flatten(_with_plain_keys(returned))
-        results = [self.result(x) for x in items]
         self.reach = reach
+        held = [x for slot in changed for x in self._tensors(slot.get())]
+        graded = tracer.new_gradients()
+        left = [now for _, now in graded if now is not None]
+        tensors = [x for x in items if isinstance(x, Tensor)]
+        self._roots = shared_roots([*tensors, *held, *left], tracer)
+        results = [self.result(x) for x in items]
         effects = [Effect(slot, self._effect(slot)) for slot in changed]
-        gradients = [self._gradient(leaf, now) for leaf, now in tracer.new_gradients()]
+        gradients = [self._gradient(leaf, now) for leaf, now in graded]
         joint = None
         if self.differentiable:
             joint = record_backward(tracer, self.differentiable, self.backend)
-            numbers = {id(x): i for i, x in reversed(list(enumerate(items)))}
-            self.positions = [numbers.get(id(x)) for _, x in self.differentiable]
+            numbered = list(enumerate(items))
+            views = [(i, x) for i, x in numbered if id(x) in self._roots]
+            found = {id(self._roots[id(x)]): Position(i, of_root=True) for i, x in views}
+            found |= {id(x): Position(i) for i, x in reversed(numbered)}
+            self.positions = [found.get(id(x)) for _, x in self.differentiable]
         captures = list(tracer.captures.values())
         self._check_writes(captures)
         self._place_written_arguments(captures)
@@ -118,6 +131,21 @@ class Builder:
         parts = tuple([self._tree(v, paths, f"{name}.{k}") for k, v in attributes.items()])
         return MadeObject(type(value), tuple(attributes), parts)
 
+    def _tensors(self, value: Any) -> Iterator[Tensor]:
+        """The tensors in what a slot holds, as `_tree` finds them."""
+        found = shallow(value)
+        if found is not None:
+            parts: Iterable[Any] = [part for _, _, part in found[1]]
+        elif isinstance(value, Tensor):
+            yield value
+            return
+        elif self.reach.knows(value) or not holds_traced(value):
+            return
+        else:
+            parts = (namespace_of(value) or {}).values()
+        for part in parts:
+            yield from self._tensors(part)
+
     # -- results -------------------------------------------------------------------------------
 
     def result(self, x: Any) -> Result:
@@ -140,12 +168,12 @@ class Builder:
         """Where a call finds the values of symbols."""
         return tuple([source for source in self.tracer.sources() if source[0] in names])
 
-    def _alias(self, place: Place, x: Tensor) -> Alias:
-        """A result that is a view of a tensor from outside."""
+    def _moves(self, x: Tensor) -> Moves:
+        """How a call makes a view."""
         assert x._cold is not None
         chain = x._cold.chain
         names = {name for _, params in chain for v in params.values() for name in _symbols(v)}
-        return Alias(place, chain, x._node is None, self._sources(names))
+        return Moves(chain, x._node is None, self._sources(names))
 
     def _tensor_result(self, x: Tensor) -> Result:
         tracer = self.tracer
@@ -159,9 +187,13 @@ class Builder:
         cold = x._cold
         if cold is not None and cold.root is not None and id(cold.root) in tracer.captures:
             place = tracer.captures[id(cold.root)].place
-            return self._alias(place, x)
+            return Alias(place, self._moves(x))
         if cold is not None and cold.root is not None and cold.root._array is not None:
-            return self._alias(Held(cold.root), x)
+            return Alias(Held(cold.root), self._moves(x))
+        if id(x) in self._roots:
+            root = self.result(self._roots[id(x)])
+            assert isinstance(root, Output)
+            return View(root, self._moves(x))
         self.program.outputs.append(tracer.read(x))
         number = len(self.program.outputs) - 1
         if type(x._node) is Node and x._node.inputs is not None:
@@ -171,7 +203,7 @@ class Builder:
     def _outside(self, x: Tensor, capture: Capture) -> Result:
         if isinstance(capture.place, Held):
             return Constant(x)
-        return Alias(capture.place, (), detached=False)
+        return Alias(capture.place, Moves((), detached=False))
 
     def _gradient(self, leaf: Tensor, now: Tensor | None) -> GradEffect:
         tracer = self.tracer

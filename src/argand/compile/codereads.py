@@ -21,7 +21,7 @@ _STORE_AND_LOAD = frozenset(("STORE_FAST_LOAD_FAST",))
 _ASKING = frozenset(("getattr", "hasattr", "setattr", "delattr"))
 _CALLS = frozenset(("PRECALL", "CALL"))
 _NO_VALUE = frozenset(("CACHE", "EXTENDED_ARG", "NOP", "KW_NAMES"))
-LOCAL, CLOSURE, GLOBAL = "local", "closure", "global"
+LOCAL, CLOSURE, GLOBAL, IMPORT = "local", "closure", "global", "import"
 Chain = tuple[str, str, tuple[str, ...]]
 _ATTRIBUTE = frozenset(
     (
@@ -40,7 +40,8 @@ class CodeReads:
     """The names that a code object, and the functions defined inside it, read or write."""
 
     globals: frozenset[str]
-    # (LOCAL, CLOSURE or GLOBAL; the name; attributes one after another): each as far as it goes
+    # (LOCAL, CLOSURE, GLOBAL or IMPORT; the name; attributes one after another): each as far as it
+    # goes. The name of an import is the module's, with a dot before it for each level up.
     chains: frozenset[Chain]
     loose: frozenset[str]
     asked: frozenset[str]  # names that `getattr` and `hasattr` may ask for, present or not
@@ -63,6 +64,7 @@ def code_reads(code: CodeType) -> CodeReads:
     computed = asks and _asks_for_computed_names(code)
     base: tuple[str, str] | None = None
     chain: tuple[str, ...] = ()
+    imported = _imported_names(code)
     for step in dis.get_instructions(code):
         name = step.opname
         if name in ("CACHE", "EXTENDED_ARG", "PUSH_NULL", "NOP"):
@@ -77,6 +79,8 @@ def code_reads(code: CodeType) -> CodeReads:
         if base is not None:
             chains.add((*base, chain))
         base, chain = _name_loaded(name, step.argval), ()
+        if base is not None and base[1] in imported and base[0] != GLOBAL:
+            base, chain = imported[base[1]]
         if name in _GLOBAL:
             found.add(step.argval)
     if base is not None:
@@ -91,6 +95,9 @@ def code_reads(code: CodeType) -> CodeReads:
             for kind, start, attributes in inner.chains:
                 if kind == LOCAL:
                     loose.update(attributes)
+                elif kind == CLOSURE and start in imported:
+                    base, chain = imported[start]
+                    chains.add((*base, (*chain, *attributes)))
                 else:
                     chains.add((kind, start, attributes))
         elif isinstance(constant, str) and constant.isidentifier():
@@ -98,6 +105,31 @@ def code_reads(code: CodeType) -> CodeReads:
     return CodeReads(
         frozenset(found), frozenset(chains), frozenset(loose), frozenset(asked), computed
     )
+
+
+def _imported_names(code: CodeType) -> dict[str, tuple[tuple[str, str], tuple[str, ...]]]:
+    """The local variables that `import` statements in a function make, with the chains that they
+    stand for."""
+    found: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {}
+    constants: list[Any] = [0, None]  # the level of the next import, and what it takes
+    module = ""
+    chain: tuple[str, ...] = ()
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+            constants = [constants[1], step.argval]
+        elif step.opname == "IMPORT_NAME":
+            level, names = constants
+            whole = "." * level + step.argval
+            module, chain = whole if names or level else whole.partition(".")[0], ()
+        elif step.opname == "IMPORT_FROM":
+            chain = (*chain, step.argval) if constants[1] is None else (step.argval,)
+        elif step.opname in ("STORE_FAST", "STORE_DEREF") and module:
+            found[step.argval] = (IMPORT, module), chain
+            if constants[1] is None or not chain:
+                module = ""
+        elif step.opname not in ("SWAP", "POP_TOP", *_NO_VALUE):
+            module = ""
+    return found
 
 
 def _asks_for_computed_names(code: CodeType) -> bool:

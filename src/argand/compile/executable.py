@@ -59,17 +59,16 @@ class Measured(NamedTuple):
         return self.dim.evaluate(sizes_of(self.sources, leaves))
 
 
-class Alias(NamedTuple):
-    """A result that is a tensor from outside, or a view of one."""
+class Moves(NamedTuple):
+    """The moves that lead from a tensor to a view of it."""
 
-    place: Place
     chain: tuple[tuple[Op, dict[str, Any]], ...]
     detached: bool
     sources: Sources = ()  # of the symbols in the chain
 
-    def find(self, leaves: Sequence[Any]) -> Tensor:
-        """The tensor or the view, as eager code makes it."""
-        tensor, chain = self.place.find(leaves), self.chain
+    def follow(self, tensor: Tensor, leaves: Sequence[Any]) -> Tensor:
+        """The view, as eager code makes it."""
+        chain = self.chain
         if self.sources:
             sizes = sizes_of(self.sources, leaves)
             chain = tuple(
@@ -81,13 +80,31 @@ class Alias(NamedTuple):
             return follow(tensor.detach(), chain)
 
 
+class Alias(NamedTuple):
+    """A result that is a tensor from outside, or a view of one."""
+
+    place: Place
+    moves: Moves
+
+    def find(self, leaves: Sequence[Any]) -> Tensor:
+        """The tensor or the view."""
+        return self.moves.follow(self.place.find(leaves), leaves)
+
+
+class View(NamedTuple):
+    """A result that is a view of another tensor that the program computes."""
+
+    root: Output
+    moves: Moves
+
+
 class Constant(NamedTuple):
     """A result that is the same Python object at every call."""
 
     value: Any
 
 
-Result = Output | Number | Measured | Alias | Constant
+Result = Output | Number | Measured | Alias | View | Constant
 
 
 class Input(NamedTuple):
@@ -233,10 +250,7 @@ class Executable:
         tensors = [wrap(a) for a in outputs[: len(self.program.outputs)]]
         if self.joint is not None:
             self.joint.attach(tensors, leaves)
-        for place, result in self.gradients:
-            gradient = _made(result, tensors, leaves)
-            place.find(leaves)._cold_part().grad = gradient
-        if self.single and not self.effects:
+        if self.single and not self.effects and not self.gradients:
             return tensors[0]
         known: dict[Any, Any] = {}
 
@@ -245,20 +259,29 @@ class Executable:
                 return result.value
             key = result if isinstance(result, Output) else id(result)
             if key not in known:
-                known[key] = _made(result, tensors, leaves)
+                if isinstance(result, View):
+                    known[key] = result.moves.follow(make(result.root), leaves)
+                else:
+                    known[key] = _made(result, tensors, leaves)
             return known[key]
 
+        for place, result in self.gradients:
+            place.find(leaves)._cold_part().grad = make(result)
+        if self.single and not self.effects:
+            return tensors[0]
         if self.effects:
             apply(self.effects, given, make, self._moves_modules)
         return unflatten(self.parts.structure, [make(r) for r in self.parts.results])
 
 
-def _made(result: Result, tensors: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
+def _made(
+    result: Output | Number | Measured | Alias, tensors: Sequence[Tensor], leaves: Sequence[Any]
+) -> Any:
     if isinstance(result, Output):
         return _of_kind(tensors[result.number], result)
     if isinstance(result, Number):
         return tensors[result.number]._array.item()
-    return result.value if isinstance(result, Constant) else result.find(leaves)
+    return result.find(leaves)
 
 
 def _of_kind(tensor: Tensor, result: Output) -> Tensor:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Collection
-from types import CellType, MappingProxyType
+from contextvars import ContextVar
+from types import CellType, FunctionType, MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class ValueGuards:
         self.orders: list[tuple[Any, Any, str]] = []  # (dictionary, its keys in order, name)
         self.sets: list[tuple[Any, Any, str]] = []  # (container, contents, name)
         self.arrays: list[tuple[Any, Any, str]] = []  # (NumPy array, copy of it, name)
+        self.variables: list[list[Any]] = []  # [context variable, None, value, name]
         self._known: set[Any] = set()
         self._native: Check | None = None
         self._records: list[Any] = []  # what the native check walks
@@ -57,7 +59,14 @@ class ValueGuards:
             self.orders,
             self.sets,
             self.arrays,
+            self.variables,
         )
+
+    @property
+    def only_code(self) -> FunctionType | None:
+        """The function whose code is all that is guarded; None when there is anything else."""
+        owner, attribute = self.attributes[0][:2] if self.attributes else (None, "")
+        return owner if len(self) == 1 and attribute == "__code__" else None
 
     # -- making --------------------------------------------------------------------------------
 
@@ -121,6 +130,11 @@ class ValueGuards:
         if self._is_new("array", id(array)):
             self.arrays.append((array, array.copy(), name))
 
+    def add_variable(self, variable: ContextVar[Any], name: str) -> None:
+        """What a context variable holds."""
+        if self._is_new("variable", id(variable)):
+            self.variables.append([variable, None, variable_value(variable), name])
+
     def without(self, slots: set[tuple[int, Any]], containers: Collection[int]) -> None:
         """Drop what is looked at in another way: the slots whose values are inputs, and the
         `containers` (their ids) in these values."""
@@ -165,7 +179,7 @@ class ValueGuards:
         for container, keys, _ in self.orders:
             if list(container) != keys:
                 return False
-        rest = self.absent or self.attributes or self.sets or self.arrays
+        rest = self.absent or self.attributes or self.sets or self.arrays or self.variables
         if rest and not self._rest_holds():
             return False
         for place, guard in self._stored:
@@ -181,6 +195,10 @@ class ValueGuards:
             )
             and all(_same_contents(contents_of(c), before) for c, before, _ in self.sets)
             and all(_same_array(array, before) for array, before, _ in self.arrays)
+            and all(
+                (now := variable_value(v[0])) is v[2] or _is_equal_now(v, now)
+                for v in self.variables
+            )
         )
 
     # -- natively ------------------------------------------------------------------------------
@@ -215,7 +233,7 @@ class ValueGuards:
             else:
                 left.lengths.append(length)
         left.orders = [order for order in self.orders if type(order[0]) is not dict]
-        left.sets, left.arrays = self.sets, self.arrays
+        left.sets, left.arrays, left.variables = self.sets, self.arrays, self.variables
         check = make(records)
         if check is None or not check():
             return  # some object keeps its namespace in its own way
@@ -255,6 +273,10 @@ class ValueGuards:
                 found.append(_change(name, value, now))
         for owner, attribute, value, name in self.attributes:
             now = getattr(owner, attribute, MISSING)
+            if now is not value and not same_value(now, value):
+                found.append(_change(name, value, now))
+        for variable, _, value, name in self.variables:
+            now = variable_value(variable)
             if now is not value and not same_value(now, value):
                 found.append(_change(name, value, now))
         for owner, kind, space, name in self.namespaces:
@@ -309,10 +331,18 @@ def _plain_container(container: Any, key: Any) -> Any:
         (container,) = gc.get_referents(container)
         return container if type(container) is dict and type(key) is str else None
     if isinstance(container, dict):
-        return container if type(container) is dict and type(key) in (str, int) else None
+        return container if type(container) is dict and type(key) in (str, int, bytes) else None
     if isinstance(container, list):
         return container if type(container) is list and type(key) is int else None
     return container  # a cell, or an object and the name of an attribute
+
+
+def variable_value(variable: ContextVar[Any]) -> Any:
+    """What a context variable holds, or its default; MISSING where there is neither."""
+    try:
+        return variable.get()
+    except LookupError:
+        return MISSING
 
 
 def _item(space: Any, key: Any) -> Any:
@@ -323,7 +353,7 @@ def _item(space: Any, key: Any) -> Any:
 
 
 def _same_contents(now: Any, before: Any) -> bool:
-    if isinstance(before, frozenset):
+    if isinstance(before, frozenset | bytes):
         return bool(now == before)
     return len(now) == len(before) and all(
         a is b or same_value(a, b) for a, b in zip(now, before, strict=True)

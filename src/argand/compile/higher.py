@@ -39,6 +39,18 @@ class Call(NamedTuple):
     random: Tensor | None
 
 
+class Position(NamedTuple):
+    """Where a differentiated tensor is found among what the function returned."""
+
+    number: int
+    of_root: bool = False  # it owns the memory that the tensor there is a view of
+
+    def find(self, returned: Sequence[Any]) -> Tensor:
+        """The tensor."""
+        x: Tensor = returned[self.number]
+        return x._root() if self.of_root else x
+
+
 class Origin:
     """The function behind a backward program, to differentiate it again."""
 
@@ -62,7 +74,7 @@ class Origin:
         function: Callable[..., Any],
         name: str,
         structure: Structure,
-        positions: Sequence[int | None],
+        positions: Sequence[Position | None],
         leaves: Sequence[Place],
         captures: Sequence[Capture],
         slots: Sequence[Slot],
@@ -167,7 +179,7 @@ def _gradients(
     if random is not None:
         default_generator.set_state(random)
     returned, _ = flatten(function(*args, **kwargs))
-    outputs = [returned[i] for i in origin.positions if i is not None]
+    outputs = [position.find(returned) for position in origin.positions if position is not None]
     wanted = [place.find(leaves) for place in origin.leaves]
     return autograd.grad(outputs, wanted, cotangents, create_graph=True, allow_unused=True)
 

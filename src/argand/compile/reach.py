@@ -33,6 +33,7 @@ from argand.base.tree import is_record
 from argand.compile.effects import Path, containers_in
 from argand.compile.iterators import is_iterator
 from argand.compile.slots import (
+    BUFFERS,
     MISSING,
     Contents,
     Element,
@@ -146,7 +147,10 @@ class Reach:
             return
         self._seen.add(id(value))
         self._kept_alive.append(value)
-        if isinstance(value, dict | list | set | deque):
+        if isinstance(value, BUFFERS):
+            slot = Contents(value, name)
+            self._containers[id(value)] = _Container(value, contents_of(value), name, slot)
+        elif isinstance(value, dict | list | set | deque):
             self._look_at_data(value, root, name)
         elif isinstance(value, tuple | frozenset):
             for i, item in enumerate(value):
@@ -371,6 +375,8 @@ class Reach:
 
 def _differs(now: Any, before: Any) -> bool:
     """Whether a container holds other objects, or in another order, than a copy of it."""
+    if isinstance(before, bytes):
+        return bytes(now) != before
     if len(now) != len(before):
         return True
     if isinstance(now, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict, deque
 from types import CellType
 from typing import Any
@@ -18,6 +19,7 @@ class _Missing:
 
 
 MISSING: Any = _Missing()
+BUFFERS = (bytearray, array)  # of Python's own: plain numbers, kept as bytes
 
 
 class Slot:
@@ -135,7 +137,7 @@ class ClassAttribute(Slot):
 
 
 class Contents(Slot):
-    """All that a list, a dictionary, a set or a deque holds, as one value."""
+    """All that a list, a dictionary, a set, a deque or an array holds, as one value."""
 
     __slots__ = ()
 
@@ -188,9 +190,11 @@ def cell_value(cell: CellType) -> Any:
 
 
 def contents_of(container: Any) -> Any:
-    """A plain copy of what a container holds: a dict, a frozenset, or a list."""
+    """A plain copy of what a container holds: a dict, a frozenset, a list, or bytes."""
     if isinstance(container, dict):
         return dict(container)
+    if isinstance(container, BUFFERS):
+        return bytes(container)
     return frozenset(container) if isinstance(container, set) else list(container)
 
 
@@ -203,6 +207,10 @@ def refill(container: Any, contents: Any) -> None:
             kind.__setitem__(container, key, value)
     elif isinstance(container, list):
         list.__setitem__(container, slice(None), contents)
+    elif isinstance(container, bytearray):
+        container[:] = contents
+    elif isinstance(container, array):
+        container[:] = array(container.typecode, contents)
     elif isinstance(container, set):
         set.clear(container)
         set.update(container, contents)

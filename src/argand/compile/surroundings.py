@@ -8,6 +8,7 @@ rebind, and the names of captured tensors (``model.0.weight``).
 from __future__ import annotations
 
 import functools
+import importlib.util
 import operator
 import os
 import sys
@@ -15,6 +16,7 @@ import threading
 import weakref
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from types import (
     CodeType,
     FunctionType,
@@ -28,8 +30,9 @@ from typing import Any
 import numpy as np
 
 import argand
-from argand.compile.codereads import CLOSURE, GLOBAL, CodeReads, code_reads
-from argand.compile.guards import ValueGuards
+from argand.base.settings import Settings, settings
+from argand.compile.codereads import CLOSURE, GLOBAL, IMPORT, Chain, CodeReads, code_reads
+from argand.compile.guards import ValueGuards, variable_value
 from argand.compile.reach import (
     SCALARS,
     TENSOR_REGISTRIES,
@@ -38,7 +41,16 @@ from argand.compile.reach import (
     is_opaque,
     is_optimizer,
 )
-from argand.compile.slots import MISSING, Cell, ClassAttribute, Item, Slot, cell_value, namespace_of
+from argand.compile.slots import (
+    BUFFERS,
+    MISSING,
+    Cell,
+    ClassAttribute,
+    Item,
+    Slot,
+    cell_value,
+    namespace_of,
+)
 from argand.compile.snapshot import hooks_of
 from argand.ir.op import Op
 from argand.tensor.core import Tensor
@@ -49,6 +61,8 @@ _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _DATA = (list, dict, set, deque)
 _NO_ATTRIBUTES = (*SCALARS, *_DATA, tuple, np.ndarray, Op)
 _APPENDS = ("append", "extend")
+# Functions that tell what a setting is.
+_TELLING = {argand.get_num_threads: "threads"}
 # Methods that Python calls by itself, without a name in the code.
 _NOT_IMPLICIT = frozenset(
     ("__init__", "__new__", "__repr__", "__str__", "__del__", "__init_subclass__", "__reduce__")
@@ -76,6 +90,8 @@ class Surroundings:
         self._appended: set[int] = set()  # ids of lists that code appends to
         self._read: set[int] = set()  # ids of lists that code does anything else with
         self._reached: dict[int, Tensor] | None = None
+        # chains from modules that a function imports, but nobody has imported yet
+        self._not_imported: list[tuple[FunctionType, Chain]] = []
         self._visit(function, "self")
         for value in arguments:
             if not isinstance(value, Tensor):
@@ -133,6 +149,13 @@ class Surroundings:
         for name, value in roots.items():
             alone = len(modules) == 1 and value is modules[0]
             yield from walk.tensors(value, "" if alone else name, 0)
+
+    def note_imports(self) -> None:
+        """Look at the modules that the function has imported in the meantime."""
+        waiting, self._not_imported = self._not_imported, []
+        for function, chain in waiting:
+            self._follow_import(function, chain)
+        self._follow_loose_names()
 
     # -- looking at code -----------------------------------------------------------------------
 
@@ -194,7 +217,10 @@ class Surroundings:
             names["local", code.co_varnames[0]] = owner
             names.setdefault((CLOSURE, code.co_varnames[0]), owner)
         if not _is_third_party_code(code):
+            self.guards.add_attribute(function, "__code__", f"the code of {function.__name__}")
             self._note_variables(function, reads, names)
+            for chain in sorted(c for c in reads.chains if c[0] == IMPORT):
+                self._follow_import(function, chain)
         self._note_chains(reads, names)
         self.asks_grad_mode |= "is_grad_enabled" in code.co_names
         self.asks_types |= "type" in reads.globals
@@ -233,26 +259,40 @@ class Surroundings:
 
     def _note_chains(self, reads: CodeReads, names: dict[tuple[str, str], Any]) -> None:
         for kind, base, attributes in sorted(reads.chains):
-            if (kind, base) not in names:
-                if kind != GLOBAL:
-                    self._loose.update(dict.fromkeys(attributes))
-                continue
-            value, path = names[kind, base], base
-            for i, attribute in enumerate(attributes):
-                if type(value) is list:
-                    appends = attribute in _APPENDS and i == len(attributes) - 1
-                    (self._appended if appends else self._read).add(id(value))
-                value = self._attribute(value, attribute, path, chain=True)
-                path = f"{path}.{attribute}"
-                if value is MISSING:
-                    break
-            else:
-                self._read.add(id(value))
+            if (kind, base) in names:
+                self._follow_chain(names[kind, base], base, attributes)
+            elif kind != GLOBAL:
+                self._loose.update(dict.fromkeys(attributes))
         self._loose.update(dict.fromkeys(sorted(reads.loose | reads.asked)))
         self._asked |= reads.asked
         self._computed |= reads.computed
         if "super" in reads.globals:
             self._of_supers |= reads.loose
+
+    def _follow_chain(self, value: Any, path: str, attributes: Sequence[str]) -> None:
+        for i, attribute in enumerate(attributes):
+            if type(value) is list:
+                appends = attribute in _APPENDS and i == len(attributes) - 1
+                (self._appended if appends else self._read).add(id(value))
+            value = self._attribute(value, attribute, path, chain=True)
+            path = f"{path}.{attribute}"
+            if value is MISSING:
+                return
+        self._read.add(id(value))
+
+    def _follow_import(self, function: FunctionType, chain: Chain) -> None:
+        """Follow a chain from a module that a function imports by itself."""
+        _, name, attributes = chain
+        package = function.__globals__.get("__package__") or ""
+        try:
+            found = sys.modules.get(importlib.util.resolve_name(name, package))
+        except ImportError:
+            return  # there is no such package; the import will say so
+        if found is None:
+            self._not_imported.append((function, chain))
+        elif isinstance(found, ModuleType):
+            self._note(found, found.__name__)
+            self._follow_chain(found, found.__name__, attributes)
 
     def _follow_loose_names(self) -> None:
         """Look for the names that may belong to any object at every object in reach, until no new
@@ -282,6 +322,8 @@ class Surroundings:
         """Look at what a name leads to; whether the name is worth a guard."""
         if isinstance(value, Op) or value is MISSING:
             return True
+        if isinstance(value, FunctionType) and value in _TELLING:
+            self.guards.add_item(vars(settings), _TELLING[value], f"settings.{_TELLING[value]}")
         if _is_library_function(value) and not hasattr(value, "__wrapped__"):
             return True
         if isinstance(value, FunctionType | MethodType | functools.partial):
@@ -308,6 +350,15 @@ class Surroundings:
             self._note_module(value, name, remember)
         elif isinstance(value, np.ndarray):
             self.arrays.add(id(value))
+        elif isinstance(value, BUFFERS):
+            self._containers.append((value, name))
+        elif isinstance(value, ContextVar):
+            held = variable_value(value)
+            self.guards.add_variable(value, name)
+            self._note(held, f"{name}.get()")
+            self._values.append((held, f"{name}.get()"))
+        elif isinstance(value, Settings):
+            self._own(value, name)
         elif not isinstance(value, SCALARS) and not is_opaque(type(value)):
             self._remember(name, value, remember)
             self._own(value, name)
@@ -341,6 +392,10 @@ class Surroundings:
                 self._own(part, f"{name}.{path}" if path else name)
             self._note_class(type(part), type(part).__name__)
             self._visit_function(type(part).forward, part)
+            for cls in type(part).__mro__:
+                if "forward" in vars(cls):
+                    self.guards.add_class_item(cls, "forward", f"{cls.__name__}.forward")
+                    break
             for tensor in (*part._parameters.values(), *part._buffers.values()):
                 if tensor is not None:
                     self._note(tensor, name, remember=False)
@@ -387,6 +442,10 @@ class Surroundings:
             return self._module_attribute(owner, name, full)
         if isinstance(owner, type):
             return self._class_attribute(owner, MISSING, name, full)
+        if isinstance(owner, Settings):
+            if name in vars(owner):
+                self.guards.add_item(vars(owner), name, full)
+            return MISSING
         if isinstance(owner, threading.local):  # each thread has attributes of its own
             self.guards.add_attribute(owner, name, full)
             return getattr(owner, name, MISSING)
@@ -418,13 +477,30 @@ class Surroundings:
 
     def _module_attribute(self, module: ModuleType, name: str, full: str) -> Any:
         value = vars(module).get(name, MISSING)
-        if _is_library(module) or value is MISSING:
+        if value is MISSING:
             return value
+        if isinstance(value, ModuleType):
+            self._note(value, full)
+            return value
+        if _is_library(module):
+            self._note_of_library(value, full)
+            self.guards.add_item(vars(module), name, full)
+            return MISSING if isinstance(value, dict) else value  # such as `sys.modules`
         if self._note(value, full):
             self.guards.add_item(vars(module), name, full)
-        if not isinstance(value, ModuleType):
-            self._add_slot(Item(vars(module), name, full))
+        self._add_slot(Item(vars(module), name, full))
         return value
+
+    def _note_of_library(self, value: Any, name: str) -> None:
+        """Look at what a module of a library holds: nothing of it but lists, settings, context
+        variables, and functions that a user put there, can lead to anything that changes."""
+        if isinstance(value, FunctionType):
+            if value in _TELLING or not (
+                _is_library_code(value.__code__) or _is_third_party_code(value.__code__)
+            ):
+                self._note(value, name)
+        elif isinstance(value, (list, ContextVar, Settings, *BUFFERS)):
+            self._note(value, name)
 
     def _attribute_of_module(self, module: Any, name: str, full: str) -> Any:
         """An attribute of a neural network's module, whose own namespace the epoch guards."""
@@ -521,9 +597,10 @@ def _is_library(module: ModuleType) -> bool:
 
 
 def _is_library_class(cls: type) -> bool:
-    if cls.__module__ == "__main__":
-        return False
-    top = cls.__module__.partition(".")[0]
+    module = cls.__module__
+    if module == "__main__" or not isinstance(module, str):  # a metaclass of C may have none
+        return module != "__main__"
+    top = module.partition(".")[0]
     return top in sys.stdlib_module_names or top in ("argand", "numpy", "builtins")
 
 

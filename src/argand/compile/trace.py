@@ -271,16 +271,16 @@ class Tracer(Interpreter):
         if plain and all(before.name == "reshape" for before, _ in chain):
             return True
         if array is None:
-            array = np.empty(concrete(tuple(root.shape), self._hints()), np.uint8)
-        before = self._moved(array, chain)
-        return bool(np.may_share_memory(before, self._moved(before, ((op, params),))))
+            array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)
+        before = self.moved(array, chain)
+        return bool(np.may_share_memory(before, self.moved(before, ((op, params),))))
 
-    def _hints(self) -> dict[str, int]:
+    def hints(self) -> dict[str, int]:
         return {name: s.hint for name, s in self.program.symbols().items()}
 
-    def _moved(self, array: Any, chain: Any) -> Any:
+    def moved(self, array: Any, chain: Any) -> Any:
         """The view of an array that a chain of moves leads to."""
-        hints = self._hints()
+        hints = self.hints()
         for step, given in chain:
             array = step.run(array, **{k: concrete(v, hints) for k, v in given.items()})
         return array
@@ -296,8 +296,8 @@ class Tracer(Interpreter):
         elif root._array is not None:
             array = root._array
         elif chain:  # what is computed lies row by row
-            array = np.empty(concrete(tuple(root.shape), self._hints()), np.uint8)
-        return None if array is None else self._moved(array, chain)
+            array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)
+        return None if array is None else self.moved(array, chain)
 
     def write(self, target: Tensor, value: Tensor) -> None:
         captured = self.captures.get(id(target))

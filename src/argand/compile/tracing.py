@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import warnings
 from collections.abc import Sequence
@@ -20,8 +21,9 @@ from argand.compile.arrays import ArrayStandIn, check_size
 from argand.compile.build import Builder, holds_traced
 from argand.compile.constants import Constants, split_constants
 from argand.compile.effects import Arguments, containers_in, count_leaves, filled
+from argand.compile.environment import run_apart, watched_environment
 from argand.compile.executable import Alias, Executable, Parts
-from argand.compile.higher import Origin
+from argand.compile.higher import Origin, Position
 from argand.compile.iterators import IteratorStandIn
 from argand.compile.joint import Joint, keep_random_state
 from argand.compile.signature import (
@@ -85,8 +87,11 @@ class Trace:
         try:
             args, kwargs = self._fill()
             self.reach.start([*self.s.slots, Arguments(*self.given)])
-            with interpreting(tracer), collecting_guards(guards):
-                returned = self.owner.function(*args, **kwargs)
+            seen = self.s.surroundings.guards
+            variables = [variable for variable, *_ in seen.variables]
+            with interpreting(tracer), collecting_guards(guards), watched_environment(seen):
+                function = functools.partial(self.owner.function, *args, **kwargs)
+                returned = run_apart(variables, function, self.owner.name)
                 if guards.read:
                     raise IntegerRead(guards.read)  # the function may have caught it
                 changed = self._changed()
@@ -110,6 +115,7 @@ class Trace:
             tracer.restore()
             self.reach.restore(failed=failed)
             tracer.forget()
+        self.s.surroundings.note_imports()
         s = self.s
         apart = {slot.identity for slot in s.slots}
         inside: set[int] = set()
@@ -122,7 +128,7 @@ class Trace:
         compiled = compile_program(program, self.backend)
         self.s.executable = Executable(program, compiled, parts)
 
-    def _prepare_higher_orders(self, joint: Joint, positions: list[int | None]) -> None:
+    def _prepare_higher_orders(self, joint: Joint, positions: list[Position | None]) -> None:
         owner, s = self.owner, self.s
         joint.origin = origin = Origin(
             owner.function,

@@ -106,7 +106,7 @@ class KWalk:
 
     def _rest(self, total: Reg, start: Reg, most: Reg) -> Reg:
         b = self._b
-        if b.rem(total, most).const == 0 and total.const != 0:
+        if total.const and b.rem(total, most).const == 0:
             return most
         return b.max(b.min(b.sub(total, start), most), 0)
 

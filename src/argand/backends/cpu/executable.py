@@ -150,12 +150,11 @@ class CompiledProgram:
 
     def _guarded_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         """A call on copies of everything that lie between closed pages; see `runtime/guarded`."""
-        side = settings.guard_memory or "end"
-        copies = [fenced_copy(np.asarray(a), side) for a in (*inputs, *state)]
-        given = [a for _, a in copies]
-        count = len(inputs)
+        side, count = settings.guard_memory or "end", len(inputs)
         run = self._logical_run if any(self._orders) else self._general_run
         with self._lock or contextlib.nullcontext():
+            copies = [fenced_copy(np.asarray(a), side) for a in (*inputs, *state)]
+            given = [a for _, a in copies]
             found = run(given[:count], given[count:])
             for value, (fence, _) in zip(self._operands, copies, strict=True):
                 fence.check(f"{value.name} of {self.program.name}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
-from types import CellType
+from types import CellType, FunctionType
 from typing import Any, Final
 
 from argand.codegen.llvm.fastcall import MethodDef, functions_of, supported
@@ -36,6 +36,7 @@ _API: Final = (
 _SIZE: Final = 0
 _ITEMS: Final = 8
 _CONTENTS: Final = 0
+_FIELDS: Final = ("__code__", "__defaults__", "__kwdefaults__")  # of a function, by address
 # The flags of a class, and the one of those whose objects have the address of their dictionary
 # before the head.
 _FLAGS: Final = 168
@@ -52,6 +53,7 @@ def guard_entry(records: list[Any]) -> Check | None:
     * a dict and a str or an int: the item; a dict, None and a list: the keys, in order
     * a list and an int: the element; a list, None and an int: the length
     * a cell and None: what it holds
+    * a function and a str: the attribute, which is read from memory where that is known
     * any other object, its class and a dict: of that class, with that dict as its namespace
     * any other object and a str: the attribute
 
@@ -61,6 +63,10 @@ def guard_entry(records: list[Any]) -> Check | None:
     """
     if not _layout_known():
         return None
+    offsets = _function_fields()
+    for i in range(1, len(records), 3):
+        if type(records[i]) is FunctionType and records[i + 1] in offsets:
+            records[i + 1] = offsets[records[i + 1]]
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype = ctypes.py_object
     new.argtypes = (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
@@ -100,6 +106,19 @@ class _Plain:
 
 
 @functools.cache
+def _function_fields() -> dict[str, int]:
+    """How far from a function's address what it refers to is found, by the attribute's name."""
+
+    def probe(x: int = 1, *, y: int = 2) -> int:
+        return x + y
+
+    words = FunctionType.__basicsize__ // 8
+    held = list((ctypes.c_size_t * words).from_address(id(probe)))
+    there = {name: id(getattr(probe, name)) for name in _FIELDS}
+    return {name: 8 * held.index(i) for name, i in there.items() if held.count(i) == 1}
+
+
+@functools.cache
 def _method() -> MethodDef:
     target = host_target()
     data = text_to_object(_text(target.triple), target, "check of guards")
@@ -111,6 +130,7 @@ def _method() -> MethodDef:
         "list_type": list,
         "cell_type": CellType,
         "str_type": str,
+        "int_type": int,
         "attribute_error": AttributeError,
     }
     imports = {**functions_of(_API), **{name: id(value) for name, value in objects.items()}}
@@ -130,6 +150,7 @@ def _text(triple: str) -> str:
 @list_type = external global i8
 @cell_type = external global i8
 @str_type = external global i8
+@int_type = external global i8
 @attribute_error = external global i8
 declare ptr @PyDict_GetItemWithError(ptr, ptr)
 declare i32 @PyDict_Next(ptr, ptr, ptr, ptr)
@@ -239,7 +260,17 @@ object:
   %key.type.at = getelementptr i8, ptr %key, i64 {head - 8}
   %key.type = load ptr, ptr %key.type.at
   %is.name = icmp eq ptr %key.type, @str_type
-  br i1 %is.name, label %attribute, label %class
+  br i1 %is.name, label %attribute, label %no.name
+no.name:
+  %is.offset = icmp eq ptr %key.type, @int_type
+  br i1 %is.offset, label %field, label %class
+field:
+  %offset = call i64 @PyLong_AsSsize_t(ptr %key)
+  %field.at = getelementptr i8, ptr %container, i64 %offset
+  %field.held = load ptr, ptr %field.at
+  %is.held = icmp ne ptr %field.held, null
+  %field.now = select i1 %is.held, ptr %field.held, ptr @none
+  br label %compare
 class:
   %same.class = icmp eq ptr %type, %key
   br i1 %same.class, label %namespace, label %changed
@@ -278,7 +309,8 @@ not.made:
 
 compare:
   %now = phi ptr [ %item.now, %item ], [ %missing, %no.item ], [ %missing, %element ],
-    [ %element.now, %element.there ], [ %cell.now, %cell ], [ %missing, %not.made ]
+    [ %element.now, %element.there ], [ %cell.now, %cell ], [ %missing, %not.made ],
+    [ %field.now, %field ]
   %then = load ptr, ptr %value.at
   %is.same = icmp eq ptr %now, %then
   br i1 %is.same, label %same, label %changed
