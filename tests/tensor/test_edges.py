@@ -222,3 +222,16 @@ def test_integers_to_negative_powers(how: str) -> None:
     x, y = ag.tensor([2, 1, -1, -1, 3, -2]), ag.tensor([-1, -2, -3, -2, 2, 3])
     raised = (lambda x, y: x**y) if how == "eager" else ag.compile(lambda x, y: x**y, backend=how)
     assert raised(x, y).tolist() == [0, 1, -1, 1, 9, -8]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("shape", "dim"), [((0, 3), 0), ((2, 0, 3), 1), ((2, 0, 3), (0, 1))])
+def test_logsumexp_of_nothing(shape: Any, dim: Any, compiled: bool) -> None:
+    """The logarithm of an empty sum, as in PyTorch."""
+    x = ag.zeros(*shape, requires_grad=True)
+    function = lambda x: x.logsumexp(dim)  # noqa: E731
+    y = ag.compile(function)(x) if compiled else function(x)
+    want = np.full(np.zeros(shape).sum(dim).shape, -np.inf)
+    np.testing.assert_array_equal(y.detach().numpy(), want)
+    y.sum().backward()
+    assert x.grad is not None and x.grad.shape == shape

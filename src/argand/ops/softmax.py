@@ -138,6 +138,8 @@ class Logsumexp(Composite):
         return (x,), {"dim": normalize_dims(dim, len(x.shape), self.name), "keepdim": bool(keepdim)}
 
     def body(x: Any, dim: Any, keepdim: bool) -> Any:
+        if not all(_has_rows(x, d) for d in dim):
+            return ops.log(ops.sum(x, dim, keepdim))
         wide = widened(x)
         top = ops.amax(wide, dim, True)
         shift = ops.where(ops.isinf(top), 0.0, top)

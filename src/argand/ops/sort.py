@@ -94,6 +94,7 @@ class Topk(_Ordering):
     )
     error_samples = (
         ErrorSample(RuntimeError, "k = 6 is out of range for a size of 5", T((3, 5)), 6),
+        ErrorSample(RuntimeError, "k = -3 is out of range for a size of 5", T((3, 5)), -3),
         ErrorSample(TypeError, "not defined for complex64", T((3, 5), dtype="complex64"), 2),
     )
 
@@ -115,6 +116,7 @@ class Topk(_Ordering):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,), dim = arrays, params["dim"]
+        self.infer(families.array_type(x), **params)
         if x.ndim == 0:
             return x.copy(), np.zeros((), np.int64)
         order = np.take(_order(x, dim, params["largest"]), range(params["k"]), dim)
