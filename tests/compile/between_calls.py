@@ -35,7 +35,8 @@ def outcome(function: Callable[[Any], Any], changes: list[Callable[[], Any]]) ->
     found = []
     for i, change in enumerate([lambda: None, lambda: None, *changes, lambda: None]):
         found.append(leaves(change()))
-        found.append(leaves(function(vector(1, 2, 3 + i))))
+        x = ag.tensor([1.0, 2.0, 3.0 + i], dtype=ag.float32)  # whatever the default dtype is
+        found.append(leaves(function(x)))
     return found
 
 

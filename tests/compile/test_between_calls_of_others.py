@@ -191,6 +191,40 @@ def memory_of_another_dtype() -> Case:
     return f, [functools.partial(change, d) for d in (ag.ones(5), ag.ones(3, dtype=ag.float64))]
 
 
+@case
+def a_layer_of_a_class_of_the_same_name() -> Case:
+    def scaling(factor: float) -> Any:
+        class Scaling(nn.Module):
+            def forward(self, x: Any) -> Any:
+                return x * factor
+
+        return Scaling()
+
+    layers = nn.Sequential(scaling(2.0), scaling(3.0))
+
+    def f(x: Any) -> Any:
+        return layers(x)
+
+    return f, [functools.partial(layers.__setitem__, 0, scaling(5.0))]
+
+
+@case
+def one_of_two_tied_parameters() -> Case:
+    first, second = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+    second.weight = first.weight = nn.Parameter(ag.ones(3, 3))
+
+    def f(x: Any) -> Any:
+        return first(x) + 2 * second(x)
+
+    def untie() -> None:
+        second.weight = nn.Parameter(ag.ones(3, 3) * 3)
+
+    def tie() -> None:
+        second.weight = first.weight
+
+    return f, [untie, tie]
+
+
 # -- code ------------------------------------------------------------------------------------------
 
 

@@ -87,6 +87,8 @@ def test_the_number_of_arguments() -> None:
 
     check(f, (vector(4),), (vector(4), vector(4)), (vector(4),), (vector(4), 3.0))
     check(lambda *xs: xs[0] * len(xs), (vector(4),), (vector(4), vector(4)), (vector(4),))
+    w = vector(4)
+    check(lambda *xs: xs[0] * w * len(xs), (vector(4),), (vector(4), vector(4)), (vector(4),))
 
 
 def test_grad_mode() -> None:
