@@ -1,4 +1,4 @@
-"""Results, gradients and rebound state that share memory do so after a compiled call too.
+"""Results, gradients and rebound state that share memory, or containers, do so after a call too.
 
 Every case runs eagerly and compiled; what it does to the results of each call, and what it sees
 of them then, must be the same.
@@ -6,6 +6,7 @@ of them then, must be the same.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -221,8 +222,213 @@ def state_that_is_a_view_of_the_result() -> Any:
     return f, look
 
 
+# -- containers that others hold too ---------------------------------------------------------------
+
+TABLE: dict[str, Any] = {"a": 1.0, "list": [1.0]}
+
+
+@dataclasses.dataclass
+class Record:
+    h: Any
+    count: int = 0
+    me: Any = None
+
+
+@case
+def a_global_dictionary() -> Any:
+    def f(x: Any) -> Any:
+        return TABLE, x * TABLE["a"]
+
+    def look(f: Any, i: int) -> Any:
+        table, y = f(vector())
+        return table is TABLE, numbers(y)
+
+    return f, look
+
+
+@case
+def a_cache_that_is_an_argument() -> Any:
+    cache = {"k": ag.zeros(3)}
+
+    def f(x: Any, cache: dict[str, Any]) -> Any:
+        cache["k"] = cache["k"] + x
+        return x.sum(), cache
+
+    def look(f: Any, i: int) -> Any:
+        _, found = f(vector(), cache)
+        seen = found is cache, numbers(cache["k"])
+        found["k"] = found["k"] * 2
+        return seen
+
+    return f, look
+
+
+@case
+def containers_of_an_object() -> Any:
+    state = Plain(log=[], table={"n": 0}, record=Record(ag.zeros(3)))
+
+    def f(x: Any) -> Any:
+        state.log.append(x.sum())
+        state.table["n"] += 1
+        state.record.h = state.record.h + x
+        return state.log, {"inside": state.table}, state.record
+
+    def look(f: Any, i: int) -> Any:
+        log, found, record = f(vector())
+        same = log is state.log, found["inside"] is state.table, record is state.record
+        return same, numbers(*log, record.h), dict(state.table)
+
+    return f, look
+
+
+@case
+def a_list_that_each_call_makes() -> Any:
+    state = Plain(now=[ag.zeros(3)], too=None)
+
+    def f(x: Any) -> Any:
+        before = state.now
+        state.now = state.too = [before[0] + x]
+        return before, state.now
+
+    def look(f: Any, i: int) -> Any:
+        held = state.now
+        before, now = f(vector())
+        return before is held, now is state.now, now is state.too, numbers(*before, *now)
+
+    return f, look
+
+
+@case
+def a_list_that_moves_and_grows() -> Any:
+    state = Plain(now=[ag.zeros(3)], before=None)
+
+    def f(x: Any) -> Any:
+        state.before = state.now
+        state.now = [state.before[0] + x]
+        state.before.append(x)
+        return state.before
+
+    def look(f: Any, i: int) -> Any:
+        held = state.now
+        found = f(vector())
+        return found is state.before, found is held, numbers(*found, *state.now)
+
+    return f, look
+
+
+@case
+def a_list_that_leaves_its_place() -> Any:
+    state = Plain(now=[ag.zeros(3)])
+
+    def f(x: Any) -> Any:
+        before = state.now
+        state.now = [before[0] + x]
+        before.append(x)
+        return before
+
+    def look(f: Any, i: int) -> Any:
+        held = state.now
+        found = f(vector())
+        return found is held, numbers(*found, *state.now)
+
+    return f, look
+
+
+@case
+def one_object_in_two_places() -> Any:
+    state = Plain(a=None, b=None)
+
+    def f(x: Any) -> Any:
+        state.a = state.b = Plain(h=x * 2)
+        return x
+
+    def look(f: Any, i: int) -> Any:
+        f(vector())
+        return state.a is state.b, numbers(state.a.h)
+
+    return f, look
+
+
+@case
+def a_list_from_outside_that_is_stored() -> Any:
+    outside, state = [1.0], Plain(found=None)
+
+    def f(x: Any) -> Any:
+        state.found = outside
+        return x * state.found[0]
+
+    def look(f: Any, i: int) -> Any:
+        y = f(vector())
+        outside.append(2.0)
+        return state.found is outside, numbers(y), list(state.found)
+
+    return f, look
+
+
+@case
+def a_list_of_arguments() -> Any:
+    def f(xs: list[Any], *, table: dict[str, Any]) -> Any:
+        xs.append(xs[0] * 2)
+        return [xs, table["inside"]], table["inside"]["k"] * xs[0]
+
+    def look(f: Any, i: int) -> Any:
+        xs, table = [vector()], {"inside": {"k": vector() * i}}
+        (list_, inner), y = f(xs, table=table)
+        return list_ is xs, inner is table["inside"], numbers(*xs, y)
+
+    return f, look
+
+
+@case
+def a_record_that_contains_itself() -> Any:
+    record = Record(2.0)
+    record.me = record
+
+    def f(x: Any) -> Any:
+        return record, x * record.h
+
+    def look(f: Any, i: int) -> Any:
+        found, y = f(vector())
+        return found is record, numbers(y)
+
+    return f, look
+
+
+@case
+def a_copy_of_a_dictionary() -> Any:
+    state = {"h": ag.zeros(3)}
+
+    def f(x: Any) -> Any:
+        state["h"] = state["h"] + x
+        return dict(state)
+
+    def look(f: Any, i: int) -> Any:
+        found = f(vector())
+        found["h"].add_(1)
+        return found is state, numbers(state["h"])
+
+    return f, look
+
+
+@case
+def gradients_through_a_dictionary() -> Any:
+    w = ag.ones(3, requires_grad=True)
+
+    def f(x: Any, table: dict[str, Any]) -> Any:
+        table["y"] = x * w
+        return table
+
+    def look(f: Any, i: int) -> Any:
+        w.grad, table = None, {}  # type: ignore[var-annotated]
+        found = f(vector(), table)
+        found["y"].sum().backward()
+        return found is table, numbers(w.grad)
+
+    return f, look
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_memory_is_shared_as_eagerly(name: str, backend: str) -> None:
+def test_results_are_shared_as_eagerly(name: str, backend: str) -> None:
     function, look = CASES[name]()
     want = [look(function, i) for i in range(4)]
     function, look = CASES[name]()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from argand.base.dim import Dim, Guards
 from argand.base.errors import TraceError
-from argand.base.tree import flatten, shallow
+from argand.base.tree import flatten, shallow, unflatten
 from argand.compile.arrays import ArrayStandIn
-from argand.compile.effects import Effect, Made, MadeObject, Path, Same
+from argand.compile.effects import Effect, Found, Made, MadeObject, Same, containers_in
 from argand.compile.executable import (
     Alias,
     Constant,
@@ -53,22 +53,35 @@ class Builder:
         self._roots: dict[int, Tensor] = {}  # of results that share memory, by their ids
 
     def build(
-        self, returned: Any, guards: Guards, lock: Any, changed: Sequence[Slot], reach: Reach
+        self,
+        returned: Any,
+        guards: Guards,
+        lock: Any,
+        slots: Sequence[Slot],
+        changed: Sequence[Slot],
+        reach: Reach,
     ) -> Parts:
         """Complete the program of a function that returned `returned`; what calls need beside.
 
-        `changed` are the slots in `reach` that the function changed.
+        `slots` are those whose values are inputs, the arguments among them; `changed` those in
+        `reach` that the function changed.
         """
         tracer, program = self.tracer, self.program
-        items, structure = flatten(_with_plain_keys(returned))
         self.reach = reach
+        self._before = {
+            id(container): Found(slot, path)
+            for slot in slots
+            for path, container in reach.containers(slot).items()
+        }
+        whole = self._kept_apart(_with_plain_keys(returned), changed)
+        items, structure = flatten(whole)
         held = [x for slot in changed for x in self._tensors(slot.get())]
         graded = tracer.new_gradients()
         left = [now for _, now in graded if now is not None]
-        tensors = [x for x in items if isinstance(x, Tensor)]
+        tensors = [*self._tensors(whole)]
         self._roots = shared_roots([*tensors, *held, *left], tracer)
         results = [self.result(x) for x in items]
-        effects = [Effect(slot, self._effect(slot)) for slot in changed]
+        effects = [Effect(slot, self._tree(slot.get(), slot.name)) for slot in changed]
         gradients = [self._gradient(leaf, now) for leaf, now in graded]
         joint = None
         if self.differentiable:
@@ -98,12 +111,7 @@ class Builder:
 
     # -- effects -------------------------------------------------------------------------------
 
-    def _effect(self, slot: Slot) -> Any:
-        """What a call leaves in a slot."""
-        paths = {id(found): path for path, found in self.reach.containers(slot).items()}
-        return self._tree(slot.get(), paths, slot.name)
-
-    def _tree(self, value: Any, paths: Mapping[int, Path], name: str) -> Any:
+    def _tree(self, value: Any, name: str) -> Any:
         """How a call makes a value of lists, dictionaries, objects and results."""
         if isinstance(value, ArrayStandIn):
             return Constant(value.array())
@@ -111,12 +119,15 @@ class Builder:
             fill_with_plain_keys(value)
         found = shallow(value)
         if found is not None:
+            place = self._before.get(id(value))
+            if place is None and self.reach.holds_container(value):
+                return Constant(value)  # the object itself; what changed in it is an effect
             structure, inside = found
-            parts = tuple([self._tree(part, paths, f"{name}[{k!r}]") for _, k, part in inside])
-            if id(value) not in paths:
-                return Made(structure, parts)
+            parts = tuple([self._tree(part, f"{name}[{k!r}]") for _, k, part in inside])
+            if place is None:
+                return Made(structure, parts, id(value))
             keys = tuple([(is_attribute, key) for is_attribute, key, _ in inside])
-            return Same(paths[id(value)], keys, parts)
+            return Same(place, keys, parts)
         if isinstance(value, Tensor | Dim):
             return self.result(value)
         if self.reach.knows(value) or not (holds_traced(value) or _is_lazy(value)):
@@ -128,12 +139,14 @@ class Builder:
                 "function is traced, and can't be made again by each call; store the tensors "
                 "themselves, in a list, a dictionary or attributes"
             )
-        parts = tuple([self._tree(v, paths, f"{name}.{k}") for k, v in attributes.items()])
-        return MadeObject(type(value), tuple(attributes), parts)
+        parts = tuple([self._tree(v, f"{name}.{k}") for k, v in attributes.items()])
+        return MadeObject(type(value), tuple(attributes), parts, id(value))
 
-    def _tensors(self, value: Any) -> Iterator[Tensor]:
+    def _tensors(self, value: Any, around: tuple[int, ...] = ()) -> Iterator[Tensor]:
         """The tensors in what a slot holds, as `_tree` finds them."""
-        found = shallow(value)
+        if id(value) in around:
+            return
+        found = shallow(value.value if isinstance(value, _Apart) else value)
         if found is not None:
             parts: Iterable[Any] = [part for _, _, part in found[1]]
         elif isinstance(value, Tensor):
@@ -144,7 +157,33 @@ class Builder:
         else:
             parts = (namespace_of(value) or {}).values()
         for part in parts:
-            yield from self._tensors(part)
+            yield from self._tensors(part, (*around, id(value)))
+
+    def _kept_apart(self, returned: Any, changed: Sequence[Slot]) -> Any:
+        """What a function returned, with leaves for the containers that others hold too: those that
+        were there before, and those that it left in slots."""
+        left = {id(c) for slot in changed for c in containers_in(slot.get()).values()}
+
+        def apart(value: Any, around: tuple[int, ...] = ()) -> Any:
+            found = shallow(value)
+            if found is None or id(value) in around:
+                return value
+            if id(value) in left | self._before.keys() or self.reach.holds_container(value):
+                return _Apart(value)
+            before = [part for *_, part in found[1]]
+            parts = [apart(part, (*around, id(value))) for part in before]
+            same = all(a is b for a, b in zip(parts, before, strict=True))
+            return value if same else unflatten(found[0], parts)
+
+        return apart(returned)
+
+    def _container(self, value: Any) -> Result:
+        """How a call gives a container that others hold too."""
+        place = self._before.get(id(value))
+        if place is not None and self.reach.is_unchanged(value):
+            return place
+        tree: Result = self._tree(value, "a result")
+        return tree
 
     # -- results -------------------------------------------------------------------------------
 
@@ -152,6 +191,8 @@ class Builder:
         """How a call makes one leaf of what the function returned."""
         if isinstance(x, Dim):
             return self._measured(x)
+        if isinstance(x, _Apart):
+            return self._container(x.value)
         if not isinstance(x, Tensor):
             if not any(x is leaf for leaf in self.leaves):
                 check_returned(x, self.program.name)
@@ -272,6 +313,13 @@ class Builder:
             kind = "int" if place.number in self.tracer.integers.values() else kind
             slots.append(Input(place.number, kind))
         return slots
+
+
+class _Apart:
+    """A leaf in what a function returned: a container that others hold too."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 def _with_plain_keys(value: Any) -> Any:

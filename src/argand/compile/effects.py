@@ -18,19 +18,27 @@ from argand.tensor.core import Tensor
 Path = tuple[tuple[bool, Any], ...]
 
 
-class Same(NamedTuple):
-    """A container that the slot led to before the call, at the end of a path, filled anew."""
+class Found(NamedTuple):
+    """A container that is there before the call, in a slot or an argument."""
 
+    slot: Slot
     path: Path
+
+
+class Same(NamedTuple):
+    """A container that is there before the call, filled anew."""
+
+    place: Found
     keys: tuple[tuple[bool, Any], ...]  # of each part: whether it is an attribute, and its key
     parts: tuple[Any, ...]
 
 
 class Made(NamedTuple):
-    """A container that every call makes; see `base/tree`."""
+    """A container that every call makes; see `base/tree`. One `number` is one object."""
 
     structure: Structure
     parts: tuple[Any, ...]
+    number: int
 
 
 class MadeObject(NamedTuple):
@@ -39,6 +47,10 @@ class MadeObject(NamedTuple):
     kind: type
     names: tuple[str, ...]
     parts: tuple[Any, ...]
+    number: int
+
+
+Container = Found | Same | Made | MadeObject
 
 
 class Arguments(Slot):
@@ -65,26 +77,72 @@ class Effect(NamedTuple):
     """What a slot holds after a call."""
 
     slot: Slot
-    value: Any  # a result, Same, Made or MadeObject
+    value: Any  # a result, or a Container
 
 
-def apply(
-    effects: Sequence[Effect], given: Any, make: Callable[[Any], Any], in_modules: bool
-) -> None:
-    """Write the effects of a call. `given` are its arguments, `make` makes a result; `in_modules`
-    tells whether some of the slots are attributes of modules, whose change others must notice."""
-    roots = [given if isinstance(e.slot, Arguments) else e.slot.get() for e in effects]
-    found: list[dict[Path, Any]] = []
-    for effect, root in zip(effects, roots, strict=True):
-        found.append({path: at(root, path) for path in _paths(effect.value)})
-    values = [_made(e.value, here, make) for e, here in zip(effects, found, strict=True)]
-    for effect, before, value in zip(effects, roots, values, strict=True):
-        if not isinstance(effect.slot, Arguments):
-            effect.slot.set(value)
+class Maker:
+    """Makes what one call returns and leaves: containers here, everything else by `make`.
+
+    `before` are all the places of containers in what is made, which are looked up first; `given`
+    are the arguments of the call.
+    """
+
+    def __init__(self, make: Callable[[Any], Any], before: Sequence[Found], given: Any) -> None:
+        self._make = make
+        self._before = {id(f): _found_at(f.slot, given, f.path) for f in before}
+        self._made: dict[int, Any] = {}
+
+    def __call__(self, node: Any) -> Any:
+        """What a result or a Container stands for."""
+        if isinstance(node, Found):
+            return self._before[id(node)]
+        if not isinstance(node, Same | Made | MadeObject):
+            return self._make(node)
+        number = id(node.place) if isinstance(node, Same) else node.number
+        if number in self._made:
+            return self._made[number]
+        parts = [self(part) for part in node.parts]
+        if isinstance(node, Same):
+            made = self._before[number]
+            _fill(made, node.keys, parts)
+        elif isinstance(node, Made):
+            made = unflatten(node.structure, parts)
+        else:
+            made = object.__new__(node.kind)
+            for name, part in zip(node.names, parts, strict=True):
+                object.__setattr__(made, name, part)
+        self._made[number] = made
+        return made
+
+
+def apply(effects: Sequence[Effect], make: Maker, in_modules: bool) -> None:
+    """Write the effects of a call; `in_modules` tells whether some of the slots are attributes of
+    modules, whose change others must notice."""
+    values = [make(effect.value) for effect in effects]
+    for effect, value in zip(effects, values, strict=True):
+        if isinstance(effect.slot, Arguments):
+            continue  # the containers in it were filled where they are
+        before = effect.slot.get()
+        effect.slot.set(value)
         if isinstance(before, Tensor):
             epoch.changed(before)
     if in_modules:
         epoch.bump()
+
+
+def places_in(node: Any) -> Iterator[Found]:
+    """The places of the containers in a result or a Container."""
+    if isinstance(node, Found):
+        yield node
+    elif isinstance(node, Same | Made | MadeObject):
+        if isinstance(node, Same):
+            yield node.place
+        for part in node.parts:
+            yield from places_in(part)
+
+
+def _found_at(slot: Slot, given: Any, path: Path) -> Any:
+    return at(given if isinstance(slot, Arguments) else slot.get(), path)
 
 
 def at(root: Any, path: Path) -> Any:
@@ -95,29 +153,6 @@ def at(root: Any, path: Path) -> Any:
         else:
             root = dict.__getitem__(root, key) if isinstance(root, dict) else root[key]
     return root
-
-
-def _paths(node: Any) -> Iterator[Path]:
-    if isinstance(node, Same):
-        yield node.path
-    if isinstance(node, Same | Made | MadeObject):
-        for part in node.parts:
-            yield from _paths(part)
-
-
-def _made(node: Any, containers: dict[Path, Any], make: Callable[[Any], Any]) -> Any:
-    if not isinstance(node, Same | Made | MadeObject):
-        return make(node)
-    parts = [_made(part, containers, make) for part in node.parts]
-    if isinstance(node, Same):
-        _fill(containers[node.path], node.keys, parts)
-        return containers[node.path]
-    if isinstance(node, MadeObject):
-        made: Any = object.__new__(node.kind)
-        for name, part in zip(node.names, parts, strict=True):
-            object.__setattr__(made, name, part)
-        return made
-    return unflatten(node.structure, parts)
 
 
 def _fill(container: Any, keys: Sequence[tuple[bool, Any]], parts: Sequence[Any]) -> None:

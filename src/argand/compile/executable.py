@@ -18,7 +18,7 @@ from argand.base.forks import lock_held_over_forks
 from argand.base.tree import LEAF as ONE_LEAF
 from argand.base.tree import Structure, unflatten
 from argand.compile.constants import Constants
-from argand.compile.effects import Effect, apply
+from argand.compile.effects import Container, Effect, Maker, apply, places_in
 from argand.compile.integers import Sources, carrier, sizes_of
 from argand.compile.joint import Joint
 from argand.compile.places import Place
@@ -104,7 +104,7 @@ class Constant(NamedTuple):
     value: Any
 
 
-Result = Output | Number | Measured | Alias | View | Constant
+Result = Output | Number | Measured | Alias | View | Container | Constant
 
 
 class Input(NamedTuple):
@@ -177,6 +177,8 @@ class Executable:
         writes = program.writes or parts.gradients or parts.effects
         self.pure = not writes and not parts.after_call
         self._written_moving: list[Place] = []
+        trees = [*(e.value for e in parts.effects), *parts.results]
+        self._before = [place for tree in trees for place in places_in(tree)]
         self._lock = parts.lock
         self._epoch = -1
         self._state: list[Any] = []
@@ -201,7 +203,7 @@ class Executable:
         """Run on the arrays of the inputs."""
         if self.pure:
             outputs = self.compiled.run(arrays, self.state_arrays(leaves))
-            return self.results(outputs, leaves)
+            return self.results(outputs, leaves, given)
         with self._lock:
             outputs = self.compiled.run(arrays, self.state_arrays(leaves))
             self._count_writes(leaves)
@@ -254,7 +256,7 @@ class Executable:
             return tensors[0]
         known: dict[Any, Any] = {}
 
-        def make(result: Result) -> Any:
+        def make(result: Any) -> Any:
             if isinstance(result, Constant):
                 return result.value
             key = result if isinstance(result, Output) else id(result)
@@ -269,8 +271,10 @@ class Executable:
             place.find(leaves)._cold_part().grad = make(result)
         if self.single and not self.effects:
             return tensors[0]
-        if self.effects:
-            apply(self.effects, given, make, self._moves_modules)
+        if self.effects or self._before:
+            maker = Maker(make, self._before, given)
+            apply(self.effects, maker, self._moves_modules)
+            return unflatten(self.parts.structure, [maker(r) for r in self.parts.results])
         return unflatten(self.parts.structure, [make(r) for r in self.parts.results])
 
 

@@ -169,7 +169,7 @@ class CompiledFunction:
         if found.gradients or executable.gradients or executable.effects:
             with trace_lock:
                 return executable(leaves, (args, kwargs))
-        return executable(leaves)
+        return executable(leaves, (args, kwargs))
 
     def _debugged(
         self, found: Specialisation, args: tuple[Any, ...], kwargs: dict[str, Any]

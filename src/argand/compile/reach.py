@@ -319,6 +319,17 @@ class Reach:
         found = self._inside.get(slot.identity)
         return containers_in(self.started(slot)) if found is None else found
 
+    def holds_container(self, value: Any) -> bool:
+        """Whether a list, a dictionary or another container was in reach before the trace."""
+        found = self._containers.get(id(value))
+        return found is not None and not found.is_namespace
+
+    def is_unchanged(self, value: Any) -> bool:
+        """Whether a container that was in reach, and those in it, hold what they held at the
+        start."""
+        inside = [self._containers.get(id(c)) for c in containers_in(value).values()]
+        return all(c is not None and not _differs(c.owner, c.started) for c in inside)
+
     def knows(self, value: Any) -> bool:
         """Whether an object was in reach before the trace."""
         return id(value) in self._seen

@@ -86,7 +86,8 @@ class Trace:
         tracer, guards, failed = self.tracer, Guards(), True
         try:
             args, kwargs = self._fill()
-            self.reach.start([*self.s.slots, Arguments(*self.given)])
+            slots = [*self.s.slots, Arguments(*self.given)]
+            self.reach.start(slots)
             seen = self.s.surroundings.guards
             variables = [variable for variable, *_ in seen.variables]
             with interpreting(tracer), collecting_guards(guards), watched_environment(seen):
@@ -98,7 +99,7 @@ class Trace:
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = Builder(tracer, self.backend, self.leaves)
-                parts = builder.build(returned, guards, self.owner.lock, changed, self.reach)
+                parts = builder.build(returned, guards, self.owner.lock, slots, changed, self.reach)
                 if parts.joint is not None:
                     self._prepare_higher_orders(parts.joint, builder.positions)
             if self.owner.drop_effects is not None:
