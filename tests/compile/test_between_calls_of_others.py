@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import contextvars
+import copy
 import functools
 import math
 import os
@@ -225,6 +226,79 @@ def one_of_two_tied_parameters() -> Case:
     return f, [untie, tie]
 
 
+@case
+def the_modules_of_python() -> Case:
+    def module(gain: float) -> Any:
+        made: Any = types.ModuleType("argand_test_gain")
+        made.gain = gain
+        return made
+
+    def f(x: Any) -> Any:
+        try:
+            import argand_test_gain  # type: ignore[import-not-found]
+        except ImportError:
+            return x * 0
+        return x * argand_test_gain.gain
+
+    def change(found: Any) -> None:
+        sys.modules.pop("argand_test_gain", None)
+        if found is not None:
+            sys.modules["argand_test_gain"] = found
+
+    change(None)
+    return f, [functools.partial(change, m) for m in (module(2.0), module(3.0), None)]
+
+
+@case
+def the_environment_as_bytes() -> Case:
+    changes = setenv("ARGAND_TEST_GAIN", "1", "22", None)
+    return lambda x: x * len(os.environb.get(b"ARGAND_TEST_GAIN", b"")), changes
+
+
+@case
+def a_grad_mode_that_the_function_sets() -> Case:
+    def f(x: Any) -> Any:
+        ag.set_grad_enabled(False)
+        return x * 2
+
+    def look(enabled: bool) -> bool:
+        before = ag.is_grad_enabled()
+        ag.set_grad_enabled(enabled)
+        return before
+
+    return f, [functools.partial(look, e) for e in (True, True, False, True, True)]
+
+
+@case
+def a_default_dtype_that_the_function_sets() -> Case:
+    def f(x: Any) -> Any:
+        ag.set_default_dtype(ag.float64)
+        return ag.zeros(2)
+
+    def look() -> str:
+        before = str(ag.get_default_dtype())
+        ag.set_default_dtype(ag.float32)
+        return before
+
+    return f, [look] * 20
+
+
+@case
+def a_hook_of_a_tensor() -> Case:
+    w, handles = vector(1, 2, 3).requires_grad_(), []
+
+    def f(x: Any) -> Any:
+        (w * x).sum().backward()
+        gradient, w.grad = w.grad, None
+        assert gradient is not None
+        return gradient * 1
+
+    def add() -> None:
+        handles.append(w.register_hook(lambda g: g * 2))
+
+    return f, [add, lambda: handles[0].remove()]
+
+
 # -- code ------------------------------------------------------------------------------------------
 
 
@@ -344,6 +418,34 @@ def test_the_code_of_a_function_of_two_tensors(backend: str) -> None:
         assert f(x, y).tolist() == [3.0, 8.0]
 
 
+class Base:
+    double = ag.compile(lambda self, x: x * 2)
+    triple = ag.compile(lambda self, x: x * 3)
+
+    @ag.compile
+    def step(self, x: Any) -> Any:
+        return x * 2
+
+
+class Derived(Base):
+    @ag.compile
+    def step(self, x: Any) -> Any:
+        return super().step(x) + 1
+
+
+def test_methods_of_one_name() -> None:
+    x, base, derived = vector(1, 2), Base(), Derived()
+    for _ in range(3):
+        assert base.double(x).tolist() == [2.0, 4.0]
+        assert base.triple(x).tolist() == [3.0, 6.0]
+        assert derived.step(x).tolist() == [3.0, 5.0]
+        assert super(Derived, derived).step(x).tolist() == [2.0, 4.0]
+    assert base.step(x).tolist() == [2.0, 4.0]
+    base.__class__ = Derived
+    assert base.step(x).tolist() == [3.0, 5.0]
+    assert copy.deepcopy(base).step(x).tolist() == [3.0, 5.0]
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 
@@ -386,3 +488,19 @@ def test_only_what_is_read_of_the_environment_counts(backend: str) -> None:
     os.environ["ARGAND_TEST_GAIN"] = "22"
     assert f(vector(1, 2)).tolist() == [3.0, 4.0]
     assert "os.environ['ARGAND_TEST_GAIN']" in f.explain()
+
+
+def test_settings_are_not_set_by_calls(backend: str) -> None:
+    def threads(x: Any) -> Any:
+        ag.set_num_threads(7)
+        return x
+
+    def limit(x: Any) -> Any:
+        ag.settings.retrace_limit = 3
+        return x
+
+    before = ag.get_num_threads(), ag.settings.retrace_limit
+    for function, name in ((threads, "threads"), (limit, "retrace_limit")):
+        with pytest.raises(TraceError, match=rf"sets settings\.{name}.*set it outside"):
+            ag.compile(function, backend=backend)(vector(1, 2))
+        assert (ag.get_num_threads(), ag.settings.retrace_limit) == before

@@ -222,6 +222,27 @@ def state_that_is_a_view_of_the_result() -> Any:
     return f, look
 
 
+@case
+def what_is_contiguous_already() -> Any:
+    w = ag.zeros(2, 3)
+
+    def f(x: Any, y: Any) -> Any:
+        z = x * 2
+        z.contiguous().add_(1)
+        w[0].contiguous().add_(x)
+        x.contiguous().mul_(3)
+        return z, y.contiguous(), w * 1
+
+    def look(f: Any, i: int) -> Any:
+        x, y = vector(), vector(6).view(2, 3)
+        z, same, written = f(x, y)
+        turned = f(x, y.t())[1]
+        seen = same is y, turned.is_contiguous(), turned.stride()
+        return seen, numbers(x, z, same, written, w, turned)
+
+    return f, look
+
+
 # -- containers that others hold too ---------------------------------------------------------------
 
 TABLE: dict[str, Any] = {"a": 1.0, "list": [1.0]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 import numpy as np
@@ -174,3 +176,45 @@ def test_a_symbolic_size_is_a_number() -> None:
             assert got.dtype is want.dtype
             np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-6)
     assert len(fast.programs) == 1
+
+
+# What Python does with a size n of the tensor x, and the same of an int.
+SIZES = """
+    x * (n // -2)           x * (n % -3)            x * (-n // 2)           x * (-n % 3)
+    x * (7 // n)            x * (-7 // n)           x * (-7 % n)            x * ((n - 5) // 2)
+    x * ((n - 5) % 3)       x * abs(n - 4)          x * sum(divmod(n, 3))   x * sum(divmod(7, n))
+    x * 2**n                x * n**2                x * (n - 5)**2          x * pow(n, 2, 5)
+    x * (n & 1)             x * (n >> 1)            x * (1 << n)            x * (n | 1)
+    x * ~n                  x[: (n + 3) & ~3]       x * (n // 2.0)          x * (n % 2.0)
+    x * (7.0 // n)          x * (n * 0.5)           x * n**0.5              x * 2.0**n
+    x * int(n * 0.5)        x * int(n / 2)          x * math.ceil(n / 2)    x * round(n / 2)
+    x * float(n**2)         x[: n**2]               x * math.sqrt(n)        x * math.gcd(n, 6)
+    x * n.bit_length()      x * np.sqrt(n)          x * np.arange(n).sum()  x * sum(range(n))
+    x * len(f"{n:03d}")     x * len("%d" % n)       x * len(repr(n))        x * len(str((n, 1)))
+    x * len(str(x.shape))   x * hash(n)             x * isinstance(n, int)  {str(n): x}
+    x * {3: 1, 4: 2}.get(n, 0)                      x * max(n, 4)           x * min(n / 2, 2.2)
+    x * (n / 2 > 2.2)       x.chunk(2)              x.chunk(3)              x.chunk(4)
+    x.tensor_split(3)       x.split(2)              x.view(n // 1)          x.new_zeros(n // 2)
+"""
+
+
+@pytest.mark.parametrize("text", re.split(r"\s{2,}", SIZES.strip()))
+def test_sizes_compute_as_ints_do(text: str) -> None:
+    names = {"math": math, "np": np}
+    function = eval(f"lambda x, n: {text}", names)
+
+    def called(x: Any) -> Any:
+        return function(x, x.shape[0])
+
+    compiled = ag.compile(called, backend="reference")
+    for n in (3, 4, 5, 6, 8):
+        x = ag.arange(float(n))
+        assert repr(compiled(x)) == repr(called(x)), n
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 4])
+def test_chunks_of_any_size(compiled: Any, parts: int) -> None:
+    f = compiled(lambda x: x.chunk(parts, 1))
+    for n in (4, 5, 6, 7, 8, 9, 2, 1):
+        x = ag.arange(2.0 * n).view(2, n)
+        assert [p.tolist() for p in f(x)] == [p.tolist() for p in x.chunk(parts, 1)]

@@ -7,12 +7,15 @@ the innermost `Guards` block, or is an error when there is none or the dim was d
 
 from __future__ import annotations
 
+import operator
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+import numpy as np
 
 from argand.base.errors import ShapeError
 
@@ -89,6 +92,10 @@ def collecting_guards(guards: Guards) -> Iterator[Guards]:
         _local.guards = before
 
 
+def _is_tracing() -> bool:
+    return getattr(_local, "guards", None) is not None
+
+
 def reads(names: set[str]) -> None:
     """Note that Python wanted the values of symbols, whatever becomes of the error."""
     guards: Guards | None = getattr(_local, "guards", None)
@@ -138,6 +145,11 @@ class Dim:
     def symbol(name: str, hint: int | None = None, declared: bool = False) -> Dim:
         """A dim that is one symbol."""
         return Dim({(Symbol(name, hint, declared),): 1})
+
+    @property  # type: ignore[misc]  # a traced function's sizes pass for ints
+    def __class__(self) -> Any:
+        user = not _asked_by_library(sys._getframe(1))
+        return int if user and _is_tracing() and self._is_known() else type(self)
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -190,6 +202,25 @@ class Dim:
         return low, high
 
     def __repr__(self) -> str:
+        return self._text("", sys._getframe(1))
+
+    def __str__(self) -> str:
+        return self._text("", sys._getframe(1))
+
+    def __format__(self, spec: str) -> str:
+        return self._text(spec, sys._getframe(1))
+
+    def _text(self, spec: str, asked_by: FrameType) -> str:
+        """The number in a text that a traced function makes; the polynomial anywhere else."""
+        if _is_tracing() and self._is_known() and not _asked_by_library(asked_by):
+            return format(self.__index__(), spec)
+        return format(self._polynomial(), spec)
+
+    def _is_known(self) -> bool:
+        """Whether it has a value in the call being traced that a program may be made for."""
+        return self.hint is not None and not any(s.declared for s in self.symbols().values())
+
+    def _polynomial(self) -> str:
         parts: list[str] = []
         for monomial, c in sorted(self.terms.items(), key=lambda t: (-len(t[0]), str(t[0]))):
             alone = c == 1 and len(monomial) == 1
@@ -204,8 +235,7 @@ class Dim:
 
     def __hash__(self) -> int:
         # A dictionary or a set of the user's finds a size by its value; ours by the polynomial.
-        declared = any(s.declared for s in self.symbols().values())
-        if declared or self.hint is None or _asked_by_library(sys._getframe(1)):
+        if not self._is_known() or _asked_by_library(sys._getframe(1)):
             return hash(self.key)
         return hash(self.__index__())
 
@@ -272,28 +302,74 @@ class Dim:
     def __rtruediv__(self, other: Any) -> Any:
         return other / number(self)
 
-    def __pow__(self, other: Any) -> Any:
-        return number(self) ** other
+    def __pow__(self, other: Any, modulo: int | None = None) -> Any:
+        if type(other) is not int or not 0 <= other <= 16:
+            return number(self) ** other
+        if modulo is not None:
+            return pow(self.__index__(), other, modulo)
+        result: Any = 1
+        for _ in range(other):
+            result = result * self
+        return result
+
+    def __rpow__(self, other: Any) -> Any:
+        return other ** (number(self) if isinstance(other, float) else self.__index__())
+
+    def __pos__(self) -> Any:
+        return self
+
+    __trunc__ = __floor__ = __ceil__ = __pos__
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return self if digits is None or digits >= 0 else round(self.__index__(), digits)
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
+
+    def __invert__(self) -> Any:
+        return -self - 1
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def bit_length(self) -> int:
+        """As of an int."""
+        return self.__index__().bit_length()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return np.array(self.__index__(), *args)
 
     def __floordiv__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return number(self) // other
         other = _as_dim(other)
-        return NotImplemented if other is None else _floordiv(self, other)
+        asked = not _asked_by_library(sys._getframe(1))
+        return NotImplemented if other is None else _divided(self, other, asked)
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return _floordiv(_force(other), self)
+        if isinstance(other, float):
+            return other // number(self)
+        return _divided(_force(other), self, not _asked_by_library(sys._getframe(1)))
 
     def __mod__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return number(self) % other
         other = _as_dim(other)
         if other is None:
             return NotImplemented
-        quotient = _floordiv(self, other)
+        quotient = _divided(self, other, not _asked_by_library(sys._getframe(1)))
         rest = self - other * quotient
-        if not isinstance(rest, Dim) or not _applies(rest):
+        if not isinstance(rest, Dim) or not _applies(rest) or not _is_natural(self, other):
             return rest
         return Dim({(Apply("mod", self, other),): 1})
 
     def __rmod__(self, other: Any) -> Any:
-        return _force(other) % self
+        if isinstance(other, float):
+            return other % number(self)
+        return _force(other) - self * (_force(other) // self)
 
     # -- comparison ----------------------------------------------------------------------------
 
@@ -314,6 +390,11 @@ class Dim:
 
     def __le__(self, other: Any) -> bool:
         return not self > other
+
+
+def shown(sizes: Iterable[Size], asked_by: FrameType) -> str:
+    """Sizes in a text that a frame asked for: numbers for a traced function of the user's."""
+    return ", ".join(s._text("", asked_by) if isinstance(s, Dim) else str(s) for s in sizes)
 
 
 Size = int | Dim
@@ -405,6 +486,44 @@ def number(dim: Dim) -> Any:
         if found is not None:
             return found
     return int(dim)
+
+
+def _is_natural(*dims: Dim) -> bool:
+    """Whether dims are surely not negative."""
+    return all((low := dim.bounds()[0]) is not None and low >= 0 for dim in dims)
+
+
+def _divided(a: Dim, b: Dim, asked: bool) -> Size:
+    """floor(a / b). Programs divide what isn't negative, so signs are decided first; those that
+    don't follow from the polynomials only where a user `asked`."""
+    if set(b.terms) == {()} and b.terms[()] < 0:
+        a, b = _force(-a), _force(-b)
+    low, high = a.bounds()
+    if high is not None and high <= 0:
+        negative = True
+    elif low is not None and low >= 0:
+        negative = False
+    else:
+        negative = asked and a._is_known() and not a >= 0
+    return -_floordiv(_force(b - a - 1), b) if negative else _floordiv(a, b)
+
+
+def _bits(name: str, reflected: bool = False) -> Callable[[Dim, Any], Any]:
+    """An operator on the bits of a size, which takes its value."""
+
+    def operate(self: Dim, other: Any) -> Any:
+        function = getattr(operator, name)
+        return function(other, int(self)) if reflected else function(int(self), other)
+
+    return operate
+
+
+for _name, _function in (
+    *(("and", "and_"), ("or", "or_"), ("xor", "xor")),
+    *(("lshift", "lshift"), ("rshift", "rshift")),
+):
+    setattr(Dim, f"__{_name}__", _bits(_function))
+    setattr(Dim, f"__r{_name}__", _bits(_function, reflected=True))
 
 
 def _as_dim(value: Any) -> Dim | None:

@@ -141,9 +141,11 @@ class Integer(Dim):
             raise ZeroDivisionError("division by zero")
         return other / number(self)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Any, modulo: int | None = None) -> Any:
         if _is_tensor(other):
             return NotImplemented
+        if modulo is not None:
+            raise self._read()
         if isinstance(other, float):
             return number(self) ** other
         if type(other) is not int or not 0 <= other <= 16:

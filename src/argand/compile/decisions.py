@@ -1,12 +1,13 @@
 """Python's branches on numbers computed from float and int arguments and sizes.
 
 `if lr > 0`, `min(1.0, step / 100)`: the comparison is answered with the numbers at hand, and kept
-as a test of later calls. What computes it is the part of the traced program that leads to it.
+as a test of later calls; so is a number computed from sizes alone, as in `int(n * 0.5)`. What
+computes it is the part of the traced program that leads to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from argand.ir.program import Node, Value
 
 
 class Decision:
-    """A comparison of numbers, and how it came out."""
+    """A comparison of numbers, or a number, and how it came out."""
 
     __slots__ = ("floats", "nodes", "outcome", "sources", "value")
 
@@ -33,13 +34,14 @@ class Decision:
         self.value, self.nodes, self.floats, self.sources = value, nodes, floats, sources
         self.outcome = self._evaluate(leaves)
 
-    def _evaluate(self, leaves: Sequence[Any]) -> bool:
+    def _evaluate(self, leaves: Sequence[Any]) -> bool | float:
         env: dict[Value, Any] = {v: np.array(leaves[i], np.float64) for v, i in self.floats.items()}
         sizes = sizes_of(self.sources, leaves)
         with np.errstate(all="ignore"):
             for node in self.nodes:
                 run_node(node, env, sizes, False)
-        return bool(env[self.value])
+        found: bool | float = np.asarray(env[self.value]).item()
+        return found
 
     def holds(self, leaves: Sequence[Any]) -> bool:
         """Whether it comes out the same for other arguments."""
@@ -49,14 +51,22 @@ class Decision:
 def decide(
     value: Any, floats: Mapping[Value, int], sources: Sources, leaves: Sequence[Any]
 ) -> Decision | None:
-    """The decision on a boolean computed from numbers alone; None when it depends on more."""
-    if not isinstance(value, Value) or value.dtype.kind != "b" or value.shape:
+    """The decision on a boolean computed from numbers alone, or on a number computed from sizes
+    alone; None when it depends on more."""
+    if not isinstance(value, Value) or value.dtype.kind not in "bfi" or value.shape:
         return None
     nodes: dict[Node, None] = {}
     read: dict[Value, int] = {}
     if not _collect(value, floats, {name for name, *_ in sources}, nodes, read):
         return None
+    if value.dtype.kind != "b" and (read or not _has_sizes(nodes)):
+        return None
     return Decision(value, list(nodes), read, sources, leaves)
+
+
+def _has_sizes(nodes: Iterable[Node]) -> bool:
+    """Whether any of the nodes takes a size for a parameter."""
+    return any(isinstance(p, Dim) for node in nodes for p in node.params.values())
 
 
 def _collect(

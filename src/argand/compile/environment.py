@@ -1,12 +1,14 @@
-"""What a traced function reads of the process: environment variables and context variables.
+"""What a traced function reads and sets of the process: variables and modes.
 
 The variables of the environment that are read, by whatever code, are guarded one by one. Context
 variables behind the function are guarded by their values. Neither can be set by a program, so a
-function that sets one is refused.
+function that sets one is refused, and so is one that changes a setting. Where it leaves another
+grad mode or default dtype behind, every call does.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +16,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any, NoReturn
 
+from argand.base.dtype import get_default_dtype, set_default_dtype
 from argand.base.errors import TraceError
+from argand.base.settings import settings
 from argand.base.userstack import user_location
 from argand.compile.guards import ValueGuards, variable_value
+from argand.runtime.threads import set_num_threads
+from argand.transform.mode import mode, set_grad_enabled
 
 _Environment: Any = type(os.environ)
 
@@ -24,15 +30,16 @@ _Environment: Any = type(os.environ)
 @contextmanager
 def watched_environment(guards: ValueGuards) -> Iterator[None]:
     """Guard the environment variables that this thread reads in the block."""
-    environment: Any = os.environ
-    if type(environment) is not _Environment:  # somebody's replacement, or another thread's trace
-        yield
-        return
-    environment.__class__ = _watching(guards, threading.get_ident())
+    kind = _watching(guards, threading.get_ident())
+    found = [os.environ, getattr(os, "environb", None)]
+    watched: list[Any] = [e for e in found if type(e) is _Environment]  # nobody's replacement
+    for environment in watched:
+        environment.__class__ = kind
     try:
         yield
     finally:
-        environment.__class__ = _Environment
+        for environment in watched:
+            environment.__class__ = _Environment
 
 
 def _watching(guards: ValueGuards, thread: int) -> Any:
@@ -92,3 +99,35 @@ def run_apart(variables: Sequence[ContextVar[Any]], function: Callable[[], Any],
                 "function would not do; return the value, and set the variable outside"
             )
     return result
+
+
+class Modes:
+    """The grad mode, the default dtype and the settings, as they are when a trace begins."""
+
+    def __init__(self) -> None:
+        self._enabled, self._dtype = mode.enabled, get_default_dtype()
+        self._settings = dict(vars(settings))
+
+    def changes(self, name: str) -> list[Callable[[], Any]]:
+        """What sets the modes to what the traced function left them at."""
+        for setting, value in vars(settings).items():
+            if value != self._settings[setting]:
+                raise TraceError(
+                    f"{name} sets settings.{setting}, which calls of a compiled function would not "
+                    "do; set it outside"
+                )
+        found: list[Callable[[], Any]] = []
+        if mode.enabled is not self._enabled:
+            found.append(functools.partial(set_grad_enabled, mode.enabled))
+        if get_default_dtype() is not self._dtype:
+            found.append(functools.partial(set_default_dtype, get_default_dtype()))
+        return found
+
+    def restore(self) -> None:
+        """Set everything as it was."""
+        mode.enabled = self._enabled
+        if get_default_dtype() is not self._dtype:
+            set_default_dtype(self._dtype)
+        if settings.threads != self._settings["threads"]:
+            set_num_threads(self._settings["threads"])
+        vars(settings).update(self._settings)

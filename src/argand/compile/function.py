@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
@@ -47,6 +48,7 @@ _REMEMBERED = 1024  # signatures whose specialisation is looked up rather than s
 
 
 _functions: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
+_numbers = itertools.count()
 
 
 def _forget_short_ways(**_: Any) -> None:
@@ -98,19 +100,22 @@ class CompiledFunction:
         # Set where the function is run again for a derivative: takes what its calls would change.
         self.drop_effects: Callable[[Tracer, Parts], None] | None = None
         self.lock = lock_held_over_forks("function")
+        self._number = next(_numbers)  # tells methods of one name apart
         _functions.add(self)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: a compiled function of its own for each instance."""
         if instance is None or isinstance(self.function, staticmethod):
             return self
-        key = f"compiled {self.name}"
+        key = f"compiled {self.name} {self._number}"
         found = kept(instance, key)
-        if found is None or found.function.__self__ is not instance:
-            method = MethodType(self.function, instance)
-            found = CompiledFunction(method, **self._options())
-            keep(instance, key, found)
-        return found
+        if found is not None:
+            method = found.function
+            if method.__self__ is instance and method.__func__ is self.function:
+                return found
+        made = CompiledFunction(MethodType(self.function, instance), **self._options())
+        keep(instance, key, made)
+        return made
 
     def _options(self) -> dict[str, Any]:
         return {

@@ -123,10 +123,7 @@ class Specialisation:
         held = self.executable.held
         owners = self.surroundings.modules(list(leaves))
         apart = {slot.identity for slot in self.slots}
-        tensors = [
-            (t._array.dtype, t._array.shape, t._array.strides, t._node is not None) for t in held
-        ]
-        return Snapshot(owners, set(map(id, held)), apart), tensors
+        return Snapshot(owners, set(map(id, held)), apart), list(map(_kind_of, held))
 
     def differs(self, leaves: Sequence[Any]) -> list[Entry]:
         """What changed behind the function, apart from what the guards look at."""
@@ -149,3 +146,10 @@ class Specialisation:
                 found.append(f"a gradient {'is gone' if there else 'is there now'}")
                 break
         return found or ["the layout of an argument"]
+
+
+def _kind_of(t: Tensor) -> tuple[Any, ...]:
+    """What a program takes for given of a captured tensor."""
+    array, after = t._array, vars(t).get("_post_accumulate") or {}
+    hooks = () if t._cold is None else tuple((t._cold.hooks or {}).values())
+    return array.dtype, array.shape, array.strides, t._node is not None, hooks, (*after.values(),)

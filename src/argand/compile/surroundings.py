@@ -61,6 +61,7 @@ _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _DATA = (list, dict, set, deque)
 _NO_ATTRIBUTES = (*SCALARS, *_DATA, tuple, np.ndarray, Op)
 _APPENDS = ("append", "extend")
+_GRAD_MODE = frozenset(("is_grad_enabled", "set_grad_enabled"))
 # Functions that tell what a setting is.
 _TELLING = {argand.get_num_threads: "threads"}
 # Methods that Python calls by itself, without a name in the code.
@@ -154,7 +155,7 @@ class Surroundings:
         """Look at the modules that the function has imported in the meantime."""
         waiting, self._not_imported = self._not_imported, []
         for function, chain in waiting:
-            self._follow_import(function, chain)
+            self._follow_import(function, chain, traced=True)
         self._follow_loose_names()
 
     # -- looking at code -----------------------------------------------------------------------
@@ -222,7 +223,7 @@ class Surroundings:
             for chain in sorted(c for c in reads.chains if c[0] == IMPORT):
                 self._follow_import(function, chain)
         self._note_chains(reads, names)
-        self.asks_grad_mode |= "is_grad_enabled" in code.co_names
+        self.asks_grad_mode |= not _GRAD_MODE.isdisjoint(code.co_names)
         self.asks_types |= "type" in reads.globals
 
     def _note_variables(
@@ -280,17 +281,20 @@ class Surroundings:
                 return
         self._read.add(id(value))
 
-    def _follow_import(self, function: FunctionType, chain: Chain) -> None:
+    def _follow_import(self, function: FunctionType, chain: Chain, traced: bool = False) -> None:
         """Follow a chain from a module that a function imports by itself."""
         _, name, attributes = chain
         package = function.__globals__.get("__package__") or ""
         try:
-            found = sys.modules.get(importlib.util.resolve_name(name, package))
+            whole = importlib.util.resolve_name(name, package)
         except ImportError:
             return  # there is no such package; the import will say so
-        if found is None:
+        found = sys.modules.get(whole)
+        if found is None and not traced:
             self._not_imported.append((function, chain))
-        elif isinstance(found, ModuleType):
+            return
+        self.guards.add_item(sys.modules, whole, f"the module {whole}")
+        if isinstance(found, ModuleType):
             self._note(found, found.__name__)
             self._follow_chain(found, found.__name__, attributes)
 

@@ -21,7 +21,7 @@ from argand.compile.arrays import ArrayStandIn, check_size
 from argand.compile.build import Builder, holds_traced
 from argand.compile.constants import Constants, split_constants
 from argand.compile.effects import Arguments, containers_in, count_leaves, filled
-from argand.compile.environment import run_apart, watched_environment
+from argand.compile.environment import Modes, run_apart, watched_environment
 from argand.compile.executable import Alias, Executable, Parts
 from argand.compile.higher import Origin, Position
 from argand.compile.iterators import IteratorStandIn
@@ -83,7 +83,7 @@ class Trace:
 
     def run(self) -> None:
         """Trace, and compile what came out."""
-        tracer, guards, failed = self.tracer, Guards(), True
+        tracer, guards, failed, modes = self.tracer, Guards(), True, Modes()
         try:
             args, kwargs = self._fill()
             slots = [*self.s.slots, Arguments(*self.given)]
@@ -96,6 +96,8 @@ class Trace:
                 if guards.read:
                     raise IntegerRead(guards.read)  # the function may have caught it
                 changed = self._changed()
+                for set_mode in modes.changes(self.owner.name):
+                    tracer.after(set_mode)
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = Builder(tracer, self.backend, self.leaves)
@@ -113,6 +115,7 @@ class Trace:
             self.s.sources = self._sources(parts)
             failed = False
         finally:
+            modes.restore()
             tracer.restore()
             self.reach.restore(failed=failed)
             tracer.forget()

@@ -186,6 +186,7 @@ class RemovableHandle:
         """Take the hook away; more than once is fine."""
         self._hooks.pop(self.key, None)
         epoch.bump()
+        epoch.bump()
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -219,6 +220,7 @@ def register_hook(t: Tensor, hook: Any) -> RemovableHandle:
     if node is LEAF:
         cold = t._cold_part()
         cold.hooks = hooks = cold.hooks or {}
+        epoch.changed(t)
     else:
         node.hooks = node.hooks or {}
         hooks = node.hooks.setdefault(t._index, {})
@@ -238,6 +240,7 @@ def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> RemovableHandle:
     """
     if t._node is not LEAF:
         raise AutogradError("post-accumulate hooks are for leaves that require grad")
+    epoch.changed(t)
     return _registered(t.__dict__.setdefault("_post_accumulate", {}), hook)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextvars
 import operator
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ import numpy as np
 
 from argand.base import epoch
 from argand.base.dim import Size as DimSize
+from argand.base.dim import shown
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import AutogradError, TraceError
 from argand.base.shape import numel
@@ -58,7 +60,7 @@ class Size(tuple[DimSize, ...]):
         return numel(self)
 
     def __repr__(self) -> str:
-        return f"argand.Size([{', '.join(map(str, self))}])"
+        return f"argand.Size([{shown(self, sys._getframe(1))}])"
 
 
 class Cold:
@@ -473,6 +475,11 @@ class Tensor(Operators):
 
     def __complex__(self) -> complex:
         return complex(self.item())
+
+    def __round__(self, digits: int | None = None) -> Any:
+        if not self.weak:  # what stands for a number rounds as that does
+            raise TypeError("type Tensor doesn't define __round__ method")
+        return round(float(self), digits)
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iub":

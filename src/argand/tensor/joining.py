@@ -245,8 +245,11 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     d = normalize_dim(dim, input.ndim, "chunk")
     size = input.shape[d]
     if isinstance(size, Dim):
-        each = size // chunks
-        return tuple(sliced(input, d, i * each, (i + 1) * each) for i in range(chunks))
+        each = (size + (chunks - 1)) // chunks
+        if (chunks - 1) * each < size:  # as many parts as asked for, the last one shorter
+            starts = [i * each for i in range(chunks)]
+            ends = [*starts[1:], size]
+            return tuple(sliced(input, d, *part) for part in zip(starts, ends, strict=True))
     return split(input, max(-(-size // chunks), 1), d)
 
 

@@ -413,7 +413,7 @@ def contiguous(self: Any, memory_format: Any = None) -> Any:
         if is_contiguous(self, memory_format):
             return self
         return ops.permute(ops.contiguous(ops.permute(self, _LAST)), _FIRST)
-    return self if is_contiguous(self) and self._array is not None else ops.contiguous(self)
+    return self if is_contiguous(self) else ops.contiguous(self)
 
 
 def dim(self: Any) -> int:
