@@ -422,9 +422,11 @@ class Base:
     double = ag.compile(lambda self, x: x * 2)
     triple = ag.compile(lambda self, x: x * 3)
 
+    gain = 2.0
+
     @ag.compile
     def step(self, x: Any) -> Any:
-        return x * 2
+        return x * self.gain
 
 
 class Derived(Base):
@@ -443,7 +445,11 @@ def test_methods_of_one_name() -> None:
     assert base.step(x).tolist() == [2.0, 4.0]
     base.__class__ = Derived
     assert base.step(x).tolist() == [3.0, 5.0]
-    assert copy.deepcopy(base).step(x).tolist() == [3.0, 5.0]
+    for way in (copy.copy, copy.deepcopy):
+        other = way(base)
+        other.gain = 10.0
+        assert other.step(x).tolist() == [11.0, 21.0]
+        assert base.step(x).tolist() == [3.0, 5.0]
 
 
 # -- what is refused -------------------------------------------------------------------------------
