@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from between_calls import Case, Cases, check_case, putter, setter, vector
+from between_calls import Case, Cases, Net, Plain, check_case, putter, setter, vector
 
 import argand as ag
 import argand.nn.functional as F  # PyTorch's name
@@ -297,6 +297,23 @@ def a_hook_of_a_tensor() -> Case:
         handles.append(w.register_hook(lambda g: g * 2))
 
     return f, [add, lambda: handles[0].remove()]
+
+
+@case
+def a_dictionary_that_is_replaced_again_and_again() -> Case:
+    owner = Plain(table={"gain": 1.0, "kind": "a"})
+
+    def f(x: Any) -> Any:
+        return x * owner.table["gain"] + (1 if owner.table["kind"] == "a" else 2)
+
+    tables = [{"gain": float(i), "kind": "ab"[i % 2]} for i in range(40)]
+    return f, setter(owner, "table", *tables)
+
+
+@case
+def a_list_of_a_module_that_is_replaced_again_and_again() -> Case:
+    net = Net(lambda self, x: sum((x * g for g in self.gains), x), gains=[1.0])
+    return net, setter(net, "gains", *([float(i)] * (1 + i % 3) for i in range(40)))
 
 
 # -- code ------------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ class Builder:
         self.positions: list[Position | None] = []  # of these among what the function returned
         self._known: dict[int, Result] = {}
         self._roots: dict[int, Tensor] = {}  # of results that share memory, by their ids
+        self._before: dict[int, Found] = {}  # containers, by their ids
 
     def build(
         self,
@@ -78,8 +79,7 @@ class Builder:
         held = [x for slot in changed for x in self._tensors(slot.get())]
         graded = tracer.new_gradients()
         left = [now for _, now in graded if now is not None]
-        tensors = [*self._tensors(whole)]
-        self._roots = shared_roots([*tensors, *held, *left], tracer)
+        self._roots = shared_roots([*self._tensors(whole), *held, *left], tracer)
         results = [self.result(x) for x in items]
         effects = [Effect(slot, self._tree(slot.get(), slot.name)) for slot in changed]
         gradients = [self._gradient(leaf, now) for leaf, now in graded]

@@ -22,6 +22,7 @@ from argand.compile.copying import keep, kept, reduced
 from argand.compile.debug import DebugProgram, check_same
 from argand.compile.executable import Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
+from argand.compile.guards import same_value
 from argand.compile.integers import carried, varying_integers
 from argand.compile.returned import check_function
 from argand.compile.signature import (
@@ -287,7 +288,8 @@ class CompiledFunction:
 
     def _follow_changes(self, surroundings: Surroundings, leaves: Sequence[Any]) -> None:
         """Make inputs of what other code keeps changing behind the function: a tensor that was
-        replaced, a number that has taken several values."""
+        replaced, a number that has taken several values, a list or a dictionary that was replaced
+        as often."""
         found: dict[tuple[int, Any], Slot] = {}
         for s in self.specialisations:
             for slot, tensor in s.sources:
@@ -295,16 +297,17 @@ class CompiledFunction:
                     found[slot.identity] = slot
         values: dict[tuple[int, Any], list[Any]] = {}
         for s in self.specialisations:
-            numbers: list[tuple[Slot, Any]] = [
+            changed: list[tuple[Slot, Any]] = [
                 (Item(space, key, name), value)
-                for space, key, value, name, _ in s.surroundings.guards.changed_numbers()
+                for space, key, value, name, _ in s.surroundings.guards.changed_values()
             ]
-            numbers += [(e.slot, e.value) for e in s.differs(leaves) if e.slot is not None]
-            for slot, before in numbers:
-                now = slot.get()
-                if {type(now), type(before)} <= {int, float}:
+            changed += [(e.slot, e.value) for e in s.differs(leaves) if e.slot is not None]
+            for slot, before in changed:
+                kinds = {type(slot.get()), type(before)}
+                if kinds <= {int, float} or kinds in ({list}, {dict}):
                     seen = values.setdefault(slot.identity, [])
-                    seen += [] if before in seen else [before]
+                    again = any(x is before or same_value(x, before) for x in seen)
+                    seen += [] if again else [before]
                     if len(seen) >= _MANY_VALUES:
                         found[slot.identity] = slot
         known = {slot.identity for slot in self._slots}

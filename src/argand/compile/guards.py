@@ -247,14 +247,15 @@ class ValueGuards:
 
     # -- telling -------------------------------------------------------------------------------
 
-    def changed_numbers(self) -> list[list[Any]]:
-        """The guards on numbers in namespaces that have others now."""
+    def changed_values(self) -> list[list[Any]]:
+        """The guards on numbers, lists and dictionaries in namespaces that have others now."""
         return [
             guard
             for guard in self.items
-            if type(guard[2]) in (int, float)
+            if type(guard[2]) in (int, float, list, dict)
             and isinstance(guard[0], dict)
-            and not same_value(_item(guard[0], guard[1]), guard[2])
+            and (now := _item(guard[0], guard[1])) is not guard[2]
+            and not same_value(now, guard[2])
         ]
 
     def changes(self) -> list[str]:
