@@ -12,6 +12,7 @@ import functools
 import math
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -398,6 +399,34 @@ def a_module_that_the_function_imports() -> Case:
 
 
 @case
+def a_module_that_is_used_in_the_next_instruction() -> Case:
+    made: Any = types.ModuleType("argand_test_gain_2")
+    made.gain = 2.0
+    sys.modules["argand_test_gain_2"] = made
+
+    def f(x: Any) -> Any:
+        import argand_test_gain_2 as module  # type: ignore[import-not-found]
+
+        return module.gain * x
+
+    return f, setter(made, "gain", 3.0, 4.0)
+
+
+@case
+def an_attribute_that_hides_the_one_of_its_class() -> Case:
+    class Scaled:
+        scale = 2.0
+
+    owner = Scaled()
+
+    def f(x: Any) -> Any:
+        alias = owner
+        return x * alias.scale
+
+    return f, [*setter(owner, "scale", 5.0), lambda: delattr(owner, "scale")]
+
+
+@case
 def a_module_that_nobody_had_imported() -> Case:
     sys.modules.pop("colorsys", None)
 
@@ -527,3 +556,39 @@ def test_settings_are_not_set_by_calls(backend: str) -> None:
         with pytest.raises(TraceError, match=rf"sets settings\.{name}.*set it outside"):
             ag.compile(function, backend=backend)(vector(1, 2))
         assert (ag.get_num_threads(), ag.settings.retrace_limit) == before
+
+
+def test_settings_of_other_threads_are_left_alone() -> None:
+    """While one thread traces, another one sets a limit and the default dtype."""
+    limit = ag.settings.retrace_limit
+
+    def other() -> None:
+        ag.settings.retrace_limit = limit + 17
+        ag.set_default_dtype(ag.float64)
+
+    threads = [threading.Thread(target=other)]
+
+    def f(x: Any) -> Any:
+        for thread in threads:
+            thread.start()
+            thread.join()
+        return x * 2
+
+    compiled = ag.compile(f)
+    try:
+        compiled(vector(1, 2))
+        assert ag.settings.retrace_limit == limit + 17
+        assert ag.get_default_dtype() is ag.float64
+        ag.set_default_dtype(ag.float32)
+        threads.clear()
+        compiled(ag.ones(2))
+        assert ag.get_default_dtype() is ag.float32
+    finally:
+        ag.settings.retrace_limit = limit
+        ag.set_default_dtype(ag.float32)
+
+
+def test_large_arrays_of_python_are_refused(backend: str) -> None:
+    data = bytearray(2 << 20)
+    with pytest.raises(TraceError, match=r"data \(2097152 bytes\) is read.*ag\.frombuffer"):
+        ag.compile(lambda x: x * data[3], backend=backend)(vector(1, 2))

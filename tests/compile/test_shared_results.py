@@ -7,6 +7,8 @@ of them then, must be the same.
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from between_calls import Plain
 
 import argand as ag
+from argand.compile.effects import Found
 
 Look = Callable[[Callable[..., Any], int], Any]
 CASES: dict[str, Callable[[], tuple[Callable[..., Any], Look]]] = {}
@@ -101,6 +104,20 @@ def the_real_part() -> Any:
         z.add_(1)
         imaginary.zero_()
         return numbers(real, z, imaginary)
+
+    return f, look
+
+
+@case
+def the_imaginary_part_alone() -> Any:
+    def f(x: Any) -> Any:
+        z = ag.complex(x, x)
+        return z, z.imag
+
+    def look(f: Any, i: int) -> Any:
+        z, imaginary = f(vector())
+        z.mul_(0)
+        return numbers(imaginary)
 
     return f, look
 
@@ -255,6 +272,11 @@ class Record:
     me: Any = None
 
 
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    h: Any
+
+
 @case
 def a_global_dictionary() -> Any:
     def f(x: Any) -> Any:
@@ -401,6 +423,36 @@ def a_list_of_arguments() -> Any:
 
 
 @case
+def records_from_outside() -> Any:
+    outside, state = Record(ag.ones(3)), Plain(now=Slotted(ag.ones(3)), too=None)
+
+    def f(x: Any) -> Any:
+        state.too = state.now
+        return outside, state.too, x * state.too.h
+
+    def look(f: Any, i: int) -> Any:
+        a, b, y = f(vector())
+        return a is outside, b is state.now, state.too is state.now, numbers(y, a.h)
+
+    return f, look
+
+
+@case
+def derivatives_of_higher_order_through_a_list() -> Any:
+    def f(xs: list[Any]) -> Any:
+        xs.append(xs[0] ** 3)
+        return xs
+
+    def look(f: Any, i: int) -> Any:
+        x = vector().requires_grad_()
+        y = f([x])[1].sum()
+        (g,) = ag.autograd.grad(y, x, create_graph=True)
+        return numbers(*ag.autograd.grad(g.sum(), x))
+
+    return f, look
+
+
+@case
 def a_record_that_contains_itself() -> Any:
     record = Record(2.0)
     record.me = record
@@ -466,3 +518,28 @@ def test_parts_are_outputs_of_their_own() -> None:
     whole = ag.compile(lambda x: ((y := x * 2), y[1:]))
     whole(vector(4))
     assert len(whole.programs[0].outputs) == 1
+
+
+def test_what_is_only_read_is_not_written() -> None:
+    """Another thread may look at the containers of an argument meanwhile."""
+    for record in (Record(vector(), me={"a": 1.0}), Slotted([vector()]), [vector()]):
+        f = ag.compile(lambda r: (r, 2.0))
+        assert f(record)[0] is record
+        results = f.specialisations[0].executable.parts.results
+        assert isinstance(results[0], Found)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_arguments_of_the_first_call_are_let_go(whole: bool) -> None:
+    def f(xs: list[Any]) -> Any:
+        return (xs, xs[0] * 2) if whole else xs[0] * 2
+
+    compiled, big = ag.compile(f), vector()
+    known = weakref.ref(big)
+    gc.disable()
+    try:
+        compiled([big])
+        del big
+        assert known() is None
+    finally:
+        gc.enable()

@@ -195,12 +195,29 @@ SIZES = """
     x * {3: 1, 4: 2}.get(n, 0)                      x * max(n, 4)           x * min(n / 2, 2.2)
     x * (n / 2 > 2.2)       x.chunk(2)              x.chunk(3)              x.chunk(4)
     x.tensor_split(3)       x.split(2)              x.view(n // 1)          x.new_zeros(n // 2)
+    x * divmod(n - 10, 3)[0]                        x * divmod(n - 10, 3)[1]
+    x * (n // (13 - 2 * n))                         x * (n % (13 - 2 * n))  x * (100 // (n - 9))
+    x * pow(n, 20, 7)       x * pow(n, -1, 11)      x * (n**20 % 97)        x * n.real
+    x * (n > 4.5)           x * (n == 4.0)          x * (n <= math.inf)     x * (n - 0.5)
+    x[-(n // 2) :]          x[n // -2 :]            x[n % -3 :]             x[-n // 2 :]
+    x[(1 - n) // 2 :]       x[1 - n :]              x[: -(n // 3)]          x[n - 10 :]
+    x[n // 3 : -(n // 3)]   x[..., -(n // 2) - 1 :]                         x[4 - n :]  x[: 4 - n]
+    x[-n]                   x[-(n // 2)]            x[n - 1]                x[n // 2 :][-1]
+    x[: n + 10]             x[n + 10 :]             x[min(n, 4) :]          x[max(n - 4, 0) :]
+    x.roll(-n // 2)         x.roll(n + 1)           x.roll(3 * n // 2)      x.view(1, n).roll(n, 0)
+    ag.full((2,), n)        ag.full((2,), n / 2)    ag.tensor(n / 2)        ag.tensor([n, 1])
+    ag.tensor(n)            ag.as_tensor(n)         ag.arange(n - 1, -1, -1)
+    ag.arange(-n, n)        ag.eye(n).triu(n // 2)  x.scatter(0, ag.tensor([n - 1]), n * 1.0)
+    x.narrow(0, -(n // 2), 1)                       x.clamp(-n // 2, n // 2)
+    F.pad(x, (-(n // 3), n))                        x.unfold(0, n // 2, 1)
+    x.repeat(3)[n : -(n // 2)]
+    x.split([n // 2, n - n // 2])                   x.diag(n // 3 - 1)
 """
 
 
 @pytest.mark.parametrize("text", re.split(r"\s{2,}", SIZES.strip()))
 def test_sizes_compute_as_ints_do(text: str) -> None:
-    names = {"math": math, "np": np}
+    names = {"math": math, "np": np, "ag": ag, "F": F}
     function = eval(f"lambda x, n: {text}", names)
 
     def called(x: Any) -> Any:

@@ -7,6 +7,7 @@ the innermost `Guards` block, or is an error when there is none or the dim was d
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 import threading
@@ -275,10 +276,14 @@ class Dim:
         return _simplify({m: -c for m, c in self.terms.items()})
 
     def __sub__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return number(self) - other
         other = _as_dim(other)
         return NotImplemented if other is None else self + (-1 * other)
 
     def __rsub__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return other - number(self)
         return -1 * self + other
 
     def __mul__(self, other: Any) -> Any:
@@ -302,18 +307,24 @@ class Dim:
     def __rtruediv__(self, other: Any) -> Any:
         return other / number(self)
 
-    def __pow__(self, other: Any, modulo: int | None = None) -> Any:
-        if type(other) is not int or not 0 <= other <= 16:
-            return number(self) ** other
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
         if modulo is not None:
-            return pow(self.__index__(), other, modulo)
+            return pow(self.__index__(), operator.index(other), operator.index(modulo))
+        if isinstance(other, float) or hasattr(other, "weak"):
+            return number(self) ** other
+        if type(other) is not int or not 0 <= other <= 16:
+            return self.__index__() ** operator.index(other)
         result: Any = 1
         for _ in range(other):
             result = result * self
         return result
 
-    def __rpow__(self, other: Any) -> Any:
-        return other ** (number(self) if isinstance(other, float) else self.__index__())
+    def __rpow__(self, other: Any, modulo: Any = None) -> Any:
+        if modulo is not None:
+            return pow(operator.index(other), self.__index__(), operator.index(modulo))
+        if isinstance(other, float) or hasattr(other, "weak"):
+            return other ** number(self)
+        return other ** self.__index__()
 
     def __pos__(self) -> Any:
         return self
@@ -330,10 +341,33 @@ class Dim:
         return -self - 1
 
     def __divmod__(self, other: Any) -> Any:
-        return self // other, self % other
+        quotient = _quotient(self, other, sys._getframe(1))
+        return quotient, self - other * quotient
 
     def __rdivmod__(self, other: Any) -> Any:
-        return other // self, other % self
+        quotient = _quotient(other, self, sys._getframe(1))
+        return quotient, other - quotient * self
+
+    @property
+    def real(self) -> Any:
+        """As of an int."""
+        return self
+
+    numerator = real
+
+    @property
+    def imag(self) -> int:
+        """As of an int."""
+        return 0
+
+    @property
+    def denominator(self) -> int:
+        """As of an int."""
+        return 1
+
+    def conjugate(self) -> Any:
+        """As of an int."""
+        return self
 
     def bit_length(self) -> int:
         """As of an int."""
@@ -343,53 +377,42 @@ class Dim:
         return np.array(self.__index__(), *args)
 
     def __floordiv__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return number(self) // other
-        other = _as_dim(other)
-        asked = not _asked_by_library(sys._getframe(1))
-        return NotImplemented if other is None else _divided(self, other, asked)
+        return _quotient(self, other, sys._getframe(1))
 
     def __rfloordiv__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return other // number(self)
-        return _divided(_force(other), self, not _asked_by_library(sys._getframe(1)))
+        return _quotient(other, self, sys._getframe(1))
 
     def __mod__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return number(self) % other
-        other = _as_dim(other)
-        if other is None:
-            return NotImplemented
-        quotient = _divided(self, other, not _asked_by_library(sys._getframe(1)))
-        rest = self - other * quotient
-        if not isinstance(rest, Dim) or not _applies(rest) or not _is_natural(self, other):
-            return rest
-        return Dim({(Apply("mod", self, other),): 1})
+        return _remainder(self, other, sys._getframe(1))
 
     def __rmod__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return other % number(self)
-        return _force(other) - self * (_force(other) // self)
+        return _remainder(other, self, sys._getframe(1))
 
     # -- comparison ----------------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Dim) and self.key == other.key:
             return True
+        if isinstance(other, float):
+            return other.is_integer() and self == int(other)
         difference = self - other
         return False if difference is NotImplemented else _decide(difference, "==")
 
     def __gt__(self, other: Any) -> bool:
+        if isinstance(other, float):
+            return self > math.floor(other) if math.isfinite(other) else other < 0
         return _decide(self - other, ">")
 
     def __lt__(self, other: Any) -> bool:
+        if isinstance(other, float):
+            return self < math.ceil(other) if math.isfinite(other) else other > 0
         return _decide(other - self, ">")
 
     def __ge__(self, other: Any) -> bool:
-        return not self < other
+        return other == other and not self < other  # nothing compares with NaN
 
     def __le__(self, other: Any) -> bool:
-        return not self > other
+        return other == other and not self > other
 
 
 def shown(sizes: Iterable[Size], asked_by: FrameType) -> str:
@@ -488,6 +511,41 @@ def number(dim: Dim) -> Any:
     return int(dim)
 
 
+def _quotient(a: Any, b: Any, asked_by: FrameType) -> Any:
+    """floor(a / b); NotImplemented for what is no number."""
+    if isinstance(a, float) or isinstance(b, float):
+        return (number(a) if isinstance(a, Dim) else a) // (number(b) if isinstance(b, Dim) else b)
+    left, right = _as_dim(a), _as_dim(b)
+    if left is None or right is None:
+        return NotImplemented
+    return _divided(left, right, not _asked_by_library(asked_by))
+
+
+def floor_mod(a: Size, b: Size) -> Size:
+    """a - b * floor(a / b), also of what may be negative: where the sign doesn't follow, it is
+    decided by a guard."""
+    if not isinstance(a, Dim) and not isinstance(b, Dim):
+        return a % b
+    return _rest(_force(a), _force(b), True)
+
+
+def _remainder(a: Any, b: Any, asked_by: FrameType) -> Any:
+    """`floor_mod` of numbers of any kind; NotImplemented for what is none."""
+    if isinstance(a, float) or isinstance(b, float):
+        return (number(a) if isinstance(a, Dim) else a) % (number(b) if isinstance(b, Dim) else b)
+    left, right = _as_dim(a), _as_dim(b)
+    if left is None or right is None:
+        return NotImplemented
+    return _rest(left, right, not _asked_by_library(asked_by))
+
+
+def _rest(a: Dim, b: Dim, asked: bool) -> Size:
+    rest: Size = a - b * _divided(a, b, asked)
+    if not isinstance(rest, Dim) or not _applies(rest) or not _is_natural(a, b):
+        return rest
+    return Dim({(Apply("mod", a, b),): 1})
+
+
 def _is_natural(*dims: Dim) -> bool:
     """Whether dims are surely not negative."""
     return all((low := dim.bounds()[0]) is not None and low >= 0 for dim in dims)
@@ -495,17 +553,21 @@ def _is_natural(*dims: Dim) -> bool:
 
 def _divided(a: Dim, b: Dim, asked: bool) -> Size:
     """floor(a / b). Programs divide what isn't negative, so signs are decided first; those that
-    don't follow from the polynomials only where a user `asked`."""
-    if set(b.terms) == {()} and b.terms[()] < 0:
+    don't follow from the polynomials only where a user `asked`, for no library needs them."""
+    if _is_negative(b, asked):
         a, b = _force(-a), _force(-b)
-    low, high = a.bounds()
-    if high is not None and high <= 0:
-        negative = True
-    elif low is not None and low >= 0:
-        negative = False
-    else:
-        negative = asked and a._is_known() and not a >= 0
-    return -_floordiv(_force(b - a - 1), b) if negative else _floordiv(a, b)
+    if asked and b._is_known() and b == 0:
+        raise ZeroDivisionError("integer division or modulo by zero")
+    return -_floordiv(_force(b - a - 1), b) if _is_negative(a, asked) else _floordiv(a, b)
+
+
+def _is_negative(dim: Dim, asked: bool) -> bool:
+    low, high = dim.bounds()
+    if high is not None and high < 0:
+        return True
+    if (low is not None and low >= 0) or not (asked and dim._is_known()):
+        return False
+    return dim < 0
 
 
 def _bits(name: str, reflected: bool = False) -> Callable[[Dim, Any], Any]:

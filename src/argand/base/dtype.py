@@ -7,6 +7,7 @@ integer < float < complex) is higher than that of every heavier one.
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -98,6 +99,12 @@ _BY_PYTHON: dict[type, DType] = {bool: bool_, int: int64, float: float32, comple
 _KIND_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
 _default_float = float32
+_set_by = 0  # the thread that set it last
+
+
+def default_dtype_setter() -> int:
+    """The thread that set the default dtype last; 0 for none."""
+    return _set_by
 
 
 def get_default_dtype() -> DType:
@@ -119,11 +126,11 @@ def set_default_dtype(dtype: Any) -> None:
     argand.float64
     >>> ag.set_default_dtype(ag.float32)
     """
-    global _default_float
+    global _default_float, _set_by
     d = as_dtype(dtype)
     if not d.is_floating_point:
         raise TypeError(f"set_default_dtype takes a floating-point dtype, got {d!r}")
-    _default_float = d
+    _default_float, _set_by = d, threading.get_ident()
     epoch.bump()  # compiled functions look at what they were made for
     emit("default_dtype", dtype=d)
     result_type.cache_clear()

@@ -89,11 +89,6 @@ class Integer(Dim):
     def __neg__(self) -> Any:
         return _of(Dim.__neg__(self))
 
-    def __pos__(self) -> Any:
-        return self
-
-    __trunc__ = __floor__ = __ceil__ = __pos__
-
     def __round__(self, digits: int | None = None) -> Any:
         return self if digits is None or digits >= 0 else self._refuse()
 
@@ -107,12 +102,6 @@ class Integer(Dim):
 
     def __rshift__(self, other: Any) -> Any:
         return self // 2**other if type(other) is int and 0 <= other < 40 else self._refuse()
-
-    def __abs__(self) -> Any:
-        return self if self >= 0 else -self
-
-    def __invert__(self) -> Any:
-        return -self - 1
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -141,7 +130,7 @@ class Integer(Dim):
             raise ZeroDivisionError("division by zero")
         return other / number(self)
 
-    def __pow__(self, other: Any, modulo: int | None = None) -> Any:
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
         if _is_tensor(other):
             return NotImplemented
         if modulo is not None:
@@ -155,7 +144,7 @@ class Integer(Dim):
             result = result * self
         return result
 
-    def __rpow__(self, other: Any) -> Any:
+    def __rpow__(self, other: Any, modulo: Any = None) -> Any:
         if not isinstance(other, float):
             raise self._read()
         return other ** number(self)

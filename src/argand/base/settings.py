@@ -7,6 +7,7 @@ running: `argand.settings.threads = 4`, or for a while: `with argand.settings.us
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,9 @@ SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = 
 }
 
 
+setters: dict[str, int] = {}  # the thread that set each switch last
+
+
 class Settings:
     """The switches as attributes; an unknown name is an error that suggests the nearest.
 
@@ -80,6 +84,7 @@ class Settings:
         if name not in SWITCHES:
             raise AttributeError(f"no setting {name!r}{did_you_mean(name, SWITCHES)}")
         self.__dict__[name] = value
+        setters[name] = threading.get_ident()
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"no setting {name!r}{did_you_mean(name, SWITCHES)}")

@@ -15,9 +15,8 @@ import numpy as np
 
 from argand.base.errors import TraceError
 from argand.base.userstack import user_location
+from argand.compile.guards import MOST_BYTES
 from argand.tensor.core import Tensor, borrow
-
-MOST_BYTES = 1 << 20  # of an array whose numbers are compared at every call
 
 
 class ArrayStandIn:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from argand.base.dim import Dim, Guards
 from argand.base.errors import TraceError
 from argand.base.tree import flatten, shallow, unflatten
 from argand.compile.arrays import ArrayStandIn
-from argand.compile.effects import Effect, Found, Made, MadeObject, Same, containers_in
+from argand.compile.effects import Arguments, Effect, Found, Made, MadeObject, Same, containers_in
 from argand.compile.executable import (
     Alias,
     Constant,
@@ -70,23 +70,24 @@ class Builder:
         tracer, program = self.tracer, self.program
         self.reach = reach
         self._before = {
-            id(container): Found(slot, path)
+            id(container): Found(_lasting(slot), path)
             for slot in slots
             for path, container in reach.containers(slot).items()
         }
-        whole = self._kept_apart(_with_plain_keys(returned), changed)
+        left = {id(c) for slot in changed for c in containers_in(slot.get()).values()}
+        whole = self._apart(_with_plain_keys(returned), left | self._before.keys())
         items, structure = flatten(whole)
         held = [x for slot in changed for x in self._tensors(slot.get())]
         graded = tracer.new_gradients()
-        left = [now for _, now in graded if now is not None]
-        self._roots = shared_roots([*self._tensors(whole), *held, *left], tracer)
+        gradients_now = [now for _, now in graded if now is not None]
+        self._roots = shared_roots([*self._tensors(whole), *held, *gradients_now], tracer)
         results = [self.result(x) for x in items]
-        effects = [Effect(slot, self._tree(slot.get(), slot.name)) for slot in changed]
+        effects = [Effect(_lasting(slot), self._tree(slot.get(), slot.name)) for slot in changed]
         gradients = [self._gradient(leaf, now) for leaf, now in graded]
         joint = None
         if self.differentiable:
             joint = record_backward(tracer, self.differentiable, self.backend)
-            numbered = list(enumerate(items))
+            numbered = list(enumerate(flatten(returned)[0]))
             views = [(i, x) for i, x in numbered if id(x) in self._roots]
             found = {id(self._roots[id(x)]): Position(i, of_root=True) for i, x in views}
             found |= {id(x): Position(i) for i, x in reversed(numbered)}
@@ -159,23 +160,18 @@ class Builder:
         for part in parts:
             yield from self._tensors(part, (*around, id(value)))
 
-    def _kept_apart(self, returned: Any, changed: Sequence[Slot]) -> Any:
-        """What a function returned, with leaves for the containers that others hold too: those that
-        were there before, and those that it left in slots."""
-        left = {id(c) for slot in changed for c in containers_in(slot.get()).values()}
-
-        def apart(value: Any, around: tuple[int, ...] = ()) -> Any:
-            found = shallow(value)
-            if found is None or id(value) in around:
-                return value
-            if id(value) in left | self._before.keys() or self.reach.holds_container(value):
-                return _Apart(value)
-            before = [part for *_, part in found[1]]
-            parts = [apart(part, (*around, id(value))) for part in before]
-            same = all(a is b for a, b in zip(parts, before, strict=True))
-            return value if same else unflatten(found[0], parts)
-
-        return apart(returned)
+    def _apart(self, value: Any, shared: Collection[int], around: tuple[int, ...] = ()) -> Any:
+        """What a function returned, with leaves for the containers that others hold too: the
+        `shared` ones (their ids), in slots and arguments, and all that were in reach before."""
+        found = shallow(value)
+        if found is None or id(value) in around:
+            return value
+        if id(value) in shared or self.reach.holds_container(value):
+            return _Apart(value)
+        before = [part for *_, part in found[1]]
+        parts = [self._apart(part, shared, (*around, id(value))) for part in before]
+        same = all(a is b for a, b in zip(parts, before, strict=True))
+        return value if same else unflatten(found[0], parts)
 
     def _container(self, value: Any) -> Result:
         """How a call gives a container that others hold too."""
@@ -313,6 +309,11 @@ class Builder:
             kind = "int" if place.number in self.tracer.integers.values() else kind
             slots.append(Input(place.number, kind))
         return slots
+
+
+def _lasting(slot: Slot) -> Slot:
+    """A slot as a program keeps it: of the arguments, not those of the call that was traced."""
+    return Arguments((), {}) if isinstance(slot, Arguments) else slot
 
 
 class _Apart:

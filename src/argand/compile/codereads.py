@@ -123,8 +123,9 @@ def _imported_names(code: CodeType) -> dict[str, tuple[tuple[str, str], tuple[st
             module, chain = whole if names or level else whole.partition(".")[0], ()
         elif step.opname == "IMPORT_FROM":
             chain = (*chain, step.argval) if constants[1] is None else (step.argval,)
-        elif step.opname in ("STORE_FAST", "STORE_DEREF") and module:
-            found[step.argval] = (IMPORT, module), chain
+        elif step.opname in ("STORE_FAST", "STORE_DEREF", *_STORE_AND_LOAD) and module:
+            name = step.argval[0] if step.opname in _STORE_AND_LOAD else step.argval
+            found[name] = (IMPORT, module), chain
             if constants[1] is None or not chain:
                 module = ""
         elif step.opname not in ("SWAP", "POP_TOP", *_NO_VALUE):

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from threading import get_ident
 from typing import Any, NoReturn
 
-from argand.base.dtype import get_default_dtype, set_default_dtype
+from argand.base.dtype import default_dtype_setter, get_default_dtype, set_default_dtype
 from argand.base.errors import TraceError
-from argand.base.settings import settings
+from argand.base.settings import setters, settings
 from argand.base.userstack import user_location
 from argand.compile.guards import ValueGuards, variable_value
 from argand.runtime.threads import set_num_threads
@@ -30,7 +30,7 @@ _Environment: Any = type(os.environ)
 @contextmanager
 def watched_environment(guards: ValueGuards) -> Iterator[None]:
     """Guard the environment variables that this thread reads in the block."""
-    kind = _watching(guards, threading.get_ident())
+    kind = _watching(guards, get_ident())
     found = [os.environ, getattr(os, "environb", None)]
     watched: list[Any] = [e for e in found if type(e) is _Environment]  # nobody's replacement
     for environment in watched:
@@ -46,7 +46,7 @@ def _watching(guards: ValueGuards, thread: int) -> Any:
     """The class of an environment that notes what one thread reads of it."""
 
     def mine() -> bool:
-        return threading.get_ident() == thread
+        return get_ident() == thread
 
     def refuse(key: str) -> NoReturn:
         raise TraceError(
@@ -66,6 +66,11 @@ def _watching(guards: ValueGuards, thread: int) -> Any:
             if mine():
                 guards.add_contents(self._data, "os.environ")
             return super().__iter__()  # type: ignore[no-any-return]
+
+        def __repr__(self) -> str:
+            if mine():
+                guards.add_contents(self._data, "os.environ")
+            return super().__repr__()  # type: ignore[no-any-return]
 
         def __len__(self) -> int:
             if mine():
@@ -102,7 +107,10 @@ def run_apart(variables: Sequence[ContextVar[Any]], function: Callable[[], Any],
 
 
 class Modes:
-    """The grad mode, the default dtype and the settings, as they are when a trace begins."""
+    """The grad mode, the default dtype and the settings, as they are when a trace begins.
+
+    The last two are the process's: what other threads set meanwhile is no concern of the trace.
+    """
 
     def __init__(self) -> None:
         self._enabled, self._dtype = mode.enabled, get_default_dtype()
@@ -110,24 +118,34 @@ class Modes:
 
     def changes(self, name: str) -> list[Callable[[], Any]]:
         """What sets the modes to what the traced function left them at."""
-        for setting, value in vars(settings).items():
-            if value != self._settings[setting]:
-                raise TraceError(
-                    f"{name} sets settings.{setting}, which calls of a compiled function would not "
-                    "do; set it outside"
-                )
+        for setting in self._changed_settings():
+            raise TraceError(
+                f"{name} sets settings.{setting}, which calls of a compiled function would not "
+                "do; set it outside"
+            )
         found: list[Callable[[], Any]] = []
         if mode.enabled is not self._enabled:
             found.append(functools.partial(set_grad_enabled, mode.enabled))
-        if get_default_dtype() is not self._dtype:
+        if self._dtype_changed():
             found.append(functools.partial(set_default_dtype, get_default_dtype()))
         return found
 
     def restore(self) -> None:
         """Set everything as it was."""
         mode.enabled = self._enabled
-        if get_default_dtype() is not self._dtype:
+        if self._dtype_changed():
             set_default_dtype(self._dtype)
-        if settings.threads != self._settings["threads"]:
-            set_num_threads(self._settings["threads"])
-        vars(settings).update(self._settings)
+        for setting in self._changed_settings():
+            if setting == "threads":
+                set_num_threads(self._settings[setting])
+            setattr(settings, setting, self._settings[setting])
+
+    def _dtype_changed(self) -> bool:
+        return get_default_dtype() is not self._dtype and default_dtype_setter() == get_ident()
+
+    def _changed_settings(self) -> list[str]:
+        return [
+            name
+            for name, before in self._settings.items()
+            if vars(settings)[name] != before and setters.get(name) == get_ident()
+        ]

@@ -262,7 +262,10 @@ class Executable:
             key = result if isinstance(result, Output) else id(result)
             if key not in known:
                 if isinstance(result, View):
-                    known[key] = result.moves.follow(make(result.root), leaves)
+                    root = result.root
+                    if root not in known:
+                        known[root] = _made(root, tensors, leaves)
+                    known[key] = result.moves.follow(known[root], leaves)
                 else:
                     known[key] = _made(result, tensors, leaves)
             return known[key]

@@ -38,7 +38,9 @@ def fast_path(s: Specialisation) -> Fast | None:
         return None
     if _is_bare(s):
         expected = [part for pair in _expected(s) for part in pair]
-        alone: Any = None if s.surroundings.objects else s.surroundings.guards.only_code
+        guards = s.surroundings.guards
+        alone: Any = guards.only_code if len(guards) else fast_path  # of which nothing changes
+        alone = None if s.surroundings.objects else alone
         if len(expected) == 2:
             return _bare_one(s, alone, *expected) if alone else _guarded_one(s, *expected)
         if len(expected) == 4:

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.errors import TraceError
 from argand.compile.reach import SCALARS
-from argand.compile.slots import MISSING, cell_value, contents_of, namespace_of
+from argand.compile.slots import BUFFERS, MISSING, cell_value, contents_of, namespace_of
 from argand.tensor.core import Tensor
 
+MOST_BYTES = 1 << 20  # of an array that Python reads: compared at every call
 Check = Callable[[], bool]
 MakeCheck = Callable[[list[Any]], Check | None]
 
@@ -123,6 +125,12 @@ class ValueGuards:
             for key in keys:
                 self.add_item(container, key, f"{name}[{key!r}]")
         else:
+            if isinstance(container, BUFFERS) and memoryview(container).nbytes > MOST_BYTES:
+                raise TraceError(
+                    f"{name} ({memoryview(container).nbytes} bytes) is read by a compiled "
+                    "function, which would compare it at every call; make a tensor of it outside "
+                    "by ag.frombuffer, or pass it as an argument"
+                )
             self.sets.append((container, contents_of(container), name))
 
     def add_array(self, array: Any, name: str) -> None:

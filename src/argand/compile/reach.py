@@ -320,15 +320,26 @@ class Reach:
         return containers_in(self.started(slot)) if found is None else found
 
     def holds_container(self, value: Any) -> bool:
-        """Whether a list, a dictionary or another container was in reach before the trace."""
+        """Whether a list, a dictionary, a dataclass's object or the like was in reach before the
+        trace."""
+        if is_record(type(value)):
+            return id(value) in self._seen
         found = self._containers.get(id(value))
         return found is not None and not found.is_namespace
 
     def is_unchanged(self, value: Any) -> bool:
         """Whether a container that was in reach, and those in it, hold what they held at the
         start."""
-        inside = [self._containers.get(id(c)) for c in containers_in(value).values()]
-        return all(c is not None and not _differs(c.owner, c.started) for c in inside)
+        return all(map(self._is_as_started, containers_in(value).values()))
+
+    def _is_as_started(self, value: Any) -> bool:
+        if not self.holds_container(value):
+            return False
+        space = namespace_of(value) if is_record(type(value)) else value
+        found = self._containers.get(id(space))
+        pairs = zip(self._records, self._records_started, strict=True)
+        slots = all(slot.get() is then for (slot, *_), then in pairs if slot.owner is value)
+        return slots and (found is None or not _differs(found.owner, found.started))
 
     def knows(self, value: Any) -> bool:
         """Whether an object was in reach before the trace."""

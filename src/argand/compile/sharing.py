@@ -61,7 +61,7 @@ def _overlap(root: Tensor, views: list[Tensor], tracer: Tracer) -> bool:
         part = tracer.moved(counts, chain)
         if not part.flags.writeable:
             return True  # expanded: its own elements overlap
-        part += 1
-        if np.any(np.abs(part) > 1):
+        part += 1 + 1j if part.dtype.kind == "c" else 1
+        if np.any(part.real > 1) or np.any(part.imag > 1):
             return True
     return False

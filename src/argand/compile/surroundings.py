@@ -475,7 +475,7 @@ class Surroundings:
                 self.guards.add_item(space, name, full)
             return value
         found = self._class_attribute(type(owner), owner, name, full)
-        if chain and space is not None and not name.startswith("__"):
+        if (chain or in_class) and space is not None and not name.startswith("__"):
             self.guards.add_item(space, name, full)  # it may appear, and hide the class's
         return found
 

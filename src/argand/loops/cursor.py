@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from argand.base.dim import Size
+from argand.base.dim import Dim, Size
 from argand.base.errors import CompileError
 from argand.ir import scalar
 from argand.ir.op import Literal
@@ -308,6 +308,9 @@ class Cursor:
         index = self.lane_values(form) if self.varies(form.axes) else self.base(form)
         kind = "float64" if isinstance(start, float) or isinstance(step, float) else "int64"
         wide = b.cast(index, kind)
+        start, step = (
+            b.cast(b.add(self.size(x), 0), kind) if isinstance(x, Dim) else x for x in (start, step)
+        )
         value = b.apply("add", b.apply("mul", wide, step), start)
         return b.cast(value, point.elem)
 

@@ -186,7 +186,6 @@ class RemovableHandle:
         """Take the hook away; more than once is fine."""
         self._hooks.pop(self.key, None)
         epoch.bump()
-        epoch.bump()
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -220,11 +219,12 @@ def register_hook(t: Tensor, hook: Any) -> RemovableHandle:
     if node is LEAF:
         cold = t._cold_part()
         cold.hooks = hooks = cold.hooks or {}
-        epoch.changed(t)
     else:
         node.hooks = node.hooks or {}
         hooks = node.hooks.setdefault(t._index, {})
-    return _registered(hooks, hook)
+    handle = _registered(hooks, hook)
+    epoch.changed(t)
+    return handle
 
 
 def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> RemovableHandle:
@@ -240,8 +240,9 @@ def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> RemovableHandle:
     """
     if t._node is not LEAF:
         raise AutogradError("post-accumulate hooks are for leaves that require grad")
+    handle = _registered(t.__dict__.setdefault("_post_accumulate", {}), hook)
     epoch.changed(t)
-    return _registered(t.__dict__.setdefault("_post_accumulate", {}), hook)
+    return handle
 
 
 def retain_grad(t: Tensor) -> None:

@@ -91,7 +91,7 @@ def tensor(data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tenso
     """
     data = of_stand_in(data)
     if isinstance(data, Tensor):
-        wanted = data.dtype if dtype is None else as_dtype(dtype)
+        wanted = _dtype_of(data) if dtype is None else as_dtype(dtype)
         return finished(ops.cast(ops.contiguous(data.detach()), wanted), **options)
     if isinstance(data, Dim):
         return finished(ops.full((), data, int64 if dtype is None else as_dtype(dtype)), **options)
@@ -188,7 +188,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     check_device(device)
     data = of_stand_in(data)
     if isinstance(data, Tensor):
-        return data if dtype is None else ops.cast(data, as_dtype(dtype))
+        wanted = _dtype_of(data) if dtype is None else as_dtype(dtype)
+        return data if wanted is data.dtype else ops.cast(data, wanted)
+    if isinstance(data, Dim):
+        return tensor(data, dtype=dtype)
     return borrow(array_from(data, dtype))
 
 
@@ -304,18 +307,24 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Opt
     """
     shape = sizes((size,))
     if isinstance(fill_value, Tensor):
+        wanted = _dtype_of(fill_value) if dtype is None else as_dtype(dtype)
         out = ops.expand(fill_value, shape)
-        out = ops.contiguous(out if dtype is None else ops.cast(out, as_dtype(dtype)))
+        out = ops.contiguous(out if wanted is out.dtype else ops.cast(out, wanted))
         return finished(out, **options)
     if dtype is None:
         dtype = _number_dtype(fill_value)
     return _filled(shape, fill_value, dtype, options)
 
 
+def _dtype_of(data: Tensor) -> DType:
+    """The dtype that a tensor is copied in; the default one for what stands for a float."""
+    return get_default_dtype() if data.weak and data.dtype.is_floating_point else data.dtype
+
+
 def _number_dtype(value: Any) -> DType:
     if isinstance(value, bool | np.bool_):
         return bool_
-    if isinstance(value, int | np.integer):
+    if isinstance(value, int | np.integer | Dim):
         return int64
     if isinstance(value, complex):
         return as_dtype("complex128" if get_default_dtype().name == "float64" else "complex64")

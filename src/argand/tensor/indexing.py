@@ -15,7 +15,6 @@ import numpy as np
 
 from argand.base.dim import Dim, same
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError, TraceError
-from argand.base.integer import Integer
 from argand.base.shape import broadcast_shapes, same_shape, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
@@ -187,8 +186,6 @@ def _is_int(item: Any) -> bool:
 
 
 def _int_index(item: Any, size: Any, dim: int) -> Any:
-    if isinstance(item, Dim) and type(item) is not Integer:
-        return item
     i = item if isinstance(item, Dim) else item.__index__()
     if (isinstance(size, int) or isinstance(item, Dim)) and not -size <= i < size:
         raise IndexRangeError(f"index {i} is out of bounds for dimension {dim} with size {size}")
@@ -213,7 +210,7 @@ def _bound(value: Any, size: Any) -> Any:
     """A slice's bound counted from the front and kept within the size."""
     if not isinstance(value, Dim):
         value = value.__index__()
-    if isinstance(value, int) and value < 0:
+    if value < 0:
         value = value + size
         return value if value >= 0 else 0
     if isinstance(value, Dim) and isinstance(size, Dim) and value.key == size.key:

@@ -97,7 +97,11 @@ def take(input: Any, index: Any) -> Any:
 
 
 def _source(input: Any, index: Any, src: Any) -> Any:
-    return src if isinstance(src, Tensor) else ops.full(tuple(index.shape), src, input.dtype)
+    if isinstance(src, Tensor):
+        if not src.weak:
+            return src
+        return ops.expand(ops.cast(src, input.dtype), tuple(index.shape))  # it stands for a number
+    return ops.full(tuple(index.shape), src, input.dtype)
 
 
 def scatter(
