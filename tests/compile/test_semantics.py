@@ -13,6 +13,7 @@ import pytest
 import argand as ag
 import argand.nn.functional as F  # PyTorch's name
 from argand import nn, optim
+from argand.base.errors import ShapeError
 from argand.compile.api import on_replay
 
 
@@ -718,3 +719,19 @@ def test_failures_while_running_name_the_line(compiled: Any) -> None:
 def test_results_may_be_constants(compiled: Any, constant: Any) -> None:
     fast = compiled(lambda x: constant)
     assert fast(vector(1, 2)) == fast(vector(3, 4)) == constant
+
+
+def test_view_refuses_what_needs_a_copy(compiled: Any) -> None:
+    x, w = ag.arange(6.0).view(2, 3), ag.ones(2, 3)
+    for f in (
+        lambda x: x.t().view(-1),
+        lambda x: (x * 2)[:, :2].view(-1),
+        lambda x: w.t().view(-1) * x.view(-1),
+        lambda x: x.expand(4, 2, 3).view(-1),
+    ):
+        for function in (f, compiled(f)):
+            with pytest.raises(ShapeError, match=r"can't be seen as \(\d+,\) without a copy"):
+                function(x)
+    with pytest.raises(ShapeError, match="can't be seen as"):
+        compiled(lambda x: x.view(-1))(x.t())
+    assert compiled(lambda x: (x * 2).view(3, 2))(x).shape == (3, 2)

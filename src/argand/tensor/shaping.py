@@ -62,7 +62,7 @@ def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
     if dtype is not None:
         return bytes_as(self, dtype)
     out = _reshaped(self, sizes(shape))
-    if out._array is not None and out.numel() and not _shares(out, self):
+    if out.numel() and not _shares(out, self):
         raise ShapeError(
             f"view: a tensor of shape {shape_text(self.shape)} with strides {stride(self)} can't "
             f"be seen as {shape_text(out.shape)} without a copy; use reshape(...)"
