@@ -235,3 +235,16 @@ def test_chunks_of_any_size(compiled: Any, parts: int) -> None:
     for n in (4, 5, 6, 7, 8, 9, 2, 1):
         x = ag.arange(2.0 * n).view(2, n)
         assert [p.tolist() for p in f(x)] == [p.tolist() for p in x.chunk(parts, 1)]
+
+
+def test_floats_that_python_reads_are_told_apart(compiled: Any) -> None:
+    """-0.0 equals 0.0 and NaN nothing, but a program for one of them is not for another."""
+
+    def sign(x: Any, v: float) -> Any:
+        return x * math.copysign(1.0, v)
+
+    f, x = compiled(sign), ag.ones(2)
+    for v in (0.0, -0.0, math.nan, -math.nan, 1.0, -0.0, math.nan, 0.0, -math.nan, -2.0):
+        for _ in range(3):
+            assert f(x, v).tolist() == sign(x, v).tolist(), v
+    assert len(f.programs) <= 7

@@ -8,7 +8,6 @@ the innermost `Guards` block, or is an error when there is none or the dim was d
 from __future__ import annotations
 
 import math
-import operator
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,9 +15,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
 from argand.base.errors import ShapeError
+from argand.base.intlike import IntLike, number
 
 # A monomial is a sorted tuple of atoms (a repeated atom is a power): Symbols and Applys.
 Monomial = tuple[Any, ...]
@@ -115,7 +113,7 @@ def _compare(value: int, op: str) -> bool:
     return value == 0 if op == "==" else value > 0
 
 
-class Dim:
+class Dim(IntLike):
     """A size known only when the program runs: an integer polynomial.
 
     `Dim("batch")` declares one for `ag.compile`: the program serves every size from 2 on (0 and 1
@@ -307,39 +305,6 @@ class Dim:
     def __rtruediv__(self, other: Any) -> Any:
         return other / number(self)
 
-    def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        if modulo is not None:
-            return pow(self.__index__(), operator.index(other), operator.index(modulo))
-        if isinstance(other, float) or hasattr(other, "weak"):
-            return number(self) ** other
-        if type(other) is not int or not 0 <= other <= 16:
-            return self.__index__() ** operator.index(other)
-        result: Any = 1
-        for _ in range(other):
-            result = result * self
-        return result
-
-    def __rpow__(self, other: Any, modulo: Any = None) -> Any:
-        if modulo is not None:
-            return pow(operator.index(other), self.__index__(), operator.index(modulo))
-        if isinstance(other, float) or hasattr(other, "weak"):
-            return other ** number(self)
-        return other ** self.__index__()
-
-    def __pos__(self) -> Any:
-        return self
-
-    __trunc__ = __floor__ = __ceil__ = __pos__
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return self if digits is None or digits >= 0 else round(self.__index__(), digits)
-
-    def __abs__(self) -> Any:
-        return self if self >= 0 else -self
-
-    def __invert__(self) -> Any:
-        return -self - 1
-
     def __divmod__(self, other: Any) -> Any:
         quotient = _quotient(self, other, sys._getframe(1))
         return quotient, self - other * quotient
@@ -347,34 +312,6 @@ class Dim:
     def __rdivmod__(self, other: Any) -> Any:
         quotient = _quotient(other, self, sys._getframe(1))
         return quotient, other - quotient * self
-
-    @property
-    def real(self) -> Any:
-        """As of an int."""
-        return self
-
-    numerator = real
-
-    @property
-    def imag(self) -> int:
-        """As of an int."""
-        return 0
-
-    @property
-    def denominator(self) -> int:
-        """As of an int."""
-        return 1
-
-    def conjugate(self) -> Any:
-        """As of an int."""
-        return self
-
-    def bit_length(self) -> int:
-        """As of an int."""
-        return self.__index__().bit_length()
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        return np.array(self.__index__(), *args)
 
     def __floordiv__(self, other: Any) -> Any:
         return _quotient(self, other, sys._getframe(1))
@@ -498,19 +435,6 @@ def _guard(difference: Dim, op: str) -> bool:
     return outcome
 
 
-# While a function is traced a size may be used as a number: who traces tells how.
-numbers: list[Callable[[Dim], Any]] = []
-
-
-def number(dim: Dim) -> Any:
-    """A size as a number to calculate with: a tensor while tracing, the size at hand otherwise."""
-    for make in numbers:
-        found = make(dim)
-        if found is not None:
-            return found
-    return int(dim)
-
-
 def _quotient(a: Any, b: Any, asked_by: FrameType) -> Any:
     """floor(a / b); NotImplemented for what is no number."""
     if isinstance(a, float) or isinstance(b, float):
@@ -568,24 +492,6 @@ def _is_negative(dim: Dim, asked: bool) -> bool:
     if (low is not None and low >= 0) or not (asked and dim._is_known()):
         return False
     return dim < 0
-
-
-def _bits(name: str, reflected: bool = False) -> Callable[[Dim, Any], Any]:
-    """An operator on the bits of a size, which takes its value."""
-
-    def operate(self: Dim, other: Any) -> Any:
-        function = getattr(operator, name)
-        return function(other, int(self)) if reflected else function(int(self), other)
-
-    return operate
-
-
-for _name, _function in (
-    *(("and", "and_"), ("or", "or_"), ("xor", "xor")),
-    *(("lshift", "lshift"), ("rshift", "rshift")),
-):
-    setattr(Dim, f"__{_name}__", _bits(_function))
-    setattr(Dim, f"__r{_name}__", _bits(_function, reflected=True))
 
 
 def _as_dim(value: Any) -> Dim | None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from argand.base.dim import Dim, number, reads
+from argand.base.dim import Dim, reads
 from argand.base.errors import TraceError
+from argand.base.intlike import number
 
 LARGEST = 2**40  # greater numbers are constants: what is computed from one should fit an int64
 _SAFE = 2**62

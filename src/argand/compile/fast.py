@@ -16,7 +16,7 @@ from argand.base import epoch
 from argand.base.settings import settings
 from argand.base.tree import LEAF as ONE_LEAF
 from argand.compile.executable import trace_lock
-from argand.compile.signature import ConstantSpec, FloatSpec, Identity, TensorSpec
+from argand.compile.signature import Bits, ConstantSpec, FloatSpec, Identity, TensorSpec
 from argand.compile.slots import Slot
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
@@ -303,6 +303,8 @@ def _with_slots(fast: Fast, slots: Sequence[Slot]) -> Fast:
 
 def _is_same(x: Any, spec: ConstantSpec) -> bool:
     """Whether an argument is the constant that a program was made for."""
+    if type(spec.value) is Bits:
+        return type(x) is spec.kind and Bits(x) == spec.value
     if type(spec.value) is Identity:
         return x is spec.value.value
     return x is spec.value or (type(x) is spec.kind and bool(x == spec.value))

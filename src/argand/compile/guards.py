@@ -311,7 +311,7 @@ def same_value(a: Any, b: Any) -> bool:
     if kind is not type(b):
         return False
     if kind in (float, complex):
-        return repr(a) == repr(b)
+        return np.asarray(a).tobytes() == np.asarray(b).tobytes()
     if kind in SCALARS:
         return bool(a == b)
     if kind is tuple and len(a) == len(b):

@@ -108,7 +108,28 @@ def _spec(x: Any, constant_float: bool, reached: Collection[int]) -> Spec:
     except TypeError:
         value = frozenset(x) if type(x) is set else Identity(x)
         return ConstantSpec(type(x), value)
+    if isinstance(x, float | complex | np.inexact):
+        return ConstantSpec(type(x), Bits(x))
     return ConstantSpec(type(x), x)
+
+
+class Bits:
+    """A float or a complex number that the program was made for: -0.0 is not 0.0, NaN is itself."""
+
+    __slots__ = ("bits", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.bits = np.asarray(value).tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bits) and self.bits == other.bits
+
+    def __hash__(self) -> int:
+        return hash(self.bits)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
 
 
 class Identity:

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from argand.base.dim import Dim, numbers, remember
+from argand.base.dim import Dim, remember
 from argand.base.dtype import float64, from_numpy
 from argand.base.errors import TraceError
 from argand.base.integer import Integer, as_plain
+from argand.base.intlike import numbers
 from argand.base.userstack import Location, module_path, user_location
 from argand.compile.decisions import decide
 from argand.compile.integers import Sources, carried, carrier_value
