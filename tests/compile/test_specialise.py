@@ -248,3 +248,39 @@ def test_floats_that_python_reads_are_told_apart(compiled: Any) -> None:
         for _ in range(3):
             assert f(x, v).tolist() == sign(x, v).tolist(), v
     assert len(f.programs) <= 7
+
+
+# Windows, slices and indices that a small image has no room for.
+WINDOWS = {
+    "conv2d": lambda x: F.conv2d(x, ag.ones(1, 1, 3, 3), stride=2),
+    "max_pool2d": lambda x: F.max_pool2d(x, 3, 2),
+    "ceil_mode": lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True),
+    "avg_pool2d": lambda x: F.avg_pool2d(x, 3, 2),
+    "unfold": lambda x: F.unfold(x, (3, 3), stride=2),
+    "narrow": lambda x: x.narrow(2, 3, 1),
+    "select": lambda x: x.select(2, 3),
+    "index": lambda x: x[0, 0, 3],
+    "negative index": lambda x: x[0, 0, -3],
+    "pad": lambda x: F.pad(x, (-3, 0)),
+    "reflect": lambda x: F.pad(x, (3, 3, 3, 3), mode="reflect"),
+    "diff": lambda x: x.diff(n=3),
+    "slice": lambda x: x[:, :, 3:],
+    "negative slice": lambda x: x[:, :, :-3],
+    "topk": lambda x: x.topk(3, 2)[0],
+    "split": lambda x: x.split([3, x.shape[2] - 3], 2)[1],
+}
+
+
+@pytest.mark.parametrize("name", list(WINDOWS))
+def test_what_is_too_small_is_refused_as_eagerly(compiled: Any, name: str) -> None:
+    eager = WINDOWS[name]
+    f = compiled(eager)
+    for n in (8, 9, 10, 2, 3, 4, 5):
+        x = ag.arange(float(n * n)).view(1, 1, n, n)
+        try:
+            want = eager(x).tolist()
+        except (RuntimeError, IndexError, ValueError) as error:
+            with pytest.raises(type(error)):
+                f(x)
+        else:
+            np.testing.assert_allclose(f(x).tolist(), want, rtol=1e-6)

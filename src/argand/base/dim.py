@@ -388,6 +388,17 @@ def same(a: Size, b: Size) -> bool:
     return a == b
 
 
+def is_less(a: Size, b: Size) -> bool:
+    """Whether a < b, as far as can be told: by bounds, or by a guard of the trace; else False."""
+    difference: Size = b - a
+    if not isinstance(difference, Dim):
+        return difference > 0
+    low, high = difference.bounds()
+    if (low is not None and low > 0) or (high is not None and high <= 0):
+        return low is not None and low > 0
+    return _is_tracing() and difference._is_known() and difference > 0
+
+
 def _extreme(op: str, a: Size, b: Size) -> Size:
     if not isinstance(a, Dim) and not isinstance(b, Dim):
         return min(a, b) if op == "min" else max(a, b)

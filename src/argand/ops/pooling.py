@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dim import Size, same
+from argand.base.dim import Size, is_less, same
 from argand.base.dtype import int64
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
@@ -54,7 +54,7 @@ def pool_output(op: str, size: Any, params: dict[str, Any]) -> Pair:
     names = ("kernel_size", "stride", "padding", "dilation")
     for s, k, stride, pad, dil in zip(size, *(params.get(n, (1, 1)) for n in names), strict=True):
         room = s + 2 * pad - dil * (k - 1) - 1
-        if isinstance(room, int) and room < 0:
+        if is_less(room, 0):
             raise ShapeError(
                 f"{op}: the window {params['kernel_size']} is larger than the image "
                 f"{shape_text(size)} with padding {params['padding']}"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from argand.base.dim import Size, same
+from argand.base.dim import Size, is_less, same
 from argand.base.dtype import compute_dtype, from_numpy
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
@@ -68,7 +68,7 @@ def conv_output(op: str, size: Any, kernel: Any, params: dict[str, Any]) -> Pair
         if isinstance(k, int) and k < 1:
             raise ShapeError(f"{op}: the window {shape_text(kernel)} is empty")
         room = s + 2 * pad - dil * (k - 1)
-        if isinstance(room, int) and room < 1:
+        if is_less(room, 1):
             raise ShapeError(
                 f"{op}: the window {shape_text(kernel)} with dilation {params['dilation']} "
                 f"is larger than the image {shape_text(size)} with padding {params['padding']}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dim import floor_mod
+from argand.base.dim import floor_mod, is_less
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir.op import ops
@@ -161,6 +161,8 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     minus = ops.ne if x.dtype.kind == "b" else ops.sub
     for _ in range(n):
         size = x.shape[d]
+        if is_less(size, 1):
+            break  # nothing is left
         x = minus(sliced(x, d, 1, size), sliced(x, d, 0, size - 1))
     return x
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from argand.base.dim import Dim, same
+from argand.base.dim import Dim, is_less, same
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError, TraceError
 from argand.base.shape import broadcast_shapes, same_shape, shape_text
 from argand.ir import bind as crossroads
@@ -187,9 +187,9 @@ def _is_int(item: Any) -> bool:
 
 def _int_index(item: Any, size: Any, dim: int) -> Any:
     i = item if isinstance(item, Dim) else item.__index__()
-    if (isinstance(size, int) or isinstance(item, Dim)) and not -size <= i < size:
+    if is_less(i, -size) or is_less(size, i + 1):
         raise IndexRangeError(f"index {i} is out of bounds for dimension {dim} with size {size}")
-    return i + size if i < 0 else i
+    return i + size if is_less(i, 0) else i
 
 
 def slice_bounds(item: slice, size: Any) -> tuple[Any, Any, int]:

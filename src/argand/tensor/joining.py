@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from argand.base.dim import Dim
+from argand.base.dim import Dim, is_less
 from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
@@ -142,9 +142,8 @@ def narrow(input: Any, dim: int, start: Any, length: Any) -> Any:
     d = normalize_dim(dim, input.ndim, "narrow")
     size = input.shape[d]
     first = operator.index(start) if not isinstance(start, Dim) else start
-    first = first + size if isinstance(first, int) and first < 0 else first
-    known = all(isinstance(v, int) for v in (first, length, size))
-    if known and not 0 <= first <= first + length <= size:
+    first = first + size if is_less(first, 0) else first
+    if is_less(first, 0) or is_less(length, 0) or is_less(size, first + length):
         raise IndexRangeError(
             f"narrow: {length} elements from {start} on are out of range for dimension {d} of "
             f"size {size}"

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from argand.base.dim import is_less
 from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import shape_text
@@ -301,8 +302,9 @@ _PAD_MODES = ("constant", "reflect", "replicate", "circular")
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """Add `pad` = (left, right, top, bottom, ...) elements, the last dimension first.
 
-    Negative numbers take away. `mode` is "constant" (with `value`, 0 unless given), "reflect"
-    (without the edge), "replicate" (the edge) or "circular".
+    Negative numbers take away; ShapeError where they take more than there is. `mode` is "constant"
+    (with `value`, 0 unless given), "reflect" (without the edge), "replicate" (the edge) or
+    "circular".
 
     >>> F.pad(ag.tensor([1.0, 2.0, 3.0]), (2, 1), mode="reflect")
     tensor([3., 2., 1., 2., 3., 2.])
@@ -315,6 +317,11 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         )
     pairs = [(0, 0)] * (input.ndim - len(pad) // 2)
     pairs += [(int(pad[i]), int(pad[i + 1])) for i in range(len(pad) - 2, -1, -2)]
+    for size, (low, high) in zip(input.shape, pairs, strict=True):
+        if is_less(size + min(low, 0) + min(high, 0), 0):
+            raise ShapeError(
+                f"pad: {(low, high)} takes more away than a dimension of size {size} has"
+            )
     if mode == "constant":
         return _constant_pad(input, pairs, 0 if value is None else value)
     x = input
@@ -366,6 +373,11 @@ def unfold(
     ph, pw = several(padding, 2, "padding")
     x = pad(input, (pw, pw, ph, ph))
     n, c, h, w = x.shape
+    if is_less(h, dh * (kh - 1) + 1) or is_less(w, dw * (kw - 1) + 1):
+        raise ShapeError(
+            f"unfold: the window {(kh, kw)} with dilation {(dh, dw)} is larger than the image "
+            f"{shape_text(input.shape[-2:])} with padding {(ph, pw)}"
+        )
     oh, ow = (h - dh * (kh - 1) - 1) // sh + 1, (w - dw * (kw - 1) - 1) // sw + 1
     parts = []
     for i in range(kh):
