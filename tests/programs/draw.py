@@ -143,6 +143,7 @@ def main(arguments: list[str]) -> int:
             totals["disagree"] += 1
             print(f"seed {one['seed']}: {one['wrong']}\n{one['text']}", flush=True)
             if chosen.keep is not None:
+                chosen.keep.mkdir(parents=True, exist_ok=True)
                 (chosen.keep / f"seed_{one['seed']}.txt").write_text(one["text"])
     if not chosen.json:
         print(", ".join(f"{count} {name}" for name, count in totals.items()))
