@@ -102,6 +102,8 @@ class Demand:
         index = tuple(index)
         if isinstance(value, Literal):
             index, guard = (), None
+        elif value in self.known:  # nothing is read, so nothing is to be kept from being read
+            guard = None
         number = self._numbers.setdefault(
             (value.dtype, repr(value.value)) if isinstance(value, Literal) else value,
             len(self._numbers),
