@@ -8,6 +8,7 @@ the innermost `Guards` block, or is an error when there is none or the dim was d
 from __future__ import annotations
 
 import math
+import operator
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -239,10 +240,8 @@ class Dim(IntLike):
         return hash(self.__index__())
 
     def __index__(self) -> int:
-        symbols = self.symbols().values()
-        declared = [s.name for s in symbols if s.declared]
         hint = self.hint
-        if declared or hint is None:
+        if hint is None or not self._is_known():
             raise ShapeError(
                 f"the size {self} is symbolic here and can't be used as a plain int; "
                 "keep it in shape arithmetic, or call with a fixed size"
@@ -393,10 +392,10 @@ def is_less(a: Size, b: Size) -> bool:
     difference: Size = b - a
     if not isinstance(difference, Dim):
         return difference > 0
-    low, high = difference.bounds()
-    if (low is not None and low > 0) or (high is not None and high <= 0):
-        return low is not None and low > 0
-    return _is_tracing() and difference._is_known() and difference > 0
+    found = _by_bounds(difference, ">")
+    if found is not None:
+        return found
+    return _is_tracing() and difference._is_known() and _guard(difference, ">")
 
 
 def _extreme(op: str, a: Size, b: Size) -> Size:
@@ -419,14 +418,19 @@ def _decide(difference: Size, op: str) -> bool:
     """The truth of `difference == 0` or `difference > 0`."""
     if not isinstance(difference, Dim):
         return _compare(difference, op)
+    found = _by_bounds(difference, op)
+    return _guard(difference, op) if found is None else found
+
+
+def _by_bounds(difference: Dim, op: str) -> bool | None:
+    """What the bounds tell of `difference == 0` or `difference > 0`; None for nothing."""
     low, high = difference.bounds()
-    if op == "==" and ((low is not None and low > 0) or (high is not None and high < 0)):
-        return False
-    if op == ">" and low is not None and low > 0:
+    if op == "==":
+        apart = (low is not None and low > 0) or (high is not None and high < 0)
+        return False if apart else None
+    if low is not None and low > 0:
         return True
-    if op == ">" and high is not None and high <= 0:
-        return False
-    return _guard(difference, op)
+    return False if high is not None and high <= 0 else None
 
 
 def _guard(difference: Dim, op: str) -> bool:
@@ -446,32 +450,43 @@ def _guard(difference: Dim, op: str) -> bool:
     return outcome
 
 
-def _quotient(a: Any, b: Any, asked_by: FrameType) -> Any:
-    """floor(a / b); NotImplemented for what is no number."""
-    if isinstance(a, float) or isinstance(b, float):
-        return (number(a) if isinstance(a, Dim) else a) // (number(b) if isinstance(b, Dim) else b)
-    left, right = _as_dim(a), _as_dim(b)
-    if left is None or right is None:
-        return NotImplemented
-    return _divided(left, right, not _asked_by_library(asked_by))
+def floor_div(a: Size, b: Size) -> Size:
+    """floor(a / b), also of what may be negative: where a sign doesn't follow, it is decided by a
+    guard."""
+    if not isinstance(a, Dim) and not isinstance(b, Dim):
+        return a // b
+    return _divided(_force(a), _force(b), True)
 
 
 def floor_mod(a: Size, b: Size) -> Size:
-    """a - b * floor(a / b), also of what may be negative: where the sign doesn't follow, it is
-    decided by a guard."""
+    """a - b * floor(a / b), as `floor_div`."""
     if not isinstance(a, Dim) and not isinstance(b, Dim):
         return a % b
     return _rest(_force(a), _force(b), True)
 
 
+def _quotient(a: Any, b: Any, asked_by: FrameType) -> Any:
+    return _operate(operator.floordiv, _divided, a, b, asked_by)
+
+
 def _remainder(a: Any, b: Any, asked_by: FrameType) -> Any:
-    """`floor_mod` of numbers of any kind; NotImplemented for what is none."""
+    return _operate(operator.mod, _rest, a, b, asked_by)
+
+
+def _operate(
+    plain: Callable[[Any, Any], Any],
+    symbolic: Callable[[Dim, Dim, bool], Size],
+    a: Any,
+    b: Any,
+    asked_by: FrameType,
+) -> Any:
+    """`plain` of floats, `symbolic` of whole numbers; NotImplemented for what is no number."""
     if isinstance(a, float) or isinstance(b, float):
-        return (number(a) if isinstance(a, Dim) else a) % (number(b) if isinstance(b, Dim) else b)
+        return plain(*(number(x) if isinstance(x, Dim) else x for x in (a, b)))
     left, right = _as_dim(a), _as_dim(b)
     if left is None or right is None:
         return NotImplemented
-    return _rest(left, right, not _asked_by_library(asked_by))
+    return symbolic(left, right, not _asked_by_library(asked_by))
 
 
 def _rest(a: Dim, b: Dim, asked: bool) -> Size:
@@ -497,12 +512,10 @@ def _divided(a: Dim, b: Dim, asked: bool) -> Size:
 
 
 def _is_negative(dim: Dim, asked: bool) -> bool:
-    low, high = dim.bounds()
-    if high is not None and high < 0:
-        return True
-    if (low is not None and low >= 0) or not (asked and dim._is_known()):
-        return False
-    return dim < 0
+    if asked:
+        return is_less(dim, 0)
+    high = dim.bounds()[1]
+    return high is not None and high < 0
 
 
 def _as_dim(value: Any) -> Dim | None:
@@ -562,8 +575,7 @@ def _floordiv(a: Dim, b: Dim) -> Size:
 
 def _surely_not_negative(rest: Dim) -> bool:
     """Whether a program, which divides numbers that aren't negative, may divide this."""
-    low, _ = rest.bounds()
-    return set(rest.terms) <= {()} or (low is not None and low >= 0)
+    return set(rest.terms) <= {()} or _is_natural(rest)
 
 
 def _applies(dim: Dim) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from argand.base.dim import Dim, reads
+from argand.base.dim import Dim, floor_div, reads
 from argand.base.errors import TraceError
 from argand.base.intlike import number
 
@@ -90,9 +90,6 @@ class Integer(Dim):
     def __neg__(self) -> Any:
         return _of(Dim.__neg__(self))
 
-    def __round__(self, digits: int | None = None) -> Any:
-        return self if digits is None or digits >= 0 else self._refuse()
-
     def __and__(self, other: Any) -> Any:
         if type(other) is int and other > 0 and other & (other + 1) == 0:
             return self % (other + 1)  # the lowest bits
@@ -132,23 +129,7 @@ class Integer(Dim):
         return other / number(self)
 
     def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        if _is_tensor(other):
-            return NotImplemented
-        if modulo is not None:
-            raise self._read()
-        if isinstance(other, float):
-            return number(self) ** other
-        if type(other) is not int or not 0 <= other <= 16:
-            raise self._read()
-        result: Any = 1
-        for _ in range(other):
-            result = result * self
-        return result
-
-    def __rpow__(self, other: Any, modulo: Any = None) -> Any:
-        if not isinstance(other, float):
-            raise self._read()
-        return other ** number(self)
+        return NotImplemented if _is_tensor(other) else super().__pow__(other, modulo)
 
     # -- comparison ----------------------------------------------------------------------------
 
@@ -189,15 +170,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _quotient(a: Any, b: Any) -> Any:
-    """floor(a / b). Programs divide numbers that aren't negative, so signs are decided first."""
-    if b == 0:
-        raise ZeroDivisionError("integer division or modulo by zero")
-    if b < 0:
-        a, b = -a, -b
-    a = a if isinstance(a, Dim) else Dim({(): int(a)} if int(a) else {})
-    if a >= 0:
-        return _of(Dim.__floordiv__(a, b))
-    return -_of(Dim.__floordiv__(-a + (b - 1), b))
+    return _of(floor_div(a, b))
 
 
 def _wrapped(name: str) -> Callable[..., Any]:

@@ -100,19 +100,16 @@ class IntLike:
         return np.array(self.__index__(), *args)
 
 
-def _bits(name: str, reflected: bool = False) -> Callable[[IntLike, Any], Any]:
+def _of_value(function: Callable[[Any, Any], Any], reflected: bool) -> Callable[..., Any]:
     """An operator on the bits of a size, which takes its value."""
 
     def operate(self: IntLike, other: Any) -> Any:
-        function = getattr(operator, name)
         return function(other, int(self)) if reflected else function(int(self), other)
 
     return operate
 
 
-for _name, _function in (
-    *(("and", "and_"), ("or", "or_"), ("xor", "xor")),
-    *(("lshift", "lshift"), ("rshift", "rshift")),
-):
-    setattr(IntLike, f"__{_name}__", _bits(_function))
-    setattr(IntLike, f"__r{_name}__", _bits(_function, reflected=True))
+for _function in (operator.and_, operator.or_, operator.xor, operator.lshift, operator.rshift):
+    _name = _function.__name__.strip("_")
+    setattr(IntLike, f"__{_name}__", _of_value(_function, reflected=False))
+    setattr(IntLike, f"__r{_name}__", _of_value(_function, reflected=True))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from threading import get_ident
-from typing import Any, NoReturn
+from typing import Any
 
 from argand.base.dtype import default_dtype_setter, get_default_dtype, set_default_dtype
 from argand.base.errors import TraceError
@@ -48,11 +48,16 @@ def _watching(guards: ValueGuards, thread: int) -> Any:
     def mine() -> bool:
         return get_ident() == thread
 
-    def refuse(key: str) -> NoReturn:
-        raise TraceError(
-            f"the environment variable {key} is set at {user_location(3)}, inside a compiled "
-            "function, whose calls would not do it; set it outside"
-        )
+    def whole(environment: Any) -> None:
+        if mine():
+            guards.add_contents(environment._data, "os.environ")
+
+    def refuse(key: str) -> None:
+        if mine():
+            raise TraceError(
+                f"the environment variable {key} is set at {user_location(3)}, inside a compiled "
+                "function, whose calls would not do it; set it outside"
+            )
 
     class Watching(_Environment):  # type: ignore[misc]
         """`os.environ` while a function is traced."""
@@ -63,28 +68,23 @@ def _watching(guards: ValueGuards, thread: int) -> Any:
             return super().__getitem__(key)  # type: ignore[no-any-return]
 
         def __iter__(self) -> Iterator[str]:
-            if mine():
-                guards.add_contents(self._data, "os.environ")
+            whole(self)
             return super().__iter__()  # type: ignore[no-any-return]
 
         def __repr__(self) -> str:
-            if mine():
-                guards.add_contents(self._data, "os.environ")
+            whole(self)
             return super().__repr__()  # type: ignore[no-any-return]
 
         def __len__(self) -> int:
-            if mine():
-                guards.add_contents(self._data, "os.environ")
+            whole(self)
             return super().__len__()  # type: ignore[no-any-return]
 
         def __setitem__(self, key: str, value: str) -> None:
-            if mine():
-                refuse(key)
+            refuse(key)
             super().__setitem__(key, value)
 
         def __delitem__(self, key: str) -> None:
-            if mine():
-                refuse(key)
+            refuse(key)
             super().__delitem__(key)
 
     return Watching
@@ -138,7 +138,8 @@ class Modes:
         for setting in self._changed_settings():
             if setting == "threads":
                 set_num_threads(self._settings[setting])
-            setattr(settings, setting, self._settings[setting])
+            else:
+                setattr(settings, setting, self._settings[setting])
 
     def _dtype_changed(self) -> bool:
         return get_default_dtype() is not self._dtype and default_dtype_setter() == get_ident()

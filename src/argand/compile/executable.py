@@ -6,6 +6,7 @@ It knows where inputs and state come from, what a call writes, and what the call
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -254,22 +255,7 @@ class Executable:
             self.joint.attach(tensors, leaves)
         if self.single and not self.effects and not self.gradients:
             return tensors[0]
-        known: dict[Any, Any] = {}
-
-        def make(result: Any) -> Any:
-            if isinstance(result, Constant):
-                return result.value
-            key = result if isinstance(result, Output) else id(result)
-            if key not in known:
-                if isinstance(result, View):
-                    root = result.root
-                    if root not in known:
-                        known[root] = _made(root, tensors, leaves)
-                    known[key] = result.moves.follow(known[root], leaves)
-                else:
-                    known[key] = _made(result, tensors, leaves)
-            return known[key]
-
+        make = functools.partial(_made, tensors, leaves, {})
         for place, result in self.gradients:
             place.find(leaves)._cold_part().grad = make(result)
         if self.single and not self.effects:
@@ -282,13 +268,23 @@ class Executable:
 
 
 def _made(
-    result: Output | Number | Measured | Alias, tensors: Sequence[Tensor], leaves: Sequence[Any]
+    tensors: Sequence[Tensor], leaves: Sequence[Any], known: dict[Any, Any], result: Any
 ) -> Any:
-    if isinstance(result, Output):
-        return _of_kind(tensors[result.number], result)
-    if isinstance(result, Number):
-        return tensors[result.number]._array.item()
-    return result.find(leaves)
+    """What a result is for a call; `known` has those that are made."""
+    if isinstance(result, Constant):
+        return result.value
+    key = result if isinstance(result, Output) else id(result)
+    if key not in known:
+        if isinstance(result, Output):
+            known[key] = _of_kind(tensors[result.number], result)
+        elif isinstance(result, Number):
+            known[key] = tensors[result.number]._array.item()
+        elif isinstance(result, View):
+            root = _made(tensors, leaves, known, result.root)
+            known[key] = result.moves.follow(root, leaves)
+        else:
+            known[key] = result.find(leaves)
+    return known[key]
 
 
 def _of_kind(tensor: Tensor, result: Output) -> Tensor:

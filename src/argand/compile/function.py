@@ -172,10 +172,11 @@ class CompiledFunction:
             found.accept(leaves)
         if settings.debug:
             executable = self._debugged(found, args, kwargs)
+        given = (args, kwargs)
         if found.gradients or executable.gradients or executable.effects:
             with trace_lock:
-                return executable(leaves, (args, kwargs))
-        return executable(leaves, (args, kwargs))
+                return executable(leaves, given)
+        return executable(leaves, given)
 
     def _debugged(
         self, found: Specialisation, args: tuple[Any, ...], kwargs: dict[str, Any]

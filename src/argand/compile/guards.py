@@ -197,16 +197,10 @@ class ValueGuards:
     def _rest_holds(self) -> bool:
         return (
             all(key not in space for space, key, _ in self.absent)
-            and all(
-                (now := getattr(a[0], a[1], MISSING)) is a[2] or _is_equal_now(a, now)
-                for a in self.attributes
-            )
+            and all(_holds(a, getattr(a[0], a[1], MISSING)) for a in self.attributes)
             and all(_same_contents(contents_of(c), before) for c, before, _ in self.sets)
             and all(_same_array(array, before) for array, before, _ in self.arrays)
-            and all(
-                (now := variable_value(v[0])) is v[2] or _is_equal_now(v, now)
-                for v in self.variables
-            )
+            and all(_holds(v, variable_value(v[0])) for v in self.variables)
         )
 
     # -- natively ------------------------------------------------------------------------------
@@ -268,26 +262,16 @@ class ValueGuards:
 
     def changes(self) -> list[str]:
         """What became of the values that differ, for messages."""
-        found = []
-        for space, key, value, name, _ in self.items:
-            now = _item(space, key)
-            if now is not value and not same_value(now, value):
-                found.append(_change(name, value, now))
-        for space, key, name in self.absent:
-            if key in space:
-                found.append(_change(name, MISSING, space[key]))
-        for cell, _, value, name in self.cells:
-            now = cell_value(cell)
-            if now is not value and not same_value(now, value):
-                found.append(_change(name, value, now))
-        for owner, attribute, value, name in self.attributes:
-            now = getattr(owner, attribute, MISSING)
-            if now is not value and not same_value(now, value):
-                found.append(_change(name, value, now))
-        for variable, _, value, name in self.variables:
-            now = variable_value(variable)
-            if now is not value and not same_value(now, value):
-                found.append(_change(name, value, now))
+        looked_up = [(g, _item(g[0], g[1])) for g in self.items]
+        looked_up += [(g, cell_value(g[0])) for g in self.cells]
+        looked_up += [(g, getattr(g[0], g[1], MISSING)) for g in self.attributes]
+        looked_up += [(g, variable_value(g[0])) for g in self.variables]
+        found = [
+            _change(name, value, now)
+            for (_, _, value, name, *_), now in looked_up
+            if now is not value and not same_value(now, value)
+        ]
+        found += [_change(n, MISSING, s[key]) for s, key, n in self.absent if key in s]
         for owner, kind, space, name in self.namespaces:
             if type(owner) is not kind:
                 found.append(_change(f"the class of {name}", kind, type(owner)))
@@ -324,6 +308,10 @@ def same_value(a: Any, b: Any) -> bool:
 
 
 _BOUND: tuple[type, ...] = (type([].append), type(ValueGuards().hold))
+
+
+def _holds(guard: list[Any], now: Any) -> bool:
+    return now is guard[2] or _is_equal_now(guard, now)
 
 
 def _is_equal_now(guard: list[Any], now: Any) -> bool:

@@ -152,4 +152,11 @@ def _kind_of(t: Tensor) -> tuple[Any, ...]:
     """What a program takes for given of a captured tensor."""
     array, after = t._array, vars(t).get("_post_accumulate") or {}
     hooks = () if t._cold is None else tuple((t._cold.hooks or {}).values())
-    return array.dtype, array.shape, array.strides, t._node is not None, hooks, (*after.values(),)
+    return (
+        array.dtype,
+        array.shape,
+        array.strides,
+        t._node is not None,
+        hooks,
+        tuple(after.values()),
+    )

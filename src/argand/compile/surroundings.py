@@ -602,8 +602,10 @@ def _is_library(module: ModuleType) -> bool:
 
 def _is_library_class(cls: type) -> bool:
     module = cls.__module__
-    if module == "__main__" or not isinstance(module, str):  # a metaclass of C may have none
-        return module != "__main__"
+    if not isinstance(module, str):
+        return True  # a metaclass of C may have none
+    if module == "__main__":
+        return False
     top = module.partition(".")[0]
     return top in sys.stdlib_module_names or top in ("argand", "numpy", "builtins")
 

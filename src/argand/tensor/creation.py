@@ -91,7 +91,7 @@ def tensor(data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tenso
     """
     data = of_stand_in(data)
     if isinstance(data, Tensor):
-        wanted = _dtype_of(data) if dtype is None else as_dtype(dtype)
+        wanted = _dtype_of(data, dtype)
         return finished(ops.cast(ops.contiguous(data.detach()), wanted), **options)
     if isinstance(data, Dim):
         return finished(ops.full((), data, int64 if dtype is None else as_dtype(dtype)), **options)
@@ -188,7 +188,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     check_device(device)
     data = of_stand_in(data)
     if isinstance(data, Tensor):
-        wanted = _dtype_of(data) if dtype is None else as_dtype(dtype)
+        wanted = _dtype_of(data, dtype)
         return data if wanted is data.dtype else ops.cast(data, wanted)
     if isinstance(data, Dim):
         return tensor(data, dtype=dtype)
@@ -307,7 +307,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Opt
     """
     shape = sizes((size,))
     if isinstance(fill_value, Tensor):
-        wanted = _dtype_of(fill_value) if dtype is None else as_dtype(dtype)
+        wanted = _dtype_of(fill_value, dtype)
         out = ops.expand(fill_value, shape)
         out = ops.contiguous(out if wanted is out.dtype else ops.cast(out, wanted))
         return finished(out, **options)
@@ -316,8 +316,11 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Opt
     return _filled(shape, fill_value, dtype, options)
 
 
-def _dtype_of(data: Tensor) -> DType:
-    """The dtype that a tensor is copied in; the default one for what stands for a float."""
+def _dtype_of(data: Tensor, dtype: Any) -> DType:
+    """The dtype that a tensor is copied in: the one asked for, else its own; the default one for
+    what stands for a float."""
+    if dtype is not None:
+        return as_dtype(dtype)
     return get_default_dtype() if data.weak and data.dtype.is_floating_point else data.dtype
 
 
