@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import argand as ag
 import argand.nn.functional as F  # PyTorch's name
 from argand import nn, optim
+from argand.base.errors import TraceError
 
 
 def compiled(function: Any, **options: Any) -> Any:
@@ -109,6 +111,50 @@ def test_tensors_that_can_not_be_kept_are_refused() -> None:
     with pytest.raises(RuntimeError, match=r"keeper\.items was set to a list_iterator that holds"):
         f(ag.ones(1))
     assert keeper.items is None
+
+
+def test_what_contains_itself_is_refused() -> None:
+    """Not with a RecursionError; and nothing of it is left."""
+    given: list[Any] = [ag.ones(2)]
+    given.append(given)
+    with pytest.raises(ValueError, match="contains itself"):
+        ag.compile(lambda items: items[0] * 2)(given)
+
+    @ag.compile
+    def returns(x: Any) -> Any:
+        found = {"double": x * 2}
+        found["itself"] = found
+        return found
+
+    with pytest.raises(ValueError, match="contains itself"):
+        returns(ag.ones(2))
+
+    kept, items = SimpleNamespace(first=None), []
+
+    @ag.compile
+    def keeps(x: Any) -> Any:
+        parent, child = _Link(x * 2), _Link(x * 3)
+        parent.other, child.other = child, parent
+        kept.first = parent
+        return x
+
+    with pytest.raises(TraceError, match=r"first.*other.other is set to .* contains itself"):
+        keeps(ag.ones(2))
+    assert kept.first is None
+
+    @ag.compile
+    def appends(x: Any) -> Any:
+        items.append(items)
+        return x * 2
+
+    with pytest.raises(ValueError, match="contains itself"):
+        appends(ag.ones(2))
+    assert items == []
+
+
+class _Link:
+    def __init__(self, value: Any) -> None:
+        self.value, self.other = value, None
 
 
 def test_unknown_options_suggest() -> None:

@@ -735,3 +735,36 @@ def test_view_refuses_what_needs_a_copy(compiled: Any) -> None:
     with pytest.raises(ShapeError, match="can't be seen as"):
         compiled(lambda x: x.view(-1))(x.t())
     assert compiled(lambda x: (x * 2).view(3, 2))(x).shape == (3, 2)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_results_with_separate_graphs_are_differentiated_apart(compiled: bool) -> None:
+    """As the two losses of a GAN: the backward of one leaves the other's graph; those that share a
+    node lose it together."""
+    w, v = (ag.tensor([0.5, -1.0, 2.0], requires_grad=True) for _ in range(2))
+    x = ag.tensor([1.0, 2.0, 3.0])
+
+    def f(x: Any) -> Any:
+        h = (x * w).exp()
+        return h.sum(), (x * v).sin().sum(), h.sin().sum(), (v * v).sum() + w.sum()
+
+    function = ag.compile(f) if compiled else f
+    for _ in range(2):
+        w.grad = v.grad = None
+        first, second, third, fourth = function(x)
+        second.backward()
+        assert w.grad is None
+        first.backward()
+        fourth.backward()
+        with pytest.raises(RuntimeError, match="have been freed"):
+            third.backward()
+        a, b, given = (t.detach().double().numpy() for t in (w, v, x))
+        np.testing.assert_allclose(w.grad.numpy(), given * np.exp(given * a) + 1, rtol=1e-6)
+        np.testing.assert_allclose(v.grad.numpy(), given * np.cos(given * b) + 2 * b, rtol=1e-5)
+    first, second, *_ = function(x)
+    (of_first,) = ag.autograd.grad(first, w, create_graph=True)
+    (of_second,) = ag.autograd.grad(second, v, create_graph=True)
+    w.grad = v.grad = None
+    (of_first.sum() + of_second.sum()).backward()
+    np.testing.assert_allclose(w.grad.numpy(), given**2 * np.exp(given * a), rtol=1e-5)
+    np.testing.assert_allclose(v.grad.numpy(), -(given**2) * np.sin(given * b), rtol=1e-5)

@@ -39,6 +39,23 @@ def test_numpy_functions_take_tensors() -> None:
     np.testing.assert_allclose(target.numpy(), np.exp([0, 1]), rtol=1e-6)
 
 
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("mode", ["eager", "compiled"])
+@pytest.mark.parametrize("left", [np.int64(3), np.float64(3), np.float32(3), np.int8(3)])
+def test_a_number_of_numpy_before_a_tensor_leaves_its_dtype(mode, left, grad):
+    t = ag.tensor([1.0, 2.0], requires_grad=grad)
+
+    def f(t):
+        return left * t, left - t, left / t, left**t, left < t, np.sin(t), np.add(left, t)
+
+    products, *rest, below, sines, sums = (f if mode == "eager" else ag.compile(f))(t)
+    assert below.dtype is ag.bool
+    assert {x.dtype for x in (products, *rest, sines, sums)} == {ag.float32}
+    np.testing.assert_array_equal(products.detach().numpy(), [3.0, 6.0])
+    assert products.requires_grad is grad
+    assert (np.float64(3) * ag.tensor([1, 2])).dtype is ag.float32
+
+
 def test_arrays_and_tensors_mix_in_operators() -> None:
     t, a = ag.tensor([1.0, 2.0]), np.array([3.0, 4.0], np.float32)
     assert isinstance(t + a, ag.Tensor) and (t + a).tolist() == [4, 6]

@@ -65,9 +65,18 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
 
     >>> flatten({"a": [1, 2], "b": 3})[0]
     [1, 2, 3]
+
+    Raises:
+        ValueError: if a list, tuple or dict in it contains itself.
     """
     leaves: list[Any] = []
-    return leaves, _flatten(tree, leaves, ())
+    try:
+        return leaves, _flatten(tree, leaves, ())
+    except RecursionError:
+        raise ValueError(
+            "a list, tuple or dictionary contains itself, or is nested too deeply, and so can't be "
+            "taken apart into its leaves; put it into an object of your own"
+        ) from None
 
 
 def _flatten(tree: Any, leaves: list[Any], around: tuple[int, ...]) -> Structure:

@@ -27,7 +27,7 @@ from argand.compile.executable import (
 )
 from argand.compile.higher import Position
 from argand.compile.integers import Sources
-from argand.compile.joint import record_backward
+from argand.compile.joint import Joint, record_backward, separate_graphs
 from argand.compile.places import Argument, Held
 from argand.compile.reach import SCALARS, Reach, fill_with_plain_keys, is_module, is_opaque
 from argand.compile.returned import check_returned
@@ -48,7 +48,7 @@ class Builder:
         self.program = tracer.program
         self.backend = backend
         self.differentiable: list[tuple[int, Tensor]] = []
-        self.positions: list[Position | None] = []  # of these among what the function returned
+        self.positions: dict[int, Position] = {}  # of these among what the function returned
         self._known: dict[int, Result] = {}
         self._roots: dict[int, Tensor] = {}  # of results that share memory, by their ids
         self._before: dict[int, Found] = {}  # containers, by their ids
@@ -75,6 +75,7 @@ class Builder:
             for path, container in reach.containers(slot).items()
         }
         left = {id(c) for slot in changed for c in containers_in(slot.get()).values()}
+        leaves = flatten(returned)[0]
         whole = self._apart(_with_plain_keys(returned), left | self._before.keys())
         items, structure = flatten(whole)
         held = [x for slot in changed for x in self._tensors(slot.get())]
@@ -84,14 +85,7 @@ class Builder:
         results = [self.result(x) for x in items]
         effects = [Effect(_lasting(slot), self._tree(slot.get(), slot.name)) for slot in changed]
         gradients = [self._gradient(leaf, now) for leaf, now in graded]
-        joint = None
-        if self.differentiable:
-            joint = record_backward(tracer, self.differentiable, self.backend)
-            numbered = list(enumerate(flatten(returned)[0]))
-            views = [(i, x) for i, x in numbered if id(x) in self._roots]
-            found = {id(self._roots[id(x)]): Position(i, of_root=True) for i, x in views}
-            found |= {id(x): Position(i) for i, x in reversed(numbered)}
-            self.positions = [found.get(id(x)) for _, x in self.differentiable]
+        joints = self._joints(leaves)
         captures = list(tracer.captures.values())
         self._check_writes(captures)
         self._place_written_arguments(captures)
@@ -103,17 +97,35 @@ class Builder:
             structure=structure,
             results=results,
             gradients=gradients,
-            joint=joint,
+            joints=joints,
             after_call=tracer.after_call,
             guards=guards,
             lock=lock,
             effects=effects,
         )
 
+    def _joints(self, leaves: Sequence[Any]) -> list[Joint]:
+        """The backward programs of what is differentiable; `leaves` are those returned."""
+        numbered = list(enumerate(leaves))
+        views = [(i, x) for i, x in numbered if id(x) in self._roots]
+        found = {id(self._roots[id(x)]): Position(i, of_root=True) for i, x in views}
+        found |= {id(x): Position(i) for i, x in reversed(numbered)}
+        self.positions = {n: found[id(x)] for n, x in self.differentiable if id(x) in found}
+        groups = separate_graphs(self.differentiable)
+        joints = [record_backward(self.tracer, group, self.backend) for group in groups]
+        return [joint for joint in joints if joint is not None]
+
     # -- effects -------------------------------------------------------------------------------
 
-    def _tree(self, value: Any, name: str) -> Any:
-        """How a call makes a value of lists, dictionaries, objects and results."""
+    def _tree(self, value: Any, name: str, around: tuple[int, ...] = ()) -> Any:
+        """How a call makes a value of lists, dictionaries, objects and results; `around` are the
+        ids of those that contain it."""
+        if id(value) in around:
+            raise TraceError(
+                f"{name} is set to something made while the function is traced that contains "
+                "itself, and can't be made again by each call; leave the reference out"
+            )
+        inside_of = (*around, id(value))
         if isinstance(value, ArrayStandIn):
             return Constant(value.array())
         if isinstance(value, dict):
@@ -124,7 +136,7 @@ class Builder:
             if place is None and self.reach.holds_container(value):
                 return Constant(value)  # the object itself; what changed in it is an effect
             structure, inside = found
-            parts = tuple([self._tree(part, f"{name}[{k!r}]") for _, k, part in inside])
+            parts = tuple([self._tree(p, f"{name}[{k!r}]", inside_of) for _, k, p in inside])
             if place is None:
                 return Made(structure, parts, id(value))
             keys = tuple([(is_attribute, key) for is_attribute, key, _ in inside])
@@ -140,7 +152,7 @@ class Builder:
                 "function is traced, and can't be made again by each call; store the tensors "
                 "themselves, in a list, a dictionary or attributes"
             )
-        parts = tuple([self._tree(v, f"{name}.{k}") for k, v in attributes.items()])
+        parts = tuple([self._tree(v, f"{name}.{k}", inside_of) for k, v in attributes.items()])
         return MadeObject(type(value), tuple(attributes), parts, id(value))
 
     def _tensors(self, value: Any, around: tuple[int, ...] = ()) -> Iterator[Tensor]:

@@ -138,7 +138,7 @@ class Parts:
     structure: Structure
     results: list[Result]
     gradients: list[GradEffect]
-    joint: Joint | None
+    joints: list[Joint]
     after_call: list[Callable[[], None]]
     guards: Guards
     lock: Any  # held by a call that writes state; shared by all programs of the function
@@ -169,7 +169,7 @@ class Executable:
         self.gradients = [
             g for g in parts.gradients if not (g.leaf.fixed and g.result == Constant(None))
         ]
-        self.joint = parts.joint
+        self.joints = parts.joints
         self.constants = parts.constants
         self.effects = parts.effects
         self._moves_modules = any(_is_attribute_of_module(e) for e in parts.effects)
@@ -193,7 +193,7 @@ class Executable:
     @property
     def bare(self) -> bool:
         """Whether a call is nothing but inputs to one output."""
-        return self.pure and self.single and not self.places and self.joint is None
+        return self.pure and self.single and not self.places and not self.joints
 
     def __call__(self, leaves: Sequence[Any], given: Any = None) -> Any:
         """Run on the leaves of the arguments: what the user's function returns. `given` are the
@@ -251,8 +251,8 @@ class Executable:
     def results(self, outputs: Sequence[Any], leaves: Sequence[Any], given: Any = None) -> Any:
         """What the caller gets for the program's outputs, gradients set on the way."""
         tensors = [wrap(a) for a in outputs[: len(self.program.outputs)]]
-        if self.joint is not None:
-            self.joint.attach(tensors, leaves)
+        for joint in self.joints:
+            joint.attach(tensors, leaves)
         if self.single and not self.effects and not self.gradients:
             return tensors[0]
         make = functools.partial(_made, tensors, leaves, {})

@@ -211,7 +211,7 @@ def _guarded_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2:
 def _bound_one(s: Specialisation) -> Fast | None:
     """One tensor in, one out, and captured state that is only read: a model's forward pass."""
     executable, spec = s.executable, s.signature.specs[0]
-    plain = executable.pure and executable.single and executable.joint is None
+    plain = executable.pure and executable.single and not executable.joints
     if not plain or executable.moving or s.gradients or not isinstance(spec, TensorSpec):
         return None
     dtype, shape, wants_grad = spec.dtype.numpy, spec.shape, spec.requires_grad
@@ -313,7 +313,7 @@ def _is_same(x: Any, spec: ConstantSpec) -> bool:
 def _one_result(s: Specialisation) -> Callable[[Sequence[Any], Sequence[Any]], Any] | None:
     """What `Executable.run` does for a program that only computes one tensor."""
     executable = s.executable
-    if not executable.pure or not executable.single or executable.joint is not None:
+    if not executable.pure or not executable.single or executable.joints:
         return None
     run, state = executable.compiled.run, executable.state_arrays
     direct = getattr(executable.compiled, "direct", None)

@@ -448,8 +448,7 @@ class CompiledFunction:
             lines += [f"     {line}" for line in s.executable.compiled.explain()]
             if s.executable.constants is not None:
                 lines += [f"     {line}" for line in s.executable.constants.explain()]
-            if s.executable.joint is not None:
-                joint = s.executable.joint
+            for joint in s.executable.joints:
                 lines.append(f"     backward: {len(joint.program.nodes)} nodes")
                 lines += [f"     {line}" for line in joint.explain()]
         return "\n".join(lines)

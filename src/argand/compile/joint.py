@@ -6,6 +6,8 @@ state as they are, intermediate values as further outputs. A call then puts one 
 
     f(x; w): y = tanh(x @ w)    →    f:          y, y' = tanh(x @ w) ..., y
                                      f.backward: (x, w, y', grad y) ↦ (grad x, grad w)
+
+Results with separate graphs get a backward program each, so that one may run without the other.
 """
 
 from __future__ import annotations
@@ -123,6 +125,32 @@ class _Backward:
         for g, out in zip(grads, outputs, strict=True):
             arrays.append(np.zeros(out.shape, out.dtype.numpy) if g is None else g._array)
         return [wrap(a) for a in self.joint.compiled.run(arrays, ())]
+
+
+def separate_graphs(outputs: Sequence[tuple[int, Tensor]]) -> list[list[tuple[int, Tensor]]]:
+    """Outputs (with their numbers) in groups that share nodes of the tape."""
+    group_of: dict[int, int] = {}  # by the id of a node
+    merged_into = list(range(len(outputs)))
+
+    def group(i: int) -> int:
+        while merged_into[i] != i:
+            i = merged_into[i]
+        return i
+
+    for i, (_, out) in enumerate(outputs):
+        waiting = [out._node]
+        while waiting:
+            node = waiting.pop()
+            if id(node) in group_of:
+                first, second = sorted((group(i), group(group_of[id(node)])))
+                merged_into[second] = first
+            else:
+                group_of[id(node)] = i
+                waiting += [target for target, _ in node.edges if type(target) is tape.Node]
+    groups: dict[int, list[tuple[int, Tensor]]] = {}
+    for i, output in enumerate(outputs):
+        groups.setdefault(group(i), []).append(output)
+    return list(groups.values())
 
 
 def record_backward(

@@ -102,8 +102,7 @@ class Trace:
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = Builder(tracer, self.backend, self.leaves)
                 parts = builder.build(returned, guards, self.owner.lock, slots, changed, self.reach)
-                if parts.joint is not None:
-                    self._prepare_higher_orders(parts.joint, builder.positions)
+                self._prepare_higher_orders(parts.joints, builder.positions)
             if self.owner.drop_effects is not None:
                 self.owner.drop_effects(tracer, parts)
             del returned, builder
@@ -132,21 +131,26 @@ class Trace:
         compiled = compile_program(program, self.backend)
         self.s.executable = Executable(program, compiled, parts)
 
-    def _prepare_higher_orders(self, joint: Joint, positions: list[Position | None]) -> None:
+    def _prepare_higher_orders(
+        self, joints: Sequence[Joint], positions: dict[int, Position]
+    ) -> None:
         owner, s = self.owner, self.s
-        joint.origin = origin = Origin(
-            owner.function,
-            owner.name,
-            s.signature.structure,
-            positions,
-            joint.leaves,
-            list(self.tracer.captures.values()),
-            s.slots,
-            s.is_valid,
-            owner.derived,
-        )
-        if owner.drop_effects is None:  # else an argument sets the generator
-            origin.random = keep_random_state(self.tracer)
+        random = None
+        if joints and owner.drop_effects is None:  # else an argument sets the generator
+            random = keep_random_state(self.tracer)
+        for joint in joints:
+            joint.origin = Origin(
+                owner.function,
+                owner.name,
+                s.signature.structure,
+                [positions.get(number) for number in joint.differentiated],
+                joint.leaves,
+                list(self.tracer.captures.values()),
+                s.slots,
+                s.is_valid,
+                owner.derived,
+            )
+            joint.origin.random = random
 
     def _sources(self, parts: Parts) -> list[tuple[Slot, Tensor]]:
         """The captured tensors that one slot alone leads to, with their slots."""

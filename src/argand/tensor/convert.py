@@ -12,7 +12,6 @@ import numpy as np
 from argand.base.dtype import DType, as_dtype
 from argand.base.dtype import from_numpy as dtype_of_numpy
 from argand.base.errors import ArgumentError, AutogradError, ShapeError
-from argand.ir import bind as crossroads
 from argand.ir.elementwise import Elementwise
 from argand.ir.op import Op, ops, registry
 from argand.tensor.core import Tensor, borrow, wrap
@@ -265,9 +264,10 @@ def array_protocol(self: Any, dtype: Any = None, copy: bool | None = None) -> An
 def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """NumPy's functions on tensors: ``np.sin(t)`` is a Tensor, as PyTorch gives.
 
-    ``array * t`` arrives here too: where `t` wants a gradient, or is traced, the op takes it.
+    ``array * t`` and ``np.float64(2) * t`` arrive here too. Where there is an op for the function,
+    the op takes it, so that the result doesn't depend on whether `t` wants a gradient or is traced.
     """
-    if method == "__call__" and not kwargs and any(map(_is_recorded, inputs)):
+    if method == "__call__" and not kwargs:
         op = _ops_by_ufunc().get(ufunc)
         if op is not None:
             return op(*inputs)
@@ -284,10 +284,6 @@ def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any)
     if isinstance(result, tuple):
         return tuple(_tensor_of(r) for r in result)
     return _tensor_of(result)
-
-
-def _is_recorded(x: Any) -> bool:
-    return isinstance(x, Tensor) and (bool(crossroads.pushed) or x._node is not None)
 
 
 @cache
