@@ -7,7 +7,44 @@ Each is a subclass of the Python type that PyTorch or NumPy raises in the same p
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class _Noted(threading.local):
+    def __init__(self) -> None:
+        self.errors: list[Exception] | None = None
+
+
+_noted = _Noted()
+
+
+@contextmanager
+def noting_errors() -> Iterator[list[Exception]]:
+    """Collects the errors of our own that are made inside, by this thread."""
+    before, found = _noted.errors, list[Exception]()
+    _noted.errors = found
+    try:
+        yield found
+    finally:
+        _noted.errors = before
+
+
+def note(error: Exception) -> None:
+    """Let an error be found by who collects them."""
+    if _noted.errors is not None:
+        _noted.errors.append(error)
+
+
+def was_caught_by_user(error: Exception) -> bool:
+    """Whether an error was raised, and code that isn't ours has caught it."""
+    trace = error.__traceback__
+    return trace is not None and not trace.tb_frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 class ArgandError(Exception):
@@ -22,6 +59,10 @@ class ArgandError(Exception):
     ...     print(isinstance(error, RuntimeError))
     True
     """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        note(self)
 
 
 class ShapeError(ArgandError, RuntimeError, ValueError):

@@ -14,6 +14,7 @@ from argand.compile.effects import Arguments, Effect, Found, Made, MadeObject, S
 from argand.compile.executable import (
     Alias,
     Constant,
+    Copied,
     GradEffect,
     Input,
     Measured,
@@ -27,6 +28,7 @@ from argand.compile.executable import (
 )
 from argand.compile.higher import Position
 from argand.compile.integers import Sources
+from argand.compile.iterators import IteratorStandIn
 from argand.compile.joint import Joint, record_backward, separate_graphs
 from argand.compile.places import Argument, Held
 from argand.compile.reach import SCALARS, Reach, fill_with_plain_keys, is_module, is_opaque
@@ -97,6 +99,7 @@ class Builder:
             structure=structure,
             results=results,
             gradients=gradients,
+            wants=tracer.wants_changed(),
             joints=joints,
             after_call=tracer.after_call,
             guards=guards,
@@ -112,8 +115,7 @@ class Builder:
         found |= {id(x): Position(i) for i, x in reversed(numbered)}
         self.positions = {n: found[id(x)] for n, x in self.differentiable if id(x) in found}
         groups = separate_graphs(self.differentiable)
-        joints = [record_backward(self.tracer, group, self.backend) for group in groups]
-        return [joint for joint in joints if joint is not None]
+        return [record_backward(self.tracer, group, self.backend) for group in groups]
 
     # -- effects -------------------------------------------------------------------------------
 
@@ -201,9 +203,13 @@ class Builder:
             return self._measured(x)
         if isinstance(x, _Apart):
             return self._container(x.value)
+        if isinstance(x, IteratorStandIn):
+            return Constant(x.iterator)
         if not isinstance(x, Tensor):
             if not any(x is leaf for leaf in self.leaves):
                 check_returned(x, self.program.name)
+                if isinstance(x, set | deque | bytearray) and not self.reach.knows(x):
+                    return Copied(x)
             return Constant(x)
         if id(x) not in self._known:
             self._known[id(x)] = self._tensor_result(x)

@@ -46,6 +46,7 @@ class CodeReads:
     loose: frozenset[str]
     asked: frozenset[str]  # names that `getattr` and `hasattr` may ask for, present or not
     computed: bool = False  # whether `getattr` and others ask for a name that is computed
+    identity: bool = False  # whether `is` compares anything but with a constant
 
 
 @functools.lru_cache(maxsize=4096)
@@ -60,6 +61,7 @@ def code_reads(code: CodeType) -> CodeReads:
     chains: set[Chain] = set()
     loose: set[str] = set()
     asked: set[str] = set()
+    identity, before = False, ""
     asks = not _ASKING.isdisjoint(code.co_names)
     computed = asks and _asks_for_computed_names(code)
     base: tuple[str, str] | None = None
@@ -69,6 +71,8 @@ def code_reads(code: CodeType) -> CodeReads:
         name = step.opname
         if name in ("CACHE", "EXTENDED_ARG", "PUSH_NULL", "NOP"):
             continue
+        identity |= name == "IS_OP" and before != "LOAD_CONST"
+        before = name
         if name in _ATTRIBUTE:
             if base is None or "SUPER" in name:
                 loose.add(step.argval)
@@ -92,6 +96,7 @@ def code_reads(code: CodeType) -> CodeReads:
             loose |= inner.loose
             asked |= inner.asked
             computed |= inner.computed
+            identity |= inner.identity
             for kind, start, attributes in inner.chains:
                 if kind == LOCAL:
                     loose.update(attributes)
@@ -102,9 +107,8 @@ def code_reads(code: CodeType) -> CodeReads:
                     chains.add((kind, start, attributes))
         elif isinstance(constant, str) and constant.isidentifier():
             (asked if asks else loose).add(constant)
-    return CodeReads(
-        frozenset(found), frozenset(chains), frozenset(loose), frozenset(asked), computed
-    )
+    names = (frozenset(found), frozenset(chains), frozenset(loose), frozenset(asked))
+    return CodeReads(*names, computed, identity)
 
 
 def _imported_names(code: CodeType) -> dict[str, tuple[tuple[str, str], tuple[str, ...]]]:

@@ -5,6 +5,7 @@ It knows where inputs and state come from, what a call writes, and what the call
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -105,7 +106,13 @@ class Constant(NamedTuple):
     value: Any
 
 
-Result = Output | Number | Measured | Alias | View | Container | Constant
+class Copied(NamedTuple):
+    """A set, say, that the function made: each call gives one of its own."""
+
+    value: Any
+
+
+Result = Output | Number | Measured | Alias | View | Container | Constant | Copied
 
 
 class Input(NamedTuple):
@@ -138,6 +145,7 @@ class Parts:
     structure: Structure
     results: list[Result]
     gradients: list[GradEffect]
+    wants: list[tuple[Place, bool]]  # what starts to want a gradient, or no longer wants one
     joints: list[Joint]
     after_call: list[Callable[[], None]]
     guards: Guards
@@ -175,7 +183,7 @@ class Executable:
         self._moves_modules = any(_is_attribute_of_module(e) for e in parts.effects)
         first = parts.results[0] if parts.structure is ONE_LEAF else None
         self.single = isinstance(first, Output) and first == Output(first.number)
-        writes = program.writes or parts.gradients or parts.effects
+        writes = program.writes or parts.gradients or parts.effects or parts.wants
         self.pure = not writes and not parts.after_call
         self._written_moving: list[Place] = []
         trees = [*(e.value for e in parts.effects), *parts.results]
@@ -212,6 +220,8 @@ class Executable:
                 if leaf._cold is not None:
                     leaf._cold.grad = None
             results = self.results(outputs, leaves, given)
+            for place, wanted in self.parts.wants:
+                place.find(leaves).requires_grad_(wanted)
         for callback in self.parts.after_call:
             callback()
         return results
@@ -282,6 +292,8 @@ def _made(
         elif isinstance(result, View):
             root = _made(tensors, leaves, known, result.root)
             known[key] = result.moves.follow(root, leaves)
+        elif isinstance(result, Copied):
+            known[key] = copy.copy(result.value)
         else:
             known[key] = result.find(leaves)
     return known[key]

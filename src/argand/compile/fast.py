@@ -16,7 +16,7 @@ from argand.base import epoch
 from argand.base.settings import settings
 from argand.base.tree import LEAF as ONE_LEAF
 from argand.compile.executable import trace_lock
-from argand.compile.signature import Bits, ConstantSpec, FloatSpec, Identity, TensorSpec
+from argand.compile.signature import Bits, ConstantSpec, Exact, FloatSpec, Identity, TensorSpec
 from argand.compile.slots import Slot
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
@@ -53,14 +53,17 @@ def fast_path(s: Specialisation) -> Fast | None:
 def _is_plain(s: Specialisation) -> bool:
     """Whether all arguments are tensors of fixed shapes, each by itself, that are only read."""
     parts, specs = s.executable.parts, s.signature.specs
-    if parts.guards.tests:
+    if parts.guards.tests or s.leafness or s.wanting:
         return False
+    if s.asks_attributes or s.surroundings.asks_identity:
+        return False  # which the short way doesn't look at
     kind, _, (positional, keywords, *slots) = s.signature.structure
     if kind is not tuple or keywords[1]:
         return False
     if any(p is not ONE_LEAF for part in (positional, *slots) for p in part[2]):
         return False
-    if any(isinstance(x, TensorSpec) and x.identity is not None for x in specs):
+    tensors = [x for x in specs if isinstance(x, TensorSpec)]
+    if any(x.identity is not None or x.more is not None for x in tensors):
         return False
     aliases = s.signature.aliases
     if s.contiguous or s.executable.moving or aliases != tuple(range(len(aliases))):
@@ -307,6 +310,8 @@ def _is_same(x: Any, spec: ConstantSpec) -> bool:
         return type(x) is spec.kind and Bits(x) == spec.value
     if type(spec.value) is Identity:
         return x is spec.value.value
+    if type(spec.value) is Exact:
+        return type(x) is spec.kind and (x is spec.value.value or Exact(x) == spec.value)
     return x is spec.value or (type(x) is spec.kind and bool(x == spec.value))
 
 

@@ -6,7 +6,7 @@ import copy
 import functools
 import itertools
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MethodType
 from typing import Any
 
@@ -33,12 +33,13 @@ from argand.compile.signature import (
     blank,
     describe_call,
     generalise,
+    keeps_order,
 )
 from argand.compile.slots import Item, Slot
 from argand.compile.specialisation import Specialisation
 from argand.compile.surroundings import Surroundings
 from argand.compile.trace import FloatArgumentRead, Tracer, tracing
-from argand.compile.tracing import SlotsRebound, Trace, slot_origins
+from argand.compile.tracing import CaughtError, SlotsRebound, Trace, is_of_floats, slot_origins
 from argand.ir import bind as crossroads
 from argand.ir.program import Program
 from argand.tensor.core import Tensor
@@ -76,6 +77,8 @@ class CompiledFunction:
     <compiled f, 1 program(s)>
     """
 
+    is_compiled = True
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -102,7 +105,10 @@ class CompiledFunction:
         self.drop_effects: Callable[[Tracer, Parts], None] | None = None
         self.lock = lock_held_over_forks("function")
         self._number = next(_numbers)  # tells methods of one name apart
+        self.own_names: frozenset[str] = frozenset()
+        self._keeps_order = keeps_order(function)
         _functions.add(self)
+        self.own_names = frozenset(vars(self))  # other attributes are the user's
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: a compiled function of its own for each instance."""
@@ -161,6 +167,8 @@ class CompiledFunction:
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The long way of a call."""
+        if len(kwargs) > 1 and not self._keeps_order:
+            kwargs = dict(sorted(kwargs.items()))
         slots = self._slots
         found, leaves = self._specialisation(args, kwargs)
         if slots is not self._slots:  # found just now: other threads may have changed them since
@@ -260,18 +268,22 @@ class CompiledFunction:
                 self._constant_numbers |= e.numbers
             except IntegerRead as e:
                 self._constant_numbers |= {i for i in integers if carried(integers[i]) in e.names}
-            except Exception as error:
+            except Exception as raised:
+                caught = isinstance(raised, CaughtError)
+                error = raised.error if isinstance(raised, CaughtError) else raised
                 if integers:  # perhaps one can't be a symbol there: once more, with constants
                     self._constant_numbers |= integers.keys()
-                elif isinstance(error, ShapeError) and varying:
+                elif (isinstance(error, ShapeError) or caught) and varying:
                     # A size that can't vary was a symbol (features, say): once more, with fewer.
                     varying -= 1
                     continue
-                elif isinstance(error, TypeError | ValueError) and _floats(signature):
+                elif is_of_floats(error) and _floats(signature):
                     # A float that the function takes apart as Python: once more, with constants.
                     self._constant_numbers |= _floats(signature)
                 else:
                     self._constant_numbers = before
+                    if caught:
+                        raise error from None
                     raise
             signature, leaves = self._describe(args, kwargs)
         self._keep(s, leaves)
@@ -460,13 +472,52 @@ class CompiledFunction:
 class CompiledModule(CompiledFunction):
     """A compiled function made of a module (or another object): offers the object's attributes.
 
-    It is a class of its own because a class with `__getattr__` is slower to call.
+    It passes for an object of that class, so a module that has it as an attribute knows its
+    parameters; what is set on it is set on the object. It is a class of its own because a class
+    with `__getattr__` is slower to call.
     """
+
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        super().__init__(function, **options)
+
+    @property
+    def __class__(self) -> type:
+        found = vars(self).get("function")
+        return CompiledModule if found is None else type(found)
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        raise TypeError("the class of a compiled module can't be changed")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "function":
             raise AttributeError(name)
         return getattr(self.function, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = vars(self).get("own_names")
+        if not own or name in own:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.function, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self.function, name)
+
+    def __bool__(self) -> bool:
+        return bool(self.function)
+
+    def __len__(self) -> int:
+        return len(self.function)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.function)  # type: ignore[call-overload,no-any-return]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.function[key]  # type: ignore[index]
+
+    def __contains__(self, item: Any) -> bool:
+        return item in self.function  # type: ignore[operator]
 
 
 def _floats(signature: Signature) -> set[int]:

@@ -133,6 +133,11 @@ class ValueGuards:
                 )
             self.sets.append((container, contents_of(container), name))
 
+    def add_view(self, view: Any, name: str) -> None:
+        """All that a view of a dictionary gives, or a dictionary of weak references."""
+        if self._is_new("contents", id(view)):
+            self.sets.append((view, contents_of(view), name))
+
     def add_array(self, array: Any, name: str) -> None:
         """The elements of a NumPy array that Python read."""
         if self._is_new("array", id(array)):

@@ -139,6 +139,7 @@ class Origin:
         program = tracer.program
         program.writes.clear()
         parts.gradients.clear()
+        parts.wants.clear()
         parts.after_call.clear()
         parts.effects.clear()
         needed = _read(program)

@@ -23,8 +23,9 @@ def is_iterator(value: Any) -> bool:
 class IteratorStandIn:
     """Stands for an iterator while a function is traced."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, iterator: Any) -> None:
         self._name = name
+        self.iterator = iterator
 
     def __iter__(self) -> IteratorStandIn:
         return self

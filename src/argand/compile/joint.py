@@ -121,6 +121,8 @@ class _Backward:
         origin = self.joint.origin
         if mode.enabled and origin is not None:
             return origin.gradients(inputs[-1], grads, outputs)
+        if not self.joint.leaves:
+            return []
         arrays = [x._array for x in inputs[: len(self.joint.saved)]]
         for g, out in zip(grads, outputs, strict=True):
             arrays.append(np.zeros(out.shape, out.dtype.numpy) if g is None else g._array)
@@ -157,8 +159,8 @@ def record_backward(
     tracer: Tracer,
     outputs: Sequence[tuple[int, Tensor]],
     backend: str,
-) -> Joint | None:
-    """The backward of some outputs (with their numbers); None when they lead to no leaf.
+) -> Joint:
+    """The backward of some outputs (with their numbers).
 
     The saved values become further outputs of the tracer's program.
     """
@@ -176,8 +178,8 @@ def record_backward(
         del program.state[first_state:]
         wanting = [c.place for c in tracer.captures.values() if c.tensor._node is not None]
         return Joint(Program(f"{program.name}.backward"), backend, numbers, wanting, (), error)
-    if not gradients:
-        return None
+    if not gradients:  # it wants a gradient, which leads nowhere: of what is rounded, say
+        return Joint(Program(f"{program.name}.backward"), backend, numbers, (), ())
     wanted = [tracer.read(g) for _, g in gradients]
     backward = _separate(program, nodes, wanted, cotangents)
     del program.state[first_state:]

@@ -14,7 +14,7 @@ import itertools
 import random
 import sys
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from types import (
     BuiltinMethodType,
@@ -91,6 +91,7 @@ class Reach:
         self.tensors: dict[int, Tensor] = {}
         self.arrays: list[Slot] = []  # the slots that hold NumPy arrays
         self.iterators: list[Slot] = []
+        self.tables_of_modules: set[int] = set()  # ids of the dictionaries of submodules
         self._singles: list[tuple[Slot, Any]] = []
         self._records: list[tuple[Slot, Any, Slot]] = []  # attributes, and what leads to each
         self._containers: dict[int, _Container] = {}
@@ -232,6 +233,7 @@ class Reach:
         self._look_at_namespace(vars(module), name, (*_MODULE_REGISTRIES, "_transient"), module)
         for registry in _MODULE_REGISTRIES:
             self._look_at_namespace(vars(module)[registry], name, (), module)
+        self.tables_of_modules.add(id(vars(module)["_modules"]))
 
     def _look_at_optimizer(self, optimizer: Any) -> None:
         state = optimizer.state
@@ -402,9 +404,10 @@ def _differs(now: Any, before: Any) -> bool:
     if len(now) != len(before):
         return True
     if isinstance(now, dict):
+        kind = OrderedDict if isinstance(now, OrderedDict) else dict  # which has an order apart
         return any(
             a is not c or b is not d
-            for (a, b), (c, d) in zip(dict.items(now), dict.items(before), strict=True)
+            for (a, b), (c, d) in zip(kind.items(now), type(before).items(before), strict=True)
         )
     if isinstance(now, set):
         return bool(now != before)
@@ -434,8 +437,19 @@ def _changed_items(container: _Container) -> Iterator[Slot]:
 
 def fill_with_plain_keys(container: dict[Any, Any]) -> None:
     """Let the sizes among the keys be the numbers that they were looked up as."""
-    if any(isinstance(key, Dim) for key in container):
-        refill(container, {int(k) if isinstance(k, Dim) else k: v for k, v in container.items()})
+    plain = {key: _plain(key) for key in container}
+    if any(now is not key for key, now in plain.items()):
+        refill(container, {plain[key]: value for key, value in container.items()})
+
+
+def _plain(key: Any) -> Any:
+    if isinstance(key, Dim):
+        return int(key)
+    if isinstance(key, tuple):
+        parts = [_plain(part) for part in key]
+        if any(now is not part for now, part in zip(parts, key, strict=True)):
+            return tuple.__new__(type(key), parts)
+    return key
 
 
 def is_library(module: str | None) -> bool:

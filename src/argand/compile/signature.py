@@ -24,12 +24,14 @@ from argand.tensor.core import Tensor, wrap
 
 class TensorSpec(NamedTuple):
     """One tensor argument. `identity` is set for a tensor that the function also reaches without
-    its arguments (a parameter of a captured model): the program is for this very tensor."""
+    its arguments (a parameter of a captured model): the program is for this very tensor. `more`
+    has what else a tensor is: its class, the hooks and the attributes that a user gave it."""
 
     dtype: DType
     shape: Shape
     requires_grad: bool
     identity: int | None = None
+    more: Any = None
 
     def __str__(self) -> str:
         grad = ", requires_grad" if self.requires_grad else ""
@@ -63,7 +65,9 @@ class Signature(NamedTuple):
 
     structure: Structure
     specs: tuple[Spec, ...]
-    aliases: tuple[int, ...]  # for each tensor argument: the first one that shares its memory
+    # for each tensor argument: the number of the first one that shares its memory, inverted (~)
+    # where that is another tensor
+    aliases: tuple[int, ...]
     grad_enabled: bool
 
 
@@ -83,7 +87,7 @@ def describe_call(
     slots that the function rebinds, inputs like the arguments; `shared` the ids of the tensors that
     are found elsewhere too.
     """
-    leaves, structure = flatten((args, dict(sorted(kwargs.items())) if kwargs else kwargs))
+    leaves, structure = flatten((args, kwargs))
     given = len(leaves)
     if rebound:
         more, inner = flatten(list(rebound))
@@ -100,17 +104,77 @@ def describe_call(
 def _spec(x: Any, constant_float: bool, reached: Collection[int]) -> Spec:
     if isinstance(x, Tensor):
         identity = id(x) if id(x) in reached else None
-        return TensorSpec(x.dtype, tuple(x.shape), x._node is not None, identity)
+        return TensorSpec(x.dtype, tuple(x.shape), x._node is not None, identity, _more(x))
     if (type(x) is float or isinstance(x, np.floating)) and not constant_float:
         return FloatSpec()
+    return constant_spec(x)
+
+
+def _more(x: Tensor) -> Any:
+    hooks = () if x._cold is None or not x._cold.hooks else tuple(x._cold.hooks.values())
+    if type(x) is Tensor and not hooks and not vars(x):
+        return None
+    marks = tuple([(name, constant_spec(value)) for name, value in vars(x).items()])
+    return type(x), tuple(map(Identity, hooks)), marks
+
+
+def constant_spec(x: Any) -> ConstantSpec:
+    """The description of a value that the program is made for."""
+    kind = type(x)
+    if kind in _PLAIN or is_integer(x) or vars(object)["__eq__"] is getattr(kind, "__eq__"):  # noqa: B009
+        return ConstantSpec(kind, x)
     try:
         hash(x)
     except TypeError:
-        value = frozenset(x) if type(x) is set else Identity(x)
-        return ConstantSpec(type(x), value)
+        value = Exact(frozenset(x)) if kind is set else Identity(x)
+        return ConstantSpec(kind, value)
     if isinstance(x, float | complex | np.inexact):
-        return ConstantSpec(type(x), Bits(x))
-    return ConstantSpec(type(x), x)
+        return ConstantSpec(kind, Bits(x))
+    return ConstantSpec(kind, Exact(x))
+
+
+_PLAIN = frozenset((int, bool, str, bytes, type(None)))
+
+
+class Exact:
+    """A value whose `==` is not enough: another one is as good only if nothing tells them apart."""
+
+    __slots__ = ("state", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.state = _state(value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Exact):
+            return False
+        if self.value is other.value:
+            return True
+        return self.state is not None and self.state == other.state and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def _state(x: Any) -> Any:
+    """What tells equal values of a class apart; None where only the object itself is as good."""
+    kind = type(x)
+    if isinstance(x, frozenset):
+        return kind, frozenset(map(constant_spec, x))
+    if kind.__module__ in _STANDARD:  # their texts tell all: range, Decimal, datetime, Path, ...
+        return kind, repr(x)
+    slots = any("__slots__" in vars(base) for base in kind.__mro__ if base is not object)
+    if slots or not hasattr(x, "__dict__"):
+        return None
+    base = next((b for b in kind.__mro__ if b.__module__ == "builtins"), object)
+    text = repr(base(x)) if base in (int, str, bytes) else ""
+    return kind, text, tuple([(name, constant_spec(v)) for name, v in vars(x).items()])
+
+
+_STANDARD = frozenset(("builtins", "datetime", "decimal", "fractions", "pathlib", "uuid", "numpy"))
 
 
 class Bits:
@@ -155,7 +219,9 @@ def _aliases(leaves: Sequence[Any]) -> tuple[int, ...]:
     if len(tensors) < 2:
         return tuple(range(len(tensors)))
     first: dict[int, int] = {}
-    return tuple([first.setdefault(id(t._root()), i) for i, t in enumerate(tensors)])
+    found = [first.setdefault(id(t._root()), i) for i, t in enumerate(tensors)]
+    # another tensor on the memory of an earlier one is told from that tensor itself
+    return tuple([at if t is tensors[at] else ~at for at, t in zip(found, tensors, strict=True)])
 
 
 def sizes_that_fit(
@@ -270,14 +336,23 @@ def difference(old: Signature, new: Signature) -> list[str]:
     return lines
 
 
-def _parameter_names(function: Any) -> list[str]:
+def keeps_order(function: Any) -> bool:
+    """Whether a function can see in which order keywords are given: it takes any."""
+    kinds = {p.kind for p in _parameters(function)}
+    return not kinds or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def _parameters(function: Any) -> list[inspect.Parameter]:
     target = getattr(function, "forward", function)  # a module's arguments are its forward's
     try:
-        parameters = inspect.signature(target).parameters.values()
+        return list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):
         return []  # a callable without a signature
+
+
+def _parameter_names(function: Any) -> list[str]:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [p.name for p in parameters if p.kind in positional]
+    return [p.name for p in _parameters(function) if p.kind in positional]
 
 
 def argument_origins(
@@ -289,7 +364,7 @@ def argument_origins(
     for i, value in enumerate(args):
         name = names[i] if i < len(names) else f"arg{i}"
         origins += [(i, name)] * len(flatten(value)[0])
-    for name, value in sorted(kwargs.items()):
+    for name, value in kwargs.items():
         position = names.index(name) if name in names else None
         origins += [(position, name)] * len(flatten(value)[0])
     return origins

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from types import CellType
 from typing import Any
 
@@ -193,6 +194,8 @@ def contents_of(container: Any) -> Any:
     """A plain copy of what a container holds: a dict, a frozenset, a list, or bytes."""
     if isinstance(container, dict):
         return dict(container)
+    if isinstance(container, Mapping):
+        return [part for pair in list(container.items()) for part in pair]
     if isinstance(container, BUFFERS):
         return bytes(container)
     return frozenset(container) if isinstance(container, set) else list(container)

@@ -56,6 +56,8 @@ class Snapshot:
     def _add_optimizer(self, optimizer: Any) -> None:
         for group in optimizer.param_groups:
             self.entries.append(Entry("a group of the optimizer", group.structure()))
+            parameters = tuple(map(id, dict.get(group, "params") or ()))
+            self.entries.append(Entry("the parameters of the optimizer", parameters))
         for state in optimizer.state.values():
             for name, t in state.items():
                 if isinstance(t, Tensor):
@@ -89,4 +91,5 @@ def hooks_of(module: Any) -> list[Any]:
     special = vars(module).get("_special")
     if special is None:
         return []
-    return [hook for hook, _ in [*special.before.values(), *special.after.values()]]
+    every = (*special.before.values(), *special.after.values(), *special.gradients.values())
+    return [hook for hook, _ in every] + [special.compiled]

@@ -20,6 +20,7 @@ from argand.compile.signature import (
 from argand.compile.slots import Slot
 from argand.compile.snapshot import Entry, Snapshot
 from argand.compile.surroundings import Surroundings
+from argand.compile.trace import is_leaf
 from argand.tensor.core import Tensor
 
 _REMEMBERED = 1024  # shapes of inputs that are known to fit
@@ -48,7 +49,10 @@ class Specialisation:
         self.snapshot: Snapshot
         self.contiguous: dict[int, bool] = {}
         self.strides: dict[int, tuple[int, ...]] = {}  # of arguments that are not contiguous
+        self.asks_attributes = False  # of arguments, which a user may set
+        self.leafness: dict[int, bool] = {}  # arguments that must be leaves, or must not be
         self.gradients: list[tuple[Any, bool]] = []  # leaves whose `.grad` must (not) be there
+        self.wanting: list[tuple[Any, bool]] = []  # tensors that must (not) want a gradient
         self.written: set[int] = set()  # ids of the captured tensors that are written
         self.accepted: set[tuple[Any, ...]] = set()  # shapes of inputs that fit the symbols
         self.held_kinds: list[Any] = []
@@ -93,6 +97,9 @@ class Specialisation:
         for number, contiguous in self.contiguous.items():
             if leaves[number]._array.flags.c_contiguous != contiguous:
                 return False
+        for number, leafness in self.leafness.items():
+            if is_leaf(leaves[number]) is not leafness:
+                return False
         return not self.written or not self._overlaps(leaves)
 
     def _overlaps(self, leaves: Sequence[Any]) -> bool:
@@ -116,7 +123,7 @@ class Specialisation:
             cold = place.find(leaves)._cold
             if (cold is not None and cold.grad is not None) != there:
                 return False
-        return True
+        return all((p.find(leaves)._node is not None) is wanted for p, wanted in self.wanting)
 
     def look(self, leaves: Sequence[Any]) -> tuple[Snapshot, list[Any]]:
         """What the program depends on behind the function, as it is now."""

@@ -7,18 +7,17 @@ rebind, and the names of captured tensors (``model.0.weight``).
 
 from __future__ import annotations
 
+import enum
 import functools
 import importlib.util
 import operator
-import os
 import sys
 import threading
 import weakref
 from collections import ChainMap, UserDict, UserList, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Sequence, ValuesView
 from contextvars import ContextVar
 from types import (
-    CodeType,
     FunctionType,
     MappingProxyType,
     MemberDescriptorType,
@@ -33,9 +32,9 @@ import argand
 from argand.base.settings import Settings, settings
 from argand.compile.codereads import CLOSURE, GLOBAL, IMPORT, Chain, CodeReads, code_reads
 from argand.compile.guards import ValueGuards, variable_value
+from argand.compile.inside import Walk
 from argand.compile.reach import (
     SCALARS,
-    TENSOR_REGISTRIES,
     Reach,
     is_module,
     is_opaque,
@@ -49,16 +48,30 @@ from argand.compile.slots import (
     Item,
     Slot,
     cell_value,
+    contents_of,
     namespace_of,
 )
 from argand.compile.snapshot import hooks_of
+from argand.compile.whose import (
+    is_library_class,
+    is_library_code,
+    is_library_function,
+    is_library_module,
+    is_third_party_code,
+)
 from argand.ir.op import Op
 from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
 
-_PACKAGE = os.path.dirname(os.path.abspath(argand.__file__)) + os.sep
-_STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _DATA = (list, dict, set, deque)
+_VIEWS = (
+    MappingProxyType,
+    KeysView,
+    ValuesView,
+    ItemsView,
+    weakref.WeakKeyDictionary,
+    weakref.WeakValueDictionary,
+)
 _NO_ATTRIBUTES = (*SCALARS, *_DATA, tuple, np.ndarray, Op)
 _APPENDS = ("append", "extend")
 _GRAD_MODE = frozenset(("is_grad_enabled", "set_grad_enabled"))
@@ -79,6 +92,7 @@ class Surroundings:
         self.arrays: set[int] = set()  # ids of the NumPy arrays that code may read
         self.asks_grad_mode = False
         self.asks_types = False  # whether `type(x)` may be asked, which tells stand-ins apart
+        self.asks_identity = False  # whether `is` compares objects
         self._slots: dict[tuple[Any, ...], Slot] = {}
         self._values: list[tuple[Any, str]] = []
         self._owners: dict[int, tuple[Any, str]] = {}  # objects whose attributes code may read
@@ -139,14 +153,14 @@ class Surroundings:
 
     def modules(self, arguments: list[Any]) -> list[Any]:
         """The modules and optimizers in reach."""
-        walk = _Walk()
+        walk = Walk()
         for value in [*self.objects.values(), *arguments]:
             walk.owners(value, 0)
         return walk.found
 
     def _walk(self, roots: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
         modules = [v for v in roots.values() if is_module(v)]
-        walk = _Walk()
+        walk = Walk()
         for name, value in roots.items():
             alone = len(modules) == 1 and value is modules[0]
             yield from walk.tensors(value, "" if alone else name, 0)
@@ -180,6 +194,9 @@ class Surroundings:
             self._values.append((function.keywords, f"{name}.keywords"))
             self._visit(function.func, name)
         elif isinstance(function, MethodType):
+            if is_library_function(function.__func__):  # `model.__call__`, say
+                self._note(function.__self__, name)
+                self._values.append((function.__self__, name))
             self._visit_function(function.__func__, function.__self__)
         elif isinstance(function, FunctionType):
             self._visit_function(function, MISSING)
@@ -207,7 +224,7 @@ class Surroundings:
 
     def _visit_code(self, function: FunctionType, owner: Any) -> None:
         code = function.__code__
-        if _is_library_code(code) or not self._is_new(function, owner):
+        if is_library_code(code) or not self._is_new(function, owner):
             return
         reads = code_reads(code)
         if owner is not MISSING:
@@ -217,7 +234,7 @@ class Surroundings:
         if owner is not MISSING and code.co_argcount:
             names["local", code.co_varnames[0]] = owner
             names.setdefault((CLOSURE, code.co_varnames[0]), owner)
-        if not _is_third_party_code(code):
+        if not is_third_party_code(code):
             self.guards.add_attribute(function, "__code__", f"the code of {function.__name__}")
             self._note_variables(function, reads, names)
             for chain in sorted(c for c in reads.chains if c[0] == IMPORT):
@@ -225,6 +242,7 @@ class Surroundings:
         self._note_chains(reads, names)
         self.asks_grad_mode |= not _GRAD_MODE.isdisjoint(code.co_names)
         self.asks_types |= "type" in reads.globals
+        self.asks_identity |= reads.identity
 
     def _note_variables(
         self, function: FunctionType, reads: CodeReads, names: dict[tuple[str, str], Any]
@@ -328,7 +346,7 @@ class Surroundings:
             return True
         if isinstance(value, FunctionType) and value in _TELLING:
             self.guards.add_item(vars(settings), _TELLING[value], f"settings.{_TELLING[value]}")
-        if _is_library_function(value) and not hasattr(value, "__wrapped__"):
+        if is_library_function(value) and not hasattr(value, "__wrapped__"):
             return True
         if isinstance(value, FunctionType | MethodType | functools.partial):
             self._visit(value, name)
@@ -339,17 +357,22 @@ class Surroundings:
         elif isinstance(value, operator.attrgetter):
             self._loose.update(dict.fromkeys(".".join(value.__reduce__()[1]).split(".")))
         elif isinstance(value, ModuleType):
-            if not _is_library(value):
+            if not is_library_module(value):
                 self._own(value, name)
             return False
         elif isinstance(value, type):
             self._note_class(value, name)
-        elif isinstance(value, (*_DATA, tuple)):
+        elif isinstance(value, (*_DATA, tuple, frozenset)):
             self._note_container(value, name, remember)
+        elif isinstance(value, _VIEWS):
+            self._note_view(value, name)
+        elif isinstance(value, enum.Enum):
+            self._note(value.value, f"{name}.value", remember=False)
         elif isinstance(value, Tensor) or is_optimizer(value):
             self._remember(name, value, remember)
             if isinstance(value, Tensor):
                 self._own(value, name)
+                self._visit_hooks(value)
         elif is_module(value):
             self._note_module(value, name, remember)
         elif isinstance(value, np.ndarray):
@@ -377,22 +400,29 @@ class Surroundings:
         if not self._is_new(value):
             return
         self._remember(name, value, remember)
-        if not isinstance(value, tuple):
+        if not isinstance(value, tuple | frozenset):
             self._containers.append((value, name))
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
             self._note(item, f"{name}[{key!r}]", remember=False)
             self._note(key, "a key", remember=False)
-        if not _is_library_class(type(value)):
+        if not is_library_class(type(value)):
             self._own(value, name)
             self._visit_implicit_methods(value)
+
+    def _note_view(self, value: Any, name: str) -> None:
+        """Look at what shows the contents of a dictionary, or refers to them weakly."""
+        if self._is_new(value):
+            self.guards.add_view(value, name)
+            for part in contents_of(value):
+                self._note(part, f"an item of {name}", remember=False)
 
     def _note_module(self, value: Any, name: str, remember: bool) -> None:
         self._remember(name, value, remember)
         if not self._is_new(value):
             return
         for path, part in value.named_modules():
-            if not _is_library_class(type(part)):
+            if not is_library_class(type(part)):
                 self._own(part, f"{name}.{path}" if path else name)
             self._note_class(type(part), type(part).__name__)
             self._visit_function(type(part).forward, part)
@@ -404,19 +434,30 @@ class Surroundings:
                 if tensor is not None:
                     self._note(tensor, name, remember=False)
             for hook in hooks_of(part):
-                self._visit(hook, "hook")
+                if hook is not None:
+                    self._visit(hook, "hook")
 
     def _note_class(self, cls: type, name: str) -> None:
-        if not _is_library_class(cls) and self._is_new(cls):
+        if not is_library_class(cls) and self._is_new(cls):
             self._own(cls, name)
             for method in ("__init__", "__new__", "__post_init__"):
                 found = vars(cls).get(method)
                 if isinstance(found, FunctionType):
                     self._visit_function(found, MISSING)
 
+            if "backward" in dir(cls) and "apply" in dir(cls):  # an operation of the user's
+                for method in ("forward", "backward", "setup_context"):
+                    self._class_attribute(cls, MISSING, method, f"{name}.{method}")
+
+    def _visit_hooks(self, tensor: Tensor) -> None:
+        hooks = () if tensor._cold is None else (tensor._cold.hooks or {}).values()
+        for hook in (*hooks, *(vars(tensor).get("_post_accumulate") or {}).values()):
+            if self._is_new(tensor, hook):
+                self._visit(hook, "a hook")
+
     def _visit_implicit_methods(self, value: Any) -> None:
         for cls in type(value).__mro__:
-            if _is_library_class(cls):
+            if is_library_class(cls):
                 continue
             for name, found in list(vars(cls).items()):
                 special = name.startswith("__") and name.endswith("__")
@@ -459,11 +500,13 @@ class Surroundings:
             if marks is not None and (name in marks or asked):
                 self.guards.add_item(marks, name, full)
             return MISSING
-        if isinstance(owner, _NO_ATTRIBUTES) and _is_library_class(type(owner)):
+        if isinstance(owner, _NO_ATTRIBUTES) and is_library_class(type(owner)):
             return MISSING
         if is_module(owner):
             return self._attribute_of_module(owner, name, full)
-        if is_optimizer(owner) or (_is_library_class(type(owner)) and is_opaque(type(owner))):
+        if getattr(type(owner), "is_compiled", False):
+            return self._attribute_of_compiled(owner, name, full)
+        if is_optimizer(owner) or (is_library_class(type(owner)) and is_opaque(type(owner))):
             return MISSING
         space = namespace_of(owner)
         in_class = any(name in vars(base) for base in type(owner).__mro__)
@@ -479,6 +522,16 @@ class Surroundings:
             self.guards.add_item(space, name, full)  # it may appear, and hide the class's
         return found
 
+    def _attribute_of_compiled(self, owner: Any, name: str, full: str) -> Any:
+        """What a user has set on a compiled function."""
+        space = vars(owner)
+        if name in owner.own_names or name not in space:
+            return MISSING
+        if self._note(space[name], full):
+            self.guards.add_item(space, name, full)
+        self._add_slot(Item(space, name, full))
+        return space[name]
+
     def _module_attribute(self, module: ModuleType, name: str, full: str) -> Any:
         value = vars(module).get(name, MISSING)
         if value is MISSING:
@@ -486,7 +539,7 @@ class Surroundings:
         if isinstance(value, ModuleType):
             self._note(value, full)
             return value
-        if _is_library(module):
+        if is_library_module(module):
             self._note_of_library(value, full)
             self.guards.add_item(vars(module), name, full)
             return MISSING if isinstance(value, dict) else value  # such as `sys.modules`
@@ -500,7 +553,7 @@ class Surroundings:
         variables, and functions that a user put there, can lead to anything that changes."""
         if isinstance(value, FunctionType):
             if value in _TELLING or not (
-                _is_library_code(value.__code__) or _is_third_party_code(value.__code__)
+                is_library_code(value.__code__) or is_third_party_code(value.__code__)
             ):
                 self._note(value, name)
         elif isinstance(value, (list, ContextVar, Settings, *BUFFERS)):
@@ -526,13 +579,13 @@ class Surroundings:
         found = []
         above = type.mro(type(cls)) if owner is MISSING else []
         for base in (*cls.__mro__, *above):
-            if name in vars(base) and not _is_library_class(base):
+            if name in vars(base) and not is_library_class(base):
                 found.append(self._of_class(base, cls, owner, name, full))
                 if name not in self._of_supers:
                     break
             elif name in vars(base):
                 break
-            elif not _is_library_class(base) and not found:
+            elif not is_library_class(base) and not found:
                 self.guards.add_class_item(base, name, full)  # it may appear, and hide others
         return found
 
@@ -571,110 +624,3 @@ class Surroundings:
             self._visit_function(value.__wrapped__, owner)
         else:
             self._note(value, full)
-
-
-# -- whose code it is ------------------------------------------------------------------------------
-
-
-def _is_library_function(value: Any) -> bool:
-    return isinstance(value, FunctionType) and _is_library_code(value.__code__)
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_library_code(code: CodeType) -> bool:
-    """Whether code belongs to Argand, to Python or to NumPy."""
-    file = code.co_filename
-    if _is_third_party_code(code):
-        return f"site-packages{os.sep}numpy{os.sep}" in file
-    return file.startswith((_PACKAGE, _STDLIB, "<frozen"))
-
-
-def _is_third_party_code(code: CodeType) -> bool:
-    """Whether code was installed: what it reads off objects counts, its globals don't change."""
-    return "site-packages" in code.co_filename and not code.co_filename.startswith(_PACKAGE)
-
-
-def _is_library(module: ModuleType) -> bool:
-    top = module.__name__.partition(".")[0]
-    file = getattr(module, "__file__", None) or ""
-    return top in sys.stdlib_module_names or top == "argand" or "site-packages" in file
-
-
-def _is_library_class(cls: type) -> bool:
-    module = cls.__module__
-    if not isinstance(module, str):
-        return True  # a metaclass of C may have none
-    if module == "__main__":
-        return False
-    top = module.partition(".")[0]
-    return top in sys.stdlib_module_names or top in ("argand", "numpy", "builtins")
-
-
-class _Walk:
-    """Finds tensors, modules and optimizers inside modules, optimizers, objects and containers."""
-
-    def __init__(self) -> None:
-        self.seen: set[int] = set()
-        self.found: list[Any] = []
-
-    def tensors(self, value: Any, path: str, depth: int) -> Iterator[tuple[str, Tensor]]:
-        """Tensors with their paths."""
-        if isinstance(value, Tensor):
-            yield path, value
-        elif isinstance(value, SCALARS) or depth > 3 or id(value) in self.seen:
-            return
-        else:
-            self.seen.add(id(value))
-            for name, item in self._parts(value):
-                yield from self.tensors(item, f"{path}.{name}" if path else name, depth + 1)
-
-    def _parts(self, value: Any) -> Iterator[tuple[str, Any]]:
-        if is_module(value):
-            yield from _module_tensors(value)
-        elif is_optimizer(value):
-            yield from _optimizer_tensors(value)
-        else:
-            yield from _children(value)
-
-    def owners(self, value: Any, depth: int) -> None:
-        """Collect the modules and optimizers in `found`."""
-        if depth > 3 or isinstance(value, SCALARS) or id(value) in self.seen:
-            return
-        self.seen.add(id(value))
-        if is_module(value) or is_optimizer(value):
-            self.found.append(value)
-            return
-        for _, item in _children(value):
-            self.owners(item, depth + 1)
-
-
-def _children(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        yield from ((str(k), v) for k, v in value.items())
-    elif isinstance(value, list | tuple | deque):
-        yield from ((str(i), v) for i, v in enumerate(value))
-    elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType | FunctionType):
-        yield from vars(value).items()
-
-
-def _module_tensors(module: Any) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and buffers; a lazy layer that has none yet doesn't mind."""
-    for registry in TENSOR_REGISTRIES:
-        for path, part in module.named_modules():
-            for name, tensor in dict.items(vars(part)[registry]):
-                if tensor is not None:
-                    yield (f"{path}.{name}" if path else name), tensor
-
-
-def _optimizer_tensors(optimizer: Any) -> Iterator[tuple[str, Tensor]]:
-    numbers: dict[int, int] = {}
-    for g, group in enumerate(optimizer.param_groups):
-        for parameter in group.option("params"):
-            numbers[id(parameter)] = len(numbers)
-        for key, tensor in group.tensors().items():
-            yield f"{g}.{key}", tensor
-    for parameter, state in optimizer.state.items():
-        number = numbers.get(id(parameter), "?")
-        for key, item in state.items():
-            if isinstance(item, Tensor):
-                yield f"{number}.{key}", item

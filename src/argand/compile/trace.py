@@ -9,21 +9,24 @@ when it ends, also when it fails.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from argand.base.dim import Dim, remember
 from argand.base.dtype import float64, from_numpy
-from argand.base.errors import TraceError
+from argand.base.errors import TraceError, note
 from argand.base.integer import Integer, as_plain
 from argand.base.intlike import numbers
 from argand.base.userstack import Location, module_path, user_location
 from argand.compile.decisions import decide
 from argand.compile.integers import Sources, carried, carrier_value
 from argand.compile.places import Argument, GradientOf, Held, Place
+from argand.compile.reach import is_library
 from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter, interpreting
 from argand.ir.elementwise import Elementwise
@@ -44,6 +47,7 @@ class FloatArgumentRead(Exception):  # noqa: N818  # a signal, never seen by use
     def __init__(self, numbers: set[int]) -> None:
         super().__init__("a float argument was read by Python")
         self.numbers = numbers
+        note(self)
 
 
 class Capture:
@@ -81,6 +85,8 @@ def tracing() -> bool:
 class Tracer(Interpreter):
     """Records the binds of one run of a function."""
 
+    traces = True
+
     def __init__(self, name: str, name_of: Callable[[Tensor], str | None]) -> None:
         self.program = Program(name)
         self.recorder = Recorder(self.program, module_path)
@@ -93,7 +99,11 @@ class Tracer(Interpreter):
         self.contiguous: dict[int, bool] = {}  # arguments whose layout the trace asked for
         self.strides: dict[int, tuple[int, ...]] = {}  # those whose strides Python saw
         self.grads_read: dict[int, tuple[Tensor, bool]] = {}  # leaves whose `.grad` Python saw
+        self.asks_attributes = False  # whether arguments were asked for what a user may set on them
+        self.leafness: dict[int, bool] = {}  # arguments that had to be leaves, or not
         self.after_call: list[Callable[[], None]] = []
+        self._wanted_before: dict[int, tuple[Tensor, bool]] = {}
+        self._known: dict[Value, Any] = {}  # what was made of data
         self._arrays: dict[int, Any] = {}  # of the arguments, in this call
         self._grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._grads_set: dict[int, None] = {}  # in order
@@ -124,6 +134,7 @@ class Tracer(Interpreter):
         self.program.inputs.append(value)
         proxy = traced_tensor(value)
         proxy.weak = True
+        _pass_for_float(proxy)
         self.floats[value] = number
         self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
         return proxy
@@ -242,6 +253,8 @@ class Tracer(Interpreter):
         if tensors and all(x.weak for x in tensors):
             for out in outputs:
                 out.weak = True
+                if any(isinstance(x, FloatStandIn) for x in tensors):
+                    _pass_for_float(out)
 
     def _traced(self, value: Value, location: Location | None) -> Tensor:
         tensor = traced_tensor(value)
@@ -327,9 +340,21 @@ class Tracer(Interpreter):
             return wrap(np.array(value))  # captured as a constant state when it is read
         return super().lift(value)  # type: ignore[no-any-return]  # it raises
 
+    def attribute_is_missing(self, tensor: Tensor) -> None:
+        self.asks_attributes |= id(tensor) in self.captures
+
+    def made(self, tensor: Tensor) -> Tensor:
+        """What each call makes of the data; Python may read it, as long as nothing is written."""
+        out: Tensor = ops.contiguous(tensor)
+        self._known[self.read(out)] = tensor._array
+        return out
+
     # -- values that aren't known --------------------------------------------------------------
 
     def concrete(self, tensor: Tensor) -> Any:
+        known = self._known.get(self.read(tensor))
+        if known is not None:
+            return np.array(known)
         decision = decide(self.read(tensor), self.floats, self.sources(), self.leaves)
         if decision is None:
             raise self._refusal(tensor, "")
@@ -396,7 +421,35 @@ class Tracer(Interpreter):
 
     # -- gradients of leaves -------------------------------------------------------------------
 
+    def leaf_changes(self, leaf: Tensor) -> None:
+        if leaf._array is not None:
+            self.touch(leaf)
+        if leaf._array is not None or id(leaf) in self.captures:
+            self.leafness_is_read(leaf)
+            self._wanted_before.setdefault(id(leaf), (leaf, leaf._node is not None))
+
+    def wants_before(self) -> list[tuple[Place, bool]]:
+        """Whether the tensors from outside that start or stop to want a gradient wanted one."""
+        return [(self.place_of(leaf), before) for leaf, before in self._wanted_before.values()]
+
+    def wants_changed(self) -> list[tuple[Place, bool]]:
+        """The tensors from outside that want a gradient now, or no longer want one."""
+        return [
+            (self.place_of(leaf), leaf._node is not None)
+            for leaf, before in self._wanted_before.values()
+            if (leaf._node is not None) is not before
+        ]
+
+    def leafness_is_read(self, tensor: Tensor) -> bool | None:
+        capture = self.captures.get(id(tensor))
+        if capture is None or not isinstance(capture.place, Argument):
+            return None
+        number = capture.place.number
+        leafness = self.leafness[number] = is_leaf(self.leaves[number])
+        return leafness
+
     def grad_is_read(self, leaf: Tensor) -> None:
+        self.leafness_is_read(leaf)
         if leaf._array is None and id(leaf) not in self.captures:
             return
         if leaf._array is not None:
@@ -407,6 +460,7 @@ class Tracer(Interpreter):
         self.grads_read[id(leaf)] = (leaf, before is not None)
 
     def grad_changes(self, leaf: Tensor) -> None:
+        self.leafness_is_read(leaf)
         if leaf._array is not None:
             self.touch(leaf)
         self._remember_gradient(leaf)
@@ -446,6 +500,8 @@ class Tracer(Interpreter):
 
     def forget(self) -> None:
         """Let go of all tensors, so that only those that others hold are left."""
+        self._wanted_before.clear()
+        self._known.clear()
         for held in (self.captures, self.grads_read, self._grads_before, self._gradient_of):
             held.clear()
         for reference, _ in self._made:
@@ -468,6 +524,56 @@ def _size_as_number(dim: Dim) -> Any:
 
 
 numbers.append(_size_as_number)
+
+
+class FloatStandIn(Tensor):
+    """What is computed from float arguments alone, while a function is traced.
+
+    It computes as a tensor; who asks what only a float can answer (its class, its text, its hash)
+    makes it a constant of the program.
+    """
+
+    @property
+    def __class__(self) -> type:
+        self._is_taken_apart(sys._getframe(1))
+        return Tensor
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        raise TypeError("the class of a float can't be changed")
+
+    def __hash__(self) -> int:
+        self._is_taken_apart(sys._getframe(1))
+        return id(self)
+
+    def __repr__(self) -> str:
+        self._is_taken_apart(sys._getframe(1))
+        return super().__repr__()
+
+    def __str__(self) -> str:
+        self._is_taken_apart(sys._getframe(1))
+        return super().__str__()
+
+    def __format__(self, spec: str) -> str:
+        self._is_taken_apart(sys._getframe(1))
+        return super().__format__(spec)
+
+    def _is_taken_apart(self, asked_by: FrameType) -> None:
+        """Have the trace start again with a constant, where the user's code asks."""
+        tracer = crossroads.current()
+        if isinstance(tracer, Tracer) and not is_library(asked_by.f_globals.get("__name__")):
+            floats = tracer._floats_behind(tracer.read(self))
+            if floats:
+                raise FloatArgumentRead(floats)
+
+
+def _pass_for_float(tensor: Tensor) -> None:
+    object.__dict__["__class__"].__set__(tensor, FloatStandIn)
+
+
+def is_leaf(tensor: Tensor) -> bool:
+    """Whether no recorded operation made a tensor."""
+    return tensor._node is None or tensor._node is LEAF
 
 
 def traced_tensor(value: Value) -> Tensor:

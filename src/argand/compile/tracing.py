@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from argand.backends.select import compile_program
-from argand.base.dim import Guards, collecting_guards
+from argand.base.dim import Dim, Guards, collecting_guards
 from argand.base.dtype import float64
-from argand.base.errors import TraceError
+from argand.base.errors import ShapeError, TraceError, noting_errors, was_caught_by_user
 from argand.base.integer import IntegerRead
 from argand.base.settings import settings
 from argand.base.tree import flatten
@@ -24,7 +24,7 @@ from argand.compile.effects import Arguments, containers_in, count_leaves, fille
 from argand.compile.environment import Modes, run_apart, watched_environment
 from argand.compile.executable import Alias, Executable, Parts
 from argand.compile.higher import Origin, Position
-from argand.compile.iterators import IteratorStandIn
+from argand.compile.iterators import IteratorStandIn, is_iterator
 from argand.compile.joint import Joint, keep_random_state
 from argand.compile.signature import (
     FloatSpec,
@@ -34,7 +34,7 @@ from argand.compile.signature import (
 )
 from argand.compile.slots import Slot, Tail, namespace_of
 from argand.compile.specialisation import Specialisation
-from argand.compile.trace import Tracer
+from argand.compile.trace import FloatArgumentRead, Tracer
 from argand.ir.bind import interpreting
 from argand.ir.program import Program, Value
 from argand.tensor.core import Tensor
@@ -50,6 +50,20 @@ class SlotsRebound(Exception):  # noqa: N818  # a signal, never seen by users
         super().__init__("the function rebinds " + ", ".join(slot.name for slot in slots))
         self.slots = slots
         self.shared = shared
+
+
+def is_of_floats(error: Exception) -> bool:
+    """Whether an error is one that taking a float apart, which is a tensor there, may give."""
+    kinds = isinstance(error, TypeError | ValueError | AttributeError)
+    return kinds and not isinstance(error, ShapeError)
+
+
+class CaughtError(Exception):  # a signal, never seen by users
+    """The function has caught an error which symbols may be the reason of."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Trace:
@@ -71,7 +85,7 @@ class Trace:
         labels = argument_labels(owner.function, args, kwargs)
         labels += [name for _, name in slot_origins(s.slots)]
         self.labels = labels
-        self.given = (args, dict(sorted(kwargs.items())))
+        self.given = (args, dict(kwargs))
         self.named = dict(zip(labels, leaves, strict=True))
         names = s.surroundings.names(self.named)
         self.tracer = Tracer(owner.name, lambda t: names.get(id(t)))
@@ -92,7 +106,9 @@ class Trace:
             variables = [variable for variable, *_ in seen.variables]
             with interpreting(tracer), collecting_guards(guards), watched_environment(seen):
                 function = functools.partial(self.owner.function, *args, **kwargs)
-                returned = run_apart(variables, function, self.owner.name)
+                with noting_errors() as errors:
+                    returned = run_apart(variables, function, self.owner.name)
+                self._check_caught(errors)
                 if guards.read:
                     raise IntegerRead(guards.read)  # the function may have caught it
                 changed = self._changed()
@@ -108,6 +124,9 @@ class Trace:
             del returned, builder
             self.s.contiguous = _layouts_that_matter(tracer, parts)
             self.s.strides = {i: s for i, s in tracer.strides.items() if not tracer.contiguous[i]}
+            self.s.leafness = dict(tracer.leafness)
+            self.s.asks_attributes = tracer.asks_attributes
+            self.s.wanting = tracer.wants_before()
             self.s.gradients = [
                 (tracer.place_of(leaf), there) for leaf, there in tracer.grads_read.values()
             ]
@@ -130,6 +149,26 @@ class Trace:
         program = self._frozen(tracer.program, parts) if self.owner.freeze else tracer.program
         compiled = compile_program(program, self.backend)
         self.s.executable = Executable(program, compiled, parts)
+
+    def _check_caught(self, errors: Sequence[Exception]) -> None:
+        """Raise again what the function has caught, but would not have met eagerly: a refusal, or
+        what stand-ins for sizes and numbers may be the reason of."""
+        caught = [error for error in errors if was_caught_by_user(error)]
+        refusals = [e for e in caught if isinstance(e, TraceError | FloatArgumentRead)]
+        if refusals:
+            raise refusals[0].with_traceback(None)
+        for error in caught:
+            if self._may_be_of_symbols(error):
+                raise CaughtError(error.with_traceback(None))
+
+    def _may_be_of_symbols(self, error: Exception) -> bool:
+        """Whether an error may come from sizes or numbers of the arguments being symbols."""
+        sizes = [size for shape in self.s.shapes if shape for size in shape]
+        symbols = [s for size in sizes if isinstance(size, Dim) for s in size.symbols().values()]
+        if self.s.integers or not all(s.declared for s in symbols):
+            return True
+        floats = any(isinstance(spec, FloatSpec) for spec in self.s.signature.specs)
+        return floats and is_of_floats(error)
 
     def _prepare_higher_orders(
         self, joints: Sequence[Joint], positions: dict[int, Position]
@@ -172,7 +211,7 @@ class Trace:
             if isinstance(array, np.ndarray) and id(array) in self.s.surroundings.arrays:
                 slot.set(ArrayStandIn(array, slot.name, self._array_is_read))
         for slot in self.reach.iterators:
-            slot.set(IteratorStandIn(slot.name))
+            slot.set(IteratorStandIn(slot.name, slot.get()))
         structures = self.s.signature.structure[2]
         args = filled(self.given[0], structures[0], stand_ins)
         kwargs = filled(self.given[1], structures[1], stand_ins)
@@ -195,6 +234,11 @@ class Trace:
             )
         found = self.reach.changed()
         for slot in list(found):
+            if id(getattr(slot, "owner", None)) in self.reach.tables_of_modules:
+                raise TraceError(
+                    f"{self.owner.name} adds, replaces or removes a submodule ({slot.name}), which "
+                    "a compiled function can't do at each call; do it outside"
+                )
             if self.reach.is_of_layer(slot) and not holds_traced(slot.get()):
                 self.reach.keep(slot)  # a lazy layer has made its parameters
                 found.remove(slot)
@@ -240,7 +284,10 @@ class Trace:
                     value = Value(spec.dtype, s.shapes[i], self.labels[i])
                     stand_ins[id(leaf)] = tracer.argument(leaf, i, value)
                 items[i] = stand_ins[id(leaf)]
-        return items
+            elif is_iterator(leaf):
+                items[i] = IteratorStandIn(self.labels[i], leaf)
+        # an argument that only a slot leads to is what stands for that
+        return [stand_ins.get(id(item), item) for item in items]
 
     def report_leaks(self) -> None:
         """Warn of tensors that the function left somewhere."""

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 class Interpreter:
-    """Gives meaning to an op applied to inputs."""
+    """Gives meaning to an op applied to inputs. `traces`: they are recorded, not computed."""
+
+    traces = False
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         """The outputs of `op`."""
@@ -34,6 +36,21 @@ class Interpreter:
 
     def grad_is_read(self, leaf: Any) -> None:
         """Called before a leaf's `.grad` is read."""
+
+    def attribute_is_missing(self, tensor: Any) -> None:
+        """Called when a tensor is asked for an attribute that it lacks."""
+
+    def made(self, tensor: Any) -> Any:
+        """A tensor just made of data, as this interpreter has it."""
+        return tensor
+
+    def leaf_changes(self, leaf: Any) -> None:
+        """Called before a tensor starts to want a gradient, or no longer wants one."""
+
+    def leafness_is_read(self, tensor: Any) -> bool | None:
+        """Called before it is told whether a tensor is a leaf; what is to be told where the tensor
+        stands for another."""
+        return None
 
     def after(self, callback: Callable[[], None]) -> bool:
         """Have `callback` called after each call of the program being recorded; False: none is."""

@@ -406,8 +406,11 @@ class BinaryCrossEntropy(Composite):
         return (x, target, *weights), {"reduction": reduction}
 
     def body(x: Any, target: Any, *weight: Any, reduction: str) -> Any:
-        yes = ops.clamp(ops.log(x), min=-100.0)
-        no = ops.clamp(ops.log1p(ops.neg(x)), min=-100.0)
+        # where there is no logarithm its derivative, which is infinite, is not asked for either
+        above, below = ops.gt(x, 0.0), ops.lt(x, 1.0)
+        yes = ops.where(above, ops.log(ops.where(above, x, 1.0)), -100.0)
+        no = ops.where(below, ops.log1p(ops.neg(ops.where(below, x, 0.0))), -100.0)
+        yes, no = ops.clamp(yes, min=-100.0), ops.clamp(no, min=-100.0)
         loss = ops.neg(ops.add(ops.mul(target, yes), ops.mul(ops.sub(1.0, target), no)))
         return reduced(ops.mul(loss, weight[0]) if weight else loss, reduction)
 

@@ -41,6 +41,8 @@ class _Ordering(families.Sort):
 
 def _order(x: Any, dim: int, descending: bool) -> Any:
     """The stable order; NaN counts as the largest."""
+    if x.dtype.kind == "V":  # NumPy has no order for the NaN of bfloat16
+        x = x.astype(np.float32)
     if not descending:
         return np.argsort(x, axis=dim, kind="stable")
     backward = np.argsort(np.flip(x, dim), axis=dim, kind="stable")

@@ -17,6 +17,7 @@ import numpy as np
 from argand.base import epoch
 from argand.base.errors import TraceError
 from argand.ir import bind as crossroads
+from argand.optim.state import Parameters
 from argand.tensor.core import Tensor, eager, wrap
 
 # The groups (by id) whose numbers a schedule changes after each call of what is being traced.
@@ -73,6 +74,8 @@ class ParamGroup(dict[str, Any]):
                 "the scheduler, outside: the compiled function reads it anew at every call"
             )
         value = _plain(value)
+        if key == "params" and type(value) is list:
+            value = Parameters(value)
         before = super().get(key)
         super().__setitem__(key, value)
         if _is_number(value):

@@ -19,6 +19,7 @@ from argand.ir.bind import eagerly
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup, tracing
 from argand.optim.saved import array_of, saved_groups, saved_states
+from argand.optim.state import State, States
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.inplace import assign
 from argand.transform.mode import enable_grad, no_grad
@@ -50,7 +51,7 @@ class Optimizer:
 
     def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:
         self.defaults: dict[str, Any] = dict(defaults)
-        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        self.state: defaultdict[Any, Any] = States(State)
         self.param_groups: list[ParamGroup] = []
         self._derived: dict[tuple[int, int], Any] = {}  # within one step
         self._trace: tuple[Any, set[int]] | None = None

@@ -281,6 +281,8 @@ class Tensor(Operators):
         >>> ag.ones(2).requires_grad_()
         tensor([1., 1.], requires_grad=True)
         """
+        if crossroads.pushed:
+            crossroads.current().leaf_changes(self)
         if requires_grad:
             if not self.dtype.is_inexact:
                 raise AutogradError(
@@ -309,7 +311,8 @@ class Tensor(Operators):
         >>> x.is_leaf, (x * 2).is_leaf
         (True, False)
         """
-        return self._node is None or self._node is LEAF
+        told = crossroads.current().leafness_is_read(self) if crossroads.pushed else None
+        return self._node is None or self._node is LEAF if told is None else told
 
     @property
     def grad_fn(self) -> Node | None:
@@ -318,6 +321,8 @@ class Tensor(Operators):
         >>> (ag.ones(2, requires_grad=True) * 2).grad_fn
         <mul_backward>
         """
+        if crossroads.pushed:
+            crossroads.current().leafness_is_read(self)
         node = self._tape()
         return None if node is LEAF else node
 

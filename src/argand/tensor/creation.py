@@ -22,6 +22,7 @@ from argand.base.dtype import (
 )
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import broadcast_shapes
+from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor import quick
 from argand.tensor.core import Tensor, borrow, of_stand_in, wrap
@@ -95,16 +96,21 @@ def tensor(data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tenso
         return finished(ops.cast(ops.contiguous(data.detach()), wanted), **options)
     if isinstance(data, Dim):
         return finished(ops.full((), data, int64 if dtype is None else as_dtype(dtype)), **options)
-    return finished(wrap(array_from(data, dtype, copy=True)), **options)
+    return finished(_of_call(wrap(array_from(data, dtype, copy=True))), **options)
+
+
+def _of_call(made: Tensor) -> Tensor:
+    """A tensor just made of data; while a function is traced, one that each call makes anew."""
+    return crossroads.current().made(made) if crossroads.pushed else made
 
 
 def array_from(data: Any, dtype: Any = None, copy: bool = False) -> Any:
     """A NumPy array of `data`, with PyTorch's choice of dtype."""
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(data, _CONTAINERS):
-        array = _from_nested(data)
+        array = _from_nested(data, wanted)
     elif isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic):
-        array = _python_array(np.asarray(data))
+        array = _python_array(np.asarray(data), wanted)
     else:
         array = np.asarray(data)
         if copy and array is data:
@@ -129,7 +135,7 @@ def _converted(array: Any, dtype: DType) -> Any:
         return array.astype(dtype.numpy)
 
 
-def _from_nested(data: Any) -> Any:
+def _from_nested(data: Any, wanted: DType | None) -> Any:
     data = _without_tensors(data)
     try:
         array = np.array(data)
@@ -145,13 +151,17 @@ def _from_nested(data: Any) -> Any:
             f"tensor: expected numbers, got {type(first).__name__} in the data; Argand has no "
             "tensors of text or objects"
         )
-    return _python_array(array) if not isinstance(_first(data), np.generic | np.ndarray) else array
+    of_python = not isinstance(_first(data), np.generic | np.ndarray)
+    return _python_array(array, wanted) if of_python else array
 
 
-def _python_array(array: Any) -> Any:
-    """Python numbers as the default dtypes."""
+def _python_array(array: Any, wanted: DType | None) -> Any:
+    """Python numbers as the default dtypes; as they are where a dtype is wanted, so that they are
+    rounded once."""
     kind = array.dtype.kind
     default = get_default_dtype()
+    if wanted is not None and (kind != "u" or wanted.is_inexact):
+        return array
     if kind == "f":
         return array.astype(default.numpy)
     if kind == "c":
@@ -192,7 +202,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         return data if wanted is data.dtype else ops.cast(data, wanted)
     if isinstance(data, Dim):
         return tensor(data, dtype=dtype)
-    return borrow(array_from(data, dtype))
+    return _of_call(borrow(array_from(data, dtype)))
 
 
 def asarray(
@@ -224,7 +234,7 @@ def from_numpy(ndarray: Any) -> Tensor:
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
     dtype_from_numpy(ndarray.dtype)
     found = of_stand_in(ndarray)
-    return borrow(ndarray) if found is ndarray else found
+    return _of_call(borrow(ndarray)) if found is ndarray else found
 
 
 def frombuffer(

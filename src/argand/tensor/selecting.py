@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import as_dtype
+from argand.base.dtype import as_dtype, get_default_dtype
 from argand.base.errors import ArgumentError
 from argand.base.shape import broadcast_shapes, normalize_dim
 from argand.ir.op import ops
@@ -419,7 +419,10 @@ def searchsorted(
     tensor([0, 2, 3])
     """
     right = right or side == "right"
-    values = input if isinstance(input, Tensor) else ops.full((), input, sorted_sequence.dtype)
+    values = input
+    if not isinstance(input, Tensor):
+        whole = isinstance(input, int) or sorted_sequence.dtype.is_floating_point
+        values = ops.full((), input, sorted_sequence.dtype if whole else get_default_dtype())
     wide = ops.reshape(values, (*tuple(values.shape), 1))
     if sorted_sequence.ndim == 1:
         row = sorted_sequence
@@ -427,6 +430,8 @@ def searchsorted(
         lead = tuple(sorted_sequence.shape[:-1])
         row = ops.reshape(sorted_sequence, (*lead, 1, sorted_sequence.shape[-1]))
     before = ops.le(row, wide) if right else ops.lt(row, wide)
+    if values.dtype.is_floating_point:
+        before = ops.logical_or(before, ops.isnan(wide))  # NaN comes last
     return ops.sum(before, -1)
 
 

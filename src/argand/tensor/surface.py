@@ -14,6 +14,7 @@ from typing import Any
 from argand.base.dtype import ALL
 from argand.base.errors import CallError, did_you_mean
 from argand.base.misuse import explained
+from argand.ir import bind as crossroads
 from argand.ir.op import Op, registry
 from argand.tensor import (
     algebra,
@@ -137,8 +138,9 @@ METHOD_ALIASES = {
 
 # Ops and functions with an in-place twin: `x.exp_()` is `x = exp(x)` in the memory of x.
 INPLACE = _words("""
-    abs acos add addcdiv addcmul addmm asin atan atan2 baddbmm bitwise_and bitwise_not
-    bitwise_or bitwise_xor ceil clamp clamp_max clamp_min clip cos cosh cumsum div divide eq erf
+    abs acos add addcdiv addcmul addmm asin atan atan2 baddbmm bitwise_and bitwise_left_shift
+    bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip cos
+    cosh cumsum div divide eq erf
     exp exp2 expm1 floor floor_divide fmod frac ge gt index_add index_copy index_fill le lerp
     log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt masked_fill
     masked_scatter mul multiply nan_to_num ne neg pow put reciprocal relu remainder round rsqrt
@@ -156,6 +158,8 @@ _OPERATORS = {
     "__iand__": "bitwise_and",
     "__ior__": "bitwise_or",
     "__ixor__": "bitwise_xor",
+    "__ilshift__": "bitwise_left_shift",
+    "__irshift__": "bitwise_right_shift",
 }
 
 
@@ -419,6 +423,8 @@ class UnknownNameError(AttributeError):
 
 
 def _missing(self: Any, name: str) -> Any:
+    if crossroads.pushed:
+        crossroads.current().attribute_is_missing(self)
     raise UnknownNameError(name)
 
 

@@ -43,6 +43,18 @@ class _Watch(Interpreter):
     def grad_is_read(self, leaf: Any) -> None:
         self.below.grad_is_read(leaf)
 
+    def attribute_is_missing(self, tensor: Any) -> None:
+        self.below.attribute_is_missing(tensor)
+
+    def made(self, tensor: Any) -> Any:
+        return self.below.made(tensor)
+
+    def leaf_changes(self, leaf: Any) -> None:
+        self.below.leaf_changes(leaf)
+
+    def leafness_is_read(self, tensor: Any) -> bool | None:
+        return self.below.leafness_is_read(tensor)
+
     def concrete(self, tensor: Any) -> Any:
         return self.below.concrete(tensor)
 

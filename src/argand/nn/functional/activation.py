@@ -259,7 +259,7 @@ def hardshrink(input: Any, lambd: float = 0.5) -> Any:
     >>> F.hardshrink(ag.tensor([-1.0, 0.3]))
     tensor([-1.,  0.])
     """
-    return ops.where(ops.gt(ops.abs(input), lambd), input, 0.0)
+    return ops.where(ops.le(ops.abs(input), lambd), 0.0, input)
 
 
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
@@ -286,7 +286,7 @@ def threshold(input: Any, threshold: float, value: float, inplace: bool = False)
     >>> F.threshold(ag.tensor([0.5, 2.0]), 1.0, -1.0)
     tensor([-1.,  2.])
     """
-    return _applied(lambda x: ops.where(ops.gt(x, threshold), x, value), input, inplace)
+    return _applied(lambda x: ops.where(ops.le(x, threshold), value, x), input, inplace)
 
 
 def rrelu(

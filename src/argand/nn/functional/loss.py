@@ -34,6 +34,15 @@ def _weighted(op: Any, input: Any, target: Any, weight: Any, reduction: str, **p
     return _reduced(ops.mul(op(input, target, reduction="none", **params), weight), reduction)
 
 
+def _averaged(op: Any, input: Any, target: Any, weight: Any, reduction: str) -> Any:
+    """As `_weighted`, whose mean is the weighted one."""
+    if weight is None or reduction != "mean":
+        return _weighted(op, input, target, weight, reduction)
+    losses = op(input, target, reduction="none")
+    weights = ops.expand(weight, tuple(losses.shape))
+    return ops.div(ops.sum(ops.mul(losses, weights)), ops.sum(weights))
+
+
 def cross_entropy(
     input: Any,
     target: Any,
@@ -107,21 +116,22 @@ def nll_loss(
 def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """(input - target) ** 2, and its mean or sum, as `reduction` says ("mean", "sum" or "none").
 
-    The shapes must be equal or broadcast; `weight` multiplies the elements.
+    The shapes must be equal or broadcast. `weight` multiplies the elements; the mean is then their
+    sum over the sum of the weights.
 
     >>> F.mse_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    return _weighted(ops.mse_loss, input, target, weight, reduction)
+    return _averaged(ops.mse_loss, input, target, weight, reduction)
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
-    """abs(input - target), and its mean or sum, as `reduction` says.
+    """abs(input - target), and its mean or sum, as `reduction` says; `weight` as in `mse_loss`.
 
     >>> F.l1_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
     tensor(1.)
     """
-    return _weighted(ops.l1_loss, input, target, weight, reduction)
+    return _averaged(ops.l1_loss, input, target, weight, reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
