@@ -199,6 +199,22 @@ CASES = [
     Case((2, 6, 7, 8), (5, 6, 3, 3), padding=(1, 0), image=NCHW, weight=OIHW),
     Case((0, 2, 4, 4), (3, 2, 3, 3), padding=(1, 1)),
 ]
+DEPTHWISE = [
+    Case((2, 6, 9, 8), (6, 1, 3, 3), padding=(1, 1), groups=6),
+    Case((2, 37, 9, 23), (37, 1, 3, 3), padding=(1, 1), groups=37, weight=OIHW),
+    Case((2, 19, 9, 8), (19, 1, 3, 3), padding=(1, 1), stride=(2, 2), groups=19, weight=OIHW),
+    Case((1, 33, 11, 14), (33, 1, 3, 5), padding=(2, 4), dilation=(2, 2), groups=33),
+    Case((2, 16, 12, 13), (16, 1, 5, 3), stride=(3, 2), padding=(1, 2), dilation=(1, 3), groups=16),
+    Case((2, 16, 7, 7), (16, 1, 7, 7), padding=(3, 3), groups=16, weight=OIHW),
+    Case((2, 8, 4, 300), (8, 1, 1, 3), padding=(0, 1), groups=8),
+    Case((3, 8, 5, 4), (8, 1, 1, 1), groups=8),
+    Case((3, 8, 5, 6), (8, 1, 1, 1), stride=(2, 3), padding=(1, 1), groups=8),
+    Case((2, 8, 3, 2), (8, 1, 5, 5), padding=(4, 4), groups=8),
+    Case((2, 5, 6, 7), (5, 1, 3, 2), padding=(0, 1), groups=5),
+    Case((0, 8, 6, 7), (8, 1, 3, 3), padding=(1, 1), groups=8),
+    Case((2, 2, 6, 7), (2, 1, 3, 3), groups=2, image=NCHW, weight=OIHW),
+    Case((2, 6, 6, 7), (12, 1, 3, 3), groups=6),
+]
 
 
 def check(result: np.ndarray, want: np.ndarray) -> None:
@@ -208,13 +224,13 @@ def check(result: np.ndarray, want: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [*CASES, *DEPTHWISE], ids=str)
 def test_known_sizes(case: Case, kind: str) -> None:
     check(*run(case, kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", [CASES[0], CASES[2], CASES[3], CASES[9], CASES[14]], ids=str)
+@pytest.mark.parametrize("case", [*(CASES[i] for i in (0, 2, 3, 9, 14)), *DEPTHWISE[:9]], ids=str)
 def test_sizes_at_run_time(case: Case, kind: str) -> None:
     check(*run(case, kind, run_time=True))
 
@@ -222,13 +238,20 @@ def test_sizes_at_run_time(case: Case, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FORCED)
 def test_other_widths_of_vectors(name: str, kind: str) -> None:
-    for case in (CASES[0], CASES[2]):
+    for case in (CASES[0], CASES[2], *DEPTHWISE[1:5]):
         check(*run(case, kind, target=named_target(name)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_large_enough_for_threads(kind: str) -> None:
-    case = Case((4, 24, 30, 31), (40, 24, 3, 3), padding=(1, 1))
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case((4, 24, 30, 31), (40, 24, 3, 3), padding=(1, 1)),
+        Case((4, 72, 30, 31), (72, 1, 3, 3), padding=(1, 1), groups=72),
+    ],
+    ids=str,
+)
+def test_large_enough_for_threads(case: Case, kind: str) -> None:
     before = get_num_threads()
     try:
         results = []

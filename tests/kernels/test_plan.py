@@ -41,6 +41,25 @@ def window(channels: int) -> Contraction:
     return Contraction(a, b, (), (image, y, x), (o,), (kh, kw, i), lambda *_: None)
 
 
+def depthwise(channels: int, long_k: bool = False) -> Contraction:
+    """A 3x3 convolution of (2, 56, 56, channels) with a kernel a channel, or its weight's gradient,
+    channels last."""
+    image, y, x = Axis("image", 2), Axis("y", 56), Axis("x", 56)
+    kh, kw, i, o = Axis("kh", 3), Axis("kw", 3), Axis("i", 1), Axis("o", 1)
+    group, row = Axis("group", channels), 56 * channels
+    pixels = {group: 1, image: 56 * row, y: row, x: channels}
+    bounds = (Bound({y: 1, kh: 1}, -1, 56), Bound({x: 1, kw: 1}, -1, 56))
+    a = Operand(
+        pointer(), "float32", {**pixels, kh: row, kw: channels, i: 1}, -row - channels, bounds
+    )
+    weights = pixels if long_k else {group: 9, kh: 3, kw: 1}
+    m, k = (image, y, x), (kh, kw, i)
+    if long_k:
+        m, k = k, m
+    b = Operand(pointer(), "float32", weights)
+    return Contraction(a, b, (group,), m, (o,), k, lambda *_: None, long_k=long_k, across=group)
+
+
 CHOICES = [
     (product(512, 512, 512), "blocked: tile 6x2x8 block 128x256, a place, b copy shared"),
     (product(128, 512, 784, tb=True), "blocked: tile 6x2x8 block 128x64, a place, b turn"),
@@ -51,6 +70,9 @@ CHOICES = [
     (product(100, 24, 50), "blocked: tile 4x3x8 block 100x24, a place, b copy"),
     (product(100, 24, 50, elem="bfloat16"), "blocked: tile 4x3x8 block 100x24, a rows, b copy"),
     (window(64), "blocked: tile 6x2x8 block 702x64, a table, b copy shared"),
+    (depthwise(64), "depthwise: tile 6x1x8, a place, b copy"),
+    (depthwise(4), "depthwise: tile 6x1x4, a place, b copy"),
+    (depthwise(64, long_k=True), "depthwise: tile 4x1x8, a place, b place, 16 splits"),
 ]
 
 

@@ -150,3 +150,25 @@ def test_half_precision() -> None:
     assert (x + x.half()).dtype is ag.float32
     assert x.sum().item() == 3.0
     assert x.float().tolist() == [1.0, 2.0]
+
+
+def test_conversions_store_images_as_asked() -> None:
+    x = ag.randn(2, 3, 4, 5)
+    last = (60, 1, 15, 3)
+    for y in (
+        x.to(memory_format=ag.channels_last),
+        x.to(ag.float32, memory_format=ag.channels_last, copy=True),
+        x.clone(memory_format=ag.channels_last),
+        x.float(memory_format=ag.channels_last),
+        x.cpu(memory_format=ag.channels_last),
+    ):
+        assert y.stride() == last and y.is_contiguous(memory_format=ag.channels_last)
+        np.testing.assert_array_equal(y.numpy(), x.numpy())
+        assert y.to(memory_format=ag.channels_last) is y
+        assert y.to(memory_format=ag.preserve_format) is y
+        assert y.to(memory_format=ag.contiguous_format).stride() == x.stride()
+        again = y.clone(memory_format=ag.channels_last)
+        assert again.stride() == last and again.data_ptr() != y.data_ptr()
+    assert x.double(memory_format=ag.channels_last).stride() == last
+    with pytest.raises(RuntimeError, match="channels_last takes a 4-d image"):
+        ag.ones(2, 3).to(memory_format=ag.channels_last)

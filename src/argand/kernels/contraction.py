@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from argand.kernels.contraction_depthwise import depthwise
 from argand.kernels.contraction_few import few_rows
 from argand.kernels.contraction_pack import Packer, a_row_bytes, a_row_stride, b_bytes, b_pitch
 from argand.kernels.contraction_plan import (
@@ -73,7 +74,9 @@ def _condition(b: Builder, geo: Geometry, chosen: Plan) -> Reg:
 
 
 def _run(b: Builder, spec: Contraction, geo: Geometry, chosen: Plan) -> None:
-    if chosen.few:
+    if chosen.across:
+        depthwise(b, spec, chosen)
+    elif chosen.few:
         few_rows(b, spec, geo, chosen)
     else:
         _Blocked(b, spec, geo, chosen).run()

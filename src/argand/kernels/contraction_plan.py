@@ -34,6 +34,12 @@ WAYS: Final = 8
 """Lines this far apart share a set of the first-level cache, which holds so many: its index comes
 out of the offset in a page."""
 
+WIDEST_WINDOW: Final = 32
+"""Taps along x that are written out, at most."""
+
+DEPTHWISE_LONG_K: Final = 1 << 10
+"""A weight's gradient over fewer pixels is one piece."""
+
 SPLITS: Final = 16
 LONG_K: Final = 32 * K_BLOCK
 C_SHARE: Final = 4
@@ -86,7 +92,8 @@ class Plan:
     `a`: "place" (rows a stride apart) or "table" (through row pointers), each read where it lies;
     "rows" or "cols" packed along k or along m. `b`: "place", "turn" (k-contiguous, transposed in
     registers; packed unless few rows), "copy", "gather". `few` > 0: only when there are at most
-    that many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C.
+    that many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C. `across`:
+    lanes run across batches (`contraction_depthwise`).
     """
 
     name: str
@@ -100,6 +107,7 @@ class Plan:
     few: int = 0
     splits: int = 1
     shared: bool = False
+    across: bool = False
 
     @property
     def width(self) -> int:
@@ -109,7 +117,9 @@ class Plan:
     def __str__(self) -> str:
         tile = f"{self.rows}x{self.vectors}x{self.lanes}"
         guard = f" if m <= {self.few}" if self.few else ""
-        guard = f" if k >= {LONG_K}, {self.splits} splits" if self.splits > 1 else guard
+        if self.splits > 1:
+            condition = "" if self.across else f" if k >= {LONG_K}"
+            guard = f"{condition}, {self.splits} splits"
         block = f" block {self.mc}x{self.nc}" if self.mc else ""
         shared = " shared" if self.shared else ""
         return f"{self.name}: tile {tile}{block}, a {self.a}, b {self.b}{shared}{guard}"
@@ -210,6 +220,8 @@ class _Shape:
     acc_bytes: int
     c_bytes: int
     long_k: bool
+    across: int | None
+    """how many batches there are to run across, 0 where that can't be"""
 
 
 def _product(axes: tuple[Axis, ...]) -> int | None:
@@ -245,6 +257,31 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         acc_bytes=acc.bytes,
         c_bytes=target.l2 // C_SHARE,
         long_k=spec.long_k,
+        across=static(spec.across.extent) if spec.across and _is_depthwise(spec) else 0,
+    )
+
+
+def _is_depthwise(spec: Contraction) -> bool:
+    """Whether each lane can be a batch of its own: one column, contiguous operands, a small window
+    of known size."""
+    across, window = spec.across, spec.m if spec.long_k else spec.k
+    ky, kx, channels = (static(axis.extent) for axis in window)
+    steps = [static(step) for bound in spec.a.bounds for step in bound.terms.values()]
+    return (
+        across is not None
+        and static(across.extent) != 1
+        and spec.batch == (across,)
+        and channels == 1
+        and all(static(axis.extent) == 1 for axis in spec.n)
+        and spec.a.unit(across)
+        and (spec.b.unit(across) or not spec.long_k)
+        and spec.a.fetch is None
+        and spec.b.fetch is None
+        and None not in steps
+        and ky is not None
+        and kx is not None
+        and kx <= WIDEST_WINDOW
+        and ky * kx <= K_BLOCK
     )
 
 
@@ -262,9 +299,23 @@ def plan(spec: Contraction, target: Target) -> tuple[Plan, ...]:
 
 
 def _conditional(choice: Plan, shape: _Shape) -> bool:
+    if choice.across:
+        return False
     if choice.few:
         return shape.m is None
     return choice.splits > 1 and shape.k is None
+
+
+def _depthwise(s: _Shape) -> Plan | None:
+    """A kernel for each channel: lanes are channels; neighbouring pixels share what they read."""
+    if s.across == 0:
+        return None
+    lanes = s.lanes if s.across is None else min(s.lanes, 1 << (s.across - 1).bit_length())
+    if s.long_k:
+        splits = SPLITS if s.k is None or s.k >= DEPTHWISE_LONG_K else 1
+        return Plan("depthwise", 4, 1, lanes, "place", "place", splits=splits, across=True)
+    pixels = 8 if s.registers >= 32 else 6 if s.registers >= 16 else 2
+    return Plan("depthwise", pixels, 1, lanes, "place", "copy", across=True)
 
 
 def _few_rows(s: _Shape) -> Plan | None:
@@ -315,7 +366,12 @@ def _blocked(s: _Shape, splits: int = 1) -> Plan:
     return dataclasses.replace(found, shared=splits == 1 and _share_b(s, found))
 
 
-RULES: Final[tuple[Callable[[_Shape], Plan | None], ...]] = (_few_rows, _long_k, _blocked)
+RULES: Final[tuple[Callable[[_Shape], Plan | None], ...]] = (
+    _depthwise,
+    _few_rows,
+    _long_k,
+    _blocked,
+)
 
 
 def _tile(s: _Shape) -> tuple[int, int]:

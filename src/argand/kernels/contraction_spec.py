@@ -91,6 +91,10 @@ class Contraction:
     Vectors run along the last n axis, so put there what is contiguous in the result. `long_k`
     allows K to be cut into a number of pieces fixed by the shape (weight gradients), which gives up
     that the sum of an element does not depend on M and N.
+
+    `across` is a batch axis that the epilogue can take neighbours along instead, where n has one
+    element: the channels of a depthwise convolution. Then m is (image, y, x) and k (ky, kx, i), or
+    the other way round for the weight, and the bounds are of (y, ky) and of (x, kx).
     """
 
     a: Operand
@@ -102,6 +106,7 @@ class Contraction:
     epilogue: Epilogue
     acc: str = "float32"
     long_k: bool = False
+    across: Axis | None = None
 
 
 def static(size: Size) -> int | None:

@@ -140,6 +140,7 @@ def forward(
         k=(*axes.kernel, axes.i),
         epilogue=finish,
         acc=acc,
+        across=axes.group,
     )
 
 
@@ -168,6 +169,7 @@ def weight_gradient(
         epilogue=finish,
         acc=acc,
         long_k=True,
+        across=axes.group,
     )
 
 
@@ -249,4 +251,5 @@ def _phase(
         k=(*taps, axes.o),
         epilogue=finish,
         acc=acc,
+        across=axes.group,
     )

@@ -17,6 +17,7 @@ from argand.ir.op import Op, ops, registry
 from argand.tensor.core import Tensor, borrow, wrap
 from argand.tensor.device import check_device, cpu
 from argand.tensor.device import device as device_type
+from argand.tensor.strides import contiguous, copied
 
 # -- dtypes and devices ----------------------------------------------------------------------------
 
@@ -24,16 +25,17 @@ from argand.tensor.device import device as device_type
 def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     """With another dtype or on another device: ``to(dtype)``, ``to(device, dtype)``, ``to(other)``.
 
-    The tensor itself when nothing changes, unless `copy=True`. Floats lose their fraction on the
-    way to integers; gradients flow through casts of floats. The only device is "cpu": ArgumentError
-    for others. Follows `torch.Tensor.to`.
+    The tensor itself when nothing changes, unless `copy=True`. ``memory_format=ag.channels_last``
+    stores an image (N, C, H, W) as (N, H, W, C); see `contiguous`. Floats lose their fraction on
+    the way to integers; gradients flow through casts of floats. The only device is "cpu":
+    ArgumentError for others. Follows `torch.Tensor.to`.
 
     >>> ag.tensor([1.5, -1.5]).to(ag.int64)
     tensor([ 1, -1])
     """
     dtype, copy = None, bool(kwargs.pop("copy", False))
     kwargs.pop("non_blocking", None)
-    kwargs.pop("memory_format", None)
+    memory_format = kwargs.pop("memory_format", None)
     device = kwargs.pop("device", None)
     wanted = kwargs.pop("dtype", None)
     if kwargs:
@@ -47,7 +49,15 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
             dtype = as_dtype(value)
     check_device(device)
     out = self if dtype is None else ops.cast(self, dtype)
-    return ops.contiguous(out) if copy and out is self else out
+    if copy and out is self:
+        return copied(out, memory_format)
+    return _stored(out, memory_format)
+
+
+def _stored(x: Any, memory_format: Any) -> Any:
+    """A tensor in the memory format that a conversion asks for; as it is for the others."""
+    asked = memory_format in ("channels_last", "contiguous_format")
+    return contiguous(x, memory_format) if asked else x
 
 
 def _is_dtype(name: str) -> bool:
@@ -106,7 +116,7 @@ def caster(dtype: DType, name: str) -> Any:
     """The method that converts to one dtype."""
 
     def convert(self: Any, memory_format: Any = None) -> Any:
-        return ops.cast(self, dtype)
+        return _stored(ops.cast(self, dtype), memory_format)
 
     convert.__name__ = convert.__qualname__ = name
     convert.__doc__ = _CAST.format(dtype.name, name)
@@ -123,13 +133,13 @@ argand.{0}
 
 
 def to_cpu(self: Any, memory_format: Any = None) -> Any:
-    """The tensor itself: it is on the CPU.
+    """The tensor itself, in the memory format that is asked for: it is on the CPU.
 
     >>> x = ag.ones(2)
     >>> x.cpu() is x
     True
     """
-    return self
+    return _stored(self, memory_format)
 
 
 def to_cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
@@ -157,7 +167,8 @@ def device_of(self: Any) -> Any:
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:
-    """A copy in memory of its own, row-major; gradients flow through it.
+    """A copy in memory of its own, row-major, or as `memory_format` (see `contiguous`) says;
+    gradients flow through it.
 
     Without them: ``x.detach().clone()``. Follows `torch.clone`.
 
@@ -167,7 +178,7 @@ def clone(input: Any, *, memory_format: Any = None) -> Any:
     >>> x
     tensor([1., 2.])
     """
-    return ops.contiguous(input)
+    return copied(input, memory_format)
 
 
 def deepcopy(self: Any, memo: dict[int, Any]) -> Any:

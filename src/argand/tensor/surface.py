@@ -31,6 +31,7 @@ from argand.tensor import (
     reducing,
     selecting,
     shaping,
+    strides,
     writing,
 )
 from argand.tensor.core import Tensor
@@ -99,8 +100,8 @@ METHODS: dict[Any, str] = {
     random: "bernoulli_ cauchy_ exponential_ log_normal_ normal_ random_ uniform_",
     selecting: "index_put_ scatter_ scatter_add_ scatter_reduce_",
     arranging: "repeat unfold",
-    shaping: """contiguous dim expand expand_as is_contiguous reshape_as size stride view
-        view_as""",
+    shaping: "dim expand expand_as reshape_as size view view_as",
+    strides: "contiguous is_contiguous stride",
     writing: """copy_ fill_ fill_diagonal_ resize_ squeeze_ t_ transpose_ unsqueeze_ zero_""",
 }
 

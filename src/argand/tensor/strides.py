@@ -1,0 +1,68 @@
+"""How a tensor's elements are stored: strides, contiguity, row-major and channels-last copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argand.base.errors import ShapeError
+from argand.base.shape import contiguous_strides, normalize_dim, shape_text
+from argand.ir import bind as crossroads
+from argand.ir.op import ops
+
+
+def stride(self: Any, dim: int | None = None) -> Any:
+    """How many elements lie in memory between an index and the next, of all dimensions or of `dim`.
+
+    >>> ag.ones(2, 3).stride(), ag.ones(2, 3).t().stride()
+    ((3, 1), (1, 3))
+    """
+    array = _layout(self)
+    if array is None or (self._array is None and array.flags.c_contiguous):
+        found = tuple(contiguous_strides(self.shape))
+    else:
+        found = tuple(s // array.itemsize for s in array.strides)
+    return found if dim is None else found[normalize_dim(dim, self.ndim, "stride")]
+
+
+def _layout(x: Any) -> Any:
+    """An array that lies as a tensor does in memory; while traced, as it would eagerly."""
+    return x._array if x._array is not None else crossroads.current().layout_of(x)
+
+
+_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+def is_contiguous(self: Any, memory_format: Any = None) -> bool:
+    """Whether the elements lie without gaps in row-major order, or in that of `memory_format`.
+
+    >>> ag.ones(2, 3).is_contiguous(), ag.ones(2, 3).t().is_contiguous()
+    (True, False)
+    """
+    array = _layout(self)
+    if array is None:
+        return bool(memory_format != "channels_last")
+    if memory_format == "channels_last":
+        return array.ndim == 4 and bool(array.transpose(_LAST).flags.c_contiguous)
+    return bool(array.flags.c_contiguous)
+
+
+def contiguous(self: Any, memory_format: Any = None) -> Any:
+    """The tensor in row-major memory: itself when it is so already, else a copy.
+
+    With ``memory_format=ag.channels_last`` an image (N, C, H, W) lies as (N, H, W, C), in which
+    convolutions run without a copy; shape and meaning stay. Raises ShapeError for that of a tensor
+    without 4 dimensions.
+
+    >>> ag.ones(2, 3).t().contiguous().stride()
+    (2, 1)
+    """
+    return self if is_contiguous(self, memory_format) else copied(self, memory_format)
+
+
+def copied(x: Any, memory_format: Any = None) -> Any:
+    """A copy in row-major memory, or in that of `memory_format`."""
+    if memory_format != "channels_last":
+        return ops.contiguous(x)
+    if x.ndim != 4:
+        raise ShapeError(f"channels_last takes a 4-d image, got shape {shape_text(x.shape)}")
+    return ops.permute(ops.contiguous(ops.permute(x, _LAST)), _FIRST)
