@@ -199,7 +199,7 @@ CASES = [
     Case((2, 6, 7, 8), (5, 6, 3, 3), padding=(1, 0), image=NCHW, weight=OIHW),
     Case((0, 2, 4, 4), (3, 2, 3, 3), padding=(1, 1)),
 ]
-DEPTHWISE = [
+GROUPED = [
     Case((2, 6, 9, 8), (6, 1, 3, 3), padding=(1, 1), groups=6),
     Case((2, 37, 9, 23), (37, 1, 3, 3), padding=(1, 1), groups=37, weight=OIHW),
     Case((2, 19, 9, 8), (19, 1, 3, 3), padding=(1, 1), stride=(2, 2), groups=19, weight=OIHW),
@@ -214,6 +214,11 @@ DEPTHWISE = [
     Case((0, 8, 6, 7), (8, 1, 3, 3), padding=(1, 1), groups=8),
     Case((2, 2, 6, 7), (2, 1, 3, 3), groups=2, image=NCHW, weight=OIHW),
     Case((2, 6, 6, 7), (12, 1, 3, 3), groups=6),
+    Case((2, 24, 9, 8), (24, 2, 3, 3), padding=(1, 1), groups=12, weight=OIHW),
+    Case((2, 36, 9, 15), (36, 4, 3, 3), stride=(2, 2), padding=(1, 1), groups=9),
+    Case((1, 32, 9, 8), (32, 8, 3, 2), padding=(0, 1), dilation=(2, 1), groups=4, weight=OIHW),
+    Case((1, 32, 6, 5), (32, 16, 1, 1), groups=2),
+    Case((1, 12, 9, 8), (12, 3, 3, 3), padding=(1, 1), groups=4),
 ]
 
 
@@ -224,13 +229,15 @@ def check(result: np.ndarray, want: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", [*CASES, *DEPTHWISE], ids=str)
+@pytest.mark.parametrize("case", [*CASES, *GROUPED], ids=str)
 def test_known_sizes(case: Case, kind: str) -> None:
     check(*run(case, kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", [*(CASES[i] for i in (0, 2, 3, 9, 14)), *DEPTHWISE[:9]], ids=str)
+@pytest.mark.parametrize(
+    "case", [*(CASES[i] for i in (0, 2, 3, 9, 14)), GROUPED[1], GROUPED[3], GROUPED[14]], ids=str
+)
 def test_sizes_at_run_time(case: Case, kind: str) -> None:
     check(*run(case, kind, run_time=True))
 
@@ -238,7 +245,7 @@ def test_sizes_at_run_time(case: Case, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FORCED)
 def test_other_widths_of_vectors(name: str, kind: str) -> None:
-    for case in (CASES[0], CASES[2], *DEPTHWISE[1:5]):
+    for case in (CASES[0], CASES[2], *GROUPED[1:3], GROUPED[15]):
         check(*run(case, kind, target=named_target(name)))
 
 

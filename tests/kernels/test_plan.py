@@ -70,9 +70,9 @@ CHOICES = [
     (product(100, 24, 50), "blocked: tile 4x3x8 block 100x24, a place, b copy"),
     (product(100, 24, 50, elem="bfloat16"), "blocked: tile 4x3x8 block 100x24, a rows, b copy"),
     (window(64), "blocked: tile 6x2x8 block 702x64, a table, b copy shared"),
-    (depthwise(64), "depthwise: tile 6x1x8, a place, b copy"),
-    (depthwise(4), "depthwise: tile 6x1x4, a place, b copy"),
-    (depthwise(64, long_k=True), "depthwise: tile 4x1x8, a place, b place, 16 splits"),
+    (depthwise(64), "grouped: tile 6x1x8, a place, b copy"),
+    (depthwise(4), "grouped: tile 6x1x4, a place, b copy"),
+    (depthwise(64, long_k=True), "grouped: tile 4x1x8, a place, b place, 16 splits"),
 ]
 
 

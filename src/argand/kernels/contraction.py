@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from argand.kernels.contraction_depthwise import depthwise
 from argand.kernels.contraction_few import few_rows
+from argand.kernels.contraction_grouped import grouped
 from argand.kernels.contraction_pack import Packer, a_row_bytes, a_row_stride, b_bytes, b_pitch
 from argand.kernels.contraction_plan import (
     K_BLOCK,
@@ -75,7 +75,7 @@ def _condition(b: Builder, geo: Geometry, chosen: Plan) -> Reg:
 
 def _run(b: Builder, spec: Contraction, geo: Geometry, chosen: Plan) -> None:
     if chosen.across:
-        depthwise(b, spec, chosen)
+        grouped(b, spec, chosen)
     elif chosen.few:
         few_rows(b, spec, geo, chosen)
     else:

@@ -37,7 +37,7 @@ out of the offset in a page."""
 WIDEST_WINDOW: Final = 32
 """Taps along x that are written out, at most."""
 
-DEPTHWISE_LONG_K: Final = 1 << 10
+GROUPED_LONG_K: Final = 1 << 10
 """A weight's gradient over fewer pixels is one piece."""
 
 SPLITS: Final = 16
@@ -93,7 +93,7 @@ class Plan:
     "rows" or "cols" packed along k or along m. `b`: "place", "turn" (k-contiguous, transposed in
     registers; packed unless few rows), "copy", "gather". `few` > 0: only when there are at most
     that many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C. `across`:
-    lanes run across batches (`contraction_depthwise`).
+    lanes run across groups (`contraction_grouped`).
     """
 
     name: str
@@ -220,8 +220,10 @@ class _Shape:
     acc_bytes: int
     c_bytes: int
     long_k: bool
-    across: int | None
-    """how many batches there are to run across, 0 where that can't be"""
+    groups: int | None
+    """how many groups there are to run across, 0 where that can't be"""
+    depth: int
+    """channels of a group"""
 
 
 def _product(axes: tuple[Axis, ...]) -> int | None:
@@ -257,32 +259,39 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         acc_bytes=acc.bytes,
         c_bytes=target.l2 // C_SHARE,
         long_k=spec.long_k,
-        across=static(spec.across.extent) if spec.across and _is_depthwise(spec) else 0,
+        groups=static(spec.across.extent) if spec.across and _is_grouped(spec) else 0,
+        depth=static(spec.n[-1].extent) or 0 if spec.n else 0,
     )
 
 
-def _is_depthwise(spec: Contraction) -> bool:
-    """Whether each lane can be a batch of its own: one column, contiguous operands, a small window
-    of known size."""
+def _is_grouped(spec: Contraction) -> bool:
+    """Whether the lanes can be the channels of several groups: as many on both sides, contiguous,
+    under a small window of known size."""
     across, window = spec.across, spec.m if spec.long_k else spec.k
-    ky, kx, channels = (static(axis.extent) for axis in window)
+    ky, kx, depth = (static(axis.extent) for axis in window)
     steps = [static(step) for bound in spec.a.bounds for step in bound.terms.values()]
     return (
         across is not None
         and static(across.extent) != 1
         and spec.batch == (across,)
-        and channels == 1
-        and all(static(axis.extent) == 1 for axis in spec.n)
-        and spec.a.unit(across)
-        and (spec.b.unit(across) or not spec.long_k)
+        and depth is not None
+        and [static(axis.extent) for axis in spec.n] == [depth]
+        and _are_contiguous(spec.a, across, window[2], depth)
+        and (not spec.long_k or _are_contiguous(spec.b, across, spec.n[0], depth))
         and spec.a.fetch is None
         and spec.b.fetch is None
         and None not in steps
         and ky is not None
         and kx is not None
         and kx <= WIDEST_WINDOW
-        and ky * kx <= K_BLOCK
+        and ky * kx * depth <= K_BLOCK
     )
+
+
+def _are_contiguous(operand: Operand, group: Axis, channel: Axis, depth: int) -> bool:
+    """Whether the channels of all groups lie side by side."""
+    jump = static(operand.stride(group))
+    return jump == depth and (depth == 1 or operand.unit(channel))
 
 
 def plan(spec: Contraction, target: Target) -> tuple[Plan, ...]:
@@ -306,16 +315,19 @@ def _conditional(choice: Plan, shape: _Shape) -> bool:
     return choice.splits > 1 and shape.k is None
 
 
-def _depthwise(s: _Shape) -> Plan | None:
-    """A kernel for each channel: lanes are channels; neighbouring pixels share what they read."""
-    if s.across == 0:
+def _grouped(s: _Shape) -> Plan | None:
+    """A convolution with few channels a group: lanes are the channels of several groups, so that
+    none is idle; neighbouring pixels share what they read."""
+    if s.groups == 0 or s.lanes % s.depth or (s.depth > 1 and 2 * s.depth > s.lanes):
         return None
-    lanes = s.lanes if s.across is None else min(s.lanes, 1 << (s.across - 1).bit_length())
+    lanes = s.lanes
+    if s.groups is not None:
+        lanes = min(lanes, 1 << (s.groups * s.depth - 1).bit_length())
     if s.long_k:
-        splits = SPLITS if s.k is None or s.k >= DEPTHWISE_LONG_K else 1
-        return Plan("depthwise", 4, 1, lanes, "place", "place", splits=splits, across=True)
+        splits = SPLITS if s.k is None or s.k >= GROUPED_LONG_K else 1
+        return Plan("grouped", 4, 1, lanes, "place", "place", splits=splits, across=True)
     pixels = 8 if s.registers >= 32 else 6 if s.registers >= 16 else 2
-    return Plan("depthwise", pixels, 1, lanes, "place", "copy", across=True)
+    return Plan("grouped", pixels, 1, lanes, "place", "copy", across=True)
 
 
 def _few_rows(s: _Shape) -> Plan | None:
@@ -367,7 +379,7 @@ def _blocked(s: _Shape, splits: int = 1) -> Plan:
 
 
 RULES: Final[tuple[Callable[[_Shape], Plan | None], ...]] = (
-    _depthwise,
+    _grouped,
     _few_rows,
     _long_k,
     _blocked,

@@ -92,9 +92,9 @@ class Contraction:
     allows K to be cut into a number of pieces fixed by the shape (weight gradients), which gives up
     that the sum of an element does not depend on M and N.
 
-    `across` is a batch axis that the epilogue can take neighbours along instead, where n has one
-    element: the channels of a depthwise convolution. Then m is (image, y, x) and k (ky, kx, i), or
-    the other way round for the weight, and the bounds are of (y, ky) and of (x, kx).
+    `across` are the groups of a convolution: the epilogue can take neighbours across them, whole
+    groups at a time. Then m is (image, y, x) and k (ky, kx, i), or the other way round for the
+    weight, and the bounds are of (y, ky) and of (x, kx).
     """
 
     a: Operand

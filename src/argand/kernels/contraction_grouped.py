@@ -1,12 +1,13 @@
-"""The nests of depthwise convolutions: every channel has a kernel of its own, so the lanes of a
-vector are channels and no element is broadcast.
+"""The nests of convolutions whose groups have few channels: the lanes of a vector are the channels
+of several groups, of one channel each in a depthwise convolution.
 
-    y[g, m] = sum over k of a[g, m, k] * b[g, k]        lanes along g
+    y[c, m] = sum over k, i of a[c // G * G + i, m, k] * b[c, k, i]        lanes along c, i < G
 
-An image's row is computed vector of channels by vector of channels: several neighbouring pixels in
-registers, whose windows overlap, so that each vector of the image that is loaded is used by all of
-them. Pixels whose window hangs over the edge are computed one by one. The chains are those of the
-blocked nest, so the bits are the same.
+Within the vector, channel i of each group is repeated for all channels of the group. An image's row
+is computed vector by vector: several neighbouring pixels in registers, whose windows overlap, so
+that each vector of the image that is loaded is used by all of them. Pixels whose window hangs over
+the edge are computed one by one. The chains are those of the blocked nest, so the bits are the
+same.
 
 A weight's gradient sums over all pixels: its registers hold one row of the kernel, and are added to
 the partial sums of a piece of the image rows after at most `K_BLOCK` pixels.
@@ -22,16 +23,19 @@ from argand.kernels.contraction_tile import multiply_add
 from argand.kernels.contraction_walk import dot, extent_of, size, spread, unflatten
 from argand.loops.nest import Builder, Reg, Ty
 
-__all__ = ["depthwise"]
+__all__ = ["grouped"]
 
 FLOPS_PER_NS = 30
 """What a core reaches: every product needs a vector of the image."""
 
+MANY_SUMS = 7
+"""Sums of a weight's gradient that are enough to keep the arithmetic units busy."""
+
 Body = Callable[[Reg, Reg | None], None]
 
 
-def depthwise(b: Builder, spec: Contraction, chosen: Plan) -> None:
-    """Emit the nest of a contraction whose lanes are `spec.across`."""
+def grouped(b: Builder, spec: Contraction, chosen: Plan) -> None:
+    """Emit the nest of a contraction whose lanes run across the groups, `spec.across`."""
     nest = _WeightGradient if spec.long_k else _Image
     nest(b, spec, chosen).run()
 
@@ -41,10 +45,12 @@ class _Nest:
 
     def __init__(self, b: Builder, spec: Contraction, chosen: Plan) -> None:
         assert spec.across is not None
-        self.b, self.spec, self.plan, self.lane = b, spec, chosen, spec.across
+        self.b, self.spec, self.plan, self.group = b, spec, chosen, spec.across
+        (self.channel,) = spec.n
+        self.depth = _number(self.channel.extent)
         self.acc = Ty(spec.acc)
         self.vector = self.acc.with_lanes(chosen.lanes)
-        self.channels = size(b, self.lane.extent)
+        self.channels = b.mul(self.group.extent, self.depth)
         self.pitch = b.mul(b.ceildiv(self.channels, chosen.lanes), chosen.lanes)
         self.bounds = {axis: bound for bound in spec.a.bounds for axis in bound.terms}
 
@@ -58,6 +64,17 @@ class _Nest:
             return
         with b.loop(whole, self.channels, lanes) as loop:
             body(loop.index, b.tail_mask(loop.index, self.channels, lanes, self.acc.elem))
+
+    def index(self, c: Reg) -> dict[Axis, Reg]:
+        """The index of the first channel of a vector, which is the first one of its group."""
+        return {self.group: self.b.div(c, self.depth), self.channel: self.b.i64(0)}
+
+    def spread_out(self, x: Reg) -> list[Reg]:
+        """For each channel of a group the vector that has it in all lanes of the group."""
+        if self.depth == 1:
+            return [x]
+        firsts = [lane // self.depth * self.depth for lane in range(self.plan.lanes)]
+        return [self.b.shuffle(x, None, [first + i for first in firsts]) for i in range(self.depth)]
 
     def load(self, operand: Operand, at: Reg, offset: Size, mask: Reg | None) -> Reg:
         """A vector of neighbouring channels, as the accumulator's type."""
@@ -115,7 +132,7 @@ class _Image(_Nest):
 
     def run(self) -> None:
         b, spec = self.b, self.spec
-        taps = _number(self.ky.extent) * self.width
+        taps = _number(self.ky.extent) * self.width * self.depth
         weights = self._pack(taps)
         low, high = self.inside(self.x, self.kx)
         rows = extent_of(b, spec.m[:-1])
@@ -129,27 +146,41 @@ class _Image(_Nest):
             self.for_channels(lambda c, mask, row=row: row.vector(c, mask, low, high))  # type: ignore[misc]
 
     def _pack(self, taps: int) -> Reg:
-        """The weights as (tap, channel), so that the channels of a tap are contiguous."""
+        """The weights as (ky, kx, i, c), so that the channels of a tap are contiguous."""
         b, weight = self.b, self.spec.b
         packed = b.scratch(b.mul(self.pitch, max(taps, 1) * self.acc.bytes))
-        along = size(b, weight.stride(self.lane))
+        offsets = self._weight_offsets()
         with b.loop(0, taps) as loop:
-            index = unflatten(b, (self.ky, self.kx), loop.index)
+            index = unflatten(b, (self.ky, self.kx, self.spec.k[2]), loop.index)
             start = b.add(weight.offset, dot(b, index, weight.strides))
             base = b.offset(weight.ptr, start, weight.elem)
 
             def part(c: Reg, mask: Reg | None) -> None:
-                if along.const == 1:
-                    value = self.load(weight, base, c, mask)
+                here = b.offset(base, dot(b, self.index(c), weight.strides), weight.elem)
+                if offsets is None:
+                    value = self.load(weight, here, 0, mask)
                 else:
-                    lanes = b.apply("add", b.iota(Ty("int64", self.plan.lanes)), c)
-                    offsets = b.apply("mul", lanes, along)
-                    found = b.gather(base, offsets, Ty(weight.elem, self.plan.lanes), mask)
+                    found = b.gather(here, offsets, Ty(weight.elem, self.plan.lanes), mask)
                     value = b.cast(found, self.vector)
                 b.store(packed, b.affine(c, (loop.index, self.pitch)), value)
 
             self.for_channels(part)
         return packed
+
+    def _weight_offsets(self) -> Reg | None:
+        """From the first channel's weight to each lane's; None when they are contiguous."""
+        b, weight, lanes = self.b, self.spec.b, range(self.plan.lanes)
+        step, jump = weight.stride(self.channel), weight.stride(self.group)
+        if static(jump) == self.depth and (self.depth == 1 or static(step) == 1):
+            return None
+        total = b.const(Ty("int64", len(lanes)), 0)
+        for stride, counts in (
+            (step, [lane % self.depth for lane in lanes]),
+            (jump, [lane // self.depth for lane in lanes]),
+        ):
+            part = b.apply("mul", b.const(total.ty, counts), size(b, stride))
+            total = b.apply("add", total, part)
+        return total
 
 
 class _Row:
@@ -179,10 +210,17 @@ class _Row:
         with b.loop(0, b.sub(nest.line, done)) as loop:
             self._single(nest.others(loop.index, low, done))
 
-    def _weight(self, ky: Reg, kx: Size) -> Reg:
+    def _weights(self, ky: Reg, kx: Size) -> list[Reg]:
+        """The weights of a tap, for each channel that it reads of a group."""
         b, nest = self.b, self.nest
-        tap = b.affine(kx, (ky, nest.width))
-        return b.load(self.kernel, b.mul(tap, nest.pitch), nest.vector)
+        tap = b.mul(b.affine(kx, (ky, nest.width)), nest.depth)
+        places = [b.mul(b.add(tap, i), nest.pitch) for i in range(nest.depth)]
+        return [b.load(self.kernel, place, nest.vector) for place in places]
+
+    def _added(self, total: Reg, values: Sequence[Reg], weights: Sequence[Reg]) -> Reg:
+        for value, weight in zip(values, weights, strict=True):
+            total = multiply_add(self.b, value, weight, total)
+        return total
 
     def _several(self, x: Reg, count: int) -> None:
         """`count` pixels from x on, whose windows are inside along x."""
@@ -191,14 +229,14 @@ class _Row:
         with b.loop(self.low, self.high, 1, zeros) as loop:
             line = b.affine(0, (x, self.along_x), (loop.index, self.along_ky))
             at = b.offset(self.image, line, image.elem)
-            weights = [self._weight(loop.index, kx) for kx in range(nest.width)]
+            weights = [self._weights(loop.index, kx) for kx in range(nest.width)]
             sums = list(loop.carry)
             for uses in self._columns(count):
                 pixel, kx = uses[0]
                 place = b.affine(0, (b.i64(pixel), self.along_x), (b.i64(kx), self.along_kx))
-                value = nest.load(image, at, place, self.mask)
+                values = nest.spread_out(nest.load(image, at, place, self.mask))
                 for pixel, kx in uses:
-                    sums[pixel] = multiply_add(b, value, weights[kx], sums[pixel])
+                    sums[pixel] = self._added(sums[pixel], values, weights[kx])
             b.yield_(*sums)
         for pixel, total in enumerate(loop.results):
             self._emit(b.add(x, pixel), total)
@@ -222,35 +260,38 @@ class _Row:
             line = b.affine(0, (x, self.along_x), (rows.index, self.along_ky))
             at = b.offset(self.image, line, image.elem)
             with b.loop(low, high, 1, rows.carry) as columns:
-                value = nest.load(image, at, b.mul(columns.index, self.along_kx), self.mask)
-                weight = self._weight(rows.index, columns.index)
-                b.yield_(multiply_add(b, value, weight, columns.carry[0]))
+                place = b.mul(columns.index, self.along_kx)
+                values = nest.spread_out(nest.load(image, at, place, self.mask))
+                weights = self._weights(rows.index, columns.index)
+                b.yield_(self._added(columns.carry[0], values, weights))
             b.yield_(*columns.results)
         self._emit(x, rows.results[0])
 
     def _emit(self, x: Reg, total: Reg) -> None:
         nest = self.nest
-        nest.emit({**self.index, nest.x: x, nest.lane: self.c}, total, self.mask)
+        nest.emit({**self.index, **nest.index(self.c), nest.x: x}, total, self.mask)
 
 
 class _WeightGradient(_Nest):
-    """The gradient of the kernels: m is (ky, kx), k is (image, y, x)."""
+    """The gradient of the kernels: m is (ky, kx, i), k is (image, y, x)."""
 
     def __init__(self, b: Builder, spec: Contraction, chosen: Plan) -> None:
         super().__init__(b, spec, chosen)
         self.ky, self.kx = spec.m[:2]
         self.y, self.x = spec.k[-2:]
         self.width = _number(self.kx.extent)
-        self.taps_count = _number(self.ky.extent) * self.width
+        self.row = self.width * self.depth
+        self.sets = 2 if self.row <= MANY_SUMS else 1
+        self.weights = _number(self.ky.extent) * self.row
         self.line = size(b, self.x.extent)
-        self.piece = b.mul(self.pitch, self.taps_count)
+        self.piece = b.mul(self.pitch, self.weights)
         self.low, self.high = self.inside(self.x, self.kx)
 
     def run(self) -> None:
         b, splits = self.b, self.plan.splits
         self.partials = b.scratch(b.mul(self.piece, splits * self.acc.bytes))
         rows = extent_of(b, self.spec.k[:-1])
-        flops = b.mul(rows, self.line, self.channels, 2 * self.taps_count)
+        flops = b.mul(rows, self.line, self.channels, 2 * self.weights)
         each = b.max(b.div(flops, splits), 1)
         share = b.max(b.div(SERIAL_FLOPS // 2, each), 1)
         cost = b.div(flops, FLOPS_PER_NS)
@@ -273,7 +314,7 @@ class _WeightGradient(_Nest):
 
             def part(c: Reg, mask: Reg | None) -> None:
                 with b.loop(0, self.ky.extent) as loop:
-                    at = b.affine(c, (b.mul(loop.index, self.width), self.pitch))
+                    at = b.affine(c, (b.mul(loop.index, self.row), self.pitch))
                     self._add(
                         b.offset(sums, at, self.acc.elem), loop.index, (block.index, end), c, mask
                     )
@@ -285,7 +326,7 @@ class _WeightGradient(_Nest):
         b, spec = self.b, self.spec
         with b.loop(0, self.line, K_BLOCK) as segment:
             end = b.min(b.add(segment.index, K_BLOCK), self.line)
-            zeros = [b.const(self.vector, 0)] * (2 * self.width)
+            zeros = [b.const(self.vector, 0)] * (self.sets * self.row)
             with b.loop(*rows, 1, zeros) as loop:
                 index = unflatten(b, spec.k[:-1], loop.index)
                 low, high = self.taps(self.ky, self.y, index[self.y])
@@ -293,19 +334,21 @@ class _WeightGradient(_Nest):
                 stop = b.where(present, end, segment.index)
                 starts = []
                 for operand in (spec.a, spec.b):
-                    at = dot(b, {**index, self.ky: ky, self.lane: c}, operand.strides)
+                    at = b.add(dot(b, {**index, self.ky: ky}, operand.strides), c)
                     starts.append(b.offset(operand.ptr, b.add(operand.offset, at), operand.elem))
                 b.yield_(*self._pixels(starts, segment.index, stop, loop.carry, mask))
-            for kx in range(self.width):
-                both = b.apply("add", loop.results[kx], loop.results[self.width + kx])
-                at = b.mul(self.pitch, kx)
-                b.store(sums, at, b.apply("add", b.load(sums, at, self.vector), both))
+            for number, total in enumerate(loop.results[: self.row]):
+                for other in loop.results[self.row + number :: self.row]:
+                    total = b.apply("add", total, other)
+                at = b.mul(self.pitch, number)
+                b.store(sums, at, b.apply("add", b.load(sums, at, self.vector), total))
 
     def _pixels(
         self, starts: Sequence[Reg], first: Reg, end: Reg, sums: Sequence[Reg], mask: Reg | None
     ) -> Sequence[Reg]:
         """The pixels first … end - 1 of a row: `rows` at a time where their windows are inside;
-        even and odd ones have sums of their own, so that chains don't wait for themselves."""
+        where there are few sums, even and odd pixels have some each, so that chains don't wait for
+        themselves."""
         b, count = self.b, self.plan.rows
         low = b.max(b.min(self.low, end), first)
         high = b.max(b.min(self.high, end), low)
@@ -332,9 +375,10 @@ class _WeightGradient(_Nest):
                 place = b.affine(0, (b.i64(pixel), step), (b.i64(kx), tap))
                 key = place.const if place.const is not None else (pixel, kx)
                 if key not in values:
-                    values[key] = self.load(spec.a, image, place, mask)
-                at = pixel % 2 * width + kx
-                found[at] = multiply_add(b, values[key], g, found[at])
+                    values[key] = self.spread_out(self.load(spec.a, image, place, mask))
+                first = pixel % self.sets * self.row + kx * self.depth
+                for at, value in enumerate(values[key], first):
+                    found[at] = multiply_add(b, value, g, found[at])
         return found
 
     def _single(
@@ -349,15 +393,16 @@ class _WeightGradient(_Nest):
             present = b.apply("and", b.le(low, kx), b.lt(kx, high))
             lanes = b.splat(present, self.plan.lanes)
             lanes = lanes if mask is None else b.apply("and", lanes, mask)
-            value = self.load(spec.a, image, b.mul(spec.a.stride(self.kx), kx), lanes)
-            found[kx] = b.where(lanes, multiply_add(b, value, g, found[kx]), found[kx])
+            loaded = self.load(spec.a, image, b.mul(spec.a.stride(self.kx), kx), lanes)
+            for at, value in enumerate(self.spread_out(loaded), kx * self.depth):
+                found[at] = b.where(lanes, multiply_add(b, value, g, found[at]), found[at])
         return found
 
     def _finish(self) -> None:
         """Add the sums of the pieces in order."""
         b = self.b
-        with b.loop(0, self.taps_count) as loop:
-            index = unflatten(b, (self.ky, self.kx), loop.index)
+        with b.loop(0, self.weights) as loop:
+            index = unflatten(b, self.spec.m, loop.index)
 
             def part(c: Reg, mask: Reg | None) -> None:
                 at = b.affine(c, (loop.index, self.pitch))
@@ -365,7 +410,7 @@ class _WeightGradient(_Nest):
                 for split in range(1, self.plan.splits):
                     piece = b.load(self.partials, b.affine(at, (self.piece, split)), self.vector)
                     total = b.apply("add", total, piece)
-                self.emit({**index, self.lane: c}, total, mask)
+                self.emit({**index, **self.index(c)}, total, mask)
 
             self.for_channels(part)
 
