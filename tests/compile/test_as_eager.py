@@ -280,6 +280,12 @@ def test_a_refusal_that_the_function_catches_is_raised_all_the_same(read: Any) -
         f(ag.tensor([1.0, 2.0]))
 
 
+def test_a_float_that_passes_for_one_stays_an_input() -> None:
+    f = ag.compile(lambda x, s: x * s if isinstance(s, float) else x * 0)
+    assert [f(ag.ones(1), s / 8).item() for s in range(40)] == [s / 8 for s in range(40)]
+    assert len(f.specialisations) == 1
+
+
 def test_a_float_that_is_taken_apart_inside_a_try() -> None:
     @ag.compile
     def f(x: Any, s: float) -> Any:

@@ -529,14 +529,13 @@ numbers.append(_size_as_number)
 class FloatStandIn(Tensor):
     """What is computed from float arguments alone, while a function is traced.
 
-    It computes as a tensor; who asks what only a float can answer (its class, its text, its hash)
-    makes it a constant of the program.
+    It computes as a tensor and passes for a float; who asks what only a float can answer (its text,
+    its hash) makes it a constant of the program.
     """
 
     @property
     def __class__(self) -> type:
-        self._is_taken_apart(sys._getframe(1))
-        return Tensor
+        return float if self._floats_for(sys._getframe(1)) else Tensor
 
     @__class__.setter
     def __class__(self, kind: type) -> None:
@@ -560,11 +559,16 @@ class FloatStandIn(Tensor):
 
     def _is_taken_apart(self, asked_by: FrameType) -> None:
         """Have the trace start again with a constant, where the user's code asks."""
+        floats = self._floats_for(asked_by)
+        if floats:
+            raise FloatArgumentRead(floats)
+
+    def _floats_for(self, asked_by: FrameType) -> set[int]:
+        """The float arguments that it is computed from, where the user's code asks."""
         tracer = crossroads.current()
-        if isinstance(tracer, Tracer) and not is_library(asked_by.f_globals.get("__name__")):
-            floats = tracer._floats_behind(tracer.read(self))
-            if floats:
-                raise FloatArgumentRead(floats)
+        if not isinstance(tracer, Tracer) or is_library(asked_by.f_globals.get("__name__")):
+            return set()
+        return tracer._floats_behind(tracer.read(self))
 
 
 def _pass_for_float(tensor: Tensor) -> None:
