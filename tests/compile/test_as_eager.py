@@ -138,6 +138,8 @@ def a_float_that_is_asked_what_it_is(compiled: Decorator) -> Any:
         compiled(lambda x, s: x * s if isinstance(s * 2, float) else x * 0)(x, 0.5),
         compiled(lambda x, s: (s in {0.5}, str(s), f"{s:.1f}", table.get(s)))(x, 0.5),
         compiled(lambda x, s: x if s.is_integer() else -x)(x, 2.0),
+        compiled(lambda x, s: ag.where(x > 0, s, 0.0))(x, 0.5),
+        compiled(lambda x, s: ag.where(x > 0, s, s * 2))(x, 0.5),
         [type(k).__name__ for k in held],
         *[compiled(lambda x, s: x * s + s * 2)(x, float(s)) for s in range(4)],
     ]
