@@ -170,5 +170,7 @@ def test_conversions_store_images_as_asked() -> None:
         again = y.clone(memory_format=ag.channels_last)
         assert again.stride() == last and again.data_ptr() != y.data_ptr()
     assert x.double(memory_format=ag.channels_last).stride() == last
+    with pytest.raises(RuntimeError, match=r"memory_format must be one of .*got str 'last'"):
+        x.to(memory_format="last")
     with pytest.raises(RuntimeError, match="channels_last takes a 4-d image"):
         ag.ones(2, 3).to(memory_format=ag.channels_last)

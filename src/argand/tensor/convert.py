@@ -17,7 +17,7 @@ from argand.ir.op import Op, ops, registry
 from argand.tensor.core import Tensor, borrow, wrap
 from argand.tensor.device import check_device, cpu
 from argand.tensor.device import device as device_type
-from argand.tensor.strides import contiguous, copied
+from argand.tensor.strides import copied, stored
 
 # -- dtypes and devices ----------------------------------------------------------------------------
 
@@ -51,13 +51,7 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     out = self if dtype is None else ops.cast(self, dtype)
     if copy and out is self:
         return copied(out, memory_format)
-    return _stored(out, memory_format)
-
-
-def _stored(x: Any, memory_format: Any) -> Any:
-    """A tensor in the memory format that a conversion asks for; as it is for the others."""
-    asked = memory_format in ("channels_last", "contiguous_format")
-    return contiguous(x, memory_format) if asked else x
+    return stored(out, memory_format)
 
 
 def _is_dtype(name: str) -> bool:
@@ -116,7 +110,7 @@ def caster(dtype: DType, name: str) -> Any:
     """The method that converts to one dtype."""
 
     def convert(self: Any, memory_format: Any = None) -> Any:
-        return _stored(ops.cast(self, dtype), memory_format)
+        return stored(ops.cast(self, dtype), memory_format)
 
     convert.__name__ = convert.__qualname__ = name
     convert.__doc__ = _CAST.format(dtype.name, name)
@@ -139,7 +133,7 @@ def to_cpu(self: Any, memory_format: Any = None) -> Any:
     >>> x.cpu() is x
     True
     """
-    return _stored(self, memory_format)
+    return stored(self, memory_format)
 
 
 def to_cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from argand.base.errors import ShapeError
+from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import contiguous_strides, normalize_dim, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
@@ -29,7 +29,20 @@ def _layout(x: Any) -> Any:
     return x._array if x._array is not None else crossroads.current().layout_of(x)
 
 
+_FORMATS = ("contiguous_format", "channels_last", "preserve_format")
 _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+def _is_last(memory_format: Any) -> bool:
+    """Whether a memory format is channels-last; ArgumentError for what is none."""
+    if memory_format is None:
+        return False
+    if not isinstance(memory_format, str) or memory_format not in _FORMATS:
+        raise ArgumentError(
+            f"memory_format must be one of {', '.join(f'ag.{f}' for f in _FORMATS)}, got "
+            f"{type(memory_format).__name__} {memory_format!r:.40}"
+        )
+    return memory_format == "channels_last"
 
 
 def is_contiguous(self: Any, memory_format: Any = None) -> bool:
@@ -40,8 +53,8 @@ def is_contiguous(self: Any, memory_format: Any = None) -> bool:
     """
     array = _layout(self)
     if array is None:
-        return bool(memory_format != "channels_last")
-    if memory_format == "channels_last":
+        return bool(not _is_last(memory_format))
+    if _is_last(memory_format):
         return array.ndim == 4 and bool(array.transpose(_LAST).flags.c_contiguous)
     return bool(array.flags.c_contiguous)
 
@@ -61,8 +74,16 @@ def contiguous(self: Any, memory_format: Any = None) -> Any:
 
 def copied(x: Any, memory_format: Any = None) -> Any:
     """A copy in row-major memory, or in that of `memory_format`."""
-    if memory_format != "channels_last":
+    if not _is_last(memory_format):
         return ops.contiguous(x)
     if x.ndim != 4:
         raise ShapeError(f"channels_last takes a 4-d image, got shape {shape_text(x.shape)}")
     return ops.permute(ops.contiguous(ops.permute(x, _LAST)), _FIRST)
+
+
+def stored(x: Any, memory_format: Any) -> Any:
+    """A tensor in the memory format that a conversion asks for: as it is where none is asked for,
+    or where it is to be preserved."""
+    if memory_format is None or (not _is_last(memory_format) and memory_format != _FORMATS[0]):
+        return x
+    return contiguous(x, memory_format)

@@ -304,7 +304,7 @@ def _methods() -> dict[str, Any]:
         "diagonal": explained(arranging.diagonal_of),
         "where": explained(selecting.where_method),
         "type": explained(convert.type_),
-        "cpu": convert.to_cpu,
+        "cpu": explained(convert.to_cpu),
         "cuda": convert.to_cuda,
         "device": property(convert.device_of),
         "nbytes": property(convert.nbytes),
@@ -326,7 +326,7 @@ def _methods() -> dict[str, Any]:
             found[name] = alias_of(found[target], name)
     for dtype in ALL:
         if dtype.name in _CASTS:
-            found[_CASTS[dtype.name]] = convert.caster(dtype, _CASTS[dtype.name])
+            found[_CASTS[dtype.name]] = explained(convert.caster(dtype, _CASTS[dtype.name]))
     for name in INPLACE:
         found[f"{name}_"] = inplace_of(name, found[name])
     for name, target in _OPERATORS.items():
