@@ -479,6 +479,19 @@ def a_checkpoint_with_the_backward_outside(compiled: Decorator) -> Any:
 
 
 @case
+def a_checkpoint_that_is_watched_for_anomalies(compiled: Decorator) -> Any:
+    net = nn.Linear(1, 1)
+
+    @compiled
+    def f(v: Any) -> Any:
+        with ag.autograd.detect_anomaly():
+            return checkpoint(net, v, use_reentrant=False).sum()
+
+    f(ag.ones(2, 1)).backward()
+    return net.weight.grad, net.bias.grad
+
+
+@case
 def what_is_rounded_wants_a_gradient(compiled: Decorator) -> Any:
     w = ag.tensor([0.5, 1.5]).requires_grad_()
     y, z = compiled(lambda w: (w.floor(), (w // 2) * w))(w)

@@ -161,6 +161,20 @@ def test_anomaly_names_operation_line_and_origin() -> None:
     assert np.isnan(x.grad.numpy()).all()
 
 
+def test_anomaly_leaves_schedules_as_they_are() -> None:
+    """Watching operations is no trace: numbers of groups can be set, and are numbers."""
+    w = ag.ones(2, requires_grad=True)
+    optimizer = ag.optim.SGD([w], lr=0.1)
+    schedule = ag.optim.lr_scheduler.StepLR(optimizer, 1)
+    with ag.autograd.detect_anomaly():
+        (w * w).sum().backward()
+        optimizer.step()
+        schedule.step()
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
+        assert type(optimizer.param_groups[0]["lr"]) is float
+    np.testing.assert_allclose(w.detach().numpy(), [0.8, 0.8], rtol=1e-6)
+
+
 def test_anomaly_as_a_switch() -> None:
     set_detect_anomaly(True)
     try:

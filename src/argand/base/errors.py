@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class _Noted(threading.local):
@@ -44,7 +44,7 @@ def note(error: Exception) -> None:
 def was_caught_by_user(error: Exception) -> bool:
     """Whether an error was raised, and code that isn't ours has caught it."""
     trace = error.__traceback__
-    return trace is not None and not trace.tb_frame.f_code.co_filename.startswith(_PACKAGE)
+    return trace is not None and not trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
 
 
 class ArgandError(Exception):

@@ -56,7 +56,9 @@ class Integer(Dim):
     @staticmethod
     def argument(name: str, value: int) -> Integer:
         """The stand-in of an argument: the symbol, or minus it where the value is negative."""
-        return Integer(Dim.symbol(name, hint=abs(value)).terms) * (1 if value > 0 else -1)  # type: ignore[no-any-return]
+        symbol = Integer(Dim.symbol(name, hint=abs(value)).terms)
+        found: Integer = symbol if value > 0 else -symbol
+        return found
 
     @property
     def plain(self) -> Dim:

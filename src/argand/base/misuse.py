@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from argand.base.errors import ArgandError, CallError, OutOfMemoryError, did_you_mean
+from argand.base.errors import PACKAGE, ArgandError, CallError, OutOfMemoryError, did_you_mean
 from argand.base.shape import shape_text
 from argand.base.userstack import (
     Call,
@@ -46,11 +46,10 @@ RAW = (
 FAILURES = (RuntimeError, *RAW)
 # How many elements of a list are shown.
 _FEW = 8
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY = f"{os.sep}numpy{os.sep}"
 # What goes wrong in there is a defect of the compiler, whatever the arguments.
 _COMPILER = tuple(
-    f"{_PACKAGE}{room}{os.sep}"
+    f"{PACKAGE}{room}{os.sep}"
     for room in ("passes", "loops", "kernels", "codegen", "backends", "runtime")
 )
 # What says that a name is unknown: asked by our own code, the name means nothing to the user.
@@ -74,14 +73,14 @@ def explained(function: F) -> F:
             raise
 
     register_call(call, _explained_call)
-    return call  # type: ignore[return-value]
+    return call  # type: ignore[return-value]  # it takes and gives what `function` does
 
 
 def explained_classes(names: Mapping[str, Any], public: Iterable[str]) -> None:
     """Let the construction of a module's public classes explain itself when it fails."""
     for cls in (names[name] for name in public):
-        if isinstance(cls, type) and cls.__init__ is not object.__init__:  # type: ignore[misc]
-            cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
+        if isinstance(cls, type) and cls.__init__ is not object.__init__:  # type: ignore[misc]  # read only
+            cls.__init__ = explained(cls.__init__)  # type: ignore[misc]  # wrapped on purpose
 
 
 def _explained_call(local: Mapping[str, Any]) -> Call:
@@ -133,7 +132,7 @@ def annotate(error: BaseException, node: tuple[Location | None, str] | None = No
     parts = [f"in {location}" if location else "", f"module {path}" if path else ""]
     where = ", ".join(p for p in parts if p)
     error.args = (f"{text}  [{where}]" if where else text, *error.args[1:])
-    error.argand_annotated = True  # type: ignore[attr-defined]
+    error.argand_annotated = True  # type: ignore[attr-defined]  # a mark on any exception
 
 
 def _told(text: str, call: Call) -> str:
@@ -183,10 +182,10 @@ def _origin(error: Exception) -> str:
         file = trace.tb_frame.f_code.co_filename
         if file.startswith(_COMPILER):
             return "others"
-        if not file.startswith(_PACKAGE) and _NUMPY not in file and not file.startswith("<"):
+        if not file.startswith(PACKAGE) and _NUMPY not in file and not file.startswith("<"):
             return "others"
     code = trace.tb_frame.f_code
-    raised = code.co_code[trace.tb_lasti] == _RAISE and code.co_filename.startswith(_PACKAGE)
+    raised = code.co_code[trace.tb_lasti] == _RAISE and code.co_filename.startswith(PACKAGE)
     return "purpose" if raised and code.co_name not in _LOOKUPS else "accident"
 
 

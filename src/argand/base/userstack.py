@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+from argand.base.errors import PACKAGE
 
 
 class Location(NamedTuple):
@@ -60,7 +60,7 @@ def user_location(skip: int = 1) -> Location | None:
     frame: FrameType | None = sys._getframe(skip)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE):
+        if not file.startswith(PACKAGE):
             return Location(file, frame.f_lineno)
         frame = frame.f_back
     return None
@@ -74,7 +74,7 @@ def user_call() -> Call | None:
     """
     found: FrameType | None = None
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         if frame.f_code in _calls:
             found = frame
         if frame.f_code is _module_call:

@@ -55,9 +55,14 @@ def compile(  # PyTorch's name
     if unknown:
         name = next(iter(unknown))
         raise TypeError(f"compile has no option {name!r}{did_you_mean(name, _OPTIONS)}")
-    options = {"backend": backend, "dynamic": dynamic, "name": name, "freeze": freeze}
+    options: dict[str, Any] = {
+        "backend": backend,
+        "dynamic": dynamic,
+        "name": name,
+        "freeze": freeze,
+    }
     if function is None:
-        return lambda f: compile(f, **options, disable=disable)  # type: ignore[arg-type]
+        return lambda f: compile(f, **options, disable=disable)
     if isinstance(function, classmethod):
         raise TypeError("compile takes a function: put @classmethod above @compile, not below")
     if not callable(function):
@@ -68,7 +73,7 @@ def compile(  # PyTorch's name
         raise ValueError(f"no backend {backend!r}{did_you_mean(backend, BACKENDS)}")
     plain = isinstance(function, FunctionType | MethodType)
     kind = CompiledFunction if plain else CompiledModule
-    return kind(function, **options)  # type: ignore[arg-type]
+    return kind(function, **options)
 
 
 def on_replay(callback: Callable[[], None]) -> bool:

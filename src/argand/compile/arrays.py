@@ -25,7 +25,7 @@ class ArrayStandIn:
     def __init__(self, array: Any, name: str, is_read: Callable[[Any, str], None]) -> None:
         self.__dict__.update(_array=array, _name=name, _is_read=is_read, _tensor=None)
 
-    @property  # type: ignore[misc]
+    @property  # type: ignore[misc]  # it passes for an array
     def __class__(self) -> type:
         return np.ndarray
 
@@ -152,7 +152,7 @@ for _name in (
     setattr(ArrayStandIn, f"__r{_name}__", _binary(f"__r{_name}__"))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "contains"):
     setattr(ArrayStandIn, f"__{_name}__", _binary(f"__{_name}__"))
-ArrayStandIn.__hash__ = None  # type: ignore[assignment]
+ArrayStandIn.__hash__ = None  # type: ignore[assignment]  # as that of an array
 
 
 def check_size(array: Any, name: str) -> None:

@@ -59,25 +59,25 @@ def _watching(guards: ValueGuards, thread: int) -> Any:
                 "function, whose calls would not do it; set it outside"
             )
 
-    class Watching(_Environment):  # type: ignore[misc]
+    class Watching(_Environment):  # type: ignore[misc]  # Python's class has no public name
         """`os.environ` while a function is traced."""
 
-        def __getitem__(self, key: str) -> str:
+        def __getitem__(self, key: str) -> Any:
             if mine():
                 guards.add_item(self._data, self.encodekey(key), f"os.environ[{key!r}]")
-            return super().__getitem__(key)  # type: ignore[no-any-return]
+            return super().__getitem__(key)
 
-        def __iter__(self) -> Iterator[str]:
+        def __iter__(self) -> Any:
             whole(self)
-            return super().__iter__()  # type: ignore[no-any-return]
+            return super().__iter__()
 
-        def __repr__(self) -> str:
+        def __repr__(self) -> Any:
             whole(self)
-            return super().__repr__()  # type: ignore[no-any-return]
+            return super().__repr__()
 
-        def __len__(self) -> int:
+        def __len__(self) -> Any:
             whole(self)
-            return super().__len__()  # type: ignore[no-any-return]
+            return super().__len__()
 
         def __setitem__(self, key: str, value: str) -> None:
             refuse(key)

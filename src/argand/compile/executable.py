@@ -183,6 +183,8 @@ class Executable:
         self._moves_modules = any(_is_attribute_of_module(e) for e in parts.effects)
         first = parts.results[0] if parts.structure is ONE_LEAF else None
         self.single = isinstance(first, Output) and first == Output(first.number)
+        # what a trace in another thread must not see half done
+        self.changes_objects = bool(self.gradients or parts.effects or parts.wants)
         writes = program.writes or parts.gradients or parts.effects or parts.wants
         self.pure = not writes and not parts.after_call
         self._written_moving: list[Place] = []

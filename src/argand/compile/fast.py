@@ -311,7 +311,7 @@ def _is_same(x: Any, spec: ConstantSpec) -> bool:
     if type(spec.value) is Identity:
         return x is spec.value.value
     if type(spec.value) is Exact:
-        return type(x) is spec.kind and (x is spec.value.value or Exact(x) == spec.value)
+        return type(x) is spec.kind and Exact(x) == spec.value
     return x is spec.value or (type(x) is spec.kind and bool(x == spec.value))
 
 

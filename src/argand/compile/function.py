@@ -38,11 +38,11 @@ from argand.compile.signature import (
 from argand.compile.slots import Item, Slot
 from argand.compile.specialisation import Specialisation
 from argand.compile.surroundings import Surroundings
-from argand.compile.trace import FloatArgumentRead, Tracer, tracing
+from argand.compile.trace import FloatArgumentRead, Tracer
 from argand.compile.tracing import CaughtError, SlotsRebound, Trace, is_of_floats, slot_origins
 from argand.ir import bind as crossroads
 from argand.ir.program import Program
-from argand.tensor.core import Tensor
+from argand.tensor.core import Tensor, eager
 from argand.transform.mode import mode
 
 _MANY_VALUES = 3  # a number that has changed as often is an input from then on
@@ -158,8 +158,9 @@ class CompiledFunction:
             result = fast(*args)
             if result is not MISS:
                 return result
-        if crossroads.pushed and tracing():
-            return self.function(*args, **kwargs)  # inside another trace: part of that program
+        if crossroads.pushed and crossroads.current() is not eager():
+            # inside another trace: part of that program; or watched op by op
+            return self.function(*args, **kwargs)
         if self._slots:  # read, computed and written back as one
             with trace_lock:
                 return self._run(args, kwargs)
@@ -181,7 +182,7 @@ class CompiledFunction:
         if settings.debug:
             executable = self._debugged(found, args, kwargs)
         given = (args, kwargs)
-        if found.gradients or executable.gradients or executable.effects:
+        if found.gradients or executable.changes_objects:
             with trace_lock:
                 return executable(leaves, given)
         return executable(leaves, given)
@@ -270,7 +271,7 @@ class CompiledFunction:
                 self._constant_numbers |= {i for i in integers if carried(integers[i]) in e.names}
             except Exception as raised:
                 caught = isinstance(raised, CaughtError)
-                error = raised.error if isinstance(raised, CaughtError) else raised
+                error: Exception = getattr(raised, "error", raised)
                 if integers:  # perhaps one can't be a symbol there: once more, with constants
                     self._constant_numbers |= integers.keys()
                 elif (isinstance(error, ShapeError) or caught) and varying:
@@ -477,8 +478,7 @@ class CompiledModule(CompiledFunction):
     with `__getattr__` is slower to call.
     """
 
-    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
-        super().__init__(function, **options)
+    function: Any
 
     @property
     def __class__(self) -> type:
@@ -508,16 +508,16 @@ class CompiledModule(CompiledFunction):
         return bool(self.function)
 
     def __len__(self) -> int:
-        return len(self.function)  # type: ignore[arg-type]
+        return len(self.function)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.function)  # type: ignore[call-overload,no-any-return]
+        return iter(self.function)
 
     def __getitem__(self, key: Any) -> Any:
-        return self.function[key]  # type: ignore[index]
+        return self.function[key]
 
     def __contains__(self, item: Any) -> bool:
-        return item in self.function  # type: ignore[operator]
+        return item in self.function
 
 
 def _floats(signature: Signature) -> set[int]:

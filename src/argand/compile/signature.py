@@ -19,6 +19,7 @@ from argand.base.integer import Integer, is_integer
 from argand.base.shape import shape_text
 from argand.base.tree import Structure, flatten
 from argand.compile.integers import NO_INTEGERS, fits_integer
+from argand.compile.snapshot import hooks_of_tensor
 from argand.tensor.core import Tensor, wrap
 
 
@@ -111,17 +112,17 @@ def _spec(x: Any, constant_float: bool, reached: Collection[int]) -> Spec:
 
 
 def _more(x: Tensor) -> Any:
-    hooks = () if x._cold is None or not x._cold.hooks else tuple(x._cold.hooks.values())
-    if type(x) is Tensor and not hooks and not vars(x):
+    hooks = [tuple(map(Identity, found)) for found in hooks_of_tensor(x)]
+    if type(x) is Tensor and not any(hooks) and not vars(x):
         return None
     marks = tuple([(name, constant_spec(value)) for name, value in vars(x).items()])
-    return type(x), tuple(map(Identity, hooks)), marks
+    return type(x), *hooks, marks
 
 
 def constant_spec(x: Any) -> ConstantSpec:
     """The description of a value that the program is made for."""
     kind = type(x)
-    if kind in _PLAIN or is_integer(x) or vars(object)["__eq__"] is getattr(kind, "__eq__"):  # noqa: B009
+    if kind in _PLAIN or is_integer(x) or kind.__eq__ is _BY_IDENTITY:
         return ConstantSpec(kind, x)
     try:
         hash(x)
@@ -134,23 +135,25 @@ def constant_spec(x: Any) -> ConstantSpec:
 
 
 _PLAIN = frozenset((int, bool, str, bytes, type(None)))
+_BY_IDENTITY: Any = object.__eq__
 
 
 class Exact:
     """A value whose `==` is not enough: another one is as good only if nothing tells them apart."""
 
-    __slots__ = ("state", "value")
+    __slots__ = ("value",)
 
     def __init__(self, value: Any) -> None:
         self.value = value
-        self.state = _state(value)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Exact):
             return False
-        if self.value is other.value:
+        a, b = self.value, other.value
+        if a is b:
             return True
-        return self.state is not None and self.state == other.state and self.value == other.value
+        state = _state(a) if a == b else None
+        return state is not None and state == _state(b)
 
     def __hash__(self) -> int:
         return hash(self.value)

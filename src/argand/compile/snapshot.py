@@ -86,10 +86,18 @@ def _seen_by(value: Any, captured: set[int]) -> Any:
 _OF_MODULES = frozenset((*TENSOR_REGISTRIES, "_modules", "_transient", "_special"))
 
 
+def hooks_of_tensor(tensor: Tensor) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The functions called with a tensor's gradient, and those called when it has been added."""
+    hooks = None if tensor._cold is None else tensor._cold.hooks
+    after = vars(tensor).get("_post_accumulate")
+    return tuple((hooks or {}).values()), tuple((after or {}).values())
+
+
 def hooks_of(module: Any) -> list[Any]:
     """The functions called around a module's forward."""
     special = vars(module).get("_special")
     if special is None:
         return []
     every = (*special.before.values(), *special.after.values(), *special.gradients.values())
-    return [hook for hook, _ in every] + [special.compiled]
+    found = [hook for hook, _ in every]
+    return found if special.compiled is None else [*found, special.compiled]

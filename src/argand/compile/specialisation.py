@@ -18,7 +18,7 @@ from argand.compile.signature import (
     sizes_that_fit,
 )
 from argand.compile.slots import Slot
-from argand.compile.snapshot import Entry, Snapshot
+from argand.compile.snapshot import Entry, Snapshot, hooks_of_tensor
 from argand.compile.surroundings import Surroundings
 from argand.compile.trace import is_leaf
 from argand.tensor.core import Tensor
@@ -157,13 +157,5 @@ class Specialisation:
 
 def _kind_of(t: Tensor) -> tuple[Any, ...]:
     """What a program takes for given of a captured tensor."""
-    array, after = t._array, vars(t).get("_post_accumulate") or {}
-    hooks = () if t._cold is None else tuple((t._cold.hooks or {}).values())
-    return (
-        array.dtype,
-        array.shape,
-        array.strides,
-        t._node is not None,
-        hooks,
-        tuple(after.values()),
-    )
+    array = t._array
+    return array.dtype, array.shape, array.strides, t._node is not None, hooks_of_tensor(t)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import functools
 import importlib.util
+import itertools
 import operator
 import sys
 import threading
@@ -51,7 +52,7 @@ from argand.compile.slots import (
     contents_of,
     namespace_of,
 )
-from argand.compile.snapshot import hooks_of
+from argand.compile.snapshot import hooks_of, hooks_of_tensor
 from argand.compile.whose import (
     is_library_class,
     is_library_code,
@@ -434,8 +435,7 @@ class Surroundings:
                 if tensor is not None:
                     self._note(tensor, name, remember=False)
             for hook in hooks_of(part):
-                if hook is not None:
-                    self._visit(hook, "hook")
+                self._visit(hook, "hook")
 
     def _note_class(self, cls: type, name: str) -> None:
         if not is_library_class(cls) and self._is_new(cls):
@@ -444,14 +444,12 @@ class Surroundings:
                 found = vars(cls).get(method)
                 if isinstance(found, FunctionType):
                     self._visit_function(found, MISSING)
-
             if "backward" in dir(cls) and "apply" in dir(cls):  # an operation of the user's
                 for method in ("forward", "backward", "setup_context"):
                     self._class_attribute(cls, MISSING, method, f"{name}.{method}")
 
     def _visit_hooks(self, tensor: Tensor) -> None:
-        hooks = () if tensor._cold is None else (tensor._cold.hooks or {}).values()
-        for hook in (*hooks, *(vars(tensor).get("_post_accumulate") or {}).values()):
+        for hook in itertools.chain(*hooks_of_tensor(tensor)):
             if self._is_new(tensor, hook):
                 self._visit(hook, "a hook")
 

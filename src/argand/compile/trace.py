@@ -35,7 +35,7 @@ from argand.ir.interpret import concrete
 from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value
 from argand.ir.record import Recorder
-from argand.tensor.core import Cold, Tensor, eager, follow, join_graph, of_stand_in, wrap
+from argand.tensor.core import Cold, Tensor, follow, join_graph, of_stand_in, wrap
 from argand.tensor.inplace import replaced
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, record
@@ -75,11 +75,6 @@ class Touched(NamedTuple):
     cold: Cold | None
     node: Any
     output: int
-
-
-def tracing() -> bool:
-    """Whether operations of this thread are recorded now rather than run."""
-    return bool(crossroads.pushed) and crossroads.current() is not eager()
 
 
 class Tracer(Interpreter):

@@ -8,9 +8,8 @@ import sys
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-import argand
+from argand.base.errors import PACKAGE
 
-_PACKAGE = os.path.dirname(os.path.abspath(argand.__file__)) + os.sep
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
@@ -25,12 +24,12 @@ def is_library_code(code: CodeType) -> bool:
     file = code.co_filename
     if is_third_party_code(code):
         return f"site-packages{os.sep}numpy{os.sep}" in file
-    return file.startswith((_PACKAGE, _STDLIB, "<frozen"))
+    return file.startswith((PACKAGE, _STDLIB, "<frozen"))
 
 
 def is_third_party_code(code: CodeType) -> bool:
     """Whether code was installed: what it reads off objects counts, its globals don't change."""
-    return "site-packages" in code.co_filename and not code.co_filename.startswith(_PACKAGE)
+    return "site-packages" in code.co_filename and not code.co_filename.startswith(PACKAGE)
 
 
 def is_library_module(module: ModuleType) -> bool:

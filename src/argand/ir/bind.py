@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 class Interpreter:
-    """Gives meaning to an op applied to inputs. `traces`: they are recorded, not computed."""
+    """Gives meaning to an op applied to inputs."""
 
     traces = False
+    """Whether ops are recorded rather than computed."""
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         """The outputs of `op`."""
@@ -94,6 +95,11 @@ def current() -> Interpreter:
     """The interpreter on top of this thread's stack."""
     items = _stack.items
     return items[-1] if items else _bottom
+
+
+def tracing() -> bool:
+    """Whether operations of this thread are recorded now rather than run."""
+    return bool(pushed) and current().traces
 
 
 def bind(op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:

@@ -15,11 +15,11 @@ the partial sums of a piece of the image rows after at most `K_BLOCK` pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from argand.kernels.contraction_plan import K_BLOCK, SERIAL_FLOPS, Plan
 from argand.kernels.contraction_spec import Axis, Contraction, Operand, Size, static
-from argand.kernels.contraction_tile import multiply_add
+from argand.kernels.contraction_tile import multiply_add, regions
 from argand.kernels.contraction_walk import dot, extent_of, size, spread, unflatten
 from argand.loops.nest import Builder, Reg, Ty
 
@@ -142,8 +142,8 @@ class _Image(_Nest):
         with spread(b, rows, share, cost) as (first, end), b.loop(first, end) as loop:
             index = unflatten(b, spec.m[:-1], loop.index)
             start = b.add(spec.a.offset, dot(b, index, spec.a.strides))
-            row = _Row(self, index, b.offset(spec.a.ptr, start, spec.a.elem), weights)
-            self.for_channels(lambda c, mask, row=row: row.vector(c, mask, low, high))  # type: ignore[misc]
+            row = _Row(self, index, b.offset(spec.a.ptr, start, spec.a.elem), weights, (low, high))
+            self.for_channels(row.vector)
 
     def _pack(self, taps: int) -> Reg:
         """The weights as (ky, kx, i, c), so that the channels of a tap are contiguous."""
@@ -184,31 +184,36 @@ class _Image(_Nest):
 
 
 class _Row:
-    """One row of pixels: `start` is where x = 0 and the kernel's first tap are in the image."""
+    """One row of pixels: `start` is where x = 0 and the kernel's first tap are in the image;
+    `inside` is the range of pixels whose windows are inside along x."""
 
-    def __init__(self, nest: _Image, index: Mapping[Axis, Reg], start: Reg, weights: Reg) -> None:
+    def __init__(
+        self,
+        nest: _Image,
+        index: Mapping[Axis, Reg],
+        start: Reg,
+        weights: Reg,
+        inside: tuple[Reg, Reg],
+    ) -> None:
         self.nest, self.b, self.index = nest, nest.b, index
-        self.start, self.weights = start, weights
+        self.start, self.weights, self.inside = start, weights, inside
         self.low, self.high = nest.taps(nest.ky, nest.y, index[nest.y])
         strides = nest.spec.a
         self.along_x, self.along_ky = strides.stride(nest.x), strides.stride(nest.ky)
         self.along_kx = strides.stride(nest.kx)
 
-    def vector(self, c: Reg, mask: Reg | None, low: Reg, high: Reg) -> None:
-        """The whole row for a vector of channels; the windows of low … high - 1 are inside."""
-        b, nest = self.b, self.nest
+    def vector(self, c: Reg, mask: Reg | None) -> None:
+        """The whole row for a vector of channels."""
+        b, nest, (low, high) = self.b, self.nest, self.inside
         self.c, self.mask = c, mask
         self.image = b.offset(self.start, c, nest.spec.a.elem)
         self.kernel = b.offset(self.weights, c, nest.acc.elem)
-        done = b.i64(0)
-        for count, turns in _blocks(b, b.sub(high, low), nest.plan.rows):
-            blocked = b.mul(turns, count)
-            first = b.add(low, done)
-            with b.loop(first, b.add(first, blocked), count) as loop:
+        inside = b.sub(high, low)
+        for first, end, count in regions(b, inside, nest.plan.rows):
+            with b.loop(b.add(low, first), b.add(low, end), count) as loop:
                 self._several(loop.index, count)
-            done = b.add(done, blocked)
-        with b.loop(0, b.sub(nest.line, done)) as loop:
-            self._single(nest.others(loop.index, low, done))
+        with b.loop(0, b.sub(nest.line, inside)) as loop:
+            self._single(nest.others(loop.index, low, inside))
 
     def _weights(self, ky: Reg, kx: Size) -> list[Reg]:
         """The weights of a tap, for each channel that it reads of a group."""
@@ -419,14 +424,3 @@ def _number(value: Size) -> int:
     known = static(value)
     assert known is not None  # the plan is chosen by it
     return known
-
-
-def _blocks(b: Builder, count: Reg, most: int) -> Iterator[tuple[int, Size]]:
-    """(pixels at a time, how often) for a number of pixels, of which a few may be left."""
-    if not isinstance(count.const, int):
-        yield most, b.div(count, most)
-        return
-    turns = -(-count.const // most)
-    if turns:
-        each, more = divmod(count.const, turns)
-        yield from ((n, t) for n, t in ((each + 1, more), (each, turns - more)) if t)

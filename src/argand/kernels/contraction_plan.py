@@ -260,7 +260,7 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         c_bytes=target.l2 // C_SHARE,
         long_k=spec.long_k,
         groups=static(spec.across.extent) if spec.across and _is_grouped(spec) else 0,
-        depth=static(spec.n[-1].extent) or 0 if spec.n else 0,
+        depth=static(geo.col.extent) or 0,
     )
 
 

@@ -17,16 +17,12 @@ import numpy as np
 from argand.base import epoch
 from argand.base.errors import TraceError
 from argand.ir import bind as crossroads
+from argand.ir.bind import tracing
 from argand.optim.state import Parameters
-from argand.tensor.core import Tensor, eager, wrap
+from argand.tensor.core import Tensor, wrap
 
 # The groups (by id) whose numbers a schedule changes after each call of what is being traced.
 _moved: WeakKeyDictionary[Any, set[int]] = WeakKeyDictionary()
-
-
-def tracing() -> bool:
-    """Whether operations are recorded now rather than run."""
-    return bool(crossroads.pushed) and crossroads.current() is not eager()
 
 
 class ParamGroup(dict[str, Any]):

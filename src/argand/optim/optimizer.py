@@ -15,9 +15,9 @@ from argand.base.domains import check_numbers
 from argand.base.errors import ArgumentError, TraceError, did_you_mean
 from argand.base.misuse import explained
 from argand.ir import bind as crossroads
-from argand.ir.bind import eagerly
+from argand.ir.bind import eagerly, tracing
 from argand.ir.op import ops
-from argand.optim.group import ParamGroup, tracing
+from argand.optim.group import ParamGroup
 from argand.optim.saved import array_of, saved_groups, saved_states
 from argand.optim.state import State, States
 from argand.tensor.core import Tensor, wrap

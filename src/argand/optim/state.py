@@ -27,7 +27,7 @@ def _moving(method: Any) -> Any:
     return call
 
 
-_OF_DICTS = "__setitem__ __delitem__ clear pop popitem setdefault update"
+_OF_DICTS = "__setitem__ __delitem__ __ior__ clear pop popitem setdefault update"
 
 
 @_noticed(dict, _OF_DICTS)
@@ -40,8 +40,9 @@ class States(defaultdict[Any, State]):
     """The state of each parameter, empty where there is none yet."""
 
 
-@_noticed(
-    list, "__setitem__ __delitem__ __iadd__ append clear extend insert pop remove reverse sort"
-)
+_OF_LISTS = "__setitem__ __delitem__ __iadd__ append clear extend insert pop remove reverse sort"
+
+
+@_noticed(list, _OF_LISTS)
 class Parameters(list[Any]):
     """The parameters of a group."""

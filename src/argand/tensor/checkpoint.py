@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from argand.base.tree import flatten, unflatten
-from argand.ir import bind as crossroads
+from argand.ir.bind import tracing
 from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
 from argand.transform import tape
@@ -116,7 +116,7 @@ def checkpoint(
     >>> x.grad
     tensor([0.6225, 0.8176])
     """
-    if not mode.enabled or crossroads.current().traces:
+    if not mode.enabled or tracing():
         return function(*args, **kwargs)  # what a program keeps, the compiler decides
     leaves, structure = flatten((args, kwargs))
     places = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]

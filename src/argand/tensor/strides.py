@@ -53,7 +53,7 @@ def is_contiguous(self: Any, memory_format: Any = None) -> bool:
     """
     array = _layout(self)
     if array is None:
-        return bool(not _is_last(memory_format))
+        return not _is_last(memory_format)
     if _is_last(memory_format):
         return array.ndim == 4 and bool(array.transpose(_LAST).flags.c_contiguous)
     return bool(array.flags.c_contiguous)
@@ -84,6 +84,5 @@ def copied(x: Any, memory_format: Any = None) -> Any:
 def stored(x: Any, memory_format: Any) -> Any:
     """A tensor in the memory format that a conversion asks for: as it is where none is asked for,
     or where it is to be preserved."""
-    if memory_format is None or (not _is_last(memory_format) and memory_format != _FORMATS[0]):
-        return x
-    return contiguous(x, memory_format)
+    preserved = isinstance(memory_format, str) and memory_format == "preserve_format"
+    return x if memory_format is None or preserved else contiguous(x, memory_format)

@@ -19,6 +19,7 @@ class _Watch(Interpreter):
 
     def __init__(self, below: Interpreter, check_nan: bool) -> None:
         self.below = below
+        self.traces = below.traces
         self.check_nan = check_nan
         self.places: dict[int, Location | None] = {}  # sequence number of a node -> user's line
         self.born: tuple[str, Location | None] | None = None  # the first op that made a NaN
