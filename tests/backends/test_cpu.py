@@ -15,7 +15,7 @@ import pytest
 import argand.ops
 from argand.backends.cpu import compile_program, native
 from argand.backends.cpu.compiler import Final, assemble
-from argand.backends.cpu.executable import CompiledProgram
+from argand.backends.cpu.program import NativeProgram
 from argand.backends.reference import compile_program as reference
 from argand.base.errors import IndexRangeError
 from argand.base.events import listen
@@ -34,7 +34,7 @@ def own_cache(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-def compiled(text: str) -> CompiledProgram:
+def compiled(text: str) -> NativeProgram:
     return compile_program(parse_program(textwrap.dedent(text)))
 
 

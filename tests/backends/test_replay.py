@@ -25,9 +25,9 @@ from argand.codegen.llvm.target import named_target
 from argand.ir.interpret import bind_sizes
 from argand.ir.program import Program
 from argand.ir.text import parse_program
-from argand.loops.env import Env
-from argand.loops.nest import F32, Builder
-from argand.loops.nestpython import StatusError
+from argand.lowering.buffers import Env
+from argand.nest.builder import F32, NestBuilder
+from argand.nest.python import StatusError
 from argand.passes import memory
 from argand.passes.memcheck import check_plan, check_sizes
 from argand.passes.memory import plan_memory
@@ -232,7 +232,7 @@ def test_an_element_outside_of_a_view_is_found(monkeypatch: pytest.MonkeyPatch) 
     arrays = [np.ones((4, 4), np.float32)]
     assert followed_as_it_is(final, arrays)
 
-    def dense(b: Builder, node: Any, env: Env) -> None:
+    def dense(b: NestBuilder, node: Any, env: Env) -> None:
         source, to = (env.buffers[v].pointer for v in (*node.values, *node.outputs))
         for i in range(8):
             b.store(to, i, b.load(source, i, F32))

@@ -12,7 +12,7 @@ import argand as ag
 import argand.nn.functional as F
 from argand import nn, optim
 from argand.backends.cpu import lowering, native
-from argand.backends.cpu.executable import CompiledProgram
+from argand.backends.cpu.program import NativeProgram
 from argand.base.errors import CompileError
 from argand.base.events import listen
 from argand.base.settings import settings
@@ -83,7 +83,7 @@ def test_a_step_is_native_and_right(name: str) -> None:
     np.testing.assert_allclose(losses, wanted, rtol=1e-4)
     for got, want in zip(parameters, reference, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-2, atol=2e-4)
-    assert isinstance(program, CompiledProgram)
+    assert isinstance(program, NativeProgram)
     assert not any("host" in line for line in program.explain())
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from argand.backends.cpu import lowering
-from argand.loops.env import Env
-from argand.loops.nest import F32, Builder, Ty
+from argand.lowering.buffers import Env
+from argand.nest.builder import F32, NestBuilder, Ty
 
 CHAIN = """
     program f(x: f32[4, 4]) {
@@ -20,13 +20,13 @@ CHAIN = """
     }"""
 """Its first node gets the wrong kernel."""
 
-Emit = Callable[[Builder, Any, Any], None]
+Emit = Callable[[NestBuilder, Any, Any], None]
 
 
 def put_in_place(patch: pytest.MonkeyPatch, emit: Emit) -> None:
     """Until the patch is undone, `emit` writes the kernels of all `exp`."""
 
-    def replaced(b: Builder, node: Any, env: Env) -> None:
+    def replaced(b: NestBuilder, node: Any, env: Env) -> None:
         if node.op.name != "exp":
             LOWER(b, node, env)
             return
@@ -39,55 +39,55 @@ def put_in_place(patch: pytest.MonkeyPatch, emit: Emit) -> None:
 LOWER = lowering.lower_node
 
 
-def right(b: Builder, source: Any, to: Any) -> None:
+def right(b: NestBuilder, source: Any, to: Any) -> None:
     """out = exp(x), for 16 elements: the right kernel of the first node."""
     for i in range(0, 16, 4):
         b.store(to, i, b.load(source, i, Ty("float32", 4)))
 
 
-def reads_far(b: Builder, source: Any, to: Any) -> None:
+def reads_far(b: NestBuilder, source: Any, to: Any) -> None:
     right(b, source, to)
     b.store(to, 0, b.load(source, 16, F32))
 
 
-def reads_before(b: Builder, source: Any, to: Any) -> None:
+def reads_before(b: NestBuilder, source: Any, to: Any) -> None:
     right(b, source, to)
     b.store(to, 0, b.load(source, -1, F32))
 
 
-def writes_far(b: Builder, source: Any, to: Any) -> None:
+def writes_far(b: NestBuilder, source: Any, to: Any) -> None:
     right(b, source, to)
     b.store(to, 13, b.load(source, 0, Ty("float32", 4)))
 
 
-def writes_its_operand(b: Builder, source: Any, to: Any) -> None:
+def writes_its_operand(b: NestBuilder, source: Any, to: Any) -> None:
     right(b, source, to)
     b.store(source, 3, b.const(F32, 0))
 
 
-def reads_what_it_has_not_written(b: Builder, source: Any, to: Any) -> None:
+def reads_what_it_has_not_written(b: NestBuilder, source: Any, to: Any) -> None:
     b.store(to, 0, b.load(to, 5, F32))
     right(b, source, to)
 
 
-def leaves_a_hole(b: Builder, source: Any, to: Any) -> None:
+def leaves_a_hole(b: NestBuilder, source: Any, to: Any) -> None:
     for i in range(0, 12, 4):
         b.store(to, i, b.load(source, i, Ty("float32", 4)))
 
 
-def reads_another_chunk(b: Builder, source: Any, to: Any) -> None:
+def reads_another_chunk(b: NestBuilder, source: Any, to: Any) -> None:
     with b.parallel(4) as chunk:
         b.store(to, b.mul(chunk, 4), b.load(source, b.mul(chunk, 4), Ty("float32", 4)))
         b.load(to, 0, F32)
 
 
-def writes_into_another_chunk(b: Builder, source: Any, to: Any) -> None:
+def writes_into_another_chunk(b: NestBuilder, source: Any, to: Any) -> None:
     with b.parallel(4) as chunk:
         b.store(to, b.mul(chunk, 4), b.load(source, b.mul(chunk, 4), Ty("float32", 4)))
         b.store(to, 15, b.const(F32, 0))
 
 
-def shares_scratch_memory(b: Builder, source: Any, to: Any) -> None:
+def shares_scratch_memory(b: NestBuilder, source: Any, to: Any) -> None:
     right(b, source, to)
     shared = b.scratch(16)
     with b.parallel(4) as chunk:
@@ -95,7 +95,7 @@ def shares_scratch_memory(b: Builder, source: Any, to: Any) -> None:
         b.store(shared, chunk, b.const(F32, 0))
 
 
-def writes_beside(b: Builder, source: Any, to: Any) -> None:
+def writes_beside(b: NestBuilder, source: Any, to: Any) -> None:
     """Into the gap that alignment leaves behind 16 of 24 elements."""
     right(b, source, to)
     b.store(to, 24, b.const(F32, 0))

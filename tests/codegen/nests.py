@@ -14,7 +14,7 @@ from argand.codegen.llvm.fastcall import slow_entry
 from argand.codegen.llvm.objects import load
 from argand.codegen.llvm.pool import runtime_symbols
 from argand.codegen.llvm.target import named_target
-from argand.loops.nest import I64, PTR, Builder, Function, Module, Reg, Ty
+from argand.nest.builder import I64, PTR, NestBuilder, NestFunction, NestModule, Reg, Ty
 
 Array = NDArray[Any]
 
@@ -24,9 +24,9 @@ def numpy_dtype(elem: str) -> np.dtype[Any]:
     return np.dtype(ml_dtypes.bfloat16 if elem == "bfloat16" else elem)
 
 
-def entry(function: Function, kinds: str, target: str = "host") -> Callable[..., int]:
+def entry(function: NestFunction, kinds: str, target: str = "host") -> Callable[..., int]:
     """Compile and load one function, without a cache."""
-    loaded = load(Module((function,)), named_target(target), runtime=runtime_symbols())
+    loaded = load(NestModule((function,)), named_target(target), runtime=runtime_symbols())
     return slow_entry(loaded.address(function.name), kinds, owner=loaded)
 
 
@@ -35,7 +35,7 @@ def mapped(
 ) -> Callable[..., Array]:
     """`out[i] = body(b, in0[i], …)`: a loop over vectors with a masked tail."""
     names = [f"x{k}" for k in range(len(ins))]
-    b = Builder("mapped", [*((name, PTR) for name in names), ("out", PTR), ("n", I64)])
+    b = NestBuilder("mapped", [*((name, PTR) for name in names), ("out", PTR), ("n", I64)])
     *sources, result, n = b.params
     width = lanes or named_target(target).lanes(ins[0])
     with b.loop(0, n, width) as loop:

@@ -11,12 +11,23 @@ from argand.codegen.llvm.emit import emit_module
 from argand.codegen.llvm.fastcall import slow_entry
 from argand.codegen.llvm.objects import assembly, emit_object, load, text_to_object
 from argand.codegen.llvm.target import host_target, named_target
-from argand.loops.nest import BOOL, F32, F64, I64, PTR, Builder, Function, Module, Param, Ty
+from argand.nest.builder import (
+    BOOL,
+    F32,
+    F64,
+    I64,
+    PTR,
+    NestBuilder,
+    NestFunction,
+    NestModule,
+    Param,
+    Ty,
+)
 from machines import HERE
 
 
-def dot(lanes: int) -> Function:
-    b = Builder("dot", [Param("x", PTR, noalias=True), ("y", PTR), ("out", PTR), ("n", I64)])
+def dot(lanes: int) -> NestFunction:
+    b = NestBuilder("dot", [Param("x", PTR, noalias=True), ("y", PTR), ("out", PTR), ("n", I64)])
     x, y, out, n = b.params
     vec = Ty("float32", lanes)
     with b.loop(0, n, lanes, [b.const(vec, 0.0)]) as loop:
@@ -40,7 +51,7 @@ def test_loop_carries_a_sum(lanes: int, target: str) -> None:
 
 
 def test_nested_loops_and_carries() -> None:
-    b = Builder("table", [("out", PTR), ("rows", I64), ("columns", I64)])
+    b = NestBuilder("table", [("out", PTR), ("rows", I64), ("columns", I64)])
     out, rows, columns = b.params
     with b.loop(0, rows, 1, [b.i64(0)]) as outer:
         with b.loop(0, columns, 1, [outer.carry[0]]) as inner:
@@ -55,7 +66,7 @@ def test_nested_loops_and_carries() -> None:
 
 
 def test_branches_yield() -> None:
-    b = Builder("choose", [("out", PTR), ("n", I64), ("x", F64), ("y", F32)])
+    b = NestBuilder("choose", [("out", PTR), ("n", I64), ("x", F64), ("y", F32)])
     out, n, x, y = b.params
     with b.if_(b.lt(n, 10)) as branch:
         b.yield_(b.apply("mul", x, 2.0), n)
@@ -72,7 +83,7 @@ def test_branches_yield() -> None:
 
 
 def test_fail_leaves_with_a_status_from_within() -> None:
-    b = Builder("find", [("x", PTR), ("n", I64)])
+    b = NestBuilder("find", [("x", PTR), ("n", I64)])
     x, n = b.params
     b.scratch(100)
     with b.loop(0, n) as loop:
@@ -87,17 +98,17 @@ def test_fail_leaves_with_a_status_from_within() -> None:
 
 
 def test_functions_call_each_other_and_pass_on_a_status() -> None:
-    b = Builder("inner", [("x", PTR), ("i", I64)])
+    b = NestBuilder("inner", [("x", PTR), ("i", I64)])
     x, i = b.params
     with b.if_(b.lt(i, 0)):
         b.fail(7)
     b.store(x, i, b.const(F32, 4.0))
     inner = b.finish()
-    b = Builder("outer", [("x", PTR), ("i", I64)])
+    b = NestBuilder("outer", [("x", PTR), ("i", I64)])
     x, i = b.params
     b.call(inner, x, i)
     b.store(x, 0, b.const(F32, 1.0))
-    module = Module((b.finish(), inner))
+    module = NestModule((b.finish(), inner))
     loaded = load(module)
     run = slow_entry(loaded.address("outer"), "pi", owner=loaded)
     x_array = np.zeros(3, np.float32)
@@ -110,7 +121,7 @@ def test_functions_call_each_other_and_pass_on_a_status() -> None:
 @pytest.mark.parametrize("lanes", [1, 2, 8])
 @pytest.mark.parametrize("elem", ["float32", "float64", "bfloat16", "int8", "int64", "bool"])
 def test_gather_scatter_and_masks(elem: str, lanes: int, target: str) -> None:
-    b = Builder("move", [("x", PTR), ("at", PTR), ("y", PTR), ("n", I64)])
+    b = NestBuilder("move", [("x", PTR), ("at", PTR), ("y", PTR), ("n", I64)])
     x, at, y, n = b.params
     with b.loop(0, n, lanes) as loop:
         mask = b.tail_mask(loop.index, n, lanes, "int64")
@@ -133,7 +144,7 @@ def test_gather_scatter_and_masks(elem: str, lanes: int, target: str) -> None:
 def test_masked_stores_of_casts_touch_no_neighbour(elem: str, target: str) -> None:
     """LLVM's AVX-512 stores 4 bytes of a bfloat16 where a constant mask leaves one lane."""
     for count in (1, 2, 3, 15):
-        b = Builder("put", [("x", PTR), ("out", PTR)])
+        b = NestBuilder("put", [("x", PTR), ("out", PTR)])
         x, out = b.params
         value = b.cast(b.load(x, 0, Ty("float32", 16)), elem)
         b.store(out, 1, value, b.tail_mask(b.i64(0), b.i64(count), 16))
@@ -146,7 +157,7 @@ def test_masked_stores_of_casts_touch_no_neighbour(elem: str, target: str) -> No
 
 
 def test_stack_shuffles_and_lanes() -> None:
-    b = Builder("lanes", [("x", PTR), ("y", PTR)])
+    b = NestBuilder("lanes", [("x", PTR), ("y", PTR)])
     x, y = b.params
     vec = Ty("float32", 4)
     stack = b.alloca(vec, 2)
@@ -164,7 +175,7 @@ def test_stack_shuffles_and_lanes() -> None:
 
 
 def test_prefetch_offset_and_streaming_stores() -> None:
-    b = Builder("stream", [Param("x", PTR, align=64), ("n", I64)])
+    b = NestBuilder("stream", [Param("x", PTR, align=64), ("n", I64)])
     x, n = b.params
     with b.loop(0, n, 8) as loop:
         b.prefetch(x, b.add(loop.index, 64), "float32", write=True)
@@ -172,7 +183,7 @@ def test_prefetch_offset_and_streaming_stores() -> None:
         value = b.const(Ty("float32", 8), 3.0)
         b.store(place, 0, value, align=32, nontemporal=True)
     function = b.finish()
-    assert "vmovntps" in assembly(Module((function,)), named_target("avx2"))
+    assert "vmovntps" in assembly(NestModule((function,)), named_target("avx2"))
     block = np.zeros(64 + 16, np.float32)
     start = -block.ctypes.data % 64 // 4
     aligned = block[start : start + 64]
@@ -181,7 +192,7 @@ def test_prefetch_offset_and_streaming_stores() -> None:
 
 
 def test_masked_scalar_accesses_touch_nothing() -> None:
-    b = Builder("guard", [("x", PTR), ("on", I64)])
+    b = NestBuilder("guard", [("x", PTR), ("on", I64)])
     x, on = b.params
     mask = b.apply("ne", on, 0)
     value = b.load(x, 0, F32, mask)
@@ -194,25 +205,25 @@ def test_masked_scalar_accesses_touch_nothing() -> None:
 
 
 def test_other_machines_get_objects() -> None:
-    module = Module((dot(4),))
+    module = NestModule((dot(4),))
     for name, machine in (("neon", 183), ("avx512", 62), ("avx2", 62), ("sse2", 62)):
         data = emit_object(module, named_target(name))
         assert data[:4] == b"\x7fELF"
         assert int.from_bytes(data[18:20], "little") == machine
     assert "fmla" in assembly(module, named_target("neon"))
-    assert "zmm" in assembly(Module((dot(16),)), named_target("avx512"))
+    assert "zmm" in assembly(NestModule((dot(16),)), named_target("avx512"))
 
 
 def test_elementary_functions_for_every_machine() -> None:
     for name in ("neon", "avx512"):
         target = named_target(name)
         for prim in ("exp", "sin", "floor", "fmod", "tanh"):
-            b = Builder("one", [("x", PTR)])
+            b = NestBuilder("one", [("x", PTR)])
             (x,) = b.params
             value = b.load(x, 0, target.vector("float32"))
             others = (3.0,) if prim == "fmod" else ()
             b.store(x, 0, b.apply(prim, value, *others))
-            text = assembly(Module((b.finish(),)), target)
+            text = assembly(NestModule((b.finish(),)), target)
             assert "fmodf" not in text and "expf" not in text
 
 
@@ -224,14 +235,14 @@ def test_unknown_target_and_bad_code_are_our_errors() -> None:
 
 
 def test_text_of_a_module_is_stable() -> None:
-    text = emit_module(Module((dot(8),)), named_target("avx2"))
-    assert text == emit_module(Module((dot(8),)), named_target("avx2"))
+    text = emit_module(NestModule((dot(8),)), named_target("avx2"))
+    assert text == emit_module(NestModule((dot(8),)), named_target("avx2"))
     assert text.startswith('target triple = "x86_64')
     assert "define i64 @dot(ptr %slots)" in text
 
 
 def test_bool_parameters_arrive() -> None:
-    b = Builder("flag", [("out", PTR), ("on", BOOL)])
+    b = NestBuilder("flag", [("out", PTR), ("on", BOOL)])
     out, on = b.params
     b.store(out, 0, b.where(on, b.const(F32, 2.0), 1.0))
     run, out_array = entry(b.finish(), "pi"), np.zeros(1, np.float32)

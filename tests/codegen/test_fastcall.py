@@ -11,16 +11,16 @@ import pytest
 
 from argand.codegen.llvm.fastcall import Entry, fast_entry, slow_entry
 from argand.codegen.llvm.objects import load
-from argand.loops.nest import F64, I64, PTR, Builder, Module
+from argand.nest.builder import F64, I64, PTR, NestBuilder, NestModule
 
 
 def loaded() -> tuple[int, object]:
     """out[0] = n * s + x[0]; the status is n."""
-    b = Builder("mix", [("x", PTR), ("out", PTR), ("n", I64), ("s", F64)])
+    b = NestBuilder("mix", [("x", PTR), ("out", PTR), ("n", I64), ("s", F64)])
     x, out, n, s = b.params
     b.store(out, 0, b.fma(b.cast(n, "float64"), s, b.load(x, 0, F64)))
     b.fail(n)
-    code = load(Module((b.finish(),)))
+    code = load(NestModule((b.finish(),)))
     return code.address("mix"), code
 
 
@@ -80,9 +80,9 @@ def test_references_are_left_alone() -> None:
 
 
 def test_no_arguments() -> None:
-    b = Builder("seven", [])
+    b = NestBuilder("seven", [])
     b.fail(7)
-    code = load(Module((b.finish(),)))
+    code = load(NestModule((b.finish(),)))
     assert fast_entry(code.address("seven"), "", owner=code)() == 7
     assert slow_entry(code.address("seven"), "", owner=code)() == 7
 

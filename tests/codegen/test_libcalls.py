@@ -8,8 +8,8 @@ import pytest
 
 from argand.codegen.llvm.objects import assembly
 from argand.codegen.llvm.target import named_target
-from argand.loops.nest import PTR, Builder, Module, NestError, Ty
-from argand.loops.nestir import BINARY, UNARY
+from argand.nest.builder import PTR, NestBuilder, NestError, NestModule, Ty
+from argand.nest.types import BINARY, UNARY
 
 CALL = re.compile(r"^\s+(?:callq?|bl|jmp)\s+(?!\.L)([^\s%]+)", re.MULTILINE)
 CASTS = ("float32", "float64", "float16", "bfloat16", "int8", "int64", "uint8", "bool")
@@ -22,9 +22,9 @@ OF_FLOATS = {
 }
 
 
-def called(b: Builder, target: str) -> set[str]:
+def called(b: NestBuilder, target: str) -> set[str]:
     """The functions that the code of a kernel calls, other than its own."""
-    text = assembly(Module((b.finish(),)), named_target(target))
+    text = assembly(NestModule((b.finish(),)), named_target(target))
     return {name for name in CALL.findall(text) if not name.startswith("k.")}
 
 
@@ -33,7 +33,7 @@ def called(b: Builder, target: str) -> set[str]:
 def test_no_library_is_called(target: str, elem: str) -> None:
     vec = Ty(elem, named_target(target).lanes(elem))
     for prim in sorted(UNARY | BINARY | {"fma"}):
-        b = Builder("k", [("x", PTR)])
+        b = NestBuilder("k", [("x", PTR)])
         (x,) = b.params
         count = 1 if prim in UNARY else 3 if prim == "fma" else 2
         operands = [b.load(x, 64 * k, vec) for k in range(count)]
@@ -45,7 +45,7 @@ def test_no_library_is_called(target: str, elem: str) -> None:
         b.store(x, 0, result)
         assert not called(b, target), prim
     for to in CASTS:
-        b = Builder("k", [("x", PTR)])
+        b = NestBuilder("k", [("x", PTR)])
         (x,) = b.params
         b.store(x, 0, b.cast(b.load(x, 0, vec), to))
         assert not called(b, target), to

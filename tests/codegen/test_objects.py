@@ -11,13 +11,13 @@ import pytest
 from argand.codegen.llvm import objects
 from argand.codegen.llvm.fastcall import slow_entry
 from argand.codegen.llvm.target import host_target, named_target
-from argand.loops.nest import F32, PTR, Builder, Module
+from argand.nest.builder import F32, PTR, NestBuilder, NestModule
 
 
-def module(value: float = 5.0) -> Module:
-    b = Builder("put", [("x", PTR)])
+def module(value: float = 5.0) -> NestModule:
+    b = NestBuilder("put", [("x", PTR)])
     b.store(b.params[0], 0, b.const(F32, value))
-    return Module((b.finish(),))
+    return NestModule((b.finish(),))
 
 
 def works(data: bytes) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from nests import entry
 
-from argand.loops.nest import F32, I64, PTR, Builder, Function
+from argand.nest.builder import F32, I64, PTR, NestBuilder, NestFunction
 from argand.runtime.threads import get_num_threads, set_num_threads
 
 
@@ -24,9 +24,9 @@ def threads() -> Iterator[None]:
     set_num_threads(before)
 
 
-def doubling(cost: int | None = None) -> Function:
+def doubling(cost: int | None = None) -> NestFunction:
     """Each chunk doubles its part of x, by way of scratch memory; chunk 77 fails."""
-    b = Builder("doubling", [("x", PTR), ("n", I64), ("chunks", I64)])
+    b = NestBuilder("doubling", [("x", PTR), ("n", I64), ("chunks", I64)])
     x, n, chunks = b.params
     with b.parallel(chunks, cost) as chunk:
         spare = b.scratch(4000)
@@ -69,8 +69,8 @@ def test_changing_the_number_of_threads() -> None:
             set_num_threads(bad)
 
 
-def nested() -> Function:
-    b = Builder("nested", [("x", PTR), ("n", I64)])
+def nested() -> NestFunction:
+    b = NestBuilder("nested", [("x", PTR), ("n", I64)])
     x, n = b.params
     with b.parallel(n) as row, b.parallel(n) as column:
         b.store(x, b.affine(column, (row, n)), b.cast(b.add(row, column), "float32"))
@@ -103,9 +103,9 @@ def test_regions_from_several_python_threads() -> None:
     assert not failures
 
 
-def captures() -> Function:
+def captures() -> NestFunction:
     """Captures of every kind cross into the region: vectors, bools, floats, a loop's index."""
-    b = Builder("captures", [("x", PTR), ("n", I64)])
+    b = NestBuilder("captures", [("x", PTR), ("n", I64)])
     x, n = b.params
     vec = b.splat(b.cast(n, "float32"), 4)
     many = b.lt(3, n)

@@ -8,7 +8,7 @@ from nests import Array, primitive, ulps
 from scipy import special
 
 from argand.codegen.llvm.target import named_target
-from argand.loops.vecmath import ULP
+from argand.nest.math import ULP
 
 SPECIAL = [
     *(0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1e-30, -1e-30),

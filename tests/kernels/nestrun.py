@@ -9,15 +9,15 @@ import numpy as np
 from argand.codegen.llvm.fastcall import slow_entry
 from argand.codegen.llvm.objects import load
 from argand.codegen.llvm.pool import runtime_symbols
-from argand.loops.nest import Function, Module
-from argand.loops.target import Target
+from argand.nest.builder import NestFunction, NestModule
+from argand.nest.target import Target
 
 Run = Callable[..., None]
 
 
-def compiled(function: Function, target: Target | None = None) -> Run:
+def compiled(function: NestFunction, target: Target | None = None) -> Run:
     """A callable for the function: arrays give their address, integers themselves."""
-    loaded = load(Module((function,)), target, runtime=runtime_symbols())
+    loaded = load(NestModule((function,)), target, runtime=runtime_symbols())
     kinds = "".join("p" if p.ty.elem == "ptr" else "i" for p in function.params)
     entry = slow_entry(loaded.address(function.name), kinds, owner=loaded)
 

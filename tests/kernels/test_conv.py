@@ -12,18 +12,18 @@ import pytest
 from nestrun import compiled
 
 from argand.codegen.llvm.target import host_target, named_target
-from argand.kernels.contraction import contraction
-from argand.kernels.contraction_spec import put
-from argand.kernels.conv import (
+from argand.kernels.contraction.blocked import contraction
+from argand.kernels.contraction.convolution import (
     ConvEpilogue,
+    ConvolutionWindow,
     Tensor4,
-    Window,
     forward,
     input_gradient,
     weight_gradient,
 )
-from argand.loops.nest import I64, PTR, Builder, Function, Param, Reg
-from argand.loops.target import Target
+from argand.kernels.contraction.spec import put
+from argand.nest.builder import I64, PTR, NestBuilder, NestFunction, Param, Reg
+from argand.nest.target import Target
 from argand.runtime.threads import get_num_threads, set_num_threads
 from machines import FORCED
 
@@ -116,13 +116,13 @@ def numbers(case: Case, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> list[int
 
 def build(
     case: Case, kind: str, known: list[int], open_numbers: set[int], target: Target
-) -> Function:
+) -> NestFunction:
     """The function of one of the three contractions; numbers in `open_numbers` are parameters."""
     params = [Param(f"s{i}", I64) for i in sorted(open_numbers)]
-    b = Builder("conv", [*(Param(p, PTR, noalias=True) for p in "xwy"), *params])
+    b = NestBuilder("conv", [*(Param(p, PTR, noalias=True) for p in "xwy"), *params])
     opened = dict(zip(sorted(open_numbers), b.params[3:], strict=True))
     v = [opened.get(i, number) for i, number in enumerate(known)]
-    window = Window(
+    window = ConvolutionWindow(
         images=v[0],
         in_channels=v[1],
         in_size=(v[2], v[3]),
@@ -140,7 +140,7 @@ def build(
     )
 
     def into(tensor: Tensor4, names: str, lanes: int) -> ConvEpilogue:
-        def epilogue(b: Builder, at: Mapping[str, Reg], value: Reg, mask: Reg | None) -> None:
+        def epilogue(b: NestBuilder, at: Mapping[str, Reg], value: Reg, mask: Reg | None) -> None:
             keys = ("kh", "kw") if names == "oi" else ("h", "w")
             index = [at[key] for key in (*names, *keys)]
             place = b.affine(0, *zip(index, tensor.strides, strict=True))

@@ -12,18 +12,18 @@ import pytest
 from nestrun import compiled
 
 from argand.codegen.llvm.target import host_target, named_target
-from argand.kernels.contraction import contraction
-from argand.kernels.contraction_spec import (
-    Axis,
+from argand.kernels.contraction.blocked import contraction
+from argand.kernels.contraction.matmul import Matrices, matmul_function
+from argand.kernels.contraction.spec import (
+    AxisValues,
     Contraction,
+    ContractionAxis,
     Epilogue,
-    Index,
     Operand,
     store_to,
 )
-from argand.kernels.matmul import Matrices, matmul_function
-from argand.loops.nest import PTR, Builder, Param, Reg, Ty
-from argand.loops.target import Target
+from argand.nest.builder import PTR, NestBuilder, Param, Reg, Ty
+from argand.nest.target import Target
 from argand.runtime.threads import get_num_threads, set_num_threads
 from machines import FORCED
 
@@ -256,7 +256,7 @@ def test_long_k(run_time: bool) -> None:
 
 
 def _both(*epilogues: Epilogue) -> Epilogue:
-    def epilogue(b: Builder, index: Index, value: Reg, mask: Reg | None) -> None:
+    def epilogue(b: NestBuilder, index: AxisValues, value: Reg, mask: Reg | None) -> None:
         for each in epilogues:
             each(b, index, value, mask)
 
@@ -267,12 +267,12 @@ def test_an_epilogue_reads_a_bias_and_writes_two_outputs() -> None:
     x, w, bias = random((33, 50), "float32", 1), random((29, 50), "float32", 2), np.arange(29.0)
     bias = bias.astype(np.float32)
     machine = host_target()
-    b = Builder("linear", [Param(p, PTR, noalias=True) for p in ("x", "w", "bias", "y", "z")])
+    b = NestBuilder("linear", [Param(p, PTR, noalias=True) for p in ("x", "w", "bias", "y", "z")])
     px, pw, pb, py, pz = b.params
-    m, n, k = Axis("m", 33), Axis("n", 29), Axis("k", 50)
+    m, n, k = ContractionAxis("m", 33), ContractionAxis("n", 29), ContractionAxis("k", 50)
     plain = store_to(py, "float32", {m: 29, n: 1}, n)
 
-    def relu(b: Builder, index: Index, value: Reg, mask: Reg | None) -> None:
+    def relu(b: NestBuilder, index: AxisValues, value: Reg, mask: Reg | None) -> None:
         shifted = b.apply("add", value, b.load(pb, index[n], value.ty, mask))
         at = b.affine(index[n], (index[m], 29))
         b.store(pz, at, b.apply("max", shifted, 0.0), mask)
@@ -296,16 +296,20 @@ def test_an_epilogue_reads_a_bias_and_writes_two_outputs() -> None:
 @pytest.mark.parametrize("turned", [False, True])
 def test_producers_are_evaluated_where_operands_are_packed(turned: bool) -> None:
     x, w = random((21, 300), "float32", 1), random((35, 300), "float32", 2)
-    b = Builder("fused", [Param(p, PTR, noalias=True) for p in "xwy"])
+    b = NestBuilder("fused", [Param(p, PTR, noalias=True) for p in "xwy"])
     px, pw, py = b.params
-    m, n, k = Axis("m", 21), Axis("n", 35), Axis("k", 300)
+    m, n, k = ContractionAxis("m", 21), ContractionAxis("n", 35), ContractionAxis("k", 300)
 
-    def double_x(b: Builder, index: Index, along: Axis, ty: Ty, mask: Reg | None) -> Reg:
+    def double_x(
+        b: NestBuilder, index: AxisValues, along: ContractionAxis, ty: Ty, mask: Reg | None
+    ) -> Reg:
         assert along is k
         value = b.load(px, b.affine(index[k], (index[m], 300)), ty, mask)
         return b.apply("add", value, value)
 
-    def negative_w(b: Builder, index: Index, along: Axis, ty: Ty, mask: Reg | None) -> Reg:
+    def negative_w(
+        b: NestBuilder, index: AxisValues, along: ContractionAxis, ty: Ty, mask: Reg | None
+    ) -> Reg:
         assert along is (k if turned else n)
         strides = {n: 300, k: 1} if turned else {n: 1, k: 35}
         at = b.affine(0, *((index[axis], strides[axis]) for axis in strides))
@@ -332,13 +336,13 @@ def test_einsum_with_several_axes_of_each_kind() -> None:
     x = random([sizes[s] for s in "abicd"], "float32", 1)
     y = random([sizes[s] for s in "aejcd"], "float32", 2)
     want = np.einsum("abicd,aejcd->abiej", x.astype(np.float64), y.astype(np.float64))
-    axes = {s: Axis(s, e) for s, e in sizes.items()}
+    axes = {s: ContractionAxis(s, e) for s, e in sizes.items()}
 
-    def strides(names: str, of: np.ndarray) -> dict[Axis, int]:
+    def strides(names: str, of: np.ndarray) -> dict[ContractionAxis, int]:
         return {axes[s]: step // 4 for s, step in zip(names, of.strides, strict=True)}
 
     out = np.empty(want.shape, np.float32)
-    b = Builder("einsum", [Param(p, PTR, noalias=True) for p in "xyz"])
+    b = NestBuilder("einsum", [Param(p, PTR, noalias=True) for p in "xyz"])
     px, py, pz = b.params
     spec = Contraction(
         a=Operand(px, "float32", strides("abicd", x)),
@@ -358,8 +362,10 @@ def test_short_inner_axes_packed_by_transposition() -> None:
     """85 is not a multiple of any vector: the last square of each turn writes beyond it."""
     m, n, o, k = 30, 70, 7, 85
     x, w = random((m, o, 90), "float32", 1)[..., :k], random((n, o, 96), "float32", 2)[..., :k]
-    am, an, ao, ak = (Axis(name, size) for name, size in zip("mnok", (m, n, o, k), strict=True))
-    b = Builder("short", [Param(p, PTR, noalias=True) for p in "xwy"])
+    am, an, ao, ak = (
+        ContractionAxis(name, size) for name, size in zip("mnok", (m, n, o, k), strict=True)
+    )
+    b = NestBuilder("short", [Param(p, PTR, noalias=True) for p in "xwy"])
     px, pw, py = b.params
     spec = Contraction(
         a=Operand(px, "float32", {am: o * 90, ao: 90, ak: 1}),

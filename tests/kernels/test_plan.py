@@ -6,22 +6,22 @@ import pytest
 
 from argand.codegen.llvm.objects import assembly
 from argand.codegen.llvm.target import named_target
-from argand.kernels.contraction_plan import plan
-from argand.kernels.contraction_spec import Axis, Bound, Contraction, Operand
-from argand.kernels.matmul import Matrices, matmul_function
-from argand.loops.nest import PTR, Builder, Module, Reg
+from argand.kernels.contraction.matmul import Matrices, matmul_function
+from argand.kernels.contraction.plan import plan
+from argand.kernels.contraction.spec import Bound, Contraction, ContractionAxis, Operand
+from argand.nest.builder import PTR, NestBuilder, NestModule, Reg
 
 AVX2, AVX512 = named_target("avx2"), named_target("avx512")
 
 
 def pointer() -> Reg:
-    return Builder("f", [("p", PTR)]).params[0]
+    return NestBuilder("f", [("p", PTR)]).params[0]
 
 
 def product(
     m: int, n: int, k: int, ta: bool = False, tb: bool = False, elem: str = "float32", **more: bool
 ) -> Contraction:
-    am, an, ak = Axis("m", m), Axis("n", n), Axis("k", k)
+    am, an, ak = ContractionAxis("m", m), ContractionAxis("n", n), ContractionAxis("k", k)
     a = Operand(pointer(), elem, {am: 1, ak: m} if ta else {am: k, ak: 1})
     b = Operand(pointer(), elem, {an: k, ak: 1} if tb else {an: 1, ak: n})
     acc = "float32" if elem == "bfloat16" else elem
@@ -30,8 +30,13 @@ def product(
 
 def window(channels: int) -> Contraction:
     """A 3x3 convolution with padding of (2, 56, 56, channels) to 64, channels last."""
-    image, y, x = Axis("image", 2), Axis("y", 56), Axis("x", 56)
-    kh, kw, i, o = Axis("kh", 3), Axis("kw", 3), Axis("i", channels), Axis("o", 64)
+    image, y, x = ContractionAxis("image", 2), ContractionAxis("y", 56), ContractionAxis("x", 56)
+    kh, kw, i, o = (
+        ContractionAxis("kh", 3),
+        ContractionAxis("kw", 3),
+        ContractionAxis("i", channels),
+        ContractionAxis("o", 64),
+    )
     row, pixel = 56 * channels, channels
     strides = {image: 56 * row, y: row, x: pixel, kh: row, kw: pixel, i: 1}
     bounds = (Bound({y: 1, kh: 1}, -1, 56), Bound({x: 1, kw: 1}, -1, 56))
@@ -44,9 +49,14 @@ def window(channels: int) -> Contraction:
 def depthwise(channels: int, long_k: bool = False) -> Contraction:
     """A 3x3 convolution of (2, 56, 56, channels) with a kernel a channel, or its weight's gradient,
     channels last."""
-    image, y, x = Axis("image", 2), Axis("y", 56), Axis("x", 56)
-    kh, kw, i, o = Axis("kh", 3), Axis("kw", 3), Axis("i", 1), Axis("o", 1)
-    group, row = Axis("group", channels), 56 * channels
+    image, y, x = ContractionAxis("image", 2), ContractionAxis("y", 56), ContractionAxis("x", 56)
+    kh, kw, i, o = (
+        ContractionAxis("kh", 3),
+        ContractionAxis("kw", 3),
+        ContractionAxis("i", 1),
+        ContractionAxis("o", 1),
+    )
+    group, row = ContractionAxis("group", channels), 56 * channels
     pixels = {group: 1, image: 56 * row, y: row, x: channels}
     bounds = (Bound({y: 1, kh: 1}, -1, 56), Bound({x: 1, kw: 1}, -1, 56))
     a = Operand(
@@ -90,9 +100,9 @@ def test_long_k_is_cut_only_when_allowed() -> None:
 
 
 def test_sizes_at_run_time_keep_their_choices_open() -> None:
-    b = Builder("f", [("p", PTR)])
+    b = NestBuilder("f", [("p", PTR)])
     unknown = b.add(b.load(b.params[0], 0, b.i64(0).ty), 0)
-    m, n, k = (Axis(name, unknown) for name in "mnk")
+    m, n, k = (ContractionAxis(name, unknown) for name in "mnk")
     a = Operand(b.params[0], "float32", {m: unknown, k: 1})
     w = Operand(b.params[0], "float32", {n: unknown, k: 1})
     spec = Contraction(a, w, (), (m,), (n,), (k,), lambda *_: None, long_k=True)
@@ -110,5 +120,5 @@ def test_wider_vectors_get_other_tiles() -> None:
 def test_other_machines_get_code(name: str) -> None:
     target = named_target(name)
     of = Matrices((), 40, 50, 60, (60, 1), (1, 60), (50, 1))
-    text = assembly(Module((matmul_function("mm", "float32", of, target),)), target)
+    text = assembly(NestModule((matmul_function("mm", "float32", of, target),)), target)
     assert ("fmla" if name == "neon" else "vfmadd") in text

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-import argand.kernels.fused
+import argand.kernels.contraction.kernel
 import argand.ops
 from argand.base.errors import ProgramError
 from argand.ir.program import Program, Value
 from argand.ir.text import parse_program
 from argand.passes import memory
 from argand.passes.memcheck import check_plan, check_sizes
-from argand.passes.memory import Block, MemoryPlan, plan_memory
-from argand.passes.views import Place
+from argand.passes.memory import ArenaBlock, MemoryPlan, plan_memory
+from argand.passes.views import StridedView
 
-assert argand.ops and argand.kernels.fused  # fill the registries of ops and kernels
+assert argand.ops and argand.kernels.contraction.kernel  # fill the registries of ops and kernels
 
 TEXT = """
     program f(x: f32[N, 8], i: i64[4]; state w: f32[16], t: f32[5, 2]) {
@@ -92,7 +92,7 @@ def a_view_of_another_value(plan: MemoryPlan, of: dict[str, Value], program: Pro
 
 
 def a_computed_view(plan: MemoryPlan, of: dict[str, Value], program: Program) -> None:
-    plan.places[of["5"]] = Place(of["1"], 0, plan.places[of["5"]].strides)
+    plan.places[of["5"]] = StridedView(of["1"], 0, plan.places[of["5"]].strides)
 
 
 def an_old_value_read_too_late(plan: MemoryPlan, of: dict[str, Value], program: Program) -> None:
@@ -158,7 +158,7 @@ def test_blocks_that_overlap_at_some_sizes_are_found(
     program, plan, _ = planned()
     check_sizes(program, plan, {"N": n})
 
-    def all_at_the_start(sizes: list[int], blocks: list[Block]) -> tuple[list[int], int]:
+    def all_at_the_start(sizes: list[int], blocks: list[ArenaBlock]) -> tuple[list[int], int]:
         return [0] * len(sizes), max(sizes)
 
     monkeypatch.setattr(memory, "assign", all_at_the_start)
@@ -174,7 +174,7 @@ def test_blocks_outside_of_the_arena_or_unaligned_are_found(
     right: Any = memory.assign
     for shift, total in ((64, 0), (4, 8)):
 
-        def moved(sizes: list[int], blocks: list[Block]) -> tuple[list[int], int]:
+        def moved(sizes: list[int], blocks: list[ArenaBlock]) -> tuple[list[int], int]:
             offsets, size = right(sizes, blocks)
             return [o + shift for o in offsets], size + total  # noqa: B023 - used at once
 

@@ -7,14 +7,14 @@ import textwrap
 
 import pytest
 
-import argand.kernels.fused
+import argand.kernels.contraction.kernel
 import argand.ops
 from argand.ir.text import parse_program
 from argand.passes.memcheck import check_plan
-from argand.passes.memory import ALIGNMENT, Block, MemoryPlan, assign, plan_memory
+from argand.passes.memory import ALIGNMENT, ArenaBlock, MemoryPlan, assign, plan_memory
 from argand.passes.views import expanded_strides, places, reshaped_strides
 
-assert argand.ops and argand.kernels.fused  # fill the registries of ops and kernels
+assert argand.ops and argand.kernels.contraction.kernel  # fill the registries of ops and kernels
 
 
 def planned(text: str) -> MemoryPlan:
@@ -252,7 +252,9 @@ def test_living_blocks_never_overlap(seed: int) -> None:
     blocks = []
     for _ in range(60):
         start = rng.randrange(50)
-        blocks.append(Block(rng.choice((0, 4, 64, 100, 4096)), start, start + rng.randrange(12)))
+        blocks.append(
+            ArenaBlock(rng.choice((0, 4, 64, 100, 4096)), start, start + rng.randrange(12))
+        )
     sizes = [b.size for b in blocks if isinstance(b.size, int)]
     offsets, total = assign(sizes, blocks)
     for i, a in enumerate(blocks):

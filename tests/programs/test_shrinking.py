@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from argand.loops import expand, vecmath
 from checks import native_fault, pass_fault
 from draw import judges_of
 from judging import Judge
@@ -20,7 +21,6 @@ from argand.ir.op import ops
 from argand.ir.program import Node, Operand, Program
 from argand.ir.rewrite import Rewriter
 from argand.ir.text import parse_program
-from argand.loops import expand, vecmath
 from argand.passes import memory, schedule
 
 

@@ -351,45 +351,45 @@ class Dim(IntLike):
         return other == other and not self > other
 
 
-def shown(sizes: Iterable[Size], asked_by: FrameType) -> str:
+def shown(sizes: Iterable[Extent], asked_by: FrameType) -> str:
     """Sizes in a text that a frame asked for: numbers for a traced function of the user's."""
     return ", ".join(s._text("", asked_by) if isinstance(s, Dim) else str(s) for s in sizes)
 
 
-Size = int | Dim
-Shape = tuple[Size, ...]
+Extent = int | Dim
+Shape = tuple[Extent, ...]
 
 
-def dim_min(a: Size, b: Size) -> Size:
+def dim_min(a: Extent, b: Extent) -> Extent:
     """The smaller size, symbolic where it can't be decided."""
     return _extreme("min", a, b)
 
 
-def dim_max(a: Size, b: Size) -> Size:
+def dim_max(a: Extent, b: Extent) -> Extent:
     """The larger size, symbolic where it can't be decided."""
     return _extreme("max", a, b)
 
 
-def evaluate(size: Size, sizes: Mapping[str, int]) -> int:
+def evaluate(size: Extent, sizes: Mapping[str, int]) -> int:
     """The value of a size for given sizes of the symbols."""
     return size.evaluate(sizes) if isinstance(size, Dim) else int(size)
 
 
-def substitute(size: Size, dims: Mapping[str, Size]) -> Size:
+def substitute(size: Extent, dims: Mapping[str, Extent]) -> Extent:
     """A size with its symbols replaced."""
     return size.substitute(dims) if isinstance(size, Dim) else size
 
 
-def same(a: Size, b: Size) -> bool:
+def same(a: Extent, b: Extent) -> bool:
     """Whether two sizes are the same polynomial; asks no guard."""
     if isinstance(a, Dim) or isinstance(b, Dim):
         return isinstance(a, Dim) and isinstance(b, Dim) and a.key == b.key
     return a == b
 
 
-def is_less(a: Size, b: Size) -> bool:
+def is_less(a: Extent, b: Extent) -> bool:
     """Whether a < b, as far as can be told: by bounds, or by a guard of the trace; else False."""
-    difference: Size = b - a
+    difference: Extent = b - a
     if not isinstance(difference, Dim):
         return difference > 0
     found = _by_bounds(difference, ">")
@@ -398,10 +398,10 @@ def is_less(a: Size, b: Size) -> bool:
     return _is_tracing() and difference._is_known() and _guard(difference, ">")
 
 
-def _extreme(op: str, a: Size, b: Size) -> Size:
+def _extreme(op: str, a: Extent, b: Extent) -> Extent:
     if not isinstance(a, Dim) and not isinstance(b, Dim):
         return min(a, b) if op == "min" else max(a, b)
-    difference: Size = a - b
+    difference: Extent = a - b
     low, high = difference.bounds() if isinstance(difference, Dim) else (difference, difference)
     if low is not None and low >= 0:
         return b if op == "min" else a
@@ -414,7 +414,7 @@ def _asked_by_library(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__")).startswith("argand.")
 
 
-def _decide(difference: Size, op: str) -> bool:
+def _decide(difference: Extent, op: str) -> bool:
     """The truth of `difference == 0` or `difference > 0`."""
     if not isinstance(difference, Dim):
         return _compare(difference, op)
@@ -450,7 +450,7 @@ def _guard(difference: Dim, op: str) -> bool:
     return outcome
 
 
-def floor_div(a: Size, b: Size) -> Size:
+def floor_div(a: Extent, b: Extent) -> Extent:
     """floor(a / b), also of what may be negative: where a sign doesn't follow, it is decided by a
     guard."""
     if not isinstance(a, Dim) and not isinstance(b, Dim):
@@ -458,7 +458,7 @@ def floor_div(a: Size, b: Size) -> Size:
     return _divided(_force(a), _force(b), True)
 
 
-def floor_mod(a: Size, b: Size) -> Size:
+def floor_mod(a: Extent, b: Extent) -> Extent:
     """a - b * floor(a / b), as `floor_div`."""
     if not isinstance(a, Dim) and not isinstance(b, Dim):
         return a % b
@@ -475,7 +475,7 @@ def _remainder(a: Any, b: Any, asked_by: FrameType) -> Any:
 
 def _operate(
     plain: Callable[[Any, Any], Any],
-    symbolic: Callable[[Dim, Dim, bool], Size],
+    symbolic: Callable[[Dim, Dim, bool], Extent],
     a: Any,
     b: Any,
     asked_by: FrameType,
@@ -489,8 +489,8 @@ def _operate(
     return symbolic(left, right, not _asked_by_library(asked_by))
 
 
-def _rest(a: Dim, b: Dim, asked: bool) -> Size:
-    rest: Size = a - b * _divided(a, b, asked)
+def _rest(a: Dim, b: Dim, asked: bool) -> Extent:
+    rest: Extent = a - b * _divided(a, b, asked)
     if not isinstance(rest, Dim) or not _applies(rest) or not _is_natural(a, b):
         return rest
     return Dim({(Apply("mod", a, b),): 1})
@@ -501,7 +501,7 @@ def _is_natural(*dims: Dim) -> bool:
     return all((low := dim.bounds()[0]) is not None and low >= 0 for dim in dims)
 
 
-def _divided(a: Dim, b: Dim, asked: bool) -> Size:
+def _divided(a: Dim, b: Dim, asked: bool) -> Extent:
     """floor(a / b). Programs divide what isn't negative, so signs are decided first; those that
     don't follow from the polynomials only where a user `asked`, for no library needs them."""
     if _is_negative(b, asked):
@@ -550,7 +550,7 @@ def _add_term(terms: dict[Monomial, int], monomial: Monomial, c: int) -> None:
         terms.pop(monomial, None)
 
 
-def _simplify(terms: dict[Monomial, int]) -> Size:
+def _simplify(terms: dict[Monomial, int]) -> Extent:
     if not terms:
         return 0
     if len(terms) == 1 and () in terms:
@@ -558,7 +558,7 @@ def _simplify(terms: dict[Monomial, int]) -> Size:
     return Dim(terms)
 
 
-def _floordiv(a: Dim, b: Dim) -> Size:
+def _floordiv(a: Dim, b: Dim) -> Extent:
     if not b.terms:
         raise ZeroDivisionError(f"size {a} divided by 0")
     exact = _exact_quotient(a, b)
@@ -582,13 +582,13 @@ def _applies(dim: Dim) -> bool:
     return any(isinstance(atom, Apply) for monomial in dim.terms for atom in monomial)
 
 
-def _floordiv_rest(a: Dim, b: Dim) -> Size:
+def _floordiv_rest(a: Dim, b: Dim) -> Extent:
     if set(a.terms) <= {()} and set(b.terms) == {()}:
         return a.terms.get((), 0) // b.terms[()]
     return Dim({(Apply("floordiv", a, b),): 1})
 
 
-def _exact_quotient(a: Dim, b: Dim) -> Size | None:
+def _exact_quotient(a: Dim, b: Dim) -> Extent | None:
     """a / b when b is one term that divides every term of a, or when a is a multiple of b."""
     if len(b.terms) != 1:
         for k in (1, -1, *set(a.terms.values())):
@@ -661,12 +661,12 @@ def _evaluate_atom(atom: Any, sizes: Mapping[str, int]) -> int:
     return min(a, b) if atom.op == "min" else max(a, b)
 
 
-def _substitute_atom(atom: Any, dims: Mapping[str, Size]) -> Size:
+def _substitute_atom(atom: Any, dims: Mapping[str, Extent]) -> Extent:
     if isinstance(atom, Symbol):
         return dims.get(atom.name, Dim({(atom,): 1}))
     a: Any = atom.left.substitute(dims)
     b: Any = atom.right.substitute(dims)
-    result: Size
+    result: Extent
     if atom.op == "floordiv":
         result = a // b
     elif atom.op == "mod":

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 from argand.base.errors import PACKAGE, ArgandError, CallError, OutOfMemoryError, did_you_mean
 from argand.base.shape import shape_text
 from argand.base.userstack import (
-    Call,
     Location,
+    UserCall,
     module_path,
     register_call,
     user_call,
@@ -50,7 +50,7 @@ _NUMPY = f"{os.sep}numpy{os.sep}"
 # What goes wrong in there is a defect of the compiler, whatever the arguments.
 _COMPILER = tuple(
     f"{PACKAGE}{room}{os.sep}"
-    for room in ("passes", "loops", "kernels", "codegen", "backends", "runtime")
+    for room in ("passes", "nest", "lowering", "kernels", "codegen", "backends", "runtime")
 )
 # What says that a name is unknown: asked by our own code, the name means nothing to the user.
 _LOOKUPS = ("__getattr__", "_missing")
@@ -83,13 +83,13 @@ def explained_classes(names: Mapping[str, Any], public: Iterable[str]) -> None:
             cls.__init__ = explained(cls.__init__)  # type: ignore[misc]  # wrapped on purpose
 
 
-def _explained_call(local: Mapping[str, Any]) -> Call:
+def _explained_call(local: Mapping[str, Any]) -> UserCall:
     function, args, kwargs = local["function"], local["args"], local["kwargs"]
     if function.__name__ != "__init__":
-        return Call(function, function.__qualname__, args, kwargs)
+        return UserCall(function, function.__qualname__, args, kwargs)
     inits = ((c, c.__dict__.get("__init__")) for c in type(args[0]).__mro__)
     cls = next(c for c, init in inits if getattr(init, "__wrapped__", None) is function)
-    return Call(cls, cls.__name__, args[1:], kwargs)
+    return UserCall(cls, cls.__name__, args[1:], kwargs)
 
 
 def explain(error: Exception) -> None:
@@ -135,7 +135,7 @@ def annotate(error: BaseException, node: tuple[Location | None, str] | None = No
     error.argand_annotated = True  # type: ignore[attr-defined]  # a mark on any exception
 
 
-def _told(text: str, call: Call) -> str:
+def _told(text: str, call: UserCall) -> str:
     """A message that names the call and the shapes it was given: put in front unless it does."""
     own = text.startswith(f"{call.name}: ")
     if text.startswith(call_text(call)):
@@ -156,7 +156,7 @@ def _shapes(values: Iterable[Any]) -> Iterator[str]:
             yield shape_text(value.shape)
 
 
-def _suggest(error: TypeError, call: Call) -> None:
+def _suggest(error: TypeError, call: UserCall) -> None:
     """Name the nearest argument in Python's message about one that is unknown.
 
     From 3.13 on Python suggests one itself, of the function that failed; the call may know more.
@@ -189,14 +189,14 @@ def _origin(error: Exception) -> str:
     return "purpose" if raised and code.co_name not in _LOOKUPS else "accident"
 
 
-def call_text(call: Call) -> str:
+def call_text(call: UserCall) -> str:
     """A call as the user could have written it, with types in place of tensors."""
     given = [_shown(x) for x in call.args] + [f"{k}={_shown(v)}" for k, v in call.kwargs.items()]
     head = _shown(call.target, 80) if _is_module(call) else call.name  # a module as it was made
     return f"{head}({', '.join(given)})"
 
 
-def _is_module(call: Call) -> bool:
+def _is_module(call: UserCall) -> bool:
     return not isinstance(call.target, type) and hasattr(call.target, "forward")
 
 
@@ -221,7 +221,7 @@ def _shown(value: Any, limit: int = 40) -> str:
     return text if len(text) <= limit else f"{text[: limit - 4]} ..."
 
 
-def _parameters(call: Call) -> Mapping[str, inspect.Parameter]:
+def _parameters(call: UserCall) -> Mapping[str, inspect.Parameter]:
     """The parameters of what was called."""
     target = call.target.forward if _is_module(call) else call.target
     try:
@@ -230,7 +230,7 @@ def _parameters(call: Call) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
-def _takes(call: Call) -> str:
+def _takes(call: UserCall) -> str:
     """The parameters and their defaults, without annotations, where they are named."""
     bare = [p.replace(annotation=inspect.Parameter.empty) for p in _parameters(call).values()]
     if all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in bare):

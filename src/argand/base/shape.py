@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from argand.base.dim import Dim, Shape, Size, same
+from argand.base.dim import Dim, Extent, Shape, same
 from argand.base.errors import IndexRangeError, ShapeError
 
 __all__ = [
     "Dim",
+    "Extent",
     "Shape",
-    "Size",
     "broadcast_shapes",
     "contiguous_strides",
     "normalize_dim",
@@ -24,33 +24,33 @@ __all__ = [
 ]
 
 
-def numel(shape: Iterable[Size]) -> Size:
+def numel(shape: Iterable[Extent]) -> Extent:
     """The number of elements of a shape."""
-    total: Size = 1
+    total: Extent = 1
     for size in shape:
         total = total * size
     return total
 
 
-def same_shape(a: Sequence[Size], b: Sequence[Size]) -> bool:
+def same_shape(a: Sequence[Extent], b: Sequence[Extent]) -> bool:
     """Whether two shapes are the same, without asking a guard."""
     return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
 
 
-def shape_text(shape: Iterable[Size]) -> str:
+def shape_text(shape: Iterable[Extent]) -> str:
     """A shape as users read it: ``(2, 3)``."""
     parts = [str(s) for s in shape]
     return "(" + ", ".join(parts) + ("," if len(parts) == 1 else "") + ")"
 
 
-def broadcast_shapes(*shapes: Sequence[Size], op: str = "broadcast") -> Shape:
+def broadcast_shapes(*shapes: Sequence[Extent], op: str = "broadcast") -> Shape:
     """The common shape by NumPy's rules.
 
     >>> broadcast_shapes((2, 1), (3,))
     (2, 3)
     """
     rank = max(map(len, shapes), default=0)
-    result: list[Size] = [1] * rank
+    result: list[Extent] = [1] * rank
     for shape in shapes:
         for i, size in enumerate(shape, rank - len(shape)):
             now = result[i]
@@ -94,24 +94,26 @@ def normalize_dims(dims: Any, rank: int, op: str = "") -> tuple[int, ...]:
     return tuple(d for d in result if d < rank) if rank else ()
 
 
-def reduced_shape(shape: Sequence[Size], dims: Sequence[int], keepdim: bool) -> Shape:
+def reduced_shape(shape: Sequence[Extent], dims: Sequence[int], keepdim: bool) -> Shape:
     """The shape after reducing `dims`."""
     if keepdim:
         return tuple(1 if i in dims else s for i, s in enumerate(shape))
     return tuple(s for i, s in enumerate(shape) if i not in dims)
 
 
-def contiguous_strides(shape: Sequence[Size]) -> Shape:
+def contiguous_strides(shape: Sequence[Extent]) -> Shape:
     """Row-major strides in elements."""
-    strides: list[Size] = []
-    step: Size = 1
+    strides: list[Extent] = []
+    step: Extent = 1
     for size in reversed(shape):
         strides.append(step)
         step = step * size
     return tuple(reversed(strides))
 
 
-def resolve_reshape(shape: Sequence[Size], wanted: Sequence[Size], op: str = "reshape") -> Shape:
+def resolve_reshape(
+    shape: Sequence[Extent], wanted: Sequence[Extent], op: str = "reshape"
+) -> Shape:
     """The wanted shape with its -1 filled in; an error when the counts differ."""
     unknown = [i for i, s in enumerate(wanted) if isinstance(s, int) and s == -1]
     if any(isinstance(s, int) and s < -1 for s in wanted):
@@ -132,7 +134,9 @@ def resolve_reshape(shape: Sequence[Size], wanted: Sequence[Size], op: str = "re
     return tuple(quotient if i == unknown[0] else s for i, s in enumerate(wanted))
 
 
-def _bad_reshape(op: str, shape: Sequence[Size], wanted: Sequence[Size], total: Size) -> ShapeError:
+def _bad_reshape(
+    op: str, shape: Sequence[Extent], wanted: Sequence[Extent], total: Extent
+) -> ShapeError:
     return ShapeError(
         f"{op}: shape {shape_text(wanted)} is not possible for a tensor of shape "
         f"{shape_text(shape)} with {total} elements"

@@ -15,14 +15,14 @@ from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 
 
-class Leaf:
+class LeafSpec:
     """The place of one leaf in a structure."""
 
     def __repr__(self) -> str:
         return "*"
 
 
-LEAF = Leaf()
+LEAF_SPEC = LeafSpec()
 Structure = Any
 Part = tuple[bool, Any, Any]  # whether it is an attribute; its key or name; the part
 _HEAP_TYPE = 1 << 9  # CPython's flag of classes that a class statement made
@@ -90,7 +90,7 @@ def _flatten(tree: Any, leaves: list[Any], around: tuple[int, ...]) -> Structure
     if isinstance(tree, dict | list | tuple) or is_record(kind):
         return _flatten_object(tree, leaves, around)
     leaves.append(tree)
-    return LEAF
+    return LEAF_SPEC
 
 
 def is_record(kind: type) -> bool:
@@ -123,7 +123,7 @@ def _flatten_object(tree: Any, leaves: list[Any], around: tuple[int, ...]) -> St
             raise
         del leaves[first:]
         leaves.append(tree)  # one that contains itself is taken as a whole
-        return LEAF
+        return LEAF_SPEC
     return (type(tree), about, parts)
 
 
@@ -166,7 +166,7 @@ def unflatten(structure: Structure, leaves: list[Any]) -> Any:
 
 
 def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
-    if structure is LEAF:
+    if structure is LEAF_SPEC:
         return next(leaves)
     kind, keys, parts = structure
     values = [_unflatten(p, leaves) for p in parts]
@@ -223,7 +223,7 @@ def shallow(tree: Any) -> tuple[Structure, list[Part]] | None:
         about, parts = _take_apart(tree)
     else:
         return None
-    return (kind, about, (LEAF,) * len(parts)), parts
+    return (kind, about, (LEAF_SPEC,) * len(parts)), parts
 
 
 def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:

@@ -27,7 +27,7 @@ class Location(NamedTuple):
         return f"{os.path.basename(self.file)}:{self.line}"
 
 
-class Call(NamedTuple):
+class UserCall(NamedTuple):
     """A call of an op, a function or a module: what, by which name, and with what."""
 
     target: Any
@@ -36,7 +36,7 @@ class Call(NamedTuple):
     kwargs: Mapping[str, Any]
 
 
-_calls: dict[CodeType, Callable[[Mapping[str, Any]], Call]] = {}
+_calls: dict[CodeType, Callable[[Mapping[str, Any]], UserCall]] = {}
 
 # The code of the function that calls a module's forward (its `self` is the module), and how a
 # module names a descendant; set by nn/.
@@ -44,7 +44,7 @@ _module_call: CodeType | None = None
 _path_between: Callable[[Any, Any], str] | None = None
 
 
-def register_call(function: Any, read: Callable[[Mapping[str, Any]], Call]) -> None:
+def register_call(function: Any, read: Callable[[Mapping[str, Any]], UserCall]) -> None:
     """Tell how a call is read off the local variables of a frame that runs `function`."""
     _calls[function.__code__] = read
 
@@ -66,7 +66,7 @@ def user_location(skip: int = 1) -> Location | None:
     return None
 
 
-def user_call() -> Call | None:
+def user_call() -> UserCall | None:
     """What the user's code called of the package, of all that runs now for it.
 
     A module of the package is what its own forward calls, so that of a model's layers the one at

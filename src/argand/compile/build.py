@@ -10,8 +10,7 @@ from argand.base.dim import Dim, Guards
 from argand.base.errors import TraceError
 from argand.base.tree import flatten, shallow, unflatten
 from argand.compile.arrays import ArrayStandIn
-from argand.compile.effects import Arguments, Effect, Found, Made, MadeObject, Same, containers_in
-from argand.compile.executable import (
+from argand.compile.call import (
     Alias,
     Constant,
     Copied,
@@ -20,12 +19,13 @@ from argand.compile.executable import (
     Measured,
     Moves,
     Number,
-    Output,
     Parts,
+    ProgramOutput,
     Result,
     View,
     check_writeable,
 )
+from argand.compile.effects import Arguments, Effect, Found, Made, MadeObject, Same, containers_in
 from argand.compile.higher import Position
 from argand.compile.integers import Sources
 from argand.compile.iterators import IteratorStandIn
@@ -38,10 +38,10 @@ from argand.compile.slots import Slot, namespace_of
 from argand.compile.trace import Capture, Tracer
 from argand.ir.verify import verify
 from argand.tensor.core import Tensor
-from argand.transform.tape import LEAF, Node
+from argand.transform.tape import LEAF, GradientNode
 
 
-class Builder:
+class ProgramBuilder:
     """Turns what a tracer recorded into an executable."""
 
     def __init__(self, tracer: Tracer, backend: str, leaves: Sequence[Any]) -> None:
@@ -247,13 +247,13 @@ class Builder:
             return Alias(Held(cold.root), self._moves(x))
         if id(x) in self._roots:
             root = self.result(self._roots[id(x)])
-            assert isinstance(root, Output)
+            assert isinstance(root, ProgramOutput)
             return View(root, self._moves(x))
         self.program.outputs.append(tracer.read(x))
         number = len(self.program.outputs) - 1
-        if type(x._node) is Node and x._node.inputs is not None:
+        if type(x._node) is GradientNode and x._node.inputs is not None:
             self.differentiable.append((number, x))
-        return Output(number, type(x), x._node is LEAF)
+        return ProgramOutput(number, type(x), x._node is LEAF)
 
     def _outside(self, x: Tensor, capture: Capture) -> Result:
         if isinstance(capture.place, Held):
@@ -266,7 +266,7 @@ class Builder:
         real = place.find(self.leaves)
         before = tracer.touched.get(id(real))
         node = real._node if before is None else before.node
-        if now is not None and type(node) is Node:
+        if now is not None and type(node) is GradientNode:
             raise TraceError(
                 f"backward() inside the compiled function reaches {tracer.label(leaf)}, which is "
                 "the result of an operation outside of it; call backward() outside, or detach() "
@@ -284,7 +284,10 @@ class Builder:
                 continue
             if isinstance(capture.place, Held):
                 check_writeable(capture.tensor._array)
-            if type(capture.tensor._node) is Node and capture.tensor._node.inputs is not None:
+            if (
+                type(capture.tensor._node) is GradientNode
+                and capture.tensor._node.inputs is not None
+            ):
                 raise TraceError(
                     f"{capture.entry.name} is written in place with a value that carries a "
                     "gradient, which would outlive the compiled function; detach() the value, or "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from argand.base import epoch
-from argand.base.tree import LEAF, Structure, shallow, unflatten
+from argand.base.tree import LEAF_SPEC, Structure, shallow, unflatten
 from argand.compile.slots import Slot, namespace_of, refill
 from argand.tensor.core import Tensor
 
@@ -176,7 +176,7 @@ def _fill(container: Any, keys: Sequence[tuple[bool, Any]], parts: Sequence[Any]
 
 def filled(value: Any, structure: Structure, leaves: Iterator[Any]) -> Any:
     """A value with other leaves: all containers but tuples stay the same objects."""
-    found = None if structure is LEAF else shallow(value)
+    found = None if structure is LEAF_SPEC else shallow(value)
     if found is None:
         return next(leaves)
     head, parts = found
@@ -198,7 +198,7 @@ def filled(value: Any, structure: Structure, leaves: Iterator[Any]) -> Any:
 
 def count_leaves(structure: Structure) -> int:
     """How many leaves a structure has."""
-    return 1 if structure is LEAF else sum(map(count_leaves, structure[2]))
+    return 1 if structure is LEAF_SPEC else sum(map(count_leaves, structure[2]))
 
 
 def containers_in(value: Any) -> dict[Path, Any]:

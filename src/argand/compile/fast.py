@@ -14,9 +14,9 @@ import numpy as np
 
 from argand.base import epoch
 from argand.base.settings import settings
-from argand.base.tree import LEAF as ONE_LEAF
-from argand.compile.executable import trace_lock
-from argand.compile.signature import Bits, ConstantSpec, Exact, FloatSpec, Identity, TensorSpec
+from argand.base.tree import LEAF_SPEC
+from argand.compile.call import trace_lock
+from argand.compile.signature import Bits, ById, ConstantSpec, Exact, FloatSpec, TensorSpec
 from argand.compile.slots import Slot
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
@@ -60,7 +60,7 @@ def _is_plain(s: Specialisation) -> bool:
     kind, _, (positional, keywords, *slots) = s.signature.structure
     if kind is not tuple or keywords[1]:
         return False
-    if any(p is not ONE_LEAF for part in (positional, *slots) for p in part[2]):
+    if any(p is not LEAF_SPEC for part in (positional, *slots) for p in part[2]):
         return False
     tensors = [x for x in specs if isinstance(x, TensorSpec)]
     if any(x.identity is not None or x.more is not None for x in tensors):
@@ -308,7 +308,7 @@ def _is_same(x: Any, spec: ConstantSpec) -> bool:
     """Whether an argument is the constant that a program was made for."""
     if type(spec.value) is Bits:
         return type(x) is spec.kind and Bits(x) == spec.value
-    if type(spec.value) is Identity:
+    if type(spec.value) is ById:
         return x is spec.value.value
     if type(spec.value) is Exact:
         return type(x) is spec.kind and Exact(x) == spec.value

@@ -18,9 +18,9 @@ from argand.base.forks import lock_held_over_forks
 from argand.base.integer import Integer, IntegerRead
 from argand.base.settings import settings
 from argand.base.tree import flatten
+from argand.compile.call import Executable, Parts, trace_lock
 from argand.compile.copying import keep, kept, reduced
 from argand.compile.debug import DebugProgram, check_same
-from argand.compile.executable import Executable, Parts, trace_lock
 from argand.compile.fast import MISS, Fast, fast_path
 from argand.compile.guards import same_value
 from argand.compile.integers import carried, varying_integers

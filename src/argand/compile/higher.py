@@ -31,7 +31,7 @@ from argand.tensor.core import Tensor, wrap
 from argand.tensor.random import default_generator
 
 
-class Call(NamedTuple):
+class RecordedCall(NamedTuple):
     """What a call's arguments and random numbers were."""
 
     leaves: list[Any]
@@ -93,17 +93,17 @@ class Origin:
         # The others are looked at only if the gradient needs what they were; see `_drop_effects`.
         self.roots = [c.place.find(())._root() for c in captures if c.place.fixed and not c.written]
 
-    def remember(self, leaves: Sequence[Any], outputs: Sequence[Tensor]) -> Call:
+    def remember(self, leaves: Sequence[Any], outputs: Sequence[Tensor]) -> RecordedCall:
         """What another run of a call needs."""
         random = None if self.random is None else outputs[self.random]
-        return Call(list(leaves), self._versions(leaves), random)
+        return RecordedCall(list(leaves), self._versions(leaves), random)
 
     def _versions(self, leaves: Sequence[Any]) -> list[int]:
         given = [0 if x._cold is None else x._version for x in leaves if isinstance(x, Tensor)]
         return given + [0 if r._cold is None else r._cold.version for r in self.roots]
 
     def gradients(
-        self, call: Call, grads: Sequence[Any], results: Sequence[Any]
+        self, call: RecordedCall, grads: Sequence[Any], results: Sequence[Any]
     ) -> list[Tensor | None]:
         """The gradients of the leaves for the cotangents of the results, on the tape."""
         self._check(call, grads)
@@ -118,7 +118,7 @@ class Origin:
         found: list[Tensor | None] = list(self.derived(call.leaves, cotangents, call.random))
         return found
 
-    def _check(self, call: Call, grads: Sequence[Any]) -> None:
+    def _check(self, call: RecordedCall, grads: Sequence[Any]) -> None:
         """Refuse where another run could not give what the call gave."""
         pairs = zip(grads, self.positions, strict=True)
         if any(g is not None and position is None for g, position in pairs):

@@ -79,7 +79,7 @@ class Joint:
         edges = tuple([tape.edge_of(place.find(leaves)) for place in self.leaves])
         results = [outputs[i] for i in self.differentiated]
         op: Any = _Backward(self)
-        node = tape.Node(op, {}, saved, edges, results)
+        node = tape.GradientNode(op, {}, saved, edges, results)
         if self.origin is not None:
             assert node.inputs is not None  # freed with the saved values
             node.inputs = [*node.inputs, self.origin.remember(leaves, outputs)]
@@ -148,7 +148,7 @@ def separate_graphs(outputs: Sequence[tuple[int, Tensor]]) -> list[list[tuple[in
                 merged_into[second] = first
             else:
                 group_of[id(node)] = i
-                waiting += [target for target, _ in node.edges if type(target) is tape.Node]
+                waiting += [target for target, _ in node.edges if type(target) is tape.GradientNode]
     groups: dict[int, list[tuple[int, Tensor]]] = {}
     for i, output in enumerate(outputs):
         groups.setdefault(group(i), []).append(output)

@@ -112,7 +112,7 @@ def _spec(x: Any, constant_float: bool, reached: Collection[int]) -> Spec:
 
 
 def _more(x: Tensor) -> Any:
-    hooks = [tuple(map(Identity, found)) for found in hooks_of_tensor(x)]
+    hooks = [tuple(map(ById, found)) for found in hooks_of_tensor(x)]
     if type(x) is Tensor and not any(hooks) and not vars(x):
         return None
     marks = tuple([(name, constant_spec(value)) for name, value in vars(x).items()])
@@ -127,7 +127,7 @@ def constant_spec(x: Any) -> ConstantSpec:
     try:
         hash(x)
     except TypeError:
-        value = Exact(frozenset(x)) if kind is set else Identity(x)
+        value = Exact(frozenset(x)) if kind is set else ById(x)
         return ConstantSpec(kind, value)
     if isinstance(x, float | complex | np.inexact):
         return ConstantSpec(kind, Bits(x))
@@ -199,7 +199,7 @@ class Bits:
         return repr(self.value)
 
 
-class Identity:
+class ById:
     """An unhashable Python object among the arguments: the same object means the same program."""
 
     __slots__ = ("value",)
@@ -208,7 +208,7 @@ class Identity:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Identity) and self.value is other.value
+        return isinstance(other, ById) and self.value is other.value
 
     def __hash__(self) -> int:
         return id(self.value)

@@ -9,7 +9,7 @@ from typing import Any
 from argand.base import epoch
 from argand.base.dim import Dim
 from argand.base.integer import Integer
-from argand.compile.executable import Executable
+from argand.compile.call import Executable
 from argand.compile.fast import Fast
 from argand.compile.integers import NO_INTEGERS
 from argand.compile.signature import (

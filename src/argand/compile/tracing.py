@@ -18,11 +18,11 @@ from argand.base.integer import IntegerRead
 from argand.base.settings import settings
 from argand.base.tree import flatten
 from argand.compile.arrays import ArrayStandIn, check_size
-from argand.compile.build import Builder, holds_traced
+from argand.compile.build import ProgramBuilder, holds_traced
+from argand.compile.call import Alias, Executable, Parts
 from argand.compile.constants import Constants, split_constants
 from argand.compile.effects import Arguments, containers_in, count_leaves, filled
 from argand.compile.environment import Modes, run_apart, watched_environment
-from argand.compile.executable import Alias, Executable, Parts
 from argand.compile.higher import Origin, Position
 from argand.compile.iterators import IteratorStandIn, is_iterator
 from argand.compile.joint import Joint, keep_random_state
@@ -116,7 +116,7 @@ class Trace:
                     tracer.after(set_mode)
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
-                builder = Builder(tracer, self.backend, self.leaves)
+                builder = ProgramBuilder(tracer, self.backend, self.leaves)
                 parts = builder.build(returned, guards, self.owner.lock, slots, changed, self.reach)
                 self._prepare_higher_orders(parts.joints, builder.positions)
             if self.owner.drop_effects is not None:

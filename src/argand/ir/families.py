@@ -1,7 +1,7 @@
 """The other families: what their members needn't say.
 
 A family answers the boring questions (types, derivative, NumPy execution) for all its members; how
-a family becomes machine code is in `loops/`.
+a family becomes machine code is in `lowering/` and `kernels/`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from argand.base.dtype import DType
 from argand.base.errors import did_you_mean
 from argand.base.misuse import FAILURES, explain
 from argand.base.shape import shape_text
-from argand.base.userstack import Call, register_call
+from argand.base.userstack import UserCall, register_call
 from argand.ir import bind as crossroads
 from argand.ir.bind import bind
 from argand.ir.samples import ErrorSample, Sample
@@ -185,20 +185,20 @@ def _explaining(call: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def _call_of(local: Mapping[str, Any]) -> Call:
-    return Call(local["self"], local["self"].name, local["args"], local["kwargs"])
+def _call_of(local: Mapping[str, Any]) -> UserCall:
+    return UserCall(local["self"], local["self"].name, local["args"], local["kwargs"])
 
 
 register_call(Op.__call__, _call_of)
 
 
-def _own_call(local: Mapping[str, Any]) -> Call:
+def _own_call(local: Mapping[str, Any]) -> UserCall:
     """A call read off the parameters of a member's `__call__`, without those left at a default."""
     op = local["self"]
     known = inspect.signature(type(op).__call__).parameters.values()
     given = [p for p in known if p.name != "self" and local[p.name] is not p.default]
     args = [local[p.name] for p in given if p.kind is not p.KEYWORD_ONLY]
-    return Call(op, op.name, args, {p.name: local[p.name] for p in given[len(args) :]})
+    return UserCall(op, op.name, args, {p.name: local[p.name] for p in given[len(args) :]})
 
 
 def snake_case(name: str) -> str:

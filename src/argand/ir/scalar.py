@@ -1,7 +1,7 @@
 """The typed scalar language: an elementwise op's formula, written once and read by many builders.
 
 A body such as ``b.maximum(x, 0) + b.log1p(b.exp(-abs(x)))`` runs once on symbolic scalars and
-leaves an expression. Its readers are: `evaluate` here (NumPy), the LLVM printer (loops/), `adjoint`
+leaves an expression. Its readers are: `evaluate` here (NumPy), `lowering/emitter`, `adjoint`
 (derivative), `flops` (cost) and `text`.
 """
 
@@ -240,7 +240,7 @@ def _is_const(x: Expr | None, value: float) -> bool:
     return x is not None and x.op == "const" and x.value == value and x.dtype.kind != "b"
 
 
-class Builder:
+class ScalarBuilder:
     """The `b` of a body: every primitive by name, and the spellings that PyTorch has for some."""
 
     _spellings: ClassVar[dict[str, str]] = {
@@ -259,7 +259,7 @@ class Builder:
         return lambda *operands: apply(primitive, *operands)
 
     def apply(self, name: str, *operands: Any) -> Expr:
-        """A primitive by its name; the builders of `loops/` have the same method."""
+        """A primitive by its name; `NestBuilder` has the same method."""
         return apply(name, *operands)
 
     def eq(self, x: Any, y: Any) -> Expr:
@@ -287,7 +287,7 @@ class Builder:
         return 1 / (1 + apply("exp", -x))
 
 
-BUILDER = Builder()
+BUILDER = ScalarBuilder()
 
 
 def trace_body(body: Body, dtypes: Sequence[DType], result: DType) -> Expr:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from argand.base.dim import Dim, Size, dim_max, dim_min
+from argand.base.dim import Dim, Extent, dim_max, dim_min
 from argand.base.dtype import ALL, DType, int64
 from argand.base.errors import ArgandError, ProgramError
 from argand.ir.op import Literal, TensorType, registry
@@ -110,12 +110,12 @@ class _Parser:
         env[name] = value
         return value
 
-    def type(self) -> tuple[DType, tuple[Size, ...], tuple[int, ...] | None]:
+    def type(self) -> tuple[DType, tuple[Extent, ...], tuple[int, ...] | None]:
         name = self.t.next()
         if name not in _DTYPES:
             raise self.t.error(f"{name!r} is not a dtype")
         self.t.expect("[")
-        shape: list[Size] = []
+        shape: list[Extent] = []
         while not self.t.take("]"):
             shape.append(self.size())
             self.t.take(",")
@@ -198,7 +198,7 @@ class _Parser:
             return float(t.next())
         return self.size()
 
-    def size(self) -> Size:
+    def size(self) -> Extent:
         total = self.term()
         while self.t.peek() in ("+", "-") or self._negative_number():
             if self.t.take("-"):
@@ -211,7 +211,7 @@ class _Parser:
     def _negative_number(self) -> bool:
         return self.t.kind() == "number" and self.t.peek()[0] == "-"
 
-    def term(self) -> Size:
+    def term(self) -> Extent:
         total = self.factor()
         while self.t.peek() in ("*", "//", "%"):
             sign = self.t.next()
@@ -222,7 +222,7 @@ class _Parser:
                 total = total // other if sign == "//" else total % other
         return total
 
-    def factor(self) -> Size:
+    def factor(self) -> Extent:
         t = self.t
         if t.take("-"):
             return -1 * self.factor()

@@ -10,7 +10,7 @@ from argand.base.dtype import as_dtype
 from argand.base.errors import did_you_mean
 from argand.base.late import resolve
 from argand.base.misuse import FAILURES, explain
-from argand.base.userstack import Call, register_call, register_module_call
+from argand.base.userstack import UserCall, register_call, register_module_call
 from argand.ir.op import ops
 from argand.nn.hooks import Hooks, register
 from argand.nn.parameter import Buffer, Parameter
@@ -567,8 +567,8 @@ def _path_between(outer: Module, inner: Module) -> str:
     return type(inner).__name__
 
 
-def _call_of(local: Mapping[str, Any]) -> Call:
-    return Call(local["self"], type(local["self"]).__name__, local["args"], local["kwargs"])
+def _call_of(local: Mapping[str, Any]) -> UserCall:
+    return UserCall(local["self"], type(local["self"]).__name__, local["args"], local["kwargs"])
 
 
 register_call(Module.__call__, _call_of)

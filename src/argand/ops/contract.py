@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dim import Size, same
+from argand.base.dim import Extent, same
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, numel, same_shape, shape_text
 from argand.ir.elementwise import lifted
@@ -123,7 +123,7 @@ def _check_operands(op: str, a: Any, b: Any) -> None:
         raise ShapeError(f"{op}: {describe(a, b)}: the inner sizes {inner} and {other} differ")
 
 
-def _batched(x: Any, batch: tuple[Size, ...]) -> Any:
+def _batched(x: Any, batch: tuple[Extent, ...]) -> Any:
     shape = (*batch, *x.shape[-2:])
     return x if same_shape(x.shape, shape) else ops.expand(x, shape)
 
@@ -237,7 +237,7 @@ def _parse(equation: str, values: list[Any]) -> tuple[list[str], str]:
 
 def _drop_ones(values: list[Any], terms: list[str]) -> None:
     """Size-1 dimensions whose label is larger elsewhere broadcast: they lose the label."""
-    sizes: dict[str, Size] = {}
+    sizes: dict[str, Extent] = {}
     for x, term in zip(values, terms, strict=True):
         sizes |= {c: s for c, s in zip(term, x.shape, strict=True) if not is_one(s)}
     for i, (x, term) in enumerate(zip(values, terms, strict=True)):

@@ -10,7 +10,7 @@ import numpy as np
 from argand.base.dim import Dim
 from argand.base.dtype import as_dtype
 from argand.base.errors import ShapeError
-from argand.base.shape import Size
+from argand.base.shape import Extent
 from argand.ir.families import Create
 from argand.ir.op import TensorType
 from argand.ir.samples import ErrorSample, Sample
@@ -27,7 +27,7 @@ class Full(Create):
     )
 
     def prepare(
-        self, shape: Sequence[Size], value: Any, dtype: Any
+        self, shape: Sequence[Extent], value: Any, dtype: Any
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         d = as_dtype(dtype)
         if any(isinstance(s, int) and s < 0 for s in shape):
@@ -50,7 +50,7 @@ class Arange(Create):
     error_samples = (ErrorSample(RuntimeError, "arange: the size can't be", 0, 1, -1, "int64"),)
 
     def prepare(
-        self, start: Any, step: Any, size: Size, dtype: Any
+        self, start: Any, step: Any, size: Extent, dtype: Any
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if isinstance(size, int) and size < 0:
             raise ShapeError(f"arange: the size can't be negative, got {size}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dim import Size, same
+from argand.base.dim import Extent, same
 from argand.base.errors import IndexRangeError, ShapeError
 from argand.base.shape import (
     Shape,
@@ -178,7 +178,7 @@ class Expand(Move):
         return [summed_to(grads[0], inputs[0].shape)]
 
 
-def is_one(size: Size) -> bool:
+def is_one(size: Extent) -> bool:
     """Whether a size is surely 1 (a symbolic one is at least 2)."""
     return isinstance(size, int) and size == 1
 
@@ -242,7 +242,7 @@ def _sliced_shape(op: str, x: TensorType, params: dict[str, Any]) -> Shape:
     start, stop, step = params["start"], params["stop"], params["step"]
     if not len(start) == len(stop) == len(step) == len(x.shape):
         raise ShapeError(f"{op}: one start, stop and step for each dimension of {describe(x)}")
-    sizes: list[Size] = []
+    sizes: list[Extent] = []
     for lo, hi, by, size in zip(start, stop, step, x.shape, strict=True):
         if by < 1:
             raise ShapeError(f"{op}: steps must be at least 1, got {by}; flip for the other way")
@@ -369,7 +369,7 @@ class Pad(Move):
         return [ops.slice(grads[0], start, tuple(map(_add, start, shape)))]
 
 
-def _add(a: Size, b: Size) -> Size:
+def _add(a: Extent, b: Extent) -> Extent:
     return a + b
 
 
@@ -455,7 +455,7 @@ class Cat(Move):
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         g, dim = grads[0], params["dim"]
-        offset: Size = 0
+        offset: Extent = 0
         results = []
         for x in inputs:
             start = tuple(offset if d == dim else 0 for d in range(len(x.shape)))

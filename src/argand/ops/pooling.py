@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dim import Size, is_less, same
+from argand.base.dim import Extent, is_less, same
 from argand.base.dtype import int64
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
@@ -50,7 +50,7 @@ def _pool_params(
 
 def pool_output(op: str, size: Any, params: dict[str, Any]) -> Pair:
     """The output's height and width."""
-    found: list[Size] = []
+    found: list[Extent] = []
     names = ("kernel_size", "stride", "padding", "dilation")
     for s, k, stride, pad, dil in zip(size, *(params.get(n, (1, 1)) for n in names), strict=True):
         room = s + 2 * pad - dil * (k - 1) - 1

@@ -22,7 +22,7 @@ import numpy as np
 
 from argand.base.dtype import DType, as_dtype, compute_dtype, float32, int64
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
-from argand.base.shape import Size
+from argand.base.shape import Extent
 from argand.ir import families
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, describe
@@ -121,7 +121,7 @@ class _Draw(families.Random):
         raise TypeError(f"op {self.name} has no scalar form")
 
 
-def _float_params(op: str, shape: Sequence[Size], dtype: Any) -> dict[str, Any]:
+def _float_params(op: str, shape: Sequence[Extent], dtype: Any) -> dict[str, Any]:
     d = as_dtype(dtype)
     if d.name not in _BITS:
         raise DTypeError(f"{op}: not defined for {d.name}")
@@ -136,7 +136,7 @@ class Uniform(_Draw):
     samples = Sample(_STATE, (3, 5), "float32"), Sample(_STATE, (), "float64"), Sample(_STATE, (0,))
     error_samples = (ErrorSample(TypeError, "not defined for int64", _STATE, (2,), "int64"),)
 
-    def prepare(self, state: Any, shape: Sequence[Size], dtype: Any = float32) -> Prepared:
+    def prepare(self, state: Any, shape: Sequence[Extent], dtype: Any = float32) -> Prepared:
         return (lifted(state),), _float_params(self.name, shape, dtype)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
@@ -164,7 +164,7 @@ class Normal(_Draw):
     tolerance = {"float32": 2e-5}
     error_samples = (ErrorSample(RuntimeError, "sizes can't be negative", _STATE, (-1,)),)
 
-    def prepare(self, state: Any, shape: Sequence[Size], dtype: Any = float32) -> Prepared:
+    def prepare(self, state: Any, shape: Sequence[Extent], dtype: Any = float32) -> Prepared:
         params = _float_params(self.name, shape, dtype)
         return (lifted(state),), {**params, "bits": max(params["bits"], 24)}
 
@@ -201,7 +201,7 @@ class Randint(_Draw):
         ErrorSample(RuntimeError, "at most 2 ** 32", _STATE, (2,), 0, 1 << 40),
     )
 
-    def prepare(self, state: Any, shape: Sequence[Size], low: int, high: int) -> Prepared:
+    def prepare(self, state: Any, shape: Sequence[Extent], low: int, high: int) -> Prepared:
         if low >= high:
             raise ArgumentError(f"randint: low {low} must be below high {high}")
         if high - low > 1 << 32:

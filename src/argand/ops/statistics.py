@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from argand.base.dim import Dim, Size, dim_max
+from argand.base.dim import Dim, Extent, dim_max
 from argand.base.dtype import DType, compute_dtype, from_numpy
 from argand.base.errors import DTypeError
 from argand.base.shape import normalize_dims, numel
@@ -28,7 +28,7 @@ _NOT_FLOAT = ErrorSample(TypeError, "not defined for int64", T((3,), 0, 5, "int6
 _BAD_DIM = ErrorSample(IndexError, "dimension 2 is out of range", T((2, 3)), 2)
 
 
-def size_value(size: Size, dtype: DType) -> Any:
+def size_value(size: Extent, dtype: DType) -> Any:
     """A size as an operand: a number, or a 0-d value for a symbolic size."""
     return ops.full((), size, dtype) if isinstance(size, Dim) else float(size)
 
@@ -38,7 +38,7 @@ def widened(x: Any) -> Any:
     return ops.cast(x, compute_dtype(x.dtype))
 
 
-def count_of(shape: tuple[Size, ...], dims: Iterable[int]) -> Size:
+def count_of(shape: tuple[Extent, ...], dims: Iterable[int]) -> Extent:
     """How many elements a reduction over `dims` takes together."""
     return numel(shape[d] for d in dims)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from argand.base.dim import Size, is_less, same
+from argand.base.dim import Extent, is_less, same
 from argand.base.dtype import compute_dtype, from_numpy
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
@@ -61,7 +61,7 @@ def _geometry(params: dict[str, Any]) -> dict[str, Any]:
 
 def conv_output(op: str, size: Any, kernel: Any, params: dict[str, Any]) -> Pair:
     """The output's height and width."""
-    found: list[Size] = []
+    found: list[Extent] = []
     for s, k, stride, pad, dil in zip(
         size, kernel, params["stride"], params["padding"], params["dilation"], strict=True
     ):

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from argand.ir.fusion import fusion_node
 from argand.ir.program import Node, Operand, Program, Value, resolved
-from argand.loops.element import GATHERS
-from argand.loops.lower import SINGLE
+from argand.kernels.lower import SINGLE
+from argand.lowering.element import GATHERS
 from argand.passes.fuse_cost import cheap_again, small_alone
 from argand.passes.fuse_fit import Fits
 from argand.passes.fuse_graph import Graph, Unit, in_order, numbers

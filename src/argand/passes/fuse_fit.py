@@ -12,12 +12,12 @@ from argand.base.shape import numel
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Move, Random
 from argand.ir.program import Node, Value, operand_text, params_text, type_text
-from argand.loops.element import Demand, rule_for
-from argand.loops.lower import POOLS, SINGLE
-from argand.loops.nestir import ELEMS
-from argand.loops.region import Region
-from argand.loops.rowplan import is_reduction, plan_quality, row_plans
-from argand.loops.space import MAX_SPLITS, Space, covers, locate
+from argand.kernels.lower import POOLS, SINGLE
+from argand.kernels.reduction.plan import is_reduction, plan_quality, row_plans
+from argand.lowering.element import Demand, rule_for
+from argand.lowering.region import Region
+from argand.lowering.space import MAX_SPLITS, Space, covers, locate
+from argand.nest.types import ELEMS
 from argand.passes.fuse_cost import flops_of, worth_a_loop
 from argand.passes.views import VIEWS
 
@@ -26,7 +26,7 @@ __all__ = [
     "FREE",
     "LOOP",
     "Fits",
-    "Shape",
+    "Role",
     "batch_dims",
     "classify",
     "fits",
@@ -39,7 +39,7 @@ CONTRACTIONS = frozenset(("matmul", "einsum", "conv2d", "conv2d_input_grad", "co
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Shape:
+class Role:
     """How a node takes part in fusion."""
 
     kind: str
@@ -48,16 +48,16 @@ class Shape:
     starts_only: bool = False
 
 
-FREE = Shape("free", joins=False)
-_ALONE = Shape("alone", joins=False)
-LOOP = Shape("loop", pointwise=True)
-_DRAW = Shape("loop")
-_ROWS = Shape("rows")
-_SINGLE = Shape("loop", starts_only=True)
-_CONTRACT = Shape("contract", starts_only=True)
+FREE = Role("free", joins=False)
+_ALONE = Role("alone", joins=False)
+LOOP = Role("loop", pointwise=True)
+_DRAW = Role("loop")
+_ROWS = Role("rows")
+_SINGLE = Role("loop", starts_only=True)
+_CONTRACT = Role("contract", starts_only=True)
 
 
-def classify(node: Node) -> Shape:
+def classify(node: Node) -> Role:
     """The part that a node plays."""
     if not all(_has_registers(v.dtype) for v in (*node.values, *node.outputs)):
         return _ALONE

@@ -14,7 +14,7 @@ from argand.passes.fuse_fit import (
     CONTRACTIONS,
     FREE,
     LOOP,
-    Shape,
+    Role,
     batch_dims,
     classify,
     view_to_store,
@@ -53,7 +53,7 @@ class Graph:
         self._users: dict[Value, int] = {}
         self._look_back()
 
-    def _shapes(self) -> list[Shape]:
+    def _shapes(self) -> list[Role]:
         """How each node takes part. A view that a contraction can't read with strides is stored."""
         shapes = [classify(node) for node in self.nodes]
         for node in self.nodes:

@@ -2,8 +2,8 @@
 
 Who lives when follows from the program alone, here; the plan then has to keep apart what lives at
 the same time, at any sizes that are asked for. What a kernel does inside is not looked at: whether
-a result may take over an operand's memory is what the kernel's own order says (`loops/order.py`),
-which `backends/cpu/replay.py` holds against its loads and stores.
+a result may take over an operand's memory is what the kernel's own order says
+(`lowering/order.py`), which `backends/cpu/replay.py` holds against its loads and stores.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from argand.base.dim import Dim, Shape, Size, evaluate, same
+from argand.base.dim import Dim, Extent, Shape, evaluate, same
 from argand.base.settings import settings
 from argand.ir.program import Program, Value
 from argand.passes.schedule import may_overwrite
-from argand.passes.views import Place, nbytes, places
+from argand.passes.views import StridedView, nbytes, places
 from argand.runtime.guarded import PAGE, Fence
 
 ALIGNMENT = 64
@@ -25,10 +25,10 @@ Takeovers = list[tuple[int, int, int]]
 
 
 @dataclasses.dataclass(slots=True)
-class Block:
+class ArenaBlock:
     """Memory in the arena: bytes needed from node number `start` to node number `end`."""
 
-    size: Size
+    size: Extent
     start: int
     end: int
 
@@ -41,9 +41,9 @@ class MemoryPlan:
     ``("output", i)`` or ``("arena", i)`` with `i` counting `blocks`.
     """
 
-    places: dict[Value, Place]
+    places: dict[Value, StridedView]
     homes: dict[Value, tuple[str, int]]
-    blocks: list[Block]
+    blocks: list[ArenaBlock]
     takeovers: Takeovers
 
     @property
@@ -87,7 +87,7 @@ class _Planner:
         self.places = places(program, strides)
         self.last = self._last_reads()
         self.homes: dict[Value, tuple[str, int]] = {}
-        self.blocks: list[Block] = []
+        self.blocks: list[ArenaBlock] = []
 
     def run(self) -> MemoryPlan:
         program = self.program
@@ -125,7 +125,7 @@ class _Planner:
                 self.homes[out] = ("arena", shared)
             else:
                 self.homes[out] = ("arena", len(self.blocks))
-                self.blocks.append(Block(nbytes(out), at, end))
+                self.blocks.append(ArenaBlock(nbytes(out), at, end))
 
     def _taken_over(self, at: int, out: Value, taken: set[int]) -> int | None:
         """The block of an input that dies at this node and that `out` may overwrite; not one that
@@ -150,7 +150,7 @@ class _Planner:
         return may_overwrite(self.program.nodes[at], root, out, self.places)
 
 
-def assign(sizes: Sequence[int], blocks: Sequence[Block]) -> tuple[list[int], int]:
+def assign(sizes: Sequence[int], blocks: Sequence[ArenaBlock]) -> tuple[list[int], int]:
     """Offsets in bytes so that blocks that live at the same time don't overlap, and the total.
 
     The largest blocks are placed first, each at the lowest offset that is free all its life.

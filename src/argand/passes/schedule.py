@@ -17,8 +17,8 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.fusion import is_fusion
 from argand.ir.op import registry
 from argand.ir.program import Node, Program, Value
-from argand.loops.lower import may_overwrite as kernel_may_overwrite
-from argand.passes.views import Place, places, view_place
+from argand.kernels.lower import may_overwrite as kernel_may_overwrite
+from argand.passes.views import StridedView, places, view_place
 
 Test = Callable[[Node], bool]
 
@@ -140,7 +140,7 @@ class _Order:
         return order
 
 
-def is_view(node: Node, found: dict[Value, Place]) -> bool:
+def is_view(node: Node, found: dict[Value, StridedView]) -> bool:
     """Whether a node computes nothing: its result is a view."""
     return view_place(node, found) is not None
 
@@ -153,7 +153,7 @@ def can_fail(node: Node) -> bool:
     return bool(families & FALLIBLE)
 
 
-def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, Place]) -> bool:
+def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, StridedView]) -> bool:
     """Whether the node may store its output `new` where `old` lies, as far as its own reads go.
 
     True when it doesn't read `old`, or reads it as `new` lies there and in an order that lets no
@@ -170,7 +170,7 @@ def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, Place])
     return all(kernel_may_overwrite(node, v, new) for v in reads)
 
 
-def _same_place(v: Value, a: Place, new: Value, b: Place) -> bool:
+def _same_place(v: Value, a: StridedView, new: Value, b: StridedView) -> bool:
     """Whether two values would lie alike at the beginning of the same memory."""
     return (
         same(a.offset, b.offset)

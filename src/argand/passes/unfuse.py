@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from argand.ir.fusion import is_fusion
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.rewrite import Rewriter
-from argand.loops.lower import can_lower
+from argand.kernels.lower import can_lower
 
 
 def unfuse(program: Program) -> Program:

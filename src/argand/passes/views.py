@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from argand.base.dim import Shape, Size, same
+from argand.base.dim import Extent, Shape, same
 from argand.base.shape import numel
 from argand.ir.program import Node, Program, Value
 
@@ -14,22 +14,24 @@ VIEWS = frozenset(("reshape", "permute", "expand", "slice"))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class StridedView:
     """The memory of a value: that of `root`, from element `offset` on, with strides in elements."""
 
     root: Value
-    offset: Size
+    offset: Extent
     strides: Shape
 
 
-def places(program: Program, strides: Mapping[int, Shape] | None = None) -> dict[Value, Place]:
+def places(
+    program: Program, strides: Mapping[int, Shape] | None = None
+) -> dict[Value, StridedView]:
     """Where every value of a program lies; a value that owns its memory is its own root.
 
     `strides` gives those of the inputs with these numbers, where they aren't dense.
     """
     found = {v: own_place(v) for v in [*program.inputs, *program.state]}
     for i, given in (strides or {}).items():
-        found[program.inputs[i]] = Place(program.inputs[i], 0, given)
+        found[program.inputs[i]] = StridedView(program.inputs[i], 0, given)
     for node in program.nodes:
         view = view_place(node, found)
         if view is not None:
@@ -39,12 +41,12 @@ def places(program: Program, strides: Mapping[int, Shape] | None = None) -> dict
     return found
 
 
-def own_place(v: Value) -> Place:
+def own_place(v: Value) -> StridedView:
     """A value at the start of its own memory, dense in its layout."""
-    return Place(v, 0, v.strides)
+    return StridedView(v, 0, v.strides)
 
 
-def view_place(node: Node, found: dict[Value, Place]) -> Place | None:
+def view_place(node: Node, found: dict[Value, StridedView]) -> StridedView | None:
     """Where the result of a view lies; None when the node has to compute."""
     if node.op.name not in VIEWS:
         return None
@@ -52,18 +54,18 @@ def view_place(node: Node, found: dict[Value, Place]) -> Place | None:
     place, params = found[x], node.params
     if node.op.name == "reshape":
         strides = reshaped_strides(x.shape, place.strides, node.outputs[0].shape)
-        return None if strides is None else Place(place.root, place.offset, strides)
+        return None if strides is None else StridedView(place.root, place.offset, strides)
     if node.op.name == "permute":
         order = tuple(place.strides[d] for d in params["dims"])
-        return Place(place.root, place.offset, order)
+        return StridedView(place.root, place.offset, order)
     if node.op.name == "expand":
         strides = expanded_strides(x.shape, place.strides, node.outputs[0].shape)
-        return Place(place.root, place.offset, strides)
+        return StridedView(place.root, place.offset, strides)
     offset = place.offset
     for begin, stride in zip(params["start"], place.strides, strict=True):
         offset = offset + begin * stride
     steps = zip(place.strides, params["step"], strict=True)
-    return Place(place.root, offset, tuple(stride * step for stride, step in steps))
+    return StridedView(place.root, offset, tuple(stride * step for stride, step in steps))
 
 
 def expanded_strides(shape: Shape, strides: Shape, wanted: Shape) -> Shape:
@@ -87,10 +89,10 @@ def reshaped_strides(shape: Shape, strides: Shape, wanted: Shape) -> Shape | Non
     if any(isinstance(s, int) and s == 0 for s in shape):
         return (0,) * len(wanted)
     runs = _runs(shape, strides)
-    result: list[Size] = [0] * len(wanted)
+    result: list[Extent] = [0] * len(wanted)
     at = len(wanted) - 1
     for size, step in reversed(runs):
-        covered: Size = 1
+        covered: Extent = 1
         while not same(covered, size):
             if at < 0 or (isinstance(covered, int) and isinstance(size, int) and covered > size):
                 return None
@@ -102,9 +104,9 @@ def reshaped_strides(shape: Shape, strides: Shape, wanted: Shape) -> Shape | Non
     return tuple(result)
 
 
-def _runs(shape: Sequence[Size], strides: Sequence[Size]) -> list[tuple[Size, Size]]:
+def _runs(shape: Sequence[Extent], strides: Sequence[Extent]) -> list[tuple[Extent, Extent]]:
     """Dimensions merged where they follow each other evenly, as (size, stride of the innermost)."""
-    runs: list[tuple[Size, Size]] = []
+    runs: list[tuple[Extent, Extent]] = []
     for size, stride in zip(shape, strides, strict=True):
         if same(size, 1):
             continue
@@ -115,7 +117,7 @@ def _runs(shape: Sequence[Size], strides: Sequence[Size]) -> list[tuple[Size, Si
     return runs
 
 
-def nbytes(v: Value) -> Size:
+def nbytes(v: Value) -> Extent:
     """The bytes that a value's own memory takes."""
-    size: Size = numel(v.shape) * v.dtype.itemsize
+    size: Extent = numel(v.shape) * v.dtype.itemsize
     return size

@@ -16,7 +16,7 @@ from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
 from argand.transform import tape
 from argand.transform.mode import enable_grad, mode
-from argand.transform.tape import Edge, Node, Stand
+from argand.transform.tape import Edge, GradientNode, Stand
 
 
 class _Identity(Stand):
@@ -86,7 +86,7 @@ def _barrier(x: Any) -> Any:
     if edge[0] is None:
         return None
     twin = x.shadow()
-    twin._node, twin._index = Node(_Identity(), {}, (x,), (edge,), (twin,)), 0
+    twin._node, twin._index = GradientNode(_Identity(), {}, (x,), (edge,), (twin,)), 0
     return twin
 
 
@@ -148,7 +148,7 @@ def _placed(segment: _Segment, inputs: list[Any], barriers: list[Any], result: A
     edges = (*map(tape.edge_of, inputs), *segment.outside)
     twins = [y.shadow() for y in outputs]
     all_outputs = [y for y in found if isinstance(y, Tensor)]
-    node = Node(segment, {}, inputs, edges, all_outputs)
+    node = GradientNode(segment, {}, inputs, edges, all_outputs)
     index = {id(y): i for i, y in enumerate(all_outputs)}
     replaced = {}
     for y, twin in zip(outputs, twins, strict=True):
@@ -173,13 +173,13 @@ def _outside(outputs: Sequence[Any], barriers: set[int]) -> list[Edge]:
     stack = [tape.edge_of(y)[0] for y in outputs]
     while stack:
         node = stack.pop()
-        if id(node) in seen or id(node) in barriers or type(node) is not Node:
+        if id(node) in seen or id(node) in barriers or type(node) is not GradientNode:
             continue
         seen.add(id(node))
         for target, index in node.edges:
             if target is None or id(target) in barriers:
                 continue
-            if type(target) is Node:
+            if type(target) is GradientNode:
                 stack.append(target)
             else:
                 found[(id(target), index)] = (target, index)

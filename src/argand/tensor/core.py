@@ -21,8 +21,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from argand.base import epoch
-from argand.base.dim import Size as DimSize
-from argand.base.dim import shown
+from argand.base.dim import Extent, shown
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import AutogradError, TraceError
 from argand.base.shape import numel
@@ -31,7 +30,7 @@ from argand.ir import bind as crossroads
 from argand.ir.op import Op, ops
 from argand.ir.operators import Operators
 from argand.transform.mode import mode
-from argand.transform.tape import LEAF, Node, record_pair
+from argand.transform.tape import LEAF, GradientNode, record_pair
 
 _new: Callable[[type], Any] = object.__new__
 
@@ -40,7 +39,7 @@ _new: Callable[[type], Any] = object.__new__
 LIGHT = 16384
 
 
-class Size(tuple[DimSize, ...]):
+class Size(tuple[Extent, ...]):
     """A shape: a tuple of sizes with `numel()`.
 
     >>> ag.ones(2, 3).shape
@@ -51,7 +50,7 @@ class Size(tuple[DimSize, ...]):
 
     __slots__ = ()
 
-    def numel(self) -> DimSize:
+    def numel(self) -> Extent:
         """The product of the sizes: the number of elements.
 
         >>> ag.Size((2, 3)).numel()
@@ -238,7 +237,7 @@ class Tensor(Operators):
         cold.version += 1
         if mode.enabled:
             cold.overwritten_at = user_location(2)
-        if type(root._node) is Node:
+        if type(root._node) is GradientNode:
             root._node.output_is_lost(root._index, cold.overwritten_at)
 
     def numpy_array(self) -> Any:
@@ -315,7 +314,7 @@ class Tensor(Operators):
         return self._node is None or self._node is LEAF if told is None else told
 
     @property
-    def grad_fn(self) -> Node | None:
+    def grad_fn(self) -> GradientNode | None:
         """The node of the tape that made it; None for a leaf.
 
         >>> (ag.ones(2, requires_grad=True) * 2).grad_fn

@@ -40,7 +40,7 @@ def sizes(args: tuple[Any, ...], size: Any = None) -> tuple[Any, ...]:
     return tuple(s if isinstance(s, Dim) else operator.index(s) for s in args)
 
 
-class Options(TypedDict, total=False):
+class CreationOptions(TypedDict, total=False):
     """What every creating function takes beside its own arguments: the first two have a meaning,
     the others are PyTorch's and have none here."""
 
@@ -52,7 +52,7 @@ class Options(TypedDict, total=False):
     out: None
 
 
-class SizeOptions(Options, total=False):
+class SizeOptions(CreationOptions, total=False):
     """Of functions whose sizes may also be given by name."""
 
     size: Any
@@ -62,7 +62,7 @@ def finished(t: Tensor, **options: Unpack[SizeOptions]) -> Tensor:
     """Apply the options that every creating function has; the size has been taken out."""
     if not options:
         return t
-    for name in options.keys() - Options.__annotations__.keys():
+    for name in options.keys() - CreationOptions.__annotations__.keys():
         raise TypeError(f"unexpected argument {name!r}")
     if options.get("out") is not None:
         raise TypeError("out= is not supported; write `t.copy_(...)`")
@@ -76,7 +76,7 @@ def finished(t: Tensor, **options: Unpack[SizeOptions]) -> Tensor:
 # -- from data -------------------------------------------------------------------------------------
 
 
-def tensor(data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
+def tensor(data: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, a NumPy array, a Tensor.
 
     Python floats become the default float dtype, integers int64, booleans bool; arrays and tensors
@@ -206,7 +206,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def asarray(
-    obj: Any, *, dtype: Any = None, copy: bool | None = None, **options: Unpack[Options]
+    obj: Any, *, dtype: Any = None, copy: bool | None = None, **options: Unpack[CreationOptions]
 ) -> Tensor:
     """As `as_tensor`; with `copy=True` memory is never shared, as `tensor`.
 
@@ -305,7 +305,9 @@ def empty(*shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]) -> Ten
     return _filled(sizes(shape, options.pop("size", None)), 0, dtype, options)
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]
+) -> Tensor:
     """A tensor of shape `size` filled with one value.
 
     Its dtype follows the value's unless given: bool, int64, the default float or complex. The value
@@ -345,7 +347,7 @@ def _number_dtype(value: Any) -> DType:
 
 
 def full_like(
-    input: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Options]
+    input: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]
 ) -> Tensor:
     """One value in the shape and dtype of `input` (or in `dtype`).
 
@@ -357,7 +359,7 @@ def full_like(
     return full(tuple(input.shape), fill_value, dtype=dtype, **options)
 
 
-def zeros_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
+def zeros_like(input: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]) -> Tensor:
     """Zeros in the shape and dtype of `input` (or in `dtype`).
 
     >>> ag.zeros_like(ag.tensor([1, 2]))
@@ -366,7 +368,7 @@ def zeros_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> 
     return full_like(input, 0, dtype=dtype, **options)
 
 
-def ones_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
+def ones_like(input: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]) -> Tensor:
     """Ones in the shape and dtype of `input` (or in `dtype`).
 
     >>> ag.ones_like(ag.tensor([1, 2]), dtype=ag.float32)
@@ -375,7 +377,7 @@ def ones_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> T
     return full_like(input, 1, dtype=dtype, **options)
 
 
-def empty_like(input: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
+def empty_like(input: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]) -> Tensor:
     """A tensor in the shape and dtype of `input` whose contents don't matter (zeros, in fact).
 
     >>> ag.empty_like(ag.ones(2, 3)).shape
@@ -418,7 +420,12 @@ def new_empty(
 
 
 def new_full(
-    self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[Options]
+    self: Tensor,
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    **options: Unpack[CreationOptions],
 ) -> Tensor:
     """One value in the given shape with the dtype of this tensor, whatever the value's; see `full`.
 
@@ -428,7 +435,9 @@ def new_full(
     return full(size, fill_value, dtype=self.dtype if dtype is None else dtype, **options)
 
 
-def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
+def new_tensor(
+    self: Tensor, data: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]
+) -> Tensor:
     """A copy of `data` with the dtype of this tensor; see `tensor`.
 
     >>> ag.ones(2, dtype=ag.float64).new_tensor([1, 2])
@@ -446,7 +455,7 @@ def arange(
     step: Any = 1,
     *,
     dtype: Any = None,
-    **options: Unpack[Options],
+    **options: Unpack[CreationOptions],
 ) -> Tensor:
     """start, start + step, ... below `end` (above it, for a negative step); one number is the end.
 
@@ -485,7 +494,7 @@ def _number(value: Any) -> Any:
 
 
 def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, **options: Unpack[Options]
+    start: Any, end: Any, steps: int, *, dtype: Any = None, **options: Unpack[CreationOptions]
 ) -> Tensor:
     """start + i * (end - start) / (steps - 1) for i = 0, ..., steps - 1: evenly spaced numbers.
 
@@ -516,7 +525,7 @@ def logspace(
     base: float = 10.0,
     *,
     dtype: Any = None,
-    **options: Unpack[Options],
+    **options: Unpack[CreationOptions],
 ) -> Tensor:
     """base ** x for `steps` values x evenly spaced from `start` to `end`; see `linspace`.
 
@@ -528,7 +537,9 @@ def logspace(
     return finished(ops.cast(ops.pow(base, exponents), wanted), **options)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, **options: Unpack[Options]) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, **options: Unpack[CreationOptions]
+) -> Tensor:
     """1 where row = column, 0 elsewhere: the identity of shape (n, n), or (n, m).
 
     >>> ag.eye(3)

@@ -27,7 +27,7 @@ from argand.transform.mode import mode, no_grad
 _FULL = slice(None)
 
 
-class Plan(NamedTuple):
+class IndexPlan(NamedTuple):
     """An index taken apart.
 
     `start`, `stop`, `step` are for every dimension of the tensor; `shape` is that of the view;
@@ -101,7 +101,7 @@ def _write_directly(view: Tensor, dims: tuple[int, ...], indices: Any, new: Any)
 # -- taking an index apart -------------------------------------------------------------------------
 
 
-def take_apart(x: Tensor, index: Any) -> Plan:
+def take_apart(x: Tensor, index: Any) -> IndexPlan:
     """The plan of an index."""
     items = _items(index)
     items = _filled(x, items)
@@ -132,7 +132,7 @@ def take_apart(x: Tensor, index: Any) -> Plan:
                 _append(start, stop, step, 0, size, 1)
                 advanced.append((len(shape), one))
                 shape.append(size)
-    return Plan(tuple(start), tuple(stop), tuple(step), tuple(shape), tuple(advanced))
+    return IndexPlan(tuple(start), tuple(stop), tuple(step), tuple(shape), tuple(advanced))
 
 
 def _append(start: Any, stop: Any, step: Any, first: Any, last: Any, by: Any) -> None:
@@ -284,7 +284,7 @@ def _check_mask(shape: tuple[Any, ...], x: Tensor, dim: int) -> None:
             )
 
 
-def advanced_operands(view: Tensor, plan: Plan) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+def advanced_operands(view: Tensor, plan: IndexPlan) -> tuple[tuple[int, ...], tuple[Any, ...]]:
     """The dimensions and the indices of the advanced part, broadcast to one shape."""
     shapes = [tuple(i.shape) for _, i in plan.advanced]
     try:
@@ -323,7 +323,7 @@ def checked_range(index: Any, size: int, dim: int) -> None:
 # -- the basic part --------------------------------------------------------------------------------
 
 
-def basic_view(x: Tensor, plan: Plan) -> Tensor:
+def basic_view(x: Tensor, plan: IndexPlan) -> Tensor:
     """The view that the basic part of an index gives."""
     shape = tuple(x.shape)
     whole = all(

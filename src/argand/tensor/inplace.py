@@ -16,7 +16,7 @@ from argand.ir.op import Op, ops
 from argand.tensor.core import Tensor, follow, moves_from
 from argand.tensor.eager import check_writable
 from argand.transform.mode import mode, no_grad
-from argand.transform.tape import Node, Saved, next_sequence
+from argand.transform.tape import GradientNode, Saved, next_sequence
 
 
 def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Tensor:
@@ -38,7 +38,7 @@ def _keep_operand(target: Tensor, node: Any, began: int) -> None:
     waiting, seen = [node], set()
     while waiting:
         node = waiting.pop()
-        if type(node) is not Node or node.sequence <= began or node in seen:
+        if type(node) is not GradientNode or node.sequence <= began or node in seen:
             continue
         seen.add(node)
         waiting += [edge[0] for edge in node.edges]

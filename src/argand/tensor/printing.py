@@ -11,7 +11,7 @@ from argand.base.dtype import bool_, get_default_dtype, int64
 from argand.base.errors import ArgumentError
 
 
-class Options:
+class PrintOptions:
     """What `set_printoptions` sets."""
 
     precision = 4
@@ -53,7 +53,12 @@ def set_printoptions(
         if profile not in _PROFILES:
             raise ArgumentError(f"set_printoptions: unknown profile {profile!r}")
         values: Any = _PROFILES[profile]
-        Options.precision, Options.threshold, Options.edgeitems, Options.linewidth = values
+        (
+            PrintOptions.precision,
+            PrintOptions.threshold,
+            PrintOptions.edgeitems,
+            PrintOptions.linewidth,
+        ) = values
     given = {
         "precision": precision,
         "threshold": threshold,
@@ -62,8 +67,8 @@ def set_printoptions(
     }
     for name, value in given.items():
         if value is not None:
-            setattr(Options, name, value)
-    Options.sci_mode = sci_mode
+            setattr(PrintOptions, name, value)
+    PrintOptions.sci_mode = sci_mode
 
 
 def show(t: Any) -> str:
@@ -84,7 +89,7 @@ def body(t: Any, indent: int) -> str:
     array = t._array
     if array.size == 0:
         return "[]"
-    summarise = array.size > Options.threshold
+    summarise = array.size > PrintOptions.threshold
     shown = _shown(array, summarise)
     formatter = _Formatter(shown)
     return _block(array, indent, summarise, formatter)
@@ -111,7 +116,7 @@ def _suffix(t: Any) -> str:
 def _shown(array: Any, summarise: bool) -> Any:
     """The elements that will be printed, flat."""
     if summarise:
-        edge = Options.edgeitems
+        edge = PrintOptions.edgeitems
         for axis, size in enumerate(array.shape):
             if size > 2 * edge:
                 array = np.take(array, [*range(edge), *range(size - edge, size)], axis)
@@ -141,7 +146,7 @@ class _Formatter:
         finite = np.abs(values[np.isfinite(values) & (values != 0)])
         if not finite.size:
             self.whole = True
-            self.scientific = bool(Options.sci_mode)
+            self.scientific = bool(PrintOptions.sci_mode)
             return
         low, high = finite.min(), finite.max()
         self.whole = bool((finite == np.ceil(finite)).all())
@@ -151,8 +156,8 @@ class _Formatter:
             self.scientific = bool(high / low > 1000.0 or high > 1e8 or low < 1e-4)
         if self.whole and high / low > 1000.0 and high <= 1e8:
             self.scientific = high > 1e8
-        if Options.sci_mode is not None:
-            self.scientific = Options.sci_mode
+        if PrintOptions.sci_mode is not None:
+            self.scientific = PrintOptions.sci_mode
 
     def __call__(self, value: Any) -> str:
         if self.kind == "c":
@@ -168,23 +173,23 @@ class _Formatter:
         if not math.isfinite(value):
             return "nan" if value != value else ("inf" if value > 0 else "-inf")
         if self.scientific:
-            return f"{value:.{Options.precision}e}"
+            return f"{value:.{PrintOptions.precision}e}"
         if self.whole:
             return f"{value:.0f}."
-        return f"{value:.{Options.precision}f}"
+        return f"{value:.{PrintOptions.precision}f}"
 
 
 def _block(array: Any, indent: int, summarise: bool, formatter: _Formatter) -> str:
     if array.ndim == 0:
         return formatter(array[()]).strip() if formatter.kind != "c" else formatter(array[()])
-    edge = Options.edgeitems
+    edge = PrintOptions.edgeitems
     cut = summarise and array.shape[0] > 2 * edge
     if array.ndim == 1:
         items = [formatter(v) for v in (array[:edge] if cut else array)]
         if cut:
             items += [" ...", *[formatter(v) for v in array[-edge:]]]
         width = max(max(map(len, items)) + 2, 1)
-        per_line = max(1, (Options.linewidth - indent) // width)
+        per_line = max(1, (PrintOptions.linewidth - indent) // width)
         lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
     inner = indent + 1

@@ -18,7 +18,7 @@ from argand.ir import bind as crossroads
 from argand.ir.elementwise import is_number
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
-from argand.tensor.creation import Options, SizeOptions, finished, sizes
+from argand.tensor.creation import CreationOptions, SizeOptions, finished, sizes
 from argand.tensor.device import cpu
 from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad
@@ -268,7 +268,7 @@ def randint(
     *,
     generator: Generator | None = None,
     dtype: Any = None,
-    **options: Unpack[Options],
+    **options: Unpack[CreationOptions],
 ) -> Tensor:
     """Random integers from `low` (0 unless given) to `high` - 1, all equally likely.
 
@@ -295,7 +295,7 @@ def randperm(
     *,
     generator: Generator | None = None,
     dtype: Any = None,
-    **options: Unpack[Options],
+    **options: Unpack[CreationOptions],
 ) -> Tensor:
     """The numbers 0 to n - 1 in random order, every order equally likely: int64 unless given.
 
@@ -309,7 +309,7 @@ def randperm(
 
 
 def rand_like(
-    input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[Options]
+    input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[CreationOptions]
 ) -> Tensor:
     """Uniform random numbers in [0, 1), in the shape and dtype of `input`; see `rand`.
 
@@ -321,7 +321,7 @@ def rand_like(
 
 
 def randn_like(
-    input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[Options]
+    input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[CreationOptions]
 ) -> Tensor:
     """Normal random numbers in the shape and dtype of `input`; see `randn`.
 
@@ -339,7 +339,7 @@ def randint_like(
     *,
     dtype: Any = None,
     generator: Any = None,
-    **options: Unpack[Options],
+    **options: Unpack[CreationOptions],
 ) -> Tensor:
     """Random integers from `low` (0 unless given) to `high` - 1, in the shape and dtype of `input`.
 
@@ -359,7 +359,7 @@ def normal(
     *,
     generator: Generator | None = None,
     dtype: Any = None,
-    **options: Unpack[Options],
+    **options: Unpack[CreationOptions],
 ) -> Tensor:
     """mean + std * z, with normal random numbers z of mean 0 and standard deviation 1.
 

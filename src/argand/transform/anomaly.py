@@ -11,7 +11,7 @@ from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter
 from argand.ir.op import Literal, Op
 from argand.transform.mode import mode
-from argand.transform.tape import Node
+from argand.transform.tape import GradientNode
 
 
 class _Watch(Interpreter):
@@ -28,7 +28,7 @@ class _Watch(Interpreter):
         outputs = self.below.bind(op, inputs, params)
         for out in outputs:
             node = out._node
-            if type(node) is Node and node.sequence not in self.places:
+            if type(node) is GradientNode and node.sequence not in self.places:
                 self.places[node.sequence] = user_location()
         fresh = self.check_nan and self.born is None and any(map(_has_nan, outputs))
         if fresh and not any(map(_has_nan, inputs)):
@@ -65,7 +65,7 @@ class _Watch(Interpreter):
     def after(self, callback: Callable[[], None]) -> bool:
         return self.below.after(callback)
 
-    def inspect(self, node: Node, results: Sequence[Any]) -> None:
+    def inspect(self, node: GradientNode, results: Sequence[Any]) -> None:
         """Called with the gradients that a node gave."""
         if not self.check_nan:
             return
@@ -73,7 +73,7 @@ class _Watch(Interpreter):
             if gradient is not None and _has_nan(gradient):
                 raise AutogradError(self._message(node, i))
 
-    def _message(self, node: Node, i: int) -> str:
+    def _message(self, node: GradientNode, i: int) -> str:
         where = self.places.get(node.sequence)
         text = f"{node.name()} returned NaN for input {i}"
         text += f"; the operation was called at {where}" if where else ""

@@ -9,7 +9,7 @@ from typing import Any
 from argand.base.errors import AutogradError
 from argand.ir.op import ops
 from argand.transform.mode import mode, no_grad
-from argand.transform.tape import LEAF, Node, Saved, Stand, edge_of
+from argand.transform.tape import LEAF, GradientNode, Saved, Stand, edge_of
 
 
 def is_tensor(x: Any) -> bool:
@@ -172,7 +172,7 @@ class Function:
             o.shadow() if id(o) in known and id(o) not in ctx._dirty else o for o in outputs
         )
         tensors = [o for o in found if is_tensor(o)]
-        node = Node(_Applied(cls, ctx, places), {}, inputs, edges, tensors)
+        node = GradientNode(_Applied(cls, ctx, places), {}, inputs, edges, tensors)
         for i, out in enumerate(tensors):
             if out.dtype.is_inexact and id(out) not in ctx._constant:
                 if out._node is LEAF:

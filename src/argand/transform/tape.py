@@ -52,7 +52,7 @@ class Saved:
         self.tensor = tensor
         self.version = 0 if tensor._cold is None else tensor._version
 
-    def value(self, node: Node) -> Any:
+    def value(self, node: GradientNode) -> Any:
         """The tensor; an error when its memory has been overwritten since."""
         tensor = self.tensor
         if tensor._cold is not None and tensor._version != self.version:
@@ -78,7 +78,7 @@ class SavedOutput:
         self.lost: tuple[Location | None] | None = None
         self.value = None if self.array is not None else tensor._symbolic()
 
-    def remade(self, node: Node, index: int) -> Any:
+    def remade(self, node: GradientNode, index: int) -> Any:
         """The output again; an error when its memory has been overwritten since."""
         if self.lost is not None:
             raise _overwritten(node, "its own result", self.lost[0])
@@ -89,7 +89,7 @@ class SavedOutput:
         return self.kind._remade(self.array, self.value, graph, index)
 
 
-def _overwritten(node: Node, what: str, where: Location | None) -> AutogradError:
+def _overwritten(node: GradientNode, what: str, where: Location | None) -> AutogradError:
     return AutogradError(
         f"the backward of {node.op.name} needs {what}, which has been overwritten in place since"
         + (f", at {where}" if where else "")
@@ -126,7 +126,7 @@ class Stand:
         raise NotImplementedError
 
 
-class Node:
+class GradientNode:
     """One op applied to tensors, for backward."""
 
     __slots__ = ("edges", "hooks", "inputs", "op", "outputs", "params", "sequence", "wants")
@@ -195,7 +195,7 @@ class Node:
 
 def record(
     op: Op, params: dict[str, Any], inputs: Sequence[Any], outputs: Sequence[Any]
-) -> Node | None:
+) -> GradientNode | None:
     """Put an applied op on the tape when gradients are on and an input wants one."""
     if not mode.enabled or not op.differentiable:
         return None
@@ -207,7 +207,7 @@ def record(
     edges = tuple([(None, 0) if type(x) is Literal else edge_of(x) for x in inputs])
     if not any(o.dtype.is_inexact for o in outputs):
         return None
-    node = Node(op, params, inputs, edges, outputs)
+    node = GradientNode(op, params, inputs, edges, outputs)
     for i, out in enumerate(outputs):
         if out.dtype.is_inexact:
             out._node, out._index = node, i
@@ -216,7 +216,7 @@ def record(
 
 _NO_PARAMS: dict[str, Any] = {}
 _NO_EDGE: Edge = (None, 0)
-_new_node: Callable[[type[Node]], Node] = object.__new__
+_new_node: Callable[[type[GradientNode]], GradientNode] = object.__new__
 
 
 def record_one(
@@ -233,7 +233,7 @@ def record_one(
     `reads` and `reads_output` tell what the adjoint reads; `before` or `after` is a second operand
     that is a number.
     """
-    node = _new_node(Node)
+    node = _new_node(GradientNode)
     node.op = op
     node.params = _NO_PARAMS
     source = x._node if (cold := x._cold) is None or cold.base is None else x._tape()
@@ -262,7 +262,7 @@ def record_light(
     reads_output: bool,
 ) -> Any:
     """As `record_one`, for several tensors and literals; `wants` marks those to differentiate."""
-    node = _new_node(Node)
+    node = _new_node(GradientNode)
     node.op = op
     node.params = _NO_PARAMS
     edges = []
@@ -291,7 +291,7 @@ def record_light(
 
 def record_pair(op: Any, a: Any, b: Any, out: Any, crossed: bool) -> Any:
     """`record_light` for two tensors; `crossed` when each one's cotangent reads the other."""
-    node = _new_node(Node)
+    node = _new_node(GradientNode)
     node.op = op
     node.params = _NO_PARAMS
     source = a._node if (cold := a._cold) is None or cold.base is None else a._tape()
@@ -365,19 +365,19 @@ def _key(edge: Edge) -> tuple[int, int]:
     return (id(edge[0]), edge[1])
 
 
-def _reachable(starts: Sequence[Any], stop: set[int]) -> list[Node]:
+def _reachable(starts: Sequence[Any], stop: set[int]) -> list[GradientNode]:
     """The nodes reachable from some targets, without going through those of `stop`."""
-    nodes = {id(n): n for n in starts if type(n) is Node and id(n) not in stop}
+    nodes = {id(n): n for n in starts if type(n) is GradientNode and id(n) not in stop}
     stack = list(nodes.values())
     while stack:
         for target, _ in stack.pop().edges:
-            if type(target) is Node and id(target) not in nodes and id(target) not in stop:
+            if type(target) is GradientNode and id(target) not in nodes and id(target) not in stop:
                 nodes[id(target)] = target
                 stack.append(target)
     return list(nodes.values())
 
 
-def _leading_to(nodes: list[Node], wanted: set[int]) -> set[int]:
+def _leading_to(nodes: list[GradientNode], wanted: set[int]) -> set[int]:
     """The nodes from which a wanted target can be reached."""
     nodes.sort(key=_sequence_of)
     found: set[int] = set()
@@ -389,7 +389,7 @@ def _leading_to(nodes: list[Node], wanted: set[int]) -> set[int]:
     return found
 
 
-def _sequence_of(node: Node) -> int:
+def _sequence_of(node: GradientNode) -> int:
     return node.sequence
 
 
@@ -400,7 +400,7 @@ class _Traversal:
         self.store = store
         self.needed: set[int] | None = None
         self.grads: dict[int, dict[int, Any]] = {}  # id of a target -> output number -> gradient
-        self.heap: list[tuple[int, Node]] = []
+        self.heap: list[tuple[int, GradientNode]] = []
         self.leaves: dict[int, Any] = {}
         self.wanted: dict[tuple[int, int], list[int]] = {}
         self.targets: set[int] = set()
@@ -424,7 +424,7 @@ class _Traversal:
         mine = self.grads.get(id(target))
         if mine is None:
             self.grads[id(target)] = {index: gradient}
-            if type(target) is Node:
+            if type(target) is GradientNode:
                 heapq.heappush(self.heap, (-target.sequence, target))
             else:
                 self.leaves[id(target)] = target
@@ -433,7 +433,7 @@ class _Traversal:
         else:
             mine[index] = gradient
 
-    def step(self, node: Node, mine: dict[int, Any], retain_graph: bool) -> None:
+    def step(self, node: GradientNode, mine: dict[int, Any], retain_graph: bool) -> None:
         """Take a node's gradients to what it was computed from."""
         if node.hooks:
             for i in list(mine):

@@ -12,8 +12,8 @@ from argand.backends.cpu.replay import TooLongError, replay
 from argand.base.dim import evaluate
 from argand.base.events import emit
 from argand.ir.program import Program, Value
-from argand.loops.nestpython import StatusError
-from argand.loops.target import Target
+from argand.nest.python import StatusError
+from argand.nest.target import Target
 from argand.passes.memcheck import check_plan, check_sizes
 from argand.passes.memory import MemoryPlan
 from argand.passes.views import nbytes

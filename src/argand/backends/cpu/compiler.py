@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from argand.backends.cpu.checking import memory_check
-from argand.backends.cpu.executable import CompiledProgram, Layouts, Segment
 from argand.backends.cpu.lowering import Lowering, NotLoweredError, canonical_text
 from argand.backends.cpu.native import load_entry
+from argand.backends.cpu.program import Layouts, NativeProgram, Segment
 from argand.backends.cpu.store import Store
 from argand.base.dim import Dim, Shape
 from argand.base.events import emit
@@ -27,15 +27,15 @@ from argand.codegen.llvm.target import named_target
 from argand.ir.program import Node, Program, Value
 from argand.ir.rewrite import Rewriter
 from argand.ir.text import parse_program
-from argand.kernels import fused  # noqa: F401 - registers the contractions
-from argand.loops.lower import can_lower
-from argand.loops.nestir import ELEMS
-from argand.loops.target import Target
+from argand.kernels.contraction import kernel as fused  # noqa: F401 - registers the contractions
+from argand.kernels.lower import can_lower
+from argand.nest.target import Target
+from argand.nest.types import ELEMS
 from argand.passes.memcheck import check_plan
 from argand.passes.memory import MemoryPlan, Takeovers, plan_memory
 from argand.passes.pipeline import run_passes
 from argand.passes.schedule import is_view, schedule
-from argand.passes.views import Place
+from argand.passes.views import StridedView
 
 LONG_BYTES = 256 << 10
 
@@ -51,7 +51,7 @@ class Final:
     takeovers: Takeovers | None = None  # of its memory plan, once that was made
 
 
-def compile_program(program: Program, target: Target | None = None) -> CompiledProgram:
+def compile_program(program: Program, target: Target | None = None) -> NativeProgram:
     """The program compiled for the host, or for a narrower `target` that the host can run."""
     target = target or named_target(settings.target)
     start = time.perf_counter()
@@ -72,7 +72,7 @@ def compile_program(program: Program, target: Target | None = None) -> CompiledP
     return compiled
 
 
-def _assemble_or_host(final: Final, target: Target, key: str) -> CompiledProgram:
+def _assemble_or_host(final: Final, target: Target, key: str) -> NativeProgram:
     """Assemble; a node whose kernel can't be made after all runs in NumPy, and `explain` lists it.
 
     With `settings.verify` that is an error.
@@ -96,7 +96,7 @@ def with_layouts(program: Program, layouts: Layouts) -> Program:
 
 
 @dataclasses.dataclass(slots=True)
-class Kernel:
+class LoadedKernel:
     """A program that is one native call: `call(*inputs, *outputs, arena, offsets, *sizes)`.
 
     The sizes come in the order of `symbols`. The code at `address` takes the same in slots.
@@ -108,7 +108,7 @@ class Kernel:
     plan: MemoryPlan
 
 
-def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> Kernel | None:
+def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> LoadedKernel | None:
     """The kernel of a program without state, with inputs of these strides; None when a part of it
     has none. The strides may be symbols of their own."""
     target = named_target(settings.target)
@@ -131,7 +131,7 @@ def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> Kernel | N
         )
         arrays, sizes = lowering.pointers, len(lowering.symbols)
         call = array_entry(entry, 0, arrays, sizes, release=True)
-    return Kernel(entry, call, lowering.symbols, plan)
+    return LoadedKernel(entry, call, lowering.symbols, plan)
 
 
 def optimise(program: Program) -> Final:
@@ -153,7 +153,7 @@ def is_native(node: Node) -> bool:
     return all(v.dtype.name in ELEMS for v in values) and can_lower(node)
 
 
-def assemble(final: Final, target: Target, key: str, each: bool = False) -> CompiledProgram:
+def assemble(final: Final, target: Target, key: str, each: bool = False) -> NativeProgram:
     """The segments of a final program, with their machine code loaded.
 
     With `each`, every node is a segment of its own, to be watched.
@@ -173,7 +173,7 @@ def assemble(final: Final, target: Target, key: str, each: bool = False) -> Comp
             long = _is_long(final.program)
             call = array_entry(entry, arrays - 1, arrays, sizes, release=long)
         segments.append(Segment([final.program.nodes[n] for n in numbers], call))
-    return CompiledProgram(final.program, plan, segments, check)
+    return NativeProgram(final.program, plan, segments, check)
 
 
 def split(final: Final, plan: MemoryPlan, each: bool = False) -> Iterator[tuple[bool, list[int]]]:
@@ -192,7 +192,7 @@ def split(final: Final, plan: MemoryPlan, each: bool = False) -> Iterator[tuple[
         yield current, numbers
 
 
-def computes_nothing(node: Node, places: dict[Value, Place]) -> bool:
+def computes_nothing(node: Node, places: dict[Value, StridedView]) -> bool:
     """Whether a node's results are views."""
     return is_view(node, places)
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from argand.backends.cpu.compiler import Kernel, compile_kernel
-from argand.backends.cpu.executable import new_arena, result_maker
-from argand.backends.cpu.forms import FORMS, Call, elementwise_form, plain_value
+from argand.backends.cpu.compiler import LoadedKernel, compile_kernel
+from argand.backends.cpu.forms import FORMS, KernelCall, elementwise_form, plain_value
+from argand.backends.cpu.program import new_arena, result_maker
 from argand.base.dim import Guards, collecting_guards
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import ArgandError
@@ -28,12 +28,12 @@ from argand.ir.families import Contract
 from argand.ir.op import Literal, Op, TensorType, registry
 from argand.runtime.memory import SMALL
 
-Plan = Callable[[Sequence[Any]], tuple[Any, ...] | None]
+EagerPlan = Callable[[Sequence[Any]], tuple[Any, ...] | None]
 
 _MOST_PLANS = 4096
 _lock = lock_held_over_forks("eager")
-_plans: dict[Any, Plan | None] = {}
-_kernels: dict[str, list[tuple[Guards, Kernel | None]]] = {}
+_plans: dict[Any, EagerPlan | None] = {}
+_kernels: dict[str, list[tuple[Guards, LoadedKernel | None]]] = {}
 
 
 def run_eager(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...] | None:
@@ -58,7 +58,7 @@ def _facts(a: Any) -> tuple[Any, ...]:
     return plain_value(a), type(a), a.dtype
 
 
-def _new_plan(key: Any, op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Plan | None:
+def _new_plan(key: Any, op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> EagerPlan | None:
     with _lock:
         try:
             plan = _make_plan(op, arrays, params)
@@ -70,7 +70,7 @@ def _new_plan(key: Any, op: Op, arrays: Sequence[Any], params: dict[str, Any]) -
     return plan
 
 
-def _make_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Plan | None:
+def _make_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> EagerPlan | None:
     if any(a.size == 0 for a in arrays):
         return None
     form = FORMS.get(op.name, elementwise_form if isinstance(op, Elementwise) else None)
@@ -93,7 +93,7 @@ def _make_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Plan | 
     return _runner(kernel.call, makers, (table, *sizes), total, scalars)
 
 
-def _copying_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Plan | None:
+def _copying_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> EagerPlan | None:
     """The plan for row-major copies of arrays that no kernel walks as they lie."""
     if all(a.flags.c_contiguous for a in arrays):
         return None
@@ -126,7 +126,7 @@ def _refuse(*arrays: Any) -> None:
     """A function for no operands at all."""
 
 
-def _product_plan(op: Contract, params: dict[str, Any]) -> Plan:
+def _product_plan(op: Contract, params: dict[str, Any]) -> EagerPlan:
     """A contraction as a product of matrices."""
     matmul = registry.get("matmul")
 
@@ -143,7 +143,7 @@ def _type(a: Any) -> Any:
     return TensorType(dtype, a.shape) if type(a) is np.ndarray else Literal(dtype, a.item())
 
 
-def _kernel_for(call: Call) -> Kernel | None:
+def _kernel_for(call: KernelCall) -> LoadedKernel | None:
     """The kernel of a call whose facts about sizes hold; compiled when there is none."""
     known = _kernels.setdefault(call.key, [])
     for guards, kernel in known:
@@ -162,7 +162,7 @@ def _runner(
     last: tuple[Any, ...],
     arena_bytes: int,
     scalars: bool,
-) -> Plan:
+) -> EagerPlan:
     arenas: list[Any] = []
 
     def run(arrays: Sequence[Any]) -> tuple[Any, ...] | None:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from argand.base.dim import Dim, Guards, Shape, Size, collecting_guards
+from argand.base.dim import Dim, Extent, Guards, Shape, collecting_guards
 from argand.base.dtype import from_numpy
 from argand.base.errors import ShapeError
 from argand.ir.bind import bind, interpreting
@@ -23,14 +23,14 @@ from argand.ops.window import conv_output
 
 Arrays = Sequence[Any]
 Params = dict[str, Any]
-Form = Callable[[Op, Arrays, Params], "Call | None"]
+Form = Callable[[Op, Arrays, Params], "KernelCall | None"]
 
 # Numbers that an op may treat in a way of its own (x ** 2), so they are part of the kernel.
 _PLAIN = frozenset(("-1.0", "0.0", "0.5", "1.0", "2.0", "3.0"))
 
 
 @dataclasses.dataclass(slots=True)
-class Call:
+class KernelCall:
     """A call as a kernel sees it: the shapes and strides of its operands, with symbols.
 
     `literals` are operands that are part of the kernel; a 0-d array beside larger ones is spread.
@@ -76,7 +76,7 @@ class Sizes:
     def __init__(self) -> None:
         self.values: dict[str, int] = {}
 
-    def size(self, name: str, actual: int) -> Size:
+    def size(self, name: str, actual: int) -> Extent:
         """The symbol of a size."""
         return 1 if actual == 1 else self.any_size(name, actual)
 
@@ -86,7 +86,7 @@ class Sizes:
             raise ShapeError(f"size {name} is both {self.values[name]} and {actual}")
         return Dim.symbol(name, actual)
 
-    def stride(self, name: str, actual: int) -> Size:
+    def stride(self, name: str, actual: int) -> Extent:
         """A stride in elements: 0 and 1 are fixed, since kernels differ by them."""
         if actual in (0, 1):
             return actual
@@ -130,7 +130,7 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
 # -- elementwise -----------------------------------------------------------------------------------
 
 
-def elementwise_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+def elementwise_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     """Any elementwise op: dimensions merged where all operands allow it."""
     shape = max((a.shape for a in arrays), key=len)
     if any(a.shape not in (shape, ()) for a in arrays):
@@ -150,7 +150,7 @@ def elementwise_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     symbols = tuple(sizes.size(f"n{d}", n) for d, n in enumerate(merged))
     if merged == (1,):  # no kernel of its own: nothing broadcasts in one dimension
         symbols = (sizes.any_size("n0", 1),)
-    call = Call(op, dtypes_of(arrays), [], {}, params, sizes.values, literals)
+    call = KernelCall(op, dtypes_of(arrays), [], {}, params, sizes.values, literals)
     for i, a in enumerate(arrays):
         call.shapes.append(symbols if a.shape or not shape else ())
         if a.shape and strides[i] != row_major(merged):
@@ -187,7 +187,7 @@ def merge_dims(
 # -- reductions and rows ---------------------------------------------------------------------------
 
 
-def reduce_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+def reduce_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     """A reduction of a dense array. Neighbouring dimensions that are all kept, or all reduced, are
     one; the first ones are a batch's, of which 1 is a size as any other."""
     (x,) = arrays
@@ -202,20 +202,20 @@ def reduce_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     shape = tuple((sizes.size if d else batch)(f"n{d}", size) for d, (_, size) in enumerate(kept))
     dims = tuple(d for d, (inside, _) in enumerate(kept) if inside)
     inner = {**params, "dim": dims, "keepdim": False}
-    return Call(op, dtypes_of(arrays), [shape], {}, inner, sizes.values, {})
+    return KernelCall(op, dtypes_of(arrays), [shape], {}, inner, sizes.values, {})
 
 
-def softmax_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+def softmax_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     """Along the last dimension of a dense array."""
     (x,) = arrays
     if x.ndim == 0 or params["dim"] != x.ndim - 1 or not dense(x):
         return None
     sizes = Sizes()
     shape = (sizes.any_size("r", x.size // x.shape[-1]), sizes.size("c", x.shape[-1]))
-    return Call(op, dtypes_of(arrays), [shape], {}, {**params, "dim": 1}, sizes.values, {})
+    return KernelCall(op, dtypes_of(arrays), [shape], {}, {**params, "dim": 1}, sizes.values, {})
 
 
-def layer_norm_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+def layer_norm_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     """Over the trailing dimensions of a dense array."""
     x = arrays[0]
     if not dense(*arrays):
@@ -225,7 +225,7 @@ def layer_norm_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     row = (sizes.size("c", count),)
     shapes = [(sizes.any_size("r", x.size // count), *row), *[row for _ in arrays[1:]]]
     inner = {**params, "normalized_shape": row}
-    return Call(op, dtypes_of(arrays), shapes, {}, inner, sizes.values, {})
+    return KernelCall(op, dtypes_of(arrays), shapes, {}, inner, sizes.values, {})
 
 
 def template(*shapes: str, **renamed: str) -> Form:
@@ -236,14 +236,14 @@ def template(*shapes: str, **renamed: str) -> Form:
     fewer, too.
     """
 
-    def form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+    def form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
         given = [*shapes, *[shapes[-1]] * (len(arrays) - len(shapes))][: len(arrays)]
         if [a.ndim for a in arrays] != [len(s) for s in given]:
             return None
         sizes = Sizes()
         symbols = [_named(sizes, s, a.shape) for s, a in zip(given, arrays, strict=True)]
         inner = {**params, **{k: _named(sizes, s, params[k]) for k, s in renamed.items()}}
-        call = Call(op, dtypes_of(arrays), symbols, {}, inner, sizes.values, {})
+        call = KernelCall(op, dtypes_of(arrays), symbols, {}, inner, sizes.values, {})
         for i, a in enumerate(arrays):
             if a.flags.c_contiguous:
                 continue
@@ -269,7 +269,7 @@ def row_major_only(form: Form) -> Form:
     return lambda op, arrays, params: form(op, arrays, params) if dense(*arrays) else None
 
 
-def convolution_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+def convolution_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     """A convolution or a gradient of one, of dense arrays. Windows are fixed; channels are symbols
     when there is one group."""
     if not dense(*arrays) or any(a.ndim != 4 for a in arrays):
@@ -281,7 +281,7 @@ def convolution_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     size = tuple(sizes.size(n, s) for n, s in zip("hw", plane, strict=True))
     kernel = params["kernel"] if name == "conv2d_weight_grad" else second[2:]
 
-    def channels(letter: str, actual: int) -> Size:
+    def channels(letter: str, actual: int) -> Extent:
         return sizes.size(letter, actual) if params["groups"] == 1 else actual
 
     batch = sizes.size("n", first[0])
@@ -296,13 +296,13 @@ def convolution_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
     w = (outside, taken, *kernel)
     shapes = {"conv2d": [x, w], "conv2d_input_grad": [g, w], "conv2d_weight_grad": [g, x]}[name]
     inner = {**params, "size": size} if "size" in params else params
-    return Call(op, dtypes_of(arrays), shapes, {}, inner, sizes.values, {})
+    return KernelCall(op, dtypes_of(arrays), shapes, {}, inner, sizes.values, {})
 
 
 # -- products --------------------------------------------------------------------------------------
 
 
-def matmul_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
+def matmul_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     """Matrices, or batches of them in one dimension, of any strides."""
     a, b = arrays
     if not from_numpy(a.dtype).is_floating_point:
@@ -320,7 +320,7 @@ def matmul_form(op: Op, arrays: Arrays, params: Params) -> Call | None:
         batch = (sizes.size("batch", merged[0]),)
     m, k = (sizes.size(n, s) for n, s in zip("mk", a.shape[-2:], strict=True))
     n = sizes.size("n", b.shape[-1])
-    call = Call(
+    call = KernelCall(
         op, dtypes_of(arrays), [(*batch, m, k), (*batch, k, n)], {}, params, sizes.values, {}
     )
     for i, (x, first) in enumerate(zip(arrays, outer, strict=True)):

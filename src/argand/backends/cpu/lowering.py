@@ -1,4 +1,4 @@
-"""From a scheduled program and its memory plan to a nest Module: one entry, one function a kernel.
+"""From a scheduled program and its memory plan to a NestModule: one entry, one function a kernel.
 
 The entry takes one slot each for: inputs, state, outputs, the arena, the table of the arena's
 offsets (when sizes are symbolic), then the symbols' sizes. It works out the address of every buffer
@@ -10,14 +10,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from argand.base.dim import Dim, Shape, Size
+from argand.base.dim import Dim, Extent, Shape
 from argand.base.errors import ArgandError, CompileError
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value, operand_text, param_text
-from argand.loops.env import Buffer, Env
-from argand.loops.lower import lower_node
-from argand.loops.nest import I64, PTR, Builder, Function, Module, NestError, Param, Reg
-from argand.loops.target import Target
+from argand.kernels.lower import lower_node
+from argand.lowering.buffers import Env, StridedBuffer
+from argand.nest.builder import (
+    I64,
+    PTR,
+    NestBuilder,
+    NestError,
+    NestFunction,
+    NestModule,
+    Param,
+    Reg,
+)
+from argand.nest.target import Target
 from argand.passes.memory import ALIGNMENT, MemoryPlan
 from argand.runtime.memory import SMALL
 
@@ -34,7 +43,7 @@ class NotLoweredError(CompileError):
 class _Kernel:
     """The function of a node, and the symbols that it takes."""
 
-    function: Function
+    function: NestFunction
     symbols: tuple[str, ...]
 
 
@@ -55,14 +64,14 @@ class Lowering:
         program = self.program
         return len(program.inputs) + len(program.state) + len(program.outputs) + 2
 
-    def module(self, name: str, numbers: Sequence[int]) -> Module:
+    def module(self, name: str, numbers: Sequence[int]) -> NestModule:
         """The module of the nodes with these numbers, in order."""
         self.kernels = {}
         entry = _Entry(self, name)
         for number in numbers:
             entry.call(number, self.program.nodes[number])
         functions = [k.function for k in self.kernels.values()]
-        return Module((entry.b.finish(), *functions))
+        return NestModule((entry.b.finish(), *functions))
 
     def kernel(self, node: Node) -> _Kernel:
         """The function that computes a node; equal nodes get the same."""
@@ -80,13 +89,13 @@ class Lowering:
         symbols = tuple(self._symbols_of(node))
         params = [Param(f"p{i}", PTR, align=self.align(v)) for i, v in enumerate(operands)]
         params += [Param("status", I64), *(Param(f"d{i}", I64) for i in range(len(symbols)))]
-        b = Builder(name, params)
+        b = NestBuilder(name, params)
         pointers = b.params[: len(operands)]
         dims = dict(zip(symbols, b.params[len(operands) + 1 :], strict=True))
         env = Env({}, dims, self.target, b.params[len(operands)])
         for v, pointer in zip(operands, pointers, strict=True):
             strides = env.shape(b, self.plan.places[v].strides)
-            env.buffers[v] = Buffer(pointer, strides, v.dtype, self.align(v))
+            env.buffers[v] = StridedBuffer(pointer, strides, v.dtype, self.align(v))
         lower_node(b, node, env)
         return _Kernel(b.finish(), symbols)
 
@@ -129,7 +138,7 @@ class _Entry:
         named += [f"out{i}" for i in range(len(program.outputs))]
         params = [(n, PTR) for n in [*named, "arena", "offsets"]]
         params += [(f"d{i}", I64) for i in range(len(lowering.symbols))]
-        self.b = Builder(name, params)
+        self.b = NestBuilder(name, params)
         regs = dict(zip((n for n, _ in params), self.b.params, strict=True))
         self.arena, self.table = regs["arena"], regs["offsets"]
         self.bases = {
@@ -163,7 +172,7 @@ class _Entry:
             offset = self.b.load(self.table, i, I64)
         return self.b.offset(self.arena, offset, "int8")
 
-    def size(self, size: Size) -> int | Reg:
+    def size(self, size: Extent) -> int | Reg:
         """A size as a number or a register."""
         return self.env.size(self.b, size)
 

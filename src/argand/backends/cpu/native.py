@@ -15,14 +15,14 @@ from argand.codegen.llvm.objects import (
     text_to_object,
 )
 from argand.codegen.llvm.pool import runtime_symbols
-from argand.loops.nest import Module
-from argand.loops.target import Target
+from argand.nest.builder import NestModule
+from argand.nest.target import Target
 from argand.runtime.kernels import LIBRARY
 
 ENTRY = "entry"
 
 
-def load_entry(key: str, make: Callable[[], Module], target: Target) -> int:
+def load_entry(key: str, make: Callable[[], NestModule], target: Target) -> int:
     """The address of a segment's entry; `make` lowers it when no cache has its object."""
 
     def load() -> tuple[int, object]:
@@ -32,7 +32,7 @@ def load_entry(key: str, make: Callable[[], Module], target: Target) -> int:
     return LIBRARY.address(key, load)
 
 
-def _object(key: str, make: Callable[[], Module], target: Target) -> bytes:
+def _object(key: str, make: Callable[[], NestModule], target: Target) -> bytes:
     kept = settings.cache and not key.startswith(NOT_KEPT)
     folder = Path(settings.cache_dir) / "objects" if kept else None
     if folder is not None:

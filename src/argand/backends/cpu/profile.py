@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from argand.backends.cpu.compiler import Final, assemble, is_native
-from argand.backends.cpu.executable import CompiledProgram, Segment
 from argand.backends.cpu.lowering import canonical_text, short_name
+from argand.backends.cpu.program import NativeProgram, Segment
 from argand.backends.cpu.store import Store
 from argand.base.settings import settings
 from argand.codegen.llvm.target import named_target
@@ -25,7 +25,7 @@ class Timing(NamedTuple):
 
 
 def profile(
-    compiled: CompiledProgram, inputs: Sequence[Any], state: Sequence[Any], repeat: int = 15
+    compiled: NativeProgram, inputs: Sequence[Any], state: Sequence[Any], repeat: int = 15
 ) -> list[Timing]:
     """The median time of each node, in program order; the program is run `repeat` times.
 

@@ -1,7 +1,7 @@
 """Replay: what the kernels of a program read and write, element by element, in their real order.
 
 Each byte of the inputs, the state, the results and the arena remembers whose element it holds: the
-value that was last written there. The program's kernels then run as `loops/nestpython` leaves them,
+value that was last written there. The program's kernels then run as `nest/python` leaves them,
 without their arithmetic, at the addresses that the native entry would give them. A kernel may read
 an operand only where the operand's own elements lie; it may write nothing but its results, inside
 their bounds; and chunks that run on different threads may not read what another one writes.
@@ -20,8 +20,8 @@ from argand.base.dim import evaluate
 from argand.base.errors import CompileError, LinAlgError
 from argand.ir.interpret import run_node
 from argand.ir.program import Node, Program, Value, value_name
-from argand.loops.nestpython import python_function
-from argand.loops.target import Target
+from argand.nest.python import python_function
+from argand.nest.target import Target
 from argand.passes.memory import MemoryPlan
 from argand.passes.views import nbytes
 

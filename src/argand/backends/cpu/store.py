@@ -28,7 +28,7 @@ from argand.codegen.llvm.target import llvm_versions
 from argand.ir.elementwise import DerivedElementwise, Elementwise
 from argand.ir.op import Op
 from argand.ir.program import Node, Program, Value
-from argand.loops.target import Target
+from argand.nest.target import Target
 
 ROOMS: Final = (
     "base",

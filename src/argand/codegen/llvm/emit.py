@@ -22,9 +22,19 @@ from argand.codegen.llvm.memory import (
 )
 from argand.codegen.llvm.prims import emit_cast, emit_prim
 from argand.codegen.llvm.text import Lines, constant, llvm_type, memory_type, vector_of
-from argand.loops.expand import expand
-from argand.loops.nestir import PRIMS, Block, Function, Module, NestError, Op, Param, Reg, Ty
-from argand.loops.target import Target
+from argand.nest.legalize import expand
+from argand.nest.target import Target
+from argand.nest.types import (
+    PRIMS,
+    Block,
+    Instruction,
+    NestError,
+    NestFunction,
+    NestModule,
+    Param,
+    Reg,
+    Ty,
+)
 
 RUNTIME: Final = {
     "argand_parallel": "declare void @argand_parallel(ptr, ptr, i64, i64)",
@@ -42,7 +52,7 @@ def symbol(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]", "_", name)
 
 
-def emit_module(module: Module, target: Target) -> str:
+def emit_module(module: NestModule, target: Target) -> str:
     """The LLVM IR text of a module."""
     unit = _Unit(target)
     for function in module.functions:
@@ -62,7 +72,7 @@ class _Unit:
         self.declarations: set[str] = set()
         self.texts: list[str] = []
 
-    def function(self, function: Function) -> None:
+    def function(self, function: NestFunction) -> None:
         writer = _Writer(self, symbol(function.name))
         writer.names.update({id(reg): f"%p.{symbol(reg.name)}" for reg in function.body.params})
         writer.block(function.body)
@@ -111,7 +121,7 @@ class _Writer:
         for op in block.ops:
             self.op(op)
 
-    def op(self, op: Op) -> None:
+    def op(self, op: Instruction) -> None:
         args = [self.use(reg) for reg in op.args]
         if op.kind in PRIMS or op.kind == "cast":
             expanded = expand(op, self.unit.target)
@@ -129,33 +139,33 @@ class _Writer:
 
     # values and memory ------------------------------------------------------------------------
 
-    def op_cast(self, op: Op, args: list[str]) -> str:
+    def op_cast(self, op: Instruction, args: list[str]) -> str:
         return emit_cast(self.out, op, args)
 
-    def op_bitcast(self, op: Op, args: list[str]) -> str:
+    def op_bitcast(self, op: Instruction, args: list[str]) -> str:
         a, b = llvm_type(op.args[0].ty), llvm_type(op.results[0].ty)
         return args[0] if a == b else self.out.new(f"bitcast {a} {args[0]} to {b}")
 
-    def op_splat(self, op: Op, args: list[str]) -> str:
+    def op_splat(self, op: Instruction, args: list[str]) -> str:
         ty, one = op.results[0].ty, llvm_type(op.args[0].ty)
         kind, index = llvm_type(ty), vector_of("i32", ty.lanes)
         first = self.out.new(f"insertelement {kind} poison, {one} {args[0]}, i64 0")
         return self.out.new(f"shufflevector {kind} {first}, {kind} poison, {index} zeroinitializer")
 
-    def op_any(self, op: Op, args: list[str]) -> str:
+    def op_any(self, op: Instruction, args: list[str]) -> str:
         kind = llvm_type(op.args[0].ty)
         return self.out.intrinsic("llvm.vector.reduce.or", "i1", [(kind, args[0])], kind)
 
-    def op_extract(self, op: Op, args: list[str]) -> str:
+    def op_extract(self, op: Instruction, args: list[str]) -> str:
         if op.args[0].ty.lanes == 1:
             return args[0]
         return self.out.new(f"extractelement {llvm_type(op.args[0].ty)} {args[0]}, i64 {args[1]}")
 
-    def op_insert(self, op: Op, args: list[str]) -> str:
+    def op_insert(self, op: Instruction, args: list[str]) -> str:
         vector, one = llvm_type(op.args[0].ty), llvm_type(op.args[1].ty)
         return self.out.new(f"insertelement {vector} {args[0]}, {one} {args[1]}, i64 {args[2]}")
 
-    def op_shuffle(self, op: Op, args: list[str]) -> str:
+    def op_shuffle(self, op: Instruction, args: list[str]) -> str:
         if op.args[0].ty.lanes == 1:
             return self._join(op, args)
         kind, lanes = llvm_type(op.args[0].ty), op.attrs["lanes"]
@@ -164,38 +174,38 @@ class _Writer:
             f"shufflevector {kind} {args[0]}, {kind} {args[1]}, <{len(lanes)} x i32> <{picks}>"
         )
 
-    def _join(self, op: Op, args: list[str]) -> str:
+    def _join(self, op: Instruction, args: list[str]) -> str:
         kind, one = llvm_type(op.results[0].ty), llvm_type(op.args[0].ty)
         name = "poison"
         for lane, pick in enumerate(op.attrs["lanes"]):
             name = self.out.new(f"insertelement {kind} {name}, {one} {args[pick]}, i64 {lane}")
         return name
 
-    def op_offset(self, op: Op, args: list[str]) -> str:
+    def op_offset(self, op: Instruction, args: list[str]) -> str:
         return address(self.out, memory_type(Ty(op.attrs["elem"])), *args)
 
-    def op_load(self, op: Op, args: list[str]) -> str:
+    def op_load(self, op: Instruction, args: list[str]) -> str:
         return emit_load(self.out, op, args)
 
-    def op_store(self, op: Op, args: list[str]) -> None:
+    def op_store(self, op: Instruction, args: list[str]) -> None:
         emit_store(self.out, op, args)
 
-    def op_gather(self, op: Op, args: list[str]) -> str:
+    def op_gather(self, op: Instruction, args: list[str]) -> str:
         return emit_gather(self.out, op, args)
 
-    def op_scatter(self, op: Op, args: list[str]) -> None:
+    def op_scatter(self, op: Instruction, args: list[str]) -> None:
         emit_scatter(self.out, op, args)
 
-    def op_prefetch(self, op: Op, args: list[str]) -> None:
+    def op_prefetch(self, op: Instruction, args: list[str]) -> None:
         ptr = address(self.out, memory_type(Ty(op.attrs["elem"])), *args)
         write = int(bool(op.attrs.get("write")))
         operands = [("ptr", ptr), ("i32", str(write)), ("i32", "3"), ("i32", "1")]
         self.out.intrinsic("llvm.prefetch", "void", operands, "ptr")
 
-    def op_alloca(self, op: Op, args: list[str]) -> str:
+    def op_alloca(self, op: Instruction, args: list[str]) -> str:
         return self.out.alloca(memory_type(op.attrs["ty"]), 64, op.attrs["count"])
 
-    def op_scratch(self, op: Op, args: list[str]) -> str:
+    def op_scratch(self, op: Instruction, args: list[str]) -> str:
         worker = "%worker" if self.parallel else "0"
         name = self.out.new(f"call ptr @argand_scratch_take(i64 {args[0]}, i64 {worker})")
         slot = self.out.alloca("ptr", 8)
@@ -206,7 +216,7 @@ class _Writer:
 
     # control ----------------------------------------------------------------------------------
 
-    def op_loop(self, op: Op, args: list[str]) -> None:
+    def op_loop(self, op: Instruction, args: list[str]) -> None:
         """A guard, then a body that tests at its end: no pass has to rotate it."""
         out, block = self.out, op.blocks[0]
         lo, hi, step, *start = args
@@ -238,7 +248,7 @@ class _Writer:
             skipped = "" if certain else f"[ {a}, %{before} ], "
             self.define(reg, out.new(f"phi {ty} {skipped}[ {z}, %{latch} ]"))
 
-    def op_if(self, op: Op, args: list[str]) -> None:
+    def op_if(self, op: Instruction, args: list[str]) -> None:
         out = self.out
         yes, no, done = out.fresh("yes"), out.fresh("no"), out.fresh("done")
         out.do(f"br i1 {args[0]}, label %{yes}, label %{no}")
@@ -254,7 +264,7 @@ class _Writer:
             phi = f"phi {llvm_type(reg.ty)} [ {x}, %{from_a} ], [ {y}, %{from_b} ]"
             self.define(reg, out.new(phi))
 
-    def op_parallel(self, op: Op, args: list[str]) -> None:
+    def op_parallel(self, op: Instruction, args: list[str]) -> None:
         out, block = self.out, op.blocks[0]
         captured = list(_captured(block))
         offsets, size = _layout(captured)
@@ -271,12 +281,12 @@ class _Writer:
             status = out.new(f"load atomic i64, ptr {context} acquire, align 64")
             self._check(status)
 
-    def op_fail(self, op: Op, args: list[str]) -> None:
+    def op_fail(self, op: Instruction, args: list[str]) -> None:
         self._fail(args[0])
         # what follows in this block is never reached, but must hang somewhere
         self.out.at(self.out.fresh("dead"))
 
-    def op_call(self, op: Op, args: list[str]) -> None:
+    def op_call(self, op: Instruction, args: list[str]) -> None:
         operands = ", ".join(
             f"{llvm_type(reg.ty)} {name}" for reg, name in zip(op.args, args, strict=True)
         )
@@ -317,7 +327,7 @@ def _param(param: Param) -> str:
     return f"{llvm_type(param.ty)}{facts} %p.{symbol(param.name)}"
 
 
-def _entry(function: Function) -> str:
+def _entry(function: NestFunction) -> str:
     """The exported function: reads the slots and calls the body."""
     name, lines, operands = symbol(function.name), [], []
     for index, param in enumerate(function.params):
@@ -343,7 +353,7 @@ def _read_slot(ty: Ty, index: int, value: str) -> list[str]:
     ]
 
 
-def _runs(op: Op) -> bool:
+def _runs(op: Instruction) -> bool:
     """Whether a loop is known to turn at least once."""
     lo, hi = op.args[0].const, op.args[1].const
     return isinstance(lo, int) and isinstance(hi, int) and lo < hi

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from argand.codegen.llvm.objects import Loaded, load_object, text_to_object
+from argand.codegen.llvm.objects import LoadedObject, load_object, text_to_object
 from argand.codegen.llvm.pool import immortal
 from argand.codegen.llvm.target import host_target
 
@@ -109,7 +109,7 @@ def _method(kinds: str, release: bool) -> MethodDef:
     target = host_target()
     text = _wrapper_text(kinds, release, target.triple)
     data = text_to_object(text, target, f"call with {kinds or 'nothing'}")
-    code: Loaded = immortal(load_object(data, ["fast"], api_addresses()))
+    code: LoadedObject = immortal(load_object(data, ["fast"], api_addresses()))
     address = code.address("fast")
     definition = MethodDef(b"native", address, _METH_FASTCALL, None)
     immortal(definition)

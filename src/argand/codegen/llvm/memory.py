@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argand.codegen.llvm.text import Lines, llvm_type, memory_type, splat_literal, vector_of
-from argand.loops.nestir import Op, Ty
+from argand.nest.types import Instruction, Ty
 
 NONTEMPORAL = ", !nontemporal !0"
 
@@ -40,7 +40,7 @@ def store_plain(out: Lines, ty: Ty, value: str, ptr: str, align: int, extra: str
     out.do(f"store {memory_type(ty)} {held}, ptr {ptr}, align {align}{extra}")
 
 
-def emit_load(out: Lines, op: Op, args: list[str]) -> str:
+def emit_load(out: Lines, op: Instruction, args: list[str]) -> str:
     """A load, masked or not."""
     ty = op.results[0].ty
     align = op.attrs.get("align") or ty.bytes
@@ -70,7 +70,7 @@ def _guarded(out: Lines, ty: Ty, ptr: str, mask: str, value: str | None = None) 
     return out.new(f"select i1 {mask}, ptr {ptr}, ptr {spare}")
 
 
-def emit_store(out: Lines, op: Op, args: list[str]) -> None:
+def emit_store(out: Lines, op: Instruction, args: list[str]) -> None:
     """A store, masked or not."""
     ty = op.args[2].ty
     align = op.attrs.get("align") or ty.bytes
@@ -104,7 +104,7 @@ def _store_lane(out: Lines, ty: Ty, held: str, ptr: str, lane: int) -> None:
     out.do(f"store {element} {value}, ptr {at}, align {ty.bytes}")
 
 
-def _addresses(out: Lines, op: Op, ty: Ty, args: list[str]) -> tuple[str, str]:
+def _addresses(out: Lines, op: Instruction, ty: Ty, args: list[str]) -> tuple[str, str]:
     """The pointers of a gather or scatter, and their type."""
     offsets = op.args[1].ty
     kind, index = vector_of("ptr", ty.lanes), args[1]
@@ -114,7 +114,7 @@ def _addresses(out: Lines, op: Op, ty: Ty, args: list[str]) -> tuple[str, str]:
     return out.new(f"getelementptr {_elem(ty)}, ptr {args[0]}, {wide} {index}"), kind
 
 
-def emit_gather(out: Lines, op: Op, args: list[str]) -> str:
+def emit_gather(out: Lines, op: Instruction, args: list[str]) -> str:
     """A gather of vector lanes."""
     ty = op.results[0].ty
     pointers, kind = _addresses(out, op, ty, args)
@@ -128,7 +128,7 @@ def emit_gather(out: Lines, op: Op, args: list[str]) -> str:
     return _to_register(out, ty, name)
 
 
-def emit_scatter(out: Lines, op: Op, args: list[str]) -> None:
+def emit_scatter(out: Lines, op: Instruction, args: list[str]) -> None:
     """A scatter of vector lanes, in lane order."""
     ty = op.args[2].ty
     pointers, kind = _addresses(out, op, ty, args)

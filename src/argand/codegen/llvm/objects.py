@@ -22,14 +22,14 @@ from argand.base.forks import lock_held_over_forks
 from argand.base.sources import sources_digest
 from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
 from argand.codegen.llvm.target import host_target, llvm_versions
-from argand.loops.nestir import Module
-from argand.loops.target import Target
+from argand.nest.target import Target
+from argand.nest.types import NestModule
 
 _MAGIC: Final = b"argand-object-1\n"
 _LOCK: Final = lock_held_over_forks("objects")
 
 
-class Loaded:
+class LoadedObject:
     """Machine code in memory; it is there as long as this object is."""
 
     def __init__(self, tracker: Any, addresses: Mapping[str, int]) -> None:
@@ -70,7 +70,7 @@ def text_to_object(text: str, target: Target, name: str) -> bytes:
         return data
 
 
-def assembly(module: Module, target: Target | None = None) -> str:
+def assembly(module: NestModule, target: Target | None = None) -> str:
     """The machine code of a module in the target's assembly language, to read."""
     with _LOCK:
         machine = target if target is not None else host_target()
@@ -110,7 +110,7 @@ def _jit() -> Any:
 _serial = 0
 
 
-def load_object(data: bytes, exported: Iterable[str], imported: Mapping[str, int]) -> Loaded:
+def load_object(data: bytes, exported: Iterable[str], imported: Mapping[str, int]) -> LoadedObject:
     """Link an object into this process and find its exported functions."""
     global _serial
     with _LOCK:
@@ -125,7 +125,7 @@ def load_object(data: bytes, exported: Iterable[str], imported: Mapping[str, int
             tracker = builder.link(_jit(), f"argand{_serial}")
         except RuntimeError as error:
             raise CompileError(f"kernel {names[0]} could not be linked") from error
-        return Loaded(tracker, {name: tracker[name] for name in names})
+        return LoadedObject(tracker, {name: tracker[name] for name in names})
 
 
 # the cache ----------------------------------------------------------------------------------------
@@ -181,7 +181,9 @@ def _path(folder: Path, key: str) -> Path:
 # all of it ----------------------------------------------------------------------------------------
 
 
-def emit_object(module: Module, target: Target | None = None, cache: Path | None = None) -> bytes:
+def emit_object(
+    module: NestModule, target: Target | None = None, cache: Path | None = None
+) -> bytes:
     """Object bytes of a module for a target (default: the host), from the cache where possible."""
     machine = target if target is not None else host_target()
     key = cache_key(str(module), machine)
@@ -196,11 +198,11 @@ def emit_object(module: Module, target: Target | None = None, cache: Path | None
 
 
 def load(
-    module: Module,
+    module: NestModule,
     target: Target | None = None,
     cache: Path | None = None,
     runtime: Mapping[str, int] | None = None,
-) -> Loaded:
+) -> LoadedObject:
     """Compile a module and load it; `runtime` gives the functions of the pool by name."""
     data = emit_object(module, target, cache)
     imported = {} if runtime is None else {name: runtime[name] for name in RUNTIME}

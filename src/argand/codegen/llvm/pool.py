@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from argand.base.forks import lock_held_over_forks
-from argand.codegen.llvm.objects import Loaded, load_object, text_to_object
+from argand.codegen.llvm.objects import LoadedObject, load_object, text_to_object
 from argand.codegen.llvm.poolcode import EXPORTED, MOST_THREADS, pool_text
 from argand.codegen.llvm.target import host_target
 from argand.runtime import threads
@@ -43,7 +43,7 @@ class _Pool:
         target = host_target()
         data = text_to_object(pool_text(target.triple), target, "thread pool")
         libc = {name: _address(getattr(_libc(), name)) for name in _LIBC_NAMES}
-        self.code: Loaded = immortal(load_object(data, EXPORTED, libc))
+        self.code: LoadedObject = immortal(load_object(data, EXPORTED, libc))
         self.started = 1
         self.active = 1
         self._set_active = ctypes.CFUNCTYPE(None, ctypes.c_int64)(

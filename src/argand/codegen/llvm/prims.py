@@ -1,4 +1,4 @@
-"""The primitives that are one or a few LLVM instructions. The others are in `loops.expand`."""
+"""The primitives that are one or a few LLVM instructions. The others are in `nest.legalize`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from argand.codegen.llvm.text import Lines, llvm_type, splat_literal, vector_of
-from argand.loops.nestir import Op, Ty
+from argand.nest.types import Instruction, Ty
 
 _FLOAT: Final = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _INT: Final = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
@@ -29,7 +29,7 @@ _INTRINSIC: Final = {
 }
 
 
-def emit_prim(out: Lines, op: Op, args: list[str]) -> str:
+def emit_prim(out: Lines, op: Instruction, args: list[str]) -> str:
     """Write a primitive; the name of its result."""
     ty = op.args[-1].ty
     rule = _RULES.get(op.kind)
@@ -73,16 +73,16 @@ def _select(out: Lines, ty: Ty, cond: str, yes: str, no: str) -> str:
     return out.new(f"select {mask} {cond}, {kind} {yes}, {kind} {no}")
 
 
-def _where(out: Lines, op: Op, args: list[str]) -> str:
+def _where(out: Lines, op: Instruction, args: list[str]) -> str:
     return _select(out, op.results[0].ty, *args)
 
 
-def _fma(out: Lines, op: Op, args: list[str]) -> str:
+def _fma(out: Lines, op: Instruction, args: list[str]) -> str:
     kind = llvm_type(op.results[0].ty)
     return out.intrinsic("llvm.fmuladd", kind, [(kind, a) for a in args], kind)
 
 
-def _neg(out: Lines, op: Op, args: list[str]) -> str:
+def _neg(out: Lines, op: Instruction, args: list[str]) -> str:
     ty = op.args[0].ty
     kind = llvm_type(ty)
     if ty.kind == "f":
@@ -90,7 +90,7 @@ def _neg(out: Lines, op: Op, args: list[str]) -> str:
     return out.new(f"sub {kind} {splat_literal(ty, '0')}, {args[0]}")
 
 
-def _abs(out: Lines, op: Op, args: list[str]) -> str:
+def _abs(out: Lines, op: Instruction, args: list[str]) -> str:
     ty = op.args[0].ty
     kind = llvm_type(ty)
     if ty.kind == "f":
@@ -100,7 +100,7 @@ def _abs(out: Lines, op: Op, args: list[str]) -> str:
     return out.intrinsic("llvm.abs", kind, [(kind, args[0]), ("i1", "false")], kind)
 
 
-def _extreme(out: Lines, op: Op, args: list[str]) -> str:
+def _extreme(out: Lines, op: Instruction, args: list[str]) -> str:
     ty = op.args[0].ty
     kind = llvm_type(ty)
     a, b = args
@@ -114,17 +114,17 @@ def _extreme(out: Lines, op: Op, args: list[str]) -> str:
     return _select(out, ty, unordered, a, best)
 
 
-def _not(out: Lines, op: Op, args: list[str]) -> str:
+def _not(out: Lines, op: Instruction, args: list[str]) -> str:
     ty = op.args[0].ty
     ones = splat_literal(ty, "true" if ty.kind == "b" else "-1")
     return out.new(f"xor {llvm_type(ty)} {args[0]}, {ones}")
 
 
-def _isnan(out: Lines, op: Op, args: list[str]) -> str:
+def _isnan(out: Lines, op: Instruction, args: list[str]) -> str:
     return out.new(f"fcmp uno {llvm_type(op.args[0].ty)} {args[0]}, {args[0]}")
 
 
-def _shift(out: Lines, op: Op, args: list[str]) -> str:
+def _shift(out: Lines, op: Instruction, args: list[str]) -> str:
     """Too large an amount shifts everything out, as in NumPy; the bare instruction would not."""
     ty = op.args[0].ty
     kind = llvm_type(ty)
@@ -140,7 +140,7 @@ def _shift(out: Lines, op: Op, args: list[str]) -> str:
     return _select(out, ty, fits, shifted, splat_literal(ty, "0"))
 
 
-def _umulhi(out: Lines, op: Op, args: list[str]) -> str:
+def _umulhi(out: Lines, op: Instruction, args: list[str]) -> str:
     ty = op.args[0].ty
     bits = 8 * ty.bytes
     kind, wide = llvm_type(ty), vector_of(f"i{2 * bits}", ty.lanes)
@@ -150,7 +150,7 @@ def _umulhi(out: Lines, op: Op, args: list[str]) -> str:
     return out.new(f"trunc {wide} {out.new(f'lshr {wide} {product}, {by}')} to {kind}")
 
 
-def _index_division(out: Lines, op: Op, args: list[str]) -> str:
+def _index_division(out: Lines, op: Instruction, args: list[str]) -> str:
     """x // d or x % d of indices. A size that is known only when the program runs may be 0: then
     there is nothing to find, but the division would end the process."""
     kind, by = llvm_type(op.args[0].ty), args[1]
@@ -162,12 +162,12 @@ def _index_division(out: Lines, op: Op, args: list[str]) -> str:
     return out.new(f"{word} {kind} {args[0]}, {by}")
 
 
-def _quotient(out: Lines, op: Op, args: list[str]) -> str:
+def _quotient(out: Lines, op: Instruction, args: list[str]) -> str:
     ty = op.args[0].ty
     return out.new(f"{'sdiv' if ty.kind == 'i' else 'udiv'} {llvm_type(ty)} {args[0]}, {args[1]}")
 
 
-def emit_cast(out: Lines, op: Op, args: list[str]) -> str:
+def emit_cast(out: Lines, op: Instruction, args: list[str]) -> str:
     """Convert between elements; 16-bit floats only where the target has the instruction."""
     source, to = op.args[0].ty, op.results[0].ty
     a, b = llvm_type(source), llvm_type(to)
@@ -207,7 +207,7 @@ def _half_cast(out: Lines, source: Ty, to: Ty, arg: str) -> str:
     return out.new(f"bitcast {half} {rounded} to {llvm_type(to)}")
 
 
-_RULES: Final[dict[str, Callable[[Lines, Op, list[str]], str]]] = {
+_RULES: Final[dict[str, Callable[[Lines, Instruction, list[str]], str]]] = {
     "where": _where,
     "fma": _fma,
     "neg": _neg,

@@ -9,7 +9,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from argand.base.errors import CompileError
-from argand.loops.target import Target
+from argand.nest.target import Target
 
 _V2: Final = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16"
 _V3: Final = f"{_V2},+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from argand.loops.nestir import Reg, Ty, Value
+from argand.nest.types import Number, Reg, Ty
 
 # 16-bit floats are bits in a register: only conversions look inside them.
 _NAMES: Final = {
@@ -65,7 +65,7 @@ def splat_literal(ty: Ty, literal: str) -> str:
     return literal if ty.lanes == 1 else f"splat ({_NAMES[ty.elem]} {literal})"
 
 
-def _literal(ty: Ty, value: Value) -> str:
+def _literal(ty: Ty, value: Number) -> str:
     if ty.kind == "b":
         return "true" if value else "false"
     if ty.kind == "p":

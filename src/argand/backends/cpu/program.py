@@ -1,0 +1,339 @@
+"""CompiledProgram: the segments of a compiled program, and a call of it.
+
+What a call does in Python is kept to a few hundred nanoseconds: allocate the results, lease an
+arena, one native call. The native side reads the addresses out of the NumPy arrays itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.backends.cpu.failure import fallback_note, raise_failure
+from argand.backends.cpu.lowering import symbols_of
+from argand.base.dim import Dim, evaluate
+from argand.base.errors import ProgramError
+from argand.base.forks import lock_held_over_forks
+from argand.base.settings import settings
+from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
+from argand.codegen.llvm.guardcall import guard_entry
+from argand.ir.interpret import run_node
+from argand.ir.program import Node, Program, Value
+from argand.passes.layout import CHANNELS_LAST
+from argand.passes.memory import ALIGNMENT, MemoryPlan
+from argand.runtime.guarded import Fence, fenced, fenced_copy
+from argand.runtime.memory import SMALL, empty
+
+NativeCall = Callable[..., int]
+Layouts = tuple[tuple[int, ...] | None, ...]
+Run = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+
+
+@dataclasses.dataclass(slots=True)
+class Segment:
+    """Nodes that run together: by one native call, or (`call` is None) one by one in NumPy."""
+
+    nodes: list[Node]
+    call: NativeCall | None
+
+
+@dataclasses.dataclass(slots=True)
+class _Sized:
+    """What depends on the sizes of the symbols."""
+
+    sizes: dict[str, int]
+    makers: list[Callable[[], Any]]
+    arena_bytes: int
+    offsets: np.ndarray[Any, Any]
+    arenas: list[np.ndarray[Any, Any]] = dataclasses.field(default_factory=list)
+    fences: list[Fence] = dataclasses.field(default_factory=list)
+
+    def guard(self, plan: MemoryPlan, outputs: Sequence[Any]) -> None:
+        """Put the arena and the results between closed pages; calls then take turns."""
+        fence = plan.fence(self.sizes)
+        self.fences = [fence]
+        self.arenas = [fence.bytes]
+        self.makers = [self._between(o) for o in outputs]
+
+    def _between(self, output: Any) -> Callable[[], Any]:
+        """A function that gives memory for a result, the same each time."""
+        like = _output_maker(output, self.sizes)()
+        alignment = ALIGNMENT if like.nbytes >= SMALL else like.itemsize
+        fence, memory = fenced(like.nbytes, settings.guard_memory, alignment)
+        self.fences.append(fence)
+        return lambda: np.ndarray(like.shape, like.dtype, memory)
+
+
+class NativeProgram:
+    """A program as machine code.
+
+    `run(inputs, state)` takes NumPy arrays of the program's dtypes and shapes; it returns the
+    outputs as new arrays and updates written state where it lies. Images that lie channels-last
+    are taken by a variant of the program compiled for them, whose results lie so too; other arrays
+    that are not row-major are copied first (and written back). Calls may come from several
+    threads: each leases its own arena, and a program that writes state holds a lock.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        plan: MemoryPlan,
+        segments: list[Segment],
+        check: Callable[[Mapping[str, int]], None] | None = None,
+    ) -> None:
+        self.program = program
+        self._check = check  # what is to hold of the memory, asked for each sizes of the symbols
+        # Makes the program for inputs of other layouts; set by `compile_program`.
+        self.variant: Callable[[Layouts], NativeProgram] | None = None
+        self.plan = plan
+        self.segments = segments
+        self._operands = [*program.inputs, *program.state]
+        # For each output that lies in an order of its own: how its dimensions are found in memory.
+        self._orders = [
+            tuple(map(int, np.argsort(o.layout))) if isinstance(o, Value) and o.layout else None
+            for o in program.outputs
+        ]
+        self._symbols = _symbol_sources(self._operands, program)
+        self._sized: dict[tuple[int, ...], _Sized] = {}
+        locked = program.writes or settings.guard_memory
+        self._lock = lock_held_over_forks("program") if locked else None
+        # Of the smallest programs, what `run` does: make the output, call, table of offsets.
+        self.direct: tuple[Callable[[], Any], NativeCall, Any] | None = None
+        self.run: Run = self._choose_run()
+
+    # -- calling -----------------------------------------------------------------------------------
+
+    def _choose_run(self) -> Run:
+        if settings.guard_memory:
+            return self._guarded_run
+        if any(self._orders):
+            return self._logical_run
+        simple = len(self.segments) == 1 and self.segments[0].call is not None
+        if simple and not self._symbols and self._lock is None:
+            return self._direct_run(self._for_sizes(()), self.segments[0].call)
+        return self._locked_run if self._lock is not None else self._general_run
+
+    def _direct_run(self, sized: _Sized, call: Any) -> Run:
+        """The whole call of a program of one native segment and fixed sizes."""
+        makers, arenas, offsets = sized.makers, sized.arenas, sized.offsets
+        size, retry = sized.arena_bytes, self._general_run
+
+        def run(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+            outputs = [make() for make in makers]
+            arena = arenas.pop() if arenas else new_arena(size)
+            status = call(*inputs, *state, *outputs, arena, offsets)
+            arenas.append(arena)
+            return outputs if status == 0 else retry(inputs, state)
+
+        def run_small(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+            output = make()
+            if call(*inputs, *state, output, offsets, offsets) == 0:
+                return [output]
+            return retry(inputs, state)
+
+        if size or len(makers) != 1:
+            return run
+        make = makers[0]
+        self.direct = make, call, offsets
+        return run_small
+
+    def _locked_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        assert self._lock is not None
+        with self._lock:
+            return self._general_run(inputs, state)
+
+    def _guarded_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        """A call on copies of everything that lie between closed pages; see `runtime/guarded`."""
+        side, count = settings.guard_memory or "end", len(inputs)
+        run = self._logical_run if any(self._orders) else self._general_run
+        with self._lock or contextlib.nullcontext():
+            copies = [fenced_copy(np.asarray(a), side) for a in (*inputs, *state)]
+            given = [a for _, a in copies]
+            found = run(given[:count], given[count:])
+            for value, (fence, _) in zip(self._operands, copies, strict=True):
+                fence.check(f"{value.name} of {self.program.name}")
+            for i in self.program.writes:
+                state[i][...] = given[count + i]
+        return [np.array(a, order="K") for a in found]
+
+    def _logical_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        """A call whose outputs lie in another order than their shapes say."""
+        run = self._general_run if self._lock is None else self._locked_run
+        found = run(inputs, state)
+        pairs = zip(self._orders, found, strict=True)
+        return [a if order is None else a.transpose(order) for order, a in pairs]
+
+    def _general_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        arrays = (*inputs, *state)
+        key = tuple([arrays[i].shape[d] for i, d in self._symbols.values()])
+        sized = self._sized.get(key) or self._for_sizes(key)
+        outputs = [make() for make in sized.makers]
+        arena = sized.arenas.pop() if sized.arenas else new_arena(sized.arena_bytes)
+        for fence in sized.fences:
+            fence.poison()
+        try:
+            status = self._run_segments(arrays, outputs, arena, sized, key)
+        finally:
+            sized.arenas.append(arena)
+        for fence in sized.fences:
+            fence.check(f"a value of {self.program.name}")
+        return outputs if status == 0 else self._run_contiguous(inputs, state)
+
+    def _run_segments(
+        self,
+        arrays: Sequence[Any],
+        outputs: list[Any],
+        arena: Any,
+        sized: _Sized,
+        key: tuple[int, ...],
+    ) -> int:
+        for segment in self.segments:
+            if segment.call is None:
+                self._run_host(segment, _Call(self, arrays, outputs, arena, sized))
+                continue
+            status = segment.call(*arrays, *outputs, arena, sized.offsets, *key)
+            if status == NOT_CONTIGUOUS:
+                return status
+            if status:
+                node = self.program.nodes[status - 1]
+                call = _Call(self, arrays, outputs, arena, sized)
+                raise_failure(node, {v: call.view(v) for v in node.values}, sized.sizes)
+        return 0
+
+    def _run_contiguous(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        """The call again with row-major copies; state that is written is copied back."""
+        layouts = tuple([channels_last(a) for a in inputs])
+        if self.variant is not None and any(layouts):
+            pairs = zip(inputs, layouts, strict=True)
+            given = [a if order is None else a.transpose(order) for a, order in pairs]
+            return self.variant(layouts).run(given, state)
+        copies = [np.array(a, order="C") for a in state]
+        outputs = self._general_run([np.array(a, order="C") for a in inputs], copies)
+        for i in self.program.writes:
+            state[i][...] = copies[i]
+        return outputs
+
+    def _run_host(self, segment: Segment, call: _Call) -> None:
+        for node in segment.nodes:
+            env = {v: call.view(v) for v in node.values}
+            run_node(node, env, call.sized.sizes, False)
+            for out in node.outputs:
+                call.view(out)[...] = env[out]
+
+    def _for_sizes(self, key: tuple[int, ...]) -> _Sized:
+        sizes = dict(zip(self._symbols, key, strict=True))
+        if self._check is not None:
+            self._check(sizes)
+        makers = [_output_maker(o, sizes) for o in self.program.outputs]
+        offsets, total = self.plan.offsets(sizes)
+        sized = _Sized(sizes, makers, total, np.array(offsets or [0], np.int64))
+        if settings.guard_memory:
+            sized.guard(self.plan, self.program.outputs)
+        return self._sized.setdefault(key, sized)
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def guard_entry(self, records: list[Any]) -> Callable[[], bool] | None:
+        """A native check of guards on Python values."""
+        return guard_entry(records)
+
+    def explain(self) -> list[str]:
+        """One line a segment: what runs natively, and what NumPy runs because nothing lowers it."""
+        lines = []
+        for i, segment in enumerate(self.segments):
+            kind = "native" if segment.call is not None else "host"
+            what = f"{len(segment.nodes)} nodes"
+            if segment.call is None:
+                what = fallback_note(segment.nodes)
+            lines.append(f"segment {i}: {kind}: {what}")
+        return lines
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """The bytes of memory for intermediate values, or None when it depends on sizes."""
+        return self.plan.offsets({})[1] if self.plan.is_static else None
+
+
+class _Call:
+    """The arrays of one call, from which any value can be viewed."""
+
+    def __init__(
+        self,
+        compiled: NativeProgram,
+        arrays: Sequence[Any],
+        outputs: list[Any],
+        arena: Any,
+        sized: _Sized,
+    ) -> None:
+        first = len(compiled.program.inputs)
+        self.plan = compiled.plan
+        self.sized = sized
+        self.homes: dict[str, Sequence[Any]] = {
+            "input": arrays[:first],
+            "state": arrays[first:],
+            "output": outputs,
+        }
+        self.arena = arena
+
+    def view(self, v: Value) -> np.ndarray[Any, Any]:
+        """The memory of a value as a NumPy array."""
+        sizes: Mapping[str, int] = self.sized.sizes
+        place = self.plan.places[v]
+        kind, i = self.plan.homes[place.root]
+        start = evaluate(place.offset, sizes) * v.dtype.itemsize
+        if kind == "arena":
+            base, start = self.arena, start + int(self.sized.offsets[i])
+        else:
+            base = self.homes[kind][i].reshape(-1).view(np.uint8)
+        shape = tuple(evaluate(s, sizes) for s in v.shape)
+        strides = tuple(evaluate(s, sizes) * v.dtype.itemsize for s in place.strides)
+        if 0 in shape:
+            return np.empty(shape, v.dtype.numpy)
+        return np.ndarray(shape, v.dtype.numpy, base, start, strides)
+
+
+def result_maker(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], Any]:
+    """A function that allocates a result: from the pool when it is large."""
+    small = math.prod(shape) * dtype.itemsize < SMALL
+    return functools.partial(np.empty if small else empty, shape, dtype)
+
+
+def channels_last(a: Any) -> tuple[int, ...] | None:
+    """The layout of an image that lies channels-last in memory; None for any other array."""
+    if type(a) is not np.ndarray or a.ndim != 4 or a.flags.c_contiguous:
+        return None
+    return CHANNELS_LAST if a.transpose(CHANNELS_LAST).flags.c_contiguous else None
+
+
+def _output_maker(output: Any, sizes: Mapping[str, int]) -> Callable[[], Any]:
+    """A function that allocates an output in the order of its layout."""
+    shape = tuple(evaluate(s, sizes) for s in output.shape)
+    order = output.layout or range(len(shape))
+    return result_maker(tuple(shape[d] for d in order), output.dtype.numpy)
+
+
+def new_arena(nbytes: int) -> np.ndarray[Any, Any]:
+    """Memory for intermediate values, aligned for vectors."""
+    block = empty((nbytes + ALIGNMENT,), np.dtype(np.uint8))
+    skip = -block.ctypes.data % ALIGNMENT
+    return block[skip : skip + nbytes]
+
+
+def _symbol_sources(operands: Sequence[Value], program: Program) -> dict[str, tuple[int, int]]:
+    """For each symbol the operand and the dimension whose size it is, in the order of the slots."""
+    found: dict[str, tuple[int, int]] = {}
+    for i, v in enumerate(operands):
+        for d, size in enumerate(v.shape):
+            if isinstance(size, Dim) and list(size.symbols()) == [str(size)]:
+                found.setdefault(str(size), (i, d))
+    symbols = symbols_of(program)
+    missing = [s for s in symbols if s not in found]
+    if missing:
+        raise ProgramError(f"{program.name}: no input has the size {missing[0]} by itself")
+    return {s: found[s] for s in symbols}

@@ -1,0 +1,1 @@
+"""Kernels: each takes some regions of a Program and emits their loop nest."""

@@ -1,0 +1,1 @@
+"""Contractions: matrix products, `einsum`, convolutions and their gradients."""

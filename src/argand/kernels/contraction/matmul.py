@@ -1,0 +1,98 @@
+"""Matrix products as contractions, and the functions that eager calls for them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from argand.kernels.contraction.blocked import contraction
+from argand.kernels.contraction.spec import (
+    Contraction,
+    ContractionAxis,
+    Epilogue,
+    IntOrReg,
+    Operand,
+    store_to,
+)
+from argand.nest.builder import I64, PTR, NestBuilder, NestFunction, Param, Reg
+from argand.nest.target import Target
+
+__all__ = ["Matrices", "accumulator", "matmul", "matmul_function"]
+
+
+def accumulator(elem: str) -> str:
+    """The type that products of `elem` are summed in."""
+    return "float32" if elem in ("float16", "bfloat16") else elem
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrices:
+    """Sizes and layout of C = A @ B, batched: a stride per batch axis, then per row and column.
+
+    A size or stride is a number, or None where it is only known at run time.
+    """
+
+    batch: tuple[int | None, ...]
+    m: int | None
+    n: int | None
+    k: int | None
+    a: tuple[int | None, ...]
+    b: tuple[int | None, ...]
+    c: tuple[int | None, ...]
+
+    def fields(self) -> tuple[tuple[str, int | None], ...]:
+        """Name and value of every number, in the order of the function's parameters."""
+        named: list[tuple[str, int | None]] = [(f"batch{i}", s) for i, s in enumerate(self.batch)]
+        named += [("m", self.m), ("n", self.n), ("k", self.k)]
+        for name, strides in (("a", self.a), ("b", self.b), ("c", self.c)):
+            named += [(f"{name}{i}", s) for i, s in enumerate(strides)]
+        return tuple(named)
+
+
+def matmul(
+    a: Reg,
+    b: Reg,
+    elem: str,
+    sizes: tuple[Sequence[IntOrReg], IntOrReg, IntOrReg, IntOrReg],
+    a_strides: Sequence[IntOrReg],
+    b_strides: Sequence[IntOrReg],
+    epilogue: Epilogue | None = None,
+) -> Contraction:
+    """C[.., m, n] = sum of A[.., m, k] * B[.., k, n] for `sizes` (batch, m, n, k); an epilogue
+    reads its index in the order (batch.., m, n) of the contraction's axes."""
+    batch = tuple(ContractionAxis(f"batch{i}", extent) for i, extent in enumerate(sizes[0]))
+    m, n, k = (ContractionAxis(name, extent) for name, extent in zip("mnk", sizes[1:], strict=True))
+    return Contraction(
+        a=Operand(a, elem, dict(zip((*batch, m, k), a_strides, strict=True))),
+        b=Operand(b, elem, dict(zip((*batch, k, n), b_strides, strict=True))),
+        batch=batch,
+        m=(m,),
+        n=(n,),
+        k=(k,),
+        epilogue=epilogue or _nothing,
+        acc=accumulator(elem),
+    )
+
+
+def _nothing(*_: object) -> None:
+    raise ValueError("a contraction without an epilogue")
+
+
+def matmul_function(
+    name: str, elem: str, of: Matrices, target: Target, *, out: str = "", long_k: bool = False
+) -> NestFunction:
+    """`name(a, b, c, ...)` computing C = A @ B; the parameters after the pointers are the numbers
+    that `of` leaves open, in the order of `Matrices.fields`."""
+    numbers = of.fields()
+    pointers = [Param(p, PTR, noalias=True) for p in "abc"]
+    b = NestBuilder(name, [*pointers, *(Param(n, I64) for n, value in numbers if value is None)])
+    opened = iter(b.params[3:])
+    sizes = [next(opened) if value is None else value for _, value in numbers]
+    rank = len(of.batch)
+    strides = [sizes[rank + 3 + i * (rank + 2) :][: rank + 2] for i in range(3)]
+    shape = (sizes[:rank], sizes[rank], sizes[rank + 1], sizes[rank + 2])
+    spec = matmul(b.params[0], b.params[1], elem, shape, strides[0], strides[1])
+    places = dict(zip((*spec.batch, *spec.m, *spec.n), strides[2], strict=True))
+    epilogue = store_to(b.params[2], out or elem, places, spec.n[-1])
+    contraction(b, dataclasses.replace(spec, epilogue=epilogue, long_k=long_k), target)
+    return b.finish()

@@ -1,0 +1,139 @@
+"""What a contraction is: axes, operands that are (almost) affine in them, and what becomes of C.
+
+    C[batch.., m.., n..] = sum over k.. of A[batch.., m.., k..] * B[batch.., k.., n..]
+
+Matrix products in every transposition, batched ones, einsum pairs, convolutions and both of their
+gradients are this one sum. An operand is a pointer and a stride per axis; where a convolution's
+window hangs over the edge, a `Bound` says so and the operand reads as zero there: nothing is copied
+into columns and nothing is padded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from argand.nest.builder import NestBuilder, Reg, Ty
+
+__all__ = [
+    "Bound",
+    "Contraction",
+    "ContractionAxis",
+    "Epilogue",
+    "Fetch",
+    "IntOrReg",
+    "Operand",
+    "put",
+    "static",
+    "store_to",
+]
+
+IntOrReg = int | Reg
+"""A number known now, or an i64 register."""
+
+AxisValues = Mapping["ContractionAxis", Reg]
+Epilogue = Callable[[NestBuilder, AxisValues, Reg, Reg | None], None]
+"""epilogue(b, index, value, mask): `value` holds neighbours along the last n axis, finished;
+`index` gives every batch, m and n axis its i64 (of lane 0 along the last n axis). Called once an
+element."""
+
+Fetch = Callable[[NestBuilder, AxisValues, "ContractionAxis", Ty, Reg | None], Reg]
+"""fetch(b, index, along, ty, mask): `ty.lanes` elements along the axis `along` from `index` on."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ContractionAxis:
+    """One direction of the sum or of the result."""
+
+    name: str
+    extent: IntOrReg
+
+    def __repr__(self) -> str:
+        size = static(self.extent)
+        return f"{self.name}={'?' if size is None else size}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bound:
+    """In range when 0 <= offset + sum of index * coefficient < extent; else the operand is zero."""
+
+    terms: Mapping[ContractionAxis, IntOrReg]
+    offset: IntOrReg
+    extent: IntOrReg
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Operand:
+    """Elements `ptr[offset + sum of index * stride]`; an axis without a stride repeats the operand.
+
+    `fetch` replaces the memory: the producer of the operand, evaluated where it is packed.
+    """
+
+    ptr: Reg
+    elem: str
+    strides: Mapping[ContractionAxis, IntOrReg]
+    offset: IntOrReg = 0
+    bounds: tuple[Bound, ...] = ()
+    fetch: Fetch | None = None
+
+    def stride(self, axis: ContractionAxis) -> IntOrReg:
+        return self.strides.get(axis, 0)
+
+    def unit(self, axis: ContractionAxis) -> bool:
+        """Whether neighbours along the axis are known to be neighbours in memory."""
+        return static(self.stride(axis)) == 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Contraction:
+    """The sum over `k` (in this order, the last one innermost) of a * b for each batch, m and n.
+
+    Vectors run along the last n axis, so put there what is contiguous in the result. `long_k`
+    allows K to be cut into a number of pieces fixed by the shape (weight gradients), which gives up
+    that the sum of an element does not depend on M and N.
+
+    `across` are the groups of a convolution: the epilogue can take neighbours across them, whole
+    groups at a time. Then m is (image, y, x) and k (ky, kx, i), or the other way round for the
+    weight, and the bounds are of (y, ky) and of (x, kx).
+    """
+
+    a: Operand
+    b: Operand
+    batch: tuple[ContractionAxis, ...]
+    m: tuple[ContractionAxis, ...]
+    n: tuple[ContractionAxis, ...]
+    k: tuple[ContractionAxis, ...]
+    epilogue: Epilogue
+    acc: str = "float32"
+    long_k: bool = False
+    across: ContractionAxis | None = None
+
+
+def static(size: IntOrReg) -> int | None:
+    """The number, if it is known now."""
+    if isinstance(size, int):
+        return size
+    return size.const if isinstance(size.const, int) else None
+
+
+def store_to(
+    ptr: Reg, elem: str, strides: Mapping[ContractionAxis, IntOrReg], lanes_along: ContractionAxis
+) -> Epilogue:
+    """The plain epilogue: C goes to memory, cast to `elem`."""
+
+    def epilogue(b: NestBuilder, index: AxisValues, value: Reg, mask: Reg | None) -> None:
+        at = b.affine(0, *((index[axis], stride) for axis, stride in strides.items()))
+        put(b, ptr, at, strides.get(lanes_along, 0), b.cast(value, elem), mask)
+
+    return epilogue
+
+
+def put(b: NestBuilder, ptr: Reg, at: Reg, stride: IntOrReg, value: Reg, mask: Reg | None) -> None:
+    """Store a vector whose lanes are `stride` elements apart."""
+    if static(stride) == 1:
+        b.store(ptr, at, value, mask)
+        return
+    apart = b.i64(stride) if isinstance(stride, int) else stride
+    lanes = b.iota(Ty("int64", value.ty.lanes))
+    offsets = b.apply("add", b.apply("mul", lanes, b.splat(apart, value.ty.lanes)), at)
+    b.scatter(ptr, offsets, value, mask)

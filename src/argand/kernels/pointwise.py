@@ -1,0 +1,209 @@
+"""Kernels of the kind "loop": results whose elements don't depend on each other.
+
+Each result is evaluated at its own index, down to loads; results that share a space share a nest
+and the elements that they have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from argand.ir.program import Value
+from argand.kernels.transposed_reads import turn_of
+from argand.lowering.affine import Axis, LoadedIndex
+from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.element import Demand, Point, reachable
+from argand.lowering.emitter import Emitter, is_empty, lanes_for
+from argand.lowering.order import Access, Order, loads_of
+from argand.lowering.parallel import ns_per_element, open_loops, side_by_side, sweep, vectors
+from argand.lowering.region import Region
+from argand.lowering.space import (
+    MAX_SPLITS,
+    ElementIndex,
+    Space,
+    by_strides,
+    covers,
+    extent,
+    fold,
+    loaded_indices,
+    locate,
+)
+from argand.nest.builder import NestBuilder, Reg, Ty
+
+__all__ = ["check_indices", "emit_stores", "loop_order", "lower_loop", "settled_space"]
+
+
+def lower_loop(b: NestBuilder, region: Region, env: Env) -> None:
+    """Emit a region without reductions: a nest for each space, one after the other."""
+    plans = _plans(region)
+    for _, _, points in plans:
+        check_indices(Emitter(b, env, region.places(env)), reachable(points))
+    for space, group, points in plans:
+        _emit(Emitter(b, env, region.places(env)), region, env, space, group, points)
+
+
+def loop_order(region: Region) -> Order:
+    """The order in which the nests of a region read and write."""
+    loads: list[Access] = []
+    stores: list[Access] = []
+    for phase, (_, group, points) in enumerate(_plans(region)):
+        loads += loads_of(points, phase)
+        stores += [Access(v, index, phase) for v, index in group]
+    return Order(tuple(loads), tuple(stores))
+
+
+Group = list[tuple[Value, ElementIndex]]
+
+
+def _plans(region: Region) -> list[tuple[Space, Group, list[Point]]]:
+    """The spaces, the results that each has, and their points, in order."""
+    plans = []
+    waiting = list(region.outputs)
+    while waiting:
+        space, group, points = _next_space(region, waiting)
+        plans.append((space, group, points))
+        waiting = [v for v in waiting if v not in [g for g, _ in group]]
+    return plans
+
+
+def _next_space(region: Region, waiting: Sequence[Value]) -> tuple[Space, Group, list[Point]]:
+    """The space of the first waiting result, with all results that it covers."""
+    anchor = waiting[0]
+
+    def roots_in(space: Space) -> Group:
+        found = locate(region.nodes, anchor, space.index)
+        return [
+            (v, found[v])
+            for v in waiting
+            if v is anchor or (v in found and covers(found[v], v, space))
+        ]
+
+    return settled_space(region, anchor, roots_in)
+
+
+def settled_space(
+    region: Region, anchor: Value, roots_in: Callable[[Space], Group]
+) -> tuple[Space, Group, list[Point]]:
+    """A space fine enough that reshapes of its axes come out even, and the roots' points in it."""
+    space = Space(anchor.shape)
+    for _ in range(MAX_SPLITS):
+        group: Group = roots_in(space)
+        demand = Demand(region.inputs)
+        points = [demand.point(v, index) for v, index in group]
+        if not space.refine(reachable(points)):
+            break
+    return space, group, points
+
+
+def _emit(
+    emitter: Emitter, region: Region, env: Env, space: Space, group: Group, roots: list[Point]
+) -> None:
+    targets = [region.targets(env, v) for v, _ in group]
+    stores = [(t, index) for found, (_, index) in zip(targets, group, strict=True) for t in found]
+    values = [root for found, root in zip(targets, roots, strict=True) for _ in found]
+    emit_stores(emitter, space, stores, values)
+
+
+def emit_stores(
+    emitter: Emitter,
+    space: Space,
+    stores: Sequence[tuple[StridedBuffer, ElementIndex]],
+    values: Sequence[Point],
+) -> None:
+    """Walk a space and store the values, as fast as the places allow."""
+    points = reachable(values)
+    order = by_strides(emitter, space.axes, *stores[0])
+    loops = fold(emitter, order, points, stores)
+    if not loops:
+        _store_all(emitter, stores, values)
+        return
+    inner, turn = loops[-1], turn_of(emitter, loops, points)
+    target = emitter.env.target
+    lanes = lanes_for([*points], target.vector_bytes, inner)
+    lanes = min(lanes, target.vector_registers) if turn else lanes * side_by_side(points, inner)
+    length = emitter.size(extent(emitter, inner))
+    if isinstance(length, int):
+        lanes = min(lanes, _power_of_two(length))
+    data = sum(Ty(buffer.dtype.name).bytes for buffer, _ in stores)
+    ns = ns_per_element(points, lanes, data, inner)
+
+    def body() -> None:
+        _store_all(emitter, stores, values)
+
+    if turn is None:
+        sweep(emitter, loops, lanes, ns, values, body)
+    else:
+        turn.sweep(lanes, ns, values, body)
+
+
+def _power_of_two(n: int) -> int:
+    """The least power of two that is not below n."""
+    return 1 << max(0, n - 1).bit_length()
+
+
+def _store_all(
+    emitter: Emitter, stores: Sequence[tuple[StridedBuffer, ElementIndex]], values: Sequence[Point]
+) -> None:
+    """Everything is computed before anything is stored: results may lie where operands lie."""
+    regs = [emitter.emit(value) for value in values]
+    for (buffer, index), reg in zip(stores, regs, strict=True):
+        emitter.store(buffer, index, reg)
+
+
+def check_indices(emitter: Emitter, points: Sequence[Point]) -> None:
+    """Leave with the node's status if a loaded index is out of range; before any result is
+    written."""
+    for loaded in loaded_indices(points):
+        if any(is_empty(p) for p in reachable([loaded.point])):
+            continue
+        with emitter.scope():
+            _check_one(emitter, loaded)
+
+
+def _check_one(emitter: Emitter, loaded: LoadedIndex) -> None:
+    b = emitter.b
+    axes = sorted(loaded.point.axes, key=lambda a: a.key)
+    size = emitter.size(loaded.size)
+    top = b.i64(size) if isinstance(size, int) else size
+    bottom = b.i64(0) if not loaded.wraps else b.sub(0, top)
+    if not axes:
+        _fail_if(emitter, _outside(emitter, loaded, bottom, top))
+        return
+    *outer, inner = _contiguous_last(emitter, loaded.point, axes)
+    lanes = lanes_for([loaded.point], emitter.env.target.vector_bytes, inner)
+    bad = b.alloca(Ty("int64"))
+    b.store(bad, 0, b.i64(0))
+    with open_loops(emitter, outer):
+        emitter.hoist([loaded.point], frozenset((inner,)))
+
+        def body() -> None:
+            outside = _outside(emitter, loaded, bottom, top)
+            if outside.ty.lanes > 1:
+                if emitter.mask is not None:
+                    outside = b.apply("and", outside, emitter.mask)
+                outside = b.reduce("or", outside)
+            before = b.load(bad, 0, Ty("int64"))
+            b.store(bad, 0, b.apply("or", before, b.cast(outside, "int64")))
+
+        vectors(emitter, inner, lanes, 0, emitter.size(inner.extent), body)
+    found = b.load(bad, 0, Ty("int64"))
+    _fail_if(emitter, b.apply("ne", found, 0))
+
+
+def _outside(emitter: Emitter, loaded: LoadedIndex, bottom: Reg, top: Reg) -> Reg:
+    b = emitter.b
+    index = b.cast(emitter.emit(loaded.point), "int64")
+    return b.apply("or", b.apply("lt", index, bottom), b.apply("ge", index, top))
+
+
+def _fail_if(emitter: Emitter, bad: Reg) -> None:
+    with emitter.b.if_(bad):
+        emitter.b.fail(emitter.env.status)
+
+
+def _contiguous_last(emitter: Emitter, point: Point, axes: list[Axis]) -> list[Axis]:
+    """The axes with the one along which the indices lie side by side last."""
+    if point.kind != "load":
+        return axes
+    assert isinstance(point.value, Value)
+    return by_strides(emitter, axes, emitter.places[point.value], point.index)

@@ -1,0 +1,1 @@
+"""Reductions along rows, and over batches of rows."""

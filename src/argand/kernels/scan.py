@@ -1,0 +1,172 @@
+"""Ops that walk a dimension in order: argmax, argmin, cumsum.
+
+The position of an extreme is that of the first one, and a NaN comes before all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from argand.base.dtype import compute_dtype
+from argand.base.sums import BLOCK_CHAIN
+from argand.ir.program import Node
+from argand.kernels.pointwise import check_indices
+from argand.lowering.affine import ZERO, Axis, linearised
+from argand.lowering.buffers import Env
+from argand.lowering.element import Demand, reachable
+from argand.lowering.emitter import Emitter, lanes_for
+from argand.lowering.identities import extreme_value
+from argand.lowering.parallel import Number, known, product, spread, unflatten, vectors
+from argand.lowering.region import Region
+from argand.lowering.space import ElementIndex, Space, stride_along
+from argand.nest.builder import I64, NestBuilder, Reg, Ty
+
+__all__ = ["WALKS", "lower_walk"]
+
+WALKS = frozenset(("argmax", "argmin", "cumsum"))
+
+NS_EACH = 1.5
+
+Step = Callable[[Sequence[Reg]], list[Reg]]
+
+
+def lower_walk(b: NestBuilder, region: Region, env: Env) -> None:
+    """Emit a region of one such op: the other dimensions in parallel, one of them along the lanes
+    where memory allows."""
+    (node,) = (n for n in region.nodes if n.op.name in WALKS)
+    _Walk(b, region, env, node).emit()
+
+
+class _Walk:
+    def __init__(self, b: NestBuilder, region: Region, env: Env, node: Node) -> None:
+        self.b, self.env, self.node = b, env, node
+        self.emitter = Emitter(b, env, region.places(env))
+        (self.x,) = node.values
+        self.space = Space(self.x.shape)
+        self.point = Demand(region.inputs).point(self.x, self.space.index)
+        self.targets = region.targets(env, node.outputs[0])
+        check_indices(self.emitter, reachable([self.point]))
+        dims = node.params["dim"]
+        dims = (dims,) if isinstance(dims, int) else tuple(dims)
+        self.dims = tuple(d for d in dims if d < len(self.x.shape))
+        walked = [a for d in self.dims for a in self.space.digits[d]]
+        self.walked = [a for a in self.space.axes if a in walked]
+        self.free = [a for a in self.space.axes if a not in walked]
+
+    def emit(self) -> None:
+        """All rows, in parallel."""
+        b, emitter = self.b, self.emitter
+        lane_axis = next((a for a in self.free if self._side_by_side(a)), None)
+        outer = [a for a in self.free if a is not lane_axis]
+        rows = product(b, [emitter.size(a.extent) for a in outer])
+        length = known(product(b, [emitter.size(a.extent) for a in self.walked])) or 256
+        width = 1 if lane_axis is None else (known(emitter.size(lane_axis.extent)) or 256)
+        with (
+            spread(b, rows, NS_EACH * length * width) as (low, high),
+            b.loop(low, high) as loop,
+            emitter.scope(),
+        ):
+            unflatten(emitter, outer, loop.index)
+            if lane_axis is None:
+                self._row()
+                return
+            lanes = lanes_for([self.point], self.env.target.vector_bytes, lane_axis)
+            end = emitter.size(lane_axis.extent)
+            vectors(emitter, lane_axis, lanes, 0, end, self._row)
+
+    def _side_by_side(self, axis: Axis) -> bool:
+        if self.point.kind != "load":
+            return False
+        buffer = self.emitter.places[self.x]
+        return stride_along(self.emitter, axis, buffer, self.point.index) == 1
+
+    def _row(self) -> None:
+        lanes = self.emitter.lanes
+        if self.node.op.name == "cumsum":
+            self._scan(lanes)
+        else:
+            self._position(lanes)
+
+    def _walk(self, axes: Sequence[Axis], carried: Sequence[Reg], step: Step) -> list[Reg]:
+        if not axes:
+            return step(carried)
+        b, emitter = self.b, self.emitter
+        axis, *rest = axes
+        with b.loop(0, emitter.size(axis.extent), 1, list(carried)) as loop, emitter.scope():
+            emitter.at[axis] = loop.index
+            b.yield_(*self._walk(rest, loop.carry, step))
+        return list(loop.results)
+
+    def _store(self, index: ElementIndex, value: Reg) -> None:
+        for buffer in self.targets:
+            self.emitter.store(buffer, index, value)
+
+    def _scan(self, lanes: int) -> None:
+        b, emitter = self.b, self.emitter
+        acc = Ty(compute_dtype(self.node.outputs[0].dtype).name, lanes)
+        zero = b.const(acc, 0)
+        if not self.walked:
+            self._store(self.space.index, self._added(zero))
+            return
+        (axis,) = self.walked
+        length = emitter.size(axis.extent)
+        unit, most = 1, known(length)
+        while (
+            acc.is_float and unit < BLOCK_CHAIN**2 and (most is None or most > unit * BLOCK_CHAIN)
+        ):
+            unit *= BLOCK_CHAIN
+        self._sums(axis, 0, length, zero, unit, [])
+
+    def _sums(
+        self, axis: Axis, low: Number, high: Number, zero: Reg, unit: int, before: list[Reg]
+    ) -> Reg:
+        """Running sums in blocks of `unit` elements, to each of which the sums `before` its blocks
+        are added, the nearest first, as in `running_sums`. Gives the sum of all."""
+        b, emitter = self.b, self.emitter
+        with b.loop(low, high, unit, [zero]) as loop, emitter.scope():
+            (total,) = loop.carry
+            if unit == 1:
+                emitter.at[axis] = loop.index
+                found = total = self._added(total)
+                for x in before:
+                    found = b.apply("add", x, found)
+                self._store(self.space.index, found)
+            else:
+                end = b.min(b.add(loop.index, unit), high)
+                inner = [total, *before]
+                part = self._sums(axis, loop.index, end, zero, unit // BLOCK_CHAIN, inner)
+                total = b.apply("add", total, part)
+            b.yield_(total)
+        return loop.results[0]
+
+    def _added(self, total: Reg) -> Reg:
+        """The sum with one more element."""
+        b = self.b
+        value = b.cast(self.emitter.emit(self.point), total.ty.elem)
+        return b.apply("add", total, b.splat(value, total.ty.lanes))
+
+    def _position(self, lanes: int) -> None:
+        b, emitter = self.b, self.emitter
+        largest = self.node.op.name == "argmax"
+        every = self.space.index
+        place = linearised([every[d] for d in self.dims], [self.x.shape[d] for d in self.dims])
+        worst: Any = extreme_value(self.x.dtype, lowest=largest)
+        start = b.const(Ty(self.x.dtype.name, lanes), worst)
+
+        def step(carried: Sequence[Reg]) -> list[Reg]:
+            best, at = carried
+            value = b.splat(emitter.emit(self.point), lanes)
+            kept = b.apply("le" if largest else "ge", value, best)
+            wins = b.apply("not", kept)
+            if best.ty.is_float:
+                wins = b.apply("and", wins, b.apply("eq", best, best))
+            here = b.splat(emitter.base(place), lanes)
+            return [b.where(wins, value, best), b.where(wins, here, at)]
+
+        _, at = self._walk(self.walked, [start, b.const(I64.with_lanes(lanes), 0)], step)
+        if self.node.params["keepdim"]:
+            index = tuple(ZERO if d in self.dims else f for d, f in enumerate(every))
+        else:
+            index = tuple(f for d, f in enumerate(every) if d not in self.dims)
+        self._store(index, at)

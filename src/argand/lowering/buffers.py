@@ -1,0 +1,66 @@
+"""What lowering knows of the values around a kernel: where each lies, and how big it is.
+
+`backends/` makes one nest Function for each node: it declares the parameters (a pointer a value, an
+i64 a symbol), fills an `Env` with them, and calls `lower_node(b, node, env)`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from argand.base.dim import Apply, Dim, Extent
+from argand.base.dtype import DType
+from argand.ir.program import Value
+from argand.nest.builder import NestBuilder, Reg
+from argand.nest.target import Target
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StridedBuffer:
+    """Memory of one value: the address of its first element, and strides counted in elements.
+
+    Strides are non-negative; an expanded dimension has stride 0. An input may be a view of other
+    memory; an output is dense in its layout. `align` is what is known of the address, in bytes.
+    """
+
+    pointer: Reg
+    strides: tuple[int | Reg, ...]
+    dtype: DType
+    align: int = 1
+
+
+@dataclasses.dataclass(slots=True)
+class Env:
+    """The buffers of a node's inputs and outputs, and the sizes of the symbols.
+
+    An output may lie exactly where an input lies (same address and strides) when every result
+    element depends on that input's element at the same index alone; otherwise they don't overlap.
+    """
+
+    buffers: dict[Value, StridedBuffer]
+    dims: dict[str, Reg]
+    target: Target
+    # What `fail` returns when the node can't be computed (an index out of range): tells the node.
+    status: int | Reg = 1
+
+    def size(self, b: NestBuilder, size: Extent) -> int | Reg:
+        """A size as a number, or as a register when it is symbolic."""
+        if not isinstance(size, Dim):
+            return int(size)
+        total: Reg = b.i64(0)
+        for monomial, c in sorted(size.terms.items(), key=lambda t: str(t[0])):
+            factors = [self._atom(b, atom) for atom in monomial]
+            total = b.add(total, b.mul(c, *factors) if factors else c)
+        return total
+
+    def shape(self, b: NestBuilder, shape: Sequence[Extent]) -> tuple[int | Reg, ...]:
+        """The sizes of a shape."""
+        return tuple(self.size(b, s) for s in shape)
+
+    def _atom(self, b: NestBuilder, atom: object) -> int | Reg:
+        if not isinstance(atom, Apply):
+            return self.dims[str(atom)]
+        left, right = self.size(b, atom.left), self.size(b, atom.right)
+        operation = {"floordiv": b.div, "mod": b.rem, "min": b.min, "max": b.max}[atom.op]
+        return operation(left, right)

@@ -1,0 +1,372 @@
+"""The emitter: a place in a nest, from which elements are emitted.
+
+It knows the register of every open loop's axis, which axis runs along the lanes of vectors, and
+which lanes exist. What does not change along the lanes stays scalar. Results are remembered for as
+long as the loop that they were computed in is open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from argand.base.dim import Dim, Extent
+from argand.base.errors import CompileError
+from argand.ir import scalar
+from argand.ir.op import Literal
+from argand.ir.program import Value
+from argand.ir.scalar import Expr
+from argand.lowering.affine import (
+    Affine,
+    Axis,
+    Condition,
+    IndexVar,
+    LoadedIndex,
+    QuotientVar,
+    RemainderVar,
+)
+from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.element import Point, reachable
+from argand.nest.builder import NestBuilder, Reg, Ty
+
+__all__ = ["Emitter", "emit_expression", "is_empty", "lanes_for"]
+
+Number = int | Reg
+
+
+class Emitter:
+    """Emits points. `places` maps buffers' values to where they lie."""
+
+    def __init__(self, b: NestBuilder, env: Env, places: dict[Value, StridedBuffer]) -> None:
+        self.b, self.env, self.places = b, env, places
+        self.at: dict[Axis, Reg] = {}
+        self.extents: dict[Axis, Extent] = {}  # of loops that others were folded into
+        self.vector: Axis | None = None
+        self.lanes = 1
+        self.mask: Reg | None = None
+        self._memo: list[dict[Any, Reg]] = [{}]
+
+    # scopes ---------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """What is emitted inside is forgotten at the end; so are changes of axes and lanes."""
+        at, vector, lanes, mask = dict(self.at), self.vector, self.lanes, self.mask
+        self._memo.append({})
+        yield
+        self._memo.pop()
+        self.at, self.vector, self.lanes, self.mask = at, vector, lanes, mask
+
+    def along(self, axis: Axis, lanes: int, mask: Reg | None) -> None:
+        """Vectors run along the axis from here on."""
+        self.vector, self.lanes, self.mask = axis, lanes, mask
+
+    def remember(self, key: Any, reg: Reg) -> None:
+        """What a point is, from here to the end of the scope."""
+        self._memo[-1][key] = reg
+
+    def _found(self, key: Any) -> Reg | None:
+        return next((memo[key] for memo in reversed(self._memo) if key in memo), None)
+
+    # sizes and forms ------------------------------------------------------------------------------
+
+    def size(self, size: Extent) -> Number:
+        """A size as a number or a register."""
+        return self.env.size(self.b, size)
+
+    def varies(self, axes: frozenset[Axis]) -> bool:
+        """Whether something that depends on these axes differs from lane to lane."""
+        return self.vector is not None and self.vector in axes
+
+    def step(self, form: Affine) -> Extent | None:
+        """How far the form goes from lane to lane; None when that isn't the same everywhere."""
+        return 0 if self.vector is None else form.coefficient(self.vector)
+
+    def base(self, form: Affine) -> Reg:
+        """The form in lane 0; only where `step` is a number."""
+        b = self.b
+        total = b.i64(0)
+        for var, c in form.terms:
+            total = b.add(total, b.mul(self._scalar(var), self.size(c)))
+        return b.add(total, self.size(form.const))
+
+    def _scalar(self, var: IndexVar) -> Reg:
+        b = self.b
+        if isinstance(var, Axis):
+            found = self.at.get(var)
+            if found is None:
+                raise CompileError(f"the loop of {var} is not open here")
+            return found
+        if isinstance(var, QuotientVar):
+            return b.div(self.base(var.form), self.size(var.divisor))
+        if isinstance(var, RemainderVar):
+            return b.rem(self.base(var.form), self.size(var.divisor))
+        assert isinstance(var, LoadedIndex)
+        return self._wrapped(var, b.cast(self.emit(var.point), "int64"))
+
+    def lane_values(self, form: Affine) -> Reg:
+        """The form in every lane, as an i64 vector."""
+        b = self.b
+        step = self.step(form)
+        if step is not None:
+            start = b.splat(self.base(form), self.lanes)
+            if isinstance(step, int) and step == 0:
+                return start
+            return b.apply("add", start, self._ramp(self.size(step)))
+        total = b.const(Ty("int64", self.lanes), 0)
+        for var, c in form.terms:
+            part = self._vector(var)
+            total = b.apply("add", total, b.apply("mul", part, self._i64(self.size(c))))
+        return b.apply("add", total, self._i64(self.size(form.const)))
+
+    def _i64(self, x: Number) -> Reg:
+        return self.b.i64(x) if isinstance(x, int) else x
+
+    def _ramp(self, step: Number) -> Reg:
+        b = self.b
+        lanes = b.iota(Ty("int64", self.lanes))
+        return b.apply("mul", lanes, b.splat(self._i64(step), self.lanes))
+
+    def _vector(self, var: IndexVar) -> Reg:
+        b = self.b
+        if not self.varies(var.axes):
+            return b.splat(self._scalar(var), self.lanes)
+        if isinstance(var, Axis):
+            return b.apply("add", b.splat(self.at[var], self.lanes), self._ramp(1))
+        if isinstance(var, QuotientVar | RemainderVar):
+            inner = self.lane_values(var.form)
+            divisor = b.splat(self._divisor(var.divisor), self.lanes)
+            quotient = b.quotient(inner, divisor)
+            if isinstance(var, QuotientVar):
+                return quotient
+            return b.apply("sub", inner, b.apply("mul", quotient, divisor))
+        assert isinstance(var, LoadedIndex)
+        return self._wrapped(var, self._wide(b.cast(self.emit(var.point), "int64")))
+
+    def _divisor(self, size: Extent) -> Reg:
+        """A size to divide lanes by: one that turns out to be 0, where there is nothing to find,
+        must not end the process."""
+        found = self._i64(self.size(size))
+        return found if found.const is not None else self.b.apply("max", found, self.b.i64(1))
+
+    def _wrapped(self, var: LoadedIndex, index: Reg) -> Reg:
+        if not var.wraps:
+            return index
+        b = self.b
+        size = self._i64(self.size(var.size))
+        return b.where(b.apply("lt", index, 0), b.apply("add", index, size), index)
+
+    def _wide(self, x: Reg) -> Reg:
+        return self.b.splat(x, self.lanes)
+
+    def condition(self, condition: Condition) -> Reg:
+        """A bool, one a lane where it differs from lane to lane."""
+        b = self.b
+        if condition.parts:
+            parts = [self.condition(p) for p in condition.parts]
+            return b.apply("and", *parts)
+        left, right = condition.left, condition.right
+        if self.varies(condition.axes):
+            x, y = self.lane_values(left), self.lane_values(right)
+        else:
+            x, y = self.base(left), self.base(right)
+        return b.apply(condition.prim, x, y)
+
+    # memory ---------------------------------------------------------------------------------------
+
+    def _steps(self, buffer: StridedBuffer, index: Sequence[Affine]) -> tuple[Reg, Number] | None:
+        """(offset in lane 0, elements from lane to lane), when the index is linear in the lane."""
+        b = self.b
+        steps = [self.step(form) for form in index]
+        if any(s is None for s in steps):
+            return None
+        start = self.offset(buffer, index)
+        apart: Number = 0
+        for step, stride in zip(steps, buffer.strides, strict=True):
+            if not (isinstance(step, int) and step == 0):
+                assert step is not None
+                more = _product(b, self.size(step), stride)
+                apart = _sum(b, apart, more)
+        return start, apart
+
+    def offset(self, buffer: StridedBuffer, index: Sequence[Affine]) -> Reg:
+        """Where the element of lane 0 lies; only where the index is linear in the lane."""
+        b = self.b
+        total: Reg = b.i64(0)
+        for form, stride in zip(index, buffer.strides, strict=True):
+            total = b.add(total, b.mul(self.base(form), stride))
+        return total
+
+    def _offsets(self, buffer: StridedBuffer, index: Sequence[Affine]) -> Reg:
+        """The offset of every lane."""
+        b = self.b
+        total = b.const(Ty("int64", self.lanes), 0)
+        for form, stride in zip(index, buffer.strides, strict=True):
+            if isinstance(stride, int) and stride == 0:
+                continue
+            part = b.apply("mul", self.lane_values(form), self._i64(stride))
+            total = b.apply("add", total, part)
+        return total
+
+    def _masked(self, guard: Reg | None, vector: bool) -> Reg | None:
+        if not vector:
+            return guard
+        if guard is None:
+            return self.mask
+        guard = self.b.splat(guard, self.lanes)
+        return guard if self.mask is None else self.b.apply("and", guard, self.mask)
+
+    def load(
+        self, buffer: StridedBuffer, index: Sequence[Affine], guard: Condition | None = None
+    ) -> Reg:
+        """The element, or the vector of elements, at an index."""
+        b = self.b
+        elem = Ty(buffer.dtype.name)
+        allowed = None if guard is None else self.condition(guard)
+        linear = self._steps(buffer, index)
+        uniform_guard = allowed is None or allowed.ty.lanes == 1
+        if linear is not None:
+            start, apart = linear
+            if isinstance(apart, int) and apart == 0 and uniform_guard:
+                if allowed is not None:  # the first element is there whenever there is any
+                    start = b.where(allowed, start, 0)
+                return b.load(buffer.pointer, start, elem)
+            ty = elem.with_lanes(self.lanes)
+            if isinstance(apart, int) and apart == 1:
+                return b.load(buffer.pointer, start, ty, self._masked(allowed, True))
+            offsets = b.apply("add", b.splat(start, self.lanes), self._ramp(apart))
+        else:
+            offsets = self._offsets(buffer, index)
+        ty = elem.with_lanes(self.lanes)
+        return b.gather(buffer.pointer, offsets, ty, self._masked(allowed, True))
+
+    def store(self, buffer: StridedBuffer, index: Sequence[Affine], value: Reg) -> None:
+        """Store a value at an index, in the lanes that exist."""
+        b = self.b
+        value = b.cast(value, buffer.dtype.name)
+        linear = self._steps(buffer, index)
+        if linear is not None:
+            start, apart = linear
+            if self.vector is None or (isinstance(apart, int) and apart == 0):
+                b.store(buffer.pointer, start, value)
+                return
+            value = self._wide(value)
+            if isinstance(apart, int) and apart == 1:
+                b.store(buffer.pointer, start, value, self.mask)
+                return
+            offsets = b.apply("add", b.splat(start, self.lanes), self._ramp(apart))
+        else:
+            offsets, value = self._offsets(buffer, index), self._wide(value)
+        b.scatter(buffer.pointer, offsets, value, self.mask)
+
+    # points ---------------------------------------------------------------------------------------
+
+    def emit(self, point: Point) -> Reg:
+        """The point here: a scalar, or a vector where it differs from lane to lane."""
+        found = self._found(point)
+        if found is not None:
+            return found
+        for p in reachable([point], self._found):
+            self.remember(p, self._emit_one(p))
+        found = self._found(point)
+        assert found is not None
+        return found
+
+    def hoist(self, roots: Sequence[Point], inner: frozenset[Axis]) -> None:
+        """Emit what the roots need and loops over `inner` don't change."""
+        pending = {p for p in reachable(roots) if p.kind == "known" and self._found(p) is None}
+        for p in reachable(roots):
+            if p.axes & inner or p.kind == "const" or self._found(p) is not None:
+                continue
+            if pending and any(q in pending for q in reachable([p])):
+                continue
+            if all(axis in self.at for axis in p.axes):
+                self.remember(p, self._emit_one(p))
+
+    def _emit_one(self, point: Point) -> Reg:
+        b = self.b
+        if point.kind == "const":
+            assert isinstance(point.value, Literal)
+            return b.const(Ty(point.elem), point.value.value)
+        if point.kind == "load":
+            if is_empty(point):
+                return b.const(Ty(point.elem), 0)
+            return self.load(self.places[self._value(point)], point.index, point.guard)
+        if point.kind == "same":
+            return self.emit(point.args[0])
+        if point.kind == "expr":
+            return emit_expression(b, point.payload, [self.emit(a) for a in point.args])
+        if point.kind == "select":
+            chosen = self.condition(point.payload)
+            yes, no = (self.emit(a) for a in point.args)
+            return b.where(chosen, yes, no)
+        if point.kind == "affine":
+            return self._affine(point)
+        if point.kind == "call":
+            return point.payload[0](self, point)  # type: ignore[no-any-return]
+        raise CompileError(f"{point} is not computed yet where it is read")
+
+    def _value(self, point: Point) -> Value:
+        assert isinstance(point.value, Value)
+        return point.value
+
+    def _affine(self, point: Point) -> Reg:
+        """start + index * step, computed as NumPy does: in int64 or float64."""
+        b = self.b
+        form, start, step = point.payload
+        index = self.lane_values(form) if self.varies(form.axes) else self.base(form)
+        kind = "float64" if isinstance(start, float) or isinstance(step, float) else "int64"
+        wide = b.cast(index, kind)
+        start, step = (
+            b.cast(b.add(self.size(x), 0), kind) if isinstance(x, Dim) else x for x in (start, step)
+        )
+        value = b.apply("add", b.apply("mul", wide, step), start)
+        return b.cast(value, point.elem)
+
+
+def is_empty(point: Point) -> bool:
+    """Whether a load is from a value that surely has no elements, so that it never runs."""
+    return point.kind == "load" and any(isinstance(s, int) and s == 0 for s in point.value.shape)
+
+
+def _product(b: NestBuilder, x: Number, y: Number) -> Number:
+    if isinstance(x, int) and isinstance(y, int):
+        return x * y
+    product = b.mul(x, y)
+    return product.const if isinstance(product.const, int) else product
+
+
+def _sum(b: NestBuilder, x: Number, y: Number) -> Number:
+    if isinstance(x, int) and isinstance(y, int):
+        return x + y
+    return b.add(x, y)
+
+
+def emit_expression(b: NestBuilder, expression: Expr, inputs: Sequence[Reg]) -> Reg:
+    """A scalar expression on registers."""
+    values: dict[Expr, Reg] = {}
+    for e in scalar.topological(expression):
+        if e.op == "input":
+            values[e] = inputs[e.value]
+        elif e.op == "const":
+            values[e] = b.const(Ty(e.dtype.name), e.value)
+        elif e.op == "cast":
+            values[e] = b.cast(values[e.args[0]], e.dtype.name)
+        else:
+            values[e] = b.apply(e.op, *(values[a] for a in e.args))
+    return values[expression]
+
+
+def lanes_for(points: Sequence[Point], vector_bytes: int, axis: Axis | None) -> int:
+    """Lanes of a kernel's vectors: a register full of the widest type that is computed with along
+    the axis, but no fewer than for 4-byte elements where those are used."""
+    sizes = {
+        Ty(p.elem).bytes
+        for p in points
+        if p.kind != "const" and (axis is None or axis in p.axes) and p.elem != "bool"
+    }
+    widest = max(sizes, default=1)
+    if 4 in sizes:
+        widest = 4
+    return max(1, vector_bytes // widest)

@@ -1,0 +1,327 @@
+"""Iteration spaces: which loops a kernel has, where each value lies in them, and in which order.
+
+A space starts with an axis for each dimension of one value, its anchor. Where a reshape asks for a
+quotient of an axis, the axis is split, so that reshapes cost nothing; where all memory is walked
+evenly, neighbouring axes are folded into one, so that a loop is as long as it can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from argand.base.dim import Extent, same
+from argand.base.shape import numel
+from argand.ir.elementwise import Elementwise
+from argand.ir.families import Reduce
+from argand.ir.program import Node, Value
+from argand.lowering.affine import (
+    FORMS,
+    ZERO,
+    Affine,
+    Axis,
+    Condition,
+    IndexVar,
+    LoadedIndex,
+    QuotientVar,
+    RemainderVar,
+    add,
+    affine_of,
+    div,
+    exact_quotient,
+    linearised,
+    rem,
+    surely_positive,
+)
+from argand.lowering.buffers import StridedBuffer
+from argand.lowering.element import Point
+from argand.lowering.emitter import Emitter
+from argand.nest.builder import Reg
+
+ElementIndex = tuple[Affine, ...]
+MAX_SPLITS = 12
+
+
+class Space:
+    """The axes of an anchor's shape: `digits[d]` are the axes of dimension d, outermost first."""
+
+    def __init__(self, shape: Sequence[Extent], prefix: str = "i") -> None:
+        self.shape = tuple(shape)
+        self.digits: list[list[Axis]] = [[Axis(f"{prefix}{d}", s)] for d, s in enumerate(shape)]
+
+    @property
+    def axes(self) -> list[Axis]:
+        """All axes, in the order of the dimensions; those of extent 1 are not loops."""
+        return [a for digits in self.digits for a in digits if not _is_one(a.extent)]
+
+    @property
+    def index(self) -> ElementIndex:
+        """The anchor's index."""
+        found = []
+        for digits in self.digits:
+            form = ZERO
+            for axis in digits:
+                own = ZERO if _is_one(axis.extent) else affine_of(axis)
+                form = add(own, form, axis.extent)
+            found.append(form)
+        return tuple(found)
+
+    def split(self, axis: Axis, divisor: Extent) -> bool:
+        """Make two axes of one, the inner of extent `divisor`; False when it isn't a multiple."""
+        outer = exact_quotient(axis.extent, divisor)
+        if outer is None or _is_one(outer) or _is_one(divisor):
+            return False
+        for digits in self.digits:
+            if axis in digits:
+                at = digits.index(axis)
+                halves = [Axis(f"{axis.key}a", outer), Axis(f"{axis.key}b", divisor)]
+                digits[at : at + 1] = halves
+                return True
+        return False
+
+    def refine(self, points: Iterable[Point]) -> bool:
+        """Split one axis that is asked for in parts; False when there is none."""
+        for var in variables(points):
+            if not isinstance(var, QuotientVar | RemainderVar):
+                continue
+            terms = var.form.terms
+            for axis, c in terms:
+                share = exact_quotient(var.divisor, c)
+                if share is None or not surely_positive(share):
+                    continue  # an axis walked backwards is not split
+                if isinstance(axis, Axis) and self.split(axis, share):
+                    return True
+        return False
+
+
+def _is_one(size: Extent) -> bool:
+    return isinstance(size, int) and size == 1
+
+
+def variables(points: Iterable[Point]) -> list[IndexVar]:
+    """The variables in the points' indices and conditions, inner ones included."""
+    found: dict[IndexVar, None] = {}
+    stack: list[Affine] = []
+    for point in points:
+        stack += forms_of(point)
+    while stack:
+        for var, _ in stack.pop().terms:
+            if var not in found:
+                found[var] = None
+                if isinstance(var, QuotientVar | RemainderVar):
+                    stack.append(var.form)
+    return list(found)
+
+
+def forms_of(point: Point) -> list[Affine]:
+    """The forms that a point itself computes with."""
+    found = list(point.index) if point.kind in ("load", "known") else []
+    if point.kind == "affine":
+        found.append(point.payload[0])
+    if point.kind == "call":
+        found += point.payload[1]
+    conditions = [c for c in (point.guard, point.payload) if isinstance(c, Condition)]
+    for condition in conditions:
+        found += _condition_forms(condition)
+    return found
+
+
+def _condition_forms(condition: Condition) -> list[Affine]:
+    if condition.parts:
+        return [f for p in condition.parts for f in _condition_forms(p)]
+    return [condition.left, condition.right]
+
+
+# where values lie in a space ----------------------------------------------------------------------
+
+
+def locate(nodes: Sequence[Node], anchor: Value, index: ElementIndex) -> dict[Value, ElementIndex]:
+    """The index of each value that elementwise ops, permutes, reshapes and casts connect to the
+    anchor, as forms over the anchor's axes."""
+    found: dict[Value, ElementIndex] = {anchor: index}
+    changed = True
+    while changed:
+        changed = False
+        for node in nodes:
+            changed |= _locate_node(node, found)
+    return found
+
+
+def _locate_node(node: Node, found: dict[Value, ElementIndex]) -> bool:
+    before = len(found)
+    if isinstance(node.op, Elementwise):
+        values = [*node.values, *node.outputs]
+        known = next((found[v] for v in values if v in found), None)
+        if known is not None:
+            for v in values:
+                found.setdefault(v, known)
+    elif node.op.name == "max_pool2d":
+        known = next((found[o] for o in node.outputs if o in found), None)
+        if known is not None:
+            found.update(dict.fromkeys(node.outputs, known))
+    elif isinstance(node.op, Reduce):
+        (x,), (y,) = node.values, node.outputs
+        if x in found and y not in found:
+            found[y] = _kept(node, found[x])
+    elif node.op.name == "expand":
+        (x,), (y,) = node.values, node.outputs
+        if y in found and x not in found:
+            found[x] = _source(node, found[y])
+    elif node.op.name in ("permute", "reshape", "contiguous"):
+        (x,), (y,) = node.values, node.outputs
+        if y in found and x not in found:
+            found[x] = _source(node, found[y])
+        elif x in found and y not in found:
+            found[y] = _forward(node, found[x])
+    return len(found) > before
+
+
+def _source(node: Node, index: ElementIndex) -> ElementIndex:
+    """The input's index of the output's element at `index`."""
+    op: Any = node.op
+    found, _ = type(op).source(FORMS, index, node.values[0].shape, node.params)
+    return tuple(affine_of(i) for i in found)
+
+
+def _kept(node: Node, index: ElementIndex) -> ElementIndex:
+    """The index of a reduction's result."""
+    dims = node.params["dim"]
+    if node.params["keepdim"]:
+        return tuple(ZERO if d in dims else f for d, f in enumerate(index))
+    return tuple(f for d, f in enumerate(index) if d not in dims)
+
+
+def _forward(node: Node, index: ElementIndex) -> ElementIndex:
+    """The output's index of the element at `index` of the input."""
+    if node.op.name == "permute":
+        return tuple(index[d] for d in node.params["dims"])
+    if node.op.name == "contiguous":
+        return index
+    flat = linearised(index, node.values[0].shape)
+    parts = []
+    for size in reversed(node.outputs[0].shape):
+        parts.append(rem(flat, size))
+        flat = div(flat, size)
+    return tuple(parts[::-1])
+
+
+def covers(index: ElementIndex, value: Value, space: Space) -> bool:
+    """Whether a value has exactly one element for each point of the space."""
+    axes: frozenset[Axis] = frozenset().union(*(f.axes for f in index))
+    if not all(f.linear() for f in index) or not same(numel(value.shape), numel(space.shape)):
+        return False
+    return axes == frozenset(space.axes)
+
+
+def same_index(a: ElementIndex, b: ElementIndex) -> bool:
+    """Whether two indices are the same forms."""
+    return [f.key for f in a] == [f.key for f in b]
+
+
+# order --------------------------------------------------------------------------------------------
+
+
+def by_strides(
+    emitter: Emitter, axes: Sequence[Axis], buffer: StridedBuffer, index: ElementIndex
+) -> list[Axis]:
+    """The axes in the order in which a buffer holds them, outermost first."""
+
+    def weight(axis: Axis) -> float:
+        stride = stride_along(emitter, axis, buffer, index)
+        return float(stride) if isinstance(stride, int) else float("inf")
+
+    order = sorted(range(len(axes)), key=lambda i: (-weight(axes[i]), i))
+    return [axes[i] for i in order]
+
+
+def stride_along(
+    emitter: Emitter, axis: Axis, buffer: StridedBuffer, index: ElementIndex
+) -> int | Reg | None:
+    """Elements that a step along the axis moves in memory; None when that is no fixed number."""
+    b = emitter.b
+    total: int | Reg = 0
+    for form, stride in zip(index, buffer.strides, strict=True):
+        c = form.coefficient(axis)
+        if c is None:
+            return None
+        if isinstance(c, int) and c == 0:
+            continue
+        part = _known(b.mul(emitter.size(c), stride))
+        total = part if isinstance(total, int) and total == 0 else _known(b.add(total, part))
+    return total
+
+
+def _known(reg: Reg) -> int | Reg:
+    return reg.const if isinstance(reg.const, int) else reg
+
+
+def fold(
+    emitter: Emitter,
+    axes: list[Axis],
+    points: Sequence[Point],
+    stores: Sequence[tuple[StridedBuffer, ElementIndex]],
+) -> list[Axis]:
+    """The axes with neighbours folded where every access walks them evenly.
+
+    A folded axis stays at 0 and the one inside it grows; `emitter` is told. Returns the loops left;
+    their extents are in `extents`.
+    """
+    rest = list(axes)
+    at = len(rest) - 2
+    while at >= 0:
+        outer, inner = rest[at], rest[at + 1]
+        if _foldable(emitter, outer, inner, points, stores):
+            emitter.at[outer] = emitter.b.i64(0)
+            emitter.extents[inner] = extent(emitter, outer) * extent(emitter, inner)
+            del rest[at]
+        at -= 1
+    return rest
+
+
+def extent(emitter: Emitter, axis: Axis) -> Extent:
+    """The extent of a loop after folding."""
+    return emitter.extents.get(axis, axis.extent)
+
+
+def _foldable(
+    emitter: Emitter,
+    outer: Axis,
+    inner: Axis,
+    points: Sequence[Point],
+    stores: Sequence[tuple[StridedBuffer, ElementIndex]],
+) -> bool:
+    accesses = list(stores)
+    for point in points:
+        if point.kind == "load" and point.guard is None:
+            assert isinstance(point.value, Value)
+            accesses.append((emitter.places[point.value], point.index))
+        elif point.kind in ("affine", "call") and point.guard is None:
+            forms = forms_of(point)
+            for form in forms:
+                if not _even(emitter, form.coefficient(outer), form.coefficient(inner), inner):
+                    return False
+        elif any(form.axes & {outer, inner} for form in forms_of(point)):
+            return False
+    for buffer, index in accesses:
+        apart = [stride_along(emitter, a, buffer, index) for a in (outer, inner)]
+        if not _even(emitter, apart[0], apart[1], inner):
+            return False
+    return True
+
+
+def _even(emitter: Emitter, outer: object, inner: object, axis: Axis) -> bool:
+    """outer == inner * extent of the inner axis, for sure."""
+    if outer is None or inner is None:
+        return False
+    b = emitter.b
+    values = [v if isinstance(v, int | Reg) else emitter.size(v) for v in (outer, inner)]  # type: ignore[arg-type]
+    want = _known(b.mul(values[1], emitter.size(extent(emitter, axis))))
+    have = _known(b.add(values[0], 0))
+    if isinstance(want, int) or isinstance(have, int):
+        return want == have
+    return want is have
+
+
+def loaded_indices(points: Sequence[Point]) -> list[LoadedIndex]:
+    """The indices that the points load, to be checked before anything is written."""
+    return [v for v in variables(points) if isinstance(v, LoadedIndex)]
