@@ -93,6 +93,11 @@ def test_the_rooms_hold_all_that_the_compiler_imports() -> None:
     assert reached <= set(ROOMS)
 
 
+def test_a_room_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ValueError, match="nowhere"):
+        files_of(["base", "nowhere"])
+
+
 VERSIONS: list[tuple[object, str, object]] = [
     (llvmlite, "__version__", "0.0.1"),
     (llvmlite.binding, "llvm_version_info", (1, 0, 0)),

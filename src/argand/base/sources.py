@@ -12,8 +12,14 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def files_of(rooms: Iterable[str], root: Path = PACKAGE) -> list[Path]:
-    """The Python files of some rooms, in a fixed order."""
-    return [file for room in rooms for file in sorted((root / room).rglob("*.py"))]
+    """The Python files of some rooms, in a fixed order; raises ValueError for a room without any."""
+    found = []
+    for room in rooms:
+        files = sorted((root / room).rglob("*.py"))
+        if not files:
+            raise ValueError(f"no Python file in {root / room}")
+        found += files
+    return found
 
 
 def sources_digest(rooms: Iterable[str], root: Path = PACKAGE) -> str:

@@ -36,9 +36,10 @@ ROOMS: Final = (
     "runtime",
     "ops",
     "transform",
-    "loops",
-    "passes",
+    "nest",
+    "lowering",
     "kernels",
+    "passes",
     "codegen",
     "backends",
 )

@@ -134,7 +134,7 @@ def load_object(data: bytes, exported: Iterable[str], imported: Mapping[str, int
 @functools.cache
 def _generator_digest() -> str:
     """A digest of the sources that turn nests into machine code, and of the versions of LLVM."""
-    return " ".join((sources_digest(("base", "runtime", "loops", "codegen")), *llvm_versions()))
+    return " ".join((sources_digest(("base", "runtime", "nest", "codegen")), *llvm_versions()))
 
 
 def cache_key(text: str, target: Target) -> str:
