@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def files_of(rooms: Iterable[str], root: Path = PACKAGE) -> list[Path]:
-    """The Python files of some rooms, in a fixed order; raises ValueError for a room without any."""
+    """The Python files of some rooms, in a fixed order; ValueError for a room without any."""
     found = []
     for room in rooms:
         files = sorted((root / room).rglob("*.py"))
