@@ -54,11 +54,13 @@ class Elementwise(Op):
     `ufunc`, the NumPy function to use eagerly; `promotion`: ``"float"`` computes integers in the
     default float dtype, ``"bool"`` gives booleans; `kinds`, the kinds of dtype that it is defined
     for; `defaults` for trailing scalar operands; `partials(b, g, y, *x)`, a stabler derivative
-    than the derived one.
+    than the derived one; what algebra knows of it: `swapped`, `involution`, `neutral(dtype)`.
     """
 
     abstract = True
     checks_in_call = False
+    can_fail = False
+    follows_layout = True
     required = ("samples", "body")
 
     body: ClassVar[Callable[..., Any] | None] = None
@@ -68,6 +70,10 @@ class Elementwise(Op):
     kinds: ClassVar[str] = "buifc"
     defaults: ClassVar[dict[str, Any]] = {}
     conditions: ClassVar[int] = 0  # how many leading operands are booleans
+    # The op that computes the same from the operands in the other order: its own name where it
+    # commutes.
+    swapped: ClassVar[str] = ""
+    involution: ClassVar[bool] = False  # applied twice, it gives its operand
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -157,6 +163,11 @@ class Elementwise(Op):
     def node_expression(self, inputs: Sequence[TensorType], params: dict[str, Any]) -> Expr:
         """The scalar expression of one application; what the compiler and the cost model read."""
         return self.expression(inputs[-1].dtype)
+
+    def neutral(self, dtype: DType) -> Any:
+        """The number that as last operand changes no first operand, not even the sign of a zero;
+        None where there is none."""
+        return None
 
     def exact(self, dtype: DType) -> bool:
         """Whether NumPy and native code find the same bits; see `scalar.exact`."""

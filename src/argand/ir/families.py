@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 
+from argand.base.dim import Extent, Shape
 from argand.base.dtype import DType, as_dtype, bool_, compute_dtype, from_numpy, int64
 from argand.base.errors import ShapeError
 from argand.base.shape import normalize_dims, reduced_shape, same_shape, shape_text
+from argand.ir import scalar
 from argand.ir.elementwise import lifted
 from argand.ir.interpret import interpret
 from argand.ir.op import Op, TensorType, describe, ops
 from argand.ir.record import record_body
+
+
+@cache
+def _primitive_of(combine: Callable[..., Any] | None) -> str:
+    """The primitive that combines two values by a member's `combine`."""
+    assert combine is not None
+    return scalar.trace_body(combine, [bool_, bool_], bool_).op
 
 
 class Reduce(Op):
@@ -31,6 +41,7 @@ class Reduce(Op):
 
     abstract = True
     required = ("samples", "combine", "numpy")
+    can_fail = False
 
     combine: ClassVar[Callable[..., Any] | None] = None
     numpy: ClassVar[Callable[..., Any] | None] = None
@@ -41,6 +52,16 @@ class Reduce(Op):
     def identity(dtype: DType) -> Any:
         """The value that changes nothing, as a Python number; None when there is none."""
         return 0
+
+    @property
+    def primitive(self) -> str:
+        """The name of the primitive that combines two values."""
+        return _primitive_of(type(self).combine)
+
+    @property
+    def finds_position(self) -> bool:
+        """Whether the result is where the combined value is found, not the value."""
+        return self.accumulates == "index"
 
     def prepare(
         self, x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
@@ -93,19 +114,41 @@ class Move(Op):
 
     A member states `infer`, `run`, `source(b, index, shape, params)` - the input's index for an
     output index, and a condition or None, written with `b`'s integer arithmetic; see
-    `ops/move.py` - and its adjoint. Where `is_view`, `run` gives a NumPy view.
+    `ops/move.py` - and its adjoint. One that only puts all elements in another order states
+    `target`, the inverse of `source`: the output's index for an input index.
     """
 
     abstract = True
-    required = ("samples", "source", "infer", "run", "adjoint")
+    required: ClassVar[tuple[str, ...]] = ("samples", "source", "infer", "run", "adjoint")
     dtypes = ("float32", "float64", "int64", "bool")
+    can_fail = False
 
     source: ClassVar[Callable[..., Any] | None] = None
+    target: ClassVar[Callable[..., Any] | None] = None
     # `source` gives one pair for each of several inputs
     several: ClassVar[bool] = False
+    # Where no input reaches, the output is the parameter `value`.
+    fills: ClassVar[bool] = False
+    # An element of the input may be given several times.
+    repeats: ClassVar[bool] = False
 
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
         return (), ()
+
+
+class View(Move):
+    """A move whose result is the memory of its input, read with other strides.
+
+    A member states besides `view_strides(shape, strides, params)`: the offset of the result's first
+    element and its strides, in elements, for an input of that shape and those strides; None where
+    no strides do and the elements have to be copied. `run` gives a NumPy view where there is one.
+    """
+
+    abstract = True
+    required: ClassVar[tuple[str, ...]] = (*Move.required, "view_strides")
+    is_view = True
+
+    view_strides: ClassVar[Callable[..., tuple[Extent, Shape] | None] | None] = None
 
 
 class Contract(Op):
@@ -118,6 +161,8 @@ class Contract(Op):
 
     abstract = True
     required = ("samples", "labels")
+    can_fail = False
+    is_contraction = True
 
     labels: ClassVar[Callable[..., Any] | None] = None
 
@@ -199,24 +244,80 @@ def _conjugate(x: Any) -> Any:
 
 
 class Window(Op):
-    """A window that slides over an image: convolution and pooling."""
+    """A window that slides over images (N, C, H, W): convolution and pooling."""
 
     abstract = True
-    required = ("samples", "infer", "run", "adjoint")
+    required: ClassVar[tuple[str, ...]] = ("samples", "infer", "run", "adjoint")
+    can_fail = False
+
+    def reads_image(self, operand: int) -> bool:
+        """Whether the operand of that number is an image."""
+        return True
+
+    @property
+    def gives_image(self) -> bool:
+        """Whether the results are images."""
+        return True
+
+
+class Pool(Window):
+    """One value of each window of each channel, and the gradients: all operands are images."""
+
+    abstract = True
+
+
+class Convolution(Window):
+    """A trilinear form of images, weights and the convolution's results, with one taken out.
+
+    A member states `roles`: of what kind its two operands and its result are, each "image",
+    "weight" or "result". The results of a convolution are images too.
+    """
+
+    abstract = True
+    required: ClassVar[tuple[str, ...]] = (*Window.required, "roles")
+    is_contraction = True
+
+    roles: ClassVar[tuple[str, str, str] | None] = None
+
+    def reads_image(self, operand: int) -> bool:
+        assert self.roles is not None
+        return self.roles[operand] != "weight"
+
+    @property
+    def gives_image(self) -> bool:
+        return self.reads_image(2)
 
 
 class Gather(Op):
-    """y[i] = x[index[i]]: reads at computed places."""
+    """y[i] = x[index[i]]: reads at computed places. The first operand is x.
+
+    A member states `source(index, look, shapes, params)`: the index in x of the output element at
+    `index`, where ``look(n, i, size, wraps)`` is what operand n holds at i, a place below `size`
+    (or from -size on, where it `wraps`).
+    """
 
     abstract = True
-    required = ("samples", "infer", "run", "adjoint")
+    required = ("samples", "infer", "run", "adjoint", "source")
+
+    source: ClassVar[Callable[..., Any] | None] = None
 
 
 class Scatter(Op):
-    """y = x with y[index[i]] set or added to: writes at computed places, in the order of i."""
+    """y = x with y[index[i]] set or added to: writes at computed places, in the order of i.
+
+    The first operand is x, the one of number `values` what is written. A member states
+    `target(index, look, shapes, params)`, the index in y for the element of the values at `index`,
+    with `look` as in `Gather`; `collides(shapes, params)`, the dimensions of the values along which
+    elements may meet in one place; and `adds(params)`, whether they are added up there.
+    """
 
     abstract = True
-    required = ("samples", "infer", "run", "adjoint")
+    required = ("samples", "infer", "run", "adjoint", "values", "target", "collides", "adds")
+
+    values: ClassVar[int | None] = None
+    target: ClassVar[Callable[..., Any] | None] = None
+    collides: ClassVar[Callable[..., Sequence[int]] | None] = None
+    adds: ClassVar[Callable[..., bool] | None] = None
 
 
 class Sort(Op):
@@ -224,13 +325,25 @@ class Sort(Op):
 
     abstract = True
     required = ("samples", "infer", "run", "adjoint")
+    can_fail = False
 
 
 class Scan(Op):
-    """A running combination along one dimension: y[i] = combine(y[i - 1], x[i])."""
+    """A running combination along one dimension: y[i] = combine(y[i - 1], x[i]).
+
+    A member states `combine(b, acc, x)` in the scalar language.
+    """
 
     abstract = True
-    required = ("samples", "infer", "run", "adjoint")
+    required = ("samples", "infer", "run", "adjoint", "combine")
+    can_fail = False
+
+    combine: ClassVar[Callable[..., Any] | None] = None
+
+    @property
+    def primitive(self) -> str:
+        """The name of the primitive that combines two values."""
+        return _primitive_of(type(self).combine)
 
 
 class Random(Op):
@@ -238,24 +351,36 @@ class Random(Op):
 
     A draw is a pure function of (key, ticket, element index): the input is the generator's state
     [key, ticket] as int64, so eager and compiled code draw the same numbers on any number of
-    threads.
+    threads. A member states `element(b, key, ticket, i, params)`, the element at position i in
+    row-major order, in the scalar language.
     """
 
     abstract = True
-    required = ("samples", "infer", "run")
+    required = ("samples", "infer", "run", "element")
     merges = False
     differentiable = False
+    can_fail = False
+
+    element: Callable[..., Any] | None = None
 
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
         return (), ()
 
 
 class Create(Op):
-    """A tensor made from parameters alone: full, arange, eye."""
+    """A tensor made from parameters alone.
+
+    A member whose elements differ states `progression(index, params)`: a number p linear in the
+    index, a start and a step; the element is start + p * step. One whose elements are all the same
+    states `constant(params)`.
+    """
 
     abstract = True
     required = ("samples", "infer", "run")
     differentiable = False
+    can_fail = False
+
+    progression: ClassVar[Callable[..., tuple[Any, Any, Any]] | None] = None
 
 
 class Control(Op):

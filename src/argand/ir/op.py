@@ -69,6 +69,12 @@ class Op:
     visible: ClassVar[int] = 1
     # A view shares its input's memory in eager code.
     is_view: ClassVar[bool] = False
+    # A call may find in the values of its operands that it can't be computed.
+    can_fail: ClassVar[bool] = True
+    # Sums of products of two operands, which the contraction kernels compute.
+    is_contraction: ClassVar[bool] = False
+    # A result of the shape of its operands is stored in the layout of theirs.
+    follows_layout: ClassVar[bool] = False
     # A member's own `__call__` may raise errors that want the user's line; False: `prepare` does.
     checks_in_call: ClassVar[bool] = True
     # A shortcut for eager calls, which the eager interpreter installs: the output, or None when the
@@ -124,6 +130,17 @@ class Op:
         that `saves` names are there; the others are stand-ins with a dtype and a shape.
         """
         raise TypeError(f"op {self.name} has no derivative")
+
+    def constant(self, params: dict[str, Any]) -> Any:
+        """The number, or symbolic size, that all elements equal; None where they may differ."""
+        return None
+
+    def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
+        """`whole` with what this view of it shows replaced by `part`, for writes through views."""
+        raise RuntimeError(
+            f"can't write in place through {self.name}: several elements share one place in "
+            "memory; clone() the tensor before writing"
+        )
 
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
         """The numbers of the inputs and outputs whose values the adjoint reads."""

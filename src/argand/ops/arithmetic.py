@@ -43,9 +43,13 @@ class Add(Elementwise):
     )
     dtypes = ("float32", "float64", "int64", "bool", "complex64")
     ufunc = np.add
+    swapped = "add"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x + y
+
+    def neutral(self, dtype: DType) -> Any:
+        return {"i": 0, "u": 0, "f": -0.0}.get(dtype.kind)
 
     def __call__(self, x: Any, y: Any, *, alpha: Any = 1) -> Any:
         return super().__call__(x, scaled(y, alpha))
@@ -69,6 +73,9 @@ class Sub(Elementwise):
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x - y
+
+    def neutral(self, dtype: DType) -> Any:
+        return 0
 
     def __call__(self, x: Any, y: Any, *, alpha: Any = 1) -> Any:
         return super().__call__(x, scaled(y, alpha))
@@ -97,9 +104,13 @@ class Mul(Elementwise):
     samples = Uniform(-3, 3)
     dtypes = ("float32", "float64", "int64", "bool", "complex64")
     ufunc = np.multiply
+    swapped = "mul"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x * y
+
+    def neutral(self, dtype: DType) -> Any:
+        return 1
 
 
 _AWAY_FROM_ZERO = (
@@ -132,6 +143,9 @@ class Div(Elementwise):
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x / y
+
+    def neutral(self, dtype: DType) -> Any:
+        return 1
 
     def __call__(self, x: Any, y: Any, *, rounding_mode: str | None = None) -> Any:
         if rounding_mode == "floor":
@@ -235,6 +249,9 @@ class Pow(Elementwise):
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.pow(x, y)
 
+    def neutral(self, dtype: DType) -> Any:
+        return 1
+
     def __call__(self, x: Any, y: Any) -> Any:
         if is_number(y) and not is_number(x):
             x = lifted(x)
@@ -262,6 +279,7 @@ class Neg(Elementwise):
     dtypes = ("float32", "float64", "int64", "complex64")
     kinds = "uifc"
     ufunc = np.negative
+    involution = True
 
     def body(b: Any, x: Any) -> Any:
         return -x
@@ -432,6 +450,7 @@ class Maximum(Elementwise):
     dtypes = ("float32", "float64", "int64", "bool")
     kinds = "buif"
     ufunc = np.maximum
+    swapped = "maximum"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.max(x, y)
@@ -451,6 +470,7 @@ class Minimum(Elementwise):
     dtypes = ("float32", "float64", "int64", "bool")
     kinds = "buif"
     ufunc = np.minimum
+    swapped = "minimum"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.min(x, y)

@@ -39,6 +39,7 @@ class Lt(_Order):
     """
 
     ufunc = np.less
+    swapped = "gt"
     error_samples = (
         ErrorSample(TypeError, "not defined for complex64", T((2,), dtype="complex64"), 1),
     )
@@ -55,6 +56,7 @@ class Le(_Order):
     """
 
     ufunc = np.less_equal
+    swapped = "ge"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.le(x, y)
@@ -68,6 +70,7 @@ class Gt(_Order):
     """
 
     ufunc = np.greater
+    swapped = "lt"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.gt(x, y)
@@ -81,6 +84,7 @@ class Ge(_Order):
     """
 
     ufunc = np.greater_equal
+    swapped = "le"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.ge(x, y)
@@ -97,6 +101,7 @@ class Eq(_Truth):
 
     samples = Uniform(-2, 2, integers=True)
     ufunc = np.equal
+    swapped = "eq"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.eq(x, y)
@@ -111,6 +116,7 @@ class Ne(_Truth):
 
     samples = Uniform(-2, 2, integers=True)
     ufunc = np.not_equal
+    swapped = "ne"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.ne(x, y)
@@ -125,6 +131,7 @@ class LogicalAnd(_Truth):
 
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_and
+    swapped = "logical_and"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.ne(x, 0) & b.ne(y, 0)
@@ -139,6 +146,7 @@ class LogicalOr(_Truth):
 
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_or
+    swapped = "logical_or"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.ne(x, 0) | b.ne(y, 0)
@@ -153,6 +161,7 @@ class LogicalXor(_Truth):
 
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_xor
+    swapped = "logical_xor"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.ne(x, 0) ^ b.ne(y, 0)
@@ -234,6 +243,7 @@ class BitwiseAnd(_Bitwise):
     """
 
     ufunc = np.bitwise_and
+    swapped = "bitwise_and"
     error_samples = (ErrorSample(TypeError, "not defined for float32", T((2,)), 1),)
 
     def body(b: Any, x: Any, y: Any) -> Any:
@@ -250,6 +260,7 @@ class BitwiseOr(_Bitwise):
     """
 
     ufunc = np.bitwise_or
+    swapped = "bitwise_or"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x | y
@@ -265,6 +276,7 @@ class BitwiseXor(_Bitwise):
     """
 
     ufunc = np.bitwise_xor
+    swapped = "bitwise_xor"
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x ^ y

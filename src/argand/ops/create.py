@@ -38,6 +38,9 @@ class Full(Create):
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         return (TensorType(params["dtype"], tuple(params["shape"])),)
 
+    def constant(self, params: dict[str, Any]) -> Any:
+        return params["value"]
+
     def run(self, *arrays: Any, **params: Any) -> Any:
         return np.full(params["shape"], params["value"], params["dtype"].numpy)
 
@@ -58,6 +61,9 @@ class Arange(Create):
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         return (TensorType(params["dtype"], (params["size"],)),)
+
+    def progression(index: Any, params: Any) -> tuple[Any, Any, Any]:
+        return index[0], params["start"], params["step"]
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         i = np.arange(params["size"])

@@ -66,6 +66,13 @@ def _check_along(op: str, x: TensorType, index: TensorType, dim: int) -> None:
         )
 
 
+def _named(index: Any, look: Any, shapes: Any, params: Any) -> Any:
+    """The place that the operand after the first names along the dimension `dim`."""
+    place, dim = list(index), params["dim"]
+    place[dim] = look(1, index, shapes[0][dim])
+    return place
+
+
 class Gather(families.Gather):
     """y[i, j, ...] = x[index[i, j, ...], j, ...] for `dim` 0, and so for any other."""
 
@@ -101,6 +108,9 @@ class Gather(families.Gather):
         check_range(self.name, index, x.shape[dim], dim)
         return x[_along(index, dim)]
 
+    def source(index: Any, look: Any, shapes: Any, params: Any) -> Any:
+        return _named(index, look, shapes, params)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         x, index = inputs
         return [ops.scatter_add(zeros_like(x), params["dim"], index, grads[0]), None]
@@ -113,6 +123,7 @@ class _ScatterAlong(families.Scatter):
     """Writes along one dimension, at the places that an index names."""
 
     abstract = True
+    values = 2
     samples: ClassVar[Any] = (
         Sample(T((3, 4)), 1, _index(3, 4, high=3), T((3, 4))),
         Sample(T((3, 4)), 0, _index(2, 4, high=2), T((2, 4))),
@@ -137,6 +148,12 @@ class _ScatterAlong(families.Scatter):
         _check_along(self.name, x, index, params["dim"])
         return (TensorType(x.dtype, x.shape),)
 
+    def target(index: Any, look: Any, shapes: Any, params: Any) -> Any:
+        return _named(index, look, shapes, params)
+
+    def collides(shapes: Any, params: Any) -> Any:
+        return (params["dim"],)
+
     def saves(self, params: dict[str, Any]) -> Any:
         return (1,), ()
 
@@ -157,6 +174,9 @@ class ScatterAdd(_ScatterAlong):
             T((1,)),
         ),
     )
+
+    def adds(params: Any) -> bool:
+        return True
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x, index, src), dim = arrays, params["dim"]
@@ -191,6 +211,9 @@ class Scatter(_ScatterAlong):
         ErrorSample(IndexError, "index 9 is out of range", T((4,)), 0, _index(1, high=9, low=9), 0),
     )
 
+    def adds(params: Any) -> bool:
+        return False
+
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x, index, src), dim = arrays, params["dim"]
         check_range(self.name, index, x.shape[dim], dim)
@@ -212,8 +235,23 @@ def indexed_shape(x: TensorType, index: Shape, dims: tuple[int, ...]) -> Shape:
     When the dims are not adjacent it comes first, as in NumPy.
     """
     rest = tuple(s for d, s in enumerate(x.shape) if d not in dims)
-    at = dims[0] if dims == tuple(range(dims[0], dims[0] + len(dims))) else 0
+    at = _first(dims)
     return rest[:at] + tuple(index) + rest[at:]
+
+
+def _first(dims: tuple[int, ...]) -> int:
+    """The dimension of x[..., indices, ...] where those of the index begin."""
+    return dims[0] if tuple(dims) == tuple(range(dims[0], dims[0] + len(dims))) else 0
+
+
+def _looked_up(index: Any, look: Any, shapes: Any, params: Any, first: int) -> Any:
+    """The index in x that the operands from number `first` on name, for x[..., indices, ...]."""
+    dims, shape = params["dims"], shapes[0]
+    begin = _first(dims)
+    end = begin + len(shapes[first])
+    others = iter((*index[:begin], *index[end:]))
+    named = {d: look(first + n, index[begin:end], shape[d], True) for n, d in enumerate(dims)}
+    return [named[d] if d in named else next(others) for d in range(len(shape))]
 
 
 def _place(indices: Any, dims: tuple[int, ...], rank: int) -> tuple[Any, ...]:
@@ -278,6 +316,9 @@ class Index(families.Gather):
             check_range(self.name, i, x.shape[dim], dim, negative=True)
         return x[_place(indices, params["dims"], x.ndim)]
 
+    def source(index: Any, look: Any, shapes: Any, params: Any) -> Any:
+        return _looked_up(index, look, shapes, params, 1)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         x, *indices = inputs
         dims = params["dims"]
@@ -310,6 +351,8 @@ class IndexPut(families.Scatter):
             RuntimeError, "index_put: f32(4,)", T((4,)), T((3,), dtype="float32"), _index(2, high=3)
         ),
     )
+
+    values = 1
 
     def prepare(
         self, x: Any, values: Any, *indices: Any, dims: Any = None, accumulate: bool = False
@@ -346,6 +389,16 @@ class IndexPut(families.Scatter):
         else:
             y[place] = values
         return y
+
+    def target(index: Any, look: Any, shapes: Any, params: Any) -> Any:
+        return _looked_up(index, look, shapes, params, 2)
+
+    def collides(shapes: Any, params: Any) -> Any:
+        first = _first(params["dims"])
+        return range(first, first + len(shapes[2]))
+
+    def adds(params: Any) -> bool:
+        return bool(params["accumulate"])
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), indices, dims = grads, inputs[2:], params["dims"]
@@ -395,6 +448,9 @@ class Embedding(families.Gather):
         weight, index = arrays
         check_range(self.name, index, weight.shape[0], 0)
         return weight[index]
+
+    def source(index: Any, look: Any, shapes: Any, params: Any) -> Any:
+        return [look(1, index[:-1], shapes[0][0]), index[-1]]
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), (weight, index) = grads, inputs

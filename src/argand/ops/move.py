@@ -23,8 +23,9 @@ from argand.base.shape import (
     same_shape,
     shape_text,
 )
+from argand.base.strides import expanded_strides, reshaped_strides
 from argand.ir.elementwise import common_dtype, lifted
-from argand.ir.families import Move
+from argand.ir.families import Move, View
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ir.scalar import operand
@@ -44,7 +45,7 @@ def zeros_like(x: Any) -> Any:
     return ops.full(x.shape, 0, x.dtype)
 
 
-class Reshape(Move):
+class Reshape(View):
     """The same elements in row-major order in another shape; one size may be -1."""
 
     samples = (
@@ -58,7 +59,6 @@ class Reshape(Move):
         ErrorSample(RuntimeError, "shape (4,) is not possible for a tensor", T((2, 3)), (4,)),
         ErrorSample(RuntimeError, "only one size can be -1", T((2, 3)), (-1, -1)),
     )
-    is_view = True
 
     def prepare(self, x: Any, *shape: Any) -> Prepared:
         x = lifted(x)
@@ -82,11 +82,21 @@ class Reshape(Move):
             linear = b.div(linear, size)
         return found[::-1], None
 
+    def target(b: Any, index: Any, shape: Any, params: Any) -> Any:
+        return Reshape.source(b, index, params["shape"], {"shape": shape})[0]
+
+    def view_strides(shape: Any, strides: Any, params: Any) -> tuple[Extent, Shape] | None:
+        found = reshaped_strides(shape, strides, params["shape"])
+        return None if found is None else (0, found)
+
+    def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
+        return ops.reshape(part, tuple(whole.shape))
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [ops.reshape(grads[0], inputs[0].shape)]
 
 
-class Permute(Move):
+class Permute(View):
     """The dimensions in another order: y[i[dims[0]], i[dims[1]], ...] = x[i[0], i[1], ...]."""
 
     samples = (
@@ -99,7 +109,6 @@ class Permute(Move):
         ErrorSample(RuntimeError, "permute: dims (0,) must name each of the 2", T((2, 3)), (0,)),
         ErrorSample(IndexError, "dimension 2 is out of range", T((2, 3)), (0, 2)),
     )
-    is_view = True
 
     def prepare(self, x: Any, *dims: Any) -> Prepared:
         x, wanted = lifted(x), sizes_of(dims)
@@ -123,12 +132,21 @@ class Permute(Move):
         dims = params["dims"]
         return [index[dims.index(d)] for d in range(len(dims))], None
 
+    def target(b: Any, index: Any, shape: Any, params: Any) -> Any:
+        return [index[d] for d in params["dims"]]
+
+    def view_strides(shape: Any, strides: Any, params: Any) -> tuple[Extent, Shape]:
+        return 0, tuple(strides[d] for d in params["dims"])
+
+    def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
+        return self.adjoint([part], [whole], [], params)[0]
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         dims = params["dims"]
         return [ops.permute(grads[0], tuple(dims.index(d) for d in range(len(dims))))]
 
 
-class Expand(Move):
+class Expand(View):
     """Dimensions of size 1, and new leading ones, repeated to `shape`; -1 keeps a size."""
 
     samples = (
@@ -142,7 +160,7 @@ class Expand(Move):
         ErrorSample(RuntimeError, "expand: f32(2, 3) can't become (2, 4)", T((2, 3)), (2, 4)),
         ErrorSample(RuntimeError, "expand: f32(2, 3) can't become (3,)", T((2, 3)), (3,)),
     )
-    is_view = True
+    repeats = True
 
     def prepare(self, x: Any, *shape: Any) -> Prepared:
         x, wanted = lifted(x), sizes_of(shape)
@@ -174,6 +192,9 @@ class Expand(Move):
         inner = index[len(index) - len(shape) :]
         return [0 if is_one(s) else i for s, i in zip(shape, inner, strict=True)], None
 
+    def view_strides(shape: Any, strides: Any, params: Any) -> tuple[Extent, Shape]:
+        return 0, expanded_strides(shape, strides, params["shape"])
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [summed_to(grads[0], inputs[0].shape)]
 
@@ -193,7 +214,7 @@ def summed_to(g: Any, shape: Shape) -> Any:
     return g if same_shape(g.shape, shape) else ops.reshape(g, shape)
 
 
-class Slice(Move):
+class Slice(View):
     """y[i, ...] = x[start + step * i, ...] in every dimension, for start + step * i < stop.
 
     One start, stop and step for each dimension, with 0 <= start <= stop <= size and step >= 1.
@@ -209,7 +230,6 @@ class Slice(Move):
         ErrorSample(IndexError, "0:6 is out of range", T((5,)), (0,), (6,), (1,)),
         ErrorSample(ValueError, "steps must be at least 1", T((5,)), (0,), (5,), (-1,)),
     )
-    is_view = True
 
     def prepare(self, x: Any, start: Any, stop: Any, step: Any = None) -> Prepared:
         x = lifted(x)
@@ -225,6 +245,16 @@ class Slice(Move):
     def source(b: Any, index: Any, shape: Any, params: Any) -> Any:
         parts = zip(index, params["start"], params["step"], strict=True)
         return [b.add(b.mul(i, step), start) for i, start, step in parts], None
+
+    def view_strides(shape: Any, strides: Any, params: Any) -> tuple[Extent, Shape]:
+        first: Extent = 0
+        for start, stride in zip(params["start"], strides, strict=True):
+            first = first + start * stride
+        steps = zip(strides, params["step"], strict=True)
+        return first, tuple(stride * step for stride, step in steps)
+
+    def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
+        return ops.slice_scatter(whole, part, **params)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (x,), g = inputs, grads[0]
@@ -272,6 +302,7 @@ class SliceScatter(Move):
         ),
     )
     several = True
+    follows_layout = True
 
     def prepare(self, x: Any, src: Any, start: Any, stop: Any, step: Any) -> Prepared:
         x, src = lifted(x), lifted(src)
@@ -323,6 +354,9 @@ class Pad(Move):
         ErrorSample(RuntimeError, "pad: one (before, after)", T((2, 3)), ((1, 1),)),
         ErrorSample(RuntimeError, "-1 doesn't fit into", T((1,), 0, 1, "uint8"), ((1, 1),), -1),
     )
+
+    fills = True
+    follows_layout = True
 
     def __call__(self, x: Any, padding: Any, value: Any = 0) -> Any:
         x = lifted(x)
@@ -383,6 +417,8 @@ class Flip(Move):
         Sample(T((0, 3)), (0,)),
     )
     error_samples = (ErrorSample(IndexError, "dimension 1 is out of range", T((5,)), 1),)
+
+    follows_layout = True
 
     def prepare(self, x: Any, *dims: Any) -> Prepared:
         x = lifted(x)
@@ -480,6 +516,9 @@ class Contiguous(Move):
 
     def source(b: Any, index: Any, shape: Any, params: Any) -> Any:
         return list(index), None
+
+    def target(b: Any, index: Any, shape: Any, params: Any) -> Any:
+        return list(index)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [grads[0]]

@@ -50,6 +50,9 @@ class Real(_Part):
     def run(self, *arrays: Any, **params: Any) -> Any:
         return arrays[0].real
 
+    def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
+        return ops.complex(part, ops.imag(whole))
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [ops.complex(grads[0], _zeros(grads[0]))]
 
@@ -59,6 +62,9 @@ class Imag(_Part):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         return arrays[0].imag
+
+    def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
+        return ops.complex(ops.real(whole), part)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [ops.complex(_zeros(grads[0]), grads[0])]

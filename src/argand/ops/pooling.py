@@ -11,7 +11,7 @@ from argand.base.dtype import int64
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.elementwise import lifted
-from argand.ir.families import Window
+from argand.ir.families import Pool
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ops.gather import add_at
@@ -80,12 +80,6 @@ def _excess(size: Any, out: Any, params: dict[str, Any]) -> Pair:
     return found[0], found[1]
 
 
-class _Pool(Window):
-    """An op on windows of single channels."""
-
-    abstract = True
-
-
 def _check_numbers(op: str, x: Any) -> None:
     if x.dtype.kind == "b":
         raise DTypeError(f"{op}: not defined for bool")
@@ -96,7 +90,7 @@ def _check_image(op: str, x: TensorType) -> None:
         raise ShapeError(f"{op}: expected an image (N, C, H, W) or (C, H, W), got {describe(x)}")
 
 
-class MaxPool2d(_Pool):
+class MaxPool2d(Pool):
     """The largest element of each window; padding counts as minus infinity, NaN as largest.
 
     As `torch.nn.functional.max_pool2d`. A hidden second output holds its position in the H * W
@@ -185,7 +179,7 @@ def _batched(call: Any, x: Any, *args: Any) -> Any:
     return ops.reshape(y, y.shape[1:])
 
 
-class MaxPool2dGrad(_Pool):
+class MaxPool2dGrad(Pool):
     """The adjoint of `max_pool2d`: g added at the positions of the largest elements.
 
     `index` is the hidden output of `max_pool2d`; the window's parameters are the same.
@@ -241,7 +235,7 @@ class MaxPool2dGrad(_Pool):
         return (1,), ()
 
 
-class AvgPool2d(_Pool):
+class AvgPool2d(Pool):
     """The mean of each window, as `torch.nn.functional.avg_pool2d`.
 
     Padding counts as zeros, or not at all where `count_include_pad` is False.
@@ -325,7 +319,7 @@ def _counts(size: Any, out: Any, params: dict[str, Any]) -> Any:
     return counts[0][:, None] * counts[1]
 
 
-class AvgPool2dGrad(_Pool):
+class AvgPool2dGrad(Pool):
     """The adjoint of `avg_pool2d` for an image of height and width `size`."""
 
     samples = (

@@ -116,10 +116,6 @@ class _Draw(families.Random):
             raise DTypeError(f"{self.name}: the state must be i64(2,), got {describe(state)}")
         return (TensorType(params.get("dtype", int64), tuple(params["shape"])),)
 
-    def element(self, b: Any, key: Any, ticket: Any, i: Any, params: dict[str, Any]) -> Any:
-        """The element at position `i`, in the scalar language."""
-        raise TypeError(f"op {self.name} has no scalar form")
-
 
 def _float_params(op: str, shape: Sequence[Extent], dtype: Any) -> dict[str, Any]:
     d = as_dtype(dtype)

@@ -17,7 +17,7 @@ from argand.base.dtype import compute_dtype, from_numpy
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.elementwise import lifted
-from argand.ir.families import Window
+from argand.ir.families import Convolution
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 
@@ -116,7 +116,7 @@ def wide(x: Any) -> Any:
     return x.astype(compute_dtype(from_numpy(x.dtype)).numpy, copy=False)
 
 
-class _Conv(Window):
+class _Conv(Convolution):
     """A convolution or one of its gradients."""
 
     abstract = True
@@ -156,6 +156,8 @@ class Conv2d(_Conv):
         ErrorSample(RuntimeError, "is larger than the image", T((1, 1, 2, 2)), T((1, 1, 3, 3))),
         ErrorSample(RuntimeError, "stride must be", T((1, 1, 4, 4)), T((1, 1, 3, 3)), stride=0),
     )
+
+    roles = ("image", "weight", "result")
 
     def __call__(
         self,
@@ -272,6 +274,8 @@ class Conv2dInputGrad(_Conv):
         ),
     )
 
+    roles = ("result", "weight", "image")
+
     def prepare(self, g: Any, w: Any, size: Any, *window: Any, **named: Any) -> Prepared:
         params = _conv_params(self.name, *window, **named)
         if any(isinstance(s, int) and s < 1 for s in size):
@@ -342,6 +346,8 @@ class Conv2dWeightGrad(_Conv):
             kernel=(3, 3),
         ),
     )
+
+    roles = ("result", "image", "weight")
 
     def prepare(self, g: Any, x: Any, kernel: Any, *window: Any, **named: Any) -> Prepared:
         params = _conv_params(self.name, *window, **named)
