@@ -38,6 +38,7 @@ from argand.compile.slots import Slot, namespace_of
 from argand.compile.trace import Capture, Tracer
 from argand.ir.verify import verify
 from argand.tensor.core import Tensor
+from argand.tensor.views import chain_of, root_of
 from argand.transform.tape import LEAF, GradientNode
 
 
@@ -225,8 +226,7 @@ class ProgramBuilder:
 
     def _moves(self, x: Tensor) -> Moves:
         """How a call makes a view."""
-        assert x._cold is not None
-        chain = x._cold.chain
+        chain = chain_of(x)
         names = {name for _, params in chain for v in params.values() for name in _symbols(v)}
         return Moves(chain, x._node is None, self._sources(names))
 
@@ -239,16 +239,15 @@ class ProgramBuilder:
             return self._outside(x, tracer.captures[id(x)])
         if x._array is not None:
             return Constant(x)
-        cold = x._cold
-        if cold is not None and cold.root is not None and id(cold.root) in tracer.captures:
-            place = tracer.captures[id(cold.root)].place
-            return Alias(place, self._moves(x))
-        if cold is not None and cold.root is not None and cold.root._array is not None:
-            return Alias(Held(cold.root), self._moves(x))
+        root = root_of(x)
+        if root is not x and id(root) in tracer.captures:
+            return Alias(tracer.captures[id(root)].place, self._moves(x))
+        if root is not x and root._array is not None:
+            return Alias(Held(root), self._moves(x))
         if id(x) in self._roots:
-            root = self.result(self._roots[id(x)])
-            assert isinstance(root, ProgramOutput)
-            return View(root, self._moves(x))
+            owner = self.result(self._roots[id(x)])
+            assert isinstance(owner, ProgramOutput)
+            return View(owner, self._moves(x))
         self.program.outputs.append(tracer.read(x))
         number = len(self.program.outputs) - 1
         if type(x._node) is GradientNode and x._node.inputs is not None:

@@ -27,7 +27,8 @@ from argand.compile.slots import Item
 from argand.ir.interpret import concrete
 from argand.ir.op import Op
 from argand.ir.program import Program
-from argand.tensor.core import Tensor, follow, wrap
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.views import follow
 from argand.transform.mode import no_grad
 from argand.transform.tape import LEAF
 
@@ -76,9 +77,9 @@ class Moves(NamedTuple):
                 (op, {k: concrete(v, sizes) for k, v in params.items()}) for op, params in chain
             )
         if not self.detached:
-            return follow(tensor, chain)
+            return follow(tensor, chain)  # type: ignore[no-any-return]
         with no_grad():
-            return follow(tensor.detach(), chain)
+            return follow(tensor.detach(), chain)  # type: ignore[no-any-return]
 
 
 class Alias(NamedTuple):
@@ -304,7 +305,8 @@ def _of_kind(tensor: Tensor, result: ProgramOutput) -> Tensor:
     """A tensor of the class that the function made, which wants a gradient where that did."""
     if result.kind is not Tensor:
         plain, tensor = tensor, object.__new__(result.kind)
-        tensor._array, tensor._node, tensor._cold = plain._array, plain._node, plain._cold
+        tensor._array, tensor._node = plain._array, plain._node
+        tensor._view, tensor._cold = plain._view, plain._cold
         tensor._index = plain._index if plain._node is not None else 0
     if result.leaf:
         tensor._node, tensor._index = LEAF, 0

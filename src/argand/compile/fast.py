@@ -119,7 +119,7 @@ def _bare_one(s: Specialisation, alone: FunctionType, dtype: Any, shape: Any) ->
         calls()
         out = _new(Tensor)
         out._array = result
-        out._node = out._cold = None
+        out._node = out._view = out._cold = None
         return out
 
     return fast
@@ -147,7 +147,7 @@ def _bare_two(
         calls()
         out = _new(Tensor)
         out._array = result
-        out._node = out._cold = None
+        out._node = out._view = out._cold = None
         return out
 
     return fast
@@ -175,7 +175,7 @@ def _guarded_one(s: Specialisation, dtype: Any, shape: Any) -> Fast:
         calls()
         out = _new(Tensor)
         out._array = result
-        out._node = out._cold = None
+        out._node = out._view = out._cold = None
         return out
 
     return fast
@@ -205,7 +205,7 @@ def _guarded_two(s: Specialisation, dtype: Any, shape: Any, dtype2: Any, shape2:
         calls()
         out = _new(Tensor)
         out._array = result
-        out._node = out._cold = None
+        out._node = out._view = out._cold = None
         return out
 
     return fast
@@ -237,7 +237,7 @@ def _bound_one(s: Specialisation) -> Fast | None:
         calls()
         out = _new(Tensor)
         out._array = run((a,), state_arrays((x,)))[0]
-        out._node = out._cold = None
+        out._node = out._view = out._cold = None
         return out
 
     return fast
@@ -276,7 +276,7 @@ def _general(s: Specialisation) -> Fast:
                 return MISS
             if shape is not None and a.shape != shape:
                 return MISS
-            if written and t._cold is not None and id(t._root()) in written:
+            if written and id(t._root()) in written:
                 return MISS
             arrays.append(a)
         if accepted is not None and tuple([a.shape for a in arrays]) not in accepted:
@@ -328,7 +328,7 @@ def _one_result(s: Specialisation) -> Callable[[Sequence[Any], Sequence[Any]], A
     def one(arrays: Sequence[Any], leaves: Sequence[Any]) -> Any:
         out = _new(Tensor)
         out._array = run(arrays, state(leaves))[0]
-        out._node = out._cold = None
+        out._node = out._view = out._cold = None
         return out
 
     return one
@@ -342,7 +342,7 @@ def _one_result_direct(
         out = _new(Tensor)
         refused = call(*arrays, result, offsets, offsets)
         out._array = run(arrays, ())[0] if refused else result
-        out._node = out._cold = None
+        out._node = out._view = out._cold = None
         return out
 
     return one

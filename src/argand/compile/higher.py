@@ -99,7 +99,7 @@ class Origin:
         return RecordedCall(list(leaves), self._versions(leaves), random)
 
     def _versions(self, leaves: Sequence[Any]) -> list[int]:
-        given = [0 if x._cold is None else x._version for x in leaves if isinstance(x, Tensor)]
+        given = [x._version for x in leaves if isinstance(x, Tensor)]
         return given + [0 if r._cold is None else r._cold.version for r in self.roots]
 
     def gradients(

@@ -15,6 +15,7 @@ import numpy as np
 
 from argand.base.dim import Dim
 from argand.tensor.core import Tensor
+from argand.tensor.views import chain_of
 from argand.transform.tape import LEAF
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _overlap(root: Tensor, views: list[Tensor], tracer: Tracer) -> bool:
         return True
     counts = np.zeros(shape, np.complex64 if root.dtype.is_complex else np.int16)
     for view in views:
-        chain = () if view is root or view._cold is None else view._cold.chain
+        chain = () if view is root else chain_of(view)
         part = tracer.moved(counts, chain)
         if not part.flags.writeable:
             return True  # expanded: its own elements overlap

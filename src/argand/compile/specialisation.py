@@ -104,11 +104,7 @@ class Specialisation:
 
     def _overlaps(self, leaves: Sequence[Any]) -> bool:
         """Whether an argument shares memory with state that the program writes."""
-        return any(
-            x._cold is not None and id(x._root()) in self.written
-            for x in leaves
-            if isinstance(x, Tensor)
-        )
+        return any(id(x._root()) in self.written for x in leaves if isinstance(x, Tensor))
 
     def is_valid(self, leaves: Sequence[Any]) -> bool:
         """Whether what is behind the function is what the program was made for."""

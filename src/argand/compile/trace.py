@@ -35,8 +35,9 @@ from argand.ir.interpret import concrete
 from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value
 from argand.ir.record import Recorder
-from argand.tensor.core import Cold, Tensor, follow, join_graph, of_stand_in, wrap
+from argand.tensor.core import Cold, Tensor, of_stand_in, wrap
 from argand.tensor.inplace import replaced
+from argand.tensor.views import View, chain_of, follow, link, root_of
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, record
 
@@ -72,6 +73,7 @@ class Touched(NamedTuple):
     """A real tensor that the trace may change, and what it was like before."""
 
     tensor: Tensor
+    view: View | None
     cold: Cold | None
     node: Any
     output: int
@@ -116,7 +118,7 @@ class Tracer(Interpreter):
         proxy._node = None if leaf._node is None else LEAF
         proxy._index = 0
         cold = proxy._cold = _copied(leaf._cold) or Cold()
-        cold.root, cold.base, cold.chain, cold.value = None, None, (), value
+        proxy._view, cold.value = None, value
         if vars(leaf):
             proxy.__dict__ = dict(vars(leaf))
         self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
@@ -155,14 +157,14 @@ class Tracer(Interpreter):
             return own.value
         if x._array is not None:
             self.touch(x)
-        cold = x._cold
-        root = None if cold is None else cold.root
-        if root is None:
+        if x._view is None:
             return self._capture(x).value if x._array is not None else x._symbolic()
-        if cold.value is not None and cold.version == root._version:
+        cold, root = x._cold, root_of(x)
+        if cold is not None and cold.value is not None and cold.version == root._version:
             return cold.value
-        value = self._along(self.read(root), cold.chain)
+        value = self._along(self.read(root), chain_of(x))
         if x._array is None:
+            cold = x._cold_part()
             cold.value, cold.version = value, root._version
         return value
 
@@ -179,7 +181,7 @@ class Tracer(Interpreter):
             return
         node = tensor._node
         index = tensor._index if node is not None and node is not LEAF else 0
-        self.touched[id(tensor)] = Touched(tensor, tensor._cold, node, index)
+        self.touched[id(tensor)] = Touched(tensor, tensor._view, tensor._cold, node, index)
         tensor._cold = _copied(tensor._cold)
         if node is not None:
             tensor._node, tensor._index = LEAF, 0
@@ -259,14 +261,11 @@ class Tracer(Interpreter):
     def _link_view(self, op: Op, params: dict[str, Any], source: Tensor, out: Tensor) -> None:
         captured = id(source) in self.captures
         root = source if captured else source._root()
-        before = () if root is source or source._cold is None else source._cold.chain
+        before = () if root is source else chain_of(source)
         if op.name == "reshape" and not self._shares_memory(root, before, op, params):
             return  # eager code copies here too
-        cold = out._cold_part()
-        cold.root = root
-        cold.chain = (*before, (op, params))
-        join_graph(out, source)
-        cold.version = root._version
+        link(out, source, (op, params), root)
+        out._cold_part().version = root._version
 
     def _shares_memory(self, root: Tensor, chain: Any, op: Op, params: dict[str, Any]) -> bool:
         """Whether eager code gives a view for a move: tried on memory laid out as the root's."""
@@ -296,7 +295,7 @@ class Tracer(Interpreter):
 
     def layout_of(self, tensor: Tensor) -> Any:
         root = tensor if id(tensor) in self.captures else tensor._root()
-        chain = () if root is tensor or tensor._cold is None else tensor._cold.chain
+        chain = () if root is tensor else chain_of(tensor)
         array = self._arrays.get(id(root))
         if array is not None:
             number = self.captures[id(root)].place.number  # type: ignore[attr-defined]
@@ -312,9 +311,9 @@ class Tracer(Interpreter):
         captured = self.captures.get(id(target))
         root = target if captured is not None else target._root()
         new = self.read(value)
-        if root is not target and target._cold is not None:
+        if root is not target:
             with interpreting(self.recorder):
-                new = replaced(self.read(root), target._cold.chain, new)
+                new = replaced(self.read(root), chain_of(target), new)
         if root._array is not None:
             self.touch(root)
             if root is not target and target._array is not None:
@@ -490,8 +489,8 @@ class Tracer(Interpreter):
 
     def restore(self) -> None:
         """Undo everything that the traced run did to real tensors."""
-        for tensor, cold, node, index in self.touched.values():
-            tensor._cold, tensor._node, tensor._index = cold, node, index
+        for tensor, view, cold, node, index in self.touched.values():
+            tensor._view, tensor._cold, tensor._node, tensor._index = view, cold, node, index
 
     def forget(self) -> None:
         """Let go of all tensors, so that only those that others hold are left."""
@@ -581,6 +580,7 @@ def traced_tensor(value: Value) -> Tensor:
     tensor._array = None
     tensor._node = None
     tensor._index = 0
+    tensor._view = None
     cold = tensor._cold = Cold()
     cold.value = value
     return tensor

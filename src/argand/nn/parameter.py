@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.errors import DTypeError, TraceError
-from argand.tensor.core import Cold, Tensor, wrap
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.views import alias, root_of
 from argand.transform.tape import LEAF
 
 
@@ -33,7 +34,7 @@ class Parameter(Tensor):
         made._array = array
         made._node = LEAF if requires_grad else None
         made._index = 0
-        made._cold = None
+        made._view = made._cold = None
         _own_memory(made, data)
         return made
 
@@ -72,7 +73,7 @@ class Buffer(Tensor):
         made._array = _memory(data)
         made._node = None
         made._index = 0
-        made._cold = None
+        made._view = made._cold = None
         made.persistent = persistent
         _own_memory(made, data)
         return made
@@ -105,14 +106,9 @@ def _own_memory(made: Tensor, data: Tensor) -> None:
     A compiled function captures memory through its owner, and the parameter outlives the tensor
     that it was made of. A view stays a view of what it looked at.
     """
-    root = data._root()
-    if root is data:
-        cold = data._cold_part()
-        cold.root, cold.chain = made, ()
-        if cold.shared:
+    if root_of(data) is data:
+        alias(data, made)
+        if data._cold is not None and data._cold.shared:
             made._share()
-        return
-    mine = made._cold = Cold()
-    mine.root = root
-    mine.chain = data._cold.chain if data._cold is not None else ()
-    mine.generation = root._cold_part().generation
+    else:
+        alias(made, data)

@@ -196,7 +196,8 @@ def _same_kind(original: Any, made: Any) -> Any:
     """A tensor of the class of `original` on the memory of `made`."""
     if type(original) is not Tensor:
         twin = object.__new__(type(original))
-        twin._array, twin._node, twin._index, twin._cold = made._array, None, 0, made._cold
+        twin._array, twin._node, twin._index = made._array, None, 0
+        twin._view, twin._cold = made._view, made._cold
         made = twin
     if original._node is not None:
         made.requires_grad_()
@@ -206,7 +207,8 @@ def _same_kind(original: Any, made: Any) -> Any:
 def rebuild(kind: type, array: Any, requires_grad: bool, attributes: dict[str, Any]) -> Any:
     """A tensor from what `__reduce__` gave."""
     made: Any = object.__new__(kind)
-    made._array, made._node, made._index, made._cold = array, None, 0, None
+    made._array, made._node, made._index = array, None, 0
+    made._view = made._cold = None
     made.__dict__.update(attributes)
     return made.requires_grad_() if requires_grad else made
 

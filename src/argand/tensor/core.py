@@ -5,7 +5,8 @@ A tensor that shares memory with another is a *view*: it remembers the tensor th
 contents is a program value instead of an array; everything else works the same.
 
 Slots: `_array` (the NumPy array; None while traced), `_node` (None, LEAF, or the tape node that
-made it), `_index` (which output of the node), `_cold` (what few tensors have).
+made it), `_index` (which output of the node), `_view` (whose memory it shares; see `views`),
+`_cold` (what few tensors have).
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from argand.base.errors import AutogradError, TraceError
 from argand.base.shape import numel
 from argand.base.userstack import Location, user_location
 from argand.ir import bind as crossroads
-from argand.ir.op import Op, ops
+from argand.ir.op import ops
 from argand.ir.operators import Operators
+from argand.tensor.views import View, alias, node_of
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, GradientNode, record_pair
 
@@ -63,30 +65,36 @@ class Size(tuple[Extent, ...]):
 
 
 class Cold:
-    """What few tensors have: gradient, hooks, view map, version, the value while traced."""
+    """What few tensors have: gradient, hooks, version, the value while traced."""
 
-    grad: Tensor | None = None
-    hooks: dict[int, Callable[[Any], Any]] | None = None
-    retains_grad = False
-    # The view map: the tensor that owns the memory (None: this one does) and the moves from it.
-    root: Tensor | None = None
-    chain: tuple[tuple[Op, dict[str, Any]], ...] = ()
-    # The tensor whose gradient a view is part of; None for an alias apart, such as detach() gives.
-    # The moves that lead from it are the last ones of the chain.
-    base: Tensor | None = None
-    # Of a root: how often its memory was written, and where last.
-    version = 0
-    shared = False  # handed out to NumPy or another library, whose writes nothing counts
-    overwritten_at: Location | None = None
-    # Of a base: how often its node was replaced by an in-place operation; of its views: at which of
-    # these their own node was made.
-    generation = 0
-    value: Any = None  # while traced: the program value
+    __slots__ = (
+        "generation",
+        "grad",
+        "hooks",
+        "overwritten_at",
+        "retains_grad",
+        "shared",
+        "value",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.grad: Tensor | None = None
+        self.hooks: dict[int, Callable[[Any], Any]] | None = None
+        self.retains_grad = False
+        # Of a root: how often its memory was written, and where last.
+        self.version = 0
+        self.overwritten_at: Location | None = None
+        self.shared = False  # handed out to NumPy or another library, whose writes nothing counts
+        # Of a base: how often its node was replaced by an in-place operation.
+        self.generation = 0
+        self.value: Any = None  # while traced: the program value
 
     def copied(self) -> Cold:
         """Another one with the same contents."""
         twin = Cold()
-        twin.__dict__.update(self.__dict__)
+        for name in Cold.__slots__:
+            setattr(twin, name, getattr(self, name))
         return twin
 
 
@@ -139,11 +147,12 @@ class Tensor(Operators):
     tensor([2., 4.])
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_array", "_cold", "_index", "_node")
+    __slots__ = ("__dict__", "__weakref__", "_array", "_cold", "_index", "_node", "_view")
 
     _array: Any
     _node: Any
     _index: int
+    _view: View | None
     _cold: Cold | None
 
     def __new__(cls, data: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -207,8 +216,8 @@ class Tensor(Operators):
 
     def _root(self) -> Tensor:
         """The tensor that owns the memory."""
-        cold = self._cold
-        return self if cold is None or cold.root is None else cold.root
+        view = self._view
+        return self if view is None else view.root
 
     def _share(self) -> None:
         """Note that the memory was handed out: others may write it without our seeing it."""
@@ -367,19 +376,8 @@ class Tensor(Operators):
         self.grad = None
 
     def _tape(self) -> Any:
-        """Its node, made again first when an in-place write to its memory made it stale."""
-        cold = self._cold
-        if cold is not None and cold.base is not None and mode.enabled:
-            base = cold.base
-            if base._cold is not None and cold.generation != base._cold.generation:
-                self._regenerate(base)
-        return self._node
-
-    def _regenerate(self, base: Tensor) -> None:
-        cold = self._cold_part()
-        fresh = follow(base, moves_from(base, self))
-        self._node, self._index = fresh._node, fresh._index if fresh._node is not None else 0
-        cold.generation = base._cold_part().generation
+        """Its node; see `node_of`."""
+        return node_of(self)
 
     def shadow(self, node: Any = None, index: int = 0) -> Tensor:
         """An alias apart: the same memory, with a place of its own on the tape; see `detach`.
@@ -391,21 +389,22 @@ class Tensor(Operators):
         twin._array = self._array
         twin._node = node
         twin._index = index
-        root = self._root()
-        cold = twin._cold = Cold()
-        cold.root = root
-        cold.chain = self._cold.chain if self._cold is not None else ()
-        cold.value = self._cold.value if self._cold is not None else None
-        # A view's traced value may be of before the last write to the root.
-        mine = None if root is self else self._cold
-        cold.version = root._version if mine is None else mine.version
+        twin._cold = None
+        alias(twin, self)
+        mine = self._cold
+        if mine is not None and mine.value is not None:
+            cold = twin._cold = Cold()
+            cold.value = mine.value
+            # A view's traced value may be of before the last write to the root.
+            cold.version = mine.version
         return twin
 
     @classmethod
     def _remade(cls, array: Any, value: Any, node: Any, index: int) -> Tensor:
         """A tensor of memory, or while traced of a program value, that the tape kept."""
         made: Tensor = _new(cls)
-        made._array, made._node, made._index, made._cold = array, node, index, None
+        made._array, made._node, made._index = array, node, index
+        made._view = made._cold = None
         if array is None:
             made._cold_part().value = value
         return made
@@ -436,9 +435,8 @@ class Tensor(Operators):
         if not isinstance(value, Tensor):
             raise TypeError(f"data must be a Tensor, got {type(value).__name__}")
         self._array = value.numpy_array()
-        cold = self._cold_part()
-        cold.root, cold.base, cold.chain = None, None, ()
-        cold.version += 1
+        self._view = None
+        self._cold_part().version += 1
         epoch.bump()
 
     # -- operators that the base class does not give -------------------------------------------
@@ -509,6 +507,7 @@ def wrap(array: Any) -> Tensor:
     t: Tensor = _new(Tensor)
     t._array = array if type(array) is np.ndarray else np.asarray(array)
     t._node = None
+    t._view = None
     t._cold = None
     return t
 
@@ -529,29 +528,6 @@ def of_stand_in(x: Any) -> Any:
     anything else as it is."""
     made = getattr(type(x), "traced_tensor", None)
     return x if made is None else made(x)
-
-
-def follow(root: Tensor, chain: tuple[tuple[Op, dict[str, Any]], ...]) -> Tensor:
-    """The view that a chain of moves leads to."""
-    x = root
-    for op, params in chain:
-        (x,) = crossroads.bind(op, (x,), params)
-    return x
-
-
-def join_graph(view: Tensor, source: Tensor) -> None:
-    """Make a view part of the gradient of what `source` is part of (or of `source` itself)."""
-    cold = view._cold_part()
-    found = source._cold
-    base = source if found is None or found.base is None else found.base
-    cold.base = base
-    cold.generation = base._cold_part().generation
-
-
-def moves_from(base: Tensor, view: Tensor) -> tuple[tuple[Op, dict[str, Any]], ...]:
-    """The moves that lead from a base to one of its views."""
-    chain = view._cold_part().chain
-    return chain if base._cold is None else chain[len(base._cold.chain) :]
 
 
 _eager: Any = None

@@ -16,8 +16,9 @@ from argand.ir.bind import Interpreter
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Composite, Contract, Reduce, Window, array_type
 from argand.ir.op import Literal, Op
-from argand.tensor.core import Cold, Tensor, join_graph, set_eager, wrap
+from argand.tensor.core import Tensor, set_eager, wrap
 from argand.tensor.lanes import lane_of
+from argand.tensor.views import base_of, link
 from argand.transform.mode import mode
 from argand.transform.tape import record
 
@@ -143,12 +144,7 @@ def link_view(op: Op, params: dict[str, Any], source: Tensor, out: Tensor) -> No
     """Remember that `out` shares memory with `source`, when it does."""
     if not np.may_share_memory(out._array, source._array):
         return
-    root = source._root()
-    cold = out._cold = Cold()
-    cold.root = root
-    chain = source._cold.chain if source._cold is not None else ()
-    cold.chain = (*chain, (op, params))
-    join_graph(out, source)
+    link(out, source, (op, params))
 
 
 def _wants_grad(inputs: tuple[Any, ...]) -> bool:
@@ -164,7 +160,7 @@ def check_writable(target: Tensor) -> None:
             "a leaf tensor that requires grad is being written in place; do it under "
             "ag.no_grad(), or use the out-of-place operation"
         )
-    base = None if target._cold is None else target._cold.base
+    base = base_of(target)
     if base is not None and base._node is not None and base.is_leaf:
         raise AutogradError(
             "a view of a leaf tensor that requires grad is being written in place; do it under "

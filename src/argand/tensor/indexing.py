@@ -22,6 +22,7 @@ from argand.tensor.core import Tensor, of_stand_in, wrap
 from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign
 from argand.tensor.quick import indexed
+from argand.tensor.views import chain_of, root_of
 from argand.transform.mode import mode, no_grad
 
 _FULL = slice(None)
@@ -386,10 +387,9 @@ def _fitted(value: Any, shape: Sequence[Any], x: Tensor) -> Any:
 
 def _is_the_view_itself(view: Tensor, value: Any) -> bool:
     """After ``x[i] += 1`` Python assigns the view to its own place; nothing is left to do."""
-    if not isinstance(value, Tensor) or value._cold is None or value._cold.root is None:
+    if not isinstance(value, Tensor) or value._view is None:
         return False
-    mine = view._cold
-    return mine is not None and mine.root is value._cold.root and mine.chain == value._cold.chain
+    return root_of(view) is root_of(value) and chain_of(view) == chain_of(value)
 
 
 # -- the functions behind indexing -----------------------------------------------------------------

@@ -13,8 +13,9 @@ from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import Op, ops
-from argand.tensor.core import Tensor, follow, moves_from
+from argand.tensor.core import Tensor
 from argand.tensor.eager import check_writable
+from argand.tensor.views import Move, base_of, follow, moves_from
 from argand.transform.mode import mode, no_grad
 from argand.transform.tape import GradientNode, Saved, next_sequence
 
@@ -83,7 +84,7 @@ def _check_cast(source: Any, target: Any, name: str) -> None:
 
 def _rebase(target: Tensor, result: Any) -> None:
     """Let `target` stand where `result` stands on the tape; what it is a view of, accordingly."""
-    base = None if target._cold is None else target._cold.base
+    base = base_of(target)
     if base is None:
         _take_place(target, result)
         return
@@ -94,11 +95,10 @@ def _rebase(target: Tensor, result: Any) -> None:
 def _take_place(target: Tensor, result: Any) -> None:
     target._node = result._node
     target._index = result._index if result._node is not None else 0
-    if target._cold is not None:
-        target._cold.generation += 1
+    target._cold_part().generation += 1
 
 
-def replaced(x: Any, chain: tuple[tuple[Op, dict[str, Any]], ...], new: Any) -> Any:
+def replaced(x: Any, chain: tuple[Move, ...], new: Any) -> Any:
     """`x` with the region that `chain` leads to replaced by `new`."""
     if not chain:
         return new

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from argand.ir import bind as crossroads
-from argand.ir.op import Op, registry
-from argand.tensor.core import Cold, Tensor, quiet, wrap
+from argand.ir.op import registry
+from argand.tensor.core import Tensor, quiet, wrap
+from argand.tensor.views import Move, link
 from argand.transform.mode import mode
-
-Move = tuple[Op, dict[str, Any]]
 
 # Larger sums are left to compiled kernels.
 SMALL = 1024
@@ -22,18 +21,16 @@ def plain(x: Any) -> bool:
     """Whether an operation on `x` is eager and unrecorded."""
     if crossroads.pushed or not isinstance(x, Tensor) or x._array is None:
         return False
-    return not mode.enabled or (x._node if x._cold is None else x._tape()) is None
+    return not mode.enabled or (x._node if x._view is None else x._tape()) is None
 
 
 def view_of(x: Tensor, array: Any, *moves: Move) -> Tensor:
     """The view of `x` that `moves` lead to; `array` is its memory."""
     out = wrap(array)
-    source = x._cold_part()
-    cold = out._cold = Cold()
-    cold.root = x if source.root is None else source.root
-    cold.chain = (*source.chain, *moves)
-    base = cold.base = x if source.base is None else source.base
-    cold.generation = base._cold_part().generation
+    source = x
+    for move in moves:
+        link(out, source, move)
+        source = out
     return out
 
 

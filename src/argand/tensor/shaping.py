@@ -18,6 +18,7 @@ from argand.tensor import quick
 from argand.tensor.convert import bytes_as
 from argand.tensor.creation import sizes
 from argand.tensor.strides import stride
+from argand.tensor.views import root_of
 
 
 def reshape(input: Any, *shape: Any) -> Any:
@@ -70,7 +71,7 @@ def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
 
 
 def _shares(a: Any, b: Any) -> bool:
-    return a._cold is not None and a._cold.root is b._root()
+    return a._view is not None and root_of(a) is root_of(b)
 
 
 def view_as(self: Any, other: Any) -> Any:

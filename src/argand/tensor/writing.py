@@ -15,6 +15,7 @@ from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import sizes
 from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign
+from argand.tensor.views import root_of
 
 
 def overwrite(self: Tensor, value: Any, name: str = "assignment") -> Tensor:
@@ -160,14 +161,11 @@ def resize_(self: Tensor, *size: Any) -> Tensor:
 
 def _become(self: Tensor, other: Any) -> Tensor:
     """Be the view `other` of this same memory."""
-    cold = other._cold
     self._array, self._node = other._array, other._node
     self._index = 0 if other._node is None else other._index
-    if cold is not None:
-        mine = self._cold_part()
-        mine.value = cold.value
-        if cold.root is not self and cold.root is not None:
-            mine.root, mine.chain = cold.root, cold.chain
-            mine.base, mine.generation = cold.base, cold.generation
+    if other._cold is not None:
+        self._cold_part().value = other._cold.value
+    if root_of(other) is not self:
+        self._view = other._view
     epoch.changed(self)
     return self

@@ -50,12 +50,12 @@ class Saved:
 
     def __init__(self, tensor: Any) -> None:
         self.tensor = tensor
-        self.version = 0 if tensor._cold is None else tensor._version
+        self.version = tensor._version
 
     def value(self, node: GradientNode) -> Any:
         """The tensor; an error when its memory has been overwritten since."""
         tensor = self.tensor
-        if tensor._cold is not None and tensor._version != self.version:
+        if tensor._version != self.version:
             what = f"a {tensor.dtype.name} operand of shape {tuple(tensor.shape)}"
             raise _overwritten(node, what, tensor._overwritten_at)
         return self.tensor
@@ -74,7 +74,7 @@ class SavedOutput:
         self.kind = type(tensor)
         self.array = tensor._array
         self.tensor = weakref.ref(tensor)
-        self.version = 0 if tensor._cold is None else tensor._version
+        self.version = tensor._version
         self.lost: tuple[Location | None] | None = None
         self.value = None if self.array is not None else tensor._symbolic()
 
@@ -83,7 +83,7 @@ class SavedOutput:
         if self.lost is not None:
             raise _overwritten(node, "its own result", self.lost[0])
         tensor = self.tensor()
-        if tensor is not None and tensor._cold is not None and tensor._version != self.version:
+        if tensor is not None and tensor._version != self.version:
             raise _overwritten(node, "its own result", tensor._overwritten_at)
         graph = node if mode.enabled else None
         return self.kind._remade(self.array, self.value, graph, index)
@@ -200,7 +200,7 @@ def record(
     if not mode.enabled or not op.differentiable:
         return None
     for x in inputs:
-        if type(x) is not Literal and (x._node if x._cold is None else x._tape()) is not None:
+        if type(x) is not Literal and (x._node if x._view is None else x._tape()) is not None:
             break
     else:
         return None
@@ -236,7 +236,7 @@ def record_one(
     node = _new_node(GradientNode)
     node.op = op
     node.params = _NO_PARAMS
-    source = x._node if (cold := x._cold) is None or cold.base is None else x._tape()
+    source = x._node if x._view is None else x._tape()
     edge = (x, 0) if source is LEAF else (source, x._index)
     saved = Saved(x) if reads else None
     if after is not None:
@@ -272,7 +272,7 @@ def record_light(
             edges.append(_NO_EDGE)
             saved.append(x)
             continue
-        source = x._node if (cold := x._cold) is None or cold.base is None else x._tape()
+        source = x._node if x._view is None else x._tape()
         if source is None:
             edges.append(_NO_EDGE)
         else:
@@ -294,8 +294,8 @@ def record_pair(op: Any, a: Any, b: Any, out: Any, crossed: bool) -> Any:
     node = _new_node(GradientNode)
     node.op = op
     node.params = _NO_PARAMS
-    source = a._node if (cold := a._cold) is None or cold.base is None else a._tape()
-    other = b._node if (cold := b._cold) is None or cold.base is None else b._tape()
+    source = a._node if a._view is None else a._tape()
+    other = b._node if b._view is None else b._tape()
     node.edges = (
         _NO_EDGE if source is None else (a, 0) if source is LEAF else (source, a._index),
         _NO_EDGE if other is None else (b, 0) if other is LEAF else (other, b._index),
