@@ -17,7 +17,7 @@ from argand.ir.interpret import interpret
 from argand.ir.op import Literal, TensorType
 from argand.ir.program import Node, Program, Value
 from argand.ir.record import record
-from argand.kernels.lower import lower_node
+from argand.kernels.match import lower_node
 from argand.lowering.buffers import Env, StridedBuffer
 from argand.nest.builder import PTR, NestBuilder, NestModule, Param
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from oneprogram import Kernel, check, fused, garbage, program_of
 
-import argand.kernels.contraction.kernel  # noqa: F401 - registers the contractions
 from argand.ir.op import ops
 from argand.runtime.threads import get_num_threads, set_num_threads
 from machines import HERE

@@ -6,13 +6,19 @@ and the elements that they have in common.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from argand.base.dim import same
+from argand.base.shape import numel
 from argand.ir.program import Value
+from argand.kernels.cost import CHEAP_FLOPS, flops_of
+from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.transposed_reads import turn_of
 from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.buffers import Env, StridedBuffer
-from argand.lowering.element import Demand, Point, reachable
+from argand.lowering.element import Demand, Point, reachable, rule_for
 from argand.lowering.emitter import Emitter, is_empty, lanes_for
 from argand.lowering.order import Access, Order, loads_of
 from argand.lowering.parallel import ns_per_element, open_loops, side_by_side, sweep, vectors
@@ -30,78 +36,113 @@ from argand.lowering.space import (
 )
 from argand.nest.builder import NestBuilder, Reg, Ty
 
-__all__ = ["check_indices", "emit_stores", "loop_order", "lower_loop", "settled_space"]
+__all__ = ["LoopPlan", "check_indices", "emit_stores", "match_loop"]
 
 
-def lower_loop(b: NestBuilder, region: Region, env: Env) -> None:
-    """Emit a region without reductions: a nest for each space, one after the other."""
-    plans = _plans(region)
-    for _, _, points in plans:
-        check_indices(Emitter(b, env, region.places(env)), reachable(points))
-    for space, group, points in plans:
-        _emit(Emitter(b, env, region.places(env)), region, env, space, group, points)
+class LoopPlan(Plan):
+    """A region without reductions: a nest for each space, one after the other."""
+
+    kind = "loop"
+
+    def __init__(self, region: Region, nests: list[Nest]) -> None:
+        super().__init__(region)
+        self.nests = nests
+
+    @functools.cached_property
+    def cost(self) -> Cost:
+        """All results should have an element for each point of one space, and nothing dear should
+        be computed for several points again."""
+        anchor = self.region.outputs[0]
+        space = Space(anchor.shape)
+        found = locate(self.region.nodes, anchor, space.index)
+        apart = [o for o in self.region.outputs if o not in found or not covers(found[o], o, space)]
+        again = [
+            n
+            for n in self.region.nodes
+            if n.outputs[0] not in found
+            and not same(numel(n.outputs[0].shape), numel(anchor.shape))
+            and flops_of(n) > CHEAP_FLOPS
+        ]
+        losses = (f"{described(again)} is repeated",) if again else ()
+        return Cost(1 + len(apart), losses)
+
+    @functools.cached_property
+    def orders(self) -> list[Order]:
+        loads: list[Access] = []
+        stores: list[Access] = []
+        for phase, nest in enumerate(self.nests):
+            loads += loads_of(nest.points, phase)
+            stores += [Access(v, index, phase) for v, index in nest.results]
+        return [Order(tuple(loads), tuple(stores))]
+
+    def emit(self, b: NestBuilder, env: Env) -> None:
+        region = self.region
+        for nest in self.nests:
+            check_indices(Emitter(b, env, region.places(env)), reachable(nest.points))
+        for nest in self.nests:
+            _emit(Emitter(b, env, region.places(env)), region, env, nest)
+
+    def __str__(self) -> str:
+        spaces = " then ".join(str(nest.space) for nest in self.nests)
+        return f"loop: {described(self.region.nodes)} over {spaces}"
 
 
-def loop_order(region: Region) -> Order:
-    """The order in which the nests of a region read and write."""
-    loads: list[Access] = []
-    stores: list[Access] = []
-    for phase, (_, group, points) in enumerate(_plans(region)):
-        loads += loads_of(points, phase)
-        stores += [Access(v, index, phase) for v, index in group]
-    return Order(tuple(loads), tuple(stores))
+Results = list[tuple[Value, ElementIndex]]
 
 
-Group = list[tuple[Value, ElementIndex]]
+class Nest(NamedTuple):
+    """A space, the results that have an element for each of its points, and these elements."""
+
+    space: Space
+    results: Results
+    points: list[Point]
 
 
-def _plans(region: Region) -> list[tuple[Space, Group, list[Point]]]:
-    """The spaces, the results that each has, and their points, in order."""
-    plans = []
+def match_loop(region: Region) -> LoopPlan | None:
+    """The plan of a region whose elements don't depend on each other."""
+    if any(rule_for(node) is None for node in region.nodes):
+        return None
+    return LoopPlan(region, _nests(region))
+
+
+def _nests(region: Region) -> list[Nest]:
+    """The nests, in order."""
+    nests: list[Nest] = []
     waiting = list(region.outputs)
     while waiting:
-        space, group, points = _next_space(region, waiting)
-        plans.append((space, group, points))
-        waiting = [v for v in waiting if v not in [g for g, _ in group]]
-    return plans
+        nest = _next_nest(region, waiting)
+        nests.append(nest)
+        stored = [v for v, _ in nest.results]
+        waiting = [v for v in waiting if v not in stored]
+    return nests
 
 
-def _next_space(region: Region, waiting: Sequence[Value]) -> tuple[Space, Group, list[Point]]:
-    """The space of the first waiting result, with all results that it covers."""
+def _next_nest(region: Region, waiting: Sequence[Value]) -> Nest:
+    """The nest of the first waiting result, with all results that its space covers.
+
+    The space is fine enough that reshapes of its axes come out even.
+    """
     anchor = waiting[0]
-
-    def roots_in(space: Space) -> Group:
+    space = Space(anchor.shape)
+    for _ in range(MAX_SPLITS):
         found = locate(region.nodes, anchor, space.index)
-        return [
+        results = [
             (v, found[v])
             for v in waiting
             if v is anchor or (v in found and covers(found[v], v, space))
         ]
-
-    return settled_space(region, anchor, roots_in)
-
-
-def settled_space(
-    region: Region, anchor: Value, roots_in: Callable[[Space], Group]
-) -> tuple[Space, Group, list[Point]]:
-    """A space fine enough that reshapes of its axes come out even, and the roots' points in it."""
-    space = Space(anchor.shape)
-    for _ in range(MAX_SPLITS):
-        group: Group = roots_in(space)
         demand = Demand(region.inputs)
-        points = [demand.point(v, index) for v, index in group]
+        points = [demand.point(v, index) for v, index in results]
         if not space.refine(reachable(points)):
             break
-    return space, group, points
+    return Nest(space, results, points)
 
 
-def _emit(
-    emitter: Emitter, region: Region, env: Env, space: Space, group: Group, roots: list[Point]
-) -> None:
-    targets = [region.targets(env, v) for v, _ in group]
-    stores = [(t, index) for found, (_, index) in zip(targets, group, strict=True) for t in found]
-    values = [root for found, root in zip(targets, roots, strict=True) for _ in found]
-    emit_stores(emitter, space, stores, values)
+def _emit(emitter: Emitter, region: Region, env: Env, nest: Nest) -> None:
+    targets = [region.targets(env, v) for v, _ in nest.results]
+    stores = [(t, at) for found, (_, at) in zip(targets, nest.results, strict=True) for t in found]
+    values = [root for found, root in zip(targets, nest.points, strict=True) for _ in found]
+    emit_stores(emitter, nest.space, stores, values)
 
 
 def emit_stores(

@@ -6,12 +6,15 @@ The position of an extreme is that of the first one, and a NaN comes before all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from argand.base.dtype import compute_dtype
 from argand.base.sums import BLOCK_CHAIN
+from argand.ir.families import Reduce, Scan
 from argand.ir.program import Node
+from argand.kernels.plan import Plan, described
 from argand.kernels.pointwise import check_indices
+from argand.kernels.single import single_node
 from argand.lowering.affine import ZERO, Axis, linearised
 from argand.lowering.buffers import Env
 from argand.lowering.element import Demand, reachable
@@ -22,32 +25,60 @@ from argand.lowering.region import Region
 from argand.lowering.space import ElementIndex, Space, stride_along
 from argand.nest.builder import I64, NestBuilder, Reg, Ty
 
-__all__ = ["WALKS", "lower_walk"]
-
-WALKS = frozenset(("argmax", "argmin", "cumsum"))
+__all__ = ["ScanPlan", "match_scan"]
 
 NS_EACH = 1.5
 
 Step = Callable[[Sequence[Reg]], list[Reg]]
 
 
-def lower_walk(b: NestBuilder, region: Region, env: Env) -> None:
-    """Emit a region of one such op: the other dimensions in parallel, one of them along the lanes
-    where memory allows."""
-    (node,) = (n for n in region.nodes if n.op.name in WALKS)
-    _Walk(b, region, env, node).emit()
+class ScanPlan(Plan):
+    """A region of one such op: the other dimensions in parallel, one of them along the lanes where
+    memory allows."""
 
+    kind = "loop"
 
-class _Walk:
-    def __init__(self, b: NestBuilder, region: Region, env: Env, node: Node) -> None:
-        self.b, self.env, self.node = b, env, node
-        self.emitter = Emitter(b, env, region.places(env))
+    def __init__(self, region: Region, node: Node) -> None:
+        super().__init__(region)
+        self.node = node
         (self.x,) = node.values
         self.space = Space(self.x.shape)
         self.point = Demand(region.inputs).point(self.x, self.space.index)
-        self.targets = region.targets(env, node.outputs[0])
+
+    def emit(self, b: NestBuilder, env: Env) -> None:
+        _Scan(self, b, env).emit()
+
+    def __str__(self) -> str:
+        return f"scan: {described(self.region.nodes)} along {self.node.params['dim']}"
+
+
+def match_scan(region: Region) -> ScanPlan | None:
+    """The plan of a region of one such op."""
+    node = single_node(region, _is_scan)
+    return None if node is None else ScanPlan(region, node)
+
+
+def _is_scan(node: Node) -> bool:
+    op = node.op
+    if isinstance(op, Reduce):
+        return op.finds_position and op.primitive in _POSITIONS
+    return isinstance(op, Scan) and op.primitive == "add"
+
+
+_POSITIONS = ("max", "min")
+"""What is looked for, by the primitive that would combine two elements."""
+
+
+class _Scan:
+    """Emits one plan."""
+
+    def __init__(self, plan: ScanPlan, b: NestBuilder, env: Env) -> None:
+        self.b, self.env, self.node = b, env, plan.node
+        self.emitter = Emitter(b, env, plan.region.places(env))
+        self.x, self.space, self.point = plan.x, plan.space, plan.point
+        self.targets = plan.region.targets(env, plan.node.outputs[0])
         check_indices(self.emitter, reachable([self.point]))
-        dims = node.params["dim"]
+        dims = plan.node.params["dim"]
         dims = (dims,) if isinstance(dims, int) else tuple(dims)
         self.dims = tuple(d for d in dims if d < len(self.x.shape))
         walked = [a for d in self.dims for a in self.space.digits[d]]
@@ -83,8 +114,8 @@ class _Walk:
 
     def _row(self) -> None:
         lanes = self.emitter.lanes
-        if self.node.op.name == "cumsum":
-            self._scan(lanes)
+        if isinstance(self.node.op, Scan):
+            self._running(lanes)
         else:
             self._position(lanes)
 
@@ -102,7 +133,7 @@ class _Walk:
         for buffer in self.targets:
             self.emitter.store(buffer, index, value)
 
-    def _scan(self, lanes: int) -> None:
+    def _running(self, lanes: int) -> None:
         b, emitter = self.b, self.emitter
         acc = Ty(compute_dtype(self.node.outputs[0].dtype).name, lanes)
         zero = b.const(acc, 0)
@@ -148,7 +179,7 @@ class _Walk:
 
     def _position(self, lanes: int) -> None:
         b, emitter = self.b, self.emitter
-        largest = self.node.op.name == "argmax"
+        largest = cast(Reduce, self.node.op).primitive == "max"
         every = self.space.index
         place = linearised([every[d] for d in self.dims], [self.x.shape[d] for d in self.dims])
         worst: Any = extreme_value(self.x.dtype, lowest=largest)

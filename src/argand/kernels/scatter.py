@@ -6,9 +6,16 @@ on one thread, and threads share out the dimensions in which no two elements mee
 
 from __future__ import annotations
 
-from argand.base.shape import Shape
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from argand.base.dim import Extent
+from argand.ir.families import Scatter
 from argand.ir.program import Node, Operand
+from argand.kernels.plan import Plan, described
 from argand.kernels.pointwise import check_indices, emit_stores
+from argand.kernels.single import single_node
 from argand.lowering.affine import Affine, Axis, LoadedIndex, affine_of
 from argand.lowering.buffers import Env, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable
@@ -18,23 +25,38 @@ from argand.lowering.region import Region
 from argand.lowering.space import Space, stride_along, variables
 from argand.nest.builder import NestBuilder
 
-__all__ = ["SCATTERS", "lower_scatter"]
-
-SCATTERS = frozenset(("index_put", "scatter", "scatter_add"))
+__all__ = ["ScatterPlan", "match_scatter"]
 
 NS_EACH = 3.0
 """A read, an addition and a write."""
 
 
-def lower_scatter(b: NestBuilder, region: Region, env: Env) -> None:
-    """Emit a region of one scatter: first the copy of x, then the writes."""
-    (node,) = (n for n in region.nodes if n.op.name in SCATTERS)
-    emitter = Emitter(b, env, region.places(env))
-    writes = _Writes(region, node)
-    check_indices(emitter, writes.points)
-    for buffer in region.targets(env, node.outputs[0]):
-        _copy(Emitter(b, env, region.places(env)), region, writes.x, buffer)
-        writes.emit(emitter, buffer)
+class ScatterPlan(Plan):
+    """A region of one scatter: first the copy of x, then the writes."""
+
+    kind = "loop"
+
+    def __init__(self, region: Region, node: Node) -> None:
+        super().__init__(region)
+        self.node = node
+        self.writes = _Writes(region, node)
+
+    def emit(self, b: NestBuilder, env: Env) -> None:
+        places = self.region.places(env)
+        emitter = Emitter(b, env, places)
+        check_indices(emitter, self.writes.points)
+        for buffer in self.region.targets(env, self.node.outputs[0]):
+            _copy(Emitter(b, env, places), self.region, self.writes.x, buffer)
+            self.writes.emit(emitter, buffer)
+
+    def __str__(self) -> str:
+        return f"scatter: {described(self.region.nodes)} of {self.node.inputs[1].shape}"
+
+
+def match_scatter(region: Region) -> ScatterPlan | None:
+    """The plan of a region of one scatter."""
+    node = single_node(region, lambda n: isinstance(n.op, Scatter))
+    return None if node is None else ScatterPlan(region, node)
 
 
 def _copy(emitter: Emitter, region: Region, x: Operand, buffer: StridedBuffer) -> None:
@@ -44,47 +66,22 @@ def _copy(emitter: Emitter, region: Region, x: Operand, buffer: StridedBuffer) -
 
 
 class _Writes:
-    """The source's space, where each of its elements goes, and along which axes elements may meet:
+    """The space of the values that are written, where each goes, and along which axes two may meet:
     those are walked in order."""
 
     def __init__(self, region: Region, node: Node) -> None:
-        self.adds = node.op.name == "scatter_add" or bool(node.params.get("accumulate"))
+        op: Any = node.op
         demand = Demand(region.inputs)
-        if node.op.name == "index_put":
-            self.x, src, *indices = node.inputs
-            self.space = Space(src.shape)
-            self.place, self.ordered = self._looked_up(demand, node, indices)
-        else:
-            self.x, index, src = node.inputs
-            self.space = Space(src.shape)
-            dim = node.params["dim"]
-            place = list(self.space.index)
-            place[dim] = affine_of(
-                LoadedIndex(demand.point(index, self.space.index), self.x.shape[dim])
-            )
-            self.place = tuple(place)
-            self.ordered = list(self.space.digits[dim])
-        self.source = demand.point(src, self.space.index)
+        shapes = [x.shape for x in node.inputs]
+        self.adds = bool(type(op).adds(node.params))
+        self.x, values = node.inputs[0], node.inputs[op.values]
+        self.space = Space(values.shape)
+        look = functools.partial(_look, demand, node)
+        self.place = type(op).target(self.space.index, look, shapes, node.params)
+        dims = type(op).collides(shapes, node.params)
+        self.ordered = [axis for d in dims for axis in self.space.digits[d]]
+        self.source = demand.point(values, self.space.index)
         self.points = [*reachable([self.source]), self._destination()]
-
-    def _looked_up(
-        self, demand: Demand, node: Node, indices: list[Operand]
-    ) -> tuple[tuple[Affine, ...], list[Axis]]:
-        """Integer arrays for `dims`; the others are taken whole."""
-        dims = node.params["dims"]
-        shape: Shape = self.x.shape
-        rank = len(indices[0].shape)
-        first = dims[0] if tuple(dims) == tuple(range(dims[0], dims[0] + len(dims))) else 0
-        every = self.space.index
-        looked = every[first : first + rank]
-        others = iter((*every[:first], *every[first + rank :]))
-        at = {
-            d: affine_of(LoadedIndex(demand.point(i, looked), shape[d], wraps=True))
-            for d, i in zip(dims, indices, strict=True)
-        }
-        place = tuple(at[d] if d in at else next(others) for d in range(len(shape)))
-        digits = self.space.digits[first : first + rank]
-        return place, [a for found in digits for a in found]
 
     def _destination(self) -> Point:
         """A stand-in that asks for the loaded indices of the place."""
@@ -151,6 +148,13 @@ class _Writes:
         if self.adds:
             value = emitter.b.apply("add", emitter.load(buffer, self.place), value)
         emitter.store(buffer, self.place, value)
+
+
+def _look(
+    demand: Demand, node: Node, n: int, index: Sequence[Affine], size: Extent, wraps: bool = False
+) -> Affine:
+    """What operand n of a scatter holds at an index, a place below `size`."""
+    return affine_of(LoadedIndex(demand.point(node.inputs[n], index), size, wraps=wraps))
 
 
 def _block(length: int | None, lanes: int) -> int:

@@ -12,10 +12,8 @@ from collections.abc import Sequence
 
 from argand.ir.fusion import fusion_node
 from argand.ir.program import Node, Operand, Program, Value, resolved
-from argand.kernels.lower import SINGLE
-from argand.lowering.element import GATHERS
 from argand.passes.fuse_cost import cheap_again, small_alone
-from argand.passes.fuse_fit import Fits
+from argand.passes.fuse_fit import Fits, is_single
 from argand.passes.fuse_graph import Graph, Unit, in_order, numbers
 from argand.passes.views import VIEWS
 
@@ -178,7 +176,7 @@ class _Fuser:
 
     def _is_small(self, u: Unit) -> bool:
         nodes = [self.graph.nodes[n] for n in numbers(u.every)]
-        if any(n.op.name in GATHERS | SINGLE for n in nodes):
+        if any(n.op.can_fail or is_single(n) for n in nodes):
             return False  # what may fail must not take others along
         return small_alone(nodes, self.graph.outputs(u.every))
 

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from argand.base.shape import numel
-from argand.ir import scalar
-from argand.ir.elementwise import Elementwise
-from argand.ir.families import Random
+from argand.ir.families import Move
 from argand.ir.program import Node, Value
+from argand.kernels.cost import BYTES_PER_NS, SMALL, VECTOR_FLOPS_PER_NS, flops_of
 
-__all__ = ["cheap_again", "flops_of", "small_alone", "worth_a_loop"]
-
-DRAW_FLOPS = 150.0
-VECTOR_FLOPS_PER_NS = 30.0
-BYTES_PER_NS = 12.0
-SMALL = 1 << 15
-
-
-def flops_of(node: Node) -> float:
-    """Multiply-adds for one element of a node's result."""
-    if isinstance(node.op, Random):
-        return DRAW_FLOPS
-    if not isinstance(node.op, Elementwise):
-        return 0.0
-    op: Any = node.op
-    types = [o.type if isinstance(o, Value) else o for o in node.inputs]
-    return scalar.flops(op.node_expression(types, node.params))
+__all__ = ["cheap_again", "small_alone"]
 
 
 def cheap_again(node: Node, readers: int) -> bool:
@@ -45,22 +27,13 @@ def cheap_again(node: Node, readers: int) -> bool:
     return bool(again <= stored)
 
 
-def worth_a_loop(node: Node) -> bool:
-    """Whether a node takes longer than storing and loading its operand.
-
-    In a loop of its own the chains of many elements overlap; where a contraction ends, they hardly
-    do, so that joining it saves the memory but costs more time.
-    """
-    out = node.outputs[0]
-    size = numel(out.shape)
-    if isinstance(size, int) and size <= SMALL:
-        return False
-    return bool(flops_of(node) / VECTOR_FLOPS_PER_NS > 2 * out.dtype.itemsize / BYTES_PER_NS)
-
-
 def _full_size(v: Value, out: Value) -> bool:
     """Whether an operand takes a load for each element: not one that is repeated."""
-    if v.node is not None and v.node.op.name in ("expand", "full"):
+    maker = v.node
+    if maker is not None and (
+        maker.op.constant(maker.params) is not None
+        or (isinstance(maker.op, Move) and maker.op.repeats)
+    ):
         return False
     return len(v.shape) == len(out.shape)
 

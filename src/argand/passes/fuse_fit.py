@@ -10,15 +10,14 @@ from argand.base.dtype import DType
 from argand.base.errors import ArgandError
 from argand.base.shape import numel
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Move, Random
+from argand.ir.families import Move, Pool, Random, Reduce, Scan, Scatter
 from argand.ir.program import Node, Value, operand_text, params_text, type_text
-from argand.kernels.lower import POOLS, SINGLE
+from argand.kernels.cost import flops_of, worth_a_loop
 from argand.kernels.reduction.plan import is_reduction, plan_quality, row_plans
 from argand.lowering.element import Demand, rule_for
 from argand.lowering.region import Region
 from argand.lowering.space import MAX_SPLITS, Space, covers, locate
 from argand.nest.types import ELEMS
-from argand.passes.fuse_cost import flops_of, worth_a_loop
 from argand.passes.views import VIEWS
 
 __all__ = [
@@ -69,11 +68,17 @@ def classify(node: Node) -> Role:
         return _ROWS
     if isinstance(node.op, Random):
         return _DRAW
-    if node.op.name in SINGLE:
+    if is_single(node):
         return _SINGLE
-    if node.op.name in POOLS:
+    if isinstance(node.op, Pool):
         return _DRAW  # dear to compute again
     return LOOP if rule_for(node) is not None else _ALONE
+
+
+def is_single(node: Node) -> bool:
+    """Whether a node's result is stored, whatever reads it."""
+    op = node.op
+    return isinstance(op, Scatter | Scan) or (isinstance(op, Reduce) and op.finds_position)
 
 
 def _has_registers(dtype: DType) -> bool:
@@ -93,7 +98,7 @@ def fits(nodes: Sequence[Node], outputs: Sequence[Value]) -> str | None:
         return None
     contractions = [n for n in nodes if n.op.name in CONTRACTIONS]
     try:
-        if any(n.op.name in SINGLE for n in nodes):
+        if any(is_single(n) for n in nodes):
             return None
         if contractions:
             return "contract" if _is_contraction(nodes, outputs, contractions) else None

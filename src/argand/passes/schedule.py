@@ -17,7 +17,7 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.fusion import is_fusion
 from argand.ir.op import registry
 from argand.ir.program import Node, Program, Value
-from argand.kernels.lower import may_overwrite as kernel_may_overwrite
+from argand.kernels.match import may_overwrite as kernel_may_overwrite
 from argand.passes.views import StridedView, places, view_place
 
 Test = Callable[[Node], bool]

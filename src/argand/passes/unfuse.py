@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from argand.ir.fusion import is_fusion
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.rewrite import Rewriter
-from argand.kernels.lower import can_lower
+from argand.kernels.match import plan_of
 
 
 def unfuse(program: Program) -> Program:
@@ -19,14 +19,14 @@ def unfuse(program: Program) -> Program:
 
     Its nodes then get a kernel each, instead of all running in NumPy.
     """
-    if all(can_lower(node) for node in program.nodes if is_fusion(node.op)):
+    if all(plan_of(node) is not None for node in program.nodes if is_fusion(node.op)):
         return program
     return _Unfuse(program).run()
 
 
 class _Unfuse(Rewriter):
     def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
-        if not is_fusion(node.op) or can_lower(node):
+        if not is_fusion(node.op) or plan_of(node) is not None:
             return self.copy(node, inputs)
         region = node.regions[0]
         env: dict[Value, Operand] = dict(zip(region.inputs, inputs, strict=True))

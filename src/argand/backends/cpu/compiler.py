@@ -27,10 +27,8 @@ from argand.codegen.llvm.target import named_target
 from argand.ir.program import Node, Program, Value
 from argand.ir.rewrite import Rewriter
 from argand.ir.text import parse_program
-from argand.kernels.contraction import kernel as fused  # noqa: F401 - registers the contractions
-from argand.kernels.lower import can_lower
+from argand.kernels.match import plan_of
 from argand.nest.target import Target
-from argand.nest.types import ELEMS
 from argand.passes.memcheck import check_plan
 from argand.passes.memory import MemoryPlan, Takeovers, plan_memory
 from argand.passes.pipeline import run_passes
@@ -149,8 +147,7 @@ def optimise(program: Program) -> Final:
 
 def is_native(node: Node) -> bool:
     """Whether a node gets a kernel; the others run in NumPy."""
-    values = [*node.values, *node.outputs]
-    return all(v.dtype.name in ELEMS for v in values) and can_lower(node)
+    return plan_of(node) is not None
 
 
 def assemble(final: Final, target: Target, key: str, each: bool = False) -> NativeProgram:

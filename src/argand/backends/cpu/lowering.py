@@ -14,7 +14,7 @@ from argand.base.dim import Dim, Extent, Shape
 from argand.base.errors import ArgandError, CompileError
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value, operand_text, param_text
-from argand.kernels.lower import lower_node
+from argand.kernels.match import lower_node
 from argand.lowering.buffers import Env, StridedBuffer
 from argand.nest.builder import (
     I64,

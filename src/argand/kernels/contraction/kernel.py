@@ -7,163 +7,121 @@ activation, residual, or the optimizer's update of the weight whose gradient is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
-from argand.base.dim import Extent, same
-from argand.base.errors import ArgandError
-from argand.base.shape import numel
+from argand.base.dim import same
+from argand.ir.families import Contract, Convolution
 from argand.ir.program import Node, Value
 from argand.kernels.contraction import convolution as conv
 from argand.kernels.contraction.blocked import contraction
+from argand.kernels.contraction.layout import (
+    Layout,
+    contraction_of,
+    convolution_layout,
+    label_sizes,
+    labels_of,
+    operands_of,
+    product_layout,
+)
 from argand.kernels.contraction.matmul import accumulator
 from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand
-from argand.kernels.registry import register
+from argand.kernels.cost import CHEAP_FLOPS, flops_of, worth_a_loop
+from argand.kernels.plan import Cost, Plan, described, types_text
 from argand.lowering.affine import Axis
 from argand.lowering.buffers import Env, StridedBuffer
-from argand.lowering.element import Demand, Point, reachable
+from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
 from argand.lowering.order import Access, Order, loads_of
 from argand.lowering.region import Region
-from argand.lowering.space import MAX_SPLITS, ElementIndex, Space, locate, stride_along
+from argand.lowering.space import Space, covers, locate, stride_along
 from argand.nest.builder import NestBuilder, Reg
 
-__all__ = ["ContractionKernel"]
-
-PRODUCTS = frozenset(("matmul", "einsum"))
-CONVOLUTIONS = frozenset(("conv2d", "conv2d_input_grad", "conv2d_weight_grad"))
+__all__ = ["ConvolutionPlan", "ProductPlan", "match_convolution", "match_product"]
 
 
-class ContractionKernel:
-    """Regions of one contraction and elementwise ops on its result."""
+class _ContractionPlan(Plan):
+    """A region of one contraction and an epilogue on its result.
 
-    name = "contraction"
+    `parted` says whether a reshape of an operand parts one of its dimensions.
+    """
 
-    def takes(self, region: Region) -> bool:
-        found = _contractions(region)
-        if len(found) != 1:
-            return False
-        try:
-            return _layout(region, found[0]).fits
-        except ArgandError:  # an index that the loops can't express
-            return False
+    kind = "contract"
 
-    def emit(self, b: NestBuilder, region: Region, env: Env) -> None:
-        (node,) = _contractions(region)
-        emitter = _Convolution if node.op.name in CONVOLUTIONS else _Product
-        emitter(b, region, env, node, _layout(region, node)).run()
+    def __init__(self, region: Region, node: Node, layout: Layout, parted: bool = False) -> None:
+        super().__init__(region)
+        self.node, self.layout, self.parted = node, layout, parted
 
-    def orders(self, region: Region) -> list[Order]:
+    @functools.cached_property
+    def cost(self) -> Cost:
+        """The epilogue should compute each element once, and nothing dear: the chains of few
+        elements hardly overlap where a contraction ends."""
+        return Cost(losses=tuple(self._losses()))
+
+    def _losses(self) -> Iterator[str]:
+        if self.parted:
+            yield "an operand is read in parts"
+        nodes, result = self.region.nodes, self.node.outputs[0]
+        space = Space(result.shape)
+        found = locate(nodes, result, space.index)
+        if not all(o in found and covers(found[o], o, space) for o in self.region.outputs):
+            yield "results are written in parts"
+        for n in nodes:
+            if n.outputs[0] not in found:
+                if flops_of(n) > CHEAP_FLOPS:
+                    yield f"{n.op.name} is repeated"
+            elif n is not self.node and worth_a_loop(n):
+                yield f"{n.op.name} is computed by few elements at a time"
+
+    @functools.cached_property
+    def orders(self) -> list[Order]:
         """The operands of the product are read at any time; the epilogue reads what it needs for a
         finished vector, then stores the results' elements."""
-        (node,) = _contractions(region)
-        layout = _layout(region, node)
+        layout = self.layout
         loads = [Access(a.value, None) for a in loads_of(layout.operands)]
         loads += loads_of([p for _, _, p in layout.outputs])
         stores = [Access(v, index) for v, index, _ in layout.outputs]
         return [Order(tuple(loads), tuple(stores))]
 
-
-register(ContractionKernel(), first=True)
-
-
-def _contractions(region: Region) -> list[Node]:
-    return [n for n in region.nodes if n.op.name in PRODUCTS | CONVOLUTIONS]
-
-
-class _Layout:
-    """Where the operands and results of a region's contraction lie.
-
-    `spaces` are the axes: one space for all labels of a product; for a convolution one for each
-    operand and one for the result.
-    """
-
-    def __init__(
-        self, region: Region, node: Node, spaces: Sequence[Space], indices: Sequence[ElementIndex]
-    ) -> None:
-        self.spaces = spaces
-        *operands, result = indices
-        value = node.outputs[0]
-        demand = Demand(region.inputs, [value])
-        at = locate(region.nodes, value, result)
-        self.operands = [
-            _through_views(demand.point(v, index))
-            for v, index in zip(_operands(node), operands, strict=True)
-        ]
-        self.result = demand.point(value, result)
-        self.outputs = [
-            (v, at[v], demand.point(v, at[v]))
-            for v in region.outputs
-            if v in at and same(numel(v.shape), numel(value.shape))
-        ]
-        self.points = reachable([p for _, _, p in self.outputs])
-        self.fits = (
-            len(self.outputs) == len(region.outputs)
-            and all(p is self.result for p in self.points if p.kind == "known")
-            and all(p.kind == "load" and all(f.linear() for f in p.index) for p in self.operands)
-            and all(f.linear() for _, index, _ in self.outputs for f in index)
-        )
-
-    def refine(self) -> bool:
-        """Split an axis that a reshape asks for in parts."""
-        wanted = [*self.points, *reachable(self.operands)]
-        for _, index, _ in self.outputs:
-            wanted += [Point(self.result.value, (f,), None, "") for f in index]
-        for p in wanted:
-            p.kind = p.kind or "load"
-        return any(space.refine(wanted) for space in self.spaces)
+    def __str__(self) -> str:
+        at = self.region.nodes.index(self.node)
+        before, after = self.region.nodes[:at], self.region.nodes[at + 1 :]
+        text = f"contraction: {self.node.op.name} of {types_text(operands_of(self.node))}"
+        text += f" through {described(before)}" if before else ""
+        return f"{text}, then {described(after)}" if after else text
 
 
-def _through_views(point: Point) -> Point:
-    while point.kind == "same":
-        (point,) = point.args
-    return point
+class ProductPlan(_ContractionPlan):
+    """A matrix product or einsum."""
+
+    def emit(self, b: NestBuilder, env: Env) -> None:
+        _Product(self, b, env).run()
 
 
-def _layout(region: Region, node: Node) -> _Layout:
-    """The layout, with axes split as far as reshapes ask for it."""
-    convolution = node.op.name in CONVOLUTIONS
-    if convolution:
-        values = (*_operands(node), node.outputs[0])
-        spaces = [Space(v.shape, name) for v, name in zip(values, "abc", strict=True)]
-    else:
-        sizes = _label_sizes(node)
-        spaces = [Space(list(sizes.values()))]
-    for _ in range(MAX_SPLITS):
-        if convolution:
-            indices = [space.index for space in spaces]
-        else:
-            at = dict(zip(sizes, spaces[0].index, strict=True))
-            indices = [tuple(at[c] for c in text) for text in _labels(node)]
-        layout = _Layout(region, node, spaces, indices)
-        if not layout.refine():
-            break
-    if convolution:  # it walks an axis for each dimension, and no parts of one
-        layout.fits &= all(len(parts) == 1 for space in spaces for parts in space.digits)
-    return layout
+class ConvolutionPlan(_ContractionPlan):
+    """A convolution or one of its gradients."""
+
+    def emit(self, b: NestBuilder, env: Env) -> None:
+        _Convolution(self, b, env).run()
 
 
-def _operands(node: Node) -> tuple[Value, Value]:
-    lhs, rhs = node.inputs
-    assert isinstance(lhs, Value) and isinstance(rhs, Value)
-    return lhs, rhs
+def match_product(region: Region) -> ProductPlan | None:
+    """The plan of a region of one matrix product."""
+    node = contraction_of(region, Contract)
+    if node is None:
+        return None
+    layout, parted = product_layout(region, node)
+    return ProductPlan(region, node, layout, parted) if layout.fits else None
 
 
-def _labels(node: Node) -> tuple[str, str, str]:
-    """The labels of both operands and of the result."""
-    op: Any = type(node.op)
-    lhs, rhs = _operands(node)
-    left, right, result = op.labels(lhs.type, rhs.type, node.params)
-    return left, right, result
-
-
-def _label_sizes(node: Node) -> dict[str, Extent]:
-    sizes: dict[str, Extent] = {}
-    left, right, _ = _labels(node)
-    for text, v in zip((left, right), _operands(node), strict=True):
-        for label, size in zip(text, v.shape, strict=True):
-            sizes.setdefault(label, size)
-    return sizes
+def match_convolution(region: Region) -> ConvolutionPlan | None:
+    """The plan of a region of one convolution."""
+    node = contraction_of(region, Convolution)
+    if node is None:
+        return None
+    layout = convolution_layout(region, node)
+    return ConvolutionPlan(region, node, layout) if layout.fits else None
 
 
 # emission -----------------------------------------------------------------------------------------
@@ -172,12 +130,11 @@ def _label_sizes(node: Node) -> dict[str, Extent]:
 class _Emitter:
     """Emits a contraction; what follows it is evaluated on each finished vector."""
 
-    def __init__(
-        self, b: NestBuilder, region: Region, env: Env, node: Node, layout: _Layout
-    ) -> None:
+    def __init__(self, plan: _ContractionPlan, b: NestBuilder, env: Env) -> None:
+        region, node, layout = plan.region, plan.node, plan.layout
         self.b, self.env, self.node, self.layout = b, env, node, layout
         self.emitter = Emitter(b, env, region.places(env))
-        self.elem = _operands(node)[0].dtype.name
+        self.elem = operands_of(node)[0].dtype.name
         self.stores = [
             (buffer, index, point)
             for v, index, point in layout.outputs
@@ -228,8 +185,8 @@ class _Product(_Emitter):
 
     def run(self) -> None:
         (space,) = self.layout.spaces
-        digits = dict(zip(_label_sizes(self.node), space.digits, strict=True))
-        left, right, result = _labels(self.node)
+        digits = dict(zip(label_sizes(self.node), space.digits, strict=True))
+        left, right, result = labels_of(self.node)
         unit = self._unit_label(result, digits)
         lhs, rhs = self.layout.operands
         if unit in left and unit not in right:
@@ -285,11 +242,10 @@ class _Convolution(_Emitter):
     """A convolution or one of its gradients."""
 
     def run(self) -> None:
-        name, p = self.node.op.name, self.node.params
-        lhs, rhs = _operands(self.node)
-        result = self.node.outputs[0]
-        images = {"conv2d": (lhs, rhs, result), "conv2d_input_grad": (result, rhs, lhs)}
-        x, w, y = images.get(name, (rhs, result, lhs))
+        roles, p = cast(Convolution, self.node.op).roles, self.node.params
+        assert roles is not None
+        values = dict(zip(roles, (*operands_of(self.node), self.node.outputs[0]), strict=True))
+        x, w, y = (values[role] for role in ("image", "weight", "result"))
         size = self.emitter.size
         window = conv.ConvolutionWindow(
             images=size(x.shape[0]),
@@ -303,14 +259,17 @@ class _Convolution(_Emitter):
             dilation=p["dilation"],
             groups=p["groups"],
         )
-        first, second = (self._tensor(i) for i in range(2))
-        acc = accumulator(self.elem)
-        if name == "conv2d":
-            specs = [conv.forward(self.b, window, first, second, acc, self._image)]
-        elif name == "conv2d_input_grad":
-            specs = conv.input_gradient(self.b, window, first, second, acc, self._image)
+        given = {role: self._tensor(i) for i, role in enumerate(roles[:2])}
+        b, acc = self.b, accumulator(self.elem)
+        if roles[2] == "result":
+            image, weight = given["image"], given["weight"]
+            specs = [conv.forward(b, window, image, weight, acc, self._image)]
+        elif roles[2] == "image":
+            result, weight = given["result"], given["weight"]
+            specs = conv.input_gradient(b, window, result, weight, acc, self._image)
         else:
-            specs = [conv.weight_gradient(self.b, window, second, first, acc, self._weight)]
+            image, result = given["image"], given["result"]
+            specs = [conv.weight_gradient(b, window, image, result, acc, self._weight)]
         for spec in specs:
             contraction(self.b, spec, self.env.target)
 

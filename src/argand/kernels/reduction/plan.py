@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from argand.base.dim import Extent, same
 from argand.base.errors import ArgandError
@@ -22,10 +23,10 @@ from argand.lowering.order import Access, Order, loads_of
 from argand.lowering.region import Region
 from argand.lowering.space import MAX_SPLITS, ElementIndex, Space, locate, same_index
 
-__all__ = ["COMBINES", "Reduction", "RowOutput", "RowPlan", "is_reduction", "row_plans"]
+__all__ = ["Reduction", "RowOutput", "RowPlan", "is_reduction", "row_plans"]
 
-COMBINES = {"sum": "add", "prod": "mul", "amax": "max", "amin": "min", "any": "or", "all": "and"}
-"""The primitive of each reduction that kernels have."""
+COMBINES = frozenset(("add", "mul", "max", "min", "or", "and"))
+"""The primitives by which kernels combine elements."""
 
 LATE = 1 << 20
 """The level of what needs a result of the whole batch."""
@@ -33,7 +34,8 @@ LATE = 1 << 20
 
 def is_reduction(node: Node) -> bool:
     """Whether a node is a reduction by one primitive."""
-    if not isinstance(node.op, Reduce) or node.op.name not in COMBINES:
+    op = node.op
+    if not isinstance(op, Reduce) or op.finds_position or op.primitive not in COMBINES:
         return False
     shape = node.values[0].shape
     return any(not same(shape[d], 1) for d in node.params["dim"])
@@ -42,7 +44,7 @@ def is_reduction(node: Node) -> bool:
 def within_rows(node: Node) -> bool:
     """Whether a batch, even of one row, leads what is added up: then each row is added up by
     itself, so that the order, and with it the bits, does not depend on the batch's size."""
-    return COMBINES[node.op.name] in ("add", "mul") and min(node.params["dim"]) > 0
+    return cast(Reduce, node.op).primitive in ("add", "mul") and min(node.params["dim"]) > 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -58,7 +60,7 @@ class Reduction:
 
     @property
     def prim(self) -> str:
-        return COMBINES[self.node.op.name]
+        return cast(Reduce, self.node.op).primitive
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -82,6 +84,10 @@ class RowPlan:
     row: tuple[Axis, ...]
     reductions: tuple[Reduction, ...]
     outputs: tuple[RowOutput, ...]
+
+    def __str__(self) -> str:
+        sizes = [" x ".join(str(a.extent) for a in axes) or "1" for axes in (self.batch, self.row)]
+        return f"{sizes[0]} rows of {sizes[1]} in {self.stages} stages"
 
     @property
     def stages(self) -> int:

@@ -1,0 +1,173 @@
+"""Where the operands and results of a region's contraction lie, as forms over loops' axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from argand.base.dim import Extent, same
+from argand.base.shape import numel
+from argand.ir.elementwise import Elementwise
+from argand.ir.families import Contract, Move, View
+from argand.ir.op import Op
+from argand.ir.program import Node, Value
+from argand.lowering.element import Demand, Point, reachable
+from argand.lowering.region import Region
+from argand.lowering.space import MAX_SPLITS, ElementIndex, Space, locate
+
+__all__ = [
+    "Layout",
+    "contraction_of",
+    "convolution_layout",
+    "label_sizes",
+    "labels_of",
+    "operands_of",
+    "product_layout",
+]
+
+
+class Layout:
+    """The elements of a region's contraction, the digits of its axes being what reshapes ask for.
+
+    `spaces` are the axes: one space for all labels of a product; for a convolution one for each
+    operand and one for the result. `fits` says whether the loops can express all elements.
+    """
+
+    def __init__(
+        self, region: Region, node: Node, spaces: Sequence[Space], indices: Sequence[ElementIndex]
+    ) -> None:
+        self.spaces = spaces
+        *operands, result = indices
+        value = node.outputs[0]
+        demand = Demand(region.inputs, [value])
+        at = locate(region.nodes, value, result)
+        self.operands = _operand_points(demand, node, operands)
+        self.result = demand.point(value, result)
+        self.outputs = [
+            (v, at[v], demand.point(v, at[v]))
+            for v in region.outputs
+            if v in at and same(numel(v.shape), numel(value.shape))
+        ]
+        self.points = reachable([p for _, _, p in self.outputs])
+        self.fits = (
+            len(self.outputs) == len(region.outputs)
+            and all(p is self.result for p in self.points if p.kind == "known")
+            and all(p.kind == "load" and all(f.linear() for f in p.index) for p in self.operands)
+            and all(f.linear() for _, index, _ in self.outputs for f in index)
+        )
+
+    def refine(self) -> bool:
+        """Split an axis that a reshape asks for in parts."""
+        wanted = [*self.points, *reachable(self.operands)]
+        for _, index, _ in self.outputs:
+            wanted += [Point(self.result.value, (f,), None, "") for f in index]
+        for p in wanted:
+            p.kind = p.kind or "load"
+        return any(space.refine(wanted) for space in self.spaces)
+
+
+Indices = Callable[[], Sequence[ElementIndex]]
+
+
+def contraction_of(region: Region, family: type[Op]) -> Node | None:
+    """The one contraction of a region, where it is of this family, its operands are read through
+    views alone, and all other nodes are such as can be computed on a finished vector."""
+    found = [n for n in region.nodes if n.op.is_contraction]
+    if len(found) != 1 or not isinstance(found[0].op, family):
+        return None
+    (node,) = found
+    if not all(n is node or _in_epilogue(n) for n in region.nodes):
+        return None
+    made = {o: n for n in region.nodes for o in n.outputs}
+    for operand in node.values:
+        while operand in made:
+            maker = made[operand]
+            if not isinstance(maker.op, View):
+                return None
+            operand = maker.values[0]
+    return node
+
+
+def _in_epilogue(node: Node) -> bool:
+    return isinstance(node.op, Elementwise | Move) or node.op.constant(node.params) is not None
+
+
+def product_layout(region: Region, node: Node) -> tuple[Layout, bool]:
+    """The layout of a product, and whether a reshape of an operand parts one of its dimensions;
+    those of a batch may be parted."""
+    sizes = label_sizes(node)
+    texts = labels_of(node)
+    space = Space(list(sizes.values()))
+
+    def indices() -> list[ElementIndex]:
+        at = dict(zip(sizes, space.index, strict=True))
+        return [tuple(at[c] for c in text) for text in texts]
+
+    _split_for_operands(region, node, [space], indices)
+    parted = any(
+        len(digits) > 1 and not all(label in text for text in texts)
+        for label, digits in zip(sizes, space.digits, strict=True)
+    )
+    return _settled(region, node, [space], indices), parted
+
+
+def convolution_layout(region: Region, node: Node) -> Layout:
+    """The layout of a convolution: the loops take an axis for each dimension, and no parts."""
+    values = (*operands_of(node), node.outputs[0])
+    spaces = [Space(v.shape, name) for v, name in zip(values, "abc", strict=True)]
+    layout = _settled(region, node, spaces, lambda: [space.index for space in spaces])
+    layout.fits &= all(len(digits) == 1 for space in spaces for digits in space.digits)
+    return layout
+
+
+def _split_for_operands(
+    region: Region, node: Node, spaces: Sequence[Space], indices: Indices
+) -> None:
+    """Split axes as far as reshapes of the operands ask for it."""
+    for _ in range(MAX_SPLITS):
+        *operands, _ = indices()
+        points = _operand_points(Demand(region.inputs), node, operands)
+        if not any(space.refine(reachable(points)) for space in spaces):
+            break
+
+
+def _settled(region: Region, node: Node, spaces: Sequence[Space], indices: Indices) -> Layout:
+    """The layout, with axes split as far as all reshapes ask for it."""
+    for _ in range(MAX_SPLITS):
+        layout = Layout(region, node, spaces, indices())
+        if not layout.refine():
+            break
+    return layout
+
+
+def _operand_points(demand: Demand, node: Node, indices: Sequence[ElementIndex]) -> list[Point]:
+    found = []
+    for v, index in zip(operands_of(node), indices, strict=True):
+        point = demand.point(v, index)
+        while point.kind == "same":  # through views
+            (point,) = point.args
+        found.append(point)
+    return found
+
+
+def operands_of(node: Node) -> tuple[Value, Value]:
+    """Both operands of a contraction."""
+    lhs, rhs = node.inputs
+    assert isinstance(lhs, Value) and isinstance(rhs, Value)
+    return lhs, rhs
+
+
+def labels_of(node: Node) -> tuple[str, str, str]:
+    """The labels of both operands and of the result of a product."""
+    lhs, rhs = operands_of(node)
+    return cast(Contract, node.op).label_strings(lhs.type, rhs.type, node.params)
+
+
+def label_sizes(node: Node) -> dict[str, Extent]:
+    """The size of each label of a product."""
+    sizes: dict[str, Extent] = {}
+    left, right, _ = labels_of(node)
+    for text, v in zip((left, right), operands_of(node), strict=True):
+        for label, size in zip(text, v.shape, strict=True):
+            sizes.setdefault(label, size)
+    return sizes
