@@ -4,7 +4,7 @@ A `Point` is one element of one value (or one vector of them): the value, a symb
 condition under which it is asked for. `Demand` expands points by one rule a family of ops - the
 same index for elementwise ops, a transformed one for moves, a loaded one for gathers - down to
 loads from buffers and to results that the kernel has already (`known`). Equal points are one point,
-so nothing is computed twice. `Cursor` emits points at the place in a nest where it stands.
+so nothing is computed twice. `Emitter` emits points at its place in a nest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Builder: how every function of the loop-nest IR is made.
+"""The builder: how every function of the loop-nest IR is made.
 
 It folds constants, simplifies index arithmetic and shares equal pure expressions as they are
 written, so what it builds is already tidy. The IR itself is `argand.nest.types`; its names are
@@ -6,7 +6,7 @@ offered here too.
 
 A dot product, 8 lanes at a time:
 
->>> b = Builder("dot", [("x", PTR), ("y", PTR), ("out", PTR), ("n", I64)])
+>>> b = NestBuilder("dot", [("x", PTR), ("y", PTR), ("out", PTR), ("n", I64)])
 >>> x, y, out, n = b.params
 >>> vec = Ty("float32", 8)
 >>> with b.loop(0, n, 8, [b.const(vec, 0.0)]) as loop:
