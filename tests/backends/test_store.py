@@ -24,7 +24,6 @@ from argand.backends.cpu import store
 from argand.backends.cpu.store import ROOMS, Store
 from argand.base.dtype import float64
 from argand.base.sources import PACKAGE, files_of, sources_digest
-from argand.codegen.llvm import objects
 from argand.codegen.llvm.target import host_target
 from argand.ir.text import parse_program
 
@@ -125,7 +124,6 @@ def fresh() -> Iterator[Callable[[], None]]:
 
     def forget() -> None:
         store.code_digest.cache_clear()
-        objects._generator_digest.cache_clear()
 
     yield forget
     forget()
@@ -147,17 +145,6 @@ def test_every_version_changes_the_key(
     monkeypatch.setattr(module, name, value)
     fresh()
     assert key() != before
-
-
-@pytest.mark.parametrize("number", range(2))
-def test_the_object_cache_is_keyed_on_the_versions_of_llvm(
-    number: int, monkeypatch: pytest.MonkeyPatch, fresh: Callable[[], None]
-) -> None:
-    fresh()
-    before = objects.cache_key("text", host_target())
-    monkeypatch.setattr(*VERSIONS[number])
-    fresh()
-    assert objects.cache_key("text", host_target()) != before
 
 
 def test_the_default_dtype_changes_the_key() -> None:

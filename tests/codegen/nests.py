@@ -10,11 +10,9 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from argand.codegen.llvm.fastcall import slow_entry
-from argand.codegen.llvm.objects import load
-from argand.codegen.llvm.pool import runtime_symbols
 from argand.codegen.llvm.target import named_target
-from argand.nest.builder import I64, PTR, NestBuilder, NestFunction, NestModule, Reg, Ty
+from argand.nest.builder import I64, PTR, NestBuilder, Reg, Ty
+from nestrun import entry
 
 Array = NDArray[Any]
 
@@ -22,12 +20,6 @@ Array = NDArray[Any]
 def numpy_dtype(elem: str) -> np.dtype[Any]:
     """NumPy's dtype of a register element."""
     return np.dtype(ml_dtypes.bfloat16 if elem == "bfloat16" else elem)
-
-
-def entry(function: NestFunction, kinds: str, target: str = "host") -> Callable[..., int]:
-    """Compile and load one function, without a cache."""
-    loaded = load(NestModule((function,)), named_target(target), runtime=runtime_symbols())
-    return slow_entry(loaded.address(function.name), kinds, owner=loaded)
 
 
 def mapped(
@@ -45,7 +37,7 @@ def mapped(
             for source, elem in zip(sources, ins, strict=True)
         ]
         b.store(result, i, body(b, *args), b.tail_mask(i, n, width, out))
-    run = entry(b.finish(), "p" * (len(ins) + 1) + "i", target)
+    run = entry(b.finish(), named_target(target))
 
     def call(*arrays: Array) -> Array:
         held = [np.ascontiguousarray(a, numpy_dtype(e)) for a, e in zip(arrays, ins, strict=True)]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nests import entry, numpy_dtype
+from nests import numpy_dtype
 
 from argand.base.errors import CompileError
 from argand.codegen.llvm.emit import emit_module
-from argand.codegen.llvm.fastcall import slow_entry
-from argand.codegen.llvm.objects import assembly, emit_object, load, text_to_object
+from argand.codegen.llvm.objects import text_to_object
 from argand.codegen.llvm.target import host_target, named_target
 from argand.nest.builder import (
     BOOL,
@@ -24,6 +23,7 @@ from argand.nest.builder import (
     Ty,
 )
 from machines import HERE
+from nestrun import assembly, call_of, entry, load, object_of
 
 
 def dot(lanes: int) -> NestFunction:
@@ -41,7 +41,7 @@ def dot(lanes: int) -> NestFunction:
 @pytest.mark.parametrize("target", HERE)
 @pytest.mark.parametrize("lanes", [1, 4, 8, 16])
 def test_loop_carries_a_sum(lanes: int, target: str) -> None:
-    run = entry(dot(lanes), "pppi", target)
+    run = entry(dot(lanes), named_target(target))
     rng = np.random.default_rng(0)
     for n in (0, 1, 7, 16, 131):
         x, y = rng.normal(size=(2, n)).astype(np.float32)
@@ -61,7 +61,7 @@ def test_nested_loops_and_carries() -> None:
         b.yield_(inner.results[0])
     b.store(out, b.mul(rows, columns), outer.results[0])
     table = np.zeros(13, np.int64)
-    assert entry(b.finish(), "pii")(table, 3, 4) == 0
+    assert entry(b.finish())(table, 3, 4) == 0
     assert table.tolist() == [*range(1, 13), 12]
 
 
@@ -75,7 +75,7 @@ def test_branches_yield() -> None:
     value, tag = branch.results
     b.store(out, 0, value)
     b.store(out, 1, b.cast(tag, "float64"))
-    run, out_array = entry(b.finish(), "piff"), np.zeros(2)
+    run, out_array = entry(b.finish()), np.zeros(2)
     run(out_array, 3, 1.25, 9.5)
     assert out_array.tolist() == [2.5, 3.0]
     run(out_array, 30, 1.25, 9.5)
@@ -90,7 +90,7 @@ def test_fail_leaves_with_a_status_from_within() -> None:
         bad = b.apply("isnan", b.load(x, loop.index, F32))
         with b.if_(bad):
             b.fail(b.add(loop.index, 1))
-    run = entry(b.finish(), "pi")
+    run = entry(b.finish())
     x_array = np.ones(9, np.float32)
     assert run(x_array, 9) == 0
     x_array[5] = np.nan
@@ -110,7 +110,7 @@ def test_functions_call_each_other_and_pass_on_a_status() -> None:
     b.store(x, 0, b.const(F32, 1.0))
     module = NestModule((b.finish(), inner))
     loaded = load(module)
-    run = slow_entry(loaded.address("outer"), "pi", owner=loaded)
+    run = call_of(loaded, module.entry)
     x_array = np.zeros(3, np.float32)
     assert run(x_array, 2) == 0
     assert x_array.tolist() == [1, 0, 4]
@@ -128,7 +128,7 @@ def test_gather_scatter_and_masks(elem: str, lanes: int, target: str) -> None:
         places = b.load(at, loop.index, Ty("int64", lanes), mask)
         picked = b.gather(x, places, Ty(elem, lanes), mask)
         b.scatter(y, places, picked, mask)
-    run = entry(b.finish(), "pppi", target)
+    run = entry(b.finish(), named_target(target))
     rng = np.random.default_rng(1)
     source = rng.integers(0, 2, 50).astype(numpy_dtype(elem))
     places = rng.permutation(50)[:19].astype(np.int64)
@@ -152,7 +152,7 @@ def test_masked_stores_of_casts_touch_no_neighbour(elem: str, target: str) -> No
         got = np.full(20, 99).astype(numpy_dtype(elem))
         want = got.copy()
         want[1 : 1 + count] = given[:count].astype(want.dtype)
-        assert entry(b.finish(), "pp", target)(given, got) == 0
+        assert entry(b.finish(), named_target(target))(given, got) == 0
         assert np.array_equal(got, want), count
 
 
@@ -170,7 +170,7 @@ def test_stack_shuffles_and_lanes() -> None:
     b.store(y, 5, b.reduce("max", w))
     b.store(y, 6, b.shuffle(b.extract(v, 0), b.extract(v, 1), [1, 0]))
     out = np.zeros(8, np.float32)
-    entry(b.finish(), "pp")(np.arange(1, 5, dtype=np.float32), out)
+    entry(b.finish())(np.arange(1, 5, dtype=np.float32), out)
     assert out.tolist() == [1, 4, 2, 9, 1, 9, 2, 1]
 
 
@@ -187,7 +187,7 @@ def test_prefetch_offset_and_streaming_stores() -> None:
     block = np.zeros(64 + 16, np.float32)
     start = -block.ctypes.data % 64 // 4
     aligned = block[start : start + 64]
-    assert entry(function, "pi")(aligned.ctypes.data, 64) == 0
+    assert entry(function)(aligned.ctypes.data, 64) == 0
     assert (aligned == 3).all()
 
 
@@ -197,7 +197,7 @@ def test_masked_scalar_accesses_touch_nothing() -> None:
     mask = b.apply("ne", on, 0)
     value = b.load(x, 0, F32, mask)
     b.store(x, 1, b.apply("add", value, 1.0), mask)
-    run = entry(b.finish(), "pi")
+    run = entry(b.finish())
     assert run(0, 0) == 0  # a null pointer
     x_array = np.array([2, 0], np.float32)
     run(x_array, 1)
@@ -207,7 +207,7 @@ def test_masked_scalar_accesses_touch_nothing() -> None:
 def test_other_machines_get_objects() -> None:
     module = NestModule((dot(4),))
     for name, machine in (("neon", 183), ("avx512", 62), ("avx2", 62), ("sse2", 62)):
-        data = emit_object(module, named_target(name))
+        data = object_of(module, named_target(name))
         assert data[:4] == b"\x7fELF"
         assert int.from_bytes(data[18:20], "little") == machine
     assert "fmla" in assembly(module, named_target("neon"))
@@ -245,7 +245,7 @@ def test_bool_parameters_arrive() -> None:
     b = NestBuilder("flag", [("out", PTR), ("on", BOOL)])
     out, on = b.params
     b.store(out, 0, b.where(on, b.const(F32, 2.0), 1.0))
-    run, out_array = entry(b.finish(), "pi"), np.zeros(1, np.float32)
+    run, out_array = entry(b.finish()), np.zeros(1, np.float32)
     run(out_array, 1)
     assert out_array[0] == 2
     run(out_array, 0)

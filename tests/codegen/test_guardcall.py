@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from argand.codegen.llvm.fastcall import supported
+from argand.codegen.llvm.cpython import layout_known
 from argand.codegen.llvm.guardcall import guard_entry
 
 MISSING = object()
@@ -32,7 +32,7 @@ class Slotted:
 
 
 def test_it_is_there() -> None:
-    assert supported()
+    assert layout_known()
     assert check_of()() is True
 
 

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from argand.codegen.llvm.objects import assembly
 from argand.codegen.llvm.target import named_target
 from argand.nest.builder import PTR, NestBuilder, NestError, NestModule, Ty
 from argand.nest.types import BINARY, UNARY
+from nestrun import assembly
 
 CALL = re.compile(r"^\s+(?:callq?|bl|jmp)\s+(?!\.L)([^\s%]+)", re.MULTILINE)
 CASTS = ("float32", "float64", "float16", "bfloat16", "int8", "int64", "uint8", "bool")

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from nests import entry
 
 from argand.nest.builder import F32, I64, PTR, NestBuilder, NestFunction
 from argand.runtime.threads import get_num_threads, set_num_threads
+from nestrun import entry
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def doubling(cost: int | None = None) -> NestFunction:
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("cost", [None, 100])
 def test_every_chunk_runs_once(count: int, cost: int | None) -> None:
-    run = entry(doubling(cost), "pii")
+    run = entry(doubling(cost))
     set_num_threads(count)
     rng = np.random.default_rng(0)
     for _ in range(30):
@@ -57,7 +57,7 @@ def test_every_chunk_runs_once(count: int, cost: int | None) -> None:
 
 
 def test_changing_the_number_of_threads() -> None:
-    run = entry(doubling(), "pii")
+    run = entry(doubling())
     for count in (1, 3, 2, 5, 1, 4):
         set_num_threads(count)
         x = np.ones(1000, np.float32)
@@ -80,13 +80,13 @@ def nested() -> NestFunction:
 def test_nested_regions() -> None:
     set_num_threads(3)
     x = np.zeros((20, 20), np.float32)
-    assert entry(nested(), "pi")(x, 20) == 0
+    assert entry(nested())(x, 20) == 0
     assert (x == np.add.outer(np.arange(20), np.arange(20))).all()
 
 
 def test_regions_from_several_python_threads() -> None:
     set_num_threads(2)
-    run = entry(doubling(), "pii")
+    run = entry(doubling())
     failures: list[str] = []
 
     def work() -> None:
@@ -120,7 +120,7 @@ def captures() -> NestFunction:
 def test_captured_registers() -> None:
     set_num_threads(2)
     x = np.zeros((2, 5, 4), np.float32)
-    assert entry(captures(), "pi")(x, 5) == 0
+    assert entry(captures())(x, 5) == 0
     want = 5 + np.arange(5)[:, None] + 100 * np.arange(2)[:, None, None]
     assert (x == want).all()
 
@@ -128,7 +128,7 @@ def test_captured_registers() -> None:
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_forked_child_has_threads_again() -> None:
     set_num_threads(3)
-    run = entry(doubling(), "pii")
+    run = entry(doubling())
     x = np.ones(1000, np.float32)
     assert run(x, 1000, 50) == 0
     child = os.fork()
@@ -143,10 +143,10 @@ def test_interpreter_exits_cleanly() -> None:
     code = """
         import numpy as np
         from test_pool import doubling
-        from nests import entry
+        from nestrun import entry
         from argand.runtime.threads import set_num_threads
         set_num_threads(4)
-        run = entry(doubling(), "pii")
+        run = entry(doubling())
         x = np.ones(1000, np.float32)
         assert run(x, 1000, 50) == 0 and (x == 2).all()
     """

@@ -16,13 +16,13 @@ import argand.nn.functional as F  # PyTorch's name
 from argand import nn, optim
 from argand.backends.cpu.compiler import optimise, split
 from argand.backends.cpu.lowering import Lowering
-from argand.codegen.llvm.objects import emit_object
 from argand.codegen.llvm.target import named_target
 from argand.ir.interpret import interpret
 from argand.passes.memory import plan_memory
 from argand.runtime.threads import get_num_threads, set_num_threads
 from machines import HERE
 from nearness import assert_near
+from nestrun import object_of
 
 
 class Block(nn.Module):
@@ -209,7 +209,7 @@ def test_objects_for_other_machines(name: str, target: str) -> None:
     number = 0
     for native, numbers in split(final, plan):
         if native:
-            data = emit_object(lowering.module("entry", numbers), machine)
+            data = object_of(lowering.module("entry", numbers), machine)
             assert data[:4] == b"\x7fELF"
             assert int.from_bytes(data[18:20], "little") == (183 if target == "neon" else 62)
             number += 1

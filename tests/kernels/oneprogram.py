@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 import argand.ops  # noqa: F401 - fills the registry
 from argand.base.dtype import from_numpy
-from argand.codegen.llvm.objects import load
-from argand.codegen.llvm.pool import runtime_symbols
 from argand.codegen.llvm.target import named_target
 from argand.ir.fusion import fusion_node
 from argand.ir.interpret import interpret
@@ -19,7 +16,8 @@ from argand.ir.program import Node, Program, Value
 from argand.ir.record import record
 from argand.kernels.match import lower_node
 from argand.lowering.buffers import Env, StridedBuffer
-from argand.nest.builder import PTR, NestBuilder, NestModule, Param
+from argand.nest.builder import PTR, NestBuilder, Param
+from nestrun import entry
 
 KINDS = {"float16": "f2"}
 
@@ -39,15 +37,10 @@ class Kernel:
         lower_node(b, node, env)
         self.function = b.finish()
         self.values = values
-        code = named_target(target)
-        self.loaded = load(NestModule((self.function,)), code, None, runtime_symbols())
-        self._entry = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(
-            self.loaded.address("kernel")
-        )
+        self._call = entry(self.function, named_target(target))
 
     def __call__(self, arrays: dict[Value, np.ndarray]) -> int:
-        slots = (ctypes.c_int64 * len(self.values))(*(arrays[v].ctypes.data for v in self.values))
-        return self._entry(ctypes.addressof(slots))
+        return self._call(*(arrays[v] for v in self.values))
 
 
 def program_of(function: Callable, arrays: Sequence[np.ndarray]) -> Program:

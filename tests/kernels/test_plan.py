@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from argand.codegen.llvm.objects import assembly
 from argand.codegen.llvm.target import named_target
 from argand.kernels.contraction.matmul import Matrices, matmul_function
 from argand.kernels.contraction.plan import plan
 from argand.kernels.contraction.spec import Bound, Contraction, ContractionAxis, Operand
 from argand.nest.builder import PTR, NestBuilder, NestModule, Reg
+from nestrun import assembly
 
 AVX2, AVX512 = named_target("avx2"), named_target("avx512")
 

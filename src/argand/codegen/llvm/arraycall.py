@@ -1,32 +1,35 @@
 """Calling an entry with many arrays: one generated function serves every number of them.
 
-`fastcall` unrolls a signature; a training step has hundreds of arrays, and a wrapper for each
-program would cost more to compile than the program. Here the counts lie in the bytes object that
-the function is bound to, and a loop reads the arguments.
+A training step has hundreds of arrays, and a function for each program would cost more to compile
+than the program. So the counts are facts that the callable is bound to, and a loop reads the
+arguments.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import struct
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
-from argand.codegen.llvm.fastcall import Entry, MethodDef, api_addresses, supported
-from argand.codegen.llvm.objects import load_object, text_to_object
-from argand.codegen.llvm.pool import immortal
-from argand.codegen.llvm.target import host_target
+from argand.codegen.llvm.cpython import (
+    ARRAY_DATA,
+    ARRAY_FLAGS,
+    C_CONTIGUOUS,
+    TYPE,
+    GeneratedFunction,
+    field,
+    item,
+    layout_known,
+    pack_facts,
+    read_facts,
+)
+
+Entry = Callable[..., int]
 
 NOT_CONTIGUOUS: Final = -1
 """The status of a call refused because an array is not row-major, or no array; nothing was done."""
-
-# Offsets in NumPy's array object behind the object's head (data, nd, dimensions, strides, base,
-# descr, flags), and of the bytes in a bytes object.
-FLAGS: Final = 48
-BYTES: Final = bytes.__basicsize__ - 1
-_C_CONTIGUOUS: Final = 1
 
 
 def array_entry(
@@ -38,14 +41,9 @@ def array_entry(
     the status is NOT_CONTIGUOUS. With `release` the GIL is let go while the code runs. The caller
     keeps the code alive.
     """
-    if not _array_layout_known():
+    if not layout_known():
         return _slow_entry(address, checked, arrays, sizes)
-    counts = struct.pack("=5q", address, checked, arrays, arrays + sizes, release)
-    new = ctypes.pythonapi.PyCFunction_NewEx
-    new.restype = ctypes.py_object
-    new.argtypes = (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
-    entry: Entry = new(ctypes.addressof(_method()), counts, None)
-    return entry
+    return _CALL_ARRAYS.bind(pack_facts(address, checked, arrays, arrays + sizes, release))
 
 
 def _slow_entry(address: int, checked: int, arrays: int, sizes: int) -> Entry:
@@ -54,11 +52,13 @@ def _slow_entry(address: int, checked: int, arrays: int, sizes: int) -> Entry:
     slots_type = ctypes.c_int64 * (arrays + sizes)
 
     def entry(*args: object) -> int:
+        if len(args) != arrays + sizes:
+            raise TypeError("native entry: wrong number of arguments")
         given: list[int] = []
         for i, arg in enumerate(args):
             if i >= arrays:
                 given.append(int(arg))  # type: ignore[call-overload]  # a size
-            elif not isinstance(arg, np.ndarray) or (i < checked and not arg.flags.c_contiguous):
+            elif type(arg) is not np.ndarray or (i < checked and not arg.flags.c_contiguous):
                 return NOT_CONTIGUOUS
             else:
                 given.append(arg.ctypes.data)
@@ -69,54 +69,14 @@ def _slow_entry(address: int, checked: int, arrays: int, sizes: int) -> Entry:
     return entry
 
 
-@functools.cache
-def _array_layout_known() -> bool:
-    """Whether arrays and bytes objects lie in memory as the generated function expects."""
-    if not supported():
-        return False
-    head: int = object.__basicsize__
-    square = np.zeros((3, 3))
-    flags = [ctypes.c_int.from_address(id(a) + head + FLAGS).value for a in (square, square.T)]
-    probe = b"argand"
-    there = ctypes.string_at(id(probe) + BYTES, 6) == probe
-    return there and [f & _C_CONTIGUOUS for f in flags] == [1, 0]
-
-
-@functools.cache
-def _method() -> MethodDef:
-    target = host_target()
-    data = text_to_object(_text(target.triple), target, "call with arrays")
-    code = immortal(load_object(data, ["call_arrays"], api_addresses()))
-    definition = MethodDef(b"native", code.address("call_arrays"), 0x80, None)
-    immortal(definition)
-    return definition
-
-
-def _text(triple: str) -> str:
-    head: int = object.__basicsize__
-    return f"""target triple = "{triple}"
-@array_type = external global i8
-@type_error = external global i8
+_CALL_ARRAYS: Final = GeneratedFunction(
+    "call_arrays",
+    f"""
 @message = internal constant [40 x i8] c"native entry: wrong number of arguments\\00"
-declare ptr @PyErr_Occurred()
-declare void @PyErr_SetString(ptr, ptr)
-declare void @PyEval_RestoreThread(ptr)
-declare ptr @PyEval_SaveThread()
-declare i64 @PyLong_AsSsize_t(ptr)
-declare ptr @PyLong_FromLongLong(i64)
 
 define ptr @call_arrays(ptr %self, ptr %args, i64 %given) nounwind {{
 entry:
-  %counts = getelementptr i8, ptr %self, i64 {BYTES}
-  %address = load ptr, ptr %counts, align 1
-  %checked.at = getelementptr i64, ptr %counts, i64 1
-  %checked = load i64, ptr %checked.at, align 1
-  %arrays.at = getelementptr i64, ptr %counts, i64 2
-  %arrays = load i64, ptr %arrays.at, align 1
-  %all.at = getelementptr i64, ptr %counts, i64 3
-  %all = load i64, ptr %all.at, align 1
-  %release.at = getelementptr i64, ptr %counts, i64 4
-  %release = load i64, ptr %release.at, align 1
+{read_facts(address="ptr", checked="i64", arrays="i64", all="i64", release="i64")}
   %slots = alloca i64, i64 %all, align 16
   %right = icmp eq i64 %given, %all
   br i1 %right, label %array, label %wrong
@@ -131,44 +91,39 @@ array:
   %more = icmp slt i64 %i, %arrays
   br i1 %more, label %read, label %size
 read:
-  %a.at = getelementptr ptr, ptr %args, i64 %i
-  %a = load ptr, ptr %a.at
-  %type.at = getelementptr i8, ptr %a, i64 {head - 8}
-  %type = load ptr, ptr %type.at
+{item("a", "ptr", "args", "%i")}
+{field("type", "ptr", "a", TYPE)}
   %exact = icmp eq ptr %type, @array_type
   br i1 %exact, label %test, label %refused
 test:
-  %flags.at = getelementptr i8, ptr %a, i64 {head + FLAGS}
-  %flags = load i32, ptr %flags.at
-  %bit = and i32 %flags, {_C_CONTIGUOUS}
+{field("flags", "i32", "a", ARRAY_FLAGS)}
+  %bit = and i32 %flags, {C_CONTIGUOUS}
   %contiguous = icmp ne i32 %bit, 0
   %free = icmp sge i64 %i, %checked
   %fine = or i1 %contiguous, %free
   br i1 %fine, label %store, label %refused
 store:
-  %data.at = getelementptr i8, ptr %a, i64 {head}
-  %data = load i64, ptr %data.at
+{field("data", "i64", "a", ARRAY_DATA)}
   %slot = getelementptr i64, ptr %slots, i64 %i
   store i64 %data, ptr %slot
   %i.next = add i64 %i, 1
   br label %array
 size:
-  %j = phi i64 [ %arrays, %array ], [ %j.next, %keep ]
+  %j = phi i64 [ %arrays, %array ], [ %j.next, %store.size ]
   %left = icmp slt i64 %j, %all
   br i1 %left, label %number, label %run
 number:
-  %n.at = getelementptr ptr, ptr %args, i64 %j
-  %n.object = load ptr, ptr %n.at
+{item("n.object", "ptr", "args", "%j")}
   %n = call i64 @PyLong_AsSsize_t(ptr %n.object)
   %odd = icmp eq i64 %n, -1
-  br i1 %odd, label %check, label %keep
+  br i1 %odd, label %check, label %store.size
 check:
   %error = call ptr @PyErr_Occurred()
   %bad = icmp ne ptr %error, null
-  br i1 %bad, label %failed, label %keep
+  br i1 %bad, label %failed, label %store.size
 failed:
   ret ptr null
-keep:
+store.size:
   %n.slot = getelementptr i64, ptr %slots, i64 %j
   store i64 %n, ptr %n.slot
   %j.next = add i64 %j, 1
@@ -187,4 +142,14 @@ free_run:
   %freed.result = call ptr @PyLong_FromLongLong(i64 %freed)
   ret ptr %freed.result
 }}
-"""
+""",
+    functions=(
+        "PyErr_Occurred",
+        "PyErr_SetString",
+        "PyEval_RestoreThread",
+        "PyEval_SaveThread",
+        "PyLong_AsSsize_t",
+        "PyLong_FromLongLong",
+    ),
+    objects={"array_type": np.ndarray, "type_error": TypeError},
+)

@@ -1,7 +1,8 @@
 """Checking guards on Python values in a few nanoseconds each.
 
-One generated function serves all guards. It walks a list of records - a container, a key, and the
-object that was found there - looks each up through CPython's C interface, and compares addresses.
+One generated function serves all guards. It goes through a list of records - a container, a key,
+and the object that was found there - looks each up through CPython's C interface, and compares
+addresses.
 """
 
 from __future__ import annotations
@@ -12,30 +13,19 @@ from collections.abc import Callable
 from types import CellType, FunctionType
 from typing import Any, Final
 
-from argand.codegen.llvm.fastcall import MethodDef, functions_of, supported
-from argand.codegen.llvm.objects import load_object, text_to_object
-from argand.codegen.llvm.pool import immortal
-from argand.codegen.llvm.target import host_target
+from argand.codegen.llvm.cpython import (
+    CELL_CONTENTS,
+    LIST_ITEMS,
+    LIST_SIZE,
+    TYPE,
+    GeneratedFunction,
+    field,
+    item,
+    layout_known,
+)
 
 Check = Callable[[], bool]
 
-_API: Final = (
-    "PyDict_GetItemWithError",
-    "PyDict_Next",
-    "PyDict_Size",
-    "PyErr_Clear",
-    "PyErr_ExceptionMatches",
-    "PyErr_Occurred",
-    "PyLong_AsSsize_t",
-    "PyObject_GenericGetDict",
-    "PyObject_GetAttr",
-    "Py_DecRef",
-    "Py_IncRef",
-)
-# Behind the object's head: the size of a list and the address of its items; what a cell holds.
-_SIZE: Final = 0
-_ITEMS: Final = 8
-_CONTENTS: Final = 0
 _FIELDS: Final = ("__code__", "__defaults__", "__kwdefaults__")  # of a function, by address
 # The flags of a class, and the one of those whose objects have the address of their dictionary
 # before the head.
@@ -61,44 +51,24 @@ def guard_entry(records: list[Any]) -> Check | None:
     calls, or by another thread; nothing else in it may change. None where CPython's insides are not
     as expected.
     """
-    if not _layout_known():
+    if not (layout_known() and _namespaces_known()):
         return None
     offsets = _function_fields()
     for i in range(1, len(records), 3):
         if type(records[i]) is FunctionType and records[i + 1] in offsets:
             records[i + 1] = offsets[records[i + 1]]
-    new = ctypes.pythonapi.PyCFunction_NewEx
-    new.restype = ctypes.py_object
-    new.argtypes = (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
-    entry: Check = new(ctypes.addressof(_method()), records, None)
-    return entry
+    return _CHECK_GUARDS.bind(records)
 
 
 @functools.cache
-def _layout_known() -> bool:
-    """Whether lists, cells and objects lie in memory as the generated function expects."""
-    if not supported():
-        return False
-    head: int = object.__basicsize__
-    probe = [object(), object(), object()]
-    size = ctypes.c_ssize_t.from_address(id(probe) + head + _SIZE).value
-    items = ctypes.c_void_p.from_address(id(probe) + head + _ITEMS).value or 0
-    there = list((ctypes.c_size_t * 3).from_address(items))
-    cell = CellType(probe)
-    held = ctypes.c_void_p.from_address(id(cell) + head + _CONTENTS).value
+def _namespaces_known() -> bool:
+    """Whether objects have their namespaces where the generated function reads them."""
     plain = _Plain()
     expected = _Plain.__flags__  # before memory is read: looking it up sets another flag
     flags = ctypes.c_ulong.from_address(id(_Plain) + _FLAGS).value
     space = plain.__dict__
     namespace = ctypes.c_void_p.from_address(id(plain) + _DICT).value
-    return (
-        size == 3
-        and there == [id(x) for x in probe]
-        and held == id(probe)
-        and flags == expected
-        and bool(flags & _MANAGED_DICT)
-        and namespace == id(space)
-    )
+    return flags == expected and bool(flags & _MANAGED_DICT) and namespace == id(space)
 
 
 class _Plain:
@@ -118,60 +88,15 @@ def _function_fields() -> dict[str, int]:
     return {name: 8 * held.index(i) for name, i in there.items() if held.count(i) == 1}
 
 
-@functools.cache
-def _method() -> MethodDef:
-    target = host_target()
-    data = text_to_object(_text(target.triple), target, "check of guards")
-    objects = {
-        "none": None,
-        "true": True,
-        "false": False,
-        "dict_type": dict,
-        "list_type": list,
-        "cell_type": CellType,
-        "str_type": str,
-        "int_type": int,
-        "attribute_error": AttributeError,
-    }
-    imports = {**functions_of(_API), **{name: id(value) for name, value in objects.items()}}
-    code = immortal(load_object(data, ["check_guards"], imports))
-    definition = MethodDef(b"check_guards", code.address("check_guards"), 0x80, None)
-    immortal(definition)
-    return definition
-
-
-def _text(triple: str) -> str:
-    head: int = object.__basicsize__
-    return f"""target triple = "{triple}"
-@none = external global i8
-@true = external global i8
-@false = external global i8
-@dict_type = external global i8
-@list_type = external global i8
-@cell_type = external global i8
-@str_type = external global i8
-@int_type = external global i8
-@attribute_error = external global i8
-declare ptr @PyDict_GetItemWithError(ptr, ptr)
-declare i32 @PyDict_Next(ptr, ptr, ptr, ptr)
-declare i64 @PyDict_Size(ptr)
-declare void @PyErr_Clear()
-declare i32 @PyErr_ExceptionMatches(ptr)
-declare ptr @PyErr_Occurred()
-declare i64 @PyLong_AsSsize_t(ptr)
-declare ptr @PyObject_GenericGetDict(ptr, ptr)
-declare ptr @PyObject_GetAttr(ptr, ptr)
-declare void @Py_DecRef(ptr)
-declare void @Py_IncRef(ptr)
-
+_CHECK_GUARDS: Final = GeneratedFunction(
+    "check_guards",
+    f"""
 define ptr @check_guards(ptr %self, ptr %args, i64 %given) nounwind {{
 entry:
   %position = alloca i64
   %found = alloca ptr
-  %end.at = getelementptr i8, ptr %self, i64 {head + _SIZE}
-  %end = load i64, ptr %end.at
-  %records.at = getelementptr i8, ptr %self, i64 {head + _ITEMS}
-  %records = load ptr, ptr %records.at
+{field("end", "i64", "self", LIST_SIZE)}
+{field("records", "ptr", "self", LIST_ITEMS)}
   %missing = load ptr, ptr %records
   br label %guard
 guard:
@@ -179,13 +104,11 @@ guard:
   %more = icmp slt i64 %i, %end
   br i1 %more, label %read, label %held
 read:
-  %container.at = getelementptr ptr, ptr %records, i64 %i
-  %container = load ptr, ptr %container.at
+{item("container", "ptr", "records", "%i")}
   %key.at = getelementptr ptr, ptr %container.at, i64 1
   %key = load ptr, ptr %key.at
   %value.at = getelementptr ptr, ptr %container.at, i64 2
-  %type.at = getelementptr i8, ptr %container, i64 {head - 8}
-  %type = load ptr, ptr %type.at
+{field("type", "ptr", "container", TYPE)}
   %whole = icmp eq ptr %key, @none
   %is.dict = icmp eq ptr %type, @dict_type
   br i1 %is.dict, label %dict, label %no.dict
@@ -208,10 +131,8 @@ no.item:
   br i1 %item.absent, label %compare, label %failed
 keys:
   %keys.then = load ptr, ptr %value.at
-  %keys.count.at = getelementptr i8, ptr %keys.then, i64 {head + _SIZE}
-  %keys.count = load i64, ptr %keys.count.at
-  %keys.at = getelementptr i8, ptr %keys.then, i64 {head + _ITEMS}
-  %keys.items = load ptr, ptr %keys.at
+{field("keys.count", "i64", "keys.then", LIST_SIZE)}
+{field("keys.items", "ptr", "keys.then", LIST_ITEMS)}
   %dict.size = call i64 @PyDict_Size(ptr %container)
   %as.many = icmp eq i64 %dict.size, %keys.count
   store i64 0, ptr %position
@@ -223,15 +144,13 @@ next.key:
   br i1 %no.key, label %same, label %one.key
 one.key:
   %key.now = load ptr, ptr %found
-  %key.then.at = getelementptr ptr, ptr %keys.items, i64 %k
-  %key.then = load ptr, ptr %key.then.at
+{item("key.then", "ptr", "keys.items", "%k")}
   %k.next = add i64 %k, 1
   %same.key = icmp eq ptr %key.now, %key.then
   br i1 %same.key, label %next.key, label %changed
 
 list:
-  %size.at = getelementptr i8, ptr %container, i64 {head + _SIZE}
-  %size = load i64, ptr %size.at
+{field("size", "i64", "container", LIST_SIZE)}
   br i1 %whole, label %length, label %element
 length:
   %length.value = load ptr, ptr %value.at
@@ -243,22 +162,19 @@ element:
   %in.list = icmp ult i64 %number, %size
   br i1 %in.list, label %element.there, label %compare
 element.there:
-  %elements.at = getelementptr i8, ptr %container, i64 {head + _ITEMS}
-  %elements = load ptr, ptr %elements.at
+{field("elements", "ptr", "container", LIST_ITEMS)}
   %element.at = getelementptr ptr, ptr %elements, i64 %number
   %element.now = load ptr, ptr %element.at
   br label %compare
 
 cell:
-  %contents.at = getelementptr i8, ptr %container, i64 {head + _CONTENTS}
-  %contents = load ptr, ptr %contents.at
+{field("contents", "ptr", "container", CELL_CONTENTS)}
   %is.full = icmp ne ptr %contents, null
   %cell.now = select i1 %is.full, ptr %contents, ptr %missing
   br label %compare
 
 object:
-  %key.type.at = getelementptr i8, ptr %key, i64 {head - 8}
-  %key.type = load ptr, ptr %key.type.at
+{field("key.type", "ptr", "key", TYPE)}
   %is.name = icmp eq ptr %key.type, @str_type
   br i1 %is.name, label %attribute, label %no.name
 no.name:
@@ -275,14 +191,12 @@ class:
   %same.class = icmp eq ptr %type, %key
   br i1 %same.class, label %namespace, label %changed
 namespace:
-  %flags.at = getelementptr i8, ptr %type, i64 {_FLAGS}
-  %flags = load i64, ptr %flags.at
+{field("flags", "i64", "type", _FLAGS)}
   %managed.bit = and i64 %flags, {_MANAGED_DICT}
   %managed = icmp ne i64 %managed.bit, 0
   br i1 %managed, label %dict.pointer, label %get.dict
 dict.pointer:
-  %dict.at = getelementptr i8, ptr %container, i64 {_DICT}
-  %dict.now = load ptr, ptr %dict.at
+{field("dict.now", "ptr", "container", _DICT)}
   %dict.then = load ptr, ptr %value.at
   %same.dict = icmp eq ptr %dict.now, %dict.then
   br i1 %same.dict, label %same, label %get.dict
@@ -328,4 +242,29 @@ changed:
   call void @Py_IncRef(ptr @false)
   ret ptr @false
 }}
-"""
+""",
+    functions=(
+        "PyDict_GetItemWithError",
+        "PyDict_Next",
+        "PyDict_Size",
+        "PyErr_Clear",
+        "PyErr_ExceptionMatches",
+        "PyErr_Occurred",
+        "PyLong_AsSsize_t",
+        "PyObject_GenericGetDict",
+        "PyObject_GetAttr",
+        "Py_DecRef",
+        "Py_IncRef",
+    ),
+    objects={
+        "none": None,
+        "true": True,
+        "false": False,
+        "dict_type": dict,
+        "list_type": list,
+        "cell_type": CellType,
+        "str_type": str,
+        "int_type": int,
+        "attribute_error": AttributeError,
+    },
+)

@@ -1,29 +1,29 @@
 """LLVM IR text to object bytes, to memory; and the cache of objects on disk.
 
-The cache key covers the canonical text of the nests, the target, LLVM, and the sources of this code
-generator, so nothing stale is ever loaded. A damaged entry is built anew; a cache folder that can't
-be written to only costs time.
+The caller names an object by all that decides it, so nothing stale is ever loaded. A damaged entry
+counts as missing; a cache folder that can't be written to only costs time.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import llvmlite.binding as llvm
 
 from argand.base.errors import CompileError
 from argand.base.forks import lock_held_over_forks
-from argand.base.sources import sources_digest
-from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
-from argand.codegen.llvm.target import host_target, llvm_versions
+from argand.codegen.llvm.emit import symbol
+from argand.codegen.llvm.target import host_target
 from argand.nest.target import Target
-from argand.nest.types import NestModule
+
+_T = TypeVar("_T")
 
 _MAGIC: Final = b"argand-object-1\n"
 _LOCK: Final = lock_held_over_forks("objects")
@@ -68,15 +68,6 @@ def text_to_object(text: str, target: Target, name: str) -> bytes:
         module = _parsed(text, target, name)
         data: bytes = _machine(target).emit_object(module)
         return data
-
-
-def assembly(module: NestModule, target: Target | None = None) -> str:
-    """The machine code of a module in the target's assembly language, to read."""
-    with _LOCK:
-        machine = target if target is not None else host_target()
-        parsed = _parsed(emit_module(module, machine), machine, module.entry.name)
-        text: str = _machine(machine).emit_assembly(parsed)
-        return text
 
 
 def _parsed(text: str, target: Target, name: str) -> Any:
@@ -128,18 +119,13 @@ def load_object(data: bytes, exported: Iterable[str], imported: Mapping[str, int
         return LoadedObject(tracker, {name: tracker[name] for name in names})
 
 
+def immortal(thing: _T) -> _T:
+    """Keep an object alive through interpreter exit, when modules are torn down."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+    return thing
+
+
 # the cache ----------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _generator_digest() -> str:
-    """A digest of the sources that turn nests into machine code, and of the versions of LLVM."""
-    return " ".join((sources_digest(("base", "runtime", "nest", "codegen")), *llvm_versions()))
-
-
-def cache_key(text: str, target: Target) -> str:
-    """The name of an object in the cache."""
-    return hashlib.sha256(f"{_generator_digest()}\n{target!r}\n{text}".encode()).hexdigest()
 
 
 def cached_object(folder: Path, key: str) -> bytes | None:
@@ -176,34 +162,3 @@ def _digest(key: str, data: bytes) -> bytes:
 
 def _path(folder: Path, key: str) -> Path:
     return folder / key[:2] / f"{key[2:]}.o"
-
-
-# all of it ----------------------------------------------------------------------------------------
-
-
-def emit_object(
-    module: NestModule, target: Target | None = None, cache: Path | None = None
-) -> bytes:
-    """Object bytes of a module for a target (default: the host), from the cache where possible."""
-    machine = target if target is not None else host_target()
-    key = cache_key(str(module), machine)
-    if cache is not None:
-        found = cached_object(cache, key)
-        if found is not None:
-            return found
-    data = text_to_object(emit_module(module, machine), machine, module.entry.name)
-    if cache is not None:
-        keep_object(cache, key, data)
-    return data
-
-
-def load(
-    module: NestModule,
-    target: Target | None = None,
-    cache: Path | None = None,
-    runtime: Mapping[str, int] | None = None,
-) -> LoadedObject:
-    """Compile a module and load it; `runtime` gives the functions of the pool by name."""
-    data = emit_object(module, target, cache)
-    imported = {} if runtime is None else {name: runtime[name] for name in RUNTIME}
-    return load_object(data, [symbol(module.entry.name)], imported)

@@ -16,19 +16,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from argand.base.forks import lock_held_over_forks
-from argand.codegen.llvm.objects import LoadedObject, load_object, text_to_object
+from argand.codegen.llvm.objects import immortal, load_object, text_to_object
 from argand.codegen.llvm.poolcode import EXPORTED, MOST_THREADS, pool_text
 from argand.codegen.llvm.target import host_target
 from argand.runtime import threads
 
 _LIBC_NAMES: Final = ("syscall", "sched_yield", "aligned_alloc", "free", "abort")
 _LOCK: Final = lock_held_over_forks("pool")
-
-
-def immortal(thing: Any) -> Any:
-    """Keep an object alive through interpreter exit, when modules are torn down."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
-    return thing
 
 
 @functools.cache
@@ -43,7 +37,7 @@ class _Pool:
         target = host_target()
         data = text_to_object(pool_text(target.triple), target, "thread pool")
         libc = {name: _address(getattr(_libc(), name)) for name in _LIBC_NAMES}
-        self.code: LoadedObject = immortal(load_object(data, EXPORTED, libc))
+        self.code = immortal(load_object(data, EXPORTED, libc))
         self.started = 1
         self.active = 1
         self._set_active = ctypes.CFUNCTYPE(None, ctypes.c_int64)(
@@ -88,7 +82,7 @@ class _Pool:
 
 @functools.cache
 def _pool() -> _Pool:
-    pool: _Pool = immortal(_Pool())
+    pool = immortal(_Pool())
     threads.attach(lambda count: _resize(pool, count))
     return pool
 
