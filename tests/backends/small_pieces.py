@@ -19,6 +19,8 @@ PIECES = {
     "PACK_PIECE": 32,
     "K_BLOCK": 8,
     "LONG_K": 32,
+    "QUERIES": 8,
+    "PART_ROWS": 16,
 }
 """What lowering compares costs and lengths with, whichever modules have it."""
 

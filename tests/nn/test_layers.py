@@ -366,6 +366,19 @@ def test_attention_masks_and_dropout():
         F.scaled_dot_product_attention(q, k, v, ag.tensor(lower), is_causal=True)
 
 
+@pytest.mark.parametrize("heads", [None, 1, 6])
+@pytest.mark.parametrize("p", [0.0, 1e-12])
+def test_attention_of_heads_that_share_keys(heads, p):
+    q, k, v = double(2, 6, 4, 3), double(2, 2, 5, 3), double(2, 2, 5, 7)
+    mask = ag.randn(4, 5) if heads is None else ag.randn(2, heads, 4, 5)
+    mask = mask.to(q.dtype)
+    repeated = [np.repeat(array(x), 3, axis=1) for x in (k, v)]
+    scores = array(q) @ repeated[0].transpose(0, 1, 3, 2) / math.sqrt(3) + array(mask)
+    expected = special.softmax(scores, -1) @ repeated[1]
+    y = F.scaled_dot_product_attention(q, k, v, mask, p, enable_gqa=True)
+    np.testing.assert_allclose(array(y), expected, rtol=1e-6)
+
+
 def test_pad():
     x = double(2, 3, 4, 5)
     a = array(x)

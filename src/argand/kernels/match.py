@@ -15,6 +15,7 @@ import functools
 
 from argand.base.errors import ArgandError, CompileError
 from argand.ir.program import Node, Value
+from argand.kernels.attention.kernel import match_attention
 from argand.kernels.contraction.kernel import match_convolution, match_product
 from argand.kernels.plan import Kernel, Plan
 from argand.kernels.pointwise import match_loop
@@ -30,6 +31,7 @@ from argand.nest.types import ELEMS
 __all__ = ["KERNELS", "lower_node", "match", "may_overwrite", "plan_of"]
 
 KERNELS: list[Kernel] = [
+    match_attention,
     match_product,
     match_convolution,
     match_scatter,

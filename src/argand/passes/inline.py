@@ -10,11 +10,17 @@ from argand.ir.op import Literal, ops
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.record import record_body, replay
 from argand.ir.rewrite import Rewriter
+from argand.kernels.match import plan_of
 
 Placed = Callable[[Node], bool]
 
 
-def inline_composites(program: Program, placed: Placed = lambda node: False) -> Program:
+def has_kernel(node: Node) -> bool:
+    """Whether a kernel computes the node."""
+    return plan_of(node) is not None
+
+
+def inline_composites(program: Program, placed: Placed = has_kernel) -> Program:
     """Composites become their bodies, but those for which `placed` knows a kernel.
 
                                                 %0 = amax(x) {dim=(1,), keepdim=True}

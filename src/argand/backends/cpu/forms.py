@@ -302,6 +302,14 @@ def convolution_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | Non
 # -- products --------------------------------------------------------------------------------------
 
 
+def attention_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
+    """Heads of known size, any number of batch dimensions, a mask that broadcasts."""
+    batch = "abcdefgh"[: arrays[0].ndim - 2]
+    masks = [(batch + "ls")[-a.ndim :] for a in arrays[3:]]
+    shapes = [batch + "l#", batch + "s#", batch + "s#", *masks]
+    return template(*shapes)(op, arrays, params)
+
+
 def matmul_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     """Matrices, or batches of them in one dimension, of any strides."""
     a, b = arrays
@@ -356,6 +364,6 @@ FORMS: dict[str, Form] = {
     **_ROWS,
     **_IMAGES,
     **dict.fromkeys(_REDUCTIONS, reduce_form),
-    "scaled_dot_product_attention": template("bhle", "bhse", "bhsv", "bhls"),
+    "scaled_dot_product_attention": attention_form,
 }
 """The ops that have kernels of their own, by name; all elementwise ops come beside them."""

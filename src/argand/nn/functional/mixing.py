@@ -155,8 +155,7 @@ def scaled_dot_product_attention(
     if is_causal and attn_mask is not None:
         raise ArgumentError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
     if enable_gqa:
-        repeats = query.shape[-3] // key.shape[-3]
-        key, value = _repeated_heads(key, repeats), _repeated_heads(value, repeats)
+        return _grouped_attention(query, key, value, attn_mask, dropout_p, is_causal, scale)
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     if dropout_p > 0:
         return _attention_with_dropout(query, key, value, attn_mask, dropout_p, is_causal, factor)
@@ -166,11 +165,20 @@ def scaled_dot_product_attention(
     )
 
 
-def _repeated_heads(x: Any, repeats: int) -> Any:
+def _grouped_attention(query: Any, key: Any, value: Any, mask: Any, *options: Any) -> Any:
+    """Attention whose heads of keys and values serve several of the queries: these are a dimension
+    of their own, along which keys and values broadcast."""
+    heads, groups = query.shape[-3], key.shape[-3]
+    if mask is not None and mask.ndim > 2:
+        mask = _in_groups(mask, min(mask.shape[-3], groups))
+    query, key, value = (_in_groups(x, groups) for x in (query, key, value))
+    y = scaled_dot_product_attention(query, key, value, mask, *options)
+    return ops.reshape(y, (*y.shape[:-4], heads, *y.shape[-2:]))
+
+
+def _in_groups(x: Any, groups: int) -> Any:
     shape = x.shape
-    x = ops.reshape(x, (*shape[:-2], 1, *shape[-2:]))
-    x = ops.expand(x, (*shape[:-2], repeats, *shape[-2:]))
-    return ops.reshape(x, (*shape[:-3], shape[-3] * repeats, *shape[-2:]))
+    return ops.reshape(x, (*shape[:-3], groups, shape[-3] // groups, *shape[-2:]))
 
 
 def _attention_with_dropout(

@@ -1,0 +1,1 @@
+"""Scaled dot-product attention as one nest: tiles of scores with an online softmax."""

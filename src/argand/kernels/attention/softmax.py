@@ -1,0 +1,73 @@
+"""The online softmax of blocks of scores: running maxima, sums, and what they change.
+
+Scores are held times log2(e), so that probabilities are powers of two. Some rows go side by side,
+whose maxima are one small vector.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from argand.nest import math_tables as tables
+from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.math import Val
+from argand.nest.transpose import transpose
+
+__all__ = ["LN2", "LOG2E", "across", "exp2_below_zero", "larger"]
+
+LOG2E: Final = 1.4426950408889634
+LN2: Final = 0.6931471805599453
+_LEAST: Final = -127.0
+_MAGIC: Final = 1.5 * 2.0**23
+_BIAS: Final = 127
+
+
+def exp2_below_zero(b: NestBuilder, x: Reg) -> Reg:
+    """2^x for x below about 1: 0 below 2^-126, NaN for NaN.
+
+    Shorter than the primitive, since nothing overflows and nothing is a denormal number.
+    """
+    if x.ty.elem != "float32":
+        return b.apply("exp2", x)
+    least = b.const(x.ty, _LEAST)
+    v = Val(b, b.where(b.apply("lt", x, least), least, x))
+    total = v + (_MAGIC + _BIAS)
+    r = v - (total - (_MAGIC + _BIAS))
+    # at the least x the exponent's bits are all 0, and so is the power
+    power = (total.bits() << 23).floats()
+    return (r.fma(r.poly(tables.EXP2), 1.0) * power).reg
+
+
+def larger(b: NestBuilder, x: Reg, most: Reg) -> Reg:
+    """The larger of two; a NaN in x counts for nothing."""
+    return b.where(b.apply("lt", most, x), x, most)
+
+
+def across(
+    b: NestBuilder, rows: Sequence[Reg], combine: Callable[[NestBuilder, Reg, Reg], Reg]
+) -> Reg:
+    """One lane for each of the rows: all its lanes combined, by a fixed tree."""
+    lanes = len(rows)
+    short = [_halved(b, row, lanes, combine) for row in rows]
+    columns = transpose(b, short)
+    while len(columns) > 1:
+        half = len(columns) // 2
+        columns = [combine(b, x, y) for x, y in zip(columns[:half], columns[half:], strict=True)]
+    return columns[0]
+
+
+def _halved(
+    b: NestBuilder, x: Reg, lanes: int, combine: Callable[[NestBuilder, Reg, Reg], Reg]
+) -> Reg:
+    while x.ty.lanes > lanes:
+        half = x.ty.lanes // 2
+        low, high = b.shuffle(x, None, range(half)), b.shuffle(x, None, range(half, 2 * half))
+        x = combine(b, low, high)
+    return x
+
+
+def minus_infinity(b: NestBuilder, ty: Ty) -> Reg:
+    """What no score is below."""
+    return b.const(ty, -math.inf)
