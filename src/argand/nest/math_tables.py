@@ -1,4 +1,4 @@
-"""Coefficients of `vecmath`'s polynomials, lowest power first.
+"""Coefficients of the polynomials in `math_exp` and `math_trig`, lowest power first.
 
 Chebyshev interpolants (the two of erf in float32: a least-squares rational, reweighted), computed
 with 60 digits and rounded.

@@ -12,7 +12,7 @@ from typing import Final
 
 from argand.nest import math_tables as tables
 from argand.nest.builder import NestBuilder, Reg, Ty
-from argand.nest.math import Val
+from argand.nest.math_value import VectorValue
 from argand.nest.transpose import transpose
 
 __all__ = ["LN2", "LOG2E", "across", "exp2_below_zero", "larger"]
@@ -32,7 +32,7 @@ def exp2_below_zero(b: NestBuilder, x: Reg) -> Reg:
     if x.ty.elem != "float32":
         return b.apply("exp2", x)
     least = b.const(x.ty, _LEAST)
-    v = Val(b, b.where(b.apply("lt", x, least), least, x))
+    v = VectorValue(b, b.where(b.apply("lt", x, least), least, x))
     total = v + (_MAGIC + _BIAS)
     r = v - (total - (_MAGIC + _BIAS))
     # at the least x the exponent's bits are all 0, and so is the power
