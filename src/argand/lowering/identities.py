@@ -18,7 +18,7 @@ def identity_value(node: Node) -> Any:
     found = op.identity(dtype)
     if found is not None:
         return float(found) if dtype.kind == "f" else found
-    return extreme_value(dtype, lowest=node.op.name == "amax")
+    return extreme_value(dtype, lowest=op.primitive == "max")
 
 
 def extreme_value(dtype: DType, *, lowest: bool) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from argand.base.errors import CompileError
+from argand.ir.fusion import is_fusion
 from argand.ir.program import Node, Value
 from argand.lowering.buffers import Env, StridedBuffer
 
@@ -32,7 +33,7 @@ class Region:
 
 def region_of(node: Node) -> Region:
     """The region of a fusion node, or the one that a plain node makes by itself."""
-    if node.op.name != "fusion":
+    if not is_fusion(node.op):
         values = tuple(dict.fromkeys(node.values))
         return Region(
             kind=node.op.name,

@@ -13,7 +13,7 @@ from typing import Any
 from argand.base.dim import Extent, same
 from argand.base.shape import numel
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Reduce
+from argand.ir.families import Move, Pool, Reduce
 from argand.ir.program import Node, Value
 from argand.lowering.affine import (
     FORMS,
@@ -27,10 +27,7 @@ from argand.lowering.affine import (
     RemainderVar,
     add,
     affine_of,
-    div,
     exact_quotient,
-    linearised,
-    rem,
     surely_positive,
 )
 from argand.lowering.buffers import StridedBuffer
@@ -155,7 +152,7 @@ def _locate_node(node: Node, found: dict[Value, ElementIndex]) -> bool:
         if known is not None:
             for v in values:
                 found.setdefault(v, known)
-    elif node.op.name == "max_pool2d":
+    elif isinstance(node.op, Pool):
         known = next((found[o] for o in node.outputs if o in found), None)
         if known is not None:
             found.update(dict.fromkeys(node.outputs, known))
@@ -163,16 +160,12 @@ def _locate_node(node: Node, found: dict[Value, ElementIndex]) -> bool:
         (x,), (y,) = node.values, node.outputs
         if x in found and y not in found:
             found[y] = _kept(node, found[x])
-    elif node.op.name == "expand":
+    elif isinstance(node.op, Move) and (node.op.repeats or node.op.target is not None):
         (x,), (y,) = node.values, node.outputs
         if y in found and x not in found:
             found[x] = _source(node, found[y])
-    elif node.op.name in ("permute", "reshape", "contiguous"):
-        (x,), (y,) = node.values, node.outputs
-        if y in found and x not in found:
-            found[x] = _source(node, found[y])
-        elif x in found and y not in found:
-            found[y] = _forward(node, found[x])
+        elif x in found and y not in found and node.op.target is not None:
+            found[y] = _target(node, found[x])
     return len(found) > before
 
 
@@ -191,18 +184,11 @@ def _kept(node: Node, index: ElementIndex) -> ElementIndex:
     return tuple(f for d, f in enumerate(index) if d not in dims)
 
 
-def _forward(node: Node, index: ElementIndex) -> ElementIndex:
+def _target(node: Node, index: ElementIndex) -> ElementIndex:
     """The output's index of the element at `index` of the input."""
-    if node.op.name == "permute":
-        return tuple(index[d] for d in node.params["dims"])
-    if node.op.name == "contiguous":
-        return index
-    flat = linearised(index, node.values[0].shape)
-    parts = []
-    for size in reversed(node.outputs[0].shape):
-        parts.append(rem(flat, size))
-        flat = div(flat, size)
-    return tuple(parts[::-1])
+    op: Any = node.op
+    found = type(op).target(FORMS, index, node.values[0].shape, node.params)
+    return tuple(affine_of(i) for i in found)
 
 
 def covers(index: ElementIndex, value: Value, space: Space) -> bool:

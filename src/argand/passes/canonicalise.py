@@ -16,17 +16,10 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.op import Literal, Op, ops, registry
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.rewrite import Rewriter
-
-# op -> the op that computes the same with the operands swapped
-_SWAPPED = {
-    **{name: name for name in ("add", "mul", "maximum", "minimum", "eq", "ne")},
-    **{f"logical_{name}": f"logical_{name}" for name in ("and", "or", "xor")},
-    **{f"bitwise_{name}": f"bitwise_{name}" for name in ("and", "or", "xor")},
-    "lt": "gt",
-    "gt": "lt",
-    "le": "ge",
-    "ge": "le",
-}
+from argand.ops.arithmetic import Add, Cast, Mul, Neg, Pow, Square, Sub
+from argand.ops.compare import Where
+from argand.ops.move import Cat, Contiguous, Expand, Flip, Pad, Permute, Reshape, Slice
+from argand.ops.reduce import Amax, Amin, Prod, Sum
 
 # How many bits of an integer a floating-point type holds exactly.
 _MANTISSA = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
@@ -46,36 +39,38 @@ def canonicalise(program: Program) -> Program:
 
 class _Canonicalise(Rewriter):
     def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
-        name = node.op.name
-        if name in _SWAPPED and isinstance(inputs[0], Literal):
-            name, inputs = _SWAPPED[name], inputs[::-1]
-        rule = _RULES.get(name)
-        found = rule(inputs, node) if rule is not None else None
-        if found is None and isinstance(node.op, Elementwise):
-            found = _before_reshape(registry.get(name), inputs, node)
+        op = node.op
+        if isinstance(op, Elementwise) and op.swapped and isinstance(inputs[0], Literal):
+            op, inputs = registry.get(op.swapped), inputs[::-1]
+        found = _by_algebra(op, inputs) if isinstance(op, Elementwise) else None
+        rule = _RULES.get(type(op))
+        if found is None and rule is not None:
+            found = rule(inputs, node)
+        if found is None and isinstance(op, Elementwise):
+            found = _before_reshape(op, inputs, node)
         if found is not None:
             return found if isinstance(found, tuple) else (found,)
-        if name != node.op.name or inputs != [self.resolve(i) for i in node.inputs]:
-            return self.emit(registry.get(name), inputs, node.params)
+        if op is not node.op or inputs != [self.resolve(i) for i in node.inputs]:
+            return self.emit(op, inputs, node.params)
         return self.copy(node, inputs)
 
 
 Rule = Callable[[list[Any], Node], Any]
-_RULES: dict[str, Rule] = {}
+_RULES: dict[type[Op], Rule] = {}
 
 
-def _rule(*names: str) -> Callable[[Rule], Rule]:
+def _rule(*classes: type[Op]) -> Callable[[Rule], Rule]:
     def add(function: Rule) -> Rule:
-        _RULES.update(dict.fromkeys(names, function))
+        _RULES.update(dict.fromkeys(classes, function))
         return function
 
     return add
 
 
-def made_by(operand: Any, name: str) -> Node | None:
+def made_by(operand: Any, cls: type[Op]) -> Node | None:
     """The node that makes an operand, if it is of that op."""
     node = operand.node if isinstance(operand, Value) else None
-    return node if node is not None and node.op.name == name else None
+    return node if node is not None and isinstance(node.op, cls) else None
 
 
 def is_literal(operand: Any, value: float, dtype_kinds: str = "iufc") -> bool:
@@ -88,65 +83,55 @@ def is_literal(operand: Any, value: float, dtype_kinds: str = "iufc") -> bool:
 # -- arithmetic ------------------------------------------------------------------------------------
 
 
-@_rule("add")
+def _by_algebra(op: Elementwise, inputs: list[Any]) -> Any:
+    """What the op says of itself: neutral numbers, and what is its own inverse."""
+    *others, last = inputs
+    if len(others) == 1:
+        neutral = op.neutral(last.dtype)
+        return others[0] if neutral is not None and is_literal(last, neutral) else None
+    inner = made_by(last, type(op)) if op.involution else None
+    return inner.inputs[0] if inner is not None else None
+
+
+@_rule(Add)
 def _add(inputs: list[Any], node: Node) -> Any:
     x, y = inputs
-    if is_literal(y, 0, "iu") or is_literal(y, -0.0, "f"):
-        return x
     if x.dtype.kind not in "if":
         return None
-    negated = made_by(y, "neg")
+    negated = made_by(y, Neg)
     if negated is not None:
         return ops.sub(x, negated.inputs[0])
-    negated = made_by(x, "neg")
+    negated = made_by(x, Neg)
     if negated is not None and isinstance(y, Value):
         return ops.sub(y, negated.inputs[0])
     return None
 
 
-@_rule("sub")
+@_rule(Sub)
 def _sub(inputs: list[Any], node: Node) -> Any:
     x, y = inputs
-    if is_literal(y, 0):
-        return x
-    negated = made_by(y, "neg")
+    negated = made_by(y, Neg)
     return ops.add(x, negated.inputs[0]) if negated is not None and isinstance(x, Value) else None
 
 
-@_rule("mul")
+@_rule(Mul)
 def _mul(inputs: list[Any], node: Node) -> Any:
     x, y = inputs
-    if is_literal(y, 1):
-        return x
     return ops.neg(x) if is_literal(y, -1, "if") else None
 
 
-@_rule("div")
-def _div(inputs: list[Any], node: Node) -> Any:
-    x, y = inputs
-    return x if is_literal(y, 1, "fc") else None
-
-
-@_rule("neg")
-def _neg(inputs: list[Any], node: Node) -> Any:
-    negated = made_by(inputs[0], "neg")
-    return negated.inputs[0] if negated is not None else None
-
-
-@_rule("pow")
+@_rule(Pow)
 def _pow(inputs: list[Any], node: Node) -> Any:
     x, y = inputs
-    if is_literal(y, 1):
-        return x
     return ops.mul(x, x) if is_literal(y, 2) else None
 
 
-@_rule("square")
+@_rule(Square)
 def _square(inputs: list[Any], node: Node) -> Any:
     return ops.mul(inputs[0], inputs[0])
 
 
-@_rule("where")
+@_rule(Where)
 def _where(inputs: list[Any], node: Node) -> Any:
     condition, x, y = inputs
     if x is y and isinstance(x, Value):
@@ -157,13 +142,13 @@ def _where(inputs: list[Any], node: Node) -> Any:
     return None
 
 
-@_rule("cast")
+@_rule(Cast)
 def _cast(inputs: list[Any], node: Node) -> Any:
     (x,) = inputs
     wanted: DType = node.params["dtype"]
     if x.dtype is wanted:
         return x
-    inner = made_by(x, "cast")
+    inner = made_by(x, Cast)
     if inner is not None and holds_exactly(inner.inputs[0].dtype, x.dtype):
         return ops.cast(inner.inputs[0], wanted)
     return None
@@ -186,9 +171,9 @@ def holds_exactly(small: DType, big: DType) -> bool:
 # -- movement --------------------------------------------------------------------------------------
 
 
-@_rule("reshape")
+@_rule(Reshape)
 def _reshape(inputs: list[Any], node: Node) -> Any:
-    inner = made_by(inputs[0], "reshape")
+    inner = made_by(inputs[0], Reshape)
     x = inputs[0] if inner is None else inner.values[0]
     shape = node.params["shape"]
     if same_shape(x.shape, shape):
@@ -196,30 +181,30 @@ def _reshape(inputs: list[Any], node: Node) -> Any:
     return None if inner is None else ops.reshape(x, shape)
 
 
-@_rule("expand")
+@_rule(Expand)
 def _expand(inputs: list[Any], node: Node) -> Any:
     (x,) = inputs
     shape = node.params["shape"]
     if same_shape(x.shape, shape):
         return x
-    inner = made_by(x, "expand")
+    inner = made_by(x, Expand)
     return ops.expand(inner.inputs[0], shape) if inner is not None else None
 
 
-@_rule("permute")
+@_rule(Permute)
 def _permute(inputs: list[Any], node: Node) -> Any:
     (x,) = inputs
     dims = tuple(node.params["dims"])
     if dims == tuple(range(len(dims))):
         return x
-    inner = made_by(x, "permute")
+    inner = made_by(x, Permute)
     if inner is None:
         return None
     before = inner.params["dims"]
     return ops.permute(inner.inputs[0], tuple(before[d] for d in dims))
 
 
-@_rule("slice")
+@_rule(Slice)
 def _slice(inputs: list[Any], node: Node) -> Any:
     (x,) = inputs
     start, step = node.params["start"], node.params["step"]
@@ -228,23 +213,23 @@ def _slice(inputs: list[Any], node: Node) -> Any:
     return None
 
 
-@_rule("pad")
+@_rule(Pad)
 def _pad(inputs: list[Any], node: Node) -> Any:
     edges = [edge for pair in node.params["padding"] for edge in pair]
     return inputs[0] if all(isinstance(e, int) and e == 0 for e in edges) else None
 
 
-@_rule("flip")
+@_rule(Flip)
 def _flip(inputs: list[Any], node: Node) -> Any:
     return inputs[0] if not node.params["dims"] else None
 
 
-@_rule("cat")
+@_rule(Cat)
 def _cat(inputs: list[Any], node: Node) -> Any:
     return inputs[0] if len(inputs) == 1 else None
 
 
-@_rule("contiguous")
+@_rule(Contiguous)
 def _contiguous(inputs: list[Any], node: Node) -> Any:
     # A copy means something only to memory; `own_results` adds the copies that results need.
     return inputs[0]
@@ -258,7 +243,7 @@ def _before_reshape(op: Op, inputs: Sequence[Any], node: Node) -> Any:
     %0 = reshape(x) {shape=(2, 3, 4)}      %0 = relu(x)
     %1 = relu(%0)                     →    %1 = reshape(%0) {shape=(2, 3, 4)}
     """
-    reshapes = [made_by(i, "reshape") for i in inputs]
+    reshapes = [made_by(i, Reshape) for i in inputs]
     shape = next((r.values[0].shape for r in reshapes if r is not None), None)
     if shape is None:
         return None
@@ -280,7 +265,7 @@ def _source_in(operand: Any, shape: Shape) -> Any:
     that is there already."""
     if isinstance(operand, Literal):
         return operand
-    reshape, expand = made_by(operand, "reshape"), made_by(operand, "expand")
+    reshape, expand = made_by(operand, Reshape), made_by(operand, Expand)
     if reshape is not None and same_shape(reshape.values[0].shape, shape):
         return reshape.values[0]
     if expand is not None:
@@ -294,7 +279,7 @@ def _source_in(operand: Any, shape: Shape) -> Any:
 # -- reductions ------------------------------------------------------------------------------------
 
 
-@_rule("sum", "prod", "amax", "amin")
+@_rule(Sum, Prod, Amax, Amin)
 def _reduce(inputs: list[Any], node: Node) -> Any:
     """Over no dimension, or over dimensions of size 1: the input itself."""
     (x,) = inputs

@@ -7,16 +7,10 @@ from typing import Any
 
 from argand.base.dim import Dim
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Contract, Move, Reduce, Scan, Window
+from argand.ir.families import Move
 from argand.ir.op import Literal, ops
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.rewrite import Rewriter
-from argand.passes.canonicalise import made_by
-
-# Families that refuse nothing when a program runs, so that a node of no elements can go.
-_CANNOT_FAIL = (Elementwise, Move, Reduce, Contract, Scan, Window)
-
-_MOVES = frozenset(("reshape", "permute", "expand", "slice", "flip"))
 
 
 def fold(program: Program) -> Program:
@@ -36,12 +30,10 @@ def _is_empty(v: Value) -> bool:
 class _Fold(Rewriter):
     def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
         op = node.op
-        if isinstance(op, _CANNOT_FAIL) and all(_is_empty(o) for o in node.outputs):
+        if node.inputs and not op.can_fail and all(_is_empty(o) for o in node.outputs):
             return [ops.full(o.shape, 0, dtype=o.dtype) for o in node.outputs]
         known = [constant(i) for i in inputs]
-        if op.name == "cast" and known[0] is not None:
-            return (self._full(node, op.run(_number(known[0]), **node.params)),)
-        if op.name in _MOVES and known[0] is not None:
+        if isinstance(op, Move) and not op.several and not op.fills and known[0] is not None:
             return (self._full(node, known[0].value),)
         if not isinstance(op, Elementwise) or not any(known):
             return self.copy(node, inputs)
@@ -62,10 +54,10 @@ def constant(operand: Operand) -> Literal | None:
     """The literal that every element of an operand equals, if it is known."""
     if isinstance(operand, Literal):
         return operand
-    node = made_by(operand, "full")
-    if node is None or isinstance(node.params["value"], Dim):
+    value = operand.node.op.constant(operand.node.params) if operand.node is not None else None
+    if value is None or isinstance(value, Dim):
         return None  # a symbolic size is known when the program runs
-    return Literal(operand.dtype, node.params["value"])
+    return Literal(operand.dtype, value)
 
 
 def _number(literal: Literal) -> Any:

@@ -9,24 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argand.base.shape import same_shape
-from argand.ir.elementwise import Elementwise
+from argand.ir.families import Window
 from argand.ir.op import registry
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.rewrite import Rewriter
 
 CHANNELS_LAST = (0, 2, 3, 1)
-
-# Ops on images whose results lie channels-last, and the operands that they read as images.
-IMAGE_OPS = {
-    "conv2d": (0,),
-    "conv2d_input_grad": (0,),
-    "conv2d_weight_grad": (0, 1),
-    "max_pool2d": (0,),
-    "max_pool2d_grad": (0, 1),
-    "avg_pool2d": (0,),
-    "avg_pool2d_grad": (0,),
-}
-_FOLLOWS = frozenset(("pad", "flip", "where", "cast", "slice_scatter"))
 
 
 def layout(program: Program) -> Program:
@@ -40,7 +28,7 @@ def layout(program: Program) -> Program:
     it has one channel or one pixel and the two layouts are the same. Where an input lies
     channels-last already, results stay as they are computed, as in PyTorch.
     """
-    if not any(node.op.name in IMAGE_OPS for node in program.nodes):
+    if not any(isinstance(node.op, Window) for node in program.nodes):
         return program
     return _Layout(program).run()
 
@@ -59,22 +47,21 @@ class _Layout(Rewriter):
         return program
 
     def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
-        images = IMAGE_OPS.get(node.op.name, ())
-        for i in images:
-            inputs[i] = self._image(inputs[i])
+        window = node.op if isinstance(node.op, Window) else None
+        if window is not None:
+            inputs = [self._image(x) if window.reads_image(i) else x for i, x in enumerate(inputs)]
         outputs = self.copy(node, inputs)
-        channels_last = bool(images) or self._follows(node, inputs)
+        images = self._follows(node, inputs) if window is None else window.gives_image
         for out in outputs:
             assert isinstance(out, Value)
-            wanted = channels_last and len(out.shape) == 4 and "weight" not in node.op.name
-            out.layout = CHANNELS_LAST if wanted else None
+            out.layout = CHANNELS_LAST if images and len(out.shape) == 4 else None
         return outputs
 
     def _follows(self, node: Node, inputs: Sequence[Operand]) -> bool:
-        """Whether an elementwise node has an operand that lies channels-last."""
-        if not isinstance(node.op, Elementwise) and node.op.name not in _FOLLOWS:
-            return False
-        return any(isinstance(i, Value) and i.layout == CHANNELS_LAST for i in inputs)
+        """Whether a node keeps the layout of an operand that is stored channels-last."""
+        return node.op.follows_layout and any(
+            isinstance(i, Value) and i.layout == CHANNELS_LAST for i in inputs
+        )
 
     def _image(self, x: Operand) -> Operand:
         """An operand of a convolution, copied into channels-last unless it lies so already."""

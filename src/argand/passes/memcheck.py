@@ -13,10 +13,11 @@ from collections.abc import Mapping
 
 from argand.base.dim import evaluate, same
 from argand.base.errors import ProgramError
+from argand.ir.families import View
 from argand.ir.program import Program, Value, value_name
 from argand.passes.memory import ALIGNMENT, MemoryPlan
 from argand.passes.schedule import can_fail, may_overwrite
-from argand.passes.views import VIEWS, nbytes
+from argand.passes.views import nbytes
 
 __all__ = ["check_plan", "check_sizes"]
 
@@ -71,7 +72,8 @@ def _lives(program: Program, plan: MemoryPlan) -> Lives:
                 root[out] = out
                 found[out] = (at, at)
                 continue
-            if node.op.name not in VIEWS or plan.places[out].root is not root[node.values[0]]:
+            through = isinstance(node.op, View)
+            if not through or plan.places[out].root is not root[node.values[0]]:
                 raise _error(program, f"{value_name(out)} is a view of another value's memory")
             root[out] = root[node.values[0]]
     kept: list[object] = [*program.results, *program.inputs]

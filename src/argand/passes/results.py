@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from argand.ir.bind import interpreting
+from argand.ir.families import View
 from argand.ir.op import Literal, ops
 from argand.ir.program import Operand, Program, Value
 from argand.ir.rewrite import Rewriter
-from argand.passes.views import VIEWS
 
 
 def own_results(program: Program) -> Program:
@@ -42,7 +42,7 @@ class _OwnResults(Rewriter):
         own: Value
         if isinstance(operand, Literal):
             own = ops.full((), operand.value, dtype=operand.dtype)
-        elif maker is None or operand in taken or maker.op.name in VIEWS:
+        elif maker is None or operand in taken or isinstance(maker.op, View):
             own = ops.contiguous(operand)
         else:
             own = operand

@@ -22,8 +22,6 @@ from argand.passes.views import StridedView, places, view_place
 
 Test = Callable[[Node], bool]
 
-FALLIBLE = frozenset(("Gather", "Scatter", "Host"))
-
 
 def schedule(program: Program, native: Test = lambda node: True) -> Program:
     """Readers of a state before the node that overwrites it; nodes of one kind side by side.
@@ -149,8 +147,7 @@ def can_fail(node: Node) -> bool:
     """Whether a node may find at run time that it can't be computed."""
     if node.regions:
         return any(can_fail(inner) for region in node.regions for inner in region.nodes)
-    families = {cls.__name__ for cls in type(node.op).__mro__}
-    return bool(families & FALLIBLE)
+    return node.op.can_fail
 
 
 def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, StridedView]) -> bool:

@@ -12,7 +12,7 @@ from argand.base.dtype import can_cast, promote_types
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape, shape_text
 from argand.ir import bind as crossroads
-from argand.ir.op import Op, ops
+from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.eager import check_writable
 from argand.tensor.views import Move, base_of, follow, moves_from
@@ -104,24 +104,4 @@ def replaced(x: Any, chain: tuple[Move, ...], new: Any) -> Any:
         return new
     (op, params), *rest = chain
     part = follow(x, ((op, params),))
-    return write_back(op, params, x, replaced(part, tuple(rest), new))
-
-
-def write_back(op: Op, params: dict[str, Any], whole: Any, part: Any) -> Any:
-    """The source of a move with the moved region replaced: the inverse of the move."""
-    if op.name == "slice":
-        return ops.slice_scatter(whole, part, **params)
-    if op.name == "reshape":
-        return ops.reshape(part, tuple(whole.shape))
-    if op.name == "permute":
-        dims = params["dims"]
-        inverse = tuple(dims.index(i) for i in range(len(dims)))
-        return ops.permute(part, inverse)
-    if op.name == "real":
-        return ops.complex(part, ops.imag(whole))
-    if op.name == "imag":
-        return ops.complex(ops.real(whole), part)
-    raise RuntimeError(
-        f"can't write in place through {op.name}: several elements share one place in memory; "
-        "clone() the tensor before writing"
-    )
+    return op.write_back(x, replaced(part, tuple(rest), new), params)
