@@ -65,7 +65,7 @@ def test_index_arithmetic_simplifies() -> None:
     assert b.div(17, 5).const == 3 and b.rem(17, 5).const == 2 and b.ceildiv(17, 5).const == 4
     assert b.min(3, 9).const == 3 and b.max(n, n) is n
     assert b.lt(2, 3).const is True
-    assert not b._body.ops
+    assert not b._body.instructions
 
 
 def test_equal_expressions_are_shared_where_they_dominate() -> None:
@@ -112,7 +112,7 @@ def test_static_masks() -> None:
     assert b.tail_mask(8, 11, 4).const == (True, True, True, False)
     x = b.params[0]
     b.load(x, 0, Ty("float32", 8), b.tail_mask(0, 8, 8))
-    assert len(b._body.ops[-1].args) == 2
+    assert len(b._body.instructions[-1].args) == 2
 
 
 def test_a_loop_of_one_turn_is_no_loop() -> None:
@@ -131,7 +131,7 @@ def test_halves_compute_in_single_precision() -> None:
     total = b.apply("add", half, 1.0)
     assert total.ty == Ty("bfloat16")
     assert b.apply("lt", half, total).ty == BOOL
-    assert [op.kind for op in b._body.ops].count("cast") >= 3
+    assert [op.kind for op in b._body.instructions].count("cast") >= 3
 
 
 def test_scalars_widen_beside_vectors() -> None:

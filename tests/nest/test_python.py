@@ -48,8 +48,8 @@ class Recorder:
         each = np.dtype(elem).itemsize
         return np.array([self.held[address + int(o) * each] for o in offsets])
 
-    def keep(self, address: int, each: int, offsets: Any, mask: Any, value: Any) -> None:
-        self.seen.append(("keep", address))
+    def store_value(self, address: int, each: int, offsets: Any, mask: Any, value: Any) -> None:
+        self.seen.append(("store_value", address))
         self.held[address] = value
 
     def take(self, nbytes: int) -> int:
@@ -128,7 +128,7 @@ def test_tables_in_scratch_memory_are_kept_and_data_there_is_not() -> None:
     b.store(data, 0, b.load(x, 0, F32))
     b.load(x, b.load(table, 1, I64), F32)
     assert run(b, 0) == [
-        ("keep", 1108),
+        ("store_value", 1108),
         ("load", 0, 4),
         ("store", 1200, 4),
         ("value", 1108, "int64"),

@@ -1,8 +1,8 @@
 """The builder: how every function of the loop-nest IR is made.
 
-It folds constants, simplifies index arithmetic and shares equal pure expressions as they are
-written, so what it builds is already tidy. The IR itself is `argand.nest.types`; its names are
-offered here too.
+It folds constants, simplifies index arithmetic (`nest.simplify`) and shares equal pure expressions
+as they are written, so what it builds needs no pass that tidies it. The IR itself is
+`argand.nest.types`; its names are offered here too.
 
 A dot product, 8 lanes at a time:
 
@@ -24,10 +24,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from argand.nest.simplify import simplify
 from argand.nest.types import (
     BINARY,
     BOOL,
-    COMPARE,
     F32,
     F64,
     I32,
@@ -73,7 +73,6 @@ __all__ = [
 Operand = Reg | int | float | bool
 
 _COMMUTES: Final = frozenset(["add", "mul", "min", "max", "and", "or", "xor", "eq", "ne", "umulhi"])
-_WHOLE: Final = frozenset(("floor", "ceil", "trunc", "round"))
 _ON_BOOL: Final = {"add": "or", "max": "or", "mul": "and", "min": "and"}
 
 
@@ -93,7 +92,7 @@ class Branch:
         self._builder = builder
         self._then = Block()
         self._else = Block()
-        self._op = Instruction("if", (condition,), {}, (), (self._then, self._else))
+        self._instruction = Instruction("if", (condition,), {}, (), (self._then, self._else))
         self.results: tuple[Reg, ...] = ()
 
     @contextlib.contextmanager
@@ -119,11 +118,11 @@ class NestBuilder:
         self._seen: list[dict[object, Reg]] = [{}]
         self._consts: dict[tuple[Ty, str], Reg] = {}
         self.fused = True
-        """Whether `fma` rounds once; an expansion that counts on it has another way if not."""
+        """Whether `fma` rounds once; a legalization that counts on it has another way if not."""
 
     @classmethod
     def into(cls, block: Block, *, fused: bool = True) -> NestBuilder:
-        """A builder that appends to a loose block: for expanding one op into others."""
+        """A builder that appends to a block of no function: to legalize one instruction."""
         builder = cls("_", ())
         builder.fused = fused
         builder._body = block
@@ -180,7 +179,7 @@ class NestBuilder:
             wide = [self.cast(r, r.ty.with_elem("float32")) for r in regs]
             result = self.apply(prim, *wide)
             return result if prim in PREDICATES else self.cast(result, ty)
-        folded = self._simplify(prim, regs)
+        folded = simplify(prim, regs, self.const)
         if folded is not None:
             return folded
         result_ty = ty.with_elem("bool") if prim in PREDICATES else ty
@@ -284,7 +283,7 @@ class NestBuilder:
         return self.const(I64, value)
 
     def _arith(self, prim: str, a: Reg, b: Reg) -> Reg:
-        folded = self._simplify(prim, (a, b))
+        folded = simplify(prim, (a, b), self.const)
         if folded is not None:
             return folded
         return self._pure(prim, (a, b), {"index": True}, I64)
@@ -419,17 +418,17 @@ class NestBuilder:
     def loop(
         self, lo: Operand, hi: Operand, step: Operand = 1, carry: Sequence[Reg] = ()
     ) -> Iterator[Loop]:
-        """for index in range(lo, hi, step), step > 0, carrying registers from turn to turn.
+        """for index in range(lo, hi, step), step > 0, carrying registers between iterations.
 
             with b.loop(0, n, 8, [zero]) as loop:
                 b.yield_(b.fma(x, y, loop.carry[0]))
             total, = loop.results
 
-        A loop of exactly one turn, known now, leaves no loop behind.
+        A loop that is known to have one iteration leaves no loop behind.
         """
         bounds = tuple(self._index(v) for v in (lo, hi, step))
         yielded: tuple[Reg, ...] = ()
-        if _turns(*bounds) == 1:
+        if _iterations(*bounds) == 1:
             loop, block = Loop(bounds[0], tuple(carry)), self._stack[-1]
             outer, block.yields = block.yields, yielded
             yield loop
@@ -460,8 +459,8 @@ class NestBuilder:
         with self._inside(branch._then):
             yield branch
         branch.results = tuple(Reg(r.ty) for r in branch._then.yields)
-        branch._op.results = branch.results
-        self._append(branch._op)
+        branch._instruction.results = branch.results
+        self._append(branch._instruction)
 
     @contextlib.contextmanager
     def parallel(self, chunks: Operand, cost: Operand | None = None) -> Iterator[Reg]:
@@ -492,7 +491,7 @@ class NestBuilder:
         )
         self._emit("call", regs, {"function": function.name, "types": _types(function)}, None)
 
-    # the machinery --------------------------------------------------------------------------------
+    # emission -------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _inside(self, block: Block) -> Iterator[None]:
@@ -504,8 +503,8 @@ class NestBuilder:
             self._stack.pop()
             self._seen.pop()
 
-    def _append(self, op: Instruction) -> None:
-        self._stack[-1].ops.append(op)
+    def _append(self, instruction: Instruction) -> None:
+        self._stack[-1].instructions.append(instruction)
 
     def _emit(self, kind: str, args: Sequence[Reg], attrs: dict[str, Any], ty: Ty | None) -> Reg:
         result = Reg(ty if ty is not None else BOOL)
@@ -543,69 +542,8 @@ class NestBuilder:
             raise NestError(f"{prim} of {', '.join(str(r.ty) for r in regs)}")
         return regs
 
-    def _simplify(self, prim: str, regs: tuple[Reg, ...]) -> Reg | None:
-        """Fold constants and neutral elements; floats keep every rounding and NaN."""
-        if prim == "where":
-            cond, yes, no = regs
-            if isinstance(cond.const, (bool, int)):
-                return yes if cond.const else no
-            return yes if yes is no else None
-        if prim in ("and", "or") and regs[0].ty.kind == "b":
-            return _fold_logic(prim, *regs)
-        if len(regs) == 1 and not regs[0].ty.is_float:
-            if prim in ("isnan", "isinf"):
-                return self.const(regs[0].ty.with_elem("bool"), False)
-            return regs[0] if prim in _WHOLE else None
-        if not regs[0].ty.is_int or len(regs) != 2:
-            return None
-        a, b = regs
-        if isinstance(a.const, int) and isinstance(b.const, int) and a.ty.kind == "i":
-            value = _FOLD[prim](a.const, b.const) if prim in _FOLD else None
-            if value is not None and (isinstance(value, bool) or _fits(a.ty, value)):
-                return self.const(a.ty.with_elem("bool") if prim in COMPARE else a.ty, value)
-        if isinstance(a.const, int) and prim in ("add", "mul"):
-            a, b = b, a
-        if b.const == 0 and prim in ("add", "sub", "shl", "shr", "or", "xor"):
-            return a
-        if prim == "mul" and b.const == 0:
-            return b
-        if b.const == 1 and prim in ("mul", "floordiv"):
-            return a
-        if (b.const == 1 and prim == "mod") or (a is b and prim == "sub"):
-            return self.const(a.ty, 0)
-        return a if a is b and prim in ("min", "max", "and", "or") else None
-
 
 # small helpers ------------------------------------------------------------------------------------
-
-_FOLD: Final[dict[str, Any]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "floordiv": lambda a, b: a // b if b else None,
-    "mod": lambda a, b: a % b if b else None,
-    "min": min,
-    "max": max,
-    "and": lambda a, b: a & b,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
-}
-
-
-def _fold_logic(prim: str, a: Reg, b: Reg) -> Reg | None:
-    for x, y in ((a, b), (b, a)):
-        if isinstance(x.const, (bool, int)):
-            return y if bool(x.const) == (prim == "and") else x
-    return a if a is b else None
-
-
-def _fits(ty: Ty, value: int) -> bool:
-    bound: int = 1 << (8 * ty.bytes - 1)
-    return -bound <= value < bound
 
 
 def _mask(mask: Reg | None, ty: Ty) -> tuple[Reg, ...]:
@@ -624,7 +562,7 @@ def _types(function: NestFunction) -> tuple[str, ...]:
     return tuple(str(p.ty) for p in function.params)
 
 
-def _turns(lo: Reg, hi: Reg, step: Reg) -> int | None:
+def _iterations(lo: Reg, hi: Reg, step: Reg) -> int | None:
     if isinstance(lo.const, int) and isinstance(hi.const, int) and isinstance(step.const, int):
         return len(range(lo.const, hi.const, step.const))
     return None

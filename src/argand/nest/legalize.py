@@ -1,9 +1,9 @@
 """Primitives that machines lack, as nests of those they have.
 
-A code printer asks `expand(op, target)` for each op: None means that it prints the op itself, else
-it prints the block it is given, whose parameters stand for the operands and whose yield is the
-result. The expansions are written with the Builder's calls, for any number of lanes, and follow
-NumPy.
+A code printer asks `legalize(instruction, target)` for each instruction: None means that it prints
+the instruction itself, else it prints the block it is given, whose parameters are the operands and
+whose yield is the result. The rules are written with the builder's calls, for any number of lanes,
+and follow NumPy.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from argand.nest.math import MATH
 from argand.nest.target import Target
 from argand.nest.types import Block, Instruction
 
-Expansion = Callable[..., Reg]
+Rule = Callable[..., Reg]
 
 _ROUNDINGS: Final = frozenset(("floor", "ceil", "trunc", "round"))
 
 
-def expand(op: Instruction, target: Target) -> Block | None:
-    """The block that computes the op from simpler ones, or None where the target has the op.
+def legalize(instruction: Instruction, target: Target) -> Block | None:
+    """The block that computes the same from simpler instructions; None where the target has this.
 
-    The block's parameters stand for the op's operands. Equal ops get the same block.
+    The block's parameters are the operands. Equal instructions get the same block.
     """
-    if "index" in op.attrs:
+    if "index" in instruction.attrs:
         return None
-    return _template(op.kind, tuple(reg.ty for reg in op.args), op.results[0].ty, target)
+    types = tuple(reg.ty for reg in instruction.args)
+    return _template(instruction.kind, types, instruction.results[0].ty, target)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -44,7 +45,7 @@ def _template(kind: str, types: tuple[Ty, ...], result: Ty, target: Target) -> B
     return block
 
 
-def _rule(kind: str, ty: Ty, result: Ty, target: Target) -> Expansion | None:
+def _rule(kind: str, ty: Ty, result: Ty, target: Target) -> Rule | None:
     if kind == "cast":
         return _cast_rule(ty, result, target)
     if kind in MATH and ty.is_float:
@@ -161,7 +162,7 @@ _STEP_BITS: Final = 24
 
 
 def _float_fmod(b: NestBuilder, x: Reg, y: Reg) -> Reg:
-    """Exact: long division, 24 bits of the quotient a turn; float32 in float64."""
+    """Exact: long division, 24 bits of the quotient an iteration; float32 in float64."""
     if x.ty.elem == "float32":
         wide = _float_fmod(b, b.cast(x, "float64"), b.cast(y, "float64"))
         return b.cast(wide, "float32")
@@ -184,12 +185,12 @@ def _long_division(b: NestBuilder, top: Reg, divisor: Reg) -> Reg:
     gap = b.apply("sub", _exponent(b, top), last)
     # a denormal's exponent is up to 52 less than its field says
     gap = b.apply("add", gap, b.where(b.apply("eq", last, 0), 64, b.const(ints, 0)))
-    turns = b.add(b.div(b.max(b.reduce("max", gap), 0), _STEP_BITS - 1), 1)
+    iterations = b.add(b.div(b.max(b.reduce("max", gap), 0), _STEP_BITS - 1), 1)
     keep = b.const(ints, -(1 << (53 - _STEP_BITS)))
     halves = b.const(ints, -(1 << 27))
     high = b.bitcast(b.apply("and", b.bitcast(divisor, ints), halves), top.ty)
     low = b.apply("sub", divisor, high)
-    with b.loop(0, turns, 1, [top]) as loop:
+    with b.loop(0, iterations, 1, [top]) as loop:
         rest = loop.carry[0]
         # a quotient beyond the range is found scaled down by a power of two, which is exact
         one = b.const(top.ty, 1.0)
@@ -251,7 +252,7 @@ def _int_pow(b: NestBuilder, x: Reg, y: Reg) -> Reg:
 # 16-bit floats as integers ------------------------------------------------------------------------
 
 
-def _cast_rule(source: Ty, to: Ty, target: Target) -> Expansion | None:
+def _cast_rule(source: Ty, to: Ty, target: Target) -> Rule | None:
     if "bfloat16" in (source.elem, to.elem):
         return _from_bfloat16 if source.elem == "bfloat16" else _to_bfloat16
     native = target.has("f16c") or target.has("avx512f") or target.triple.startswith("aarch64")
@@ -309,13 +310,13 @@ def _to_float16(b: NestBuilder, x: Reg) -> Reg:
     return b.bitcast(value, x.ty.with_elem("float16"))
 
 
-_ROUND: Final[dict[str, Expansion]] = {
+_ROUND: Final[dict[str, Rule]] = {
     "round": _round,
     "floor": _floor,
     "ceil": _ceil,
     "trunc": _trunc,
 }
-_FLOAT: Final[dict[str, Expansion]] = {
+_FLOAT: Final[dict[str, Rule]] = {
     "sign": _sign,
     "isinf": _isinf,
     "reciprocal": _reciprocal,
@@ -324,7 +325,7 @@ _FLOAT: Final[dict[str, Expansion]] = {
     "mod": _float_mod,
     "floordiv": _float_floordiv,
 }
-_INT: Final[dict[str, Expansion]] = {
+_INT: Final[dict[str, Rule]] = {
     "sign": _sign,
     "fmod": _int_fmod,
     "mod": _int_mod,

@@ -1,8 +1,8 @@
 """Nests as Python functions that do what a kernel does with memory, and nothing else.
 
-The functions keep a nest's loops, branches and order, and compute what decides where it reads and
-writes: indices, masks, pointers, and what of these waits in scratch memory. The arithmetic on data
-is left out. Each access is a call of a `Memory`, which a checker implements.
+The functions have a nest's loops, branches and order, and compute what decides where it reads and
+writes: indices, masks, pointers, and what of these is stored in scratch memory. The arithmetic on
+data is left out. Each access is a call of a `Memory`, which a checker implements.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Memory(Protocol):
     def scatter(self, address: int, each: int, offsets: Any, mask: Any) -> None: ...
     def value(self, address: int, elem: str) -> Any: ...
     def values(self, address: int, elem: str, offsets: Any, mask: Any) -> Any: ...
-    def keep(self, address: int, each: int, offsets: Any, mask: Any, value: Any) -> None: ...
+    def store_value(self, address: int, each: int, offsets: Any, mask: Any, value: Any) -> None: ...
     def take(self, nbytes: int) -> int: ...
     def chunks(self, count: int) -> Iterator[int]: ...
     def call(self, name: str, *args: int) -> None: ...
@@ -54,7 +54,7 @@ def python_text(function: NestFunction) -> str:
     return _Writer(function).text()[0]
 
 
-# what has to be known -----------------------------------------------------------------------------
+# what decides accesses ----------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,44 +81,45 @@ class _Needed:
 
     def base(self, pointer: Reg) -> Reg | None:
         """The scratch memory that a pointer leads into, if it is told by the text."""
-        op = self.made.get(id(pointer))
-        while isinstance(op, Instruction) and op.kind == "offset":
-            pointer = op.args[0]
-            op = self.made.get(id(pointer))
-        return pointer if isinstance(op, Instruction) and op.kind in ("alloca", "scratch") else None
+        made = self.made.get(id(pointer))
+        while isinstance(made, Instruction) and made.kind == "offset":
+            pointer = made.args[0]
+            made = self.made.get(id(pointer))
+        is_scratch = isinstance(made, Instruction) and made.kind in ("alloca", "scratch")
+        return pointer if is_scratch else None
 
-    def keeps(self, op: Instruction) -> bool:
+    def needs_value(self, instruction: Instruction) -> bool:
         """Whether what a store writes is read again to decide something."""
-        base = self.base(op.args[0])
+        base = self.base(instruction.args[0])
         return base is not None and id(base) in self.valued
 
     def _define(self, block: Block) -> None:
-        for op in block.ops:
-            if op.kind in ("loop", "if"):
-                self._define_carried(op)
+        for instruction in block.instructions:
+            if instruction.kind in ("loop", "if"):
+                self._define_carried(instruction)
             else:
-                self.made.update((id(r), op) for r in op.results)
-            for inner in op.blocks:
+                self.made.update((id(r), instruction) for r in instruction.results)
+            for inner in instruction.blocks:
                 self._define(inner)
 
-    def _define_carried(self, op: Instruction) -> None:
+    def _define_carried(self, instruction: Instruction) -> None:
         regs: tuple[Reg, ...]
-        for k, result in enumerate(op.results):
-            if op.kind == "loop":
-                (block,) = op.blocks
-                regs = (op.args[3 + k], block.params[1 + k], block.yields[k], result)
+        for k, result in enumerate(instruction.results):
+            if instruction.kind == "loop":
+                (block,) = instruction.blocks
+                regs = (instruction.args[3 + k], block.params[1 + k], block.yields[k], result)
                 self.made[id(block.params[1 + k])] = _Carried(regs)
             else:
-                regs = (*(block.yields[k] for block in op.blocks), result)
+                regs = (*(block.yields[k] for block in instruction.blocks), result)
             self.made[id(result)] = _Carried(regs)
 
     def _seek(self, block: Block) -> None:
-        for op in block.ops:
-            for reg in _deciding(op):
+        for instruction in block.instructions:
+            for reg in _deciding(instruction):
                 self.mark(reg)
-            if op.kind in ("store", "scatter"):
-                self.stores.append(op)
-            for inner in op.blocks:
+            if instruction.kind in ("store", "scatter"):
+                self.stores.append(instruction)
+            for inner in instruction.blocks:
                 self._seek(inner)
 
     def mark(self, reg: Reg) -> None:
@@ -139,26 +140,26 @@ class _Needed:
                         self.valued.add(id(base))
 
     def _settle(self) -> None:
-        """Values that are kept in scratch memory to decide something decide it too."""
+        """Values that are stored in scratch memory to decide something decide it too."""
         before = -1
         while before != len(self.known) + len(self.valued):
             before = len(self.known) + len(self.valued)
-            for op in self.stores:
-                if self.keeps(op):
-                    self.mark(op.args[2])
+            for instruction in self.stores:
+                if self.needs_value(instruction):
+                    self.mark(instruction.args[2])
 
 
-def _deciding(op: Instruction) -> Sequence[Reg]:
-    """The operands of an op that decide what happens to memory."""
-    if op.kind in ("load", "gather"):
-        return op.args
-    if op.kind in ("store", "scatter"):
-        return (*op.args[:2], *op.args[3:])
-    if op.kind == "loop":
-        return op.args[:3]
-    if op.kind == "parallel":
-        return op.args[:1]
-    return op.args if op.kind in ("if", "fail", "call", "scratch") else ()
+def _deciding(instruction: Instruction) -> Sequence[Reg]:
+    """The operands that decide what happens to memory."""
+    if instruction.kind in ("load", "gather"):
+        return instruction.args
+    if instruction.kind in ("store", "scatter"):
+        return (*instruction.args[:2], *instruction.args[3:])
+    if instruction.kind == "loop":
+        return instruction.args[:3]
+    if instruction.kind == "parallel":
+        return instruction.args[:1]
+    return instruction.args if instruction.kind in ("if", "fail", "call", "scratch") else ()
 
 
 # text ---------------------------------------------------------------------------------------------
@@ -201,50 +202,51 @@ class _Writer:
 
     def block(self, block: Block, depth: int) -> None:
         before = len(self.lines)
-        for op in block.ops:
-            self.op(op, depth)
+        for instruction in block.instructions:
+            self.instruction(instruction, depth)
         if len(self.lines) == before:
             self.say(depth, "pass")
 
-    def op(self, op: Instruction, depth: int) -> None:
-        special = getattr(self, f"op_{op.kind}", None)
+    def instruction(self, instruction: Instruction, depth: int) -> None:
+        special = getattr(self, f"write_{instruction.kind}", None)
         if special is not None:
-            special(op, depth)
-        elif op.results and op.results[0] in self.needed:
-            self.say(depth, f"{self.define(op.results[0])} = {self.expression(op)}")
+            special(instruction, depth)
+        elif instruction.results and instruction.results[0] in self.needed:
+            name = self.define(instruction.results[0])
+            self.say(depth, f"{name} = {self.expression(instruction)}")
 
-    def expression(self, op: Instruction) -> str:
-        (result,) = op.results
-        if any(r.ty.is_float for r in (result, *op.args)):
-            raise NestError(f"{self.function.name}: a {op.kind} of data decides an access")
-        args = [self.use(a) for a in op.args]
-        if result.ty.lanes == 1 and all(a.ty.lanes == 1 for a in op.args):
-            form = _SCALAR.get(op.kind)
+    def expression(self, instruction: Instruction) -> str:
+        (result,) = instruction.results
+        if any(r.ty.is_float for r in (result, *instruction.args)):
+            raise NestError(f"{self.function.name}: a {instruction.kind} of data decides an access")
+        args = [self.use(a) for a in instruction.args]
+        if result.ty.lanes == 1 and all(a.ty.lanes == 1 for a in instruction.args):
+            form = _SCALAR.get(instruction.kind)
             if form is not None:
                 return form.format(*args)
-        if op.kind == "offset":
-            each = Reg(result.ty.with_elem(op.attrs["elem"])).ty.bytes
+        if instruction.kind == "offset":
+            each = Reg(result.ty.with_elem(instruction.attrs["elem"])).ty.bytes
             return f"{args[0]} + {args[1]} * {each}"
-        if op.kind in ("cast", "bitcast"):
+        if instruction.kind in ("cast", "bitcast"):
             return f"_cast({args[0]}, {result.ty.elem!r})"
-        if op.kind == "shuffle":
-            return f"_shuffle({args[0]}, {args[1]}, {list(op.attrs['lanes'])})"
-        if op.kind == "splat":
+        if instruction.kind == "shuffle":
+            return f"_shuffle({args[0]}, {args[1]}, {list(instruction.attrs['lanes'])})"
+        if instruction.kind == "splat":
             return f"np.full({result.ty.lanes}, {args[0]}, {_array_type(result)!r})"
-        if op.kind == "extract":
+        if instruction.kind == "extract":
             return f"_one({args[0]}, {args[1]})"
-        if op.kind == "insert":
+        if instruction.kind == "insert":
             return f"_insert({', '.join(args)})"
-        form = _VECTOR.get(op.kind)
+        form = _VECTOR.get(instruction.kind)
         if form is None:
-            raise NestError(f"{self.function.name}: {op.kind} decides an access")
+            raise NestError(f"{self.function.name}: {instruction.kind} decides an access")
         return form.format(*args)
 
     # memory ---------------------------------------------------------------------------------------
 
-    def op_load(self, op: Instruction, depth: int) -> None:
-        (result,) = op.results
-        pointer, at, *mask = op.args
+    def write_load(self, instruction: Instruction, depth: int) -> None:
+        (result,) = instruction.results
+        pointer, at, *mask = instruction.args
         each, lanes = result.ty.bytes, result.ty.lanes
         address = self.address(pointer, at, each)
         if result in self.needed:
@@ -261,22 +263,23 @@ class _Writer:
         else:
             self.say(depth, f"load({address}, {each * lanes})")
 
-    def op_store(self, op: Instruction, depth: int) -> None:
-        pointer, at, value, *mask = op.args
+    def write_store(self, instruction: Instruction, depth: int) -> None:
+        pointer, at, value, *mask = instruction.args
         each, lanes = value.ty.bytes, value.ty.lanes
         address = self.address(pointer, at, each)
         chosen = self.use(mask[0]) if mask else "None"
-        if self.needed.keeps(op):
+        if self.needed.needs_value(instruction):
             offsets = f"np.arange({lanes})" if lanes > 1 else "None"
-            self.say(depth, f"keep({address}, {each}, {offsets}, {chosen}, {self.use(value)})")
+            where = f"{address}, {each}, {offsets}, {chosen}"
+            self.say(depth, f"store_value({where}, {self.use(value)})")
         elif mask:
             self.say(depth, f"store_lanes({address}, {each}, {chosen})")
         else:
             self.say(depth, f"store({address}, {each * lanes})")
 
-    def op_gather(self, op: Instruction, depth: int) -> None:
-        (result,) = op.results
-        pointer, offsets, *mask = op.args
+    def write_gather(self, instruction: Instruction, depth: int) -> None:
+        (result,) = instruction.results
+        pointer, offsets, *mask = instruction.args
         chosen = self.use(mask[0]) if mask else "None"
         where = f"{self.use(offsets)}, {chosen}"
         if result in self.needed:
@@ -285,24 +288,26 @@ class _Writer:
         else:
             self.say(depth, f"gather({self.use(pointer)}, {result.ty.bytes}, {where})")
 
-    def op_scatter(self, op: Instruction, depth: int) -> None:
-        pointer, offsets, value, *mask = op.args
+    def write_scatter(self, instruction: Instruction, depth: int) -> None:
+        pointer, offsets, value, *mask = instruction.args
         chosen = self.use(mask[0]) if mask else "None"
         where = f"{self.use(pointer)}, {value.ty.bytes}, {self.use(offsets)}, {chosen}"
-        if self.needed.keeps(op):
-            self.say(depth, f"keep({where}, {self.use(value)})")
+        if self.needed.needs_value(instruction):
+            self.say(depth, f"store_value({where}, {self.use(value)})")
         else:
             self.say(depth, f"scatter({where})")
 
-    def op_prefetch(self, op: Instruction, depth: int) -> None:
+    def write_prefetch(self, instruction: Instruction, depth: int) -> None:
         """Nothing is read."""
 
-    def op_alloca(self, op: Instruction, depth: int) -> None:
-        size = op.attrs["ty"].bytes * op.attrs["ty"].lanes * op.attrs["count"]
-        self.say(depth, f"{self.define(op.results[0])} = m.take({size})")
+    def write_alloca(self, instruction: Instruction, depth: int) -> None:
+        ty, count = instruction.attrs["ty"], instruction.attrs["count"]
+        size = ty.bytes * ty.lanes * count
+        self.say(depth, f"{self.define(instruction.results[0])} = m.take({size})")
 
-    def op_scratch(self, op: Instruction, depth: int) -> None:
-        self.say(depth, f"{self.define(op.results[0])} = m.take({self.use(op.args[0])})")
+    def write_scratch(self, instruction: Instruction, depth: int) -> None:
+        size = self.use(instruction.args[0])
+        self.say(depth, f"{self.define(instruction.results[0])} = m.take({size})")
 
     def address(self, pointer: Reg, at: Reg, each: int) -> str:
         if isinstance(at.const, int):
@@ -311,23 +316,23 @@ class _Writer:
 
     # control --------------------------------------------------------------------------------------
 
-    def op_loop(self, op: Instruction, depth: int) -> None:
-        (block,) = op.blocks
+    def write_loop(self, instruction: Instruction, depth: int) -> None:
+        (block,) = instruction.blocks
         carried = [k for k, r in enumerate(block.params[1:]) if r in self.needed]
         names = [self.define(block.params[1 + k]) for k in carried]
         for name, k in zip(names, carried, strict=True):
-            self.say(depth, f"{name} = {self.use(op.args[3 + k])}")
-        bounds = ", ".join(map(self.use, op.args[:3]))
+            self.say(depth, f"{name} = {self.use(instruction.args[3 + k])}")
+        bounds = ", ".join(map(self.use, instruction.args[:3]))
         self.say(depth, f"for {self.define(block.params[0])} in range({bounds}):")
         self.block(block, depth + 1)
         self.pass_on(names, [block.yields[k] for k in carried], depth + 1)
-        self.pass_on([self.define(op.results[k]) for k in carried], names, depth)
+        self.pass_on([self.define(instruction.results[k]) for k in carried], names, depth)
 
-    def op_if(self, op: Instruction, depth: int) -> None:
-        passed = [k for k, r in enumerate(op.results) if r in self.needed]
-        names = [self.define(op.results[k]) for k in passed]
-        self.say(depth, f"if {self.use(op.args[0])}:")
-        for block, head in zip(op.blocks, ("", "else:"), strict=True):
+    def write_if(self, instruction: Instruction, depth: int) -> None:
+        passed = [k for k, r in enumerate(instruction.results) if r in self.needed]
+        names = [self.define(instruction.results[k]) for k in passed]
+        self.say(depth, f"if {self.use(instruction.args[0])}:")
+        for block, head in zip(instruction.blocks, ("", "else:"), strict=True):
             if head:
                 self.say(depth, head)
             self.block(block, depth + 1)
@@ -338,23 +343,23 @@ class _Writer:
             texts = [v if isinstance(v, str) else self.use(v) for v in values]
             self.say(depth, f"{', '.join(names)} = {', '.join(texts)}")
 
-    def op_parallel(self, op: Instruction, depth: int) -> None:
-        (block,) = op.blocks
-        count = self.use(op.args[0])
+    def write_parallel(self, instruction: Instruction, depth: int) -> None:
+        (block,) = instruction.blocks
+        count = self.use(instruction.args[0])
         self.say(depth, f"for {self.define(block.params[0])} in m.chunks({count}):")
         self.block(block, depth + 1)
 
-    def op_fail(self, op: Instruction, depth: int) -> None:
-        self.say(depth, f"raise StatusError({self.use(op.args[0])})")
+    def write_fail(self, instruction: Instruction, depth: int) -> None:
+        self.say(depth, f"raise StatusError({self.use(instruction.args[0])})")
 
-    def op_call(self, op: Instruction, depth: int) -> None:
-        args = ", ".join(map(self.use, op.args))
-        self.say(depth, f"m.call({op.attrs['function']!r}, {args})")
+    def write_call(self, instruction: Instruction, depth: int) -> None:
+        args = ", ".join(map(self.use, instruction.args))
+        self.say(depth, f"m.call({instruction.attrs['function']!r}, {args})")
 
 
 _METHODS: Final = (
     *("load", "load_lanes", "gather", "store", "store_lanes", "scatter"),
-    *("value", "values", "keep"),
+    *("value", "values", "store_value"),
 )
 
 _BOTH: Final = {

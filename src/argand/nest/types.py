@@ -1,9 +1,9 @@
-"""The loop-nest IR as data: types, registers, ops, blocks, functions, and their canonical text.
+"""The loop-nest IR as data: types, registers, instructions, blocks, functions, and their text.
 
 A `NestModule` holds `NestFunction`s; a function's body is a `Block` of `Instruction`s; a loop, a
 branch or a parallel region is an instruction that owns blocks. Registers (`Reg`) are strictly typed
 and assigned once.
-Constants are registers that carry their value, so they need no defining op and no scope.
+Constants are registers that carry their value, so they need no defining instruction and no scope.
 
 `argand.nest.builder` builds functions; equal kernels print equally, so caches key on the text.
 """
@@ -138,10 +138,10 @@ class Reg:
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Block:
-    """Ops in order, registers that the owner passes in (index, carries), and those passed out."""
+    """Instructions in order, registers that the owner passes in (index, carries) and out."""
 
     params: tuple[Reg, ...] = ()
-    ops: list[Instruction] = dataclasses.field(default_factory=list)
+    instructions: list[Instruction] = dataclasses.field(default_factory=list)
     yields: tuple[Reg, ...] = ()
 
 
@@ -259,7 +259,7 @@ def function_text(function: NestFunction, name: str) -> str:
 
 
 class _Printer:
-    """Names registers as it meets them."""
+    """Numbers registers in the order in which they are defined."""
 
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
@@ -276,22 +276,22 @@ class _Printer:
 
     def block(self, block: Block, depth: int) -> Iterator[str]:
         pad = "  " * depth
-        for op in block.ops:
-            yield from self.op(op, pad, depth)
+        for instruction in block.instructions:
+            yield from self.instruction(instruction, pad, depth)
         if block.yields:
             yield f"{pad}yield {', '.join(map(self.use, block.yields))}"
 
-    def op(self, op: Instruction, pad: str, depth: int) -> Iterator[str]:
-        words = [op.kind, ", ".join(map(self.use, op.args))]
-        words += [f"{key}={value}" for key, value in sorted(op.attrs.items())]
+    def instruction(self, instruction: Instruction, pad: str, depth: int) -> Iterator[str]:
+        words = [instruction.kind, ", ".join(map(self.use, instruction.args))]
+        words += [f"{key}={value}" for key, value in sorted(instruction.attrs.items())]
         before = " ".join(word for word in words if word)
-        left = ", ".join(map(self.define, op.results))
-        types = ", ".join(str(r.ty) for r in op.results)
+        left = ", ".join(map(self.define, instruction.results))
+        types = ", ".join(str(r.ty) for r in instruction.results)
         head = f"{pad}{left} = {before} : {types}" if left else f"{pad}{before}"
-        if not op.blocks:
+        if not instruction.blocks:
             yield head
             return
-        for index, block in enumerate(op.blocks):
+        for index, block in enumerate(instruction.blocks):
             params = ", ".join(f"{self.define(p)}: {p.ty}" for p in block.params)
             opening = f" ({params}) {{" if params else " {"
             yield (head if index == 0 else f"{pad}}} else") + opening

@@ -414,7 +414,7 @@ class Replay:
                 found[lane] = self.value(address + int(offset) * each, elem)
         return found
 
-    def keep(self, address: int, each: int, offsets: Any, mask: Any, value: Any) -> None:
+    def store_value(self, address: int, each: int, offsets: Any, mask: Any, value: Any) -> None:
         """Values are written that decide something later."""
         held = np.atleast_1d(value)
         mask = None if mask is None else np.atleast_1d(mask)

@@ -22,7 +22,7 @@ from argand.codegen.llvm.memory import (
 )
 from argand.codegen.llvm.prims import emit_cast, emit_prim
 from argand.codegen.llvm.text import Lines, constant, llvm_type, memory_type, vector_of
-from argand.nest.legalize import expand
+from argand.nest.legalize import legalize
 from argand.nest.target import Target
 from argand.nest.types import (
     PRIMS,
@@ -103,7 +103,7 @@ class _Writer:
         self.out = Lines(unit.declarations)
         self.names: dict[int, str] = {}
         self._scratch: list[str] = []
-        self._keep: list[Reg] = []
+        self._defined: list[Reg] = []
 
     def text(self, head: str) -> str:
         lines = [f"{head} {_ATTRIBUTES} {{", "entry:", *self.out.entry, *self.out.lines, "}", ""]
@@ -115,97 +115,98 @@ class _Writer:
     def define(self, reg: Reg, name: str) -> None:
         self.names[id(reg)] = name
         # ids are only unique among living objects
-        self._keep.append(reg)
+        self._defined.append(reg)
 
     def block(self, block: Block) -> None:
-        for op in block.ops:
-            self.op(op)
+        for instruction in block.instructions:
+            self.instruction(instruction)
 
-    def op(self, op: Instruction) -> None:
-        args = [self.use(reg) for reg in op.args]
-        if op.kind in PRIMS or op.kind == "cast":
-            expanded = expand(op, self.unit.target)
-            if expanded is not None:
-                self.names.update(zip(map(id, expanded.params), args, strict=True))
-                self.block(expanded)
-                self.define(op.results[0], self.use(expanded.yields[0]))
+    def instruction(self, instruction: Instruction) -> None:
+        args = [self.use(reg) for reg in instruction.args]
+        if instruction.kind in PRIMS or instruction.kind == "cast":
+            legal = legalize(instruction, self.unit.target)
+            if legal is not None:
+                self.names.update(zip(map(id, legal.params), args, strict=True))
+                self.block(legal)
+                self.define(instruction.results[0], self.use(legal.yields[0]))
                 return
-        if op.kind in PRIMS or op.kind == "quotient":
-            self.define(op.results[0], emit_prim(self.out, op, args))
+        if instruction.kind in PRIMS or instruction.kind == "quotient":
+            self.define(instruction.results[0], emit_prim(self.out, instruction, args))
             return
-        result = getattr(self, f"op_{op.kind}")(op, args)
+        result = getattr(self, f"write_{instruction.kind}")(instruction, args)
         if result is not None:
-            self.define(op.results[0], result)
+            self.define(instruction.results[0], result)
 
     # values and memory ------------------------------------------------------------------------
 
-    def op_cast(self, op: Instruction, args: list[str]) -> str:
-        return emit_cast(self.out, op, args)
+    def write_cast(self, instruction: Instruction, args: list[str]) -> str:
+        return emit_cast(self.out, instruction, args)
 
-    def op_bitcast(self, op: Instruction, args: list[str]) -> str:
-        a, b = llvm_type(op.args[0].ty), llvm_type(op.results[0].ty)
+    def write_bitcast(self, instruction: Instruction, args: list[str]) -> str:
+        a, b = llvm_type(instruction.args[0].ty), llvm_type(instruction.results[0].ty)
         return args[0] if a == b else self.out.new(f"bitcast {a} {args[0]} to {b}")
 
-    def op_splat(self, op: Instruction, args: list[str]) -> str:
-        ty, one = op.results[0].ty, llvm_type(op.args[0].ty)
+    def write_splat(self, instruction: Instruction, args: list[str]) -> str:
+        ty, one = instruction.results[0].ty, llvm_type(instruction.args[0].ty)
         kind, index = llvm_type(ty), vector_of("i32", ty.lanes)
         first = self.out.new(f"insertelement {kind} poison, {one} {args[0]}, i64 0")
         return self.out.new(f"shufflevector {kind} {first}, {kind} poison, {index} zeroinitializer")
 
-    def op_any(self, op: Instruction, args: list[str]) -> str:
-        kind = llvm_type(op.args[0].ty)
+    def write_any(self, instruction: Instruction, args: list[str]) -> str:
+        kind = llvm_type(instruction.args[0].ty)
         return self.out.intrinsic("llvm.vector.reduce.or", "i1", [(kind, args[0])], kind)
 
-    def op_extract(self, op: Instruction, args: list[str]) -> str:
-        if op.args[0].ty.lanes == 1:
+    def write_extract(self, instruction: Instruction, args: list[str]) -> str:
+        ty = instruction.args[0].ty
+        if ty.lanes == 1:
             return args[0]
-        return self.out.new(f"extractelement {llvm_type(op.args[0].ty)} {args[0]}, i64 {args[1]}")
+        return self.out.new(f"extractelement {llvm_type(ty)} {args[0]}, i64 {args[1]}")
 
-    def op_insert(self, op: Instruction, args: list[str]) -> str:
-        vector, one = llvm_type(op.args[0].ty), llvm_type(op.args[1].ty)
+    def write_insert(self, instruction: Instruction, args: list[str]) -> str:
+        vector, one = llvm_type(instruction.args[0].ty), llvm_type(instruction.args[1].ty)
         return self.out.new(f"insertelement {vector} {args[0]}, {one} {args[1]}, i64 {args[2]}")
 
-    def op_shuffle(self, op: Instruction, args: list[str]) -> str:
-        if op.args[0].ty.lanes == 1:
-            return self._join(op, args)
-        kind, lanes = llvm_type(op.args[0].ty), op.attrs["lanes"]
+    def write_shuffle(self, instruction: Instruction, args: list[str]) -> str:
+        if instruction.args[0].ty.lanes == 1:
+            return self._join(instruction, args)
+        kind, lanes = llvm_type(instruction.args[0].ty), instruction.attrs["lanes"]
         picks = ", ".join(f"i32 {lane}" for lane in lanes)
         return self.out.new(
             f"shufflevector {kind} {args[0]}, {kind} {args[1]}, <{len(lanes)} x i32> <{picks}>"
         )
 
-    def _join(self, op: Instruction, args: list[str]) -> str:
-        kind, one = llvm_type(op.results[0].ty), llvm_type(op.args[0].ty)
+    def _join(self, instruction: Instruction, args: list[str]) -> str:
+        kind, one = llvm_type(instruction.results[0].ty), llvm_type(instruction.args[0].ty)
         name = "poison"
-        for lane, pick in enumerate(op.attrs["lanes"]):
+        for lane, pick in enumerate(instruction.attrs["lanes"]):
             name = self.out.new(f"insertelement {kind} {name}, {one} {args[pick]}, i64 {lane}")
         return name
 
-    def op_offset(self, op: Instruction, args: list[str]) -> str:
-        return address(self.out, memory_type(Ty(op.attrs["elem"])), *args)
+    def write_offset(self, instruction: Instruction, args: list[str]) -> str:
+        return address(self.out, memory_type(Ty(instruction.attrs["elem"])), *args)
 
-    def op_load(self, op: Instruction, args: list[str]) -> str:
-        return emit_load(self.out, op, args)
+    def write_load(self, instruction: Instruction, args: list[str]) -> str:
+        return emit_load(self.out, instruction, args)
 
-    def op_store(self, op: Instruction, args: list[str]) -> None:
-        emit_store(self.out, op, args)
+    def write_store(self, instruction: Instruction, args: list[str]) -> None:
+        emit_store(self.out, instruction, args)
 
-    def op_gather(self, op: Instruction, args: list[str]) -> str:
-        return emit_gather(self.out, op, args)
+    def write_gather(self, instruction: Instruction, args: list[str]) -> str:
+        return emit_gather(self.out, instruction, args)
 
-    def op_scatter(self, op: Instruction, args: list[str]) -> None:
-        emit_scatter(self.out, op, args)
+    def write_scatter(self, instruction: Instruction, args: list[str]) -> None:
+        emit_scatter(self.out, instruction, args)
 
-    def op_prefetch(self, op: Instruction, args: list[str]) -> None:
-        ptr = address(self.out, memory_type(Ty(op.attrs["elem"])), *args)
-        write = int(bool(op.attrs.get("write")))
+    def write_prefetch(self, instruction: Instruction, args: list[str]) -> None:
+        ptr = address(self.out, memory_type(Ty(instruction.attrs["elem"])), *args)
+        write = int(bool(instruction.attrs.get("write")))
         operands = [("ptr", ptr), ("i32", str(write)), ("i32", "3"), ("i32", "1")]
         self.out.intrinsic("llvm.prefetch", "void", operands, "ptr")
 
-    def op_alloca(self, op: Instruction, args: list[str]) -> str:
-        return self.out.alloca(memory_type(op.attrs["ty"]), 64, op.attrs["count"])
+    def write_alloca(self, instruction: Instruction, args: list[str]) -> str:
+        return self.out.alloca(memory_type(instruction.attrs["ty"]), 64, instruction.attrs["count"])
 
-    def op_scratch(self, op: Instruction, args: list[str]) -> str:
+    def write_scratch(self, instruction: Instruction, args: list[str]) -> str:
         worker = "%worker" if self.parallel else "0"
         name = self.out.new(f"call ptr @argand_scratch_take(i64 {args[0]}, i64 {worker})")
         slot = self.out.alloca("ptr", 8)
@@ -216,12 +217,12 @@ class _Writer:
 
     # control ----------------------------------------------------------------------------------
 
-    def op_loop(self, op: Instruction, args: list[str]) -> None:
+    def write_loop(self, instruction: Instruction, args: list[str]) -> None:
         """A guard, then a body that tests at its end: no pass has to rotate it."""
-        out, block = self.out, op.blocks[0]
+        out, block = self.out, instruction.blocks[0]
         lo, hi, step, *start = args
         body, done, before = out.fresh("body"), out.fresh("done"), out.label
-        certain = _runs(op)
+        certain = _runs(instruction)
         if certain:
             out.do(f"br label %{body}")
         else:
@@ -244,28 +245,28 @@ class _Writer:
             for head, ty, a, z in zip(heads, types, [lo, *start], [after, *ends], strict=True)
         ]
         out.at(done)
-        for reg, ty, a, z in zip(op.results, types[1:], start, ends, strict=True):
+        for reg, ty, a, z in zip(instruction.results, types[1:], start, ends, strict=True):
             skipped = "" if certain else f"[ {a}, %{before} ], "
             self.define(reg, out.new(f"phi {ty} {skipped}[ {z}, %{latch} ]"))
 
-    def op_if(self, op: Instruction, args: list[str]) -> None:
+    def write_if(self, instruction: Instruction, args: list[str]) -> None:
         out = self.out
         yes, no, done = out.fresh("yes"), out.fresh("no"), out.fresh("done")
         out.do(f"br i1 {args[0]}, label %{yes}, label %{no}")
         ends = []
-        for label, block in zip((yes, no), op.blocks, strict=True):
+        for label, block in zip((yes, no), instruction.blocks, strict=True):
             out.at(label)
             self.block(block)
             ends.append(([self.use(reg) for reg in block.yields], out.label))
             out.do(f"br label %{done}")
         out.at(done)
         (a, from_a), (b, from_b) = ends
-        for reg, x, y in zip(op.results, a, b, strict=True):
+        for reg, x, y in zip(instruction.results, a, b, strict=True):
             phi = f"phi {llvm_type(reg.ty)} [ {x}, %{from_a} ], [ {y}, %{from_b} ]"
             self.define(reg, out.new(phi))
 
-    def op_parallel(self, op: Instruction, args: list[str]) -> None:
-        out, block = self.out, op.blocks[0]
+    def write_parallel(self, instruction: Instruction, args: list[str]) -> None:
+        out, block = self.out, instruction.blocks[0]
         captured = list(_captured(block))
         offsets, size = _layout(captured)
         context = out.alloca("i8", 64, size)
@@ -281,16 +282,16 @@ class _Writer:
             status = out.new(f"load atomic i64, ptr {context} acquire, align 64")
             self._check(status)
 
-    def op_fail(self, op: Instruction, args: list[str]) -> None:
+    def write_fail(self, instruction: Instruction, args: list[str]) -> None:
         self._fail(args[0])
-        # what follows in this block is never reached, but must hang somewhere
+        # what follows in this block is never reached, but must be in a basic block
         self.out.at(self.out.fresh("dead"))
 
-    def op_call(self, op: Instruction, args: list[str]) -> None:
+    def write_call(self, instruction: Instruction, args: list[str]) -> None:
         operands = ", ".join(
-            f"{llvm_type(reg.ty)} {name}" for reg, name in zip(op.args, args, strict=True)
+            f"{llvm_type(reg.ty)} {name}" for reg, name in zip(instruction.args, args, strict=True)
         )
-        callee = symbol(op.attrs["function"])
+        callee = symbol(instruction.attrs["function"])
         self._check(self.out.new(f"call i64 @{callee}.body({operands})"))
 
     def _check(self, status: str) -> None:
@@ -353,9 +354,9 @@ def _read_slot(ty: Ty, index: int, value: str) -> list[str]:
     ]
 
 
-def _runs(op: Instruction) -> bool:
-    """Whether a loop is known to turn at least once."""
-    lo, hi = op.args[0].const, op.args[1].const
+def _runs(instruction: Instruction) -> bool:
+    """Whether a loop is known to have at least one iteration."""
+    lo, hi = instruction.args[0].const, instruction.args[1].const
     return isinstance(lo, int) and isinstance(hi, int) and lo < hi
 
 
@@ -364,13 +365,13 @@ def _captured(block: Block) -> Iterator[Reg]:
     inside: set[int] = set()
     seen: set[int] = set()
 
-    def walk(inner: Block) -> Iterator[Reg]:
+    def reads_of(inner: Block) -> Iterator[Reg]:
         inside.update(map(id, inner.params))
-        for op in inner.ops:
-            yield from fresh(op.args)
-            for nested in op.blocks:
-                yield from walk(nested)
-            inside.update(map(id, op.results))
+        for instruction in inner.instructions:
+            yield from fresh(instruction.args)
+            for nested in instruction.blocks:
+                yield from reads_of(nested)
+            inside.update(map(id, instruction.results))
         yield from fresh(inner.yields)
 
     def fresh(regs: tuple[Reg, ...]) -> Iterator[Reg]:
@@ -379,11 +380,11 @@ def _captured(block: Block) -> Iterator[Reg]:
                 seen.add(id(reg))
                 yield reg
 
-    return walk(block)
+    return reads_of(block)
 
 
 def _layout(regs: list[Reg]) -> tuple[list[int], int]:
-    """Where each register lies in a context, after the status; and the context's size."""
+    """The offset of each register in a context, after the status; and the context's size."""
     offsets, end = [], 8
     for reg in regs:
         size = reg.ty.bytes * reg.ty.lanes
@@ -394,4 +395,7 @@ def _layout(regs: list[Reg]) -> tuple[list[int], int]:
 
 
 def _may_fail(block: Block) -> bool:
-    return any(op.kind in ("fail", "call") or any(map(_may_fail, op.blocks)) for op in block.ops)
+    return any(
+        instruction.kind in ("fail", "call") or any(map(_may_fail, instruction.blocks))
+        for instruction in block.instructions
+    )

@@ -40,13 +40,14 @@ def store_plain(out: Lines, ty: Ty, value: str, ptr: str, align: int, extra: str
     out.do(f"store {memory_type(ty)} {held}, ptr {ptr}, align {align}{extra}")
 
 
-def emit_load(out: Lines, op: Instruction, args: list[str]) -> str:
+def emit_load(out: Lines, instruction: Instruction, args: list[str]) -> str:
     """A load, masked or not."""
-    ty = op.results[0].ty
-    align = op.attrs.get("align") or ty.bytes
+    ty = instruction.results[0].ty
+    align = instruction.attrs.get("align") or ty.bytes
     ptr = address(out, _elem(ty), args[0], args[1])
     if len(args) == 2:
-        return load_plain(out, ty, ptr, align, NONTEMPORAL * bool(op.attrs.get("nontemporal")))
+        extra = NONTEMPORAL * bool(instruction.attrs.get("nontemporal"))
+        return load_plain(out, ty, ptr, align, extra)
     kind, mask = vectors(ty)
     if ty.lanes == 1:
         ptr = _guarded(out, ty, ptr, args[2])
@@ -70,20 +71,20 @@ def _guarded(out: Lines, ty: Ty, ptr: str, mask: str, value: str | None = None) 
     return out.new(f"select i1 {mask}, ptr {ptr}, ptr {spare}")
 
 
-def emit_store(out: Lines, op: Instruction, args: list[str]) -> None:
+def emit_store(out: Lines, instruction: Instruction, args: list[str]) -> None:
     """A store, masked or not."""
-    ty = op.args[2].ty
-    align = op.attrs.get("align") or ty.bytes
+    ty = instruction.args[2].ty
+    align = instruction.attrs.get("align") or ty.bytes
     ptr = address(out, _elem(ty), args[0], args[1])
     if len(args) == 3:
-        extra = NONTEMPORAL * bool(op.attrs.get("nontemporal"))
+        extra = NONTEMPORAL * bool(instruction.attrs.get("nontemporal"))
         store_plain(out, ty, args[2], ptr, align, extra)
     elif ty.lanes == 1:
         store_plain(out, ty, args[2], _guarded(out, ty, ptr, args[3], args[2]), align)
     else:
         kind, mask = vectors(ty)
         held = to_memory(out, ty, args[2])
-        lanes = op.args[3].const
+        lanes = instruction.args[3].const
         if isinstance(lanes, tuple) and sum(map(bool, lanes)) == 1:
             _store_lane(out, ty, held, ptr, lanes.index(True))
             return
@@ -104,9 +105,9 @@ def _store_lane(out: Lines, ty: Ty, held: str, ptr: str, lane: int) -> None:
     out.do(f"store {element} {value}, ptr {at}, align {ty.bytes}")
 
 
-def _addresses(out: Lines, op: Instruction, ty: Ty, args: list[str]) -> tuple[str, str]:
+def _addresses(out: Lines, instruction: Instruction, ty: Ty, args: list[str]) -> tuple[str, str]:
     """The pointers of a gather or scatter, and their type."""
-    offsets = op.args[1].ty
+    offsets = instruction.args[1].ty
     kind, index = vector_of("ptr", ty.lanes), args[1]
     if offsets.bytes != 8:
         index = out.new(f"sext {llvm_type(offsets)} {index} to {vector_of('i64', ty.lanes)}")
@@ -114,10 +115,10 @@ def _addresses(out: Lines, op: Instruction, ty: Ty, args: list[str]) -> tuple[st
     return out.new(f"getelementptr {_elem(ty)}, ptr {args[0]}, {wide} {index}"), kind
 
 
-def emit_gather(out: Lines, op: Instruction, args: list[str]) -> str:
+def emit_gather(out: Lines, instruction: Instruction, args: list[str]) -> str:
     """A gather of vector lanes."""
-    ty = op.results[0].ty
-    pointers, kind = _addresses(out, op, ty, args)
+    ty = instruction.results[0].ty
+    pointers, kind = _addresses(out, instruction, ty, args)
     if ty.lanes == 1:
         ptr = pointers if len(args) == 2 else _guarded(out, ty, pointers, args[2])
         return load_plain(out, ty, ptr, ty.bytes)
@@ -128,10 +129,10 @@ def emit_gather(out: Lines, op: Instruction, args: list[str]) -> str:
     return _to_register(out, ty, name)
 
 
-def emit_scatter(out: Lines, op: Instruction, args: list[str]) -> None:
+def emit_scatter(out: Lines, instruction: Instruction, args: list[str]) -> None:
     """A scatter of vector lanes, in lane order."""
-    ty = op.args[2].ty
-    pointers, kind = _addresses(out, op, ty, args)
+    ty = instruction.args[2].ty
+    pointers, kind = _addresses(out, instruction, ty, args)
     if ty.lanes == 1:
         ptr = pointers if len(args) == 3 else _guarded(out, ty, pointers, args[3], args[2])
         store_plain(out, ty, args[2], ptr, ty.bytes)

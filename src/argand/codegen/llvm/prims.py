@@ -29,23 +29,23 @@ _INTRINSIC: Final = {
 }
 
 
-def emit_prim(out: Lines, op: Instruction, args: list[str]) -> str:
+def emit_prim(out: Lines, instruction: Instruction, args: list[str]) -> str:
     """Write a primitive; the name of its result."""
-    ty = op.args[-1].ty
-    rule = _RULES.get(op.kind)
+    ty = instruction.args[-1].ty
+    rule = _RULES.get(instruction.kind)
     if rule is not None:
-        return rule(out, op, args)
-    if op.kind in _COMPARE:
-        return _compare(out, op.kind, ty, args)
+        return rule(out, instruction, args)
+    if instruction.kind in _COMPARE:
+        return _compare(out, instruction.kind, ty, args)
     kind = llvm_type(ty)
     if ty.kind == "f":
-        if op.kind in _INTRINSIC:
-            return out.intrinsic(_INTRINSIC[op.kind], kind, [(kind, args[0])], kind)
-        if op.kind == "div" and ty.lanes > 1 and all(a.startswith("%") for a in args):
+        if instruction.kind in _INTRINSIC:
+            return out.intrinsic(_INTRINSIC[instruction.kind], kind, [(kind, args[0])], kind)
+        if instruction.kind == "div" and ty.lanes > 1 and all(a.startswith("%") for a in args):
             return _vector_quotient(out, kind, args)
-        return out.new(f"{_FLOAT[op.kind]} {kind} {args[0]}, {args[1]}")
-    wrap = " nsw" if "index" in op.attrs else ""
-    return out.new(f"{_INT[op.kind]}{wrap} {kind} {args[0]}, {args[1]}")
+        return out.new(f"{_FLOAT[instruction.kind]} {kind} {args[0]}, {args[1]}")
+    wrap = " nsw" if "index" in instruction.attrs else ""
+    return out.new(f"{_INT[instruction.kind]}{wrap} {kind} {args[0]}, {args[1]}")
 
 
 def _vector_quotient(out: Lines, kind: str, args: list[str]) -> str:
@@ -73,25 +73,25 @@ def _select(out: Lines, ty: Ty, cond: str, yes: str, no: str) -> str:
     return out.new(f"select {mask} {cond}, {kind} {yes}, {kind} {no}")
 
 
-def _where(out: Lines, op: Instruction, args: list[str]) -> str:
-    return _select(out, op.results[0].ty, *args)
+def _where(out: Lines, instruction: Instruction, args: list[str]) -> str:
+    return _select(out, instruction.results[0].ty, *args)
 
 
-def _fma(out: Lines, op: Instruction, args: list[str]) -> str:
-    kind = llvm_type(op.results[0].ty)
+def _fma(out: Lines, instruction: Instruction, args: list[str]) -> str:
+    kind = llvm_type(instruction.results[0].ty)
     return out.intrinsic("llvm.fmuladd", kind, [(kind, a) for a in args], kind)
 
 
-def _neg(out: Lines, op: Instruction, args: list[str]) -> str:
-    ty = op.args[0].ty
+def _neg(out: Lines, instruction: Instruction, args: list[str]) -> str:
+    ty = instruction.args[0].ty
     kind = llvm_type(ty)
     if ty.kind == "f":
         return out.new(f"fneg {kind} {args[0]}")
     return out.new(f"sub {kind} {splat_literal(ty, '0')}, {args[0]}")
 
 
-def _abs(out: Lines, op: Instruction, args: list[str]) -> str:
-    ty = op.args[0].ty
+def _abs(out: Lines, instruction: Instruction, args: list[str]) -> str:
+    ty = instruction.args[0].ty
     kind = llvm_type(ty)
     if ty.kind == "f":
         return out.intrinsic("llvm.fabs", kind, [(kind, args[0])], kind)
@@ -100,36 +100,36 @@ def _abs(out: Lines, op: Instruction, args: list[str]) -> str:
     return out.intrinsic("llvm.abs", kind, [(kind, args[0]), ("i1", "false")], kind)
 
 
-def _extreme(out: Lines, op: Instruction, args: list[str]) -> str:
-    ty = op.args[0].ty
+def _extreme(out: Lines, instruction: Instruction, args: list[str]) -> str:
+    ty = instruction.args[0].ty
     kind = llvm_type(ty)
     a, b = args
     if ty.kind != "f":
-        stem = f"llvm.{'s' if ty.kind == 'i' else 'u'}{op.kind}"
+        stem = f"llvm.{'s' if ty.kind == 'i' else 'u'}{instruction.kind}"
         return out.intrinsic(stem, kind, [(kind, a), (kind, b)], kind)
     # One comparison gives b when either is NaN (as maxps does); only a's NaN is left to keep.
-    better = out.new(f"fcmp {'ogt' if op.kind == 'max' else 'olt'} {kind} {a}, {b}")
+    better = out.new(f"fcmp {'ogt' if instruction.kind == 'max' else 'olt'} {kind} {a}, {b}")
     best = _select(out, ty, better, a, b)
     unordered = out.new(f"fcmp uno {kind} {a}, {a}")
     return _select(out, ty, unordered, a, best)
 
 
-def _not(out: Lines, op: Instruction, args: list[str]) -> str:
-    ty = op.args[0].ty
+def _not(out: Lines, instruction: Instruction, args: list[str]) -> str:
+    ty = instruction.args[0].ty
     ones = splat_literal(ty, "true" if ty.kind == "b" else "-1")
     return out.new(f"xor {llvm_type(ty)} {args[0]}, {ones}")
 
 
-def _isnan(out: Lines, op: Instruction, args: list[str]) -> str:
-    return out.new(f"fcmp uno {llvm_type(op.args[0].ty)} {args[0]}, {args[0]}")
+def _isnan(out: Lines, instruction: Instruction, args: list[str]) -> str:
+    return out.new(f"fcmp uno {llvm_type(instruction.args[0].ty)} {args[0]}, {args[0]}")
 
 
-def _shift(out: Lines, op: Instruction, args: list[str]) -> str:
+def _shift(out: Lines, instruction: Instruction, args: list[str]) -> str:
     """Too large an amount shifts everything out, as in NumPy; the bare instruction would not."""
-    ty = op.args[0].ty
+    ty = instruction.args[0].ty
     kind = llvm_type(ty)
-    word = "shl" if op.kind == "shl" else "ashr" if ty.kind == "i" else "lshr"
-    amount, bits = op.args[1].const, 8 * ty.bytes
+    word = "shl" if instruction.kind == "shl" else "ashr" if ty.kind == "i" else "lshr"
+    amount, bits = instruction.args[1].const, 8 * ty.bytes
     if isinstance(amount, int) and 0 <= amount < bits:
         return out.new(f"{word} {kind} {args[0]}, {args[1]}")
     fits = out.new(f"icmp ult {kind} {args[1]}, {splat_literal(ty, str(bits))}")
@@ -140,8 +140,8 @@ def _shift(out: Lines, op: Instruction, args: list[str]) -> str:
     return _select(out, ty, fits, shifted, splat_literal(ty, "0"))
 
 
-def _umulhi(out: Lines, op: Instruction, args: list[str]) -> str:
-    ty = op.args[0].ty
+def _umulhi(out: Lines, instruction: Instruction, args: list[str]) -> str:
+    ty = instruction.args[0].ty
     bits = 8 * ty.bytes
     kind, wide = llvm_type(ty), vector_of(f"i{2 * bits}", ty.lanes)
     a, b = (out.new(f"zext {kind} {arg} to {wide}") for arg in args)
@@ -150,26 +150,25 @@ def _umulhi(out: Lines, op: Instruction, args: list[str]) -> str:
     return out.new(f"trunc {wide} {out.new(f'lshr {wide} {product}, {by}')} to {kind}")
 
 
-def _index_division(out: Lines, op: Instruction, args: list[str]) -> str:
+def _index_division(out: Lines, instruction: Instruction, args: list[str]) -> str:
     """x // d or x % d of indices. A size that is known only when the program runs may be 0: then
     there is nothing to find, but the division would end the process."""
-    kind, by = llvm_type(op.args[0].ty), args[1]
+    ty, by = instruction.args[0].ty, args[1]
+    kind = llvm_type(ty)
     if by.startswith("%"):
-        by = out.intrinsic(
-            "llvm.umax", kind, [(kind, by), (kind, splat_literal(op.args[0].ty, "1"))], kind
-        )
-    word = "udiv" if op.kind == "floordiv" else "urem"
+        by = out.intrinsic("llvm.umax", kind, [(kind, by), (kind, splat_literal(ty, "1"))], kind)
+    word = "udiv" if instruction.kind == "floordiv" else "urem"
     return out.new(f"{word} {kind} {args[0]}, {by}")
 
 
-def _quotient(out: Lines, op: Instruction, args: list[str]) -> str:
-    ty = op.args[0].ty
+def _quotient(out: Lines, instruction: Instruction, args: list[str]) -> str:
+    ty = instruction.args[0].ty
     return out.new(f"{'sdiv' if ty.kind == 'i' else 'udiv'} {llvm_type(ty)} {args[0]}, {args[1]}")
 
 
-def emit_cast(out: Lines, op: Instruction, args: list[str]) -> str:
+def emit_cast(out: Lines, instruction: Instruction, args: list[str]) -> str:
     """Convert between elements; 16-bit floats only where the target has the instruction."""
-    source, to = op.args[0].ty, op.results[0].ty
+    source, to = instruction.args[0].ty, instruction.results[0].ty
     a, b = llvm_type(source), llvm_type(to)
     arg = args[0]
     if "h" in (source.kind, to.kind):
