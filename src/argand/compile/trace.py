@@ -35,6 +35,8 @@ from argand.ir.interpret import concrete
 from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value
 from argand.ir.record import Recorder
+from argand.ops.arithmetic import Cast
+from argand.ops.move import Reshape
 from argand.tensor.core import Cold, Tensor, of_stand_in, wrap
 from argand.tensor.inplace import replaced
 from argand.tensor.views import View, chain_of, follow, link, root_of
@@ -233,7 +235,7 @@ class Tracer(Interpreter):
         values = tuple([self.read(x) for x in inputs])
         node = self.recorder.add(op, values, params)
         outputs = tuple([self._traced(v, node.location) for v in node.outputs])
-        if isinstance(op, Elementwise) and op.name != "cast":
+        if isinstance(op, Elementwise) and not isinstance(op, Cast):
             self._mark_weak(inputs, outputs)
         if op.is_view:
             self._link_view(op, params, inputs[0], outputs[0])
@@ -262,7 +264,7 @@ class Tracer(Interpreter):
         captured = id(source) in self.captures
         root = source if captured else source._root()
         before = () if root is source else chain_of(source)
-        if op.name == "reshape" and not self._shares_memory(root, before, op, params):
+        if isinstance(op, Reshape) and not self._shares_memory(root, before, op, params):
             return  # eager code copies here too
         link(out, source, (op, params), root)
         out._cold_part().version = root._version
@@ -276,7 +278,7 @@ class Tracer(Interpreter):
         else:
             array = root._array
         plain = array is None or array.flags.c_contiguous
-        if plain and all(before.name == "reshape" for before, _ in chain):
+        if plain and all(isinstance(before, Reshape) for before, _ in chain):
             return True
         if array is None:
             array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)

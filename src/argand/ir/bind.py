@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from argand.base.errors import ArgandError
 from argand.base.forks import lock_held_over_forks
 
-if TYPE_CHECKING:
-    from argand.ir.op import Op
+Operation = Any
+"""An `Op`, whose module imports this one."""
 
 
 class Interpreter:
@@ -24,7 +24,9 @@ class Interpreter:
     traces = False
     """Whether ops are recorded rather than computed."""
 
-    def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+    def bind(
+        self, op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]
+    ) -> tuple[Any, ...]:
         """The outputs of `op`."""
         raise ArgandError(f"{type(self).__name__} has no bind")
 
@@ -102,7 +104,7 @@ def tracing() -> bool:
     return bool(pushed) and current().traces
 
 
-def bind(op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+def bind(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
     """Apply an op to normalised inputs: the outputs, always as a tuple."""
     items = _stack.items
     return (items[-1] if items else _bottom).bind(op, inputs, params)

@@ -28,6 +28,7 @@ class Fusion(Control):
 
     samples = ()
     differentiable = False
+    is_fusion = True
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (region,) = params["regions"]

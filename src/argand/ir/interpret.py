@@ -40,7 +40,7 @@ def interpret(program: Program, arrays: Sequence[Any], *, wide: bool = False) ->
 def run_node(node: Node, env: dict[Value, Any], sizes: Mapping[str, int], wide: bool) -> None:
     """Compute one node's outputs into `env`; an error names the node's place in the user's code."""
     inputs = [_operand(o, env, wide) for o in node.inputs]
-    if node.op.name == "fusion":
+    if node.op.is_fusion:
         results = _run_region(node.regions[0], inputs, sizes, wide)
         env.update(zip(node.outputs, results, strict=True))
         return

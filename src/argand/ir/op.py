@@ -73,6 +73,8 @@ class Op:
     can_fail: ClassVar[bool] = True
     # Sums of products of two operands, which the contraction kernels compute.
     is_contraction: ClassVar[bool] = False
+    # A node is its one region, a part of the program around it, with that program's symbols.
+    is_fusion: ClassVar[bool] = False
     # A result of the shape of its operands is stored in the layout of theirs.
     follows_layout: ClassVar[bool] = False
     # A member's own `__call__` may raise errors that want the user's line; False: `prepare` does.

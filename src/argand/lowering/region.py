@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from argand.base.errors import CompileError
-from argand.ir.fusion import is_fusion
 from argand.ir.program import Node, Value
 from argand.lowering.buffers import Env, StridedBuffer
 
@@ -33,7 +32,7 @@ class Region:
 
 def region_of(node: Node) -> Region:
     """The region of a fusion node, or the one that a plain node makes by itself."""
-    if not is_fusion(node.op):
+    if not node.op.is_fusion:
         values = tuple(dict.fromkeys(node.values))
         return Region(
             kind=node.op.name,

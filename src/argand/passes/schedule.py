@@ -14,7 +14,6 @@ from collections.abc import Callable
 from argand.base.dim import same
 from argand.base.shape import same_shape
 from argand.ir.elementwise import Elementwise
-from argand.ir.fusion import is_fusion
 from argand.ir.op import registry
 from argand.ir.program import Node, Program, Value
 from argand.kernels.match import may_overwrite as kernel_may_overwrite
@@ -162,7 +161,7 @@ def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, Strided
         return False
     if not reads:
         return True
-    if not (is_fusion(node.op) or isinstance(node.op, Elementwise)):
+    if not (node.op.is_fusion or isinstance(node.op, Elementwise)):
         return False  # it may run on the host, where nothing is promised
     return all(kernel_may_overwrite(node, v, new) for v in reads)
 
