@@ -1,4 +1,4 @@
-"""`bind`: the only crossroads. An op applied to inputs goes to the interpreter on top of the stack.
+"""`bind`: an op applied to inputs is given to the interpreter on top of the stack.
 
 The bottom interpreter (eager execution) is installed by `tensor/`; tracing and the other transforms
 push their own for the length of a `with` block. Stacks are per thread.
@@ -51,8 +51,7 @@ class Interpreter:
         """Called before a tensor starts to want a gradient, or no longer wants one."""
 
     def leafness_is_read(self, tensor: Any) -> bool | None:
-        """Called before it is told whether a tensor is a leaf; what is to be told where the tensor
-        stands for another."""
+        """Called before `is_leaf` is answered; the answer, for a tensor that replaces another."""
         return None
 
     def after(self, callback: Callable[[], None]) -> bool:
@@ -64,8 +63,8 @@ class Interpreter:
         raise ArgandError(f"{type(self).__name__} has no values")
 
     def layout_of(self, tensor: Any) -> Any:
-        """A NumPy array, of whatever elements, that lies in memory as a tensor of this interpreter
-        would eagerly; None where that isn't known."""
+        """A NumPy array, of whatever elements, with the strides that a tensor of this interpreter
+        would have in eager code; None where that isn't known."""
         return None
 
     def lift(self, value: Any) -> Any:

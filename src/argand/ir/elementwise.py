@@ -70,8 +70,7 @@ class Elementwise(Op):
     kinds: ClassVar[str] = "buifc"
     defaults: ClassVar[dict[str, Any]] = {}
     conditions: ClassVar[int] = 0  # how many leading operands are booleans
-    # The op that computes the same from the operands in the other order: its own name where it
-    # commutes.
+    # The op that computes the same from swapped operands: its own name where it commutes.
     swapped: ClassVar[str] = ""
     involution: ClassVar[bool] = False  # applied twice, it gives its operand
 
@@ -361,7 +360,7 @@ def _category(v: Any) -> tuple[DType, int]:
 
 
 def _is_plain_number(v: Any) -> bool:
-    """Whether an operand is a number, or what stands for one while a function is traced."""
+    """Whether an operand is a number, or replaces one while a function is traced."""
     return is_number(v) or getattr(v, "weak", False)
 
 

@@ -56,7 +56,7 @@ class Op:
     required: ClassVar[tuple[str, ...]] = ("samples",)
     name: ClassVar[str] = ""
 
-    # Test data that the op carries; the conformance test walks the registry.
+    # Test data that the op carries; the conformance test runs all of the registry.
     samples: ClassVar[Any] = None
     error_samples: ClassVar[Sequence[ErrorSample]] = ()
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")

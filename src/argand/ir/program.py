@@ -121,7 +121,7 @@ class Node:
 
 
 def resolved(operand: Operand, env: Mapping[Value, Operand]) -> Operand:
-    """What stands for an operand; literals stand for themselves."""
+    """The operand that replaces another; literals stay."""
     return env[operand] if isinstance(operand, Value) else operand
 
 

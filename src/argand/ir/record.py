@@ -91,7 +91,7 @@ def replay(
     """Bind every node of `program` again, on other operands, through the current interpreter.
 
     `operands` stand for the inputs and the state. `transform(node, inputs)` may give the outputs of
-    a node itself, or None to bind it as it is. Returns what stands for the program's results.
+    a node itself, or None to bind it as it is. Returns what replaces the program's results.
     """
     env: dict[Any, Any] = dict(zip([*program.inputs, *program.state], operands, strict=True))
     for node in program.nodes:

@@ -14,7 +14,7 @@ from argand.ir.record import Recorder
 class Rewriter:
     """Copies a program node by node; `visit` may emit other nodes in a node's place.
 
-    A pass derives from it and overrides `visit`, which returns the operands that stand for the
+    A pass derives from it and overrides `visit`, which returns the operands that replace the
     node's outputs. `self.emit(op, inputs, params)` and plain ops (``ops.exp(x)``) append nodes,
     which keep the user's line and module of the node they replace.
     """
@@ -33,7 +33,7 @@ class Rewriter:
         return copy
 
     def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
-        """What stands for the outputs of `node`; by default a copy of it."""
+        """What replaces the outputs of `node`; by default those of a copy."""
         return self.copy(node, inputs)
 
     def copy(self, node: Node, inputs: Sequence[Operand]) -> Sequence[Operand]:

@@ -1,6 +1,6 @@
 """Test data that an op carries: what to call it with, and what it must refuse.
 
-Nothing here computes; the conformance test turns these descriptions into arrays with a fixed seed.
+Nothing here computes; the conformance test makes arrays of these descriptions with a fixed seed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Uniform(NamedTuple):
 class T(NamedTuple):
     """An array operand: its shape, the domain of its values, and its dtype.
 
-    `dtype` None stands for the dtype under test.
+    `dtype` None is the dtype under test.
     """
 
     shape: tuple[int, ...]

@@ -384,7 +384,7 @@ def adjoint(expr: Expr, wanted: Sequence[int], inputs: int) -> list[Expr | None]
     """Reverse-mode derivative: for each wanted input, d(expr)/d(input) times the cotangent.
 
     In the result, input number `inputs` is the cotangent of `expr` and number `inputs + 1` is the
-    value of `expr` itself. None stands for a derivative that is zero everywhere.
+    value of `expr` itself. None is a derivative that is zero everywhere.
     """
     g: dict[Expr, Expr] = {expr: scalar_input(inputs, expr.dtype)}
     for e in reversed(topological(expr)):

@@ -480,7 +480,7 @@ class Clamp(Elementwise):
     """min(max(x, min), max): x kept between two bounds, of which one may be None.
 
     The bounds are numbers or tensors that broadcast; where min > max the result is max. NaN stays
-    NaN. The gradient goes to x where it lies within the bounds (both included), else to the bound.
+    NaN. The gradient goes to x where it is within the bounds (both included), else to the bound.
     Raises ValueError without any bound. Follows `torch.clamp`.
 
     >>> ag.clamp(ag.tensor([-2.0, 0.5, 3.0]), -1, 1)
@@ -519,7 +519,7 @@ class Clamp(Elementwise):
             x = ops.cast(x, "float32")
             dtype = x.dtype
         low, high = _limits(dtype)
-        # what lies beyond the dtype on its side bounds nothing
+        # a bound beyond the range of the dtype bounds nothing
         min = low if min is None or (type(min) is int and min < low) else min
         max = high if max is None or (type(max) is int and max > high) else max
         return super().__call__(x, min, max)

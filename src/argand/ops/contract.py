@@ -137,7 +137,7 @@ def _conjugate_transpose(x: Any) -> Any:
 class Einsum(Contract):
     """Sums of products by Einstein's convention: ``einsum("bij,bjk->bik", a, b)``.
 
-    As `torch.einsum`, without repeated labels in one operand. An ellipsis stands for broadcast
+    As `torch.einsum`, without repeated labels in one operand. An ellipsis means broadcast
     dimensions; without ``->`` the result has the labels that occur once, in order. More than two
     operands are contracted from left to right.
     """
@@ -220,7 +220,7 @@ def _parse(equation: str, values: list[Any]) -> tuple[list[str], str]:
             hidden = max(hidden, rank)
             terms[i] = term.replace("...", "".join(free[:rank][::-1]))
         if len(set(terms[i])) != len(terms[i]):
-            raise ShapeError(f"einsum: a label stands twice in one operand of {equation!r}")
+            raise ShapeError(f"einsum: a label is twice in one operand of {equation!r}")
     rest = "".join(free[:hidden][::-1])
     if not arrow:
         every = "".join(terms)

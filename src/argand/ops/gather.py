@@ -230,7 +230,7 @@ class Scatter(_ScatterAlong):
 
 
 def indexed_shape(x: TensorType, index: Shape, dims: tuple[int, ...]) -> Shape:
-    """The shape of x[..., indices, ...]: the index's shape stands in the place of adjacent dims.
+    """The shape of x[..., indices, ...]: the index's shape takes the place of adjacent dims.
 
     When the dims are not adjacent it comes first, as in NumPy.
     """

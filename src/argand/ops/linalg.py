@@ -266,5 +266,5 @@ def _skew(x: Any) -> Any:
 
 
 def _outside(u: Any, g: Any) -> Any:
-    """The part of g that lies outside the span of the columns of u."""
+    """The part of g outside the span of the columns of u."""
     return ops.sub(g, ops.matmul(u, ops.matmul(_t(u), g)))

@@ -183,7 +183,7 @@ class BatchNorm(Composite):
     """(x - mean) / sqrt(var + eps) * weight + bias, for each channel x[:, c] over the batch.
 
     The training form: statistics are the batch's own. Outputs: y, mean (C,) and the biased
-    variance (C,), from which a layer keeps its running statistics.
+    variance (C,), from which a layer updates its running statistics.
     """
 
     visible = 3

@@ -319,7 +319,7 @@ def _check_gradient(op: str, g: TensorType, size: Any, kernel: Any, params: Any)
 
 
 def folded(taps: Any, size: Any, params: dict[str, Any]) -> Any:
-    """Sum of windows: (N, C, KH, KW, OH, OW) added where they lie in an image of `size`."""
+    """Sum of windows: (N, C, KH, KW, OH, OW) added at their places in an image of `size`."""
     n, c, kh, kw, oh, ow = taps.shape
     (sh, sw), (ph, pw), (dh, dw) = params["stride"], params["padding"], params["dilation"]
     height = max(size[0] + 2 * ph, (oh - 1) * sh + (kh - 1) * dh + 1)
