@@ -54,6 +54,67 @@ def test_state_that_may_change_is_no_constant() -> None:
     assert split_constants(parse_program(TEXT), [False, False, True]) is None
 
 
+CONVOLUTIONS = """
+program f(x: f32[1, 4, 6, 6]; state w: f32[8, 4, 3, 3], v: f32[8, 1, 3, 3]) {
+  %0: f32[1, 8, 6, 6] = conv2d(x, w) {stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1}
+  %1: f32[1, 8, 6, 6] = conv2d(%0, v) {stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=8}
+  %2: f32[8, 1, 3, 3] = exp(v)
+  return %1, %2, v
+}
+"""
+
+
+def test_a_weight_is_stored_in_the_order_that_its_convolution_reads() -> None:
+    split = split_constants(parse_program(CONVOLUTIONS), [True, True])
+    assert split is not None
+    assert (
+        str(split.once)
+        == """\
+program f.constants(; state w: f32[8, 4, 3, 3], v: f32[8, 1, 3, 3]) {
+  %0: f32[8, 1, 3, 3] = exp(v)
+  %1: f32[3, 3, 4, 8] = permute(w) {dims=(2, 3, 1, 0)}
+  %2: f32[3, 3, 4, 8] = contiguous(%1)
+  %3: f32[8, 1, 3, 3] = contiguous(%0)
+  return %2, %3
+}"""
+    )
+    # v is a result too, so it stays as it is
+    window = "stride=(1, 1), padding=(1, 1), dilation=(1, 1)"
+    assert (
+        str(split.rest)
+        == f"""\
+program f(x: f32[1, 4, 6, 6]; state v: f32[8, 1, 3, 3], "packed.0": f32[3, 3, 4, 8], \
+"packed.1": f32[8, 1, 3, 3]) {{
+  %0: f32[8, 4, 3, 3] = permute("packed.0") {{dims=(3, 2, 0, 1)}}
+  %1: f32[1, 8, 6, 6] = conv2d(x, %0) {{{window}, groups=1}}
+  %2: f32[1, 8, 6, 6] = conv2d(%1, v) {{{window}, groups=8}}
+  return %2, "packed.1", v
+}}"""
+    )
+    assert (split.sources, split.kept) == ([0, 1], [1])
+
+
+def _images() -> nn.Module:
+    ag.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 12, 3, stride=2, padding=1),
+        nn.Conv2d(12, 12, 5, padding=2, groups=12),
+        nn.ConvTranspose2d(12, 7, 3, stride=2),
+        nn.Conv2d(7, 5, 1, bias=False),
+    )
+
+
+def test_convolutions_with_frozen_weights_agree() -> None:
+    model = _images()
+    frozen = ag.compile(model, freeze=True)
+    x = ag.rand(2, 3, 9, 11)
+    with ag.no_grad():
+        for _ in range(2):
+            np.testing.assert_allclose(frozen(x).numpy(), _plain(model, x), rtol=2e-6, atol=2e-6)
+            model[0].weight.mul_(1.5)  # seen by the next call
+            model[2].weight.sub_(0.5)
+
+
 def _model() -> nn.Module:
     ag.manual_seed(0)
     return nn.Sequential(nn.Linear(20, 33), nn.BatchNorm1d(33), nn.Tanh(), nn.Linear(33, 7)).eval()

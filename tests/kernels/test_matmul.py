@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import ml_dtypes
 import numpy as np
 import pytest
-from nestrun import compiled
 
 from argand.codegen.llvm.target import host_target, named_target
 from argand.kernels.contraction.blocked import contraction
@@ -26,6 +25,7 @@ from argand.nest.builder import PTR, NestBuilder, Param, Reg, Ty
 from argand.nest.target import Target
 from argand.runtime.threads import get_num_threads, set_num_threads
 from machines import FORCED
+from nestrun import compiled
 
 NUMPY = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 TOLERANCE = {"float32": 2e-6, "float64": 4e-15, "float16": 2e-3, "bfloat16": 1e-2}

@@ -6,6 +6,12 @@ it streams at the speed of memory at every call:
     y = matmul(x, permute(weight))    →    packed.0: weight ↦ contiguous(permute(weight))
                                            y = matmul(x, packed.0)
 
+A convolution's weight (out, in, height, width) is stored as (height, width, in, out), the order
+that the op states:
+
+    y = conv2d(x, weight)             →    packed.0: weight ↦ contiguous(permute(weight))
+                                           y = conv2d(x, permute(packed.0))
+
 The copies are made again when an in-place operation has written the memory behind them, and at
 every call when NumPy or another library shares that memory, since such writes go unnoticed.
 """
@@ -15,15 +21,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from argand.backends.interface import CompiledProgram
 from argand.backends.select import compile_program
 from argand.base.shape import numel
 from argand.compile.places import Held, Place
 from argand.ir.families import Random
-from argand.ir.op import Op, ops
+from argand.ir.op import registry
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
 from argand.ir.rewrite import without_dead_code
 from argand.tensor.core import Tensor, wrap
+
+_Wanted = dict[Value, tuple[int, ...] | None]
+"""The constants that the rest of a program reads, each with the order of dimensions to store it
+in."""
 
 
 class Split(NamedTuple):
@@ -54,12 +66,29 @@ def split_constants(program: Program, fixed: Sequence[bool]) -> Split | None:
     rest = [n for n in program.nodes if n not in set(nodes)]
     read = dict.fromkeys(v for n in rest for v in n.values)
     read |= dict.fromkeys(v for v in program.results if isinstance(v, Value))
-    wanted = [v for v in read if v in made]
+    orders = _orders(program, rest, constant)
+    wanted = {v: orders.get(v) for v in read if v in made or v in orders}
     if not wanted:
         return None
+    read = {v: None for v in read if v not in wanted}
     kept = [i for i, v in enumerate(program.state) if v in read or i in program.writes]
     once, sources = _once(program, nodes, wanted)
     return Split(once, _rest(program, rest, wanted, kept), sources, kept)
+
+
+def _orders(
+    program: Program, nodes: list[Node], constant: set[Value]
+) -> dict[Value, tuple[int, ...]]:
+    """The constants that all their readers want stored in one order of dimensions, and which."""
+    asked: dict[Value, set[tuple[int, ...] | None]] = {
+        v: {None} for v in program.results if isinstance(v, Value)
+    }
+    for node in nodes:
+        for i, v in enumerate(node.inputs):
+            if isinstance(v, Value) and v in constant:
+                asked.setdefault(v, set()).add(node.op.stored_order(i))
+    found = {v: next(iter(orders)) for v, orders in asked.items() if len(orders) == 1}
+    return {v: order for v, order in found.items() if order is not None}
 
 
 def _is_constant(node: Node, constant: set[Value]) -> bool:
@@ -70,15 +99,18 @@ def _is_constant(node: Node, constant: set[Value]) -> bool:
     return sum(numel(o.shape) for o in node.outputs) <= sum(numel(v.shape) for v in node.values)
 
 
-def _once(program: Program, nodes: list[Node], wanted: list[Value]) -> tuple[Program, list[int]]:
-    """The program of the constant values, each laid out row by row."""
-    contiguous: Any = ops.contiguous
-    op: Op = contiguous
+def _once(program: Program, nodes: list[Node], wanted: _Wanted) -> tuple[Program, list[int]]:
+    """The program of the constant values, each laid out row by row in the order of its dimensions
+    that is wanted."""
     once = Program(f"{program.name}.constants", state=[v.copy(v.name) for v in program.state])
     env: dict[Value, Operand] = dict(zip(program.state, once.state, strict=True))
     once.nodes = copied_nodes(nodes, env)
-    for v in wanted:
-        once.nodes.append(Node(op, [resolved(v, env)], {}, [v.type]))
+    for v, order in wanted.items():
+        value = resolved(v, env)
+        assert isinstance(value, Value)
+        if order is not None:
+            value = _permuted(once, value, order)
+        once.nodes.append(Node(registry.get("contiguous"), [value], {}, [value.type]))
         once.outputs.append(once.nodes[-1].outputs[0])
     once = without_dead_code(once)
     read = {v for n in once.nodes for v in n.values}
@@ -87,15 +119,27 @@ def _once(program: Program, nodes: list[Node], wanted: list[Value]) -> tuple[Pro
     return once, sources
 
 
-def _rest(program: Program, nodes: list[Node], wanted: list[Value], kept: list[int]) -> Program:
+def _permuted(program: Program, value: Value, order: Sequence[int]) -> Value:
+    """The value with its dimensions in another order, by a node at the end of the program."""
+    permute = registry.get("permute")
+    params = {"dims": tuple(order)}
+    node = Node(permute, [value], params, permute.infer(value.type, **params))
+    program.nodes.append(node)
+    return node.outputs[0]
+
+
+def _rest(program: Program, nodes: list[Node], wanted: _Wanted, kept: list[int]) -> Program:
     """The program without the constant nodes; their values are state that comes last."""
     rest = Program(program.name, [v.copy(v.name) for v in program.inputs])
     rest.state = [program.state[i].copy(program.state[i].name) for i in kept]
-    packed = [Value(v.dtype, v.shape, rest.free_name(f"packed.{i}")) for i, v in enumerate(wanted)]
-    olds = [*program.inputs, *(program.state[i] for i in kept), *wanted]
-    env: dict[Value, Operand] = dict(zip(olds, [*rest.inputs, *rest.state, *packed], strict=True))
-    rest.state += packed
-    rest.nodes = copied_nodes(nodes, env)
+    olds = [*program.inputs, *(program.state[i] for i in kept)]
+    env: dict[Value, Operand] = dict(zip(olds, [*rest.inputs, *rest.state], strict=True))
+    for i, (v, order) in enumerate(wanted.items()):
+        shape = v.shape if order is None else tuple(v.shape[d] for d in order)
+        packed = Value(v.dtype, shape, rest.free_name(f"packed.{i}"))
+        rest.state.append(packed)
+        env[v] = packed if order is None else _permuted(rest, packed, np.argsort(order).tolist())
+    rest.nodes += copied_nodes(nodes, env)
     rest.outputs = [resolved(o, env) for o in program.outputs]
     rest.writes = {kept.index(i): resolved(o, env) for i, o in program.writes.items()}
     return rest

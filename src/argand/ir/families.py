@@ -287,6 +287,13 @@ class Convolution(Window):
     def gives_image(self) -> bool:
         return self.reads_image(2)
 
+    def stored_order(self, operand: int) -> tuple[int, ...] | None:
+        """A weight with the channels of the result innermost: they are a vector's lanes."""
+        if self.reads_image(operand):
+            return None
+        assert self.roles is not None
+        return (2, 3, 1, 0) if self.roles[2] == "result" else (2, 3, 0, 1)
+
 
 class Gather(Op):
     """y[i] = x[index[i]]: reads at computed places. The first operand is x.

@@ -133,6 +133,11 @@ class Op:
         """
         raise TypeError(f"op {self.name} has no derivative")
 
+    def stored_order(self, operand: int) -> tuple[int, ...] | None:
+        """The order of an operand's dimensions in memory, outermost first, in which the op reads it
+        fastest; None where it is the order of its shape."""
+        return None
+
     def constant(self, params: dict[str, Any]) -> Any:
         """The number, or symbolic size, that all elements equal; None where they may differ."""
         return None

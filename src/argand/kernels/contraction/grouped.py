@@ -5,9 +5,9 @@ of several groups, of one channel each in a depthwise convolution.
 
 Within the vector, channel i of each group is repeated for all channels of the group. An image's row
 is computed vector by vector: several neighbouring pixels in registers, whose windows overlap, so
-that each vector of the image that is loaded is used by all of them. Pixels whose window hangs over
-the edge are computed one by one. The chains are those of the blocked nest, so the bits are the
-same.
+that each vector of the image that is loaded is used by all of them. Where the sizes are known, the
+taps of a pixel at the edge are chosen when the nest is written; where they are not, such pixels are
+computed one by one. The chains are those of the blocked nest, so the bits are the same.
 
 A weight's gradient sums over all pixels: its registers hold one row of the kernel, and are added to
 the partial sums of a piece of the image rows after at most `K_BLOCK` pixels.
@@ -16,9 +16,10 @@ the partial sums of a piece of the image rows after at most `K_BLOCK` pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from argand.kernels.contraction.addressing import dot, extent_of, size, spread, unflatten
-from argand.kernels.contraction.microkernel import multiply_add, regions
+from argand.kernels.contraction.microkernel import cut, multiply_add, regions
 from argand.kernels.contraction.plan import K_BLOCK, SERIAL_FLOPS, ContractionPlan
 from argand.kernels.contraction.spec import Contraction, ContractionAxis, IntOrReg, Operand, static
 from argand.nest.builder import NestBuilder, Reg, Ty
@@ -129,6 +130,8 @@ class _Image(_Nest):
         self.ky, self.kx = spec.k[:2]
         self.width = _number(self.kx.extent)
         self.line = size(b, self.x.extent)
+        taps = self.known_taps()
+        self.pieces = None if taps is None else _pieces(taps, chosen.rows)
 
     def run(self) -> None:
         b, spec = self.b, self.spec
@@ -144,6 +147,25 @@ class _Image(_Nest):
             start = b.add(spec.a.offset, dot(b, index, spec.a.strides))
             row = _Row(self, index, b.offset(spec.a.ptr, start, spec.a.elem), weights, (low, high))
             self.for_channels(row.vector)
+
+    def known_taps(self) -> list[range] | None:
+        """For each pixel of a row the taps along x that are in the image; None when a size is only
+        known at run time."""
+        bound, count = self.bounds.get(self.x), static(self.x.extent)
+        if count is None:
+            return None
+        if bound is None:
+            return [range(self.width)] * count
+        offset, extent = static(bound.offset), static(bound.extent)
+        if offset is None or extent is None:
+            return None
+        pitch, step = (_number(bound.terms[axis]) for axis in (self.x, self.kx))
+        found = []
+        for x in range(count):
+            places = [offset + x * pitch + kx * step for kx in range(self.width)]
+            taps = [kx for kx, place in enumerate(places) if 0 <= place < extent]
+            found.append(range(taps[0], taps[-1] + 1) if taps else range(0))
+        return found
 
     def _pack(self, taps: int) -> Reg:
         """The weights as (ky, kx, i, c), so that the channels of a tap are contiguous."""
@@ -183,6 +205,30 @@ class _Image(_Nest):
         return total
 
 
+class _Piece(NamedTuple):
+    """Pixels first … end - 1 of a row, some at a time: for each of them its taps along x."""
+
+    first: int
+    end: int
+    taps: list[range]
+
+
+def _pieces(taps: Sequence[range], most: int) -> list[_Piece]:
+    """Cut a row: at most so many pixels at a time, neighbours with the same taps in one loop."""
+    heights = [height for tiles, height in cut(len(taps), most) for _ in range(tiles)]
+    pieces: list[_Piece] = []
+    first = 0
+    for height in heights:
+        these = list(taps[first : first + height])
+        last = pieces[-1] if pieces else None
+        if last is not None and last.taps == these:
+            pieces[-1] = last._replace(end=first + height)
+        else:
+            pieces.append(_Piece(first, first + height, these))
+        first += height
+    return pieces
+
+
 class _Row:
     """One row of pixels: `start` is where x = 0 and the kernel's first tap are in the image;
     `inside` is the range of pixels whose windows are inside along x."""
@@ -208,10 +254,15 @@ class _Row:
         self.c, self.mask = c, mask
         self.image = b.offset(self.start, c, nest.spec.a.elem)
         self.kernel = b.offset(self.weights, c, nest.acc.elem)
+        if nest.pieces is not None:
+            for piece in nest.pieces:
+                with b.loop(piece.first, piece.end, len(piece.taps)) as loop:
+                    self._several(loop.index, piece.taps)
+            return
         inside = b.sub(high, low)
         for first, end, count in regions(b, inside, nest.plan.rows):
             with b.loop(b.add(low, first), b.add(low, end), count) as loop:
-                self._several(loop.index, count)
+                self._several(loop.index, [range(nest.width)] * count)
         with b.loop(0, b.sub(nest.line, inside)) as loop:
             self._single(nest.others(loop.index, low, inside))
 
@@ -227,16 +278,17 @@ class _Row:
             total = multiply_add(self.b, value, weight, total)
         return total
 
-    def _several(self, x: Reg, count: int) -> None:
-        """`count` pixels from x on, whose windows are inside along x."""
+    def _several(self, x: Reg, taps: Sequence[range]) -> None:
+        """Neighbouring pixels from x on, with the taps of each along x."""
         b, nest, image = self.b, self.nest, self.nest.spec.a
+        count = len(taps)
         zeros = [b.const(nest.vector, 0)] * count
         with b.loop(self.low, self.high, 1, zeros) as loop:
             line = b.affine(0, (x, self.along_x), (loop.index, self.along_ky))
             at = b.offset(self.image, line, image.elem)
             weights = [self._weights(loop.index, kx) for kx in range(nest.width)]
             sums = list(loop.carry)
-            for uses in self._columns(count):
+            for uses in self._columns(taps):
                 pixel, kx = uses[0]
                 place = b.affine(0, (b.i64(pixel), self.along_x), (b.i64(kx), self.along_kx))
                 values = nest.spread_out(nest.load(image, at, place, self.mask))
@@ -246,9 +298,9 @@ class _Row:
         for pixel, total in enumerate(loop.results):
             self._emit(b.add(x, pixel), total)
 
-    def _columns(self, count: int) -> Sequence[list[tuple[int, int]]]:
+    def _columns(self, taps: Sequence[range]) -> Sequence[list[tuple[int, int]]]:
         """For each column of the image the (pixel, kx) that read it; each pixel's kx ascend."""
-        pairs = [(pixel, kx) for pixel in range(count) for kx in range(self.nest.width)]
+        pairs = [(pixel, kx) for pixel, inside in enumerate(taps) for kx in inside]
         step, tap = static(self.along_x), static(self.along_kx)
         if step is None or tap is None:
             return [[pair] for pair in pairs]

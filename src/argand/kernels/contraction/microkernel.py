@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from argand.kernels.contraction.plan import ContractionPlan
 from argand.nest.builder import NestBuilder, Reg, Ty
 
-__all__ = ["Address", "Panel", "Tile", "panels", "regions", "row_sizes"]
+__all__ = ["Address", "Panel", "Tile", "cut", "panels", "regions", "row_sizes"]
 
 UNROLL_INNER = 8
 """An innermost k axis of at most this many known elements is written out."""
@@ -121,7 +121,7 @@ def regions(b: NestBuilder, count: Reg, most: int) -> Iterator[tuple[Reg, Reg, i
     """
     if isinstance(count.const, int):
         start = 0
-        for tiles, height in _cut(count.const, most):
+        for tiles, height in cut(count.const, most):
             yield b.i64(start), b.i64(start + tiles * height), height
             start += tiles * height
         return
@@ -132,7 +132,7 @@ def regions(b: NestBuilder, count: Reg, most: int) -> Iterator[tuple[Reg, Reg, i
         position = end
 
 
-def _cut(count: int, most: int) -> list[tuple[int, int]]:
+def cut(count: int, most: int) -> list[tuple[int, int]]:
     """(number of tiles, height): whole ones, and the rest shared evenly with the last whole one."""
     whole, rest = divmod(count, most)
     if rest == 0 or rest > most // 2 or whole == 0:
