@@ -102,11 +102,11 @@ BROKEN: list[tuple[Break, str]] = [
     (one_block_for_two, "%5 is stored over %1"),
     (a_block_that_ends_early, "%1 lives longer than its block"),
     (a_block_that_begins_late, "%3 lives longer than its block"),
-    (a_small_block, "%3 lies in a block of .* bytes"),
-    (a_value_in_an_output, "%3 lies in output 1"),
-    (swapped_outputs, "lies in output"),
+    (a_small_block, "%3 is in a block of .* bytes"),
+    (a_value_in_an_output, "%3 is stored in output 1"),
+    (swapped_outputs, "is stored in output"),
     (no_home, "%5 has no memory"),
-    (new_state_elsewhere, "%8 lies in state 1"),
+    (new_state_elsewhere, "%8 is stored in state 1"),
     (a_view_of_another_value, "%2 is a view of another value's memory"),
     (a_computed_view, "%5 is a view of another value's memory"),
     (an_old_value_read_too_late, "w and %7 live at the same time in one place"),
@@ -178,5 +178,5 @@ def test_blocks_outside_of_the_arena_or_unaligned_are_found(
             return [o + shift for o in offsets], size + total  # noqa: B023 - used at once
 
         monkeypatch.setattr(memory, "assign", moved)
-        with pytest.raises(ProgramError, match=r"lies at .* bytes"):
+        with pytest.raises(ProgramError, match=r"is at .* bytes"):
             check_sizes(program, plan, {"N": 9})

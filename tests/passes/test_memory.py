@@ -53,7 +53,7 @@ def test_moves_never_run_in_place() -> None:
 
 
 def home(plan: MemoryPlan, name: str) -> tuple[str, int]:
-    """Where the value of a name lies; of a program that names its values."""
+    """Where the value of a name is stored; of a program that names its values."""
     return next(h for v, h in plan.homes.items() if v.name == name)
 
 
@@ -291,9 +291,9 @@ def test_where_views_lie() -> None:
         )
     )
     found = places(program)
-    lies = [found[node.outputs[0]] for node in program.nodes]
-    assert all(place.root is program.inputs[0] for place in lies)
-    assert [(place.offset, place.strides) for place in lies] == [
+    views = [found[node.outputs[0]] for node in program.nodes]
+    assert all(place.root is program.inputs[0] for place in views)
+    assert [(place.offset, place.strides) for place in views] == [
         (0, (1, 6)),
         (8, (12, 2)),
         (8, (2, 12)),

@@ -1,4 +1,4 @@
-"""The schedule: written state is updated where it lies, or copied in the end."""
+"""The schedule: written state is updated in place, or copied in the end."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def replay(
 ) -> list[Any]:
     """Bind every node of `program` again, on other operands, through the current interpreter.
 
-    `operands` stand for the inputs and the state. `transform(node, inputs)` may give the outputs of
+    `operands` replace the inputs and the state. `transform(node, inputs)` may give the outputs of
     a node itself, or None to bind it as it is. Returns what replaces the program's results.
     """
     env: dict[Any, Any] = dict(zip([*program.inputs, *program.state], operands, strict=True))

@@ -1,4 +1,4 @@
-"""What lowering knows of the values around a kernel: where each lies, and how big it is.
+"""What lowering knows of the values around a kernel: where each is stored, and how big it is.
 
 `backends/` makes one nest Function for each node: it declares the parameters (a pointer a value, an
 i64 a symbol), fills an `Env` with them, and calls `lower_node(b, node, env)`.
@@ -34,7 +34,7 @@ class StridedBuffer:
 class Env:
     """The buffers of a node's inputs and outputs, and the sizes of the symbols.
 
-    An output may lie exactly where an input lies (same address and strides) when every result
+    An output may be stored exactly over an input (same address and strides) when every result
     element depends on that input's element at the same index alone; otherwise they don't overlap.
     """
 

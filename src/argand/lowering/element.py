@@ -71,7 +71,7 @@ def _move(demand: Points, node: Node, point: Point) -> None:
     op: Any = node.op
     shapes = [v.shape for v in node.values]
     source = type(op).source
-    if getattr(op, "several", False):
+    if op.several:
         found = source(FORMS, point.index, shapes, node.params)
     else:
         found = [source(FORMS, point.index, shapes[0], node.params)]

@@ -27,7 +27,7 @@ from argand.lowering.affine import (
     RemainderVar,
 )
 from argand.lowering.buffers import Env, StridedBuffer
-from argand.lowering.element import Point, reachable
+from argand.lowering.points import Point, reachable
 from argand.nest.builder import NestBuilder, Reg, Ty
 
 __all__ = ["Emitter", "emit_expression", "is_empty", "lanes_for"]

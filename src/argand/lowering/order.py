@@ -1,6 +1,6 @@
 """In which order a kernel reads and writes, as far as a plan of memory may count on it.
 
-A result may be stored where an operand lies when every element of the operand is read before the
+A result may be stored over an operand when every element of the operand is read before the
 element that takes its memory is written. A kernel runs in *phases*, one after the other on all
 threads; inside a phase the elements of its space come in no order at all, and what a kernel does
 for one element (or for one row) comes in *steps*. In a step everything is read before anything is
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from argand.ir.program import Value
 from argand.lowering.affine import Affine, LoadedIndex
-from argand.lowering.element import Point, reachable
+from argand.lowering.points import Point, reachable
 from argand.lowering.space import same_index, variables
 
 __all__ = ["Access", "Order", "loads_of"]
@@ -41,7 +41,7 @@ class Order:
     stores: tuple[Access, ...]
 
     def allows(self, operand: Value, result: Value) -> bool:
-        """Whether the result may lie exactly where the operand lies: same first element, shape and
+        """Whether the result may be stored exactly over the operand: same first element, shape and
         strides."""
         loads = [a for a in self.loads if a.value is operand]
         stores = [a for a in self.stores if a.value is result]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from argand.ir import scalar
 from argand.lowering.affine import Axis
-from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
+from argand.lowering.points import Point
 from argand.lowering.space import extent
 from argand.nest.builder import NestBuilder, Reg, Ty
 

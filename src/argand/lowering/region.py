@@ -22,7 +22,7 @@ class Region:
     stored: dict[Value, tuple[Value, ...]]
 
     def places(self, env: Env) -> dict[Value, StridedBuffer]:
-        """Where the inputs lie."""
+        """Where the inputs are stored."""
         return {inner: env.buffers[outer] for inner, outer in self.outside.items()}
 
     def targets(self, env: Env, output: Value) -> list[StridedBuffer]:

@@ -31,8 +31,8 @@ from argand.lowering.affine import (
     surely_positive,
 )
 from argand.lowering.buffers import StridedBuffer
-from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
+from argand.lowering.points import Point
 from argand.nest.builder import Reg
 
 ElementIndex = tuple[Affine, ...]

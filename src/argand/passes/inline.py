@@ -50,7 +50,7 @@ class _Inline(Rewriter):
         return replay(body, values, self._nested)
 
     def _nested(self, node: Node, inputs: list[Any]) -> Any:
-        """What stands for a node of a body: a composite inside it is inlined too."""
+        """What replaces a node of a body: a composite inside it is inlined too."""
         if isinstance(node.op, Composite) and not self.placed(node):
             return self._body(node, inputs)
         return None

@@ -1,4 +1,4 @@
-"""Layout: images lie channels-last between convolutions, whatever the user's shapes say.
+"""Layout: images are stored channels-last between convolutions, whatever the user's shapes say.
 
 A value of shape (N, C, H, W) with the layout (0, 2, 3, 1) is stored as (N, H, W, C): shapes and
 meanings stay, strides change, no node is added but a copy at the border.
@@ -18,14 +18,14 @@ CHANNELS_LAST = (0, 2, 3, 1)
 
 
 def layout(program: Program) -> Program:
-    """Convolutions and what lies between them get the layout (0, 2, 3, 1).
+    """Convolutions and what is between them get the layout (0, 2, 3, 1).
 
         %0: f32[8, 3, 32, 32] = …                  %0: f32[8, 3, 32, 32]@0231 = contiguous(x)
         %1: f32[8, 16, 32, 32] = conv2d(x, w)  →   %1: f32[8, 16, 32, 32]@0231 = conv2d(%0, w)
         %2: f32[8, 16, 32, 32] = relu(%1)          %2: f32[8, 16, 32, 32]@0231 = relu(%1)
 
     Inputs, results and state stay row-major; a convolution's row-major image is copied once, unless
-    it has one channel or one pixel and the two layouts are the same. Where an input lies
+    it has one channel or one pixel and the two layouts are the same. Where an input is
     channels-last already, results stay as they are computed, as in PyTorch.
     """
     if not any(isinstance(node.op, Window) for node in program.nodes):
@@ -64,7 +64,7 @@ class _Layout(Rewriter):
         )
 
     def _image(self, x: Operand) -> Operand:
-        """An operand of a convolution, copied into channels-last unless it lies so already."""
+        """An operand of a convolution, copied into channels-last unless it is so already."""
         if not isinstance(x, Value) or x.layout == CHANNELS_LAST or layouts_agree(x):
             return x
         if x not in self.converted:

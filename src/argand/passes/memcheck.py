@@ -49,7 +49,7 @@ def check_sizes(program: Program, plan: MemoryPlan, sizes: Mapping[str, int]) ->
     for one in placed:
         birth, _, begin, end, v, block = one
         if begin % ALIGNMENT or not 0 <= begin <= end <= total:
-            raise _error(program, f"{value_name(v)} lies at {begin} of {total} bytes")
+            raise _error(program, f"{value_name(v)} is at {begin} of {total} bytes")
         living = [other for other in living if other[1] >= birth]
         for other in living:
             if other[5] != block and other[2] < end and begin < other[3]:
@@ -85,7 +85,7 @@ def _lives(program: Program, plan: MemoryPlan) -> Lives:
 
 
 def _check_homes(program: Program, plan: MemoryPlan, lives: Lives) -> None:
-    """What is given and what is returned lies where the caller has it, and nothing else does."""
+    """What is given and what is returned is stored in the caller's memory, and nothing else is."""
     wanted: dict[tuple[str, int], list[object]] = {}
     for i, v in enumerate(program.inputs):
         wanted["input", i] = [v]
@@ -98,10 +98,10 @@ def _check_homes(program: Program, plan: MemoryPlan, lives: Lives) -> None:
         if home is None:
             raise _error(program, f"{value_name(v)} has no memory")
         if home[0] != "arena" and v not in wanted[home]:
-            raise _error(program, f"{value_name(v)} lies in {home[0]} {home[1]}")
+            raise _error(program, f"{value_name(v)} is stored in {home[0]} {home[1]}")
     for home, values in wanted.items():
         if any(plan.homes.get(v) != home for v in values):  # type: ignore[call-overload]
-            raise _error(program, f"what belongs in {home[0]} {home[1]} does not lie there")
+            raise _error(program, f"what belongs in {home[0]} {home[1]} is not stored there")
 
 
 def _check_blocks(program: Program, plan: MemoryPlan, lives: Lives) -> None:
@@ -112,7 +112,7 @@ def _check_blocks(program: Program, plan: MemoryPlan, lives: Lives) -> None:
             continue
         block = plan.blocks[i]
         if not same(block.size, nbytes(v)):
-            raise _error(program, f"{value_name(v)} lies in a block of {block.size} bytes")
+            raise _error(program, f"{value_name(v)} is in a block of {block.size} bytes")
         if block.start > birth or block.end < death:
             raise _error(program, f"{value_name(v)} lives longer than its block of the arena")
 

@@ -21,7 +21,7 @@ from argand.runtime.guarded import PAGE, Fence
 ALIGNMENT = 64
 
 Takeovers = list[tuple[int, int, int]]
-"""Which results lie where an operand died: the node's number, the result's, the operand's."""
+"""Results that take the memory of an operand: the numbers of node, result and operand."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -35,7 +35,7 @@ class ArenaBlock:
 
 @dataclasses.dataclass(slots=True)
 class MemoryPlan:
-    """Where every value lies.
+    """Where every value is stored.
 
     `homes` gives for each root value its memory: ``("input", i)``, ``("state", i)``,
     ``("output", i)`` or ``("arena", i)`` with `i` counting `blocks`.
@@ -144,7 +144,7 @@ class _Planner:
         return None
 
     def _allows(self, at: int, out: Value, number: int, root: Value) -> bool:
-        """Whether a node may store a result where its operand of that number lies."""
+        """Whether a node may store a result over its operand of that number."""
         if self.known is not None:
             return self.known.get((at, out.index)) == number
         return may_overwrite(self.program.nodes[at], root, out, self.places)

@@ -1,4 +1,4 @@
-"""Schedule: the final order of the nodes, and written state updated where it lies.
+"""Schedule: the final order of the nodes, and written state updated in place.
 
 A program's *donated* state is overwritten: the node that computes the new value stores it into
 the state's memory. That is right when all other readers of the old value run before, when the
@@ -150,10 +150,10 @@ def can_fail(node: Node) -> bool:
 
 
 def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, StridedView]) -> bool:
-    """Whether the node may store its output `new` where `old` lies, as far as its own reads go.
+    """Whether the node may store its output `new` over `old`, as far as its own reads go.
 
-    True when it doesn't read `old`, or reads it as `new` lies there and in an order that lets no
-    element be overwritten before it is read, by whichever of the node's results.
+    True when it doesn't read `old`, or reads it with the strides of `new` and in an order that lets
+    no element be overwritten before it is read, by whichever of the node's results.
     """
     reads = [v for v in dict.fromkeys(node.values) if found[v].root is old]
     place = found[new]
@@ -167,7 +167,7 @@ def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, Strided
 
 
 def _same_place(v: Value, a: StridedView, new: Value, b: StridedView) -> bool:
-    """Whether two values would lie alike at the beginning of the same memory."""
+    """Whether two values would have the same strides at the beginning of the same memory."""
     return (
         same(a.offset, b.offset)
         and len(a.strides) == len(b.strides)

@@ -1,4 +1,4 @@
-"""Where values lie: a view's result is its input's memory, read with other strides."""
+"""Where values are stored: a view's result is its input's memory, read with other strides."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StridedView:
 def places(
     program: Program, strides: Mapping[int, Shape] | None = None
 ) -> dict[Value, StridedView]:
-    """Where every value of a program lies; a value that owns its memory is its own root.
+    """Where every value of a program is stored; a value that owns its memory is its own root.
 
     `strides` gives those of the inputs with these numbers, where they aren't dense.
     """
@@ -48,7 +48,7 @@ def own_place(v: Value) -> StridedView:
 
 
 def view_place(node: Node, found: dict[Value, StridedView]) -> StridedView | None:
-    """Where the result of a view lies; None when the node has to compute."""
+    """Where the result of a view is stored; None when the node has to compute."""
     if not isinstance(node.op, View):
         return None
     x = node.values[0]
