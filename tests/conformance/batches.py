@@ -100,6 +100,8 @@ def _products() -> Iterator[Entry]:
     yield "matmul", [_X, T((13, 4))], [], _call("matmul")
     yield "matmul", [T((2, 5, 13)), T((2, 13, 4))], [], _call("matmul")
     yield "matmul", [T((13,))], [T((13,))], _call("matmul")
+    yield "linear", [T((300,))], [T((40, 300)), T((40,))], _call("linear")
+    yield "linear", [_X], [T((4, 13))], _call("linear")
     for equation, shape in (("bij,jk->bki", (13, 4)), ("bij,ij->bi", (5, 13))):
         yield "einsum", [_X], [T(shape)], functools.partial(ops.einsum, equation)
     yield "einsum", [_X, _X], [], functools.partial(ops.einsum, "bij,bkj->bik")

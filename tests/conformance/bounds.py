@@ -33,6 +33,7 @@ ROUNDINGS = {
     "logsumexp": 8,
     "scaled_dot_product_attention": 8,
     "matmul": 64,
+    "linear": 64,
     "conv2d": 32,
     "conv2d_input_grad": 32,
     "conv2d_weight_grad": 32,
@@ -43,6 +44,7 @@ ROUNDINGS = {
 # How often an op of 16-bit floats rounds to 16 bits on its way.
 NARROW = {
     "lerp": 2,  # a number as weight is rounded to the dtype of the operands first
+    "linear": 2,  # the product, before the bias
     "einsum": 2,  # the product of two operands, before the third
     "scaled_dot_product_attention": 3,  # the scores, the probabilities, the result
     "scatter_add": 5,  # each addition to one place

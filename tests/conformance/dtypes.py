@@ -35,7 +35,7 @@ def _each(ops: str, groups: str) -> dict[str, frozenset[str]]:
 
 # The dtypes for which an op raises DTypeError, whatever the operands.
 REFUSED: dict[str, frozenset[str]] = {
-    **_each("abs avg_pool2d conj matmul neg square", "bool"),
+    **_each("abs avg_pool2d conj linear matmul neg square", "bool"),
     **_each("acos asin atan atan2 cosh erf exp2 expm1 log10 log1p log2 sigmoid sinh", "complex"),
     # without an order
     **_each("amax amin clamp floor_divide fmod ge gt le lerp lt maximum minimum", "complex"),

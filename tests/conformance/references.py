@@ -472,6 +472,7 @@ REFERENCES: dict[str, Reference] = {
     "flip": lambda x, dims: np.flip(x, dims),
     "cat": lambda *xs, dim=0: np.concatenate(xs, dim),
     "matmul": np.matmul,
+    "linear": lambda x, w, b=0: np.matmul(x, w.T) + b,
     "einsum": np.einsum,
     "gather": _gather,
     "scatter_add": _scatter(add=True),

@@ -226,7 +226,9 @@ class Tracer(Interpreter):
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         params = {k: as_plain(v) for k, v in params.items()}
-        if isinstance(op, Composite) and not op.own_adjoint and self._wants_grad(inputs):
+        if isinstance(op, Composite) and (
+            op.opens or (not op.own_adjoint and self._wants_grad(inputs))
+        ):
             return op.apply_body(inputs, params)
         for name, param in params.items():
             for part in param if isinstance(param, tuple) else (param,):

@@ -414,12 +414,14 @@ class Composite(Op):
     A member states `body(x, ..., **params)` in terms of `ops`. With an `adjoint` of its own (and
     `run`, where NumPy can do better than the body op by op) it is one node of the tape; without,
     its body is recorded in its place wherever a gradient is needed. Where it `widens`, the body of
-    16-bit floats runs in float32, so that its results are rounded once.
+    16-bit floats runs in float32, so that its results are rounded once. Where it `opens`, it is one
+    op in eager code only: programs hold its body, whose parts the compiler knows.
     """
 
     abstract = True
     required = ("samples", "body")
     widens: ClassVar[bool] = False
+    opens: ClassVar[bool] = False
 
     body: ClassVar[Callable[..., Any] | None] = None
 

@@ -11,7 +11,7 @@ from argand.base.dim import Extent, same
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, numel, same_shape, shape_text
 from argand.ir.elementwise import lifted
-from argand.ir.families import Contract
+from argand.ir.families import Composite, Contract
 from argand.ir.op import describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ops.move import is_one
@@ -69,7 +69,7 @@ class Matmul(Contract):
 
     def __call__(self, a: Any, b: Any) -> Any:
         a, b = lifted(a), lifted(b)
-        _check_operands(self.name, a, b)
+        _check_operands(self.name, a, b, -1 if len(b.shape) == 1 else -2)
         if len(b.shape) == 1:
             column = ops.reshape(b, (b.shape[0], 1))
             return ops.reshape(self(a, column), a.shape[:-1])
@@ -111,14 +111,101 @@ class Matmul(Contract):
         return [i for i in (0, 1) if wants[1 - i]], ()
 
 
-def _check_operands(op: str, a: Any, b: Any) -> None:
+class Linear(Composite):
+    """y = x @ weight.T + bias, for x (..., K), a weight (N, K) and a bias (N,).
+
+    A weight (K,) gives (...). Raises ShapeError where the sizes K differ. In eager code it is one
+    kernel and one gradient node; a program holds its matrix product and its sum.
+    """
+
+    samples = (
+        Sample(T((3, 4)), T((5, 4)), T((5,))),
+        Sample(T((3, 4)), T((5, 4))),
+        Sample(T((2, 3, 4)), T((5, 4)), T((5,))),
+        Sample(T((4,)), T((5, 4)), T((5,))),
+        Sample(T((3, 4)), T((4,)), T(())),
+        Sample(T((3, 4)), T((5, 4)), T((3, 1))),
+        Sample(T((1, 1)), T((1, 1)), T((1,))),
+        Sample(T((0, 4)), T((5, 4)), T((5,))),
+        Sample(T((2, 0)), T((3, 0)), T((3,))),
+    )
+    error_samples = (
+        ErrorSample(
+            RuntimeError,
+            "linear: f32(2, 3) and f32(5, 4): the inner sizes 3 and 4 differ",
+            T((2, 3), dtype="float32"),
+            T((5, 4), dtype="float32"),
+        ),
+        ErrorSample(RuntimeError, "linear: f32() and f32(2, 2): both", T(()), T((2, 2))),
+        ErrorSample(
+            TypeError, "must have one dtype", T((2, 2), dtype="float32"), T((2, 2), dtype="float64")
+        ),
+    )
+    dtypes = ("float32", "float64", "int64")
+    tolerance = {"float32": 2e-5}
+    opens = True
+
+    def __call__(self, x: Any, weight: Any, bias: Any = None) -> Any:
+        x, weight = lifted(x), lifted(weight)
+        _check_operands(self.name, x, weight, -1)
+        added = () if bias is None else (lifted(bias),)
+        if len(weight.shape) == 2 and all(_is_row_of(b, weight) for b in added):
+            return super().__call__(x, weight, *added)
+        y = ops.matmul(x, _transposed(weight))
+        return ops.add(y, bias) if added else y
+
+    def body(x: Any, weight: Any, *bias: Any) -> Any:
+        y = ops.matmul(x, _transposed(weight))
+        return ops.add(y, bias[0]) if bias else y
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        return self.adjoint_for((True,) * len(inputs), grads, inputs, outputs, params)
+
+    def adjoint_for(
+        self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
+    ) -> Any:
+        (g,), (x, weight, *_) = grads, inputs
+        found: list[Any] = [None] * len(wants)
+        if wants[0]:
+            found[0] = ops.matmul(g, _conjugate(weight))
+        if wants[1]:
+            found[1] = ops.matmul(_transposed(_rows(g)), _conjugate(_rows(x)))
+        if len(wants) == 3 and wants[2]:
+            lead = tuple(range(len(g.shape) - 1))
+            found[2] = ops.sum(g, lead) if lead else g
+        return found
+
+    def saves_for(self, wants: Any, params: dict[str, Any]) -> Any:
+        return [i for i in (0, 1) if wants[1 - i]], ()
+
+
+def _is_row_of(bias: Any, weight: Any) -> bool:
+    """Whether a bias has the dtype of a weight and an element for each of its rows."""
+    return bias.dtype is weight.dtype and same_shape(bias.shape, weight.shape[:1])
+
+
+def _rows(x: Any) -> Any:
+    """A tensor (..., N) as a matrix."""
+    return x if len(x.shape) == 2 else ops.reshape(x, (numel(x.shape[:-1]), x.shape[-1]))
+
+
+def _transposed(x: Any) -> Any:
+    """The transpose of a matrix, a vector as it is."""
+    return x if len(x.shape) < 2 else ops.permute(x, (1, 0))
+
+
+def _conjugate(x: Any) -> Any:
+    return ops.conj(x) if x.dtype.is_complex else x
+
+
+def _check_operands(op: str, a: Any, b: Any, inner_of_b: int) -> None:
     if not len(a.shape) or not len(b.shape):
         raise ShapeError(f"{op}: {describe(a, b)}: both must have at least 1 dimension")
     if a.dtype is not b.dtype:
         raise DTypeError(f"{op}: {describe(a, b)}: both must have one dtype; cast one of them")
     if a.dtype.kind == "b":
         raise DTypeError(f"{op}: not defined for bool")
-    inner, other = a.shape[-1], b.shape[-1 if len(b.shape) == 1 else -2]
+    inner, other = a.shape[-1], b.shape[inner_of_b]
     if not same(inner, other) and inner != other:
         raise ShapeError(f"{op}: {describe(a, b)}: the inner sizes {inner} and {other} differ")
 

@@ -341,6 +341,22 @@ def matmul_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     return call
 
 
+def linear_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
+    """Rows of a dense array, a matrix of any strides, and a dense bias."""
+    x, weight, *bias = arrays
+    steps = element_strides(weight)
+    if not from_numpy(x.dtype).is_floating_point or not dense(x, *bias) or steps is None:
+        return None
+    sizes = Sizes()
+    n, k = (sizes.size(c, s) for c, s in zip("nk", weight.shape, strict=True))
+    rows = sizes.size("m", x.size // x.shape[-1])
+    shapes: list[Shape] = [(rows, k), (n, k), *[(n,) for _ in bias]]
+    call = KernelCall(op, dtypes_of(arrays), shapes, {}, params, sizes.values, {})
+    if not weight.flags.c_contiguous:
+        call.strides[1] = tuple(sizes.stride(f"s{d}", s) for d, s in enumerate(steps))
+    return call
+
+
 _ROWS: Mapping[str, Form] = {
     "softmax": softmax_form,
     "log_softmax": softmax_form,
@@ -361,6 +377,7 @@ _IMAGES: Mapping[str, Form] = {
 
 FORMS: dict[str, Form] = {
     "matmul": matmul_form,
+    "linear": linear_form,
     **_ROWS,
     **_IMAGES,
     **dict.fromkeys(_REDUCTIONS, reduce_form),

@@ -21,11 +21,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     >>> F.linear(ag.tensor([[1.0, 2.0]]), weight, bias)
     tensor([[11., 18.]])
     """
-    if len(weight.shape) == 1:
-        y = ops.matmul(input, weight)
-    else:
-        y = ops.matmul(input, ops.permute(weight, (1, 0)))
-    return y if bias is None else y + bias  # the operator has a short way for small tensors
+    return ops.linear(input, weight, bias)
 
 
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
