@@ -9,17 +9,16 @@ from collections.abc import Sequence
 import ml_dtypes
 import numpy as np
 import pytest
+from products import Matrices, matmul_function, store_to
 
 from argand.codegen.llvm.target import host_target, named_target
 from argand.kernels.contraction.blocked import contraction
-from argand.kernels.contraction.matmul import Matrices, matmul_function
 from argand.kernels.contraction.spec import (
     AxisValues,
     Contraction,
     ContractionAxis,
     Epilogue,
     Operand,
-    store_to,
 )
 from argand.nest.builder import PTR, NestBuilder, Param, Reg, Ty
 from argand.nest.target import Target

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from products import Matrices, matmul_function
 
 from argand.codegen.llvm.target import named_target
-from argand.kernels.contraction.matmul import Matrices, matmul_function
 from argand.kernels.contraction.plan import plan
 from argand.kernels.contraction.spec import Bound, Contraction, ContractionAxis, Operand
 from argand.nest.builder import PTR, NestBuilder, NestModule, Reg

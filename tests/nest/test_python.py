@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from argand.nest.builder import BOOL, F32, I64, PTR, NestBuilder, NestError, Ty
-from argand.nest.python import StatusError, python_function, python_text
+from argand.nest.python import StatusError, _Writer, python_function
 
 F32X4 = Ty("float32", 4)
 
@@ -88,7 +88,7 @@ def test_arithmetic_on_data_is_left_out() -> None:
     b = NestBuilder("f", [("x", PTR)])
     (x,) = b.params
     b.store(x, 1, b.apply("mul", b.apply("sin", b.load(x, 0, F32)), 2.0))
-    assert "*" not in python_text(b.finish()).replace(" * 4", "")
+    assert "*" not in _Writer(b.finish()).text()[0].replace(" * 4", "")
     assert run(b, 40) == [("load", 40, 4), ("store", 44, 4)]
 
 

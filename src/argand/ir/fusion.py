@@ -15,8 +15,6 @@ from argand.ir.interpret import interpret
 from argand.ir.op import Op, TensorType, describe, registry
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes
 
-KINDS = ("loop", "rows", "contract")
-
 
 class Fusion(Control):
     """The results of the region, computed by one kernel.

@@ -16,7 +16,7 @@ import numpy as np
 
 from argand.nest.types import Block, Instruction, NestError, NestFunction, Reg
 
-__all__ = ["Memory", "StatusError", "python_function", "python_text"]
+__all__ = ["Memory", "StatusError", "python_function"]
 
 
 class StatusError(Exception):
@@ -47,11 +47,6 @@ def python_function(function: NestFunction) -> Callable[..., None]:
     module = compile(text, f"<accesses of {function.name}>", "exec")
     (code,) = (c for c in module.co_consts if isinstance(c, types.CodeType))
     return types.FunctionType(code, scope)
-
-
-def python_text(function: NestFunction) -> str:
-    """The function's text, to read."""
-    return _Writer(function).text()[0]
 
 
 # what decides accesses ----------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def empty(shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> NDArray[
 
 
 def _free_blocks() -> Iterator[Block]:
-    """Take each unused block out of its queue and yield it; who keeps it puts it back."""
+    """Take each unused block out of its queue and yield it."""
     for queue in list(_blocks.values()):
         for _ in range(len(queue)):
             try:
@@ -132,14 +132,6 @@ def _free_blocks() -> Iterator[Block]:
                 yield block
             else:
                 queue.append(block)
-
-
-def kept_bytes() -> int:
-    """Bytes that wait in the pool to be used again."""
-    free = list(_free_blocks())
-    for block in free:
-        _blocks[block.nbytes].append(block)
-    return sum(block.nbytes for block in free)
 
 
 def trim() -> None:

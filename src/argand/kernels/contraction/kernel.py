@@ -25,8 +25,7 @@ from argand.kernels.contraction.layout import (
     operands_of,
     product_layout,
 )
-from argand.kernels.contraction.matmul import accumulator
-from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand
+from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand, accumulator
 from argand.kernels.cost import CHEAP_FLOPS, flops_of, worth_a_loop
 from argand.kernels.plan import Cost, Plan, described, types_text
 from argand.lowering.affine import Axis

@@ -23,9 +23,9 @@ __all__ = [
     "Fetch",
     "IntOrReg",
     "Operand",
+    "accumulator",
     "put",
     "static",
-    "store_to",
 ]
 
 IntOrReg = int | Reg
@@ -116,16 +116,9 @@ def static(size: IntOrReg) -> int | None:
     return size.const if isinstance(size.const, int) else None
 
 
-def store_to(
-    ptr: Reg, elem: str, strides: Mapping[ContractionAxis, IntOrReg], lanes_along: ContractionAxis
-) -> Epilogue:
-    """The plain epilogue: C goes to memory, cast to `elem`."""
-
-    def epilogue(b: NestBuilder, index: AxisValues, value: Reg, mask: Reg | None) -> None:
-        at = b.affine(0, *((index[axis], stride) for axis, stride in strides.items()))
-        put(b, ptr, at, strides.get(lanes_along, 0), b.cast(value, elem), mask)
-
-    return epilogue
+def accumulator(elem: str) -> str:
+    """The type that products of `elem` are summed in."""
+    return "float32" if elem in ("float16", "bfloat16") else elem
 
 
 def put(b: NestBuilder, ptr: Reg, at: Reg, stride: IntOrReg, value: Reg, mask: Reg | None) -> None:

@@ -1,28 +1,35 @@
-"""Matrix products as contractions, and the functions that eager calls for them."""
+"""Matrix products as contractions, and as functions of their own, for the tests of this folder."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from argand.kernels.contraction.blocked import contraction
 from argand.kernels.contraction.spec import (
+    AxisValues,
     Contraction,
     ContractionAxis,
     Epilogue,
     IntOrReg,
     Operand,
-    store_to,
+    accumulator,
+    put,
 )
 from argand.nest.builder import I64, PTR, NestBuilder, NestFunction, Param, Reg
 from argand.nest.target import Target
 
-__all__ = ["Matrices", "accumulator", "matmul", "matmul_function"]
 
+def store_to(
+    ptr: Reg, elem: str, strides: Mapping[ContractionAxis, IntOrReg], lanes_along: ContractionAxis
+) -> Epilogue:
+    """The plain epilogue: C goes to memory, cast to `elem`."""
 
-def accumulator(elem: str) -> str:
-    """The type that products of `elem` are summed in."""
-    return "float32" if elem in ("float16", "bfloat16") else elem
+    def epilogue(b: NestBuilder, index: AxisValues, value: Reg, mask: Reg | None) -> None:
+        at = b.affine(0, *((index[axis], stride) for axis, stride in strides.items()))
+        put(b, ptr, at, strides.get(lanes_along, 0), b.cast(value, elem), mask)
+
+    return epilogue
 
 
 @dataclasses.dataclass(frozen=True)
