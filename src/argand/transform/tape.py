@@ -399,54 +399,54 @@ class _Traversal:
     def __init__(self, store: Callable[[Any, Any], None]) -> None:
         self.store = store
         self.needed: set[int] | None = None
-        self.grads: dict[int, dict[int, Any]] = {}  # id of a target -> output number -> gradient
+        self.grads: dict[int, list[Any]] = {}  # of a waiting node, by its id: one for each output
         self.heap: list[tuple[int, GradientNode]] = []
-        self.leaves: dict[int, Any] = {}
+        self.leaves: dict[int, tuple[Any, Any]] = {}  # leaves and their gradients so far
         self.wanted: dict[tuple[int, int], list[int]] = {}
         self.targets: set[int] = set()
         self.capture: Callable[[int, Any], None] | None = None
 
     def go(self, roots: list[tuple[Edge, Any]], retain_graph: bool) -> None:
         for (target, index), gradient in roots:
-            self.add(target, index, gradient)
-        while self.heap:
-            node = heapq.heappop(self.heap)[1]
-            self.step(node, self.grads.pop(id(node)), retain_graph)
-        for leaf in self.leaves.values():
-            gradient = self.grads.pop(id(leaf))[0]
+            if target is not None:
+                self.add(target, index, gradient)
+        heap, grads = self.heap, self.grads
+        while heap:
+            node = heapq.heappop(heap)[1]
+            self.step(node, grads.pop(id(node)))
+            if not retain_graph and (self.needed is None or id(node) in self.needed):
+                node.free()
+        for leaf, gradient in self.leaves.values():
             if not self._captured(leaf, 0, gradient):
                 self.store(leaf, gradient)
 
     def add(self, target: Any, index: int, gradient: Any) -> None:
         """Add to the gradient of an edge; the first one makes its node wait for its turn."""
-        if target is None:
-            return
-        mine = self.grads.get(id(target))
-        if mine is None:
-            self.grads[id(target)] = {index: gradient}
-            if type(target) is GradientNode:
+        key = id(target)
+        if type(target) is GradientNode:
+            mine = self.grads.get(key)
+            if mine is None:
+                mine = self.grads[key] = [None] * len(target.outputs)
                 heapq.heappush(self.heap, (-target.sequence, target))
-            else:
-                self.leaves[id(target)] = target
-        elif index in mine:
-            mine[index] = ops.add(mine[index], gradient)
+            before = mine[index]
+            mine[index] = gradient if before is None else ops.add(before, gradient)
+        elif key in self.leaves:
+            self.leaves[key] = (target, ops.add(self.leaves[key][1], gradient))
         else:
-            mine[index] = gradient
+            self.leaves[key] = (target, gradient)
 
-    def step(self, node: GradientNode, mine: dict[int, Any], retain_graph: bool) -> None:
+    def step(self, node: GradientNode, mine: list[Any]) -> None:
         """Take a node's gradients to what it was computed from."""
         if node.hooks:
-            for i in list(mine):
-                for hook in tuple(node.hooks.get(i, {}).values()):
-                    changed = hook(mine[i])
-                    mine[i] = mine[i] if changed is None else changed
+            self._call_hooks(node.hooks, mine)
         if id(node) in self.targets:
-            for i, gradient in mine.items():
-                self._captured(node, i, gradient)
+            for i, gradient in enumerate(mine):
+                if gradient is not None:
+                    self._captured(node, i, gradient)
         needed = self.needed
         if needed is not None and id(node) not in needed:
             return
-        results = node.backward([mine.get(i) for i in range(len(node.outputs))])
+        results = node.backward(mine)
         if mode.watch is not None:
             mode.watch(node, results)
         if len(results) != len(node.edges):
@@ -458,8 +458,16 @@ class _Traversal:
                 continue
             if needed is None or id(target) in needed or id(target) in self.targets:
                 self.add(target, index, gradient)
-        if not retain_graph:
-            node.free()
+
+    @staticmethod
+    def _call_hooks(hooks: dict[int, dict[int, Callable[[Any], Any]]], mine: list[Any]) -> None:
+        for i, gradient in enumerate(mine):
+            if gradient is None:
+                continue
+            for hook in tuple(hooks.get(i, {}).values()):
+                changed = hook(gradient)
+                gradient = gradient if changed is None else changed
+            mine[i] = gradient
 
     def _captured(self, target: Any, index: int, gradient: Any) -> bool:
         """Hand out a wanted gradient; whether the run is for wanted ones only."""
