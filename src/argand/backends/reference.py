@@ -15,6 +15,8 @@ from argand.ir.program import Program
 class ReferenceProgram:
     """A program that `run` interprets; for tests, debugging, and what can't be compiled."""
 
+    direct = None
+
     def __init__(self, program: Program) -> None:
         self.program = program
         self._lock = lock_held_over_forks("program")
@@ -32,6 +34,9 @@ class ReferenceProgram:
 
     def guard_entry(self, records: list[Any]) -> None:
         """Nothing is native, guards neither."""
+
+    def match_entry(self, cls: type, expected: Sequence[Any]) -> None:
+        """Nothing is native."""
 
     def explain(self) -> list[str]:
         """One line: everything runs in NumPy."""

@@ -22,6 +22,8 @@ from argand.ir.program import Node, Program, Value
 class DebugProgram:
     """A program that runs node by node, with the interface of a compiled one."""
 
+    direct = None
+
     def __init__(self, program: Program) -> None:
         self.program = program
 
@@ -44,6 +46,9 @@ class DebugProgram:
 
     def guard_entry(self, records: list[Any]) -> None:
         """Nothing is native, guards neither."""
+
+    def match_entry(self, cls: type, expected: Sequence[Any]) -> None:
+        """Nothing is native."""
 
     def explain(self) -> list[str]:
         """One line: nothing is native."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from argand.base.errors import ArgandError
 from argand.base.misuse import annotate
@@ -11,7 +11,7 @@ from argand.ir.interpret import run_node
 from argand.ir.program import Node, Value
 
 
-def raise_failure(node: Node, arrays: Mapping[Value, Any], sizes: Mapping[str, int]) -> None:
+def raise_failure(node: Node, arrays: Mapping[Value, Any], sizes: Mapping[str, int]) -> NoReturn:
     """Raise the error of a node that found it can't be computed.
 
     The node is run again by NumPy on the same values, so the error is the op's own, as in eager

@@ -6,12 +6,11 @@ arena, one native call. The native side reads the addresses out of the NumPy arr
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from argand.base.forks import lock_held_over_forks
 from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
 from argand.codegen.llvm.guardcall import guard_entry
+from argand.codegen.llvm.matchcall import Match, TensorFacts, match_entry
 from argand.ir.interpret import run_node
 from argand.ir.program import Node, Program, Value
 from argand.passes.layout import CHANNELS_LAST
@@ -67,17 +67,17 @@ class _Sized:
         alignment = ALIGNMENT if like.nbytes >= SMALL else like.itemsize
         fence, memory = fenced(like.nbytes, settings.guard_memory, alignment)
         self.fences.append(fence)
-        return lambda: np.ndarray(like.shape, like.dtype, memory)
+        return lambda: np.ndarray(like.shape, like.dtype, memory, strides=like.strides)
 
 
 class NativeProgram:
     """A program as machine code.
 
     `run(inputs, state)` takes NumPy arrays of the program's dtypes and shapes; it returns the
-    outputs as new arrays and updates written state where it lies. Images that lie channels-last
-    are taken by a variant of the program compiled for them, whose results lie so too; other arrays
-    that are not row-major are copied first (and written back). Calls may come from several
-    threads: each leases its own arena, and a program that writes state holds a lock.
+    outputs as new arrays and updates written state in place. Channels-last images are taken by a
+    variant of the program compiled for them, whose results are channels-last too; other arrays that
+    are not row-major are copied first (and written back). Calls may come from several threads: each
+    leases its own arena. Who writes one state from several threads holds a lock of its own.
     """
 
     def __init__(
@@ -94,15 +94,10 @@ class NativeProgram:
         self.plan = plan
         self.segments = segments
         self._operands = [*program.inputs, *program.state]
-        # For each output that lies in an order of its own: how its dimensions are found in memory.
-        self._orders = [
-            tuple(map(int, np.argsort(o.layout))) if isinstance(o, Value) and o.layout else None
-            for o in program.outputs
-        ]
         self._symbols = _symbol_sources(self._operands, program)
         self._sized: dict[tuple[int, ...], _Sized] = {}
-        locked = program.writes or settings.guard_memory
-        self._lock = lock_held_over_forks("program") if locked else None
+        # Fenced buffers are there once, so calls take turns.
+        self._fence_lock = lock_held_over_forks("program") if settings.guard_memory else None
         # Of the smallest programs, what `run` does: make the output, call, table of offsets.
         self.direct: tuple[Callable[[], Any], NativeCall, Any] | None = None
         self.run: Run = self._choose_run()
@@ -110,64 +105,32 @@ class NativeProgram:
     # -- calling -----------------------------------------------------------------------------------
 
     def _choose_run(self) -> Run:
-        if settings.guard_memory:
-            return self._guarded_run
-        if any(self._orders):
-            return self._logical_run
-        simple = len(self.segments) == 1 and self.segments[0].call is not None
-        if simple and not self._symbols and self._lock is None:
-            return self._direct_run(self._for_sizes(()), self.segments[0].call)
-        return self._locked_run if self._lock is not None else self._general_run
+        if self._fence_lock is not None:
+            return functools.partial(self._fenced_run, self._fence_lock)
+        call = self.segments[0].call if len(self.segments) == 1 else None
+        if call is None or self._symbols:
+            return self._general_run
+        sized = self._for_sizes(())
+        if not sized.arena_bytes and len(sized.makers) == 1:
+            self.direct = sized.makers[0], call, sized.offsets
+        return self._single_run(sized, call)
 
-    def _direct_run(self, sized: _Sized, call: Any) -> Run:
+    def _single_run(self, sized: _Sized, call: NativeCall) -> Run:
         """The whole call of a program of one native segment and fixed sizes."""
-        makers, arenas, offsets = sized.makers, sized.arenas, sized.offsets
-        size, retry = sized.arena_bytes, self._general_run
+        makers, arenas, offsets, size = sized.makers, sized.arenas, sized.offsets, sized.arena_bytes
 
         def run(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
             outputs = [make() for make in makers]
             arena = arenas.pop() if arenas else new_arena(size)
             status = call(*inputs, *state, *outputs, arena, offsets)
             arenas.append(arena)
-            return outputs if status == 0 else retry(inputs, state)
+            if status == 0:
+                return outputs
+            if status == NOT_CONTIGUOUS:
+                return self._run_contiguous(inputs, state)
+            self._fail(status, _Call(self, (*inputs, *state), outputs, arena, sized))
 
-        def run_small(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
-            output = make()
-            if call(*inputs, *state, output, offsets, offsets) == 0:
-                return [output]
-            return retry(inputs, state)
-
-        if size or len(makers) != 1:
-            return run
-        make = makers[0]
-        self.direct = make, call, offsets
-        return run_small
-
-    def _locked_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
-        assert self._lock is not None
-        with self._lock:
-            return self._general_run(inputs, state)
-
-    def _guarded_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
-        """A call on copies of everything that lie between closed pages; see `runtime/guarded`."""
-        side, count = settings.guard_memory or "end", len(inputs)
-        run = self._logical_run if any(self._orders) else self._general_run
-        with self._lock or contextlib.nullcontext():
-            copies = [fenced_copy(np.asarray(a), side) for a in (*inputs, *state)]
-            given = [a for _, a in copies]
-            found = run(given[:count], given[count:])
-            for value, (fence, _) in zip(self._operands, copies, strict=True):
-                fence.check(f"{value.name} of {self.program.name}")
-            for i in self.program.writes:
-                state[i][...] = given[count + i]
-        return [np.array(a, order="K") for a in found]
-
-    def _logical_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
-        """A call whose outputs lie in another order than their shapes say."""
-        run = self._general_run if self._lock is None else self._locked_run
-        found = run(inputs, state)
-        pairs = zip(self._orders, found, strict=True)
-        return [a if order is None else a.transpose(order) for order, a in pairs]
+        return run
 
     def _general_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         arrays = (*inputs, *state)
@@ -185,6 +148,19 @@ class NativeProgram:
             fence.check(f"a value of {self.program.name}")
         return outputs if status == 0 else self._run_contiguous(inputs, state)
 
+    def _fenced_run(self, lock: Any, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        """A call on copies of everything between closed pages; see `runtime/guarded`."""
+        side, count = settings.guard_memory or "end", len(inputs)
+        with lock:
+            copies = [fenced_copy(np.asarray(a), side) for a in (*inputs, *state)]
+            given = [a for _, a in copies]
+            found = self._general_run(given[:count], given[count:])
+            for value, (fence, _) in zip(self._operands, copies, strict=True):
+                fence.check(f"{value.name} of {self.program.name}")
+            for i in self.program.writes:
+                state[i][...] = given[count + i]
+        return [np.array(a, order="K") for a in found]
+
     def _run_segments(
         self,
         arrays: Sequence[Any],
@@ -201,10 +177,13 @@ class NativeProgram:
             if status == NOT_CONTIGUOUS:
                 return status
             if status:
-                node = self.program.nodes[status - 1]
-                call = _Call(self, arrays, outputs, arena, sized)
-                raise_failure(node, {v: call.view(v) for v in node.values}, sized.sizes)
+                self._fail(status, _Call(self, arrays, outputs, arena, sized))
         return 0
+
+    def _fail(self, status: int, call: _Call) -> NoReturn:
+        """Raise the error of the node that refused the values that it met."""
+        node = self.program.nodes[status - 1]
+        raise_failure(node, {v: call.view(v) for v in node.values}, call.sized.sizes)
 
     def _run_contiguous(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         """The call again with row-major copies; state that is written is copied back."""
@@ -243,6 +222,10 @@ class NativeProgram:
         """A native check of guards on Python values."""
         return guard_entry(records)
 
+    def match_entry(self, cls: type, expected: Sequence[TensorFacts]) -> Match | None:
+        """A native check of a call's tensors."""
+        return match_entry(cls, expected)
+
     def explain(self) -> list[str]:
         """One line a segment: what runs natively, and what NumPy runs because nothing lowers it."""
         lines = []
@@ -273,6 +256,7 @@ class _Call:
     ) -> None:
         first = len(compiled.program.inputs)
         self.plan = compiled.plan
+        self.outputs: Sequence[Any] = compiled.program.outputs
         self.sized = sized
         self.homes: dict[str, Sequence[Any]] = {
             "input": arrays[:first],
@@ -290,7 +274,9 @@ class _Call:
         if kind == "arena":
             base, start = self.arena, start + int(self.sized.offsets[i])
         else:
-            base = self.homes[kind][i].reshape(-1).view(np.uint8)
+            array = self.homes[kind][i]
+            layout = self.outputs[i].layout if kind == "output" else None
+            base = (array.transpose(layout) if layout else array).reshape(-1).view(np.uint8)
         shape = tuple(evaluate(s, sizes) for s in v.shape)
         strides = tuple(evaluate(s, sizes) * v.dtype.itemsize for s in place.strides)
         if 0 in shape:
@@ -312,10 +298,13 @@ def channels_last(a: Any) -> tuple[int, ...] | None:
 
 
 def _output_maker(output: Any, sizes: Mapping[str, int]) -> Callable[[], Any]:
-    """A function that allocates an output in the order of its layout."""
+    """A function that allocates an output, in memory in the order of its layout."""
     shape = tuple(evaluate(s, sizes) for s in output.shape)
-    order = output.layout or range(len(shape))
-    return result_maker(tuple(shape[d] for d in order), output.dtype.numpy)
+    if not output.layout:
+        return result_maker(shape, output.dtype.numpy)
+    make = result_maker(tuple(shape[d] for d in output.layout), output.dtype.numpy)
+    axes = tuple(map(int, np.argsort(output.layout)))
+    return lambda: make().transpose(axes)
 
 
 def new_arena(nbytes: int) -> np.ndarray[Any, Any]:
