@@ -1,5 +1,6 @@
 """What a compiled function was made for, and what has changed when it is called again: each guard
-by itself, the short way of a call (the second of equal calls) and the long way (the first)."""
+by itself, a bound call (the second of equal calls) and one that is described
+(the first)."""
 
 from __future__ import annotations
 
@@ -146,9 +147,18 @@ class Scaled(nn.Module):
         return x * self.factor
 
 
-def test_the_epoch_of_modules() -> None:
+def test_debugging() -> None:
+    f = ag.compile(lambda x: (x - 1).sqrt())
+    for _ in range(2):
+        f(vector(3))
+    with ag.settings.using(debug=True), pytest.raises(FloatingPointError, match="NaN"):
+        f(vector(3) - 2)
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_the_epoch_of_modules(backend: str) -> None:
     model = Scaled()
-    compiled = ag.compile(model)
+    compiled = ag.compile(model, backend=backend)
     for factor in (2.0, 3.0, 2.0):
         model.factor = factor
         for _ in range(2):

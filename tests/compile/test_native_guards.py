@@ -1,5 +1,4 @@
-"""Guards on Python values: every change is seen by the very next call, after the short way of a
-call has been taken."""
+"""Guards on Python values: every change is seen by the very next call, after a bound call."""
 
 from __future__ import annotations
 
@@ -35,10 +34,10 @@ class Slotted:
 
 
 def warm(function: Any, *tensors: Any) -> Any:
-    """The guards of a compiled function that has been called until it takes its short way."""
+    """The guards of a compiled function that has been called until it is bound."""
     for _ in range(3):
         function(*tensors)
-    assert function._fast is not None
+    assert function._bound is not None
     calls, programs = function.specialisations[-1].calls, len(function.specialisations)
     function(*tensors)
     assert (function.specialisations[-1].calls, len(function.specialisations)) == (
@@ -147,24 +146,27 @@ def test_every_kind_of_change_is_seen(compiled: Callable[..., Any], name: str) -
     assert same(function(x), eager(x))
 
 
-def test_the_native_check_serves_the_short_ways() -> None:
-    owner = Plain(v=2.0)
-    one, two = ag.compile(lambda x: x * owner.v), ag.compile(lambda x, y: x * owner.v + y)
-    x = ag.ones(2)
-    for function, tensors in ((one, (x,)), (two, (x, ag.ones(2)))):
-        guards = warm(function, *tensors)
-        assert function._fast.__qualname__.startswith("_guarded")
-        assert guards.quick is guards._native is not None
-    for function in (ag.compile(lambda x: x * 2), ag.compile(lambda x, y: x + y)):
-        warm(function, *((x, ag.ones(2)) if function.function.__code__.co_argcount > 1 else (x,)))
-        assert function._fast.__qualname__.startswith("_bare")
+def test_a_bound_call_asks_native_code_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, x = Plain(v=2.0), ag.ones(2)
+    functions = [
+        (ag.compile(lambda x: x * owner.v), (x,)),
+        (ag.compile(lambda x, y: x * owner.v + y), (x, ag.ones(2))),
+        (ag.compile(lambda x: x * 2), (x,)),
+        (ag.compile(ag.nn.Linear(2, 3)), (x,)),
+    ]
+    for function, tensors in functions:
+        assert warm(function, *tensors)._native is not None
+    monkeypatch.setattr(ValueGuards, "_hold_strictly", lambda self: pytest.fail("in Python"))
+    monkeypatch.setattr(ag.compile(x.sin).__class__, "_run", lambda *_: pytest.fail("described"))
+    for function, tensors in functions:
+        function(*tensors)
 
 
 def test_the_reference_backend_stays_in_python() -> None:
     owner = Plain(v=2.0)
     function = ag.compile(lambda x: x * owner.v, backend="reference")
     guards = warm(function, ag.ones(2))
-    assert guards._native is None and guards.quick == guards.hold
+    assert guards._native is None and guards.hold()
 
 
 def test_an_equal_value_takes_the_place_of_the_old_one() -> None:
@@ -213,7 +215,7 @@ def test_containers_of_classes_of_their_own_look_up_in_their_own_way() -> None:
 
     function, x = ag.compile(eager), ag.ones(2)
     guards = warm(function, x)
-    assert guards._native is not None and guards._left is not None
+    assert guards._native is not None
     for change in (lambda: table.__setitem__("a", 4.0), lambda: setattr(owner, "v", 3.0)):
         change()
         assert same(function(x), eager(x))
@@ -235,8 +237,8 @@ def test_a_namespace_kept_in_another_way_is_checked_in_python() -> None:
     guards, owner = ValueGuards(), Elsewhere()
     guards.add_namespace(owner, "owner")
     guards.add_item(owner.__dict__, "v", "owner.v")
-    guards.compile(_entry())
-    assert guards._native is None and guards.hold()
+    assert guards.compile(_entry(), ()) is None
+    assert guards.hold()
     owner.__dict__["v"] = 3.0
     assert not guards.hold()
     assert guards.changes() == ["owner.v: 2.0 became 3.0"]
@@ -253,7 +255,7 @@ def test_changes_are_told() -> None:
     guards = ValueGuards()
     for name, value in (("owner", owner), ("other", other)):
         guards.add_namespace(value, name)
-    guards.compile(_entry())
+    assert guards.compile(_entry(), ()) is not None
     owner.__dict__ = {"v": 2.0}
     other.__class__ = type("Changed", (Plain,), {})
     assert not guards.hold()

@@ -12,10 +12,11 @@ import threading
 from typing import Any
 from weakref import WeakSet
 
-# In the order in which they are taken: a trace, a call of a compiled function, a program's run, its
-# backward, a compilation, eager kernels, the kernels in memory, loaded objects, the thread pool.
+# In the order in which they are taken: a call of a compiled function that writes, or that makes a
+# program; a trace; a program's run, its backward, a compilation, eager kernels, the kernels in
+# memory, loaded objects, the thread pool.
 RANKS = (
-    *("trace", "function", "program", "backward", "compile", "eager", "kernels"),
+    *("function", "trace", "program", "backward", "compile", "eager", "kernels"),
     *("objects", "pool", "stack"),
 )
 _locks: dict[str, WeakSet[Any]] = {rank: WeakSet() for rank in RANKS}

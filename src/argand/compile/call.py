@@ -32,7 +32,12 @@ from argand.tensor.views import follow
 from argand.transform.mode import no_grad
 from argand.transform.tape import LEAF
 
-# A trace changes real tensors for a while, so calls that look at gradients wait for it to end.
+# Until a trace ends, real tensors have other gradients, versions and places on the tape, and slots
+# hold stand-ins. No call may see that, or write what is put back at the end, so a trace holds this
+# lock, and so does a call: throughout where it reads slots or gradients (what it writes depends on
+# what it found), and else once its program has run, where it writes or puts results on the tape.
+# A call that only reads the memory of tensors, which no trace changes, takes no lock. The lock of
+# the function (`Parts.lock`), by which its calls that write take turns, is always taken first.
 trace_lock = lock_held_over_forks("trace")
 
 
@@ -168,8 +173,6 @@ class Executable:
         self.compiled = compiled
         self.parts = parts
         self.places = parts.places
-        self.written = [self.places[i] for i in sorted(program.writes)]
-        self._written_fixed: list[Tensor] | None = None  # roots; found by the first call
         self._cleared = [
             g.leaf.find(()) for g in parts.gradients if g.leaf.fixed and g.result == Constant(None)
         ]
@@ -183,11 +186,13 @@ class Executable:
         self._moves_modules = any(_is_attribute_of_module(e) for e in parts.effects)
         first = parts.results[0] if parts.structure is LEAF_SPEC else None
         self.single = isinstance(first, ProgramOutput) and first == ProgramOutput(first.number)
-        # what a trace in another thread must not see half done
-        self.changes_objects = bool(self.gradients or parts.effects or parts.wants)
         writes = program.writes or parts.gradients or parts.effects or parts.wants
         self.pure = not writes and not parts.after_call
-        self._written_moving: list[Place] = []
+        made = (ProgramOutput, Number, Measured, View, Constant, Copied)
+        self._results_are_new = not self.joints and all(isinstance(r, made) for r in parts.results)
+        written = [self.places[i] for i in sorted(program.writes)]
+        self._written_roots = [p.find(())._root() for p in written if p.fixed]
+        self._written_moving = [p for p in written if not p.fixed]
         trees = [*(e.value for e in parts.effects), *parts.results]
         self._before = [place for tree in trees for place in places_in(tree)]
         self._lock = parts.lock
@@ -195,15 +200,20 @@ class Executable:
         self._state: list[Any] = []
 
     @property
-    def held(self) -> list[Tensor]:
-        """The captured tensors that the program was made for."""
-        behind = [] if self.constants is None else self.constants.places
-        return [p.find(()) for p in [*self.places, *behind] if p.fixed]
+    def plain(self) -> bool:
+        """Whether a call only reads inputs and state, and gives one tensor that is off the tape."""
+        return self.pure and self.single and not self.joints
 
     @property
     def bare(self) -> bool:
         """Whether a call is nothing but inputs to one output."""
-        return self.pure and self.single and not self.places and not self.joints
+        return self.plain and not self.places
+
+    @property
+    def direct(self) -> Any:
+        """How to make the output and run the program, where a call is one native call; see
+        `CompiledProgram.direct`."""
+        return self.compiled.direct if self.bare else None
 
     def __call__(self, leaves: Sequence[Any], given: Any = None) -> Any:
         """Run on the leaves of the arguments: what the user's function returns. `given` are the
@@ -214,38 +224,42 @@ class Executable:
         """Run on the arrays of the inputs."""
         if self.pure:
             outputs = self.compiled.run(arrays, self.state_arrays(leaves))
-            return self.results(outputs, leaves, given)
+            if self._results_are_new:
+                return self.results(outputs, leaves, given)
+            with trace_lock:
+                return self.results(outputs, leaves, given)
         with self._lock:
             outputs = self.compiled.run(arrays, self.state_arrays(leaves))
-            self._count_writes(leaves)
-            for leaf in self._cleared:
-                if leaf._cold is not None:
-                    leaf._cold.grad = None
-            results = self.results(outputs, leaves, given)
-            for place, wanted in self.parts.wants:
-                place.find(leaves).requires_grad_(wanted)
+            with trace_lock:
+                results = self._write(outputs, leaves, given)
         for callback in self.parts.after_call:
             callback()
         return results
 
+    def _write(self, outputs: Sequence[Any], leaves: Sequence[Any], given: Any) -> Any:
+        """Leave in tensors and objects what the call does, beside the memory that the program
+        wrote; what the caller gets."""
+        self._count_writes(leaves)
+        for leaf in self._cleared:
+            if leaf._cold is not None:
+                leaf._cold.grad = None
+        results = self.results(outputs, leaves, given)
+        for place, wanted in self.parts.wants:
+            place.find(leaves).requires_grad_(wanted)
+        return results
+
     def _count_writes(self, leaves: Sequence[Any]) -> None:
-        """Move the versions of what was written."""
-        if self._written_fixed is None:
-            self._written_fixed = [p.find(leaves)._root() for p in self.written if p.fixed]
-            self._written_moving = [p for p in self.written if not p.fixed]
-        for root in self._written_fixed:
-            cold = root._cold
-            if cold is None:
-                cold = root._cold_part()
-            cold.version += 1
-        for place in self._written_moving:
-            place.find(leaves)._root()._cold_part().version += 1
+        """Count the writes to each memory that the program wrote."""
+        moving = [place.find(leaves)._root() for place in self._written_moving]
+        for root in (*self._written_roots, *moving):
+            root._cold_part().version += 1
 
     def state_arrays(self, leaves: Sequence[Any]) -> list[Any]:
         """The arrays of the state; those of captured tensors change only when the epoch moves."""
         constants = self.constants
         if constants is not None and (self._epoch != epoch.current or constants.moved()):
-            constants.compute()
+            with trace_lock:  # the versions are read
+                constants.compute()
             self._epoch = -1
         if self._epoch != epoch.current:
             now = epoch.current

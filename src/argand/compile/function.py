@@ -5,23 +5,21 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MethodType
 from typing import Any
 
-from argand.base import epoch
 from argand.base.dim import Dim
 from argand.base.errors import ShapeError, TraceError
-from argand.base.events import emit, listen
+from argand.base.events import emit
 from argand.base.forks import lock_held_over_forks
 from argand.base.integer import Integer, IntegerRead
 from argand.base.settings import settings
 from argand.base.tree import flatten
+from argand.compile.bound import MISS, BoundCall, bound_call, exclusive
 from argand.compile.call import Executable, Parts, trace_lock
 from argand.compile.copying import keep, kept, reduced
 from argand.compile.debug import DebugProgram, check_same
-from argand.compile.fast import MISS, Fast, fast_path
 from argand.compile.guards import same_value
 from argand.compile.integers import carried, varying_integers
 from argand.compile.returned import check_function
@@ -49,17 +47,7 @@ _MANY_VALUES = 3  # a number that has changed as often is an input from then on
 _REMEMBERED = 1024  # signatures whose specialisation is looked up rather than searched
 
 
-_functions: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
 _numbers = itertools.count()
-
-
-def _forget_short_ways(**_: Any) -> None:
-    """The short ways of calls look at no dtype but that of their arguments."""
-    for function in list(_functions):
-        function._fast = None
-
-
-listen("default_dtype", _forget_short_ways)
 
 
 class CompiledFunction:
@@ -100,14 +88,14 @@ class CompiledFunction:
         self._reached: dict[int, Tensor] = {}
         self._shared: dict[int, Tensor] = {}  # reached otherwise than through the slots
         self._slots: tuple[Slot, ...] = ()  # what the function rebinds: inputs, and effects
-        self._fast: Fast | None = None
+        self._bound: BoundCall | None = None  # of the program that ran last
+        self._exclusive = False  # whether calls read what traces replace for a while
         # Set where the function is run again for a derivative: takes what its calls would change.
         self.drop_effects: Callable[[Tracer, Parts], None] | None = None
         self.lock = lock_held_over_forks("function")
         self._number = next(_numbers)  # tells methods of one name apart
         self.own_names: frozenset[str] = frozenset()
         self._keeps_order = keeps_order(function)
-        _functions.add(self)
         self.own_names = frozenset(vars(self))  # other attributes are the user's
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -153,39 +141,35 @@ class CompiledFunction:
         return reduced(self, self._options())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        fast = self._fast
-        if fast is not None and not kwargs and not crossroads.pushed:
-            result = fast(*args)
+        bound = self._bound
+        if bound is not None and not kwargs and not crossroads.pushed:
+            result = bound(*args)
             if result is not MISS:
                 return result
         if crossroads.pushed and crossroads.current() is not eager():
             # inside another trace: part of that program; or watched op by op
             return self.function(*args, **kwargs)
-        if self._slots:  # read, computed and written back as one
-            with trace_lock:
+        if self._exclusive:
+            with self.lock, trace_lock:
                 return self._run(args, kwargs)
         return self._run(args, kwargs)
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The long way of a call."""
+        """A call that is described, to find its program."""
         if len(kwargs) > 1 and not self._keeps_order:
             kwargs = dict(sorted(kwargs.items()))
-        slots = self._slots
+        slots, exclusive = self._slots, self._exclusive
         found, leaves = self._specialisation(args, kwargs)
-        if slots is not self._slots:  # found just now: other threads may have changed them since
-            return self(*args, **kwargs)
-        found.count()
-        self._fast = found.fast
+        if slots is not self._slots or exclusive is not self._exclusive:
+            return self(*args, **kwargs)  # found just now: another thread may have come between
+        found.calls += 1
+        self._bound = found.bound
         executable = found.executable
         if found.symbolic:
             found.accept(leaves)
         if settings.debug:
             executable = self._debugged(found, args, kwargs)
-        given = (args, kwargs)
-        if found.gradients or executable.changes_objects:
-            with trace_lock:
-                return executable(leaves, given)
-        return executable(leaves, given)
+        return executable(leaves, (args, kwargs))
 
     def _debugged(
         self, found: Specialisation, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -195,8 +179,7 @@ class CompiledFunction:
             signature, leaves = self._describe(args, kwargs)
             again = Specialisation(signature, found.shapes, [], found.integers)
             again.surroundings, again.slots = found.surroundings, found.slots
-            with trace_lock:
-                Trace(self, again, leaves, args, kwargs, "reference").run()
+            self._traced(again, leaves, args, kwargs, "reference")
             check_same(self.name, found.executable.program, again.executable.program)
             plain = found.executable
             found.debugged = Executable(plain.program, DebugProgram(plain.program), plain.parts)
@@ -219,9 +202,10 @@ class CompiledFunction:
         found = self._find(signature, leaves)
         if found is not None:
             return found, leaves
-        with trace_lock:
-            signature, leaves = self._describe(args, kwargs)
-            found = self._find(signature, leaves)
+        with self.lock:
+            with trace_lock:
+                signature, leaves = self._describe(args, kwargs)
+                found = self._find(signature, leaves)
             if found is None:
                 found, leaves = self._specialise(args, kwargs)
         return found, leaves
@@ -244,24 +228,19 @@ class CompiledFunction:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Specialisation, list[Any]]:
         check_function(self.function, self.name)
-        signature, leaves = self._describe(args, kwargs)
-        surroundings = Surroundings(self.function, leaves)
-        self._reached = self._reached | surroundings.reached
-        signature, leaves = self._describe(args, kwargs)
-        self._follow_changes(surroundings, leaves)
-        signature, leaves = self._describe(args, kwargs)
-        why = self._reason(signature, leaves)
-        self._check_limit(why)
+        with trace_lock:
+            surroundings, why = self._look_around(args, kwargs)
         varying = 2 * self.dynamic if isinstance(self.dynamic, bool) else 1
         before = self._constant_numbers
         while True:
+            with trace_lock:
+                signature, leaves = self._describe(args, kwargs)
             shapes = self._shapes(signature, args, kwargs, varying)
             integers = self._integers(signature, leaves, surroundings, varying)
             s = Specialisation(signature, shapes, why, integers)
             s.surroundings, s.slots = surroundings, self._slots
             try:
-                trace = Trace(self, s, leaves, args, kwargs)
-                trace.run()
+                trace = self._traced(s, leaves, args, kwargs)
                 break
             except SlotsRebound as e:
                 self._rebind(e.slots, e.shared)
@@ -277,7 +256,6 @@ class CompiledFunction:
                 elif (isinstance(error, ShapeError) or caught) and varying:
                     # A size that can't vary was a symbol (features, say): once more, with fewer.
                     varying -= 1
-                    continue
                 elif is_of_floats(error) and _floats(signature):
                     # A float that the function takes apart as Python: once more, with constants.
                     self._constant_numbers |= _floats(signature)
@@ -286,11 +264,37 @@ class CompiledFunction:
                     if caught:
                         raise error from None
                     raise
-            signature, leaves = self._describe(args, kwargs)
-        self._keep(s, leaves)
+        self._keep(s)
         emit("specialised", function=self.name, why=why, program=s.executable.program)
         trace.report_leaks()
         return s, leaves
+
+    def _look_around(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Surroundings, list[str]]:
+        """What the function can reach now, and why it needs another program."""
+        _, leaves = self._describe(args, kwargs)
+        surroundings = Surroundings(self.function, leaves)
+        self._reached = self._reached | surroundings.reached
+        self._follow_changes(surroundings, self._describe(args, kwargs)[1])
+        why = self._reason(*self._describe(args, kwargs))
+        self._check_limit(why)
+        return surroundings, why
+
+    def _traced(
+        self,
+        s: Specialisation,
+        leaves: list[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        backend: str | None = None,
+    ) -> Trace:
+        """Trace and compile. Compiling takes its time: other threads trace and run on."""
+        with trace_lock:
+            trace = Trace(self, s, leaves, args, kwargs, backend)
+            trace.run()
+        s.executable = trace.executable()
+        return trace
 
     def _rebind(self, slots: Sequence[Slot], shared: dict[int, Tensor]) -> None:
         """Take the values of slots for inputs from now on. Programs made without are of no use."""
@@ -298,7 +302,8 @@ class CompiledFunction:
         self._shared = shared
         self.specialisations.clear()
         self._by_signature.clear()
-        self._fast = None
+        self._bound = None
+        self._exclusive = True
 
     def _follow_changes(self, surroundings: Surroundings, leaves: Sequence[Any]) -> None:
         """Make inputs of what other code keeps changing behind the function: a tensor that was
@@ -329,17 +334,15 @@ class CompiledFunction:
         if fresh:
             self._rebind(fresh, surroundings.reach().shared(known | set(found)))
 
-    def _keep(self, s: Specialisation, leaves: list[Any]) -> None:
-        surroundings = s.surroundings
-        surroundings.forget_tensors()  # the trace may have made an optimizer's state
-        self._reached = self._reached | surroundings.reached
-        epoch.watched.update(map(id, s.executable.held))
-        s.snapshot, s.held_kinds = s.look(leaves)
-        s.checked_epoch = epoch.current
-        s.written = {id(p.find(leaves)._root()) for p in s.executable.written if p.fixed}
+    def _keep(self, s: Specialisation) -> None:
+        self._reached = self._reached | s.surroundings.reached
+        s.bound = bound_call(s)
+        if s.slots or s.gradients:
+            self._exclusive = True
+            s.bound = None if s.bound is None else exclusive(s, s.bound, self.lock)
         self.specialisations.append(s)
         self._by_signature[s.signature] = s
-        s.fast = self._fast = fast_path(s)
+        self._bound = s.bound
 
     def _check_limit(self, why: list[str]) -> None:
         if len(self.specialisations) >= settings.retrace_limit:

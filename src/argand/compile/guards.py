@@ -7,13 +7,14 @@ object is found are the two compared by type and value, so that a number compute
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextvars import ContextVar
-from types import CellType, FunctionType, MappingProxyType
+from types import CellType, MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from argand.base import epoch
 from argand.base.errors import TraceError
 from argand.compile.reach import SCALARS
 from argand.compile.slots import BUFFERS, MISSING, cell_value, contents_of, namespace_of
@@ -22,6 +23,7 @@ from argand.tensor.core import Tensor
 MOST_BYTES = 1 << 20  # of an array that Python reads: compared at every call
 Check = Callable[[], bool]
 MakeCheck = Callable[[list[Any]], Check | None]
+_EPOCH = 3  # where the epoch is in the records
 
 
 class ValueGuards:
@@ -43,9 +45,8 @@ class ValueGuards:
         self.variables: list[list[Any]] = []  # [context variable, None, value, name]
         self._known: set[Any] = set()
         self._native: Check | None = None
-        self._records: list[Any] = []  # what the native check walks
-        self._stored: list[tuple[int, list[Any]]] = []  # where values of guards lie in the records
-        self._left: ValueGuards | None = None  # the guards that native code does not check
+        self._records: list[Any] = []  # what the native check compares
+        self._stored: list[tuple[int, list[Any]]] = []  # where values of guards are in the records
 
     def __len__(self) -> int:
         return sum(map(len, self._lists()))
@@ -63,12 +64,6 @@ class ValueGuards:
             self.arrays,
             self.variables,
         )
-
-    @property
-    def only_code(self) -> FunctionType | None:
-        """The function whose code is all that is guarded; None when there is anything else."""
-        owner, attribute = self.attributes[0][:2] if self.attributes else (None, "")
-        return owner if len(self) == 1 and attribute == "__code__" else None
 
     # -- making --------------------------------------------------------------------------------
 
@@ -165,9 +160,7 @@ class ValueGuards:
 
     def hold(self) -> bool:
         """Whether everything is what the program was made for."""
-        if self._native is not None and self._native():
-            return self._left is None or self._left.hold()
-        return self._hold_strictly()
+        return (self._native is not None and self._native()) or self._hold_strictly()
 
     def _hold_strictly(self) -> bool:
         """The same in Python, where values are compared too."""
@@ -210,12 +203,18 @@ class ValueGuards:
 
     # -- natively ------------------------------------------------------------------------------
 
-    def compile(self, make: MakeCheck) -> None:
-        """Let native code check the guards. `make` gives it for a list of records, as
-        `codegen.llvm.guardcall` describes; where it gives None, everything stays in Python."""
-        if not len(self) or not self._hold_strictly():
-            return
+    def compile(self, make: MakeCheck, process: Sequence[Sequence[Any]]) -> Check | None:
+        """Let native code check the guards, the epoch and the records of the `process`. `make`
+        gives it for a list of records, as `codegen.llvm.guardcall` describes; None where it gives
+        None, and everything stays in Python."""
+        if not self._hold_strictly():
+            return None
         records, stored, left = [MISSING], [], ValueGuards()
+        wanted: list[tuple[int, Any]] = []  # of the process, whatever there is now
+        for container, key, value in ([vars(epoch), "current", epoch.current], *process):
+            wanted.append((len(records) + 2, value))
+            now = container[key] if isinstance(container, dict) else getattr(container, key)
+            records += container, key, now
         for kind in ("items", "cells", "attributes"):
             for guard in getattr(self, kind):
                 container = _plain_container(guard[0], guard[1])
@@ -243,14 +242,20 @@ class ValueGuards:
         left.sets, left.arrays, left.variables = self.sets, self.arrays, self.variables
         check = make(records)
         if check is None or not check():
-            return  # some object keeps its namespace in its own way
-        self._records, self._stored, self._native = records, stored, check
-        self._left = left if len(left) else None
+            return None  # some object keeps its namespace in its own way
+        for number, value in wanted:
+            records[number] = value
+        self._records, self._stored = records, stored
+        if not len(left):
+            self._native = check
+            return check
+        self._native = lambda: check() and left.hold()
+        return self._native
 
-    @property
-    def quick(self) -> Check:
-        """The cheapest check: where it fails, `hold` looks whether values are equal."""
-        return self.hold if self._native is None or self._left is not None else self._native
+    def expect_epoch(self, now: int) -> None:
+        """Have the native check find that everything was looked at when the epoch was `now`."""
+        if self._records:
+            self._records[_EPOCH] = now
 
     # -- telling -------------------------------------------------------------------------------
 

@@ -134,6 +134,11 @@ def constant_spec(x: Any) -> ConstantSpec:
     return ConstantSpec(kind, Exact(x))
 
 
+def is_constant(x: Any, spec: ConstantSpec) -> bool:
+    """Whether a value is as good as the one that a program was made for."""
+    return x is spec.value or constant_spec(x) == spec
+
+
 _PLAIN = frozenset((int, bool, str, bytes, type(None)))
 _BY_IDENTITY: Any = object.__eq__
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from argand.base import epoch
 from argand.base.dim import Dim
 from argand.base.integer import Integer
 from argand.compile.call import Executable
-from argand.compile.fast import Fast
 from argand.compile.integers import NO_INTEGERS
-from argand.compile.signature import (
-    Signature,
-    difference,
-    sizes_that_fit,
-)
+from argand.compile.places import Place, gradient_of
+from argand.compile.signature import Signature, difference, sizes_that_fit
 from argand.compile.slots import Slot
 from argand.compile.snapshot import Entry, Snapshot, hooks_of_tensor
 from argand.compile.surroundings import Surroundings
@@ -55,23 +50,18 @@ class Specialisation:
         self.wanting: list[tuple[Any, bool]] = []  # tensors that must (not) want a gradient
         self.written: set[int] = set()  # ids of the captured tensors that are written
         self.accepted: set[tuple[Any, ...]] = set()  # shapes of inputs that fit the symbols
+        self.held: list[Tensor] = []  # the captured tensors that the program is for
         self.held_kinds: list[Any] = []
         self.sources: list[tuple[Slot, Tensor]] = []  # of captured tensors: what alone leads there
         self.checked_epoch = -1
-        self._counter = itertools.count()
-        self.count = self._counter.__next__  # one more call; safe from several threads
-        self.fast: Fast | None = None
+        self.calls = 0  # how many it served; without a GIL, threads may lose some
+        self.bound: Callable[..., Any] | None = None  # its call of plain arguments
         self.debugged: Executable | None = None
 
-    @property
-    def calls(self) -> int:
-        """How many calls it served."""
-        return int(repr(self._counter)[len("count(") : -1])
-
     def accept(self, leaves: Sequence[Any]) -> None:
-        """Remember that these sizes fit, for the short way of later calls."""
+        """Remember that these sizes fit, for bound calls."""
         if self.integers:
-            return  # they go the long way
+            return  # calls with them are described
         if len(self.accepted) >= _REMEMBERED:
             self.accepted.clear()
         self.accepted.add(
@@ -100,33 +90,52 @@ class Specialisation:
         for number, leafness in self.leafness.items():
             if is_leaf(leaves[number]) is not leafness:
                 return False
-        return not self.written or not self._overlaps(leaves)
+        return not self.written or not self.overlaps(leaves)
 
-    def _overlaps(self, leaves: Sequence[Any]) -> bool:
+    def overlaps(self, leaves: Sequence[Any]) -> bool:
         """Whether an argument shares memory with state that the program writes."""
         return any(id(x._root()) in self.written for x in leaves if isinstance(x, Tensor))
 
     def is_valid(self, leaves: Sequence[Any]) -> bool:
         """Whether what is behind the function is what the program was made for."""
-        if not self.surroundings.guards.hold():
+        guards = self.surroundings.guards
+        if not guards.hold():
             return False
         if self.checked_epoch != epoch.current:
             now = epoch.current
             if self.differs(leaves):
                 return False
             self.checked_epoch = now
-        for place, there in self.gradients:
-            cold = place.find(leaves)._cold
-            if (cold is not None and cold.grad is not None) != there:
-                return False
-        return all((p.find(leaves)._node is not None) is wanted for p, wanted in self.wanting)
+            guards.expect_epoch(now)
+        return self.has_gradients(leaves) and all(
+            (p.find(leaves)._node is not None) is wanted for p, wanted in self.wanting
+        )
+
+    def has_gradients(self, leaves: Sequence[Any]) -> bool:
+        """Whether gradients are there, or not, as they were in the trace that read them."""
+        return not self._changed_gradients(leaves)
+
+    def _changed_gradients(self, leaves: Sequence[Any]) -> list[str]:
+        """What became of gradients, for messages."""
+        return [
+            f"a gradient {'is gone' if there else 'is there now'}"
+            for place, there in self.gradients
+            if (gradient_of(place.find(leaves)) is not None) is not there
+        ]
+
+    def note_surroundings(self, leaves: Sequence[Any], places: Sequence[Place]) -> None:
+        """Remember what is behind the function as a trace has found it; `places` are its state."""
+        self.held = [place.find(()) for place in places if place.fixed]
+        epoch.watched.update(map(id, self.held))
+        self.snapshot, self.held_kinds = self.look(leaves)
+        self.checked_epoch = epoch.current
 
     def look(self, leaves: Sequence[Any]) -> tuple[Snapshot, list[Any]]:
         """What the program depends on behind the function, as it is now."""
-        held = self.executable.held
         owners = self.surroundings.modules(list(leaves))
         apart = {slot.identity for slot in self.slots}
-        return Snapshot(owners, set(map(id, held)), apart), list(map(_kind_of, held))
+        snapshot = Snapshot(owners, set(map(id, self.held)), apart)
+        return snapshot, list(map(_kind_of, self.held))
 
     def differs(self, leaves: Sequence[Any]) -> list[Entry]:
         """What changed behind the function, apart from what the guards look at."""
@@ -143,11 +152,7 @@ class Specialisation:
         changed = dict.fromkeys(entry.name for entry in self.differs(leaves))
         if changed:
             found.append(f"changed: {', '.join(list(changed)[:4])}")
-        for place, there in self.gradients:
-            cold = place.find(leaves)._cold
-            if (cold is not None and cold.grad is not None) != there:
-                found.append(f"a gradient {'is gone' if there else 'is there now'}")
-                break
+        found += self._changed_gradients(leaves)[:1]
         return found or ["the layout of an argument"]
 
 

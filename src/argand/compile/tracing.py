@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import gc
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -39,8 +39,20 @@ from argand.ir.bind import interpreting
 from argand.ir.program import Program, Value
 from argand.tensor.core import Tensor
 
-if TYPE_CHECKING:
-    from argand.compile.function import CompiledFunction
+
+class Owner(Protocol):
+    """What a trace asks of the compiled function that it is for."""
+
+    function: Callable[..., Any]
+    name: str
+    backend: str
+    freeze: bool
+    lock: Any
+    drop_effects: Callable[[Tracer, Parts], None] | None
+
+    @property
+    def derived(self) -> Callable[..., Any]:
+        """What makes a function compiled as this one, whose calls change nothing."""
 
 
 class SlotsRebound(Exception):  # noqa: N818  # a signal, never seen by users
@@ -71,7 +83,7 @@ class Trace:
 
     def __init__(
         self,
-        owner: CompiledFunction,
+        owner: Owner,
         s: Specialisation,
         leaves: list[Any],
         args: tuple[Any, ...],
@@ -96,7 +108,7 @@ class Trace:
             self.reach.add_slot(slot)
 
     def run(self) -> None:
-        """Trace, and compile what came out."""
+        """Trace, and note what the program is for; `trace_lock` is held."""
         tracer, guards, failed, modes = self.tracer, Guards(), True, Modes()
         try:
             args, kwargs = self._fill()
@@ -145,10 +157,18 @@ class Trace:
             for container in containers_in(slot.get()).values():
                 inside |= {id(container), id(namespace_of(container))}
         s.surroundings.guards.without(apart, inside)
-        # Compiling takes its time: other threads find all as it was, and run on.
-        program = self._frozen(tracer.program, parts) if self.owner.freeze else tracer.program
-        compiled = compile_program(program, self.backend)
-        self.s.executable = Executable(program, compiled, parts)
+        written = [parts.places[i] for i in tracer.program.writes]
+        s.written = {id(place.find(())._root()) for place in written if place.fixed}
+        s.surroundings.forget_tensors()  # the trace may have made an optimizer's state
+        s.note_surroundings(self.leaves, parts.places)
+        self.parts = parts
+
+    def executable(self) -> Executable:
+        """What was traced, compiled."""
+        program, parts = self.tracer.program, self.parts
+        if self.owner.freeze:
+            program = self._frozen(program, parts)
+        return Executable(program, compile_program(program, self.backend), parts)
 
     def _check_caught(self, errors: Sequence[Exception]) -> None:
         """Raise again what the function has caught, but would not have met eagerly: a refusal, or

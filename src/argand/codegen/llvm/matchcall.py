@@ -10,7 +10,7 @@ import ctypes
 import functools
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,17 +29,12 @@ from argand.codegen.llvm.pool import immortal
 from argand.codegen.llvm.target import host_target
 
 Match = Callable[..., Sequence[Any] | None]
+# What a call takes for given of a tensor: NumPy's dtype, the shape (None: any), whether it wants a
+# gradient.
+TensorFacts = tuple[Any, tuple[int, ...] | None, bool]
 
 _API: Final = ("PyTuple_New", "PyTuple_SetItem", "Py_IncRef")
 _ANY_SHAPE: Final = -1
-
-
-class TensorFacts(NamedTuple):
-    """What a call takes for given of a tensor."""
-
-    dtype: Any  # NumPy's
-    shape: tuple[int, ...] | None  # None: any
-    wants_grad: bool
 
 
 def match_entry(cls: type, expected: Sequence[TensorFacts]) -> Match | None:
@@ -62,8 +57,8 @@ def match_entry(cls: type, expected: Sequence[TensorFacts]) -> Match | None:
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype = ctypes.py_object
     new.argtypes = (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
-    # The last argument is kept alive with the function.
-    entry: Match = new(ctypes.addressof(_method()), packed, (cls, [e.dtype for e in expected]))
+    held = (cls, tuple(expected))  # as long as the function
+    entry: Match = new(ctypes.addressof(_method()), packed, held)
     return entry
 
 
