@@ -166,3 +166,50 @@ def test_lazy_names_resolve() -> None:
     for name, (module, attribute) in argand._LAZY.items():
         loaded = importlib.import_module(module)
         assert attribute is None or hasattr(loaded, attribute), name
+
+
+# -- what the compiler sees of modules and optimizers ----------------------------------------------
+
+
+def private_names(path: Path) -> Iterator[tuple[int, str]]:
+    """The private names that a file uses, off objects or as texts."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = None
+        if isinstance(node, ast.Attribute):
+            name = node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name = node.target.id
+        if name and name.isidentifier() and name.startswith("_") and not name.startswith("__"):
+            yield node.lineno, name
+
+
+def private_to(*rooms: str) -> set[str]:
+    """The private names that only files of these rooms use, the compiler aside."""
+    here, elsewhere = set[str](), set[str]()
+    for path in FILES:
+        if room_of(path) != "compile":
+            found = {name for _, name in private_names(path)}
+            (here if room_of(path) in rooms else elsewhere).update(found)
+    return here - elsewhere
+
+
+def test_the_compiler_asks_modules_and_optimizers_for_their_state() -> None:
+    """It reads `__argand_state__` (base/stateful.py), nothing private."""
+    private = private_to("nn", "optim")
+    assert {"_parameters", "_buffers", "_modules", "_special", "_transient"} <= private
+    bad = [
+        f"{path.relative_to(PACKAGE)}:{line} uses {name}"
+        for path in FILES
+        if room_of(path) == "compile"
+        for line, name in private_names(path)
+        if name in private and not _defines(name)
+    ]
+    assert not bad, "\n".join(bad)
+
+
+def _defines(name: str) -> bool:
+    """Whether the compiler has a function or an attribute of its own of that name."""
+    texts = [p.read_text() for p in FILES if room_of(p) == "compile"]
+    return any(f"def {name}(" in text or f"self.{name} = " in text for text in texts)

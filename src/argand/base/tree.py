@@ -14,6 +14,8 @@ from enum import Enum
 from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 
+from argand.base.stateful import is_stateful
+
 
 class LeafSpec:
     """The place of one leaf in a structure."""
@@ -99,10 +101,7 @@ def is_record(kind: type) -> bool:
         return kind is SimpleNamespace
     # A module, an optimizer or a member of an enumeration is not a value to be made again.
     return not (
-        issubclass(kind, Enum | BaseException)
-        or hasattr(kind, "named_parameters")
-        or hasattr(kind, "add_param_group")
-        or not _is_plain_object(kind)
+        issubclass(kind, Enum | BaseException) or is_stateful(kind) or not _is_plain_object(kind)
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from argand.base.dim import Dim, Guards
 from argand.base.errors import TraceError
+from argand.base.stateful import is_module
 from argand.base.tree import flatten, shallow, unflatten
 from argand.compile.arrays import ArrayStandIn
 from argand.compile.call import (
@@ -31,7 +32,7 @@ from argand.compile.integers import Sources
 from argand.compile.iterators import IteratorStandIn
 from argand.compile.joint import Joint, record_backward, separate_graphs
 from argand.compile.places import Argument, Held
-from argand.compile.reach import SCALARS, Reach, fill_with_plain_keys, is_module, is_opaque
+from argand.compile.reach import SCALARS, Reach, fill_with_plain_keys, is_opaque
 from argand.compile.returned import check_returned
 from argand.compile.sharing import shared_roots
 from argand.compile.slots import Slot, namespace_of

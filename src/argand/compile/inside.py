@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
-from argand.compile.reach import SCALARS, TENSOR_REGISTRIES, is_module, is_optimizer
+from argand.base.stateful import ModuleState, OptimizerState, state_of
+from argand.compile.reach import SCALARS
 from argand.tensor.core import Tensor
 
 
@@ -30,10 +31,11 @@ class Walk:
                 yield from self.tensors(item, f"{path}.{name}" if path else name, depth + 1)
 
     def _parts(self, value: Any) -> Iterator[tuple[str, Any]]:
-        if is_module(value):
+        state = state_of(value)
+        if isinstance(state, ModuleState):
             yield from _module_tensors(value)
-        elif is_optimizer(value):
-            yield from _optimizer_tensors(value)
+        elif isinstance(state, OptimizerState):
+            yield from _optimizer_tensors(state)
         else:
             yield from _children(value)
 
@@ -42,7 +44,7 @@ class Walk:
         if depth > 3 or isinstance(value, SCALARS) or id(value) in self.seen:
             return
         self.seen.add(id(value))
-        if is_module(value) or is_optimizer(value):
+        if state_of(value) is not None:
             self.found.append(value)
             return
         for _, item in _children(value):
@@ -59,20 +61,21 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _module_tensors(module: Any) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and buffers; a lazy layer that has none yet doesn't mind."""
-    for registry in TENSOR_REGISTRIES:
-        for path, part in module.named_modules():
-            for name, tensor in dict.items(vars(part)[registry]):
+    """Parameters, then buffers; a lazy layer that has none yet doesn't mind."""
+    states = [(path, state_of(part)) for path, part in module.named_modules()]
+    for registry in ("parameters", "buffers"):
+        for path, state in states:
+            for name, tensor in dict.items(getattr(state, registry)):
                 if tensor is not None:
                     yield (f"{path}.{name}" if path else name), tensor
 
 
-def _optimizer_tensors(optimizer: Any) -> Iterator[tuple[str, Tensor]]:
+def _optimizer_tensors(optimizer: OptimizerState) -> Iterator[tuple[str, Tensor]]:
     numbers: dict[int, int] = {}
-    for g, group in enumerate(optimizer.param_groups):
-        for parameter in group.option("params"):
+    for g, group in enumerate(optimizer.groups):
+        for parameter in group.parameters:
             numbers[id(parameter)] = len(numbers)
-        for key, tensor in group.tensors().items():
+        for key, tensor in group.numbers.items():
             yield f"{g}.{key}", tensor
     for parameter, state in optimizer.state.items():
         number = numbers.get(id(parameter), "?")

@@ -15,7 +15,7 @@ import random
 import sys
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import (
     BuiltinMethodType,
     FunctionType,
@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from argand.base.dim import Dim
+from argand.base.stateful import ModuleState, OptimizerState, state_of
 from argand.base.tree import is_record
 from argand.compile.effects import Path, containers_in
 from argand.compile.iterators import is_iterator
@@ -53,19 +54,6 @@ _CODE = (type, ModuleType, FunctionType, MethodType, MappingProxyType)
 _PLAIN_MODULES = frozenset(("types", "argparse", "collections", "builtins", "abc", "typing"))
 _Cached: Any = type(functools.lru_cache(len))
 _MOST_OBJECTS = 200_000
-TENSOR_REGISTRIES = ("_parameters", "_buffers")  # of modules
-_MODULE_REGISTRIES = (*TENSOR_REGISTRIES, "_modules")
-
-
-def is_module(value: Any) -> bool:
-    """Whether a value is a module: asked of the class, since a module answers for a missing
-    attribute of its own with a suggestion."""
-    return hasattr(type(value), "named_parameters") and "_parameters" in vars(value)
-
-
-def is_optimizer(value: Any) -> bool:
-    """Whether a value is an optimizer."""
-    return hasattr(type(value), "add_param_group") and "param_groups" in vars(value)
 
 
 @dataclasses.dataclass(slots=True)
@@ -158,10 +146,10 @@ class Reach:
                 self._waiting.append((item, root, None, f"{name}[{i}]"))
         elif is_record(type(value)):
             self._look_at_record(value, root, name)
-        elif is_module(value):
-            self._look_at_module(value, name)
-        elif is_optimizer(value):
-            self._look_at_optimizer(value)
+        elif isinstance(state := state_of(value), ModuleState):
+            self._look_at_module(value, state, name)
+        elif isinstance(state, OptimizerState):
+            self._look_at_optimizer(state)
         elif isinstance(value, random.Random | np.random.Generator | np.random.RandomState):
             self._generators.append((name, value, _state_of(value)))
         elif not is_opaque(type(value)):
@@ -214,7 +202,11 @@ class Reach:
             self._waiting.append((slot.get(), through, slot, slot.name))
 
     def _look_at_namespace(
-        self, space: dict[str, Any], name: str, skip: tuple[str, ...] = (), module: Any = None
+        self,
+        space: dict[str, Any],
+        name: str,
+        skip: Collection[str] = (),
+        module: Any = None,
     ) -> None:
         if id(space) in self._containers:
             return
@@ -228,26 +220,24 @@ class Reach:
                 slot = Item(space, key, label, found.of_module)
                 self._waiting.append((item, slot, slot, label))
 
-    def _look_at_module(self, module: Any, name: str) -> None:
+    def _look_at_module(self, module: Any, state: ModuleState, name: str) -> None:
         self._classes.append((module, type(module)))
-        self._look_at_namespace(vars(module), name, (*_MODULE_REGISTRIES, "_transient"), module)
-        for registry in _MODULE_REGISTRIES:
-            self._look_at_namespace(vars(module)[registry], name, (), module)
-        self.tables_of_modules.add(id(vars(module)["_modules"]))
+        self._look_at_namespace(state.attributes, name, state.bookkeeping, module)
+        for registry in (*state.tensors, state.modules):
+            self._look_at_namespace(registry, name, frozenset(), module)
+        self.tables_of_modules.add(id(state.modules))
 
-    def _look_at_optimizer(self, optimizer: Any) -> None:
-        state = optimizer.state
-        parts = [(state, "state"), *((s, "state") for s in state.values())]
-        for space, label in parts:
+    def _look_at_optimizer(self, optimizer: OptimizerState) -> None:
+        for space in (optimizer.state, *optimizer.state.values()):
             self._containers[id(space)] = _Container(
-                space, dict(space), label, None, is_namespace=True, by_library=True
+                space, dict(space), "state", None, is_namespace=True, by_library=True
             )
-        for values in state.values():
+        for values in optimizer.state.values():
             for item in values.values():
                 if isinstance(item, Tensor):
                     self._found(item, None)
-        for group in optimizer.param_groups:
-            for parameter in dict.get(group, "params") or ():
+        for group in optimizer.groups:
+            for parameter in group.parameters:
                 self._found(parameter, None)
 
     def _look_at_object(self, value: Any, name: str) -> None:

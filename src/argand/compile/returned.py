@@ -9,6 +9,7 @@ from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from argand.base.errors import TraceError
+from argand.base.stateful import is_stateful
 from argand.tensor.core import Tensor
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), type, ModuleType)
@@ -71,7 +72,7 @@ def _dead_tensor(x: Any, seen: set[int], depth: int) -> str | None:
     """The path from an object to a tensor without memory; None when there is none."""
     if isinstance(x, Tensor):
         return "" if x._array is None else None
-    if isinstance(x, _SCALARS) or depth == 0 or id(x) in seen or _has_state(x):
+    if isinstance(x, _SCALARS) or depth == 0 or id(x) in seen or is_stateful(type(x)):
         return None
     seen.add(id(x))
     for step, part in _parts(x):
@@ -79,11 +80,6 @@ def _dead_tensor(x: Any, seen: set[int], depth: int) -> str | None:
         if found is not None:
             return step + found
     return None
-
-
-def _has_state(x: Any) -> bool:
-    """Whether it is a module or an optimizer, whose tensors are state."""
-    return hasattr(type(x), "named_parameters") or hasattr(type(x), "add_param_group")
 
 
 def _parts(x: Any) -> list[tuple[str, Any]]:

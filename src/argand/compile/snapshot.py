@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from argand.base.dtype import get_default_dtype
+from argand.base.stateful import OptimizerState, state_of
 from argand.compile.guards import same_value
-from argand.compile.reach import TENSOR_REGISTRIES, is_module
 from argand.compile.slots import Item, Slot
 from argand.tensor.core import Tensor
 
@@ -29,37 +29,39 @@ class Snapshot:
     def __init__(self, owners: list[Any], captured: set[int], apart: set[tuple[int, Any]]) -> None:
         self.entries = [Entry("the default dtype", get_default_dtype())]
         for owner in owners:
-            if is_module(owner):
-                for part in owner.modules():
-                    self._add_module(part, captured, apart)
+            state = state_of(owner)
+            if isinstance(state, OptimizerState):
+                self._add_optimizer(state)
             else:
-                self._add_optimizer(owner)
+                for part in owner.modules():
+                    self._add_module(part, state_of(part), captured, apart)
 
-    def _add_module(self, part: Any, captured: set[int], apart: set[tuple[int, Any]]) -> None:
+    def _add_module(
+        self, part: Any, state: Any, captured: set[int], apart: set[tuple[int, Any]]
+    ) -> None:
         add, kind = self.entries.append, type(part).__name__
         add(Entry(kind, part))
-        for hook in hooks_of(part):
+        for hook in state.hooks:
             add(Entry(f"a hook of {kind}", hook))
-        for registry in TENSOR_REGISTRIES:
-            space = getattr(part, registry)
-            for name, t in dict.items(space):
+        for space in state.tensors:
+            for name, t in dict.items(space):  # that of a lazy layer refuses to be read
                 if (id(space), name) not in apart:
                     add(Entry(f"{kind}.{name}", _seen_by(t, captured)))
                     add(Entry(f"{kind}.{name}", t is not None and t._node is not None))
-        space = vars(part)
-        for name, value in dict.items(space):
-            if name in _OF_MODULES or (id(space), name) in apart:
+        space = state.attributes
+        for name, value in space.items():
+            if name in state.bookkeeping or (id(space), name) in apart:
                 continue
             label = f"{kind}.{name}"
             add(Entry(label, _seen_by(value, captured), Item(space, name, label, of_module=True)))
 
-    def _add_optimizer(self, optimizer: Any) -> None:
-        for group in optimizer.param_groups:
-            self.entries.append(Entry("a group of the optimizer", group.structure()))
-            parameters = tuple(map(id, dict.get(group, "params") or ()))
+    def _add_optimizer(self, optimizer: OptimizerState) -> None:
+        for group in optimizer.groups:
+            self.entries.append(Entry("a group of the optimizer", group.structure))
+            parameters = tuple(map(id, group.parameters))
             self.entries.append(Entry("the parameters of the optimizer", parameters))
-        for state in optimizer.state.values():
-            for name, t in state.items():
+        for values in optimizer.state.values():
+            for name, t in values.items():
                 if isinstance(t, Tensor):
                     self.entries.append(Entry(f"the optimizer's {name}", t))
 
@@ -83,21 +85,8 @@ def _seen_by(value: Any, captured: set[int]) -> Any:
     return (None,) if array is None else (str(array.dtype), *array.shape)
 
 
-_OF_MODULES = frozenset((*TENSOR_REGISTRIES, "_modules", "_transient", "_special"))
-
-
 def hooks_of_tensor(tensor: Tensor) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The functions called with a tensor's gradient, and those called when it has been added."""
     hooks = None if tensor._cold is None else tensor._cold.hooks
     after = vars(tensor).get("_post_accumulate")
     return tuple((hooks or {}).values()), tuple((after or {}).values())
-
-
-def hooks_of(module: Any) -> list[Any]:
-    """The functions called around a module's forward."""
-    special = vars(module).get("_special")
-    if special is None:
-        return []
-    every = (*special.before.values(), *special.after.values(), *special.gradients.values())
-    found = [hook for hook, _ in every]
-    return found if special.compiled is None else [*found, special.compiled]

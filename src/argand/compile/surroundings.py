@@ -31,16 +31,11 @@ import numpy as np
 
 import argand
 from argand.base.settings import Settings, settings
+from argand.base.stateful import is_module, is_optimizer, state_of
 from argand.compile.codereads import CLOSURE, GLOBAL, IMPORT, Chain, CodeReads, code_reads
 from argand.compile.guards import ValueGuards, variable_value
 from argand.compile.inside import Walk
-from argand.compile.reach import (
-    SCALARS,
-    Reach,
-    is_module,
-    is_opaque,
-    is_optimizer,
-)
+from argand.compile.reach import SCALARS, Reach, is_opaque
 from argand.compile.slots import (
     BUFFERS,
     MISSING,
@@ -52,7 +47,7 @@ from argand.compile.slots import (
     contents_of,
     namespace_of,
 )
-from argand.compile.snapshot import hooks_of, hooks_of_tensor
+from argand.compile.snapshot import hooks_of_tensor
 from argand.compile.whose import (
     is_library_class,
     is_library_code,
@@ -431,10 +426,11 @@ class Surroundings:
                 if "forward" in vars(cls):
                     self.guards.add_class_item(cls, "forward", f"{cls.__name__}.forward")
                     break
-            for tensor in (*part._parameters.values(), *part._buffers.values()):
+            state: Any = state_of(part)
+            for tensor in (*state.parameters.values(), *state.buffers.values()):
                 if tensor is not None:
                     self._note(tensor, name, remember=False)
-            for hook in hooks_of(part):
+            for hook in state.hooks:
                 self._visit(hook, "hook")
 
     def _note_class(self, cls: type, name: str) -> None:
@@ -559,7 +555,8 @@ class Surroundings:
 
     def _attribute_of_module(self, module: Any, name: str, full: str) -> Any:
         """An attribute of a neural network's module, whose own namespace the epoch guards."""
-        for space in (vars(module), module._parameters, module._buffers, module._modules):
+        state: Any = state_of(module)
+        for space in (state.attributes, *state.tensors, state.modules):
             if name in space:
                 value = space[name]
                 if not isinstance(value, Tensor):

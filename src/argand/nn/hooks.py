@@ -30,6 +30,12 @@ class Hooks:
         made.gradients = dict(self.gradients)
         return made
 
+    def functions(self) -> list[Any]:
+        """All that is called around the module's `forward`, or instead of it."""
+        every = (*self.before.values(), *self.after.values(), *self.gradients.values())
+        found = [hook for hook, _ in every]
+        return found if self.compiled is None else [*found, self.compiled]
+
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call `forward` with everything that is registered."""
         for hook, with_kwargs in list(self.before.values()):

@@ -10,6 +10,7 @@ from argand.base.dtype import as_dtype
 from argand.base.errors import did_you_mean
 from argand.base.late import resolve
 from argand.base.misuse import FAILURES, explain
+from argand.base.stateful import ModuleState
 from argand.base.userstack import UserCall, register_call, register_module_call
 from argand.ir.op import ops
 from argand.nn.hooks import Hooks, register
@@ -21,6 +22,7 @@ from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
+_BOOKKEEPING = frozenset((*_REGISTRIES, "_transient", "_special"))
 _ABSENT = object()
 
 
@@ -58,6 +60,17 @@ class Module:
     def __init__(self) -> None:
         self.__dict__.update(
             training=True, _parameters={}, _buffers={}, _modules={}, _transient=set()
+        )
+
+    def __argand_state__(self) -> ModuleState | None:
+        """What compiled functions see of the module; None before `__init__`."""
+        space = self.__dict__
+        if "_parameters" not in space:
+            return None
+        special = self._special
+        hooks = [] if special is None else special.functions()
+        return ModuleState(
+            space, _BOOKKEEPING, self._parameters, self._buffers, self._modules, hooks
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 
 from argand.base import epoch
 from argand.base.errors import TraceError
+from argand.base.stateful import GroupState
 from argand.ir import bind as crossroads
 from argand.ir.bind import tracing
 from argand.optim.state import Parameters
@@ -132,10 +133,11 @@ class ParamGroup(dict[str, Any]):
                 found |= {f"{key}.{i}": each for i, each in enumerate(storage)}
         return found
 
-    def structure(self) -> tuple[Any, ...]:
-        """What an update's operations depend on: the parameters, and which numbers are zero."""
+    def __argand_state__(self) -> GroupState:
+        """What compiled functions see of the group. An update's operations depend on the options
+        and on which numbers are zero."""
         options = tuple((k, _structure(v)) for k, v in self.items() if k != "params")
-        return (tuple(map(id, self.option("params"))), repr(options))
+        return GroupState(self.option("params") or (), self.tensors(), repr(options))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (ParamGroup, ({k: self.option(k) for k in self},))

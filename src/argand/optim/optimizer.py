@@ -14,6 +14,7 @@ from argand.base import epoch
 from argand.base.domains import check_numbers
 from argand.base.errors import ArgumentError, TraceError, did_you_mean
 from argand.base.misuse import explained
+from argand.base.stateful import OptimizerState
 from argand.ir import bind as crossroads
 from argand.ir.bind import eagerly, tracing
 from argand.ir.op import ops
@@ -60,6 +61,13 @@ class Optimizer:
             raise ValueError("optimizer got an empty parameter list")
         for group in groups:
             self.add_param_group(group)
+
+    def __argand_state__(self) -> OptimizerState | None:
+        """What compiled functions see of the optimizer; None before `__init__`."""
+        groups = vars(self).get("param_groups")
+        if groups is None:
+            return None
+        return OptimizerState(self.state, [group.__argand_state__() for group in groups])
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add parameters with hyper-parameters of their own: ``{"params": ..., "lr": ...}``."""

@@ -168,7 +168,8 @@ def assemble(final: Final, target: Target, key: str, each: bool = False) -> Nati
             entry = load_entry(f"{key}-{numbers[0]}-{numbers[-1]}-{len(numbers)}", make, target)
             arrays, sizes = lowering.pointers, len(lowering.symbols)
             long = _is_long(final.program)
-            call = array_entry(entry, arrays - 1, arrays, sizes, release=long)
+            operands = len(final.program.inputs) + len(final.program.state)
+            call = array_entry(entry, operands, arrays, sizes, release=long)
         segments.append(Segment([final.program.nodes[n] for n in numbers], call))
     return NativeProgram(final.program, plan, segments, check)
 
