@@ -14,7 +14,8 @@ from argand.base.dtype import float32, float64, int64
 from argand.codegen.llvm.layout import supported
 from argand.codegen.llvm.matchcall import match_entry
 from argand.compile.bound import match_in_python
-from argand.compile.signature import ConstantSpec, FloatSpec, TensorSpec
+from argand.compile.signature import FloatSpec, TensorSpec
+from argand.compile.values import ConstantSpec
 from argand.tensor.core import Tensor
 
 native = pytest.mark.skipif(not supported(), reason="CPython's insides are not as expected")

@@ -1,4 +1,4 @@
-"""Symbolic sizes: integer polynomials over named dims, with floordiv, mod, min and max.
+"""Symbolic sizes: integer polynomials that compute and compare as the ints would.
 
 A symbolic dim is at least 2 (sizes 0 and 1 get a program of their own). A comparison that follows
 from that is decided; one that doesn't is answered with the size at hand and kept as a *guard* by
@@ -10,111 +10,18 @@ from __future__ import annotations
 import math
 import operator
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import Any
 
 from argand.base.errors import ShapeError
 from argand.base.intlike import IntLike, number
-
-# A monomial is a sorted tuple of atoms (a repeated atom is a power): Symbols and Applys.
-Monomial = tuple[Any, ...]
-
-
-class Symbol:
-    """A named unknown size. `hint` is its value in the call being traced."""
-
-    __slots__ = ("declared", "hint", "name")
-
-    def __init__(self, name: str, hint: int | None = None, declared: bool = False) -> None:
-        self.name = name
-        self.hint = hint
-        self.declared = declared
-
-    def __repr__(self) -> str:
-        return self.name
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Symbol) and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
+from argand.base.polynomial import Apply, Monomial, Polynomial, Symbol, add_term
+from argand.base.size_guards import compare, current_guards
+from argand.base.userstack import asked_by_library
 
 
-class Apply:
-    """An opaque part of a polynomial: floordiv, mod, min or max of two polynomials."""
-
-    __slots__ = ("key", "left", "op", "right")
-
-    def __init__(self, op: str, left: Dim, right: Dim) -> None:
-        self.op, self.left, self.right = op, Dim(left.terms), Dim(right.terms)
-        self.key = (op, left.key, right.key)
-
-    def __repr__(self) -> str:
-        if self.op in ("min", "max"):
-            return f"{self.op}({self.left}, {self.right})"
-        sign = "//" if self.op == "floordiv" else "%"
-        return f"({self.left}){sign}({self.right})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Apply) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-class Guards:
-    """Collects the facts about symbols that a trace relied on."""
-
-    def __init__(self) -> None:
-        self.facts: list[tuple[Dim, str, bool]] = []
-        self.tests: list[Callable[[Any], bool]] = []  # of the arguments of a call
-        self.read: set[str] = set()  # symbols of int arguments whose values Python wanted
-
-    def hold(self, sizes: Mapping[str, int]) -> bool:
-        """Whether the facts are true for these sizes."""
-        return all(_compare(d.evaluate(sizes), op) == outcome for d, op, outcome in self.facts)
-
-
-_local = threading.local()
-
-
-@contextmanager
-def collecting_guards(guards: Guards) -> Iterator[Guards]:
-    """Undecidable comparisons inside the block become facts of `guards`."""
-    before = getattr(_local, "guards", None)
-    _local.guards = guards
-    try:
-        yield guards
-    finally:
-        _local.guards = before
-
-
-def _is_tracing() -> bool:
-    return getattr(_local, "guards", None) is not None
-
-
-def reads(names: set[str]) -> None:
-    """Note that Python wanted the values of symbols, whatever becomes of the error."""
-    guards: Guards | None = getattr(_local, "guards", None)
-    if guards is not None:
-        guards.read |= names
-
-
-def remember(test: Callable[[Any], bool]) -> None:
-    """Have a trace's program serve only the calls whose arguments pass a test."""
-    guards: Guards | None = getattr(_local, "guards", None)
-    assert guards is not None
-    guards.tests.append(test)
-
-
-def _compare(value: int, op: str) -> bool:
-    return value == 0 if op == "==" else value > 0
-
-
-class Dim(IntLike):
+class Dim(Polynomial, IntLike):
     """A size known only when the program runs: an integer polynomial.
 
     `Dim("batch")` declares one for `ag.compile`: the program serves every size from 2 on (0 and 1
@@ -133,13 +40,12 @@ class Dim(IntLike):
     (argand.Size([5, 2]), argand.Size([9, 2]), 1)
     """
 
-    __slots__ = ("key", "terms")
+    __slots__ = ()
 
     def __init__(self, terms: str | Mapping[Monomial, int], hint: int | None = None) -> None:
         if isinstance(terms, str):
             terms = {(Symbol(terms, hint, declared=True),): 1}
-        self.terms: dict[Monomial, int] = dict(terms)
-        self.key = frozenset((_monomial_key(m), c) for m, c in self.terms.items())
+        super().__init__(terms)
 
     @staticmethod
     def symbol(name: str, hint: int | None = None, declared: bool = False) -> Dim:
@@ -148,28 +54,10 @@ class Dim(IntLike):
 
     @property  # type: ignore[misc]  # a traced function's sizes pass for ints
     def __class__(self) -> Any:
-        user = not _asked_by_library(sys._getframe(1))
-        return int if user and _is_tracing() and self._is_known() else type(self)
+        user = not asked_by_library(sys._getframe(1))
+        return int if user and current_guards() is not None and self._is_known() else type(self)
 
     # -- reading -------------------------------------------------------------------------------
-
-    def symbols(self) -> dict[str, Symbol]:
-        """The symbols in it, by name."""
-        found: dict[str, Symbol] = {}
-        for monomial in self.terms:
-            for atom in monomial:
-                if isinstance(atom, Symbol):
-                    found[atom.name] = atom
-                else:
-                    found |= atom.left.symbols() | atom.right.symbols()
-        return found
-
-    def evaluate(self, sizes: Mapping[str, int]) -> int:
-        """Its value for given sizes of the symbols."""
-        return sum(
-            c * _product(_evaluate_atom(a, sizes) for a in monomial)
-            for monomial, c in self.terms.items()
-        )
 
     def substitute(self, dims: Mapping[str, int | Dim]) -> int | Dim:
         """The polynomial with symbols replaced by sizes or other polynomials."""
@@ -180,26 +68,6 @@ class Dim(IntLike):
                 part = part * _substitute_atom(atom, dims)
             total = total + part
         return total
-
-    @property
-    def hint(self) -> int | None:
-        """Its value in the call being traced, when known."""
-        sizes = {name: s.hint for name, s in self.symbols().items()}
-        if any(h is None for h in sizes.values()):
-            return None
-        return self.evaluate({k: v for k, v in sizes.items() if v is not None})
-
-    def bounds(self) -> tuple[int | None, int | None]:
-        """What is surely its least and greatest value; None for no bound."""
-        low: int | None = 0
-        high: int | None = 0
-        for monomial, c in self.terms.items():
-            lo, hi = _monomial_bounds(monomial)
-            if c < 0:
-                lo, hi = hi, lo
-            low = None if low is None or lo is None else low + c * lo
-            high = None if high is None or hi is None else high + c * hi
-        return low, high
 
     def __repr__(self) -> str:
         return self._text("", sys._getframe(1))
@@ -212,30 +80,17 @@ class Dim(IntLike):
 
     def _text(self, spec: str, asked_by: FrameType) -> str:
         """The number in a text that a traced function makes; the polynomial anywhere else."""
-        if _is_tracing() and self._is_known() and not _asked_by_library(asked_by):
+        if current_guards() is not None and self._is_known() and not asked_by_library(asked_by):
             return format(self.__index__(), spec)
-        return format(self._polynomial(), spec)
+        return format(self.text(), spec)
 
     def _is_known(self) -> bool:
         """Whether it has a value in the call being traced that a program may be made for."""
         return self.hint is not None and not any(s.declared for s in self.symbols().values())
 
-    def _polynomial(self) -> str:
-        parts: list[str] = []
-        for monomial, c in sorted(self.terms.items(), key=lambda t: (-len(t[0]), str(t[0]))):
-            alone = c == 1 and len(monomial) == 1
-            name = "*".join(str(a) if alone else _factor_text(a) for a in monomial)
-            if not name:
-                text = str(abs(c))
-            else:
-                text = name if abs(c) == 1 else f"{abs(c)}*{name}"
-            sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")
-            parts.append(sign + text)
-        return "".join(parts) or "0"
-
     def __hash__(self) -> int:
         # A dictionary or a set of the user's finds a size by its value; ours by the polynomial.
-        if not self._is_known() or _asked_by_library(sys._getframe(1)):
+        if not self._is_known() or asked_by_library(sys._getframe(1)):
             return hash(self.key)
         return hash(self.__index__())
 
@@ -264,7 +119,7 @@ class Dim(IntLike):
             return NotImplemented
         terms = dict(self.terms)
         for monomial, c in other.terms.items():
-            _add_term(terms, monomial, c)
+            add_term(terms, monomial, c)
         return _simplify(terms)
 
     __radd__ = __add__
@@ -293,7 +148,7 @@ class Dim(IntLike):
         for m1, c1 in self.terms.items():
             for m2, c2 in other.terms.items():
                 monomial = tuple(sorted(m1 + m2, key=str))
-                _add_term(terms, monomial, c1 * c2)
+                add_term(terms, monomial, c1 * c2)
         return _simplify(terms)
 
     __rmul__ = __mul__
@@ -395,7 +250,7 @@ def is_less(a: Extent, b: Extent) -> bool:
     found = _by_bounds(difference, ">")
     if found is not None:
         return found
-    return _is_tracing() and difference._is_known() and _guard(difference, ">")
+    return current_guards() is not None and difference._is_known() and _guard(difference, ">")
 
 
 def _extreme(op: str, a: Extent, b: Extent) -> Extent:
@@ -407,17 +262,13 @@ def _extreme(op: str, a: Extent, b: Extent) -> Extent:
         return b if op == "min" else a
     if high is not None and high <= 0:
         return a if op == "min" else b
-    return Dim({(Apply(op, _force(a), _force(b)),): 1})
-
-
-def _asked_by_library(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).startswith("argand.")
+    return _applied(op, _force(a), _force(b))
 
 
 def _decide(difference: Extent, op: str) -> bool:
     """The truth of `difference == 0` or `difference > 0`."""
     if not isinstance(difference, Dim):
-        return _compare(difference, op)
+        return compare(difference, op)
     found = _by_bounds(difference, op)
     return _guard(difference, op) if found is None else found
 
@@ -434,7 +285,7 @@ def _by_bounds(difference: Dim, op: str) -> bool | None:
 
 
 def _guard(difference: Dim, op: str) -> bool:
-    guards: Guards | None = getattr(_local, "guards", None)
+    guards = current_guards()
     hint = difference.hint
     declared = [s.name for s in difference.symbols().values() if s.declared]
     if guards is None or hint is None or declared:
@@ -445,7 +296,7 @@ def _guard(difference: Dim, op: str) -> bool:
             f"can't decide whether {difference} {op} 0: {what}, and the answer depends on it; "
             "remove the comparison, or give a fixed size"
         )
-    outcome = _compare(hint, op)
+    outcome = compare(hint, op)
     guards.facts.append((Dim(difference.terms), op, outcome))
     return outcome
 
@@ -486,14 +337,14 @@ def _operate(
     left, right = _as_dim(a), _as_dim(b)
     if left is None or right is None:
         return NotImplemented
-    return symbolic(left, right, not _asked_by_library(asked_by))
+    return symbolic(left, right, not asked_by_library(asked_by))
 
 
 def _rest(a: Dim, b: Dim, asked: bool) -> Extent:
     rest: Extent = a - b * _divided(a, b, asked)
     if not isinstance(rest, Dim) or not _applies(rest) or not _is_natural(a, b):
         return rest
-    return Dim({(Apply("mod", a, b),): 1})
+    return _applied("mod", a, b)
 
 
 def _is_natural(*dims: Dim) -> bool:
@@ -530,9 +381,8 @@ def _as_dim(value: Any) -> Dim | None:
     return Dim({(): int(number)} if number else {})
 
 
-def _factor_text(atom: Any) -> str:
-    """An atom as a factor: ``4*((n)//(4))`` is not ``(4*n)//4``, nor is ``-((n)//(4))``."""
-    return f"({atom})" if isinstance(atom, Apply) and atom.op in ("floordiv", "mod") else str(atom)
+def _applied(op: str, a: Dim, b: Dim) -> Dim:
+    return Dim({(Apply(op, Dim(a.terms), Dim(b.terms)),): 1})
 
 
 def _force(value: Any) -> Dim:
@@ -540,14 +390,6 @@ def _force(value: Any) -> Dim:
     if dim is None:
         raise TypeError(f"a size must be an int or a Dim, got {type(value).__name__}")
     return dim
-
-
-def _add_term(terms: dict[Monomial, int], monomial: Monomial, c: int) -> None:
-    total = terms.get(monomial, 0) + c
-    if total:
-        terms[monomial] = total
-    else:
-        terms.pop(monomial, None)
 
 
 def _simplify(terms: dict[Monomial, int]) -> Extent:
@@ -585,7 +427,7 @@ def _applies(dim: Dim) -> bool:
 def _floordiv_rest(a: Dim, b: Dim) -> Extent:
     if set(a.terms) <= {()} and set(b.terms) == {()}:
         return a.terms.get((), 0) // b.terms[()]
-    return Dim({(Apply("floordiv", a, b),): 1})
+    return _applied("floordiv", a, b)
 
 
 def _exact_quotient(a: Dim, b: Dim) -> Extent | None:
@@ -609,58 +451,6 @@ def _exact_quotient(a: Dim, b: Dim) -> Extent | None:
     return _simplify(result)
 
 
-def _monomial_key(monomial: Monomial) -> tuple[Any, ...]:
-    return tuple(a.name if isinstance(a, Symbol) else a.key for a in monomial)
-
-
-def _monomial_bounds(monomial: Monomial) -> tuple[int | None, int | None]:
-    low, high = 1, 1 if not monomial else None
-    for atom in monomial:
-        lo = 2 if isinstance(atom, Symbol) else _apply_low(atom)
-        if lo is None or lo < 0:
-            return None, None
-        low *= lo
-    if len(monomial) == 1 and isinstance(monomial[0], Apply):
-        high = _apply_high(monomial[0])
-    return low, high
-
-
-def _apply_low(atom: Apply) -> int | None:
-    left, right = atom.left.bounds(), atom.right.bounds()
-    if atom.op == "mod":
-        return 0
-    if atom.op == "floordiv":
-        return 0 if left[0] is not None and left[0] >= 0 else None
-    lows = [b[0] for b in (left, right) if b[0] is not None]
-    if atom.op == "max":
-        return max(lows) if lows else None
-    return min(lows) if len(lows) == 2 else None
-
-
-def _apply_high(atom: Apply) -> int | None:
-    left, right = atom.left.bounds(), atom.right.bounds()
-    if atom.op == "mod":
-        return right[1] - 1 if right[1] is not None else None
-    highs = [b[1] for b in (left, right) if b[1] is not None]
-    if atom.op == "min":
-        return min(highs) if highs else None
-    if atom.op == "max":
-        return max(highs) if len(highs) == 2 else None
-    return left[1]
-
-
-def _evaluate_atom(atom: Any, sizes: Mapping[str, int]) -> int:
-    if isinstance(atom, Symbol):
-        return sizes[atom.name]
-    a: int = atom.left.evaluate(sizes)
-    b: int = atom.right.evaluate(sizes)
-    if atom.op == "floordiv":
-        return a // b
-    if atom.op == "mod":
-        return a % b
-    return min(a, b) if atom.op == "min" else max(a, b)
-
-
 def _substitute_atom(atom: Any, dims: Mapping[str, Extent]) -> Extent:
     if isinstance(atom, Symbol):
         return dims.get(atom.name, Dim({(atom,): 1}))
@@ -673,11 +463,4 @@ def _substitute_atom(atom: Any, dims: Mapping[str, Extent]) -> Extent:
         result = a % b
     else:
         result = _extreme(atom.op, a, b)
-    return result
-
-
-def _product(values: Iterable[int]) -> int:
-    result = 1
-    for v in values:
-        result *= v
     return result

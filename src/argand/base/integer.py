@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from argand.base.dim import Dim, floor_div, reads
+from argand.base.dim import Dim, floor_div
 from argand.base.errors import TraceError
 from argand.base.intlike import number
+from argand.base.size_guards import reads
 
 LARGEST = 2**40  # greater numbers are constants: what is computed from one should fit an int64
 _SAFE = 2**62

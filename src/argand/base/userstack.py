@@ -102,3 +102,9 @@ def module_path() -> str:
             inner = outer if inner is None else inner
         frame = frame.f_back
     return "" if outer is None or outer is inner else _path_between(outer, inner)
+
+
+def asked_by_library(frame: FrameType) -> bool:
+    """Whether a frame runs the library's own code: what passes for a number in the user's code is
+    seen as it is here."""
+    return str(frame.f_globals.get("__name__")).startswith("argand.")

@@ -17,8 +17,9 @@ from argand.base import epoch
 from argand.base.settings import settings
 from argand.base.tree import LEAF_SPEC
 from argand.compile.call import trace_lock
-from argand.compile.signature import ConstantSpec, FloatSpec, Spec, TensorSpec, is_constant
+from argand.compile.signature import FloatSpec, Spec, TensorSpec
 from argand.compile.specialisation import Specialisation
+from argand.compile.values import ConstantSpec, is_constant
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
 

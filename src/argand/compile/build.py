@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from argand.base.dim import Dim, Guards
+from argand.base.dim import Dim
 from argand.base.errors import TraceError
+from argand.base.size_guards import Guards
 from argand.base.stateful import is_module
 from argand.base.tree import flatten, shallow, unflatten
 from argand.compile.arrays import ArrayStandIn
@@ -32,11 +33,13 @@ from argand.compile.integers import Sources
 from argand.compile.iterators import IteratorStandIn
 from argand.compile.joint import Joint, record_backward, separate_graphs
 from argand.compile.places import Argument, Held
-from argand.compile.reach import SCALARS, Reach, fill_with_plain_keys, is_opaque
+from argand.compile.reach import Reach, fill_with_plain_keys
 from argand.compile.returned import check_returned
 from argand.compile.sharing import shared_roots
 from argand.compile.slots import Slot, namespace_of
 from argand.compile.trace import Capture, Tracer
+from argand.compile.values import SCALARS
+from argand.compile.whose import is_opaque
 from argand.ir.verify import verify
 from argand.tensor.core import Tensor
 from argand.tensor.views import chain_of, root_of

@@ -15,8 +15,9 @@ import numpy as np
 
 from argand.backends.interface import CompiledProgram
 from argand.base import epoch
-from argand.base.dim import Dim, Guards
+from argand.base.dim import Dim
 from argand.base.forks import lock_held_over_forks
+from argand.base.size_guards import Guards
 from argand.base.tree import LEAF_SPEC, Structure, unflatten
 from argand.compile.constants import Constants
 from argand.compile.effects import Container, Effect, Maker, apply, places_in

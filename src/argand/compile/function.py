@@ -20,7 +20,6 @@ from argand.compile.bound import MISS, BoundCall, bound_call, exclusive
 from argand.compile.call import Executable, Parts, trace_lock
 from argand.compile.copying import keep, kept, reduced
 from argand.compile.debug import DebugProgram, check_same
-from argand.compile.guards import same_value
 from argand.compile.integers import carried, varying_integers
 from argand.compile.returned import check_function
 from argand.compile.signature import (
@@ -38,6 +37,7 @@ from argand.compile.specialisation import Specialisation
 from argand.compile.surroundings import Surroundings
 from argand.compile.trace import FloatArgumentRead, Tracer
 from argand.compile.tracing import CaughtError, SlotsRebound, Trace, is_of_floats, slot_origins
+from argand.compile.values import same_value
 from argand.ir import bind as crossroads
 from argand.ir.program import Program
 from argand.tensor.core import Tensor, eager

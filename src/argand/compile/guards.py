@@ -12,12 +12,10 @@ from contextvars import ContextVar
 from types import CellType, MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from argand.base import epoch
 from argand.base.errors import TraceError
-from argand.compile.reach import SCALARS
 from argand.compile.slots import BUFFERS, MISSING, cell_value, contents_of, namespace_of
+from argand.compile.values import same_value
 from argand.tensor.core import Tensor
 
 MOST_BYTES = 1 << 20  # of an array that Python reads: compared at every call
@@ -296,28 +294,6 @@ class ValueGuards:
                 found.append(f"{name} holds something else")
         found += [f"{n} holds other numbers" for a, b, n in self.arrays if not _same_array(a, b)]
         return found
-
-
-def same_value(a: Any, b: Any) -> bool:
-    """Whether two Python values are of one type and equal, so that no code can tell them apart:
-    -0.0 is not 0.0, and NaN is itself."""
-    kind = type(a)
-    if kind is not type(b):
-        return False
-    if kind in (float, complex):
-        return np.asarray(a).tobytes() == np.asarray(b).tobytes()
-    if kind in SCALARS:
-        return bool(a == b)
-    if kind is tuple and len(a) == len(b):
-        return all(x is y or same_value(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, np.generic):
-        return bool(a.tobytes() == b.tobytes())
-    if kind in _BOUND:  # made anew whenever it is looked up
-        return a.__self__ is b.__self__ and a.__name__ == b.__name__ and bool(a == b)
-    return False
-
-
-_BOUND: tuple[type, ...] = (type([].append), type(ValueGuards().hold))
 
 
 def _holds(guard: list[Any], now: Any) -> bool:

@@ -8,7 +8,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from argand.base.stateful import ModuleState, OptimizerState, state_of
-from argand.compile.reach import SCALARS
+from argand.compile.values import SCALARS
 from argand.tensor.core import Tensor
 
 

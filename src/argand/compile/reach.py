@@ -8,11 +8,8 @@ the program starts from what the function started from, and a failed trace leave
 from __future__ import annotations
 
 import dataclasses
-import enum
 import functools
-import itertools
 import random
-import sys
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator, Sequence
@@ -46,12 +43,11 @@ from argand.compile.slots import (
     namespace_of,
     refill,
 )
+from argand.compile.values import SCALARS
+from argand.compile.whose import is_library, is_opaque
 from argand.tensor.core import Tensor
 
-SCALARS = (bool, int, float, complex, str, bytes, type(None))
 _CODE = (type, ModuleType, FunctionType, MethodType, MappingProxyType)
-# Of the standard library, only these classes hold what a user put there.
-_PLAIN_MODULES = frozenset(("types", "argparse", "collections", "builtins", "abc", "typing"))
 _Cached: Any = type(functools.lru_cache(len))
 _MOST_OBJECTS = 200_000
 
@@ -440,21 +436,6 @@ def _plain(key: Any) -> Any:
         if any(now is not part for now, part in zip(parts, key, strict=True)):
             return tuple.__new__(type(key), parts)
     return key
-
-
-def is_library(module: str | None) -> bool:
-    """Whether a module of code is Argand's, NumPy's or llvmlite's."""
-    return (module or "").partition(".")[0] in ("argand", "numpy", "llvmlite")
-
-
-def is_opaque(kind: type) -> bool:
-    """Whether objects of a class hold nothing that a user put there."""
-    if issubclass(kind, enum.Enum | np.generic | itertools.count):
-        return True
-    top = kind.__module__.partition(".")[0]
-    if is_library(top):
-        return True
-    return top in sys.stdlib_module_names and kind.__module__ not in _PLAIN_MODULES
 
 
 def member_slots(value: Any, name: str) -> list[Slot]:

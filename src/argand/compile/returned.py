@@ -10,9 +10,10 @@ from typing import Any
 
 from argand.base.errors import TraceError
 from argand.base.stateful import is_stateful
+from argand.compile.values import SCALARS
 from argand.tensor.core import Tensor
 
-_SCALARS = (bool, int, float, complex, str, bytes, type(None), type, ModuleType)
+_SCALARS = (*SCALARS, type, ModuleType)
 _DEPTH = 6
 
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from argand.base.dtype import get_default_dtype
 from argand.base.stateful import OptimizerState, state_of
-from argand.compile.guards import same_value
 from argand.compile.slots import Item, Slot
+from argand.compile.values import same_value
 from argand.tensor.core import Tensor
 
 

@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from argand.base.dim import Dim, remember
+from argand.base.dim import Dim
 from argand.base.dtype import float64, from_numpy
 from argand.base.errors import TraceError, note
 from argand.base.integer import Integer, as_plain
 from argand.base.intlike import numbers
-from argand.base.userstack import Location, module_path, user_location
+from argand.base.size_guards import remember
+from argand.base.userstack import Location, asked_by_library, module_path, user_location
 from argand.compile.decisions import decide
 from argand.compile.integers import Sources, carried, carrier_value
 from argand.compile.places import Argument, GradientOf, Held, Place
-from argand.compile.reach import is_library
 from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter, interpreting
 from argand.ir.elementwise import Elementwise
@@ -564,7 +564,7 @@ class FloatStandIn(Tensor):
     def _floats_for(self, asked_by: FrameType) -> set[int]:
         """The float arguments that it is computed from, where the user's code asks."""
         tracer = crossroads.current()
-        if not isinstance(tracer, Tracer) or is_library(asked_by.f_globals.get("__name__")):
+        if not isinstance(tracer, Tracer) or asked_by_library(asked_by):
             return set()
         return tracer._floats_behind(tracer.read(self))
 

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from argand.backends.select import compile_program
-from argand.base.dim import Dim, Guards, collecting_guards
+from argand.base.dim import Dim
 from argand.base.dtype import float64
 from argand.base.errors import ShapeError, TraceError, noting_errors, was_caught_by_user
 from argand.base.integer import IntegerRead
 from argand.base.settings import settings
+from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import flatten
 from argand.compile.arrays import ArrayStandIn, check_size
 from argand.compile.build import ProgramBuilder, holds_traced

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import enum
 import functools
+import itertools
 import os
 import sys
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from argand.base.errors import PACKAGE
 
+# Of the standard library, only these classes hold what a user put there.
+_PLAIN_MODULES = frozenset(("types", "argparse", "collections", "builtins", "abc", "typing"))
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
@@ -48,3 +54,18 @@ def is_library_class(cls: type) -> bool:
         return False
     top = module.partition(".")[0]
     return top in sys.stdlib_module_names or top in ("argand", "numpy", "builtins")
+
+
+def is_library(module: str | None) -> bool:
+    """Whether a module of code is Argand's, NumPy's or llvmlite's."""
+    return (module or "").partition(".")[0] in ("argand", "numpy", "llvmlite")
+
+
+def is_opaque(kind: type) -> bool:
+    """Whether objects of a class hold nothing that a user put there."""
+    if issubclass(kind, enum.Enum | np.generic | itertools.count):
+        return True
+    top = kind.__module__.partition(".")[0]
+    if is_library(top):
+        return True
+    return top in sys.stdlib_module_names and kind.__module__ not in _PLAIN_MODULES

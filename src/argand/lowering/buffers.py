@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from argand.base.dim import Apply, Dim, Extent
+from argand.base.dim import Dim, Extent
 from argand.base.dtype import DType
+from argand.base.polynomial import Apply
 from argand.ir.program import Value
 from argand.nest.builder import NestBuilder, Reg
 from argand.nest.target import Target

@@ -18,10 +18,10 @@ import numpy as np
 from argand.backends.cpu.compiler import LoadedKernel, compile_kernel
 from argand.backends.cpu.forms import FORMS, KernelCall, elementwise_form, plain_value
 from argand.backends.cpu.program import new_arena, result_maker
-from argand.base.dim import Guards, collecting_guards
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import ArgandError
 from argand.base.forks import lock_held_over_forks
+from argand.base.size_guards import Guards, collecting_guards
 from argand.codegen.llvm.pointcall import point_entry
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Contract

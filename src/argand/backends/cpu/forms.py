@@ -12,9 +12,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from argand.base.dim import Dim, Extent, Guards, Shape, collecting_guards
+from argand.base.dim import Dim, Extent, Shape
 from argand.base.dtype import from_numpy
 from argand.base.errors import ShapeError
+from argand.base.size_guards import Guards, collecting_guards
 from argand.ir.bind import bind, interpreting
 from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value, param_text

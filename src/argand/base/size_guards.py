@@ -1,0 +1,62 @@
+"""The facts about symbolic sizes that a trace relied on, and where they are collected."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from argand.base.polynomial import Polynomial
+
+
+class Guards:
+    """Collects the facts about symbols that a trace relied on."""
+
+    def __init__(self) -> None:
+        self.facts: list[tuple[Polynomial, str, bool]] = []
+        self.tests: list[Callable[[Any], bool]] = []  # of the arguments of a call
+        self.read: set[str] = set()  # symbols of int arguments whose values Python wanted
+
+    def hold(self, sizes: Mapping[str, int]) -> bool:
+        """Whether the facts are true for these sizes."""
+        return all(compare(p.evaluate(sizes), op) == outcome for p, op, outcome in self.facts)
+
+
+_local = threading.local()
+
+
+@contextmanager
+def collecting_guards(guards: Guards) -> Iterator[Guards]:
+    """Undecidable comparisons inside the block become facts of `guards`."""
+    before = current_guards()
+    _local.guards = guards
+    try:
+        yield guards
+    finally:
+        _local.guards = before
+
+
+def current_guards() -> Guards | None:
+    """What collects the facts of this thread's trace; None where nothing is traced."""
+    found: Guards | None = getattr(_local, "guards", None)
+    return found
+
+
+def reads(names: set[str]) -> None:
+    """Note that Python wanted the values of symbols, whatever becomes of the error."""
+    guards = current_guards()
+    if guards is not None:
+        guards.read |= names
+
+
+def remember(test: Callable[[Any], bool]) -> None:
+    """Have a trace's program serve only the calls whose arguments pass a test."""
+    guards = current_guards()
+    assert guards is not None
+    guards.tests.append(test)
+
+
+def compare(value: int, op: str) -> bool:
+    """The truth of `value == 0` or `value > 0`."""
+    return value == 0 if op == "==" else value > 0
