@@ -10,12 +10,6 @@ import argand
 
 PACKAGE = Path(argand.__file__).parent
 
-# Rings that are still to be parted.
-KNOWN = {
-    ("argand.compile.fast", "argand.compile.specialisation"),
-    ("argand.compile.function", "argand.compile.tracing"),
-}
-
 
 def module_of(path: Path) -> str:
     """The module that a file is."""
@@ -60,4 +54,4 @@ def test_rings_are_found() -> None:
 
 
 def test_imports_have_no_rings() -> None:
-    assert rings({name: needs(name) for name in MODULES}) <= KNOWN
+    assert rings({name: needs(name) for name in MODULES}) == set()

@@ -11,14 +11,14 @@ import pytest
 
 import argand as ag
 from argand.base.dtype import float32, float64, int64
-from argand.codegen.llvm.layout import supported
+from argand.codegen.llvm.cpython import layout_known
 from argand.codegen.llvm.matchcall import match_entry
 from argand.compile.bound import match_in_python
 from argand.compile.signature import FloatSpec, TensorSpec
 from argand.compile.values import ConstantSpec
 from argand.tensor.core import Tensor
 
-native = pytest.mark.skipif(not supported(), reason="CPython's insides are not as expected")
+native = pytest.mark.skipif(not layout_known(), reason="CPython's insides are not as expected")
 
 SHAPES = [(), (2,), (3,), (2, 3), (3, 2), (0, 3), (2, 3, 1)]
 DTYPES = [float32, float64, int64]

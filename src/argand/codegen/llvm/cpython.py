@@ -36,6 +36,9 @@ BYTES_DATA: Final = bytes.__basicsize__ - 1
 LIST_SIZE: Final = HEAD
 LIST_ITEMS: Final = HEAD + 8
 CELL_CONTENTS: Final = HEAD
+# The descriptor of a slot refers to its definition, which has the offset of the slot.
+_SLOT_DEFINITION: Final = HEAD + 24
+_SLOT_OFFSET: Final = 16
 
 # The bits of an array's flags for row-major order and for an aligned address.
 C_CONTIGUOUS: Final = 0x1
@@ -58,6 +61,8 @@ _CPYTHON: Final = {
     "PyLong_FromLongLong": ("ptr", "i64"),
     "PyObject_GenericGetDict": ("ptr", "ptr, ptr"),
     "PyObject_GetAttr": ("ptr", "ptr, ptr"),
+    "PyTuple_New": ("ptr", "i64"),
+    "PyTuple_SetItem": ("i32", "ptr, i64, ptr"),
     "Py_DecRef": ("void", "ptr"),
     "Py_IncRef": ("void", "ptr"),
 }
@@ -156,7 +161,7 @@ def read_facts(**types: str) -> str:
     return "\n".join(lines)
 
 
-def field(name: str, kind: str, of: str, offset: int) -> str:
+def field(name: str, kind: str, of: str, offset: object) -> str:
     """The lines that load `%name`, which an object `%of` has at an offset."""
     return (
         f"  %{name}.at = getelementptr i8, ptr %{of}, i64 {offset}\n"
@@ -215,6 +220,20 @@ def _lists_and_cells_known() -> bool:
         and list(items) == [id(x) for x in probe]
         and _word(CellType(probe), CELL_CONTENTS) == id(probe)
     )
+
+
+@functools.cache
+def slot_offset(cls: type, name: str) -> int | None:
+    """Where the objects of a class have what a name of its `__slots__` refers to; None if that
+    can't be told."""
+    definition = _word(vars(cls)[name], _SLOT_DEFINITION)
+    offset = ctypes.c_ssize_t.from_address(definition + _SLOT_OFFSET).value
+    if not HEAD <= offset < cls.__basicsize__:
+        return None
+    probe: object = object.__new__(cls)
+    held = object()
+    setattr(probe, name, held)
+    return offset if _word(probe, offset) == id(held) else None
 
 
 def _word(of: object, offset: int) -> int:
