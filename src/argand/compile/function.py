@@ -317,8 +317,8 @@ class CompiledFunction:
         values: dict[tuple[int, Any], list[Any]] = {}
         for s in self.specialisations:
             changed: list[tuple[Slot, Any]] = [
-                (Item(space, key, name), value)
-                for space, key, value, name, _ in s.surroundings.guards.changed_values()
+                (Item(guard.container, guard.key, guard.name), guard.value)
+                for guard in s.surroundings.guards.changed_values()
             ]
             changed += [(e.slot, e.value) for e in s.differs(leaves) if e.slot is not None]
             for slot, before in changed:

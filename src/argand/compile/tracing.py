@@ -116,11 +116,10 @@ class Trace:
             slots = [*self.s.slots, Arguments(*self.given)]
             self.reach.start(slots)
             seen = self.s.surroundings.guards
-            variables = [variable for variable, *_ in seen.variables]
             with interpreting(tracer), collecting_guards(guards), watched_environment(seen):
                 function = functools.partial(self.owner.function, *args, **kwargs)
                 with noting_errors() as errors:
-                    returned = run_apart(variables, function, self.owner.name)
+                    returned = run_apart(seen.variables, function, self.owner.name)
                 self._check_caught(errors)
                 if guards.read:
                     raise IntegerRead(guards.read)  # the function may have caught it
