@@ -26,7 +26,7 @@ class Dim(Polynomial, IntLike):
 
     `Dim("batch")` declares one for `ag.compile`: the program serves every size from 2 on (0 and 1
     get programs of their own), and a comparison that would tie it to one size raises ShapeError.
-    Arithmetic (+, -, *, //, %) gives Dims; one that turns out constant is an int again.
+    Arithmetic (+, -, *, //, %) gives Dims; one that is constant is an int again.
 
     >>> n = ag.Dim("n")
     >>> n * 2 + n

@@ -1,4 +1,4 @@
-"""Checks that arguments lie in their domains; the messages name the argument, the domain, and what
+"""Checks that arguments are in their domains; the messages name the argument, the domain, and what
 came instead.
 """
 

@@ -242,7 +242,7 @@ def result_type(*operands: tuple[DType, int]) -> DType:
 
 
 def _lift(heavy: DType, light: DType) -> DType:
-    """The result when a lighter operand has the higher kind: complex keeps a float64's width."""
+    """The result when a lighter operand has the higher kind: complex has a float64's width."""
     if light.kind == "c" and heavy is float64:
         return complex128
     return light

@@ -45,7 +45,7 @@ def _is_numpy_integer(value: Any) -> bool:
 
 
 class Integer(Dim):
-    """An int argument, or what was computed from such: a polynomial that stands for an int."""
+    """An int argument, or what was computed from such: a polynomial in the place of an int."""
 
     __slots__ = ()
     __array_ufunc__ = None  # NumPy leaves operators to it

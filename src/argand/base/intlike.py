@@ -1,4 +1,4 @@
-"""What an int does beside adding, dividing and comparing: for sizes, which stand for one.
+"""What an int does beside adding, dividing and comparing: for sizes in the place of one.
 
 What no polynomial says (a power of the size, its bits) takes the value, by `__index__`.
 """

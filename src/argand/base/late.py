@@ -1,6 +1,6 @@
 """Declared late bindings: the few places where a lower room calls what a higher one provides.
 
-`Module.fit` lives in `nn`, its training loop in `fit`, which `nn` must not import. The lower room
+`Module.fit` is in `nn`, its training loop in `fit`, which `nn` must not import. The lower room
 declares the name here; the package's `__init__` resolves it on first use. The list is pinned by
 tests/architecture.
 """

@@ -61,5 +61,5 @@ def _in_blocks(x: Any) -> Any:
 
 
 def _shifted(x: Any) -> Any:
-    """What stands before each element of the last axis: 0 before the first."""
+    """For each element the one before it on the last axis: 0 for the first."""
     return np.concatenate([np.zeros_like(x[..., :1]), x[..., :-1]], -1)

@@ -29,7 +29,7 @@ def compile(  # PyTorch's name
     """Make a function (or a module) run as a static native program; use it as a decorator.
 
     The function is traced at the first call with new argument types. State that it touches
-    (parameters, buffers, optimizer moments) is captured, so a training step compiles as it stands.
+    (parameters, buffers, optimizer moments) is captured, so a training step compiles unchanged.
 
     Args:
         function: what to compile; None gives a decorator.

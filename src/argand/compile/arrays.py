@@ -1,6 +1,6 @@
 """NumPy arrays behind a traced function.
 
-While the function is traced, what stands for such an array sees what is done with it. An operation
+While the function is traced, a stand-in of such an array sees what is done with it. An operation
 on tensors takes the array's memory as an input of the program, so that every call finds what is
 there then. NumPy and Python can only read the numbers of this moment: then the program is for these
 numbers, which every call compares, or is refused where that would cost too much.
@@ -38,7 +38,7 @@ class ArrayStandIn:
         return found
 
     def array(self) -> Any:
-        """The array itself, for who keeps it."""
+        """The array itself, for who stores it."""
         return self.__dict__["_array"]
 
     def _read(self) -> Any:

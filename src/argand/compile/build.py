@@ -336,7 +336,7 @@ class ProgramBuilder:
 
 
 def _lasting(slot: Slot) -> Slot:
-    """A slot as a program keeps it: of the arguments, not those of the call that was traced."""
+    """A slot as a program stores it: of the arguments, not those of the call that was traced."""
     return Arguments((), {}) if isinstance(slot, Arguments) else slot
 
 

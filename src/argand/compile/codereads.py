@@ -113,7 +113,7 @@ def code_reads(code: CodeType) -> CodeReads:
 
 def _imported_names(code: CodeType) -> dict[str, tuple[tuple[str, str], tuple[str, ...]]]:
     """The local variables that `import` statements in a function make, with the chains that they
-    stand for."""
+    mean."""
     found: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {}
     constants: list[Any] = [0, None]  # the level of the next import, and what it takes
     module = ""
@@ -139,7 +139,7 @@ def _imported_names(code: CodeType) -> dict[str, tuple[tuple[str, str], tuple[st
 
 def _asks_for_computed_names(code: CodeType) -> bool:
     """Whether the second argument of some `getattr`, say, is anything but a constant: followed by
-    the depth of the stack, since any expression may stand there."""
+    the depth of the stack, since any expression may be there."""
     depth, computed = 0, False
     waiting: list[Any] = []  # of each call not made yet: the depth, what wrote the argument last
     for step in dis.get_instructions(code):

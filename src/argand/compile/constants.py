@@ -1,7 +1,7 @@
 """State that a program only reads, under `freeze=True`: what depends on it alone is computed once.
 
-A Linear's weight lies (out, in), as in PyTorch; its product reads vectors along `out`. Turned once,
-it streams at the speed of memory at every call:
+A Linear's weight is stored (out, in), as in PyTorch; its product reads vectors along `out`.
+Transposed once, it streams at the speed of memory at every call:
 
     y = matmul(x, permute(weight))    →    packed.0: weight ↦ contiguous(permute(weight))
                                            y = matmul(x, packed.0)
@@ -100,7 +100,7 @@ def _is_constant(node: Node, constant: set[Value]) -> bool:
 
 
 def _once(program: Program, nodes: list[Node], wanted: _Wanted) -> tuple[Program, list[int]]:
-    """The program of the constant values, each laid out row by row in the order of its dimensions
+    """The program of the constant values, each contiguous in the order of its dimensions
     that is wanted."""
     once = Program(f"{program.name}.constants", state=[v.copy(v.name) for v in program.state])
     env: dict[Value, Operand] = dict(zip(program.state, once.state, strict=True))
@@ -159,7 +159,7 @@ class Constants:
 
     @property
     def packed(self) -> list[Place]:
-        """Where the values lie."""
+        """Where the values are stored."""
         return [Held(t) for t in self._tensors]
 
     def moved(self) -> bool:

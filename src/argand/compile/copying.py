@@ -57,7 +57,7 @@ def _made_of_decorated(kind: Any, decorated: Any, options: dict[str, Any]) -> An
 
 
 def kept(instance: Any, key: str) -> Any:
-    """The compiled method that an object (a class, below `classmethod`) keeps under a key."""
+    """The compiled method that an object (a class, below `classmethod`) has under a key."""
     return getattr(instance, "__dict__", {}).get(key)
 
 

@@ -28,7 +28,7 @@ class DebugProgram:
         self.program = program
 
     def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
-        """The outputs; written state is changed where it lies when everything has run."""
+        """The outputs; written state is changed in place when everything has run."""
         program = self.program
         operands = [*program.inputs, *program.state]
         arrays = [np.asarray(a) for a in (*inputs, *state)]

@@ -93,7 +93,7 @@ class Maker:
         self._made: dict[int, Any] = {}
 
     def __call__(self, node: Any) -> Any:
-        """What a result or a Container stands for."""
+        """The object that a result or a Container describes."""
         if isinstance(node, Found):
             return self._before[id(node)]
         if not isinstance(node, Same | Made | MadeObject):

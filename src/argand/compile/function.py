@@ -306,9 +306,9 @@ class CompiledFunction:
         self._exclusive = True
 
     def _follow_changes(self, surroundings: Surroundings, leaves: Sequence[Any]) -> None:
-        """Make inputs of what other code keeps changing behind the function: a tensor that was
-        replaced, a number that has taken several values, a list or a dictionary that was replaced
-        as often."""
+        """Make inputs of what other code changes again and again behind the function: a tensor that
+        was replaced, a number that has taken several values, a list or a dictionary that was
+        replaced as often."""
         found: dict[tuple[int, Any], Slot] = {}
         for s in self.specialisations:
             for slot, tensor in s.sources:

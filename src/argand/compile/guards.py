@@ -341,7 +341,7 @@ class ValueGuards:
                 records += record
         check = make(records)
         if check is None or not check():
-            return None  # some object keeps its namespace in its own way
+            return None  # some object has its namespace elsewhere
         for number, value in wanted:
             records[number] = value
         self._records, self._stored = records, stored

@@ -88,7 +88,7 @@ class Origin:
         self.is_valid = is_valid
         self.make = make
         self.derived: Any = None  # the compiled gradient, made when it is first asked for
-        self.random: int | None = None  # the output that keeps the state of the generator
+        self.random: int | None = None  # the output that has the state of the generator
         self.overwritten = {_key(c.place) for c in captures if c.written}
         # The others are looked at only if the gradient needs what they were; see `_drop_effects`.
         self.roots = [c.place.find(())._root() for c in captures if c.place.fixed and not c.written]

@@ -1,7 +1,7 @@
 """Iterators behind a traced function: C code holds how far they have come.
 
-A program can't advance one, so every call would get the item of the trace. What stands for an
-iterator while the function is traced refuses to be advanced.
+A program can't advance one, so every call would get the item of the trace. The stand-in
+of an iterator refuses to be advanced.
 """
 
 from __future__ import annotations

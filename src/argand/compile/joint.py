@@ -259,7 +259,7 @@ def _place(tracer: Tracer, value: Value) -> Place | int:
 
 
 def keep_random_state(tracer: Tracer) -> int | None:
-    """The number of the output that keeps the generator's state from before the call."""
+    """The number of the output that is the generator's state from before the call."""
     state = random_state(tracer)
     if state is None:
         return None

@@ -1,4 +1,4 @@
-"""Where a program's state lives, so that every call finds it again."""
+"""Where a program's state is, so that every call finds it again."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class FloatArgumentRead(Exception):  # noqa: N818  # a signal, never seen by use
 
 
 class Capture:
-    """A tensor that the program reads from outside, and what stands for its contents now."""
+    """A tensor that the program reads from outside, and the program's value of its contents now."""
 
     __slots__ = ("entry", "place", "tensor", "value", "written")
 
@@ -112,7 +112,7 @@ class Tracer(Interpreter):
     # -- arguments -----------------------------------------------------------------------------
 
     def argument(self, leaf: Tensor, number: int, value: Value) -> Tensor:
-        """The tensor that stands for an argument while the function runs."""
+        """The stand-in of an argument while the function runs."""
         value.name = self.program.free_name(value.name)
         self.program.inputs.append(value)
         proxy: Tensor = object.__new__(type(leaf))
@@ -128,7 +128,7 @@ class Tracer(Interpreter):
         return proxy
 
     def float_argument(self, number: int, value: Value) -> Tensor:
-        """The 0-d tensor that stands for a float; it promotes as a Python number does."""
+        """The stand-in of a float, a 0-d tensor; it promotes as a Python number does."""
         value.name = self.program.free_name(value.name)
         self.program.inputs.append(value)
         proxy = traced_tensor(value)
@@ -139,7 +139,7 @@ class Tracer(Interpreter):
         return proxy
 
     def integer_argument(self, number: int, integer: Integer, label: str) -> Integer:
-        """What stands for an int; an input without elements brings its value."""
+        """The stand-in of an int; an input without elements brings its value."""
         value = carrier_value(integer, label)
         value.name = self.program.free_name(value.name)
         self.program.inputs.append(value)
@@ -148,7 +148,7 @@ class Tracer(Interpreter):
         self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
         return integer
 
-    # -- what tensors stand for ----------------------------------------------------------------
+    # -- values of tensors ---------------------------------------------------------------------
 
     def read(self, x: Any) -> Any:
         """The program value of a tensor's contents, now."""
@@ -307,7 +307,7 @@ class Tracer(Interpreter):
             self.strides[number] = array.strides
         elif root._array is not None:
             array = root._array
-        elif chain:  # what is computed lies row by row
+        elif chain:  # what is computed is row-major
             array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)
         return None if array is None else self.moved(array, chain)
 

@@ -224,7 +224,7 @@ class Trace:
         return found
 
     def _fill(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Put what stands for the program's inputs into the arguments and the slots."""
+        """Put the stand-ins of the program's inputs into the arguments and the slots."""
         stand_ins = iter(self._stand_ins())
         for slot in self.reach.arrays:
             array = slot.get()
@@ -306,7 +306,7 @@ class Trace:
                 items[i] = stand_ins[id(leaf)]
             elif is_iterator(leaf):
                 items[i] = IteratorStandIn(self.labels[i], leaf)
-        # an argument that only a slot leads to is what stands for that
+        # an argument that only a slot leads to has the same stand-in
         return [stand_ins.get(id(item), item) for item in items]
 
     def report_leaks(self) -> None:

@@ -291,7 +291,7 @@ def result_maker(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], A
 
 
 def channels_last(a: Any) -> tuple[int, ...] | None:
-    """The layout of an image that lies channels-last in memory; None for any other array."""
+    """The layout of an image stored channels-last; None for any other array."""
     if type(a) is not np.ndarray or a.ndim != 4 or a.flags.c_contiguous:
         return None
     return CHANNELS_LAST if a.transpose(CHANNELS_LAST).flags.c_contiguous else None

@@ -38,7 +38,7 @@ def guard_entry(records: list[Any]) -> Check | None:
     """A function that says whether every place in `records` holds the very object given for it.
 
     `records` is `[missing, container, key, value, container, key, value, ...]`, where the value
-    `missing` stands for nothing:
+    `missing` means nothing:
 
     * a dict and a str or an int: the item; a dict, None and a list: the keys, in order
     * a list and an int: the element; a list, None and an int: the length
