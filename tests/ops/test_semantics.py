@@ -10,8 +10,9 @@ import scipy.special
 
 from argand.base.dtype import float16, float32, float64, int64
 from argand.base.errors import ArgandError, IndexRangeError
+from argand.ir import families
 from argand.ir.interpret import interpret
-from argand.ir.op import TensorType, ops, registry
+from argand.ir.op import Op, TensorType, ops, registry
 from argand.ir.program import Program
 from argand.ir.record import record, record_body
 from argand.ir.verify import verify
@@ -244,3 +245,21 @@ def test_defining_an_op_checks_what_it_states() -> None:
     with pytest.raises(TypeError, match="has no docstring"):
         body = staticmethod(lambda b, x: x)
         type("Undocumented", (Elementwise,), {"samples": Uniform(-1, 1), "body": body})
+
+
+@pytest.mark.parametrize(
+    ("family", "lacks"),
+    [
+        (families.Move, "infer, run, adjoint"),
+        (families.View, "infer, run, adjoint, view_strides"),
+        (families.Gather, "infer, run, adjoint"),
+        (families.Scatter, "infer, run, adjoint, values, target, collides, adds"),
+        (families.Convolution, "infer, run, adjoint, roles"),
+        (families.Scan, "infer, run, adjoint, combine"),
+        (families.Random, "infer, run, element"),
+    ],
+)
+def test_a_member_states_what_its_family_asks(family: type[Op], lacks: str) -> None:
+    stated = {"samples": (), "__doc__": "Nothing.", "source": lambda *given: ()}
+    with pytest.raises(TypeError, match=f"op lacking does not state {lacks}, which its family"):
+        type("Lacking", (family,), stated)

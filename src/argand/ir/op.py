@@ -92,7 +92,7 @@ class Op:
             cls.abstract = False
         if not cls.__dict__.get("name"):
             cls.name = snake_case(cls.__name__)
-        missing = [r for r in cls.required if getattr(cls, r, None) is None]
+        missing = [r for r in cls.required if getattr(cls, r, None) is getattr(Op, r, None)]
         if missing:
             raise TypeError(
                 f"op {cls.name} does not state {', '.join(missing)}, which its family "
