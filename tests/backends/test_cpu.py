@@ -182,6 +182,41 @@ def test_an_index_out_of_range_is_an_error() -> None:
             f.run([table, np.array([0, wrong, 1])], ())
 
 
+def test_an_index_that_an_empty_one_is_a_part_of_is_checked() -> None:
+    f = compiled(
+        """
+        program f(t: f32[5], e: i64[0], i: i64[3]) {
+          %0: i64[3] = cat(e, i) {dim=0}
+          %1: f32[3] = gather(t, %0) {dim=0}
+          return %1
+        }"""
+    )
+    table, none = np.arange(5, dtype=np.float32), np.zeros(0, np.int64)
+    np.testing.assert_array_equal(f.run([table, none, np.array([0, 4, 1])], ())[0], [0, 4, 1])
+    with pytest.raises(IndexRangeError):
+        f.run([table, none, np.array([0, 4, 1000])], ())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%1: f32[0] = gather(t, %0) {dim=0}",
+        "%1: f32[0] = scatter_add(t, %0, t) {dim=0}",
+        "%1: f32[0] = index_put(t, t, %0) {dims=(0,), accumulate=False}",
+    ],
+)
+def test_no_place_is_looked_up_in_an_empty_index(line: str) -> None:
+    f = compiled(
+        f"""
+        program f(t: f32[0]) {{
+          %0: i64[0] = full() {{shape=(0,), value=7, dtype=i64}}
+          {line}
+          return %1
+        }}"""
+    )
+    assert f.run([np.zeros(0, np.float32)], ())[0].shape == (0,)
+
+
 def test_calls_from_several_threads() -> None:
     f = compiled(
         """

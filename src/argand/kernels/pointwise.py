@@ -19,7 +19,7 @@ from argand.kernels.transposed_reads import turn_of
 from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.buffers import Env, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable, rule_for
-from argand.lowering.emitter import Emitter, is_empty, lanes_for
+from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.order import Access, Order, loads_of
 from argand.lowering.parallel import ns_per_element, open_loops, side_by_side, sweep, vectors
 from argand.lowering.region import Region
@@ -195,8 +195,6 @@ def check_indices(emitter: Emitter, points: Sequence[Point]) -> None:
     """Leave with the node's status if a loaded index is out of range; before any result is
     written."""
     for loaded in loaded_indices(points):
-        if any(is_empty(p) for p in reachable([loaded.point])):
-            continue
         with emitter.scope():
             _check_one(emitter, loaded)
 

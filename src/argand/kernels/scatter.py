@@ -6,17 +6,14 @@ on one thread, and threads share out the dimensions in which no two elements mee
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
 from typing import Any
 
-from argand.base.dim import Extent
 from argand.ir.families import Scatter
 from argand.ir.program import Node, Operand
 from argand.kernels.plan import Plan, described
 from argand.kernels.pointwise import check_indices, emit_stores
 from argand.kernels.single import single_node
-from argand.lowering.affine import Affine, Axis, LoadedIndex, affine_of
+from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.buffers import Env, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable
 from argand.lowering.emitter import Emitter, lanes_for
@@ -76,7 +73,7 @@ class _Writes:
         self.adds = bool(type(op).adds(node.params))
         self.x, values = node.inputs[0], node.inputs[op.values]
         self.space = Space(values.shape)
-        look = functools.partial(_look, demand, node)
+        look = demand.look(node)
         self.place = type(op).target(self.space.index, look, shapes, node.params)
         dims = type(op).collides(shapes, node.params)
         self.ordered = [axis for d in dims for axis in self.space.digits[d]]
@@ -148,13 +145,6 @@ class _Writes:
         if self.adds:
             value = emitter.b.apply("add", emitter.load(buffer, self.place), value)
         emitter.store(buffer, self.place, value)
-
-
-def _look(
-    demand: Demand, node: Node, n: int, index: Sequence[Affine], size: Extent, wraps: bool = False
-) -> Affine:
-    """What operand n of a scatter holds at an index, a place below `size`."""
-    return affine_of(LoadedIndex(demand.point(node.inputs[n], index), size, wraps=wraps))
 
 
 def _block(length: int | None, lanes: int) -> int:

@@ -7,11 +7,11 @@ the kernel has already (`known`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from argand.base.dim import Dim, Extent, same
+from argand.base.dim import Dim, same
 from argand.base.dtype import int64
 from argand.base.errors import CompileError
 from argand.ir import scalar
@@ -19,7 +19,7 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.families import Create, Gather, Move, Random, Reduce
 from argand.ir.op import Op
 from argand.ir.program import Node, Value
-from argand.lowering.affine import FORMS, ZERO, Affine, LoadedIndex, affine_of, both, linearised
+from argand.lowering.affine import FORMS, ZERO, affine_of, both, linearised
 from argand.lowering.points import Point, Points, operands, reachable
 from argand.lowering.pooling import POOLING_RULES
 
@@ -111,13 +111,9 @@ def _create(demand: Points, node: Node, point: Point) -> None:
 def _gather(demand: Points, node: Node, point: Point) -> None:
     """y[i] = x[index[i]]."""
     op: Any = node.op
-
-    def look(number: int, index: Sequence[Affine], size: Extent, wraps: bool = False) -> Affine:
-        place = demand.point(node.inputs[number], index, point.guard)
-        return affine_of(LoadedIndex(place, size, wraps))
-
     shapes = [v.shape for v in node.values]
-    source = type(op).source(point.index, look, shapes, node.params)
+    look = demand.look(node, point.guard)
+    source = tuple(map(affine_of, type(op).source(point.index, look, shapes, node.params)))
     point.settle("same", (demand.point(node.inputs[0], source, point.guard),))
 
 

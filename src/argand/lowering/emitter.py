@@ -30,7 +30,7 @@ from argand.lowering.buffers import Env, StridedBuffer
 from argand.lowering.points import Point, reachable
 from argand.nest.builder import NestBuilder, Reg, Ty
 
-__all__ = ["Emitter", "emit_expression", "is_empty", "lanes_for"]
+__all__ = ["Emitter", "emit_expression", "lanes_for"]
 
 Number = int | Reg
 
@@ -290,7 +290,7 @@ class Emitter:
             assert isinstance(point.value, Literal)
             return b.const(Ty(point.elem), point.value.value)
         if point.kind == "load":
-            if is_empty(point):
+            if _is_empty(point):
                 return b.const(Ty(point.elem), 0)
             return self.load(self.places[self._value(point)], point.index, point.guard)
         if point.kind == "same":
@@ -325,7 +325,7 @@ class Emitter:
         return b.cast(value, point.elem)
 
 
-def is_empty(point: Point) -> bool:
+def _is_empty(point: Point) -> bool:
     """Whether a load is from a value that surely has no elements, so that it never runs."""
     return point.kind == "load" and any(isinstance(s, int) and s == 0 for s in point.value.shape)
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from argand.base.dim import Extent, same
 from argand.base.dtype import DType, bool_
 from argand.base.errors import CompileError
 from argand.ir.op import Literal
 from argand.ir.program import Node, Operand, Value
 from argand.ir.scalar import Expr
-from argand.lowering.affine import Affine, Axis, Condition, LoadedIndex
+from argand.lowering.affine import ZERO, Affine, Axis, Condition, LoadedIndex, affine_of
+
+Look = Callable[..., Affine]
 
 MAX_POINTS = 4000
 
@@ -123,6 +126,17 @@ class Points:
             raise CompileError(f"{value!r} is not in reach of the kernel")
         else:
             self.expand_node(value.node, point)
+
+    def look(self, node: Node, guard: Condition | None = None) -> Look:
+        """The `look` of a gather or scatter (`ir/families.py`), whose places are loaded indices."""
+
+        def look(number: int, index: Sequence[Affine], size: Extent, wraps: bool = False) -> Affine:
+            operand = node.inputs[number]
+            if any(same(extent, 0) for extent in operand.shape):
+                return ZERO  # nothing is ever read there, and so nothing is checked
+            return affine_of(LoadedIndex(self.point(operand, index, guard), size, wraps))
+
+        return look
 
     # points that are no elements of the program's values ------------------------------------------
 
