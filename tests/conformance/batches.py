@@ -35,6 +35,7 @@ NO_ROWS = {
     "conv2d_input_grad": "a gradient of conv2d",
     "avg_pool2d_grad": "a gradient of avg_pool2d",
     "max_pool2d_grad": "a gradient of max_pool2d",
+    "scaled_dot_product_attention_grad": "a gradient of scaled_dot_product_attention",
     "scatter": "computes nothing",
     "real": "computes nothing",
     "imag": "computes nothing",

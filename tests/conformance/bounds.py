@@ -32,6 +32,7 @@ ROUNDINGS = {
     "log_softmax": 8,
     "logsumexp": 8,
     "scaled_dot_product_attention": 8,
+    "scaled_dot_product_attention_grad": 8,
     "matmul": 64,
     "linear": 64,
     "conv2d": 32,
@@ -47,6 +48,7 @@ NARROW = {
     "linear": 2,  # the product, before the bias
     "einsum": 2,  # the product of two operands, before the third
     "scaled_dot_product_attention": 3,  # the scores, the probabilities, the result
+    "scaled_dot_product_attention_grad": 6,  # those, their gradients, and the products of these
     "scatter_add": 5,  # each addition to one place
     "index_put": 3,  # the same, with `accumulate`
 }

@@ -47,6 +47,7 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("batch_norm elu gelu gelu_tanh layer_norm leaky_relu", "bool whole complex"),
     **_each("log_softmax logsumexp silu softmax softplus", "bool whole complex"),
     **_each("scaled_dot_product_attention normal uniform", "bool whole complex"),
+    **_each("scaled_dot_product_attention_grad", "bool whole complex"),
     **_each("conv2d conv2d_input_grad conv2d_weight_grad", "bool whole complex"),
     **_each("binary_cross_entropy binary_cross_entropy_with_logits", "bool whole complex"),
     **_each("cross_entropy nll_loss kl_div", "bool whole complex"),

@@ -190,6 +190,29 @@ def _attention_lse(
     return sp.logsumexp(_scores(q, k, mask, is_causal, scale), -1)
 
 
+def _attention_grad(
+    g: Any,
+    q: Any,
+    k: Any,
+    v: Any,
+    y: Any,
+    lse: Any,
+    mask: Any = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Any:
+    p = np.exp(_scores(q, k, mask, is_causal, scale) - lse[..., None])
+    along_keys = (
+        np.einsum("...lv,...sv->...ls", g, v) - np.einsum("...lv,...lv->...l", g, y)[..., None]
+    )
+    gs = p * along_keys * (q.shape[-1] ** -0.5 if scale is None else scale)
+    return (
+        np.einsum("...ls,...se->...le", gs, k),
+        np.einsum("...ls,...le->...se", gs, q),
+        np.einsum("...ls,...lv->...sv", p, g),
+    )
+
+
 def _reduced(loss: Any, reduction: str) -> Any:
     if reduction == "batchmean":
         return loss.sum() / len(loss)
@@ -490,6 +513,7 @@ REFERENCES: dict[str, Reference] = {
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
     "scaled_dot_product_attention": _attention,
+    "scaled_dot_product_attention_grad": _attention_grad,
     "cross_entropy": _cross_entropy,
     "nll_loss": _nll,
     "mse_loss": _pair_loss(np.square),

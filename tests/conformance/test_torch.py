@@ -26,6 +26,7 @@ F: Any = torch.nn.functional
 # singular vectors, which may differ by a sign.
 WITHOUT = {"cond", "uniform", "normal", "randint", "arange"}
 WITHOUT |= {"conv2d_weight_grad", "max_pool2d_grad", "avg_pool2d_grad", "linalg_svd"}
+WITHOUT |= {"scaled_dot_product_attention_grad"}
 
 
 def _place(x: Any, indices: Any, dims: Any) -> Any:

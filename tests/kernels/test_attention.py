@@ -70,6 +70,41 @@ def check(
     return found
 
 
+def gradients(
+    g: Any, arrays: Sequence[np.ndarray], is_causal: bool = False, scale: float | None = None
+) -> list[np.ndarray]:
+    """Those of the operands, by the derivative of the softmax, in float64."""
+    q, k, v, *mask = arrays
+    identity = np.eye(k.shape[-2])
+    p, _ = reference(q, k, np.broadcast_to(identity, (*k.shape[:-1], k.shape[-2])), *mask,
+                     is_causal=is_causal, scale=scale)  # fmt: skip
+    g, q, k, v = (np.asarray(x, np.float64) for x in (g, q, k, v))
+    gp = np.einsum("...lv,...sv->...ls", g, v)
+    gs = p * (gp - np.sum(p * gp, -1, keepdims=True))
+    gs *= 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    turned = np.swapaxes(gs, -1, -2), np.swapaxes(p, -1, -2)
+    return [gs @ k, turned[0] @ q, turned[1] @ g]
+
+
+def backward(
+    g: np.ndarray, arrays: Sequence[np.ndarray], target: str = "host", **params: Any
+) -> list[np.ndarray]:
+    """What the kernel of the gradients computes from the results of the other."""
+    y, lse = (x.astype(g.dtype) for x in reference(*arrays, **params))
+    given = [g, *arrays[:3], y, lse, *arrays[3:]]
+    function = ops.scaled_dot_product_attention_grad
+    return run(program_of(lambda *x: function(*x, **params), given), given, target)
+
+
+def check_gradients(
+    arrays: Sequence[np.ndarray], target: str = "host", tolerance: float = 3e-6, **params: Any
+) -> None:
+    g = RNG.standard_normal((*arrays[0].shape[:-1], arrays[2].shape[-1])).astype(arrays[0].dtype)
+    found = backward(g, arrays, target, **params)
+    for got, want in zip(found, gradients(g, arrays, **params), strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * np.abs(want).max(initial=1))
+
+
 def heads(batch: tuple[int, ...], rows: int, keys: int, depth: int, width: int) -> list[np.ndarray]:
     return [f32(*batch, rows, depth), f32(*batch, keys, depth), f32(*batch, keys, width)]
 
@@ -100,9 +135,7 @@ def test_float64(target: str, causal: bool) -> None:
     check(arrays, target, tolerance=2e-14, is_causal=causal)
 
 
-@pytest.mark.parametrize(
-    "shape", [(35, 290), (1, 290), (35, 1), (2, 1, 35, 290), (3, 1, 290), (1,)]
-)
+@pytest.mark.parametrize("shape", [(35, 290), (35, 1), (2, 1, 1, 290), (1,)])
 @pytest.mark.parametrize("target", HERE)
 def test_masks(target: str, shape: tuple[int, ...]) -> None:
     arrays = heads((2, 3), 35, 290, 16, 16)
@@ -178,6 +211,84 @@ def test_empty() -> None:
     assert computed([f32(2, 0, 4), f32(2, 3, 4), f32(2, 3, 5)])[0].shape == (2, 0, 5)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("sizes", [(17, 17), (130, 33), (1, 300), (300, 300)])
+@pytest.mark.parametrize("target", HERE)
+def test_gradients_of_lengths(target: str, sizes: tuple[int, int], causal: bool) -> None:
+    check_gradients(heads((2,), *sizes, 32, 32), target, is_causal=causal)
+
+
+@pytest.mark.parametrize("depth", [3, 64, 80, 300])
+@pytest.mark.parametrize("target", HERE)
+def test_gradients_of_sizes_of_heads(target: str, depth: int) -> None:
+    check_gradients(heads((3,), 37, 140, depth, depth), target)
+    check_gradients(heads((1, 2), 37, 40, depth, depth % 7 + 1), target, is_causal=True)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("target", HERE)
+def test_gradients_in_float64(target: str, causal: bool) -> None:
+    arrays = [x.astype(np.float64) for x in heads((2,), 50, 300, 24, 20)]
+    check_gradients(arrays, target, tolerance=2e-14, is_causal=causal)
+
+
+@pytest.mark.parametrize("shape", [(35, 290), (35, 1), (2, 1, 1, 290), (1,)])
+@pytest.mark.parametrize("target", HERE)
+def test_gradients_with_masks(target: str, shape: tuple[int, ...]) -> None:
+    arrays = heads((2, 3), 35, 290, 16, 16)
+    check_gradients([*arrays, RNG.random(shape) < 0.6], target)
+    check_gradients([*arrays, f32(*shape) * 3], target)
+
+
+@pytest.mark.parametrize("scale", [-0.7, 0.0, 2.5])
+def test_gradients_of_scales(scale: float) -> None:
+    # scores reach 40, and a probability is as exact as the difference of two such
+    check_gradients(heads((2,), 35, 290, 16, 16), tolerance=2e-5, scale=scale, is_causal=True)
+
+
+@pytest.mark.parametrize("target", HERE)
+def test_gradients_of_heads_side_by_side_in_memory(target: str) -> None:
+    mixed = f32(2, 37, 3, 4, 16)
+    check_gradients(list(np.moveaxis(mixed, (2, 3), (0, 2))), target, is_causal=True)
+    check_gradients([f32(2, 4, 37, 32)[..., ::2] for _ in range(3)], target)
+    turned = [np.ascontiguousarray(x.swapaxes(-1, -2)) for x in heads((2,), 37, 40, 16, 16)]
+    check_gradients([x.swapaxes(-1, -2) for x in turned], target)
+
+
+def test_gradients_of_rows_that_see_nothing_are_zero() -> None:
+    arrays = heads((2,), 35, 290, 16, 16)
+    mask = RNG.random((35, 290)) < 0.5
+    mask[[0, 7, 34]] = False
+    check_gradients([*arrays, mask])
+    gq, _, _ = backward(f32(2, 35, 16), [*arrays, mask])
+    assert not gq[:, [0, 7, 34]].any()
+
+
+def test_gradients_of_nothing() -> None:
+    gq, gk, gv = backward(f32(2, 3, 5), [f32(2, 3, 4), f32(2, 0, 4), f32(2, 0, 5)])
+    assert gk.size == gv.size == 0
+    assert not gq.any()
+    gq, gk, gv = backward(f32(2, 0, 5), [f32(2, 0, 4), f32(2, 3, 4), f32(2, 3, 5)])
+    assert gq.size == 0
+    assert not gk.any()
+    assert not gv.any()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gradients_as_users_ask_for_them(compiled: bool) -> None:
+    arrays = heads((2, 3), 40, 300, 16, 16)
+    g = f32(2, 3, 40, 16)
+
+    def function(g: Any, *operands: Any) -> Any:
+        y = F.scaled_dot_product_attention(*operands, is_causal=True)
+        return ag.autograd.grad(y, operands, g)
+
+    given = [ag.tensor(x, requires_grad=True) for x in arrays]
+    found = (ag.compile(function) if compiled else function)(ag.tensor(g), *given)
+    for got, want in zip(found, gradients(g, arrays, is_causal=True), strict=True):
+        np.testing.assert_allclose(got.numpy(), want, atol=1e-5)
+
+
 @pytest.fixture
 def threads() -> Iterator[None]:
     before = get_num_threads()
@@ -195,6 +306,18 @@ def test_the_bits_do_not_depend_on_threads(causal: bool) -> None:
         results.append(computed(arrays, is_causal=causal))
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(other, results[0], strict=True))
+
+
+@pytest.mark.usefixtures("threads")
+def test_the_bits_of_gradients_depend_on_neither_threads_nor_batch() -> None:
+    arrays, g = heads((5,), 300, 300, 32, 32), f32(5, 300, 32)
+    set_num_threads(1)
+    whole = backward(g, arrays, is_causal=True)
+    for count in (2, 5):
+        set_num_threads(count)
+        for batch in (1, 2, 5):
+            part = backward(g[:batch], [x[:batch] for x in arrays], is_causal=True)
+            assert all(np.array_equal(a, b[:batch]) for a, b in zip(part, whole, strict=True))
 
 
 def test_a_row_has_the_same_bits_in_any_batch() -> None:
@@ -219,6 +342,8 @@ def test_in_small_pieces(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check(heads((2,), 37, 45, 20, 11), target)
     check(heads((2,), 37, 45, 20, 11), target, is_causal=True)
     check([*heads((2,), 37, 45, 20, 11), RNG.random((37, 45)) < 0.5], target)
+    check_gradients(heads((2,), 37, 45, 20, 11), target)
+    check_gradients(heads((2,), 37, 45, 20, 11), target, is_causal=True)
 
 
 def test_symbolic_sizes() -> None:

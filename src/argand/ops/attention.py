@@ -89,23 +89,20 @@ class ScaledDotProductAttention(Composite):
         p = _probabilities(s, lse)
         return ops.matmul(ops.cast(p, v.dtype), v), lse
 
-    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
-        (q, k, v, *mask), (y, lse) = inputs, outputs
+    def adjoint_for(
+        self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
+    ) -> Any:
         g, glse = grads
-        scale = params["scale"]
-        s = _scores(q, k, tuple(mask), params["is_causal"], scale)
-        p = _probabilities(s, lse)
-        gv, parts = None, []
-        if g is not None:
-            gv = ops.matmul(_transposed(ops.cast(p, v.dtype)), g)
-            gp = ops.cast(ops.matmul(g, _transposed(v)), p.dtype)
-            delta = ops.cast(ops.sum(ops.mul(g, y), -1, True), p.dtype)
-            parts.append(ops.sub(gp, delta))
-        if glse is not None:
-            parts.append(ops.expand(_column(glse), p.shape))
-        gs = ops.mul(p, total_of(parts))
-        scaled = ops.cast(ops.mul(gs, scale), q.dtype)
-        results = [ops.matmul(scaled, k), ops.matmul(_transposed(scaled), q), gv]
+        if glse is not None or any(wants[3:]):
+            return self.adjoint(grads, inputs, outputs, params)
+        q, k, v, *mask = inputs
+        found = ops.scaled_dot_product_attention_grad(g, q, k, v, *outputs, *mask, **params)
+        return [*found, *(None for _ in mask)]
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        q, k, _, *mask = inputs
+        gs, gv = _score_gradients(grads[0], grads[1], inputs, outputs, **params)
+        results = [*_operand_gradients(gs, q, k, params["scale"]), gv]
         if mask:
             boolean = mask[0].dtype is bool_
             results.append(None if boolean else _mask_gradient(gs, mask[0]))
@@ -113,6 +110,98 @@ class ScaledDotProductAttention(Composite):
 
     def saves(self, params: dict[str, Any]) -> Any:
         return range(64), (0, 1)
+
+
+class ScaledDotProductAttentionGrad(Composite):
+    """The gradients (gq, gk, gv) of attention y of q, k and v where y has the gradient g.
+
+    With p = exp(s - lse), s = q k^T * scale + mask: gv = p^T g, gs = p (g v^T - rowsum(g y)),
+    gq = scale * gs k, gk = scale * gs^T q. `y` and `lse` are what `scaled_dot_product_attention`
+    gave, the log-sum-exp being hidden; the other parameters are the same.
+    """
+
+    visible = 3
+    samples = (
+        Sample(
+            *[
+                T((2, 3, 6)),
+                T((2, 3, 4)),
+                T((2, 5, 4)),
+                T((2, 5, 6)),
+                T((2, 3, 6)),
+                T((2, 3), 2.0, 4.0),
+            ]
+        ),
+        Sample(*[T((2, 2, 4, 3))] * 5, T((2, 2, 4), 2.0, 4.0), is_causal=True),
+        Sample(
+            *[T((3, 4)), T((3, 4)), T((5, 4)), T((5, 4)), T((3, 4)), T((3,), 2.0, 4.0)],
+            T((1, 5), dtype="bool"),
+            scale=0.3,
+        ),
+    )
+    error_samples = (
+        ErrorSample(
+            RuntimeError,
+            "f32(2, 3, 4) and f32(2, 5, 3) and f32(2, 5, 3): expected q (..., L, E)",
+            *[T(shape, dtype="float32") for shape in ((2, 3, 3), (2, 3, 4))],
+            *[T((2, 5, 3), dtype="float32")] * 2,
+            *[T(shape, dtype="float32") for shape in ((2, 3, 3), (2, 3))],
+        ),
+    )
+    tolerance = {"float32": 5e-5}
+
+    def prepare(
+        self,
+        grad: Any,
+        query: Any,
+        key: Any,
+        value: Any,
+        result: Any,
+        lse: Any,
+        attn_mask: Any = None,
+        is_causal: bool = False,
+        scale: float | None = None,
+    ) -> Prepared:
+        inputs = [lifted(x) for x in (grad, query, key, value, result, lse)]
+        q = inputs[1]
+        _check(self.name, *inputs[1:4])
+        if attn_mask is not None:
+            inputs.append(lifted(attn_mask))
+        if scale is None:
+            scale = 1 / math.sqrt(q.shape[-1])
+        return tuple(inputs), {"is_causal": bool(is_causal), "scale": float(scale)}
+
+    def body(
+        g: Any, q: Any, k: Any, v: Any, y: Any, lse: Any, *mask: Any, is_causal: bool, scale: float
+    ) -> Any:
+        gs, gv = _score_gradients(
+            g, None, (q, k, v, *mask), (y, lse), is_causal=is_causal, scale=scale
+        )
+        return (*_operand_gradients(gs, q, k, scale), gv)
+
+
+def _score_gradients(
+    g: Any, glse: Any, inputs: Any, outputs: Any, *, is_causal: bool, scale: float
+) -> tuple[Any, Any]:
+    """The gradients of the masked scores and of the values."""
+    (q, k, v, *mask), (y, lse) = inputs, outputs
+    s = _scores(q, k, tuple(mask), is_causal, scale)
+    p = _probabilities(s, lse)
+    gv, parts = None, []
+    if g is not None:
+        gv = ops.matmul(_transposed(ops.cast(p, v.dtype)), g)
+        gp = ops.cast(ops.matmul(g, _transposed(v)), p.dtype)
+        delta = ops.cast(ops.sum(ops.mul(g, y), -1, True), p.dtype)
+        parts.append(ops.sub(gp, delta))
+    if glse is not None:
+        parts.append(ops.expand(_column(glse), p.shape))
+    return ops.mul(p, total_of(parts)), gv
+
+
+def _operand_gradients(gs: Any, q: Any, k: Any, scale: float) -> tuple[Any, Any]:
+    """The gradients of the queries and of the keys."""
+    scaled = ops.cast(ops.mul(gs, scale), q.dtype)
+    return ops.matmul(scaled, k), ops.matmul(_transposed(scaled), q)
 
 
 def _check(op: str, q: Any, k: Any, v: Any) -> None:

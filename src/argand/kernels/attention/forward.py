@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from argand.kernels.attention.masks import limited, masked
 from argand.kernels.attention.operands import Attention
 from argand.kernels.attention.softmax import LN2, LOG2E, across, exp2_below_zero, larger
 from argand.kernels.attention.tiles import (
@@ -21,11 +22,12 @@ from argand.kernels.attention.tiles import (
     base_of,
     chains,
     multiply,
+    rest,
 )
 from argand.kernels.attention.tiling import PARTS, Tiling
 from argand.kernels.contraction.addressing import extent_of, size, spread, unflatten
 from argand.kernels.contraction.microkernel import Panel
-from argand.kernels.contraction.spec import ContractionAxis, Operand, put
+from argand.kernels.contraction.spec import ContractionAxis, put
 from argand.nest.builder import NestBuilder, Reg, Ty
 
 __all__ = ["forward"]
@@ -101,9 +103,8 @@ class _Part:
         self.v_pack: Packed | None = None
         if tiling.values.b != "place":
             self.v_pack = Packed(b, tiling.values, spec.v, spec.column, spec.key, acc, spec.width)
-        self.scaled = (spec.mask is None and spec.scale > 0) or (
-            _is_bool(spec.mask) and spec.scale > 0
-        )
+        plain = spec.mask is None or spec.mask.elem == "bool"
+        self.scaled = plain and spec.scale > 0
         """Whether scores are scaled as late as in the exponent."""
 
     # the walk over blocks -------------------------------------------------------------------------
@@ -113,7 +114,7 @@ class _Part:
         b, spec, nest = self.b, self.spec, self.nest
         self.index = index
         self.row = row
-        self.count = _rest(b, nest.length, row, nest.rows)
+        self.count = rest(b, nest.length, row, nest.rows)
         self.q_base, self.k_base, self.v_base = (
             base_of(b, operand, index) for operand in (spec.q, spec.k, spec.v)
         )
@@ -123,7 +124,7 @@ class _Part:
             visible = b.min(visible, b.add(row, self.count))
         with b.loop(0, visible, self.tiling.keys) as loop:
             self.key = loop.index
-            self.here = _rest(b, nest.keys, loop.index, b.i64(self.tiling.keys))
+            self.here = rest(b, nest.keys, loop.index, b.i64(self.tiling.keys))
             self._pack()
             with b.loop(0, self.count, self.tiling.queries) as rows:
                 self._block(rows.index)
@@ -153,7 +154,7 @@ class _Part:
         """The part's rows from `first` on, and the keys at hand."""
         b, spec = self.b, self.spec
         self.first = first
-        self.height = _rest(b, self.count, first, b.i64(self.tiling.queries))
+        self.height = rest(b, self.count, first, b.i64(self.tiling.queries))
         if not spec.causal:
             self._visible(self.here, diagonal=False)
             return
@@ -221,7 +222,7 @@ class _Part:
             for r in range(number):
                 x = b.load(self.scores, b.add(places[r], k), self.vector)
                 if masked:
-                    x = self._limited(x, k, limits[r])
+                    x = limited(b, x, k, limits[r])
                 if self.scaled:
                     x = b.fma(x, b.const(self.vector, factor), b.apply("neg", tops[r]))
                 else:
@@ -256,10 +257,6 @@ class _Part:
         first = b.sub(b.add(self.row, self.first, row), self.key)
         return [b.max(b.min(keys, b.add(first, r + 1)), 0) for r in range(number)]
 
-    def _limited(self, x: Reg, k: Reg, limit: Reg) -> Reg:
-        mask = self.b.tail_mask(k, limit, self.lanes, self.acc.elem)
-        return self.b.where(mask, x, -math.inf)
-
     def _score(self, row: Reg, r: int, place: Reg, k: Reg, limit: Reg | None) -> Reg:
         """Scores as the softmax takes them, scaled unless that comes later, with the mask."""
         b, spec = self.b, self.spec
@@ -267,28 +264,17 @@ class _Part:
         if not self.scaled:
             x = b.apply("mul", x, b.const(self.vector, spec.scale * LOG2E))
         if spec.mask is not None:
-            x = self._masked(x, spec.mask, b.add(row, r), k)
+            x = self._masked(x, b.add(row, r), k)
         if not self.scaled or spec.mask is not None:
             b.store(self.scores, b.add(place, k), x)
-        return x if limit is None else self._limited(x, k, limit)
+        return x if limit is None else limited(b, x, k, limit)
 
-    def _masked(self, x: Reg, operand: Operand, row: Reg, k: Reg) -> Reg:
+    def _masked(self, x: Reg, row: Reg, k: Reg) -> Reg:
         b, spec = self.b, self.spec
         # rows that only fill the last vector have no mask of their own
         line = b.add(self.row, b.min(b.add(self.first, row), b.sub(self.count, 1)))
-        base = base_of(b, operand, {**self.index, spec.row: line, spec.key: b.add(self.key, k)})
-        left = b.tail_mask(k, self.here, self.lanes, self.acc.elem)
-        ty, step = Ty(operand.elem, self.lanes), size(b, operand.stride(spec.key))
-        if step.const == 1:
-            mask = b.load(base, 0, ty, left)
-        elif step.const == 0:
-            mask = b.splat(b.load(base, 0, ty.with_lanes(1)), self.lanes)
-        else:
-            lanes = b.iota(Ty("int64", self.lanes))
-            mask = b.gather(base, b.apply("mul", lanes, b.splat(step, self.lanes)), ty, left)
-        if operand.elem == "bool":
-            return b.where(mask, x, -math.inf)
-        return b.fma(b.cast(mask, self.acc.elem), b.const(self.vector, LOG2E), x)
+        index = {**self.index, spec.row: line, spec.key: b.add(self.key, k)}
+        return masked(b, spec, x, index, b.tail_mask(k, self.here, self.lanes, self.acc.elem))
 
     # the values -----------------------------------------------------------------------------------
 
@@ -360,17 +346,3 @@ class _Part:
                 mask = b.tail_mask(n, spec.width, self.lanes, self.acc.elem)
                 value = b.apply("mul", total, factor)
                 put(b, base, b.mul(n, step), step, value, None if mask.const is True else mask)
-
-
-def _rest(b: NestBuilder, total: Reg, start: Reg, most: Reg) -> Reg:
-    """How many of a block of `most` there are from `start` on."""
-    if isinstance(total.const, int) and isinstance(most.const, int) and total.const:
-        if total.const % most.const == 0:
-            return most
-        if total.const < most.const:
-            return total
-    return b.max(b.min(b.sub(total, start), most), 0)
-
-
-def _is_bool(mask: Operand | None) -> bool:
-    return mask is not None and mask.elem == "bool"

@@ -3,82 +3,154 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from argand.base.dim import same
+from argand.base.shape import same_shape
 from argand.ir.program import Node, Value
+from argand.kernels.attention.backward import backward
 from argand.kernels.attention.forward import forward
-from argand.kernels.attention.operands import Attention
-from argand.kernels.attention.tiling import tiling
+from argand.kernels.attention.operands import Attention, Gradients
+from argand.kernels.attention.tiling import gradient_tiling, tiling
 from argand.kernels.contraction.spec import ContractionAxis, IntOrReg, Operand
 from argand.kernels.plan import Plan, types_text
 from argand.lowering.buffers import Env, StridedBuffer
 from argand.lowering.region import Region
 from argand.nest.builder import NestBuilder
-from argand.ops.attention import ScaledDotProductAttention
+from argand.ops.attention import ScaledDotProductAttention, ScaledDotProductAttentionGrad
 
-__all__ = ["AttentionPlan", "match_attention"]
+__all__ = ["AttentionPlan", "GradientPlan", "match_attention"]
 
 
-class AttentionPlan(Plan):
-    """Attention by itself; it promises no order."""
+class _AttentionPlan(Plan):
+    """A region of one node; it promises no order."""
 
     kind = "attention"
+    text: ClassVar[str]
 
     def __init__(self, region: Region, node: Node) -> None:
         super().__init__(region)
         self.node = node
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
-        spec = _attention(b, self.node, self.region, env)
-        forward(b, spec, tiling(spec, env.target))
-
     def __str__(self) -> str:
         causal = ", causal" if self.node.params["is_causal"] else ""
-        return f"attention: of {types_text(self.node.values)}{causal}"
+        return f"{self.text} of {types_text(self.node.values)}{causal}"
 
 
-def match_attention(region: Region) -> AttentionPlan | None:
-    """The plan of attention of floats of 32 or 64 bits, where the sizes of heads are known."""
-    if len(region.nodes) != 1 or not isinstance(region.nodes[0].op, ScaledDotProductAttention):
+class AttentionPlan(_AttentionPlan):
+    """Attention by itself."""
+
+    text = "attention:"
+
+    def emit(self, b: NestBuilder, env: Env) -> None:
+        places = _Places(b, self.node.values[:3], self.region, env)
+        y, stats = self.node.outputs
+        spec = places.attention(
+            self.node,
+            self.node.values[3:],
+            tuple(places.result(y, (*places.batch, places.row, places.column))),
+            tuple(places.result(stats, (*places.batch, places.row))),
+        )
+        forward(b, spec, tiling(spec, env.target))
+
+
+class GradientPlan(_AttentionPlan):
+    """The gradients of attention by themselves."""
+
+    text = "attention: gradients"
+
+    def emit(self, b: NestBuilder, env: Env) -> None:
+        g, q, k, v, y, stats, *mask = self.node.values
+        places = _Places(b, (q, k, v), self.region, env)
+        batch, row, key = places.batch, places.row, places.key
+        inner, column = places.inner, places.column
+        gq, gk, gv = (
+            places.result(out, (*batch, *axes))[0]
+            for out, axes in zip(
+                self.node.outputs, ((row, inner), (key, inner), (key, column)), strict=True
+            )
+        )
+        spec = Gradients(
+            places.attention(self.node, mask, (), ()),
+            places.operand(g, (*batch, row, column)),
+            places.operand(y, (*batch, row, column)),
+            places.operand(stats, (*batch, row)),
+            gq,
+            gk,
+            gv,
+        )
+        backward(b, spec, gradient_tiling(spec, env.target))
+
+
+def match_attention(region: Region) -> Plan | None:
+    """The plan of attention of floats of 32 or 64 bits, where the sizes of heads are known, or of
+    its gradients."""
+    if len(region.nodes) != 1:
         return None
     (node,) = region.nodes
-    q, _, v, *_ = node.values
+    if isinstance(node.op, ScaledDotProductAttention) and _fits(node.values[:3]):
+        return AttentionPlan(region, node)
+    if isinstance(node.op, ScaledDotProductAttentionGrad) and _fits(node.values[1:4]):
+        return GradientPlan(region, node)
+    return None
+
+
+def _fits(operands: Sequence[Value]) -> bool:
+    q, _, v = operands
     known = all(isinstance(n, int) and n > 0 for n in (q.shape[-1], v.shape[-1]))
-    computes = q.dtype.name in ("float32", "float64")
-    return AttentionPlan(region, node) if known and computes else None
+    alike = all(same_shape(x.shape[:-2], q.shape[:-2]) for x in operands)
+    return known and alike and q.dtype.name in ("float32", "float64")
 
 
-def _attention(b: NestBuilder, node: Node, region: Region, env: Env) -> Attention:
-    q, k, v, *mask = (x for x in node.inputs if isinstance(x, Value))
-    places = region.places(env)
+class _Places:
+    """The axes of a node, and where its operands and results are."""
 
-    def axis(name: str, value: Value, d: int) -> ContractionAxis:
-        return ContractionAxis(name, env.size(b, value.shape[d]))
+    def __init__(self, b: NestBuilder, operands: Sequence[Value], region: Region, env: Env) -> None:
+        self._region, self._env = region, env
+        self._buffers = region.places(env)
+        self._operands = operands
+        q, k, v = operands
 
-    batch = tuple(axis(f"batch{d}", q, d) for d in range(len(q.shape) - 2))
-    row, key = axis("row", q, -2), axis("key", k, -2)
-    inner, column = axis("inner", q, -1), axis("column", v, -1)
+        def axis(name: str, value: Value, d: int) -> ContractionAxis:
+            return ContractionAxis(name, env.size(b, value.shape[d]))
 
-    def operand(value: Value, axes: Sequence[ContractionAxis]) -> Operand:
-        return _operand(places[value], value, (*batch, *axes))
+        self.batch = tuple(axis(f"batch{d}", q, d) for d in range(len(q.shape) - 2))
+        self.row, self.key = axis("row", q, -2), axis("key", k, -2)
+        self.inner, self.column = axis("inner", q, -1), axis("column", v, -1)
 
-    y, stats = node.outputs
-    return Attention(
-        batch,
-        row,
-        key,
-        inner,
-        column,
-        operand(q, (row, inner)),
-        operand(k, (key, inner)),
-        operand(v, (key, column)),
-        operand(mask[0], (row, key)) if mask else None,
-        tuple(_operand(t, y, (*batch, row, column)) for t in region.targets(env, y)),
-        tuple(_operand(t, stats, (*batch, row)) for t in region.targets(env, stats)),
-        bool(node.params["is_causal"]),
-        float(node.params["scale"]),
-        q.dtype.name,
-    )
+    def operand(self, value: Value, axes: Sequence[ContractionAxis]) -> Operand:
+        return _operand(self._buffers[value], value, axes)
+
+    def result(self, value: Value, axes: Sequence[ContractionAxis]) -> list[Operand]:
+        """Where a result goes."""
+        targets = self._region.targets(self._env, value)
+        return [_operand(target, value, axes) for target in targets]
+
+    def attention(
+        self,
+        node: Node,
+        masks: Sequence[Value],
+        y: tuple[Operand, ...],
+        stats: tuple[Operand, ...],
+    ) -> Attention:
+        q, k, v = self._operands
+        batch = self.batch
+        return Attention(
+            batch,
+            self.row,
+            self.key,
+            self.inner,
+            self.column,
+            self.operand(q, (*batch, self.row, self.inner)),
+            self.operand(k, (*batch, self.key, self.inner)),
+            self.operand(v, (*batch, self.key, self.column)),
+            self.operand(masks[0], (*batch, self.row, self.key)) if masks else None,
+            y,
+            stats,
+            bool(node.params["is_causal"]),
+            float(node.params["scale"]),
+            q.dtype.name,
+        )
 
 
 def _operand(buffer: StridedBuffer, value: Value, axes: Sequence[ContractionAxis]) -> Operand:

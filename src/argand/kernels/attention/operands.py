@@ -6,7 +6,7 @@ import dataclasses
 
 from argand.kernels.contraction.spec import ContractionAxis, Operand, static
 
-__all__ = ["Attention"]
+__all__ = ["Attention", "Gradients"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +52,20 @@ class Attention:
     def width(self) -> int:
         """Elements of a value."""
         return _number(self.column)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Gradients:
+    """The gradients gq, gk and gv of attention, whose results y have the gradient g; `stats` are
+    the log-sum-exps that it gave. `forward` has no results of its own."""
+
+    forward: Attention
+    g: Operand
+    y: Operand
+    stats: Operand
+    gq: Operand
+    gk: Operand
+    gv: Operand
 
 
 def _number(axis: ContractionAxis) -> int:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from argand.kernels.attention.operands import Attention
+from argand.kernels.attention.operands import Attention, Gradients
 from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan
-from argand.kernels.contraction.spec import ContractionAxis, Operand, static
+from argand.kernels.contraction.spec import ContractionAxis, Operand
 from argand.nest.target import Target
 
-__all__ = ["Tiling", "tiling"]
+__all__ = ["GradientTiling", "Tiling", "gradient_tiling", "tiling"]
 
 KEYS: Final = 256
 """Keys of a block, at most: a row's scores and a block of keys stay in near memory."""
 
 QUERIES: Final = 32
 """Rows of a block, at most."""
+
+GRADIENT_KEYS: Final = 128
+GRADIENT_QUERIES: Final = 64
+"""The same for the gradients, which hold more of them."""
 
 PART_ROWS: Final = 384
 """Rows that a block of keys is packed for, at most."""
@@ -48,48 +52,107 @@ class Tiling:
         return f"scores {tiles[0]}, values {tiles[1]}, {block}, {places}"
 
 
+@dataclasses.dataclass(frozen=True)
+class GradientTiling:
+    """The blocks and tiles of attention's gradients.
+
+    `scores` are the tiles of q k^T and `slopes` those of g v^T (lanes along the keys); `by_g`,
+    `by_q` and `by_k` those of products by rows of g, q and k (lanes along their elements).
+    """
+
+    queries: int
+    keys: int
+    scores: ContractionPlan
+    slopes: ContractionPlan
+    by_g: ContractionPlan
+    by_q: ContractionPlan
+    by_k: ContractionPlan
+    together: int
+
+    def __str__(self) -> str:
+        tiles = [self.scores, self.slopes, self.by_g, self.by_q, self.by_k]
+        text = ", ".join(f"{t.name} {t.rows}x{t.vectors}x{t.lanes} {t.b}" for t in tiles)
+        return f"{text}, block {self.queries}x{self.keys}"
+
+
 def tiling(spec: Attention, target: Target) -> Tiling:
     """The blocks and tiles for a shape."""
     lanes = target.lanes(spec.elem)
-    registers = target.vector_registers
+    tiles = _Tiles(target, spec.elem)
     keys = min(KEYS, K_BLOCK)
-    rows = QUERIES if spec.length is None else min(QUERIES, max(1, spec.length))
-    known = [n for n in (keys, spec.keys) if n is not None]
-    scores = _tile(registers, -(-min(known) // lanes))
-    values = _tile(registers, -(-spec.width // lanes))
-    k, v = spec.k, spec.v
     return Tiling(
-        queries=rows,
+        queries=_at_most(QUERIES, spec.length),
         keys=keys,
         part=PART_ROWS,
-        scores=ContractionPlan("scores", *scores, lanes, "place", _packed(k, spec.key, spec.inner)),
-        values=ContractionPlan("values", *values, lanes, "place", _values(v, spec)),
+        scores=tiles.packed("scores", spec.k, spec.key, spec.inner, _at_most(keys, spec.keys)),
+        values=tiles.beside("values", spec.v, spec.column, spec.key, spec.width),
         together=min(4, lanes),
     )
 
 
-def _tile(registers: int, vectors: int) -> tuple[int, int]:
-    """Rows and vectors of a tile, `vectors` wide or an even share of that."""
-    if registers >= 32:
-        tiles = {1: 14, 2: 12, 3: 8, 4: 6}
-    elif registers >= 16:
-        tiles = {1: 8, 2: 6, 3: 4}
-    else:
-        tiles = {1: 4, 2: 2}
-    most = max(tiles)
-    found = min(range(most, 0, -1), key=lambda n: -(-vectors // n) * n)
-    found = min(found, max(1, vectors))
-    return tiles[found], found
+def gradient_tiling(spec: Gradients, target: Target) -> GradientTiling:
+    """The blocks and tiles of the gradients for a shape."""
+    forward = spec.forward
+    tiles = _Tiles(target, forward.elem)
+    most = min(GRADIENT_KEYS, K_BLOCK)
+    keys = _at_most(most, forward.keys)
+    row, key, inner, column = forward.row, forward.key, forward.inner, forward.column
+    return GradientTiling(
+        queries=_at_most(min(GRADIENT_QUERIES, K_BLOCK), forward.length),
+        keys=most,
+        scores=tiles.packed("scores", forward.k, key, inner, keys),
+        slopes=tiles.packed("slopes", forward.v, key, column, keys),
+        by_g=tiles.beside("by g", spec.g, column, row, forward.width),
+        by_q=tiles.beside("by q", forward.q, inner, row, forward.depth),
+        by_k=tiles.beside("by k", forward.k, inner, key, forward.depth),
+        together=min(4, target.lanes(forward.elem)),
+    )
 
 
-def _packed(operand: Operand, columns: ContractionAxis, inner: ContractionAxis) -> str:
-    """How an operand is packed: columns side by side."""
-    if operand.unit(columns):
-        return "copy"
-    return "turn" if operand.unit(inner) else "gather"
+def _at_most(most: int, known: int | None) -> int:
+    return most if known is None else min(most, max(1, known))
 
 
-def _values(v: Operand, spec: Attention) -> str:
-    if v.unit(spec.column):
-        return "place"
-    return "turn" if static(v.stride(spec.key)) == 1 else "gather"
+class _Tiles:
+    """Tiles for a machine's registers."""
+
+    def __init__(self, target: Target, elem: str) -> None:
+        self._registers, self._lanes = target.vector_registers, target.lanes(elem)
+
+    def packed(
+        self,
+        name: str,
+        operand: Operand,
+        column: ContractionAxis,
+        inner: ContractionAxis,
+        width: int,
+    ) -> ContractionPlan:
+        """Tiles of `width` columns of B, which is packed."""
+        if operand.unit(column):
+            return self._tile(name, width, "copy")
+        return self._tile(name, width, "turn" if operand.unit(inner) else "gather")
+
+    def beside(
+        self,
+        name: str,
+        operand: Operand,
+        column: ContractionAxis,
+        inner: ContractionAxis,
+        width: int,
+    ) -> ContractionPlan:
+        """The same; B is read in place where its columns are contiguous."""
+        if operand.unit(column):
+            return self._tile(name, width, "place")
+        return self._tile(name, width, "turn" if operand.unit(inner) else "gather")
+
+    def _tile(self, name: str, width: int, place: str) -> ContractionPlan:
+        """Registers of C that leave room for a row of B and an element of A; least waste."""
+        if self._registers >= 32:
+            tiles = {1: 14, 2: 12, 3: 8, 4: 6}
+        elif self._registers >= 16:
+            tiles = {1: 8, 2: 6, 3: 4}
+        else:
+            tiles = {1: 4, 2: 2}
+        vectors = max(1, -(-width // self._lanes))
+        found = min(range(max(tiles), 0, -1), key=lambda n: -(-vectors // n) * n)
+        return ContractionPlan(name, tiles[found], found, self._lanes, "place", place)
