@@ -22,7 +22,7 @@ class ReferenceProgram:
         self._lock = lock_held_over_forks("program")
 
     def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
-        """The outputs as new arrays; written state is updated where it lies."""
+        """The outputs as new arrays; written state is updated in place."""
         with self._lock:
             results = interpret(self.program, [*inputs, *state])
             split = len(self.program.outputs)

@@ -102,7 +102,7 @@ class Op:
             raise TypeError(f"op {cls.name} has no docstring (it is the public documentation)")
         if "__call__" in cls.__dict__:
             if cls.checks_in_call:
-                cls.__call__ = _explaining(cls.__call__)  # type: ignore[method-assign]
+                cls.__call__ = _explaining(cls.__call__)  # type: ignore[method-assign]  # it is wrapped
             else:
                 register_call(cls.__call__, _own_call)
         registry.add(cls())

@@ -50,13 +50,17 @@ class Rewriter:
         """What an operand of the old program has become."""
         return resolved(operand, self.env)
 
+    def _module(self) -> str:
+        """The path of the module that the visited node is from."""
+        return "" if self.node is None else self.node.module
+
     def run(self) -> Program:
         """The rewritten program."""
+        self.recorder.module = self._module
         with interpreting(self.recorder):
             for node in self.old.nodes:
                 self.node = node
                 self.recorder.location = node.location
-                self.recorder.module = lambda node=node: node.module  # type: ignore[misc]
                 outputs = self.visit(node, [self.resolve(i) for i in node.inputs])
                 self.env.update(zip(node.outputs, outputs, strict=True))
         self.new.outputs = [self.resolve(o) for o in self.old.outputs]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from argand.base.errors import ArgandError, ProgramError
 from argand.base.shape import same_shape
 from argand.ir.op import Literal
@@ -53,10 +55,10 @@ def _check_known(operand: Operand, known: set[Value], program: Program, where: s
 
 
 def _check_types(node: Node, program: Program) -> None:
-    operands = [o.type if isinstance(o, Value) else o for o in node.inputs]
-    regions = {"regions": node.regions} if node.regions else {}
+    operands: list[Any] = [o.type if isinstance(o, Value) else o for o in node.inputs]
+    regions: dict[str, Any] = {"regions": node.regions} if node.regions else {}
     try:
-        expected = node.op.infer(*operands, **node.params, **regions)  # type: ignore[arg-type]
+        expected = node.op.infer(*operands, **node.params, **regions)
     except ArgandError as e:
         raise ProgramError(f"{program.name}: {value_name(node.outputs[0])}: {e}") from e
     except (KeyError, IndexError, ValueError, TypeError, AttributeError) as e:

@@ -1,9 +1,9 @@
-"""Symbolic indices: where an element lies, as a linear form over the axes of a kernel's loops.
+"""Symbolic indices: linear forms over the axes of a kernel's loops.
 
-A kernel walks an iteration space of `Axis`. The index of a value's element along one dimension is a
-`Affine`: a sum of variables times sizes, plus a size. Views (reshape, permute, slice, flip) only
-transform forms, so a view of a buffer becomes strides; what is not linear becomes a variable of its
-own (`QuotientVar`, `RemainderVar`, or a `LoadedIndex` index), computed where it is needed.
+A kernel loops over an iteration space of `Axis`. The index of a value's element along one dimension
+is an `Affine`: a sum of variables times sizes, plus a size. Views (reshape, permute, slice, flip)
+only transform forms, so a view of a buffer becomes strides; what is not linear becomes a variable
+of its own (`QuotientVar`, `RemainderVar` or `LoadedIndex`), computed where it is needed.
 """
 
 from __future__ import annotations

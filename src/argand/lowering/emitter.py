@@ -1,8 +1,8 @@
-"""The emitter: a place in a nest, from which elements are emitted.
+"""Points to instructions of a nest, inside the loops that are open.
 
-It knows the register of every open loop's axis, which axis runs along the lanes of vectors, and
-which lanes exist. What does not change along the lanes stays scalar. Results are remembered for as
-long as the loop that they were computed in is open.
+The emitter has the register of each open loop's axis, the axis that runs along the lanes of
+vectors, and the mask of the lanes that exist. What does not change along the lanes is computed as a
+scalar. A result is used again for as long as the loop that it was computed in is open.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Number = int | Reg
 
 
 class Emitter:
-    """Emits points. `places` maps buffers' values to where they lie."""
+    """Emits points. `places` gives the buffer of each value that is loaded."""
 
     def __init__(self, b: NestBuilder, env: Env, places: dict[Value, StridedBuffer]) -> None:
         self.b, self.env, self.places = b, env, places
@@ -51,7 +51,7 @@ class Emitter:
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """What is emitted inside is forgotten at the end; so are changes of axes and lanes."""
+        """What is emitted inside is not used after it; axes and lanes are restored at its end."""
         at, vector, lanes, mask = dict(self.at), self.vector, self.lanes, self.mask
         self._memo.append({})
         yield
@@ -63,7 +63,7 @@ class Emitter:
         self.vector, self.lanes, self.mask = axis, lanes, mask
 
     def remember(self, key: Any, reg: Reg) -> None:
-        """What a point is, from here to the end of the scope."""
+        """Use the register wherever the point is asked for, up to the end of the scope."""
         self._memo[-1][key] = reg
 
     def _found(self, key: Any) -> Reg | None:
@@ -145,8 +145,8 @@ class Emitter:
         return self._wrapped(var, self._wide(b.cast(self.emit(var.point), "int64")))
 
     def _divisor(self, size: Extent) -> Reg:
-        """A size to divide lanes by: one that turns out to be 0, where there is nothing to find,
-        must not end the process."""
+        """A size to divide lanes by. One that is 0 at run time, where there is no element, must not
+        end the process."""
         found = self._i64(self.size(size))
         return found if found.const is not None else self.b.apply("max", found, self.b.i64(1))
 
@@ -191,7 +191,7 @@ class Emitter:
         return start, apart
 
     def offset(self, buffer: StridedBuffer, index: Sequence[Affine]) -> Reg:
-        """Where the element of lane 0 lies; only where the index is linear in the lane."""
+        """The offset of lane 0's element; only where the index is linear in the lane."""
         b = self.b
         total: Reg = b.i64(0)
         for form, stride in zip(index, buffer.strides, strict=True):
@@ -304,7 +304,8 @@ class Emitter:
         if point.kind == "affine":
             return self._affine(point)
         if point.kind == "call":
-            return point.payload[0](self, point)  # type: ignore[no-any-return]
+            value: Reg = point.payload[0](self, point)
+            return value
         raise CompileError(f"{point} is not computed yet where it is read")
 
     def _value(self, point: Point) -> Value:

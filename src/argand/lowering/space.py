@@ -1,8 +1,9 @@
-"""Iteration spaces: which loops a kernel has, where each value lies in them, and in which order.
+"""Iteration spaces: the loops of a kernel, their order, and the index of each value in them.
 
 A space starts with an axis for each dimension of one value, its anchor. Where a reshape asks for a
-quotient of an axis, the axis is split, so that reshapes cost nothing; where all memory is walked
-evenly, neighbouring axes are folded into one, so that a loop is as long as it can be.
+quotient of an axis, the axis is split, so that reshapes cost nothing; where two
+neighbouring axes step through all memory as one would, they are folded into one, so that a loop is
+as long as it can be.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Space:
             for axis, c in terms:
                 share = exact_quotient(var.divisor, c)
                 if share is None or not surely_positive(share):
-                    continue  # an axis walked backwards is not split
+                    continue  # an axis of negative stride is not split
                 if isinstance(axis, Axis) and self.split(axis, share):
                     return True
         return False
@@ -129,7 +130,7 @@ def _condition_forms(condition: Condition) -> list[Affine]:
     return [condition.left, condition.right]
 
 
-# where values lie in a space ----------------------------------------------------------------------
+# the index of each value -------------------------------------------------------------------------
 
 
 def locate(nodes: Sequence[Node], anchor: Value, index: ElementIndex) -> dict[Value, ElementIndex]:
@@ -247,7 +248,7 @@ def fold(
     points: Sequence[Point],
     stores: Sequence[tuple[StridedBuffer, ElementIndex]],
 ) -> list[Axis]:
-    """The axes with neighbours folded where every access walks them evenly.
+    """The axes with neighbours folded where every access steps through them as through one.
 
     A folded axis stays at 0 and the one inside it grows; `emitter` is told. Returns the loops left;
     their extents are in `extents`.
@@ -295,12 +296,14 @@ def _foldable(
     return True
 
 
-def _even(emitter: Emitter, outer: object, inner: object, axis: Axis) -> bool:
+def _even(
+    emitter: Emitter, outer: Extent | Reg | None, inner: Extent | Reg | None, axis: Axis
+) -> bool:
     """outer == inner * extent of the inner axis, for sure."""
     if outer is None or inner is None:
         return False
     b = emitter.b
-    values = [v if isinstance(v, int | Reg) else emitter.size(v) for v in (outer, inner)]  # type: ignore[arg-type]
+    values = [v if isinstance(v, int | Reg) else emitter.size(v) for v in (outer, inner)]
     want = _known(b.mul(values[1], emitter.size(extent(emitter, axis))))
     have = _known(b.add(values[0], 0))
     if isinstance(want, int) or isinstance(have, int):

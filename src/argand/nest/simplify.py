@@ -1,6 +1,6 @@
 """Constant folding and neutral elements: what a builder needn't emit.
 
-Floats keep every rounding and every NaN; integers are folded where the result fits their type.
+No rounding and no NaN of floats is lost; integers are folded where the result fits their type.
 """
 
 from __future__ import annotations

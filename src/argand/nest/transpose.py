@@ -1,4 +1,4 @@
-"""Squares of vectors transposed in registers."""
+"""Tiles of n vectors of n lanes, transposed in registers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Near = Callable[[int, int], tuple[Reg, Reg]]
 
 
 def transpose(b: NestBuilder, rows: list[Reg]) -> list[Reg]:
-    """The transpose of a square of n vectors of n lanes, n a power of two.
+    """The transpose of a tile of n vectors of n lanes, n a power of two.
 
-    Within 128-bit lanes first (shuffles that cost least), then whole lanes change places.
+    Within 128-bit lanes first (shuffles that cost least), then across whole lanes.
     """
     n = len(rows)
     lane = min(n, max(1, 16 // rows[0].ty.bytes))
@@ -40,7 +40,7 @@ def _within_lanes(b: NestBuilder, rows: list[Reg], lane: int) -> list[Reg]:
 
 
 def _interleave(total: int, lane: int, width: int, part: int) -> list[int]:
-    """Blocks of `width` of two vectors in turn, from the first or the second half of each lane."""
+    """Blocks of `width` of two vectors, interleaved, of the first or second half of each lane."""
     picks = []
     for start in range(0, total, lane):
         for block in range(start + part * lane // 2, start + (part + 1) * lane // 2, width):
@@ -55,7 +55,7 @@ def square_part(ty: Ty) -> int:
 
 
 def load_columns(b: NestBuilder, at: Near, start: int, ty: Ty) -> list[Reg]:
-    """The first columns from `start` on of a square whose row number j is read `at(j, column)`.
+    """The first columns from `start` on of a tile whose row number j is read `at(j, column)`.
 
     Pieces of 128 bits are loaded straight to their lane, which leaves only the cheap shuffles.
     """
@@ -73,7 +73,7 @@ def load_columns(b: NestBuilder, at: Near, start: int, ty: Ty) -> list[Reg]:
 
 
 def _across_lanes(b: NestBuilder, rows: list[Reg], lane: int) -> list[Reg]:
-    """A square of whole 128-bit lanes transposed."""
+    """The transpose of a tile whose elements are whole 128-bit lanes."""
     n = len(rows)
     total = n * lane
     distance = 1

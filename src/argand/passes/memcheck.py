@@ -100,7 +100,7 @@ def _check_homes(program: Program, plan: MemoryPlan, lives: Lives) -> None:
         if home[0] != "arena" and v not in wanted[home]:
             raise _error(program, f"{value_name(v)} is stored in {home[0]} {home[1]}")
     for home, values in wanted.items():
-        if any(plan.homes.get(v) != home for v in values):  # type: ignore[call-overload]
+        if any(not isinstance(v, Value) or plan.homes.get(v) != home for v in values):
             raise _error(program, f"what belongs in {home[0]} {home[1]} is not stored there")
 
 

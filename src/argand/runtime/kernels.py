@@ -1,4 +1,4 @@
-"""The kernels that are loaded: their addresses by key, and the code, kept alive."""
+"""The kernels that are loaded: their addresses by key, and references to the code."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A caching pool of memory for large arrays.
 
 Giving memory back to the system costs more in page faults than most operations that fill it, so
-blocks of 64 KB and more are kept. A block is an array that the handed-out arrays have as their
+blocks of 64 KB and more are cached. A block is an array that the handed-out arrays have as their
 base, and is free when only the pool refers to it: a view that escaped to NumPy keeps it in use.
 """
 

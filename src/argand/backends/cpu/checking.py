@@ -1,5 +1,5 @@
 """What `settings.verify` asks of every compiled program's memory: a right plan, and kernels that
-keep to it."""
+follow it."""
 
 from __future__ import annotations
 

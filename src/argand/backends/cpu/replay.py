@@ -3,8 +3,8 @@
 Each byte of the inputs, the state, the results and the arena remembers whose element it holds: the
 value that was last written there. The program's kernels then run as `nest/python` leaves them,
 without their arithmetic, at the addresses that the native entry would give them. A kernel may read
-an operand only where the operand's own elements lie; it may write nothing but its results, inside
-their bounds; and chunks that run on different threads may not read what another one writes.
+an operand only where the operand's own elements are stored; it may write nothing but its results,
+inside their bounds; and chunks that run on different threads may not read what another one writes.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Memory:
 
 @dataclasses.dataclass(slots=True)
 class _Window:
-    """What a pointer may reach: bytes `low` to `high` of it, which lie from `start` on in memory.
+    """What a pointer may reach: bytes `low` to `high` of it, which are stored from `start` on.
 
     What is read must be owned by `mark`, and what is written becomes so.
     """
@@ -427,7 +427,7 @@ class Replay:
                 window.kept[at] = held[lane].item()
 
     def _flat(self, root: Value) -> Any:
-        """The elements of a value as they lie in memory, by the reference interpreter."""
+        """The elements of a value in the order of its memory, by the reference interpreter."""
         if self.env is None:
             operands = [*self.program.inputs, *self.program.state]
             self.env = dict(zip(operands, self.arrays, strict=True))

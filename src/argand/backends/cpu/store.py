@@ -78,7 +78,7 @@ class Store:
         return entry if isinstance(entry, dict) else None
 
     def save(self, key: str, entry: dict[str, Any]) -> None:
-        """Keep an entry, atomically; without a writable folder nothing is kept."""
+        """Store an entry, atomically; without a writable folder nothing is stored."""
         if self.folder is None or key.startswith(NOT_KEPT):
             return
         data = json.dumps({"entry": entry, "sum": _checksum(key, entry)})

@@ -107,7 +107,7 @@ def _extreme(out: Lines, instruction: Instruction, args: list[str]) -> str:
     if ty.kind != "f":
         stem = f"llvm.{'s' if ty.kind == 'i' else 'u'}{instruction.kind}"
         return out.intrinsic(stem, kind, [(kind, a), (kind, b)], kind)
-    # One comparison gives b when either is NaN (as maxps does); only a's NaN is left to keep.
+    # One comparison gives b when either is NaN (as maxps does); only a's NaN is left to select.
     better = out.new(f"fcmp {'ogt' if instruction.kind == 'max' else 'olt'} {kind} {a}, {b}")
     best = _select(out, ty, better, a, b)
     unordered = out.new(f"fcmp uno {kind} {a}, {a}")
