@@ -8,7 +8,7 @@ chunk, i64 worker)`, and its captured registers travel in the context.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from argand.codegen.llvm.memory import (
@@ -44,6 +44,14 @@ RUNTIME: Final = {
 """What generated code asks of the runtime (see `pool`)."""
 
 _ATTRIBUTES: Final = 'nounwind "no-builtins"'
+_EMITTERS: Final[dict[str, Callable[[Lines, Instruction, list[str]], str | None]]] = {
+    "cast": emit_cast,
+    "quotient": emit_prim,
+    "load": emit_load,
+    "store": emit_store,
+    "gather": emit_gather,
+    "scatter": emit_scatter,
+}
 _MANY: Final = str(1 << 62)
 
 
@@ -122,25 +130,24 @@ class _Writer:
             self.instruction(instruction)
 
     def instruction(self, instruction: Instruction) -> None:
+        kind, results = instruction.kind, instruction.results
         args = [self.use(reg) for reg in instruction.args]
-        if instruction.kind in PRIMS or instruction.kind == "cast":
+        if kind in PRIMS or kind == "cast":
             legal = legalize(instruction, self.unit.target)
             if legal is not None:
                 self.names.update(zip(map(id, legal.params), args, strict=True))
                 self.block(legal)
-                self.define(instruction.results[0], self.use(legal.yields[0]))
+                self.define(results[0], self.use(legal.yields[0]))
                 return
-        if instruction.kind in PRIMS or instruction.kind == "quotient":
-            self.define(instruction.results[0], emit_prim(self.out, instruction, args))
-            return
-        result = getattr(self, f"write_{instruction.kind}")(instruction, args)
+        emit = emit_prim if kind in PRIMS else _EMITTERS.get(kind)
+        if emit is not None:
+            result = emit(self.out, instruction, args)
+        else:
+            result = getattr(self, f"write_{kind}")(instruction, args)
         if result is not None:
-            self.define(instruction.results[0], result)
+            self.define(results[0], result)
 
     # values and memory ------------------------------------------------------------------------
-
-    def write_cast(self, instruction: Instruction, args: list[str]) -> str:
-        return emit_cast(self.out, instruction, args)
 
     def write_bitcast(self, instruction: Instruction, args: list[str]) -> str:
         a, b = llvm_type(instruction.args[0].ty), llvm_type(instruction.results[0].ty)
@@ -184,18 +191,6 @@ class _Writer:
 
     def write_offset(self, instruction: Instruction, args: list[str]) -> str:
         return address(self.out, memory_type(Ty(instruction.attrs["elem"])), *args)
-
-    def write_load(self, instruction: Instruction, args: list[str]) -> str:
-        return emit_load(self.out, instruction, args)
-
-    def write_store(self, instruction: Instruction, args: list[str]) -> None:
-        emit_store(self.out, instruction, args)
-
-    def write_gather(self, instruction: Instruction, args: list[str]) -> str:
-        return emit_gather(self.out, instruction, args)
-
-    def write_scatter(self, instruction: Instruction, args: list[str]) -> None:
-        emit_scatter(self.out, instruction, args)
 
     def write_prefetch(self, instruction: Instruction, args: list[str]) -> None:
         ptr = address(self.out, memory_type(Ty(instruction.attrs["elem"])), *args)

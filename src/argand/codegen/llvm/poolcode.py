@@ -1,11 +1,11 @@
 """The fork-join thread pool and the scratch memory, as LLVM IR text.
 
-A *job* is a function called once for each chunk. The caller publishes it, opens the door (`@door`:
-the number of workers inside, and a bit that says closed), rings (`@bell`, a futex), and takes
-chunks itself. A worker that comes in time goes in through the door; when the chunks have run out
-the caller shuts it and waits only for those inside, so it never waits for a sleeper. Each
-participant has a contiguous share of the chunks, the same each call, and steals from the others
-when its own is done.
+A *job* is a function called once for each chunk. The caller publishes it, opens it to the workers
+(`@participants`: the number of workers in the job, and a bit that says closed), advances
+`@generation`, the futex that workers wait on, and takes chunks itself. A worker that comes in time
+joins; when the chunks have run out the caller closes the job and waits only for those that joined,
+so it never waits for a worker that sleeps. Each participant has a contiguous share of the chunks,
+the same each call, and steals from the others when its own is done.
 
 A caller that finds the pool taken - a nested region, another Python thread - runs its chunks alone.
 """
@@ -16,11 +16,11 @@ from typing import Final
 
 MOST_THREADS: Final = 256
 _CLOSED: Final = 1 << 32
-_SPINS: Final = 4000
-"""Looks at the bell before a worker makes way for other threads between two looks: 0.1 ms."""
-_LINGERS: Final = 10_000
-"""Looks before it sleeps, about 5 ms in all. Who sleeps is woken on the caller's processor, often,
-and stays there; who is only waiting gets a processor of its own from the system."""
+_SPINS_BEFORE_YIELD: Final = 4000
+"""Loads of `@generation` before a worker yields its core between two of them: 0.1 ms."""
+_SPINS_BEFORE_SLEEP: Final = 10_000
+"""Loads before it sleeps, about 5 ms in all. A worker that sleeps is often woken on the caller's
+core and stays there; one that spins gets a core of its own from the system."""
 _WORTH_NANOSECONDS: Final = 20_000
 _SCRATCH_SLOTS: Final = 4
 _SCRATCH_LEAST: Final = 1 << 16
@@ -36,14 +36,14 @@ EXPORTED: Final = (
 
 _TEXT: Final = """
 @lock = internal global i32 0, align 64
-@door = internal global i64 {closed}, align 64
-@bell = internal global i32 0, align 64
-@sleepers = internal global i32 0, align 64
+@participants = internal global i64 {closed}, align 64
+@generation = internal global i32 0, align 64
+@waiters = internal global i32 0, align 64
 @active = internal global i64 1, align 64
 @config = internal global i32 0, align 64
 @job = internal global [4 x i64] zeroinitializer, align 64
 @shares = internal global [{most} x [8 x i64]] zeroinitializer, align 64
-@kept = internal global [{most} x [{slots} x ptr]] zeroinitializer, align 64
+@cached = internal global [{most} x [{slots} x ptr]] zeroinitializer, align 64
 
 declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
@@ -88,7 +88,7 @@ entry:
   br label %share
 share:
   %whose = phi i64 [ %worker, %entry ], [ %whose.next, %spent ]
-  %turn = phi i64 [ 0, %entry ], [ %turn.next, %spent ]
+  %visited = phi i64 [ 0, %entry ], [ %visited.next, %spent ]
   %at = getelementptr [8 x i64], ptr @shares, i64 %whose
   %end.at = getelementptr i64, ptr %at, i64 1
   %end = load i64, ptr %end.at
@@ -108,8 +108,8 @@ spent:
   %after = add i64 %whose, 1
   %wraps = icmp sge i64 %after, %count
   %whose.next = select i1 %wraps, i64 0, i64 %after
-  %turn.next = add i64 %turn, 1
-  %again = icmp slt i64 %turn.next, %count
+  %visited.next = add i64 %visited, 1
+  %again = icmp slt i64 %visited.next, %count
   br i1 %again, label %share, label %done
 done:
   ret void
@@ -153,28 +153,28 @@ deal:
   %dealing = icmp slt i64 %w.next, %count
   br i1 %dealing, label %deal, label %open
 open:
-  store atomic i64 0, ptr @door release, align 64
-  %rung = atomicrmw add ptr @bell, i32 1 seq_cst
-  %asleep = load atomic i32, ptr @sleepers seq_cst, align 64
-  %wake = icmp sgt i32 %asleep, 0
+  store atomic i64 0, ptr @participants release, align 64
+  %previous = atomicrmw add ptr @generation, i32 1 seq_cst
+  %waiting.workers = load atomic i32, ptr @waiters seq_cst, align 64
+  %wake = icmp sgt i32 %waiting.workers, 0
   br i1 %wake, label %call, label %work
 call:
-  call void @wake(ptr @bell)
+  call void @wake(ptr @generation)
   br label %work
 work:
   call void @participate(i64 0)
-  %inside = atomicrmw or ptr @door, i64 {closed} acq_rel
+  %inside = atomicrmw or ptr @participants, i64 {closed} acq_rel
   %nobody = icmp eq i64 %inside, 0
   br i1 %nobody, label %finish, label %wait
 wait:
   %spins = phi i64 [ 0, %work ], [ %spins.next, %waiting ]
   {pause}
-  %still = load atomic i64, ptr @door acquire, align 64
+  %still = load atomic i64, ptr @participants acquire, align 64
   %empty = icmp eq i64 %still, {closed}
   br i1 %empty, label %finish, label %longer
 longer:
   %spins.next = add i64 %spins, 1
-  %long = icmp sgt i64 %spins.next, {spins}
+  %long = icmp sgt i64 %spins.next, {spins_before_yield}
   br i1 %long, label %yield, label %waiting
 yield:
   %ignored = call i32 @sched_yield()
@@ -186,71 +186,71 @@ finish:
   ret void
 }}
 
-; a worker's life: wait for the bell, go in if the door is open, sleep when nothing comes for long
+; a worker waits for a new generation and joins its job while that is open; after long it sleeps
 define ptr @argand_worker(ptr %arg) nounwind {{
 entry:
   %me = ptrtoint ptr %arg to i64
   br label %idle
 idle:
-  %last = phi i32 [ 0, %entry ], [ %last, %spin ], [ %ring, %missed ], [ %ring, %came.out ],
-                  [ %last, %slept ], [ %last, %dismissed ]
-  %spins = phi i64 [ 0, %entry ], [ %spins.next, %spin ], [ 0, %missed ], [ 0, %came.out ],
-                   [ 0, %slept ], [ 0, %dismissed ]
-  %ring = load atomic i32, ptr @bell acquire, align 64
-  %new = icmp ne i32 %ring, %last
-  br i1 %new, label %employed, label %nothing
-employed:
+  %last = phi i32 [ 0, %entry ], [ %last, %spin ], [ %generation, %missed ],
+                  [ %generation, %leave ], [ %last, %slept ], [ %last, %not.active ]
+  %spins = phi i64 [ 0, %entry ], [ %spins.next, %spin ], [ 0, %missed ], [ 0, %leave ],
+                   [ 0, %slept ], [ 0, %not.active ]
+  %generation = load atomic i32, ptr @generation acquire, align 64
+  %new = icmp ne i32 %generation, %last
+  br i1 %new, label %new.job, label %nothing
+new.job:
   %now = load atomic i32, ptr @config acquire, align 64
   %count = load atomic i64, ptr @active acquire, align 64
   %wanted = icmp slt i64 %me, %count
-  br i1 %wanted, label %look, label %dismissed
-dismissed:
+  br i1 %wanted, label %look, label %not.active
+not.active:
   call void @sleep(ptr @config, i32 %now)
   br label %idle
 look:
-  %door = load atomic i64, ptr @door acquire, align 64
-  %shut = icmp uge i64 %door, {closed}
-  br i1 %shut, label %missed, label %enter
+  %participants = load atomic i64, ptr @participants acquire, align 64
+  %is.closed = icmp uge i64 %participants, {closed}
+  br i1 %is.closed, label %missed, label %enter
 missed:
   br label %idle
 enter:
-  %more = add i64 %door, 1
-  %pair = cmpxchg ptr @door, i64 %door, i64 %more acq_rel acquire
+  %more = add i64 %participants, 1
+  %pair = cmpxchg ptr @participants, i64 %participants, i64 %more acq_rel acquire
   %in = extractvalue {{ i64, i1 }} %pair, 1
   br i1 %in, label %inside, label %look
 inside:
-  ; the job behind the door is the one now open; its own count says who has a share
+  ; the job that was joined is the open one; its own count says who has a share
   %count.at = getelementptr i64, ptr @job, i64 2
   %shares = load i64, ptr %count.at
   %has = icmp slt i64 %me, %shares
-  br i1 %has, label %join, label %came.out
+  br i1 %has, label %join, label %leave
 join:
   call void @participate(i64 %me)
-  br label %came.out
-came.out:
-  %out = atomicrmw sub ptr @door, i64 1 acq_rel
+  br label %leave
+leave:
+  %out = atomicrmw sub ptr @participants, i64 1 acq_rel
   br label %idle
 nothing:
   {pause}
   %spins.next = add i64 %spins, 1
-  %long.ago = icmp sgt i64 %spins.next, {spins}
-  br i1 %long.ago, label %linger, label %spin
-linger:
+  %long = icmp sgt i64 %spins.next, {spins_before_yield}
+  br i1 %long, label %yield, label %spin
+yield:
   %ignored = call i32 @sched_yield()
-  %tired = icmp sgt i64 %spins.next, {lingers}
-  br i1 %tired, label %sleep, label %spin
+  %very.long = icmp sgt i64 %spins.next, {spins_before_sleep}
+  br i1 %very.long, label %sleep, label %spin
 spin:
   br label %idle
 sleep:
-  %s = atomicrmw add ptr @sleepers, i32 1 seq_cst
-  call void @sleep(ptr @bell, i32 %ring)
-  %t = atomicrmw sub ptr @sleepers, i32 1 seq_cst
+  %s = atomicrmw add ptr @waiters, i32 1 seq_cst
+  call void @sleep(ptr @generation, i32 %generation)
+  %t = atomicrmw sub ptr @waiters, i32 1 seq_cst
   br label %slept
 slept:
   br label %idle
 }}
 
-; the number of threads that jobs are dealt to; waits until no job runs
+; the number of threads that share a job; waits until no job runs
 define void @argand_set_active(i64 %count) nounwind {{
 entry:
   br label %try
@@ -272,17 +272,17 @@ set:
 ; as new, in a child that a fork left without workers
 define void @argand_reset() nounwind {{
   store i64 1, ptr @active
-  store i32 0, ptr @sleepers
-  store i64 {closed}, ptr @door
+  store i32 0, ptr @waiters
+  store i64 {closed}, ptr @participants
   store atomic i32 0, ptr @lock release, align 64
   ret void
 }}
 
-; scratch memory: each worker keeps a few blocks; a block's size stands 64 bytes before it
+; scratch memory: each worker caches a few blocks; a block's size is stored 64 bytes before it
 define ptr @argand_scratch_take(i64 %size, i64 %worker) nounwind {{
 entry:
   %who = urem i64 %worker, {most}
-  %row = getelementptr [{slots} x ptr], ptr @kept, i64 %who
+  %row = getelementptr [{slots} x ptr], ptr @cached, i64 %who
   br label %look
 look:
   %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
@@ -333,14 +333,14 @@ define void @argand_scratch_give(ptr %block, i64 %worker) nounwind {{
 entry:
   %nothing = icmp eq ptr %block, null
   %who = urem i64 %worker, {most}
-  %row = getelementptr [{slots} x ptr], ptr @kept, i64 %who
+  %row = getelementptr [{slots} x ptr], ptr @cached, i64 %who
   br i1 %nothing, label %done, label %look
 look:
   %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
   %at = getelementptr ptr, ptr %row, i64 %k
   %pair = cmpxchg ptr %at, ptr null, ptr %block acq_rel monotonic
-  %kept = extractvalue {{ ptr, i1 }} %pair, 1
-  br i1 %kept, label %done, label %next
+  %stored = extractvalue {{ ptr, i1 }} %pair, 1
+  br i1 %stored, label %done, label %next
 next:
   %k.next = add i64 %k, 1
   %more = icmp slt i64 %k.next, {slots}
@@ -376,11 +376,11 @@ def pool_text(triple: str) -> str:
         closed=_CLOSED,
         futex=futex,
         least=_SCRATCH_LEAST,
-        lingers=_LINGERS,
+        spins_before_sleep=_SPINS_BEFORE_SLEEP,
         most=MOST_THREADS,
         pause=pause,
         pause_declaration=declaration,
         slots=_SCRATCH_SLOTS,
-        spins=_SPINS,
+        spins_before_yield=_SPINS_BEFORE_YIELD,
         worth=_WORTH_NANOSECONDS,
     )
