@@ -96,7 +96,7 @@ class NativeProgram:
         self._operands = [*program.inputs, *program.state]
         self._symbols = _symbol_sources(self._operands, program)
         self._sized: dict[tuple[int, ...], _Sized] = {}
-        # Fenced buffers are there once, so calls take turns.
+        # There is one set of fenced buffers, so calls run one at a time.
         self._fence_lock = lock_held_over_forks("program") if settings.guard_memory else None
         # Of the smallest programs, what `run` does: make the output, call, table of offsets.
         self.direct: tuple[Callable[[], Any], NativeCall, Any] | None = None
