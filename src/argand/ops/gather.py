@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,8 +33,12 @@ def _index(*shape: int, high: int, low: int = 0) -> T:
 
 def check_range(op: str, index: Any, size: int, dim: int, negative: bool = False) -> None:
     """IndexError that names the first value of `index` outside the range of `size`."""
-    bad = (index >= size) | (index < (-size if negative else 0))
-    if bad.any():
+    least = -size if negative else 0
+    if index.dtype.itemsize == 8:  # as unsigned numbers, those below the range are the largest
+        bad = (index - least if negative else index).view(np.uint64) >= size - least
+    else:
+        bad = (index >= size) | (index < least)
+    if np.count_nonzero(bad):
         value = index[np.unravel_index(np.argmax(bad), bad.shape)]
         raise IndexRangeError(
             f"{op}: index {value} is out of range for dimension {dim} of size {size}"
@@ -45,11 +50,22 @@ def _check_whole(op: str, index: Any) -> None:
         raise DTypeError(f"{op}: the index must hold integers, got {index.dtype.name}")
 
 
-def _along(index: Any, dim: int) -> tuple[Any, ...]:
+def along(index: Any, dim: int) -> tuple[Any, ...]:
     """NumPy's index for the elements that `index` names along `dim`."""
-    grid = list(np.ogrid[tuple(map(slice, index.shape))])
-    grid[dim] = index
-    return tuple(grid)
+    grid = _small_grid if sum(index.shape) < _SMALL else _grid
+    found = list(grid(index.shape))
+    found[dim] = index
+    return tuple(found)
+
+
+_SMALL = 1024
+
+
+def _grid(shape: tuple[int, ...]) -> tuple[Any, ...]:
+    return tuple(np.ogrid[tuple(map(slice, shape))])
+
+
+_small_grid = lru_cache(maxsize=512)(_grid)
 
 
 def _check_along(op: str, x: TensorType, index: TensorType, dim: int) -> None:
@@ -105,8 +121,10 @@ class Gather(families.Gather):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x, index), dim = arrays, params["dim"]
+        if index.ndim != x.ndim:  # NumPy would broadcast it
+            self.infer(families.array_type(x), families.array_type(index), dim=dim)
         check_range(self.name, index, x.shape[dim], dim)
-        return x[_along(index, dim)]
+        return x[along(index, dim)]
 
     def source(index: Any, look: Any, shapes: Any, params: Any) -> Any:
         return _named(index, look, shapes, params)
@@ -182,7 +200,7 @@ class ScatterAdd(_ScatterAlong):
         (x, index, src), dim = arrays, params["dim"]
         check_range(self.name, index, x.shape[dim], dim)
         y = np.array(x, order="C")
-        add_at(y, _along(index, dim), src)
+        add_at(y, along(index, dim), src)
         return y
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
@@ -218,7 +236,7 @@ class Scatter(_ScatterAlong):
         (x, index, src), dim = arrays, params["dim"]
         check_range(self.name, index, x.shape[dim], dim)
         y = x.copy()
-        y[_along(index, dim)] = src
+        y[along(index, dim)] = src
         return y
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
@@ -446,6 +464,8 @@ class Embedding(families.Gather):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         weight, index = arrays
+        if weight.ndim != 2:
+            self.infer(*map(families.array_type, arrays), **params)
         check_range(self.name, index, weight.shape[0], 0)
         return weight[index]
 

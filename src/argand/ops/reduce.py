@@ -249,7 +249,8 @@ class _Position(Reduce):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,) = arrays
-        self.infer(array_type(x), **params)
+        if x.size == 0:
+            self.infer(array_type(x), **params)
         function = type(self).numpy
         assert function is not None
         dims, keepdim = params["dim"], params["keepdim"]

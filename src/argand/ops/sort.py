@@ -14,6 +14,7 @@ from argand.ir import families
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, ops
 from argand.ir.samples import ErrorSample, Sample, T
+from argand.ops.gather import along
 from argand.ops.move import zeros_like
 from argand.ops.reduce import check_ordered
 
@@ -44,9 +45,9 @@ def _order(x: Any, dim: int, descending: bool) -> Any:
     if x.dtype.kind == "V":  # NumPy has no order for the NaN of bfloat16
         x = x.astype(np.float32)
     if not descending:
-        return np.argsort(x, axis=dim, kind="stable")
-    backward = np.argsort(np.flip(x, dim), axis=dim, kind="stable")
-    return x.shape[dim] - 1 - np.flip(backward, dim)
+        return x.argsort(dim, kind="stable")
+    reverse = (*(slice(None),) * dim, slice(None, None, -1))
+    return x.shape[dim] - 1 - x[reverse].argsort(dim, kind="stable")[reverse]
 
 
 class Sort(_Ordering):
@@ -83,7 +84,7 @@ class Sort(_Ordering):
         if x.ndim == 0:
             return x.copy(), np.zeros((), np.int64)
         order = _order(x, dim, params["descending"])
-        return np.take_along_axis(x, order, dim), order
+        return x[along(order, dim)], order
 
 
 class Topk(_Ordering):
@@ -121,8 +122,9 @@ class Topk(_Ordering):
         self.infer(families.array_type(x), **params)
         if x.ndim == 0:
             return x.copy(), np.zeros((), np.int64)
-        order = np.take(_order(x, dim, params["largest"]), range(params["k"]), dim)
-        return np.take_along_axis(x, order, dim), order
+        first = (*(slice(None),) * dim, slice(params["k"]))
+        order = np.ascontiguousarray(_order(x, dim, params["largest"])[first])
+        return x[along(order, dim)], order
 
 
 class Cumsum(families.Scan):
