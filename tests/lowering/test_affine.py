@@ -8,7 +8,7 @@ import pytest
 
 from argand.base.dim import Dim
 from argand.lowering.affine import (
-    FORMS,
+    AFFINE,
     Affine,
     Axis,
     QuotientVar,
@@ -21,14 +21,14 @@ from argand.lowering.affine import (
 )
 
 
-def value(form: Affine, at: dict[str, int]) -> int:
-    """A form's value for given axes."""
-    total = int(form.const)
-    for var, c in form.terms:
+def value(affine: Affine, at: dict[str, int]) -> int:
+    """The value of an expression for given axes."""
+    total = int(affine.const)
+    for var, c in affine.terms:
         if isinstance(var, QuotientVar):
-            v = value(var.form, at) // int(var.divisor)
+            v = value(var.dividend, at) // int(var.divisor)
         elif isinstance(var, RemainderVar):
-            v = value(var.form, at) % int(var.divisor)
+            v = value(var.dividend, at) % int(var.divisor)
         else:
             v = at[var.key]
         total += v * int(c)
@@ -54,27 +54,27 @@ def test_a_symbolic_size_is_divided_out() -> None:
 @pytest.mark.parametrize("divisor", [1, 2, 3, 4, 5, 7, 12, 60])
 def test_quotient_and_remainder_are_those_of_integers(divisor: int) -> None:
     i, j = Axis("i", 5), Axis("j", 12)
-    for form in (
+    for affine in (
         linearised([affine_of(i), affine_of(j)], (5, 12)),
-        FORMS.add(FORMS.mul(affine_of(i), 4), 3),
-        FORMS.add(FORMS.mul(affine_of(i), 6), affine_of(j)),
+        AFFINE.add(AFFINE.mul(affine_of(i), 4), 3),
+        AFFINE.add(AFFINE.mul(affine_of(i), 6), affine_of(j)),
     ):
-        whole, rest = div(form, divisor), rem(form, divisor)
+        whole, rest = div(affine, divisor), rem(affine, divisor)
         for a, b in itertools.product(range(5), range(12)):
             at = {"i": a, "j": b}
-            assert value(whole, at) == value(form, at) // divisor
-            assert value(rest, at) == value(form, at) % divisor
+            assert value(whole, at) == value(affine, at) // divisor
+            assert value(rest, at) == value(affine, at) % divisor
 
 
 def test_conditions_that_always_hold() -> None:
     i = affine_of(Axis("i", 8))
-    assert always(FORMS.lt(i, 8))
-    assert not always(FORMS.lt(i, 7))
-    assert always(FORMS.le(0, i))
-    assert not always(FORMS.le(0, FORMS.sub(i, 1)))
+    assert always(AFFINE.lt(i, 8))
+    assert not always(AFFINE.lt(i, 7))
+    assert always(AFFINE.le(0, i))
+    assert not always(AFFINE.le(0, AFFINE.sub(i, 1)))
 
 
 def test_equal_forms_are_equal_however_they_were_made() -> None:
     i, j = affine_of(Axis("i", 8)), affine_of(Axis("j", 3))
-    assert FORMS.add(FORMS.mul(i, 3), j) == FORMS.add(j, FORMS.mul(3, i))
-    assert hash(FORMS.sub(i, i)) == hash(Affine())
+    assert AFFINE.add(AFFINE.mul(i, 3), j) == AFFINE.add(j, AFFINE.mul(3, i))
+    assert hash(AFFINE.sub(i, i)) == hash(Affine())

@@ -11,6 +11,32 @@ def builder() -> NestBuilder:
     return NestBuilder("f", [("x", PTR), ("n", I64), ("s", F32)])
 
 
+def test_a_loop_over_vectors_masks_what_is_left() -> None:
+    seen: list[tuple[object, object]] = []
+    for low, high, lanes in ((0, 16, 8), (0, 19, 8), (3, 19, 8), (0, 5, 8), (2, 7, 1)):
+        seen.clear()
+        b = builder()
+        b.vector_loop(
+            low, high, lanes, "float32", lambda i, mask: seen.append((i.const, mask and mask.const))
+        )
+        whole = (high - low) // lanes
+        assert [mask is None for _, mask in seen] == [True, False][: 1 + ((high - low) % lanes > 0)]
+        loops = [i for i in b.finish().body.instructions if i.kind == "loop"]
+        assert len(loops) == (whole != 1)  # a loop that runs once, as the last one does, is none
+        if seen[1:]:
+            start, mask = seen[1]
+            assert start == low + whole * lanes
+            assert mask == tuple(j < (high - low) % lanes for j in range(lanes))
+
+
+def test_a_loop_over_vectors_of_a_size_known_at_run_time() -> None:
+    b = builder()
+    b.vector_loop(0, b.params[1], 4, "float32", lambda i, mask: None)
+    whole, rest = [i for i in b.finish().body.instructions if i.kind == "loop"]
+    assert whole.args[1] is rest.args[0]
+    assert rest.args[1] is b.params[1]
+
+
 def test_text() -> None:
     b = NestBuilder("sum", [Param("x", PTR, noalias=True, align=64), ("out", PTR), ("n", I64)])
     x, out, n = b.params

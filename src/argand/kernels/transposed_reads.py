@@ -16,7 +16,7 @@ from argand.lowering.emitter import Emitter
 from argand.lowering.parallel import known, product, spread, unflatten, vectors
 from argand.lowering.space import extent, stride_along
 from argand.nest.builder import Reg, Ty
-from argand.nest.transpose import load_columns, square_part
+from argand.nest.transpose import columns_at_once, load_columns
 
 __all__ = ["Turn", "turn_of"]
 
@@ -117,7 +117,7 @@ class Turn:
                 emitter.at[self.axis] = b.add(start, column)
                 return buffer.pointer, emitter.offset(buffer, point.index)
 
-        parts = range(0, lanes, square_part(ty))
+        parts = range(0, lanes, columns_at_once(ty))
         return [column for part in parts for column in load_columns(b, near, part, ty)]
 
 

@@ -1,8 +1,8 @@
-"""Symbolic indices: linear forms over the axes of a kernel's loops.
+"""Symbolic indices: affine expressions over the axes of a kernel's loops.
 
 A kernel loops over an iteration space of `Axis`. The index of a value's element along one dimension
 is an `Affine`: a sum of variables times sizes, plus a size. Views (reshape, permute, slice, flip)
-only transform forms, so a view of a buffer becomes strides; what is not linear becomes a variable
+only transform them, so a view of a buffer becomes strides; what is not linear becomes a variable
 of its own (`QuotientVar`, `RemainderVar` or `LoadedIndex`), computed where it is needed.
 """
 
@@ -16,7 +16,7 @@ from argand.base.errors import CompileError
 
 
 class IndexVar:
-    """A variable of forms. `axes` are the loops it changes with; equal keys mean equal values."""
+    """A variable of expressions. `axes` are the loops it changes with; equal keys, equal values."""
 
     __slots__ = ("axes", "key")
 
@@ -52,29 +52,29 @@ class Axis(IndexVar):
 
 
 class QuotientVar(IndexVar):
-    """form // divisor, where it doesn't come out even."""
+    """dividend // divisor, where it doesn't come out even."""
 
-    __slots__ = ("divisor", "form")
+    __slots__ = ("dividend", "divisor")
 
-    def __init__(self, form: Affine, divisor: Extent) -> None:
-        self.form, self.divisor = form, divisor
-        self.key = f"({form})//{divisor}"
-        self.axes = form.axes
+    def __init__(self, dividend: Affine, divisor: Extent) -> None:
+        self.dividend, self.divisor = dividend, divisor
+        self.key = f"({dividend})//{divisor}"
+        self.axes = dividend.axes
 
     def highest(self) -> Extent | None:
-        top = self.form.highest()
+        top = self.dividend.highest()
         return None if top is None else top // self.divisor
 
 
 class RemainderVar(IndexVar):
-    """form % divisor."""
+    """dividend % divisor."""
 
-    __slots__ = ("divisor", "form")
+    __slots__ = ("dividend", "divisor")
 
-    def __init__(self, form: Affine, divisor: Extent) -> None:
-        self.form, self.divisor = form, divisor
-        self.key = f"({form})%{divisor}"
-        self.axes = form.axes
+    def __init__(self, dividend: Affine, divisor: Extent) -> None:
+        self.dividend, self.divisor = dividend, divisor
+        self.key = f"({dividend})%{divisor}"
+        self.axes = dividend.axes
 
     def highest(self) -> Extent | None:
         return self.divisor - 1
@@ -152,7 +152,7 @@ class Affine:
 
 
 def affine_of(x: Affine | IndexVar | Extent) -> Affine:
-    """A form from a variable or a size."""
+    """An affine expression of a variable or a size."""
     if isinstance(x, Affine):
         return x
     return Affine(((x, 1),)) if isinstance(x, IndexVar) else Affine((), x)
@@ -197,8 +197,8 @@ def rem(a: Affine, divisor: Extent) -> Affine:
 def linearised(index: Sequence[Affine], shape: Sequence[Extent]) -> Affine:
     """The position in row-major order."""
     total = ZERO
-    for form, size in zip(index, shape, strict=True):
-        total = add(form, total, size)
+    for affine, size in zip(index, shape, strict=True):
+        total = add(affine, total, size)
     return total
 
 
@@ -219,10 +219,10 @@ def _split(a: Affine, divisor: Extent) -> tuple[Affine, Affine]:
     return Affine(whole), Affine(rest, a.const)
 
 
-def _nonnegative(form: Affine) -> bool:
-    """Whether 0 <= form for sure; a flipped axis counts down from a constant."""
-    low = form.const
-    for var, c in form.terms:
+def _nonnegative(affine: Affine) -> bool:
+    """Whether 0 <= affine for sure; a flipped axis counts down from a constant."""
+    low = affine.const
+    for var, c in affine.terms:
         if _sign(c) > 0:
             continue
         top = var.highest()
@@ -232,11 +232,11 @@ def _nonnegative(form: Affine) -> bool:
     return _sign(low) >= 0
 
 
-def _below(form: Affine, bound: Extent) -> bool:
-    """Whether 0 <= form < bound for sure."""
-    if not _nonnegative(form):
+def _below(affine: Affine, bound: Extent) -> bool:
+    """Whether 0 <= affine < bound for sure."""
+    if not _nonnegative(affine):
         return False
-    top = form.highest()
+    top = affine.highest()
     return top is not None and surely_positive(bound - top)
 
 
@@ -286,7 +286,7 @@ ZERO = Affine()
 
 
 class Condition:
-    """A comparison of two forms, or the conjunction of several."""
+    """A comparison of two affine expressions, or the conjunction of several."""
 
     __slots__ = ("axes", "key", "left", "parts", "prim", "right")
 
@@ -329,7 +329,7 @@ def always(c: Condition) -> bool:
 
 
 class AffineBuilder:
-    """The `b` of a Move's `source`: index arithmetic on forms."""
+    """The `b` of a Move's `source`: index arithmetic on affine expressions."""
 
     def add(self, a: Any, b: Any) -> Affine:
         """a + b."""
@@ -375,11 +375,11 @@ class AffineBuilder:
         return found
 
 
-FORMS = AffineBuilder()
+AFFINE = AffineBuilder()
 
 
 def _size_of(x: Any) -> Extent:
-    form = affine_of(x)
-    if form.terms:
+    affine = affine_of(x)
+    if affine.terms:
         raise CompileError("an index as a divisor")
-    return form.const
+    return affine.const

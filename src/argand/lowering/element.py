@@ -19,7 +19,7 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.families import Create, Gather, Move, Random, Reduce
 from argand.ir.op import Op
 from argand.ir.program import Node, Value
-from argand.lowering.affine import FORMS, ZERO, affine_of, both, linearised
+from argand.lowering.affine import AFFINE, ZERO, affine_of, both, linearised
 from argand.lowering.points import Point, Points, operands, reachable
 from argand.lowering.pooling import POOLING_RULES
 
@@ -72,16 +72,16 @@ def _move(demand: Points, node: Node, point: Point) -> None:
     shapes = [v.shape for v in node.values]
     source = type(op).source
     if op.several:
-        found = source(FORMS, point.index, shapes, node.params)
+        found = source(AFFINE, point.index, shapes, node.params)
     else:
-        found = [source(FORMS, point.index, shapes[0], node.params)]
+        found = [source(AFFINE, point.index, shapes[0], node.params)]
     chosen: Point | None = None
     for value, (index, valid) in zip(node.inputs, found, strict=True):
-        forms = tuple(affine_of(i) for i in index)
+        affines = tuple(affine_of(i) for i in index)
         if valid is None:
-            chosen = demand.point(value, forms, point.guard)
+            chosen = demand.point(value, affines, point.guard)
             continue
-        inside = demand.point(value, forms, both(point.guard, valid))
+        inside = demand.point(value, affines, both(point.guard, valid))
         other = chosen if chosen is not None else _filler(demand, node)
         chosen = demand.select(valid, inside, other)
     assert chosen is not None
@@ -136,8 +136,8 @@ def _trivial_reduction(demand: Points, node: Node, point: Point) -> None:
     keepdim = node.params["keepdim"]
     index = []
     for d in range(len(x.shape)):
-        form = next(given) if keepdim or d not in dims else ZERO
-        index.append(ZERO if d in dims else form)
+        affine = next(given) if keepdim or d not in dims else ZERO
+        index.append(ZERO if d in dims else affine)
     point.settle("same", (demand.point(x, index, point.guard),))
 
 

@@ -69,7 +69,7 @@ class Emitter:
     def _found(self, key: Any) -> Reg | None:
         return next((memo[key] for memo in reversed(self._memo) if key in memo), None)
 
-    # sizes and forms ------------------------------------------------------------------------------
+    # sizes and indices ----------------------------------------------------------------------------
 
     def size(self, size: Extent) -> Number:
         """A size as a number or a register."""
@@ -79,17 +79,17 @@ class Emitter:
         """Whether something that depends on these axes differs from lane to lane."""
         return self.vector is not None and self.vector in axes
 
-    def step(self, form: Affine) -> Extent | None:
-        """How far the form goes from lane to lane; None when that isn't the same everywhere."""
-        return 0 if self.vector is None else form.coefficient(self.vector)
+    def step(self, affine: Affine) -> Extent | None:
+        """How much the expression grows from lane to lane; None when that differs."""
+        return 0 if self.vector is None else affine.coefficient(self.vector)
 
-    def base(self, form: Affine) -> Reg:
-        """The form in lane 0; only where `step` is a number."""
+    def base(self, affine: Affine) -> Reg:
+        """The expression in lane 0; only where `step` is a number."""
         b = self.b
         total = b.i64(0)
-        for var, c in form.terms:
+        for var, c in affine.terms:
             total = b.add(total, b.mul(self._scalar(var), self.size(c)))
-        return b.add(total, self.size(form.const))
+        return b.add(total, self.size(affine.const))
 
     def _scalar(self, var: IndexVar) -> Reg:
         b = self.b
@@ -99,26 +99,26 @@ class Emitter:
                 raise CompileError(f"the loop of {var} is not open here")
             return found
         if isinstance(var, QuotientVar):
-            return b.div(self.base(var.form), self.size(var.divisor))
+            return b.div(self.base(var.dividend), self.size(var.divisor))
         if isinstance(var, RemainderVar):
-            return b.rem(self.base(var.form), self.size(var.divisor))
+            return b.rem(self.base(var.dividend), self.size(var.divisor))
         assert isinstance(var, LoadedIndex)
         return self._wrapped(var, b.cast(self.emit(var.point), "int64"))
 
-    def lane_values(self, form: Affine) -> Reg:
-        """The form in every lane, as an i64 vector."""
+    def lane_values(self, affine: Affine) -> Reg:
+        """The expression in every lane, as an i64 vector."""
         b = self.b
-        step = self.step(form)
+        step = self.step(affine)
         if step is not None:
-            start = b.splat(self.base(form), self.lanes)
+            start = b.splat(self.base(affine), self.lanes)
             if isinstance(step, int) and step == 0:
                 return start
             return b.apply("add", start, self._ramp(self.size(step)))
         total = b.const(Ty("int64", self.lanes), 0)
-        for var, c in form.terms:
+        for var, c in affine.terms:
             part = self._vector(var)
             total = b.apply("add", total, b.apply("mul", part, self._i64(self.size(c))))
-        return b.apply("add", total, self._i64(self.size(form.const)))
+        return b.apply("add", total, self._i64(self.size(affine.const)))
 
     def _i64(self, x: Number) -> Reg:
         return self.b.i64(x) if isinstance(x, int) else x
@@ -135,7 +135,7 @@ class Emitter:
         if isinstance(var, Axis):
             return b.apply("add", b.splat(self.at[var], self.lanes), self._ramp(1))
         if isinstance(var, QuotientVar | RemainderVar):
-            inner = self.lane_values(var.form)
+            inner = self.lane_values(var.dividend)
             divisor = b.splat(self._divisor(var.divisor), self.lanes)
             quotient = b.quotient(inner, divisor)
             if isinstance(var, QuotientVar):
@@ -178,7 +178,7 @@ class Emitter:
     def _steps(self, buffer: StridedBuffer, index: Sequence[Affine]) -> tuple[Reg, Number] | None:
         """(offset in lane 0, elements from lane to lane), when the index is linear in the lane."""
         b = self.b
-        steps = [self.step(form) for form in index]
+        steps = [self.step(affine) for affine in index]
         if any(s is None for s in steps):
             return None
         start = self.offset(buffer, index)
@@ -194,18 +194,18 @@ class Emitter:
         """The offset of lane 0's element; only where the index is linear in the lane."""
         b = self.b
         total: Reg = b.i64(0)
-        for form, stride in zip(index, buffer.strides, strict=True):
-            total = b.add(total, b.mul(self.base(form), stride))
+        for affine, stride in zip(index, buffer.strides, strict=True):
+            total = b.add(total, b.mul(self.base(affine), stride))
         return total
 
     def _offsets(self, buffer: StridedBuffer, index: Sequence[Affine]) -> Reg:
         """The offset of every lane."""
         b = self.b
         total = b.const(Ty("int64", self.lanes), 0)
-        for form, stride in zip(index, buffer.strides, strict=True):
+        for affine, stride in zip(index, buffer.strides, strict=True):
             if isinstance(stride, int) and stride == 0:
                 continue
-            part = b.apply("mul", self.lane_values(form), self._i64(stride))
+            part = b.apply("mul", self.lane_values(affine), self._i64(stride))
             total = b.apply("add", total, part)
         return total
 
@@ -315,8 +315,8 @@ class Emitter:
     def _affine(self, point: Point) -> Reg:
         """start + index * step, computed as NumPy does: in int64 or float64."""
         b = self.b
-        form, start, step = point.payload
-        index = self.lane_values(form) if self.varies(form.axes) else self.base(form)
+        affine, start, step = point.payload
+        index = self.lane_values(affine) if self.varies(affine.axes) else self.base(affine)
         kind = "float64" if isinstance(start, float) or isinstance(step, float) else "int64"
         wide = b.cast(index, kind)
         start, step = (

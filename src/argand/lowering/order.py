@@ -65,7 +65,7 @@ def loads_of(points: Sequence[Point], phase: int = 0, step: int = 0) -> list[Acc
     while wanted:
         new = [p for p in reachable(wanted) if p not in found]
         found.update(dict.fromkeys(new))
-        # an index that is loaded may hide inside another form
+        # an index that is loaded may hide inside another index expression
         wanted = [v.point for v in variables(new) if isinstance(v, LoadedIndex)]
     return [
         Access(p.value, p.index, phase, step)

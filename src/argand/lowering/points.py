@@ -55,21 +55,21 @@ class Point:
         for arg in self.args:
             found |= arg.axes
         if kind in ("load", "known"):
-            for form in self.index:
-                found |= form.axes
+            for affine in self.index:
+                found |= affine.axes
         if kind in ("load", "select") and self.guard is not None:
             found |= self.guard.axes
-        for part in _forms_in(payload):
+        for part in _affines_in(payload):
             found |= part.axes
         self.axes = frozenset(found)
 
 
-def _forms_in(payload: Any) -> Iterator[Affine | Condition]:
+def _affines_in(payload: Any) -> Iterator[Affine | Condition]:
     if isinstance(payload, Affine | Condition):
         yield payload
     elif isinstance(payload, tuple):
         for part in payload:
-            yield from _forms_in(part)
+            yield from _affines_in(part)
 
 
 class Points:
@@ -102,7 +102,7 @@ class Points:
             (value.dtype, repr(value.value)) if isinstance(value, Literal) else value,
             len(self._numbers),
         )
-        text = ",".join(form.key for form in index)
+        text = ",".join(affine.key for affine in index)
         key = f"{number}({text})" + ("" if guard is None else f"?{guard.key}")
         found = self.points.get((number, key))
         if found is not None:
@@ -144,9 +144,9 @@ class Points:
         """A number."""
         return self.point(Literal(dtype, value), ())
 
-    def position(self, form: Affine, dtype: DType) -> Point:
-        """A form as a value."""
-        return self._made(-2, f"<{form.key}:{dtype.short}>", dtype, "affine", (), (form, 0, 1))
+    def position(self, affine: Affine, dtype: DType) -> Point:
+        """An affine expression as a value."""
+        return self._made(-2, f"<{affine.key}:{dtype.short}>", dtype, "affine", (), (affine, 0, 1))
 
     def computed(self, expression: Expr, *args: Point) -> Point:
         """A scalar expression of points."""
@@ -196,6 +196,6 @@ def operands(point: Point) -> list[Point]:
     """The points that a point needs first."""
     found = list(point.args)
     if point.kind == "load":
-        for form in point.index:
-            found += [v.point for v, _ in form.terms if isinstance(v, LoadedIndex)]
+        for affine in point.index:
+            found += [v.point for v, _ in affine.terms if isinstance(v, LoadedIndex)]
     return found

@@ -15,7 +15,7 @@ from argand.ir import scalar
 from argand.ir.program import Node
 from argand.ir.scalar import Expr
 from argand.lowering.affine import (
-    FORMS,
+    AFFINE,
     Affine,
     Condition,
     add,
@@ -40,10 +40,10 @@ def _least(dtype: DType) -> Any:
     return 0 if dtype.kind in "ub" else -(1 << (8 * dtype.itemsize - 1))
 
 
-def _range(form: Affine, size: Extent) -> Condition | None:
-    """0 <= form < size; None when that is so for sure."""
+def _range(affine: Affine, size: Extent) -> Condition | None:
+    """0 <= affine < size; None when that is so for sure."""
     found: Condition | None = None
-    for c in (FORMS.le(0, form), FORMS.lt(form, size)):
+    for c in (AFFINE.le(0, affine), AFFINE.lt(affine, size)):
         found = found if always(c) else both(found, c)
     return found
 
@@ -65,9 +65,9 @@ def _taps(
             place, valid = list(index[:2]), None
             for d, tap in enumerate((p, q)):
                 start = scaled(index[2 + d], params["stride"][d])
-                form = add(start, affine_of(tap * dilation[d] - params["padding"][d]))
-                valid = both(valid, _range(form, size[d]))
-                place.append(form)
+                affine = add(start, affine_of(tap * dilation[d] - params["padding"][d]))
+                valid = both(valid, _range(affine, size[d]))
+                place.append(affine)
             yield (p, q), place, valid
 
 
@@ -122,12 +122,12 @@ def _counts(demand: Points, node: Node, index: Sequence[Affine], size: Sequence[
         fixed = 0
         for tap in range(params["kernel_size"][d]):
             start = scaled(index[2 + d], params["stride"][d])
-            form = add(start, affine_of(tap - params["padding"][d]))
+            affine = add(start, affine_of(tap - params["padding"][d]))
             if params["count_include_pad"]:
-                bound = FORMS.lt(form, size[d] + params["padding"][d])
+                bound = AFFINE.lt(affine, size[d] + params["padding"][d])
                 valid = None if always(bound) else bound
             else:
-                valid = _range(form, size[d])
+                valid = _range(affine, size[d])
             if valid is None:
                 fixed += 1
                 continue
@@ -179,9 +179,9 @@ def _covering(
             place, valid = list(index[:2]), None
             for d, back in enumerate((p, q)):
                 pixel = add(index[2 + d], affine_of(params["padding"][d]))
-                form = add(div(pixel, params["stride"][d]), affine_of(-back))
-                valid = both(valid, _range(form, out[d]))
-                place.append(form)
+                affine = add(div(pixel, params["stride"][d]), affine_of(-back))
+                valid = both(valid, _range(affine, out[d]))
+                place.append(affine)
             yield place, valid
 
 
@@ -211,7 +211,7 @@ def _avg_pool_grad(demand: Points, node: Node, point: Point) -> None:
         for d in range(2):
             pixel = add(point.index[2 + d], affine_of(params["padding"][d]))
             tap = add(pixel, scaled(place[2 + d], params["stride"][d]), -1)
-            bound = FORMS.lt(tap, params["kernel_size"][d])
+            bound = AFFINE.lt(tap, params["kernel_size"][d])
             inside = inside if always(bound) else both(inside, bound)
         value = demand.point(g, place, both(point.guard, inside))
         count = _counts(demand, node, place, params["size"])

@@ -17,7 +17,7 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.families import Move, Pool, Reduce
 from argand.ir.program import Node, Value
 from argand.lowering.affine import (
-    FORMS,
+    AFFINE,
     ZERO,
     Affine,
     Axis,
@@ -57,11 +57,11 @@ class Space:
         """The anchor's index."""
         found = []
         for digits in self.digits:
-            form = ZERO
+            affine = ZERO
             for axis in digits:
                 own = ZERO if _is_one(axis.extent) else affine_of(axis)
-                form = add(own, form, axis.extent)
-            found.append(form)
+                affine = add(own, affine, axis.extent)
+            found.append(affine)
         return tuple(found)
 
     def split(self, axis: Axis, divisor: Extent) -> bool:
@@ -82,7 +82,7 @@ class Space:
         for var in variables(points):
             if not isinstance(var, QuotientVar | RemainderVar):
                 continue
-            terms = var.form.terms
+            terms = var.dividend.terms
             for axis, c in terms:
                 share = exact_quotient(var.divisor, c)
                 if share is None or not surely_positive(share):
@@ -101,18 +101,18 @@ def variables(points: Iterable[Point]) -> list[IndexVar]:
     found: dict[IndexVar, None] = {}
     stack: list[Affine] = []
     for point in points:
-        stack += forms_of(point)
+        stack += affines_of(point)
     while stack:
         for var, _ in stack.pop().terms:
             if var not in found:
                 found[var] = None
                 if isinstance(var, QuotientVar | RemainderVar):
-                    stack.append(var.form)
+                    stack.append(var.dividend)
     return list(found)
 
 
-def forms_of(point: Point) -> list[Affine]:
-    """The forms that a point itself computes with."""
+def affines_of(point: Point) -> list[Affine]:
+    """The affine expressions that a point itself computes with."""
     found = list(point.index) if point.kind in ("load", "known") else []
     if point.kind == "affine":
         found.append(point.payload[0])
@@ -120,13 +120,13 @@ def forms_of(point: Point) -> list[Affine]:
         found += point.payload[1]
     conditions = [c for c in (point.guard, point.payload) if isinstance(c, Condition)]
     for condition in conditions:
-        found += _condition_forms(condition)
+        found += _condition_affines(condition)
     return found
 
 
-def _condition_forms(condition: Condition) -> list[Affine]:
+def _condition_affines(condition: Condition) -> list[Affine]:
     if condition.parts:
-        return [f for p in condition.parts for f in _condition_forms(p)]
+        return [f for p in condition.parts for f in _condition_affines(p)]
     return [condition.left, condition.right]
 
 
@@ -135,7 +135,7 @@ def _condition_forms(condition: Condition) -> list[Affine]:
 
 def locate(nodes: Sequence[Node], anchor: Value, index: ElementIndex) -> dict[Value, ElementIndex]:
     """The index of each value that elementwise ops, permutes, reshapes and casts connect to the
-    anchor, as forms over the anchor's axes."""
+    anchor, as affine expressions of the anchor's axes."""
     found: dict[Value, ElementIndex] = {anchor: index}
     changed = True
     while changed:
@@ -173,7 +173,7 @@ def _locate_node(node: Node, found: dict[Value, ElementIndex]) -> bool:
 def _source(node: Node, index: ElementIndex) -> ElementIndex:
     """The input's index of the output's element at `index`."""
     op: Any = node.op
-    found, _ = type(op).source(FORMS, index, node.values[0].shape, node.params)
+    found, _ = type(op).source(AFFINE, index, node.values[0].shape, node.params)
     return tuple(affine_of(i) for i in found)
 
 
@@ -188,7 +188,7 @@ def _kept(node: Node, index: ElementIndex) -> ElementIndex:
 def _target(node: Node, index: ElementIndex) -> ElementIndex:
     """The output's index of the element at `index` of the input."""
     op: Any = node.op
-    found = type(op).target(FORMS, index, node.values[0].shape, node.params)
+    found = type(op).target(AFFINE, index, node.values[0].shape, node.params)
     return tuple(affine_of(i) for i in found)
 
 
@@ -201,7 +201,7 @@ def covers(index: ElementIndex, value: Value, space: Space) -> bool:
 
 
 def same_index(a: ElementIndex, b: ElementIndex) -> bool:
-    """Whether two indices are the same forms."""
+    """Whether two indices are the same expressions."""
     return [f.key for f in a] == [f.key for f in b]
 
 
@@ -227,8 +227,8 @@ def stride_along(
     """Elements that a step along the axis moves in memory; None when that is no fixed number."""
     b = emitter.b
     total: int | Reg = 0
-    for form, stride in zip(index, buffer.strides, strict=True):
-        c = form.coefficient(axis)
+    for affine, stride in zip(index, buffer.strides, strict=True):
+        c = affine.coefficient(axis)
         if c is None:
             return None
         if isinstance(c, int) and c == 0:
@@ -283,11 +283,11 @@ def _foldable(
             assert isinstance(point.value, Value)
             accesses.append((emitter.places[point.value], point.index))
         elif point.kind in ("affine", "call") and point.guard is None:
-            forms = forms_of(point)
-            for form in forms:
-                if not _even(emitter, form.coefficient(outer), form.coefficient(inner), inner):
+            affines = affines_of(point)
+            for affine in affines:
+                if not _even(emitter, affine.coefficient(outer), affine.coefficient(inner), inner):
                     return False
-        elif any(form.axes & {outer, inner} for form in forms_of(point)):
+        elif any(affine.axes & {outer, inner} for affine in affines_of(point)):
             return False
     for buffer, index in accesses:
         apart = [stride_along(emitter, a, buffer, index) for a in (outer, inner)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from argand.nest.builder import NestBuilder, Reg, Ty
 
-__all__ = ["Near", "load_columns", "square_part", "transpose"]
+__all__ = ["Near", "columns_at_once", "load_columns", "transpose"]
 
 Near = Callable[[int, int], tuple[Reg, Reg]]
 """(row number, steps from here) -> pointer and offset, which targets fold into the access."""
@@ -49,7 +49,7 @@ def _interleave(total: int, lane: int, width: int, part: int) -> list[int]:
     return picks
 
 
-def square_part(ty: Ty) -> int:
+def columns_at_once(ty: Ty) -> int:
     """How many columns `load_columns` gives."""
     return min(ty.lanes, max(1, 16 // ty.bytes))
 
@@ -59,7 +59,7 @@ def load_columns(b: NestBuilder, at: Near, start: int, ty: Ty) -> list[Reg]:
 
     Pieces of 128 bits are loaded straight to their lane, which leaves only the cheap shuffles.
     """
-    lane = square_part(ty)
+    lane = columns_at_once(ty)
     rows = []
     for r in range(lane):
         pieces = [b.load(*at(j, start), ty.with_lanes(lane)) for j in range(r, ty.lanes, lane)]

@@ -28,7 +28,7 @@ from argand.kernels.contraction.microkernel import (
 from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
 from argand.kernels.contraction.spec import Contraction, ContractionAxis, static
 from argand.nest.builder import I64, NestBuilder, Reg, Ty
-from argand.nest.transpose import Near, load_columns, square_part
+from argand.nest.transpose import Near, columns_at_once, load_columns
 
 __all__ = ["few_rows"]
 
@@ -226,7 +226,7 @@ class _FewRows:
         with b.loop(0, whole, lanes, zeros) as loop:
             near_a, near_b = rows(loop.index), columns(loop.index)
             inside = cut(loop.carry)
-            for part in range(0, lanes, square_part(vector)):
+            for part in range(0, lanes, columns_at_once(vector)):
                 for number, sums in enumerate(inside):
                     k = number * K_BLOCK + part
                     squares = [load_columns(b, near, k, vector) for near in near_b]

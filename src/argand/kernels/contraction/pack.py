@@ -15,7 +15,7 @@ from argand.kernels.contraction.microkernel import Panel, panels, regions
 from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
 from argand.kernels.contraction.spec import ContractionAxis
 from argand.nest.builder import NestBuilder, Reg, Ty
-from argand.nest.transpose import load_columns, square_part, transpose
+from argand.nest.transpose import columns_at_once, load_columns, transpose
 
 __all__ = [
     "Packer",
@@ -174,7 +174,7 @@ class Packer:
         stride = geo.b.stride(geo.col)
         if mask is None and geo.b.fetch is None and ty.elem == self._acc.elem:
             pointers = [b.offset(place, b.mul(column, stride), ty.elem) for column in columns]
-            part = square_part(ty)
+            part = columns_at_once(ty)
             parts = [
                 load_columns(b, lambda j, at: (pointers[j], b.add(k, at)), start, ty)
                 for start in range(0, ty.lanes, part)
