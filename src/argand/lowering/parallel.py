@@ -127,19 +127,14 @@ def vectors(
     elem: str = "float32",
 ) -> None:
     """Run `body` for each vector along the axis from `low` to `high`, the last one masked."""
-    b = emitter.b
-    count = b.sub(high, low)
-    whole = b.add(low, b.mul(b.div(count, lanes), lanes)) if lanes > 1 else b.add(high, 0)
-    with b.loop(low, whole, lanes) as loop, emitter.scope():
-        emitter.at[axis] = loop.index
-        emitter.along(axis, lanes, None)
-        body()
-    if lanes == 1 or (isinstance(count.const, int) and count.const % lanes == 0):
-        return
-    with b.loop(whole, high, lanes) as loop, emitter.scope():
-        emitter.at[axis] = loop.index
-        emitter.along(axis, lanes, b.tail_mask(loop.index, high, lanes, elem))
-        body()
+
+    def vector(index: Reg, mask: Reg | None) -> None:
+        with emitter.scope():
+            emitter.at[axis] = index
+            emitter.along(axis, lanes, mask)
+            body()
+
+    emitter.b.vector_loop(low, high, lanes, elem, vector)
 
 
 def sweep(

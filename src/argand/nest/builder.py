@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from argand.nest.simplify import simplify
@@ -444,6 +444,25 @@ class NestBuilder:
             self._append(Instruction("loop", (*bounds, *carry), {}, loop.results, (block,)))
         if [reg.ty for reg in yielded] != [c.ty for c in carry]:
             raise NestError(f"{self.name}: a loop yields other types than it carries")
+
+    def vector_loop(
+        self,
+        low: Operand,
+        high: Operand,
+        lanes: int,
+        elem: str,
+        body: Callable[[Reg, Reg | None], None],
+    ) -> None:
+        """body(index, mask) for each vector of low … high - 1, low <= high: whole ones without a
+        mask, then the rest, if there may be one, under a mask for memory of `elem`."""
+        count = self.sub(high, low)
+        whole = self.add(low, self.mul(self.div(count, lanes), lanes))
+        with self.loop(low, whole, lanes) as loop:
+            body(loop.index, None)
+        if lanes == 1 or (isinstance(count.const, int) and count.const % lanes == 0):
+            return
+        with self.loop(whole, high, lanes) as loop:
+            body(loop.index, self.tail_mask(loop.index, high, lanes, elem))
 
     @contextlib.contextmanager
     def if_(self, condition: Reg) -> Iterator[Branch]:

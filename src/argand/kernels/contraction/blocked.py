@@ -184,7 +184,6 @@ class _Blocked:
         ):
             index = unflatten(b, axes, loop.index)
             start = b.mul(loop.index, self.n_padded)
-            whole = b.mul(b.div(self.n, plan.lanes), plan.lanes)
 
             def part(n0: Reg, mask: Reg | None) -> None:
                 at = b.add(start, n0)
@@ -194,11 +193,7 @@ class _Blocked:
                 ]
                 self.emit({**index, self.geo.col: n0}, _tree(b, pieces), mask)
 
-            with b.loop(0, whole, plan.lanes) as columns:
-                part(columns.index, None)
-            with b.loop(whole, self.n, plan.lanes) as columns:
-                mask = b.tail_mask(columns.index, self.n, plan.lanes, self.acc.elem)
-                part(columns.index, mask)
+            b.vector_loop(0, self.n, plan.lanes, self.acc.elem, part)
 
     @property
     def partials_reg(self) -> Reg:

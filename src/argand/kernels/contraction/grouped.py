@@ -57,14 +57,7 @@ class _Nest:
 
     def for_channels(self, body: Body) -> None:
         """Run body(first channel, mask) for each vector of channels."""
-        b, lanes = self.b, self.plan.lanes
-        whole = b.mul(b.div(self.channels, lanes), lanes)
-        with b.loop(0, whole, lanes) as loop:
-            body(loop.index, None)
-        if isinstance(self.channels.const, int) and self.channels.const % lanes == 0:
-            return
-        with b.loop(whole, self.channels, lanes) as loop:
-            body(loop.index, b.tail_mask(loop.index, self.channels, lanes, self.acc.elem))
+        self.b.vector_loop(0, self.channels, self.plan.lanes, self.acc.elem, body)
 
     def index(self, c: Reg) -> dict[ContractionAxis, Reg]:
         """The index of the first channel of a vector, which is the first one of its group."""

@@ -145,7 +145,6 @@ class Packer:
         short k is written whole: what comes after it is written later, or is room to spare."""
         b, plan = self._b, self._plan
         n_lo, n_hi, _ = columns
-        whole = b.mul(b.div(block.count, plan.lanes), plan.lanes)
         with b.loop(n_lo, n_hi, plan.lanes) as loop:
             along = b.sub(loop.index, n_lo)
             within = b.rem(along, plan.width)
@@ -153,11 +152,11 @@ class Packer:
             out = b.offset(to, shift, self._acc.elem)
             last = b.sub(n_hi, 1)
             places = [b.min(b.add(loop.index, j), last) for j in range(plan.lanes)]
-            with b.loop(0, whole, plan.lanes) as squares:
-                self._square(out, place, block, squares.index, None, places, index)
-            with b.loop(whole, block.count, plan.lanes) as squares:
-                mask = b.tail_mask(squares.index, block.count, plan.lanes, self._acc.elem)
-                self._square(out, place, block, squares.index, mask, places, index)
+
+            def square(k: Reg, mask: Reg | None) -> None:
+                self._square(out, place, block, k, mask, places, index)
+
+            b.vector_loop(0, block.count, plan.lanes, self._acc.elem, square)
 
     def _square(
         self,
@@ -226,11 +225,7 @@ class Packer:
                 b.store(out, k, b.cast(value, self._vector), mask)
 
             low, high = self._steps.range(step)
-            whole = b.add(low, b.mul(b.div(b.max(b.sub(high, low), 0), plan.lanes), plan.lanes))
-            with b.loop(low, whole, plan.lanes) as loop:
-                piece(loop.index, None)
-            with b.loop(whole, high, plan.lanes) as loop:
-                piece(loop.index, b.tail_mask(loop.index, high, plan.lanes, self._acc.elem))
+            b.vector_loop(low, b.max(low, high), plan.lanes, self._acc.elem, piece)
 
     def _a_row(self, base: Reg, block: KBlock, m: Reg, row: Reg, step: Reg) -> tuple[Reg, Reg]:
         b, geo = self._b, self._geo
