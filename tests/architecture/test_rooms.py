@@ -35,7 +35,7 @@ ENGINE = (
 LIBRARY = (("nn", "optim", "data", "metrics", "io"), ("fit",), ("vision",), ("cli",))
 VISIBLE_TO_LIBRARY = {"base", "ops", "transform", "tensor", "compile"}
 # The registry's calls and the crossroads are the library's way to the ops.
-OPEN_TO_LIBRARY = {"argand.ir", "argand.ir.bind", "argand.ir.op"}
+OPEN_TO_LIBRARY = {"argand.ir", "argand.ir.bind", "argand.ir.entries", "argand.ir.op"}
 ALSO = {"io": {"ir"}, "cli": {"runtime", "backends", "codegen"}}
 
 # Modules of the package itself: addresses that PyTorch's programs use, made of the rooms' parts.
@@ -149,7 +149,14 @@ def test_late_bindings_are_pinned() -> None:
         assert resolve(name) is not None
 
 
-LATE = {"compile.compile", "eager.native", "eager.pointwise", "fit.model"}
+LATE = {
+    "compile.compile",
+    "eager.entries",
+    "eager.kernel_step",
+    "eager.native",
+    "eager.plan_call",
+    "fit.model",
+}
 
 ABSENT = ("llvmlite", "rich", "sklearn", "safetensors", "scipy", "torch", "argand.nn")
 

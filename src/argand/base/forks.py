@@ -14,10 +14,10 @@ from weakref import WeakSet
 
 # In the order in which they are taken: a call of a compiled function that writes, or that makes a
 # program; a trace; a program's run, its backward, a compilation, eager kernels, the kernels in
-# memory, loaded objects, the thread pool.
+# memory, loaded objects, the thread pool, the stack of interpreters, the table of call plans.
 RANKS = (
     *("function", "trace", "program", "backward", "compile", "eager", "kernels"),
-    *("objects", "pool", "stack"),
+    *("objects", "pool", "stack", "plans"),
 )
 _locks: dict[str, WeakSet[Any]] = {rank: WeakSet() for rank in RANKS}
 _taken = threading.local()

@@ -12,7 +12,9 @@ from typing import Any
 
 BINDINGS: dict[str, tuple[str, str]] = {
     "eager.native": ("argand.backends.cpu.eager", "run_eager"),
-    "eager.pointwise": ("argand.backends.cpu.eager", "pointwise"),
+    "eager.kernel_step": ("argand.backends.cpu.eager", "kernel_step"),
+    "eager.entries": ("argand.tensor.plans", "maker"),
+    "eager.plan_call": ("argand.codegen.llvm.plancall", "plan_call"),
     "fit.model": ("argand.fit.keras", "ModelMethods"),
     "compile.compile": ("argand.compile.api", "compile"),
 }

@@ -22,6 +22,7 @@ from argand.base.shape import shape_text
 from argand.base.userstack import (
     Location,
     UserCall,
+    is_call,
     module_path,
     register_call,
     user_call,
@@ -175,6 +176,8 @@ def _origin(error: Exception) -> str:
     if isinstance(error, ArgandError):
         return "purpose"
     trace = error.__traceback__
+    while trace is not None and trace.tb_next and is_call(trace.tb_next.tb_frame.f_code):
+        trace = trace.tb_next  # a method that calls an op is one call
     if trace is None or (trace.tb_next is None and "() " in str(error)):
         return "others"
     while trace.tb_next is not None:

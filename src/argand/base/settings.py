@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from argand.base.errors import did_you_mean
+from argand.base.events import emit
 
 
 def _flag(text: str) -> bool:
@@ -85,6 +86,7 @@ class Settings:
             raise AttributeError(f"no setting {name!r}{did_you_mean(name, SWITCHES)}")
         self.__dict__[name] = value
         setters[name] = threading.get_ident()
+        emit("setting", switch=name)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"no setting {name!r}{did_you_mean(name, SWITCHES)}")
@@ -99,6 +101,7 @@ class Settings:
             yield
         finally:
             self.__dict__.update(before)
+            emit("setting", switch=", ".join(before))
 
 
 settings = Settings()

@@ -49,6 +49,11 @@ def register_call(function: Any, read: Callable[[Mapping[str, Any]], UserCall]) 
     _calls[function.__code__] = read
 
 
+def is_call(code: CodeType) -> bool:
+    """Whether all that a code does is a call of what users call."""
+    return code in _calls
+
+
 def register_module_call(code: CodeType, path_between: Callable[[Any, Any], str]) -> None:
     """Tell which function on the stack runs a module, and how to name a module's descendant."""
     global _module_call, _path_between

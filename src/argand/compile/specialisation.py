@@ -15,7 +15,7 @@ from argand.compile.signature import Signature, difference, sizes_that_fit
 from argand.compile.slots import Slot
 from argand.compile.snapshot import Entry, Snapshot, hooks_of_tensor
 from argand.compile.surroundings import Surroundings
-from argand.compile.tracer import is_leaf
+from argand.compile.trace import is_leaf
 from argand.tensor.core import Tensor
 
 _REMEMBERED = 1024  # shapes of inputs that are known to fit
@@ -96,11 +96,10 @@ class Specialisation:
         """Whether an argument shares memory with state that the program writes."""
         return any(id(x._root()) in self.written for x in leaves if isinstance(x, Tensor))
 
-    def is_valid(self, leaves: Sequence[Any], strictly: bool = False) -> bool:
-        """Whether what is behind the function is what the program was made for; `strictly` where
-        native code has found that it isn't, or may not be."""
+    def is_valid(self, leaves: Sequence[Any]) -> bool:
+        """Whether what is behind the function is what the program was made for."""
         guards = self.surroundings.guards
-        if not (guards.hold_strictly() if strictly else guards.hold()):
+        if not guards.hold():
             return False
         if self.checked_epoch != epoch.current:
             now = epoch.current

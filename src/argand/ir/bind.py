@@ -6,6 +6,7 @@ push their own for the length of a `with` block. Stacks are per thread.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,9 +81,10 @@ class _Stack(threading.local):
 _stack = _Stack()
 _bottom: Interpreter = Interpreter()
 
-# How many interpreters are pushed in all threads: 0 means that every thread runs eagerly, which the
-# light lane of Tensor tests before anything else.
+# How many interpreters are pushed in all threads: 0 means that every thread runs eagerly. The plans
+# of eager calls run only then; native code reads the number in `gate`.
 pushed = 0
+gate = ctypes.c_int64(0)
 _pushed_lock = lock_held_over_forks("stack")
 
 
@@ -116,12 +118,14 @@ def interpreting(interpreter: Interpreter) -> Iterator[None]:
     _stack.items.append(interpreter)
     with _pushed_lock:
         pushed += 1
+        gate.value = pushed
     try:
         yield
     finally:
         _stack.items.pop()
         with _pushed_lock:
             pushed -= 1
+            gate.value = pushed
 
 
 @contextmanager

@@ -58,7 +58,6 @@ class Elementwise(Op):
     """
 
     abstract = True
-    checks_in_call = False
     can_fail = False
     follows_layout = True
     required = ("samples", "body")

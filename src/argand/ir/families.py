@@ -132,6 +132,13 @@ class Move(Op):
     # An element of the input may be given several times.
     repeats: ClassVar[bool] = False
 
+    def parts(
+        self, shapes: Sequence[Sequence[int]], params: dict[str, Any]
+    ) -> list[tuple[int, tuple[slice, ...]]] | None:
+        """Inputs and the parts of the output that they are copied to in this order, which make up
+        all of it; None where the move is no such copy."""
+        return None
+
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
         return (), ()
 
@@ -307,6 +314,11 @@ class Gather(Op):
     required = ("samples", "infer", "run", "adjoint", "source")
 
     source: ClassVar[Callable[..., Any] | None] = None
+
+    def whole_rows(self, params: dict[str, Any]) -> tuple[int, bool] | None:
+        """The one dimension of x along which the only index names rows, taken whole, and whether
+        negative ones count from the end; None where the op reads otherwise."""
+        return None
 
 
 class Scatter(Op):

@@ -6,7 +6,6 @@ What a member must state is checked then (`Op.required`), so nothing is missing 
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from argand.base.errors import did_you_mean
 from argand.base.misuse import FAILURES, explain
 from argand.base.shape import shape_text
 from argand.base.userstack import UserCall, register_call
-from argand.ir import bind as crossroads
+from argand.ir import entries
 from argand.ir.bind import bind
 from argand.ir.samples import ErrorSample, Sample
 
@@ -77,11 +76,8 @@ class Op:
     is_fusion: ClassVar[bool] = False
     # A result of the shape of its operands is stored in the layout of theirs.
     follows_layout: ClassVar[bool] = False
-    # A member's own `__call__` may raise errors that want the user's line; False: `prepare` does.
-    checks_in_call: ClassVar[bool] = True
-    # A shortcut for eager calls, which the eager interpreter installs: the output, or None when the
-    # operands are not such as it takes.
-    lane: Callable[[tuple[Any, ...]], Any] | None = None
+    # What a call goes through first: the native entry that runs its plan, or `apply`.
+    entry: Callable[..., Any] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -100,11 +96,6 @@ class Op:
             )
         if not cls.__doc__:
             raise TypeError(f"op {cls.name} has no docstring (it is the public documentation)")
-        if "__call__" in cls.__dict__:
-            if cls.checks_in_call:
-                cls.__call__ = _explaining(cls.__call__)  # type: ignore[method-assign]  # it is wrapped
-            else:
-                register_call(cls.__call__, _own_call)
         registry.add(cls())
 
     def prepare(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -171,42 +162,26 @@ class Op:
         return self.saves(params)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        lane = self.lane
         try:
-            if lane is not None and not crossroads.pushed and not kwargs:
-                out = lane(args)
-                if out is not None:
-                    return out
-            inputs, params = self.prepare(*args, **kwargs)
-            outputs = bind(self, inputs, params)
+            return (self.entry or entry_of(self))(*args, **kwargs)
         except FAILURES as error:
             explain(error)
             raise
+
+    def apply(self, *args: Any, **kwargs: Any) -> Any:
+        """A call the general way, through `bind`; members may look at the operands before."""
+        inputs, params = self.prepare(*args, **kwargs)
+        outputs = bind(self, inputs, params)
         return outputs[0] if self.visible == 1 else tuple(outputs[: self.visible])
 
     @property
     def __signature__(self) -> inspect.Signature:
-        """The arguments of a call: those of the member's own `__call__`, or of `prepare`."""
-        own = type(self).__call__ is not Op.__call__
-        return inspect.signature(self.__call__ if own else self.prepare)
+        """The arguments of a call: those of the member's own `apply`, or of `prepare`."""
+        own = type(self).apply is not Op.apply
+        return inspect.signature(self.apply if own else self.prepare)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
-
-
-def _explaining(call: Callable[..., Any]) -> Callable[..., Any]:
-    """A member's `__call__` whose own errors explain the call."""
-
-    @functools.wraps(call)
-    def wrapped(self: Op, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return call(self, *args, **kwargs)
-        except FAILURES as error:
-            explain(error)
-            raise
-
-    register_call(wrapped, _call_of)
-    return wrapped
 
 
 def _call_of(local: Mapping[str, Any]) -> UserCall:
@@ -214,15 +189,6 @@ def _call_of(local: Mapping[str, Any]) -> UserCall:
 
 
 register_call(Op.__call__, _call_of)
-
-
-def _own_call(local: Mapping[str, Any]) -> UserCall:
-    """A call read off the parameters of a member's `__call__`, without those left at a default."""
-    op = local["self"]
-    known = inspect.signature(type(op).__call__).parameters.values()
-    given = [p for p in known if p.name != "self" and local[p.name] is not p.default]
-    args = [local[p.name] for p in given if p.kind is not p.KEYWORD_ONLY]
-    return UserCall(op, op.name, args, {p.name: local[p.name] for p in given[len(args) :]})
 
 
 def snake_case(name: str) -> str:
@@ -236,6 +202,17 @@ def family_of(cls: type[Op]) -> str:
         if base.__dict__.get("abstract"):
             return base.__name__
     return "Op"
+
+
+def entry_of(op: Op) -> Callable[..., Any]:
+    """What an op's calls go through first, made when it is called for the first time."""
+
+    def renew() -> None:
+        op.entry = entries.made(op.apply)
+
+    op.entry = op.apply
+    entries.when_installed(renew)
+    return op.entry
 
 
 class Registry:

@@ -6,10 +6,12 @@ from typing import Any
 
 from argand.base.errors import DTypeError, TraceError
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.plans import allow
 from argand.tensor.views import alias, root_of
 from argand.transform.tape import LEAF
 
 
+@allow
 class Parameter(Tensor):
     """A leaf tensor that a module registers when it is assigned as an attribute.
 
@@ -53,6 +55,7 @@ class Parameter(Tensor):
         return found
 
 
+@allow
 class Buffer(Tensor):
     """A tensor that a module registers as state that is not trained, as `torch.nn.Buffer`.
 

@@ -149,17 +149,16 @@ class Silu(_Activation):
 class Gelu(_Activation):
     """x * Phi(x), with Phi the normal distribution function; exact by erf, or "tanh"."""
 
-    checks_in_call = True
     samples = Uniform(-4, 4)
     error_samples = (ErrorSample(RuntimeError, "approximate must be", T((2,)), "sigmoid"),)
 
     def body(b: Any, x: Any) -> Any:
         return 0.5 * x * (1 + b.erf(x * math.sqrt(0.5)))
 
-    def __call__(self, x: Any, approximate: str = "none") -> Any:
+    def apply(self, x: Any, approximate: str = "none") -> Any:
         if approximate not in ("none", "tanh"):
             raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
-        return ops.gelu_tanh(x) if approximate == "tanh" else super().__call__(x)
+        return ops.gelu_tanh(x) if approximate == "tanh" else super().apply(x)
 
 
 class GeluTanh(_Activation):

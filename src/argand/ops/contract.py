@@ -67,7 +67,7 @@ class Matmul(Contract):
     dtypes = ("float32", "float64", "int64")
     tolerance = {"float32": 2e-5}
 
-    def __call__(self, a: Any, b: Any) -> Any:
+    def apply(self, a: Any, b: Any) -> Any:
         a, b = lifted(a), lifted(b)
         _check_operands(self.name, a, b, -1 if len(b.shape) == 1 else -2)
         if len(b.shape) == 1:
@@ -79,7 +79,7 @@ class Matmul(Contract):
         if len(b.shape) == 2 and len(a.shape) > 2:
             rows = ops.reshape(a, (numel(a.shape[:-1]), a.shape[-1]))
             return ops.reshape(self(rows, b), (*a.shape[:-1], b.shape[-1]))
-        return super().__call__(a, b)
+        return super().apply(a, b)
 
     def prepare(self, a: Any, b: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], op=self.name)
@@ -145,12 +145,12 @@ class Linear(Composite):
     tolerance = {"float32": 2e-5}
     opens = True
 
-    def __call__(self, x: Any, weight: Any, bias: Any = None) -> Any:
+    def apply(self, x: Any, weight: Any, bias: Any = None) -> Any:
         x, weight = lifted(x), lifted(weight)
         _check_operands(self.name, x, weight, -1)
         added = () if bias is None else (lifted(bias),)
         if len(weight.shape) == 2 and all(_is_row_of(b, weight) for b in added):
-            return super().__call__(x, weight, *added)
+            return super().apply(x, weight, *added)
         y = ops.matmul(x, _transposed(weight))
         return ops.add(y, bias) if added else y
 
@@ -260,7 +260,7 @@ class Einsum(Contract):
     )
     tolerance = {"float32": 2e-5}
 
-    def __call__(self, equation: str, *operands: Any) -> Any:
+    def apply(self, equation: str, *operands: Any) -> Any:
         if len(operands) == 1 and isinstance(operands[0], list | tuple):
             operands = tuple(operands[0])
         values = [lifted(x) for x in operands]
@@ -278,7 +278,7 @@ class Einsum(Contract):
         b, lb = _summed(b, lb, la, keep)
         out = keep if isinstance(keep, str) else "".join(c for c in dict.fromkeys(la + lb))
         out = "".join(c for c in out if c in keep and (c in la or c in lb))
-        return super().__call__(a, b, equation=f"{la},{lb}->{out}"), out
+        return super().apply(a, b, equation=f"{la},{lb}->{out}"), out
 
     def labels(lhs: Any, rhs: Any, params: Any) -> tuple[str, str, str]:
         operands, result = params["equation"].split("->")

@@ -328,6 +328,9 @@ class Index(families.Gather):
         x, *indices = inputs
         return (TensorType(x.dtype, _check_indices(self.name, x, indices, params["dims"])),)
 
+    def whole_rows(self, params: dict[str, Any]) -> tuple[int, bool] | None:
+        return (params["dims"][0], True) if len(params["dims"]) == 1 else None
+
     def run(self, *arrays: Any, **params: Any) -> Any:
         x, *indices = arrays
         for i, dim in zip(indices, params["dims"], strict=True):
@@ -461,6 +464,9 @@ class Embedding(families.Gather):
         if len(weight.shape) != 2:
             raise ShapeError(f"embedding: weight must have 2 dimensions, got {describe(weight)}")
         return (TensorType(weight.dtype, (*index.shape, weight.shape[1])),)
+
+    def whole_rows(self, params: dict[str, Any]) -> tuple[int, bool] | None:
+        return 0, False
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         weight, index = arrays

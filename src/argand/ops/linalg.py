@@ -127,12 +127,12 @@ class LinalgSolve(_Linalg):
         ErrorSample(RuntimeError, "f32(3, 3) and", T((3, 3), dtype="float32"), T((2, 1))),
     )
 
-    def __call__(self, a: Any, b: Any) -> Any:
+    def apply(self, a: Any, b: Any) -> Any:
         a, b = lifted(a), lifted(b)
         if len(b.shape) == 1 or same_shape(b.shape, a.shape[:-1]):
-            columns = super().__call__(a, ops.reshape(b, (*b.shape, 1)))
+            columns = super().apply(a, ops.reshape(b, (*b.shape, 1)))
             return ops.reshape(columns, columns.shape[:-1])
-        return super().__call__(a, b)
+        return super().apply(a, b)
 
     def prepare(self, a: Any, b: Any = None) -> Prepared:
         a, b = lifted(a), lifted(b)

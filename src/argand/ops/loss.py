@@ -113,7 +113,7 @@ class CrossEntropy(Composite):
     widens = True
     tolerance = {"float32": 1e-5}
 
-    def __call__(
+    def apply(
         self,
         input: Any,
         target: Any,
@@ -137,7 +137,7 @@ class CrossEntropy(Composite):
                 logp, target, weight, ignore_index=ignore_index, reduction=reduction
             )
         rows, classes, shape = _rows(x, _whole(self.name, target), self.name)
-        loss = super().__call__(rows, classes, reduction, ignore_index, label_smoothing)
+        loss = super().apply(rows, classes, reduction, ignore_index, label_smoothing)
         return ops.reshape(loss, shape) if reduction == "none" and len(shape) != 1 else loss
 
     def prepare(
@@ -236,7 +236,7 @@ class NllLoss(Composite):
 
     widens = True
 
-    def __call__(
+    def apply(
         self,
         input: Any,
         target: Any,
@@ -249,7 +249,7 @@ class NllLoss(Composite):
         x, target = lifted(input), _whole(self.name, lifted(target))
         _check_floats(self.name, x)
         rows, classes, shape = _rows(x, target, self.name)
-        loss = super().__call__(rows, classes, weight, ignore_index, reduction)
+        loss = super().apply(rows, classes, weight, ignore_index, reduction)
         return ops.reshape(loss, shape) if reduction == "none" and len(shape) != 1 else loss
 
     def prepare(

@@ -316,6 +316,9 @@ class SliceScatter(Move):
             raise ShapeError(f"slice_scatter: {describe(x, src)}: expected {shape_text(shape)}")
         return (TensorType(x.dtype, x.shape),)
 
+    def parts(self, shapes: Any, params: dict[str, Any]) -> Any:
+        return [(0, ()), (1, _slices(params))]
+
     def run(self, *arrays: Any, **params: Any) -> Any:
         y = arrays[0].copy()
         y[_slices(params)] = arrays[1]
@@ -358,7 +361,7 @@ class Pad(Move):
     fills = True
     follows_layout = True
 
-    def __call__(self, x: Any, padding: Any, value: Any = 0) -> Any:
+    def apply(self, x: Any, padding: Any, value: Any = 0) -> Any:
         x = lifted(x)
         if any(isinstance(n, int) and n < 0 for pair in padding for n in pair):
             pairs = list(zip(padding, x.shape, strict=True))
@@ -366,7 +369,7 @@ class Pad(Move):
             stop = tuple(size - max(-hi, 0) for (_, hi), size in pairs)
             x = ops.slice(x, start, stop)
             padding = tuple((max(lo, 0), max(hi, 0)) for lo, hi in padding)
-        return super().__call__(x, padding, value)
+        return super().apply(x, padding, value)
 
     def prepare(self, x: Any, padding: Any, value: Any = 0) -> Prepared:
         x, pairs = lifted(x), tuple((lo, hi) for lo, hi in padding)
@@ -477,6 +480,13 @@ class Cat(Move):
             shape[dim] = shape[dim] + x.shape[dim]
         return (TensorType(inputs[0].dtype, tuple(shape)),)
 
+    def parts(self, shapes: Any, params: dict[str, Any]) -> Any:
+        dim, start, found = params["dim"], 0, []
+        for i, shape in enumerate(shapes):
+            found.append((i, (slice(None),) * dim + (slice(start, start + shape[dim]),)))
+            start += shape[dim]
+        return found
+
     def run(self, *arrays: Any, **params: Any) -> Any:
         return np.concatenate(arrays, params["dim"])
 
@@ -510,6 +520,9 @@ class Contiguous(Move):
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         return (TensorType(inputs[0].dtype, inputs[0].shape),)
+
+    def parts(self, shapes: Any, params: dict[str, Any]) -> Any:
+        return [(0, ())]
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         return np.array(arrays[0], order="C", copy=True)

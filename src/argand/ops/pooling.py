@@ -112,7 +112,7 @@ class MaxPool2d(Pool):
         ErrorSample(TypeError, "not defined for complex", T((1, 1, 4, 4), dtype="complex64"), 2),
     )
 
-    def __call__(
+    def apply(
         self,
         x: Any,
         kernel_size: Any,
@@ -121,7 +121,7 @@ class MaxPool2d(Pool):
         dilation: Any = 1,
         ceil_mode: bool = False,
     ) -> Any:
-        return _batched(super().__call__, x, kernel_size, stride, padding, dilation, ceil_mode)
+        return _batched(super().apply, x, kernel_size, stride, padding, dilation, ceil_mode)
 
     def prepare(self, x: Any, *args: Any) -> Prepared:
         check_ordered(self.name, x.dtype)
@@ -255,7 +255,7 @@ class AvgPool2d(Pool):
         ErrorSample(TypeError, "not defined for bool", T((1, 1, 4, 4), dtype="bool"), 2),
     )
 
-    def __call__(
+    def apply(
         self,
         x: Any,
         kernel_size: Any,
@@ -264,7 +264,7 @@ class AvgPool2d(Pool):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> Any:
-        call = super().__call__
+        call = super().apply
         return _batched(call, x, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
     def prepare(self, x: Any, *args: Any) -> Prepared:

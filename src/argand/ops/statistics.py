@@ -108,10 +108,10 @@ class Var(Composite):
         dims = normalize_dims(None if dim == () else dim, len(x.shape), self.name)
         return (x,), {"dim": dims, "correction": correction, "keepdim": bool(keepdim)}
 
-    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         x = lifted(x)
         if not x.dtype.is_complex:
-            return super().__call__(x, *args, **kwargs)
+            return super().apply(x, *args, **kwargs)
         parts = (ops.var(part, *args, **kwargs) for part in (ops.real(x), ops.imag(x)))
         return ops.add(*parts)
 
@@ -157,10 +157,10 @@ class Std(Var):
 
     samples = _SAMPLES
 
-    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         x = lifted(x)
         if not x.dtype.is_complex:
-            return super().__call__(x, *args, **kwargs)
+            return super().apply(x, *args, **kwargs)
         return ops.sqrt(ops.var(x, *args, **kwargs))
 
     def body(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:

@@ -159,7 +159,7 @@ class Conv2d(_Conv):
 
     roles = ("image", "weight", "result")
 
-    def __call__(
+    def apply(
         self,
         x: Any,
         w: Any,
@@ -174,7 +174,7 @@ class Conv2d(_Conv):
             return ops.reshape(y, y.shape[1:])
         if isinstance(padding, str):
             x, padding = _named_padding(x, w, padding, pair(stride, "stride"), dilation)
-        return super().__call__(x, w, stride, padding, dilation, groups)
+        return super().apply(x, w, stride, padding, dilation, groups)
 
     def prepare(self, x: Any, w: Any, *window: Any) -> Prepared:
         _check_dtypes(self.name, x, w)

@@ -11,10 +11,8 @@ made it), `_index` (which output of the node), `_view` (whose memory it shares; 
 
 from __future__ import annotations
 
-import contextvars
 import operator
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -32,13 +30,9 @@ from argand.ir.op import ops
 from argand.ir.operators import Operators
 from argand.tensor.views import View, alias, node_of
 from argand.transform.mode import mode
-from argand.transform.tape import LEAF, GradientNode, record_pair
+from argand.transform.tape import LEAF, GradientNode
 
 _new: Callable[[type], Any] = object.__new__
-
-
-# Tensors above this size are left to compiled kernels.
-LIGHT = 16384
 
 
 class Size(tuple[Extent, ...]):
@@ -68,7 +62,6 @@ class Cold:
     """What few tensors have: gradient, hooks, version, the value while traced."""
 
     __slots__ = (
-        "after",
         "generation",
         "grad",
         "hooks",
@@ -82,7 +75,6 @@ class Cold:
     def __init__(self) -> None:
         self.grad: Tensor | None = None
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
-        self.after: dict[int, Callable[[Any], Any]] | None = None  # hooks after `grad` has grown
         self.retains_grad = False
         # Of a root: how often its memory was written, and where last.
         self.version = 0
@@ -98,44 +90,6 @@ class Cold:
         for name in Cold.__slots__:
             setattr(twin, name, getattr(self, name))
         return twin
-
-
-class _Quiet(threading.local):
-    """Runs NumPy functions without floating-point warnings, cheaper than np.errstate."""
-
-    def __init__(self) -> None:
-        context = contextvars.copy_context()
-        context.run(np.seterr, all="ignore")
-        self.run: Callable[..., Any] = context.run
-
-
-quiet = _Quiet()
-
-
-def _light(name: str, ufunc: Any, reads: bool) -> Callable[[Any, Any], Any]:
-    """The operator of an op, with a light lane: equal dtypes, eager, nothing (or little) to record
-    go straight to the ufunc. `reads` tells whether the adjoint reads the operands.
-
-    One test guards the lane, and nothing else may come before it (a trace's arrays are None). Other
-    ops have theirs in tensor/lanes.py.
-    """
-
-    def operator(self: Any, other: Any) -> Any:
-        if not crossroads.pushed and isinstance(other, Tensor):
-            a, b = self._array, other._array
-            if a is not None and b is not None and a.dtype is b.dtype and a.size + b.size <= LIGHT:
-                if (self._node is None and other._node is None) or not mode.enabled:
-                    try:
-                        return wrap(quiet.run(ufunc, a, b))
-                    except (TypeError, ValueError):  # the op tells better what does not fit
-                        pass
-                elif a.shape == b.shape:
-                    out = wrap(quiet.run(ufunc, a, b))
-                    return record_pair(getattr(ops, name), self, other, out, reads)
-        return getattr(ops, name)(self, other)
-
-    operator.__name__ = f"__{name}__"
-    return operator
 
 
 class Tensor(Operators):
@@ -360,7 +314,11 @@ class Tensor(Operators):
             if value is None and not crossroads.pushed:
                 return
             cold = self._cold_part()
-        if value is not None and not self._is_like(value):
+        if value is not None and (
+            not isinstance(value, Tensor)
+            or tuple(value.shape) != tuple(self.shape)
+            or value.dtype is not self.dtype
+        ):
             raise AutogradError(
                 f"a gradient must be a {self.dtype.name} tensor of shape {tuple(self.shape)}"
             )
@@ -368,15 +326,6 @@ class Tensor(Operators):
             crossroads.current().grad_changes(self)
             cold = self._cold_part()
         cold.grad = value
-
-    def _is_like(self, other: Any) -> bool:
-        """Whether it is a tensor of the same shape and dtype."""
-        if not isinstance(other, Tensor):
-            return False
-        mine, its = self._array, other._array
-        if mine is not None and its is not None and mine.dtype is its.dtype:
-            return bool(mine.shape == its.shape)
-        return tuple(other.shape) == tuple(self.shape) and other.dtype is self.dtype
 
     @grad.deleter
     def grad(self) -> None:
@@ -447,10 +396,6 @@ class Tensor(Operators):
         epoch.bump()
 
     # -- operators that the base class does not give -------------------------------------------
-
-    __add__ = _light("add", np.add, False)
-    __sub__ = _light("sub", np.subtract, False)
-    __mul__ = _light("mul", np.multiply, True)
 
     # What can't be compared (None, a string) is simply not equal, as for any Python object.
     def __eq__(self, other: object) -> Any:

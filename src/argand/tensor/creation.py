@@ -24,7 +24,6 @@ from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import broadcast_shapes
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
-from argand.tensor import quick
 from argand.tensor.core import Tensor, borrow, of_stand_in, wrap
 from argand.tensor.device import check_device
 
@@ -266,10 +265,7 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
 
 def _filled(shape: tuple[Any, ...], value: Any, dtype: Any, options: Any) -> Tensor:
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    made = quick.filled(shape, value, wanted)
-    if made is None:
-        made = ops.full(shape, value, wanted)
-    return finished(made, **options)
+    return finished(ops.full(shape, value, wanted), **options)
 
 
 def zeros(*shape: Any, dtype: Any = None, **options: Unpack[SizeOptions]) -> Tensor:

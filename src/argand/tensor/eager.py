@@ -12,12 +12,12 @@ from argand.base.dtype import DType, from_numpy
 from argand.base.errors import ArgandError, AutogradError, TraceError
 from argand.base.late import resolve
 from argand.base.settings import settings
+from argand.ir import entries
 from argand.ir.bind import Interpreter
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Composite, Contract, Reduce, Window, array_type
 from argand.ir.op import Literal, Op
 from argand.tensor.core import Tensor, set_eager, wrap
-from argand.tensor.lanes import lane_of
 from argand.tensor.views import base_of, link
 from argand.transform.mode import mode
 from argand.transform.tape import record
@@ -28,6 +28,8 @@ NATIVE = (Elementwise, Reduce, Contract, Window, Composite)
 # Of ops that are exact, NumPy computes all with fewer elements than this: it finds the same bits,
 # and needs nothing compiled or loaded.
 LARGE = 32 << 10
+# So many ops of a process run the general way before calls are planned: short scripts need no LLVM.
+UNPLANNED = 1000
 NativeLane = Callable[[Op, tuple[Any, ...], dict[str, Any]], tuple[Any, ...] | None]
 
 
@@ -37,12 +39,22 @@ class Eager(Interpreter):
     def __init__(self) -> None:
         self.native: NativeLane | None = None
         self._exact: dict[Any, bool] = {}
+        self.binds = 0
+
+    def is_inlined(self, op: Op, inputs: tuple[Any, ...]) -> bool:
+        """Whether an op's body is run and recorded in its place."""
+        return isinstance(op, Composite) and not op.own_adjoint and _wants_grad(inputs)
+
+    def has_kernels(self, op: Op) -> bool:
+        """Whether an op runs in kernels where there are any for its operands."""
+        return isinstance(op, NATIVE) and settings.eager_kernels
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
-        if isinstance(op, Composite) and not (op.own_adjoint or not _wants_grad(inputs)):
-            return op.apply_body(inputs, params)
-        if op.lane is None and isinstance(op, Elementwise):
-            op.lane = lane_of(op) or _no_lane  # of this one op
+        if self.is_inlined(op, inputs):
+            return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]
+        self.binds += 1
+        if self.binds == UNPLANNED:
+            plan_calls()
         arrays = tuple([array_of(x) for x in inputs])
         outputs = tuple([wrap(y) for y in self.compute(op, arrays, params)])
         if op.is_view:
@@ -57,7 +69,7 @@ class Eager(Interpreter):
         goes the same way at all sizes: to its native kernel; a composite without one, to its parts;
         to NumPy where there is neither.
         """
-        if isinstance(op, NATIVE) and settings.eager_kernels:
+        if self.has_kernels(op):
             if not self._is_small_and_exact(op, arrays):
                 found = self._run_natively(op, arrays, params)
                 if found is not None:
@@ -71,7 +83,8 @@ class Eager(Interpreter):
             # NumPy's message knows neither op nor shapes; the shape rule has a better one
             op.infer(*[array_type(x) for x in arrays], **params)
             raise
-        return outputs if type(outputs) is tuple else (outputs,)
+        found = outputs if type(outputs) is tuple else (outputs,)
+        return found if op.is_view else tuple([_as_of_a_kernel(y, arrays) for y in found])
 
     def _is_small_and_exact(self, op: Op, arrays: tuple[Any, ...]) -> bool:
         for x in arrays:
@@ -111,6 +124,15 @@ class Eager(Interpreter):
         return super().lift(value)  # type: ignore[no-any-return]  # it raises
 
 
+def _as_of_a_kernel(y: Any, operands: tuple[Any, ...]) -> Any:
+    """A result in memory of its own and row-major, which NumPy doesn't see to."""
+    y = np.asarray(y, order="C")
+    shared = any(y is x for x in operands) or (
+        y.base is not None and any(np.may_share_memory(y, x) for x in operands)
+    )
+    return y.copy() if shared else y
+
+
 def _is_exact(op: Op, dtypes: list[DType]) -> bool:
     """Whether NumPy and native code find the same bits."""
     if isinstance(op, Elementwise):
@@ -128,8 +150,12 @@ def _run_body(op: Composite, arrays: tuple[Any, ...], params: dict[str, Any]) ->
     return tuple([y._array for y in outputs])
 
 
-def _no_lane(args: tuple[Any, ...]) -> None:
-    """The lane of an op that has none."""
+def plan_calls() -> None:
+    """Let public calls begin with their native entries."""
+    if not entries.installed():
+        make = resolve("eager.entries")()
+        if make is not None:
+            entries.install(make)
 
 
 def array_of(x: Any) -> Any:

@@ -21,7 +21,6 @@ from argand.ir.op import ops
 from argand.tensor.core import Tensor, of_stand_in, wrap
 from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign
-from argand.tensor.quick import indexed
 from argand.tensor.views import chain_of, root_of
 from argand.transform.mode import mode, no_grad
 
@@ -44,9 +43,6 @@ class IndexPlan(NamedTuple):
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``."""
-    quick = indexed(x, index)
-    if quick is not None:
-        return quick
     plan = take_apart(x, index)
     view = basic_view(x, plan)
     if not plan.advanced:

@@ -9,7 +9,6 @@ from argand.base.dtype import as_dtype, compute_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir.op import ops
-from argand.tensor import quick
 from argand.tensor.core import Tensor
 from argand.tensor.joining import sliced
 
@@ -82,10 +81,6 @@ def sum(
     >>> ag.sum(x), ag.sum(x, 0), ag.sum(x, 1, keepdim=True).shape
     (tensor(10.), tensor([4., 6.]), argand.Size([2, 1]))
     """
-    if dim is None and dtype is None and not keepdim and not other:
-        small = quick.total(input)
-        if small is not None:
-            return small
     return _along(ops.sum, input, dim, keepdim, other, dtype=dtype)
 
 

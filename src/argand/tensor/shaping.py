@@ -14,7 +14,6 @@ from argand.base.shape import (
     shape_text,
 )
 from argand.ir.op import ops
-from argand.tensor import quick
 from argand.tensor.convert import bytes_as
 from argand.tensor.creation import sizes
 from argand.tensor.strides import stride
@@ -32,17 +31,7 @@ def reshape(input: Any, *shape: Any) -> Any:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    return _reshaped(input, sizes(shape))
-
-
-def _reshaped(x: Any, shape: tuple[Any, ...]) -> Any:
-    view = quick.reshaped(x, shape)
-    return ops.reshape(x, shape) if view is None else view
-
-
-def _permuted(x: Any, dims: tuple[int, ...]) -> Any:
-    view = quick.permuted(x, dims)
-    return ops.permute(x, dims) if view is None else view
+    return ops.reshape(input, sizes(shape))
 
 
 def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
@@ -61,7 +50,7 @@ def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
         dtype = shape[0]
     if dtype is not None:
         return bytes_as(self, dtype)
-    out = _reshaped(self, sizes(shape))
+    out = ops.reshape(self, sizes(shape))
     if out.numel() and not _shares(out, self):
         raise ShapeError(
             f"view: a tensor of shape {shape_text(self.shape)} with strides {stride(self)} can't "
@@ -115,7 +104,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     total: Any = 1
     for size in shape[first : last + 1]:
         total = total * size
-    return _reshaped(input, (*shape[:first], total, *shape[last + 1 :]))
+    return ops.reshape(input, (*shape[:first], total, *shape[last + 1 :]))
 
 
 def ravel(input: Any) -> Any:
@@ -153,7 +142,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     kept = tuple(
         s for i, s in enumerate(shape) if i not in dims or not (isinstance(s, int) and s == 1)
     )
-    return _reshaped(input, kept)
+    return ops.reshape(input, kept)
 
 
 def unsqueeze(input: Any, dim: int) -> Any:
@@ -165,7 +154,7 @@ def unsqueeze(input: Any, dim: int) -> Any:
     rank = input.ndim
     d = normalize_dim(dim, rank + 1, "unsqueeze")
     shape = tuple(input.shape)
-    return _reshaped(input, (*shape[:d], 1, *shape[d:]))
+    return ops.reshape(input, (*shape[:d], 1, *shape[d:]))
 
 
 def permute(input: Any, *dims: Any) -> Any:
@@ -193,7 +182,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
         return ops.permute(input, ())
     order = list(range(rank))
     order[a], order[b] = order[b], order[a]
-    return _permuted(input, tuple(order))
+    return ops.permute(input, tuple(order))
 
 
 def t(input: Any) -> Any:
@@ -211,7 +200,7 @@ def t(input: Any) -> Any:
             f"t: expected at most 2 dimensions, got shape {shape_text(input.shape)}; use .mT or "
             "transpose(-2, -1)"
         )
-    return _permuted(input, tuple(range(input.ndim))[::-1])
+    return ops.permute(input, tuple(range(input.ndim))[::-1])
 
 
 def adjoint(input: Any) -> Any:
@@ -263,7 +252,7 @@ def reversed_dims(self: Any) -> Any:
             [2, 5],
             [3, 6]])
     """
-    return _permuted(self, tuple(range(self.ndim))[::-1])
+    return ops.permute(self, tuple(range(self.ndim))[::-1])
 
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from argand.base.dtype import ALL
 from argand.base.errors import CallError, did_you_mean
-from argand.base.misuse import explained
+from argand.base.misuse import FAILURES, explain, explained
+from argand.base.userstack import UserCall, register_call
 from argand.ir import bind as crossroads
-from argand.ir.op import Op, registry
+from argand.ir.entries import planned
+from argand.ir.op import Op, entry_of, registry
 from argand.tensor import (
     algebra,
     arranging,
@@ -148,6 +150,23 @@ INPLACE = _words("""
     sigmoid sign sin sinh sqrt square sub subtract tan tanh tril triu trunc
 """)
 
+_BINARY = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "truediv": "div",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "pow",
+    "matmul": "matmul",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+    "lshift": "bitwise_left_shift",
+    "rshift": "bitwise_right_shift",
+}
+_COMPARISONS = ("lt", "le", "gt", "ge")
+_UNARY = {"__neg__": "neg", "__abs__": "abs", "__invert__": "bitwise_not"}
 _OPERATORS = {
     "__iadd__": "add",
     "__isub__": "sub",
@@ -168,11 +187,20 @@ _OPERATORS = {
 _BARE = frozenset(("dim", "finfo", "iinfo", "is_contiguous", "numel", "numpy", "size", "tolist"))
 
 
+# Their functions look at values, draw random numbers or give no tensors: calls have no plan.
+_UNPLANNED = (autograd, creation, printing, random)
+
+
+def _unwrapped(function: Any) -> Any:
+    return function
+
+
 def _names(table: dict[Any, str]) -> Iterable[tuple[str, Any]]:
     for module, names in table.items():
         for name in _words(names):
             function = getattr(module, name)
-            yield name, function if name in _BARE else explained(function)
+            kind = _unwrapped if name in _BARE else explained if module in _UNPLANNED else planned
+            yield name, kind(function)
 
 
 # -- functions of ops ------------------------------------------------------------------------------
@@ -209,8 +237,13 @@ def function_of(op: Op) -> Any:
                 return out.copy_(op(*args, **kwargs))
         return op(*args, **kwargs)
 
-    function.__wrapped__ = _Shown(op)  # type: ignore[attr-defined]
-    return _named(function, op.name, op.__doc__)
+    return _planned_for(op, function)
+
+
+def _planned_for(op: Op, function: Any) -> Any:
+    register_call(function, lambda local: UserCall(op, op.name, local["args"], local["kwargs"]))
+    function.__wrapped__ = _Shown(op)
+    return planned(_named(function, op.name, op.__doc__))
 
 
 def _renamed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], Any]:
@@ -233,8 +266,7 @@ def method_of(op: Op) -> Any:
             return op(*args, **kwargs) if out is None else out.copy_(op(*args, **kwargs))
         return op(self, *args)
 
-    method.__wrapped__ = _Shown(op)  # type: ignore[attr-defined]
-    return _named(method, op.name, op.__doc__)
+    return _planned_for(op, method)
 
 
 def inplace_of(name: str, function: Any) -> Any:
@@ -264,6 +296,72 @@ def alias_of(function: Any, name: str) -> Any:
         return function(*args, **kwargs)
 
     return explained(_named(alias, name, function.__doc__))
+
+
+def operators() -> dict[str, Any]:
+    """Python's operators, each beginning with its op's entry."""
+    found: dict[str, Any] = {}
+    for name, target in _BINARY.items():
+        op = registry.get(target)
+        found[f"__{name}__"] = _binary(op, f"__{name}__")
+        found[f"__r{name}__"] = _reversed(op, f"__r{name}__")
+    for name in _COMPARISONS:
+        found[f"__{name}__"] = _binary(registry.get(name), f"__{name}__")
+    return found | {name: _unary(registry.get(target), name) for name, target in _UNARY.items()}
+
+
+def _binary(op: Op, name: str) -> Any:
+    entry_of(op)
+
+    def operator(self: Any, other: Any) -> Any:
+        try:
+            return op.entry(self, other)  # type: ignore[misc]  # there is one
+        except FAILURES as error:
+            explain(error)
+            raise
+
+    register_call(operator, _operator_call)
+    return _named(operator, name, f"`{op.name}` as an operator.")
+
+
+def _reversed(op: Op, name: str) -> Any:
+    entry_of(op)
+
+    def operator(self: Any, other: Any) -> Any:
+        try:
+            return op.entry(other, self)  # type: ignore[misc]  # there is one
+        except FAILURES as error:
+            explain(error)
+            raise
+
+    register_call(operator, _reversed_call)
+    return _named(operator, name, f"`{op.name}` as an operator, of what stands before the tensor.")
+
+
+def _unary(op: Op, name: str) -> Any:
+    entry_of(op)
+
+    def operator(self: Any) -> Any:
+        try:
+            return op.entry(self)  # type: ignore[misc]  # there is one
+        except FAILURES as error:
+            explain(error)
+            raise
+
+    register_call(operator, _unary_call)
+    return _named(operator, name, f"`{op.name}` as an operator.")
+
+
+def _operator_call(local: Mapping[str, Any]) -> UserCall:
+    return UserCall(local["op"], local["op"].name, (local["self"], local["other"]), {})
+
+
+def _reversed_call(local: Mapping[str, Any]) -> UserCall:
+    return UserCall(local["op"], local["op"].name, (local["other"], local["self"]), {})
+
+
+def _unary_call(local: Mapping[str, Any]) -> UserCall:
+    return UserCall(local["op"], local["op"].name, (local["self"],), {})
 
 
 def operator_of(op: Op, name: str) -> Any:
@@ -314,8 +412,8 @@ def _methods() -> dict[str, Any]:
         "is_quantized": property(_never),
         "real": property(convert.real),
         "imag": property(convert.imag),
-        "T": property(shaping.reversed_dims),
-        "mT": property(shaping.matrix_transpose),
+        "T": property(planned(shaping.reversed_dims)),
+        "mT": property(planned(shaping.matrix_transpose)),
         "mH": property(shaping.adjoint),
         "H": property(shaping.conjugate_transpose),
         "backward": explained(backward),
@@ -331,7 +429,7 @@ def _methods() -> dict[str, Any]:
         found[f"{name}_"] = inplace_of(name, found[name])
     for name, target in _OPERATORS.items():
         found[name] = operator_of(registry.get(target), name)
-    return found | _special()
+    return found | operators() | _special()
 
 
 _CASTS = {
@@ -352,7 +450,7 @@ _CASTS = {
 
 def _special() -> dict[str, Any]:
     return {
-        "__getitem__": explained(indexing.getitem),
+        "__getitem__": planned(indexing.getitem),
         "__setitem__": explained(indexing.setitem),
         "__iter__": convert.iterate,
         "__contains__": convert.contains,

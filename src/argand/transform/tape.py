@@ -20,7 +20,8 @@ from argand.base.userstack import Location
 from argand.ir.op import Literal, Op, ops
 from argand.transform.mode import mode
 
-next_sequence = itertools.count().__next__
+counter = itertools.count()
+next_sequence = counter.__next__
 
 
 class Leaf:
@@ -212,112 +213,6 @@ def record(
         if out.dtype.is_inexact:
             out._node, out._index = node, i
     return node
-
-
-_NO_PARAMS: dict[str, Any] = {}
-_NO_EDGE: Edge = (None, 0)
-_new_node: Callable[[type[GradientNode]], GradientNode] = object.__new__
-
-
-def record_one(
-    op: Op,
-    x: Any,
-    out: Any,
-    reads: bool,
-    reads_output: bool,
-    before: Literal | None = None,
-    after: Literal | None = None,
-) -> Any:
-    """`record` for the light lanes: an op of one tensor and no parameters. Returns `out`.
-
-    `reads` and `reads_output` tell what the adjoint reads; `before` or `after` is a second operand
-    that is a number.
-    """
-    node = _new_node(GradientNode)
-    node.op = op
-    node.params = _NO_PARAMS
-    source = x._node if x._view is None else x._tape()
-    edge = (x, 0) if source is LEAF else (source, x._index)
-    saved = Saved(x) if reads else None
-    if after is not None:
-        node.edges, node.wants, node.inputs = (edge, _NO_EDGE), _FIRST, (saved, after)
-    elif before is not None:
-        node.edges, node.wants, node.inputs = (_NO_EDGE, edge), _SECOND, (before, saved)
-    else:
-        node.edges, node.wants, node.inputs = (edge,), _WANTED, (saved,)
-    node.hooks = None
-    node.sequence = next_sequence()
-    node.outputs = (SavedOutput(out),) if reads_output else _NOT_SAVED
-    out._node = node
-    out._index = 0
-    return out
-
-
-def record_light(
-    op: Op,
-    inputs: Sequence[Any],
-    out: Any,
-    wants: tuple[bool, ...],
-    reads: tuple[bool, ...],
-    reads_output: bool,
-) -> Any:
-    """As `record_one`, for several tensors and literals; `wants` marks those to differentiate."""
-    node = _new_node(GradientNode)
-    node.op = op
-    node.params = _NO_PARAMS
-    edges = []
-    saved: list[Any] = []
-    for x, read in zip(inputs, reads, strict=True):
-        if type(x) is Literal:
-            edges.append(_NO_EDGE)
-            saved.append(x)
-            continue
-        source = x._node if x._view is None else x._tape()
-        if source is None:
-            edges.append(_NO_EDGE)
-        else:
-            edges.append((x, 0) if source is LEAF else (source, x._index))
-        saved.append(Saved(x) if read else None)
-    node.edges = tuple(edges)
-    node.wants = wants
-    node.hooks = None
-    node.sequence = next_sequence()
-    node.inputs = saved
-    node.outputs = (SavedOutput(out),) if reads_output else _NOT_SAVED
-    out._node = node
-    out._index = 0
-    return out
-
-
-def record_pair(op: Any, a: Any, b: Any, out: Any, crossed: bool) -> Any:
-    """`record_light` for two tensors; `crossed` when each one's cotangent reads the other."""
-    node = _new_node(GradientNode)
-    node.op = op
-    node.params = _NO_PARAMS
-    source = a._node if a._view is None else a._tape()
-    other = b._node if b._view is None else b._tape()
-    node.edges = (
-        _NO_EDGE if source is None else (a, 0) if source is LEAF else (source, a._index),
-        _NO_EDGE if other is None else (b, 0) if other is LEAF else (other, b._index),
-    )
-    node.wants = (source is not None, other is not None)
-    node.hooks = None
-    node.sequence = next_sequence()
-    node.inputs = _NEITHER_SAVED
-    if crossed:
-        node.inputs = (
-            None if other is None else Saved(a),
-            None if source is None else Saved(b),
-        )
-    node.outputs = _NOT_SAVED
-    out._node = node
-    out._index = 0
-    return out
-
-
-_WANTED, _FIRST, _SECOND = (True,), (True, False), (False, True)
-_NOT_SAVED = (None,)
-_NEITHER_SAVED = (None, None)
 
 
 def edge_of(x: Any) -> Edge:

@@ -10,23 +10,22 @@ lies in memory is copied first. So a row has the same bits in any batch.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from argand.backends.cpu.compiler import LoadedKernel, compile_kernel
-from argand.backends.cpu.forms import FORMS, KernelCall, elementwise_form, plain_value
+from argand.backends.cpu.forms import FORMS, Form, KernelCall, elementwise_form, plain_value
 from argand.backends.cpu.program import new_arena, result_maker
-from argand.base.dtype import DType, from_numpy
+from argand.base.dtype import from_numpy
 from argand.base.errors import ArgandError
 from argand.base.forks import lock_held_over_forks
 from argand.base.size_guards import Guards, collecting_guards
-from argand.codegen.llvm.pointcall import point_entry
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Contract
 from argand.ir.op import Literal, Op, TensorType, registry
-from argand.runtime.memory import SMALL
 
 EagerPlan = Callable[[Sequence[Any]], tuple[Any, ...] | None]
 
@@ -70,27 +69,62 @@ def _new_plan(key: Any, op: Op, arrays: Sequence[Any], params: dict[str, Any]) -
     return plan
 
 
+@dataclasses.dataclass(slots=True)
+class KernelStep:
+    """A kernel with all that a call of it needs beside the operands.
+
+    Its slots are the operands, the results, an arena, the table of offsets and the sizes.
+    """
+
+    kernel: LoadedKernel
+    results: list[tuple[tuple[int, ...], Any]]  # shapes and NumPy's dtypes
+    arena_bytes: int
+    table: Any
+    sizes: list[int]
+
+
+def kernel_step(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> KernelStep | None:
+    """The kernel that computes an op of arrays as they are stored, or None."""
+    form = _form_of(op)
+    if form is None or any(a.size == 0 for a in arrays):
+        return None
+    with _lock:
+        call = form(op, arrays, params)
+        return None if call is None else _step_of(call, op, arrays, params)
+
+
+def _form_of(op: Op) -> Form | None:
+    return FORMS.get(op.name, elementwise_form if isinstance(op, Elementwise) else None)
+
+
+def _step_of(
+    call: KernelCall, op: Op, arrays: Sequence[Any], params: dict[str, Any]
+) -> KernelStep | None:
+    kernel = _kernel_for(call)
+    if kernel is None:
+        return None
+    types = op.infer(*[_type(a) for a in arrays], **params)
+    results = [(tuple(map(int, t.shape)), t.dtype.numpy) for t in types]
+    offsets, total = kernel.plan.offsets(call.sizes)
+    table = np.array(offsets or [0], np.int64)
+    return KernelStep(kernel, results, total, table, [call.sizes[s] for s in kernel.symbols])
+
+
 def _make_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> EagerPlan | None:
     if any(a.size == 0 for a in arrays):
         return None
-    form = FORMS.get(op.name, elementwise_form if isinstance(op, Elementwise) else None)
+    form = _form_of(op)
     if form is None:
         return _product_plan(op, params) if isinstance(op, Contract) else None
     call = form(op, arrays, params)
     if call is None:
         return _copying_plan(op, arrays, params)
-    kernel = _kernel_for(call)
-    if kernel is None:
+    step = _step_of(call, op, arrays, params)
+    if step is None:
         return None
-    types = [_type(a) for a in arrays]
-    makers = [
-        result_maker(tuple(map(int, t.shape)), t.dtype.numpy) for t in op.infer(*types, **params)
-    ]
-    sizes = [call.sizes[s] for s in kernel.symbols]
-    offsets, total = kernel.plan.offsets(call.sizes)
-    table = np.array(offsets or [0], np.int64)
+    makers = [result_maker(*result) for result in step.results]
     scalars = any(type(a) is not np.ndarray for a in arrays)
-    return _runner(kernel.call, makers, (table, *sizes), total, scalars)
+    return _runner(step.kernel.call, makers, (step.table, *step.sizes), step.arena_bytes, scalars)
 
 
 def _copying_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> EagerPlan | None:
@@ -103,27 +137,6 @@ def _copying_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Eage
 
 def _row_major(arrays: Sequence[Any]) -> list[Any]:
     return [np.asarray(a, order="C") if a.ndim else a for a in arrays]
-
-
-def pointwise(op: Elementwise, dtype: DType) -> Callable[..., Any]:
-    """The op on small row-major arrays of `dtype` and one shape, at the least cost of a call.
-
-    The function gives None for operands that are not such arrays.
-    """
-    numpy = dtype.numpy
-    with _lock:
-        call = elementwise_form(op, [np.empty(2, numpy)] * len(op.operands), {})
-        kernel = _kernel_for(call) if call is not None else None
-    if kernel is None or kernel.plan.offsets({})[1]:
-        return _refuse
-    result = op.result_dtype(dtype).numpy
-    most = SMALL // max(numpy.itemsize, result.itemsize)
-    count, table = len(op.operands), np.zeros(1, np.int64)
-    return point_entry(kernel.address, count, numpy, result, table, most) or _refuse
-
-
-def _refuse(*arrays: Any) -> None:
-    """A function for no operands at all."""
 
 
 def _product_plan(op: Contract, params: dict[str, Any]) -> EagerPlan:

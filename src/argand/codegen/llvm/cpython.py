@@ -130,18 +130,16 @@ def _address(name: str) -> int:
     if name in _CPYTHON:
         function = getattr(ctypes.pythonapi, name)
         return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
-    return _numpy_table()[_NUMPY[name][0]]
+    return numpy_function(_NUMPY[name][0])
 
 
-@functools.cache
-def _numpy_table() -> list[int]:
-    """The addresses of the functions of NumPy's C interface, up to the last that is called."""
+def numpy_function(number: int) -> int:
+    """The address of a function of NumPy's C interface, by its number in NumPy's table."""
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype = ctypes.c_void_p
     get.argtypes = (ctypes.py_object, ctypes.c_char_p)
     table = get(_multiarray_umath._ARRAY_API, None)
-    count = 1 + max(number for number, *_ in _NUMPY.values())
-    return list((ctypes.c_size_t * count).from_address(table))
+    return int((ctypes.c_size_t * (number + 1)).from_address(table)[number])
 
 
 # text ---------------------------------------------------------------------------------------------

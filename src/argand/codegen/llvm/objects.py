@@ -62,10 +62,17 @@ def _machine(target: Target) -> Any:
         raise CompileError(f"no code can be made for the target {target.name}: {error}") from error
 
 
-def text_to_object(text: str, target: Target, name: str) -> bytes:
-    """Object bytes of an LLVM module; raises CompileError with the kernel's name."""
+def text_to_object(text: str, target: Target, name: str, *, optimised: bool = False) -> bytes:
+    """Object bytes of an LLVM module; raises CompileError with the kernel's name.
+
+    Kernels come as they are to be; with `optimised` LLVM improves the text first.
+    """
     with _LOCK:
         module = _parsed(text, target, name)
+        if optimised:
+            options = llvm.create_pipeline_tuning_options(speed_level=2)
+            builder = llvm.create_pass_builder(_machine(target), options)
+            builder.getModulePassManager().run(module, builder)
         data: bytes = _machine(target).emit_object(module)
         return data
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.errors import unknown_name
-from argand.base.misuse import explained
+from argand.ir.entries import planned
 from argand.nn.functional.activation import (
     celu,
     elu,
@@ -204,7 +204,7 @@ __all__ = [
     "unfold",
 ]
 
-globals().update({name: explained(globals()[name]) for name in __all__})
+globals().update({name: planned(globals()[name]) for name in __all__})
 
 
 def __getattr__(name: str) -> Any:
