@@ -26,10 +26,6 @@ REGISTRY = "ir/op.py"
 UNDONE = {
     "backends/cpu/eager.py",
     "backends/cpu/forms.py",
-    "passes/fuse.py",
-    "passes/fuse_fit.py",
-    "passes/fuse_graph.py",
-    "passes/views.py",
 }
 
 # Instructions of nests and primitives of formulas have names of their own.

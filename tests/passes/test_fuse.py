@@ -9,7 +9,10 @@ import pytest
 import argand.ops  # noqa: F401 - fills the registry
 from argand.ir.text import parse_program
 from argand.ir.verify import verify
-from argand.passes import fuse_fit
+from argand.kernels.match import plan_of
+from argand.kernels.plan import Plan
+from argand.lowering.region import Region
+from argand.passes import fuse_match
 from argand.passes.fuse import fuse
 from argand.passes.fuse_graph import Unit, in_order, numbers
 
@@ -246,13 +249,13 @@ def test_column_sums_ride_along_with_rows() -> None:
 
 def test_layers_that_look_alike_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    judge = fuse_fit.fits
+    answer = fuse_match.match
 
-    def counted(*args: object) -> str | None:
+    def counted(region: Region) -> Plan | None:
         asked[-1] += 1
-        return judge(*args)  # type: ignore[arg-type]
+        return answer(region)
 
-    monkeypatch.setattr(fuse_fit, "fits", counted)
+    monkeypatch.setattr(fuse_match, "match", counted)
     for layers in (3, 9):
         asked.append(0)
         assert (
@@ -294,3 +297,73 @@ def test_units_come_after_what_they_read_and_a_ring_is_refused() -> None:
     third.reads = 0b1
     with pytest.raises(AssertionError, match="ring"):
         in_order([first, second, third])
+
+
+# what fusion asks, kernels keep -------------------------------------------------------------------
+
+
+def test_a_constant_operand_of_a_product_is_stored_and_its_epilogue_is_fused() -> None:
+    text = """
+        program f(w: f32[3, 4], b: f32[3]) {
+          %0: f32[2, 4] = full() {shape=(2, 4), value=0.0, dtype=f32}
+          %1: f32[4, 3] = permute(w) {dims=(1, 0)}
+          %2: f32[2, 3] = matmul(%0, %1)
+          %3: f32[2, 3] = expand(b) {shape=(2, 3)}
+          %4: f32[2, 3] = add(%2, %3)
+          return %4
+        }"""
+    assert kernels(text) == ["full", "contract matmul add"]
+
+
+def test_a_product_and_its_transpose_are_added_by_a_kernel_of_its_own() -> None:
+    text = """
+        program f(x: f32[3, 3], y: f32[3, 3]) {
+          %0: f32[3, 3] = matmul(x, y)
+          %1: f32[3, 3] = permute(%0) {dims=(1, 0)}
+          %2: f32[3, 3] = add(%0, %1)
+          return %2
+        }"""
+    assert kernels(text) == ["matmul", "loop add"]
+
+
+def test_an_epilogue_that_a_convolution_has_no_loops_for_is_a_kernel_of_its_own() -> None:
+    window = "stride=(1, 1), padding=(0, 0), dilation=(1, 1)"
+    text = f"""
+        program f(x: f32[1, 3, 1, 1], w: f32[9, 1, 1, 1], b: f32[1, 3, 1]) {{
+          %0: f32[1, 9, 1, 1] = conv2d(x, w) {{{window}, groups=3}}
+          %1: f32[3] = reshape(b) {{shape=(3,)}}
+          %2: f32[9] = pad(%1) {{padding=((0, 6),), value=0.5}}
+          %3: f32[1, 9, 1, 1] = reshape(%2) {{shape=(1, 9, 1, 1)}}
+          %4: f32[1, 9, 1, 1] = add(%0, %3)
+          return %4
+        }}"""
+    assert sorted(kernels(text)) == ["conv2d", "loop pad add"]
+
+
+def test_the_smallest_value_is_stored_where_a_product_cannot_read_through_views() -> None:
+    """The four elements of each sum are not evenly spaced in memory."""
+    text = """
+        program f(x: f32[2, 4, 3], y: f32[4, 5]) {
+          %0: f32[3, 4, 2] = permute(x) {dims=(2, 1, 0)}
+          %1: f32[3, 8] = reshape(%0) {shape=(3, 8)}
+          %2: f32[3, 4] = slice(%1) {start=(0, 0), stop=(3, 4), step=(1, 1)}
+          %3: f32[3, 5] = matmul(%2, y)
+          return %3
+        }"""
+    program = fuse(parse_program(textwrap.dedent(text)))
+    stored = [str(v.type) for node in program.nodes for v in node.outputs]
+    assert stored == ["f32[3, 4]", "f32[3, 5]"]
+
+
+def test_a_node_stays_where_its_kernel_could_not_compute_the_rest_without_it() -> None:
+    text = """
+        program f(x: f32[64, 1024], y: f32[64, 1024]) {
+          %0: f32[64, 1024] = exp(x)
+          %1: f32[64] = sum(y) {dim=(1,), keepdim=False}
+          %2: f32[64, 1024] = mul(%0, y)
+          %3: f32[64, 512] = slice(%2) {start=(0, 0), stop=(64, 512), step=(1, 1)}
+          %4: f32[64, 512] = cumsum(%3) {dim=1}
+          return %0, %1, %4
+        }"""
+    program = fuse(parse_program(textwrap.dedent(text)))
+    assert all(plan_of(node) is not None for node in program.nodes)

@@ -1,4 +1,4 @@
-"""The list of passes, and the last word on fusions."""
+"""The list of passes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import pytest
 import argand.ops
 from argand.base.settings import settings
 from argand.ir.interpret import interpret
-from argand.ir.program import Node, Program
+from argand.ir.program import Program
 from argand.ir.text import parse_program
-from argand.ir.verify import verify
-from argand.passes import pipeline, unfuse
+from argand.passes import pipeline
 from argand.passes.pipeline import PASSES, run_passes
 
 assert argand.ops  # fills the registry
@@ -39,20 +38,6 @@ def test_passes_keep_the_meaning_and_the_given_program() -> None:
     arrays = [rng.standard_normal(v.shape) for v in program.inputs]
     (want,), (got,) = interpret(program, arrays), interpret(result, arrays)
     np.testing.assert_allclose(got, want, rtol=1e-6)
-
-
-def test_a_fusion_without_a_kernel_becomes_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = run_passes(parse_program(TEXT))
-    fused = [n for n in program.nodes if n.op.name == "fusion"]
-    assert fused
-
-    def plan_of(node: Node) -> str | None:
-        return None if node.op.name == "fusion" else "a plan"
-
-    monkeypatch.setattr(unfuse, "plan_of", plan_of)
-    result = verify(unfuse.unfuse(program))
-    assert [n.op.name for n in result.nodes if n.op.name == "fusion"] == []
-    assert "matmul" in [n.op.name for n in result.nodes]
 
 
 def test_an_invalid_pass_is_named() -> None:

@@ -19,9 +19,9 @@ from argand.ir.program import Node, Operand, Program, Value, copied_nodes
 class Fusion(Control):
     """The results of the region, computed by one kernel.
 
-    `kind` says how: ``"loop"`` evaluates all results over one iteration space, ``"rows"`` runs in
-    parallel over outer dimensions with reductions inside, ``"contract"`` is a contraction with its
-    elementwise epilogue.
+    `kind` says which one, as its plan does (`kernels/plan.py`): ``"loop"`` evaluates all results
+    over one iteration space, ``"rows"`` runs in parallel over outer dimensions with reductions
+    inside, ``"contract"`` is a contraction with its elementwise epilogue.
     """
 
     samples = ()

@@ -78,9 +78,9 @@ Operand = Value | Literal
 
 
 class Node:
-    """One op applied to values."""
+    """One op applied to values. `values` are the operands that are values, not literals."""
 
-    __slots__ = ("inputs", "location", "module", "op", "outputs", "params", "regions")
+    __slots__ = ("inputs", "location", "module", "op", "outputs", "params", "regions", "values")
 
     def __init__(
         self,
@@ -94,6 +94,7 @@ class Node:
     ) -> None:
         self.op = op
         self.inputs = tuple(inputs)
+        self.values = tuple(v for v in self.inputs if isinstance(v, Value))
         self.params = params
         self.outputs = tuple(Value(t.dtype, t.shape) for t in types)
         for i, out in enumerate(self.outputs):
@@ -109,11 +110,6 @@ class Node:
         for new, old in zip(found.outputs, self.outputs, strict=True):
             new.layout = old.layout
         return found
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """The operands that are values, not literals."""
-        return tuple(v for v in self.inputs if isinstance(v, Value))
 
     def __repr__(self) -> str:
         names = ", ".join(f"%{o.name}" for o in self.outputs)

@@ -22,13 +22,12 @@ from argand.kernels.pointwise import match_loop
 from argand.kernels.reduction.kernel import match_rows
 from argand.kernels.scan import match_scan
 from argand.kernels.scatter import match_scatter
-from argand.lowering import pooling  # noqa: F401 - adds its rules to those of elements
 from argand.lowering.buffers import Env
 from argand.lowering.region import Region, region_of
 from argand.nest.builder import NestBuilder
 from argand.nest.types import ELEMS
 
-__all__ = ["KERNELS", "lower_node", "match", "may_overwrite", "plan_of"]
+__all__ = ["KERNELS", "has_registers", "lower_node", "match", "may_overwrite", "plan_of"]
 
 KERNELS: list[Kernel] = [
     match_attention,
@@ -44,8 +43,7 @@ KERNELS: list[Kernel] = [
 
 def match(region: Region) -> Plan | None:
     """The plan of the first kernel that computes the region; None where there is none."""
-    values = (v for n in region.nodes for v in (*n.values, *n.outputs))
-    if any(v.dtype.name not in ELEMS for v in values):
+    if not all(map(has_registers, region.nodes)):
         return None
     for kernel in KERNELS:
         try:
@@ -55,6 +53,11 @@ def match(region: Region) -> Plan | None:
         if plan is not None:
             return plan
     return None
+
+
+def has_registers(node: Node) -> bool:
+    """Whether registers hold what a node reads and gives: no complex numbers."""
+    return ELEMS.keys() >= {v.dtype.name for v in (*node.values, *node.outputs)}
 
 
 @functools.lru_cache(maxsize=256)  # the back end asks, then the memory plan, then the lowering

@@ -43,9 +43,12 @@ class Cost:
 
 
 class Plan(abc.ABC):
-    """How one kernel computes one region. `kind` is that of the fusion nodes it computes."""
+    """How one kernel computes one region.
 
-    kind: ClassVar[str]
+    `kind` is that of the fusion nodes it computes; None where it computes a node by itself alone.
+    """
+
+    kind: ClassVar[str | None] = None
 
     def __init__(self, region: Region) -> None:
         self.region = region

@@ -52,19 +52,16 @@ class LoopPlan(Plan):
     def cost(self) -> Cost:
         """All results should have an element for each point of one space, and nothing dear should
         be computed for several points again."""
-        anchor = self.region.outputs[0]
-        space = Space(anchor.shape)
-        found = locate(self.region.nodes, anchor, space.index)
-        apart = [o for o in self.region.outputs if o not in found or not covers(found[o], o, space)]
+        nest, size = self.nests[0], numel(self.region.outputs[0].shape)
         again = [
             n
             for n in self.region.nodes
-            if n.outputs[0] not in found
-            and not same(numel(n.outputs[0].shape), numel(anchor.shape))
+            if n.outputs[0] not in nest.located
+            and not same(numel(n.outputs[0].shape), size)
             and flops_of(n) > CHEAP_FLOPS
         ]
         losses = (f"{described(again)} is repeated",) if again else ()
-        return Cost(1 + len(apart), losses)
+        return Cost(1 + nest.apart, losses)
 
     @functools.cached_property
     def orders(self) -> list[Order]:
@@ -91,11 +88,17 @@ Results = list[tuple[Value, ElementIndex]]
 
 
 class Nest(NamedTuple):
-    """A space, the results that have an element for each of its points, and these elements."""
+    """A space, the results that have an element for each of its points, and these elements.
+
+    Before any axis of the space was split, `located` were the values that had an index in it, and
+    `apart` results were left for other nests.
+    """
 
     space: Space
     results: Results
     points: list[Point]
+    located: frozenset[Value]
+    apart: int
 
 
 def match_loop(region: Region) -> LoopPlan | None:
@@ -124,6 +127,7 @@ def _next_nest(region: Region, waiting: Sequence[Value]) -> Nest:
     """
     anchor = waiting[0]
     space = Space(anchor.shape)
+    located, apart = frozenset[Value](), -1
     for _ in range(MAX_SPLITS):
         found = locate(region.nodes, anchor, space.index)
         results = [
@@ -131,11 +135,13 @@ def _next_nest(region: Region, waiting: Sequence[Value]) -> Nest:
             for v in waiting
             if v is anchor or (v in found and covers(found[v], v, space))
         ]
+        if apart < 0:
+            located, apart = frozenset(found), len(waiting) - len(results)
         demand = Demand(region.inputs)
         points = [demand.point(v, index) for v, index in results]
         if not space.refine(reachable(points)):
             break
-    return Nest(space, results, points)
+    return Nest(space, results, points, located, apart)
 
 
 def _emit(emitter: Emitter, region: Region, env: Env, nest: Nest) -> None:

@@ -12,9 +12,9 @@ from argand.base.dtype import compute_dtype
 from argand.base.sums import BLOCK_CHAIN
 from argand.ir.families import Reduce, Scan
 from argand.ir.program import Node
-from argand.kernels.plan import Plan, described
+from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.pointwise import check_indices
-from argand.kernels.single import single_node
+from argand.kernels.single import in_order_cost, single_node
 from argand.lowering.affine import ZERO, Axis, linearised
 from argand.lowering.buffers import Env
 from argand.lowering.element import Demand, reachable
@@ -36,7 +36,7 @@ class ScanPlan(Plan):
     """A region of one such op: the other dimensions in parallel, one of them along the lanes where
     memory allows."""
 
-    kind = "loop"
+    kind = "scan"
 
     def __init__(self, region: Region, node: Node) -> None:
         super().__init__(region)
@@ -44,6 +44,10 @@ class ScanPlan(Plan):
         (self.x,) = node.values
         self.space = Space(self.x.shape)
         self.point = Demand(region.inputs).point(self.x, self.space.index)
+
+    @property
+    def cost(self) -> Cost:
+        return in_order_cost(self.region, self.node)
 
     def emit(self, b: NestBuilder, env: Env) -> None:
         _Scan(self, b, env).emit()

@@ -10,9 +10,9 @@ from typing import Any
 
 from argand.ir.families import Scatter
 from argand.ir.program import Node, Operand
-from argand.kernels.plan import Plan, described
+from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.pointwise import check_indices, emit_stores
-from argand.kernels.single import single_node
+from argand.kernels.single import in_order_cost, single_node
 from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.buffers import Env, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable
@@ -31,12 +31,16 @@ NS_EACH = 3.0
 class ScatterPlan(Plan):
     """A region of one scatter: first the copy of x, then the writes."""
 
-    kind = "loop"
+    kind = "scatter"
 
     def __init__(self, region: Region, node: Node) -> None:
         super().__init__(region)
         self.node = node
         self.writes = _Writes(region, node)
+
+    @property
+    def cost(self) -> Cost:
+        return in_order_cost(self.region, self.node)
 
     def emit(self, b: NestBuilder, env: Env) -> None:
         places = self.region.places(env)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from argand.ir.families import View
 from argand.ir.program import Node
+from argand.kernels.plan import Cost, described
 from argand.lowering.element import rule_for
 from argand.lowering.region import Region
 
-__all__ = ["single_node"]
+__all__ = ["in_order_cost", "single_node"]
 
 
 def single_node(region: Region, wanted: Callable[[Node], bool]) -> Node | None:
@@ -19,3 +21,14 @@ def single_node(region: Region, wanted: Callable[[Node], bool]) -> Node | None:
         return None
     others = (n for n in region.nodes if n is not found[0])
     return found[0] if all(rule_for(n) is not None for n in others) else None
+
+
+def in_order_cost(region: Region, node: Node) -> Cost:
+    """What is lost where a node that takes elements in order computes its operands as well: that
+    they come in any order, and many at a time."""
+    others = [
+        n
+        for n in region.nodes
+        if not (n is node or isinstance(n.op, View) or n.op.constant(n.params) is not None)
+    ]
+    return Cost(losses=(f"{described(others)} is computed in order",) if others else ())

@@ -8,6 +8,7 @@ of its own (`QuotientVar`, `RemainderVar` or `LoadedIndex`), computed where it i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -97,23 +98,28 @@ class LoadedIndex(IndexVar):
         return self.size - 1
 
 
+_NO_AXES: frozenset[Axis] = frozenset()
+
+
 class Affine:
     """The sum of variable * coefficient, plus a constant; all numbers are sizes."""
 
     __slots__ = ("axes", "const", "key", "terms")
 
     def __init__(self, terms: Iterable[tuple[IndexVar, Extent]] = (), const: Extent = 0) -> None:
-        merged: dict[IndexVar, Extent] = {}
+        merged: dict[str, tuple[IndexVar, Extent]] = {}
         for var, c in terms:
-            merged[var] = merged[var] + c if var in merged else c
-        held = [(v, c) for v, c in merged.items() if not _zero(c)]
-        self.terms = tuple(sorted(held, key=lambda t: t[0].key))
+            before = merged.get(var.key)
+            merged[var.key] = (var, c) if before is None else (before[0], before[1] + c)
+        self.terms = tuple(merged[key] for key in sorted(merged) if not _zero(merged[key][1]))
         self.const = const
         parts = [v.key if _one(c) else f"{v.key}*{_text(c)}" for v, c in self.terms]
         if not _zero(const) or not parts:
             parts.append(_text(const))
         self.key = "+".join(parts)
-        self.axes: frozenset[Axis] = frozenset().union(*(v.axes for v, _ in self.terms))
+        self.axes: frozenset[Axis] = _NO_AXES
+        for var, _ in self.terms:
+            self.axes = self.axes | var.axes if self.axes else var.axes
 
     def __repr__(self) -> str:
         return self.key
@@ -155,18 +161,29 @@ def affine_of(x: Affine | IndexVar | Extent) -> Affine:
     """An affine expression of a variable or a size."""
     if isinstance(x, Affine):
         return x
-    return Affine(((x, 1),)) if isinstance(x, IndexVar) else Affine((), x)
+    if isinstance(x, IndexVar):
+        return Affine(((x, 1),))
+    return _constant(x) if isinstance(x, int) else Affine((), x)
+
+
+@functools.lru_cache(maxsize=1024)
+def _constant(x: int) -> Affine:
+    return Affine((), x)
 
 
 def add(a: Affine, b: Affine, scale: Extent = 1) -> Affine:
     """a + scale * b."""
-    if isinstance(scale, int) and scale == 0:
+    if _zero(scale) or b is ZERO:
         return a
+    if a is ZERO and _one(scale):
+        return b
     return Affine((*a.terms, *((v, c * scale) for v, c in b.terms)), a.const + b.const * scale)
 
 
 def scaled(a: Affine, scale: Extent) -> Affine:
     """a * scale."""
+    if a is ZERO or _one(scale):
+        return a
     return Affine(((v, c * scale) for v, c in a.terms), a.const * scale)
 
 
@@ -279,7 +296,7 @@ def _text(c: Extent) -> str:
     return str(c) if isinstance(c, int) else f"{{{c}}}"
 
 
-ZERO = Affine()
+ZERO = _constant(0)
 
 
 # conditions ---------------------------------------------------------------------------------------

@@ -47,6 +47,9 @@ class Space:
         self.shape = tuple(shape)
         self.digits: list[list[Axis]] = [[Axis(f"{prefix}{d}", s)] for d, s in enumerate(shape)]
 
+    def __str__(self) -> str:
+        return " x ".join(str(axis.extent) for axis in self.axes) or "one element"
+
     @property
     def axes(self) -> list[Axis]:
         """All axes, in the order of the dimensions; those of extent 1 are not loops."""
@@ -137,16 +140,15 @@ def locate(nodes: Sequence[Node], anchor: Value, index: ElementIndex) -> dict[Va
     """The index of each value that elementwise ops, permutes, reshapes and casts connect to the
     anchor, as affine expressions of the anchor's axes."""
     found: dict[Value, ElementIndex] = {anchor: index}
-    changed = True
-    while changed:
-        changed = False
-        for node in nodes:
-            changed |= _locate_node(node, found)
+    before = 0
+    while len(found) > before:  # there and back: from results to operands, then the other way
+        before = len(found)
+        for node in (*reversed(nodes), *nodes):
+            _locate_node(node, found)
     return found
 
 
-def _locate_node(node: Node, found: dict[Value, ElementIndex]) -> bool:
-    before = len(found)
+def _locate_node(node: Node, found: dict[Value, ElementIndex]) -> None:
     if isinstance(node.op, Elementwise):
         values = [*node.values, *node.outputs]
         known = next((found[v] for v in values if v in found), None)
@@ -167,7 +169,6 @@ def _locate_node(node: Node, found: dict[Value, ElementIndex]) -> bool:
             found[x] = _source(node, found[y])
         elif x in found and y not in found and node.op.target is not None:
             found[y] = _target(node, found[x])
-    return len(found) > before
 
 
 def _source(node: Node, index: ElementIndex) -> ElementIndex:

@@ -8,14 +8,15 @@ one has its own. What is cheaper to compute again than to store, each of its rea
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+from argand.ir.families import View
 from argand.ir.fusion import fusion_node
 from argand.ir.program import Node, Operand, Program, Value, resolved
 from argand.passes.fuse_cost import cheap_again, small_alone
-from argand.passes.fuse_fit import Fits, is_single
 from argand.passes.fuse_graph import Graph, Unit, in_order, numbers
-from argand.passes.views import VIEWS
+from argand.passes.fuse_match import Matcher
 
 __all__ = ["fuse"]
 
@@ -29,18 +30,18 @@ def fuse(program: Program) -> Program:
     %1 = exp(%0)                   →        loop(x0) { %0 = mul(x0, 2.0); %1 = exp(%0) … }
     return %1                             return %1
     """
-    graph = Graph(program)
-    return _Writer(program, graph, _Fuser(graph).run()).run()
+    ask = Matcher()
+    graph = Graph(program, ask)
+    return _Writer(program, graph, _Fuser(graph, ask).run()).run()
 
 
 class _Fuser:
     """Parts the nodes of a graph, but the free ones, into units."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, ask: Matcher) -> None:
+        self.graph, self.ask = graph, ask
         self.units: list[Unit] = []
         self.owner: dict[int, Unit] = {}
-        self.fits = Fits()
 
     def run(self) -> list[Unit]:
         for i in range(len(self.graph.nodes)):
@@ -54,11 +55,11 @@ class _Fuser:
 
     def _place(self, i: int) -> None:
         """Let a node join the units of what it reads, or be one."""
-        shape = self.graph.shapes[i]
-        unit = self.owner[i] = Unit(shape.kind, 1 << i, self.graph.reads[i])
+        unit = self.owner[i] = Unit(self.graph.kinds[i], 1 << i, self.graph.reads[i])
         self._set_before(unit)
         self.units.append(unit)
-        if not shape.joins or shape.starts_only:
+        if unit.kind == "alone" or not self._fuses(unit):
+            unit.kind = "alone"
             return
         near = {self.owner[r] for r in numbers(unit.reads)}
         fused = sorted((u for u in near if u.kind != "alone"), key=lambda u: -u.nodes.bit_length())
@@ -68,16 +69,23 @@ class _Fuser:
             if self._join([u, unit]):
                 return
 
+    def _fuses(self, unit: Unit) -> bool:
+        """Whether a fusion can leave out the results of a node that nobody needs."""
+        (node,) = (self.graph.nodes[n] for n in numbers(unit.nodes))
+        outputs = self.graph.outputs(unit.nodes)
+        if len(outputs) == len(node.outputs):
+            return True
+        return self.ask(self.graph.with_free(unit.nodes), outputs) is not None
+
     def _join(self, units: Sequence[Unit]) -> bool:
-        """Merge units if one kernel can compute them; False when none can."""
+        """Merge units if one kernel had better compute them; False where several had."""
         nodes = sum(u.nodes for u in units)
-        contracts = [u for u in units if u.kind == "contract"]
-        if nodes.bit_count() > MOST_NODES or len(contracts) > 1 or not self._closed(units):
+        if nodes.bit_count() > MOST_NODES or not self._closed(units):
             return False
-        kind = self.fits(self.graph.with_free(nodes), self.graph.outputs(nodes))
-        if kind is None:
+        answer = self.ask(self.graph.with_free(nodes), self.graph.outputs(nodes))
+        if answer is None or not answer.cost.pays:
             return False
-        units[0].kind = kind
+        units[0].kind = answer.kind
         self._merge(units)
         return True
 
@@ -120,26 +128,32 @@ class _Fuser:
         """Give cheap nodes at the end of a unit to their readers, which compute them again."""
         for i in sorted(self.owner, reverse=True):
             node, unit = self.graph.nodes[i], self.owner[i]
-            if not self.graph.shapes[i].pointwise or node.op.name in VIEWS:
+            if self.graph.kinds[i] != "loop" or isinstance(node.op, View):
                 continue  # a view here is stored on purpose
             users = self.graph.users_of(node.outputs)
             if not users or users & unit.every or not self.graph.kept.isdisjoint(node.outputs):
                 continue
             takers = [u for u in self.units if u.every & users]
-            if self._can_sink(i, takers):
+            if self._can_sink(i, unit, takers):
                 self._give(i, takers)
 
-    def _can_sink(self, i: int, takers: Sequence[Unit]) -> bool:
+    def _can_sink(self, i: int, unit: Unit, takers: Sequence[Unit]) -> bool:
         graph = self.graph
         for r in numbers(graph.reads[i]):
             if not graph.needed(r, self.owner[r].every):
                 return False  # it would have to be stored for this
         if not cheap_again(graph.nodes[i], len(takers)):
             return False
-        return all(
-            self.fits(graph.with_free(u.every | 1 << i), graph.outputs(u.every)) == u.kind
-            for u in takers
-        )
+        rest = unit.every & ~(1 << i)
+        changed = [(u, u.every | 1 << i) for u in takers] + ([(unit, rest)] if rest else [])
+        return all(self._still(u, nodes) for u, nodes in changed)
+
+    def _still(self, unit: Unit, nodes: int) -> bool:
+        """Whether a unit's kernel can as well compute its results by these nodes."""
+        others = functools.reduce(int.__or__, (u.every for u in self.units if u is not unit), 0)
+        outputs = self.graph.outputs(unit.nodes & nodes, others)
+        answer = self.ask(self.graph.with_free(nodes), outputs)
+        return answer is not None and answer.cost.pays and answer.kind == unit.kind
 
     def _give(self, i: int, takers: Sequence[Unit]) -> None:
         for u in takers:
@@ -149,7 +163,7 @@ class _Fuser:
         if not unit.nodes:
             self.units.remove(unit)
 
-    def _settle(self) -> None:
+    def _renew_reads(self) -> None:
         """What the units read, now that some nodes are computed again and again."""
         stored = sum(u.nodes for u in self.units)
         for u in self.units:
@@ -163,20 +177,27 @@ class _Fuser:
 
     def _beside(self) -> None:
         """Small loops that don't depend on each other share a kernel."""
-        self._settle()
+        self._renew_reads()
         merged: list[Unit] = []
         for u in [u for u in self.units if u.kind == "loop" and self._is_small(u)]:
             for other in merged:
                 size = (other.every | u.every).bit_count()
-                if size <= 2 * MOST_NODES and self._closed([other, u]):
+                if size <= 2 * MOST_NODES and self._closed([other, u]) and self._shared(other, u):
                     self._merge([other, u])
                     break
             else:
                 merged.append(u)
 
+    def _shared(self, a: Unit, b: Unit) -> bool:
+        """Whether one kernel computes two units, in a nest for each."""
+        others = functools.reduce(int.__or__, (u.every for u in self.units if u not in (a, b)), 0)
+        outputs = self.graph.outputs(a.nodes | b.nodes, others)
+        answer = self.ask(self.graph.with_free(a.every | b.every), outputs)
+        return answer is not None and answer.kind == "loop"
+
     def _is_small(self, u: Unit) -> bool:
         nodes = [self.graph.nodes[n] for n in numbers(u.every)]
-        if any(n.op.can_fail or is_single(n) for n in nodes):
+        if any(n.op.can_fail for n in nodes):
             return False  # what may fail must not take others along
         return small_alone(nodes, self.graph.outputs(u.every))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argand.base.shape import numel
-from argand.ir.families import Move
+from argand.ir.families import Move, Window
 from argand.ir.program import Node, Value
 from argand.kernels.cost import BYTES_PER_NS, SMALL, VECTOR_FLOPS_PER_NS, flops_of
 
@@ -16,8 +16,10 @@ def cheap_again(node: Node, readers: int) -> bool:
     """Whether `readers` kernels had better compute a node's elements than load them.
 
     Storing costs one write and a read for each reader; computing costs its flops, and reading the
-    operands that are as large as the result.
+    operands that are as large as the result. An element of a pooling reads a whole window.
     """
+    if isinstance(node.op, Window):
+        return False
     out = node.outputs[0]
     large = [v for v in node.values if _full_size(v, out)]
     again = readers * (

@@ -7,18 +7,14 @@ the same for a group of a hundred nodes as for one.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from argand.base.shape import numel
+from argand.ir.families import View
 from argand.ir.program import Node, Program, Value
-from argand.passes.fuse_fit import (
-    CONTRACTIONS,
-    FREE,
-    LOOP,
-    Role,
-    batch_dims,
-    classify,
-    view_to_store,
-)
+from argand.kernels.match import has_registers
+from argand.passes.fuse_match import Matcher
 
 __all__ = ["Graph", "Unit", "in_order", "numbers"]
 
@@ -32,17 +28,20 @@ def numbers(bits: int) -> Iterator[int]:
 
 
 class Graph:
-    """The nodes of a program, and who reads whom. *Free* nodes, which cost nothing, are looked
-    through: each of their readers has them to itself.
+    """The nodes of a program, and who reads whom. *Free* nodes, views and constants, cost nothing
+    and are looked through: each of their readers has them to itself.
 
-    `reads` gives for each node the nodes that it reads, `frees` the free nodes in between; `kept`
-    are the values that results need in memory.
+    `kinds` gives for each node the kind of kernel that computes it, "alone" where none does;
+    `reads` the nodes that it reads, `frees` the free nodes in between; `kept` are the values that
+    results need in memory.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, ask: Matcher) -> None:
         self.nodes = program.nodes
         self.number = {node: i for i, node in enumerate(self.nodes)}
-        self.shapes = self._shapes()
+        self._ask = ask
+        self._free = [_costs_nothing(node) for node in self.nodes]
+        self.kinds = [self._settle(node) for node in self.nodes]
         self.reads: list[int] = []
         self.frees: list[int] = []
         for node in self.nodes:
@@ -53,21 +52,55 @@ class Graph:
         self._users: dict[Value, int] = {}
         self._look_back()
 
-    def _shapes(self) -> list[Role]:
-        """How each node takes part. A view that a contraction can't read with strides is stored."""
-        shapes = [classify(node) for node in self.nodes]
-        for node in self.nodes:
-            if node.op.name not in CONTRACTIONS:
-                continue
-            for v in node.values:
-                stored = view_to_store(v, batch_dims(node))
-                if stored is not None:
-                    shapes[self.number[stored]] = LOOP
-        return shapes
-
     def free(self, i: int) -> bool:
         """Whether a node is repeated wherever it is read."""
-        return self.shapes[i] is FREE
+        return self._free[i]
+
+    # what is read through views -------------------------------------------------------------------
+
+    def _settle(self, node: Node) -> str:
+        """The kind of kernel that computes a node. What the kernel doesn't read through, or not
+        well, is free no more: it is stored."""
+        alone = self._ask([node], node.outputs)
+        if alone is None:
+            return "alone"
+        if self.free(self.number[node]):
+            return alone.kind
+        while chains := [chain for v in dict.fromkeys(node.values) if (chain := self._chain(v))]:
+            if self._reads_well(node, chains):
+                break
+            chain = next((c for c in chains if not self._reads_well(node, [c])), chains[0])
+            self._store(self._best_stored(node, chain))
+        return alone.kind
+
+    def _chain(self, v: Value) -> list[Node]:
+        """The free nodes between a value and what it is read from, the nearest first."""
+        chain: list[Node] = []
+        while v.node is not None and self.free(self.number[v.node]):
+            chain.append(v.node)
+            if not v.node.values:
+                break
+            (v,) = v.node.values
+        return chain
+
+    def _best_stored(self, node: Node, chain: Sequence[Node]) -> Node:
+        """The smallest value of a chain that lets a kernel read through what is nearer to a node;
+        among equals the furthest."""
+        able = [j for j in range(len(chain)) if j == 0 or self._reads_well(node, [chain[:j]])]
+        return chain[min(able, key=lambda j: (_elements(chain[j].outputs[0]), -j))]
+
+    def _reads_well(self, node: Node, chains: Sequence[Sequence[Node]]) -> bool:
+        """Whether a kernel computes the node and reads through these free nodes without loss."""
+        through = sorted({self.number[n] for chain in chains for n in chain})
+        answer = self._ask([*(self.nodes[i] for i in through), node], node.outputs)
+        return answer is not None and answer.cost.pays
+
+    def _store(self, view: Node) -> None:
+        """Store a node that was free."""
+        self._free[self.number[view]] = False
+        self._settle(view)
+
+    # who reads whom -------------------------------------------------------------------------------
 
     def sources(self, values: Iterable[Value]) -> tuple[int, int]:
         """The nodes that make values, and the free nodes in between."""
@@ -103,13 +136,15 @@ class Graph:
         outputs = self.nodes[i].outputs
         return bool(self.users_of(outputs) & ~nodes) or not self.kept.isdisjoint(outputs)
 
-    def outputs(self, nodes: int) -> list[Value]:
-        """The values of a set of nodes that others need."""
+    def outputs(self, nodes: int, readers: int | None = None) -> list[Value]:
+        """The values of a set of nodes that results need, or some of the readers: all other nodes,
+        unless given."""
+        readers = ~nodes if readers is None else readers
         return [
             o
             for n in numbers(nodes)
             for o in self.nodes[n].outputs
-            if o in self.kept or self._users.get(o, 0) & ~nodes
+            if o in self.kept or self._users.get(o, 0) & readers
         ]
 
     def with_free(self, nodes: int) -> list[Node]:
@@ -118,6 +153,17 @@ class Graph:
         for n in numbers(nodes):
             found |= self.frees[n]
         return [self.nodes[n] for n in numbers(found)]
+
+
+def _elements(v: Value) -> float:
+    size = numel(v.shape)
+    return size if isinstance(size, int) else math.inf
+
+
+def _costs_nothing(node: Node) -> bool:
+    """Whether every reader may have a node to itself: a view, or a constant."""
+    free = isinstance(node.op, View) or node.op.constant(node.params) is not None
+    return free and has_registers(node)
 
 
 class Unit:

@@ -14,7 +14,6 @@ from argand.passes.fuse import fuse
 from argand.passes.inline import inline_composites
 from argand.passes.layout import layout
 from argand.passes.results import own_results
-from argand.passes.unfuse import unfuse
 
 Pass = Callable[[Program], Program]
 
@@ -27,7 +26,6 @@ PASSES: tuple[Pass, ...] = (
     own_results,
     layout,  # channels-last around convolutions
     fuse,  # one node for each kernel
-    unfuse,
 )
 """Every step from a recorded program to one that the backend lowers node by node."""
 

@@ -10,9 +10,6 @@ from argand.base.shape import numel
 from argand.ir.families import View
 from argand.ir.program import Node, Program, Value
 
-VIEWS = frozenset(("reshape", "permute", "expand", "slice"))
-"""The members of `View`, until fusion asks for the family."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StridedView:

@@ -25,7 +25,6 @@ __all__ = ["AttentionPlan", "GradientPlan", "match_attention"]
 class _AttentionPlan(Plan):
     """A region of one node; it promises no order."""
 
-    kind = "attention"
     text: ClassVar[str]
 
     def __init__(self, region: Region, node: Node) -> None:

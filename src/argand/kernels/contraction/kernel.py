@@ -34,7 +34,7 @@ from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
 from argand.lowering.order import Access, Order, loads_of
 from argand.lowering.region import Region
-from argand.lowering.space import Space, covers, locate, stride_along
+from argand.lowering.space import stride_along
 from argand.nest.builder import NestBuilder, Reg
 
 __all__ = ["ConvolutionPlan", "ProductPlan", "match_convolution", "match_product"]
@@ -61,13 +61,10 @@ class _ContractionPlan(Plan):
     def _losses(self) -> Iterator[str]:
         if self.parted:
             yield "an operand is read in parts"
-        nodes, result = self.region.nodes, self.node.outputs[0]
-        space = Space(result.shape)
-        found = locate(nodes, result, space.index)
-        if not all(o in found and covers(found[o], o, space) for o in self.region.outputs):
+        if not self.layout.whole:
             yield "results are written in parts"
-        for n in nodes:
-            if n.outputs[0] not in found:
+        for n in self.region.nodes:
+            if n.outputs[0] not in self.layout.located:
                 if flops_of(n) > CHEAP_FLOPS:
                     yield f"{n.op.name} is repeated"
             elif n is not self.node and worth_a_loop(n):
@@ -111,7 +108,7 @@ def match_product(region: Region) -> ProductPlan | None:
     if node is None:
         return None
     layout, parted = product_layout(region, node)
-    return ProductPlan(region, node, layout, parted) if layout.fits else None
+    return None if layout is None else ProductPlan(region, node, layout, parted)
 
 
 def match_convolution(region: Region) -> ConvolutionPlan | None:
@@ -120,7 +117,7 @@ def match_convolution(region: Region) -> ConvolutionPlan | None:
     if node is None:
         return None
     layout = convolution_layout(region, node)
-    return ConvolutionPlan(region, node, layout) if layout.fits else None
+    return None if layout is None else ConvolutionPlan(region, node, layout)
 
 
 # emission -----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.families import Contract, Move, View
 from argand.ir.op import Op
 from argand.ir.program import Node, Value
+from argand.lowering.affine import Axis
 from argand.lowering.element import Demand, Point, reachable
 from argand.lowering.region import Region
 from argand.lowering.space import MAX_SPLITS, ElementIndex, Space, locate
@@ -30,35 +31,39 @@ class Layout:
     """The elements of a region's contraction, the digits of its axes being what reshapes ask for.
 
     `spaces` are the axes: one space for all labels of a product; for a convolution one for each
-    operand and one for the result. `fits` says whether the loops can express all elements.
+    operand and one for the result. `fits` says whether the loops can express all elements, `whole`
+    whether all results have an element for each of the contraction's. `located` are the values that
+    have one index for each element of the contraction's result.
     """
 
     def __init__(
-        self, region: Region, node: Node, spaces: Sequence[Space], indices: Sequence[ElementIndex]
+        self,
+        region: Region,
+        node: Node,
+        spaces: Sequence[Space],
+        operands: Sequence[Point],
+        index: ElementIndex,
     ) -> None:
-        self.spaces = spaces
-        *operands, result = indices
+        self.spaces, self.operands = spaces, operands
         value = node.outputs[0]
         demand = Demand(region.inputs, [value])
-        at = locate(region.nodes, value, result)
-        self.operands = _operand_points(demand, node, operands)
-        self.result = demand.point(value, result)
-        self.outputs = [
-            (v, at[v], demand.point(v, at[v]))
-            for v in region.outputs
-            if v in at and same(numel(v.shape), numel(value.shape))
-        ]
+        at = locate(region.nodes, value, index)
+        self.located = frozenset(at)
+        self.result = demand.point(value, index)
+        self.outputs = [(v, at[v], demand.point(v, at[v])) for v in region.outputs if v in at]
         self.points = reachable([p for _, _, p in self.outputs])
+        linear = all(f.linear() for _, at, _ in self.outputs for f in at)
         self.fits = (
-            len(self.outputs) == len(region.outputs)
+            linear
+            and len(self.outputs) == len(region.outputs)
             and all(p is self.result for p in self.points if p.kind == "known")
-            and all(p.kind == "load" and all(f.linear() for f in p.index) for p in self.operands)
-            and all(f.linear() for _, index, _ in self.outputs for f in index)
         )
+        axes = _axes(index)
+        self.whole = linear and all(_axes(at) == axes for _, at, _ in self.outputs)
 
     def refine(self) -> bool:
         """Split an axis that a reshape asks for in parts."""
-        wanted = [*self.points, *reachable(self.operands)]
+        wanted = list(self.points)
         for _, index, _ in self.outputs:
             wanted += [Point(self.result.value, (f,), None, "") for f in index]
         for p in wanted:
@@ -66,17 +71,25 @@ class Layout:
         return any(space.refine(wanted) for space in self.spaces)
 
 
+def _axes(index: ElementIndex) -> frozenset[Axis]:
+    return frozenset().union(*(f.axes for f in index))
+
+
 Indices = Callable[[], Sequence[ElementIndex]]
 
 
 def contraction_of(region: Region, family: type[Op]) -> Node | None:
     """The one contraction of a region, where it is of this family, its operands are read through
-    views alone, and all other nodes are such as can be computed on a finished vector."""
+    views alone, the other nodes are such as can be computed on a finished vector, and the results
+    have as many elements as the contraction's."""
     found = [n for n in region.nodes if n.op.is_contraction]
     if len(found) != 1 or not isinstance(found[0].op, family):
         return None
     (node,) = found
+    size = numel(node.outputs[0].shape)
     if not all(n is node or _in_epilogue(n) for n in region.nodes):
+        return None
+    if not all(same(numel(o.shape), size) for o in region.outputs):
         return None
     made = {o: n for n in region.nodes for o in n.outputs}
     for operand in node.values:
@@ -92,7 +105,7 @@ def _in_epilogue(node: Node) -> bool:
     return isinstance(node.op, Elementwise | Move) or node.op.constant(node.params) is not None
 
 
-def product_layout(region: Region, node: Node) -> tuple[Layout, bool]:
+def product_layout(region: Region, node: Node) -> tuple[Layout | None, bool]:
     """The layout of a product, and whether a reshape of an operand parts one of its dimensions;
     those of a batch may be parted."""
     sizes = label_sizes(node)
@@ -103,46 +116,64 @@ def product_layout(region: Region, node: Node) -> tuple[Layout, bool]:
         at = dict(zip(sizes, space.index, strict=True))
         return [tuple(at[c] for c in text) for text in texts]
 
-    _split_for_operands(region, node, [space], indices)
+    operands = _settled_operands(region, node, [space], indices)
     parted = any(
         len(digits) > 1 and not all(label in text for text in texts)
         for label, digits in zip(sizes, space.digits, strict=True)
     )
-    return _settled(region, node, [space], indices), parted
+    return _settled(region, node, [space], indices, operands), parted
 
 
-def convolution_layout(region: Region, node: Node) -> Layout:
+def convolution_layout(region: Region, node: Node) -> Layout | None:
     """The layout of a convolution: the loops take an axis for each dimension, and no parts."""
     values = (*operands_of(node), node.outputs[0])
     spaces = [Space(v.shape, name) for v, name in zip(values, "abc", strict=True)]
-    layout = _settled(region, node, spaces, lambda: [space.index for space in spaces])
-    layout.fits &= all(len(digits) == 1 for space in spaces for digits in space.digits)
-    return layout
+
+    def indices() -> list[ElementIndex]:
+        return [space.index for space in spaces]
+
+    operands = _settled_operands(region, node, spaces, indices)
+    layout = _settled(region, node, spaces, indices, operands)
+    parted = any(len(digits) > 1 for space in spaces for digits in space.digits)
+    return None if parted else layout
 
 
-def _split_for_operands(
+def _settled_operands(
     region: Region, node: Node, spaces: Sequence[Space], indices: Indices
-) -> None:
-    """Split axes as far as reshapes of the operands ask for it."""
+) -> list[Point]:
+    """The operands' elements, with axes split as far as reshapes of the operands ask for it."""
     for _ in range(MAX_SPLITS):
-        *operands, _ = indices()
-        points = _operand_points(Demand(region.inputs), node, operands)
+        points = _operand_points(region, node, indices())
         if not any(space.refine(reachable(points)) for space in spaces):
             break
+    return points
 
 
-def _settled(region: Region, node: Node, spaces: Sequence[Space], indices: Indices) -> Layout:
-    """The layout, with axes split as far as all reshapes ask for it."""
+def _settled(
+    region: Region,
+    node: Node,
+    spaces: Sequence[Space],
+    indices: Indices,
+    operands: Sequence[Point],
+) -> Layout | None:
+    """The layout, with axes split as far as all reshapes ask for it; None where the loops can't
+    express an element."""
+    if not all(p.kind == "load" and all(f.linear() for f in p.index) for p in operands):
+        return None
+    layout = first = Layout(region, node, spaces, operands, indices()[-1])
     for _ in range(MAX_SPLITS):
-        layout = Layout(region, node, spaces, indices())
         if not layout.refine():
             break
-    return layout
+        operands = _operand_points(region, node, indices())
+        layout = Layout(region, node, spaces, operands, indices()[-1])
+    layout.whole = first.whole
+    return layout if layout.fits else None
 
 
-def _operand_points(demand: Demand, node: Node, indices: Sequence[ElementIndex]) -> list[Point]:
+def _operand_points(region: Region, node: Node, indices: Sequence[ElementIndex]) -> list[Point]:
+    demand = Demand(region.inputs)
     found = []
-    for v, index in zip(operands_of(node), indices, strict=True):
+    for v, index in zip(operands_of(node), indices[:2], strict=True):
         point = demand.point(v, index)
         while point.kind == "same":  # through views
             (point,) = point.args

@@ -6,9 +6,10 @@ import functools
 
 from argand.ir.families import View
 from argand.kernels.plan import Cost, Plan, described
-from argand.kernels.reduction.plan import RowPlan, plan_quality, row_plans
+from argand.kernels.reduction.plan import RowPlan, is_reduction, plan_quality, row_plans
 from argand.kernels.reduction.rows import lower_rows
 from argand.lowering.buffers import Env
+from argand.lowering.element import rule_for
 from argand.lowering.order import Order
 from argand.lowering.region import Region
 from argand.nest.builder import NestBuilder
@@ -49,5 +50,7 @@ class RowsPlan(Plan):
 
 def match_rows(region: Region) -> RowsPlan | None:
     """The plan of a region with reductions."""
+    if not all(is_reduction(n) or rule_for(n) is not None for n in region.nodes):
+        return None
     ways = row_plans(region)
     return RowsPlan(region, ways) if ways else None

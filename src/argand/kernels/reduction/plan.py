@@ -86,8 +86,10 @@ class RowPlan:
     outputs: tuple[RowOutput, ...]
 
     def __str__(self) -> str:
-        sizes = [" x ".join(str(a.extent) for a in axes) or "1" for axes in (self.batch, self.row)]
-        return f"{sizes[0]} rows of {sizes[1]} in {self.stages} stages"
+        batch, row = (" x ".join(str(a.extent) for a in axes) for axes in (self.batch, self.row))
+        rows = f"{batch} rows" if batch else "one row"
+        passes = "one pass" if self.stages == 1 else f"{self.stages} passes"
+        return f"{rows} of {row or 1} in {passes}"
 
     @property
     def stages(self) -> int:
