@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from argand.base.dtype import compute_dtype
 from argand.base.sums import BLOCK_CHAIN
 from argand.kernels.reduction.chains import accumulates
+from argand.kernels.reduction.loops import RowLoops
 from argand.kernels.reduction.plan import Reduction
 from argand.lowering.affine import Affine, Axis
 from argand.lowering.buffers import StridedBuffer
@@ -34,53 +35,61 @@ def sum_type(r: Reduction) -> Ty:
 
 class Partials:
     """The sums of a kernel over its batch: a number each, or one a column ("col") of a row of
-    `width` elements, whose places are those of a buffer of `strides`."""
+    `width` elements, whose places are those of a buffer of `strides`.
+
+    There are `count` chunks of `share` rows, only one where it runs `serial`. `memory` holds the
+    sums of all chunks, `own` those that rows are added to.
+    """
 
     def __init__(
         self,
         emitter: Emitter,
         sums: Sequence[Reduction],
-        width: Number,
-        strides: tuple[Number, ...],
-        lanes: int,
+        loops: RowLoops,
+        count: Number,
+        ns: float,
+        least: Number | None = None,
     ) -> None:
+        """Decide on the chunks of `count` rows that cost `ns` each. With `least` rows in a chunk
+        they depend on the shape alone, not on what the code costs."""
         self.emitter, self.b, self.sums = emitter, emitter.b, sums
-        self.width, self.strides, self.lanes = width, strides, lanes
+        self.width, self.strides = loops.length(loops.row), loops.row_strides()
+        self.lanes = loops.lanes
+        total = known(count)
+        if least is None:
+            least = max(1, int(CHUNK_NS / ns))
+            self.serial = total is not None and total * ns < SERIAL_NS
+        else:
+            few = known(least)
+            self.serial = total is not None and few is not None and total <= few
+        self.share, self.count, self.cost = self._shared_out(count, ns, least)
+        self.memory = {r: self._reserve(r, self.count) for r in sums}
+        self.own: dict[Reduction, StridedBuffer] = {}
 
     # chunks ---------------------------------------------------------------------------------------
 
-    def share_out(self, count: Number, ns: float, least: Number | None = None) -> None:
-        """Decide on the chunks of `count` rows that cost `ns` each. With `least` rows in a chunk
-        they depend on the shape alone, not on what the code costs."""
-        b, most = self.b, CHUNKS
-        if any(r.kind == "col" for r in self.sums):
-            length = known(self.width) or 4096
-            most = max(8, min(CHUNKS, PARTIAL_BYTES // (8 * max(1, length))))
-        total = known(count)
-        fixed = known(least) if least is not None else None
-        self.serial = total is not None and (
-            total * ns < SERIAL_NS if least is None else fixed is not None and total <= fixed
-        )
-        if least is None:
-            least = fixed = max(1, int(CHUNK_NS / ns))
-        self.share: Number
-        self.cost: Number
+    def _shared_out(self, count: Number, ns: float, least: Number) -> tuple[Number, Reg, Number]:
+        """Rows in a chunk, chunks, and the nanoseconds that all rows take."""
+        b, most = self.b, self._most_chunks()
         if self.serial:
-            self.share, self.count, self.cost = count, b.i64(1), 0
-        elif total is not None and fixed is not None:
+            return count, b.i64(1), 0
+        total, fixed = known(count), known(least)
+        if total is not None and fixed is not None:
             share = max(fixed, -(-total // most))
-            self.share, self.count = share, b.i64(-(-total // share))
-            self.cost = int(total * ns)
-        else:
-            self.share = b.max(b.ceildiv(count, most), least)
-            self.count = b.ceildiv(count, self.share)
-            self.cost = b.mul(count, max(1, int(ns)))
+            return share, b.i64(-(-total // share)), int(total * ns)
+        rows = b.max(b.ceildiv(count, most), least)
+        return rows, b.ceildiv(count, rows), b.mul(count, max(1, int(ns)))
+
+    def _most_chunks(self) -> int:
+        if not any(r.kind == "col" for r in self.sums):
+            return CHUNKS
+        length = known(self.width) or 4096
+        return max(8, min(CHUNKS, PARTIAL_BYTES // (8 * max(1, length))))
 
     @contextlib.contextmanager
     def chunks(self, count: Number) -> Iterator[tuple[Reg, Reg]]:
         """The chunks (first row, end), each with its own sums, filled with the identities."""
         b = self.b
-        self.memory = {r: self._reserve(r, self.count) for r in self.sums}
         if self.serial:
             self._begin(b.i64(0))
             yield b.i64(0), b.add(count, 0)
@@ -99,7 +108,6 @@ class Partials:
 
     def _begin(self, chunk: Reg) -> None:
         b = self.b
-        self.own: dict[Reduction, StridedBuffer] = {}
         for r, memory in self.memory.items():
             base = b.offset(memory, b.mul(chunk, self._width(r)), sum_type(r).elem)
             self.own[r] = self._buffer(r, base)

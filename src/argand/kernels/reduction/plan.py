@@ -92,6 +92,11 @@ class RowPlan:
         return f"{rows} of {row or 1} in {passes}"
 
     @property
+    def computed(self) -> list[Point]:
+        """What reductions take, and the results."""
+        return [r.operand for r in self.reductions] + [o.point for o in self.outputs]
+
+    @property
     def stages(self) -> int:
         """The number of walks along a row."""
         levels = [r.level for r in self.reductions if r.kind != "batch"]
@@ -324,7 +329,7 @@ class _Levels:
 def plan_quality(plan: RowPlan) -> int:
     """How good a plan is by the layouts of the values: 0 is best, 3 is slow."""
     votes: dict[Axis, int] = {}
-    for point in reachable([r.operand for r in plan.reductions] + [o.point for o in plan.outputs]):
+    for point in reachable(plan.computed):
         if point.kind != "load":
             continue
         value: Value = point.value  # type: ignore[assignment]  # a load reads a value

@@ -1,0 +1,107 @@
+"""Which loops a plan of rows has: over the rows, along a row, and which of them along the lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from argand.base.dim import Extent
+from argand.kernels.reduction.plan import RowPlan
+from argand.kernels.reduction.results import Results
+from argand.lowering.affine import Affine, Axis, affine_of
+from argand.lowering.emitter import Emitter, lanes_for
+from argand.lowering.parallel import Number, product, side_by_side
+from argand.lowering.points import Point, reachable
+from argand.lowering.space import by_strides, extent, fold, stride_along
+
+__all__ = ["RowLoops", "contiguous_axis"]
+
+
+def contiguous_axis(emitter: Emitter, plan: RowPlan) -> Axis | None:
+    """The axis along which most of what is read is contiguous."""
+    votes: dict[Axis, int] = {}
+    for point in reachable(plan.computed):
+        if point.kind != "load":
+            continue
+        buffer = emitter.places[point.value]  # type: ignore[index]
+        for axis in point.axes:
+            if stride_along(emitter, axis, buffer, point.index) == 1:
+                votes[axis] = votes.get(axis, 0) + 1 + len(point.axes)
+    return max(votes, key=lambda a: (votes[a], a.key)) if votes else None
+
+
+class RowLoops:
+    """The loops of a plan, outermost first; axes that are contiguous together are one loop.
+
+    `batch` are the loops over the rows, `row` those along a row. The lanes run along `lane_axis`:
+    the innermost of the row or, where they run `across` rows, of the batch. `points` are all
+    elements that the plan computes.
+    """
+
+    def __init__(self, emitter: Emitter, plan: RowPlan, results: Results) -> None:
+        self.emitter = emitter
+        self.points = reachable(plan.computed)
+        inner = contiguous_axis(emitter, plan)
+        self.across = inner in plan.batch and not plan.rides
+        row, batch = (self._ordered(axes, inner) for axes in (plan.row, plan.batch))
+        full = [place for o in plan.outputs if o.kind == "full" for place in results.places[o]]
+        stores = [place for o in plan.outputs for place in results.places[o]]
+        self.row = fold(emitter, row, self.points, full)
+        self.batch = batch if self.across else fold(emitter, batch, self.points, stores)
+        self.lane_axis = self.batch[-1] if self.across else (self.row[-1] if self.row else None)
+        self.lanes = self._lane_count()
+
+    def _ordered(self, axes: Sequence[Axis], inner: Axis | None) -> list[Axis]:
+        """Axes in the order of the largest operand's strides, the contiguous one last."""
+        loads = (p for p in self.points if p.kind == "load")
+        guide: Point | None = max(loads, key=lambda p: len(p.axes), default=None)
+        found = list(axes)
+        if guide is not None:
+            place = self.emitter.places[guide.value]  # type: ignore[index]
+            found = by_strides(self.emitter, found, place, guide.index)
+        if inner in found:
+            found.remove(inner)
+            found.append(inner)
+        return found
+
+    def _lane_count(self) -> int:
+        axis, emitter = self.lane_axis, self.emitter
+        if axis is None:
+            return 1
+        lanes = lanes_for(self.points, emitter.env.target.vector_bytes, axis)
+        lanes *= side_by_side(self.points, axis)
+        length = emitter.size(extent(emitter, axis))
+        if isinstance(length, int):
+            lanes = min(lanes, 1 << max(0, length - 1).bit_length())
+        return lanes
+
+    @property
+    def outer(self) -> list[Axis]:
+        """The loops over rows, or over the vectors of rows."""
+        return self.batch[:-1] if self.across else self.batch
+
+    def length(self, axes: Sequence[Axis]) -> Number:
+        """The number of places along some loops."""
+        emitter = self.emitter
+        return product(emitter.b, [emitter.size(extent(emitter, a)) for a in axes])
+
+    def row_strides(self) -> tuple[Number, ...]:
+        """Row-major strides over the row's loops."""
+        strides: list[Number] = []
+        step: Number = 1
+        for axis in reversed(self.row):
+            strides.append(step)
+            step = product(self.emitter.b, [step, self.emitter.size(extent(self.emitter, axis))])
+        return tuple(reversed(strides))
+
+    def row_index(self) -> tuple[Affine, ...]:
+        """The place in a row, an index for each loop."""
+        return tuple(affine_of(a) for a in self.row)
+
+    def flat_index(self) -> Affine:
+        """The place in a row as one number, in row-major order over the row's loops."""
+        step: Extent = 1
+        terms: list[tuple[Axis, Extent]] = []
+        for axis in reversed(self.row):
+            terms.append((axis, step))
+            step = step * extent(self.emitter, axis)
+        return Affine(terms)
