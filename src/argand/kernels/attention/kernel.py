@@ -106,7 +106,7 @@ class _Places:
 
     def __init__(self, b: NestBuilder, operands: Sequence[Value], region: Region, env: Env) -> None:
         self._region, self._env = region, env
-        self._buffers = region.places(env)
+        self._stored = region.places(env)
         self._operands = operands
         q, k, v = operands
 
@@ -118,7 +118,7 @@ class _Places:
         self.inner, self.column = axis("inner", q, -1), axis("column", v, -1)
 
     def operand(self, value: Value, axes: Sequence[ContractionAxis]) -> Operand:
-        return _operand(self._buffers[value], value, axes)
+        return _operand(self._stored[value], value, axes)
 
     def result(self, value: Value, axes: Sequence[ContractionAxis]) -> list[Operand]:
         """Where a result goes."""
