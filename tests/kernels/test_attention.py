@@ -123,6 +123,14 @@ def test_sizes_of_heads(target: str, depth: int) -> None:
     check(heads((1, 2), 37, 40, depth, depth % 7 + 1), target, is_causal=True)
 
 
+@pytest.mark.parametrize("depth", [3, 64, 80, 300])
+@pytest.mark.parametrize("target", HERE)
+def test_few_rows(target: str, depth: int) -> None:
+    check(heads((3,), 1, 530, depth, depth), target)
+    check([*heads((1, 2), 3, 270, depth, 16), RNG.random((3, 270)) < 0.5], target)
+    check(heads((2,), 4, 270, depth, 16), target, is_causal=True)
+
+
 @pytest.mark.parametrize("target", HERE)
 def test_long_rows(target: str) -> None:
     check(heads((1,), 70, 2048, 32, 32), target)
@@ -330,10 +338,11 @@ def test_a_row_has_the_same_bits_in_any_batch() -> None:
 
 def test_a_row_has_the_same_bits_whatever_rows_come_with_it() -> None:
     q, k, v = heads((2,), 70, 300, 32, 32)
-    whole, _ = computed([q, k, v])
-    for rows in (1, 2, 13, 33):
-        part, _ = computed([q[:, :rows], k, v])
-        np.testing.assert_array_equal(part, whole[:, :rows])
+    for counts in ((1, 2, 4), (5, 13, 33, 70)):
+        whole, _ = computed([q[:, : counts[-1]], k, v])
+        for rows in counts:
+            part, _ = computed([q[:, :rows], k, v])
+            np.testing.assert_array_equal(part, whole[:, :rows])
 
 
 @pytest.mark.parametrize("target", HERE)
@@ -399,6 +408,11 @@ def shape(rows: int, keys: int, depth: int, **strides: tuple[int, int]) -> Atten
             "sse2",
             shape(256, 256, 64, k=(1, 256), v=(2, 3)),
             "scores 6x2x4, values 6x2x4, block 32x256, k copy, v gather",
+        ),
+        (
+            "avx512",
+            shape(1, 2048, 64),
+            "scores 6x4x16, values 6x4x16, block 1x256, k place, v place",
         ),
     ],
 )

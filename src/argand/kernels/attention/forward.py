@@ -3,7 +3,8 @@
 A block of keys is packed once for a part's rows. A block of scores is computed by the micro-kernel,
 becomes probabilities where it is, and multiplies the values; a row's maximum, its sum and its
 result so far wait in scratch and are scaled when the maximum grows. Blocks that causality hides
-are left out. What a row computes depends on the keys alone, never on the rows beside it.
+are left out. What a row computes depends on the keys alone, never on the rows beside it; but a few
+rows, as one query over a cache, multiply each key where it is, in another order.
 """
 
 from __future__ import annotations
@@ -97,9 +98,11 @@ class _Part:
         self.factors = b.scratch(b.mul(room, acc.bytes))
         self.sums = b.scratch(b.mul(room, self.lanes * acc.bytes))
         self.parts = chains(spec.depth)
-        self.k_pack = Packed(
-            b, tiling.scores, spec.k, spec.key, spec.inner, acc, tiling.keys, len(self.parts)
-        )
+        self.k_pack: Packed | None = None
+        if not tiling.few:
+            self.k_pack = Packed(
+                b, tiling.scores, spec.k, spec.key, spec.inner, acc, tiling.keys, len(self.parts)
+            )
         self.v_pack: Packed | None = None
         if tiling.values.b != "place":
             self.v_pack = Packed(b, tiling.values, spec.v, spec.column, spec.key, acc, spec.width)
@@ -144,8 +147,9 @@ class _Part:
         b = self.b
         known = self.here.const if isinstance(self.here.const, int) else None
         columns = (self.key, b.add(self.key, self.here), known)
-        for number, (first, count) in enumerate(self.parts):
-            self.k_pack.fill(self.k_base, columns, first, b.i64(count), number)
+        if self.k_pack is not None:
+            for number, (first, count) in enumerate(self.parts):
+                self.k_pack.fill(self.k_base, columns, first, b.i64(count), number)
         if self.v_pack is not None:
             width = self.spec.width
             self.v_pack.fill(self.v_base, (b.i64(0), b.i64(width), width), self.key, self.here)
@@ -171,15 +175,40 @@ class _Part:
         on the diagonal."""
         b, tiling, spec = self.b, self.tiling, self.spec
         q = base_of(b, spec.q, {**self.index, spec.row: b.add(self.row, self.first)})
-        rows = Rows(q, spec.q.elem, spec.q.stride(spec.row), spec.q.stride(spec.inner))
-        terms = [
-            Term(rows, self.k_pack.columns(number), count, first)
-            for number, (first, count) in enumerate(self.parts)
-        ]
-        multiply(b, tiling.scores, self.acc, self.height, keys, terms, self._store_scores)
+        if self.k_pack is None:
+            with b.loop(0, self.height) as loop:
+                self._dots(q, loop.index, keys)
+        else:
+            rows = Rows(q, spec.q.elem, spec.q.stride(spec.row), spec.q.stride(spec.inner))
+            terms = [
+                Term(rows, self.k_pack.columns(number), count, first)
+                for number, (first, count) in enumerate(self.parts)
+            ]
+            multiply(b, tiling.scores, self.acc, self.height, keys, terms, self._store_scores)
         with b.loop(0, self.height, tiling.together) as loop:
             self._softmax(loop.index, keys, diagonal)
         self._add_values(keys, diagonal)
+
+    def _dots(self, q: Reg, row: Reg, keys: Reg) -> None:
+        """The scores of a row, lanes along the elements of each key."""
+        b, spec, lanes = self.b, self.spec, self.lanes
+        line = b.offset(q, b.mul(row, spec.q.stride(spec.row)), self.acc.elem)
+        base = base_of(b, spec.k, {**self.index, spec.key: self.key})
+        parts = range(0, spec.depth, lanes)
+        masks = [b.tail_mask(n, spec.depth, lanes, self.acc.elem) for n in parts]
+        row_parts = [b.load(line, n, self.vector, m) for n, m in zip(parts, masks, strict=True)]
+        with b.loop(0, keys, lanes) as loop:
+            sums = []
+            for j in range(lanes):
+                # keys that only fill the last vector are the last one again
+                key = b.min(b.add(loop.index, j), b.sub(keys, 1))
+                place = b.offset(base, b.mul(key, spec.k.stride(spec.key)), self.acc.elem)
+                total = b.const(self.vector, 0)
+                for n, m, x in zip(parts, masks, row_parts, strict=True):
+                    total = b.fma(x, b.load(place, n, self.vector, m), total)
+                sums.append(total)
+            found = across(b, sums, lambda b, x, y: b.apply("add", x, y))
+            b.store(self.scores, b.affine(loop.index, (row, self.pitch)), found)
 
     def _store_scores(self, row: Reg, height: int, panel: Panel, sums: Sequence[Reg]) -> None:
         b = self.b

@@ -6,14 +6,12 @@ whose maxima are one small vector.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from argand.nest import math_tables as tables
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.builder import NestBuilder, Reg
 from argand.nest.math_value import VectorValue
-from argand.nest.transpose import transpose
 
 __all__ = ["LN2", "LOG2E", "across", "exp2_below_zero", "larger"]
 
@@ -49,25 +47,31 @@ def across(
     b: NestBuilder, rows: Sequence[Reg], combine: Callable[[NestBuilder, Reg, Reg], Reg]
 ) -> Reg:
     """One lane for each of the rows: all its lanes combined, by a fixed tree."""
-    lanes = len(rows)
-    short = [_halved(b, row, lanes, combine) for row in rows]
-    columns = transpose(b, short)
-    while len(columns) > 1:
-        half = len(columns) // 2
-        columns = [combine(b, x, y) for x, y in zip(columns[:half], columns[half:], strict=True)]
-    return columns[0]
+    group = rows[0].ty.lanes
+    vectors = list(rows)
+    while len(vectors) > 1:
+        half = len(vectors) // 2
+        pairs = zip(vectors[:half], vectors[half:], strict=True)
+        vectors = [combine(b, *_halves(b, (x, y), group)) for x, y in pairs]
+        group //= 2
+    (vector,) = vectors
+    while group > 1:
+        vector = combine(b, *_halves(b, (vector,), group))
+        group //= 2
+    return vector
 
 
-def _halved(
-    b: NestBuilder, x: Reg, lanes: int, combine: Callable[[NestBuilder, Reg, Reg], Reg]
-) -> Reg:
-    while x.ty.lanes > lanes:
-        half = x.ty.lanes // 2
-        low, high = b.shuffle(x, None, range(half)), b.shuffle(x, None, range(half, 2 * half))
-        x = combine(b, low, high)
-    return x
-
-
-def minus_infinity(b: NestBuilder, ty: Ty) -> Reg:
-    """What no score is below."""
-    return b.const(ty, -math.inf)
+def _halves(b: NestBuilder, vectors: Sequence[Reg], group: int) -> list[Reg]:
+    """The lower halves of all groups of lanes, those of the vectors in turn; and the upper ones."""
+    lanes = vectors[0].ty.lanes
+    starts = [
+        number * lanes + start for start in range(0, lanes, group) for number in range(len(vectors))
+    ]
+    return [
+        b.shuffle(
+            vectors[0],
+            vectors[-1],
+            [start + part + j for start in starts for j in range(group // 2)],
+        )
+        for part in (0, group // 2)
+    ]

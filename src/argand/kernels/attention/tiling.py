@@ -25,6 +25,10 @@ GRADIENT_QUERIES: Final = 64
 PART_ROWS: Final = 384
 """Rows that a block of keys is packed for, at most."""
 
+FEW_ROWS: Final = 4
+MOST_DEPTH: Final = 256
+"""So few rows of so many elements are multiplied by each key where it is, lanes along both."""
+
 PARTS: Final = 16
 """About the fewest pieces of work; few heads are cut along their rows."""
 
@@ -35,7 +39,7 @@ class Tiling:
 
     Blocks are `queries` rows by `keys`; `part` rows share what is packed. `scores` and `values` are
     the tiles of q k^T (lanes along the keys) and of p v (lanes along the values). `together` rows
-    go through the softmax side by side.
+    go through the softmax side by side. `few`: keys are read in place, each once.
     """
 
     queries: int
@@ -44,10 +48,11 @@ class Tiling:
     scores: ContractionPlan
     values: ContractionPlan
     together: int
+    few: bool
 
     def __str__(self) -> str:
         tiles = [f"{t.rows}x{t.vectors}x{t.lanes}" for t in (self.scores, self.values)]
-        places = f"k {self.scores.b}, v {self.values.b}"
+        places = f"k {'place' if self.few else self.scores.b}, v {self.values.b}"
         block = f"block {self.queries}x{self.keys}"
         return f"scores {tiles[0]}, values {tiles[1]}, {block}, {places}"
 
@@ -80,13 +85,17 @@ def tiling(spec: Attention, target: Target) -> Tiling:
     lanes = target.lanes(spec.elem)
     tiles = _Tiles(target, spec.elem)
     keys = min(KEYS, K_BLOCK)
+    length = spec.length or FEW_ROWS + 1
+    units = spec.q.unit(spec.inner) and spec.k.unit(spec.inner)
+    few = length <= FEW_ROWS and units and spec.depth <= MOST_DEPTH
     return Tiling(
         queries=_at_most(QUERIES, spec.length),
         keys=keys,
         part=PART_ROWS,
         scores=tiles.packed("scores", spec.k, spec.key, spec.inner, _at_most(keys, spec.keys)),
         values=tiles.beside("values", spec.v, spec.column, spec.key, spec.width),
-        together=min(4, lanes),
+        together=min(2 if few and length <= 2 else 4, lanes),
+        few=few,
     )
 
 
