@@ -94,7 +94,7 @@ def kernel_step(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Kernel
 
 
 def _form_of(op: Op) -> Form | None:
-    return FORMS.get(op.name, elementwise_form if isinstance(op, Elementwise) else None)
+    return FORMS.get(type(op), elementwise_form if isinstance(op, Elementwise) else None)
 
 
 def _step_of(

@@ -17,10 +17,19 @@ from argand.base.dtype import from_numpy
 from argand.base.errors import ShapeError
 from argand.base.size_guards import Guards, collecting_guards
 from argand.ir.bind import bind, interpreting
+from argand.ir.families import Convolution
 from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value, param_text
 from argand.ir.record import Recorder
-from argand.ops.window import conv_output
+from argand.ops.attention import ScaledDotProductAttention
+from argand.ops.contract import Linear, Matmul
+from argand.ops.loss import CrossEntropy
+from argand.ops.norm import BatchNorm, LayerNorm
+from argand.ops.pooling import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad
+from argand.ops.reduce import Amax, Amin, Prod, Sum
+from argand.ops.softmax import LogSoftmax, Logsumexp, Softmax
+from argand.ops.statistics import Mean, Var
+from argand.ops.window import Conv2d, Conv2dInputGrad, Conv2dWeightGrad, conv_output
 
 Arrays = Sequence[Any]
 Params = dict[str, Any]
@@ -275,28 +284,28 @@ def convolution_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | Non
     when there is one group."""
     if not dense(*arrays) or any(a.ndim != 4 for a in arrays):
         return None
-    first, second = (a.shape for a in arrays)
-    name, sizes = op.name, Sizes()
-    image = {"conv2d": first, "conv2d_weight_grad": second}.get(name)
+    assert isinstance(op, Convolution) and op.roles is not None
+    sizes = Sizes()
+    given = {role: a.shape for role, a in zip(op.roles, arrays, strict=False)}
+    image, weight, result = (given.get(role) for role in ("image", "weight", "result"))
+    groups = params["groups"]
     plane = params["size"] if image is None else image[2:]
     size = tuple(sizes.size(n, s) for n, s in zip("hw", plane, strict=True))
-    kernel = params["kernel"] if name == "conv2d_weight_grad" else second[2:]
+    kernel = params["kernel"] if weight is None else weight[2:]
 
     def channels(letter: str, actual: int) -> Extent:
-        return sizes.size(letter, actual) if params["groups"] == 1 else actual
+        return sizes.size(letter, actual) if groups == 1 else actual
 
-    batch = sizes.size("n", first[0])
-    if name == "conv2d":
-        inside, outside = channels("c", first[1]), channels("o", second[0])
-    else:
-        outside = channels("o", first[1])
-        inside = channels("c", second[1] * (params["groups"] if "input" in name else 1))
-    taken = inside if params["groups"] == 1 else inside // params["groups"]
-    x = (batch, inside, *size)
-    g = (batch, outside, *conv_output(name, size, kernel, params))
-    w = (outside, taken, *kernel)
-    shapes = {"conv2d": [x, w], "conv2d_input_grad": [g, w], "conv2d_weight_grad": [g, x]}[name]
+    batch = sizes.size("n", arrays[0].shape[0])
+    inside = channels("c", given["weight"][1] * groups if image is None else image[1])
+    outside = channels("o", given["weight"][0] if result is None else result[1])
+    found = {
+        "image": (batch, inside, *size),
+        "weight": (outside, inside if groups == 1 else inside // groups, *kernel),
+        "result": (batch, outside, *conv_output(op.name, size, kernel, params)),
+    }
     inner = {**params, "size": size} if "size" in params else params
+    shapes = [found[role] for role in op.roles[:2]]
     return KernelCall(op, dtypes_of(arrays), shapes, {}, inner, sizes.values, {})
 
 
@@ -358,30 +367,30 @@ def linear_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     return call
 
 
-_ROWS: Mapping[str, Form] = {
-    "softmax": softmax_form,
-    "log_softmax": softmax_form,
-    "layer_norm": layer_norm_form,
-    "cross_entropy": row_major_only(template("Rc", "R")),
-    "batch_norm": template("nchw", "c"),
+_ROWS: Mapping[type[Op], Form] = {
+    Softmax: softmax_form,
+    LogSoftmax: softmax_form,
+    LayerNorm: layer_norm_form,
+    CrossEntropy: row_major_only(template("Rc", "R")),
+    BatchNorm: template("nchw", "c"),
 }
-_REDUCTIONS = ("sum", "prod", "amax", "amin", "mean", "var", "logsumexp")
-_IMAGES: Mapping[str, Form] = {
-    "conv2d": convolution_form,
-    "conv2d_input_grad": convolution_form,
-    "conv2d_weight_grad": convolution_form,
-    "max_pool2d": template("nchw"),
-    "max_pool2d_grad": template("ncpq", "ncpq", size="hw"),
-    "avg_pool2d": template("nchw"),
-    "avg_pool2d_grad": template("ncpq", size="hw"),
+_REDUCTIONS = (Sum, Prod, Amax, Amin, Mean, Var, Logsumexp)
+_IMAGES: Mapping[type[Op], Form] = {
+    Conv2d: convolution_form,
+    Conv2dInputGrad: convolution_form,
+    Conv2dWeightGrad: convolution_form,
+    MaxPool2d: template("nchw"),
+    MaxPool2dGrad: template("ncpq", "ncpq", size="hw"),
+    AvgPool2d: template("nchw"),
+    AvgPool2dGrad: template("ncpq", size="hw"),
 }
 
-FORMS: dict[str, Form] = {
-    "matmul": matmul_form,
-    "linear": linear_form,
+FORMS: Mapping[type[Op], Form] = {
+    Matmul: matmul_form,
+    Linear: linear_form,
     **_ROWS,
     **_IMAGES,
     **dict.fromkeys(_REDUCTIONS, reduce_form),
-    "scaled_dot_product_attention": attention_form,
+    ScaledDotProductAttention: attention_form,
 }
-"""The ops that have kernels of their own, by name; all elementwise ops come beside them."""
+"""The ops that have kernels of their own, by class; all elementwise ops come beside them."""
