@@ -126,9 +126,7 @@ def test_nothing_selects_by_the_name_of_an_op(name: str) -> None:
     bad = [] if name == REGISTRY else list(selections(tree))
     if name.partition("/")[0] in COMPILER:
         bad += tables(tree)
-    assert not bad, "\n".join(
-        f"{name}:{line} {how}" for line, how in sorted(set(bad))
-    )
+    assert not bad, "\n".join(f"{name}:{line} {how}" for line, how in sorted(set(bad)))
 
 
 WRONG = (

@@ -12,7 +12,7 @@ from typing import Any
 from argand.base.shape import same_shape
 from argand.ir.families import Control
 from argand.ir.interpret import interpret
-from argand.ir.op import Op, TensorType, describe, registry
+from argand.ir.op import TensorType, describe, registry
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes
 
 
@@ -66,8 +66,3 @@ def fusion_node(
     for new, old in zip(fused.outputs, outputs, strict=True):
         new.layout = old.layout
     return fused, reads
-
-
-def is_fusion(op: Op) -> bool:
-    """Whether an op is the fusion op."""
-    return isinstance(op, Fusion)
