@@ -7,7 +7,9 @@ round; the least time of all calls counts, in microseconds. All read the same im
 and all results are compared. PyTorch runs channels-last and contiguous, and the better one counts.
 `best / ours` is the best peer's time over the least of ours. `floor` is the larger of two times:
 the arithmetic over the measured peak, and operands and result, each moved once, over the bandwidth
-measured for so many bytes (floors.py).
+measured for so many bytes (floors.py). `argand` is compiled and gets channels-last images, `argand
+freeze` has its weight as a constant besides, as ONNX Runtime has; `argand eager` gets row-major
+images, which it takes without a copy.
 
 `--clock cpu` counts the processor time of the process instead, for one thread on a busy machine.
 """
@@ -30,6 +32,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS = ("forward", "input", "weight")
+OURS = ("argand", "argand freeze", "argand eager")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,16 +111,20 @@ def cases() -> Iterator[Case]:
 
 # columns ------------------------------------------------------------------------------------------
 
-Steps = dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]]
-"""By kind: what is measured, and what makes a NumPy array of its result."""
+Step = tuple[Callable[[], Any], Callable[[Any], Any]]
+"""What is measured, and what makes a NumPy array of its result."""
+Steps = dict[str, Step]
 
 
-def ours(case: Case, compiled: bool) -> Steps:
+def ours(case: Case, column: str) -> Steps:
     import argand as ag
     from argand.ir.op import ops
 
     x, w, dy = (ag.tensor(a) for a in case.arrays())
-    x, dy = (t.to(memory_format=ag.channels_last) for t in (x, dy))
+    if column != "argand eager":
+        x, dy = (t.to(memory_format=ag.channels_last) for t in (x, dy))
+    if column == "argand freeze":
+        return {"forward": frozen(case, x, w)}
     size, kernel = (case.size, case.size), (case.kernel, case.kernel)
 
     def forward(x: Any, w: Any) -> Any:
@@ -129,12 +136,28 @@ def ours(case: Case, compiled: bool) -> Steps:
     def weight(dy: Any, x: Any) -> Any:
         return ops.conv2d_weight_grad(dy, x, kernel, **case.window)
 
-    def step(f: Any, *operands: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
-        run = ag.compile(f) if compiled else f
+    def step(f: Any, *operands: Any) -> Step:
+        run = f if column == "argand eager" else ag.compile(f)
         return lambda: run(*operands), lambda y: y.numpy()
 
     calls = (step(forward, x, w), step(image, dy, w), step(weight, dy, x))
     return dict(zip(KINDS, calls, strict=True))
+
+
+def frozen(case: Case, x: Any, w: Any) -> Step:
+    import argand as ag
+    from argand import nn
+
+    layer = nn.Conv2d(case.channels, case.channels, case.kernel, bias=False, **case.window)
+    with ag.no_grad():
+        layer.weight.copy_(w)
+    run = ag.compile(layer, freeze=True)
+
+    def call() -> Any:
+        with ag.no_grad():
+            return run(x)
+
+    return call, lambda y: y.numpy()
 
 
 def torch_steps(case: Case, last: bool) -> Steps:
@@ -208,7 +231,7 @@ def work(column: str, threads: int, clock: Callable[[], float], least: float) ->
         if column == "onnxruntime":
             steps = ort_steps(case, threads)
         elif column.startswith("argand"):
-            steps = ours(case, column == "argand")
+            steps = ours(case, column)
         else:
             steps = torch_steps(case, column == "torch channels-last")
         answer = {k: measured(call, look, clock, least) for k, (call, look) in steps.items()}
@@ -275,8 +298,8 @@ def report(case: Case, columns: list[Column], rounds: int, floor: float) -> dict
     ratios = {}
     for kind in KINDS:
         times = {c.name: best[c.name, kind] for c in columns if (c.name, kind) in best}
-        mine = min(us for name, us in times.items() if name.startswith("argand"))
-        peers = [us for name, us in times.items() if not name.startswith("argand")]
+        mine = min(us for name, us in times.items() if name in OURS)
+        peers = [us for name, us in times.items() if name not in OURS]
         ratios[kind] = min(peers, default=math.nan) / mine
         what = f"{case.name}: {case.batch} x {case.channels} x {case.size}²"
         cells = [f"{times[c.name]:.0f}" if c.name in times else "–" for c in columns]
@@ -311,7 +334,7 @@ def main() -> None:
     machine = Machine()
     machine.threads = a.threads
     peak = machine.flops(a.threads)
-    columns = [Column(name, sys.executable, a) for name in ("argand", "argand eager")]
+    columns = [Column(name, sys.executable, a) for name in OURS]
     for name in ("torch channels-last", "torch contiguous"):
         columns += [Column(name, a.torch, a)] if a.torch else []
     if a.ort:

@@ -231,6 +231,7 @@ GROUPED = [
     Case((1, 32, 9, 8), (32, 8, 3, 2), padding=(0, 1), dilation=(2, 1), groups=4, weight=OIHW),
     Case((1, 32, 6, 5), (32, 16, 1, 1), groups=2),
     Case((1, 12, 9, 8), (12, 3, 3, 3), padding=(1, 1), groups=4),
+    Case((2, 24, 9, 8), (24, 8, 3, 3), padding=(1, 1), groups=3),
     Case((1, 20, 5, 3), (20, 1, 3, 3), padding=(1, 6), dilation=(1, 3), groups=20),
     Case((1, 20, 3, 26), (20, 1, 3, 9), padding=(0, 13), stride=(1, 2), groups=20),
 ]
@@ -260,7 +261,7 @@ def test_sizes_at_run_time(case: Case, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FORCED)
 def test_other_widths_of_vectors(name: str, kind: str) -> None:
-    for case in (CASES[0], CASES[2], *GROUPED[1:3], GROUPED[15]):
+    for case in (CASES[0], CASES[2], *GROUPED[1:3], GROUPED[15], GROUPED[19]):
         check(*run(case, kind, target=named_target(name)))
 
 
@@ -270,6 +271,7 @@ def test_other_widths_of_vectors(name: str, kind: str) -> None:
     [
         Case((4, 24, 30, 31), (40, 24, 3, 3), padding=(1, 1)),
         Case((4, 72, 30, 31), (72, 1, 3, 3), padding=(1, 1), groups=72),
+        Case((4, 24, 47, 45), (24, 8, 3, 3), padding=(1, 1), groups=3),
     ],
     ids=str,
 )

@@ -46,23 +46,23 @@ def window(channels: int) -> Contraction:
     return Contraction(a, b, (), (image, y, x), (o,), (kh, kw, i), lambda *_: None)
 
 
-def depthwise(channels: int, long_k: bool = False) -> Contraction:
-    """A 3x3 convolution of (2, 56, 56, channels) with a kernel a channel, or its weight's gradient,
+def depthwise(channels: int, long_k: bool = False, depth: int = 1) -> Contraction:
+    """A 3x3 convolution of (2, 56, 56, channels) in groups of `depth`, or its weight's gradient,
     channels last."""
     image, y, x = ContractionAxis("image", 2), ContractionAxis("y", 56), ContractionAxis("x", 56)
     kh, kw, i, o = (
         ContractionAxis("kh", 3),
         ContractionAxis("kw", 3),
-        ContractionAxis("i", 1),
-        ContractionAxis("o", 1),
+        ContractionAxis("i", depth),
+        ContractionAxis("o", depth),
     )
-    group, row = ContractionAxis("group", channels), 56 * channels
-    pixels = {group: 1, image: 56 * row, y: row, x: channels}
+    group, row = ContractionAxis("group", channels // depth), 56 * channels
+    pixels = {group: depth, image: 56 * row, y: row, x: channels}
     bounds = (Bound({y: 1, kh: 1}, -1, 56), Bound({x: 1, kw: 1}, -1, 56))
     a = Operand(
         pointer(), "float32", {**pixels, kh: row, kw: channels, i: 1}, -row - channels, bounds
     )
-    weights = pixels if long_k else {group: 9, kh: 3, kw: 1}
+    weights = {**pixels, o: 1} if long_k else {group: 9 * depth**2, o: 9 * depth, kh: 3, kw: 1}
     m, k = (image, y, x), (kh, kw, i)
     if long_k:
         m, k = k, m
@@ -114,6 +114,15 @@ def test_wider_vectors_get_other_tiles() -> None:
     assert (chosen.rows, chosen.vectors, chosen.lanes) == (12, 2, 16)
     (chosen,) = plan(product(512, 96, 512), AVX512)
     assert (chosen.rows, chosen.vectors) == (8, 3)
+
+
+def test_groups_of_half_a_vector_leave_registers_for_their_weights() -> None:
+    (image,) = plan(depthwise(64, depth=8), AVX512)
+    assert str(image) == "grouped: tile 4x1x16, a place, b copy"
+    weight = plan(depthwise(64, depth=8, long_k=True), AVX512)
+    assert str(weight[0]).startswith("blocked: tile 8x1x8"), weight
+    (weight,) = plan(depthwise(64, depth=4, long_k=True), AVX2)
+    assert str(weight) == "grouped: tile 4x1x8, a place, b place, 16 splits"
 
 
 @pytest.mark.parametrize("name", ["neon", "avx512"])

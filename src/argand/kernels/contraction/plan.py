@@ -37,6 +37,10 @@ out of the offset in a page."""
 WIDEST_WINDOW: Final = 32
 """Taps along x that are written out, at most."""
 
+HALF_VECTOR: Final = 32
+"""Bytes of the shortest vector that is worth taking in place of one twice as long: machines do more
+of these a cycle."""
+
 GROUPED_LONG_K: Final = 1 << 10
 """A weight's gradient over fewer pixels is one piece."""
 
@@ -256,7 +260,7 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         b_once=all(
             static(axis.extent) == 1 or static(geo.b.stride(axis)) == 0 for axis in geo.batch
         ),
-        lanes=target.lanes(spec.acc),
+        lanes=_lanes(spec, target),
         registers=target.vector_registers,
         acc_bytes=acc.bytes,
         c_bytes=target.l2 // C_SHARE,
@@ -264,6 +268,19 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         groups=static(spec.across.extent) if spec.across and _is_grouped(spec) else 0,
         depth=static(geo.col.extent) or 0,
     )
+
+
+def _lanes(spec: Contraction, target: Target) -> int:
+    """Elements of a vector: as many as the machine has, but half of them where that is a group's
+    channels and the sums of a row of its weight's gradient would leave the registers. Each group is
+    a product of its own then."""
+    lanes = target.lanes(spec.acc)
+    if not spec.long_k or spec.across is None:
+        return lanes
+    depth, width = static(spec.n[0].extent) or 0, static(spec.m[1].extent) or 0
+    wide = depth * Ty(spec.acc).bytes >= HALF_VECTOR
+    spills = (width + 1) * depth >= target.vector_registers
+    return depth if 2 * depth == lanes and wide and spills else lanes
 
 
 def _is_grouped(spec: Contraction) -> bool:
@@ -331,6 +348,8 @@ def _grouped(s: _Shape) -> ContractionPlan | None:
         splits = SPLITS if s.k is None or s.k >= GROUPED_LONG_K else 1
         return ContractionPlan("grouped", 4, 1, lanes, "place", "place", splits=splits, across=True)
     pixels = 8 if s.registers >= 32 else 6 if s.registers >= 16 else 2
+    if s.depth > 1 and 2 * s.depth == s.lanes:
+        pixels = max(2, pixels // 2)  # more weights need registers
     return ContractionPlan("grouped", pixels, 1, lanes, "place", "copy", across=True)
 
 
