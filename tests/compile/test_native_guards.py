@@ -156,7 +156,7 @@ def test_a_bound_call_asks_native_code_alone(monkeypatch: pytest.MonkeyPatch) ->
     ]
     for function, tensors in functions:
         assert warm(function, *tensors)._native is not None
-    monkeypatch.setattr(ValueGuards, "_hold_strictly", lambda self: pytest.fail("in Python"))
+    monkeypatch.setattr(ValueGuards, "hold_strictly", lambda self: pytest.fail("in Python"))
     monkeypatch.setattr(ag.compile(x.sin).__class__, "_run", lambda *_: pytest.fail("described"))
     for function, tensors in functions:
         function(*tensors)

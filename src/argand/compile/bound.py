@@ -17,6 +17,7 @@ from argand.base import epoch
 from argand.base.settings import settings
 from argand.base.tree import LEAF_SPEC
 from argand.compile.call import trace_lock
+from argand.compile.guards import Record, looked_up
 from argand.compile.signature import FloatSpec, Spec, TensorSpec
 from argand.compile.specialisation import Specialisation
 from argand.compile.values import ConstantSpec, is_constant
@@ -31,7 +32,7 @@ Arrays = Sequence[Any]
 
 def bound_call(s: Specialisation) -> BoundCall | None:
     """The call of a specialisation with plain arguments; None when calls have to be described."""
-    holds = _conditions(s)
+    holds, still_holds = _conditions(s)
     if not _takes_plain_arguments(s):
         return None
     match, further, executable = _match(s), _further(s), s.executable
@@ -42,7 +43,7 @@ def bound_call(s: Specialisation) -> BoundCall | None:
 
     def call(*args: Any) -> Any:
         arrays = match(*args)
-        if arrays is None or not (holds() or _still_holds(s, args)):
+        if arrays is None or not (holds() or still_holds(args)):
             return MISS
         if many:
             return call_with_more(arrays, args)
@@ -151,36 +152,30 @@ def match_in_python(specs: Sequence[Spec], facts: Sequence[Any]) -> Callable[...
 # -- everything else -------------------------------------------------------------------------------
 
 
-def _conditions(s: Specialisation) -> Callable[[], bool]:
-    """Whether what is behind the function is unchanged; False also where it only may be."""
-    guards, switches = s.surroundings.guards, vars(settings)
-    native = guards.compile(s.executable.compiled.guard_entry, _process_records(s))
-    if native is not None:
-        return native
+def _conditions(s: Specialisation) -> tuple[Callable[[], bool], Callable[[tuple[Any, ...]], bool]]:
+    """Whether what is behind the function is unchanged, and whether it is still as good: the second
+    looks at all again, also at values that were made anew and at modules."""
+    guards, process = s.surroundings.guards, _process(s)
 
-    def holds() -> bool:
-        return s.checked_epoch == epoch.current and _process_as_expected(s, switches)
+    def as_expected() -> bool:
+        return all(looked_up(container, key) is value for container, key, value in process)
 
-    return lambda: holds() and guards.hold()
+    def unchanged() -> bool:
+        return s.checked_epoch == epoch.current and as_expected() and guards.hold_strictly()
+
+    def still_holds(args: tuple[Any, ...]) -> bool:
+        return as_expected() and s.is_valid(args, strictly=True)
+
+    native = guards.compile(s.executable.compiled.guard_entry, process)
+    return native or unchanged, still_holds
 
 
-def _process_records(s: Specialisation) -> list[list[Any]]:
+def _process(s: Specialisation) -> list[Record]:
     """What a call takes for given of the process: no debugging, and the grad mode."""
-    records: list[list[Any]] = [[vars(settings), "debug", False]]
+    given: list[Record] = [(vars(settings), "debug", False)]
     if _heeds_grad_mode(s):
-        records.append([mode, "enabled", s.signature.grad_enabled])
-    return records
-
-
-def _process_as_expected(s: Specialisation, switches: dict[str, Any]) -> bool:
-    if switches["debug"]:
-        return False
-    return mode.enabled is s.signature.grad_enabled or not _heeds_grad_mode(s)
-
-
-def _still_holds(s: Specialisation, args: tuple[Any, ...]) -> bool:
-    """The same, where all is looked at: values that were made anew but are equal, modules."""
-    return _process_as_expected(s, vars(settings)) and s.is_valid(args)
+        given.append((mode, "enabled", s.signature.grad_enabled))
+    return given
 
 
 def _heeds_grad_mode(s: Specialisation) -> bool:

@@ -307,9 +307,9 @@ class ValueGuards:
 
     def hold(self) -> bool:
         """Whether everything is what the program was made for."""
-        return (self._native is not None and self._native()) or self._hold_strictly()
+        return (self._native is not None and self._native()) or self.hold_strictly()
 
-    def _hold_strictly(self) -> bool:
+    def hold_strictly(self) -> bool:
         """The same in Python, where values are compared too."""
         for guard in self._guards.values():
             if not guard.holds():
@@ -320,18 +320,17 @@ class ValueGuards:
 
     # -- natively ------------------------------------------------------------------------------
 
-    def compile(self, make: MakeCheck, process: Sequence[Sequence[Any]]) -> Check | None:
+    def compile(self, make: MakeCheck, process: Sequence[Record]) -> Check | None:
         """Let native code check the guards, the epoch and the records of the `process`. `make`
         gives it for a list of records, as `codegen.llvm.guardcall` describes; None where it gives
         None, and everything stays in Python."""
-        if not self._hold_strictly():
+        if not self.hold_strictly():
             return None
         records, stored, left = [MISSING], [], []
         wanted: list[tuple[int, Any]] = []  # of the process, whatever there is now
-        for container, key, value in ([vars(epoch), "current", epoch.current], *process):
+        for container, key, value in ((vars(epoch), "current", epoch.current), *process):
             wanted.append((len(records) + 2, value))
-            now = container[key] if isinstance(container, dict) else getattr(container, key)
-            records += container, key, now
+            records += container, key, looked_up(container, key)
         for guard in self._guards.values():
             record = guard.record()
             if record is None:
@@ -370,6 +369,11 @@ class ValueGuards:
     def changes(self) -> list[str]:
         """What became of the values that differ, for messages."""
         return [guard.change() for guard in self._guards.values() if not guard.holds()]
+
+
+def looked_up(container: Any, key: str) -> Any:
+    """An item of a dictionary, or an attribute of another object."""
+    return container[key] if isinstance(container, dict) else getattr(container, key)
 
 
 def variable_value(variable: ContextVar[Any]) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from argand.base.errors import TraceError
 from argand.base.stateful import is_stateful
+from argand.compile.slots import cell_value
 from argand.compile.values import SCALARS
 from argand.tensor.core import Tensor
 
@@ -90,7 +91,7 @@ def _parts(x: Any) -> list[tuple[str, Any]]:
         return [(f"[{i}]", v) for i, v in enumerate(x)]
     if isinstance(x, FunctionType):
         names, cells = x.__code__.co_freevars, x.__closure__ or ()
-        closed = [(f".{n}", _contents(c)) for n, c in zip(names, cells, strict=True)]
+        closed = [(f".{n}", cell_value(c)) for n, c in zip(names, cells, strict=True)]
         return [*closed, *((".__defaults__", v) for v in x.__defaults__ or ())]
     if isinstance(x, MethodType):
         return [(".__self__", x.__self__)]
@@ -102,10 +103,3 @@ def _parts(x: Any) -> list[tuple[str, Any]]:
         names = (slots,) if isinstance(slots, str) else slots
         found += [(f".{n}", getattr(x, n, None)) for n in names if n[:2] != "__"]
     return found
-
-
-def _contents(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None

@@ -96,10 +96,11 @@ class Specialisation:
         """Whether an argument shares memory with state that the program writes."""
         return any(id(x._root()) in self.written for x in leaves if isinstance(x, Tensor))
 
-    def is_valid(self, leaves: Sequence[Any]) -> bool:
-        """Whether what is behind the function is what the program was made for."""
+    def is_valid(self, leaves: Sequence[Any], strictly: bool = False) -> bool:
+        """Whether what is behind the function is what the program was made for; `strictly` where
+        native code has found that it isn't, or may not be."""
         guards = self.surroundings.guards
-        if not guards.hold():
+        if not (guards.hold_strictly() if strictly else guards.hold()):
             return False
         if self.checked_epoch != epoch.current:
             now = epoch.current

@@ -15,16 +15,16 @@ from argand.ir.elementwise import lifted
 from argand.ir.families import Control
 from argand.ir.interpret import interpret
 from argand.ir.op import TensorType, describe, ops, type_of
-from argand.ir.program import Program, Value
-from argand.ir.record import record, replay
+from argand.ir.program import Program
+from argand.ir.record import record
 from argand.ir.samples import ErrorSample, Sample, T
 
 
 class Cond(Control):
     """The outputs of `then(*operands)` where the 0-d boolean `pred` is True, else of `otherwise`'s.
 
-    Both functions are recorded as regions and must give outputs of the same dtypes and shapes.
-    Values of the surrounding program that they use become operands.
+    Both functions are recorded as regions and must give outputs of the same dtypes and shapes. All
+    that they read are the operands.
     """
 
     samples = (
@@ -48,11 +48,10 @@ class Cond(Control):
 
     def apply(self, pred: Any, then: Any, otherwise: Any, *operands: Any) -> Any:
         values = [lifted(x) for x in operands]
-        inputs = [lifted(pred), *values]
-        branches = [_recorded(f, [type_of(x) for x in values]) for f in (then, otherwise)]
-        free = _free_values(branches)
-        regions = tuple(_closed(p, free) for p in branches)
-        outputs = bind(self, (*inputs, *free), {"regions": regions})
+        inputs = (lifted(pred), *values)
+        types = [type_of(x) for x in values]
+        regions = tuple(_recorded(f, types) for f in (then, otherwise))
+        outputs = bind(self, inputs, {"regions": regions})
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
@@ -94,31 +93,3 @@ class Cond(Control):
 
 def _recorded(function: Callable[..., Any], types: Sequence[TensorType]) -> Program:
     return record(function, types, getattr(function, "__name__", "").strip("<>") or "branch")
-
-
-def _free_values(branches: Sequence[Program]) -> list[Value]:
-    """The values that branches read but that belong to the surrounding program."""
-    free: dict[Value, None] = {}
-    for program in branches:
-        known = set(program.inputs)
-        for node in program.nodes:
-            free |= dict.fromkeys(v for v in node.values if v not in known)
-            known |= set(node.outputs)
-        free |= dict.fromkeys(o for o in program.outputs if isinstance(o, Value) and o not in known)
-    return list(free)
-
-
-def _closed(program: Program, free: Sequence[Value]) -> Program:
-    """The region with its free values as further inputs."""
-    if not free:
-        return program
-
-    def body(*xs: Any) -> list[Any]:
-        count = len(program.inputs)
-        opened = Program(program.name, [*program.inputs, *free])
-        opened.nodes, opened.outputs = program.nodes, program.outputs
-        assert len(xs) == count + len(free)
-        return replay(opened, xs)
-
-    types = [v.type for v in [*program.inputs, *free]]
-    return record(body, types, program.name)
