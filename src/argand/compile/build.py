@@ -12,6 +12,7 @@ from argand.base.size_guards import Guards
 from argand.base.stateful import is_module
 from argand.base.tree import flatten, shallow, unflatten
 from argand.compile.arrays import ArrayStandIn
+from argand.compile.backward import BackwardProgram, record_backward, separate_graphs
 from argand.compile.call import (
     Alias,
     Constant,
@@ -28,16 +29,15 @@ from argand.compile.call import (
     check_writeable,
 )
 from argand.compile.effects import Arguments, Effect, Found, Made, MadeObject, Same, containers_in
-from argand.compile.higher import Position
+from argand.compile.higher_order import Position
 from argand.compile.integers import Sources
 from argand.compile.iterators import IteratorStandIn
-from argand.compile.joint import Joint, record_backward, separate_graphs
 from argand.compile.places import Argument, Held
 from argand.compile.reach import Reach, fill_with_plain_keys
 from argand.compile.returned import check_returned
 from argand.compile.sharing import shared_roots
 from argand.compile.slots import Slot, namespace_of
-from argand.compile.trace import Capture, Tracer
+from argand.compile.tracer import Capture, Tracer
 from argand.compile.values import SCALARS
 from argand.compile.whose import is_opaque
 from argand.ir.verify import verify
@@ -92,7 +92,7 @@ class ProgramBuilder:
         results = [self.result(x) for x in items]
         effects = [Effect(_lasting(slot), self._tree(slot.get(), slot.name)) for slot in changed]
         gradients = [self._gradient(leaf, now) for leaf, now in graded]
-        joints = self._joints(leaves)
+        backwards = self._backwards(leaves)
         captures = list(tracer.captures.values())
         self._check_writes(captures)
         self._place_written_arguments(captures)
@@ -105,14 +105,14 @@ class ProgramBuilder:
             results=results,
             gradients=gradients,
             wants=tracer.wants_changed(),
-            joints=joints,
+            backwards=backwards,
             after_call=tracer.after_call,
             guards=guards,
             lock=lock,
             effects=effects,
         )
 
-    def _joints(self, leaves: Sequence[Any]) -> list[Joint]:
+    def _backwards(self, leaves: Sequence[Any]) -> list[BackwardProgram]:
         """The backward programs of what is differentiable; `leaves` are those returned."""
         numbered = list(enumerate(leaves))
         views = [(i, x) for i, x in numbered if id(x) in self._roots]

@@ -19,10 +19,10 @@ from argand.base.dim import Dim
 from argand.base.forks import lock_held_over_forks
 from argand.base.size_guards import Guards
 from argand.base.tree import LEAF_SPEC, Structure, unflatten
+from argand.compile.backward import BackwardProgram
 from argand.compile.constants import Constants
 from argand.compile.effects import Container, Effect, Maker, apply, places_in
 from argand.compile.integers import Sources, carrier, sizes_of
-from argand.compile.joint import Joint
 from argand.compile.places import Place
 from argand.compile.slots import Item
 from argand.ir.interpret import concrete
@@ -152,7 +152,7 @@ class Parts:
     results: list[Result]
     gradients: list[GradEffect]
     wants: list[tuple[Place, bool]]  # what starts to want a gradient, or no longer wants one
-    joints: list[Joint]
+    backwards: list[BackwardProgram]
     after_call: list[Callable[[], None]]
     guards: Guards
     lock: Any  # held by a call that writes state; shared by all programs of the function
@@ -181,7 +181,7 @@ class Executable:
         self.gradients = [
             g for g in parts.gradients if not (g.leaf.fixed and g.result == Constant(None))
         ]
-        self.joints = parts.joints
+        self.backwards = parts.backwards
         self.constants = parts.constants
         self.effects = parts.effects
         self._moves_modules = any(_is_attribute_of_module(e) for e in parts.effects)
@@ -190,7 +190,9 @@ class Executable:
         writes = program.writes or parts.gradients or parts.effects or parts.wants
         self.pure = not writes and not parts.after_call
         made = (ProgramOutput, Number, Measured, View, Constant, Copied)
-        self._results_are_new = not self.joints and all(isinstance(r, made) for r in parts.results)
+        self._results_are_new = not self.backwards and all(
+            isinstance(r, made) for r in parts.results
+        )
         written = [self.places[i] for i in sorted(program.writes)]
         self._written_roots = [p.find(())._root() for p in written if p.fixed]
         self._written_moving = [p for p in written if not p.fixed]
@@ -203,7 +205,7 @@ class Executable:
     @property
     def plain(self) -> bool:
         """Whether a call only reads inputs and state, and gives one tensor that is off the tape."""
-        return self.pure and self.single and not self.joints
+        return self.pure and self.single and not self.backwards
 
     @property
     def bare(self) -> bool:
@@ -278,8 +280,8 @@ class Executable:
     def results(self, outputs: Sequence[Any], leaves: Sequence[Any], given: Any = None) -> Any:
         """What the caller gets for the program's outputs, gradients set on the way."""
         tensors = [wrap(a) for a in outputs[: len(self.program.outputs)]]
-        for joint in self.joints:
-            joint.attach(tensors, leaves)
+        for backward in self.backwards:
+            backward.attach(tensors, leaves)
         if self.single and not self.effects and not self.gradients:
             return tensors[0]
         make = functools.partial(_made, tensors, leaves, {})

@@ -8,7 +8,7 @@ from typing import Any
 from argand.base.errors import CallError, TraceError
 from argand.base.misuse import FAILURES, explain
 from argand.base.tree import Structure, flatten, unflatten
-from argand.compile.trace import Capture, Tracer
+from argand.compile.tracer import Capture, Tracer
 from argand.ir import bind as crossroads
 from argand.ir.bind import interpreting
 from argand.ir.elementwise import is_number

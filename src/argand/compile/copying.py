@@ -56,13 +56,13 @@ def _made_of_decorated(kind: Any, decorated: Any, options: dict[str, Any]) -> An
     return kind(decorated.function, **options)
 
 
-def kept(instance: Any, key: str) -> Any:
+def stored_method(instance: Any, key: str) -> Any:
     """The compiled method that an object (a class, below `classmethod`) has under a key."""
     return getattr(instance, "__dict__", {}).get(key)
 
 
-def keep(instance: Any, key: str, compiled: Any) -> None:
-    """Keep an object's compiled method in its `__dict__`."""
+def store_method(instance: Any, key: str, compiled: Any) -> None:
+    """Store an object's compiled method in its `__dict__`."""
     if isinstance(instance, type):
         type.__setattr__(instance, key, compiled)
         return

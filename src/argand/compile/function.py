@@ -18,7 +18,7 @@ from argand.base.settings import settings
 from argand.base.tree import flatten
 from argand.compile.bound import MISS, BoundCall, bound_call, exclusive
 from argand.compile.call import Executable, Parts, trace_lock
-from argand.compile.copying import keep, kept, reduced
+from argand.compile.copying import reduced, store_method, stored_method
 from argand.compile.debug import DebugProgram, check_same
 from argand.compile.integers import carried, varying_integers
 from argand.compile.returned import check_function
@@ -35,7 +35,7 @@ from argand.compile.signature import (
 from argand.compile.slots import Item, Slot
 from argand.compile.specialisation import Specialisation
 from argand.compile.surroundings import Surroundings
-from argand.compile.trace import FloatArgumentRead, Tracer
+from argand.compile.tracer import FloatArgumentRead, Tracer
 from argand.compile.tracing import CaughtError, SlotsRebound, Trace, is_of_floats, slot_origins
 from argand.compile.values import same_value
 from argand.ir import bind as crossroads
@@ -103,13 +103,13 @@ class CompiledFunction:
         if instance is None or isinstance(self.function, staticmethod):
             return self
         key = f"compiled {self.name} {self._number}"
-        found = kept(instance, key)
+        found = stored_method(instance, key)
         if found is not None:
             method = found.function
             if method.__self__ is instance and method.__func__ is self.function:
                 return found
         made = CompiledFunction(MethodType(self.function, instance), **self._options())
-        keep(instance, key, made)
+        store_method(instance, key, made)
         return made
 
     def _options(self) -> dict[str, Any]:
@@ -264,7 +264,7 @@ class CompiledFunction:
                     if caught:
                         raise error from None
                     raise
-        self._keep(s)
+        self._add(s)
         emit("specialised", function=self.name, why=why, program=s.executable.program)
         trace.report_leaks()
         return s, leaves
@@ -334,7 +334,7 @@ class CompiledFunction:
         if fresh:
             self._rebind(fresh, surroundings.reach().shared(known | set(found)))
 
-    def _keep(self, s: Specialisation) -> None:
+    def _add(self, s: Specialisation) -> None:
         self._reached = self._reached | s.surroundings.reached
         s.bound = bound_call(s)
         if s.slots or s.gradients:
@@ -464,9 +464,9 @@ class CompiledFunction:
             lines += [f"     {line}" for line in s.executable.compiled.explain()]
             if s.executable.constants is not None:
                 lines += [f"     {line}" for line in s.executable.constants.explain()]
-            for joint in s.executable.joints:
-                lines.append(f"     backward: {len(joint.program.nodes)} nodes")
-                lines += [f"     {line}" for line in joint.explain()]
+            for backward in s.executable.backwards:
+                lines.append(f"     backward: {len(backward.program.nodes)} nodes")
+                lines += [f"     {line}" for line in backward.explain()]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -19,7 +19,7 @@ from argand.tensor.views import chain_of
 from argand.transform.tape import LEAF
 
 if TYPE_CHECKING:
-    from argand.compile.trace import Tracer
+    from argand.compile.tracer import Tracer
 
 _MOST_ELEMENTS = 1 << 26  # more are not looked at one by one: their views count as shared
 

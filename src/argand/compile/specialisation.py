@@ -15,7 +15,7 @@ from argand.compile.signature import Signature, difference, sizes_that_fit
 from argand.compile.slots import Slot
 from argand.compile.snapshot import Entry, Snapshot, hooks_of_tensor
 from argand.compile.surroundings import Surroundings
-from argand.compile.trace import is_leaf
+from argand.compile.tracer import is_leaf
 from argand.tensor.core import Tensor
 
 _REMEMBERED = 1024  # shapes of inputs that are known to fit

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from argand.base.stateful import is_module
-from argand.compile.inside import Walk
+from argand.compile.contents import Search
 from argand.compile.reach import Reach
 from argand.compile.scan import Scan
 from argand.tensor.core import Tensor
@@ -34,7 +34,7 @@ class Surroundings(Scan):
     def reached(self) -> dict[int, Tensor]:
         """The tensors that the function can reach without its arguments, by id."""
         if self._reached is None:
-            self._reached = {id(t): t for _, t in self._walk(self.objects)}
+            self._reached = {id(t): t for _, t in self._tensors(self.objects)}
         return self._reached
 
     def forget_tensors(self) -> None:
@@ -44,20 +44,20 @@ class Surroundings(Scan):
     def names(self, arguments: dict[str, Any]) -> dict[int, str]:
         """The names of all tensors in reach and in some arguments, by id."""
         found = {id(default_generator.state): "rng"}
-        for path, tensor in self._walk(self.objects | arguments):
+        for path, tensor in self._tensors(self.objects | arguments):
             found.setdefault(id(tensor), path)
         return found
 
     def modules(self, arguments: list[Any]) -> list[Any]:
         """The modules and optimizers in reach."""
-        walk = Walk()
+        search = Search()
         for value in [*self.objects.values(), *arguments]:
-            walk.owners(value, 0)
-        return walk.found
+            search.owners(value, 0)
+        return search.found
 
-    def _walk(self, roots: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    def _tensors(self, roots: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
         modules = [v for v in roots.values() if is_module(v)]
-        walk = Walk()
+        search = Search()
         for name, value in roots.items():
             alone = len(modules) == 1 and value is modules[0]
-            yield from walk.tensors(value, "" if alone else name, 0)
+            yield from search.tensors(value, "" if alone else name, 0)

@@ -19,14 +19,14 @@ from argand.base.settings import settings
 from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import flatten
 from argand.compile.arrays import ArrayStandIn, check_size
+from argand.compile.backward import BackwardProgram, keep_random_state
 from argand.compile.build import ProgramBuilder, holds_traced
 from argand.compile.call import Alias, Executable, Parts
 from argand.compile.constants import Constants, split_constants
 from argand.compile.effects import Arguments, containers_in, count_leaves, filled
 from argand.compile.environment import Modes, run_apart, watched_environment
-from argand.compile.higher import Origin, Position
+from argand.compile.higher_order import Origin, Position
 from argand.compile.iterators import IteratorStandIn, is_iterator
-from argand.compile.joint import Joint, keep_random_state
 from argand.compile.signature import (
     FloatSpec,
     Signature,
@@ -35,7 +35,7 @@ from argand.compile.signature import (
 )
 from argand.compile.slots import Slot, Tail, namespace_of
 from argand.compile.specialisation import Specialisation
-from argand.compile.trace import FloatArgumentRead, Tracer
+from argand.compile.tracer import FloatArgumentRead, Tracer
 from argand.ir.bind import interpreting
 from argand.ir.program import Program, Value
 from argand.tensor.core import Tensor
@@ -130,7 +130,7 @@ class Trace:
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = ProgramBuilder(tracer, self.backend, self.leaves)
                 parts = builder.build(returned, guards, self.owner.lock, slots, changed, self.reach)
-                self._prepare_higher_orders(parts.joints, builder.positions)
+                self._prepare_higher_orders(parts.backwards, builder.positions)
             if self.owner.drop_effects is not None:
                 self.owner.drop_effects(tracer, parts)
             del returned, builder
@@ -191,25 +191,25 @@ class Trace:
         return floats and is_of_floats(error)
 
     def _prepare_higher_orders(
-        self, joints: Sequence[Joint], positions: dict[int, Position]
+        self, backwards: Sequence[BackwardProgram], positions: dict[int, Position]
     ) -> None:
         owner, s = self.owner, self.s
         random = None
-        if joints and owner.drop_effects is None:  # else an argument sets the generator
+        if backwards and owner.drop_effects is None:  # else an argument sets the generator
             random = keep_random_state(self.tracer)
-        for joint in joints:
-            joint.origin = Origin(
+        for backward in backwards:
+            backward.origin = Origin(
                 owner.function,
                 owner.name,
                 s.signature.structure,
-                [positions.get(number) for number in joint.differentiated],
-                joint.leaves,
+                [positions.get(number) for number in backward.differentiated],
+                backward.leaves,
                 list(self.tracer.captures.values()),
                 s.slots,
                 s.is_valid,
                 owner.derived,
             )
-            joint.origin.random = random
+            backward.origin.random = random
 
     def _sources(self, parts: Parts) -> list[tuple[Slot, Tensor]]:
         """The captured tensors that one slot alone leads to, with their slots."""

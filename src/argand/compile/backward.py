@@ -23,10 +23,10 @@ from argand.base.dim import Dim
 from argand.base.errors import AutogradError
 from argand.base.forks import lock_held_over_forks
 from argand.base.integer import is_integer
-from argand.compile.higher import Origin, random_state
+from argand.compile.higher_order import Origin, random_state
 from argand.compile.integers import carrier
 from argand.compile.places import Place
-from argand.compile.trace import Tracer, traced_tensor
+from argand.compile.tracer import Tracer, traced_tensor
 from argand.ir.bind import interpreting
 from argand.ir.op import Op, ops
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
@@ -36,7 +36,7 @@ from argand.transform import tape
 from argand.transform.mode import mode
 
 
-class Joint:
+class BackwardProgram:
     """The backward program of an executable, compiled when it is first needed."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Joint:
         ]
         edges = tuple([tape.edge_of(place.find(leaves)) for place in self.leaves])
         results = [outputs[i] for i in self.differentiated]
-        op: Any = _Backward(self)
+        op: Any = _BackwardOp(self)
         node = tape.GradientNode(op, {}, saved, edges, results)
         if self.origin is not None:
             assert node.inputs is not None  # freed with the saved values
@@ -94,18 +94,18 @@ def _tensor(x: Any) -> Tensor:
     return wrap(carrier(x) if is_integer(x) else np.array(x, np.float64))
 
 
-class _Backward:
+class _BackwardOp:
     """What a tape node asks of its op."""
 
-    def __init__(self, joint: Joint) -> None:
-        self.joint = joint
-        self.name = joint.program.name.removesuffix(".backward")
+    def __init__(self, backward: BackwardProgram) -> None:
+        self.backward = backward
+        self.name = backward.program.name.removesuffix(".backward")
 
     def saves_for(
         self, wants: Sequence[bool], params: dict[str, Any]
     ) -> tuple[Sequence[int], Sequence[int]]:
         """All the inputs, no outputs."""
-        return range(len(self.joint.saved)), ()
+        return range(len(self.backward.saved)), ()
 
     def adjoint_for(
         self,
@@ -116,17 +116,17 @@ class _Backward:
         params: dict[str, Any],
     ) -> Sequence[Tensor | None]:
         """The gradients of the leaves."""
-        if self.joint.error is not None:
-            raise AutogradError(*self.joint.error.args)
-        origin = self.joint.origin
+        if self.backward.error is not None:
+            raise AutogradError(*self.backward.error.args)
+        origin = self.backward.origin
         if mode.enabled and origin is not None:
             return origin.gradients(inputs[-1], grads, outputs)
-        if not self.joint.leaves:
+        if not self.backward.leaves:
             return []
-        arrays = [x._array for x in inputs[: len(self.joint.saved)]]
+        arrays = [x._array for x in inputs[: len(self.backward.saved)]]
         for g, out in zip(grads, outputs, strict=True):
             arrays.append(np.zeros(out.shape, out.dtype.numpy) if g is None else g._array)
-        return [wrap(a) for a in self.joint.compiled.run(arrays, ())]
+        return [wrap(a) for a in self.backward.compiled.run(arrays, ())]
 
 
 def separate_graphs(outputs: Sequence[tuple[int, Tensor]]) -> list[list[tuple[int, Tensor]]]:
@@ -159,7 +159,7 @@ def record_backward(
     tracer: Tracer,
     outputs: Sequence[tuple[int, Tensor]],
     backend: str,
-) -> Joint:
+) -> BackwardProgram:
     """The backward of some outputs (with their numbers).
 
     The saved values become further outputs of the tracer's program.
@@ -177,15 +177,17 @@ def record_backward(
     if error is not None:
         del program.state[first_state:]
         wanting = [c.place for c in tracer.captures.values() if c.tensor._node is not None]
-        return Joint(Program(f"{program.name}.backward"), backend, numbers, wanting, (), error)
+        return BackwardProgram(
+            Program(f"{program.name}.backward"), backend, numbers, wanting, (), error
+        )
     if not gradients:  # it wants a gradient, which leads nowhere: of what is rounded, say
-        return Joint(Program(f"{program.name}.backward"), backend, numbers, (), ())
+        return BackwardProgram(Program(f"{program.name}.backward"), backend, numbers, (), ())
     wanted = [tracer.read(g) for _, g in gradients]
     backward = _separate(program, nodes, wanted, cotangents)
     del program.state[first_state:]
     saved = [_place(tracer, v) for v in backward.inputs[: -len(cotangents)]]
     leaves = [tracer.place_of(leaf) for leaf, _ in gradients]
-    return Joint(_closed(backward), backend, numbers, leaves, saved)
+    return BackwardProgram(_closed(backward), backend, numbers, leaves, saved)
 
 
 def _run_tape(

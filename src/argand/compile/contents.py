@@ -12,7 +12,7 @@ from argand.compile.values import SCALARS
 from argand.tensor.core import Tensor
 
 
-class Walk:
+class Search:
     """Finds tensors, modules and optimizers inside modules, optimizers, objects and containers."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from argand.base.errors import AutogradError
 from argand.base.tree import Structure, flatten, unflatten
 from argand.compile.places import Argument, Place
 from argand.compile.slots import Slot
-from argand.compile.trace import Capture, Tracer
+from argand.compile.tracer import Capture, Tracer
 from argand.ir.program import Program, Value
 from argand.ir.rewrite import without_dead_code
 from argand.tensor import autograd
