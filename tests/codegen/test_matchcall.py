@@ -37,7 +37,8 @@ def strange() -> list[Any]:
     empty = object.__new__(Tensor)
     return [
         *(None, 2.0, 3, "text", np.zeros((2, 3), np.float32), [1.0], Tensor),
-        *(ag.nn.Parameter(ag.zeros(2, 3)), traced, empty),
+        ag.nn.Parameter(ag.zeros(2, 3), requires_grad=False),
+        *(traced, empty),
     ]
 
 
