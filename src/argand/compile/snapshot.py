@@ -87,6 +87,7 @@ def _seen_by(value: Any, captured: set[int]) -> Any:
 
 def hooks_of_tensor(tensor: Tensor) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The functions called with a tensor's gradient, and those called when it has been added."""
-    hooks = None if tensor._cold is None else tensor._cold.hooks
-    after = vars(tensor).get("_post_accumulate")
-    return tuple((hooks or {}).values()), tuple((after or {}).values())
+    cold = tensor._cold
+    if cold is None:
+        return (), ()
+    return tuple((cold.hooks or {}).values()), tuple((cold.after or {}).values())

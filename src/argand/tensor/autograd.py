@@ -107,18 +107,23 @@ class _Store:
         self.held = {id(g): g for g in held}
 
     def __call__(self, leaf: Tensor, gradient: Any) -> None:
-        for hook in list(((leaf._cold and leaf._cold.hooks) or {}).values()):
-            changed = hook(gradient)
-            gradient = gradient if changed is None else changed
-        if leaf.grad is None:
-            if id(gradient) in self.held or gradient._root() is not gradient:
+        cold = leaf._cold
+        if cold is not None and cold.hooks:
+            for hook in list(cold.hooks.values()):
+                changed = hook(gradient)
+                gradient = gradient if changed is None else changed
+        before = leaf.grad
+        if before is None:
+            if gradient._view is not None or id(gradient) in self.held:
                 gradient = ops.contiguous(gradient) if self.create_graph else _copy(gradient)
             self.held[id(gradient)] = gradient
             leaf.grad = gradient
         else:
-            leaf.grad = ops.add(leaf.grad, gradient)
-        for after in tuple(leaf.__dict__.get("_post_accumulate", {}).values()):
-            after(leaf)
+            leaf.grad = ops.add(before, gradient)
+        cold = leaf._cold
+        if cold is not None and cold.after:
+            for after in tuple(cold.after.values()):
+                after(leaf)
 
 
 def _copy(gradient: Any) -> Any:
@@ -240,7 +245,9 @@ def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> RemovableHandle:
     """
     if t._node is not LEAF:
         raise AutogradError("post-accumulate hooks are for leaves that require grad")
-    handle = _registered(t.__dict__.setdefault("_post_accumulate", {}), hook)
+    cold = t._cold_part()
+    cold.after = hooks = cold.after or {}
+    handle = _registered(hooks, hook)
     epoch.changed(t)
     return handle
 

@@ -62,6 +62,7 @@ class Cold:
     """What few tensors have: gradient, hooks, version, the value while traced."""
 
     __slots__ = (
+        "after",
         "generation",
         "grad",
         "hooks",
@@ -75,6 +76,7 @@ class Cold:
     def __init__(self) -> None:
         self.grad: Tensor | None = None
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
+        self.after: dict[int, Callable[[Any], Any]] | None = None  # hooks after `grad` has grown
         self.retains_grad = False
         # Of a root: how often its memory was written, and where last.
         self.version = 0
@@ -314,11 +316,7 @@ class Tensor(Operators):
             if value is None and not crossroads.pushed:
                 return
             cold = self._cold_part()
-        if value is not None and (
-            not isinstance(value, Tensor)
-            or tuple(value.shape) != tuple(self.shape)
-            or value.dtype is not self.dtype
-        ):
+        if value is not None and not self._is_like(value):
             raise AutogradError(
                 f"a gradient must be a {self.dtype.name} tensor of shape {tuple(self.shape)}"
             )
@@ -326,6 +324,15 @@ class Tensor(Operators):
             crossroads.current().grad_changes(self)
             cold = self._cold_part()
         cold.grad = value
+
+    def _is_like(self, other: Any) -> bool:
+        """Whether it is a tensor of the same shape and dtype."""
+        if not isinstance(other, Tensor):
+            return False
+        mine, its = self._array, other._array
+        if mine is not None and its is not None and mine.dtype is its.dtype:
+            return bool(mine.shape == its.shape)
+        return tuple(other.shape) == tuple(self.shape) and other.dtype is self.dtype
 
     @grad.deleter
     def grad(self) -> None:
