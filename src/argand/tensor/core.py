@@ -325,6 +325,10 @@ class Tensor(Operators):
             cold = self._cold_part()
         cold.grad = value
 
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
     def _is_like(self, other: Any) -> bool:
         """Whether it is a tensor of the same shape and dtype."""
         if not isinstance(other, Tensor):
@@ -333,10 +337,6 @@ class Tensor(Operators):
         if mine is not None and its is not None and mine.dtype is its.dtype:
             return bool(mine.shape == its.shape)
         return tuple(other.shape) == tuple(self.shape) and other.dtype is self.dtype
-
-    @grad.deleter
-    def grad(self) -> None:
-        self.grad = None
 
     def _tape(self) -> Any:
         """Its node; see `node_of`."""
