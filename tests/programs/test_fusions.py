@@ -6,7 +6,6 @@ import pytest
 from keeping import Kept, load_all
 from maker import random_program
 
-from argand.ir.fusion import is_fusion
 from argand.ir.program import Program
 from argand.kernels.match import plan_of
 from argand.passes.pipeline import run_passes
@@ -14,7 +13,7 @@ from argand.passes.pipeline import run_passes
 
 def kernels_of_fusions(program: Program) -> list[tuple[str, str | None]]:
     """The kind of each fusion, and that of the kernel which computes it."""
-    fusions = [node for node in run_passes(program).nodes if is_fusion(node.op)]
+    fusions = [node for node in run_passes(program).nodes if node.op.is_fusion]
     plans = [plan_of(node) for node in fusions]
     return [
         (node.params["kind"], None if plan is None else plan.kind)
