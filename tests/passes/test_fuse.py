@@ -356,14 +356,17 @@ def test_the_smallest_value_is_stored_where_a_product_cannot_read_through_views(
 
 
 def test_a_node_stays_where_its_kernel_could_not_compute_the_rest_without_it() -> None:
+    """`where` connects the rows of the exponential with those of the comparison."""
     text = """
         program f(x: f32[64, 1024], y: f32[64, 1024]) {
           %0: f32[64, 1024] = exp(x)
-          %1: f32[64] = sum(y) {dim=(1,), keepdim=False}
-          %2: f32[64, 1024] = mul(%0, y)
-          %3: f32[64, 512] = slice(%2) {start=(0, 0), stop=(64, 512), step=(1, 1)}
-          %4: f32[64, 512] = cumsum(%3) {dim=1}
-          return %0, %1, %4
+          %1: bool[64, 1024] = gt(y, 0.0)
+          %2: bool[64] = any(%1) {dim=(1,), keepdim=False}
+          %3: f32[64, 1024] = where(%1, %0, 0.0:f32)
+          %4: f32[64, 512] = slice(%3) {start=(0, 0), stop=(64, 512), step=(1, 1)}
+          %5: f32[64, 512] = neg(%4)
+          return %0, %1, %2, %5
         }"""
     program = fuse(parse_program(textwrap.dedent(text)))
     assert all(plan_of(node) is not None for node in program.nodes)
+    assert kernels(text) == ["rows exp gt any where", "loop slice neg"]
