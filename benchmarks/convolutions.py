@@ -11,7 +11,8 @@ measured for so many bytes (floors.py). `argand` is compiled and gets channels-l
 freeze` has its weight as a constant besides, as ONNX Runtime has; `argand eager` gets row-major
 images, which it takes without a copy.
 
-`--clock cpu` counts the processor time of the process instead, for one thread on a busy machine.
+`--clock cpu` counts the processor time of the process instead, for one thread on a busy machine;
+floors, which are measured by the wall clock, are left out then.
 """
 
 from __future__ import annotations
@@ -303,9 +304,19 @@ def report(case: Case, columns: list[Column], rounds: int, floor: float) -> dict
         ratios[kind] = min(peers, default=math.nan) / mine
         what = f"{case.name}: {case.batch} x {case.channels} x {case.size}²"
         cells = [f"{times[c.name]:.0f}" if c.name in times else "–" for c in columns]
-        share = f"{100 * floor / mine:.0f}%"
+        share = f"{100 * floor / mine:.0f}%" if floor else "–"
         print("|", " | ".join([what, kind, *cells, f"{ratios[kind]:.2f}", share]), "|", flush=True)
     return ratios
+
+
+def floors(threads: int) -> Callable[[Case], float]:
+    """The floor of a case on this machine, in microseconds."""
+    from floors import Machine
+
+    machine = Machine()
+    machine.threads = threads
+    peak = machine.flops(threads)
+    return lambda case: 1e6 * max(case.flops / peak, case.bytes / machine.copying(case.bytes))
 
 
 def main() -> None:
@@ -329,11 +340,6 @@ def main() -> None:
         clock = time.perf_counter if a.clock == "wall" else time.process_time
         work(a.column, a.threads, clock, a.least)
         return
-    from floors import Machine
-
-    machine = Machine()
-    machine.threads = a.threads
-    peak = machine.flops(a.threads)
     columns = [Column(name, sys.executable, a) for name in OURS]
     for name in ("torch channels-last", "torch contiguous"):
         columns += [Column(name, a.torch, a)] if a.torch else []
@@ -341,14 +347,14 @@ def main() -> None:
         os.environ["CONVOLUTIONS"] = folder = tempfile.mkdtemp()
         subprocess.run([a.torch, os.path.abspath(__file__), "--export", folder], check=True)
         columns.append(Column("onnxruntime", a.ort, a))
-    print(f"{a.threads} threads, peak {peak / 1e9:.0f} GFLOP/s, microseconds, {a.clock} clock\n")
+    print(f"{a.threads} threads, microseconds, {a.clock} clock\n")
+    floor_of = floors(a.threads) if a.clock == "wall" else lambda case: 0.0
     print("| case | kind |", " | ".join(c.name for c in columns), "| best / ours | floor |")
     print("|---|---|" + "---:|" * (len(columns) + 2))
     ratios: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for case in cases():
         if a.batch in (0, case.batch) and case.name.startswith(tuple(a.only.split(","))):
-            seconds = max(case.flops / peak, case.bytes / machine.copying(case.bytes))
-            for kind, ratio in report(case, columns, a.rounds, seconds * 1e6).items():
+            for kind, ratio in report(case, columns, a.rounds, floor_of(case)).items():
                 ratios[kind].append(ratio)
     for kind, found in ratios.items():
         mean = math.exp(sum(map(math.log, found)) / len(found))
