@@ -21,7 +21,7 @@ from argand.ir.families import Convolution
 from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value, param_text
 from argand.ir.record import Recorder
-from argand.ops.attention import ScaledDotProductAttention
+from argand.ops.attention import ScaledDotProductAttention, ScaledDotProductAttentionGrad
 from argand.ops.contract import Linear, Matmul
 from argand.ops.loss import CrossEntropy
 from argand.ops.norm import BatchNorm, LayerNorm
@@ -314,9 +314,19 @@ def convolution_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | Non
 
 def attention_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     """Heads of known size, any number of batch dimensions, a mask that broadcasts."""
+    return _attention_call(op, arrays, params, ["l#", "s#", "s#"], arrays[3:])
+
+
+def attention_grad_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
+    """The same for the gradients."""
+    return _attention_call(op, arrays, params, ["l#", "l#", "s#", "s#", "l#", "l"], arrays[6:])
+
+
+def _attention_call(
+    op: Op, arrays: Arrays, params: Params, ends: Sequence[str], masks: Arrays
+) -> KernelCall | None:
     batch = "abcdefgh"[: arrays[0].ndim - 2]
-    masks = [(batch + "ls")[-a.ndim :] for a in arrays[3:]]
-    shapes = [batch + "l#", batch + "s#", batch + "s#", *masks]
+    shapes = [batch + end for end in ends] + [(batch + "ls")[-a.ndim :] for a in masks]
     return template(*shapes)(op, arrays, params)
 
 
@@ -392,5 +402,6 @@ FORMS: Mapping[type[Op], Form] = {
     **_IMAGES,
     **dict.fromkeys(_REDUCTIONS, reduce_form),
     ScaledDotProductAttention: attention_form,
+    ScaledDotProductAttentionGrad: attention_grad_form,
 }
 """The ops that have kernels of their own, by class; all elementwise ops come beside them."""
