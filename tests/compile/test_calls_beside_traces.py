@@ -120,7 +120,7 @@ def test_results_find_their_place_on_the_tape() -> None:
         double(h)
     out = call_beside(double, h, Beside(lambda x: (h * x).sum()))
     out.sum().backward()
-    assert a.grad is not None and a.grad.tolist() == [6, 6, 6]
+    assert a.grad.tolist() == [6, 6, 6]
 
 
 def test_gradients_are_read_as_they_are_outside_of_the_trace() -> None:

@@ -29,7 +29,7 @@ NATIVE = (Elementwise, Reduce, Contract, Window, Composite)
 # and needs nothing compiled or loaded.
 LARGE = 32 << 10
 # So many ops of a process run the general way before calls are planned: short scripts need no LLVM.
-UNPLANNED = 1000
+UNPLANNED = 200
 NativeLane = Callable[[Op, tuple[Any, ...], dict[str, Any]], tuple[Any, ...] | None]
 
 

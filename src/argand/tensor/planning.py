@@ -391,7 +391,7 @@ def _blocks(
 
 def _kernel_of(bound: Bound) -> Any:
     """The kernel of a bound op; None where it has none and `Eager.compute` finds another way."""
-    if not eager().has_kernels(bound.op):
+    if not (eager().has_kernels(bound.op) or isinstance(bound.op, Gather)):
         return None
     arrays = [array_of(x) for x in bound.inputs]
     try:

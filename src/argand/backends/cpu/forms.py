@@ -21,12 +21,13 @@ from argand.ir.families import Convolution
 from argand.ir.op import Literal, Op, ops
 from argand.ir.program import Program, Value, param_text
 from argand.ir.record import Recorder
-from argand.ops.attention import ScaledDotProductAttention, ScaledDotProductAttentionGrad
+from argand.ops.attention import ScaledDotProductAttention
 from argand.ops.contract import Linear, Matmul
+from argand.ops.gather import Gather
 from argand.ops.loss import CrossEntropy
 from argand.ops.norm import BatchNorm, LayerNorm
 from argand.ops.pooling import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad
-from argand.ops.reduce import Amax, Amin, Prod, Sum
+from argand.ops.reduce import Amax, Amin, Argmax, Argmin, Prod, Sum
 from argand.ops.softmax import LogSoftmax, Logsumexp, Softmax
 from argand.ops.statistics import Mean, Var
 from argand.ops.window import Conv2d, Conv2dInputGrad, Conv2dWeightGrad, conv_output
@@ -309,24 +310,31 @@ def convolution_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | Non
     return KernelCall(op, dtypes_of(arrays), shapes, {}, inner, sizes.values, {})
 
 
+def along_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
+    """Along one dimension of dense arrays, whose other sizes agree: what is before it is one
+    dimension, and what is behind it."""
+    if not arrays[0].ndim or not dense(*arrays):
+        return None
+    at, sizes = params["dim"], Sizes()
+    shapes: list[Shape] = []
+    if len({(*a.shape[:at], *a.shape[at + 1 :]) for a in arrays}) > 1:
+        return None
+    for i, a in enumerate(arrays):
+        outer = sizes.any_size("o", math.prod(a.shape[:at]))
+        inner = sizes.size("i", math.prod(a.shape[at + 1 :]))
+        shapes.append((outer, sizes.size(f"n{i}", a.shape[at]), inner))
+    inner_params = {**params, "dim": 1}
+    return KernelCall(op, dtypes_of(arrays), shapes, {}, inner_params, sizes.values, {})
+
+
 # -- products --------------------------------------------------------------------------------------
 
 
 def attention_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     """Heads of known size, any number of batch dimensions, a mask that broadcasts."""
-    return _attention_call(op, arrays, params, ["l#", "s#", "s#"], arrays[3:])
-
-
-def attention_grad_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
-    """The same for the gradients."""
-    return _attention_call(op, arrays, params, ["l#", "l#", "s#", "s#", "l#", "l"], arrays[6:])
-
-
-def _attention_call(
-    op: Op, arrays: Arrays, params: Params, ends: Sequence[str], masks: Arrays
-) -> KernelCall | None:
     batch = "abcdefgh"[: arrays[0].ndim - 2]
-    shapes = [batch + end for end in ends] + [(batch + "ls")[-a.ndim :] for a in masks]
+    masks = [(batch + "ls")[-a.ndim :] for a in arrays[3:]]
+    shapes = [batch + "l#", batch + "s#", batch + "s#", *masks]
     return template(*shapes)(op, arrays, params)
 
 
@@ -384,7 +392,7 @@ _ROWS: Mapping[type[Op], Form] = {
     CrossEntropy: row_major_only(template("Rc", "R")),
     BatchNorm: template("nchw", "c"),
 }
-_REDUCTIONS = (Sum, Prod, Amax, Amin, Mean, Var, Logsumexp)
+_REDUCTIONS = (Sum, Prod, Amax, Amin, Argmax, Argmin, Mean, Var, Logsumexp)
 _IMAGES: Mapping[type[Op], Form] = {
     Conv2d: convolution_form,
     Conv2dInputGrad: convolution_form,
@@ -402,6 +410,6 @@ FORMS: Mapping[type[Op], Form] = {
     **_IMAGES,
     **dict.fromkeys(_REDUCTIONS, reduce_form),
     ScaledDotProductAttention: attention_form,
-    ScaledDotProductAttentionGrad: attention_grad_form,
+    Gather: along_form,
 }
 """The ops that have kernels of their own, by class; all elementwise ops come beside them."""

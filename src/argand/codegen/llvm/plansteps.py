@@ -20,6 +20,8 @@ from argand.codegen.llvm.native import call, load, stack, store
 def run(plan: int, operands: int, count: int) -> int:
     """The result of a plan for some operands; 0 when it can not be had."""
     values = stack(3 * MOST_VALUES)
+    if load(plan, RUNNING) != 0:  # another thread, or a finalizer, uses the scratch memory
+        return 0
     store(plan, RUNNING, load(plan, RUNNING) + 1)
     store(values, 16, load(plan, SCRATCH))
     store(values, 40, 0)

@@ -1,0 +1,272 @@
+"""Call plans: what they are kept for, and everything that must not be mistaken for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import argand as ag
+from argand.ir import entries
+from argand.ir.bind import eagerly
+from argand.tensor import plans
+from argand.tensor.eager import plan_calls
+
+plan_calls()
+pytestmark = pytest.mark.skipif(not entries.installed(), reason="no entries on this Python")
+
+
+@pytest.fixture(autouse=True)
+def none_yet() -> Iterator[None]:
+    plans.clear()
+    yield
+    plans.clear()
+
+
+def plan_count() -> int:
+    assert plans._table is not None
+    return len(plans._table.plans)
+
+
+def planned(call: Callable[[], Any]) -> Any:
+    """The result of a call that has a plan by then."""
+    for _ in range(2):
+        call()
+    count = plan_count()
+    result = call()
+    assert plan_count() == count > 0, "the call has no plan"
+    return result
+
+
+def as_reference(call: Callable[[], Any]) -> Any:
+    with eagerly():
+        return call()
+
+
+def tensor(*shape: int, dtype: str = "float32", seed: int = 0) -> ag.Tensor:
+    values = np.random.default_rng(seed).uniform(1, 2, shape)
+    return ag.from_numpy(values.astype(dtype))
+
+
+def test_a_call_has_a_plan_the_second_time() -> None:
+    x = tensor(3, 4)
+    x.exp()
+    assert plan_count() == 0
+    x.exp()
+    assert plan_count() == 1
+    assert x.exp().tolist() == as_reference(x.exp).tolist()
+    assert plan_count() == 1
+
+
+def test_another_dtype_is_another_call() -> None:
+    planned(lambda: tensor(3, 4) + tensor(3, 4))
+    a, b = tensor(3, 4, dtype="int32"), tensor(3, 4, dtype="int32")
+    assert (a + b).dtype is ag.int32
+    assert (a + b).tolist() == (a.numpy() + b.numpy()).tolist()
+
+
+def test_other_sizes_are_another_call() -> None:
+    planned(lambda: tensor(3, 4) * 2)
+    assert (tensor(2, 4) * 2).shape == (2, 4)
+    assert (tensor(4) * 2).shape == (4,)
+
+
+def test_other_strides_are_another_call() -> None:
+    x = tensor(4, 4)
+    planned(lambda: x[1])
+    turned = x.t()
+    assert turned[1].tolist() == x.numpy()[:, 1].tolist()
+    planned(lambda: x + x)
+    assert (turned + x).tolist() == (x.numpy().T + x.numpy()).tolist()
+
+
+def test_the_same_tensor_twice_is_another_call() -> None:
+    x, y = tensor(3), tensor(3, seed=1)
+    planned(lambda: x * x)
+    assert (x * y).tolist() == (x.numpy() * y.numpy()).tolist()
+    planned(lambda: x - y)
+    assert (x - x).tolist() == [0, 0, 0]
+
+
+def test_numbers_count_by_value() -> None:
+    x = tensor(3)
+    planned(lambda: x * 2.0)
+    assert (x * 3.0).tolist() == (x.numpy() * 3).tolist()
+    assert (x * 2).tolist() == (x.numpy() * 2).tolist()
+    planned(lambda: x.sum(0))
+    zero = ag.zeros(1)
+    planned(lambda: ag.div(1.0, zero * 0.0))
+    assert ag.div(1.0, zero * -0.0).item() == -np.inf
+
+
+def test_keywords_count() -> None:
+    x = tensor(3, 4)
+    assert planned(lambda: x.sum(dim=1)).shape == (3,)
+    assert x.sum(dim=0).shape == (4,)
+    assert x.sum(1, keepdim=True).shape == (3, 1)
+
+
+def test_the_wish_for_a_gradient_counts() -> None:
+    x, y = tensor(3), tensor(3)
+    planned(lambda: x * y)
+    y.requires_grad_()
+    assert (x * y).requires_grad
+    planned(lambda: x * y)
+    with ag.no_grad():
+        assert not (x * y).requires_grad
+    assert not (x * x).requires_grad
+    x.requires_grad_()
+    (x * y).sum().backward()
+    assert x.grad.tolist() == y.tolist() and y.grad.tolist() == x.tolist()
+
+
+def test_a_recorded_call_saves_what_its_gradient_reads() -> None:
+    x = tensor(3).requires_grad_()
+    y = planned(lambda: x.exp())
+    y.sum().backward()
+    assert x.grad.tolist() == y.tolist()
+    z = planned(lambda: x.exp())
+    with ag.no_grad():
+        z.add_(1)
+    with pytest.raises(RuntimeError, match="exp needs its own result"):
+        z.sum().backward()
+
+
+def test_a_write_to_what_was_saved_is_seen() -> None:
+    w = tensor(3).requires_grad_()
+    x = tensor(3)
+    y = planned(lambda: w * x)
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="mul needs a float32 operand"):
+        y.sum().backward()
+    z = w * x  # saved at the version that it has now
+    z.sum().backward()
+    assert w.grad.tolist() == x.tolist()
+
+
+def test_a_view_whose_base_was_written_gets_its_new_node() -> None:
+    x = ag.ones(2, 3)
+    row = x[0]
+    planned(lambda: row * 2)
+    w = tensor(3).requires_grad_()
+    x[0] = w
+    (row * 2).sum().backward()
+    assert w.grad.tolist() == [2, 2, 2]
+
+
+def test_planned_views_share_memory_and_gradients() -> None:
+    x = tensor(4, 4).requires_grad_()
+    y = x * 1
+    part = planned(lambda: y[1:3])
+    assert part._root() is y
+    with ag.no_grad():
+        part.zero_()
+    assert y[1:3].sum().item() == 0
+    part = y.t()[planned_index()]
+    part.sum().backward()
+    assert x.grad.sum().item() == 4
+
+
+def planned_index() -> int:
+    return 2
+
+
+def test_an_index_out_of_range_is_the_users_error() -> None:
+    x = tensor(4, 3)
+    planned(lambda: x[ag.tensor([0, 3])])
+    with pytest.raises(IndexError, match=r"out of (range|bounds)"):
+        x[ag.tensor([0, 4])]
+    assert x[ag.tensor([-1, 0])].tolist() == x.numpy()[[-1, 0]].tolist()
+
+
+def test_read_only_memory_stays_read_only() -> None:
+    x = ag.ones(2)
+    fixed = x.expand(1, 2)[0]
+    assert not planned(lambda: fixed[1:]).numpy().flags.writeable
+    assert fixed.stride() == x.stride()
+    assert x[1:].numpy().flags.writeable
+
+
+def test_an_interpreter_that_is_pushed_sees_every_call() -> None:
+    x, kept = tensor(3), tensor(3)
+    planned(lambda: kept * kept)
+    assert "mul" in str(ag.compile(lambda t: t + kept * kept).program(x))
+
+
+def test_what_reads_values_has_no_plan() -> None:
+    x = ag.tensor([1.0, 0.0, 2.0])
+    for count in (2, 1, 3, 2):
+        x[:] = ag.tensor([1.0] * count + [0.0] * (3 - count))
+        assert x[x > 0].shape == (count,)
+        assert len(ag.nonzero(x)) == count
+    for i in (0, 1, 2, 0):
+        assert x[ag.tensor(i)].item() == x.tolist()[i]
+
+
+def test_what_writes_has_no_plan() -> None:
+    x = ag.zeros(3)
+    for _ in range(4):
+        x.add_(1)
+        x += 1
+        ag.add(x, 1, out=x)
+    assert x.tolist() == [12, 12, 12]
+
+
+def test_random_numbers_differ() -> None:
+    x = ag.ones(64)
+    drawn = [ag.nn.functional.dropout(x).tolist() for _ in range(4)]
+    assert len(set(map(tuple, drawn))) == 4
+
+
+def test_the_default_dtype_counts() -> None:
+    x = ag.tensor([1, 2, 3])
+    planned(lambda: x.exp())
+    ag.set_default_dtype("float64")
+    try:
+        assert x.exp().dtype is ag.float64
+    finally:
+        ag.set_default_dtype("float32")
+    assert x.exp().dtype is ag.float32
+
+
+def test_subclasses_keep_their_own_ways() -> None:
+    class Mine(ag.Tensor):
+        __slots__ = ()
+
+    x = tensor(3)
+    planned(lambda: x + x)
+    mine = object.__new__(Mine)
+    mine._array, mine._node, mine._view, mine._cold = x._array, None, None, None
+    before = plan_count()
+    for _ in range(3):
+        assert (mine + mine).tolist() == (x + x).tolist()
+    assert plan_count() == before
+
+
+def test_plans_are_bounded() -> None:
+    x = ag.zeros(1)
+    for i in range(6000):
+        x + float(i)
+        x + float(i)
+    assert plan_count() <= 4096
+    assert (x + 5999.0).item() == 5999
+
+
+def test_threads_share_plans() -> None:
+    x = tensor(64, 64)
+    call = lambda: ag.nn.functional.layer_norm(x @ x, (64,)).cumsum(0)  # noqa: E731
+    expected = as_reference(call).tolist()
+    wrong: list[int] = []
+
+    def run(number: int) -> None:
+        wrong.extend(number for _ in range(30) if call().tolist() != expected)
+
+    workers = [threading.Thread(target=run, args=(n,)) for n in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
