@@ -25,7 +25,7 @@ from argand.codegen.llvm.target import named_target
 from argand.ir.interpret import bind_sizes
 from argand.ir.program import Program
 from argand.ir.text import parse_program
-from argand.lowering.buffers import Env
+from argand.lowering.context import LoweringContext
 from argand.nest.builder import F32, NestBuilder
 from argand.nest.python import StatusError
 from argand.passes import memory
@@ -232,8 +232,8 @@ def test_an_element_outside_of_a_view_is_found(monkeypatch: pytest.MonkeyPatch) 
     arrays = [np.ones((4, 4), np.float32)]
     assert followed_as_it_is(final, arrays)
 
-    def dense(b: NestBuilder, node: Any, env: Env) -> None:
-        source, to = (env.buffers[v].pointer for v in (*node.values, *node.outputs))
+    def dense(b: NestBuilder, node: Any, context: LoweringContext) -> None:
+        source, to = (context.buffers[v].pointer for v in (*node.values, *node.outputs))
         for i in range(8):
             b.store(to, i, b.load(source, i, F32))
 

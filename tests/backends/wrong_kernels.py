@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from argand.backends.cpu import lowering
-from argand.lowering.buffers import Env
+from argand.lowering.context import LoweringContext
 from argand.nest.builder import F32, NestBuilder, Ty
 
 CHAIN = """
@@ -26,11 +26,11 @@ Emit = Callable[[NestBuilder, Any, Any], None]
 def put_in_place(patch: pytest.MonkeyPatch, emit: Emit) -> None:
     """Until the patch is undone, `emit` writes the kernels of all `exp`."""
 
-    def replaced(b: NestBuilder, node: Any, env: Env) -> None:
+    def replaced(b: NestBuilder, node: Any, context: LoweringContext) -> None:
         if node.op.name != "exp":
-            LOWER(b, node, env)
+            LOWER(b, node, context)
             return
-        buffers = [env.buffers[v] for v in (*node.values, *node.outputs)]
+        buffers = [context.buffers[v] for v in (*node.values, *node.outputs)]
         emit(b, *(buffer.pointer for buffer in buffers))
 
     patch.setattr(lowering, "lower_node", replaced)

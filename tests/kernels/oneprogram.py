@@ -15,7 +15,7 @@ from argand.ir.op import Literal, TensorType
 from argand.ir.program import Node, Program, Value
 from argand.ir.record import record
 from argand.kernels.match import lower_node
-from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.nest.builder import PTR, NestBuilder, Param
 from nestrun import entry
 
@@ -29,12 +29,12 @@ class Kernel:
         values = [*dict.fromkeys(node.values), *node.outputs]
         params = [Param(f"p{i}", PTR) for i in range(len(values))]
         b = NestBuilder("kernel", params)
-        env = Env({}, {}, named_target(target), 7)
+        context = LoweringContext({}, {}, named_target(target), 7)
         for v, pointer in zip(values, b.params, strict=True):
             array = arrays[v]
             strides = tuple(s // array.itemsize for s in array.strides)
-            env.buffers[v] = StridedBuffer(pointer, strides, v.dtype)
-        lower_node(b, node, env)
+            context.buffers[v] = StridedBuffer(pointer, strides, v.dtype)
+        lower_node(b, node, context)
         self.function = b.finish()
         self.values = values
         self._call = entry(self.function, named_target(target))
@@ -62,13 +62,13 @@ def fused(program: Program, kind: str = "loop") -> Program:
 
 def run(program: Program, arrays: Sequence[np.ndarray], target: str = "host") -> list[np.ndarray]:
     """Run node by node; outputs start as garbage, so that nothing unwritten looks right."""
-    env: dict[Value, np.ndarray] = dict(zip(program.inputs, arrays, strict=True))
+    context: dict[Value, np.ndarray] = dict(zip(program.inputs, arrays, strict=True))
     for node in program.nodes:
         for out in node.outputs:
-            env[out] = garbage(out)
-        status = Kernel(node, env, target)(env)
+            context[out] = garbage(out)
+        status = Kernel(node, context, target)(context)
         assert status == 0, status
-    return [env[o] for o in program.outputs if not isinstance(o, Literal)]
+    return [context[o] for o in program.outputs if not isinstance(o, Literal)]
 
 
 def garbage(v: Value) -> np.ndarray:

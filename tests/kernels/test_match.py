@@ -17,7 +17,7 @@ from argand.ir.text import parse_program
 from argand.kernels import match as kernels
 from argand.kernels.match import plan_of
 from argand.kernels.plan import Cost, Plan
-from argand.lowering.buffers import Env
+from argand.lowering.context import LoweringContext
 from argand.lowering.region import Region
 from argand.nest.builder import F32, NestBuilder
 from argand.passes.fuse import fuse
@@ -90,11 +90,11 @@ class RunningNegative(Plan):
 
     kind = "running_negative"
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
         region = self.region
-        source = region.places(env)[region.inputs[0]]
-        (target,) = region.targets(env, region.outputs[0])
-        with b.loop(0, env.size(b, region.inputs[0].shape[0]), 1, [b.const(F32, 0.0)]) as loop:
+        source = region.places(context)[region.inputs[0]]
+        (target,) = region.targets(context, region.outputs[0])
+        with b.loop(0, context.size(b, region.inputs[0].shape[0]), 1, [b.const(F32, 0.0)]) as loop:
             place = b.mul(loop.index, source.strides[0])
             total = b.apply("add", loop.carry[0], b.load(source.pointer, place, F32))
             b.store(target.pointer, b.mul(loop.index, target.strides[0]), b.apply("neg", total))

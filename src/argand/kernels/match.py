@@ -2,7 +2,7 @@
 
     plan = match(region)      # None: no kernel computes it, NumPy does
     print(plan)               # contract: matmul of f32[16, 64], f32[64, 32], then add relu
-    plan.emit(b, env)
+    plan.emit(b, context)
 
 A new kernel is a file of its own and a line in `KERNELS`. Fusion asks about nodes that it might
 fuse, the back end about each node of the final program, the memory plan about the order in which a
@@ -22,7 +22,7 @@ from argand.kernels.pointwise import match_loop
 from argand.kernels.reduction.kernel import match_rows
 from argand.kernels.scan import match_scan
 from argand.kernels.scatter import match_scatter
-from argand.lowering.buffers import Env
+from argand.lowering.context import LoweringContext
 from argand.lowering.region import Region, region_of
 from argand.nest.builder import NestBuilder
 from argand.nest.types import ELEMS
@@ -81,9 +81,9 @@ def may_overwrite(node: Node, operand: Value, result: Value) -> bool:
     return bool(orders) and all(order.allows(x, out) for order in orders for x in inner)
 
 
-def lower_node(b: NestBuilder, node: Node, env: Env) -> None:
+def lower_node(b: NestBuilder, node: Node, context: LoweringContext) -> None:
     """Emit the nest that computes the node."""
     plan = plan_of(node)
     if plan is None:
         raise CompileError(f"there is no kernel for {node.op.name}")
-    plan.emit(b, env)
+    plan.emit(b, context)

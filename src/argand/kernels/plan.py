@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from argand.ir.program import Node, Value
-from argand.lowering.buffers import Env
+from argand.lowering.context import LoweringContext
 from argand.lowering.order import Order
 from argand.lowering.region import Region
 from argand.nest.builder import NestBuilder
@@ -65,7 +65,7 @@ class Plan(abc.ABC):
         return ()
 
     @abc.abstractmethod
-    def emit(self, b: NestBuilder, env: Env) -> None:
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
         """Write the nest."""
 
     @abc.abstractmethod

@@ -17,7 +17,7 @@ from argand.kernels.cost import CHEAP_FLOPS, flops_of
 from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.transposed_reads import turn_of
 from argand.lowering.affine import Axis, LoadedIndex
-from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable, rule_for
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.order import Access, Order, loads_of
@@ -72,12 +72,12 @@ class LoopPlan(Plan):
             stores += [Access(v, index, phase) for v, index in nest.results]
         return [Order(tuple(loads), tuple(stores))]
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
         region = self.region
         for nest in self.nests:
-            check_indices(Emitter(b, env, region.places(env)), reachable(nest.points))
+            check_indices(Emitter(b, context, region.places(context)), reachable(nest.points))
         for nest in self.nests:
-            _emit(Emitter(b, env, region.places(env)), region, env, nest)
+            _emit(Emitter(b, context, region.places(context)), region, context, nest)
 
     def __str__(self) -> str:
         spaces = " then ".join(str(nest.space) for nest in self.nests)
@@ -144,8 +144,8 @@ def _next_nest(region: Region, waiting: Sequence[Value]) -> Nest:
     return Nest(space, results, points, located, apart)
 
 
-def _emit(emitter: Emitter, region: Region, env: Env, nest: Nest) -> None:
-    targets = [region.targets(env, v) for v, _ in nest.results]
+def _emit(emitter: Emitter, region: Region, context: LoweringContext, nest: Nest) -> None:
+    targets = [region.targets(context, v) for v, _ in nest.results]
     stores = [(t, at) for found, (_, at) in zip(targets, nest.results, strict=True) for t in found]
     values = [root for found, root in zip(targets, nest.points, strict=True) for _ in found]
     emit_stores(emitter, nest.space, stores, values)
@@ -165,7 +165,7 @@ def emit_stores(
         _store_all(emitter, stores, values)
         return
     inner, turn = loops[-1], turn_of(emitter, loops, points)
-    target = emitter.env.target
+    target = emitter.context.target
     lanes = lanes_for([*points], target.vector_bytes, inner)
     lanes = min(lanes, target.vector_registers) if turn else lanes * side_by_side(points, inner)
     length = emitter.size(extent(emitter, inner))
@@ -215,7 +215,7 @@ def _check_one(emitter: Emitter, loaded: LoadedIndex) -> None:
         _fail_if(emitter, _outside(emitter, loaded, bottom, top))
         return
     *outer, inner = _contiguous_last(emitter, loaded.point, axes)
-    lanes = lanes_for([loaded.point], emitter.env.target.vector_bytes, inner)
+    lanes = lanes_for([loaded.point], emitter.context.target.vector_bytes, inner)
     bad = b.alloca(Ty("int64"))
     b.store(bad, 0, b.i64(0))
     with open_loops(emitter, outer):
@@ -243,7 +243,7 @@ def _outside(emitter: Emitter, loaded: LoadedIndex, bottom: Reg, top: Reg) -> Re
 
 def _fail_if(emitter: Emitter, bad: Reg) -> None:
     with emitter.b.if_(bad):
-        emitter.b.fail(emitter.env.status)
+        emitter.b.fail(emitter.context.status)
 
 
 def _contiguous_last(emitter: Emitter, point: Point, axes: list[Axis]) -> list[Axis]:

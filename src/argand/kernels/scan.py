@@ -16,7 +16,7 @@ from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.pointwise import check_indices
 from argand.kernels.single import in_order_cost, single_node
 from argand.lowering.affine import ZERO, Axis, linearised
-from argand.lowering.buffers import Env
+from argand.lowering.context import LoweringContext
 from argand.lowering.element import Demand, reachable
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.identities import extreme_value
@@ -49,8 +49,8 @@ class ScanPlan(Plan):
     def cost(self) -> Cost:
         return in_order_cost(self.region, self.node)
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
-        _Scan(self, b, env).emit()
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
+        _Scan(self, b, context).emit()
 
     def __str__(self) -> str:
         return f"scan: {described(self.region.nodes)} along {self.node.params['dim']}"
@@ -76,11 +76,11 @@ _POSITIONS = ("max", "min")
 class _Scan:
     """Emits one plan."""
 
-    def __init__(self, plan: ScanPlan, b: NestBuilder, env: Env) -> None:
-        self.b, self.env, self.node = b, env, plan.node
-        self.emitter = Emitter(b, env, plan.region.places(env))
+    def __init__(self, plan: ScanPlan, b: NestBuilder, context: LoweringContext) -> None:
+        self.b, self.context, self.node = b, context, plan.node
+        self.emitter = Emitter(b, context, plan.region.places(context))
         self.x, self.space, self.point = plan.x, plan.space, plan.point
-        self.targets = plan.region.targets(env, plan.node.outputs[0])
+        self.targets = plan.region.targets(context, plan.node.outputs[0])
         check_indices(self.emitter, reachable([self.point]))
         dims = plan.node.params["dim"]
         dims = (dims,) if isinstance(dims, int) else tuple(dims)
@@ -106,7 +106,7 @@ class _Scan:
             if lane_axis is None:
                 self._row()
                 return
-            lanes = lanes_for([self.point], self.env.target.vector_bytes, lane_axis)
+            lanes = lanes_for([self.point], self.context.target.vector_bytes, lane_axis)
             end = emitter.size(lane_axis.extent)
             vectors(emitter, lane_axis, lanes, 0, end, self._row)
 

@@ -14,7 +14,7 @@ from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.pointwise import check_indices, emit_stores
 from argand.kernels.single import in_order_cost, single_node
 from argand.lowering.affine import Axis, LoadedIndex
-from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.parallel import Number, known, open_loops, product, spread, unflatten, vectors
@@ -42,12 +42,12 @@ class ScatterPlan(Plan):
     def cost(self) -> Cost:
         return in_order_cost(self.region, self.node)
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
-        places = self.region.places(env)
-        emitter = Emitter(b, env, places)
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
+        places = self.region.places(context)
+        emitter = Emitter(b, context, places)
         check_indices(emitter, self.writes.points)
-        for buffer in self.region.targets(env, self.node.outputs[0]):
-            _copy(Emitter(b, env, places), self.region, self.writes.x, buffer)
+        for buffer in self.region.targets(context, self.node.outputs[0]):
+            _copy(Emitter(b, context, places), self.region, self.writes.x, buffer)
             self.writes.emit(emitter, buffer)
 
     def __str__(self) -> str:
@@ -112,7 +112,7 @@ class _Writes:
                 with open_loops(emitter, ordered):
                     self._write(emitter, buffer)
             return
-        lanes = lanes_for([self.source], emitter.env.target.vector_bytes, lane_axis)
+        lanes = lanes_for([self.source], emitter.context.target.vector_bytes, lane_axis)
         length = emitter.size(lane_axis.extent)
         block = _block(known(length), lanes)
         blocks = b.ceildiv(length, block)

@@ -26,7 +26,7 @@ from argand.lowering.affine import (
     QuotientVar,
     RemainderVar,
 )
-from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.points import Point, reachable
 from argand.nest.builder import NestBuilder, Reg, Ty
 
@@ -38,8 +38,10 @@ Number = int | Reg
 class Emitter:
     """Emits points. `places` gives the buffer of each value that is loaded."""
 
-    def __init__(self, b: NestBuilder, env: Env, places: dict[Value, StridedBuffer]) -> None:
-        self.b, self.env, self.places = b, env, places
+    def __init__(
+        self, b: NestBuilder, context: LoweringContext, places: dict[Value, StridedBuffer]
+    ) -> None:
+        self.b, self.context, self.places = b, context, places
         self.at: dict[Axis, Reg] = {}
         self.extents: dict[Axis, Extent] = {}  # of loops that others were folded into
         self.vector: Axis | None = None
@@ -73,7 +75,7 @@ class Emitter:
 
     def size(self, size: Extent) -> Number:
         """A size as a number or a register."""
-        return self.env.size(self.b, size)
+        return self.context.size(self.b, size)
 
     def varies(self, axes: frozenset[Axis]) -> bool:
         """Whether something that depends on these axes differs from lane to lane."""

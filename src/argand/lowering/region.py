@@ -6,7 +6,7 @@ import dataclasses
 
 from argand.base.errors import CompileError
 from argand.ir.program import Node, Value
-from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.context import LoweringContext, StridedBuffer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class Region:
     outside: dict[Value, Value]
     stored: dict[Value, tuple[Value, ...]]
 
-    def places(self, env: Env) -> dict[Value, StridedBuffer]:
+    def places(self, context: LoweringContext) -> dict[Value, StridedBuffer]:
         """Where the inputs are stored."""
-        return {inner: env.buffers[outer] for inner, outer in self.outside.items()}
+        return {inner: context.buffers[outer] for inner, outer in self.outside.items()}
 
-    def targets(self, env: Env, output: Value) -> list[StridedBuffer]:
+    def targets(self, context: LoweringContext, output: Value) -> list[StridedBuffer]:
         """Where an output goes."""
-        return [env.buffers[v] for v in self.stored[output]]
+        return [context.buffers[v] for v in self.stored[output]]
 
 
 def region_of(node: Node) -> Region:

@@ -31,7 +31,7 @@ from argand.lowering.affine import (
     exact_quotient,
     surely_positive,
 )
-from argand.lowering.buffers import StridedBuffer
+from argand.lowering.context import StridedBuffer
 from argand.lowering.emitter import Emitter
 from argand.lowering.points import Point
 from argand.nest.builder import Reg

@@ -489,3 +489,12 @@ def imag(input: Any) -> Any:
     if not input.dtype.is_complex:
         raise TypeError(f"imag: not defined for {input.dtype.name}")
     return ops.imag(input)
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether an object is a Tensor.
+
+    >>> ag.is_tensor(ag.ones(1)), ag.is_tensor(np.ones(1))
+    (True, False)
+    """
+    return isinstance(obj, Tensor)

@@ -593,12 +593,3 @@ def complex_of(real: Any, imag: Any) -> Tensor:
     shape = broadcast_shapes(tuple(real.shape), tuple(imag.shape), op="complex")
     parts = [ops.expand(ops.cast(x, both), shape) for x in (real, imag)]
     return ops.complex(*parts)  # type: ignore[no-any-return]
-
-
-def is_tensor(obj: Any) -> bool:
-    """Whether an object is a Tensor.
-
-    >>> ag.is_tensor(ag.ones(1)), ag.is_tensor(np.ones(1))
-    (True, False)
-    """
-    return isinstance(obj, Tensor)

@@ -78,9 +78,9 @@ BOTH: dict[Any, str] = {
 # Functions only.
 FUNCTIONS: dict[Any, str] = {
     algebra: "cdist chain_matmul einsum tensordot",
-    convert: "from_dlpack",
+    convert: "from_dlpack is_tensor",
     creation: """arange as_tensor asarray empty empty_like eye frombuffer from_numpy full
-        full_like is_tensor linspace logspace meshgrid ones ones_like scalar_tensor tensor zeros
+        full_like linspace logspace meshgrid ones ones_like scalar_tensor tensor zeros
         zeros_like""",
     elementary: "finfo iinfo rsub",
     printing: "set_printoptions",

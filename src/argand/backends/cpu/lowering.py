@@ -15,7 +15,7 @@ from argand.base.errors import ArgandError, CompileError
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value, operand_text, param_text
 from argand.kernels.match import lower_node
-from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.nest.builder import (
     I64,
     PTR,
@@ -92,11 +92,11 @@ class Lowering:
         b = NestBuilder(name, params)
         pointers = b.params[: len(operands)]
         dims = dict(zip(symbols, b.params[len(operands) + 1 :], strict=True))
-        env = Env({}, dims, self.target, b.params[len(operands)])
+        context = LoweringContext({}, dims, self.target, b.params[len(operands)])
         for v, pointer in zip(operands, pointers, strict=True):
-            strides = env.shape(b, self.plan.places[v].strides)
-            env.buffers[v] = StridedBuffer(pointer, strides, v.dtype, self.align(v))
-        lower_node(b, node, env)
+            strides = context.shape(b, self.plan.places[v].strides)
+            context.buffers[v] = StridedBuffer(pointer, strides, v.dtype, self.align(v))
+        lower_node(b, node, context)
         return _Kernel(b.finish(), symbols)
 
     def align(self, v: Value) -> int:
@@ -147,14 +147,14 @@ class _Entry:
             "output": [regs[f"out{i}"] for i in range(len(program.outputs))],
         }
         dims = {s: regs[f"d{i}"] for i, s in enumerate(lowering.symbols)}
-        self.env = Env({}, dims, lowering.target)
+        self.context = LoweringContext({}, dims, lowering.target)
         self.plan = plan
 
     def call(self, number: int, node: Node) -> None:
         """Call the kernel of a node; when it fails, the status is the node's number plus 1."""
         kernel = self.lowering.kernel(node)
         pointers = [self.address(v) for v in operands_of(node)]
-        dims = [self.env.dims[s] for s in kernel.symbols]
+        dims = [self.context.dims[s] for s in kernel.symbols]
         self.b.call(kernel.function, *pointers, number + 1, *dims)
 
     def address(self, v: Value) -> Reg:
@@ -174,7 +174,7 @@ class _Entry:
 
     def size(self, size: Extent) -> int | Reg:
         """A size as a number or a register."""
-        return self.env.size(self.b, size)
+        return self.context.size(self.b, size)
 
 
 def canonical_text(program: Program) -> str:

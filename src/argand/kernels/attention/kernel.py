@@ -14,7 +14,7 @@ from argand.kernels.attention.operands import Attention, Gradients
 from argand.kernels.attention.tiling import gradient_tiling, tiling
 from argand.kernels.contraction.spec import ContractionAxis, IntOrReg, Operand
 from argand.kernels.plan import Plan, types_text
-from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.region import Region
 from argand.nest.builder import NestBuilder
 from argand.ops.attention import ScaledDotProductAttention, ScaledDotProductAttentionGrad
@@ -41,8 +41,8 @@ class AttentionPlan(_AttentionPlan):
 
     text = "attention:"
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
-        places = _Places(b, self.node.values[:3], self.region, env)
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
+        places = _Places(b, self.node.values[:3], self.region, context)
         y, stats = self.node.outputs
         spec = places.attention(
             self.node,
@@ -50,7 +50,7 @@ class AttentionPlan(_AttentionPlan):
             tuple(places.result(y, (*places.batch, places.row, places.column))),
             tuple(places.result(stats, (*places.batch, places.row))),
         )
-        forward(b, spec, tiling(spec, env.target))
+        forward(b, spec, tiling(spec, context.target))
 
 
 class GradientPlan(_AttentionPlan):
@@ -58,9 +58,9 @@ class GradientPlan(_AttentionPlan):
 
     text = "attention: gradients"
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
         g, q, k, v, y, stats, *mask = self.node.values
-        places = _Places(b, (q, k, v), self.region, env)
+        places = _Places(b, (q, k, v), self.region, context)
         batch, row, key = places.batch, places.row, places.key
         inner, column = places.inner, places.column
         gq, gk, gv = (
@@ -78,7 +78,7 @@ class GradientPlan(_AttentionPlan):
             gk,
             gv,
         )
-        backward(b, spec, gradient_tiling(spec, env.target))
+        backward(b, spec, gradient_tiling(spec, context.target))
 
 
 def match_attention(region: Region) -> Plan | None:
@@ -104,14 +104,16 @@ def _fits(operands: Sequence[Value]) -> bool:
 class _Places:
     """The axes of a node, and where its operands and results are."""
 
-    def __init__(self, b: NestBuilder, operands: Sequence[Value], region: Region, env: Env) -> None:
-        self._region, self._env = region, env
-        self._stored = region.places(env)
+    def __init__(
+        self, b: NestBuilder, operands: Sequence[Value], region: Region, context: LoweringContext
+    ) -> None:
+        self._region, self._context = region, context
+        self._stored = region.places(context)
         self._operands = operands
         q, k, v = operands
 
         def axis(name: str, value: Value, d: int) -> ContractionAxis:
-            return ContractionAxis(name, env.size(b, value.shape[d]))
+            return ContractionAxis(name, context.size(b, value.shape[d]))
 
         self.batch = tuple(axis(f"batch{d}", q, d) for d in range(len(q.shape) - 2))
         self.row, self.key = axis("row", q, -2), axis("key", k, -2)
@@ -122,7 +124,7 @@ class _Places:
 
     def result(self, value: Value, axes: Sequence[ContractionAxis]) -> list[Operand]:
         """Where a result goes."""
-        targets = self._region.targets(self._env, value)
+        targets = self._region.targets(self._context, value)
         return [_operand(target, value, axes) for target in targets]
 
     def attention(

@@ -29,7 +29,7 @@ from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operan
 from argand.kernels.cost import CHEAP_FLOPS, flops_of, worth_a_loop
 from argand.kernels.plan import Cost, Plan, described, types_text
 from argand.lowering.affine import Axis
-from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
 from argand.lowering.order import Access, Order, loads_of
@@ -91,15 +91,15 @@ class _ContractionPlan(Plan):
 class ProductPlan(_ContractionPlan):
     """A matrix product or einsum."""
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
-        _Product(self, b, env).run()
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
+        _Product(self, b, context).run()
 
 
 class ConvolutionPlan(_ContractionPlan):
     """A convolution or one of its gradients."""
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
-        _Convolution(self, b, env).run()
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
+        _Convolution(self, b, context).run()
 
 
 def match_product(region: Region) -> ProductPlan | None:
@@ -126,15 +126,15 @@ def match_convolution(region: Region) -> ConvolutionPlan | None:
 class _Emitter:
     """Emits a contraction; what follows it is evaluated on each finished vector."""
 
-    def __init__(self, plan: _ContractionPlan, b: NestBuilder, env: Env) -> None:
+    def __init__(self, plan: _ContractionPlan, b: NestBuilder, context: LoweringContext) -> None:
         region, node, layout = plan.region, plan.node, plan.layout
-        self.b, self.env, self.node, self.layout = b, env, node, layout
-        self.emitter = Emitter(b, env, region.places(env))
+        self.b, self.context, self.node, self.layout = b, context, node, layout
+        self.emitter = Emitter(b, context, region.places(context))
         self.elem = operands_of(node)[0].dtype.name
         self.stores = [
             (buffer, index, point)
             for v, index, point in layout.outputs
-            for buffer in region.targets(env, v)
+            for buffer in region.targets(context, v)
         ]
         result = layout.spaces[-1]
         self.axes = frozenset(result.axes)
@@ -207,7 +207,7 @@ class _Product(_Emitter):
         batches, ms, ns, ks = groups
         acc = accumulator(self.elem)
         spec = Contraction(a, b, batches, ms, ns, ks, self._epilogue, acc, long_k=deep)
-        contraction(self.b, spec, self.env.target)
+        contraction(self.b, spec, self.context.target)
 
     def _unit_label(self, result: str, digits: Mapping[str, Sequence[Axis]]) -> str:
         """The label along which the results lie side by side in memory."""
@@ -267,7 +267,7 @@ class _Convolution(_Emitter):
             image, result = given["image"], given["result"]
             specs = [conv.weight_gradient(b, window, image, result, acc, self._weight)]
         for spec in specs:
-            contraction(self.b, spec, self.env.target)
+            contraction(self.b, spec, self.context.target)
 
     def _tensor(self, i: int) -> conv.Tensor4:
         point, space = self.layout.operands[i], self.layout.spaces[i]

@@ -50,7 +50,7 @@ class Chain:
         return [self.emitter.b.const(ty, value) for ty, value in pairs] * chains
 
     def _register(self, ty: Ty) -> int:
-        return self.emitter.env.target.vector_bytes // ty.bytes
+        return self.emitter.context.target.vector_bytes // ty.bytes
 
     def run(
         self,
@@ -89,7 +89,7 @@ class Chain:
     def _count(self, size: int | None) -> int:
         """How many vectors are walked side by side. Short rows need fewer: sums that nothing is
         added to change nothing. All sums together take half of the target's registers at most."""
-        target = self.emitter.env.target
+        target = self.emitter.context.target
         least = min(ty.bytes for ty in self.types)
         width = CHAINS * target.vector_bytes // least
         held = sum(ty.bytes for ty in self.types) / least * CHAINS

@@ -8,7 +8,7 @@ from argand.ir.families import View
 from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.reduction.plan import RowPlan, is_reduction, plan_quality, row_plans
 from argand.kernels.reduction.rows import lower_rows
-from argand.lowering.buffers import Env
+from argand.lowering.context import LoweringContext
 from argand.lowering.element import rule_for
 from argand.lowering.order import Order
 from argand.lowering.region import Region
@@ -41,8 +41,8 @@ class RowsPlan(Plan):
     def orders(self) -> list[Order]:
         return [way.order for way in self.ways]
 
-    def emit(self, b: NestBuilder, env: Env) -> None:
-        lower_rows(b, self.region, env, self.ways)
+    def emit(self, b: NestBuilder, context: LoweringContext) -> None:
+        lower_rows(b, self.region, context, self.ways)
 
     def __str__(self) -> str:
         return f"rows: {described(self.region.nodes)}, by {' or '.join(map(str, self.ways))}"

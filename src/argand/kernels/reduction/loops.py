@@ -67,7 +67,7 @@ class RowLoops:
         axis, emitter = self.lane_axis, self.emitter
         if axis is None:
             return 1
-        lanes = lanes_for(self.points, emitter.env.target.vector_bytes, axis)
+        lanes = lanes_for(self.points, emitter.context.target.vector_bytes, axis)
         lanes *= side_by_side(self.points, axis)
         length = emitter.size(extent(emitter, axis))
         if isinstance(length, int):

@@ -16,7 +16,7 @@ from argand.kernels.reduction.chains import accumulates
 from argand.kernels.reduction.loops import RowLoops
 from argand.kernels.reduction.plan import Reduction
 from argand.lowering.affine import Affine, Axis
-from argand.lowering.buffers import StridedBuffer
+from argand.lowering.context import StridedBuffer
 from argand.lowering.emitter import Emitter
 from argand.lowering.identities import identity_value
 from argand.lowering.parallel import CHUNK_NS, CHUNKS, SERIAL_NS, Number, known, vectors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argand.kernels.reduction.plan import RowOutput, RowPlan
-from argand.lowering.buffers import StridedBuffer
+from argand.lowering.context import StridedBuffer
 from argand.lowering.emitter import Emitter
 from argand.lowering.region import Region
 from argand.lowering.space import ElementIndex
@@ -22,7 +22,7 @@ class Results:
     def __init__(self, emitter: Emitter, region: Region, plan: RowPlan) -> None:
         self.emitter = emitter
         self.places: dict[RowOutput, list[ElementAddress]] = {
-            o: [(target, o.index) for target in region.targets(emitter.env, o.value)]
+            o: [(target, o.index) for target in region.targets(emitter.context, o.value)]
             for o in plan.outputs
         }
 

@@ -17,7 +17,7 @@ from argand.kernels.reduction.partials import Partials
 from argand.kernels.reduction.plan import Reduction, RowOutput, RowPlan, rank_of
 from argand.kernels.reduction.results import ElementAddress, Results
 from argand.kernels.reduction.row_pass import RowPass
-from argand.lowering.buffers import Env, StridedBuffer
+from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.emitter import Emitter
 from argand.lowering.parallel import known, ns_per_element, open_loops, unflatten, vectors
 from argand.lowering.points import Point, reachable
@@ -28,9 +28,11 @@ from argand.nest.builder import NestBuilder, Reg, Ty
 __all__ = ["lower_rows"]
 
 
-def lower_rows(b: NestBuilder, region: Region, env: Env, plans: Sequence[RowPlan]) -> None:
+def lower_rows(
+    b: NestBuilder, region: Region, context: LoweringContext, plans: Sequence[RowPlan]
+) -> None:
     """Emit a region with reductions by the best of its plans."""
-    emitter = Emitter(b, env, region.places(env))
+    emitter = Emitter(b, context, region.places(context))
     plan = min(plans, key=lambda plan: _preference(emitter, plan))
     check_indices(emitter, reachable(plan.computed))
     results = Results(emitter, region, plan)

@@ -1,7 +1,7 @@
 """What lowering knows of the values around a kernel: where each is stored, and how big it is.
 
-`backends/` makes one nest Function for each node: it declares the parameters (a pointer a value, an
-i64 a symbol), fills an `Env` with them, and calls `lower_node(b, node, env)`.
+`backends/` makes one NestFunction for each node: it declares the parameters (a pointer a value, an
+i64 a symbol), fills a `LoweringContext` with them, and calls `lower_node(b, node, context)`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class StridedBuffer:
 
 
 @dataclasses.dataclass(slots=True)
-class Env:
+class LoweringContext:
     """The buffers of a node's inputs and outputs, and the sizes of the symbols.
 
     An output may be stored exactly over an input (same address and strides) when every result
