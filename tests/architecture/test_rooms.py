@@ -152,6 +152,7 @@ def test_late_bindings_are_pinned() -> None:
 LATE = {
     "compile.compile",
     "eager.entries",
+    "eager.has_form",
     "eager.kernel_step",
     "eager.native",
     "eager.plan_call",

@@ -12,6 +12,7 @@ from typing import Any
 
 BINDINGS: dict[str, tuple[str, str]] = {
     "eager.native": ("argand.backends.cpu.eager", "run_eager"),
+    "eager.has_form": ("argand.backends.cpu.eager", "has_form"),
     "eager.kernel_step": ("argand.backends.cpu.eager", "kernel_step"),
     "eager.entries": ("argand.tensor.plans", "maker"),
     "eager.plan_call": ("argand.codegen.llvm.plancall", "plan_call"),

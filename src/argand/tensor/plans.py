@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
 
 from argand.base.dtype import DType
+from argand.base.errors import ArgandError
 from argand.base.events import listen
 from argand.base.forks import lock_held_over_forks
 from argand.base.late import resolve
 from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter, interpreting
+from argand.ir.families import Composite
 from argand.ir.op import Op
 from argand.runtime import planformat
 from argand.tensor.core import Cold, Size, Tensor, eager
 from argand.tensor.planning import Bound, Builder, NoPlanError, Plan
-from argand.tensor.views import View
+from argand.tensor.views import View, node_of
 from argand.transform import tape
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, GradientNode, Saved, SavedOutput
@@ -46,6 +49,9 @@ class Recorder(Interpreter):
             return eager().bind(op, inputs, params)  # type: ignore[no-any-return]
         if eager().is_inlined(op, inputs):
             return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]
+        if _runs_by_parts(op, inputs):
+            with suppress(ArgandError):  # the op itself tells better what is wrong
+                return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]
         self._inside = True
         try:
             outputs: tuple[Any, ...] = eager().bind(op, inputs, params)
@@ -79,6 +85,14 @@ class Recorder(Interpreter):
     def leafness_is_read(self, tensor: Any) -> bool | None:
         self.broken = True
         return None
+
+
+def _runs_by_parts(op: Op, inputs: tuple[Any, ...]) -> bool:
+    """Whether `Eager.compute` runs an unrecorded composite op by op."""
+    if not isinstance(op, Composite) or not eager().has_kernels(op):
+        return False
+    wanted = mode.enabled and any(node_of(x) is not None for x in inputs)
+    return not wanted and not resolve("eager.has_form")(op)
 
 
 # -- the table -------------------------------------------------------------------------------------

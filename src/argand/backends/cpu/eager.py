@@ -93,6 +93,11 @@ def kernel_step(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> Kernel
         return None if call is None else _step_of(call, op, arrays, params)
 
 
+def has_form(op: Op) -> bool:
+    """Whether an op has a kernel of its own for any operands."""
+    return _form_of(op) is not None
+
+
 def _form_of(op: Op) -> Form | None:
     return FORMS.get(type(op), elementwise_form if isinstance(op, Elementwise) else None)
 
