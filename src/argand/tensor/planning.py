@@ -131,7 +131,7 @@ class Builder:
         self._look_at_needs(results)
         for bound in self.bound:
             self._add(bound)
-        if any(id(x) not in self.values for x in results):
+        if any(x is not None and id(x) not in self.values for x in results):
             raise NoPlanError
         arena = _aligned(self.scratch + self.arena)
         self.kept += [arena, factory]
@@ -144,14 +144,16 @@ class Builder:
             if step[0] == planformat.KERNEL:
                 arena_at = 4 + 2 * (step[3] - 1)
                 step[arena_at + 1] = self.scratch
-        plan = Plan(head, self.steps, [self.values[id(x)] for x in results])
+        plan = Plan(head, self.steps, [-1 if x is None else self.values[id(x)] for x in results])
         plan.kept = self.kept
         return plan
 
     def _results(self, result: Any) -> tuple[list[Any], int, Any]:
         if isinstance(result, Tensor):
             return [result], planformat.ONE, None
-        if not isinstance(result, tuple | list) or not all(isinstance(x, Tensor) for x in result):
+        if not isinstance(result, tuple | list):
+            raise NoPlanError
+        if not all(x is None or isinstance(x, Tensor) for x in result):
             raise NoPlanError
         if type(result) is tuple:
             return list(result), planformat.TUPLE, None
@@ -163,7 +165,7 @@ class Builder:
         return list(result), planformat.MADE, make
 
     def _look_at_needs(self, results: list[Any]) -> None:
-        self.tensors = {id(x) for x in results}
+        self.tensors = {id(x) for x in results if x is not None}
         for bound in reversed(self.bound):
             tensors = [x for x in bound.inputs if type(x) is not Literal]
             if bound.node is not None:

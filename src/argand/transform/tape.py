@@ -17,6 +17,7 @@ from typing import Any
 from argand.base.dtype import DType
 from argand.base.errors import AutogradError
 from argand.base.userstack import Location
+from argand.ir import entries
 from argand.ir.op import Literal, Op, ops
 from argand.transform.mode import mode
 
@@ -175,11 +176,16 @@ class GradientNode:
                 f"the saved values of {self.name()} have been freed: backward was already called "
                 "through this part of the graph; pass retain_graph=True to the first call"
             )
-        inputs = [x.value(self) if type(x) is Saved else x for x in self.inputs]
-        outputs = [
-            x.remade(self, i) if type(x) is SavedOutput else x for i, x in enumerate(self.outputs)
-        ]
-        found: Sequence[Any] = self.op.adjoint_for(self.wants, grads, inputs, outputs, self.params)
+        found: Sequence[Any]
+        if entries.installed() and isinstance(self.op, Op):
+            found = _adjoint(self, grads)
+        else:
+            inputs = [x.value(self) if type(x) is Saved else x for x in self.inputs]
+            outputs = [
+                x.remade(self, i) if type(x) is SavedOutput else x
+                for i, x in enumerate(self.outputs)
+            ]
+            found = self.op.adjoint_for(self.wants, grads, inputs, outputs, self.params)
         return found
 
     def output_is_lost(self, index: int, where: Location | None) -> None:
@@ -192,6 +198,68 @@ class GradientNode:
         """Forget the saved values."""
         self.inputs = None
         self.outputs = [None] * len(self.outputs)
+
+
+class _Adjoint:
+    """The adjoint of nodes that differ in their tensors only, as a function of these: the
+    cotangents, the saved inputs, the saved outputs. So calls of it can have plans."""
+
+    __slots__ = ("arity", "entry", "op", "params", "values", "wants")
+
+    def __init__(self, node: GradientNode) -> None:
+        assert node.inputs is not None
+        self.op, self.params, self.wants = node.op, node.params, node.wants
+        self.arity = len(node.inputs)
+        self.values = [
+            _SAVED if type(x) in (Saved, SavedOutput) else x for x in (*node.inputs, *node.outputs)
+        ]
+        self.entry = entries.made(self.apply)
+
+    def apply(self, *tensors: Any) -> list[Any]:
+        """The cotangents of the inputs."""
+        left = iter(tensors)
+        grads = list(itertools.islice(left, len(self.values) - self.arity))
+        values = [next(left) if x is _SAVED else x for x in self.values]
+        inputs, outputs = values[: self.arity], values[self.arity :]
+        return list(self.op.adjoint_for(self.wants, grads, inputs, outputs, self.params))
+
+    def tensors(self, node: GradientNode, grads: Sequence[Any]) -> list[Any] | None:
+        """What `apply` takes for a node; None if it is of another kind. The nodes that one plan
+        makes share what they are made of."""
+        if self.op is not node.op or self.wants != node.wants:
+            return None
+        given = [*grads]
+        assert node.inputs is not None
+        count = len(node.inputs)
+        for i, (mine, x) in enumerate(zip(self.values, (*node.inputs, *node.outputs), strict=True)):
+            if type(x) is Saved:
+                given.append(x.value(node))
+                x = _SAVED
+            elif type(x) is SavedOutput:
+                given.append(x.remade(node, i - count))
+                x = _SAVED
+            if mine is not x:
+                return None
+        return given
+
+
+_SAVED = object()
+_MOST_ADJOINTS = 4096
+_adjoints: dict[int, _Adjoint] = {}  # by the identity of the parameters, which they hold
+
+
+def _adjoint(node: GradientNode, grads: Sequence[Any]) -> Any:
+    """The cotangents of a node's inputs, by a plan where there is one."""
+    key = id(node.params)
+    known = _adjoints.get(key)
+    given = None if known is None else known.tensors(node, grads)
+    if known is None or given is None:
+        if len(_adjoints) >= _MOST_ADJOINTS:
+            _adjoints.clear()
+        known = _adjoints[key] = _Adjoint(node)
+        given = known.tensors(node, grads)
+        assert given is not None
+    return known.entry(*given)
 
 
 def record(

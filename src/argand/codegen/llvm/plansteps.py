@@ -73,7 +73,10 @@ def result_of(plan: int, values: int) -> int:
         items = found + TUPLE_ITEMS
     i = 0
     while i < count:
-        store(items, i * 8, held(load(values + 24 * load(numbers, i * 8))))
+        x = none
+        if load(numbers, i * 8) >= 0:
+            x = load(values + 24 * load(numbers, i * 8))
+        store(items, i * 8, held(x))
         i += 1
     if kind == MADE:
         given = stack(1)
