@@ -279,7 +279,7 @@ def test_unknown_names_suggest_the_nearest(call: Callable[[], Any], nearest: str
         lambda x: x.reshape(4, 5),
         lambda x: x.expand(4, 5),
         lambda x: F.mse_loss(x, ag.ones(4, 5)),
-        lambda x: F.linear(x, ag.ones(5, 4)),
+        lambda x: F.linear(x, ag.ones(4, 5)),
         lambda x: F.layer_norm(x, (4, 5)),
         lambda x: x.clone().index_add(0, ag.tensor([0]), ag.ones(4, 5)),
     ],
