@@ -35,6 +35,10 @@ class Interpreter:
         """Replace the contents of a tensor; views of its memory see it."""
         raise ArgandError(f"{type(self).__name__} can't write")
 
+    def write_at(self, target: Any, dims: tuple[int, ...], indices: Any, value: Any) -> None:
+        """Replace the elements of a tensor at index arrays along some dimensions."""
+        raise ArgandError(f"{type(self).__name__} can't write at computed places")
+
     def grad_changes(self, leaf: Any) -> None:
         """Called before a leaf's `.grad` is replaced."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from argand.base.dtype import DType, from_numpy
-from argand.base.errors import ArgandError, AutogradError, TraceError
+from argand.base.errors import ArgandError, AutogradError, IndexRangeError, TraceError
 from argand.base.late import resolve
 from argand.base.settings import settings
 from argand.ir import entries
@@ -104,10 +104,17 @@ class Eager(Interpreter):
         return self.native(op, arrays, params)
 
     def write(self, target: Tensor, value: Tensor) -> None:
-        array = target._array
-        if not array.flags.writeable:
-            raise RuntimeError("this tensor's memory is read-only; clone() it before writing")
-        np.copyto(array, value._array, casting="unsafe")
+        np.copyto(_writeable(target), value._array, casting="unsafe")
+
+    def write_at(
+        self, target: Tensor, dims: tuple[int, ...], indices: tuple[Tensor, ...], value: Tensor
+    ) -> None:
+        array = _writeable(target)
+        key: list[Any] = [slice(None)] * array.ndim
+        for d, index in zip(dims, indices, strict=True):
+            _check_range(index._array, array.shape[d], d)
+            key[d] = index._array
+        array[tuple(key)] = value._array
 
     def concrete(self, tensor: Tensor) -> Any:
         array = tensor._array
@@ -131,6 +138,19 @@ def _as_of_a_kernel(y: Any, operands: tuple[Any, ...]) -> Any:
         y.base is not None and any(np.may_share_memory(y, x) for x in operands)
     )
     return y.copy() if shared else y
+
+
+def _writeable(target: Tensor) -> Any:
+    array = target._array
+    if not array.flags.writeable:
+        raise RuntimeError("this tensor's memory is read-only; clone() it before writing")
+    return array
+
+
+def _check_range(index: Any, size: int, dim: int) -> None:
+    if index.size and not (-size <= index.min() and index.max() < size):
+        bad = index[(index < -size) | (index >= size)].flat[0]
+        raise IndexRangeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
 
 
 def _is_exact(op: Op, dtypes: list[DType]) -> bool:

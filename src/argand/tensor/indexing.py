@@ -17,6 +17,7 @@ from argand.base.dim import Dim, is_less, same
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError, TraceError
 from argand.base.shape import broadcast_shapes, same_shape, shape_text
 from argand.ir import bind as crossroads
+from argand.ir.bind import tracing
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, of_stand_in, wrap
 from argand.tensor.eager import check_writable
@@ -69,30 +70,13 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     dims, indices = advanced_operands(view, plan)
     shape = indexed_shape(view.shape, dims, indices[0].shape)
     new = _fitted(value, shape, x)
-    if _writes_directly(view, new):
-        _write_directly(view, dims, indices, new)
-        return
     check_writable(view)
-    assign(view, ops.index_put(view, new, *indices, dims=dims, accumulate=False), "indexing")
-
-
-def _writes_directly(view: Tensor, new: Any) -> bool:
-    """Whether the write needs neither a trace nor the tape."""
-    if crossroads.pushed:
-        return False
-    return not mode.enabled or (view._tape() is None and new._tape() is None)
-
-
-def _write_directly(view: Tensor, dims: tuple[int, ...], indices: Any, new: Any) -> None:
-    array = view._array
-    if not array.flags.writeable:
-        raise RuntimeError("this tensor's memory is read-only; clone() it before writing")
-    key: list[Any] = [_FULL] * array.ndim
-    for d, index in zip(dims, indices, strict=True):
-        checked_range(index._array, array.shape[d], d)
-        key[d] = index._array
-    array[tuple(key)] = new._array
-    view._wrote()
+    recorded = mode.enabled and (view._tape() is not None or new._tape() is not None)
+    if recorded or tracing():
+        assign(view, ops.index_put(view, new, *indices, dims=dims, accumulate=False), "indexing")
+    else:
+        crossroads.current().write_at(view, dims, indices, new)
+        view._wrote()
 
 
 # -- taking an index apart -------------------------------------------------------------------------
@@ -308,13 +292,6 @@ def indexed_shape(
     together = dims[-1] - dims[0] == len(dims) - 1
     at = dims[0] if together else 0
     return (*rest[:at], *index_shape, *rest[at:])
-
-
-def checked_range(index: Any, size: int, dim: int) -> None:
-    """IndexError when an index array leaves a dimension."""
-    if index.size and not (-size <= index.min() and index.max() < size):
-        bad = index[(index < -size) | (index >= size)].flat[0]
-        raise IndexRangeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
 
 
 # -- the basic part --------------------------------------------------------------------------------

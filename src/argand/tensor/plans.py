@@ -64,6 +64,10 @@ class Recorder(Interpreter):
         self.broken = True
         eager().write(target, value)
 
+    def write_at(self, target: Any, dims: tuple[int, ...], indices: Any, value: Any) -> None:
+        self.broken = True
+        eager().write_at(target, dims, indices, value)
+
     def concrete(self, tensor: Any) -> Any:
         if not self._inside:
             self.broken = True

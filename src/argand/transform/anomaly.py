@@ -38,6 +38,9 @@ class _Watch(Interpreter):
     def write(self, target: Any, value: Any) -> None:
         self.below.write(target, value)
 
+    def write_at(self, target: Any, dims: tuple[int, ...], indices: Any, value: Any) -> None:
+        self.below.write_at(target, dims, indices, value)
+
     def grad_changes(self, leaf: Any) -> None:
         self.below.grad_changes(leaf)
 
