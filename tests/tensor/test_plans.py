@@ -12,6 +12,7 @@ import pytest
 import argand as ag
 from argand.ir import entries
 from argand.ir.bind import eagerly
+from argand.ir.op import registry
 from argand.tensor import plans
 from argand.tensor.eager import plan_calls
 
@@ -270,3 +271,18 @@ def test_threads_share_plans() -> None:
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+def test_an_interrupt_is_no_reason_to_run_the_call_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, calls = tensor(5), []
+    cumsum = type(registry.get("cumsum"))
+    planned(lambda: x.cumsum(0))
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cumsum, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        x.cumsum(0)
+    assert len(calls) == 1

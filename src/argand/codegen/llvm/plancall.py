@@ -28,6 +28,8 @@ from argand.runtime import planformat
 _API: Final = {
     "PyBytes_FromStringAndSize": "word",
     "PyErr_Clear": "none",
+    "PyErr_ExceptionMatches": "int",
+    "PyErr_Occurred": "word",
     "PyIter_Next": "word",
     "PyList_New": "word",
     "PyLong_AsLongLongAndOverflow": "word",
@@ -95,6 +97,7 @@ _OBJECTS: Final[dict[str, Any]] = {
     "ellipsis": ...,
     "zero": 0,
     "array_type": np.ndarray,
+    "exception_type": Exception,
     "int_type": int,
     "float_type": float,
     "tuple_type": tuple,

@@ -205,6 +205,8 @@ def argand_call(function: int, args: int, count: int, names: int) -> int:
                 found = run(plan, operands, load(context, 24))
                 if found == 0:
                     return PyObject_Vectorcall(function, args, count, names)
+                if found == -1:
+                    return 0
                 return found
         if plan == SEEN or (plan == NEVER and free == 0):
             free = place

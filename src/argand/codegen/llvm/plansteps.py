@@ -18,7 +18,8 @@ from argand.codegen.llvm.native import call, load, stack, store
 
 
 def run(plan: int, operands: int, count: int) -> int:
-    """The result of a plan for some operands; 0 when it can not be had."""
+    """The result of a plan for some operands; 0 when it can not be had, -1 after what is no error
+    of the call's, such as an interrupt."""
     values = stack(3 * MOST_VALUES)
     if load(plan, RUNNING) != 0:  # another thread, or a finalizer, uses the scratch memory
         return 0
@@ -45,6 +46,8 @@ def run(plan: int, operands: int, count: int) -> int:
     result = 0
     if good:
         result = result_of(plan, values)
+    elif PyErr_Occurred() != 0 and PyErr_ExceptionMatches(exception_type) == 0:
+        result = -1
     else:
         PyErr_Clear()
     while own < end:
