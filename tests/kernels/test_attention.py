@@ -21,9 +21,12 @@ from argand.kernels.contraction.spec import ContractionAxis, Operand
 from argand.kernels.match import plan_of
 from argand.nest.builder import PTR, NestBuilder
 from argand.runtime.threads import get_num_threads, set_num_threads
-from machines import HERE
+from machines import FORCED, HERE
 
 RNG = np.random.default_rng(5)
+
+HOST_AT_ONCE = ["host", *(pytest.param(name, marks=pytest.mark.slow) for name in FORCED)]
+"""The other widths belong to the long suite."""
 
 
 def f32(*shape: int) -> np.ndarray:
@@ -117,14 +120,14 @@ def test_lengths(target: str, sizes: tuple[int, int], causal: bool) -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 3, 48, 64, 80, 128, 300])
-@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize("target", HOST_AT_ONCE)
 def test_sizes_of_heads(target: str, depth: int) -> None:
     check(heads((3,), 37, 270, depth, depth), target)
     check(heads((1, 2), 37, 40, depth, depth % 7 + 1), target, is_causal=True)
 
 
 @pytest.mark.parametrize("depth", [3, 64, 80, 300])
-@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize("target", HOST_AT_ONCE)
 def test_few_rows(target: str, depth: int) -> None:
     check(heads((3,), 1, 530, depth, depth), target)
     check([*heads((1, 2), 3, 270, depth, 16), RNG.random((3, 270)) < 0.5], target)
@@ -137,14 +140,14 @@ def test_long_rows(target: str) -> None:
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize("target", HOST_AT_ONCE)
 def test_float64(target: str, causal: bool) -> None:
     arrays = [x.astype(np.float64) for x in heads((2,), 50, 300, 24, 20)]
     check(arrays, target, tolerance=2e-14, is_causal=causal)
 
 
 @pytest.mark.parametrize("shape", [(35, 290), (35, 1), (2, 1, 1, 290), (1,)])
-@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize("target", HOST_AT_ONCE)
 def test_masks(target: str, shape: tuple[int, ...]) -> None:
     arrays = heads((2, 3), 35, 290, 16, 16)
     check([*arrays, RNG.random(shape) < 0.6], target)
@@ -227,21 +230,21 @@ def test_gradients_of_lengths(target: str, sizes: tuple[int, int], causal: bool)
 
 
 @pytest.mark.parametrize("depth", [3, 64, 80, 300])
-@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize("target", HOST_AT_ONCE)
 def test_gradients_of_sizes_of_heads(target: str, depth: int) -> None:
     check_gradients(heads((3,), 37, 140, depth, depth), target)
     check_gradients(heads((1, 2), 37, 40, depth, depth % 7 + 1), target, is_causal=True)
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize("target", HOST_AT_ONCE)
 def test_gradients_in_float64(target: str, causal: bool) -> None:
     arrays = [x.astype(np.float64) for x in heads((2,), 50, 300, 24, 20)]
     check_gradients(arrays, target, tolerance=2e-14, is_causal=causal)
 
 
 @pytest.mark.parametrize("shape", [(35, 290), (35, 1), (2, 1, 1, 290), (1,)])
-@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize("target", HOST_AT_ONCE)
 def test_gradients_with_masks(target: str, shape: tuple[int, ...]) -> None:
     arrays = heads((2, 3), 35, 290, 16, 16)
     check_gradients([*arrays, RNG.random(shape) < 0.6], target)
