@@ -56,7 +56,7 @@ class NoPlanError(Exception):
     """A call has no plan."""
 
 
-class Plan:
+class CallPlan:
     """A plan's memory, and what it refers to."""
 
     def __init__(self, head: list[int], steps: list[list[int]], results: list[int]) -> None:
@@ -97,14 +97,14 @@ def _constants(x: Any) -> Any:
     return x
 
 
-class _Place(NamedTuple):
+class _Address(NamedTuple):
     """Where a value's elements begin: a value of the plan, and bytes from its data."""
 
     value: int
     offset: int
 
 
-class Builder:
+class PlanBuilder:
     """Makes a plan of what was bound."""
 
     def __init__(self, bound: list[Bound], operands: list[Tensor]) -> None:
@@ -112,7 +112,7 @@ class Builder:
         self.steps: list[list[int]] = []
         self.kept: list[Any] = []
         self.values: dict[int, int] = {}  # the values of tensors that have arrays, by id
-        self.places: dict[int, _Place] = {}
+        self.places: dict[int, _Address] = {}
         self.count = planformat.FIRST_OPERAND + len(operands)
         self.kernels: dict[int, Any] = {}
         self.scratch = 0
@@ -121,11 +121,11 @@ class Builder:
             if x._array.nbytes >= _LARGE:
                 raise NoPlanError
             self.values[id(x)] = planformat.FIRST_OPERAND + i
-            self.places[id(x)] = _Place(planformat.FIRST_OPERAND + i, 0)
+            self.places[id(x)] = _Address(planformat.FIRST_OPERAND + i, 0)
         self.tensors: set[int] = set()  # the ids of those that must be tensors
         self.arrays: set[int] = set()  # and of those that must at least have an array
 
-    def plan(self, result: Any) -> Plan:
+    def plan(self, result: Any) -> CallPlan:
         """The plan of a call with this result."""
         results, kind, factory = self._results(result)
         self._look_at_needs(results)
@@ -144,7 +144,9 @@ class Builder:
             if step[0] == planformat.KERNEL:
                 arena_at = 4 + 2 * (step[3] - 1)
                 step[arena_at + 1] = self.scratch
-        plan = Plan(head, self.steps, [-1 if x is None else self.values[id(x)] for x in results])
+        plan = CallPlan(
+            head, self.steps, [-1 if x is None else self.values[id(x)] for x in results]
+        )
         plan.kept = self.kept
         return plan
 
@@ -222,7 +224,7 @@ class Builder:
         value = self.count
         self.count += 1
         self.values[id(x)] = value
-        self.places[id(x)] = _Place(value, 0)
+        self.places[id(x)] = _Address(value, 0)
         return value
 
     def _keep(self, x: Any) -> int:
@@ -235,7 +237,7 @@ class Builder:
         delta = array.ctypes.data - owner.ctypes.data
         place = self.places[id(source)]
         if id(out) not in self.tensors and id(out) not in self.arrays:
-            self.places[id(out)] = _Place(place.value, place.offset + delta)
+            self.places[id(out)] = _Address(place.value, place.offset + delta)
             return
         flags = planformat.ALIGNED | (planformat.WRITEABLE if array.flags.writeable else 0)
         given = self.values[id(source)]
@@ -273,18 +275,18 @@ class Builder:
 
     def _add_kernel(self, bound: Bound) -> None:
         kernel = self._kernel(bound)
-        pointers: list[_Place] = []
+        pointers: list[_Address] = []
         for x in bound.inputs:
             if type(x) is Literal:
                 number = np.asarray(array_of(x))
                 self._keep(number)
-                pointers.append(_Place(1, number.ctypes.data))
+                pointers.append(_Address(1, number.ctypes.data))
             else:
                 pointers.append(self.places[id(x)])
         for out, (shape, dtype) in zip(bound.outputs, kernel.results, strict=True):
             pointers.append(self._memory_for(out, shape, dtype))
         self.arena = max(self.arena, kernel.arena_bytes)
-        pointers.append(_Place(0, 0))  # the arena; see `plan`
+        pointers.append(_Address(0, 0))  # the arena; see `plan`
         self._keep(kernel)
         words = [w for p in pointers for w in p]
         tail = [kernel.table.ctypes.data, *kernel.sizes]
@@ -292,10 +294,10 @@ class Builder:
             planformat.KERNEL, kernel.kernel.address, len(pointers), *words, len(tail), *tail
         )
 
-    def _memory_for(self, out: Any, shape: tuple[int, ...], dtype: Any) -> _Place:
+    def _memory_for(self, out: Any, shape: tuple[int, ...], dtype: Any) -> _Address:
         size = int(np.prod(shape)) * dtype.itemsize
         if id(out) not in self.tensors and id(out) not in self.arrays:
-            place = self.places[id(out)] = _Place(0, self.scratch)
+            place = self.places[id(out)] = _Address(0, self.scratch)
             self.scratch += -(-size // _ALIGNMENT) * _ALIGNMENT
             return place
         make = 0

@@ -1,10 +1,10 @@
 """Call plans: what a public call of eager code did, kept to be done again without Python.
 
 When a call comes with the same facts a second time - the function, the tensors' dtypes, sizes,
-strides and wishes for gradients, other arguments by value - it runs under a `Recorder`, which notes
-every bind. If the call was nothing but binds of its operands, they become a plan: a list of steps
-that `codegen/llvm/plancall.py` runs in one native call. Everything else, and whatever a plan does
-not fit, goes on to take the general path, which stays the meaning of the call.
+strides and wishes for gradients, other arguments by value - it runs under a `CallRecorder`, which
+notes every bind. If the call was nothing but binds of its operands, they become a plan: a list of
+steps that `codegen/llvm/plancall.py` runs in one native call. Everything else, and whatever a plan
+does not fit, goes on to take the general path, which stays the meaning of the call.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from argand.ir.families import Composite
 from argand.ir.op import Op
 from argand.runtime import planformat
 from argand.tensor.core import Cold, Size, Tensor, eager
-from argand.tensor.planning import Bound, Builder, NoPlanError, Plan
+from argand.tensor.planning import Bound, CallPlan, NoPlanError, PlanBuilder
 from argand.tensor.views import View, node_of
 from argand.transform import tape
 from argand.transform.mode import mode
@@ -36,7 +36,7 @@ from argand.transform.tape import LEAF, GradientNode, Saved, SavedOutput
 _BUCKETS = 1024
 
 
-class Recorder(Interpreter):
+class CallRecorder(Interpreter):
     """Runs binds eagerly and notes them. `broken` is set by what a plan can't do again."""
 
     def __init__(self) -> None:
@@ -112,13 +112,13 @@ class _Table:
     def __init__(self) -> None:
         self.entries = np.zeros((_BUCKETS, planformat.WAYS, 2), np.int64)
         self.state = np.zeros(planformat.STATE_WORDS, np.int64)
-        self.plans: dict[int, Plan] = {}
+        self.plans: dict[int, CallPlan] = {}
         self.lock = lock_held_over_forks("plans")
         self.state[planformat.TABLE // 8] = self.entries.ctypes.data
         self.state[planformat.MASK // 8] = _BUCKETS - 1
         self.state[planformat.RECORD // 8] = id(record)
 
-    def set(self, words: Sequence[int], plan: Plan | None) -> None:
+    def set(self, words: Sequence[int], plan: CallPlan | None) -> None:
         """Enter what was found out about a call."""
         number = _hashed(words)
         bucket = self.entries[number & (_BUCKETS - 1)]
@@ -222,7 +222,7 @@ def _hashed(words: Sequence[int]) -> int:
 
 def record(text: bytes, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run a call whose facts came before, and keep a plan of it if it has one."""
-    recorder = Recorder()
+    recorder = CallRecorder()
     with interpreting(recorder):
         result = function(*args, **kwargs)
     words = np.frombuffer(text, np.int64).tolist()
@@ -232,7 +232,7 @@ def record(text: bytes, function: Callable[..., Any], *args: Any, **kwargs: Any)
     if not recorder.broken:
         operands = list(_unique(_tensors((args, tuple(kwargs.values())))))
         try:
-            plan = Builder(recorder.bound, operands).plan(result)
+            plan = PlanBuilder(recorder.bound, operands).plan(result)
         except NoPlanError:
             plan = None
     if plan is not None:
