@@ -263,31 +263,29 @@ def new_node(step: int, values: int) -> int:
         store(edges, TUPLE_ITEMS + i * 8, edge)
         at += 8
         i += 1
-    count = load(at)
-    inputs = PyTuple_New(count)
-    store(node, NODE_INPUTS, inputs)
-    at += 8
-    i = 0
-    while i < count:
-        if load(at) < 0:
-            store(inputs, TUPLE_ITEMS + i * 8, held(load(at, 8)))
-        else:
-            store(inputs, TUPLE_ITEMS + i * 8, saved(load(values + 24 * load(at))))
-        at += 16
-        i += 1
-    count = load(at)
-    outputs = PyTuple_New(count)
-    store(node, NODE_OUTPUTS, outputs)
-    at += 8
-    i = 0
-    while i < count:
-        if load(at) < 0:
-            store(outputs, TUPLE_ITEMS + i * 8, held(load(at, 8)))
-        else:
-            store(outputs, TUPLE_ITEMS + i * 8, saved_output(load(values + 24 * load(at))))
-        at += 16
-        i += 1
+    store(node, NODE_INPUTS, all_saved(at, values, 0))
+    at += 8 + 16 * load(at)
+    store(node, NODE_OUTPUTS, all_saved(at, values, 1))
     return sequence != 0
+
+
+def all_saved(at: int, values: int, outputs: int) -> int:
+    """The operands, or the results, that a node saves, and what replaces those that it doesn't."""
+    count = load(at)
+    found = PyTuple_New(count)
+    at += 8
+    i = 0
+    while i < count:
+        if load(at) < 0:
+            kept = held(load(at, 8))
+        elif outputs:
+            kept = saved_output(load(values + 24 * load(at)))
+        else:
+            kept = saved(load(values + 24 * load(at)))
+        store(found, TUPLE_ITEMS + i * 8, kept)
+        at += 16
+        i += 1
+    return found
 
 
 def edge_of(values: int, number: int) -> int:
@@ -428,6 +426,7 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     run_kernel,
     new_tensor,
     new_node,
+    all_saved,
     edge_of,
     saved,
     saved_output,

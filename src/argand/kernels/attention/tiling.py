@@ -137,9 +137,7 @@ class _Tiles:
         width: int,
     ) -> ContractionPlan:
         """Tiles of `width` columns of B, which is packed."""
-        if operand.unit(column):
-            return self._tile(name, width, "copy")
-        return self._tile(name, width, "turn" if operand.unit(inner) else "gather")
+        return self._tile(name, width, "copy" if operand.unit(column) else _across(operand, inner))
 
     def beside(
         self,
@@ -150,9 +148,7 @@ class _Tiles:
         width: int,
     ) -> ContractionPlan:
         """The same; B is read in place where its columns are contiguous."""
-        if operand.unit(column):
-            return self._tile(name, width, "place")
-        return self._tile(name, width, "turn" if operand.unit(inner) else "gather")
+        return self._tile(name, width, "place" if operand.unit(column) else _across(operand, inner))
 
     def _tile(self, name: str, width: int, place: str) -> ContractionPlan:
         """Registers of C that leave room for a row of B and an element of A; least waste."""
@@ -165,3 +161,8 @@ class _Tiles:
         vectors = max(1, -(-width // self._lanes))
         found = min(range(max(tiles), 0, -1), key=lambda n: -(-vectors // n) * n)
         return ContractionPlan(name, tiles[found], found, self._lanes, "place", place)
+
+
+def _across(operand: Operand, inner: ContractionAxis) -> str:
+    """How an operand whose columns are not contiguous is packed."""
+    return "turn" if operand.unit(inner) else "gather"
