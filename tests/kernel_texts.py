@@ -32,6 +32,7 @@ from argand.backends.cpu.lowering import Lowering, canonical_text  # noqa: E402
 from argand.base.errors import ArgandError  # noqa: E402
 from argand.base.settings import settings  # noqa: E402
 from argand.codegen.llvm.target import named_target  # noqa: E402
+from argand.ir.bind import eagerly  # noqa: E402
 from argand.ir.program import Program  # noqa: E402
 from argand.passes.memory import plan_memory  # noqa: E402
 from machines import FORCED  # noqa: E402
@@ -152,7 +153,7 @@ def eager_texts() -> Iterator[tuple[str, str]]:
         try:
             for call in calls_of(op):
                 arrays = call.arrays("float32")
-                with contextlib.suppress(ArgandError, TypeError, ValueError):
+                with eagerly(), contextlib.suppress(ArgandError, TypeError, ValueError):
                     call.apply([ag.from_numpy(a) for a in arrays])
         finally:
             compiler.load_entry = before

@@ -167,19 +167,8 @@ _BINARY = {
 }
 _COMPARISONS = ("lt", "le", "gt", "ge")
 _UNARY = {"__neg__": "neg", "__abs__": "abs", "__invert__": "bitwise_not"}
-_OPERATORS = {
-    "__iadd__": "add",
-    "__isub__": "sub",
-    "__imul__": "mul",
-    "__itruediv__": "div",
-    "__ifloordiv__": "floor_divide",
-    "__imod__": "remainder",
-    "__ipow__": "pow",
-    "__iand__": "bitwise_and",
-    "__ior__": "bitwise_or",
-    "__ixor__": "bitwise_xor",
-    "__ilshift__": "bitwise_left_shift",
-    "__irshift__": "bitwise_right_shift",
+_INPLACE_OPERATORS = {
+    f"__i{name}__": target for name, target in _BINARY.items() if name != "matmul"
 }
 
 
@@ -427,7 +416,7 @@ def _methods() -> dict[str, Any]:
             found[_CASTS[dtype.name]] = explained(convert.caster(dtype, _CASTS[dtype.name]))
     for name in INPLACE:
         found[f"{name}_"] = inplace_of(name, found[name])
-    for name, target in _OPERATORS.items():
+    for name, target in _INPLACE_OPERATORS.items():
         found[name] = operator_of(registry.get(target), name)
     return found | operators() | _special()
 

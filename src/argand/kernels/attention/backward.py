@@ -21,10 +21,9 @@ from argand.kernels.attention.tiles import (
     base_of,
     chains,
     multiply,
-    rest,
 )
 from argand.kernels.attention.tiling import GradientTiling
-from argand.kernels.contraction.addressing import extent_of, size, spread, unflatten
+from argand.kernels.contraction.addressing import extent_of, rest, size, spread, unflatten
 from argand.kernels.contraction.microkernel import Panel
 from argand.kernels.contraction.plan import ContractionPlan
 from argand.kernels.contraction.spec import ContractionAxis, Operand, put

@@ -23,10 +23,9 @@ from argand.kernels.attention.tiles import (
     base_of,
     chains,
     multiply,
-    rest,
 )
 from argand.kernels.attention.tiling import PARTS, Tiling
-from argand.kernels.contraction.addressing import extent_of, size, spread, unflatten
+from argand.kernels.contraction.addressing import extent_of, rest, size, spread, unflatten
 from argand.kernels.contraction.microkernel import Panel
 from argand.kernels.contraction.spec import ContractionAxis, put
 from argand.nest.builder import NestBuilder, Reg, Ty

@@ -12,7 +12,7 @@ from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
 from argand.kernels.contraction.spec import ContractionAxis, IntOrReg, Operand
 from argand.nest.builder import NestBuilder, Reg, Ty
 
-__all__ = ["Columns", "Packed", "Rows", "Term", "base_of", "chains", "multiply", "rest"]
+__all__ = ["Columns", "Packed", "Rows", "Term", "base_of", "chains", "multiply"]
 
 Finish = Callable[[Reg, int, Panel, Sequence[Reg]], None]
 """finish(row, height, panel, sums): what becomes of a tile, row-major."""
@@ -175,13 +175,3 @@ class Packed:
         """What was packed as block `number`."""
         at = self._b.offset(self._at, number * self._block, self._acc.elem)
         return Columns(at, self._acc.elem, self._plan.width, self._pitch)
-
-
-def rest(b: NestBuilder, total: Reg, start: Reg, most: Reg) -> Reg:
-    """How many of a block of `most` there are from `start` on."""
-    if isinstance(total.const, int) and isinstance(most.const, int) and total.const:
-        if total.const % most.const == 0:
-            return most
-        if total.const < most.const:
-            return total
-    return b.max(b.min(b.sub(total, start), most), 0)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from argand.kernels.contraction.plan import K_BLOCK, Geometry
 from argand.kernels.contraction.spec import Bound, ContractionAxis, IntOrReg
+from argand.lowering.parallel import SERIAL_NS
 from argand.nest.builder import I64, PTR, NestBuilder, Reg, scalar
 
 __all__ = [
@@ -39,6 +40,16 @@ def extent_of(b: NestBuilder, axes: Iterable[ContractionAxis]) -> Reg:
     return b.mul(1, *(axis.extent for axis in axes))
 
 
+def rest(b: NestBuilder, total: Reg, start: Reg, most: Reg) -> Reg:
+    """How many of a block of `most` there are from `start` on."""
+    if isinstance(total.const, int) and isinstance(most.const, int) and total.const:
+        if total.const % most.const == 0:
+            return most
+        if total.const < most.const:
+            return total
+    return b.max(b.min(b.sub(total, start), most), 0)
+
+
 def unflatten(
     b: NestBuilder, axes: tuple[ContractionAxis, ...], flat: Reg
 ) -> dict[ContractionAxis, Reg]:
@@ -59,10 +70,6 @@ def dot(
 ) -> Reg:
     """The sum of index * stride over the axes that have both."""
     return b.affine(0, *((index[axis], strides[axis]) for axis in index if axis in strides))
-
-
-SERIAL_NS = 20_000
-"""A region of less than this stays on one thread."""
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from argand.kernels.contraction.addressing import (
     StepTable,
     dot,
     extent_of,
+    rest,
     size,
     spread,
     unflatten,
@@ -233,8 +234,8 @@ class _Block:
     def run(self, batch: Reg, split: Reg, m_lo: Reg, n_lo: Reg, k_lo: Reg, k_hi: Reg) -> None:
         b, nest, geo = self.b, self.nest, self.geo
         self.m_lo, self.n_lo = m_lo, n_lo
-        self.m_count = self._rest(nest.m, m_lo, nest.mc)
-        self.n_count = self._rest(nest.n, n_lo, nest.nc)
+        self.m_count = rest(self.b, nest.m, m_lo, nest.mc)
+        self.n_count = rest(self.b, nest.n, n_lo, nest.nc)
         self.n_hi = b.add(n_lo, self.n_count)
         self.fixed = unflatten(b, geo.batch, batch)
         self.batch, self.split = batch, split
@@ -253,15 +254,6 @@ class _Block:
             panel_count = b.ceildiv(nest.n, plan.width)
             number = b.affine(b.div(self.n_lo, plan.width), (kb, panel_count))
             self.b_pack = b.offset(nest.shared, b.mul(number, b_pitch(plan)), self.acc.elem)
-
-    def _rest(self, total: Reg, start: Reg, most: Reg) -> Reg:
-        b = self.b
-        if isinstance(total.const, int) and isinstance(most.const, int) and total.const:
-            if total.const % most.const == 0:
-                return most
-            if total.const < most.const:
-                return total
-        return b.max(b.min(b.sub(total, start), most), 0)
 
     def _k_block(self, block: KBlock) -> None:
         b, geo = self.b, self.geo
