@@ -56,5 +56,6 @@ MOST_VALUES: Final = 64
 FIRST_OPERAND: Final = 2  # values 0 and 1 are the plan's scratch memory and address 0
 
 # NumPy's flags of an array, as in its C interface.
+C_CONTIGUOUS: Final = 0x1
 ALIGNED: Final = 0x100
 WRITEABLE: Final = 0x400

@@ -1,9 +1,12 @@
-"""Calling an entry with many arrays: one generated function serves every number of them.
+"""Calling an entry with many arrays: one native function serves every number of them.
 
 A training step has hundreds of arrays, and a function for each program would cost more to compile
 than the program. So the counts are facts that the callable is bound to, and a loop reads the
 arguments.
 """
+
+# mypy: disable-error-code="name-defined, no-any-return"
+# ruff: noqa: F821  # names of objects and C functions that the code is linked to
 
 from __future__ import annotations
 
@@ -13,23 +16,16 @@ from typing import Final
 
 import numpy as np
 
-from argand.codegen.llvm.cpython import (
-    ARRAY_DATA,
-    ARRAY_FLAGS,
-    C_CONTIGUOUS,
-    TYPE,
-    GeneratedFunction,
-    field,
-    item,
-    layout_known,
-    pack_facts,
-    read_facts,
-)
+from argand.codegen.llvm.cpython import CFunction, layout_known, packed
+from argand.codegen.llvm.native import call, load, load32, stack, store
+from argand.runtime import planformat
 
 Entry = Callable[..., int]
 
 NOT_CONTIGUOUS: Final = -1
 """The status of a call refused because an array is not row-major, or no array; nothing was done."""
+
+_MESSAGE: Final = "native entry: wrong number of arguments"
 
 
 def array_entry(
@@ -43,7 +39,7 @@ def array_entry(
     """
     if not layout_known():
         return _slow_entry(address, checked, arrays, sizes)
-    return _CALL_ARRAYS.bind(pack_facts(address, checked, arrays, arrays + sizes, release))
+    return _CALL_ARRAYS.bind(packed(address, checked, arrays, arrays + sizes, release))
 
 
 def _slow_entry(address: int, checked: int, arrays: int, sizes: int) -> Entry:
@@ -53,7 +49,7 @@ def _slow_entry(address: int, checked: int, arrays: int, sizes: int) -> Entry:
 
     def entry(*args: object) -> int:
         if len(args) != arrays + sizes:
-            raise TypeError("native entry: wrong number of arguments")
+            raise TypeError(_MESSAGE)
         given: list[int] = []
         for i, arg in enumerate(args):
             if i >= arrays:
@@ -69,87 +65,41 @@ def _slow_entry(address: int, checked: int, arrays: int, sizes: int) -> Entry:
     return entry
 
 
-_CALL_ARRAYS: Final = GeneratedFunction(
-    "call_arrays",
-    f"""
-@message = internal constant [40 x i8] c"native entry: wrong number of arguments\\00"
+def call_arrays(facts: int, args: int, given: int) -> int:
+    """Call the entry with the addresses of the arrays, then the sizes."""
+    facts += BYTES_DATA
+    checked = load(facts, 8)
+    arrays = load(facts, 16)
+    count = load(facts, 24)
+    if given != count:
+        PyErr_SetObject(type_error, message)
+        return 0
+    slots = stack(count)
+    i = 0
+    while i < arrays:
+        x = load(args, i * 8)
+        if load(x, OB_TYPE) != array_type:
+            return PyLong_FromLongLong(NOT_CONTIGUOUS)
+        if i < checked and (load32(x, ARRAY_FLAGS) & C_CONTIGUOUS) == 0:
+            return PyLong_FromLongLong(NOT_CONTIGUOUS)
+        store(slots, i * 8, load(x, ARRAY_DATA))
+        i += 1
+    while i < count:
+        size = PyLong_AsSsize_t(load(args, i * 8))
+        if size == -1 and PyErr_Occurred() != 0:
+            return 0
+        store(slots, i * 8, size)
+        i += 1
+    if load(facts, 32) == 0:
+        return PyLong_FromLongLong(call(load(facts), slots))
+    thread = PyEval_SaveThread()
+    status = call(load(facts), slots)
+    PyEval_RestoreThread(thread)
+    return PyLong_FromLongLong(status)
 
-define ptr @call_arrays(ptr %self, ptr %args, i64 %given) nounwind {{
-entry:
-{read_facts(address="ptr", checked="i64", arrays="i64", all="i64", release="i64")}
-  %slots = alloca i64, i64 %all, align 16
-  %right = icmp eq i64 %given, %all
-  br i1 %right, label %array, label %wrong
-wrong:
-  call void @PyErr_SetString(ptr @type_error, ptr @message)
-  ret ptr null
-refused:
-  %refusal = call ptr @PyLong_FromLongLong(i64 {NOT_CONTIGUOUS})
-  ret ptr %refusal
-array:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %store ]
-  %more = icmp slt i64 %i, %arrays
-  br i1 %more, label %read, label %size
-read:
-{item("a", "ptr", "args", "%i")}
-{field("type", "ptr", "a", TYPE)}
-  %exact = icmp eq ptr %type, @array_type
-  br i1 %exact, label %test, label %refused
-test:
-{field("flags", "i32", "a", ARRAY_FLAGS)}
-  %bit = and i32 %flags, {C_CONTIGUOUS}
-  %contiguous = icmp ne i32 %bit, 0
-  %free = icmp sge i64 %i, %checked
-  %fine = or i1 %contiguous, %free
-  br i1 %fine, label %store, label %refused
-store:
-{field("data", "i64", "a", ARRAY_DATA)}
-  %slot = getelementptr i64, ptr %slots, i64 %i
-  store i64 %data, ptr %slot
-  %i.next = add i64 %i, 1
-  br label %array
-size:
-  %j = phi i64 [ %arrays, %array ], [ %j.next, %store.size ]
-  %left = icmp slt i64 %j, %all
-  br i1 %left, label %number, label %run
-number:
-{item("n.object", "ptr", "args", "%j")}
-  %n = call i64 @PyLong_AsSsize_t(ptr %n.object)
-  %odd = icmp eq i64 %n, -1
-  br i1 %odd, label %check, label %store.size
-check:
-  %error = call ptr @PyErr_Occurred()
-  %bad = icmp ne ptr %error, null
-  br i1 %bad, label %failed, label %store.size
-failed:
-  ret ptr null
-store.size:
-  %n.slot = getelementptr i64, ptr %slots, i64 %j
-  store i64 %n, ptr %n.slot
-  %j.next = add i64 %j, 1
-  br label %size
-run:
-  %long = icmp ne i64 %release, 0
-  br i1 %long, label %free_run, label %held_run
-held_run:
-  %held = call i64 %address(ptr %slots)
-  %held.result = call ptr @PyLong_FromLongLong(i64 %held)
-  ret ptr %held.result
-free_run:
-  %thread = call ptr @PyEval_SaveThread()
-  %freed = call i64 %address(ptr %slots)
-  call void @PyEval_RestoreThread(ptr %thread)
-  %freed.result = call ptr @PyLong_FromLongLong(i64 %freed)
-  ret ptr %freed.result
-}}
-""",
-    functions=(
-        "PyErr_Occurred",
-        "PyErr_SetString",
-        "PyEval_RestoreThread",
-        "PyEval_SaveThread",
-        "PyLong_AsSsize_t",
-        "PyLong_FromLongLong",
-    ),
-    objects={"array_type": np.ndarray, "type_error": TypeError},
+
+_CALL_ARRAYS: Final = CFunction(
+    (call_arrays,),
+    {"array_type": np.ndarray, "type_error": TypeError, "message": _MESSAGE},
+    {"NOT_CONTIGUOUS": NOT_CONTIGUOUS, "C_CONTIGUOUS": planformat.C_CONTIGUOUS},
 )

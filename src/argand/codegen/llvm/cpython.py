@@ -1,79 +1,97 @@
-"""C functions for CPython, generated: what calls of native code from Python have in common.
+"""C functions for CPython, made of native functions: how native code is called from Python.
 
-Each is one LLVM function of CPython's METH_FASTCALL kind, `ptr (ptr %self, ptr %args, i64 %given)`,
-compiled once a process. What differs between the callables made of it is in the object that a
-callable is bound to, its `%self`: facts packed into bytes, or a list. The text reads CPython's and
-NumPy's objects at the offsets below, which `layout_known` checks before any of it is used.
+A `CFunction` is one function of CPython's METH_FASTCALL kind, `(self, args, count)`, compiled once
+and cached on disk. What differs between the callables made of it is in the object that a callable
+is bound to, its `self`. Native functions (`codegen/llvm/native.py`) read CPython's and NumPy's
+objects at `PLACES`, which `layout_known` checks before any of it is used.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import platform
 import struct
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import CellType
 from typing import Any, Final
 
 import numpy as np
 from numpy._core import _multiarray_umath  # type: ignore[attr-defined]  # it has no stub
 
-from argand.codegen.llvm.objects import immortal, load_object, text_to_object
-from argand.codegen.llvm.target import host_target
+from argand.base.settings import settings
+from argand.codegen.llvm.native import NativeUnit
+from argand.codegen.llvm.objects import (
+    cached_object,
+    immortal,
+    keep_object,
+    load_object,
+    text_to_object,
+)
+from argand.codegen.llvm.target import host_target, llvm_versions
+from argand.nest.target import Target
+from argand.runtime.planformat import ALIGNED, C_CONTIGUOUS, WRITEABLE
 
-# Offsets from an object's address: of its class, and behind its head of what the class stores.
-HEAD: Final[int] = object.__basicsize__
-TYPE: Final = HEAD - 8
-ARRAY_DATA: Final = HEAD
-ARRAY_RANK: Final = HEAD + 8
-ARRAY_SHAPE: Final = HEAD + 16
-ARRAY_DTYPE: Final = HEAD + 40
-ARRAY_FLAGS: Final = HEAD + 48
-BYTES_DATA: Final = bytes.__basicsize__ - 1
-LIST_SIZE: Final = HEAD
-LIST_ITEMS: Final = HEAD + 8
-CELL_CONTENTS: Final = HEAD
-# The descriptor of a slot refers to its definition, which has the offset of the slot.
-_SLOT_DEFINITION: Final = HEAD + 24
-_SLOT_OFFSET: Final = 16
+_HEAD: Final[int] = object.__basicsize__
 
-# The bits of an array's flags for row-major order and for an aligned address.
-C_CONTIGUOUS: Final = 0x1
-ALIGNED: Final = 0x100
+PLACES: Final[dict[str, int]] = {
+    "OB_TYPE": _HEAD - 8,
+    "OB_SIZE": _HEAD,
+    "BYTES_DATA": bytes.__basicsize__ - 1,
+    "CELL_CONTENTS": _HEAD,
+    "FLOAT_VALUE": _HEAD,
+    "LIST_ITEMS": _HEAD + 8,
+    "SLICE_START": _HEAD,
+    "TUPLE_ITEMS": tuple.__basicsize__,
+    "ARRAY_DATA": _HEAD,
+    "ARRAY_RANK": _HEAD + 8,
+    "ARRAY_SIZES": _HEAD + 16,
+    "ARRAY_STRIDES": _HEAD + 24,
+    "ARRAY_DTYPE": _HEAD + 40,
+    "ARRAY_FLAGS": _HEAD + 48,
+}
+"""How far from an object's address what native functions read of it is stored."""
 
-_METH_FASTCALL: Final = 0x80
+METH_FASTCALL: Final = 0x80
+METH_FASTCALL_KEYWORDS: Final = 0x82
 
-# The functions that texts may call: the result and the parameters.
+# The C functions that native functions may call, and what they give (see `NativeUnit`).
 _CPYTHON: Final = {
-    "PyDict_GetItemWithError": ("ptr", "ptr, ptr"),
-    "PyDict_Next": ("i32", "ptr, ptr, ptr, ptr"),
-    "PyDict_Size": ("i64", "ptr"),
-    "PyErr_Clear": ("void", ""),
-    "PyErr_ExceptionMatches": ("i32", "ptr"),
-    "PyErr_Occurred": ("ptr", ""),
-    "PyErr_SetString": ("void", "ptr, ptr"),
-    "PyEval_RestoreThread": ("void", "ptr"),
-    "PyEval_SaveThread": ("ptr", ""),
-    "PyLong_AsSsize_t": ("i64", "ptr"),
-    "PyLong_FromLongLong": ("ptr", "i64"),
-    "PyObject_GenericGetDict": ("ptr", "ptr, ptr"),
-    "PyObject_GetAttr": ("ptr", "ptr, ptr"),
-    "PyTuple_New": ("ptr", "i64"),
-    "PyTuple_SetItem": ("i32", "ptr, i64, ptr"),
-    "Py_DecRef": ("void", "ptr"),
-    "Py_IncRef": ("void", "ptr"),
+    "PyBytes_FromStringAndSize": "word",
+    "PyDict_GetItemWithError": "word",
+    "PyDict_Next": "int",
+    "PyDict_Size": "word",
+    "PyErr_Clear": "none",
+    "PyErr_ExceptionMatches": "int",
+    "PyErr_Occurred": "word",
+    "PyErr_SetObject": "none",
+    "PyEval_RestoreThread": "none",
+    "PyEval_SaveThread": "word",
+    "PyIter_Next": "word",
+    "PyList_New": "word",
+    "PyLong_AsLongLongAndOverflow": "word",
+    "PyLong_AsSsize_t": "word",
+    "PyLong_FromLongLong": "word",
+    "PyObject_GenericGetDict": "word",
+    "PyObject_GetAttr": "word",
+    "PyObject_Vectorcall": "word",
+    "PyTuple_New": "word",
+    "PyType_GenericAlloc": "word",
+    "PyWeakref_NewRef": "word",
+    "Py_DecRef": "none",
+    "Py_IncRef": "none",
+    "memmove": "word",
 }
-
-# The same of NumPy, with the function's number in NumPy's table.
-_NUMPY: Final = {
-    "PyArray_New": (93, "ptr", "ptr, i32, ptr, i32, ptr, ptr, i32, i32, ptr"),
-}
+# Functions of NumPy's C interface, by their numbers in its table.
+_NUMPY: Final = {"PyArray_NewFromDescr": (94, "word"), "PyArray_SetBaseObject": (282, "int")}
+_LIBC: Final = ctypes.CDLL(None)
 
 
-class MethodDef(ctypes.Structure):
+class _MethodDef(ctypes.Structure):
     """CPython's PyMethodDef."""
 
     _fields_ = (
@@ -84,23 +102,29 @@ class MethodDef(ctypes.Structure):
     )
 
 
-class GeneratedFunction:
-    """A C function that LLVM text defines: compiled when it is first bound, and never freed.
+class CFunction:
+    """The C function that the last of some native functions is: compiled when it is first bound,
+    and never freed.
 
-    `text` defines it as `@name`. It may call the `functions`, of CPython and NumPy, and refer to
-    the `objects` by their names.
+    The native functions refer to `objects` and `addresses` by their names, and to `numbers` and
+    `PLACES`, which are constants.
     """
 
     def __init__(
-        self, name: str, text: str, functions: Iterable[str], objects: Mapping[str, object]
+        self,
+        functions: Sequence[Callable[..., Any]],
+        objects: Mapping[str, object],
+        numbers: Mapping[str, int],
+        addresses: Mapping[str, int] | None = None,
+        flags: int = METH_FASTCALL,
     ) -> None:
-        self.name = name
-        self._text = text
-        self._functions = tuple(functions)
-        self._objects = dict(objects)
+        self._functions, self._objects = functions, objects
+        self._numbers = {**PLACES, **numbers}
+        self._addresses = addresses or {}
+        self._flags = flags
 
     def bind(self, state: object, alive: object = None) -> Callable[..., Any]:
-        """The function as a Python callable whose `%self` is `state`; it keeps `alive` alive."""
+        """The function as a Python callable whose `self` is `state`; it keeps `alive` alive."""
         new = ctypes.pythonapi.PyCFunction_NewEx
         new.restype = ctypes.py_object
         new.argtypes = (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
@@ -108,71 +132,47 @@ class GeneratedFunction:
         return made
 
     @functools.cached_property
-    def _method(self) -> MethodDef:
-        target = host_target()
-        lines = [f'target triple = "{target.triple}"']
-        lines += [f"@{name} = external global i8" for name in self._objects]
-        lines += [_declaration(name) for name in self._functions]
-        data = text_to_object("\n".join((*lines, self._text)), target, self.name)
-        addresses = {name: _address(name) for name in self._functions}
-        addresses |= {name: id(immortal(value)) for name, value in self._objects.items()}
-        code = immortal(load_object(data, [self.name], addresses))
-        definition = MethodDef(self.name.encode(), code.address(self.name), _METH_FASTCALL, None)
-        return immortal(definition)
+    def _method(self) -> _MethodDef:
+        name, target = self._functions[-1].__name__, host_target()
+        kinds = {**_CPYTHON, **{n: kind for n, (_, kind) in _NUMPY.items()}}
+        linked = [*self._objects, *self._addresses]
+        unit = NativeUnit(self._functions, self._numbers, linked, kinds)
+        data = _object(unit.text(target.triple, [name]), target, name)
+        addresses = {
+            **{n: id(immortal(x)) for n, x in self._objects.items()},
+            **self._addresses,
+            **{n: _c_function(n) for n in unit.used},
+        }
+        code = immortal(load_object(data, [name], addresses))
+        return immortal(_MethodDef(name.encode(), code.address(name), self._flags, None))
 
 
-def _declaration(name: str) -> str:
-    result, parameters = _CPYTHON[name] if name in _CPYTHON else _NUMPY[name][1:]
-    return f"declare {result} @{name}({parameters})"
+def _object(text: str, target: Target, name: str) -> bytes:
+    key = hashlib.sha256(f"{llvm_versions()}\n{target!r}\n{text}".encode()).hexdigest()
+    folder = Path(settings.cache_dir) / "objects"
+    found = cached_object(folder, key) if settings.cache else None
+    if found is None:
+        found = text_to_object(text, target, name, optimised=True)
+        if settings.cache:
+            keep_object(folder, key, found)
+    return found
 
 
-def _address(name: str) -> int:
-    if name in _CPYTHON:
-        function = getattr(ctypes.pythonapi, name)
-        return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
-    return numpy_function(_NUMPY[name][0])
+def _c_function(name: str) -> int:
+    if name in _NUMPY:
+        get = ctypes.pythonapi.PyCapsule_GetPointer
+        get.restype = ctypes.c_void_p
+        get.argtypes = (ctypes.py_object, ctypes.c_char_p)
+        number = _NUMPY[name][0]
+        table = get(_multiarray_umath._ARRAY_API, None)
+        return int((ctypes.c_size_t * (number + 1)).from_address(table)[number])
+    found = getattr(ctypes.pythonapi, name) if name.startswith("Py") else getattr(_LIBC, name)
+    return int(ctypes.cast(found, ctypes.c_void_p).value or 0)
 
 
-def numpy_function(number: int) -> int:
-    """The address of a function of NumPy's C interface, by its number in NumPy's table."""
-    get = ctypes.pythonapi.PyCapsule_GetPointer
-    get.restype = ctypes.c_void_p
-    get.argtypes = (ctypes.py_object, ctypes.c_char_p)
-    table = get(_multiarray_umath._ARRAY_API, None)
-    return int((ctypes.c_size_t * (number + 1)).from_address(table)[number])
-
-
-# text ---------------------------------------------------------------------------------------------
-
-
-def pack_facts(*facts: int) -> bytes:
-    """Numbers and addresses in the form that the lines of `read_facts` read; to be a `%self`."""
-    return struct.pack(f"={len(facts)}q", *facts)
-
-
-def read_facts(**types: str) -> str:
-    """The lines that read packed facts from `%self`: each by its name, as its LLVM type."""
-    lines = [f"  %facts = getelementptr i8, ptr %self, i64 {BYTES_DATA}"]
-    for number, (name, kind) in enumerate(types.items()):
-        lines.append(f"  %{name}.at = getelementptr i64, ptr %facts, i64 {number}")
-        lines.append(f"  %{name} = load {kind}, ptr %{name}.at, align 1")
-    return "\n".join(lines)
-
-
-def field(name: str, kind: str, of: str, offset: object) -> str:
-    """The lines that load `%name`, which an object `%of` has at an offset."""
-    return (
-        f"  %{name}.at = getelementptr i8, ptr %{of}, i64 {offset}\n"
-        f"  %{name} = load {kind}, ptr %{name}.at"
-    )
-
-
-def item(name: str, kind: str, of: str, index: object) -> str:
-    """The lines that load `%name`, an element of the array at `%of`."""
-    return (
-        f"  %{name}.at = getelementptr {kind}, ptr %{of}, i64 {index}\n"
-        f"  %{name} = load {kind}, ptr %{name}.at"
-    )
+def packed(*words: int) -> bytes:
+    """Words that native functions load from `BYTES_DATA` on; to be a `self`."""
+    return struct.pack(f"={len(words)}q", *words)
 
 
 # layout -------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def item(name: str, kind: str, of: str, index: object) -> str:
 
 @functools.cache
 def layout_known() -> bool:
-    """Whether this is CPython with a GIL, and its objects have their fields where texts read them.
+    """Whether this is CPython with a GIL, and its objects are stored as `PLACES` says.
 
     Where it is not (free-threaded builds, PyPy), the caller has another, slower way.
     """
@@ -188,55 +188,66 @@ def layout_known() -> bool:
         return False
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         return False
-    return _arrays_known() and _bytes_known() and _lists_and_cells_known()
+    return _arrays_known() and _others_known()
 
 
 def _arrays_known() -> bool:
-    probe = np.zeros((3, 5), np.float32)
-    shape = _word(probe, ARRAY_SHAPE)
-    flags = [_int(array, ARRAY_FLAGS) for array in (probe, probe.T)]
+    array = np.zeros((3, 5), np.float32)
+    every = C_CONTIGUOUS | ALIGNED | WRITEABLE
+    shape, strides = _word(array, "ARRAY_SIZES"), _word(array, "ARRAY_STRIDES")
     return (
-        _word(probe, TYPE) == id(np.ndarray)
-        and _word(probe, ARRAY_DATA) == probe.ctypes.data
-        and _int(probe, ARRAY_RANK) == 2
-        and list((ctypes.c_ssize_t * 2).from_address(shape)) == [3, 5]
-        and _word(probe, ARRAY_DTYPE) == id(probe.dtype)
-        and [f & (C_CONTIGUOUS | ALIGNED) for f in flags] == [C_CONTIGUOUS | ALIGNED, ALIGNED]
+        _word(array, "OB_TYPE") == id(np.ndarray)
+        and _word(array, "ARRAY_DATA") == array.ctypes.data
+        and _int(array, "ARRAY_RANK") == 2
+        and _words(shape, 2) == [3, 5]
+        and _words(strides, 2) == [20, 4]
+        and _word(array, "ARRAY_DTYPE") == id(array.dtype)
+        and _int(array, "ARRAY_FLAGS") & every == every
+        and _int(array.T, "ARRAY_FLAGS") & C_CONTIGUOUS == 0
     )
 
 
-def _bytes_known() -> bool:
-    probe = b"argand"
-    return ctypes.string_at(id(probe) + BYTES_DATA, 6) == probe
-
-
-def _lists_and_cells_known() -> bool:
-    probe = [object(), object(), object()]
-    items = (ctypes.c_size_t * 3).from_address(_word(probe, LIST_ITEMS))
+def _others_known() -> bool:
+    parts = [object(), object(), object()]
+    ids = [id(x) for x in parts]
+    together, cut, number, text = tuple(parts), slice(*parts), 0.5, b"argand"
     return (
-        _word(probe, LIST_SIZE) == 3
-        and list(items) == [id(x) for x in probe]
-        and _word(CellType(probe), CELL_CONTENTS) == id(probe)
+        _word(parts, "OB_SIZE") == _word(together, "OB_SIZE") == 3
+        and _words(_word(parts, "LIST_ITEMS"), 3) == ids
+        and _words(id(together) + PLACES["TUPLE_ITEMS"], 3) == ids
+        and _words(id(cut) + PLACES["SLICE_START"], 3) == ids
+        and ctypes.c_double.from_address(id(number) + PLACES["FLOAT_VALUE"]).value == number
+        and ctypes.string_at(id(text) + PLACES["BYTES_DATA"], len(text)) == text
+        and _word(CellType(parts), "CELL_CONTENTS") == id(parts)
     )
 
 
 @functools.cache
-def slot_offset(cls: type, name: str) -> int | None:
-    """Where the objects of a class have what a name of its `__slots__` refers to; None if that
-    can't be told."""
-    definition = _word(vars(cls)[name], _SLOT_DEFINITION)
-    offset = ctypes.c_ssize_t.from_address(definition + _SLOT_OFFSET).value
-    if not HEAD <= offset < cls.__basicsize__:
-        return None
-    probe: object = object.__new__(cls)
-    held = object()
-    setattr(probe, name, held)
-    return offset if _word(probe, offset) == id(held) else None
+def slots_of(cls: type) -> dict[str, int] | None:
+    """How far from an object's address its slots are stored; None where that isn't found out."""
+    names = [n for n in cls.__dict__["__slots__"] if not n.startswith("__")]
+    probe: Any = object.__new__(cls)
+    marks = {name: object() for name in names}
+    for name, mark in marks.items():
+        setattr(probe, name, mark)
+    found = {name: place_of(mark, probe) for name, mark in marks.items()}
+    known = {name: place for name, place in found.items() if place is not None}
+    return known if len(known) == len(found) else None
 
 
-def _word(of: object, offset: int) -> int:
-    return ctypes.c_size_t.from_address(id(of) + offset).value
+def place_of(part: object, holder: object) -> int | None:
+    """How far from an object's address the address of a part of it is stored, once."""
+    held = _words(id(holder), type(holder).__basicsize__ // 8)
+    return 8 * held.index(id(part)) if held.count(id(part)) == 1 else None
 
 
-def _int(of: object, offset: int) -> int:
-    return ctypes.c_int.from_address(id(of) + offset).value
+def _word(of: object, place: str) -> int:
+    return ctypes.c_size_t.from_address(id(of) + PLACES[place]).value
+
+
+def _int(of: object, place: str) -> int:
+    return ctypes.c_int.from_address(id(of) + PLACES[place]).value
+
+
+def _words(address: int, count: int) -> list[int]:
+    return list((ctypes.c_size_t * count).from_address(address))

@@ -1,9 +1,12 @@
 """Checking guards on Python values in a few nanoseconds each.
 
-One generated function serves all guards. It goes through a list of records - a container, a key,
+One native function serves all guards. It goes through a list of records - a container, a key,
 and the object that was found there - looks each up through CPython's C interface, and compares
 addresses.
 """
+
+# mypy: disable-error-code="name-defined, no-any-return"
+# ruff: noqa: F821  # names of objects and C functions that the code is linked to
 
 from __future__ import annotations
 
@@ -13,16 +16,9 @@ from collections.abc import Callable
 from types import CellType, FunctionType
 from typing import Any, Final
 
-from argand.codegen.llvm.cpython import (
-    CELL_CONTENTS,
-    LIST_ITEMS,
-    LIST_SIZE,
-    TYPE,
-    GeneratedFunction,
-    field,
-    item,
-    layout_known,
-)
+from argand.codegen.llvm.cpython import CFunction, layout_known, place_of
+from argand.codegen.llvm.native import load, stack, store
+from argand.codegen.llvm.plansteps import held
 
 Check = Callable[[], bool]
 
@@ -82,181 +78,94 @@ def _function_fields() -> dict[str, int]:
     def probe(x: int = 1, *, y: int = 2) -> int:
         return x + y
 
-    words = FunctionType.__basicsize__ // 8
-    held = list((ctypes.c_size_t * words).from_address(id(probe)))
-    there = {name: id(getattr(probe, name)) for name in _FIELDS}
-    return {name: 8 * held.index(i) for name, i in there.items() if held.count(i) == 1}
+    places = {name: place_of(getattr(probe, name), probe) for name in _FIELDS}
+    return {name: place for name, place in places.items() if place is not None}
 
 
-_CHECK_GUARDS: Final = GeneratedFunction(
-    "check_guards",
-    f"""
-define ptr @check_guards(ptr %self, ptr %args, i64 %given) nounwind {{
-entry:
-  %position = alloca i64
-  %found = alloca ptr
-{field("end", "i64", "self", LIST_SIZE)}
-{field("records", "ptr", "self", LIST_ITEMS)}
-  %missing = load ptr, ptr %records
-  br label %guard
-guard:
-  %i = phi i64 [ 1, %entry ], [ %i.next, %same ]
-  %more = icmp slt i64 %i, %end
-  br i1 %more, label %read, label %held
-read:
-{item("container", "ptr", "records", "%i")}
-  %key.at = getelementptr ptr, ptr %container.at, i64 1
-  %key = load ptr, ptr %key.at
-  %value.at = getelementptr ptr, ptr %container.at, i64 2
-{field("type", "ptr", "container", TYPE)}
-  %whole = icmp eq ptr %key, @none
-  %is.dict = icmp eq ptr %type, @dict_type
-  br i1 %is.dict, label %dict, label %no.dict
-no.dict:
-  %is.list = icmp eq ptr %type, @list_type
-  br i1 %is.list, label %list, label %no.list
-no.list:
-  %is.cell = icmp eq ptr %type, @cell_type
-  br i1 %is.cell, label %cell, label %object
+def check_guards(records: int, args: int, given: int) -> int:
+    """Whether all is as recorded, as a Python bool."""
+    end = load(records, OB_SIZE)
+    items = load(records, LIST_ITEMS)
+    i = 1
+    while i < end:
+        if not as_recorded(items + i * 8, load(items)):
+            return held(false)
+        i += 3
+    return held(true)
 
-dict:
-  br i1 %whole, label %keys, label %item
-item:
-  %item.now = call ptr @PyDict_GetItemWithError(ptr %container, ptr %key)
-  %is.there = icmp ne ptr %item.now, null
-  br i1 %is.there, label %compare, label %no.item
-no.item:
-  %item.error = call ptr @PyErr_Occurred()
-  %item.absent = icmp eq ptr %item.error, null
-  br i1 %item.absent, label %compare, label %failed
-keys:
-  %keys.then = load ptr, ptr %value.at
-{field("keys.count", "i64", "keys.then", LIST_SIZE)}
-{field("keys.items", "ptr", "keys.then", LIST_ITEMS)}
-  %dict.size = call i64 @PyDict_Size(ptr %container)
-  %as.many = icmp eq i64 %dict.size, %keys.count
-  store i64 0, ptr %position
-  br i1 %as.many, label %next.key, label %changed
-next.key:
-  %k = phi i64 [ 0, %keys ], [ %k.next, %one.key ]
-  %other.key = call i32 @PyDict_Next(ptr %container, ptr %position, ptr %found, ptr null)
-  %no.key = icmp eq i32 %other.key, 0
-  br i1 %no.key, label %same, label %one.key
-one.key:
-  %key.now = load ptr, ptr %found
-{item("key.then", "ptr", "keys.items", "%k")}
-  %k.next = add i64 %k, 1
-  %same.key = icmp eq ptr %key.now, %key.then
-  br i1 %same.key, label %next.key, label %changed
 
-list:
-{field("size", "i64", "container", LIST_SIZE)}
-  br i1 %whole, label %length, label %element
-length:
-  %length.value = load ptr, ptr %value.at
-  %length.then = call i64 @PyLong_AsSsize_t(ptr %length.value)
-  %same.length = icmp eq i64 %size, %length.then
-  br i1 %same.length, label %same, label %changed
-element:
-  %number = call i64 @PyLong_AsSsize_t(ptr %key)
-  %in.list = icmp ult i64 %number, %size
-  br i1 %in.list, label %element.there, label %compare
-element.there:
-{field("elements", "ptr", "container", LIST_ITEMS)}
-  %element.at = getelementptr ptr, ptr %elements, i64 %number
-  %element.now = load ptr, ptr %element.at
-  br label %compare
+def as_recorded(record: int, missing: int) -> int:
+    """Whether a place refers to the object that was found there."""
+    container = load(record)
+    key = load(record, 8)
+    kind = load(container, OB_TYPE)
+    if kind == dict_type:
+        if key == none:
+            return same_keys(container, load(record, 16))
+        now = PyDict_GetItemWithError(container, key)
+        if now == 0:
+            if PyErr_Occurred() != 0:
+                PyErr_Clear()
+                return 0
+            now = missing
+    elif kind == list_type:
+        size = load(container, OB_SIZE)
+        if key == none:
+            return size == PyLong_AsSsize_t(load(record, 16))
+        number = PyLong_AsSsize_t(key)
+        now = missing
+        if number >= 0 and number < size:
+            now = load(load(container, LIST_ITEMS), number * 8)
+    elif kind == cell_type:
+        now = load(container, CELL_CONTENTS)
+        if now == 0:
+            now = missing
+    elif load(key, OB_TYPE) == str_type:
+        return same_made(PyObject_GetAttr(container, key), record, missing)
+    elif load(key, OB_TYPE) == int_type:
+        now = load(container, PyLong_AsSsize_t(key))
+        if now == 0:
+            now = none
+    elif kind != key:
+        return 0
+    elif (load(kind, FLAGS) & MANAGED_DICT) != 0 and load(container, DICT) == load(record, 16):
+        return 1
+    else:
+        return same_made(PyObject_GenericGetDict(container, 0), record, missing)
+    return now == load(record, 16)
 
-cell:
-{field("contents", "ptr", "container", CELL_CONTENTS)}
-  %is.full = icmp ne ptr %contents, null
-  %cell.now = select i1 %is.full, ptr %contents, ptr %missing
-  br label %compare
 
-object:
-{field("key.type", "ptr", "key", TYPE)}
-  %is.name = icmp eq ptr %key.type, @str_type
-  br i1 %is.name, label %attribute, label %no.name
-no.name:
-  %is.offset = icmp eq ptr %key.type, @int_type
-  br i1 %is.offset, label %field, label %class
-field:
-  %offset = call i64 @PyLong_AsSsize_t(ptr %key)
-  %field.at = getelementptr i8, ptr %container, i64 %offset
-  %field.held = load ptr, ptr %field.at
-  %is.held = icmp ne ptr %field.held, null
-  %field.now = select i1 %is.held, ptr %field.held, ptr @none
-  br label %compare
-class:
-  %same.class = icmp eq ptr %type, %key
-  br i1 %same.class, label %namespace, label %changed
-namespace:
-{field("flags", "i64", "type", _FLAGS)}
-  %managed.bit = and i64 %flags, {_MANAGED_DICT}
-  %managed = icmp ne i64 %managed.bit, 0
-  br i1 %managed, label %dict.pointer, label %get.dict
-dict.pointer:
-{field("dict.now", "ptr", "container", _DICT)}
-  %dict.then = load ptr, ptr %value.at
-  %same.dict = icmp eq ptr %dict.now, %dict.then
-  br i1 %same.dict, label %same, label %get.dict
-get.dict:
-  %namespace.now = call ptr @PyObject_GenericGetDict(ptr %container, ptr null)
-  br label %made
-attribute:
-  %attribute.now = call ptr @PyObject_GetAttr(ptr %container, ptr %key)
-  br label %made
-made:
-  %made.now = phi ptr [ %namespace.now, %get.dict ], [ %attribute.now, %attribute ]
-  %is.made = icmp ne ptr %made.now, null
-  br i1 %is.made, label %compare.made, label %not.made
-compare.made:
-  %made.then = load ptr, ptr %value.at
-  %same.made = icmp eq ptr %made.now, %made.then
-  call void @Py_DecRef(ptr %made.now)
-  br i1 %same.made, label %same, label %changed
-not.made:
-  %matches = call i32 @PyErr_ExceptionMatches(ptr @attribute_error)
-  call void @PyErr_Clear()
-  %is.absent = icmp ne i32 %matches, 0
-  br i1 %is.absent, label %compare, label %changed
+def same_keys(container: int, keys: int) -> int:
+    """Whether a dictionary has the keys of a list, in order."""
+    if PyDict_Size(container) != load(keys, OB_SIZE):
+        return 0
+    position = stack(1)
+    found = stack(1)
+    store(position, 0, 0)
+    i = 0
+    while PyDict_Next(container, position, found, 0) != 0:
+        if load(found) != load(load(keys, LIST_ITEMS), i * 8):
+            return 0
+        i += 1
+    return 1
 
-compare:
-  %now = phi ptr [ %item.now, %item ], [ %missing, %no.item ], [ %missing, %element ],
-    [ %element.now, %element.there ], [ %cell.now, %cell ], [ %missing, %not.made ],
-    [ %field.now, %field ]
-  %then = load ptr, ptr %value.at
-  %is.same = icmp eq ptr %now, %then
-  br i1 %is.same, label %same, label %changed
-same:
-  %i.next = add i64 %i, 3
-  br label %guard
 
-failed:
-  call void @PyErr_Clear()
-  br label %changed
-held:
-  call void @Py_IncRef(ptr @true)
-  ret ptr @true
-changed:
-  call void @Py_IncRef(ptr @false)
-  ret ptr @false
-}}
-""",
-    functions=(
-        "PyDict_GetItemWithError",
-        "PyDict_Next",
-        "PyDict_Size",
-        "PyErr_Clear",
-        "PyErr_ExceptionMatches",
-        "PyErr_Occurred",
-        "PyLong_AsSsize_t",
-        "PyObject_GenericGetDict",
-        "PyObject_GetAttr",
-        "Py_DecRef",
-        "Py_IncRef",
-    ),
-    objects={
+def same_made(now: int, record: int, missing: int) -> int:
+    """Whether a new reference, or none after an AttributeError, is as recorded; drops it."""
+    if now == 0:
+        absent = PyErr_ExceptionMatches(attribute_error)
+        PyErr_Clear()
+        if absent == 0:
+            return 0
+        return load(record, 16) == missing
+    same = now == load(record, 16)
+    Py_DecRef(now)
+    return same
+
+
+_CHECK_GUARDS: Final = CFunction(
+    (held, same_keys, same_made, as_recorded, check_guards),
+    {
         "none": None,
         "true": True,
         "false": False,
@@ -267,4 +176,5 @@ changed:
         "int_type": int,
         "attribute_error": AttributeError,
     },
+    {"FLAGS": _FLAGS, "MANAGED_DICT": _MANAGED_DICT, "DICT": _DICT},
 )

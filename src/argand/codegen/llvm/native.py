@@ -36,7 +36,7 @@ def store(address: int, at: int, value: int) -> None:
 
 
 def stack(words: int) -> int:
-    """The address of so many words that last until the function returns; the number is constant."""
+    """The address of so many words that last until the function returns."""
     raise CompileError("stack runs as native code only")
 
 
@@ -240,9 +240,12 @@ class _Body:
 
     def called(self, name: str, args: list[ast.expr]) -> str:
         if name == "stack":
-            space = f"%stack{self.next()}"
-            words = self.constant(args[0])
-            self.head.append(f"  {space} = alloca i64, i64 {words}, align 16")
+            space, words = f"%stack{self.next()}", self.constant(args[0])
+            # a fixed number once a call, wherever it is asked for; any other where it is known
+            lines, count = (
+                (self.lines, self.value(args[0])) if words is None else (self.head, words)
+            )
+            lines.append(f"  {space} = alloca i64, i64 {count}, align 16")
             return self.emit(f"ptrtoint ptr {space} to i64")
         values = [self.value(a) for a in args]
         if name in ("load", "load32"):
@@ -272,15 +275,16 @@ class _Body:
         total = address if at == "0" else self.emit(f"add i64 {address}, {at}")
         return self.emit(f"inttoptr i64 {total} to ptr")
 
-    def constant(self, e: ast.expr) -> int:
+    def constant(self, e: ast.expr) -> int | None:
         match e:
             case ast.Constant(value=int() as number):
                 return number
             case ast.Name(id=name) if name in self.unit.numbers:
                 return self.unit.numbers[name]
             case ast.BinOp(left=left, op=ast.Mult(), right=right):
-                return self.constant(left) * self.constant(right)
-        raise self.refused(e)
+                a, b = self.constant(left), self.constant(right)
+                return None if a is None or b is None else a * b
+        return None
 
     # -- names -------------------------------------------------------------------------------------
 

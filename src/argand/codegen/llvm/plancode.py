@@ -275,8 +275,8 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     generation_of,
     version_of,
     grad_mode,
-    argand_call,
     hashed,
     same,
     recorded,
+    argand_call,
 )
