@@ -12,6 +12,8 @@ from batches import ALL_BATCHES, NO_ROWS, NOTHING_COMPUTED, Batch
 from calls import ALL_OPS
 
 import argand as ag
+from argand.base.dtype import as_dtype
+from argand.ir.op import registry
 from argand.runtime.threads import get_num_threads, set_num_threads
 
 # The largest batch passes every threshold of size that chooses how an op runs, and is worth
@@ -87,3 +89,20 @@ def test_a_row_has_the_same_bits_in_any_batch(batch: Batch) -> None:
         for count in (1, 2, 5):
             with threads(count):
                 check(results(batch, rows, fixed), whole, f"{dtype}: {count} threads")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int64"])
+def test_running_sums_have_the_same_bits_on_every_path(dtype: str) -> None:
+    cumsum = registry.get("cumsum")
+    for shape, dim in (
+        *(((n, 3), 0) for n in (1, 2, 255, 256, 257, 70_000)),
+        *(((2, n), 1) for n in (1, 33, 256, 257, 70_000)),
+        ((2, 257, 5), 1),
+    ):
+        a = np.random.default_rng(3).uniform(-9, 9, shape).astype(as_dtype(dtype).numpy)
+        expected = cumsum.run(a, dim=dim)
+        for x in (ag.from_numpy(a), ag.from_numpy(np.asfortranarray(a))):
+            what = f"{shape}, {dim}"
+            check([x.cumsum(dim).numpy()], [expected], f"{what} eager")
+            compiled = ag.compile(lambda t, dim=dim: t.cumsum(dim), dynamic=False)
+            check([compiled(x).numpy()], [expected], f"{what} compiled")

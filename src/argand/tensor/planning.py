@@ -250,13 +250,25 @@ class PlanBuilder:
         place = self._memory_for(out, out._array.shape, out._array.dtype)
         for number, part in _parts(bound) or ():
             x = bound.inputs[number]
-            to, source = out._array[(*part, ...)], x._array
-            size, sizes, (first, second) = _blocks(
-                to.shape, to.itemsize, to.strides, source.strides
-            )
+            to = out._array[(*part, ...)]
             offset = place.offset + to.ctypes.data - out._array.ctypes.data
-            words = (place.value, offset, *self.places[id(x)], size, len(sizes))
-            self._step(planformat.COPY, *words, *sizes, *first, *second)
+            self._copy(x, _Address(place.value, offset), to.strides)
+
+    def _copy(self, x: Any, place: _Address, strides: Sequence[int]) -> None:
+        """Copy the elements of a tensor to a place with these strides."""
+        a = x._array
+        size, sizes, (first, second) = _blocks(a.shape, a.itemsize, strides, a.strides)
+        words = (*place, *self.places[id(x)], size, len(sizes))
+        self._step(planformat.COPY, *words, *sizes, *first, *second)
+
+    def _row_major(self, x: Any) -> _Address:
+        """Where the elements of a tensor are row-major: its own memory, or a copy."""
+        a = x._array
+        if a.flags.c_contiguous:
+            return self.places[id(x)]
+        place = self._scratch_for(a.nbytes)
+        self._copy(x, place, np.empty(a.shape, a.dtype).strides)
+        return place
 
     def _add_look_up(self, bound: Bound) -> None:
         out, (x, index) = bound.outputs[0], bound.inputs
@@ -282,7 +294,7 @@ class PlanBuilder:
                 self._keep(number)
                 pointers.append(_Address(1, number.ctypes.data))
             else:
-                pointers.append(self.places[id(x)])
+                pointers.append(self._row_major(x) if kernel.row_major else self.places[id(x)])
         for out, (shape, dtype) in zip(bound.outputs, kernel.results, strict=True):
             pointers.append(self._memory_for(out, shape, dtype))
         self.arena = max(self.arena, kernel.arena_bytes)
@@ -297,8 +309,7 @@ class PlanBuilder:
     def _memory_for(self, out: Any, shape: tuple[int, ...], dtype: Any) -> _Address:
         size = int(np.prod(shape)) * dtype.itemsize
         if id(out) not in self.tensors and id(out) not in self.arrays:
-            place = self.places[id(out)] = _Address(0, self.scratch)
-            self.scratch += -(-size // _ALIGNMENT) * _ALIGNMENT
+            place = self.places[id(out)] = self._scratch_for(size)
             return place
         make = 0
         if size >= SMALL:
@@ -306,6 +317,11 @@ class PlanBuilder:
         value = self._new_value(out)
         self._step(planformat.NEW, value, self._keep(dtype), make, len(shape), *shape)
         return self.places[id(out)]
+
+    def _scratch_for(self, size: int) -> _Address:
+        place = _Address(0, self.scratch)
+        self.scratch += -(-size // _ALIGNMENT) * _ALIGNMENT
+        return place
 
     def _add_python(self, bound: Bound) -> None:
         op, params = bound.op, bound.params

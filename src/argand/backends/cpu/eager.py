@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from argand.backends.cpu.compiler import LoadedKernel, compile_kernel
-from argand.backends.cpu.forms import FORMS, Form, KernelCall, elementwise_form, plain_value
+from argand.backends.cpu.forms import FORMS, Form, KernelCall, dense, elementwise_form, plain_value
 from argand.backends.cpu.program import new_arena, result_maker
 from argand.base.dtype import from_numpy
 from argand.base.errors import ArgandError
@@ -81,16 +81,22 @@ class KernelStep:
     arena_bytes: int
     table: Any
     sizes: list[int]
+    row_major: bool = False  # whether it takes row-major copies of operands stored otherwise
 
 
 def kernel_step(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> KernelStep | None:
-    """The kernel that computes an op of arrays as they are stored, or None."""
+    """The kernel that computes an op of arrays, or None."""
     form = _form_of(op)
     if form is None or any(a.size == 0 for a in arrays):
         return None
     with _lock:
         call = form(op, arrays, params)
-        return None if call is None else _step_of(call, op, arrays, params)
+        if call is not None:
+            return _step_of(call, op, arrays, params)
+        copies = _row_major(arrays)
+        call = None if dense(*arrays) else form(op, copies, params)
+        step = None if call is None else _step_of(call, op, copies, params)
+        return None if step is None else dataclasses.replace(step, row_major=True)
 
 
 def has_form(op: Op) -> bool:
@@ -134,7 +140,7 @@ def _make_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> EagerPl
 
 def _copying_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> EagerPlan | None:
     """The plan for row-major copies of arrays that no kernel walks as they lie."""
-    if all(a.flags.c_contiguous for a in arrays):
+    if dense(*arrays):
         return None
     plan = _make_plan(op, _row_major(arrays), params)
     return None if plan is None else lambda given: plan(_row_major(given))

@@ -2,7 +2,7 @@
 
 A function of words (64-bit integers, addresses among them) becomes LLVM text. It may assign to
 local variables, branch (`if`, `while`, `break`, `continue`), return, compute with integers, and
-call: other such functions, functions of C by their names, `load`, `store` and `stack` (below), and
+call: other such functions, functions of C by their names, `load`, `store`, `stack` … (below), and
 an address, by `call`. A global name is a constant, or the address of an object that the code is
 linked to. Comparisons are signed and give 0 or 1. The functions never run as Python.
 """
@@ -33,6 +33,11 @@ def load32(address: int, at: int = 0) -> int:
 def store(address: int, at: int, value: int) -> None:
     """Write a word `at` bytes behind an address."""
     raise CompileError("store runs as native code only")
+
+
+def store32(address: int, at: int, value: int) -> None:
+    """Write the lower 32 bits of a word `at` bytes behind an address."""
+    raise CompileError("store32 runs as native code only")
 
 
 def stack(words: int) -> int:
@@ -255,6 +260,10 @@ class _Body:
             return self.emit(f"sext i32 {self.emit(f'load i32, ptr {place}')} to i64")
         if name == "store":
             self.lines.append(f"  store i64 {values[2]}, ptr {self.place(values[0], values[1])}")
+            return "0"
+        if name == "store32":
+            half = self.emit(f"trunc i64 {values[2]} to i32")
+            self.lines.append(f"  store i32 {half}, ptr {self.place(values[0], values[1])}")
             return "0"
         if name == "call":
             target = self.emit(f"inttoptr i64 {values[0]} to ptr")

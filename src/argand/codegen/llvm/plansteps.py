@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from argand.codegen.llvm.native import call, load, stack, store
+from argand.codegen.llvm.native import call, load, load32, stack, store, store32
 
 # `values` is the address of three words for each value: tensor, array and data.
 
@@ -380,7 +380,14 @@ def copy(out: int, source: int, size: int, rank: int, sizes: int, apart: int) ->
     step = load(sizes, apart)
     stride = load(sizes, apart + apart)
     while count > 0:
-        copy(out, source, size, rank - 1, sizes + 8, apart)
+        if rank > 1:
+            copy(out, source, size, rank - 1, sizes + 8, apart)
+        elif size == 4:
+            store32(out, 0, load32(source))
+        elif size == 8:
+            store(out, 0, load(source))
+        else:
+            memmove(out, source, size)
         out += step
         source += stride
         count -= 1
