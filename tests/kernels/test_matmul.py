@@ -20,7 +20,7 @@ from argand.kernels.contraction.spec import (
     Epilogue,
     Operand,
 )
-from argand.nest.builder import PTR, NestBuilder, Param, Reg, Ty
+from argand.nest.builder import PTR, NestBuilder, Param, Reg
 from argand.nest.target import Target
 from argand.runtime.threads import get_num_threads, set_num_threads
 from machines import FORCED
@@ -290,43 +290,6 @@ def test_an_epilogue_reads_a_bias_and_writes_two_outputs() -> None:
     compiled(b.finish())(x, w, bias, y, z)
     check(y, x, w.T)
     np.testing.assert_array_equal(z, np.maximum(y + bias, 0))
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_producers_are_evaluated_where_operands_are_packed(turned: bool) -> None:
-    x, w = random((21, 300), "float32", 1), random((35, 300), "float32", 2)
-    b = NestBuilder("fused", [Param(p, PTR, noalias=True) for p in "xwy"])
-    px, pw, py = b.params
-    m, n, k = ContractionAxis("m", 21), ContractionAxis("n", 35), ContractionAxis("k", 300)
-
-    def double_x(
-        b: NestBuilder, index: AxisValues, along: ContractionAxis, ty: Ty, mask: Reg | None
-    ) -> Reg:
-        assert along is k
-        value = b.load(px, b.affine(index[k], (index[m], 300)), ty, mask)
-        return b.apply("add", value, value)
-
-    def negative_w(
-        b: NestBuilder, index: AxisValues, along: ContractionAxis, ty: Ty, mask: Reg | None
-    ) -> Reg:
-        assert along is (k if turned else n)
-        strides = {n: 300, k: 1} if turned else {n: 1, k: 35}
-        at = b.affine(0, *((index[axis], strides[axis]) for axis in strides))
-        return b.apply("neg", b.load(pw, at, ty, mask))
-
-    spec = Contraction(
-        a=Operand(px, "float32", {m: 300, k: 1}, fetch=double_x),
-        b=Operand(pw, "float32", {n: 300, k: 1} if turned else {n: 1, k: 35}, fetch=negative_w),
-        batch=(),
-        m=(m,),
-        n=(n,),
-        k=(k,),
-        epilogue=store_to(py, "float32", {m: 35, n: 1}, n),
-    )
-    contraction(b, spec, host_target())
-    y = np.empty((21, 35), np.float32)
-    compiled(b.finish())(x, w if turned else np.ascontiguousarray(w.T), y)
-    check(y, 2 * x, -w.T)
 
 
 def test_einsum_with_several_axes_of_each_kind() -> None:

@@ -22,13 +22,12 @@ class StridedBuffer:
     """Memory of one value: the address of its first element, and strides counted in elements.
 
     Strides are non-negative; an expanded dimension has stride 0. An input may be a view of other
-    memory; an output is dense in its layout. `align` is what is known of the address, in bytes.
+    memory; an output is dense in its layout.
     """
 
     pointer: Reg
     strides: tuple[int | Reg, ...]
     dtype: DType
-    align: int = 1
 
 
 @dataclasses.dataclass(slots=True)

@@ -358,36 +358,14 @@ class NestBuilder:
             return ptr
         return self._pure("offset", (ptr, by), {"elem": elem}, PTR)
 
-    def load(
-        self,
-        ptr: Reg,
-        offset: Operand,
-        ty: Ty,
-        mask: Reg | None = None,
-        *,
-        align: int = 0,
-        nontemporal: bool = False,
-    ) -> Reg:
-        """ptr[offset …] as `ty`; masked-off lanes are not touched and read as zero.
+    def load(self, ptr: Reg, offset: Operand, ty: Ty, mask: Reg | None = None) -> Reg:
+        """ptr[offset …] as `ty`; masked-off lanes are not touched and read as zero."""
+        return self._emit("load", (ptr, self._index(offset), *_mask(mask, ty)), {}, ty)
 
-        `align` is what is known of the address in bytes; 0 means one element.
-        """
-        args = (ptr, self._index(offset), *_mask(mask, ty))
-        return self._emit("load", args, _attrs(align=align, nontemporal=nontemporal), ty)
-
-    def store(
-        self,
-        ptr: Reg,
-        offset: Operand,
-        value: Reg,
-        mask: Reg | None = None,
-        *,
-        align: int = 0,
-        nontemporal: bool = False,
-    ) -> None:
-        """ptr[offset …] = value, in the lanes of the mask. Non-temporal needs a full alignment."""
+    def store(self, ptr: Reg, offset: Operand, value: Reg, mask: Reg | None = None) -> None:
+        """ptr[offset …] = value, in the lanes of the mask."""
         args = (ptr, self._index(offset), value, *_mask(mask, value.ty))
-        self._emit("store", args, _attrs(align=align, nontemporal=nontemporal), None)
+        self._emit("store", args, {}, None)
 
     def gather(self, ptr: Reg, offsets: Reg, ty: Ty, mask: Reg | None = None) -> Reg:
         """ptr[offsets[j]] in lane j; masked-off lanes read as zero."""
@@ -397,10 +375,9 @@ class NestBuilder:
         """ptr[offsets[j]] = value[j], in lane order."""
         self._emit("scatter", (ptr, offsets, value, *_mask(mask, value.ty)), {}, None)
 
-    def prefetch(self, ptr: Reg, offset: Operand, elem: str, *, write: bool = False) -> None:
+    def prefetch(self, ptr: Reg, offset: Operand, elem: str) -> None:
         """Ask the cache for ptr[offset]; never faults."""
-        args = (ptr, self._index(offset))
-        self._emit("prefetch", args, _attrs(elem=elem, write=write), None)
+        self._emit("prefetch", (ptr, self._index(offset)), {"elem": elem}, None)
 
     def alloca(self, ty: Ty, count: int = 1) -> Reg:
         """A small array of `count` values of `ty` on the stack of the function or chunk."""
@@ -571,10 +548,6 @@ def _mask(mask: Reg | None, ty: Ty) -> tuple[Reg, ...]:
     if mask.ty != ty.with_elem("bool"):
         raise NestError(f"a mask of {mask.ty} for {ty}")
     return (mask,)
-
-
-def _attrs(**attrs: Any) -> dict[str, Any]:
-    return {name: value for name, value in attrs.items() if value}
 
 
 def _types(function: NestFunction) -> tuple[str, ...]:

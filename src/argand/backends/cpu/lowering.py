@@ -95,7 +95,7 @@ class Lowering:
         context = LoweringContext({}, dims, self.target, b.params[len(operands)])
         for v, pointer in zip(operands, pointers, strict=True):
             strides = context.shape(b, self.plan.places[v].strides)
-            context.buffers[v] = StridedBuffer(pointer, strides, v.dtype, self.align(v))
+            context.buffers[v] = StridedBuffer(pointer, strides, v.dtype)
         lower_node(b, node, context)
         return _Kernel(b.finish(), symbols)
 

@@ -69,7 +69,7 @@ def emit_module(module: NestModule, target: Target) -> str:
     text = "\n".join(unit.texts)
     used = [line for name, line in RUNTIME.items() if f"@{name}(" in text]
     head = [f'target triple = "{target.triple}"', *used, *sorted(unit.declarations)]
-    return "\n".join(head) + "\n\n" + text + "\n!0 = !{i32 1}\n"
+    return "\n".join(head) + "\n\n" + text
 
 
 class _Unit:
@@ -93,7 +93,7 @@ class _Unit:
         writer = _Writer(self, name, parallel=True)
         for reg, offset in zip(captured, _layout(captured)[0], strict=True):
             ptr = address(writer.out, "i8", "%context", str(offset))
-            writer.names[id(reg)] = load_plain(writer.out, reg.ty, ptr, reg.ty.bytes)
+            writer.names[id(reg)] = load_plain(writer.out, reg.ty, ptr)
         writer.names[id(block.params[0])] = "%chunk"
         writer.block(block)
         writer.leave("ret void")
@@ -194,8 +194,7 @@ class _Writer:
 
     def write_prefetch(self, instruction: Instruction, args: list[str]) -> None:
         ptr = address(self.out, memory_type(Ty(instruction.attrs["elem"])), *args)
-        write = int(bool(instruction.attrs.get("write")))
-        operands = [("ptr", ptr), ("i32", str(write)), ("i32", "3"), ("i32", "1")]
+        operands = [("ptr", ptr), ("i32", "0"), ("i32", "3"), ("i32", "1")]
         self.out.intrinsic("llvm.prefetch", "void", operands, "ptr")
 
     def write_alloca(self, instruction: Instruction, args: list[str]) -> str:
@@ -268,7 +267,7 @@ class _Writer:
         out.do(f"store i64 0, ptr {context}, align 64")
         for reg, offset in zip(captured, offsets, strict=True):
             ptr = address(out, "i8", context, str(offset))
-            store_plain(out, reg.ty, self.use(reg), ptr, reg.ty.bytes)
+            store_plain(out, reg.ty, self.use(reg), ptr)
         name = f"{self.name}.{out.fresh('parallel')}"
         self.unit.chunk(name, captured, block)
         cost = args[1] if len(args) == 2 else _MANY

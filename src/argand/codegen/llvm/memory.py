@@ -5,8 +5,6 @@ from __future__ import annotations
 from argand.codegen.llvm.text import Lines, llvm_type, memory_type, splat_literal, vector_of
 from argand.nest.types import Instruction, Ty
 
-NONTEMPORAL = ", !nontemporal !0"
-
 
 def address(out: Lines, elem: str, ptr: str, offset: str) -> str:
     """The pointer moved by `offset` elements of an LLVM type."""
@@ -28,32 +26,26 @@ def to_memory(out: Lines, ty: Ty, name: str) -> str:
     return out.new(f"zext {llvm_type(ty)} {name} to {memory_type(ty)}") if ty.kind == "b" else name
 
 
-def load_plain(out: Lines, ty: Ty, ptr: str, align: int, extra: str = "") -> str:
+def load_plain(out: Lines, ty: Ty, ptr: str) -> str:
     """The value of `ty` at a pointer."""
-    name = out.new(f"load {memory_type(ty)}, ptr {ptr}, align {align}{extra}")
+    name = out.new(f"load {memory_type(ty)}, ptr {ptr}, align {ty.bytes}")
     return _to_register(out, ty, name)
 
 
-def store_plain(out: Lines, ty: Ty, value: str, ptr: str, align: int, extra: str = "") -> None:
+def store_plain(out: Lines, ty: Ty, value: str, ptr: str) -> None:
     """Write a value of `ty` at a pointer."""
     held = to_memory(out, ty, value)
-    out.do(f"store {memory_type(ty)} {held}, ptr {ptr}, align {align}{extra}")
+    out.do(f"store {memory_type(ty)} {held}, ptr {ptr}, align {ty.bytes}")
 
 
 def emit_load(out: Lines, instruction: Instruction, args: list[str]) -> str:
     """A load, masked or not."""
     ty = instruction.results[0].ty
-    align = instruction.attrs.get("align") or ty.bytes
     ptr = address(out, _elem(ty), args[0], args[1])
-    if len(args) == 2:
-        extra = NONTEMPORAL * bool(instruction.attrs.get("nontemporal"))
-        return load_plain(out, ty, ptr, align, extra)
+    if len(args) == 2 or ty.lanes == 1:
+        return load_plain(out, ty, ptr if len(args) == 2 else _guarded(out, ty, ptr, args[2]))
     kind, mask = vectors(ty)
-    if ty.lanes == 1:
-        ptr = _guarded(out, ty, ptr, args[2])
-        value = out.new(f"load {memory_type(ty)}, ptr {ptr}, align {align}")
-        return _to_register(out, ty, value)
-    operands = [(f"ptr align {align}", ptr), (mask, args[2]), (kind, "zeroinitializer")]
+    operands = [(f"ptr align {ty.bytes}", ptr), (mask, args[2]), (kind, "zeroinitializer")]
     name = out.intrinsic("llvm.masked.load", kind, operands, kind, "ptr")
     return _to_register(out, ty, name)
 
@@ -74,13 +66,11 @@ def _guarded(out: Lines, ty: Ty, ptr: str, mask: str, value: str | None = None) 
 def emit_store(out: Lines, instruction: Instruction, args: list[str]) -> None:
     """A store, masked or not."""
     ty = instruction.args[2].ty
-    align = instruction.attrs.get("align") or ty.bytes
     ptr = address(out, _elem(ty), args[0], args[1])
     if len(args) == 3:
-        extra = NONTEMPORAL * bool(instruction.attrs.get("nontemporal"))
-        store_plain(out, ty, args[2], ptr, align, extra)
+        store_plain(out, ty, args[2], ptr)
     elif ty.lanes == 1:
-        store_plain(out, ty, args[2], _guarded(out, ty, ptr, args[3], args[2]), align)
+        store_plain(out, ty, args[2], _guarded(out, ty, ptr, args[3], args[2]))
     else:
         kind, mask = vectors(ty)
         held = to_memory(out, ty, args[2])
@@ -88,7 +78,7 @@ def emit_store(out: Lines, instruction: Instruction, args: list[str]) -> None:
         if isinstance(lanes, tuple) and sum(map(bool, lanes)) == 1:
             _store_lane(out, ty, held, ptr, lanes.index(True))
             return
-        operands = [(kind, held), (f"ptr align {align}", ptr), (mask, args[3])]
+        operands = [(kind, held), (f"ptr align {ty.bytes}", ptr), (mask, args[3])]
         out.intrinsic("llvm.masked.store", "void", operands, kind, "ptr")
 
 
@@ -121,7 +111,7 @@ def emit_gather(out: Lines, instruction: Instruction, args: list[str]) -> str:
     pointers, kind = _addresses(out, instruction, ty, args)
     if ty.lanes == 1:
         ptr = pointers if len(args) == 2 else _guarded(out, ty, pointers, args[2])
-        return load_plain(out, ty, ptr, ty.bytes)
+        return load_plain(out, ty, ptr)
     memory, mask = vectors(ty)
     lanes = args[2] if len(args) == 3 else splat_literal(ty.with_elem("bool"), "true")
     operands = [(f"{kind} align {ty.bytes}", pointers), (mask, lanes), (memory, "zeroinitializer")]
@@ -135,7 +125,7 @@ def emit_scatter(out: Lines, instruction: Instruction, args: list[str]) -> None:
     pointers, kind = _addresses(out, instruction, ty, args)
     if ty.lanes == 1:
         ptr = pointers if len(args) == 3 else _guarded(out, ty, pointers, args[3], args[2])
-        store_plain(out, ty, args[2], ptr, ty.bytes)
+        store_plain(out, ty, args[2], ptr)
         return
     memory, mask = vectors(ty)
     held = to_memory(out, ty, args[2])

@@ -169,7 +169,7 @@ class Packed:
         """Pack `count` k from `first` on of the columns (first, end, how many if known)."""
         block = KBlock(self._b.i64(0), self._b.i64(1), size(self._b, first), count)
         to = self._b.offset(self._at, number * self._block, self._acc.elem)
-        self._packer.b_panels(to, base, block, columns, {})
+        self._packer.b_panels(to, base, block, columns)
 
     def columns(self, number: int = 0) -> Columns:
         """What was packed as block `number`."""

@@ -154,7 +154,7 @@ class _Blocked:
                 to = b.offset(self.shared, b.mul(number, b_pitch(plan)), self.acc.elem)
                 whole = isinstance(self.n.const, int) and self.n.const % plan.width == 0
                 columns = (n_lo, n_hi, plan.width if whole else None)
-                packer.b_panels(to, base, block, columns, none)
+                packer.b_panels(to, base, block, columns)
 
     def _cell(self, block: _Block, number: Reg, cells: Reg) -> None:
         b = self.b
@@ -267,7 +267,7 @@ class _Block:
         count = self.n_count.const if isinstance(self.n_count.const, int) else None
         columns = (self.n_lo, self.n_hi, count)
         if self.b_pack is not None and not self.plan.shared:
-            self.packer.b_panels(self.b_pack, self.b_base, block, columns, self.fixed)
+            self.packer.b_panels(self.b_pack, self.b_base, block, columns)
         with b.loop(0, self.nest.taps) as loop:
             self.tap = loop.index
             self.here = {**self.fixed, **unflatten(b, geo.taps, loop.index)}
@@ -285,11 +285,9 @@ class _Block:
         if self.a_pack is None:
             return
         if plan.a == "rows":
-            self.packer.a_rows(
-                self.a_pack, self.a_base, self.block, self.m_lo, self.m_count, self.here
-            )
-            return
-        self.packer.a_columns(self.a_pack, self.a_base, self.block, self.m_lo, self.m_count)
+            self.packer.a_rows(self.a_pack, self.a_base, self.block, self.m_lo, self.m_count)
+        else:
+            self.packer.a_columns(self.a_pack, self.a_base, self.block, self.m_lo, self.m_count)
 
     def _panel(self, panel: Panel) -> None:
         b = self.b

@@ -8,12 +8,11 @@ ones).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from argand.kernels.contraction.addressing import KBlock, RowTable, StepTable, size, unflatten
+from argand.kernels.contraction.addressing import KBlock, RowTable, StepTable, size
 from argand.kernels.contraction.microkernel import Panel, panels, regions
 from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
-from argand.kernels.contraction.spec import ContractionAxis
 from argand.nest.builder import NestBuilder, Reg, Ty
 from argand.nest.transpose import columns_at_once, load_columns, transpose
 
@@ -72,37 +71,27 @@ class Packer:
         base: Reg,
         block: KBlock,
         columns: tuple[Reg, Reg, int | None],
-        fixed: Mapping[ContractionAxis, Reg],
     ) -> None:
         """The columns (first, end, how many if known now) of B for a block of k; `base` is where
         the batch starts in B."""
         b, geo = self._b, self._geo
         with b.loop(0, block.steps) as outer:
-            index = dict(fixed)
-            if geo.b.fetch is not None:
-                index |= unflatten(b, geo.outer, b.add(block.o0, outer.index))
             start = b.affine(self._steps.b(outer.index), (block.i0, geo.b.stride(geo.inner)))
             place = b.offset(base, start, geo.b.elem)
             shift = b.mul(outer.index, block.count, self._plan.width)
             out = b.offset(to, shift, self._acc.elem)
             if self._plan.b == "turn":
-                self._turn(out, place, block, columns, index)
+                self._turn(out, place, block, columns)
             else:
-                self._copy(out, place, block, columns, index)
+                self._copy(out, place, block, columns)
 
     def _copy(
-        self,
-        to: Reg,
-        place: Reg,
-        block: KBlock,
-        columns: tuple[Reg, Reg, int | None],
-        index: dict[ContractionAxis, Reg],
+        self, to: Reg, place: Reg, block: KBlock, columns: tuple[Reg, Reg, int | None]
     ) -> None:
         """Row by row of k, which reads memory in its order; vectors along n, gathered where they
         are not neighbours."""
         b, plan, geo = self._b, self._plan, self._geo
         with b.loop(0, block.count) as loop:
-            here = {**index, geo.inner: b.add(block.i0, loop.index)}
             row = b.mul(loop.index, geo.b.stride(geo.inner))
 
             def piece(panel: Panel) -> None:
@@ -113,33 +102,24 @@ class Packer:
                 out = b.offset(to, shift, self._acc.elem)
                 for v, mask in enumerate(panel.masks):
                     start = b.add(panel.n0, v * plan.lanes)
-                    b.store(out, v * plan.lanes, self._b_vector(place, row, start, mask, here))
+                    b.store(out, v * plan.lanes, self._b_vector(place, row, start, mask))
 
             panels(b, plan, self._acc, *columns, piece)
 
-    def _b_vector(
-        self, place: Reg, row: Reg, start: Reg, mask: Reg | None, index: dict[ContractionAxis, Reg]
-    ) -> Reg:
-        b, geo, operand = self._b, self._geo, self._geo.b
+    def _b_vector(self, place: Reg, row: Reg, start: Reg, mask: Reg | None) -> Reg:
+        b, operand = self._b, self._geo.b
         ty = Ty(operand.elem, self._plan.lanes)
-        if operand.fetch is not None:
-            value = operand.fetch(b, {**index, geo.col: start}, geo.col, ty, mask)
-        elif self._plan.b == "copy":
+        if self._plan.b == "copy":
             value = b.load(place, b.add(row, start), ty, mask)
         else:
-            stride = size(b, operand.stride(geo.col))
+            stride = size(b, operand.stride(self._geo.col))
             lanes = b.apply("mul", b.iota(Ty("int64", ty.lanes)), b.splat(stride, ty.lanes))
             at = b.apply("add", lanes, b.affine(row, (start, stride)))
             value = b.gather(place, at, ty, mask)
         return b.cast(value, self._vector)
 
     def _turn(
-        self,
-        to: Reg,
-        place: Reg,
-        block: KBlock,
-        columns: tuple[Reg, Reg, int | None],
-        index: dict[ContractionAxis, Reg],
+        self, to: Reg, place: Reg, block: KBlock, columns: tuple[Reg, Reg, int | None]
     ) -> None:
         """Squares of lanes x lanes, read along k and transposed in registers. The last square of a
         short k is written whole: what comes after it is written later, or is room to spare."""
@@ -154,24 +134,17 @@ class Packer:
             places = [b.min(b.add(loop.index, j), last) for j in range(plan.lanes)]
 
             def square(k: Reg, mask: Reg | None) -> None:
-                self._square(out, place, block, k, mask, places, index)
+                self._square(out, place, k, mask, places)
 
             b.vector_loop(0, block.count, plan.lanes, self._acc.elem, square)
 
     def _square(
-        self,
-        to: Reg,
-        place: Reg,
-        block: KBlock,
-        k: Reg,
-        mask: Reg | None,
-        columns: Sequence[Reg],
-        index: dict[ContractionAxis, Reg],
+        self, to: Reg, place: Reg, k: Reg, mask: Reg | None, columns: Sequence[Reg]
     ) -> None:
         b, plan, geo = self._b, self._plan, self._geo
         ty = Ty(geo.b.elem, plan.lanes)
         stride = geo.b.stride(geo.col)
-        if mask is None and geo.b.fetch is None and ty.elem == self._acc.elem:
+        if mask is None and ty.elem == self._acc.elem:
             pointers = [b.offset(place, b.mul(column, stride), ty.elem) for column in columns]
             part = columns_at_once(ty)
             parts = [
@@ -182,11 +155,7 @@ class Packer:
             return
         vectors = []
         for column in columns:
-            if geo.b.fetch is not None:
-                here = {**index, geo.inner: b.add(block.i0, k), geo.col: column}
-                value = geo.b.fetch(b, here, geo.inner, ty, mask)
-            else:
-                value = b.load(place, b.affine(k, (column, stride)), ty, mask)
+            value = b.load(place, b.affine(k, (column, stride)), ty, mask)
             vectors.append(b.cast(value, self._vector))
         self._put_square(to, k, transpose(b, vectors))
 
@@ -197,15 +166,7 @@ class Packer:
 
     # A ------------------------------------------------------------------------------------------
 
-    def a_rows(
-        self,
-        to: Reg,
-        base: Reg,
-        block: KBlock,
-        m_lo: Reg,
-        count: Reg,
-        fixed: Mapping[ContractionAxis, Reg],
-    ) -> None:
+    def a_rows(self, to: Reg, base: Reg, block: KBlock, m_lo: Reg, count: Reg) -> None:
         """Rows m_lo … m_lo + count of A for a block of k, each along k; zeros where it is out of
         bounds. In a ranged contraction only the range is read and written."""
         b, plan, geo = self._b, self._plan, self._geo
@@ -214,14 +175,10 @@ class Packer:
             row, step = rows.index, outer.index
             shift = b.affine(b.mul(step, block.count), (row, a_row_stride(plan)))
             out = b.offset(to, shift, self._acc.elem)
-            index = dict(fixed)
-            if geo.a.fetch is not None:
-                index |= unflatten(b, geo.rows, b.add(m_lo, row))
-                index |= unflatten(b, geo.outer, b.add(block.o0, step))
             place, stride = self._a_row(base, block, b.add(m_lo, row), row, step)
 
             def piece(k: Reg, mask: Reg | None) -> None:
-                value = self._a_vector(place, stride, b.add(block.i0, k), k, ty, mask, index)
+                value = self._a_vector(place, stride, k, ty, mask)
                 b.store(out, k, b.cast(value, self._vector), mask)
 
             low, high = self._steps.range(step)
@@ -236,19 +193,8 @@ class Packer:
         at = b.affine(self._steps.a(step), (m, geo.a.stride(geo.rows[0])), (block.i0, stride))
         return b.offset(base, at, geo.a.elem), stride
 
-    def _a_vector(
-        self,
-        place: Reg,
-        stride: Reg,
-        inner: Reg,
-        k: Reg,
-        ty: Ty,
-        mask: Reg | None,
-        index: dict[ContractionAxis, Reg],
-    ) -> Reg:
-        b, geo = self._b, self._geo
-        if geo.a.fetch is not None:
-            return geo.a.fetch(b, {**index, geo.inner: inner}, geo.inner, ty, mask)
+    def _a_vector(self, place: Reg, stride: Reg, k: Reg, ty: Ty, mask: Reg | None) -> Reg:
+        b = self._b
         if stride.const == 1:
             return b.load(place, k, ty, mask)
         lanes = b.apply("mul", b.iota(Ty("int64", ty.lanes)), b.splat(stride, ty.lanes))

@@ -166,7 +166,6 @@ def _merge_k(spec: Contraction) -> tuple[Operand, Operand, tuple[ContractionAxis
     """Neighbouring k axes that both operands walk as one become one; those of extent 1 go."""
     a, b = spec.a, spec.b
     bounded = {axis for bound in a.bounds for axis in bound.terms}
-    fixed = a.fetch is not None or b.fetch is not None
     merged: list[ContractionAxis] = []
     for axis in spec.k:
         # the innermost axis stays when a window is outside it: rows are pointed to window by window
@@ -174,7 +173,7 @@ def _merge_k(spec: Contraction) -> tuple[Operand, Operand, tuple[ContractionAxis
         if static(axis.extent) == 1 and not needed:
             continue
         last = merged[-1] if merged else None
-        if last is not None and not fixed and not {axis, last} & bounded:
+        if last is not None and not {axis, last} & bounded:
             joined = _joined(last, axis, a, b)
             if joined is not None:
                 merged[-1], a, b = joined
@@ -253,8 +252,8 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         outer=bool(geo.outer) or geo.ranged,
         a_unit="k" if geo.a.unit(geo.inner) else "m" if geo.a.unit(geo.rows[-1]) else "",
         b_unit="n" if geo.b.unit(geo.col) else "k" if geo.b.unit(geo.inner) else "",
-        a_plain=geo.a.elem == spec.acc and geo.a.fetch is None,
-        b_plain=geo.b.elem == spec.acc and geo.b.fetch is None,
+        a_plain=geo.a.elem == spec.acc,
+        b_plain=geo.b.elem == spec.acc,
         b_apart=static(geo.b.stride(geo.col)),
         taps=_product(geo.taps),
         b_once=all(
@@ -297,8 +296,6 @@ def _is_grouped(spec: Contraction) -> bool:
         and [static(axis.extent) for axis in spec.n] == [depth]
         and _are_contiguous(spec.a, across, window[2], depth)
         and (not spec.long_k or _are_contiguous(spec.b, across, spec.n[0], depth))
-        and spec.a.fetch is None
-        and spec.b.fetch is None
         and None not in steps
         and ky is not None
         and kx is not None

@@ -20,7 +20,6 @@ __all__ = [
     "Contraction",
     "ContractionAxis",
     "Epilogue",
-    "Fetch",
     "IntOrReg",
     "Operand",
     "accumulator",
@@ -36,9 +35,6 @@ Epilogue = Callable[[NestBuilder, AxisValues, Reg, Reg | None], None]
 """epilogue(b, index, value, mask): `value` holds neighbours along the last n axis, finished;
 `index` gives every batch, m and n axis its i64 (of lane 0 along the last n axis). Called once an
 element."""
-
-Fetch = Callable[[NestBuilder, AxisValues, "ContractionAxis", Ty, Reg | None], Reg]
-"""fetch(b, index, along, ty, mask): `ty.lanes` elements along the axis `along` from `index` on."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,17 +60,13 @@ class Bound:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Operand:
-    """Elements `ptr[offset + sum of index * stride]`; an axis without a stride repeats the operand.
-
-    `fetch` replaces the memory: the producer of the operand, evaluated where it is packed.
-    """
+    """Elements `ptr[offset + sum of index * stride]`; an axis without a stride repeats them."""
 
     ptr: Reg
     elem: str
     strides: Mapping[ContractionAxis, IntOrReg]
     offset: IntOrReg = 0
     bounds: tuple[Bound, ...] = ()
-    fetch: Fetch | None = None
 
     def stride(self, axis: ContractionAxis) -> IntOrReg:
         return self.strides.get(axis, 0)
