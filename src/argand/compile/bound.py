@@ -17,8 +17,9 @@ from argand.base import epoch
 from argand.base.settings import settings
 from argand.base.tree import LEAF_SPEC
 from argand.compile.call import trace_lock
-from argand.compile.guards import Record, looked_up
+from argand.compile.guards import looked_up
 from argand.compile.signature import FloatSpec, Spec, TensorSpec
+from argand.compile.slots import Record
 from argand.compile.specialisation import Specialisation
 from argand.compile.values import ConstantSpec, is_constant
 from argand.tensor.core import Tensor

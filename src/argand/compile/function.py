@@ -32,7 +32,7 @@ from argand.compile.signature import (
     generalise,
     keeps_order,
 )
-from argand.compile.slots import Item, Slot
+from argand.compile.slots import Slot
 from argand.compile.specialisation import Specialisation
 from argand.compile.surroundings import Surroundings
 from argand.compile.tracer import FloatArgumentRead, Tracer
@@ -316,10 +316,7 @@ class CompiledFunction:
                     found[slot.identity] = slot
         values: dict[tuple[int, Any], list[Any]] = {}
         for s in self.specialisations:
-            changed: list[tuple[Slot, Any]] = [
-                (Item(guard.container, guard.key, guard.name), guard.value)
-                for guard in s.surroundings.guards.changed_values()
-            ]
+            changed = s.surroundings.guards.changed_values()
             changed += [(e.slot, e.value) for e in s.differs(leaves) if e.slot is not None]
             for slot, before in changed:
                 kinds = {type(slot.get()), type(before)}

@@ -33,7 +33,7 @@ from argand.compile.signature import (
     TensorSpec,
     argument_labels,
 )
-from argand.compile.slots import Slot, Tail, namespace_of
+from argand.compile.slots import Numbers, Slot, Tail, namespace_of
 from argand.compile.specialisation import Specialisation
 from argand.compile.tracer import FloatArgumentRead, Tracer
 from argand.ir.bind import interpreting
@@ -241,7 +241,7 @@ class Trace:
 
     def _array_is_read(self, array: Any, name: str) -> None:
         check_size(array, name)
-        self.s.surroundings.guards.add_array(array, name)
+        self.s.surroundings.guards.add(Numbers(array, name))
 
     def _changed(self) -> list[Slot]:
         """The slots that the function has changed, which are inputs of the program too."""
