@@ -53,6 +53,10 @@ class Slot:
         """Put a value there; MISSING deletes what is there."""
         raise NotImplementedError
 
+    def holds(self, value: Any) -> bool:
+        """Whether it holds this very object."""
+        return self.get() is value
+
     def is_same(self, now: Any, before: Any) -> bool:
         """Whether another object is as good as the value before."""
         return same_value(now, before)
@@ -227,6 +231,23 @@ class Contents(Slot):
     def set(self, value: Any) -> None:
         refill(self.owner, value)
 
+    def holds(self, value: Any) -> bool:
+        """Whether it holds these very objects, in this order."""
+        owner = self.owner
+        if isinstance(owner, BUFFERS):
+            return bool(bytes(owner) == value)
+        if len(owner) != len(value):
+            return False
+        if isinstance(owner, dict):
+            kind = _kind(owner)
+            return all(
+                a is c and b is d
+                for (a, b), (c, d) in zip(kind.items(owner), value.items(), strict=True)
+            )
+        if isinstance(owner, set):
+            return bool(owner == value)
+        return all(a is b for a, b in zip(owner, value, strict=True))
+
     def is_same(self, now: Any, before: Any) -> bool:
         if isinstance(before, frozenset | bytes):
             return bool(now == before)
@@ -325,7 +346,8 @@ def _short(value: Any) -> str:
 
 
 def _kind(owner: dict[Any, Any]) -> Any:
-    """The built-in class whose methods change a dictionary: an ordered one has a list beside."""
+    """The built-in class whose methods go through a dictionary and change it: an ordered one has an
+    order of its own."""
     return OrderedDict if isinstance(owner, OrderedDict) else dict
 
 
