@@ -13,27 +13,30 @@ from argand.base.stateful import is_module
 from argand.base.tree import flatten, shallow, unflatten
 from argand.compile.arrays import ArrayStandIn
 from argand.compile.backward import BackwardProgram, record_backward, separate_graphs
-from argand.compile.call import (
-    Alias,
-    Constant,
-    Copied,
-    GradEffect,
-    Input,
-    Measured,
-    Moves,
-    Number,
-    Parts,
-    ProgramOutput,
-    Result,
-    View,
-    check_writeable,
-)
-from argand.compile.effects import Arguments, Effect, Found, Made, MadeObject, Same, containers_in
+from argand.compile.call import GradEffect, Input, Parts, check_writeable
 from argand.compile.higher_order import Position
 from argand.compile.integers import Sources
 from argand.compile.iterators import IteratorStandIn
 from argand.compile.places import Argument, Held
 from argand.compile.reach import Reach, fill_with_plain_keys
+from argand.compile.results import (
+    Alias,
+    Arguments,
+    Constant,
+    Copied,
+    Effect,
+    Found,
+    Made,
+    MadeObject,
+    Measured,
+    Moves,
+    Number,
+    ProgramOutput,
+    Result,
+    Same,
+    View,
+    containers_in,
+)
 from argand.compile.returned import check_returned
 from argand.compile.sharing import shared_roots
 from argand.compile.slots import Slot, namespace_of
@@ -57,8 +60,10 @@ class ProgramBuilder:
         self.differentiable: list[tuple[int, Tensor]] = []
         self.positions: dict[int, Position] = {}  # of these among what the function returned
         self._known: dict[int, Result] = {}
+        self._trees: dict[int, tuple[Any, Result]] = {}  # of what effects hold, by their ids
         self._roots: dict[int, Tensor] = {}  # of results that share memory, by their ids
         self._before: dict[int, Found] = {}  # containers, by their ids
+        self._looked_up: list[Found] = []  # those of them that calls fill or return
 
     def build(
         self,
@@ -110,6 +115,7 @@ class ProgramBuilder:
             guards=guards,
             lock=lock,
             effects=effects,
+            before=self._looked_up,
         )
 
     def _backwards(self, leaves: Sequence[Any]) -> list[BackwardProgram]:
@@ -124,7 +130,7 @@ class ProgramBuilder:
 
     # -- effects -------------------------------------------------------------------------------
 
-    def _tree(self, value: Any, name: str, around: tuple[int, ...] = ()) -> Any:
+    def _tree(self, value: Any, name: str, around: tuple[int, ...] = ()) -> Result:
         """How a call makes a value of lists, dictionaries, objects and results; `around` are the
         ids of those that contain it."""
         if id(value) in around:
@@ -132,7 +138,11 @@ class ProgramBuilder:
                 f"{name} is set to something made while the function is traced that contains "
                 "itself, and can't be made again by each call; leave the reference out"
             )
-        inside_of = (*around, id(value))
+        if id(value) not in self._trees:
+            self._trees[id(value)] = value, self._new_tree(value, name, (*around, id(value)))
+        return self._trees[id(value)][1]
+
+    def _new_tree(self, value: Any, name: str, around: tuple[int, ...]) -> Result:
         if isinstance(value, ArrayStandIn):
             return Constant(value.array())
         if isinstance(value, dict):
@@ -143,9 +153,10 @@ class ProgramBuilder:
             if place is None and self.reach.holds_container(value):
                 return Constant(value)  # the object itself; what changed in it is an effect
             structure, inside = found
-            parts = tuple([self._tree(p, f"{name}[{k!r}]", inside_of) for _, k, p in inside])
+            parts = tuple([self._tree(p, f"{name}[{k!r}]", around) for _, k, p in inside])
             if place is None:
-                return Made(structure, parts, id(value))
+                return Made(structure, parts)
+            self._looked_up.append(place)
             keys = tuple([(is_attribute, key) for is_attribute, key, _ in inside])
             return Same(place, keys, parts)
         if isinstance(value, Tensor | Dim):
@@ -159,8 +170,8 @@ class ProgramBuilder:
                 "function is traced, and can't be made again by each call; store the tensors "
                 "themselves, in a list, a dictionary or attributes"
             )
-        parts = tuple([self._tree(v, f"{name}.{k}", inside_of) for k, v in attributes.items()])
-        return MadeObject(type(value), tuple(attributes), parts, id(value))
+        named = {k: self._tree(v, f"{name}.{k}", around) for k, v in attributes.items()}
+        return MadeObject(type(value), named)
 
     def _tensors(self, value: Any, around: tuple[int, ...] = ()) -> Iterator[Tensor]:
         """The tensors in what a slot holds, as `_tree` finds them."""
@@ -196,9 +207,9 @@ class ProgramBuilder:
         """How a call gives a container that others hold too."""
         place = self._before.get(id(value))
         if place is not None and self.reach.is_unchanged(value):
+            self._looked_up.append(place)
             return place
-        tree: Result = self._tree(value, "a result")
-        return tree
+        return self._tree(value, "a result")
 
     # -- results -------------------------------------------------------------------------------
 

@@ -459,9 +459,9 @@ class CompiledFunction:
                 f"{len(program.writes)} written"
             )
             lines += [f"     {line}" for line in s.executable.compiled.explain()]
-            if s.executable.constants is not None:
-                lines += [f"     {line}" for line in s.executable.constants.explain()]
-            for backward in s.executable.backwards:
+            if s.executable.parts.constants is not None:
+                lines += [f"     {line}" for line in s.executable.parts.constants.explain()]
+            for backward in s.executable.parts.backwards:
                 lines.append(f"     backward: {len(backward.program.nodes)} nodes")
                 lines += [f"     {line}" for line in backward.explain()]
         return "\n".join(lines)

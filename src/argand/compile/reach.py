@@ -28,8 +28,8 @@ import numpy as np
 from argand.base.dim import Dim
 from argand.base.stateful import ModuleState, OptimizerState, state_of
 from argand.base.tree import is_record
-from argand.compile.effects import Path, containers_in
 from argand.compile.iterators import is_iterator
+from argand.compile.results import Path, containers_in
 from argand.compile.slots import (
     BUFFERS,
     MISSING,

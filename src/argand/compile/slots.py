@@ -2,7 +2,7 @@
 
 A slot is what a traced function may read and rebind. Its value is guarded where a program takes it
 for given (`guards`), noted and put back around a trace (`reach`), and written by every call where
-the function changes it (`effects`).
+the function changes it (`results`).
 """
 
 from __future__ import annotations

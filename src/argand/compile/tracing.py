@@ -21,12 +21,12 @@ from argand.base.tree import flatten
 from argand.compile.arrays import ArrayStandIn, check_size
 from argand.compile.backward import BackwardProgram, keep_random_state
 from argand.compile.build import ProgramBuilder, holds_traced
-from argand.compile.call import Alias, Executable, Parts
+from argand.compile.call import Executable, Parts
 from argand.compile.constants import Constants, split_constants
-from argand.compile.effects import Arguments, containers_in, count_leaves, filled
 from argand.compile.environment import Modes, run_apart, watched_environment
 from argand.compile.higher_order import Origin, Position
 from argand.compile.iterators import IteratorStandIn, is_iterator
+from argand.compile.results import Alias, Arguments, containers_in, count_leaves, filled
 from argand.compile.signature import (
     FloatSpec,
     Signature,
