@@ -12,6 +12,7 @@ Results with separate graphs get a backward program each, so that one may run wi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,25 +37,19 @@ from argand.transform import tape
 from argand.transform.mode import mode
 
 
+@dataclasses.dataclass(eq=False)
 class BackwardProgram:
     """The backward program of an executable, compiled when it is first needed."""
 
-    def __init__(
-        self,
-        program: Program,
-        backend: str,
-        differentiated: Sequence[int],
-        leaves: Sequence[Place],
-        saved: Sequence[Place | int],
-        error: AutogradError | None = None,
-    ) -> None:
-        self.error = error  # why there is no backward; raised by who asks for it
-        self.program = program
-        self.differentiated = tuple(differentiated)  # numbers of outputs
-        self.leaves = list(leaves)  # whose gradients the program gives, in order
-        self.saved = list(saved)  # its first inputs: tensors from outside, or numbers of outputs
-        self.backend = backend
-        self.origin: Origin | None = None  # the function itself, for derivatives of higher order
+    program: Program
+    backend: str
+    differentiated: Sequence[int]  # numbers of outputs
+    leaves: Sequence[Place] = ()  # whose gradients the program gives, in order
+    saved: Sequence[Place | int] = ()  # its first inputs: from outside, or numbers of outputs
+    error: AutogradError | None = None  # why there is no backward; raised by who asks for it
+    origin: Origin | None = None  # the function itself, for derivatives of higher order
+
+    def __post_init__(self) -> None:
         self._compiled: CompiledProgram | None = None
         self._lock = lock_held_over_forks("backward")
 
@@ -167,6 +162,7 @@ def record_backward(
     program = tracer.program
     first, first_state = len(program.nodes), len(program.state)
     numbers = [number for number, _ in outputs]
+    empty = Program(f"{program.name}.backward")
     error: AutogradError | None = None
     try:
         cotangents, gradients = _run_tape(tracer, outputs)
@@ -177,11 +173,9 @@ def record_backward(
     if error is not None:
         del program.state[first_state:]
         wanting = [c.place for c in tracer.captures.values() if c.tensor._node is not None]
-        return BackwardProgram(
-            Program(f"{program.name}.backward"), backend, numbers, wanting, (), error
-        )
+        return BackwardProgram(empty, backend, numbers, wanting, error=error)
     if not gradients:  # it wants a gradient, which leads nowhere: of what is rounded, say
-        return BackwardProgram(Program(f"{program.name}.backward"), backend, numbers, (), ())
+        return BackwardProgram(empty, backend, numbers)
     wanted = [tracer.read(g) for _, g in gradients]
     backward = _separate(program, nodes, wanted, cotangents)
     del program.state[first_state:]

@@ -19,7 +19,7 @@ from argand.base.tree import LEAF_SPEC, Structure, unflatten
 from argand.compile.backward import BackwardProgram
 from argand.compile.constants import Constants
 from argand.compile.integers import carrier
-from argand.compile.places import Place
+from argand.compile.places import Held, Place, held_at
 from argand.compile.results import (
     Constant,
     Copied,
@@ -98,11 +98,14 @@ class Executable:
         self.program = program
         self.compiled = compiled
         self.parts = parts
-        self.moving = [i for i, p in enumerate(parts.places) if not p.fixed]
-        fixed = [g.leaf.fixed and g.result == Constant(None) for g in parts.gradients]
-        pairs = list(zip(fixed, parts.gradients, strict=True))
-        self._cleared = [g.leaf.find(()) for cleared, g in pairs if cleared]
-        self.gradients = [g for cleared, g in pairs if not cleared]
+        self.moving = [i for i, p in enumerate(parts.places) if not isinstance(p, Held)]
+        self.gradients: list[GradEffect] = []
+        self._cleared: list[Tensor] = []
+        for effect in parts.gradients:
+            if isinstance(effect.leaf, Held) and effect.result == Constant(None):
+                self._cleared.append(effect.leaf.tensor)
+            else:
+                self.gradients.append(effect)
         first = parts.results[0] if parts.structure is LEAF_SPEC else None
         self.single = isinstance(first, ProgramOutput) and first == ProgramOutput(first.number)
         writes = program.writes or parts.gradients or parts.effects or parts.wants
@@ -112,8 +115,8 @@ class Executable:
             isinstance(r, made) for r in parts.results
         )
         written = [parts.places[i] for i in sorted(program.writes)]
-        self._written_roots = [p.find(())._root() for p in written if p.fixed]
-        self._written_moving = [p for p in written if not p.fixed]
+        self._written_roots = [tensor._root() for tensor in held_at(written)]
+        self._written_moving = [p for p in written if not isinstance(p, Held)]
         self._epoch = -1
         self._state: list[Any] = []
 

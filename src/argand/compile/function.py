@@ -177,8 +177,8 @@ class CompiledFunction:
         """The executable that runs node by node, once a second trace has given the same program."""
         if found.debugged is None:
             signature, leaves = self._describe(args, kwargs)
-            again = Specialisation(signature, found.shapes, [], found.integers)
-            again.surroundings, again.slots = found.surroundings, found.slots
+            behind = (found.surroundings, found.slots)
+            again = Specialisation(signature, found.shapes, [], found.integers, *behind)
             self._traced(again, leaves, args, kwargs, "reference")
             check_same(self.name, found.executable.program, again.executable.program)
             plain = found.executable
@@ -237,8 +237,7 @@ class CompiledFunction:
                 signature, leaves = self._describe(args, kwargs)
             shapes = self._shapes(signature, args, kwargs, varying)
             integers = self._integers(signature, leaves, surroundings, varying)
-            s = Specialisation(signature, shapes, why, integers)
-            s.surroundings, s.slots = surroundings, self._slots
+            s = Specialisation(signature, shapes, why, integers, surroundings, self._slots)
             try:
                 trace = self._traced(s, leaves, args, kwargs)
                 break

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from argand.tensor.core import Tensor
 
@@ -11,34 +11,30 @@ from argand.tensor.core import Tensor
 class Place(Protocol):
     """Finds a tensor at each call."""
 
-    fixed: bool  # the same tensor at every call
-
     def find(self, leaves: Sequence[Any]) -> Tensor:
         """The tensor, given the leaves of the call's arguments."""
 
 
-class Held:
-    """A tensor that the function captured: a parameter, a buffer, an optimizer's moment."""
+class Held(NamedTuple):
+    """A tensor that the function captured: a parameter, a buffer, an optimizer's moment. Only this
+    is the same one at every call."""
 
-    __slots__ = ("tensor",)
-    fixed = True
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
+    tensor: Tensor
 
     def find(self, leaves: Sequence[Any]) -> Tensor:
         """The captured tensor."""
         return self.tensor
 
 
-class Argument:
+def held_at(places: Iterable[Place]) -> list[Tensor]:
+    """The tensors among them that are the same at every call."""
+    return [place.tensor for place in places if isinstance(place, Held)]
+
+
+class Argument(NamedTuple):
     """A tensor among the arguments."""
 
-    __slots__ = ("number",)
-    fixed = False
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+    number: int
 
     def find(self, leaves: Sequence[Any]) -> Tensor:
         """This call's argument."""
@@ -46,14 +42,10 @@ class Argument:
         return found
 
 
-class GradientOf:
+class GradientOf(NamedTuple):
     """The `.grad` of a leaf, which another call may have replaced."""
 
-    __slots__ = ("leaf",)
-    fixed = False
-
-    def __init__(self, leaf: Place) -> None:
-        self.leaf = leaf
+    leaf: Place
 
     def find(self, leaves: Sequence[Any]) -> Tensor:
         """The gradient that is there now."""

@@ -95,15 +95,13 @@ class Tracer(Interpreter):
         self.floats: dict[Value, int] = {}  # the inputs that are float arguments
         self.integers: dict[str, int] = {}  # the leaf of each symbol that is an int argument
         self.leaves: Sequence[Any] = ()  # of the call that is traced
-        self.contiguous: dict[int, bool] = {}  # arguments whose layout the trace asked for
-        self.strides: dict[int, tuple[int, ...]] = {}  # those whose strides Python saw
+        # What was asked of arguments (by their numbers), and the answers.
+        self.answers: dict[tuple[Callable[[Tensor], Any], int], Any] = {}
         self.grads_read: dict[int, tuple[Tensor, bool]] = {}  # leaves whose `.grad` Python saw
         self.asks_attributes = False  # whether arguments were asked for what a user may set on them
-        self.leafness: dict[int, bool] = {}  # arguments that had to be leaves, or not
         self.after_call: list[Callable[[], None]] = []
         self._wanted_before: dict[int, tuple[Tensor, bool]] = {}
         self._known: dict[Value, Any] = {}  # what was made of data
-        self._arrays: dict[int, Any] = {}  # of the arguments, in this call
         self._grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._grads_set: dict[int, None] = {}  # in order
         self._gradient_of: dict[int, Tensor] = {}
@@ -124,7 +122,6 @@ class Tracer(Interpreter):
         if vars(leaf):
             proxy.__dict__ = dict(vars(leaf))
         self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
-        self._arrays[id(proxy)] = leaf._array
         return proxy
 
     def float_argument(self, number: int, value: Value) -> Tensor:
@@ -273,12 +270,7 @@ class Tracer(Interpreter):
 
     def _shares_memory(self, root: Tensor, chain: Any, op: Op, params: dict[str, Any]) -> bool:
         """Whether eager code gives a view for a move: tried on memory laid out as the root's."""
-        array = self._arrays.get(id(root))
-        if array is not None:
-            number = self.captures[id(root)].place.number  # type: ignore[attr-defined]
-            self.contiguous[number] = bool(array.flags.c_contiguous)
-        else:
-            array = root._array
+        array = self._memory(root, is_contiguous)
         plain = array is None or array.flags.c_contiguous
         if plain and all(isinstance(before, Reshape) for before, _ in chain):
             return True
@@ -286,6 +278,17 @@ class Tracer(Interpreter):
             array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)
         before = self.moved(array, chain)
         return bool(np.may_share_memory(before, self.moved(before, ((op, params),))))
+
+    def _memory(self, root: Tensor, *questions: Callable[[Tensor], Any]) -> Any:
+        """The array of a tensor from outside, of which something is asked; None of another one."""
+        place = self.place_of(root)
+        if not isinstance(place, Argument):
+            return root._array
+        leaf = self.leaves[place.number]
+        if not isinstance(leaf, Tensor):
+            return None
+        self.answers |= {(ask, place.number): ask(leaf) for ask in questions}
+        return leaf._array
 
     def hints(self) -> dict[str, int]:
         return {name: s.hint for name, s in self.program.symbols().items()}
@@ -300,14 +303,8 @@ class Tracer(Interpreter):
     def layout_of(self, tensor: Tensor) -> Any:
         root = tensor if id(tensor) in self.captures else tensor._root()
         chain = () if root is tensor else chain_of(tensor)
-        array = self._arrays.get(id(root))
-        if array is not None:
-            number = self.captures[id(root)].place.number  # type: ignore[attr-defined]
-            self.contiguous[number] = bool(array.flags.c_contiguous)
-            self.strides[number] = array.strides
-        elif root._array is not None:
-            array = root._array
-        elif chain:  # what is computed is row-major
+        array = self._memory(root, is_contiguous, strides)
+        if array is None and chain:  # what is computed is row-major
             array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)
         return None if array is None else self.moved(array, chain)
 
@@ -443,7 +440,7 @@ class Tracer(Interpreter):
         if capture is None or not isinstance(capture.place, Argument):
             return None
         number = capture.place.number
-        leafness = self.leafness[number] = is_leaf(self.leaves[number])
+        leafness = self.answers[is_leaf, number] = is_leaf(self.leaves[number])
         return leafness
 
     def grad_is_read(self, leaf: Tensor) -> None:
@@ -576,6 +573,21 @@ def _pass_for_float(tensor: Tensor) -> None:
 def is_leaf(tensor: Tensor) -> bool:
     """Whether no recorded operation made a tensor."""
     return tensor._node is None or tensor._node is LEAF
+
+
+def is_contiguous(tensor: Tensor) -> bool:
+    """Whether the elements of a tensor are stored in the order of their indices, without gaps."""
+    return bool(tensor._array.flags.c_contiguous)
+
+
+def strides(tensor: Tensor) -> Any:
+    """How far apart the elements are stored, in bytes."""
+    return tensor._array.strides
+
+
+def wants_gradient(tensor: Tensor) -> bool:
+    """Whether operations on a tensor are recorded."""
+    return tensor._node is not None
 
 
 def traced_tensor(value: Value) -> Tensor:
