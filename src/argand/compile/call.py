@@ -34,7 +34,7 @@ from argand.compile.results import (
     apply,
 )
 from argand.ir.program import Program
-from argand.tensor.core import wrap
+from argand.tensor.core import Tensor, wrap
 
 # Until a trace ends, real tensors have other gradients, versions and places on the tape, and slots
 # hold stand-ins. No call may see that, or write what is put back at the end, so a trace holds this

@@ -28,12 +28,7 @@ from argand.compile.higher_order import Origin, Position, key_of
 from argand.compile.iterators import IteratorStandIn, is_iterator
 from argand.compile.places import Argument, Held, held_at
 from argand.compile.results import Alias, Arguments, containers_in, count_leaves, filled
-from argand.compile.signature import (
-    FloatSpec,
-    Signature,
-    TensorSpec,
-    argument_labels,
-)
+from argand.compile.signature import FloatSpec, Given, Signature, TensorSpec, argument_labels
 from argand.compile.slots import Numbers, Slot, Tail, namespace_of
 from argand.compile.specialisation import Fact, Specialisation, has_gradient
 from argand.compile.tracer import (
@@ -94,18 +89,17 @@ class Trace:
         owner: Owner,
         s: Specialisation,
         leaves: list[Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        given: Given,
         backend: str | None = None,
     ) -> None:
         self.owner = owner
         self.backend = backend or owner.backend
         self.s = s
         self.leaves = leaves
-        labels = argument_labels(owner.function, args, kwargs)
+        labels = argument_labels(owner.function, given)
         labels += [name for _, name in slot_origins(s.slots)]
         self.labels = labels
-        self.given = (args, dict(kwargs))
+        self.given = (given[0], dict(given[1]))
         self.named = dict(zip(labels, leaves, strict=True))
         names = s.surroundings.names(self.named)
         self.tracer = Tracer(owner.name, lambda t: names.get(id(t)))
@@ -232,7 +226,7 @@ class Trace:
                 found.append((root, tensor))
         return found
 
-    def _fill(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _fill(self) -> Given:
         """Put the stand-ins of the program's inputs into the arguments and the slots."""
         stand_ins = iter(self._stand_ins())
         for slot in self.reach.arrays:
