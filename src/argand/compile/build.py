@@ -11,12 +11,10 @@ from argand.base.errors import TraceError
 from argand.base.size_guards import Guards
 from argand.base.stateful import is_module
 from argand.base.tree import flatten, shallow, unflatten
-from argand.compile.arrays import ArrayStandIn
 from argand.compile.backward import BackwardProgram, record_backward, separate_graphs
 from argand.compile.call import GradEffect, Input, Parts, check_writeable
 from argand.compile.higher_order import Position
 from argand.compile.integers import Sources
-from argand.compile.iterators import IteratorStandIn
 from argand.compile.places import Argument, Held
 from argand.compile.reach import Reach, fill_with_plain_keys
 from argand.compile.results import (
@@ -40,6 +38,7 @@ from argand.compile.results import (
 from argand.compile.returned import check_returned
 from argand.compile.sharing import shared_roots
 from argand.compile.slots import Slot, namespace_of
+from argand.compile.standins import ArrayStandIn, IteratorStandIn
 from argand.compile.tracer import Capture, Tracer
 from argand.compile.values import SCALARS
 from argand.compile.whose import is_opaque

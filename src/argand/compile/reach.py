@@ -28,7 +28,6 @@ import numpy as np
 from argand.base.dim import Dim
 from argand.base.stateful import ModuleState, OptimizerState, state_of
 from argand.base.tree import is_record
-from argand.compile.iterators import is_iterator
 from argand.compile.results import Path, containers_in
 from argand.compile.slots import (
     BUFFERS,
@@ -42,6 +41,7 @@ from argand.compile.slots import (
     namespace_of,
     refill,
 )
+from argand.compile.standins import is_iterator
 from argand.compile.values import SCALARS
 from argand.compile.whose import is_library, is_opaque
 from argand.tensor.core import Tensor

@@ -111,8 +111,6 @@ class Tracer(Interpreter):
 
     def argument(self, leaf: Tensor, number: int, value: Value) -> Tensor:
         """The stand-in of an argument while the function runs."""
-        value.name = self.program.free_name(value.name)
-        self.program.inputs.append(value)
         proxy: Tensor = object.__new__(type(leaf))
         proxy._array = None
         proxy._node = None if leaf._node is None else LEAF
@@ -121,29 +119,28 @@ class Tracer(Interpreter):
         proxy._view, cold.value = None, value
         if vars(leaf):
             proxy.__dict__ = dict(vars(leaf))
-        self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
-        return proxy
+        return self._input(proxy, value, number)
 
     def float_argument(self, number: int, value: Value) -> Tensor:
         """The stand-in of a float, a 0-d tensor; it promotes as a Python number does."""
-        value.name = self.program.free_name(value.name)
-        self.program.inputs.append(value)
         proxy = traced_tensor(value)
         proxy.weak = True
         _pass_for_float(proxy)
         self.floats[value] = number
-        self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
-        return proxy
+        return self._input(proxy, value, number)
 
     def integer_argument(self, number: int, integer: Integer, label: str) -> Integer:
         """The stand-in of an int; an input without elements brings its value."""
         value = carrier_value(integer, label)
+        self.integers[carried(integer)] = number
+        self._input(traced_tensor(value), value, number)
+        return integer
+
+    def _input(self, proxy: Tensor, value: Value, number: int) -> Tensor:
         value.name = self.program.free_name(value.name)
         self.program.inputs.append(value)
-        self.integers[carried(integer)] = number
-        proxy = traced_tensor(value)
         self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
-        return integer
+        return proxy
 
     # -- values of tensors ---------------------------------------------------------------------
 

@@ -18,19 +18,18 @@ from argand.base.integer import IntegerRead
 from argand.base.settings import settings
 from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import flatten
-from argand.compile.arrays import ArrayStandIn, check_size
 from argand.compile.backward import BackwardProgram, keep_random_state
 from argand.compile.build import ProgramBuilder, holds_traced
 from argand.compile.call import Executable, Parts
 from argand.compile.constants import Constants, split_constants
 from argand.compile.environment import Modes, run_apart, watched_environment
 from argand.compile.higher_order import Origin, Position, key_of
-from argand.compile.iterators import IteratorStandIn, is_iterator
 from argand.compile.places import Argument, Held, held_at
 from argand.compile.results import Alias, Arguments, containers_in, count_leaves, filled
 from argand.compile.signature import FloatSpec, Given, Signature, TensorSpec, argument_labels
 from argand.compile.slots import Numbers, Slot, Tail, namespace_of
 from argand.compile.specialisation import Fact, Specialisation, has_gradient
+from argand.compile.standins import ArrayStandIn, IteratorStandIn, check_size, is_iterator
 from argand.compile.tracer import (
     FloatArgumentRead,
     Tracer,

@@ -1,15 +1,18 @@
-"""NumPy arrays behind a traced function.
+"""What stands for NumPy arrays and iterators behind a function while it is traced.
 
-While the function is traced, a stand-in of such an array sees what is done with it. An operation
-on tensors takes the array's memory as an input of the program, so that every call finds what is
-there then. NumPy and Python can only read the numbers of this moment: then the program is for these
-numbers, which every call compares, or is refused where that would cost too much.
+The stand-in of an array sees what is done with it. An operation on tensors takes the array's memory
+as an input of the program, so that every call finds what is there then. NumPy and Python can only
+read the numbers of this moment: then the program is for these numbers, which every call compares,
+or is refused where that would cost too much.
+
+C code holds how far an iterator has come. A program can't advance one, so every call would get the
+item of the trace: the stand-in of an iterator refuses to be advanced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -163,4 +166,37 @@ def check_size(array: Any, name: str) -> None:
             f"{user_location(3)}, inside a compiled function, which would keep the numbers of this "
             "moment; make a tensor of it outside by ag.from_numpy and compute with that, or pass "
             "the array as an argument"
+        )
+
+
+_MODULES = ("builtins", "itertools")
+
+
+def is_iterator(value: Any) -> bool:
+    """Whether a value is a generator or an iterator of Python's own, such as `iter([1, 2])`."""
+    return type(value).__module__ in _MODULES and isinstance(value, Iterator)
+
+
+class IteratorStandIn:
+    """Stands for an iterator while a function is traced."""
+
+    def __init__(self, name: str, iterator: Any) -> None:
+        self._name = name
+        self.iterator = iterator
+
+    def __iter__(self) -> IteratorStandIn:
+        return self
+
+    def __next__(self) -> NoReturn:
+        self._refuse()
+
+    def send(self, value: Any) -> NoReturn:
+        """Refuse to go on."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TraceError(
+            f"the iterator {self._name} is advanced at {user_location(3)}, inside a compiled "
+            "function, whose calls would not do it; call next() outside and pass what it gives, or "
+            "keep a list and a position"
         )
