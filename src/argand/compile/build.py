@@ -37,7 +37,7 @@ from argand.compile.results import (
 )
 from argand.compile.returned import check_returned
 from argand.compile.sharing import shared_roots
-from argand.compile.slots import Slot, namespace_of
+from argand.compile.slots import Slot, namespace_of, parts_of
 from argand.compile.standins import ArrayStandIn, IteratorStandIn
 from argand.compile.tracer import Capture, Tracer
 from argand.compile.values import SCALARS
@@ -395,10 +395,7 @@ def holds_traced(value: Any, depth: int = 3) -> bool:
         return value._array is None
     if isinstance(value, SCALARS) or depth == 0:
         return False
-    if isinstance(value, dict):
-        return any(holds_traced(v, depth - 1) for v in value.values())
-    if isinstance(value, list | tuple | set | frozenset | deque):
-        return any(holds_traced(v, depth - 1) for v in value)
-    if isinstance(value, type) or is_module(value) or is_opaque(type(value)):
+    plain = isinstance(value, dict | list | tuple | set | frozenset | deque)
+    if not plain and (isinstance(value, type) or is_module(value) or is_opaque(type(value))):
         return False
-    return any(holds_traced(v, depth - 1) for v in (namespace_of(value) or {}).values())
+    return any(holds_traced(part, depth - 1) for *_, part in parts_of(value))

@@ -349,12 +349,14 @@ class CompiledFunction:
             return ["the first call"]
         return self.specialisations[-1].changes(signature, leaves)
 
+    def _alike(self, signature: Signature) -> list[Specialisation]:
+        """Those for calls that one program may serve, with a program for this one."""
+        return [s for s in self.specialisations if blank(s.signature) == blank(signature)]
+
     def _shapes(self, signature: Signature, given: Given, varying: int) -> list[Any]:
         """The shapes of the tensor leaves, with symbols for the sizes that vary: all (2), those
         that differed in other calls (1), those that the user declared only (0)."""
-        alike = [s for s in self.specialisations if blank(s.signature) == blank(signature)]
-        if not varying:
-            alike = []
+        alike = self._alike(signature) if varying else []
         origins = [*argument_origins(self.function, given), *slot_origins(self._slots)]
         names: dict[Any, Dim] = {}
         shapes: list[Any] = []
@@ -373,8 +375,8 @@ class CompiledFunction:
         """The int arguments to be symbols: those that had another value in another call."""
         if not varying or surroundings.asks_types:
             return {}
-        alike = [s for s in self.specialisations if blank(s.signature) == blank(signature)]
-        seen = [[getattr(spec, "value", None) for spec in s.signature.specs] for s in alike]
+        alike = [s.signature.specs for s in self._alike(signature)]
+        seen = [[getattr(spec, "value", None) for spec in specs] for specs in alike]
         return varying_integers(leaves, seen, self._constant_numbers, varying == 2)
 
     def _declared(self, position: int | None, name: str, rank: int) -> dict[int, Dim]:

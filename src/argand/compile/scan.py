@@ -150,7 +150,7 @@ class Scan:
             self._visit_function(function.__func__, function.__self__)
         elif isinstance(function, FunctionType):
             self._visit_function(function, MISSING)
-        elif callable(function) and "__wrapped__" in (namespace_of(function) or ()):
+        elif _is_wrapper(function):
             self._visit(function.__wrapped__, name)
         else:
             self._note_value(function, name)
@@ -305,10 +305,8 @@ class Scan:
             self.guards.add(Item(vars(settings), setting, f"settings.{setting}"))
         if is_library_function(value) and not hasattr(value, "__wrapped__"):
             return True
-        if isinstance(value, FunctionType | MethodType | functools.partial):
+        if isinstance(value, FunctionType | MethodType | functools.partial) or _is_wrapper(value):
             self._visit(value, name)
-        elif callable(value) and "__wrapped__" in (namespace_of(value) or ()):
-            self._visit(value.__wrapped__, name)
         elif isinstance(value, weakref.ref):
             self._note(value(), name)
         elif isinstance(value, operator.attrgetter):
@@ -556,10 +554,8 @@ class Scan:
     def _visit_descriptor(self, value: Any, cls: type, owner: Any, full: str) -> None:
         if isinstance(value, FunctionType):
             self._visit_function(value, owner)
-        elif isinstance(value, classmethod):
-            self._visit_function(value.__func__, cls)
-        elif isinstance(value, staticmethod):
-            self._visit_function(value.__func__, MISSING)
+        elif isinstance(value, classmethod | staticmethod):
+            self._visit_function(value.__func__, cls if isinstance(value, classmethod) else MISSING)
         elif isinstance(value, property):
             for accessor in (value.fget, value.fset):
                 self._visit_function(accessor, owner)
@@ -567,7 +563,12 @@ class Scan:
             self._visit_function(value.func, owner)
         elif isinstance(value, functools.singledispatchmethod):
             self._visit_function(value.dispatcher, owner)
-        elif callable(value) and "__wrapped__" in (namespace_of(value) or ()):
+        elif _is_wrapper(value):
             self._visit_function(value.__wrapped__, owner)
         else:
             self._note(value, full)
+
+
+def _is_wrapper(value: Any) -> bool:
+    """Whether a value that is called stands before a function that it wraps."""
+    return callable(value) and "__wrapped__" in (namespace_of(value) or ())

@@ -407,3 +407,12 @@ def refill(container: Any, contents: Any) -> None:
         assert isinstance(container, deque)
         deque.clear(container)
         deque.extend(container, contents)
+
+
+def parts_of(value: Any) -> list[tuple[bool, Any, Any]]:
+    """What a container or an object consists of: whether it is an attribute, its key, the part."""
+    if isinstance(value, dict):
+        return [(False, key, part) for key, part in dict.items(value)]
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return [(False, i, part) for i, part in enumerate(value)]
+    return [(True, name, part) for name, part in (namespace_of(value) or {}).items()]

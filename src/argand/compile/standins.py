@@ -100,14 +100,7 @@ class ArrayStandIn:
 # What the identity of an array decides.
 _KNOWN = frozenset(
     (
-        "dtype",
-        "shape",
-        "ndim",
-        "size",
-        "itemsize",
-        "nbytes",
-        "strides",
-        "flags",
+        *("dtype", "shape", "ndim", "size", "itemsize", "nbytes", "strides", "flags"),
         "__array_priority__",
     )
 )
@@ -133,27 +126,16 @@ def _binary(name: str) -> Callable[[Any, Any], Any]:
     return operator
 
 
-for _name in (
-    "float",
-    "int",
-    "complex",
-    "bool",
-    "index",
-    "neg",
-    "pos",
-    "abs",
-    "invert",
-    "repr",
-    "str",
-):
-    setattr(ArrayStandIn, f"__{_name}__", _unary(f"__{_name}__"))
-for _name in (
+_UNARY = ("float", "int", "complex", "bool", "index", "neg", "pos", "abs", "invert", "repr", "str")
+_ARITHMETIC = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"),
     *("lshift", "rshift", "divmod"),
-):
-    setattr(ArrayStandIn, f"__{_name}__", _binary(f"__{_name}__"))
-    setattr(ArrayStandIn, f"__r{_name}__", _binary(f"__r{_name}__"))
-for _name in ("eq", "ne", "lt", "le", "gt", "ge", "contains"):
+)
+_REFLECTED = tuple(f"r{name}" for name in _ARITHMETIC)
+_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "contains")
+for _name in _UNARY:
+    setattr(ArrayStandIn, f"__{_name}__", _unary(f"__{_name}__"))
+for _name in (*_ARITHMETIC, *_REFLECTED, *_COMPARISONS):
     setattr(ArrayStandIn, f"__{_name}__", _binary(f"__{_name}__"))
 ArrayStandIn.__hash__ = None  # type: ignore[assignment]  # as that of an array
 

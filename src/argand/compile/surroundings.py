@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from argand.base.stateful import ModuleState, OptimizerState, is_module, state_of
 from argand.compile.reach import Reach
 from argand.compile.scan import Scan
+from argand.compile.slots import parts_of
 from argand.compile.values import SCALARS
 from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
@@ -104,13 +104,10 @@ class Search:
             self.owners(item, depth + 1)
 
 
-def _children(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        yield from ((str(k), v) for k, v in value.items())
-    elif isinstance(value, list | tuple | deque):
-        yield from ((str(i), v) for i, v in enumerate(value))
-    elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType | FunctionType):
-        yield from vars(value).items()
+def _children(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, type | ModuleType | FunctionType | set | frozenset):
+        return []
+    return [(str(key), part) for _, key, part in parts_of(value)]
 
 
 def _module_tensors(module: Any) -> Iterator[tuple[str, Tensor]]:

@@ -9,6 +9,7 @@ when it ends, also when it fails.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -53,17 +54,18 @@ class FloatArgumentRead(Exception):  # noqa: N818  # a signal, never seen by use
         note(self)
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class Capture:
     """A tensor that the program reads from outside, and the program's value of its contents now."""
 
-    __slots__ = ("entry", "place", "tensor", "value", "written")
+    tensor: Tensor
+    entry: Value  # what the program finds
+    place: Place
+    value: Any = None  # what it holds now
+    written: bool = False
 
-    def __init__(self, tensor: Tensor, value: Value, place: Place) -> None:
-        self.tensor = tensor
-        self.entry = value  # what the program finds
-        self.value: Any = value  # what it holds now
-        self.place = place
-        self.written = False
+    def __post_init__(self) -> None:
+        self.value = self.entry if self.value is None else self.value
 
     @property
     def is_argument(self) -> bool:
