@@ -29,7 +29,7 @@ from argand.compile.integers import carrier
 from argand.compile.places import Place
 from argand.compile.tracer import Tracer, traced_tensor
 from argand.ir.bind import interpreting
-from argand.ir.op import Op, ops
+from argand.ir.op import Op, Params, Saves, Tensors, Wants, ops
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
 from argand.ir.rewrite import without_dead_code
 from argand.tensor.core import Tensor, wrap
@@ -89,26 +89,19 @@ def _tensor(x: Any) -> Tensor:
     return wrap(carrier(x) if is_integer(x) else np.array(x, np.float64))
 
 
-class _BackwardOp:
+class _BackwardOp(tape.Stand):
     """What a tape node asks of its op."""
 
     def __init__(self, backward: BackwardProgram) -> None:
         self.backward = backward
         self.name = backward.program.name.removesuffix(".backward")
 
-    def saves_for(
-        self, wants: Sequence[bool], params: dict[str, Any]
-    ) -> tuple[Sequence[int], Sequence[int]]:
+    def saves_for(self, wants: Wants, params: Params) -> Saves:
         """All the inputs, no outputs."""
         return range(len(self.backward.saved)), ()
 
     def adjoint_for(
-        self,
-        wants: Sequence[bool],
-        grads: Sequence[Any],
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        params: dict[str, Any],
+        self, wants: Wants, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params
     ) -> Sequence[Tensor | None]:
         """The gradients of the leaves."""
         if self.backward.error is not None:

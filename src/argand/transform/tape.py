@@ -18,7 +18,7 @@ from argand.base.dtype import DType
 from argand.base.errors import AutogradError
 from argand.base.userstack import Location
 from argand.ir import entries
-from argand.ir.op import Literal, Op, ops
+from argand.ir.op import Literal, Op, Params, Saves, Tensors, Wants, ops
 from argand.transform.mode import mode
 
 counter = itertools.count()
@@ -110,20 +110,13 @@ class Stand:
     differentiable = True
     name = ""
 
-    def saves_for(
-        self, wants: Sequence[bool], params: dict[str, Any]
-    ) -> tuple[Sequence[int], Sequence[int]]:
+    def saves_for(self, wants: Wants, params: Params) -> Saves:
         """The numbers of the inputs and outputs that the adjoint reads; none unless overridden."""
         return (), ()
 
     def adjoint_for(
-        self,
-        wants: Sequence[bool],
-        grads: Sequence[Any],
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        params: dict[str, Any],
-    ) -> Sequence[Any]:
+        self, wants: Wants, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params
+    ) -> Tensors:
         """The cotangents of the inputs that `wants` marks."""
         raise NotImplementedError
 
