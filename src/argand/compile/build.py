@@ -69,21 +69,19 @@ class ProgramBuilder:
         returned: Any,
         guards: Guards,
         lock: Any,
-        slots: Sequence[Slot],
         changed: Sequence[Slot],
         reach: Reach,
     ) -> Parts:
         """Complete the program of a function that returned `returned`; what calls need beside.
 
-        `slots` are those whose values are inputs, the arguments among them; `changed` those in
-        `reach` that the function changed.
+        `changed` are the slots in `reach` that the function changed.
         """
         tracer, program = self.tracer, self.program
         self.reach = reach
         self._before = {
             id(container): Found(_lasting(slot), path)
-            for slot in slots
-            for path, container in reach.containers(slot).items()
+            for slot, containers in reach.inside
+            for path, container in containers.items()
         }
         left = {id(c) for slot in changed for c in containers_in(slot.get()).values()}
         leaves = flatten(returned)[0]

@@ -31,7 +31,6 @@ from argand.base.tree import is_record
 from argand.compile.results import Path, containers_in
 from argand.compile.slots import (
     BUFFERS,
-    MISSING,
     Contents,
     Element,
     Item,
@@ -87,6 +86,7 @@ class Reach:
         self.append_only: set[int] = set()  # ids of the lists that are appended to, and never read
         self._seen: set[int] = set()
         self._waiting: deque[tuple[Any, Slot | None, Slot | None, str]] = deque()
+        self.inside: list[tuple[Slot, dict[Path, Any]]] = []  # containers in slots at the start
         self._note_generators()
 
     # -- looking -------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ class Reach:
     def start(self, slots: Sequence[Slot] = ()) -> None:
         """Note what everything holds now, as the function begins, to compare with at its end.
         `slots` are those whose values are inputs already."""
-        self._inside = {slot.identity: containers_in(slot.get()) for slot in slots}
+        self.inside = [(slot, containers_in(slot.get())) for slot in slots]
         for noted in self._noted():
             noted.started = noted.place.get()
 
@@ -282,25 +282,6 @@ class Reach:
                 yield noted.through
             else:
                 yield from _changed_items(noted)
-
-    def started(self, slot: Slot) -> Any:
-        """What a slot held at the start."""
-        for member in self._members:
-            if member.place.identity == slot.identity:
-                return member.started
-        container = self._containers.get(id(slot.owner))
-        if container is None:
-            return slot.get()
-        if isinstance(slot, Contents | Tail):
-            return container.started
-        if isinstance(slot, Element):
-            return container.started[slot.key]
-        return container.started.get(slot.key, MISSING)
-
-    def containers(self, slot: Slot) -> dict[Path, Any]:
-        """The containers that were in a slot at the start, by the paths that led to them."""
-        found = self._inside.get(slot.identity)
-        return containers_in(self.started(slot)) if found is None else found
 
     def holds_container(self, value: Any) -> bool:
         """Whether a list, a dictionary, a dataclass's object or the like was in reach before the

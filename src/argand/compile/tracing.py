@@ -113,8 +113,7 @@ class Trace:
         tracer, guards, failed, modes = self.tracer, Guards(), True, Modes()
         try:
             args, kwargs = self._fill()
-            slots = [*self.s.slots, Arguments(*self.given)]
-            self.reach.start(slots)
+            self.reach.start([*self.s.slots, Arguments(*self.given)])
             seen = self.s.surroundings.guards
             with interpreting(tracer), collecting_guards(guards), watched_environment(seen):
                 function = functools.partial(self.owner.function, *args, **kwargs)
@@ -129,7 +128,7 @@ class Trace:
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
                 builder = ProgramBuilder(tracer, self.backend, self.leaves)
-                parts = builder.build(returned, guards, self.owner.lock, slots, changed, self.reach)
+                parts = builder.build(returned, guards, self.owner.lock, changed, self.reach)
                 self._prepare_higher_orders(parts.backwards, builder.positions)
             if self.owner.drop_effects is not None:
                 self.owner.drop_effects(tracer, parts)
