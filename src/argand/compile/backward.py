@@ -1,7 +1,7 @@
 """The backward of a compiled function whose result is differentiated outside of it.
 
 The trace's tape is run in reverse right after the function, into the same Program; the nodes that
-this adds become a second Program. What it reads of the first is kept at every call: inputs and
+this adds become a second Program. What it reads of the first is saved at every call: inputs and
 state as they are, intermediate values as further outputs. A call then puts one node on the tape.
 
     f(x; w): y = tanh(x @ w)    →    f:          y, y' = tanh(x @ w) ..., y

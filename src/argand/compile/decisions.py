@@ -1,7 +1,7 @@
 """Python's branches on numbers computed from float and int arguments and sizes.
 
-`if lr > 0`, `min(1.0, step / 100)`: the comparison is answered with the numbers at hand, and kept
-as a test of later calls; so is a number computed from sizes alone, as in `int(n * 0.5)`. What
+`if lr > 0`, `min(1.0, step / 100)`: the comparison is answered with the numbers at hand, and is
+a test of later calls; so is a number computed from sizes alone, as in `int(n * 0.5)`. What
 computes it is the part of the traced program that leads to it.
 """
 

@@ -114,10 +114,13 @@ class Moves(NamedTuple):
             chain = tuple(
                 (op, {k: concrete(v, sizes) for k, v in params.items()}) for op, params in chain
             )
+        found: Tensor
         if not self.detached:
-            return follow(tensor, chain)  # type: ignore[no-any-return]
-        with no_grad():
-            return follow(tensor.detach(), chain)  # type: ignore[no-any-return]
+            found = follow(tensor, chain)
+        else:
+            with no_grad():
+                found = follow(tensor.detach(), chain)
+        return found
 
 
 class Alias(NamedTuple):

@@ -135,8 +135,9 @@ def sizes_that_fit(
     sizes: dict[str, int] = {}
     for i, (spec, shape, theirs) in enumerate(zip(mine.specs, shapes, other.specs, strict=True)):
         if i in integers:
-            known = isinstance(theirs, ConstantSpec) and theirs.kind is spec.kind  # type: ignore[union-attr]
-            if not known or not fits_integer(integers[i], theirs.value, sizes):  # type: ignore[union-attr]
+            if not isinstance(spec, ConstantSpec) or not isinstance(theirs, ConstantSpec):
+                return None
+            if theirs.kind is not spec.kind or not fits_integer(integers[i], theirs.value, sizes):
                 return None
         elif shape is None or not isinstance(spec, TensorSpec):
             if spec != theirs:

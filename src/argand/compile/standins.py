@@ -1,4 +1,4 @@
-"""What stands for NumPy arrays and iterators behind a function while it is traced.
+"""What replaces NumPy arrays and iterators behind a function while it is traced.
 
 The stand-in of an array sees what is done with it. An operation on tensors takes the array's memory
 as an input of the program, so that every call finds what is there then. NumPy and Python can only
@@ -23,7 +23,7 @@ from argand.tensor.core import Tensor, borrow
 
 
 class ArrayStandIn:
-    """Stands for a NumPy array while a function is traced; it passes for one."""
+    """Replaces a NumPy array while a function is traced; it passes for one."""
 
     def __init__(self, array: Any, name: str, is_read: Callable[[Any, str], None]) -> None:
         self.__dict__.update(_array=array, _name=name, _is_read=is_read, _tensor=None)
@@ -160,7 +160,7 @@ def is_iterator(value: Any) -> bool:
 
 
 class IteratorStandIn:
-    """Stands for an iterator while a function is traced."""
+    """Replaces an iterator while a function is traced."""
 
     def __init__(self, name: str, iterator: Any) -> None:
         self._name = name

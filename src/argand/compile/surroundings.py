@@ -8,14 +8,14 @@ from typing import Any
 
 from argand.base.stateful import ModuleState, OptimizerState, is_module, state_of
 from argand.compile.reach import Reach
-from argand.compile.scan import Scan
+from argand.compile.reads import Reads
 from argand.compile.slots import parts_of
 from argand.compile.values import SCALARS
 from argand.tensor.core import Tensor
 from argand.tensor.random import default_generator
 
 
-class Surroundings(Scan):
+class Surroundings(Reads):
     """The guards, the slots and the reachable objects of one function, as they are now."""
 
     def __init__(self, function: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:

@@ -1,6 +1,6 @@
 """Tracing: the user's function runs once on symbolic values and leaves a Program.
 
-Arguments get stand-ins. Other tensors keep their identity while traced; what stands for their
+Arguments get stand-ins. Other tensors keep their identity while traced; what represents their
 contents changes. A tensor of real memory that the function touches is *captured*: it becomes a
 hidden input (state) of the program, and a hidden output when it is written. Nothing of the real
 tensors is changed by a trace: what it has to change (a gradient, a place on the tape) is put back

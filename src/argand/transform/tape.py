@@ -1,9 +1,9 @@
 """The autograd tape: nodes of applied ops, and their traversal in reverse.
 
-A node keeps the op, what its adjoint reads, and an edge for every input: the node and output number
-that the input came from, or the leaf tensor itself. The tape knows tensors only through a few
-attributes (`_node`, `_index`, `_version`, `shadow`); a leaf's gradient goes to the
-caller's callback.
+A node stores the op, what its adjoint reads, and an edge for every input: the node and output
+number that the input came from, or the leaf tensor itself. The tape knows tensors only through a
+few attributes (`_node`, `_index`, `_version`, `shadow`); a leaf's gradient goes to the caller's
+callback.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StandIn:
 
 
 class Saved:
-    """A tensor kept for backward, and the version that it had."""
+    """A tensor saved for backward, and the version that it had."""
 
     __slots__ = ("tensor", "version")
 
@@ -64,7 +64,7 @@ class Saved:
 
 
 class SavedOutput:
-    """An output kept for backward. Its memory, not the tensor: that would hold its own node.
+    """An output saved for backward. Its memory, not the tensor: that would hold its own node.
 
     The tensor is looked at for its version only, as long as it lives; a write tells the node that
     made it (`Node.output_is_lost`), which may outlive it.
@@ -105,7 +105,7 @@ Edge = tuple[
 
 
 class Stand:
-    """Base of what can stand in the place of an op on the tape: a custom function, say."""
+    """Base of what can take the place of an op on the tape: a custom function, say."""
 
     differentiable = True
     name = ""

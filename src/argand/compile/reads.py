@@ -80,7 +80,7 @@ _NOT_IMPLICIT = frozenset(
 )
 
 
-class Scan:
+class Reads:
     """Looks at the code of one function, and at all that it names, as it is now."""
 
     def __init__(self, function: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:
@@ -154,7 +154,7 @@ class Scan:
             self._visit(function.__wrapped__, name)
         else:
             self._note_value(function, name)
-            self._visit_function(getattr(type(function), "__call__", None), function)  # noqa: B004
+            self._visit_function(getattr(type(function), "__call__", None), function)  # noqa: B004  # its code is looked at
 
     def _visit_function(self, function: Any, owner: Any) -> None:
         """Look at a function's code; `owner` is its first argument where that is known."""
@@ -570,5 +570,5 @@ class Scan:
 
 
 def _is_wrapper(value: Any) -> bool:
-    """Whether a value that is called stands before a function that it wraps."""
+    """Whether a value that is called is a wrapper around a function."""
     return callable(value) and "__wrapped__" in (namespace_of(value) or ())
