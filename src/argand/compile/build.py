@@ -51,38 +51,25 @@ from argand.transform.tape import LEAF, GradientNode
 class ProgramBuilder:
     """Turns what a tracer recorded into an executable."""
 
-    def __init__(self, tracer: Tracer, backend: str, leaves: Sequence[Any]) -> None:
-        self.tracer = tracer
-        self.leaves = leaves  # of the real arguments
+    def __init__(self, tracer: Tracer, backend: str, reach: Reach) -> None:
+        self.tracer, self.backend, self.reach = tracer, backend, reach
         self.program = tracer.program
-        self.backend = backend
         self.differentiable: list[tuple[int, Tensor]] = []
         self.positions: dict[int, Position] = {}  # of these among what the function returned
         self._known: dict[int, Result] = {}
         self._trees: dict[int, tuple[Any, Result]] = {}  # of what effects hold, by their ids
         self._roots: dict[int, Tensor] = {}  # of results that share memory, by their ids
-        self._before: dict[int, Found] = {}  # containers, by their ids
-        self._looked_up: list[Found] = []  # those of them that calls fill or return
-
-    def build(
-        self,
-        returned: Any,
-        guards: Guards,
-        lock: Any,
-        changed: Sequence[Slot],
-        reach: Reach,
-    ) -> Parts:
-        """Complete the program of a function that returned `returned`; what calls need beside.
-
-        `changed` are the slots in `reach` that the function changed.
-        """
-        tracer, program = self.tracer, self.program
-        self.reach = reach
-        self._before = {
+        self._before = {  # containers, by their ids
             id(container): Found(_lasting(slot), path)
             for slot, containers in reach.inside
             for path, container in containers.items()
         }
+        self._looked_up: list[Found] = []  # those of them that calls fill or return
+
+    def build(self, returned: Any, changed: Sequence[Slot], guards: Guards, lock: Any) -> Parts:
+        """Complete the program of a function that returned `returned` and `changed` some slots;
+        what calls need beside."""
+        tracer, program = self.tracer, self.program
         left = {id(c) for slot in changed for c in containers_in(slot.get()).values()}
         leaves = flatten(returned)[0]
         whole = self._apart(_with_plain_keys(returned), left | self._before.keys())
@@ -219,7 +206,7 @@ class ProgramBuilder:
         if isinstance(x, IteratorStandIn):
             return Constant(x.iterator)
         if not isinstance(x, Tensor):
-            if not any(x is leaf for leaf in self.leaves):
+            if not any(x is leaf for leaf in self.tracer.leaves):
                 check_returned(x, self.program.name)
                 if isinstance(x, set | deque | bytearray) and not self.reach.knows(x):
                     return Copied(x)
@@ -274,7 +261,7 @@ class ProgramBuilder:
     def _gradient(self, leaf: Tensor, now: Tensor | None) -> GradEffect:
         tracer = self.tracer
         place = tracer.place_of(leaf)
-        real = place.find(self.leaves)
+        real = place.find(self.tracer.leaves)
         before = tracer.touched.get(id(real))
         node = real._node if before is None else before.node
         if now is not None and type(node) is GradientNode:
@@ -304,9 +291,9 @@ class ProgramBuilder:
                     "gradient, which would outlive the compiled function; detach() the value, or "
                     "do it under no_grad()"
                 )
-            mine = _real_root(capture, self.leaves)
+            mine = _real_root(capture, self.tracer.leaves)
             for other in captures:
-                if other is not capture and _real_root(other, self.leaves) is mine:
+                if other is not capture and _real_root(other, self.tracer.leaves) is mine:
                     raise TraceError(
                         f"{capture.entry.name} is written in place, and {other.entry.name} shares "
                         "its memory; pass one of them, and take views of it inside the function"

@@ -95,11 +95,10 @@ class Trace:
         self.backend = backend or owner.backend
         self.s = s
         self.leaves = leaves
-        labels = argument_labels(owner.function, given)
-        labels += [name for _, name in slot_origins(s.slots)]
-        self.labels = labels
+        self.labels = argument_labels(owner.function, given)
+        self.labels += [name for _, name in slot_origins(s.slots)]
         self.given = (given[0], dict(given[1]))
-        self.named = dict(zip(labels, leaves, strict=True))
+        self.named = dict(zip(self.labels, leaves, strict=True))
         names = s.surroundings.names(self.named)
         self.tracer = Tracer(owner.name, lambda t: names.get(id(t)))
         self.tracer.leaves = leaves
@@ -127,8 +126,8 @@ class Trace:
                     tracer.after(set_mode)
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
-                builder = ProgramBuilder(tracer, self.backend, self.leaves)
-                parts = builder.build(returned, guards, self.owner.lock, changed, self.reach)
+                builder = ProgramBuilder(tracer, self.backend, self.reach)
+                parts = builder.build(returned, changed, guards, self.owner.lock)
                 self._prepare_higher_orders(parts.backwards, builder.positions)
             if self.owner.drop_effects is not None:
                 self.owner.drop_effects(tracer, parts)
