@@ -1,4 +1,4 @@
-"""Where a program's state is, so that every call finds it again."""
+"""Where a program's state is, so that every call finds it again, and what is asked of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from argand.tensor.core import Tensor
+from argand.transform.tape import LEAF
 
 
 class Place(Protocol):
@@ -57,3 +58,31 @@ class GradientOf(NamedTuple):
 def gradient_of(leaf: Tensor) -> Tensor | None:
     """The `.grad` of a leaf as it is, asking no interpreter."""
     return None if leaf._cold is None else leaf._cold.grad
+
+
+# -- what is asked of tensors ----------------------------------------------------------------------
+
+
+def has_gradient(leaf: Tensor) -> bool:
+    """Whether there is a `.grad`."""
+    return gradient_of(leaf) is not None
+
+
+def is_leaf(tensor: Tensor) -> bool:
+    """Whether no recorded operation made a tensor."""
+    return tensor._node is None or tensor._node is LEAF
+
+
+def is_contiguous(tensor: Tensor) -> bool:
+    """Whether the elements of a tensor are stored in the order of their indices, without gaps."""
+    return bool(tensor._array.flags.c_contiguous)
+
+
+def strides(tensor: Tensor) -> Any:
+    """How far apart the elements are stored, in bytes."""
+    return tensor._array.strides
+
+
+def wants_gradient(tensor: Tensor) -> bool:
+    """Whether operations on a tensor are recorded."""
+    return tensor._node is not None

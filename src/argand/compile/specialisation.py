@@ -10,7 +10,7 @@ from argand.base import epoch
 from argand.base.dim import Dim
 from argand.base.integer import Integer
 from argand.compile.call import Executable
-from argand.compile.places import Place, gradient_of, held_at
+from argand.compile.places import Place, held_at
 from argand.compile.signature import Signature, difference, sizes_that_fit
 from argand.compile.slots import Slot
 from argand.compile.snapshot import Entry, Snapshot
@@ -30,11 +30,6 @@ class Fact(NamedTuple):
     def holds(self, leaves: Sequence[Any]) -> bool:
         """Whether the answer is the same for a call."""
         return bool(self.ask(self.place.find(leaves)) == self.answer)
-
-
-def has_gradient(leaf: Tensor) -> bool:
-    """Whether there is a `.grad`."""
-    return gradient_of(leaf) is not None
 
 
 @dataclasses.dataclass(eq=False)

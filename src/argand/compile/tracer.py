@@ -27,7 +27,15 @@ from argand.base.size_guards import remember
 from argand.base.userstack import Location, asked_by_library, module_path, user_location
 from argand.compile.decisions import decide
 from argand.compile.integers import Sources, carried, carrier_value
-from argand.compile.places import Argument, GradientOf, Held, Place
+from argand.compile.places import (
+    Argument,
+    GradientOf,
+    Held,
+    Place,
+    is_contiguous,
+    is_leaf,
+    strides,
+)
 from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter, interpreting
 from argand.ir.elementwise import Elementwise
@@ -567,26 +575,6 @@ class FloatStandIn(Tensor):
 
 def _pass_for_float(tensor: Tensor) -> None:
     object.__dict__["__class__"].__set__(tensor, FloatStandIn)
-
-
-def is_leaf(tensor: Tensor) -> bool:
-    """Whether no recorded operation made a tensor."""
-    return tensor._node is None or tensor._node is LEAF
-
-
-def is_contiguous(tensor: Tensor) -> bool:
-    """Whether the elements of a tensor are stored in the order of their indices, without gaps."""
-    return bool(tensor._array.flags.c_contiguous)
-
-
-def strides(tensor: Tensor) -> Any:
-    """How far apart the elements are stored, in bytes."""
-    return tensor._array.strides
-
-
-def wants_gradient(tensor: Tensor) -> bool:
-    """Whether operations on a tensor are recorded."""
-    return tensor._node is not None
 
 
 def traced_tensor(value: Value) -> Tensor:

@@ -24,19 +24,21 @@ from argand.compile.call import Executable, Parts
 from argand.compile.constants import Constants, split_constants
 from argand.compile.environment import Modes, run_apart, watched_environment
 from argand.compile.higher_order import Origin, Position, key_of
-from argand.compile.places import Argument, Held, held_at
-from argand.compile.results import Alias, Arguments, containers_in, count_leaves, filled
-from argand.compile.signature import FloatSpec, Given, Signature, TensorSpec, argument_labels
-from argand.compile.slots import Numbers, Slot, Tail, namespace_of
-from argand.compile.specialisation import Fact, Specialisation, has_gradient
-from argand.compile.standins import ArrayStandIn, IteratorStandIn, check_size, is_iterator
-from argand.compile.tracer import (
-    FloatArgumentRead,
-    Tracer,
+from argand.compile.places import (
+    Argument,
+    Held,
+    has_gradient,
+    held_at,
     is_contiguous,
     strides,
     wants_gradient,
 )
+from argand.compile.results import Alias, Arguments, containers_in, count_leaves, filled
+from argand.compile.signature import FloatSpec, Given, Signature, TensorSpec, argument_labels
+from argand.compile.slots import Numbers, Slot, Tail, namespace_of
+from argand.compile.specialisation import Fact, Specialisation
+from argand.compile.standins import ArrayStandIn, IteratorStandIn, check_size, is_iterator
+from argand.compile.tracer import FloatArgumentRead, Tracer
 from argand.ir.bind import interpreting
 from argand.ir.program import Program, Value
 from argand.tensor.core import Tensor
