@@ -126,16 +126,16 @@ def ours(case: Case, column: str) -> Steps:
         x, dy = (t.to(memory_format=ag.channels_last) for t in (x, dy))
     if column == "argand freeze":
         return {"forward": frozen(case, x, w)}
-    size, kernel = (case.size, case.size), (case.kernel, case.kernel)
+    size, kernel, window = (case.size, case.size), (case.kernel, case.kernel), case.window
 
     def forward(x: Any, w: Any) -> Any:
-        return ops.conv2d(x, w, **case.window)
+        return ops.conv2d(x, w, **window)
 
     def image(dy: Any, w: Any) -> Any:
-        return ops.conv2d_input_grad(dy, w, size, **case.window)
+        return ops.conv2d_input_grad(dy, w, size, **window)
 
     def weight(dy: Any, x: Any) -> Any:
-        return ops.conv2d_weight_grad(dy, x, kernel, **case.window)
+        return ops.conv2d_weight_grad(dy, x, kernel, **window)
 
     def step(f: Any, *operands: Any) -> Step:
         run = f if column == "argand eager" else ag.compile(f)

@@ -62,7 +62,9 @@ def depthwise(channels: int, long_k: bool = False, depth: int = 1) -> Contractio
     a = Operand(
         pointer(), "float32", {**pixels, kh: row, kw: channels, i: 1}, -row - channels, bounds
     )
-    weights = {**pixels, o: 1} if long_k else {group: 9 * depth**2, o: 9 * depth, kh: 3, kw: 1}
+    weights = {**pixels, o: 1} if long_k else {group: 9 * depth**2, o: 9 * depth}
+    if not long_k:
+        weights |= {i: 9, kh: 3, kw: 1}
     m, k = (image, y, x), (kh, kw, i)
     if long_k:
         m, k = k, m
@@ -82,6 +84,9 @@ CHOICES = [
     (window(64), "blocked: tile 6x2x8 block 702x64, a table, b copy shared"),
     (depthwise(64), "grouped: tile 6x1x8, a place, b copy"),
     (depthwise(4), "grouped: tile 6x1x4, a place, b copy"),
+    (depthwise(64, depth=4), "grouped: tile 3x1x8, a place, b copy"),
+    (depthwise(64, depth=8), "group rows: tile 12x1x8, a place, b turn"),
+    (depthwise(64, depth=16), "group rows: tile 6x2x8, a place, b turn"),
     (depthwise(64, long_k=True), "grouped: tile 4x1x8, a place, b place, 16 splits"),
 ]
 
@@ -116,9 +121,9 @@ def test_wider_vectors_get_other_tiles() -> None:
     assert (chosen.rows, chosen.vectors) == (8, 3)
 
 
-def test_groups_of_half_a_vector_leave_registers_for_their_weights() -> None:
+def test_groups_of_half_a_vector_have_vectors_of_their_own() -> None:
     (image,) = plan(depthwise(64, depth=8), AVX512)
-    assert str(image) == "grouped: tile 4x1x16, a place, b copy"
+    assert str(image) == "group rows: tile 14x1x8, a place, b turn"
     weight = plan(depthwise(64, depth=8, long_k=True), AVX512)
     assert str(weight[0]).startswith("blocked: tile 8x1x8"), weight
     (weight,) = plan(depthwise(64, depth=4, long_k=True), AVX2)

@@ -30,6 +30,7 @@ from argand.kernels.contraction.addressing import (
     unflatten,
 )
 from argand.kernels.contraction.few_rows import few_rows
+from argand.kernels.contraction.group_rows import group_rows
 from argand.kernels.contraction.grouped import grouped
 from argand.kernels.contraction.microkernel import Address, Panel, Tile, panels, regions
 from argand.kernels.contraction.pack import Packer, a_row_bytes, a_row_stride, b_bytes, b_pitch
@@ -77,8 +78,10 @@ def _condition(b: NestBuilder, geo: Geometry, chosen: ContractionPlan) -> Reg:
 
 
 def _run(b: NestBuilder, spec: Contraction, geo: Geometry, chosen: ContractionPlan) -> None:
-    if chosen.across:
+    if chosen.groups == "across":
         grouped(b, spec, chosen)
+    elif chosen.groups == "inside":
+        group_rows(b, spec, chosen)
     elif chosen.few:
         few_rows(b, spec, geo, chosen)
     else:

@@ -21,10 +21,17 @@ from typing import NamedTuple
 from argand.kernels.contraction.addressing import dot, extent_of, size, spread, unflatten
 from argand.kernels.contraction.microkernel import cut, multiply_add, regions
 from argand.kernels.contraction.plan import K_BLOCK, SERIAL_FLOPS, ContractionPlan
-from argand.kernels.contraction.spec import Contraction, ContractionAxis, IntOrReg, Operand, static
+from argand.kernels.contraction.spec import (
+    Bound,
+    Contraction,
+    ContractionAxis,
+    IntOrReg,
+    Operand,
+    static,
+)
 from argand.nest.builder import NestBuilder, Reg, Ty
 
-__all__ = ["grouped"]
+__all__ = ["GroupedNest", "grouped", "known_size", "known_taps", "pieces"]
 
 FLOPS_PER_NS = 30
 """What a core reaches: every product needs a vector of the image."""
@@ -41,14 +48,14 @@ def grouped(b: NestBuilder, spec: Contraction, chosen: ContractionPlan) -> None:
     nest(b, spec, chosen).run()
 
 
-class _Nest:
-    """What both nests share: the channels, the window's range, the epilogue."""
+class GroupedNest:
+    """What the nests share: the channels, the window's range, the epilogue."""
 
     def __init__(self, b: NestBuilder, spec: Contraction, chosen: ContractionPlan) -> None:
         assert spec.across is not None
         self.b, self.spec, self.plan, self.group = b, spec, chosen, spec.across
         (self.channel,) = spec.n
-        self.depth = _number(self.channel.extent)
+        self.depth = known_size(self.channel.extent)
         self.acc = Ty(spec.acc)
         self.vector = self.acc.with_lanes(chosen.lanes)
         self.channels = b.mul(self.group.extent, self.depth)
@@ -82,7 +89,7 @@ class _Nest:
         if bound is None:
             return b.i64(0), count
         start = b.affine(bound.offset, (place, bound.terms[pixel]))
-        step = _number(bound.terms[axis])
+        step = known_size(bound.terms[axis])
         before, room = b.sub(0, start), b.sub(bound.extent, start)
         if step < 0:
             before, room, step = b.sub(1, room), b.sub(1, before), -step
@@ -95,8 +102,8 @@ class _Nest:
         count = size(b, pixel.extent)
         if bound is None:
             return b.i64(0), count
-        step = _number(bound.terms[pixel])
-        reach = (_number(kernel.extent) - 1) * _number(bound.terms[kernel])
+        step = known_size(bound.terms[pixel])
+        reach = (known_size(kernel.extent) - 1) * known_size(bound.terms[kernel])
         least, most = b.add(bound.offset, min(reach, 0)), b.add(bound.offset, max(reach, 0))
         low = b.min(b.ceildiv(b.max(b.sub(0, least), 0), step), count)
         high = b.ceildiv(b.max(b.sub(bound.extent, most), 0), step)
@@ -114,21 +121,21 @@ class _Nest:
         spec.epilogue(self.b, full, value, mask)
 
 
-class _Image(_Nest):
+class _Image(GroupedNest):
     """The image, or the gradient of the image: m is (image, y, x), k is (ky, kx)."""
 
     def __init__(self, b: NestBuilder, spec: Contraction, chosen: ContractionPlan) -> None:
         super().__init__(b, spec, chosen)
         self.y, self.x = spec.m[-2:]
         self.ky, self.kx = spec.k[:2]
-        self.width = _number(self.kx.extent)
+        self.width = known_size(self.kx.extent)
         self.line = size(b, self.x.extent)
-        taps = self.known_taps()
-        self.pieces = None if taps is None else _pieces(taps, chosen.rows)
+        taps = known_taps(self.bounds.get(self.x), self.x, self.kx)
+        self.pieces = None if taps is None else pieces(taps, chosen.rows)
 
     def run(self) -> None:
         b, spec = self.b, self.spec
-        taps = _number(self.ky.extent) * self.width * self.depth
+        taps = known_size(self.ky.extent) * self.width * self.depth
         weights = self._pack(taps)
         low, high = self.inside(self.x, self.kx)
         rows = extent_of(b, spec.m[:-1])
@@ -140,25 +147,6 @@ class _Image(_Nest):
             start = b.add(spec.a.offset, dot(b, index, spec.a.strides))
             row = _Row(self, index, b.offset(spec.a.ptr, start, spec.a.elem), weights, (low, high))
             self.for_channels(row.vector)
-
-    def known_taps(self) -> list[range] | None:
-        """For each pixel of a row the taps along x that are in the image; None when a size is only
-        known at run time."""
-        bound, count = self.bounds.get(self.x), static(self.x.extent)
-        if count is None:
-            return None
-        if bound is None:
-            return [range(self.width)] * count
-        offset, extent = static(bound.offset), static(bound.extent)
-        if offset is None or extent is None:
-            return None
-        pitch, step = (_number(bound.terms[axis]) for axis in (self.x, self.kx))
-        found = []
-        for x in range(count):
-            places = [offset + x * pitch + kx * step for kx in range(self.width)]
-            taps = [kx for kx, place in enumerate(places) if 0 <= place < extent]
-            found.append(range(taps[0], taps[-1] + 1) if taps else range(0))
-        return found
 
     def _pack(self, taps: int) -> Reg:
         """The weights as (ky, kx, i, c), so that the channels of a tap are contiguous."""
@@ -198,7 +186,29 @@ class _Image(_Nest):
         return total
 
 
-class _Piece(NamedTuple):
+def known_taps(
+    bound: Bound | None, pixel: ContractionAxis, kernel: ContractionAxis
+) -> list[range] | None:
+    """For each pixel along an axis the taps that are in the image; None when a size is only known
+    at run time."""
+    count, width = static(pixel.extent), known_size(kernel.extent)
+    if count is None:
+        return None
+    if bound is None:
+        return [range(width)] * count
+    offset, extent = static(bound.offset), static(bound.extent)
+    pitch, step = static(bound.terms[pixel]), static(bound.terms[kernel])
+    if offset is None or extent is None or pitch is None or step is None:
+        return None
+    found = []
+    for x in range(count):
+        places = [offset + x * pitch + kx * step for kx in range(width)]
+        taps = [kx for kx, place in enumerate(places) if 0 <= place < extent]
+        found.append(range(taps[0], taps[-1] + 1) if taps else range(0))
+    return found
+
+
+class Piece(NamedTuple):
     """Pixels first … end - 1 of a row, some at a time: for each of them its taps along x."""
 
     first: int
@@ -206,20 +216,20 @@ class _Piece(NamedTuple):
     taps: list[range]
 
 
-def _pieces(taps: Sequence[range], most: int) -> list[_Piece]:
+def pieces(taps: Sequence[range], most: int) -> list[Piece]:
     """Cut a row: at most so many pixels at a time, neighbours with the same taps in one loop."""
     heights = [height for tiles, height in cut(len(taps), most) for _ in range(tiles)]
-    pieces: list[_Piece] = []
+    found: list[Piece] = []
     first = 0
     for height in heights:
         these = list(taps[first : first + height])
-        last = pieces[-1] if pieces else None
+        last = found[-1] if found else None
         if last is not None and last.taps == these:
-            pieces[-1] = last._replace(end=first + height)
+            found[-1] = last._replace(end=first + height)
         else:
-            pieces.append(_Piece(first, first + height, these))
+            found.append(Piece(first, first + height, these))
         first += height
-    return pieces
+    return found
 
 
 class _Row:
@@ -322,17 +332,17 @@ class _Row:
         nest.emit({**self.index, **nest.index(self.c), nest.x: x}, total, self.mask)
 
 
-class _WeightGradient(_Nest):
+class _WeightGradient(GroupedNest):
     """The gradient of the kernels: m is (ky, kx, i), k is (image, y, x)."""
 
     def __init__(self, b: NestBuilder, spec: Contraction, chosen: ContractionPlan) -> None:
         super().__init__(b, spec, chosen)
         self.ky, self.kx = spec.m[:2]
         self.y, self.x = spec.k[-2:]
-        self.width = _number(self.kx.extent)
+        self.width = known_size(self.kx.extent)
         self.row = self.width * self.depth
         self.sets = 2 if self.row <= MANY_SUMS else 1
-        self.weights = _number(self.ky.extent) * self.row
+        self.weights = known_size(self.ky.extent) * self.row
         self.line = size(b, self.x.extent)
         self.piece = b.mul(self.pitch, self.weights)
         self.low, self.high = self.inside(self.x, self.kx)
@@ -465,7 +475,8 @@ class _WeightGradient(_Nest):
             self.for_channels(part)
 
 
-def _number(value: IntOrReg) -> int:
+def known_size(value: IntOrReg) -> int:
+    """A number that the plan knows."""
     known = static(value)
     assert known is not None  # the plan is chosen by it
     return known

@@ -41,6 +41,12 @@ HALF_VECTOR: Final = 32
 """Bytes of the shortest vector that is worth taking in place of one twice as long: machines do more
 of these a cycle."""
 
+MOST_INSIDE: Final = 2 * K_BLOCK
+"""So long a sum's weights of a vector of channels stay in the first-level cache."""
+
+SHORTEST_RUN: Final = 4
+"""Contiguous weights that are worth transposing in registers."""
+
 GROUPED_LONG_K: Final = 1 << 10
 """A weight's gradient over fewer pixels is one piece."""
 
@@ -96,8 +102,9 @@ class ContractionPlan:
     `a`: "place" (rows a stride apart) or "table" (through row pointers), each read where it lies;
     "rows" or "cols" packed along k or along m. `b`: "place", "turn" (k-contiguous, transposed in
     registers; packed unless few rows), "copy", "gather". `few` > 0: only when there are at most
-    that many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C. `across`:
-    lanes run across groups (`grouped`).
+    that many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C. `groups`:
+    lanes run "across" groups (`grouped`), or "inside" one, a row of pixels at a time
+    (`group_rows`).
     """
 
     name: str
@@ -111,7 +118,7 @@ class ContractionPlan:
     few: int = 0
     splits: int = 1
     shared: bool = False
-    across: bool = False
+    groups: str = ""
 
     @property
     def width(self) -> int:
@@ -122,7 +129,7 @@ class ContractionPlan:
         tile = f"{self.rows}x{self.vectors}x{self.lanes}"
         guard = f" if m <= {self.few}" if self.few else ""
         if self.splits > 1:
-            condition = "" if self.across else f" if k >= {LONG_K}"
+            condition = "" if self.groups else f" if k >= {LONG_K}"
             guard = f"{condition}, {self.splits} splits"
         block = f" block {self.mc}x{self.nc}" if self.mc else ""
         shared = " shared" if self.shared else ""
@@ -229,6 +236,8 @@ class _Shape:
     """how many groups there are to run across, 0 where that can't be"""
     depth: int
     """channels of a group"""
+    inside: str
+    """how the weights of one group are packed where its pixels can be computed row by row"""
 
 
 def _product(axes: tuple[ContractionAxis, ...]) -> int | None:
@@ -266,20 +275,28 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         long_k=spec.long_k,
         groups=static(spec.across.extent) if spec.across and _is_grouped(spec) else 0,
         depth=static(geo.col.extent) or 0,
+        inside=_inside_groups(spec),
     )
 
 
 def _lanes(spec: Contraction, target: Target) -> int:
     """Elements of a vector: as many as the machine has, but half of them where that is a group's
-    channels and the sums of a row of its weight's gradient would leave the registers. Each group is
-    a product of its own then."""
+    channels, and the pixels of a row can be computed together or the sums of a row of its weight's
+    gradient would leave the registers. Each group is a product of its own then."""
     lanes = target.lanes(spec.acc)
-    if not spec.long_k or spec.across is None:
+    depth = static(spec.n[-1].extent) if spec.n else None
+    if (
+        spec.across is None
+        or 2 * (depth or 0) != lanes
+        or lanes * Ty(spec.acc).bytes < 2 * HALF_VECTOR
+    ):
         return lanes
-    depth, width = static(spec.n[0].extent) or 0, static(spec.m[1].extent) or 0
-    wide = depth * Ty(spec.acc).bytes >= HALF_VECTOR
-    spills = (width + 1) * depth >= target.vector_registers
-    return depth if 2 * depth == lanes and wide and spills else lanes
+    if spec.long_k:
+        width = static(spec.m[1].extent) or 0
+        apart = (width + 1) * (depth or 0) >= target.vector_registers
+    else:
+        apart = bool(_inside_groups(spec))
+    return lanes // 2 if apart else lanes
 
 
 def _is_grouped(spec: Contraction) -> bool:
@@ -312,6 +329,28 @@ def _are_contiguous(
     return jump == depth and (depth == 1 or operand.unit(channel))
 
 
+def _inside_groups(spec: Contraction) -> str:
+    """How the weights of a group are packed for `group_rows`, "" where that is not for it: the
+    taps of each pixel have to be known now, the image's channels to be contiguous."""
+    across = spec.across
+    if spec.long_k or across is None or static(across.extent) == 1 or spec.batch != (across,):
+        return ""
+    inner, pixels = spec.k[-1], spec.m[-1]
+    sizes = [static(axis.extent) for axis in (*spec.k, *spec.n, pixels)]
+    bounds = [b for b in spec.a.bounds if pixels in b.terms]
+    sizes += [static(size) for b in bounds for size in (b.offset, b.extent, *b.terms.values())]
+    steps = [static(step) for b in spec.a.bounds for step in b.terms.values()]
+    if None in sizes or None in steps or not spec.a.unit(inner):
+        return ""
+    width, depth, taps = (_product(axes) or 0 for axes in (spec.k[1:2], spec.k[-1:], spec.k[:-1]))
+    if width > WIDEST_WINDOW or depth > K_BLOCK or depth * taps > MOST_INSIDE:
+        return ""
+    if spec.b.unit(spec.n[-1]):
+        return "copy"
+    run = _product(spec.b.contiguous(spec.k)) or 0
+    return "turn" if run >= SHORTEST_RUN else "gather"
+
+
 def plan(spec: Contraction, target: Target) -> tuple[ContractionPlan, ...]:
     """The ways to run it, in order: the first whose condition holds. The last has none."""
     shape = _shape(spec, geometry(spec), target)
@@ -326,7 +365,7 @@ def plan(spec: Contraction, target: Target) -> tuple[ContractionPlan, ...]:
 
 
 def _conditional(choice: ContractionPlan, shape: _Shape) -> bool:
-    if choice.across:
+    if choice.groups:
         return False
     if choice.few:
         return shape.m is None
@@ -343,11 +382,26 @@ def _grouped(s: _Shape) -> ContractionPlan | None:
         lanes = min(lanes, 1 << (s.groups * s.depth - 1).bit_length())
     if s.long_k:
         splits = SPLITS if s.k is None or s.k >= GROUPED_LONG_K else 1
-        return ContractionPlan("grouped", 4, 1, lanes, "place", "place", splits=splits, across=True)
+        return ContractionPlan(
+            "grouped", 4, 1, lanes, "place", "place", splits=splits, groups="across"
+        )
     pixels = 8 if s.registers >= 32 else 6 if s.registers >= 16 else 2
     if s.depth > 1 and 2 * s.depth == s.lanes:
         pixels = max(2, pixels // 2)  # more weights need registers
-    return ContractionPlan("grouped", pixels, 1, lanes, "place", "copy", across=True)
+    return ContractionPlan("grouped", pixels, 1, lanes, "place", "copy", groups="across")
+
+
+def _group_rows(s: _Shape) -> ContractionPlan | None:
+    """A convolution whose groups fill vectors: neighbouring pixels of a row against vectors of one
+    group's channels. All that a tile reads is a known distance apart, and taps outside the image
+    cost nothing."""
+    if not s.inside or s.depth == 0 or s.depth % s.lanes:
+        return None
+    vectors = 2 if s.registers >= 16 and s.depth % (2 * s.lanes) == 0 else 1
+    pixels = 14 if s.registers >= 32 else 12 // vectors if s.registers >= 16 else 4
+    return ContractionPlan(
+        "group rows", pixels, vectors, s.lanes, "place", s.inside, groups="inside"
+    )
 
 
 def _few_rows(s: _Shape) -> ContractionPlan | None:
@@ -400,6 +454,7 @@ def _blocked(s: _Shape, splits: int = 1) -> ContractionPlan:
 
 RULES: Final[tuple[Callable[[_Shape], ContractionPlan | None], ...]] = (
     _grouped,
+    _group_rows,
     _few_rows,
     _long_k,
     _blocked,

@@ -11,7 +11,7 @@ into columns and nothing is padded.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from argand.nest.builder import NestBuilder, Reg, Ty
 
@@ -74,6 +74,19 @@ class Operand:
     def unit(self, axis: ContractionAxis) -> bool:
         """Whether neighbours along the axis are known to be neighbours in memory."""
         return static(self.stride(axis)) == 1
+
+    def contiguous(self, axes: Iterable[ContractionAxis]) -> tuple[ContractionAxis, ...]:
+        """The axes whose elements are known to be one run of memory together, outermost first."""
+        left, step = list(axes), 1
+        found: list[ContractionAxis] = []
+        while True:
+            axis = next((a for a in left if static(self.stride(a)) == step), None)
+            extent = None if axis is None else static(axis.extent)
+            if axis is None or extent is None:
+                return tuple(reversed(found))
+            left.remove(axis)
+            found.append(axis)
+            step *= extent
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
