@@ -36,7 +36,7 @@ from argand.base.dtype import (
     uint8,
 )
 from argand.base.errors import ArgandError
-from argand.base.errors import did_you_mean as _did_you_mean
+from argand.base.errors import unknown_name as _unknown_name
 from argand.base.misuse import explained as _explained
 from argand.base.settings import settings
 from argand.runtime.threads import get_num_threads, set_num_threads
@@ -128,10 +128,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
 def __getattr__(name: str) -> Any:
     found = _LAZY.get(name)
     if found is None:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        hint = _did_you_mean(name, __dir__())
-        raise AttributeError(f"module 'argand' has no attribute {name!r}{hint}")
+        raise _unknown_name("argand", name, (*__all__, *_LAZY))
     module = importlib.import_module(found[0])
     value = module if found[1] is None else getattr(module, found[1])
     globals()[name] = value

@@ -48,7 +48,8 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("log_softmax logsumexp silu softmax softplus", "bool whole complex"),
     **_each("scaled_dot_product_attention normal uniform", "bool whole complex"),
     **_each("scaled_dot_product_attention_grad", "bool whole complex"),
-    **_each("conv2d conv2d_input_grad conv2d_weight_grad", "bool whole complex"),
+    **_each("conv2d conv2d_input_grad", "bool whole"),
+    **_each("conv2d_weight_grad", "bool whole complex"),
     **_each("binary_cross_entropy binary_cross_entropy_with_logits", "bool whole complex"),
     **_each("cross_entropy nll_loss kl_div", "bool whole complex"),
     **_each("huber_loss mse_loss smooth_l1_loss", "bool whole complex"),
@@ -65,6 +66,7 @@ REFUSED: dict[str, frozenset[str]] = {
 PARTLY: dict[str, frozenset[str]] = {
     **_each("bitwise_left_shift bitwise_right_shift clamp einsum", "bool"),
     **_each("floor_divide fmod remainder sub", "bool"),
+    "hardtanh": frozenset({"uint8"}),  # which holds no lower bound of -1
     **_each("lerp pow", "bool whole"),
     **_each("cond", "bool whole"),  # whose branches would give different dtypes
 }

@@ -25,6 +25,11 @@ from argand.ir.samples import T
 Reference = Callable[..., Any]
 
 
+def _as_elements(x: Any, *numbers: Any) -> Any:
+    """Numbers as integers beside integers."""
+    return numbers if x.dtype.kind == "f" else map(int, numbers)
+
+
 def _axis(dim: Any) -> Any:
     return tuple(dim) if isinstance(dim, list | tuple) else dim
 
@@ -120,8 +125,8 @@ def _conv2d(
 ) -> Any:
     s, d = ((v, v) if isinstance(v, int) else v for v in (stride, dilation))
     o, c, kh, kw = w.shape
-    spread = np.zeros((o, c, (kh - 1) * d[0] + 1, (kw - 1) * d[1] + 1))
-    spread[:, :, :: d[0], :: d[1]] = w
+    spread = np.zeros((o, c, (kh - 1) * d[0] + 1, (kw - 1) * d[1] + 1), w.dtype)
+    spread[:, :, :: d[0], :: d[1]] = w.conj()  # which SciPy's correlation undoes
     if padding == "same":
         total = [n - 1 for n in spread.shape[2:]]
         widths = [(t // 2, t - t // 2) for t in total]
@@ -411,6 +416,7 @@ REFERENCES: dict[str, Reference] = {
     "sub": np.subtract,
     "mul": np.multiply,
     "div": np.true_divide,
+    "divisor": np.positive,
     "floor_divide": np.floor_divide,
     "remainder": np.remainder,
     "fmod": np.fmod,
@@ -465,7 +471,7 @@ REFERENCES: dict[str, Reference] = {
     "sigmoid": sp.expit,
     "relu": lambda x: x * (x > 0),
     "relu6": lambda x: np.clip(x, 0, 6),
-    "hardtanh": lambda x, low=-1.0, high=1.0: np.clip(x, low, high),
+    "hardtanh": lambda x, low=-1.0, high=1.0: np.clip(x, *_as_elements(x, low, high)),
     "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
     "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "softplus": _softplus,

@@ -42,7 +42,7 @@ def conv2d_input_grad(
     g: Any, w: Any, size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
     """Each product of `conv2d` sends its output's cotangent, times the kernel, to the image."""
-    dx = np.zeros((g.shape[0], w.shape[1] * groups, *size))
+    dx = np.zeros((g.shape[0], w.shape[1] * groups, *size), np.result_type(g, w))
     walk = _convolution(dx.shape, g.shape, w.shape, dilation, groups, (stride, padding))
     for output, image, kernel in walk:
         dx[image] += g[output] * w[kernel]

@@ -113,6 +113,10 @@ class MissingExtraError(ArgandError, ImportError):
     """An optional package that this feature needs is not installed."""
 
 
+class DivisionByZeroError(ArgandError, RuntimeError, ZeroDivisionError):
+    """An integer was divided by 0; RuntimeError as in PyTorch, and ZeroDivisionError."""
+
+
 class IndexRangeError(ArgandError, IndexError):
     """An index or a dimension outside its range."""
 
@@ -133,8 +137,25 @@ def unknown_name(module: str, name: str, known: Iterable[str]) -> AttributeError
     >>> unknown_name("argand.nn", "Linaer", ["Linear", "ReLU"])
     AttributeError("module 'argand.nn' has no attribute 'Linaer'; did you mean Linear?")
     """
-    hint = "" if name.startswith("__") else did_you_mean(name, known)
-    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+    return _UnknownNameError(module, name, known)
+
+
+class _UnknownNameError(AttributeError):
+    """Looks for a hint when it is read: `hasattr` asks often and reads never."""
+
+    def __init__(self, module: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"module {module!r} has no attribute {name!r}", name=name)
+        self._asked, self._known = name, list(known)
+
+    def __str__(self) -> str:
+        hint = "" if self._asked.startswith("__") else did_you_mean(self._asked, self._known)
+        return f"{self.args[0]}{hint}"
+
+    def __repr__(self) -> str:
+        return f"AttributeError({str(self)!r})"
+
+    def __reduce__(self) -> tuple[type[AttributeError], tuple[str]]:
+        return AttributeError, (str(self),)
 
 
 def missing_extra(package: str, extra: str, why: str) -> MissingExtraError:

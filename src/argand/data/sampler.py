@@ -42,6 +42,10 @@ class SequentialSampler(Sampler):
         return len(self.data_source)
 
 
+_AT_ONCE = 1024
+"""How many samples are drawn at a time, so that an epoch of any length begins at once."""
+
+
 class RandomSampler(Sampler):
     """A random order of all samples, or with `replacement` `num_samples` draws; new at every
     iteration.
@@ -69,8 +73,10 @@ class RandomSampler(Sampler):
     def __iter__(self) -> Iterator[int]:
         count, wanted = len(self.data_source), self.num_samples
         if self.replacement:
-            draws: Any = random.randint(0, count, (wanted,), generator=self.generator)
-            yield from draws.tolist()
+            for start in range(0, wanted, _AT_ONCE):
+                size = (min(_AT_ONCE, wanted - start),)
+                draws: Any = random.randint(0, count, size, generator=self.generator)
+                yield from draws.tolist()
             return
         while wanted > 0:
             order: Any = random.randperm(count, generator=self.generator)

@@ -189,8 +189,8 @@ class Elementwise(Op):
         sources = [*inputs, g, outputs[0]]
         results: list[Any] = [None] * len(inputs)
         for i, call in enumerate(_adjoint_calls(self, g.dtype)):
-            if wants[i] and call is not None and type(inputs[i]) is not Literal:
-                results[i] = _called(call, sources)
+            if wants[i] and type(inputs[i]) is not Literal:
+                results[i] = _zeros(inputs[i]) if call is None else _called(call, sources)
         return results
 
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
@@ -314,6 +314,11 @@ def _adjoint_call(op: Elementwise, i: int, expression: Expr) -> _Call:
             return getattr(ops, simple), operands
     derived = getattr(ops, f"{op.name}.d{i}")
     return derived, derived.numbers
+
+
+def _zeros(x: Any) -> Any:
+    """The cotangent of an operand on which the result depends in steps; None of an integer."""
+    return ops.full(tuple(x.shape), 0, x.dtype) if x.dtype.is_inexact else None
 
 
 def _called(call: _Call, sources: Sequence[Any]) -> Any:

@@ -396,6 +396,27 @@ class Create(Op):
     progression: ClassVar[Callable[..., tuple[Any, Any, Any]] | None] = None
 
 
+class Checked(Op):
+    """The operand as it is, in new memory, unless one of its elements is refused.
+
+    A member states `refused(b, x)`, whether an element is, in the scalar language, and raises its
+    error from `run`.
+    """
+
+    abstract = True
+    required = ("samples", "run", "refused")
+    differentiable = False
+
+    refused: ClassVar[Callable[..., Any] | None] = None
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        (x,) = inputs
+        return (TensorType(x.dtype, x.shape),)
+
+    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
+        return (), ()
+
+
 class Control(Op):
     """Control flow with regions: each region is a Program over the operands."""
 

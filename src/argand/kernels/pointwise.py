@@ -7,7 +7,7 @@ and the elements that they have in common.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from argand.base.dim import same
@@ -198,31 +198,36 @@ def _store_all(
 
 
 def check_indices(emitter: Emitter, points: Sequence[Point]) -> None:
-    """Leave with the node's status if a loaded index is out of range; before any result is
-    written."""
+    """Leave with the node's status if a loaded index is out of range or an element is refused;
+    before any result is written."""
     for loaded in loaded_indices(points):
         with emitter.scope():
-            _check_one(emitter, loaded)
+            size = emitter.size(loaded.size)
+            top = emitter.b.i64(size) if isinstance(size, int) else size
+            bottom = emitter.b.i64(0) if not loaded.wraps else emitter.b.sub(0, top)
+            outside = functools.partial(_outside, emitter, loaded, bottom, top)
+            _fail_where(emitter, loaded.point, outside)
+    for refused in dict.fromkeys(p.refused for p in points if p.refused is not None):
+        with emitter.scope():
+            _fail_where(emitter, refused, functools.partial(emitter.emit, refused))
 
 
-def _check_one(emitter: Emitter, loaded: LoadedIndex) -> None:
+def _fail_where(emitter: Emitter, point: Point, is_bad: Callable[[], Reg]) -> None:
+    """Leave with the node's status if `is_bad` holds for an element of the point."""
     b = emitter.b
-    axes = sorted(loaded.point.axes, key=lambda a: a.key)
-    size = emitter.size(loaded.size)
-    top = b.i64(size) if isinstance(size, int) else size
-    bottom = b.i64(0) if not loaded.wraps else b.sub(0, top)
+    axes = sorted(point.axes, key=lambda a: a.key)
     if not axes:
-        _fail_if(emitter, _outside(emitter, loaded, bottom, top))
+        _fail_if(emitter, is_bad())
         return
-    *outer, inner = _contiguous_last(emitter, loaded.point, axes)
-    lanes = lanes_for([loaded.point], emitter.context.target.vector_bytes, inner)
+    *outer, inner = _contiguous_last(emitter, point, axes)
+    lanes = lanes_for(reachable([point]), emitter.context.target.vector_bytes, inner)
     bad = b.alloca(Ty("int64"))
     b.store(bad, 0, b.i64(0))
     with open_loops(emitter, outer):
-        emitter.hoist([loaded.point], frozenset((inner,)))
+        emitter.hoist([point], frozenset((inner,)))
 
         def body() -> None:
-            outside = _outside(emitter, loaded, bottom, top)
+            outside = is_bad()
             if outside.ty.lanes > 1:
                 if emitter.mask is not None:
                     outside = b.apply("and", outside, emitter.mask)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from argand.base.dim import Dim, same
-from argand.base.dtype import int64
+from argand.base.dtype import bool_, int64
 from argand.base.errors import CompileError
 from argand.ir import scalar
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Create, Gather, Move, Random, Reduce
+from argand.ir.families import Checked, Create, Gather, Move, Random, Reduce
 from argand.ir.op import Op
 from argand.ir.program import Node, Value
 from argand.lowering.affine import AFFINE, ZERO, affine_of, both, linearised
@@ -65,6 +65,17 @@ def _elementwise(demand: Points, node: Node, point: Point) -> None:
     expression = op.node_expression(types, node.params)
     args = [demand.point(o, point.index, point.guard) for o in node.inputs]
     point.settle("expr", args, expression)
+
+
+def _checked(demand: Points, node: Node, point: Point) -> None:
+    (x,), op = node.inputs, cast(Checked, node.op)
+    refused = type(op).refused
+    assert refused is not None
+    expression = scalar.trace_body(refused, [x.dtype], bool_)
+    element = demand.point(x, point.index, point.guard)
+    bad = demand.computed(expression, element)
+    point.refused = demand.select(point.guard, bad, demand.const(False, bool_))
+    point.settle("same", (element,))
 
 
 def _move(demand: Points, node: Node, point: Point) -> None:
@@ -143,6 +154,7 @@ def _trivial_reduction(demand: Points, node: Node, point: Point) -> None:
 
 RULES: tuple[tuple[type[Op], Rule], ...] = (
     (Elementwise, _elementwise),
+    (Checked, _checked),
     (Move, _move),
     (Create, _create),
     (Random, _random),

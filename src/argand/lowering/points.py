@@ -26,7 +26,7 @@ MAX_POINTS = 4000
 class Point:
     """An element of a value. `kind` says how it comes: load, known, const, expr, select, call."""
 
-    __slots__ = ("args", "axes", "guard", "index", "key", "kind", "payload", "value")
+    __slots__ = ("args", "axes", "guard", "index", "key", "kind", "payload", "refused", "value")
 
     kind: str
     args: tuple[Point, ...]
@@ -39,6 +39,8 @@ class Point:
         self.value, self.index, self.guard, self.key = value, index, guard, key
         self.kind, self.args, self.payload = "", (), None
         self.axes = frozenset()
+        # Whether the kernel must fail: a boolean, looked at before any result is written.
+        self.refused: Point | None = None
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.key}>"

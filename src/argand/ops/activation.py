@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from argand.base.errors import ArgumentError
-from argand.ir.elementwise import Elementwise
+from argand.base.errors import ArgumentError, DTypeError
+from argand.ir.elementwise import Elementwise, is_number, lifted
 from argand.ir.op import ops
 from argand.ir.samples import ErrorSample, Sample, T, Uniform
 
@@ -90,6 +90,14 @@ class Hardtanh(Elementwise):
 
     def partials(b: Any, g: Any, y: Any, x: Any, min_val: Any, max_val: Any) -> Any:
         return [b.where(b.gt(x, min_val) & b.lt(x, max_val), g, 0), None, None]
+
+    def apply(self, x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
+        x = lifted(x)
+        if x.dtype.kind in "ui" and is_number(min_val) and is_number(max_val):
+            min_val, max_val = int(min_val), int(max_val)
+            if x.dtype.kind == "u" and min(min_val, max_val) < 0:
+                raise DTypeError(f"hardtanh: {x.dtype.name} has no numbers below 0, got {min_val}")
+        return super().apply(x, min_val, max_val)
 
 
 class LeakyRelu(_Activation):

@@ -68,6 +68,11 @@ def _grid(shape: tuple[int, ...]) -> tuple[Any, ...]:
 _small_grid = lru_cache(maxsize=512)(_grid)
 
 
+def as_vector(x: Any) -> Any:
+    """A 0-d operand as a vector of one element, which indexing takes it for."""
+    return x if x.shape else ops.reshape(x, (1,))
+
+
 def _check_along(op: str, x: TensorType, index: TensorType, dim: int) -> None:
     """The index has the rank of `x` and, but for `dim`, is nowhere larger."""
     _check_whole(op, index)
@@ -110,8 +115,13 @@ class Gather(families.Gather):
         ErrorSample(TypeError, "must hold integers", T((4,)), 0, T((2,))),
     )
 
-    def prepare(self, x: Any, dim: int, index: Any) -> Prepared:
+    def apply(self, x: Any, dim: int, index: Any) -> Any:
         x, index = lifted(x), lifted(index)
+        if x.shape or len(index.shape) > 1:
+            return super().apply(x, dim, index)
+        return ops.reshape(self(as_vector(x), dim, as_vector(index)), index.shape)
+
+    def prepare(self, x: Any, dim: int, index: Any) -> Prepared:
         return (x, index), {"dim": normalize_dim(dim, len(x.shape), self.name)}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
@@ -149,8 +159,14 @@ class _ScatterAlong(families.Scatter):
         Sample(T((5,)), 0, _index(0, high=4), T((0,))),
     )
 
-    def prepare(self, x: Any, dim: int, index: Any, src: Any) -> Prepared:
+    def apply(self, x: Any, dim: int, index: Any, src: Any) -> Any:
         x, index = lifted(x), lifted(index)
+        if x.shape or len(index.shape) > 1:
+            return super().apply(x, dim, index, src)
+        src = src if is_number(src) else as_vector(lifted(src))
+        return ops.reshape(self(as_vector(x), dim, as_vector(index), src), ())
+
+    def prepare(self, x: Any, dim: int, index: Any, src: Any) -> Prepared:
         if is_number(src):
             src = ops.expand(ops.full((), src, x.dtype), index.shape)
         src = lifted(src)

@@ -492,7 +492,7 @@ class KlDiv(Composite):
         if log_target:
             loss = ops.mul(ops.exp(target), ops.sub(target, x))
         else:
-            some = ops.gt(target, 0)
+            some = ops.ne(target, 0)
             log = ops.log(ops.where(some, target, 1.0))
             loss = ops.where(some, ops.mul(target, ops.sub(log, x)), 0.0)
         if reduction == "batchmean":

@@ -9,6 +9,7 @@ for each; where several conditions hold, the last input wins.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -186,7 +187,9 @@ class Expand(View):
         return (TensorType(x.dtype, shape),)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
-        return np.broadcast_to(arrays[0], params["shape"])
+        (x,), shape = arrays, params["shape"]
+        # What repeats nothing may be written to; NumPy's broadcast memory is read-only.
+        return x.reshape(shape) if x.size == math.prod(shape) else np.broadcast_to(x, shape)
 
     def source(b: Any, index: Any, shape: Any, params: Any) -> Any:
         inner = index[len(index) - len(shape) :]

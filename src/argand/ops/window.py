@@ -169,6 +169,8 @@ class Conv2d(_Conv):
         groups: int = 1,
     ) -> Any:
         x, w = lifted(x), lifted(w)
+        if x.dtype.is_complex and w.dtype is x.dtype:
+            return _by_parts(self, x, w, stride, padding, dilation, groups)
         if len(x.shape) == 3:
             y = self(ops.reshape(x, (1, *x.shape)), w, stride, padding, dilation, groups)
             return ops.reshape(y, y.shape[1:])
@@ -219,6 +221,13 @@ class Conv2d(_Conv):
 
     def saves_for(self, wants: Any, params: dict[str, Any]) -> Any:
         return [i for i in (0, 1) if wants[1 - i]], ()
+
+
+def _by_parts(op: Any, x: Any, w: Any, *window: Any, **named: Any) -> Any:
+    """The product of complex operands by four of their real and imaginary parts."""
+    (a, b), (c, d) = ((ops.real(v), ops.imag(v)) for v in (x, w))
+    real = ops.sub(op(a, c, *window, **named), op(b, d, *window, **named))
+    return ops.complex(real, ops.add(op(a, d, *window, **named), op(b, c, *window, **named)))
 
 
 def _check_dtypes(op: str, x: TensorType, w: TensorType) -> None:
@@ -275,6 +284,12 @@ class Conv2dInputGrad(_Conv):
     )
 
     roles = ("result", "weight", "image")
+
+    def apply(self, g: Any, w: Any, *window: Any, **named: Any) -> Any:
+        g, w = lifted(g), lifted(w)
+        if g.dtype.is_complex and w.dtype is g.dtype:
+            return _by_parts(self, g, w, *window, **named)
+        return super().apply(g, w, *window, **named)
 
     def prepare(self, g: Any, w: Any, size: Any, *window: Any, **named: Any) -> Prepared:
         params = _conv_params(self.name, *window, **named)

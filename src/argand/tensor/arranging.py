@@ -114,14 +114,14 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     return input
 
 
-def flip(input: Any, *dims: Any) -> Any:
-    """The elements in reverse order along `dims`; a copy.
+def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
+    """The elements in reverse order along `dims`, several numbers or one sequence; a copy.
 
     >>> ag.flip(ag.tensor([[1, 2], [3, 4]]), (0, 1))
     tensor([[4, 3],
             [2, 1]])
     """
-    return ops.flip(input, sizes(dims))
+    return ops.flip(input, sizes(axes, dims))
 
 
 def fliplr(input: Any) -> Any:
@@ -155,6 +155,10 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     >>> ag.diff(ag.tensor([1, 4, 9, 16]), n=2)
     tensor([2, 2])
     """
+    if n < 0:
+        raise ArgumentError(f"diff: n must be at least 0, got {n}")
+    if n == 0:
+        return ops.contiguous(input)
     parts = [p for p in (prepend, input, append) if p is not None]
     x = ops.cat(*parts, dim=dim) if len(parts) > 1 else input
     d = normalize_dim(dim, x.ndim, "diff")
@@ -264,7 +268,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     lead = ((0, 0),) * (input.ndim - 1)
     row = ops.pad(input, (*lead, (before, after)), 0)
     on = ops.eq(ops.add(rows, offset), columns)
-    out = ops.where(on, unsqueeze(row, -2), 0)
+    out = ops.where(on, unsqueeze(row, -2), False if input.dtype.kind == "b" else 0)
     return movedim(out, (-2, -1), (dim1, dim2))
 
 

@@ -9,10 +9,10 @@ import ml_dtypes
 import numpy as np
 
 from argand.base.dtype import as_dtype, get_default_dtype
-from argand.base.errors import DTypeError
+from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape
 from argand.ir.elementwise import is_number
-from argand.ir.op import ops
+from argand.ir.op import describe, ops
 from argand.tensor.core import wrap
 from argand.transform.mode import no_grad
 
@@ -224,9 +224,12 @@ def prelu(input: Any, weight: Any) -> Any:
     >>> ag.prelu(ag.tensor([-2.0, 3.0]), ag.tensor([0.25]))
     tensor([-0.5000,  3.0000])
     """
-    if weight.numel() != 1 and input.ndim > 1:
-        shape = (1, weight.shape[0], *(1,) * (input.ndim - 2))
-        weight = ops.reshape(weight, shape)
+    if weight.numel() == 1:
+        weight = ops.reshape(weight, ())
+    elif input.ndim > 1:
+        weight = ops.reshape(weight, (1, weight.shape[0], *(1,) * (input.ndim - 2)))
+    elif not input.ndim:
+        raise ShapeError(f"prelu: {describe(input, weight)}: one number takes one slope")
     return ops.where(ops.gt(input, 0), input, ops.mul(input, weight))
 
 
@@ -355,24 +358,25 @@ class finfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
 
     Attributes: `eps` (the distance from 1 to the next number), `max`, `min` (= -max), `tiny` =
     `smallest_normal`, `resolution` (10 to minus the number of exact decimal digits), `bits`,
-    `dtype`. Raises TypeError for other dtypes. Follows `torch.finfo`.
+    `dtype` (the name of the real dtype). Raises TypeError for other dtypes. Follows `torch.finfo`.
 
     >>> ag.finfo(ag.float32).eps == 2**-23
     True
     """
 
     def __init__(self, dtype: Any = None) -> None:
-        self.dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
-        if not self.dtype.is_inexact:
-            raise TypeError(f"finfo: {self.dtype.name} is not a floating-point dtype; use iinfo")
-        info: Any = ml_dtypes.finfo(self.dtype.numpy)  # type: ignore[no-untyped-call]
+        given = get_default_dtype() if dtype is None else as_dtype(dtype)
+        if not given.is_inexact:
+            raise TypeError(f"finfo: {given.name} is not a floating-point dtype; use iinfo")
+        self.dtype = given.to_real().name
+        info: Any = ml_dtypes.finfo(given.numpy)  # type: ignore[no-untyped-call]
         self.bits = int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
         self.resolution = float(info.resolution)
 
     def __repr__(self) -> str:
-        return f"finfo(dtype={self.dtype.name}, eps={self.eps:g}, max={self.max:g})"
+        return f"finfo(dtype={self.dtype}, eps={self.eps:g}, max={self.max:g})"
 
 
 class iinfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
@@ -385,11 +389,12 @@ class iinfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
     """
 
     def __init__(self, dtype: Any) -> None:
-        self.dtype = as_dtype(dtype)
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"iinfo: {self.dtype.name} is not an integer dtype; use finfo")
-        info = np.iinfo(self.dtype.numpy)
+        given = as_dtype(dtype)
+        if given.kind not in "iu":
+            raise TypeError(f"iinfo: {given.name} is not an integer dtype; use finfo")
+        self.dtype = given.name
+        info = np.iinfo(given.numpy)
         self.bits, self.max, self.min = int(info.bits), int(info.max), int(info.min)
 
     def __repr__(self) -> str:
-        return f"iinfo(dtype={self.dtype.name}, min={self.min}, max={self.max})"
+        return f"iinfo(dtype={self.dtype}, min={self.min}, max={self.max})"

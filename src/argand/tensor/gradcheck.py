@@ -35,9 +35,10 @@ def gradcheck(
     """Whether the gradients of `func` at `inputs` agree with central finite differences.
 
     (f(x + eps) - f(x - eps)) / (2 eps) for each element of each input that requires grad, which
-    should be float64; within atol + rtol * |difference|. Raises GradcheckError where they don't,
-    unless `raise_exception` is False, and ValueError where no input requires grad. Follows
-    `torch.autograd.gradcheck`.
+    should be float64 or complex128 (whose real and imaginary parts are moved apart; the gradient is
+    d/d(real) + i d/d(imaginary)); within atol + rtol * |difference|. Raises GradcheckError where
+    they don't, unless `raise_exception` is False, and ValueError where no input requires grad.
+    Follows `torch.autograd.gradcheck`.
 
     >>> x = ag.tensor([0.5, 1.5], dtype=ag.float64, requires_grad=True)
     >>> ag.autograd.gradcheck(lambda x: x.exp() * x.sin(), x)
@@ -63,7 +64,7 @@ def _outputs(func: Function, args: Sequence[Any]) -> list[Any]:
     with enable_grad():
         out = func(*args)
     found = out if isinstance(out, tuple | list) else (out,)
-    return [y for y in found if isinstance(y, Tensor) and y.dtype.is_floating_point]
+    return [y for y in found if isinstance(y, Tensor) and y.dtype.is_inexact]
 
 
 def _compare(
@@ -82,32 +83,41 @@ def _compare(
 
 def _analytic(func: Function, args: tuple[Any, ...], k: int, i: int) -> Any:
     y = [y for y in _outputs(func, args) if y.requires_grad][k]
-    count = y.numel()  # type: ignore[attr-defined, unused-ignore]
+    weight = np.zeros(tuple(y.shape), y.dtype.numpy)
+    parts = _real_parts(weight)
     rows = []
-    for n in range(count):
-        weight = np.zeros(count, y.dtype.numpy)
-        weight[n] = 1
-        (g,) = grad(y, args[i], wrap(weight.reshape(y.shape)), retain_graph=True, allow_unused=True)
-        size = args[i]._array.size
-        rows.append(np.zeros(size) if g is None else g._array.reshape(-1).astype(np.float64))
-    return np.array(rows).reshape(count, -1)
+    for n in range(parts.size):
+        parts[:] = 0
+        parts[n] = 1
+        (g,) = grad(y, args[i], wrap(weight.copy()), retain_graph=True, allow_unused=True)
+        found = np.zeros(args[i].shape, args[i].dtype.numpy) if g is None else g.numpy_array()
+        rows.append(_real_parts(np.ascontiguousarray(found)).astype(np.float64))
+    return np.array(rows).reshape(parts.size, -1)
+
+
+def _real_parts(array: Any) -> Any:
+    """The elements in a row, of complex ones the real and the imaginary part: a view of contiguous
+    memory."""
+    row = array.reshape(-1)
+    return row.view(row.real.dtype) if row.dtype.kind == "c" else row
 
 
 def _numeric(func: Function, args: tuple[Any, ...], k: int, i: int, eps: float) -> Any:
     places = [n for n, y in enumerate(_outputs(func, args)) if y.requires_grad]
-    base = args[i]._array
+    base = args[i].numpy_array()
 
     def at(n: int, shift: float) -> Any:
-        moved = np.array(base)
-        moved.reshape(-1)[n] += shift
+        moved = np.array(base, order="C")
+        _real_parts(moved)[n] += shift
         with no_grad():
             out = func(*args[:i], wrap(moved), *args[i + 1 :])
         found = out if isinstance(out, tuple | list) else (out,)
-        kept = [y for y in found if isinstance(y, Tensor) and y.dtype.is_floating_point]
-        return kept[places[k]]._array.astype(np.float64).reshape(-1)
+        kept = [y for y in found if isinstance(y, Tensor) and y.dtype.is_inexact]
+        return _real_parts(np.ascontiguousarray(kept[places[k]].numpy_array())).astype(np.float64)
 
-    columns = [(at(n, eps) - at(n, -eps)) / (2 * eps) for n in range(base.size)]
-    return np.array(columns).T.reshape(-1, base.size)
+    size = _real_parts(np.empty_like(base, order="C")).size
+    columns = [(at(n, eps) - at(n, -eps)) / (2 * eps) for n in range(size)]
+    return np.array(columns).T.reshape(-1, size)
 
 
 def gradgradcheck(func: Function, inputs: Any, grad_outputs: Any = None, **options: Any) -> bool:

@@ -405,10 +405,12 @@ def index_put(
 def write_elements(x: Tensor, mask: Tensor, values: Tensor) -> Tensor:
     """`x` with the true places of `mask` filled from the elements of `values` in order."""
     wide = ops.expand(mask, tuple(x.shape)) if tuple(mask.shape) != tuple(x.shape) else mask
-    if not crossroads.pushed and (wanted := int(np.count_nonzero(wide._array))) > values.numel():
-        raise ArgumentError(
-            f"masked_scatter: the mask takes {wanted} elements, and source has {values.numel()}"
-        )
+    if not crossroads.tracing():  # a program can't look at its values
+        wanted = int(np.count_nonzero(wide.numpy_array()))
+        if wanted > values.numel():
+            raise ArgumentError(
+                f"masked_scatter: the mask takes {wanted} elements, and source has {values.numel()}"
+            )
     with no_grad():
         order = ops.sub(ops.cumsum(ops.cast(ops.reshape(wide, (-1,)), "int64"), 0), 1)
         order = ops.clamp(order, 0, values.shape.numel() - 1)

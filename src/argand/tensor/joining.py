@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from argand.base.dim import Dim, is_less
 from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
+from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.shaping import unsqueeze
@@ -32,8 +35,20 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None)
             [3, 4],
             [5, 6]])
     """
-    joined = ops.cat(*_no_legacy_empties(list(tensors)), dim=dim if axis is None else axis)
-    return joined if out is None else out.copy_(joined)
+    tensors = list(tensors)
+    joined = ops.cat(*_no_legacy_empties(tensors), dim=dim if axis is None else axis)
+    return _into("cat", out, joined, tensors)
+
+
+def _into(name: str, out: Any, joined: Any, tensors: Sequence[Any]) -> Any:
+    """The result, or `out` with it, which shares no memory with the tensors."""
+    if out is None:
+        return joined
+    if not crossroads.tracing() and any(
+        np.may_share_memory(out.numpy_array(), x.numpy_array()) for x in tensors
+    ):
+        raise ArgumentError(f"{name}: out shares memory with a tensor to join; clone() that first")
+    return out.copy_(joined)
 
 
 def _no_legacy_empties(tensors: list[Any]) -> list[Any]:
@@ -68,7 +83,7 @@ def stack(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = Non
             )
     d = normalize_dim(dim if axis is None else axis, len(first) + 1, "stack")
     joined = ops.cat(*[unsqueeze(x, d) for x in items], dim=d)
-    return joined if out is None else out.copy_(joined)
+    return _into("stack", out, joined, items)
 
 
 def hstack(tensors: Any) -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
-from argand.ir.op import ops
-from argand.tensor.core import Tensor
+from argand.ir import bind as crossroads
+from argand.ir.op import describe, ops
+from argand.tensor.core import Tensor, wrap
 from argand.tensor.joining import select, sliced
 from argand.tensor.reducing import ValuesIndices
 
@@ -134,32 +137,35 @@ def quantile(
     x = ops.reshape(input, (-1,)) if dim is None else input
     d = 0 if dim is None else normalize_dim(dim, x.ndim, "quantile")
     _not_empty("quantile", x, d)
-    order = ops.permute(x, (*(i for i in range(x.ndim) if i != d), d))
-    values = ops.sort(order, -1)[0]
-    marks = q.tolist() if isinstance(q, Tensor) else q
-    many = isinstance(marks, list)
-    found = [_quantile_of(values, m, interpolation) for m in (marks if many else [marks])]
+    order = ops.permute(x, (*(i for i in range(x.ndim) if i != d), d)) if x.ndim else _row(x)
+    marks = ops.cast(q if isinstance(q, Tensor) else wrap(np.asarray(q, np.float64)), "float64")
+    if marks.ndim > 1:
+        raise ShapeError(f"quantile: {describe(marks)}: q must be a number or a vector")
+    if not crossroads.tracing() and not bool(ops.all(ops.ge(marks, 0) & ops.le(marks, 1))):
+        raise ArgumentError(f"quantile: q must be between 0 and 1, got {marks.tolist()}")
+    found = _quantiles(ops.sort(order, -1)[0], ops.reshape(marks, (-1,)), interpolation)
+    found = ops.permute(found, (found.ndim - 1, *range(found.ndim - 1)))
     if keepdim:
         shape = tuple(1 if dim is None or i == d else s for i, s in enumerate(input.shape))
-        found = [ops.reshape(f, shape) for f in found]
-    if not many:
-        return found[0]
-    return ops.cat(*[ops.reshape(f, (1, *f.shape)) for f in found], dim=0)
+        found = ops.reshape(found, (found.shape[0], *shape))
+    return found if marks.ndim else ops.reshape(found, tuple(found.shape[1:]))
 
 
-def _quantile_of(values: Any, q: float, interpolation: str) -> Any:
-    if not 0 <= q <= 1:
-        raise ArgumentError(f"quantile: q must be between 0 and 1, got {q}")
-    place = q * (values.shape[-1] - 1)
-    low, high = math.floor(place), math.ceil(place)
-    weights = {
-        "linear": place - low,
-        "lower": 0.0,
-        "higher": 1.0,
-        "midpoint": 0.5,
-        "nearest": float(round(place) - low),
-    }
-    if interpolation not in weights:
+def _row(x: Any) -> Any:
+    return ops.reshape(x, (1,))
+
+
+def _quantiles(values: Any, marks: Any, interpolation: str) -> Any:
+    """The quantiles of sorted rows (..., N) at (K,) shares: (..., K)."""
+    place = ops.mul(marks, values.shape[-1] - 1)
+    whole = {"lower": ops.floor, "higher": ops.ceil, "nearest": ops.round}.get(interpolation)
+    if whole is not None:
+        place = whole(place)
+    elif interpolation not in ("linear", "midpoint"):
         raise ArgumentError(f"quantile: unknown interpolation {interpolation!r}")
-    found = ops.lerp(values[..., low], values[..., high], weights[interpolation])
-    return ops.where(ops.isnan(values[..., -1]), math.nan, found)  # a NaN comes last in the order
+    last = (values.ndim - 1,)
+    low, high = ops.floor(place), ops.ceil(place)
+    below, above = (ops.index(values, ops.cast(i, "int64"), dims=last) for i in (low, high))
+    share = 0.5 if interpolation == "midpoint" else ops.cast(ops.sub(place, low), values.dtype)
+    found = ops.lerp(below, above, share)
+    return ops.where(ops.isnan(values[..., -1:]), math.nan, found)  # a NaN comes last in the order

@@ -419,9 +419,14 @@ def multinomial(
         raise ArgumentError(f"multinomial: can't draw {num_samples} of {count} without replacement")
     lead = tuple(input.shape[:-1])
     weights = ops.cast(input.detach(), as_dtype("float64"))
-    if not crossroads.pushed:  # a program can't look at its values
-        fine = ops.ge(ops.amin(weights, -1), 0), ops.gt(ops.sum(weights, -1), 0)
-        _expect("multinomial", all(bool(f.all()) for f in fine), "weights >= 0, not all of them 0")
+    if not crossroads.tracing():  # a program can't look at its values
+        total = ops.sum(weights, -1)
+        fine = ops.ge(ops.amin(weights, -1), 0), ops.gt(total, 0), ops.lt(total, math.inf)
+        _expect(
+            "multinomial",
+            all(bool(f.all()) for f in fine),
+            "finite weights >= 0, not all of them 0",
+        )
     if replacement:
         total = ops.cumsum(weights, -1)
         draws = uniform_of((*lead, num_samples, 1), weights.dtype, generator)

@@ -186,7 +186,15 @@ def var_mean(
     >>> ag.var_mean(ag.tensor([[1.0, 2.0, 6.0]]), dim=1)
     (tensor([7.]), tensor([3.]))
     """
-    return var(input, dim, unbiased, keepdim, **k), ops.mean(input, dim, keepdim)
+    return _with_mean(var, input, dim, unbiased, keepdim, k)
+
+
+def _with_mean(
+    spread: Any, x: Any, dim: Any, unbiased: Any, keepdim: bool, other: dict[str, Any]
+) -> Any:
+    found = spread(x, dim, unbiased, keepdim, **other)
+    along = None if isinstance(dim, bool) else other.get("axis", dim)
+    return found, ops.mean(x, along, other.get("keepdims", keepdim))
 
 
 def std_mean(
@@ -197,7 +205,7 @@ def std_mean(
     >>> ag.std_mean(ag.tensor([[1.0, 2.0, 6.0]]), dim=1)
     (tensor([2.6458]), tensor([3.]))
     """
-    return std(input, dim, unbiased, keepdim, **k), ops.mean(input, dim, keepdim)
+    return _with_mean(std, input, dim, unbiased, keepdim, k)
 
 
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
@@ -401,28 +409,36 @@ def vector_norm(
     x = _converted(x, dtype)
     if not x.dtype.is_inexact:
         raise DTypeError(f"norm: not defined for {x.dtype.name}; convert with .float()")
-    if ord == 0:
-        return ops.sum(ops.cast(ops.ne(x, 0), x.dtype), dim, keepdim)
     wide = ops.cast(x, compute_dtype(x.dtype))
-    if ord == 2:
-        return ops.cast(_two_norm(wide, dim, keepdim), x.dtype)
     size = ops.abs(wide)
-    if ord == math.inf:
+    if ord == 0:
+        found = ops.sum(ops.where(ops.ne(size, 0), 1.0, size), dim, keepdim)
+    elif ord == 1:
+        found = ops.sum(size, dim, keepdim)
+    elif ord == 2:
+        found = _root(ops.sum(ops.square(size if x.dtype.is_complex else wide), dim, keepdim), 2)
+    elif ord == math.inf:
         found = ops.amax(size, dim, keepdim)
     elif ord == -math.inf:
         found = ops.amin(size, dim, keepdim)
-    elif ord == 1:
-        found = ops.sum(size, dim, keepdim)
     else:
-        found = ops.pow(ops.sum(ops.pow(size, ord), dim, keepdim), 1.0 / ord)
-    return found if x.dtype is wide.dtype else ops.cast(found, x.dtype)
+        found = _root(ops.sum(_powers(size, ord), dim, keepdim), ord)
+    return ops.cast(found, x.dtype.to_real())
 
 
-def _two_norm(x: Any, dim: Any, keepdim: bool) -> Any:
-    total = ops.sum(ops.square(x), dim, keepdim)
+def _root(total: Any, p: float) -> Any:
+    """total^(1/p), with the slope 0 at 0: there the root is taken of a constant, so that no 0 * inf
+    gets back."""
     zero = ops.eq(total, 0)
-    # Where the sum is 0 the square root is taken of a constant, so that no 0 * inf gets back.
-    return ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, total)))
+    some = ops.where(zero, 1.0, total)
+    root = ops.sqrt(some) if p == 2 else ops.pow(some, 1.0 / p)
+    return ops.where(zero, math.inf if p < 0 else 0.0, root)
+
+
+def _powers(size: Any, p: float) -> Any:
+    """size^p, with the slope 0 at 0."""
+    zero = ops.eq(size, 0)
+    return ops.where(zero, math.inf if p < 0 else 0.0, ops.pow(ops.where(zero, 1.0, size), p))
 
 
 def dist(input: Any, other: Any, p: float = 2) -> Any:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import as_dtype, get_default_dtype
-from argand.base.errors import ArgumentError
-from argand.base.shape import broadcast_shapes, normalize_dim
-from argand.ir.op import ops
+from argand.base.dtype import get_default_dtype
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
+from argand.base.shape import broadcast_shapes, normalize_dim, same_shape, shape_text
+from argand.ir import bind as crossroads
+from argand.ir.op import describe, ops
+from argand.ops.gather import as_vector
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.eager import check_writable
 from argand.tensor.indexing import index_put, nonzero, write_elements
@@ -199,18 +201,23 @@ def scatter_reduce_(
     return apply_inplace(scatter_reduce, self, dim, index, src, reduce, include_self=include_self)
 
 
-def _placed(input: Any, dim: int, index: Any, values: Any, accumulate: bool) -> Any:
-    d = normalize_dim(dim, input.ndim)
+def _placed(name: str, input: Any, dim: int, index: Any, source: Any, accumulate: bool) -> Any:
+    d = normalize_dim(dim, input.ndim, name)
+    index = ops.reshape(index, (-1,))
+    if not input.ndim:  # a vector of one element
+        placed = _placed(name, ops.reshape(input, (1,)), 0, index, as_vector(source), accumulate)
+        return ops.reshape(placed, ())
     order = (d, *(i for i in range(input.ndim) if i != d))
     back = tuple(order.index(i) for i in range(input.ndim))
+    wanted = tuple(index.shape[0] if i == d else n for i, n in enumerate(input.shape))
+    source = as_vector(source) if input.ndim == 1 else source
+    if not same_shape(tuple(source.shape), wanted):
+        raise ShapeError(
+            f"{name}: {describe(input, index, source)}: the source's shape must be "
+            f"{shape_text(wanted)}, one slice for each index"
+        )
+    values = ops.cast(ops.permute(source, order), input.dtype)
     front = ops.permute(input, order)
-    if isinstance(values, Tensor) and values.ndim:
-        values = ops.permute(values, order)
-    else:
-        shape = (index.shape[0], *tuple(front.shape)[1:])
-        scalar = values if isinstance(values, Tensor) else ops.full((), values, input.dtype)
-        values = ops.expand(scalar, shape)
-    values = ops.cast(values, input.dtype)
     out = ops.index_put(front, values, ops.cast(index, "int64"), dims=(0,), accumulate=accumulate)
     return ops.permute(out, back)
 
@@ -226,7 +233,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
             [4., 6.]])
     """
     scaled = source if isinstance(alpha, int) and alpha == 1 else ops.mul(source, alpha)
-    return _placed(input, dim, index, scaled, True)
+    return _placed("index_add", input, dim, index, scaled, True)
 
 
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
@@ -239,7 +246,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
             [0., 0.],
             [1., 2.]])
     """
-    return _placed(input, dim, index, source, False)
+    return _placed("index_copy", input, dim, index, source, False)
 
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
@@ -249,7 +256,13 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     tensor([[5., 0., 5.],
             [5., 0., 5.]])
     """
-    return _placed(input, dim, index, value, False)
+    if isinstance(value, Tensor) and value.ndim:
+        raise ShapeError(f"index_fill: {describe(value)}: the value must have no dimensions")
+    d = normalize_dim(dim, input.ndim, "index_fill")
+    size = input.shape[d] if input.ndim else 1
+    named = index_put(ops.full((size,), False, "bool"), (ops.reshape(index, (-1,)),), True)
+    shape = tuple(size if i == d else 1 for i in range(input.ndim))
+    return masked_fill(input, ops.reshape(named, shape), value)
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
@@ -450,7 +463,8 @@ def bucketize(input: Any, boundaries: Any, *, right: bool = False) -> Any:
 def one_hot(input: Any, num_classes: int = -1) -> Any:
     """y[..., c] = 1 where input[...] = c, else 0, as int64: a new last dimension of `num_classes`.
 
-    One more than the largest element unless given, which can't be compiled. Follows
+    `num_classes` is one more than the largest element unless given, which can't be compiled. Raises
+    ArgumentError for a class outside, in compiled code IndexError. Follows
     `torch.nn.functional.one_hot`.
 
     >>> F.one_hot(ag.tensor([0, 2, 1]), num_classes=3)
@@ -458,7 +472,25 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
             [0, 0, 1],
             [0, 1, 0]])
     """
+    if input.dtype.kind not in "iu":
+        raise DTypeError(f"one_hot: {describe(input)}: classes must be integers")
+    empty = not input.numel()
     if num_classes == -1:
-        num_classes = int(ops.amax(input).item()) + 1 if input.numel() else 0
-    wide = ops.reshape(input, (*tuple(input.shape), 1))
-    return ops.cast(ops.eq(wide, ops.arange(0, 1, num_classes, "int64")), as_dtype("int64"))
+        if empty:
+            raise ArgumentError(
+                f"one_hot: {describe(input)}: give num_classes, there is no largest"
+            )
+        num_classes = int(ops.amax(input).item()) + 1
+    elif num_classes < 1:
+        raise ArgumentError(f"one_hot: num_classes must be at least 1, got {num_classes}")
+    shape = (*tuple(input.shape), num_classes)
+    index = ops.reshape(ops.cast(input, "int64"), (*tuple(input.shape), 1))
+    if not crossroads.tracing() and not empty:
+        low, high = int(ops.amin(input).item()), int(ops.amax(input).item())
+        if low < 0 or high >= num_classes:
+            raise ArgumentError(
+                f"one_hot: classes must be at least 0 and less than num_classes={num_classes}, "
+                f"got {low} to {high}"
+            )
+        return ops.cast(ops.eq(index, ops.arange(0, 1, num_classes, "int64")), "int64")
+    return ops.scatter(ops.full(shape, 0, "int64"), len(shape) - 1, index, 1)

@@ -15,6 +15,7 @@ from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import sizes
 from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign
+from argand.tensor.selecting import masked_fill
 from argand.tensor.views import root_of
 
 
@@ -75,7 +76,7 @@ def fill(input: Any, value: Any) -> Any:
     >>> ag.fill(ag.zeros(3), 7)
     tensor([7., 7., 7.])
     """
-    return ops.full(tuple(input.shape), value, input.dtype)
+    return masked_fill(input, ops.full((), True, as_dtype("bool")), value)
 
 
 def fill_diagonal_(self: Tensor, value: Any, wrap: bool = False) -> Tensor:

@@ -20,7 +20,6 @@ from argand.nn.functional.activation import (
     log_softmax,
     logsigmoid,
     mish,
-    prelu,
     relu,
     relu6,
     rrelu,
@@ -75,7 +74,6 @@ from argand.nn.functional.mixing import (
     dropout3d,
     embedding,
     linear,
-    one_hot,
     scaled_dot_product_attention,
 )
 from argand.nn.functional.norm import (
@@ -112,6 +110,8 @@ from argand.nn.functional.window import (
     pixel_unshuffle,
     unfold,
 )
+from argand.tensor.elementary import prelu
+from argand.tensor.selecting import one_hot
 
 __all__ = [
     "adaptive_avg_pool1d",

@@ -67,19 +67,6 @@ def selu(input: Any, inplace: bool = False) -> Any:
     return _applied(lambda x: ops.mul(ops.elu(x, alpha), scale), input, inplace)
 
 
-def prelu(input: Any, weight: Any) -> Any:
-    """x where x > 0, weight * x elsewhere (He et al., 2015).
-
-    `weight` has one element, or one for each channel (dimension 1 of the input).
-
-    >>> F.prelu(ag.tensor([[-2.0, -2.0]]), ag.tensor([0.1, 0.5]))
-    tensor([[-0.2000, -1.0000]])
-    """
-    if weight.shape[0] != 1 and input.ndim > 1:
-        weight = ops.reshape(weight, (weight.shape[0], *(1,) * (input.ndim - 2)))
-    return ops.where(ops.gt(input, 0), input, ops.mul(input, weight))
-
-
 def gelu(input: Any, approximate: str = "none") -> Any:
     """x * Phi(x), with Phi the standard normal distribution function (Hendrycks and Gimpel, 2016).
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.domains import check_numbers
-from argand.base.errors import ArgumentError, did_you_mean
+from argand.base.errors import ArgumentError, DTypeError, did_you_mean
+from argand.base.shape import broadcast_shapes
+from argand.ir.elementwise import common_dtype
 from argand.ir.op import ops
+from argand.tensor.reducing import vector_norm
 
 _REDUCTIONS = ("mean", "sum", "none")
 
@@ -210,6 +213,10 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     tensor(0.7071)
     """
     check_numbers("[0, inf)", eps=eps)
-    first = ops.clamp(ops.sqrt(ops.sum(ops.square(x1), dim, True)), min=eps)
-    second = ops.clamp(ops.sqrt(ops.sum(ops.square(x2), dim, True)), min=eps)
-    return ops.sum(ops.mul(ops.div(x1, first), ops.div(x2, second)), dim)
+    shape = broadcast_shapes(tuple(x1.shape), tuple(x2.shape), op="cosine_similarity")
+    dtype = common_dtype(x1, x2)
+    if not dtype.is_floating_point:
+        raise DTypeError(f"cosine_similarity: expected floating-point tensors, got {dtype.name}")
+    first, second = (ops.expand(ops.cast(x, dtype), shape) for x in (x1, x2))
+    units = [ops.div(x, ops.clamp(vector_norm(x, 2, dim, True), min=eps)) for x in (first, second)]
+    return ops.sum(ops.mul(*units), dim)

@@ -9,6 +9,7 @@ from argand.base.errors import ArgumentError
 from argand.ir.op import ops
 from argand.nn.functional.activation import logsigmoid
 from argand.nn.functional.loss import check_reduction, cosine_similarity
+from argand.tensor.reducing import vector_norm
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
@@ -31,12 +32,7 @@ def pairwise_distance(
     >>> F.pairwise_distance(ag.tensor([[3.0, 0.0]]), ag.tensor([[0.0, 4.0]]))
     tensor([5.])
     """
-    d = ops.abs(ops.add(ops.sub(x1, x2), eps))
-    if p == math.inf:
-        return ops.amax(d, -1, keepdim)
-    if p == 2:
-        return ops.sqrt(ops.sum(ops.square(d), -1, keepdim))
-    return ops.pow(ops.sum(ops.pow(d, p), -1, keepdim), 1 / p)
+    return vector_norm(ops.add(ops.sub(x1, x2), eps), p, -1, keepdim)
 
 
 def margin_ranking_loss(

@@ -109,22 +109,6 @@ def embedding(
     return ops.embedding(weight, input, padding_idx)
 
 
-def one_hot(tensor: Any, num_classes: int = -1) -> Any:
-    """1 at the place that each integer names, 0 elsewhere: (...) becomes (..., num_classes), of
-    int64.
-
-    `num_classes` is one more than the largest integer unless given.
-
-    >>> F.one_hot(ag.tensor([2, 0]))
-    tensor([[0, 0, 1],
-            [1, 0, 0]])
-    """
-    if num_classes == -1:
-        num_classes = int(ops.amax(tensor).item()) + 1
-    places = ops.arange(0, 1, num_classes, tensor.dtype)
-    return ops.cast(ops.eq(ops.reshape(tensor, (*tensor.shape, 1)), places), "int64")
-
-
 def scaled_dot_product_attention(
     query: Any,
     key: Any,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from argand.base.dim import Dim
+from argand.base.dim import Dim, same
 from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, ShapeError
+from argand.base.shape import same_shape
 from argand.ir.op import describe, ops
 from argand.tensor.inplace import assign
+from argand.tensor.reducing import vector_norm
 from argand.transform.mode import no_grad
 
 
@@ -36,6 +38,13 @@ def rms_norm(
     tensor([0.8485, 1.1314])
     """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or not same_shape(tuple(input.shape[-len(shape) :]), shape):
+        raise ShapeError(
+            f"rms_norm: {describe(input)}: normalized_shape {shape} is not the shape of its last "
+            "dimensions"
+        )
+    if weight is not None and not same_shape(tuple(weight.shape), shape):
+        raise ShapeError(f"rms_norm: {describe(weight)}: the weight's shape must be {shape}")
     dims = tuple(range(-len(shape), 0))
     small = _machine_epsilon(input) if eps is None else eps
     wide = ops.cast(input, compute_dtype(input.dtype))
@@ -82,7 +91,8 @@ def batch_norm(
             f"batch_norm: expected more than 1 value per channel in training, got {describe(input)}"
         )
     y, mean, var = ops.batch_norm(input, weight, bias, float(eps))
-    if running_mean is not None and running_var is not None:
+    # An empty batch says nothing about the statistics.
+    if running_mean is not None and running_var is not None and not same(count, 0):
         with no_grad():
             _move_towards(running_mean, mean.detach(), momentum)
             _move_towards(running_var, _unbiased(var.detach(), count), momentum)
@@ -165,15 +175,8 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> A
     tensor([[0.6000, 0.8000]])
     """
     wide = ops.cast(input, compute_dtype(input.dtype))
-    if p == 2:
-        norm = ops.sqrt(ops.sum(ops.square(wide), dim, True))
-    elif p == 1:
-        norm = ops.sum(ops.abs(wide), dim, True)
-    elif p == math.inf:
-        norm = ops.amax(ops.abs(wide), dim, True)
-    else:
-        norm = ops.pow(ops.sum(ops.pow(ops.abs(wide), p), dim, True), 1 / p)
-    return ops.cast(ops.div(wide, ops.clamp(norm, min=eps)), input.dtype)
+    size = ops.clamp(vector_norm(wide, p, dim, True), min=eps)
+    return ops.cast(ops.div(wide, size), input.dtype)
 
 
 def local_response_norm(
@@ -194,5 +197,6 @@ def local_response_norm(
     for i in range(size):
         part = ops.slice(wide, (0, i, 0), (n, c + i, flat.shape[2]), (1, 1, 1))
         total = part if total is None else ops.add(total, part)
-    mean = ops.reshape(ops.div(total, size), tuple(input.shape))
+    rounding = None if input.dtype.is_inexact else "trunc"
+    mean = ops.reshape(ops.div(total, size, rounding_mode=rounding), tuple(input.shape))
     return ops.div(input, ops.pow(ops.add(ops.mul(mean, alpha), k), beta))

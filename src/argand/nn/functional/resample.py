@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from argand.base.errors import ArgumentError, ShapeError
+import numpy as np
+
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn.functional.adaptive import averaged, mixed
 from argand.nn.functional.window import pad, several
@@ -49,6 +51,8 @@ def interpolate(
     if align_corners is not None and mode not in _LINEAR:
         raise ArgumentError(f"interpolate: align_corners means nothing for mode {mode!r}")
     wanted, scales = _new_sizes(spatial, size, scale_factor, bool(recompute_scale_factor))
+    if not (input.dtype.is_inexact or mode.startswith("nearest")):
+        return _of_integers(input, size, scale_factor, mode, align_corners, recompute_scale_factor)
     y = input
     for dim, (old, new, scale) in enumerate(zip(spatial, wanted, scales, strict=True), 2):
         if mode.startswith("nearest"):
@@ -59,6 +63,15 @@ def interpolate(
             place = _places(old, new, scale, bool(align_corners))
             y = (_cubic if mode == "bicubic" else _linear)(y, dim, place)
     return y
+
+
+def _of_integers(input: Any, *args: Any) -> Any:
+    """Pixels that are integers: interpolated in float32 and rounded, within the dtype's limits."""
+    if input.dtype.kind == "b":
+        raise DTypeError("interpolate: not defined for bool; convert with .float()")
+    limits = np.iinfo(input.dtype.numpy)
+    y = ops.round(interpolate(ops.cast(input, "float32"), *args))
+    return ops.cast(ops.clamp(y, limits.min, limits.max), input.dtype)
 
 
 def _new_sizes(

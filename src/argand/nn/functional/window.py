@@ -9,7 +9,7 @@ from typing import Any
 
 from argand.base.dim import is_less
 from argand.base.domains import check_counts
-from argand.base.errors import ArgumentError, ShapeError
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.op import describe, ops
 
@@ -52,12 +52,16 @@ def conv2d(
     tensor([[[[4., 4.],
               [4., 4.]]]])
     """
-    return _biased(ops.conv2d(input, weight, stride, padding, dilation, groups), bias)
+    return _biased("conv2d", ops.conv2d(input, weight, stride, padding, dilation, groups), bias)
 
 
-def _biased(y: Any, bias: Any) -> Any:
+def _biased(op: str, y: Any, bias: Any) -> Any:
     """Images with a number added to each channel."""
-    return y if bias is None else ops.add(y, ops.reshape(bias, (bias.shape[0], 1, 1)))
+    if bias is None:
+        return y
+    if bias.dtype is not y.dtype:
+        raise DTypeError(f"{op}: the bias is {bias.dtype.name}, the image {y.dtype.name}")
+    return ops.add(y, ops.reshape(bias, (bias.shape[0], 1, 1)))
 
 
 def _as_image(x: Any) -> Any:
@@ -131,10 +135,18 @@ def conv_transpose2d(
     extra = several(output_padding, 2, "output_padding")
     if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
         raise ArgumentError("conv_transpose2d: output_padding must be less than stride or dilation")
-    parts = zip(x.shape[2:], weight.shape[2:], strides, pads, dilations, extra, strict=True)
-    size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in parts)
-    y = ops.conv2d_input_grad(x, weight, size, strides, pads, dilations, int(groups))
-    y = _biased(y, bias)
+    parts = zip(x.shape[2:], weight.shape[2:], strides, dilations, strict=True)
+    whole = tuple((n - 1) * s + d * (k - 1) + 1 for n, k, s, d in parts)
+    if any(e >= s for e, s in zip(extra, strides, strict=True)):
+        # The image reaches further than windows at that stride: take the sum of all windows, and
+        # cut or pad its edges.
+        y = ops.conv2d_input_grad(x, weight, whole, strides, (0, 0), dilations, int(groups))
+        (top, left), (down, right) = pads, extra
+        y = pad(y, (-left, right - left, -top, down - top))
+    else:
+        size = tuple(n - 2 * p + e for n, p, e in zip(whole, pads, extra, strict=True))
+        y = ops.conv2d_input_grad(x, weight, size, strides, pads, dilations, int(groups))
+    y = _biased("conv_transpose2d", y, bias)
     return y if input.ndim == 4 else ops.reshape(y, y.shape[1:])
 
 
@@ -325,6 +337,9 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     if mode == "constant":
         return _constant_pad(input, pairs, 0 if value is None else value)
     x = input
+    if mode == "circular":  # what goes round is what is left
+        x = _constant_pad(x, [(min(low, 0), min(high, 0)) for low, high in pairs], 0)
+        pairs = [(max(low, 0), max(high, 0)) for low, high in pairs]
     for dim, (low, high) in enumerate(pairs):
         if low or high:
             x = _gathered_pad(x, dim, low, high, mode)

@@ -1,0 +1,502 @@
+"""Argand's operators against PyTorch's own database of operators (`torch.testing._internal`).
+
+    python tests/compatibility/operators.py                  # all, and a summary
+    python tests/compatibility/operators.py --only cumsum,linalg.qr --details
+
+It needs an interpreter with torch 2.13 (CPU), expecttest and Argand. Every sample of every operator
+is run by both, in every dtype that PyTorch supports on a CPU: the values, dtypes and shapes of the
+results, and the gradients of their weighted sum, must agree; error inputs must be refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import inspect
+import json
+import operator
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+from torch.testing._internal.common_methods_invocations import op_db
+
+import argand as ag
+
+HERE = Path(__file__).resolve()
+EXPECTED = HERE.with_name("operators.json")
+"""Operators and samples that are known to differ, each with its reason."""
+
+DTYPES = (
+    "float64",
+    "float32",
+    "float16",
+    "bfloat16",
+    "complex128",
+    "complex64",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint8",
+    "bool",
+)
+TOLERANCES = {
+    "float64": (1e-7, 1e-7),
+    "complex128": (1e-7, 1e-7),
+    "float32": (2e-4, 2e-5),
+    "complex64": (2e-4, 2e-5),
+    "float16": (5e-3, 5e-3),
+    "bfloat16": (3e-2, 3e-2),
+}
+SECONDS = 60
+"""How long one operator may take in one dtype."""
+
+
+@dataclasses.dataclass
+class Tally:
+    """What became of the samples of an operator in a dtype."""
+
+    samples: int = 0
+    equal: int = 0
+    gradients: int = 0
+    equal_gradients: int = 0
+    errors: int = 0
+    refused: int = 0
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return not self.problems
+
+
+# -- from PyTorch's values to ours -----------------------------------------------------------------
+
+
+def to_numpy(x: Any) -> Any:
+    """A torch tensor's values with its strides, bfloat16 included."""
+    x = x.detach().resolve_conj().resolve_neg()
+    if x.dtype is torch.bfloat16:
+        return x.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return x.numpy()
+
+
+def to_ours(x: Any) -> Any:
+    """An argument of PyTorch's as ours."""
+    if isinstance(x, torch.Tensor):
+        if x.layout is not torch.strided or x.dtype.is_signed is None:
+            raise NotImplementedError(f"layout {x.layout}")
+        array = to_numpy(x)
+        found = ag.from_numpy(array.copy(order="K"))
+        return found.requires_grad_() if x.requires_grad else found
+    if isinstance(x, torch.dtype):
+        return getattr(ag, str(x).removeprefix("torch."))
+    if isinstance(x, torch.device):
+        return ag.device(str(x))
+    if isinstance(x, torch.memory_format | torch.layout):
+        return getattr(ag, str(x).removeprefix("torch."))
+    if isinstance(x, torch.Size):
+        return tuple(x)
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return tuple(to_ours(v) for v in x)
+    if isinstance(x, tuple | list):
+        return type(x)(to_ours(v) for v in x)
+    if isinstance(x, dict):
+        return {k: to_ours(v) for k, v in x.items()}
+    if isinstance(x, torch.Generator):
+        return None
+    return x
+
+
+def ours(name: str) -> Any:
+    """The function of ours for an operator's name, or a method's; None where there is none."""
+    if name in ADAPTED:
+        return ADAPTED[name]
+    found: Any = ag
+    try:
+        for part in name.removeprefix("torch.").split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        found = None
+    if callable(found) and not inspect.isclass(found) and name not in PYTHON_NAMES:
+        return found
+    return getattr(ag.Tensor, name, None) if "." not in name else None
+
+
+F = ag.nn.functional
+
+# Operators that the database calls in a way of its own.
+ADAPTED: dict[str, Any] = {
+    "where": lambda x, condition, other: ag.where(condition, x, other),
+    "einsum": lambda tensors, equation: ag.einsum(equation, tensors),
+    "nn.functional.embedding": lambda weight, index, **k: F.embedding(index, weight, **k),
+    "zero_": lambda x: x.clone().zero_(),
+    **{name: operator.attrgetter(name) for name in ("T", "H", "mT", "mH")},
+}
+
+_DRAWS = "random numbers: another generator; shapes and dtypes are compared"
+_UNSET = "memory that isn't set: shapes and dtypes are compared"
+# Operators whose values aren't compared, with the reason.
+NO_VALUES: dict[str, str] = {
+    **dict.fromkeys(
+        [
+            "bernoulli",
+            "cauchy",
+            "exponential",
+            "geometric",
+            "log_normal",
+            "multinomial",
+            "normal",
+            "rand_like",
+            "randint",
+            "randint_like",
+            "randn",
+            "randn_like",
+            "uniform",
+            "nn.functional.alpha_dropout",
+            "nn.functional.dropout",
+            "nn.functional.dropout2d",
+            "nn.functional.dropout3d",
+            "nn.functional.feature_alpha_dropout",
+            "nn.functional.fractional_max_pool2d",
+            "nn.functional.fractional_max_pool3d",
+            "nn.functional.rrelu",
+        ],
+        _DRAWS,
+    ),
+    **dict.fromkeys(
+        [
+            "empty",
+            "empty_like",
+            "empty_permuted",
+            "empty_strided",
+            "new_empty",
+            "new_empty_strided",
+        ],
+        _UNSET,
+    ),
+}
+
+PYTHON_NAMES = {"bool", "float", "int", "long", "half", "double", "short", "byte", "char", "cfloat"}
+
+
+# -- comparing -------------------------------------------------------------------------------------
+
+
+def leaves(x: Any) -> list[Any]:
+    """The tensors and numbers in a result, in order."""
+    if isinstance(x, tuple | list):
+        return [leaf for part in x for leaf in leaves(part)]
+    if isinstance(x, dict):
+        return [leaf for part in x.values() for leaf in leaves(part)]
+    return [x]
+
+
+def difference(theirs: Any, mine: Any, values: bool = True) -> str:
+    """In what two results differ; nothing where they agree."""
+    a, b = leaves(theirs), leaves(mine)
+    if len(a) != len(b):
+        return f"{len(a)} results, ours {len(b)}"
+    for x, y in zip(a, b, strict=True):
+        found = _leaf_difference(x, y, values)
+        if found:
+            return found
+    return ""
+
+
+def _leaf_difference(x: Any, y: Any, values: bool = True) -> str:
+    if not isinstance(x, torch.Tensor):
+        if isinstance(x, torch.dtype | torch.device):
+            x, y = (str(v).rpartition(".")[2] for v in (x, y))
+        return "" if x == y or (x != x and y != y) else f"{x!r}, ours {y!r}"
+    if not isinstance(y, ag.Tensor):
+        return f"a tensor, ours {type(y).__name__}"
+    name = str(x.dtype).removeprefix("torch.")
+    if y.dtype.name != name:
+        return f"dtype {name}, ours {y.dtype.name}"
+    if tuple(x.shape) != tuple(y.shape):
+        return f"shape {tuple(x.shape)}, ours {tuple(y.shape)}"
+    if x.layout is not torch.strided or not values:
+        return ""
+    return _value_difference(to_numpy(x), y.detach().numpy(), name)
+
+
+def _value_difference(a: Any, b: Any, name: str) -> str:
+    if name not in TOLERANCES:
+        if np.array_equal(a, b):
+            return ""
+    else:
+        rtol, atol = TOLERANCES[name]
+        if a.dtype.kind not in "fc" or a.dtype.itemsize == 2:
+            a, b = a.astype(np.float64), b.astype(np.float64)
+        if np.allclose(b, a, rtol, atol, equal_nan=True):
+            return ""
+    bad = np.argwhere(
+        ~np.isclose(b.astype(np.complex128), a.astype(np.complex128), 1e-3, 1e-3, True)
+    )
+    at = tuple(bad[0]) if len(bad) else ()
+    place = at or (0,) * a.ndim
+    return f"value {a[place]}, ours {b[place]} at {tuple(map(int, place))}"
+
+
+def differentiable(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and x.requires_grad
+
+
+def gradients(lib: Any, outputs: Sequence[Any], weights: Sequence[Any], inputs: Any) -> list[Any]:
+    """The gradients of the weighted sum of results."""
+    return list(lib.autograd.grad(list(outputs), list(inputs), list(weights), allow_unused=True))
+
+
+def gradient_difference(sample: Any, theirs: Any, mine_inputs: Any, mine: Any) -> str | None:
+    """In what the gradients differ; None where PyTorch has none."""
+    xs = [x for x in leaves((sample.input, sample.args, sample.kwargs)) if differentiable(x)]
+    ys = [y for y in leaves(mine_inputs) if isinstance(y, ag.Tensor) and y.requires_grad]
+    places = [i for i, y in enumerate(leaves(theirs)) if differentiable(y)]
+    if not places or not xs:
+        return None
+    a, b = leaves(theirs), leaves(mine)
+    missing = [i for i in places if not b[i].requires_grad]
+    if missing:
+        return "our result does not require grad"
+    rng = np.random.default_rng(0)
+    weights = []
+    for i in places:
+        w = rng.normal(size=tuple(a[i].shape))
+        w = w + 1j * rng.normal(size=w.shape) if a[i].dtype.is_complex else w
+        weights.append(torch.tensor(w).to(a[i].dtype))
+    try:
+        expected = gradients(torch, [a[i] for i in places], weights, xs)
+    except (RuntimeError, NotImplementedError):
+        return None
+    found = gradients(ag, [b[i] for i in places], [to_ours(w) for w in weights], ys)
+    for k, (x, y) in enumerate(zip(expected, found, strict=True)):
+        if x is None and y is None:
+            continue
+        if x is None or y is None:
+            if bool(((y if x is None else x) == 0).all()):
+                continue
+            return f"gradient {k}: only {'ours' if x is None else 'theirs'} is there"
+        text = _leaf_difference(x, y)
+        if text:
+            return f"gradient {k}: {text}"
+    return ""
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+
+class TooLongError(Exception):
+    """An operator took more than its time."""
+
+
+def _alarm(*_: Any) -> None:
+    raise TooLongError(f"more than {SECONDS} s")
+
+
+def short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}"
+
+
+def run_operator(op: Any, dtype_name: str) -> Tally:
+    """All samples of an operator in a dtype."""
+    tally, dtype = Tally(), getattr(torch, dtype_name)
+    function = ours(op.name)
+    inexact = dtype.is_floating_point or dtype.is_complex
+    wants = inexact and dtype in op.supported_backward_dtypes("cpu")
+    torch.manual_seed(0)
+    samples = op.sample_inputs("cpu", dtype, requires_grad=wants)
+    for number, sample in enumerate(samples):
+        run_sample(op, function, sample, number, tally)
+    return tally
+
+
+def run_sample(op: Any, function: Any, sample: Any, number: int, tally: Tally) -> None:
+    """One sample, with its gradient."""
+    try:
+        mine_inputs = to_ours((sample.input, list(sample.args), dict(sample.kwargs)))
+    except (NotImplementedError, AttributeError) as error:
+        tally.samples += 1
+        tally.problems.append(f"sample {number}: input: {short(error)}")
+        return
+    try:
+        theirs = op.op(sample.input, *sample.args, **sample.kwargs)
+    except Exception:
+        return  # PyTorch itself can't
+    tally.samples += 1
+    what = f"sample {number} {describe(sample)}"
+    try:
+        first, args, kwargs = mine_inputs
+        mine = function(first, *args, **kwargs)
+        values = op.name not in NO_VALUES
+        text = difference(theirs, mine, values)
+    except TooLongError:
+        raise
+    except Exception as error:
+        tally.problems.append(f"{what}: {short(error)}")
+        return
+    if text:
+        tally.problems.append(f"{what}: {text}")
+        return
+    tally.equal += 1
+    try:
+        found = gradient_difference(sample, theirs, mine_inputs, mine) if values else None
+    except TooLongError:
+        raise
+    except Exception as error:
+        found = f"gradient: {short(error)}"
+    if found is None:
+        return
+    tally.gradients += 1
+    if found:
+        tally.problems.append(f"{what}: {found}")
+    else:
+        tally.equal_gradients += 1
+
+
+def run_errors(op: Any) -> Tally:
+    """The inputs that PyTorch refuses: we must too, whatever the type of the error."""
+    tally = Tally()
+    if op.error_inputs_func is None:
+        return tally
+    function = ours(op.name)
+    for number, case in enumerate(op.error_inputs("cpu")):
+        sample = case.sample_input
+        try:
+            op.op(sample.input, *sample.args, **sample.kwargs)
+        except Exception:
+            pass
+        else:
+            continue  # an error of another place than the call
+        try:
+            first, args, kwargs = to_ours((sample.input, list(sample.args), dict(sample.kwargs)))
+        except (NotImplementedError, AttributeError):
+            continue
+        tally.errors += 1
+        try:
+            function(first, *args, **kwargs)
+        except Exception:
+            tally.refused += 1
+        else:
+            tally.problems.append(
+                f"error {number} {describe(sample)}: accepted ({case.error_regex})"
+            )
+    return tally
+
+
+def describe(sample: Any) -> str:
+    """A sample in a few words."""
+
+    def text(x: Any) -> str:
+        if isinstance(x, torch.Tensor):
+            return f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}"
+        if isinstance(x, tuple | list):
+            return "(" + ", ".join(map(text, x)) + ")"
+        return repr(x)[:40]
+
+    parts = [text(sample.input), *map(text, sample.args)]
+    parts += [f"{k}={text(v)}" for k, v in sample.kwargs.items()]
+    return f"({', '.join(parts)})"[:300]
+
+
+def chosen(only: str) -> Iterator[Any]:
+    names = set(only.split(",")) if only else None
+    for op in op_db:
+        if names is None or op.name in names or op.formatted_name in names:
+            yield op
+
+
+def run_all(only: str, dtypes: Sequence[str]) -> dict[str, dict[str, Tally]]:
+    """The tallies of every operator (with its variant) and dtype."""
+    results: dict[str, dict[str, Tally]] = {}
+    signal.signal(signal.SIGALRM, _alarm)
+    for op in chosen(only):
+        name = op.name + (f".{op.variant_test_name}" if op.variant_test_name else "")
+        found = results.setdefault(name, {})
+        if ours(op.name) is None:
+            found["missing"] = Tally(problems=["missing"])
+            continue
+        for dtype in dtypes:
+            if getattr(torch, dtype) not in op.supported_dtypes("cpu"):
+                continue
+            signal.alarm(SECONDS)
+            try:
+                found[dtype] = run_operator(op, dtype)
+            except TooLongError as error:
+                found[dtype] = Tally(problems=[str(error)])
+            except Exception as error:
+                found[dtype] = Tally(problems=[f"harness: {short(error)}"])
+            finally:
+                signal.alarm(0)
+        signal.alarm(SECONDS)
+        try:
+            found["errors"] = run_errors(op)
+        except TooLongError as error:
+            found["errors"] = Tally(problems=[str(error)])
+        except Exception as error:
+            found["errors"] = Tally(problems=[f"harness: {short(error)}"])
+        finally:
+            signal.alarm(0)
+    return results
+
+
+def summary(results: dict[str, dict[str, Tally]]) -> str:
+    """How many operators are there, and of how many all samples agree."""
+    names = list(results)
+    missing = sorted(n for n in names if "missing" in results[n])
+    whole = sorted(
+        n for n in names if n not in missing and all(t.good for t in results[n].values())
+    )
+    per: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0, 0, 0])
+    for found in results.values():
+        for dtype, tally in found.items():
+            if dtype in ("missing", "errors"):
+                continue
+            for i, count in enumerate(
+                (tally.samples, tally.equal, tally.gradients, tally.equal_gradients)
+            ):
+                per[dtype][i] += count
+    errors = [t["errors"] for t in results.values() if "errors" in t]
+    lines = [
+        f"{len(names)} entries: {len(names) - len(missing)} present, {len(whole)} agree in all",
+        f"error inputs: {sum(t.errors for t in errors)}, refused {sum(t.refused for t in errors)}",
+    ]
+    for dtype in DTYPES:
+        if dtype in per:
+            s, e, g, eg = per[dtype]
+            lines.append(f"{dtype:11} samples {s:6}, equal {e:6}; gradients {g:6}, equal {eg:6}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="names, with commas between them")
+    parser.add_argument("--dtypes", default=",".join(DTYPES))
+    parser.add_argument("--details", action="store_true", help="every difference, too")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    results = run_all(options.only, options.dtypes.split(","))
+    for name, found in results.items():
+        bad = {d: t.problems for d, t in found.items() if t.problems}
+        if not bad:
+            continue
+        for dtype, problems in bad.items():
+            shown = problems if options.details else problems[:1]
+            print(f"{name} {dtype}: {len(problems)} of {found[dtype].samples}: {'; '.join(shown)}")
+    print(summary(results))
+    if options.json:
+        plain = {n: {d: dataclasses.asdict(t) for d, t in f.items()} for n, f in results.items()}
+        options.json.write_text(json.dumps(plain, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,493 @@
+"""Values, gradients and errors at the edges of common functions, as PyTorch has them.
+
+The expected numbers are closed forms, or NumPy's in float64.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import argand as ag
+from argand.base import errors
+from argand.ir.op import ops
+from argand.tensor.eager import plan_calls
+
+F = ag.nn.functional
+
+INTEGER_DIVISIONS = {
+    "//": lambda a, b: a // b,
+    "%": lambda a, b: a % b,
+    "fmod": ag.fmod,
+    "trunc": lambda a, b: ag.div(a, b, rounding_mode="trunc"),
+    "floor": lambda a, b: ag.div(a, b, rounding_mode="floor"),
+}
+
+
+def gradient(function: Any, x: Any) -> Any:
+    x = x.clone().requires_grad_()
+    function(x).sum().backward()
+    return x.grad
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [ag.tensor, ag.as_tensor, ag.asarray])
+def test_python_numbers_keep_their_digits(make: Any) -> None:
+    assert make(0.1, dtype=ag.float64).item() == 0.1
+    assert make([1e300, 0.1], dtype=ag.float64).tolist() == [1e300, 0.1]
+    assert make(1e300 + 0.1j, dtype=ag.complex128).item() == 1e300 + 0.1j
+    assert ag.full((1,), 1e300, dtype=ag.float64).item() == 1e300
+
+
+def test_limits_name_the_real_dtype() -> None:
+    assert ag.finfo(ag.complex64).dtype == ag.finfo(ag.float32).dtype == "float32"
+    assert ag.iinfo(ag.uint8).dtype == "uint8"
+
+
+# -- division --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_trunc_rounds_the_quotient(dtype: str) -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(2, 5000)).astype(dtype)
+    y[:50] = x[:50] / 7
+    found = ag.div(ag.tensor(x), ag.tensor(y), rounding_mode="trunc")
+    np.testing.assert_array_equal(found.numpy(), np.trunc(x / y))
+    signs = ag.tensor([-0.5, -0.0, 0.5]).div_(ag.tensor([1.0, 1.0, -1.0]), rounding_mode="trunc")
+    assert np.signbit(signs.numpy()).all()
+
+
+@pytest.mark.parametrize("name", INTEGER_DIVISIONS)
+@pytest.mark.parametrize("dtype", [ag.int64, ag.int32, ag.uint8])
+def test_integers_are_not_divided_by_zero(name: str, dtype: Any) -> None:
+    divide = INTEGER_DIVISIONS[name]
+    a, b = ag.tensor([7, 8, 9], dtype=dtype), ag.tensor([2, 3, 4], dtype=dtype)
+    for run in (divide, ag.compile(divide)):
+        expected = {"//": [3, 2, 2], "floor": [3, 2, 2], "trunc": [3, 2, 2]}.get(name, [1, 2, 1])
+        for _ in range(3):
+            assert run(a, b).tolist() == expected
+            for zeros in ([2, 0, 4], [0, 0, 0]):
+                with pytest.raises(ZeroDivisionError, match="divided by 0") as caught:
+                    run(a, ag.tensor(zeros, dtype=dtype))
+                assert isinstance(caught.value, RuntimeError)
+    with pytest.raises(ZeroDivisionError):
+        divide(a, 0)
+    assert run(a[:0], b[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("size", [3, 40_000])
+def test_a_zero_is_found_in_whatever_the_quotient_is_fused_with(size: int) -> None:
+    a, b = ag.arange(size) + 5, ag.ones(size, dtype=ag.int64)
+    zero = b.clone()
+    zero[size - 1] = 0
+    for function in (
+        lambda a, b: F.pad(a // b, (2, 3)) + 1,
+        lambda a, b: (a // b).sum(),
+        lambda a, b: ((a // b) * 2)[: size - 1].float().softmax(0),
+        lambda a, b: ag.cumsum(a // b, 0),
+        lambda a, b: a.index_add(0, ag.tensor([0]), (a // b)[-1:]),
+    ):
+        run = ag.compile(function)
+        np.testing.assert_array_equal(run(a, b).numpy(), function(a, b).numpy())
+        with pytest.raises(ZeroDivisionError):
+            function(a, zero)
+    padded = ag.compile(lambda b: F.pad(ops.divisor(b), (2, 3)))  # 0 only where it isn't read
+    assert padded(b).tolist() == F.pad(b, (2, 3)).tolist()
+    for run in (padded, ag.compile(lambda b: F.pad(a // b, (2, 3)) + 1)):
+        with pytest.raises(ZeroDivisionError):
+            run(zero)
+
+
+def test_a_failed_division_in_place_changes_nothing() -> None:
+    x = ag.arange(6)
+    with pytest.raises(ZeroDivisionError):
+        x //= ag.tensor([1, 1, 1, 0, 1, 1])
+    assert x.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+# -- norms and similarities ------------------------------------------------------------------------
+
+
+def test_cosine_similarity_broadcasts_first() -> None:
+    x, y = ag.randn(3, 1, 4), ag.randn(1, 5, 1)
+    for dim in (0, 1, 2):
+        a, b = np.broadcast_arrays(x.numpy().astype(np.float64), y.numpy().astype(np.float64))
+        expected = (a * b).sum(dim) / (np.linalg.norm(a, axis=dim) * np.linalg.norm(b, axis=dim))
+        found = F.cosine_similarity(x, y, dim=dim)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=2e-5, atol=1e-6)
+    with pytest.raises(TypeError, match="floating-point"):
+        F.cosine_similarity(ag.ones(2, 2, dtype=ag.int64), ag.ones(2, 2, dtype=ag.int64))
+
+
+@pytest.mark.parametrize("p", [0.5, 1, 1.5, 2, 3, math.inf, -1, -math.inf])
+def test_norms_have_the_slope_0_at_0(p: float) -> None:
+    x = ag.zeros(2, 3)
+    functions = [
+        lambda x: x.norm(p),
+        lambda x: x.norm(p, dim=1),
+        lambda x: ag.linalg.vector_norm(x, p, dim=0),
+        lambda x: ag.dist(x, ag.zeros(2, 3), p),
+        lambda x: F.pairwise_distance(x, ag.zeros(2, 3), p, eps=0.0),
+    ]
+    if p > 0:
+        functions.append(lambda x: ag.cdist(x, ag.zeros(2, 3), p))
+    for function in functions:
+        assert gradient(function, x).tolist() == [[0.0] * 3] * 2
+    if p > 0:
+        assert ag.isfinite(gradient(lambda x: F.normalize(x, p), x)).all()
+
+
+@pytest.mark.parametrize("p", [0.5, 1.5, 3])
+def test_p_norms_beside_zeros(p: float) -> None:
+    x = np.array([[0.0, 3.0, -4.0], [1.0, 0.0, 2.0]])
+    size = np.abs(x)
+    total = (size**p).sum(1, keepdims=True)
+    slope = np.where(x == 0, 0, np.sign(x) * np.where(x == 0, 1, size) ** (p - 1))
+    expected = slope * total ** (1 / p - 1)
+    found = gradient(lambda x: x.norm(p, dim=1), ag.tensor(x))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+def test_norms_of_complex_numbers_are_those_of_their_sizes() -> None:
+    x = np.array([1 + 2j, 3 - 1j, 0, -2j])
+    t = ag.tensor(x)
+    for p in (0, 0.5, 1, 2, 3, math.inf, -math.inf):
+        expected = np.linalg.norm(x, p)
+        for found in (t.norm(p), ag.dist(t, ag.zeros(4, dtype=ag.complex128), p)):
+            assert found.dtype is ag.float64
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(t.var().item(), np.var(x, ddof=1))
+    np.testing.assert_allclose(t.std(correction=0).item(), np.std(x))
+    assert ag.autograd.gradcheck(lambda z: z.norm(), (t[:2].clone().requires_grad_(),))
+
+
+@pytest.mark.parametrize("name", ["floor", "ceil", "trunc", "round", "sign"])
+def test_steps_have_the_gradient_0(name: str) -> None:
+    x = ag.tensor([1.5, -0.3])
+    assert gradient(getattr(ag, name), x).tolist() == [0.0, 0.0]
+    assert gradient(ag.compile(getattr(ag, name)), x).tolist() == [0.0, 0.0]
+    assert gradient(lambda x: x * getattr(ag, name)(x), x).tolist() == getattr(ag, name)(x).tolist()
+
+
+def test_fill_and_counts_are_connected_with_the_gradient_0() -> None:
+    x = ag.tensor([1.5, ag.inf])
+    assert gradient(lambda x: ag.fill(x, 3.0), x).tolist() == [0.0, 0.0]
+    assert gradient(lambda x: x.norm(0), x).tolist() == [0.0, 0.0]
+    value = ag.tensor(2.0, requires_grad=True)
+    ag.fill(x, value).sum().backward()
+    assert value.grad.item() == 2.0
+
+
+# -- statistics ------------------------------------------------------------------------------------
+
+
+def test_var_mean_takes_unbiased_first() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    for unbiased in (True, False):
+        for pair, ddof in ((ag.var_mean, np.var), (ag.std_mean, np.std)):
+            found, mean = pair(ag.tensor(x), unbiased)
+            np.testing.assert_allclose(found.item(), ddof(x, ddof=int(unbiased)))
+            np.testing.assert_allclose(mean.item(), x.mean())
+    assert ag.tensor([1.0, 2.0, 4.0]).var(correction=1.3).item() == pytest.approx(14 / 3 / 1.7)
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "lower", "higher", "nearest", "midpoint"])
+def test_quantiles_as_numpy_has_them(interpolation: Any) -> None:
+    x = np.random.default_rng(1).normal(size=(5, 7))
+    q = np.array([0.0, 0.1, 0.5, 0.93, 1.0])
+    for dim in (None, 0, 1):
+        expected = np.quantile(x, q, axis=dim, method=interpolation)
+        for marks in (q.tolist(), ag.tensor(q)):
+            found = ag.quantile(ag.tensor(x), marks, dim, interpolation=interpolation)
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+        kept = ag.quantile(ag.tensor(x), 0.3, dim, True, interpolation=interpolation)
+        assert kept.shape == np.quantile(x, 0.3, axis=dim, keepdims=True).shape
+    assert ag.quantile(ag.tensor(3.0), 0.5).item() == 3.0
+    assert ag.isnan(ag.quantile(ag.tensor([1.0, ag.nan]), 0.5))
+
+
+def test_quantiles_have_a_gradient_for_q() -> None:
+    q = ag.tensor(0.3, dtype=ag.float64, requires_grad=True)
+    ag.quantile(ag.tensor([1.0, 2.0, 5.0], dtype=ag.float64), q).backward()
+    assert q.grad.item() == pytest.approx(2.0)  # two steps of 1 between 1 and 2
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        ag.quantile(ag.ones(3), ag.tensor([0.5, 1.5]))
+
+
+# -- halves ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [ag.float16, ag.bfloat16])
+def test_halves_are_reduced_in_float32(dtype: Any) -> None:
+    n = 70_000
+    x = (ag.arange(n) % 7).to(dtype)
+    wide = x.double().numpy()
+    for name in ("mean", "var", "std"):
+        expected = getattr(np, name)(wide, **({} if name == "mean" else {"ddof": 1}))
+        np.testing.assert_allclose(getattr(x, name)().double().item(), expected, rtol=4e-3)
+    np.testing.assert_allclose(F.mse_loss(x, x * 0).double().item(), (wide**2).mean(), rtol=4e-3)
+    np.testing.assert_allclose((x * 0).softmax(0)[0].double().item(), 1 / n, rtol=2e-3)
+    big = ag.full((100,), 1000.0, dtype=dtype)
+    for p in (2, 3):
+        expected = float(big[0]) * 100 ** (1 / p)
+        np.testing.assert_allclose(big.norm(p).double().item(), expected, rtol=4e-3)
+
+
+# -- images ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic", "area"])
+def test_images_of_bytes_are_interpolated_and_rounded(mode: str) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (1, 3, 9, 7), dtype=np.uint8)
+    x = ag.tensor(pixels)
+    for size in ((4, 5), (13, 20)):
+        found = F.interpolate(x, size=size, mode=mode)
+        exact = F.interpolate(x.double(), size=size, mode=mode).clamp(0, 255)
+        assert found.dtype is ag.uint8
+        assert (found.double() - exact).abs().max().item() < 0.5001
+
+
+def test_circular_padding_cuts_first() -> None:
+    x = ag.arange(6.0).reshape(1, 1, 6)
+    assert F.pad(x, (-1, 2), mode="circular").flatten().tolist() == [1, 2, 3, 4, 5, 1, 2]
+    assert F.pad(x, (2, -3), mode="circular").flatten().tolist() == [1, 2, 0, 1, 2]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolution_with_more_output_padding_than_stride(groups: int) -> None:
+    rng = np.random.default_rng(2)
+    windows = (1, 0, 1, 2), (1, 2, 2, 3), (2, 1, 2, 3), (1, 3, 1, 2)
+    for stride, padding, extra, dilation in windows:
+        x, w = rng.normal(size=(2, 4, 5)), rng.normal(size=(4, 3, 3))
+        size = (5 - 1) * stride - 2 * padding + dilation * 2 + extra + 1
+        expected = np.zeros((2, 3 * groups, size))
+        for i in range(5):
+            for k in range(3):
+                place = i * stride + k * dilation - padding
+                if 0 <= place < size:
+                    for c in range(4):
+                        g = c // (4 // groups)
+                        part = x[:, c, i, None] * w[c, :, k]
+                        expected[:, g * 3 : g * 3 + 3, place] += part
+        a, b = ag.tensor(x, requires_grad=True), ag.tensor(w, requires_grad=True)
+        args = (None, stride, padding, extra, groups, dilation)
+        np.testing.assert_allclose(F.conv_transpose1d(a, b, *args).detach().numpy(), expected)
+        run = functools.partial(lambda args, a, b: F.conv_transpose1d(a, b, *args), args)
+        assert ag.autograd.gradcheck(run, (a, b))
+
+
+def test_complex_convolutions() -> None:
+    rng = np.random.default_rng(4)
+    x, w = (rng.normal(size=s) + 1j * rng.normal(size=s) for s in ((1, 2, 6), (3, 2, 3)))
+    expected = np.array([[[(x[0, :, i : i + 3] * w[o]).sum() for i in range(4)] for o in range(3)]])
+    a, b = ag.tensor(x, requires_grad=True), ag.tensor(w, requires_grad=True)
+    np.testing.assert_allclose(F.conv1d(a, b).detach().numpy(), expected)
+    assert ag.autograd.gradcheck(F.conv1d, (a, b))
+    t = ag.tensor(w[:2], requires_grad=True)
+    assert ag.autograd.gradcheck(F.conv_transpose1d, (a, ag.tensor(w[:2], requires_grad=True)))
+    assert F.conv_transpose1d(a, t).dtype is ag.complex128
+    z = ag.tensor(x[0, 0, :4], requires_grad=True)
+    assert ag.autograd.gradcheck(lambda z: z.prod(), (z,))
+
+
+# -- layers ----------------------------------------------------------------------------------------
+
+
+def test_an_empty_batch_leaves_running_statistics_alone() -> None:
+    for layer, x in (
+        (ag.nn.BatchNorm1d(3), ag.zeros(0, 3)),
+        (ag.nn.BatchNorm2d(3), ag.zeros(0, 3, 4, 4)),
+    ):
+        assert layer(x).shape == x.shape
+        assert layer.running_mean.tolist() == [0.0] * 3
+        assert layer.running_var.tolist() == [1.0] * 3
+
+
+def test_rms_norm_checks_the_shape() -> None:
+    for shape in ((4,), (2, 2), (), (3, 2)):
+        with pytest.raises(RuntimeError, match="rms_norm"):
+            F.rms_norm(ag.ones(2, 3), shape)
+    with pytest.raises(RuntimeError, match="weight"):
+        F.rms_norm(ag.ones(2, 3), (3,), ag.ones(2))
+
+
+def test_a_bias_has_the_dtype_of_the_image() -> None:
+    bias = ag.ones(1, dtype=ag.float64)
+    with pytest.raises(RuntimeError, match="bias is float64"):
+        F.conv1d(ag.ones(1, 1, 4), ag.ones(1, 1, 2), bias)
+    with pytest.raises(RuntimeError, match="bias is float64"):
+        F.conv_transpose2d(ag.ones(1, 1, 4, 4), ag.ones(1, 1, 2, 2), bias)
+
+
+def test_integer_forms_of_float_functions() -> None:
+    assert F.hardtanh(ag.tensor([-3, 0, 3])).tolist() == [-1, 0, 1]
+    assert F.hardtanh(ag.tensor([-3, 0, 3])).dtype is ag.int64
+    with pytest.raises(RuntimeError, match="uint8"):
+        F.hardtanh(ag.tensor([3], dtype=ag.uint8))
+    ones = ag.ones(1, 4, 3, dtype=ag.int64)
+    first = F.local_response_norm(ones, 2)[0, :, 0]
+    np.testing.assert_allclose(first.numpy(), [1.0, *[(1 + 1e-4) ** -0.75] * 3], rtol=1e-6)
+    byte = ag.ones(3, 2, 2, dtype=ag.uint8)
+    assert ag.addbmm(byte[0], byte, byte).tolist() == [[7, 7], [7, 7]]
+    assert F.bilinear(byte[0], byte[0], byte).tolist() == [[4, 4, 4]] * 2
+    assert F.prelu(ag.tensor(-1.0), ag.tensor(0.25)).item() == -0.25
+    assert F.prelu(ag.tensor(-1.0), ag.tensor([0.25])).shape == ()
+
+
+def test_kl_div_of_a_negative_target_is_nan() -> None:
+    x, t = ag.tensor([0.1, 0.2, 0.3]), ag.tensor([-1.0, 0.0, 0.5])
+    found = F.kl_div(x, t, reduction="none").tolist()
+    assert math.isnan(found[0])
+    assert found[1] == 0.0
+    assert found[2] == pytest.approx(0.5 * (math.log(0.5) - 0.3))
+
+
+# -- indices ---------------------------------------------------------------------------------------
+
+
+def test_index_fill_counts_a_place_once() -> None:
+    x = ag.arange(4.0).requires_grad_()
+    value = ag.tensor(2.0, requires_grad=True)
+    found = x.index_fill(0, ag.tensor([1, 1, -2]), value)
+    assert found.tolist() == [0.0, 2.0, 2.0, 3.0]
+    found.sum().backward()
+    assert x.grad.tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert value.grad.item() == 2.0
+    with pytest.raises(IndexError):
+        x.index_fill(0, ag.tensor([4]), 0.0)
+
+
+def test_one_hot_refuses_classes_outside() -> None:
+    hot = ag.compile(lambda x: F.one_hot(x, 3))
+    for _ in range(3):
+        assert F.one_hot(ag.tensor([0, 2]), 3).tolist() == [[1, 0, 0], [0, 0, 1]]
+        assert hot(ag.tensor([0, 2])).tolist() == [[1, 0, 0], [0, 0, 1]]
+        for bad in (3, -1):
+            with pytest.raises(RuntimeError, match="classes must be at least 0"):
+                F.one_hot(ag.tensor([bad, 0]), 3)
+            with pytest.raises(IndexError, match="out of range"):
+                hot(ag.tensor([bad, 0]))
+    assert F.one_hot(ag.zeros(0, 2, dtype=ag.int64), 3).shape == (0, 2, 3)
+    with pytest.raises(RuntimeError, match="num_classes"):
+        F.one_hot(ag.zeros(0, dtype=ag.int64))
+    with pytest.raises(TypeError, match="integers"):
+        F.one_hot(ag.tensor([1.0]), 3)
+
+
+def test_indexing_takes_a_0d_tensor_for_a_vector() -> None:
+    x = ag.tensor(3.0, requires_grad=True)
+    assert ag.gather(x, 0, ag.tensor(0)).shape == ()
+    assert ag.gather(x, 0, ag.tensor([0, 0])).tolist() == [3.0, 3.0]
+    ag.gather(x, 0, ag.tensor([0, 0])).sum().backward()
+    assert x.grad.item() == 2.0
+    assert ag.scatter(x, 0, ag.tensor(0), ag.tensor(5.0)).item() == 5.0
+    assert ag.scatter(x, 0, ag.tensor([0]), 5.0).shape == ()
+    assert ag.scatter_add(x, 0, ag.tensor(0), ag.tensor(5.0)).item() == 8.0
+    assert ag.index_add(x, 0, ag.tensor([0]), ag.tensor(2.0)).item() == 5.0
+    assert ag.index_copy(x, 0, ag.tensor([0]), ag.tensor(2.0)).item() == 2.0
+    assert ag.index_fill(x, 0, ag.tensor([0]), 2.0).item() == 2.0
+    with pytest.raises(IndexError):
+        ag.gather(x, 0, ag.tensor(1))
+
+
+def test_index_add_checks_the_source() -> None:
+    x, index = ag.zeros(3, 2), ag.tensor([0, 2])
+    for source in (ag.ones(1, 2), ag.ones(2, 1), ag.ones(2), ag.ones(3, 2)):
+        for function in (ag.index_add, ag.index_copy):
+            with pytest.raises(RuntimeError, match="source's shape must be"):
+                function(x, 0, index, source)
+
+
+def test_value_checks_are_made_every_time() -> None:
+    """A call that came before runs by its plan, which reads no values."""
+    plan_calls()
+    for i in range(6):
+        mask = ag.tensor([True, True, i > 3, False])
+        weights = ag.tensor([1.0, -1.0 if i > 3 else 1.0])
+        if i <= 3:
+            assert ag.masked_scatter(ag.zeros(4), mask, ag.tensor([1.0, 2.0])).sum() == 3
+            assert ag.multinomial(weights, 1).shape == (1,)
+            continue
+        with pytest.raises(ValueError, match="takes 3 elements"):
+            ag.masked_scatter(ag.zeros(4), mask, ag.tensor([1.0, 2.0]))
+        with pytest.raises(ValueError, match="weights >= 0"):
+            ag.multinomial(weights, 1)
+
+
+# -- arranging -------------------------------------------------------------------------------------
+
+
+def test_diff_at_its_edges() -> None:
+    x = ag.tensor([1.0, 2.0, 4.0])
+    assert ag.diff(x, n=0, prepend=ag.tensor([0.0])).tolist() == [1.0, 2.0, 4.0]
+    assert ag.diff(x, n=2, prepend=ag.tensor([0.0])).tolist() == [0.0, 1.0]
+    assert ag.diff(x, n=5).shape == (0,)
+    with pytest.raises(RuntimeError, match="at least 0"):
+        ag.diff(x, n=-1)
+
+
+def test_flip_takes_its_keyword() -> None:
+    x = ag.arange(4).reshape(2, 2)
+    expected = [[3, 2], [1, 0]]
+    assert ag.flip(x, dims=(0, 1)).tolist() == x.flip(dims=[0, 1]).tolist() == expected
+    assert x.flip(0, 1).tolist() == expected
+
+
+def test_diag_keeps_booleans() -> None:
+    assert ag.diag(ag.tensor([True, False])).tolist() == [[True, False], [False, False]]
+    assert ag.diag_embed(ag.tensor([True])).dtype is ag.bool
+
+
+def test_running_sums_take_a_dtype() -> None:
+    x = ag.tensor([100, 100, 100], dtype=ag.int8)
+    assert ag.cumsum(x, 0).tolist() == [100, 200, 300]
+    for function in (ag.cumsum, ag.cumprod):
+        assert function(x, 0, dtype=ag.float64).dtype is ag.float64
+
+
+def test_writes_through_an_expansion_that_repeats_nothing() -> None:
+    x = ag.zeros(1, 3)
+    x.expand(1, -1).copy_(ag.ones(1, 3))
+    x.expand(1, 1, 3)[0, 0, 1] = 5.0
+    assert x.tolist() == [[1.0, 5.0, 1.0]]
+    with pytest.raises(RuntimeError):
+        x.expand(2, 3).copy_(ag.ones(2, 3))
+
+
+def test_out_shares_no_memory_with_what_is_joined() -> None:
+    x = ag.zeros(4)
+    for join in (lambda: ag.cat([x[:2], x[2:]], out=x), lambda: ag.stack([x[:2], x[2:]], out=x)):
+        with pytest.raises(RuntimeError, match="shares memory"):
+            join()
+    assert ag.cat([x[:1], x[1:2]], out=x[2:]).shape == (2,)
+
+
+# -- drawing ---------------------------------------------------------------------------------------
+
+
+def test_multinomial_refuses_infinite_weights() -> None:
+    for bad in (ag.inf, ag.nan, -1.0):
+        with pytest.raises(RuntimeError, match="multinomial"):
+            ag.multinomial(ag.tensor([1.0, bad]), 1)
+
+
+def test_samplers_begin_at_once() -> None:
+    draws = iter(ag.data.RandomSampler(range(10), replacement=True, num_samples=10**10))
+    found = [next(draws) for _ in range(5000)]
+    assert set(found) == set(range(10))
+
+
+def test_a_missing_name_looks_for_its_hint_when_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AttributeError, match="did you mean zeros") as caught:
+        _ = ag.zeross
+    monkeypatch.setattr(errors, "did_you_mean", lambda name, known: "; a hint")
+    assert str(caught.value) == "module 'argand' has no attribute 'zeross'; a hint"
+    monkeypatch.setattr(errors, "did_you_mean", None)  # hasattr needs none
+    assert not hasattr(ag, "no_such_name")
