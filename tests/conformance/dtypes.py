@@ -53,7 +53,6 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("binary_cross_entropy binary_cross_entropy_with_logits", "bool whole complex"),
     **_each("cross_entropy nll_loss kl_div", "bool whole complex"),
     **_each("huber_loss mse_loss smooth_l1_loss", "bool whole complex"),
-    # the bits of whole numbers
     **_each("bitwise_and bitwise_not bitwise_or bitwise_xor", "half float complex"),
     **_each("bitwise_left_shift bitwise_right_shift", "half float complex"),
     # LAPACK's dtypes, and those of complex numbers' parts

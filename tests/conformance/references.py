@@ -479,6 +479,7 @@ REFERENCES: dict[str, Reference] = {
     "gelu": lambda x: x * sp.ndtr(x),
     "gelu_tanh": _gelu_tanh,
     "sum": _reduction(np.sum),
+    "integer_sum": _reduction(np.sum),
     "prod": _reduction(np.prod),
     "amax": _reduction(np.amax),
     "amin": _reduction(np.amin),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -219,6 +220,19 @@ def test_quantiles_have_a_gradient_for_q() -> None:
     assert q.grad.item() == pytest.approx(2.0)  # two steps of 1 between 1 and 2
     with pytest.raises(ValueError, match="between 0 and 1"):
         ag.quantile(ag.ones(3), ag.tensor([0.5, 1.5]))
+
+
+def test_bytes_are_summed_without_a_copy_as_int64() -> None:
+    x = ag.full((1 << 22,), 3, dtype=ag.uint8)
+    x.view(4, -1).sum(1), x.sum()  # whatever is loaded by a first call
+    tracemalloc.start()
+    try:
+        assert x.sum().item() == 3 << 22
+        assert x.view(4, -1).sum(1).tolist() == [3 << 20] * 4
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+    assert x.sum().dtype is ag.int64
 
 
 # -- halves ----------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dim import Dim
 from argand.base.dtype import DType
 from argand.base.errors import DivisionByZeroError
 from argand.ir.elementwise import Elementwise, common_dtype, is_number, lifted
@@ -107,7 +106,7 @@ class _Division(Elementwise):
         if common_dtype(x, y).kind in "iu":
             if not is_number(y):
                 y = ops.divisor(y)
-            elif not isinstance(y, Dim) and y == 0:
+            elif y == 0:  # of a symbolic size, a fact that the program depends on
                 raise _by_zero()
         return super().apply(x, y)
 

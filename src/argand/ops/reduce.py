@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import DType, bool_, compute_dtype, from_numpy
+from argand.base.dtype import DType, bool_, compute_dtype, from_numpy, int64
 from argand.base.errors import DTypeError
+from argand.base.shape import normalize_dims
 from argand.base.sums import blocked_sum
 from argand.ir.elementwise import lifted
-from argand.ir.families import Reduce, array_type
+from argand.ir.families import Composite, Reduce, array_type
 from argand.ir.op import TensorType, ops
 from argand.ir.samples import ErrorSample, Sample, T
 
@@ -63,6 +64,12 @@ class Sum(Reduce):
     def combine(b: Any, acc: Any, x: Any) -> Any:
         return acc + x
 
+    def apply(self, x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+        x = lifted(x)
+        if dtype is None and self._operand_dtype(x.dtype) is not x.dtype:
+            return ops.integer_sum(x, dim, keepdim)
+        return super().apply(x, dim, keepdim, dtype=dtype)
+
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,) = arrays
         if not from_numpy(x.dtype).is_inexact:
@@ -74,6 +81,29 @@ class Sum(Reduce):
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (), ()
+
+
+class IntegerSum(Composite):
+    """The sum of narrow integers or booleans as int64, without a copy of them as int64."""
+
+    samples = (Sample(T((3, 4), 0, 5, "uint8")), Sample(T((3, 4), 0, 5, "int32"), 1, True))
+    dtypes = ("uint8", "int32", "bool")
+    differentiable = False
+    opens = True
+
+    def prepare(self, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        x = lifted(x)
+        if x.dtype.is_inexact:
+            raise DTypeError(f"integer_sum: not defined for {x.dtype.name}")
+        dims = normalize_dims(None if dim == () else dim, len(x.shape), self.name)
+        return (x,), {"dim": dims, "keepdim": bool(keepdim)}
+
+    def body(x: Any, dim: Any, keepdim: bool) -> Any:
+        return ops.sum(ops.cast(x, int64), dim, keepdim)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        (x,) = arrays
+        return np.sum(x, params["dim"], np.int64, keepdims=params["keepdim"])
 
 
 class Prod(Reduce):

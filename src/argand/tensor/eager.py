@@ -70,11 +70,12 @@ class Eager(Interpreter):
         to NumPy where there is neither.
         """
         if self.has_kernels(op):
-            if not self._is_small_and_exact(op, arrays):
+            exact = self._is_exact(op, arrays)
+            if not exact or any(x.size >= LARGE for x in arrays):
                 found = self._run_natively(op, arrays, params)
                 if found is not None:
                     return found
-            if isinstance(op, Composite):
+            if isinstance(op, Composite) and not exact:
                 with suppress(ArgandError):  # its own `run` tells better what is wrong
                     return _run_body(op, arrays, params)
         try:
@@ -86,10 +87,7 @@ class Eager(Interpreter):
         found = outputs if type(outputs) is tuple else (outputs,)
         return found if op.is_view else tuple([_as_of_a_kernel(y, arrays) for y in found])
 
-    def _is_small_and_exact(self, op: Op, arrays: tuple[Any, ...]) -> bool:
-        for x in arrays:
-            if x.size >= LARGE:
-                return False
+    def _is_exact(self, op: Op, arrays: tuple[Any, ...]) -> bool:
         key = (op, *[x.dtype for x in arrays])
         exact = self._exact.get(key)
         if exact is None:
