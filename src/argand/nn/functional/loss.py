@@ -7,9 +7,9 @@ from typing import Any
 from argand.base.domains import check_numbers
 from argand.base.errors import ArgumentError, DTypeError, did_you_mean
 from argand.base.shape import broadcast_shapes
-from argand.ir.elementwise import common_dtype
 from argand.ir.op import ops
 from argand.tensor.reducing import vector_norm
+from argand.tensor.switches import result_type
 
 _REDUCTIONS = ("mean", "sum", "none")
 
@@ -214,7 +214,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """
     check_numbers("[0, inf)", eps=eps)
     shape = broadcast_shapes(tuple(x1.shape), tuple(x2.shape), op="cosine_similarity")
-    dtype = common_dtype(x1, x2)
+    dtype = result_type(x1, x2)
     if not dtype.is_floating_point:
         raise DTypeError(f"cosine_similarity: expected floating-point tensors, got {dtype.name}")
     first, second = (ops.expand(ops.cast(x, dtype), shape) for x in (x1, x2))
