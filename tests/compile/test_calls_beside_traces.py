@@ -120,6 +120,7 @@ def test_results_find_their_place_on_the_tape() -> None:
         double(h)
     out = call_beside(double, h, Beside(lambda x: (h * x).sum()))
     out.sum().backward()
+    assert a.grad is not None
     assert a.grad.tolist() == [6, 6, 6]
 
 

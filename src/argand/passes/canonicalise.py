@@ -171,24 +171,14 @@ def holds_exactly(small: DType, big: DType) -> bool:
 # -- movement --------------------------------------------------------------------------------------
 
 
-@_rule(Reshape)
+@_rule(Reshape, Expand)
 def _reshape(inputs: list[Any], node: Node) -> Any:
-    inner = made_by(inputs[0], Reshape)
+    inner = made_by(inputs[0], type(node.op))
     x = inputs[0] if inner is None else inner.values[0]
     shape = node.params["shape"]
     if same_shape(x.shape, shape):
         return x
-    return None if inner is None else ops.reshape(x, shape)
-
-
-@_rule(Expand)
-def _expand(inputs: list[Any], node: Node) -> Any:
-    (x,) = inputs
-    shape = node.params["shape"]
-    if same_shape(x.shape, shape):
-        return x
-    inner = made_by(x, Expand)
-    return ops.expand(inner.inputs[0], shape) if inner is not None else None
+    return None if inner is None else bind(node.op, (x,), {"shape": shape})
 
 
 @_rule(Permute)

@@ -15,7 +15,7 @@ from argand.ir.families import View
 from argand.ir.fusion import fusion_node
 from argand.ir.program import Node, Operand, Program, Value, resolved
 from argand.passes.fuse_cost import cheap_again, small_alone
-from argand.passes.fuse_graph import Graph, Unit, in_order, numbers
+from argand.passes.fuse_graph import Graph, Unit, numbers, units_in_order
 from argand.passes.fuse_match import Matcher
 
 __all__ = ["fuse"]
@@ -170,7 +170,7 @@ class _Fuser:
             u.reads = u.before = 0
             for n in numbers(u.every):
                 u.reads |= self.graph.reads[n] & stored
-        for u in in_order(self.units):
+        for u in units_in_order(self.units):
             self._set_before(u)
 
     # next to each other ---------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class _Writer:
                 copy.layout = v.layout
                 self.env[v] = copy
                 target.append(copy)
-        new.nodes = [self._node(unit) for unit in in_order([*self.units, *self._views()])]
+        new.nodes = [self._node(unit) for unit in units_in_order([*self.units, *self._views()])]
         new.outputs = [self._resolve(o) for o in old.outputs]
         new.writes = {i: self._resolve(o) for i, o in old.writes.items()}
         return new

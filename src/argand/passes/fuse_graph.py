@@ -6,7 +6,6 @@ the same for a group of a hundred nodes as for one.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,8 +14,9 @@ from argand.ir.families import View
 from argand.ir.program import Node, Program, Value
 from argand.kernels.match import has_registers
 from argand.passes.fuse_match import Matcher
+from argand.passes.order import in_order
 
-__all__ = ["Graph", "Unit", "in_order", "numbers"]
+__all__ = ["Graph", "Unit", "numbers", "units_in_order"]
 
 
 def numbers(bits: int) -> Iterator[int]:
@@ -186,25 +186,9 @@ class Unit:
         return self.nodes | self.again
 
 
-def in_order(units: Sequence[Unit]) -> list[Unit]:
+def units_in_order(units: Sequence[Unit]) -> list[Unit]:
     """The units so that each comes after those that it reads, else by their last nodes."""
     units = sorted(units, key=lambda u: u.nodes.bit_length())
     maker = {n: i for i, unit in enumerate(units) for n in numbers(unit.nodes)}
-    waiting: list[int] = []
-    after: list[list[int]] = [[] for _ in units]
-    for i, unit in enumerate(units):
-        needs = {maker[n] for n in numbers(unit.reads & ~unit.nodes)}
-        waiting.append(len(needs))
-        for m in needs:
-            after[m].append(i)
-    ready = [i for i, n in enumerate(waiting) if n == 0]  # ascending, so a heap
-    order: list[Unit] = []
-    while ready:
-        i = heapq.heappop(ready)
-        order.append(units[i])
-        for j in after[i]:
-            waiting[j] -= 1
-            if waiting[j] == 0:
-                heapq.heappush(ready, j)
-    assert len(order) == len(units), "units depend on each other in a ring"
-    return order
+    needs = [{maker[n] for n in numbers(unit.reads & ~unit.nodes)} for unit in units]
+    return [units[i] for i in in_order(needs, [True] * len(units))]

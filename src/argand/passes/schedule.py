@@ -8,7 +8,6 @@ node itself reads the old value only at the index that it writes, and when whate
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 
 from argand.base.dim import same
@@ -17,6 +16,7 @@ from argand.ir.elementwise import Elementwise
 from argand.ir.op import registry
 from argand.ir.program import Node, Program, Value
 from argand.kernels.match import may_overwrite as kernel_may_overwrite
+from argand.passes.order import in_order
 from argand.passes.views import StridedView, places, view_place
 
 Test = Callable[[Node], bool]
@@ -114,27 +114,8 @@ class _Order:
 
     def sorted(self, native: Test) -> list[int]:
         """A topological order: program order, but host nodes gathered between native ones."""
-        waiting = [len(d) for d in self.direct]
-        after: list[list[int]] = [[] for _ in self.direct]
-        for i, makers in enumerate(self.direct):
-            for m in makers:
-                after[m].append(i)
         kinds = [is_view(node, self.places) or native(node) for node in self.program.nodes]
-        ready: dict[bool, list[int]] = {True: [], False: []}
-        for i, count in enumerate(waiting):
-            if count == 0:
-                heapq.heappush(ready[kinds[i]], i)
-        order: list[int] = []
-        now = True
-        while ready[True] or ready[False]:
-            now = now if ready[now] else not now
-            i = heapq.heappop(ready[now])
-            order.append(i)
-            for j in after[i]:
-                waiting[j] -= 1
-                if waiting[j] == 0:
-                    heapq.heappush(ready[kinds[j]], j)
-        return order
+        return in_order(self.direct, kinds)
 
 
 def is_view(node: Node, found: dict[Value, StridedView]) -> bool:
