@@ -14,7 +14,7 @@ from argand.kernels.plan import Plan
 from argand.lowering.region import Region
 from argand.passes import fuse_match
 from argand.passes.fuse import fuse
-from argand.passes.fuse_graph import Unit, in_order, numbers
+from argand.passes.fuse_graph import Unit, numbers, units_in_order
 
 
 def fused(text: str) -> str:
@@ -293,10 +293,10 @@ def test_sets_of_nodes_are_bits() -> None:
 def test_units_come_after_what_they_read_and_a_ring_is_refused() -> None:
     first, second, third = (Unit("loop", nodes, 0) for nodes in (0b1001, 0b10, 0b100))
     second.reads, first.reads = 0b100, 0b100
-    assert in_order([first, second, third]) == [third, second, first]
+    assert units_in_order([first, second, third]) == [third, second, first]
     third.reads = 0b1
     with pytest.raises(AssertionError, match="ring"):
-        in_order([first, second, third])
+        units_in_order([first, second, third])
 
 
 # what fusion asks, kernels keep -------------------------------------------------------------------
