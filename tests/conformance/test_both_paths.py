@@ -315,3 +315,91 @@ def test_an_operator_does_the_same_on_both_paths(name: str) -> None:
             a, b = drawn(left, i, first, dtypes[0]), drawn(right, i + 1, second, dtypes[1])
             kinds = f"{first.__name__}, {second.__name__}, {dtypes}"
             assert_same(BINARY[name], [a, b], f"{name} of {left} and {right}: {kinds}")
+
+
+# -- in place --------------------------------------------------------------------------------------
+
+
+def _set(x: Any, index: Any, value: Any) -> None:
+    x[index] = value
+
+
+def _updated(x: Any, b: Any) -> None:
+    x += b
+    x *= 2
+    x -= 1
+
+
+INPLACE: dict[str, Callable[[Any, Any], Any]] = {
+    "add_": lambda x, b: x.add_(b, alpha=2),
+    "sub_": lambda x, b: x.sub_(b),
+    "mul_": lambda x, b: x.mul_(b),
+    "div_": lambda x, b: x.div_(b),
+    "add_ a number": lambda x, b: x.add_(3),
+    "mul_ by a fraction": lambda x, b: x.mul_(0.5),
+    "add_ itself": lambda x, b: x.add_(x),
+    "operators": _updated,
+    "zero_": lambda x, b: x.zero_(),
+    "fill_": lambda x, b: x.fill_(2),
+    "fill_ with a tensor": lambda x, b: x.fill_(b.sum()),
+    "copy_": lambda x, b: x.copy_(b),
+    "copy_ a number": lambda x, b: x.copy_(1),
+    "copy_ from its own memory": lambda x, b: x[1:].copy_(x[:-1]),
+    "copy_ from every second": lambda x, b: x[::2].copy_(x[: len(x[::2])]),
+    "clamp_": lambda x, b: x.clamp_(-0.5, 1),
+    "relu_": lambda x, b: x.relu_(),
+    "exp_": lambda x, b: x.exp_(),
+    "addcmul_": lambda x, b: x.addcmul_(b, b, value=0.5),
+    "addcdiv_": lambda x, b: x.addcdiv_(b, b + 3, value=0.5),
+    "lerp_": lambda x, b: x.lerp_(b, 0.25),
+    "masked_fill_": lambda x, b: x.masked_fill_(b > 0, 7),
+    "out": lambda x, b: ag.add(x, b, out=x),
+    "element": lambda x, b: _set(x, (0, -1), 5),
+    "row": lambda x, b: _set(x, 1, b[0]),
+    "columns": lambda x, b: _set(x, (..., slice(1, None)), b[..., 1:]),
+    "every second row": lambda x, b: _set(x, slice(None, None, 2), 4),
+    "masked": lambda x, b: _set(x, x > 0, 9),
+    "by a list": lambda x, b: _set(x, [0, 1], 3),
+    "a list": lambda x, b: _set(x, 0, [1] * x.shape[1]),
+    "its own row": lambda x, b: _set(x, 0, x[0]),
+    "another row of its own": lambda x, b: _set(x, 0, x[1]),
+    "out of range": lambda x, b: _set(x, 9, 1),
+    "does not broadcast": lambda x, b: x.add_(b.reshape(1, -1)),
+}
+TARGETS: dict[str, Callable[[Any], Any]] = {
+    "plain": lambda x: x,
+    "transposed": lambda x: x.t(),
+    "part": lambda x: x[1:, 1:],
+    "every second column": lambda x: x[:, ::2],
+    "a view of a view": lambda x: x.reshape(-1)[3:].reshape(-1, 3),
+    "apart": lambda x: x.detach()[1:],
+    "repeated": lambda x: x[0].expand(3, 3),
+}
+
+
+def _with(name: str, target: str, kind: str) -> Callable[[Any, Any], Any]:
+    """Writes a tensor made of the first operand; gives it, its memory's owner, and the versions."""
+
+    def apply(a: Any, b: Any) -> Any:
+        owner = a.clone() if kind == "a result" else a.detach().clone()
+        if kind == "a leaf":
+            owner.requires_grad_()
+        with ag.set_grad_enabled(kind == "a result"):
+            kept = owner.exp() if owner.requires_grad else None
+            x = TARGETS[target](owner)
+            other = b[: x.shape[0], : x.shape[1]]
+            INPLACE[name](x, other if kind == "a result" else other.detach())
+        versions = ag.tensor([x._version, owner._version, b._version])
+        return [x, owner, versions, *([] if kept is None else [kept])]
+
+    return apply
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", INPLACE)
+def test_a_write_does_the_same_on_both_paths(name: str, target: str) -> None:
+    for dtype in ("float32", "int64"):
+        a, b = drawn((6, 6), 1, contiguous, dtype), drawn((6, 6), 2, transposed, "float32")
+        for kind in ("a result", "a leaf", "a tensor"):
+            what = f"{name} of {target}, {kind}, {dtype}"
+            assert_same(_with(name, target, kind), [a, b], what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -227,13 +228,141 @@ def test_what_reads_values_has_no_plan() -> None:
         assert x[ag.tensor(i)].item() == x.tolist()[i]
 
 
-def test_what_writes_has_no_plan() -> None:
+def test_writes_have_plans() -> None:
     x = ag.zeros(3)
     for _ in range(4):
         x.add_(1)
         x += 1
         ag.add(x, 1, out=x)
     assert x.tolist() == [12, 12, 12]
+    assert plan_count() >= 3
+    for call in (lambda: x.zero_(), lambda: x.fill_(2), lambda: x.copy_(ag.ones(1))):
+        assert planned(call) is x
+    planned(lambda: x.__setitem__(1, 5.0))
+    assert x.tolist() == [1, 5, 1]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_planned_write_counts_once(recorded: bool) -> None:
+    with ag.set_grad_enabled(recorded):
+        x = ag.zeros(2, 3)
+        twin, part = x.detach(), x[0]
+        planned(lambda: part.add_(1))
+        version = x._version
+        part.add_(1)
+        assert x._version == twin._version == part._version == version + 1
+        x[1] = 4.0
+        planned(lambda: x.__setitem__(1, 4.0))
+        assert x._version == version + 5
+    assert x.tolist() == [[4, 4, 4], [4, 4, 4]]
+
+
+def test_a_planned_write_tells_its_line() -> None:
+    w, x = tensor(3).requires_grad_(), tensor(3)
+    planned(lambda: x.add_(1))
+    y = w * x
+    x.add_(1)
+    with pytest.raises(RuntimeError, match=rf"test_plans.py:{line() - 1}; use the out-of-place"):
+        y.sum().backward()
+    y = w.exp()
+    with ag.no_grad():
+        planned(lambda: y.detach().add_(1))
+    with pytest.raises(RuntimeError, match="exp needs its own result"):
+        y.sum().backward()
+
+
+def line() -> int:
+    return sys._getframe(1).f_lineno
+
+
+def test_an_operand_that_is_written_too_is_read_first() -> None:
+    x = ag.arange(12.0)
+    planned(lambda: ag.zeros(10)[::2].copy_(ag.ones(10)[::2]))
+    to, source = x[2::2], x[:-2:2]
+    to.copy_(source)
+    assert x.tolist() == [0, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11]
+    y = ag.arange(9.0).reshape(3, 3)
+    planned(lambda: ag.zeros(3, 3).copy_(ag.ones(3, 3).t()))
+    y.copy_(y.t())
+    assert y.tolist() == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
+    planned(lambda: y.add_(y.t()))
+    expected = y.numpy() + y.numpy().T
+    assert y.add_(y.t()).tolist() == expected.tolist()
+
+
+def test_a_place_is_not_written_with_itself() -> None:
+    x, other = ag.zeros(2, 3), ag.ones(2, 3)
+    planned(lambda: x.__setitem__(0, other[0]))
+    version = x._version
+    x[0] = x[0]
+    assert x._version == version
+    plans.clear()
+    for _ in range(3):
+        x[0] = x[0]
+    x[0] = other[1] * 2
+    x[0] = other[1]
+    assert x.tolist() == [[1, 1, 1], [0, 0, 0]]
+
+
+def test_a_write_that_must_be_recorded_is() -> None:
+    leaf, y = tensor(2, 3).requires_grad_(), ag.zeros(2, 3)
+    planned(lambda: y[0].add_(1))
+    with ag.no_grad():
+        part = leaf[0]
+        part.add_(1)
+    with pytest.raises(RuntimeError, match="view of a leaf"):
+        part.add_(1)
+    with pytest.raises(RuntimeError, match="a leaf tensor"):
+        leaf.add_(1)
+    planned(lambda: y.mul_(2))
+    w = tensor(2, 3).requires_grad_()
+    y.mul_(w)
+    y.mul_(2)
+    y.sum().backward()
+    assert w.grad is not None
+
+
+def test_an_operand_that_becomes_another_view_has_no_plan() -> None:
+    for _ in range(4):
+        x = ag.ones(2, 3)
+        assert x.unsqueeze_(0).shape == (1, 2, 3)
+        assert x.transpose_(1, 2).shape == (1, 3, 2)
+        y = x * tensor(1, 3, 2).requires_grad_()
+        assert y.detach_().grad_fn is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
+def test_what_interrupts_a_write_does_not_repeat_it(error: type[BaseException]) -> None:
+    x = ag.zeros(3)
+    planned(lambda: x.add_(1))
+
+    def interrupt(frame: Any, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code is ag.Tensor._wrote.__code__:
+            sys.setprofile(None)
+            raise error
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(error):
+            x.add_(1)
+    finally:
+        sys.setprofile(None)
+    assert x.tolist() == [4, 4, 4]
+
+
+def test_threads_write_apart() -> None:
+    tensors = [ag.zeros(1000) for _ in range(4)]
+
+    def run(x: ag.Tensor) -> None:
+        for _ in range(500):
+            x.add_(1)
+
+    workers = [threading.Thread(target=run, args=(x,)) for x in tensors]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(x.eq(500).all().item() and x._version == 500 for x in tensors)
 
 
 def test_random_numbers_differ() -> None:

@@ -27,6 +27,10 @@ class Location(NamedTuple):
         return f"{os.path.basename(self.file)}:{self.line}"
 
 
+Place = tuple[CodeType, int]
+"""A code object, and how far its execution has come."""
+
+
 class UserCall(NamedTuple):
     """A call of an op, a function or a module: what, by which name, and with what."""
 
@@ -62,13 +66,29 @@ def register_module_call(code: CodeType, path_between: Callable[[Any, Any], str]
 
 def user_location(skip: int = 1) -> Location | None:
     """The innermost frame that is not in the package; None when there is none."""
+    return location_of(user_place(skip + 1))
+
+
+def user_place(skip: int = 1) -> Place | None:
+    """Where the innermost frame that is not in the package is: what `location_of` makes a line of,
+    for those who seldom want one."""
     frame: FrameType | None = sys._getframe(skip)
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(PACKAGE):
-            return Location(file, frame.f_lineno)
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return frame.f_code, frame.f_lasti
         frame = frame.f_back
     return None
+
+
+def location_of(place: Place | None) -> Location | None:
+    """The line of a place."""
+    if place is None:
+        return None
+    code, at = place
+    for start, end, line in code.co_lines():
+        if start <= at < end and line is not None:
+            return Location(code.co_filename, line)
+    return Location(code.co_filename, code.co_firstlineno)
 
 
 def user_call() -> UserCall | None:

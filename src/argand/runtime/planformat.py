@@ -34,6 +34,7 @@ ONE: Final = 0
 TUPLE: Final = 1
 LIST: Final = 2
 MADE: Final = 3
+NOTHING: Final = 4
 
 # Steps.
 NEW: Final = 1
@@ -44,6 +45,8 @@ NODE: Final = 5
 PYTHON: Final = 6
 COPY: Final = 7
 LOOK_UP: Final = 8
+MAY_WRITE: Final = 9
+WROTE: Final = 10
 
 # Entries of the table without a plan.
 SEEN: Final = 0

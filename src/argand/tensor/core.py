@@ -24,7 +24,7 @@ from argand.base.dim import Extent, shown
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import AutogradError, TraceError
 from argand.base.shape import numel
-from argand.base.userstack import Location, user_location
+from argand.base.userstack import Location, Place, location_of, user_place
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.ir.operators import Operators
@@ -80,7 +80,7 @@ class Cold:
         self.retains_grad = False
         # Of a root: how often its memory was written, and where last.
         self.version = 0
-        self.overwritten_at: Location | None = None
+        self.overwritten_at: Place | None = None
         self.shared = False  # handed out to NumPy or another library, whose writes nothing counts
         # Of a base: how often its node was replaced by an in-place operation.
         self.generation = 0
@@ -195,15 +195,16 @@ class Tensor(Operators):
     @property
     def _overwritten_at(self) -> Location | None:
         cold = self._root()._cold
-        return None if cold is None else cold.overwritten_at
+        return None if cold is None else location_of(cold.overwritten_at)
 
     def _wrote(self) -> None:
         """Count a write to the memory, and remember the user's line."""
-        root = self._root()
-        cold = root._cold_part()
+        view = self._view
+        root = self if view is None else view.root
+        cold = root._cold or root._cold_part()
         cold.version += 1
         if mode.enabled:
-            cold.overwritten_at = user_location(2)
+            cold.overwritten_at = user_place(2)
         if type(root._node) is GradientNode:
             root._node.output_is_lost(root._index, cold.overwritten_at)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from argand.base.errors import ArgandError
 from argand.base.late import resolve
-from argand.ir.families import Gather, Move
+from argand.ir.families import Create, Gather, Move
 from argand.ir.op import Literal, Op
 from argand.runtime import planformat
 from argand.runtime.memory import SMALL
@@ -27,6 +27,8 @@ from argand.transform.tape import GradientNode, Saved, SavedOutput
 # Larger operands and results take the general path, where time goes into their elements.
 _LARGE = 256 << 10
 _MOST_VALUES = 60
+# What is made from parameters alone is part of a plan up to so many bytes.
+_SMALL_CONSTANT = 16 << 10
 _ALIGNMENT = 64
 
 
@@ -50,6 +52,13 @@ class Bound(NamedTuple):
     def source(self) -> Any:
         """What its only output is a view of; None when that has memory of its own."""
         return self.inputs[0] if self.op.is_view and self.outputs[0]._view is not None else None
+
+
+class Written(NamedTuple):
+    """A tensor whose memory was overwritten while a call was recorded, and what with."""
+
+    target: Any
+    value: Any
 
 
 class NoPlanError(Exception):
@@ -107,13 +116,14 @@ class _Address(NamedTuple):
 class PlanBuilder:
     """Makes a plan of what was bound."""
 
-    def __init__(self, bound: list[Bound], operands: list[Tensor]) -> None:
-        self.bound = bound
+    def __init__(self, bound: list[Bound], written: Written | None, operands: list[Tensor]) -> None:
+        self.bound, self.written = bound, written
+        self.sources: dict[int, Any] = {}  # what views are views of, by the views' ids
         self.steps: list[list[int]] = []
         self.kept: list[Any] = []
         self.values: dict[int, int] = {}  # the values of tensors that have arrays, by id
         self.places: dict[int, _Address] = {}
-        self.count = planformat.FIRST_OPERAND + len(operands)
+        self.first_own = self.count = planformat.FIRST_OPERAND + len(operands)
         self.kernels: dict[int, Any] = {}
         self.scratch = 0
         self.arena = 0
@@ -131,6 +141,10 @@ class PlanBuilder:
         self._look_at_needs(results)
         for bound in self.bound:
             self._add(bound)
+        if self.written is not None:
+            if kind not in (planformat.ONE, planformat.NOTHING):
+                raise NoPlanError
+            self._add_write(*self.written)
         if any(x is not None and id(x) not in self.values for x in results):
             raise NoPlanError
         arena = _aligned(self.scratch + self.arena)
@@ -153,6 +167,8 @@ class PlanBuilder:
     def _results(self, result: Any) -> tuple[list[Any], int, Any]:
         if isinstance(result, Tensor):
             return [result], planformat.ONE, None
+        if result is None and self.written is not None:
+            return [], planformat.NOTHING, None
         if not isinstance(result, tuple | list):
             raise NoPlanError
         if not all(x is None or isinstance(x, Tensor) for x in result):
@@ -183,6 +199,8 @@ class PlanBuilder:
 
     def _way(self, bound: Bound) -> Callable[[Bound], None]:
         """How an op that gives no view is done."""
+        if isinstance(bound.op, Create) and self._is_constant(bound.outputs[0]):
+            return self._add_constant
         if isinstance(bound.op, Move) and _parts(bound) is not None:
             return self._add_copies
         if isinstance(bound.op, Gather) and _looked_up(bound) is not None:
@@ -206,6 +224,7 @@ class PlanBuilder:
                 raise NoPlanError
         source = bound.source
         if source is not None:
+            self.sources[id(bound.outputs[0])] = source
             self._add_view(bound, source)
         else:
             self._way(bound)(bound)
@@ -244,6 +263,17 @@ class PlanBuilder:
         value = self._new_value(out)
         layout = (self._keep(array.dtype), array.ndim, *array.shape, *array.strides)
         self._step(planformat.VIEW, value, given, delta, flags, *layout)
+
+    def _is_constant(self, out: Any) -> bool:
+        """Whether a tensor made from parameters alone is only read by kernels, and small."""
+        needed = id(out) in self.tensors or id(out) in self.arrays
+        return not needed and out._array.nbytes <= _SMALL_CONSTANT
+
+    def _add_constant(self, bound: Bound) -> None:
+        out = bound.outputs[0]
+        constant = out._array.copy()
+        self._keep(constant)
+        self.places[id(out)] = _Address(1, constant.ctypes.data)
 
     def _add_copies(self, bound: Bound) -> None:
         out = bound.outputs[0]
@@ -344,6 +374,21 @@ class PlanBuilder:
             move = self._keep((bound.op, bound.params))
             self._step(planformat.TENSOR, self.values[id(out)], self.values[id(source)], move)
 
+    def _add_write(self, target: Any, value: Any) -> None:
+        """The last steps: what may still fail, then the elements, then the version."""
+        owner = target
+        while id(owner) in self.sources:
+            owner = self.sources[id(owner)]
+        operand = self.values.get(id(owner))
+        given = id(value) in self.places
+        if operand is None or operand >= self.first_own or not given or not target._array.size:
+            raise NoPlanError
+        to, source = target._array, value._array
+        ends = (*_ends(self.places[id(target)], to), *_ends(self.places[id(value)], source))
+        self._step(planformat.MAY_WRITE, operand, *itertools.chain.from_iterable(ends))
+        self._copy(value, self.places[id(target)], to.strides)
+        self._step(planformat.WROTE, operand)
+
     def _add_node(self, node: GradientNode, bound: Bound) -> None:
         words = [self._keep(node.op), self._keep(node.params), self._keep(node.wants)]
         outs = [out for out in bound.outputs if out._node is node]
@@ -407,6 +452,14 @@ def _blocks(
             sizes.insert(0, n)
             steps.insert(0, tuple(step))
     return size, tuple(sizes), [tuple(s[i] for s in steps) for i in range(len(strides))]
+
+
+def _ends(place: _Address, array: Any) -> tuple[_Address, _Address]:
+    """Where the elements of an array that begins at a place begin in memory, and where they end."""
+    steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
+    low, high = sum(min(s, 0) for s in steps), sum(max(s, 0) for s in steps)
+    first, last = place.offset + low, place.offset + high + array.itemsize
+    return _Address(place.value, first), _Address(place.value, last)
 
 
 def _kernel_of(bound: Bound) -> Any:

@@ -27,7 +27,7 @@ from argand.ir.families import Composite
 from argand.ir.op import Op
 from argand.runtime import planformat
 from argand.tensor.core import Cold, Size, Tensor, eager
-from argand.tensor.planning import Bound, CallPlan, NoPlanError, PlanBuilder
+from argand.tensor.planning import Bound, CallPlan, NoPlanError, PlanBuilder, Written
 from argand.tensor.views import View, node_of
 from argand.transform import tape
 from argand.transform.mode import mode
@@ -41,6 +41,7 @@ class CallRecorder(Interpreter):
 
     def __init__(self) -> None:
         self.bound: list[Bound] = []
+        self.written: Written | None = None
         self.broken = False
         self._inside = False
 
@@ -58,10 +59,14 @@ class CallRecorder(Interpreter):
         finally:
             self._inside = False
         self.bound.append(Bound(op, params, inputs, outputs))
+        self.broken |= self.written is not None  # a write is the last that a plan does
         return outputs
 
     def write(self, target: Any, value: Any) -> None:
-        self.broken = True
+        recorded = mode.enabled and (node_of(target) is not None or node_of(value) is not None)
+        if self._inside or self.written is not None or recorded:
+            self.broken = True
+        self.written = Written(target, value)
         eager().write(target, value)
 
     def write_at(self, target: Any, dims: tuple[int, ...], indices: Any, value: Any) -> None:
@@ -189,6 +194,7 @@ def maker() -> Callable[[Any], Any] | None:
         "leaf": LEAF,
         "no_edge": (None, 0),
         "counter": tape.counter,
+        "count_write": Tensor._wrote,
     }
     classes = {
         "TENSOR": Tensor,
@@ -223,22 +229,31 @@ def _hashed(words: Sequence[int]) -> int:
 def record(text: bytes, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run a call whose facts came before, and keep a plan of it if it has one."""
     recorder = CallRecorder()
+    operands = list(_unique(_tensors((args, tuple(kwargs.values())))))
+    before = [(x._array, x._node, x._view) for x in operands]
     with interpreting(recorder):
         result = function(*args, **kwargs)
+    if not all(map(_is_as_before, operands, before)):
+        recorder.broken = True  # such as unsqueeze_
     words = np.frombuffer(text, np.int64).tolist()
     table = _table
     assert table is not None
     plan = None
     if not recorder.broken:
-        operands = list(_unique(_tensors((args, tuple(kwargs.values())))))
         try:
-            plan = PlanBuilder(recorder.bound, operands).plan(result)
+            plan = PlanBuilder(recorder.bound, recorder.written, operands).plan(result)
         except NoPlanError:
             plan = None
     if plan is not None:
         plan.finish(words, (function, args, kwargs))
     table.set(words, plan)
     return result
+
+
+def _is_as_before(x: Tensor, slots: tuple[Any, Any, Any]) -> bool:
+    """Whether a call left an operand the view of its memory, and the result, that it was."""
+    array, node, view = slots
+    return x._array is array and x._node is node and x._view is view
 
 
 def _tensors(x: Any) -> Iterator[Tensor]:

@@ -265,7 +265,7 @@ def inplace_of(name: str, function: Any) -> Any:
         return apply_inplace(function, self, *args, **kwargs)
 
     method.__wrapped__ = function  # type: ignore[attr-defined]
-    return explained(
+    return planned(
         _named(method, f"{name}_", _INPLACE.format(name, inspect.cleandoc(function.__doc__)))
     )
 
@@ -359,7 +359,8 @@ def operator_of(op: Op, name: str) -> Any:
     def method(self: Any, other: Any) -> Any:
         return apply_inplace(op, self, other)
 
-    return _named(method, name, f"`{op.name}` in place.")
+    call = planned(_named(method, op.name, None))  # errors tell of the op
+    return _named(call, name, f"`{op.name}` in place.")
 
 
 def _named(function: Any, name: str, doc: str | None) -> Any:
@@ -440,7 +441,7 @@ _CASTS = {
 def _special() -> dict[str, Any]:
     return {
         "__getitem__": planned(indexing.getitem),
-        "__setitem__": explained(indexing.setitem),
+        "__setitem__": planned(indexing.setitem),
         "__iter__": convert.iterate,
         "__contains__": convert.contains,
         "__repr__": printing.show,

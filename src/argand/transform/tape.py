@@ -16,7 +16,7 @@ from typing import Any
 
 from argand.base.dtype import DType
 from argand.base.errors import AutogradError
-from argand.base.userstack import Location
+from argand.base.userstack import Location, Place, location_of
 from argand.ir import entries
 from argand.ir.op import Literal, Op, Params, Saves, Tensors, Wants, ops
 from argand.transform.mode import mode
@@ -77,13 +77,13 @@ class SavedOutput:
         self.array = tensor._array
         self.tensor = weakref.ref(tensor)
         self.version = tensor._version
-        self.lost: tuple[Location | None] | None = None
+        self.lost: tuple[Place | None] | None = None
         self.value = None if self.array is not None else tensor._symbolic()
 
     def remade(self, node: GradientNode, index: int) -> Any:
         """The output again; an error when its memory has been overwritten since."""
         if self.lost is not None:
-            raise _overwritten(node, "its own result", self.lost[0])
+            raise _overwritten(node, "its own result", location_of(self.lost[0]))
         tensor = self.tensor()
         if tensor is not None and tensor._version != self.version:
             raise _overwritten(node, "its own result", tensor._overwritten_at)
@@ -181,7 +181,7 @@ class GradientNode:
             found = self.op.adjoint_for(self.wants, grads, inputs, outputs, self.params)
         return found
 
-    def output_is_lost(self, index: int, where: Location | None) -> None:
+    def output_is_lost(self, index: int, where: Place | None) -> None:
         """Note that an output has been overwritten in place, at a line of the user's."""
         saved = self.outputs[index] if index < len(self.outputs) else None
         if type(saved) is SavedOutput and saved.lost is None:

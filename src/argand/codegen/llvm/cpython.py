@@ -77,6 +77,7 @@ _CPYTHON: Final = {
     "PyLong_AsSsize_t": "word",
     "PyLong_FromLongLong": "word",
     "PyObject_GenericGetDict": "word",
+    "PyNumber_Add": "word",
     "PyObject_GetAttr": "word",
     "PyObject_Vectorcall": "word",
     "PyTuple_New": "word",

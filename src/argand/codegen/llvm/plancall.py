@@ -23,6 +23,7 @@ _OBJECTS: Final[dict[str, Any]] = {
     "false": False,
     "ellipsis": ...,
     "zero": 0,
+    "one": 1,
     "array_type": np.ndarray,
     "exception_type": Exception,
     "int_type": int,

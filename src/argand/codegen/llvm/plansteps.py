@@ -44,9 +44,9 @@ def run(plan: int, operands: int, count: int) -> int:
         at += 24
     good = steps(plan, values)
     result = 0
-    if good:
+    if good == 1:
         result = result_of(plan, values)
-    elif PyErr_Occurred() != 0 and PyErr_ExceptionMatches(exception_type) == 0:
+    elif good == -1 or (PyErr_Occurred() != 0 and PyErr_ExceptionMatches(exception_type) == 0):
         result = -1
     else:
         PyErr_Clear()
@@ -66,6 +66,8 @@ def result_of(plan: int, values: int) -> int:
     numbers = load(plan, RESULTS_AT)
     if kind == ONE:
         return held(load(values + 24 * load(numbers)))
+    if kind == NOTHING:
+        return held(none)
     count = load(plan, RESULTS)
     found = 0
     if kind == LIST:
@@ -97,7 +99,7 @@ def held(x: int) -> int:
 
 
 def steps(plan: int, values: int) -> int:
-    """Run the steps of a plan; 0 when one fails."""
+    """Run the steps of a plan; 0 when one fails before anything is written, -1 after that."""
     step = load(plan, STEPS_AT)
     left = load(plan, STEPS)
     while left > 0:
@@ -117,10 +119,14 @@ def steps(plan: int, values: int) -> int:
             good = copy_part(step, values)
         elif kind == LOOK_UP:
             good = look_up(step, values)
+        elif kind == MAY_WRITE:
+            good = may_write(step, values)
+        elif kind == WROTE:
+            good = wrote(step, values)
         else:
             good = run_python(step, values)
-        if not good:
-            return 0
+        if good != 1:
+            return good
         step += load(step, 8)
         left -= 1
     return 1
@@ -394,6 +400,56 @@ def copy(out: int, source: int, size: int, rank: int, sizes: int, apart: int) ->
     return 0
 
 
+# MAY_WRITE, bytes, operand, (value, bytes) where the elements to be written begin, and where they
+# end, (value, bytes) where those to be read begin, and where they end
+
+
+def may_write(step: int, values: int) -> int:
+    """Whether nothing forbids to write an operand's memory: a gradient that the write would have to
+    be recorded for, elements that are both read and written."""
+    view = load(load(values + 24 * load(step, 16)), TENSOR_VIEW)
+    if view != none:
+        base = load(view, VIEW_BASE)
+        if base != none and load(base, TENSOR_NODE) != none:
+            context = stack(5)
+            store(context, 32, -1)
+            if grad_mode(context) != 0:
+                return 0
+    if data_of(values, step + 24) >= data_of(values, step + 72):
+        return 1
+    return data_of(values, step + 56) >= data_of(values, step + 40)
+
+
+# WROTE, bytes, operand
+
+
+def wrote(step: int, values: int) -> int:
+    """Count a write to an operand's memory; -1 where that is interrupted."""
+    x = load(values + 24 * load(step, 16))
+    root = x
+    view = load(x, TENSOR_VIEW)
+    if view != none:
+        root = load(view, VIEW_ROOT)
+    cold = load(root, TENSOR_COLD)
+    context = stack(5)
+    store(context, 32, -1)
+    if cold != none and load(root, TENSOR_NODE) in (none, leaf) and grad_mode(context) == 0:
+        before = load(cold, COLD_VERSION)
+        after = PyNumber_Add(before, one)
+        if after == 0:
+            return -1
+        store(cold, COLD_VERSION, after)
+        Py_DecRef(before)
+        return 1
+    given = stack(1)
+    store(given, 0, x)
+    done = PyObject_Vectorcall(count_write, given, 1, 0)
+    if done == 0:
+        return -1
+    Py_DecRef(done)
+    return 1
+
+
 # LOOK_UP, bytes, (value, bytes) of the result, of the table and of the index, how many tables, rows
 # of a table, bytes of a row, how many indices, whether negative ones count from the end
 
@@ -441,5 +497,7 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     copy_part,
     data_of,
     copy,
+    may_write,
+    wrote,
     look_up,
 )
