@@ -75,7 +75,6 @@ HOST: dict[str, frozenset[str]] = {
     # LAPACK, through NumPy
     **_each("linalg_cholesky linalg_inv linalg_solve linalg_svd", "float"),
     # no kernel yet
-    **_each("sort topk", "bool whole half float"),
     **_each("cond", "bool whole half float complex"),
     # its quotients are rounded towards 0
     **_each("avg_pool2d", "whole"),

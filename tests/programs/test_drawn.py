@@ -20,6 +20,7 @@ from maker import Drawn, random_program
 from argand.backends.cpu import compile_program
 from argand.base.dtype import float32
 from argand.base.settings import settings
+from argand.ir.families import Host
 from argand.ir.interpret import interpret
 from argand.ir.op import registry
 from argand.ir.program import Value
@@ -144,8 +145,8 @@ def test_every_kind_is_drawn(drawn: list[Drawn]) -> None:
 
 def test_host_segments_lie_between_native_ones(drawn: list[Drawn]) -> None:
     between = 0
-    for one in drawn[:120]:
-        if any(node.op.name in ("sort", "topk") for node in one.program.nodes):
+    for one in drawn:
+        if any(isinstance(node.op, Host) for node in one.program.nodes):
             kinds = [s.call is not None for s in compile_program(one.program).segments]
             between += any(kinds[:i] and kinds[i + 1 :] and not k for i, k in enumerate(kinds))
     assert between >= 3

@@ -334,11 +334,19 @@ class Scatter(Op):
 
 
 class Sort(Op):
-    """Sorting and selection along one dimension; stable."""
+    """Sorting and selection along the dimension `dim`; stable, NaN larger than any number.
+
+    The outputs are values and where they were (int64). A member states `descends(params)`, whether
+    the largest come first; `infer` says how many are kept.
+    """
 
     abstract = True
-    required = ("samples", "infer", "run", "adjoint")
+    required = ("samples", "infer", "run", "adjoint", "descends")
     can_fail = False
+
+    def descends(self, params: dict[str, Any]) -> bool:
+        """Whether the largest come first."""
+        raise NotImplementedError
 
 
 class Scan(Op):

@@ -19,6 +19,7 @@ from argand.kernels.attention.kernel import match_attention
 from argand.kernels.contraction.kernel import match_convolution, match_product
 from argand.kernels.plan import Kernel, Plan
 from argand.kernels.pointwise import match_loop
+from argand.kernels.ranking import match_ranking
 from argand.kernels.reduction.kernel import match_rows
 from argand.kernels.scan import match_scan
 from argand.kernels.scatter import match_scatter
@@ -35,6 +36,7 @@ KERNELS: list[Kernel] = [
     match_convolution,
     match_scatter,
     match_scan,
+    match_ranking,
     match_rows,
     match_loop,
 ]

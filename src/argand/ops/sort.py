@@ -75,6 +75,9 @@ class Sort(_Ordering):
         dim = normalize_dim(dim, len(x.shape), self.name)
         return (x,), {"dim": dim, "descending": bool(descending)}
 
+    def descends(self, params: dict[str, Any]) -> bool:
+        return bool(params["descending"])
+
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,) = inputs
         return TensorType(x.dtype, x.shape), TensorType(int64, x.shape)
@@ -108,6 +111,9 @@ class Topk(_Ordering):
         check_ordered(self.name, x.dtype)
         dim = normalize_dim(dim, len(x.shape), self.name)
         return (x,), {"k": k, "dim": dim, "largest": bool(largest)}
+
+    def descends(self, params: dict[str, Any]) -> bool:
+        return bool(params["largest"])
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,), k, dim = inputs, params["k"], params["dim"]

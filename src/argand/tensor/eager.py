@@ -15,7 +15,7 @@ from argand.base.settings import settings
 from argand.ir import entries
 from argand.ir.bind import Interpreter
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Composite, Contract, Reduce, Scan, Window, array_type
+from argand.ir.families import Composite, Contract, Reduce, Scan, Sort, Window, array_type
 from argand.ir.op import Literal, Op
 from argand.tensor.core import Tensor, set_eager, wrap
 from argand.tensor.views import base_of, link
@@ -24,7 +24,7 @@ from argand.transform.tape import record
 
 # The families that have native kernels: called with the op, the arrays and the parameters, None
 # means that there is no kernel for these.
-NATIVE = (Elementwise, Reduce, Contract, Window, Composite, Scan)
+NATIVE = (Elementwise, Reduce, Contract, Window, Composite, Scan, Sort)
 # Of ops that are exact, NumPy computes all with fewer elements than this: it finds the same bits,
 # and needs nothing compiled or loaded.
 LARGE = 32 << 10

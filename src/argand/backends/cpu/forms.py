@@ -29,7 +29,7 @@ from argand.ops.norm import BatchNorm, LayerNorm
 from argand.ops.pooling import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad
 from argand.ops.reduce import Amax, Amin, Argmax, Argmin, Prod, Sum
 from argand.ops.softmax import LogSoftmax, Logsumexp, Softmax
-from argand.ops.sort import Cumsum
+from argand.ops.sort import Cumsum, Sort, Topk
 from argand.ops.statistics import Mean, Var
 from argand.ops.window import Conv2d, Conv2dInputGrad, Conv2dWeightGrad, conv_output
 
@@ -413,5 +413,7 @@ FORMS: Mapping[type[Op], Form] = {
     ScaledDotProductAttention: attention_form,
     Gather: along_form,
     Cumsum: along_form,
+    Sort: along_form,
+    Topk: along_form,
 }
 """The ops that have kernels of their own, by class; all elementwise ops come beside them."""
