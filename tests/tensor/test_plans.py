@@ -322,6 +322,49 @@ def test_a_write_that_must_be_recorded_is() -> None:
     assert w.grad.tolist() == [[2, 2, 2], [2, 2, 2]]
 
 
+def test_a_recorded_write_has_a_plan() -> None:
+    w, b = tensor(2, 3).requires_grad_(), tensor(2, 3, seed=1).requires_grad_()
+    y = w * 1
+    planned(lambda: (w * 1).add_(b))
+    part, version = y[0], y._version
+    assert y.add_(b) is y and y._version == version + 1
+    assert y.grad_fn.name() == "add_backward"
+    assert part.grad_fn is not None  # made again: its base was written
+    (part * part).sum().backward()
+    assert w.grad.tolist() == b.grad.tolist()
+    assert w.grad[0].tolist() == (2 * (w + b))[0].tolist() and not w.grad[1].any()
+    z = w.exp()
+    planned(lambda: w.exp().add_(b))
+    z.add_(b)
+    with pytest.raises(RuntimeError, match="exp needs its own result"):
+        z.sum().backward()
+    planned(lambda: (w * 1).zero_())
+    z = w * 1
+    assert not z.zero_().requires_grad and z.is_leaf
+
+
+def test_a_recorded_write_is_of_no_leaf_and_of_no_view() -> None:
+    b = tensor(2, 3).requires_grad_()
+    planned(lambda: (b * 1).add_(b))
+    leaf = tensor(2, 3).requires_grad_()
+    with pytest.raises(RuntimeError, match="a leaf tensor"):
+        leaf.add_(b)
+    y = b * 1
+    y.view(2, 3).add_(b)  # a view: what it is of has another place on the tape from now on
+    y.sum().backward()
+    assert b.grad.tolist() == [[2, 2, 2], [2, 2, 2]]
+
+
+def test_a_leaf_that_is_copied_gets_the_gradient() -> None:
+    w = tensor(3).requires_grad_()
+    for _ in range(4):
+        x = ag.zeros(3)
+        x.copy_(w)
+        w.grad = None
+        (x * 2).sum().backward()
+        assert w.grad.tolist() == [2, 2, 2] and not x.is_leaf
+
+
 def test_an_operand_that_becomes_another_view_has_no_plan() -> None:
     for _ in range(4):
         x = ag.ones(2, 3)

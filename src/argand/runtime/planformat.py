@@ -47,6 +47,7 @@ COPY: Final = 7
 LOOK_UP: Final = 8
 MAY_WRITE: Final = 9
 WROTE: Final = 10
+TAKE_PLACE: Final = 11
 
 # Entries of the table without a plan.
 SEEN: Final = 0

@@ -17,7 +17,7 @@ from argand.tensor.core import Tensor
 from argand.tensor.eager import check_writable
 from argand.tensor.views import Move, base_of, follow, moves_from
 from argand.transform.mode import mode, no_grad
-from argand.transform.tape import GradientNode, Saved, next_sequence
+from argand.transform.tape import LEAF, GradientNode, Saved, next_sequence
 
 
 def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Tensor:
@@ -66,6 +66,8 @@ def assign(target: Tensor, result: Any, name: str = "assignment") -> Tensor:
     if result.dtype is not target.dtype:
         _check_cast(result.dtype, target.dtype, name)
         result = ops.cast(result, target.dtype)
+    if mode.enabled and result._node is LEAF:  # the target is none: it has a place behind it
+        result = ops.contiguous(result)
     crossroads.current().write(target, result)
     target._wrote()
     if mode.enabled and (result._node is not None or target._node is not None):

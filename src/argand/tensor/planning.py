@@ -59,6 +59,7 @@ class Written(NamedTuple):
 
     target: Any
     value: Any
+    recorded: bool  # the target has the value's place on the tape since
 
 
 class NoPlanError(Exception):
@@ -374,8 +375,8 @@ class PlanBuilder:
             move = self._keep((bound.op, bound.params))
             self._step(planformat.TENSOR, self.values[id(out)], self.values[id(source)], move)
 
-    def _add_write(self, target: Any, value: Any) -> None:
-        """The last steps: what may still fail, then the elements, then the version."""
+    def _add_write(self, target: Any, value: Any, recorded: bool) -> None:
+        """The last steps: what may still fail, then the elements, the version, and the node."""
         owner = target
         while id(owner) in self.sources:
             owner = self.sources[id(owner)]
@@ -383,11 +384,19 @@ class PlanBuilder:
         given = id(value) in self.places
         if operand is None or operand >= self.first_own or not given or not target._array.size:
             raise NoPlanError
+        place = -1
+        if recorded and value._node is not None:
+            place = self.values[id(value)]
+            if place < self.first_own or owner is not target:
+                raise NoPlanError
         to, source = target._array, value._array
         ends = (*_ends(self.places[id(target)], to), *_ends(self.places[id(value)], source))
-        self._step(planformat.MAY_WRITE, operand, *itertools.chain.from_iterable(ends))
+        where = itertools.chain.from_iterable(ends)
+        self._step(planformat.MAY_WRITE, operand, int(recorded), *where)
         self._copy(value, self.places[id(target)], to.strides)
         self._step(planformat.WROTE, operand)
+        if recorded:
+            self._step(planformat.TAKE_PLACE, operand, place)
 
     def _add_node(self, node: GradientNode, bound: Bound) -> None:
         words = [self._keep(node.op), self._keep(node.params), self._keep(node.wants)]
@@ -408,6 +417,8 @@ class PlanBuilder:
         self._step(planformat.NODE, *words)
 
     def _saved(self, x: Any, kept: Any) -> list[int]:
+        if type(kept) is Saved and kept.tensor is not x:
+            raise NoPlanError  # a copy of what is overwritten
         if type(kept) in (Saved, SavedOutput):
             return [self.values[id(x)], 0]
         return [-1, self._keep(kept)]

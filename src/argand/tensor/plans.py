@@ -28,7 +28,7 @@ from argand.ir.op import Op
 from argand.runtime import planformat
 from argand.tensor.core import Cold, Size, Tensor, eager
 from argand.tensor.planning import Bound, CallPlan, NoPlanError, PlanBuilder, Written
-from argand.tensor.views import View, node_of
+from argand.tensor.views import View, base_of, node_of
 from argand.transform import tape
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, GradientNode, Saved, SavedOutput
@@ -42,6 +42,7 @@ class CallRecorder(Interpreter):
     def __init__(self) -> None:
         self.bound: list[Bound] = []
         self.written: Written | None = None
+        self.asked: list[Any] = []  # the tensors of which it was asked whether they are leaves
         self.broken = False
         self._inside = False
 
@@ -64,10 +65,15 @@ class CallRecorder(Interpreter):
 
     def write(self, target: Any, value: Any) -> None:
         recorded = mode.enabled and (node_of(target) is not None or node_of(value) is not None)
-        if self._inside or self.written is not None or recorded:
+        through_view = recorded and base_of(target) is not None
+        if self._inside or self.written is not None or through_view:
             self.broken = True
-        self.written = Written(target, value)
+        self.written = Written(target, value, recorded)
         eager().write(target, value)
+
+    def replaces_node_of(self, x: Tensor) -> bool:
+        """Whether the write was recorded for gradients, as an operation on this tensor."""
+        return self.written is not None and self.written.recorded and self.written.target is x
 
     def write_at(self, target: Any, dims: tuple[int, ...], indices: Any, value: Any) -> None:
         self.broken = True
@@ -92,7 +98,7 @@ class CallRecorder(Interpreter):
         self.broken = True
 
     def leafness_is_read(self, tensor: Any) -> bool | None:
-        self.broken = True
+        self.asked.append(tensor)
         return None
 
 
@@ -230,11 +236,16 @@ def record(text: bytes, function: Callable[..., Any], *args: Any, **kwargs: Any)
     """Run a call whose facts came before, and keep a plan of it if it has one."""
     recorder = CallRecorder()
     operands = list(_unique(_tensors((args, tuple(kwargs.values())))))
-    before = [(x._array, x._node, x._view) for x in operands]
+    before = [(x._array, x._view, x._node) for x in operands]
     with interpreting(recorder):
         result = function(*args, **kwargs)
-    if not all(map(_is_as_before, operands, before)):
-        recorder.broken = True  # such as unsqueeze_
+    for x, (array, view, node) in zip(operands, before, strict=True):
+        if x._array is not array or x._view is not view:
+            recorder.broken = True  # such as unsqueeze_
+        elif x._node is not node and not recorder.replaces_node_of(x):
+            recorder.broken = True  # such as detach_
+    if not all(map(recorder.replaces_node_of, recorder.asked)):  # of these plans see to it
+        recorder.broken = True
     words = np.frombuffer(text, np.int64).tolist()
     table = _table
     assert table is not None
@@ -248,12 +259,6 @@ def record(text: bytes, function: Callable[..., Any], *args: Any, **kwargs: Any)
         plan.finish(words, (function, args, kwargs))
     table.set(words, plan)
     return result
-
-
-def _is_as_before(x: Tensor, slots: tuple[Any, Any, Any]) -> bool:
-    """Whether a call left an operand the view of its memory, and the result, that it was."""
-    array, node, view = slots
-    return x._array is array and x._node is node and x._view is view
 
 
 def _tensors(x: Any) -> Iterator[Tensor]:

@@ -123,6 +123,8 @@ def steps(plan: int, values: int) -> int:
             good = may_write(step, values)
         elif kind == WROTE:
             good = wrote(step, values)
+        elif kind == TAKE_PLACE:
+            good = take_place(step, values)
         else:
             good = run_python(step, values)
         if good != 1:
@@ -400,24 +402,30 @@ def copy(out: int, source: int, size: int, rank: int, sizes: int, apart: int) ->
     return 0
 
 
-# MAY_WRITE, bytes, operand, (value, bytes) where the elements to be written begin, and where they
-# end, (value, bytes) where those to be read begin, and where they end
+# MAY_WRITE, bytes, operand, whether the write is recorded, (value, bytes) where the elements to be
+# written begin, and where they end, (value, bytes) where those to be read begin, and where they end
 
 
 def may_write(step: int, values: int) -> int:
-    """Whether nothing forbids to write an operand's memory: a gradient that the write would have to
-    be recorded for, elements that are both read and written."""
-    view = load(load(values + 24 * load(step, 16)), TENSOR_VIEW)
+    """Whether nothing forbids to write an operand's memory: that it is a leaf, a base whose
+    gradient the write is to be recorded for, elements that are both read and written."""
+    x = load(values + 24 * load(step, 16))
+    recorded = load(step, 24)
+    if recorded and load(x, TENSOR_NODE) == leaf:
+        return 0
+    view = load(x, TENSOR_VIEW)
     if view != none:
         base = load(view, VIEW_BASE)
+        if base != none and recorded:
+            return 0
         if base != none and load(base, TENSOR_NODE) != none:
             context = stack(5)
             store(context, 32, -1)
             if grad_mode(context) != 0:
                 return 0
-    if data_of(values, step + 24) >= data_of(values, step + 72):
+    if data_of(values, step + 32) >= data_of(values, step + 80):
         return 1
-    return data_of(values, step + 56) >= data_of(values, step + 40)
+    return data_of(values, step + 64) >= data_of(values, step + 48)
 
 
 # WROTE, bytes, operand
@@ -447,6 +455,35 @@ def wrote(step: int, values: int) -> int:
     if done == 0:
         return -1
     Py_DecRef(done)
+    return 1
+
+
+# TAKE_PLACE, bytes, operand, value or -1
+
+
+def take_place(step: int, values: int) -> int:
+    """Give an operand that was written the node of a value, or none; -1 without memory."""
+    x = load(values + 24 * load(step, 16))
+    node = none
+    index = zero
+    if load(step, 24) >= 0:
+        value = load(values + 24 * load(step, 24))
+        node = load(value, TENSOR_NODE)
+        index = load(value, TENSOR_INDEX)
+    cold = load(x, TENSOR_COLD)
+    before = load(cold, COLD_GENERATION)
+    after = PyNumber_Add(before, one)
+    if after == 0:
+        return -1
+    store(cold, COLD_GENERATION, after)
+    Py_DecRef(before)
+    before = load(x, TENSOR_NODE)
+    store(x, TENSOR_NODE, held(node))
+    Py_DecRef(before)
+    before = load(x, TENSOR_INDEX)
+    store(x, TENSOR_INDEX, held(index))
+    if before != 0:
+        Py_DecRef(before)
     return 1
 
 
@@ -499,5 +536,6 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     copy,
     may_write,
     wrote,
+    take_place,
     look_up,
 )
