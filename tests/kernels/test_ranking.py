@@ -112,6 +112,12 @@ def test_rows_in_threads() -> None:
         set_num_threads(before)
 
 
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_the_first_of_each_row(dim: int) -> None:
+    x = drawn((5, 3, 7), "int32")
+    check_order(run(program_of(lambda t: ops.topk(t, 1, dim), [x]), [x]), x, dim, True)
+
+
 def test_none_of_a_row() -> None:
     x = drawn((4, 6), "float32")
     values, indices = run(program_of(lambda t: ops.topk(t, 0), [x]), [x])

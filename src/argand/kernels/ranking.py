@@ -122,9 +122,13 @@ class _Ranking:
         vectors(self.emitter, self.plan.axis, self.lanes, 0, self.length, keys, elem)
         with b.loop(0, self.length, self.lanes) as loop:
             b.store(self.ranks, loop.index, self._count(loop.index))
-        kept = self.emitter.size(self.plan.kept)
-        lanes = 1 if known(kept) == 1 else self.lanes
-        vectors(self.emitter, self.plan.place, lanes, 0, kept, self._give, elem)
+        kept, place = self.emitter.size(self.plan.kept), self.plan.place
+        if known(kept) == 1:  # nothing is stored beside it
+            with self.emitter.scope():
+                self.emitter.at[place] = b.i64(0)
+                self._give()
+            return
+        vectors(self.emitter, place, self.lanes, 0, kept, self._give, elem)
 
     def _store_keys(self) -> None:
         emitter, b = self.emitter, self.b
