@@ -27,7 +27,7 @@ def drawn(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     low = 0 if dtype in ("uint8", "bool") else -4
     x = rng.integers(low, 5, shape).astype(kind)
     if dtype in ("float32", "float64", "float16", "bfloat16"):
-        special = np.array([np.nan, -0.0, 0.0, np.inf, -np.inf, 1e-7, -1e-7], kind)
+        special = np.array([np.nan, -np.nan, -0.0, 0.0, np.inf, -np.inf, 1e-7, -1e-7], kind)
     elif dtype == "bool":
         return x
     else:
@@ -102,12 +102,12 @@ def test_other_dimensions_and_strides(dim: int) -> None:
 
 
 def test_rows_in_threads() -> None:
-    x = drawn((20_000, 19), "float32")
+    x = drawn((5_000, 19), "float32")
     before = get_num_threads()
     try:
         for count in (1, 2, 5):
             set_num_threads(count)
-            check_order(run(program_of(lambda t: ops.topk(t, 3), [x]), [x]), x, 1, True)
+            check_order(run(program_of(lambda t: ops.sort(t), [x]), [x]), x, 1, False)
     finally:
         set_num_threads(before)
 

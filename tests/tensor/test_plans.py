@@ -331,7 +331,7 @@ def test_a_recorded_write_has_a_plan() -> None:
     assert y.grad_fn.name() == "add_backward"
     assert part.grad_fn is not None  # made again: its base was written
     (part * part).sum().backward()
-    assert w.grad.tolist() == b.grad.tolist()
+    assert b.grad is not None and w.grad.tolist() == b.grad.tolist()
     assert w.grad[0].tolist() == (2 * (w + b))[0].tolist() and not w.grad[1].any()
     z = w.exp()
     planned(lambda: w.exp().add_(b))
@@ -352,7 +352,7 @@ def test_a_recorded_write_is_of_no_leaf_and_of_no_view() -> None:
     y = b * 1
     y.view(2, 3).add_(b)  # a view: what it is of has another place on the tape from now on
     y.sum().backward()
-    assert b.grad.tolist() == [[2, 2, 2], [2, 2, 2]]
+    assert b.grad is not None and b.grad.tolist() == [[2, 2, 2], [2, 2, 2]]
 
 
 def test_a_leaf_that_is_copied_gets_the_gradient() -> None:

@@ -110,6 +110,8 @@ class Topk(_Ordering):
         x = lifted(x)
         check_ordered(self.name, x.dtype)
         dim = normalize_dim(dim, len(x.shape), self.name)
+        if not hasattr(k, "__index__"):
+            raise TypeError(f"topk: k must be an int, got {type(k).__name__}")
         return (x,), {"k": k, "dim": dim, "largest": bool(largest)}
 
     def descends(self, params: dict[str, Any]) -> bool:
