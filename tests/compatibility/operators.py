@@ -1,6 +1,6 @@
 """Argand's operators against PyTorch's own database of operators (`torch.testing._internal`).
 
-    python tests/compatibility/operators.py                  # all, and a summary
+    python tests/compatibility/operators.py --write          # all, and the table in docs/
     python tests/compatibility/operators.py --only cumsum,linalg.qr --details
 
 It needs an interpreter with torch 2.13 (CPU), expecttest and Argand. Every sample of every operator
@@ -31,8 +31,8 @@ from torch.testing._internal.common_methods_invocations import op_db
 import argand as ag
 
 HERE = Path(__file__).resolve()
-EXPECTED = HERE.with_name("operators.json")
-"""Operators and samples that are known to differ, each with its reason."""
+PAGE = HERE.parents[2] / "docs" / "compatibility.md"
+BEGIN, END = "<!-- operators: begin -->", "<!-- operators: end -->"
 
 DTYPES = (
     "float64",
@@ -475,6 +475,32 @@ def summary(results: dict[str, dict[str, Tally]]) -> str:
     return "\n".join(lines)
 
 
+def table(results: dict[str, dict[str, Tally]]) -> str:
+    """The summary, and every operator that is missing or differs, in Markdown."""
+    missing = [n for n, found in results.items() if "missing" in found]
+    lines = ["```", summary(results), "```", ""]
+    if missing:
+        lines += [f"Missing ({len(missing)}): {', '.join(f'`{n}`' for n in sorted(missing))}.", ""]
+    lines += ["| operator | where | differs | first difference |", "|---|---|---:|---|"]
+    for name, found in sorted(results.items()):
+        for dtype, tally in found.items():
+            if tally.problems and name not in missing:
+                first = tally.problems[0].replace("|", "/").replace("\n", " ")[:160]
+                count = tally.errors if dtype == "errors" else tally.samples
+                lines.append(f"| `{name}` | {dtype} | {len(tally.problems)} of {count} | {first} |")
+    return "\n".join(lines)
+
+
+def write(results: dict[str, dict[str, Tally]]) -> None:
+    """Put the table between its marks in the page."""
+    before, rest = PAGE.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    text = f"{before}{BEGIN}\n\n{table(results)}\n\n{END}{after}"
+    temporary = PAGE.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(PAGE)
+
+
 def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -482,6 +508,7 @@ def main() -> None:
     parser.add_argument("--dtypes", default=",".join(DTYPES))
     parser.add_argument("--details", action="store_true", help="every difference, too")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--write", action="store_true", help="put the table into the page")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     results = run_all(options.only, options.dtypes.split(","))
@@ -493,6 +520,8 @@ def main() -> None:
             shown = problems if options.details else problems[:1]
             print(f"{name} {dtype}: {len(problems)} of {found[dtype].samples}: {'; '.join(shown)}")
     print(summary(results))
+    if options.write:
+        write(results)
     if options.json:
         plain = {n: {d: dataclasses.asdict(t) for d, t in f.items()} for n, f in results.items()}
         options.json.write_text(json.dumps(plain, indent=1))
