@@ -349,10 +349,15 @@ def test_a_recorded_write_is_of_no_leaf_and_of_no_view() -> None:
     leaf = tensor(2, 3).requires_grad_()
     with pytest.raises(RuntimeError, match="a leaf tensor"):
         leaf.add_(b)
-    y = b * 1
-    y.view(2, 3).add_(b)  # a view: what it is of has another place on the tape from now on
-    y.sum().backward()
-    assert b.grad is not None and b.grad.tolist() == [[2, 2, 2], [2, 2, 2]]
+    planned(lambda: ag.zeros(2, 3).add_(b))
+    for y, slope in ((b * 1, 2), (ag.zeros(2, 3), 1)):
+        y.view(2, 3).add_(b)  # a view: what it is of has another place on the tape from now on
+        b.grad = None
+        assert y.requires_grad
+        y.sum().backward()
+        assert b.grad.tolist() == [[slope] * 3] * 2
+    twin = ag.zeros(2, 3).detach()
+    assert twin.add_(b).requires_grad and twin._version == 1
 
 
 def test_a_leaf_that_is_copied_gets_the_gradient() -> None:

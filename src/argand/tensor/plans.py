@@ -28,7 +28,7 @@ from argand.ir.op import Op
 from argand.runtime import planformat
 from argand.tensor.core import Cold, Size, Tensor, eager
 from argand.tensor.planning import Bound, CallPlan, NoPlanError, PlanBuilder, Written
-from argand.tensor.views import View, base_of, node_of
+from argand.tensor.views import View, node_of
 from argand.transform import tape
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, GradientNode, Saved, SavedOutput
@@ -65,7 +65,7 @@ class CallRecorder(Interpreter):
 
     def write(self, target: Any, value: Any) -> None:
         recorded = mode.enabled and (node_of(target) is not None or node_of(value) is not None)
-        through_view = recorded and base_of(target) is not None
+        through_view = recorded and target._view is not None
         if self._inside or self.written is not None or through_view:
             self.broken = True
         self.written = Written(target, value, recorded)

@@ -407,17 +407,17 @@ def copy(out: int, source: int, size: int, rank: int, sizes: int, apart: int) ->
 
 
 def may_write(step: int, values: int) -> int:
-    """Whether nothing forbids to write an operand's memory: that it is a leaf, a base whose
-    gradient the write is to be recorded for, elements that are both read and written."""
+    """Whether nothing forbids to write an operand's memory: where the write is recorded, that it is
+    a leaf or a view; a base that wants a gradient; elements that are both read and written."""
     x = load(values + 24 * load(step, 16))
     recorded = load(step, 24)
     if recorded and load(x, TENSOR_NODE) == leaf:
         return 0
     view = load(x, TENSOR_VIEW)
     if view != none:
-        base = load(view, VIEW_BASE)
-        if base != none and recorded:
+        if recorded:
             return 0
+        base = load(view, VIEW_BASE)
         if base != none and load(base, TENSOR_NODE) != none:
             context = stack(5)
             store(context, 32, -1)
