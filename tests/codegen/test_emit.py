@@ -66,12 +66,12 @@ def test_nested_loops_and_carries() -> None:
 
 
 def test_branches_yield() -> None:
-    b = NestBuilder("choose", [("out", PTR), ("n", I64), ("x", F64), ("y", F32)])
+    b = NestBuilder("choose", [("out", PTR), ("n", I64), ("x", F64), ("y", F64)])
     out, n, x, y = b.params
     with b.if_(b.lt(n, 10)) as branch:
         b.yield_(b.apply("mul", x, 2.0), n)
     with branch.else_():
-        b.yield_(b.cast(y, "float64"), b.i64(-1))
+        b.yield_(y, b.i64(-1))
     value, tag = branch.results
     b.store(out, 0, value)
     b.store(out, 1, b.cast(tag, "float64"))

@@ -59,16 +59,6 @@ class Dim(Polynomial, IntLike):
 
     # -- reading -------------------------------------------------------------------------------
 
-    def substitute(self, dims: Mapping[str, int | Dim]) -> int | Dim:
-        """The polynomial with symbols replaced by sizes or other polynomials."""
-        total: int | Dim = 0
-        for monomial, c in self.terms.items():
-            part: int | Dim = c
-            for atom in monomial:
-                part = part * _substitute_atom(atom, dims)
-            total = total + part
-        return total
-
     def __repr__(self) -> str:
         return self._text("", sys._getframe(1))
 
@@ -228,11 +218,6 @@ def dim_max(a: Extent, b: Extent) -> Extent:
 def evaluate(size: Extent, sizes: Mapping[str, int]) -> int:
     """The value of a size for given sizes of the symbols."""
     return size.evaluate(sizes) if isinstance(size, Dim) else int(size)
-
-
-def substitute(size: Extent, dims: Mapping[str, Extent]) -> Extent:
-    """A size with its symbols replaced."""
-    return size.substitute(dims) if isinstance(size, Dim) else size
 
 
 def same(a: Extent, b: Extent) -> bool:
@@ -449,18 +434,3 @@ def _exact_quotient(a: Dim, b: Dim) -> Extent | None:
             return None
         result[tuple(rest)] = c // d
     return _simplify(result)
-
-
-def _substitute_atom(atom: Any, dims: Mapping[str, Extent]) -> Extent:
-    if isinstance(atom, Symbol):
-        return dims.get(atom.name, Dim({(atom,): 1}))
-    a: Any = atom.left.substitute(dims)
-    b: Any = atom.right.substitute(dims)
-    result: Extent
-    if atom.op == "floordiv":
-        result = a // b
-    elif atom.op == "mod":
-        result = a % b
-    else:
-        result = _extreme(atom.op, a, b)
-    return result

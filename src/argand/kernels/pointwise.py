@@ -202,8 +202,7 @@ def check_indices(emitter: Emitter, points: Sequence[Point]) -> None:
     before any result is written."""
     for loaded in loaded_indices(points):
         with emitter.scope():
-            size = emitter.size(loaded.size)
-            top = emitter.b.i64(size) if isinstance(size, int) else size
+            top = emitter.b.index(emitter.size(loaded.size))
             bottom = emitter.b.i64(0) if not loaded.wraps else emitter.b.sub(0, top)
             outside = functools.partial(_outside, emitter, loaded, bottom, top)
             _fail_where(emitter, loaded.point, outside)

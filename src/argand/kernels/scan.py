@@ -20,10 +20,10 @@ from argand.lowering.context import LoweringContext
 from argand.lowering.element import Demand, reachable
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.identities import extreme_value
-from argand.lowering.parallel import Number, known, product, spread, unflatten, vectors
+from argand.lowering.parallel import product, spread, unflatten, vectors
 from argand.lowering.region import Region
 from argand.lowering.space import ElementIndex, Space, stride_along
-from argand.nest.builder import I64, NestBuilder, Reg, Ty
+from argand.nest.builder import I64, IntOrReg, NestBuilder, Reg, Ty, static
 
 __all__ = ["ScanPlan", "match_scan"]
 
@@ -95,8 +95,8 @@ class _Scan:
         lane_axis = next((a for a in self.free if self._side_by_side(a)), None)
         outer = [a for a in self.free if a is not lane_axis]
         rows = product(b, [emitter.size(a.extent) for a in outer])
-        length = known(product(b, [emitter.size(a.extent) for a in self.walked])) or 256
-        width = 1 if lane_axis is None else (known(emitter.size(lane_axis.extent)) or 256)
+        length = static(product(b, [emitter.size(a.extent) for a in self.walked])) or 256
+        width = 1 if lane_axis is None else (static(emitter.size(lane_axis.extent)) or 256)
         with (
             spread(b, rows, NS_EACH * length * width) as (low, high),
             b.loop(low, high) as loop,
@@ -146,7 +146,7 @@ class _Scan:
             return
         (axis,) = self.walked
         length = emitter.size(axis.extent)
-        unit, most = 1, known(length)
+        unit, most = 1, static(length)
         while (
             acc.is_float and unit < BLOCK_CHAIN**2 and (most is None or most > unit * BLOCK_CHAIN)
         ):
@@ -154,7 +154,7 @@ class _Scan:
         self._sums(axis, 0, length, zero, unit, [])
 
     def _sums(
-        self, axis: Axis, low: Number, high: Number, zero: Reg, unit: int, before: list[Reg]
+        self, axis: Axis, low: IntOrReg, high: IntOrReg, zero: Reg, unit: int, before: list[Reg]
     ) -> Reg:
         """Running sums in blocks of `unit` elements, to each of which the sums `before` its blocks
         are added, the nearest first, as in `running_sums`. Gives the sum of all."""

@@ -17,10 +17,10 @@ from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable
 from argand.lowering.emitter import Emitter, lanes_for
-from argand.lowering.parallel import Number, known, open_loops, product, spread, unflatten, vectors
+from argand.lowering.parallel import open_loops, product, spread, unflatten, vectors
 from argand.lowering.region import Region
 from argand.lowering.space import Space, stride_along, variables
-from argand.nest.builder import NestBuilder
+from argand.nest.builder import IntOrReg, NestBuilder, static
 
 __all__ = ["ScatterPlan", "match_scatter"]
 
@@ -101,7 +101,7 @@ class _Writes:
         outer = [a for a in free if a is not lane_axis]
         b = emitter.b
         rows = product(b, [emitter.size(a.extent) for a in outer])
-        steps = known(product(b, [emitter.size(a.extent) for a in ordered])) or 1024
+        steps = static(product(b, [emitter.size(a.extent) for a in ordered])) or 1024
         if lane_axis is None:
             with (
                 spread(b, rows, NS_EACH * steps) as (low, high),
@@ -114,9 +114,9 @@ class _Writes:
             return
         lanes = lanes_for([self.source], emitter.context.target.vector_bytes, lane_axis)
         length = emitter.size(lane_axis.extent)
-        block = _block(known(length), lanes)
+        block = _block(static(length), lanes)
         blocks = b.ceildiv(length, block)
-        cells = product(b, [rows, known(blocks) or blocks])
+        cells = product(b, [rows, blocks])
         with (
             spread(b, cells, NS_EACH * steps * block / lanes) as (low, high),
             b.loop(low, high) as loop,
@@ -135,8 +135,8 @@ class _Writes:
         buffer: StridedBuffer,
         axis: Axis,
         lanes: int,
-        low: Number,
-        high: Number,
+        low: IntOrReg,
+        high: IntOrReg,
     ) -> None:
         # indices that don't change along the lanes are loaded once
         for var in variables([self.points[-1]]):

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from argand.lowering.affine import Axis
 from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
-from argand.lowering.parallel import known, product, spread, unflatten, vectors
+from argand.lowering.parallel import product, spread, unflatten, vectors
 from argand.lowering.space import extent, stride_along
-from argand.nest.builder import Reg, Ty
+from argand.nest.builder import Reg, Ty, static
 from argand.nest.transpose import columns_at_once, load_columns
 
 __all__ = ["Turn", "turn_of"]
@@ -57,7 +57,7 @@ class Turn:
             self._block(lanes, across, along, body)
 
     def _size(self, axis: Axis) -> int:
-        size = known(self.emitter.size(extent(self.emitter, axis)))
+        size = static(self.emitter.size(extent(self.emitter, axis)))
         assert size is not None
         return size
 
@@ -125,7 +125,7 @@ def turn_of(emitter: Emitter, loops: Sequence[Axis], points: Sequence[Point]) ->
     """How operands are turned that lie side by side along another axis than the last; None where
     there are none."""
     *outer, inner = loops
-    if any(known(emitter.size(extent(emitter, a))) is None for a in loops):
+    if any(static(emitter.size(extent(emitter, a))) is None for a in loops):
         return None
     lines = {p: _line(emitter, outer, inner, p) for p in points}
     axis = next((a for a in lines.values() if a is not None), None)
@@ -143,7 +143,7 @@ def _line(emitter: Emitter, outer: Sequence[Axis], inner: Axis, point: Point) ->
     if stride_along(emitter, inner, buffer, point.index) in (0, 1, None):
         return None
     for axis in outer:
-        size = known(emitter.size(extent(emitter, axis)))
+        size = static(emitter.size(extent(emitter, axis)))
         if stride_along(emitter, axis, buffer, point.index) == 1 and size and size >= SHORT:
             return axis
     return None

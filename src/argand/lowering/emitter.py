@@ -28,11 +28,9 @@ from argand.lowering.affine import (
 )
 from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.points import Point, reachable
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty, folded
 
 __all__ = ["Emitter", "emit_expression", "lanes_for"]
-
-Number = int | Reg
 
 
 class Emitter:
@@ -73,7 +71,7 @@ class Emitter:
 
     # sizes and indices ----------------------------------------------------------------------------
 
-    def size(self, size: Extent) -> Number:
+    def size(self, size: Extent) -> IntOrReg:
         """A size as a number or a register."""
         return self.context.size(self.b, size)
 
@@ -115,27 +113,19 @@ class Emitter:
             start = b.splat(self.base(affine), self.lanes)
             if isinstance(step, int) and step == 0:
                 return start
-            return b.apply("add", start, self._ramp(self.size(step)))
+            return b.apply("add", start, b.ramp(self.size(step), self.lanes))
         total = b.const(Ty("int64", self.lanes), 0)
         for var, c in affine.terms:
             part = self._vector(var)
-            total = b.apply("add", total, b.apply("mul", part, self._i64(self.size(c))))
-        return b.apply("add", total, self._i64(self.size(affine.const)))
-
-    def _i64(self, x: Number) -> Reg:
-        return self.b.i64(x) if isinstance(x, int) else x
-
-    def _ramp(self, step: Number) -> Reg:
-        b = self.b
-        lanes = b.iota(Ty("int64", self.lanes))
-        return b.apply("mul", lanes, b.splat(self._i64(step), self.lanes))
+            total = b.apply("add", total, b.apply("mul", part, self.b.index(self.size(c))))
+        return b.apply("add", total, self.b.index(self.size(affine.const)))
 
     def _vector(self, var: IndexVar) -> Reg:
         b = self.b
         if not self.varies(var.axes):
             return b.splat(self._scalar(var), self.lanes)
         if isinstance(var, Axis):
-            return b.apply("add", b.splat(self.at[var], self.lanes), self._ramp(1))
+            return b.apply("add", b.splat(self.at[var], self.lanes), b.ramp(1, self.lanes))
         if isinstance(var, QuotientVar | RemainderVar):
             inner = self.lane_values(var.dividend)
             divisor = b.splat(self._divisor(var.divisor), self.lanes)
@@ -144,23 +134,20 @@ class Emitter:
                 return quotient
             return b.apply("sub", inner, b.apply("mul", quotient, divisor))
         assert isinstance(var, LoadedIndex)
-        return self._wrapped(var, self._wide(b.cast(self.emit(var.point), "int64")))
+        return self._wrapped(var, b.splat(b.cast(self.emit(var.point), "int64"), self.lanes))
 
     def _divisor(self, size: Extent) -> Reg:
         """A size to divide lanes by. One that is 0 at run time, where there is no element, must not
         end the process."""
-        found = self._i64(self.size(size))
+        found = self.b.index(self.size(size))
         return found if found.const is not None else self.b.apply("max", found, self.b.i64(1))
 
     def _wrapped(self, var: LoadedIndex, index: Reg) -> Reg:
         if not var.wraps:
             return index
         b = self.b
-        size = self._i64(self.size(var.size))
+        size = self.b.index(self.size(var.size))
         return b.where(b.apply("lt", index, 0), b.apply("add", index, size), index)
-
-    def _wide(self, x: Reg) -> Reg:
-        return self.b.splat(x, self.lanes)
 
     def condition(self, condition: Condition) -> Reg:
         """A bool, one a lane where it differs from lane to lane."""
@@ -177,20 +164,16 @@ class Emitter:
 
     # memory ---------------------------------------------------------------------------------------
 
-    def _steps(self, buffer: StridedBuffer, index: Sequence[Affine]) -> tuple[Reg, Number] | None:
+    def _steps(self, buffer: StridedBuffer, index: Sequence[Affine]) -> tuple[Reg, IntOrReg] | None:
         """(offset in lane 0, elements from lane to lane), when the index is linear in the lane."""
         b = self.b
         steps = [self.step(affine) for affine in index]
         if any(s is None for s in steps):
             return None
         start = self.offset(buffer, index)
-        apart: Number = 0
-        for step, stride in zip(steps, buffer.strides, strict=True):
-            if not (isinstance(step, int) and step == 0):
-                assert step is not None
-                more = _product(b, self.size(step), stride)
-                apart = _sum(b, apart, more)
-        return start, apart
+        pairs = zip(steps, buffer.strides, strict=True)
+        parts = [b.mul(self.size(step), stride) for step, stride in pairs if step is not None]
+        return start, folded(b.add(0, *parts))
 
     def offset(self, buffer: StridedBuffer, index: Sequence[Affine]) -> Reg:
         """The offset of lane 0's element; only where the index is linear in the lane."""
@@ -207,7 +190,7 @@ class Emitter:
         for affine, stride in zip(index, buffer.strides, strict=True):
             if isinstance(stride, int) and stride == 0:
                 continue
-            part = b.apply("mul", self.lane_values(affine), self._i64(stride))
+            part = b.apply("mul", self.lane_values(affine), self.b.index(stride))
             total = b.apply("add", total, part)
         return total
 
@@ -237,7 +220,7 @@ class Emitter:
             ty = elem.with_lanes(self.lanes)
             if isinstance(apart, int) and apart == 1:
                 return b.load(buffer.pointer, start, ty, self._masked(allowed, True))
-            offsets = b.apply("add", b.splat(start, self.lanes), self._ramp(apart))
+            offsets = b.apply("add", b.splat(start, self.lanes), b.ramp(apart, self.lanes))
         else:
             offsets = self._offsets(buffer, index)
         ty = elem.with_lanes(self.lanes)
@@ -253,13 +236,13 @@ class Emitter:
             if self.vector is None or (isinstance(apart, int) and apart == 0):
                 b.store(buffer.pointer, start, value)
                 return
-            value = self._wide(value)
+            value = b.splat(value, self.lanes)
             if isinstance(apart, int) and apart == 1:
                 b.store(buffer.pointer, start, value, self.mask)
                 return
-            offsets = b.apply("add", b.splat(start, self.lanes), self._ramp(apart))
+            offsets = b.apply("add", b.splat(start, self.lanes), b.ramp(apart, self.lanes))
         else:
-            offsets, value = self._offsets(buffer, index), self._wide(value)
+            offsets, value = self._offsets(buffer, index), b.splat(value, self.lanes)
         b.scatter(buffer.pointer, offsets, value, self.mask)
 
     # points ---------------------------------------------------------------------------------------
@@ -305,9 +288,6 @@ class Emitter:
             return b.where(chosen, yes, no)
         if point.kind == "affine":
             return self._affine(point)
-        if point.kind == "call":
-            value: Reg = point.payload[0](self, point)
-            return value
         raise CompileError(f"{point} is not computed yet where it is read")
 
     def _value(self, point: Point) -> Value:
@@ -331,19 +311,6 @@ class Emitter:
 def _is_empty(point: Point) -> bool:
     """Whether a load is from a value that surely has no elements, so that it never runs."""
     return point.kind == "load" and any(isinstance(s, int) and s == 0 for s in point.value.shape)
-
-
-def _product(b: NestBuilder, x: Number, y: Number) -> Number:
-    if isinstance(x, int) and isinstance(y, int):
-        return x * y
-    product = b.mul(x, y)
-    return product.const if isinstance(product.const, int) else product
-
-
-def _sum(b: NestBuilder, x: Number, y: Number) -> Number:
-    if isinstance(x, int) and isinstance(y, int):
-        return x + y
-    return b.add(x, y)
 
 
 def emit_expression(b: NestBuilder, expression: Expr, inputs: Sequence[Reg]) -> Reg:

@@ -15,7 +15,7 @@ from argand.lowering.affine import Axis
 from argand.lowering.emitter import Emitter
 from argand.lowering.points import Point
 from argand.lowering.space import extent
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty, folded, static
 
 SERIAL_NS = 20_000
 """A region of less than this stays on one thread."""
@@ -36,8 +36,6 @@ MANY_FLOPS = 80.0
 BLOCK = 16384
 """Elements of a block when the length of the innermost loop is only known at run time."""
 
-Number = int | Reg
-
 
 def ns_per_element(points: Sequence[Point], lanes: int, stores: int, axis: Axis) -> float:
     """About what one element of a kernel costs, in nanoseconds."""
@@ -49,8 +47,6 @@ def ns_per_element(points: Sequence[Point], lanes: int, stores: int, axis: Axis)
             data += Ty(point.elem).bytes
         elif point.kind == "expr":
             flops += scalar.flops(point.payload)
-        elif point.kind == "call":
-            flops += point.payload[2]
     return max(data / BYTES_PER_NS, flops / (FLOPS_PER_NS * max(1, lanes)), 0.05)
 
 
@@ -63,40 +59,27 @@ def side_by_side(points: Sequence[Point], axis: Axis) -> int:
     return 4 if sum(flops) < MANY_FLOPS else 2
 
 
-def known(x: Number) -> int | None:
-    """The number, if it is known now."""
-    if isinstance(x, int):
-        return x
-    return x.const if isinstance(x.const, int) else None
-
-
-def product(b: NestBuilder, numbers: Sequence[Number]) -> Number:
-    """The product, as a number where all are."""
-    total: Number = 1
-    for n in numbers:
-        if isinstance(total, int) and isinstance(n, int):
-            total *= n
-        else:
-            total = b.mul(total, n)
-    return total
+def product(b: NestBuilder, numbers: Sequence[IntOrReg]) -> IntOrReg:
+    """The product, as a number if it is known now."""
+    return folded(b.mul(1, *numbers))
 
 
 @contextlib.contextmanager
 def spread(
-    b: NestBuilder, count: Number, ns_each: float, most: int = CHUNKS
-) -> Iterator[tuple[Number, Number]]:
+    b: NestBuilder, count: IntOrReg, ns_each: float, most: int = CHUNKS
+) -> Iterator[tuple[IntOrReg, IntOrReg]]:
     """The numbers 0 … count - 1 in chunks, on all threads when that is worth it: gives the first
     and the end of a chunk."""
-    total = known(count)
+    total = static(count)
     if total is not None and total * ns_each < SERIAL_NS:
         yield 0, count
         return
     least = max(1, math.ceil(CHUNK_NS / max(ns_each, 0.01)))
     if total is not None:
         each = max(least, -(-total // most))
-        share: Number = each
-        chunks: Number = -(-total // each)
-        cost: Number = int(total * ns_each)
+        share: IntOrReg = each
+        chunks: IntOrReg = -(-total // each)
+        cost: IntOrReg = int(total * ns_each)
     else:
         share = b.max(b.ceildiv(count, most), least)
         chunks = b.ceildiv(count, share)
@@ -121,8 +104,8 @@ def vectors(
     emitter: Emitter,
     axis: Axis,
     lanes: int,
-    low: Number,
-    high: Number,
+    low: IntOrReg,
+    high: IntOrReg,
     body: Callable[[], None],
     elem: str = "float32",
 ) -> None:
@@ -157,25 +140,24 @@ def sweep(
     length = emitter.size(extent(emitter, inner))
     rows = product(b, [emitter.size(extent(emitter, a)) for a in outer])
     total = product(b, [rows, length])
-    count = known(total)
+    count = static(total)
     with emitter.scope():
         emitter.hoist(roots, frozenset(loops))
         if count is not None and count * ns < SERIAL_NS:
             _serial(emitter, list(outer), inner, lanes, length, roots, body)
             return
-        block = _block(known(length), lanes, ns)
-        blocks = 1 if block is None else b.ceildiv(length, block)
-        blocks = blocks if isinstance(blocks, int) else (known(blocks) or blocks)
+        block = _block(static(length), lanes, ns)
+        blocks = 1 if block is None else folded(b.ceildiv(length, block))
         cells = product(b, [rows, blocks])
-        each = ns * (block if block is not None else known(length) or BLOCK)
+        each = ns * (block if block is not None else static(length) or BLOCK)
         with (
             spread(b, cells, each) as (low, high),
             b.loop(low, high) as cell,
             emitter.scope(),
         ):
             unflatten(emitter, outer, b.div(cell.index, blocks))
-            start: Number = 0
-            end: Number = length
+            start: IntOrReg = 0
+            end: IntOrReg = length
             if block is not None:
                 start = b.mul(b.rem(cell.index, blocks), block)
                 end = b.min(b.add(start, block), length)
@@ -200,7 +182,7 @@ def _serial(
     outer: list[Axis],
     inner: Axis,
     lanes: int,
-    length: Number,
+    length: IntOrReg,
     roots: Sequence[Point],
     body: Callable[[], None],
 ) -> None:

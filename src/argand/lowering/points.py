@@ -24,7 +24,8 @@ MAX_POINTS = 4000
 
 
 class Point:
-    """An element of a value. `kind` says how it comes: load, known, const, expr, select, call."""
+    """An element of a value. `kind` says how it comes: load, known, const, expr, select,
+    affine, or the same as another."""
 
     __slots__ = ("args", "axes", "guard", "index", "key", "kind", "payload", "refused", "value")
 

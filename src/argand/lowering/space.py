@@ -34,7 +34,7 @@ from argand.lowering.affine import (
 from argand.lowering.context import StridedBuffer
 from argand.lowering.emitter import Emitter
 from argand.lowering.points import Point
-from argand.nest.builder import Reg
+from argand.nest.builder import IntOrReg, Reg, folded
 
 ElementIndex = tuple[Affine, ...]
 MAX_SPLITS = 12
@@ -119,8 +119,6 @@ def affines_of(point: Point) -> list[Affine]:
     found = list(point.index) if point.kind in ("load", "known") else []
     if point.kind == "affine":
         found.append(point.payload[0])
-    if point.kind == "call":
-        found += point.payload[1]
     conditions = [c for c in (point.guard, point.payload) if isinstance(c, Condition)]
     for condition in conditions:
         found += _condition_affines(condition)
@@ -224,23 +222,16 @@ def by_strides(
 
 def stride_along(
     emitter: Emitter, axis: Axis, buffer: StridedBuffer, index: ElementIndex
-) -> int | Reg | None:
+) -> IntOrReg | None:
     """Elements that a step along the axis moves in memory; None when that is no fixed number."""
     b = emitter.b
-    total: int | Reg = 0
+    total: IntOrReg = 0
     for affine, stride in zip(index, buffer.strides, strict=True):
         c = affine.coefficient(axis)
         if c is None:
             return None
-        if isinstance(c, int) and c == 0:
-            continue
-        part = _known(b.mul(emitter.size(c), stride))
-        total = part if isinstance(total, int) and total == 0 else _known(b.add(total, part))
+        total = folded(b.add(total, b.mul(emitter.size(c), stride)))
     return total
-
-
-def _known(reg: Reg) -> int | Reg:
-    return reg.const if isinstance(reg.const, int) else reg
 
 
 def fold(
@@ -283,11 +274,10 @@ def _foldable(
         if point.kind == "load" and point.guard is None:
             assert isinstance(point.value, Value)
             accesses.append((emitter.places[point.value], point.index))
-        elif point.kind in ("affine", "call") and point.guard is None:
-            affines = affines_of(point)
-            for affine in affines:
-                if not _even(emitter, affine.coefficient(outer), affine.coefficient(inner), inner):
-                    return False
+        elif point.kind == "affine" and point.guard is None:
+            affine = point.payload[0]
+            if not _even(emitter, affine.coefficient(outer), affine.coefficient(inner), inner):
+                return False
         elif any(affine.axes & {outer, inner} for affine in affines_of(point)):
             return False
     for buffer, index in accesses:
@@ -305,8 +295,8 @@ def _even(
         return False
     b = emitter.b
     values = [v if isinstance(v, int | Reg) else emitter.size(v) for v in (outer, inner)]
-    want = _known(b.mul(values[1], emitter.size(extent(emitter, axis))))
-    have = _known(b.add(values[0], 0))
+    want = folded(b.mul(values[1], emitter.size(extent(emitter, axis))))
+    have = folded(values[0])
     if isinstance(want, int) or isinstance(have, int):
         return want == have
     return want is have

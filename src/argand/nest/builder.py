@@ -38,6 +38,7 @@ from argand.nest.types import (
     UNARY,
     Block,
     Instruction,
+    IntOrReg,
     NestError,
     NestFunction,
     NestModule,
@@ -46,8 +47,9 @@ from argand.nest.types import (
     Reg,
     Ty,
     allowed,
+    folded,
     held_const,
-    scalar,
+    static,
 )
 from argand.nest.verify import verify
 
@@ -60,6 +62,7 @@ __all__ = [
     "PTR",
     "Block",
     "Instruction",
+    "IntOrReg",
     "NestBuilder",
     "NestError",
     "NestFunction",
@@ -67,7 +70,8 @@ __all__ = [
     "Param",
     "Reg",
     "Ty",
-    "scalar",
+    "folded",
+    "static",
 ]
 
 Operand = Reg | int | float | bool
@@ -223,29 +227,29 @@ class NestBuilder:
 
     def add(self, *terms: Operand) -> Reg:
         """The sum of indices."""
-        total = self._index(terms[0])
+        total = self.index(terms[0])
         for term in terms[1:]:
-            total = self._arith("add", total, self._index(term))
+            total = self._arith("add", total, self.index(term))
         return total
 
     def sub(self, a: Operand, b: Operand) -> Reg:
         """a - b of indices."""
-        return self._arith("sub", self._index(a), self._index(b))
+        return self._arith("sub", self.index(a), self.index(b))
 
     def mul(self, *factors: Operand) -> Reg:
         """The product of indices."""
-        product = self._index(factors[0])
+        product = self.index(factors[0])
         for factor in factors[1:]:
-            product = self._arith("mul", product, self._index(factor))
+            product = self._arith("mul", product, self.index(factor))
         return product
 
     def div(self, a: Operand, b: Operand) -> Reg:
         """a // b of a non-negative index and a positive one."""
-        return self._arith("floordiv", self._index(a), self._index(b))
+        return self._arith("floordiv", self.index(a), self.index(b))
 
     def rem(self, a: Operand, b: Operand) -> Reg:
         """a % b of a non-negative index and a positive one."""
-        return self._arith("mod", self._index(a), self._index(b))
+        return self._arith("mod", self.index(a), self.index(b))
 
     def ceildiv(self, a: Operand, b: Operand) -> Reg:
         """a / b rounded up, of a non-negative index and a positive one."""
@@ -257,25 +261,26 @@ class NestBuilder:
 
     def min(self, a: Operand, b: Operand) -> Reg:
         """The smaller of two indices."""
-        return self.apply("min", self._index(a), self._index(b))
+        return self.apply("min", self.index(a), self.index(b))
 
     def max(self, a: Operand, b: Operand) -> Reg:
         """The larger of two indices."""
-        return self.apply("max", self._index(a), self._index(b))
+        return self.apply("max", self.index(a), self.index(b))
 
     def lt(self, a: Operand, b: Operand) -> Reg:
         """a < b of indices."""
-        return self.apply("lt", self._index(a), self._index(b))
+        return self.apply("lt", self.index(a), self.index(b))
 
     def le(self, a: Operand, b: Operand) -> Reg:
         """a <= b of indices."""
-        return self.apply("le", self._index(a), self._index(b))
+        return self.apply("le", self.index(a), self.index(b))
 
     def eq(self, a: Operand, b: Operand) -> Reg:
         """a == b of indices."""
-        return self.apply("eq", self._index(a), self._index(b))
+        return self.apply("eq", self.index(a), self.index(b))
 
-    def _index(self, value: Operand) -> Reg:
+    def index(self, value: Operand) -> Reg:
+        """The register of an index that may be a number."""
         if isinstance(value, Reg):
             if value.ty != I64:
                 raise NestError(f"an index is an i64, not {value.ty}")
@@ -299,17 +304,22 @@ class NestBuilder:
         ty = x.ty.with_lanes(lanes)
         return self._pure("splat", (x,), {}, ty) if x.const is None else self.const(ty, x.const)
 
+    def ramp(self, step: IntOrReg, lanes: int) -> Reg:
+        """0, step, 2 step … as an i64 vector."""
+        numbers = self.iota(Ty("int64", lanes))
+        return self.apply("mul", numbers, self.splat(self.index(step), lanes))
+
     def extract(self, x: Reg, lane: int | Reg) -> Reg:
         """One lane as a scalar."""
         if isinstance(lane, int) and x.const is not None:
             value = x.const[lane] if isinstance(x.const, tuple) else x.const
             return self.const(x.ty.with_lanes(1), value)
-        return self._pure("extract", (x, self._index(lane)), {}, x.ty.with_lanes(1))
+        return self._pure("extract", (x, self.index(lane)), {}, x.ty.with_lanes(1))
 
     def insert(self, x: Reg, value: Operand, lane: int | Reg) -> Reg:
         """The vector with one lane replaced."""
         held = value if isinstance(value, Reg) else self.const(x.ty.with_lanes(1), value)
-        return self._pure("insert", (x, held, self._index(lane)), {}, x.ty)
+        return self._pure("insert", (x, held, self.index(lane)), {}, x.ty)
 
     def shuffle(self, a: Reg, b: Reg | None, lanes: Sequence[int]) -> Reg:
         """Lanes picked from a (0 …) and b (from a's number of lanes on)."""
@@ -353,18 +363,18 @@ class NestBuilder:
 
     def offset(self, ptr: Reg, count: Operand, elem: str) -> Reg:
         """The pointer moved by `count` elements."""
-        by = self._index(count)
+        by = self.index(count)
         if by.const == 0:
             return ptr
         return self._pure("offset", (ptr, by), {"elem": elem}, PTR)
 
     def load(self, ptr: Reg, offset: Operand, ty: Ty, mask: Reg | None = None) -> Reg:
         """ptr[offset …] as `ty`; masked-off lanes are not touched and read as zero."""
-        return self._emit("load", (ptr, self._index(offset), *_mask(mask, ty)), {}, ty)
+        return self._emit("load", (ptr, self.index(offset), *_mask(mask, ty)), {}, ty)
 
     def store(self, ptr: Reg, offset: Operand, value: Reg, mask: Reg | None = None) -> None:
         """ptr[offset …] = value, in the lanes of the mask."""
-        args = (ptr, self._index(offset), value, *_mask(mask, value.ty))
+        args = (ptr, self.index(offset), value, *_mask(mask, value.ty))
         self._emit("store", args, {}, None)
 
     def gather(self, ptr: Reg, offsets: Reg, ty: Ty, mask: Reg | None = None) -> Reg:
@@ -377,7 +387,7 @@ class NestBuilder:
 
     def prefetch(self, ptr: Reg, offset: Operand, elem: str) -> None:
         """Ask the cache for ptr[offset]; never faults."""
-        self._emit("prefetch", (ptr, self._index(offset)), {"elem": elem}, None)
+        self._emit("prefetch", (ptr, self.index(offset)), {"elem": elem}, None)
 
     def alloca(self, ty: Ty, count: int = 1) -> Reg:
         """A small array of `count` values of `ty` on the stack of the function or chunk."""
@@ -387,7 +397,7 @@ class NestBuilder:
         """`size` bytes, 64-byte aligned, for the running thread until the enclosing function or
         parallel chunk ends. Its content is arbitrary; the same core tends to get the same memory.
         """
-        return self._emit("scratch", (self._index(size),), {}, PTR)
+        return self._emit("scratch", (self.index(size),), {}, PTR)
 
     # control --------------------------------------------------------------------------------------
 
@@ -403,7 +413,7 @@ class NestBuilder:
 
         A loop that is known to have one iteration leaves no loop behind.
         """
-        bounds = tuple(self._index(v) for v in (lo, hi, step))
+        bounds = tuple(self.index(v) for v in (lo, hi, step))
         yielded: tuple[Reg, ...] = ()
         if _iterations(*bounds) == 1:
             loop, block = Loop(bounds[0], tuple(carry)), self._stack[-1]
@@ -464,8 +474,8 @@ class NestBuilder:
 
         `cost` estimates the whole region in nanoseconds: too little of it stays on this thread.
         """
-        count = self._index(chunks)
-        extra = () if cost is None else (self._index(cost),)
+        count = self.index(chunks)
+        extra = () if cost is None else (self.index(cost),)
         block = Block((Reg(I64),))
         with self._inside(block):
             yield block.params[0]
@@ -477,7 +487,7 @@ class NestBuilder:
 
     def fail(self, code: Operand) -> None:
         """Leave the function with this status (not 0); in a parallel region: once it ends."""
-        self._emit("fail", (self._index(code),), {}, None)
+        self._emit("fail", (self.index(code),), {}, None)
 
     def call(self, function: NestFunction, *args: Operand) -> None:
         """Call another function of the module; a status that is not 0 is returned at once."""
@@ -555,6 +565,5 @@ def _types(function: NestFunction) -> tuple[str, ...]:
 
 
 def _iterations(lo: Reg, hi: Reg, step: Reg) -> int | None:
-    if isinstance(lo.const, int) and isinstance(hi.const, int) and isinstance(step.const, int):
-        return len(range(lo.const, hi.const, step.const))
-    return None
+    low, high, apart = static(lo), static(hi), static(step)
+    return None if low is None or high is None or apart is None else len(range(low, high, apart))

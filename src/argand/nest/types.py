@@ -113,11 +113,6 @@ F64: Final = Ty("float64")
 BOOL: Final = Ty("bool")
 
 
-def scalar(elem: str) -> Ty:
-    """The scalar register type of a dtype name."""
-    return Ty(elem, 1)
-
-
 Number = int | float | bool
 Const = Number | tuple[Number, ...] | None
 
@@ -134,6 +129,23 @@ class Reg:
         return (
             f"Reg({self.name or '_'}: {self.ty}{'' if self.const is None else f' = {self.const}'})"
         )
+
+
+IntOrReg = int | Reg
+"""A number known now, or an i64 register."""
+
+
+def static(x: IntOrReg) -> int | None:
+    """The number, if it is known now."""
+    if isinstance(x, int):
+        return x
+    return x.const if isinstance(x.const, int) else None
+
+
+def folded(x: IntOrReg) -> IntOrReg:
+    """As a number if it is known now."""
+    number = static(x)
+    return x if number is None else number
 
 
 @dataclasses.dataclass(eq=False, slots=True)

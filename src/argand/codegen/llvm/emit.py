@@ -328,24 +328,13 @@ def _entry(function: NestFunction) -> str:
     for index, param in enumerate(function.params):
         value = f"%v{index}"
         lines.append(f"  %a{index} = getelementptr i64, ptr %slots, i64 {index}")
-        lines += _read_slot(param.ty, index, value)
+        if param.ty.lanes != 1 or param.ty.bytes != 8:
+            raise NestError(f"a parameter of the exported function can't be {param.ty}")
+        lines.append(f"  {value} = load {llvm_type(param.ty)}, ptr %a{index}")
         operands.append(f"{llvm_type(param.ty)} {value}")
     lines += [f"  %status = call i64 @{name}.body({', '.join(operands)})", "  ret i64 %status"]
     head = f"define i64 @{name}(ptr %slots) {_ATTRIBUTES} {{"
     return "\n".join([head, *lines, "}", ""])
-
-
-def _read_slot(ty: Ty, index: int, value: str) -> list[str]:
-    kind, read = llvm_type(ty), f"load {{}}, ptr %a{index}"
-    if ty.lanes != 1 or ty.kind == "h":
-        raise NestError(f"a parameter of the exported function can't be {ty}")
-    if ty.bytes == 8:
-        return [f"  {value} = {read.format(kind)}"]
-    wide, word = ("double", "fptrunc") if ty.is_float else ("i64", "trunc")
-    return [
-        f"  {value}.slot = {read.format(wide)}",
-        f"  {value} = {word} {wide} {value}.slot to {kind}",
-    ]
 
 
 def _runs(instruction: Instruction) -> bool:

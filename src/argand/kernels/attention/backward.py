@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from argand.kernels.attention.masks import limited, masked
-from argand.kernels.attention.operands import Attention, Gradients
+from argand.kernels.attention.operands import Attention, Gradients, known_extent
 from argand.kernels.attention.softmax import LOG2E, across, exp2_below_zero
 from argand.kernels.attention.tiles import (
     Columns,
@@ -23,11 +23,11 @@ from argand.kernels.attention.tiles import (
     multiply,
 )
 from argand.kernels.attention.tiling import GradientTiling
-from argand.kernels.contraction.addressing import extent_of, rest, size, spread, unflatten
+from argand.kernels.contraction.addressing import extent_of, rest, spread, unflatten
 from argand.kernels.contraction.microkernel import Panel
 from argand.kernels.contraction.plan import ContractionPlan
-from argand.kernels.contraction.spec import ContractionAxis, Operand, put
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.kernels.contraction.spec import ContractionAxis, Operand, put, take
+from argand.nest.builder import NestBuilder, Reg, Ty, static
 
 __all__ = ["backward"]
 
@@ -39,7 +39,7 @@ def backward(b: NestBuilder, spec: Gradients, chosen: GradientTiling) -> None:
     forward = spec.forward
     heads = extent_of(b, forward.batch)
     depth = 6 * forward.depth + 4 * forward.width
-    work = b.mul(heads, size(b, forward.row.extent), size(b, forward.key.extent), depth)
+    work = b.mul(heads, b.index(forward.row.extent), b.index(forward.key.extent), depth)
     with spread(b, heads, b.i64(1), b.div(work, FLOPS_PER_NS)) as (low, high):
         head = _Head(b, spec, chosen)
         with b.loop(low, high) as loop:
@@ -93,7 +93,7 @@ class _Sums:
                 at = b.affine(n, (loop.index, self._pitch))
                 value = b.apply("mul", b.load(self._at, at, self._vector), factor)
                 mask = b.tail_mask(n, self._width, lanes, self._vector.elem)
-                put(b, line, b.mul(n, step), step, value, None if mask.const is True else mask)
+                put(b, line, b.mul(n, step), step, value, mask)
 
 
 class _Head:
@@ -105,7 +105,7 @@ class _Head:
         forward, acc = self.forward, Ty(self.forward.elem)
         self.acc, self.lanes = acc, chosen.scores.lanes
         self.vector, self.together = acc.with_lanes(self.lanes), acc.with_lanes(chosen.together)
-        self.length, self.keys = size(b, forward.row.extent), size(b, forward.key.extent)
+        self.length, self.keys = b.index(forward.row.extent), b.index(forward.key.extent)
         width = max(chosen.scores.width, chosen.slopes.width)
         self.pitch = -(-chosen.keys // width) * width + max(16, self.lanes)
         self.p = b.scratch(chosen.queries * self.pitch * acc.bytes)
@@ -159,9 +159,10 @@ class _Head:
             total = b.const(self.vector, 0)
             for n in range(0, forward.width, self.lanes):
                 mask = b.tail_mask(n, forward.width, self.lanes, self.acc.elem)
+                steps = [x.stride(forward.column) for x in (spec.g, spec.y)]
                 x, y = (
-                    self._along(base, operand.stride(forward.column), n, mask)
-                    for base, operand in zip(bases, (spec.g, spec.y), strict=True)
+                    take(b, base, b.mul(n, step), step, self.vector, mask)
+                    for base, step in zip(bases, steps, strict=True)
                 )
                 total = b.fma(x, y, total)
             sums.append(total)
@@ -169,19 +170,8 @@ class _Head:
         step = spec.stats.stride(forward.row)
         base = base_of(b, spec.stats, {**self.index, forward.row: row})
         mask = b.tail_mask(row, self.length, count, self.acc.elem)
-        lse = self._strided(base, step, b.i64(0), self.together, mask)
+        lse = take(b, base, 0, step, self.together, mask)
         b.store(self.tops, row, b.apply("mul", lse, b.const(self.together, LOG2E)))
-
-    def _along(self, base: Reg, step: int | Reg, n: int, mask: Reg) -> Reg:
-        return self._strided(base, step, self.b.mul(n, step), self.vector, mask)
-
-    def _strided(self, base: Reg, step: int | Reg, at: Reg, ty: Ty, mask: Reg) -> Reg:
-        b, apart = self.b, size(self.b, step)
-        some = None if mask.const is True else mask
-        if apart.const == 1:
-            return b.load(base, at, ty, some)
-        places = b.apply("mul", b.iota(Ty("int64", ty.lanes)), b.splat(apart, ty.lanes))
-        return b.gather(base, b.apply("add", places, at), ty, some)
 
     # a block of keys ------------------------------------------------------------------------------
 
@@ -189,8 +179,7 @@ class _Head:
         b, forward, tiling = self.b, self.forward, self.tiling
         self.key = key
         self.here = rest(b, self.keys, key, b.i64(tiling.keys))
-        known = self.here.const if isinstance(self.here.const, int) else None
-        columns = (key, b.add(key, self.here), known)
+        columns = (key, b.add(key, self.here), static(self.here))
         for number, (first, count) in enumerate(self.depths):
             self.k_pack.fill(self.k_base, columns, first, b.i64(count), number)
         for number, (first, count) in enumerate(self.widths):
@@ -323,7 +312,7 @@ class _Beside:
         acc: Ty,
     ) -> None:
         self._b, self._operand, self._row = b, operand, row
-        self._width = _known(size(b, column.extent))
+        self._width = known_extent(column)
         self._pack: Packed | None = None
         if chosen.b != "place":
             self._pack = Packed(b, chosen, operand, column, row, acc, self._width)
@@ -337,8 +326,3 @@ class _Beside:
             )
         self._pack.fill(base, (b.i64(0), b.i64(self._width), self._width), first, count)
         return self._pack.columns()
-
-
-def _known(extent: Reg) -> int:
-    assert isinstance(extent.const, int)
-    return extent.const

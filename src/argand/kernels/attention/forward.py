@@ -25,10 +25,10 @@ from argand.kernels.attention.tiles import (
     multiply,
 )
 from argand.kernels.attention.tiling import PARTS, Tiling
-from argand.kernels.contraction.addressing import extent_of, rest, size, spread, unflatten
+from argand.kernels.contraction.addressing import extent_of, rest, spread, unflatten
 from argand.kernels.contraction.microkernel import Panel
 from argand.kernels.contraction.spec import ContractionAxis, put
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.builder import NestBuilder, Reg, Ty, static
 
 __all__ = ["forward"]
 
@@ -49,7 +49,7 @@ class _Forward:
     def __init__(self, b: NestBuilder, spec: Attention, chosen: Tiling) -> None:
         self.b, self.spec, self.tiling = b, spec, chosen
         self.acc = Ty(spec.elem)
-        self.length, self.keys = size(b, spec.row.extent), size(b, spec.key.extent)
+        self.length, self.keys = b.index(spec.row.extent), b.index(spec.key.extent)
         self.heads = extent_of(b, spec.batch)
         self.rows = self._rows_of_part()
         self.parts = b.ceildiv(self.length, self.rows)
@@ -144,8 +144,7 @@ class _Part:
 
     def _pack(self) -> None:
         b = self.b
-        known = self.here.const if isinstance(self.here.const, int) else None
-        columns = (self.key, b.add(self.key, self.here), known)
+        columns = (self.key, b.add(self.key, self.here), static(self.here))
         if self.k_pack is not None:
             for number, (first, count) in enumerate(self.parts):
                 self.k_pack.fill(self.k_base, columns, first, b.i64(count), number)

@@ -12,11 +12,11 @@ from argand.kernels.attention.backward import backward
 from argand.kernels.attention.forward import forward
 from argand.kernels.attention.operands import Attention, Gradients
 from argand.kernels.attention.tiling import gradient_tiling, tiling
-from argand.kernels.contraction.spec import ContractionAxis, IntOrReg, Operand
+from argand.kernels.contraction.spec import ContractionAxis, Operand
 from argand.kernels.plan import Plan, types_text
 from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.region import Region
-from argand.nest.builder import NestBuilder
+from argand.nest.builder import IntOrReg, NestBuilder
 from argand.ops.attention import ScaledDotProductAttention, ScaledDotProductAttentionGrad
 
 __all__ = ["AttentionPlan", "GradientPlan", "match_attention"]

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from argand.kernels.attention.operands import Attention
 from argand.kernels.attention.softmax import LOG2E
 from argand.kernels.attention.tiles import base_of
-from argand.kernels.contraction.addressing import size
-from argand.kernels.contraction.spec import ContractionAxis
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.kernels.contraction.spec import ContractionAxis, take
+from argand.nest.builder import NestBuilder, Reg, Ty, static
 
 __all__ = ["limited", "masked"]
 
@@ -22,14 +21,11 @@ def masked(
     operand, lanes = spec.mask, x.ty.lanes
     assert operand is not None
     base = base_of(b, operand, index)
-    ty, step = Ty(operand.elem, lanes), size(b, operand.stride(spec.key))
-    if step.const == 1:
-        mask = b.load(base, 0, ty, left)
-    elif step.const == 0:
+    ty, step = Ty(operand.elem, lanes), operand.stride(spec.key)
+    if static(step) == 0:
         mask = b.splat(b.load(base, 0, ty.with_lanes(1)), lanes)
     else:
-        places = b.apply("mul", b.iota(Ty("int64", lanes)), b.splat(step, lanes))
-        mask = b.gather(base, places, ty, left)
+        mask = take(b, base, 0, step, ty, left)
     if operand.elem == "bool":
         return b.where(mask, x, -math.inf)
     return b.fma(b.cast(mask, x.ty), b.const(x.ty, LOG2E), x)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from argand.kernels.contraction.spec import ContractionAxis, Operand, static
+from argand.kernels.contraction.spec import ContractionAxis, Operand
+from argand.nest.builder import static
 
-__all__ = ["Attention", "Gradients"]
+__all__ = ["Attention", "Gradients", "known_extent"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,12 +47,12 @@ class Attention:
     @property
     def depth(self) -> int:
         """Elements that a query and a key share."""
-        return _number(self.inner)
+        return known_extent(self.inner)
 
     @property
     def width(self) -> int:
         """Elements of a value."""
-        return _number(self.column)
+        return known_extent(self.column)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,7 +69,8 @@ class Gradients:
     gv: Operand
 
 
-def _number(axis: ContractionAxis) -> int:
+def known_extent(axis: ContractionAxis) -> int:
+    """The elements along an axis of a head."""
     known = static(axis.extent)
     assert known is not None  # the kernel takes no others
     return known

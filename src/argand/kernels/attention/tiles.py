@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from argand.kernels.contraction.addressing import KBlock, StepTable, dot, size
+from argand.kernels.contraction.addressing import KBlock, StepTable, dot
 from argand.kernels.contraction.microkernel import Address, Panel, Tile, panels, regions
 from argand.kernels.contraction.pack import Packer, b_pitch
 from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
-from argand.kernels.contraction.spec import ContractionAxis, IntOrReg, Operand
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.kernels.contraction.spec import ContractionAxis, Operand
+from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty
 
 __all__ = ["Columns", "Packed", "Rows", "Term", "base_of", "chains", "multiply"]
 
@@ -30,7 +30,7 @@ class Rows:
     def at(self, b: NestBuilder, row: Reg, height: int, first: IntOrReg) -> Address:
         """Addresses in the rows `row` … from the k `first` on."""
         starts = [
-            b.affine(0, (b.add(row, r), self.apart), (size(b, first), self.along))
+            b.affine(0, (b.add(row, r), self.apart), (b.index(first), self.along))
             for r in range(height)
         ]
         pointers = [b.offset(self.pointer, start, self.elem) for start in starts]
@@ -52,7 +52,7 @@ class Columns:
         start = panel.n0
         if self.apart is not None:
             start = b.mul(b.div(panel.n0, plan.width), self.apart)
-        base = b.offset(self.pointer, b.affine(start, (size(b, first), self.along)), self.elem)
+        base = b.offset(self.pointer, b.affine(start, (b.index(first), self.along)), self.elem)
 
         def address(k: Reg, v: int) -> tuple[Reg, Reg]:
             return b.offset(base, b.mul(k, self.along), self.elem), b.i64(v * plan.lanes)
@@ -80,7 +80,7 @@ class Term:
         height: int,
     ) -> list[Reg]:
         """The sums of a tile."""
-        count = self.count(row, height) if callable(self.count) else size(b, self.count)
+        count = self.count(row, height) if callable(self.count) else b.index(self.count)
 
         def at(step: Reg) -> tuple[Address, Address, Reg, Reg]:
             rows = self.a.at(b, row, height, self.a_first)
@@ -167,7 +167,7 @@ class Packed:
         number: int = 0,
     ) -> None:
         """Pack `count` k from `first` on of the columns (first, end, how many if known)."""
-        block = KBlock(self._b.i64(0), self._b.i64(1), size(self._b, first), count)
+        block = KBlock(self._b.i64(0), self._b.i64(1), self._b.index(first), count)
         to = self._b.offset(self._at, number * self._block, self._acc.elem)
         self._packer.b_panels(to, base, block, columns)
 

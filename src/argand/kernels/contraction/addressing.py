@@ -13,9 +13,9 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 from argand.kernels.contraction.plan import K_BLOCK, Geometry
-from argand.kernels.contraction.spec import Bound, ContractionAxis, IntOrReg
+from argand.kernels.contraction.spec import Bound, ContractionAxis
 from argand.lowering.parallel import SERIAL_NS
-from argand.nest.builder import I64, PTR, NestBuilder, Reg, scalar
+from argand.nest.builder import I64, PTR, IntOrReg, NestBuilder, Reg, Ty, static
 
 __all__ = [
     "KBlock",
@@ -24,15 +24,9 @@ __all__ = [
     "StepTable",
     "dot",
     "extent_of",
-    "size",
     "spread",
     "unflatten",
 ]
-
-
-def size(b: NestBuilder, value: IntOrReg) -> Reg:
-    """An i64 register of a number."""
-    return b.i64(value) if isinstance(value, int) else value
 
 
 def extent_of(b: NestBuilder, axes: Iterable[ContractionAxis]) -> Reg:
@@ -42,10 +36,11 @@ def extent_of(b: NestBuilder, axes: Iterable[ContractionAxis]) -> Reg:
 
 def rest(b: NestBuilder, total: Reg, start: Reg, most: Reg) -> Reg:
     """How many of a block of `most` there are from `start` on."""
-    if isinstance(total.const, int) and isinstance(most.const, int) and total.const:
-        if total.const % most.const == 0:
+    whole, block = static(total), static(most)
+    if whole and block:
+        if whole % block == 0:
             return most
-        if total.const < most.const:
+        if whole < block:
             return total
     return b.max(b.min(b.sub(total, start), most), 0)
 
@@ -100,7 +95,7 @@ class KWalk:
     def __init__(self, b: NestBuilder, geo: Geometry) -> None:
         self._b = b
         self._grouped = bool(geo.outer)
-        self.inner = size(b, geo.inner.extent)
+        self.inner = b.index(geo.inner.extent)
         self.outer = extent_of(b, geo.outer)
         self.width = b.max(b.min(self.inner, K_BLOCK), 1)
         self.group = b.max(b.div(K_BLOCK, b.max(self.inner, 1)), 1) if geo.outer else b.i64(1)
@@ -111,17 +106,11 @@ class KWalk:
         """The block number `kb`."""
         b = self._b
         i0 = b.mul(b.rem(kb, self.turns), self.width)
-        count = self._rest(self.inner, i0, self.width)
+        count = rest(b, self.inner, i0, self.width)
         if not self._grouped:
             return KBlock(b.i64(0), b.i64(1), i0, count)
         o0 = b.mul(b.div(kb, self.turns), self.group)
-        return KBlock(o0, self._rest(self.outer, o0, self.group), i0, count)
-
-    def _rest(self, total: Reg, start: Reg, most: Reg) -> Reg:
-        b = self._b
-        if total.const and b.rem(total, most).const == 0:
-            return most
-        return b.max(b.min(b.sub(total, start), most), 0)
+        return KBlock(o0, rest(b, self.outer, o0, self.group), i0, count)
 
 
 class StepTable:
@@ -191,7 +180,7 @@ class RowTable:
 
     def __init__(self, b: NestBuilder, geo: Geometry, rows: IntOrReg) -> None:
         self._b, self._geo = b, geo
-        self._rows = size(b, rows)
+        self._rows = b.index(rows)
         self._several = len(geo.rows) > 1
         self._axes = geo.rows if self._several else ()
         self._bounds = () if geo.ranged else geo.a.bounds
@@ -205,7 +194,7 @@ class RowTable:
         b = self._b
         elem = self._geo.a.elem
         self._pointers = b.scratch(b.mul(self._rows, group, 8))
-        zero = b.const(scalar(elem), 0)
+        zero = b.const(Ty(elem), 0)
         self._zeros = b.scratch(K_BLOCK * zero.ty.bytes)
         with b.loop(0, K_BLOCK) as loop:
             b.store(self._zeros, loop.index, zero)
@@ -258,7 +247,7 @@ class RowTable:
                 for number, (bound, delta) in enumerate(zip(self._bounds, deltas, strict=True)):
                     place = b.add(self._load(1 + len(self._axes) + number, row), delta)
                     inside = b.apply(
-                        "lt", b.cast(place, "uint64"), b.cast(size(b, bound.extent), "uint64")
+                        "lt", b.cast(place, "uint64"), b.cast(b.index(bound.extent), "uint64")
                     )
                     pointer = b.where(inside, pointer, zeros)
                 b.store(pointers, b.affine(row, (outer.index, self._rows)), pointer)
@@ -271,14 +260,11 @@ class RowTable:
     def stride(self, pointer: Reg) -> Reg:
         """The stride from a pointer on: none among the zeros."""
         b = self._b
-        step = size(b, self._geo.a.stride(self._geo.inner))
+        step = b.index(self._geo.a.stride(self._geo.inner))
         if step.const == 1 or not self._bounds:
             return step
-        return b.where(b.apply("eq", pointer, self._zeros_reg()), 0, step)
-
-    def _zeros_reg(self) -> Reg:
         assert self._zeros is not None
-        return self._zeros
+        return b.where(b.apply("eq", pointer, self._zeros), 0, step)
 
     def index(self, row: Reg) -> dict[ContractionAxis, Reg]:
         """The index of each row axis, for a row counted from the block's first."""

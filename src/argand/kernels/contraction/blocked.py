@@ -25,7 +25,6 @@ from argand.kernels.contraction.addressing import (
     dot,
     extent_of,
     rest,
-    size,
     spread,
     unflatten,
 )
@@ -97,7 +96,7 @@ class _Blocked:
         self.b, self.spec, self.geo, self.plan = b, spec, geo, chosen
         self.acc = Ty(spec.acc)
         self.walk = KWalk(b, geo)
-        self.m, self.n = extent_of(b, geo.rows), size(b, geo.col.extent)
+        self.m, self.n = extent_of(b, geo.rows), b.index(geo.col.extent)
         self.batch, self.taps = extent_of(b, geo.batch), extent_of(b, geo.taps)
         known = isinstance(self.m.const, int)
         self.mc = b.i64(chosen.mc) if known else self._even(self.m, chosen.mc, chosen.rows)
@@ -333,8 +332,8 @@ class _Block:
             if plan.a == "rows":
                 return _strided(b, base, acc.elem, b.i64(1), stride)
             return _strided(b, base, acc.elem, b.i64(height), 1)
-        along_m = size(b, geo.a.stride(geo.rows[0]))
-        along_k = size(b, geo.a.stride(geo.inner))
+        along_m = b.index(geo.a.stride(geo.rows[0]))
+        along_k = b.index(geo.a.stride(geo.inner))
         start = b.affine(
             self.steps.a(step), (b.add(self.m_lo, row), along_m), (self.block.i0, along_k)
         )
@@ -353,7 +352,7 @@ class _Block:
             )
             base = b.offset(self.b_pack, start, self.acc.elem)
             return _strided(b, base, self.acc.elem, b.i64(plan.width), plan.lanes)
-        along_k = size(b, geo.b.stride(geo.inner))
+        along_k = b.index(geo.b.stride(geo.inner))
         start = b.affine(b.add(self.steps.b(step), panel.n0), (self.block.i0, along_k))
         base = b.offset(self.b_base, start, geo.b.elem)
         return _strided(b, base, geo.b.elem, along_k, plan.lanes)

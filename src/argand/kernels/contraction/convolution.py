@@ -11,14 +11,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
-from argand.kernels.contraction.spec import (
-    Bound,
-    Contraction,
-    ContractionAxis,
-    IntOrReg,
-    Operand,
-)
-from argand.nest.builder import NestBuilder, Reg
+from argand.kernels.contraction.spec import Bound, Contraction, ContractionAxis, Operand
+from argand.nest.builder import IntOrReg, NestBuilder, Reg
 
 __all__ = [
     "ConvEpilogue",

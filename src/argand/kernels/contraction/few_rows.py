@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from argand.kernels.contraction.addressing import (
-    KBlock,
-    KWalk,
-    dot,
-    extent_of,
-    size,
-    spread,
-    unflatten,
-)
+from argand.kernels.contraction.addressing import KBlock, KWalk, dot, extent_of, spread, unflatten
 from argand.kernels.contraction.microkernel import (
     Address,
     Panel,
@@ -26,8 +18,8 @@ from argand.kernels.contraction.microkernel import (
     regions,
 )
 from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
-from argand.kernels.contraction.spec import Contraction, ContractionAxis, static
-from argand.nest.builder import I64, NestBuilder, Reg, Ty
+from argand.kernels.contraction.spec import Contraction, ContractionAxis
+from argand.nest.builder import I64, NestBuilder, Reg, Ty, static
 from argand.nest.transpose import Near, columns_at_once, load_columns
 
 __all__ = ["few_rows"]
@@ -52,7 +44,7 @@ class _FewRows:
         self.b, self.spec, self.geo, self.plan = b, spec, geo, plan
         self.acc = Ty(spec.acc)
         self.walk = KWalk(b, geo)
-        self.m, self.n = extent_of(b, geo.rows), size(b, geo.col.extent)
+        self.m, self.n = extent_of(b, geo.rows), b.index(geo.col.extent)
 
     def run(self) -> None:
         b, plan = self.b, self.plan
@@ -130,7 +122,7 @@ class _FewRows:
 
     def _in_place(self, panel: Panel, row: Reg, height: int, block: KBlock) -> Sequence[Reg]:
         b, geo, plan = self.b, self.geo, self.plan
-        along_k = size(b, geo.b.stride(geo.inner))
+        along_k = b.index(geo.b.stride(geo.inner))
         base = b.offset(self.b_base, b.affine(panel.n0, (block.i0, along_k)), geo.b.elem)
         line = 64 // self.acc.bytes
 
@@ -154,7 +146,7 @@ class _FewRows:
 
     def _a_at(self, row: Reg, height: int, k0: Reg) -> Address:
         b, geo = self.b, self.geo
-        along_m, along_k = geo.a.stride(geo.rows[0]), size(b, geo.a.stride(geo.inner))
+        along_m, along_k = geo.a.stride(geo.rows[0]), b.index(geo.a.stride(geo.inner))
         starts = [b.affine(0, (b.add(row, r), along_m), (k0, along_k)) for r in range(height)]
         rows = [b.offset(self.a_base, start, geo.a.elem) for start in starts]
         return lambda k, r: (rows[r], b.mul(k, along_k))

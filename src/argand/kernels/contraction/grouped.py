@@ -18,18 +18,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from argand.kernels.contraction.addressing import dot, extent_of, size, spread, unflatten
+from argand.kernels.contraction.addressing import dot, extent_of, spread, unflatten
 from argand.kernels.contraction.microkernel import cut, multiply_add, regions
 from argand.kernels.contraction.plan import K_BLOCK, SERIAL_FLOPS, ContractionPlan
 from argand.kernels.contraction.spec import (
     Bound,
     Contraction,
     ContractionAxis,
-    IntOrReg,
     Operand,
-    static,
 )
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty, static
 
 __all__ = ["GroupedNest", "grouped", "known_size", "known_taps", "pieces"]
 
@@ -85,7 +83,7 @@ class GroupedNest:
     def taps(self, axis: ContractionAxis, pixel: ContractionAxis, place: Reg) -> tuple[Reg, Reg]:
         """The range of a kernel axis for which the window of a pixel is inside the image."""
         b, bound = self.b, self.bounds.get(pixel)
-        count = size(b, axis.extent)
+        count = b.index(axis.extent)
         if bound is None:
             return b.i64(0), count
         start = b.affine(bound.offset, (place, bound.terms[pixel]))
@@ -99,7 +97,7 @@ class GroupedNest:
     def inside(self, pixel: ContractionAxis, kernel: ContractionAxis) -> tuple[Reg, Reg]:
         """The range of pixels along an axis whose whole window is inside the image."""
         b, bound = self.b, self.bounds.get(pixel)
-        count = size(b, pixel.extent)
+        count = b.index(pixel.extent)
         if bound is None:
             return b.i64(0), count
         step = known_size(bound.terms[pixel])
@@ -129,7 +127,7 @@ class _Image(GroupedNest):
         self.y, self.x = spec.m[-2:]
         self.ky, self.kx = spec.k[:2]
         self.width = known_size(self.kx.extent)
-        self.line = size(b, self.x.extent)
+        self.line = b.index(self.x.extent)
         taps = known_taps(self.bounds.get(self.x), self.x, self.kx)
         self.pieces = None if taps is None else pieces(taps, chosen.rows)
 
@@ -181,7 +179,7 @@ class _Image(GroupedNest):
             (step, [lane % self.depth for lane in lanes]),
             (jump, [lane // self.depth for lane in lanes]),
         ):
-            part = b.apply("mul", b.const(total.ty, counts), size(b, stride))
+            part = b.apply("mul", b.const(total.ty, counts), b.index(stride))
             total = b.apply("add", total, part)
         return total
 
@@ -343,7 +341,7 @@ class _WeightGradient(GroupedNest):
         self.row = self.width * self.depth
         self.sets = 2 if self.row <= MANY_SUMS else 1
         self.weights = known_size(self.ky.extent) * self.row
-        self.line = size(b, self.x.extent)
+        self.line = b.index(self.x.extent)
         self.piece = b.mul(self.pitch, self.weights)
         self.low, self.high = self.inside(self.x, self.kx)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from argand.kernels.contraction.addressing import KBlock, RowTable, StepTable, size
+from argand.kernels.contraction.addressing import KBlock, RowTable, StepTable
 from argand.kernels.contraction.microkernel import Panel, panels, regions
 from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
 from argand.nest.builder import NestBuilder, Reg, Ty
@@ -112,10 +112,9 @@ class Packer:
         if self._plan.b == "copy":
             value = b.load(place, b.add(row, start), ty, mask)
         else:
-            stride = size(b, operand.stride(self._geo.col))
-            lanes = b.apply("mul", b.iota(Ty("int64", ty.lanes)), b.splat(stride, ty.lanes))
-            at = b.apply("add", lanes, b.affine(row, (start, stride)))
-            value = b.gather(place, at, ty, mask)
+            stride = b.index(operand.stride(self._geo.col))
+            lanes = b.ramp(stride, ty.lanes)
+            value = b.gather(place, b.apply("add", lanes, b.affine(row, (start, stride))), ty, mask)
         return b.cast(value, self._vector)
 
     def _turn(
@@ -189,7 +188,7 @@ class Packer:
         if self._rows is not None:
             pointer = self._rows.pointer(step, row)
             return pointer, self._rows.stride(pointer)
-        stride = size(b, geo.a.stride(geo.inner))
+        stride = b.index(geo.a.stride(geo.inner))
         at = b.affine(self._steps.a(step), (m, geo.a.stride(geo.rows[0])), (block.i0, stride))
         return b.offset(base, at, geo.a.elem), stride
 
@@ -197,7 +196,7 @@ class Packer:
         b = self._b
         if stride.const == 1:
             return b.load(place, k, ty, mask)
-        lanes = b.apply("mul", b.iota(Ty("int64", ty.lanes)), b.splat(stride, ty.lanes))
+        lanes = b.ramp(stride, ty.lanes)
         return b.gather(place, b.apply("add", lanes, b.mul(k, stride)), ty, mask)
 
     def a_columns(self, to: Reg, base: Reg, block: KBlock, m_lo: Reg, count: Reg) -> None:

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand, static
-from argand.nest.builder import Ty
+from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand
+from argand.nest.builder import Ty, static
 from argand.nest.target import Target
 
 __all__ = ["FEW_ROWS", "K_BLOCK", "ContractionPlan", "Geometry", "geometry", "plan"]

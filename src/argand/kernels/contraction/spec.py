@@ -13,22 +13,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty, static
 
 __all__ = [
     "Bound",
     "Contraction",
     "ContractionAxis",
     "Epilogue",
-    "IntOrReg",
     "Operand",
     "accumulator",
     "put",
-    "static",
+    "take",
 ]
-
-IntOrReg = int | Reg
-"""A number known now, or an i64 register."""
 
 AxisValues = Mapping["ContractionAxis", Reg]
 Epilogue = Callable[[NestBuilder, AxisValues, Reg, Reg | None], None]
@@ -114,13 +110,6 @@ class Contraction:
     across: ContractionAxis | None = None
 
 
-def static(size: IntOrReg) -> int | None:
-    """The number, if it is known now."""
-    if isinstance(size, int):
-        return size
-    return size.const if isinstance(size.const, int) else None
-
-
 def accumulator(elem: str) -> str:
     """The type that products of `elem` are summed in."""
     return "float32" if elem in ("float16", "bfloat16") else elem
@@ -131,7 +120,11 @@ def put(b: NestBuilder, ptr: Reg, at: Reg, stride: IntOrReg, value: Reg, mask: R
     if static(stride) == 1:
         b.store(ptr, at, value, mask)
         return
-    apart = b.i64(stride) if isinstance(stride, int) else stride
-    lanes = b.iota(Ty("int64", value.ty.lanes))
-    offsets = b.apply("add", b.apply("mul", lanes, b.splat(apart, value.ty.lanes)), at)
-    b.scatter(ptr, offsets, value, mask)
+    b.scatter(ptr, b.apply("add", b.ramp(stride, value.ty.lanes), at), value, mask)
+
+
+def take(b: NestBuilder, ptr: Reg, at: IntOrReg, stride: IntOrReg, ty: Ty, mask: Reg | None) -> Reg:
+    """Load a vector whose lanes are `stride` elements apart."""
+    if static(stride) == 1:
+        return b.load(ptr, at, ty, mask)
+    return b.gather(ptr, b.apply("add", b.ramp(stride, ty.lanes), at), ty, mask)

@@ -9,8 +9,7 @@ from typing import Any
 from argand.base.sums import BLOCK_CHAIN
 from argand.lowering.affine import Axis
 from argand.lowering.emitter import Emitter
-from argand.lowering.parallel import Number, known
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty, static
 
 __all__ = ["Chain", "accumulates", "additions", "cascade"]
 
@@ -56,14 +55,14 @@ class Chain:
         self,
         body: Body,
         totals: Sequence[Reg],
-        low: Number,
-        high: Number,
+        low: IntOrReg,
+        high: IntOrReg,
         most: int | None = None,
     ) -> list[Reg]:
         """Add what `body` gives from `low` to `high` onto the totals; there are at most `most`
         elements, if that is known. The last vector is masked."""
         b = self.emitter.b
-        size = known(b.sub(high, low))
+        size = static(b.sub(high, low))
         if not self.prims:
             self._plain(body, low, high, size)
             return []
@@ -79,7 +78,7 @@ class Chain:
         sums = self._rest(body, sums, whole, high, size)
         return self._combined(totals, self._combined(part, self._merged(sums)))
 
-    def _whole(self, low: Number, high: Number, unit: int) -> Reg:
+    def _whole(self, low: IntOrReg, high: IntOrReg, unit: int) -> Reg:
         """The end of the last whole unit."""
         b = self.emitter.b
         if unit == 1:
@@ -101,7 +100,7 @@ class Chain:
             chains = min(chains, 1 << (vectors - 1).bit_length())
         return chains
 
-    def _plain(self, body: Body, low: Number, high: Number, size: int | None) -> None:
+    def _plain(self, body: Body, low: IntOrReg, high: IntOrReg, size: int | None) -> None:
         """A walk without sums, two vectors a turn."""
         lanes = self.lanes
         whole = self._whole(low, high, 2 * lanes)
@@ -112,7 +111,7 @@ class Chain:
             self._turns(body, [], end, high, 1, high)
 
     def _blocks(
-        self, body: Body, low: Number, whole: Reg, chains: int, most: int | None
+        self, body: Body, low: IntOrReg, whole: Reg, chains: int, most: int | None
     ) -> tuple[list[Reg], list[Reg]]:
         """(the blocks but the last one added up, the sums of the last one): the end of a row, which
         fills no unit, still belongs to it."""
@@ -120,7 +119,7 @@ class Chain:
         fresh, zeros = self._fresh(chains), self.totals()
         block = BLOCK_CHAIN * self.lanes * chains
 
-        def blocks(first: Number, end: Number, carried: list[Reg]) -> list[Reg]:
+        def blocks(first: IntOrReg, end: IntOrReg, carried: list[Reg]) -> list[Reg]:
             with b.loop(first, end, block, carried) as loop:
                 part, sums = list(loop.carry[:width]), list(loop.carry[width:])
                 part = self._combined(part, self._merged(sums))
@@ -140,7 +139,7 @@ class Chain:
         return found[:width], found[width:]
 
     def _rest(
-        self, body: Body, sums: list[Reg], low: Reg, high: Number, size: int | None
+        self, body: Body, sums: list[Reg], low: Reg, high: IntOrReg, size: int | None
     ) -> list[Reg]:
         """What fills no unit, a vector for each chain."""
         lanes, width = self.lanes, len(self.prims)
@@ -158,7 +157,12 @@ class Chain:
         return sums
 
     def _in_turn(
-        self, body: Body, sums: list[Reg], low: Number, high: Number, mask_to: Number | None = None
+        self,
+        body: Body,
+        sums: list[Reg],
+        low: IntOrReg,
+        high: IntOrReg,
+        mask_to: IntOrReg | None = None,
     ) -> list[Reg]:
         """A vector a turn, to the chains in turn. They change places instead of being counted: half
         is added onto half in the end, which finds the same pairs from wherever it starts."""
@@ -172,14 +176,14 @@ class Chain:
         self,
         body: Body,
         carried: Sequence[Reg],
-        low: Number,
-        high: Number,
+        low: IntOrReg,
+        high: IntOrReg,
         step: int,
-        mask_to: Number | None = None,
+        mask_to: IntOrReg | None = None,
     ) -> list[Reg]:
         """`step` vectors a turn, each with registers of its own."""
         b, lanes, width = self.emitter.b, self.lanes, len(self.prims)
-        if known(b.sub(high, low)) == 0:
+        if static(b.sub(high, low)) == 0:
             return list(carried)
         with b.loop(low, high, lanes * step, list(carried)) as loop:
             found: list[Reg] = []
@@ -191,7 +195,7 @@ class Chain:
         return list(loop.results)
 
     def _vector(
-        self, body: Body, carried: Sequence[Reg], at: Reg, mask_to: Number | None
+        self, body: Body, carried: Sequence[Reg], at: Reg, mask_to: IntOrReg | None
     ) -> list[Reg]:
         emitter, b, lanes = self.emitter, self.emitter.b, self.lanes
         with emitter.scope():
@@ -230,21 +234,21 @@ def additions(sizes: Sequence[int | None]) -> int:
 
 def cascade(
     b: NestBuilder,
-    count: Number,
+    count: IntOrReg,
     carried: Sequence[Reg],
     fresh: Sequence[Reg],
     combine: Callable[[Sequence[Reg], Sequence[Reg]], list[Reg]],
-    run: Callable[[Number, Number, Sequence[Reg]], list[Reg]],
+    run: Callable[[IntOrReg, IntOrReg, Sequence[Reg]], list[Reg]],
     span: int = 1,
 ) -> list[Reg]:
     """`run(low, high, sums)` from 0 to `count`, each step of which adds `span` times in a row:
     where that would be more than `BLOCK_CHAIN`, in blocks whose sums start afresh, and blocks of
     blocks."""
-    size, per = known(count), max(1, BLOCK_CHAIN // span)
+    size, per = static(count), max(1, BLOCK_CHAIN // span)
     if size is not None and size <= per:
         return run(0, count, carried)
 
-    def blocks(low: Number, high: Number, sums: Sequence[Reg]) -> list[Reg]:
+    def blocks(low: IntOrReg, high: IntOrReg, sums: Sequence[Reg]) -> list[Reg]:
         with b.loop(low, high, per, list(sums)) as loop:
             part = run(loop.index, b.min(b.add(loop.index, per), high), fresh)
             b.yield_(*combine(loop.carry, part))

@@ -10,10 +10,10 @@ from argand.kernels.reduction.plan import RowPlan
 from argand.kernels.reduction.results import Results
 from argand.kernels.reduction.row_pass import RowPass
 from argand.lowering.emitter import Emitter
-from argand.lowering.parallel import Number, known, ns_per_element, product, unflatten
+from argand.lowering.parallel import ns_per_element, product, unflatten
 from argand.lowering.points import Point
 from argand.lowering.space import extent
-from argand.nest.builder import Reg
+from argand.nest.builder import Reg, folded, static
 
 __all__ = ["LongRow"]
 
@@ -32,8 +32,7 @@ class LongRow:
         self.emitter, self.b, self.plan, self.results = emitter, b, plan, results
         *self.outer, self.inner = loops.row
         self.length = emitter.size(extent(emitter, self.inner))
-        pieces: Number = b.max(b.ceildiv(self.length, VIRTUAL_ROW), 1)
-        self.pieces = known(pieces) or pieces
+        self.pieces = folded(b.max(b.ceildiv(self.length, VIRTUAL_ROW), 1))
         self.rows = product(b, [loops.length(self.outer), self.pieces])
         ns = ns_per_element(loops.points, loops.lanes, 0, self.inner)
         size = b.min(VIRTUAL_ROW, self.length)
@@ -44,8 +43,8 @@ class LongRow:
             plan.reductions,
             loops,
             self.rows,
-            10.0 + ns * (known(size) or VIRTUAL_ROW),
-            known(least) or least,
+            10.0 + ns * (static(size) or VIRTUAL_ROW),
+            folded(least),
         )
 
     def emit(self) -> None:

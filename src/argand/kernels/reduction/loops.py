@@ -9,9 +9,10 @@ from argand.kernels.reduction.plan import RowPlan
 from argand.kernels.reduction.results import Results
 from argand.lowering.affine import Affine, Axis, affine_of
 from argand.lowering.emitter import Emitter, lanes_for
-from argand.lowering.parallel import Number, product, side_by_side
+from argand.lowering.parallel import product, side_by_side
 from argand.lowering.points import Point, reachable
 from argand.lowering.space import by_strides, extent, fold, stride_along
+from argand.nest.builder import IntOrReg
 
 __all__ = ["RowLoops", "contiguous_axis"]
 
@@ -79,15 +80,15 @@ class RowLoops:
         """The loops over rows, or over the vectors of rows."""
         return self.batch[:-1] if self.across else self.batch
 
-    def length(self, axes: Sequence[Axis]) -> Number:
+    def length(self, axes: Sequence[Axis]) -> IntOrReg:
         """The number of places along some loops."""
         emitter = self.emitter
         return product(emitter.b, [emitter.size(extent(emitter, a)) for a in axes])
 
-    def row_strides(self) -> tuple[Number, ...]:
+    def row_strides(self) -> tuple[IntOrReg, ...]:
         """Row-major strides over the row's loops."""
-        strides: list[Number] = []
-        step: Number = 1
+        strides: list[IntOrReg] = []
+        step: IntOrReg = 1
         for axis in reversed(self.row):
             strides.append(step)
             step = product(self.emitter.b, [step, self.emitter.size(extent(self.emitter, axis))])

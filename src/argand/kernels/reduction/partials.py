@@ -19,8 +19,8 @@ from argand.lowering.affine import Affine, Axis
 from argand.lowering.context import StridedBuffer
 from argand.lowering.emitter import Emitter
 from argand.lowering.identities import identity_value
-from argand.lowering.parallel import CHUNK_NS, CHUNKS, SERIAL_NS, Number, known, vectors
-from argand.nest.builder import Reg, Ty
+from argand.lowering.parallel import CHUNK_NS, CHUNKS, SERIAL_NS, vectors
+from argand.nest.builder import IntOrReg, Reg, Ty, static
 
 __all__ = ["Partials", "sum_type"]
 
@@ -46,21 +46,21 @@ class Partials:
         emitter: Emitter,
         sums: Sequence[Reduction],
         loops: RowLoops,
-        count: Number,
+        count: IntOrReg,
         ns: float,
-        least: Number | None = None,
+        least: IntOrReg | None = None,
     ) -> None:
         """Decide on the chunks of `count` rows that cost `ns` each. With `least` rows in a chunk
         they depend on the shape alone, not on what the code costs."""
         self.emitter, self.b, self.sums = emitter, emitter.b, sums
         self.width, self.strides = loops.length(loops.row), loops.row_strides()
         self.lanes = loops.lanes
-        total = known(count)
+        total = static(count)
         if least is None:
             least = max(1, int(CHUNK_NS / ns))
             self.serial = total is not None and total * ns < SERIAL_NS
         else:
-            few = known(least)
+            few = static(least)
             self.serial = total is not None and few is not None and total <= few
         self.share, self.count, self.cost = self._shared_out(count, ns, least)
         self.memory = {r: self._reserve(r, self.count) for r in sums}
@@ -68,12 +68,14 @@ class Partials:
 
     # chunks ---------------------------------------------------------------------------------------
 
-    def _shared_out(self, count: Number, ns: float, least: Number) -> tuple[Number, Reg, Number]:
+    def _shared_out(
+        self, count: IntOrReg, ns: float, least: IntOrReg
+    ) -> tuple[IntOrReg, Reg, IntOrReg]:
         """Rows in a chunk, chunks, and the nanoseconds that all rows take."""
         b, most = self.b, self._most_chunks()
         if self.serial:
             return count, b.i64(1), 0
-        total, fixed = known(count), known(least)
+        total, fixed = static(count), static(least)
         if total is not None and fixed is not None:
             share = max(fixed, -(-total // most))
             return share, b.i64(-(-total // share)), int(total * ns)
@@ -83,11 +85,11 @@ class Partials:
     def _most_chunks(self) -> int:
         if not any(r.kind == "col" for r in self.sums):
             return CHUNKS
-        length = known(self.width) or 4096
+        length = static(self.width) or 4096
         return max(8, min(CHUNKS, PARTIAL_BYTES // (8 * max(1, length))))
 
     @contextlib.contextmanager
-    def chunks(self, count: Number) -> Iterator[tuple[Reg, Reg]]:
+    def chunks(self, count: IntOrReg) -> Iterator[tuple[Reg, Reg]]:
         """The chunks (first row, end), each with its own sums, filled with the identities."""
         b = self.b
         if self.serial:
@@ -99,11 +101,11 @@ class Partials:
             low = b.mul(chunk, self.share)
             yield low, b.min(b.add(low, self.share), count)
 
-    def _reserve(self, r: Reduction, times: Number) -> Reg:
+    def _reserve(self, r: Reduction, times: IntOrReg) -> Reg:
         b = self.b
         return b.scratch(b.mul(times, b.max(self._width(r), 1), sum_type(r).bytes))
 
-    def _width(self, r: Reduction) -> Number:
+    def _width(self, r: Reduction) -> IntOrReg:
         return self.width if r.kind == "col" else 1
 
     def _begin(self, chunk: Reg) -> None:
@@ -121,7 +123,7 @@ class Partials:
 
     def in_blocks(self, low: Reg, high: Reg, run: Callable[[Reg, Reg], None]) -> None:
         """`run` for the rows low … high - 1 of a chunk, block by block where there are many."""
-        b, most = self.b, known(self.share)
+        b, most = self.b, static(self.share)
         short = most is not None and most <= BLOCK_CHAIN
         if short or not accumulates([r.prim for r in self.sums]):
             run(low, high)

@@ -11,10 +11,9 @@ from argand.kernels.reduction.plan import Reduction
 from argand.lowering.affine import Axis
 from argand.lowering.emitter import Emitter
 from argand.lowering.identities import identity_value
-from argand.lowering.parallel import Number, known
 from argand.lowering.points import Point
 from argand.lowering.space import extent
-from argand.nest.builder import Reg
+from argand.nest.builder import IntOrReg, Reg, static
 
 __all__ = ["RowPass"]
 
@@ -36,7 +35,7 @@ class RowPass:
         sums: Sequence[Reduction],
         roots: Sequence[Point],
         body: Body,
-        bounds: tuple[Number, Number] | None = None,
+        bounds: tuple[IntOrReg, IntOrReg] | None = None,
     ) -> list[Reg]:
         """Run `body` for each vector of a row, carrying the sums; several chains side by side."""
         b, emitter, lanes = self.b, self.emitter, self.loops.lanes
@@ -71,7 +70,7 @@ class RowPass:
         b, emitter = self.b, self.emitter
         axis, *rest = axes
 
-        def run(low: Number, high: Number, accs: Sequence[Reg]) -> list[Reg]:
+        def run(low: IntOrReg, high: IntOrReg, accs: Sequence[Reg]) -> list[Reg]:
             with b.loop(low, high, 1, list(accs)) as loop, emitter.scope():
                 emitter.at[axis] = loop.index
                 emitter.hoist(roots, frozenset(self.row) - {a for a in self.row if a in emitter.at})
@@ -81,7 +80,7 @@ class RowPass:
         size = emitter.size(extent(emitter, axis))
         if not accumulates([r.prim for r in sums]):
             return run(0, size, carried)
-        inner = [known(emitter.size(extent(emitter, a))) for a in rest]
+        inner = [static(emitter.size(extent(emitter, a))) for a in rest]
         return cascade(b, size, carried, fresh, self._merger(sums), run, additions(inner))
 
     def _merger(self, sums: Sequence[Reduction]) -> Callable[..., list[Reg]]:

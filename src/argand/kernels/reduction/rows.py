@@ -19,11 +19,11 @@ from argand.kernels.reduction.results import ElementAddress, Results
 from argand.kernels.reduction.row_pass import RowPass
 from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.emitter import Emitter
-from argand.lowering.parallel import known, ns_per_element, open_loops, unflatten, vectors
+from argand.lowering.parallel import ns_per_element, open_loops, unflatten, vectors
 from argand.lowering.points import Point, reachable
 from argand.lowering.region import Region
 from argand.lowering.space import extent
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.builder import NestBuilder, Reg, Ty, static
 
 __all__ = ["lower_rows"]
 
@@ -67,13 +67,13 @@ class _Rows:
 
     def _row_ns(self) -> float:
         loops = self.loops
-        length = known(loops.length(loops.row)) or 256
+        length = static(loops.length(loops.row)) or 256
         axis = loops.lane_axis
         if axis is None:
             return 10.0
         each = ns_per_element(loops.points, loops.lanes, self.results.full_bytes(), axis)
         if loops.across:
-            width = known(self.emitter.size(axis.extent)) or 256
+            width = static(self.emitter.size(axis.extent)) or 256
             return 20.0 + each * length * width
         return 10.0 + each * length
 
