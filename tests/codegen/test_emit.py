@@ -11,7 +11,6 @@ from argand.codegen.llvm.emit import emit_module
 from argand.codegen.llvm.objects import text_to_object
 from argand.codegen.llvm.target import host_target, named_target
 from argand.nest.builder import (
-    BOOL,
     F32,
     F64,
     I64,
@@ -237,14 +236,3 @@ def test_text_of_a_module_is_stable() -> None:
     assert text == emit_module(NestModule((dot(8),)), named_target("avx2"))
     assert text.startswith('target triple = "x86_64')
     assert "define i64 @dot(ptr %slots)" in text
-
-
-def test_bool_parameters_arrive() -> None:
-    b = NestBuilder("flag", [("out", PTR), ("on", BOOL)])
-    out, on = b.params
-    b.store(out, 0, b.where(on, b.const(F32, 2.0), 1.0))
-    run, out_array = entry(b.finish()), np.zeros(1, np.float32)
-    run(out_array, 1)
-    assert out_array[0] == 2
-    run(out_array, 0)
-    assert out_array[0] == 1

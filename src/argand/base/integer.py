@@ -136,21 +136,6 @@ class Integer(Dim):
 
     # -- comparison ----------------------------------------------------------------------------
 
-    def __eq__(self, other: object) -> bool:
-        return Dim.__eq__(self, other) if self._comparable(other) else NotImplemented
-
-    def __gt__(self, other: Any) -> bool:
-        return Dim.__gt__(self, other) if self._comparable(other) else NotImplemented
-
-    def __lt__(self, other: Any) -> bool:
-        return Dim.__lt__(self, other) if self._comparable(other) else NotImplemented
-
-    def __ge__(self, other: Any) -> bool:
-        return Dim.__ge__(self, other) if self._comparable(other) else NotImplemented
-
-    def __le__(self, other: Any) -> bool:
-        return Dim.__le__(self, other) if self._comparable(other) else NotImplemented
-
     def _comparable(self, other: Any) -> bool:
         """Whether a comparison is one of whole numbers; one with a float needs the value."""
         if isinstance(other, float):
@@ -186,8 +171,20 @@ def _wrapped(name: str) -> Callable[..., Any]:
     return operator
 
 
+def _comparison(name: str) -> Callable[..., Any]:
+    plain = getattr(Dim, name)
+
+    def operator(self: Integer, other: Any) -> Any:
+        return plain(self, other) if self._comparable(other) else NotImplemented
+
+    operator.__name__ = name
+    return operator
+
+
 for _name in ("__add__", "__radd__", "__mul__", "__rmul__"):
     setattr(Integer, _name, _wrapped(_name))
+for _name in ("__eq__", "__gt__", "__lt__", "__ge__", "__le__"):
+    setattr(Integer, _name, _comparison(_name))
 
 
 def as_plain(value: Any) -> Any:

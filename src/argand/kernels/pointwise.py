@@ -21,7 +21,7 @@ from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable, rule_for
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.order import Access, Order, loads_of
-from argand.lowering.parallel import ns_per_element, open_loops, side_by_side, sweep, vectors
+from argand.lowering.parallel import ns_per_element, open_loops, sweep, vector_lanes, vectors
 from argand.lowering.region import Region
 from argand.lowering.space import (
     MAX_SPLITS,
@@ -29,7 +29,6 @@ from argand.lowering.space import (
     Space,
     by_strides,
     covers,
-    extent,
     fold,
     loaded_indices,
     locate,
@@ -165,12 +164,8 @@ def emit_stores(
         _store_all(emitter, stores, values)
         return
     inner, turn = loops[-1], turn_of(emitter, loops, points)
-    target = emitter.context.target
-    lanes = lanes_for([*points], target.vector_bytes, inner)
-    lanes = min(lanes, target.vector_registers) if turn else lanes * side_by_side(points, inner)
-    length = emitter.size(extent(emitter, inner))
-    if isinstance(length, int):
-        lanes = min(lanes, _power_of_two(length))
+    most = emitter.context.target.vector_registers if turn else 0
+    lanes = vector_lanes(emitter, points, inner, most)
     data = sum(Ty(buffer.dtype.name).bytes for buffer, _ in stores)
     ns = ns_per_element(points, lanes, data, inner)
 
@@ -181,11 +176,6 @@ def emit_stores(
         sweep(emitter, loops, lanes, ns, values, body)
     else:
         turn.sweep(lanes, ns, values, body)
-
-
-def _power_of_two(n: int) -> int:
-    """The least power of two that is not below n."""
-    return 1 << max(0, n - 1).bit_length()
 
 
 def _store_all(

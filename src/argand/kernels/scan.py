@@ -20,7 +20,7 @@ from argand.lowering.context import LoweringContext
 from argand.lowering.element import Demand, reachable
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.identities import extreme_value
-from argand.lowering.parallel import product, spread, unflatten, vectors
+from argand.lowering.parallel import cells, product, unflatten, vectors
 from argand.lowering.region import Region
 from argand.lowering.space import ElementIndex, Space, stride_along
 from argand.nest.builder import I64, IntOrReg, NestBuilder, Reg, Ty, static
@@ -97,12 +97,8 @@ class _Scan:
         rows = product(b, [emitter.size(a.extent) for a in outer])
         length = static(product(b, [emitter.size(a.extent) for a in self.walked])) or 256
         width = 1 if lane_axis is None else (static(emitter.size(lane_axis.extent)) or 256)
-        with (
-            spread(b, rows, NS_EACH * length * width) as (low, high),
-            b.loop(low, high) as loop,
-            emitter.scope(),
-        ):
-            unflatten(emitter, outer, loop.index)
+        with cells(emitter, rows, NS_EACH * length * width) as cell:
+            unflatten(emitter, outer, cell)
             if lane_axis is None:
                 self._row()
                 return

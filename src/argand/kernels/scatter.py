@@ -17,7 +17,7 @@ from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable
 from argand.lowering.emitter import Emitter, lanes_for
-from argand.lowering.parallel import open_loops, product, spread, unflatten, vectors
+from argand.lowering.parallel import cells, open_loops, product, unflatten, vectors
 from argand.lowering.region import Region
 from argand.lowering.space import Space, stride_along, variables
 from argand.nest.builder import IntOrReg, NestBuilder, static
@@ -103,12 +103,8 @@ class _Writes:
         rows = product(b, [emitter.size(a.extent) for a in outer])
         steps = static(product(b, [emitter.size(a.extent) for a in ordered])) or 1024
         if lane_axis is None:
-            with (
-                spread(b, rows, NS_EACH * steps) as (low, high),
-                b.loop(low, high) as loop,
-                emitter.scope(),
-            ):
-                unflatten(emitter, outer, loop.index)
+            with cells(emitter, rows, NS_EACH * steps) as cell:
+                unflatten(emitter, outer, cell)
                 with open_loops(emitter, ordered):
                     self._write(emitter, buffer)
             return
@@ -116,14 +112,10 @@ class _Writes:
         length = emitter.size(lane_axis.extent)
         block = _block(static(length), lanes)
         blocks = b.ceildiv(length, block)
-        cells = product(b, [rows, blocks])
-        with (
-            spread(b, cells, NS_EACH * steps * block / lanes) as (low, high),
-            b.loop(low, high) as loop,
-            emitter.scope(),
-        ):
-            unflatten(emitter, outer, b.div(loop.index, blocks))
-            start = b.mul(b.rem(loop.index, blocks), block)
+        count = product(b, [rows, blocks])
+        with cells(emitter, count, NS_EACH * steps * block / lanes) as cell:
+            unflatten(emitter, outer, b.div(cell, blocks))
+            start = b.mul(b.rem(cell, blocks), block)
             end = b.min(b.add(start, block), length)
             with open_loops(emitter, ordered):
                 emitter.hoist(self.points[:-1], frozenset((lane_axis,)))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from argand.lowering.affine import Axis
 from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
-from argand.lowering.parallel import product, spread, unflatten, vectors
+from argand.lowering.parallel import cells, product, unflatten, vectors
 from argand.lowering.space import extent, stride_along
 from argand.nest.builder import Reg, Ty, static
 from argand.nest.transpose import columns_at_once, load_columns
@@ -43,15 +43,11 @@ class Turn:
         emitter, b = self.emitter, self.emitter.b
         pair = (self.loops[-1], self.axis)
         sides = [Axis(f"{a.key}b", -(-self._size(a) // BLOCK)) for a in pair]
-        cells = [a for a in self.loops if a not in pair] + sides
-        count = product(b, [emitter.size(extent(emitter, a)) for a in cells])
+        blocks = [a for a in self.loops if a not in pair] + sides
+        count = product(b, [emitter.size(extent(emitter, a)) for a in blocks])
         area = math.prod(min(self._size(a), BLOCK) for a in pair)
-        with (
-            spread(b, count, ns * area) as (low, high),
-            b.loop(low, high) as cell,
-            emitter.scope(),
-        ):
-            unflatten(emitter, cells, cell.index)
+        with cells(emitter, count, ns * area) as cell:
+            unflatten(emitter, blocks, cell)
             emitter.hoist(roots, frozenset(pair))
             across, along = map(self._bounds, pair, sides)
             self._block(lanes, across, along, body)

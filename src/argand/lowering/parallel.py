@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from argand.ir import scalar
 from argand.lowering.affine import Axis
-from argand.lowering.emitter import Emitter
+from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.points import Point
 from argand.lowering.space import extent
 from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty, folded, static
@@ -50,7 +50,16 @@ def ns_per_element(points: Sequence[Point], lanes: int, stores: int, axis: Axis)
     return max(data / BYTES_PER_NS, flops / (FLOPS_PER_NS * max(1, lanes)), 0.05)
 
 
-def side_by_side(points: Sequence[Point], axis: Axis) -> int:
+def vector_lanes(emitter: Emitter, points: Sequence[Point], axis: Axis, most: int = 0) -> int:
+    """Lanes of a kernel's vectors along an axis: of as many registers as its arithmetic asks for,
+    or at most `most`, and no more than there are elements."""
+    lanes = lanes_for(points, emitter.context.target.vector_bytes, axis)
+    lanes = min(lanes, most) if most else lanes * _registers(points, axis)
+    length = emitter.size(extent(emitter, axis))
+    return min(lanes, 1 << max(0, length - 1).bit_length()) if isinstance(length, int) else lanes
+
+
+def _registers(points: Sequence[Point], axis: Axis) -> int:
     """How many registers make a vector: several where a long chain of dependent operations, such as
     a polynomial, would leave the arithmetic units waiting."""
     flops = [scalar.flops(p.payload) for p in points if p.kind == "expr" and axis in p.axes]
@@ -87,6 +96,14 @@ def spread(
     with b.parallel(chunks, cost) as chunk:
         low = b.mul(chunk, share)
         yield low, b.min(b.add(low, share), count)
+
+
+@contextlib.contextmanager
+def cells(emitter: Emitter, count: IntOrReg, ns_each: float) -> Iterator[Reg]:
+    """A loop over 0 … count - 1, whose chunks run on all threads when that is worth it."""
+    b = emitter.b
+    with spread(b, count, ns_each) as (low, high), b.loop(low, high) as loop, emitter.scope():
+        yield loop.index
 
 
 def unflatten(emitter: Emitter, loops: Sequence[Axis], flat: Reg) -> None:
@@ -148,18 +165,13 @@ def sweep(
             return
         block = _block(static(length), lanes, ns)
         blocks = 1 if block is None else folded(b.ceildiv(length, block))
-        cells = product(b, [rows, blocks])
         each = ns * (block if block is not None else static(length) or BLOCK)
-        with (
-            spread(b, cells, each) as (low, high),
-            b.loop(low, high) as cell,
-            emitter.scope(),
-        ):
-            unflatten(emitter, outer, b.div(cell.index, blocks))
+        with cells(emitter, product(b, [rows, blocks]), each) as cell:
+            unflatten(emitter, outer, b.div(cell, blocks))
             start: IntOrReg = 0
             end: IntOrReg = length
             if block is not None:
-                start = b.mul(b.rem(cell.index, blocks), block)
+                start = b.mul(b.rem(cell, blocks), block)
                 end = b.min(b.add(start, block), length)
             emitter.hoist(roots, frozenset((inner,)))
             vectors(emitter, inner, lanes, start, end, body)

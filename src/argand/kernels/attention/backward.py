@@ -14,18 +14,17 @@ from argand.kernels.attention.masks import limited, masked
 from argand.kernels.attention.operands import Attention, Gradients, known_extent
 from argand.kernels.attention.softmax import LOG2E, across, exp2_below_zero
 from argand.kernels.attention.tiles import (
-    Columns,
     Packed,
     Rows,
+    Streamed,
     Term,
     base_of,
-    chains,
     multiply,
+    store_tile,
 )
 from argand.kernels.attention.tiling import GradientTiling
 from argand.kernels.contraction.addressing import extent_of, rest, spread, unflatten
 from argand.kernels.contraction.microkernel import Panel
-from argand.kernels.contraction.plan import ContractionPlan
 from argand.kernels.contraction.spec import ContractionAxis, Operand, put, take
 from argand.nest.builder import NestBuilder, Reg, Ty, static
 
@@ -115,17 +114,16 @@ class _Head:
         self.q_sums = _Sums(b, self.vector, self.length, forward.depth)
         self.k_sums = _Sums(b, self.vector, b.i64(chosen.keys), forward.depth)
         self.v_sums = _Sums(b, self.vector, b.i64(chosen.keys), forward.width)
-        self.depths, self.widths = chains(forward.depth), chains(forward.width)
         self.k_pack, self.v_pack = (
-            Packed(b, tiles, operand, forward.key, inner, acc, chosen.keys, len(parts))
-            for tiles, operand, inner, parts in (
-                (chosen.scores, forward.k, forward.inner, self.depths),
-                (chosen.slopes, forward.v, forward.column, self.widths),
+            Packed(b, tiles, operand, forward.key, inner, acc, chosen.keys, known_extent(inner))
+            for tiles, operand, inner in (
+                (chosen.scores, forward.k, forward.inner),
+                (chosen.slopes, forward.v, forward.column),
             )
         )
-        self.g_columns = _Beside(b, chosen.by_g, spec.g, forward.column, forward.row, acc)
-        self.q_columns = _Beside(b, chosen.by_q, forward.q, forward.inner, forward.row, acc)
-        self.k_columns = _Beside(b, chosen.by_k, forward.k, forward.inner, forward.key, acc)
+        self.g_columns = Streamed(b, chosen.by_g, spec.g, forward.column, forward.row, acc)
+        self.q_columns = Streamed(b, chosen.by_q, forward.q, forward.inner, forward.row, acc)
+        self.k_columns = Streamed(b, chosen.by_k, forward.k, forward.inner, forward.key, acc)
         plain = forward.mask is None or forward.mask.elem == "bool"
         self.scaled = plain
         """Whether scores are scaled as late as in the exponent."""
@@ -180,10 +178,8 @@ class _Head:
         self.key = key
         self.here = rest(b, self.keys, key, b.i64(tiling.keys))
         columns = (key, b.add(key, self.here), static(self.here))
-        for number, (first, count) in enumerate(self.depths):
-            self.k_pack.fill(self.k_base, columns, first, b.i64(count), number)
-        for number, (first, count) in enumerate(self.widths):
-            self.v_pack.fill(self.v_base, columns, first, b.i64(count), number)
+        self.k_pack.fill_chains(self.k_base, columns)
+        self.v_pack.fill_chains(self.v_base, columns)
         self.by_k = self.k_columns.at(self.k_base, key, self.here)
         self.k_sums.clear(self.here)
         self.v_sums.clear(self.here)
@@ -223,28 +219,14 @@ class _Head:
     def _scores(self, keys: Reg) -> None:
         """q k^T and g v^T."""
         b, forward, spec, tiling = self.b, self.forward, self.spec, self.tiling
-        for to, chosen, operand, column, pack, parts in (
-            (self.p, tiling.scores, forward.q, forward.inner, self.k_pack, self.depths),
-            (self.gs, tiling.slopes, spec.g, forward.column, self.v_pack, self.widths),
+        for to, chosen, operand, column, pack in (
+            (self.p, tiling.scores, forward.q, forward.inner, self.k_pack),
+            (self.gs, tiling.slopes, spec.g, forward.column, self.v_pack),
         ):
             base = base_of(b, operand, {**self.index, forward.row: self.first})
             rows = Rows(base, operand.elem, operand.stride(forward.row), operand.stride(column))
-            terms = [
-                Term(rows, pack.columns(number), count, first)
-                for number, (first, count) in enumerate(parts)
-            ]
-            multiply(b, chosen, self.acc, self.height, keys, terms, self._store_to(to))
-
-    def _store_to(self, to: Reg) -> Callable[[Reg, int, Panel, Sequence[Reg]], None]:
-        b = self.b
-
-        def store(row: Reg, height: int, panel: Panel, sums: Sequence[Reg]) -> None:
-            for r in range(height):
-                at = b.affine(panel.n0, (b.add(row, r), self.pitch))
-                for v in range(panel.vectors):
-                    b.store(to, b.add(at, v * self.lanes), sums[r * panel.vectors + v])
-
-        return store
+            store = store_tile(b, to, self.pitch, self.vector)
+            multiply(b, chosen, self.acc, self.height, keys, pack.terms(rows), store)
 
     def _row(self, row: Reg, keys: Reg, diagonal: bool) -> None:
         """A row's probabilities, and the gradients of its scores."""
@@ -297,32 +279,3 @@ class _Head:
         add = self.q_sums.add_from(self.first)
         depth = b.i64(self.forward.depth)
         multiply(b, tiling.by_k, self.acc, self.height, depth, terms, add)
-
-
-class _Beside:
-    """Rows of an operand as B: in place where their elements are contiguous, packed where not."""
-
-    def __init__(
-        self,
-        b: NestBuilder,
-        chosen: ContractionPlan,
-        operand: Operand,
-        column: ContractionAxis,
-        row: ContractionAxis,
-        acc: Ty,
-    ) -> None:
-        self._b, self._operand, self._row = b, operand, row
-        self._width = known_extent(column)
-        self._pack: Packed | None = None
-        if chosen.b != "place":
-            self._pack = Packed(b, chosen, operand, column, row, acc, self._width)
-
-    def at(self, base: Reg, first: Reg, count: Reg) -> Columns:
-        """The rows first … first + count."""
-        b, apart = self._b, self._operand.stride(self._row)
-        if self._pack is None:
-            return Columns(
-                b.offset(base, b.mul(first, apart), self._operand.elem), self._operand.elem, apart
-            )
-        self._pack.fill(base, (b.i64(0), b.i64(self._width), self._width), first, count)
-        return self._pack.columns()

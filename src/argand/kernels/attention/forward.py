@@ -16,13 +16,13 @@ from argand.kernels.attention.masks import limited, masked
 from argand.kernels.attention.operands import Attention
 from argand.kernels.attention.softmax import LN2, LOG2E, across, exp2_below_zero, larger
 from argand.kernels.attention.tiles import (
-    Columns,
     Packed,
     Rows,
+    Streamed,
     Term,
     base_of,
-    chains,
     multiply,
+    store_tile,
 )
 from argand.kernels.attention.tiling import PARTS, Tiling
 from argand.kernels.contraction.addressing import extent_of, rest, spread, unflatten
@@ -96,15 +96,12 @@ class _Part:
         self.maxima = b.scratch(b.mul(room, acc.bytes))
         self.factors = b.scratch(b.mul(room, acc.bytes))
         self.sums = b.scratch(b.mul(room, self.lanes * acc.bytes))
-        self.parts = chains(spec.depth)
         self.k_pack: Packed | None = None
         if not tiling.few:
             self.k_pack = Packed(
-                b, tiling.scores, spec.k, spec.key, spec.inner, acc, tiling.keys, len(self.parts)
+                b, tiling.scores, spec.k, spec.key, spec.inner, acc, tiling.keys, spec.depth
             )
-        self.v_pack: Packed | None = None
-        if tiling.values.b != "place":
-            self.v_pack = Packed(b, tiling.values, spec.v, spec.column, spec.key, acc, spec.width)
+        self.v_rows = Streamed(b, tiling.values, spec.v, spec.column, spec.key, acc)
         plain = spec.mask is None or spec.mask.elem == "bool"
         self.scaled = plain and spec.scale > 0
         """Whether scores are scaled as late as in the exponent."""
@@ -127,7 +124,10 @@ class _Part:
         with b.loop(0, visible, self.tiling.keys) as loop:
             self.key = loop.index
             self.here = rest(b, nest.keys, loop.index, b.i64(self.tiling.keys))
-            self._pack()
+            if self.k_pack is not None:
+                columns = (self.key, b.add(self.key, self.here), static(self.here))
+                self.k_pack.fill_chains(self.k_base, columns)
+            self.values = self.v_rows.at(self.v_base, self.key, self.here)
             with b.loop(0, self.count, self.tiling.queries) as rows:
                 self._block(rows.index)
         self._finish()
@@ -141,16 +141,6 @@ class _Part:
             b.store(self.maxima, loop.index, least)
         with b.loop(0, self.count) as loop:
             b.store(self.sums, b.mul(loop.index, self.lanes), zero)
-
-    def _pack(self) -> None:
-        b = self.b
-        columns = (self.key, b.add(self.key, self.here), static(self.here))
-        if self.k_pack is not None:
-            for number, (first, count) in enumerate(self.parts):
-                self.k_pack.fill(self.k_base, columns, first, b.i64(count), number)
-        if self.v_pack is not None:
-            width = self.spec.width
-            self.v_pack.fill(self.v_base, (b.i64(0), b.i64(width), width), self.key, self.here)
 
     def _block(self, first: Reg) -> None:
         """The part's rows from `first` on, and the keys at hand."""
@@ -178,11 +168,9 @@ class _Part:
                 self._dots(q, loop.index, keys)
         else:
             rows = Rows(q, spec.q.elem, spec.q.stride(spec.row), spec.q.stride(spec.inner))
-            terms = [
-                Term(rows, self.k_pack.columns(number), count, first)
-                for number, (first, count) in enumerate(self.parts)
-            ]
-            multiply(b, tiling.scores, self.acc, self.height, keys, terms, self._store_scores)
+            store = store_tile(b, self.scores, self.pitch, self.vector)
+            terms = self.k_pack.terms(rows)
+            multiply(b, tiling.scores, self.acc, self.height, keys, terms, store)
         with b.loop(0, self.height, tiling.together) as loop:
             self._softmax(loop.index, keys, diagonal)
         self._add_values(keys, diagonal)
@@ -207,14 +195,6 @@ class _Part:
                 sums.append(total)
             found = across(b, sums, lambda b, x, y: b.apply("add", x, y))
             b.store(self.scores, b.affine(loop.index, (row, self.pitch)), found)
-
-    def _store_scores(self, row: Reg, height: int, panel: Panel, sums: Sequence[Reg]) -> None:
-        b = self.b
-        for r in range(height):
-            at = b.affine(panel.n0, (b.add(row, r), self.pitch))
-            for v in range(panel.vectors):
-                place = b.add(at, v * self.lanes)
-                b.store(self.scores, place, sums[r * panel.vectors + v])
 
     # the softmax ----------------------------------------------------------------------------------
 
@@ -308,17 +288,12 @@ class _Part:
     def _add_values(self, keys: Reg, diagonal: bool) -> None:
         b, spec, tiling = self.b, self.spec, self.tiling
         rows = Rows(self.scores, self.acc.elem, self.pitch, 1)
-        if self.v_pack is not None:
-            values = self.v_pack.columns()
-        else:
-            base = base_of(b, spec.v, {**self.index, spec.key: self.key})
-            values = Columns(base, spec.v.elem, spec.v.stride(spec.key))
         start = b.sub(b.add(self.row, self.first), self.key)
 
         def seen(row: Reg, height: int) -> Reg:
             return b.max(b.min(keys, b.add(start, row, height)), 0)
 
-        term = Term(rows, values, seen if diagonal else keys)
+        term = Term(rows, self.values, seen if diagonal else keys)
         multiply(
             b, tiling.values, self.acc, self.height, b.i64(spec.width), [term], self._add_to_totals
         )
@@ -372,4 +347,4 @@ class _Part:
                 total = b.load(self.totals, b.affine(n, (row, self.y_pitch)), self.vector)
                 mask = b.tail_mask(n, spec.width, self.lanes, self.acc.elem)
                 value = b.apply("mul", total, factor)
-                put(b, base, b.mul(n, step), step, value, None if mask.const is True else mask)
+                put(b, base, b.mul(n, step), step, value, mask)

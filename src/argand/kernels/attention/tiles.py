@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+from argand.kernels.attention.operands import known_extent
 from argand.kernels.contraction.addressing import KBlock, StepTable, dot
 from argand.kernels.contraction.microkernel import Address, Panel, Tile, panels, regions
 from argand.kernels.contraction.pack import Packer, b_pitch
@@ -12,7 +13,17 @@ from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
 from argand.kernels.contraction.spec import ContractionAxis, Operand
 from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty
 
-__all__ = ["Columns", "Packed", "Rows", "Term", "base_of", "chains", "multiply"]
+__all__ = [
+    "Columns",
+    "Packed",
+    "Rows",
+    "Streamed",
+    "Term",
+    "base_of",
+    "chains",
+    "multiply",
+    "store_tile",
+]
 
 Finish = Callable[[Reg, int, Panel, Sequence[Reg]], None]
 """finish(row, height, panel, sums): what becomes of a tile, row-major."""
@@ -135,8 +146,8 @@ def base_of(b: NestBuilder, operand: Operand, index: Mapping[ContractionAxis, Re
 
 
 class Packed:
-    """Columns of an operand packed in panels, for chains of `inner`: `chains(depth)` one after the
-    other, or one of a block."""
+    """Columns of an operand packed in panels, for chains of `inner`: those of `depth` products one
+    after the other, or one of a block."""
 
     def __init__(
         self,
@@ -147,15 +158,16 @@ class Packed:
         inner: ContractionAxis,
         acc: Ty,
         most: int,
-        blocks: int = 1,
+        depth: int = 0,
     ) -> None:
         self._b, self._plan, self._acc = b, plan, acc
+        self._parts = chains(depth)
         geo = Geometry(operand, operand, (), (), (column,), column, (), inner)
         self._packer = Packer(b, geo, plan, acc, StepTable(b, geo), None)
         self._pitch = b_pitch(plan)
         self._block = -(-most // plan.width) * self._pitch
         # a transposed square may write past the last column
-        room = blocks * self._block + plan.lanes * plan.width
+        room = max(1, len(self._parts)) * self._block + plan.lanes * plan.width
         self._at = b.scratch(room * acc.bytes)
 
     def fill(
@@ -171,7 +183,60 @@ class Packed:
         to = self._b.offset(self._at, number * self._block, self._acc.elem)
         self._packer.b_panels(to, base, block, columns)
 
+    def fill_chains(self, base: Reg, columns: tuple[Reg, Reg, int | None]) -> None:
+        """Pack all chains of the columns."""
+        for number, (first, count) in enumerate(self._parts):
+            self.fill(base, columns, first, self._b.i64(count), number)
+
+    def terms(self, rows: Rows) -> list[Term]:
+        """The products of rows with what was packed, chain by chain."""
+        return [
+            Term(rows, self.columns(number), count, first)
+            for number, (first, count) in enumerate(self._parts)
+        ]
+
     def columns(self, number: int = 0) -> Columns:
         """What was packed as block `number`."""
         at = self._b.offset(self._at, number * self._block, self._acc.elem)
         return Columns(at, self._acc.elem, self._plan.width, self._pitch)
+
+
+class Streamed:
+    """Rows of an operand as B: in place where their elements are contiguous, packed where not."""
+
+    def __init__(
+        self,
+        b: NestBuilder,
+        chosen: ContractionPlan,
+        operand: Operand,
+        column: ContractionAxis,
+        row: ContractionAxis,
+        acc: Ty,
+    ) -> None:
+        self._b, self._operand, self._row = b, operand, row
+        self._width = known_extent(column)
+        self._pack: Packed | None = None
+        if chosen.b != "place":
+            self._pack = Packed(b, chosen, operand, column, row, acc, self._width)
+
+    def at(self, base: Reg, first: Reg, count: Reg) -> Columns:
+        """The rows first … first + count."""
+        b, apart = self._b, self._operand.stride(self._row)
+        if self._pack is None:
+            return Columns(
+                b.offset(base, b.mul(first, apart), self._operand.elem), self._operand.elem, apart
+            )
+        self._pack.fill(base, (b.i64(0), b.i64(self._width), self._width), first, count)
+        return self._pack.columns()
+
+
+def store_tile(b: NestBuilder, memory: Reg, pitch: int, vector: Ty) -> Finish:
+    """What stores a tile into rows that are `pitch` elements apart."""
+
+    def store(row: Reg, height: int, panel: Panel, sums: Sequence[Reg]) -> None:
+        for r in range(height):
+            at = b.affine(panel.n0, (b.add(row, r), pitch))
+            for v in range(panel.vectors):
+                b.store(memory, b.add(at, v * vector.lanes), sums[r * panel.vectors + v])
+
+    return store

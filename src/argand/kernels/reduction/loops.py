@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from argand.base.dim import Extent
 from argand.kernels.reduction.plan import RowPlan
 from argand.kernels.reduction.results import Results
 from argand.lowering.affine import Affine, Axis, affine_of
-from argand.lowering.emitter import Emitter, lanes_for
-from argand.lowering.parallel import product, side_by_side
+from argand.lowering.emitter import Emitter
+from argand.lowering.parallel import open_loops, product, vector_lanes, vectors
 from argand.lowering.points import Point, reachable
 from argand.lowering.space import by_strides, extent, fold, stride_along
 from argand.nest.builder import IntOrReg
@@ -49,7 +49,8 @@ class RowLoops:
         self.row = fold(emitter, row, self.points, full)
         self.batch = batch if self.across else fold(emitter, batch, self.points, stores)
         self.lane_axis = self.batch[-1] if self.across else (self.row[-1] if self.row else None)
-        self.lanes = self._lane_count()
+        axis = self.lane_axis
+        self.lanes = 1 if axis is None else vector_lanes(emitter, self.points, axis)
 
     def _ordered(self, axes: Sequence[Axis], inner: Axis | None) -> list[Axis]:
         """Axes in the order of the largest operand's strides, the contiguous one last."""
@@ -64,21 +65,17 @@ class RowLoops:
             found.append(inner)
         return found
 
-    def _lane_count(self) -> int:
-        axis, emitter = self.lane_axis, self.emitter
-        if axis is None:
-            return 1
-        lanes = lanes_for(self.points, emitter.context.target.vector_bytes, axis)
-        lanes *= side_by_side(self.points, axis)
-        length = emitter.size(extent(emitter, axis))
-        if isinstance(length, int):
-            lanes = min(lanes, 1 << max(0, length - 1).bit_length())
-        return lanes
-
     @property
     def outer(self) -> list[Axis]:
         """The loops over rows, or over the vectors of rows."""
         return self.batch[:-1] if self.across else self.batch
+
+    def each_vector(self, body: Callable[[], None]) -> None:
+        """Run `body` for each vector of a row."""
+        *outer, inner = self.row
+        length = self.emitter.size(extent(self.emitter, inner))
+        with open_loops(self.emitter, outer):
+            vectors(self.emitter, inner, self.lanes, 0, length, body)
 
     def length(self, axes: Sequence[Axis]) -> IntOrReg:
         """The number of places along some loops."""

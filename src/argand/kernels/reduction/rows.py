@@ -19,10 +19,9 @@ from argand.kernels.reduction.results import ElementAddress, Results
 from argand.kernels.reduction.row_pass import RowPass
 from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.emitter import Emitter
-from argand.lowering.parallel import ns_per_element, open_loops, unflatten, vectors
+from argand.lowering.parallel import ns_per_element, unflatten, vectors
 from argand.lowering.points import Point, reachable
 from argand.lowering.region import Region
-from argand.lowering.space import extent
 from argand.nest.builder import NestBuilder, Reg, Ty, static
 
 __all__ = ["lower_rows"]
@@ -114,7 +113,6 @@ class _Rows:
     def _several_rows(self, first: Reg, count: int) -> None:
         b, emitter = self.b, self.emitter
         axis = self.loops.batch[0]
-        *outer, inner = self.loops.row
 
         def body() -> None:
             sums: dict[Reduction, Reg] = {}
@@ -127,8 +125,7 @@ class _Rows:
             for r, total in sums.items():
                 self.partials.add_column(r, self.loops.row_index(), total)
 
-        with open_loops(emitter, outer):
-            vectors(emitter, inner, self.loops.lanes, 0, emitter.size(extent(emitter, inner)), body)
+        self.loops.each_vector(body)
 
     def _row(self, kept: dict[Point, ElementAddress]) -> None:
         """One row: its stages, and what comes between them."""
@@ -226,7 +223,6 @@ class _Rows:
 
     def _finish_columns(self, columns: Sequence[RowOutput]) -> None:
         emitter = self.emitter
-        *outer, inner = self.loops.row
         needed = set(reachable([o.point for o in columns]))
 
         def body() -> None:
@@ -237,5 +233,4 @@ class _Rows:
                     emitter.remember(r.result, total)
             self.results.store(columns)
 
-        with open_loops(emitter, outer):
-            vectors(emitter, inner, self.loops.lanes, 0, emitter.size(extent(emitter, inner)), body)
+        self.loops.each_vector(body)
