@@ -244,5 +244,4 @@ def _contiguous_last(emitter: Emitter, point: Point, axes: list[Axis]) -> list[A
     """The axes with the one along which the indices lie side by side last."""
     if point.kind != "load":
         return axes
-    assert isinstance(point.value, Value)
-    return by_strides(emitter, axes, emitter.places[point.value], point.index)
+    return by_strides(emitter, axes, emitter.buffer(point), point.index)

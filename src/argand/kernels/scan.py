@@ -22,7 +22,7 @@ from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.identities import extreme_value
 from argand.lowering.parallel import cells, product, unflatten, vectors
 from argand.lowering.region import Region
-from argand.lowering.space import ElementIndex, Space, stride_along
+from argand.lowering.space import ElementIndex, Space, load_stride
 from argand.nest.builder import I64, IntOrReg, NestBuilder, Reg, Ty, static
 
 __all__ = ["ScanPlan", "match_scan"]
@@ -107,10 +107,7 @@ class _Scan:
             vectors(emitter, lane_axis, lanes, 0, end, self._row)
 
     def _side_by_side(self, axis: Axis) -> bool:
-        if self.point.kind != "load":
-            return False
-        buffer = self.emitter.places[self.x]
-        return stride_along(self.emitter, axis, buffer, self.point.index) == 1
+        return self.point.kind == "load" and load_stride(self.emitter, axis, self.point) == 1
 
     def _row(self) -> None:
         lanes = self.emitter.lanes

@@ -14,7 +14,7 @@ from argand.lowering.affine import Axis
 from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
 from argand.lowering.parallel import cells, product, unflatten, vectors
-from argand.lowering.space import extent, stride_along
+from argand.lowering.space import extent, load_stride
 from argand.nest.builder import Reg, Ty, static
 from argand.nest.transpose import columns_at_once, load_columns
 
@@ -104,7 +104,7 @@ class Turn:
         """The vectors of a square, one for each step along the axis."""
         emitter, b = self.emitter, self.emitter.b
         inner = self.loops[-1]
-        buffer = emitter.places[point.value]  # type: ignore[index]  # a load reads a value
+        buffer = emitter.buffer(point)
         ty = Ty(point.elem, lanes)
 
         def near(row: int, column: int) -> tuple[Reg, Reg]:
@@ -135,11 +135,10 @@ def _line(emitter: Emitter, outer: Sequence[Axis], inner: Axis, point: Point) ->
     """The axis along which an operand lies side by side that is read across its lines."""
     if point.kind != "load" or inner not in point.axes:
         return None
-    buffer = emitter.places[point.value]  # type: ignore[index]  # a load reads a value
-    if stride_along(emitter, inner, buffer, point.index) in (0, 1, None):
+    if load_stride(emitter, inner, point) in (0, 1, None):
         return None
     for axis in outer:
         size = static(emitter.size(extent(emitter, axis)))
-        if stride_along(emitter, axis, buffer, point.index) == 1 and size and size >= SHORT:
+        if load_stride(emitter, axis, point) == 1 and size and size >= SHORT:
             return axis
     return None

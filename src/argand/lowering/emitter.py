@@ -164,6 +164,11 @@ class Emitter:
 
     # memory ---------------------------------------------------------------------------------------
 
+    def buffer(self, point: Point) -> StridedBuffer:
+        """The buffer that a load reads."""
+        assert isinstance(point.value, Value)
+        return self.places[point.value]
+
     def _steps(self, buffer: StridedBuffer, index: Sequence[Affine]) -> tuple[Reg, IntOrReg] | None:
         """(offset in lane 0, elements from lane to lane), when the index is linear in the lane."""
         b = self.b
@@ -277,7 +282,7 @@ class Emitter:
         if point.kind == "load":
             if _is_empty(point):
                 return b.const(Ty(point.elem), 0)
-            return self.load(self.places[self._value(point)], point.index, point.guard)
+            return self.load(self.buffer(point), point.index, point.guard)
         if point.kind == "same":
             return self.emit(point.args[0])
         if point.kind == "expr":
@@ -289,10 +294,6 @@ class Emitter:
         if point.kind == "affine":
             return self._affine(point)
         raise CompileError(f"{point} is not computed yet where it is read")
-
-    def _value(self, point: Point) -> Value:
-        assert isinstance(point.value, Value)
-        return point.value
 
     def _affine(self, point: Point) -> Reg:
         """start + index * step, computed as NumPy does: in int64 or float64."""

@@ -73,6 +73,14 @@ def product(b: NestBuilder, numbers: Sequence[IntOrReg]) -> IntOrReg:
     return folded(b.mul(1, *numbers))
 
 
+def shared_out(
+    b: NestBuilder, count: IntOrReg, least: IntOrReg, most: int
+) -> tuple[IntOrReg, IntOrReg]:
+    """(how many make a chunk, how many chunks there are): `least` at least, and `most` at most."""
+    share = folded(b.max(b.ceildiv(count, most), least))
+    return share, folded(b.ceildiv(count, share))
+
+
 @contextlib.contextmanager
 def spread(
     b: NestBuilder, count: IntOrReg, ns_each: float, most: int = CHUNKS
@@ -84,14 +92,10 @@ def spread(
         yield 0, count
         return
     least = max(1, math.ceil(CHUNK_NS / max(ns_each, 0.01)))
+    share, chunks = shared_out(b, count, least, most)
     if total is not None:
-        each = max(least, -(-total // most))
-        share: IntOrReg = each
-        chunks: IntOrReg = -(-total // each)
         cost: IntOrReg = int(total * ns_each)
     else:
-        share = b.max(b.ceildiv(count, most), least)
-        chunks = b.ceildiv(count, share)
         cost = b.div(b.mul(count, max(1, int(ns_each * 64))), 64)
     with b.parallel(chunks, cost) as chunk:
         low = b.mul(chunk, share)

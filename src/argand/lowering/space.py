@@ -234,6 +234,11 @@ def stride_along(
     return total
 
 
+def load_stride(emitter: Emitter, axis: Axis, point: Point) -> IntOrReg | None:
+    """The same of the elements that a load reads."""
+    return stride_along(emitter, axis, emitter.buffer(point), point.index)
+
+
 def fold(
     emitter: Emitter,
     axes: list[Axis],
@@ -272,8 +277,7 @@ def _foldable(
     accesses = list(stores)
     for point in points:
         if point.kind == "load" and point.guard is None:
-            assert isinstance(point.value, Value)
-            accesses.append((emitter.places[point.value], point.index))
+            accesses.append((emitter.buffer(point), point.index))
         elif point.kind == "affine" and point.guard is None:
             affine = point.payload[0]
             if not _even(emitter, affine.coefficient(outer), affine.coefficient(inner), inner):

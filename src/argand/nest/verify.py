@@ -89,38 +89,15 @@ def _cast(instruction: Instruction) -> bool:
     return source.lanes == to.lanes and halves and "p" not in (source.kind, to.kind)
 
 
-def _access(instruction: Instruction, ty: Ty, fixed: int) -> bool:
-    masks = [r.ty for r in instruction.args[fixed:]]
-    return masks in ([], [ty.with_elem("bool")])
-
-
-def _load(instruction: Instruction) -> bool:
-    return _types(instruction, PTR, I64) and _access(instruction, instruction.results[0].ty, 2)
-
-
-def _store(instruction: Instruction) -> bool:
-    return _types(instruction, PTR, I64) and _access(instruction, instruction.args[2].ty, 3)
-
-
-def _gather(instruction: Instruction) -> bool:
-    return _offsets(instruction, instruction.results[0].ty) and _access(
-        instruction, instruction.results[0].ty, 2
-    )
-
-
-def _scatter(instruction: Instruction) -> bool:
-    return _offsets(instruction, instruction.args[2].ty) and _access(
-        instruction, instruction.args[2].ty, 3
-    )
-
-
-def _offsets(instruction: Instruction, ty: Ty) -> bool:
-    offsets = instruction.args[1].ty
-    return (
-        _types(instruction, PTR)
-        and offsets.elem in ("int32", "int64")
-        and offsets.lanes == ty.lanes
-    )
+def _access(instruction: Instruction) -> bool:
+    """A load, store, gather or scatter: a pointer, an offset or one a lane, and a mask if any."""
+    pointer, offsets, *others = (r.ty for r in instruction.args)
+    ty = instruction.results[0].ty if instruction.results else others.pop(0)
+    if instruction.kind in ("load", "store"):
+        fits = offsets == I64
+    else:
+        fits = offsets.elem in ("int32", "int64") and offsets.lanes == ty.lanes
+    return pointer == PTR and fits and others in ([], [ty.with_elem("bool")])
 
 
 def _types(instruction: Instruction, *types: Ty) -> bool:
@@ -177,10 +154,7 @@ _RULES: Final[dict[str, Callable[[Instruction], bool]]] = {
     "insert": lambda i: i.args[1].ty == i.args[0].ty.with_lanes(1),
     "shuffle": _shuffle,
     "offset": _only(PTR, I64),
-    "load": _load,
-    "store": _store,
-    "gather": _gather,
-    "scatter": _scatter,
+    **dict.fromkeys(("load", "store", "gather", "scatter"), _access),
     "prefetch": _only(PTR, I64),
     "alloca": _only(),
     "scratch": _only(I64),

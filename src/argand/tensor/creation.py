@@ -592,4 +592,4 @@ def complex_of(real: Any, imag: Any) -> Tensor:
     both = promote_types(promote_types(real.dtype, imag.dtype), as_dtype("float32"))
     shape = broadcast_shapes(tuple(real.shape), tuple(imag.shape), op="complex")
     parts = [ops.expand(ops.cast(x, both), shape) for x in (real, imag)]
-    return ops.complex(*parts)  # type: ignore[no-any-return]
+    return ops.complex(*parts)  # type: ignore[no-any-return]  # an op gives Any

@@ -51,7 +51,7 @@ class Eager(Interpreter):
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         if self.is_inlined(op, inputs):
-            return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]
+            return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]  # a Composite
         self.binds += 1
         if self.binds == UNPLANNED:
             plan_calls()

@@ -49,7 +49,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     if not plan.advanced:
         return view
     dims, indices = advanced_operands(view, plan)
-    return ops.index(view, *indices, dims=dims)  # type: ignore[no-any-return]
+    return ops.index(view, *indices, dims=dims)  # type: ignore[no-any-return]  # an op gives Any
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
@@ -399,7 +399,7 @@ def index_put(
     plan = take_apart(input, tuple(indices))
     dims, found = advanced_operands(input, plan)
     new = _fitted(values, indexed_shape(input.shape, dims, found[0].shape), input)
-    return ops.index_put(input, new, *found, dims=dims, accumulate=accumulate)  # type: ignore[no-any-return]
+    return ops.index_put(input, new, *found, dims=dims, accumulate=accumulate)  # type: ignore[no-any-return]  # an op gives Any
 
 
 def write_elements(x: Tensor, mask: Tensor, values: Tensor) -> Tensor:
@@ -415,4 +415,4 @@ def write_elements(x: Tensor, mask: Tensor, values: Tensor) -> Tensor:
         order = ops.sub(ops.cumsum(ops.cast(ops.reshape(wide, (-1,)), "int64"), 0), 1)
         order = ops.clamp(order, 0, values.shape.numel() - 1)
     taken = ops.index(ops.reshape(values, (-1,)), order, dims=(0,))
-    return ops.where(wide, ops.reshape(taken, tuple(x.shape)), x)  # type: ignore[no-any-return]
+    return ops.where(wide, ops.reshape(taken, tuple(x.shape)), x)  # type: ignore[no-any-return]  # an op gives Any

@@ -23,7 +23,7 @@ from argand.transform.tape import LEAF, GradientNode, Saved, next_sequence
 def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Tensor:
     """``target = op(target, ...)`` in the memory of `target`; returns it."""
     if target.weak:  # a Python number while it is traced: those have no in-place operations
-        return op(target, *operands, **params)  # type: ignore[no-any-return]
+        return op(target, *operands, **params)  # type: ignore[no-any-return]  # an op gives Any
     check_writable(target)
     began = next_sequence()
     result = op(target, *operands, **params)

@@ -430,7 +430,7 @@ def _parts(bound: Bound) -> list[tuple[int, tuple[slice, ...]]] | None:
     if any(a.size == 0 for a in arrays) or bound.outputs[0]._array.size == 0:
         return None
     found: list[tuple[int, tuple[slice, ...]]] | None
-    found = bound.op.parts([a.shape for a in arrays], bound.params)  # type: ignore[attr-defined]
+    found = bound.op.parts([a.shape for a in arrays], bound.params)  # type: ignore[attr-defined]  # it has parts
     return found
 
 
@@ -442,7 +442,7 @@ def _looked_up(bound: Bound) -> tuple[int, bool] | None:
     stored = table.flags.c_contiguous and index.flags.c_contiguous
     if not stored or index.dtype != np.int64 or not index.size or not table.size:
         return None
-    return bound.op.whole_rows(bound.params)  # type: ignore[attr-defined, no-any-return]
+    return bound.op.whole_rows(bound.params)  # type: ignore[attr-defined, no-any-return]  # a Gather
 
 
 def _blocks(

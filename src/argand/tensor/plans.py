@@ -48,12 +48,12 @@ class CallRecorder(Interpreter):
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         if self._inside:  # a part of an op that runs as a whole
-            return eager().bind(op, inputs, params)  # type: ignore[no-any-return]
+            return eager().bind(op, inputs, params)  # type: ignore[no-any-return]  # an op gives Any
         if eager().is_inlined(op, inputs):
-            return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]
+            return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]  # a Composite
         if _runs_by_parts(op, inputs):
             with suppress(ArgandError):  # the op itself tells better what is wrong
-                return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]
+                return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]  # a Composite
         self._inside = True
         try:
             outputs: tuple[Any, ...] = eager().bind(op, inputs, params)

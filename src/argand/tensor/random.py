@@ -80,7 +80,7 @@ class Generator:
         tensor([5, 0])
         """
         with no_grad():
-            return ops.contiguous(self.state)  # type: ignore[no-any-return]
+            return ops.contiguous(self.state)  # type: ignore[no-any-return]  # an op gives Any
 
     def set_state(self, new_state: Any) -> Generator:
         """Go back to a state that `get_state` returned; returns the generator.
@@ -395,7 +395,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> T
     _expect("bernoulli", fine, f"0 <= p <= 1, got {p}")
     wide = input.dtype if input.dtype.is_floating_point else get_default_dtype()
     chance = uniform_of(input.shape, wide, generator)
-    return ops.cast(ops.lt(chance, input if p is None else p), input.dtype)  # type: ignore[no-any-return]
+    return ops.cast(ops.lt(chance, input if p is None else p), input.dtype)  # type: ignore[no-any-return]  # an op gives Any
 
 
 def multinomial(
@@ -432,10 +432,10 @@ def multinomial(
         draws = uniform_of((*lead, num_samples, 1), weights.dtype, generator)
         scaled = ops.mul(draws, ops.reshape(total[..., -1:], (*lead, 1, 1)))
         below = ops.le(ops.reshape(total, (*lead, 1, count)), scaled)
-        return ops.clamp(ops.sum(below, -1), 0, count - 1)  # type: ignore[no-any-return]
+        return ops.clamp(ops.sum(below, -1), 0, count - 1)  # type: ignore[no-any-return]  # an op gives Any
     noise = ops.neg(ops.log(ops.sub(1.0, uniform_of(input.shape, weights.dtype, generator))))
     keys = ops.div(noise, weights)
-    return ops.topk(keys, num_samples, -1, False)[1]  # type: ignore[no-any-return]
+    return ops.topk(keys, num_samples, -1, False)[1]  # type: ignore[no-any-return]  # an op gives Any
 
 
 # -- in place --------------------------------------------------------------------------------------
@@ -521,7 +521,7 @@ def random_(
 
 def _most(dtype: Any) -> int:
     if dtype.is_floating_point:
-        return 2 ** {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}[dtype.name]  # type: ignore[no-any-return]
+        return 2 ** {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}[dtype.name]  # type: ignore[no-any-return]  # an op gives Any
     return 2 if dtype.kind == "b" else int(np.iinfo(dtype.numpy).max)
 
 

@@ -356,4 +356,4 @@ def dim(self: Any) -> int:
     >>> ag.ones(2, 3).dim()
     2
     """
-    return self.ndim  # type: ignore[no-any-return]
+    return int(self.ndim)

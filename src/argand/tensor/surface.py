@@ -264,7 +264,7 @@ def inplace_of(name: str, function: Any) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return apply_inplace(function, self, *args, **kwargs)
 
-    method.__wrapped__ = function  # type: ignore[attr-defined]
+    method.__wrapped__ = function  # type: ignore[attr-defined]  # what signatures follow
     return planned(
         _named(method, f"{name}_", _INPLACE.format(name, inspect.cleandoc(function.__doc__)))
     )

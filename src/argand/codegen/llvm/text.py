@@ -7,33 +7,22 @@ from typing import Final
 
 from argand.nest.types import Number, Reg, Ty
 
-# 16-bit floats are bits in a register: only conversions look inside them.
-_NAMES: Final = {
-    "float64": "double",
-    "float32": "float",
-    "float16": "i16",
-    "bfloat16": "i16",
-    "int64": "i64",
-    "int32": "i32",
-    "int16": "i16",
-    "int8": "i8",
-    "uint64": "i64",
-    "uint32": "i32",
-    "uint16": "i16",
-    "uint8": "i8",
-    "bool": "i1",
-    "ptr": "ptr",
-}
+# All others are integers of as many bits, 16-bit floats too: only conversions look inside them.
+_NAMES: Final = {"float64": "double", "float32": "float", "bool": "i1", "ptr": "ptr"}
+
+
+def _elem_name(ty: Ty) -> str:
+    return _NAMES.get(ty.elem, f"i{8 * ty.bytes}")
 
 
 def llvm_type(ty: Ty) -> str:
     """The type of a register."""
-    return vector_of(_NAMES[ty.elem], ty.lanes)
+    return vector_of(_elem_name(ty), ty.lanes)
 
 
 def memory_type(ty: Ty) -> str:
     """The type in memory: a bool is a byte there."""
-    return vector_of("i8" if ty.kind == "b" else _NAMES[ty.elem], ty.lanes)
+    return vector_of("i8" if ty.kind == "b" else _elem_name(ty), ty.lanes)
 
 
 def vector_of(name: str, lanes: int) -> str:
@@ -53,7 +42,7 @@ def constant(reg: Reg) -> str:
     """A constant register as an operand."""
     value = reg.const
     if isinstance(value, tuple):
-        elem = _NAMES[reg.ty.elem]
+        elem = _elem_name(reg.ty)
         return "<" + ", ".join(f"{elem} {_literal(reg.ty, v)}" for v in value) + ">"
     if value is None:
         raise ValueError(f"{reg!r} is not a constant")
@@ -62,7 +51,7 @@ def constant(reg: Reg) -> str:
 
 def splat_literal(ty: Ty, literal: str) -> str:
     """A literal in every lane."""
-    return literal if ty.lanes == 1 else f"splat ({_NAMES[ty.elem]} {literal})"
+    return literal if ty.lanes == 1 else f"splat ({_elem_name(ty)} {literal})"
 
 
 def _literal(ty: Ty, value: Number) -> str:

@@ -13,7 +13,7 @@ from typing import cast
 
 from argand.base.dim import same
 from argand.ir.families import Contract, Convolution
-from argand.ir.program import Node, Value
+from argand.ir.program import Node
 from argand.kernels.contraction import convolution as conv
 from argand.kernels.contraction.blocked import contraction
 from argand.kernels.contraction.layout import (
@@ -34,7 +34,7 @@ from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
 from argand.lowering.order import Access, Order, loads_of
 from argand.lowering.region import Region
-from argand.lowering.space import stride_along
+from argand.lowering.space import load_stride, stride_along
 from argand.nest.builder import NestBuilder, Reg
 
 __all__ = ["ConvolutionPlan", "ProductPlan", "match_convolution", "match_product"]
@@ -158,22 +158,16 @@ class _Emitter:
 
     def stride(self, point: Point, axis: Axis) -> int | Reg:
         """Elements that a step along the axis moves in an operand."""
-        assert isinstance(point.value, Value)
-        found = stride_along(self.emitter, axis, self.emitter.places[point.value], point.index)
+        found = load_stride(self.emitter, axis, point)
         assert found is not None
         return found
 
     def place(self, point: Point, axes: Sequence[Axis]) -> tuple[StridedBuffer, Reg]:
         """An operand's buffer, and the offset of its first element."""
-        assert isinstance(point.value, Value)
-        buffer = self.emitter.places[point.value]
-        b = self.b
-        start = b.i64(0)
+        buffer = self.emitter.buffer(point)
         with self.emitter.scope():
-            self.emitter.at.update({a: b.i64(0) for a in axes})
-            for form, stride in zip(point.index, buffer.strides, strict=True):
-                start = b.add(start, b.mul(self.emitter.base(form), stride))
-        return buffer, start
+            self.emitter.at.update({a: self.b.i64(0) for a in axes})
+            return buffer, self.emitter.offset(buffer, point.index)
 
 
 class _Product(_Emitter):

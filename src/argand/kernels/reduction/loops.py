@@ -11,7 +11,7 @@ from argand.lowering.affine import Affine, Axis, affine_of
 from argand.lowering.emitter import Emitter
 from argand.lowering.parallel import open_loops, product, vector_lanes, vectors
 from argand.lowering.points import Point, reachable
-from argand.lowering.space import by_strides, extent, fold, stride_along
+from argand.lowering.space import by_strides, extent, fold, load_stride
 from argand.nest.builder import IntOrReg
 
 __all__ = ["RowLoops", "contiguous_axis"]
@@ -23,9 +23,8 @@ def contiguous_axis(emitter: Emitter, plan: RowPlan) -> Axis | None:
     for point in reachable(plan.computed):
         if point.kind != "load":
             continue
-        buffer = emitter.places[point.value]  # type: ignore[index]
         for axis in point.axes:
-            if stride_along(emitter, axis, buffer, point.index) == 1:
+            if load_stride(emitter, axis, point) == 1:
                 votes[axis] = votes.get(axis, 0) + 1 + len(point.axes)
     return max(votes, key=lambda a: (votes[a], a.key)) if votes else None
 
@@ -58,8 +57,7 @@ class RowLoops:
         guide: Point | None = max(loads, key=lambda p: len(p.axes), default=None)
         found = list(axes)
         if guide is not None:
-            place = self.emitter.places[guide.value]  # type: ignore[index]
-            found = by_strides(self.emitter, found, place, guide.index)
+            found = by_strides(self.emitter, found, self.emitter.buffer(guide), guide.index)
         if inner in found:
             found.remove(inner)
             found.append(inner)

@@ -19,7 +19,7 @@ from argand.lowering.affine import Affine, Axis
 from argand.lowering.context import StridedBuffer
 from argand.lowering.emitter import Emitter
 from argand.lowering.identities import identity_value
-from argand.lowering.parallel import CHUNK_NS, CHUNKS, SERIAL_NS, vectors
+from argand.lowering.parallel import CHUNK_NS, CHUNKS, SERIAL_NS, shared_out, vectors
 from argand.nest.builder import IntOrReg, Reg, Ty, static
 
 __all__ = ["Partials", "sum_type"]
@@ -75,12 +75,10 @@ class Partials:
         b, most = self.b, self._most_chunks()
         if self.serial:
             return count, b.i64(1), 0
-        total, fixed = static(count), static(least)
-        if total is not None and fixed is not None:
-            share = max(fixed, -(-total // most))
-            return share, b.i64(-(-total // share)), int(total * ns)
-        rows = b.max(b.ceildiv(count, most), least)
-        return rows, b.ceildiv(count, rows), b.mul(count, max(1, int(ns)))
+        share, chunks = shared_out(b, count, least, most)
+        if isinstance(share, int):
+            return share, b.index(chunks), int((static(count) or 0) * ns)
+        return share, b.index(chunks), b.mul(count, max(1, int(ns)))
 
     def _most_chunks(self) -> int:
         if not any(r.kind == "col" for r in self.sums):

@@ -199,9 +199,9 @@ class _Layout:
         every = [*self.operands.values(), *self.known.values(), *self.roots.values()]
         self.points = reachable(every)
         self.fits = all(
-            same_index(p.index, self.at[p.value])  # type: ignore[index]
+            same_index(p.index, self.at[p.value])
             for p in self.points
-            if p.kind == "known"
+            if p.kind == "known" and isinstance(p.value, Value)
         )
 
     def _once(self, v: Value) -> bool:
