@@ -201,7 +201,7 @@ def test_what_is_not_finite(value: float) -> None:
 
 
 @pytest.mark.parametrize("target", HERE)
-def test_heads_side_by_side_in_memory(target: str) -> None:
+def test_heads_that_alternate_in_memory(target: str) -> None:
     """As models have them: no operand is contiguous along its last two dimensions."""
     mixed = f32(2, 37, 3, 4, 16)
     q, k, v = np.moveaxis(mixed, (2, 3), (0, 2))
@@ -258,7 +258,7 @@ def test_gradients_of_scales(scale: float) -> None:
 
 
 @pytest.mark.parametrize("target", HERE)
-def test_gradients_of_heads_side_by_side_in_memory(target: str) -> None:
+def test_gradients_of_heads_that_alternate_in_memory(target: str) -> None:
     mixed = f32(2, 37, 3, 4, 16)
     check_gradients(list(np.moveaxis(mixed, (2, 3), (0, 2))), target, is_causal=True)
     check_gradients([f32(2, 4, 37, 32)[..., ::2] for _ in range(3)], target)

@@ -74,11 +74,11 @@ def depthwise(channels: int, long_k: bool = False, depth: int = 1) -> Contractio
 
 CHOICES = [
     (product(512, 512, 512), "blocked: tile 6x2x8 block 128x256, a place, b copy shared"),
-    (product(128, 512, 784, tb=True), "blocked: tile 6x2x8 block 128x64, a place, b turn"),
+    (product(128, 512, 784, tb=True), "blocked: tile 6x2x8 block 128x64, a place, b transpose"),
     (product(512, 784, 128, ta=True), "blocked: tile 6x2x8 block 128x400, a cols, b copy shared"),
-    (product(1, 512, 784, tb=True), "few rows: tile 1x2x8, a place, b turn if m <= 8"),
+    (product(1, 512, 784, tb=True), "few rows: tile 1x2x8, a place, b transpose if m <= 8"),
     # columns whole pages apart would push each other out of the first-level cache
-    (product(1, 512, 1024, tb=True), "few rows: tile 1x1x8, a place, b turn if m <= 8"),
+    (product(1, 512, 1024, tb=True), "few rows: tile 1x1x8, a place, b transpose if m <= 8"),
     (product(100, 24, 50), "blocked: tile 4x3x8 block 100x24, a place, b copy"),
     (product(100, 24, 50, elem="bfloat16"), "blocked: tile 4x3x8 block 100x24, a rows, b copy"),
     (window(64), "blocked: tile 6x2x8 block 702x64, a table, b copy shared"),

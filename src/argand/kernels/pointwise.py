@@ -15,7 +15,7 @@ from argand.base.shape import numel
 from argand.ir.program import Value
 from argand.kernels.cost import CHEAP_FLOPS, flops_of
 from argand.kernels.plan import Cost, Plan, described
-from argand.kernels.transposed_reads import turn_of
+from argand.kernels.transposed_reads import transposed_reads
 from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.element import Demand, Point, reachable, rule_for
@@ -156,15 +156,15 @@ def emit_stores(
     stores: Sequence[tuple[StridedBuffer, ElementIndex]],
     values: Sequence[Point],
 ) -> None:
-    """Walk a space and store the values, as fast as the places allow."""
+    """Loop over a space and store the values, as fast as the places allow."""
     points = reachable(values)
     order = by_strides(emitter, space.axes, *stores[0])
     loops = fold(emitter, order, points, stores)
     if not loops:
         _store_all(emitter, stores, values)
         return
-    inner, turn = loops[-1], turn_of(emitter, loops, points)
-    most = emitter.context.target.vector_registers if turn else 0
+    inner, transposed = loops[-1], transposed_reads(emitter, loops, points)
+    most = emitter.context.target.vector_registers if transposed else 0
     lanes = vector_lanes(emitter, points, inner, most)
     data = sum(Ty(buffer.dtype.name).bytes for buffer, _ in stores)
     ns = ns_per_element(points, lanes, data, inner)
@@ -172,16 +172,16 @@ def emit_stores(
     def body() -> None:
         _store_all(emitter, stores, values)
 
-    if turn is None:
+    if transposed is None:
         sweep(emitter, loops, lanes, ns, values, body)
     else:
-        turn.sweep(lanes, ns, values, body)
+        transposed.sweep(lanes, ns, values, body)
 
 
 def _store_all(
     emitter: Emitter, stores: Sequence[tuple[StridedBuffer, ElementIndex]], values: Sequence[Point]
 ) -> None:
-    """Everything is computed before anything is stored: results may lie where operands lie."""
+    """Everything is computed before anything is stored: results may be stored over operands."""
     regs = [emitter.emit(value) for value in values]
     for (buffer, index), reg in zip(stores, regs, strict=True):
         emitter.store(buffer, index, reg)
@@ -241,7 +241,7 @@ def _fail_if(emitter: Emitter, bad: Reg) -> None:
 
 
 def _contiguous_last(emitter: Emitter, point: Point, axes: list[Axis]) -> list[Axis]:
-    """The axes with the one along which the indices lie side by side last."""
+    """The axes with the one along which the indices are contiguous last."""
     if point.kind != "load":
         return axes
     return by_strides(emitter, axes, emitter.buffer(point), point.index)

@@ -1,4 +1,4 @@
-"""Ops that walk a dimension in order: argmax, argmin, cumsum.
+"""Ops that go through a dimension in order: argmax, argmin, cumsum.
 
 The position of an extreme is that of the first one, and a NaN comes before all.
 """
@@ -85,17 +85,17 @@ class _Scan:
         dims = plan.node.params["dim"]
         dims = (dims,) if isinstance(dims, int) else tuple(dims)
         self.dims = tuple(d for d in dims if d < len(self.x.shape))
-        walked = [a for d in self.dims for a in self.space.digits[d]]
-        self.walked = [a for a in self.space.axes if a in walked]
-        self.free = [a for a in self.space.axes if a not in walked]
+        ordered = [a for d in self.dims for a in self.space.digits[d]]
+        self.ordered = [a for a in self.space.axes if a in ordered]
+        self.free = [a for a in self.space.axes if a not in ordered]
 
     def emit(self) -> None:
         """All rows, in parallel."""
         b, emitter = self.b, self.emitter
-        lane_axis = next((a for a in self.free if self._side_by_side(a)), None)
+        lane_axis = next((a for a in self.free if self._is_contiguous(a)), None)
         outer = [a for a in self.free if a is not lane_axis]
         rows = product(b, [emitter.size(a.extent) for a in outer])
-        length = static(product(b, [emitter.size(a.extent) for a in self.walked])) or 256
+        length = static(product(b, [emitter.size(a.extent) for a in self.ordered])) or 256
         width = 1 if lane_axis is None else (static(emitter.size(lane_axis.extent)) or 256)
         with cells(emitter, rows, NS_EACH * length * width) as cell:
             unflatten(emitter, outer, cell)
@@ -106,7 +106,7 @@ class _Scan:
             end = emitter.size(lane_axis.extent)
             vectors(emitter, lane_axis, lanes, 0, end, self._row)
 
-    def _side_by_side(self, axis: Axis) -> bool:
+    def _is_contiguous(self, axis: Axis) -> bool:
         return self.point.kind == "load" and load_stride(self.emitter, axis, self.point) == 1
 
     def _row(self) -> None:
@@ -116,14 +116,14 @@ class _Scan:
         else:
             self._position(lanes)
 
-    def _walk(self, axes: Sequence[Axis], carried: Sequence[Reg], step: Step) -> list[Reg]:
+    def _in_order(self, axes: Sequence[Axis], carried: Sequence[Reg], step: Step) -> list[Reg]:
         if not axes:
             return step(carried)
         b, emitter = self.b, self.emitter
         axis, *rest = axes
         with b.loop(0, emitter.size(axis.extent), 1, list(carried)) as loop, emitter.scope():
             emitter.at[axis] = loop.index
-            b.yield_(*self._walk(rest, loop.carry, step))
+            b.yield_(*self._in_order(rest, loop.carry, step))
         return list(loop.results)
 
     def _store(self, index: ElementIndex, value: Reg) -> None:
@@ -134,10 +134,10 @@ class _Scan:
         b, emitter = self.b, self.emitter
         acc = Ty(compute_dtype(self.node.outputs[0].dtype).name, lanes)
         zero = b.const(acc, 0)
-        if not self.walked:
+        if not self.ordered:
             self._store(self.space.index, self._added(zero))
             return
-        (axis,) = self.walked
+        (axis,) = self.ordered
         length = emitter.size(axis.extent)
         unit, most = 1, static(length)
         while (
@@ -192,7 +192,7 @@ class _Scan:
             here = b.splat(emitter.base(place), lanes)
             return [b.where(wins, value, best), b.where(wins, here, at)]
 
-        _, at = self._walk(self.walked, [start, b.const(I64.with_lanes(lanes), 0)], step)
+        _, at = self._in_order(self.ordered, [start, b.const(I64.with_lanes(lanes), 0)], step)
         if self.node.params["keepdim"]:
             index = tuple(ZERO if d in self.dims else f for d, f in enumerate(every))
         else:

@@ -68,7 +68,7 @@ def _copy(emitter: Emitter, region: Region, x: Operand, buffer: StridedBuffer) -
 
 class _Writes:
     """The space of the values that are written, where each goes, and along which axes two may meet:
-    those are walked in order."""
+    they are looped over in order."""
 
     def __init__(self, region: Region, node: Node) -> None:
         op: Any = node.op

@@ -18,7 +18,7 @@ from argand.lowering.space import extent, load_stride
 from argand.nest.builder import Reg, Ty, static
 from argand.nest.transpose import columns_at_once, load_columns
 
-__all__ = ["Turn", "turn_of"]
+__all__ = ["TransposedReads", "transposed_reads"]
 
 BLOCK = 64
 """Elements along each side of a block: lines enough for the translation of addresses to pay."""
@@ -28,8 +28,8 @@ SHORT = 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Turn:
-    """Results lie side by side along the last of the `loops`, the `points` along `axis`."""
+class TransposedReads:
+    """Results are contiguous along the last of the `loops`, the `points` along `axis`."""
 
     emitter: Emitter
     loops: Sequence[Axis]
@@ -88,10 +88,10 @@ class Turn:
             with b.loop(start, b.add(start, lanes)) as loop:
                 self._step(loop.index, body)
             return
-        turned = {p: self._columns(p, start, lanes) for p in self.points}
+        transposed = {p: self._columns(p, start, lanes) for p in self.points}
         for step in range(lanes):
             with emitter.scope():
-                for point, columns in turned.items():
+                for point, columns in transposed.items():
                     emitter.remember(point, columns[step])
                 self._step(b.add(start, step), body)
 
@@ -117,8 +117,10 @@ class Turn:
         return [column for part in parts for column in load_columns(b, near, part, ty)]
 
 
-def turn_of(emitter: Emitter, loops: Sequence[Axis], points: Sequence[Point]) -> Turn | None:
-    """How operands are turned that lie side by side along another axis than the last; None where
+def transposed_reads(
+    emitter: Emitter, loops: Sequence[Axis], points: Sequence[Point]
+) -> TransposedReads | None:
+    """How operands are transposed that are contiguous along another axis than the last; None where
     there are none."""
     *outer, inner = loops
     if any(static(emitter.size(extent(emitter, a))) is None for a in loops):
@@ -127,12 +129,12 @@ def turn_of(emitter: Emitter, loops: Sequence[Axis], points: Sequence[Point]) ->
     axis = next((a for a in lines.values() if a is not None), None)
     if axis is None:
         return None
-    turned = [p for p, a in lines.items() if a is axis and p.guard is None and p.elem != "bool"]
-    return Turn(emitter, loops, axis, turned)
+    transposed = [p for p, a in lines.items() if a is axis and p.guard is None and p.elem != "bool"]
+    return TransposedReads(emitter, loops, axis, transposed)
 
 
 def _line(emitter: Emitter, outer: Sequence[Axis], inner: Axis, point: Point) -> Axis | None:
-    """The axis along which an operand lies side by side that is read across its lines."""
+    """The axis along which an operand is contiguous that is read across its lines."""
     if point.kind != "load" or inner not in point.axes:
         return None
     if load_stride(emitter, inner, point) in (0, 1, None):

@@ -20,7 +20,7 @@ from argand.tensor.shaping import listed, movedim, ravel, unsqueeze
 
 
 def repeat(self: Any, *repeats: Any) -> Any:
-    """The whole tensor laid side by side: repeats[i] times along dimension i; a copy.
+    """The whole tensor several times: repeats[i] times along dimension i; a copy.
 
     There must be a count for each dimension (ShapeError); more than that add dimensions in front.
     Follows `torch.Tensor.repeat`; elements one by one: `repeat_interleave`.
@@ -254,7 +254,7 @@ def diag(input: Any, diagonal: int = 0) -> Any:
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices over `dim1` and `dim2` whose diagonals are the last dimension of `input`.
 
-    They are 0 elsewhere: (..., N) gives (..., N + |offset|, N + |offset|); the diagonal lies
+    They are 0 elsewhere: (..., N) gives (..., N + |offset|, N + |offset|); the diagonal is
     `offset` above the main one. Follows `torch.diag_embed`.
 
     >>> ag.diag_embed(ag.tensor([[1, 2], [3, 4]]))[1]

@@ -149,7 +149,7 @@ def to_cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
 
 
 def device_of(self: Any) -> Any:
-    """Where the tensor lives: the CPU.
+    """Where the tensor is stored: the CPU.
 
     >>> ag.ones(2).device
     device(type='cpu')
@@ -418,7 +418,7 @@ def get_device(self: Any) -> int:
 
 
 def storage_offset(self: Any) -> int:
-    """Where the first element lies in the memory of the tensor that owns it, in elements.
+    """Where the first element is in the memory of the tensor that owns it, in elements.
 
     >>> ag.arange(6)[2:].storage_offset()
     2

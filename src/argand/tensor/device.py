@@ -10,7 +10,7 @@ _OTHERS = ("cuda", "mps", "xpu", "meta", "hip", "xla", "mkldnn", "vulkan", "hpu"
 
 
 class device:  # noqa: N801  # PyTorch's name  # PyTorch's name
-    """Where a tensor lives: ``device("cpu")``, the only one; ArgumentError for others.
+    """Where a tensor is stored: ``device("cpu")``, the only one; ArgumentError for others.
 
     >>> ag.device("cpu").type
     'cpu'

@@ -2,7 +2,7 @@
 
 An index is taken apart into a basic part (ints, slices, None, Ellipsis), which is a view, and an
 advanced part (integer and boolean tensors, arrays, lists), which gathers. Integers are selected
-before the advanced part is looked at, as in PyTorch; where the advanced indices stand decides where
+before the advanced part is looked at, as in PyTorch; where the advanced indices are decides where
 their dimensions go by NumPy's rule.
 """
 
@@ -286,7 +286,7 @@ def advanced_operands(view: Tensor, plan: IndexPlan) -> tuple[tuple[int, ...], t
 def indexed_shape(
     shape: Sequence[Any], dims: tuple[int, ...], index_shape: Sequence[Any]
 ) -> tuple[Any, ...]:
-    """The shape that advanced indexing gives: the indices' dimensions stand where the indices
+    """The shape that advanced indexing gives: the indices' dimensions are where the indices
     stood when those are neighbours, and in front otherwise."""
     rest = [s for d, s in enumerate(shape) if d not in dims]
     together = dims[-1] - dims[0] == len(dims) - 1
@@ -391,7 +391,7 @@ def index_put(
 ) -> Tensor:
     """A copy of `input` with ``[indices] = values``, of a tuple of indices; `accumulate` adds them.
 
-    Where places repeat the last value stands, or all are added. Follows `torch.index_put`.
+    Where places repeat the last value counts, or all are added. Follows `torch.index_put`.
 
     >>> ag.index_put(ag.zeros(3), (ag.tensor([0, 2]),), ag.tensor([1.0, 2.0]))
     tensor([1., 0., 2.])

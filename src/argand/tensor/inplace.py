@@ -85,7 +85,7 @@ def _check_cast(source: Any, target: Any, name: str) -> None:
 
 
 def _rebase(target: Tensor, result: Any) -> None:
-    """Let `target` stand where `result` stands on the tape; what it is a view of, accordingly."""
+    """Give `target` the place of `result` on the tape; what it is a view of, accordingly."""
     base = base_of(target)
     if base is None:
         _take_place(target, result)

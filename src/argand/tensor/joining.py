@@ -87,7 +87,7 @@ def stack(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = Non
 
 
 def hstack(tensors: Any) -> Any:
-    """The tensors side by side: joined along the second dimension, or the first of 1-d tensors.
+    """The tensors joined along the second dimension, or the first of 1-d tensors.
 
     >>> ag.hstack([ag.tensor([[1], [2]]), ag.tensor([[3, 4], [5, 6]])])
     tensor([[1, 3, 4],
@@ -133,7 +133,7 @@ def atleast_1d(*tensors: Any) -> Any:
 
 
 def atleast_2d(*tensors: Any) -> Any:
-    """The tensors with at least two dimensions: new ones stand in front. Several give a tuple.
+    """The tensors with at least two dimensions: new ones are in front. Several give a tuple.
 
     >>> ag.atleast_2d(ag.tensor([1, 2]))
     tensor([[1, 2]])

@@ -112,7 +112,7 @@ def scatter(
     """A copy with out[index[i, j], j] = src[i, j] for dim 0, out[i, index[i, j]] = ... for dim 1.
 
     `src` is a number (also as `value=`) or a tensor no smaller than `index`. With `reduce="add"` it
-    is added to what is there. Where places repeat, the last one stands. Raises IndexError for an
+    is added to what is there. Where places repeat, the last one counts. Raises IndexError for an
     index outside. Follows `torch.scatter`.
 
     >>> ag.scatter(ag.zeros(2, 3), 1, ag.tensor([[0], [2]]), 5.0)
@@ -330,7 +330,7 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
 def index_put_(self: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
     """``self[indices] = values`` in place, of a tuple of indices; `accumulate` adds them.
 
-    Where places repeat the last value stands, or all are added. Returns the tensor. Follows
+    Where places repeat the last value counts, or all are added. Returns the tensor. Follows
     `torch.Tensor.index_put_`.
 
     >>> ag.zeros(3).index_put_((ag.tensor([0, 0]),), ag.tensor([1.0, 2.0]), accumulate=True)

@@ -213,8 +213,8 @@ def adjoint(input: Any) -> Any:
     tensor([[1.-2.j],
             [0.-3.j]])
     """
-    turned = matrix_transpose(input)
-    return ops.conj(turned) if input.dtype.is_complex else turned
+    transposed = matrix_transpose(input)
+    return ops.conj(transposed) if input.dtype.is_complex else transposed
 
 
 def matrix_transpose(self: Any) -> Any:

@@ -11,7 +11,7 @@ from argand.ir.op import ops
 
 
 def stride(self: Any, dim: int | None = None) -> Any:
-    """How many elements lie in memory between an index and the next, of all dimensions or of `dim`.
+    """How many elements of memory are between an index and the next, of all dimensions or of `dim`.
 
     >>> ag.ones(2, 3).stride(), ag.ones(2, 3).t().stride()
     ((3, 1), (1, 3))
@@ -25,7 +25,7 @@ def stride(self: Any, dim: int | None = None) -> Any:
 
 
 def _layout(x: Any) -> Any:
-    """An array that lies as a tensor does in memory; while traced, as it would eagerly."""
+    """An array stored as a tensor is; while traced, as it would eagerly."""
     return x._array if x._array is not None else crossroads.current().layout_of(x)
 
 
@@ -46,7 +46,7 @@ def _is_last(memory_format: Any) -> bool:
 
 
 def is_contiguous(self: Any, memory_format: Any = None) -> bool:
-    """Whether the elements lie without gaps in row-major order, or in that of `memory_format`.
+    """Whether the elements are stored without gaps, row-major or in the order of `memory_format`.
 
     >>> ag.ones(2, 3).is_contiguous(), ag.ones(2, 3).t().is_contiguous()
     (True, False)
@@ -62,9 +62,9 @@ def is_contiguous(self: Any, memory_format: Any = None) -> bool:
 def contiguous(self: Any, memory_format: Any = None) -> Any:
     """The tensor in row-major memory: itself when it is so already, else a copy.
 
-    With ``memory_format=ag.channels_last`` an image (N, C, H, W) lies as (N, H, W, C), in which
-    convolutions run without a copy; shape and meaning stay. Raises ShapeError for that of a tensor
-    without 4 dimensions.
+    With ``memory_format=ag.channels_last`` an image (N, C, H, W) is stored as (N, H, W, C), in
+    which convolutions run without a copy; shape and meaning stay. Raises ShapeError for that of
+    a tensor without 4 dimensions.
 
     >>> ag.ones(2, 3).t().contiguous().stride()
     (2, 1)

@@ -324,7 +324,7 @@ def _reversed(op: Op, name: str) -> Any:
             raise
 
     register_call(operator, _reversed_call)
-    return _named(operator, name, f"`{op.name}` as an operator, of what stands before the tensor.")
+    return _named(operator, name, f"`{op.name}` as an operator, the tensor being on the right.")
 
 
 def _unary(op: Op, name: str) -> Any:

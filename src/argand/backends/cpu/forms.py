@@ -1,7 +1,7 @@
 """The form in which an eager call becomes a kernel: which sizes and strides are arguments.
 
 A form turns concrete arrays into a Program over symbolic sizes (sizes of 1 stay fixed: they mean
-broadcasting), as small as possible: dimensions that lie together in memory are merged.
+broadcasting), as small as possible: dimensions that are contiguous together are merged.
 """
 
 from __future__ import annotations
@@ -174,26 +174,26 @@ def elementwise_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | Non
 def merge_dims(
     shape: Sequence[int], strides: Sequence[Sequence[int]]
 ) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    """The fewest dimensions over which all operands, and a dense result, can be walked.
+    """The fewest dimensions over which all operands, and a dense result, can be looped over.
 
     >>> merge_dims((2, 3, 4), [(12, 4, 1), (0, 0, 1)])
     ((6, 4), [(4, 1), (0, 1)])
     """
     sizes: list[int] = []
-    walks: list[list[int]] = []
+    steps: list[list[int]] = []
     for d, size in enumerate(shape):
         if size == 1:
             continue
         step = [s[d] for s in strides]
-        if sizes and all(last == now * size for last, now in zip(walks[-1], step, strict=True)):
+        if sizes and all(last == now * size for last, now in zip(steps[-1], step, strict=True)):
             sizes[-1] *= size
-            walks[-1] = step
+            steps[-1] = step
         else:
             sizes.append(size)
-            walks.append(step)
+            steps.append(step)
     if not sizes:
-        sizes, walks = [1], [[1] * len(strides)]
-    return tuple(sizes), [tuple(w[i] for w in walks) for i in range(len(strides))]
+        sizes, steps = [1], [[1] * len(strides)]
+    return tuple(sizes), [tuple(w[i] for w in steps) for i in range(len(strides))]
 
 
 # -- reductions and rows ---------------------------------------------------------------------------

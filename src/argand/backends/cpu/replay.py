@@ -158,7 +158,7 @@ class Replay:
         strides = [evaluate(s, self.sizes) for s in self.plan.places[v].strides]
         return shape, strides
 
-    def _lies(self, v: Value) -> tuple[_Memory, int, int]:
+    def _stored(self, v: Value) -> tuple[_Memory, int, int]:
         """The memory of a value's root, where the root begins in it, and its bytes."""
         root = self.plan.places[v].root
         kind, i = self.plan.homes[root]
@@ -170,10 +170,10 @@ class Replay:
 
     def _window(self, v: Value, writable: bool) -> _Window:
         place = self.plan.places[v]
-        memory, base, size = self._lies(v)
+        memory, base, size = self._stored(v)
         first = evaluate(place.offset, self.sizes) * v.dtype.itemsize
         if not 0 <= base <= base + size <= memory.size:
-            raise self._error(f"{self._name(place.root)} lies outside of its memory")
+            raise self._error(f"{self._name(place.root)} is outside of its memory")
         inside = None if place.root is v and not writable else self._elements(v, first, size)
         mark = self.marks[place.root]
         return _Window(memory, base + first, -first, size - first, mark, v, writable, inside)
@@ -362,11 +362,11 @@ class Replay:
                 yield address + (lane if offsets is None else int(offsets[lane])) * each
 
     def load_lanes(self, address: int, each: int, mask: Any) -> None:
-        """The lanes of a mask are read, side by side."""
+        """The lanes of a mask are read from contiguous memory."""
         self._lanes(address, each, mask, self.load)
 
     def store_lanes(self, address: int, each: int, mask: Any) -> None:
-        """The lanes of a mask are written, side by side."""
+        """The lanes of a mask are written to contiguous memory."""
         self._lanes(address, each, mask, self.store)
 
     def _lanes(self, address: int, each: int, mask: Any, access: Access) -> None:

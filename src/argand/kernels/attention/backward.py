@@ -267,8 +267,8 @@ class _Head:
             (self.p, tiling.by_g, by_g, self.forward.width, self.v_sums),
             (self.gs, tiling.by_q, by_q, self.forward.depth, self.k_sums),
         ):
-            turned = Rows(memory, self.acc.elem, 1, self.pitch)
-            terms = [Term(turned, columns, self.height)]
+            transposed = Rows(memory, self.acc.elem, 1, self.pitch)
+            terms = [Term(transposed, columns, self.height)]
             multiply(b, chosen, self.acc, keys, b.i64(width), terms, sums.add_from(zero))
 
         def seen(row: Reg, height: int) -> Reg:

@@ -106,7 +106,7 @@ class _Part:
         self.scaled = plain and spec.scale > 0
         """Whether scores are scaled as late as in the exponent."""
 
-    # the walk over blocks -------------------------------------------------------------------------
+    # blocks ---------------------------------------------------------------------------------------
 
     def run(self, index: Mapping[ContractionAxis, Reg], row: Reg) -> None:
         """The rows from `row` on of the head `index`."""

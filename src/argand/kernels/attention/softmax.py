@@ -1,6 +1,6 @@
 """The online softmax of blocks of scores: running maxima, sums, and what they change.
 
-Scores are held times log2(e), so that probabilities are powers of two. Some rows go side by side,
+Scores are held times log2(e), so that probabilities are powers of two. Some rows go together,
 whose maxima are one small vector.
 """
 

@@ -51,7 +51,7 @@ class Rows:
 @dataclasses.dataclass(frozen=True)
 class Columns:
     """The columns of B, contiguous: `along` elements from one k to the next, and `apart` from one
-    panel to the next where they were packed (None: side by side)."""
+    panel to the next where they were packed (None: contiguous)."""
 
     pointer: Reg
     elem: str

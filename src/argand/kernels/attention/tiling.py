@@ -39,7 +39,7 @@ class Tiling:
 
     Blocks are `queries` rows by `keys`; `part` rows share what is packed. `scores` and `values` are
     the tiles of q k^T (lanes along the keys) and of p v (lanes along the values). `together` rows
-    go through the softmax side by side. `few`: keys are read in place, each once.
+    go through the softmax together. `few`: keys are read in place, each once.
     """
 
     queries: int
@@ -165,4 +165,4 @@ class _Tiles:
 
 def _across(operand: Operand, inner: ContractionAxis) -> str:
     """How an operand whose columns are not contiguous is packed."""
-    return "turn" if operand.unit(inner) else "gather"
+    return "transpose" if operand.unit(inner) else "gather"

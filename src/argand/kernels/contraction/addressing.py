@@ -1,6 +1,6 @@
-"""The walk over k and the tables of addresses that one block of a contraction needs.
+"""The blocks of k and the tables of addresses that one block of a contraction needs.
 
-K is walked in blocks: at most `K_BLOCK` neighbours of the innermost axis, or several whole turns of
+K is cut into blocks: at most `K_BLOCK` neighbours of the innermost axis, or several whole runs of
 it when it is shorter. Where an operand is not a plain matrix, small tables hold, for each outer
 step of the block, offsets and the range of the innermost axis, and for each row the pointer to
 start from.
@@ -19,7 +19,7 @@ from argand.nest.builder import I64, PTR, IntOrReg, NestBuilder, Reg, Ty, static
 
 __all__ = [
     "KBlock",
-    "KWalk",
+    "KBlocks",
     "RowTable",
     "StepTable",
     "dot",
@@ -89,7 +89,7 @@ class KBlock:
     count: Reg
 
 
-class KWalk:
+class KBlocks:
     """The blocks of k, which fix the order of every sum."""
 
     def __init__(self, b: NestBuilder, geo: Geometry) -> None:
@@ -99,17 +99,17 @@ class KWalk:
         self.outer = extent_of(b, geo.outer)
         self.width = b.max(b.min(self.inner, K_BLOCK), 1)
         self.group = b.max(b.div(K_BLOCK, b.max(self.inner, 1)), 1) if geo.outer else b.i64(1)
-        self.turns = b.max(b.ceildiv(self.inner, self.width), 1)
-        self.blocks = b.max(b.mul(b.ceildiv(self.outer, self.group), self.turns), 1)
+        self.pieces = b.max(b.ceildiv(self.inner, self.width), 1)
+        self.count = b.max(b.mul(b.ceildiv(self.outer, self.group), self.pieces), 1)
 
     def at(self, kb: Reg) -> KBlock:
         """The block number `kb`."""
         b = self._b
-        i0 = b.mul(b.rem(kb, self.turns), self.width)
+        i0 = b.mul(b.rem(kb, self.pieces), self.width)
         count = rest(b, self.inner, i0, self.width)
         if not self._grouped:
             return KBlock(b.i64(0), b.i64(1), i0, count)
-        o0 = b.mul(b.div(kb, self.turns), self.group)
+        o0 = b.mul(b.div(kb, self.pieces), self.group)
         return KBlock(o0, rest(b, self.outer, o0, self.group), i0, count)
 
 

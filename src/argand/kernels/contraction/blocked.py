@@ -3,8 +3,8 @@
     with Builder ... :
         contraction(b, Contraction(a, b, batch, m, n, k, epilogue), target)
 
-emits the whole nest. C is cut into blocks, which run on any thread; inside a block k is walked in
-blocks of `K_BLOCK`; B's part is packed once for all rows, A is read where it lies when its rows are
+emits the whole nest. C is cut into blocks, which run on any thread; inside a block k is cut into
+blocks of `K_BLOCK`; B's part is packed once for all rows, A is read in place when its rows are
 contiguous along k; tiles of C stay in registers for a block of k, partial sums wait in scratch, and
 the epilogue sees each finished element once, in registers.
 
@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 
 from argand.kernels.contraction.addressing import (
     KBlock,
-    KWalk,
+    KBlocks,
     RowTable,
     StepTable,
     dot,
@@ -95,7 +95,7 @@ class _Blocked:
     ) -> None:
         self.b, self.spec, self.geo, self.plan = b, spec, geo, chosen
         self.acc = Ty(spec.acc)
-        self.walk = KWalk(b, geo)
+        self.k_blocks = KBlocks(b, geo)
         self.m, self.n = extent_of(b, geo.rows), b.index(geo.col.extent)
         self.batch, self.taps = extent_of(b, geo.batch), extent_of(b, geo.taps)
         known = isinstance(self.m.const, int)
@@ -122,7 +122,9 @@ class _Blocked:
             self.partials = b.scratch(b.mul(rows, self.n_padded, splits * self.acc.bytes))
         if self.plan.shared:
             self._pack_all()
-        flops = b.mul(2, self.m, self.n, self.batch, self.taps, self.walk.outer, self.walk.inner)
+        flops = b.mul(
+            2, self.m, self.n, self.batch, self.taps, self.k_blocks.outer, self.k_blocks.inner
+        )
         each = b.max(b.div(flops, b.max(total, 1)), 1)
         share = b.max(b.div(b.i64(SERIAL_FLOPS // 2), each), 1)
         with spread(b, total, share, b.div(flops, 100)) as (low, high):
@@ -134,21 +136,24 @@ class _Blocked:
 
     def _pack_all(self) -> None:
         """Pack the whole of B, a block of k of some panels at a time; column by column, as the
-        blocks of C are walked, so that a thread mostly reads what it has packed itself."""
+        blocks of C are computed, so that a thread mostly reads what it has packed itself."""
         b, geo, plan = self.b, self.geo, self.plan
         panel_count = b.ceildiv(self.n, plan.width)
-        self.shared = b.scratch(b.mul(self.walk.blocks, b_bytes(b, plan, self.acc, self.n)))
-        total = b.mul(self.walk.blocks, panel_count)
+        self.shared = b.scratch(b.mul(self.k_blocks.count, b_bytes(b, plan, self.acc, self.n)))
+        total = b.mul(self.k_blocks.count, panel_count)
         share = b.i64(max(1, PACK_PIECE // (plan.width * K_BLOCK)))
-        cost = b.mul(self.walk.outer, self.walk.inner, self.n)
+        cost = b.mul(self.k_blocks.outer, self.k_blocks.inner, self.n)
         base = b.offset(geo.b.ptr, geo.b.offset, geo.b.elem)
         none = dict.fromkeys((*geo.batch, *geo.taps), b.i64(0))
         with spread(b, total, share, cost) as (low, high):
             steps = StepTable(b, geo)
             packer = Packer(b, geo, plan, self.acc, steps, None)
             with b.loop(low, high) as loop:
-                panel, kb = b.div(loop.index, self.walk.blocks), b.rem(loop.index, self.walk.blocks)
-                block = self.walk.at(kb)
+                panel, kb = (
+                    b.div(loop.index, self.k_blocks.count),
+                    b.rem(loop.index, self.k_blocks.count),
+                )
+                block = self.k_blocks.at(kb)
                 steps.fill(block, none)
                 n_lo = b.mul(panel, plan.width)
                 n_hi = b.min(b.add(n_lo, plan.width), self.n)
@@ -167,8 +172,8 @@ class _Blocked:
         place = b.rem(cell, per)
         m_lo = b.mul(b.rem(place, self.m_blocks), self.mc)
         n_lo = b.mul(b.div(place, self.m_blocks), self.nc)
-        k_lo = b.div(b.mul(split, self.walk.blocks), splits)
-        k_hi = b.div(b.mul(b.add(split, 1), self.walk.blocks), splits)
+        k_lo = b.div(b.mul(split, self.k_blocks.count), splits)
+        k_hi = b.div(b.mul(b.add(split, 1), self.k_blocks.count), splits)
         block.run(b.div(cell, per), split, m_lo, n_lo, k_lo, k_hi)
 
     def _finish_splits(self) -> None:
@@ -221,9 +226,9 @@ class _Block:
         self.steps = StepTable(b, geo)
         self.rows = RowTable(b, geo, nest.mc) if geo.tabled else None
         if self.rows is not None:
-            self.rows.reserve(nest.walk.group)
+            self.rows.reserve(nest.k_blocks.group)
         self.packer = Packer(b, geo, plan, acc, self.steps, self.rows)
-        self.one_block = nest.walk.blocks.const == 1 and plan.splits == 1
+        self.one_block = nest.k_blocks.count.const == 1 and plan.splits == 1
         self.b_pack = self.a_pack = self.sums = None
         if plan.b != "place" and not plan.shared:
             self.b_pack = b.scratch(b_bytes(b, plan, acc, nest.nc))
@@ -247,7 +252,7 @@ class _Block:
             self.first = b.eq(loop.index, k_lo)
             self.last = b.eq(b.add(loop.index, 1), k_hi)
             self._find_shared(loop.index)
-            self._k_block(nest.walk.at(loop.index))
+            self._k_block(nest.k_blocks.at(loop.index))
 
     def _find_shared(self, kb: Reg) -> None:
         """Where this block's part of the shared panels begins."""

@@ -1,4 +1,4 @@
-"""The nest for few rows: B is read once, where it lies, at the speed of memory.
+"""The nest for few rows: B is read once, in place, at the speed of memory.
 
 The same chains in the same order as the blocked nest, so a row's bits do not depend on how many
 rows came with it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from argand.kernels.contraction.addressing import KBlock, KWalk, dot, extent_of, spread, unflatten
+from argand.kernels.contraction.addressing import KBlock, KBlocks, dot, extent_of, spread, unflatten
 from argand.kernels.contraction.microkernel import (
     Address,
     Panel,
@@ -26,7 +26,7 @@ __all__ = ["few_rows"]
 
 AHEAD = 4
 """Rows of B that are asked for before they are needed: their strides hide them from the hardware.
-More would push each other out of the first-level cache when they lie a power of two apart."""
+More would push each other out of the first-level cache when they are a power of two apart."""
 
 PIECE_BYTES = 1 << 17
 """About as much of B as a chunk should read."""
@@ -43,13 +43,13 @@ class _FewRows:
     ) -> None:
         self.b, self.spec, self.geo, self.plan = b, spec, geo, plan
         self.acc = Ty(spec.acc)
-        self.walk = KWalk(b, geo)
+        self.k_blocks = KBlocks(b, geo)
         self.m, self.n = extent_of(b, geo.rows), b.index(geo.col.extent)
 
     def run(self) -> None:
         b, plan = self.b, self.plan
         batch = extent_of(b, self.geo.batch)
-        per_panel = b.mul(self.walk.inner, plan.width * self.acc.bytes)
+        per_panel = b.mul(self.k_blocks.inner, plan.width * self.acc.bytes)
         panel_count = b.ceildiv(self.n, plan.width)
         share = b.max(b.div(b.i64(PIECE_BYTES), b.max(per_panel, 1)), 1)
         share = self._even(panel_count, share)
@@ -97,11 +97,11 @@ class _FewRows:
         b, plan = self.b, self.plan
         totals: Sequence[Reg] = [b.const(self.acc.with_lanes(plan.lanes), 0)]
         totals = list(totals) * (height * panel.vectors)
-        if plan.b == "turn":
-            totals = self._turned(panel, row, height, totals)
+        if plan.b == "transpose":
+            totals = self._transposed(panel, row, height, totals)
         else:
-            with b.loop(0, self.walk.blocks, 1, totals) as loop:
-                block = self.walk.at(loop.index)
+            with b.loop(0, self.k_blocks.count, 1, totals) as loop:
+                block = self.k_blocks.at(loop.index)
                 sums = self._in_place(panel, row, height, block)
                 b.yield_(*self._together(b.eq(loop.index, 0), loop.carry, [sums]))
             totals = loop.results
@@ -151,10 +151,12 @@ class _FewRows:
         rows = [b.offset(self.a_base, start, geo.a.elem) for start in starts]
         return lambda k, r: (rows[r], b.mul(k, along_k))
 
-    def _turned(self, panel: Panel, row: Reg, height: int, totals: Sequence[Reg]) -> Sequence[Reg]:
+    def _transposed(
+        self, panel: Panel, row: Reg, height: int, totals: Sequence[Reg]
+    ) -> Sequence[Reg]:
         """B is contiguous along k: squares of it are transposed in registers. Several blocks of k
-        go side by side, so that one chain does not wait for itself."""
-        b, inner = self.b, self.walk.inner
+        run at once, so that one chain does not wait for itself."""
+        b, inner = self.b, self.k_blocks.inner
         full = b.div(inner, K_BLOCK)
         done = b.i64(0)
         for beside, upto in self._groups(full, height * panel.vectors):
@@ -179,7 +181,7 @@ class _FewRows:
 
     @staticmethod
     def _groups(full: Reg, chains: int) -> tuple[tuple[int, Reg | None], ...]:
-        """(how many blocks go side by side, up to which block): pairs, and three for an odd end;
+        """(how many blocks run at once, up to which block): pairs, and three for an odd end;
         single ones when a tile has several chains of its own."""
         blocks = full.const
         if chains > 1:

@@ -204,7 +204,7 @@ class _Product(_Emitter):
         contraction(self.b, spec, self.context.target)
 
     def _unit_label(self, result: str, digits: Mapping[str, Sequence[Axis]]) -> str:
-        """The label along which the results lie side by side in memory."""
+        """The label along which the results are contiguous in memory."""
         for label in result:
             axis = digits[label][-1]
             for buffer, index, _ in self.stores:

@@ -1,4 +1,4 @@
-"""Where the operands and results of a region's contraction lie, as forms over loops' axes."""
+"""Where a contraction's operands and results are stored, as forms over loops' axes."""
 
 from __future__ import annotations
 

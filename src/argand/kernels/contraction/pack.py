@@ -80,8 +80,8 @@ class Packer:
             place = b.offset(base, start, geo.b.elem)
             shift = b.mul(outer.index, block.count, self._plan.width)
             out = b.offset(to, shift, self._acc.elem)
-            if self._plan.b == "turn":
-                self._turn(out, place, block, columns)
+            if self._plan.b == "transpose":
+                self._transpose(out, place, block, columns)
             else:
                 self._copy(out, place, block, columns)
 
@@ -117,7 +117,7 @@ class Packer:
             value = b.gather(place, b.apply("add", lanes, b.affine(row, (start, stride))), ty, mask)
         return b.cast(value, self._vector)
 
-    def _turn(
+    def _transpose(
         self, to: Reg, place: Reg, block: KBlock, columns: tuple[Reg, Reg, int | None]
     ) -> None:
         """Squares of lanes x lanes, read along k and transposed in registers. The last square of a

@@ -21,10 +21,10 @@ K_BLOCK: Final = 256
 """Products in one fused chain; the sums of the chains are added in order."""
 
 FEW_ROWS: Final = 4
-"""Up to this many rows B is read once, where it lies."""
+"""Up to this many rows B is read once, in place."""
 
 MANY_TAPS: Final = 65
-"""So many taps are not kept side by side in scratch: they become batches."""
+"""So many taps are not stored together in scratch: they become batches."""
 
 FEW_TURNED: Final = 8
 """The same when B is transposed in registers and the number of rows is known."""
@@ -99,8 +99,8 @@ class Geometry:
 class ContractionPlan:
     """One way to run a contraction.
 
-    `a`: "place" (rows a stride apart) or "table" (through row pointers), each read where it lies;
-    "rows" or "cols" packed along k or along m. `b`: "place", "turn" (k-contiguous, transposed in
+    `a`: "place" (rows a stride apart) or "table" (through row pointers), each read in place;
+    "rows" or "cols" packed along k or along m. `b`: "place", "transpose" (k-contiguous, done in
     registers; packed unless few rows), "copy", "gather". `few` > 0: only when there are at most
     that many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C. `groups`:
     lanes run "across" groups (`grouped`), or "inside" one, a row of pixels at a time
@@ -170,7 +170,7 @@ def geometry(spec: Contraction) -> Geometry:
 
 
 def _merge_k(spec: Contraction) -> tuple[Operand, Operand, tuple[ContractionAxis, ...]]:
-    """Neighbouring k axes that both operands walk as one become one; those of extent 1 go."""
+    """Neighbouring k axes that are one in both operands become one; those of extent 1 go."""
     a, b = spec.a, spec.b
     bounded = {axis for bound in a.bounds for axis in bound.terms}
     merged: list[ContractionAxis] = []
@@ -324,7 +324,7 @@ def _is_grouped(spec: Contraction) -> bool:
 def _are_contiguous(
     operand: Operand, group: ContractionAxis, channel: ContractionAxis, depth: int
 ) -> bool:
-    """Whether the channels of all groups lie side by side."""
+    """Whether the channels of all groups are contiguous."""
     jump = static(operand.stride(group))
     return jump == depth and (depth == 1 or operand.unit(channel))
 
@@ -406,7 +406,7 @@ def _group_rows(s: _Shape) -> ContractionPlan | None:
 
 def _few_rows(s: _Shape) -> ContractionPlan | None:
     """Few rows, as in inference at batch 1: every element of B is used once or twice, so it is read
-    where it lies, at the speed of memory."""
+    in place, at the speed of memory."""
     if s.tabled or s.outer or s.taps != 1 or not (s.a_plain and s.b_plain and s.b_unit):
         return None
     most = FEW_TURNED if s.b_unit == "k" and s.registers >= 16 else FEW_ROWS
@@ -416,7 +416,9 @@ def _few_rows(s: _Shape) -> ContractionPlan | None:
     if s.b_unit == "k":
         two = rows <= 2 and (s.n or 0) >= 2 * s.lanes and _fit_l1(s, 2 * s.lanes)
         few = FEW_ROWS if s.m is None else most
-        return ContractionPlan("few rows", rows, 2 if two else 1, s.lanes, "place", "turn", few=few)
+        return ContractionPlan(
+            "few rows", rows, 2 if two else 1, s.lanes, "place", "transpose", few=few
+        )
     room = (s.registers - 2) // (rows + 1)
     vectors = min(8, room) if rows > 1 or s.registers > 16 else 8
     if s.n is not None:
@@ -426,7 +428,7 @@ def _few_rows(s: _Shape) -> ContractionPlan | None:
 
 def _fit_l1(s: _Shape, columns: int) -> bool:
     """Whether a line of each of so many columns of B stays in the first-level cache while all are
-    read in turn: columns a power of two apart meet in few sets."""
+    read one after the other: columns a power of two apart meet in few sets."""
     if s.b_apart is None:
         return True
     return columns * math.gcd(s.b_apart * s.acc_bytes, WAY_BYTES) <= WAYS * WAY_BYTES
@@ -445,7 +447,7 @@ def _long_k(s: _Shape) -> ContractionPlan | None:
 
 
 def _blocked(s: _Shape, splits: int = 1) -> ContractionPlan:
-    """The blocked product: B packed for a block of C, A read where it lies or packed beside it."""
+    """The blocked product: B packed for a block of C, A read in place or packed too."""
     rows, vectors = _tile(s)
     mc, nc = _block(s, rows, vectors * s.lanes, splits)
     found = ContractionPlan("blocked", rows, vectors, s.lanes, _place_a(s), _place_b(s), mc, nc)
@@ -496,7 +498,7 @@ def _place_b(s: _Shape) -> str:
     if s.b_unit == "n":
         once = s.b_plain and s.m is not None and s.m * (s.taps or 1) <= 16
         return "place" if once else "copy"
-    return "turn" if s.b_unit == "k" else "gather"
+    return "transpose" if s.b_unit == "k" else "gather"
 
 
 def _share_b(s: _Shape, found: ContractionPlan) -> bool:

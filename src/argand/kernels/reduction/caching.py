@@ -1,4 +1,4 @@
-"""What a kernel of rows keeps of a row, in cache, instead of computing it in every stage."""
+"""What a kernel of rows caches of a row, instead of computing it in every stage."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _dear_points(plan: RowPlan) -> list[Point]:
 
 
 def _alone(plan: RowPlan, point: Point, kept: Sequence[Point]) -> bool:
-    """Whether no operand is read element by element once the point is kept: a result may lie where
-    such an operand lies."""
+    """Whether no operand is read element by element once the point is kept: a result may be
+    stored over such an operand."""
     first = next(s for s in range(plan.stages) if point in reachable(plan.roots(s)))
     later = [root for s in range(first + 1, plan.stages) for root in plan.roots(s)]
     every = frozenset(plan.space.axes)

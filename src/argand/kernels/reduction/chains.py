@@ -1,4 +1,4 @@
-"""The innermost loop of a reduction: several chains side by side, combined by a fixed tree."""
+"""The innermost loop of a reduction: several independent chains, combined by a fixed tree."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CHAINS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """Walks `axis` in vectors, carrying one register for each of the reductions `prims`.
+    """Loops over `axis` in vectors, carrying one register for each of the reductions `prims`.
 
     Element i goes to sum i mod W, where W is what `CHAINS` registers hold; a block of `BLOCK_CHAIN`
     elements each is added up to one register, half onto half; blocks are added in order, and so are
     blocks of `BLOCK_CHAIN` blocks. So the order depends on the length, the dtype of the sums and
-    the target, not on how many lanes the code around it walks at a time; only where the sums of
+    the target, not on how many lanes the code around it takes at a time; only where the sums of
     several reductions would fill the registers, W is less.
     """
 
@@ -71,7 +71,7 @@ class Chain:
         block = BLOCK_CHAIN * self.lanes * chains
         most = most if size is None else size
         if not accumulates(self.prims) or (most is not None and most < block + self.lanes * chains):
-            sums = self._turns(body, self._fresh(chains), low, whole, chains)
+            sums = self._iterations(body, self._fresh(chains), low, whole, chains)
             sums = self._rest(body, sums, whole, high, size)
             return self._combined(totals, self._merged(sums))
         part, sums = self._blocks(body, low, whole, chains, most)
@@ -86,7 +86,7 @@ class Chain:
         return b.add(low, b.mul(b.div(b.sub(high, low), unit), unit))
 
     def _count(self, size: int | None) -> int:
-        """How many vectors are walked side by side. Short rows need fewer: sums that nothing is
+        """How many chains run at once. Short rows need fewer: sums that nothing is
         added to change nothing. All sums together take half of the target's registers at most."""
         target = self.emitter.context.target
         least = min(ty.bytes for ty in self.types)
@@ -101,14 +101,14 @@ class Chain:
         return chains
 
     def _plain(self, body: Body, low: IntOrReg, high: IntOrReg, size: int | None) -> None:
-        """A walk without sums, two vectors a turn."""
+        """A loop without sums, two vectors an iteration."""
         lanes = self.lanes
         whole = self._whole(low, high, 2 * lanes)
         end = self._whole(low, high, lanes)
-        self._turns(body, [], low, whole, 2)
-        self._turns(body, [], whole, end, 1)
+        self._iterations(body, [], low, whole, 2)
+        self._iterations(body, [], whole, end, 1)
         if lanes > 1 and not (size is not None and size % lanes == 0):
-            self._turns(body, [], end, high, 1, high)
+            self._iterations(body, [], end, high, 1, high)
 
     def _blocks(
         self, body: Body, low: IntOrReg, whole: Reg, chains: int, most: int | None
@@ -124,7 +124,7 @@ class Chain:
                 part, sums = list(loop.carry[:width]), list(loop.carry[width:])
                 part = self._combined(part, self._merged(sums))
                 stop = b.min(b.add(loop.index, block), whole)
-                b.yield_(*part, *self._turns(body, fresh, loop.index, stop, chains))
+                b.yield_(*part, *self._iterations(body, fresh, loop.index, stop, chains))
             return list(loop.results)
 
         if most is not None and most <= BLOCK_CHAIN * block:
@@ -145,18 +145,18 @@ class Chain:
         lanes, width = self.lanes, len(self.prims)
         if size is None:
             end = self._whole(low, high, lanes)
-            sums = self._in_turn(body, sums, low, end)
-            return self._in_turn(body, sums, end, high, high) if lanes > 1 else sums
+            sums = self._rotating(body, sums, low, end)
+            return self._rotating(body, sums, end, high, high) if lanes > 1 else sums
         rest = size % (lanes * (len(sums) // width))
         for u in range(-(-rest // lanes)):
             masked = rest < (u + 1) * lanes
             at = self.emitter.b.add(low, u * lanes)
             mine = slice(u * width, (u + 1) * width)
             end = self.emitter.b.add(at, lanes)
-            sums[mine] = self._turns(body, sums[mine], at, end, 1, high if masked else None)
+            sums[mine] = self._iterations(body, sums[mine], at, end, 1, high if masked else None)
         return sums
 
-    def _in_turn(
+    def _rotating(
         self,
         body: Body,
         sums: list[Reg],
@@ -164,15 +164,16 @@ class Chain:
         high: IntOrReg,
         mask_to: IntOrReg | None = None,
     ) -> list[Reg]:
-        """A vector a turn, to the chains in turn. They change places instead of being counted: half
-        is added onto half in the end, which finds the same pairs from wherever it starts."""
+        """A vector an iteration, to the chains in rotation: they change places instead of being
+        counted, since half is added onto half in the end, which finds the same pairs from wherever
+        it starts."""
         b, lanes, width = self.emitter.b, self.lanes, len(self.prims)
         with b.loop(low, high, lanes, sums) as loop:
             first, others = loop.carry[:width], loop.carry[width:]
             b.yield_(*others, *self._vector(body, first, loop.index, mask_to))
         return list(loop.results)
 
-    def _turns(
+    def _iterations(
         self,
         body: Body,
         carried: Sequence[Reg],
@@ -181,7 +182,7 @@ class Chain:
         step: int,
         mask_to: IntOrReg | None = None,
     ) -> list[Reg]:
-        """`step` vectors a turn, each with registers of its own."""
+        """`step` vectors an iteration, each with registers of its own."""
         b, lanes, width = self.emitter.b, self.lanes, len(self.prims)
         if static(b.sub(high, low)) == 0:
             return list(carried)

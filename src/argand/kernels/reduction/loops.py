@@ -41,7 +41,7 @@ class RowLoops:
         self.emitter = emitter
         self.points = reachable(plan.computed)
         inner = contiguous_axis(emitter, plan)
-        self.across = inner in plan.batch and not plan.rides
+        self.across = inner in plan.batch and not plan.reduces_batch
         row, batch = (self._ordered(axes, inner) for axes in (plan.row, plan.batch))
         full = [place for o in plan.outputs if o.kind == "full" for place in results.places[o]]
         stores = [place for o in plan.outputs for place in results.places[o]]

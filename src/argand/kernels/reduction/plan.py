@@ -2,7 +2,7 @@
 
 The axes of the space are parted into batch axes and row axes. A reduction of a full value over the
 row axes gives a value a row ("row"); over the batch axes, one a column ("col"); over all, one
-("full"); a value a row reduced over the batch axes is a "batch" reduction. A row is walked in
+("full"); a value a row reduced over the batch axes is a "batch" reduction. A row is passed over in
 stages: a stage needs what the reductions of earlier stages gave.
 """
 
@@ -98,13 +98,13 @@ class RowPlan:
 
     @property
     def stages(self) -> int:
-        """The number of walks along a row."""
+        """The number of passes along a row."""
         levels = [r.level for r in self.reductions if r.kind != "batch"]
         levels += [o.level for o in self.outputs if o.kind == "full"]
         return max((level for level in levels if level < LATE), default=-1) + 1
 
     def roots(self, stage: int) -> list[Point]:
-        """What the walk of a stage computes."""
+        """What the pass of a stage computes."""
         found = [r.operand for r in self.reductions if r.kind != "batch" and r.level == stage]
         return found + [o.point for o in self.outputs if o.kind == "full" and o.level == stage]
 
@@ -112,25 +112,25 @@ class RowPlan:
     def order(self) -> Order:
         """In which order the rows' kernel reads and writes: rows are a phase, and what depends on
         the whole batch is another. A row alternates between what has one value a row (steps 0, 2,
-        …) and walks along it (1, 3, …)."""
+        …) and passes along it (1, 3, …)."""
         loads, stores = [], []
         for r in self.reductions:
-            walk = r.kind != "batch"
-            loads += loads_of([r.operand], 0, 2 * r.level + walk)
+            in_row = r.kind != "batch"
+            loads += loads_of([r.operand], 0, 2 * r.level + in_row)
         for o in self.outputs:
             if o.kind in ("col", "one"):
                 phase, step, first = 1, int(o.kind == "col"), int(o.kind == "col")
             elif o.kind == "row":
                 phase, step, first = 0, 2 * o.level, 2 * o.level
             else:
-                # its memory may hold what earlier walks keep of the row
+                # its memory may hold what earlier passes cached of the row
                 phase, step, first = 0, 2 * o.level + 1, 1
             loads += loads_of([o.point], phase, step)
             stores.append(Access(o.value, o.index, phase, first))
         return Order(tuple(loads), tuple(stores))
 
     @property
-    def rides(self) -> bool:
+    def reduces_batch(self) -> bool:
         """Whether something is reduced over the batch."""
         return any(r.kind != "row" for r in self.reductions)
 
@@ -173,7 +173,7 @@ def _rank(v: Value) -> tuple[int, int]:
 
 
 class _Layout:
-    """Where the values of a region lie in a space, and what is asked for."""
+    """The indices of a region's values in a space, and what is asked for."""
 
     def __init__(
         self, region: Region, anchor: Value, space: Space, reductions: Sequence[Node]
@@ -205,7 +205,7 @@ class _Layout:
         )
 
     def _once(self, v: Value) -> bool:
-        """Whether a walk of a value's axes meets each of its elements once; of a value that was
+        """Whether loops over a value's axes visit each of its elements once; of a value that was
         expanded and then reshaped it meets some again, so there is nothing to add up."""
         return same(numel(a.extent for a in self.axes(v)), numel(v.shape))
 
@@ -351,10 +351,10 @@ def _unit(point: Point, value: Value, axis: Axis) -> bool:
 
 
 def rank_of(plan: RowPlan, inner: Axis | None) -> int:
-    """How good a plan is when memory lies side by side along `inner`: lanes along rows are best,
+    """How good a plan is when memory is contiguous along `inner`: lanes along rows are best,
     unless there are column sums of huge rows; lanes across rows allow no sums over the batch."""
     along = inner is None or inner in plan.row
-    if not along and plan.rides:
+    if not along and plan.reduces_batch:
         return 3
     length = 1
     for axis in plan.row:

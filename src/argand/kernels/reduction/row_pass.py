@@ -37,7 +37,7 @@ class RowPass:
         body: Body,
         bounds: tuple[IntOrReg, IntOrReg] | None = None,
     ) -> list[Reg]:
-        """Run `body` for each vector of a row, carrying the sums; several chains side by side."""
+        """Run `body` for each vector of a row, carrying the sums; in several chains."""
         b, emitter, lanes = self.b, self.emitter, self.loops.lanes
         wide = [sum_type(r).with_lanes(lanes) for r in sums]
         identities = [identity_value(r.node) for r in sums]

@@ -1,8 +1,9 @@
 """Kernels of the kind "rows": softmax, norms, losses and their gradients; sums over any axes.
 
-Rows run in parallel; a row is walked once a stage, in cache. Sums over the batch ride along: every
-chunk of rows adds into partial sums of its own, which are added in the order of the chunks at the
-end. The chunks depend on the shape alone, so the bits do not depend on threads.
+Rows run in parallel; a row is passed over once a stage, in cache. Sums over the batch are added up
+in the same passes: every chunk of rows adds into partial sums of its own, which are added in the
+order of the chunks at the end. The chunks depend on the shape alone, so the bits do not depend on
+threads.
 """
 
 from __future__ import annotations
