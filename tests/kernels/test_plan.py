@@ -85,8 +85,8 @@ CHOICES = [
     (depthwise(64), "grouped: tile 6x1x8, a place, b copy"),
     (depthwise(4), "grouped: tile 6x1x4, a place, b copy"),
     (depthwise(64, depth=4), "grouped: tile 3x1x8, a place, b copy"),
-    (depthwise(64, depth=8), "group rows: tile 12x1x8, a place, b turn"),
-    (depthwise(64, depth=16), "group rows: tile 6x2x8, a place, b turn"),
+    (depthwise(64, depth=8), "group rows: tile 12x1x8, a place, b transpose"),
+    (depthwise(64, depth=16), "group rows: tile 6x2x8, a place, b transpose"),
     (depthwise(64, long_k=True), "grouped: tile 4x1x8, a place, b place, 16 splits"),
 ]
 
@@ -123,7 +123,7 @@ def test_wider_vectors_get_other_tiles() -> None:
 
 def test_groups_of_half_a_vector_have_vectors_of_their_own() -> None:
     (image,) = plan(depthwise(64, depth=8), AVX512)
-    assert str(image) == "group rows: tile 14x1x8, a place, b turn"
+    assert str(image) == "group rows: tile 14x1x8, a place, b transpose"
     weight = plan(depthwise(64, depth=8, long_k=True), AVX512)
     assert str(weight[0]).startswith("blocked: tile 8x1x8"), weight
     (weight,) = plan(depthwise(64, depth=4, long_k=True), AVX2)

@@ -353,7 +353,7 @@ def is_nonzero(input: Any) -> bool:
     return bool(input)
 
 
-class finfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
+class finfo:  # noqa: N801  # PyTorch's name
     """The limits of a floating-point dtype (the default one unless given), as Python numbers.
 
     Attributes: `eps` (the distance from 1 to the next number), `max`, `min` (= -max), `tiny` =
@@ -369,7 +369,7 @@ class finfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
         if not given.is_inexact:
             raise TypeError(f"finfo: {given.name} is not a floating-point dtype; use iinfo")
         self.dtype = given.to_real().name
-        info: Any = ml_dtypes.finfo(given.numpy)  # type: ignore[no-untyped-call]
+        info: Any = ml_dtypes.finfo(given.numpy)  # type: ignore[no-untyped-call]  # untyped
         self.bits = int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
@@ -379,7 +379,7 @@ class finfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
         return f"finfo(dtype={self.dtype}, eps={self.eps:g}, max={self.max:g})"
 
 
-class iinfo:  # noqa: N801  # PyTorch's name  # PyTorch's name
+class iinfo:  # noqa: N801  # PyTorch's name
     """The limits of an integer dtype, as Python integers: `min`, `max`, `bits`, `dtype`.
 
     Raises TypeError for other dtypes, booleans included. Follows `torch.iinfo`.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from argand.kernels.contraction.addressing import dot, extent_of, rest, size, spread, unflatten
+from argand.kernels.contraction.addressing import dot, extent_of, rest, spread, unflatten
 from argand.kernels.contraction.grouped import GroupedNest, known_size, known_taps, pieces
 from argand.kernels.contraction.microkernel import multiply_add
 from argand.kernels.contraction.plan import K_BLOCK, SERIAL_FLOPS, ContractionPlan
@@ -177,7 +177,7 @@ class _Packer:
     def __init__(self, nest: _GroupRows) -> None:
         self.nest, self.b = nest, nest.b
         weight, axes = nest.spec.b, nest.spec.k
-        self.run = weight.contiguous(axes) if nest.plan.b == "turn" else ()
+        self.run = weight.contiguous(axes) if nest.plan.b == "transpose" else ()
         """the axes that are read as vectors, which are transposed"""
         self.others = tuple(axis for axis in axes if axis not in self.run)
         self.steps: dict[ContractionAxis, int] = {}
@@ -208,8 +208,8 @@ class _Packer:
     def _vectors(self, to: Reg, place: Reg) -> None:
         """The weights of a vector of channels along the run."""
         b, nest, weight = self.b, self.nest, self.nest.spec.b
-        step, lanes = size(b, weight.stride(nest.channel)), nest.plan.lanes
-        if nest.plan.b == "turn":
+        step, lanes = b.index(weight.stride(nest.channel)), nest.plan.lanes
+        if nest.plan.b == "transpose":
             length = known_size(extent_of(b, self.run))
 
             def square(k: Reg, mask: Reg | None) -> None:
@@ -223,6 +223,6 @@ class _Packer:
         elif nest.plan.b == "copy":
             b.store(to, 0, nest.load(weight, place, 0, None))
         else:
-            offsets = b.apply("mul", b.iota(Ty("int64", lanes)), b.splat(step, lanes))
+            offsets = b.ramp(step, lanes)
             found = b.gather(place, offsets, Ty(weight.elem, lanes))
             b.store(to, 0, b.cast(found, nest.vector))

@@ -348,7 +348,7 @@ def _inside_groups(spec: Contraction) -> str:
     if spec.b.unit(spec.n[-1]):
         return "copy"
     run = _product(spec.b.contiguous(spec.k)) or 0
-    return "turn" if run >= SHORTEST_RUN else "gather"
+    return "transpose" if run >= SHORTEST_RUN else "gather"
 
 
 def plan(spec: Contraction, target: Target) -> tuple[ContractionPlan, ...]:
