@@ -23,10 +23,10 @@ from argand.lowering.affine import Axis, affine_of
 from argand.lowering.context import LoweringContext
 from argand.lowering.element import Demand, reachable
 from argand.lowering.emitter import Emitter
-from argand.lowering.parallel import known, product, spread, unflatten, vectors
+from argand.lowering.parallel import product, spread, unflatten, vectors
 from argand.lowering.region import Region
 from argand.lowering.space import ElementIndex, Space
-from argand.nest.builder import NestBuilder, Reg, Ty
+from argand.nest.builder import NestBuilder, Reg, Ty, static
 
 __all__ = ["MOST_BYTES", "RankingPlan", "match_ranking"]
 
@@ -99,8 +99,8 @@ class _Ranking:
         """All rows, in parallel."""
         b, emitter, axes = self.b, self.emitter, self.plan.space.axes
         rows = product(b, [emitter.size(a.extent) for a in axes])
-        length = known(self.length) or _LIKELY
-        places = known(self.emitter.size(self.plan.kept)) or length
+        length = static(self.length) or _LIKELY
+        places = static(self.emitter.size(self.plan.kept)) or length
         compared = length * (-(-length // self.lanes) + -(-places // self.lanes))
         each = NS_PER_VECTOR * compared + NS_PER_ELEMENT * length
         with spread(b, rows, each) as (low, high):
@@ -123,7 +123,7 @@ class _Ranking:
         with b.loop(0, self.length, self.lanes) as loop:
             b.store(self.ranks, loop.index, self._count(loop.index))
         kept, place = self.emitter.size(self.plan.kept), self.plan.place
-        if known(kept) == 1:  # nothing is stored beside it
+        if static(kept) == 1:  # nothing is stored beside it
             with self.emitter.scope():
                 self.emitter.at[place] = b.i64(0)
                 self._give()
