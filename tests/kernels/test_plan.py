@@ -87,7 +87,7 @@ CHOICES = [
     (depthwise(64, depth=4), "grouped: tile 3x1x8, a place, b copy"),
     (depthwise(64, depth=8), "group rows: tile 12x1x8, a place, b transpose"),
     (depthwise(64, depth=16), "group rows: tile 6x2x8, a place, b transpose"),
-    (depthwise(64, long_k=True), "grouped: tile 4x1x8, a place, b place, 16 splits"),
+    (depthwise(64, long_k=True), "grouped: tile 4x3x8, a place, b place, 16 splits"),
 ]
 
 

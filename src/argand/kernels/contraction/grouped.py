@@ -9,8 +9,9 @@ that each vector of the image that is loaded is used by all of them. Where the s
 taps of a pixel at the edge are chosen when the nest is written; where they are not, such pixels are
 computed one by one. The chains are those of the blocked nest, so the bits are the same.
 
-A weight's gradient sums over all pixels: its registers hold one row of the kernel, and are added to
-the partial sums of a piece of the image rows after at most `K_BLOCK` pixels.
+A weight's gradient sums over all pixels: its registers hold the whole kernel, where that fits and
+sizes are known, or one row of it, and are added to the partial sums of a piece of the image rows
+after at most `K_BLOCK` pixels.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ FLOPS_PER_NS = 30
 
 MANY_SUMS = 7
 """Sums of a weight's gradient that are enough to keep the arithmetic units busy."""
+
+NEAR_BYTES = 1 << 18
+"""Of both operands of a weight's gradient, which are read a vector of channels at a time."""
 
 Body = Callable[[Reg, Reg | None], None]
 
@@ -339,8 +343,18 @@ class _WeightGradient(GroupedNest):
         self.y, self.x = spec.k[-2:]
         self.width = known_size(self.kx.extent)
         self.row = self.width * self.depth
-        self.sets = 2 if self.row <= MANY_SUMS else 1
         self.weights = known_size(self.ky.extent) * self.row
+        down = known_taps(self.bounds.get(self.y), self.y, self.ky)
+        along = known_taps(self.bounds.get(self.x), self.x, self.kx)
+        self.pieces: list[Piece] = []
+        self.ranges: list[range] = []
+        whole = chosen.vectors == self.ky.extent
+        if whole and down is not None and along is not None and len(along) <= K_BLOCK:
+            self.pieces = pieces(along, chosen.rows)
+            self.ranges = sorted(set(down), key=len, reverse=True)
+        self.held = self.weights if self.ranges else self.row
+        """sums in registers"""
+        self.sets = 2 if self.held <= MANY_SUMS else 1
         self.line = b.index(self.x.extent)
         self.piece = b.mul(self.pitch, self.weights)
         self.low, self.high = self.inside(self.x, self.kx)
@@ -366,40 +380,104 @@ class _WeightGradient(GroupedNest):
         b = self.b
         with b.loop(0, self.piece, self.plan.lanes) as loop:
             b.store(sums, loop.index, b.const(self.vector, 0))
-        together = b.max(b.div(K_BLOCK, b.max(self.line, 1)), 1)
-        with b.loop(low, high, together) as block:
-            end = b.min(b.add(block.index, together), high)
+        with b.loop(low, high, self._rows_together()) as block:
+            rows = block.index, b.min(b.add(block.index, self._rows_together()), high)
 
             def part(c: Reg, mask: Reg | None) -> None:
+                if self.ranges:
+                    self._add_whole(b.offset(sums, c, self.acc.elem), rows, c, mask)
+                    return
                 with b.loop(0, self.ky.extent) as loop:
                     at = b.affine(c, (b.mul(loop.index, self.row), self.pitch))
-                    self._add(
-                        b.offset(sums, at, self.acc.elem), loop.index, (block.index, end), c, mask
-                    )
+                    self._add(b.offset(sums, at, self.acc.elem), loop.index, rows, c, mask)
 
             self.for_channels(part)
+
+    def _rows_together(self) -> Reg:
+        """Rows that are added up for one vector of channels before the next one: a chain's, and so
+        few that they stay in near memory for all channels."""
+        b, spec = self.b, self.spec
+        pixel = b.mul(self.channels, Ty(spec.a.elem).bytes + Ty(spec.b.elem).bytes)
+        line = b.max(self.line, 1)
+        near = b.div(NEAR_BYTES, b.max(b.mul(line, pixel), 1))
+        return b.max(b.min(b.div(K_BLOCK, line), near), 1)
+
+    def _starts(self, index: Mapping[ContractionAxis, Reg], c: Reg) -> list[Reg]:
+        """Where a row of the image and of the result's gradient begin."""
+        b, spec = self.b, self.spec
+        found = []
+        for operand in (spec.a, spec.b):
+            at = b.add(dot(b, index, operand.strides), c)
+            found.append(b.offset(operand.ptr, b.add(operand.offset, at), operand.elem))
+        return found
+
+    def _store(self, sums: Reg, totals: Sequence[Reg]) -> None:
+        """Add sums in registers, even and odd ones, to those in memory."""
+        b = self.b
+        for number, total in enumerate(totals[: self.held]):
+            for other in totals[self.held + number :: self.held]:
+                total = b.apply("add", total, other)
+            at = b.mul(self.pitch, number)
+            b.store(sums, at, b.apply("add", b.load(sums, at, self.vector), total))
+
+    # the whole kernel in registers ----------------------------------------------------------------
+
+    def _add_whole(self, sums: Reg, rows: tuple[Reg, Reg], c: Reg, mask: Reg | None) -> None:
+        """Add what some rows give for all rows of the kernel."""
+        b, spec = self.b, self.spec
+        zeros = [b.const(self.vector, 0)] * (self.sets * self.held)
+        with b.loop(*rows, 1, zeros) as loop:
+            index = unflatten(b, spec.k[:-1], loop.index)
+            present = self.taps(self.ky, self.y, index[self.y])
+            starts = self._starts(index, c)
+            b.yield_(*self._chosen(self.ranges, present, starts, loop.carry, mask))
+        self._store(sums, loop.results)
+
+    def _chosen(
+        self,
+        ranges: Sequence[range],
+        present: tuple[Reg, Reg],
+        starts: Sequence[Reg],
+        sums: Sequence[Reg],
+        mask: Reg | None,
+    ) -> Sequence[Reg]:
+        """Add a row of pixels for the rows of the kernel that are in the image, one of `ranges`."""
+        b, (first, *others) = self.b, ranges
+        if not others:
+            return self._line(starts, first, sums, mask)
+        is_first = [b.eq(x, n) for x, n in zip(present, (first.start, first.stop), strict=True)]
+        with b.if_(b.apply("and", *is_first)) as branch:
+            b.yield_(*self._line(starts, first, sums, mask))
+        with branch.else_():
+            b.yield_(*self._chosen(others, present, starts, sums, mask))
+        return branch.results
+
+    def _line(
+        self, starts: Sequence[Reg], kernel: range, sums: Sequence[Reg], mask: Reg | None
+    ) -> Sequence[Reg]:
+        b = self.b
+        for piece in self.pieces:
+            with b.loop(piece.first, piece.end, len(piece.taps), list(sums)) as loop:
+                b.yield_(*self._several(starts, loop.index, loop.carry, mask, piece.taps, kernel))
+            sums = loop.results
+        return sums
+
+    # one row of the kernel ------------------------------------------------------------------------
 
     def _add(self, sums: Reg, ky: Reg, rows: tuple[Reg, Reg], c: Reg, mask: Reg | None) -> None:
         """Add what some rows give for a row of the kernel: chains of at most `K_BLOCK` pixels."""
         b, spec = self.b, self.spec
         with b.loop(0, self.line, K_BLOCK) as segment:
             end = b.min(b.add(segment.index, K_BLOCK), self.line)
-            zeros = [b.const(self.vector, 0)] * (self.sets * self.row)
+            zeros = [b.const(self.vector, 0)] * (self.sets * self.held)
             with b.loop(*rows, 1, zeros) as loop:
                 index = unflatten(b, spec.k[:-1], loop.index)
                 low, high = self.taps(self.ky, self.y, index[self.y])
                 present = b.apply("and", b.le(low, ky), b.lt(ky, high))
                 stop = b.where(present, end, segment.index)
-                starts = []
-                for operand in (spec.a, spec.b):
-                    at = b.add(dot(b, {**index, self.ky: ky}, operand.strides), c)
-                    starts.append(b.offset(operand.ptr, b.add(operand.offset, at), operand.elem))
+                starts = self._starts({**index, self.ky: ky}, c)
                 b.yield_(*self._pixels(starts, segment.index, stop, loop.carry, mask))
-            for number, total in enumerate(loop.results[: self.row]):
-                for other in loop.results[self.row + number :: self.row]:
-                    total = b.apply("add", total, other)
-                at = b.mul(self.pitch, number)
-                b.store(sums, at, b.apply("add", b.load(sums, at, self.vector), total))
+            self._store(sums, loop.results)
 
     def _pixels(
         self, starts: Sequence[Reg], first: Reg, end: Reg, sums: Sequence[Reg], mask: Reg | None
@@ -412,7 +490,8 @@ class _WeightGradient(GroupedNest):
         high = b.max(b.min(self.high, end), low)
         blocked = b.mul(b.div(b.sub(high, low), count), count)
         with b.loop(low, b.add(low, blocked), count, list(sums)) as loop:
-            b.yield_(*self._several(starts, loop.index, loop.carry, mask))
+            every = [range(self.width)] * count
+            b.yield_(*self._several(starts, loop.index, loop.carry, mask, every))
         rest = b.sub(b.sub(end, first), blocked)
         with b.loop(0, rest, 1, list(loop.results)) as edges:
             x = self.others(b.add(first, edges.index), low, blocked)
@@ -420,23 +499,35 @@ class _WeightGradient(GroupedNest):
         return edges.results
 
     def _several(
-        self, starts: Sequence[Reg], x: Reg, sums: Sequence[Reg], mask: Reg | None
+        self,
+        starts: Sequence[Reg],
+        x: Reg,
+        sums: Sequence[Reg],
+        mask: Reg | None,
+        taps: Sequence[range],
+        kernel: range = range(1),
     ) -> list[Reg]:
-        b, spec, width = self.b, self.spec, self.width
-        found, values = list(sums), {}
+        """Neighbouring pixels from x on, with the taps of each along x, for some rows of the
+        kernel."""
+        b, spec = self.b, self.spec
+        found = list(sums)
         step, tap = spec.a.stride(self.x), spec.a.stride(self.kx)
         image = b.offset(starts[0], b.mul(x, step), spec.a.elem)
         grad = b.offset(starts[1], b.mul(x, spec.b.stride(self.x)), spec.b.elem)
-        for pixel in range(self.plan.rows):
-            g = self.load(spec.b, grad, b.mul(spec.b.stride(self.x), pixel), mask)
-            for kx in range(width):
-                place = b.affine(0, (b.i64(pixel), step), (b.i64(kx), tap))
-                key = place.const if place.const is not None else (pixel, kx)
-                if key not in values:
-                    values[key] = self.spread_out(self.load(spec.a, image, place, mask))
-                first = pixel % self.sets * self.row + kx * self.depth
-                for at, value in enumerate(values[key], first):
-                    found[at] = multiply_add(b, value, g, found[at])
+        apart = spec.b.stride(self.x)
+        grads = [self.load(spec.b, grad, b.mul(apart, n), mask) for n in range(len(taps))]
+        for ky in kernel:
+            at = b.offset(image, b.mul(spec.a.stride(self.ky), ky), spec.a.elem)
+            values: dict[object, list[Reg]] = {}
+            for pixel, inside in enumerate(taps):
+                for kx in inside:
+                    place = b.affine(0, (b.i64(pixel), step), (b.i64(kx), tap))
+                    key = place.const if place.const is not None else (pixel, kx)
+                    if key not in values:
+                        values[key] = self.spread_out(self.load(spec.a, at, place, mask))
+                    first = pixel % self.sets * self.held + ky * self.row + kx * self.depth
+                    for number, value in enumerate(values[key], first):
+                        found[number] = multiply_add(b, value, grads[pixel], found[number])
         return found
 
     def _single(

@@ -47,6 +47,9 @@ MOST_INSIDE: Final = 2 * K_BLOCK
 SHORTEST_RUN: Final = 4
 """Contiguous weights that are worth transposing in registers."""
 
+SPARE_REGISTERS: Final = 6
+"""What a weight's gradient needs beside its sums: pixels of both operands."""
+
 GROUPED_LONG_K: Final = 1 << 10
 """A weight's gradient over fewer pixels is one piece."""
 
@@ -104,7 +107,8 @@ class ContractionPlan:
     registers; packed unless few rows), "copy", "gather". `few` > 0: only when there are at most
     that many rows. A tile is `rows` x `vectors` registers, a block is `mc` x `nc` of C. `groups`:
     lanes run "across" groups (`grouped`), or "inside" one, a row of pixels at a time
-    (`group_rows`).
+    (`group_rows`). Of a weight's gradient `vectors` are the rows of the kernel that are in
+    registers.
     """
 
     name: str
@@ -236,6 +240,8 @@ class _Shape:
     """how many groups there are to run across, 0 where that can't be"""
     depth: int
     """channels of a group"""
+    kernel: tuple[int, int]
+    """rows of a grouped weight's gradient, and its sums for a channel; zeros where unknown"""
     inside: str
     """how the weights of one group are packed where its pixels can be computed row by row"""
 
@@ -275,6 +281,7 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         long_k=spec.long_k,
         groups=static(spec.across.extent) if spec.across and _is_grouped(spec) else 0,
         depth=static(geo.col.extent) or 0,
+        kernel=(_product(spec.m[:1]) or 0, _product(spec.m) or 0) if spec.across else (0, 0),
         inside=_inside_groups(spec),
     )
 
@@ -382,8 +389,10 @@ def _grouped(s: _Shape) -> ContractionPlan | None:
         lanes = min(lanes, 1 << (s.groups * s.depth - 1).bit_length())
     if s.long_k:
         splits = SPLITS if s.k is None or s.k >= GROUPED_LONG_K else 1
+        height, sums = s.kernel
+        held = height if sums + SPARE_REGISTERS <= s.registers else 1
         return ContractionPlan(
-            "grouped", 4, 1, lanes, "place", "place", splits=splits, groups="across"
+            "grouped", 4, held, lanes, "place", "place", splits=splits, groups="across"
         )
     pixels = 8 if s.registers >= 32 else 6 if s.registers >= 16 else 2
     if s.depth > 1 and 2 * s.depth == s.lanes:
