@@ -98,6 +98,7 @@ class Bench:
             self.step = _with_backward(self.step, leaves)
         found = self.results(case, leaves)
         self.warm()
+        wait_for_optimised(self.lib)
         return found
 
     def tensor(self, values: Any, order: tuple[int, ...]) -> Any:
@@ -327,6 +328,15 @@ def script(name: str) -> None:
     else:
         train(lib)
     print(time.perf_counter() - start)
+    wait_for_optimised(lib)
+
+
+def wait_for_optimised(lib: Any) -> None:
+    """Wait until the kernels that were met run optimised, and the cache has them."""
+    if lib.__name__ == "argand":
+        from argand.codegen.llvm.tiers import OPTIMISER
+
+        OPTIMISER.wait()
 
 
 def train(lib: Any) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from argand.codegen.llvm.objects import cached_object, keep_object, load_object
+from argand.codegen.llvm.objectfile import cached_object, keep_object
+from argand.codegen.llvm.objects import load_object
 from argand.nest.builder import F32, PTR, NestBuilder, NestModule
 from nestrun import call_of, object_of
 

@@ -22,6 +22,7 @@ import argand as ag
 from argand.ir import families
 from argand.ir.bind import eagerly
 from argand.ir.elementwise import Elementwise
+from argand.tensor import planning
 from argand.tensor.eager import plan_calls
 from argand.transform.tape import GradientNode
 
@@ -169,11 +170,17 @@ def seed_for(y: Any, rng: np.random.Generator) -> Any:
     return ag.tensor(values.tolist(), dtype=y.dtype).reshape(tuple(y.shape))
 
 
+@pytest.fixture(autouse=True)
+def soon_with_all_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "CALLS_BEFORE_KERNELS", 2)
+
+
 def assert_same(apply: Callable[..., Any], arrays: Sequence[np.ndarray], what: str) -> None:
     for recorded in (False, True):
         seen = []
-        # of these the second makes a plan of the call, the third one of its backward
-        for path in (eagerly, *[nullcontext] * 4):
+        # of these the second makes a plan of the call, the third one of its backward, and later
+        # ones make them again, with kernels of exact ops
+        for path in (eagerly, *[nullcontext] * 6):
             fresh = [np.lib.stride_tricks.as_strided(a, a.shape, a.strides) for a in arrays]
             with path():
                 seen.append(observe(apply, fresh, recorded))

@@ -14,7 +14,7 @@ import argand as ag
 from argand.ir import entries
 from argand.ir.bind import eagerly
 from argand.ir.op import ops, registry
-from argand.tensor import plans
+from argand.tensor import planning, plans
 from argand.tensor.eager import Eager, plan_calls
 
 plan_calls()
@@ -61,6 +61,23 @@ def test_a_call_has_a_plan_the_second_time() -> None:
     assert plan_count() == 1
     assert x.exp().tolist() == as_reference(x.exp).tolist()
     assert plan_count() == 1
+
+
+def test_a_plan_has_kernels_of_exact_ops_after_many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "CALLS_BEFORE_KERNELS", 3)
+    x, y = tensor(3, 4), tensor(3, 4, seed=1)
+    made: list[str] = []
+    kernel_of = planning._kernel_of
+    monkeypatch.setattr(
+        planning, "_kernel_of", lambda bound: made.append(bound.op.name) or kernel_of(bound)
+    )
+    found = [(x + y).numpy().tobytes() for _ in range(4)]
+    assert not made
+    assert plan_count() == 1
+    found += [(x + y).numpy().tobytes() for _ in range(4)]
+    assert made == ["add"]
+    assert plan_count() == 1
+    assert len(set(found)) == 1
 
 
 def test_another_dtype_is_another_call() -> None:

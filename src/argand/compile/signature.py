@@ -50,7 +50,6 @@ class FloatSpec(NamedTuple):
 
 
 Spec = TensorSpec | FloatSpec | ConstantSpec
-Given = tuple[tuple[Any, ...], dict[str, Any]]  # the arguments of a call
 
 
 class Signature(NamedTuple):
@@ -65,7 +64,8 @@ class Signature(NamedTuple):
 
 
 def describe_call(
-    given: Given,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
     grad_enabled: bool,
     constant_numbers: Collection[int] = (),
     reached: Collection[int] = (),
@@ -79,17 +79,17 @@ def describe_call(
     slots that the function rebinds, inputs like the arguments; `shared` the ids of the tensors that
     are found elsewhere too.
     """
-    leaves, structure = flatten(given)
-    count = len(leaves)
+    leaves, structure = flatten((args, kwargs))
+    given = len(leaves)
     if rebound:
         more, inner = flatten(list(rebound))
         leaves += more
         structure = (*structure[:2], (*structure[2], inner))
     specs = []
     for i, x in enumerate(leaves):
-        if isinstance(x, np.ndarray) and i < count:
+        if isinstance(x, np.ndarray) and i < given:
             x = leaves[i] = wrap(x)
-        specs.append(_spec(x, i in constant_numbers, reached if i < count else shared))
+        specs.append(_spec(x, i in constant_numbers, reached if i < given else shared))
     return Signature(structure, tuple(specs), _aliases(leaves), grad_enabled), leaves
 
 
@@ -135,9 +135,8 @@ def sizes_that_fit(
     sizes: dict[str, int] = {}
     for i, (spec, shape, theirs) in enumerate(zip(mine.specs, shapes, other.specs, strict=True)):
         if i in integers:
-            if not isinstance(spec, ConstantSpec) or not isinstance(theirs, ConstantSpec):
-                return None
-            if theirs.kind is not spec.kind or not fits_integer(integers[i], theirs.value, sizes):
+            known = isinstance(theirs, ConstantSpec) and theirs.kind is spec.kind  # type: ignore[union-attr]
+            if not known or not fits_integer(integers[i], theirs.value, sizes):  # type: ignore[union-attr]
                 return None
         elif shape is None or not isinstance(spec, TensorSpec):
             if spec != theirs:
@@ -252,22 +251,24 @@ def _parameter_names(function: Any) -> list[str]:
     return [p.name for p in _parameters(function) if p.kind in positional]
 
 
-def argument_origins(function: Any, given: Given) -> list[tuple[int | None, str]]:
+def argument_origins(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[tuple[int | None, str]]:
     """For each leaf the position and the name of the argument that it belongs to."""
     names = _parameter_names(function)
     origins: list[tuple[int | None, str]] = []
-    for i, value in enumerate(given[0]):
+    for i, value in enumerate(args):
         name = names[i] if i < len(names) else f"arg{i}"
         origins += [(i, name)] * len(flatten(value)[0])
-    for name, value in given[1].items():
+    for name, value in kwargs.items():
         position = names.index(name) if name in names else None
         origins += [(position, name)] * len(flatten(value)[0])
     return origins
 
 
-def argument_labels(function: Any, given: Given) -> list[str]:
+def argument_labels(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
     """A name for every leaf of the arguments: the parameter's, numbered where it has several."""
-    names = [name for _, name in argument_origins(function, given)]
+    names = [name for _, name in argument_origins(function, args, kwargs)]
     labels: list[str] = []
     for i, name in enumerate(names):
         count = names.count(name)

@@ -71,22 +71,13 @@ _PLAIN = frozenset((int, bool, str, bytes, type(None)))
 _BY_IDENTITY: Any = object.__eq__
 
 
-class _Wrapped:
-    """A value that is compared in a way of its own."""
+class Exact:
+    """A value whose `==` is not enough: another one is as good only if nothing tells them apart."""
 
     __slots__ = ("value",)
 
     def __init__(self, value: Any) -> None:
         self.value = value
-
-    def __repr__(self) -> str:
-        return repr(self.value)
-
-
-class Exact(_Wrapped):
-    """A value whose `==` is not enough: another one is as good only if nothing tells them apart."""
-
-    __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Exact):
@@ -99,6 +90,9 @@ class Exact(_Wrapped):
 
     def __hash__(self) -> int:
         return hash(self.value)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
 
 
 def _state(x: Any) -> Any:
@@ -119,13 +113,13 @@ def _state(x: Any) -> Any:
 _STANDARD = frozenset(("builtins", "datetime", "decimal", "fractions", "pathlib", "uuid", "numpy"))
 
 
-class Bits(_Wrapped):
+class Bits:
     """A float or a complex number that the program was made for: -0.0 is not 0.0, NaN is itself."""
 
-    __slots__ = ("bits",)
+    __slots__ = ("bits", "value")
 
     def __init__(self, value: Any) -> None:
-        super().__init__(value)
+        self.value = value
         self.bits = np.asarray(value).tobytes()
 
     def __eq__(self, other: object) -> bool:
@@ -134,11 +128,17 @@ class Bits(_Wrapped):
     def __hash__(self) -> int:
         return hash(self.bits)
 
+    def __repr__(self) -> str:
+        return repr(self.value)
 
-class ById(_Wrapped):
+
+class ById:
     """An unhashable Python object among the arguments: the same object means the same program."""
 
-    __slots__ = ()
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ById) and self.value is other.value

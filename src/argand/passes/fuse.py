@@ -173,7 +173,7 @@ class _Fuser:
         for u in units_in_order(self.units):
             self._set_before(u)
 
-    # next to each other ---------------------------------------------------------------------------
+    # side by side ---------------------------------------------------------------------------------
 
     def _beside(self) -> None:
         """Small loops that don't depend on each other share a kernel."""

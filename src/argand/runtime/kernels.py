@@ -33,6 +33,10 @@ class Library:
                 self._kernels[key] = make()
             return self._kernels[key][0]
 
+    def code(self, key: str) -> object:
+        """What holds the code of a kernel that was loaded."""
+        return self._kernels[key][1]
+
 
 LIBRARY = Library()
 """The process's own library."""

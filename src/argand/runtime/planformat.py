@@ -27,7 +27,8 @@ RESULT: Final = 56
 RESULTS: Final = 64
 RESULTS_AT: Final = 72
 FACTORY: Final = 80
-HEAD_WORDS: Final = 11
+LEFT: Final = 88  # after so many calls the plan is made again, with all its kernels; 0: never
+HEAD_WORDS: Final = 12
 
 # What becomes of the results.
 ONE: Final = 0

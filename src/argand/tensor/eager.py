@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -71,7 +71,7 @@ class Eager(Interpreter):
         """
         if self.has_kernels(op):
             exact = self._is_exact(op, arrays)
-            if not exact or any(x.size >= LARGE for x in arrays):
+            if not exact or _is_large(arrays):
                 found = self._run_natively(op, arrays, params)
                 if found is not None:
                     return found
@@ -87,7 +87,11 @@ class Eager(Interpreter):
         found = outputs if type(outputs) is tuple else (outputs,)
         return found if op.is_view else tuple([_as_of_a_kernel(y, arrays) for y in found])
 
-    def _is_exact(self, op: Op, arrays: tuple[Any, ...]) -> bool:
+    def is_small_and_exact(self, op: Op, arrays: Sequence[Any]) -> bool:
+        """Whether NumPy computes an op, though there may be a kernel."""
+        return self._is_exact(op, arrays) and not _is_large(arrays)
+
+    def _is_exact(self, op: Op, arrays: Sequence[Any]) -> bool:
         key = (op, *[x.dtype for x in arrays])
         exact = self._exact.get(key)
         if exact is None:
@@ -149,6 +153,10 @@ def _check_range(index: Any, size: int, dim: int) -> None:
     if index.size and not (-size <= index.min() and index.max() < size):
         bad = index[(index < -size) | (index >= size)].flat[0]
         raise IndexRangeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+
+
+def _is_large(arrays: Sequence[Any]) -> bool:
+    return any(x.size >= LARGE for x in arrays)
 
 
 def _is_exact(op: Op, dtypes: list[DType]) -> bool:

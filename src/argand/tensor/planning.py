@@ -30,6 +30,9 @@ _MOST_VALUES = 60
 # What is made from parameters alone is part of a plan up to so many bytes.
 _SMALL_CONSTANT = 16 << 10
 _ALIGNMENT = 64
+# A plan asks NumPy to compute what is exact, as the general path does, until it has run so often:
+# a script of a few steps waits for no kernels that it doesn't need.
+CALLS_BEFORE_KERNELS = 64
 
 
 class Bound(NamedTuple):
@@ -115,10 +118,14 @@ class _Address(NamedTuple):
 
 
 class PlanBuilder:
-    """Makes a plan of what was bound."""
+    """Makes a plan of what was bound. It is `hot` if it has run often."""
 
-    def __init__(self, bound: list[Bound], written: Written | None, operands: list[Tensor]) -> None:
+    def __init__(
+        self, bound: list[Bound], written: Written | None, operands: list[Tensor], hot: bool
+    ) -> None:
         self.bound, self.written = bound, written
+        self.hot = hot or not CALLS_BEFORE_KERNELS
+        self.left = 0
         self.sources: dict[int, Any] = {}  # what views are views of, by the views' ids
         self.steps: list[list[int]] = []
         self.kept: list[Any] = []
@@ -155,6 +162,7 @@ class PlanBuilder:
         head[planformat.VALUES // 8] = self.count
         head[planformat.RESULT // 8] = kind
         head[planformat.FACTORY // 8] = id(factory)
+        head[planformat.LEFT // 8] = self.left
         for step in self.steps:  # the kernels' arenas come behind the values
             if step[0] == planformat.KERNEL:
                 arena_at = 4 + 2 * (step[3] - 1)
@@ -211,8 +219,17 @@ class PlanBuilder:
     def _kernel(self, bound: Bound) -> Any:
         key = id(bound)
         if key not in self.kernels:
-            self.kernels[key] = _kernel_of(bound)
+            self.kernels[key] = None if self._is_deferred(bound) else _kernel_of(bound)
         return self.kernels[key]
+
+    def _is_deferred(self, bound: Bound) -> bool:
+        """Whether a kernel is left out for now; the plan is then made again."""
+        if self.hot or not resolve("eager.has_form")(bound.op):
+            return False
+        if not eager().is_small_and_exact(bound.op, [array_of(x) for x in bound.inputs]):
+            return False
+        self.left = CALLS_BEFORE_KERNELS
+        return True
 
     def _add(self, bound: Bound) -> None:
         for x in bound.inputs:

@@ -145,6 +145,12 @@ class _Table:
             way[0] = number
             way[1] = planformat.NEVER if plan is None else plan.address
 
+    def has_plan(self, words: Sequence[int]) -> bool:
+        """Whether a call has a plan already."""
+        number = _hashed(words)
+        bucket = self.entries[number & (_BUCKETS - 1)]
+        return any(w[0] == number and w[1] > planformat.NEVER for w in bucket)
+
     def _drop(self, address: int) -> None:
         plan = self.plans.get(address)
         if plan is not None and not plan.memory[planformat.RUNNING // 8]:
@@ -252,7 +258,8 @@ def record(text: bytes, function: Callable[..., Any], *args: Any, **kwargs: Any)
     plan = None
     if not recorder.broken:
         try:
-            plan = PlanBuilder(recorder.bound, recorder.written, operands).plan(result)
+            hot = table.has_plan(words)
+            plan = PlanBuilder(recorder.bound, recorder.written, operands, hot).plan(result)
         except NoPlanError:
             plan = None
     if plan is not None:

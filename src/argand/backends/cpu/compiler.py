@@ -15,7 +15,7 @@ from typing import Any
 
 from argand.backends.cpu.checking import memory_check
 from argand.backends.cpu.lowering import Lowering, NotLoweredError, canonical_text
-from argand.backends.cpu.native import load_entry
+from argand.backends.cpu.native import load_entry, settle_entry
 from argand.backends.cpu.program import Layouts, NativeProgram, Segment
 from argand.backends.cpu.store import Store
 from argand.base.dim import Dim, Shape
@@ -100,15 +100,20 @@ class LoadedKernel:
     The sizes come in the order of `symbols`. The code at `address` takes the same in slots.
     """
 
+    key: str
     address: int
     call: Callable[..., int]
     symbols: list[str]
     plan: MemoryPlan
 
+    def settle(self) -> None:
+        """See to it that calls run optimised code from now on."""
+        settle_entry(self.key)
+
 
 def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> LoadedKernel | None:
     """The kernel of a program without state, with inputs of these strides; None when a part of it
-    has none. The strides may be symbols of their own."""
+    has none. The strides may be symbols of their own. It is optimised while it runs already."""
     target = named_target(settings.target)
     with _lock:
         store = Store(target)
@@ -124,12 +129,12 @@ def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> LoadedKern
         if [native for native, _ in parts] != [True]:
             return None
         lowering = Lowering(final.program, plan, target)
-        entry = load_entry(
-            f"{key}-0", functools.partial(lowering.module, "entry", parts[0][1]), target
-        )
+        key = f"{key}-0"
+        make = functools.partial(lowering.module, "entry", parts[0][1])
+        entry = load_entry(key, make, target, tiered=True)
         arrays, sizes = lowering.pointers, len(lowering.symbols)
         call = array_entry(entry, 0, arrays, sizes, release=True)
-    return LoadedKernel(entry, call, lowering.symbols, plan)
+    return LoadedKernel(key, entry, call, lowering.symbols, plan)
 
 
 def optimise(program: Program) -> Final:

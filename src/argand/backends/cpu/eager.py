@@ -30,6 +30,8 @@ from argand.ir.op import Literal, Op, TensorType, registry
 EagerPlan = Callable[[Sequence[Any]], tuple[Any, ...] | None]
 
 _MOST_PLANS = 4096
+# Operands of fewer bytes may run a kernel that isn't optimised yet: it takes milliseconds more.
+_MOST_UNOPTIMISED = 1 << 20
 _lock = lock_held_over_forks("eager")
 _plans: dict[Any, EagerPlan | None] = {}
 _kernels: dict[str, list[tuple[Guards, LoadedKernel | None]]] = {}
@@ -114,6 +116,8 @@ def _step_of(
     kernel = _kernel_for(call)
     if kernel is None:
         return None
+    if sum(a.nbytes for a in arrays) >= _MOST_UNOPTIMISED:
+        kernel.settle()
     types = op.infer(*[_type(a) for a in arrays], **params)
     results = [(tuple(map(int, t.shape)), t.dtype.numpy) for t in types]
     offsets, total = kernel.plan.offsets(call.sizes)

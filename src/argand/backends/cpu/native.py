@@ -7,14 +7,11 @@ from pathlib import Path
 
 from argand.backends.cpu.store import NOT_KEPT
 from argand.base.settings import settings
-from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
-from argand.codegen.llvm.objects import (
-    cached_object,
-    keep_object,
-    load_object,
-    text_to_object,
-)
+from argand.codegen.llvm.emit import RUNTIME, emit_module
+from argand.codegen.llvm.objectfile import cached_object
+from argand.codegen.llvm.objects import load_object
 from argand.codegen.llvm.pool import runtime_symbols
+from argand.codegen.llvm.tiers import OPTIMISER, Source, TieredCode
 from argand.nest.builder import NestModule
 from argand.nest.target import Target
 from argand.runtime.kernels import LIBRARY
@@ -22,28 +19,40 @@ from argand.runtime.kernels import LIBRARY
 ENTRY = "entry"
 
 
-def load_entry(key: str, make: Callable[[], NestModule], target: Target) -> int:
-    """The address of a segment's entry; `make` lowers it when no cache has its object."""
+def load_entry(
+    key: str, make: Callable[[], NestModule], target: Target, *, tiered: bool = False
+) -> int:
+    """The address of a segment's entry; `make` lowers it when no cache has its object.
 
-    def load() -> tuple[int, object]:
-        code = load_object(_object(key, make, target), [ENTRY], _imports())
-        return code.address(ENTRY), code
-
-    return LIBRARY.address(key, load)
+    With `tiered`, what is made runs at once, and optimised when that is done.
+    """
+    return LIBRARY.address(key, lambda: _load(key, make, target, tiered))
 
 
-def _object(key: str, make: Callable[[], NestModule], target: Target) -> bytes:
+def settle_entry(key: str) -> None:
+    """See to it that an entry which was loaded runs optimised from now on."""
+    code = LIBRARY.code(key)
+    if isinstance(code, TieredCode):
+        code.settle()
+
+
+def _load(
+    key: str, make: Callable[[], NestModule], target: Target, tiered: bool
+) -> tuple[int, object]:
     kept = settings.cache and not key.startswith(NOT_KEPT)
     folder = Path(settings.cache_dir) / "objects" if kept else None
-    if folder is not None:
-        found = cached_object(folder, key)
-        if found is not None:
-            return found
-    module = make()
-    data = text_to_object(emit_module(module, target), target, symbol(module.entry.name))
-    if folder is not None:
-        keep_object(folder, key, data)
-    return data
+    data = None if folder is None else cached_object(folder, key)
+    if data is None:
+        source = Source(emit_module(make(), target), ENTRY, target, folder, key)
+        # The checks of these settings are for the code that runs on.
+        if tiered and not settings.verify and not settings.guard_memory:
+            code = TieredCode(source, _imports())
+            if not OPTIMISER.submit(source, code.install):
+                code.settle()
+            return code.address, code
+        data = source.optimised()
+    loaded = load_object(data, [ENTRY], _imports())
+    return loaded.address(ENTRY), loaded
 
 
 def _imports() -> dict[str, int]:

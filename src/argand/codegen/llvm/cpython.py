@@ -25,15 +25,10 @@ from numpy._core import _multiarray_umath  # type: ignore[attr-defined]  # it ha
 
 from argand.base.settings import settings
 from argand.codegen.llvm.native import NativeUnit
-from argand.codegen.llvm.objects import (
-    cached_object,
-    immortal,
-    keep_object,
-    load_object,
-    text_to_object,
-)
+from argand.codegen.llvm.objectfile import cached_object
+from argand.codegen.llvm.objects import immortal, load_object
 from argand.codegen.llvm.target import host_target, llvm_versions
-from argand.nest.target import Target
+from argand.codegen.llvm.tiers import OPTIMISER, Source
 from argand.runtime.planformat import ALIGNED, C_CONTIGUOUS, WRITEABLE
 
 _HEAD: Final[int] = object.__basicsize__
@@ -134,29 +129,36 @@ class CFunction:
 
     @functools.cached_property
     def _method(self) -> _MethodDef:
-        name, target = self._functions[-1].__name__, host_target()
+        name = self._functions[-1].__name__
         kinds = {**_CPYTHON, **{n: kind for n, (_, kind) in _NUMPY.items()}}
         linked = [*self._objects, *self._addresses]
         unit = NativeUnit(self._functions, self._numbers, linked, kinds)
-        data = _object(unit.text(target.triple, [name]), target, name)
+        text = unit.text(host_target().triple, [name])
         addresses = {
             **{n: id(immortal(x)) for n, x in self._objects.items()},
             **self._addresses,
             **{n: _c_function(n) for n in unit.used},
         }
-        code = immortal(load_object(data, [name], addresses))
-        return immortal(_MethodDef(name.encode(), code.address(name), self._flags, None))
+        method = immortal(_MethodDef(name.encode(), None, self._flags, None))
+
+        def install(data: bytes) -> None:
+            # Calls of functions that were bound before find the new address here, too.
+            method.ml_meth = immortal(load_object(data, [name], addresses)).address(name)
+
+        _install(text, name, install)
+        return method
 
 
-def _object(text: str, target: Target, name: str) -> bytes:
+def _install(text: str, name: str, install: Callable[[bytes], None]) -> None:
+    """Install the object of a text: the cache's, or a quick one now and the optimised one later."""
+    target = host_target()
     key = hashlib.sha256(f"{llvm_versions()}\n{target!r}\n{text}".encode()).hexdigest()
-    folder = Path(settings.cache_dir) / "objects"
-    found = cached_object(folder, key) if settings.cache else None
-    if found is None:
-        found = text_to_object(text, target, name, optimised=True)
-        if settings.cache:
-            keep_object(folder, key, found)
-    return found
+    folder = Path(settings.cache_dir) / "objects" if settings.cache else None
+    source = Source(text, name, target, folder, key, passes=True)
+    found = None if folder is None else cached_object(folder, key)
+    install(source.quick() if found is None else found)
+    if found is None and not OPTIMISER.submit(source, install):
+        install(source.optimised())
 
 
 def _c_function(name: str) -> int:

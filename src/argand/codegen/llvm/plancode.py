@@ -202,6 +202,11 @@ def argand_call(function: int, args: int, count: int, names: int) -> int:
             if plan == NEVER:
                 return PyObject_Vectorcall(function, args, count, names)
             if same(plan, words, size):
+                left = load(plan, LEFT)
+                if left != 0:
+                    store(plan, LEFT, left - 1)
+                    if left == 1:
+                        return recorded(function, args, count, names, words, size)
                 found = run(plan, operands, load(context, 24))
                 if found == 0:
                     return PyObject_Vectorcall(function, args, count, names)
