@@ -281,7 +281,7 @@ class _Block:
             if geo.taps:
                 self.steps.fill(block, self.here)
             self._prepare_a()
-            panels(b, self.plan, self.acc, *columns, self._panel)
+            panels(b, self.plan, self.acc, *columns, self._panel, self.b_pack is not None)
 
     def _prepare_a(self) -> None:
         b, geo, plan = self.b, self.geo, self.plan
@@ -413,6 +413,16 @@ class _Block:
         ]
 
     def _emit(self, values: Sequence[Reg], panel: Panel, row: Reg, height: int) -> None:
+        panel.emit(self.b, lambda masks: self._emit_lanes(values, panel, masks, row, height))
+
+    def _emit_lanes(
+        self,
+        values: Sequence[Reg],
+        panel: Panel,
+        masks: Sequence[Reg | None],
+        row: Reg,
+        height: int,
+    ) -> None:
         b, lanes = self.b, self.plan.lanes
         several = self.rows is not None and len(self.geo.rows) > 1
         for r in range(height):
@@ -425,7 +435,7 @@ class _Block:
             for v in range(panel.vectors):
                 index[self.geo.col] = b.add(panel.n0, v * lanes)
                 value = values[r * panel.vectors + v]
-                self.nest.emit(index, value, panel.masks[v])
+                self.nest.emit(index, value, masks[v])
 
 
 def _strided(b: NestBuilder, base: Reg, elem: str, along_k: Reg, apart: int) -> Address:

@@ -85,7 +85,8 @@ class _FewRows:
         n, step = self.n.const, columns.const
         if isinstance(n, int) and isinstance(step, int):
             count = n if n <= step else step if n % step == 0 else None
-        panels(b, self.plan, self.acc, n_lo, n_hi, count, self._panel)
+        loadable = self.plan.b == "transpose" and static(geo.b.stride(geo.col)) is None
+        panels(b, self.plan, self.acc, n_lo, n_hi, count, self._panel, loadable)
 
     def _panel(self, panel: Panel) -> None:
         b = self.b
@@ -158,19 +159,23 @@ class _FewRows:
         run at once, so that one chain does not wait for itself."""
         b, inner = self.b, self.k_blocks.inner
         full = b.div(inner, K_BLOCK)
+        known = full.const is not None
         done = b.i64(0)
-        for beside, upto in self._groups(full, height * panel.vectors):
+        every = b.ceildiv(inner, K_BLOCK)
+        for beside, upto in self._groups(full, every, height * panel.vectors):
             end = upto
             if end is None:
-                end = b.add(done, b.mul(b.div(b.sub(full, done), beside), beside))
+                end = b.mul(b.div(full, beside), beside)
             with b.loop(done, end, beside, totals) as loop:
                 first = b.mul(loop.index, K_BLOCK)
-                sums = self._squares(panel, row, height, first, beside, b.i64(K_BLOCK))
+                whole = known or beside > 1
+                count = b.i64(K_BLOCK) if whole else b.min(b.sub(inner, first), K_BLOCK)
+                sums = self._squares(panel, row, height, first, beside, count)
                 b.yield_(*self._together(b.eq(loop.index, 0), loop.carry, sums))
             totals = loop.results
             done = end
         rest = b.rem(inner, K_BLOCK)
-        if rest.const == 0:
+        if rest.const == 0 or not known:
             return totals
         with b.if_(b.lt(0, rest)) as branch:
             sums = self._squares(panel, row, height, b.mul(full, K_BLOCK), 1, rest)
@@ -180,14 +185,15 @@ class _FewRows:
         return branch.results
 
     @staticmethod
-    def _groups(full: Reg, chains: int) -> tuple[tuple[int, Reg | None], ...]:
+    def _groups(full: Reg, every: Reg, chains: int) -> tuple[tuple[int, Reg | None], ...]:
         """(how many blocks run at once, up to which block): pairs, and three for an odd end;
-        single ones when a tile has several chains of its own."""
+        single ones when a tile has several chains of its own. Of an unknown number of blocks, a
+        short last one is among the single ones."""
         blocks = full.const
+        if not isinstance(blocks, int):
+            return ((1, every),) if chains > 1 else ((2, None), (1, every))
         if chains > 1:
             return ((1, full),) if blocks != 0 else ()
-        if not isinstance(blocks, int):
-            return ((2, None), (1, None))
         pairs = blocks if blocks % 2 == 0 else max(0, blocks - 3)
         return tuple(
             (beside, Reg(I64, upto))
@@ -292,6 +298,16 @@ class _FewRows:
         return column
 
     def _emit(self, values: Sequence[Reg], panel: Panel, row: Reg, height: int) -> None:
+        panel.emit(self.b, lambda masks: self._emit_lanes(values, panel, masks, row, height))
+
+    def _emit_lanes(
+        self,
+        values: Sequence[Reg],
+        panel: Panel,
+        masks: Sequence[Reg | None],
+        row: Reg,
+        height: int,
+    ) -> None:
         b, spec, geo = self.b, self.spec, self.geo
         zero = b.i64(0)
         for r in range(height):
@@ -302,4 +318,4 @@ class _FewRows:
                     geo.col: b.add(panel.n0, v * self.plan.lanes),
                 }
                 full = {x: index.get(x, zero) for x in (*spec.batch, *spec.m, *spec.n)}
-                spec.epilogue(b, full, values[r * panel.vectors + v], panel.masks[v])
+                spec.epilogue(b, full, values[r * panel.vectors + v], masks[v])

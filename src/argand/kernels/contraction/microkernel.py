@@ -23,11 +23,25 @@ Address = Callable[[Reg, int], tuple[Reg, Reg]]
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """Columns n0 …: `vectors` of them wide, each with the mask of the lanes that exist."""
+    """Columns n0 …: `vectors` of them wide, each with the mask of the lanes that exist.
+
+    Where `whole` is given, it says when the panel runs whether all lanes exist.
+    """
 
     n0: Reg
     vectors: int
     masks: tuple[Reg | None, ...]
+    whole: Reg | None = None
+
+    def emit(self, b: NestBuilder, body: Callable[[tuple[Reg | None, ...]], None]) -> None:
+        """Run `body` with the masks; without any where the panel is whole."""
+        if self.whole is None:
+            body(self.masks)
+            return
+        with b.if_(self.whole) as branch:
+            body((None,) * self.vectors)
+        with branch.else_():
+            body(self.masks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,9 +164,18 @@ def panels(
     n_hi: Reg,
     count: int | None,
     body: Callable[[Panel], None],
+    loadable: bool = False,
 ) -> None:
-    """Run `body` for each panel of columns n_lo … n_hi; `count` is how many, when known now."""
+    """Run `body` for each panel of columns n_lo … n_hi; `count` is how many, when known now.
+
+    Where all lanes of B are `loadable`, as if packed, one text serves panels of unknown number.
+    """
     width, lanes = plan.width, plan.lanes
+    if count is None and loadable:
+        with b.loop(n_lo, n_hi, width) as loop:
+            whole = b.le(b.add(loop.index, width), n_hi)
+            body(Panel(loop.index, plan.vectors, _masks(b, plan, acc, loop.index, n_hi), whole))
+        return
     whole = b.sub(n_hi, n_lo) if count is None else b.i64(count)
     full = b.mul(b.div(whole, width), width)
     if full.const != 0:
@@ -161,12 +184,18 @@ def panels(
     n0 = b.add(n_lo, full)
     if count is None:
         with b.if_(b.lt(n0, n_hi)):
-            starts = [b.add(n0, v * lanes) for v in range(plan.vectors)]
-            masks = tuple(b.tail_mask(start, n_hi, lanes, acc.elem) for start in starts)
-            body(Panel(n0, plan.vectors, masks))
+            body(Panel(n0, plan.vectors, _masks(b, plan, acc, n0, n_hi)))
     elif count % width:
         rest = count % width
         vectors = -(-rest // lanes)
         last = b.tail_mask(b.i64((vectors - 1) * lanes), b.i64(rest), lanes)
         mask = None if last.const is True else last
         body(Panel(n0, vectors, (*(None,) * (vectors - 1), mask)))
+
+
+def _masks(
+    b: NestBuilder, plan: ContractionPlan, acc: Ty, n0: Reg, n_hi: Reg
+) -> tuple[Reg | None, ...]:
+    """Which lanes of a panel exist."""
+    starts = [b.add(n0, v * plan.lanes) for v in range(plan.vectors)]
+    return tuple(b.tail_mask(start, n_hi, plan.lanes, acc.elem) for start in starts)
