@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import argand as ag
 import argand.ops
 from argand.backends.cpu.eager import run_eager
 from argand.base.dtype import from_numpy
@@ -166,3 +167,23 @@ def test_pooling() -> None:
 def test_float64() -> None:
     check("matmul", f32(30, 40).astype(np.float64), f32(40, 50).astype(np.float64))
     check("softmax", f32(30, 40).astype(np.float64), dim=1)
+
+
+@pytest.mark.parametrize("target", ["host", "avx2", "sse2"])
+@pytest.mark.parametrize("k", [5, 256, 300, 512, 800, 1025])
+def test_a_row_of_a_product_has_the_same_bits_in_any_batch(target: str, k: int) -> None:
+    rng = np.random.default_rng(k)
+    with ag.settings.using(target=target):
+        for n in (1, 15, 16, 50, 97):
+            x = rng.uniform(-1, 1, (17, k)).astype(np.float32)
+            w = rng.uniform(-1, 1, (n, k)).astype(np.float32)
+            all_rows = ag.nn.functional.linear(ag.from_numpy(x), ag.from_numpy(w)).numpy()
+            np.testing.assert_allclose(
+                all_rows, x.astype(np.float64) @ w.T.astype(np.float64), atol=1e-4
+            )
+            for rows in (1, 2, 3, 4, 5):
+                some = ag.from_numpy(x[:rows].copy())
+                expected = all_rows[:rows].tobytes()
+                assert ag.nn.functional.linear(some, ag.from_numpy(w)).numpy().tobytes() == expected
+                product = some @ ag.from_numpy(w.T.copy())
+                assert product.numpy().tobytes() == expected
