@@ -120,7 +120,8 @@ class NestBuilder:
         self._body = Block(self.params)
         self._stack: list[Block] = [self._body]
         self._seen: list[dict[object, Reg]] = [{}]
-        self._consts: dict[tuple[Ty, str], Reg] = {}
+        self._consts: dict[tuple[str, int, str], Reg] = {}
+        self._indices: dict[int, Reg] = {}
         self.fused = True
         """Whether `fma` rounds once; a legalization that counts on it has another way if not."""
 
@@ -154,7 +155,7 @@ class NestBuilder:
                 raise NestError(f"{len(held)} values for {ty}")
             if all(repr(v) == repr(held[0]) for v in held):
                 held = held[0]
-        key = (ty, repr(held))
+        key = (ty.elem, ty.lanes, repr(held))
         reg = self._consts.get(key)
         if reg is None:
             reg = self._consts[key] = Reg(ty, held)
@@ -162,7 +163,10 @@ class NestBuilder:
 
     def i64(self, value: int) -> Reg:
         """An index constant."""
-        return self.const(I64, value)
+        reg = self._indices.get(value)
+        if reg is None:
+            reg = self._indices[value] = self.const(I64, value)
+        return reg
 
     def iota(self, ty: Ty) -> Reg:
         """The lane numbers 0, 1, 2 … as a constant of `ty`."""
@@ -285,7 +289,7 @@ class NestBuilder:
             if value.ty != I64:
                 raise NestError(f"an index is an i64, not {value.ty}")
             return value
-        return self.const(I64, value)
+        return self.i64(int(value))
 
     def _arith(self, prim: str, a: Reg, b: Reg) -> Reg:
         folded = simplify(prim, (a, b), self.const)
@@ -520,7 +524,7 @@ class NestBuilder:
     def _pure(self, kind: str, args: Sequence[Reg], attrs: dict[str, Any], ty: Ty) -> Reg:
         """Emit, or find the same expression already there in a block that dominates this one."""
         ids = sorted(map(id, args)) if kind in _COMMUTES else map(id, args)
-        key = (kind, *ids, *attrs.values(), ty)
+        key = (kind, *ids, *attrs.values(), ty.elem, ty.lanes)
         for seen in reversed(self._seen):
             found = seen.get(key)
             if found is not None:

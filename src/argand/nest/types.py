@@ -71,20 +71,18 @@ class Ty:
 
     elem: str
     lanes: int = 1
+    kind: str = dataclasses.field(init=False, repr=False, compare=False)
+    """f float, h 16-bit float, i signed, u unsigned, b bool, p pointer."""
 
     def __post_init__(self) -> None:
         if self.elem not in ELEMS or self.lanes < 1:
             raise NestError(f"no such register type: {self.elem!r} x {self.lanes}")
+        object.__setattr__(self, "kind", ELEMS[self.elem][2])
 
     @property
     def bytes(self) -> int:
         """Bytes of one element in memory (a bool takes one)."""
         return ELEMS[self.elem][1]
-
-    @property
-    def kind(self) -> str:
-        """f float, h 16-bit float, i signed, u unsigned, b bool, p pointer."""
-        return ELEMS[self.elem][2]
 
     @property
     def is_float(self) -> bool:
