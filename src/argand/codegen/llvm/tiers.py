@@ -40,6 +40,12 @@ LAST_SECONDS: Final = 0.2
 
 PIPE_BYTES: Final = 1 << 20
 
+_RUN: Final = """
+import runpy, sys
+file, *sys.path = sys.argv[1:]
+runpy.run_path(file, run_name="__main__")
+"""
+
 
 @dataclasses.dataclass(slots=True)
 class Source:
@@ -181,16 +187,13 @@ class Optimiser:
             process.stdout.close()
 
     def _start(self) -> bool:
-        paths = os.pathsep.join(filter(None, sys.path))
         try:
-            # -P: the file's folder has modules with the names of others
             process: Any = subprocess.Popen(
-                [sys.executable, "-P", os.fspath(objectfile.__file__)],
+                [sys.executable, "-c", _RUN, objectfile.__file__, *filter(None, sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
-                env={**os.environ, "PYTHONPATH": paths},
                 start_new_session=True,
             )
         except (OSError, ValueError):
