@@ -18,10 +18,11 @@ from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.transposed_reads import transposed_reads
 from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.context import LoweringContext, StridedBuffer
-from argand.lowering.element import Demand, Point, reachable, rule_for
+from argand.lowering.element import Demand, rule_for
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.order import Access, Order, loads_of
 from argand.lowering.parallel import ns_per_element, open_loops, sweep, vector_lanes, vectors
+from argand.lowering.points import Point, reachable
 from argand.lowering.region import Region
 from argand.lowering.space import (
     MAX_SPLITS,

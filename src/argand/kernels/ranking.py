@@ -21,9 +21,10 @@ from argand.kernels.pointwise import check_indices
 from argand.kernels.single import single_node
 from argand.lowering.affine import Axis, affine_of
 from argand.lowering.context import LoweringContext
-from argand.lowering.element import Demand, reachable
+from argand.lowering.element import Demand
 from argand.lowering.emitter import Emitter
 from argand.lowering.parallel import product, spread, unflatten, vectors
+from argand.lowering.points import reachable
 from argand.lowering.region import Region
 from argand.lowering.space import ElementIndex, Space
 from argand.nest.builder import NestBuilder, Reg, Ty, static

@@ -17,10 +17,11 @@ from argand.kernels.pointwise import check_indices
 from argand.kernels.single import in_order_cost, single_node
 from argand.lowering.affine import ZERO, Axis, linearised
 from argand.lowering.context import LoweringContext
-from argand.lowering.element import Demand, reachable
+from argand.lowering.element import Demand
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.identities import extreme_value
 from argand.lowering.parallel import cells, product, unflatten, vectors
+from argand.lowering.points import reachable
 from argand.lowering.region import Region
 from argand.lowering.space import ElementIndex, Space, load_stride
 from argand.nest.builder import I64, IntOrReg, NestBuilder, Reg, Ty, static

@@ -15,9 +15,10 @@ from argand.kernels.pointwise import check_indices, emit_stores
 from argand.kernels.single import in_order_cost, single_node
 from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.context import LoweringContext, StridedBuffer
-from argand.lowering.element import Demand, Point, reachable
+from argand.lowering.element import Demand
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.parallel import cells, open_loops, product, unflatten, vectors
+from argand.lowering.points import Point, reachable
 from argand.lowering.region import Region
 from argand.lowering.space import Space, stride_along, variables
 from argand.nest.builder import IntOrReg, NestBuilder, static

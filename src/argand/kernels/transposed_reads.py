@@ -11,9 +11,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from argand.lowering.affine import Axis
-from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
 from argand.lowering.parallel import cells, product, unflatten, vectors
+from argand.lowering.points import Point
 from argand.lowering.space import extent, load_stride
 from argand.nest.builder import Reg, Ty, static
 from argand.nest.transpose import columns_at_once, load_columns

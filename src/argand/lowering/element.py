@@ -20,10 +20,10 @@ from argand.ir.families import Checked, Create, Gather, Move, Random, Reduce
 from argand.ir.op import Op
 from argand.ir.program import Node, Value
 from argand.lowering.affine import AFFINE, ZERO, affine_of, both, linearised
-from argand.lowering.points import Point, Points, operands, reachable
+from argand.lowering.points import Point, Points
 from argand.lowering.pooling import POOLING_RULES
 
-__all__ = ["Demand", "Point", "operands", "reachable", "rule_for"]
+__all__ = ["Demand", "rule_for"]
 
 Rule = Callable[[Points, Node, Point], None]
 

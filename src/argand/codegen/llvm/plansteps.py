@@ -46,6 +46,8 @@ def run(plan: int, operands: int, count: int) -> int:
     result = 0
     if good == 1:
         result = result_of(plan, values)
+        if result == 0:  # the steps have run, writes too: the error is the call's
+            result = -1
     elif good == -1 or (PyErr_Occurred() != 0 and PyErr_ExceptionMatches(exception_type) == 0):
         result = -1
     else:
@@ -72,10 +74,13 @@ def result_of(plan: int, values: int) -> int:
     found = 0
     if kind == LIST:
         found = PyList_New(count)
-        items = load(found, LIST_ITEMS)
     else:
         found = PyTuple_New(count)
-        items = found + TUPLE_ITEMS
+    if found == 0:
+        return 0
+    items = found + TUPLE_ITEMS
+    if kind == LIST:
+        items = load(found, LIST_ITEMS)
     i = 0
     while i < count:
         x = none
@@ -261,6 +266,8 @@ def new_node(step: int, values: int) -> int:
     Py_DecRef(node)
     count = load(at)
     edges = PyTuple_New(count)
+    if edges == 0:
+        return 0
     store(node, NODE_EDGES, edges)
     at += 8
     i = 0
@@ -271,9 +278,13 @@ def new_node(step: int, values: int) -> int:
         store(edges, TUPLE_ITEMS + i * 8, edge)
         at += 8
         i += 1
-    store(node, NODE_INPUTS, all_saved(at, values, 0))
+    inputs = all_saved(at, values, 0)
+    store(node, NODE_INPUTS, inputs)
     at += 8 + 16 * load(at)
-    store(node, NODE_OUTPUTS, all_saved(at, values, 1))
+    outputs = all_saved(at, values, 1)
+    store(node, NODE_OUTPUTS, outputs)
+    if inputs == 0 or outputs == 0:
+        return 0
     return sequence != 0
 
 
@@ -281,6 +292,8 @@ def all_saved(at: int, values: int, outputs: int) -> int:
     """The operands, or the results, that a node saves, and what replaces those that it doesn't."""
     count = load(at)
     found = PyTuple_New(count)
+    if found == 0:
+        return 0
     at += 8
     i = 0
     while i < count:
@@ -290,6 +303,9 @@ def all_saved(at: int, values: int, outputs: int) -> int:
             kept = saved_output(load(values + 24 * load(at)))
         else:
             kept = saved(load(values + 24 * load(at)))
+        if kept == 0:
+            Py_DecRef(found)
+            return 0
         store(found, TUPLE_ITEMS + i * 8, kept)
         at += 16
         i += 1
@@ -317,6 +333,8 @@ def edge_of(values: int, number: int) -> int:
 def saved(x: int) -> int:
     """A tensor kept for backward."""
     made = PyType_GenericAlloc(saved_type, 0)
+    if made == 0:
+        return 0
     store(made, SAVED_TENSOR, held(x))
     store(made, SAVED_VERSION, held(version_of(x)))
     return made
@@ -325,6 +343,8 @@ def saved(x: int) -> int:
 def saved_output(x: int) -> int:
     """A result kept for backward."""
     made = PyType_GenericAlloc(saved_output_type, 0)
+    if made == 0:
+        return 0
     store(made, OUTPUT_ARRAY, held(load(x, TENSOR_ARRAY)))
     store(made, OUTPUT_KIND, held(load(x, OB_TYPE)))
     store(made, OUTPUT_LOST, held(none))

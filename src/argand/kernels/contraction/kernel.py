@@ -30,9 +30,9 @@ from argand.kernels.cost import CHEAP_FLOPS, flops_of, worth_a_loop
 from argand.kernels.plan import Cost, Plan, described, types_text
 from argand.lowering.affine import Axis
 from argand.lowering.context import LoweringContext, StridedBuffer
-from argand.lowering.element import Point
 from argand.lowering.emitter import Emitter
 from argand.lowering.order import Access, Order, loads_of
+from argand.lowering.points import Point
 from argand.lowering.region import Region
 from argand.lowering.space import load_stride, stride_along
 from argand.nest.builder import NestBuilder, Reg

@@ -12,7 +12,8 @@ from argand.ir.families import Contract, Move, View
 from argand.ir.op import Op
 from argand.ir.program import Node, Value
 from argand.lowering.affine import Axis
-from argand.lowering.element import Demand, Point, reachable
+from argand.lowering.element import Demand
+from argand.lowering.points import Point, reachable
 from argand.lowering.region import Region
 from argand.lowering.space import MAX_SPLITS, ElementIndex, Space, locate
 

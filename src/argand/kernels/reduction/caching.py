@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from argand.ir import scalar
 from argand.kernels.reduction.plan import RowOutput, RowPlan
 from argand.lowering.affine import Axis
-from argand.lowering.element import Point, reachable
+from argand.lowering.points import Point, reachable
 
 __all__ = ["kept_points"]
 

@@ -18,8 +18,9 @@ from argand.base.shape import numel
 from argand.ir.families import Reduce
 from argand.ir.program import Node, Value
 from argand.lowering.affine import Axis
-from argand.lowering.element import Demand, Point, operands, reachable
+from argand.lowering.element import Demand
 from argand.lowering.order import Access, Order, loads_of
+from argand.lowering.points import Point, operands, reachable
 from argand.lowering.region import Region
 from argand.lowering.space import MAX_SPLITS, ElementIndex, Space, locate, same_index
 
