@@ -307,6 +307,21 @@ def test_an_operand_that_is_written_too_is_read_first() -> None:
     assert y.add_(y.t()).tolist() == expected.tolist()
 
 
+def test_elements_that_share_memory_are_written_by_numpy() -> None:
+    values = ag.arange(9.0).reshape(3, 3)
+
+    def written() -> list[float]:
+        a = np.zeros(5, np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(a, 3, writeable=True)
+        ag.from_numpy(windows.T).copy_(values)
+        return a.tolist()  # type: ignore[no-any-return]
+
+    expected = as_reference(written)
+    before = plan_count()
+    assert [written() for _ in range(4)] == [expected] * 4
+    assert plan_count() == before
+
+
 def test_a_place_is_not_written_with_itself() -> None:
     x, other = ag.zeros(2, 3), ag.ones(2, 3)
     planned(lambda: x.__setitem__(0, other[0]))

@@ -407,6 +407,8 @@ class PlanBuilder:
             if place < self.first_own or owner is not target:
                 raise NoPlanError
         to, source = target._array, value._array
+        if _overlaps_itself(to):
+            raise NoPlanError
         ends = (*_ends(self.places[id(target)], to), *_ends(self.places[id(value)], source))
         where = itertools.chain.from_iterable(ends)
         self._step(planformat.MAY_WRITE, operand, int(recorded), *where)
@@ -488,6 +490,16 @@ def _ends(place: _Address, array: Any) -> tuple[_Address, _Address]:
     low, high = sum(min(s, 0) for s in steps), sum(max(s, 0) for s in steps)
     first, last = place.offset + low, place.offset + high + array.itemsize
     return _Address(place.value, first), _Address(place.value, last)
+
+
+def _overlaps_itself(array: Any) -> bool:
+    """Whether elements of an array may share memory, so that the order of writes counts."""
+    reach = array.itemsize
+    for step, n in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True)):
+        if n > 1 and step < reach:
+            return True
+        reach += (n - 1) * step
+    return False
 
 
 def _kernel_of(bound: Bound) -> Any:
