@@ -12,6 +12,7 @@ import pytest
 
 import argand as ag
 from argand.compile.guards import ValueGuards
+from argand.compile.slots import Item
 
 
 class Plain:
@@ -236,7 +237,7 @@ def test_a_namespace_kept_in_another_way_is_checked_in_python() -> None:
 
     guards, owner = ValueGuards(), Elsewhere()
     guards.add_namespace(owner, "owner")
-    guards.add_item(owner.__dict__, "v", "owner.v")
+    guards.add(Item(owner.__dict__, "v", "owner.v"))
     assert guards.compile(_entry(), ()) is None
     assert guards.hold()
     owner.__dict__["v"] = 3.0

@@ -16,7 +16,7 @@ import pytest
 from between_calls import Plain
 
 import argand as ag
-from argand.compile.effects import Found
+from argand.compile.results import Found
 
 Look = Callable[[Callable[..., Any], int], Any]
 CASES: dict[str, Callable[[], tuple[Callable[..., Any], Look]]] = {}

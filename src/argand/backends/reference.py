@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from argand.base.forks import lock_held_over_forks
 from argand.ir.interpret import interpret
-from argand.ir.program import Program
+from argand.ir.program import Node, Program, Value
 
 
 class ReferenceProgram:
@@ -17,14 +17,17 @@ class ReferenceProgram:
 
     direct = None
 
-    def __init__(self, program: Program) -> None:
+    def __init__(
+        self, program: Program, watch: Callable[[Node, dict[Value, Any]], None] | None = None
+    ) -> None:
         self.program = program
+        self.watch = watch  # called after each node, with the values so far
         self._lock = lock_held_over_forks("program")
 
     def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         """The outputs as new arrays; written state is updated in place."""
         with self._lock:
-            results = interpret(self.program, [*inputs, *state])
+            results = interpret(self.program, [*inputs, *state], watch=self.watch)
             split = len(self.program.outputs)
             outputs = [np.array(r) for r in results[:split]]
             written = [np.array(r) for r in results[split:]]  # a result may be a view of a state

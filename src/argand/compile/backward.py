@@ -1,7 +1,7 @@
 """The backward of a compiled function whose result is differentiated outside of it.
 
 The trace's tape is run in reverse right after the function, into the same Program; the nodes that
-this adds become a second Program. What it reads of the first is kept at every call: inputs and
+this adds become a second Program. What it reads of the first is saved at every call: inputs and
 state as they are, intermediate values as further outputs. A call then puts one node on the tape.
 
     f(x; w): y = tanh(x @ w)    →    f:          y, y' = tanh(x @ w) ..., y
@@ -12,6 +12,7 @@ Results with separate graphs get a backward program each, so that one may run wi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ from argand.compile.integers import carrier
 from argand.compile.places import Place
 from argand.compile.tracer import Tracer, traced_tensor
 from argand.ir.bind import interpreting
-from argand.ir.op import Op, ops
+from argand.ir.op import Op, Params, Saves, Tensors, Wants, ops
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
 from argand.ir.rewrite import without_dead_code
 from argand.tensor.core import Tensor, wrap
@@ -36,25 +37,19 @@ from argand.transform import tape
 from argand.transform.mode import mode
 
 
+@dataclasses.dataclass(eq=False)
 class BackwardProgram:
     """The backward program of an executable, compiled when it is first needed."""
 
-    def __init__(
-        self,
-        program: Program,
-        backend: str,
-        differentiated: Sequence[int],
-        leaves: Sequence[Place],
-        saved: Sequence[Place | int],
-        error: AutogradError | None = None,
-    ) -> None:
-        self.error = error  # why there is no backward; raised by who asks for it
-        self.program = program
-        self.differentiated = tuple(differentiated)  # numbers of outputs
-        self.leaves = list(leaves)  # whose gradients the program gives, in order
-        self.saved = list(saved)  # its first inputs: tensors from outside, or numbers of outputs
-        self.backend = backend
-        self.origin: Origin | None = None  # the function itself, for derivatives of higher order
+    program: Program
+    backend: str
+    differentiated: Sequence[int]  # numbers of outputs
+    leaves: Sequence[Place] = ()  # whose gradients the program gives, in order
+    saved: Sequence[Place | int] = ()  # its first inputs: from outside, or numbers of outputs
+    error: AutogradError | None = None  # why there is no backward; raised by who asks for it
+    origin: Origin | None = None  # the function itself, for derivatives of higher order
+
+    def __post_init__(self) -> None:
         self._compiled: CompiledProgram | None = None
         self._lock = lock_held_over_forks("backward")
 
@@ -94,26 +89,19 @@ def _tensor(x: Any) -> Tensor:
     return wrap(carrier(x) if is_integer(x) else np.array(x, np.float64))
 
 
-class _BackwardOp:
+class _BackwardOp(tape.Stand):
     """What a tape node asks of its op."""
 
     def __init__(self, backward: BackwardProgram) -> None:
         self.backward = backward
         self.name = backward.program.name.removesuffix(".backward")
 
-    def saves_for(
-        self, wants: Sequence[bool], params: dict[str, Any]
-    ) -> tuple[Sequence[int], Sequence[int]]:
+    def saves_for(self, wants: Wants, params: Params) -> Saves:
         """All the inputs, no outputs."""
         return range(len(self.backward.saved)), ()
 
     def adjoint_for(
-        self,
-        wants: Sequence[bool],
-        grads: Sequence[Any],
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        params: dict[str, Any],
+        self, wants: Wants, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params
     ) -> Sequence[Tensor | None]:
         """The gradients of the leaves."""
         if self.backward.error is not None:
@@ -167,6 +155,7 @@ def record_backward(
     program = tracer.program
     first, first_state = len(program.nodes), len(program.state)
     numbers = [number for number, _ in outputs]
+    empty = Program(f"{program.name}.backward")
     error: AutogradError | None = None
     try:
         cotangents, gradients = _run_tape(tracer, outputs)
@@ -177,11 +166,9 @@ def record_backward(
     if error is not None:
         del program.state[first_state:]
         wanting = [c.place for c in tracer.captures.values() if c.tensor._node is not None]
-        return BackwardProgram(
-            Program(f"{program.name}.backward"), backend, numbers, wanting, (), error
-        )
+        return BackwardProgram(empty, backend, numbers, wanting, error=error)
     if not gradients:  # it wants a gradient, which leads nowhere: of what is rounded, say
-        return BackwardProgram(Program(f"{program.name}.backward"), backend, numbers, (), ())
+        return BackwardProgram(empty, backend, numbers)
     wanted = [tracer.read(g) for _, g in gradients]
     backward = _separate(program, nodes, wanted, cotangents)
     del program.state[first_state:]

@@ -17,8 +17,9 @@ from argand.base import epoch
 from argand.base.settings import settings
 from argand.base.tree import LEAF_SPEC
 from argand.compile.call import trace_lock
-from argand.compile.guards import Record, looked_up
+from argand.compile.guards import looked_up
 from argand.compile.signature import FloatSpec, Spec, TensorSpec
+from argand.compile.slots import Record
 from argand.compile.specialisation import Specialisation
 from argand.compile.values import ConstantSpec, is_constant
 from argand.tensor.core import Tensor
@@ -87,7 +88,7 @@ def _takes_plain_arguments(s: Specialisation) -> bool:
     """Whether all arguments are tensors, floats and constants, each by itself, that are only
     read."""
     parts, specs = s.executable.parts, s.signature.specs
-    if parts.guards.tests or s.leafness or s.wanting:
+    if parts.guards.tests or s.arguments or s.wanting:
         return False
     if s.asks_attributes or s.surroundings.asks_identity:
         return False  # which a bound call doesn't look at
@@ -100,7 +101,7 @@ def _takes_plain_arguments(s: Specialisation) -> bool:
     if any(x.identity is not None or x.more is not None for x in tensors):
         return False
     aliases = s.signature.aliases
-    if s.contiguous or s.executable.moving or aliases != tuple(range(len(aliases))):
+    if s.executable.moving or aliases != tuple(range(len(aliases))):
         return False
     return parts.inputs == [
         (i, "float" if isinstance(x, FloatSpec) else "tensor")

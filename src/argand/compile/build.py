@@ -11,32 +11,34 @@ from argand.base.errors import TraceError
 from argand.base.size_guards import Guards
 from argand.base.stateful import is_module
 from argand.base.tree import flatten, shallow, unflatten
-from argand.compile.arrays import ArrayStandIn
 from argand.compile.backward import BackwardProgram, record_backward, separate_graphs
-from argand.compile.call import (
+from argand.compile.call import GradEffect, Input, Parts, check_writeable
+from argand.compile.higher_order import Position
+from argand.compile.integers import Sources
+from argand.compile.places import Argument, Held
+from argand.compile.reach import Reach, fill_with_plain_keys
+from argand.compile.results import (
     Alias,
+    Arguments,
     Constant,
     Copied,
-    GradEffect,
-    Input,
+    Effect,
+    Found,
+    Made,
+    MadeObject,
     Measured,
     Moves,
     Number,
-    Parts,
     ProgramOutput,
     Result,
+    Same,
     View,
-    check_writeable,
+    containers_in,
 )
-from argand.compile.effects import Arguments, Effect, Found, Made, MadeObject, Same, containers_in
-from argand.compile.higher_order import Position
-from argand.compile.integers import Sources
-from argand.compile.iterators import IteratorStandIn
-from argand.compile.places import Argument, Held
-from argand.compile.reach import Reach, fill_with_plain_keys
 from argand.compile.returned import check_returned
 from argand.compile.sharing import shared_roots
-from argand.compile.slots import Slot, namespace_of
+from argand.compile.slots import Slot, namespace_of, parts_of
+from argand.compile.standins import ArrayStandIn, IteratorStandIn
 from argand.compile.tracer import Capture, Tracer
 from argand.compile.values import SCALARS
 from argand.compile.whose import is_opaque
@@ -49,38 +51,25 @@ from argand.transform.tape import LEAF, GradientNode
 class ProgramBuilder:
     """Turns what a tracer recorded into an executable."""
 
-    def __init__(self, tracer: Tracer, backend: str, leaves: Sequence[Any]) -> None:
-        self.tracer = tracer
-        self.leaves = leaves  # of the real arguments
+    def __init__(self, tracer: Tracer, backend: str, reach: Reach) -> None:
+        self.tracer, self.backend, self.reach = tracer, backend, reach
         self.program = tracer.program
-        self.backend = backend
         self.differentiable: list[tuple[int, Tensor]] = []
         self.positions: dict[int, Position] = {}  # of these among what the function returned
         self._known: dict[int, Result] = {}
+        self._trees: dict[int, tuple[Any, Result]] = {}  # of what effects hold, by their ids
         self._roots: dict[int, Tensor] = {}  # of results that share memory, by their ids
-        self._before: dict[int, Found] = {}  # containers, by their ids
-
-    def build(
-        self,
-        returned: Any,
-        guards: Guards,
-        lock: Any,
-        slots: Sequence[Slot],
-        changed: Sequence[Slot],
-        reach: Reach,
-    ) -> Parts:
-        """Complete the program of a function that returned `returned`; what calls need beside.
-
-        `slots` are those whose values are inputs, the arguments among them; `changed` those in
-        `reach` that the function changed.
-        """
-        tracer, program = self.tracer, self.program
-        self.reach = reach
-        self._before = {
+        self._before = {  # containers, by their ids
             id(container): Found(_lasting(slot), path)
-            for slot in slots
-            for path, container in reach.containers(slot).items()
+            for slot, containers in reach.inside
+            for path, container in containers.items()
         }
+        self._looked_up: list[Found] = []  # those of them that calls fill or return
+
+    def build(self, returned: Any, changed: Sequence[Slot], guards: Guards, lock: Any) -> Parts:
+        """Complete the program of a function that returned `returned` and `changed` some slots;
+        what calls need beside."""
+        tracer, program = self.tracer, self.program
         left = {id(c) for slot in changed for c in containers_in(slot.get()).values()}
         leaves = flatten(returned)[0]
         whole = self._apart(_with_plain_keys(returned), left | self._before.keys())
@@ -110,6 +99,7 @@ class ProgramBuilder:
             guards=guards,
             lock=lock,
             effects=effects,
+            before=self._looked_up,
         )
 
     def _backwards(self, leaves: Sequence[Any]) -> list[BackwardProgram]:
@@ -124,7 +114,7 @@ class ProgramBuilder:
 
     # -- effects -------------------------------------------------------------------------------
 
-    def _tree(self, value: Any, name: str, around: tuple[int, ...] = ()) -> Any:
+    def _tree(self, value: Any, name: str, around: tuple[int, ...] = ()) -> Result:
         """How a call makes a value of lists, dictionaries, objects and results; `around` are the
         ids of those that contain it."""
         if id(value) in around:
@@ -132,7 +122,11 @@ class ProgramBuilder:
                 f"{name} is set to something made while the function is traced that contains "
                 "itself, and can't be made again by each call; leave the reference out"
             )
-        inside_of = (*around, id(value))
+        if id(value) not in self._trees:
+            self._trees[id(value)] = value, self._new_tree(value, name, (*around, id(value)))
+        return self._trees[id(value)][1]
+
+    def _new_tree(self, value: Any, name: str, around: tuple[int, ...]) -> Result:
         if isinstance(value, ArrayStandIn):
             return Constant(value.array())
         if isinstance(value, dict):
@@ -143,9 +137,10 @@ class ProgramBuilder:
             if place is None and self.reach.holds_container(value):
                 return Constant(value)  # the object itself; what changed in it is an effect
             structure, inside = found
-            parts = tuple([self._tree(p, f"{name}[{k!r}]", inside_of) for _, k, p in inside])
+            parts = tuple([self._tree(p, f"{name}[{k!r}]", around) for _, k, p in inside])
             if place is None:
-                return Made(structure, parts, id(value))
+                return Made(structure, parts)
+            self._looked_up.append(place)
             keys = tuple([(is_attribute, key) for is_attribute, key, _ in inside])
             return Same(place, keys, parts)
         if isinstance(value, Tensor | Dim):
@@ -159,8 +154,8 @@ class ProgramBuilder:
                 "function is traced, and can't be made again by each call; store the tensors "
                 "themselves, in a list, a dictionary or attributes"
             )
-        parts = tuple([self._tree(v, f"{name}.{k}", inside_of) for k, v in attributes.items()])
-        return MadeObject(type(value), tuple(attributes), parts, id(value))
+        named = {k: self._tree(v, f"{name}.{k}", around) for k, v in attributes.items()}
+        return MadeObject(type(value), named)
 
     def _tensors(self, value: Any, around: tuple[int, ...] = ()) -> Iterator[Tensor]:
         """The tensors in what a slot holds, as `_tree` finds them."""
@@ -196,9 +191,9 @@ class ProgramBuilder:
         """How a call gives a container that others hold too."""
         place = self._before.get(id(value))
         if place is not None and self.reach.is_unchanged(value):
+            self._looked_up.append(place)
             return place
-        tree: Result = self._tree(value, "a result")
-        return tree
+        return self._tree(value, "a result")
 
     # -- results -------------------------------------------------------------------------------
 
@@ -211,7 +206,7 @@ class ProgramBuilder:
         if isinstance(x, IteratorStandIn):
             return Constant(x.iterator)
         if not isinstance(x, Tensor):
-            if not any(x is leaf for leaf in self.leaves):
+            if not any(x is leaf for leaf in self.tracer.leaves):
                 check_returned(x, self.program.name)
                 if isinstance(x, set | deque | bytearray) and not self.reach.knows(x):
                     return Copied(x)
@@ -266,7 +261,7 @@ class ProgramBuilder:
     def _gradient(self, leaf: Tensor, now: Tensor | None) -> GradEffect:
         tracer = self.tracer
         place = tracer.place_of(leaf)
-        real = place.find(self.leaves)
+        real = place.find(self.tracer.leaves)
         before = tracer.touched.get(id(real))
         node = real._node if before is None else before.node
         if now is not None and type(node) is GradientNode:
@@ -296,9 +291,9 @@ class ProgramBuilder:
                     "gradient, which would outlive the compiled function; detach() the value, or "
                     "do it under no_grad()"
                 )
-            mine = _real_root(capture, self.leaves)
+            mine = _real_root(capture, self.tracer.leaves)
             for other in captures:
-                if other is not capture and _real_root(other, self.leaves) is mine:
+                if other is not capture and _real_root(other, self.tracer.leaves) is mine:
                     raise TraceError(
                         f"{capture.entry.name} is written in place, and {other.entry.name} shares "
                         "its memory; pass one of them, and take views of it inside the function"
@@ -385,10 +380,7 @@ def holds_traced(value: Any, depth: int = 3) -> bool:
         return value._array is None
     if isinstance(value, SCALARS) or depth == 0:
         return False
-    if isinstance(value, dict):
-        return any(holds_traced(v, depth - 1) for v in value.values())
-    if isinstance(value, list | tuple | set | frozenset | deque):
-        return any(holds_traced(v, depth - 1) for v in value)
-    if isinstance(value, type) or is_module(value) or is_opaque(type(value)):
+    plain = isinstance(value, dict | list | tuple | set | frozenset | deque)
+    if not plain and (isinstance(value, type) or is_module(value) or is_opaque(type(value))):
         return False
-    return any(holds_traced(v, depth - 1) for v in (namespace_of(value) or {}).values())
+    return any(holds_traced(part, depth - 1) for *_, part in parts_of(value))

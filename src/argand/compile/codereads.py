@@ -23,16 +23,8 @@ _CALLS = frozenset(("PRECALL", "CALL"))
 _NO_VALUE = frozenset(("CACHE", "EXTENDED_ARG", "NOP", "KW_NAMES"))
 LOCAL, CLOSURE, GLOBAL, IMPORT = "local", "closure", "global", "import"
 Chain = tuple[str, str, tuple[str, ...]]
-_ATTRIBUTE = frozenset(
-    (
-        "LOAD_ATTR",
-        "LOAD_METHOD",
-        "STORE_ATTR",
-        "DELETE_ATTR",
-        "LOAD_SUPER_ATTR",
-        "LOAD_SUPER_METHOD",
-    )
-)
+_SUPER = frozenset(("LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD"))
+_ATTRIBUTE = _SUPER | {"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +66,7 @@ def code_reads(code: CodeType) -> CodeReads:
         identity |= name == "IS_OP" and before != "LOAD_CONST"
         before = name
         if name in _ATTRIBUTE:
-            if base is None or "SUPER" in name:
+            if base is None or name in _SUPER:
                 loose.add(step.argval)
             else:
                 chain = (*chain, step.argval)

@@ -8,6 +8,7 @@ from typing import Any
 from argand.base.errors import CallError, TraceError
 from argand.base.misuse import FAILURES, explain
 from argand.base.tree import Structure, flatten, unflatten
+from argand.compile.places import Place
 from argand.compile.tracer import Capture, Tracer
 from argand.ir import bind as crossroads
 from argand.ir.bind import interpreting
@@ -104,9 +105,7 @@ class _Region(Tracer):
         super().__init__(name, outer.name_of)
         self.outer = outer
         self.operands = operands
-        self.contiguous, self._arrays = outer.contiguous, outer._arrays
-        self.strides = outer.strides
-        self.leaves = outer.leaves
+        self.answers, self.leaves = outer.answers, outer.leaves
         self._mine: dict[int, Tensor] = {}
 
     def read(self, x: Any) -> Any:
@@ -123,19 +122,21 @@ class _Region(Tracer):
         """Whether a tensor is an alias of one that this branch made."""
         return id(tensor._root()) in self._mine
 
+    def place_of(self, tensor: Tensor) -> Place:
+        return self.outer.place_of(tensor)
+
     def touch(self, tensor: Tensor) -> None:
         self.outer.touch(tensor)
 
     def _capture(self, tensor: Tensor) -> Capture:
         if self.shadowed(tensor):
             self._mine[id(tensor)] = tensor
-            return Capture(tensor, super().read(tensor), self.outer.place_of(tensor))
+            return Capture(tensor, super().read(tensor), self.place_of(tensor))
         found = self.outer.read(tensor)
         value = Value(found.dtype, found.shape, f"x{len(self.program.inputs)}")
         self.program.inputs.append(value)
         self.operands.setdefault(id(tensor), tensor)
-        place = self.outer.place_of(tensor)
-        capture = self.captures[id(tensor)] = Capture(tensor, value, place)
+        capture = self.captures[id(tensor)] = Capture(tensor, value, self.place_of(tensor))
         return capture
 
     def write(self, target: Tensor, value: Tensor) -> None:

@@ -1,12 +1,13 @@
 """Python's branches on numbers computed from float and int arguments and sizes.
 
-`if lr > 0`, `min(1.0, step / 100)`: the comparison is answered with the numbers at hand, and kept
-as a test of later calls; so is a number computed from sizes alone, as in `int(n * 0.5)`. What
+`if lr > 0`, `min(1.0, step / 100)`: the comparison is answered with the numbers at hand, and is
+a test of later calls; so is a number computed from sizes alone, as in `int(n * 0.5)`. What
 computes it is the part of the traced program that leads to it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,23 +19,18 @@ from argand.ir.interpret import run_node
 from argand.ir.program import Node, Value
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class Decision:
     """A comparison of numbers, or a number, and how it came out."""
 
-    __slots__ = ("floats", "nodes", "outcome", "sources", "value")
+    value: Value
+    nodes: Sequence[Node]  # that lead to it
+    floats: Mapping[Value, int]
+    sources: Sources
+    outcome: bool | float = False
 
-    def __init__(
-        self,
-        value: Value,
-        nodes: Sequence[Node],
-        floats: Mapping[Value, int],
-        sources: Sources,
-        leaves: Sequence[Any],
-    ) -> None:
-        self.value, self.nodes, self.floats, self.sources = value, nodes, floats, sources
-        self.outcome = self._evaluate(leaves)
-
-    def _evaluate(self, leaves: Sequence[Any]) -> bool | float:
+    def evaluate(self, leaves: Sequence[Any]) -> bool | float:
+        """How it comes out for some arguments."""
         env: dict[Value, Any] = {v: np.array(leaves[i], np.float64) for v, i in self.floats.items()}
         sizes = sizes_of(self.sources, leaves)
         with np.errstate(all="ignore"):
@@ -45,7 +41,7 @@ class Decision:
 
     def holds(self, leaves: Sequence[Any]) -> bool:
         """Whether it comes out the same for other arguments."""
-        return self._evaluate(leaves) == self.outcome
+        return self.evaluate(leaves) == self.outcome
 
 
 def decide(
@@ -61,7 +57,9 @@ def decide(
         return None
     if value.dtype.kind != "b" and (read or not _has_sizes(nodes)):
         return None
-    return Decision(value, list(nodes), read, sources, leaves)
+    found = Decision(value, list(nodes), read, sources)
+    found.outcome = found.evaluate(leaves)
+    return found
 
 
 def _has_sizes(nodes: Iterable[Node]) -> bool:

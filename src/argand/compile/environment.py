@@ -20,7 +20,8 @@ from argand.base.dtype import default_dtype_setter, get_default_dtype, set_defau
 from argand.base.errors import TraceError
 from argand.base.settings import setters, settings
 from argand.base.userstack import user_location
-from argand.compile.guards import ValueGuards, variable_value
+from argand.compile.guards import ValueGuards
+from argand.compile.slots import Item, variable_value
 from argand.runtime.threads import set_num_threads
 from argand.transform.mode import mode, set_grad_enabled
 
@@ -64,7 +65,7 @@ def _watching(guards: ValueGuards, thread: int) -> Any:
 
         def __getitem__(self, key: str) -> Any:
             if mine():
-                guards.add_item(self._data, self.encodekey(key), f"os.environ[{key!r}]")
+                guards.add(Item(self._data, self.encodekey(key), f"os.environ[{key!r}]"))
             return super().__getitem__(key)
 
         def __iter__(self) -> Any:

@@ -24,6 +24,7 @@ from argand.compile.integers import carried, varying_integers
 from argand.compile.returned import check_function
 from argand.compile.signature import (
     FloatSpec,
+    Given,
     Signature,
     TensorSpec,
     argument_origins,
@@ -32,7 +33,7 @@ from argand.compile.signature import (
     generalise,
     keeps_order,
 )
-from argand.compile.slots import Item, Slot
+from argand.compile.slots import Slot
 from argand.compile.specialisation import Specialisation
 from argand.compile.surroundings import Surroundings
 from argand.compile.tracer import FloatArgumentRead, Tracer
@@ -151,15 +152,16 @@ class CompiledFunction:
             return self.function(*args, **kwargs)
         if self._exclusive:
             with self.lock, trace_lock:
-                return self._run(args, kwargs)
-        return self._run(args, kwargs)
+                return self._run((args, kwargs))
+        return self._run((args, kwargs))
 
-    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run(self, given: Given) -> Any:
         """A call that is described, to find its program."""
+        args, kwargs = given
         if len(kwargs) > 1 and not self._keeps_order:
-            kwargs = dict(sorted(kwargs.items()))
+            given = args, dict(sorted(kwargs.items()))
         slots, exclusive = self._slots, self._exclusive
-        found, leaves = self._specialisation(args, kwargs)
+        found, leaves = self._specialisation(given)
         if slots is not self._slots or exclusive is not self._exclusive:
             return self(*args, **kwargs)  # found just now: another thread may have come between
         found.calls += 1
@@ -168,18 +170,16 @@ class CompiledFunction:
         if found.symbolic:
             found.accept(leaves)
         if settings.debug:
-            executable = self._debugged(found, args, kwargs)
-        return executable(leaves, (args, kwargs))
+            executable = self._debugged(found, given)
+        return executable(leaves, given)
 
-    def _debugged(
-        self, found: Specialisation, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Executable:
+    def _debugged(self, found: Specialisation, given: Given) -> Executable:
         """The executable that runs node by node, once a second trace has given the same program."""
         if found.debugged is None:
-            signature, leaves = self._describe(args, kwargs)
-            again = Specialisation(signature, found.shapes, [], found.integers)
-            again.surroundings, again.slots = found.surroundings, found.slots
-            self._traced(again, leaves, args, kwargs, "reference")
+            signature, leaves = self._describe(given)
+            behind = (found.surroundings, found.slots)
+            again = Specialisation(signature, found.shapes, [], found.integers, *behind)
+            self._traced(again, leaves, given, "reference")
             check_same(self.name, found.executable.program, again.executable.program)
             plain = found.executable
             found.debugged = Executable(plain.program, DebugProgram(plain.program), plain.parts)
@@ -187,27 +187,23 @@ class CompiledFunction:
 
     # -- finding -------------------------------------------------------------------------------
 
-    def _describe(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Signature, list[Any]]:
+    def _describe(self, given: Given) -> tuple[Signature, list[Any]]:
         rebound = [slot.get() for slot in self._slots]
         known = (self._constant_numbers, self._reached)
-        return describe_call(args, kwargs, mode.enabled, *known, rebound, self._shared)
+        return describe_call(given, mode.enabled, *known, rebound, self._shared)
 
-    def _specialisation(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Specialisation, list[Any]]:
+    def _specialisation(self, given: Given) -> tuple[Specialisation, list[Any]]:
         """The specialisation that serves a call, made if there is none, and the call's leaves."""
-        signature, leaves = self._describe(args, kwargs)
+        signature, leaves = self._describe(given)
         found = self._find(signature, leaves)
         if found is not None:
             return found, leaves
         with self.lock:
             with trace_lock:
-                signature, leaves = self._describe(args, kwargs)
+                signature, leaves = self._describe(given)
                 found = self._find(signature, leaves)
             if found is None:
-                found, leaves = self._specialise(args, kwargs)
+                found, leaves = self._specialise(given)
         return found, leaves
 
     def _find(self, signature: Signature, leaves: list[Any]) -> Specialisation | None:
@@ -224,23 +220,20 @@ class CompiledFunction:
 
     # -- making --------------------------------------------------------------------------------
 
-    def _specialise(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Specialisation, list[Any]]:
+    def _specialise(self, given: Given) -> tuple[Specialisation, list[Any]]:
         check_function(self.function, self.name)
         with trace_lock:
-            surroundings, why = self._look_around(args, kwargs)
+            surroundings, why = self._look_around(given)
         varying = 2 * self.dynamic if isinstance(self.dynamic, bool) else 1
         before = self._constant_numbers
         while True:
             with trace_lock:
-                signature, leaves = self._describe(args, kwargs)
-            shapes = self._shapes(signature, args, kwargs, varying)
+                signature, leaves = self._describe(given)
+            shapes = self._shapes(signature, given, varying)
             integers = self._integers(signature, leaves, surroundings, varying)
-            s = Specialisation(signature, shapes, why, integers)
-            s.surroundings, s.slots = surroundings, self._slots
+            s = Specialisation(signature, shapes, why, integers, surroundings, self._slots)
             try:
-                trace = self._traced(s, leaves, args, kwargs)
+                trace = self._traced(s, leaves, given)
                 break
             except SlotsRebound as e:
                 self._rebind(e.slots, e.shared)
@@ -269,15 +262,13 @@ class CompiledFunction:
         trace.report_leaks()
         return s, leaves
 
-    def _look_around(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Surroundings, list[str]]:
+    def _look_around(self, given: Given) -> tuple[Surroundings, list[str]]:
         """What the function can reach now, and why it needs another program."""
-        _, leaves = self._describe(args, kwargs)
+        _, leaves = self._describe(given)
         surroundings = Surroundings(self.function, leaves)
         self._reached = self._reached | surroundings.reached
-        self._follow_changes(surroundings, self._describe(args, kwargs)[1])
-        why = self._reason(*self._describe(args, kwargs))
+        self._follow_changes(surroundings, self._describe(given)[1])
+        why = self._reason(*self._describe(given))
         self._check_limit(why)
         return surroundings, why
 
@@ -285,13 +276,12 @@ class CompiledFunction:
         self,
         s: Specialisation,
         leaves: list[Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        given: Given,
         backend: str | None = None,
     ) -> Trace:
         """Trace and compile. Compiling takes its time: other threads trace and run on."""
         with trace_lock:
-            trace = Trace(self, s, leaves, args, kwargs, backend)
+            trace = Trace(self, s, leaves, given, backend)
             trace.run()
         s.executable = trace.executable()
         return trace
@@ -316,10 +306,7 @@ class CompiledFunction:
                     found[slot.identity] = slot
         values: dict[tuple[int, Any], list[Any]] = {}
         for s in self.specialisations:
-            changed: list[tuple[Slot, Any]] = [
-                (Item(guard.container, guard.key, guard.name), guard.value)
-                for guard in s.surroundings.guards.changed_values()
-            ]
+            changed = s.surroundings.guards.changed_values()
             changed += [(e.slot, e.value) for e in s.differs(leaves) if e.slot is not None]
             for slot, before in changed:
                 kinds = {type(slot.get()), type(before)}
@@ -362,15 +349,15 @@ class CompiledFunction:
             return ["the first call"]
         return self.specialisations[-1].changes(signature, leaves)
 
-    def _shapes(
-        self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], varying: int
-    ) -> list[Any]:
+    def _alike(self, signature: Signature) -> list[Specialisation]:
+        """Those for calls that one program may serve, with a program for this one."""
+        return [s for s in self.specialisations if blank(s.signature) == blank(signature)]
+
+    def _shapes(self, signature: Signature, given: Given, varying: int) -> list[Any]:
         """The shapes of the tensor leaves, with symbols for the sizes that vary: all (2), those
         that differed in other calls (1), those that the user declared only (0)."""
-        alike = [s for s in self.specialisations if blank(s.signature) == blank(signature)]
-        if not varying:
-            alike = []
-        origins = [*argument_origins(self.function, args, kwargs), *slot_origins(self._slots)]
+        alike = self._alike(signature) if varying else []
+        origins = [*argument_origins(self.function, given), *slot_origins(self._slots)]
         names: dict[Any, Dim] = {}
         shapes: list[Any] = []
         for i, spec in enumerate(signature.specs):
@@ -388,8 +375,8 @@ class CompiledFunction:
         """The int arguments to be symbols: those that had another value in another call."""
         if not varying or surroundings.asks_types:
             return {}
-        alike = [s for s in self.specialisations if blank(s.signature) == blank(signature)]
-        seen = [[getattr(spec, "value", None) for spec in s.signature.specs] for s in alike]
+        alike = [s.signature.specs for s in self._alike(signature)]
+        seen = [[getattr(spec, "value", None) for spec in specs] for specs in alike]
         return varying_integers(leaves, seen, self._constant_numbers, varying == 2)
 
     def _declared(self, position: int | None, name: str, rank: int) -> dict[int, Dim]:
@@ -430,7 +417,7 @@ class CompiledFunction:
         }
         """
         if args or kwargs or not self.specialisations:
-            found, _ = self._specialisation(args, kwargs)
+            found, _ = self._specialisation((args, kwargs))
             return found.executable.program
         return self.specialisations[-1].executable.program
 
@@ -462,9 +449,9 @@ class CompiledFunction:
                 f"{len(program.writes)} written"
             )
             lines += [f"     {line}" for line in s.executable.compiled.explain()]
-            if s.executable.constants is not None:
-                lines += [f"     {line}" for line in s.executable.constants.explain()]
-            for backward in s.executable.backwards:
+            if s.executable.parts.constants is not None:
+                lines += [f"     {line}" for line in s.executable.parts.constants.explain()]
+            for backward in s.executable.parts.backwards:
                 lines.append(f"     backward: {len(backward.program.nodes)} nodes")
                 lines += [f"     {line}" for line in backward.explain()]
         return "\n".join(lines)

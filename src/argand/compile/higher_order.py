@@ -13,6 +13,7 @@ drawn as in the call.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -21,9 +22,9 @@ import numpy as np
 
 from argand.base.errors import AutogradError
 from argand.base.tree import Structure, flatten, unflatten
-from argand.compile.places import Argument, Place
+from argand.compile.places import Held, Place
 from argand.compile.slots import Slot
-from argand.compile.tracer import Capture, Tracer
+from argand.compile.tracer import Tracer
 from argand.ir.program import Program, Value
 from argand.ir.rewrite import without_dead_code
 from argand.tensor import autograd
@@ -51,47 +52,22 @@ class Position(NamedTuple):
         return x._root() if self.of_root else x
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class Origin:
     """The function behind a backward program, to differentiate it again."""
 
-    __slots__ = (
-        "derived",
-        "function",
-        "is_valid",
-        "leaves",
-        "make",
-        "name",
-        "overwritten",
-        "positions",
-        "random",
-        "roots",
-        "slots",
-        "structure",
-    )
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        name: str,
-        structure: Structure,
-        positions: Sequence[Position | None],
-        leaves: Sequence[Place],
-        captures: Sequence[Capture],
-        slots: Sequence[Slot],
-        is_valid: Callable[[Sequence[Any]], bool],
-        make: Callable[..., Any],
-    ) -> None:
-        self.function, self.name, self.structure = function, name, structure
-        self.positions = list(positions)  # of the differentiated results among all of them
-        self.leaves = list(leaves)
-        self.slots = tuple(slots)
-        self.is_valid = is_valid
-        self.make = make
-        self.derived: Any = None  # the compiled gradient, made when it is first asked for
-        self.random: int | None = None  # the output that has the state of the generator
-        self.overwritten = {_key(c.place) for c in captures if c.written}
-        # The others are looked at only if the gradient needs what they were; see `_drop_effects`.
-        self.roots = [c.place.find(())._root() for c in captures if c.place.fixed and not c.written]
+    function: Callable[..., Any]
+    name: str
+    structure: Structure
+    positions: Sequence[Position | None]  # of the differentiated results among all of them
+    leaves: Sequence[Place]
+    overwritten: set[Any]  # the keys of the places that a call writes
+    roots: list[Tensor]  # of what it only reads
+    slots: Sequence[Slot]
+    is_valid: Callable[[Sequence[Any]], bool]
+    make: Callable[..., Any]
+    random: int | None  # the output that has the state of the generator
+    derived: Any = None  # the compiled gradient, made when it is first asked for
 
     def remember(self, leaves: Sequence[Any], outputs: Sequence[Tensor]) -> RecordedCall:
         """What another run of a call needs."""
@@ -144,7 +120,7 @@ class Origin:
         parts.effects.clear()
         needed = _read(program)
         for capture in tracer.captures.values():
-            if capture.entry in needed and _key(capture.place) in self.overwritten:
+            if capture.entry in needed and key_of(capture.place) in self.overwritten:
                 raise AutogradError(
                     f"create_graph=True goes through the compiled function {self.name!r}, which "
                     f"has overwritten {capture.entry.name}, and its gradient depends on what was "
@@ -152,11 +128,9 @@ class Origin:
                 )
 
 
-def _key(place: Place) -> Any:
+def key_of(place: Place) -> Any:
     """What tells whether two places have the same memory."""
-    if isinstance(place, Argument):
-        return ("argument", place.number)
-    return id(place.find(())._root()) if place.fixed else ("gradient", place.leaf)  # type: ignore[attr-defined]
+    return id(place.tensor._root()) if isinstance(place, Held) else place
 
 
 def _read(program: Program) -> set[Value]:

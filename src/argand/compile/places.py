@@ -1,44 +1,41 @@
-"""Where a program's state is, so that every call finds it again."""
+"""Where a program's state is, so that every call finds it again, and what is asked of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from argand.tensor.core import Tensor
+from argand.transform.tape import LEAF
 
 
 class Place(Protocol):
     """Finds a tensor at each call."""
 
-    fixed: bool  # the same tensor at every call
-
     def find(self, leaves: Sequence[Any]) -> Tensor:
         """The tensor, given the leaves of the call's arguments."""
 
 
-class Held:
-    """A tensor that the function captured: a parameter, a buffer, an optimizer's moment."""
+class Held(NamedTuple):
+    """A tensor that the function captured: a parameter, a buffer, an optimizer's moment. Only this
+    is the same one at every call."""
 
-    __slots__ = ("tensor",)
-    fixed = True
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
+    tensor: Tensor
 
     def find(self, leaves: Sequence[Any]) -> Tensor:
         """The captured tensor."""
         return self.tensor
 
 
-class Argument:
+def held_at(places: Iterable[Place]) -> list[Tensor]:
+    """The tensors among them that are the same at every call."""
+    return [place.tensor for place in places if isinstance(place, Held)]
+
+
+class Argument(NamedTuple):
     """A tensor among the arguments."""
 
-    __slots__ = ("number",)
-    fixed = False
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+    number: int
 
     def find(self, leaves: Sequence[Any]) -> Tensor:
         """This call's argument."""
@@ -46,14 +43,10 @@ class Argument:
         return found
 
 
-class GradientOf:
+class GradientOf(NamedTuple):
     """The `.grad` of a leaf, which another call may have replaced."""
 
-    __slots__ = ("leaf",)
-    fixed = False
-
-    def __init__(self, leaf: Place) -> None:
-        self.leaf = leaf
+    leaf: Place
 
     def find(self, leaves: Sequence[Any]) -> Tensor:
         """The gradient that is there now."""
@@ -65,3 +58,31 @@ class GradientOf:
 def gradient_of(leaf: Tensor) -> Tensor | None:
     """The `.grad` of a leaf as it is, asking no interpreter."""
     return None if leaf._cold is None else leaf._cold.grad
+
+
+# -- what is asked of tensors ----------------------------------------------------------------------
+
+
+def has_gradient(leaf: Tensor) -> bool:
+    """Whether there is a `.grad`."""
+    return gradient_of(leaf) is not None
+
+
+def is_leaf(tensor: Tensor) -> bool:
+    """Whether no recorded operation made a tensor."""
+    return tensor._node is None or tensor._node is LEAF
+
+
+def is_contiguous(tensor: Tensor) -> bool:
+    """Whether the elements of a tensor are stored in the order of their indices, without gaps."""
+    return bool(tensor._array.flags.c_contiguous)
+
+
+def strides(tensor: Tensor) -> Any:
+    """How far apart the elements are stored, in bytes."""
+    return tensor._array.strides
+
+
+def wants_gradient(tensor: Tensor) -> bool:
+    """Whether operations on a tensor are recorded."""
+    return tensor._node is not None

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import random
 import weakref
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from types import (
     BuiltinMethodType,
@@ -28,21 +28,19 @@ import numpy as np
 from argand.base.dim import Dim
 from argand.base.stateful import ModuleState, OptimizerState, state_of
 from argand.base.tree import is_record
-from argand.compile.effects import Path, containers_in
-from argand.compile.iterators import is_iterator
+from argand.compile.results import Path, containers_in
 from argand.compile.slots import (
     BUFFERS,
-    MISSING,
     Contents,
     Element,
     Item,
     Member,
     Slot,
     Tail,
-    contents_of,
     namespace_of,
     refill,
 )
+from argand.compile.standins import is_iterator
 from argand.compile.values import SCALARS
 from argand.compile.whose import is_library, is_opaque
 from argand.tensor.core import Tensor
@@ -52,19 +50,22 @@ _Cached: Any = type(functools.lru_cache(len))
 _MOST_OBJECTS = 200_000
 
 
-@dataclasses.dataclass(slots=True)
-class _Container:
-    """A mutable container and what it held."""
+@dataclasses.dataclass(slots=True, eq=False)
+class _Noted:
+    """A place and what it held: an attribute, or all contents of a container."""
 
-    owner: Any
-    before: Any
-    name: str
-    root: Slot | None  # of data: the slot through which alone it is reached
+    place: Slot
+    through: Slot | None  # the slot that counts as changed with it; None for each item by itself
+    before: Any  # the trace
     started: Any = None  # what it held when the function began, stand-ins among it
     is_namespace: bool = False
     by_library: bool = False  # filled by the library itself: an optimizer's moments
-    of_module: bool = False  # attributes of a neural network's module
-    of_layer: bool = False  # of one that is the library's
+    module: Any = None  # the neural network's module whose attributes it has
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it holds something else than when the function began."""
+        return not self.place.holds(self.started)
 
 
 class Reach:
@@ -76,9 +77,8 @@ class Reach:
         self.arrays: list[Slot] = []  # the slots that hold NumPy arrays
         self.iterators: list[Slot] = []
         self.tables_of_modules: set[int] = set()  # ids of the dictionaries of submodules
-        self._singles: list[tuple[Slot, Any]] = []
-        self._records: list[tuple[Slot, Any, Slot]] = []  # attributes, and what leads to each
-        self._containers: dict[int, _Container] = {}
+        self._members: list[_Noted] = []  # variables and attributes
+        self._containers: dict[int, _Noted] = {}  # by the ids of their owners
         self._generators: list[tuple[str, Any, Any]] = []
         self._classes: list[tuple[Any, type]] = []  # of modules
         self._caches: list[tuple[Any, int]] = []  # of `functools.lru_cache`, with their misses
@@ -86,15 +86,15 @@ class Reach:
         self.append_only: set[int] = set()  # ids of the lists that are appended to, and never read
         self._seen: set[int] = set()
         self._waiting: deque[tuple[Any, Slot | None, Slot | None, str]] = deque()
+        self.inside: list[tuple[Slot, dict[Path, Any]]] = []  # containers in slots at the start
         self._note_generators()
 
     # -- looking -------------------------------------------------------------------------------
 
     def add_slot(self, slot: Slot) -> None:
         """Look at a variable, an attribute of a class, or another place by itself."""
-        value = slot.get()
-        self._singles.append((slot, value))
-        self.add(value, slot, slot.name)
+        self._members.append(_Noted(slot, slot, slot.get()))
+        self.add(slot.get(), slot, slot.name)
 
     def add(self, value: Any, root: Slot | None, name: str) -> None:
         """Look at a value and all behind it."""
@@ -133,8 +133,8 @@ class Reach:
         self._seen.add(id(value))
         self._kept_alive.append(value)
         if isinstance(value, BUFFERS):
-            slot = Contents(value, name)
-            self._containers[id(value)] = _Container(value, contents_of(value), name, slot)
+            contents = Contents(value, name)
+            self._note_contents(contents, contents)
         elif isinstance(value, dict | list | set | deque):
             self._look_at_data(value, root, name)
         elif isinstance(value, tuple | frozenset):
@@ -151,6 +151,9 @@ class Reach:
         elif not is_opaque(type(value)):
             self._look_at_object(value, name)
 
+    def _note_contents(self, place: Contents, through: Slot | None, **about: Any) -> None:
+        self._containers[id(place.owner)] = _Noted(place, through, place.get(), **about)
+
     def _found(self, tensor: Tensor, root: Slot | None) -> None:
         self.tensors[id(tensor)] = tensor
         self.holders.setdefault(id(tensor), []).append(root)
@@ -158,19 +161,17 @@ class Reach:
     def _reached_again(self, value: Any, root: Slot | None) -> None:
         """Data that two slots share belongs to neither."""
         found = self._containers.get(id(value))
-        if found is not None and found.root is not None and not _same_slot(found.root, root):
-            found.root = None
+        if found is not None and found.through is not None and not _same_slot(found.through, root):
+            found.through = None
         if isinstance(value, list | tuple | dict):
             for item in value.values() if isinstance(value, dict) else value:
                 if isinstance(item, Tensor):
                     self._found(item, root)
 
     def _look_at_data(self, value: Any, root: Slot | None, name: str) -> None:
-        if isinstance(value, set | deque) or len(value) == 0:
-            inner: Slot | None = Contents(value, name) if isinstance(value, set | deque) else root
-        else:
-            inner = root
-        self._containers[id(value)] = _Container(value, contents_of(value), name, inner)
+        contents = Contents(value, name)
+        inner = contents if isinstance(value, set | deque) else root
+        self._note_contents(contents, inner)
         space = namespace_of(value)  # of a user's subclass
         if space is not None and not is_record(type(value)):
             self._look_at_namespace(space, name)
@@ -192,10 +193,13 @@ class Reach:
         if space is not None:
             self._seen.add(id(space))
             self._look_at_data(space, root, name)
+        self._look_at_members(value, root, name)
+
+    def _look_at_members(self, value: Any, root: Slot | None, name: str) -> None:
         for slot in member_slots(value, name):
-            through = root or slot
-            self._records.append((slot, slot.get(), through))
-            self._waiting.append((slot.get(), through, slot, slot.name))
+            through, held = root or slot, slot.get()
+            self._members.append(_Noted(slot, through, held))
+            self._waiting.append((held, through, slot, slot.name))
 
     def _look_at_namespace(
         self,
@@ -206,14 +210,11 @@ class Reach:
     ) -> None:
         if id(space) in self._containers:
             return
-        found = _Container(space, dict(space), name, None, is_namespace=True)
-        found.of_module = module is not None
-        found.of_layer = type(module).__module__.startswith("argand.")
-        self._containers[id(space)] = found
+        self._note_contents(Contents(space, name), None, is_namespace=True, module=module)
         for key, item in dict.items(space):
             if key not in skip:
                 label = f"{name}.{key}" if name else str(key)
-                slot = Item(space, key, label, found.of_module)
+                slot = Item(space, key, label, module is not None)
                 self._waiting.append((item, slot, slot, label))
 
     def _look_at_module(self, module: Any, state: ModuleState, name: str) -> None:
@@ -225,9 +226,8 @@ class Reach:
 
     def _look_at_optimizer(self, optimizer: OptimizerState) -> None:
         for space in (optimizer.state, *optimizer.state.values()):
-            self._containers[id(space)] = _Container(
-                space, dict(space), "state", None, is_namespace=True, by_library=True
-            )
+            place = Contents(space, "state")
+            self._note_contents(place, None, is_namespace=True, by_library=True)
         for values in optimizer.state.values():
             for item in values.values():
                 if isinstance(item, Tensor):
@@ -240,9 +240,7 @@ class Reach:
         space = namespace_of(value)
         if space is not None:
             self._look_at_namespace(space, name)
-        for slot in member_slots(value, name):
-            self._singles.append((slot, slot.get()))
-            self._waiting.append((slot.get(), slot, slot, slot.name))
+        self._look_at_members(value, None, name)
 
     def _note_generators(self) -> None:
         """Python's and NumPy's own generators of random numbers."""
@@ -254,58 +252,36 @@ class Reach:
     def start(self, slots: Sequence[Slot] = ()) -> None:
         """Note what everything holds now, as the function begins, to compare with at its end.
         `slots` are those whose values are inputs already."""
-        self._inside = {slot.identity: containers_in(slot.get()) for slot in slots}
-        self._started = [slot.get() for slot, _ in self._singles]
-        self._records_started = [slot.get() for slot, *_ in self._records]
-        for container in self._containers.values():
-            container.started = contents_of(container.owner)
+        self.inside = [(slot, containers_in(slot.get())) for slot in slots]
+        for noted in self._noted():
+            noted.started = noted.place.get()
+
+    def _noted(self) -> list[_Noted]:
+        return [*self._members, *self._containers.values()]
 
     def changed(self) -> list[Slot]:
         """The slots that hold something else than at the start, each once; data as a whole where
         one slot alone leads to it."""
         for container in self._containers.values():
-            if isinstance(container.owner, dict) and len(container.owner) > len(container.started):
-                fill_with_plain_keys(container.owner)
+            owner = container.place.owner
+            if isinstance(owner, dict) and len(owner) > len(container.started):
+                fill_with_plain_keys(owner)
         found: dict[tuple[Any, ...], Slot] = {}
         for slot in self._changed():
             found.setdefault(slot.identity, slot)
         return list(found.values())
 
     def _changed(self) -> Iterator[Slot]:
-        for (slot, _), started in zip(self._singles, self._started, strict=True):
-            if slot.get() is not started:
-                yield slot
-        for (slot, _, through), started in zip(self._records, self._records_started, strict=True):
-            if slot.get() is not started:
-                yield through
-        for container in self._containers.values():
-            if container.by_library or not _differs(container.owner, container.started):
+        for noted in self._noted():
+            if noted.by_library or not noted.has_changed:
                 continue
-            if id(container.owner) in self.append_only and _is_longer(container):
-                yield Tail(container.owner, len(container.started), container.name)
-            elif container.root is not None:
-                yield container.root
+            owner = noted.place.owner
+            if id(owner) in self.append_only and _is_longer(owner, noted.started):
+                yield Tail(owner, len(noted.started), noted.place.name)
+            elif noted.through is not None:
+                yield noted.through
             else:
-                yield from _changed_items(container)
-
-    def started(self, slot: Slot) -> Any:
-        """What a slot held at the start."""
-        for (known, _), started in zip(self._singles, self._started, strict=True):
-            if known.identity == slot.identity:
-                return started
-        container = self._containers.get(id(slot.owner))
-        if container is None:
-            return slot.get()
-        if isinstance(slot, Contents | Tail):
-            return container.started
-        if isinstance(slot, Element):
-            return container.started[slot.key]
-        return container.started.get(slot.key, MISSING)
-
-    def containers(self, slot: Slot) -> dict[Path, Any]:
-        """The containers that were in a slot at the start, by the paths that led to them."""
-        found = self._inside.get(slot.identity)
-        return containers_in(self.started(slot)) if found is None else found
+                yield from _changed_items(noted)
 
     def holds_container(self, value: Any) -> bool:
         """Whether a list, a dictionary, a dataclass's object or the like was in reach before the
@@ -324,10 +300,9 @@ class Reach:
         if not self.holds_container(value):
             return False
         space = namespace_of(value) if is_record(type(value)) else value
-        found = self._containers.get(id(space))
-        pairs = zip(self._records, self._records_started, strict=True)
-        slots = all(slot.get() is then for (slot, *_), then in pairs if slot.owner is value)
-        return slots and (found is None or not _differs(found.owner, found.started))
+        found = [member for member in self._members if member.place.owner is value]
+        found += [self._containers[id(space)]] if id(space) in self._containers else []
+        return not any(noted.has_changed for noted in found)
 
     def knows(self, value: Any) -> bool:
         """Whether an object was in reach before the trace."""
@@ -356,14 +331,9 @@ class Reach:
     def restore(self, *, failed: bool) -> None:
         """Put back what everything held. What the library made for good (an optimizer's moments,
         the parameters of a lazy layer) stays, unless the trace `failed`."""
-        for slot, before, *_ in (*self._singles, *self._records):
-            if slot.get() is not before:
-                slot.set(before)
-        for container in self._containers.values():
-            if not failed and container.by_library:
-                continue
-            if _differs(container.owner, container.before):
-                refill(container.owner, container.before)
+        for noted in self._noted():
+            if (failed or not noted.by_library) and not noted.place.holds(noted.before):
+                noted.place.set(noted.before)
         for _, found, before in self._generators if failed else ():
             _set_state(found, before)
         for module, cls in self._classes if failed else ():
@@ -376,49 +346,33 @@ class Reach:
     def is_of_layer(self, slot: Slot) -> bool:
         """Whether a slot is an attribute of a layer of the library's."""
         container = self._containers.get(id(slot.owner))
-        return container is not None and container.of_layer
+        return container is not None and type(container.module).__module__.startswith("argand.")
 
     def keep(self, slot: Slot) -> None:
         """Let an attribute hold what it holds now when all else is put back."""
         Item(self._containers[id(slot.owner)].before, slot.key, slot.name).set(slot.get())
 
 
-def _differs(now: Any, before: Any) -> bool:
-    """Whether a container holds other objects, or in another order, than a copy of it."""
-    if isinstance(before, bytes):
-        return bytes(now) != before
-    if len(now) != len(before):
-        return True
-    if isinstance(now, dict):
-        kind = OrderedDict if isinstance(now, OrderedDict) else dict  # which has an order apart
-        return any(
-            a is not c or b is not d
-            for (a, b), (c, d) in zip(kind.items(now), type(before).items(before), strict=True)
-        )
-    if isinstance(now, set):
-        return bool(now != before)
-    return any(a is not b for a, b in zip(now, before, strict=True))
+def _is_longer(now: list[Any], before: list[Any]) -> bool:
+    """Whether a list has been appended to, and nothing else."""
+    start = zip(now, before, strict=False)
+    return len(now) > len(before) and all(a is b for a, b in start)
 
 
-def _is_longer(container: _Container) -> bool:
-    now, started = container.owner, container.started
-    return len(now) > len(started) and not _differs(now[: len(started)], started)
-
-
-def _changed_items(container: _Container) -> Iterator[Slot]:
+def _changed_items(noted: _Noted) -> Iterator[Slot]:
     """The items that differ; all contents as one where a list has another length."""
-    owner, before, name = container.owner, container.started, container.name
+    owner, before, name = noted.place.owner, noted.started, noted.place.name
     if isinstance(owner, dict):
         for key in dict.fromkeys([*before, *owner]):
             if key not in before or key not in owner or owner[key] is not before[key]:
-                text = f"{name}.{key}" if container.is_namespace else f"{name}[{key!r}]"
-                yield Item(owner, key, text, container.of_module)
+                text = f"{name}.{key}" if noted.is_namespace else f"{name}[{key!r}]"
+                yield Item(owner, key, text, noted.module is not None)
     elif isinstance(owner, list) and len(owner) == len(before):
         for i, (a, b) in enumerate(zip(owner, before, strict=True)):
             if a is not b:
                 yield Element(owner, i, f"{name}[{i}]")
     else:
-        yield Contents(owner, name)
+        yield noted.place
 
 
 def fill_with_plain_keys(container: dict[Any, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from argand.base.errors import TraceError
 from argand.base.stateful import is_stateful
-from argand.compile.slots import cell_value
+from argand.compile.slots import cell_value, parts_of
 from argand.compile.values import SCALARS
 from argand.tensor.core import Tensor
 
@@ -85,10 +85,6 @@ def _dead_tensor(x: Any, seen: set[int], depth: int) -> str | None:
 
 
 def _parts(x: Any) -> list[tuple[str, Any]]:
-    if isinstance(x, dict):
-        return [(f"[{k!r}]", v) for k, v in x.items()]
-    if isinstance(x, list | tuple | set | frozenset):
-        return [(f"[{i}]", v) for i, v in enumerate(x)]
     if isinstance(x, FunctionType):
         names, cells = x.__code__.co_freevars, x.__closure__ or ()
         closed = [(f".{n}", cell_value(c)) for n, c in zip(names, cells, strict=True)]
@@ -97,7 +93,7 @@ def _parts(x: Any) -> list[tuple[str, Any]]:
         return [(".__self__", x.__self__)]
     if isinstance(x, functools.partial):
         return [(".args", x.args), (".keywords", x.keywords)]
-    found = [(f".{k}", v) for k, v in getattr(x, "__dict__", {}).items()]
+    found = [(f".{k}" if named else f"[{k!r}]", part) for named, k, part in parts_of(x)]
     for kind in type(x).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         names = (slots,) if isinstance(slots, str) else slots

@@ -50,6 +50,7 @@ class FloatSpec(NamedTuple):
 
 
 Spec = TensorSpec | FloatSpec | ConstantSpec
+Given = tuple[tuple[Any, ...], dict[str, Any]]  # the arguments of a call
 
 
 class Signature(NamedTuple):
@@ -64,8 +65,7 @@ class Signature(NamedTuple):
 
 
 def describe_call(
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    given: Given,
     grad_enabled: bool,
     constant_numbers: Collection[int] = (),
     reached: Collection[int] = (),
@@ -79,17 +79,17 @@ def describe_call(
     slots that the function rebinds, inputs like the arguments; `shared` the ids of the tensors that
     are found elsewhere too.
     """
-    leaves, structure = flatten((args, kwargs))
-    given = len(leaves)
+    leaves, structure = flatten(given)
+    count = len(leaves)
     if rebound:
         more, inner = flatten(list(rebound))
         leaves += more
         structure = (*structure[:2], (*structure[2], inner))
     specs = []
     for i, x in enumerate(leaves):
-        if isinstance(x, np.ndarray) and i < given:
+        if isinstance(x, np.ndarray) and i < count:
             x = leaves[i] = wrap(x)
-        specs.append(_spec(x, i in constant_numbers, reached if i < given else shared))
+        specs.append(_spec(x, i in constant_numbers, reached if i < count else shared))
     return Signature(structure, tuple(specs), _aliases(leaves), grad_enabled), leaves
 
 
@@ -135,8 +135,9 @@ def sizes_that_fit(
     sizes: dict[str, int] = {}
     for i, (spec, shape, theirs) in enumerate(zip(mine.specs, shapes, other.specs, strict=True)):
         if i in integers:
-            known = isinstance(theirs, ConstantSpec) and theirs.kind is spec.kind  # type: ignore[union-attr]
-            if not known or not fits_integer(integers[i], theirs.value, sizes):  # type: ignore[union-attr]
+            if not isinstance(spec, ConstantSpec) or not isinstance(theirs, ConstantSpec):
+                return None
+            if theirs.kind is not spec.kind or not fits_integer(integers[i], theirs.value, sizes):
                 return None
         elif shape is None or not isinstance(spec, TensorSpec):
             if spec != theirs:
@@ -251,24 +252,22 @@ def _parameter_names(function: Any) -> list[str]:
     return [p.name for p in _parameters(function) if p.kind in positional]
 
 
-def argument_origins(
-    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> list[tuple[int | None, str]]:
+def argument_origins(function: Any, given: Given) -> list[tuple[int | None, str]]:
     """For each leaf the position and the name of the argument that it belongs to."""
     names = _parameter_names(function)
     origins: list[tuple[int | None, str]] = []
-    for i, value in enumerate(args):
+    for i, value in enumerate(given[0]):
         name = names[i] if i < len(names) else f"arg{i}"
         origins += [(i, name)] * len(flatten(value)[0])
-    for name, value in kwargs.items():
+    for name, value in given[1].items():
         position = names.index(name) if name in names else None
         origins += [(position, name)] * len(flatten(value)[0])
     return origins
 
 
-def argument_labels(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+def argument_labels(function: Any, given: Given) -> list[str]:
     """A name for every leaf of the arguments: the parameter's, numbered where it has several."""
-    names = [name for _, name in argument_origins(function, args, kwargs)]
+    names = [name for _, name in argument_origins(function, given)]
     labels: list[str] = []
     for i, name in enumerate(names):
         count = names.count(name)

@@ -22,12 +22,13 @@ class Entry(NamedTuple):
 class Snapshot:
     """What a program depends on in the modules and optimizers in reach.
 
-    `captured` are the ids of the tensors that the program reads; of others only the type counts.
+    `held` are the captured tensors, which the program reads; of others only the type counts.
     `apart` are the slots whose values are inputs of the program.
     """
 
-    def __init__(self, owners: list[Any], captured: set[int], apart: set[tuple[int, Any]]) -> None:
+    def __init__(self, owners: list[Any], held: list[Tensor], apart: set[tuple[int, Any]]) -> None:
         self.entries = [Entry("the default dtype", get_default_dtype())]
+        captured = set(map(id, held))
         for owner in owners:
             state = state_of(owner)
             if isinstance(state, OptimizerState):
@@ -35,6 +36,7 @@ class Snapshot:
             else:
                 for part in owner.modules():
                     self._add_module(part, state_of(part), captured, apart)
+        self.entries += [Entry("captured memory", _kind_of(tensor)) for tensor in held]
 
     def _add_module(
         self, part: Any, state: Any, captured: set[int], apart: set[tuple[int, Any]]
@@ -83,6 +85,12 @@ def _seen_by(value: Any, captured: set[int]) -> Any:
         return value
     array = value._array
     return (None,) if array is None else (str(array.dtype), *array.shape)
+
+
+def _kind_of(t: Tensor) -> tuple[Any, ...]:
+    """What a program takes for given of a captured tensor."""
+    array = t._array
+    return str(array.dtype), array.shape, array.strides, t._node is not None, hooks_of_tensor(t)
 
 
 def hooks_of_tensor(tensor: Tensor) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

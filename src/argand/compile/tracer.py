@@ -1,6 +1,6 @@
 """Tracing: the user's function runs once on symbolic values and leaves a Program.
 
-Arguments get stand-ins. Other tensors keep their identity while traced; what stands for their
+Arguments get stand-ins. Other tensors keep their identity while traced; what represents their
 contents changes. A tensor of real memory that the function touches is *captured*: it becomes a
 hidden input (state) of the program, and a hidden output when it is written. Nothing of the real
 tensors is changed by a trace: what it has to change (a gradient, a place on the tape) is put back
@@ -9,6 +9,7 @@ when it ends, also when it fails.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -26,7 +27,15 @@ from argand.base.size_guards import remember
 from argand.base.userstack import Location, asked_by_library, module_path, user_location
 from argand.compile.decisions import decide
 from argand.compile.integers import Sources, carried, carrier_value
-from argand.compile.places import Argument, GradientOf, Held, Place
+from argand.compile.places import (
+    Argument,
+    GradientOf,
+    Held,
+    Place,
+    is_contiguous,
+    is_leaf,
+    strides,
+)
 from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter, interpreting
 from argand.ir.elementwise import Elementwise
@@ -53,17 +62,18 @@ class FloatArgumentRead(Exception):  # noqa: N818  # a signal, never seen by use
         note(self)
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class Capture:
     """A tensor that the program reads from outside, and the program's value of its contents now."""
 
-    __slots__ = ("entry", "place", "tensor", "value", "written")
+    tensor: Tensor
+    entry: Value  # what the program finds
+    place: Place
+    value: Any = None  # what it holds now
+    written: bool = False
 
-    def __init__(self, tensor: Tensor, value: Value, place: Place) -> None:
-        self.tensor = tensor
-        self.entry = value  # what the program finds
-        self.value: Any = value  # what it holds now
-        self.place = place
-        self.written = False
+    def __post_init__(self) -> None:
+        self.value = self.entry if self.value is None else self.value
 
     @property
     def is_argument(self) -> bool:
@@ -95,15 +105,13 @@ class Tracer(Interpreter):
         self.floats: dict[Value, int] = {}  # the inputs that are float arguments
         self.integers: dict[str, int] = {}  # the leaf of each symbol that is an int argument
         self.leaves: Sequence[Any] = ()  # of the call that is traced
-        self.contiguous: dict[int, bool] = {}  # arguments whose layout the trace asked for
-        self.strides: dict[int, tuple[int, ...]] = {}  # those whose strides Python saw
+        # What was asked of arguments (by their numbers), and the answers.
+        self.answers: dict[tuple[Callable[[Tensor], Any], int], Any] = {}
         self.grads_read: dict[int, tuple[Tensor, bool]] = {}  # leaves whose `.grad` Python saw
         self.asks_attributes = False  # whether arguments were asked for what a user may set on them
-        self.leafness: dict[int, bool] = {}  # arguments that had to be leaves, or not
         self.after_call: list[Callable[[], None]] = []
         self._wanted_before: dict[int, tuple[Tensor, bool]] = {}
         self._known: dict[Value, Any] = {}  # what was made of data
-        self._arrays: dict[int, Any] = {}  # of the arguments, in this call
         self._grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._grads_set: dict[int, None] = {}  # in order
         self._gradient_of: dict[int, Tensor] = {}
@@ -113,8 +121,6 @@ class Tracer(Interpreter):
 
     def argument(self, leaf: Tensor, number: int, value: Value) -> Tensor:
         """The stand-in of an argument while the function runs."""
-        value.name = self.program.free_name(value.name)
-        self.program.inputs.append(value)
         proxy: Tensor = object.__new__(type(leaf))
         proxy._array = None
         proxy._node = None if leaf._node is None else LEAF
@@ -123,30 +129,28 @@ class Tracer(Interpreter):
         proxy._view, cold.value = None, value
         if vars(leaf):
             proxy.__dict__ = dict(vars(leaf))
-        self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
-        self._arrays[id(proxy)] = leaf._array
-        return proxy
+        return self._input(proxy, value, number)
 
     def float_argument(self, number: int, value: Value) -> Tensor:
         """The stand-in of a float, a 0-d tensor; it promotes as a Python number does."""
-        value.name = self.program.free_name(value.name)
-        self.program.inputs.append(value)
         proxy = traced_tensor(value)
         proxy.weak = True
         _pass_for_float(proxy)
         self.floats[value] = number
-        self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
-        return proxy
+        return self._input(proxy, value, number)
 
     def integer_argument(self, number: int, integer: Integer, label: str) -> Integer:
         """The stand-in of an int; an input without elements brings its value."""
         value = carrier_value(integer, label)
+        self.integers[carried(integer)] = number
+        self._input(traced_tensor(value), value, number)
+        return integer
+
+    def _input(self, proxy: Tensor, value: Value, number: int) -> Tensor:
         value.name = self.program.free_name(value.name)
         self.program.inputs.append(value)
-        self.integers[carried(integer)] = number
-        proxy = traced_tensor(value)
         self.captures[id(proxy)] = Capture(proxy, value, Argument(number))
-        return integer
+        return proxy
 
     # -- values of tensors ---------------------------------------------------------------------
 
@@ -273,12 +277,7 @@ class Tracer(Interpreter):
 
     def _shares_memory(self, root: Tensor, chain: Any, op: Op, params: dict[str, Any]) -> bool:
         """Whether eager code gives a view for a move: tried on memory laid out as the root's."""
-        array = self._arrays.get(id(root))
-        if array is not None:
-            number = self.captures[id(root)].place.number  # type: ignore[attr-defined]
-            self.contiguous[number] = bool(array.flags.c_contiguous)
-        else:
-            array = root._array
+        array = self._memory(root, is_contiguous)
         plain = array is None or array.flags.c_contiguous
         if plain and all(isinstance(before, Reshape) for before, _ in chain):
             return True
@@ -286,6 +285,17 @@ class Tracer(Interpreter):
             array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)
         before = self.moved(array, chain)
         return bool(np.may_share_memory(before, self.moved(before, ((op, params),))))
+
+    def _memory(self, root: Tensor, *questions: Callable[[Tensor], Any]) -> Any:
+        """The array of a tensor from outside, of which something is asked; None of another one."""
+        place = self.place_of(root)
+        if not isinstance(place, Argument):
+            return root._array
+        leaf = self.leaves[place.number]
+        if not isinstance(leaf, Tensor):
+            return None
+        self.answers |= {(ask, place.number): ask(leaf) for ask in questions}
+        return leaf._array
 
     def hints(self) -> dict[str, int]:
         return {name: s.hint for name, s in self.program.symbols().items()}
@@ -300,14 +310,8 @@ class Tracer(Interpreter):
     def layout_of(self, tensor: Tensor) -> Any:
         root = tensor if id(tensor) in self.captures else tensor._root()
         chain = () if root is tensor else chain_of(tensor)
-        array = self._arrays.get(id(root))
-        if array is not None:
-            number = self.captures[id(root)].place.number  # type: ignore[attr-defined]
-            self.contiguous[number] = bool(array.flags.c_contiguous)
-            self.strides[number] = array.strides
-        elif root._array is not None:
-            array = root._array
-        elif chain:  # what is computed is row-major
+        array = self._memory(root, is_contiguous, strides)
+        if array is None and chain:  # what is computed is row-major
             array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)
         return None if array is None else self.moved(array, chain)
 
@@ -443,7 +447,7 @@ class Tracer(Interpreter):
         if capture is None or not isinstance(capture.place, Argument):
             return None
         number = capture.place.number
-        leafness = self.leafness[number] = is_leaf(self.leaves[number])
+        leafness = self.answers[is_leaf, number] = is_leaf(self.leaves[number])
         return leafness
 
     def grad_is_read(self, leaf: Tensor) -> None:
@@ -571,11 +575,6 @@ class FloatStandIn(Tensor):
 
 def _pass_for_float(tensor: Tensor) -> None:
     object.__dict__["__class__"].__set__(tensor, FloatStandIn)
-
-
-def is_leaf(tensor: Tensor) -> bool:
-    """Whether no recorded operation made a tensor."""
-    return tensor._node is None or tensor._node is LEAF
 
 
 def traced_tensor(value: Value) -> Tensor:

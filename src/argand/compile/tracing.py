@@ -18,23 +18,26 @@ from argand.base.integer import IntegerRead
 from argand.base.settings import settings
 from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import flatten
-from argand.compile.arrays import ArrayStandIn, check_size
 from argand.compile.backward import BackwardProgram, keep_random_state
 from argand.compile.build import ProgramBuilder, holds_traced
-from argand.compile.call import Alias, Executable, Parts
+from argand.compile.call import Executable, Parts
 from argand.compile.constants import Constants, split_constants
-from argand.compile.effects import Arguments, containers_in, count_leaves, filled
 from argand.compile.environment import Modes, run_apart, watched_environment
-from argand.compile.higher_order import Origin, Position
-from argand.compile.iterators import IteratorStandIn, is_iterator
-from argand.compile.signature import (
-    FloatSpec,
-    Signature,
-    TensorSpec,
-    argument_labels,
+from argand.compile.higher_order import Origin, Position, key_of
+from argand.compile.places import (
+    Argument,
+    Held,
+    has_gradient,
+    held_at,
+    is_contiguous,
+    strides,
+    wants_gradient,
 )
-from argand.compile.slots import Slot, Tail, namespace_of
-from argand.compile.specialisation import Specialisation
+from argand.compile.results import Alias, Arguments, containers_in, count_leaves, filled
+from argand.compile.signature import FloatSpec, Given, Signature, TensorSpec, argument_labels
+from argand.compile.slots import Numbers, Slot, Tail, namespace_of
+from argand.compile.specialisation import Fact, Specialisation
+from argand.compile.standins import ArrayStandIn, IteratorStandIn, check_size, is_iterator
 from argand.compile.tracer import FloatArgumentRead, Tracer
 from argand.ir.bind import interpreting
 from argand.ir.program import Program, Value
@@ -87,19 +90,17 @@ class Trace:
         owner: Owner,
         s: Specialisation,
         leaves: list[Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        given: Given,
         backend: str | None = None,
     ) -> None:
         self.owner = owner
         self.backend = backend or owner.backend
         self.s = s
         self.leaves = leaves
-        labels = argument_labels(owner.function, args, kwargs)
-        labels += [name for _, name in slot_origins(s.slots)]
-        self.labels = labels
-        self.given = (args, dict(kwargs))
-        self.named = dict(zip(labels, leaves, strict=True))
+        self.labels = argument_labels(owner.function, given)
+        self.labels += [name for _, name in slot_origins(s.slots)]
+        self.given = (given[0], dict(given[1]))
+        self.named = dict(zip(self.labels, leaves, strict=True))
         names = s.surroundings.names(self.named)
         self.tracer = Tracer(owner.name, lambda t: names.get(id(t)))
         self.tracer.leaves = leaves
@@ -113,8 +114,7 @@ class Trace:
         tracer, guards, failed, modes = self.tracer, Guards(), True, Modes()
         try:
             args, kwargs = self._fill()
-            slots = [*self.s.slots, Arguments(*self.given)]
-            self.reach.start(slots)
+            self.reach.start([*self.s.slots, Arguments(*self.given)])
             seen = self.s.surroundings.guards
             with interpreting(tracer), collecting_guards(guards), watched_environment(seen):
                 function = functools.partial(self.owner.function, *args, **kwargs)
@@ -128,19 +128,18 @@ class Trace:
                     tracer.after(set_mode)
                 names = self.s.surroundings.names(self.named)
                 tracer.name_states(lambda t: names.get(id(t)))
-                builder = ProgramBuilder(tracer, self.backend, self.leaves)
-                parts = builder.build(returned, guards, self.owner.lock, slots, changed, self.reach)
+                builder = ProgramBuilder(tracer, self.backend, self.reach)
+                parts = builder.build(returned, changed, guards, self.owner.lock)
                 self._prepare_higher_orders(parts.backwards, builder.positions)
             if self.owner.drop_effects is not None:
                 self.owner.drop_effects(tracer, parts)
             del returned, builder
-            self.s.contiguous = _layouts_that_matter(tracer, parts)
-            self.s.strides = {i: s for i, s in tracer.strides.items() if not tracer.contiguous[i]}
-            self.s.leafness = dict(tracer.leafness)
             self.s.asks_attributes = tracer.asks_attributes
-            self.s.wanting = tracer.wants_before()
+            self.s.arguments = _facts_that_matter(tracer, parts)
+            self.s.wanting = [Fact(place, wants_gradient, w) for place, w in tracer.wants_before()]
             self.s.gradients = [
-                (tracer.place_of(leaf), there) for leaf, there in tracer.grads_read.values()
+                Fact(tracer.place_of(leaf), has_gradient, there)
+                for leaf, there in tracer.grads_read.values()
             ]
             self.s.sources = self._sources(parts)
             failed = False
@@ -157,8 +156,8 @@ class Trace:
             for container in containers_in(slot.get()).values():
                 inside |= {id(container), id(namespace_of(container))}
         s.surroundings.guards.without(apart, inside)
-        written = [parts.places[i] for i in tracer.program.writes]
-        s.written = {id(place.find(())._root()) for place in written if place.fixed}
+        written = held_at(parts.places[i] for i in tracer.program.writes)
+        s.written = {id(tensor._root()) for tensor in written}
         s.surroundings.forget_tensors()  # the trace may have made an optimizer's state
         s.note_surroundings(self.leaves, parts.places)
         self.parts = parts
@@ -193,37 +192,40 @@ class Trace:
     def _prepare_higher_orders(
         self, backwards: Sequence[BackwardProgram], positions: dict[int, Position]
     ) -> None:
-        owner, s = self.owner, self.s
+        owner, s, tracer = self.owner, self.s, self.tracer
         random = None
         if backwards and owner.drop_effects is None:  # else an argument sets the generator
-            random = keep_random_state(self.tracer)
+            random = keep_random_state(tracer)
+        captures = list(tracer.captures.values())
+        overwritten = {key_of(c.place) for c in captures if c.written}
+        # of what is overwritten the origin looks only at what the gradient needs
+        roots = [t._root() for t in held_at(c.place for c in captures if not c.written)]
         for backward in backwards:
             backward.origin = Origin(
-                owner.function,
-                owner.name,
-                s.signature.structure,
-                [positions.get(number) for number in backward.differentiated],
-                backward.leaves,
-                list(self.tracer.captures.values()),
-                s.slots,
-                s.is_valid,
-                owner.derived,
+                function=owner.function,
+                name=owner.name,
+                structure=s.signature.structure,
+                positions=[positions.get(number) for number in backward.differentiated],
+                leaves=backward.leaves,
+                overwritten=overwritten,
+                roots=roots,
+                slots=s.slots,
+                is_valid=s.is_valid,
+                make=owner.derived,
+                random=random,
             )
-            backward.origin.random = random
 
     def _sources(self, parts: Parts) -> list[tuple[Slot, Tensor]]:
         """The captured tensors that one slot alone leads to, with their slots."""
         found = []
-        for place in parts.places:
-            tensor = place.find(()) if place.fixed else None
+        for tensor in held_at(parts.places):
             roots = self.reach.holders.get(id(tensor), [])
-            if tensor is None or len(roots) != 1 or roots[0] is None:
-                continue
-            if roots[0].identity != (0, "arguments"):
-                found.append((roots[0], tensor))
+            root = roots[0] if len(roots) == 1 else None
+            if root is not None and root.identity != (0, "arguments"):
+                found.append((root, tensor))
         return found
 
-    def _fill(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _fill(self) -> Given:
         """Put the stand-ins of the program's inputs into the arguments and the slots."""
         stand_ins = iter(self._stand_ins())
         for slot in self.reach.arrays:
@@ -241,7 +243,7 @@ class Trace:
 
     def _array_is_read(self, array: Any, name: str) -> None:
         check_size(array, name)
-        self.s.surroundings.guards.add_array(array, name)
+        self.s.surroundings.guards.add(Numbers(array, name))
 
     def _changed(self) -> list[Slot]:
         """The slots that the function has changed, which are inputs of the program too."""
@@ -282,7 +284,8 @@ class Trace:
     def _frozen(self, program: Program, parts: Parts) -> Program:
         """The program on constants that are computed once; the places follow."""
         places = parts.places
-        split = split_constants(program, [p.fixed and not p.find(())._is_shared() for p in places])
+        fixed = [isinstance(p, Held) and not p.tensor._is_shared() for p in places]
+        split = split_constants(program, fixed)
         if split is None:
             return program
         parts.constants = Constants(split.once, [places[i] for i in split.sources], self.backend)
@@ -325,15 +328,23 @@ class Trace:
             )
 
 
-def _layouts_that_matter(tracer: Tracer, parts: Parts) -> dict[int, bool]:
-    """Whether arguments must be contiguous: it tells only where eager code would share memory, or
-    where Python asked."""
-    if tracer.strides:
-        return dict(tracer.contiguous)
-    aliases = any(isinstance(r, Alias) for r in parts.results)
-    # what copied an argument that is not contiguous would have written one that is
-    copied = not all(tracer.contiguous.values())
-    return dict(tracer.contiguous) if tracer.program.writes or aliases or copied else {}
+def _facts_that_matter(tracer: Tracer, parts: Parts) -> list[Fact]:
+    """What was asked of arguments. Whether they are contiguous tells only where eager code would
+    share memory, or where Python asked for strides, which tell only of those that aren't."""
+    answers = tracer.answers
+    plain = {number: answer for (ask, number), answer in answers.items() if ask is is_contiguous}
+    matters = any(ask is strides for ask, _ in answers) or (
+        # what copied an argument that is not contiguous would have written one that is
+        tracer.program.writes
+        or any(isinstance(r, Alias) for r in parts.results)
+        or not all(plain.values())
+    )
+    left_out = {is_contiguous} if not matters else set()
+    return [
+        Fact(Argument(number), ask, answer)
+        for (ask, number), answer in answers.items()
+        if ask not in left_out and not (ask is strides and plain[number])
+    ]
 
 
 def _slot_structures(signature: Signature) -> tuple[Any, ...]:

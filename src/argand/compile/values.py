@@ -71,13 +71,22 @@ _PLAIN = frozenset((int, bool, str, bytes, type(None)))
 _BY_IDENTITY: Any = object.__eq__
 
 
-class Exact:
-    """A value whose `==` is not enough: another one is as good only if nothing tells them apart."""
+class _Wrapped:
+    """A value that is compared in a way of its own."""
 
     __slots__ = ("value",)
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+class Exact(_Wrapped):
+    """A value whose `==` is not enough: another one is as good only if nothing tells them apart."""
+
+    __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Exact):
@@ -90,9 +99,6 @@ class Exact:
 
     def __hash__(self) -> int:
         return hash(self.value)
-
-    def __repr__(self) -> str:
-        return repr(self.value)
 
 
 def _state(x: Any) -> Any:
@@ -113,13 +119,13 @@ def _state(x: Any) -> Any:
 _STANDARD = frozenset(("builtins", "datetime", "decimal", "fractions", "pathlib", "uuid", "numpy"))
 
 
-class Bits:
+class Bits(_Wrapped):
     """A float or a complex number that the program was made for: -0.0 is not 0.0, NaN is itself."""
 
-    __slots__ = ("bits", "value")
+    __slots__ = ("bits",)
 
     def __init__(self, value: Any) -> None:
-        self.value = value
+        super().__init__(value)
         self.bits = np.asarray(value).tobytes()
 
     def __eq__(self, other: object) -> bool:
@@ -128,17 +134,11 @@ class Bits:
     def __hash__(self) -> int:
         return hash(self.bits)
 
-    def __repr__(self) -> str:
-        return repr(self.value)
 
-
-class ById:
+class ById(_Wrapped):
     """An unhashable Python object among the arguments: the same object means the same program."""
 
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ById) and self.value is other.value

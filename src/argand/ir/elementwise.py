@@ -28,7 +28,7 @@ from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import Shape, broadcast_shapes, same_shape
 from argand.ir import scalar
 from argand.ir.bind import current
-from argand.ir.op import Literal, Op, TensorType, describe, ops
+from argand.ir.op import Literal, Op, Params, Saves, Tensors, TensorType, Wants, describe, ops
 from argand.ir.operators import Operators
 from argand.ir.scalar import Expr
 
@@ -179,23 +179,12 @@ class Elementwise(Op):
                 return ufunc(*arrays)
         return scalar.evaluate(self.expression(dtype), arrays)
 
-    def adjoint(
-        self,
-        grads: Sequence[Any],
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        params: dict[str, Any],
-    ) -> Sequence[Any]:
+    def adjoint(self, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params) -> Tensors:
         return self.adjoint_for((True,) * len(inputs), grads, inputs, outputs, params)
 
     def adjoint_for(
-        self,
-        wants: Sequence[bool],
-        grads: Sequence[Any],
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        params: dict[str, Any],
-    ) -> Sequence[Any]:
+        self, wants: Wants, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params
+    ) -> Tensors:
         g = grads[0]
         sources = [*inputs, g, outputs[0]]
         results: list[Any] = [None] * len(inputs)
@@ -207,9 +196,7 @@ class Elementwise(Op):
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
         return _saved(self, (True,) * len(self.operands))
 
-    def saves_for(
-        self, wants: Sequence[bool], params: dict[str, Any]
-    ) -> tuple[Sequence[int], Sequence[int]]:
+    def saves_for(self, wants: Wants, params: Params) -> Saves:
         return _saved(self, tuple(wants))
 
     def derive(self, part: str) -> Op | None:

@@ -20,7 +20,7 @@ from argand.base.shape import normalize_dims, reduced_shape, same_shape, shape_t
 from argand.ir import scalar
 from argand.ir.elementwise import lifted
 from argand.ir.interpret import interpret
-from argand.ir.op import Op, TensorType, describe, ops
+from argand.ir.op import Op, Params, Tensors, TensorType, describe, ops
 from argand.ir.record import record_body
 
 
@@ -221,13 +221,7 @@ class Contract(Op):
 
         return a.astype(wide, copy=False), b.astype(wide, copy=False), finish
 
-    def adjoint(
-        self,
-        grads: Sequence[Any],
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        params: dict[str, Any],
-    ) -> Sequence[Any]:
+    def adjoint(self, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params) -> Tensors:
         (g,), (lhs, rhs) = grads, inputs
         left, right, result = self.label_strings(lhs, rhs, params)
         return [

@@ -6,7 +6,7 @@ tested against.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,15 @@ from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value
 
 
-def interpret(program: Program, arrays: Sequence[Any], *, wide: bool = False) -> list[np.ndarray]:
-    """Run a program: `arrays` are the inputs, then the state.
+def interpret(
+    program: Program,
+    arrays: Sequence[Any],
+    *,
+    wide: bool = False,
+    watch: Callable[[Node, dict[Value, Any]], None] | None = None,
+) -> list[np.ndarray]:
+    """Run a program: `arrays` are the inputs, then the state. `watch` is called after each node,
+    with the values so far.
 
     Returns the outputs, then the written state, in the order of `Program.results`.
     """
@@ -34,6 +41,8 @@ def interpret(program: Program, arrays: Sequence[Any], *, wide: bool = False) ->
         env[value] = _widen(np.asarray(array)) if wide else np.asarray(array)
     for node in program.nodes:
         run_node(node, env, sizes, wide)
+        if watch is not None:
+            watch(node, env)
     return [_operand(o, env, wide) for o in program.results]
 
 

@@ -21,6 +21,11 @@ from argand.ir import entries
 from argand.ir.bind import bind
 from argand.ir.samples import ErrorSample, Sample
 
+Params = dict[str, Any]
+Tensors = Sequence[Any]  # or literals, or None where a cotangent is zero
+Wants = Sequence[bool]  # for each input, whether its cotangent is needed
+Saves = tuple[Sequence[int], Sequence[int]]  # numbers of inputs and of outputs
+
 
 class TensorType(NamedTuple):
     """What is known of a value before it exists: dtype and shape."""
@@ -110,13 +115,7 @@ class Op:
         """The outputs as NumPy arrays: one array, or a tuple when there are several."""
         raise TypeError(f"op {self.name} has no NumPy implementation")
 
-    def adjoint(
-        self,
-        grads: Sequence[Any],
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        params: dict[str, Any],
-    ) -> Sequence[Any]:
+    def adjoint(self, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params) -> Tensors:
         """The cotangent of every input (None: zero) from those of the outputs (None: zero).
 
         Written with ops, so it can be traced and differentiated again. Only the inputs and outputs
@@ -140,24 +139,17 @@ class Op:
             "memory; clone() the tensor before writing"
         )
 
-    def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
+    def saves(self, params: Params) -> Saves:
         """The numbers of the inputs and outputs whose values the adjoint reads."""
         return range(64), ()
 
     def adjoint_for(
-        self,
-        wants: Sequence[bool],
-        grads: Sequence[Any],
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        params: dict[str, Any],
-    ) -> Sequence[Any]:
+        self, wants: Wants, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params
+    ) -> Tensors:
         """As `adjoint`, where only the cotangents of the inputs that `wants` marks are needed."""
         return self.adjoint(grads, inputs, outputs, params)
 
-    def saves_for(
-        self, wants: Sequence[bool], params: dict[str, Any]
-    ) -> tuple[Sequence[int], Sequence[int]]:
+    def saves_for(self, wants: Wants, params: Params) -> Saves:
         """As `saves`, for `adjoint_for`."""
         return self.saves(params)
 

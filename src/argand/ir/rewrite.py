@@ -16,7 +16,7 @@ class Rewriter:
 
     A pass derives from it and overrides `visit`, which returns the operands that replace the
     node's outputs. `self.emit(op, inputs, params)` and plain ops (``ops.exp(x)``) append nodes,
-    which keep the user's line and module of the node they replace.
+    which have the user's line and module of the node they replace.
     """
 
     def __init__(self, program: Program) -> None:

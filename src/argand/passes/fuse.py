@@ -173,7 +173,7 @@ class _Fuser:
         for u in units_in_order(self.units):
             self._set_before(u)
 
-    # side by side ---------------------------------------------------------------------------------
+    # next to each other ---------------------------------------------------------------------------
 
     def _beside(self) -> None:
         """Small loops that don't depend on each other share a kernel."""

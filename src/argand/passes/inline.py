@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from argand.ir.families import Composite
@@ -12,16 +12,14 @@ from argand.ir.record import record_body, replay
 from argand.ir.rewrite import Rewriter
 from argand.kernels.match import plan_of
 
-Placed = Callable[[Node], bool]
-
 
 def has_kernel(node: Node) -> bool:
     """Whether a kernel computes the node."""
     return plan_of(node) is not None
 
 
-def inline_composites(program: Program, placed: Placed = has_kernel) -> Program:
-    """Composites become their bodies, but those for which `placed` knows a kernel.
+def inline_composites(program: Program) -> Program:
+    """Composites become their bodies, but those that a kernel computes.
 
                                                 %0 = amax(x) {dim=(1,), keepdim=True}
         %0 = softmax(x) {dim=1}       →         %1 = expand(%0) {shape=(2, 3)}
@@ -31,16 +29,12 @@ def inline_composites(program: Program, placed: Placed = has_kernel) -> Program:
 
     The new nodes keep the line and the module of the composite.
     """
-    return _Inline(program, placed).run()
+    return _Inline(program).run()
 
 
 class _Inline(Rewriter):
-    def __init__(self, program: Program, placed: Placed) -> None:
-        super().__init__(program)
-        self.placed = placed
-
     def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
-        if not isinstance(node.op, Composite) or self.placed(node):
+        if not isinstance(node.op, Composite) or has_kernel(node):
             return self.copy(node, inputs)
         return self._body(node, inputs)
 
@@ -51,7 +45,7 @@ class _Inline(Rewriter):
 
     def _nested(self, node: Node, inputs: list[Any]) -> Any:
         """What replaces a node of a body: a composite inside it is inlined too."""
-        if isinstance(node.op, Composite) and not self.placed(node):
+        if isinstance(node.op, Composite) and not has_kernel(node):
             return self._body(node, inputs)
         return None
 

@@ -1,9 +1,10 @@
 """Check a memory plan, by other means than the planner's own.
 
-Who lives when follows from the program alone, here; the plan then has to keep apart what lives at
-the same time, at any sizes that are asked for. What a kernel does inside is not looked at: whether
-a result may take over an operand's memory is what the kernel's own order says
-(`lowering/order.py`), which `backends/cpu/replay.py` holds against its loads and stores.
+Which values are alive when follows from the program alone, here; the plan then must give memory of
+its own to each of those that are alive at the same time, at any sizes that are asked for. What a
+kernel does inside is not looked at: whether a result may take over an operand's memory is what the
+kernel's own order says (`lowering/order.py`), which `backends/cpu/replay.py` holds against its
+loads and stores.
 """
 
 from __future__ import annotations

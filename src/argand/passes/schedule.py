@@ -23,7 +23,7 @@ Test = Callable[[Node], bool]
 
 
 def schedule(program: Program, native: Test = lambda node: True) -> Program:
-    """Readers of a state before the node that overwrites it; nodes of one kind side by side.
+    """Readers of a state before the node that overwrites it; nodes of one kind one after another.
 
         %0 = add(w, g)                    %1 = mul(w, x)
         %1 = mul(w, x)              →     %0 = add(w, g)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from argand.base.errors import AutogradError
@@ -19,7 +19,9 @@ class _Watch(Interpreter):
 
     def __init__(self, below: Interpreter, check_nan: bool) -> None:
         self.below = below
-        self.traces = below.traces
+        for name in vars(Interpreter):
+            if name not in vars(_Watch) and not name.startswith("__"):
+                setattr(self, name, getattr(below, name))
         self.check_nan = check_nan
         self.places: dict[int, Location | None] = {}  # sequence number of a node -> user's line
         self.born: tuple[str, Location | None] | None = None  # the first op that made a NaN
@@ -34,39 +36,6 @@ class _Watch(Interpreter):
         if fresh and not any(map(_has_nan, inputs)):
             self.born = (op.name, user_location())
         return outputs
-
-    def write(self, target: Any, value: Any) -> None:
-        self.below.write(target, value)
-
-    def write_at(self, target: Any, dims: tuple[int, ...], indices: Any, value: Any) -> None:
-        self.below.write_at(target, dims, indices, value)
-
-    def grad_changes(self, leaf: Any) -> None:
-        self.below.grad_changes(leaf)
-
-    def grad_is_read(self, leaf: Any) -> None:
-        self.below.grad_is_read(leaf)
-
-    def attribute_is_missing(self, tensor: Any) -> None:
-        self.below.attribute_is_missing(tensor)
-
-    def made(self, tensor: Any) -> Any:
-        return self.below.made(tensor)
-
-    def leaf_changes(self, leaf: Any) -> None:
-        self.below.leaf_changes(leaf)
-
-    def leafness_is_read(self, tensor: Any) -> bool | None:
-        return self.below.leafness_is_read(tensor)
-
-    def concrete(self, tensor: Any) -> Any:
-        return self.below.concrete(tensor)
-
-    def lift(self, value: Any) -> Any:
-        return self.below.lift(value)
-
-    def after(self, callback: Callable[[], None]) -> bool:
-        return self.below.after(callback)
 
     def inspect(self, node: GradientNode, results: Sequence[Any]) -> None:
         """Called with the gradients that a node gave."""

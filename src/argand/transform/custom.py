@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from argand.base.errors import AutogradError
-from argand.ir.op import ops
+from argand.ir.op import Params, Tensors, Wants, ops
 from argand.transform.mode import mode, no_grad
 from argand.transform.tape import LEAF, GradientNode, Saved, Stand, edge_of
 
@@ -87,8 +87,8 @@ class _Applied(Stand):
         self.name = function.__name__
 
     def adjoint_for(
-        self, wants: Any, grads: Sequence[Any], inputs: Any, outputs: Any, params: dict[str, Any]
-    ) -> Sequence[Any]:
+        self, wants: Wants, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params
+    ) -> Tensors:
         """Call the user's backward."""
         given = list(grads)
         if self.ctx._materialize:

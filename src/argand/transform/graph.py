@@ -11,6 +11,7 @@ Composites without an adjoint of their own are opened on the way.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ def _opened(program: Program, name: str) -> tuple[Program, Recorder, list[Value]
 
 
 def _placing(recorder: Recorder) -> Any:
-    """Keeps the user's line and module of each replayed node."""
+    """Copies the user's line and module of each replayed node."""
 
     def place(node: Node, inputs: list[Any]) -> None:
         recorder.location = node.location
@@ -110,7 +111,7 @@ def _pull(
         if not node.op.differentiable:
             continue
         recorder.location = node.location
-        recorder.module = lambda node=node: node.module  # type: ignore[misc]
+        recorder.module = functools.partial(getattr, node, "module")
         params = {**node.params, "regions": node.regions} if node.regions else node.params
         wants = tuple(isinstance(x, Value) and x in reached for x in node.inputs)
         parts = node.op.adjoint_for(wants, grads, node.inputs, node.outputs, params)

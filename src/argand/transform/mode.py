@@ -52,7 +52,20 @@ class _GradMode:
         return wrapped  # type: ignore[return-value]  # functools.wraps keeps the signature
 
 
-class no_grad(_GradMode):  # noqa: N801  # PyTorch's name
+class _Fixed(_GradMode):
+    """A mode that is given by the class, which decorates with and without parentheses."""
+
+    wanted: bool
+
+    def __init__(self, function: Any = None) -> None:
+        super().__init__(self.wanted)
+
+    def __new__(cls, function: Any = None) -> Any:
+        made = super().__new__(cls)
+        return made if function is None else _GradMode(cls.wanted)(function)
+
+
+class no_grad(_Fixed):  # noqa: N801  # PyTorch's name
     """Record nothing for gradients inside the block, or in the decorated function; per thread.
 
     For evaluation, and for updates of parameters. Results made inside don't require grad. Follows
@@ -65,18 +78,10 @@ class no_grad(_GradMode):  # noqa: N801  # PyTorch's name
     False
     """
 
-    def __init__(self, function: Any = None) -> None:
-        super().__init__(False)
-
-    def __new__(cls, function: Any = None) -> Any:
-        mode_object = super().__new__(cls)
-        if function is None:
-            return mode_object
-        _GradMode.__init__(mode_object, False)
-        return mode_object(function)
+    wanted = False
 
 
-class enable_grad(_GradMode):  # noqa: N801  # PyTorch's name
+class enable_grad(_Fixed):  # noqa: N801  # PyTorch's name
     """Record for gradients inside the block, or in the decorated function, also within `no_grad`.
 
     >>> x = ag.ones(2, requires_grad=True)
@@ -86,15 +91,7 @@ class enable_grad(_GradMode):  # noqa: N801  # PyTorch's name
     True
     """
 
-    def __init__(self, function: Any = None) -> None:
-        super().__init__(True)
-
-    def __new__(cls, function: Any = None) -> Any:
-        mode_object = super().__new__(cls)
-        if function is None:
-            return mode_object
-        _GradMode.__init__(mode_object, True)
-        return mode_object(function)
+    wanted = True
 
 
 class set_grad_enabled(_GradMode):  # noqa: N801  # PyTorch's name

@@ -1,9 +1,9 @@
 """The autograd tape: nodes of applied ops, and their traversal in reverse.
 
-A node keeps the op, what its adjoint reads, and an edge for every input: the node and output number
-that the input came from, or the leaf tensor itself. The tape knows tensors only through a few
-attributes (`_node`, `_index`, `_version`, `shadow`); a leaf's gradient goes to the
-caller's callback.
+A node stores the op, what its adjoint reads, and an edge for every input: the node and output
+number that the input came from, or the leaf tensor itself. The tape knows tensors only through a
+few attributes (`_node`, `_index`, `_version`, `shadow`); a leaf's gradient goes to the caller's
+callback.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from argand.base.dtype import DType
 from argand.base.errors import AutogradError
 from argand.base.userstack import Location, Place, location_of
 from argand.ir import entries
-from argand.ir.op import Literal, Op, ops
+from argand.ir.op import Literal, Op, Params, Saves, Tensors, Wants, ops
 from argand.transform.mode import mode
 
 counter = itertools.count()
@@ -46,7 +46,7 @@ class StandIn:
 
 
 class Saved:
-    """A tensor kept for backward, and the version that it had."""
+    """A tensor saved for backward, and the version that it had."""
 
     __slots__ = ("tensor", "version")
 
@@ -64,7 +64,7 @@ class Saved:
 
 
 class SavedOutput:
-    """An output kept for backward. Its memory, not the tensor: that would hold its own node.
+    """An output saved for backward. Its memory, not the tensor: that would hold its own node.
 
     The tensor is looked at for its version only, as long as it lives; a write tells the node that
     made it (`Node.output_is_lost`), which may outlive it.
@@ -105,25 +105,18 @@ Edge = tuple[
 
 
 class Stand:
-    """Base of what can stand in the place of an op on the tape: a custom function, say."""
+    """Base of what can take the place of an op on the tape: a custom function, say."""
 
     differentiable = True
     name = ""
 
-    def saves_for(
-        self, wants: Sequence[bool], params: dict[str, Any]
-    ) -> tuple[Sequence[int], Sequence[int]]:
+    def saves_for(self, wants: Wants, params: Params) -> Saves:
         """The numbers of the inputs and outputs that the adjoint reads; none unless overridden."""
         return (), ()
 
     def adjoint_for(
-        self,
-        wants: Sequence[bool],
-        grads: Sequence[Any],
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        params: dict[str, Any],
-    ) -> Sequence[Any]:
+        self, wants: Wants, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params
+    ) -> Tensors:
         """The cotangents of the inputs that `wants` marks."""
         raise NotImplementedError
 

@@ -33,15 +33,17 @@ import argand
 from argand.base.settings import Settings, settings
 from argand.base.stateful import is_module, is_optimizer, state_of
 from argand.compile.codereads import CLOSURE, GLOBAL, IMPORT, Chain, CodeReads, code_reads
-from argand.compile.guards import ValueGuards, variable_value
+from argand.compile.guards import ValueGuards
 from argand.compile.slots import (
     BUFFERS,
     MISSING,
+    Attribute,
     Cell,
     ClassAttribute,
+    Contents,
     Item,
     Slot,
-    cell_value,
+    Variable,
     contents_of,
     namespace_of,
 )
@@ -78,7 +80,7 @@ _NOT_IMPLICIT = frozenset(
 )
 
 
-class Scan:
+class Reads:
     """Looks at the code of one function, and at all that it names, as it is now."""
 
     def __init__(self, function: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:
@@ -104,8 +106,7 @@ class Scan:
         self._visit(function, "self")
         for value in arguments:
             if not isinstance(value, Tensor):
-                self._note(value, "argument", remember=False)
-                self.values.append((value, "argument"))
+                self._note_value(value, "argument", remember=False)
         self._follow_loose_names()
         for container, name in self._containers:
             if id(container) not in self.append_only:
@@ -137,8 +138,7 @@ class Scan:
         """Look at the code of something that is called."""
         if isinstance(function, functools.partial):
             for i, value in enumerate(function.args):
-                self._note(value, f"argument {i}")
-                self.values.append((value, f"argument {i}"))
+                self._note_value(value, f"argument {i}")
             self.guards.add_contents(function.keywords, f"{name}.keywords")
             for key, value in function.keywords.items():
                 self._note(value, key)
@@ -146,17 +146,15 @@ class Scan:
             self._visit(function.func, name)
         elif isinstance(function, MethodType):
             if is_library_function(function.__func__):  # `model.__call__`, say
-                self._note(function.__self__, name)
-                self.values.append((function.__self__, name))
+                self._note_value(function.__self__, name)
             self._visit_function(function.__func__, function.__self__)
         elif isinstance(function, FunctionType):
             self._visit_function(function, MISSING)
-        elif callable(function) and "__wrapped__" in (namespace_of(function) or ()):
+        elif _is_wrapper(function):
             self._visit(function.__wrapped__, name)
         else:
-            self._note(function, name)
-            self.values.append((function, name))
-            self._visit_function(getattr(type(function), "__call__", None), function)  # noqa: B004
+            self._note_value(function, name)
+            self._visit_function(getattr(type(function), "__call__", None), function)  # noqa: B004  # its code is looked at
 
     def _visit_function(self, function: Any, owner: Any) -> None:
         """Look at a function's code; `owner` is its first argument where that is known."""
@@ -164,7 +162,7 @@ class Scan:
             self._visit_code(function, owner)
             registry = vars(function).get("registry")
             if isinstance(registry, MappingProxyType):  # of `functools.singledispatch`
-                self.guards.add_contents(registry, f"{function.__name__}.registry")
+                self.guards.add(Contents(registry, f"{function.__name__}.registry"))
                 for found in list(registry.values()):
                     self._visit_function(found, owner)
             function = function.__wrapped__
@@ -179,14 +177,13 @@ class Scan:
             return
         reads = code_reads(code)
         if owner is not MISSING:
-            self._note(owner, "self")
-            self.values.append((owner, "self"))
+            self._note_value(owner, "self")
         names: dict[tuple[str, str], Any] = {}
         if owner is not MISSING and code.co_argcount:
             names["local", code.co_varnames[0]] = owner
             names.setdefault((CLOSURE, code.co_varnames[0]), owner)
         if not is_third_party_code(code):
-            self.guards.add_attribute(function, "__code__", f"the code of {function.__name__}")
+            self.guards.add(Attribute(function, "__code__", f"the code of {function.__name__}"))
             self._note_variables(function, reads, names)
             for chain in sorted(c for c in reads.chains if c[0] == IMPORT):
                 self._follow_import(function, chain)
@@ -202,30 +199,23 @@ class Scan:
         for name, cell in zip(
             function.__code__.co_freevars, function.__closure__ or (), strict=True
         ):
-            value = names[CLOSURE, name] = cell_value(cell)
-            if self._note(value, name):
-                self.guards.add_cell(cell, name)
-            self._add_slot(Cell(cell, name))
+            names[CLOSURE, name] = self._follow(Cell(cell, name))
         space = function.__globals__
         by_text = reads.loose | reads.asked if "globals" in reads.globals else frozenset()
         for name in sorted(reads.globals | (by_text & space.keys())):
             if name in space:
-                value = names[GLOBAL, name] = space[name]
-                if self._note(value, name):
-                    self.guards.add_item(space, name, name)
-            elif name in vars(sys.modules["builtins"]):
-                continue
-            if not isinstance(space.get(name), ModuleType | Op):
+                plain = not isinstance(space[name], ModuleType | Op)
+                names[GLOBAL, name] = self._follow(Item(space, name, name), rebound=plain)
+            elif name not in vars(sys.modules["builtins"]):
                 self._add_slot(Item(space, name, name))
         if function.__defaults__ or function.__kwdefaults__:
             label = f"defaults of {function.__name__}"
-            self.guards.add_attribute(function, "__defaults__", label)
-            self.guards.add_attribute(function, "__kwdefaults__", label)
+            self.guards.add(Attribute(function, "__defaults__", label))
+            self.guards.add(Attribute(function, "__kwdefaults__", label))
             keywords = function.__kwdefaults__ or {}
             self.guards.add_contents(keywords, label)
             for value in (*(function.__defaults__ or ()), *keywords.values()):
-                self._note(value, "default")
-                self.values.append((value, "default"))
+                self._note_value(value, "default")
 
     def _note_chains(self, reads: CodeReads, names: dict[tuple[str, str], Any]) -> None:
         for kind, base, attributes in sorted(reads.chains):
@@ -262,7 +252,7 @@ class Scan:
         if found is None and not traced:
             self._not_imported.append((function, chain))
             return
-        self.guards.add_item(sys.modules, whole, f"the module {whole}")
+        self.guards.add(Item(sys.modules, whole, f"the module {whole}"))
         if isinstance(found, ModuleType):
             self._note(found, found.__name__)
             self._follow_chain(found, found.__name__, attributes)
@@ -291,18 +281,32 @@ class Scan:
 
     # -- looking at values ---------------------------------------------------------------------
 
+    def _follow(self, slot: Slot, rebound: bool = True) -> Any:
+        """Guard a slot and look at its value, which is returned; `rebound` where a trace may rebind
+        it by itself."""
+        value = slot.get()
+        if self._note(value, slot.name):
+            self.guards.add(slot)
+        if rebound:
+            self._add_slot(slot)
+        return value
+
+    def _note_value(self, value: Any, name: str, remember: bool = True) -> None:
+        """Look at a value that no slot holds."""
+        self._note(value, name, remember)
+        self.values.append((value, name))
+
     def _note(self, value: Any, name: str, remember: bool = True) -> bool:
         """Look at what a name leads to; whether the name is worth a guard."""
         if isinstance(value, Op) or value is MISSING:
             return True
         if isinstance(value, FunctionType) and value in _TELLING:
-            self.guards.add_item(vars(settings), _TELLING[value], f"settings.{_TELLING[value]}")
+            setting = _TELLING[value]
+            self.guards.add(Item(vars(settings), setting, f"settings.{setting}"))
         if is_library_function(value) and not hasattr(value, "__wrapped__"):
             return True
-        if isinstance(value, FunctionType | MethodType | functools.partial):
+        if isinstance(value, FunctionType | MethodType | functools.partial) or _is_wrapper(value):
             self._visit(value, name)
-        elif callable(value) and "__wrapped__" in (namespace_of(value) or ()):
-            self._visit(value.__wrapped__, name)
         elif isinstance(value, weakref.ref):
             self._note(value(), name)
         elif isinstance(value, operator.attrgetter):
@@ -331,10 +335,9 @@ class Scan:
         elif isinstance(value, BUFFERS):
             self._containers.append((value, name))
         elif isinstance(value, ContextVar):
-            held = variable_value(value)
-            self.guards.add_variable(value, name)
-            self._note(held, f"{name}.get()")
-            self.values.append((held, f"{name}.get()"))
+            slot = Variable(value, name)
+            self.guards.add(slot)
+            self._note_value(slot.get(), f"{name}.get()")
         elif isinstance(value, Settings):
             self._own(value, name)
         elif not isinstance(value, SCALARS) and not is_opaque(type(value)):
@@ -364,7 +367,7 @@ class Scan:
     def _note_view(self, value: Any, name: str) -> None:
         """Look at what shows the contents of a dictionary, or refers to them weakly."""
         if self._is_new(value):
-            self.guards.add_view(value, name)
+            self.guards.add(Contents(value, name))
             for part in contents_of(value):
                 self._note(part, f"an item of {name}", remember=False)
 
@@ -379,7 +382,7 @@ class Scan:
             self._visit_function(type(part).forward, part)
             for cls in type(part).__mro__:
                 if "forward" in vars(cls):
-                    self.guards.add_class_item(cls, "forward", f"{cls.__name__}.forward")
+                    self.guards.add(ClassAttribute(cls, "forward", f"{cls.__name__}.forward"))
                     break
             state: Any = state_of(part)
             for tensor in (*state.parameters.values(), *state.buffers.values()):
@@ -438,16 +441,17 @@ class Scan:
             return self._class_attribute(owner, MISSING, name, full)
         if isinstance(owner, Settings):
             if name in vars(owner):
-                self.guards.add_item(vars(owner), name, full)
+                self.guards.add(Item(vars(owner), name, full))
             return MISSING
         if isinstance(owner, threading.local):  # each thread has attributes of its own
-            self.guards.add_attribute(owner, name, full)
-            return getattr(owner, name, MISSING)
+            slot = Attribute(owner, name, full)
+            self.guards.add(slot)
+            return slot.get()
         if isinstance(owner, Tensor):
             marks = namespace_of(owner)
             asked = chain and not hasattr(type(owner), name)
             if marks is not None and (name in marks or asked):
-                self.guards.add_item(marks, name, full)
+                self.guards.add(Item(marks, name, full))
             return MISSING
         if isinstance(owner, _NO_ATTRIBUTES) and is_library_class(type(owner)):
             return MISSING
@@ -462,13 +466,10 @@ class Scan:
         if space is not None and (chain or in_class or name in space):
             self.guards.add_namespace(owner, path)
         if space is not None and name in space:
-            value = space[name]
-            if self._note(value, full):
-                self.guards.add_item(space, name, full)
-            return value
+            return self._follow(Item(space, name, full), rebound=False)
         found = self._class_attribute(type(owner), owner, name, full)
         if (chain or in_class) and space is not None and not name.startswith("__"):
-            self.guards.add_item(space, name, full)  # it may appear, and hide the class's
+            self.guards.add(Item(space, name, full))  # it may appear, and hide the class's
         return found
 
     def _attribute_of_compiled(self, owner: Any, name: str, full: str) -> Any:
@@ -476,10 +477,7 @@ class Scan:
         space = vars(owner)
         if name in owner.own_names or name not in space:
             return MISSING
-        if self._note(space[name], full):
-            self.guards.add_item(space, name, full)
-        self._add_slot(Item(space, name, full))
-        return space[name]
+        return self._follow(Item(space, name, full))
 
     def _module_attribute(self, module: ModuleType, name: str, full: str) -> Any:
         value = vars(module).get(name, MISSING)
@@ -490,12 +488,9 @@ class Scan:
             return value
         if is_library_module(module):
             self._note_of_library(value, full)
-            self.guards.add_item(vars(module), name, full)
+            self.guards.add(Item(vars(module), name, full))
             return MISSING if isinstance(value, dict) else value  # such as `sys.modules`
-        if self._note(value, full):
-            self.guards.add_item(vars(module), name, full)
-        self._add_slot(Item(vars(module), name, full))
-        return value
+        return self._follow(Item(vars(module), name, full))
 
     def _note_of_library(self, value: Any, name: str) -> None:
         """Look at what a module of a library holds: nothing of it but lists, settings, context
@@ -536,7 +531,7 @@ class Scan:
             elif name in vars(base):
                 break
             elif not is_library_class(base) and not found:
-                self.guards.add_class_item(base, name, full)  # it may appear, and hide others
+                self.guards.add(ClassAttribute(base, name, full))  # it may appear, and hide others
         return found
 
     def _of_class(self, base: type, cls: type, owner: Any, name: str, full: str) -> Any:
@@ -545,11 +540,11 @@ class Scan:
         if isinstance(value, MemberDescriptorType):
             if owner is MISSING:
                 return value
-            self.guards.add_attribute(owner, name, full)
-            found = getattr(owner, name, MISSING)
-            self._note(found, full)
-            return found
-        self.guards.add_class_item(base, name, full)
+            slot = Attribute(owner, name, full)
+            self.guards.add(slot)
+            self._note(slot.get(), full)
+            return slot.get()
+        self.guards.add(ClassAttribute(base, name, full))
         self._visit_descriptor(value, cls, owner, full)
         if isinstance(value, FunctionType | property | classmethod | staticmethod):
             return MISSING
@@ -559,10 +554,8 @@ class Scan:
     def _visit_descriptor(self, value: Any, cls: type, owner: Any, full: str) -> None:
         if isinstance(value, FunctionType):
             self._visit_function(value, owner)
-        elif isinstance(value, classmethod):
-            self._visit_function(value.__func__, cls)
-        elif isinstance(value, staticmethod):
-            self._visit_function(value.__func__, MISSING)
+        elif isinstance(value, classmethod | staticmethod):
+            self._visit_function(value.__func__, cls if isinstance(value, classmethod) else MISSING)
         elif isinstance(value, property):
             for accessor in (value.fget, value.fset):
                 self._visit_function(accessor, owner)
@@ -570,7 +563,12 @@ class Scan:
             self._visit_function(value.func, owner)
         elif isinstance(value, functools.singledispatchmethod):
             self._visit_function(value.dispatcher, owner)
-        elif callable(value) and "__wrapped__" in (namespace_of(value) or ()):
+        elif _is_wrapper(value):
             self._visit_function(value.__wrapped__, owner)
         else:
             self._note(value, full)
+
+
+def _is_wrapper(value: Any) -> bool:
+    """Whether a value that is called is a wrapper around a function."""
+    return callable(value) and "__wrapped__" in (namespace_of(value) or ())

@@ -1,15 +1,18 @@
-"""NumPy arrays behind a traced function.
+"""What replaces NumPy arrays and iterators behind a function while it is traced.
 
-While the function is traced, a stand-in of such an array sees what is done with it. An operation
-on tensors takes the array's memory as an input of the program, so that every call finds what is
-there then. NumPy and Python can only read the numbers of this moment: then the program is for these
-numbers, which every call compares, or is refused where that would cost too much.
+The stand-in of an array sees what is done with it. An operation on tensors takes the array's memory
+as an input of the program, so that every call finds what is there then. NumPy and Python can only
+read the numbers of this moment: then the program is for these numbers, which every call compares,
+or is refused where that would cost too much.
+
+C code holds how far an iterator has come. A program can't advance one, so every call would get the
+item of the trace: the stand-in of an iterator refuses to be advanced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -20,7 +23,7 @@ from argand.tensor.core import Tensor, borrow
 
 
 class ArrayStandIn:
-    """Stands for a NumPy array while a function is traced; it passes for one."""
+    """Replaces a NumPy array while a function is traced; it passes for one."""
 
     def __init__(self, array: Any, name: str, is_read: Callable[[Any, str], None]) -> None:
         self.__dict__.update(_array=array, _name=name, _is_read=is_read, _tensor=None)
@@ -97,14 +100,7 @@ class ArrayStandIn:
 # What the identity of an array decides.
 _KNOWN = frozenset(
     (
-        "dtype",
-        "shape",
-        "ndim",
-        "size",
-        "itemsize",
-        "nbytes",
-        "strides",
-        "flags",
+        *("dtype", "shape", "ndim", "size", "itemsize", "nbytes", "strides", "flags"),
         "__array_priority__",
     )
 )
@@ -130,27 +126,16 @@ def _binary(name: str) -> Callable[[Any, Any], Any]:
     return operator
 
 
-for _name in (
-    "float",
-    "int",
-    "complex",
-    "bool",
-    "index",
-    "neg",
-    "pos",
-    "abs",
-    "invert",
-    "repr",
-    "str",
-):
-    setattr(ArrayStandIn, f"__{_name}__", _unary(f"__{_name}__"))
-for _name in (
+_UNARY = ("float", "int", "complex", "bool", "index", "neg", "pos", "abs", "invert", "repr", "str")
+_ARITHMETIC = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"),
     *("lshift", "rshift", "divmod"),
-):
-    setattr(ArrayStandIn, f"__{_name}__", _binary(f"__{_name}__"))
-    setattr(ArrayStandIn, f"__r{_name}__", _binary(f"__r{_name}__"))
-for _name in ("eq", "ne", "lt", "le", "gt", "ge", "contains"):
+)
+_REFLECTED = tuple(f"r{name}" for name in _ARITHMETIC)
+_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "contains")
+for _name in _UNARY:
+    setattr(ArrayStandIn, f"__{_name}__", _unary(f"__{_name}__"))
+for _name in (*_ARITHMETIC, *_REFLECTED, *_COMPARISONS):
     setattr(ArrayStandIn, f"__{_name}__", _binary(f"__{_name}__"))
 ArrayStandIn.__hash__ = None  # type: ignore[assignment]  # as that of an array
 
@@ -163,4 +148,37 @@ def check_size(array: Any, name: str) -> None:
             f"{user_location(3)}, inside a compiled function, which would keep the numbers of this "
             "moment; make a tensor of it outside by ag.from_numpy and compute with that, or pass "
             "the array as an argument"
+        )
+
+
+_MODULES = ("builtins", "itertools")
+
+
+def is_iterator(value: Any) -> bool:
+    """Whether a value is a generator or an iterator of Python's own, such as `iter([1, 2])`."""
+    return type(value).__module__ in _MODULES and isinstance(value, Iterator)
+
+
+class IteratorStandIn:
+    """Replaces an iterator while a function is traced."""
+
+    def __init__(self, name: str, iterator: Any) -> None:
+        self._name = name
+        self.iterator = iterator
+
+    def __iter__(self) -> IteratorStandIn:
+        return self
+
+    def __next__(self) -> NoReturn:
+        self._refuse()
+
+    def send(self, value: Any) -> NoReturn:
+        """Refuse to go on."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TraceError(
+            f"the iterator {self._name} is advanced at {user_location(3)}, inside a compiled "
+            "function, whose calls would not do it; call next() outside and pass what it gives, or "
+            "keep a list and a position"
         )
