@@ -511,3 +511,29 @@ def test_a_fork_inside_a_traced_function(compiled: Callable[..., Any]) -> None:
     assert f(vector(1, 1)).tolist() == [2, 2]
     assert set(codes) == {0}
     assert holder.h.tolist() == [1, 1]
+
+
+def test_a_number_that_a_class_counts_is_an_input(compiled: Callable[..., Any]) -> None:
+    class Counter:
+        count = 0
+
+    @compiled
+    def f(x: Any) -> Any:
+        Counter.count += 1
+        return x * Counter.count
+
+    assert [f(vector(1)).tolist() for _ in range(8)] == [[i + 1] for i in range(8)]
+    assert Counter.count == 8
+    assert len(f.programs) < 4  # not one for each number
+
+
+def test_an_implementation_that_is_registered_again(compiled: Callable[..., Any]) -> None:
+    @functools.singledispatch
+    def scaled(by: Any, x: Any) -> Any:
+        return x
+
+    scaled.register(int, lambda by, x: x * 2)
+    f = compiled(lambda x: scaled(3, x))
+    assert [f(vector(1)).tolist() for _ in range(3)] == [[2]] * 3
+    scaled.register(int, lambda by, x: x * 5)
+    assert f(vector(1)).tolist() == [5]
