@@ -205,5 +205,7 @@ class Executable:
         make = Maker(tensors, leaves, given, self.parts.before)
         for place, result in self.gradients:
             place.find(leaves)._cold_part().grad = make(result)
+        if self.single and not self.parts.effects:
+            return tensors[0]
         apply(self.parts.effects, make)
         return unflatten(self.parts.structure, list(map(make, self.parts.results)))

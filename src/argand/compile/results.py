@@ -41,18 +41,22 @@ class Maker:
     places of containers in what is made, which are looked up first.
     """
 
+    __slots__ = ("_made", "leaves", "tensors")
+
     def __init__(
         self, tensors: Sequence[Tensor], leaves: Sequence[Any], given: Any, before: Sequence[Found]
     ) -> None:
         self.tensors, self.leaves = tensors, leaves
-        self._made = {id(found): found.now(given) for found in before}
+        self._made: dict[int, Any] = {}
+        for found in before:
+            self._made[id(found)] = found.now(given)
 
     def __call__(self, result: Result) -> Any:
         """The object that a result describes."""
-        number = id(result)
-        if number not in self._made:
-            self._made[number] = result.make(self)
-        return self._made[number]
+        made = self._made.get(id(result), self)  # which is never made
+        if made is self:
+            made = self._made[id(result)] = result.make(self)
+        return made
 
 
 # -- tensors and numbers ---------------------------------------------------------------------------
