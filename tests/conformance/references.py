@@ -64,6 +64,27 @@ def _slice_scatter(x: Any, src: Any, start: Any, stop: Any, step: Any) -> Any:
     return y
 
 
+def _diagonal_scatter(x: Any, src: Any, *where: int) -> Any:
+    y = x.copy()
+    flat = np.arange(x.size).reshape(x.shape)
+    y.reshape(-1)[np.diagonal(flat, *where)] = src
+    return y
+
+
+def _unfold(x: Any, dim: int, size: int, step: int) -> Any:
+    starts = range(0, x.shape[dim] - size + 1, step)
+    rows = np.moveaxis(x, dim, -1)
+    windows = np.stack([rows[..., s : s + size] for s in starts], -2)
+    return np.moveaxis(windows, -2, dim % x.ndim)
+
+
+def _as_strided(x: Any, size: Any, stride: Any, offset: int = 0) -> Any:
+    y = np.empty(size, x.dtype)
+    for index in np.ndindex(size):
+        y[index] = x[offset + int(np.dot(index, stride))]
+    return y
+
+
 def _pad(x: Any, padding: Any, value: float = 0) -> Any:
     if any(n < 0 for pair in padding for n in pair):
         sides = zip(x.shape, padding, strict=True)
@@ -498,6 +519,10 @@ REFERENCES: dict[str, Reference] = {
     "expand": _expand,
     "slice": _slice,
     "slice_scatter": _slice_scatter,
+    "diagonal": np.diagonal,
+    "diagonal_scatter": _diagonal_scatter,
+    "unfold": _unfold,
+    "as_strided": _as_strided,
     "pad": _pad,
     "flip": lambda x, dims: np.flip(x, dims),
     "cat": lambda *xs, dim=0: np.concatenate(xs, dim),

@@ -54,3 +54,19 @@ def _runs(shape: Sequence[Extent], strides: Sequence[Extent]) -> list[tuple[Exte
         else:
             runs.append((size, stride))
     return runs
+
+
+def repeats_places(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether two indices of a tensor may name one place in memory.
+
+    True also for the rare strides that interleave without meeting, as PyTorch has it.
+
+    >>> repeats_places((2, 3), (3, 1)), repeats_places((2, 3), (1, 1))
+    (False, True)
+    """
+    reach = 0
+    for stride, size in sorted((s, n) for n, s in zip(shape, strides, strict=True) if n > 1):
+        if stride <= reach:
+            return True
+        reach += stride * (size - 1)
+    return False

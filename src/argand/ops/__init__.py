@@ -23,6 +23,7 @@ from argand.ops import (
     softmax,
     sort,
     statistics,
+    strided,
     window,
 )
 
@@ -49,5 +50,6 @@ __all__ = [
     "softmax",
     "sort",
     "statistics",
+    "strided",
     "window",
 ]

@@ -9,9 +9,10 @@ from argand.base.dtype import as_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import describe, ops
-from argand.tensor.arranging import diagonal_of, roll
+from argand.tensor.arranging import roll
 from argand.tensor.creation import eye
 from argand.tensor.reducing import norm, vector_norm
+from argand.tensor.regions import diagonal_of
 from argand.tensor.shaping import movedim
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.creation import sizes
 from argand.tensor.joining import index_select, sliced
+from argand.tensor.regions import diagonal_of
 from argand.tensor.shaping import listed, movedim, ravel, unsqueeze
 
 # -- repeating -------------------------------------------------------------------------------------
@@ -171,27 +171,6 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     return x
 
 
-def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
-    """Windows of `size` elements, one every `step`, along `dimension`, as a new last dimension.
-
-    (..., N, ...) gives (..., (N - size) // step + 1, ..., size). A copy, where PyTorch gives a
-    view. Raises ArgumentError for a size over N or a step under 1. Follows `torch.Tensor.unfold`.
-
-    >>> ag.arange(5).unfold(0, size=3, step=1)
-    tensor([[0, 1, 2],
-            [1, 2, 3],
-            [2, 3, 4]])
-    """
-    d = normalize_dim(dimension, self.ndim, "unfold")
-    length = operator.index(self.shape[d])
-    if not 0 <= size <= length or step < 1:
-        raise ArgumentError(f"unfold: size {size} and step {step} don't fit a size of {length}")
-    count = (length - size) // step + 1
-    starts = ops.reshape(ops.arange(0, step, count, "int64"), (count, 1))
-    index = ops.add(starts, ops.arange(0, 1, size, "int64"))
-    return movedim(ops.index(self, index, dims=(d,)), d + 1, -1)
-
-
 # -- triangles and diagonals -----------------------------------------------------------------------
 
 
@@ -270,25 +249,6 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     on = ops.eq(ops.add(rows, offset), columns)
     out = ops.where(on, unsqueeze(row, -2), False if input.dtype.kind == "b" else 0)
     return movedim(out, (-2, -1), (dim1, dim2))
-
-
-def diagonal_of(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """The elements of `dim1` and `dim2` with column - row = offset, as the last dimension.
-
-    A copy, where PyTorch gives a view. Follows `torch.diagonal`.
-
-    >>> ag.diagonal(ag.tensor([[1, 2], [3, 4]]))
-    tensor([1, 4])
-    >>> ag.ones(5, 2, 3).diagonal(dim1=1, dim2=2).shape
-    argand.Size([5, 2])
-    """
-    x = movedim(input, (dim1, dim2), (-2, -1))
-    rows, columns = x.shape[-2:]
-    first, second = max(-offset, 0), max(offset, 0)
-    count = max(min(rows - first, columns - second), 0)
-    i = ops.arange(0, 1, count, "int64")
-    index = (ops.add(i, first), ops.add(i, second))
-    return ops.index(x, *index, dims=(x.ndim - 2, x.ndim - 1))
 
 
 def trace(input: Any) -> Any:

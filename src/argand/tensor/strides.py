@@ -86,3 +86,21 @@ def stored(x: Any, memory_format: Any) -> Any:
     or where it is to be preserved."""
     preserved = isinstance(memory_format, str) and memory_format == "preserve_format"
     return x if memory_format is None or preserved else contiguous(x, memory_format)
+
+
+def alias_copy(input: Any) -> Any:
+    """A row-major copy, through which gradients flow: `clone` by the name of `alias`.
+
+    >>> ag.alias_copy(ag.tensor([1, 2]))
+    tensor([1, 2])
+    """
+    return ops.contiguous(input)
+
+
+def detach_copy(input: Any) -> Any:
+    """A row-major copy without a gradient: ``x.detach().clone()``.
+
+    >>> ag.detach_copy(ag.ones(2, requires_grad=True)).requires_grad
+    False
+    """
+    return ops.contiguous(input.detach())

@@ -17,7 +17,7 @@ from argand.base.misuse import FAILURES, explain, explained
 from argand.base.userstack import UserCall, register_call
 from argand.ir import bind as crossroads
 from argand.ir.entries import planned
-from argand.ir.op import Op, entry_of, registry
+from argand.ir.op import Op, entry_of, ops, registry
 from argand.tensor import (
     algebra,
     arranging,
@@ -31,6 +31,7 @@ from argand.tensor import (
     printing,
     random,
     reducing,
+    regions,
     selecting,
     shaping,
     strides,
@@ -62,6 +63,7 @@ BOTH: dict[Any, str] = {
     indexing: """index_put nonzero""",
     random: """bernoulli multinomial""",
     ordering: """argsort kthvalue median msort quantile sort topk""",
+    regions: """as_strided as_strided_scatter diagonal_scatter select_scatter slice_scatter""",
     reducing: """all amax amin aminmax any argmax argmin bincount count_nonzero cumprod cumsum dist
         histc log_softmax logsumexp max mean min nanmean nansum norm prod softmax std sum var""",
     selecting: """argwhere gather index_add index_copy index_fill masked_fill masked_scatter
@@ -101,7 +103,8 @@ METHODS: dict[Any, str] = {
     creation: "new_empty new_full new_ones new_tensor new_zeros",
     random: "bernoulli_ cauchy_ exponential_ log_normal_ normal_ random_ uniform_",
     selecting: "index_put_ scatter_ scatter_add_ scatter_reduce_",
-    arranging: "repeat unfold",
+    arranging: "repeat",
+    regions: "unfold",
     shaping: "dim expand expand_as reshape_as size view view_as",
     strides: "contiguous is_contiguous stride",
     writing: """copy_ fill_ fill_diagonal_ resize_ squeeze_ t_ transpose_ unsqueeze_ zero_""",
@@ -148,6 +151,12 @@ INPLACE = _words("""
     log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt masked_fill
     masked_scatter mul multiply nan_to_num ne neg pow put reciprocal relu remainder round rsqrt
     sigmoid sign sin sinh sqrt square sub subtract tan tanh tril triu trunc
+""")
+
+# Functions that give views, whose twin gives a copy: `squeeze_copy(x)` has memory of its own.
+COPIES = _words("""
+    as_strided diagonal expand narrow permute select split split_with_sizes squeeze t transpose
+    unbind unfold unsqueeze view
 """)
 
 _BINARY = {
@@ -277,6 +286,26 @@ Raises RuntimeError for a leaf that requires grad, DTypeError where the dtype ca
 {}"""
 
 
+def copy_of(name: str, function: Any) -> Any:
+    """The twin of a function of views whose results have memory of their own."""
+
+    def copied(*args: Any, **kwargs: Any) -> Any:
+        found = function(*args, **kwargs)
+        if isinstance(found, tuple):
+            return tuple(ops.contiguous(part) for part in found)
+        return ops.contiguous(found)
+
+    copied.__wrapped__ = function  # type: ignore[attr-defined]
+    return planned(
+        _named(copied, f"{name}_copy", _COPY.format(name, inspect.cleandoc(function.__doc__)))
+    )
+
+
+_COPY = """`{}` with memory of its own: a copy where that gives a view.
+
+{}"""
+
+
 def alias_of(function: Any, name: str) -> Any:
     """A function under another name, which its errors use."""
 
@@ -378,9 +407,13 @@ def _functions() -> dict[str, Callable[..., Any]]:
     found |= dict(_names(FUNCTIONS))
     found |= {
         "complex": explained(creation.complex_of),
+        "alias_copy": planned(strides.alias_copy),
         "detach": Tensor.detach,
-        "diagonal": explained(arranging.diagonal_of),
+        "detach_copy": planned(strides.detach_copy),
+        "diagonal": planned(regions.diagonal_of),
     }
+    views = found | {"expand": shaping.expand, "unfold": regions.unfold, "view": shaping.view}
+    found |= {f"{name}_copy": copy_of(name, views[name]) for name in COPIES}
     return found | {name: alias_of(found[target], name) for name, target in ALIASES.items()}
 
 
@@ -389,7 +422,8 @@ def _methods() -> dict[str, Any]:
     found |= dict(_names(BOTH))
     found |= dict(_names(METHODS))
     found |= {
-        "diagonal": explained(arranging.diagonal_of),
+        "diagonal": planned(regions.diagonal_of),
+        "narrow_copy": functions["narrow_copy"],
         "where": explained(selecting.where_method),
         "type": explained(convert.type_),
         "cpu": explained(convert.to_cpu),
