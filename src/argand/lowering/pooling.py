@@ -26,18 +26,13 @@ from argand.lowering.affine import (
     linearised,
     scaled,
 )
+from argand.lowering.identities import extreme_value
 from argand.lowering.points import Point, Points
 from argand.ops.pooling import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad
 
 __all__ = ["POOLING_RULES"]
 
 B = scalar.BUILDER
-
-
-def _least(dtype: DType) -> Any:
-    if dtype.kind == "f":
-        return float("-inf")
-    return 0 if dtype.kind in "ub" else -(1 << (8 * dtype.itemsize - 1))
 
 
 def _range(affine: Affine, size: Extent) -> Condition | None:
@@ -83,7 +78,9 @@ def _max_pool(demand: Points, node: Node, point: Point) -> None:
         here = demand.position(away, int32)
         if best is None or offset is None or have is None:
             best, offset, have = value, here, inside
-            best = demand.select(valid, value, demand.const(_least(dtype), dtype))
+            best = demand.select(
+                valid, value, demand.const(extreme_value(dtype, lowest=True), dtype)
+            )
             continue
         v, b, i, h = _inputs(dtype, dtype, bool_, bool_)
         wins = ~(v <= b) & B.eq(b, b)

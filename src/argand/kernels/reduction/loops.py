@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from argand.base.dim import Extent
-from argand.kernels.reduction.plan import RowPlan
+from argand.kernels.reduction.plan import RowPlan, inner_axis
 from argand.kernels.reduction.results import Results
 from argand.lowering.affine import Affine, Axis, affine_of
 from argand.lowering.emitter import Emitter
@@ -19,14 +19,7 @@ __all__ = ["RowLoops", "contiguous_axis"]
 
 def contiguous_axis(emitter: Emitter, plan: RowPlan) -> Axis | None:
     """The axis along which most of what is read is contiguous."""
-    votes: dict[Axis, int] = {}
-    for point in reachable(plan.computed):
-        if point.kind != "load":
-            continue
-        for axis in point.axes:
-            if load_stride(emitter, axis, point) == 1:
-                votes[axis] = votes.get(axis, 0) + 1 + len(point.axes)
-    return max(votes, key=lambda a: (votes[a], a.key)) if votes else None
+    return inner_axis(plan, lambda axis, point: load_stride(emitter, axis, point) == 1)
 
 
 class RowLoops:

@@ -9,7 +9,7 @@ stages: a stage needs what the reductions of earlier stages gave.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from argand.base.dim import Extent, same
@@ -329,21 +329,23 @@ class _Levels:
 
 def plan_quality(plan: RowPlan) -> int:
     """How good a plan is by the layouts of the values: 0 is best, 3 is slow."""
+    return rank_of(plan, inner_axis(plan, _unit))
+
+
+def inner_axis(plan: RowPlan, is_unit: Callable[[Axis, Point], bool]) -> Axis | None:
+    """The axis along which most of what is read is contiguous, as `is_unit` says of each load."""
     votes: dict[Axis, int] = {}
     for point in reachable(plan.computed):
-        if point.kind != "load":
-            continue
-        value: Value = point.value  # type: ignore[assignment]  # a load reads a value
-        for axis in point.axes:
-            if _unit(point, value, axis):
+        for axis in point.axes if point.kind == "load" else ():
+            if is_unit(axis, point):
                 votes[axis] = votes.get(axis, 0) + 1 + len(point.axes)
-    inner = max(votes, key=lambda a: (votes[a], a.key)) if votes else None
-    return rank_of(plan, inner)
+    return max(votes, key=lambda a: (votes[a], a.key)) if votes else None
 
 
-def _unit(point: Point, value: Value, axis: Axis) -> bool:
+def _unit(axis: Axis, point: Point) -> bool:
+    assert isinstance(point.value, Value)
     total: Extent = 0
-    for form, stride in zip(point.index, value.strides, strict=True):
+    for form, stride in zip(point.index, point.value.strides, strict=True):
         c = form.coefficient(axis)
         if c is None:
             return False
