@@ -35,7 +35,8 @@ def group_rows(b: NestBuilder, spec: Contraction, chosen: ContractionPlan) -> No
 
 
 class _GroupRows(GroupedNest):
-    """The whole nest: pieces of work are some image rows of one panel, a tile's channels."""
+    """The whole nest: pieces of work are some image rows of one panel, a tile's channels; all
+    panels of some rows before the next rows, which then stay in near memory."""
 
     def __init__(self, b: NestBuilder, spec: Contraction, chosen: ContractionPlan) -> None:
         super().__init__(b, spec, chosen)
@@ -60,10 +61,10 @@ class _GroupRows(GroupedNest):
         with spread(b, total, pieces_of_chunk, b.div(flops, FLOPS_PER_NS)) as (first, end):
             weights = b.scratch(max(self.packer.length, 1) * self.plan.width * self.acc.bytes)
             with b.loop(first, end) as loop:
-                channel = b.mul(b.div(loop.index, blocks), self.plan.width)
+                channel = b.mul(b.rem(loop.index, panels), self.plan.width)
                 group, column = b.div(channel, self.depth), b.rem(channel, self.depth)
                 self.packer.fill(weights, group, column)
-                low = b.mul(b.rem(loop.index, blocks), share)
+                low = b.mul(b.div(loop.index, panels), share)
                 with b.loop(low, b.add(low, rest(b, rows, low, share))) as row:
                     index = unflatten(b, spec.m[:-1], row.index)
                     self._row({**index, self.group: group, self.channel: column}, weights)
