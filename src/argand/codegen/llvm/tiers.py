@@ -92,7 +92,8 @@ class TieredCode:
 
     def install(self, data: bytes) -> None:
         """Link the optimised object, and let calls go on to it."""
-        found = load_object(data, [self.source.name], self._imported)
+        # `settle` and another thread may both install: what one of them linked may be running.
+        found = immortal(load_object(data, [self.source.name], self._imported))
         self._optimised = found
         # An aligned word is written at once; linking ended with system calls, which order memory.
         ctypes.c_size_t.from_address(self._cell).value = found.address(self.source.name)
