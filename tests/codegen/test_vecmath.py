@@ -16,6 +16,7 @@ SPECIAL = [
     *(22 / 7 * 1e15, 6381956970095103 * 2.0**797),
 ]
 NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
+NUMPY |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
 # where a function goes from one reduced range to the next: (first, step)
 LN2, HALF_PI = np.log(2), np.pi / 2
 SEAMS = {
@@ -61,6 +62,9 @@ ULP = {
     "sinh": {"float32": (1.9, 1.9), "float64": (1.9, 1.9)},
     "cosh": {"float32": (1.7, 1.4), "float64": (1.7, 1.4)},
     "tanh": {"float32": (2.55, 2.45), "float64": (2.3, 2.3)},
+    "asinh": {"float32": (4.0, 4.0), "float64": (4.0, 4.0)},
+    "acosh": {"float32": (4.0, 4.0), "float64": (4.0, 4.0)},
+    "atanh": {"float32": (4.0, 4.0), "float64": (4.0, 4.0)},
     "erf": {"float32": (7.0, 5.8), "float64": (1.9, 1.7)},
     "pow": {"float32": (0.51, 0.51), "float64": (1.6, 1.4)},
     "atan2": {"float32": (2.3, 2.3), "float64": (2.5, 2.5)},

@@ -45,6 +45,7 @@ ROUNDINGS = {
 # How often an op of 16-bit floats rounds to 16 bits on its way.
 NARROW = {
     "lerp": 2,  # a number as weight is rounded to the dtype of the operands first
+    "nextafter": 2,  # a step of the dtype is none of the reference's
     "linear": 2,  # the product, before the bias
     "einsum": 2,  # the product of two operands, before the third
     "scaled_dot_product_attention": 3,  # the scores, the probabilities, the result

@@ -36,9 +36,12 @@ def _each(ops: str, groups: str) -> dict[str, frozenset[str]]:
 # The dtypes for which an op raises DTypeError, whatever the operands.
 REFUSED: dict[str, frozenset[str]] = {
     **_each("abs avg_pool2d conj linear matmul neg square", "bool"),
-    **_each("acos asin atan atan2 cosh erf exp2 expm1 log10 log1p log2 sigmoid sinh", "complex"),
+    **_each("atan2 copysign erf fmax fmin signbit", "complex"),
+    **_each("exponent", "bool whole complex"),
+    "nextafter": frozenset(GROUPS["complex"]),
+    **_each("gcd", "bool half float complex"),
     # without an order
-    **_each("amax amin clamp floor_divide fmod ge gt le lerp lt maximum minimum", "complex"),
+    **_each("amax amin clamp floor_divide fmod ge gt le lt maximum minimum", "complex"),
     **_each("remainder sort topk", "complex"),
     **_each("argmax argmin ceil floor hardtanh relu relu6 round sign trunc", "bool complex"),
     **_each("max_pool2d max_pool2d_grad", "bool complex"),
@@ -58,7 +61,8 @@ REFUSED: dict[str, frozenset[str]] = {
     # LAPACK's dtypes, and those of complex numbers' parts
     **_each("linalg_cholesky linalg_inv linalg_solve linalg_svd", "bool whole half complex"),
     **_each("complex", "bool whole half complex"),
-    **_each("real imag", "bool whole half float"),
+    **_each("real imag view_as_real", "bool whole half float"),
+    **_each("view_as_complex", "bool whole half complex"),
 }
 
 # Where some samples are refused: a number beside the tensors makes floats or int64 of the others.
@@ -66,7 +70,7 @@ PARTLY: dict[str, frozenset[str]] = {
     **_each("bitwise_left_shift bitwise_right_shift clamp einsum", "bool"),
     **_each("floor_divide fmod remainder sub", "bool"),
     "hardtanh": frozenset({"uint8"}),  # which holds no lower bound of -1
-    **_each("lerp pow", "bool whole"),
+    **_each("lerp nextafter pow", "bool whole"),
     **_each("cond", "bool whole"),  # whose branches would give different dtypes
 }
 
@@ -76,6 +80,8 @@ HOST: dict[str, frozenset[str]] = {
     **_each("linalg_cholesky linalg_inv linalg_solve linalg_svd", "float"),
     # no kernel yet
     **_each("cond", "bool whole half float complex"),
+    # NumPy's
+    **_each("gcd", "whole"),
     # its quotients are rounded towards 0
     **_each("avg_pool2d", "whole"),
 }

@@ -17,6 +17,7 @@ import random_references as rand
 import scipy.linalg
 import scipy.signal
 import scipy.special as sp
+import special_references as special
 import window_references as window
 from calls import Call
 
@@ -473,6 +474,7 @@ REFERENCES: dict[str, Reference] = {
     "sinh": np.sinh,
     "cosh": np.cosh,
     "tanh": np.tanh,
+    **special.REFERENCES,
     "erf": sp.erf,
     "atan2": np.arctan2,
     "lt": np.less,
@@ -489,7 +491,7 @@ REFERENCES: dict[str, Reference] = {
     "isinf": np.isinf,
     "isfinite": np.isfinite,
     "where": np.where,
-    "sigmoid": sp.expit,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)) if x.dtype.kind == "c" else sp.expit(x),
     "relu": lambda x: x * (x > 0),
     "relu6": lambda x: np.clip(x, 0, 6),
     "hardtanh": lambda x, low=-1.0, high=1.0: np.clip(x, *_as_elements(x, low, high)),
@@ -567,6 +569,8 @@ REFERENCES: dict[str, Reference] = {
     "complex": lambda x, y: x + 1j * y,
     "real": lambda z: z.real,
     "imag": lambda z: z.imag,
+    "view_as_real": lambda z: np.stack([z.real, z.imag], -1),
+    "view_as_complex": lambda x: x[..., 0] + 1j * x[..., 1],
     "conj": lambda x: x.real - 1j * x.imag if x.dtype.kind == "c" else x,
     "cond": _cond,
     "full": lambda shape, value, dtype: _cast(np.full(shape, value), dtype),

@@ -162,6 +162,9 @@ class Elementwise(Op):
         """The scalar expression of one application; what the compiler and the cost model read."""
         return self.expression(inputs[-1].dtype)
 
+    def on_host(self, inputs: Sequence[Any], params: dict[str, Any]) -> bool:
+        return scalar.on_host(self.node_expression(inputs, params))
+
     def neutral(self, dtype: DType) -> Any:
         """The number that as last operand changes no first operand, not even the sign of a zero;
         None where there is none."""

@@ -128,6 +128,10 @@ class Op:
         fastest; None where it is the order of its shape."""
         return None
 
+    def on_host(self, inputs: Sequence[Any], params: dict[str, Any]) -> bool:
+        """Whether there is no machine code for what the op computes."""
+        return False
+
     def constant(self, params: dict[str, Any]) -> Any:
         """The number, or symbolic size, that all elements equal; None where they may differ."""
         return None

@@ -34,7 +34,10 @@ PRIMITIVES: dict[str, Primitive] = {}
 # to the bit.
 _EXPONENTIALS = ("exp", "exp2", "expm1", "log", "log2", "log1p", "pow", "erf")
 _ANGLES = ("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh")
-APPROXIMATE = frozenset((*_EXPONENTIALS, *_ANGLES, "fma"))
+_INVERSE = ("asinh", "acosh", "atanh")
+APPROXIMATE = frozenset((*_EXPONENTIALS, *_ANGLES, *_INVERSE, "fma"))
+# The primitives that have no machine code: the host computes what they are part of.
+HOST = frozenset(("gcd",))
 
 
 def _define(
@@ -108,6 +111,20 @@ def _chebyshev(size: Any) -> Any:
     return twice * total / 2 - last + _ERF_FAR[0]
 
 
+def exp2(x: Any) -> Any:
+    """`numpy.exp2`, of complex numbers too."""
+    return np.exp(x * _LN2) if np.iscomplexobj(x) else np.exp2(x)
+
+
+exp2.__wrapped__ = np.exp2  # type: ignore[attr-defined]  # numpy.exp2 of tensors is this
+
+
+def exponent(x: Any) -> Any:
+    """The e of x = m * 2^e with 1/2 <= |m| < 1, as a float; 0 of 0 and of what isn't finite."""
+    finite = np.where(np.isfinite(x), x, 0)
+    return np.frexp(finite)[1].astype(np.asarray(x).dtype)
+
+
 def _rsqrt(x: Any) -> Any:
     return np.reciprocal(np.sqrt(x))
 
@@ -158,6 +175,11 @@ def _const_pow(b: Any, g: Any, x: Any, n: float) -> Any:
     return g * n * (x if n == 2 else b.pow(x, n - 1))
 
 
+def _copysign_rule(b: Any, g: Any, y: Any, x: Any, sign: Any) -> Sequence[Any]:
+    """A number keeps its slope, changed by the factor that changed its sign; 0 has none."""
+    return [b.where(b.eq(x, 0), 0, g * b.copysign(1, x) * b.copysign(1, sign)), None]
+
+
 _TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 _LN2 = math.log(2)
 
@@ -178,7 +200,7 @@ for _name, _arity, _function, _rule, _cost in (
     ("rsqrt", 1, _rsqrt, lambda b, g, y, x: [g * -0.5 * (y * y * y)], 8),
     ("reciprocal", 1, _reciprocal, lambda b, g, y, x: [-g * (y * y)], 5),
     ("exp", 1, np.exp, lambda b, g, y, x: [g * y], 12),
-    ("exp2", 1, np.exp2, lambda b, g, y, x: [g * y * _LN2], 12),
+    ("exp2", 1, exp2, lambda b, g, y, x: [g * y * _LN2], 12),
     ("expm1", 1, np.expm1, lambda b, g, y, x: [g * (y + 1)], 16),
     ("log", 1, np.log, lambda b, g, y, x: [g / x], 16),
     ("log2", 1, np.log2, lambda b, g, y, x: [g / (x * _LN2)], 16),
@@ -191,6 +213,10 @@ for _name, _arity, _function, _rule, _cost in (
     ("atan", 1, np.arctan, lambda b, g, y, x: [g / (1 + x * x)], 18),
     ("sinh", 1, np.sinh, lambda b, g, y, x: [g * b.cosh(x)], 20),
     ("cosh", 1, np.cosh, lambda b, g, y, x: [g * b.sinh(x)], 20),
+    ("asinh", 1, np.arcsinh, lambda b, g, y, x: [g / b.sqrt(x * x + 1)], 24),
+    ("acosh", 1, np.arccosh, lambda b, g, y, x: [g / (b.sqrt(x - 1) * b.sqrt(x + 1))], 24),
+    ("atanh", 1, np.arctanh, lambda b, g, y, x: [g / ((1 - x) * (1 + x))], 20),
+    ("exponent", 1, exponent, _zero(1), 4),
     ("tanh", 1, np.tanh, lambda b, g, y, x: [g * (1 - y * y)], 16),
     ("erf", 1, _erf, lambda b, g, y, x: [g * (_TWO_OVER_SQRT_PI * b.exp(-(x * x)))], 20),
 ):
@@ -212,6 +238,8 @@ for _name, _function, _rule, _cost, _infix in (
         24,
         None,
     ),
+    ("copysign", np.copysign, _copysign_rule, 2, None),
+    ("gcd", np.gcd, _zero(2), 200, None),
     ("max", np.maximum, _extreme("max"), 1, None),
     ("min", np.minimum, _extreme("min"), 1, None),
     ("and", np.bitwise_and, _zero(2), 1, "&"),

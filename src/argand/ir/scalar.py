@@ -15,7 +15,7 @@ import numpy as np
 
 from argand.base.dtype import DType, bool_, compute_dtype, of_scalar, promote_types
 from argand.base.errors import ArgumentError, did_you_mean
-from argand.ir.primitives import APPROXIMATE, PRIMITIVES, Primitive
+from argand.ir.primitives import APPROXIMATE, HOST, PRIMITIVES, Primitive
 
 Body = Callable[..., "Expr"]
 
@@ -452,6 +452,12 @@ def exact(expr: Expr) -> bool:
     """Whether the formula alone fixes the bits of the result: every step is exact or correctly
     rounded, so that all who take the same steps find the same. Integers always are."""
     return not any(e.op in APPROXIMATE and e.dtype.is_inexact for e in topological(expr))
+
+
+@lru_cache(maxsize=4096)
+def on_host(expr: Expr) -> bool:
+    """Whether a step of the formula has no machine code."""
+    return any(e.op in HOST for e in topological(expr))
 
 
 def text(expr: Expr, names: Sequence[str] | None = None) -> str:

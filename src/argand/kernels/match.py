@@ -58,7 +58,10 @@ def match(region: Region) -> Plan | None:
 
 
 def has_registers(node: Node) -> bool:
-    """Whether registers hold what a node reads and gives: no complex numbers."""
+    """Whether there is machine code for what a node reads, gives and computes: registers hold no
+    complex numbers, and the host has functions of its own."""
+    if node.op.on_host(node.inputs, node.params):
+        return False
     return ELEMS.keys() >= {v.dtype.name for v in (*node.values, *node.outputs)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Final
 
@@ -154,3 +155,13 @@ def scaled(x: VectorValue, total: VectorValue) -> VectorValue:
     bits, mantissa = total.bits(), MANTISSA[x.ty.elem]
     first = bits >> 1
     return x * (first << mantissa).floats() * ((bits - first) << mantissa).floats()
+
+
+def exponent(x: VectorValue) -> VectorValue:
+    """The e of x = m * 2^e with 1/2 <= |m| < 1; 0 of 0 and of what isn't finite."""
+    mantissa, up = MANTISSA[x.ty.elem], MANTISSA[x.ty.elem] + 2
+    bias, size = exponent_bias(x.ty), abs(x)
+    tiny = size < 2.0 ** (1 - bias)
+    field = (tiny.pick(size * 2.0**up, size).bits(signed=True) >> mantissa).cast(x.ty.elem)
+    e = field - tiny.pick(x.const(bias - 1.0 + up), bias - 1.0)
+    return ((size > 0.0) & (size < math.inf)).pick(e, 0.0)

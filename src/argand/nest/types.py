@@ -43,11 +43,11 @@ def _words(text: str) -> frozenset[str]:
 
 UNARY: Final = _words(
     "neg abs sign floor ceil trunc round sqrt rsqrt reciprocal exp exp2 expm1 log log2 log1p "
-    "sin cos tan asin acos atan sinh cosh tanh erf not isnan isinf"
+    "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf exponent not isnan isinf"
 )
 COMPARE: Final = _words("lt le gt ge eq ne")
 BINARY: Final = COMPARE | _words(
-    "add sub mul div floordiv mod fmod pow atan2 min max and or xor shl shr umulhi"
+    "add sub mul div floordiv mod fmod pow atan2 copysign min max and or xor shl shr umulhi"
 )
 TERNARY: Final = _words("where fma")
 PRIMS: Final = UNARY | BINARY | TERNARY
@@ -57,7 +57,7 @@ PREDICATES: Final = COMPARE | _words("isnan isinf")
 _BITWISE: Final = _words("and or xor shl shr not umulhi")
 _FLOAT_ONLY: Final = _words(
     "sqrt rsqrt reciprocal exp exp2 expm1 log log2 log1p sin cos tan asin acos atan sinh cosh tanh "
-    "erf atan2 div fma"
+    "asinh acosh atanh erf exponent copysign atan2 div fma"
 )
 
 

@@ -34,14 +34,14 @@ class Sigmoid(_Activation):
     """
 
     samples = Uniform(-6, 6)
-    kinds = "buif"
+    kinds = "buifc"
     promotion = "float"
 
     def body(b: Any, x: Any) -> Any:
         return b.sigmoid(x)
 
     def partials(b: Any, g: Any, y: Any, x: Any) -> Any:
-        return [g * (y * (1 - y))]
+        return [g * b.conj(y * (1 - y))]
 
 
 class Relu(Elementwise):

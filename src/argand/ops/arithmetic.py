@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -320,6 +320,76 @@ class Minimum(Elementwise):
         return b.min(x, y)
 
 
+class _Number(Elementwise):
+    """The one of two operands that is a number, or the one that wins; to a tie goes `input`."""
+
+    abstract = True
+    samples: ClassVar[Any] = Maximum.samples
+    dtypes = ("float32", "float64", "int64", "bool")
+    kinds = "buif"
+
+
+class Fmax(_Number):
+    """The larger of x and y, element by element; where one is NaN, the other.
+
+    The gradient goes to the larger operand, to the first of equal ones. Follows `torch.fmax`.
+
+    >>> ag.fmax(ag.tensor([1.0, ag.nan]), ag.tensor([3.0, 2.0]))
+    tensor([3., 2.])
+    """
+
+    ufunc = np.fmax
+
+    def body(b: Any, input: Any, other: Any) -> Any:
+        if not input.dtype.is_inexact:
+            return b.max(input, other)
+        return b.where(b.isnan(input), other, b.where(b.isnan(other), input, b.max(input, other)))
+
+    def partials(b: Any, g: Any, y: Any, input: Any, other: Any) -> Any:
+        first = b.ge(input, other) | b.isnan(other)
+        return [b.where(first, g, 0), b.where(first, 0, g)]
+
+
+class Fmin(_Number):
+    """The smaller of x and y, element by element; where one is NaN, the other.
+
+    The gradient goes to the smaller operand, to the first of equal ones. Follows `torch.fmin`.
+
+    >>> ag.fmin(ag.tensor([1.0, ag.nan]), ag.tensor([3.0, 2.0]))
+    tensor([1., 2.])
+    """
+
+    ufunc = np.fmin
+
+    def body(b: Any, input: Any, other: Any) -> Any:
+        if not input.dtype.is_inexact:
+            return b.min(input, other)
+        return b.where(b.isnan(input), other, b.where(b.isnan(other), input, b.min(input, other)))
+
+    def partials(b: Any, g: Any, y: Any, input: Any, other: Any) -> Any:
+        first = b.le(input, other) | b.isnan(other)
+        return [b.where(first, g, 0), b.where(first, 0, g)]
+
+
+class Gcd(Elementwise):
+    """The greatest common divisor of two integers, from 0 on; NumPy computes it.
+
+    Raises DTypeError unless both are integers.
+
+    >>> ag.gcd(ag.tensor([12, -18, 0]), 8)
+    tensor([4, 2, 8])
+    """
+
+    samples = Uniform(0, 60, integers=True)
+    dtypes = ("int64", "int32")
+    kinds = "ui"
+    differentiable = False
+    ufunc = np.gcd
+
+    def body(b: Any, input: Any, other: Any) -> Any:
+        return b.gcd(input, other)
+
+
 class Clamp(Elementwise):
     """min(max(x, min), max): x kept between two bounds, of which one may be None.
 
@@ -397,11 +467,12 @@ class Lerp(Elementwise):
         Sample(T(()), T(()), 0.5),
         Sample(T((0,)), T((0,)), 0.5),
     )
-    kinds = "f"
+    kinds = "fc"
 
     def body(b: Any, start: Any, end: Any, weight: Any) -> Any:
         span = end - start
-        return b.where(b.lt(weight, 0.5), start + weight * span, end - span * (1 - weight))
+        size = abs(weight) if weight.dtype.is_complex else weight
+        return b.where(b.lt(size, 0.5), start + weight * span, end - span * (1 - weight))
 
 
 class Cast(Elementwise):

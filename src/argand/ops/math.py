@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from argand.ir.elementwise import Elementwise
+from argand.ir.primitives import exp2
 from argand.ir.samples import Sample, T, Uniform
 
 
@@ -68,8 +69,7 @@ class Exp2(_Function):
     """
 
     samples = Uniform(-3, 3)
-    kinds = "buif"
-    ufunc = np.exp2
+    ufunc = staticmethod(exp2)
 
     def body(b: Any, x: Any) -> Any:
         return b.exp2(x)
@@ -83,7 +83,6 @@ class Expm1(_Function):
     """
 
     samples = Uniform(-3, 3)
-    kinds = "buif"
     ufunc = np.expm1
 
     def body(b: Any, x: Any) -> Any:
@@ -112,7 +111,6 @@ class Log2(_Function):
     """
 
     samples = Uniform(0.2, 4)
-    kinds = "buif"
     ufunc = np.log2
 
     def body(b: Any, x: Any) -> Any:
@@ -127,7 +125,6 @@ class Log10(_Function):
     """
 
     samples = Uniform(0.2, 4)
-    kinds = "buif"
     ufunc = np.log10
 
     def body(b: Any, x: Any) -> Any:
@@ -142,7 +139,6 @@ class Log1p(_Function):
     """
 
     samples = Uniform(-0.7, 3)
-    kinds = "buif"
     ufunc = np.log1p
 
     def body(b: Any, x: Any) -> Any:
@@ -201,7 +197,6 @@ class Asin(_Function):
     """
 
     samples = Uniform(-0.9, 0.9)
-    kinds = "buif"
     ufunc = np.arcsin
 
     def body(b: Any, x: Any) -> Any:
@@ -216,7 +211,6 @@ class Acos(_Function):
     """
 
     samples = Uniform(-0.9, 0.9)
-    kinds = "buif"
     ufunc = np.arccos
 
     def body(b: Any, x: Any) -> Any:
@@ -231,7 +225,6 @@ class Atan(_Function):
     """
 
     samples = Uniform(-3, 3)
-    kinds = "buif"
     ufunc = np.arctan
 
     def body(b: Any, x: Any) -> Any:
@@ -246,7 +239,6 @@ class Sinh(_Function):
     """
 
     samples = Uniform(-3, 3)
-    kinds = "buif"
     ufunc = np.sinh
 
     def body(b: Any, x: Any) -> Any:
@@ -261,7 +253,6 @@ class Cosh(_Function):
     """
 
     samples = Uniform(-3, 3)
-    kinds = "buif"
     ufunc = np.cosh
 
     def body(b: Any, x: Any) -> Any:
@@ -280,6 +271,48 @@ class Tanh(_Function):
 
     def body(b: Any, x: Any) -> Any:
         return b.tanh(x)
+
+
+class Asinh(_Function):
+    """The number whose hyperbolic sine is x: ln(x + sqrt(x^2 + 1)).
+
+    >>> ag.asinh(ag.tensor([0.0, 1.0, -1e30]))
+    tensor([  0.0000,   0.8814, -69.7707])
+    """
+
+    samples = Uniform(-3, 3)
+    ufunc = np.arcsinh
+
+    def body(b: Any, x: Any) -> Any:
+        return b.asinh(x)
+
+
+class Acosh(_Function):
+    """The number from 0 on whose hyperbolic cosine is x; NaN below 1.
+
+    >>> ag.acosh(ag.tensor([1.0, 2.0, 0.5]))
+    tensor([0.0000, 1.3170,    nan])
+    """
+
+    samples = Uniform(1.2, 4)
+    ufunc = np.arccosh
+
+    def body(b: Any, x: Any) -> Any:
+        return b.acosh(x)
+
+
+class Atanh(_Function):
+    """The number whose hyperbolic tangent is x: infinite at -1 and 1, NaN beyond.
+
+    >>> ag.atanh(ag.tensor([0.0, 0.5, 1.0]))
+    tensor([0.0000, 0.5493,    inf])
+    """
+
+    samples = Uniform(-0.9, 0.9)
+    ufunc = np.arctanh
+
+    def body(b: Any, x: Any) -> Any:
+        return b.atanh(x)
 
 
 class Erf(_Function):

@@ -70,6 +70,62 @@ class Imag(_Part):
         return [ops.complex(_zeros(grads[0]), grads[0])]
 
 
+class ViewAsReal(_Part):
+    """The real and the imaginary part of complex numbers side by side, in a new last dimension."""
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        (x,) = inputs
+        return (TensorType(x.dtype.to_real(), (*x.shape, 2)),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        x = arrays[0]
+        return x[..., None].view(x.real.dtype)
+
+    def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
+        return ops.view_as_complex(part)
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        return [ops.view_as_complex(grads[0])]
+
+
+class ViewAsComplex(families.Host):
+    """The complex numbers whose real and imaginary parts are pairs in the last dimension."""
+
+    is_view = True
+    dtypes = ("float32", "float64")
+    samples = tuple(Sample(T(shape)) for shape in ((2, 3, 2), (2,), (0, 2)))
+    error_samples = (
+        ErrorSample(TypeError, "expected float32 or float64", T((2,), dtype="int64")),
+        ErrorSample(RuntimeError, "the last size must be 2", T((2, 3))),
+    )
+
+    def prepare(self, x: Any) -> Prepared:
+        return (lifted(x),), {}
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        (x,) = inputs
+        if x.dtype.name not in ("float32", "float64"):
+            raise DTypeError(f"view_as_complex: {describe(x)}: expected float32 or float64")
+        if not x.shape or x.shape[-1] != 2:
+            raise ShapeError(f"view_as_complex: {describe(x)}: the last size must be 2")
+        return (TensorType(promote_types(x.dtype, as_dtype("complex64")), x.shape[:-1]),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        (x,) = arrays
+        (out,) = self.infer(families.array_type(x))
+        pairs = x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x)
+        return pairs.view(out.dtype.numpy)[..., 0]
+
+    def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
+        return ops.view_as_real(part)
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        return [ops.view_as_real(grads[0])]
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return (), ()
+
+
 class Complex(families.Host):
     """real + i imag, of two tensors of one float dtype and one shape."""
 

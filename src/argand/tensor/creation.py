@@ -20,10 +20,10 @@ from argand.base.dtype import (
 from argand.base.dtype import (
     from_numpy as dtype_from_numpy,
 )
-from argand.base.errors import ArgumentError, ShapeError
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes
 from argand.ir import bind as crossroads
-from argand.ir.op import ops
+from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor, borrow, of_stand_in, wrap
 from argand.tensor.device import check_device
 
@@ -581,15 +581,17 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 
 
 def complex_of(real: Any, imag: Any) -> Tensor:
-    """real + i * imag, from tensors of floats that broadcast.
+    """real + i * imag, from two tensors of one float dtype that broadcast.
 
-    complex64, or complex128 where either is float64. Follows
-    `torch.complex`.
+    complex64, or complex128 of float64. Raises DTypeError for other dtypes, and for two that
+    differ. Follows `torch.complex`.
 
     >>> ag.complex(ag.tensor([1.0, 2.0]), ag.tensor([0.5, -1.0]))
     tensor([1.+0.5000j, 2.-1.0000j])
     """
-    both = promote_types(promote_types(real.dtype, imag.dtype), as_dtype("float32"))
+    if real.dtype is not imag.dtype or not real.dtype.is_floating_point:
+        raise DTypeError(f"complex: {describe(real, imag)}: expected floats of one dtype")
+    both = promote_types(real.dtype, as_dtype("float32"))
     shape = broadcast_shapes(tuple(real.shape), tuple(imag.shape), op="complex")
     parts = [ops.expand(ops.cast(x, both), shape) for x in (real, imag)]
     return ops.complex(*parts)  # type: ignore[no-any-return]  # an op gives Any

@@ -127,7 +127,8 @@ def logit(input: Any, eps: float | None = None) -> Any:
     >>> ag.logit(ag.tensor([0.0, 0.5, 0.9]), eps=0.1)
     tensor([-2.1972,  0.0000,  2.1972])
     """
-    x = input if eps is None else ops.clamp(input, eps, 1 - eps)
+    x = input if input.dtype.is_inexact else ops.cast(input, get_default_dtype())
+    x = x if eps is None else ops.clamp(x, eps, 1 - eps)
     return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
 
 
@@ -197,10 +198,19 @@ def logaddexp(input: Any, other: Any) -> Any:
     >>> ag.logaddexp(ag.tensor([0.0, 1000.0]), ag.tensor([0.0, 1000.0]))
     tensor([6.9315e-01, 1.0007e+03])
     """
-    high = ops.maximum(input, other)
-    apart = ops.neg(ops.abs(ops.sub(input, other)))
+    if input.dtype.is_complex or other.dtype.is_complex:
+        first = ops.ge(*map(_real, (input, other)))
+        high, low = ops.where(first, input, other), ops.where(first, other, input)
+        apart = ops.sub(low, high)
+    else:
+        high = ops.maximum(input, other)
+        apart = ops.neg(ops.abs(ops.sub(input, other)))
     same = ops.eq(input, other)  # also two equal infinities, whose difference is NaN
     return ops.add(high, ops.log1p(ops.exp(ops.where(same, 0.0, apart))))
+
+
+def _real(x: Any) -> Any:
+    return ops.real(x) if x.dtype.is_complex else x
 
 
 def heaviside(input: Any, values: Any) -> Any:

@@ -27,6 +27,7 @@ from argand.tensor import (
     elementary,
     indexing,
     joining,
+    numeric,
     ordering,
     printing,
     random,
@@ -47,11 +48,12 @@ def _words(text: str) -> list[str]:
 
 # Ops that are a function and a method under their own name.
 OPS = _words("""
-    abs acos add asin atan atan2 bitwise_and bitwise_left_shift bitwise_not bitwise_or
-    bitwise_right_shift bitwise_xor ceil clamp cos cosh div eq erf exp exp2 expm1 floor
-    floor_divide fmod ge gt isfinite isinf isnan le lerp log log10 log1p log2 logical_and
-    logical_not logical_or logical_xor lt matmul maximum minimum mul ne neg pow reciprocal relu
-    remainder rsqrt sigmoid sign sin sinh sqrt square sub tan tanh trunc
+    abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not
+    bitwise_or bitwise_right_shift bitwise_xor ceil clamp copysign cos cosh div eq erf exp exp2
+    expm1 floor floor_divide fmax fmin fmod gcd ge gt isfinite isinf isnan le lerp log log10
+    log1p log2 logical_and logical_not logical_or logical_xor lt matmul maximum minimum mul ne
+    neg nextafter pow reciprocal relu remainder rsqrt sigmoid sign signbit sin sinh sqrt square
+    sub tan tanh trunc
 """)
 
 # Functions of a module that are methods too, by module.
@@ -61,6 +63,8 @@ BOTH: dict[Any, str] = {
         is_complex is_floating_point is_nonzero isclose isneginf isposinf isreal logaddexp logit
         nan_to_num prelu rad2deg round sinc xlogy""",
     indexing: """index_put nonzero""",
+    numeric: """angle conj conj_physical float_power frexp is_conj is_neg lcm ldexp logaddexp2
+        positive resolve_conj resolve_neg sgn""",
     random: """bernoulli multinomial""",
     ordering: """argsort kthvalue median msort quantile sort topk""",
     regions: """as_strided as_strided_scatter diagonal_scatter select_scatter slice_scatter""",
@@ -85,6 +89,7 @@ FUNCTIONS: dict[Any, str] = {
         full_like linspace logspace meshgrid ones ones_like scalar_tensor tensor zeros
         zeros_like""",
     elementary: "finfo iinfo rsub",
+    numeric: "polar view_as_complex view_as_real",
     printing: "set_printoptions",
     random: """fork_rng get_rng_state initial_seed manual_seed normal rand rand_like randint
         randint_like randn randn_like randperm seed set_rng_state""",
@@ -114,8 +119,11 @@ METHODS: dict[Any, str] = {
 ALIASES = {
     "absolute": "abs",
     "arccos": "acos",
+    "arccosh": "acosh",
     "arcsin": "asin",
+    "arcsinh": "asinh",
     "arctan": "atan",
+    "arctanh": "atanh",
     "arctan2": "atan2",
     "clip": "clamp",
     "concat": "cat",
@@ -144,13 +152,14 @@ METHOD_ALIASES = {
 
 # Ops and functions with an in-place twin: `x.exp_()` is `x = exp(x)` in the memory of x.
 INPLACE = _words("""
-    abs acos add addcdiv addcmul addmm asin atan atan2 baddbmm bitwise_and bitwise_left_shift
-    bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip cos
-    cosh cumsum div divide eq erf
-    exp exp2 expm1 floor floor_divide fmod frac ge gt index_add index_copy index_fill le lerp
-    log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt masked_fill
-    masked_scatter mul multiply nan_to_num ne neg pow put reciprocal relu remainder round rsqrt
-    sigmoid sign sin sinh sqrt square sub subtract tan tanh tril triu trunc
+    abs acos acosh add addcdiv addcmul addmm arccos arccosh arcsin arcsinh arctan arctanh asin
+    asinh atan atan2 atanh baddbmm bitwise_and bitwise_left_shift bitwise_not bitwise_or
+    bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip conj_physical copysign
+    cos cosh cumsum div divide eq erf exp exp2 expm1 float_power floor floor_divide fmod frac
+    gcd ge gt heaviside hypot index_add index_copy index_fill lcm ldexp le lerp log log10 log1p
+    log2 logical_and logical_not logical_or logical_xor logit lt masked_fill masked_scatter mul
+    multiply nan_to_num ne neg nextafter pow put reciprocal relu remainder round rsqrt sgn
+    sigmoid sign sin sinc sinh sqrt square sub subtract tan tanh tril triu trunc xlogy
 """)
 
 # Functions that give views, whose twin gives a copy: `squeeze_copy(x)` has memory of its own.
@@ -323,6 +332,7 @@ def operators() -> dict[str, Any]:
         op = registry.get(target)
         found[f"__{name}__"] = _binary(op, f"__{name}__")
         found[f"__r{name}__"] = _reversed(op, f"__r{name}__")
+    found["__rdiv__"] = found["__rtruediv__"]
     for name in _COMPARISONS:
         found[f"__{name}__"] = _binary(registry.get(name), f"__{name}__")
     return found | {name: _unary(registry.get(target), name) for name, target in _UNARY.items()}
