@@ -22,6 +22,10 @@ EPS = {
 }
 HALVES = ("float16", "bfloat16")
 _ELEMENTWISE = 4
+LINALG = """
+    cholesky cholesky_ex cofactors det eig eigh geqrf inv ldl_factor ldl_solve lu_factor matrix_exp
+    pinv qr slogdet solve solve_triangular svd
+"""
 # Where terms are added up, each addition rounds a sum that may be larger than what is left.
 ROUNDINGS = {
     "sum": 8,
@@ -38,9 +42,7 @@ ROUNDINGS = {
     "conv2d": 32,
     "conv2d_input_grad": 32,
     "conv2d_weight_grad": 32,
-    "linalg_inv": 32,
-    "linalg_solve": 32,
-    "linalg_svd": 32,
+    **{f"linalg_{name}": 32 for name in LINALG.split()},
 }
 # How often an op of 16-bit floats rounds to 16 bits on its way.
 NARROW = {

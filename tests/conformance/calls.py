@@ -65,7 +65,9 @@ def make_array(rng: np.random.Generator, t: T, dtype: DType, offset: float) -> n
     """An array of a domain; `offset` keeps the values of several distinct operands apart."""
     if t.definite:
         a = rng.uniform(-1, 1, t.shape)
-        return (a @ a.swapaxes(-1, -2) + np.eye(t.shape[-1])).astype(dtype.numpy)
+        if dtype.kind == "c":
+            a = a + 1j * rng.uniform(-1, 1, t.shape)
+        return (a @ np.conj(a.swapaxes(-1, -2)) + np.eye(t.shape[-1])).astype(dtype.numpy)
     if dtype.kind == "b":
         low, high = max(math.ceil(t.low), 0), min(math.floor(t.high), 1)
         low, high = (0, 1) if low > high else (low, high)

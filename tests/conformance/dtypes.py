@@ -33,6 +33,12 @@ def _each(ops: str, groups: str) -> dict[str, frozenset[str]]:
     return dict.fromkeys(ops.split(), dtypes)
 
 
+LINALG = """
+    linalg_cholesky linalg_cholesky_ex linalg_cofactors linalg_det linalg_eig linalg_eigh
+    linalg_geqrf linalg_inv linalg_ldl_factor linalg_ldl_solve linalg_lu_factor linalg_matrix_exp
+    linalg_pinv linalg_qr linalg_slogdet linalg_solve linalg_solve_triangular linalg_svd
+"""
+
 # The dtypes for which an op raises DTypeError, whatever the operands.
 REFUSED: dict[str, frozenset[str]] = {
     **_each("abs avg_pool2d conj linear matmul neg square", "bool"),
@@ -59,7 +65,7 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("bitwise_and bitwise_not bitwise_or bitwise_xor", "half float complex"),
     **_each("bitwise_left_shift bitwise_right_shift", "half float complex"),
     # LAPACK's dtypes, and those of complex numbers' parts
-    **_each("linalg_cholesky linalg_inv linalg_solve linalg_svd", "bool whole half complex"),
+    **_each(LINALG, "bool whole half"),
     **_each("complex", "bool whole half complex"),
     **_each("real imag view_as_real", "bool whole half float"),
     **_each("view_as_complex", "bool whole half complex"),
@@ -76,8 +82,8 @@ PARTLY: dict[str, frozenset[str]] = {
 
 # What NumPy computes also in compiled programs, as segments that `explain()` lists.
 HOST: dict[str, frozenset[str]] = {
-    # LAPACK, through NumPy
-    **_each("linalg_cholesky linalg_inv linalg_solve linalg_svd", "float"),
+    # LAPACK, through NumPy and SciPy
+    **_each(f"{LINALG} linalg_lu_permutation", "float"),
     # no kernel yet
     **_each("cond", "bool whole half float complex"),
     # NumPy's

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+import linalg_references as linalg
 import numpy as np
 import random_references as rand
-import scipy.linalg
 import scipy.signal
 import scipy.special as sp
 import special_references as special
@@ -276,12 +276,6 @@ def _bce_logits(
     return _reduced(loss, reduction)
 
 
-def _solve(a: Any, b: Any) -> Any:
-    if b.ndim == 1 or b.shape == a.shape[:-1]:
-        return (np.linalg.inv(a) @ b[..., None])[..., 0]
-    return np.linalg.inv(a) @ b
-
-
 def _kl_div(x: Any, t: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
     loss = np.exp(t) * (t - x) if log_target else sp.xlogy(t, t) - t * x
     return _reduced(loss, reduction)
@@ -352,25 +346,6 @@ def _sort(x: Any, dim: int = -1, descending: bool = False) -> Any:
     if not x.ndim:
         return x, np.zeros((), int)
     return _topk(x, x.shape[dim], dim, descending)
-
-
-def _svd(a: Any, full_matrices: bool = True) -> Any:
-    """What `_svd_facts` of any singular value decomposition has to give."""
-    m, n = a.shape[-2:]
-    k = min(m, n)
-    squares = np.linalg.eigvalsh(a @ a.swapaxes(-1, -2) if m < n else a.swapaxes(-1, -2) @ a)
-    left, right = (m, n) if full_matrices else (k, k)
-    batch = a.shape[:-2]
-    bases = (np.broadcast_to(np.eye(size), (*batch, size, size)) for size in (left, right))
-    return a, np.sqrt(squares)[..., ::-1], *bases
-
-
-def _svd_facts(u: Any, s: Any, vh: Any) -> Any:
-    """The product, the singular values, and the Gram matrices of both bases, which determine a
-    decomposition up to the signs that it may choose."""
-    k = s.shape[-1]
-    product = u[..., :k] * s[..., None, :] @ vh[..., :k, :]
-    return product, s, u.swapaxes(-1, -2) @ u, vh @ vh.swapaxes(-1, -2)
 
 
 def _truth(holds: Callable[[int, int], bool]) -> Reference:
@@ -541,9 +516,6 @@ REFERENCES: dict[str, Reference] = {
     "sort": _sort,
     "topk": _topk,
     "cumsum": lambda x, dim: np.cumsum(x, dim).reshape(x.shape),
-    "linalg_inv": scipy.linalg.inv,
-    "linalg_solve": _solve,
-    "linalg_cholesky": np.linalg.cholesky,
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
     "scaled_dot_product_attention": _attention,
@@ -557,7 +529,7 @@ REFERENCES: dict[str, Reference] = {
     "binary_cross_entropy": _bce,
     "binary_cross_entropy_with_logits": _bce_logits,
     "kl_div": _kl_div,
-    "linalg_svd": _svd,
+    **linalg.REFERENCES,
     "bitwise_and": _bits(lambda x, y: x & y),
     "bitwise_or": _bits(lambda x, y: x | y),
     "bitwise_xor": _bits(lambda x, y: x ^ y),
@@ -593,7 +565,7 @@ HIDDEN: dict[str, Reference] = {
     "scaled_dot_product_attention": _attention_lse,
 }
 # Where several results are right: what they are compared by, of an op's outputs.
-FACTS: dict[str, Reference] = {"linalg_svd": _svd_facts}
+FACTS: dict[str, Reference] = linalg.FACTS
 
 
 def reference(
