@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from argand.ir.op import ops
+from argand.base.errors import DTypeError, ShapeError
+from argand.ir.op import describe, ops
 from argand.tensor import algebra
-from argand.tensor.algebra import chain_matmul, matrix_norm, matrix_power
+from argand.tensor.algebra import chain_matmul, matrix_power
+from argand.tensor.arranging import diagonal_of
+from argand.tensor.combining import vander
+from argand.tensor.factors import (
+    cholesky,
+    cholesky_ex,
+    householder_product,
+    ldl_factor,
+    ldl_factor_ex,
+    ldl_solve,
+    lu,
+    lu_factor,
+    lu_factor_ex,
+    lu_solve,
+    qr,
+)
 from argand.tensor.reducing import vector_norm
+from argand.tensor.spectra import (
+    cond,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    matrix_exp,
+    matrix_norm,
+    matrix_rank,
+    svd,
+    svdvals,
+)
 from argand.tensor.surface import alias_of
+from argand.tensor.systems import (
+    det,
+    inv,
+    inv_ex,
+    lstsq,
+    pinv,
+    slogdet,
+    solve,
+    solve_ex,
+    solve_triangular,
+    tensorinv,
+    tensorsolve,
+)
 
 
 def norm(
@@ -30,75 +71,6 @@ def norm(
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 
 
-def inv(A: Any) -> Any:
-    """The B of A @ B = the identity: the inverses of square matrices (..., N, N).
-
-    Raises LinAlgError for a singular matrix, ShapeError for one that isn't square, DTypeError
-    unless float32 or float64. To solve A X = B, `solve` is faster and more accurate. By LAPACK's
-    ``gesv``, also in compiled programs. Follows `torch.linalg.inv`.
-
-    >>> ag.linalg.inv(ag.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor([[-2.0000,  1.0000],
-            [ 1.5000, -0.5000]])
-    """
-    return ops.linalg_inv(A)
-
-
-def solve(A: Any, B: Any) -> Any:
-    """The X of A @ X = B, for A (..., N, N) and B (..., N, K), or (N,) for a single vector.
-
-    B of the shape of A without its last dimension is a batch of vectors too; otherwise the batch
-    dimensions broadcast. Raises LinAlgError for a singular matrix, ShapeError for one that isn't
-    square, DTypeError unless float32 or float64. By LAPACK's ``gesv``, also in compiled programs.
-    Follows `torch.linalg.solve`.
-
-    >>> ag.linalg.solve(ag.tensor([[2.0, 1.0], [0.0, 4.0]]), ag.tensor([4.0, 8.0]))
-    tensor([1., 2.])
-    """
-    return ops.linalg_solve(A, B)
-
-
-def cholesky(A: Any) -> Any:
-    """The lower triangular L of A = L @ L^T, of a symmetric positive-definite matrix (..., N, N).
-
-    Only the lower triangle of A is read. Raises LinAlgError where A isn't positive definite. By
-    LAPACK's ``potrf``, also in compiled programs. Follows `torch.linalg.cholesky`.
-
-    >>> ag.linalg.cholesky(ag.tensor([[4.0, 2.0], [2.0, 5.0]]))
-    tensor([[2., 0.],
-            [1., 2.]])
-    """
-    return ops.linalg_cholesky(A)
-
-
-class SVD(NamedTuple):
-    """(U, S, Vh) of A = U diag(S) Vh: what `svd` returns.
-
-    >>> ag.linalg.svd(ag.tensor([[3.0, 0.0], [0.0, -4.0]])).S
-    tensor([4., 3.])
-    """
-
-    U: Any
-    S: Any
-    Vh: Any
-
-
-def svd(A: Any, full_matrices: bool = True) -> Any:
-    """(U, S, Vh) of A = U diag(S) Vh, the singular value decomposition of A (..., M, N).
-
-    S holds the K = min(M, N) singular values in descending order. The columns of U (..., M, M) and
-    the rows of Vh (..., N, N) are orthonormal bases; with ``full_matrices=False`` only the first K
-    of each are given. They are determined up to their signs, and those after the K-th not at all:
-    no gradient flows through them. By LAPACK's ``gesdd``, also in compiled programs. Follows
-    `torch.linalg.svd`.
-
-    >>> U, S, Vh = ag.linalg.svd(ag.tensor([[3.0, 0.0], [0.0, -4.0], [0.0, 0.0]]))
-    >>> U.shape, S
-    (argand.Size([3, 3]), tensor([4., 3.]))
-    """
-    return SVD(*ops.linalg_svd(A, full_matrices))
-
-
 def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     """The vector product: at right angles to both, along the dimension `dim` of size 3.
 
@@ -107,6 +79,8 @@ def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     >>> ag.linalg.cross(ag.tensor([1.0, 0.0, 0.0]), ag.tensor([0.0, 1.0, 0.0]))
     tensor([0., 0., 1.])
     """
+    if input.ndim != other.ndim:
+        raise ShapeError(f"cross: {describe(input, other)}: ranks must agree")
     return algebra.cross(input, other, dim)
 
 
@@ -120,25 +94,90 @@ def matmul(input: Any, other: Any) -> Any:
 
 
 def multi_dot(tensors: Any) -> Any:
-    """tensors[0] @ tensors[1] @ ..., multiplied from left to right; the first and last may be 1-d.
+    """tensors[0] @ tensors[1] @ ..., in the order of the fewest multiplications.
+
+    All are matrices; the first may be a row and the last a column, as vectors. Follows
+    `torch.linalg.multi_dot`.
 
     >>> ag.linalg.multi_dot([ag.ones(2, 3), ag.ones(3, 4), ag.ones(4)])
     tensor([12., 12.])
     """
-    return chain_matmul(*tensors)
+    tensors = list(tensors)
+    if len(tensors) < 2:
+        raise ShapeError(f"multi_dot: expected at least 2 tensors, got {len(tensors)}")
+    first, last = tensors[0], tensors[-1]
+    if first.ndim not in (1, 2) or last.ndim not in (1, 2):
+        raise ShapeError(
+            f"multi_dot: {describe(*tensors)}: expected vectors or matrices at the ends"
+        )
+    tensors[0] = first[None] if first.ndim == 1 else first
+    tensors[-1] = last[:, None] if last.ndim == 1 else last
+    found = chain_matmul(*tensors)
+    found = found[:, 0] if last.ndim == 1 else found
+    return found[0] if first.ndim == 1 else found
+
+
+def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
+    """The sum of conj(x) * y along `dim`; the shapes broadcast. Follows `torch.linalg.vecdot`.
+
+    >>> ag.linalg.vecdot(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), ag.tensor([1.0, 10.0]))
+    tensor([21., 43.])
+    """
+    if not x.dtype.is_inexact:
+        raise DTypeError(f"vecdot: not defined for {x.dtype.name}; convert with .float()")
+    return ops.sum(ops.mul(ops.conj(x), y), dim)
+
+
+def diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """The diagonals of matrices, or other elements with column - row = offset; see `diagonal`.
+
+    >>> ag.linalg.diagonal(ag.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
+    return diagonal_of(A, offset, dim1, dim2)
 
 
 __all__ = [
     "cholesky",
+    "cholesky_ex",
+    "cond",
     "cross",
+    "det",
+    "diagonal",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "householder_product",
     "inv",
+    "inv_ex",
+    "ldl_factor",
+    "ldl_factor_ex",
+    "ldl_solve",
+    "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
     "matmul",
+    "matrix_exp",
     "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "multi_dot",
     "norm",
+    "pinv",
+    "qr",
+    "slogdet",
     "solve",
+    "solve_ex",
+    "solve_triangular",
     "svd",
+    "svdvals",
+    "tensorinv",
+    "tensorsolve",
+    "vander",
+    "vecdot",
     "vector_norm",
 ]
 

@@ -50,7 +50,7 @@ def solve_triangular(a: Any, b: Any, *, upper: bool, unitriangular: bool = False
     return np.linalg.inv(part) @ b
 
 
-def pinv(a: Any, least: Any, hermitian: bool = False) -> Any:
+def pinv(a: Any, atol: Any, rtol: Any, hermitian: bool = False) -> Any:
     """By the normal equations of the smaller side, for matrices of full rank."""
     m, n = a.shape[-2:]
     return _h(a) @ np.linalg.inv(a @ _h(a)) if m < n else np.linalg.inv(_h(a) @ a) @ _h(a)

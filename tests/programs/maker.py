@@ -365,7 +365,7 @@ def _first_tame(maker: Maker, draws: Callable[[], Callable[[Maker], Any]], tries
 
 def _gradient(program: Program, featured: Sequence[Value], choice: random.Random) -> Program:
     """The program with gradients of one of its outputs by what it can be differentiated by; now
-    and then with few of its outputs."""
+    and then with few of its outputs. A featured op that the tape would part is left whole."""
     operands = [*program.inputs, *program.state]
     wrt = [i for i, v in enumerate(operands) if v.dtype.is_floating_point]
     outputs = [i for i, v in enumerate(program.outputs) if v.dtype.is_floating_point]
@@ -379,4 +379,6 @@ def _gradient(program: Program, featured: Sequence[Value], choice: random.Random
         count = len(program.outputs)
         few = [found.outputs[i] for i, v in enumerate(program.outputs) if v in featured]
         found.outputs = [*few, *found.outputs[count:]]
-    return without_dead_code(found)
+    found = without_dead_code(found)
+    left = {node.op for node in found.nodes}
+    return found if all(v.node.op in left for v in featured if v.node) else program

@@ -26,8 +26,8 @@ from argand.ir.op import registry
 from argand.ir.program import Value
 from argand.ir.text import parse_program
 
-SHORT = range(143)  # run natively in the short suite: each op of the registry has its turn
-COUNTED = range(600)  # only made: how often each kind is drawn
+SHORT = range(len(drawable()))  # run natively in the short suite: each op has its turn
+COUNTED = range(5 * len(drawable()))  # only made: how often each kind is drawn
 CHUNK = 13
 FAR = 100_000  # seeds of other kinds of checks begin here
 # The share of results about which rounding lets the comparison say little.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
-from argand.base.dtype import as_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import describe, ops
 from argand.tensor.arranging import roll
 from argand.tensor.creation import eye
-from argand.tensor.reducing import norm, vector_norm
+from argand.tensor.reducing import norm
 from argand.tensor.regions import diagonal_of
-from argand.tensor.shaping import movedim
 
 
 def _ranks(name: str, *wanted: tuple[Any, int]) -> None:
@@ -79,6 +78,15 @@ def inner(input: Any, other: Any) -> Any:
     if not input.ndim or not other.ndim:
         return ops.mul(input, other)
     return tensordot(input, other, ([-1], [-1]))
+
+
+def vdot(input: Any, other: Any) -> Any:
+    """sum over i of conj(input[i]) * other[i], of two vectors (N,), as a 0-d tensor.
+
+    >>> ag.vdot(ag.tensor([1 + 1j]), ag.tensor([1 + 1j]))
+    tensor(2.+0.j)
+    """
+    return dot(ops.conj(input) if input.dtype.is_complex else input, other)
 
 
 def outer(input: Any, vec2: Any) -> Any:
@@ -280,16 +288,45 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
 
 
 def chain_matmul(*matrices: Any) -> Any:
-    """matrices[0] @ matrices[1] @ ..., multiplied from left to right.
+    """matrices[0] @ matrices[1] @ ..., in the order of the fewest multiplications.
 
     >>> ag.chain_matmul(ag.ones(2, 3), ag.ones(3, 4), ag.ones(4, 1))
     tensor([[12.],
             [12.]])
     """
-    out = matrices[0]
-    for m in matrices[1:]:
-        out = ops.matmul(out, m)
-    return out
+    _ranks("chain_matmul", *((m, 2) for m in matrices))
+    for left, right in itertools.pairwise(matrices):
+        if left.shape[1] != right.shape[0] or left.dtype is not right.dtype:
+            raise ShapeError(f"chain_matmul: {describe(*matrices)}: sizes and dtypes must fit")
+    return _joined(matrices, *_cheapest([m.shape[0] for m in matrices] + [matrices[-1].shape[1]]))
+
+
+Parts = dict[tuple[int, int], int]
+
+
+def _cheapest(sizes: list[Any]) -> tuple[Parts, int, int]:
+    """Where to part each run of a product of matrices of these sizes, so that least is done."""
+    count = len(sizes) - 1
+    cost: dict[tuple[int, int], Any] = {(i, i): 0 for i in range(count)}
+    parts: Parts = {}
+    for length in range(1, count):
+        for i in range(count - length):
+            j = i + length
+            costs = [
+                cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1]
+                for k in range(i, j)
+            ]
+            cost[i, j] = min(costs)
+            parts[i, j] = i + costs.index(cost[i, j])
+    return parts, 0, count - 1
+
+
+def _joined(matrices: Sequence[Any], parts: Parts, i: int, j: int) -> Any:
+    """The product of the matrices i to j."""
+    if i == j:
+        return matrices[i]
+    k = parts[i, j]
+    return ops.matmul(_joined(matrices, parts, i, k), _joined(matrices, parts, k + 1, j))
 
 
 def matrix_power(input: Any, n: int) -> Any:
@@ -312,32 +349,3 @@ def matrix_power(input: Any, n: int) -> Any:
     if out is None:
         return ops.add(ops.mul(input, 0), eye(int(input.shape[-1]), dtype=input.dtype))
     return out
-
-
-def matrix_norm(
-    A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
-) -> Any:
-    """The norm of the matrices of the two dimensions `dim`, of which the first counts rows.
-
-    `ord` is "fro" (the root of the sum of squares), "nuc" (the sum of the singular values), 2 or -2
-    (the largest or smallest of these), 1 or -1 (the largest or smallest column sum of |A|), inf or
-    -inf (the same of rows). Raises ArgumentError for another. Follows `torch.linalg.matrix_norm`.
-
-    >>> A = ag.tensor([[3.0, -4.0], [6.0, 8.0]])
-    >>> ag.linalg.matrix_norm(A), ag.linalg.matrix_norm(A, 1), ag.linalg.matrix_norm(A, 2)
-    (tensor(11.1803), tensor(12.), tensor(10.1256))
-    """
-    if dtype is not None:
-        A = ops.cast(A, as_dtype(dtype))
-    if ord == "fro":
-        return vector_norm(A, 2, dim, keepdim)
-    A = movedim(A, tuple(dim), (-2, -1))
-    if ord in (1, -1, math.inf, -math.inf):
-        sizes = vector_norm(A, 1, -2 if abs(ord) == 1 else -1)
-    elif ord in (2, -2, "nuc"):
-        sizes = ops.linalg_svd(A, False)[1]
-    else:
-        raise ArgumentError(f"matrix_norm: ord must be 'fro', 'nuc', inf, 1 or 2, got {ord!r}")
-    reduce = ops.sum if ord == "nuc" else ops.amax if ord > 0 else ops.amin
-    found = reduce(sizes, -1)
-    return movedim(found[..., None, None], (-2, -1), tuple(dim)) if keepdim else found

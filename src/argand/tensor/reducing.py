@@ -7,10 +7,11 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 from argand.base.dtype import as_dtype, compute_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError
-from argand.base.shape import normalize_dim, shape_text
+from argand.base.shape import normalize_dim, normalize_dims, shape_text
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.joining import sliced
+from argand.tensor.shaping import movedim
 
 
 class ValuesIndices(NamedTuple):
@@ -381,7 +382,8 @@ def norm(
     """sum(|x|^p)^(1/p), the p-norm of all elements as one vector, or along `dim`.
 
     `p` is a number, "fro" (2, the default), inf (the largest |x|), -inf (the smallest) or 0 (how
-    many are not 0). Norms of matrices are in `ag.linalg.norm`. Raises DTypeError for integers.
+    many are not 0); or "nuc", the sum of the singular values of two dimensions. Other norms of
+    matrices are in `ag.linalg.norm`. Raises DTypeError for integers.
     Follows `torch.norm`.
 
     >>> ag.norm(ag.tensor([[3.0, 4.0], [6.0, 8.0]]), dim=1)
@@ -390,8 +392,18 @@ def norm(
     tensor(7.)
     """
     if p == "nuc":
-        raise ArgumentError("norm: the nuclear norm is not available")
+        return _nuclear(input, dim, keepdim, dtype)
     return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
+
+
+def _nuclear(x: Any, dim: Any, keepdim: bool, dtype: Any) -> Any:
+    """The sum of the singular values of the matrices of two dimensions."""
+    dims = normalize_dims(range(x.ndim) if dim is None else dim, x.ndim, "norm")
+    if len(dims) != 2:
+        raise ArgumentError(f"norm: the nuclear norm is of two dimensions, got {len(dims)}")
+    x = movedim(_converted(x, dtype), dims, (-2, -1))
+    found = ops.sum(ops.linalg_svd(x, False)[1], -1)
+    return movedim(found[..., None, None], (-2, -1), dims) if keepdim else found
 
 
 def vector_norm(

@@ -22,12 +22,15 @@ from argand.tensor import (
     algebra,
     arranging,
     autograd,
+    combining,
     convert,
     creation,
     elementary,
+    factors,
     indexing,
     joining,
     numeric,
+    older_algebra,
     ordering,
     printing,
     random,
@@ -35,7 +38,9 @@ from argand.tensor import (
     regions,
     selecting,
     shaping,
+    spectra,
     strides,
+    systems,
     writing,
 )
 from argand.tensor.core import Tensor
@@ -58,7 +63,13 @@ OPS = _words("""
 
 # Functions of a module that are methods too, by module.
 BOTH: dict[Any, str] = {
-    algebra: """addbmm addmm addmv addr baddbmm bmm cross dot inner matrix_power mm mv outer""",
+    algebra: """addbmm addmm addmv addr baddbmm bmm cross dot inner matrix_power mm mv outer
+        vdot""",
+    combining: "corrcoef cov kron",
+    factors: "cholesky_inverse cholesky_solve geqrf ormqr",
+    older_algebra: "cholesky inverse lu lu_solve orgqr qr svd triangular_solve",
+    spectra: "matrix_exp",
+    systems: "det logdet pinverse slogdet",
     elementary: """addcdiv addcmul allclose clamp_max clamp_min deg2rad equal frac heaviside hypot
         is_complex is_floating_point is_nonzero isclose isneginf isposinf isreal logaddexp logit
         nan_to_num prelu rad2deg round sinc xlogy""",
@@ -84,6 +95,9 @@ BOTH: dict[Any, str] = {
 # Functions only.
 FUNCTIONS: dict[Any, str] = {
     algebra: "cdist chain_matmul einsum tensordot",
+    combining: """block_diag cartesian_prod combinations cumulative_trapezoid trapezoid""",
+    factors: "lu_unpack",
+    spectra: "pca_lowrank svd_lowrank",
     convert: "from_dlpack is_tensor",
     creation: """arange as_tensor asarray empty empty_like eye frombuffer from_numpy full
         full_like linspace logspace meshgrid ones ones_like scalar_tensor tensor zeros
@@ -144,6 +158,7 @@ ALIASES = {
     "swapdims": "transpose",
     "row_stack": "vstack",
     "ger": "outer",
+    "trapz": "trapezoid",
 }
 METHOD_ALIASES = {
     "nelement": "numel",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any, ClassVar
 
 import numpy as np
 
 from argand.base.dtype import int32
-from argand.base.errors import ArgumentError, AutogradError, ShapeError, missing_extra
+from argand.base.errors import ArgumentError, AutogradError, LinAlgError, ShapeError, missing_extra
 from argand.base.shape import same_shape
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, describe, ops
@@ -211,7 +210,7 @@ class LinalgGeqrf(Linalg):
 def _routine(kind: str, hermitian: bool, dtype: Any) -> Any:
     """LAPACK's routine for symmetric, or Hermitian, indefinite matrices."""
     try:
-        lapack = importlib.import_module("scipy.linalg.lapack")
+        from scipy.linalg import lapack
     except ImportError as error:
         raise missing_extra("scipy", "scipy", "LDL") from error
     letter = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}[f"{dtype.kind}{dtype.itemsize}"]
@@ -223,6 +222,7 @@ class LinalgLdlFactor(Linalg):
     """(ld, pivots, info) of Bunch and Kaufman's factorisation a = l d l^T, as LAPACK's ``sytrf``.
 
     Only the lower triangle is read; of complex matrices `hermitian` ones have l^H in place of l^T.
+    With `check`, LinAlgError for a block of d that is 0.
     """
 
     visible = 3
@@ -234,8 +234,8 @@ class LinalgLdlFactor(Linalg):
     error_samples = (ErrorSample(RuntimeError, "expected square matrices", T((2, 3))),)
     differentiable = False
 
-    def prepare(self, a: Any, hermitian: bool = False) -> Prepared:
-        return (lifted(a),), {"hermitian": bool(hermitian)}
+    def prepare(self, a: Any, hermitian: bool = False, check: bool = False) -> Prepared:
+        return (lifted(a),), {"hermitian": bool(hermitian), "check": bool(check)}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (a,) = inputs
@@ -250,6 +250,8 @@ class LinalgLdlFactor(Linalg):
         info = np.zeros(a.shape[:-2], np.int32)
         for place in np.ndindex(a.shape[:-2] if a.shape[-1] else (0,)):
             ld[place], pivots[place], info[place] = factor(a[place], lower=1)
+        if params["check"] and info.any():
+            raise LinAlgError(f"a block of D is 0 (matrix of shape {a.shape})")
         return np.tril(ld), pivots, info
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:

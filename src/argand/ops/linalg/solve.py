@@ -90,45 +90,56 @@ class LinalgSolve(Linalg):
         return (0,), (0,)
 
 
+_ZERO = T((), 0, 0, "float64")
+
+
 class LinalgPinv(Linalg):
     """The pseudoinverse (..., N, M) of matrices (..., M, N), by singular values.
 
-    Those of at most ``least`` (...), which has no gradient, count as 0. With `hermitian`, the
-    eigenvalues of the lower triangle are looked at instead.
+    Those of at most atol, or rtol times the largest, count as 0; both tolerances (...) have no
+    gradient. With `hermitian`, the eigenvalues of the lower triangle are looked at instead.
     """
 
     samples = (
-        Sample(T((4, 3)), T((), 0.001, 0.001, "float64")),
-        Sample(T((2, 2, 3)), T((2,), 0.001, 0.001, "float64")),
-        Sample(T((3, 3), definite=True), T((), 0.001, 0.001, "float64"), hermitian=True),
+        Sample(T((4, 3)), *[T((), 0.001, 0.001, "float64")] * 2),
+        Sample(T((2, 2, 3)), *[T((2,), 0.001, 0.001, "float64")] * 2),
+        Sample(T((3, 3), definite=True), _ZERO, _ZERO, hermitian=True),
     )
     error_samples = (
-        ErrorSample(RuntimeError, "at least 2 dim", T((3,)), T((), 0, 0, "float64")),
+        ErrorSample(RuntimeError, "at least 2 dim", T((3,)), *[T((), 0, 0, "float64")] * 2),
         ErrorSample(
-            RuntimeError, "expected square", T((2, 3)), T((), 0, 0, "float64"), hermitian=True
+            RuntimeError,
+            "expected square",
+            T((2, 3)),
+            *[T((), 0, 0, "float64")] * 2,
+            hermitian=True,
         ),
     )
 
-    def prepare(self, a: Any, least: Any = None, hermitian: bool = False) -> Prepared:
-        return (lifted(a), lifted(least)), {"hermitian": bool(hermitian)}
+    def prepare(
+        self, a: Any, atol: Any = None, rtol: Any = None, hermitian: bool = False
+    ) -> Prepared:
+        return (lifted(a), lifted(atol), lifted(rtol)), {"hermitian": bool(hermitian)}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
-        a, least = inputs
+        a, *tolerances = inputs
         (self.check_square if params["hermitian"] else self.check_matrix)(a)
         *batch, m, n = a.shape
-        if len(least.shape) > len(batch):
-            raise ShapeError(f"{describe(a, least)}: more tolerances than matrices")
+        for tolerance in tolerances:
+            if len(tolerance.shape) > len(batch):
+                raise ShapeError(f"{describe(a, tolerance)}: more tolerances than matrices")
         return (TensorType(a.dtype, (*batch, n, m)),)
 
     def compute(self, *arrays: Any, **params: Any) -> Any:
-        a, least = arrays
-        if 0 in a.shape[-2:]:
+        a, atol, rtol = arrays
+        if 0 in a.shape:
             return np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
         if params["hermitian"]:
             s, u = self.call(np.linalg.eigh, a)
             vh = np.conj(u.swapaxes(-1, -2))
         else:
             u, s, vh = self.call(np.linalg.svd, a, full_matrices=False)
+        least = np.maximum(atol, rtol * np.abs(s).max(-1))
         large = np.abs(s) > least[..., None]
         inverse = np.where(large, 1 / np.where(large, s, 1), 0).astype(s.dtype)
         return np.conj(vh.swapaxes(-1, -2)) @ (inverse[..., None] * np.conj(u.swapaxes(-1, -2)))
@@ -141,7 +152,7 @@ class LinalgPinv(Linalg):
         phk = mm(ph, k)
         found = ops.sub(phk, adjoint(mm(k, p)))
         found = ops.sub(found, mm(mm(phk, p), a))
-        return [ops.add(found, mm(ops.sub(g, mm(a, k)), mm(p, ph))), None]
+        return [ops.add(found, mm(ops.sub(g, mm(a, k)), mm(p, ph))), None, None]
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (0,), (0,)
