@@ -8,7 +8,6 @@ from argand.base.errors import DTypeError, ShapeError
 from argand.ir.op import describe, ops
 from argand.tensor import algebra
 from argand.tensor.algebra import chain_matmul, matrix_power
-from argand.tensor.arranging import diagonal_of
 from argand.tensor.combining import vander
 from argand.tensor.factors import (
     cholesky,
@@ -24,6 +23,7 @@ from argand.tensor.factors import (
     qr,
 )
 from argand.tensor.reducing import vector_norm
+from argand.tensor.regions import diagonal_of
 from argand.tensor.spectra import (
     cond,
     eig,

@@ -115,10 +115,21 @@ def to_ours(x: Any) -> Any:
     return x
 
 
-def ours(name: str) -> Any:
+def full_name(op: Any) -> str:
+    """An operator's name, with that of the variant."""
+    return op.name + (f".{op.variant_test_name}" if op.variant_test_name else "")
+
+
+def function_of(op: Any) -> Any:
+    """PyTorch's function of an operator."""
+    return TRIANGULAR[op.name](op.op) if op.name in TRIANGULAR else op.op
+
+
+def ours(name: str, variant: str = "") -> Any:
     """The function of ours for an operator's name, or a method's; None where there is none."""
-    if name in ADAPTED:
-        return ADAPTED[name]
+    for known in (f"{name}.{variant}", name):
+        if known in ADAPTED:
+            return ADAPTED[known]
     found: Any = ag
     try:
         for part in name.removeprefix("torch.").split("."):
@@ -139,6 +150,10 @@ ADAPTED: dict[str, Any] = {
     "nn.functional.embedding": lambda weight, index, **k: F.embedding(index, weight, **k),
     "zero_": lambda x: x.clone().zero_(),
     **{name: operator.attrgetter(name) for name in ("T", "H", "mT", "mH")},
+    "svd_lowrank": lambda a, b, **k: ag.svd_lowrank(a @ b.mT, **k),
+    "pca_lowrank": lambda a, b, **k: ag.pca_lowrank(a @ b.mT, **k),
+    "linalg.pinv.singular": lambda a, b: ag.linalg.pinv(a @ b.mT),
+    "linalg.lstsq.grad_oriented": lambda *a, **k: ag.linalg.lstsq(*a, **k)[:2],
 }
 
 _DRAWS = "random numbers: another generator; shapes and dtypes are compared"
@@ -184,6 +199,17 @@ NO_VALUES: dict[str, str] = {
     ),
 }
 
+# Operators of a triangle: PyTorch's gradient has elements in the other one too, which isn't read.
+TRIANGULAR: dict[str, Any] = {
+    "cholesky_inverse": lambda f: lambda L, upper=False: f(_triangle(L, upper), upper),
+    "cholesky_solve": lambda f: lambda B, L, upper=False: f(B, _triangle(L, upper), upper),
+}
+
+
+def _triangle(x: Any, upper: bool) -> Any:
+    return x.triu() if upper else x.tril()
+
+
 _SIGNS = "bases are determined up to signs or phases: the parts that don't depend on them"
 
 
@@ -193,7 +219,9 @@ def _sample_process(sample: Any, result: Any) -> Any:
 
 def _low_rank(sample: Any, result: Any) -> Any:
     u, s, v = result
-    return s, (u * s[..., None, :]) @ v.mT.conj()
+    if sample.kwargs.get("M") is not None:  # of full rank: how near it comes depends on the draws
+        return [tuple(x.shape) for x in result]
+    return s, (u * s[..., None, :]) @ v.mH
 
 
 def _eigen(sample: Any, result: Any) -> Any:
@@ -330,7 +358,7 @@ def short(error: BaseException) -> str:
 def run_operator(op: Any, dtype_name: str) -> Tally:
     """All samples of an operator in a dtype."""
     tally, dtype = Tally(), getattr(torch, dtype_name)
-    function = ours(op.name)
+    function = ours(op.name, op.variant_test_name)
     inexact = dtype.is_floating_point or dtype.is_complex
     wants = inexact and dtype in op.supported_backward_dtypes("cpu")
     torch.manual_seed(0)
@@ -349,7 +377,7 @@ def run_sample(op: Any, function: Any, sample: Any, number: int, tally: Tally) -
         tally.problems.append(f"sample {number}: input: {short(error)}")
         return
     try:
-        theirs = op.op(sample.input, *sample.args, **sample.kwargs)
+        theirs = function_of(op)(sample.input, *sample.args, **sample.kwargs)
     except Exception:
         return  # PyTorch itself can't
     tally.samples += 1
@@ -390,7 +418,7 @@ def run_errors(op: Any) -> Tally:
     tally = Tally()
     if op.error_inputs_func is None:
         return tally
-    function = ours(op.name)
+    function = ours(op.name, op.variant_test_name)
     for number, case in enumerate(op.error_inputs("cpu")):
         sample = case.sample_input
         try:
@@ -442,9 +470,9 @@ def run_all(only: str, dtypes: Sequence[str]) -> dict[str, dict[str, Tally]]:
     results: dict[str, dict[str, Tally]] = {}
     signal.signal(signal.SIGALRM, _alarm)
     for op in chosen(only):
-        name = op.name + (f".{op.variant_test_name}" if op.variant_test_name else "")
+        name = full_name(op)
         found = results.setdefault(name, {})
-        if ours(op.name) is None:
+        if ours(op.name, op.variant_test_name) is None:
             found["missing"] = Tally(problems=["missing"])
             continue
         for dtype in dtypes:

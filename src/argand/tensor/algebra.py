@@ -101,6 +101,9 @@ def outer(input: Any, vec2: Any) -> Any:
 
 
 def _sum_of(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
+    """beta * input + alpha * product; beside integers both factors lose their fractions."""
+    if not (input.dtype.is_inexact or product.dtype.is_inexact):
+        beta, alpha = int(beta), int(alpha)
     if beta == 0:
         return product if alpha == 1 else ops.mul(product, alpha)
     left = input if beta == 1 else ops.mul(input, beta)
@@ -138,7 +141,13 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
     >>> ag.addbmm(ag.zeros(1), ag.ones(10, 1, 3), ag.ones(10, 3, 2))
     tensor([[30., 30.]])
     """
-    return _sum_of(input, ops.sum(bmm(batch1, batch2), 0), beta, alpha)
+    _ranks("addbmm", (batch1, 3), (batch2, 3))
+    if batch1.shape[0] != batch2.shape[0] or batch1.shape[2] != batch2.shape[1]:
+        raise ShapeError(f"addbmm: {describe(batch1, batch2)}: expected (B, N, K) and (B, K, M)")
+    inner, (_, rows, _), columns = batch1.shape[0] * batch1.shape[2], batch1.shape, batch2.shape[2]
+    left = ops.reshape(ops.permute(batch1, (1, 0, 2)), (rows, inner))
+    product = ops.matmul(left, ops.reshape(batch2, (inner, columns)))
+    return _sum_of(input, product, beta, alpha)
 
 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
@@ -161,15 +170,22 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
     tensor([[30., 40.],
             [60., 80.]])
     """
-    return _sum_of(input, outer(vec1, vec2), beta, alpha)
+    product = outer(vec1, vec2)
+    if not (input.dtype.is_inexact or product.dtype.is_inexact):
+        for name, factor in (("beta", beta), ("alpha", alpha)):
+            if isinstance(factor, float):
+                raise ArgumentError(f"addr: {name} of integers must be an integer, got {factor}")
+    found = _sum_of(input, product, beta, alpha)
+    both = input.dtype.kind == product.dtype.kind == "b"
+    return ops.cast(found, input.dtype) if both else found
 
 
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """Sums of products over the last `dims` dimensions of `a` and the first `dims` of `b`.
 
     Or over two lists of dimensions, ``(of a, of b)``, paired in order. What is left of `a` comes
-    first in the result, then what is left of `b`. Raises ShapeError where sizes of a pair differ.
-    Follows `torch.tensordot`.
+    first in the result, then what is left of `b`. A size of 1 broadcasts to the other of its pair;
+    ShapeError where they differ otherwise.    Follows `torch.tensordot`.
 
     >>> ag.tensordot(ag.ones(2, 3, 4), ag.ones(4, 3, 5), dims=([1, 2], [1, 0])).shape
     argand.Size([2, 5])
@@ -180,8 +196,14 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     else:
         left = [normalize_dim(d, a.ndim, "tensordot") for d in dims[0]]
         right = [normalize_dim(d, b.ndim, "tensordot") for d in dims[1]]
+    if len(left) != len(right):
+        raise ArgumentError(f"tensordot: {len(left)} and {len(right)} dimensions can't be paired")
     for i, j in zip(left, right, strict=True):
-        if a.shape[i] != b.shape[j]:
+        if a.shape[i] == 1:
+            b = ops.cast(ops.sum(b, j, keepdim=True), b.dtype)
+        elif b.shape[j] == 1:
+            a = ops.cast(ops.sum(a, i, keepdim=True), a.dtype)
+        elif a.shape[i] != b.shape[j]:
             raise ShapeError(f"tensordot: {describe(a, b)}: sizes of dims {i} and {j} differ")
     kept_a = [d for d in range(a.ndim) if d not in left]
     kept_b = [d for d in range(b.ndim) if d not in right]
@@ -272,16 +294,30 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     return ops.sub(ahead, ops.mul(roll(input, -2, d), roll(other, -1, d)))
 
 
-def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
+_MODES = (
+    "use_mm_for_euclid_dist_if_necessary",
+    "use_mm_for_euclid_dist",
+    "donot_use_mm_for_euclid_dist",
+)
+
+
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str | None = None) -> Any:
     """y[..., i, j] = the p-norm of x1[..., i, :] - x2[..., j, :]: distances of two sets of points.
 
-    (..., P, M) and (..., R, M) give (..., P, R); leading dimensions broadcast. Follows
-    `torch.cdist`.
+    (..., P, M) and (..., R, M) give (..., P, R); leading dimensions broadcast. The gradient at
+    equal points is 0. `compute_mode` allows PyTorch products of matrices, which are less exact;
+    here no mode uses them. Follows `torch.cdist`.
 
     >>> ag.cdist(ag.tensor([[0.0, 0.0], [3.0, 4.0]]), ag.tensor([[0.0, 0.0], [0.0, 4.0]]))
     tensor([[0., 4.],
             [5., 3.]])
     """
+    if compute_mode is not None and compute_mode not in _MODES:
+        raise ArgumentError(f"cdist: compute_mode must be one of {_MODES}, got {compute_mode!r}")
+    if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
+        raise ShapeError(f"cdist: {describe(x1, x2)}: expected (..., P, M) and (..., R, M)")
+    if p < 0:
+        raise ArgumentError(f"cdist: p must be at least 0, got {p}")
     a = ops.reshape(x1, (*tuple(x1.shape[:-1]), 1, x1.shape[-1]))
     b = ops.reshape(x2, (*tuple(x2.shape[:-2]), 1, *tuple(x2.shape[-2:])))
     return norm(ops.sub(a, b), p, -1)

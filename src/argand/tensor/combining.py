@@ -10,10 +10,10 @@ from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, normalize_dim
 from argand.ir.elementwise import is_number
 from argand.ir.op import describe, ops
-from argand.tensor.arranging import diagonal_of
 from argand.tensor.creation import meshgrid, tensor, zeros
 from argand.tensor.joining import cat, sliced, stack
 from argand.tensor.reducing import cumsum
+from argand.tensor.regions import diagonal_of
 from argand.tensor.shaping import adjoint
 
 
@@ -109,11 +109,10 @@ def vander(x: Any, N: int | None = None) -> Any:
             [1, 2, 4],
             [1, 3, 9]])
     """
-    if x.ndim < 1:
-        raise ShapeError("vander: expected at least 1 dimension")
-    count = x.shape[-1] if N is None else N
-    if count <= 1 and N is not None:
+    if N is not None and N <= 1:
         raise ArgumentError(f"vander: N must be greater than 1, got {N}")
+    x = x if x.ndim else ops.reshape(x, (1,))
+    count = x.shape[-1] if N is None else N
     x = x if x.dtype.is_inexact else ops.cast(x, int64)
     powers = [ops.full(tuple(x.shape), 1, x.dtype)]
     while len(powers) < count:
@@ -153,7 +152,7 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     Follows `torch.trapezoid`.
 
     >>> ag.trapezoid(ag.tensor([1.0, 5.0, 10.0])), ag.trapezoid(ag.tensor([1.0, 5.0]), dx=2.0)
-    (tensor(10.5000), tensor(12.))
+    (tensor(10.5000), tensor(6.))
     """
     if y.ndim and not y.shape[normalize_dim(dim, y.ndim, "trapezoid")]:
         return _nothing(y, dim)
@@ -204,14 +203,16 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     else:
         total = ops.sum(weights)
         mean = ops.div(ops.sum(ops.mul(x, weights), 1, keepdim=True), total)
-        spread = ops.sum(ops.mul(weights, aweights)) if aweights is not None else total
-        shrink = ops.mul(ops.div(spread, total), correction) if aweights is not None else correction
+        shrink: Any = correction
+        if aweights is not None:
+            spread = ops.mul(ops.sum(ops.mul(weights, aweights)), correction)
+            shrink = ops.div(spread, total)
         norm = ops.sub(total, shrink)
     centred = ops.sub(x, mean)
     weighted = centred if weights is None else ops.mul(centred, weights)
     found = ops.matmul(weighted, adjoint(centred))
     found = ops.div(found, max(norm, 0) if is_number(norm) else ops.clamp(norm, 0, None))
-    return ops.reshape(found, ()) if input.ndim < 2 else found
+    return ops.reshape(found, ()) if x.shape[0] == 1 else found
 
 
 def _observation_weights(count: Any, fweights: Any, aweights: Any) -> Any:

@@ -10,7 +10,7 @@ from argand.base.shape import broadcast_shapes, same_shape
 from argand.ir.op import describe, ops
 from argand.tensor.arranging import tril, triu
 from argand.tensor.creation import empty, zeros
-from argand.tensor.joining import sliced
+from argand.tensor.joining import cat, sliced
 from argand.tensor.results import (
     PLU,
     QR,
@@ -129,12 +129,14 @@ def householder_product(A: Any, tau: Any) -> Any:
 
     >>> ag.linalg.householder_product(ag.tensor([[1.0], [0.0]]), ag.tensor([2.0]))
     tensor([[-1.],
-            [-0.]])
+            [ 0.]])
     """
     _check_reflectors("householder_product", A, tau)
     if A.shape[-1] > A.shape[-2]:
         raise ShapeError(f"householder_product: {describe(A)}: more columns than rows")
     start = broadcast_to(identity_like(A.shape[-2], A.shape[-1], A), tuple(A.shape))
+    if not tau.shape[-1]:  # on the tape as A is
+        return cat([sliced(A, A.ndim - 1, 0, 0), start], -1)
     return _reflected(A, tau, start, adjoint_too=False)
 
 
@@ -333,8 +335,8 @@ def ldl_solve(LD: Any, pivots: Any, B: Any, *, hermitian: bool = False) -> Any:
 
     >>> LD, pivots = ag.linalg.ldl_factor(ag.tensor([[2.0, 1.0], [1.0, 3.0]]))
     >>> ag.linalg.ldl_solve(LD, pivots, ag.tensor([[3.0], [4.0]]))
-    tensor([[1.0000],
-            [1.0000]])
+    tensor([[1.],
+            [1.]])
     """
     if LD.ndim < 2 or B.ndim < 2:
         raise ShapeError(f"ldl_solve: {describe(LD, B)}: expected at least 2 dimensions")

@@ -35,7 +35,7 @@ def orgqr(input: Any, tau: Any) -> Any:
 
     >>> ag.orgqr(ag.tensor([[1.0], [0.0]]), ag.tensor([2.0]))
     tensor([[-1.],
-            [-0.]])
+            [ 0.]])
     """
     return factors.householder_product(input, tau)
 

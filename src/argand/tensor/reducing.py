@@ -398,7 +398,7 @@ def norm(
 
 def _nuclear(x: Any, dim: Any, keepdim: bool, dtype: Any) -> Any:
     """The sum of the singular values of the matrices of two dimensions."""
-    dims = normalize_dims(range(x.ndim) if dim is None else dim, x.ndim, "norm")
+    dims = normalize_dims(tuple(range(x.ndim)) if dim is None else dim, x.ndim, "norm")
     if len(dims) != 2:
         raise ArgumentError(f"norm: the nuclear norm is of two dimensions, got {len(dims)}")
     x = movedim(_converted(x, dtype), dims, (-2, -1))

@@ -168,7 +168,7 @@ class LDLInfo(NamedTuple):
 class LeastSquares(NamedTuple):
     """(solution, residuals, rank, singular_values): what `linalg.lstsq` returns.
 
-    >>> ag.linalg.lstsq(ag.tensor([[1.0], [1.0]]), ag.tensor([[1.0], [3.0]])).solution
+    >>> ag.linalg.lstsq(ag.tensor([[2.0], [0.0]]), ag.tensor([[4.0], [1.0]])).solution
     tensor([[2.]])
     """
 

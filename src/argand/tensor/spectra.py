@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from argand.base.dtype import as_dtype, int64
+from argand.base.dtype import DType, as_dtype, compute_dtype, int64
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import describe, ops
@@ -117,11 +117,19 @@ def svd_lowrank(A: Any, q: int | None = 6, niter: int = 2, M: Any = None) -> Any
         V, S, U = svd_lowrank(adjoint(A), q, niter)
         return USV(U, S, V)
     high = adjoint(A)
-    Q = ops.linalg_qr(A @ ops.cast(randn(n, q), A.dtype))[0]
+    Q = ops.linalg_qr(A @ _random(n, q, A.dtype))[0]
     for _ in range(niter):
         Q = ops.linalg_qr(A @ ops.linalg_qr(high @ Q)[0])[0]
     U, S, Vh = ops.linalg_svd(adjoint(Q) @ A, False)
     return USV(Q @ U, S, adjoint(Vh))
+
+
+def _random(rows: int, columns: int, dtype: DType) -> Any:
+    """Normal random numbers, also complex ones."""
+    drawn = randn(rows, columns, dtype=dtype.to_real())
+    if not dtype.is_complex:
+        return drawn
+    return ops.complex(drawn, randn(rows, columns, dtype=dtype.to_real()))
 
 
 def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 2) -> Any:
@@ -147,14 +155,17 @@ def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 
 def matrix_exp(A: Any) -> Any:
     """The sum of A^k / k! over k, the exponential of square matrices (..., N, N).
 
-    By scaling and squaring of a Padé approximant (Higham, 2005), computed in 64 bits. Follows
-    `torch.linalg.matrix_exp`.
+    By scaling and squaring of a Padé approximant (Higham, 2005), computed in 64 bits and rounded
+    once. Follows `torch.linalg.matrix_exp`.
 
     >>> ag.linalg.matrix_exp(ag.tensor([[0.0, 1.0], [0.0, 0.0]]))
     tensor([[1., 1.],
             [0., 1.]])
     """
-    return ops.linalg_matrix_exp(A)
+    wide = compute_dtype(A.dtype)
+    if wide is A.dtype:
+        return ops.linalg_matrix_exp(A)
+    return ops.cast(ops.linalg_matrix_exp(ops.cast(A, wide)), A.dtype)
 
 
 # -- ranks and norms -------------------------------------------------------------------------------

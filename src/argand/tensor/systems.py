@@ -13,6 +13,7 @@ from argand.ir.op import describe, ops
 from argand.tensor.creation import empty
 from argand.tensor.elementary import finfo
 from argand.tensor.factors import identity_like, lu_solve
+from argand.tensor.joining import sliced
 from argand.tensor.results import InverseInfo, LeastSquares, ResultInfo, SignLog
 from argand.tensor.shaping import adjoint, movedim
 
@@ -40,7 +41,10 @@ def inv_ex(A: Any, *, check_errors: bool = False) -> Any:
     >>> ag.linalg.inv_ex(ag.ones(2, 2)).info
     tensor(2, dtype=argand.int32)
     """
-    found, info = solve_ex(A, identity_like(A.shape[-2], A.shape[-1], A), check_errors=check_errors)
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
+        raise ShapeError(f"{describe(A)}: expected square matrices (..., N, N)")
+    LU, pivots, info = ops.linalg_lu_factor(A, check_errors)
+    found = lu_solve(LU, pivots, identity_like(A.shape[-2], A.shape[-1], A))
     return InverseInfo(found, info)
 
 
@@ -225,13 +229,15 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
     limit = finfo(A.dtype).eps * max(m, n) if rcond is None else rcond
     X = ops.matmul(ops.linalg_pinv(A, *tolerances(A, None, limit)), B)
     real = A.dtype.to_real()
+    residuals = sliced(
+        ops.reshape(ops.real(X) if A.dtype.is_complex else X, (-1,)), 0, 0, 0
+    )  # on the tape as X is
     values, rank = empty(0, dtype=real), empty(0, dtype=int64)
     if driver != "gels":
         sizes = ops.linalg_svd(A.detach(), False)[1]
         least = ops.mul(ops.amax(sizes, -1, keepdim=True), limit) if min(m, n) else 0.0
         rank = ops.sum(ops.gt(sizes, least), -1)
         values = sizes if driver in ("gelsd", "gelss") else values
-    residuals = empty(0, dtype=real)
     if m > n and driver != "gelsy" and (driver == "gels" or bool((rank == n).all())):
         gaps = ops.abs(ops.sub(ops.matmul(A, X), B))
         residuals = ops.sum(ops.square(gaps), -2)

@@ -124,10 +124,6 @@ class Diagonal:
         """x with zeros below the diagonal."""
         return ops.where(ops.le(self.i, self.j), x, 0.0)
 
-    def lower_half(self, x: Any) -> Any:
-        """The lower triangle with half of the diagonal."""
-        return ops.where(ops.eq(self.i, self.j), ops.mul(x, 0.5), self.below(x))
-
     def off(self, x: Any) -> Any:
         """x with zeros on the diagonal."""
         return ops.where(ops.eq(self.i, self.j), 0.0, x)

@@ -31,8 +31,8 @@ class LinalgEigh(Linalg):
     """The eigenvalues and eigenvectors of Hermitian matrices.
 
     The eigenvalues (..., N) are in ascending order, the eigenvectors the columns of (..., N, N).
-    Only the lower (or upper) triangle is read. Gradients of eigenvectors need distinct eigenvalues,
-    and a loss that doesn't depend on their signs or phases.
+    Only the lower (or upper) triangle is read. The gradient is Hermitian; of eigenvectors it needs
+    distinct eigenvalues, and a loss that doesn't depend on their signs or phases.
     """
 
     visible = 2
@@ -65,7 +65,8 @@ class LinalgEigh(Linalg):
         inner = Diagonal(inner).off(inner)
         if gw is not None:
             inner = Diagonal(inner).plus(inner, as_row(gw))
-        return [ops.matmul(v, ops.matmul(inner, vh))]
+        found = ops.matmul(v, ops.matmul(inner, vh))
+        return [ops.mul(ops.add(found, adjoint(found)), 0.5)]
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (), (0, 1)

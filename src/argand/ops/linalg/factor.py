@@ -45,10 +45,12 @@ class LinalgCholesky(Linalg):
         if grads[0] is None:
             return [None]
         high = adjoint(outputs[0])
-        inner = Diagonal(high).lower_half(ops.matmul(high, grads[0]))
+        slope = ops.matmul(high, grads[0])
+        mask = Diagonal(slope)
+        below = mask.below(slope)
+        inner = ops.mul(total(below, adjoint(below), mask.on(slope)), 0.5)
         left = ops.linalg_solve_triangular(high, inner, upper=True)
-        s = ops.linalg_solve_triangular(high, adjoint(left), upper=True)
-        return [ops.mul(ops.add(s, adjoint(s)), 0.5)]
+        return [adjoint(ops.linalg_solve_triangular(high, adjoint(left), upper=True))]
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (), (0,)
