@@ -106,10 +106,31 @@ def _products() -> Iterator[Entry]:
     for equation, shape in (("bij,jk->bki", (13, 4)), ("bij,ij->bi", (5, 13))):
         yield "einsum", [_X], [T(shape)], functools.partial(ops.einsum, equation)
     yield "einsum", [_X, _X], [], functools.partial(ops.einsum, "bij,bkj->bik")
-    yield "linalg_inv", [_DEFINITE], [], _call("linalg_inv")
-    yield "linalg_cholesky", [_DEFINITE], [], _call("linalg_cholesky")
+    yield from _factors()
+
+
+def _factors() -> Iterator[Entry]:
+    for name in ("inv", "cholesky", "cholesky_ex", "det", "cofactors", "slogdet", "lu_factor"):
+        yield f"linalg_{name}", [_DEFINITE], [], _call(f"linalg_{name}")
+    for name in ("qr", "eig", "eigh", "svd", "geqrf", "matrix_exp", "ldl_factor"):
+        yield f"linalg_{name}", [_DEFINITE], [], _call(f"linalg_{name}")
     yield "linalg_solve", [_DEFINITE, _DEFINITE], [], _call("linalg_solve")
-    yield "linalg_svd", [_DEFINITE], [], lambda x: ops.linalg_svd(x)[1]
+    yield "linalg_solve_triangular", [_DEFINITE, _DEFINITE], [], _call("linalg_solve_triangular")
+    yield "linalg_solve_triangular", [T((40, 40), 0.1, 0.2)], [T((40, 3))], _triangle
+    yield "linalg_lu_factor", [T((40, 30))], [], _call("linalg_lu_factor")
+    yield (
+        "linalg_pinv",
+        [_DEFINITE],
+        [],
+        lambda x: ops.linalg_pinv(x, *[ops.full((), 0, x.dtype)] * 2),
+    )
+    yield "linalg_lu_permutation", [T((3,), 3, 3, "int32")], [], _call("linalg_lu_permutation", 4)
+    pivots = T((4,), 4, 4, "int32")
+    yield "linalg_ldl_solve", [_DEFINITE, pivots, _DEFINITE], [], _call("linalg_ldl_solve")
+
+
+def _triangle(a: Any, b: Any) -> Any:
+    return ops.linalg_solve_triangular(a, b, upper=False, unitriangular=True)
 
 
 def _windows() -> Iterator[Entry]:

@@ -81,9 +81,14 @@ def slogdet(a: Any) -> Any:
     return d / np.abs(d), np.log(np.abs(d))
 
 
-def cholesky_ex(a: Any) -> Any:
+def cholesky(a: Any, upper: bool = False) -> Any:
+    """SciPy's."""
+    return _batch(lambda x: scipy.linalg.cholesky(x, lower=not upper), a) if a.size else a
+
+
+def cholesky_ex(a: Any, upper: bool = False) -> Any:
     """Of positive definite matrices."""
-    return np.linalg.cholesky(a), np.zeros(a.shape[:-2], np.int32)
+    return cholesky(a, upper), np.zeros(a.shape[:-2], np.int32)
 
 
 def lu_factor(a: Any, check: bool = False) -> Any:
@@ -237,7 +242,7 @@ REFERENCES = {
     "linalg_det": det,
     "linalg_cofactors": cofactors,
     "linalg_slogdet": slogdet,
-    "linalg_cholesky": np.linalg.cholesky,
+    "linalg_cholesky": cholesky,
     "linalg_cholesky_ex": cholesky_ex,
     "linalg_lu_factor": lu_factor,
     "linalg_lu_permutation": lu_permutation,

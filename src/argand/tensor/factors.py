@@ -44,12 +44,7 @@ def cholesky(A: Any, *, upper: bool = False) -> Any:
     tensor([[2., 0.],
             [1., 2.]])
     """
-    return adjoint(ops.linalg_cholesky(_adjoint(A))) if upper else ops.linalg_cholesky(A)
-
-
-def _adjoint(A: Any) -> Any:
-    """The adjoint of matrices; anything else as it is, for the op to refuse."""
-    return adjoint(A) if A.ndim > 1 else A
+    return ops.linalg_cholesky(A, upper)
 
 
 def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> Any:
@@ -63,8 +58,7 @@ def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> A
     """
     if check_errors:
         return CholeskyInfo(cholesky(A, upper=upper), zeros(A.shape[:-2], dtype=int32))
-    L, info = ops.linalg_cholesky_ex(_adjoint(A) if upper else A)
-    return CholeskyInfo(adjoint(L) if upper else L, info)
+    return CholeskyInfo(*ops.linalg_cholesky_ex(A, upper))
 
 
 def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Any:
@@ -75,7 +69,7 @@ def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Any:
     """
     if B.ndim < 2 or L.ndim < 2:
         raise ShapeError(f"cholesky_solve: {describe(B, L)}: expected at least 2 dimensions")
-    low = _adjoint(L) if upper else L
+    low = adjoint(L) if upper else L
     first = ops.linalg_solve_triangular(low, B, upper=False)
     return ops.linalg_solve_triangular(adjoint(low), first, upper=True)
 
@@ -285,7 +279,7 @@ def lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool =
     if B.shape[-2 if left else -1] != LU.shape[-1]:
         raise ShapeError(f"lu_solve: {describe(LU, B)}: sizes don't fit")
     if not left:
-        return _adjoint(lu_solve(LU, pivots, _adjoint(B), adjoint=not adjoint))
+        return lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH
     batch = broadcast_shapes(LU.shape[:-2], B.shape[:-2], op="lu_solve")
     B = broadcast_to(B, (*batch, *B.shape[-2:]))
     order = ops.linalg_lu_permutation(pivots, LU.shape[-1])
@@ -295,7 +289,7 @@ def lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool =
             LU, ops.gather(B, -2, places), upper=False, unitriangular=True
         )
         return ops.linalg_solve_triangular(LU, first, upper=True)
-    high = _adjoint(LU)
+    high = LU.mH
     first = ops.linalg_solve_triangular(high, B, upper=False)
     found = ops.linalg_solve_triangular(high, first, upper=True, unitriangular=True)
     return ops.scatter(found, -2, places, found)

@@ -25,27 +25,35 @@ from argand.ops.linalg.common import (
 class LinalgCholesky(Linalg):
     """The lower triangular l with l l^H = a, for Hermitian positive definite a (..., N, N).
 
-    Only a's lower triangle is read; the gradient is Hermitian.
+    Only a's lower triangle is read. With `upper` its upper one is, and the result is l^H.
     """
 
-    samples: ClassVar[Any] = Sample(T((3, 3), definite=True)), Sample(T((2, 2, 2), definite=True))
+    samples: ClassVar[Any] = (
+        Sample(T((3, 3), definite=True)),
+        Sample(T((2, 2, 2), definite=True)),
+        Sample(T((3, 3), definite=True), upper=True),
+    )
     error_samples: ClassVar[Any] = (
         ErrorSample(RuntimeError, "not positive definite", T((2, 2), -2.0, -1.0)),
         ErrorSample(RuntimeError, "expected square matrices", T((2, 3))),
     )
+
+    def prepare(self, a: Any, upper: bool = False) -> Prepared:
+        return (lifted(a),), {"upper": bool(upper)}
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         self.check_square(inputs[0])
         return (inputs[0],)
 
     def compute(self, *arrays: Any, **params: Any) -> Any:
-        return self.call(np.linalg.cholesky, arrays[0])
+        return self.call(np.linalg.cholesky, arrays[0], upper=params["upper"])
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         if grads[0] is None:
             return [None]
-        high = adjoint(outputs[0])
-        slope = ops.matmul(high, grads[0])
+        upper = params["upper"]
+        high = outputs[0] if upper else adjoint(outputs[0])
+        slope = ops.matmul(high, adjoint(grads[0]) if upper else grads[0])
         mask = Diagonal(slope)
         below = mask.below(slope)
         inner = ops.mul(total(below, adjoint(below), mask.on(slope)), 0.5)
@@ -75,8 +83,10 @@ class LinalgCholeskyEx(LinalgCholesky):
         a = arrays[0]
         low, info = np.empty_like(a), np.zeros(a.shape[:-2], np.int32)
         for place in np.ndindex(a.shape[:-2]):
-            info[place] = _indefinite_order(a[place])
-            low[place] = np.nan if info[place] else np.linalg.cholesky(a[place])
+            one = np.conj(a[place].T) if params["upper"] else a[place]
+            info[place] = _indefinite_order(one)
+            found = np.nan if info[place] else np.linalg.cholesky(one)
+            low[place] = np.conj(np.transpose(found)) if params["upper"] else found
         return low, info
 
 

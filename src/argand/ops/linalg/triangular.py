@@ -49,10 +49,11 @@ def solved_lower(a: Any, b: Any, unit: bool) -> Any:
 
 def solved_triangular(a: Any, b: Any, upper: bool, unit: bool) -> Any:
     """The x of a x = b for a triangular a; inf or nan where a diagonal element is 0."""
-    with np.errstate(all="ignore"):
-        if upper:
-            return solved_lower(a[..., ::-1, ::-1], b[..., ::-1, :].copy(), unit)[..., ::-1, :]
-        return solved_lower(a, b.copy(), unit)
+    if upper:
+        a, b = a[..., ::-1, ::-1], b[..., ::-1, :]
+    with np.errstate(all="ignore"):  # a product's bits depend on strides, so these are always equal
+        found = solved_lower(np.ascontiguousarray(a), np.array(b, order="C"), unit)
+    return found[..., ::-1, :] if upper else found
 
 
 class LinalgSolveTriangular(Linalg):
