@@ -27,7 +27,7 @@ from argand.ir.program import Value
 from argand.ir.text import parse_program
 
 SHORT = range(len(drawable()))  # run natively in the short suite: each op has its turn
-COUNTED = range(5 * len(drawable()))  # only made: how often each kind is drawn
+COUNTED = range(6 * len(drawable()))  # only made: how often each kind is drawn
 CHUNK = 13
 FAR = 100_000  # seeds of other kinds of checks begin here
 # The share of results about which rounding lets the comparison say little.
