@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from argand.base.errors import ArgumentError, ShapeError
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import describe, ops
 from argand.tensor.arranging import roll
@@ -285,6 +285,8 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     >>> ag.cross(ag.tensor([1.0, 0.0, 0.0]), ag.tensor([0.0, 1.0, 0.0]))
     tensor([0., 0., 1.])
     """
+    if input.ndim != other.ndim:
+        raise ShapeError(f"cross: {describe(input, other)}: ranks must agree")
     if dim is None:
         dim = next((d for d, size in enumerate(input.shape) if size == 3), -1)
     d = normalize_dim(dim, input.ndim, "cross")
@@ -363,6 +365,41 @@ def _joined(matrices: Sequence[Any], parts: Parts, i: int, j: int) -> Any:
         return matrices[i]
     k = parts[i, j]
     return ops.matmul(_joined(matrices, parts, i, k), _joined(matrices, parts, k + 1, j))
+
+
+def multi_dot(tensors: Any) -> Any:
+    """tensors[0] @ tensors[1] @ ..., in the order of the fewest multiplications.
+
+    All are matrices; the first may be a row and the last a column, as vectors. Follows
+    `torch.linalg.multi_dot`.
+
+    >>> ag.linalg.multi_dot([ag.ones(2, 3), ag.ones(3, 4), ag.ones(4)])
+    tensor([12., 12.])
+    """
+    tensors = list(tensors)
+    if len(tensors) < 2:
+        raise ShapeError(f"multi_dot: expected at least 2 tensors, got {len(tensors)}")
+    first, last = tensors[0], tensors[-1]
+    if first.ndim not in (1, 2) or last.ndim not in (1, 2):
+        raise ShapeError(
+            f"multi_dot: {describe(*tensors)}: expected vectors or matrices at the ends"
+        )
+    tensors[0] = first[None] if first.ndim == 1 else first
+    tensors[-1] = last[:, None] if last.ndim == 1 else last
+    found = chain_matmul(*tensors)
+    found = found[:, 0] if last.ndim == 1 else found
+    return found[0] if first.ndim == 1 else found
+
+
+def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
+    """The sum of conj(x) * y along `dim`; the shapes broadcast. Follows `torch.linalg.vecdot`.
+
+    >>> ag.linalg.vecdot(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), ag.tensor([1.0, 10.0]))
+    tensor([21., 43.])
+    """
+    if not x.dtype.is_inexact:
+        raise DTypeError(f"vecdot: not defined for {x.dtype.name}; convert with .float()")
+    return ops.sum(ops.mul(ops.conj(x), y), dim)
 
 
 def matrix_power(input: Any, n: int) -> Any:
