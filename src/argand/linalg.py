@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+from argand.base.errors import LinAlgError as LinAlgError
 from argand.ir.op import ops
 from argand.tensor import algebra
 from argand.tensor.algebra import matrix_power, multi_dot, vecdot
@@ -21,7 +23,7 @@ from argand.tensor.factors import (
     lu_solve,
     qr,
 )
-from argand.tensor.reducing import vector_norm
+from argand.tensor.reducing import into, vector_norm
 from argand.tensor.regions import diagonal_of
 from argand.tensor.spectra import (
     cond,
@@ -143,4 +145,18 @@ __all__ = [
     "vector_norm",
 ]
 
-globals().update({name: alias_of(globals()[name], f"linalg.{name}") for name in __all__})
+
+def _with_out(function: Any) -> Any:
+    """A function with ``out=``: a tensor, or a tensor for each result, to write into."""
+
+    @functools.wraps(function)
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        found = function(*args, **kwargs)
+        if out is None or not isinstance(found, tuple):
+            return into(out, found)
+        return type(found)(*(into(o, y) for o, y in zip(out, found, strict=True)))
+
+    return call
+
+
+globals().update({name: alias_of(_with_out(globals()[name]), f"linalg.{name}") for name in __all__})

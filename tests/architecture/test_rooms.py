@@ -46,7 +46,7 @@ FACADES = {
     "autograd": {"tensor", "transform", "autograd"},
     "cuda": set(),
     "jit": set(),
-    "linalg": {"ir", "tensor"},
+    "linalg": {"base", "ir", "tensor"},
     "testing": {"tensor"},
     "utils": {"data", "tensor", "utils"},
 }

@@ -249,6 +249,24 @@ def test_fields_have_pytorchs_names() -> None:
     assert ag.svd(a)._fields == ("U", "S", "V") and ag.geqrf(a)._fields == ("a", "tau")
 
 
+def test_results_go_where_out_says() -> None:
+    a = ag.tensor(drawn(3, 3))
+    found, Q, R = ag.zeros(3, 3).double(), ag.zeros(3, 3).double(), ag.zeros(3, 3).double()
+    assert LA.inv(a, out=found) is found and bool((found == LA.inv(a)).all())
+    assert LA.qr(a, out=(Q, R)).R is R and ag.allclose(Q @ R, a)
+
+
+def test_the_error_is_also_known_as_pytorchs() -> None:
+    with pytest.raises(ag.linalg.LinAlgError):
+        LA.inv(ag.zeros(2, 2))
+
+
+def test_singular_values_of_equal_size_have_a_gradient() -> None:
+    a = ag.eye(3, requires_grad=True)
+    LA.svdvals(a).sum().backward()
+    np.testing.assert_allclose(a.grad.numpy(), np.eye(3), atol=1e-6)
+
+
 def test_all_run_in_compiled_programs() -> None:
     a, b = ag.tensor(drawn(3, 3)), ag.tensor(drawn(3, 2, seed=1))
 

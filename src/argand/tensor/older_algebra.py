@@ -6,7 +6,7 @@ from typing import Any
 
 from argand.base.errors import ShapeError
 from argand.ir.op import describe, ops
-from argand.tensor import factors
+from argand.tensor import factors, spectra, systems
 from argand.tensor.results import QR, USV, LUFactors, LUInfo, TriangularSolution
 from argand.tensor.shaping import adjoint, broadcast_to, transpose
 
@@ -19,6 +19,33 @@ def cholesky(input: Any, upper: bool = False) -> Any:
             [1., 2.]])
     """
     return factors.cholesky(input, upper=upper)
+
+
+def det(input: Any) -> Any:
+    """The determinant of square matrices; see `linalg.det`.
+
+    >>> ag.det(ag.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(-2.)
+    """
+    return systems.det(input)
+
+
+def slogdet(input: Any) -> Any:
+    """(sign, logabsdet) of square matrices; see `linalg.slogdet`.
+
+    >>> ag.slogdet(ag.tensor([[-1.0]])).sign
+    tensor(-1.)
+    """
+    return systems.slogdet(input)
+
+
+def matrix_exp(input: Any) -> Any:
+    """The exponential of square matrices; see `linalg.matrix_exp`.
+
+    >>> ag.matrix_exp(ag.zeros(1, 1))
+    tensor([[1.]])
+    """
+    return spectra.matrix_exp(input)
 
 
 def inverse(input: Any) -> Any:

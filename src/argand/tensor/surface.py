@@ -67,9 +67,9 @@ BOTH: dict[Any, str] = {
         vdot""",
     combining: "corrcoef cov kron",
     factors: "cholesky_inverse cholesky_solve geqrf ormqr",
-    older_algebra: "cholesky inverse lu lu_solve orgqr qr svd triangular_solve",
-    spectra: "matrix_exp",
-    systems: "det logdet pinverse slogdet",
+    older_algebra: """cholesky det inverse lu lu_solve matrix_exp orgqr qr slogdet svd
+        triangular_solve""",
+    systems: "logdet pinverse",
     elementary: """addcdiv addcmul allclose clamp_max clamp_min deg2rad equal frac heaviside hypot
         is_complex is_floating_point is_nonzero isclose isneginf isposinf isreal logaddexp logit
         nan_to_num prelu rad2deg round sinc xlogy""",

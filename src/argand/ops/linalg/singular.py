@@ -58,9 +58,10 @@ class LinalgSvd(Linalg):
         rows, columns = as_row(s), as_column(s)
         inner = ops.full((*s.shape, k), 0, u.dtype)
         diagonal = Diagonal(inner)
-        gaps = ops.sub(ops.square(rows), ops.square(columns))
-        weights = diagonal.off(ops.reciprocal(diagonal.plus(gaps, 1.0)))
         result = None
+        if gu is not None or gvh is not None:
+            gaps = ops.sub(ops.square(rows), ops.square(columns))
+            weights = diagonal.off(ops.reciprocal(diagonal.plus(gaps, 1.0)))
         if gu is not None:
             slope = ops.matmul(adjoint(u), gu)
             inner = ops.add(inner, ops.mul(ops.mul(_skew(slope), weights), rows))
