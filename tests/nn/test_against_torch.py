@@ -59,6 +59,30 @@ CASES = [
     ("TransformerDecoderLayer", (8, 2, 16, 0.0), {}, [(5, 3, 8), (4, 3, 8)]),
     ("Transformer", (8, 2, 1, 1, 16, 0.0), {"batch_first": True}, [(2, 5, 8), (2, 4, 8)]),
 ]
+CASES += [
+    ("ConvTranspose3d", (4, 6, 3), {"stride": 2, "output_padding": 1}, [(2, 4, 3, 4, 2)]),
+    (
+        "ConvTranspose3d",
+        (4, 2, (2, 3, 1)),
+        {"groups": 2, "dilation": 2, "padding": 1},
+        [(4, 3, 4, 5)],
+    ),
+    ("InstanceNorm1d", (4,), {"track_running_stats": True}, [(3, 4, 5)]),
+    ("InstanceNorm3d", (4,), {"track_running_stats": True, "affine": True}, [(3, 4, 2, 3, 2)]),
+    ("InstanceNorm2d", (4,), {"momentum": 0.3, "track_running_stats": True}, [(4, 5, 2)]),
+    ("AvgPool2d", (3, 2, 1), {"divisor_override": 3, "ceil_mode": True}, [(2, 3, 8, 7)]),
+    ("AvgPool3d", (3, 2, 1), {"divisor_override": 5}, [(1, 2, 6, 5, 7)]),
+    ("AdaptiveMaxPool3d", ((2, 3, 4),), {}, [(2, 3, 5, 6, 6)]),
+    ("LPPool1d", (4.0, 2), {}, [(2, 3, 8)]),
+    ("LPPool2d", (2.0, 3), {"stride": 2, "ceil_mode": True}, [(2, 3, 8, 7)]),
+    ("LPPool3d", (2.0, 2), {}, [(2, 3, 4, 4, 5)]),
+    ("ZeroPad1d", ((2, 1),), {}, [(2, 3, 4)]),
+    ("ZeroPad3d", (1,), {}, [(2, 3, 4, 2, 3)]),
+    ("ConstantPad3d", (1, -2.5), {}, [(2, 3, 4, 2, 3)]),
+    ("ReflectionPad3d", ((1, 2, 0, 1, 1, 1),), {}, [(2, 3, 4, 3, 4)]),
+    ("ReplicationPad3d", (1,), {}, [(2, 3, 4, 3, 4)]),
+    ("CircularPad3d", ((1, 2, 0, 1, 1, 1),), {}, [(2, 3, 4, 3, 4)]),
+]
 CASES += [(n, (), {}, [(4, 5)]) for n in ("ReLU", "ReLU6", "ELU", "SELU", "GELU", "SiLU", "Mish")]
 CASES += [(n, (), {}, [(4, 5)]) for n in ("Softsign", "Hardtanh", "Hardsigmoid", "Hardswish")]
 CASES += [(n, (), {}, [(4, 5)]) for n in ("Tanh", "Sigmoid", "LogSigmoid", "LeakyReLU")]

@@ -7,6 +7,7 @@ it is asked for; `lowering/element.py` says what the point of each op's result i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from argand.lowering.affine import ZERO, Affine, Axis, Condition, LoadedIndex, a
 Look = Callable[..., Affine]
 
 MAX_POINTS = 4000
+LONGEST_KEY = 400
 
 
 class Point:
@@ -171,11 +173,20 @@ class Points:
     def _made(
         self, group: int, key: str, dtype: DType, kind: str, args: Sequence[Point], payload: Any
     ) -> Point:
+        key = _short(key)
         found = self.points.get((group, key))
         if found is None:
             found = self.points[group, key] = Point(Literal(dtype, 0), (), None, key)
             found.settle(kind, args, payload)
         return found
+
+
+def _short(key: str) -> str:
+    """The key itself, or its digest where it is long: keys hold those of the operands, often twice,
+    and would double with each tap of a window."""
+    if len(key) <= LONGEST_KEY:
+        return key
+    return f"#{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"
 
 
 def reachable(

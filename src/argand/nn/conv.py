@@ -8,7 +8,7 @@ from typing import Any
 from argand.base.errors import ArgumentError
 from argand.nn import functional as F
 from argand.nn import init
-from argand.nn.functional.window import several
+from argand.nn.functional.padding import several
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
 from argand.tensor.creation import empty
@@ -191,6 +191,28 @@ class _ConvTranspose(Module):
         if self.bias is not None:
             init.uniform_within_(self.bias, init.fans(self.weight)[0])
 
+    def _options(self, input: Any, output_size: Any) -> tuple[Any, ...]:
+        """The arguments of the function behind its input."""
+        extra = self.output_padding if output_size is None else self._extra(input, output_size)
+        window = (self.stride, self.padding, extra, self.groups, self.dilation)
+        return (self.weight, self.bias, *window)
+
+    def _extra(self, input: Any, output_size: Any) -> tuple[Any, ...]:
+        """The output_padding that gives an output size, one of those that the strides allow."""
+        count = self.dimensions
+        wanted = tuple(output_size)[-count:]
+        window = (self.stride, self.padding, self.dilation, self.kernel_size)
+        parts = zip(input.shape[-count:], *window, strict=True)
+        least = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in parts)
+        extra = tuple(w - n for w, n in zip(wanted, least, strict=True))
+        fits = all(0 <= e < s for e, s in zip(extra, self.stride, strict=True))
+        if not fits or len(output_size) not in (count, count + 2):
+            raise ArgumentError(
+                f"{type(self).__name__}: output_size {tuple(output_size)} must be at least {least} "
+                f"and less than a stride {self.stride} more"
+            )
+        return extra
+
     def extra_repr(self) -> str:
         zeros = (0,) * self.dimensions
         parts = [
@@ -222,18 +244,9 @@ class ConvTranspose1d(_ConvTranspose):
 
     dimensions = 1
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: Any, output_size: Any = None) -> Any:
         """(N, out_channels, L')."""
-        return F.conv_transpose1d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
-        )
+        return F.conv_transpose1d(input, *self._options(input, output_size))
 
 
 class ConvTranspose2d(_ConvTranspose):
@@ -246,15 +259,23 @@ class ConvTranspose2d(_ConvTranspose):
     argand.Size([1, 2, 10, 10])
     """
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: Any, output_size: Any = None) -> Any:
         """(N, out_channels, H', W')."""
-        return F.conv_transpose2d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
-        )
+        return F.conv_transpose2d(input, *self._options(input, output_size))
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """The gradient of Conv3d for its input, as a layer: volumes (N, C, D, H, W) become larger.
+
+    `weight` is (in_channels, out_channels / groups, kd, kh, kw). The sizes are those of
+    `F.conv_transpose3d`.
+
+    >>> nn.ConvTranspose3d(4, 2, 2, stride=2)(ag.ones(1, 4, 3, 5, 5)).shape
+    argand.Size([1, 2, 6, 10, 10])
+    """
+
+    dimensions = 3
+
+    def forward(self, input: Any, output_size: Any = None) -> Any:
+        """(N, out_channels, D', H', W')."""
+        return F.conv_transpose3d(input, *self._options(input, output_size))

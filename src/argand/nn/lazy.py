@@ -6,10 +6,17 @@ from typing import Any, NoReturn
 
 from argand.base import epoch
 from argand.base.errors import ArgumentError, ShapeError
-from argand.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
+from argand.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from argand.nn.linear import Linear
 from argand.nn.module import Module
-from argand.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from argand.nn.norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+)
 
 
 class _Unknown(dict[str, Any]):
@@ -119,6 +126,16 @@ class LazyConvTranspose2d(_Lazy):
     layer, axis = ConvTranspose2d, -3
 
 
+class LazyConvTranspose3d(_Lazy):
+    """A `ConvTranspose3d` without in_channels, taken from the first input (N, C, D, H, W).
+
+    >>> nn.LazyConvTranspose3d(4, kernel_size=3)(ag.ones(1, 2, 4, 8, 8)).shape
+    argand.Size([1, 4, 6, 10, 10])
+    """
+
+    layer, axis = ConvTranspose3d, -4
+
+
 class LazyBatchNorm1d(_Lazy):
     """A `BatchNorm1d` without num_features, which it takes from the first input (N, C) or
     (N, C, L).
@@ -148,3 +165,33 @@ class LazyBatchNorm3d(_Lazy):
     """
 
     layer = BatchNorm3d
+
+
+class LazyInstanceNorm1d(_Lazy):
+    """An `InstanceNorm1d` without num_features, taken from the first input (N, C, L).
+
+    >>> nn.LazyInstanceNorm1d()(ag.rand(3, 2, 4)).shape
+    argand.Size([3, 2, 4])
+    """
+
+    layer, axis = InstanceNorm1d, -2
+
+
+class LazyInstanceNorm2d(_Lazy):
+    """An `InstanceNorm2d` without num_features, taken from the first input (N, C, H, W).
+
+    >>> nn.LazyInstanceNorm2d()(ag.rand(3, 2, 4, 4)).shape
+    argand.Size([3, 2, 4, 4])
+    """
+
+    layer, axis = InstanceNorm2d, -3
+
+
+class LazyInstanceNorm3d(_Lazy):
+    """An `InstanceNorm3d` without num_features, taken from the first input (N, C, D, H, W).
+
+    >>> nn.LazyInstanceNorm3d()(ag.rand(3, 2, 4, 4, 4)).shape
+    argand.Size([3, 2, 4, 4, 4])
+    """
+
+    layer, axis = InstanceNorm3d, -4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.domains import check_counts, check_numbers
-from argand.base.errors import ArgumentError, ShapeError
+from argand.base.errors import ShapeError
 from argand.ir.op import describe, ops
 from argand.nn import functional as F
 from argand.nn import init
@@ -21,6 +21,13 @@ def _affine(module: Module, shape: Any, weight: bool, bias: bool, options: dict[
     module.register_parameter("bias", Parameter(zeros(shape, **options)) if bias else None)
 
 
+def _statistics(module: Module, features: int, kept: bool, options: dict[str, Any]) -> None:
+    """The buffers of running statistics, None unless they are kept."""
+    module.register_buffer("running_mean", zeros(features, **options) if kept else None)
+    module.register_buffer("running_var", ones(features, **options) if kept else None)
+    module.register_buffer("num_batches_tracked", zeros((), dtype="int64") if kept else None)
+
+
 def _check(num_features: Any, eps: Any, momentum: Any) -> None:
     check_counts(0, num_features=num_features)
     check_numbers("[0, inf)", eps=eps)
@@ -28,7 +35,26 @@ def _check(num_features: Any, eps: Any, momentum: Any) -> None:
         check_numbers("[0, 1]", momentum=momentum)
 
 
-class _BatchNorm(Module):
+class _NormBase(Module):
+    """What has running statistics, a weight and a bias for each channel."""
+
+    def reset_running_stats(self) -> None:
+        """Forget the running statistics."""
+        if self.track_running_stats:
+            init.zeros_(self.running_mean)
+            init.ones_(self.running_var)
+            init.constant_(self.num_batches_tracked, 0)
+
+    def reset_parameters(self) -> None:
+        """The parameters and statistics as at the start."""
+        self.reset_running_stats()
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class _BatchNorm(_NormBase):
     """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (dimension 1).
 
     In training mode the mean and variance are the batch's, and the running ones move by `momentum`
@@ -56,25 +82,7 @@ class _BatchNorm(Module):
         self.affine, self.track_running_stats = affine, track_running_stats
         options = {"device": device, "dtype": dtype}
         _affine(self, num_features, affine, affine and bias, options)
-        kept = track_running_stats
-        self.register_buffer("running_mean", zeros(num_features, **options) if kept else None)
-        self.register_buffer("running_var", ones(num_features, **options) if kept else None)
-        self.register_buffer("num_batches_tracked", zeros((), dtype="int64") if kept else None)
-
-    def reset_running_stats(self) -> None:
-        """Forget the running statistics."""
-        if self.track_running_stats:
-            init.zeros_(self.running_mean)
-            init.ones_(self.running_var)
-            init.constant_(self.num_batches_tracked, 0)
-
-    def reset_parameters(self) -> None:
-        """The parameters and statistics as at the start."""
-        self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        _statistics(self, num_features, track_running_stats, options)
 
     def forward(self, input: Any) -> Any:
         """The normalised input, in its shape."""
@@ -269,7 +277,7 @@ class GroupNorm(Module):
         )
 
 
-class _InstanceNorm(Module):
+class _InstanceNorm(_NormBase):
     """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel of each sample."""
 
     ranks: tuple[int, ...] = ()
@@ -285,23 +293,31 @@ class _InstanceNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if track_running_stats:
-            raise ArgumentError(
-                f"{type(self).__name__}: track_running_stats=True is not supported yet"
-            )
         _check(num_features, eps, momentum)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        _affine(self, num_features, affine, affine, {"device": device, "dtype": dtype})
+        options = {"device": device, "dtype": dtype}
+        _affine(self, num_features, affine, affine, options)
+        _statistics(self, num_features, track_running_stats, options)
 
     def forward(self, input: Any) -> Any:
         """The normalised input, in its shape."""
         if input.ndim not in self.ranks:
             raise ShapeError(
-                f"{type(self).__name__}: expected an input of {self.ranks[0]} dimensions, got "
+                f"{type(self).__name__}: expected an input of {self.ranks[1]} dimensions, got "
                 f"{describe(input)}"
             )
-        return F.instance_norm(input, weight=self.weight, bias=self.bias, eps=self.eps)
+        channels = input.shape[1 - self.ranks[1]]
+        if channels != self.num_features and (self.affine or self.track_running_stats):
+            raise ShapeError(
+                f"{type(self).__name__}: {describe(input)}: expected {self.num_features} channels"
+            )
+        x = input if input.ndim == self.ranks[1] else ops.reshape(input, (1, *input.shape))
+        given = self.training or not self.track_running_stats
+        momentum = 0.0 if self.momentum is None else self.momentum
+        statistics = (self.running_mean, self.running_var)
+        y = F.instance_norm(x, *statistics, self.weight, self.bias, given, momentum, self.eps)
+        return y if y.ndim == input.ndim else ops.reshape(y, tuple(input.shape))
 
     def extra_repr(self) -> str:
         return (
@@ -319,7 +335,7 @@ class InstanceNorm1d(_InstanceNorm):
     tensor([[[-1.0000,  1.0000]]])
     """
 
-    ranks = (3,)
+    ranks = (2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
@@ -330,7 +346,7 @@ class InstanceNorm2d(_InstanceNorm):
     tensor([[[[-1.0000,  1.0000]]]])
     """
 
-    ranks = (4,)
+    ranks = (3, 4)
 
 
 class InstanceNorm3d(_InstanceNorm):
@@ -340,7 +356,7 @@ class InstanceNorm3d(_InstanceNorm):
     argand.Size([2, 4, 3, 5, 5])
     """
 
-    ranks = (5,)
+    ranks = (4, 5)
 
 
 class LocalResponseNorm(Module):

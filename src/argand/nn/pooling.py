@@ -21,11 +21,14 @@ class _MaxPool(Module):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        if return_indices:
-            raise NotImplementedError("return_indices is not supported yet")
-        self.kernel_size = kernel_size
+        self.kernel_size, self.return_indices = kernel_size, return_indices
         self.stride = kernel_size if stride is None else stride
         self.padding, self.dilation, self.ceil_mode = padding, dilation, ceil_mode
+
+    def _options(self) -> tuple[Any, ...]:
+        """The arguments of the function behind its input."""
+        window = (self.kernel_size, self.stride, self.padding, self.dilation)
+        return (*window, self.ceil_mode, self.return_indices)
 
     def extra_repr(self) -> str:
         return (
@@ -44,9 +47,7 @@ class MaxPool1d(_MaxPool):
 
     def forward(self, input: Any) -> Any:
         """(N, C, L')."""
-        return F.max_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+        return F.max_pool1d(input, *self._options())
 
 
 class MaxPool2d(_MaxPool):
@@ -59,9 +60,7 @@ class MaxPool2d(_MaxPool):
 
     def forward(self, input: Any) -> Any:
         """(N, C, H', W')."""
-        return F.max_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+        return F.max_pool2d(input, *self._options())
 
 
 class MaxPool3d(_MaxPool):
@@ -74,9 +73,7 @@ class MaxPool3d(_MaxPool):
 
     def forward(self, input: Any) -> Any:
         """(N, C, D', H', W')."""
-        return F.max_pool3d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+        return F.max_pool3d(input, *self._options())
 
 
 class AvgPool1d(Module):
@@ -115,25 +112,6 @@ class AvgPool1d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool3d(AvgPool1d):
-    """The mean of each window of volumes (N, C, D, H, W). See `F.avg_pool3d`.
-
-    >>> nn.AvgPool3d(2)(ag.ones(1, 8, 4, 6, 6)).shape
-    argand.Size([1, 8, 2, 3, 3])
-    """
-
-    def forward(self, input: Any) -> Any:
-        """(N, C, D', H', W')."""
-        return F.avg_pool3d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-        )
-
-
 class AvgPool2d(Module):
     """The mean of each window of images (N, C, H, W). See `F.avg_pool2d`.
 
@@ -170,6 +148,26 @@ class AvgPool2d(Module):
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool3d(AvgPool2d):
+    """The mean of each window of volumes (N, C, D, H, W). See `F.avg_pool3d`.
+
+    >>> nn.AvgPool3d(2)(ag.ones(1, 8, 4, 6, 6)).shape
+    argand.Size([1, 8, 2, 3, 3])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, D', H', W')."""
+        return F.avg_pool3d(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
 
 
 class _Adaptive(Module):
@@ -224,8 +222,7 @@ class _AdaptiveMax(_Adaptive):
 
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(output_size)
-        if return_indices:
-            raise NotImplementedError("return_indices is not supported yet")
+        self.return_indices = return_indices
 
 
 class AdaptiveMaxPool1d(_AdaptiveMax):
@@ -237,7 +234,7 @@ class AdaptiveMaxPool1d(_AdaptiveMax):
 
     def forward(self, input: Any) -> Any:
         """(N, C, output_size)."""
-        return F.adaptive_max_pool1d(input, self.output_size)
+        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMax):
@@ -249,4 +246,16 @@ class AdaptiveMaxPool2d(_AdaptiveMax):
 
     def forward(self, input: Any) -> Any:
         """(N, C, *output_size)."""
-        return F.adaptive_max_pool2d(input, self.output_size)
+        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMax):
+    """The largest over windows that give volumes of `output_size`. See `F.adaptive_avg_pool2d`.
+
+    >>> nn.AdaptiveMaxPool3d(2)(ag.ones(2, 8, 4, 6, 6)).shape
+    argand.Size([2, 8, 2, 2, 2])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, *output_size)."""
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)

@@ -48,24 +48,30 @@ def _pool_params(
     return params
 
 
-def pool_output(op: str, size: Any, params: dict[str, Any]) -> Pair:
-    """The output's height and width."""
-    found: list[Extent] = []
+def window_count(ceil_mode: bool, size: Any, k: int, stride: int, pad: int, dil: int) -> Any:
+    """How many windows fit along a dimension; None where it is too short for one."""
+    room = size + 2 * pad - dil * (k - 1) - 1
+    if is_less(room, 0):
+        return None
+    if not ceil_mode:
+        return room // stride + 1
+    count = (room + stride - 1) // stride + 1
+    return count - 1 if (count - 1) * stride >= size + pad else count
+
+
+def pool_output(op: str, size: Any, params: dict[str, Any]) -> Any:
+    """The output's sizes: for images its height and width."""
     names = ("kernel_size", "stride", "padding", "dilation")
-    for s, k, stride, pad, dil in zip(size, *(params.get(n, (1, 1)) for n in names), strict=True):
-        room = s + 2 * pad - dil * (k - 1) - 1
-        if is_less(room, 0):
+    found: list[Extent] = []
+    for s, *window in zip(size, *(params.get(n, (1,) * len(size)) for n in names), strict=True):
+        count = window_count(params["ceil_mode"], s, *window)
+        if count is None:
             raise ShapeError(
                 f"{op}: the window {params['kernel_size']} is larger than the image "
                 f"{shape_text(size)} with padding {params['padding']}"
             )
-        if params["ceil_mode"]:
-            count = (room + stride - 1) // stride + 1
-            count = count - 1 if (count - 1) * stride >= s + pad else count
-        else:
-            count = room // stride + 1
         found.append(count)
-    return found[0], found[1]
+    return tuple(found)
 
 
 def _excess(size: Any, out: Any, params: dict[str, Any]) -> Pair:

@@ -14,7 +14,7 @@ import numpy as np
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import shape_text
 from argand.nn import functional as F
-from argand.nn.functional.window import several
+from argand.nn.functional.padding import several
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import tensor
 from argand.tensor.random import rand, randint

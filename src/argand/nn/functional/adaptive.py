@@ -7,10 +7,15 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from argand.base.dim import is_less
 from argand.base.errors import ShapeError
 from argand.base.shape import shape_text
 from argand.ir.op import ops
-from argand.nn.functional.window import avg_pool2d, max_pool2d
+from argand.nn.functional.places import check_planes, largest
+from argand.nn.functional.pooling import avg_pool2d, max_pool2d
+
+MOST_TAPS = 64
+"""Larger windows are searched by `argmax`: the kernel of `max_pool2d` writes out each tap."""
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
@@ -50,30 +55,48 @@ def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     return _each("adaptive_avg_pool3d", input, output_size, 3, averaged)
 
 
-def adaptive_max_pool1d(input: Any, output_size: Any) -> Any:
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest over windows chosen so that the sequences have `output_size`; see
-    `adaptive_avg_pool2d`.
+    `adaptive_avg_pool2d`, and `max_pool2d` for `return_indices`.
 
     >>> F.adaptive_max_pool1d(ag.tensor([[1.0, 3.0, 5.0, 7.0]]), 2)
     tensor([[3., 7.]])
     """
-    return _each("adaptive_max_pool1d", input, output_size, 1, _largest)
+    found = _largest("adaptive_max_pool1d", input, output_size, 1)
+    return found if return_indices else found[0]
 
 
-def adaptive_max_pool2d(input: Any, output_size: Any) -> Any:
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest over windows chosen so that the images have `output_size`; see
-    `adaptive_avg_pool2d`.
+    `adaptive_avg_pool2d`, and `max_pool2d` for `return_indices`.
 
     >>> F.adaptive_max_pool2d(ag.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 1)
     tensor([[[4.]]])
     """
-    sizes = _sizes("adaptive_max_pool2d", input, output_size, 2)
-    if sizes == [1, 1]:
-        return ops.amax(input, (-2, -1), True)
-    windows = _even(input, sizes)
-    if windows is not None:
+    windows = _even(input, _sizes("adaptive_max_pool2d", input, output_size, 2))
+    if windows is not None and not return_indices and not is_less(MOST_TAPS, math.prod(windows)):
         return max_pool2d(input, windows)
-    return _largest(_largest(input, -2, sizes[0]), -1, sizes[1])
+    found = _largest("adaptive_max_pool2d", input, output_size, 2)
+    return found if return_indices else found[0]
+
+
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest over windows chosen so that the volumes have `output_size`; see
+    `adaptive_avg_pool2d`, and `max_pool2d` for `return_indices`.
+
+    >>> F.adaptive_max_pool3d(ag.arange(8.0).reshape(1, 1, 2, 2, 2), 1).item()
+    7.0
+    """
+    found = _largest("adaptive_max_pool3d", input, output_size, 3)
+    return found if return_indices else found[0]
+
+
+def _largest(op: str, input: Any, output_size: Any, count: int) -> tuple[Any, Any]:
+    """The largest of each window, and where in the plane it is."""
+    check_planes(op, input, count)
+    sizes = _sizes(op, input, output_size, count)
+    parts = zip(input.shape[-count:], sizes, strict=True)
+    return largest(input, [_places(old, new) for old, new in parts])
 
 
 def _sizes(op: str, input: Any, output_size: Any, count: int) -> list[Any]:
@@ -124,15 +147,11 @@ def averaged(x: Any, dim: int, new: Any) -> Any:
     return mixed(x, dim, ops.div(inside, ops.sub(stop, start)))
 
 
-def _largest(x: Any, dim: int, new: Any) -> Any:
-    """The largest over `new` windows along a dimension."""
-    dim %= x.ndim
-    old = x.shape[dim]
+def _places(old: Any, new: Any) -> Any:
+    """What each of `new` windows holds: the same number of places, the last one repeated."""
     start, stop = _bounds(old, new)
     longest = -(-old // new) + (1 if old % new else 0)
-    places = ops.minimum(ops.add(start, ops.arange(0, 1, longest, "int64")), ops.sub(stop, 1))
-    windows = ops.index(x, places, dims=(dim,))
-    return ops.amax(windows, dim + 1)
+    return ops.minimum(ops.add(start, ops.arange(0, 1, longest, "int64")), ops.sub(stop, 1))
 
 
 def mixed(x: Any, dim: int, weights: Any) -> Any:

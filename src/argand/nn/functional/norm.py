@@ -134,14 +134,33 @@ def instance_norm(
     eps: float = 1e-5,
 ) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias, each channel of each sample on its own (Ulyanov
-    et al., 2016). Running statistics are not supported: giving them is an ArgumentError.
+    et al., 2016).
+
+    Running statistics, if given, are moved in place towards the means over the batch of the means
+    and (unbiased) variances; without `use_input_stats` they are what normalises.
 
     >>> F.instance_norm(ag.tensor([[[1.0, 3.0], [0.0, 10.0]]]))
     tensor([[[-1.0000,  1.0000],
              [-1.0000,  1.0000]]])
     """
-    if running_mean is not None or running_var is not None or not use_input_stats:
-        raise ArgumentError("instance_norm: running statistics are not supported yet")
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ArgumentError(
+                "instance_norm: without use_input_stats it needs running_mean and running_var"
+            )
+        return _normalized_by(input, running_mean, running_var, weight, bias, eps)
+    count = math.prod(input.shape[2:])
+    if same(count, 1):
+        raise ShapeError(
+            f"instance_norm: {describe(input)}: expected more than 1 spatial element in training"
+        )
+    if running_mean is not None and running_var is not None:
+        with no_grad():
+            flat = ops.reshape(input.detach(), (*input.shape[:2], count))
+            mean = ops.mean(flat, -1, True)
+            var = ops.mean(ops.square(ops.sub(flat, mean)), (0, 2))
+            _move_towards(running_mean, ops.mean(mean, (0, 2)), momentum)
+            _move_towards(running_var, _unbiased(var, count), momentum)
     return group_norm(input, int(input.shape[1]), weight, bias, eps)
 
 

@@ -1,10 +1,8 @@
-"""Convolution, pooling and padding."""
+"""Convolutions of sequences and images, their windows as columns, and shuffled pixels."""
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from argand.base.dim import is_less
@@ -12,21 +10,8 @@ from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.op import describe, ops
-
-
-def several(value: Any, count: int, name: str) -> tuple[int, ...]:
-    """A number repeated for each spatial dimension, or the sequence of that length.
-
-    Paddings are at least 0, sizes and steps at least 1.
-    """
-    given = value if isinstance(value, list | tuple) else (value,)
-    if len(given) not in (1, count):
-        raise ArgumentError(f"{name} must be a number or {count} numbers, got {value!r}")
-    found = tuple(map(operator.index, given))
-    least = 0 if name.endswith("padding") else 1
-    if min(found) < least:
-        raise ArgumentError(f"{name} must be at least {least}, got {value!r}")
-    return found if len(found) == count else found * count
+from argand.nn.functional.padding import pad, several, sides_of
+from argand.nn.functional.whole import is_whole, whole_conv, whole_conv_transpose
 
 
 def conv2d(
@@ -52,16 +37,23 @@ def conv2d(
     tensor([[[[4., 4.],
               [4., 4.]]]])
     """
-    return _biased("conv2d", ops.conv2d(input, weight, stride, padding, dilation, groups), bias)
+    if not is_whole("conv2d", input, weight):
+        y = ops.conv2d(input, weight, stride, padding, dilation, groups)
+    else:
+        steps = several(dilation, 2, "dilation")
+        sides = sides_of(padding, weight.shape[2:], steps)
+        strides = several(stride, 2, "stride")
+        y = whole_conv("conv2d", input, weight, strides, sides, steps, groups)
+    return biased("conv2d", y, bias)
 
 
-def _biased(op: str, y: Any, bias: Any) -> Any:
-    """Images with a number added to each channel."""
+def biased(op: str, y: Any, bias: Any, count: int = 2) -> Any:
+    """Images, or what has `count` spatial dimensions, with a number added to each channel."""
     if bias is None:
         return y
     if bias.dtype is not y.dtype:
         raise DTypeError(f"{op}: the bias is {bias.dtype.name}, the image {y.dtype.name}")
-    return ops.add(y, ops.reshape(bias, (bias.shape[0], 1, 1)))
+    return ops.add(y, ops.reshape(bias, (bias.shape[0], *(1,) * count)))
 
 
 def _as_image(x: Any) -> Any:
@@ -135,6 +127,13 @@ def conv_transpose2d(
     extra = several(output_padding, 2, "output_padding")
     if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
         raise ArgumentError("conv_transpose2d: output_padding must be less than stride or dilation")
+    if is_whole("conv_transpose2d", input, weight):
+        window = (strides, pads, extra, dilations, int(groups))
+        return biased(
+            "conv_transpose2d",
+            whole_conv_transpose("conv_transpose2d", input, weight, *window),
+            bias,
+        )
     parts = zip(x.shape[2:], weight.shape[2:], strides, dilations, strict=True)
     whole = tuple((n - 1) * s + d * (k - 1) + 1 for n, k, s, d in parts)
     if any(e >= s for e, s in zip(extra, strides, strict=True)):
@@ -146,7 +145,7 @@ def conv_transpose2d(
     else:
         size = tuple(n - 2 * p + e for n, p, e in zip(whole, pads, extra, strict=True))
         y = ops.conv2d_input_grad(x, weight, size, strides, pads, dilations, int(groups))
-    y = _biased("conv_transpose2d", y, bias)
+    y = biased("conv_transpose2d", y, bias)
     return y if input.ndim == 4 else ops.reshape(y, y.shape[1:])
 
 
@@ -217,158 +216,6 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     x = ops.reshape(input, (*lead, c, h // r, r, w // r, r))
     x = ops.permute(x, (*range(n + 1), n + 2, n + 4, n + 1, n + 3))
     return ops.reshape(x, (*lead, c * r * r, h // r, w // r))
-
-
-def max_pool2d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """The largest value of each window of images (N, C, H, W) or (C, H, W).
-
-    `stride` is the window's size unless given. Padding counts as minus infinity. With `ceil_mode`
-    the last window may hang over. The gradient goes to the first of equal values.
-
-    >>> F.max_pool2d(ag.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2)
-    tensor([[[4.]]])
-    """
-    if return_indices:
-        raise ArgumentError("max_pool2d: return_indices is not supported yet")
-    return ops.max_pool2d(input, kernel_size, stride, padding, dilation, bool(ceil_mode))
-
-
-def avg_pool2d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Any:
-    """The mean of each window of images (N, C, H, W) or (C, H, W).
-
-    `stride` is the window's size unless given. Padding counts as zeros, or not at all without
-    `count_include_pad`; `divisor_override` divides by a number of your own.
-
-    >>> F.avg_pool2d(ag.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2)
-    tensor([[[2.5000]]])
-    """
-    whole = bool(count_include_pad) or divisor_override is not None
-    y = ops.avg_pool2d(input, kernel_size, stride, padding, bool(ceil_mode), whole)
-    if divisor_override is None:
-        return y
-    check_counts(1, divisor_override=divisor_override)
-    if ceil_mode:
-        raise ArgumentError("avg_pool2d: divisor_override with ceil_mode is not supported yet")
-    return ops.mul(y, math.prod(several(kernel_size, 2, "kernel_size")) / divisor_override)
-
-
-def _pool_rows(kernel_size: Any, stride: Any, padding: Any) -> tuple[Any, ...]:
-    """The windows of pooled sequences as those of images."""
-    strides = None if stride in (None, ()) else _row(stride, "stride")
-    return _row(kernel_size, "kernel_size"), strides, _row(padding, "padding", 0)
-
-
-def max_pool1d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-) -> Any:
-    """The largest value of each window of sequences (N, C, L) or (C, L); see `max_pool2d`.
-
-    >>> F.max_pool1d(ag.tensor([[1.0, 2.0, 4.0, 3.0]]), 2)
-    tensor([[2., 4.]])
-    """
-    window = (*_pool_rows(kernel_size, stride, padding), _row(dilation, "dilation"), ceil_mode)
-    return _on_sequences(max_pool2d, "max_pool1d", input, *window)
-
-
-def avg_pool1d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Any:
-    """The mean of each window of sequences (N, C, L) or (C, L); see `avg_pool2d`.
-
-    >>> F.avg_pool1d(ag.tensor([[1.0, 2.0, 4.0, 3.0]]), 2)
-    tensor([[1.5000, 3.5000]])
-    """
-    window = (*_pool_rows(kernel_size, stride, padding), ceil_mode, count_include_pad)
-    return _on_sequences(avg_pool2d, "avg_pool1d", input, *window)
-
-
-_PAD_MODES = ("constant", "reflect", "replicate", "circular")
-
-
-def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """Add `pad` = (left, right, top, bottom, ...) elements, the last dimension first.
-
-    Negative numbers take away; ShapeError where they take more than there is. `mode` is "constant"
-    (with `value`, 0 unless given), "reflect" (without the edge), "replicate" (the edge) or
-    "circular".
-
-    >>> F.pad(ag.tensor([1.0, 2.0, 3.0]), (2, 1), mode="reflect")
-    tensor([3., 2., 1., 2., 3., 2.])
-    """
-    if mode not in _PAD_MODES:
-        raise ArgumentError(f"pad: mode must be one of {', '.join(_PAD_MODES)}; got {mode!r}")
-    if len(pad) % 2 or len(pad) // 2 > input.ndim:
-        raise ArgumentError(
-            f"pad: expected pairs of numbers for at most {input.ndim} dimensions, got {tuple(pad)}"
-        )
-    pairs = [(0, 0)] * (input.ndim - len(pad) // 2)
-    pairs += [(int(pad[i]), int(pad[i + 1])) for i in range(len(pad) - 2, -1, -2)]
-    for size, (low, high) in zip(input.shape, pairs, strict=True):
-        if is_less(size + min(low, 0) + min(high, 0), 0):
-            raise ShapeError(
-                f"pad: {(low, high)} takes more away than a dimension of size {size} has"
-            )
-    if mode == "constant":
-        return _constant_pad(input, pairs, 0 if value is None else value)
-    x = input
-    if mode == "circular":  # what goes round is what is left
-        x = _constant_pad(x, [(min(low, 0), min(high, 0)) for low, high in pairs], 0)
-        pairs = [(max(low, 0), max(high, 0)) for low, high in pairs]
-    for dim, (low, high) in enumerate(pairs):
-        if low or high:
-            x = _gathered_pad(x, dim, low, high, mode)
-    return x
-
-
-def _constant_pad(x: Any, pairs: list[tuple[int, int]], value: Any) -> Any:
-    if any(p < 0 for pair in pairs for p in pair):
-        start = [max(-low, 0) for low, _ in pairs]
-        stop = [n - max(-high, 0) for n, (_, high) in zip(x.shape, pairs, strict=True)]
-        x = ops.slice(x, start, stop, (1,) * x.ndim)
-    return ops.pad(x, tuple((max(low, 0), max(high, 0)) for low, high in pairs), value)
-
-
-def _gathered_pad(x: Any, dim: int, low: int, high: int, mode: str) -> Any:
-    size = int(x.shape[dim])
-    limit = {"reflect": size - 1, "circular": size}.get(mode)
-    if limit is not None and max(low, high) > limit:
-        raise ArgumentError(
-            f"pad: {mode} padding of {(low, high)} is too much for a size of {size}"
-        )
-    i = ops.arange(-low, 1, size + low + high, "int64")
-    if mode == "replicate":
-        i = ops.clamp(i, 0, size - 1)
-    elif mode == "circular":
-        i = ops.remainder(i, size)
-    else:
-        i = ops.sub(size - 1, ops.abs(ops.sub(size - 1, ops.abs(i))))
-    return ops.index(x, i, dims=(dim,))
 
 
 def unfold(
