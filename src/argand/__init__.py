@@ -107,6 +107,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "nn": ("argand.nn", None),
     "optim": ("argand.optim", None),
     "save": ("argand.io", "save"),
+    "special": ("argand.special", None),
     "testing": ("argand.testing", None),
     "utils": ("argand.utils", None),
     "vision": ("argand.vision", None),

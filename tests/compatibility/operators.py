@@ -84,7 +84,7 @@ def to_numpy(x: Any) -> Any:
     """A torch tensor's values with its strides, bfloat16 included."""
     x = x.detach().resolve_conj().resolve_neg()
     if x.dtype is torch.bfloat16:
-        return x.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        return x.view(torch.int16).numpy(force=True).view(ml_dtypes.bfloat16)
     return x.numpy(force=True)  # zeros that were never stored, too
 
 
@@ -148,6 +148,8 @@ ADAPTED: dict[str, Any] = {
     "where": lambda x, condition, other: ag.where(condition, x, other),
     "einsum": lambda tensors, equation: ag.einsum(equation, tensors),
     "nn.functional.embedding": lambda weight, index, **k: F.embedding(index, weight, **k),
+    "polygamma": lambda x, n, **k: ag.polygamma(n, x, **k),
+    "special.polygamma": lambda x, n, **k: ag.special.polygamma(n, x, **k),
     "zero_": lambda x: x.clone().zero_(),
     **{name: operator.attrgetter(name) for name in ("T", "H", "mT", "mH")},
     "svd_lowrank": lambda a, b, **k: ag.svd_lowrank(a @ b.mT, **k),

@@ -37,6 +37,10 @@ ROUNDINGS = {
     "logsumexp": 8,
     "scaled_dot_product_attention": 8,
     "scaled_dot_product_attention_grad": 8,
+    "trigamma": 8,  # SciPy's own: it sums a series of powers
+    # three terms a degree
+    **{f"chebyshev_polynomial_{kind}": 16 for kind in "tuvw"},
+    **{f"shifted_chebyshev_polynomial_{kind}": 16 for kind in "tuvw"},
     "matmul": 64,
     "linear": 64,
     "conv2d": 32,

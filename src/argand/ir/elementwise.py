@@ -60,7 +60,7 @@ class Elementwise(Op):
     abstract = True
     can_fail = False
     follows_layout = True
-    required = ("samples", "body")
+    required: ClassVar[tuple[str, ...]] = ("samples", "body")
 
     body: ClassVar[Callable[..., Any] | None] = None
     ufunc: ClassVar[Callable[..., Any] | None] = None

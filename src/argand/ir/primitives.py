@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from argand.ir import rare
+
 Rule = Callable[..., Sequence[Any]]
 
 
@@ -35,9 +37,11 @@ PRIMITIVES: dict[str, Primitive] = {}
 _EXPONENTIALS = ("exp", "exp2", "expm1", "log", "log2", "log1p", "pow", "erf")
 _ANGLES = ("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh")
 _INVERSE = ("asinh", "acosh", "atanh")
-APPROXIMATE = frozenset((*_EXPONENTIALS, *_ANGLES, *_INVERSE, "fma"))
+APPROXIMATE = frozenset(
+    (*_EXPONENTIALS, *_ANGLES, *_INVERSE, *rare.SCIPY, *rare.POLYNOMIALS, "fma")
+)
 # The primitives that have no machine code: the host computes what they are part of.
-HOST = frozenset(("gcd",))
+HOST = frozenset(("gcd", *rare.SCIPY, *rare.POLYNOMIALS))
 
 
 def _define(
@@ -259,6 +263,11 @@ for _name, _function, _infix in (
     ("ne", np.not_equal, "!="),
 ):
     _define(_name, 2, _function, _zero(2), 1, "bool", _infix)
+
+for _name, (_arity, _function) in rare.SCIPY.items():
+    _define(_name, _arity, _function, _zero(_arity), 400)
+for _name, _function in rare.POLYNOMIALS.items():
+    _define(_name, 2, _function, _zero(2), 400)
 
 _define("not", 1, np.invert, _zero(1))
 _define("conj", 1, np.conj, lambda b, g, y, x: [b.conj(g)])

@@ -80,7 +80,7 @@ _LEAST = {"float16": -24, "bfloat16": -133, "float32": -149, "float64": -1074}
 class Nextafter(Elementwise):
     """The number of the dtype that comes next to x on the way to `other`; x where they are equal.
 
-    It has no gradient. Follows `torch.nextafter`.
+    The gradient is that of x. Follows `torch.nextafter`.
 
     >>> ag.nextafter(ag.tensor([1.0]), ag.tensor([2.0])) - 1 == 2**-23
     tensor([True])
@@ -89,10 +89,12 @@ class Nextafter(Elementwise):
     samples = _PAIRS
     error_samples = (ErrorSample(TypeError, "not defined for int64", T((2,), 0, 2, "int64"), 1),)
     kinds = "f"
-    differentiable = False
 
     def body(b: Any, input: Any, other: Any) -> Any:
         return _next(input.dtype, b, input, other)
+
+    def partials(b: Any, g: Any, y: Any, input: Any, other: Any) -> Any:
+        return [g, None]
 
     def expression(self, dtype: DType) -> Expr:
         return _next_of(dtype)

@@ -11,7 +11,6 @@ import numpy as np
 from argand.base.dtype import as_dtype, get_default_dtype
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape
-from argand.ir.elementwise import is_number
 from argand.ir.op import describe, ops
 from argand.tensor.core import wrap
 from argand.transform.mode import no_grad
@@ -130,21 +129,6 @@ def logit(input: Any, eps: float | None = None) -> Any:
     x = input if input.dtype.is_inexact else ops.cast(input, get_default_dtype())
     x = x if eps is None else ops.clamp(x, eps, 1 - eps)
     return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
-
-
-def xlogy(input: Any, other: Any) -> Any:
-    """input * ln(other), and 0 where input is 0, even at other = 0; NaN where other is NaN.
-
-    The terms of an entropy. `input` may be a number. Follows `torch.xlogy`.
-
-    >>> ag.xlogy(ag.tensor([0.0, 2.0]), ag.tensor([0.0, 10.0]))
-    tensor([0.0000, 4.6052])
-    """
-    if is_number(input):
-        input = ops.full((), input, other.dtype)
-    y = ops.mul(input, ops.log(other))
-    keep = ops.logical_and(ops.eq(input, 0), ops.logical_not(ops.isnan(other)))
-    return ops.where(keep, 0.0, y)
 
 
 def hypot(input: Any, other: Any) -> Any:

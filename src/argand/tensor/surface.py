@@ -27,6 +27,7 @@ from argand.tensor import (
     creation,
     elementary,
     factors,
+    gamma,
     indexing,
     joining,
     numeric,
@@ -54,11 +55,11 @@ def _words(text: str) -> list[str]:
 # Ops that are a function and a method under their own name.
 OPS = _words("""
     abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not
-    bitwise_or bitwise_right_shift bitwise_xor ceil clamp copysign cos cosh div eq erf exp exp2
-    expm1 floor floor_divide fmax fmin fmod gcd ge gt isfinite isinf isnan le lerp log log10
-    log1p log2 logical_and logical_not logical_or logical_xor lt matmul maximum minimum mul ne
-    neg nextafter pow reciprocal relu remainder rsqrt sigmoid sign signbit sin sinh sqrt square
-    sub tan tanh trunc
+    bitwise_or bitwise_right_shift bitwise_xor ceil clamp copysign cos cosh digamma div eq erf
+    erfc erfinv exp exp2 expm1 floor floor_divide fmax fmin fmod gcd ge gt i0 igamma igammac
+    isfinite isinf isnan le lerp lgamma log log10 log1p log2 logical_and logical_not logical_or
+    logical_xor lt matmul maximum minimum mul ne neg nextafter pow reciprocal relu remainder
+    rsqrt sigmoid sign signbit sin sinh sqrt square sub tan tanh trunc xlogy
 """)
 
 # Functions of a module that are methods too, by module.
@@ -72,7 +73,8 @@ BOTH: dict[Any, str] = {
     systems: "logdet pinverse",
     elementary: """addcdiv addcmul allclose clamp_max clamp_min deg2rad equal frac heaviside hypot
         is_complex is_floating_point is_nonzero isclose isneginf isposinf isreal logaddexp logit
-        nan_to_num prelu rad2deg round sinc xlogy""",
+        nan_to_num prelu rad2deg round sinc""",
+    gamma: "mvlgamma",
     indexing: """index_put nonzero""",
     numeric: """angle conj conj_physical float_power frexp is_conj is_neg lcm ldexp logaddexp2
         positive resolve_conj resolve_neg sgn""",
@@ -103,6 +105,7 @@ FUNCTIONS: dict[Any, str] = {
         full_like linspace logspace meshgrid ones ones_like scalar_tensor tensor zeros
         zeros_like""",
     elementary: "finfo iinfo rsub",
+    gamma: "polygamma",
     numeric: "polar view_as_complex view_as_real",
     printing: "set_printoptions",
     random: """fork_rng get_rng_state initial_seed manual_seed normal rand rand_like randint
@@ -170,11 +173,12 @@ INPLACE = _words("""
     abs acos acosh add addcdiv addcmul addmm arccos arccosh arcsin arcsinh arctan arctanh asin
     asinh atan atan2 atanh baddbmm bitwise_and bitwise_left_shift bitwise_not bitwise_or
     bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip conj_physical copysign
-    cos cosh cumsum div divide eq erf exp exp2 expm1 float_power floor floor_divide fmod frac
-    gcd ge gt heaviside hypot index_add index_copy index_fill lcm ldexp le lerp log log10 log1p
-    log2 logical_and logical_not logical_or logical_xor logit lt masked_fill masked_scatter mul
-    multiply nan_to_num ne neg nextafter pow put reciprocal relu remainder round rsqrt sgn
-    sigmoid sign sin sinc sinh sqrt square sub subtract tan tanh tril triu trunc xlogy
+    cos cosh cumsum digamma div divide eq erf erfc erfinv exp exp2 expm1 float_power floor
+    floor_divide fmod frac gcd ge gt heaviside hypot i0 igamma igammac index_add index_copy
+    index_fill lcm ldexp le lerp lgamma log log10 log1p log2 logical_and logical_not logical_or
+    logical_xor logit lt masked_fill masked_scatter mul multiply mvlgamma nan_to_num ne neg
+    nextafter polygamma pow put reciprocal relu remainder round rsqrt sgn sigmoid sign sin sinc
+    sinh sqrt square sub subtract tan tanh tril triu trunc xlogy
 """)
 
 # Functions that give views, whose twin gives a copy: `squeeze_copy(x)` has memory of its own.
@@ -467,6 +471,7 @@ def _methods() -> dict[str, Any]:
         "H": property(shaping.conjugate_transpose),
         "backward": explained(backward),
         "apply_": _apply,
+        "polygamma": planned(gamma.polygamma_method),
     }
     for name, target in (ALIASES | METHOD_ALIASES).items():
         if target in found:
