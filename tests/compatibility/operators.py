@@ -150,6 +150,14 @@ ADAPTED: dict[str, Any] = {
     "nn.functional.embedding": lambda weight, index, **k: F.embedding(index, weight, **k),
     "polygamma": lambda x, n, **k: ag.polygamma(n, x, **k),
     "special.polygamma": lambda x, n, **k: ag.special.polygamma(n, x, **k),
+    "nn.functional.embedding_bag": lambda weight, index, *a, **k: F.embedding_bag(
+        index, weight, *a, **k
+    ),
+    "nn.functional.triplet_margin_with_distance_loss": lambda *xs, distance_function=None, **k: (
+        F.triplet_margin_with_distance_loss(
+            *xs, distance_function=distance_function and F.pairwise_distance, **k
+        )
+    ),
     "zero_": lambda x: x.clone().zero_(),
     **{name: operator.attrgetter(name) for name in ("T", "H", "mT", "mH")},
     "svd_lowrank": lambda a, b, **k: ag.svd_lowrank(a @ b.mT, **k),
@@ -389,7 +397,7 @@ def run_sample(op: Any, function: Any, sample: Any, number: int, tally: Tally) -
         mine = function(first, *args, **kwargs)
         if op.name in COMPARED:
             theirs, mine = (COMPARED[op.name][0](sample, r) for r in (theirs, mine))
-        values = op.name not in NO_VALUES
+        values = op.name not in NO_VALUES and not sample.kwargs.get("dropout_p")
         text = difference(theirs, mine, values)
     except TooLongError:
         raise

@@ -160,10 +160,7 @@ class ChannelShuffle(Module):
 
     def forward(self, input: Any) -> Any:
         """The shuffled channels."""
-        n, c, *spatial = input.shape
-        x = ops.reshape(input, (n, self.groups, c // self.groups, *spatial))
-        x = ops.permute(x, (0, 2, 1, *range(3, x.ndim)))
-        return ops.reshape(x, (n, c, *spatial))
+        return F.channel_shuffle(input, self.groups)
 
     def extra_repr(self) -> str:
         return f"groups={self.groups}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from argand.base.domains import check_numbers
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import ops
@@ -255,6 +256,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     >>> F.softshrink(ag.tensor([-2.0, 0.3]))
     tensor([-1.5000,  0.0000])
     """
+    check_numbers("[0, inf)", lambd=lambd)
     return ops.sub(input, ops.clamp(input, -lambd, lambd))
 
 
@@ -289,6 +291,8 @@ def rrelu(
     >>> F.rrelu(ag.tensor([-24.0, 1.0]))
     tensor([-5.5000,  1.0000])
     """
+    if lower > upper:
+        raise ArgumentError(f"rrelu: lower {lower} must be at most upper {upper}")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     draw = uniform_of(tuple(input.shape), input.dtype)

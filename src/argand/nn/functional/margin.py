@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
-from argand.base.errors import ArgumentError
-from argand.ir.op import ops
+from argand.base.domains import check_numbers
+from argand.base.errors import ArgumentError, ShapeError
+from argand.ir.op import describe, ops
 from argand.nn.functional.activation import logsigmoid
 from argand.nn.functional.loss import check_reduction, cosine_similarity
+from argand.tensor.creation import tensor
 from argand.tensor.reducing import vector_norm
 
 
@@ -33,6 +37,21 @@ def pairwise_distance(
     tensor([5.])
     """
     return vector_norm(ops.add(ops.sub(x1, x2), eps), p, -1, keepdim)
+
+
+def pdist(input: Any, p: float = 2.0) -> Any:
+    """The p-norm of the difference of each pair of rows (N, M), as (N * (N - 1) / 2,).
+
+    >>> F.pdist(ag.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+    tensor([5.0000, 1.0000, 4.2426])
+    """
+    if input.ndim != 2 or not input.dtype.is_floating_point:
+        raise ShapeError(f"pdist: {describe(input)}: expected rows (N, M) of floats")
+    check_numbers("[0, inf]", p=p)
+    rows = int(input.shape[0])
+    first, second = ([pair[i] for pair in combinations(range(rows), 2)] for i in (0, 1))
+    left, right = (ops.index(input, tensor(i, dtype="int64"), dims=(0,)) for i in (first, second))
+    return vector_norm(ops.sub(left, right), p, -1)
 
 
 def margin_ranking_loss(
@@ -93,11 +112,66 @@ def triplet_margin_loss(
     >>> F.triplet_margin_loss(ag.zeros(1, 2), ag.zeros(1, 2), ag.tensor([[0.6, 0.0]]))
     tensor(0.4000)
     """
+    check_numbers("(0, inf)", margin=margin)
     near = pairwise_distance(anchor, positive, p, eps)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
     return _reduced(_above(ops.add(ops.sub(near, far), margin)), reduction)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    distance_function: Callable[[Any, Any], Any] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
+    """`triplet_margin_loss` with a distance of your own, `pairwise_distance` unless given.
+
+    >>> far = lambda a, b: (a - b).abs().sum(-1)
+    >>> x = ag.zeros(1, 2)
+    >>> F.triplet_margin_with_distance_loss(x, x, x + 0.25, distance_function=far)
+    tensor(0.5000)
+    """
+    check_numbers("(0, inf)", margin=margin)
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = ops.minimum(far, distance(positive, negative))
+    return _reduced(_above(ops.add(ops.sub(near, far), margin)), reduction)
+
+
+def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """The sum over targets j and other classes i of max(0, 1 - input[j] + input[i]), divided by the
+    number of classes. A row of `target` holds class numbers up to the first -1.
+
+    >>> F.multilabel_margin_loss(ag.tensor([0.1, 0.2, 0.4, 0.8]), ag.tensor([3, 0, -1, 1]))
+    tensor(0.8500)
+    """
+    if tuple(input.shape) != tuple(target.shape) or input.ndim > 2:
+        raise ShapeError(
+            f"multilabel_margin_loss: {describe(input, target)}: expected two of one shape, (N, C) "
+            "or (C,)"
+        )
+    shape = (1, input.numel()) if input.ndim < 2 else tuple(input.shape)
+    x, labels = ops.reshape(input, shape), ops.reshape(target, shape)
+    ended = ops.gt(ops.cumsum(ops.cast(ops.lt(labels, 0), "int64"), 1), 0)
+    valid = ops.logical_not(ended)
+    index = ops.where(valid, labels, 0)
+    counts = ops.full(shape, 0, "int64")
+    is_target = ops.gt(ops.scatter_add(counts, 1, index, ops.cast(valid, "int64")), 0)
+    chosen = ops.reshape(ops.gather(x, 1, index), (*shape, 1))
+    gaps = _above(ops.add(ops.sub(1.0, chosen), ops.reshape(x, (shape[0], 1, shape[1]))))
+    counted = ops.logical_and(
+        ops.reshape(valid, (*shape, 1)),
+        ops.reshape(ops.logical_not(is_target), (shape[0], 1, shape[1])),
+    )
+    losses = ops.div(ops.sum(ops.where(counted, gaps, 0.0), (1, 2)), shape[1])
+    return _reduced(losses if input.ndim == 2 else ops.reshape(losses, ()), reduction)
 
 
 def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -140,6 +214,10 @@ def multi_margin_loss(
     """
     if p not in (1, 2):
         raise ArgumentError(f"multi_margin_loss: p must be 1 or 2, got {p}")
+    if not input.ndim:
+        input, target = ops.reshape(input, (1,)), ops.reshape(target, ())
+    elif input.ndim == 1 and target.ndim == 1:
+        target = ops.reshape(target, ())
     column = ops.reshape(target, (*target.shape, 1))
     gap = _above(ops.add(ops.sub(input, ops.gather(input, -1, column)), margin))
     losses = gap if p == 1 else ops.square(gap)
@@ -190,6 +268,8 @@ def gaussian_nll_loss(
     >>> F.gaussian_nll_loss(ag.tensor([1.0]), ag.tensor([3.0]), ag.tensor([4.0]))
     tensor(1.1931)
     """
+    if var.ndim == input.ndim - 1 and tuple(var.shape) == tuple(input.shape[:-1]):
+        var = ops.reshape(var, (*var.shape, 1))  # one variance for each row, as in PyTorch
     low = ops.sub(ops.clamp(var, min=eps), var).detach()
     v = ops.add(var, low)
     losses = ops.mul(ops.add(ops.log(v), ops.div(ops.square(ops.sub(input, target)), v)), 0.5)

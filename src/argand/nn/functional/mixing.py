@@ -1,4 +1,4 @@
-"""Linear maps, look-ups, dropout and attention."""
+"""Linear maps, dropout and attention."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 from argand.base.errors import ArgumentError
 from argand.ir.op import ops
-from argand.tensor.inplace import assign
-from argand.tensor.random import uniform_of
+from argand.nn.functional.dropout import dropout
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
@@ -38,75 +37,6 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     y = ops.sum(ops.mul(left, ops.reshape(input2, (1, rows, input2.shape[-1]))), -1)
     y = ops.reshape(ops.permute(y, (1, 0)), (*lead, weight.shape[0]))
     return y if bias is None else ops.add(y, bias)
-
-
-def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Each element is 0 with probability `p`, else divided by 1 - p; the input itself unless
-    `training` (Srivastava et al., 2014). Compiled and eager code draw the same numbers.
-
-    >>> F.dropout(ag.ones(3), training=False)
-    tensor([1., 1., 1.])
-    """
-    return _dropped(input, tuple(input.shape), p, training, inplace)
-
-
-def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Whole channels of sequences (N, C, L) are 0 with probability `p`, the rest divided by 1 - p.
-
-    >>> F.dropout1d(ag.ones(2, 4, 8)).shape
-    argand.Size([2, 4, 8])
-    """
-    return dropout2d(input, p, training, inplace)
-
-
-def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Whole channels of images (N, C, H, W) are 0 with probability `p`, the rest divided by 1 - p
-    (Tompson et al., 2015).
-
-    >>> F.dropout2d(ag.ones(1, 2, 2, 2), p=0.0).sum()
-    tensor(8.)
-    """
-    shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
-    return _dropped(input, shape, p, training, inplace)
-
-
-def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Whole channels of volumes (N, C, D, H, W) are 0 with probability `p`, the rest divided by
-    1 - p.
-
-    >>> F.dropout3d(ag.ones(1, 2, 1, 2, 2), p=0.0).sum()
-    tensor(8.)
-    """
-    return dropout2d(input, p, training, inplace)
-
-
-def _dropped(x: Any, shape: Any, p: float, training: bool, inplace: bool) -> Any:
-    if not 0 <= p <= 1:
-        raise ArgumentError(f"dropout: the probability must be between 0 and 1, got {p}")
-    if not training or p == 0:
-        return x
-    if p == 1:
-        y = ops.mul(x, 0.0)
-    else:
-        keep = ops.ge(uniform_of(shape, x.dtype), p)
-        y = ops.where(keep, ops.mul(x, 1 / (1 - p)), 0.0)
-    return assign(x, y, "dropout") if inplace else y
-
-
-def embedding(
-    input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None
-) -> Any:
-    """weight[input]: the rows of a table (V, D) that integers of any shape (...) name, as (..., D).
-
-    The row `padding_idx` gets no gradient. A number outside [0, V) is an IndexError.
-
-    >>> F.embedding(ag.tensor([2, 0]), ag.tensor([[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]]))
-    tensor([[2.0000, 2.1000],
-            [0.0000, 0.1000]])
-    """
-    if max_norm is not None:
-        raise ArgumentError("embedding: max_norm is not supported yet")
-    return ops.embedding(weight, input, padding_idx)
 
 
 def scaled_dot_product_attention(

@@ -65,6 +65,39 @@ def interpolate(
     return y
 
 
+def upsample(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Any:
+    """`interpolate` by its old name.
+
+    >>> F.upsample(ag.tensor([[[1.0, 2.0]]]), scale_factor=2)
+    tensor([[[1., 1., 2., 2.]]])
+    """
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """`interpolate` with the nearest pixel.
+
+    >>> F.upsample_nearest(ag.tensor([[[1.0, 2.0]]]), scale_factor=2)
+    tensor([[[1., 1., 2., 2.]]])
+    """
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """`interpolate` of images, bilinear and with aligned corners.
+
+    >>> F.upsample_bilinear(ag.tensor([[[[1.0, 2.0]]]]), size=(1, 3)).flatten()
+    tensor([1.0000, 1.5000, 2.0000])
+    """
+    return interpolate(input, size, scale_factor, "bilinear", True)
+
+
 def _of_integers(input: Any, *args: Any) -> Any:
     """Pixels that are integers: interpolated in float32 and rounded, within the dtype's limits."""
     if input.dtype.kind == "b":

@@ -218,6 +218,24 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     return ops.reshape(x, (*lead, c * r * r, h // r, w // r))
 
 
+def channel_shuffle(input: Any, groups: int) -> Any:
+    """The channels of (N, C, ...) taken from each of `groups` groups in turn (Zhang et al., 2018).
+
+    >>> F.channel_shuffle(ag.arange(4).reshape(1, 4, 1), 2).flatten()
+    tensor([0, 2, 1, 3])
+    """
+    check_counts(1, groups=groups)
+    if input.ndim < 3 or input.shape[1] % groups:
+        raise ShapeError(
+            f"channel_shuffle: {describe(input)}: expected (N, C, ...) with channels that can be "
+            f"divided into {groups} groups"
+        )
+    n, c, *spatial = input.shape
+    x = ops.reshape(input, (n, groups, c // groups, *spatial))
+    x = ops.permute(x, (0, 2, 1, *range(3, x.ndim)))
+    return ops.reshape(x, (n, c, *spatial))
+
+
 def unfold(
     input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Any:
