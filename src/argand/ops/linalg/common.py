@@ -45,7 +45,8 @@ class Linalg(families.Host):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         self.infer(*map(families.array_type, arrays), **params)  # NumPy would take other dtypes too
-        return self.compute(*arrays, **params)
+        with np.errstate(all="ignore"):
+            return self.compute(*arrays, **params)
 
     def compute(self, *arrays: Any, **params: Any) -> Any:
         """The outputs of arrays of dtypes and shapes that fit."""

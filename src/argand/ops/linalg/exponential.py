@@ -23,8 +23,7 @@ def matrix_exp(a: Any) -> Any:
     """The exponentials of matrices, by scaling and squaring in at least 64 bits."""
     wide = a.astype(np.result_type(a.dtype, np.float64))
     norm = np.abs(wide).sum(-2).max(-1, initial=0)
-    with np.errstate(all="ignore"):
-        steps = np.ceil(np.log2(np.where(norm > _LARGEST, norm / _LARGEST, 1)))
+    steps = np.ceil(np.log2(np.where(norm > _LARGEST, norm / _LARGEST, 1)))
     steps = np.where(np.isfinite(norm), steps, 0).astype(np.int64)
     x = wide * np.ldexp(1.0, -steps)[..., None, None]
     c = [float(v) / _PADE[13] for v in _PADE]

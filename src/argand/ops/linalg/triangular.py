@@ -6,6 +6,7 @@ nearly all of the arithmetic is products of matrices; the matrices of a batch go
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,8 @@ def solved_triangular(a: Any, b: Any, upper: bool, unit: bool) -> Any:
     """The x of a x = b for a triangular a; inf or nan where a diagonal element is 0."""
     if upper:
         a, b = a[..., ::-1, ::-1], b[..., ::-1, :]
-    with np.errstate(all="ignore"):  # a product's bits depend on strides, so these are always equal
-        found = solved_lower(np.ascontiguousarray(a), np.array(b, order="C"), unit)
+    # a product's bits depend on strides, so these are always the same
+    found = solved_lower(np.ascontiguousarray(a), np.array(b, order="C"), unit)
     return found[..., ::-1, :] if upper else found
 
 
@@ -111,20 +112,22 @@ class LinalgSolveTriangular(Linalg):
 
 
 def swapped_rows(a: Any, first: int, pivots: Any) -> None:
-    """The rows first, first + 1, ... exchanged, one after the other, with those of the pivots."""
-    for offset in range(pivots.shape[-1]):
-        i, p = first + offset, pivots[..., offset]
-        moved = np.take_along_axis(a, p[..., None, None], -2)
-        kept = a[..., i : i + 1, :].copy()
-        np.put_along_axis(a, p[..., None, None], kept, -2)
-        a[..., i : i + 1, :] = moved
+    """The rows first, first + 1, ... of a (B, M, N) exchanged, one after the other, with those of
+    the pivots (B, K)."""
+    each = np.arange(len(a))
+    for offset in range(pivots.shape[1]):
+        i, p = first + offset, pivots[:, offset]
+        if (p != i).any():
+            moved, kept = a[each, p], a[:, i].copy()
+            a[each, p] = kept
+            a[:, i] = moved
 
 
 def eliminated(a: Any, info: Any, first: int) -> Any:
-    """The columns of a (..., M, N), N <= M, as L and U in one matrix, in place; gives the pivots.
+    """The columns of a (B, M, N), N <= M, as L and U in one matrix, in place; gives the pivots.
 
-    `info` takes the number of the first column, from 1, whose pivot is 0; `first` is the number of
-    columns of the whole matrix ahead of these.
+    `info` (B) takes the number of the first column, from 1, whose pivot is 0; `first` is the number
+    of columns of the whole matrix ahead of these.
     """
     n = a.shape[-1]
     if n > BLOCK:
@@ -137,32 +140,33 @@ def eliminated(a: Any, info: Any, first: int) -> Any:
         bottom = eliminated(right[..., half:, :], info, first + half) + half
         swapped_rows(a[..., :half], half, bottom)
         return np.concatenate([top, bottom], -1)
-    pivots = np.empty((*a.shape[:-2], n), np.int64)
+    pivots = np.empty((len(a), n), np.int64)
     for k in range(n):
-        column = a[..., k:, k]
+        column = a[:, k:, k]
         size = np.abs(column.real) + np.abs(column.imag) if a.dtype.kind == "c" else np.abs(column)
-        pivots[..., k] = np.argmax(size, -1) + k
-        swapped_rows(a, k, pivots[..., k : k + 1])
-        pivot = a[..., k, k]
+        pivots[:, k] = np.argmax(size, -1) + k
+        swapped_rows(a, k, pivots[:, k : k + 1])
+        pivot = a[:, k, k]
         zero = pivot == 0
         np.copyto(info, first + k + 1, where=zero & (info == 0))
-        a[..., k + 1 :, k] /= np.where(zero, 1, pivot)[..., None]
-        a[..., k + 1 :, k + 1 :] -= a[..., k + 1 :, k, None] * a[..., k, None, k + 1 :]
+        a[:, k + 1 :, k] /= np.where(zero, 1, pivot)[:, None]
+        a[:, k + 1 :, k + 1 :] -= a[:, k + 1 :, k, None] * a[:, k, None, k + 1 :]
     return pivots
 
 
 def lu(a: Any) -> tuple[Any, Any, Any]:
     """L and U of a in one matrix, the pivots from 1, and the first column with a pivot of 0."""
-    a = a.copy()
-    k = min(a.shape[-2:])
-    info = np.zeros(a.shape[:-2], np.int32)
-    left, right = a[..., :k], a[..., k:]
-    with np.errstate(all="ignore"):
-        pivots = eliminated(left, info, 0)
-        if right.size:
-            swapped_rows(right, 0, pivots)
-            solved_lower(left[..., :k, :], right, unit=True)
-    return a, (pivots + 1).astype(np.int32), info
+    m, n = a.shape[-2:]
+    batch, k = a.shape[:-2], min(m, n)
+    flat = np.array(a, order="C").reshape(math.prod(batch), m, n)
+    info = np.zeros(len(flat), np.int32)
+    left, right = flat[..., :k], flat[..., k:]
+    pivots = eliminated(left, info, 0)
+    if right.size:
+        swapped_rows(right, 0, pivots)
+        solved_lower(left[..., :k, :], right, unit=True)
+    pivots = (pivots + 1).astype(np.int32).reshape(*batch, k)
+    return flat.reshape(a.shape), pivots, info.reshape(batch)
 
 
 class LinalgLuFactor(Linalg):
@@ -289,9 +293,11 @@ class LinalgLuPermutation(families.Host):
         (pivots,), size = arrays, params["size"]
         if pivots.size and not 1 <= pivots.min() <= pivots.max() <= size:
             raise ShapeError(f"pivots must be between 1 and {size}, got {pivots.ravel()[:8]}")
-        order = np.broadcast_to(np.arange(size), (*pivots.shape[:-1], size)).copy()
-        swapped_rows(order[..., None], 0, pivots.astype(np.int64) - 1)
-        return order
+        batch, count = pivots.shape[:-1], pivots.shape[-1]
+        order = np.tile(np.arange(size), (math.prod(batch), 1))
+        changes = pivots.astype(np.int64).reshape(len(order), count) - 1
+        swapped_rows(order[..., None], 0, changes)
+        return order.reshape(*batch, size)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [None]
