@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from argand.base.dtype import get_default_dtype, int64
+from argand.base.dtype import get_default_dtype, int64, promote_types
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, normalize_dim
 from argand.ir.elementwise import is_number
@@ -195,6 +195,8 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         raise ShapeError(f"cov: {describe(input)}: expected at most 2 dimensions, not of bool")
     x = ops.reshape(input, (1, -1)) if input.ndim < 2 else input
     x = x if x.dtype.is_inexact else ops.cast(x, get_default_dtype())
+    if aweights is not None and aweights.dtype.is_floating_point:
+        aweights = ops.cast(aweights, promote_types(aweights.dtype, x.dtype.to_real()))
     weights = _observation_weights(x.shape[1], fweights, aweights)
     if weights is None:
         total: Any = x.shape[1]
