@@ -85,3 +85,27 @@ def test_the_host_computes_what_has_no_machine_code() -> None:
     compiled = ag.compile(lambda x, y: ops.gcd(x, y) * 2 + 1)
     x, y = ag.tensor([12, 18, 7]), ag.tensor([8, 27, 0])
     assert compiled(x, y).tolist() == [9, 19, 15]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["maximum", "fmin", "atan2", "logical_and", "heaviside", "logaddexp", "hypot", "lcm", "ldexp"],
+)
+def test_functions_of_tensors_refuse_numbers(name: str) -> None:
+    x = ag.tensor([1, 2, 3])
+    for operands in ((x, 2), (2, x)):
+        with pytest.raises(TypeError, match=f"{name}.*must be a Tensor, got a int"):
+            getattr(ag, name)(*operands)
+
+
+@pytest.mark.parametrize("name", ["eq", "lt", "fmod", "copysign", "rsub"])
+def test_the_first_operand_is_a_tensor(name: str) -> None:
+    x = ag.tensor([1, 2, 3])
+    getattr(ag, name)(x, 2)
+    with pytest.raises(TypeError, match="operand 1 must be a Tensor"):
+        getattr(ag, name)(2, x)
+
+
+def test_a_compiled_function_refuses_them_too() -> None:
+    with pytest.raises(TypeError, match="must be a Tensor"):
+        ag.compile(lambda x, n: ag.maximum(x, n))(ag.ones(2), 0.5)

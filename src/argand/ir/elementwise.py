@@ -126,7 +126,7 @@ class Elementwise(Op):
 
     def _common_dtype(self, values: Sequence[Any]) -> DType:
         dtype = common_dtype(*values)
-        if self.conditions and dtype.kind == "f" and all(map(_is_plain_number, values)):
+        if self.conditions and dtype.kind == "f" and all(map(is_plain_number, values)):
             return get_default_dtype()  # numbers chosen by a tensor are no numbers any more
         # a default of 1.0 must not make floats of booleans
         given = common_dtype(*values[: -len(self.defaults)]) if self.defaults else dtype
@@ -353,14 +353,14 @@ def _category(v: Any) -> tuple[DType, int]:
     return v.dtype, TENSOR if len(v.shape) else ZERO_DIM
 
 
-def _is_plain_number(v: Any) -> bool:
+def is_plain_number(v: Any) -> bool:
     """Whether an operand is a number, or replaces one while a function is traced."""
     return is_number(v) or getattr(v, "weak", False)
 
 
 def common_dtype(*values: Any) -> DType:
     """The dtype that tensors and numbers are promoted to."""
-    if any(getattr(v, "weak", False) for v in values) and all(map(_is_plain_number, values)):
+    if any(getattr(v, "weak", False) for v in values) and all(map(is_plain_number, values)):
         return float64  # numbers among themselves, as Python computes
     return result_type(*[_category(v) for v in values])
 

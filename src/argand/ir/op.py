@@ -81,6 +81,9 @@ class Op:
     is_fusion: ClassVar[bool] = False
     # A result of the shape of its operands is stored in the layout of theirs.
     follows_layout: ClassVar[bool] = False
+    # How many operands, from the first on, PyTorch's function takes as tensors only; the op and the
+    # operators take numbers.
+    tensors: ClassVar[int] = 0
     # What a call goes through first: the native entry that runs its plan, or `apply`.
     entry: Callable[..., Any] | None = None
 

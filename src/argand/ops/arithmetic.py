@@ -278,13 +278,14 @@ class Reciprocal(Elementwise):
 class Maximum(Elementwise):
     """The larger of x and y, element by element; NaN where either is.
 
-    The gradient goes to the larger operand, to equal ones in halves. `y` may be a number. Follows
-    `torch.maximum`.
+    The gradient goes to the larger operand, to equal ones in halves. Of a number and a tensor:
+    `clamp`. Follows `torch.maximum`.
 
     >>> ag.maximum(ag.tensor([1.0, 5.0]), ag.tensor([3.0, 2.0]))
     tensor([3., 5.])
     """
 
+    tensors = 2
     samples = (
         Sample(T((2, 3), distinct=True), T((2, 3), distinct=True)),
         Sample(T((3, 1), distinct=True), T((4,), distinct=True)),
@@ -303,13 +304,14 @@ class Maximum(Elementwise):
 class Minimum(Elementwise):
     """The smaller of x and y, element by element; NaN where either is.
 
-    The gradient goes to the smaller operand, to equal ones in halves. `y` may be a number. Follows
-    `torch.minimum`.
+    The gradient goes to the smaller operand, to equal ones in halves. Of a number and a tensor:
+    `clamp`. Follows `torch.minimum`.
 
     >>> ag.minimum(ag.tensor([1.0, 5.0]), ag.tensor([3.0, 2.0]))
     tensor([1., 2.])
     """
 
+    tensors = 2
     samples = Maximum.samples
     dtypes = ("float32", "float64", "int64", "bool")
     kinds = "buif"
@@ -323,6 +325,7 @@ class Minimum(Elementwise):
 class _Number(Elementwise):
     """The one of two operands that is a number, or the one that wins; to a tie goes `input`."""
 
+    tensors = 2
     abstract = True
     samples: ClassVar[Any] = Maximum.samples
     dtypes = ("float32", "float64", "int64", "bool")
@@ -376,10 +379,11 @@ class Gcd(Elementwise):
 
     Raises DTypeError unless both are integers.
 
-    >>> ag.gcd(ag.tensor([12, -18, 0]), 8)
+    >>> ag.gcd(ag.tensor([12, -18, 0]), ag.tensor(8))
     tensor([4, 2, 8])
     """
 
+    tensors = 2
     samples = Uniform(0, 60, integers=True)
     dtypes = ("int64", "int32")
     kinds = "ui"

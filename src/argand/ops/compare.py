@@ -26,6 +26,7 @@ class _Truth(Elementwise):
 class _Order(_Truth):
     """A comparison that needs an order, which complex numbers lack."""
 
+    tensors = 1
     abstract = True
     kinds = "buif"
     samples = Uniform(-2, 2)
@@ -99,6 +100,7 @@ class Eq(_Truth):
     tensor([ True, False, False])
     """
 
+    tensors = 1
     samples = Uniform(-2, 2, integers=True)
     ufunc = np.equal
     swapped = "eq"
@@ -114,6 +116,7 @@ class Ne(_Truth):
     tensor([False,  True,  True])
     """
 
+    tensors = 1
     samples = Uniform(-2, 2, integers=True)
     ufunc = np.not_equal
     swapped = "ne"
@@ -129,6 +132,7 @@ class LogicalAnd(_Truth):
     tensor([ True, False, False])
     """
 
+    tensors = 2
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_and
     swapped = "logical_and"
@@ -144,6 +148,7 @@ class LogicalOr(_Truth):
     tensor([ True, False,  True])
     """
 
+    tensors = 2
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_or
     swapped = "logical_or"
@@ -159,6 +164,7 @@ class LogicalXor(_Truth):
     tensor([False,  True,  True])
     """
 
+    tensors = 2
     samples = Uniform(-1, 1, integers=True)
     ufunc = np.logical_xor
     swapped = "logical_xor"

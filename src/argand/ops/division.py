@@ -151,6 +151,7 @@ class Fmod(_Division):
     tensor([ 1, -1])
     """
 
+    tensors = 1
     ufunc = np.fmod
 
     def body(b: Any, x: Any, y: Any) -> Any:

@@ -33,6 +33,7 @@ class Copysign(Elementwise):
     tensor([-1.,  2.])
     """
 
+    tensors = 1
     samples = _PAIRS
     kinds = "buif"
     promotion = "float"
@@ -86,6 +87,7 @@ class Nextafter(Elementwise):
     tensor([True])
     """
 
+    tensors = 2
     samples = _PAIRS
     error_samples = (ErrorSample(TypeError, "not defined for int64", T((2,), 0, 2, "int64"), 1),)
     kinds = "f"

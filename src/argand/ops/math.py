@@ -336,6 +336,7 @@ class Atan2(_Function):
     tensor([ 0.7854,  3.1416, -1.5708])
     """
 
+    tensors = 2
     samples = (
         Sample(T((2, 3), 0.3, 2.0), T((2, 3))),
         Sample(T((3, 1), -2.0, -0.3), T((4,))),

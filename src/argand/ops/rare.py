@@ -94,6 +94,8 @@ class Igamma(_OfSecond):
     tensor([0.6321, 0.5665])
     """
 
+    tensors = 2
+
     def body(b: Any, input: Any, other: Any) -> Any:
         return b.igamma(input, other)
 
@@ -108,6 +110,8 @@ class Igammac(_OfSecond):
     >>> ag.igammac(ag.tensor([1.0, 4.0]), ag.tensor([1.0, 4.0]))
     tensor([0.3679, 0.4335])
     """
+
+    tensors = 2
 
     def body(b: Any, input: Any, other: Any) -> Any:
         return b.igammac(input, other)

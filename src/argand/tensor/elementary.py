@@ -9,10 +9,11 @@ import ml_dtypes
 import numpy as np
 
 from argand.base.dtype import as_dtype, get_default_dtype
-from argand.base.errors import DTypeError, ShapeError
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import same_shape
 from argand.ir.op import describe, ops
 from argand.tensor.core import wrap
+from argand.tensor.operands import check_tensors
 from argand.transform.mode import no_grad
 
 
@@ -68,6 +69,7 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     >>> ag.rsub(ag.tensor([1.0, 2.0]), 10)
     tensor([9., 8.])
     """
+    check_tensors("rsub", input)
     return ops.sub(other, input if _is_one(alpha) else ops.mul(input, alpha))
 
 
@@ -137,6 +139,7 @@ def hypot(input: Any, other: Any) -> Any:
     >>> ag.hypot(ag.tensor([3.0, 3e30]), ag.tensor([4.0, 4e30]))
     tensor([5.0000e+00, 5.0000e+30])
     """
+    check_tensors("hypot", input, other)
     with no_grad():  # the result doesn't depend on the unit; the squares would overflow without
         unit = ops.maximum(ops.abs(input), ops.abs(other))
         unit = ops.where(ops.logical_and(ops.gt(unit, 0), ops.lt(unit, math.inf)), unit, 1)
@@ -182,6 +185,7 @@ def logaddexp(input: Any, other: Any) -> Any:
     >>> ag.logaddexp(ag.tensor([0.0, 1000.0]), ag.tensor([0.0, 1000.0]))
     tensor([6.9315e-01, 1.0007e+03])
     """
+    check_tensors("logaddexp", input, other)
     if input.dtype.is_complex or other.dtype.is_complex:
         first = ops.ge(*map(_real, (input, other)))
         high, low = ops.where(first, input, other), ops.where(first, other, input)
@@ -205,6 +209,7 @@ def heaviside(input: Any, values: Any) -> Any:
     >>> ag.heaviside(ag.tensor([-1.5, 0.0, 2.0]), ag.tensor([0.5]))
     tensor([0.0000, 0.5000, 1.0000])
     """
+    check_tensors("heaviside", input, values)
     step = ops.cast(ops.gt(input, 0), input.dtype)
     return ops.where(ops.eq(input, 0), values, step)
 
@@ -270,6 +275,9 @@ def isclose(
     >>> ag.isclose(ag.tensor([1.0, 1e6]), ag.tensor([1.001, 1e6 + 1]))
     tensor([False,  True])
     """
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if value < 0:
+            raise ArgumentError(f"isclose: {name} must not be below 0, got {value}")
     if input.dtype is not other.dtype:
         raise DTypeError(f"isclose: dtypes {input.dtype.name} and {other.dtype.name} differ")
     close = ops.eq(input, other)

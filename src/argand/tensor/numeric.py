@@ -6,9 +6,10 @@ import math
 from typing import Any, NamedTuple
 
 from argand.base.dtype import as_dtype
-from argand.base.errors import DTypeError, ShapeError
+from argand.base.errors import CallError, DTypeError, ShapeError
 from argand.ir.elementwise import is_number
 from argand.ir.op import describe, ops
+from argand.tensor.operands import check_tensors
 
 
 def positive(input: Any) -> Any:
@@ -162,6 +163,7 @@ def ldexp(input: Any, other: Any) -> Any:
     >>> ag.ldexp(ag.tensor([1.0, 3.0]), ag.tensor([4, -1]))
     tensor([16.0000,  1.5000])
     """
+    check_tensors("ldexp", input, other)
     return ops.mul(input, ops.exp2(other))
 
 
@@ -203,6 +205,8 @@ def float_power(input: Any, exponent: Any) -> Any:
     >>> ag.float_power(ag.tensor([2, 3]), -1)
     tensor([0.5000, 0.3333], dtype=argand.float64)
     """
+    if is_number(input) and is_number(exponent):
+        raise CallError("float_power: expected a Tensor, got only numbers")
     values = (input, exponent)
     complex_ = any(_is_complex(v) for v in values)
     dtype = as_dtype("complex128" if complex_ else "float64")
@@ -224,6 +228,7 @@ def logaddexp2(input: Any, other: Any) -> Any:
     >>> ag.logaddexp2(ag.tensor([0.0, 1000.0]), ag.tensor([0.0, 1000.0]))
     tensor([   1., 1001.])
     """
+    check_tensors("logaddexp2", input, other)
     high = ops.maximum(input, other)
     apart = ops.neg(ops.abs(ops.sub(input, other)))
     same = ops.eq(input, other)  # also two equal infinities, whose difference is NaN
@@ -236,9 +241,10 @@ def lcm(input: Any, other: Any) -> Any:
 
     Raises DTypeError unless both are integers; a result beyond their dtype wraps around.
 
-    >>> ag.lcm(ag.tensor([4, -6, 0]), 6)
+    >>> ag.lcm(ag.tensor([4, -6, 0]), ag.tensor(6))
     tensor([12,  6,  0])
     """
+    check_tensors("lcm", input, other)
     divisor = ops.gcd(input, other)
     whole = ops.div(input, ops.where(ops.eq(divisor, 0), 1, divisor), rounding_mode="trunc")
     return ops.abs(ops.mul(whole, other))

@@ -46,6 +46,7 @@ from argand.tensor import (
 )
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import apply_inplace
+from argand.tensor.operands import of_tensors
 
 
 def _words(text: str) -> list[str]:
@@ -255,13 +256,14 @@ class _Shown:
 
 def function_of(op: Op) -> Any:
     """An op as a plain function, with PyTorch's argument names and `out=`."""
+    call = of_tensors(op)
 
     def function(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
             args, kwargs, out = _renamed(args, kwargs)
             if out is not None:
-                return out.copy_(op(*args, **kwargs))
-        return op(*args, **kwargs)
+                return out.copy_(call(*args, **kwargs))
+        return call(*args, **kwargs)
 
     return _planned_for(op, function)
 
@@ -285,12 +287,13 @@ def _renamed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[s
 
 def method_of(op: Op) -> Any:
     """An op as a method."""
+    call = of_tensors(op)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if kwargs:
             args, kwargs, out = _renamed((self, *args), kwargs)
-            return op(*args, **kwargs) if out is None else out.copy_(op(*args, **kwargs))
-        return op(self, *args)
+            return call(*args, **kwargs) if out is None else out.copy_(call(*args, **kwargs))
+        return call(self, *args)
 
     return _planned_for(op, method)
 
