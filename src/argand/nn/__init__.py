@@ -6,7 +6,7 @@ from typing import Any
 
 from argand.base.errors import unknown_name
 from argand.base.misuse import explained_classes
-from argand.nn import functional, init, utils
+from argand.nn import functional, init, parallel, utils
 from argand.nn.activation import (
     CELU,
     ELU,
@@ -140,6 +140,9 @@ from argand.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from argand.nn.parallel import (
+    DataParallel,
+)
 from argand.nn.parameter import (
     Buffer,
     Parameter,
@@ -237,6 +240,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -349,6 +353,7 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "parallel",
     "utils",
 ]
 

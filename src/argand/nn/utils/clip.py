@@ -16,6 +16,7 @@ from argand.transform.mode import no_grad
 __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
+    "clip_grads_with_norm_",
     "get_total_norm",
     "parameters_to_vector",
     "vector_to_parameters",
@@ -78,10 +79,30 @@ def clip_grad_norm_(
                 f"the total norm of order {norm_type} of the gradients is {total.item()}, so they "
                 "can't be clipped"
             )
-        scale = ops.clamp(ops.div(max_norm, ops.add(total, 1e-6)), max=1.0)
-        for g in gradients:
-            assign(g, ops.mul(g, scale), "clip_grad_norm_")
+        _scale(gradients, max_norm, total)
     return total
+
+
+def _scale(gradients: list[Any], max_norm: float, total: Any) -> None:
+    scale = ops.clamp(ops.div(max_norm, ops.add(total, 1e-6)), max=1.0)
+    for g in gradients:
+        assign(g, ops.mul(g, scale), "clip_grad_norm_")
+
+
+def clip_grads_with_norm_(
+    parameters: Any, max_norm: float, total_norm: Any, foreach: bool | None = None
+) -> None:
+    """Scale the gradients by min(1, max_norm / (total_norm + 1e-6)): the second half of
+    `clip_grad_norm_`, for a norm that `get_total_norm` gave.
+
+    >>> w = nn.Parameter(ag.zeros(1))
+    >>> w.grad = ag.tensor([4.0])
+    >>> nn.utils.clip_grads_with_norm_([w], 1.0, ag.tensor(4.0))
+    >>> w.grad
+    tensor([1.0000])
+    """
+    with no_grad():
+        _scale(_gradients(parameters), max_norm, total_norm)
 
 
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:

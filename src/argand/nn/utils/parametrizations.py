@@ -15,7 +15,7 @@ from argand.transform.mode import no_grad
 __all__ = ["spectral_norm", "weight_norm"]
 
 
-class _WeightNorm(Module):
+class WeightNorm(Module):
     """g * v / norm(v), with the norm over all dimensions but `dim`."""
 
     def __init__(self, dim: int | None) -> None:
@@ -45,10 +45,10 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     >>> [n for n, _ in layer.named_parameters()]
     ['bias', 'parametrizations.weight.original0', 'parametrizations.weight.original1']
     """
-    return register_parametrization(module, name, _WeightNorm(dim))
+    return register_parametrization(module, name, WeightNorm(dim))
 
 
-class _SpectralNorm(Module):
+class SpectralNorm(Module):
     """weight / its largest singular value, which power iteration follows."""
 
     def __init__(self, weight: Any, n_power_iterations: int, eps: float, dim: int) -> None:
@@ -62,7 +62,7 @@ class _SpectralNorm(Module):
             rows, columns = self._matrix(weight).shape
             self.register_buffer("_u", self._unit(normal(0.0, 1.0, (rows,), dtype=weight.dtype)))
             self.register_buffer("_v", self._unit(normal(0.0, 1.0, (columns,), dtype=weight.dtype)))
-            self._iterate(self._matrix(weight), 15)
+            self._iterate(self._matrix(weight), self._u, self._v, 15)
 
     def _matrix(self, weight: Any) -> Any:
         dim = self.dim % weight.ndim
@@ -72,18 +72,22 @@ class _SpectralNorm(Module):
     def _unit(self, x: Any) -> Any:
         return ops.div(x, ops.clamp(ops.sqrt(ops.sum(ops.square(x))), min=self.eps))
 
-    def _iterate(self, matrix: Any, count: int) -> None:
+    def _iterate(self, matrix: Any, u: Any, v: Any, count: int) -> None:
         for _ in range(count):
-            assign(self._u, self._unit(ops.matmul(matrix, self._v)))
-            assign(self._v, self._unit(ops.matmul(self._u, matrix)))
+            assign(u, self._unit(ops.matmul(matrix, v)))
+            assign(v, self._unit(ops.matmul(u, matrix)))
 
     def forward(self, weight: Any) -> Any:
         """The weight with a largest singular value of about 1."""
+        return self.divided(weight, self._u, self._v, self.training)
+
+    def divided(self, weight: Any, u: Any, v: Any, training: bool) -> Any:
+        """The weight by its largest singular value, whose vectors are moved on in training."""
         matrix = self._matrix(weight)
-        if self.training:
+        if training:
             with no_grad():
-                self._iterate(matrix, self.n_power_iterations)
-        u, v = self._u.clone(), self._v.clone()  # the next call overwrites them
+                self._iterate(matrix, u, v, self.n_power_iterations)
+        u, v = u.clone(), v.clone()  # the next call overwrites them
         return ops.div(weight, ops.matmul(u, ops.matmul(matrix, v)))
 
 
@@ -104,5 +108,5 @@ def spectral_norm(
     """
     weight = getattr(module, name)
     return register_parametrization(
-        module, name, _SpectralNorm(weight, n_power_iterations, eps, dim)
+        module, name, SpectralNorm(weight, n_power_iterations, eps, dim)
     )

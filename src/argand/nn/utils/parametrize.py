@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from argand.base import epoch
 from argand.base.errors import ArgumentError
 from argand.nn.containers import ModuleDict
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
+from argand.nn.utils.computed import compute
 from argand.transform.mode import no_grad
 
 __all__ = ["is_parametrized", "register_parametrization", "remove_parametrizations"]
@@ -75,21 +76,12 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
     if "parametrizations" not in module._modules:
         module.parametrizations = ModuleDict()
     module.parametrizations[tensor_name] = held
-    _reclass(module)
+    compute(module, tensor_name, _value(tensor_name), "Parametrized")
     return module
 
 
-def _reclass(module: Module) -> None:
-    """Give the module a class with a property for each computed parameter, or its own back."""
-    plain = module.__dict__.setdefault("_plain_class", type(module))
-    names = list(module.parametrizations)
-    computed = {name: _computed(name) for name in names}
-    module.__class__ = type(f"Parametrized{plain.__name__}", (plain,), computed) if names else plain
-    epoch.bump()
-
-
-def _computed(name: str) -> property:
-    return property(lambda module: module.parametrizations[name]())
+def _value(name: str) -> Callable[[Any], Any]:
+    return lambda module: module.parametrizations[name]()
 
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
@@ -127,7 +119,7 @@ def remove_parametrizations(
         value = (held() if leave_parametrized else held.original).detach().clone()
     wanted = next(held.parameters()).requires_grad
     del module.parametrizations[tensor_name]
-    _reclass(module)
+    compute(module, tensor_name, None, "Parametrized")
     if not len(module.parametrizations):
         del module.parametrizations
     module.register_parameter(tensor_name, Parameter(value, requires_grad=wanted))
