@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from argand.base.errors import ArgumentError
+from argand.ir.op import ops
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
 from argand.nn.utils.computed import compute
