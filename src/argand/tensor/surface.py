@@ -440,7 +440,8 @@ def _functions() -> dict[str, Callable[..., Any]]:
     found |= {
         "complex": explained(creation.complex_of),
         "alias_copy": planned(strides.alias_copy),
-        "detach": Tensor.detach,
+        "detach": explained(Tensor.detach),
+        "numel": explained(shaping.numel),
         "detach_copy": planned(strides.detach_copy),
         "diagonal": planned(regions.diagonal_of),
     }
