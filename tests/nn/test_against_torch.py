@@ -123,6 +123,57 @@ def test_layer(case):
     np.testing.assert_allclose(y, expected, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_adaptive_softmax(bias):
+    theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(8, 20, [4, 11], 2.0, bias).double()
+    ours = ag.nn.AdaptiveLogSoftmaxWithLoss(8, 20, [4, 11], 2.0, bias).double()
+    assert repr(ours) == repr(theirs)
+    ours.load_state_dict({k: ag.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    x, target = np.random.default_rng(1).standard_normal((9, 8)), np.arange(0, 18, 2)
+    mine, their = (
+        ours(ag.tensor(x), ag.tensor(target)),
+        theirs(torch.tensor(x), torch.tensor(target)),
+    )
+    for a, b in zip(mine, their, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy())
+    mine.loss.backward()
+    their.loss.backward()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), atol=1e-12)
+    for name in ("log_prob", "predict"):
+        a, b = getattr(ours, name)(ag.tensor(x)), getattr(theirs, name)(torch.tensor(x))
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy())
+    with pytest.raises(IndexError, match="20"):
+        ours(ag.tensor(x), ag.tensor(target + 4))
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_embedding_bag(mode):
+    theirs = torch.nn.EmbeddingBag(10, 4, mode=mode, padding_idx=3).double()
+    ours = ag.nn.EmbeddingBag(10, 4, mode=mode, padding_idx=3).double()
+    assert repr(ours) == repr(theirs)
+    ours.load_state_dict({k: ag.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    index, starts = np.array([1, 3, 4, 3, 9, 9, 0]), np.array([0, 2, 2, 5])
+    y, expected = (
+        ours(ag.tensor(index), ag.tensor(starts)),
+        theirs(torch.tensor(index), torch.tensor(starts)),
+    )
+    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy())
+    y.square().sum().backward()
+    expected.square().sum().backward()
+    np.testing.assert_allclose(ours.weight.grad.numpy(), theirs.weight.grad.numpy())
+
+
+def test_synchronised_batch_norm_in_one_process():
+    model = ag.nn.Sequential(ag.nn.Conv1d(2, 3, 1), ag.nn.Sequential(ag.nn.BatchNorm1d(3)))
+    x = ag.tensor(np.random.default_rng(1).standard_normal((4, 2, 5))).float()
+    expected, state = model(x), list(model.state_dict())
+    made = ag.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    assert type(made[1][0]) is ag.nn.SyncBatchNorm
+    assert list(made.state_dict()) == state
+    assert made(x).equal(expected)
+
+
 def test_multihead_attention():
     theirs = torch.nn.MultiheadAttention(8, 2).double()
     ours = ag.nn.MultiheadAttention(8, 2).double()

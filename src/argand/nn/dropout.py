@@ -72,3 +72,28 @@ class Dropout3d(_Dropout):
     def forward(self, input: Any) -> Any:
         """The input with channels dropped, in training mode."""
         return F.dropout3d(input, self.p, self.training, self.inplace)
+
+
+class AlphaDropout(_Dropout):
+    """In training a * x + b, where x is the limit of `SELU` with probability `p`, so that mean 0
+    and variance 1 stay (Klambauer et al., 2017).
+
+    >>> nn.AlphaDropout(0.5).eval()(ag.ones(3))
+    tensor([1., 1., 1.])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """The input with elements dropped, in training mode."""
+        return F.alpha_dropout(input, self.p, self.training)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """`AlphaDropout` of whole channels of (N, C, ...).
+
+    >>> nn.FeatureAlphaDropout(0.5).eval()(ag.ones(1, 1, 3))
+    tensor([[[1., 1., 1.]]])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """The input with channels dropped, in training mode."""
+        return F.feature_alpha_dropout(input, self.p, self.training)

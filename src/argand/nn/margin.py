@@ -98,6 +98,72 @@ class TripletMarginLoss(_MarginLoss):
         return F.triplet_margin_loss(anchor, positive, negative, *options)
 
 
+class TripletMarginWithDistanceLoss(_MarginLoss):
+    """`TripletMarginLoss` with a distance of your own. See `F.triplet_margin_with_distance_loss`.
+
+    >>> x = ag.zeros(1, 2)
+    >>> nn.TripletMarginWithDistanceLoss(margin=0.5)(x, x, x + 8)
+    tensor(0.)
+    """
+
+    def __init__(
+        self,
+        *,
+        distance_function: Any = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(margin, reduction)
+        own = PairwiseDistance() if distance_function is None else distance_function
+        self.distance_function, self.swap = own, swap
+
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
+        """The loss."""
+        return F.triplet_margin_with_distance_loss(
+            anchor,
+            positive,
+            negative,
+            distance_function=self.distance_function,
+            margin=self.margin,
+            swap=self.swap,
+            reduction=self.reduction,
+        )
+
+
+class MultiLabelMarginLoss(_Loss):
+    """max(0, 1 - input[j] + input[i]) over targets j and other classes i. See
+    `F.multilabel_margin_loss`.
+
+    >>> nn.MultiLabelMarginLoss()(ag.tensor([0.1, 0.2, 0.4, 0.8]), ag.tensor([3, 0, -1, 1]))
+    tensor(0.8500)
+    """
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """The loss."""
+        return F.multilabel_margin_loss(input, target, self.reduction)
+
+
+class CTCLoss(_Loss):
+    """Connectionist temporal classification (Graves et al., 2006). See `F.ctc_loss`.
+
+    >>> frames = ag.tensor([[0.5, 0.5], [0.5, 0.5]]).log()
+    >>> nn.CTCLoss()(frames, ag.tensor([1]), [2], [1]).exp()
+    tensor(1.3333)
+    """
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__(reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:
+        """The loss."""
+        options = (self.blank, self.reduction, self.zero_infinity)
+        return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, *options)
+
+
 class MultiMarginLoss(_WeightedLoss):
     """The mean over the classes of max(0, margin - input[target] + input[j]) ** p, j != target. See
     `F.multi_margin_loss`.

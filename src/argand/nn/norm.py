@@ -156,6 +156,51 @@ class BatchNorm3d(_BatchNorm):
     ranks = (5,)
 
 
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation over all processes, of which there is one: that of (N, C, ...).
+
+    >>> nn.SyncBatchNorm(4)(ag.rand(2, 4, 3)).shape
+    argand.Size([2, 4, 3])
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        options = (num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(*options)
+        self.process_group = process_group
+
+    def forward(self, input: Any) -> Any:
+        """The normalised input, in its shape."""
+        if input.ndim < 2:
+            raise ShapeError(f"SyncBatchNorm: expected (N, C, ...), got {describe(input)}")
+        return super().forward(input)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with a SyncBatchNorm in place of each batch norm below it, or of itself."""
+        made = module
+        if isinstance(module, _BatchNorm) and not isinstance(module, cls):
+            options = (module.eps, module.momentum, module.affine, module.track_running_stats)
+            made = cls(module.num_features, *options, process_group)
+            made.training = module.training
+            for name in ("weight", "bias"):
+                made.register_parameter(name, getattr(module, name))
+            for name in ("running_mean", "running_var", "num_batches_tracked"):
+                made.register_buffer(name, getattr(module, name))
+        for name, child in list(module.named_children()):
+            made.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return made
+
+
 class LayerNorm(Module):
     """y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimensions,
     `normalized_shape`.
