@@ -191,6 +191,10 @@ _UNSET = "memory that isn't set: shapes and dtypes are compared"
 # Operators whose values aren't compared, with the reason.
 NO_VALUES: dict[str, str] = {
     **dict.fromkeys(
+        ["special.bessel_j0", "special.bessel_y1"],
+        "PyTorch's are off by up to 1e-5 where |x| is above 5; tests/conformance compares SciPy's",
+    ),
+    **dict.fromkeys(
         [
             "bernoulli",
             "cauchy",
@@ -248,6 +252,10 @@ WIDE: dict[str, tuple[tuple[str, ...], str]] = {
     "linalg.vector_norm": (("float16",), "powers underflow in the gradient"),
     "svd_lowrank": (("complex64",), "gradients of an ill-conditioned product"),
     "pca_lowrank": (("complex64",), "gradients of an ill-conditioned product"),
+    **dict.fromkeys(
+        ["addcmul", "addcdiv", "lerp", "fmod", "tan", "atanh"],
+        (("float16", "bfloat16"), "rounds on the way, in the gradient too"),
+    ),
     "cov": (("float16", "float32", "float64", "complex128"), "adds up weights in float32"),
 }
 

@@ -41,7 +41,7 @@ LINALG = """
 
 # The dtypes for which an op raises DTypeError, whatever the operands.
 REFUSED: dict[str, frozenset[str]] = {
-    **_each("abs avg_pool2d conj linear matmul neg square", "bool"),
+    **_each("abs avg_pool2d conj linear matmul neg", "bool"),
     **_each("digamma entr erfc erfcx erfinv i0 i0e i1 i1e lgamma log_ndtr ndtr ndtri", "complex"),
     **_each("trigamma xlog1py xlogy igamma igammac zeta airy_ai bessel_j0 bessel_j1", "complex"),
     **_each("bessel_y0 bessel_y1 modified_bessel_k0 modified_bessel_k1", "complex"),
@@ -53,14 +53,14 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w", "complex"),
     **_each("hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l", "complex"),
     **_each("legendre_polynomial_p", "complex"),
-    **_each("atan2 copysign erf fmax fmin signbit", "complex"),
+    **_each("atan2 copysign erf fmax fmin sign signbit", "complex"),
     **_each("exponent", "bool whole complex"),
     "nextafter": frozenset(GROUPS["complex"]),
     **_each("gcd", "bool half float complex"),
     # without an order
     **_each("amax amin clamp floor_divide fmod ge gt le lt maximum minimum", "complex"),
     **_each("remainder sort topk", "complex"),
-    **_each("argmax argmin ceil floor hardtanh relu relu6 round sign trunc", "bool complex"),
+    **_each("argmax argmin ceil floor hardtanh relu relu6 round trunc", "bool complex"),
     **_each("max_pool2d max_pool2d_grad", "bool complex"),
     # means and gradients of what has fractions
     **_each("avg_pool2d_grad l1_loss mean std var", "bool whole"),

@@ -123,6 +123,14 @@ def exp2(x: Any) -> Any:
 exp2.__wrapped__ = np.exp2  # type: ignore[attr-defined]  # numpy.exp2 of tensors is this
 
 
+def sign(x: Any) -> Any:
+    """`numpy.sign`, of booleans too."""
+    return np.logical_and(x, x) if np.asarray(x).dtype == bool else np.sign(x)
+
+
+sign.__wrapped__ = np.sign  # type: ignore[attr-defined]  # numpy.sign of tensors is this
+
+
 def exponent(x: Any) -> Any:
     """The e of x = m * 2^e with 1/2 <= |m| < 1, as a float; 0 of 0 and of what isn't finite."""
     finite = np.where(np.isfinite(x), x, 0)

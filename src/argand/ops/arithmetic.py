@@ -12,7 +12,7 @@ from argand.base.errors import DTypeError
 from argand.ir import scalar
 from argand.ir.elementwise import Elementwise, is_number, lifted
 from argand.ir.op import Literal, TensorType, ops
-from argand.ir.primitives import power
+from argand.ir.primitives import power, sign
 from argand.ir.samples import ErrorSample, Sample, T, Uniform
 from argand.ir.scalar import Expr
 
@@ -228,7 +228,7 @@ class Abs(Elementwise):
 
 
 class Sign(Elementwise):
-    """-1, 0 or 1 by the sign of x, in its dtype; the gradient is 0.
+    """-1, 0 or 1 by the sign of x, in its dtype; the gradient is 0. Booleans stay as they are.
 
     NaN stays NaN, as in NumPy (PyTorch gives 0).
 
@@ -237,16 +237,16 @@ class Sign(Elementwise):
     """
 
     samples = Uniform(-3, 3)
-    dtypes = ("float32", "float64", "int64")
-    kinds = "uif"
-    ufunc = np.sign
+    dtypes = ("float32", "float64", "int64", "bool")
+    kinds = "buif"
+    ufunc = staticmethod(sign)
 
     def body(b: Any, x: Any) -> Any:
-        return b.sign(x)
+        return x if x.dtype.kind == "b" else b.sign(x)
 
 
 class Square(Elementwise):
-    """x * x, in the dtype of x; integers that overflow wrap around. Follows `torch.square`.
+    """x * x, in the dtype of x, int64 of booleans; integers that overflow wrap around.
 
     >>> ag.square(ag.tensor([-3.0, 1.5]))
     tensor([9.0000, 2.2500])
@@ -254,11 +254,15 @@ class Square(Elementwise):
 
     samples = Uniform(-3, 3)
     dtypes = ("float32", "float64", "int64")
-    kinds = "uifc"
+    kinds = "buifc"
     ufunc = np.square
 
     def body(b: Any, x: Any) -> Any:
         return x * x
+
+    def apply(self, x: Any) -> Any:
+        x = lifted(x)
+        return super().apply(ops.cast(x, "int64") if x.dtype.kind == "b" else x)
 
 
 class Reciprocal(Elementwise):

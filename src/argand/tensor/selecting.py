@@ -268,8 +268,8 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """A copy with `value` where the mask, which broadcasts, is true.
 
-    `value`, a number or 0-d tensor, is converted to the dtype of `input`. Follows
-    `torch.masked_fill`.
+    `value`, a number or 0-d tensor (ShapeError for another), is converted to the dtype of `input`.
+    Follows `torch.masked_fill`.
 
     >>> scores = ag.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> ag.masked_fill(scores, ag.tensor([[False, True], [False, False]]), -ag.inf)
@@ -277,6 +277,10 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
             [3., 4.]])
     """
     if isinstance(value, Tensor):
+        if value.ndim:
+            raise ShapeError(
+                f"masked_fill: the value must have no dimensions, got {describe(value)}"
+            )
         fill = value if value.dtype is input.dtype else ops.cast(value, input.dtype)
     else:
         fill = ops.full((), value, input.dtype)
