@@ -11,6 +11,7 @@ from argand.nn import functional as F
 from argand.nn import init
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
+from argand.nn.utils.rnn import PackedSequence, packed, pad_packed_sequence
 from argand.tensor.creation import empty
 
 # A cell's step from the input's part of the gates, the state and the hidden weights.
@@ -54,8 +55,12 @@ def _activation(name: str) -> Any:
     return _ACTIVATIONS[name]
 
 
-class _Cell(Module):
-    """One step of a recurrent layer."""
+class RNNCellBase(Module):
+    """One step of a recurrent layer: what `RNNCell`, `LSTMCell` and `GRUCell` share.
+
+    >>> isinstance(nn.GRUCell(3, 5), nn.RNNCellBase)
+    True
+    """
 
     kind = ""
 
@@ -98,7 +103,7 @@ class _Cell(Module):
         return f"{self.input_size}, {self.hidden_size}{bias}{kind}"
 
 
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu as `nonlinearity`: one step of an `RNN`.
 
     x is (N, input_size) or (input_size), h (N, hidden_size) and 0 unless given.
@@ -123,7 +128,7 @@ class RNNCell(_Cell):
         self.nonlinearity = nonlinearity
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """c' = sigmoid(f) * c + sigmoid(i) * tanh(g), h' = sigmoid(o) * tanh(c'): one step of an
     `LSTM`.
 
@@ -137,7 +142,7 @@ class LSTMCell(_Cell):
     kind = "LSTM"
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """h' = (1 - z) * n + z * h: one step of a `GRU`, with the gates in the order r, z, n.
 
     r = sigmoid(W_ir x + W_hr h), z = sigmoid(W_iz x + W_hz h), n = tanh(W_in x + r * (W_hn h)),
@@ -159,22 +164,31 @@ def _add_weights(
     bias: bool,
     device: Any,
     dtype: Any,
+    projected: int = 0,
 ) -> None:
-    """weight_ih, weight_hh, bias_ih and bias_hh, uniform in +-1 / sqrt(hidden)."""
+    """weight_ih, weight_hh, bias_ih, bias_hh and, for a projected state, weight_hr, uniform in
+    +-1 / sqrt(hidden)."""
     shapes: dict[str, tuple[int, ...]] = {
         "weight_ih": (gates * hidden, inputs),
-        "weight_hh": (gates * hidden, hidden),
+        "weight_hh": (gates * hidden, projected or hidden),
     }
     if bias:
         shapes |= {"bias_ih": (gates * hidden,), "bias_hh": (gates * hidden,)}
+    if projected:
+        shapes |= {"weight_hr": (projected, hidden)}
     for name, shape in shapes.items():
         made = Parameter(empty(shape, dtype=dtype, device=device))
         init.uniform_within_(made, hidden)
         setattr(module, name + suffix, made)
 
 
-class _Recurrent(Module):
-    """Layers of cells along a sequence (L, N, input_size), (N, L, ...) with `batch_first`."""
+class RNNBase(Module):
+    """Layers of cells along a sequence (L, N, input_size), (N, L, ...) with `batch_first`: what
+    `RNN`, `LSTM` and `GRU` share.
+
+    >>> isinstance(nn.LSTM(3, 5), nn.RNNBase)
+    True
+    """
 
     kind = ""
     nonlinearity = "tanh"
@@ -188,20 +202,28 @@ class _Recurrent(Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         check_counts(1, hidden_size=hidden_size, num_layers=num_layers)
+        check_counts(0, proj_size=proj_size)
         check_numbers("[0, 1]", dropout=dropout)
+        if proj_size and (self.kind != "LSTM" or proj_size >= hidden_size):
+            raise ArgumentError(
+                f"{self.kind}: proj_size {proj_size} must be less than hidden_size {hidden_size}, "
+                "and of an LSTM"
+            )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first = bias, batch_first
+        self.bias, self.batch_first, self.proj_size = bias, batch_first, proj_size
         self.dropout, self.bidirectional = float(dropout), bidirectional
         _, gates, self._states = _KINDS[self.kind]
         for layer in range(num_layers):
-            width = input_size if layer == 0 else hidden_size * self._directions
+            width = input_size if layer == 0 else (proj_size or hidden_size) * self._directions
             for suffix in self._suffixes(layer):
-                _add_weights(self, suffix, gates, width, hidden_size, bias, device, dtype)
+                sizes = (gates, width, hidden_size)
+                _add_weights(self, suffix, *sizes, bias, device, dtype, proj_size)
 
     @property
     def _directions(self) -> int:
@@ -215,6 +237,8 @@ class _Recurrent(Module):
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """The outputs of all steps (the last layer's), and the last states of all layers."""
+        if isinstance(input, PackedSequence):
+            return self._on_packed(input, hx)
         unbatched = input.ndim == 2
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             raise ShapeError(
@@ -223,18 +247,7 @@ class _Recurrent(Module):
         x = ops.reshape(input, (input.shape[0], 1, input.shape[1])) if unbatched else input
         if self.batch_first and not unbatched:
             x = ops.permute(x, (1, 0, 2))
-        states = self._initial(x, hx, unbatched)
-        last: list[tuple[Any, ...]] = []
-        for layer in range(self.num_layers):
-            if layer and self.dropout:
-                x = F.dropout(x, self.dropout, self.training)
-            runs = []
-            for d, suffix in enumerate(self._suffixes(layer)):
-                outputs, state = self._run(x, states[len(last)], suffix, reverse=d == 1)
-                runs.append(outputs)
-                last.append(state)
-            x = runs[0] if len(runs) == 1 else ops.cat(*runs, dim=2)
-        ends = tuple(_stacked([s[i] for s in last]) for i in range(self._states))
+        x, ends = self._layers(x, self._initial(x, hx, unbatched), None)
         if unbatched:
             x = ops.reshape(x, (x.shape[0], x.shape[2]))
             ends = tuple(ops.reshape(e, (e.shape[0], e.shape[2])) for e in ends)
@@ -242,25 +255,57 @@ class _Recurrent(Module):
             x = ops.permute(x, (1, 0, 2))
         return x, (ends if self._states > 1 else ends[0])
 
+    def _on_packed(self, input: PackedSequence, hx: Any) -> tuple[Any, Any]:
+        """As `forward`, over sequences of several lengths: the outputs are packed likewise."""
+        x, lengths = pad_packed_sequence(input)
+        if x.ndim != 3 or x.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"{self.kind}: expected packed rows of {self.input_size}, got "
+                f"{describe(input.data)}"
+            )
+        counts = ops.reshape(lengths, (lengths.shape[0], 1))
+        y, ends = self._layers(x, self._initial(x, hx, False), counts)
+        data = packed(y, input.batch_sizes.tolist(), input.sorted_indices)
+        return input._replace(data=data), (ends if self._states > 1 else ends[0])
+
+    def _layers(
+        self, x: Any, states: list[tuple[Any, ...]], lengths: Any
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """All layers along a batch (L, N, ...), whose sequences may end earlier."""
+        last: list[tuple[Any, ...]] = []
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                x = F.dropout(x, self.dropout, self.training)
+            runs = []
+            for d, suffix in enumerate(self._suffixes(layer)):
+                outputs, state = self._run(x, states[len(last)], suffix, d == 1, lengths)
+                runs.append(outputs)
+                last.append(state)
+            x = runs[0] if len(runs) == 1 else ops.cat(*runs, dim=2)
+        return x, tuple(_stacked([s[i] for s in last]) for i in range(self._states))
+
     def _initial(self, x: Any, hx: Any, unbatched: bool) -> list[tuple[Any, ...]]:
         """The state of each layer and direction at the start."""
         count = self.num_layers * self._directions
         if hx is None:
-            zeros = ops.full((x.shape[1], self.hidden_size), 0, x.dtype)
-            return [(zeros,) * self._states] * count
+            sizes = self._state_sizes()
+            return [tuple(ops.full((x.shape[1], n), 0, x.dtype) for n in sizes)] * count
         given = hx if isinstance(hx, tuple | list) else (hx,)
         if len(given) != self._states:
             raise ArgumentError(f"{self.kind}: expected {self._states} state tensors in hx")
         if unbatched:
             given = [ops.reshape(h, (h.shape[0], 1, h.shape[1])) for h in given]
-        shape = (count, x.shape[1], self.hidden_size)
-        for h in given:
+        for h, size in zip(given, self._state_sizes(), strict=True):
+            shape = (count, x.shape[1], size)
             if tuple(h.shape) != shape:
                 raise ShapeError(f"{self.kind}: hx must have shape {shape}, got {describe(h)}")
         return [tuple(_at(h, i) for h in given) for i in range(count)]
 
+    def _state_sizes(self) -> tuple[int, ...]:
+        return (self.proj_size or self.hidden_size, self.hidden_size)[: self._states]
+
     def _run(
-        self, x: Any, state: tuple[Any, ...], suffix: str, reverse: bool
+        self, x: Any, state: tuple[Any, ...], suffix: str, reverse: bool, lengths: Any
     ) -> tuple[Any, tuple[Any, ...]]:
         """One layer in one direction: the input's part of all gates at once, then step by step."""
         named = {n: getattr(self, n + suffix) for n in ("weight_ih", "weight_hh")}
@@ -270,12 +315,20 @@ class _Recurrent(Module):
         length = int(x.shape[0])
         outputs: list[Any] = [None] * length
         for t in reversed(range(length)) if reverse else range(length):
-            state = step(_at(gates, t), state, named["weight_hh"], biases[1], act)
+            new = step(_at(gates, t), state, named["weight_hh"], biases[1], act)
+            if self.proj_size:
+                new = (F.linear(new[0], getattr(self, "weight_hr" + suffix)), *new[1:])
+            if lengths is not None:
+                on = ops.gt(lengths, t)
+                new = tuple(ops.where(on, a, b) for a, b in zip(new, state, strict=True))
+            state = new
             outputs[t] = state[0]
         return _stacked(outputs), state
 
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
+        if self.proj_size:
+            parts.append(f"proj_size={self.proj_size}")
         if self.num_layers != 1:
             parts.append(f"num_layers={self.num_layers}")
         if not self.bias:
@@ -300,7 +353,7 @@ def _stacked(parts: list[Any]) -> Any:
     return ops.cat(*(ops.reshape(p, (1, *p.shape)) for p in parts), dim=0)
 
 
-class RNN(_Recurrent):
+class RNN(RNNBase):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), over the steps of a sequence and
     `num_layers` layers (Elman, 1990).
 
@@ -336,14 +389,14 @@ class RNN(_Recurrent):
             batch_first,
             dropout,
             bidirectional,
-            device,
-            dtype,
+            device=device,
+            dtype=dtype,
         )
         _activation(nonlinearity)
         self.nonlinearity = nonlinearity
 
 
-class LSTM(_Recurrent):
+class LSTM(RNNBase):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997); see LSTMCell for the formula.
 
     The shapes are those of `RNN`. Returns the outputs of all steps, and the pair of last hidden and
@@ -357,7 +410,7 @@ class LSTM(_Recurrent):
     kind = "LSTM"
 
 
-class GRU(_Recurrent):
+class GRU(RNNBase):
     """Gated recurrent units (Cho et al., 2014); see GRUCell for the formula and RNN for the shapes.
 
     >>> y, h = nn.GRU(3, 5, num_layers=2)(ag.ones(7, 2, 3))
