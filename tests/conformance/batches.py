@@ -37,6 +37,8 @@ NO_ROWS = {
     "max_pool2d_grad": "a gradient of max_pool2d",
     "scaled_dot_product_attention_grad": "a gradient of scaled_dot_product_attention",
     "scatter": "computes nothing",
+    "mode": "computes nothing",
+    "scatter_combine": "combines what goes to one place in order, in any row",
     "real": "computes nothing",
     "imag": "computes nothing",
     "complex": "computes nothing",
@@ -89,7 +91,15 @@ def _reductions() -> Iterator[Entry]:
             yield name, [T((3, 4, 5))], [], _call(name, dim, keepdim=True)
         yield name, [T((70, 9))], [], _call(name, 1)
         yield name, [T((700,))], [], _call(name, 1)
-    for name in ("argmax", "argmin", "softmax", "log_softmax", "cumsum"):
+    for name in (
+        "argmax",
+        "argmin",
+        "softmax",
+        "log_softmax",
+        "cumsum",
+        "running_max",
+        "running_min",
+    ):
         for dim in (1, 2):
             yield name, [_X], [], _call(name, dim)
 

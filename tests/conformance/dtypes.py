@@ -62,6 +62,7 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("remainder sort topk", "complex"),
     **_each("argmax argmin ceil floor hardtanh relu relu6 round trunc", "bool complex"),
     **_each("max_pool2d max_pool2d_grad", "bool complex"),
+    **_each("mode running_max running_min scatter_combine", "complex"),
     # means and gradients of what has fractions
     **_each("avg_pool2d_grad l1_loss mean std var", "bool whole"),
     **_each("batch_norm elu gelu gelu_tanh layer_norm leaky_relu", "bool whole complex"),
@@ -122,6 +123,7 @@ HOST: dict[str, frozenset[str]] = {
     **_each("legendre_polynomial_p", "bool whole half float"),
     # NumPy's
     **_each("gcd", "whole"),
+    **_each("mode scatter_combine", "bool whole half float"),
     # its quotients are rounded towards 0
     **_each("avg_pool2d", "whole"),
 }

@@ -121,6 +121,29 @@ def _scatter(add: bool) -> Reference:
     return reference
 
 
+def _scatter_combine(x: Any, dim: int, index: Any, src: Any, how: str) -> Any:
+    combine = {"prod": lambda a, b: a * b, "amax": max, "amin": min}[how]
+    y = x.copy()
+    for place in np.ndindex(index.shape):
+        target = list(place)
+        target[dim] = index[place]
+        y[tuple(target)] = combine(y[tuple(target)], src[place])
+    return y
+
+
+def _mode(x: Any, dim: int = -1, keepdim: bool = False) -> Any:
+    def found(row: Any) -> int:
+        """The last place of the most frequent value, of several the smallest."""
+        best = max(sorted(set(row.tolist())), key=row.tolist().count)
+        return len(row) - 1 - row.tolist()[::-1].index(best)
+
+    if not x.ndim:
+        return x, np.zeros((), int)
+    index = np.apply_along_axis(found, dim, x)
+    values = np.take_along_axis(x, np.expand_dims(index, dim), dim)
+    return (values, np.expand_dims(index, dim)) if keepdim else (values.squeeze(dim), index)
+
+
 def _place(x: Any, indices: Any, dims: Any) -> Any:
     by_dim = dict(zip(dims or range(len(indices)), indices, strict=True))
     return tuple(by_dim.get(d, slice(None)) for d in range(x.ndim))
@@ -496,6 +519,10 @@ REFERENCES: dict[str, Reference] = {
     "expand": _expand,
     "slice": _slice,
     "slice_scatter": _slice_scatter,
+    "scatter_combine": _scatter_combine,
+    "mode": _mode,
+    "running_max": lambda x, dim: np.maximum.accumulate(x, dim) if x.ndim else x,
+    "running_min": lambda x, dim: np.minimum.accumulate(x, dim) if x.ndim else x,
     "diagonal": np.diagonal,
     "diagonal_scatter": _diagonal_scatter,
     "unfold": _unfold,

@@ -1,4 +1,4 @@
-"""Ops that go through a dimension in order: argmax, argmin, cumsum.
+"""Ops that go through a dimension in order: argmax, argmin, running sums and extremes.
 
 The position of an extreme is that of the first one, and a NaN comes before all.
 """
@@ -67,7 +67,7 @@ def _is_scan(node: Node) -> bool:
     op = node.op
     if isinstance(op, Reduce):
         return op.finds_position and op.primitive in _POSITIONS
-    return isinstance(op, Scan) and op.primitive == "add"
+    return isinstance(op, Scan) and op.primitive in ("add", *_POSITIONS)
 
 
 _POSITIONS = ("max", "min")
@@ -79,6 +79,7 @@ class _Scan:
 
     def __init__(self, plan: ScanPlan, b: NestBuilder, context: LoweringContext) -> None:
         self.b, self.context, self.node = b, context, plan.node
+        self.primitive = cast(Reduce | Scan, plan.node.op).primitive
         self.emitter = Emitter(b, context, plan.region.places(context))
         self.x, self.space, self.point = plan.x, plan.space, plan.point
         self.targets = plan.region.targets(context, plan.node.outputs[0])
@@ -133,51 +134,57 @@ class _Scan:
 
     def _running(self, lanes: int) -> None:
         b, emitter = self.b, self.emitter
-        acc = Ty(compute_dtype(self.node.outputs[0].dtype).name, lanes)
-        zero = b.const(acc, 0)
+        dtype = self.node.outputs[0].dtype
+        acc = Ty(compute_dtype(dtype).name, lanes)
+        adds = self.primitive == "add"
+        first: Any = 0 if adds else extreme_value(dtype, lowest=self.primitive == "max")
+        start = b.const(acc, first)
         if not self.ordered:
-            self._store(self.space.index, self._added(zero))
+            self._store(self.space.index, self._combined(start))
             return
         (axis,) = self.ordered
         length = emitter.size(axis.extent)
         unit, most = 1, static(length)
         while (
-            acc.is_float and unit < BLOCK_CHAIN**2 and (most is None or most > unit * BLOCK_CHAIN)
+            adds
+            and acc.is_float
+            and unit < BLOCK_CHAIN**2
+            and (most is None or most > unit * BLOCK_CHAIN)
         ):
             unit *= BLOCK_CHAIN
-        self._sums(axis, 0, length, zero, unit, [])
+        self._runs(axis, 0, length, start, unit, [])
 
-    def _sums(
-        self, axis: Axis, low: IntOrReg, high: IntOrReg, zero: Reg, unit: int, before: list[Reg]
+    def _runs(
+        self, axis: Axis, low: IntOrReg, high: IntOrReg, start: Reg, unit: int, before: list[Reg]
     ) -> Reg:
-        """Running sums in blocks of `unit` elements, to each of which the sums `before` its blocks
-        are added, the nearest first, as in `running_sums`. Gives the sum of all."""
+        """Running extremes; running sums in blocks of `unit` elements, to each of which the sums
+        `before` its blocks are added, the nearest first, as in `running_sums`. Gives the last."""
         b, emitter = self.b, self.emitter
-        with b.loop(low, high, unit, [zero]) as loop, emitter.scope():
+        with b.loop(low, high, unit, [start]) as loop, emitter.scope():
             (total,) = loop.carry
             if unit == 1:
                 emitter.at[axis] = loop.index
-                found = total = self._added(total)
+                found = total = self._combined(total)
                 for x in before:
                     found = b.apply("add", x, found)
                 self._store(self.space.index, found)
             else:
                 end = b.min(b.add(loop.index, unit), high)
                 inner = [total, *before]
-                part = self._sums(axis, loop.index, end, zero, unit // BLOCK_CHAIN, inner)
+                part = self._runs(axis, loop.index, end, start, unit // BLOCK_CHAIN, inner)
                 total = b.apply("add", total, part)
             b.yield_(total)
         return loop.results[0]
 
-    def _added(self, total: Reg) -> Reg:
-        """The sum with one more element."""
+    def _combined(self, total: Reg) -> Reg:
+        """What was found so far with one more element."""
         b = self.b
         value = b.cast(self.emitter.emit(self.point), total.ty.elem)
-        return b.apply("add", total, b.splat(value, total.ty.lanes))
+        return b.apply(self.primitive, total, b.splat(value, total.ty.lanes))
 
     def _position(self, lanes: int) -> None:
         b, emitter = self.b, self.emitter
-        largest = cast(Reduce, self.node.op).primitive == "max"
+        largest = self.primitive == "max"
         every = self.space.index
         place = linearised([every[d] for d in self.dims], [self.x.shape[d] for d in self.dims])
         worst: Any = extreme_value(self.x.dtype, lowest=largest)

@@ -94,6 +94,10 @@ def _named(index: Any, look: Any, shapes: Any, params: Any) -> Any:
     return place
 
 
+def _is_empty(x: Any) -> bool:
+    return any(isinstance(s, int) and s == 0 for s in x.shape)
+
+
 class Gather(families.Gather):
     """y[i, j, ...] = x[index[i, j, ...], j, ...] for `dim` 0, and so for any other."""
 
@@ -117,6 +121,8 @@ class Gather(families.Gather):
 
     def apply(self, x: Any, dim: int, index: Any) -> Any:
         x, index = lifted(x), lifted(index)
+        if len(index.shape) != len(x.shape) and _is_empty(index):
+            return ops.reshape(ops.slice(ops.reshape(x, (-1,)), (0,), (0,)), index.shape)
         if x.shape or len(index.shape) > 1:
             return super().apply(x, dim, index)
         return ops.reshape(self(as_vector(x), dim, as_vector(index)), index.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -177,3 +177,58 @@ class Cumsum(families.Scan):
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (), ()
+
+
+class _RunningExtreme(families.Scan):
+    """The largest or smallest element so far; a gradient goes by the places of the elements."""
+
+    abstract = True
+    samples = (
+        Sample(T((3, 5), distinct=True), 1),
+        Sample(T((4, 3), distinct=True), 0),
+        Sample(T(()), 0),
+        Sample(T((2, 0)), -1),
+    )
+    error_samples = (
+        ErrorSample(IndexError, "dimension 2 is out of range", T((3, 5)), 2),
+        ErrorSample(TypeError, "not defined for complex64", T((3, 5), dtype="complex64"), 1),
+    )
+    dtypes = ("float32", "float64", "int64", "bool")
+    differentiable = False
+    ufunc: ClassVar[Any] = None
+
+    def prepare(self, x: Any, dim: int) -> Prepared:
+        x = lifted(x)
+        check_ordered(self.name, x.dtype)
+        return (x,), {"dim": normalize_dim(dim, len(x.shape), self.name)}
+
+    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
+        return (TensorType(inputs[0].dtype, inputs[0].shape),)
+
+    def run(self, *arrays: Any, **params: Any) -> Any:
+        (x,) = arrays
+        return type(self).ufunc.accumulate(x, params["dim"]) if x.ndim else x.copy()
+
+    def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
+        return [None]
+
+    def saves(self, params: dict[str, Any]) -> Any:
+        return (), ()
+
+
+class RunningMax(_RunningExtreme):
+    """y[i] = the largest of x[0], ..., x[i] along `dim`; NaN from the first NaN on."""
+
+    ufunc = np.maximum
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return b.max(acc, x)
+
+
+class RunningMin(_RunningExtreme):
+    """y[i] = the smallest of x[0], ..., x[i] along `dim`; NaN from the first NaN on."""
+
+    ufunc = np.minimum
+
+    def combine(b: Any, acc: Any, x: Any) -> Any:
+        return b.min(acc, x)

@@ -10,7 +10,7 @@ from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import describe, ops
 from argand.tensor.arranging import roll
-from argand.tensor.creation import eye
+from argand.tensor.formulas import eye
 from argand.tensor.reducing import norm
 from argand.tensor.regions import diagonal_of
 

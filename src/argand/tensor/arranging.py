@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dim import floor_mod, is_less
+from argand.base.dim import floor_mod
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir.op import ops
@@ -14,7 +14,7 @@ from argand.tensor.core import Tensor
 from argand.tensor.creation import sizes
 from argand.tensor.joining import index_select, sliced
 from argand.tensor.regions import diagonal_of
-from argand.tensor.shaping import listed, movedim, ravel, unsqueeze
+from argand.tensor.shaping import listed, movedim, ravel, transpose, unsqueeze
 
 # -- repeating -------------------------------------------------------------------------------------
 
@@ -131,6 +131,8 @@ def fliplr(input: Any) -> Any:
     tensor([[2, 1],
             [4, 3]])
     """
+    if input.ndim < 2:
+        raise ShapeError(f"fliplr: expected at least 2 dimensions, got {shape_text(input.shape)}")
     return ops.flip(input, (1,))
 
 
@@ -141,34 +143,36 @@ def flipud(input: Any) -> Any:
     tensor([[3, 4],
             [1, 2]])
     """
+    if not input.ndim:
+        raise ShapeError("flipud: expected at least 1 dimension, got ()")
     return ops.flip(input, (0,))
 
 
-def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """x[i + 1] - x[i] along `dim`, `n` times over; each time one element less.
+def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
+    """Turned by 90 degrees `k` times in the plane of two dimensions, from the first to the second.
 
-    `prepend` and `append` are joined to the ends first. Of booleans: whether neighbours differ.
-    Follows `torch.diff`.
+    Raises ArgumentError unless `dims` are two different ones. Follows `torch.rot90`.
 
-    >>> ag.diff(ag.tensor([1, 4, 9, 16]))
-    tensor([3, 5, 7])
-    >>> ag.diff(ag.tensor([1, 4, 9, 16]), n=2)
-    tensor([2, 2])
+    >>> ag.rot90(ag.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 4],
+            [1, 3]])
     """
-    if n < 0:
-        raise ArgumentError(f"diff: n must be at least 0, got {n}")
-    if n == 0:
+    given = listed(dims)
+    if len(given) != 2 or input.ndim < 2:
+        raise ArgumentError(
+            f"rot90: expected 2 dims of a tensor with at least 2, got {given} of {input.ndim}"
+        )
+    first, second = (normalize_dim(d, input.ndim, "rot90") for d in given)
+    if first == second:
+        raise ArgumentError(f"rot90: dims must differ, both are {first}")
+    quarter = k % 4
+    if quarter == 0:
         return ops.contiguous(input)
-    parts = [p for p in (prepend, input, append) if p is not None]
-    x = ops.cat(*parts, dim=dim) if len(parts) > 1 else input
-    d = normalize_dim(dim, x.ndim, "diff")
-    minus = ops.ne if x.dtype.kind == "b" else ops.sub
-    for _ in range(n):
-        size = x.shape[d]
-        if is_less(size, 1):
-            break  # nothing is left
-        x = minus(sliced(x, d, 1, size), sliced(x, d, 0, size - 1))
-    return x
+    if quarter == 2:
+        return ops.flip(input, (first, second))
+    if quarter == 1:
+        return ops.contiguous(transpose(ops.flip(input, (second,)), first, second))
+    return ops.flip(transpose(input, first, second), (second,))
 
 
 # -- triangles and diagonals -----------------------------------------------------------------------
@@ -228,6 +232,17 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     if input.ndim == 2:
         return diagonal_of(input, diagonal)
     raise ShapeError(f"diag: expected 1 or 2 dimensions, got {shape_text(input.shape)}")
+
+
+def diagflat(input: Any, offset: int = 0) -> Any:
+    """The matrix with all elements, in row-major order, on a diagonal and 0 elsewhere.
+
+    >>> ag.diagflat(ag.tensor([[1, 2]]), 1)
+    tensor([[0, 1, 0],
+            [0, 0, 2],
+            [0, 0, 0]])
+    """
+    return diag_embed(ravel(input), offset)
 
 
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:

@@ -10,7 +10,8 @@ from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, normalize_dim
 from argand.ir.elementwise import is_number
 from argand.ir.op import describe, ops
-from argand.tensor.creation import meshgrid, tensor, zeros
+from argand.tensor.creation import tensor, zeros
+from argand.tensor.formulas import meshgrid
 from argand.tensor.joining import cat, sliced, stack
 from argand.tensor.reducing import cumsum
 from argand.tensor.regions import diagonal_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any, TypedDict, Unpack
 
@@ -15,15 +14,13 @@ from argand.base.dtype import (
     bool_,
     get_default_dtype,
     int64,
-    promote_types,
 )
 from argand.base.dtype import (
     from_numpy as dtype_from_numpy,
 )
-from argand.base.errors import ArgumentError, DTypeError, ShapeError
-from argand.base.shape import broadcast_shapes
+from argand.base.errors import ArgumentError, ShapeError
 from argand.ir import bind as crossroads
-from argand.ir.op import describe, ops
+from argand.ir.op import ops
 from argand.tensor.core import Tensor, borrow, of_stand_in, wrap
 from argand.tensor.device import check_device
 
@@ -251,13 +248,13 @@ def frombuffer(
     return finished(borrow(array), requires_grad=requires_grad)
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+def scalar_tensor(s: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]) -> Tensor:
     """A 0-d tensor of a number, of the default float dtype unless `dtype` is given.
 
     >>> ag.scalar_tensor(3)
     tensor(3.)
     """
-    return tensor(s, dtype=get_default_dtype() if dtype is None else dtype, device=device)
+    return tensor(s, dtype=get_default_dtype() if dtype is None else dtype, **options)
 
 
 # -- of one value ----------------------------------------------------------------------------------
@@ -440,158 +437,3 @@ def new_tensor(
     tensor([1., 2.], dtype=argand.float64)
     """
     return tensor(data, dtype=self.dtype if dtype is None else dtype, **options)
-
-
-# -- of a formula ----------------------------------------------------------------------------------
-
-
-def arange(
-    start: Any,
-    end: Any = None,
-    step: Any = 1,
-    *,
-    dtype: Any = None,
-    **options: Unpack[CreationOptions],
-) -> Tensor:
-    """start, start + step, ... below `end` (above it, for a negative step); one number is the end.
-
-    int64 when all three are integers, else the default float dtype. There are
-    ceil((end - start) / step) elements; where floats matter, `linspace` says how many. Raises
-    ArgumentError for step 0, or one that leads away from the end. Follows `torch.arange`.
-
-    >>> ag.arange(5)
-    tensor([0, 1, 2, 3, 4])
-    >>> ag.arange(0, 1, 0.25)
-    tensor([0.0000, 0.2500, 0.5000, 0.7500])
-    """
-    if end is None:
-        start, end = 0, start
-    start, end, step = (_number(v) for v in (start, end, step))
-    if not isinstance(step, Dim) and step == 0:
-        raise ArgumentError("arange: step must not be 0")
-    whole = all(isinstance(v, int | Dim) for v in (start, end, step))
-    if dtype is None:
-        dtype = int64 if whole else get_default_dtype()
-    if whole:
-        size = (end - start + step - 1) // step if step > 0 else (start - end - step - 1) // -step
-    else:
-        size = math.ceil((end - start) / step)
-    if isinstance(size, int) and size < 0:
-        raise ArgumentError(
-            f"arange: step {step} leads away from the end: start {start}, end {end}"
-        )
-    return finished(ops.arange(start, step, size, as_dtype(dtype)), **options)
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, Tensor | np.generic | np.ndarray):
-        return value.item()
-    return value
-
-
-def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, **options: Unpack[CreationOptions]
-) -> Tensor:
-    """start + i * (end - start) / (steps - 1) for i = 0, ..., steps - 1: evenly spaced numbers.
-
-    Both ends are met exactly. In the default float dtype unless given. One step gives `start`;
-    ArgumentError for less than 0. Follows `torch.linspace`.
-
-    >>> ag.linspace(0, 1, 5)
-    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
-    """
-    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    start, end = _number(start), _number(end)
-    count = operator.index(steps)
-    if count < 0:
-        raise ArgumentError(f"linspace: steps must not be negative, got {count}")
-    step = (end - start) / (count - 1) if count > 1 else 0.0
-    i = ops.arange(0, 1, count, "float64")
-    # From both ends, so that the last value is `end` itself.
-    from_start = ops.add(ops.mul(i, step), start)
-    from_end = ops.sub(end, ops.mul(ops.sub(count - 1, i), step))
-    values = ops.where(ops.lt(i, count / 2), from_start, from_end)
-    return finished(ops.cast(values, wanted), **options)
-
-
-def logspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    base: float = 10.0,
-    *,
-    dtype: Any = None,
-    **options: Unpack[CreationOptions],
-) -> Tensor:
-    """base ** x for `steps` values x evenly spaced from `start` to `end`; see `linspace`.
-
-    >>> ag.logspace(0, 3, 4)
-    tensor([   1.,   10.,  100., 1000.])
-    """
-    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    exponents = linspace(start, end, steps, dtype="float64")
-    return finished(ops.cast(ops.pow(base, exponents), wanted), **options)
-
-
-def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, **options: Unpack[CreationOptions]
-) -> Tensor:
-    """1 where row = column, 0 elsewhere: the identity of shape (n, n), or (n, m).
-
-    >>> ag.eye(3)
-    tensor([[1., 0., 0.],
-            [0., 1., 0.],
-            [0., 0., 1.]])
-    """
-    m = n if m is None else m
-    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    rows = ops.reshape(ops.arange(0, 1, n, int64), (n, 1))
-    return finished(ops.cast(ops.eq(rows, ops.arange(0, 1, m, int64)), wanted), **options)
-
-
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """The coordinates of the points of a grid, one tensor for each of the 1-d `tensors`.
-
-    With indexing "ij" sizes (N, M) give tensors (N, M): the first varies down the rows. With "xy"
-    the first two dimensions are exchanged, as in plots and images. The results are views. Raises
-    ArgumentError for another `indexing`. Follows `torch.meshgrid`.
-
-    >>> rows, columns = ag.meshgrid(ag.tensor([1, 2]), ag.tensor([3, 4, 5]), indexing="ij")
-    >>> rows
-    tensor([[1, 1, 1],
-            [2, 2, 2]])
-    >>> columns
-    tensor([[3, 4, 5],
-            [3, 4, 5]])
-    """
-    if indexing not in ("ij", "xy"):
-        raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
-    items = (
-        list(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
-    )
-    count = len(items)
-    lengths = [x.shape[0] if x.ndim else 1 for x in items]
-    grids = []
-    for i, x in enumerate(items):
-        aligned = ops.reshape(x, tuple(lengths[j] if i == j else 1 for j in range(count)))
-        grid = ops.expand(aligned, tuple(lengths))
-        swap = indexing == "xy" and count > 1
-        grids.append(ops.permute(grid, (1, 0, *range(2, count))) if swap else grid)
-    return tuple(grids)
-
-
-def complex_of(real: Any, imag: Any) -> Tensor:
-    """real + i * imag, from two tensors of one float dtype that broadcast.
-
-    complex64, or complex128 of float64. Raises DTypeError for other dtypes, and for two that
-    differ. Follows `torch.complex`.
-
-    >>> ag.complex(ag.tensor([1.0, 2.0]), ag.tensor([0.5, -1.0]))
-    tensor([1.+0.5000j, 2.-1.0000j])
-    """
-    if real.dtype is not imag.dtype or not real.dtype.is_floating_point:
-        raise DTypeError(f"complex: {describe(real, imag)}: expected floats of one dtype")
-    both = promote_types(real.dtype, as_dtype("float32"))
-    shape = broadcast_shapes(tuple(real.shape), tuple(imag.shape), op="complex")
-    parts = [ops.expand(ops.cast(x, both), shape) for x in (real, imag)]
-    return ops.complex(*parts)  # type: ignore[no-any-return]  # an op gives Any

@@ -14,7 +14,7 @@ from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir import bind as crossroads
-from argand.ir.op import ops
+from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor
 from argand.tensor.shaping import unsqueeze
 
@@ -113,13 +113,31 @@ def dstack(tensors: Any) -> Any:
     >>> ag.dstack([ag.ones(2, 3), ag.zeros(2, 3)]).shape
     argand.Size([2, 3, 2])
     """
-    items = [_at_least(x, 2) for x in tensors]
-    return ops.cat(*[unsqueeze(x, 2) if x.ndim == 2 else x for x in items], dim=2)
+    return ops.cat(*[_at_least_3(x) for x in tensors], dim=2)
 
 
 def _at_least(x: Any, rank: int) -> Any:
     missing = rank - x.ndim
     return x if missing <= 0 else ops.reshape(x, (1,) * missing + tuple(x.shape))
+
+
+def column_stack(tensors: Any) -> Any:
+    """The tensors side by side: vectors and numbers are columns, others joined along dimension 1.
+
+    >>> ag.column_stack([ag.tensor([1, 2]), ag.tensor([3, 4])])
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    items = [x if x.ndim > 1 else ops.reshape(x, (-1, 1)) for x in tensors]
+    return ops.cat(*items, dim=1)
+
+
+def _each_at_least(tensors: tuple[Any, ...], widened: Any) -> Any:
+    """One tensor widened; a tuple of several, given one by one or as a sequence."""
+    if len(tensors) == 1 and isinstance(tensors[0], Tensor):
+        return widened(tensors[0])
+    several = tensors[0] if len(tensors) == 1 else tensors
+    return tuple(widened(x) for x in several)
 
 
 def atleast_1d(*tensors: Any) -> Any:
@@ -128,8 +146,7 @@ def atleast_1d(*tensors: Any) -> Any:
     >>> ag.atleast_1d(ag.tensor(5))
     tensor([5])
     """
-    found = tuple(_at_least(x, 1) for x in tensors)
-    return found[0] if len(found) == 1 else found
+    return _each_at_least(tensors, lambda x: _at_least(x, 1))
 
 
 def atleast_2d(*tensors: Any) -> Any:
@@ -138,8 +155,23 @@ def atleast_2d(*tensors: Any) -> Any:
     >>> ag.atleast_2d(ag.tensor([1, 2]))
     tensor([[1, 2]])
     """
-    found = tuple(_at_least(x, 2) for x in tensors)
-    return found[0] if len(found) == 1 else found
+    return _each_at_least(tensors, lambda x: _at_least(x, 2))
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """The tensors with at least three dimensions: (M, N) becomes (M, N, 1), a vector (1, N, 1).
+
+    Several give a tuple.
+
+    >>> ag.atleast_3d(ag.ones(2, 3)).shape, ag.atleast_3d(ag.ones(3)).shape
+    (argand.Size([2, 3, 1]), argand.Size([1, 3, 1]))
+    """
+    return _each_at_least(tensors, _at_least_3)
+
+
+def _at_least_3(x: Any) -> Any:
+    wide = _at_least(x, 2)
+    return unsqueeze(wide, 2) if wide.ndim == 2 else wide
 
 
 # -- taking apart ----------------------------------------------------------------------------------
@@ -156,6 +188,10 @@ def narrow(input: Any, dim: int, start: Any, length: Any) -> Any:
     """
     d = normalize_dim(dim, input.ndim, "narrow")
     size = input.shape[d]
+    if isinstance(start, Tensor) and (start.ndim or start.dtype.kind not in "iu"):
+        raise ArgumentError(
+            f"narrow: start must be an integer or a 0-d tensor of one, got {describe(start)}"
+        )
     first = operator.index(start) if not isinstance(start, Dim) else start
     first = first + size if is_less(first, 0) else first
     if is_less(first, 0) or is_less(length, 0) or is_less(size, first + length):
@@ -306,3 +342,48 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
         raise ShapeError("unbind: a 0-d tensor has no dimension to take apart")
     d = normalize_dim(dim, input.ndim, "unbind")
     return tuple(select(input, d, i) for i in range(operator.index(input.shape[d])))
+
+
+def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along the second dimension, or the only one; sections must divide it evenly.
+
+    Raises ShapeError for a 0-d tensor.
+
+    >>> ag.hsplit(ag.tensor([[1, 2], [3, 4]]), 2)
+    (tensor([[1],
+            [3]]), tensor([[2],
+            [4]]))
+    """
+    return _split_evenly("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1, 1)
+
+
+def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along the first dimension; sections must divide it evenly.
+
+    Raises ShapeError for less than 2 dimensions.
+
+    >>> ag.vsplit(ag.tensor([[1, 2], [3, 4]]), 2)
+    (tensor([[1, 2]]), tensor([[3, 4]]))
+    """
+    return _split_evenly("vsplit", input, indices_or_sections, 0, 2)
+
+
+def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along the third dimension; sections must divide it evenly.
+
+    Raises ShapeError for less than 3 dimensions.
+
+    >>> [part.shape for part in ag.dsplit(ag.ones(1, 2, 4), 2)]
+    [argand.Size([1, 2, 2]), argand.Size([1, 2, 2])]
+    """
+    return _split_evenly("dsplit", input, indices_or_sections, 2, 3)
+
+
+def _split_evenly(name: str, x: Any, parts: Any, d: int, rank: int) -> tuple[Any, ...]:
+    if x.ndim < rank:
+        raise ShapeError(f"{name}: expected at least {rank} dimensions, got {shape_text(x.shape)}")
+    if isinstance(parts, int):
+        size = operator.index(x.shape[d])
+        if parts < 1 or size % parts:
+            raise ArgumentError(f"{name}: {parts} sections don't divide a size of {size} evenly")
+    return tensor_split(x, parts, d)

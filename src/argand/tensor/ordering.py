@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.errors import ArgumentError, ShapeError
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
@@ -134,16 +134,53 @@ def quantile(
     >>> ag.quantile(x, 0.5), ag.quantile(x, [0.25, 1.0])
     (tensor(2.5000), tensor([1.7500, 5.0000]))
     """
+    return _quantile("quantile", _quantiles, input, q, dim, keepdim, interpolation)
+
+
+def nanquantile(
+    input: Any,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Any:
+    """`quantile` of the elements that aren't NaN; NaN where all are.
+
+    >>> x = ag.tensor([1.0, ag.nan, 3.0])
+    >>> ag.nanquantile(x, 0.5), ag.quantile(x, 0.5)
+    (tensor(2.), tensor(nan))
+    """
+    return _quantile("nanquantile", _nan_quantiles, input, q, dim, keepdim, interpolation)
+
+
+def _quantile(
+    name: str,
+    of_rows: Any,
+    input: Any,
+    q: Any,
+    dim: int | None,
+    keepdim: bool,
+    interpolation: str,
+) -> Any:
+    if interpolation not in _BETWEEN:
+        raise ArgumentError(
+            f"{name}: interpolation must be one of {', '.join(_BETWEEN)}, got {interpolation!r}"
+        )
+    if isinstance(q, Tensor) and not q.weak and q.dtype is not input.dtype:
+        raise DTypeError(f"{name}: {describe(input, q)}: q must have the dtype of the elements")
+    if not input.dtype.is_floating_point:
+        raise DTypeError(f"{name}: not defined for {input.dtype.name}; convert with .float()")
     x = ops.reshape(input, (-1,)) if dim is None else input
-    d = 0 if dim is None else normalize_dim(dim, x.ndim, "quantile")
-    _not_empty("quantile", x, d)
+    d = 0 if dim is None else normalize_dim(dim, x.ndim, name)
+    _not_empty(name, x, d)
     order = ops.permute(x, (*(i for i in range(x.ndim) if i != d), d)) if x.ndim else _row(x)
     marks = ops.cast(q if isinstance(q, Tensor) else wrap(np.asarray(q, np.float64)), "float64")
     if marks.ndim > 1:
-        raise ShapeError(f"quantile: {describe(marks)}: q must be a number or a vector")
+        raise ShapeError(f"{name}: {describe(marks)}: q must be a number or a vector")
     if not crossroads.tracing() and not bool(ops.all(ops.ge(marks, 0) & ops.le(marks, 1))):
-        raise ArgumentError(f"quantile: q must be between 0 and 1, got {marks.tolist()}")
-    found = _quantiles(ops.sort(order, -1)[0], ops.reshape(marks, (-1,)), interpolation)
+        raise ArgumentError(f"{name}: q must be between 0 and 1, got {marks.tolist()}")
+    found = of_rows(ops.sort(order, -1)[0], ops.reshape(marks, (-1,)), interpolation)
     found = ops.permute(found, (found.ndim - 1, *range(found.ndim - 1)))
     if keepdim:
         shape = tuple(1 if dim is None or i == d else s for i, s in enumerate(input.shape))
@@ -157,15 +194,104 @@ def _row(x: Any) -> Any:
 
 def _quantiles(values: Any, marks: Any, interpolation: str) -> Any:
     """The quantiles of sorted rows (..., N) at (K,) shares: (..., K)."""
-    place = ops.mul(marks, values.shape[-1] - 1)
-    whole = {"lower": ops.floor, "higher": ops.ceil, "nearest": ops.round}.get(interpolation)
-    if whole is not None:
-        place = whole(place)
-    elif interpolation not in ("linear", "midpoint"):
-        raise ArgumentError(f"quantile: unknown interpolation {interpolation!r}")
     last = (values.ndim - 1,)
-    low, high = ops.floor(place), ops.ceil(place)
+    low, high, share = _between(ops.mul(marks, values.shape[-1] - 1), interpolation)
     below, above = (ops.index(values, ops.cast(i, "int64"), dims=last) for i in (low, high))
-    share = 0.5 if interpolation == "midpoint" else ops.cast(ops.sub(place, low), values.dtype)
-    found = ops.lerp(below, above, share)
+    found = ops.lerp(below, above, ops.cast(share, values.dtype))
     return ops.where(ops.isnan(values[..., -1:]), math.nan, found)  # a NaN comes last in the order
+
+
+def _nan_quantiles(values: Any, marks: Any, interpolation: str) -> Any:
+    """As `_quantiles`, of the numbers of each row, which come before its NaNs."""
+    numbers = ops.logical_not(ops.isnan(values))
+    count = ops.cast(ops.sum(numbers, -1, True), "float64")
+    place = ops.mul(marks, ops.clamp(ops.sub(count, 1), 0, None))
+    low, high, share = _between(place, interpolation)
+    below, above = (ops.gather(values, -1, ops.cast(i, "int64")) for i in (low, high))
+    return ops.lerp(below, above, ops.cast(share, values.dtype))
+
+
+_BETWEEN: dict[str, Any] = {
+    "linear": None,
+    "lower": ops.floor,
+    "higher": ops.ceil,
+    "nearest": ops.round,
+    "midpoint": None,
+}
+
+
+def _between(place: Any, interpolation: str) -> tuple[Any, Any, Any]:
+    """The places before and after one that is no integer, and the share of the later one."""
+    rounded = _BETWEEN[interpolation]
+    place = place if rounded is None else rounded(place)
+    low, high = ops.floor(place), ops.ceil(place)
+    share = ops.sub(place, low)
+    if interpolation == "midpoint":
+        share = ops.mul(ops.cast(ops.gt(share, 0), share.dtype), 0.5)
+    return low, high, share
+
+
+def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """`median` of the elements that aren't NaN; NaN where all are.
+
+    >>> ag.nanmedian(ag.tensor([1.0, ag.nan, 3.0, 2.0]))
+    tensor(2.)
+    """
+    if dim is None:
+        return nanmedian(ops.reshape(input, (-1,)), 0, keepdim).values
+    d = normalize_dim(dim, input.ndim, "nanmedian")
+    if not input.dtype.is_floating_point or not input.ndim:
+        return median(input, dim, keepdim)
+    _not_empty("nanmedian", input, d)
+    count = ops.sum(ops.logical_not(ops.isnan(input)), d, True)
+    middle = ops.floor_divide(ops.clamp(ops.sub(count, 1), 0, None), 2)
+    found = [ops.gather(part, d, middle) for part in ops.sort(input, d)]
+    return ValuesIndices(*[part if keepdim else select(part, d, 0) for part in found])
+
+
+def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
+    """(values, indices) of the most frequent element along `dim`, of several the smallest.
+
+    The index is that of its last occurrence. Raises ShapeError where there are none. Follows
+    `torch.mode`.
+
+    >>> ag.mode(ag.tensor([3, 1, 2, 1, 3]))
+    ValuesIndices(values=tensor(1), indices=tensor(3))
+    """
+    return ValuesIndices(*ops.mode(input, dim, keepdim))
+
+
+def cummax(input: Any, dim: int) -> Any:
+    """(values, indices): the largest of x[0], ..., x[i] along `dim`, and where it is.
+
+    Of equal elements the last one so far; NaN from the first NaN on. Follows `torch.cummax`.
+
+    >>> ag.cummax(ag.tensor([1, 3, 2, 3]), dim=0)
+    ValuesIndices(values=tensor([1, 3, 3, 3]), indices=tensor([0, 1, 1, 3]))
+    """
+    return _running_extreme("cummax", ops.running_max, input, dim)
+
+
+def cummin(input: Any, dim: int) -> Any:
+    """(values, indices): the smallest of x[0], ..., x[i] along `dim`, and where it is.
+
+    Of equal elements the last one so far; NaN from the first NaN on. Follows `torch.cummin`.
+
+    >>> ag.cummin(ag.tensor([3, 1, 2, 1]), dim=0)
+    ValuesIndices(values=tensor([3, 1, 1, 1]), indices=tensor([0, 1, 1, 3]))
+    """
+    return _running_extreme("cummin", ops.running_min, input, dim)
+
+
+def _running_extreme(name: str, running: Any, x: Any, dim: int) -> Any:
+    d = normalize_dim(dim, x.ndim, name)
+    if not x.ndim:
+        return ValuesIndices(ops.contiguous(x), ops.full((), 0, "int64"))
+    plain = x.detach()
+    fresh = ops.eq(plain, running(plain, d))
+    if x.dtype.is_floating_point:
+        fresh = ops.logical_or(fresh, ops.isnan(plain))
+    places = ops.arange(0, 1, x.shape[d], "int64")
+    column = tuple(x.shape[d] if i == d else 1 for i in range(x.ndim))
+    index = ops.running_max(ops.where(fresh, ops.reshape(places, column), 0), d)
+    return ValuesIndices(ops.gather(x, d, index), index)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 from argand.base.dtype import as_dtype, compute_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError
-from argand.base.shape import normalize_dim, normalize_dims, shape_text
-from argand.ir.op import ops
+from argand.base.shape import normalize_dim, normalize_dims
+from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor
 from argand.tensor.joining import sliced
 from argand.tensor.shaping import movedim
@@ -496,14 +496,7 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
         dtype = "int64"
     x = _converted(input, dtype)
     d = normalize_dim(dim, input.ndim, "cumprod")
-    size = int(x.shape[d]) if x.ndim else 1
-    # After each round an element is the product of the last `reach` ones up to it.
-    reach = 1
-    while reach < size:
-        rest = ops.mul(sliced(x, d, reach, size), sliced(x, d, 0, size - reach))
-        x = ops.cat(sliced(x, d, 0, reach), rest, dim=d)
-        reach *= 2
-    return x
+    return _scanned(ops.mul, x, d)
 
 
 def softmax(input: Any, dim: Any, *, dtype: Any = None) -> Any:
@@ -530,51 +523,61 @@ def log_softmax(input: Any, dim: Any, *, dtype: Any = None) -> Any:
     return ops.log_softmax(_converted(input, dtype), dim)
 
 
-def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
-    """How often each of 0, 1, 2, ... occurs in a 1-d tensor, or the sums of their `weights`.
+def logcumsumexp(input: Any, dim: int) -> Any:
+    """y[i] = ln(exp(x[0]) + ... + exp(x[i])) along `dim`, without overflow.
 
-    The result has max(input) + 1 elements, `minlength` at least; int64, or the dtype of `weights`
-    (integers are summed as float64). Raises IndexError for negative numbers, ArgumentError for
-    other dtypes and shapes. Looks at the values, so it can't be compiled. Follows `torch.bincount`.
+    In log2(n) rounds of whole tensors, as `cumprod`; 16-bit floats in float32. Raises DTypeError
+    for integers. Follows `torch.logcumsumexp`.
 
-    >>> ag.bincount(ag.tensor([0, 1, 1, 3]))
-    tensor([1, 2, 0, 1])
-    >>> ag.bincount(ag.tensor([0, 1, 1]), weights=ag.tensor([0.5, 1.0, 2.0]), minlength=3)
-    tensor([0.5000, 3.0000, 0.0000])
+    >>> ag.logcumsumexp(ag.tensor([1000.0, 1000.0, -ag.inf]), dim=0)
+    tensor([1000.0000, 1000.6931, 1000.6931])
     """
-    if input.ndim != 1 or input.dtype.kind not in "iu":
+    if not input.dtype.is_inexact:
+        raise DTypeError(f"logcumsumexp: not defined for {input.dtype.name}; use .float()")
+    d = normalize_dim(dim, input.ndim, "logcumsumexp")
+    if not input.ndim:
+        return ops.contiguous(input)
+    wide = ops.cast(input, compute_dtype(input.dtype))
+    return ops.cast(_scanned(_log_sum, wide, d), input.dtype)
+
+
+def _scanned(combine: Any, x: Any, d: int) -> Any:
+    """Running combinations along a dimension (Hillis and Steele 1986)."""
+    size, reach = int(x.shape[d]) if x.ndim else 1, 1
+    while reach < size:  # an element combines the last `reach` ones up to it
+        rest = combine(sliced(x, d, reach, size), sliced(x, d, 0, size - reach))
+        x = ops.cat(sliced(x, d, 0, reach), rest, dim=d)
+        reach *= 2
+    return x
+
+
+def _log_sum(a: Any, b: Any) -> Any:
+    """ln(exp(a) + exp(b)); nothing but zeros has no gradient."""
+    real = [ops.real(v) if v.dtype.is_complex else v for v in (a.detach(), b.detach())]
+    high = ops.maximum(*real)
+    high = ops.where(ops.isfinite(high), high, 0.0)
+    total = ops.add(ops.exp(ops.sub(a, high)), ops.exp(ops.sub(b, high)))
+    nothing = ops.eq(total, 0)
+    logarithm = ops.log(ops.where(nothing, 1.0, total))
+    return ops.where(nothing, -math.inf, ops.add(logarithm, high))
+
+
+def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
+    """The slices along `dim` whose p-norm exceeds `maxnorm` scaled down to it.
+
+    Raises ArgumentError for p or maxnorm below 0. Follows `torch.renorm`.
+
+    >>> ag.renorm(ag.tensor([[3.0, 4.0], [0.3, 0.4]]), p=2, dim=0, maxnorm=1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    if not p > 0 or maxnorm < 0 or not input.dtype.is_inexact or input.ndim < 2:
         raise ArgumentError(
-            f"bincount: expected integers in one dimension, got {input.dtype.name} of shape "
-            f"{shape_text(input.shape)}"
+            f"renorm: expected p > 0, maxnorm >= 0 and at least 2 dimensions of floats, got {p}, "
+            f"{maxnorm} and {describe(input)}"
         )
-    top = int(ops.amax(input).item()) + 1 if input.numel() else 0
-    size = top if top > minlength else minlength
-    if weights is None:
-        weights = ops.full(input.shape, 1, "int64")
-    elif not weights.dtype.is_floating_point:
-        weights = ops.cast(weights, "float64")
-    zeros = ops.full((size,), 0, weights.dtype)
-    return ops.scatter_add(zeros, 0, ops.cast(input, "int64"), weights)
-
-
-def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """How many elements lie in each of `bins` equal intervals from `min` to `max`.
-
-    The counts have the dtype of `input`. `max` belongs to the last interval; elements outside and
-    NaN aren't counted. With min = max, as without both, the range is that of the elements. Follows
-    `torch.histc`.
-
-    >>> ag.histc(ag.tensor([0.5, 1.2, 1.7, 3.0, 9.0]), bins=3, min=0, max=3)
-    tensor([1., 2., 1.])
-    """
-    low, high = float(min), float(max)
-    if low == high:
-        low, high = float(ops.amin(input)), float(ops.amax(input))
-    if low == high:
-        low, high = low - 1, high + 1
-    flat = ops.reshape(input.detach(), (-1,))
-    inside = ops.logical_and(ops.ge(flat, low), ops.le(flat, high))
-    place = ops.floor(ops.mul(ops.sub(flat, low), bins / (high - low)))
-    place = ops.clamp(ops.cast(place, "int64"), 0, bins - 1)
-    zeros = ops.full((bins,), 0, input.dtype)
-    return ops.scatter_add(zeros, 0, place, ops.cast(inside, input.dtype))
+    d = normalize_dim(dim, input.ndim, "renorm")
+    others = tuple(i for i in range(input.ndim) if i != d)
+    length = vector_norm(input, p, others, True)
+    scale = ops.div(maxnorm, ops.add(length, 1e-7))
+    return ops.mul(input, ops.where(ops.gt(length, maxnorm), scale, 1.0))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from argand.base.dtype import DType
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
+from argand.base.shape import broadcast_shapes as joint_shape
 from argand.base.shape import (
-    broadcast_shapes,
     normalize_dim,
     normalize_dims,
     resolve_reshape,
     shape_text,
 )
 from argand.ir.op import ops
+from argand.ops.move import summed_to
 from argand.tensor.convert import bytes_as
+from argand.tensor.core import Size
 from argand.tensor.creation import sizes
 from argand.tensor.strides import stride
 from argand.tensor.views import root_of
@@ -275,7 +278,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 
 def listed(dims: Any) -> list[int]:
     """One dimension, or several, as a list."""
-    return list(dims) if isinstance(dims, list | tuple) else [dims]
+    return list(dims) if isinstance(dims, list | tuple | range) else [dims]
 
 
 def expand(self: Any, *sizes_: Any) -> Any:
@@ -321,8 +324,39 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     >>> a.shape, b.shape
     (argand.Size([3, 2]), argand.Size([3, 2]))
     """
-    shape = broadcast_shapes(*[tuple(x.shape) for x in tensors], op="broadcast_tensors")
+    shape = joint_shape(*[tuple(x.shape) for x in tensors], op="broadcast_tensors")
     return tuple(ops.expand(x, shape) for x in tensors)
+
+
+def sum_to_size(self: Any, *size: Any) -> Any:
+    """Summed over the dimensions that broadcasting `size` to this shape would repeat.
+
+    Raises ShapeError where `size` doesn't broadcast to it. Follows `torch.Tensor.sum_to_size`.
+
+    >>> ag.ones(2, 3).sum_to_size(1, 3)
+    tensor([[2., 2., 2.]])
+    """
+    wanted = sizes(size)
+    shape = tuple(self.shape)
+    if joint_shape(shape, wanted, op="sum_to_size") != shape:
+        raise ShapeError(
+            f"sum_to_size: {shape_text(wanted)} doesn't broadcast to {shape_text(shape)}"
+        )
+    return summed_to(self, wanted)
+
+
+def broadcast_shapes(*shapes: Any) -> Any:
+    """The shape that tensors of the given shapes broadcast to; a number is a shape of one size.
+
+    Raises ShapeError where there is none. Follows `torch.broadcast_shapes`.
+
+    >>> ag.broadcast_shapes((2, 1), (3,))
+    argand.Size([2, 3])
+    """
+    given = [tuple(map(operator.index, listed(s))) for s in shapes]
+    for size in (s for shape in given for s in shape if s < 0):
+        raise ArgumentError(f"broadcast_shapes: sizes must not be negative, got {size}")
+    return Size(joint_shape(*given, op="broadcast_shapes"))
 
 
 # -- what it looks like ----------------------------------------------------------------------------

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from argand.base.dtype import ALL
-from argand.base.errors import CallError, did_you_mean
+from argand.base.errors import CallError
 from argand.base.misuse import FAILURES, explain, explained
 from argand.base.userstack import UserCall, register_call
-from argand.ir import bind as crossroads
 from argand.ir.entries import planned
 from argand.ir.op import Op, entry_of, ops, registry
 from argand.tensor import (
@@ -25,11 +24,15 @@ from argand.tensor import (
     combining,
     convert,
     creation,
+    differences,
     elementary,
     factors,
+    formulas,
     gamma,
+    histograms,
     indexing,
     joining,
+    methods,
     numeric,
     older_algebra,
     ordering,
@@ -37,6 +40,8 @@ from argand.tensor import (
     random,
     reducing,
     regions,
+    scattering,
+    searching,
     selecting,
     shaping,
     spectra,
@@ -76,20 +81,27 @@ BOTH: dict[Any, str] = {
         is_complex is_floating_point is_nonzero isclose isneginf isposinf isreal logaddexp logit
         nan_to_num prelu rad2deg round sinc""",
     gamma: "mvlgamma",
+    differences: """diff gradient""",
+    histograms: """bincount histc histogram""",
     indexing: """index_put nonzero""",
     numeric: """angle conj conj_physical float_power frexp is_conj is_neg lcm ldexp logaddexp2
         positive resolve_conj resolve_neg sgn""",
     random: """bernoulli multinomial""",
-    ordering: """argsort kthvalue median msort quantile sort topk""",
+    ordering: """argsort cummax cummin kthvalue median mode msort nanmedian nanquantile quantile
+        sort topk""",
     regions: """as_strided as_strided_scatter diagonal_scatter select_scatter slice_scatter""",
-    reducing: """all amax amin aminmax any argmax argmin bincount count_nonzero cumprod cumsum dist
-        histc log_softmax logsumexp max mean min nanmean nansum norm prod softmax std sum var""",
-    selecting: """argwhere gather index_add index_copy index_fill masked_fill masked_scatter
-        masked_select put scatter scatter_add scatter_reduce take take_along_dim unique
-        unique_consecutive""",
-    arranging: """diag diag_embed diff flip fliplr flipud repeat_interleave roll tile trace tril
-        triu""",
-    joining: """chunk index_select narrow select split split_with_sizes tensor_split unbind""",
+    reducing: """all amax amin aminmax any argmax argmin count_nonzero cumprod cumsum dist
+        log_softmax logcumsumexp logsumexp max mean min nanmean nansum norm prod renorm softmax std
+        sum var""",
+    scattering: """index_add index_copy index_fill index_reduce scatter scatter_add
+        scatter_reduce""",
+    searching: """isin unique unique_consecutive""",
+    selecting: """argwhere gather masked_fill masked_scatter masked_select nonzero_static put take
+        take_along_dim""",
+    arranging: """diag diag_embed diagflat flip fliplr flipud repeat_interleave roll rot90 tile
+        trace tril triu""",
+    joining: """chunk dsplit hsplit index_select narrow select split split_with_sizes tensor_split
+        unbind vsplit""",
     shaping: """adjoint broadcast_to flatten movedim numel permute ravel reshape squeeze t transpose
         unflatten unsqueeze""",
     convert: """clone imag real""",
@@ -102,9 +114,11 @@ FUNCTIONS: dict[Any, str] = {
     factors: "lu_unpack",
     spectra: "pca_lowrank svd_lowrank",
     convert: "from_dlpack is_tensor",
-    creation: """arange as_tensor asarray empty empty_like eye frombuffer from_numpy full
-        full_like linspace logspace meshgrid ones ones_like scalar_tensor tensor zeros
-        zeros_like""",
+    creation: """as_tensor asarray empty empty_like frombuffer from_numpy full full_like ones
+        ones_like scalar_tensor tensor zeros zeros_like""",
+    formulas: """arange empty_permuted empty_strided eye linspace logspace meshgrid tril_indices
+        triu_indices""",
+    histograms: "histogramdd",
     elementary: "finfo iinfo rsub",
     gamma: "polygamma",
     numeric: "polar view_as_complex view_as_real",
@@ -112,8 +126,9 @@ FUNCTIONS: dict[Any, str] = {
     random: """fork_rng get_rng_state initial_seed manual_seed normal rand rand_like randint
         randint_like randn randn_like randperm seed set_rng_state""",
     reducing: "std_mean var_mean",
-    selecting: "bucketize isin searchsorted where",
-    joining: "atleast_1d atleast_2d cat dstack hstack stack vstack",
+    searching: "bucketize searchsorted",
+    selecting: "unravel_index where",
+    joining: "atleast_1d atleast_2d atleast_3d cat column_stack dstack hstack stack vstack",
     shaping: "broadcast_tensors",
     writing: "fill",
 }
@@ -124,13 +139,16 @@ METHODS: dict[Any, str] = {
     convert: """detach_ data_ptr element_size get_device numpy pin_memory share_memory_
         storage_offset to tolist type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
+    formulas: "new_empty_strided",
     random: "bernoulli_ cauchy_ exponential_ log_normal_ normal_ random_ uniform_",
-    selecting: "index_put_ scatter_ scatter_add_ scatter_reduce_",
+    scattering: "scatter_ scatter_add_ scatter_reduce_",
+    selecting: "index_put_",
     arranging: "repeat",
     regions: "unfold",
-    shaping: "dim expand expand_as reshape_as size view view_as",
+    shaping: "dim expand expand_as reshape_as size sum_to_size view view_as",
     strides: "contiguous is_contiguous stride",
-    writing: """copy_ fill_ fill_diagonal_ resize_ squeeze_ t_ transpose_ unsqueeze_ zero_""",
+    writing: """copy_ fill_ fill_diagonal_ resize_ resize_as_ squeeze_ t_ transpose_ unsqueeze_
+        zero_""",
 }
 
 # Other names of the same.
@@ -161,6 +179,9 @@ ALIASES = {
     "swapaxes": "transpose",
     "swapdims": "transpose",
     "row_stack": "vstack",
+    "unsafe_chunk": "chunk",
+    "unsafe_split": "split",
+    "unsafe_split_with_sizes": "split_with_sizes",
     "ger": "outer",
     "trapz": "trapezoid",
 }
@@ -176,7 +197,8 @@ INPLACE = _words("""
     bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip conj_physical copysign
     cos cosh cumsum digamma div divide eq erf erfc erfinv exp exp2 expm1 float_power floor
     floor_divide fmod frac gcd ge gt heaviside hypot i0 igamma igammac index_add index_copy
-    index_fill lcm ldexp le lerp lgamma log log10 log1p log2 logical_and logical_not logical_or
+    index_fill index_reduce lcm ldexp le lerp lgamma log log10 log1p log2 logical_and logical_not
+    logical_or
     logical_xor logit lt masked_fill masked_scatter mul multiply mvlgamma nan_to_num ne neg
     nextafter polygamma pow put reciprocal relu remainder round rsqrt sgn sigmoid sign sin sinc
     sinh sqrt square sub subtract tan tanh tril triu trunc xlogy
@@ -211,11 +233,11 @@ _INPLACE_OPERATORS = {
 
 
 # They take no argument worth explaining, or are types.
-_BARE = frozenset(("dim", "finfo", "iinfo", "is_contiguous", "numel", "numpy", "size", "tolist"))
+_BARE = frozenset(("dim", "finfo", "iinfo", "numel", "numpy", "size", "tolist"))
 
 
 # Their functions look at values, draw random numbers or give no tensors: calls have no plan.
-_UNPLANNED = (autograd, creation, printing, random)
+_UNPLANNED = (autograd, creation, formulas, histograms, printing, random)
 
 
 def _unwrapped(function: Any) -> Any:
@@ -438,7 +460,8 @@ def _functions() -> dict[str, Callable[..., Any]]:
     found |= dict(_names(BOTH))
     found |= dict(_names(FUNCTIONS))
     found |= {
-        "complex": explained(creation.complex_of),
+        "broadcast_shapes": explained(shaping.broadcast_shapes),
+        "complex": explained(formulas.complex_of),
         "alias_copy": planned(strides.alias_copy),
         "detach": explained(Tensor.detach),
         "numel": explained(shaping.numel),
@@ -464,17 +487,17 @@ def _methods() -> dict[str, Any]:
         "device": property(convert.device_of),
         "nbytes": property(convert.nbytes),
         "itemsize": property(convert.itemsize),
-        "is_cuda": property(_never),
-        "is_sparse": property(_never),
-        "is_quantized": property(_never),
+        "is_cuda": property(methods.never),
+        "is_sparse": property(methods.never),
+        "is_quantized": property(methods.never),
         "real": property(convert.real),
         "imag": property(convert.imag),
         "T": property(planned(shaping.reversed_dims)),
         "mT": property(planned(shaping.matrix_transpose)),
         "mH": property(shaping.adjoint),
         "H": property(shaping.conjugate_transpose),
-        "backward": explained(backward),
-        "apply_": _apply,
+        "backward": explained(methods.backward),
+        "apply_": methods.apply_each,
         "polygamma": planned(gamma.polygamma_method),
     }
     for name, target in (ALIASES | METHOD_ALIASES).items():
@@ -520,69 +543,8 @@ def _special() -> dict[str, Any]:
         "__dlpack_device__": convert.dlpack_device,
         "__deepcopy__": convert.deepcopy,
         "__reduce__": convert.reduced,
-        "__getattr__": _missing,
+        "__getattr__": methods.missing,
     }
-
-
-def _never(self: Any) -> bool:
-    """False: tensors are dense, of plain numbers, on the CPU.
-
-    >>> x = ag.ones(2)
-    >>> x.is_cuda, x.is_sparse, x.is_quantized
-    (False, False, False)
-    """
-    return False
-
-
-def backward(
-    self: Any,
-    gradient: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    inputs: Any = None,
-) -> None:
-    """Add the gradients of this tensor to the `.grad` of the leaves that it depends on.
-
-    `gradient` is the cotangent, in the shape of this tensor; without it the tensor must have one
-    element (AutogradError otherwise). What the tape saved is freed unless `retain_graph`; with
-    `create_graph` the gradients can be differentiated again. `inputs` limits the leaves. Follows
-    `torch.Tensor.backward`.
-
-    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
-    >>> (x**2).backward(gradient=ag.tensor([1.0, 10.0]))
-    >>> x.grad
-    tensor([ 2., 40.])
-    """
-    autograd.backward(self, gradient, retain_graph, create_graph, inputs)
-
-
-def _apply(self: Any, callable: Callable[[Any], Any]) -> Any:
-    """Overwrite each element with a Python function of it, one by one; returns the tensor. Slow.
-
-    >>> ag.tensor([1.0, 2.0]).apply_(lambda v: v * 10)
-    tensor([10., 20.])
-    """
-    values = [callable(v) for v in self.numpy_array().reshape(-1).tolist()]
-    return self.copy_(creation.tensor(values, dtype=self.dtype).reshape(tuple(self.shape)))
-
-
-class UnknownNameError(AttributeError):
-    """An attribute that Tensor lacks. The nearest names are looked for when the message is read:
-    `hasattr` never reads it."""
-
-    def __init__(self, unknown: str) -> None:
-        super().__init__(f"Tensor has no attribute {unknown!r}")
-        self.unknown = unknown
-
-    def __str__(self) -> str:
-        public = [n for n in dir(Tensor) if not n.startswith("_")]
-        return f"{self.args[0]}{did_you_mean(self.unknown, public)}"
-
-
-def _missing(self: Any, name: str) -> Any:
-    if crossroads.pushed:
-        crossroads.current().attribute_is_missing(self)
-    raise UnknownNameError(name)
 
 
 def install() -> None:

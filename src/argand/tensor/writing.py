@@ -160,6 +160,16 @@ def resize_(self: Tensor, *size: Any) -> Tensor:
     return self
 
 
+def resize_as_(self: Tensor, other: Any) -> Tensor:
+    """The shape of another tensor, in place: ``resize_(other.shape)``; returns the tensor.
+
+    >>> ag.arange(4).resize_as_(ag.ones(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    return resize_(self, tuple(other.shape))
+
+
 def _become(self: Tensor, other: Any) -> Tensor:
     """Be the view `other` of this same memory."""
     self._array, self._node = other._array, other._node

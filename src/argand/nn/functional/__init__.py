@@ -152,7 +152,7 @@ from argand.nn.functional.window import (
     unfold,
 )
 from argand.tensor.elementary import prelu
-from argand.tensor.selecting import one_hot
+from argand.tensor.searching import one_hot
 
 __all__ = [
     "adaptive_avg_pool1d",

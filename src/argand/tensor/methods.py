@@ -1,0 +1,73 @@
+"""What a tensor does by methods and attributes alone, without a function of that name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from argand.base.errors import did_you_mean
+from argand.ir import bind as crossroads
+from argand.tensor import autograd, creation
+from argand.tensor.core import Tensor
+
+
+def never(self: Any) -> bool:
+    """False: tensors are dense, of plain numbers, on the CPU.
+
+    >>> x = ag.ones(2)
+    >>> x.is_cuda, x.is_sparse, x.is_quantized
+    (False, False, False)
+    """
+    return False
+
+
+def backward(
+    self: Any,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of this tensor to the `.grad` of the leaves that it depends on.
+
+    `gradient` is the cotangent, in the shape of this tensor; without it the tensor must have one
+    element (AutogradError otherwise). What the tape saved is freed unless `retain_graph`; with
+    `create_graph` the gradients can be differentiated again. `inputs` limits the leaves. Follows
+    `torch.Tensor.backward`.
+
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x**2).backward(gradient=ag.tensor([1.0, 10.0]))
+    >>> x.grad
+    tensor([ 2., 40.])
+    """
+    autograd.backward(self, gradient, retain_graph, create_graph, inputs)
+
+
+def apply_each(self: Any, callable: Callable[[Any], Any]) -> Any:
+    """Overwrite each element with a Python function of it, one by one; returns the tensor. Slow.
+
+    >>> ag.tensor([1.0, 2.0]).apply_(lambda v: v * 10)
+    tensor([10., 20.])
+    """
+    values = [callable(v) for v in self.numpy_array().reshape(-1).tolist()]
+    return self.copy_(creation.tensor(values, dtype=self.dtype).reshape(tuple(self.shape)))
+
+
+class UnknownNameError(AttributeError):
+    """An attribute that Tensor lacks. The nearest names are looked for when the message is read:
+    `hasattr` never reads it."""
+
+    def __init__(self, unknown: str) -> None:
+        super().__init__(f"Tensor has no attribute {unknown!r}")
+        self.unknown = unknown
+
+    def __str__(self) -> str:
+        public = [n for n in dir(Tensor) if not n.startswith("_")]
+        return f"{self.args[0]}{did_you_mean(self.unknown, public)}"
+
+
+def missing(self: Any, name: str) -> Any:
+    """Raise the error of a tensor without an attribute; a trace is told that it was asked for."""
+    if crossroads.pushed:
+        crossroads.current().attribute_is_missing(self)
+    raise UnknownNameError(name)
