@@ -85,6 +85,8 @@ def test_the_host_computes_what_has_no_machine_code() -> None:
     compiled = ag.compile(lambda x, y: ops.gcd(x, y) * 2 + 1)
     x, y = ag.tensor([12, 18, 7]), ag.tensor([8, 27, 0])
     assert compiled(x, y).tolist() == [9, 19, 15]
+    text = str(compiled.explain())  # and nothing beside it
+    assert "host: gcd" in text and "native: 1 nodes" in text
 
 
 @pytest.mark.parametrize(
