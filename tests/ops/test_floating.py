@@ -111,3 +111,16 @@ def test_the_first_operand_is_a_tensor(name: str) -> None:
 def test_a_compiled_function_refuses_them_too() -> None:
     with pytest.raises(TypeError, match="must be a Tensor"):
         ag.compile(lambda x, n: ag.maximum(x, n))(ag.ones(2), 0.5)
+
+
+@pytest.mark.parametrize("name", ["addcmul", "addcdiv"])
+def test_sums_with_products_of_halves_are_rounded_once(name: str) -> None:
+    rng = np.random.default_rng(4)
+    x, y, z = (rng.uniform(0.5, 2, 2000).astype(np.float16) for _ in range(3))
+    found = getattr(ag, name)(*map(ag.from_numpy, (x, y, z)), value=0.3)
+    a, b, c = (v.astype(np.float64) for v in (x, y, z))
+    exact = a + 0.3 * (b * c if name == "addcmul" else b / c)
+    assert found.dtype is ag.float16
+    np.testing.assert_array_less(
+        np.abs(found.numpy() - exact), np.spacing(exact.astype(np.float16)) * 0.501
+    )

@@ -8,9 +8,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from argand.base.dtype import as_dtype, get_default_dtype
+from argand.base.dtype import as_dtype, compute_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import same_shape
+from argand.ir.elementwise import common_dtype, is_number
 from argand.ir.op import describe, ops
 from argand.tensor.core import wrap
 from argand.tensor.operands import check_tensors
@@ -43,8 +44,7 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     >>> ag.addcmul(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]), ag.tensor([5.0, 6.0]), value=0.1)
     tensor([2.5000, 4.4000])
     """
-    product = ops.mul(tensor1, tensor2)
-    return ops.add(input, product if _is_one(value) else ops.mul(product, value))
+    return _added(input, ops.mul, tensor1, tensor2, value)
 
 
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
@@ -55,8 +55,19 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     >>> ag.addcdiv(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]), ag.tensor([2.0, 5.0]), value=10)
     tensor([16., 10.])
     """
-    quotient = ops.div(tensor1, tensor2)
-    return ops.add(input, quotient if _is_one(value) else ops.mul(quotient, value))
+    return _added(input, ops.div, tensor1, tensor2, value)
+
+
+def _added(input: Any, combine: Any, tensor1: Any, tensor2: Any, value: Any) -> Any:
+    """input + value * combine(tensor1, tensor2), of 16-bit floats rounded once."""
+    dtype = common_dtype(input, tensor1, tensor2)
+    if compute_dtype(dtype) is not dtype:
+        wide = compute_dtype(dtype)
+        operands = (input, tensor1, tensor2)
+        input, tensor1, tensor2 = (x if is_number(x) else ops.cast(x, wide) for x in operands)
+    part = combine(tensor1, tensor2)
+    total = ops.add(input, part if _is_one(value) else ops.mul(part, value))
+    return ops.cast(total, dtype) if compute_dtype(dtype) is not dtype else total
 
 
 def _is_one(value: Any) -> bool:
