@@ -178,6 +178,10 @@ ADAPTED: dict[str, Any] = {
             *xs, distance_function=distance_function and F.pairwise_distance, **k
         )
     ),
+    **{
+        name: getattr(ag.Tensor, f"{name}_")
+        for name in ("cauchy", "exponential", "geometric", "log_normal", "uniform")
+    },
     "zero_": lambda x: x.clone().zero_(),
     **{name: operator.attrgetter(name) for name in ("T", "H", "mT", "mH")},
     "svd_lowrank": lambda a, b, **k: ag.svd_lowrank(a @ b.mT, **k),

@@ -178,6 +178,17 @@ def test_integer_sequences_round_their_ends_first() -> None:
     assert ag.empty_permuted((2, 3, 4), (2, 0, 1)).stride() == (3, 1, 6)
 
 
+def test_trials_until_success() -> None:
+    ag.manual_seed(3)
+    draws = ag.zeros(20000).geometric_(0.25).numpy()
+    for n in range(1, 6):
+        share, wanted = (draws == n).mean(), 0.25 * 0.75 ** (n - 1)
+        assert abs(share - wanted) < 5 * np.sqrt(wanted / 20000)
+    assert ag.zeros(5, dtype=ag.int64).geometric_(0.5).min().item() >= 1
+    with pytest.raises(RuntimeError, match="0 < p < 1"):
+        ag.zeros(2).geometric_(1.0)
+
+
 REFUSED = {
     "an order of another shape": lambda x: ag.searchsorted(x[0], x[0], sorter=ag.tensor([0])),
     "both sides": lambda x: ag.searchsorted(x[0], x[0], side="left", right=True),

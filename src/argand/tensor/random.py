@@ -541,16 +541,32 @@ def cauchy_(
     return assign(self, ops.add(ops.mul(turned, sigma), median))
 
 
+def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
+    """Overwrite with how many trials it takes until one succeeds, each with probability `p`.
+
+    ceil(ln(1 - u) / ln(1 - p)) for uniform u, at least 1. Returns the tensor; ArgumentError unless
+    0 < p < 1.
+
+    >>> bool((ag.zeros(100).geometric_(0.5) >= 1).all())
+    True
+    """
+    _expect("geometric_", 0 < p < 1, f"0 < p < 1, got {p}")
+    wide = self.dtype if self.dtype.is_floating_point else get_default_dtype()
+    draws = ops.log1p(ops.neg(uniform_of(self.shape, wide, generator)))
+    trials = ops.clamp(ops.ceil(ops.div(draws, math.log1p(-p))), 1, None)
+    return assign(self, ops.cast(trials, self.dtype))
+
+
 def log_normal_(
     self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Any = None
 ) -> Tensor:
     """Overwrite with exp(mean + std * z) for normal random numbers z; returns the tensor.
 
-    `mean` and `std` are those of the logarithm. Raises ArgumentError for a negative `std`.
+    `mean` and `std` are those of the logarithm. Raises ArgumentError unless std > 0.
 
-    >>> ag.zeros(2).log_normal_(mean=0.0, std=0.0)
-    tensor([1., 1.])
+    >>> bool((ag.zeros(100).log_normal_(mean=0.0, std=1.0) > 0).all())
+    True
     """
-    _expect("log_normal_", not is_number(std) or std >= 0, f"std >= 0, got {std}")
+    _expect("log_normal_", not is_number(std) or std > 0, f"std > 0, got {std}")
     draws = normal_of(self.shape, self.dtype, generator)
     return assign(self, ops.exp(ops.add(ops.mul(draws, std), mean)))

@@ -140,7 +140,7 @@ METHODS: dict[Any, str] = {
         storage_offset to tolist type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
     formulas: "new_empty_strided",
-    random: "bernoulli_ cauchy_ exponential_ log_normal_ normal_ random_ uniform_",
+    random: "bernoulli_ cauchy_ exponential_ geometric_ log_normal_ normal_ random_ uniform_",
     scattering: "scatter_ scatter_add_ scatter_reduce_",
     selecting: "index_put_",
     arranging: "repeat",
