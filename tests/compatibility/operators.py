@@ -220,6 +220,7 @@ NO_VALUES: dict[str, str] = {
             "nn.functional.feature_alpha_dropout",
             "nn.functional.fractional_max_pool2d",
             "nn.functional.fractional_max_pool3d",
+            "nn.functional.multi_head_attention_forward",
             "nn.functional.rrelu",
         ],
         _DRAWS,

@@ -174,6 +174,32 @@ def test_synchronised_batch_norm_in_one_process():
     assert made(x).equal(expected)
 
 
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [{"add_bias_kv": True}, {"add_zero_attn": True, "bias": False}, {"kdim": 6, "vdim": 5}],
+)
+def test_multihead_attention_options(options, weights):
+    theirs = torch.nn.MultiheadAttention(8, 2, **options).double()
+    ours = ag.nn.MultiheadAttention(8, 2, **options).double()
+    state = {k: ag.tensor(v.numpy()) for k, v in theirs.state_dict().items()}
+    assert list(ours.state_dict()) == list(state)
+    ours.load_state_dict(state)
+    rng = np.random.default_rng(0)
+    sizes = (8, options.get("kdim", 8), options.get("vdim", 8))
+    arrays = [rng.standard_normal((n, 3, s)) for n, s in zip((5, 4, 4), sizes, strict=True)]
+    padding = np.array([[False, True, False, True], [False] * 4, [False, False, False, True]])
+    got = ours(*map(ag.tensor, arrays), key_padding_mask=ag.tensor(padding), need_weights=weights)
+    expected = theirs(
+        *map(torch.tensor, arrays), key_padding_mask=torch.tensor(padding), need_weights=weights
+    )
+    for mine, their in zip(got, expected, strict=True):
+        if their is None:
+            assert mine is None
+            continue
+        np.testing.assert_allclose(mine.detach().numpy(), their.detach().numpy(), atol=1e-12)
+
+
 def test_multihead_attention():
     theirs = torch.nn.MultiheadAttention(8, 2).double()
     ours = ag.nn.MultiheadAttention(8, 2).double()

@@ -54,6 +54,9 @@ from argand.nn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from argand.nn.functional.heads import (
+    multi_head_attention_forward,
+)
 from argand.nn.functional.inplace import (
     celu_,
     elu_,
@@ -231,6 +234,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
