@@ -464,3 +464,10 @@ def test_gru_and_rnn_formulas():
     for t in range(4):
         h = np.tanh(array(x[t]) @ w.T + b + h @ u.T + v)
     np.testing.assert_allclose(array(rnn(x)[0][-1]), h, rtol=1e-9)
+
+
+def test_batch_norm_of_nothing():
+    empty = ag.ones(0)
+    assert F.batch_norm(empty, empty, empty, training=True).shape == (0,)
+    with pytest.raises(ag.ArgandError, match="at least 2 dimensions"):
+        F.batch_norm(ag.ones(3), None, None, training=True)

@@ -81,6 +81,8 @@ def batch_norm(
     tensor([[-1.0000],
             [ 1.0000]])
     """
+    if input.ndim == 1 and same(input.shape[0], 0):  # no channel to normalise, as in PyTorch
+        return ops.mul(input, 1)
     if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError("batch_norm: evaluation needs running_mean and running_var")
