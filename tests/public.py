@@ -18,6 +18,7 @@ FACADES = [
     "argand.cuda",
     "argand.jit",
     "argand.linalg",
+    "argand.masked",
     "argand.special",
     "argand.testing",
     "argand.utils.checkpoint",

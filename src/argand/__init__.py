@@ -103,6 +103,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "jit": ("argand.jit", None),
     "linalg": ("argand.linalg", None),
     "load": ("argand.io", "load"),
+    "masked": ("argand.masked", None),
     "metrics": ("argand.metrics", None),
     "nn": ("argand.nn", None),
     "optim": ("argand.optim", None),

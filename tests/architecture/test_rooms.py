@@ -47,6 +47,7 @@ FACADES = {
     "cuda": set(),
     "jit": set(),
     "linalg": {"base", "ir", "tensor"},
+    "masked": {"base", "ir", "tensor"},
     "special": {"ir", "tensor"},
     "testing": {"tensor"},
     "utils": {"data", "tensor", "utils"},
