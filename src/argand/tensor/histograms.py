@@ -113,7 +113,7 @@ def histogramdd(
     >>> points = ag.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0], [2.0, 2.0]])
     >>> ag.histogramdd(points, [2, 2]).hist
     tensor([[0., 1.],
-            [1., 2.]])
+            [2., 1.]])
     """
     if not input.ndim or not input.dtype.is_floating_point:
         raise ArgumentError(f"histogramdd: {describe(input)}: expected points of floats (..., D)")

@@ -530,7 +530,7 @@ def logcumsumexp(input: Any, dim: int) -> Any:
     for integers. Follows `torch.logcumsumexp`.
 
     >>> ag.logcumsumexp(ag.tensor([1000.0, 1000.0, -ag.inf]), dim=0)
-    tensor([1000.0000, 1000.6931, 1000.6931])
+    tensor([1000.0000, 1000.6932, 1000.6932])
     """
     if not input.dtype.is_inexact:
         raise DTypeError(f"logcumsumexp: not defined for {input.dtype.name}; use .float()")
