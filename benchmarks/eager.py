@@ -34,6 +34,7 @@ SOURCE = HERE.parents[1] / "src"
 CASES = {c.name: c for c in (*OPS, *NETWORKS)}
 TURN = 1.5e-3  # seconds that a process measures before the other's turn
 WARM = 0.01
+RUNS = 300  # after which calls have their plans, and these all their kernels
 
 
 class Spot(NamedTuple):
@@ -98,7 +99,6 @@ class Bench:
             self.step = _with_backward(self.step, leaves)
         found = self.results(case, leaves)
         self.warm()
-        wait_for_optimised(self.lib)
         return found
 
     def tensor(self, values: Any, order: tuple[int, ...]) -> Any:
@@ -124,9 +124,10 @@ class Bench:
         """Run the step until nothing is done for the first time, and choose how often to."""
         start = time.perf_counter()
         ran = 0
-        while time.perf_counter() - start < WARM or ran < 5:
+        while time.perf_counter() - start < WARM or ran < RUNS:
             self.step()
             ran += 1
+        wait_for_optimised(self.lib)
         self.count = 1
         self.count = max(1, round(TURN / self.turn()))
         self.count = max(1, round(self.count * TURN / (self.turn() * self.count)))
