@@ -159,6 +159,7 @@ LATE = {
     "eager.native",
     "eager.plan_call",
     "fit.model",
+    "nn.parameter",
 }
 
 ABSENT = ("llvmlite", "rich", "sklearn", "safetensors", "scipy", "torch", "argand.nn")

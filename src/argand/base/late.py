@@ -17,6 +17,7 @@ BINDINGS: dict[str, tuple[str, str]] = {
     "eager.entries": ("argand.tensor.plans", "maker"),
     "eager.plan_call": ("argand.codegen.llvm.plancall", "plan_call"),
     "fit.model": ("argand.fit.keras", "ModelMethods"),
+    "nn.parameter": ("argand.nn.parameter", "Parameter"),
     "compile.compile": ("argand.compile.api", "compile"),
 }
 

@@ -18,7 +18,7 @@ from argand.compile.api import compile as compile_function
 from argand.data.dataset import TensorDataset
 from argand.data.loader import DataLoader
 from argand.fit.progress import Progress
-from argand.io.archive import load, save
+from argand.io.files import load, save
 from argand.nn import functional as F
 from argand.nn.activation import ReLU
 from argand.nn.containers import Sequential

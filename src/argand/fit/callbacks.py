@@ -10,7 +10,7 @@ from typing import Any
 
 from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, did_you_mean
-from argand.io.archive import load, save
+from argand.io.files import load, save
 from argand.optim.lr_scheduler import ReduceLROnPlateau as Plateau
 from argand.tensor.random import get_rng_state, set_rng_state
 from argand.transform.mode import no_grad

@@ -1,4 +1,4 @@
-"""`save` and `load`: nested dictionaries, lists and tuples of tensors, numbers and strings.
+"""Nested dictionaries, lists and tuples of tensors, numbers and strings in safetensors files.
 
 The file is a safetensors file: the tensors by their path, and the tree as JSON in the metadata. So
 any safetensors reader can read the tensors, and loading can never run code.
@@ -24,39 +24,19 @@ _KEY = "argand.tree"
 _TENSOR, _ARRAY = "tensor", "array"
 
 
-def save(obj: Any, f: Any) -> None:
-    """Write a tree of dicts, lists, tuples, tensors, arrays, numbers and strings to a file.
+def save_tree(obj: Any, path: Path) -> None:
+    """Write an object; a plain dictionary of tensors gives a plain safetensors file.
 
-    A plain dictionary of tensors (a state dict) gives a plain safetensors file. The file appears
-    whole, or not at all. Raises TypeError, with the path in the tree, for anything else (a model, a
-    function, a class).
-
-    >>> import os, tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "training.safetensors")
-    >>> ag.save({"epoch": 3, "weights": [ag.ones(2)]}, path)
-    >>> ag.load(path)
-    {'epoch': 3, 'weights': [tensor([1., 1.])]}
+    Raises TypeError, with the path in the tree, for anything that is no data.
     """
     tensors: dict[str, Any] = {}
     tree = _encode(obj, "", tensors)
     metadata = {"format": "pt", _KEY: json.dumps(tree, separators=(",", ":"), allow_nan=False)}
-    save_file(tensors, _path(f), metadata)
+    save_file(tensors, path, metadata)
 
 
-def load(f: Any, map_location: Any = None, weights_only: bool = True) -> Any:
-    """What `save` wrote; a foreign safetensors file gives its dictionary of tensors.
-
-    Raises FormatError for anything that is not a whole, well-formed file; PyTorch's pickles are
-    refused, since reading them could run code.
-
-    >>> import os, tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
-    >>> model = nn.Linear(2, 1)
-    >>> ag.save(model.state_dict(), path)
-    >>> model.load_state_dict(ag.load(path))
-    IncompatibleKeys(missing_keys=[], unexpected_keys=[])
-    """
-    path = _path(f)
+def load_tree(path: Path) -> Any:
+    """What `save_tree` wrote; a foreign safetensors file gives its dictionary of tensors."""
     tensors, metadata = read(path)
     text = metadata.get(_KEY)
     if text is None:
@@ -69,12 +49,6 @@ def load(f: Any, map_location: Any = None, weights_only: bool = True) -> Any:
         return _decode(tree, tensors)
     except (KeyError, TypeError, ValueError, IndexError, RecursionError) as e:
         raise FormatError(f"{path}: its tree is not one that save writes ({e})") from None
-
-
-def _path(f: Any) -> Path:
-    if hasattr(f, "read") or hasattr(f, "write"):
-        raise TypeError("save and load take a path, not an open file")
-    return Path(f)
 
 
 # A number, string, bool or None stands for itself; everything else is a list [kind, ...].
@@ -161,4 +135,4 @@ def _tensor(t: Tensor, requires_grad: bool) -> Tensor:
     return twin.requires_grad_() if requires_grad else twin
 
 
-__all__ = ["load", "save"]
+__all__ = ["load_tree", "save_tree"]

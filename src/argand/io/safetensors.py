@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,14 @@ from safetensors.numpy import save_file as write_file
 
 from argand.base.dtype import as_dtype
 from argand.base.errors import FormatError
+from argand.io.replacing import replacing
+from argand.io.source import opened
+from argand.io.torch_files import is_pickled
+from argand.io.zipped import is_zip
 from argand.tensor.core import Tensor, wrap
 
 # What Argand computes with; the format's other types (U16, F8_E4M3, ...) are refused.
 _CODES = ("BOOL", "U8", "I8", "I16", "I32", "I64", "F16", "BF16", "F32", "F64", "C64")
-_PICKLES = (b"\x80\x02", b"\x80\x04", b"\x80\x05", b"PK")
 
 # What the library says, and the reason that we give before its words; the first that fits counts.
 _REASONS = {
@@ -55,7 +56,7 @@ def save_file(
     """
     arrays = {name: _array_of(name, t) for name, t in tensors.items()}
     strings = None if metadata is None else _checked_metadata(metadata)
-    with _replacing(Path(path)) as temporary:
+    with replacing(Path(path)) as temporary:
         try:
             write_file(arrays, temporary, strings)
         except SafetensorError as e:
@@ -128,44 +129,18 @@ def _checked_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     return dict(metadata)
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[str]:
-    """A temporary name in the same folder; it replaces `path` when the block ends well."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 # -- reading ---------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The file, opened by the library; its errors become FormatErrors."""
-    with path.open("rb") as file:
-        if file.read(2) in _PICKLES:
-            raise FormatError(
-                f"{path}: this is a pickle or zip file (PyTorch's .pt), which could run code when "
-                "it is loaded; save the tensors as safetensors instead: "
-                "safetensors.torch.save_file(state_dict, 'model.safetensors')"
-            )
+    with opened(path) as source:
+        if is_zip(source) or is_pickled(source):
+            raise source.error("a zip archive or pickled data, such as a PyTorch file: use ag.load")
     try:
-        with safe_open(path, framework="numpy") as opened:
-            yield opened
+        with safe_open(path, framework="numpy") as file:
+            yield file
     except SafetensorError as e:
         raise FormatError(f"{path}: {_reason(path, str(e))}") from None
 

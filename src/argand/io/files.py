@@ -1,0 +1,137 @@
+"""`save` and `load`: files of tensors and plain containers, told apart by their first bytes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from argand.base.errors import ArgumentError
+from argand.io.archive import load_tree, save_tree
+from argand.io.places import check_place, placer
+from argand.io.replacing import replacing
+from argand.io.source import Source, opened
+from argand.io.torch_files import is_pickled, is_torch_zip, load_legacy, load_zip
+from argand.io.torch_tar import is_tar, load_tar
+from argand.io.torch_writer import write_torch
+from argand.io.zipped import ZipReader, is_zip
+
+_TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
+_FORMATS = ("safetensors", "torch")
+_ENCODINGS = ("utf-8", "ascii", "latin1", "bytes")
+
+
+def save(
+    obj: Any,
+    f: Any,
+    pickle_module: Any = None,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+    *,
+    format: str | None = None,
+) -> None:
+    """Write a tree of dicts, lists, tuples, tensors, numbers and strings to a file.
+
+    `f` is a path, or a binary file that is open. `format` is "safetensors", from which any
+    safetensors reader gets the tensors, or "torch": what ``torch.load(weights_only=True)`` reads,
+    where tensors that share memory share it in the file too. Without it names that end in .pt,
+    .pth, .bin, .ckpt or .tar, and files that are open, are written as "torch", others as
+    "safetensors".
+
+    A file of a path appears whole or not at all. Raises TypeError, with the place in the tree, for
+    anything else (a model, a function, a class). Follows `torch.save`, whose arguments about
+    pickles must be left at their defaults.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "training.pt")
+    >>> ag.save({"epoch": 3, "weights": [ag.ones(2)]}, path)
+    >>> ag.load(path)
+    {'epoch': 3, 'weights': [tensor([1., 1.])]}
+    """
+    if pickle_module is not None or pickle_protocol != 2 or not _use_new_zipfile_serialization:
+        raise ArgumentError(
+            "save writes PyTorch's zip form with protocol 2 and uses no pickle module: leave "
+            "pickle_module, pickle_protocol and _use_new_zipfile_serialization at their defaults"
+        )
+    is_open = hasattr(f, "write")
+    if format is None:
+        suffix = "" if is_open else Path(f).suffix.lower()
+        format = "torch" if is_open or suffix in _TORCH_SUFFIXES else "safetensors"
+    if format not in _FORMATS:
+        raise ArgumentError(f"format must be one of {', '.join(_FORMATS)}, got {format!r}")
+    if format == "torch":
+        _save_torch(obj, f, is_open)
+    elif is_open:
+        raise TypeError("save(format='safetensors') takes a path, not an open file")
+    else:
+        save_tree(obj, Path(f))
+
+
+def _save_torch(obj: Any, f: Any, is_open: bool) -> None:
+    if is_open:
+        write_torch(obj, f.write, "archive")
+        return
+    path = Path(f)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        write_torch(obj, file.write, path.stem or "archive")
+
+
+def load(
+    f: Any,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool | None = None,
+    mmap: bool | None = None,
+    encoding: str = "utf-8",
+) -> Any:
+    """The object in a file: what `save` or PyTorch's `torch.save` wrote, or the tensors of a
+    safetensors file.
+
+    `f` is a path, or a binary file that is open; its first bytes tell what it is. Nothing in a file
+    is ever run: of PyTorch's files tensors, parameters, numbers, strings, dtypes and plain
+    containers are built, and anything else is refused by name, whatever `weights_only` says.
+
+    `map_location` is the device that tensors go to; a dictionary from the devices in the file; or
+    a function of a storage and its device that returns the storage. Tensors that were saved on
+    another device than the CPU need one. `mmap=True` maps the file of a path into memory: its pages
+    are read when they are used, and written to without changing the file. `encoding` ("utf-8",
+    "ascii", "latin1" or "bytes") is that of texts that Python 2 wrote.
+
+    Raises FormatError, which names the file and what is wrong, for anything that is not whole and
+    well-formed; nothing of it is used. Follows `torch.load`.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.pt")
+    >>> model = nn.Linear(2, 1)
+    >>> ag.save(model.state_dict(), path)
+    >>> model.load_state_dict(ag.load(path))
+    IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+    """
+    if pickle_module is not None:
+        raise ArgumentError("load uses no pickle module; leave pickle_module=None")
+    if encoding not in _ENCODINGS:
+        raise ArgumentError(f"encoding must be one of {', '.join(_ENCODINGS)}, got {encoding!r}")
+    with opened(f, bool(mmap)) as source:
+        return _load(source, f, map_location, bool(mmap), encoding)
+
+
+def _load(source: Source, f: Any, map_location: Any, mmap: bool, encoding: str) -> Any:
+    place = placer(map_location, source.name)
+    if is_zip(source):
+        archive = ZipReader(source)
+        if is_torch_zip(archive):
+            return load_zip(archive, place, encoding)
+        raise source.error("a zip archive, but none that PyTorch or Argand writes")
+    for recognised, loader in ((is_pickled, load_legacy), (is_tar, load_tar)):
+        if recognised(source):
+            if mmap:
+                raise source.error("mmap=True takes the zip form of PyTorch 1.6 and later")
+            return loader(source, place, encoding)
+    check_place(map_location)
+    if not isinstance(f, str | os.PathLike):
+        raise source.error("not a PyTorch file; safetensors are loaded by their path")
+    return load_tree(Path(f))
+
+
+__all__ = ["load", "save"]

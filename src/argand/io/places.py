@@ -1,0 +1,66 @@
+"""`map_location`: where the storages of a file go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from argand.base.errors import ArgumentError
+from argand.io.storages import Storage
+from argand.tensor.device import device
+
+Placer = Callable[[Storage, str], Storage]
+
+
+def placer(map_location: Any, name: str) -> Placer:
+    """What puts a storage where `map_location` says: a device, a function of the storage and the
+    place that it was saved at, or a dictionary of such places.
+
+    Raises ArgumentError for a place that is not there.
+    """
+    if map_location is None:
+        return lambda storage, location: _placed(storage, location, name)
+    if isinstance(map_location, str | device):
+        device(map_location)
+        return lambda storage, location: storage
+    if isinstance(map_location, dict):
+        return lambda storage, location: _placed(
+            storage, str(map_location.get(location, location)), name
+        )
+    if not callable(map_location):
+        raise TypeError(
+            "map_location must be a device, its name, a dictionary of names or a function, got "
+            f"{type(map_location).__name__}"
+        )
+    return lambda storage, location: _chosen(map_location, storage, location, name)
+
+
+def check_place(map_location: Any) -> None:
+    """Refuse a place that is not there, for files that don't say where their tensors were."""
+    placer(map_location, "")
+
+
+def _placed(storage: Storage, location: str, name: str) -> Storage:
+    try:
+        device(location)
+    except ArgumentError:
+        raise ArgumentError(
+            f"{name}: its tensors were saved on {location!r}, and Argand computes on the CPU; "
+            "load them with map_location='cpu'"
+        ) from None
+    return storage
+
+
+def _chosen(choose: Any, storage: Storage, location: str, name: str) -> Storage:
+    chosen = choose(storage, location)
+    if chosen is None:
+        return _placed(storage, location, name)
+    if not isinstance(chosen, Storage):
+        raise TypeError(
+            f"map_location must return the storage that it is given, or None, got "
+            f"{type(chosen).__name__}"
+        )
+    return chosen
+
+
+__all__ = ["Placer", "check_place", "placer"]

@@ -1,0 +1,145 @@
+"""Files from PyTorch to Argand and back, where PyTorch is installed."""
+
+import io
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+import argand as ag
+from argand import nn
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+DTYPES = [
+    d
+    for d in dir(torch)
+    if isinstance(getattr(torch, d), torch.dtype) and hasattr(ag, d) and d not in ("bits8",)
+]
+
+
+def theirs(t):
+    t = t.detach().resolve_conj().resolve_neg()
+    return (t.float() if t.dtype is torch.bfloat16 else t).numpy()
+
+
+def ours(t):
+    t = t.detach()
+    return (t.float() if t.dtype is ag.bfloat16 else t).numpy()
+
+
+def tensors():
+    base = torch.arange(24.0).reshape(2, 3, 4)
+    return {
+        **{d: torch.arange(6).reshape(2, 3).to(getattr(torch, d)) for d in DTYPES},
+        "base": base,
+        "permuted": base.permute(2, 0, 1),
+        "part": base[1:, ::2, 1:3],
+        "repeated": torch.ones(1, 2).expand(3, 2),
+        "diagonal": base[0, :3, :3].diagonal(),
+        "scalar": torch.tensor(3.5),
+        "empty": torch.empty(2, 0, 3),
+        "nothing": torch.empty(0),
+        "parameter": torch.nn.Parameter(base[0].clone()),
+        "wanted": torch.ones(2, requires_grad=True),
+    }
+
+
+def check_same(a, b):
+    """A tree of PyTorch's against one of ours."""
+    assert list(a) == list(b)
+    for name, t in a.items():
+        twin = b[name]
+        assert str(t.dtype).endswith(f".{twin.dtype.name}") and tuple(t.shape) == tuple(twin.shape)
+        assert t.numel() < 2 or t.stride() == twin.stride(), name
+        assert t.requires_grad == twin.requires_grad
+        assert isinstance(t, torch.nn.Parameter) == isinstance(twin, nn.Parameter)
+        np.testing.assert_array_equal(theirs(t), ours(twin), err_msg=name)
+
+
+def test_every_dtype_is_there():
+    assert {"float32", "bfloat16", "complex128", "bool", "int8", "uint8"} <= set(DTYPES)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_there(protocol, legacy, tmp_path):
+    path = tmp_path / "x.pt"
+    options = {"pickle_protocol": protocol, "_use_new_zipfile_serialization": not legacy}
+    torch.save(tensors(), path, **options)
+    found = ag.load(path)
+    check_same(tensors(), found)
+    found["base"].fill_(7)
+    assert found["permuted"].sum() == 24 * 7 and found["part"].max() == 7
+
+
+def test_and_back(tmp_path):
+    torch.save(tensors(), tmp_path / "theirs.pt")
+    ag.save(ag.load(tmp_path / "theirs.pt"), tmp_path / "ours.pt")
+    from torch.utils.serialization import config
+
+    for offsets in (False, True):
+        config.load.calculate_storage_offsets = offsets
+        for mmap in (False, True):
+            found = torch.load(tmp_path / "ours.pt", weights_only=True, mmap=mmap)
+            check_same(found, ag.load(tmp_path / "ours.pt"))
+            found["base"].fill_(7)
+            assert found["permuted"].sum() == 24 * 7 and found["part"].max() == 7
+    config.load.calculate_storage_offsets = False
+
+
+def test_objects_that_are_no_tensors():
+    tree = {
+        "ordered": OrderedDict(a=1, b=[1, (2, ()), None]),
+        "numbers": [0, 255, 65536, -1, 1 << 70, 0.1, float("inf"), 1j, True],
+        "texts": ["", "ä€\ud800", b"", b"\x80\x00"],
+        "sets": {1, "a"},
+        (1, "a"): {None: 2.5},
+    }
+    for saver, loader in ((torch.save, ag.load), (ag.save, torch.load)):
+        buffer = io.BytesIO()
+        saver(tree, buffer)
+        buffer.seek(0)
+        found = loader(buffer)
+        assert found == tree and type(found["ordered"]) is OrderedDict
+
+
+def test_the_state_of_a_model_and_its_optimizer():
+    def run(lib, layer, optimizer):
+        optimizer.zero_grad()
+        (layer(lib.arange(12.0).reshape(4, 3) % 5) ** 4).sum().backward()
+        optimizer.step()
+
+    layer = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.BatchNorm1d(2))
+    for kind in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad"):
+        options = {"lr": 0.1, "momentum": 0.9} if kind == "SGD" else {"lr": 0.1}
+        theirs_optimizer = getattr(torch.optim, kind)(layer.parameters(), **options)
+        run(torch, layer, theirs_optimizer)
+        buffer = io.BytesIO()
+        torch.save([layer.state_dict(), theirs_optimizer.state_dict()], buffer)
+        buffer.seek(0)
+        state, moments = ag.load(buffer)
+        twin = nn.Sequential(nn.Linear(3, 2, bias=False), nn.BatchNorm1d(2))
+        twin.load_state_dict(state)
+        optimizer = getattr(ag.optim, kind)(twin.parameters(), **options)
+        optimizer.load_state_dict(moments)
+        run(torch, layer, theirs_optimizer)
+        run(ag, twin, optimizer)
+        for a, b in zip(layer.parameters(), twin.parameters(), strict=True):
+            np.testing.assert_allclose(theirs(a), ours(b), rtol=1e-5, atol=1e-6)
+        buffer = io.BytesIO()
+        ag.save([twin.state_dict(), optimizer.state_dict()], buffer)
+        buffer.seek(0)
+        state, moments = torch.load(buffer)
+        layer.load_state_dict(state)
+        theirs_optimizer.load_state_dict(moments)
+        run(torch, layer, theirs_optimizer)
+
+
+def test_a_checksum_that_was_not_computed(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"a": torch.ones(3)}, tmp_path / "x.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert ag.load(tmp_path / "x.pt")["a"].tolist() == [1, 1, 1]
