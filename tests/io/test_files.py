@@ -97,8 +97,7 @@ MALFORMED = {
         {"a": entry("F31")}, bytes(4)
     ),
     "expected string or map": crafted({"a": entry(["F32"])}, bytes(4)),
-    "unknown or unsupported dtype 'U16'": crafted({"a": entry("U16", (2,))}, bytes(4)),
-    "unknown or unsupported dtype 'F8_E4M3'": crafted({"a": entry("F8_E4M3", (4,))}, bytes(4)),
+    "unknown or unsupported dtype 'F8_E8M0'": crafted({"a": entry("F8_E8M0", (4,))}, bytes(4)),
     "a shape is too large": crafted({"a": entry(shape=(1 << 40, 1 << 40))}, bytes(4)),
     "invalid value: integer `-1`, expected usize": crafted({"a": entry(shape=(-1,))}, bytes(4)),
     "invalid length 3, expected 2 elements": crafted({"a": entry(offsets=(0, 2, 4))}, bytes(4)),
@@ -136,10 +135,9 @@ def test_files_of_other_forms_are_named(tmp_path):
 
 
 def test_a_header_whose_length_begins_as_a_pickle(tmp_path):
-    for padding in range(600):
-        io.save_file({"a": ag.ones(1)}, tmp_path / "x", {"k": "v" * padding})
-        if (tmp_path / "x").read_bytes()[:2] == b"\x80\x02":
-            break
+    header = json.dumps({"a": entry()}).encode().ljust(0x280)
+    (tmp_path / "x").write_bytes(crafted(header, np.ones(1, np.float32).tobytes()))
+    assert (tmp_path / "x").read_bytes()[:2] == b"\x80\x02"
     assert ag.load(tmp_path / "x")["a"].tolist() == [1.0]
 
 

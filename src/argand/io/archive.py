@@ -35,9 +35,9 @@ def save_tree(obj: Any, path: Path) -> None:
     save_file(tensors, path, metadata)
 
 
-def load_tree(path: Path) -> Any:
+def load_tree(path: Path, mapped: bool = False) -> Any:
     """What `save_tree` wrote; a foreign safetensors file gives its dictionary of tensors."""
-    tensors, metadata = read(path)
+    tensors, metadata = read(path, mapped)
     text = metadata.get(_KEY)
     if text is None:
         return tensors

@@ -8,16 +8,23 @@ from typing import Any
 
 from argand.base.errors import ArgumentError
 from argand.io.archive import load_tree, save_tree
+from argand.io.numpy_files import is_npy, is_npz, load_npy, load_npz, save_npy, save_npz
 from argand.io.places import check_place, placer
 from argand.io.replacing import replacing
+from argand.io.sharded import load_sharded
 from argand.io.source import Source, opened
 from argand.io.torch_files import is_pickled, is_torch_zip, load_legacy, load_zip
 from argand.io.torch_tar import is_tar, load_tar
 from argand.io.torch_writer import write_torch
 from argand.io.zipped import ZipReader, is_zip
 
-_TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
-_FORMATS = ("safetensors", "torch")
+_SUFFIXES = {
+    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".tar"), "torch"),
+    ".npz": "npz",
+    ".npy": "npy",
+}
+_WRITERS = {"torch": write_torch, "npz": save_npz, "npy": save_npy}
+_FORMATS = ("safetensors", *_WRITERS)
 _ENCODINGS = ("utf-8", "ascii", "latin1", "bytes")
 
 
@@ -34,9 +41,9 @@ def save(
 
     `f` is a path, or a binary file that is open. `format` is "safetensors", from which any
     safetensors reader gets the tensors, or "torch": what ``torch.load(weights_only=True)`` reads,
-    where tensors that share memory share it in the file too. Without it names that end in .pt,
-    .pth, .bin, .ckpt or .tar, and files that are open, are written as "torch", others as
-    "safetensors".
+    where tensors that share memory share it in the file too; or "npz" (arrays by their names) and
+    "npy" (one array), NumPy's. Without it names that end in .pt, .pth, .bin, .ckpt or .tar, and
+    files that are open, are written as "torch", .npz and .npy as NumPy's, others as "safetensors".
 
     A file of a path appears whole or not at all. Raises TypeError, with the place in the tree, for
     anything else (a model, a function, a class). Follows `torch.save`, whose arguments about
@@ -55,25 +62,18 @@ def save(
         )
     is_open = hasattr(f, "write")
     if format is None:
-        suffix = "" if is_open else Path(f).suffix.lower()
-        format = "torch" if is_open or suffix in _TORCH_SUFFIXES else "safetensors"
+        format = "torch" if is_open else _SUFFIXES.get(Path(f).suffix.lower(), "safetensors")
     if format not in _FORMATS:
         raise ArgumentError(f"format must be one of {', '.join(_FORMATS)}, got {format!r}")
-    if format == "torch":
-        _save_torch(obj, f, is_open)
-    elif is_open:
-        raise TypeError("save(format='safetensors') takes a path, not an open file")
-    else:
+    if format == "safetensors":
+        if is_open:
+            raise TypeError("save(format='safetensors') takes a path, not an open file")
         save_tree(obj, Path(f))
-
-
-def _save_torch(obj: Any, f: Any, is_open: bool) -> None:
-    if is_open:
-        write_torch(obj, f.write, "archive")
-        return
-    path = Path(f)
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        write_torch(obj, file.write, path.stem or "archive")
+    elif is_open:
+        _WRITERS[format](obj, f.write)
+    else:
+        with replacing(Path(f)) as temporary, open(temporary, "wb") as file:
+            _WRITERS[format](obj, file.write)
 
 
 def load(
@@ -86,7 +86,7 @@ def load(
     encoding: str = "utf-8",
 ) -> Any:
     """The object in a file: what `save` or PyTorch's `torch.save` wrote, or the tensors of a
-    safetensors file.
+    safetensors file, of several with their index (*.index.json), or of NumPy's .npz or .npy.
 
     `f` is a path, or a binary file that is open; its first bytes tell what it is. Nothing in a file
     is ever run: of PyTorch's files tensors, parameters, numbers, strings, dtypes and plain
@@ -112,6 +112,10 @@ def load(
         raise ArgumentError("load uses no pickle module; leave pickle_module=None")
     if encoding not in _ENCODINGS:
         raise ArgumentError(f"encoding must be one of {', '.join(_ENCODINGS)}, got {encoding!r}")
+    if isinstance(f, str | os.PathLike) and os.fspath(f).endswith(".index.json"):
+        return load_sharded(
+            Path(f), lambda path: load(path, map_location, mmap=mmap, encoding=encoding)
+        )
     with opened(f, bool(mmap)) as source:
         return _load(source, f, map_location, bool(mmap), encoding)
 
@@ -122,6 +126,9 @@ def _load(source: Source, f: Any, map_location: Any, mmap: bool, encoding: str) 
         archive = ZipReader(source)
         if is_torch_zip(archive):
             return load_zip(archive, place, encoding)
+        check_place(map_location)
+        if is_npz(archive):
+            return load_npz(archive)
         raise source.error("a zip archive, but none that PyTorch or Argand writes")
     for recognised, loader in ((is_pickled, load_legacy), (is_tar, load_tar)):
         if recognised(source):
@@ -129,9 +136,11 @@ def _load(source: Source, f: Any, map_location: Any, mmap: bool, encoding: str) 
                 raise source.error("mmap=True takes the zip form of PyTorch 1.6 and later")
             return loader(source, place, encoding)
     check_place(map_location)
+    if is_npy(source):
+        return load_npy(source)
     if not isinstance(f, str | os.PathLike):
         raise source.error("not a PyTorch file; safetensors are loaded by their path")
-    return load_tree(Path(f))
+    return load_tree(Path(f), mmap)
 
 
 __all__ = ["load", "save"]

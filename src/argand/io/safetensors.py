@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,37 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file as write_file
 
-from argand.base.dtype import as_dtype
+from argand.base.dtype import ALL, as_dtype
 from argand.base.errors import FormatError
+from argand.base.shape import contiguous_strides
 from argand.io.replacing import replacing
-from argand.io.source import opened
+from argand.io.source import Source, opened
+from argand.io.storages import Storage
 from argand.io.torch_files import is_pickled
 from argand.io.zipped import is_zip
-from argand.tensor.core import Tensor, wrap
+from argand.tensor.core import Tensor
+from argand.tensor.device import check_device
 
-# What Argand computes with; the format's other types (U16, F8_E4M3, ...) are refused.
-_CODES = ("BOOL", "U8", "I8", "I16", "I32", "I64", "F16", "BF16", "F32", "F64", "C64")
+# The format's names of dtypes; those that Argand lacks are refused.
+_CODES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "U16": "uint16",
+    "U32": "uint32",
+    "U64": "uint64",
+    "I8": "int8",
+    "I16": "int16",
+    "I32": "int32",
+    "I64": "int64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+    "C64": "complex64",
+}
+_DTYPES = {code: dtype for code, name in _CODES.items() for dtype in ALL if dtype.name == name}
 
 # What the library says, and the reason that we give before its words; the first that fits counts.
 _REASONS = {
@@ -63,8 +85,11 @@ def save_file(
             raise OSError(f"{path}: can't be written: {e}") from None
 
 
-def load_file(path: Any, device: Any = "cpu") -> dict[str, Tensor]:
+def load_file(path: Any, device: Any = "cpu", *, mmap: bool = False) -> dict[str, Tensor]:
     """The tensors of a file by name, each with memory of its own.
+
+    `mmap=True` maps the file into memory: its pages are read when they are used, and written to
+    without changing the file.
 
     Raises FormatError, which names the file and what is wrong, and FileNotFoundError.
 
@@ -74,7 +99,8 @@ def load_file(path: Any, device: Any = "cpu") -> dict[str, Tensor]:
     >>> ag.io.load_file(path)["x"]
     tensor([1., 1.])
     """
-    return read(path)[0]
+    check_device(device)
+    return read(path, mmap)[0]
 
 
 def load_metadata(path: Any) -> dict[str, str]:
@@ -90,15 +116,16 @@ def load_metadata(path: Any) -> dict[str, str]:
         return dict(file.metadata() or {})
 
 
-def read(path: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read(path: Any, mapped: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a file and its metadata."""
     path = Path(path)
-    with _opened(path) as file:
+    with _opened(path) as file, opened(path, mapped) as source:
         header = _header(path)
         names = [name for name in header if name != "__metadata__"]
         for name in names:
             _check_entry(path, name, header[name])
-        tensors = {name: wrap(_array_in(path, name, file)) for name in names}
+        start = 8 + int.from_bytes(source.read(0, 8), "little")
+        tensors = {name: _tensor(source, name, start, header[name]) for name in names}
         return tensors, dict(file.metadata() or {})
 
 
@@ -185,14 +212,20 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_entry(path: Path, name: str, entry: dict[str, Any]) -> None:
-    if entry["dtype"] not in _CODES:
+    if entry["dtype"] not in _DTYPES:
         raise FormatError(f"{path}: {name}: unknown or unsupported dtype {entry['dtype']!r}")
     if len(entry["shape"]) > 64:
         raise FormatError(f"{path}: {name}: more dimensions than a tensor can have")
 
 
-def _array_in(path: Path, name: str, file: Any) -> np.ndarray:
-    array: np.ndarray = file.get_tensor(name)
-    if array.dtype == np.bool_ and array.size and (most := array.view(np.uint8).max()) > 1:
-        raise FormatError(f"{path}: {name}: a boolean must be 0 or 1, got {most}")
-    return array
+def _tensor(source: Source, name: str, start: int, entry: dict[str, Any]) -> Tensor:
+    """A tensor of a header that the library has found to fit the file."""
+    dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
+    begin, end = entry["data_offsets"]
+    storage = Storage(
+        dtype, end - begin, lambda: source.array(start + begin, end - begin), sys.byteorder == "big"
+    )
+    try:
+        return storage.tensor(dtype, 0, shape, contiguous_strides(shape))
+    except ValueError as e:
+        raise source.error(f"{name}: {e}") from None

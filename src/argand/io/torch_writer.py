@@ -26,7 +26,7 @@ _REMEDY = (
 )
 
 
-def write_torch(obj: Any, write: Callable[[Any], Any], folder: str) -> None:
+def write_torch(obj: Any, write: Callable[[Any], Any], folder: str = "archive") -> None:
     """Write an object by a file's `write`; TypeError, before the first byte, where it can't be."""
     writer = _Pickled()
     data = writer.whole(obj)

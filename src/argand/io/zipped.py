@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from argand.base.errors import ArgumentError
 from argand.io.source import Source
 
 _LOCAL, _CENTRAL, _END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
@@ -153,10 +154,14 @@ def _name(source: Source, data: bytes) -> str:
         name = data.decode()
     except UnicodeDecodeError:
         raise source.error("a name in its zip directory is not UTF-8") from None
-    parts = name.split("/")
-    if not name or parts[0] == "" or ".." in parts or "\\" in name or "\0" in name:
+    if not _stays_inside(name):
         raise source.error(f"record {name!r} has a name that leads out of the archive")
     return name
+
+
+def _stays_inside(name: str) -> bool:
+    parts = name.split("/")
+    return not (parts[0] == "" or ".." in parts or "\\" in name or "\0" in name)
 
 
 def _wide(source: Source, extra: bytes, *numbers: int) -> list[int]:
@@ -218,6 +223,8 @@ class ZipWriter:
 
     def add(self, name: str, data: Any) -> None:
         """Write a record: bytes, or a vector of uint8."""
+        if not _stays_inside(name):
+            raise ArgumentError(f"{name!r} is no name for a record of an archive")
         encoded, size, header = name.encode(), len(data), self._place
         crc = zlib.crc32(data)
         wide = _fields(size >= _FULL, size, size) if size >= _FULL else b""
