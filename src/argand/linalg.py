@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from argand.base.errors import LinAlgError as LinAlgError
@@ -23,7 +22,7 @@ from argand.tensor.factors import (
     lu_solve,
     qr,
 )
-from argand.tensor.reducing import into, vector_norm
+from argand.tensor.reducing import vector_norm
 from argand.tensor.regions import diagonal_of
 from argand.tensor.spectra import (
     cond,
@@ -37,7 +36,7 @@ from argand.tensor.spectra import (
     svd,
     svdvals,
 )
-from argand.tensor.surface import alias_of
+from argand.tensor.surface import alias_of, with_out
 from argand.tensor.systems import (
     det,
     inv,
@@ -146,17 +145,4 @@ __all__ = [
 ]
 
 
-def _with_out(function: Any) -> Any:
-    """A function with ``out=``: a tensor, or a tensor for each result, to write into."""
-
-    @functools.wraps(function)
-    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        found = function(*args, **kwargs)
-        if out is None or not isinstance(found, tuple):
-            return into(out, found)
-        return type(found)(*(into(o, y) for o, y in zip(out, found, strict=True)))
-
-    return call
-
-
-globals().update({name: alias_of(_with_out(globals()[name]), f"linalg.{name}") for name in __all__})
+globals().update({name: alias_of(with_out(globals()[name]), f"linalg.{name}") for name in __all__})

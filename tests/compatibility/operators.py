@@ -418,8 +418,15 @@ def run_operator(op: Any, dtype_name: str) -> Tally:
     torch.manual_seed(0)
     samples = op.sample_inputs("cpu", dtype, requires_grad=wants)
     for number, sample in enumerate(samples):
-        run_sample(op, function, sample, f"sample {number}", dtype_name, tally)
+        run_sample(op, function, sample.transform(_leaf), f"sample {number}", dtype_name, tally)
     return tally
+
+
+def _leaf(x: Any) -> Any:
+    """An argument as it is; a view that is a leaf anew, since PyTorch gives it no gradient."""
+    if isinstance(x, torch.Tensor) and x.requires_grad and x.is_leaf and x._is_view():
+        return x.detach().requires_grad_()
+    return x
 
 
 def run_sample(op: Any, function: Any, sample: Any, name: str, dtype: str, tally: Tally) -> None:

@@ -41,6 +41,8 @@ NO_ROWS = {
     "scatter_combine": "combines what goes to one place in order, in any row",
     "real": "computes nothing",
     "imag": "computes nothing",
+    "view_as_real": "computes nothing",
+    "view_as_complex": "computes nothing",
     "complex": "computes nothing",
     "index_put": "writes where it is told, in any row",
 }
@@ -143,6 +145,15 @@ def _triangle(a: Any, b: Any) -> Any:
     return ops.linalg_solve_triangular(a, b, upper=False, unitriangular=True)
 
 
+def _transforms() -> Iterator[Entry]:
+    for size in (5, 16, 37):
+        yield "fft", [T((3, size))], [], _call("fft", (2,))
+        yield "fft", [T((size, 3), dtype="complex64")], [], _call("fft", (1, 2), inverse=True)
+        yield "rfft", [T((3, size))], [], _call("rfft", 2)
+        half = T((size // 2 + 1, 3), dtype="complex64")
+        yield "irfft", [half], [], _call("irfft", size, 1)
+
+
 def _windows() -> Iterator[Entry]:
     weight = T((4, 3, 3, 3))
     yield "conv2d", [_IMAGE], [weight], _call("conv2d")
@@ -192,7 +203,7 @@ def _elementwise(op: Elementwise) -> Iterator[Entry]:
 
 
 def _all() -> Iterator[Batch]:
-    for table in (_reductions, _products, _windows, _normalised, _losses):
+    for table in (_reductions, _products, _transforms, _windows, _normalised, _losses):
         for name, *rest in table():
             yield Batch(registry.get(name), *rest)
     for op in ALL_OPS:

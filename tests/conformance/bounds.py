@@ -41,6 +41,9 @@ ROUNDINGS = {
     # three terms a degree
     **{f"chebyshev_polynomial_{kind}": 16 for kind in "tuvw"},
     **{f"shifted_chebyshev_polynomial_{kind}": 16 for kind in "tuvw"},
+    "fft": 16,
+    "rfft": 16,
+    "irfft": 16,
     "matmul": 64,
     "linear": 64,
     "conv2d": 32,

@@ -81,6 +81,9 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("complex", "bool whole half complex"),
     **_each("real imag view_as_real", "bool whole half float"),
     **_each("view_as_complex", "bool whole half complex"),
+    **_each("fft", "bool whole half"),
+    **_each("rfft", "bool whole half complex"),
+    **_each("irfft", "bool whole half float"),
 }
 
 # Where some samples are refused: a number beside the tensors makes floats or int64 of the others.
@@ -96,6 +99,9 @@ PARTLY: dict[str, frozenset[str]] = {
 HOST: dict[str, frozenset[str]] = {
     # LAPACK, through NumPy and SciPy
     **_each(f"{LINALG} linalg_lu_permutation", "float"),
+    # NumPy's pocketfft
+    **_each("fft rfft", "float"),
+    **_each("irfft", "complex"),
     # no kernel yet
     **_each("cond", "bool whole half float complex"),
     # SciPy's, and recurrences as long as the degree

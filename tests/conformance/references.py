@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+import fourier_references as fourier
 import linalg_references as linalg
 import numpy as np
 import random_references as rand
@@ -583,6 +584,9 @@ REFERENCES: dict[str, Reference] = {
     "max_pool2d_grad": window.max_pool2d_grad,
     "avg_pool2d": window.avg_pool2d,
     "avg_pool2d_grad": window.avg_pool2d_grad,
+    "fft": fourier.fft,
+    "rfft": fourier.rfft,
+    "irfft": fourier.irfft,
 }
 # Outputs that a call doesn't return but that the adjoint reads.
 HIDDEN: dict[str, Reference] = {

@@ -214,13 +214,13 @@ class Unfold(View):
     def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
         if params["step"] < params["size"]:
             return super().write_back(whole, part, params)
-        return _put_windows(whole, part, params, False)
+        return put_windows(whole, part, params, False)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
-        return [_put_windows(zeros_like(inputs[0]), grads[0], params, True)]
+        return [put_windows(zeros_like(inputs[0]), grads[0], params, True)]
 
 
-def _put_windows(whole: Any, windows: Any, params: dict[str, Any], accumulate: bool) -> Any:
+def put_windows(whole: Any, windows: Any, params: dict[str, Any], accumulate: bool) -> Any:
     """`whole` with windows written, or added, to where `unfold` finds them."""
     dim, size = params["dim"], params["size"]
     rank, count = len(whole.shape), windows.shape[dim]

@@ -36,6 +36,7 @@ from argand.tensor import (
     numeric,
     older_algebra,
     ordering,
+    padding,
     printing,
     random,
     reducing,
@@ -44,9 +45,11 @@ from argand.tensor import (
     searching,
     selecting,
     shaping,
+    signals,
     spectra,
     strides,
     systems,
+    windows,
     writing,
 )
 from argand.tensor.core import Tensor
@@ -96,6 +99,7 @@ BOTH: dict[Any, str] = {
     scattering: """index_add index_copy index_fill index_reduce scatter scatter_add
         scatter_reduce""",
     searching: """isin unique unique_consecutive""",
+    signals: "istft stft",
     selecting: """argwhere gather masked_fill masked_scatter masked_select nonzero_static put take
         take_along_dim""",
     arranging: """diag diag_embed diagflat flip fliplr flipud repeat_interleave roll rot90 tile
@@ -122,6 +126,7 @@ FUNCTIONS: dict[Any, str] = {
     elementary: "finfo iinfo rsub",
     gamma: "polygamma",
     numeric: "polar view_as_complex view_as_real",
+    padding: "constant_pad_nd",
     printing: "set_printoptions",
     random: """fork_rng get_rng_state initial_seed manual_seed normal rand rand_like randint
         randint_like randn randn_like randperm seed set_rng_state""",
@@ -130,6 +135,7 @@ FUNCTIONS: dict[Any, str] = {
     selecting: "unravel_index where",
     joining: "atleast_1d atleast_2d atleast_3d cat column_stack dstack hstack stack vstack",
     shaping: "broadcast_tensors",
+    windows: """bartlett_window blackman_window hamming_window hann_window kaiser_window""",
     writing: "fill",
 }
 
@@ -237,7 +243,7 @@ _BARE = frozenset(("dim", "finfo", "iinfo", "numel", "numpy", "size", "tolist"))
 
 
 # Their functions look at values, draw random numbers or give no tensors: calls have no plan.
-_UNPLANNED = (autograd, creation, formulas, histograms, printing, random)
+_UNPLANNED = (autograd, creation, formulas, histograms, printing, random, windows)
 
 
 def _unwrapped(function: Any) -> Any:
@@ -367,6 +373,19 @@ def alias_of(function: Any, name: str) -> Any:
         return function(*args, **kwargs)
 
     return explained(_named(alias, name, function.__doc__))
+
+
+def with_out(function: Any) -> Any:
+    """A function with ``out=``: a tensor, or a tensor for each result, to write into."""
+
+    @functools.wraps(function)
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        found = function(*args, **kwargs)
+        if out is None or not isinstance(found, tuple):
+            return reducing.into(out, found)
+        return type(found)(*(reducing.into(o, y) for o, y in zip(out, found, strict=True)))
+
+    return call
 
 
 def operators() -> dict[str, Any]:

@@ -112,9 +112,6 @@ from argand.nn.functional.norm import (
     normalize,
     rms_norm,
 )
-from argand.nn.functional.padding import (
-    pad,
-)
 from argand.nn.functional.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -155,6 +152,7 @@ from argand.nn.functional.window import (
     unfold,
 )
 from argand.tensor.elementary import prelu
+from argand.tensor.padding import pad
 from argand.tensor.searching import one_hot
 
 __all__ = [

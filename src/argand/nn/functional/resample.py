@@ -11,7 +11,8 @@ import numpy as np
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn.functional.adaptive import averaged, mixed
-from argand.nn.functional.padding import pad, several
+from argand.nn.functional.padding import several
+from argand.tensor.padding import pad
 
 _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}
 _MODES = ("nearest", "nearest-exact", "area", *_LINEAR)

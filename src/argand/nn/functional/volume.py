@@ -6,9 +6,10 @@ from typing import Any
 
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
-from argand.nn.functional.padding import pad, several, sides_of
+from argand.nn.functional.padding import several, sides_of
 from argand.nn.functional.whole import is_whole, whole_conv, whole_conv_transpose
 from argand.nn.functional.window import biased, conv2d, conv_transpose2d
+from argand.tensor.padding import pad
 
 
 def conv3d(

@@ -8,9 +8,9 @@ from typing import Any
 
 from argand.base.errors import DTypeError, ShapeError
 from argand.ir.op import describe, ops
-from argand.nn.functional.padding import pad
 from argand.nn.functional.places import flat_places, in_windows, step_table
 from argand.ops.pooling import window_count
+from argand.tensor.padding import pad
 
 
 def is_whole(op: str, x: Any, weight: Any) -> bool:

@@ -10,8 +10,9 @@ from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.op import describe, ops
-from argand.nn.functional.padding import pad, several, sides_of
+from argand.nn.functional.padding import several, sides_of
 from argand.nn.functional.whole import is_whole, whole_conv, whole_conv_transpose
+from argand.tensor.padding import pad
 
 
 def conv2d(
