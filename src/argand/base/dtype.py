@@ -242,9 +242,10 @@ def result_type(*operands: tuple[DType, int]) -> DType:
 
 
 def _lift(heavy: DType, light: DType) -> DType:
-    """The result when a lighter operand has the higher kind: complex has a float64's width."""
-    if light.kind == "c" and heavy is float64:
-        return complex128
+    """The result when a lighter operand has the higher kind: a float's complex numbers have its
+    width, complex64 where there are none."""
+    if light.kind == "c" and heavy.kind == "f":
+        return complex128 if heavy is float64 else complex64
     return light
 
 

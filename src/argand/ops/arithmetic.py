@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from argand.base.dim import Dim
-from argand.base.dtype import DType, as_dtype
+from argand.base.dtype import DType, as_dtype, bool_
 from argand.base.errors import DTypeError
 from argand.ir import scalar
-from argand.ir.elementwise import Elementwise, is_number, lifted
+from argand.ir.elementwise import Elementwise, common_dtype, is_number, lifted
 from argand.ir.op import Literal, TensorType, ops
 from argand.ir.primitives import power, sign
 from argand.ir.samples import ErrorSample, Sample, T, Uniform
@@ -52,21 +52,24 @@ class Add(Elementwise):
         return {"i": 0, "u": 0, "f": -0.0}.get(dtype.kind)
 
     def apply(self, x: Any, y: Any, *, alpha: Any = 1) -> Any:
-        return super().apply(x, scaled(y, alpha))
+        return super().apply(x, scaled(self.name, x, y, alpha))
 
 
 class Sub(Elementwise):
     """x - alpha * y, element by element; the shapes broadcast and the dtypes are promoted.
 
-    Unsigned integers wrap around. Raises DTypeError for two booleans: use `logical_xor`. Follows
-    `torch.sub`.
+    Unsigned integers wrap around. Raises DTypeError for a boolean: use `logical_xor` of two,
+    `logical_not` for 1 - x. Follows `torch.sub`.
 
     >>> ag.sub(ag.tensor([5.0, 7.0]), ag.tensor([1.0, 2.0]), alpha=2)
     tensor([3., 3.])
     """
 
     samples = Uniform(-3, 3)
-    error_samples = (ErrorSample(TypeError, "not defined for bool", T((2,), dtype="bool"), True),)
+    error_samples = (
+        ErrorSample(TypeError, "not defined for bool", T((2,), dtype="bool"), True),
+        ErrorSample(TypeError, "not defined for bool", T((2,)), T((2,), dtype="bool")),
+    )
     dtypes = ("float32", "float64", "int64", "complex64")
     kinds = "uifc"
     ufunc = np.subtract
@@ -78,17 +81,26 @@ class Sub(Elementwise):
         return 0
 
     def apply(self, x: Any, y: Any, *, alpha: Any = 1) -> Any:
-        return super().apply(x, scaled(y, alpha))
+        for operand in (x, y):
+            if isinstance(operand, bool) or getattr(operand, "dtype", None) is bool_:
+                raise DTypeError(
+                    "sub: not defined for bool; use logical_not for 1 - x, logical_xor for x - y"
+                )
+        return super().apply(x, scaled(self.name, x, y, alpha))
 
 
-def scaled(y: Any, alpha: Any) -> Any:
-    """alpha * y, of tensors or numbers; `y` itself when `alpha` is 1."""
-    if is_number(alpha):
-        if alpha == 1:
-            return y
-        if is_number(y):
-            return alpha * y
-    return ops.mul(y, alpha)
+def scaled(op: str, x: Any, y: Any, alpha: Any) -> Any:
+    """alpha * y, computed in the dtype of x + y; `y` itself when `alpha` is 1."""
+    if is_number(alpha) and alpha == 1:
+        return y
+    dtype = common_dtype(x, y)
+    if isinstance(alpha, float | complex) and not dtype.is_inexact:
+        raise DTypeError(f"{op}: alpha must be a whole number beside {dtype.name}, got {alpha!r}")
+    if is_number(alpha) and is_number(y):
+        return bool(alpha * y) if dtype is bool_ else alpha * y
+    if dtype is bool_ and is_number(alpha):
+        alpha = bool(alpha)
+    return ops.mul(y if is_number(y) else ops.cast(y, dtype), alpha)
 
 
 class Mul(Elementwise):
@@ -140,7 +152,9 @@ class Pow(Elementwise):
     )
     error_samples = (
         ErrorSample(RuntimeError, "negative power", T((2,), 1, 4, "int64"), -1),
-        ErrorSample(TypeError, "not defined for bool", T((2,), dtype="bool"), True),
+        ErrorSample(
+            TypeError, "not defined for bool", T((2,), dtype="bool"), T((2,), dtype="bool")
+        ),
     )
     tolerance = {"float32": 1e-5}
     kinds = "uifc"
@@ -161,6 +175,8 @@ class Pow(Elementwise):
                 return getattr(ops, shorter)(x)
             if not x.dtype.is_inexact and isinstance(y, int) and y < 0:
                 raise DTypeError("pow: integers can't be raised to a negative power; use floats")
+            if x.dtype is bool_ and isinstance(y, bool):
+                return ops.logical_or(x, not y)
         return super().apply(x, y)
 
 
@@ -421,7 +437,7 @@ class Clamp(Elementwise):
     )
     error_samples = (ErrorSample(ValueError, "give min, max or both", T((2,))),)
     dtypes = ("float32", "float64", "int64")
-    kinds = "uif"
+    kinds = "buif"
 
     def body(b: Any, x: Any, min: Any, max: Any) -> Any:
         return b.min(b.max(x, min), max)
@@ -435,19 +451,16 @@ class Clamp(Elementwise):
     def apply(self, x: Any, min: Any = None, max: Any = None) -> Any:
         if min is None and max is None:
             raise ValueError("clamp: give min, max or both")
-        dtype = lifted(x).dtype
-        if not dtype.is_inexact and any(_is_float(v) for v in (min, max)):
-            x = ops.cast(x, "float32")
-            dtype = x.dtype
-        low, high = _limits(dtype)
+        given = [v for v in (min, max) if v is not None and not _is_whole(v)]
+        low, high = _limits(common_dtype(lifted(x), *given))
         # a bound beyond the range of the dtype bounds nothing
         min = low if min is None or (type(min) is int and min < low) else min
         max = high if max is None or (type(max) is int and max > high) else max
         return super().apply(x, min, max)
 
 
-def _is_float(v: Any) -> bool:
-    return isinstance(v, float) or getattr(getattr(v, "dtype", None), "kind", "") == "f"
+def _is_whole(v: Any) -> bool:
+    return isinstance(v, int) and not isinstance(v, bool)
 
 
 def _limits(dtype: DType) -> tuple[Any, Any]:
@@ -463,7 +476,7 @@ class Lerp(Elementwise):
     """start + weight * (end - start): linear interpolation from `start` (0) to `end` (1).
 
     `weight` is a number or a tensor that broadcasts; from 1/2 on the sum starts at `end`, so that
-    both ends are met exactly. Follows `torch.lerp`.
+    both ends are met exactly. Raises DTypeError where the dtypes differ. Follows `torch.lerp`.
 
     >>> ag.lerp(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 6.0]), 0.25)
     tensor([1.5000, 3.0000])
@@ -475,7 +488,19 @@ class Lerp(Elementwise):
         Sample(T(()), T(()), 0.5),
         Sample(T((0,)), T((0,)), 0.5),
     )
+    error_samples = (
+        ErrorSample(TypeError, "expected one dtype", T((2,)), T((2,), dtype="float64"), 0.5),
+    )
     kinds = "fc"
+
+    def apply(self, start: Any, end: Any, weight: Any) -> Any:
+        dtypes = {v.dtype for v in map(lifted, (start, end)) if not getattr(v, "weak", False)}
+        if not is_number(weight) and weight.ndim:
+            dtypes.add(weight.dtype)
+        if len(dtypes) > 1:
+            names = ", ".join(sorted(d.name for d in dtypes))
+            raise DTypeError(f"lerp: expected one dtype, got {names}; convert with .to(...)")
+        return super().apply(start, end, weight)
 
     def body(b: Any, start: Any, end: Any, weight: Any) -> Any:
         span = end - start

@@ -51,8 +51,10 @@ class Div(Elementwise):
         if rounding_mode == "floor":
             return ops.floor_divide(x, y)
         if rounding_mode == "trunc":
-            if common_dtype(x, y).is_inexact:
+            dtype = common_dtype(x, y)
+            if dtype.is_inexact:
                 return ops.trunc(super().apply(x, y))
+            x = int(x) if is_number(x) else ops.cast(x, dtype)
             return ops.floor_divide(ops.sub(x, ops.fmod(x, y)), y)
         if rounding_mode is not None:
             raise ValueError(

@@ -399,6 +399,8 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     """
     if not x.dtype.is_inexact:
         raise DTypeError(f"vecdot: not defined for {x.dtype.name}; convert with .float()")
+    if x.dtype is not y.dtype:
+        raise DTypeError(f"vecdot: {describe(x, y)}: expected one dtype")
     return ops.sum(ops.mul(ops.conj(x), y), dim)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from argand.base.dtype import get_default_dtype, int64, promote_types
+from argand.base.dtype import bool_, compute_dtype, get_default_dtype, int64, promote_types
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, normalize_dim
 from argand.ir.elementwise import is_number
@@ -110,10 +110,12 @@ def vander(x: Any, N: int | None = None) -> Any:
             [1, 2, 4],
             [1, 3, 9]])
     """
-    if N is not None and N <= 1:
-        raise ArgumentError(f"vander: N must be greater than 1, got {N}")
+    if x.dtype is bool_ or compute_dtype(x.dtype) is not x.dtype:
+        raise DTypeError(f"vander: not defined for {x.dtype.name}")
     x = x if x.ndim else ops.reshape(x, (1,))
     count = x.shape[-1] if N is None else N
+    if count <= 1:
+        raise ArgumentError(f"vander: N must be greater than 1, got {count}")
     x = x if x.dtype.is_inexact else ops.cast(x, int64)
     powers = [ops.full(tuple(x.shape), 1, x.dtype)]
     while len(powers) < count:

@@ -60,6 +60,7 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
 
 def _added(input: Any, combine: Any, tensor1: Any, tensor2: Any, value: Any) -> Any:
     """input + value * combine(tensor1, tensor2), of 16-bit floats rounded once."""
+    check_tensors(f"addc{combine.name}", input, tensor1, tensor2)
     dtype = common_dtype(input, tensor1, tensor2)
     if compute_dtype(dtype) is not dtype:
         wide = compute_dtype(dtype)
@@ -81,7 +82,7 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     tensor([9., 8.])
     """
     check_tensors("rsub", input)
-    return ops.sub(other, input if _is_one(alpha) else ops.mul(input, alpha))
+    return ops.sub(other, input, alpha=alpha)
 
 
 def frac(input: Any) -> Any:
@@ -151,6 +152,8 @@ def hypot(input: Any, other: Any) -> Any:
     tensor([5.0000e+00, 5.0000e+30])
     """
     check_tensors("hypot", input, other)
+    dtype = common_dtype(input, other)
+    input, other = ops.cast(input, dtype), ops.cast(other, dtype)
     with no_grad():  # the result doesn't depend on the unit; the squares would overflow without
         unit = ops.maximum(ops.abs(input), ops.abs(other))
         unit = ops.where(ops.logical_and(ops.gt(unit, 0), ops.lt(unit, math.inf)), unit, 1)
@@ -176,7 +179,13 @@ def deg2rad(input: Any) -> Any:
     >>> ag.deg2rad(ag.tensor([0.0, 90.0, 180.0]))
     tensor([0.0000, 1.5708, 3.1416])
     """
-    return ops.mul(input, math.pi / 180)
+    return ops.mul(_real_only("deg2rad", input), math.pi / 180)
+
+
+def _real_only(name: str, x: Any) -> Any:
+    if x.dtype.is_complex:
+        raise DTypeError(f"{name}: not defined for {x.dtype.name}")
+    return x
 
 
 def rad2deg(input: Any) -> Any:
@@ -185,7 +194,7 @@ def rad2deg(input: Any) -> Any:
     >>> ag.rad2deg(ag.tensor([0.0, 1.0, 3.1]))
     tensor([  0.0000,  57.2958, 177.6169])
     """
-    return ops.mul(input, 180 / math.pi)
+    return ops.mul(_real_only("rad2deg", input), 180 / math.pi)
 
 
 def logaddexp(input: Any, other: Any) -> Any:
@@ -202,6 +211,8 @@ def logaddexp(input: Any, other: Any) -> Any:
         high, low = ops.where(first, input, other), ops.where(first, other, input)
         apart = ops.sub(low, high)
     else:
+        dtype = common_dtype(input, other)
+        input, other = ops.cast(input, dtype), ops.cast(other, dtype)
         high = ops.maximum(input, other)
         apart = ops.neg(ops.abs(ops.sub(input, other)))
     same = ops.eq(input, other)  # also two equal infinities, whose difference is NaN
@@ -221,6 +232,8 @@ def heaviside(input: Any, values: Any) -> Any:
     tensor([0.0000, 0.5000, 1.0000])
     """
     check_tensors("heaviside", input, values)
+    if input.dtype is not values.dtype:
+        raise DTypeError(f"heaviside: {describe(input, values)}: expected one dtype")
     step = ops.cast(ops.gt(input, 0), input.dtype)
     return ops.where(ops.eq(input, 0), values, step)
 

@@ -169,8 +169,11 @@ def complex_of(real: Any, imag: Any) -> Tensor:
     >>> ag.complex(ag.tensor([1.0, 2.0]), ag.tensor([0.5, -1.0]))
     tensor([1.+0.5000j, 2.-1.0000j])
     """
-    if real.dtype is not imag.dtype or not real.dtype.is_floating_point:
-        raise DTypeError(f"complex: {describe(real, imag)}: expected floats of one dtype")
+    fits = real.dtype.is_floating_point and real.dtype.name != "bfloat16"
+    if real.dtype is not imag.dtype or not fits:
+        raise DTypeError(
+            f"complex: {describe(real, imag)}: expected float16, float32 or float64 of one dtype"
+        )
     both = promote_types(real.dtype, as_dtype("float32"))
     shape = broadcast_shapes(tuple(real.shape), tuple(imag.shape), op="complex")
     parts = [ops.expand(ops.cast(x, both), shape) for x in (real, imag)]

@@ -16,6 +16,7 @@ from argand.base.shape import normalize_dim, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor
+from argand.tensor.outputs import written
 from argand.tensor.shaping import unsqueeze
 
 # More parts of a dimension than this are a mistake, not a split.
@@ -48,7 +49,7 @@ def _into(name: str, out: Any, joined: Any, tensors: Sequence[Any]) -> Any:
         np.may_share_memory(out.numpy_array(), x.numpy_array()) for x in tensors
     ):
         raise ArgumentError(f"{name}: out shares memory with a tensor to join; clone() that first")
-    return out.copy_(joined)
+    return written(out, joined)
 
 
 def _no_legacy_empties(tensors: list[Any]) -> list[Any]:

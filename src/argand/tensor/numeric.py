@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from argand.base.dtype import as_dtype
+from argand.base.dtype import DType, as_dtype, get_default_dtype
 from argand.base.errors import CallError, DTypeError, ShapeError
 from argand.ir.elementwise import is_number
 from argand.ir.op import describe, ops
@@ -164,7 +164,13 @@ def ldexp(input: Any, other: Any) -> Any:
     tensor([16.0000,  1.5000])
     """
     check_tensors("ldexp", input, other)
-    return ops.mul(input, ops.exp2(other))
+    exponent = other if other.dtype.is_inexact else ops.cast(other, _exponents_of(input))
+    return ops.mul(input, ops.exp2(exponent))
+
+
+def _exponents_of(x: Any) -> DType:
+    """The floats in which whole exponents of two are computed for x."""
+    return x.dtype.to_real() if x.dtype.is_inexact else get_default_dtype()
 
 
 class Frexp(NamedTuple):

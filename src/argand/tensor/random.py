@@ -198,7 +198,7 @@ def _source(generator: Generator | None) -> Generator:
 
 def _float(dtype: Any) -> Any:
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    if not wanted.is_floating_point:
+    if not wanted.is_floating_point and not wanted.is_complex:
         raise ArgumentError(f"random floats can't have the dtype {wanted.name}")
     return wanted
 
@@ -209,7 +209,10 @@ def _expect(name: str, fine: bool, rule: str) -> None:
 
 
 def uniform_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any:
-    """Uniform numbers in [0, 1)."""
+    """Uniform numbers in [0, 1); both parts of complex ones."""
+    if dtype.is_complex:
+        parts = uniform_of((2, *shape), dtype.to_real(), generator)
+        return ops.complex(parts[0], parts[1])
     if dtype.itemsize >= 4:
         return _source(generator).draw(ops.uniform, tuple(shape), dtype)
     # Rounding could reach 1 in 16 bits: keep as many bits as the mantissa has.
@@ -219,7 +222,10 @@ def uniform_of(shape: Any, dtype: Any, generator: Generator | None = None) -> An
 
 
 def normal_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any:
-    """Normal numbers of mean 0 and deviation 1."""
+    """Normal numbers of mean 0 and deviation 1, which the parts of complex ones share."""
+    if dtype.is_complex:
+        parts = ops.mul(normal_of((2, *shape), dtype.to_real(), generator), math.sqrt(0.5))
+        return ops.complex(parts[0], parts[1])
     if dtype.itemsize >= 4:
         return _source(generator).draw(ops.normal, tuple(shape), dtype)
     wide = _source(generator).draw(ops.normal, tuple(shape), as_dtype("float32"))
@@ -234,7 +240,8 @@ def rand(
 ) -> Tensor:
     """Uniform random numbers in [0, 1), of the given shape.
 
-    In a float dtype, the default one unless given; ArgumentError for others. Follows `torch.rand`.
+    In a float dtype, the default one unless given, or a complex one, both of whose parts are
+    uniform; ArgumentError for others. Follows `torch.rand`.
 
     >>> x = ag.rand(2, 3)
     >>> x.shape, bool(((x >= 0) & (x < 1)).all())
@@ -252,7 +259,8 @@ def randn(
 ) -> Tensor:
     """Normal random numbers of mean 0 and standard deviation 1, of the given shape.
 
-    In a float dtype, the default one unless given; ArgumentError for others. Follows `torch.randn`.
+    In a float dtype, the default one unless given, or a complex one, whose parts have the variance
+    1/2 each; ArgumentError for others. Follows `torch.randn`.
 
     >>> ag.randn(2, 3).shape
     argand.Size([2, 3])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, TypedDict, Unpack
 
-from argand.base.dtype import as_dtype, compute_dtype, get_default_dtype
+from argand.base.dtype import as_dtype, compute_dtype, get_default_dtype, uint8
 from argand.base.errors import ArgumentError, DTypeError
 from argand.base.shape import normalize_dim, normalize_dims
 from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor
 from argand.tensor.joining import sliced
+from argand.tensor.outputs import written
 from argand.tensor.shaping import movedim
+from argand.transform.mode import no_grad
 
 
 class ValuesIndices(NamedTuple):
@@ -39,7 +41,7 @@ class MinMax(NamedTuple):
 
 def into(out: Any, result: Any) -> Any:
     """The result, written into `out` where one is given."""
-    return result if out is None else out.copy_(result)
+    return result if out is None else written(out, result)
 
 
 class Spelling(TypedDict, total=False):
@@ -219,7 +221,18 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """
     if not input.dtype.is_inexact:
         input = ops.cast(input, get_default_dtype())
+    if input.dtype.is_complex:
+        return _complex_logsumexp(input, dim, keepdim)
     return ops.logsumexp(input, dim, keepdim)
+
+
+def _complex_logsumexp(x: Any, dim: Any, keepdim: bool) -> Any:
+    """The sum is taken of numbers whose largest is of size 1."""
+    with no_grad():
+        largest = ops.amax(ops.real(x), dim, True)
+        largest = ops.where(ops.isfinite(largest), largest, 0.0)
+    total = ops.log(ops.sum(ops.exp(ops.sub(x, largest)), dim, keepdim))
+    return ops.add(total, largest if keepdim else ops.sum(largest, dim, False))
 
 
 def max(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spelling]) -> Any:
@@ -335,7 +348,7 @@ def any(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spel
     >>> ag.any(ag.tensor([[0, 3], [0, 0]]), dim=1)
     tensor([ True, False])
     """
-    return _along(ops.any, input, dim, keepdim, other)
+    return _truth(_along(ops.any, input, dim, keepdim, other), input)
 
 
 def all(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spelling]) -> Any:
@@ -344,7 +357,12 @@ def all(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spel
     >>> ag.all(ag.tensor([[1, 3], [0, 2]]), dim=1)
     tensor([ True, False])
     """
-    return _along(ops.all, input, dim, keepdim, other)
+    return _truth(_along(ops.all, input, dim, keepdim, other), input)
+
+
+def _truth(found: Any, input: Any) -> Any:
+    """What PyTorch answers with: booleans, but uint8 of uint8, its older booleans."""
+    return ops.cast(found, "uint8") if input.dtype is uint8 else found
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:
@@ -362,6 +380,8 @@ def nansum(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     >>> ag.nansum(ag.tensor([1.0, ag.nan, 2.0]))
     tensor(3.)
     """
+    if input.dtype.is_complex:
+        raise DTypeError("nansum: not defined for complex numbers")
     kept = ops.where(ops.isnan(input), 0.0, input) if input.dtype.is_inexact else input
     return ops.sum(kept, dim, keepdim)
 
@@ -372,6 +392,8 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     >>> ag.nanmean(ag.tensor([1.0, ag.nan, 2.0]))
     tensor(1.5000)
     """
+    if not input.dtype.is_inexact:
+        raise DTypeError(f"nanmean: not defined for {input.dtype.name}; convert with .float()")
     count = ops.sum(ops.logical_not(ops.isnan(input)), dim, keepdim)
     return ops.div(nansum(input, dim, keepdim), count)
 

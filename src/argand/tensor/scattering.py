@@ -189,6 +189,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
             [0., 0.],
             [4., 6.]])
     """
+    if input.dtype is not source.dtype:
+        raise DTypeError(f"index_add: {describe(input, source)}: expected one dtype")
     scaled = source if isinstance(alpha, int) and alpha == 1 else ops.mul(source, alpha)
     return _placed("index_add", input, dim, index, scaled, True)
 

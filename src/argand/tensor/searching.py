@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import get_default_dtype
+from argand.base.dtype import bool_, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
@@ -84,6 +84,8 @@ def isin(
     elements, tests = (
         x if isinstance(x, Tensor) else wrap(np.asarray(x)) for x in (elements, test_elements)
     )
+    if any(x.dtype is bool_ or x.dtype.is_complex for x in (elements, tests)):
+        raise DTypeError(f"isin: {describe(elements, tests)}: not defined for bool and complex")
     flat = ops.reshape(tests, (-1,))
     lead = (1,) * elements.ndim
     wide = ops.reshape(elements, (*tuple(elements.shape), 1))
@@ -145,8 +147,6 @@ def _check_order(sequence: Any, sorter: Any) -> None:
 
 
 def _check_search(sequence: Any, values: Any) -> None:
-    if sequence.dtype is not values.dtype and not values.weak and values.ndim:
-        raise DTypeError(f"searchsorted: {describe(sequence, values)}: expected one dtype")
     rows = sequence.ndim != 1
     if not sequence.ndim or (rows and tuple(sequence.shape[:-1]) != tuple(values.shape[:-1])):
         raise ShapeError(

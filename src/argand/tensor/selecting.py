@@ -127,7 +127,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
             raise ShapeError(
                 f"masked_fill: the value must have no dimensions, got {describe(value)}"
             )
-        _check_kind("masked_fill", value.dtype, input.dtype)
+        if value.dtype.is_complex and not input.dtype.is_complex:
+            value = _real_value("masked_fill", value, input.dtype)
         fill = value if value.dtype is input.dtype else ops.cast(value, input.dtype)
     else:
         fill = ops.full((), value, input.dtype)
@@ -168,6 +169,13 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
 def _check_mask(name: str, mask: Any) -> None:
     if mask.dtype.kind != "b":
         raise DTypeError(f"{name}: the mask must be boolean, got {mask.dtype.name}; compare first")
+
+
+def _real_value(name: str, value: Any, target: DType) -> Any:
+    """A complex number as the real one that it is; DTypeError for another."""
+    if crossroads.tracing() or value.item().imag:
+        raise DTypeError(f"{name}: a {value.dtype.name} value can't be stored as {target.name}")
+    return ops.real(value)
 
 
 def _check_kind(name: str, source: DType, target: DType) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from argand.base.dtype import ALL
-from argand.base.errors import CallError
 from argand.base.misuse import FAILURES, explain, explained
 from argand.base.userstack import UserCall, register_call
 from argand.ir.entries import planned
@@ -55,6 +54,7 @@ from argand.tensor import (
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import apply_inplace
 from argand.tensor.operands import of_tensors
+from argand.tensor.outputs import written
 
 
 def _words(text: str) -> list[str]:
@@ -290,7 +290,7 @@ def function_of(op: Op) -> Any:
         if kwargs:
             args, kwargs, out = _renamed(args, kwargs)
             if out is not None:
-                return out.copy_(call(*args, **kwargs))
+                return written(out, call(*args, **kwargs))
         return call(*args, **kwargs)
 
     return _planned_for(op, function)
@@ -304,8 +304,6 @@ def _planned_for(op: Op, function: Any) -> Any:
 
 def _renamed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], Any]:
     out = kwargs.pop("out", None)
-    if out is not None and not isinstance(out, Tensor):
-        raise CallError(f"out= takes a Tensor, got {type(out).__name__}")
     given = list(args)
     for name in ("input", "other", "exponent", "tensor2"):
         if name in kwargs and len(given) == (0 if name == "input" else 1):
@@ -320,7 +318,8 @@ def method_of(op: Op) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if kwargs:
             args, kwargs, out = _renamed((self, *args), kwargs)
-            return call(*args, **kwargs) if out is None else out.copy_(call(*args, **kwargs))
+            found = call(*args, **kwargs)
+            return found if out is None else written(out, found)
         return call(self, *args)
 
     return _planned_for(op, method)

@@ -10,7 +10,7 @@ from argand.base import epoch
 from argand.base.dtype import as_dtype
 from argand.base.errors import ShapeError
 from argand.base.shape import same_shape, shape_text
-from argand.ir.op import ops
+from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import sizes
 from argand.tensor.eager import check_writable
@@ -57,6 +57,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """
     check_writable(self)
     if isinstance(value, Tensor):
+        if value.ndim:
+            raise ShapeError(f"fill_: the value must have no dimensions, got {describe(value)}")
         return overwrite(self, value, "fill_")
     return assign(self, ops.full(tuple(self.shape), value, self.dtype), "fill_")
 

@@ -1,0 +1,45 @@
+"""The dtypes of results against PyTorch's table of them, `tests/compatibility/promotion.txt`."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import argand as ag
+
+PATH = Path(__file__).parents[1] / "compatibility" / "promotion.py"
+
+
+def _module() -> Any:
+    spec = importlib.util.spec_from_file_location("promotion", PATH)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+promotion = _module()
+TABLE = promotion.read()
+QUICK = ("a + b", "a / b", "where", "add_", *promotion.UNARY)
+NAMES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in TABLE]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_pair_of_operands_gives_what_pytorch_gives(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = promotion.table(ag, name)
+    wanted = TABLE[name]
+    assert len(found) == len(wanted)
+    for row, (ours, theirs) in enumerate(zip(found, wanted, strict=True)):
+        pairs = zip(ours.split(), theirs.split(), strict=True)
+        wrong = [
+            (promotion.OPERANDS[column], mine, its)
+            for column, (mine, its) in enumerate(pairs)
+            if mine != its and its != promotion.UNWRITTEN
+        ]
+        assert not wrong, f"{name}, left operand {row}: (right operand, ours, PyTorch's) {wrong}"
