@@ -89,7 +89,7 @@ REFUSED: dict[str, frozenset[str]] = {
 # Where some samples are refused: a number beside the tensors makes floats or int64 of the others.
 PARTLY: dict[str, frozenset[str]] = {
     **_each("bitwise_left_shift bitwise_right_shift einsum", "bool"),
-    **_each("floor_divide fmod remainder sub", "bool"),
+    **_each("floor_divide fmod remainder", "bool"),
     "hardtanh": frozenset({"uint8"}),  # which holds no lower bound of -1
     **_each("lerp nextafter pow", "bool whole"),
     **_each("cond", "bool whole"),  # whose branches would give different dtypes

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 from argand.base.dtype import as_dtype, compute_dtype, get_default_dtype, uint8
 from argand.base.errors import ArgumentError, DTypeError
 from argand.base.shape import normalize_dim, normalize_dims
-from argand.ir.op import describe, ops
+from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.joining import sliced
 from argand.tensor.outputs import written
@@ -582,24 +582,3 @@ def _log_sum(a: Any, b: Any) -> Any:
     nothing = ops.eq(total, 0)
     logarithm = ops.log(ops.where(nothing, 1.0, total))
     return ops.where(nothing, -math.inf, ops.add(logarithm, high))
-
-
-def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
-    """The slices along `dim` whose p-norm exceeds `maxnorm` scaled down to it.
-
-    Raises ArgumentError for p or maxnorm below 0. Follows `torch.renorm`.
-
-    >>> ag.renorm(ag.tensor([[3.0, 4.0], [0.3, 0.4]]), p=2, dim=0, maxnorm=1.0)
-    tensor([[0.6000, 0.8000],
-            [0.3000, 0.4000]])
-    """
-    if not p > 0 or maxnorm < 0 or not input.dtype.is_inexact or input.ndim < 2:
-        raise ArgumentError(
-            f"renorm: expected p > 0, maxnorm >= 0 and at least 2 dimensions of floats, got {p}, "
-            f"{maxnorm} and {describe(input)}"
-        )
-    d = normalize_dim(dim, input.ndim, "renorm")
-    others = tuple(i for i in range(input.ndim) if i != d)
-    length = vector_norm(input, p, others, True)
-    scale = ops.div(maxnorm, ops.add(length, 1e-7))
-    return ops.mul(input, ops.where(ops.gt(length, maxnorm), scale, 1.0))

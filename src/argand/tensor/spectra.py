@@ -257,3 +257,24 @@ def matrix_norm(
     reduce = ops.sum if ord == "nuc" else ops.amax if ord > 0 else ops.amin
     found = reduce(sizes, -1)
     return movedim(found[..., None, None], (-2, -1), (first, second)) if keepdim else found
+
+
+def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
+    """The slices along `dim` whose p-norm exceeds `maxnorm` scaled down to it.
+
+    Raises ArgumentError for p or maxnorm below 0. Follows `torch.renorm`.
+
+    >>> ag.renorm(ag.tensor([[3.0, 4.0], [0.3, 0.4]]), p=2, dim=0, maxnorm=1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    if not p > 0 or maxnorm < 0 or not input.dtype.is_inexact or input.ndim < 2:
+        raise ArgumentError(
+            f"renorm: expected p > 0, maxnorm >= 0 and at least 2 dimensions of floats, got {p}, "
+            f"{maxnorm} and {describe(input)}"
+        )
+    d = normalize_dim(dim, input.ndim, "renorm")
+    others = tuple(i for i in range(input.ndim) if i != d)
+    length = vector_norm(input, p, others, True)
+    scale = ops.div(maxnorm, ops.add(length, 1e-7))
+    return ops.mul(input, ops.where(ops.gt(length, maxnorm), scale, 1.0))

@@ -94,7 +94,7 @@ BOTH: dict[Any, str] = {
         sort topk""",
     regions: """as_strided as_strided_scatter diagonal_scatter select_scatter slice_scatter""",
     reducing: """all amax amin aminmax any argmax argmin count_nonzero cumprod cumsum dist
-        log_softmax logcumsumexp logsumexp max mean min nanmean nansum norm prod renorm softmax std
+        log_softmax logcumsumexp logsumexp max mean min nanmean nansum norm prod softmax std
         sum var""",
     scattering: """index_add index_copy index_fill index_reduce scatter scatter_add
         scatter_reduce""",
@@ -116,7 +116,7 @@ FUNCTIONS: dict[Any, str] = {
     algebra: "cdist chain_matmul einsum tensordot",
     combining: """block_diag cartesian_prod combinations cumulative_trapezoid trapezoid""",
     factors: "lu_unpack",
-    spectra: "pca_lowrank svd_lowrank",
+    spectra: "pca_lowrank renorm svd_lowrank",
     convert: "from_dlpack is_tensor",
     creation: """as_tensor asarray empty empty_like frombuffer from_numpy full full_like ones
         ones_like scalar_tensor tensor zeros zeros_like""",
