@@ -109,6 +109,7 @@ BOTH: dict[Any, str] = {
     shaping: """adjoint broadcast_to flatten movedim numel permute ravel reshape squeeze t transpose
         unflatten unsqueeze""",
     convert: """clone imag real""",
+    spectra: "renorm",
 }
 
 # Functions only.
@@ -116,7 +117,7 @@ FUNCTIONS: dict[Any, str] = {
     algebra: "cdist chain_matmul einsum tensordot",
     combining: """block_diag cartesian_prod combinations cumulative_trapezoid trapezoid""",
     factors: "lu_unpack",
-    spectra: "pca_lowrank renorm svd_lowrank",
+    spectra: "pca_lowrank svd_lowrank",
     convert: "from_dlpack is_tensor",
     creation: """as_tensor asarray empty empty_like frombuffer from_numpy full full_like ones
         ones_like scalar_tensor tensor zeros zeros_like""",
