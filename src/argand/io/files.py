@@ -8,6 +8,14 @@ from typing import Any
 
 from argand.base.errors import ArgumentError
 from argand.io.archive import load_tree, save_tree
+from argand.io.keras import (
+    config_of_hdf5,
+    config_of_keras,
+    is_hdf5,
+    is_keras,
+    load_hdf5,
+    load_keras,
+)
 from argand.io.numpy_files import is_npy, is_npz, load_npy, load_npz, save_npy, save_npz
 from argand.io.places import check_place, placer
 from argand.io.replacing import replacing
@@ -86,7 +94,8 @@ def load(
     encoding: str = "utf-8",
 ) -> Any:
     """The object in a file: what `save` or PyTorch's `torch.save` wrote, or the tensors of a
-    safetensors file, of several with their index (*.index.json), or of NumPy's .npz or .npy.
+    safetensors file, of several with their index (*.index.json), of NumPy's .npz or .npy, or of
+    Keras's .keras or .h5 (with the extra `keras`), by their paths in it.
 
     `f` is a path, or a binary file that is open; its first bytes tell what it is. Nothing in a file
     is ever run: of PyTorch's files tensors, parameters, numbers, strings, dtypes and plain
@@ -129,6 +138,8 @@ def _load(source: Source, f: Any, map_location: Any, mmap: bool, encoding: str) 
         check_place(map_location)
         if is_npz(archive):
             return load_npz(archive)
+        if is_keras(archive):
+            return load_keras(archive)
         raise source.error("a zip archive, but none that PyTorch or Argand writes")
     for recognised, loader in ((is_pickled, load_legacy), (is_tar, load_tar)):
         if recognised(source):
@@ -138,9 +149,35 @@ def _load(source: Source, f: Any, map_location: Any, mmap: bool, encoding: str) 
     check_place(map_location)
     if is_npy(source):
         return load_npy(source)
+    if is_hdf5(source):
+        return load_hdf5(source)
     if not isinstance(f, str | os.PathLike):
         raise source.error("not a PyTorch file; safetensors are loaded by their path")
     return load_tree(Path(f), mmap)
 
 
-__all__ = ["load", "save"]
+def load_keras_config(f: Any) -> Any:
+    """The config of the model in a file of Keras (.keras, or .h5 of a whole model), as plain data.
+
+    Nothing is built from it, and nothing in it is run: the code of a Lambda layer is a string.
+    Raises FormatError where there is none.
+
+    >>> import os, tempfile, zipfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.keras")
+    >>> with zipfile.ZipFile(path, "w") as file:
+    ...     file.writestr("config.json", '{"class_name": "Sequential"}')
+    ...     file.writestr("model.weights.h5", b"")
+    >>> ag.io.load_keras_config(path)
+    {'class_name': 'Sequential'}
+    """
+    with opened(f) as source:
+        if is_hdf5(source):
+            return config_of_hdf5(source)
+        if is_zip(source):
+            archive = ZipReader(source)
+            if is_keras(archive):
+                return config_of_keras(archive)
+        raise source.error("not a file of Keras")
+
+
+__all__ = ["load", "load_keras_config", "save"]

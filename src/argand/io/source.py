@@ -15,6 +15,10 @@ from argand.base.errors import FormatError
 
 _WINDOW = 1 << 16
 
+# Compressed contents are refused where all of them together would take more than this, and more
+# than so many times the file.
+_SMALL, _RATIO = 1 << 26, 200
+
 
 class Source:
     """The bytes of an open file from its position on: `size` of them, at places from 0.
@@ -69,6 +73,14 @@ class Source:
             if not count:
                 raise self.error("truncated: it ends before its contents do")
             rest = rest[count:]
+
+    def check_growth(self, total: int) -> None:
+        """Refuse compressed contents that are made to fill the memory."""
+        if total > max(_SMALL, _RATIO * self.size):
+            raise self.error(
+                f"{self.size} bytes that would take {total} when they are read are refused; if "
+                "that is what the file should be, write it without compression"
+            )
 
     def leave_at(self, place: int) -> None:
         """Leave the open file behind what was read, where another object may follow."""

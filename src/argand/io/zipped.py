@@ -21,10 +21,6 @@ _END64, _LOCATOR, _DESCRIPTOR = b"PK\x06\x06", b"PK\x06\x07", b"PK\x07\x08"
 _STORED, _DEFLATED = 0, 8
 _FULL = 0xFFFFFFFF  # the true number is in the extra field
 
-# Deflated records are refused where all of them together would take more than this, and more than
-# so many times the archive.
-_SMALL, _RATIO = 1 << 26, 200
-
 
 class Record(NamedTuple):
     """One record of an archive."""
@@ -46,7 +42,7 @@ class ZipReader:
         count, size, start = _directory(source)
         self.records = _records(source, count, size, start)
         _check_apart(source, list(self.records.values()), start)
-        _check_inflation(source, list(self.records.values()))
+        source.check_growth(sum(r.size for r in self.records.values() if r.method == _DEFLATED))
 
     def read(self, name: str) -> bytes:
         """The contents of a record."""
@@ -197,15 +193,6 @@ def _check_apart(source: Source, records: list[Record], end: int) -> None:
     for record, limit in zip(ordered, limits, strict=True):
         if record.place + record.stored > limit:
             raise source.error(f"record {record.name!r} is not apart from the next one")
-
-
-def _check_inflation(source: Source, records: list[Record]) -> None:
-    total = sum(r.size for r in records if r.method == _DEFLATED)
-    if total > max(_SMALL, _RATIO * source.size):
-        raise source.error(
-            f"{source.size} bytes that would be inflated to {total} are refused; if that is what "
-            "the file should be, write it without compression"
-        )
 
 
 # -- writing ---------------------------------------------------------------------------------------
