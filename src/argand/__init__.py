@@ -91,42 +91,49 @@ can_cast, promote_types = _explained(can_cast), _explained(promote_types)
 result_type = _explained(result_type)
 
 # Loaded on first use: a module, or an attribute of one.
-_LAZY: dict[str, tuple[str, str | None]] = {
-    "accelerator": ("argand.accelerator", None),
-    "autograd": ("argand.autograd", None),
-    "compile": ("argand.compile.api", "compile"),
-    "cond": ("argand.compile.control", "cond"),
-    "cuda": ("argand.cuda", None),
-    "data": ("argand.data", None),
-    "fft": ("argand.fft", None),
-    "fit": ("argand.fit", None),
-    "io": ("argand.io", None),
-    "jit": ("argand.jit", None),
-    "linalg": ("argand.linalg", None),
-    "load": ("argand.io", "load"),
-    "masked": ("argand.masked", None),
-    "metrics": ("argand.metrics", None),
-    "nn": ("argand.nn", None),
-    "optim": ("argand.optim", None),
-    "save": ("argand.io", "save"),
-    "signal": ("argand.signal", None),
-    "special": ("argand.special", None),
-    "testing": ("argand.testing", None),
-    "utils": ("argand.utils", None),
-    "vision": ("argand.vision", None),
-} | {
-    name: ("argand.nn.functional", name)
-    for name in (
-        "avg_pool2d",
-        "conv1d",
-        "conv2d",
-        "cosine_similarity",
-        "dropout",
-        "embedding",
-        "layer_norm",
-        "max_pool2d",
-    )
-}
+_LAZY: dict[str, tuple[str, str | None]] = (
+    {
+        "accelerator": ("argand.accelerator", None),
+        "autograd": ("argand.autograd", None),
+        "compile": ("argand.compile.api", "compile"),
+        "cond": ("argand.compile.control", "cond"),
+        "cuda": ("argand.cuda", None),
+        "data": ("argand.data", None),
+        "fft": ("argand.fft", None),
+        "fit": ("argand.fit", None),
+        "io": ("argand.io", None),
+        "jit": ("argand.jit", None),
+        "linalg": ("argand.linalg", None),
+        "load": ("argand.io", "load"),
+        "masked": ("argand.masked", None),
+        "metrics": ("argand.metrics", None),
+        "nn": ("argand.nn", None),
+        "optim": ("argand.optim", None),
+        "save": ("argand.io", "save"),
+        "signal": ("argand.signal", None),
+        "special": ("argand.special", None),
+        "testing": ("argand.testing", None),
+        "utils": ("argand.utils", None),
+        "vision": ("argand.vision", None),
+    }
+    | {
+        name: ("argand.nn.functional.native", name)
+        for name in ("native_batch_norm", "native_group_norm", "native_layer_norm")
+    }
+    | {
+        name: ("argand.nn.functional", name)
+        for name in (
+            "avg_pool2d",
+            "conv1d",
+            "conv2d",
+            "cosine_similarity",
+            "dropout",
+            "embedding",
+            "layer_norm",
+            "max_pool2d",
+        )
+    }
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -183,6 +183,10 @@ ADAPTED: dict[str, Any] = {
         for name in ("cauchy", "exponential", "geometric", "log_normal", "uniform")
     },
     "zero_": lambda x: x.clone().zero_(),
+    "_segment_reduce": ag.segment_reduce,
+    "slice": lambda x, dim=0, start=None, end=None, step=1: x.movedim(dim, 0)[
+        start:end:step
+    ].movedim(0, dim),
     **{name: operator.attrgetter(name) for name in ("T", "H", "mT", "mH")},
     "svd_lowrank": lambda a, b, **k: ag.svd_lowrank(a @ b.mT, **k),
     "pca_lowrank": lambda a, b, **k: ag.pca_lowrank(a @ b.mT, **k),
@@ -261,6 +265,7 @@ WIDE: dict[str, tuple[tuple[str, ...], str]] = {
         ["addcmul", "addcdiv", "lerp", "fmod", "tan", "atanh"],
         (("float16", "bfloat16"), "rounds on the way, in the gradient too"),
     ),
+    "_segment_reduce": (("float16",), "products overflow in the gradient"),
     "cov": (("float16", "float32", "float64", "complex128"), "adds up weights in float32"),
 }
 

@@ -10,11 +10,13 @@ import numpy as np
 from argand.base.dtype import DType
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim, same_shape, shape_text
+from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
 from argand.ops.gather import as_vector
 from argand.tensor.core import Tensor
 from argand.tensor.indexing import index_put
 from argand.tensor.inplace import apply_inplace
+from argand.tensor.searching import searchsorted
 from argand.tensor.selecting import masked_fill
 
 
@@ -257,3 +259,94 @@ def index_reduce(
     column = tuple(-1 if i == d else 1 for i in range(input.ndim))
     places = ops.expand(ops.reshape(ops.cast(index, "int64"), column), wanted)
     return scatter_reduce(input, d, places, source, reduce, include_self=include_self)
+
+
+_SEGMENTS = {"sum": "sum", "mean": "sum", "prod": "prod", "max": "amax", "min": "amin"}
+
+
+def segment_reduce(
+    data: Any,
+    reduce: str,
+    *,
+    lengths: Any = None,
+    indices: Any = None,
+    offsets: Any = None,
+    axis: int = 0,
+    unsafe: bool = False,
+    initial: float | None = None,
+) -> Any:
+    """The sum, mean, prod, max or min of segments along `axis`, which follow one another.
+
+    They are given by their `lengths` (..., n), which must add up to the size unless `unsafe`, or by
+    `offsets` (..., n + 1), where they begin and the last ends; the dimensions before the last are
+    those of the data before `axis`. `initial` takes part in each (the mean doesn't count it); of
+    no elements without it the mean is NaN. `indices` must be left out. Follows
+    `torch.segment_reduce`.
+
+    >>> x = ag.tensor([1.0, 2.0, 3.0, 4.0])
+    >>> ag.segment_reduce(x, "max", lengths=ag.tensor([3, 1])), ag.segment_reduce(
+    ...     x, "sum", offsets=ag.tensor([0, 1, 4])
+    ... )
+    (tensor([3., 4.]), tensor([1., 9.]))
+    """
+    if reduce not in _SEGMENTS:
+        raise ArgumentError(
+            f"segment_reduce: reduce must be one of {', '.join(_SEGMENTS)}, got {reduce!r}"
+        )
+    if indices is not None or (lengths is None) is (offsets is None):
+        raise ArgumentError("segment_reduce: give either lengths or offsets, and no indices")
+    if not data.dtype.is_floating_point:
+        raise DTypeError(f"segment_reduce: {describe(data)}: expected floats")
+    given = offsets if lengths is None else lengths
+    d = normalize_dim(axis, data.ndim, "segment_reduce")
+    if given.ndim != d + 1 or not same_shape(tuple(given.shape[:-1]), tuple(data.shape[:d])):
+        raise ShapeError(
+            f"segment_reduce: {describe(data, given)}: expected the shape of the data before "
+            f"dimension {d}, and a number for each segment"
+        )
+    if lengths is not None:
+        _check_lengths(lengths, data.shape[d], unsafe)
+    ends = ops.cumsum(lengths, d) if offsets is None else _but(offsets, first=True)
+    starts = ops.sub(ends, lengths) if offsets is None else _but(offsets, first=False)
+    return _segments(data, reduce, d, starts, ends, initial)
+
+
+def _but(offsets: Any, first: bool) -> Any:
+    """The offsets but the first, or the last."""
+    rank, count = offsets.ndim, offsets.shape[-1]
+    start = (*(0,) * (rank - 1), 1 if first else 0)
+    return ops.slice(offsets, start, (*offsets.shape[:-1], count if first else count - 1))
+
+
+def _check_lengths(lengths: Any, size: Any, unsafe: bool) -> None:
+    if unsafe or crossroads.tracing():
+        return
+    values = lengths.detach().numpy_array()
+    if (values < 0).any() or (values.sum(-1) != size).any():
+        raise ArgumentError(
+            f"segment_reduce: lengths must be at least 0 and add up to the size {size}"
+        )
+
+
+def _segments(data: Any, reduce: str, d: int, starts: Any, ends: Any, initial: Any) -> Any:
+    """Elements combined by the segments that they are in; those in none have a place behind."""
+    size, count = data.shape[d], starts.shape[-1]
+    i = ops.expand(ops.arange(0, 1, size, "int64"), (*starts.shape[:-1], size))
+    places = searchsorted(ends, i, right=True)
+    if count:
+        before = ops.lt(i, ops.slice(starts, (0,) * (d + 1), (*starts.shape[:-1], 1)))
+        places = ops.where(before, count, places)
+    wide = (*places.shape, *(1,) * (data.ndim - d - 1))
+    places = ops.expand(ops.reshape(places, wide), tuple(data.shape))
+    shape = tuple(count + 1 if k == d else n for k, n in enumerate(data.shape))
+    base = ops.full(shape, _identity(_SEGMENTS[reduce], data.dtype), data.dtype)
+    if initial is not None:
+        base = ops.full(shape, initial, data.dtype)
+    found = scatter_reduce(base, d, places, data, _SEGMENTS[reduce])
+    stop = tuple(count if k == d else n for k, n in enumerate(data.shape))
+    found = ops.slice(found, (0,) * data.ndim, stop)
+    if reduce != "mean":
+        return found
+    lengths = ops.reshape(ops.sub(ends, starts), (*starts.shape, *(1,) * (data.ndim - d - 1)))
+    counts = lengths if initial is None else ops.clamp(lengths, 1, None)
+    return ops.div(found, ops.cast(counts, data.dtype))

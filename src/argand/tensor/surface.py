@@ -132,6 +132,7 @@ FUNCTIONS: dict[Any, str] = {
     random: """fork_rng get_rng_state initial_seed manual_seed normal rand rand_like randint
         randint_like randn randn_like randperm seed set_rng_state""",
     reducing: "std_mean var_mean",
+    scattering: "segment_reduce",
     searching: "bucketize searchsorted",
     selecting: "unravel_index where",
     joining: "atleast_1d atleast_2d atleast_3d cat column_stack dstack hstack stack vstack",
