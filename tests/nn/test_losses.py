@@ -116,7 +116,7 @@ def test_binary_losses_with_weights():
 
 def test_batchmean_is_the_divergence():
     expected = (Q * (np.log(Q) - LOGP)).sum() / 6
-    assert nn.KLDivLoss("batchmean")(t(LOGP), t(Q)).item() == pytest.approx(expected)
+    assert nn.KLDivLoss(reduction="batchmean")(t(LOGP), t(Q)).item() == pytest.approx(expected)
 
 
 def test_cosine_similarity():
@@ -126,9 +126,9 @@ def test_cosine_similarity():
 
 def test_unknown_reduction():
     with pytest.raises(ValueError, match="did you mean mean"):
-        nn.MSELoss("maen")
+        nn.MSELoss(reduction="maen")
     with pytest.raises(ValueError, match="must be one of"):
-        F.mse_loss(t(X), t(Y), "average")
+        F.mse_loss(t(X), t(Y), reduction="average")
 
 
 def test_target_out_of_range():
@@ -141,3 +141,23 @@ def test_gradient_of_cross_entropy_is_softmax_minus_one_hot():
     F.cross_entropy(x, t(CLASSES)).backward()
     expected = (special.softmax(X, 1) - np.eye(4)[CLASSES]) / 6
     np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("size_average", "reduce", "meant"),
+    [(True, None, "mean"), (False, None, "sum"), (None, False, "none"), (False, True, "sum")],
+)
+def test_the_older_form_of_a_reduction(size_average, reduce, meant):
+    x, y = ag.tensor([1.0, 2.0]), ag.tensor([3.0, 7.0])
+    expected = F.mse_loss(x, y, reduction=meant)
+    with pytest.warns(UserWarning, match=f"write reduction='{meant}'"):
+        found = F.mse_loss(x, y, size_average, reduce)
+    with pytest.warns(UserWarning, match="older form"):
+        layer = nn.MSELoss(size_average, reduce)
+    assert found.tolist() == layer(x, y).tolist() == expected.tolist()
+    assert layer.reduction == meant
+
+
+def test_a_reduction_is_no_size_average():
+    with pytest.raises(TypeError, match="write reduction='sum'"):
+        F.mse_loss(t(X), t(Y), "sum")

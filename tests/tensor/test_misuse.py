@@ -136,6 +136,7 @@ def failure(function: Callable[..., Any], args: list[Any]) -> Exception | None:
     return None
 
 
+@pytest.mark.filterwarnings("ignore:size_average")  # a number drawn at its place
 @pytest.mark.parametrize("how", ["eager", "compiled"])
 @pytest.mark.parametrize("kind", ["function", "functional", "method", "module"])
 def test_a_message_names_the_call_the_shapes_and_the_line(kind: str, how: str) -> None:

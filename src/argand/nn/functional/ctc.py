@@ -7,7 +7,7 @@ from typing import Any
 
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
-from argand.nn.functional.loss import check_reduction
+from argand.nn.functional.reduction import check_reduction
 
 
 def ctc_loss(

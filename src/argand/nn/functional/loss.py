@@ -5,36 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.domains import check_numbers
-from argand.base.errors import ArgumentError, DTypeError, did_you_mean
+from argand.base.errors import DTypeError
 from argand.base.shape import broadcast_shapes
 from argand.ir.op import ops
+from argand.nn.functional.reduction import check_reduction, reduced, reduction_of
 from argand.tensor.reducing import vector_norm
 from argand.tensor.switches import result_type
-
-_REDUCTIONS = ("mean", "sum", "none")
-
-
-def check_reduction(reduction: str, extra: tuple[str, ...] = ()) -> str:
-    """The reduction itself; an error that lists the choices otherwise."""
-    if reduction not in (*_REDUCTIONS, *extra):
-        choices = ", ".join((*_REDUCTIONS, *extra))
-        near = did_you_mean(str(reduction), (*_REDUCTIONS, *extra))
-        raise ArgumentError(f"reduction must be one of {choices}; got {reduction!r}{near}")
-    return reduction
-
-
-def _reduced(losses: Any, reduction: str) -> Any:
-    if reduction == "none":
-        return losses
-    return ops.mean(losses) if reduction == "mean" else ops.sum(losses)
 
 
 def _weighted(op: Any, input: Any, target: Any, weight: Any, reduction: str, **params: Any) -> Any:
     """A loss of equal shapes; `weight` multiplies the elements."""
-    check_reduction(reduction)
     if weight is None:
         return op(input, target, reduction=reduction, **params)
-    return _reduced(ops.mul(op(input, target, reduction="none", **params), weight), reduction)
+    return reduced(ops.mul(op(input, target, reduction="none", **params), weight), reduction)
 
 
 def _averaged(op: Any, input: Any, target: Any, weight: Any, reduction: str) -> Any:
@@ -50,7 +33,9 @@ def cross_entropy(
     input: Any,
     target: Any,
     weight: Any = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
@@ -65,7 +50,7 @@ def cross_entropy(
     >>> F.cross_entropy(ag.tensor([[0.0, 0.0], [0.0, 2.0]]), ag.tensor([0, 1]), reduction="none")
     tensor([0.6931, 0.1269])
     """
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     if weight is not None and label_smoothing and not target.dtype.is_inexact:
         return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
     return ops.cross_entropy(
@@ -92,7 +77,7 @@ def _smoothed(
     own = ops.nll_loss(logs, target, weight, ignore_index=ignore_index, reduction="none")
     losses = ops.add(ops.mul(own, 1 - smoothing), even)
     if reduction != "mean":
-        return _reduced(losses, reduction)
+        return reduced(losses, reduction)
     shares = ops.where(kept, ops.index(weight, ops.where(kept, target, 0), dims=(0,)), 0.0)
     return ops.div(ops.sum(losses), ops.sum(shares))
 
@@ -101,7 +86,9 @@ def nll_loss(
     input: Any,
     target: Any,
     weight: Any = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """-weight[target] * input[target], for log-probabilities (N, C, ...) and class numbers (N,
@@ -112,11 +99,18 @@ def nll_loss(
     >>> F.nll_loss(ag.tensor([[-0.5, -1.0]]), ag.tensor([1]))
     tensor(1.)
     """
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     return ops.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+def mse_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
     """(input - target) ** 2, and its mean or sum, as `reduction` says ("mean", "sum" or "none").
 
     The shapes must be equal or broadcast. `weight` multiplies the elements; the mean is then their
@@ -125,19 +119,35 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = Non
     >>> F.mse_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
     tensor(2.)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     return _averaged(ops.mse_loss, input, target, weight, reduction)
 
 
-def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+def l1_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
     """abs(input - target), and its mean or sum, as `reduction` says; `weight` as in `mse_loss`.
 
     >>> F.l1_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
     tensor(1.)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     return _averaged(ops.l1_loss, input, target, weight, reduction)
 
 
-def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+def smooth_l1_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Any:
     """0.5 * d ** 2 / beta where d = abs(input - target) < beta, else d - 0.5 * beta (Girshick,
     2015).
 
@@ -146,6 +156,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     >>> F.smooth_l1_loss(ag.tensor([0.5, 3.0]), ag.tensor([0.0, 0.0]), reduction="none")
     tensor([0.1250, 2.5000])
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     return _weighted(ops.smooth_l1_loss, input, target, None, reduction, beta=float(beta))
 
 
@@ -158,11 +169,17 @@ def huber_loss(
     >>> F.huber_loss(ag.tensor([0.5, 3.0]), ag.tensor([0.0, 0.0]), reduction="none")
     tensor([0.1250, 2.5000])
     """
+    check_reduction(reduction)
     return _weighted(ops.huber_loss, input, target, weight, reduction, delta=float(delta))
 
 
 def binary_cross_entropy(
-    input: Any, target: Any, weight: Any = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """-(t * log(p) + (1 - t) * log(1 - p)), for probabilities p in [0, 1] and targets t.
 
@@ -172,12 +189,18 @@ def binary_cross_entropy(
     >>> F.binary_cross_entropy(ag.tensor([0.5, 0.9]), ag.tensor([0.0, 1.0]), reduction="none")
     tensor([0.6931, 0.1054])
     """
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     return ops.binary_cross_entropy(input, target, weight, reduction=reduction)
 
 
 def binary_cross_entropy_with_logits(
-    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Any = None,
 ) -> Any:
     """`binary_cross_entropy` of sigmoid(input), computed without overflow.
 
@@ -187,13 +210,20 @@ def binary_cross_entropy_with_logits(
     >>> F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     tensor([  0.6931, 100.0000])
     """
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     return ops.binary_cross_entropy_with_logits(
         input, target, weight, reduction=reduction, pos_weight=pos_weight
     )
 
 
-def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+def kl_div(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Any:
     """target * (log(target) - input), for log-probabilities `input`; 0 where the target is 0.
 
     With `log_target` the target is given as logarithms too. `reduction="batchmean"` divides the sum
@@ -202,7 +232,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     >>> F.kl_div(ag.tensor([[0.5, 0.5]]).log(), ag.tensor([[1.0, 0.0]]), reduction="batchmean")
     tensor(0.6931)
     """
-    check_reduction(reduction, ("batchmean",))
+    reduction = reduction_of(reduction, size_average, reduce, ("batchmean",))
     return ops.kl_div(input, target, reduction=reduction, log_target=bool(log_target))
 
 

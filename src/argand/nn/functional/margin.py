@@ -11,16 +11,10 @@ from argand.base.domains import check_numbers
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn.functional.activation import logsigmoid
-from argand.nn.functional.loss import check_reduction, cosine_similarity
+from argand.nn.functional.loss import cosine_similarity
+from argand.nn.functional.reduction import check_reduction, reduced, reduction_of
 from argand.tensor.creation import tensor
 from argand.tensor.reducing import vector_norm
-
-
-def _reduced(losses: Any, reduction: str) -> Any:
-    check_reduction(reduction)
-    if reduction == "none":
-        return losses
-    return ops.mean(losses) if reduction == "mean" else ops.sum(losses)
 
 
 def _above(x: Any) -> Any:
@@ -55,7 +49,13 @@ def pdist(input: Any, p: float = 2.0) -> Any:
 
 
 def margin_ranking_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean"
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """max(0, -target * (input1 - input2) + margin): the first should rank higher where the target
     is 1, lower where it is -1.
@@ -63,25 +63,38 @@ def margin_ranking_loss(
     >>> F.margin_ranking_loss(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 1.0]), ag.tensor([1, 1]))
     tensor(1.)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     losses = _above(ops.add(ops.mul(ops.neg(target), ops.sub(input1, input2)), margin))
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def hinge_embedding_loss(
-    input: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """input where the target is 1, max(0, margin - input) where it is -1.
 
     >>> F.hinge_embedding_loss(ag.tensor([0.3, 0.3]), ag.tensor([1, -1]), reduction="none")
     tensor([0.3000, 0.7000])
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     far = _above(ops.sub(margin, input))
     losses = ops.where(ops.eq(target, 1), input, ops.where(ops.eq(target, -1), far, input + far))
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def cosine_embedding_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean"
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """1 - cos(input1, input2) where the target is 1, max(0, cos - margin) where it is -1.
 
@@ -89,9 +102,10 @@ def cosine_embedding_loss(
     >>> F.cosine_embedding_loss(a, b, ag.tensor([1]))
     tensor(0.2929)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     cosine = cosine_similarity(input1, input2, -1)
     losses = ops.where(ops.eq(target, 1), ops.sub(1, cosine), _above(ops.sub(cosine, margin)))
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def triplet_margin_loss(
@@ -102,6 +116,8 @@ def triplet_margin_loss(
     p: float = 2.0,
     eps: float = 1e-6,
     swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin) with `pairwise_distance`.
@@ -112,12 +128,13 @@ def triplet_margin_loss(
     >>> F.triplet_margin_loss(ag.zeros(1, 2), ag.zeros(1, 2), ag.tensor([[0.6, 0.0]]))
     tensor(0.4000)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     check_numbers("(0, inf)", margin=margin)
     near = pairwise_distance(anchor, positive, p, eps)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
-    return _reduced(_above(ops.add(ops.sub(near, far), margin)), reduction)
+    return reduced(_above(ops.add(ops.sub(near, far), margin)), reduction)
 
 
 def triplet_margin_with_distance_loss(
@@ -137,21 +154,29 @@ def triplet_margin_with_distance_loss(
     >>> F.triplet_margin_with_distance_loss(x, x, x + 0.25, distance_function=far)
     tensor(0.5000)
     """
+    check_reduction(reduction)
     check_numbers("(0, inf)", margin=margin)
     distance = pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = ops.minimum(far, distance(positive, negative))
-    return _reduced(_above(ops.add(ops.sub(near, far), margin)), reduction)
+    return reduced(_above(ops.add(ops.sub(near, far), margin)), reduction)
 
 
-def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def multilabel_margin_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
     """The sum over targets j and other classes i of max(0, 1 - input[j] + input[i]), divided by the
     number of classes. A row of `target` holds class numbers up to the first -1.
 
     >>> F.multilabel_margin_loss(ag.tensor([0.1, 0.2, 0.4, 0.8]), ag.tensor([3, 0, -1, 1]))
     tensor(0.8500)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     if tuple(input.shape) != tuple(target.shape) or input.ndim > 2:
         raise ShapeError(
             f"multilabel_margin_loss: {describe(input, target)}: expected two of one shape, (N, C) "
@@ -171,32 +196,45 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
         ops.reshape(ops.logical_not(is_target), (shape[0], 1, shape[1])),
     )
     losses = ops.div(ops.sum(ops.where(counted, gaps, 0.0), (1, 2)), shape[1])
-    return _reduced(losses if input.ndim == 2 else ops.reshape(losses, ()), reduction)
+    return reduced(losses if input.ndim == 2 else ops.reshape(losses, ()), reduction)
 
 
-def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def soft_margin_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
     """log(1 + exp(-target * input)), for targets 1 and -1.
 
     >>> F.soft_margin_loss(ag.tensor([0.0, 2.0]), ag.tensor([1, 1]), reduction="none")
     tensor([0.6931, 0.1269])
     """
-    return _reduced(ops.neg(logsigmoid(ops.mul(target, input))), reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
+    return reduced(ops.neg(logsigmoid(ops.mul(target, input))), reduction)
 
 
 def multilabel_soft_margin_loss(
-    input: Any, target: Any, weight: Any = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """The mean over the classes (the last dimension) of binary cross-entropy with logits.
 
     >>> F.multilabel_soft_margin_loss(ag.tensor([[0.0, 2.0]]), ag.tensor([[1.0, 0.0]]))
     tensor(1.4100)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     yes = ops.mul(target, logsigmoid(input))
     no = ops.mul(ops.sub(1, target), logsigmoid(ops.neg(input)))
     losses = ops.neg(ops.add(yes, no))
     if weight is not None:
         losses = ops.mul(losses, weight)
-    return _reduced(ops.mean(losses, -1), reduction)
+    return reduced(ops.mean(losses, -1), reduction)
 
 
 def multi_margin_loss(
@@ -205,6 +243,8 @@ def multi_margin_loss(
     p: int = 1,
     margin: float = 1.0,
     weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """The mean over the classes j of max(0, margin - input[target] + input[j]) ** p, j != target.
@@ -212,6 +252,7 @@ def multi_margin_loss(
     >>> F.multi_margin_loss(ag.tensor([[0.1, 0.2, 0.4]]), ag.tensor([2]))
     tensor(0.5000)
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ArgumentError(f"multi_margin_loss: p must be 1 or 2, got {p}")
     if not input.ndim:
@@ -225,7 +266,7 @@ def multi_margin_loss(
         losses = ops.mul(losses, ops.index(weight, column, dims=(0,)))
     classes = ops.arange(0, 1, input.shape[-1], "int64")
     others = ops.where(ops.eq(column, classes), 0.0, losses)
-    return _reduced(ops.mean(others, -1), reduction)
+    return reduced(ops.mean(others, -1), reduction)
 
 
 def poisson_nll_loss(
@@ -233,7 +274,9 @@ def poisson_nll_loss(
     target: Any,
     log_input: bool = True,
     full: bool = False,
+    size_average: bool | None = None,
     eps: float = 1e-8,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """exp(input) - target * input for the logarithm of a Poisson mean, or without `log_input`
@@ -242,6 +285,7 @@ def poisson_nll_loss(
     >>> F.poisson_nll_loss(ag.tensor([0.0, 1.0]), ag.tensor([1.0, 2.0]), reduction="none")
     tensor([1.0000, 0.7183])
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     if log_input:
         losses = ops.sub(ops.exp(input), ops.mul(target, input))
     else:
@@ -251,7 +295,7 @@ def poisson_nll_loss(
         half = ops.mul(ops.log(ops.mul(count, 2 * math.pi)), 0.5)
         stirling = ops.add(ops.sub(ops.mul(count, ops.log(count)), count), half)
         losses = ops.add(losses, ops.where(ops.gt(target, 1), stirling, 0.0))
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def gaussian_nll_loss(
@@ -268,6 +312,7 @@ def gaussian_nll_loss(
     >>> F.gaussian_nll_loss(ag.tensor([1.0]), ag.tensor([3.0]), ag.tensor([4.0]))
     tensor(1.1931)
     """
+    check_reduction(reduction)
     if var.ndim == input.ndim - 1 and tuple(var.shape) == tuple(input.shape[:-1]):
         var = ops.reshape(var, (*var.shape, 1))  # one variance for each row, as in PyTorch
     low = ops.sub(ops.clamp(var, min=eps), var).detach()
@@ -275,4 +320,4 @@ def gaussian_nll_loss(
     losses = ops.mul(ops.add(ops.log(v), ops.div(ops.square(ops.sub(input, target)), v)), 0.5)
     if full:
         losses = ops.add(losses, 0.5 * math.log(2 * math.pi))
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
