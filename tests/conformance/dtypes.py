@@ -76,6 +76,12 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("huber_loss mse_loss smooth_l1_loss", "bool whole complex"),
     **_each("bitwise_and bitwise_not bitwise_or bitwise_xor", "half float complex"),
     **_each("bitwise_left_shift bitwise_right_shift", "half float complex"),
+    # float64 alone
+    **dict.fromkeys(
+        ("draw_binomial", "draw_log_gamma", "draw_poisson", "draw_von_mises"),
+        frozenset(DTYPES) - {"float64"},
+    ),
+    "log_gamma_slope": frozenset((*GROUPS["bool"], *GROUPS["whole"], *GROUPS["complex"])),
     # LAPACK's dtypes, and those of complex numbers' parts
     **_each(LINALG, "bool whole half"),
     **_each("complex", "bool whole half complex"),
@@ -127,6 +133,9 @@ HOST: dict[str, frozenset[str]] = {
         "hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l", "bool whole half float"
     ),
     **_each("legendre_polynomial_p", "bool whole half float"),
+    # by rejection, in float64; and what NumPy sums up
+    **_each("draw_binomial draw_log_gamma draw_poisson draw_von_mises", "float"),
+    **_each("log_gamma_slope", "half float"),
     # NumPy's
     **_each("gcd", "whole"),
     **_each("mode scatter_combine", "bool whole half float"),

@@ -39,6 +39,14 @@ def _weight(n: Any, side: int = 0) -> Any:
     return sp.eval_jacobi(_whole(n), *((0.5, -0.5) if side else (-0.5, 0.5)), 1.0)
 
 
+def _log_gamma_slope(a: Any, y: Any) -> Any:
+    """From the power series of the incomplete gamma function, differentiated term by term."""
+    a, y = np.broadcast_arrays(np.asarray(a, np.float64)[..., None], np.asarray(y)[..., None])
+    k = np.arange(80)
+    terms = np.exp(k * y + sp.gammaln(a) - sp.gammaln(a + k + 1))
+    return np.sum((sp.digamma(a + k + 1) - y) * terms, axis=-1)
+
+
 REFERENCES: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(sp, theirs or name)
@@ -72,6 +80,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     },
     "trigamma": lambda x: sp.polygamma(1, x),
     "zeta": lambda s, q: sp.zeta(np.asarray(s, np.float64), q),
+    "log_gamma_slope": _log_gamma_slope,
     "airy_ai": lambda x: sp.airy(x)[0],
     **_polynomials(),
     "asinh": np.arcsinh,

@@ -24,7 +24,8 @@ F: Any = torch.nn.functional
 
 # Ops of the compiler's own, such as PyTorch offers only as a backward of something else, and
 # singular vectors, which may differ by a sign.
-WITHOUT = {"cond", "uniform", "normal", "randint", "arange"}
+WITHOUT = {"cond", "uniform", "normal", "randint", "arange", "log_gamma_slope"}
+WITHOUT |= {"draw_binomial", "draw_log_gamma", "draw_poisson", "draw_von_mises"}
 WITHOUT |= {"conv2d_weight_grad", "max_pool2d_grad", "avg_pool2d_grad", "linalg_svd"}
 WITHOUT |= {"scaled_dot_product_attention_grad", "exponent"}
 # PyTorch's are off by up to 1e-5 in float64.

@@ -38,10 +38,10 @@ _EXPONENTIALS = ("exp", "exp2", "expm1", "log", "log2", "log1p", "pow", "erf")
 _ANGLES = ("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh")
 _INVERSE = ("asinh", "acosh", "atanh")
 APPROXIMATE = frozenset(
-    (*_EXPONENTIALS, *_ANGLES, *_INVERSE, *rare.SCIPY, *rare.POLYNOMIALS, "fma")
+    (*_EXPONENTIALS, *_ANGLES, *_INVERSE, *rare.SCIPY, *rare.OWN, *rare.POLYNOMIALS, "fma")
 )
 # The primitives that have no machine code: the host computes what they are part of.
-HOST = frozenset(("gcd", *rare.SCIPY, *rare.POLYNOMIALS))
+HOST = frozenset(("gcd", *rare.SCIPY, *rare.OWN, *rare.POLYNOMIALS))
 
 
 def _define(
@@ -272,7 +272,7 @@ for _name, _function, _infix in (
 ):
     _define(_name, 2, _function, _zero(2), 1, "bool", _infix)
 
-for _name, (_arity, _function) in rare.SCIPY.items():
+for _name, (_arity, _function) in (*rare.SCIPY.items(), *rare.OWN.items()):
     _define(_name, _arity, _function, _zero(_arity), 400)
 for _name, _function in rare.POLYNOMIALS.items():
     _define(_name, 2, _function, _zero(2), 400)

@@ -1,5 +1,5 @@
-"""Primitives without machine code: rare special functions that SciPy computes, and orthogonal
-polynomials by their recurrences."""
+"""Primitives without machine code: rare special functions that SciPy computes, the derivative of
+gamma random numbers, and orthogonal polynomials by their recurrences."""
 
 from __future__ import annotations
 
@@ -32,6 +32,79 @@ def _zeta(s: Any, q: Any) -> Any:
 
 
 _SCIPY_ZETA = _of_scipy("zeta", "zeta")
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
+
+
+def _digamma(x: np.ndarray) -> np.ndarray:
+    """The digamma function of positive numbers, by its recurrence up to 10 and asymptotic series."""
+    below, big = np.zeros_like(x), x
+    for _ in range(10):
+        small = big < 10
+        below = np.where(small, below - 1 / np.where(small, big, 1.0), below)
+        big = np.where(small, big + 1, big)
+    r = 1 / (big * big)
+    series = np.zeros_like(x)
+    for coefficient in (691 / 32760, 5 / 660, 1 / 240, 1 / 252, 1 / 120, 1 / 12):
+        series = r * (coefficient - series)
+    return below + np.log(big) - 0.5 / big - series
+
+
+def _log_gamma_slope(a: Any, y: Any) -> Any:
+    """dy / da along which the probability that gamma random numbers of shape a are below exp(y)
+    stays the same: minus the derivative of that probability by a, over its derivative by y."""
+    dtype = np.asarray(y).dtype
+    a, y = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(y, np.float64))
+    found = np.empty(a.shape)
+    with np.errstate(all="ignore"):
+        small = y < 0
+        for where, rule in ((small, _slope_by_series), (~small, _slope_by_quadrature)):
+            if where.any():
+                found[where] = rule(a[where], y[where])
+    return found.astype(dtype)
+
+
+def _slope_by_series(a: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The sum of (digamma(a + k + 1) - y) x^k / (a (a + 1) .. (a + k)) over k, for x = exp(y) < 1:
+    the derivative of the incomplete gamma function's power series."""
+    x, apart = np.exp(y), _digamma(a) - y
+    term = 1 / a
+    total = (apart + term) * term
+    harmonic = term
+    for k in range(1, 20):
+        harmonic = harmonic + 1 / (a + k)
+        term = term * x / (a + k)
+        total = total + (apart + harmonic) * term
+    return total
+
+
+def _slope_by_quadrature(a: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The integral of (digamma(a) - ln t) f(t) / (x f(x)) over t from 0 to x = exp(y), with f the
+    density; or minus that from x on.
+
+    In v = |ln(t / x)| the side away from the mode decays like exp(-|a - x| v - x v^2 / 2): it is cut
+    where it is below exp(-40), and summed by Gauss and Legendre's rule.
+    """
+    x = np.exp(y)
+    below = x <= a
+    sign = np.where(below, -1.0, 1.0)
+    apart = np.abs(a - x)
+
+    def decay(v: np.ndarray) -> np.ndarray:
+        return apart * v + x * (np.expm1(sign * v) - sign * v)
+
+    # where the decay is at least 40: |exp(+-v) - 1 -+ v| is above v^2 / 3 up to 1, v - 1 beyond
+    end = 80 / (apart + np.sqrt(apart * apart + np.where(below, 160 / 3, 80.0) * x))
+    end = np.where(below & (end > 1), 40 / a + 1, end)
+    for _ in range(4):  # Newton's steps come from above, since the decay is convex
+        end = end - (decay(end) - 40) / (apart + x * np.abs(np.expm1(sign * end)))
+    first = _digamma(a) - y
+    total = np.zeros_like(x)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        v = end * (0.5 + 0.5 * node)
+        total += weight * (v - sign * first) * np.exp(-decay(v))
+    return 0.5 * end * total
+
 
 SCIPY: dict[str, tuple[int, Callable[..., Any]]] = {
     "zeta": (2, _zeta),
@@ -83,6 +156,8 @@ _CHEBYSHEV = {
     "v": _polynomial(lambda x: 2 * x - 1, _chebyshev),
     "w": _polynomial(lambda x: 2 * x + 1, _chebyshev),
 }
+
+OWN: dict[str, tuple[int, Callable[..., Any]]] = {"log_gamma_slope": (2, _log_gamma_slope)}
 
 POLYNOMIALS: dict[str, Callable[..., Any]] = {
     **{f"chebyshev_polynomial_{kind}": f for kind, f in _CHEBYSHEV.items()},

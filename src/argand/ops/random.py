@@ -60,18 +60,28 @@ def philox(b: Any, key: Any, ticket: Any, block: Any) -> tuple[Any, Any, Any, An
 
 def philox_words(state: Any, first: int, blocks: int) -> np.ndarray:
     """The words of `blocks` blocks from block `first` on: uint64 of shape (blocks, 4)."""
+    return words_of_blocks(state, np.arange(first, first + blocks, dtype=np.uint64))
+
+
+def words_of_blocks(state: Any, n: np.ndarray) -> np.ndarray:
+    """The words of the blocks of these numbers (uint64): uint64 of shape (..., 4)."""
     key, ticket = (int(s) & (1 << 64) - 1 for s in state)
     low, shift = np.uint64(_LOW), np.uint64(32)
-    n = np.arange(first, first + blocks, dtype=np.uint64)
     c0, c1 = n & low, n >> shift
-    c2, c3 = (np.full(blocks, half, np.uint64) for half in (ticket & _LOW, ticket >> 32))
+    c2, c3 = (np.full(n.shape, half, np.uint64) for half in (ticket & _LOW, ticket >> 32))
     k0, k1 = key & _LOW, key >> 32
     for _ in range(10):
         p0, p1 = c0 * np.uint64(_MULTIPLIERS[0]), c2 * np.uint64(_MULTIPLIERS[1])
         c0, c1 = (p1 >> shift) ^ c1 ^ np.uint64(k0), p1 & low
         c2, c3 = (p0 >> shift) ^ c3 ^ np.uint64(k1), p0 & low
         k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
-    return np.stack([c0, c1, c2, c3], axis=1)
+    return np.stack([c0, c1, c2, c3], axis=-1)
+
+
+def doubles(words: np.ndarray) -> np.ndarray:
+    """Whole numbers of 53 bits from (..., 4) words: (..., 2), of 27 bits and 26 of the next."""
+    high, low = words[..., 0::2] >> np.uint64(5), words[..., 1::2] >> np.uint64(6)
+    return (high << np.uint64(26)) | low
 
 
 def _whole_numbers(state: Any, count: int, bits: int) -> np.ndarray:
@@ -79,8 +89,7 @@ def _whole_numbers(state: Any, count: int, bits: int) -> np.ndarray:
     per_block = 2 if bits > 32 else 4
     words = philox_words(state, 0, -(-count // per_block))
     if bits > 32:
-        high, low = words[:, 0::2] >> np.uint64(5), words[:, 1::2] >> np.uint64(6)
-        return ((high << np.uint64(26)) | low).reshape(-1)[:count]
+        return doubles(words).reshape(-1)[:count]
     return (words >> np.uint64(32 - bits)).reshape(-1)[:count]
 
 

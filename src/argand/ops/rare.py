@@ -121,6 +121,24 @@ class Igammac(_OfSecond):
         return ops.neg(_density(a, x))
 
 
+class LogGammaSlope(_Rare):
+    """dy / da of the logarithm y of a gamma random number of shape a.
+
+    That along which the probability to be below it stays the same: the implicit gradient of
+    Figurnov, Mohamed and Mnih (2018).
+    """
+
+    kinds = "f"
+    samples: ClassVar[Any] = (
+        Sample(T((2, 3), 0.3, 5.0), T((2, 3), -2.0, 1.5)),
+        Sample(T((3, 1), 0.3, 5.0), T((4,), -2.0, 1.5)),
+        Sample(T((0,)), T((0,))),
+    )
+
+    def body(b: Any, shape: Any, y: Any) -> Any:
+        return b.log_gamma_slope(shape, y)
+
+
 def _tensor(parameter: Any, like: Any) -> Any:
     if hasattr(parameter, "shape"):
         return parameter
