@@ -29,6 +29,9 @@ FACADES = [
 # The library.
 LIBRARY = [
     "argand.data",
+    "argand.distributions",
+    "argand.distributions.constraint_registry",
+    "argand.distributions.constraints",
     "argand.fit",
     "argand.io",
     "argand.metrics",

@@ -99,6 +99,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "cond": ("argand.compile.control", "cond"),
         "cuda": ("argand.cuda", None),
         "data": ("argand.data", None),
+        "distributions": ("argand.distributions", None),
         "fft": ("argand.fft", None),
         "fit": ("argand.fit", None),
         "io": ("argand.io", None),

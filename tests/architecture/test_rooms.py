@@ -32,7 +32,12 @@ ENGINE = (
     ("tensor",),
     ("compile",),
 )
-LIBRARY = (("nn", "optim", "data", "metrics", "io"), ("fit",), ("vision",), ("cli",))
+LIBRARY = (
+    ("nn", "optim", "data", "metrics", "io", "distributions"),
+    ("fit",),
+    ("vision",),
+    ("cli",),
+)
 VISIBLE_TO_LIBRARY = {"base", "ops", "transform", "tensor", "compile"}
 # The registry's calls and the crossroads are the library's way to the ops.
 OPEN_TO_LIBRARY = {"argand.ir", "argand.ir.bind", "argand.ir.entries", "argand.ir.op"}

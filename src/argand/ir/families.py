@@ -440,7 +440,7 @@ class Host(Op):
     """Computed by a NumPy routine also in compiled programs; `explain()` lists it."""
 
     abstract = True
-    required = ("samples", "infer", "run", "adjoint")
+    required: ClassVar[tuple[str, ...]] = ("samples", "infer", "run", "adjoint")
 
 
 class Composite(Op):

@@ -36,8 +36,8 @@ _SCIPY_ZETA = _of_scipy("zeta", "zeta")
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
 
 
-def _digamma(x: np.ndarray) -> np.ndarray:
-    """The digamma function of positive numbers, by its recurrence up to 10 and asymptotic series."""
+def _digamma(x: Any) -> Any:
+    """The digamma function of positive numbers: its recurrence up to 10, an asymptotic series."""
     below, big = np.zeros_like(x), x
     for _ in range(10):
         small = big < 10
@@ -64,7 +64,7 @@ def _log_gamma_slope(a: Any, y: Any) -> Any:
     return found.astype(dtype)
 
 
-def _slope_by_series(a: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _slope_by_series(a: Any, y: Any) -> Any:
     """The sum of (digamma(a + k + 1) - y) x^k / (a (a + 1) .. (a + k)) over k, for x = exp(y) < 1:
     the derivative of the incomplete gamma function's power series."""
     x, apart = np.exp(y), _digamma(a) - y
@@ -78,19 +78,19 @@ def _slope_by_series(a: np.ndarray, y: np.ndarray) -> np.ndarray:
     return total
 
 
-def _slope_by_quadrature(a: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _slope_by_quadrature(a: Any, y: Any) -> Any:
     """The integral of (digamma(a) - ln t) f(t) / (x f(x)) over t from 0 to x = exp(y), with f the
     density; or minus that from x on.
 
-    In v = |ln(t / x)| the side away from the mode decays like exp(-|a - x| v - x v^2 / 2): it is cut
-    where it is below exp(-40), and summed by Gauss and Legendre's rule.
+    In v = |ln(t / x)| the side away from the mode decays like exp(-|a - x| v - x v^2 / 2): cut
+    where that is below exp(-40), and summed by Gauss and Legendre's rule.
     """
     x = np.exp(y)
     below = x <= a
     sign = np.where(below, -1.0, 1.0)
     apart = np.abs(a - x)
 
-    def decay(v: np.ndarray) -> np.ndarray:
+    def decay(v: Any) -> Any:
         return apart * v + x * (np.expm1(sign * v) - sign * v)
 
     # where the decay is at least 40: |exp(+-v) - 1 -+ v| is above v^2 / 3 up to 1, v - 1 beyond

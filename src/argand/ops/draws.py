@@ -97,7 +97,7 @@ class _Numbers(NamedTuple):
         return doubles(words_of_blocks(self.state, blocks)) * 2.0**-53
 
 
-def _log_factorial(k: np.ndarray) -> np.ndarray:
+def _log_factorial(k: Any) -> Any:
     """ln(k!) of whole numbers: a table, and Stirling's series from 16 on."""
     large = np.maximum(k, 16.0) + 1
     inverse = 1 / (large * large)

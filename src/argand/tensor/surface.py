@@ -24,6 +24,7 @@ from argand.tensor import (
     convert,
     creation,
     differences,
+    draws,
     elementary,
     factors,
     formulas,
@@ -123,6 +124,7 @@ FUNCTIONS: dict[Any, str] = {
         ones_like scalar_tensor tensor zeros zeros_like""",
     formulas: """arange empty_permuted empty_strided eye linspace logspace meshgrid tril_indices
         triu_indices""",
+    draws: "binomial poisson",
     histograms: "histogramdd",
     elementary: "finfo iinfo rsub",
     gamma: "polygamma",
