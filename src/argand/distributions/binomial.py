@@ -8,6 +8,7 @@ from argand.distributions import constraints
 from argand.distributions.parameters import BinaryParameter, CountsDifferError
 from argand.ir.op import ops
 from argand.tensor import draws
+from argand.tensor.core import Tensor
 from argand.tensor.formulas import arange
 from argand.transform.mode import no_grad
 
@@ -27,6 +28,7 @@ class Binomial(BinaryParameter):
     }
     has_enumerate_support = True
     _batched = ("total_count", "probs", "logits")
+    _shared = (*BinaryParameter._shared, "_number")
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class Binomial(BinaryParameter):
     ) -> None:
         (count,) = self._set_parameter(probs, logits, total_count)
         self.total_count = ops.cast(count, self._param.dtype)
+        self._number = None if isinstance(total_count, Tensor) else int(total_count)
         super().__init__(self._param.shape, validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
@@ -70,7 +73,9 @@ class Binomial(BinaryParameter):
         return value * logits + arrangements - count * failures
 
     def _one_count(self, name: str) -> int:
-        """The count, where all are equal."""
+        """The count, where all are equal; a number is known while a function is traced, too."""
+        if self._number is not None:
+            return self._number
         count = int(self.total_count.max())
         if int(self.total_count.min()) != count:
             raise CountsDifferError(f"{name} needs one total_count, these differ")

@@ -439,11 +439,33 @@ def multinomial(
         total = ops.cumsum(weights, -1)
         draws = uniform_of((*lead, num_samples, 1), weights.dtype, generator)
         scaled = ops.mul(draws, ops.reshape(total[..., -1:], (*lead, 1, 1)))
-        below = ops.le(ops.reshape(total, (*lead, 1, count)), scaled)
-        return ops.clamp(ops.sum(below, -1), 0, count - 1)  # type: ignore[no-any-return]  # an op gives Any
+        below = _count_up_to(ops.reshape(total, (*lead, 1, count)), scaled)
+        return ops.clamp(below, 0, count - 1)  # type: ignore[no-any-return]  # an op gives Any
     noise = ops.neg(ops.log(ops.sub(1.0, uniform_of(input.shape, weights.dtype, generator))))
     keys = ops.div(noise, weights)
     return ops.topk(keys, num_samples, -1, False)[1]  # type: ignore[no-any-return]  # an op gives Any
+
+
+# From this many on the elements of a row are searched by halves, before that all compared.
+_SEARCHED = 64
+
+
+def _count_up_to(row: Any, values: Any) -> Any:
+    """How many elements of ascending rows (..., 1, N) are at most each value (..., M, 1)."""
+    count = row.shape[-1]
+    if not isinstance(count, int) or count < _SEARCHED:
+        return ops.sum(ops.le(row, values), -1)
+    rows, wanted = (
+        ops.reshape(row, (*row.shape[:-2], count)),
+        ops.reshape(values, values.shape[:-1]),
+    )
+    found = ops.full(tuple(wanted.shape), 0, int64)
+    for bit in reversed(range(count.bit_length())):
+        further = ops.add(found, 1 << bit)
+        last = ops.gather(rows, -1, ops.clamp(ops.sub(further, 1), None, count - 1))
+        fits = ops.logical_and(ops.le(further, count), ops.le(last, wanted))
+        found = ops.where(fits, further, found)
+    return found
 
 
 # -- in place --------------------------------------------------------------------------------------
