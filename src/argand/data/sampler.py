@@ -9,6 +9,7 @@ from typing import Any
 from argand.base.domains import check_counts
 from argand.tensor import random
 from argand.tensor.creation import tensor
+from argand.tensor.draws import multinomial
 
 
 class Sampler:
@@ -125,7 +126,7 @@ class WeightedRandomSampler(Sampler):
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:
-        drawn: Any = random.multinomial(
+        drawn: Any = multinomial(
             self.weights, self.num_samples, self.replacement, generator=self.generator
         )
         return iter(drawn.tolist())

@@ -13,9 +13,9 @@ from argand.distributions.parameters import one_of
 from argand.distributions.utils import lazy_property, logits_to_probs, probs_to_logits
 from argand.ir.op import ops
 from argand.tensor.core import Size
+from argand.tensor.draws import multinomial
 from argand.tensor.elementary import finfo
 from argand.tensor.formulas import arange
-from argand.tensor.random import multinomial
 from argand.tensor.shaping import broadcast_tensors
 
 

@@ -406,68 +406,6 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> T
     return ops.cast(ops.lt(chance, input if p is None else p), input.dtype)  # type: ignore[no-any-return]  # an op gives Any
 
 
-def multinomial(
-    input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
-) -> Tensor:
-    """`num_samples` indices (int64) drawn with the weights of the last dimension of `input`.
-
-    (N,) gives (num_samples,), and (M, N) gives (M, num_samples). The weights needn't sum to 1;
-    raises ArgumentError where one is negative or all are 0 (not looked at in compiled code), and
-    where more than N are drawn without `replacement`. Without it they are the places of the
-    smallest of exponential numbers of these rates (Efraimidis and Spirakis 2006). Follows
-    `torch.multinomial`.
-
-    >>> ag.multinomial(ag.tensor([0.0, 1.0, 0.0]), 3, replacement=True)
-    tensor([1, 1, 1])
-    """
-    if input.ndim not in (1, 2):
-        raise ArgumentError(f"multinomial: expected 1 or 2 dimensions, got {input.ndim}")
-    count = input.shape[-1]
-    if not replacement and num_samples > count:
-        raise ArgumentError(f"multinomial: can't draw {num_samples} of {count} without replacement")
-    lead = tuple(input.shape[:-1])
-    weights = ops.cast(input.detach(), as_dtype("float64"))
-    if not crossroads.tracing():  # a program can't look at its values
-        total = ops.sum(weights, -1)
-        fine = ops.ge(ops.amin(weights, -1), 0), ops.gt(total, 0), ops.lt(total, math.inf)
-        _expect(
-            "multinomial",
-            all(bool(f.all()) for f in fine),
-            "finite weights >= 0, not all of them 0",
-        )
-    if replacement:
-        total = ops.cumsum(weights, -1)
-        draws = uniform_of((*lead, num_samples, 1), weights.dtype, generator)
-        scaled = ops.mul(draws, ops.reshape(total[..., -1:], (*lead, 1, 1)))
-        below = _count_up_to(ops.reshape(total, (*lead, 1, count)), scaled)
-        return ops.clamp(below, 0, count - 1)  # type: ignore[no-any-return]  # an op gives Any
-    noise = ops.neg(ops.log(ops.sub(1.0, uniform_of(input.shape, weights.dtype, generator))))
-    keys = ops.div(noise, weights)
-    return ops.topk(keys, num_samples, -1, False)[1]  # type: ignore[no-any-return]  # an op gives Any
-
-
-# From this many on the elements of a row are searched by halves, before that all compared.
-_SEARCHED = 64
-
-
-def _count_up_to(row: Any, values: Any) -> Any:
-    """How many elements of ascending rows (..., 1, N) are at most each value (..., M, 1)."""
-    count = row.shape[-1]
-    if not isinstance(count, int) or count < _SEARCHED:
-        return ops.sum(ops.le(row, values), -1)
-    rows, wanted = (
-        ops.reshape(row, (*row.shape[:-2], count)),
-        ops.reshape(values, values.shape[:-1]),
-    )
-    found = ops.full(tuple(wanted.shape), 0, int64)
-    for bit in reversed(range(count.bit_length())):
-        further = ops.add(found, 1 << bit)
-        last = ops.gather(rows, -1, ops.clamp(ops.sub(further, 1), None, count - 1))
-        fits = ops.logical_and(ops.le(further, count), ops.le(last, wanted))
-        found = ops.where(fits, further, found)
-    return found
-
-
 # -- in place --------------------------------------------------------------------------------------
 
 

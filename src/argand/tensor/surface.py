@@ -90,7 +90,8 @@ BOTH: dict[Any, str] = {
     indexing: """index_put nonzero""",
     numeric: """angle conj conj_physical float_power frexp is_conj is_neg lcm ldexp logaddexp2
         positive resolve_conj resolve_neg sgn""",
-    random: """bernoulli multinomial""",
+    draws: "multinomial",
+    random: "bernoulli",
     ordering: """argsort cummax cummin kthvalue median mode msort nanmedian nanquantile quantile
         sort topk""",
     regions: """as_strided as_strided_scatter diagonal_scatter select_scatter slice_scatter""",
