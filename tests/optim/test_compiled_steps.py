@@ -16,6 +16,14 @@ BUILDERS = {
     "adagrad": lambda p: optim.Adagrad(p, lr=0.1, lr_decay=0.1),
     "adadelta": lambda p: optim.Adadelta(p),
     "adamax": lambda p: optim.Adamax(p, lr=0.01),
+    "asgd": lambda p: optim.ASGD(p, lr=0.1, t0=3.0, lambd=0.01),
+    "nadam": lambda p: optim.NAdam(p, lr=0.01, weight_decay=0.01, decoupled_weight_decay=True),
+    "radam": lambda p: optim.RAdam(p, lr=0.01),
+    "rprop": lambda p: optim.Rprop(p, lr=0.01),
+    "lion": lambda p: optim.Lion(p, lr=0.01, weight_decay=0.1),
+    "sparse adam": lambda p: optim.SparseAdam(p, lr=0.01),
+    "adafactor": lambda p: optim.Adafactor(p, lr=0.05),
+    "muon": lambda p: optim.Muon([q for q in p if q.ndim == 2], lr=0.02),
 }
 
 
@@ -32,7 +40,7 @@ def run(build, compiled):
         loss = F.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
-        optimizer.zero_grad()
+        model.zero_grad()
         return loss
 
     fast = ag.compile(step) if compiled else step
@@ -96,3 +104,39 @@ def test_two_compiled_functions_share_an_optimizer():
     (eager, steps), (fast, same) = play(False), play(True)
     assert steps == same == [7, 4]
     np.testing.assert_allclose(fast, eager, rtol=1e-5)
+
+
+def test_complex_parameters_are_updated_by_their_parts():
+    def play(compiled):
+        p = nn.Parameter(ag.tensor([1.0 + 2.0j, -0.5 + 0.25j]))
+        optimizer = optim.Adam([p], lr=0.1)
+
+        def step(x):
+            loss = ((p * x).abs() ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return loss
+
+        fast = ag.compile(step) if compiled else step
+        for _ in range(5):
+            fast(ag.tensor([1.0, 2.0]))
+        return p.detach().numpy(), optimizer.state_dict()["state"][0]
+
+    (eager, state), (fast, same) = play(False), play(True)
+    np.testing.assert_allclose(fast, eager, rtol=1e-5)
+    for key in ("exp_avg", "exp_avg_sq"):
+        assert state[key].dtype is ag.complex64
+        np.testing.assert_allclose(same[key].numpy(), state[key].numpy(), rtol=1e-5)
+
+
+def test_lbfgs_is_refused_in_a_trace():
+    p = nn.Parameter(ag.ones(2))
+    optimizer = optim.LBFGS([p])
+
+    @ag.compile
+    def step(x):
+        optimizer.step(lambda: (p * x).sum())
+
+    with pytest.raises(RuntimeError, match="LBFGS decides by values"):
+        step(ag.ones(2))

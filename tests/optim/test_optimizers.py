@@ -63,6 +63,47 @@ def adadelta(p, g, s, t, lr=1.0, rho=0.9, eps=1e-6):
     return p - lr * d
 
 
+def nadam(p, g, s, t, lr=2e-3, b1=0.9, b2=0.999, eps=1e-8, decay=4e-3):
+    now, later = (b1 * (1 - 0.5 * 0.96 ** (at * decay)) for at in (t, t + 1))
+    s["product"] = s.get("product", 1) * now
+    s["m"] = b1 * s.get("m", 0) + (1 - b1) * g
+    s["v"] = b2 * s.get("v", 0) + (1 - b2) * g**2
+    top = (1 - now) / (1 - s["product"]) * g + later / (1 - s["product"] * later) * s["m"]
+    return p - lr * top / (np.sqrt(s["v"] / (1 - b2**t)) + eps)
+
+
+def radam(p, g, s, t, lr=1e-3, b1=0.9, b2=0.999):
+    s["m"] = b1 * s.get("m", 0) + (1 - b1) * g
+    s["v"] = b2 * s.get("v", 0) + (1 - b2) * g**2
+    longest = 2 / (1 - b2) - 1
+    length = longest - 2 * t * b2**t / (1 - b2**t)
+    d = s["m"] / (1 - b1**t)
+    if length > 5:
+        part = (length - 4) * (length - 2) * longest
+        d = d * np.sqrt(part / ((longest - 4) * (longest - 2) * length))
+        d = d / np.sqrt(s["v"] / (1 - b2**t))
+    return p - lr * d
+
+
+def rprop(p, g, s, t, lr=1e-2):
+    agreement = np.sign(g * s.get("before", 0))
+    size = s.get("size", np.full_like(p, lr)) * np.where(agreement > 0, 1.2, 1)
+    s["size"] = np.clip(size * np.where(agreement < 0, 0.5, 1), 1e-6, 50)
+    s["before"] = np.where(agreement < 0, 0, g)
+    return p - np.sign(s["before"]) * s["size"]
+
+
+def asgd(p, g, s, t, lr=1e-2, lambd=1e-4):
+    size = lr / (1 + lambd * lr * (t - 1)) ** 0.75
+    return p * (1 - lambd * size) - size * g
+
+
+def lion(p, g, s, t, lr=1e-4, b1=0.9, b2=0.99, wd=0.0):
+    m = s.get("m", 0)
+    s["m"] = b2 * m + (1 - b2) * g
+    return p - lr * (np.sign(b1 * m + (1 - b1) * g) + wd * p)
+
+
 CASES = [
     ("SGD", {"lr": 0.1}, sgd, {}),
     ("SGD", {"lr": 0.1, "momentum": 0.9}, sgd, {"momentum": 0.9}),
@@ -92,6 +133,11 @@ CASES = [
     ),
     ("Adagrad", {"lr_decay": 0.1}, adagrad, {"decay": 0.1}),
     ("Adadelta", {}, adadelta, {}),
+    ("NAdam", {"momentum_decay": 0.1}, nadam, {"decay": 0.1}),
+    ("RAdam", {"betas": (0.9, 0.95)}, radam, {"b2": 0.95}),
+    ("Rprop", {}, rprop, {}),
+    ("ASGD", {"lambd": 0.1}, asgd, {"lambd": 0.1}),
+    ("Lion", {"lr": 0.1, "weight_decay": 0.2}, lion, {"lr": 0.1, "wd": 0.2}),
 ]
 
 
@@ -129,7 +175,7 @@ def test_maximize_turns_the_direction(case):
     np.testing.assert_allclose(p.detach().numpy(), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@pytest.mark.parametrize("case", [c for c in CASES if c[0] != "Lion"], ids=ids)
 def test_float32_equals_torch(case):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     name, options, _, _ = case
@@ -145,7 +191,7 @@ def test_float32_equals_torch(case):
     np.testing.assert_allclose(got, expected, rtol=3e-7, atol=1e-7)
     saved = other.state_dict()["state"][0] if other.state_dict()["state"] else {}
     expected_keys = {k for k, v in saved.items() if v is not None}
-    keys = set(mine.state_dict()["state"].get(0, {})) - {"started"}
+    keys = set(mine.state_dict()["state"].get(0, {}))
     assert keys == expected_keys
 
 
@@ -384,3 +430,122 @@ def test_numbers_outside_their_domains_are_refused(make: Any, told: str) -> None
     opt = optim.SGD([nn.Parameter(ag.ones(1))], lr=0.1)
     with pytest.raises(ValueError, match=told):
         make(opt)
+
+
+class TestOptions:
+    def test_one_without_effect_says_so_once(self):
+        p = nn.Parameter(ag.ones(1))
+        with pytest.warns(UserWarning, match=r"Adamax\(foreach=True\) has no effect"):
+            opt = optim.Adamax([p], foreach=True)
+        assert optim.Adamax([p], foreach=True).param_groups[0]["foreach"] is True
+        assert opt.defaults["capturable"] is False
+        with pytest.raises(RuntimeError, match="can't both be True"):
+            optim.SGD([p], fused=True, foreach=True)
+
+    def test_options_of_the_user_are_stored(self):
+        p = nn.Parameter(ag.ones(1))
+        opt = optim.SGD([{"params": [p], "name": "head", "lr_scale": 0.5}], lr=0.1)
+        assert opt.param_groups[0]["name"] == "head"
+        assert opt.state_dict()["param_groups"][0]["lr_scale"] == 0.5
+
+    def test_names(self):
+        layer = nn.Linear(2, 1)
+        opt = optim.SGD(layer.named_parameters(), lr=0.1)
+        assert opt.param_groups[0]["param_names"] == ["weight", "bias"]
+        with pytest.raises(ValueError, match="all parameter groups have names or none"):
+            opt.add_param_group({"params": [nn.Parameter(ag.ones(1))]})
+        with pytest.raises(TypeError, match="in a set"):
+            optim.SGD([{"params": set(layer.parameters())}])
+        with pytest.raises(TypeError, match="a parameter group is a dict"):
+            opt.add_param_group(layer.weight)
+
+
+class TestHooks:
+    def test_around_a_step(self):
+        seen = []
+        p = nn.Parameter(ag.ones(1))
+        opt = optim.SGD([p], lr=1.0)
+        before = opt.register_step_pre_hook(lambda o, args, kwargs: seen.append("before"))
+        opt.register_step_post_hook(lambda o, args, kwargs: seen.append((o is opt, p.item())))
+        p.grad = ag.ones(1)
+        opt.step()
+        before.remove()
+        opt.step()
+        assert seen == ["before", (True, 0.0), (True, -1.0)]
+        opt.register_step_pre_hook(lambda o, args, kwargs: "x")
+        with pytest.raises(RuntimeError, match="returns None or a tuple"):
+            opt.step()
+
+    def test_arguments_and_a_step_of_the_users(self):
+        calls = []
+
+        class Mine(optim.SGD):
+            def step(self, closure=None):
+                calls.append("mine")
+                return super().step(closure)
+
+        p = nn.Parameter(ag.ones(1))
+        opt = Mine([p], lr=1.0)
+        opt.register_step_pre_hook(lambda o, args, kwargs: ((lambda: "loss",), kwargs))
+        opt.register_step_post_hook(lambda o, args, kwargs: calls.append(len(args)))
+        assert opt.step() == "loss"
+        assert calls == ["mine", 1]
+
+    def test_around_saving_and_loading(self):
+        p = nn.Parameter(ag.ones(1))
+        opt, seen = optim.SGD([p], lr=1.0), []
+        opt.register_state_dict_pre_hook(lambda o: seen.append("saving"))
+        opt.register_state_dict_post_hook(lambda o, saved: {**saved, "version": 2})
+        opt.register_load_state_dict_pre_hook(lambda o, saved: saved["inner"])
+        opt.register_load_state_dict_post_hook(lambda o: seen.append(o.param_groups[0]["lr"]))
+        opt.register_load_state_dict_post_hook(lambda o: seen.append("first"), prepend=True)
+        saved = opt.state_dict()
+        assert saved["version"] == 2
+        saved["param_groups"][0]["lr"] = 0.25
+        opt.load_state_dict({"inner": saved})
+        assert seen == ["saving", "first", 0.25]
+
+
+def test_loading_drops_what_was_not_saved():
+    """As PyTorch: the state is the saved one, not a mixture."""
+    p = nn.Parameter(ag.ones(2))
+    opt = optim.Adam([p], amsgrad=True)
+    start = copy.deepcopy(opt.state_dict())
+    p.grad = ag.ones(2)
+    opt.step()
+    plain = copy.deepcopy(opt.state_dict())
+    del plain["state"][0]["max_exp_avg_sq"]
+    opt.load_state_dict(plain)
+    assert set(opt.state[p]) == {"step", "exp_avg", "exp_avg_sq"}
+    opt.load_state_dict(start)
+    assert opt.state_dict()["state"] == {}
+
+
+def test_a_default_dtype_of_float64_counts_in_float64():
+    ag.set_default_dtype(ag.float64)
+    try:
+        p = nn.Parameter(ag.ones(2))
+        opt = optim.NAdam([p])
+        p.grad = ag.ones(2)
+        opt.step()
+        assert {opt.state[p][k].dtype for k in ("step", "mu_product")} == {ag.float64}
+    finally:
+        ag.set_default_dtype(ag.float32)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_parameters_are_pairs_of_real_ones(dtype):
+    """Every rule moves real and imaginary parts as if they were parameters of their own."""
+    rng = np.random.default_rng(0)
+    for name in ("SGD", "Adam", "Adagrad", "Rprop", "Lion", "ASGD"):
+        start = (rng.standard_normal(3) + 1j * rng.standard_normal(3)).astype(dtype)
+        p = nn.Parameter(ag.tensor(start.copy()))
+        q = nn.Parameter(ag.view_as_real(ag.tensor(start.copy())).clone())
+        ours, parts = getattr(optim, name)([p], lr=0.1), getattr(optim, name)([q], lr=0.1)
+        for _ in range(3):
+            g = ag.tensor((rng.standard_normal(3) + 1j * rng.standard_normal(3)).astype(dtype))
+            p.grad, q.grad = g, ag.view_as_real(g).clone()
+            ours.step()
+            parts.step()
+        got = ag.view_as_real(p.detach()).numpy()
+        np.testing.assert_array_equal(got, q.detach().numpy(), err_msg=name)

@@ -7,22 +7,34 @@ from typing import Any
 from argand.base.errors import unknown_name
 from argand.base.misuse import explained_classes
 from argand.optim import lr_scheduler
-from argand.optim.adam import Adam, Adamax, AdamW
+from argand.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam, SparseAdam
 from argand.optim.group import ParamGroup
+from argand.optim.lbfgs import LBFGS
+from argand.optim.matrices import Adafactor, Muon
 from argand.optim.optimizer import Optimizer
 from argand.optim.rmsprop import Adadelta, Adagrad, RMSprop
-from argand.optim.sgd import SGD
+from argand.optim.sgd import ASGD, SGD
+from argand.optim.signs import Lion, Rprop
 
 __all__ = [
+    "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Lion",
+    "Muon",
+    "NAdam",
     "Optimizer",
     "ParamGroup",
+    "RAdam",
     "RMSprop",
+    "Rprop",
+    "SparseAdam",
     "lr_scheduler",
 ]
 

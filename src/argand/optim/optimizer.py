@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import difflib
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -11,19 +11,45 @@ from typing import Any
 import numpy as np
 
 from argand.base import epoch
-from argand.base.domains import check_numbers
-from argand.base.errors import ArgumentError, TraceError, did_you_mean
+from argand.base.errors import ArgumentError, TraceError
 from argand.base.misuse import explained
 from argand.base.stateful import OptimizerState
 from argand.ir import bind as crossroads
 from argand.ir.bind import eagerly, tracing
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup
-from argand.optim.saved import array_of, saved_groups, saved_states
-from argand.optim.state import State, States
+from argand.optim.hooks import (
+    Hooks,
+    hooked,
+    register,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+from argand.optim.rules import number_dtype
+from argand.optim.saved import restore, saved_groups, saved_states
+from argand.optim.state import RealParts, State, States
+from argand.tensor.autograd import RemovableHandle
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign
 from argand.transform.mode import enable_grad, no_grad
+
+__all__ = [
+    "Optimizer",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+    "required",
+]
+
+
+class _Required:
+    """Stands for the default of an option that every group has to give."""
+
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _Required()
 
 
 class Optimizer:
@@ -49,11 +75,19 @@ class Optimizer:
     """
 
     counts: bool = False
+    unsaved: tuple[str, ...] = ()  # keys of the state that state_dict leaves out
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in vars(cls):
+            cls.step = hooked(explained(cls.step))  # type: ignore[method-assign]  # wrapped on purpose
 
     def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:
         self.defaults: dict[str, Any] = dict(defaults)
         self.state: defaultdict[Any, Any] = States(State)
         self.param_groups: list[ParamGroup] = []
+        self.hooks = Hooks()
+        self.stepping = False
         self._derived: dict[tuple[int, int], Any] = {}  # within one step
         self._trace: tuple[Any, set[int]] | None = None
         groups = _groups_of(params)
@@ -71,26 +105,44 @@ class Optimizer:
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add parameters with hyper-parameters of their own: ``{"params": ..., "lr": ...}``."""
+        if not isinstance(param_group, Mapping):
+            raise TypeError(f"a parameter group is a dict, got {type(param_group).__name__}")
         group = dict(param_group)
         given = group["params"]
         group["params"] = [given] if isinstance(given, Tensor) else _named_or_not(given, group)
         for p in group["params"]:
-            _check_parameter(p)
-        unknown = [k for k in group if k not in {*self.defaults, "params", "param_names"}]
-        if unknown:
-            near = did_you_mean(unknown[0], self.defaults)
-            raise ArgumentError(f"{type(self).__name__} has no option {unknown[0]!r}{near}")
+            _check_parameter(p, bool(self.defaults.get("differentiable")))
+        self._check_options(group)
         taken = {id(p) for g in self.param_groups for p in g["params"]}
         here = [id(p) for p in group["params"]]
         if taken & set(here) or len(set(here)) != len(here):
             raise ValueError("some parameters appear in more than one parameter group")
-        self.param_groups.append(
-            ParamGroup({**group, **{k: group.get(k, v) for k, v in self.defaults.items()}})
-        )
+        self.param_groups.append(ParamGroup({**group, **self._options(group)}))
         epoch.bump()
+
+    def _options(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a group, those that it doesn't give by default."""
+        options = {k: group.get(k, v) for k, v in self.defaults.items()}
+        missing = [k for k, v in options.items() if v is required]
+        if missing:
+            raise ValueError(f"a parameter group must give {missing[0]!r}")
+        return options
+
+    def _check_options(self, group: Mapping[str, Any]) -> None:
+        """Refuse an option that is another one misspelled; others are the user's own."""
+        for key in group:
+            near = difflib.get_close_matches(key, list(self.defaults), n=1, cutoff=0.85)
+            if near and key not in {*self.defaults, "params", "param_names"}:
+                raise ArgumentError(
+                    f"{type(self).__name__} has no option {key!r}; did you mean {near[0]}?"
+                )
+        named = [("param_names" in g) for g in (*self.param_groups, group)]
+        if any(named) and not all(named):
+            raise ValueError("either all parameter groups have names or none")
 
     # -- the step --------------------------------------------------------------------------------
 
+    @hooked
     @explained
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; returns what `closure` returned."""
@@ -99,16 +151,27 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         self._derived.clear()
-        with no_grad():
+        recorded = bool(self.defaults.get("differentiable"))
+        with enable_grad() if recorded else no_grad():
             for group in self.param_groups:
                 pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
                 if self.counts:
-                    self._count(group, [p for p, _ in pairs])
+                    with no_grad():
+                        self._count(group, [p for p, _ in pairs])
                 for p, g in pairs:
-                    g = ops.neg(g) if group.option("maximize") else g
-                    self.update(p, g, self.state[p], group)
+                    if recorded:
+                        check_writable(p)
+                    self._update(p, ops.neg(g) if group.option("maximize") else g, group)
         self._derived.clear()
         return loss
+
+    def _update(self, p: Any, g: Any, group: ParamGroup) -> None:
+        """Update one parameter; a complex one by its real and imaginary parts."""
+        self.update(seen(p), seen(g), self.parts(p), group)
+
+    def parts(self, p: Any) -> Any:
+        """The state of a parameter as `update` takes it."""
+        return RealParts(self.state[p]) if p.dtype.is_complex else self.state[p]
 
     def _count(self, group: ParamGroup, moving: list[Any]) -> None:
         """Advance the step of the parameters that are updated now."""
@@ -135,7 +198,7 @@ class Optimizer:
             )
         with eagerly():  # real memory, with the count from before this call
             count = 0.0 if step is None else step._array
-            own = wrap(np.array(count, np.float32))
+            own = wrap(np.array(count, number_dtype()))
         if step is not None:
             epoch.bump()
         for p in going:
@@ -154,7 +217,7 @@ class Optimizer:
             self._trace = (weakref.ref(tracer), set())
         return self._trace[1]
 
-    def derived(self, state: dict[str, Any], group: ParamGroup, make: Any) -> Any:
+    def derived(self, state: Any, group: ParamGroup, make: Any) -> Any:
         """``make(group, t)`` for step t, once for all parameters that share the step.
 
         Outside a trace t is a number, inside a 0-d float64 tensor, like the hyper-parameters.
@@ -166,7 +229,7 @@ class Optimizer:
             self._derived[key] = make(group, t)
         return self._derived[key]
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
+    def update(self, p: Any, g: Any, state: Any, group: ParamGroup) -> None:
         """Update one parameter from its gradient."""
         raise NotImplementedError(f"{type(self).__name__} does not define update")
 
@@ -183,15 +246,31 @@ class Optimizer:
     # -- saving ----------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The state by parameter number and the groups with numbers for parameters."""
+        """The state by parameter number and the groups with numbers for parameters.
+
+        Its keys are PyTorch's, and `load_state_dict` takes what PyTorch saved.
+        """
+        for hook in list(self.hooks.before_saving.values()):
+            hook(self)
         numbers: dict[int, int] = {}
         groups = []
         for group in self.param_groups:
             packed = {k: v for k, v in group.items() if k != "params"}
             packed["params"] = [numbers.setdefault(id(p), len(numbers)) for p in group["params"]]
             groups.append(packed)
-        state = {numbers[id(p)]: dict(s) for p, s in self.state.items() if id(p) in numbers}
-        return {"state": state, "param_groups": groups}
+        states = (
+            (p, self.state[p]) for g in self.param_groups for p in g["params"] if p in self.state
+        )
+        state = {
+            numbers[id(p)]: {k: v for k, v in s.items() if k not in self.unsaved}
+            for p, s in states
+            if s
+        }
+        saved = {"state": state, "param_groups": groups}
+        for hook in list(self.hooks.after_saving.values()):
+            changed = hook(self, saved)
+            saved = saved if changed is None else changed
+        return saved
 
     @explained
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -199,23 +278,44 @@ class Optimizer:
 
         Nothing is changed when there is an error.
         """
+        for hook in list(self.hooks.before_loading.values()):
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
         groups, saved = self.param_groups, saved_groups(state_dict, self.param_groups)
         by_number = {
             int(n): p
             for group, other in zip(groups, saved, strict=True)
             for n, p in zip(other["params"], group["params"], strict=True)
         }
-        states = saved_states(state_dict, by_number)
+        states = saved_states(state_dict, by_number, self.state_shape)
         for group, other in zip(groups, saved, strict=True):
             group.update({k: v for k, v in other.items() if k != "params"})
+        self._restore(states)
+        epoch.bump()
+        for hook in list(self.hooks.after_loading.values()):
+            hook(self)
+
+    def _restore(self, states: list[tuple[Any, Any]]) -> None:
+        """Make the state of every parameter the saved one, empty where none was saved."""
         steps = {}
         for p, values in states:
-            _restore(self.state[p], {k: v for k, v in values.items() if k != "step"}, p)
             if "step" in values:
                 steps[p] = float(values["step"])
-        for group in groups:
+            kept = {k: v for k, v in self.state[p].items() if k == "step" and p in steps}
+            restore(self.state[p], {**kept, **self.resumed(values, p)}, p)
+        loaded = {id(p) for p, _ in states}
+        for p in [p for p in self.state if id(p) not in loaded]:
+            del self.state[p]
+        for group in self.param_groups:
             self._set_steps([(p, steps[p]) for p in group["params"] if p in steps])
-        epoch.bump()
+
+    def resumed(self, values: Mapping[str, Any], p: Any) -> dict[str, Any]:
+        """The state to take over from what was saved of a parameter, but for its step."""
+        return {k: v for k, v in values.items() if k != "step"}
+
+    def state_shape(self, key: str, p: Any) -> tuple[int, ...] | None:
+        """The shape that the state `key` of a parameter has unless it is 0-d; None for any."""
+        return tuple(p.shape)
 
     def _set_steps(self, counts: list[tuple[Any, float]]) -> None:
         """Give parameters of a group their steps; equal ones share a tensor."""
@@ -231,8 +331,38 @@ class Optimizer:
                 now._wrote()
                 continue
             if count not in fresh:
-                fresh[count] = wrap(np.array(count, np.float32))
+                fresh[count] = wrap(np.array(count, number_dtype()))
             self.state[p]["step"] = fresh[count]
+
+    # -- hooks -----------------------------------------------------------------------------------
+
+    def register_step_pre_hook(self, hook: Any) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` before each step; it may return new ones."""
+        return register(self.hooks.before_step, hook)
+
+    def register_step_post_hook(self, hook: Any) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` after each step."""
+        return register(self.hooks.after_step, hook)
+
+    def register_state_dict_pre_hook(self, hook: Any, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(optimizer)`` before `state_dict`."""
+        return register(self.hooks.before_saving, hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Any, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` after `state_dict`; it may return another one."""
+        return register(self.hooks.after_saving, hook, prepend)
+
+    def register_load_state_dict_pre_hook(
+        self, hook: Any, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` before loading; it may return another one."""
+        return register(self.hooks.before_loading, hook, prepend)
+
+    def register_load_state_dict_post_hook(
+        self, hook: Any, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer)`` after loading."""
+        return register(self.hooks.after_loading, hook, prepend)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -240,6 +370,11 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {v}" for k, v in sorted(group.items()) if k != "params"]
         return "\n".join([*lines, ")"])
+
+
+def seen(t: Any) -> Any:
+    """A tensor as `update` takes it: a complex one by its real and imaginary parts."""
+    return ops.view_as_real(t) if t.dtype.is_complex else t
 
 
 def _groups_of(params: Any) -> list[dict[str, Any]]:
@@ -253,60 +388,20 @@ def _groups_of(params: Any) -> list[dict[str, Any]]:
 
 def _named_or_not(given: Iterable[Any], group: dict[str, Any]) -> list[Any]:
     """The parameters of a list that may hold (name, parameter) pairs."""
+    if isinstance(given, set):
+        raise TypeError("parameters in a set have another order in every run; give a list")
     listed = list(given)
-    if listed and all(isinstance(p, tuple) and len(p) == 2 for p in listed):
+    named = [isinstance(p, tuple) and len(p) == 2 for p in listed]
+    if any(named) and not all(named):
+        raise ValueError("either all parameters have names or none; some of these have none")
+    if listed and named[0]:
         group["param_names"] = [n for n, _ in listed]
         return [p for _, p in listed]
     return listed
 
 
-def _check_parameter(p: Any) -> None:
+def _check_parameter(p: Any, differentiable: bool) -> None:
     if not isinstance(p, Tensor):
         raise TypeError(f"an optimizer can only optimize Tensors, got {type(p).__name__}")
-    if not p.is_leaf:
+    if not (p.is_leaf or differentiable):
         raise ValueError("can't optimize a tensor that is the result of an operation")
-
-
-def _restore(state: dict[str, Any], values: Mapping[str, Any], p: Any) -> None:
-    for key, value in values.items():
-        array = array_of(value)
-        if array is None:
-            state[key] = value
-            continue
-        dtype = p.dtype.numpy if array.dtype.kind == "f" else array.dtype
-        now = state.get(key)
-        if isinstance(now, Tensor) and tuple(now.shape) == array.shape:
-            now.numpy_array()[...] = array
-            now._wrote()
-        else:
-            state[key] = wrap(np.array(array, dtype))
-
-
-# -- what update rules share ---------------------------------------------------------------------
-
-
-def fresh(state: dict[str, Any], key: str, like: Any, value: float = 0.0) -> Any:
-    """The state tensor `key` in the shape of `like`; made as real memory, also inside a trace."""
-    found = state.get(key)
-    if found is None:
-        with eagerly():
-            shape = tuple(int(s) for s in like.shape)
-            found = state[key] = wrap(np.full(shape, value, like.dtype.numpy))
-    return found
-
-
-def root(x: Any) -> Any:
-    """The square root of a number or a 0-d tensor."""
-    return math.sqrt(x) if isinstance(x, float) else ops.sqrt(x)
-
-
-def decayed(p: Any, g: Any, group: ParamGroup) -> Any:
-    """The gradient with the weight decay's added: g + weight_decay * p."""
-    if not group.option("weight_decay"):
-        return g
-    return ops.add(g, ops.mul(p, group["weight_decay"]))
-
-
-def check_betas(betas: Any) -> None:
-    """Refuse factors of running means outside [0, 1)."""
-    check_numbers("[0, 1)", **{f"betas[{i}]": beta for i, beta in enumerate(betas)})

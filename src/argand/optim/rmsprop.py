@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from argand.base.domains import check_numbers
 from argand.ir.op import ops
 from argand.optim.group import ParamGroup
-from argand.optim.optimizer import Optimizer, decayed, fresh
+from argand.optim.optimizer import Optimizer, seen
+from argand.optim.options import implementation_options
+from argand.optim.rules import decayed, fresh, move_mean, move_square
 from argand.tensor.inplace import assign
 
 
@@ -32,32 +35,39 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        capturable: bool = False,
         foreach: bool | None = None,
         maximize: bool = False,
+        differentiable: bool = False,
     ) -> None:
         check_numbers("[0, inf]", lr=lr, eps=eps, weight_decay=weight_decay)
         check_numbers("[0, inf]", momentum=momentum, alpha=alpha)
+        options = implementation_options(
+            "RMSprop", capturable=capturable, foreach=foreach, differentiable=differentiable
+        )
         defaults = {
             "lr": lr,
+            "momentum": momentum,
             "alpha": alpha,
             "eps": eps,
-            "weight_decay": weight_decay,
-            "momentum": momentum,
             "centered": centered,
+            "weight_decay": weight_decay,
+            "capturable": capturable,
+            "foreach": foreach,
             "maximize": maximize,
+            **options,
         }
         super().__init__(params, defaults)
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
+    def update(self, p: Any, g: Any, state: Any, group: ParamGroup) -> None:
         """One step of one parameter."""
         alpha = group["alpha"]
         g = decayed(p, g, group)
         square = fresh(state, "square_avg", p)
-        assign(square, ops.add(ops.mul(square, alpha), ops.mul(ops.mul(g, 1 - alpha), g)))
-        variance = square
+        variance = move_square(square, g, alpha)
         if group.option("centered"):
             mean = fresh(state, "grad_avg", p)
-            assign(mean, ops.add(mean, ops.mul(ops.sub(g, mean), 1 - alpha)))
+            move_mean(mean, g, 1 - alpha)
             variance = ops.sub(square, ops.square(mean))
         d = ops.div(g, ops.add(ops.sqrt(variance), group["eps"]))
         if group.option("momentum"):
@@ -93,27 +103,47 @@ class Adagrad(Optimizer):
         foreach: bool | None = None,
         *,
         maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         check_numbers("[0, inf]", lr=lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
         check_numbers("[0, inf]", initial_accumulator_value=initial_accumulator_value)
+        options = implementation_options(
+            "Adagrad", foreach=foreach, differentiable=differentiable, fused=fused
+        )
         defaults = {
             "lr": lr,
             "lr_decay": lr_decay,
+            "eps": eps,
             "weight_decay": weight_decay,
             "initial_accumulator_value": initial_accumulator_value,
-            "eps": eps,
+            "foreach": foreach,
             "maximize": maximize,
+            **options,
         }
         super().__init__(params, defaults)
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters; their state is made at once."""
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        for p in group["params"]:
+            _total(self.parts(p), group, seen(p))
+        self._set_steps([(p, 0.0) for p in group["params"]])
+
+    def update(self, p: Any, g: Any, state: Any, group: ParamGroup) -> None:
         """One step of one parameter."""
         size = self.derived(state, group, _size)
         g = decayed(p, g, group)
-        total = fresh(state, "sum", p, group.option("initial_accumulator_value"))
+        total = _total(state, group, p)
         assign(total, ops.add(total, ops.square(g)))
         d = ops.div(ops.mul(g, size), ops.add(ops.sqrt(total), group["eps"]))
         assign(p, ops.sub(p, d))
+
+
+def _total(state: Any, group: ParamGroup, p: Any) -> Any:
+    """The sum of squares so far."""
+    return fresh(state, "sum", p, group.option("initial_accumulator_value"))
 
 
 def _size(group: ParamGroup, t: Any) -> Any:
@@ -140,7 +170,9 @@ class Adadelta(Optimizer):
         weight_decay: float = 0.0,
         foreach: bool | None = None,
         *,
+        capturable: bool = False,
         maximize: bool = False,
+        differentiable: bool = False,
     ) -> None:
         check_numbers("[0, inf]", lr=lr, eps=eps, weight_decay=weight_decay)
         check_numbers("[0, 1]", rho=rho)
@@ -150,16 +182,19 @@ class Adadelta(Optimizer):
             "eps": eps,
             "weight_decay": weight_decay,
             "maximize": maximize,
+            **implementation_options(
+                "Adadelta", capturable=capturable, foreach=foreach, differentiable=differentiable
+            ),
         }
         super().__init__(params, defaults)
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: ParamGroup) -> None:
+    def update(self, p: Any, g: Any, state: Any, group: ParamGroup) -> None:
         """One step of one parameter."""
         rho, eps = group["rho"], group["eps"]
         g = decayed(p, g, group)
         square, steps = fresh(state, "square_avg", p), fresh(state, "acc_delta", p)
-        assign(square, ops.add(ops.mul(square, rho), ops.mul(ops.mul(g, 1 - rho), g)))
+        move_square(square, g, rho)
         ratio = ops.div(ops.sqrt(ops.add(steps, eps)), ops.sqrt(ops.add(square, eps)))
         d = ops.mul(ratio, g)
-        assign(steps, ops.add(ops.mul(steps, rho), ops.mul(ops.mul(d, 1 - rho), d)))
+        move_square(steps, d, rho)
         assign(p, ops.sub(p, ops.mul(d, group["lr"])))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from argand.base.errors import CallError, ShapeError
 from argand.base.shape import shape_text
-from argand.tensor.core import Tensor
+from argand.tensor.core import Tensor, wrap
 
 
 def saved_groups(state_dict: Any, groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -57,30 +57,39 @@ def _kind(value: Any) -> Any:
     return "number" if isinstance(value, int | float | np.number | Tensor) else None
 
 
-def saved_states(state_dict: Any, by_number: Mapping[int, Any]) -> list[tuple[Any, Any]]:
+def saved_states(
+    state_dict: Any, by_number: Mapping[int, Any], shape_of: Callable[[str, Any], Any]
+) -> list[tuple[Any, Any]]:
     """The parameters that a state dict has a state of, each with it; an error when one is
-    damaged."""
+    damaged. ``shape_of(key, p)`` is the shape that a state has, or None for any."""
     found = []
     for number, values in state_dict["state"].items():
         p = by_number.get(int(number)) if str(number).isdigit() else None
         if p is not None:
-            _check_state(f"parameter {number}", values, p)
+            _check_state(f"parameter {number}", values, p, shape_of)
             found.append((p, values))
     return found
 
 
-def _check_state(name: str, values: Any, p: Any) -> None:
+def _check_state(name: str, values: Any, p: Any, shape_of: Callable[[str, Any], Any]) -> None:
     if not isinstance(values, Mapping):
         raise ValueError(f"the state of {name} must be a dictionary, got {values!r}")
     for key, value in values.items():
-        array = array_of(value)
-        if array is None and not isinstance(value, int | float | np.number | None):
+        array, wanted = array_of(value), shape_of(key, p)
+        if array is None and not _is_plain(value, lists=wanted is None):
             raise ValueError(f"the state {key!r} of {name} must be a tensor, got {value!r}")
-        if array is not None and array.shape not in ((), tuple(p.shape)):
+        if array is not None and wanted is not None and array.shape not in ((), wanted):
             raise ShapeError(
                 f"the state {key!r} of {name} has shape {shape_text(array.shape)}, the parameter "
                 f"{shape_text(p.shape)}"
             )
+
+
+def _is_plain(value: Any, lists: bool) -> bool:
+    """Whether a state is a number or None, or a list of such and of tensors."""
+    if lists and isinstance(value, list | tuple):
+        return all(array_of(v) is not None or _is_plain(v, lists=False) for v in value)
+    return isinstance(value, int | float | np.number | None)
 
 
 def array_of(value: Any) -> Any:
@@ -88,3 +97,27 @@ def array_of(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.numpy_array()
     return value if isinstance(value, np.ndarray) else None
+
+
+def restore(state: dict[str, Any], values: Mapping[str, Any], p: Any) -> None:
+    """Make `state` what was saved of the parameter `p`, in the memory that it has where it fits."""
+    for key in [k for k in state if k not in values]:
+        del state[key]
+    for key, value in values.items():
+        array, now = array_of(value), state.get(key)
+        if array is not None and isinstance(now, Tensor) and tuple(now.shape) == array.shape:
+            now.numpy_array()[...] = array
+            now._wrote()
+        else:
+            state[key] = _taken_over(value, p)
+
+
+def _taken_over(value: Any, p: Any) -> Any:
+    """A copy of what was saved; tensors of floats get the parameter's dtype."""
+    if isinstance(value, list | tuple):
+        return type(value)(_taken_over(v, p) for v in value)
+    array = array_of(value)
+    if array is None:
+        return value
+    cast = array.ndim and array.dtype.kind not in "iubc" and p.dtype.is_floating_point
+    return wrap(np.array(array, p.dtype.numpy if cast else array.dtype))

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
+
 from argand.base import epoch
+from argand.ir.op import ops
+from argand.tensor.core import wrap
 
 
 def _noticed(kind: Any, names: str) -> Any:
@@ -46,3 +50,27 @@ _OF_LISTS = "__setitem__ __delitem__ __iadd__ append clear extend insert pop rem
 @_noticed(list, _OF_LISTS)
 class Parameters(list[Any]):
     """The parameters of a group."""
+
+
+class RealParts:
+    """The state of a complex parameter as its update rule sees it: real and imaginary parts, in a
+    last dimension of size 2. The tensors themselves are complex, as PyTorch's are."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def __getitem__(self, key: str) -> Any:
+        value = self._state[key]
+        is_complex = getattr(value, "dtype", None) is not None and value.dtype.is_complex
+        return ops.view_as_real(value) if is_complex else value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or a default."""
+        return self[key] if key in self._state else default
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        array = value.numpy_array()
+        if array.ndim:
+            kind = np.complex64 if array.dtype == np.float32 else np.complex128
+            value = wrap(np.ascontiguousarray(array).view(kind)[..., 0])
+        self._state[key] = value
