@@ -28,6 +28,9 @@ FACADES = [
 
 # The library.
 LIBRARY = [
+    "argand.array_api",
+    "argand.array_api.fft",
+    "argand.array_api.linalg",
     "argand.data",
     "argand.distributions",
     "argand.distributions.constraint_registry",

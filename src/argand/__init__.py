@@ -94,6 +94,7 @@ result_type = _explained(result_type)
 _LAZY: dict[str, tuple[str, str | None]] = (
     {
         "accelerator": ("argand.accelerator", None),
+        "array_api": ("argand.array_api", None),
         "autograd": ("argand.autograd", None),
         "compile": ("argand.compile.api", "compile"),
         "cond": ("argand.compile.control", "cond"),

@@ -48,6 +48,7 @@ FACADES = {
     "__init__": {*sum(ENGINE, ()), *sum(LIBRARY, ())},
     "__main__": {"cli"},
     "accelerator": set(),
+    "array_api": {"array_api", "base", "fft", "ir", "tensor"},
     "autograd": {"tensor", "transform", "autograd"},
     "cuda": set(),
     "fft": {"tensor"},
@@ -167,6 +168,7 @@ LATE = {
     "eager.plan_call",
     "fit.model",
     "nn.parameter",
+    "tensor.namespace",
 }
 
 ABSENT = ("llvmlite", "rich", "sklearn", "safetensors", "scipy", "torch", "argand.nn")

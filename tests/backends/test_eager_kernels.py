@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import argand as ag
 import argand.ops
+from argand.backends.cpu import eager
 from argand.backends.cpu.eager import run_eager
 from argand.base.dtype import from_numpy
 from argand.base.settings import settings
@@ -187,3 +189,20 @@ def test_a_row_of_a_product_has_the_same_bits_in_any_batch(target: str, k: int) 
                 assert ag.nn.functional.linear(some, ag.from_numpy(w)).numpy().tobytes() == expected
                 product = some @ ag.from_numpy(w.T.copy())
                 assert product.numpy().tobytes() == expected
+
+
+@pytest.mark.parametrize("correction", [0.0, 0.5, 1])
+def test_a_kernel_from_the_disk_asks_no_size_of_the_call_it_was_made_for(
+    correction: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with settings.using(cache_dir=tmp_path):
+        for size in (5, 3):
+            monkeypatch.setattr(eager, "_kernels", {})
+            monkeypatch.setattr(eager, "_plans", {})
+            x = rng.standard_normal(size).astype(np.float32)
+            (found,) = run_eager(
+                registry.get("var"), (x,), {"dim": (0,), "correction": correction, "keepdim": False}
+            )
+            distance = x.astype(np.float64) - x.mean(dtype=np.float64)
+            wanted = (distance**2).sum() / (size - correction)
+            np.testing.assert_allclose(found, wanted, rtol=1e-5)

@@ -18,6 +18,7 @@ BINDINGS: dict[str, tuple[str, str]] = {
     "eager.plan_call": ("argand.codegen.llvm.plancall", "plan_call"),
     "fit.model": ("argand.fit.keras", "ModelMethods"),
     "nn.parameter": ("argand.nn.parameter", "Parameter"),
+    "tensor.namespace": ("argand", "array_api"),
     "compile.compile": ("argand.compile.api", "compile"),
 }
 

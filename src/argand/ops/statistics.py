@@ -140,7 +140,12 @@ class Var(Composite):
 
 
 def _freedom(x: Any, dim: Any, correction: Any) -> Any:
-    rest = count_of(x.shape, dim) - correction
+    count = count_of(x.shape, dim)
+    if isinstance(correction, float) and correction.is_integer():
+        correction = int(correction)
+    if isinstance(count, Dim) and isinstance(correction, float):  # a fraction, so not a size
+        return ops.clamp(ops.sub(size_value(count, x.dtype.to_real()), correction), 0, None)
+    rest = count - correction
     return size_value(dim_max(rest, 0) if isinstance(rest, Dim) else max(rest, 0), x.dtype)
 
 

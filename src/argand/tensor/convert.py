@@ -346,12 +346,20 @@ def contains(self: Any, element: Any) -> bool:
 # -- dlpack ----------------------------------------------------------------------------------------
 
 
-def dlpack(self: Any, *, stream: Any = None, **options: Any) -> Any:
-    """The tensor for another array library, without a copy."""
+def dlpack(
+    self: Any,
+    *,
+    stream: Any = None,
+    max_version: tuple[int, int] | None = None,
+    dl_device: Any = None,
+    copy: bool | None = None,
+) -> Any:
+    """The tensor for another array library, without a copy unless `copy`."""
     array = numpy(self)
     if not array.flags.writeable:
         array = array.copy()
-    return array.__dlpack__(**options)
+    given = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
+    return array.__dlpack__(**{name: v for name, v in given.items() if v is not None})
 
 
 def dlpack_device(self: Any) -> Any:

@@ -123,9 +123,19 @@ def _append(start: Any, stop: Any, step: Any, first: Any, last: Any, by: Any) ->
 
 
 def _items(index: Any) -> list[Any]:
-    if type(index) is tuple:
-        return list(index)
-    return [index]
+    items = list(index) if type(index) is tuple else [index]
+    return [_as_bool(item) if _is_mask_of_one(item) else item for item in items]
+
+
+def _is_mask_of_one(item: Any) -> bool:
+    """Whether an item is a boolean array without dimensions."""
+    if isinstance(item, Tensor):
+        return item.ndim == 0 and item.dtype.kind == "b"
+    return isinstance(item, np.ndarray) and item.ndim == 0 and item.dtype.kind == "b"
+
+
+def _as_bool(item: Any) -> bool:
+    return bool(item.numpy_array() if isinstance(item, Tensor) else item)
 
 
 def _filled(x: Tensor, items: list[Any]) -> list[Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from argand.base.errors import did_you_mean
+from argand.base.errors import ArgumentError, did_you_mean
+from argand.base.late import resolve
 from argand.ir import bind as crossroads
 from argand.tensor import autograd, creation
 from argand.tensor.core import Tensor
+from argand.tensor.device import check_device
 
 
 def never(self: Any) -> bool:
@@ -51,6 +53,36 @@ def apply_each(self: Any, callable: Callable[[Any], Any]) -> Any:
     """
     values = [callable(v) for v in self.numpy_array().reshape(-1).tolist()]
     return self.copy_(creation.tensor(values, dtype=self.dtype).reshape(tuple(self.shape)))
+
+
+def array_namespace(self: Any, *, api_version: str | None = None) -> Any:
+    """The functions of the array API standard, for these arrays: `argand.array_api`.
+
+    Raises ArgumentError for a version that it isn't of.
+
+    >>> ag.ones(2).__array_namespace__().__name__
+    'argand.array_api'
+    """
+    if api_version not in (None, *VERSIONS):
+        raise ArgumentError(
+            f"__array_namespace__: no version {api_version!r}; there are {', '.join(VERSIONS)}"
+        )
+    return resolve("tensor.namespace")
+
+
+VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
+
+
+def to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:
+    """The tensor itself, for "cpu", the only device; the array API standard's name of `to`.
+
+    >>> ag.ones(2).to_device("cpu")
+    tensor([1., 1.])
+    """
+    if stream is not None:
+        raise ArgumentError("to_device: there are no streams on a CPU")
+    check_device(device)
+    return self
 
 
 class UnknownNameError(AttributeError):

@@ -521,6 +521,7 @@ def _methods() -> dict[str, Any]:
         "H": property(shaping.conjugate_transpose),
         "backward": explained(methods.backward),
         "apply_": methods.apply_each,
+        "to_device": methods.to_device,
         "polygamma": planned(gamma.polygamma_method),
     }
     for name, target in (ALIASES | METHOD_ALIASES).items():
@@ -562,6 +563,7 @@ def _special() -> dict[str, Any]:
         "__format__": printing.formatted,
         "__array__": convert.array_protocol,
         "__array_ufunc__": convert.array_ufunc,
+        "__array_namespace__": methods.array_namespace,
         "__dlpack__": convert.dlpack,
         "__dlpack_device__": convert.dlpack_device,
         "__deepcopy__": convert.deepcopy,
