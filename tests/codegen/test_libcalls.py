@@ -17,8 +17,9 @@ CASTS = ("float32", "float64", "float16", "bfloat16", "int8", "int64", "uint8", 
 
 OF_BITS = {"and", "not", "or", "shl", "shr", "umulhi", "xor"}
 OF_FLOATS = {
-    *("acos", "asin", "atan", "atan2", "cos", "cosh", "div", "erf", "exp", "exp2", "expm1", "fma"),
-    *("log", "log1p", "log2", "reciprocal", "rsqrt", "sin", "sinh", "sqrt", "tan", "tanh"),
+    *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "copysign", "cos", "cosh", "div"),
+    *("erf", "exp", "exp2", "expm1", "exponent", "fma", "log", "log1p", "log2", "reciprocal"),
+    *("rsqrt", "sin", "sinh", "sqrt", "tan", "tanh"),
 }
 
 
