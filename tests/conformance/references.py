@@ -194,7 +194,8 @@ def _conv2d(
         o,
         *(a - b + 1 for a, b in zip(x.shape[2:], spread.shape[2:], strict=True)),
     )
-    return np.array(planes).reshape(shape)[:, :, :: s[0], :: s[1]]
+    dtype = np.result_type(x, w)
+    return np.array(planes, dtype).reshape(shape)[:, :, :: s[0], :: s[1]]
 
 
 def _layer_norm(x: Any, shape: Any, weight: Any = 1.0, bias: Any = 0.0, eps: float = 1e-5) -> Any:

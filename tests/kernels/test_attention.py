@@ -400,12 +400,12 @@ def shape(rows: int, keys: int, depth: int, **strides: tuple[int, int]) -> Atten
         (
             "avx512",
             shape(256, 256, 64),
-            "scores 6x4x16, values 6x4x16, block 32x256, k turn, v place",
+            "scores 6x4x16, values 6x4x16, block 32x256, k transpose, v place",
         ),
         (
             "avx2",
             shape(17, 17, 80),
-            "scores 4x3x8, values 6x2x8, block 17x256, k turn, v place",
+            "scores 4x3x8, values 6x2x8, block 17x256, k transpose, v place",
         ),
         (
             "sse2",

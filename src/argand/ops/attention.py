@@ -83,10 +83,11 @@ class ScaledDotProductAttention(Composite):
         return tuple(inputs), {"is_causal": bool(is_causal), "scale": float(scale)}
 
     def body(q: Any, k: Any, v: Any, *mask: Any, is_causal: bool, scale: float) -> Any:
-        s = _scores(q, k, mask, is_causal, scale)
+        visible = _visible(q, k, mask, is_causal)
+        s = _scores(q, k, mask, visible, scale)
         lse = ops.logsumexp(s, -1)
         lse = ops.where(ops.eq(lse, -math.inf), 0.0, lse)
-        p = _probabilities(s, lse)
+        p = _probabilities(s, lse, visible)
         return ops.matmul(ops.cast(p, v.dtype), v), lse
 
     def adjoint_for(
@@ -185,8 +186,8 @@ def _score_gradients(
 ) -> tuple[Any, Any]:
     """The gradients of the masked scores and of the values."""
     (q, k, v, *mask), (y, lse) = inputs, outputs
-    s = _scores(q, k, tuple(mask), is_causal, scale)
-    p = _probabilities(s, lse)
+    visible = _visible(q, k, tuple(mask), is_causal)
+    p = _probabilities(_scores(q, k, tuple(mask), visible, scale), lse, visible)
     gv, parts = None, []
     if g is not None:
         gv = ops.matmul(_transposed(ops.cast(p, v.dtype)), g)
@@ -230,22 +231,27 @@ def _column(x: Any) -> Any:
     return ops.reshape(x, (*x.shape, 1))
 
 
-def _scores(q: Any, k: Any, mask: tuple[Any, ...], is_causal: bool, scale: float) -> Any:
+def _visible(q: Any, k: Any, mask: tuple[Any, ...], is_causal: bool) -> Any:
+    """Which keys each query sees, as booleans; None where it sees all."""
+    if not is_causal:
+        return mask[0] if mask and mask[0].dtype is bool_ else None
+    rows, columns = q.shape[-2], k.shape[-2]
+    i = ops.reshape(ops.arange(0, 1, rows, int64), (rows, 1))
+    return ops.ge(i, ops.arange(0, 1, columns, int64))
+
+
+def _scores(q: Any, k: Any, mask: tuple[Any, ...], visible: Any, scale: float) -> Any:
     s = ops.matmul(q, _transposed(k))
     s = ops.mul(ops.cast(s, compute_dtype(s.dtype)), scale)
-    if is_causal:
-        rows, columns = s.shape[-2:]
-        i = ops.reshape(ops.arange(0, 1, rows, int64), (rows, 1))
-        mask = (ops.ge(i, ops.arange(0, 1, columns, int64)),)
-    if not mask:
-        return s
-    if mask[0].dtype is bool_:
-        return ops.where(mask[0], s, -math.inf)
-    return ops.add(s, ops.cast(mask[0], s.dtype))
+    if visible is not None:
+        return ops.where(visible, s, -math.inf)
+    return ops.add(s, ops.cast(mask[0], s.dtype)) if mask else s
 
 
-def _probabilities(s: Any, lse: Any) -> Any:
-    return ops.exp(ops.sub(s, _column(lse)))
+def _probabilities(s: Any, lse: Any, visible: Any) -> Any:
+    """exp(s - lse); 0 for keys that are hidden, even where a NaN takes the rest of the row."""
+    p = ops.exp(ops.sub(s, _column(lse)))
+    return p if visible is None else ops.where(visible, p, 0.0)
 
 
 def _mask_gradient(gs: Any, mask: Any) -> Any:
