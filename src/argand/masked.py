@@ -96,7 +96,7 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     >>> ag.masked.cumsum(ag.tensor([1.0, 2.0, 4.0]), 0, mask=ag.tensor([True, False, True]))
     tensor([1., 1., 5.])
     """
-    return reducing.cumsum(_filled(input, mask, 0, dtype), dim, dtype=dtype)
+    return reducing.cumsum(_filled(input, mask, 0, dtype), dim, dtype=dtype or input.dtype)
 
 
 def cumprod(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
@@ -105,7 +105,7 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any
     >>> ag.masked.cumprod(ag.tensor([3.0, 2.0, 4.0]), 0, mask=ag.tensor([True, False, True]))
     tensor([ 3.,  3., 12.])
     """
-    return reducing.cumprod(_filled(input, mask, 1, dtype), dim, dtype=dtype)
+    return reducing.cumprod(_filled(input, mask, 1, dtype), dim, dtype=dtype or input.dtype)
 
 
 def amax(
@@ -206,7 +206,8 @@ def _spread(x: Any, dim: Any, correction: float, keepdim: bool, dtype: Any, mask
     apart = ops.abs(ops.sub(x, middle))
     total = sum(ops.mul(apart, apart), dim, keepdim=keepdim, dtype=dtype, mask=mask)
     count = ops.cast(_count(x, mask, dim, keepdim), total.dtype)
-    return ops.div(total, ops.clamp(ops.sub(count, correction), 0, None))
+    found = ops.div(total, ops.clamp(ops.sub(count, correction), 0, None))
+    return ops.cast(found, x.dtype) if x.dtype.is_complex else found
 
 
 def _corrected(unbiased: bool | None, correction: float | None) -> float:

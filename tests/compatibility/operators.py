@@ -15,7 +15,6 @@ import collections
 import dataclasses
 import inspect
 import json
-import operator
 import signal
 import sys
 import warnings
@@ -23,9 +22,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import torch
+from conversion import sharing, to_numpy, to_ours
+from differences import ADAPTED, COMPARED, NO_VALUES, TRIANGULAR, WIDE, known_reason
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.utils._pytree import tree_map_only
 
@@ -72,48 +72,22 @@ class Tally:
     errors: int = 0
     refused: int = 0
     problems: list[str] = dataclasses.field(default_factory=list)
+    known: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, name: str, dtype: str, problem: str) -> None:
+        """A difference, or one that has a reason."""
+        reason = known_reason(name, f"{dtype} {problem}")
+        if reason:
+            self.known.append(reason)
+        else:
+            self.problems.append(problem)
 
     @property
     def good(self) -> bool:
         return not self.problems
 
 
-# -- from PyTorch's values to ours -----------------------------------------------------------------
-
-
-def to_numpy(x: Any) -> Any:
-    """A torch tensor's values with its strides, bfloat16 included."""
-    x = x.detach().resolve_conj().resolve_neg()
-    if x.dtype is torch.bfloat16:
-        return x.view(torch.int16).numpy(force=True).view(ml_dtypes.bfloat16)
-    return x.numpy(force=True)  # zeros that were never stored, too
-
-
-def to_ours(x: Any) -> Any:
-    """An argument of PyTorch's as ours."""
-    if isinstance(x, torch.Tensor):
-        if x.layout is not torch.strided or x.dtype.is_signed is None:
-            raise NotImplementedError(f"layout {x.layout}")
-        array = to_numpy(x)
-        found = ag.from_numpy(array.copy(order="K"))
-        return found.requires_grad_() if x.requires_grad else found
-    if isinstance(x, torch.dtype):
-        return getattr(ag, str(x).removeprefix("torch."))
-    if isinstance(x, torch.device):
-        return ag.device(str(x))
-    if isinstance(x, torch.memory_format | torch.layout):
-        return getattr(ag, str(x).removeprefix("torch."))
-    if isinstance(x, torch.Size):
-        return tuple(x)
-    if isinstance(x, tuple) and hasattr(x, "_fields"):
-        return tuple(to_ours(v) for v in x)
-    if isinstance(x, tuple | list):
-        return type(x)(to_ours(v) for v in x)
-    if isinstance(x, dict):
-        return {k: to_ours(v) for k, v in x.items()}
-    if isinstance(x, torch.Generator):
-        return None
-    return x
+# -- calling ---------------------------------------------------------------------------------------
 
 
 def full_name(op: Any) -> str:
@@ -126,18 +100,19 @@ def processed(op: Any, sample: Any, result: Any) -> Any:
     return COMPARED[op.name][0](sample, result) if op.name in COMPARED else result
 
 
-def reference(op: Any, sample: Any, dtype: str) -> Any:
-    """PyTorch's result, as it is compared with ours in a dtype."""
+def references(op: Any, sample: Any, dtype: str) -> Iterator[Any]:
+    """PyTorch's results, of which ours agrees with one: that of the dtype, and, where this is less
+    exact than ours, the one in 64 bits, rounded once."""
     function = TRIANGULAR[op.name](op.op) if op.name in TRIANGULAR else op.op
     given = sample.input, tuple(sample.args), dict(sample.kwargs)
     first, args, kwargs = given
     found = processed(op, sample, function(first, *args, **kwargs))
-    if dtype not in WIDE.get(op.name, ((), ""))[0]:
-        return found
-    first, args, kwargs = tree_map_only(torch.Tensor, _in_64_bits, given)
-    exact = processed(op, sample, function(first, *args, **kwargs))
-    pairs = zip(leaves(exact), leaves(found), strict=True)
-    return [e.to(f.dtype) if isinstance(f, torch.Tensor) else f for e, f in pairs]
+    yield found
+    if dtype in WIDE.get(op.name, ((), ""))[0]:
+        first, args, kwargs = tree_map_only(torch.Tensor, _in_64_bits, given)
+        exact = processed(op, sample, function(first, *args, **kwargs))
+        pairs = zip(leaves(exact), leaves(found), strict=True)
+        yield [e.to(f.dtype) if isinstance(f, torch.Tensor) else f for e, f in pairs]
 
 
 def _in_64_bits(x: Any) -> Any:
@@ -160,139 +135,6 @@ def ours(name: str, variant: str = "") -> Any:
         return found
     return getattr(ag.Tensor, name, None) if "." not in name else None
 
-
-F = ag.nn.functional
-
-# Operators that the database calls in a way of its own.
-ADAPTED: dict[str, Any] = {
-    "where": lambda x, condition, other: ag.where(condition, x, other),
-    "einsum": lambda tensors, equation: ag.einsum(equation, tensors),
-    "nn.functional.embedding": lambda weight, index, **k: F.embedding(index, weight, **k),
-    "polygamma": lambda x, n, **k: ag.polygamma(n, x, **k),
-    "special.polygamma": lambda x, n, **k: ag.special.polygamma(n, x, **k),
-    "nn.functional.embedding_bag": lambda weight, index, *a, **k: F.embedding_bag(
-        index, weight, *a, **k
-    ),
-    "nn.functional.triplet_margin_with_distance_loss": lambda *xs, distance_function=None, **k: (
-        F.triplet_margin_with_distance_loss(
-            *xs, distance_function=distance_function and F.pairwise_distance, **k
-        )
-    ),
-    **{
-        name: getattr(ag.Tensor, f"{name}_")
-        for name in ("cauchy", "exponential", "geometric", "log_normal", "uniform")
-    },
-    "zero_": lambda x: x.clone().zero_(),
-    "_segment_reduce": ag.segment_reduce,
-    "slice": lambda x, dim=0, start=None, end=None, step=1: x.movedim(dim, 0)[
-        start:end:step
-    ].movedim(0, dim),
-    **{name: operator.attrgetter(name) for name in ("T", "H", "mT", "mH")},
-    "svd_lowrank": lambda a, b, **k: ag.svd_lowrank(a @ b.mT, **k),
-    "pca_lowrank": lambda a, b, **k: ag.pca_lowrank(a @ b.mT, **k),
-    "linalg.pinv.singular": lambda a, b: ag.linalg.pinv(a @ b.mT),
-    "linalg.lstsq.grad_oriented": lambda *a, **k: ag.linalg.lstsq(*a, **k)[:2],
-}
-
-_DRAWS = "random numbers: another generator; shapes and dtypes are compared"
-_UNSET = "memory that isn't set: shapes and dtypes are compared"
-# Operators whose values aren't compared, with the reason.
-NO_VALUES: dict[str, str] = {
-    **dict.fromkeys(
-        ["special.bessel_j0", "special.bessel_y1"],
-        "PyTorch's are off by up to 1e-5 in float64; tests/conformance compares SciPy's",
-    ),
-    **dict.fromkeys(
-        [
-            "bernoulli",
-            "cauchy",
-            "exponential",
-            "geometric",
-            "log_normal",
-            "multinomial",
-            "normal",
-            "rand_like",
-            "randint",
-            "randint_like",
-            "randn",
-            "randn_like",
-            "uniform",
-            "nn.functional.alpha_dropout",
-            "nn.functional.dropout",
-            "nn.functional.dropout2d",
-            "nn.functional.dropout3d",
-            "nn.functional.feature_alpha_dropout",
-            "nn.functional.fractional_max_pool2d",
-            "nn.functional.fractional_max_pool3d",
-            "nn.functional.multi_head_attention_forward",
-            "nn.functional.rrelu",
-        ],
-        _DRAWS,
-    ),
-    **dict.fromkeys(
-        [
-            "empty",
-            "empty_like",
-            "empty_permuted",
-            "empty_strided",
-            "new_empty",
-            "new_empty_strided",
-        ],
-        _UNSET,
-    ),
-}
-
-# Operators of a triangle: PyTorch's gradient has elements in the other one too, which isn't read.
-TRIANGULAR: dict[str, Any] = {
-    "cholesky_inverse": lambda f: lambda L, upper=False: f(_triangle(L, upper), upper),
-    "cholesky_solve": lambda f: lambda B, L, upper=False: f(B, _triangle(L, upper), upper),
-}
-
-
-def _triangle(x: Any, upper: bool) -> Any:
-    return x.triu() if upper else x.tril()
-
-
-# Operators that PyTorch computes less exactly than ours in some dtypes, with the reason: its result
-# in 64 bits, rounded once, is compared.
-WIDE: dict[str, tuple[tuple[str, ...], str]] = {
-    "addbmm": (("float16", "bfloat16"), "rounds after each matrix of the batch"),
-    "matrix_exp": (("float32", "float16", "bfloat16"), "nan for 16-bit matrices, and less exact"),
-    "linalg.vector_norm": (("float16",), "powers underflow in the gradient"),
-    "svd_lowrank": (("complex64",), "gradients of an ill-conditioned product"),
-    "pca_lowrank": (("complex64",), "gradients of an ill-conditioned product"),
-    **dict.fromkeys(
-        ["addcmul", "addcdiv", "lerp", "fmod", "tan", "atanh"],
-        (("float16", "bfloat16"), "rounds on the way, in the gradient too"),
-    ),
-    "_segment_reduce": (("float16",), "products overflow in the gradient"),
-    "cov": (("float16", "float32", "float64", "complex128"), "adds up weights in float32"),
-}
-
-_SIGNS = "bases are determined up to signs or phases: the parts that don't depend on them"
-
-
-def _sample_process(sample: Any, result: Any) -> Any:
-    return sample.output_process_fn_grad(result)
-
-
-def _low_rank(sample: Any, result: Any) -> Any:
-    u, s, v = result
-    if sample.kwargs.get("M") is not None:  # of full rank: how near it comes depends on the draws
-        return [tuple(x.shape) for x in result]
-    return s, (u * s[..., None, :]) @ v.mH
-
-
-def _eigen(sample: Any, result: Any) -> Any:
-    return result[0], abs(result[1])
-
-
-# Operators of which something is compared that the result determines, with the reason.
-COMPARED: dict[str, tuple[Any, str]] = {
-    **dict.fromkeys(["svd", "linalg.svd", "linalg.eigh"], (_sample_process, _SIGNS)),
-    **dict.fromkeys(["svd_lowrank", "pca_lowrank"], (_low_rank, _SIGNS)),
-    "linalg.eig": (_eigen, _SIGNS),
-}
 
 PYTHON_NAMES = {"bool", "float", "int", "long", "half", "double", "short", "byte", "char", "cfloat"}
 
@@ -348,11 +190,9 @@ def _value_difference(a: Any, b: Any, name: str) -> str:
             a, b = a.astype(np.float64), b.astype(np.float64)
         if np.allclose(b, a, rtol, atol, equal_nan=True):
             return ""
-    bad = np.argwhere(
-        ~np.isclose(b.astype(np.complex128), a.astype(np.complex128), 1e-3, 1e-3, True)
-    )
-    at = tuple(bad[0]) if len(bad) else ()
-    place = at or (0,) * a.ndim
+    a, b = (x.astype(np.complex128 if x.dtype.kind == "c" else np.float64) for x in (a, b))
+    bad = np.argwhere(~np.isclose(b, a, *TOLERANCES.get(name, (0, 0)), equal_nan=True))
+    place = tuple(bad[0]) if len(bad) else (0,) * a.ndim
     return f"value {a[place]}, ours {b[place]} at {tuple(map(int, place))}"
 
 
@@ -360,12 +200,17 @@ def differentiable(x: Any) -> bool:
     return isinstance(x, torch.Tensor) and x.requires_grad
 
 
-def gradients(lib: Any, outputs: Sequence[Any], weights: Sequence[Any], inputs: Any) -> list[Any]:
-    """The gradients of the weighted sum of results."""
-    return list(lib.autograd.grad(list(outputs), list(inputs), list(weights), allow_unused=True))
+def gradients(
+    lib: Any, outputs: Sequence[Any], weights: Sequence[Any], inputs: Any, keep: bool
+) -> list[Any]:
+    """The gradients of the weighted sum of results; `keep` the graph for another time."""
+    given = list(outputs), list(inputs), list(weights)
+    return list(lib.autograd.grad(*given, retain_graph=keep, allow_unused=True))
 
 
-def gradient_difference(sample: Any, theirs: Any, mine_inputs: Any, mine: Any) -> str | None:
+def gradient_difference(
+    sample: Any, theirs: Any, mine_inputs: Any, mine: Any, keep: bool = False
+) -> str | None:
     """In what the gradients differ; None where PyTorch has none."""
     xs = [x for x in leaves((sample.input, sample.args, sample.kwargs)) if differentiable(x)]
     ys = [y for y in leaves(mine_inputs) if isinstance(y, ag.Tensor) and y.requires_grad]
@@ -380,12 +225,12 @@ def gradient_difference(sample: Any, theirs: Any, mine_inputs: Any, mine: Any) -
         w = w + 1j * rng.normal(size=w.shape) if a[i].dtype.is_complex else w
         weights.append(torch.tensor(w).to(a[i].dtype))
     try:
-        expected = gradients(torch, [a[i] for i in places], weights, xs)
+        expected = gradients(torch, [a[i] for i in places], weights, xs, True)
     except (RuntimeError, NotImplementedError):
         return None
     if not all(b[i].requires_grad for i in places):
         return "our result does not require grad"
-    found = gradients(ag, [b[i] for i in places], [to_ours(w) for w in weights], ys)
+    found = gradients(ag, [b[i] for i in places], [to_ours(w) for w in weights], ys, keep)
     for k, (x, y) in enumerate(zip(expected, found, strict=True)):
         if x is None and y is None:
             continue
@@ -440,10 +285,10 @@ def run_sample(op: Any, function: Any, sample: Any, name: str, dtype: str, tally
         mine_inputs = to_ours((sample.input, list(sample.args), dict(sample.kwargs)))
     except (NotImplementedError, AttributeError) as error:
         tally.samples += 1
-        tally.problems.append(f"{name}: input: {short(error)}")
+        tally.add(op.name, dtype, f"{name}: input: {short(error)}")
         return
     try:
-        theirs = reference(op, sample, dtype)
+        theirs = list(references(op, sample, dtype))
     except Exception:
         return  # PyTorch itself can't
     tally.samples += 1
@@ -452,18 +297,18 @@ def run_sample(op: Any, function: Any, sample: Any, name: str, dtype: str, tally
         first, args, kwargs = mine_inputs
         mine = processed(op, sample, function(first, *args, **kwargs))
         values = op.name not in NO_VALUES and not sample.kwargs.get("dropout_p")
-        text = difference(theirs, mine, values)
+        texts = [difference(t, mine, values) for t in theirs]
     except TooLongError:
         raise
     except Exception as error:
-        tally.problems.append(f"{what}: {short(error)}")
+        tally.add(op.name, dtype, f"{what}: {short(error)}")
         return
-    if text:
-        tally.problems.append(f"{what}: {text}")
+    if all(texts):
+        tally.add(op.name, dtype, f"{what}: {texts[0]}")
         return
     tally.equal += 1
     try:
-        found = gradient_difference(sample, theirs, mine_inputs, mine) if values else None
+        found = _gradients_differ(sample, theirs, mine_inputs, mine) if values else None
     except TooLongError:
         raise
     except Exception as error:
@@ -472,9 +317,19 @@ def run_sample(op: Any, function: Any, sample: Any, name: str, dtype: str, tally
         return
     tally.gradients += 1
     if found:
-        tally.problems.append(f"{what}: {found}")
+        tally.add(op.name, dtype, f"{what}: {found}")
     else:
         tally.equal_gradients += 1
+
+
+def _gradients_differ(sample: Any, theirs: Sequence[Any], inputs: Any, mine: Any) -> str | None:
+    """In what ours differ from those of each of PyTorch's results."""
+    for number, result in enumerate(theirs):
+        keep = number + 1 < len(theirs)
+        text = gradient_difference(sample, result, inputs, mine, keep)
+        if not text:
+            return text
+    return text
 
 
 def run_errors(op: Any) -> Tally:
@@ -492,18 +347,17 @@ def run_errors(op: Any) -> Tally:
         else:
             continue  # an error of another place than the call
         try:
-            first, args, kwargs = to_ours((sample.input, list(sample.args), dict(sample.kwargs)))
-        except (NotImplementedError, AttributeError):
-            continue
+            first, args, kwargs = sharing((sample.input, list(sample.args), dict(sample.kwargs)))
+        except (NotImplementedError, AttributeError, ValueError):
+            continue  # what NumPy can't hold
         tally.errors += 1
         try:
             function(first, *args, **kwargs)
         except Exception:
             tally.refused += 1
         else:
-            tally.problems.append(
-                f"error {number} {describe(sample)}: accepted ({case.error_regex})"
-            )
+            problem = f"error {number} {describe(sample)}: accepted ({case.error_regex})"
+            tally.add(op.name, "errors", problem)
     return tally
 
 
@@ -529,11 +383,19 @@ def chosen(only: str) -> Iterator[Any]:
             yield op
 
 
-def run_all(only: str, dtypes: Sequence[str]) -> dict[str, dict[str, Tally]]:
+def joined(files: Sequence[Path]) -> dict[str, dict[str, Tally]]:
+    """The tallies of parts that were written as JSON, in the database's order."""
+    parts = [json.loads(file.read_text()) for file in files]
+    found = {name: tallies for part in parts for name, tallies in part.items()}
+    names = [full_name(op) for op in op_db if full_name(op) in found]
+    return {name: {d: Tally(**t) for d, t in found[name].items()} for name in names}
+
+
+def run_all(only: str, dtypes: Sequence[str], part: slice) -> dict[str, dict[str, Tally]]:
     """The tallies of every operator (with its variant) and dtype."""
     results: dict[str, dict[str, Tally]] = {}
     signal.signal(signal.SIGALRM, _alarm)
-    for op in chosen(only):
+    for op in list(chosen(only))[part]:
         name = full_name(op)
         found = results.setdefault(name, {})
         if ours(op.name, op.variant_test_name) is None:
@@ -604,6 +466,15 @@ def table(results: dict[str, dict[str, Tally]]) -> str:
                 first = tally.problems[0].replace("|", "/").replace("\n", " ")[:160]
                 count = tally.errors if dtype == "errors" else tally.samples
                 lines.append(f"| `{name}` | {dtype} | {len(tally.problems)} of {count} | {first} |")
+    reasons = collections.Counter(
+        (name, dtype, reason)
+        for name, found in results.items()
+        for dtype, tally in found.items()
+        for reason in tally.known
+    )
+    lines += ["", "Differences that stay:", "", "| operator | where | differs | reason |"]
+    lines += ["|---|---|---:|---|"]
+    lines += [f"| `{n}` | {d} | {count} | {r} |" for (n, d, r), count in sorted(reasons.items())]
     return "\n".join(lines)
 
 
@@ -623,11 +494,17 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names, with commas between them")
     parser.add_argument("--dtypes", default=",".join(DTYPES))
     parser.add_argument("--details", action="store_true", help="every difference, too")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--part", default="0/1", help="I/N: every N-th entry, from the I-th on")
+    parser.add_argument("--json", type=Path, help="where the tallies are written")
+    parser.add_argument("--join", type=Path, nargs="+", help="tallies of parts, to run nothing")
     parser.add_argument("--write", action="store_true", help="put the table into the page")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    results = run_all(options.only, options.dtypes.split(","))
+    if options.join:
+        results = joined(options.join)
+    else:
+        first, count = map(int, options.part.split("/"))
+        results = run_all(options.only, options.dtypes.split(","), slice(first, None, count))
     for name, found in results.items():
         bad = {d: t.problems for d, t in found.items() if t.problems}
         if not bad:

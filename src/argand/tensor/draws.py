@@ -75,6 +75,10 @@ def multinomial(
     """
     if input.ndim not in (1, 2):
         raise ArgumentError(f"multinomial: expected 1 or 2 dimensions, got {input.ndim}")
+    if not input.dtype.is_floating_point:
+        raise DTypeError(f"multinomial: the weights must be floats, got {input.dtype.name}")
+    if num_samples < 1:
+        raise ArgumentError(f"multinomial: num_samples must be over 0, got {num_samples}")
     count = input.shape[-1]
     if not replacement and num_samples > count:
         raise ArgumentError(f"multinomial: can't draw {num_samples} of {count} without replacement")

@@ -53,6 +53,8 @@ def arange(
         raise ArgumentError(
             f"arange: step {step} leads away from the end: start {start}, end {end}"
         )
+    if not whole and not wanted.is_inexact:  # the elements are whole, their number is the range's
+        start, step = int(start), int(step)
     return finished(ops.arange(start, step, size, wanted), **options)
 
 

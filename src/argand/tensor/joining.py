@@ -11,7 +11,7 @@ import numpy as np
 
 from argand.base.dim import Dim, is_less
 from argand.base.domains import check_counts
-from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
+from argand.base.errors import ArgumentError, CallError, IndexRangeError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
@@ -36,9 +36,16 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None)
             [3, 4],
             [5, 6]])
     """
-    tensors = list(tensors)
+    tensors = _listed("cat", tensors)
     joined = ops.cat(*_no_legacy_empties(tensors), dim=dim if axis is None else axis)
     return _into("cat", out, joined, tensors)
+
+
+def _listed(name: str, tensors: Any) -> list[Any]:
+    """Tensors to join, which are given in a list or a tuple."""
+    if isinstance(tensors, Tensor):
+        raise CallError(f"{name}: expected a list of tensors, got one of {describe(tensors)}")
+    return list(tensors)
 
 
 def _into(name: str, out: Any, joined: Any, tensors: Sequence[Any]) -> Any:

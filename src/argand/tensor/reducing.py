@@ -11,6 +11,7 @@ from argand.base.shape import normalize_dim, normalize_dims
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.joining import sliced
+from argand.tensor.operands import check_tensors
 from argand.tensor.outputs import written
 from argand.tensor.shaping import movedim
 from argand.transform.mode import no_grad
@@ -269,11 +270,12 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spel
 
 def _extreme(x: Any, dim: Any, keepdim: bool, chosen: tuple[Any, Any, Any]) -> Any:
     of_all, position, of_two = chosen
+    check_tensors(of_all.name[1:], x)
     if isinstance(dim, Tensor):
         return of_two(x, dim)
     if dim is None:
         return of_all(x)
-    index = position(x, dim, True)
+    index = position(ops.cast(x, "uint8") if x.dtype.kind == "b" else x, dim, True)
     picked = ops.gather(x, normalize_dim(dim, x.ndim), index) if x.ndim else x
     if not keepdim and x.ndim:
         d = normalize_dim(dim, x.ndim)
@@ -500,8 +502,8 @@ def cumsum(
     """
     if dtype is None and not input.dtype.is_inexact:
         dtype = "int64"
-    input = _converted(input, dtype)
-    return into(out, ops.cumsum(input, dim if axis is None else axis))
+    found = ops.cumsum(_converted(input, dtype), dim if axis is None else axis)
+    return into(out, _converted(found, dtype))
 
 
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:

@@ -342,7 +342,7 @@ def sum_to_size(self: Any, *size: Any) -> Any:
         raise ShapeError(
             f"sum_to_size: {shape_text(wanted)} doesn't broadcast to {shape_text(shape)}"
         )
-    return summed_to(self, wanted)
+    return summed_to(self, wanted) if wanted else ops.sum(self)
 
 
 def broadcast_shapes(*shapes: Any) -> Any:

@@ -60,6 +60,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         if value.ndim:
             raise ShapeError(f"fill_: the value must have no dimensions, got {describe(value)}")
         return overwrite(self, value, "fill_")
+    if self.requires_grad:
+        return assign(self, fill(self, value), "fill_")
     return assign(self, ops.full(tuple(self.shape), value, self.dtype), "fill_")
 
 
