@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import bool_, get_default_dtype, int64
+from argand.base.dtype import bool_, from_numpy, get_default_dtype, int64
 from argand.base.errors import ArgumentError
 
 
@@ -21,6 +23,7 @@ class PrintOptions:
     sci_mode: bool | None = None
 
 
+_NAMES = ("precision", "threshold", "edgeitems", "linewidth", "sci_mode")
 _PROFILES = {
     "default": (4, 1000, 3, 80),
     "short": (2, 1000, 2, 80),
@@ -71,6 +74,31 @@ def set_printoptions(
     PrintOptions.sci_mode = sci_mode
 
 
+def get_printoptions() -> dict[str, Any]:
+    """What `set_printoptions` has set, by its names.
+
+    >>> ag.get_printoptions()["precision"]
+    4
+    """
+    return {name: getattr(PrintOptions, name) for name in _NAMES}
+
+
+@contextmanager
+def printoptions(**options: Any) -> Iterator[None]:
+    """Set how tensors print inside a ``with`` block; takes what `set_printoptions` takes.
+
+    >>> with ag.printoptions(precision=2):
+    ...     print(ag.tensor([3.14159]))
+    tensor([3.14])
+    """
+    before = get_printoptions()
+    set_printoptions(**options)
+    try:
+        yield
+    finally:
+        set_printoptions(**before)
+
+
 def show(t: Any) -> str:
     """The text of a tensor."""
     kind = type(t).__name__
@@ -81,7 +109,7 @@ def show(t: Any) -> str:
         value = t._symbolic()
         sizes = ", ".join(map(str, value.shape))
         return f"{name}(<traced>, shape=({sizes}), dtype={value.dtype!r})"
-    return f"{name}({body(t, len(name) + 1)}{_suffix(t)})"
+    return _with_suffixes(f"{name}({body(t, len(name) + 1)}", _suffixes(t), len(name) + 1)
 
 
 def body(t: Any, indent: int) -> str:
@@ -90,31 +118,40 @@ def body(t: Any, indent: int) -> str:
     if array.size == 0:
         return "[]"
     summarise = array.size > PrintOptions.threshold
-    shown = _shown(array, summarise)
-    formatter = _Formatter(shown)
-    return _block(array, indent, summarise, formatter)
+    return _block(array, indent, summarise, _format_of(_shown(array, summarise)))
 
 
-def _suffix(t: Any) -> str:
-    parts = []
-    array = t._array
-    if array.size == 0 and array.ndim != 1:
-        parts.append(f"size={tuple(array.shape)}")
-    dtype = t.dtype
-    usual = dtype in (get_default_dtype(), bool_) or dtype is int64
+def _with_suffixes(text: str, suffixes: list[str], indent: int) -> str:
+    """The text with what is said behind the elements, on lines of their own where they are full."""
+    length = len(text) - text.rfind("\n") + 1
+    for suffix in suffixes:
+        if length + len(suffix) + 2 > PrintOptions.linewidth:
+            text += ",\n" + " " * indent + suffix
+            length = indent + len(suffix)
+        else:
+            text += ", " + suffix
+            length += len(suffix) + 2
+    return text + ")"
+
+
+def _suffixes(t: Any) -> list[str]:
+    array, dtype, parts = t._array, t.dtype, []
+    usual = dtype in (get_default_dtype(), bool_, int64)
     if dtype.is_complex:
         usual = dtype.itemsize == 2 * get_default_dtype().itemsize
+    if (array.size == 0 and array.ndim != 1) or (array.size and not PrintOptions.edgeitems):
+        parts.append(f"size={tuple(array.shape)}")
     if not usual or (array.size == 0 and dtype is not get_default_dtype()):
         parts.append(f"dtype={dtype!r}")
     if t.grad_fn is not None:
         parts.append(f"grad_fn={t.grad_fn!r}")
     elif t.requires_grad:
         parts.append("requires_grad=True")
-    return "".join(f", {p}" for p in parts)
+    return parts
 
 
 def _shown(array: Any, summarise: bool) -> Any:
-    """The elements that will be printed, flat."""
+    """The elements that decide the format, flat: those that will be printed."""
     if summarise:
         edge = PrintOptions.edgeitems
         for axis, size in enumerate(array.shape):
@@ -123,81 +160,101 @@ def _shown(array: Any, summarise: bool) -> Any:
     return array.reshape(-1)
 
 
-class _Formatter:
-    """One format for all elements: as wide as the widest."""
+class _Words:
+    """The format of integers and booleans: as wide as the widest."""
 
     def __init__(self, values: Any) -> None:
-        self.scientific = False
-        self.whole = False
-        if values.dtype.kind == "c":
-            self.parts = (_Formatter(values.real), _Formatter(values.imag))
-            self.kind = "c"
-            self.width = 0
-            return
-        self.kind = "f" if values.dtype.kind in "fV" else values.dtype.kind
-        if self.kind == "f":
-            self._choose(values.astype(np.float64))
-            values = values.astype(np.float64)
-            values = values[np.isfinite(values) & (values != 0)]
-        self.width = 0
-        self.width = max((len(self(v)) for v in values), default=0)
-
-    def _choose(self, values: Any) -> None:
-        finite = np.abs(values[np.isfinite(values) & (values != 0)])
-        if not finite.size:
-            self.whole = True
-            self.scientific = bool(PrintOptions.sci_mode)
-            return
-        low, high = finite.min(), finite.max()
-        self.whole = bool((finite == np.ceil(finite)).all())
-        if self.whole:
-            self.scientific = bool(high / low > 1000.0 or high > 1e8)
-        else:
-            self.scientific = bool(high / low > 1000.0 or high > 1e8 or low < 1e-4)
-        if self.whole and high / low > 1000.0 and high <= 1e8:
-            self.scientific = high > 1e8
-        if PrintOptions.sci_mode is not None:
-            self.scientific = PrintOptions.sci_mode
+        self.width = max((len(str(v)) for v in values.tolist()), default=1)
 
     def __call__(self, value: Any) -> str:
-        if self.kind == "c":
-            real, imag = self.parts[0](value.real), self.parts[1](value.imag).lstrip()
-            return f"{real}{'' if imag.startswith('-') else '+'}{imag}j"
-        if self.kind == "f":
-            text = self._float(float(value))
-        else:
-            text = str(value.item())
-        return text.rjust(self.width)
+        return str(value).rjust(self.width)
 
-    def _float(self, value: float) -> str:
-        if not math.isfinite(value):
-            return "nan" if value != value else ("inf" if value > 0 else "-inf")
+
+class _Floats:
+    """The format of floats: whole, with a fraction, or scientific; as wide as the widest."""
+
+    def __init__(self, values: Any) -> None:
+        self.whole, self.scientific, self.width = True, False, 1
+        values = values.astype(np.float64)
+        values = values[np.isfinite(values) & (values != 0)]
+        if not values.size:
+            return
+        sizes = np.abs(values)
+        low, high = sizes.min(), sizes.max()
+        self.whole = bool((values == np.ceil(values)).all())
+        with np.errstate(over="ignore"):
+            wide = bool(high / low > 1000.0 or high > 1e8 or low < 1e-4)
+        self.scientific = wide if PrintOptions.sci_mode is None else PrintOptions.sci_mode
+        texts = map(self._finite, values.tolist())
+        self.width = max(1, *map(len, texts))
+
+    def _finite(self, value: float) -> str:
         if self.scientific:
             return f"{value:.{PrintOptions.precision}e}"
         if self.whole:
             return f"{value:.0f}."
         return f"{value:.{PrintOptions.precision}f}"
 
+    def __call__(self, value: Any) -> str:
+        text = self._finite(value) if math.isfinite(value) else str(value)
+        return text.rjust(self.width)
 
-def _block(array: Any, indent: int, summarise: bool, formatter: _Formatter) -> str:
+
+class _Complex:
+    """The format of complex numbers, whose parts have formats of their own."""
+
+    def __init__(self, values: Any) -> None:
+        self.real, self.imag = _Floats(values.real), _Floats(values.imag)
+        self.width = self.real.width + self.imag.width + 1
+
+    def __call__(self, value: Any) -> str:
+        imag = self.imag(value.imag).lstrip()
+        return f"{self.real(value.real)}{'' if imag.startswith('-') else '+'}{imag}j"
+
+
+_Format = _Words | _Floats | _Complex
+
+
+def _format_of(values: Any) -> _Format:
+    kind = from_numpy(values.dtype).kind
+    return _Complex(values) if kind == "c" else _Floats(values) if kind == "f" else _Words(values)
+
+
+def _values(array: Any) -> Any:
+    """The elements as Python's numbers."""
+    return (array.astype(np.float32) if array.dtype.kind == "V" else array).tolist()
+
+
+def _block(array: Any, indent: int, summarise: bool, formatted: _Format) -> str:
     if array.ndim == 0:
-        return formatter(array[()]).strip() if formatter.kind != "c" else formatter(array[()])
+        return formatted(_values(array))
     edge = PrintOptions.edgeitems
     cut = summarise and array.shape[0] > 2 * edge
     if array.ndim == 1:
-        items = [formatter(v) for v in (array[:edge] if cut else array)]
-        if cut:
-            items += [" ...", *[formatter(v) for v in array[-edge:]]]
-        width = max(max(map(len, items)) + 2, 1)
-        per_line = max(1, (PrintOptions.linewidth - indent) // width)
-        lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
-        return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+        return _line(array, indent, summarise, formatted)
     inner = indent + 1
-    rows = [_block(r, inner, summarise, formatter) for r in (array[:edge] if cut else array)]
+    rows = [_block(r, inner, summarise, formatted) for r in (array[:edge] if cut else array)]
     if cut:
-        rows += ["...", *[_block(r, inner, summarise, formatter) for r in array[-edge:]]]
+        last = array[array.shape[0] - edge :]
+        rows += ["...", *[_block(r, inner, summarise, formatted) for r in last]]
     between: str = "," + "\n" * (array.ndim - 1) + " " * inner
     return "[" + between.join(rows) + "]"
+
+
+def _line(array: Any, indent: int, summarise: bool, formatted: _Format) -> str:
+    """A row of elements, on as many lines as it takes."""
+    edge = PrintOptions.edgeitems
+    if summarise and not edge:
+        items = ["..."]
+    elif summarise and array.shape[0] > 2 * edge:
+        ends = (map(formatted, _values(part)) for part in (array[:edge], array[-edge:]))
+        first, last = ends
+        items = [*first, " ...", *last]
+    else:
+        items = [formatted(v) for v in _values(array)]
+    per_line = max(1, math.floor((PrintOptions.linewidth - indent) / (formatted.width + 2)))
+    lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
+    return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
 
 def formatted(self: Any, spec: str) -> Any:

@@ -131,7 +131,7 @@ FUNCTIONS: dict[Any, str] = {
     gamma: "polygamma",
     numeric: "polar view_as_complex view_as_real",
     padding: "constant_pad_nd",
-    printing: "set_printoptions",
+    printing: "get_printoptions printoptions set_printoptions",
     random: """fork_rng get_rng_state initial_seed manual_seed normal rand rand_like randint
         randint_like randn randn_like randperm seed set_rng_state""",
     reducing: "std_mean var_mean",

@@ -1,0 +1,45 @@
+"""The texts of tensors against PyTorch's, `tests/compatibility/printing.json`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import argand as ag
+
+PATH = Path(__file__).parents[1] / "compatibility" / "printing.py"
+
+
+def _module() -> Any:
+    spec = importlib.util.spec_from_file_location("printing", PATH)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_text_is_pytorchs() -> None:
+    printing = _module()
+    wanted = json.loads(printing.TEXTS.read_text())
+    found = printing.texts(ag)
+    assert list(found) == list(wanted)
+    wrong = [name for name in wanted if found[name] != wanted[name]]
+    shown = "\n".join(f"{n}:\n{found[n]}\nPyTorch's:\n{wanted[n]}" for n in wrong[:5])
+    assert not wrong, f"{len(wrong)} of {len(wanted)}: {wrong}\n{shown}"
+
+
+def test_options_hold_inside_a_block() -> None:
+    before = ag.get_printoptions()
+    with pytest.raises(KeyError), ag.printoptions(precision=1, sci_mode=True):
+        assert repr(ag.tensor([1.25])) == "tensor([1.2e+00])"
+        raise KeyError
+    assert ag.get_printoptions() == before
+
+
+def test_a_history_prints_after_the_elements() -> None:
+    x = ag.ones(2, requires_grad=True)
+    assert repr(x * 2) == "tensor([2., 2.], grad_fn=<mul_backward>)"
