@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,17 @@ def test_calls_go_on_to_what_was_installed() -> None:
     assert called(address) == 1
     code.install(returning(2).optimised())
     assert called(address) == 2
+
+
+def test_installing_again_unloads_nothing() -> None:
+    """A call of another thread may be running what was installed first."""
+    code = TieredCode(returning(1), {})
+    code.install(returning(2).optimised())
+    first = weakref.ref(code._optimised)
+    code.install(returning(3).optimised())
+    gc.collect()
+    assert called(code.address) == 3
+    assert first() is not None
 
 
 def test_a_plan_that_was_made_before_runs_the_optimised_code(
