@@ -82,7 +82,7 @@ class Distribution:
         """The distribution for a larger batch: its parameters expanded, without a copy."""
         owner = next((c for c in type(self).__mro__ if "_batched" in vars(c)), None)
         if owner is None:
-            raise NotImplementedError(f"{type(self).__name__} does not implement expand")
+            raise self._missing("expand")
         new = self._get_checked_instance(owner, _instance)
         self._expand_into(new, tuple(batch_shape))
         Distribution.__init__(new, batch_shape, self._event_shape, validate_args=False)
@@ -126,27 +126,27 @@ class Distribution:
     @property
     def arg_constraints(self) -> Any:
         """The constraints of the parameters, by their names."""
-        raise NotImplementedError
+        raise self._missing("arg_constraints")
 
     @property
     def support(self) -> Any:
         """The constraint of the values."""
-        raise NotImplementedError
+        raise self._missing("support")
 
     @property
     def mean(self) -> Any:
         """The mean."""
-        raise NotImplementedError
+        raise self._missing("mean")
 
     @property
     def mode(self) -> Any:
         """The most likely value."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement mode")
+        raise self._missing("mode")
 
     @property
     def variance(self) -> Any:
         """The variance."""
-        raise NotImplementedError
+        raise self._missing("variance")
 
     @property
     def stddev(self) -> Any:
@@ -160,7 +160,7 @@ class Distribution:
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         """Random values as a function of the parameters, which get gradients through them."""
-        raise NotImplementedError(f"{type(self).__name__} has no reparameterised samples")
+        raise self._missing("rsample")
 
     def sample_n(self, n: int) -> Any:
         """n random values: `sample((n,))`."""
@@ -169,30 +169,33 @@ class Distribution:
 
     def log_prob(self, value: Any) -> Any:
         """The logarithm of the density, or of the probability, of values."""
-        raise NotImplementedError
+        raise self._missing("log_prob")
 
     def cdf(self, value: Any) -> Any:
         """The probability of a value up to this one."""
-        raise NotImplementedError
+        raise self._missing("cdf")
 
     def icdf(self, value: Any) -> Any:
         """The value up to which the probability is this one."""
-        raise NotImplementedError
+        raise self._missing("icdf")
 
     def enumerate_support(self, expand: bool = True) -> Any:
         """All values of a discrete distribution along a new first dimension.
 
         With expand=False the dimensions of the batch have size 1.
         """
-        raise NotImplementedError
+        raise self._missing("enumerate_support")
 
     def entropy(self) -> Any:
         """The entropy in nats, of batch_shape."""
-        raise NotImplementedError
+        raise self._missing("entropy")
 
     def perplexity(self) -> Any:
         """exp(entropy), of batch_shape."""
         return self.entropy().exp()
+
+    def _missing(self, name: str) -> NotImplementedError:
+        return NotImplementedError(f"{type(self).__name__} does not implement {name}")
 
     def _extended_shape(self, sample_shape: Any = ()) -> Size:
         """The shape of samples."""
