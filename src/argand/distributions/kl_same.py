@@ -106,7 +106,8 @@ def _exponential_family(p: Any, q: Any) -> Any:
     slopes = grad(normalizer.sum(), own, create_graph=True)
     result = q._log_normalizer(*q._natural_params) - normalizer
     for mine, other, slope in zip(own, q._natural_params, slopes, strict=True):
-        result = result - sum_rightmost((other - mine) * slope, len(q.event_shape))
+        term = (other - mine) * slope
+        result = result - sum_rightmost(term, term.ndim - normalizer.ndim)
     return result
 
 
