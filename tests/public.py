@@ -49,6 +49,7 @@ LIBRARY = [
     "argand.nn.utils.rnn",
     "argand.optim",
     "argand.optim.lr_scheduler",
+    "argand.optim.swa_utils",
 ]
 
 

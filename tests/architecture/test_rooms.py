@@ -33,7 +33,8 @@ ENGINE = (
     ("compile",),
 )
 LIBRARY = (
-    ("nn", "optim", "data", "metrics", "io", "distributions"),
+    ("nn", "data", "metrics", "io", "distributions"),
+    ("optim",),
     ("fit",),
     ("vision",),
     ("cli",),
@@ -68,6 +69,7 @@ IMPORTS_BY_NAME = {
     "base/late.py",
     "cli/main.py",
     "fit/progress.py",
+    "optim/__init__.py",
     "utils/__init__.py",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from argand.base.errors import unknown_name
@@ -36,10 +37,13 @@ __all__ = [
     "Rprop",
     "SparseAdam",
     "lr_scheduler",
+    "swa_utils",
 ]
 
-explained_classes(globals(), __all__)
+explained_classes(globals(), [name for name in __all__ if name != "swa_utils"])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "swa_utils":  # it needs the modules
+        return importlib.import_module("argand.optim.swa_utils")
     raise unknown_name(__name__, name, __all__)
