@@ -103,6 +103,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "distributions": ("argand.distributions", None),
         "fft": ("argand.fft", None),
         "fit": ("argand.fit", None),
+        "func": ("argand.func", None),
         "io": ("argand.io", None),
         "jit": ("argand.jit", None),
         "linalg": ("argand.linalg", None),

@@ -56,6 +56,7 @@ FACADES = {
     "jit": set(),
     "linalg": {"base", "ir", "tensor"},
     "masked": {"base", "ir", "tensor"},
+    "func": {"nn"},
     "signal": {"base", "ir", "signal", "tensor"},
     "special": {"ir", "tensor"},
     "testing": {"tensor"},

@@ -78,7 +78,7 @@ def test_parametrizations_follow_one_another():
     assert layer.weight.equal(weight)
     with pytest.raises(ValueError, match="has no parametrization of 'weight'"):
         parametrize.remove_parametrizations(layer, "weight")
-    with pytest.raises(ValueError, match="Linear has no parameter 'wieght'"):
+    with pytest.raises(ValueError, match="Linear has no tensor 'wieght'"):
         parametrize.register_parametrization(layer, "wieght", Scaled(2))
 
 

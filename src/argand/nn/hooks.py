@@ -12,61 +12,96 @@ from argand.transform.custom import Function
 from argand.transform.mode import mode
 
 
+class HookTable(dict[int, Any]):
+    """Hooks by their numbers; a change of them is one of the model."""
+
+    def __setitem__(self, key: int, hook: Any) -> None:
+        super().__setitem__(key, hook)
+        epoch.bump()
+
+    def __delitem__(self, key: int) -> None:
+        super().__delitem__(key)
+        epoch.bump()
+
+    def clear(self) -> None:
+        """Take all away."""
+        super().clear()
+        epoch.bump()
+
+    def add(self, hook: Any, prepend: bool = False) -> RemovableHandle:
+        """Add a hook after the others, or before them."""
+        handle = RemovableHandle(self)
+        before = dict(self) if prepend else {}
+        if prepend:
+            self.clear()
+        self[handle.key] = hook
+        self.update(before)
+        return handle
+
+
 class Hooks:
     """What few modules have: functions called around `forward`, and a compiled forward.
 
-    Each function stands with whether it takes the keyword arguments too.
+    `with_kwargs` has the numbers of the hooks that take keyword arguments too, `always` of those
+    that are called after an error as well.
     """
 
     def __init__(self) -> None:
-        self.before: dict[int, tuple[Any, bool]] = {}
-        self.after: dict[int, tuple[Any, bool]] = {}
-        self.gradients: dict[int, tuple[Any, bool]] = {}
+        self.before, self.after = HookTable(), HookTable()
+        self.gradients, self.gradients_before = HookTable(), HookTable()
+        self.with_kwargs: set[int] = set()
+        self.always: set[int] = set()
         self.compiled: Any = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
         made = Hooks()  # a compiled forward is of the module that it was made for
-        made.before, made.after = dict(self.before), dict(self.after)
-        made.gradients = dict(self.gradients)
+        for mine, other in zip(made._tables(), self._tables(), strict=True):
+            mine.update(other)
+        made.with_kwargs, made.always = set(self.with_kwargs), set(self.always)
         return made
+
+    def _tables(self) -> tuple[HookTable, ...]:
+        return self.before, self.after, self.gradients, self.gradients_before
 
     def functions(self) -> list[Any]:
         """All that is called around the module's `forward`, or instead of it."""
-        every = (*self.before.values(), *self.after.values(), *self.gradients.values())
-        found = [hook for hook, _ in every]
+        found = [hook for table in self._tables() for hook in table.values()]
         return found if self.compiled is None else [*found, self.compiled]
 
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call `forward` with everything that is registered."""
-        for hook, with_kwargs in list(self.before.values()):
+        if not self.always:
+            return self._call(module, args, kwargs, [])
+        called: list[int] = []
+        try:
+            return self._call(module, args, kwargs, called)
+        except Exception:
+            for key in self.always.intersection(self.after).difference(called):
+                given = (args, kwargs, None) if key in self.with_kwargs else (args, None)
+                self.after[key](module, *given)
+            raise
+
+    def _call(
+        self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], called: list[int]
+    ) -> Any:
+        for key, hook in list(self.before.items()):
+            with_kwargs = key in self.with_kwargs
             changed = hook(module, args, kwargs) if with_kwargs else hook(module, args)
             if changed is not None and with_kwargs:
                 args, kwargs = changed
             elif changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
-        watch = _Watch(module, self.gradients) if self.gradients and mode.enabled else None
+        watched = mode.enabled and (self.gradients or self.gradients_before)
+        watch = _Watch(module, self.gradients, self.gradients_before) if watched else None
         if watch is not None:
             args = watch.inputs(args)
         result = (self.compiled or module.forward)(*args, **kwargs)
-        for hook, with_kwargs in list(self.after.values()):
-            more = (args, kwargs, result) if with_kwargs else (args, result)
+        for key, hook in list(self.after.items()):
+            called.append(key)
+            more = (args, kwargs, result) if key in self.with_kwargs else (args, result)
             changed = hook(module, *more)
             result = result if changed is None else changed
         return result if watch is None else watch.outputs(result)
-
-
-def register(
-    hooks: dict[int, tuple[Any, bool]], hook: Any, prepend: bool, with_kwargs: bool = False
-) -> RemovableHandle:
-    """Add a hook after the others, or before them."""
-    handle = RemovableHandle(hooks)
-    before = list(hooks.items()) if prepend else []
-    if prepend:
-        hooks.clear()
-    hooks[handle.key] = (hook, with_kwargs)
-    hooks.update(before)
-    epoch.bump()
-    return handle
 
 
 class _Gate(Function):
@@ -86,8 +121,8 @@ class _Gate(Function):
 class _Watch:
     """One call of a module whose gradients somebody wants to see: a gate before, a gate after."""
 
-    def __init__(self, module: Any, hooks: dict[int, tuple[Any, bool]]) -> None:
-        self.module, self.hooks = module, hooks
+    def __init__(self, module: Any, hooks: HookTable, before: HookTable) -> None:
+        self.module, self.hooks, self.before = module, hooks, before
         self.waiting = False  # for the gradients of the inputs
         self.arity = 0
         self.given: tuple[Any, ...] = ()
@@ -107,6 +142,10 @@ class _Watch:
         return result
 
     def _gave(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook in list(self.before.values()):
+            changed = hook(self.module, grads)
+            if changed is not None:
+                grads = changed if isinstance(changed, tuple) else (changed,)
         self.given = grads
         if not self.waiting:
             self._tell((None,) * self.arity)
@@ -116,7 +155,7 @@ class _Watch:
         return self._tell(grads)
 
     def _tell(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        for hook, _ in list(self.hooks.values()):
+        for hook in list(self.hooks.values()):
             changed = hook(self.module, grads, self.given)
             if changed is not None:
                 grads = changed if isinstance(changed, tuple) else (changed,)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
 
 from argand.base.errors import ArgumentError, did_you_mean
+from argand.base.notices import notice
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.inplace import assign
@@ -16,18 +18,29 @@ from argand.transform.mode import no_grad
 
 __all__ = [
     "calculate_gain",
+    "constant",
     "constant_",
+    "dirac",
     "dirac_",
+    "eye",
     "eye_",
+    "kaiming_normal",
     "kaiming_normal_",
+    "kaiming_uniform",
     "kaiming_uniform_",
+    "normal",
     "normal_",
     "ones_",
+    "orthogonal",
     "orthogonal_",
+    "sparse",
     "sparse_",
     "trunc_normal_",
+    "uniform",
     "uniform_",
+    "xavier_normal",
     "xavier_normal_",
+    "xavier_uniform",
     "xavier_uniform_",
     "zeros_",
 ]
@@ -277,3 +290,34 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
         order = uniform_of(tuple(tensor.shape), tensor.dtype, generator).numpy_array().argsort(0)
         kept = order.argsort(0) >= math.ceil(sparsity * rows)
         return assign(tensor, ops.mul(tensor, wrap(kept.astype(tensor.dtype.numpy))), "init")
+
+
+def _older(name: str) -> Any:
+    """A function by the name that it had before it said that it works in place."""
+    newer = globals()[f"{name}_"]
+
+    @functools.wraps(newer)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        notice(f"nn.init.{name} is the older name of nn.init.{name}_", FutureWarning)
+        return newer(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"""The older name of `{name}_`, with a FutureWarning.
+
+    >>> callable(nn.init.{name})
+    True
+    """
+    return call
+
+
+uniform = _older("uniform")
+normal = _older("normal")
+constant = _older("constant")
+eye = _older("eye")
+dirac = _older("dirac")
+xavier_uniform = _older("xavier_uniform")
+xavier_normal = _older("xavier_normal")
+kaiming_uniform = _older("kaiming_uniform")
+kaiming_normal = _older("kaiming_normal")
+orthogonal = _older("orthogonal")
+sparse = _older("sparse")

@@ -1,8 +1,9 @@
 """Gradient clipping, parameters as one vector, sequences of several lengths, normalised and
 parametrized weights, fused layers: `torch.nn.utils`."""
 
-from argand.nn.utils import fusion, parametrizations, parametrize, rnn
+from argand.nn.utils import fusion, parametrizations, parametrize, prune, rnn, stateless
 from argand.nn.utils.clip import (
+    clip_grad_norm,
     clip_grad_norm_,
     clip_grad_value_,
     clip_grads_with_norm_,
@@ -16,6 +17,11 @@ from argand.nn.utils.fusion import (
     fuse_linear_bn_eval,
     fuse_linear_bn_weights,
 )
+from argand.nn.utils.making import (
+    convert_conv2d_weight_memory_format,
+    convert_conv3d_weight_memory_format,
+    skip_init,
+)
 from argand.nn.utils.normed import (
     remove_spectral_norm,
     remove_weight_norm,
@@ -24,9 +30,12 @@ from argand.nn.utils.normed import (
 )
 
 __all__ = [
+    "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",
+    "convert_conv2d_weight_memory_format",
+    "convert_conv3d_weight_memory_format",
     "fuse_conv_bn_eval",
     "fuse_conv_bn_weights",
     "fuse_linear_bn_eval",
@@ -36,10 +45,13 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
+    "skip_init",
     "spectral_norm",
+    "stateless",
     "vector_to_parameters",
     "weight_norm",
 ]

@@ -8,12 +8,14 @@ from typing import Any
 
 from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, ShapeError
+from argand.base.notices import notice
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad
 
 __all__ = [
+    "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",
@@ -29,8 +31,16 @@ def _gradients(parameters: Any) -> list[Any]:
     return [g for g in found if g is not None]
 
 
-def get_total_norm(tensors: Iterable[Any], norm_type: float = 2.0) -> Any:
+def get_total_norm(
+    tensors: Iterable[Any],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Any:
     """The norm of all the tensors' elements together: the `norm_type`-norm of the tensors' norms.
+
+    With `error_if_nonfinite` one that is NaN or infinite is a RuntimeError. `foreach` chooses
+    between equal ways of computing in PyTorch; here there is one.
 
     >>> nn.utils.get_total_norm([ag.tensor([3.0]), ag.tensor([4.0])])
     tensor(5.)
@@ -38,7 +48,13 @@ def get_total_norm(tensors: Iterable[Any], norm_type: float = 2.0) -> Any:
     norms = [_norm(g, norm_type) for g in tensors]
     if not norms:
         return ops.full((), 0.0, "float32")
-    return _norm(ops.cat(*(ops.reshape(n, (1,)) for n in norms)), norm_type)
+    total = _norm(ops.cat(*(ops.reshape(n, (1,)) for n in norms)), norm_type)
+    if error_if_nonfinite and not math.isfinite(total.item()):
+        raise RuntimeError(
+            f"the total norm of order {norm_type} of the gradients is {total.item()}, so they "
+            "can't be clipped"
+        )
+    return total
 
 
 def _norm(x: Any, p: float) -> Any:
@@ -73,14 +89,27 @@ def clip_grad_norm_(
     """
     with no_grad():
         gradients = _gradients(parameters)
-        total = get_total_norm(gradients, float(norm_type))
-        if error_if_nonfinite and not math.isfinite(total.item()):
-            raise RuntimeError(
-                f"the total norm of order {norm_type} of the gradients is {total.item()}, so they "
-                "can't be clipped"
-            )
+        total = get_total_norm(gradients, float(norm_type), error_if_nonfinite)
         _scale(gradients, max_norm, total)
     return total
+
+
+def clip_grad_norm(
+    parameters: Any,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Any:
+    """The older name of `clip_grad_norm_`.
+
+    >>> import warnings
+    >>> warnings.simplefilter("ignore", FutureWarning)
+    >>> nn.utils.clip_grad_norm([], 1.0)
+    tensor(0.)
+    """
+    notice("clip_grad_norm is the older name of clip_grad_norm_", FutureWarning)
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite)
 
 
 def _scale(gradients: list[Any], max_norm: float, total: Any) -> None:

@@ -10,7 +10,7 @@ from argand.ir.op import ops
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
 from argand.nn.utils.computed import compute
-from argand.nn.utils.parametrizations import SpectralNorm, WeightNorm
+from argand.nn.utils.parametrizations import SpectralNorm, WeightNorm, is_transposed
 from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad
 
@@ -90,8 +90,7 @@ def spectral_norm(
     """
     weight = _parameter("spectral_norm", module, name)
     if dim is None:
-        transposed = any("ConvTranspose" in c.__name__ for c in type(module).__mro__)
-        dim = 1 if transposed else 0
+        dim = 1 if is_transposed(module) else 0
     norm = _LeftVectorLast(weight.detach(), n_power_iterations, eps, dim)
     delattr(module, name)
     module.register_parameter(f"{name}_orig", Parameter(weight.detach(), weight.requires_grad))

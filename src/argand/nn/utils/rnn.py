@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.tensor.creation import tensor
+from argand.tensor.ordering import argsort
 
 __all__ = [
     "PackedSequence",
+    "invert_permutation",
     "pack_padded_sequence",
     "pack_sequence",
     "pad_packed_sequence",
@@ -39,6 +41,44 @@ class PackedSequence(NamedTuple):
     def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
         """The same sequences with their data converted."""
         return self._replace(data=self.data.to(*args, **kwargs))
+
+    def float(self) -> PackedSequence:
+        """The same sequences in float32."""
+        return self.to("float32")
+
+    def double(self) -> PackedSequence:
+        """The same sequences in float64."""
+        return self.to("float64")
+
+    def half(self) -> PackedSequence:
+        """The same sequences in float16."""
+        return self.to("float16")
+
+    def long(self) -> PackedSequence:
+        """The same sequences in int64."""
+        return self.to("int64")
+
+    def int(self) -> PackedSequence:
+        """The same sequences in int32."""
+        return self.to("int32")
+
+    def cpu(self) -> PackedSequence:
+        """The sequences themselves: they are on the CPU."""
+        return self
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the data is on a CUDA device: it never is."""
+        return False
+
+
+def invert_permutation(permutation: Any) -> Any:
+    """The permutation that undoes another; None for None.
+
+    >>> nn.utils.rnn.invert_permutation(ag.tensor([2, 0, 1]))
+    tensor([1, 2, 0])
+    """
+    return None if permutation is None else argsort(permutation)
 
 
 def pack_padded_sequence(

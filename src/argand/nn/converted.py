@@ -1,0 +1,151 @@
+"""Modules in another dtype, and their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from argand.base import epoch
+from argand.base.dtype import as_dtype
+from argand.ir.op import ops
+from argand.nn.tree import Tree
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.inplace import assign
+from argand.tensor.strides import stored
+from argand.transform.mode import no_grad
+
+
+class Converted(Tree):
+    """A tree whose parameters and buffers change their dtype together."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Want gradients for all parameters, or freeze them."""
+        for parameter in self.parameters():
+            if parameter.requires_grad != requires_grad:
+                parameter.requires_grad_(requires_grad)
+                epoch.bump()
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or fill them with zeros."""
+        for parameter in self.parameters():
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                with no_grad():
+                    gradient = parameter.grad.detach()
+                    assign(gradient, ops.full(tuple(gradient.shape), 0, gradient.dtype))
+                    parameter.grad = gradient
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Convert the floating-point parameters and buffers to a dtype, and those of 4 dimensions
+        to a `memory_format`; devices other than the CPU are an error.
+
+        ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(tensor)``.
+        """
+        dtype = kwargs.pop("dtype", None)
+        device = kwargs.pop("device", None)
+        memory_format = kwargs.pop("memory_format", None)
+        kwargs.pop("non_blocking", None)  # on one device nothing waits
+        if kwargs:
+            raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
+        for given in args:
+            if isinstance(given, Tensor):
+                dtype = given.dtype
+            elif _is_device(given):
+                device = given
+            elif given is not None and not isinstance(given, bool):
+                dtype = given
+        if device is not None:
+            _check_device(device)
+        if memory_format is not None:
+            self._apply(lambda x: _stored(x, memory_format))
+        return self if dtype is None else self._convert(dtype)
+
+    def to_empty(self, *, device: Any = None, recurse: bool = True) -> Self:
+        """Give every parameter and buffer new memory, whose values aren't set."""
+        _check_device("cpu" if device is None else device)
+        return self._apply(lambda x: wrap(np.empty(tuple(x.shape), x.dtype.numpy)), recurse)
+
+    def _convert(self, dtype: Any) -> Self:
+        wanted = as_dtype(dtype)
+        if not wanted.is_inexact:
+            raise TypeError(f"a module can be converted to floating-point dtypes, not {wanted!r}")
+
+        def converted(t: Tensor) -> Tensor:
+            if not t.dtype.is_inexact or t.dtype is wanted:
+                return t
+            with no_grad():
+                new: Tensor = ops.cast(t, wanted)
+            return new
+
+        return self._apply(converted)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Replace the memory of every parameter, its gradient and every buffer by `fn` of it."""
+        for parameter in self.parameters(recurse):
+            gradient = parameter.grad
+            new = fn(parameter)
+            if new is not parameter:
+                parameter.grad = None
+                parameter.data = new.detach()
+                if gradient is not None:
+                    parameter.grad = fn(gradient)
+        for module in self.modules() if recurse else (self,):
+            for name, buffer in module._buffers.items():
+                if buffer is not None:
+                    module._buffers[name] = fn(buffer)
+        epoch.bump()
+        return self
+
+    def float(self) -> Self:
+        """Convert to float32."""
+        return self._convert("float32")
+
+    def double(self) -> Self:
+        """Convert to float64."""
+        return self._convert("float64")
+
+    def half(self) -> Self:
+        """Convert to float16."""
+        return self._convert("float16")
+
+    def bfloat16(self) -> Self:
+        """Convert to bfloat16."""
+        return self._convert("bfloat16")
+
+    def type(self, dst_type: Any) -> Self:
+        """Convert to a floating-point dtype."""
+        return self._convert(dst_type)
+
+    def cpu(self) -> Self:
+        """The module itself: it is on the CPU."""
+        return self
+
+    def cuda(self, device: Any = None) -> Self:
+        """An error: there is no CUDA device."""
+        _check_device("cuda")
+        return self
+
+
+def _stored(x: Tensor, memory_format: Any) -> Tensor:
+    """A tensor in an order of memory that is one for its number of dimensions."""
+    if memory_format == "channels_last" and x.ndim != 4:
+        return x
+    with no_grad():
+        made: Tensor = stored(x.detach(), memory_format)
+    return made
+
+
+def _is_device(given: Any) -> bool:
+    if isinstance(given, str):
+        return given.split(":")[0] in ("cpu", "cuda", "mps", "xpu", "meta")
+    return type(given).__name__ == "device"
+
+
+def _check_device(device: Any) -> None:
+    kind = str(getattr(device, "type", device)).split(":")[0]
+    if kind != "cpu":
+        raise RuntimeError(f"there is no device {kind!r}: Argand computes on the CPU")
