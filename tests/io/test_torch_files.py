@@ -75,7 +75,7 @@ def test_a_mapped_file_is_written_to_in_memory_only(tmp_path):
     assert isinstance(memory.obj, mmap.mmap)
     check_contents(found)
     assert path.read_bytes() == (FILES / "zip.pt").read_bytes()
-    with pytest.raises(FormatError, match=r"mmap=True takes the zip form"):
+    with pytest.raises(FormatError, match=r"mmap=True takes .* the zip form"):
         ag.load(FILES / "legacy.pt", mmap=True)
     with path.open("rb") as file, pytest.raises(ValueError, match="give the path"):
         ag.load(file, mmap=True)
@@ -282,7 +282,7 @@ def tensor(
 
 TWO = [("data/0", bytes(8))]
 DEEP = b"]" * 5000 + b"a" * 4999 + b"."
-NESTED_KEY = b"K\x01" + b"q\0h\0\x86q\0" * 60
+NESTED_KEY = b"K\x01" + b"q\0h\0\x86q\0" * 3
 BAD = {
     "asks for os.system": name("os", "system") + text("true") + b"\x85R.",
     "asks for builtins.eval": name("__builtin__", "eval") + text("1") + b"\x85R.",

@@ -135,25 +135,33 @@ def _load(source: Source, f: Any, map_location: Any, mmap: bool, encoding: str) 
         archive = ZipReader(source)
         if is_torch_zip(archive):
             return load_zip(archive, place, encoding)
-        check_place(map_location)
+        check_place(map_location, source.name)
         if is_npz(archive):
             return load_npz(archive)
         if is_keras(archive):
+            _check_unmapped(source)
             return load_keras(archive)
         raise source.error("a zip archive, but none that PyTorch or Argand writes")
     for recognised, loader in ((is_pickled, load_legacy), (is_tar, load_tar)):
         if recognised(source):
-            if mmap:
-                raise source.error("mmap=True takes the zip form of PyTorch 1.6 and later")
+            _check_unmapped(source)
             return loader(source, place, encoding)
-    check_place(map_location)
+    check_place(map_location, source.name)
     if is_npy(source):
         return load_npy(source)
     if is_hdf5(source):
+        _check_unmapped(source)
         return load_hdf5(source)
     if not isinstance(f, str | os.PathLike):
         raise source.error("not a PyTorch file; safetensors are loaded by their path")
     return load_tree(Path(f), mmap)
+
+
+def _check_unmapped(source: Source) -> None:
+    if source.map is not None:
+        raise source.error(
+            "mmap=True takes safetensors, NumPy's files and the zip form of PyTorch 1.6 and later"
+        )
 
 
 def load_keras_config(f: Any) -> Any:

@@ -35,9 +35,14 @@ def placer(map_location: Any, name: str) -> Placer:
     return lambda storage, location: _chosen(map_location, storage, location, name)
 
 
-def check_place(map_location: Any) -> None:
-    """Refuse a place that is not there, for files that don't say where their tensors were."""
-    placer(map_location, "")
+def check_place(map_location: Any, name: str) -> None:
+    """Refuse a place that is not there, for a file that doesn't say where its tensors were."""
+    if isinstance(map_location, dict) or callable(map_location):
+        raise ArgumentError(
+            f"{name}: it does not say on which devices its tensors were, so map_location can only "
+            "be a device"
+        )
+    placer(map_location, name)
 
 
 def _placed(storage: Storage, location: str, name: str) -> Storage:

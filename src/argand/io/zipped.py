@@ -58,6 +58,8 @@ class ZipReader:
         its memory, whose checksum is not computed, as that would read it all."""
         record = self.records[name]
         if record.method == _DEFLATED:
+            if self.source.map is not None:
+                raise self.source.error(f"record {name!r} is compressed, so it can't be mapped")
             return np.frombuffer(bytearray(self.read(name)), np.uint8)
         found = self.source.array(record.place, record.stored)
         if self.source.map is None:
