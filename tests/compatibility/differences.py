@@ -201,7 +201,7 @@ KNOWN: list[tuple[str, str, str]] = [
         "numbers beyond the range of 16 bits on the way",
     ),
     (
-        "pow __rmatmul__ masked.cumprod",
+        "ldexp matmul pow __rmatmul__ masked.cumprod",
         r"^b?float16 .*gradient",
         "terms are rounded to 16 bits before they are added",
     ),

@@ -58,3 +58,20 @@ def test_refusals() -> None:
         ag.multinomial(ag.tensor([1, 2]), 1)
     with pytest.raises(RuntimeError, match="over 0"):
         ag.multinomial(ag.ones(2), 0)
+
+
+def test_in_place_functions_write_their_operand() -> None:
+    x = ag.tensor([4.0, 9.0])
+    assert ag.sqrt_(x) is x and x.tolist() == [2, 3]
+    assert ag.zero_(x) is x and not x.any()
+    y = ag.arange(6.0)
+    y.as_strided_((2, 2), (1, 3))[0, 1] = 7
+    assert y.tolist() == [[0, 7], [1, 4]]
+    assert ag.tensor([2.0, 3.0]).cumprod_(0).tolist() == [2, 6]
+
+
+def test_copies_of_the_parts_of_complex_numbers() -> None:
+    z = ag.tensor([1 + 2j])
+    ag.view_as_real_copy(z).zero_()
+    ag.view_as_complex_copy(ag.view_as_real(z)).zero_()
+    assert z.item() == 1 + 2j

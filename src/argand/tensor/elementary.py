@@ -352,6 +352,24 @@ def equal(input: Any, other: Any) -> bool:
     return bool(ops.all(ops.eq(input, other)))
 
 
+def is_signed(input: Any) -> bool:
+    """Whether the dtype has negative numbers.
+
+    >>> ag.is_signed(ag.tensor([1])), ag.is_signed(ag.tensor([1], dtype=ag.uint8))
+    (True, False)
+    """
+    return input.dtype.kind not in "bu"
+
+
+def is_same_size(input: Any, other: Any) -> bool:
+    """Whether two tensors have the same shape.
+
+    >>> ag.is_same_size(ag.ones(2, 3), ag.ones(3, 2))
+    False
+    """
+    return tuple(input.shape) == tuple(other.shape)
+
+
 def is_floating_point(input: Any) -> bool:
     """Whether the dtype is float16, bfloat16, float32 or float64.
 

@@ -54,6 +54,7 @@ from argand.tensor import (
 )
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import apply_inplace
+from argand.tensor.names import ALIASES, COPIES, INPLACE, INPLACE_FUNCTIONS, METHOD_ALIASES
 from argand.tensor.operands import of_tensors
 from argand.tensor.outputs import written
 
@@ -82,8 +83,8 @@ BOTH: dict[Any, str] = {
         triangular_solve""",
     systems: "logdet pinverse",
     elementary: """addcdiv addcmul allclose clamp_max clamp_min deg2rad equal frac heaviside hypot
-        is_complex is_floating_point is_nonzero isclose isneginf isposinf isreal logaddexp logit
-        nan_to_num prelu rad2deg round sinc""",
+        is_complex is_floating_point is_nonzero is_same_size is_signed isclose isneginf isposinf
+        isreal logaddexp logit nan_to_num prelu rad2deg round sinc""",
     gamma: "mvlgamma",
     differences: """diff gradient""",
     histograms: """bincount histc histogram""",
@@ -117,7 +118,7 @@ BOTH: dict[Any, str] = {
 # Functions only.
 FUNCTIONS: dict[Any, str] = {
     algebra: "cdist chain_matmul einsum tensordot",
-    combining: """block_diag cartesian_prod combinations cumulative_trapezoid trapezoid""",
+    combining: """block_diag cartesian_prod combinations cumulative_trapezoid trapezoid vander""",
     factors: "lu_unpack",
     spectra: "pca_lowrank svd_lowrank",
     convert: "from_dlpack is_tensor",
@@ -159,67 +160,8 @@ METHODS: dict[Any, str] = {
     shaping: "dim expand expand_as reshape_as size sum_to_size view view_as",
     strides: "contiguous is_contiguous stride",
     writing: """copy_ fill_ fill_diagonal_ resize_ resize_as_ squeeze_ t_ transpose_ unsqueeze_
-        zero_""",
+        zero_ as_strided_""",
 }
-
-# Other names of the same.
-ALIASES = {
-    "absolute": "abs",
-    "arccos": "acos",
-    "arccosh": "acosh",
-    "arcsin": "asin",
-    "arcsinh": "asinh",
-    "arctan": "atan",
-    "arctanh": "atanh",
-    "arctan2": "atan2",
-    "clip": "clamp",
-    "concat": "cat",
-    "concatenate": "cat",
-    "divide": "div",
-    "true_divide": "div",
-    "fix": "trunc",
-    "greater": "gt",
-    "greater_equal": "ge",
-    "less": "lt",
-    "less_equal": "le",
-    "moveaxis": "movedim",
-    "multiply": "mul",
-    "negative": "neg",
-    "not_equal": "ne",
-    "subtract": "sub",
-    "swapaxes": "transpose",
-    "swapdims": "transpose",
-    "row_stack": "vstack",
-    "unsafe_chunk": "chunk",
-    "unsafe_split": "split",
-    "unsafe_split_with_sizes": "split_with_sizes",
-    "ger": "outer",
-    "trapz": "trapezoid",
-}
-METHOD_ALIASES = {
-    "nelement": "numel",
-    "ndimension": "dim",
-}
-
-# Ops and functions with an in-place twin: `x.exp_()` is `x = exp(x)` in the memory of x.
-INPLACE = _words("""
-    abs acos acosh add addcdiv addcmul addmm arccos arccosh arcsin arcsinh arctan arctanh asin
-    asinh atan atan2 atanh baddbmm bitwise_and bitwise_left_shift bitwise_not bitwise_or
-    bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip conj_physical copysign
-    cos cosh cumsum digamma div divide eq erf erfc erfinv exp exp2 expm1 float_power floor
-    floor_divide fmod frac gcd ge gt heaviside hypot i0 igamma igammac index_add index_copy
-    index_fill index_reduce lcm ldexp le lerp lgamma log log10 log1p log2 logical_and logical_not
-    logical_or
-    logical_xor logit lt masked_fill masked_scatter mul multiply mvlgamma nan_to_num ne neg
-    nextafter polygamma pow put reciprocal relu remainder round rsqrt sgn sigmoid sign sin sinc
-    sinh sqrt square sub subtract tan tanh tril triu trunc xlogy
-""")
-
-# Functions that give views, whose twin gives a copy: `squeeze_copy(x)` has memory of its own.
-COPIES = _words("""
-    as_strided diagonal expand narrow permute select split split_with_sizes squeeze t transpose
-    unbind unfold unsqueeze view
-""")
 
 _BINARY = {
     "add": "add",
@@ -493,7 +435,9 @@ def _functions() -> dict[str, Callable[..., Any]]:
     }
     views = found | {"expand": shaping.expand, "unfold": regions.unfold, "view": shaping.view}
     found |= {f"{name}_copy": copy_of(name, views[name]) for name in COPIES}
-    return found | {name: alias_of(found[target], name) for name, target in ALIASES.items()}
+    found |= {name: alias_of(found[target], name) for name, target in ALIASES.items()}
+    found |= {f"{name}_": inplace_of(name, found[name]) for name in INPLACE_FUNCTIONS}
+    return found | {name: planned(getattr(writing, name)) for name in ("fill_", "zero_")}
 
 
 def _methods() -> dict[str, Any]:

@@ -139,6 +139,16 @@ def t_(self: Tensor) -> Tensor:
     return _become(self, self.t())
 
 
+def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: Any = None) -> Tensor:
+    """`as_strided` in place: the same memory with these sizes and strides; returns the tensor.
+
+    >>> ag.arange(6).as_strided_((2, 2), (1, 3))
+    tensor([[0, 3],
+            [1, 4]])
+    """
+    return _become(self, self.as_strided(size, stride, storage_offset))
+
+
 def resize_(self: Tensor, *size: Any) -> Tensor:
     """Another shape, in place; returns the tensor.
 
