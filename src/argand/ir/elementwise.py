@@ -68,6 +68,7 @@ class Elementwise(Op):
     promotion: ClassVar[str] = "same"
     kinds: ClassVar[str] = "buifc"
     defaults: ClassVar[dict[str, Any]] = {}
+    checks_values: ClassVar[bool] = False  # whether operands may be refused for their values
     conditions: ClassVar[int] = 0  # how many leading operands are booleans
     # The op that computes the same from swapped operands: its own name where it commutes.
     swapped: ClassVar[str] = ""

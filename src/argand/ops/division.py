@@ -93,6 +93,7 @@ class _Division(Elementwise):
     """A division that leaves integers integers."""
 
     abstract = True
+    checks_values = True
     samples = _AWAY_FROM_ZERO
     error_samples = (
         ErrorSample(

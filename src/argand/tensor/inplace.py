@@ -6,14 +6,18 @@ the other views of the root make their nodes again when they are next used.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
+
+import numpy as np
 
 from argand.base.dtype import can_cast, promote_types
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape, shape_text
 from argand.ir import bind as crossroads
+from argand.ir.elementwise import Elementwise
 from argand.ir.op import ops
-from argand.tensor.core import Tensor
+from argand.tensor.core import Tensor, wrap
 from argand.tensor.eager import check_writable
 from argand.tensor.views import Move, base_of, follow, moves_from
 from argand.transform.mode import mode, no_grad
@@ -25,12 +29,63 @@ def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Ten
     if target.weak:  # a Python number while it is traced: those have no in-place operations
         return op(target, *operands, **params)  # type: ignore[no-any-return]  # an op gives Any
     check_writable(target)
+    if _in_pieces(op, target, operands, params):
+        return target
     began = next_sequence()
     result = op(target, *operands, **params)
     if mode.enabled and result._node is not None:
         _keep_operand(target, result._node, began)
     name = getattr(op, "name", getattr(op, "__name__", "operation"))
     return assign(target, result, f"{name}_")
+
+
+# Results of so many bytes and more are computed in pieces of as many, each written at once.
+PIECE = 32 << 20
+
+
+def _in_pieces(op: Any, target: Tensor, operands: tuple[Any, ...], params: Any) -> bool:
+    """Whether an elementwise op has been applied to one part of `target` after another, so that the
+    result needs no memory of its size; not where gradients are recorded or memory is shared."""
+    array = target._array
+    if array is None or array.nbytes < 2 * PIECE or not array.flags.c_contiguous:
+        return False
+    each = getattr(inspect.unwrap(op), "op", op)
+    tensors = [v for v in (*operands, *params.values()) if isinstance(v, Tensor)]
+    if not isinstance(each, Elementwise) or each.checks_values or crossroads.tracing():
+        return False
+    if mode.enabled and any(t._node is not None for t in (target, *tensors)):
+        return False
+    if not all(_keeps_apart(t, array) for t in tensors):
+        return False
+    _apply_to_parts(op, target, operands, params)
+    return True
+
+
+def _keeps_apart(t: Tensor, array: Any) -> bool:
+    """Whether an operand is read only where it is not yet written."""
+    if t._array is None or (t.ndim and t._array.shape != array.shape):
+        return False
+    same = t._array.ctypes.data == array.ctypes.data and t._array.strides == array.strides
+    return bool(t.ndim and same) or not np.may_share_memory(t._array, array)
+
+
+def _apply_to_parts(op: Any, target: Tensor, operands: tuple[Any, ...], params: Any) -> None:
+    name = getattr(op, "name", getattr(op, "__name__", "operation"))
+    flat = target._array.reshape(-1)
+    step = PIECE // flat.itemsize
+
+    def part(v: Any, start: int) -> Any:
+        if not isinstance(v, Tensor) or not v.ndim:
+            return v
+        return wrap(v._array.reshape(-1)[start : start + step])
+
+    rows = [v if not isinstance(v, Tensor) else v.contiguous() for v in operands]
+    named = {k: v if not isinstance(v, Tensor) else v.contiguous() for k, v in params.items()}
+    for start in range(0, flat.size, step):
+        piece = wrap(flat[start : start + step])
+        given = {k: part(v, start) for k, v in named.items()}
+        assign(piece, op(piece, *(part(v, start) for v in rows), **given), f"{name}_")
+    target._wrote()
 
 
 def _keep_operand(target: Tensor, node: Any, began: int) -> None:

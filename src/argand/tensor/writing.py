@@ -14,7 +14,7 @@ from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import sizes
 from argand.tensor.eager import check_writable
-from argand.tensor.inplace import assign
+from argand.tensor.inplace import PIECE, assign
 from argand.tensor.selecting import masked_fill
 from argand.tensor.views import root_of
 
@@ -62,6 +62,10 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         return overwrite(self, value, "fill_")
     if self.requires_grad:
         return assign(self, fill(self, value), "fill_")
+    array = self._array
+    if array is not None and array.nbytes >= PIECE:  # no second one of that size
+        one = ops.full((), value, self.dtype)
+        return assign(self, ops.expand(one, tuple(self.shape)), "fill_")
     return assign(self, ops.full(tuple(self.shape), value, self.dtype), "fill_")
 
 
