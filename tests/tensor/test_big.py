@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,3 +86,60 @@ def test_versions_and_gradients_of_pieces(monkeypatch: pytest.MonkeyPatch) -> No
     x.mul_(w)
     x.sum().backward()
     assert w.grad.tolist() == [2.0] * 100
+
+
+# -- more than 2^31 elements -----------------------------------------------------------------------
+
+COUNT = 2**31 + 7
+Family = Callable[[ag.Tensor], object]
+
+
+def _free_memory() -> int:
+    """The bytes that may be taken, on Linux; 0 elsewhere."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    return next(int(s.split()[1]) << 10 for s in lines if s.startswith("MemAvailable"))
+
+
+@pytest.fixture(scope="module")
+def long_row() -> ag.Tensor:
+    """Zeros but for three elements behind the 2^31st."""
+    if _free_memory() < 20 << 30:
+        pytest.skip("needs 20 GiB of free memory")
+    x = ag.zeros(COUNT, dtype=ag.int8)
+    x[2**31], x[-3], x[-1] = 3, -2, 5
+    return x
+
+
+FAMILIES: dict[str, tuple[Family, object]] = {
+    "views": (lambda x: (x[-1].item(), x[2**31].item(), x[::2][-1].item()), (5, 3, 5)),
+    "elementwise": (lambda x: (x + 1)[-3:].tolist(), [-1, 1, 6]),
+    "comparison": (lambda x: (x == 0).sum().item(), COUNT - 3),
+    "choice": (lambda x: ag.where(x > 0, x, ag.zeros((), dtype=ag.int8))[-3:].tolist(), [0, 0, 5]),
+    "conversion": (lambda x: x.to(ag.bool).sum().item(), 3),
+    "sum": (lambda x: x.sum().item(), 6),
+    "largest": (lambda x: (x.amax().item(), x.argmax().item()), (5, COUNT - 1)),
+    "rows": (lambda x: x[7:].reshape(2, 2**30).sum(1).tolist(), [0, 6]),
+    "columns": (lambda x: x[7:].reshape(2**30, 2).sum(0).tolist(), [-2, 8]),
+    "movement": (lambda x: (x.flip(0)[0].item(), x.roll(1)[0].item()), (5, 5)),
+    "joining": (lambda x: ag.cat([x[:10], x])[-1].item(), 5),
+    "reads": (lambda x: x[ag.tensor([COUNT - 1, 2**31])].tolist(), [5, 3]),
+    "gather": (lambda x: x.gather(0, ag.tensor([COUNT - 3])).tolist(), [-2]),
+    "writes": (
+        lambda x: x.scatter(0, ag.tensor([COUNT - 2]), ag.tensor([9], dtype=ag.int8))[-2].item(),
+        9,
+    ),
+    "places": (lambda x: x.nonzero().flatten().tolist(), [2**31, COUNT - 3, COUNT - 1]),
+    "in place": (lambda x: x.clone().add_(x)[-1].item(), 10),
+    "compiled": (lambda x: ag.compile(lambda t: (t * 2 + 1)[-3:])(x).tolist(), [-3, 1, 11]),
+    "compiled sum": (lambda x: ag.compile(lambda t: (t * 2).sum())(x).item(), 12),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_more_elements_than_32_bits_count(family: str, long_row: ag.Tensor) -> None:
+    compute, wanted = FAMILIES[family]
+    assert compute(long_row) == wanted
