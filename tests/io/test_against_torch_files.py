@@ -8,6 +8,7 @@ import pytest
 
 import argand as ag
 from argand import nn
+from argand.base.errors import FormatError
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -143,3 +144,46 @@ def test_a_checksum_that_was_not_computed(tmp_path):
     finally:
         torch.serialization.set_crc32_options(True)
     assert ag.load(tmp_path / "x.pt")["a"].tolist() == [1, 1, 1]
+
+
+def through(tree):
+    """What Argand loads of what PyTorch saves."""
+    buffer = io.BytesIO()
+    torch.save(tree, buffer)
+    buffer.seek(0)
+    return ag.load(buffer)
+
+
+def test_attributes_of_tensors():
+    t, p = torch.ones(2), torch.nn.Parameter(torch.ones(2))
+    t.note, p.note = {"a": torch.zeros(1)}, "x"
+    found = through([t, p])
+    assert found[0].note["a"].tolist() == [0] and found[1].note == "x"
+    assert isinstance(found[1], nn.Parameter)
+    assert through(torch.nn.Buffer(torch.ones(2))).tolist() == [1, 1]
+
+
+class Sub(torch.Tensor):
+    """A class of tensors that Argand does not know."""
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [
+        (lambda: torch.ones(2).as_subclass(Sub), "Sub"),
+        (lambda: torch.eye(2).to_sparse(), r"torch\._utils\._rebuild_sparse_tensor"),
+        (lambda: torch.ones(2, device="meta"), r"_rebuild_meta_tensor_no_storage"),
+        (lambda: torch.nn.Linear, r"torch\.nn\.modules\.linear\.Linear.*state_dict"),
+        (lambda: np.array(["a"]), "elements of type 'U1'"),
+    ],
+)
+def test_other_kinds_are_refused_by_name(made, name):
+    with pytest.raises(FormatError, match=name):
+        through(made())
+
+
+def test_numpy_arrays_and_numbers():
+    arrays = [np.arange(1000.0), np.asfortranarray(np.ones((2, 3), ">f4")), np.array([True])]
+    for array, found in zip(arrays, through(arrays), strict=True):
+        np.testing.assert_array_equal(found, array)
+    assert through(np.int64(3)) == 3

@@ -388,7 +388,7 @@ def bomb():
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("x/data.pkl", b"N.")
-        file.writestr("x/data/0", bytes(100 << 20))
+        file.writestr("x/data/0", bytes(66 << 20))
     return out
 
 
@@ -459,6 +459,15 @@ def test_texts_of_python_2():
         ag.load(archive(data), encoding="ascii")
 
 
+def test_large_containers_are_within_the_budget(tmp_path):
+    tree = [set(range(100_000)), Counter(range(10_000)), bytes(range(256)) * 1000]
+    ag.save(tree, tmp_path / "x.pt")
+    assert ag.load(tmp_path / "x.pt") == tree
+
+
+ONE = b"K\1K\1\x85"  # version 1 and shape (1,)
+
+
 def test_numbers_and_arrays_of_numpy():
     kind = name("numpy", "dtype") + text("f8") + b"\x89\x88\x87R(K\3" + text("<") + b"NNNtb"
     latin = name("_codecs", "encode")
@@ -472,9 +481,13 @@ def test_numbers_and_arrays_of_numpy():
     )
     found = ag.load(archive(array + b"."))
     assert isinstance(found, np.ndarray) and found.tolist() == [1.5]
+    many = np.arange(1000.0)
+    raw_many = latin + text(many.tobytes().decode("latin1")) + text("latin1") + b"\x86R"
+    found = ag.load(archive(array.replace(raw, raw_many).replace(ONE, b"K\1M\xe8\3\x85") + b"."))
+    np.testing.assert_array_equal(found, many)
     objects = array.replace(b"f8", b"O8")
     with pytest.raises(FormatError, match="elements of type 'O8'"):
         ag.load(archive(objects + b"."))
-    longer = array.replace(b"K\1K\1\x85", b"K\1K\2\x85")
+    longer = array.replace(ONE, b"K\1K\2\x85")
     with pytest.raises(FormatError, match="state of a ndarray"):
         ag.load(archive(longer + b"."))

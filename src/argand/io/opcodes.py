@@ -297,10 +297,12 @@ class Machine:
         if self.refused:  # the arguments may be stand-ins; the file is refused in the end
             return Refused(builder.name)
         try:
-            self.spend(builder.cost(*args))
-            return builder.make(*args)
+            cost = builder.cost(*args)
+            made = builder.make(*args) if cost <= self.budget else None
         except _WRONG as e:
             raise self.error(f"{builder.name}: {e}") from None
+        self.spend(cost)
+        return made
 
     def _build(self) -> None:
         state = self.stack.pop()
