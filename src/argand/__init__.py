@@ -124,6 +124,12 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         for name in ("native_batch_norm", "native_group_norm", "native_layer_norm")
     }
     | {
+        "max_pool2d_with_indices_backward": (
+            "argand.nn.functional.indexed",
+            "max_pool2d_with_indices_backward",
+        )
+    }
+    | {
         name: ("argand.nn.functional", name)
         for name in (
             "avg_pool2d",

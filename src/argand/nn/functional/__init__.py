@@ -57,6 +57,16 @@ from argand.nn.functional.dropout import (
 from argand.nn.functional.heads import (
     multi_head_attention_forward,
 )
+from argand.nn.functional.indexed import (
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d_with_indices,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d_with_indices,
+    max_pool1d_with_indices,
+    max_pool2d_with_indices,
+    max_pool3d_with_indices,
+)
 from argand.nn.functional.inplace import (
     celu_,
     elu_,
@@ -128,13 +138,19 @@ from argand.nn.functional.pooling import (
     max_unpool2d,
     max_unpool3d,
 )
+from argand.nn.functional.projected import (
+    conv_tbc,
+    linear_cross_entropy,
+)
 from argand.nn.functional.resample import (
-    affine_grid,
-    grid_sample,
     interpolate,
     upsample,
     upsample_bilinear,
     upsample_nearest,
+)
+from argand.nn.functional.sampling import (
+    affine_grid,
+    grid_sample,
 )
 from argand.nn.functional.volume import (
     conv3d,
@@ -160,8 +176,11 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
     "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
@@ -177,6 +196,7 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
@@ -195,7 +215,9 @@ __all__ = [
     "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -217,6 +239,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
@@ -225,8 +248,11 @@ __all__ = [
     "lp_pool3d",
     "margin_ranking_loss",
     "max_pool1d",
+    "max_pool1d_with_indices",
     "max_pool2d",
+    "max_pool2d_with_indices",
     "max_pool3d",
+    "max_pool3d_with_indices",
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
@@ -236,6 +262,7 @@ __all__ = [
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
+    "native_channel_shuffle",
     "nll_loss",
     "normalize",
     "one_hot",
@@ -275,6 +302,8 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+native_channel_shuffle = channel_shuffle
 
 globals().update({name: planned(globals()[name]) for name in __all__})
 

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from argand.base.domains import check_numbers
+from argand.base.dtype import get_default_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn.functional.activation import logsigmoid
@@ -103,7 +104,10 @@ def cosine_embedding_loss(
     tensor(0.2929)
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    cosine = cosine_similarity(input1, input2, -1)
+    first, second = (
+        x if x.dtype.is_inexact else ops.cast(x, get_default_dtype()) for x in (input1, input2)
+    )
+    cosine = cosine_similarity(first, second, -1)
     losses = ops.where(ops.eq(target, 1), ops.sub(1, cosine), _above(ops.sub(cosine, margin)))
     return reduced(losses, reduction)
 

@@ -211,6 +211,8 @@ def local_response_norm(
     """
     if len(input.shape) < 3:
         raise ShapeError(f"local_response_norm: {describe(input)}: expected (N, C, ...)")
+    if any(same(n, 0) for n in input.shape):
+        return input
     n, c, *spatial = input.shape
     flat = ops.reshape(ops.square(input), (n, c, math.prod(spatial)))
     wide = ops.pad(flat, ((0, 0), (size // 2, (size - 1) // 2), (0, 0)), 0)
