@@ -55,8 +55,8 @@ class Compared:
         ours = tensors(values, lambda v: self._ours(v).requires_grad_())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.theirs = getattr(torch.distributions, case.name)(**theirs)
-            self.ours = getattr(dist, case.name)(**ours)
+            self.theirs = case.make(torch.distributions, theirs)
+            self.ours = case.make(dist, ours)
             torch.manual_seed(0)
             self.value = self.theirs.sample((4,))
         self.parameters = [(ours[k], theirs[k]) for k in ours if isinstance(ours[k], ag.Tensor)]

@@ -22,6 +22,11 @@ class Case(NamedTuple):
     draw: Draw
     shapes: tuple[tuple[int, ...], ...] = ((), (3,), (2, 3))
 
+    def make(self, module: Any, values: dict[str, Any]) -> Any:
+        """The distribution, of Argand's or PyTorch's module and tensors."""
+        build = BUILT.get(self.name)
+        return build(module, **values) if build else getattr(module, self.name)(**values)
+
 
 def _positive(rng: Any, shape: Any, low: float = 0.3, high: float = 4.0) -> Any:
     return rng.uniform(low, high, shape)
@@ -90,7 +95,38 @@ def _temperature(draw: Draw) -> Draw:
     return lambda rng, shape: {"temperature": np.asarray(0.7), **draw(rng, shape)}
 
 
-VECTORS = ((), (3,), (2, 3))
+def _mixture(module: Any, probs: Any, loc: Any, scale: Any) -> Any:
+    return module.MixtureSameFamily(module.Categorical(probs), module.Normal(loc, scale))
+
+
+def _independent(module: Any, loc: Any, scale: Any) -> Any:
+    return module.Independent(module.Normal(loc, scale), 1)
+
+
+def _transformed(module: Any, loc: Any, scale: Any, shift: Any) -> Any:
+    steps = [module.AffineTransform(shift, -2.0), module.SigmoidTransform()]
+    return module.TransformedDistribution(module.Normal(loc, scale), steps)
+
+
+# Families that are made of others.
+BUILT: dict[str, Callable[..., Any]] = {
+    "MixtureSameFamily": _mixture,
+    "Independent": _independent,
+    "TransformedDistribution": _transformed,
+}
+
+
+def _parts(**more: Draw) -> Draw:
+    """Parameters for one more dimension of 4."""
+
+    def draw(rng: Any, shape: Any) -> dict[str, Any]:
+        wide = (*shape, 4)
+        found = {"loc": _real(rng, wide), "scale": _positive(rng, wide)}
+        return {**found, **{k: f(rng, shape) for k, f in more.items()}}
+
+    return draw
+
+
 CASES = [
     Case("Bernoulli", "probs", _of_probs()),
     Case("Bernoulli", "logits", _of_logits()),
@@ -121,6 +157,7 @@ CASES = [
     Case("Gumbel", "", _loc_scale),
     Case("HalfCauchy", "", _positives("scale")),
     Case("HalfNormal", "", _positives("scale")),
+    Case("Independent", "", _parts()),
     Case("InverseGamma", "", _positives("concentration", "rate")),
     Case(
         "Kumaraswamy",
@@ -132,6 +169,7 @@ CASES = [
     Case("LogNormal", "", lambda r, s: {"loc": _real(r, s), "scale": _positive(r, s, 0.2, 1)}),
     Case("LogisticNormal", "", lambda r, s: {"loc": _vector(r, s), "scale": _positive(r, (*s, 3))}),
     Case("LowRankMultivariateNormal", "", _low_rank),
+    Case("MixtureSameFamily", "", _parts(probs=_simplex)),
     Case("Multinomial", "probs", _of_classes("probs", total_count=6)),
     Case("Multinomial", "logits", _of_classes("logits", total_count=6)),
     Case("MultivariateNormal", "covariance_matrix", _matrix("covariance_matrix", loc=_vector)),
@@ -150,6 +188,11 @@ CASES = [
     Case("RelaxedOneHotCategorical", "probs", _temperature(_of_classes("probs"))),
     Case("RelaxedOneHotCategorical", "logits", _temperature(_of_classes("logits"))),
     Case("StudentT", "", lambda r, s: {"df": _positive(r, s, 0.5, 6), **_loc_scale(r, s)}),
+    Case(
+        "TransformedDistribution",
+        "",
+        lambda r, s: {"loc": _real(r, s), "scale": _positive(r, s, 0.3, 1), "shift": _real(r, s)},
+    ),
     Case("Uniform", "", lambda r, s: {"low": _real(r, s), "high": 2.5 + _positive(r, s)}),
     Case("VonMises", "", lambda r, s: {"loc": _real(r, s), "concentration": _positive(r, s)}),
     Case("Weibull", "", lambda r, s: {"scale": _positive(r, s), "concentration": _positive(r, s)}),

@@ -28,24 +28,24 @@ def test_as_eager(case: Case) -> None:
     given = tensors(values, lambda v: ag.tensor(v, dtype=ag.float64))
     names = [k for k, v in given.items() if isinstance(v, ag.Tensor)]
     fixed = {k: v for k, v in given.items() if k not in names}
-    family = getattr(dist, case.name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        value = family(**given).sample((4,))
+        value = case.make(dist, given).sample((4,))
 
     def compute(value: Any, *parameters: Any) -> Any:
-        d = family(**dict(zip(names, parameters, strict=True)), **fixed)
+        d = case.make(dist, {**dict(zip(names, parameters, strict=True)), **fixed})
         found = [d.log_prob(value), d.rsample((2,)) if d.has_rsample else d.sample((2,))]
-        if family.entropy is not dist.Distribution.entropy and "Relaxed" not in case.name:
-            found += [] if case.name in ("Poisson", "LogisticNormal") else [_entropy(d)]
         return tuple(found)
 
-    def _entropy(d: Any) -> Any:
-        try:
-            return d.entropy()
-        except NotImplementedError:
-            return d.log_prob(value)
+    def entropy_too(value: Any, *parameters: Any) -> Any:
+        d = case.make(dist, {**dict(zip(names, parameters, strict=True)), **fixed})
+        return (*compute(value, *parameters), d.entropy())
 
+    try:
+        entropy_too(value, *[given[n] for n in names])
+        function = entropy_too
+    except NotImplementedError:
+        function = compute
     parameters = [given[n].requires_grad_() for n in names]
 
     def run(function: Any) -> list[Any]:
@@ -55,7 +55,7 @@ def test_as_eager(case: Case) -> None:
         slopes = ag.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True)
         return [*found, *slopes]
 
-    for one, other in zip(run(compute), run(ag.compile(compute)), strict=True):
+    for one, other in zip(run(function), run(ag.compile(function)), strict=True):
         np.testing.assert_allclose(
             other.detach().numpy(), one.detach().numpy(), rtol=1e-9, atol=1e-9
         )
@@ -89,3 +89,10 @@ def test_a_step_with_samples_draws_new_ones_at_every_call() -> None:
     assert not ag.equal(a, b)
     ag.manual_seed(1)
     assert ag.equal(a, dist.Gamma(ag.tensor(2.0), 1.0).rsample((3,)))
+
+
+def test_a_trace_leaves_no_lazy_parameter_behind() -> None:
+    prior = dist.Bernoulli(logits=ag.tensor([0.3, -1.0]))
+    function = ag.compile(lambda x: prior.probs * x)
+    assert ag.equal(function(ag.ones(2)), prior.logits.sigmoid())
+    assert "probs" not in vars(prior)

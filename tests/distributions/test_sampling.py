@@ -23,7 +23,7 @@ def made(case: Case, grad: bool = False) -> tuple[Any, list[Any]]:
     values = case.draw(np.random.default_rng(3), (3,))
     given = tensors(values, lambda v: ag.tensor(v, dtype=ag.float64).requires_grad_(grad))
     parameters = [v for v in given.values() if isinstance(v, ag.Tensor)]
-    return getattr(dist, case.name)(**given), parameters
+    return case.make(dist, given), parameters
 
 
 def moment(name: str, d: Any) -> Any:

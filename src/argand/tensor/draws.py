@@ -105,7 +105,10 @@ _SEARCHED = 64
 
 
 def _count_up_to(row: Any, values: Any) -> Any:
-    """How many elements of ascending rows (..., 1, N) are at most each value (..., M, 1)."""
+    """How many elements of ascending rows (..., 1, N) are at most each value (..., M, 1).
+
+    No value is the last element or above.
+    """
     count = row.shape[-1]
     if not isinstance(count, int) or count < _SEARCHED:
         return ops.sum(ops.le(row, values), -1)
@@ -117,6 +120,5 @@ def _count_up_to(row: Any, values: Any) -> Any:
     for bit in reversed(range(count.bit_length())):
         further = ops.add(found, 1 << bit)
         last = ops.gather(rows, -1, ops.clamp(ops.sub(further, 1), None, count - 1))
-        fits = ops.logical_and(ops.le(further, count), ops.le(last, wanted))
-        found = ops.where(fits, further, found)
+        found = ops.where(ops.le(last, wanted), further, found)
     return found
