@@ -107,6 +107,7 @@ def test_one_program_transforms_images_of_any_size() -> None:
         (lambda x: ag.fft.fftn(x, (2, 3, 4)), "too many"),
         (lambda x: ag.fft.fftn(x, (2,), (0, 1)), "1 numbers of points for 2 dimensions"),
         (lambda x: ag.fft.fftn(x, dim=(0, -2)), "appears twice"),
+        (lambda x: ag.fft.rfftn(x, dim=(1, 1)), "appears twice"),
         (lambda x: ag.fft.rfftn(x, dim=()), "must be a dimension"),
         (lambda x: ag.fft.fftfreq(4, dtype=ag.int64), "dtype must be of floats"),
         (lambda x: ag.stft(x[0], 4), "return_complex must be given"),
