@@ -122,7 +122,7 @@ FAMILIES: dict[str, tuple[Family, object]] = {
     "sum": (lambda x: x.sum().item(), 6),
     "largest": (lambda x: (x.amax().item(), x.argmax().item()), (5, COUNT - 1)),
     "rows": (lambda x: x[7:].reshape(2, 2**30).sum(1).tolist(), [0, 6]),
-    "columns": (lambda x: x[7:].reshape(2**30, 2).sum(0).tolist(), [-2, 8]),
+    "columns": (lambda x: x[7:].reshape(2**30, 2).sum(0).tolist(), [0, 6]),
     "movement": (lambda x: (x.flip(0)[0].item(), x.roll(1)[0].item()), (5, 5)),
     "joining": (lambda x: ag.cat([x[:10], x])[-1].item(), 5),
     "reads": (lambda x: x[ag.tensor([COUNT - 1, 2**31])].tolist(), [5, 3]),

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from types import GenericAlias
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ class Dataset:
     >>> [batch.tolist() for batch in ag.data.DataLoader(Squares(), batch_size=2)]
     [[0, 1], [4, 9]]
     """
+
+    # ``Dataset[Image]`` says what its samples are, to readers only.
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define __getitem__")

@@ -5,9 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base import dtype as dtypes
-from argand.base.dtype import DType
-from argand.tensor.core import Tensor
+from argand.base.dtype import DType, get_default_dtype
+from argand.base.errors import DTypeError
+from argand.tensor.core import Size, Tensor
 from argand.tensor.creation import tensor, zeros
+from argand.tensor.device import check_device
+
+
+def construct(cls: Any, *data: Any, device: Any = None) -> Any:
+    """``Tensor(2, 3)``: zeros of a shape; ``Tensor([1, 2])``: of data, in the default float dtype;
+    ``Tensor(x)``: the memory of a tensor of that dtype, without history."""
+    check_device(device)
+    dtype = get_default_dtype()
+    if len(data) == 1 and isinstance(data[0], Tensor):
+        if data[0].dtype is not dtype:
+            raise DTypeError(
+                f"Tensor(x): expected {dtype.name}, got {data[0].dtype.name}; use x.to(...)"
+            )
+        made: Any = data[0].detach()
+    elif len(data) == 1 and not isinstance(data[0], int | Size):
+        made = tensor(data[0], dtype=dtype)
+    else:
+        made = zeros(*data, dtype=dtype) if data else zeros(0, dtype=dtype)
+    return made if cls is Tensor else cls._remade(made.numpy_array(), None, None, 0)
+
+
+def new(self: Any, *data: Any, device: Any = None) -> Any:
+    """Zeros of a shape, or a tensor of data, in the dtype of this one: an older `new_tensor`.
+
+    >>> ag.tensor([1, 2]).new(1, 2), ag.tensor([1, 2]).new([3.7])
+    (tensor([[0, 0]]), tensor([3]))
+    """
+    check_device(device)
+    if len(data) == 1 and not isinstance(data[0], int | Size):
+        return tensor(data[0], dtype=self.dtype)
+    return zeros(*data, dtype=self.dtype) if data else zeros(0, dtype=self.dtype)
 
 
 class _Typed(type):

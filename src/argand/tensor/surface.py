@@ -32,6 +32,7 @@ from argand.tensor import (
     histograms,
     indexing,
     joining,
+    legacy,
     methods,
     numeric,
     older_algebra,
@@ -47,6 +48,7 @@ from argand.tensor import (
     shaping,
     signals,
     spectra,
+    storage,
     strides,
     systems,
     windows,
@@ -151,6 +153,8 @@ METHODS: dict[Any, str] = {
     convert: """detach_ data_ptr element_size get_device numpy pin_memory share_memory_
         storage_offset to tolist type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
+    legacy: "new",
+    storage: "storage untyped_storage",
     formulas: "new_empty_strided",
     random: "bernoulli_ cauchy_ exponential_ geometric_ log_normal_ normal_ random_ uniform_",
     scattering: "scatter_ scatter_add_ scatter_reduce_",
@@ -465,7 +469,7 @@ def _methods() -> dict[str, Any]:
         "H": property(shaping.conjugate_transpose),
         "backward": explained(methods.backward),
         "apply_": methods.apply_each,
-        "to_device": methods.to_device,
+        "to_device": explained(methods.to_device),
         "polygamma": planned(gamma.polygamma_method),
     }
     for name, target in (ALIASES | METHOD_ALIASES).items():
@@ -503,6 +507,7 @@ def _special() -> dict[str, Any]:
         "__setitem__": planned(indexing.setitem),
         "__iter__": convert.iterate,
         "__contains__": convert.contains,
+        "__new__": staticmethod(legacy.construct),
         "__repr__": printing.show,
         "__format__": printing.formatted,
         "__array__": convert.array_protocol,

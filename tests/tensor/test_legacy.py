@@ -1,0 +1,59 @@
+"""PyTorch's older constructors, the memory behind tensors, and datasets with a type."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import argand as ag
+
+
+def test_the_class_makes_tensors() -> None:
+    assert ag.Tensor(2, 3).shape == (2, 3)
+    assert ag.Tensor(ag.Size((2, 3))).shape == (2, 3)
+    assert ag.Tensor([1, 2]).dtype is ag.float32
+    assert ag.Tensor(np.arange(3)).tolist() == [0.0, 1.0, 2.0]
+    assert ag.Tensor().shape == (0,)
+    x = ag.ones(2, requires_grad=True)
+    alias = ag.Tensor(x)
+    assert alias.data_ptr() == x.data_ptr()
+    assert not alias.requires_grad
+    with pytest.raises(TypeError, match="expected float32, got int64"):
+        ag.Tensor(ag.tensor([1]))
+
+
+def test_a_subclass_makes_its_own() -> None:
+    class Named(ag.Tensor):
+        pass
+
+    found = Named([1.0, 2.0])
+    assert type(found) is Named
+    assert found.tolist() == [1.0, 2.0]
+
+
+def test_new_has_the_dtype_of_the_tensor() -> None:
+    x = ag.tensor([1, 2])
+    assert x.new(2, 1).tolist() == [[0], [0]]
+    assert x.new([1.5]).dtype is ag.int64
+    assert x.new().shape == (0,)
+
+
+def test_views_have_one_storage() -> None:
+    x = ag.arange(6).reshape(2, 3)
+    assert x.t()[1:].untyped_storage() == x.untyped_storage()
+    assert x.clone().untyped_storage() != x.untyped_storage()
+    assert (x.storage().size(), x.untyped_storage().size()) == (6, 48)
+    assert x[1].storage().tolist() == list(range(6))
+    assert x[1].data_ptr() - x.untyped_storage().data_ptr() == 24
+
+
+def test_a_dataset_may_say_its_samples() -> None:
+    class Numbers(ag.data.Dataset[int]):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, i: int) -> int:
+            return i
+
+    batches = [b.tolist() for b in ag.data.DataLoader(Numbers(), batch_size=2)]
+    assert batches == [[0, 1], [2]]
