@@ -28,6 +28,7 @@ FACADES = [
 
 # The library.
 LIBRARY = [
+    "argand.amp",
     "argand.array_api",
     "argand.array_api.fft",
     "argand.array_api.linalg",

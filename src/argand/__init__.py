@@ -95,6 +95,8 @@ _LAZY: dict[str, tuple[str, str | None]] = (
     {
         "accelerator": ("argand.accelerator", None),
         "array_api": ("argand.array_api", None),
+        "amp": ("argand.amp", None),
+        "autocast": ("argand.amp.casting", "autocast"),
         "autograd": ("argand.autograd", None),
         "compile": ("argand.compile.api", "compile"),
         "cond": ("argand.compile.control", "cond"),
@@ -104,7 +106,9 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "fft": ("argand.fft", None),
         "fit": ("argand.fit", None),
         "func": ("argand.func", None),
+        "get_autocast_dtype": ("argand.amp.casting", "get_autocast_dtype"),
         "io": ("argand.io", None),
+        "is_autocast_enabled": ("argand.amp.casting", "is_autocast_enabled"),
         "jit": ("argand.jit", None),
         "linalg": ("argand.linalg", None),
         "load": ("argand.io", "load"),

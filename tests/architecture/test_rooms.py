@@ -49,6 +49,7 @@ FACADES = {
     "__init__": {*sum(ENGINE, ()), *sum(LIBRARY, ())},
     "__main__": {"cli"},
     "accelerator": set(),
+    "amp": {"amp", "base", "ir", "tensor", "transform"},
     "array_api": {"array_api", "base", "fft", "ir", "tensor"},
     "autograd": {"tensor", "transform", "autograd"},
     "cuda": set(),

@@ -147,8 +147,8 @@ class CompiledFunction:
             result = bound(*args)
             if result is not MISS:
                 return result
-        if crossroads.pushed and crossroads.current() is not eager():
-            # inside another trace: part of that program; or watched op by op
+        if crossroads.pushed and (crossroads.current() is not eager() or crossroads.recasts()):
+            # inside another trace: part of that program; or watched, or recast, op by op
             return self.function(*args, **kwargs)
         if self._exclusive:
             with self.lock, trace_lock:

@@ -77,9 +77,14 @@ class Interpreter:
         raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")
 
 
+Recast = Callable[[Operation, Any, Any], Any]
+"""Gives the arguments of a call of an op or a public function, tensors in other dtypes."""
+
+
 class _Stack(threading.local):
     def __init__(self) -> None:
         self.items: list[Interpreter] = []
+        self.recast: Recast | None = None
 
 
 _stack = _Stack()
@@ -118,18 +123,45 @@ def bind(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> tupl
 @contextmanager
 def interpreting(interpreter: Interpreter) -> Iterator[None]:
     """Send every bind of this thread to `interpreter` inside the block."""
-    global pushed
     _stack.items.append(interpreter)
-    with _pushed_lock:
-        pushed += 1
-        gate.value = pushed
+    _count(1)
     try:
         yield
     finally:
         _stack.items.pop()
-        with _pushed_lock:
-            pushed -= 1
-            gate.value = pushed
+        _count(-1)
+
+
+def _count(change: int) -> None:
+    """Note that there is one more thing, or one less, that plans of calls know nothing of."""
+    global pushed
+    with _pushed_lock:
+        pushed += change
+        gate.value = pushed
+
+
+@contextmanager
+def recasting(recast: Recast | None) -> Iterator[None]:
+    """Have `recast` look at the arguments of what this thread calls inside the block: every op and
+    public function."""
+    before, _stack.recast = _stack.recast, recast
+    _count(1)
+    try:
+        yield
+    finally:
+        _stack.recast = before
+        _count(-1)
+
+
+def recast(callee: Any, args: Any, kwargs: Any) -> Any:
+    """The arguments of a call of an op, or of a public function, as it is to have them."""
+    change = _stack.recast
+    return (args, kwargs) if change is None else change(callee, args, kwargs)
+
+
+def recasts() -> bool:
+    """Whether something looks at the arguments of this thread's ops."""
+    return _stack.recast is not None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from argand.base.misuse import FAILURES, explain
 from argand.base.userstack import UserCall, register_call
+from argand.ir import bind as crossroads
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
@@ -46,6 +47,8 @@ def planned(function: F) -> F:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
+            if crossroads.pushed:
+                args, kwargs = crossroads.recast(function, args, kwargs)
             return entry(*args, **kwargs)
         except FAILURES as error:
             explain(error)

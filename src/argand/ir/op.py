@@ -17,6 +17,7 @@ from argand.base.errors import did_you_mean
 from argand.base.misuse import FAILURES, explain
 from argand.base.shape import shape_text
 from argand.base.userstack import UserCall, register_call
+from argand.ir import bind as crossroads
 from argand.ir import entries
 from argand.ir.bind import bind
 from argand.ir.samples import ErrorSample, Sample
@@ -162,6 +163,8 @@ class Op:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
+            if crossroads.pushed:
+                args, kwargs = crossroads.recast(self, args, kwargs)
             return (self.entry or entry_of(self))(*args, **kwargs)
         except FAILURES as error:
             explain(error)

@@ -14,6 +14,7 @@ from typing import Any
 from argand.base.dtype import ALL
 from argand.base.misuse import FAILURES, explain, explained
 from argand.base.userstack import UserCall, register_call
+from argand.ir import bind as crossroads
 from argand.ir.entries import planned
 from argand.ir.op import Op, entry_of, ops, registry
 from argand.tensor import (
@@ -356,6 +357,8 @@ def _binary(op: Op, name: str) -> Any:
 
     def operator(self: Any, other: Any) -> Any:
         try:
+            if crossroads.pushed:
+                return op(self, other)
             return op.entry(self, other)  # type: ignore[misc]  # there is one
         except FAILURES as error:
             explain(error)
@@ -370,6 +373,8 @@ def _reversed(op: Op, name: str) -> Any:
 
     def operator(self: Any, other: Any) -> Any:
         try:
+            if crossroads.pushed:
+                return op(other, self)
             return op.entry(other, self)  # type: ignore[misc]  # there is one
         except FAILURES as error:
             explain(error)
