@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from argand.base.dtype import ALL
@@ -202,10 +202,29 @@ def _unwrapped(function: Any) -> Any:
     return function
 
 
-def _names(table: dict[Any, str]) -> Iterable[tuple[str, Any]]:
+# Functions with ``out=`` in PyTorch, beside those of ops and those that have it themselves.
+_WITH_OUT = frozenset(
+    _words("""
+    addbmm addcdiv addcmul addmm addmv addr amax amin aminmax arange baddbmm bmm bucketize cholesky
+    cholesky_inverse cholesky_solve column_stack conj_physical cross cummax cummin cumprod deg2rad
+    diag dot dstack empty empty_like empty_permuted empty_strided eye float_power frac frexp full
+    gather geqrf heaviside histc histogram histogramdd hstack hypot index_select inner inverse
+    isneginf isposinf kron kthvalue lcm ldexp linspace logaddexp logaddexp2 logcumsumexp logit
+    logspace logsumexp lu_solve lu_unpack masked_select matrix_power mm mode multinomial mv mvlgamma
+    nan_to_num nanmean nanquantile nonzero normal ones ones_like ormqr outer polar
+    polygamma quantile rand rand_like randint randn randn_like randperm renorm round searchsorted
+    sgn sinc sort std_mean svd take_along_dim topk triangular_solve tril triu var_mean vdot
+    vstack where zeros zeros_like
+""")
+)
+
+
+def _names(table: dict[Any, str], taking: Set[str] = frozenset()) -> Iterable[tuple[str, Any]]:
+    """The functions of a table; those in `taking` get ``out=``."""
     for module, names in table.items():
         for name in _words(names):
             function = getattr(module, name)
+            function = with_out(function) if name in taking else function
             kind = _unwrapped if name in _BARE else explained if module in _UNPLANNED else planned
             yield name, kind(function)
 
@@ -332,11 +351,15 @@ def with_out(function: Any) -> Any:
     @functools.wraps(function)
     def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         found = function(*args, **kwargs)
-        if out is None or not isinstance(found, tuple):
-            return reducing.into(out, found)
-        return type(found)(*(reducing.into(o, y) for o, y in zip(out, found, strict=True)))
+        return found if out is None else written(out, found)
 
+    register_call(call, _call_with_out)
     return call
+
+
+def _call_with_out(local: Mapping[str, Any]) -> UserCall:
+    function = local["function"]
+    return UserCall(function, function.__qualname__, local["args"], local["kwargs"])
 
 
 def operators() -> dict[str, Any]:
@@ -431,11 +454,11 @@ def _named(function: Any, name: str, doc: str | None) -> Any:
 
 def _functions() -> dict[str, Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {name: function_of(registry.get(name)) for name in OPS}
-    found |= dict(_names(BOTH))
-    found |= dict(_names(FUNCTIONS))
+    found |= dict(_names(BOTH, _WITH_OUT))
+    found |= dict(_names(FUNCTIONS, _WITH_OUT))
     found |= {
         "broadcast_shapes": explained(shaping.broadcast_shapes),
-        "complex": explained(formulas.complex_of),
+        "complex": explained(with_out(formulas.complex_of)),
         "alias_copy": planned(strides.alias_copy),
         "detach": explained(Tensor.detach),
         "numel": explained(shaping.numel),
