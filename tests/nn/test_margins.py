@@ -1,5 +1,7 @@
 """Losses that compare, activations and lazy layers against their formulas in float64 NumPy."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -132,13 +134,30 @@ def test_gumbel_softmax_draws_categories():
     assert logits.grad.any()
 
 
+def test_lazy_layers_wait_with_a_dtype_and_are_trained_by_an_earlier_optimizer():
+    layer = nn.LazyLinear(2).double()
+    twin = copy.deepcopy(layer)
+    opt = optim.SGD(layer.parameters(), lr=0.5)
+    assert isinstance(layer, nn.Linear) and layer.has_uninitialized_params()
+    layer(ag.ones(3, 4, dtype=ag.float64)).sum().backward()
+    before = layer.weight.detach().clone()
+    opt.step()
+    np.testing.assert_allclose(layer.weight.detach().numpy(), before.numpy() - 1.5)
+    twin.load_state_dict(layer.state_dict())
+    assert twin.weight.equal(layer.weight) and twin.weight.dtype is ag.float64
+    assert twin(ag.ones(1, 4, dtype=ag.float64)).shape == (1, 2)
+    assert type(twin) is nn.Linear
+
+
 def test_lazy_layers_take_the_size_of_the_first_input():
     model = nn.Sequential(
         nn.LazyConv2d(4, 3, padding=1), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5)
     )
-    assert repr(model[0]) == "LazyConv2d(4, 3, padding=1)"
-    with pytest.raises(ValueError, match=r"LazyConv2d has no parameters before .* call the model"):
-        optim.SGD(model.parameters(), lr=0.1)
+    text = "LazyConv2d(0, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))"
+    assert repr(model[0]) == text
+    with pytest.raises(RuntimeError, match=r"has no shape before .* call the model"):
+        _ = model[0].weight.shape
+    optim.SGD(model.parameters(), lr=0.1)  # may be made before the first input, as in PyTorch
     model.eval()
     assert model(ag.ones(2, 3, 6, 6)).shape == (2, 5)
     assert [type(m).__name__ for m in model] == ["Conv2d", "BatchNorm2d", "Flatten", "Linear"]

@@ -465,6 +465,6 @@ def test_numbers_outside_their_domains_are_refused(call, told):
 
 def test_a_lazy_layer_that_failed_can_be_called_again():
     layer = nn.LazyConv2d(2, 3)
-    with pytest.raises(RuntimeError, match=r"LazyConv2d\(2, 3\)\(f32\(3,\)\): expected an input"):
+    with pytest.raises(RuntimeError, match=r"LazyConv2d.*\(f32\(3,\)\): expected an input"):
         layer(ag.ones(3))
     assert layer(ag.ones(1, 5, 5)).shape == (2, 3, 3) and isinstance(layer, nn.Conv2d)

@@ -115,7 +115,7 @@ def load(
     >>> model = nn.Linear(2, 1)
     >>> ag.save(model.state_dict(), path)
     >>> model.load_state_dict(ag.load(path))
-    IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+    <All keys matched successfully>
     """
     if pickle_module is not None:
         raise ArgumentError("load uses no pickle module; leave pickle_module=None")

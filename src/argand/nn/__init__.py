@@ -208,6 +208,10 @@ from argand.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from argand.nn.uninitialized import (
+    UninitializedBuffer,
+    UninitializedParameter,
+)
 from argand.nn.unpooling import (
     FractionalMaxPool2d,
     FractionalMaxPool3d,
@@ -380,6 +384,8 @@ __all__ = [
     "TripletMarginWithDistanceLoss",
     "Unflatten",
     "Unfold",
+    "UninitializedBuffer",
+    "UninitializedParameter",
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",

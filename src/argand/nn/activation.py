@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.notices import notice
 from argand.nn import functional as F
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
@@ -182,7 +183,21 @@ class Hardtanh(_Activation):
 
     names = ("min_val", "max_val")
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
+        if min_value is not None or max_value is not None:
+            notice(
+                "Hardtanh: min_value= and max_value= are the older names of min_val=, max_val=",
+                FutureWarning,
+            )
+        min_val = min_val if min_value is None else min_value
+        max_val = max_val if max_value is None else max_value
         self._keep(min_val=min_val, max_val=max_val, inplace=inplace)
 
     def forward(self, input: Any) -> Any:

@@ -11,6 +11,7 @@ from argand.base import epoch
 from argand.base.dtype import as_dtype
 from argand.ir.op import ops
 from argand.nn.tree import Tree
+from argand.nn.uninitialized import is_lazy
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.inplace import assign
 from argand.tensor.strides import stored
@@ -86,6 +87,9 @@ class Converted(Tree):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Replace the memory of every parameter, its gradient and every buffer by `fn` of it."""
         for parameter in self.parameters(recurse):
+            if is_lazy(parameter):
+                parameter.convert(fn)
+                continue
             gradient = parameter.grad
             new = fn(parameter)
             if new is not parameter:
@@ -95,7 +99,9 @@ class Converted(Tree):
                     parameter.grad = fn(gradient)
         for module in self.modules() if recurse else (self,):
             for name, buffer in module._buffers.items():
-                if buffer is not None:
+                if buffer is not None and is_lazy(buffer):
+                    buffer.convert(fn)
+                elif buffer is not None:
                     module._buffers[name] = fn(buffer)
         epoch.bump()
         return self

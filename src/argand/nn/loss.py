@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.domains import check_numbers
 from argand.nn import functional as F
 from argand.nn.functional.reduction import reduction_of
 from argand.nn.module import Module
@@ -150,6 +151,7 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
+        check_numbers("(0, inf)", delta=delta)
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ShapeError
+from argand.base.notices import no_effect
 from argand.ir.op import describe, ops
 from argand.nn import functional as F
 from argand.nn import init
@@ -173,9 +174,12 @@ class SyncBatchNorm(_BatchNorm):
         process_group: Any = None,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         options = (num_features, eps, momentum, affine, track_running_stats, device, dtype)
-        super().__init__(*options)
+        super().__init__(*options, bias=bias)
+        no_effect("SyncBatchNorm", "there is one process", process_group=(process_group, None))
         self.process_group = process_group
 
     def forward(self, input: Any) -> Any:
@@ -336,13 +340,15 @@ class _InstanceNorm(_NormBase):
         track_running_stats: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         _check(num_features, eps, momentum)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         options = {"device": device, "dtype": dtype}
-        _affine(self, num_features, affine, affine, options)
+        _affine(self, num_features, affine, affine and bias, options)
         _statistics(self, num_features, track_running_stats, options)
 
     def forward(self, input: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argand.nn import functional as F
+from argand.nn.functional.padding import several
 from argand.nn.module import Module
 
 
@@ -92,9 +93,9 @@ class AvgPool1d(Module):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding, self.ceil_mode = padding, ceil_mode
+        self.kernel_size = several(kernel_size, 1, "kernel_size")
+        self.stride = self.kernel_size if stride is None else several(stride, 1, "stride")
+        self.padding, self.ceil_mode = several(padding, 1, "padding"), ceil_mode
         self.count_include_pad = count_include_pad
 
     def forward(self, input: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.domains import check_counts, check_numbers
-from argand.base.errors import ArgumentError, ShapeError
+from argand.base.errors import ArgumentError, CallError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn import functional as F
 from argand.nn import init
@@ -68,20 +68,30 @@ class RNNCellBase(Module):
         self,
         input_size: int,
         hidden_size: int,
-        bias: bool = True,
+        bias: bool,
+        num_chunks: int,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        _, gates, self._states = _KINDS[self.kind]
-        _add_weights(self, "", gates, input_size, hidden_size, bias, device, dtype)
+        self._states = 2 if self.kind == "LSTM" else 1
+        _add_weights(self, "", num_chunks, input_size, hidden_size, bias, device, dtype)
 
     nonlinearity = "tanh"
+
+    def _check_states(self, input: Any, hx: Any) -> None:
+        for state in hx if isinstance(hx, tuple | list) else (hx,):
+            if state is not None and state.ndim not in (1, 2):
+                raise ShapeError(
+                    f"{type(self).__name__}: {describe(input, state)}: expected states (N, "
+                    f"{self.hidden_size}) or ({self.hidden_size},)"
+                )
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """The next state from an input (N, input_size) and a state of zeros unless given."""
         x = input if input.ndim == 2 else ops.reshape(input, (1, *input.shape))
+        self._check_states(input, hx)
         given = hx if isinstance(hx, tuple | list) or hx is None else (hx,)
         if given is None:
             zeros = ops.full((x.shape[0], self.hidden_size), 0, x.dtype)
@@ -123,7 +133,7 @@ class RNNCell(RNNCellBase):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         _activation(nonlinearity)
         self.nonlinearity = nonlinearity
 
@@ -141,6 +151,16 @@ class LSTMCell(RNNCellBase):
 
     kind = "LSTM"
 
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
+
 
 class GRUCell(RNNCellBase):
     """h' = (1 - z) * n + z * h: one step of a `GRU`, with the gates in the order r, z, n.
@@ -153,6 +173,16 @@ class GRUCell(RNNCellBase):
     """
 
     kind = "GRU"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
 
 def _add_weights(
@@ -195,6 +225,7 @@ class RNNBase(Module):
 
     def __init__(
         self,
+        mode: str,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -207,7 +238,14 @@ class RNNBase(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_counts(1, hidden_size=hidden_size, num_layers=num_layers)
+        self.kind, _, nonlinearity = mode.partition("_")
+        if self.kind not in _KINDS:
+            raise ArgumentError(f"mode must be RNN_TANH, RNN_RELU, LSTM or GRU, got {mode!r}")
+        self.mode, self.nonlinearity = mode, nonlinearity.lower() or "tanh"
+        for name, flag in (("bias", bias), ("batch_first", batch_first)):
+            if not isinstance(flag, bool):
+                raise CallError(f"{name} must be a bool, got {type(flag).__name__}")
+        check_counts(1, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_counts(0, proj_size=proj_size)
         check_numbers("[0, 1]", dropout=dropout)
         if proj_size and (self.kind != "LSTM" or proj_size >= hidden_size):
@@ -366,8 +404,6 @@ class RNN(RNNBase):
     (argand.Size([7, 2, 5]), argand.Size([1, 2, 5]))
     """
 
-    kind = "RNN"
-
     def __init__(
         self,
         input_size: int,
@@ -381,7 +417,9 @@ class RNN(RNNBase):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        _activation(nonlinearity)
         super().__init__(
+            f"RNN_{nonlinearity.upper()}",
             input_size,
             hidden_size,
             num_layers,
@@ -392,8 +430,6 @@ class RNN(RNNBase):
             device=device,
             dtype=dtype,
         )
-        _activation(nonlinearity)
-        self.nonlinearity = nonlinearity
 
 
 class LSTM(RNNBase):
@@ -407,7 +443,8 @@ class LSTM(RNNBase):
     (argand.Size([2, 7, 5]), argand.Size([1, 2, 5]))
     """
 
-    kind = "LSTM"
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__("LSTM", *args, **kwargs)
 
 
 class GRU(RNNBase):
@@ -418,4 +455,5 @@ class GRU(RNNBase):
     (argand.Size([7, 2, 5]), argand.Size([2, 2, 5]))
     """
 
-    kind = "GRU"
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__("GRU", *args, **kwargs)

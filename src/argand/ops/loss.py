@@ -497,5 +497,7 @@ class KlDiv(Composite):
             loss = ops.where(some, ops.mul(target, ops.sub(log, x)), 0.0)
         if reduction == "batchmean":
             total = ops.sum(widened(loss))
+            if not x.shape:
+                return ops.cast(total, loss.dtype)
             return ops.cast(ops.div(total, size_value(x.shape[0], total.dtype)), loss.dtype)
         return reduced(loss, reduction)

@@ -171,7 +171,7 @@ def sigmoid(input: Any) -> Any:
     return ops.sigmoid(input)
 
 
-def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along `dim`, computed from x - max(x), so that nothing overflows.
 
     Without `dim` it is 0 for inputs of 0, 1 or 3 dimensions and 1 for others, as in PyTorch.
@@ -184,16 +184,16 @@ def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     return ops.softmax(x, _softmax_dim(x) if dim is None else dim)
 
 
-def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """softmax(-x) along `dim`: the smallest element gets the largest share.
 
     >>> F.softmin(ag.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([0.6652, 0.2447, 0.0900])
     """
-    return softmax(ops.neg(input), dim, dtype)
+    return softmax(ops.neg(input), dim, dtype=dtype)
 
 
-def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """x - log(sum(exp(x))) along `dim`, without overflow; `dim` and `dtype` as in `softmax`.
 
     >>> F.log_softmax(ag.tensor([1.0, 2.0, 3.0]), dim=0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.dim import same
 from argand.base.domains import check_numbers
-from argand.base.errors import DTypeError
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes
-from argand.ir.op import ops
+from argand.ir.op import describe, ops
 from argand.nn.functional.reduction import check_reduction, reduced, reduction_of
 from argand.tensor.reducing import vector_norm
 from argand.tensor.switches import result_type
@@ -51,6 +52,9 @@ def cross_entropy(
     tensor([0.6931, 0.1269])
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    _check_classes("cross_entropy", input, weight)
+    if target.dtype.is_inexact and ignore_index >= 0:
+        raise ArgumentError("cross_entropy: ignore_index means nothing for probabilities")
     if weight is not None and label_smoothing and not target.dtype.is_inexact:
         return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
     return ops.cross_entropy(
@@ -61,6 +65,17 @@ def cross_entropy(
         reduction=reduction,
         label_smoothing=float(label_smoothing),
     )
+
+
+def _check_classes(op: str, input: Any, weight: Any) -> None:
+    """Raise unless there is a weight for each class, in the dtype of the input."""
+    if weight is None:
+        return
+    if weight.dtype is not input.dtype:
+        raise DTypeError(f"{op}: {describe(input, weight)}: expected one dtype")
+    classes = input.shape[0 if input.ndim == 1 else 1] if input.ndim else 1
+    if weight.ndim != 1 or not same(weight.shape[0], classes):
+        raise ShapeError(f"{op}: {describe(input, weight)}: expected a weight for each class")
 
 
 def _smoothed(
@@ -100,6 +115,7 @@ def nll_loss(
     tensor(1.)
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    _check_classes("nll_loss", input, weight)
     return ops.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from argand.base.dtype import compute_dtype
 from argand.base.errors import ShapeError
 from argand.ir.op import describe, ops
-from argand.nn.functional.norm import batch_norm, group_norm, layer_norm
+from argand.nn.functional.norm import batch_normalised, group_norm, layer_norm
 
 
 def _statistics(x: Any, dims: tuple[int, ...], eps: float, keepdim: bool) -> tuple[Any, Any]:
@@ -74,7 +74,9 @@ def native_batch_norm(
     >>> ag.native_batch_norm(ag.tensor([[1.0], [3.0]]), None, None, None, None, True, 0.1, 0.0)[1:]
     (tensor([2.]), tensor([1.]))
     """
-    found = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    found = batch_normalised(
+        input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
     if not training:
         empty = ops.full((0,), 0, running_mean.dtype)
         return found, empty, empty

@@ -11,6 +11,7 @@ from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import same_shape
 from argand.ir.op import describe, ops
 from argand.tensor.inplace import assign
+from argand.tensor.outputs import written
 from argand.tensor.reducing import vector_norm
 from argand.transform.mode import no_grad
 
@@ -81,6 +82,22 @@ def batch_norm(
     tensor([[-1.0000],
             [ 1.0000]])
     """
+    if eps <= 0:
+        raise ArgumentError(f"batch_norm: eps must be positive, got {eps}")
+    return batch_normalised(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def batch_normalised(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    training: bool,
+    momentum: Any,
+    eps: float,
+) -> Any:
+    """`batch_norm` with any eps."""
     if input.ndim == 1 and same(input.shape[0], 0):  # no channel to normalise, as in PyTorch
         return ops.mul(input, 1)
     if not training:
@@ -189,15 +206,16 @@ def group_norm(
     return y if bias is None else ops.add(y, ops.reshape(bias, shape))
 
 
-def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
-    """x / max(norm(x, p), eps) along `dim`.
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Any:
+    """x / max(norm(x, p), eps) along `dim`, written into `out` if that is given.
 
     >>> F.normalize(ag.tensor([[3.0, 4.0]]))
     tensor([[0.6000, 0.8000]])
     """
     wide = ops.cast(input, compute_dtype(input.dtype))
     size = ops.clamp(vector_norm(wide, p, dim, True), min=eps)
-    return ops.cast(ops.div(wide, size), input.dtype)
+    found = ops.cast(ops.div(wide, size), input.dtype)
+    return found if out is None else written(out, found)
 
 
 def local_response_norm(
