@@ -95,6 +95,19 @@ def test_an_optimizer_goes_on_where_pytorch_stopped():
         )
 
 
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "NAdam", "RAdam", "Adagrad", "RMSprop"])
+def test_the_steps_of_parameters_are_saved_apart(kind, tmp_path):
+    """PyTorch advances the count in place, once for each parameter."""
+    layer = nn.Linear(2, 1)
+    optimizer = getattr(optim, kind)(layer.parameters(), lr=0.1)
+    layer(ag.ones(3, 2)).pow(2).sum().backward()
+    optimizer.step()
+    ag.save(optimizer.state_dict(), tmp_path / "x.pt")
+    state = ag.load(tmp_path / "x.pt")["state"]
+    state[0]["step"].add_(1)
+    assert state[0]["step"].item() == 2 and state[1]["step"].item() == 1
+
+
 def test_places():
     path = FILES / "gpu.pt"
     for place in ("cpu", ag.device("cpu"), {"cuda:0": "cpu"}, lambda storage, name: storage.cpu()):

@@ -248,7 +248,8 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """The state by parameter number and the groups with numbers for parameters.
 
-        Its keys are PyTorch's, and `load_state_dict` takes what PyTorch saved.
+        Its keys are PyTorch's, and `load_state_dict` takes what PyTorch saved. Its tensors are
+        those of the optimizer, but for the number of steps, of which each parameter gets a copy.
         """
         for hook in list(self.hooks.before_saving.values()):
             hook(self)
@@ -262,7 +263,7 @@ class Optimizer:
             (p, self.state[p]) for g in self.param_groups for p in g["params"] if p in self.state
         )
         state = {
-            numbers[id(p)]: {k: v for k, v in s.items() if k not in self.unsaved}
+            numbers[id(p)]: {k: _own(k, v) for k, v in s.items() if k not in self.unsaved}
             for p, s in states
             if s
         }
@@ -398,6 +399,12 @@ def _named_or_not(given: Iterable[Any], group: dict[str, Any]) -> list[Any]:
         group["param_names"] = [n for n, _ in listed]
         return [p for _, p in listed]
     return listed
+
+
+def _own(key: str, value: Any) -> Any:
+    """A state as it is saved. Parameters share the count of their steps, which PyTorch advances in
+    place for each of them: one tensor for all would be advanced several times."""
+    return value.detach().clone() if key == "step" and isinstance(value, Tensor) else value
 
 
 def _check_parameter(p: Any, differentiable: bool) -> None:
