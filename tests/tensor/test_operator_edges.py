@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import argand as ag
+from argand.ir.op import ops
 
 
 def test_running_sums_in_the_dtype_asked_for() -> None:
@@ -75,3 +76,7 @@ def test_copies_of_the_parts_of_complex_numbers() -> None:
     ag.view_as_real_copy(z).zero_()
     ag.view_as_complex_copy(ag.view_as_real(z)).zero_()
     assert z.item() == 1 + 2j
+
+
+def test_the_op_of_interpolation_takes_numbers() -> None:
+    assert ops.lerp(ag.ones(2), 3.0, ag.tensor([0.0, 0.5])).tolist() == [1, 2]

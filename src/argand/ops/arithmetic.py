@@ -494,7 +494,8 @@ class Lerp(Elementwise):
     kinds = "fc"
 
     def apply(self, start: Any, end: Any, weight: Any) -> Any:
-        dtypes = {v.dtype for v in map(lifted, (start, end)) if not getattr(v, "weak", False)}
+        given = [lifted(v) for v in (start, end) if not is_number(v)]
+        dtypes = {v.dtype for v in given if not getattr(v, "weak", False)}
         if not is_number(weight) and weight.ndim:
             dtypes.add(weight.dtype)
         if len(dtypes) > 1:
