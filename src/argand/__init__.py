@@ -98,6 +98,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "amp": ("argand.amp", None),
         "autocast": ("argand.amp.casting", "autocast"),
         "autograd": ("argand.autograd", None),
+        "backends": ("argand.backends", None),
         "compile": ("argand.compile.api", "compile"),
         "cond": ("argand.compile.control", "cond"),
         "cuda": ("argand.cuda", None),
@@ -114,6 +115,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "load": ("argand.io", "load"),
         "masked": ("argand.masked", None),
         "metrics": ("argand.metrics", None),
+        "mps": ("argand.mps", None),
         "nn": ("argand.nn", None),
         "optim": ("argand.optim", None),
         "save": ("argand.io", "save"),
@@ -122,6 +124,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "testing": ("argand.testing", None),
         "utils": ("argand.utils", None),
         "vision": ("argand.vision", None),
+        "xpu": ("argand.xpu", None),
     }
     | {
         name: ("argand.nn.functional.native", name)

@@ -58,6 +58,8 @@ FACADES = {
     "linalg": {"base", "ir", "tensor"},
     "masked": {"base", "ir", "tensor"},
     "func": {"nn"},
+    "mps": set(),
+    "xpu": set(),
     "signal": {"base", "ir", "signal", "tensor"},
     "special": {"ir", "tensor"},
     "testing": {"tensor"},
