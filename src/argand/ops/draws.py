@@ -89,8 +89,8 @@ class _Numbers(NamedTuple):
 
     def four(self) -> tuple[np.ndarray, ...]:
         """Four numbers in [0, 1) for each element."""
-        first, second = self._block(2 * self.positions), self._block(2 * self.positions + 1)
-        return first[..., 0], first[..., 1], second[..., 0], second[..., 1]
+        u = self._block(np.stack([2 * self.positions, 2 * self.positions + 1], axis=-1))
+        return u[..., 0, 0], u[..., 0, 1], u[..., 1, 0], u[..., 1, 1]
 
     def _block(self, positions: np.ndarray) -> np.ndarray:
         blocks = positions.astype(np.uint64) + np.uint64(self.attempt << 40)
