@@ -37,6 +37,8 @@ NO_ROWS = {
     "max_pool2d_grad": "a gradient of max_pool2d",
     "scaled_dot_product_attention_grad": "a gradient of scaled_dot_product_attention",
     "scatter": "computes nothing",
+    "divisor": "computes nothing",
+    "integer_sum": "whole numbers have one sum, in any order",
     "draw_binomial": "draws by an element's position",
     "draw_log_gamma": "draws by an element's position",
     "draw_poisson": "draws by an element's position",
