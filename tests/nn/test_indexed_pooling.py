@@ -129,3 +129,19 @@ def test_large_windows_compile():
     np.testing.assert_array_equal(
         F.adaptive_max_pool2d(ag.tensor(x), 1).numpy(), x.max((2, 3), keepdims=True)
     )
+
+
+@pytest.mark.parametrize(("k", "p"), [(4, 1), (5, 2)])
+def test_compiled_windows_see_each_of_their_elements(k, p):
+    """The points of a large window have long keys, which stand for them by their digests."""
+    x = rng.normal(size=(1, 2, 7, 8)).astype(np.float32)
+    size = (7 + 2 * p - k + 1, 8 + 2 * p - k + 1)
+    expected, places = pooled(x, (k, k), (1, 1), (p, p), (1, 1), size)
+    forward = ag.compile(lambda t: F.max_pool2d(t, k, 1, p))
+    np.testing.assert_array_equal(forward(ag.tensor(x)).numpy(), expected.astype(np.float32))
+    slope = ag.compile(lambda t: ag.autograd.grad(F.max_pool2d(t, k, 1, p).square().sum(), t)[0])
+    found = slope(ag.tensor(x, requires_grad=True)).numpy()
+    slopes = np.zeros((2, 56))
+    for plane, at, values in zip(slopes, places[0], expected[0], strict=True):
+        np.add.at(plane, at.ravel(), 2 * values.ravel())
+    np.testing.assert_allclose(found.reshape(2, 56), slopes, rtol=1e-5, atol=1e-5)
