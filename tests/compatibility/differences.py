@@ -13,7 +13,23 @@ import argand as ag
 
 F = ag.nn.functional
 
+
 # Operators that the database calls in a way of its own.
+def _pooled_back(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = True,
+) -> Any:
+    """The gradient of the sum of a pooled image, as the database calls it."""
+    window = (kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode)
+    y, places = ag.nn.functional.max_pool2d_with_indices(x, *window)
+    return ag.max_pool2d_with_indices_backward(ag.ones_like(y), x, *window, places)
+
+
 ADAPTED: dict[str, Any] = {
     "where": lambda x, condition, other: ag.where(condition, x, other),
     "einsum": lambda tensors, equation: ag.einsum(equation, tensors),
@@ -39,6 +55,7 @@ ADAPTED: dict[str, Any] = {
         start:end:step
     ].movedim(0, dim),
     **{name: operator.attrgetter(name) for name in ("T", "H", "mT", "mH")},
+    "max_pool2d_with_indices_backward": lambda x, **options: _pooled_back(x, **options),
     "svd_lowrank": lambda a, b, **k: ag.svd_lowrank(a @ b.mT, **k),
     "pca_lowrank": lambda a, b, **k: ag.pca_lowrank(a @ b.mT, **k),
     "linalg.pinv.singular": lambda a, b: ag.linalg.pinv(a @ b.mT),
@@ -107,6 +124,11 @@ def _triangle(x: Any, upper: bool) -> Any:
 # Operators that PyTorch computes less exactly than ours in some dtypes, with the reason: its result
 # in 64 bits, rounded once, is compared too.
 WIDE: dict[str, tuple[tuple[str, ...], str]] = {
+    **dict.fromkeys(
+        ["nn.functional.grid_sample", "nn.functional.normalize"],
+        (("float16", "bfloat16"), "rounds places and powers on the way"),
+    ),
+    "nn.functional.linear_cross_entropy": (("float16", "bfloat16"), "adds up chunks in 16 bits"),
     "addbmm": (("float16", "bfloat16"), "rounds after each matrix of the batch"),
     "matrix_exp": (("float32", "float16", "bfloat16"), "nan for 16-bit matrices, and less exact"),
     "linalg.vector_norm": (("float16",), "powers underflow in the gradient"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
+from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.ir.op import describe, ops
 
@@ -77,6 +78,11 @@ def grid_sample(
     """
     rank, align = input.ndim - 2, bool(align_corners)
     _check_samples(input, grid, mode, padding_mode)
+    wide = compute_dtype(input.dtype)
+    if wide is not input.dtype:
+        image, points = ops.cast(input, wide), ops.cast(grid, wide)
+        found = grid_sample(image, points, mode, padding_mode, align_corners)
+        return ops.cast(found, input.dtype)
     sizes = tuple(input.shape[2:])
     given = [
         ops.index(grid, ops.full((), rank - 1 - d, "int64"), dims=(rank + 1,)) for d in range(rank)
