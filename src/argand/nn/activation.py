@@ -400,14 +400,15 @@ class Hardshrink(_Activation):
     tensor([-1.,  0.])
     """
 
-    names = ("lambd",)
-
     def __init__(self, lambd: float = 0.5) -> None:
         self._keep(lambd=lambd)
 
     def forward(self, input: Any) -> Any:
         """hardshrink(x)."""
         return F.hardshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return str(self.lambd)
 
 
 class Softshrink(_Activation):
@@ -417,14 +418,15 @@ class Softshrink(_Activation):
     tensor([-1.5000,  0.0000])
     """
 
-    names = ("lambd",)
-
     def __init__(self, lambd: float = 0.5) -> None:
         self._keep(lambd=lambd)
 
     def forward(self, input: Any) -> Any:
         """softshrink(x)."""
         return F.softshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return str(self.lambd)
 
 
 class Tanhshrink(Module):
