@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from argand.base.errors import ProgramError
+from argand.base.size_guards import relied_on
 from argand.base.userstack import Location, call_location
 from argand.ir.bind import Interpreter, bind, interpreting
 from argand.ir.op import Literal, Op, TensorType
@@ -72,11 +73,25 @@ def record(
 
 def record_body(op: Any, types: Sequence[TensorType], params: dict[str, Any]) -> Program:
     """The Program of a composite's body; cached by op, types and parameters."""
-    return _record_body(op, tuple(types), tuple(params.items()))
+    given = op, tuple(types), tuple(params.items())
+    cached = _decided_body(*given)
+    return _body(*given) if cached is None else cached
 
 
 @lru_cache(maxsize=1024)
-def _record_body(op: Any, types: tuple[TensorType, ...], params: tuple[Any, ...]) -> Program:
+def _decided_body(
+    op: Any, types: tuple[TensorType, ...], params: tuple[Any, ...]
+) -> Program | None:
+    """The body that all calls share; None where it depends on the sizes of the call at hand.
+
+    What depends on them is recorded for each call, whose trace is to collect the facts.
+    """
+    before = relied_on()
+    program = _body(op, types, params)
+    return program if relied_on() == before else None
+
+
+def _body(op: Any, types: tuple[TensorType, ...], params: tuple[Any, ...]) -> Program:
     program = record(lambda *xs: op.apply_body(xs, dict(params)), types, op.name)
     for node in program:
         node.location = None  # it is the body of many calls

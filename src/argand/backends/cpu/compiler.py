@@ -17,11 +17,12 @@ from argand.backends.cpu.checking import memory_check
 from argand.backends.cpu.lowering import Lowering, NotLoweredError, canonical_text
 from argand.backends.cpu.native import load_entry, settle_entry
 from argand.backends.cpu.program import Layouts, NativeProgram, Segment
-from argand.backends.cpu.store import Store
+from argand.backends.cpu.store import NOT_KEPT, Store
 from argand.base.dim import Dim, Shape
 from argand.base.events import emit
 from argand.base.forks import lock_held_over_forks
 from argand.base.settings import settings
+from argand.base.size_guards import relied_on
 from argand.codegen.llvm.arraycall import array_entry
 from argand.codegen.llvm.target import named_target
 from argand.ir.program import Node, Program, Value
@@ -54,20 +55,33 @@ def compile_program(program: Program, target: Target | None = None) -> NativePro
     target = target or named_target(settings.target)
     start = time.perf_counter()
     with _lock:
-        store = Store(target)
-        key = store.key(canonical_text(program), program)
-        final = _cached(store, key, program)
-        hit = final is not None
-        if final is None:
-            final = optimise(program)
+        final, key, hit = _final(program, target)
         compiled = _assemble_or_host(final, target, key)
         if not hit:
-            store.save(key, _to_entry(final, program))
+            Store(target).save(key, _to_entry(final, program))
     compiled.variant = functools.cache(
         lambda layouts: compile_program(with_layouts(program, layouts), target)
     )
     emit("compiled", program=program.name, seconds=time.perf_counter() - start, cached=hit)
     return compiled
+
+
+def _final(program: Program, target: Target, more: str = "") -> tuple[Final, str, bool]:
+    """A program after the passes, the name of its entry, and whether it was stored.
+
+    A program whose passes relied on the sizes of the call at hand is right for these alone: its
+    name is that of what they made of it, and it isn't stored.
+    """
+    store = Store(target)
+    key = store.key(canonical_text(program) + more, program)
+    final = _cached(store, key, program)
+    if final is not None:
+        return final, key, True
+    before = relied_on()
+    final = optimise(program)
+    if relied_on() != before:
+        key = NOT_KEPT + store.key(canonical_text(final.program) + more, program)
+    return final, key, False
 
 
 def _assemble_or_host(final: Final, target: Target, key: str) -> NativeProgram:
@@ -116,12 +130,9 @@ def compile_kernel(program: Program, strides: Mapping[int, Shape]) -> LoadedKern
     has none. The strides may be symbols of their own. It is optimised while it runs already."""
     target = named_target(settings.target)
     with _lock:
-        store = Store(target)
-        key = store.key(canonical_text(program) + repr(strides), program)
-        final = _cached(store, key, program)
-        if final is None:
-            final = optimise(program)
-            store.save(key, _to_entry(final, program))
+        final, key, hit = _final(program, target, repr(strides))
+        if not hit:
+            Store(target).save(key, _to_entry(final, program))
         plan = plan_memory(final.program, strides)
         if settings.verify:
             check_plan(final.program, plan)
