@@ -41,6 +41,7 @@ class UserCall(NamedTuple):
 
 
 _calls: dict[CodeType, Callable[[Mapping[str, Any]], UserCall]] = {}
+_passing: set[CodeType] = set()
 
 # The code of the function that calls a module's forward (its `self` is the module), and how a
 # module names a descendant; set by nn/.
@@ -53,9 +54,14 @@ def register_call(function: Any, read: Callable[[Mapping[str, Any]], UserCall]) 
     _calls[function.__code__] = read
 
 
+def register_passing(function: Any) -> None:
+    """Tell that a function calls what users call, with their arguments as they are."""
+    _passing.add(function.__code__)
+
+
 def is_call(code: CodeType) -> bool:
     """Whether all that a code does is a call of what users call."""
-    return code in _calls
+    return code in _calls or code in _passing
 
 
 def register_module_call(code: CodeType, path_between: Callable[[Any, Any], str]) -> None:

@@ -41,7 +41,10 @@ class _Lazy(Module):
         cls.__signature__ = inspect.Signature(rest)  # type: ignore[attr-defined]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given = inspect.signature(type(self)).bind(*args, **kwargs)
+        try:
+            given = inspect.signature(type(self)).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}.__init__() {error}") from None
         given.apply_defaults()
         made = self.layer(given.arguments.get("groups", 1), *given.args, **given.kwargs)
         self.__dict__.update(vars(made), _made_with=(given.args, given.kwargs))

@@ -167,7 +167,8 @@ class Cumsum(families.Scan):
         if not dtype.is_inexact:
             return np.cumsum(x, params["dim"], dtype=x.dtype)
         wide = x.astype(compute_dtype(dtype).numpy, copy=False)
-        return running_sums(wide, params["dim"]).astype(x.dtype, copy=False)
+        with np.errstate(all="ignore"):
+            return running_sums(wide, params["dim"]).astype(x.dtype, copy=False)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), dim = grads, params["dim"]
@@ -207,7 +208,8 @@ class _RunningExtreme(families.Scan):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,) = arrays
-        return type(self).ufunc.accumulate(x, params["dim"]) if x.ndim else x.copy()
+        with np.errstate(all="ignore"):
+            return type(self).ufunc.accumulate(x, params["dim"]) if x.ndim else x.copy()
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [None]

@@ -21,6 +21,7 @@ from argand.base.errors import ArgandError
 from argand.base.events import listen
 from argand.base.forks import lock_held_over_forks
 from argand.base.late import resolve
+from argand.base.userstack import register_passing
 from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter, interpreting
 from argand.ir.families import Composite
@@ -266,6 +267,9 @@ def record(text: bytes, function: Callable[..., Any], *args: Any, **kwargs: Any)
         plan.finish(words, (function, args, kwargs))
     table.set(words, plan)
     return result
+
+
+register_passing(record)
 
 
 def _tensors(x: Any) -> Iterator[Tensor]:

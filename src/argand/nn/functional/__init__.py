@@ -163,6 +163,7 @@ from argand.nn.functional.window import (
     conv_transpose1d,
     conv_transpose2d,
     fold,
+    native_channel_shuffle,
     pixel_shuffle,
     pixel_unshuffle,
     unfold,
@@ -302,8 +303,6 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
-
-native_channel_shuffle = channel_shuffle
 
 globals().update({name: planned(globals()[name]) for name in __all__})
 

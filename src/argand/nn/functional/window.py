@@ -237,6 +237,15 @@ def channel_shuffle(input: Any, groups: int) -> Any:
     return ops.reshape(x, (n, c, *spatial))
 
 
+def native_channel_shuffle(input: Any, groups: int) -> Any:
+    """`channel_shuffle`, by its other name.
+
+    >>> F.native_channel_shuffle(ag.arange(4).reshape(1, 4, 1), 2).flatten()
+    tensor([0, 2, 1, 3])
+    """
+    return channel_shuffle(input, groups)
+
+
 def unfold(
     input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Any:
