@@ -15,15 +15,23 @@ FACADES = [
     "argand.accelerator",
     "argand.autograd",
     "argand.autograd.functional",
+    "argand.backends.cuda",
+    "argand.cpu",
+    "argand.cpu.amp",
     "argand.cuda",
+    "argand.cuda.amp",
+    "argand.cuda.nvtx",
     "argand.fft",
     "argand.jit",
     "argand.linalg",
     "argand.masked",
+    "argand.mps",
+    "argand.mtia",
     "argand.signal.windows",
     "argand.special",
     "argand.testing",
     "argand.utils.checkpoint",
+    "argand.xpu",
 ]
 
 # The library.

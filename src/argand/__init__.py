@@ -57,10 +57,15 @@ from argand.tensor.legacy import (
 from argand.tensor.random import Generator, default_generator
 from argand.tensor.surface import functions as _functions
 from argand.tensor.switches import (
+    are_deterministic_algorithms_enabled,
     can_cast,
     get_default_device,
+    get_deterministic_debug_mode,
+    get_float32_matmul_precision,
+    is_deterministic_algorithms_warn_only_enabled,
     result_type,
     set_default_device,
+    set_deterministic_debug_mode,
     set_float32_matmul_precision,
     use_deterministic_algorithms,
 )
@@ -71,8 +76,7 @@ from argand.transform.mode import (
     no_grad,
     set_grad_enabled,
 )
-
-__version__ = "0.1.0"
+from argand.version import __version__ as __version__
 
 # Other names of the dtypes; from here on `bool`, `int` and `float` are not Python's.
 half, double = float16, float64
@@ -101,21 +105,22 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "backends": ("argand.backends", None),
         "compile": ("argand.compile.api", "compile"),
         "cond": ("argand.compile.control", "cond"),
+        "cpu": ("argand.cpu", None),
         "cuda": ("argand.cuda", None),
         "data": ("argand.data", None),
         "distributions": ("argand.distributions", None),
         "fft": ("argand.fft", None),
         "fit": ("argand.fit", None),
         "func": ("argand.func", None),
-        "get_autocast_dtype": ("argand.amp.casting", "get_autocast_dtype"),
+        "get_device_module": ("argand.devices", "get_device_module"),
         "io": ("argand.io", None),
-        "is_autocast_enabled": ("argand.amp.casting", "is_autocast_enabled"),
         "jit": ("argand.jit", None),
         "linalg": ("argand.linalg", None),
         "load": ("argand.io", "load"),
         "masked": ("argand.masked", None),
         "metrics": ("argand.metrics", None),
         "mps": ("argand.mps", None),
+        "mtia": ("argand.mtia", None),
         "nn": ("argand.nn", None),
         "optim": ("argand.optim", None),
         "save": ("argand.io", "save"),
@@ -126,6 +131,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "vision": ("argand.vision", None),
         "xpu": ("argand.xpu", None),
     }
+    | {name: ("argand.amp.casting", name) for name in ("get_autocast_dtype", "is_autocast_enabled")}
     | {
         name: ("argand.nn.functional.native", name)
         for name in ("native_batch_norm", "native_group_norm", "native_layer_norm")
@@ -182,14 +188,15 @@ __all__ = [
     "ShortTensor",
     "Size",
     "Tensor",
+    "are_deterministic_algorithms_enabled",
     "bfloat16",
     "bool",
     "can_cast",
     "cdouble",
     "cfloat",
     "channels_last",
-    "complex64",
     "complex128",
+    "complex64",
     "contiguous_format",
     "default_generator",
     "device",
@@ -203,15 +210,18 @@ __all__ = [
     "float64",
     "get_default_device",
     "get_default_dtype",
+    "get_deterministic_debug_mode",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "half",
     "inf",
     "inference_mode",
     "int",
-    "int8",
     "int16",
     "int32",
     "int64",
+    "int8",
+    "is_deterministic_algorithms_warn_only_enabled",
     "is_grad_enabled",
     "long",
     "nan",
@@ -223,6 +233,7 @@ __all__ = [
     "result_type",
     "set_default_device",
     "set_default_dtype",
+    "set_deterministic_debug_mode",
     "set_float32_matmul_precision",
     "set_grad_enabled",
     "set_num_threads",

@@ -7,6 +7,7 @@ import pytest
 
 import argand as ag
 from argand import data
+from argand.base import notices
 from argand.utils.data import DataLoader as TorchsPlace
 
 
@@ -188,7 +189,9 @@ def test_samples_out_of_range():
         list(data.DataLoader(few, batch_size=2, sampler=[0, 7]))
 
 
-def test_torchs_place_and_ignored_options():
+def test_torchs_place_and_ignored_options(monkeypatch):
+    monkeypatch.setattr(notices, "_said", set())
     loader = TorchsPlace(numbers(3), batch_size=3, num_workers=2, pin_memory=True)
-    assert len(list(loader)) == 1
+    with pytest.warns(UserWarning, match="pin_memory=True has no effect here: there is no accel"):
+        assert len(list(loader)) == 1
     assert len(list(data.DataLoader(data.TensorDataset(ag.zeros(0, 2)), shuffle=True))) == 0

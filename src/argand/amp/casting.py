@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import threading
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from argand.base.dtype import DType, as_dtype, bfloat16, float16, float32, float64
 from argand.base.errors import ArgumentError
+from argand.base.notices import notice
 from argand.ir import bind as crossroads
 from argand.ir.bind import tracing
 from argand.ir.op import Op, ops
@@ -215,16 +215,14 @@ class autocast:  # noqa: N801  # PyTorch's name
             raise RuntimeError(f"unsupported device type {device_type!r}: autocast works on 'cpu'")
         wanted = _local.setting.dtype if dtype is None else as_dtype(dtype)
         if enabled and device_type != "cpu":
-            warnings.warn(
+            notice(
                 f"autocast of {device_type!r} changes nothing: Argand computes on the CPU; use "
                 "autocast('cpu')",
-                stacklevel=2,
             )
             enabled = False
         elif enabled and wanted not in (bfloat16, float16):
-            warnings.warn(
+            notice(
                 f"autocast to {wanted.name} changes nothing: it casts to bfloat16 or float16",
-                stacklevel=2,
             )
             enabled = False
         self.device, self.fast_dtype, self._enabled = device_type, wanted, bool(enabled)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, TraceError
+from argand.base.notices import notice
 from argand.ir.bind import tracing
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
@@ -46,10 +46,9 @@ class GradScaler:
         enabled: bool = True,
     ) -> None:
         if enabled and device != "cpu":
-            warnings.warn(
+            notice(
                 f"GradScaler({device!r}) is disabled: Argand computes on the CPU; use "
                 "GradScaler('cpu')",
-                stacklevel=2,
             )
             enabled = False
         self._enabled = bool(enabled)

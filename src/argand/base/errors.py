@@ -73,6 +73,10 @@ class ArgumentError(ArgandError, RuntimeError, ValueError):
     """An argument whose value the operation does not take."""
 
 
+class DeviceError(ArgumentError, AssertionError, NotImplementedError):
+    """A device that is not there was to be used; of all the types that PyTorch raises for one."""
+
+
 class DTypeError(ArgandError, RuntimeError, TypeError):
     """A dtype that the operation does not take."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.notices import no_effect
 from argand.data.collate import default_collate
 from argand.data.dataset import IterableDataset, Subset, TensorDataset, check_places
 from argand.data.sampler import BatchSampler, RandomSampler, SequentialSampler
@@ -66,7 +67,7 @@ class DataLoader:
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler or drop_last):
             raise ValueError("batch_sampler excludes batch_size, shuffle, sampler and drop_last")
         self.dataset, self.drop_last, self.generator = dataset, drop_last, generator
-        self.collate_fn = collate_fn
+        self.collate_fn, self.pin_memory = collate_fn, pin_memory
         self.sampler: Any = sampler
         if sampler is None and not iterable:
             shuffled = shuffle and len(dataset) > 0
@@ -82,6 +83,8 @@ class DataLoader:
             self.batch_sampler = BatchSampler(source, batch_size, drop_last)
 
     def __iter__(self) -> Iterator[Any]:
+        no_accelerator = "there is no accelerator to copy to"
+        no_effect("DataLoader", no_accelerator, pin_memory=(self.pin_memory, False))
         collate = self.collate_fn or default_collate
         if isinstance(self.dataset, IterableDataset):
             batches = self.dataset if self.batch_sampler is None else self.batch_sampler

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from argand.base.errors import ArgumentError
+from argand.base.errors import ArgumentError, DeviceError
 from argand.io.storages import Storage
-from argand.tensor.device import device
+from argand.tensor.device import check_device, device
 
 Placer = Callable[[Storage, str], Storage]
 
@@ -16,12 +16,12 @@ def placer(map_location: Any, name: str) -> Placer:
     """What puts a storage where `map_location` says: a device, a function of the storage and the
     place that it was saved at, or a dictionary of such places.
 
-    Raises ArgumentError for a place that is not there.
+    Raises DeviceError for a place that is not there.
     """
     if map_location is None:
         return lambda storage, location: _placed(storage, location, name)
     if isinstance(map_location, str | device):
-        device(map_location)
+        check_device(map_location)
         return lambda storage, location: storage
     if isinstance(map_location, dict):
         return lambda storage, location: _placed(
@@ -47,9 +47,9 @@ def check_place(map_location: Any, name: str) -> None:
 
 def _placed(storage: Storage, location: str, name: str) -> Storage:
     try:
-        device(location)
+        check_device(location)
     except ArgumentError:
-        raise ArgumentError(
+        raise DeviceError(
             f"{name}: its tensors were saved on {location!r}, and Argand computes on the CPU; "
             "load them with map_location='cpu'"
         ) from None

@@ -13,7 +13,7 @@ from argand.base.errors import FormatError
 from argand.base.shape import contiguous_strides
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
-from argand.tensor.device import cpu, device
+from argand.tensor.device import check_device, cpu, device
 
 
 class Inside:
@@ -62,8 +62,8 @@ class Storage(Inside):
         return self
 
     def cuda(self, index: int | None = None) -> Storage:
-        """Always raises ArgumentError: Argand computes on the CPU."""
-        device("cuda" if index is None else f"cuda:{index}")
+        """Always raises DeviceError: Argand computes on the CPU."""
+        check_device("cuda" if index is None else f"cuda:{index}")
         return self
 
     def tensor(self, dtype: DType, offset: int, size: Any, stride: Any) -> Tensor:

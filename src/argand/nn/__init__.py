@@ -6,7 +6,7 @@ from typing import Any
 
 from argand.base.errors import unknown_name
 from argand.base.misuse import explained_classes
-from argand.nn import functional, init, parallel, utils
+from argand.nn import attention, functional, init, parallel, utils
 from argand.nn.activation import (
     CELU,
     ELU,
@@ -39,9 +39,6 @@ from argand.nn.activation import (
 )
 from argand.nn.adaptive_softmax import (
     AdaptiveLogSoftmaxWithLoss,
-)
-from argand.nn.attention import (
-    MultiheadAttention,
 )
 from argand.nn.containers import (
     ModuleDict,
@@ -119,6 +116,9 @@ from argand.nn.margin import (
 )
 from argand.nn.module import (
     Module,
+)
+from argand.nn.multihead import (
+    MultiheadAttention,
 )
 from argand.nn.norm import (
     BatchNorm1d,
@@ -392,6 +392,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "factory_kwargs",
     "functional",
     "init",

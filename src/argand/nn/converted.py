@@ -12,7 +12,9 @@ from argand.base.dtype import as_dtype
 from argand.ir.op import ops
 from argand.nn.tree import Tree
 from argand.nn.uninitialized import is_lazy
+from argand.tensor.convert import is_device
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.device import check_device
 from argand.tensor.inplace import assign
 from argand.tensor.strides import stored
 from argand.transform.mode import no_grad
@@ -42,7 +44,7 @@ class Converted(Tree):
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Convert the floating-point parameters and buffers to a dtype, and those of 4 dimensions
-        to a `memory_format`; devices other than the CPU are an error.
+        to a `memory_format`; devices other than the CPU raise DeviceError.
 
         ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(tensor)``.
         """
@@ -55,19 +57,18 @@ class Converted(Tree):
         for given in args:
             if isinstance(given, Tensor):
                 dtype = given.dtype
-            elif _is_device(given):
+            elif is_device(given):
                 device = given
             elif given is not None and not isinstance(given, bool):
                 dtype = given
-        if device is not None:
-            _check_device(device)
+        check_device(device)
         if memory_format is not None:
             self._apply(lambda x: _stored(x, memory_format))
         return self if dtype is None else self._convert(dtype)
 
     def to_empty(self, *, device: Any = None, recurse: bool = True) -> Self:
         """Give every parameter and buffer new memory, whose values aren't set."""
-        _check_device("cpu" if device is None else device)
+        check_device(device)
         return self._apply(lambda x: wrap(np.empty(tuple(x.shape), x.dtype.numpy)), recurse)
 
     def _convert(self, dtype: Any) -> Self:
@@ -132,8 +133,19 @@ class Converted(Tree):
 
     def cuda(self, device: Any = None) -> Self:
         """An error: there is no CUDA device."""
-        _check_device("cuda")
-        return self
+        return self.to("cuda" if device is None else device)
+
+    def xpu(self, device: Any = None) -> Self:
+        """An error: there is no XPU device."""
+        return self.to("xpu" if device is None else device)
+
+    def mtia(self, device: Any = None) -> Self:
+        """An error: there is no MTIA device."""
+        return self.to("mtia" if device is None else device)
+
+    def ipu(self, device: Any = None) -> Self:
+        """An error: there is no IPU device."""
+        return self.to("ipu" if device is None else device)
 
 
 def _stored(x: Tensor, memory_format: Any) -> Tensor:
@@ -143,15 +155,3 @@ def _stored(x: Tensor, memory_format: Any) -> Tensor:
     with no_grad():
         made: Tensor = stored(x.detach(), memory_format)
     return made
-
-
-def _is_device(given: Any) -> bool:
-    if isinstance(given, str):
-        return given.split(":")[0] in ("cpu", "cuda", "mps", "xpu", "meta")
-    return type(given).__name__ == "device"
-
-
-def _check_device(device: Any) -> None:
-    kind = str(getattr(device, "type", device)).split(":")[0]
-    if kind != "cpu":
-        raise RuntimeError(f"there is no device {kind!r}: Argand computes on the CPU")

@@ -11,11 +11,11 @@ from argand.base.errors import ArgumentError
 from argand.ir.op import ops
 from argand.nn import functional as F
 from argand.nn import init
-from argand.nn.attention import MultiheadAttention
 from argand.nn.containers import ModuleList
 from argand.nn.dropout import Dropout
 from argand.nn.linear import Linear
 from argand.nn.module import Module
+from argand.nn.multihead import MultiheadAttention
 from argand.nn.norm import LayerNorm
 
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": F.relu, "gelu": F.gelu}

@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from argand.base.dtype import as_dtype, get_default_dtype
-from argand.base.notices import no_effect
 from argand.nn.parameter import Buffer, Parameter
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.device import check_device
 
 
 class _Uninitialized(Tensor):
@@ -36,7 +36,7 @@ class _Uninitialized(Tensor):
 
 
 def _nothing(device: Any, dtype: Any) -> Tensor:
-    no_effect("an uninitialized tensor", "there is one device", device=(str(device), "None"))
+    check_device(device)
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     return wrap(np.empty(0, wanted.numpy))
 
@@ -64,6 +64,7 @@ class UninitializedParameter(_Uninitialized, Parameter):
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Give it memory, whose values aren't set."""
+        check_device(device)
         self._fill(shape, dtype, Parameter)
 
     def __repr__(self) -> str:
@@ -110,6 +111,7 @@ class UninitializedBuffer(_Uninitialized, Buffer):
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Give it memory, whose values aren't set."""
+        check_device(device)
         self._fill(shape, dtype, Buffer)
 
     def __repr__(self) -> str:

@@ -28,7 +28,7 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     The tensor itself when nothing changes, unless `copy=True`. ``memory_format=ag.channels_last``
     stores an image (N, C, H, W) as (N, H, W, C); see `contiguous`. Floats lose their fraction on
     the way to integers; gradients flow through casts of floats. The only device is "cpu":
-    ArgumentError for others. Follows `torch.Tensor.to`.
+    DeviceError for others. Follows `torch.Tensor.to`.
 
     >>> ag.tensor([1.5, -1.5]).to(ag.int64)
     tensor([ 1, -1])
@@ -43,7 +43,7 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     for value in (*args, wanted):
         if isinstance(value, Tensor):
             dtype = value.dtype
-        elif isinstance(value, device_type) or (isinstance(value, str) and not _is_dtype(value)):
+        elif is_device(value):
             device = value
         elif value is not None and not isinstance(value, bool):
             dtype = as_dtype(value)
@@ -52,6 +52,13 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     if copy and out is self:
         return copied(out, memory_format)
     return stored(out, memory_format)
+
+
+def is_device(value: Any) -> bool:
+    """Whether an argument of `to` is a device, or is to name one."""
+    if isinstance(value, str):
+        return not _is_dtype(value)
+    return isinstance(value, device_type | int) and not isinstance(value, bool)
 
 
 def _is_dtype(name: str) -> bool:
@@ -137,15 +144,23 @@ def to_cpu(self: Any, memory_format: Any = None) -> Any:
 
 
 def to_cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
-    """Always raises ArgumentError: Argand computes on the CPU.
+    """Always raises DeviceError: Argand computes on the CPU.
 
     >>> ag.ones(2).to("cuda" if ag.cuda.is_available() else "cpu").device
     device(type='cpu')
     """
-    raise ArgumentError(
-        "cuda() is not available: Argand computes on the CPU; remove the call, or choose the "
-        "device with `'cuda' if ag.cuda.is_available() else 'cpu'`"
-    )
+    check_device("cuda" if device is None else device)
+    raise ArgumentError(f"cuda: {device!r} is no CUDA device")
+
+
+def to_xpu(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
+    """Always raises DeviceError: Argand computes on the CPU.
+
+    >>> ag.ones(2).to("xpu" if ag.xpu.is_available() else "cpu").device
+    device(type='cpu')
+    """
+    check_device("xpu" if device is None else device)
+    raise ArgumentError(f"xpu: {device!r} is no XPU device")
 
 
 def device_of(self: Any) -> Any:

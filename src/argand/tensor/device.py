@@ -1,44 +1,71 @@
-"""The device of a tensor. Only the CPU for now; asking for another is a clear error."""
+"""Devices: any of PyTorch's can be named, and tensors are on the CPU. To use another is an error
+that says so."""
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import Any, NoReturn
 
-from argand.base.errors import ArgumentError, did_you_mean
+from argand.base.errors import ArgumentError, DeviceError, did_you_mean
 
-_OTHERS = ("cuda", "mps", "xpu", "meta", "hip", "xla", "mkldnn", "vulkan", "hpu", "mtia")
+_TYPES = (
+    *("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga"),
+    *("maia", "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone"),
+)
 
 
-class device:  # noqa: N801  # PyTorch's name  # PyTorch's name
-    """Where a tensor is stored: ``device("cpu")``, the only one; ArgumentError for others.
+class device:  # noqa: N801  # PyTorch's name
+    """Names where tensors are: ``device("cuda:1")``, ``device("cuda", 1)``, ``device(type="cpu")``.
 
-    >>> ag.device("cpu").type
-    'cpu'
-    >>> ag.device("cpu") == ag.ones(2).device
+    Every device of PyTorch's can be named, compared, printed and hashed, so programs that choose
+    one run as they are; only "cpu" can be used, and any other raises DeviceError when a tensor or
+    a module is to be there. A number alone means an accelerator, and there is none: DeviceError.
+    ``with ag.device("cpu"):`` makes it the default device of the block. Raises ArgumentError for a
+    name that is none. As `torch.device`.
+
+    >>> ag.device("cuda:1").type, ag.device("cuda:1").index
+    ('cuda', 1)
+    >>> ag.device("cuda" if ag.cuda.is_available() else "cpu") == ag.ones(2).device
     True
     """
 
-    __slots__ = ("index", "type")
+    __slots__ = ("_index", "_type")
 
-    type: str
-    index: int | None
+    _type: str
+    _index: int | None
 
-    def __new__(cls, kind: Any = "cpu", index: int | None = None) -> device:
-        if isinstance(kind, device):
-            return kind
-        if not isinstance(kind, str):
-            raise TypeError(f"a device is named by a string such as 'cpu', got {kind!r}")
-        name, _, number = kind.partition(":")
-        if name in _OTHERS or isinstance(kind, int):
-            raise ArgumentError(
-                f"device {kind!r} is not available: Argand computes on the CPU; use device='cpu'"
-            )
-        if name != "cpu" or (number and not number.isdigit()):
-            hint = did_you_mean(name, ("cpu", *_OTHERS))
-            raise ArgumentError(f"unknown device {kind!r}{hint}")
-        if index is None and not number:
-            return _CPU if "_CPU" in globals() else _make("cpu", None)
-        return _make("cpu", int(number) if number else index)
+    def __new__(cls, type: Any = None, index: int | None = None, *, device: Any = None) -> device:
+        named = device if type is None else type
+        if isinstance(named, cls) and index is None:
+            return named
+        if isinstance(named, int) and index is None:
+            _refuse_number(named)
+        if not isinstance(named, str):
+            raise TypeError(f"a device is named by a string such as 'cpu', got {named!r}")
+        kind, number = _parsed(named)
+        if index is not None:
+            if number is not None:
+                raise ArgumentError(f"device({named!r}, {index!r}) names the index twice")
+            number = _checked_index(index)
+        return _make(kind, number)
+
+    @property
+    def type(self) -> str:
+        """The kind of device.
+
+        >>> ag.device("cuda:1").type
+        'cuda'
+        """
+        return self._type
+
+    @property
+    def index(self) -> int | None:
+        """Which one of its kind; None for the current one.
+
+        >>> ag.device("cuda:1").index
+        1
+        """
+        return self._index
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
@@ -56,15 +83,63 @@ class device:  # noqa: N801  # PyTorch's name  # PyTorch's name
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (str(self),)
 
+    def __enter__(self) -> device:
+        check_device(self)
+        _default.stack.append(self)
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        _default.stack.pop()
+
 
 def _make(kind: str, index: int | None) -> device:
     found: device = object.__new__(device)
-    found.type = kind
-    found.index = index
+    found._type, found._index = kind, index
     return found
 
 
 _CPU = _make("cpu", None)
+
+
+class _Default(threading.local):
+    """The devices that were made the default one, the innermost last."""
+
+    def __init__(self) -> None:
+        self.stack = [_CPU]
+
+
+_default = _Default()
+
+
+def _parsed(name: str) -> tuple[str, int | None]:
+    """The kind and the number of a device written as "kind" or "kind:number"."""
+    kind, colon, number = name.partition(":")
+    if kind not in _TYPES:
+        hint = did_you_mean(kind, _TYPES)
+        raise ArgumentError(f"unknown device {name!r}: expected one of {', '.join(_TYPES)}{hint}")
+    if not colon:
+        return kind, None
+    if not (number.isascii() and number.isdigit()) or number != str(int(number)):
+        raise ArgumentError(
+            f"unknown device {name!r}: after the colon comes a number, as in cuda:0"
+        )
+    return kind, int(number)
+
+
+def _checked_index(index: Any) -> int:
+    if not isinstance(index, int):
+        raise TypeError(f"the index of a device is a number, got {index!r}")
+    if index < 0:
+        raise ArgumentError(f"the index of a device is 0 or more, got {index}")
+    return index
+
+
+def _refuse_number(index: int) -> NoReturn:
+    _checked_index(index)
+    raise DeviceError(
+        f"device {index} is an accelerator, and there is none: Argand computes on the CPU; use "
+        "device='cpu'"
+    )
 
 
 def cpu() -> device:
@@ -72,7 +147,31 @@ def cpu() -> device:
     return _CPU
 
 
+def default_device() -> device:
+    """The device of new tensors in this thread."""
+    return _default.stack[-1]
+
+
+def make_default(wanted: Any) -> None:
+    """Have new tensors of this thread on a device; None means the CPU."""
+    check_device(wanted)
+    _default.stack[-1] = _CPU if wanted is None else device(wanted)
+
+
 def check_device(wanted: Any) -> None:
     """Refuse a device that isn't there; None means the default."""
-    if wanted is not None and wanted is not _CPU and wanted != "cpu":
-        device(wanted)
+    if wanted is None or wanted is _CPU or wanted == "cpu":
+        return
+    named = device(wanted)
+    if named.type != "cpu":
+        raise DeviceError(
+            f"device {str(named)!r} is not available: Argand computes on the CPU; use "
+            f"device='cpu'{_HINTS.get(named.type, '')}"
+        )
+
+
+_HINTS = {
+    kind: f", or choose with `'{kind}' if ag.{kind}.is_available() else 'cpu'`"
+    for kind in ("cuda", "mps", "xpu", "mtia")
+}
+_HINTS["meta"] = "; there are no tensors without memory"

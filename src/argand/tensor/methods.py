@@ -23,6 +23,15 @@ def never(self: Any) -> bool:
     return False
 
 
+def always(self: Any) -> bool:
+    """True: tensors are on the CPU.
+
+    >>> ag.ones(2).is_cpu
+    True
+    """
+    return True
+
+
 def backward(
     self: Any,
     gradient: Any = None,

@@ -19,7 +19,7 @@ from argand.ir.elementwise import is_number
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import CreationOptions, SizeOptions, finished, sizes
-from argand.tensor.device import cpu
+from argand.tensor.device import check_device, cpu
 from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad
 
@@ -41,6 +41,7 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu") -> None:
+        check_device(device)
         self.device = cpu()
         self.state: Tensor = wrap(np.array([67280421310721, 0], np.int64))
 

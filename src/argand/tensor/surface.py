@@ -476,19 +476,19 @@ def _methods() -> dict[str, Any]:
     found: dict[str, Any] = {name: method_of(registry.get(name)) for name in OPS}
     found |= dict(_names(BOTH))
     found |= dict(_names(METHODS))
+    found |= dict.fromkeys(_NEVER, property(methods.never))
     found |= {
         "diagonal": planned(regions.diagonal_of),
         "narrow_copy": functions["narrow_copy"],
         "where": explained(selecting.where_method),
         "type": explained(convert.type_),
         "cpu": explained(convert.to_cpu),
-        "cuda": convert.to_cuda,
+        "cuda": explained(convert.to_cuda),
+        "xpu": explained(convert.to_xpu),
         "device": property(convert.device_of),
         "nbytes": property(convert.nbytes),
         "itemsize": property(convert.itemsize),
-        "is_cuda": property(methods.never),
-        "is_sparse": property(methods.never),
-        "is_quantized": property(methods.never),
+        "is_cpu": property(methods.always),
         "real": property(convert.real),
         "imag": property(convert.imag),
         "T": property(planned(shaping.reversed_dims)),
@@ -512,6 +512,24 @@ def _methods() -> dict[str, Any]:
         found[name] = operator_of(registry.get(target), name)
     return found | operators() | _special()
 
+
+_NEVER = [
+    "is_cuda",
+    "is_hpu",
+    "is_ipu",
+    "is_maia",
+    "is_meta",
+    "is_mkldnn",
+    "is_mps",
+    "is_mtia",
+    "is_nested",
+    "is_quantized",
+    "is_sparse",
+    "is_sparse_csr",
+    "is_vulkan",
+    "is_xla",
+    "is_xpu",
+]
 
 _CASTS = {
     "float32": "float",

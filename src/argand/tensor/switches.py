@@ -8,43 +8,100 @@ from argand.base import dtype as dtypes
 from argand.base.dtype import SCALAR, TENSOR, ZERO_DIM, DType, as_dtype, of_scalar
 from argand.base.dtype import result_type as common_type
 from argand.base.errors import ArgumentError
+from argand.base.preferences import preferences
 from argand.tensor.core import Tensor
-from argand.tensor.device import check_device, cpu
+from argand.tensor.device import default_device, make_default
 
 
 def get_default_device() -> Any:
-    """The device of new tensors: the CPU.
+    """The device of new tensors in this thread: the CPU.
 
     >>> ag.get_default_device()
     device(type='cpu')
     """
-    return cpu()
+    return default_device()
 
 
 def set_default_device(device: Any) -> None:
-    """Set the device of new tensors; only "cpu" is there, ArgumentError for others.
+    """Set the device of new tensors in this thread; only "cpu" is there, DeviceError for others.
 
     >>> ag.set_default_device("cpu")
     """
-    check_device(device)
+    make_default(device)
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Accepted for PyTorch's sake: products of float32 are always computed in float32.
+    """Kept and answered: products of float32 are always computed in float32.
 
     Raises ArgumentError unless it is "highest", "high" or "medium".
 
-    >>> ag.set_float32_matmul_precision("high")
+    >>> ag.set_float32_matmul_precision("highest")
     """
-    if precision not in ("highest", "high", "medium"):
-        raise ArgumentError(f"set_float32_matmul_precision: unknown precision {precision!r}")
+    preferences.set_float32_matmul(precision)
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` was given last.
+
+    >>> ag.get_float32_matmul_precision()
+    'highest'
+    """
+    return preferences.float32_matmul
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Accepted for PyTorch's sake: all algorithms are deterministic, on any number of threads.
+    """Kept and answered: all algorithms are deterministic, on any number of threads.
 
-    >>> ag.use_deterministic_algorithms(True)
+    >>> ag.use_deterministic_algorithms(False)
     """
+    for name, value in (("mode", mode), ("warn_only", warn_only)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, got {value!r}")
+    preferences.deterministic = (1 if warn_only else 2) if mode else 0
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """Whether `use_deterministic_algorithms` was given True last; they are in any case.
+
+    >>> ag.are_deterministic_algorithms_enabled()
+    False
+    """
+    return preferences.deterministic > 0
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Whether `use_deterministic_algorithms` was told to warn only; there is nothing to warn of.
+
+    >>> ag.is_deterministic_algorithms_warn_only_enabled()
+    False
+    """
+    return preferences.deterministic == 1
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """0 or "default", 1 or "warn", 2 or "error": `use_deterministic_algorithms` by another name.
+
+    >>> ag.set_deterministic_debug_mode("default")
+    """
+    number = _DEBUG_MODES.get(debug_mode, debug_mode) if isinstance(debug_mode, str) else debug_mode
+    if isinstance(number, bool) or number not in _DEBUG_MODES.values():
+        raise ArgumentError(
+            f"set_deterministic_debug_mode takes 0, 1 or 2, or {', '.join(_DEBUG_MODES)}, got "
+            f"{debug_mode!r}"
+        )
+    preferences.deterministic = int(number)
+
+
+_DEBUG_MODES = {"default": 0, "warn": 1, "error": 2}
+
+
+def get_deterministic_debug_mode() -> int:
+    """What `set_deterministic_debug_mode` was given last, as a number.
+
+    >>> ag.get_deterministic_debug_mode()
+    0
+    """
+    return preferences.deterministic
 
 
 def result_type(tensor1: Any, tensor2: Any) -> DType:
