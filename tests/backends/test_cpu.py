@@ -233,7 +233,7 @@ def test_calls_from_several_threads() -> None:
     def work(seed: int) -> None:
         rng = np.random.default_rng(seed)
         for _ in range(50):
-            x = rng.standard_normal((int(rng.integers(2, 300)), 64)).astype(np.float32)
+            x = rng.standard_normal((rng.choice((2, 33, 250)), 64)).astype(np.float32)
             t = 2 * x.T
             if not np.array_equal(f.run([x], ())[0], t[::-1] + t):
                 failures.append(seed)

@@ -220,3 +220,37 @@ def test_an_op_of_a_user_may_change_its_formula(
             run = [sys.executable, "-c", text]
             done = subprocess.run(run, env=env, capture_output=True, text=True, check=False)
             assert done.stdout.strip() == wanted, done.stderr
+
+
+SIZED = """
+import sys
+import numpy as np
+import argand
+from argand.backends.cpu import eager, forms, store
+from argand.ir.families import Composite
+from argand.ir.op import ops, registry
+
+class StoreTestSized(Composite):
+    'Asks for a size.'
+
+    samples = ()
+
+    def body(x, dim, keepdim):
+        return ops.mul(ops.sum(x, dim, keepdim), 2.0 if x.shape[0] > 4 else 3.0)
+
+store.foreign_formulas = lambda program: ()  # it is stored and has a form, as ours
+op = registry.get("store_test_sized")
+eager.FORMS = {**forms.FORMS, type(op): forms.reduce_form}
+for size in sys.argv[1]:
+    x = np.ones(int(size), np.float32)
+    print(*eager.run_eager(op, (x,), {"dim": (0,), "keepdim": False}))
+"""
+
+
+def test_what_relied_on_the_sizes_of_a_call_is_not_stored_for_others(tmp_path: Path) -> None:
+    env = {**os.environ, "ARGAND_CACHE": str(tmp_path)}
+    for sizes in ("6", "3", "363"):
+        run = [sys.executable, "-c", SIZED, sizes]
+        done = subprocess.run(run, env=env, capture_output=True, text=True, check=False)
+        wanted = [{"6": "12.0", "3": "9.0"}[size] for size in sizes]
+        assert done.stdout.split() == wanted, done.stderr

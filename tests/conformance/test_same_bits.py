@@ -22,12 +22,16 @@ ELEMENTS = 100_000
 SIZES = (1, 2, 7, 64)
 
 
-def labels() -> list[str]:
+def cases() -> list[Any]:
+    """Every batch in its op's first dtype; in the others in the long suite."""
     count: dict[str, int] = {}
     found = []
     for batch in ALL_BATCHES:
         number = count[batch.op.name] = count.get(batch.op.name, -1) + 1
-        found.append(f"{batch.op.name}-{number}")
+        for n, dtype in enumerate(batch.op.dtypes):
+            marks = [pytest.mark.slow] if n else []
+            name = f"{batch.op.name}-{number}-{dtype}"
+            found.append(pytest.param(batch, dtype, id=name, marks=marks))
     return found
 
 
@@ -69,26 +73,25 @@ def check(found: list[np.ndarray], expected: list[np.ndarray], what: str) -> Non
         assert y.tobytes() == e.tobytes(), f"{what}: {np.sum(y != e)} of {e.size} differ"
 
 
-@pytest.mark.parametrize("batch", ALL_BATCHES, ids=labels())
-def test_a_row_has_the_same_bits_in_any_batch(batch: Batch) -> None:
-    for dtype in batch.op.dtypes:
-        largest = max(int(np.prod(t.shape)) for t in batch.rows)
-        count = max(ELEMENTS // max(largest, 1), 130)
-        rows, fixed = batch.arrays(dtype, count)
-        whole = results(batch, rows, fixed)
-        for i in (0, 63, count - 1):
-            alone = results(batch, [a[i : i + 1] for a in rows], fixed)
-            check(alone, [y[i : i + 1] for y in whole], f"{dtype}: row {i} alone")
-        for size in SIZES:
-            part = [a[:size] for a in rows]
-            check(results(batch, part, fixed), [y[:size] for y in whole], f"{dtype}: {size} rows")
-        for size in (1, 7, count):
-            part = [np.asfortranarray(a[:size]) for a in rows]
-            found = results(batch, part, fixed)
-            check(found, [y[:size] for y in whole], f"{dtype}: {size} transposed rows")
-        for count in (1, 2, 5):
-            with threads(count):
-                check(results(batch, rows, fixed), whole, f"{dtype}: {count} threads")
+@pytest.mark.parametrize(("batch", "dtype"), cases())
+def test_a_row_has_the_same_bits_in_any_batch(batch: Batch, dtype: str) -> None:
+    largest = max(int(np.prod(t.shape)) for t in batch.rows)
+    count = max(ELEMENTS // max(largest, 1), 130)
+    rows, fixed = batch.arrays(dtype, count)
+    whole = results(batch, rows, fixed)
+    for i in (0, 63, count - 1):
+        alone = results(batch, [a[i : i + 1] for a in rows], fixed)
+        check(alone, [y[i : i + 1] for y in whole], f"{dtype}: row {i} alone")
+    for size in SIZES:
+        part = [a[:size] for a in rows]
+        check(results(batch, part, fixed), [y[:size] for y in whole], f"{dtype}: {size} rows")
+    for size in (1, 7, count):
+        part = [np.asfortranarray(a[:size]) for a in rows]
+        found = results(batch, part, fixed)
+        check(found, [y[:size] for y in whole], f"{dtype}: {size} transposed rows")
+    for count in (1, 2, 5):
+        with threads(count):
+            check(results(batch, rows, fixed), whole, f"{dtype}: {count} threads")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int64"])

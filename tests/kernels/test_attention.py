@@ -21,11 +21,12 @@ from argand.kernels.contraction.spec import ContractionAxis, Operand
 from argand.kernels.match import plan_of
 from argand.nest.builder import PTR, NestBuilder
 from argand.runtime.threads import get_num_threads, set_num_threads
-from machines import FORCED, HERE
+from machines import HERE
+from suites import first
 
 RNG = np.random.default_rng(5)
 
-HOST_AT_ONCE = ["host", *(pytest.param(name, marks=pytest.mark.slow) for name in FORCED)]
+HOST_AT_ONCE = first(1, HERE)
 """The other widths belong to the long suite."""
 
 
@@ -348,7 +349,7 @@ def test_a_row_has_the_same_bits_whatever_rows_come_with_it() -> None:
             np.testing.assert_array_equal(part, whole[:, :rows])
 
 
-@pytest.mark.parametrize("target", HERE)
+@pytest.mark.parametrize("target", HOST_AT_ONCE)
 def test_in_small_pieces(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cut_small(monkeypatch)
     check(heads((2,), 37, 45, 20, 11), target)

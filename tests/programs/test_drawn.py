@@ -151,7 +151,9 @@ def test_host_segments_lie_between_native_ones(drawn: list[Drawn]) -> None:
         if any(isinstance(node.op, Host) for node in one.program.nodes):
             kinds = [s.call is not None for s in compile_program(one.program).segments]
             between += any(kinds[:i] and kinds[i + 1 :] and not k for i, k in enumerate(kinds))
-    assert between >= 3
+        if between == 3:
+            return
+    pytest.fail(f"{between} programs have such a segment")
 
 
 def test_little_is_left_unsure(drawn: list[Drawn]) -> None:
