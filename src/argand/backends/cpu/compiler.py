@@ -1,8 +1,8 @@
 """compile_program: passes, schedule, memory plan, kernels, object, CompiledProgram; and the cache.
 
 The cache key is the canonical text of the program *before* passes, with the target and the versions
-of all that has a say. An entry keeps the final program as text beside the objects, so a hit skips
-the passes and code generation; where values lie follows from the final program alone.
+of all that decides the code. An entry has the final program as text beside the objects, so a hit
+skips the passes and code generation; the memory plan follows from the final program alone.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def _is_long(program: Program) -> bool:
 
 
 def _to_entry(final: Final, program: Program) -> dict[str, Any]:
-    """What a cache entry keeps. `origins` names for each node, regions included, the number of a
+    """A cache entry. `origins` names for each node, regions included, the number of a
     node before the passes with the same line and module."""
     number = {(n.location, n.module): i for i, n in enumerate(program.nodes)}
     origins = [number.get((n.location, n.module), -1) for n in all_nodes(final.program)]

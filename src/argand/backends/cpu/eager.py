@@ -4,8 +4,8 @@ A kernel is compiled once for an op, dtypes, ranks, window parameters and which 
 kept on disk, so a new shape never waits for LLVM. What a call needs - the kernel, the sizes in
 order, how to allocate the results - is worked out once for each combination of shapes and strides.
 
-Whether an op has a kernel never depends on how many rows a batch has: what no kernel walks as it
-lies in memory is copied first. So a row has the same bits in any batch.
+Whether an op has a kernel never depends on how many rows a batch has: an array whose strides no
+kernel takes is copied first. So a row has the same bits in any batch.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _kernels: dict[str, list[tuple[Guards, LoadedKernel | None]]] = {}
 def run_eager(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...] | None:
     """The outputs of an op, or None when it has no kernel for such operands.
 
-    None also stands for a call that can't be computed: NumPy then raises the op's own error.
+    None also for a call that can't be computed: NumPy then raises the op's own error.
     """
     try:
         key = (op.name, *params.items(), *[_facts(a) for a in arrays])
@@ -143,7 +143,7 @@ def _make_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> EagerPl
 
 
 def _copying_plan(op: Op, arrays: Sequence[Any], params: dict[str, Any]) -> EagerPlan | None:
-    """The plan for row-major copies of arrays that no kernel walks as they lie."""
+    """The plan for row-major copies of arrays whose strides no kernel takes."""
     if dense(*arrays):
         return None
     plan = _make_plan(op, _row_major(arrays), params)

@@ -1,6 +1,6 @@
 """The form in which an eager call becomes a kernel: which sizes and strides are arguments.
 
-A form turns concrete arrays into a Program over symbolic sizes (sizes of 1 stay fixed: they mean
+A form makes of concrete arrays a Program over symbolic sizes (sizes of 1 stay fixed: they mean
 broadcasting), as small as possible: dimensions that are contiguous together are merged.
 """
 

@@ -29,7 +29,7 @@ def interpolate(
 ) -> Any:
     """Images (N, C, H, W), or sequences or volumes, at another `size`, or by `scale_factor` larger.
 
-    A new pixel i stands at (i + 0.5) * old / new - 0.5, or with `align_corners` at
+    A new pixel i is at (i + 0.5) * old / new - 0.5, or with `align_corners` at
     i * (old - 1) / (new - 1). `mode` is "nearest" (the pixel at floor(i * old / new)),
     "nearest-exact", "linear", "bilinear", "trilinear", "bicubic" (Keys, 1981, with a = -0.75) or
     "area" (the mean of what it covers). Where the image becomes smaller, `antialias` mixes all
