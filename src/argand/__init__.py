@@ -23,6 +23,11 @@ from argand.base.dtype import (
     bool_,
     complex64,
     complex128,
+    float8_e4m3fn,
+    float8_e4m3fnuz,
+    float8_e5m2,
+    float8_e5m2fnuz,
+    float8_e8m0fnu,
     float16,
     float32,
     float64,
@@ -34,6 +39,9 @@ from argand.base.dtype import (
     promote_types,
     set_default_dtype,
     uint8,
+    uint16,
+    uint32,
+    uint64,
 )
 from argand.base.errors import ArgandError
 from argand.base.errors import unknown_name as _unknown_name
@@ -205,6 +213,11 @@ __all__ = [
     "e",
     "enable_grad",
     "float",
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
     "float16",
     "float32",
     "float64",
@@ -241,6 +254,9 @@ __all__ = [
     "short",
     "strided",
     "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
     "use_deterministic_algorithms",
     *sorted(_functions),
 ]

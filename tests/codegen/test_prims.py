@@ -11,9 +11,12 @@ from suites import first
 
 FLOATS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
-INTS = ("int8", "int16", "int32", "int64", "uint8")
+INTS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 ALL = (*FLOATS, *HALVES, *INTS)
 MACHINES = first(2, HERE)  # the host and the narrowest
+LONG = ("uint16", "uint32")  # between the sizes of the others
+EACH_INT = [pytest.param(e, marks=pytest.mark.slow) if e in LONG else e for e in INTS]
+EACH = [*FLOATS, *HALVES, *EACH_INT]
 
 UNARY = {
     "neg": np.negative,
@@ -61,9 +64,11 @@ def values(elem: str, seed: int = 3) -> Array:
     dtype = numpy_dtype(elem)
     if elem in INTS:
         info = np.iinfo(dtype)
-        edge = [info.min, info.max, info.min + 1, info.max - 1, 0, 1, 2, 3]
-        small = rng.integers(0 if info.min == 0 else -9, 10, 400)
-        return np.concatenate([rng.integers(info.min, info.max, 595), small, edge]).astype(dtype)
+        half = (info.min + info.max) // 2  # the sign bit of a signed integer begins behind it
+        edge = [info.min, info.max, info.min + 1, info.max - 1, 0, 1, 2, half, half + 1]
+        small = rng.integers(0 if info.min == 0 else -9, 10, 400).astype(dtype)
+        large = rng.integers(info.min, info.max, 594, dtype, endpoint=True)
+        return np.concatenate([large, small, np.array(edge, dtype)])
     edge = [0.0, -0.0, np.inf, -np.inf, np.nan, 0.5, -0.5, 1.5, 2.5, -2.5, 1e-39, -1e-39]
     small = rng.integers(-20, 20, 200) / 2
     large = rng.uniform(-1, 1, 200) * 10.0 ** rng.uniform(-4, 4, 200)
@@ -89,7 +94,7 @@ def same(got: Array, want: Array) -> None:
 
 
 @pytest.mark.parametrize("target", MACHINES)
-@pytest.mark.parametrize("elem", ALL)
+@pytest.mark.parametrize("elem", EACH)
 @pytest.mark.parametrize("lanes", [0, 1])
 def test_unary(elem: str, target: str, lanes: int) -> None:
     x = values(elem)
@@ -100,7 +105,7 @@ def test_unary(elem: str, target: str, lanes: int) -> None:
 
 
 @pytest.mark.parametrize("target", MACHINES)
-@pytest.mark.parametrize("elem", ALL)
+@pytest.mark.parametrize("elem", EACH)
 @pytest.mark.parametrize("lanes", [0, 1])
 def test_binary(elem: str, target: str, lanes: int) -> None:
     x, y = values(elem), np.roll(values(elem, 5), 7)
@@ -110,7 +115,7 @@ def test_binary(elem: str, target: str, lanes: int) -> None:
         same(primitive(prim, elem, 2, target, lanes)(x, y), reference(function, x, y))
 
 
-@pytest.mark.parametrize("elem", ALL)
+@pytest.mark.parametrize("elem", EACH)
 @pytest.mark.parametrize("target", MACHINES)
 def test_compare(elem: str, target: str) -> None:
     x, y = values(elem), np.roll(values(elem), 1)
@@ -120,7 +125,7 @@ def test_compare(elem: str, target: str) -> None:
         same(got, reference(function, x, y))
 
 
-@pytest.mark.parametrize("elem", INTS)
+@pytest.mark.parametrize("elem", EACH_INT)
 @pytest.mark.parametrize("target", MACHINES)
 def test_bits(elem: str, target: str) -> None:
     x, y = values(elem), values(elem, 5)
@@ -184,7 +189,7 @@ def test_fma_and_where() -> None:
 
 
 @pytest.mark.parametrize("target", MACHINES)
-@pytest.mark.parametrize("to", (*ALL, "bool"))
+@pytest.mark.parametrize("to", [*EACH, "bool"])
 @pytest.mark.parametrize("lanes", [0, 1])
 def test_casts(to: str, target: str, lanes: int) -> None:
     for source in ALL:
@@ -199,6 +204,21 @@ def test_casts(to: str, target: str, lanes: int) -> None:
                 want = x.astype(np.float32).astype(to)
         got = mapped(lambda b, x: b.cast(x, to), (source,), to, target, lanes)(x)
         same(got, want)
+
+
+@pytest.mark.parametrize("target", MACHINES)
+@pytest.mark.parametrize("source", FLOATS)
+def test_floats_wrap_as_unsigned_integers(source: str, target: str) -> None:
+    """Also negative ones, and those that only an unsigned integer of that size holds."""
+    for bits, reach in ((8, 31), (16, 31), (32, 63), (64, 63)):
+        rng = np.random.default_rng(bits)
+        x = rng.uniform(-1, 1, 301) * 2.0 ** rng.uniform(0, reach, 301)
+        above = 2.0**63 * rng.uniform(1, 2, 20) if bits == 64 else ()
+        x = np.concatenate([x, above, [-1, -0.5, 2.0 ** (reach - 1)]]).astype(source)
+        want = np.array([int(v) % 2**bits for v in x.tolist()], f"uint{bits}")
+        for lanes in (0, 1):
+            to = f"uint{bits}"
+            same(mapped(lambda b, x, to=to: b.cast(x, to), (source,), to, target, lanes)(x), want)
 
 
 @pytest.mark.parametrize("target", MACHINES)

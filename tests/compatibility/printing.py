@@ -28,6 +28,13 @@ DTYPES = (
     "float64",
     "complex64",
     "complex128",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float8_e4m3fn",
+    "float8_e5m2",
+    "float8_e4m3fnuz",
+    "float8_e5m2fnuz",
 )
 ROWS: dict[str, list[Any]] = {
     "ones": [1.0, 1.0],
@@ -124,6 +131,9 @@ OTHERS: dict[str, Case] = {
     "empty int32": lambda m: m.zeros(0, dtype=m.int32),
     "empty bool": lambda m: m.zeros((0, 2), dtype=m.bool),
     "smallest integers": lambda m: m.tensor([-(2**63), 2**63 - 1]),
+    "largest integers": lambda m: m.tensor([2**64 - 1, 0], dtype=m.uint64),
+    "powers of two": lambda m: m.tensor([0.25, 1.0, 512.0], dtype=m.float8_e8m0fnu),
+    "all numbers of 8 bits": lambda m: m.arange(256).to(m.uint8).view(m.float8_e4m3fn).view(32, 8),
 }
 
 
@@ -131,7 +141,7 @@ def cases() -> dict[str, Case]:
     """What prints, by names."""
     found: dict[str, Case] = {}
     for name, row in ROWS.items():
-        for dtype in ("float16", "bfloat16", "float32", "float64"):
+        for dtype in ("float16", "bfloat16", "float32", "float64", "float8_e5m2"):
             found[f"{name}, {dtype}"] = _row(row, dtype)
     for name, row in COMPLEX.items():
         for dtype in ("complex64", "complex128"):

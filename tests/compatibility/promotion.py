@@ -30,6 +30,14 @@ DTYPES = {
     "float64": "f8",
     "complex64": "c8",
     "complex128": "c16",
+    "uint16": "u2",
+    "uint32": "u4",
+    "uint64": "u8",
+    "float8_e4m3fn": "e4",
+    "float8_e5m2": "e5",
+    "float8_e4m3fnuz": "z4",
+    "float8_e5m2fnuz": "z5",
+    "float8_e8m0fnu": "e8",
 }
 WIDER = {"complex32": "complex64"}
 """What Argand has in place of a dtype that it lacks."""

@@ -21,11 +21,17 @@ from argand.ir.samples import Sample, T
 DTYPES = tuple(d.name for d in ALL)
 GROUPS = {
     "bool": ("bool",),
-    "whole": ("uint8", "int8", "int16", "int32", "int64"),
+    "whole": ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"),
     "half": ("float16", "bfloat16"),
     "float": ("float32", "float64"),
     "complex": ("complex64", "complex128"),
+    "stored": tuple(d.name for d in ALL if d.kind == "s"),
 }
+
+
+UNSIGNED = frozenset(d for d in DTYPES if d.startswith("uint"))
+WIDE = UNSIGNED - {"uint8"}
+"""What does not promote with integers of other dtypes."""
 
 
 def _each(ops: str, groups: str) -> dict[str, frozenset[str]]:
@@ -39,20 +45,20 @@ LINALG = """
     linalg_pinv linalg_qr linalg_slogdet linalg_solve linalg_solve_triangular linalg_svd
 """
 
+POLYNOMIALS = """
+    chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w
+    hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p
+    shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u shifted_chebyshev_polynomial_v
+    shifted_chebyshev_polynomial_w
+"""
+
 # The dtypes for which an op raises DTypeError, whatever the operands.
 REFUSED: dict[str, frozenset[str]] = {
     **_each("abs avg_pool2d conj linear matmul neg sub", "bool"),
     **_each("digamma entr erfc erfcx erfinv i0 i0e i1 i1e lgamma log_ndtr ndtr ndtri", "complex"),
     **_each("trigamma xlog1py xlogy igamma igammac zeta airy_ai bessel_j0 bessel_j1", "complex"),
     **_each("bessel_y0 bessel_y1 modified_bessel_k0 modified_bessel_k1", "complex"),
-    **_each(
-        "scaled_modified_bessel_k0 scaled_modified_bessel_k1 chebyshev_polynomial_t", "complex"
-    ),
-    **_each("chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w", "complex"),
-    **_each("shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u", "complex"),
-    **_each("shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w", "complex"),
-    **_each("hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l", "complex"),
-    **_each("legendre_polynomial_p", "complex"),
+    **_each(f"scaled_modified_bessel_k0 scaled_modified_bessel_k1 {POLYNOMIALS}", "complex"),
     **_each("atan2 copysign erf fmax fmin sign signbit", "complex"),
     **_each("exponent", "bool whole complex"),
     "nextafter": frozenset(GROUPS["complex"]),
@@ -92,13 +98,60 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("irfft", "bool whole half float"),
 }
 
+# The ops that take 8-bit floats, which are stored, moved and compared.
+TAKES_STORED = frozenset(
+    [
+        "abs",
+        "all",
+        "any",
+        "as_strided",
+        "cast",
+        "cat",
+        "contiguous",
+        "diagonal",
+        "diagonal_scatter",
+        "einsum",
+        "embedding",
+        "eq",
+        "expand",
+        "flip",
+        "full",
+        "gather",
+        "index",
+        "index_put",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "ne",
+        "pad",
+        "permute",
+        "reshape",
+        "scatter",
+        "slice",
+        "slice_scatter",
+        "unfold",
+        "where",
+    ]
+)
+
+
+def refused(op: str) -> frozenset[str]:
+    """The dtypes that an op refuses."""
+    stored = GROUPS["stored"] if op not in TAKES_STORED else ()
+    return REFUSED.get(op, frozenset()) | frozenset(stored)
+
+
 # Where some samples are refused: a number beside the tensors makes floats or int64 of the others.
 PARTLY: dict[str, frozenset[str]] = {
-    **_each("bitwise_left_shift bitwise_right_shift einsum", "bool"),
+    **_each("bitwise_left_shift bitwise_right_shift", "bool"),
     **_each("floor_divide fmod remainder", "bool"),
-    "hardtanh": frozenset({"uint8"}),  # which holds no lower bound of -1
+    "hardtanh": UNSIGNED,  # which holds no lower bound of -1
     **_each("lerp nextafter pow", "bool whole"),
     **_each("cond", "bool whole"),  # whose branches would give different dtypes
+    **_each("einsum", "bool stored"),
+    **_each("index_put", "stored"),  # which it does not add up
+    # a sample's second operand is an int64 tensor
+    **dict.fromkeys(f"igamma igammac zeta {POLYNOMIALS}".split(), WIDE),
 }
 
 # What NumPy computes also in compiled programs, as segments that `explain()` lists.
@@ -118,21 +171,7 @@ HOST: dict[str, frozenset[str]] = {
     **_each(
         "modified_bessel_k0 modified_bessel_k1 scaled_modified_bessel_k0", "bool whole half float"
     ),
-    **_each("scaled_modified_bessel_k1 chebyshev_polynomial_t", "bool whole half float"),
-    **_each(
-        "chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w",
-        "bool whole half float",
-    ),
-    **_each(
-        "shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u", "bool whole half float"
-    ),
-    **_each(
-        "shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w", "bool whole half float"
-    ),
-    **_each(
-        "hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l", "bool whole half float"
-    ),
-    **_each("legendre_polynomial_p", "bool whole half float"),
+    **_each(f"scaled_modified_bessel_k1 {POLYNOMIALS}", "bool whole half float"),
     # by rejection, in float64; and what NumPy sums up
     **_each("draw_binomial draw_log_gamma draw_poisson draw_von_mises", "float"),
     **_each("log_gamma_slope", "half float"),

@@ -8,7 +8,7 @@ import pytest
 
 import argand as ag
 from argand.base.dtype import ALL
-from argand.base.errors import FormatError
+from argand.base.errors import DTypeError, FormatError
 
 DTYPES = [d.numpy for d in ALL if d.numpy.isbuiltin == 1]
 
@@ -66,6 +66,7 @@ def test_what_can_t_be_saved(tmp_path):
         ([ag.ones(1)], TypeError),
         ({"a": 1}, TypeError),
         ({"a": ag.ones(1, dtype=ag.bfloat16)}, TypeError),
+        ({"a": ag.ones(1, dtype=ag.float8_e5m2)}, DTypeError),
         ({"a": np.array([object()])}, TypeError),
         ({"../a": ag.ones(1)}, ValueError),
     ):

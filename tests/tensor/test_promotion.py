@@ -24,8 +24,27 @@ def _module() -> Any:
 
 promotion = _module()
 TABLE = promotion.read()
+REFUSED = {promotion.REFUSED, promotion.UNWRITTEN}
+NOT_COMPUTED = (
+    "a * b", "a ** b", "pow", "mul_", "pow_", "addcmul_", "outer", "kron", "norm", "vector_norm",
+    "sort", "cumsum",
+)  # fmt: skip
+"""Where PyTorch computes with 8-bit floats, if only in a case: Argand refuses to."""
+ONE_DTYPE = ("isin", "searchsorted")
+"""Argand promotes the operands, so it refuses a wide unsigned one beside another dtype."""
+COMPUTED = ("ldexp",)
+"""Where PyTorch refuses a complex operand beside a wide unsigned one, Argand does not."""
 QUICK = ("a + b", "a / b", "where", "add_", *promotion.UNARY)
 NAMES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in TABLE]
+
+
+def _is_refused(name: str, mine: str, its: str) -> bool:
+    """Whether both refuse the operands, or one of them for a reason that is stated above."""
+    if mine == promotion.UNWRITTEN:
+        return its in REFUSED or name in NOT_COMPUTED
+    if mine == promotion.REFUSED:
+        return its in REFUSED or name in ONE_DTYPE
+    return its in REFUSED and name in COMPUTED
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -40,6 +59,6 @@ def test_every_pair_of_operands_gives_what_pytorch_gives(name: str) -> None:
         wrong = [
             (promotion.OPERANDS[column], mine, its)
             for column, (mine, its) in enumerate(pairs)
-            if mine != its and its != promotion.UNWRITTEN
+            if mine != its and its != promotion.UNWRITTEN and not _is_refused(name, mine, its)
         ]
         assert not wrong, f"{name}, left operand {row}: (right operand, ours, PyTorch's) {wrong}"

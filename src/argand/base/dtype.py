@@ -23,30 +23,37 @@ class DType:
     """An element type: ``ag.float32`` and its like, singletons that are compared by identity.
 
     Attributes: `name` ("float32"), `short` ("f32", used in program text), `numpy` (the NumPy
-    dtype), `kind` (one of b, u, i, f, c: boolean, unsigned, signed, float, complex), `itemsize` in
+    dtype), `kind` (one of b, u, i, f, c, s: boolean, unsigned, signed, float, complex, and float
+    that is stored but not computed with), `title` (the "Float" of `FloatTensor`), `itemsize` in
     bytes. Follows `torch.dtype`.
 
     >>> ag.float32, ag.float32.itemsize, ag.float32.is_floating_point
     (argand.float32, 4, True)
     """
 
-    __slots__ = ("itemsize", "kind", "name", "numpy", "short")
+    __slots__ = ("itemsize", "kind", "name", "numpy", "short", "title")
 
-    def __init__(self, name: str, short: str, numpy_type: Any, kind: str) -> None:
+    def __init__(self, name: str, short: str, numpy_type: Any, kind: str, title: str) -> None:
         self.name = name
         self.short = short
         self.numpy = np.dtype(numpy_type)
         self.kind = kind
+        self.title = title
         self.itemsize = self.numpy.itemsize
 
     @property
     def is_floating_point(self) -> bool:
         """Whether the type is a real floating-point type."""
-        return self.kind == "f"
+        return self.kind in "fs"
 
     def to_real(self) -> DType:
         """The dtype of the real part: of complex64 float32, of complex128 float64; else itself."""
         return {"complex64": float32, "complex128": float64}.get(self.name, self)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether the values may say places: integers that int64 holds."""
+        return self.kind in "iu" and self.name != "uint64"
 
     @property
     def is_complex(self) -> bool:
@@ -56,7 +63,7 @@ class DType:
     @property
     def is_inexact(self) -> bool:
         """Whether gradients can flow through values of this type."""
-        return self.kind in "fc"
+        return self.kind in "fsc"
 
     def __repr__(self) -> str:
         return f"argand.{self.name}"
@@ -65,38 +72,42 @@ class DType:
         return as_dtype, (self.name,)
 
 
-bool_ = DType("bool", "bool", np.bool_, "b")
-uint8 = DType("uint8", "u8", np.uint8, "u")
-int8 = DType("int8", "i8", np.int8, "i")
-int16 = DType("int16", "i16", np.int16, "i")
-int32 = DType("int32", "i32", np.int32, "i")
-int64 = DType("int64", "i64", np.int64, "i")
-float16 = DType("float16", "f16", np.float16, "f")
-bfloat16 = DType("bfloat16", "bf16", ml_dtypes.bfloat16, "f")
-float32 = DType("float32", "f32", np.float32, "f")
-float64 = DType("float64", "f64", np.float64, "f")
-complex64 = DType("complex64", "c64", np.complex64, "c")
-complex128 = DType("complex128", "c128", np.complex128, "c")
+bool_ = DType("bool", "bool", np.bool_, "b", "Bool")
+uint8 = DType("uint8", "u8", np.uint8, "u", "Byte")
+int8 = DType("int8", "i8", np.int8, "i", "Char")
+int16 = DType("int16", "i16", np.int16, "i", "Short")
+int32 = DType("int32", "i32", np.int32, "i", "Int")
+int64 = DType("int64", "i64", np.int64, "i", "Long")
+float16 = DType("float16", "f16", np.float16, "f", "Half")
+bfloat16 = DType("bfloat16", "bf16", ml_dtypes.bfloat16, "f", "BFloat16")
+float32 = DType("float32", "f32", np.float32, "f", "Float")
+float64 = DType("float64", "f64", np.float64, "f", "Double")
+complex64 = DType("complex64", "c64", np.complex64, "c", "ComplexFloat")
+complex128 = DType("complex128", "c128", np.complex128, "c", "ComplexDouble")
+uint16 = DType("uint16", "u16", np.uint16, "u", "UInt16")
+uint32 = DType("uint32", "u32", np.uint32, "u", "UInt32")
+uint64 = DType("uint64", "u64", np.uint64, "u", "UInt64")
 
-ALL = (
-    bool_,
-    uint8,
-    int8,
-    int16,
-    int32,
-    int64,
-    float16,
-    bfloat16,
-    float32,
-    float64,
-    complex64,
-    complex128,
-)
+
+def _float8(form: str) -> DType:
+    name = f"float8_{form}"
+    return DType(name, f"f8{form}", getattr(ml_dtypes, name), "s", f"Float8_{form}")
+
+
+float8_e4m3fn = _float8("e4m3fn")
+float8_e4m3fnuz = _float8("e4m3fnuz")
+float8_e5m2 = _float8("e5m2")
+float8_e5m2fnuz = _float8("e5m2fnuz")
+float8_e8m0fnu = _float8("e8m0fnu")
+
+ALL = tuple(d for d in list(globals().values()) if type(d) is DType)
+WIDE_UNSIGNED = (uint16, uint32, uint64)
+"""The integers that other integers don't promote with: no dtype of PyTorch's rule holds both."""
 _ALIASES = {"half": float16, "float": float32, "double": float64, "long": int64, "int": int32}
 _BY_NAME = {d.name: d for d in ALL} | {d.short: d for d in ALL} | _ALIASES
 _BY_NUMPY = {d.numpy: d for d in ALL}
 _BY_PYTHON: dict[type, DType] = {bool: bool_, int: int64, float: float32, complex: complex64}
-_KIND_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+_KIND_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "s": 2, "c": 3}
 
 _default_float = float32
 _set_by = 0  # the thread that set it last
@@ -128,8 +139,10 @@ def set_default_dtype(dtype: Any) -> None:
     """
     global _default_float, _set_by
     d = as_dtype(dtype)
-    if not d.is_floating_point:
-        raise TypeError(f"set_default_dtype takes a floating-point dtype, got {d!r}")
+    if d.kind != "f":
+        raise TypeError(
+            f"set_default_dtype takes a floating-point dtype that is computed with, got {d!r}"
+        )
     _default_float, _set_by = d, threading.get_ident()
     epoch.bump()  # compiled functions look at what they were made for
     emit("default_dtype", dtype=d)
@@ -158,12 +171,17 @@ def as_dtype(value: Any) -> DType:
 
 
 def from_numpy(dtype: np.dtype[Any]) -> DType:
-    """The DType of a NumPy dtype; TypeError when there is none (strings, objects, uint32 ...)."""
+    """The DType of a NumPy dtype; TypeError when there is none (strings, objects, dates ...)."""
     found = _BY_NUMPY.get(dtype)
     if found is None:
         names = ", ".join(d.name for d in ALL)
         raise TypeError(f"can't hold NumPy elements of type {dtype}; supported types are: {names}")
     return found
+
+
+def has_numpy(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is NumPy's own, not one of ml_dtypes."""
+    return dtype.isbuiltin != 2
 
 
 def of_scalar(value: Any) -> DType:
@@ -184,8 +202,8 @@ def promote_types(a: DType, b: DType) -> DType:
     """The smallest dtype that both convert to without losing their kind or range.
 
     Of one kind the larger; of different ones the higher in the order bool < integer < float <
-    complex; uint8 with int8 gives int16, float16 with bfloat16 float32. Follows
-    `torch.promote_types`.
+    complex; uint8 with int8 gives int16, float16 with bfloat16 float32. uint16, uint32 and uint64
+    promote with floats alone, 8-bit floats with nothing: DTypeError. Follows `torch.promote_types`.
 
     >>> ag.promote_types(ag.int32, ag.float16), ag.promote_types(ag.uint8, ag.int8)
     (argand.float16, argand.int16)
@@ -194,6 +212,16 @@ def promote_types(a: DType, b: DType) -> DType:
         return a
     if _KIND_RANK[a.kind] > _KIND_RANK[b.kind]:
         a, b = b, a
+    if "s" in (a.kind, b.kind):
+        raise DTypeError(
+            f"{a.name} and {b.name} have no common dtype: 8-bit floats don't promote; convert "
+            "them first, with .float() or .to(...)"
+        )
+    if b.kind != "f" and (a in WIDE_UNSIGNED or b in WIDE_UNSIGNED):
+        raise DTypeError(
+            f"{a.name} and {b.name} have no common dtype: uint16, uint32 and uint64 promote with "
+            "floats alone; convert one operand with .to(...)"
+        )
     if _KIND_RANK[a.kind] < _KIND_RANK[b.kind]:
         if b.kind == "c" and a is float64:
             return complex128
@@ -244,9 +272,10 @@ def result_type(*operands: tuple[DType, int]) -> DType:
 def _lift(heavy: DType, light: DType) -> DType:
     """The result when a lighter operand has the higher kind: a float's complex numbers have its
     width, complex64 where there are none."""
-    if light.kind == "c" and heavy.kind == "f":
-        return complex128 if heavy is float64 else complex64
-    return light
+    if light.kind == "c" and heavy.kind != "s":
+        wide = {float64: complex128}.get(heavy, complex64)
+        return wide if heavy.kind == "f" else light
+    return promote_types(heavy, light)
 
 
 def compute_dtype(dtype: DType) -> DType:

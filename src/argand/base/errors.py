@@ -81,6 +81,10 @@ class DTypeError(ArgandError, RuntimeError, TypeError):
     """A dtype that the operation does not take."""
 
 
+class StorageError(DTypeError, NotImplementedError):
+    """An operation that computes, on a dtype that is only stored."""
+
+
 class CallError(ArgandError, TypeError, ValueError):
     """Arguments of a kind, or with a value, that a function does not take."""
 

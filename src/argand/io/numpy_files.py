@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import DType, from_numpy
+from argand.base.dtype import DType, from_numpy, has_numpy
 from argand.base.errors import DTypeError
 from argand.base.shape import contiguous_strides
 from argand.io.source import Source
@@ -72,7 +72,7 @@ def _array(name: str, value: Any) -> np.ndarray:
     if not isinstance(value, Tensor | np.ndarray):
         raise TypeError(f"{name}: NumPy's files have arrays, got {type(value).__name__}")
     array = value.detach().numpy_array() if isinstance(value, Tensor) else value
-    if array.dtype.kind not in "biufc" or np.dtype(array.dtype.str) != array.dtype:
+    if array.dtype.kind not in "biufc" or not has_numpy(array.dtype):
         raise DTypeError(
             f"{name}: NumPy's files have no elements of type {array.dtype}; convert them first, "
             "or save another format"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from argand.base import late
-from argand.base.dtype import ALL, DType
+from argand.base.dtype import ALL, WIDE_UNSIGNED, DType
 from argand.io.opcodes import Builder
 from argand.io.storages import Inside, Storage, StorageType
 from argand.tensor.core import Size, Tensor
@@ -17,20 +17,7 @@ from argand.tensor.device import device
 
 # PyTorch's old classes of storages and tensors, by the dtype of their elements. Of newer dtypes the
 # storage is untyped.
-OLD_NAMES = {
-    "float64": "Double",
-    "float32": "Float",
-    "float16": "Half",
-    "bfloat16": "BFloat16",
-    "int64": "Long",
-    "int32": "Int",
-    "int16": "Short",
-    "int8": "Char",
-    "uint8": "Byte",
-    "bool": "Bool",
-    "complex128": "ComplexDouble",
-    "complex64": "ComplexFloat",
-}
+OLD_NAMES = {d.name: d.title for d in ALL if d.kind != "s" and d not in WIDE_UNSIGNED}
 _ALIASES = {"half": "float16", "float": "float32", "double": "float64", "long": "int64"}
 
 # -- tensors ---------------------------------------------------------------------------------------

@@ -23,12 +23,24 @@ from argand.base.dtype import (
     int64,
     of_scalar,
     result_type,
+    uint64,
 )
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import Shape, broadcast_shapes, same_shape
 from argand.ir import scalar
 from argand.ir.bind import current
-from argand.ir.op import Literal, Op, Params, Saves, Tensors, TensorType, Wants, describe, ops
+from argand.ir.op import (
+    Literal,
+    Op,
+    Params,
+    Saves,
+    Tensors,
+    TensorType,
+    Wants,
+    describe,
+    only_stored,
+    ops,
+)
 from argand.ir.operators import Operators
 from argand.ir.scalar import Expr
 
@@ -66,7 +78,7 @@ class Elementwise(Op):
     ufunc: ClassVar[Callable[..., Any] | None] = None
     partials: ClassVar[Callable[..., Sequence[Any]] | None] = None
     promotion: ClassVar[str] = "same"
-    kinds: ClassVar[str] = "buifc"
+    kinds: ClassVar[str] = "buifc"  # and s, where float8 is moved or compared
     defaults: ClassVar[dict[str, Any]] = {}
     checks_values: ClassVar[bool] = False  # whether operands may be refused for their values
     conditions: ClassVar[int] = 0  # how many leading operands are booleans
@@ -131,13 +143,21 @@ class Elementwise(Op):
             return get_default_dtype()  # numbers chosen by a tensor are no numbers any more
         # a default of 1.0 must not make floats of booleans
         given = common_dtype(*values[: -len(self.defaults)]) if self.defaults else dtype
+        if given.kind == "s" and "s" not in self.kinds:
+            raise only_stored(self.name, given)
         if given.kind not in self.kinds:
             raise DTypeError(f"{self.name}: not defined for {given.name}")
         if self.promotion == "float" and not dtype.is_inexact:
             return get_default_dtype()
-        if self.promotion == "bool" and not all(scalar.fits(v, dtype) for v in values):
-            return int64  # a uint8 isn't -1
-        return dtype
+        unfit = [v for v in values if not scalar.fits(v, dtype)] if self.promotion == "bool" else ()
+        if not unfit:
+            return dtype
+        if dtype.kind == "s" or (dtype is uint64 and all(v < 0 for v in unfit)):
+            return float64  # beyond all, whatever they are rounded to
+        return int64  # a uint8 isn't -1
+
+    def stores(self, params: Params) -> bool:
+        return True  # `kinds` says which
 
     def operand_dtypes(self, dtype: DType) -> list[DType]:
         """The dtype of each operand when the common one is `dtype`."""

@@ -132,6 +132,9 @@ class Move(Op):
     # An element of the input may be given several times.
     repeats: ClassVar[bool] = False
 
+    def stores(self, params: dict[str, Any]) -> bool:
+        return True
+
     def parts(
         self, shapes: Sequence[Sequence[int]], params: dict[str, Any]
     ) -> list[tuple[int, tuple[slice, ...]]] | None:
@@ -309,6 +312,9 @@ class Gather(Op):
 
     source: ClassVar[Callable[..., Any] | None] = None
 
+    def stores(self, params: dict[str, Any]) -> bool:
+        return True
+
     def whole_rows(self, params: dict[str, Any]) -> tuple[int, bool] | None:
         """The one dimension of x along which the only index names rows, taken whole, and whether
         negative ones count from the end; None where the op reads otherwise."""
@@ -331,6 +337,10 @@ class Scatter(Op):
     target: ClassVar[Callable[..., Any] | None] = None
     collides: ClassVar[Callable[..., Sequence[int]] | None] = None
     adds: ClassVar[Callable[..., bool] | None] = None
+
+    def stores(self, params: dict[str, Any]) -> bool:
+        adds = type(self).adds
+        return adds is not None and not adds(params)
 
 
 class Sort(Op):

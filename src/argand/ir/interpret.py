@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.conversion import number
 from argand.base.dim import Dim
-from argand.base.dtype import DType, float64
+from argand.base.dtype import DType, float64, from_numpy
 from argand.base.errors import ShapeError
 from argand.base.misuse import FAILURES, annotate
 from argand.base.shape import shape_text
@@ -108,19 +109,19 @@ def concrete(value: Any, sizes: Mapping[str, int], wide: bool = False) -> Any:
         return value.evaluate(sizes)
     if isinstance(value, tuple):
         return tuple(concrete(v, sizes, wide) for v in value)
-    if wide and isinstance(value, DType) and value.is_floating_point:
+    if wide and isinstance(value, DType) and value.kind == "f":
         return float64
     return value
 
 
 def _operand(o: Any, env: Mapping[Value, Any], wide: bool) -> Any:
     if isinstance(o, Literal):
-        dtype = float64 if wide and o.dtype.is_floating_point else o.dtype
-        return dtype.numpy.type(o.value)
+        dtype = float64 if wide and o.dtype.kind == "f" else o.dtype
+        return number(o.value, dtype)
     return env[o]
 
 
 def _widen(array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
+    if from_numpy(array.dtype).kind == "f":
         return array.astype(np.float64)
     return array

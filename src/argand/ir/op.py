@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from argand.base.dim import Shape
 from argand.base.dtype import DType
-from argand.base.errors import did_you_mean
+from argand.base.errors import StorageError, did_you_mean
 from argand.base.misuse import FAILURES, explain
 from argand.base.shape import shape_text
 from argand.base.userstack import UserCall, register_call
@@ -136,6 +136,10 @@ class Op:
         """Whether there is no machine code for what the op computes."""
         return False
 
+    def stores(self, params: Params) -> bool:
+        """Whether it takes 8-bit floats, which are stored and cast but not computed with."""
+        return False
+
     def constant(self, params: dict[str, Any]) -> Any:
         """The number, or symbolic size, that all elements equal; None where they may differ."""
         return None
@@ -173,6 +177,10 @@ class Op:
     def apply(self, *args: Any, **kwargs: Any) -> Any:
         """A call the general way, through `bind`; members may look at the operands before."""
         inputs, params = self.prepare(*args, **kwargs)
+        if not self.stores(params):
+            for dtype in (*[x.dtype for x in inputs], params.get("dtype")):
+                if dtype is not None and dtype.kind == "s":
+                    raise only_stored(self.name, dtype)
         outputs = bind(self, inputs, params)
         return outputs[0] if self.visible == 1 else tuple(outputs[: self.visible])
 
@@ -215,6 +223,14 @@ def entry_of(op: Op) -> Callable[..., Any]:
     op.entry = op.apply
     entries.when_installed(renew)
     return op.entry
+
+
+def only_stored(name: str, dtype: DType) -> StorageError:
+    """What is raised where an op would have to compute with 8-bit floats."""
+    return StorageError(
+        f"{name}: not implemented for {dtype.name}, which is stored but not computed with; convert "
+        "it first, with .float() or .to(...)"
+    )
 
 
 class Registry:

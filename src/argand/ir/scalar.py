@@ -7,12 +7,14 @@ leaves an expression. Its readers are: `evaluate` here (NumPy), `lowering/emitte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from argand.base.conversion import converted, limits
 from argand.base.dtype import DType, bool_, compute_dtype, of_scalar, promote_types
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.ir.primitives import APPROXIMATE, HOST, PRIMITIVES, Primitive
@@ -144,27 +146,33 @@ def _python_value(value: Any, dtype: DType) -> Any:
         "i": int,
         "u": int,
         "f": float,
+        "s": float,
         "c": complex,
     }
     return convert[dtype.kind](value)
 
 
 def fits(value: Any, dtype: DType) -> bool:
-    """Whether a number is among those of an integer dtype; True for every other dtype."""
+    """Whether a number is in the range of an integer dtype or an 8-bit float; True for others."""
+    if dtype.kind == "s" and isinstance(value, int | float | np.number):
+        if math.isinf(value):
+            return dtype.name == "float8_e5m2"
+        low, high = limits(dtype)
+        return not (value < low or value > high)  # NaN is among them
     known = type(value) is int or isinstance(value, np.integer)  # and no symbolic size
     if dtype.kind not in "iu" or not known:
         return True
-    bounds = np.iinfo(dtype.numpy)
-    return bool(bounds.min <= value <= bounds.max)
+    low, high = limits(dtype)
+    return bool(low <= value <= high)
 
 
 def operand(op: str, value: Any, dtype: DType) -> Any:
-    """A number given to an op, as a value of `dtype`; ArgumentError for an integer beyond it."""
+    """A number given to an op, as a value of `dtype`; ArgumentError for one beyond its range."""
     if not fits(value, dtype):
-        bounds = np.iinfo(dtype.numpy)
+        low, high = limits(dtype)
         raise ArgumentError(
-            f"{op}: {value} doesn't fit into {dtype.name}, which holds {bounds.min} to "
-            f"{bounds.max}; cast the tensor to a wider dtype"
+            f"{op}: {value} doesn't fit into {dtype.name}, which holds {low} to {high}; cast the "
+            "tensor to a wider dtype"
         )
     return _python_value(value, dtype)
 
@@ -352,13 +360,13 @@ def steps(expr: Expr) -> Steps:
     place = {e: i for i, e in enumerate([*inputs, *constants, *rest])}
     return Steps(
         tuple([e.value for e in inputs]),
-        tuple([np.asarray(e.value, e.dtype.numpy) for e in constants]),
+        tuple([converted(e.value, e.dtype) for e in constants]),
         tuple([(_function(e), tuple([place[a] for a in e.args])) for e in rest]),
     )
 
 
 def _function(e: Expr) -> Any:
-    return partial(_convert, dtype=e.dtype) if e.op == "cast" else PRIMITIVES[e.op].numpy
+    return partial(converted, dtype=e.dtype) if e.op == "cast" else PRIMITIVES[e.op].numpy
 
 
 def run_steps(steps: Steps, inputs: Sequence[Any]) -> Any:
@@ -372,12 +380,6 @@ def run_steps(steps: Steps, inputs: Sequence[Any]) -> Any:
         else:
             values.append(function(*[values[a] for a in args]))
     return values[-1]
-
-
-def _convert(x: Any, dtype: DType) -> Any:
-    if dtype.kind != "c" and np.iscomplexobj(x):
-        x = x.real
-    return np.asarray(x).astype(dtype.numpy, copy=False)
 
 
 def adjoint(expr: Expr, wanted: Sequence[int], inputs: int) -> list[Expr | None]:

@@ -149,6 +149,8 @@ class _Ranking:
             key = b.where(b.apply("isnan", x), largest, key)
         else:
             key = b.cast(x, ty)
+            if x.ty.kind == "u" and x.ty.bytes == ty.bytes:  # from 0 on as from the lowest on
+                key = b.apply("xor", key, -1 << (8 * ty.bytes - 1))
         return b.apply("xor", key, -1) if self.plan.falls else key
 
     def _count(self, start: Reg) -> Reg:

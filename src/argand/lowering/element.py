@@ -105,7 +105,7 @@ def _filler(demand: Points, node: Node) -> Point:
     return demand.const(node.params.get("value", _ZEROS[dtype.kind]), dtype)
 
 
-_ZEROS: dict[str, Any] = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0.0}
+_ZEROS: dict[str, Any] = {"b": False, "i": 0, "u": 0, "f": 0.0, "s": 0.0, "c": 0.0}
 
 
 def _create(demand: Points, node: Node, point: Point) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from argand.nest.builder import NestBuilder, Reg, Ty
 from argand.nest.math import MATH
+from argand.nest.narrow import narrowing, widening
 from argand.nest.target import Target
 from argand.nest.types import Block, Instruction
 
@@ -249,65 +250,29 @@ def _int_pow(b: NestBuilder, x: Reg, y: Reg) -> Reg:
     return b.where(b.apply("lt", y, 0), inverse, result)
 
 
-# 16-bit floats as integers ------------------------------------------------------------------------
+# conversions --------------------------------------------------------------------------------------
+
+
+def _to_uint64(b: NestBuilder, x: Reg) -> Reg:
+    """By signed conversions, which all machines have: negative numbers wrap, as in C."""
+    half = 2.0**63
+    high = b.apply("ge", x, half)
+    near = b.cast(b.where(high, b.apply("sub", x, half), x), "int64")
+    top = b.where(high, -(1 << 63), b.const(near.ty, 0))
+    return b.cast(b.apply("xor", near, top), "uint64")
 
 
 def _cast_rule(source: Ty, to: Ty, target: Target) -> Rule | None:
-    if "bfloat16" in (source.elem, to.elem):
-        return _from_bfloat16 if source.elem == "bfloat16" else _to_bfloat16
-    native = target.has("f16c") or target.has("avx512f") or target.triple.startswith("aarch64")
-    if "float16" not in (source.elem, to.elem) or native:
+    if to.elem == "uint64" and source.kind == "f":
+        return _to_uint64
+    narrow = source if source.kind == "h" else to
+    if narrow.kind != "h" or (narrow.elem == "float16" and _has_float16(target)):
         return None
-    return _from_float16 if source.elem == "float16" else _to_float16
+    return widening(narrow.elem) if narrow is source else narrowing(narrow.elem)
 
 
-def _bits(b: NestBuilder, x: Reg) -> Reg:
-    return b.bitcast(x, x.ty.with_elem(f"uint{8 * x.ty.bytes}"))
-
-
-def _from_bfloat16(b: NestBuilder, x: Reg) -> Reg:
-    wide = b.cast(_bits(b, x), "uint32")
-    return b.bitcast(b.apply("shl", wide, 16), x.ty.with_elem("float32"))
-
-
-def _to_bfloat16(b: NestBuilder, x: Reg) -> Reg:
-    """Round to nearest, ties to even; a NaN stays one."""
-    bits = _bits(b, x)
-    odd = b.apply("and", b.apply("shr", bits, 16), 1)
-    rounded = b.apply("add", b.apply("add", bits, 0x7FFF), odd)
-    quiet = b.apply("or", bits, 0x400000)
-    chosen = b.where(b.apply("isnan", x), quiet, rounded)
-    return b.bitcast(b.cast(b.apply("shr", chosen, 16), "uint16"), x.ty.with_elem("bfloat16"))
-
-
-def _from_float16(b: NestBuilder, x: Reg) -> Reg:
-    wide = b.cast(_bits(b, x), "uint32")
-    sign = b.apply("shl", b.apply("and", wide, 0x8000), 16)
-    rest = b.apply("shl", b.apply("and", wide, 0x7FFF), 13)
-    single = x.ty.with_elem("float32")
-    # 2^112 rebases the exponent, denormals included; infinities and NaN need theirs set
-    value = b.apply("mul", b.bitcast(rest, single), 2.0**112)
-    special = b.bitcast(b.apply("or", rest, 0x7F800000), single)
-    value = b.where(b.apply("ge", rest, 0x7C00 << 13), special, value)
-    return b.bitcast(b.apply("or", _bits(b, value), sign), single)
-
-
-def _to_float16(b: NestBuilder, x: Reg) -> Reg:
-    """Round to nearest, ties to even, denormals and overflow included."""
-    bits = _bits(b, x)
-    sign = b.apply("and", b.apply("shr", bits, 16), 0x8000)
-    size = b.apply("abs", x)
-    plain = _bits(b, size)
-    odd = b.apply("and", b.apply("shr", plain, 13), 1)
-    normal = b.apply("add", b.apply("sub", plain, 112 << 23), b.apply("add", odd, 0xFFF))
-    normal = b.apply("shr", normal, 13)
-    # adding 0.5 lines the last denormal bit up with the last bit of the sum
-    tiny = b.apply("sub", _bits(b, b.apply("add", size, 0.5)), 0x3F000000)
-    value = b.where(b.apply("lt", plain, 113 << 23), tiny, normal)
-    value = b.where(b.apply("ge", plain, 0x477FF000), 0x7C00, value)
-    value = b.where(b.apply("isnan", x), 0x7E00, value)
-    value = b.cast(b.apply("or", value, sign), "uint16")
-    return b.bitcast(value, x.ty.with_elem("float16"))
+def _has_float16(target: Target) -> bool:
+    return target.has("f16c") or target.has("avx512f") or target.triple.startswith("aarch64")
 
 
 _ROUND: Final[dict[str, Rule]] = {

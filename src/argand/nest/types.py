@@ -17,13 +17,21 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-# element name -> (short name, bytes in memory, kind); kinds: f float, h half, i signed, u unsigned,
-# b bool, p pointer
+from argand.base.conversion import number
+from argand.base.dtype import as_dtype
+
+# element name -> (short name, bytes in memory, kind); kinds: f float, h float of 8 or 16 bits,
+# i signed, u unsigned, b bool, p pointer
 ELEMS: Final[dict[str, tuple[str, int, str]]] = {
     "float64": ("f64", 8, "f"),
     "float32": ("f32", 4, "f"),
     "float16": ("f16", 2, "h"),
     "bfloat16": ("bf16", 2, "h"),
+    "float8_e4m3fn": ("f8e4m3fn", 1, "h"),
+    "float8_e4m3fnuz": ("f8e4m3fnuz", 1, "h"),
+    "float8_e5m2": ("f8e5m2", 1, "h"),
+    "float8_e5m2fnuz": ("f8e5m2fnuz", 1, "h"),
+    "float8_e8m0fnu": ("f8e8m0fnu", 1, "h"),
     "int64": ("i64", 8, "i"),
     "int32": ("i32", 4, "i"),
     "int16": ("i16", 2, "i"),
@@ -72,7 +80,7 @@ class Ty:
     elem: str
     lanes: int = 1
     kind: str = dataclasses.field(init=False, repr=False, compare=False)
-    """f float, h 16-bit float, i signed, u unsigned, b bool, p pointer."""
+    """f float, h float of 8 or 16 bits, i signed, u unsigned, b bool, p pointer."""
 
     def __post_init__(self) -> None:
         if self.elem not in ELEMS or self.lanes < 1:
@@ -240,6 +248,8 @@ def held_const(ty: Ty, value: Number) -> Number:
 
 
 def _rounded(elem: str, value: float) -> float:
+    if elem.startswith("float8"):
+        return float(number(value, as_dtype(elem)))
     if elem == "float64" or not math.isfinite(value):
         return value
     code = "<e" if elem == "float16" else "<f"

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from argand.base.conversion import converted
 from argand.base.dim import Dim
 from argand.base.dtype import DType, as_dtype, bool_
 from argand.base.errors import DTypeError
@@ -224,7 +225,7 @@ class Abs(Elementwise):
 
     samples = Sample(T((2, 3), 0.2, 3.0)), Sample(T((4,), -3.0, -0.2)), Sample(T(()))
     dtypes = ("float32", "float64", "int64")
-    kinds = "uifc"
+    kinds = "uifsc"
     ufunc = np.abs
 
     def body(b: Any, x: Any) -> Any:
@@ -541,12 +542,7 @@ class Cast(Elementwise):
         return scalar.cast(scalar.scalar_input(0, inputs[0].dtype), params["dtype"])
 
     def run(self, *arrays: Any, **params: Any) -> Any:
-        x = np.asarray(arrays[0])
-        dtype = params["dtype"]
-        if np.iscomplexobj(x) and dtype.kind not in "cb":
-            x = x.real
-        with np.errstate(all="ignore"):
-            return x.astype(dtype.numpy)
+        return converted(arrays[0], params["dtype"])
 
     def adjoint_for(
         self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from argand.base.conversion import plain
 from argand.base.dtype import compute_dtype, from_numpy, int64
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim, reduced_shape, same_shape, shape_text
@@ -184,7 +185,7 @@ class Mode(families.Host):
         if not x.ndim:
             return x.copy(), np.zeros((), np.int64)
         self.infer(families.array_type(x), **params)
-        rows = np.moveaxis(x.astype(np.float32) if x.dtype.kind == "V" else x, dim, -1)
+        rows = np.moveaxis(plain(x), dim, -1)
         order = rows.argsort(-1, kind="stable")
         ordered = np.take_along_axis(rows, order, -1)
         place = np.arange(rows.shape[-1])

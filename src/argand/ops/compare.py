@@ -100,6 +100,7 @@ class Eq(_Truth):
     tensor([ True, False, False])
     """
 
+    kinds = "buifsc"
     tensors = 1
     samples = Uniform(-2, 2, integers=True)
     ufunc = np.equal
@@ -116,6 +117,7 @@ class Ne(_Truth):
     tensor([False,  True,  True])
     """
 
+    kinds = "buifsc"
     tensors = 1
     samples = Uniform(-2, 2, integers=True)
     ufunc = np.not_equal
@@ -194,6 +196,7 @@ class Isnan(_Truth):
     tensor([False,  True, False])
     """
 
+    kinds = "buifsc"
     samples = Uniform(-2, 2)
     ufunc = np.isnan
 
@@ -208,6 +211,7 @@ class Isinf(_Truth):
     tensor([False, False,  True])
     """
 
+    kinds = "buifsc"
     samples = Uniform(-2, 2)
     ufunc = np.isinf
 
@@ -222,6 +226,7 @@ class Isfinite(_Truth):
     tensor([ True, False, False])
     """
 
+    kinds = "buifsc"
     samples = Uniform(-2, 2)
     ufunc = np.isfinite
 
@@ -359,6 +364,7 @@ class Where(Elementwise):
         ),
     )
     dtypes = _NUMBERS
+    kinds = "buifsc"
     conditions = 1
     ufunc = np.where
 

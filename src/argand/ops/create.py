@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.conversion import number
 from argand.base.dim import Dim
 from argand.base.dtype import as_dtype
 from argand.base.errors import ShapeError
@@ -42,7 +43,13 @@ class Full(Create):
         return params["value"]
 
     def run(self, *arrays: Any, **params: Any) -> Any:
-        return np.full(params["shape"], params["value"], params["dtype"].numpy)
+        dtype = params["dtype"]
+        value = params["value"]
+        value = number(value, dtype) if dtype.kind == "s" else value
+        return np.full(params["shape"], value, dtype.numpy)
+
+    def stores(self, params: Any) -> bool:
+        return True
 
 
 class Arange(Create):

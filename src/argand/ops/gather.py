@@ -46,8 +46,10 @@ def check_range(op: str, index: Any, size: int, dim: int, negative: bool = False
 
 
 def _check_whole(op: str, index: Any) -> None:
-    if index.dtype.kind not in "iu":
-        raise DTypeError(f"{op}: the index must hold integers, got {index.dtype.name}")
+    if not index.dtype.is_index:
+        raise DTypeError(
+            f"{op}: the index must hold integers, at most int64, got {index.dtype.name}"
+        )
 
 
 def along(index: Any, dim: int) -> tuple[Any, ...]:

@@ -77,7 +77,7 @@ def _check_classes(op: str, target: Any, classes: int, ignored: int) -> None:
 
 
 def _whole(op: str, target: Any) -> Any:
-    if target.dtype.kind not in "iu":
+    if not target.dtype.is_index:
         raise DTypeError(f"{op}: the target must hold class numbers, got {target.dtype.name}")
     return target if target.dtype is int64 else ops.cast(target, int64)
 

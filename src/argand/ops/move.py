@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.conversion import converted
 from argand.base.dim import Extent, same
+from argand.base.dtype import from_numpy
 from argand.base.errors import IndexRangeError, ShapeError
 from argand.base.shape import (
     Shape,
@@ -388,7 +390,7 @@ class Pad(Move):
     def run(self, *arrays: Any, **params: Any) -> Any:
         x, padding = arrays[0], params["padding"]
         shape = tuple(s + lo + hi for s, (lo, hi) in zip(x.shape, padding, strict=True))
-        y = np.full(shape, params["value"], x.dtype)
+        y = np.full(shape, converted(params["value"], from_numpy(x.dtype)), x.dtype)
         y[tuple(slice(lo, lo + s) for s, (lo, _) in zip(x.shape, padding, strict=True))] = x
         return y
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from argand.base.conversion import plain
 from argand.base.dtype import compute_dtype, from_numpy, int64
 from argand.base.errors import ArgumentError
 from argand.base.shape import normalize_dim
@@ -42,8 +43,7 @@ class _Ordering(families.Sort):
 
 def _order(x: Any, dim: int, descending: bool) -> Any:
     """The stable order; NaN counts as the largest."""
-    if x.dtype.kind == "V":  # NumPy has no order for the NaN of bfloat16
-        x = x.astype(np.float32)
+    x = plain(x)  # NumPy has no order for the NaN of bfloat16
     if not descending:
         return x.argsort(dim, kind="stable")
     reverse = (*(slice(None),) * dim, slice(None, None, -1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from argand.base.conversion import number
 from argand.base.dim import Dim
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Move
@@ -61,8 +62,8 @@ def constant(operand: Operand) -> Literal | None:
 
 
 def _number(literal: Literal) -> Any:
-    return literal.dtype.numpy.type(literal.value)
+    return number(literal.value, literal.dtype)
 
 
 def _python(value: Any, kind: str) -> Any:
-    return {"b": bool, "i": int, "u": int, "f": float, "c": complex}[kind](value)
+    return {"b": bool, "i": int, "u": int, "f": float, "s": float, "c": complex}[kind](value)

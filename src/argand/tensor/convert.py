@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import DType, as_dtype
+from argand.base.conversion import plain
+from argand.base.dtype import ALL, DType, as_dtype
 from argand.base.dtype import from_numpy as dtype_of_numpy
 from argand.base.errors import ArgumentError, AutogradError, ShapeError
 from argand.ir.elementwise import Elementwise
@@ -80,28 +81,14 @@ def type_(self: Any, dtype: Any = None, **ignored: Any) -> Any:
     'argand.FloatTensor'
     """
     if dtype is None:
-        return f"argand.{_TYPE_NAMES.get(self.dtype.name, 'Float')}Tensor"
+        return f"argand.{self.dtype.title}Tensor"
     if isinstance(dtype, str) and dtype.endswith("Tensor"):
         short = dtype.rpartition(".")[2].removesuffix("Tensor")
-        names = {v: k for k, v in _TYPE_NAMES.items()}
-        dtype = names.get(short, short)
+        dtype = _TITLES.get(short, short)
     return ops.cast(self, as_dtype(dtype))
 
 
-_TYPE_NAMES = {
-    "float32": "Float",
-    "float64": "Double",
-    "float16": "Half",
-    "bfloat16": "BFloat16",
-    "int64": "Long",
-    "int32": "Int",
-    "int16": "Short",
-    "int8": "Char",
-    "uint8": "Byte",
-    "bool": "Bool",
-    "complex64": "ComplexFloat",
-    "complex128": "ComplexDouble",
-}
+_TITLES = {d.title: d for d in ALL}
 
 
 def type_as(self: Any, other: Any) -> Any:
@@ -340,10 +327,7 @@ def tolist(self: Any) -> Any:
     >>> ag.tensor([[1, 2], [3, 4]]).tolist(), ag.tensor(2.5).tolist()
     ([[1, 2], [3, 4]], 2.5)
     """
-    array = self.numpy_array()
-    if array.dtype.name == "bfloat16":
-        array = array.astype(np.float32)
-    return array.tolist()
+    return plain(self.numpy_array()).tolist()
 
 
 def iterate(self: Any) -> Any:

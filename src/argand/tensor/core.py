@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from argand.base import epoch
+from argand.base.conversion import plain
 from argand.base.dim import Extent, shown
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import AutogradError, TraceError
@@ -427,7 +428,7 @@ class Tensor(Operators):
             raise RuntimeError(
                 f"a tensor of {array.size} elements can't be converted to a Python number"
             )
-        return array.item() if array.dtype.kind != "V" else float(array.reshape(()))
+        return plain(array).item()
 
     def __float__(self) -> float:
         return float(self.item())

@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
+from argand.base.conversion import converted
 from argand.base.dim import Dim
 from argand.base.dtype import (
     DType,
@@ -14,6 +15,7 @@ from argand.base.dtype import (
     bool_,
     get_default_dtype,
     int64,
+    uint64,
 )
 from argand.base.dtype import (
     from_numpy as dtype_from_numpy,
@@ -125,10 +127,7 @@ def array_from(data: Any, dtype: Any = None, copy: bool = False) -> Any:
 def _converted(array: Any, dtype: DType) -> Any:
     if array.dtype.kind not in "buifcV":
         dtype_from_numpy(array.dtype)
-    if np.iscomplexobj(array) and not dtype.is_complex:
-        array = array.real
-    with np.errstate(all="ignore"):
-        return array.astype(dtype.numpy)
+    return converted(array, dtype)
 
 
 def _from_nested(data: Any, wanted: DType | None) -> Any:
@@ -147,8 +146,9 @@ def _from_nested(data: Any, wanted: DType | None) -> Any:
             f"tensor: expected numbers, got {type(first).__name__} in the data; Argand has no "
             "tensors of text or objects"
         )
-    of_python = not isinstance(_first(data), np.generic | np.ndarray)
-    return _python_array(array, wanted) if of_python else array
+    if isinstance(_first(data), np.generic | np.ndarray):
+        return array
+    return _python_array(_of_large_integers(array, data), wanted)
 
 
 def _python_array(array: Any, wanted: DType | None) -> Any:
@@ -156,7 +156,7 @@ def _python_array(array: Any, wanted: DType | None) -> Any:
     rounded once."""
     kind = array.dtype.kind
     default = get_default_dtype()
-    if wanted is not None and (kind != "u" or wanted.is_inexact):
+    if wanted is not None and (kind != "u" or wanted.is_inexact or wanted is uint64):
         return array
     if kind == "f":
         return array.astype(default.numpy)
@@ -165,6 +165,23 @@ def _python_array(array: Any, wanted: DType | None) -> Any:
     if kind == "u":
         raise ArgumentError("tensor: an integer does not fit int64")
     return array.astype(np.int64) if kind == "i" else array
+
+
+def _of_large_integers(array: Any, data: Any) -> Any:
+    """The array that NumPy made of Python's numbers; integers beyond int64 as uint64, where NumPy
+    has made floats of them because there are smaller ones too."""
+    if array.dtype.kind != "f" or not np.any(np.abs(array) >= _BEYOND_INT64):
+        return array
+    exact = np.array(data, object)
+    if not all(isinstance(v, int) for v in exact.flat):
+        return array
+    try:
+        return exact.astype(np.uint64)
+    except OverflowError:
+        raise ArgumentError("tensor: the integers fit neither int64 nor uint64") from None
+
+
+_BEYOND_INT64 = 2.0**63
 
 
 def _without_tensors(data: Any) -> Any:
@@ -217,8 +234,7 @@ def asarray(
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor that shares the memory of a NumPy array: writes to either are seen by both.
 
-    Raises TypeError for dtypes that Argand lacks (strings, uint16, ...). Follows
-    `torch.from_numpy`.
+    Raises TypeError for dtypes that Argand lacks (strings, dates, ...). Follows `torch.from_numpy`.
 
     >>> a = np.array([1.0, 2.0])
     >>> t = ag.from_numpy(a)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.conversion import number
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import ArgandError, AutogradError, IndexRangeError, TraceError
 from argand.base.late import resolve
@@ -187,7 +188,7 @@ def plan_calls() -> None:
 def array_of(x: Any) -> Any:
     """The NumPy array of a tensor, or the NumPy scalar of a literal."""
     if type(x) is Literal:
-        return x.dtype.numpy.type(x.value)
+        return number(x.value, x.dtype)
     array = x._array
     return array if array is not None else x.numpy_array()
 

@@ -62,13 +62,11 @@ def _added(input: Any, combine: Any, tensor1: Any, tensor2: Any, value: Any) -> 
     """input + value * combine(tensor1, tensor2), of 16-bit floats rounded once."""
     check_tensors(f"addc{combine.name}", input, tensor1, tensor2)
     dtype = common_dtype(input, tensor1, tensor2)
-    if compute_dtype(dtype) is not dtype:
-        wide = compute_dtype(dtype)
-        operands = (input, tensor1, tensor2)
-        input, tensor1, tensor2 = (x if is_number(x) else ops.cast(x, wide) for x in operands)
+    operands, wide = (input, tensor1, tensor2), compute_dtype(dtype)
+    input, tensor1, tensor2 = (x if is_number(x) else ops.cast(x, wide) for x in operands)
     part = combine(tensor1, tensor2)
     total = ops.add(input, part if _is_one(value) else ops.mul(part, value))
-    return ops.cast(total, dtype) if compute_dtype(dtype) is not dtype else total
+    return ops.cast(total, dtype) if wide is not dtype else total
 
 
 def _is_one(value: Any) -> bool:
@@ -313,7 +311,8 @@ def isclose(
             both = ops.logical_and(ops.isnan(_magnitude(input)), ops.isnan(size))
             close = ops.logical_or(close, both)
     elif input.dtype.kind in "iu":
-        gap = ops.cast(ops.abs(ops.sub(ops.cast(input, "int64"), other)), "float64")
+        ends = (ops.cast(f(input, other), "int64") for f in (ops.maximum, ops.minimum))
+        gap = ops.cast(ops.cast(ops.sub(*ends), "uint64"), "float64")  # it wraps to what it is
         allowed = ops.add(ops.mul(ops.abs(ops.cast(other, "float64")), rtol), atol)
         close = ops.le(gap, allowed)
     return close
@@ -417,7 +416,7 @@ class finfo:  # noqa: N801  # PyTorch's name
         self.bits = int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = float(info.resolution)
+        self.resolution = 1.0 if given.kind == "s" else float(info.resolution)
 
     def __repr__(self) -> str:
         return f"finfo(dtype={self.dtype}, eps={self.eps:g}, max={self.max:g})"

@@ -28,7 +28,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     >>> ag.bincount(ag.tensor([0, 1, 1]), weights=ag.tensor([0.5, 1.0, 2.0]), minlength=3)
     tensor([0.5000, 3.0000, 0.0000])
     """
-    if input.ndim != 1 or input.dtype.kind not in "iu":
+    if input.ndim != 1 or not input.dtype.is_index:
         raise ArgumentError(
             f"bincount: expected integers in one dimension, got {input.dtype.name} of shape "
             f"{shape_text(input.shape)}"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from argand.base.conversion import converted
 from argand.base.dim import Dim, is_less, same
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError, TraceError
 from argand.base.shape import broadcast_shapes, same_shape, shape_text
@@ -229,14 +230,14 @@ def _advanced(item: Any, x: Tensor, dim: int) -> list[Any]:
         raise _wrong_type(item)
     if item.dtype.kind == "b":
         return mask_indices(item, x, dim)
-    if item.dtype.kind not in "iu":
+    if not item.dtype.is_index:
         raise IndexRangeError(_WHAT.format(item.dtype.name))
     return [item if item.dtype.name == "int64" else ops.cast(item, "int64")]
 
 
 _WHAT = (
-    "an index must be made of ints, slices (:), ellipsis (...), None, and integer or boolean "
-    "tensors, got {}"
+    "an index must be made of ints, slices (:), ellipsis (...), None, and integer (at most int64) "
+    "or boolean tensors, got {}"
 )
 
 
@@ -352,7 +353,7 @@ def _fitted(value: Any, shape: Sequence[Any], x: Tensor) -> Any:
     if not isinstance(value, Tensor):
         if isinstance(value, bool | int | float | complex):
             return ops.full(tuple(shape), value, x.dtype)
-        value = wrap(np.asarray(value).astype(x.dtype.numpy))
+        value = wrap(converted(value, x.dtype))
     if value.dtype is not x.dtype:
         value = ops.cast(value, x.dtype)
     while value.ndim > len(shape) and value.shape[0] == 1:

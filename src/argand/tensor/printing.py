@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.conversion import plain
 from argand.base.dtype import bool_, from_numpy, get_default_dtype, int64
 from argand.base.errors import ArgumentError
 
@@ -217,12 +218,12 @@ _Format = _Words | _Floats | _Complex
 
 def _format_of(values: Any) -> _Format:
     kind = from_numpy(values.dtype).kind
-    return _Complex(values) if kind == "c" else _Floats(values) if kind == "f" else _Words(values)
+    return _Complex(values) if kind == "c" else _Floats(values) if kind in "fs" else _Words(values)
 
 
 def _values(array: Any) -> Any:
     """The elements as Python's numbers."""
-    return (array.astype(np.float32) if array.dtype.kind == "V" else array).tolist()
+    return plain(array).tolist()
 
 
 def _block(array: Any, indent: int, summarise: bool, formatted: _Format) -> str:

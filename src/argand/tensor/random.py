@@ -16,7 +16,7 @@ from argand.base.errors import ArgumentError
 from argand.base.shape import broadcast_shapes
 from argand.ir import bind as crossroads
 from argand.ir.elementwise import is_number
-from argand.ir.op import ops
+from argand.ir.op import only_stored, ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import CreationOptions, SizeOptions, finished, sizes
 from argand.tensor.device import check_device, cpu
@@ -216,6 +216,7 @@ def uniform_of(shape: Any, dtype: Any, generator: Generator | None = None) -> An
         return ops.complex(parts[0], parts[1])
     if dtype.itemsize >= 4:
         return _source(generator).draw(ops.uniform, tuple(shape), dtype)
+    _check_computed(dtype)
     # Rounding could reach 1 in 16 bits: keep as many bits as the mantissa has.
     bits = {"float16": 11, "bfloat16": 8}[dtype.name]
     wide = _source(generator).draw(ops.uniform, tuple(shape), as_dtype("float32"))
@@ -229,8 +230,14 @@ def normal_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any
         return ops.complex(parts[0], parts[1])
     if dtype.itemsize >= 4:
         return _source(generator).draw(ops.normal, tuple(shape), dtype)
+    _check_computed(dtype)
     wide = _source(generator).draw(ops.normal, tuple(shape), as_dtype("float32"))
     return ops.cast(wide, dtype)
+
+
+def _check_computed(dtype: Any) -> None:
+    if dtype.kind == "s":
+        raise only_stored("random numbers", dtype)
 
 
 def rand(
@@ -489,6 +496,7 @@ def random_(
 
 
 def _most(dtype: Any) -> int:
+    _check_computed(dtype)
     if dtype.is_floating_point:
         return 2 ** {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}[dtype.name]  # type: ignore[no-any-return]  # an op gives Any
     return 2 if dtype.kind == "b" else int(np.iinfo(dtype.numpy).max)

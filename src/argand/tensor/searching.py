@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.conversion import converted, plain
 from argand.base.dtype import bool_, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.ir import bind as crossroads
@@ -30,13 +31,13 @@ def unique(
     >>> ag.unique(ag.tensor([3, 1, 3]), return_inverse=True, return_counts=True)
     (tensor([1, 3]), tensor([1, 0, 1]), tensor([1, 2]))
     """
-    array = input.numpy_array()
+    array = plain(input.numpy_array())  # NumPy has no order for the NaN of bfloat16
     values, inverse, counts = np.unique(
         array, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
     )
     if dim is None:
         inverse = inverse.reshape(array.shape)
-    out = [wrap(values)]
+    out = [wrap(converted(values, input.dtype))]
     if return_inverse:
         out.append(wrap(inverse.astype(np.int64)))
     if return_counts:

@@ -80,7 +80,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     tensor([[1, 2, 3],
             [4, 5, 6]])
     """
-    if indices.dtype.kind not in "iu":
+    if not indices.dtype.is_index:
         raise DTypeError(f"take_along_dim: indices must be integers, got {indices.dtype.name}")
     if dim is None:
         return ops.gather(ops.reshape(input, (-1,)), dim=0, index=ops.reshape(indices, (-1,)))
@@ -250,7 +250,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     >>> ag.unravel_index(ag.tensor([1, 5]), (2, 3))
     (tensor([0, 1]), tensor([1, 2]))
     """
-    if indices.dtype.kind not in "iu":
+    if not indices.dtype.is_index:
         raise DTypeError(f"unravel_index: expected integers, got {indices.dtype.name}")
     wanted = sizes((shape if isinstance(shape, int) else tuple(shape),))
     if min(wanted, default=0) < 0:

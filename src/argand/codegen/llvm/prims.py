@@ -189,8 +189,6 @@ def emit_cast(out: Lines, instruction: Instruction, args: list[str]) -> str:
 
 def _to_int(out: Lines, to: Ty, llvm: str, arg: str) -> str:
     # Narrow integers go through a wide signed one, so that out-of-range values wrap as in C.
-    if to.elem == "uint64":
-        return out.new(f"fptoui {llvm} {arg} to {llvm_type(to)}")
     bits = 64 if to.bytes == 8 or to.elem == "uint32" else 32
     wide = vector_of(f"i{bits}", to.lanes)
     whole = out.new(f"fptosi {llvm} {arg} to {wide}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from argand.base.conversion import number
+from argand.base.dtype import as_dtype
 from argand.nest.types import Number, Reg, Ty
 
-# All others are integers of as many bits, 16-bit floats too: only conversions look inside them.
+# All others are integers of as many bits, narrow floats too: only conversions look inside them.
 _NAMES: Final = {"float64": "double", "float32": "float", "bool": "i1", "ptr": "ptr"}
 
 
@@ -67,6 +69,8 @@ def _literal(ty: Ty, value: Number) -> str:
         return str(struct.unpack("<H", struct.pack("<e", value))[0])
     if ty.elem == "bfloat16":
         return str(struct.unpack("<I", struct.pack("<f", value))[0] >> 16)
+    if ty.kind == "h":
+        return str(number(value, as_dtype(ty.elem)).view("uint8"))
     return str(int(value))
 
 
