@@ -108,7 +108,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "accelerator": ("argand.accelerator", None),
         "array_api": ("argand.array_api", None),
         "amp": ("argand.amp", None),
-        "autocast": ("argand.amp.casting", "autocast"),
+        "autocast": ("argand.amp.autocast_mode", "autocast"),
         "autograd": ("argand.autograd", None),
         "backends": ("argand.backends", None),
         "compile": ("argand.compile.api", "compile"),
@@ -139,7 +139,26 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "vision": ("argand.vision", None),
         "xpu": ("argand.xpu", None),
     }
-    | {name: ("argand.amp.casting", name) for name in ("get_autocast_dtype", "is_autocast_enabled")}
+    | {
+        name: ("argand.amp.state", name)
+        for name in (
+            "autocast_decrement_nesting",
+            "autocast_increment_nesting",
+            "clear_autocast_cache",
+            "get_autocast_cpu_dtype",
+            "get_autocast_dtype",
+            "get_autocast_gpu_dtype",
+            "is_autocast_cache_enabled",
+            "is_autocast_cpu_enabled",
+            "is_autocast_enabled",
+            "set_autocast_cache_enabled",
+            "set_autocast_cpu_dtype",
+            "set_autocast_cpu_enabled",
+            "set_autocast_dtype",
+            "set_autocast_enabled",
+            "set_autocast_gpu_dtype",
+        )
+    }
     | {
         name: ("argand.nn.functional.native", name)
         for name in ("native_batch_norm", "native_group_norm", "native_layer_norm")

@@ -5,6 +5,8 @@ import pytest
 
 import argand as ag
 from argand import nn, optim
+from argand.amp import state
+from argand.ir import bind as crossroads
 from argand.nn import functional as F
 
 LOWERED = {
@@ -14,6 +16,10 @@ LOWERED = {
     "addmm": lambda x: ag.addmm(x, x, x),
     "linear": lambda x: F.linear(x, x, x[0]),
     "einsum": lambda x: ag.einsum("ij,jk->ik", x, x),
+    "vecdot": lambda x: ag.linalg.vecdot(x, x),
+    "prelu": lambda x: F.prelu(x, x[0, :1]),
+    "LSTM": lambda x: nn.LSTM(3, 3, dtype=x.dtype)(x)[1][1],
+    "inner": lambda x: ag.inner(x, x),
     "conv2d": lambda x: F.conv2d(x[None, None], x[None, None], x[0, :1]),
     "attention": lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None]),
 }
@@ -24,6 +30,11 @@ RAISED = {
     "prod": lambda x: x.prod(),
     "cdist": lambda x: ag.cdist(x, x),
     "trace": lambda x: ag.trace(x),
+    "reflect": lambda x: F.pad(x, (1, 1), "reflect"),
+    "replicate": lambda x: F.pad(x[None], pad=(1, 1, 1, 1), mode="replicate"),
+    "inv": lambda x: ag.linalg.inv(x + 3 * ag.eye(3, dtype=x.dtype)),
+    "lstsq": lambda x: ag.linalg.lstsq(x, x).solution,
+    "method": lambda x: (x + 3 * ag.eye(3, dtype=x.dtype)).inverse(),
 }
 UNCHANGED = {
     "add": lambda x: x + x,
@@ -31,6 +42,14 @@ UNCHANGED = {
     "sum": lambda x: x.sum(),
     "relu": lambda x: x.relu(),
     "layer_norm": lambda x: F.layer_norm(x, (3,)),
+    "mv": lambda x: ag.mv(x, x[0]),
+    "dot": lambda x: ag.dot(x[0], x[0]),
+    "vdot": lambda x: ag.vdot(x[0], x[0]),
+    "addmv": lambda x: ag.addmv(x[0], x, x[0]),
+    "inner of vectors": lambda x: ag.inner(x[0], x[0]),
+    "einsum of one": lambda x: ag.einsum("ij->ji", x),
+    "constant": lambda x: F.pad(x, (1, 1)),
+    "circular": lambda x: F.pad(x, (1, 1), "circular"),
 }
 
 
@@ -93,7 +112,7 @@ def test_blocks_nest_and_end():
         assert (x @ x).dtype is ag.float32
     with pytest.warns(UserWarning, match="float64 changes nothing"):
         ag.autocast("cpu", dtype=ag.float64)
-    with pytest.raises(RuntimeError, match="unsupported device type"):
+    with pytest.raises(RuntimeError, match="unknown device 'tpu'"):
         ag.autocast("tpu")
 
 
@@ -155,10 +174,88 @@ def test_compiled_steps():
 def test_a_compiled_function_in_a_block_is_not_that_of_outside():
     product = ag.compile(lambda x: x @ x)
     x = ag.ones(2, 2)
-    assert product(x).dtype is ag.float32
+    for _ in range(3):
+        assert product(x).dtype is ag.float32
+        with ag.autocast("cpu"):
+            assert product(x).dtype is ag.bfloat16
+        with ag.autocast("cpu", dtype=ag.float16):
+            assert product(x).dtype is ag.float16
+            with ag.autocast("cpu", enabled=False):
+                assert product(x).dtype is ag.float32
+    assert len(product.specialisations) == 3
+
+
+def test_a_compiled_function_computes_as_the_block_says():
+    """The casts are in its program, and its gradients are those of eager code."""
+    x, w = ag.rand(4, 4), ag.rand(4, 4).requires_grad_()
+
+    def loss(x, w):
+        return F.mse_loss(F.linear(x, w), x) + ag.mv(x, w[0]).sum()
+
+    fast = ag.compile(loss)
     with ag.autocast("cpu"):
-        assert product(x).dtype is ag.bfloat16
-    assert product(x).dtype is ag.float32
+        expected, found = loss(x, w), fast(x, w)
+        (right,) = ag.autograd.grad(expected, w)
+        (slope,) = ag.autograd.grad(found, w)
+    assert found.dtype is ag.float32 and slope.dtype is ag.float32
+    assert "bf16" in str(fast.specialisations[0].executable.program)
+    np.testing.assert_allclose(found.item(), expected.item(), rtol=1e-2)
+    np.testing.assert_allclose(slope.numpy(), right.numpy(), rtol=2e-2, atol=1e-2)
+    with ag.autocast("cpu"):
+        again = fast(x, w)
+    with pytest.raises(ag.ArgandError, match="use autocast inside the function"):
+        ag.autograd.grad(again, w, create_graph=True)
+
+
+def test_gradients_of_what_is_not_cast_are_not_cast_in_a_block():
+    x, v = ag.rand(8, 8), ag.rand(8).requires_grad_()
+    (right,) = ag.autograd.grad(ag.mv(x, v).square().sum(), v)
+    with ag.autocast("cpu"):
+        (found,) = ag.autograd.grad(ag.mv(x, v).square().sum(), v)
+    assert found.tolist() == right.tolist()
+
+
+def test_a_state_without_a_block():
+    x = ag.ones(2, 2)
+    assert ag.is_autocast_cache_enabled()
+    ag.set_autocast_enabled("cpu", True)
+    try:
+        assert (x @ x).dtype is ag.bfloat16
+        ag.set_autocast_dtype("cpu", ag.float16)
+        assert (x @ x).dtype is ag.float16 and ag.get_autocast_cpu_dtype() is ag.float16
+        assert ag.is_autocast_cpu_enabled() and not ag.is_autocast_enabled()
+        with ag.autocast("cpu", dtype=ag.bfloat16, cache_enabled=False):
+            assert not ag.is_autocast_cache_enabled()
+        assert ag.is_autocast_cache_enabled() and (x @ x).dtype is ag.float16
+    finally:
+        ag.set_autocast_enabled("cpu", False)
+        ag.set_autocast_dtype("cpu", ag.bfloat16)
+    assert (x @ x).dtype is ag.float32
+    ag.set_autocast_enabled(True)
+    assert ag.is_autocast_enabled("cuda") and (x @ x).dtype is ag.float32
+    ag.set_autocast_enabled("cuda", False)
+    for wrong in (
+        lambda: ag.set_autocast_enabled("cpu", 1),
+        lambda: ag.is_autocast_enabled("tpu"),
+        lambda: ag.get_autocast_dtype("meta"),
+        lambda: ag.set_autocast_dtype("cpu", 3),
+    ):
+        with pytest.raises((TypeError, RuntimeError)):
+            wrong()
+
+
+def test_nothing_is_left_of_blocks():
+    """Calls have plans again, and copies of weights are forgotten."""
+    before, w = crossroads.pushed, nn.Parameter(ag.ones(2, 2))
+    with ag.autocast("cpu"), ag.autocast("cpu", enabled=False), ag.autocast("cpu"):
+        w @ w
+        assert crossroads.pushed == before + 1 and len(state._state.caster.cache) == 1
+        with ag.autocast("cpu"):
+            pass
+        assert len(state._state.caster.cache) == 1
+    assert crossroads.pushed == before and not state._state.caster.cache
+    with pytest.warns(UserWarning, match="changes nothing"), ag.autocast("cuda"):
+        assert crossroads.pushed == before
 
 
 def test_functions_of_the_users():

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from argand.amp.casting import autocast, custom_bwd, custom_fwd, is_autocast_available
-from argand.amp.scaler import GradScaler
+from argand.amp.autocast_mode import autocast, custom_bwd, custom_fwd
+from argand.amp.grad_scaler import GradScaler
+from argand.amp.state import is_autocast_available
 from argand.base.errors import unknown_name
 
 __all__ = [

@@ -147,8 +147,8 @@ class CompiledFunction:
             result = bound(*args)
             if result is not MISS:
                 return result
-        if crossroads.pushed and (crossroads.current() is not eager() or crossroads.recasts()):
-            # inside another trace: part of that program; or watched, or recast, op by op
+        if crossroads.pushed and crossroads.current() is not eager():
+            # inside another trace: part of that program; or watched, op by op
             return self.function(*args, **kwargs)
         if self._exclusive:
             with self.lock, trace_lock:
@@ -283,7 +283,8 @@ class CompiledFunction:
         with trace_lock:
             trace = Trace(self, s, leaves, given, backend)
             trace.run()
-        s.executable = trace.executable()
+        with crossroads.uncast():
+            s.executable = trace.executable()
         return trace
 
     def _rebind(self, slots: Sequence[Slot], shared: dict[int, Tensor]) -> None:
@@ -323,7 +324,7 @@ class CompiledFunction:
 
     def _add(self, s: Specialisation) -> None:
         self._reached = self._reached | s.surroundings.reached
-        s.bound = bound_call(s)
+        s.bound = bound_call(s) if s.signature.casting is None else None
         if s.slots or s.gradients:
             self._exclusive = True
             s.bound = None if s.bound is None else exclusive(s, s.bound, self.lock)

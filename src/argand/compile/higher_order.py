@@ -25,6 +25,7 @@ from argand.base.tree import Structure, flatten, unflatten
 from argand.compile.places import Held, Place
 from argand.compile.slots import Slot
 from argand.compile.tracer import Tracer
+from argand.ir import bind as crossroads
 from argand.ir.program import Program, Value
 from argand.ir.rewrite import without_dead_code
 from argand.tensor import autograd
@@ -38,6 +39,7 @@ class RecordedCall(NamedTuple):
     leaves: list[Any]
     versions: list[int]
     random: Tensor | None
+    casting: Any
 
 
 class Position(NamedTuple):
@@ -72,7 +74,8 @@ class Origin:
     def remember(self, leaves: Sequence[Any], outputs: Sequence[Tensor]) -> RecordedCall:
         """What another run of a call needs."""
         random = None if self.random is None else outputs[self.random]
-        return RecordedCall(list(leaves), self._versions(leaves), random)
+        given = list(leaves), self._versions(leaves), random
+        return RecordedCall(*given, crossroads.casting_key())
 
     def _versions(self, leaves: Sequence[Any]) -> list[int]:
         given = [x._version for x in leaves if isinstance(x, Tensor)]
@@ -102,6 +105,11 @@ class Origin:
                 f"create_graph=True goes through the compiled function {self.name!r} by a tensor "
                 "that it left in a .grad, an attribute or a container; return the tensor from the "
                 "function instead"
+            )
+        if call.casting is not crossroads.casting_key():
+            raise AutogradError(
+                f"create_graph=True runs the compiled function {self.name!r} again, and it was "
+                "called under autocast; use autocast inside the function"
             )
         if self._versions(call.leaves) != call.versions or not self.is_valid(call.leaves):
             raise AutogradError(

@@ -22,6 +22,7 @@ from argand.base.tree import Structure, flatten
 from argand.compile.integers import NO_INTEGERS, fits_integer
 from argand.compile.snapshot import hooks_of_tensor
 from argand.compile.values import ById, ConstantSpec, constant_spec
+from argand.ir import bind as crossroads
 from argand.tensor.core import Tensor, wrap
 
 
@@ -62,6 +63,7 @@ class Signature(NamedTuple):
     # where that is another tensor
     aliases: tuple[int, ...]
     grad_enabled: bool
+    casting: Any = None  # what the casts of the calling thread depend on
 
 
 def describe_call(
@@ -90,7 +92,8 @@ def describe_call(
         if isinstance(x, np.ndarray) and i < count:
             x = leaves[i] = wrap(x)
         specs.append(_spec(x, i in constant_numbers, reached if i < count else shared))
-    return Signature(structure, tuple(specs), _aliases(leaves), grad_enabled), leaves
+    aliases, casting = _aliases(leaves), crossroads.casting_key()
+    return Signature(structure, tuple(specs), aliases, grad_enabled, casting), leaves
 
 
 def _spec(x: Any, constant_float: bool, reached: Collection[int]) -> Spec:
@@ -130,7 +133,7 @@ def sizes_that_fit(
     call; None when the call doesn't fit."""
     if mine.structure != other.structure or mine.grad_enabled != other.grad_enabled:
         return None
-    if mine.aliases != other.aliases:
+    if mine.aliases != other.aliases or mine.casting is not other.casting:
         return None
     sizes: dict[str, int] = {}
     for i, (spec, shape, theirs) in enumerate(zip(mine.specs, shapes, other.specs, strict=True)):
@@ -230,6 +233,8 @@ def difference(old: Signature, new: Signature) -> list[str]:
         lines.append("other arguments share memory")
     if old.grad_enabled != new.grad_enabled:
         lines.append(f"grad mode: {old.grad_enabled} became {new.grad_enabled}")
+    if old.casting is not new.casting:
+        lines.append(f"autocast: {old.casting} became {new.casting}")
     return lines
 
 

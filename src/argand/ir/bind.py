@@ -10,7 +10,7 @@ import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from argand.base.errors import ArgandError
 from argand.base.forks import lock_held_over_forks
@@ -77,14 +77,22 @@ class Interpreter:
         raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")
 
 
-Recast = Callable[[Operation, Any, Any], Any]
-"""Gives the arguments of a call of an op or a public function, tensors in other dtypes."""
+class Casting(Protocol):
+    """Changes the dtypes of what a thread's ops and public functions are called with."""
+
+    @property
+    def key(self) -> Any:
+        """What a compiled program depends on."""
+
+    def __call__(self, callee: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """The result of a function, which is of this op or public function."""
 
 
 class _Stack(threading.local):
     def __init__(self) -> None:
         self.items: list[Interpreter] = []
-        self.recast: Recast | None = None
+        self.casting: Casting | None = None
+        self.uncast = 0
 
 
 _stack = _Stack()
@@ -140,28 +148,34 @@ def _count(change: int) -> None:
         gate.value = pushed
 
 
+def set_casting(casting: Casting | None) -> None:
+    """Have `casting` look at what this thread calls from now on: every op and public function."""
+    before, _stack.casting = _stack.casting, casting
+    _count((casting is not None) - (before is not None))
+
+
 @contextmanager
-def recasting(recast: Recast | None) -> Iterator[None]:
-    """Have `recast` look at the arguments of what this thread calls inside the block: every op and
-    public function."""
-    before, _stack.recast = _stack.recast, recast
-    _count(1)
+def uncast() -> Iterator[None]:
+    """Leave what this thread calls as it is inside the block."""
+    _stack.uncast += 1
     try:
         yield
     finally:
-        _stack.recast = before
-        _count(-1)
+        _stack.uncast -= 1
 
 
-def recast(callee: Any, args: Any, kwargs: Any) -> Any:
-    """The arguments of a call of an op, or of a public function, as it is to have them."""
-    change = _stack.recast
-    return (args, kwargs) if change is None else change(callee, args, kwargs)
+def called(callee: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """A call of the function of an op, or of a public function, with what it is to have."""
+    casting = _stack.casting
+    if casting is None or _stack.uncast:
+        return function(*args, **kwargs)
+    return casting(callee, function, args, kwargs)
 
 
-def recasts() -> bool:
-    """Whether something looks at the arguments of this thread's ops."""
-    return _stack.recast is not None
+def casting_key() -> Any:
+    """What a compiled program depends on of the casts of this thread; None where there are none."""
+    casting = _stack.casting
+    return None if casting is None or _stack.uncast else casting.key
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def planned(function: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             if crossroads.pushed:
-                args, kwargs = crossroads.recast(function, args, kwargs)
+                return crossroads.called(function, entry, args, kwargs)
             return entry(*args, **kwargs)
         except FAILURES as error:
             explain(error)

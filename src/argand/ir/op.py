@@ -167,9 +167,10 @@ class Op:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
+            entry = self.entry or entry_of(self)
             if crossroads.pushed:
-                args, kwargs = crossroads.recast(self, args, kwargs)
-            return (self.entry or entry_of(self))(*args, **kwargs)
+                return crossroads.called(self, entry, args, kwargs)
+            return entry(*args, **kwargs)
         except FAILURES as error:
             explain(error)
             raise

@@ -6,6 +6,7 @@ from typing import Any
 
 from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, CallError, ShapeError
+from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
 from argand.nn import functional as F
 from argand.nn import init
@@ -212,6 +213,11 @@ def _add_weights(
         setattr(module, name + suffix, made)
 
 
+def lstm(x: Any, states: Any) -> tuple[Any, Any]:
+    """What an LSTM computes on, by the name that autocast knows."""
+    return x, states
+
+
 class RNNBase(Module):
     """Layers of cells along a sequence (L, N, input_size), (N, L, ...) with `batch_first`: what
     `RNN`, `LSTM` and `GRU` share.
@@ -285,7 +291,7 @@ class RNNBase(Module):
         x = ops.reshape(input, (input.shape[0], 1, input.shape[1])) if unbatched else input
         if self.batch_first and not unbatched:
             x = ops.permute(x, (1, 0, 2))
-        x, ends = self._layers(x, self._initial(x, hx, unbatched), None)
+        x, ends = self._layers(*self._given(x, self._initial(x, hx, unbatched)), None)
         if unbatched:
             x = ops.reshape(x, (x.shape[0], x.shape[2]))
             ends = tuple(ops.reshape(e, (e.shape[0], e.shape[2])) for e in ends)
@@ -302,9 +308,17 @@ class RNNBase(Module):
                 f"{describe(input.data)}"
             )
         counts = ops.reshape(lengths, (lengths.shape[0], 1))
-        y, ends = self._layers(x, self._initial(x, hx, False), counts)
+        y, ends = self._layers(*self._given(x, self._initial(x, hx, False)), counts)
         data = packed(y, input.batch_sizes.tolist(), input.sorted_indices)
         return input._replace(data=data), (ends if self._states > 1 else ends[0])
+
+    def _given(self, x: Any, states: list[tuple[Any, ...]]) -> tuple[Any, Any]:
+        """A batch and the states at its start, as the layers take them: autocast casts those of an
+        LSTM."""
+        if self.kind != "LSTM" or not crossroads.pushed:
+            return x, states
+        cast: tuple[Any, Any] = crossroads.called(lstm, lstm, (x, states), {})
+        return cast
 
     def _layers(
         self, x: Any, states: list[tuple[Any, ...]], lengths: Any

@@ -8,6 +8,7 @@ from typing import Any
 
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim
+from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
 from argand.tensor.arranging import roll
 from argand.tensor.formulas import eye
@@ -77,6 +78,9 @@ def inner(input: Any, other: Any) -> Any:
     """
     if not input.ndim or not other.ndim:
         return ops.mul(input, other)
+    if input.ndim == other.ndim == 1:
+        with crossroads.uncast():  # a scalar product, to autocast
+            return tensordot(input, other, ([-1], [-1]))
     return tensordot(input, other, ([-1], [-1]))
 
 

@@ -340,6 +340,8 @@ def alias_of(function: Any, name: str) -> Any:
 
     @functools.wraps(function)
     def alias(*args: Any, **kwargs: Any) -> Any:
+        if crossroads.pushed:
+            return crossroads.called(alias, function, args, kwargs)
         return function(*args, **kwargs)
 
     return explained(_named(alias, name, function.__doc__))

@@ -17,6 +17,7 @@ from typing import Any
 from argand.base.dtype import DType
 from argand.base.errors import AutogradError
 from argand.base.userstack import Location, Place, location_of
+from argand.ir import bind as crossroads
 from argand.ir import entries
 from argand.ir.op import Literal, Op, Params, Saves, Tensors, Wants, ops
 from argand.transform.mode import mode
@@ -312,7 +313,11 @@ def backward(
     before = mode.enabled
     mode.enabled = create_graph
     try:
-        run.go(roots, retain_graph)
+        if crossroads.pushed:
+            with crossroads.uncast():  # gradients have the dtypes of what they are gradients of
+                run.go(roots, retain_graph)
+        else:
+            run.go(roots, retain_graph)
     finally:
         mode.enabled = before
 
