@@ -48,6 +48,10 @@ UNCHANGED = {
     "addmv": lambda x: ag.addmv(x[0], x, x[0]),
     "inner of vectors": lambda x: ag.inner(x[0], x[0]),
     "einsum of one": lambda x: ag.einsum("ij->ji", x),
+    "einsum without a sum": lambda x: ag.einsum("ij,k->ijk", x, x[0]),
+    "interpolate": lambda x: F.interpolate(x[None], 5, mode="linear"),
+    "adaptive_avg_pool1d": lambda x: F.adaptive_avg_pool1d(x[None], 2),
+    "max_pool3d": lambda x: F.max_pool3d(x[None, None], 1, return_indices=True)[0],
     "constant": lambda x: F.pad(x, (1, 1)),
     "circular": lambda x: F.pad(x, (1, 1), "circular"),
 }

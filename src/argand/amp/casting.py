@@ -18,19 +18,22 @@ from argand.transform.tape import LEAF
 # their own (`linalg_`, `fft_`).
 LOWER = """addbmm addmm baddbmm bmm conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d
     conv_transpose3d einsum linear lstm matmul mm prelu scaled_dot_product_attention vecdot"""
-FLOAT32 = """adaptive_avg_pool3d adaptive_max_pool3d avg_pool3d binary_cross_entropy
+FLOAT32 = """
+    adaptive_avg_pool3d adaptive_max_pool3d avg_pool3d binary_cross_entropy
     binary_cross_entropy_with_logits cdist cholesky cholesky_ex cholesky_inverse cholesky_solve
     cond cosine_embedding_loss cross_entropy ctc_loss eig eigh eigvals eigvalsh fft fft2 fftn
     fractional_max_pool2d fractional_max_pool3d geqrf grid_sample hfft hinge_embedding_loss
     householder_product huber_loss ifft ifft2 ifftn ihfft inv inv_ex inverse irfft irfft2 irfftn
-    kl_div l1_loss lstsq lu_solve margin_ranking_loss matrix_rank max_pool3d max_unpool2d
-    max_unpool3d mse_loss multi_margin_loss multilabel_margin_loss nanquantile nll_loss orgqr ormqr
-    pinverse poisson_nll_loss polar prod qr quantile reflection_pad1d reflection_pad2d
-    replication_pad1d replication_pad2d replication_pad3d rfft rfft2 rfftn smooth_l1_loss
-    soft_margin_loss solve stft svd svdvals tensorinv tensorsolve trace triangular_solve
-    triplet_margin_loss view_as_complex"""
+    kl_div l1_loss lstsq lu lu_solve margin_ranking_loss matrix_rank max_pool3d max_unpool1d
+    max_unpool2d max_unpool3d mse_loss multi_margin_loss multilabel_margin_loss nanquantile
+    nll_loss orgqr ormqr pinverse poisson_nll_loss polar prod qr quantile reflection_pad1d
+    reflection_pad2d replication_pad1d replication_pad2d replication_pad3d rfft rfft2 rfftn
+    smooth_l1_loss soft_margin_loss solve stft svd svdvals tensorinv tensorsolve trace
+    triangular_solve triplet_margin_loss view_as_complex
+"""
 # In PyTorch they are no products that autocast knows of; here they are made of one.
-UNCHANGED = "addmv dot mv vdot"
+UNCHANGED = """adaptive_avg_pool1d adaptive_avg_pool2d addmv dot interpolate mv upsample
+    upsample_bilinear vdot"""
 
 
 class Caster:
@@ -100,8 +103,10 @@ def _listed_name(callee: Any, args: Any, kwargs: Any) -> str:
     name = name.rpartition(".")[2].removeprefix("linalg_")
     if name == "pad":
         return _name_of_pad(*args[1:3], **kwargs)
-    if name == "einsum" and _tensors(args) < 2:
-        return ""  # no product
+    if name == "einsum" and not _contracts(*args):
+        return ""
+    if name == "max_pool3d" and kwargs.get("return_indices"):
+        return ""  # another operation of PyTorch's, of which its lists don't know
     return name
 
 
@@ -110,9 +115,14 @@ def _name_of_pad(pad: Any = (), mode: str = "constant", **others: Any) -> str:
     return f"{kinds.get(mode, mode)}_pad{len(pad) // 2}d" if isinstance(pad, list | tuple) else ""
 
 
-def _tensors(args: Any) -> int:
-    """How many tensors are among arguments, or in lists there."""
-    return sum(_tensors(x) if isinstance(x, list | tuple) else isinstance(x, Tensor) for x in args)
+def _contracts(equation: Any = "", *operands: Any) -> bool:
+    """Whether an `einsum` sums products over a label that two operands share."""
+    if not isinstance(equation, str):
+        return True
+    given, arrow, result = equation.partition("->")
+    parts = [set(part) - set(" .") for part in given.split(",")]
+    shared = {label for label in set().union(*parts) if sum(label in p for p in parts) > 1}
+    return bool(shared - set(result)) if arrow else bool(shared)
 
 
 def eligible(value: Any) -> bool:
