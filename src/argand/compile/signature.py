@@ -133,7 +133,9 @@ def sizes_that_fit(
     call; None when the call doesn't fit."""
     if mine.structure != other.structure or mine.grad_enabled != other.grad_enabled:
         return None
-    if mine.aliases != other.aliases or mine.casting is not other.casting:
+    if mine.aliases != other.aliases:
+        return None
+    if mine.casting is not other.casting:
         return None
     sizes: dict[str, int] = {}
     for i, (spec, shape, theirs) in enumerate(zip(mine.specs, shapes, other.specs, strict=True)):
