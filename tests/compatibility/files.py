@@ -46,6 +46,9 @@ DTYPES = [
     "complex128",
     "float8_e4m3fn",
     "float8_e5m2",
+    "float8_e4m3fnuz",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
 ]
 
 Case = tuple[str, torch.Tensor]
@@ -205,7 +208,7 @@ def names() -> str:
     return (
         f"Of the {len(theirs)} names that `torch.load(weights_only=True)` builds, `ag.load` builds "
         f"{len(theirs) - len(refused)}. It refuses those of tensors that Argand does not have, by "
-        f"name: {'; '.join(counts)}; {', '.join(rest)}."
+        f"name: {'; '.join([*counts, *rest])}."
     )
 
 

@@ -173,7 +173,7 @@ STORED_OPS = [op for op in ALL_OPS if op.name in TAKES_STORED]
 
 @pytest.mark.parametrize("op", STORED_OPS, ids=lambda o: o.name)
 def test_stored(op: Op) -> None:
-    check_stored(op, ("float8_e4m3fn",), 1)
+    check_stored(op, ("float8_e5m2",), 1)  # the one that NumPy takes for a float of its own
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from argand.base.dim import Extent
+from argand.base.dtype import has_numpy
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import Shape, normalize_dim, same_shape, shape_text
 from argand.base.strides import repeats_places
@@ -50,7 +51,14 @@ def _diagonal(x: Any, params: dict[str, Any]) -> Any:
     rest = np.moveaxis(x, (params["dim1"], params["dim2"]), (-2, -1))[..., row:, column:]
     strides = (*rest.strides[:-2], rest.strides[-2] + rest.strides[-1])
     shape: Any = _diagonal_shape(x.shape, params)
-    return as_strided(rest, shape, strides, writeable=rest.flags.writeable)
+    return _strided(rest, shape, strides)
+
+
+def _strided(x: Any, shape: Any, strides: Any, apart: bool = True) -> Any:
+    """The memory of x with other strides, in bytes; not to be written where elements meet."""
+    words = x if has_numpy(x.dtype) else x.view(f"u{x.itemsize}")  # NumPy asks for a name it knows
+    found = as_strided(words, shape, strides, writeable=x.flags.writeable and apart)
+    return found.view(x.dtype)
 
 
 class Diagonal(View):
@@ -199,7 +207,7 @@ class Unfold(View):
         shape = (*x.shape[:dim], count, *x.shape[dim + 1 :], params["size"])
         strides = (*x.strides[:dim], step * x.strides[dim], *x.strides[dim + 1 :], x.strides[dim])
         apart = step >= params["size"]
-        return as_strided(x, shape, strides, writeable=x.flags.writeable and apart)
+        return _strided(x, shape, strides, apart)
 
     def source(b: Any, index: Any, shape: Any, params: Any) -> Any:
         places = list(index[:-1])
@@ -282,7 +290,7 @@ class AsStrided(View):
         apart = not repeats_places(size, params["stride"])
         strides = tuple(x.strides[0] * by for by in params["stride"])
         start = x[params["offset"] :] if math.prod(size) else x[:0]
-        return as_strided(start, size, strides, writeable=x.flags.writeable and apart)
+        return _strided(start, size, strides, apart)
 
     def source(b: Any, index: Any, shape: Any, params: Any) -> Any:
         place: Any = params["offset"]
