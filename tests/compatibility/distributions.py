@@ -10,20 +10,17 @@ and the gradients of these, shapes, dtypes and texts. Samples are other numbers;
 
 from __future__ import annotations
 
-import argparse
 import inspect
-from pathlib import Path
+import sys
 from typing import Any
 
 import torch
 from comparison import METHODS, UNEQUAL, compare
 from family_cases import CASES
+from page import table_command
 
 from argand import distributions as dist
 from argand.distributions import constraints, kl
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
-BEGIN, END = "<!-- distributions: begin -->", "<!-- distributions: end -->"
 
 
 def families() -> list[str]:
@@ -72,17 +69,10 @@ def _shared(names: list[str], module: Any) -> int:
     return sum(hasattr(module, n) for n in names)
 
 
-def main() -> None:
-    """Print the table, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into the page")
-    write = parser.parse_args().write
-    text = f"Families of torch {torch.__version__.partition('+')[0]}: {table()}"
-    print(text)
-    if write:
-        before, rest = PAGE.read_text().split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+def text() -> str:
+    """The table, and of which PyTorch it is."""
+    return f"Families of torch {torch.__version__.partition('+')[0]}: {table()}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(table_command("distributions", __doc__, text))

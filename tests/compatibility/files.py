@@ -8,8 +8,8 @@ dtype, shape and strides (where the form has strides) came through.
 
 from __future__ import annotations
 
-import argparse
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,15 +19,13 @@ import h5py
 import numpy as np
 import safetensors.torch
 import torch
+from page import table_command
 from torch._weights_only_unpickler import _get_allowed_globals
 
 import argand as ag
 from argand.base.errors import FormatError
 from argand.io.torch_names import NAMES
 
-HERE = Path(__file__).resolve()
-PAGE = HERE.parents[2] / "docs" / "compatibility.md"
-BEGIN, END = "<!-- files: begin -->", "<!-- files: end -->"
 DTYPES = [
     "bool",
     "uint8",
@@ -212,17 +210,10 @@ def names() -> str:
     )
 
 
-def main() -> None:
-    """Print the table, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into the page")
-    write = parser.parse_args().write
-    text = f"Files of torch {torch.__version__.partition('+')[0]}.\n\n{table()}\n\n{names()}"
-    print(text)
-    if write:
-        before, rest = PAGE.read_text().split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+def text() -> str:
+    """The table, and of which PyTorch it is."""
+    return f"Files of torch {torch.__version__.partition('+')[0]}.\n\n{table()}\n\n{names()}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(table_command("files", __doc__, text))

@@ -13,23 +13,20 @@ Inputs that PyTorch refuses must be refused.
 from __future__ import annotations
 
 import argparse
-import collections
 import inspect
+import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from operators import difference, leaves, short, to_ours
+from tables import Comparison, Results, Tally, add_options, finish
 from torch.testing._internal.common_modules import module_db
 from torch.utils._pytree import tree_map_only
 
 import argand as ag
 
-HERE = Path(__file__).resolve()
-PAGE = HERE.parents[2] / "docs" / "compatibility.md"
-BEGIN, END = "<!-- module samples: begin -->", "<!-- module samples: end -->"
 DTYPES = ("float64", "float32")
 # Modules that draw random numbers in training mode.
 DRAWS = ("Dropout", "RReLU", "FractionalMaxPool", "Transformer", "MultiheadAttention")
@@ -141,106 +138,95 @@ def gradients_difference(theirs: Any, mine: Any, given: Any, inputs: Any, a: Any
     return ""
 
 
-def run_errors(info: Any) -> tuple[int, list[str]]:
-    """How many error samples there are, and those that we accept."""
+def run_errors(info: Any) -> Tally:
+    """The inputs that PyTorch refuses, whatever the type of the error."""
+    tally = Tally()
     if info.module_error_inputs_func is None:
-        return 0, []
-    accepted, count = [], 0
+        return tally
     for training in (True, False):
         samples = info.module_error_inputs_func(
             info, device="cpu", dtype=torch.float64, requires_grad=False, training=training
         )
         for case in samples:
-            count += 1
-            made = case.module_error_input
-            args, kwargs = made.constructor_input.args, made.constructor_input.kwargs
-            kwargs = {**kwargs}
-            try:
-                mine = getattr(ag.nn, info.module_cls.__name__)(*ours(args), **ours(kwargs))
-                mine = mine.double() if list(mine.parameters()) else mine
-                if made.forward_input is not None:
-                    mine(*ours(made.forward_input.args), **ours(made.forward_input.kwargs))
-            except (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError):
+            tally.samples += 1
+            if _refuses(info.module_cls.__name__, case.module_error_input):
+                tally.equal += 1
+            else:
+                tally.add(f"accepted {case.error_regex!r}", "")
+    return tally
+
+
+def _refuses(name: str, case: Any) -> bool:
+    args, kwargs = case.constructor_input.args, case.constructor_input.kwargs
+    try:
+        mine = getattr(ag.nn, name)(*ours(args), **ours({**kwargs}))
+        mine = mine.double() if list(mine.parameters()) else mine
+        if case.forward_input is not None:
+            mine(*ours(case.forward_input.args), **ours(case.forward_input.kwargs))
+    except (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError):
+        return True
+    return False
+
+
+def run_module(info: Any, dtype: str) -> Tally:
+    """The samples of a module in a dtype, in training and in evaluation mode."""
+    tally, name = Tally(), info.module_cls.__name__
+    for training in (True, False):
+        samples = info.module_inputs_func(
+            info,
+            device="cpu",
+            dtype=getattr(torch, dtype),
+            requires_grad=True,
+            training=training,
+        )
+        for number, sample in enumerate(samples):
+            if sample.forward_input is None:
                 continue
-            accepted.append(f"error: accepted {case.error_regex!r}")
-    return count, accepted
+            tally.samples += 1
+            try:
+                text = run_sample(info.module_cls, sample, training, dtype)
+            except Exception as error:
+                text = short(error)
+            gradient = text.startswith("gradient")
+            tally.equal += not text or gradient
+            tally.gradients += not text or gradient
+            tally.equal_gradients += not text
+            if text:
+                made, how = sample.constructor_input, "train" if training else "eval"
+                what = f"{how} {number} {made.args} {made.kwargs}: {text}"
+                tally.add(what[:400], KNOWN.get(name, ""))
+    return tally
 
 
-def run_module(info: Any) -> tuple[int, int, list[str]]:
-    """Samples, error samples, and the problems of a module."""
-    cls, problems, count = info.module_cls, [], 0
-    if not hasattr(ag.nn, cls.__name__):
-        return 0, 0, ["missing"]
-    for dtype in DTYPES:
-        if getattr(torch, dtype) not in info.dtypes:
-            continue
-        for training in (True, False):
-            samples = info.module_inputs_func(
-                info,
-                device="cpu",
-                dtype=getattr(torch, dtype),
-                requires_grad=True,
-                training=training,
-            )
-            for number, sample in enumerate(samples):
-                if sample.forward_input is None:
-                    continue
-                count += 1
-                try:
-                    text = run_sample(cls, sample, training, dtype)
-                except Exception as error:
-                    text = short(error)
-                if text:
-                    how = "train" if training else "eval"
-                    made = sample.constructor_input
-                    text = f"{dtype} {how} {number} {made.args} {made.kwargs}: {text}"
-                    problems.append(text[:400])
-    errors, accepted = run_errors(info)
-    return count, errors, [*problems, *accepted]
-
-
-def table(results: dict[str, tuple[int, int, list[str]]]) -> str:
-    """The totals, and a row for each module that differs, in Markdown."""
-    good = sum(not found[2] for found in results.values())
-    samples, errors = (sum(found[i] for found in results.values()) for i in (0, 1))
-    lines = [
-        f"torch {torch.__version__.partition('+')[0]}: {len(results)} modules, {good} agree in "
-        f"all; {samples} samples in {' and '.join(DTYPES)}, {errors} inputs that must be refused.",
-        "",
-        "| module | samples | differences | the first |",
-        "|---|---:|---:|---|",
-    ]
-    for name, (count, _, problems) in sorted(results.items()):
-        if problems:
-            first = KNOWN.get(name) or problems[0].replace("|", "/").replace("\n", " ")[:160]
-            lines.append(f"| `{name}` | {count} | {len(problems)} | {first} |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Run the comparison, print the table, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="names of modules, with commas")
-    parser.add_argument("--details", action="store_true", help="print every difference")
-    parser.add_argument("--write", action="store_true", help="put the table into the page")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    names = set(options.only.split(",")) if options.only else None
-    results: dict[str, tuple[int, int, list[str]]] = collections.OrderedDict()
+def run_all(names: str) -> Comparison:
+    """The tallies of all modules, or of those named."""
+    results: Results = {}
+    missing = {}
+    chosen = set(names.split(","))
     for info in module_db:
         name = info.module_cls.__name__
-        if info.module_cls.__module__.startswith("torch.ao") or (names and name not in names):
+        if info.module_cls.__module__.startswith("torch.ao") or (names and name not in chosen):
             continue
-        count, errors, problems = run_module(info)
-        before = results.get(name, (0, 0, []))
-        results[name] = before[0] + count, before[1] + errors, [*before[2], *problems]
-        for text in problems if options.details else []:
-            print(name, text)
-    print(table(results))
-    if options.write:
-        before, rest = PAGE.read_text().split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{table(results)}\n\n{END}{rest.split(END)[1]}")
+        if not hasattr(ag.nn, name):
+            missing[name] = "not yet"
+            continue
+        tallies = {d: run_module(info, d) for d in DTYPES if getattr(torch, d) in info.dtypes}
+        for dtype, tally in (tallies | {"errors": run_errors(info)}).items():
+            results.setdefault(name, {}).setdefault(dtype, Tally()).extend(tally)
+    drawing = [n for n in results if n.startswith(DRAWS)]
+    otherwise = {"draw random numbers in training mode: shapes are compared there": drawing}
+    return Comparison(torch.__version__.partition("+")[0], missing, results, otherwise)
+
+
+def main() -> str:
+    """Do what the command line asks for; the changes of what is pinned, if asked for them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="names of modules, with commas")
+    add_options(parser)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    return finish(run_all(options.only), "module samples", options)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,17 +9,14 @@ about its results: `tests/nn/test_against_torch.py` compares these.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import inspect
-from pathlib import Path
+import sys
 from typing import Any
 
 import torch
+from page import table_command
 
-HERE = Path(__file__).resolve()
-PAGE = HERE.parents[2] / "docs" / "compatibility.md"
-BEGIN, END = "<!-- modules: begin -->", "<!-- modules: end -->"
 NAMESPACES = (
     "nn",
     "nn.functional",
@@ -66,17 +63,10 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Print the list, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into the page")
-    write = parser.parse_args().write
-    text = f"Names of torch {torch.__version__.partition('+')[0]}.\n\n{table()}"
-    print(text)
-    if write:
-        before, rest = PAGE.read_text().split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+def text() -> str:
+    """The table, and of which PyTorch it is."""
+    return f"Names of torch {torch.__version__.partition('+')[0]}.\n\n{table()}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(table_command("modules", __doc__, text))

@@ -5,50 +5,40 @@
 
 It needs an interpreter with torch 2.13 (CPU), expecttest and Argand. Every sample of every operator
 is run by both, in every dtype that PyTorch supports on a CPU: the values, dtypes and shapes of the
-results, and the gradients of their weighted sum, must agree; error inputs must be refused.
+results, and the gradients of their weighted sum, must agree; error inputs must be refused. In 16
+bits, where PyTorch rounds on the way, results may agree with its own in 64 bits, rounded once.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
-import dataclasses
 import inspect
-import json
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from conversion import sharing, to_numpy, to_ours
-from differences import ADAPTED, COMPARED, NO_VALUES, TRIANGULAR, WIDE, known_reason
+from differences import (
+    ADAPTED,
+    COMPARED,
+    NO_VALUES,
+    TRIANGULAR,
+    WIDE,
+    known_reason,
+    otherwise,
+    why_absent,
+)
+from tables import DTYPES, Comparison, Results, Tally, add_options, finish
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.utils._pytree import tree_map_only
 
 import argand as ag
 
-HERE = Path(__file__).resolve()
-PAGE = HERE.parents[2] / "docs" / "compatibility.md"
-BEGIN, END = "<!-- operators: begin -->", "<!-- operators: end -->"
-
-DTYPES = (
-    "float64",
-    "float32",
-    "float16",
-    "bfloat16",
-    "complex128",
-    "complex64",
-    "int64",
-    "int32",
-    "int16",
-    "int8",
-    "uint8",
-    "bool",
-)
 TOLERANCES = {
     "float64": (1e-7, 1e-7),
     "complex128": (1e-7, 1e-7),
@@ -57,34 +47,9 @@ TOLERANCES = {
     "float16": (5e-3, 5e-3),
     "bfloat16": (3e-2, 3e-2),
 }
-SECONDS = 60
+HALVES = ("float16", "bfloat16")
+SECONDS = 400
 """How long one operator may take in one dtype."""
-
-
-@dataclasses.dataclass
-class Tally:
-    """What became of the samples of an operator in a dtype."""
-
-    samples: int = 0
-    equal: int = 0
-    gradients: int = 0
-    equal_gradients: int = 0
-    errors: int = 0
-    refused: int = 0
-    problems: list[str] = dataclasses.field(default_factory=list)
-    known: list[str] = dataclasses.field(default_factory=list)
-
-    def add(self, name: str, dtype: str, problem: str) -> None:
-        """A difference, or one that has a reason."""
-        reason = known_reason(name, f"{dtype} {problem}")
-        if reason:
-            self.known.append(reason)
-        else:
-            self.problems.append(problem)
-
-    @property
-    def good(self) -> bool:
-        return not self.problems
 
 
 # -- calling ---------------------------------------------------------------------------------------
@@ -101,14 +66,14 @@ def processed(op: Any, sample: Any, result: Any) -> Any:
 
 
 def references(op: Any, sample: Any, dtype: str) -> Iterator[Any]:
-    """PyTorch's results, of which ours agrees with one: that of the dtype, and, where this is less
-    exact than ours, the one in 64 bits, rounded once."""
+    """PyTorch's results, of which ours agrees with one: that of the dtype, and, of 16 bits and
+    where this is less exact than ours, the one in 64 bits, rounded once."""
     function = TRIANGULAR[op.name](op.op) if op.name in TRIANGULAR else op.op
     given = sample.input, tuple(sample.args), dict(sample.kwargs)
     first, args, kwargs = given
     found = processed(op, sample, function(first, *args, **kwargs))
     yield found
-    if dtype in WIDE.get(op.name, ((), ""))[0]:
+    if dtype in (*HALVES, *WIDE.get(op.name, ((), ""))[0]):
         first, args, kwargs = tree_map_only(torch.Tensor, _in_64_bits, given)
         exact = processed(op, sample, function(first, *args, **kwargs))
         pairs = zip(leaves(exact), leaves(found), strict=True)
@@ -201,16 +166,14 @@ def differentiable(x: Any) -> bool:
 
 
 def gradients(
-    lib: Any, outputs: Sequence[Any], weights: Sequence[Any], inputs: Any, keep: bool
+    lib: Any, outputs: Sequence[Any], weights: Sequence[Any], inputs: Sequence[Any]
 ) -> list[Any]:
-    """The gradients of the weighted sum of results; `keep` the graph for another time."""
+    """The gradients of the weighted sum of results; the graph stays for another time."""
     given = list(outputs), list(inputs), list(weights)
-    return list(lib.autograd.grad(*given, retain_graph=keep, allow_unused=True))
+    return list(lib.autograd.grad(*given, retain_graph=True, allow_unused=True))
 
 
-def gradient_difference(
-    sample: Any, theirs: Any, mine_inputs: Any, mine: Any, keep: bool = False
-) -> str | None:
+def gradient_difference(sample: Any, theirs: Any, mine_inputs: Any, mine: Any) -> str | None:
     """In what the gradients differ; None where PyTorch has none."""
     xs = [x for x in leaves((sample.input, sample.args, sample.kwargs)) if differentiable(x)]
     ys = [y for y in leaves(mine_inputs) if isinstance(y, ag.Tensor) and y.requires_grad]
@@ -225,12 +188,12 @@ def gradient_difference(
         w = w + 1j * rng.normal(size=w.shape) if a[i].dtype.is_complex else w
         weights.append(torch.tensor(w).to(a[i].dtype))
     try:
-        expected = gradients(torch, [a[i] for i in places], weights, xs, True)
+        expected = gradients(torch, [a[i] for i in places], weights, xs)
     except (RuntimeError, NotImplementedError):
         return None
     if not all(b[i].requires_grad for i in places):
         return "our result does not require grad"
-    found = gradients(ag, [b[i] for i in places], [to_ours(w) for w in weights], ys, keep)
+    found = gradients(ag, [b[i] for i in places], [to_ours(w) for w in weights], ys)
     for k, (x, y) in enumerate(zip(expected, found, strict=True)):
         if x is None and y is None:
             continue
@@ -259,6 +222,11 @@ def short(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}"
 
 
+def add(tally: Tally, op: Any, dtype: str, problem: str) -> None:
+    """Count a difference, with its reason where it has one."""
+    tally.add(problem, known_reason(op.name, f"{dtype} {problem}"))
+
+
 def run_operator(op: Any, dtype_name: str) -> Tally:
     """All samples of an operator in a dtype."""
     tally, dtype = Tally(), getattr(torch, dtype_name)
@@ -285,50 +253,65 @@ def run_sample(op: Any, function: Any, sample: Any, name: str, dtype: str, tally
         mine_inputs = to_ours((sample.input, list(sample.args), dict(sample.kwargs)))
     except (NotImplementedError, AttributeError) as error:
         tally.samples += 1
-        tally.add(op.name, dtype, f"{name}: input: {short(error)}")
+        add(tally, op, dtype, f"{name}: input: {short(error)}")
         return
+    others = references(op, sample, dtype)
     try:
-        theirs = list(references(op, sample, dtype))
+        theirs = [next(others)]
+    except TooLongError:
+        raise
     except Exception:
-        return  # PyTorch itself can't
+        tally.unanswered += 1
+        return
     tally.samples += 1
     what = f"{name} {describe(sample)}"
     try:
         first, args, kwargs = mine_inputs
         mine = processed(op, sample, function(first, *args, **kwargs))
         values = op.name not in NO_VALUES and not sample.kwargs.get("dropout_p")
-        texts = [difference(t, mine, values) for t in theirs]
+        text = _differ(theirs, others, lambda result: difference(result, mine, values))
     except TooLongError:
         raise
     except Exception as error:
-        tally.add(op.name, dtype, f"{what}: {short(error)}")
-        return
-    if all(texts):
-        tally.add(op.name, dtype, f"{what}: {texts[0]}")
+        text = short(error)
+    if text:
+        add(tally, op, dtype, f"{what}: {text}")
         return
     tally.equal += 1
+    if not values:
+        return
     try:
-        found = _gradients_differ(sample, theirs, mine_inputs, mine) if values else None
+        text = _differ(
+            theirs, others, lambda result: gradient_difference(sample, result, mine_inputs, mine)
+        )
     except TooLongError:
         raise
     except Exception as error:
-        found = f"gradient: {short(error)}"
-    if found is None:
+        text = f"gradient: {short(error)}"
+    if text is None:
         return
     tally.gradients += 1
-    if found:
-        tally.add(op.name, dtype, f"{what}: {found}")
+    if text:
+        add(tally, op, dtype, f"{what}: {text}")
     else:
         tally.equal_gradients += 1
 
 
-def _gradients_differ(sample: Any, theirs: Sequence[Any], inputs: Any, mine: Any) -> str | None:
-    """In what ours differ from those of each of PyTorch's results."""
-    for number, result in enumerate(theirs):
-        keep = number + 1 < len(theirs)
-        text = gradient_difference(sample, result, inputs, mine, keep)
-        if not text:
-            return text
+def _differ(
+    results: list[Any], others: Iterator[Any], compare: Callable[[Any], str | None]
+) -> str | None:
+    """In what ours differs from the first of PyTorch's results, unless it agrees with another one;
+    these are computed where they are needed, and kept in `results`."""
+    text = compare(results[0])
+    if not text:
+        return text
+    for result in results[1:]:
+        if not compare(result):
+            return ""
+    for result in others:
+        results.append(result)
+        if not compare(result):
+            return ""
     return text
 
 
@@ -350,14 +333,14 @@ def run_errors(op: Any) -> Tally:
             first, args, kwargs = sharing((sample.input, list(sample.args), dict(sample.kwargs)))
         except (NotImplementedError, AttributeError, ValueError):
             continue  # what NumPy can't hold
-        tally.errors += 1
+        tally.samples += 1
         try:
             function(first, *args, **kwargs)
         except Exception:
-            tally.refused += 1
+            tally.equal += 1
         else:
             problem = f"error {number} {describe(sample)}: accepted ({case.error_regex})"
-            tally.add(op.name, "errors", problem)
+            add(tally, op, "errors", problem)
     return tally
 
 
@@ -383,141 +366,51 @@ def chosen(only: str) -> Iterator[Any]:
             yield op
 
 
-def joined(files: Sequence[Path]) -> dict[str, dict[str, Tally]]:
-    """The tallies of parts that were written as JSON, in the database's order."""
-    parts = [json.loads(file.read_text()) for file in files]
-    found = {name: tallies for part in parts for name, tallies in part.items()}
-    names = [full_name(op) for op in op_db if full_name(op) in found]
-    return {name: {d: Tally(**t) for d, t in found[name].items()} for name in names}
-
-
-def run_all(only: str, dtypes: Sequence[str], part: slice) -> dict[str, dict[str, Tally]]:
+def run_all(names: str, dtypes: Sequence[str], part: slice) -> Comparison:
     """The tallies of every operator (with its variant) and dtype."""
-    results: dict[str, dict[str, Tally]] = {}
+    results: Results = {}
+    missing = {}
     signal.signal(signal.SIGALRM, _alarm)
-    for op in list(chosen(only))[part]:
-        name = full_name(op)
-        found = results.setdefault(name, {})
+    for op in list(chosen(names))[part]:
         if ours(op.name, op.variant_test_name) is None:
-            found["missing"] = Tally(problems=["missing"])
+            missing[full_name(op)] = why_absent(op.name)
             continue
-        for dtype in dtypes:
-            if getattr(torch, dtype) not in op.supported_dtypes("cpu"):
-                continue
-            signal.alarm(SECONDS)
-            try:
-                found[dtype] = run_operator(op, dtype)
-            except TooLongError as error:
-                found[dtype] = Tally(problems=[str(error)])
-            except Exception as error:
-                found[dtype] = Tally(problems=[f"harness: {short(error)}"])
-            finally:
-                signal.alarm(0)
-        signal.alarm(SECONDS)
-        try:
-            found["errors"] = run_errors(op)
-        except TooLongError as error:
-            found["errors"] = Tally(problems=[str(error)])
-        except Exception as error:
-            found["errors"] = Tally(problems=[f"harness: {short(error)}"])
-        finally:
-            signal.alarm(0)
-    return results
+        supported = op.supported_dtypes("cpu")
+        kinds = [d for d in dtypes if getattr(torch, d) in supported]
+        tallies = {d: timed(lambda d=d, op=op: run_operator(op, d)) for d in kinds}
+        results[full_name(op)] = tallies | {"errors": timed(lambda op=op: run_errors(op))}
+    return Comparison(torch.__version__.partition("+")[0], missing, results, otherwise())
 
 
-def summary(results: dict[str, dict[str, Tally]]) -> str:
-    """How many operators are there, and of how many all samples agree."""
-    names = list(results)
-    missing = sorted(n for n in names if "missing" in results[n])
-    whole = sorted(
-        n for n in names if n not in missing and all(t.good for t in results[n].values())
-    )
-    per: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0, 0, 0])
-    for found in results.values():
-        for dtype, tally in found.items():
-            if dtype in ("missing", "errors"):
-                continue
-            for i, count in enumerate(
-                (tally.samples, tally.equal, tally.gradients, tally.equal_gradients)
-            ):
-                per[dtype][i] += count
-    errors = [t["errors"] for t in results.values() if "errors" in t]
-    lines = [
-        f"{len(names)} entries: {len(names) - len(missing)} present, {len(whole)} agree in all",
-        f"error inputs: {sum(t.errors for t in errors)}, refused {sum(t.refused for t in errors)}",
-    ]
-    for dtype in DTYPES:
-        if dtype in per:
-            s, e, g, eg = per[dtype]
-            lines.append(f"{dtype:11} samples {s:6}, equal {e:6}; gradients {g:6}, equal {eg:6}")
-    return "\n".join(lines)
+def timed(run: Callable[[], Tally]) -> Tally:
+    """What `run` gives in its time."""
+    signal.alarm(SECONDS)
+    try:
+        return run()
+    except TooLongError as error:
+        return Tally(problems=[str(error)])
+    except Exception as error:
+        return Tally(problems=[f"harness: {short(error)}"])
+    finally:
+        signal.alarm(0)
 
 
-def table(results: dict[str, dict[str, Tally]]) -> str:
-    """The summary, and every operator that is missing or differs, in Markdown."""
-    missing = [n for n, found in results.items() if "missing" in found]
-    lines = ["```", summary(results), "```", ""]
-    if missing:
-        lines += [f"Missing ({len(missing)}): {', '.join(f'`{n}`' for n in sorted(missing))}.", ""]
-    lines += ["| operator | where | differs | first difference |", "|---|---|---:|---|"]
-    for name, found in sorted(results.items()):
-        for dtype, tally in found.items():
-            if tally.problems and name not in missing:
-                first = tally.problems[0].replace("|", "/").replace("\n", " ")[:160]
-                count = tally.errors if dtype == "errors" else tally.samples
-                lines.append(f"| `{name}` | {dtype} | {len(tally.problems)} of {count} | {first} |")
-    reasons = collections.Counter(
-        (name, dtype, reason)
-        for name, found in results.items()
-        for dtype, tally in found.items()
-        for reason in tally.known
-    )
-    lines += ["", "Differences that stay:", "", "| operator | where | differs | reason |"]
-    lines += ["|---|---|---:|---|"]
-    lines += [f"| `{n}` | {d} | {count} | {r} |" for (n, d, r), count in sorted(reasons.items())]
-    return "\n".join(lines)
-
-
-def write(results: dict[str, dict[str, Tally]]) -> None:
-    """Put the table between its marks in the page."""
-    before, rest = PAGE.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    text = f"{before}{BEGIN}\n\n{table(results)}\n\n{END}{after}"
-    temporary = PAGE.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(PAGE)
-
-
-def main() -> None:
-    """Do what the command line asks for."""
+def main() -> str:
+    """Do what the command line asks for; the changes of what is pinned, if asked for them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="names, with commas between them")
     parser.add_argument("--dtypes", default=",".join(DTYPES))
-    parser.add_argument("--details", action="store_true", help="every difference, too")
     parser.add_argument("--part", default="0/1", help="I/N: every N-th entry, from the I-th on")
-    parser.add_argument("--json", type=Path, help="where the tallies are written")
     parser.add_argument("--join", type=Path, nargs="+", help="tallies of parts, to run nothing")
-    parser.add_argument("--write", action="store_true", help="put the table into the page")
+    add_options(parser)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.join:
-        results = joined(options.join)
+        found = Comparison.joined(map(Comparison.read, options.join), map(full_name, op_db))
     else:
         first, count = map(int, options.part.split("/"))
-        results = run_all(options.only, options.dtypes.split(","), slice(first, None, count))
-    for name, found in results.items():
-        bad = {d: t.problems for d, t in found.items() if t.problems}
-        if not bad:
-            continue
-        for dtype, problems in bad.items():
-            shown = problems if options.details else problems[:1]
-            print(f"{name} {dtype}: {len(problems)} of {found[dtype].samples}: {'; '.join(shown)}")
-    print(summary(results))
-    if options.write:
-        write(results)
-    if options.json:
-        plain = {n: {d: dataclasses.asdict(t) for d, t in f.items()} for n, f in results.items()}
-        options.json.write_text(json.dumps(plain, indent=1))
+        found = run_all(options.only, options.dtypes.split(","), slice(first, None, count))
+    return finish(found, "operators", options)
 
 
 if __name__ == "__main__":

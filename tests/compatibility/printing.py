@@ -7,12 +7,13 @@ It needs an interpreter with torch 2.13 (CPU). `tests/tensor/test_printing.py` c
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from page import command
 
 TEXTS = Path(__file__).with_name("printing.json")
 DTYPES = (
@@ -173,18 +174,12 @@ def texts(m: Any) -> dict[str, str]:
     return {name: text.replace("=torch.", "=argand.") for name, text in found.items()}
 
 
-def main() -> None:
-    """Write the texts, or print them."""
-    import torch  # the texts are PyTorch's; only this command needs it
+def made() -> str:
+    """The file with PyTorch's texts."""
+    import torch  # only this command needs it
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write printing.json")
-    found = json.dumps(texts(torch), indent=0) + "\n"
-    if parser.parse_args().write:
-        TEXTS.write_text(found)
-    else:
-        sys.stdout.write(found)
+    return json.dumps(texts(torch), indent=0) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command(__doc__, made, TEXTS.read_text, TEXTS.write_text))

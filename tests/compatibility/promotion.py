@@ -9,12 +9,12 @@ tensor and a 0-d tensor of every dtype, and the four kinds of Python numbers.
 
 from __future__ import annotations
 
-import argparse
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from page import command
 
 TABLE = Path(__file__).with_name("promotion.txt")
 DTYPES = {
@@ -309,19 +309,12 @@ def read() -> dict[str, list[str]]:
     return found
 
 
-def main() -> None:
-    """Write the table, or print it."""
-    import torch  # the table is PyTorch's; only this command needs it
+def made() -> str:
+    """The file as PyTorch fills it in."""
+    import torch  # only this command needs it
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write promotion.txt")
-    warnings.simplefilter("ignore")
-    found = text(torch)
-    if parser.parse_args().write:
-        TABLE.write_text(found)
-    else:
-        sys.stdout.write(found)
+    return text(torch)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command(__doc__, made, TABLE.read_text, TABLE.write_text))

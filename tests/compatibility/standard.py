@@ -18,8 +18,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
-BEGIN, END = "<!-- standard: begin -->", "<!-- standard: end -->"
+from page import put
+
 VERSION = "2024.12"
 EXAMPLES = 3
 MODULES = {"Argand": "argand.array_api", "NumPy": "numpy"}
@@ -73,8 +73,7 @@ def main() -> None:
     print(text)
     print("\nFailed:", *failed, "\nFailed, where NumPy passes:", *alone, sep="\n  ")
     if options.write:
-        before, rest = PAGE.read_text().split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+        put("standard", text)
 
 
 if __name__ == "__main__":

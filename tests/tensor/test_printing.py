@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
-from typing import Any
 
+import printing
 import pytest
 
 import argand as ag
 
-PATH = Path(__file__).parents[1] / "compatibility" / "printing.py"
-
-
-def _module() -> Any:
-    spec = importlib.util.spec_from_file_location("printing", PATH)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 def test_every_text_is_pytorchs() -> None:
-    printing = _module()
     wanted = json.loads(printing.TEXTS.read_text())
     found = printing.texts(ag)
     assert list(found) == list(wanted)

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
-from pathlib import Path
-from typing import Any
 
+import promotion
 import pytest
 
 import argand as ag
 
-PATH = Path(__file__).parents[1] / "compatibility" / "promotion.py"
-
-
-def _module() -> Any:
-    spec = importlib.util.spec_from_file_location("promotion", PATH)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-promotion = _module()
 TABLE = promotion.read()
 REFUSED = {promotion.REFUSED, promotion.UNWRITTEN}
 NOT_COMPUTED = (

@@ -1,0 +1,100 @@
+"""The tables of docs/compatibility.md say what is pinned, and meet what Argand promises."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from page import rows, section
+from tables import DTYPES, Comparison, Tally, changes, pinned, sums, table
+
+PINNED = ("operators", "module samples")
+TABLES = (*PINNED, "modules", "files", "distributions", "optimizers")
+ENTRIES = 702
+"""What PyTorch's database of operators has."""
+
+
+def compared(name: str) -> Comparison:
+    return Comparison.read(pinned(name))
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_the_page_shows_what_is_pinned(name: str) -> None:
+    assert section(name) == table(compared(name))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_of_the_same_pytorch(name: str) -> None:
+    assert f"torch {compared('operators').torch}" in section(name)
+
+
+def test_95_of_100_operators_are_there() -> None:
+    found = compared("operators")
+    assert len(found.results) + len(found.missing) == ENTRIES
+    assert len(found.results) >= 0.95 * ENTRIES
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_every_difference_has_a_reason(name: str) -> None:
+    found = compared(name).results
+    assert not [n for n, tallies in found.items() if any(t.problems for t in tallies.values())]
+
+
+def test_operators_are_compared_in_every_dtype() -> None:
+    totals = sums(compared("operators").results)
+    assert set(totals) == {*DTYPES, "errors"}
+    for dtype, (samples, equal, gradients, equal_gradients, _) in totals.items():
+        assert equal >= 0.99 * samples, dtype
+        assert equal_gradients >= 0.99 * gradients, dtype
+
+
+def test_every_sample_is_equal_or_differs_for_a_reason() -> None:
+    for name, tallies in compared("operators").results.items():
+        for dtype, t in tallies.items():
+            different = t.samples - t.equal + t.gradients - t.equal_gradients
+            assert different == sum(t.known.values()), f"{name} {dtype}"
+
+
+def test_every_name_of_a_class_is_there() -> None:
+    absent = {row[0]: row[3] for row in rows(section("modules")) if row[1] != row[2]}
+    assert set(absent) <= {"`nn.functional`"}
+    machinery = r"`(\w+Type|Tensor|assert_int_or_pair|boolean_dispatch|\w*torch_function\w*"
+    machinery += r"|(scaled_)?(grouped_)?mm)`"
+    assert all(re.fullmatch(machinery, n) for v in absent.values() for n in v.split(", "))
+
+
+def test_every_optimizer_and_schedule_is_there() -> None:
+    found = rows(section("optimizers"))
+    assert [r[0] for r in found if r[1] != "yes"] == ["`optim.swap_in_optimizer_params_and_state`"]
+    assert not [r for r in found if r[2]]
+
+
+def test_the_array_api_passes_as_much_as_numpy() -> None:
+    name, ours, _, theirs, _ = rows(section("standard"))[-1]
+    assert name == "all"
+    assert int(ours) >= int(theirs)
+
+
+def test_tallies_come_back_from_their_file(tmp_path: Path) -> None:
+    tally = Tally(3, 2, 1, 0, 0, ["differs"], {"why": 1})
+    made = Comparison("0", {"c": "none"}, {"a": {"bool": tally}, "b": {"errors": Tally()}}, {})
+    made.write(tmp_path / "a.json")
+    assert Comparison.read(tmp_path / "a.json") == made
+    assert Comparison.joined([made, made], "cba").results == made.results
+
+
+def test_changes_are_told() -> None:
+    def one(tally: Tally) -> Comparison:
+        return Comparison("0", {}, {"a": {"bool": tally}}, {})
+
+    before = one(Tally(2, 1, known={"ties": 1}))
+    assert not list(changes(before, before))
+    for tally, words in (
+        (Tally(2, 2), "gone {'ties'}"),
+        (Tally(2, 1, known={"ties": 1}, problems=["new"]), "1 differ: new"),
+        (Tally(3, 2, known={"ties": 1}), "3 samples, 2 before"),
+    ):
+        assert words in " ".join(changes(before, one(tally)))
+    assert list(changes(before, Comparison("0", {"a": "no"}, {}, {}))) == ["a is missing"]
+    assert "a was missing" in changes(Comparison("0", {"a": "no"}, {}, {}), before)
