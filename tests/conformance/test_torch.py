@@ -5,161 +5,46 @@ PyTorch is no dependency of the project: these tests need an environment that ha
 
 from __future__ import annotations
 
+import importlib
 import warnings
-from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
-from calls import ALL_CALLS, Call, assert_close, names
+from bounds import EPS, assert_within
+from calls import ALL_CALLS, ALL_OPS, Call, assert_close, names
 from derivatives import float_inputs, float_outputs
+from dtypes import DTYPES, REFUSED, calls_in
 
+import argand as ag
 from argand.base.dtype import DType
 from argand.ir.interpret import interpret
+from argand.ir.op import Op
 from argand.ir.samples import T
 from argand.transform.graph import vjp
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch isn't installed beside the project")
-F: Any = torch.nn.functional
+torch_peers: Any = importlib.import_module("torch_peers")  # which imports PyTorch
 
-# Ops of the compiler's own, such as PyTorch offers only as a backward of something else, and
-# singular vectors, which may differ by a sign.
-WITHOUT = {"cond", "uniform", "normal", "randint", "arange", "log_gamma_slope"}
-WITHOUT |= {"draw_binomial", "draw_log_gamma", "draw_poisson", "draw_von_mises"}
-WITHOUT |= {"conv2d_weight_grad", "max_pool2d_grad", "avg_pool2d_grad", "linalg_svd"}
-WITHOUT |= {"scaled_dot_product_attention_grad", "exponent"}
-# PyTorch's are off by up to 1e-5 in float64.
-WITHOUT |= {"airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1"}
-
-
-def _place(x: Any, indices: Any, dims: Any) -> Any:
-    by_dim = dict(zip(dims or range(len(indices)), indices, strict=True))
-    return tuple(by_dim.get(d, slice(None)) for d in range(x.ndim))
-
-
-def _index_put(
-    x: Any, values: Any, *indices: Any, dims: Any = None, accumulate: bool = False
-) -> Any:
-    y = x.clone()
-    place = _place(x, indices, dims)
-    if not accumulate:
-        y[place] = values
-        return y
-    shape = torch.empty(x.shape)[place].shape
-    where = torch.arange(x.numel()).reshape(x.shape)[place].reshape(-1)
-    added = values.expand(shape).reshape(-1)
-    return y.reshape(-1).index_add(0, where, added).reshape(x.shape)
-
-
-def _slice_scatter(x: Any, src: Any, *bounds: Any) -> Any:
-    y = x.clone()
-    y[tuple(map(slice, *bounds))] = src
-    return y
-
-
-def _pad(x: Any, padding: Any, value: Any = 0) -> Any:
-    flat = [n for pair in reversed(padding) for n in pair]
-    return F.pad(x, flat, value=value) if flat else x
-
-
-def _batch_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    dims = [d for d in range(x.ndim) if d != 1]
-    y = F.batch_norm(x, None, None, weight, bias, True, 0.1, eps)
-    return y, x.mean(dims), x.var(dims, correction=0)
-
-
-def _conv2d_input_grad(g: Any, w: Any, size: Any, **params: Any) -> Any:
-    x = torch.zeros(g.shape[0], w.shape[1] * params["groups"], *size, dtype=g.dtype)
-    return torch.nn.grad.conv2d_input(x.shape, w, g, **params)
-
-
-def _scatter(x: Any, dim: int, index: Any, src: Any) -> Any:
-    return torch.scatter(x, dim, index, src)
-
-
-def _scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
-    """PyTorch's has no gradient from a part of its source, so it gets the part."""
-    if isinstance(src, torch.Tensor):
-        src = src[tuple(map(slice, index.shape))]
-    else:
-        src = torch.full(index.shape, src, dtype=x.dtype)
-    return torch.scatter_add(x, dim, index, src)
-
-
-def _of_tensors(name: str) -> Callable[..., Any]:
-    """PyTorch's function of tensors for operands of which one may be a number."""
-    function = getattr(torch, name)
-    return lambda x, y: function(torch.as_tensor(x), torch.as_tensor(y))
-
-
-def _over_dims(name: str) -> Callable[..., Any]:
-    """PyTorch's reduction along one dimension, along any."""
-
-    def reduce(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-        dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-        for d in sorted((d % x.ndim for d in dims), reverse=True):
-            x = getattr(torch, name)(x, d, keepdim)
-        return x
-
-    return reduce
-
-
-_LOGIC = ("logical_and", "logical_or", "logical_xor")
-SPECIAL: dict[str, Callable[..., Any]] = {
-    "slice": lambda x, *bounds: x[tuple(map(slice, *bounds))],
-    "slice_scatter": _slice_scatter,
-    "expand": lambda x, shape: x.expand(shape),
-    "pad": _pad,
-    "flip": lambda x, dims: torch.flip(x, [dims] if isinstance(dims, int) else list(dims)),
-    "cat": lambda *xs, dim=0: torch.cat(xs, dim),
-    "permute": lambda x, dims: x.permute(dims),
-    "index": lambda x, *i, dims=None: x[_place(x, i, dims)],
-    "index_put": _index_put,
-    "scatter": _scatter,
-    "scatter_add": _scatter_add,
-    "prod": _over_dims("prod"),
-    "sum": _over_dims("sum"),
-    **{name: _of_tensors(name) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
-    **{name: _of_tensors(name) for name in _LOGIC},
-    "cast": lambda x, dtype: x.to(getattr(torch, dtype)),
-    "contiguous": lambda x: x.contiguous(),
-    "full": lambda shape, value, dtype: torch.full(shape, value, dtype=getattr(torch, dtype)),
-    "conj": lambda x: x.conj().resolve_conj(),
-    "embedding": lambda w, i, padding_idx=None: F.embedding(i, w, padding_idx),
-    "batch_norm": _batch_norm,
-    "conv2d_input_grad": _conv2d_input_grad,
-    "relu6": F.relu6,
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "linalg_inv": torch.linalg.inv,
-    "linalg_solve": torch.linalg.solve,
-    "linalg_cholesky": torch.linalg.cholesky,
-    "view_as_complex": lambda x: torch.complex(x[..., 0], x[..., 1]),
-    "trigamma": lambda x: torch.polygamma(1, x),
-    **{
-        name: _of_tensors(name)
-        for name in ("fmax", "fmin", "gcd", "igamma", "igammac", "nextafter")
-    },
-    "where": torch.where,
-    "sort": torch.sort,
-    "maximum": lambda x, y: torch.maximum(x, torch.as_tensor(y, dtype=x.dtype)),
-    "minimum": lambda x, y: torch.minimum(x, torch.as_tensor(y, dtype=x.dtype)),
-    "max_pool2d": F.max_pool2d,
-    "avg_pool2d": F.avg_pool2d,
-    "layer_norm": F.layer_norm,
-    "scaled_dot_product_attention": F.scaled_dot_product_attention,
-}
 # PyTorch has no gradient of floor_divide.
 NO_GRADIENT = {"floor_divide"}
+WIDER = {
+    "float16": "float64",
+    "bfloat16": "float64",
+    "float32": "float64",
+    "complex64": "complex128",
+}
+
+COMPARED = [op for op in ALL_OPS if op.name not in torch_peers.WITHOUT]
+KNOWN = [c for c in ALL_CALLS if c.op in COMPARED and "float64" in c.op.dtypes]
 
 
-def _peer(name: str) -> Callable[..., Any]:
-    if name in SPECIAL:
-        return SPECIAL[name]
-    places = (F, torch, torch.special)
-    return next(found for place in places if (found := getattr(place, name, None)) is not None)
-
-
-KNOWN = [c for c in ALL_CALLS if c.op.name not in WITHOUT and "float64" in c.op.dtypes]
+def test_every_op_has_a_peer_or_a_reason() -> None:
+    names = {op.name for op in ALL_OPS}
+    assert set(torch_peers.WITHOUT) <= names
+    assert set(torch_peers.SPECIAL) <= names
+    assert not [op.name for op in COMPARED if torch_peers.peer(op.name) is None]
 
 
 @pytest.mark.parametrize("call", KNOWN, ids=names(KNOWN))
@@ -190,7 +75,7 @@ def _apply(call: Call, operands: list[Any]) -> tuple[Any, ...]:
     kwargs = {k: convert(v) for k, v in call.sample.kwargs.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch warns of broadcast targets
-        found = _peer(call.op.name)(*args, **kwargs)
+        found = torch_peers.peer(call.op.name)(*args, **kwargs)
     return tuple(found) if isinstance(found, tuple) else (found,)
 
 
@@ -213,3 +98,113 @@ def _compare_gradients(
     for g, e in zip(ours, found, strict=True):
         expected = np.zeros(g.shape) if e is None else e.numpy()
         assert_close(g, expected, 1e-8, f"gradient of {call}")
+
+
+@pytest.mark.parametrize("op", COMPARED, ids=lambda op: op.name)
+def test_agrees_with_torch_in_every_dtype(op: Op) -> None:
+    """Eager results, in every dtype that both take."""
+    compared = False
+    for dtype in DTYPES:
+        if dtype not in REFUSED.get(op.name, ()):
+            for call in calls_in(op, dtype):
+                compared |= _agrees(call, dtype)
+    assert compared or not any(calls_in(op, d) for d in DTYPES)
+
+
+def _agrees(call: Call, dtype: str) -> bool:
+    """Whether PyTorch takes the dtype; if so the results are equal, or as near to those of 64 bits
+    as roundings of the dtype allow."""
+    arrays = call.arrays(dtype)
+    try:
+        theirs = _apply(call, [tensor(a) for a in arrays])
+    except (NotImplementedError, RuntimeError, TypeError):
+        return False
+    found = call.apply([ag.from_numpy(a) for a in arrays])
+    ours = found if isinstance(found, tuple) else (found,)
+    wide = theirs
+    if dtype in WIDER:
+        wide = _apply(call, [tensor(a, dtype, WIDER[dtype]) for a in arrays])
+    for y, e, w in zip(ours, theirs, wide, strict=True):
+        assert y.dtype.name == str(e.dtype).removeprefix("torch."), f"{call} {dtype}"
+        actual, near = y.detach().numpy(), to_numpy(e)
+        if not np.array_equal(actual, near, equal_nan=near.dtype.kind in "fc"):
+            exact = to_numpy(w)
+            if actual.dtype.name in EPS and exact.dtype.name == actual.dtype.name:
+                exact = exact.astype(np.complex128 if exact.dtype.kind == "c" else np.float64)
+            assert_within(actual, exact, call, f"{call} {dtype}")
+    return True
+
+
+def tensor(a: np.ndarray, narrow: str = "", wide: str = "") -> Any:
+    """PyTorch's tensor of an array; of dtype `wide` where it has the dtype `narrow`."""
+    if a.dtype == ml_dtypes.bfloat16:
+        made = torch.from_numpy(a.view(np.int16)).view(torch.bfloat16)
+    else:
+        made = torch.from_numpy(a.copy())
+    return made.to(getattr(torch, wide)) if a.dtype.name == narrow else made
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """The array of PyTorch's tensor."""
+    x = x.detach().resolve_conj().resolve_neg()
+    if x.dtype is torch.bfloat16:
+        array: np.ndarray = x.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        return array
+    return np.asarray(x.numpy())
+
+
+COMPLEX = [
+    op for op in COMPARED if op.differentiable and "complex128" not in REFUSED.get(op.name, ())
+]
+
+
+@pytest.mark.parametrize("op", COMPLEX, ids=lambda op: op.name)
+def test_complex_gradients_agree_with_torch(op: Op) -> None:
+    """By the tape, where PyTorch has a gradient."""
+    for call in calls_in(op, "complex128"):
+        arrays = call.arrays("complex128")
+        theirs = [tensor(a) for a in arrays]
+        mine = [ag.from_numpy(a) for a in arrays]
+        wrt = [i for i, a in enumerate(arrays) if a.dtype.kind in "fc"]
+        for i in wrt:
+            theirs[i].requires_grad_()
+            mine[i].requires_grad_()
+        try:
+            expected = _apply(call, theirs)
+        except (NotImplementedError, RuntimeError, TypeError):
+            continue
+        found = call.apply(mine)
+        found = found if isinstance(found, tuple) else (found,)
+        roots = [i for i, y in enumerate(expected) if y.requires_grad]
+        if not roots:
+            continue
+        rng = np.random.default_rng(0)
+        seeds = [_seed(rng, to_numpy(expected[i])) for i in roots]
+        try:
+            slopes = torch.autograd.grad(
+                [expected[i] for i in roots],
+                [theirs[i] for i in wrt],
+                [tensor(s) for s in seeds],
+                allow_unused=True,
+            )
+        except (NotImplementedError, RuntimeError):
+            continue
+        ours = ag.autograd.grad(
+            [found[i] for i in roots],
+            [mine[i] for i in wrt],
+            [ag.from_numpy(s) for s in seeds],
+            allow_unused=True,
+        )
+        for i, g, e in zip(wrt, ours, slopes, strict=True):
+            zero = np.zeros(arrays[i].shape, arrays[i].dtype)
+            actual, wanted = (zero if v is None else v for v in (g, e))
+            actual = actual if isinstance(actual, np.ndarray) else actual.numpy()
+            wanted = wanted if isinstance(wanted, np.ndarray) else to_numpy(wanted)
+            assert_close(actual, wanted, 1e-8, f"gradient {i} of {call}")
+
+
+def _seed(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
+    seed = rng.uniform(-1, 1, like.shape)
+    if like.dtype.kind == "c":
+        seed = seed + 1j * rng.uniform(-1, 1, like.shape)
+    return np.asarray(seed).astype(like.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from argand.base.errors import ArgumentError, DTypeError
 from argand.ir.op import describe, ops
 from argand.nn.functional.adaptive import averaged, mixed
 from argand.nn.functional.padding import several
-from argand.tensor.padding import pad
 
 _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}
 _MODES = ("nearest", "nearest-exact", "area", *_LINEAR)
@@ -32,8 +32,10 @@ def interpolate(
     A new pixel i is at (i + 0.5) * old / new - 0.5, or with `align_corners` at
     i * (old - 1) / (new - 1). `mode` is "nearest" (the pixel at floor(i * old / new)),
     "nearest-exact", "linear", "bilinear", "trilinear", "bicubic" (Keys, 1981, with a = -0.75) or
-    "area" (the mean of what it covers). Where the image becomes smaller, `antialias` mixes all
-    pixels that a new one covers (with a = -0.5, as Pillow).
+    "area" (the mean of what it covers). A dimension whose size stays is copied, whatever the factor
+    (but for "nearest-exact", "bicubic" of floats, and "nearest" of sequences and volumes). uint8
+    images are mixed in fixed point. Where the image becomes smaller, `antialias` mixes all pixels
+    that a new one covers (with a = -0.5, as Pillow).
 
     >>> F.interpolate(ag.tensor([[[1.0, 2.0]]]), scale_factor=2)
     tensor([[[1., 1., 2., 2.]]])
@@ -53,20 +55,23 @@ def interpolate(
     if align_corners is not None and mode not in _LINEAR:
         raise ArgumentError(f"interpolate: align_corners means nothing for mode {mode!r}")
     wanted, scales = _new_sizes(spatial, size, scale_factor, bool(recompute_scale_factor))
+    if size is None and _copies(mode, len(spatial), antialias, input.dtype.name):
+        scales = [1.0 if n == o else s for o, n, s in zip(spatial, wanted, scales, strict=True)]
+    weights = partial(_weights, mode, bool(align_corners), antialias)
+    axes = [*zip(spatial, wanted, scales, strict=True)]
+    if input.dtype.name == "uint8" and mode in ("bilinear", "bicubic"):
+        return _of_bytes(_of_bytes(input, 3, weights(*axes[1])), 2, weights(*axes[0]))
     if not (input.dtype.is_inexact or mode.startswith("nearest")):
         options = (mode, align_corners, recompute_scale_factor, antialias)
         return _of_integers(input, size, scale_factor, *options)
     y = input
-    for dim, (old, new, scale) in enumerate(zip(spatial, wanted, scales, strict=True), 2):
+    for dim, (old, new, scale) in enumerate(axes, 2):
         if mode.startswith("nearest"):
             y = _nearest(y, dim, old, new, scale, 0.5 if mode == "nearest-exact" else 0.0)
         elif mode == "area":
             y = averaged(y, dim, new)
-        elif antialias:
-            y = _smooth(y, dim, new, _step(old, new, scale, bool(align_corners)), mode)
         else:
-            place = _places(old, new, scale, bool(align_corners))
-            y = (_cubic if mode == "bicubic" else _linear)(y, dim, place)
+            y = mixed(y, dim, weights(old, new, scale))
     return y
 
 
@@ -112,6 +117,16 @@ def _of_integers(input: Any, *args: Any) -> Any:
     return ops.cast(ops.clamp(y, limits.min, limits.max), input.dtype)
 
 
+def _of_bytes(x: Any, dim: int, weights: Any) -> Any:
+    """Bytes mixed along a dimension in fixed point, as PyTorch and Pillow do: the weights as
+    integers of 16 bits, in units of the smallest power of two that they allow."""
+    bits = ops.sub(ops.ceil(ops.log2(ops.div(2.0**15 - 0.5, ops.amax(weights)))), 1)
+    unit = ops.round(ops.exp2(ops.minimum(bits, 22.0)))
+    whole = ops.trunc(ops.add(ops.mul(weights, unit), ops.mul(ops.sign(weights), 0.5)))
+    y = ops.div(mixed(ops.cast(x, "float64"), dim, whole), unit)
+    return ops.cast(ops.clamp(ops.floor(ops.add(y, 0.5)), 0, 255), x.dtype)
+
+
 def _new_sizes(
     old: Sequence[Any], size: Any, scale_factor: Any, recompute: bool
 ) -> tuple[Sequence[Any], Sequence[float]]:
@@ -129,6 +144,13 @@ def _new_sizes(
     if recompute:
         return wanted, [o / n for o, n in zip(old, wanted, strict=True)]
     return wanted, [1 / f for f in factors]
+
+
+def _copies(mode: str, rank: int, antialias: bool, dtype: str) -> bool:
+    """Whether PyTorch leaves a dimension of unchanged size as it is, whatever the factor."""
+    if mode == "nearest":
+        return rank == 2
+    return antialias or mode.endswith("linear") or (mode == "bicubic" and dtype == "uint8")
 
 
 def _nearest(x: Any, dim: int, old: Any, new: Any, scale: float, middle: float) -> Any:
@@ -152,9 +174,19 @@ def _step(old: Any, new: Any, scale: float, align_corners: bool) -> float:
     return float((old - 1) / (new - 1)) if new > 1 else 0.0
 
 
-def _smooth(x: Any, dim: int, new: Any, scale: float, mode: str) -> Any:
-    """Every new pixel is a weighted mean of the old ones that it covers."""
-    widest, old = max(scale, 1.0), x.shape[dim]
+def _weights(
+    mode: str, align_corners: bool, antialias: bool, old: Any, new: Any, scale: float
+) -> Any:
+    """How much of the old pixels (columns) is in each new one (rows)."""
+    if antialias:
+        return _smooth(mode, old, new, _step(old, new, scale, align_corners))
+    place = _places(old, new, scale, align_corners)
+    return _cubic(old, place) if mode == "bicubic" else _linear(old, place)
+
+
+def _smooth(mode: str, old: Any, new: Any, scale: float) -> Any:
+    """Every new pixel is a mean of all the old ones that it covers."""
+    widest = max(scale, 1.0)
     reach = (2 if mode == "bicubic" else 1) * widest
     i = ops.cast(ops.arange(0, 1, new, "int64"), "float64")
     centre = ops.mul(ops.add(i, 0.5), scale)
@@ -166,7 +198,7 @@ def _smooth(x: Any, dim: int, new: Any, scale: float, mode: str) -> Any:
     weights = _keys(d, -0.5) if mode == "bicubic" else ops.relu(ops.sub(1, d))
     inside = ops.logical_and(ops.ge(j, first), ops.lt(j, last))
     weights = ops.where(inside, weights, 0.0)
-    return mixed(x, dim, ops.div(weights, ops.sum(weights, 1, True)))
+    return ops.div(weights, ops.sum(weights, 1, True))
 
 
 def _truncated(x: Any) -> Any:
@@ -179,20 +211,20 @@ def _distances(place: Any, first: int, count: Any) -> Any:
     return ops.abs(ops.sub(ops.reshape(place, (*place.shape, 1)), j))
 
 
-def _linear(x: Any, dim: int, place: Any) -> Any:
+def _linear(old: Any, place: Any) -> Any:
     """Every new pixel is a sum of old ones weighted by max(0, 1 - distance)."""
-    old = x.shape[dim]
-    distance = _distances(ops.clamp(place, 0, old - 1), 0, old)
-    return mixed(x, dim, ops.relu(ops.sub(1, distance)))
+    return ops.relu(ops.sub(1, _distances(ops.clamp(place, 0, old - 1), 0, old)))
 
 
-def _cubic(x: Any, dim: int, place: Any) -> Any:
+def _cubic(old: Any, place: Any) -> Any:
     """As `_linear`, with Keys' cubic of the distance; beyond the edge the edge goes on."""
     reach = 2  # a place is at most half a pixel outside, and the cubic two pixels wide
-    sides = [0, 0] * (x.ndim - 1 - dim) + [reach, reach]
-    wide = pad(x, sides, "replicate")
-    d = _distances(place, -reach, wide.shape[dim])
-    return mixed(wide, dim, _keys(d, -0.75))
+    inside = _keys(_distances(place, 0, old), -0.75)
+    left = ops.sum(_keys(_distances(place, -reach, reach), -0.75), 1, True)
+    right = ops.sum(_keys(_distances(place, old, reach), -0.75), 1, True)
+    j = ops.arange(0, 1, old, "int64")
+    edges = ops.where(ops.eq(j, 0), left, 0.0), ops.where(ops.eq(j, old - 1), right, 0.0)
+    return ops.add(inside, ops.add(*edges))
 
 
 def _keys(d: Any, a: float) -> Any:
