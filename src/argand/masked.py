@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import int64
+from argand.base.dtype import as_dtype, int64
 from argand.base.errors import DTypeError
 from argand.base.shape import broadcast_shapes, normalize_dims
 from argand.ir.op import ops
@@ -257,13 +257,15 @@ def std(
 def logsumexp(
     input: Any, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Any:
-    """`ag.logsumexp` of the elements where the mask is True.
+    """`ag.logsumexp` of the elements where the mask is True, in the dtype of the input, integers
+    too.
 
     >>> ag.masked.logsumexp(ag.tensor([0.0, 9.0, 0.0]), 0, mask=ag.tensor([True, False, True]))
     tensor(0.6931)
     """
     dims = normalize_dims(dim, input.ndim, "logsumexp")
-    return reducing.logsumexp(_filled(input, mask, -math.inf, dtype), dims, keepdim)
+    found = reducing.logsumexp(_filled(input, mask, -math.inf, dtype), dims, keepdim)
+    return ops.cast(found, input.dtype if dtype is None else as_dtype(dtype))
 
 
 def softmax(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:

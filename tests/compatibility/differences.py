@@ -125,6 +125,10 @@ def _triangle(x: Any, upper: bool) -> Any:
 # rounded once, is compared too, as it is for every operator of 16-bit floats.
 WIDE: dict[str, tuple[tuple[str, ...], str]] = {
     "matrix_exp": (("float32",), "is less exact"),
+    "nn.functional.scaled_dot_product_attention": (
+        ("float32",),
+        "has a gradient that subtracts nearly equal sums",
+    ),
     **dict.fromkeys(
         ["svd_lowrank", "pca_lowrank"],
         (("complex64",), "has gradients of an ill-conditioned product"),
@@ -199,7 +203,7 @@ KNOWN: list[tuple[str, str, str]] = [
     ("einsum", _WHOLE + ".*dtype int64, ours", "the dtype of the operands, whatever is summed"),
     ("as_strided_scatter", "gradient 0", "PyTorch's gradient isn't 0 where elements are replaced"),
     (
-        "sort msort mode",
+        "sort msort mode topk",
         r"^b?float16 .*gradient 0",
         "the gradient goes to another of equal elements",
     ),
@@ -228,6 +232,36 @@ KNOWN: list[tuple[str, str, str]] = [
         "polygamma special.polygamma",
         r"^(int8|int16|bool) .*ours inf",
         "at a pole, where PyTorch gives a large number",
+    ),
+    (
+        "nn.functional.hinge_embedding_loss",
+        r"^bfloat16 .*gradient 0",
+        "the margin is rounded to 16 bits, as the operands are",
+    ),
+    (
+        "nn.functional.poisson_nll_loss",
+        r"^bfloat16 .*gradient 1: value nan",
+        "PyTorch's gradient of what isn't chosen is nan",
+    ),
+    (
+        "nn.functional.conv_transpose3d",
+        r"^float32 .*value",
+        "108 terms that cancel: both within 3 roundings of the sum of their sizes",
+    ),
+    (
+        "nn.functional.scaled_dot_product_attention",
+        r"float(16|32) .*gradient",
+        "scores of hundreds: sums that are nearly equal are subtracted",
+    ),
+    (
+        "masked.logsumexp",
+        r"^(uint8|int8|int16) .*value",
+        "PyTorch takes the least integer for minus infinity",
+    ),
+    (
+        "aminmax complex",
+        r"^errors .*out=",
+        "out= may have another dtype, as that of other operators",
     ),
     (
         "histogramdd",

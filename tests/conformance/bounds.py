@@ -58,8 +58,6 @@ NARROW = {
     "nextafter": 2,  # a step of the dtype is none of the reference's
     "linear": 2,  # the product, before the bias
     "einsum": 2,  # the product of two operands, before the third
-    "scaled_dot_product_attention": 3,  # the scores, the probabilities, the result
-    "scaled_dot_product_attention_grad": 6,  # those, their gradients, and the products of these
     "scatter_add": 5,  # each addition to one place
     "index_put": 3,  # the same, with `accumulate`
 }

@@ -547,3 +547,77 @@ def test_a_missing_name_looks_for_its_hint_when_read(monkeypatch: pytest.MonkeyP
     assert str(caught.value) == "module 'argand' has no attribute 'zeross'; a hint"
     monkeypatch.setattr(errors, "did_you_mean", None)  # hasattr needs none
     assert not hasattr(ag, "no_such_name")
+
+
+def test_next_numbers_of_equal_ones_have_no_gradient() -> None:
+    x = ag.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    ag.nextafter(x, ag.tensor([1.0, 3.0, 2.0])).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("padding", ["border", "reflection"])
+def test_points_on_the_edge_of_an_image_have_no_gradient(padding: str) -> None:
+    image = ag.arange(9.0).reshape(1, 1, 3, 3) ** 2
+    grid = ag.tensor([[[[-1.0, 1.0], [0.5, -1.0]]]], requires_grad=True)
+    F.grid_sample(image, grid, padding_mode=padding, align_corners=True).sum().backward()
+    assert grid.grad is not None
+    found = grid.grad.flatten().tolist()
+    assert [found[0], found[1], found[3]] == [0, 0, 0]
+    assert found[2] != 0
+
+
+def test_points_that_are_nan_see_the_first_pixel() -> None:
+    image = ag.arange(1.0, 5.0).reshape(1, 1, 2, 2)
+    grid = ag.full((1, 1, 1, 2), float("nan"))
+    found = F.grid_sample(image, grid, padding_mode="border", align_corners=True)
+    assert found.item() == 1
+
+
+@pytest.mark.parametrize("dtype", [ag.float16, ag.bfloat16])
+def test_convolutions_of_volumes_round_once(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    x = ag.tensor(rng.normal(size=(1, 2, 5, 6, 7))).to(dtype)
+    w = ag.tensor(rng.normal(size=(2, 2, 3, 3, 3))).to(dtype)
+    b = ag.tensor(rng.normal(size=2) * 100).to(dtype)
+    eps = ag.finfo(dtype).eps
+    for function, image, weight in (
+        (F.conv3d, x, w),
+        (F.conv_transpose3d, x, w),
+        (F.conv_transpose2d, x[0, :, 0], w[:, :, 0]),
+    ):
+        leaf = image.detach().requires_grad_()
+        y = function(leaf, weight, b)
+        wide = image.double().requires_grad_()
+        exact = function(wide, weight.double(), b.double())
+        assert y.dtype is dtype
+        assert ((y.double() - exact).abs() <= 0.51 * eps * exact.abs() + 1e-5).all()
+        y.sum().backward()
+        exact.sum().backward()
+        assert leaf.grad is not None
+        assert wide.grad is not None
+        near = 0.51 * eps * wide.grad.abs() + 1e-5
+        assert ((leaf.grad.double() - wide.grad).abs() <= near).all()
+
+
+def test_bilinear_products_of_integers_have_their_dtype() -> None:
+    ones = ag.ones(2, 3, dtype=ag.int32)
+    found = F.bilinear(ones, ones, ag.ones(4, 3, 3, dtype=ag.int32))
+    assert found.dtype is ag.int32
+    assert found.tolist() == [[9] * 4] * 2
+
+
+def test_masked_logarithms_of_sums_have_the_dtype_of_the_input() -> None:
+    x = ag.tensor([3, 9, 3])
+    mask = ag.tensor([True, False, True])
+    assert ag.masked.logsumexp(x, 0, mask=mask).dtype is ag.int64
+    assert ag.masked.logsumexp(x, 0, mask=mask, dtype=ag.float64).item() == pytest.approx(3.693147)
+
+
+def test_complex_numbers_have_a_root_mean_square() -> None:
+    x = ag.tensor([[3.0 + 4.0j, 0.5j]], dtype=ag.complex128)
+    w = ag.tensor([2.0, 1.0j], dtype=ag.complex128)
+    found = F.rms_norm(x, (2,), w).numpy()
+    a = x.numpy()
+    root = np.sqrt((a**2).mean(-1, keepdims=True) + np.finfo(np.float64).eps)
+    np.testing.assert_allclose(found, a / root * w.numpy())

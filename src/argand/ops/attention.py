@@ -88,7 +88,7 @@ class ScaledDotProductAttention(Composite):
         lse = ops.logsumexp(s, -1)
         lse = ops.where(ops.eq(lse, -math.inf), 0.0, lse)
         p = _probabilities(s, lse, visible)
-        return ops.matmul(ops.cast(p, v.dtype), v), lse
+        return ops.cast(ops.matmul(p, _wide(v)), v.dtype), lse
 
     def adjoint_for(
         self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
@@ -190,10 +190,10 @@ def _score_gradients(
     p = _probabilities(_scores(q, k, tuple(mask), visible, scale), lse, visible)
     gv, parts = None, []
     if g is not None:
-        gv = ops.matmul(_transposed(ops.cast(p, v.dtype)), g)
-        gp = ops.cast(ops.matmul(g, _transposed(v)), p.dtype)
-        delta = ops.cast(ops.sum(ops.mul(g, y), -1, True), p.dtype)
-        parts.append(ops.sub(gp, delta))
+        g = _wide(g)
+        gv = ops.cast(ops.matmul(_transposed(p), g), v.dtype)
+        gp = ops.matmul(g, _transposed(_wide(v)))
+        parts.append(ops.sub(gp, ops.sum(ops.mul(g, _wide(y)), -1, True)))
     if glse is not None:
         parts.append(ops.expand(_column(glse), p.shape))
     return ops.mul(p, total_of(parts)), gv
@@ -201,8 +201,9 @@ def _score_gradients(
 
 def _operand_gradients(gs: Any, q: Any, k: Any, scale: float) -> tuple[Any, Any]:
     """The gradients of the queries and of the keys."""
-    scaled = ops.cast(ops.mul(gs, scale), q.dtype)
-    return ops.matmul(scaled, k), ops.matmul(_transposed(scaled), q)
+    scaled = ops.mul(gs, scale)
+    gq, gk = ops.matmul(scaled, _wide(k)), ops.matmul(_transposed(scaled), _wide(q))
+    return ops.cast(gq, q.dtype), ops.cast(gk, k.dtype)
 
 
 def _check(op: str, q: Any, k: Any, v: Any) -> None:
@@ -215,6 +216,11 @@ def _check(op: str, q: Any, k: Any, v: Any) -> None:
         )
     if not q.dtype is k.dtype is v.dtype or not q.dtype.is_floating_point:
         raise DTypeError(f"{op}: {describe(q, k, v)}: expected one floating-point dtype")
+
+
+def _wide(x: Any) -> Any:
+    """The dtype to compute in: 16-bit floats are rounded once, at the end."""
+    return ops.cast(x, compute_dtype(x.dtype))
 
 
 def _batched(x: Any, batch: Any) -> Any:
@@ -241,8 +247,7 @@ def _visible(q: Any, k: Any, mask: tuple[Any, ...], is_causal: bool) -> Any:
 
 
 def _scores(q: Any, k: Any, mask: tuple[Any, ...], visible: Any, scale: float) -> Any:
-    s = ops.matmul(q, _transposed(k))
-    s = ops.mul(ops.cast(s, compute_dtype(s.dtype)), scale)
+    s = ops.mul(ops.matmul(_wide(q), _transposed(_wide(k))), scale)
     if visible is not None:
         return ops.where(visible, s, -math.inf)
     return ops.add(s, ops.cast(mask[0], s.dtype)) if mask else s

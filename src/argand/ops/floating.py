@@ -81,7 +81,7 @@ _LEAST = {"float16": -24, "bfloat16": -133, "float32": -149, "float64": -1074}
 class Nextafter(Elementwise):
     """The number of the dtype that comes next to x on the way to `other`; x where they are equal.
 
-    The gradient is that of x. Follows `torch.nextafter`.
+    The gradient is that of x, 0 where they are equal. Follows `torch.nextafter`.
 
     >>> ag.nextafter(ag.tensor([1.0]), ag.tensor([2.0])) - 1 == 2**-23
     tensor([True])
@@ -96,7 +96,7 @@ class Nextafter(Elementwise):
         return _next(input.dtype, b, input, other)
 
     def partials(b: Any, g: Any, y: Any, input: Any, other: Any) -> Any:
-        return [g, None]
+        return [b.where(b.eq(input, other), 0.0, g), None]
 
     def expression(self, dtype: DType) -> Expr:
         return _next_of(dtype)

@@ -35,6 +35,7 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     rows = math.prod(lead)
     left = ops.matmul(ops.reshape(input1, (1, rows, input1.shape[-1])), weight)
     y = ops.sum(ops.mul(left, ops.reshape(input2, (1, rows, input2.shape[-1]))), -1)
+    y = ops.cast(y, left.dtype)  # sums of integers are int64
     y = ops.reshape(ops.permute(y, (1, 0)), (*lead, weight.shape[0]))
     return y if bias is None else ops.add(y, bias)
 

@@ -10,6 +10,7 @@ from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import same_shape
 from argand.ir.op import describe, ops
+from argand.tensor.elementary import finfo
 from argand.tensor.inplace import assign
 from argand.tensor.outputs import written
 from argand.tensor.reducing import vector_norm
@@ -55,8 +56,7 @@ def rms_norm(
 
 
 def _machine_epsilon(x: Any) -> float:
-    bits = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}[x.dtype.name]
-    return float(2.0**-bits)
+    return float(finfo(x.dtype).eps)
 
 
 def batch_norm(

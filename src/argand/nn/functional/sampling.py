@@ -177,7 +177,11 @@ def _inside(x: Any, size: int, padding_mode: str, align_corners: bool) -> Any:
             return ops.mul(x, 0.0)
         turned = ops.remainder(ops.sub(x, low), 2 * span)
         x = ops.add(ops.sub(span, ops.abs(ops.sub(turned, span))), low)
-    return x if padding_mode == "zeros" else ops.clamp(x, 0, size - 1)
+    if padding_mode == "zeros":
+        return x
+    # unlike clamp, without a gradient on the edge itself; NaN is the first pixel
+    below = ops.where(ops.lt(x, size - 1), x, float(size - 1))
+    return ops.where(ops.gt(x, 0), below, 0.0)
 
 
 def _pixels(input: Any, places: Sequence[Any]) -> Any:

@@ -8,10 +8,11 @@ from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn.functional.padding import several, sides_of
 from argand.nn.functional.whole import is_whole, whole_conv, whole_conv_transpose
-from argand.nn.functional.window import biased, conv2d, conv_transpose2d
+from argand.nn.functional.window import biased, conv2d, conv_transpose2d, in_32_bits
 from argand.tensor.padding import pad
 
 
+@in_32_bits
 def conv3d(
     input: Any,
     weight: Any,
@@ -68,6 +69,7 @@ def conv3d(
     return ops.reshape(y, y.shape[1:]) if input.ndim == 4 else y
 
 
+@in_32_bits
 def conv_transpose3d(
     input: Any,
     weight: Any,

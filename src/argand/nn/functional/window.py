@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from argand.base.dim import is_less
 from argand.base.domains import check_counts
+from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.op import describe, ops
@@ -57,6 +59,21 @@ def biased(op: str, y: Any, bias: Any, count: int = 2) -> Any:
     return ops.add(y, ops.reshape(bias, (bias.shape[0], *(1,) * count)))
 
 
+def in_32_bits(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A convolution that adds up results of others: 16-bit floats are rounded once, at the end."""
+
+    @functools.wraps(function)
+    def convolve(input: Any, weight: Any, bias: Any = None, *args: Any, **options: Any) -> Any:
+        wide = compute_dtype(input.dtype)
+        same = all(x is None or x.dtype is input.dtype for x in (weight, bias))
+        if wide is input.dtype or not same:
+            return function(input, weight, bias, *args, **options)
+        given = [x if x is None else ops.cast(x, wide) for x in (input, weight, bias)]
+        return ops.cast(function(*given, *args, **options), input.dtype)
+
+    return convolve
+
+
 def _as_image(x: Any) -> Any:
     """(..., L) as (..., 1, L)."""
     return ops.reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
@@ -98,6 +115,7 @@ def conv1d(
     return _on_sequences(conv2d, "conv1d", input, _as_image(weight), bias, *window)
 
 
+@in_32_bits
 def conv_transpose2d(
     input: Any,
     weight: Any,
