@@ -26,6 +26,23 @@ WITHOUT: dict[str, str] = {
     "scaled_dot_product_attention_grad": "compared as the gradient of attention",
 }
 
+PROMOTED: dict[str, str] = {
+    **dict.fromkeys(
+        ["all", "any", "sum", "prod"],
+        "gives the dtype of its operand, where PyTorch's function gives int64, or uint8 of all",
+    ),
+    **dict.fromkeys(
+        ["maximum", "minimum", "igamma", "igammac"],
+        "promotes a number as other ops do, where PyTorch's function takes tensors",
+    ),
+    "batch_norm": "gives statistics in float32",
+    "einsum": "gives the dtype of its operands, whatever is summed",
+}
+"""Ops that give another dtype than the PyTorch's in some; the public functions give PyTorch's
+(tests/compatibility/promotion.txt)."""
+TIES = {"sort", "topk", "mode"}
+"""Which of equal integers their second result names isn't determined."""
+
 
 def _place(x: Any, indices: Any, dims: Any) -> Any:
     by_dim = dict(zip(dims or range(len(indices)), indices, strict=True))
@@ -84,7 +101,20 @@ def _scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
 def _of_tensors(name: str) -> Callable[..., Any]:
     """PyTorch's function of tensors for operands of which one may be a number."""
     function = getattr(torch, name)
-    return lambda x, y: function(torch.as_tensor(x), torch.as_tensor(y))
+
+    def call(x: Any, y: Any) -> Any:
+        dtype = next(v.dtype for v in (x, y) if isinstance(v, torch.Tensor))
+        return function(*(torch.as_tensor(v, dtype=_dtype_of(v, dtype)) for v in (x, y)))
+
+    return call
+
+
+def _dtype_of(v: Any, other: Any) -> Any:
+    """The dtype of an operand: a number of a kind that the other tensor's dtype has takes that."""
+    if isinstance(v, torch.Tensor):
+        return v.dtype
+    fits = other.is_floating_point or (isinstance(v, int) and other is not torch.bool)
+    return other if fits else None
 
 
 def _over_dims(name: str) -> Callable[..., Any]:
@@ -100,7 +130,13 @@ def _over_dims(name: str) -> Callable[..., Any]:
 
 
 def _fft(x: Any, dims: Any, inverse: bool = False, norm: Any = None) -> Any:
+    if not x.numel():  # PyTorch fails
+        return x + 0j
     return (torch.fft.ifftn if inverse else torch.fft.fftn)(x, dim=dims, norm=norm)
+
+
+def _rfft(x: Any, dim: int = -1, norm: Any = None) -> Any:
+    return torch.fft.rfft(x, None, dim, norm) if x.numel() else x.narrow(dim, 0, 3) + 0j
 
 
 def _conv2d_weight_grad(g: Any, x: Any, kernel: Any, **params: Any) -> Any:
@@ -129,7 +165,17 @@ def _cofactors(a: Any) -> Any:
 
 
 def _arange(start: Any, step: Any, size: int, dtype: Any) -> Any:
-    return (start + torch.arange(size, dtype=torch.float64) * step).to(dtype)
+    kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    return (start + torch.arange(size, dtype=torch.float64) * step).to(kind)
+
+
+def _pinv(a: Any, atol: Any, rtol: Any, hermitian: bool = False) -> Any:
+    limits = {"atol": atol.detach(), "rtol": rtol.detach()}
+    return torch.linalg.pinv(a, **limits, hermitian=hermitian)
+
+
+def _linear(x: Any, w: Any, b: Any = None) -> Any:
+    return F.linear(x, w, b) if w.ndim > 1 else x @ w if b is None else x @ w + b
 
 
 _LOGIC = ("logical_and", "logical_or", "logical_xor")
@@ -176,11 +222,11 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "linalg_cofactors": _cofactors,
     "linalg_geqrf": torch.geqrf,
     "linalg_ldl_factor": torch.linalg.ldl_factor_ex,
-    "linalg_lu_factor": torch.linalg.lu_factor_ex,
+    "linalg_lu_factor": lambda a, **_: torch.linalg.lu_factor_ex(a),
     "linalg_lu_permutation": _lu_permutation,
-    "linalg_pinv": lambda a, atol, rtol, hermitian=False: torch.linalg.pinv(
-        a, atol=atol, rtol=rtol, hermitian=hermitian
-    ),
+    "linalg_pinv": _pinv,
+    "linear": _linear,
+    "unfold": lambda x, dim, size, step: x.unfold(dim, size, step),
     "arange": _arange,
     "avg_pool2d_grad": _avg_pool2d_grad,
     "conv2d_weight_grad": _conv2d_weight_grad,
@@ -190,7 +236,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "fft": _fft,
     "integer_sum": _over_dims("sum"),
     "irfft": torch.fft.irfft,
-    "rfft": lambda x, dim=-1, norm=None: torch.fft.rfft(x, None, dim, norm),
+    "rfft": _rfft,
     "running_max": lambda x, dim: torch.cummax(x, dim).values,
     "running_min": lambda x, dim: torch.cummin(x, dim).values,
     "scatter_combine": torch.scatter_reduce,

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from argand.base.dim import Dim, is_less
 from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, CallError, IndexRangeError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
-from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor
-from argand.tensor.outputs import written
+from argand.tensor.outputs import check_apart, written
 from argand.tensor.shaping import unsqueeze
 
 # More parts of a dimension than this are a mistake, not a split.
@@ -52,10 +49,7 @@ def _into(name: str, out: Any, joined: Any, tensors: Sequence[Any]) -> Any:
     """The result, or `out` with it, which shares no memory with the tensors."""
     if out is None:
         return joined
-    if not crossroads.tracing() and any(
-        np.may_share_memory(out.numpy_array(), x.numpy_array()) for x in tensors
-    ):
-        raise ArgumentError(f"{name}: out shares memory with a tensor to join; clone() that first")
+    check_apart(name, out, tensors)
     return written(out, joined)
 
 

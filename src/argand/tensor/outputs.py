@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from argand.base.dtype import can_cast
-from argand.base.errors import AutogradError, CallError, DTypeError
+from argand.base.errors import ArgumentError, AutogradError, CallError, DTypeError
 from argand.base.shape import same_shape, shape_text
+from argand.ir import bind as crossroads
 from argand.tensor.core import Tensor
 from argand.transform.mode import mode
 
@@ -46,3 +50,13 @@ def _check(out: Tensor, result: Any) -> None:
         raise DTypeError(
             f"out=: a {result.dtype.name} result can't be stored in a {out.dtype.name} tensor"
         )
+
+
+def check_apart(name: str, out: Any, operands: Iterable[Any]) -> None:
+    """That `out`, or each part of it, shares no memory with an operand."""
+    if crossroads.tracing():
+        return
+    parts = out if isinstance(out, tuple | list) else (out,)
+    arrays = [x.numpy_array() for x in operands if isinstance(x, Tensor)]
+    if any(np.may_share_memory(o.numpy_array(), a) for o in parts for a in arrays):
+        raise ArgumentError(f"{name}: out shares memory with an operand; clone() that first")

@@ -59,7 +59,7 @@ from argand.tensor.core import Tensor
 from argand.tensor.inplace import apply_inplace
 from argand.tensor.names import ALIASES, COPIES, INPLACE, INPLACE_FUNCTIONS, METHOD_ALIASES
 from argand.tensor.operands import of_tensors
-from argand.tensor.outputs import written
+from argand.tensor.outputs import check_apart, written
 
 
 def _words(text: str) -> list[str]:
@@ -219,6 +219,10 @@ _WITH_OUT = frozenset(
 )
 
 
+# Those whose ``out=`` shares no memory with an operand.
+_APART = frozenset(("gather", "index_select", "kthvalue", "masked_select"))
+
+
 def _names(table: dict[Any, str], taking: Set[str] = frozenset()) -> Iterable[tuple[str, Any]]:
     """The functions of a table; those in `taking` get ``out=``."""
     for module, names in table.items():
@@ -352,6 +356,8 @@ def with_out(function: Any) -> Any:
 
     @functools.wraps(function)
     def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if out is not None and function.__name__ in _APART:
+            check_apart(function.__name__, out, (*args, *kwargs.values()))
         found = function(*args, **kwargs)
         return found if out is None else written(out, found)
 

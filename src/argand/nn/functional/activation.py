@@ -85,7 +85,12 @@ def silu(input: Any, inplace: bool = False) -> Any:
     >>> F.silu(ag.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.2689,  0.0000,  0.7311])
     """
-    return _applied(ops.silu, input, inplace)
+    of_complex = input.dtype.is_complex
+    return _applied(_complex_silu if of_complex else ops.silu, input, inplace)
+
+
+def _complex_silu(x: Any) -> Any:
+    return ops.div(x, ops.add(1, ops.exp(ops.neg(x))))
 
 
 def mish(input: Any, inplace: bool = False) -> Any:

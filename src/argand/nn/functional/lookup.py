@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.tensor.inplace import assign
@@ -110,14 +111,15 @@ def embedding_bag(
     shown = ops.reshape(inside, (*inside.shape, 1))
     if mode == "max":
         return _largest(rows, shown)
+    rows = ops.cast(rows, compute_dtype(weight.dtype))
     if per_sample_weights is not None:
         shares = ops.index(ops.reshape(per_sample_weights, (-1,)), places, dims=(0,))
-        rows = ops.mul(rows, ops.reshape(shares, (*shares.shape, 1)))
+        rows = ops.mul(rows, ops.cast(ops.reshape(shares, (*shares.shape, 1)), rows.dtype))
     total = ops.sum(ops.where(shown, rows, 0.0), 1)
-    if mode == "sum":
-        return total
-    count = ops.maximum(ops.sum(ops.cast(inside, "int64"), 1, True), 1)
-    return ops.div(total, ops.cast(count, total.dtype))
+    if mode == "mean":
+        count = ops.maximum(ops.sum(ops.cast(inside, "int64"), 1, True), 1)
+        total = ops.div(total, ops.cast(count, total.dtype))
+    return ops.cast(total, weight.dtype)
 
 
 def _bags(input: Any, offsets: Any, include_last: bool, mode: str) -> tuple[Any, Any]:
