@@ -32,6 +32,7 @@ DTYPES = ("float64", "float32")
 DRAWS = ("Dropout", "RReLU", "FractionalMaxPool", "Transformer", "MultiheadAttention")
 # Where results differ, and why.
 KNOWN = {
+    "CTCLoss": "PyTorch's gradient is less exact in float32",
     "CrossMapLRN2d": "PyTorch goes on adding the first channel to all windows behind it",
 }
 

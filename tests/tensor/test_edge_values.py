@@ -621,3 +621,48 @@ def test_complex_numbers_have_a_root_mean_square() -> None:
     a = x.numpy()
     root = np.sqrt((a**2).mean(-1, keepdims=True) + np.finfo(np.float64).eps)
     np.testing.assert_allclose(found, a / root * w.numpy())
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_padding_that_isnt_constant_has_a_rank(rank: int) -> None:
+    for kind in ("Circular", "Reflection", "Replication"):
+        pad = getattr(ag.nn, f"{kind}Pad{rank}d")(1)
+        for ndim in range(1, 7):
+            x = ag.ones(*(3,) * ndim)
+            if ndim in (rank + 1, rank + 2):
+                assert pad(x).shape[-1] == 5
+            else:
+                with pytest.raises(RuntimeError, match=f"expected {rank + 1} or {rank + 2} dim"):
+                    pad(x)
+
+
+@pytest.mark.parametrize("name", ["gather", "index_select", "kthvalue", "masked_select"])
+def test_results_are_not_written_over_their_operands(name: str) -> None:
+    x = ag.tensor([3, 1, 2])
+    index = ag.tensor([0, 1, 2])
+    args = {
+        "gather": (x, 0, index),
+        "index_select": (x, 0, index),
+        "kthvalue": (x, 1),
+        "masked_select": (x, x > 0),
+    }[name]
+    out = (ag.empty(0, dtype=ag.int64), x) if name == "kthvalue" else x
+    with pytest.raises(ValueError, match="shares memory with an operand"):
+        getattr(ag, name)(*args, out=out)
+
+
+def test_complex_numbers_have_a_silu() -> None:
+    x = ag.tensor([1.0 + 2.0j, -0.5j], dtype=ag.complex128)
+    a = x.numpy()
+    np.testing.assert_allclose(F.silu(x).numpy(), a / (1 + np.exp(-a)))
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_bags_of_16_bits_are_rounded_once(mode: str) -> None:
+    table = ag.full((4, 1), 0.001, dtype=ag.float16)
+    table[0] = 8.0
+    bag = ag.tensor([[0, *[1] * 15]])
+    exact = F.embedding_bag(bag, table.double(), mode=mode)
+    found = F.embedding_bag(bag, table, mode=mode)
+    assert found.dtype is ag.float16
+    assert ag.equal(found, exact.half())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.errors import ShapeError
+from argand.ir.op import describe
 from argand.nn import functional as F
 from argand.nn.module import Module
 
@@ -20,6 +22,12 @@ class _Pad(Module):
 
     def forward(self, input: Any) -> Any:
         """The padded input."""
+        rank = self.sides // 2
+        if self.mode != "constant" and input.ndim not in (rank + 1, rank + 2):
+            raise ShapeError(
+                f"{type(self).__name__}: {describe(input)}: expected {rank + 1} or {rank + 2} "
+                "dimensions"
+            )
         return F.pad(input, self.padding, self.mode)
 
     def extra_repr(self) -> str:
