@@ -39,6 +39,19 @@ KNOWN = {
 
 def ours(value: Any) -> Any:
     """An argument as ours: tensors, modules and functions too."""
+    if isinstance(value, torch.nn.TransformerEncoderLayer):
+        attention = value.self_attn
+        return ag.nn.TransformerEncoderLayer(
+            attention.embed_dim,
+            attention.num_heads,
+            value.linear1.out_features,
+            value.dropout.p,
+            ours(value.activation),
+            value.norm1.eps,
+            attention.batch_first,
+            value.norm_first,
+            value.linear1.bias is not None,
+        )
     if isinstance(value, torch.nn.Module):
         made = getattr(ag.nn, type(value).__name__)()
         return made
