@@ -44,6 +44,7 @@ def test_every_difference_has_a_reason(name: str) -> None:
 def test_operators_are_compared_in_every_dtype() -> None:
     totals = sums(compared("operators").results)
     assert set(totals) == {*DTYPES, "errors"}
+    del totals["errors"]  # those that are accepted have a reason each
     for dtype, (samples, equal, gradients, equal_gradients, _) in totals.items():
         assert equal >= 0.99 * samples, dtype
         assert equal_gradients >= 0.99 * gradients, dtype
