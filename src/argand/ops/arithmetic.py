@@ -492,6 +492,7 @@ class Lerp(Elementwise):
     error_samples = (
         ErrorSample(TypeError, "expected one dtype", T((2,)), T((2,), dtype="float64"), 0.5),
     )
+    tensors = 2
     kinds = "fc"
 
     def apply(self, start: Any, end: Any, weight: Any) -> Any:
