@@ -45,8 +45,8 @@ from argand.base.dtype import (
 )
 from argand.base.errors import ArgandError
 from argand.base.errors import unknown_name as _unknown_name
-from argand.base.misuse import explained as _explained
 from argand.base.settings import settings
+from argand.ir.overrides import open_to_all as _open_to_all
 from argand.runtime.threads import get_num_threads, set_num_threads
 from argand.tensor.core import Size, Tensor
 from argand.tensor.device import device
@@ -99,12 +99,13 @@ contiguous_format, preserve_format = "contiguous_format", "preserve_format"
 channels_last, strided = "channels_last", "strided"
 
 globals().update(_functions)
-can_cast, promote_types = _explained(can_cast), _explained(promote_types)
-result_type = _explained(result_type)
+can_cast, promote_types = _open_to_all(can_cast), _open_to_all(promote_types)
+result_type = _open_to_all(result_type)
 
 # Loaded on first use: a module, or an attribute of one.
 _LAZY: dict[str, tuple[str, str | None]] = (
     {
+        "_C": ("argand._C", None),
         "accelerator": ("argand.accelerator", None),
         "array_api": ("argand.array_api", None),
         "amp": ("argand.amp", None),
@@ -131,6 +132,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "mtia": ("argand.mtia", None),
         "nn": ("argand.nn", None),
         "optim": ("argand.optim", None),
+        "overrides": ("argand.overrides", None),
         "save": ("argand.io", "save"),
         "signal": ("argand.signal", None),
         "special": ("argand.special", None),

@@ -48,6 +48,7 @@ ALSO = {"io": {"ir"}, "cli": {"runtime", "backends", "codegen"}}
 FACADES = {
     "__init__": {*sum(ENGINE, ()), *sum(LIBRARY, ()), "version"},
     "__main__": {"cli"},
+    "_C": {"ir"},
     "accelerator": {"base"},
     "amp": {"amp", "base", "ir", "tensor", "transform"},
     "array_api": {"array_api", "base", "fft", "ir", "tensor"},
@@ -62,6 +63,7 @@ FACADES = {
     "func": {"nn"},
     "mps": {"base"},
     "mtia": {"base"},
+    "overrides": {"fft", "ir", "linalg", "nn", "special", "tensor"},
     "version": set(),
     "xpu": {"base"},
     "signal": {"base", "ir", "signal", "tensor"},

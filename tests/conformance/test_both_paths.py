@@ -108,7 +108,7 @@ def graph(tensors: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
         assert isinstance(target, GradientNode)
         mine = numbers[id(target)] = len(nodes)
         nodes.append(None)
-        edges = [(number(t), i) for t, i in target.next_functions]
+        edges = [(number(t), i) for t, i in target.edges]
         nodes[mine] = (target.name(), dict(target.params), edges)
         return mine
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from argand.autograd import function, functional
+from argand.autograd import function, functional, graph
 from argand.tensor.autograd import backward, grad
 from argand.tensor.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from argand.transform.anomaly import detect_anomaly, set_detect_anomaly
@@ -38,6 +38,7 @@ __all__ = [
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "graph",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",

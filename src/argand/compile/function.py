@@ -40,6 +40,7 @@ from argand.compile.tracer import FloatArgumentRead, Tracer
 from argand.compile.tracing import CaughtError, SlotsRebound, Trace, is_of_floats, slot_origins
 from argand.compile.values import same_value
 from argand.ir import bind as crossroads
+from argand.ir import overrides
 from argand.ir.program import Program
 from argand.tensor.core import Tensor, eager
 from argand.transform.mode import mode
@@ -147,7 +148,9 @@ class CompiledFunction:
             result = bound(*args)
             if result is not MISS:
                 return result
-        if crossroads.pushed and crossroads.current() is not eager():
+        if crossroads.pushed and (
+            crossroads.current() is not eager() or overrides.state.modes or mode.saving
+        ):
             # inside another trace: part of that program; or watched, op by op
             return self.function(*args, **kwargs)
         if self._exclusive:

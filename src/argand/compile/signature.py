@@ -23,6 +23,7 @@ from argand.compile.integers import NO_INTEGERS, fits_integer
 from argand.compile.snapshot import hooks_of_tensor
 from argand.compile.values import ById, ConstantSpec, constant_spec
 from argand.ir import bind as crossroads
+from argand.ir.overrides import check_untaken
 from argand.tensor.core import Tensor, wrap
 
 
@@ -98,6 +99,7 @@ def describe_call(
 
 def _spec(x: Any, constant_float: bool, reached: Collection[int]) -> Spec:
     if isinstance(x, Tensor):
+        check_untaken(x)
         identity = id(x) if id(x) in reached else None
         return TensorSpec(x.dtype, tuple(x.shape), x._node is not None, identity, _more(x))
     if (type(x) is float or isinstance(x, np.floating)) and not constant_float:

@@ -48,6 +48,7 @@ from argand.ops.arithmetic import Cast
 from argand.ops.move import Reshape
 from argand.tensor.core import Cold, Tensor, of_stand_in, wrap
 from argand.tensor.inplace import replaced
+from argand.tensor.subclass import disabled
 from argand.tensor.views import View, chain_of, follow, link, root_of
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, record
@@ -534,6 +535,8 @@ class FloatStandIn(Tensor):
     It computes as a tensor and passes for a float; who asks what only a float can answer (its text,
     its hash) makes it a constant of the program.
     """
+
+    __torch_function__ = staticmethod(disabled)
 
     @property
     def __class__(self) -> type:

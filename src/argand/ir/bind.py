@@ -148,6 +148,21 @@ def _count(change: int) -> None:
         gate.value = pushed
 
 
+def watch(change: int) -> None:
+    """Note that so many more, or fewer, modes look at the calls of this thread."""
+    _count(change)
+
+
+@contextmanager
+def watching(change: int) -> Iterator[None]:
+    """As `watch`, for the length of a block."""
+    _count(change)
+    try:
+        yield
+    finally:
+        _count(-change)
+
+
 def set_casting(casting: Casting | None) -> None:
     """Have `casting` look at what this thread calls from now on: every op and public function."""
     before, _stack.casting = _stack.casting, casting

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from types import FunctionType
 from typing import Any, TypeVar
 
 from argand.base.misuse import FAILURES, explain
 from argand.base.userstack import UserCall, register_call
 from argand.ir import bind as crossroads
+from argand.ir import overrides
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
@@ -40,32 +40,40 @@ def when_installed(renew: Callable[[], None]) -> None:
         renew()
 
 
-def planned(function: F) -> F:
-    """The function, whose calls begin with an entry, and explain themselves when they fail."""
-    entry: Function = function
+def planned(function: F, public: Callable[[], Any] | None = None) -> F:
+    """The function, whose calls begin with an entry, and explain themselves when they fail.
+
+    A mode or the class of an argument may take them over: as calls of `public()` where it is given.
+    """
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             if crossroads.pushed:
+                if overrides.state.modes:
+                    return overrides.taken(told(), args, kwargs)
                 return crossroads.called(function, entry, args, kwargs)
             return entry(*args, **kwargs)
         except FAILURES as error:
             explain(error)
             raise
 
+    told = public or (lambda: call)
+    general = overrides.open_to_classes(function, told)
+    entry: Function = general
+
     def renew() -> None:
         nonlocal entry
-        entry = made(function)
+        entry = made(general)
 
     when_installed(renew)
+    call.is_overridable = call.is_planned = True  # type: ignore[attr-defined]
     register_call(call, _planned_call)
     return call  # type: ignore[return-value]  # it takes and gives what `function` does
 
 
 def _planned_call(local: Mapping[str, Any]) -> UserCall:
-    entry = local["entry"]
-    function = entry if isinstance(entry, FunctionType) else entry.__self__
+    function = local["function"]
     return UserCall(function, function.__qualname__, local["args"], local["kwargs"])
 
 

@@ -18,7 +18,7 @@ from argand.base.misuse import FAILURES, explain
 from argand.base.shape import shape_text
 from argand.base.userstack import UserCall, register_call
 from argand.ir import bind as crossroads
-from argand.ir import entries
+from argand.ir import entries, overrides
 from argand.ir.bind import bind
 from argand.ir.samples import ErrorSample, Sample
 
@@ -218,10 +218,12 @@ def family_of(cls: type[Op]) -> str:
 def entry_of(op: Op) -> Callable[..., Any]:
     """What an op's calls go through first, made when it is called for the first time."""
 
-    def renew() -> None:
-        op.entry = entries.made(op.apply)
+    general = overrides.open_to_classes(op.apply, lambda: op)
 
-    op.entry = op.apply
+    def renew() -> None:
+        op.entry = entries.made(general)
+
+    op.entry = general
     entries.when_installed(renew)
     return op.entry
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from argand.base import epoch
-from argand.tensor.autograd import RemovableHandle
 from argand.tensor.core import Tensor
 from argand.transform.custom import Function
+from argand.transform.hooks import RemovableHandle
 from argand.transform.mode import mode
 
 

@@ -13,7 +13,7 @@ from argand.base.userstack import UserCall, register_call, register_module_call
 from argand.nn.hooks import Hooks, HookTable
 from argand.nn.saved import IncompatibleKeys as IncompatibleKeys
 from argand.nn.saved import Saved
-from argand.tensor.autograd import RemovableHandle
+from argand.transform.hooks import RemovableHandle
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 _BOOKKEEPING = frozenset((*_REGISTRIES, "_transient", "_special", "_state_hooks"))

@@ -7,6 +7,7 @@ from typing import Any
 from argand.base.errors import DTypeError, TraceError
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.plans import allow
+from argand.tensor.subclass import disabled
 from argand.tensor.views import alias, root_of
 from argand.transform.tape import LEAF
 
@@ -22,6 +23,7 @@ class Parameter(Tensor):
     """
 
     __slots__ = ()
+    __torch_function__ = staticmethod(disabled)
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
         if not isinstance(data, Tensor):
@@ -66,6 +68,7 @@ class Buffer(Tensor):
     """
 
     __slots__ = ("persistent",)
+    __torch_function__ = staticmethod(disabled)
 
     persistent: bool
 

@@ -12,9 +12,9 @@ from argand.base.shape import shape_text
 from argand.ir.op import ops
 from argand.nn.converted import Converted
 from argand.nn.hooks import HookTable
-from argand.tensor.autograd import RemovableHandle
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import assign
+from argand.transform.hooks import RemovableHandle
 from argand.transform.mode import no_grad
 
 EXTRA = "_extra_state"

@@ -10,12 +10,14 @@ from argand.base.dtype import as_dtype, get_default_dtype
 from argand.nn.parameter import Buffer, Parameter
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.device import check_device
+from argand.tensor.subclass import disabled
 
 
 class _Uninitialized(Tensor):
     """What both share: a dtype, and no shape."""
 
     __slots__ = ()
+    __torch_function__ = staticmethod(disabled)
 
     @property
     def shape(self) -> NoReturn:

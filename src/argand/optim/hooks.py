@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from argand.base import epoch
-from argand.tensor.autograd import RemovableHandle
+from argand.transform.hooks import RemovableHandle
 
 _before_every_step: dict[int, Any] = {}
 _after_every_step: dict[int, Any] = {}

@@ -28,10 +28,10 @@ from argand.optim.hooks import (
 from argand.optim.rules import number_dtype
 from argand.optim.saved import restore, saved_groups, saved_states
 from argand.optim.state import RealParts, State, States
-from argand.tensor.autograd import RemovableHandle
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign
+from argand.transform.hooks import RemovableHandle
 from argand.transform.mode import enable_grad, no_grad
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +14,9 @@ from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
 from argand.transform import tape
+from argand.transform.hooks import RemovableHandle, registered
 from argand.transform.mode import no_grad
-from argand.transform.tape import LEAF
+from argand.transform.tape import LEAF, AccumulateGrad, GradientEdge
 
 
 def backward(
@@ -44,7 +44,7 @@ def backward(
     wanted: list[tape.Edge] | None = None
     targets: list[Tensor] = []
     if inputs is not None:
-        targets = _list(inputs)
+        targets = [_leaf_of(t) for t in _list(inputs)]
         wanted = [_wanted_edge(t) for t in targets]
     tape.backward(
         roots,
@@ -134,7 +134,8 @@ def _copy(gradient: Any) -> Any:
 def _list(value: Any) -> list[Any]:
     if value is None:
         return []
-    return list(value) if isinstance(value, list | tuple) else [value]
+    several = isinstance(value, list | tuple) and type(value) is not GradientEdge
+    return list(value) if several else [value]
 
 
 def _roots(tensors: list[Any], gradients: list[Any]) -> list[tuple[tape.Edge, Any]]:
@@ -153,6 +154,10 @@ def _roots(tensors: list[Any], gradients: list[Any]) -> list[tuple[tape.Edge, An
 
 
 def _root_gradient(t: Any, given: Any) -> Any:
+    if type(t) is GradientEdge:
+        if given is None:
+            raise AutogradError("backward from a GradientEdge needs its gradient: pass it")
+        return given
     if given is None:
         array = None if crossroads.pushed else t._array
         if array is not None and array.size == 1:
@@ -170,39 +175,16 @@ def _root_gradient(t: Any, given: Any) -> Any:
     return given if given.dtype is t.dtype else ops.cast(given, t.dtype)
 
 
+def _leaf_of(t: Any) -> Any:
+    """The tensor whose `.grad` an input of `backward` names."""
+    return t.node.variable if type(t) is GradientEdge and type(t.node) is AccumulateGrad else t
+
+
 def _wanted_edge(t: Any) -> tape.Edge:
     edge = tape.edge_of(t)
     if edge[0] is None:
         raise AutogradError("one of the inputs does not require grad")
     return edge
-
-
-_hook_numbers = itertools.count()
-
-
-class RemovableHandle:
-    """Takes a registered hook away, by `remove()` or at the end of a `with` block."""
-
-    def __init__(self, hooks: dict[int, Any]) -> None:
-        self.key = next(_hook_numbers)  # an id() could come again when nobody keeps the handle
-        self._hooks = hooks
-
-    def remove(self) -> None:
-        """Take the hook away; more than once is fine."""
-        self._hooks.pop(self.key, None)
-        epoch.bump()
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
-
-
-def _registered(hooks: dict[int, Any], hook: Any) -> RemovableHandle:
-    handle = RemovableHandle(hooks)
-    hooks[handle.key] = hook
-    return handle
 
 
 def register_hook(t: Tensor, hook: Any) -> RemovableHandle:
@@ -227,7 +209,7 @@ def register_hook(t: Tensor, hook: Any) -> RemovableHandle:
     else:
         node.hooks = node.hooks or {}
         hooks = node.hooks.setdefault(t._index, {})
-    handle = _registered(hooks, hook)
+    handle = registered(hooks, hook)
     epoch.changed(t)
     return handle
 
@@ -247,7 +229,7 @@ def register_post_accumulate_grad_hook(t: Tensor, hook: Any) -> RemovableHandle:
         raise AutogradError("post-accumulate hooks are for leaves that require grad")
     cold = t._cold_part()
     cold.after = hooks = cold.after or {}
-    handle = _registered(hooks, hook)
+    handle = registered(hooks, hook)
     epoch.changed(t)
     return handle
 

@@ -19,17 +19,6 @@ from argand.transform.mode import enable_grad, mode
 from argand.transform.tape import Edge, GradientNode, Stand
 
 
-class _Identity(Stand):
-    """The op of a barrier: a place on the tape at which a gradient is taken out."""
-
-    name = "checkpoint_input"
-
-    def adjoint_for(
-        self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]
-    ) -> Any:
-        return grads
-
-
 class _Segment(Stand):
     """The op of a checkpointed call."""
 
@@ -49,7 +38,10 @@ class _Segment(Stand):
     ) -> Any:
         create_graph = mode.enabled
         with enable_grad():
-            barriers = [_barrier(x) for x in inputs[: self.count]]
+            barriers = [
+                _barrier(x) if w else None
+                for x, w in zip(inputs, wants[: self.count], strict=False)
+            ]
             results = self._again(
                 [b if b is not None else x for b, x in zip(barriers, inputs, strict=False)]
             )
@@ -82,12 +74,7 @@ class _Segment(Stand):
 
 def _barrier(x: Any) -> Any:
     """`x` in a new place on the tape, whose gradient flows on to where `x` came from."""
-    edge = tape.edge_of(x)
-    if edge[0] is None:
-        return None
-    twin = x.shadow()
-    twin._node, twin._index = GradientNode(_Identity(), {}, (x,), (edge,), (twin,)), 0
-    return twin
+    return tape.placed(x, tape.edge_of(x))
 
 
 def _tensors(tree: Any) -> list[Any]:
@@ -132,7 +119,7 @@ def checkpoint(
     segment = _Segment(run, default_generator.get_state() if preserve_rng_state else None)
     for i in places:  # `run` must not keep the arguments alive beside the tape
         leaves[i] = None
-    barriers = [_barrier(x) for x in inputs]
+    barriers = [_barrier(x) if tape.edge_of(x)[0] is not None else None for x in inputs]
     result = run([x if b is None else b for b, x in zip(barriers, inputs, strict=True)])
     return _placed(segment, inputs, barriers, result)
 

@@ -27,7 +27,6 @@ from argand.base.errors import AutogradError, TraceError
 from argand.base.shape import numel
 from argand.base.userstack import Location, Place, location_of, user_place
 from argand.ir import bind as crossroads
-from argand.ir.op import ops
 from argand.ir.operators import Operators
 from argand.tensor.views import View, alias, node_of
 from argand.transform.mode import mode
@@ -125,6 +124,8 @@ class Tensor(Operators):
         def __getitem__(self, index: Any) -> Any: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
         def __iter__(self) -> Iterator[Any]: ...
+        def __eq__(self, other: object) -> Any: ...
+        def __ne__(self, other: object) -> Any: ...
 
     # -- what it is ----------------------------------------------------------------------------
 
@@ -403,15 +404,6 @@ class Tensor(Operators):
         self._view = None
         self._cold_part().version += 1
         epoch.bump()
-
-    # -- operators that the base class does not give -------------------------------------------
-
-    # What can't be compared (None, a string) is simply not equal, as for any Python object.
-    def __eq__(self, other: object) -> Any:
-        return NotImplemented if other is None or type(other) is str else ops.eq(self, other)
-
-    def __ne__(self, other: object) -> Any:
-        return NotImplemented if other is None or type(other) is str else ops.ne(self, other)
 
     __hash__ = object.__hash__
 

@@ -21,7 +21,8 @@ from argand.tensor.core import Tensor, wrap
 from argand.tensor.eager import check_writable
 from argand.tensor.views import Move, base_of, follow, moves_from
 from argand.transform.mode import mode, no_grad
-from argand.transform.tape import LEAF, GradientNode, Saved, next_sequence
+from argand.transform.saved import Packed, Saved, keep
+from argand.transform.tape import LEAF, GradientNode, next_sequence
 
 
 def apply_inplace(op: Any, target: Tensor, *operands: Any, **params: Any) -> Tensor:
@@ -90,7 +91,7 @@ def _apply_to_parts(op: Any, target: Tensor, operands: tuple[Any, ...], params: 
 
 def _keep_operand(target: Tensor, node: Any, began: int) -> None:
     """Let the nodes made since `began` keep a copy of the contents that are about to go."""
-    kept: Saved | None = None
+    kept: Saved | Packed | None = None
     waiting, seen = [node], set()
     while waiting:
         node = waiting.pop()
@@ -99,16 +100,23 @@ def _keep_operand(target: Tensor, node: Any, began: int) -> None:
         seen.add(node)
         waiting += [edge[0] for edge in node.edges]
         inputs = node.inputs or ()
-        if any(type(s) is Saved and s.tensor is target for s in inputs):
+        if any(_keeps(s, target) for s in inputs):
             kept = kept or _copied(target)
-            node.inputs = [kept if type(s) is Saved and s.tensor is target else s for s in inputs]
+            node.inputs = [kept if _keeps(s, target) else s for s in inputs]
 
 
-def _copied(target: Tensor) -> Saved:
+def _keeps(saved: Any, target: Tensor) -> bool:
+    """Whether it is what a node keeps of a tensor."""
+    if type(saved) is Packed:
+        return saved.source() is target
+    return type(saved) is Saved and saved.tensor is target
+
+
+def _copied(target: Tensor) -> Saved | Packed:
     with no_grad():
         copy = ops.contiguous(target)
     copy._node, copy._index = target._node, getattr(target, "_index", 0)
-    return Saved(copy)
+    return keep(copy)
 
 
 def assign(target: Tensor, result: Any, name: str = "assignment") -> Tensor:

@@ -10,6 +10,7 @@ from argand.base.errors import DTypeError
 from argand.tensor.core import Size, Tensor
 from argand.tensor.creation import tensor, zeros
 from argand.tensor.device import check_device
+from argand.tensor.subclass import as_class
 
 
 def construct(cls: Any, *data: Any, device: Any = None) -> Any:
@@ -27,7 +28,7 @@ def construct(cls: Any, *data: Any, device: Any = None) -> Any:
         made = tensor(data[0], dtype=dtype)
     else:
         made = zeros(*data, dtype=dtype) if data else zeros(0, dtype=dtype)
-    return made if cls is Tensor else cls._remade(made.numpy_array(), None, None, 0)
+    return as_class(made, cls)
 
 
 def new(self: Any, *data: Any, device: Any = None) -> Any:

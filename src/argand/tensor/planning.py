@@ -22,7 +22,8 @@ from argand.runtime.memory import SMALL
 from argand.runtime.memory import empty as pooled
 from argand.tensor.core import Tensor, eager
 from argand.tensor.eager import array_of
-from argand.transform.tape import GradientNode, Saved, SavedOutput
+from argand.transform.saved import Saved, SavedOutput
+from argand.transform.tape import GradientNode
 
 # Larger operands and results take the general path, where time goes into their elements.
 _LARGE = 256 << 10

@@ -23,6 +23,7 @@ from argand.base.forks import lock_held_over_forks
 from argand.base.late import resolve
 from argand.base.userstack import register_passing
 from argand.ir import bind as crossroads
+from argand.ir import overrides
 from argand.ir.bind import Interpreter, interpreting
 from argand.ir.families import Composite
 from argand.ir.op import Op
@@ -32,7 +33,8 @@ from argand.tensor.planning import Bound, CallPlan, NoPlanError, PlanBuilder, Wr
 from argand.tensor.views import View, node_of
 from argand.transform import tape
 from argand.transform.mode import mode
-from argand.transform.tape import LEAF, GradientNode, Saved, SavedOutput
+from argand.transform.saved import Saved, SavedOutput
+from argand.transform.tape import LEAF, GradientNode
 
 _BUCKETS = 1024
 
@@ -179,7 +181,7 @@ T = TypeVar("T", bound=type)
 
 def allow(kind: T) -> T:
     """Let tensors of a class, which behaves as Tensor does, be operands of plans."""
-    _kinds.append(kind)
+    _kinds.append(overrides.plain(kind))
     if _table is not None:
         _table.add_type(kind)
     return kind

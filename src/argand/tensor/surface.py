@@ -9,14 +9,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Set
+from types import FunctionType
 from typing import Any
 
 from argand.base.dtype import ALL
-from argand.base.misuse import FAILURES, explain, explained
 from argand.base.userstack import UserCall, register_call
 from argand.ir import bind as crossroads
 from argand.ir.entries import planned
-from argand.ir.op import Op, entry_of, ops, registry
+from argand.ir.op import Op, ops, registry
+from argand.ir.overrides import open_to_all, open_to_modes
 from argand.tensor import (
     algebra,
     arranging,
@@ -51,11 +52,13 @@ from argand.tensor import (
     spectra,
     storage,
     strides,
+    subclass,
     systems,
     windows,
     writing,
 )
 from argand.tensor.core import Tensor
+from argand.tensor.dunders import inplace_operators, named, operators
 from argand.tensor.inplace import apply_inplace
 from argand.tensor.names import ALIASES, COPIES, INPLACE, INPLACE_FUNCTIONS, METHOD_ALIASES
 from argand.tensor.operands import of_tensors
@@ -168,32 +171,14 @@ METHODS: dict[Any, str] = {
         zero_ as_strided_""",
 }
 
-_BINARY = {
-    "add": "add",
-    "sub": "sub",
-    "mul": "mul",
-    "truediv": "div",
-    "floordiv": "floor_divide",
-    "mod": "remainder",
-    "pow": "pow",
-    "matmul": "matmul",
-    "and": "bitwise_and",
-    "or": "bitwise_or",
-    "xor": "bitwise_xor",
-    "lshift": "bitwise_left_shift",
-    "rshift": "bitwise_right_shift",
-}
-_COMPARISONS = ("lt", "le", "gt", "ge")
-_UNARY = {"__neg__": "neg", "__abs__": "abs", "__invert__": "bitwise_not"}
-_INPLACE_OPERATORS = {
-    f"__i{name}__": target for name, target in _BINARY.items() if name != "matmul"
-}
-
-
 # They take no argument worth explaining, or are types.
 _BARE = frozenset(("dim", "finfo", "iinfo", "numel", "numpy", "size", "tolist"))
 
 
+# They take lists of numbers, however long, and give plain tensors, as in PyTorch.
+_OF_NUMBERS = frozenset(
+    ("as_tensor", "asarray", "frombuffer", "from_numpy", "is_tensor", "scalar_tensor", "tensor")
+)
 # Their functions look at values, draw random numbers or give no tensors: calls have no plan.
 _UNPLANNED = (autograd, creation, formulas, histograms, printing, random, windows)
 
@@ -229,8 +214,16 @@ def _names(table: dict[Any, str], taking: Set[str] = frozenset()) -> Iterable[tu
         for name in _words(names):
             function = getattr(module, name)
             function = with_out(function) if name in taking else function
-            kind = _unwrapped if name in _BARE else explained if module in _UNPLANNED else planned
-            yield name, kind(function)
+            yield name, _entered(module, name)(function)
+
+
+def _entered(module: Any, name: str) -> Callable[[Any], Any]:
+    """What the calls of a function of a table go through."""
+    if name in _BARE:
+        return _unwrapped
+    if name in _OF_NUMBERS:
+        return open_to_modes
+    return open_to_all if module in _UNPLANNED else planned
 
 
 # -- functions of ops ------------------------------------------------------------------------------
@@ -274,7 +267,7 @@ def function_of(op: Op) -> Any:
 def _planned_for(op: Op, function: Any) -> Any:
     register_call(function, lambda local: UserCall(op, op.name, local["args"], local["kwargs"]))
     function.__wrapped__ = _Shown(op)
-    return planned(_named(function, op.name, op.__doc__))
+    return planned(named(function, op.name, op.__doc__))
 
 
 def _renamed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], Any]:
@@ -308,7 +301,7 @@ def inplace_of(name: str, function: Any) -> Any:
 
     method.__wrapped__ = function  # type: ignore[attr-defined]  # what signatures follow
     return planned(
-        _named(method, f"{name}_", _INPLACE.format(name, inspect.cleandoc(function.__doc__)))
+        named(method, f"{name}_", _INPLACE.format(name, inspect.cleandoc(function.__doc__)))
     )
 
 
@@ -330,7 +323,7 @@ def copy_of(name: str, function: Any) -> Any:
 
     copied.__wrapped__ = function  # type: ignore[attr-defined]
     return planned(
-        _named(copied, f"{name}_copy", _COPY.format(name, inspect.cleandoc(function.__doc__)))
+        named(copied, f"{name}_copy", _COPY.format(name, inspect.cleandoc(function.__doc__)))
     )
 
 
@@ -340,7 +333,7 @@ _COPY = """`{}` with memory of its own: a copy where that gives a view.
 
 
 def alias_of(function: Any, name: str) -> Any:
-    """A function under another name, which its errors use."""
+    """A function under another name, which its errors use, and overrides."""
 
     @functools.wraps(function)
     def alias(*args: Any, **kwargs: Any) -> Any:
@@ -348,7 +341,8 @@ def alias_of(function: Any, name: str) -> Any:
             return crossroads.called(alias, function, args, kwargs)
         return function(*args, **kwargs)
 
-    return explained(_named(alias, name, function.__doc__))
+    opened = planned if getattr(function, "is_planned", False) else open_to_all
+    return opened(named(alias, name, function.__doc__))
 
 
 def with_out(function: Any) -> Any:
@@ -370,93 +364,6 @@ def _call_with_out(local: Mapping[str, Any]) -> UserCall:
     return UserCall(function, function.__qualname__, local["args"], local["kwargs"])
 
 
-def operators() -> dict[str, Any]:
-    """Python's operators, each beginning with its op's entry."""
-    found: dict[str, Any] = {}
-    for name, target in _BINARY.items():
-        op = registry.get(target)
-        found[f"__{name}__"] = _binary(op, f"__{name}__")
-        found[f"__r{name}__"] = _reversed(op, f"__r{name}__")
-    found["__rdiv__"] = found["__rtruediv__"]
-    for name in _COMPARISONS:
-        found[f"__{name}__"] = _binary(registry.get(name), f"__{name}__")
-    return found | {name: _unary(registry.get(target), name) for name, target in _UNARY.items()}
-
-
-def _binary(op: Op, name: str) -> Any:
-    entry_of(op)
-
-    def operator(self: Any, other: Any) -> Any:
-        try:
-            if crossroads.pushed:
-                return op(self, other)
-            return op.entry(self, other)  # type: ignore[misc]  # there is one
-        except FAILURES as error:
-            explain(error)
-            raise
-
-    register_call(operator, _operator_call)
-    return _named(operator, name, f"`{op.name}` as an operator.")
-
-
-def _reversed(op: Op, name: str) -> Any:
-    entry_of(op)
-
-    def operator(self: Any, other: Any) -> Any:
-        try:
-            if crossroads.pushed:
-                return op(other, self)
-            return op.entry(other, self)  # type: ignore[misc]  # there is one
-        except FAILURES as error:
-            explain(error)
-            raise
-
-    register_call(operator, _reversed_call)
-    return _named(operator, name, f"`{op.name}` as an operator, the tensor being on the right.")
-
-
-def _unary(op: Op, name: str) -> Any:
-    entry_of(op)
-
-    def operator(self: Any) -> Any:
-        try:
-            return op.entry(self)  # type: ignore[misc]  # there is one
-        except FAILURES as error:
-            explain(error)
-            raise
-
-    register_call(operator, _unary_call)
-    return _named(operator, name, f"`{op.name}` as an operator.")
-
-
-def _operator_call(local: Mapping[str, Any]) -> UserCall:
-    return UserCall(local["op"], local["op"].name, (local["self"], local["other"]), {})
-
-
-def _reversed_call(local: Mapping[str, Any]) -> UserCall:
-    return UserCall(local["op"], local["op"].name, (local["other"], local["self"]), {})
-
-
-def _unary_call(local: Mapping[str, Any]) -> UserCall:
-    return UserCall(local["op"], local["op"].name, (local["self"],), {})
-
-
-def operator_of(op: Op, name: str) -> Any:
-    """The in-place operator of an op."""
-
-    def method(self: Any, other: Any) -> Any:
-        return apply_inplace(op, self, other)
-
-    call = planned(_named(method, op.name, None))  # errors tell of the op
-    return _named(call, name, f"`{op.name}` in place.")
-
-
-def _named(function: Any, name: str, doc: str | None) -> Any:
-    function.__name__, function.__qualname__ = name.rpartition(".")[2], name
-    function.__doc__ = doc
-    return function
-
-
 # -- building --------------------------------------------------------------------------------------
 
 
@@ -465,11 +372,11 @@ def _functions() -> dict[str, Callable[..., Any]]:
     found |= dict(_names(BOTH, _WITH_OUT))
     found |= dict(_names(FUNCTIONS, _WITH_OUT))
     found |= {
-        "broadcast_shapes": explained(shaping.broadcast_shapes),
-        "complex": explained(with_out(formulas.complex_of)),
+        "broadcast_shapes": open_to_all(shaping.broadcast_shapes),
+        "complex": open_to_all(with_out(formulas.complex_of)),
         "alias_copy": planned(strides.alias_copy),
-        "detach": explained(Tensor.detach),
-        "numel": explained(shaping.numel),
+        "detach": open_to_all(Tensor.detach),
+        "numel": open_to_all(shaping.numel),
         "detach_copy": planned(strides.detach_copy),
         "diagonal": planned(regions.diagonal_of),
     }
@@ -488,11 +395,11 @@ def _methods() -> dict[str, Any]:
     found |= {
         "diagonal": planned(regions.diagonal_of),
         "narrow_copy": functions["narrow_copy"],
-        "where": explained(selecting.where_method),
-        "type": explained(convert.type_),
-        "cpu": explained(convert.to_cpu),
-        "cuda": explained(convert.to_cuda),
-        "xpu": explained(convert.to_xpu),
+        "where": open_to_all(selecting.where_method),
+        "type": open_to_all(convert.type_),
+        "cpu": open_to_all(convert.to_cpu),
+        "cuda": open_to_all(convert.to_cuda),
+        "xpu": open_to_all(convert.to_xpu),
         "device": property(convert.device_of),
         "nbytes": property(convert.nbytes),
         "itemsize": property(convert.itemsize),
@@ -503,9 +410,9 @@ def _methods() -> dict[str, Any]:
         "mT": property(planned(shaping.matrix_transpose)),
         "mH": property(shaping.adjoint),
         "H": property(shaping.conjugate_transpose),
-        "backward": explained(methods.backward),
+        "backward": open_to_all(methods.backward),
         "apply_": methods.apply_each,
-        "to_device": explained(methods.to_device),
+        "to_device": open_to_all(methods.to_device),
         "polygamma": planned(gamma.polygamma_method),
     }
     for name, target in (ALIASES | METHOD_ALIASES).items():
@@ -513,12 +420,11 @@ def _methods() -> dict[str, Any]:
             found[name] = alias_of(found[target], name)
     for dtype in ALL:
         if dtype.name in _CASTS:
-            found[_CASTS[dtype.name]] = explained(convert.caster(dtype, _CASTS[dtype.name]))
+            found[_CASTS[dtype.name]] = open_to_all(convert.caster(dtype, _CASTS[dtype.name]))
     for name in INPLACE:
         found[f"{name}_"] = inplace_of(name, found[name])
-    for name, target in _INPLACE_OPERATORS.items():
-        found[name] = operator_of(registry.get(target), name)
-    return found | operators() | _special()
+    found["__pos__"] = found["positive"]
+    return found | inplace_operators() | operators() | _special()
 
 
 _NEVER = [
@@ -576,9 +482,15 @@ def _special() -> dict[str, Any]:
 
 
 def install() -> None:
-    """Give Tensor its methods."""
-    for name, value in _methods().items():
+    """Give Tensor its methods, and then its subclasses theirs; overrides know all by their names
+    here."""
+    methods = _methods()
+    for name, value in (*functions.items(), *methods.items()):
+        if isinstance(value, FunctionType) and value.__name__ not in (*functions, *methods):
+            value.__name__ = name
+    for name, value in methods.items():
         setattr(Tensor, name, value)
+    subclass.install()
 
 
 functions = _functions()

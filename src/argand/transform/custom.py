@@ -9,7 +9,8 @@ from typing import Any
 from argand.base.errors import AutogradError
 from argand.ir.op import Params, Tensors, Wants, ops
 from argand.transform.mode import mode, no_grad
-from argand.transform.tape import LEAF, GradientNode, Saved, Stand, edge_of
+from argand.transform.saved import Packed, Saved, keep
+from argand.transform.tape import LEAF, Edge, GradientNode, Stand, edge_of, restored
 
 
 def is_tensor(x: Any) -> bool:
@@ -48,14 +49,17 @@ class FunctionCtx:
 
         Where one has been overwritten in place by then, reading it raises AutogradError.
         """
-        self._saved = tuple(Saved(t) if is_tensor(t) else t for t in tensors)
+        self._saved = tuple((keep(t), edge_of(t)) if is_tensor(t) else t for t in tensors)
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The tensors that `save_for_backward` kept."""
-        return tuple(self._value(s) if type(s) is Saved else s for s in self._saved)
+        return tuple(self._value(*s) if type(s) is tuple else s for s in self._saved)
 
-    def _value(self, saved: Saved) -> Any:
+    def _value(self, saved: Saved | Packed, edge: Edge) -> Any:
+        if type(saved) is Packed:
+            return restored(saved, edge)
+        assert type(saved) is Saved
         if saved.tensor._version != saved.version:
             where = saved.tensor._overwritten_at
             raise AutogradError(

@@ -14,6 +14,11 @@ class _Mode(threading.local):
     enabled = True
     # Called with each node and the gradients that it gave; set by detect_anomaly.
     watch: Callable[[Any, Any], None] | None = None
+    # The hooks of `saved_tensors_hooks`, innermost last; why there must be none, if so.
+    saving: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()
+    saving_refused: str | None = None
+    # The run through the tape that is under way.
+    traversal: Any = None
 
 
 mode = _Mode()

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from argand.base.dtype import DType
 from argand.base.errors import AutogradError
-from argand.base.userstack import Location, Place, location_of
+from argand.base.userstack import Place
 from argand.ir import bind as crossroads
-from argand.ir import entries
+from argand.ir import entries, overrides
 from argand.ir.op import Literal, Op, Params, Saves, Tensors, Wants, ops
+from argand.transform.hooks import RemovableHandle, registered
 from argand.transform.mode import mode
+from argand.transform.saved import Packed, Saved, SavedOutput, StandIn, keep, keep_output
 
 counter = itertools.count()
 next_sequence = counter.__next__
@@ -36,73 +36,8 @@ class Leaf:
 LEAF = Leaf()
 
 
-class StandIn:
-    """The dtype and shape of a value that was not saved."""
-
-    __slots__ = ("dtype", "shape")
-
-    def __init__(self, dtype: DType, shape: Any) -> None:
-        self.dtype = dtype
-        self.shape = shape
-
-
-class Saved:
-    """A tensor saved for backward, and the version that it had."""
-
-    __slots__ = ("tensor", "version")
-
-    def __init__(self, tensor: Any) -> None:
-        self.tensor = tensor
-        self.version = tensor._version
-
-    def value(self, node: GradientNode) -> Any:
-        """The tensor; an error when its memory has been overwritten since."""
-        tensor = self.tensor
-        if tensor._version != self.version:
-            what = f"a {tensor.dtype.name} operand of shape {tuple(tensor.shape)}"
-            raise _overwritten(node, what, tensor._overwritten_at)
-        return self.tensor
-
-
-class SavedOutput:
-    """An output saved for backward. Its memory, not the tensor: that would hold its own node.
-
-    The tensor is looked at for its version only, as long as it lives; a write tells the node that
-    made it (`Node.output_is_lost`), which may outlive it.
-    """
-
-    __slots__ = ("array", "kind", "lost", "tensor", "value", "version")
-
-    def __init__(self, tensor: Any) -> None:
-        self.kind = type(tensor)
-        self.array = tensor._array
-        self.tensor = weakref.ref(tensor)
-        self.version = tensor._version
-        self.lost: tuple[Place | None] | None = None
-        self.value = None if self.array is not None else tensor._symbolic()
-
-    def remade(self, node: GradientNode, index: int) -> Any:
-        """The output again; an error when its memory has been overwritten since."""
-        if self.lost is not None:
-            raise _overwritten(node, "its own result", location_of(self.lost[0]))
-        tensor = self.tensor()
-        if tensor is not None and tensor._version != self.version:
-            raise _overwritten(node, "its own result", tensor._overwritten_at)
-        graph = node if mode.enabled else None
-        return self.kind._remade(self.array, self.value, graph, index)
-
-
-def _overwritten(node: GradientNode, what: str, where: Location | None) -> AutogradError:
-    return AutogradError(
-        f"the backward of {node.op.name} needs {what}, which has been overwritten in place since"
-        + (f", at {where}" if where else "")
-        + "; use the out-of-place operation there, or clone() the tensor before"
-    )
-
-
-Edge = tuple[
-    Any, int
-]  # (a Node, its output) or (a leaf tensor, 0); (None, 0) where no gradient goes
+Edge = tuple[Any, int]
+"""(a node, its output) or (a leaf tensor, 0); (None, 0) where no gradient goes."""
 
 
 class Stand:
@@ -122,10 +57,88 @@ class Stand:
         raise NotImplementedError
 
 
+class Passing(Stand):
+    """The op of a place on the tape through which a gradient passes as it is."""
+
+    name = "passing"
+
+    def adjoint_for(
+        self, wants: Wants, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params
+    ) -> Tensors:
+        return grads
+
+
+def placed(x: Any, edge: Edge) -> Any:
+    """An alias of a tensor in a place of its own on the tape, whose gradient goes to `edge`."""
+    twin = x.shadow()
+    twin._node, twin._index = GradientNode(Passing(), {}, (x,), (edge,), (twin,)), 0
+    return twin
+
+
+def restored(packed: Packed, edge: Edge) -> Any:
+    """A tensor that hooks kept, where it was on the tape."""
+    x = packed.value()
+    return placed(x, edge) if mode.enabled and edge[0] is not None else x
+
+
+class AccumulateGrad:
+    """What a leaf looks like among the nodes of the tape: where its `.grad` grows."""
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+
+    next_functions = ()
+
+    def name(self) -> str:
+        """The name that PyTorch shows."""
+        return "AccumulateGrad"
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is AccumulateGrad and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return id(self.variable)
+
+
+def shown_node(target: Any) -> Any:
+    """A target of an edge as PyTorch shows it."""
+    return target if target is None or type(target) is GradientNode else AccumulateGrad(target)
+
+
+class GradientEdge(NamedTuple):
+    """A place of the graph at which a gradient arrives: a node and the number of its output.
+
+    >>> x = ag.ones(2, requires_grad=True)
+    >>> ag.autograd.graph.get_gradient_edge(x * 2)
+    GradientEdge(node=<mul_backward>, output_nr=0, ownership_token=None)
+    """
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None
+
+
+# Keys of the hooks of a node as a whole, beside the numbers of its outputs.
+_BEFORE, _AFTER = -1, -2
+
+
 class GradientNode:
     """One op applied to tensors, for backward."""
 
-    __slots__ = ("edges", "hooks", "inputs", "op", "outputs", "params", "sequence", "wants")
+    __slots__ = (
+        "_metadata",
+        "edges",
+        "hooks",
+        "inputs",
+        "op",
+        "outputs",
+        "params",
+        "sequence",
+        "wants",
+    )
 
     def __init__(
         self,
@@ -138,16 +151,17 @@ class GradientNode:
         self.op = op
         self.params = params
         self.edges = edges
-        self.hooks: dict[int, dict[int, Callable[[Any], Any]]] | None = None  # by output and key
+        # By output, or when of the node as a whole, and key.
+        self.hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
         self.sequence = next_sequence()
         self.wants = tuple([e[0] is not None for e in edges])
         read_inputs, read_outputs = op.saves_for(self.wants, params)
         self.inputs: Sequence[Any] | None = [
-            x if type(x) is Literal else Saved(x) if i in read_inputs else StandIn(x.dtype, x.shape)
+            x if type(x) is Literal else keep(x) if i in read_inputs else StandIn(x.dtype, x.shape)
             for i, x in enumerate(inputs)
         ]
         self.outputs: Sequence[Any] = [
-            SavedOutput(x) if i in read_outputs else StandIn(x.dtype, x.shape)
+            keep_output(x) if i in read_outputs else StandIn(x.dtype, x.shape)
             for i, x in enumerate(outputs)
         ]
 
@@ -159,9 +173,31 @@ class GradientNode:
         return f"<{self.name()}>"
 
     @property
-    def next_functions(self) -> tuple[Edge, ...]:
-        """The edges, as PyTorch's `grad_fn.next_functions`."""
-        return self.edges
+    def next_functions(self) -> tuple[tuple[GradientNode | AccumulateGrad | None, int], ...]:
+        """The nodes of the inputs, and which of their outputs these are; follows PyTorch."""
+        return tuple([(shown_node(target), index) for target, index in self.edges])
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for whatever somebody wants to note at the node."""
+        try:
+            return self._metadata
+        except AttributeError:  # the nodes that plans make have none yet
+            self._metadata: dict[Any, Any] = {}
+            return self._metadata
+
+    def register_prehook(self, fn: Callable[[Any], Any]) -> RemovableHandle:
+        """Call ``fn(grad_outputs)`` before the node's derivative; a tuple replaces them."""
+        return self._register(_BEFORE, fn)
+
+    def register_hook(self, fn: Callable[[Any, Any], Any]) -> RemovableHandle:
+        """Call ``fn(grad_inputs, grad_outputs)`` after the derivative; a tuple replaces the
+        first."""
+        return self._register(_AFTER, fn)
+
+    def _register(self, when: int, fn: Callable[..., Any]) -> RemovableHandle:
+        self.hooks = self.hooks or {}
+        return registered(self.hooks.setdefault(when, {}), fn)
 
     def backward(self, grads: list[Any]) -> Sequence[Any]:
         """The cotangents of the inputs."""
@@ -170,17 +206,29 @@ class GradientNode:
                 f"the saved values of {self.name()} have been freed: backward was already called "
                 "through this part of the graph; pass retain_graph=True to the first call"
             )
-        found: Sequence[Any]
-        if entries.installed() and isinstance(self.op, Op):
-            found = _adjoint(self, grads)
-        else:
-            inputs = [x.value(self) if type(x) is Saved else x for x in self.inputs]
-            outputs = [
-                x.remade(self, i) if type(x) is SavedOutput else x
-                for i, x in enumerate(self.outputs)
-            ]
-            found = self.op.adjoint_for(self.wants, grads, inputs, outputs, self.params)
+        if overrides.tensor_classes and isinstance(self.op, Op):
+            with overrides.without_any():  # a derivative is no call of the user's
+                return self._pulled(grads)
+        return self._pulled(grads)
+
+    def _pulled(self, grads: list[Any]) -> Sequence[Any]:
+        assert self.inputs is not None
+        packed = Packed.made and Packed in map(type, (*self.inputs, *self.outputs))
+        if entries.installed() and isinstance(self.op, Op) and not packed:
+            return _adjoint(self, grads)  # type: ignore[no-any-return]
+        edges = itertools.chain(self.edges, itertools.repeat((None, 0)))
+        inputs = [self._read(x, edge) for x, edge in zip(self.inputs, edges, strict=False)]
+        outputs = [self._read(x, (self, i)) for i, x in enumerate(self.outputs)]
+        found: Sequence[Any] = self.op.adjoint_for(self.wants, grads, inputs, outputs, self.params)
         return found
+
+    def _read(self, kept: Any, edge: Edge) -> Any:
+        """What the adjoint gets of an input or an output, which is at `edge` of the tape."""
+        if type(kept) is Packed:
+            return restored(kept, edge)
+        if type(kept) is SavedOutput:
+            return kept.remade(self, edge[1])
+        return kept.value(self) if type(kept) is Saved else kept
 
     def output_is_lost(self, index: int, where: Place | None) -> None:
         """Note that an output has been overwritten in place, at a line of the user's."""
@@ -278,7 +326,10 @@ def record(
 
 
 def edge_of(x: Any) -> Edge:
-    """Where the gradient of a tensor goes."""
+    """Where the gradient of a tensor goes, or of a place that the user named."""
+    if type(x) is GradientEdge:
+        leaf = type(x.node) is AccumulateGrad
+        return (x.node.variable if leaf else x.node, x.output_nr)
     node = x._tape()
     if node is None:
         return (None, 0)
@@ -310,8 +361,9 @@ def backward(
         nodes = _reachable([e[0] for e, _ in roots], run.targets if stop else set())
         run.needed = _leading_to(nodes, run.targets)
         run.capture = capture
-    before = mode.enabled
-    mode.enabled = create_graph
+    run.starts = [e[0] for e, _ in roots]
+    before = mode.enabled, mode.traversal
+    mode.enabled, mode.traversal = create_graph, run
     try:
         if crossroads.pushed:
             with crossroads.uncast():  # gradients have the dtypes of what they are gradients of
@@ -319,7 +371,7 @@ def backward(
         else:
             run.go(roots, retain_graph)
     finally:
-        mode.enabled = before
+        mode.enabled, mode.traversal = before
 
 
 def _key(edge: Edge) -> tuple[int, int]:
@@ -366,6 +418,14 @@ class _Traversal:
         self.wanted: dict[tuple[int, int], list[int]] = {}
         self.targets: set[int] = set()
         self.capture: Callable[[int, Any], None] | None = None
+        self.starts: list[Any] = []
+
+    def reaches(self, target: Any) -> bool:
+        """Whether the run gives a node, or a leaf, a gradient."""
+        if self.needed is not None and type(target) is GradientNode:
+            return id(target) in self.needed or id(target) in self.targets
+        nodes = _reachable(self.starts, set())
+        return any(target is t for n in nodes for t in (n, *(e[0] for e in n.edges)))
 
     def go(self, roots: list[tuple[Edge, Any]], retain_graph: bool) -> None:
         for (target, index), gradient in roots:
@@ -400,6 +460,8 @@ class _Traversal:
         """Take a node's gradients to what it was computed from."""
         if node.hooks:
             self._call_hooks(node.hooks, mine)
+            for before in tuple(node.hooks.get(_BEFORE, {}).values()):
+                mine[:] = before(tuple(mine)) or mine
         if id(node) in self.targets:
             for i, gradient in enumerate(mine):
                 if gradient is not None:
@@ -408,6 +470,9 @@ class _Traversal:
         if needed is not None and id(node) not in needed:
             return
         results = node.backward(mine)
+        if node.hooks:
+            for after in tuple(node.hooks.get(_AFTER, {}).values()):
+                results = after(tuple(results), tuple(mine)) or results
         if mode.watch is not None:
             mode.watch(node, results)
         if len(results) != len(node.edges):
