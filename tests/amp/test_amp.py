@@ -177,8 +177,8 @@ def test_compiled_steps():
 
 def test_a_compiled_function_in_a_block_is_not_that_of_outside():
     product = ag.compile(lambda x: x @ x)
-    x = ag.ones(2, 2)
-    for _ in range(3):
+    for size in (2, 2, 3, 4, 5):  # from the second size on programs are for any
+        x = ag.ones(size, size)
         assert product(x).dtype is ag.float32
         with ag.autocast("cpu"):
             assert product(x).dtype is ag.bfloat16
@@ -186,7 +186,7 @@ def test_a_compiled_function_in_a_block_is_not_that_of_outside():
             assert product(x).dtype is ag.float16
             with ag.autocast("cpu", enabled=False):
                 assert product(x).dtype is ag.float32
-    assert len(product.specialisations) == 3
+    assert len(product.specialisations) <= 6
 
 
 def test_a_compiled_function_computes_as_the_block_says():

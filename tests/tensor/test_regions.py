@@ -79,13 +79,18 @@ def test_any_strides_are_those_of_the_memory() -> None:
         x.as_strided((2,), (1,), 11)
 
 
-def test_a_compiled_function_takes_no_place_in_memory() -> None:
-    @ag.compile
-    def second(x: Any) -> Any:
-        return x.as_strided((2,), (1,), 3)
+def test_a_compiled_function_knows_places_in_memory() -> None:
+    def place(x: Any) -> Any:
+        return x.as_strided((2, 2), (2, 1), 5), (x * 2)[1:].as_strided((2,), (1,), 3)
 
-    with pytest.raises(ag.ArgandError, match="slice the tensor first"):
-        second(ag.arange(10.0)[2:])
+    fast, memory, held = ag.compile(place), ag.arange(20.0), ag.arange(16.0)[2:]
+    for x in (memory[:12], memory[2:14], memory[5:17], memory[2:14], memory.reshape(4, 5).t()):
+        for found, expected in zip(fast(x), place(x), strict=True):
+            assert found.tolist() == expected.tolist()
+    captured = ag.compile(lambda: held.as_strided((3,), (2,), 4) + 0)
+    assert captured().tolist() == held.as_strided((3,), (2,), 4).tolist() == [4, 6, 8]
+    with pytest.raises(ag.ArgandError, match="pass the tensor that owns the memory"):
+        fast(memory[7:])
 
 
 def test_overlapping_windows_are_not_written() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from argand.ir.interpret import concrete
 from argand.tensor.core import Tensor
 from argand.transform.tape import LEAF
 
@@ -81,6 +82,23 @@ def is_contiguous(tensor: Tensor) -> bool:
 def strides(tensor: Tensor) -> Any:
     """How far apart the elements are stored, in bytes."""
     return tensor._array.strides
+
+
+def offset(tensor: Tensor) -> int:
+    """How many elements of the memory that a tensor shares come before it."""
+    return elements_between(tensor._root()._array, tensor._array)
+
+
+def elements_between(memory: Any, part: Any) -> int:
+    """How many elements of an array come before those of a part of it; 0 of no array."""
+    return 0 if memory is None else int(part.ctypes.data - memory.ctypes.data) // int(part.itemsize)
+
+
+def moved(array: Any, chain: Any, hints: dict[str, int]) -> Any:
+    """The view of an array that a chain of moves leads to."""
+    for step, given in chain:
+        array = step.run(array, **{k: concrete(v, hints) for k, v in given.items()})
+    return array
 
 
 def wants_gradient(tensor: Tensor) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from argand.base.dim import Dim
+from argand.compile.places import moved
 from argand.tensor.core import Tensor
 from argand.tensor.views import chain_of
 from argand.transform.tape import LEAF
@@ -59,7 +60,7 @@ def _overlap(root: Tensor, views: list[Tensor], tracer: Tracer) -> bool:
     counts = np.zeros(shape, np.complex64 if root.dtype.is_complex else np.int16)
     for view in views:
         chain = () if view is root else chain_of(view)
-        part = tracer.moved(counts, chain)
+        part = moved(counts, chain, tracer.hints())
         if not part.flags.writeable:
             return True  # expanded: its own elements overlap
         part += 1 + 1j if part.dtype.kind == "c" else 1

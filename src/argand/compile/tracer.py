@@ -27,6 +27,7 @@ from argand.base.size_guards import remember
 from argand.base.userstack import Location, asked_by_library, module_path, user_location
 from argand.compile.decisions import decide
 from argand.compile.integers import Sources, carried, carrier_value
+from argand.compile.layout import offset_of, stored
 from argand.compile.places import (
     Argument,
     GradientOf,
@@ -34,6 +35,7 @@ from argand.compile.places import (
     Place,
     is_contiguous,
     is_leaf,
+    moved,
     strides,
 )
 from argand.ir import bind as crossroads
@@ -278,16 +280,16 @@ class Tracer(Interpreter):
 
     def _shares_memory(self, root: Tensor, chain: Any, op: Op, params: dict[str, Any]) -> bool:
         """Whether eager code gives a view for a move: tried on memory laid out as the root's."""
-        array = self._memory(root, is_contiguous)
+        array = self.memory(root, is_contiguous)
         plain = array is None or array.flags.c_contiguous
         if plain and all(isinstance(before, Reshape) for before, _ in chain):
             return True
         if array is None:
             array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)
-        before = self.moved(array, chain)
-        return bool(np.may_share_memory(before, self.moved(before, ((op, params),))))
+        before = moved(array, chain, self.hints())
+        return bool(np.may_share_memory(before, moved(before, ((op, params),), self.hints())))
 
-    def _memory(self, root: Tensor, *questions: Callable[[Tensor], Any]) -> Any:
+    def memory(self, root: Tensor, *questions: Callable[[Tensor], Any]) -> Any:
         """The array of a tensor from outside, of which something is asked; None of another one."""
         place = self.place_of(root)
         if not isinstance(place, Argument):
@@ -301,20 +303,11 @@ class Tracer(Interpreter):
     def hints(self) -> dict[str, int]:
         return {name: s.hint for name, s in self.program.symbols().items()}
 
-    def moved(self, array: Any, chain: Any) -> Any:
-        """The view of an array that a chain of moves leads to."""
-        hints = self.hints()
-        for step, given in chain:
-            array = step.run(array, **{k: concrete(v, hints) for k, v in given.items()})
-        return array
-
     def layout_of(self, tensor: Tensor) -> Any:
-        root = tensor if id(tensor) in self.captures else tensor._root()
-        chain = () if root is tensor else chain_of(tensor)
-        array = self._memory(root, is_contiguous, strides)
-        if array is None and chain:  # what is computed is row-major
-            array = np.empty(concrete(tuple(root.shape), self.hints()), np.uint8)
-        return None if array is None else self.moved(array, chain)
+        return stored(self, tensor, is_contiguous, strides)[1]
+
+    def offset_of(self, tensor: Tensor) -> int:
+        return offset_of(self, tensor)
 
     def write(self, target: Tensor, value: Tensor) -> None:
         captured = self.captures.get(id(target))

@@ -72,6 +72,10 @@ class Interpreter:
         would have in eager code; None where that isn't known."""
         return None
 
+    def offset_of(self, tensor: Any) -> int:
+        """How many elements of the memory that a tensor shares in eager code come before it."""
+        return 0
+
     def lift(self, value: Any) -> Any:
         """A value of this interpreter made of a foreign one (a NumPy array, a list of numbers)."""
         raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")

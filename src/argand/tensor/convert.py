@@ -13,6 +13,7 @@ from argand.base.conversion import plain
 from argand.base.dtype import ALL, DType, as_dtype
 from argand.base.dtype import from_numpy as dtype_of_numpy
 from argand.base.errors import ArgumentError, AutogradError, ShapeError
+from argand.ir import bind as crossroads
 from argand.ir.elementwise import Elementwise
 from argand.ir.op import Op, ops, registry
 from argand.tensor.core import Tensor, borrow, wrap
@@ -430,6 +431,8 @@ def storage_offset(self: Any) -> int:
     >>> ag.arange(6)[2:].storage_offset()
     2
     """
+    if crossroads.tracing():
+        return crossroads.current().offset_of(self)
     root = self._root()
     return (data_ptr(self) - data_ptr(root)) // int(self.dtype.itemsize)
 

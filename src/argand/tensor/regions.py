@@ -56,8 +56,8 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
     """The memory of a tensor read with any sizes and strides, in elements; a view.
 
     `storage_offset` is counted from the start of the memory, which other tensors may share; that of
-    `input` unless given. Raises ArgumentError where it would reach outside, and for memory that the
-    tensor who owns it covers with gaps; TraceError for an offset in a compiled function. Follows
+    `input` unless given. Raises ArgumentError where it would reach outside (of its argument, in a
+    compiled function), and for memory that the tensor who owns it covers with gaps. Follows
     `torch.as_strided`.
 
     >>> ag.as_strided(ag.arange(6), (3, 2), (1, 2))
@@ -65,11 +65,6 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
             [1, 3],
             [2, 4]])
     """
-    if storage_offset is not None and crossroads.tracing():
-        raise TraceError(
-            "as_strided: a compiled function doesn't know where in memory its arguments begin, so "
-            "storage_offset can't be given; slice the tensor first"
-        )
     shape, steps = _whole(size), _whole(stride)
     first = 0 if storage_offset is None else operator.index(storage_offset) - offset_of(input)
     last = first + sum((n - 1) * by for n, by in zip(shape, steps, strict=False))
@@ -80,6 +75,11 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
     if memory is None:
         raise ArgumentError(
             f"as_strided: {describe(input)}: the elements aren't dense in memory; use contiguous()"
+        )
+    if first < 0 and storage_offset and crossroads.tracing():
+        raise TraceError(
+            f"as_strided: {describe(input)}: a compiled function is given the elements of its "
+            "arguments alone, none before them; pass the tensor that owns the memory"
         )
     return ops.as_strided(memory, shape, steps, first)
 
