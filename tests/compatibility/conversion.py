@@ -12,10 +12,12 @@ import argand as ag
 
 
 def to_numpy(x: Any) -> Any:
-    """A torch tensor's values with its strides, bfloat16 included."""
+    """A torch tensor's values with its strides, those without a dtype of NumPy's included."""
     x = x.detach().resolve_conj().resolve_neg()
-    if x.dtype is torch.bfloat16:
-        return x.view(torch.int16).numpy(force=True).view(ml_dtypes.bfloat16)
+    known = getattr(ml_dtypes, str(x.dtype).removeprefix("torch."), None)
+    if known is not None:
+        bits = torch.int16 if x.dtype.itemsize == 2 else torch.uint8
+        return x.view(bits).numpy(force=True).view(known)
     return x.numpy(force=True)  # zeros that were never stored, too
 
 

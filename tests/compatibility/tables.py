@@ -178,7 +178,8 @@ def table(comparison: Comparison) -> str:
         "| dtype | samples | equal | gradients | equal | samples that PyTorch refuses |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    lines += [f"| {d} | {' | '.join(map(str, totals[d]))} |" for d in DTYPES if d in totals]
+    rows = (d for d in dict.fromkeys((*DTYPES, *totals)) if d in totals)
+    lines += [f"| {d} | {' | '.join(map(str, totals[d]))} |" for d in rows]
     lines += _by_reason("Missing", missing.items())
     lines += _unlisted(results)
     lines += _listed(results)
