@@ -232,7 +232,7 @@ def run_all(names: str) -> Comparison:
     return Comparison(torch.__version__.partition("+")[0], missing, results, otherwise)
 
 
-def main() -> str:
+def main() -> str | None:
     """Do what the command line asks for; the changes of what is pinned, if asked for them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="names of modules, with commas")

@@ -396,7 +396,7 @@ def timed(run: Callable[[], Tally]) -> Tally:
         signal.alarm(0)
 
 
-def main() -> str:
+def main() -> str | None:
     """Do what the command line asks for; the changes of what is pinned, if asked for them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="names, with commas between them")

@@ -36,17 +36,17 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def table_command(name: str, doc: str, make: Callable[[], str]) -> str:
+def table_command(name: str, doc: str, make: Callable[[], str]) -> str | None:
     """`command` for the table of that name."""
     return command(doc, make, lambda: section(name), lambda text: put(name, text))
 
 
 def command(
     doc: str, make: Callable[[], str], kept: Callable[[], str], keep: Callable[[str], object]
-) -> str:
+) -> str | None:
     """Print what `make` gives, and keep it if asked to; if asked, how it differs from what is kept.
 
-    What is returned is for `sys.exit`: nothing, or an error.
+    What is returned is for `sys.exit`: None, or an error.
     """
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--write", action="store_true", help="write it where it is kept")
@@ -58,6 +58,6 @@ def command(
         keep(text)
     if not options.check:
         print(text)
-        return ""
+        return None
     lines = difflib.unified_diff(kept().splitlines(), text.splitlines(), "kept", "now", n=0)
-    return "\n".join(lines)
+    return "\n".join(lines) or None

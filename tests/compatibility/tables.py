@@ -240,8 +240,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="compare with what is pinned")
 
 
-def finish(found: Comparison, name: str, options: argparse.Namespace) -> str:
-    """Print and write a comparison as the options say; its changes from what is pinned, if any."""
+def finish(found: Comparison, name: str, options: argparse.Namespace) -> str | None:
+    """Print and write a comparison as the options say; its changes from what is pinned, if any.
+
+    What is returned is for `sys.exit`, which takes an empty text for a failure.
+    """
     for operator, tallies in found.results.items():
         for dtype, tally in tallies.items():
             shown = tally.problems if options.details else tally.problems[:1]
@@ -254,4 +257,6 @@ def finish(found: Comparison, name: str, options: argparse.Namespace) -> str:
     if options.write:
         found.write(pinned(name))
         put(name, table(found))
-    return "\n".join(changes(Comparison.read(pinned(name)), found)) if options.check else ""
+    if not options.check:
+        return None
+    return "\n".join(changes(Comparison.read(pinned(name)), found)) or None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
 import pytest
 from page import rows, section
-from tables import DTYPES, Comparison, Tally, changes, pinned, sums, table
+from tables import DTYPES, Comparison, Tally, add_options, changes, finish, pinned, sums, table
 
 PINNED = ("operators", "module samples")
 TABLES = (*PINNED, "modules", "files", "distributions", "optimizers")
@@ -99,3 +100,14 @@ def test_changes_are_told() -> None:
         assert words in " ".join(changes(before, one(tally)))
     assert list(changes(before, Comparison("0", {"a": "no"}, {}, {}))) == ["a is missing"]
     assert "a was missing" in changes(Comparison("0", {"a": "no"}, {}, {}), before)
+
+
+def test_a_comparison_without_changes_succeeds() -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    options = parser.parse_args(["--check"])
+    found = compared("module samples")
+    assert finish(found, "module samples", options) is None
+    name = next(iter(found.results))
+    found.results[name]["float64"].problems.append("another")
+    assert finish(found, "module samples", options) == f"{name} float64: 1 differ: another"
