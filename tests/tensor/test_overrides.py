@@ -345,6 +345,11 @@ def test_compiled_functions_say_that_they_call_no_override() -> None:
     assert double(x).tolist() == double(x).tolist() == [2.0, 2.0, 2.0]
     with pytest.raises(TraceError, match="doesn't call __torch_function__, which Image defines"):
         double(x.as_subclass(Image))
+    watched = Watched([1.0])
+    Watched.calls.clear()
+    with pytest.raises(TraceError, match="which Watched defines"):
+        double(watched)
+    assert not Watched.calls  # nothing was asked before
     with pytest.raises(TraceError, match="which Image defines"):
         ag.compile(lambda given: given["x"] * 2)({"x": x.as_subclass(Image)})
     held = x.as_subclass(Image)
