@@ -666,3 +666,16 @@ def test_bags_of_16_bits_are_rounded_once(mode: str) -> None:
     found = F.embedding_bag(bag, table, mode=mode)
     assert found.dtype is ag.float16
     assert ag.equal(found, exact.half())
+
+
+def test_infinite_sides_have_an_infinite_hypotenuse() -> None:
+    inf, nan = math.inf, math.nan
+    found = ag.hypot(ag.tensor([inf, nan, -inf, nan, 3.0]), ag.tensor([nan, -inf, 1.0, 1.0, 4.0]))
+    assert found[:3].tolist() == [inf, inf, inf]
+    assert math.isnan(found[3].item())
+    assert found[4].item() == 5
+
+
+def test_hardswish_of_the_largest_numbers_is_finite() -> None:
+    x = ag.tensor([65504.0, 30000.0, -65504.0], dtype=ag.float16)
+    assert F.hardswish(x).tolist() == [65504.0, 30000.0, 0.0]

@@ -156,7 +156,9 @@ def hypot(input: Any, other: Any) -> Any:
         unit = ops.maximum(ops.abs(input), ops.abs(other))
         unit = ops.where(ops.logical_and(ops.gt(unit, 0), ops.lt(unit, math.inf)), unit, 1)
     x, y = ops.div(input, unit), ops.div(other, unit)
-    return ops.mul(ops.sqrt(ops.add(ops.square(x), ops.square(y))), unit)
+    found = ops.mul(ops.sqrt(ops.add(ops.square(x), ops.square(y))), unit)
+    infinite = ops.logical_or(*(ops.eq(ops.abs(v), math.inf) for v in (input, other)))
+    return ops.where(infinite, math.inf, found)  # beside NaN too, as in C
 
 
 def sinc(input: Any) -> Any:

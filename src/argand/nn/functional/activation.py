@@ -155,7 +155,7 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
     >>> F.hardswish(ag.tensor([-4.0, 1.0, 4.0]))
     tensor([-0.0000, 0.6667, 4.0000])
     """
-    return _applied(lambda x: ops.div(ops.mul(x, ops.relu6(ops.add(x, 3))), 6), input, inplace)
+    return _applied(lambda x: ops.mul(x, ops.div(ops.relu6(ops.add(x, 3)), 6)), input, inplace)
 
 
 def tanh(input: Any) -> Any:
