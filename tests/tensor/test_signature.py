@@ -15,6 +15,7 @@ import argand as ag
         (ag.subtract, "(input, other, *, alpha=1, out=None)"),
         (ag.clamp, "(input, min=None, max=None, *, out=None)"),
         (ag.exp, "(input, *, out=None)"),
+        (ag.hypot, "(input: 'Any', other: 'Any', *, out=None) -> 'Any'"),
         (ag.lerp, "(input, end, weight, *, out=None)"),
         (ag.Tensor.pow, "(input, other, *, out=None)"),
         (ag.ones(2).add, "(other, *, alpha=1, out=None)"),

@@ -250,6 +250,21 @@ class _Shown:
         return inspect.Signature([*taken, out])
 
 
+class _ShownWithOut:
+    """What `inspect.signature` sees of a function that was given `out=`."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        shown = inspect.signature(self.function)
+        taken = list(shown.parameters.values())
+        out = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
+        rest = taken[-1:] if taken[-1].kind is inspect.Parameter.VAR_KEYWORD else []
+        return shown.replace(parameters=[*taken[: len(taken) - len(rest)], out, *rest])
+
+
 def function_of(op: Op) -> Any:
     """An op as a plain function, with PyTorch's argument names and `out=`."""
     call = of_tensors(op)
@@ -355,6 +370,7 @@ def with_out(function: Any) -> Any:
         found = function(*args, **kwargs)
         return found if out is None else written(out, found)
 
+    call.__wrapped__ = _ShownWithOut(function)  # type: ignore[assignment]  # for signatures
     register_call(call, _call_with_out)
     return call
 
