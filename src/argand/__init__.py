@@ -166,6 +166,10 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         for name in ("native_batch_norm", "native_group_norm", "native_layer_norm")
     }
     | {
+        name: ("argand.nn.functional.sampling", name)
+        for name in ("grid_sampler", "grid_sampler_2d", "grid_sampler_3d")
+    }
+    | {
         "max_pool2d_with_indices_backward": (
             "argand.nn.functional.indexed",
             "max_pool2d_with_indices_backward",

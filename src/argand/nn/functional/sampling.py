@@ -200,3 +200,55 @@ def _pixels(input: Any, places: Sequence[Any]) -> Any:
     found = ops.gather(flat, 2, ops.expand(index, (n, c, index.shape[2])))
     found = ops.reshape(found, (n, c, *shape))
     return ops.where(ops.reshape(inside, (n, 1, *shape)), found, 0.0)
+
+
+_MODES = ("bilinear", "nearest", "bicubic")
+_PADDINGS = ("zeros", "border", "reflection")
+
+
+def grid_sampler(
+    input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Any:
+    """`grid_sample` with its modes by number: 0 "bilinear", 1 "nearest", 2 "bicubic"; 0 "zeros",
+    1 "border", 2 "reflection". As `torch.grid_sampler`.
+
+    >>> ag.grid_sampler(ag.ones(1, 1, 2, 2), ag.zeros(1, 1, 1, 2), 0, 0, False)
+    tensor([[[[1.]]]])
+    """
+    for name, value in (("interpolation_mode", interpolation_mode), ("padding_mode", padding_mode)):
+        if value not in (0, 1, 2):
+            raise ArgumentError(f"grid_sampler: {name} must be 0, 1 or 2, got {value!r}")
+    modes = _MODES[interpolation_mode], _PADDINGS[padding_mode]
+    return grid_sample(input, grid, *modes, bool(align_corners))
+
+
+def grid_sampler_2d(
+    input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Any:
+    """`grid_sampler` of images (N, C, H, W). As `torch.grid_sampler_2d`.
+
+    >>> ag.grid_sampler_2d(ag.ones(1, 1, 2, 2), ag.zeros(1, 1, 1, 2), 0, 0, False)
+    tensor([[[[1.]]]])
+    """
+    return _sampled(
+        "grid_sampler_2d", 4, input, grid, interpolation_mode, padding_mode, align_corners
+    )
+
+
+def grid_sampler_3d(
+    input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Any:
+    """`grid_sampler` of volumes (N, C, D, H, W). As `torch.grid_sampler_3d`.
+
+    >>> ag.grid_sampler_3d(ag.ones(1, 1, 2, 2, 2), ag.zeros(1, 1, 1, 1, 3), 0, 0, False)
+    tensor([[[[[1.]]]]])
+    """
+    return _sampled(
+        "grid_sampler_3d", 5, input, grid, interpolation_mode, padding_mode, align_corners
+    )
+
+
+def _sampled(name: str, rank: int, input: Any, grid: Any, *modes: Any) -> Any:
+    if input.ndim != rank:
+        raise ShapeError(f"{name}: expected an input of {rank} dimensions, got {describe(input)}")
+    return grid_sampler(input, grid, *modes)
