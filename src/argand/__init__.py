@@ -162,8 +162,19 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         )
     }
     | {
+        "GradScaler": ("argand.amp", "GradScaler"),
+        "adaptive_max_pool1d": ("argand.nn.functional", "adaptive_max_pool1d_with_indices"),
+    }
+    | {
         name: ("argand.nn.functional.native", name)
-        for name in ("native_batch_norm", "native_group_norm", "native_layer_norm")
+        for name in (
+            "batch_norm",
+            "embedding",
+            "instance_norm",
+            "native_batch_norm",
+            "native_group_norm",
+            "native_layer_norm",
+        )
     }
     | {
         name: ("argand.nn.functional.sampling", name)
@@ -178,14 +189,42 @@ _LAZY: dict[str, tuple[str, str | None]] = (
     | {
         name: ("argand.nn.functional", name)
         for name in (
+            "adaptive_avg_pool1d",
+            "alpha_dropout",
+            "avg_pool1d",
             "avg_pool2d",
+            "bilinear",
+            "celu",
+            "celu_",
+            "channel_shuffle",
             "conv1d",
             "conv2d",
+            "conv3d",
+            "conv_tbc",
+            "conv_transpose1d",
+            "conv_transpose2d",
+            "conv_transpose3d",
             "cosine_similarity",
             "dropout",
-            "embedding",
+            "feature_alpha_dropout",
+            "group_norm",
+            "hardshrink",
             "layer_norm",
+            "max_pool1d",
             "max_pool2d",
+            "max_pool3d",
+            "native_channel_shuffle",
+            "pairwise_distance",
+            "pdist",
+            "pixel_shuffle",
+            "pixel_unshuffle",
+            "rms_norm",
+            "rrelu",
+            "rrelu_",
+            "selu",
+            "selu_",
+            "threshold",
+            "threshold_",
         )
     }
 )

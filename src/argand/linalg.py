@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.errors import ArgumentError
 from argand.base.errors import LinAlgError as LinAlgError
 from argand.ir.op import ops
 from argand.tensor import algebra
 from argand.tensor.algebra import matrix_power, multi_dot, vecdot
-from argand.tensor.combining import vander
+from argand.tensor.combining import powers_of
 from argand.tensor.factors import (
     cholesky,
     cholesky_ex,
@@ -98,6 +99,23 @@ def diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     tensor([1, 4])
     """
     return diagonal_of(A, offset, dim1, dim2)
+
+
+def vander(x: Any, *, N: int | None = None) -> Any:
+    """y[..., i, j] = x[..., i]^j for j = 0, ..., N - 1: Vandermonde's matrix of vectors (..., M).
+
+    N is M unless given. Raises ArgumentError unless N > 1. Follows `torch.linalg.vander`.
+
+    >>> ag.linalg.vander(ag.tensor([1, 2, 3]))
+    tensor([[1, 1, 1],
+            [1, 2, 4],
+            [1, 3, 9]])
+    """
+    x = x if x.ndim else ops.reshape(x, (1,))
+    count = x.shape[-1] if N is None else N
+    if count <= 1:
+        raise ArgumentError(f"linalg.vander: N must be greater than 1, got {count}")
+    return powers_of("linalg.vander", x, count)
 
 
 __all__ = [

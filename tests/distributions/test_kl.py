@@ -123,7 +123,9 @@ def test_every_pair_is_tested() -> None:
     vectors = {"Dirichlet", "MultivariateNormal", "LowRankMultivariateNormal"}
     others = {"OneHotCategorical", "ExponentialFamily", "TransformedDistribution", "Independent"}
     known = {*NUMBERS, *COUNTS, *vectors, *others}
-    assert {c.__name__ for pair in kl._RULES for c in pair} - known == set()
+    classes = {c for pair in kl._RULES for c in pair}
+    ours = {c.__name__ for c in classes if getattr(dist, c.__name__, None) is c}  # no example's
+    assert len(ours) > 20 and ours - known == set()
 
 
 def test_supports_that_do_not_fit() -> None:

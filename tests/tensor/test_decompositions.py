@@ -87,7 +87,7 @@ SMOOTH: dict[str, tuple[Function, tuple[tuple[int, ...], ...]]] = {
     "ormqr right": (lambda a, t, c: ag.ormqr(a, t, c, left=False), ((4, 2), (2,), (3, 4))),
     "tensorinv": (lambda a: LA.tensorinv(a, 1), ((6, 2, 3),)),
     "tensorsolve": (LA.tensorsolve, ((2, 3, 6), (2, 3))),
-    "vander": (lambda a: LA.vander(a, 4), ((2, 3),)),
+    "vander": (lambda a: LA.vander(a, N=4), ((2, 3),)),
     "vecdot": (LA.vecdot, ((2, 3), (3,))),
     "multi_dot": (lambda *a: LA.multi_dot(a), ((3,), (3, 4), (4, 2), (2, 5))),
     "kron": (ag.kron, ((2, 3), (2, 1, 2))),

@@ -679,3 +679,59 @@ def test_infinite_sides_have_an_infinite_hypotenuse() -> None:
 def test_hardswish_of_the_largest_numbers_is_finite() -> None:
     x = ag.tensor([65504.0, 30000.0, -65504.0], dtype=ag.float16)
     assert F.hardswish(x).tolist() == [65504.0, 30000.0, 0.0]
+
+
+# -- what PyTorch refuses, and what it doesn't -----------------------------------------------------
+
+
+def test_vandermondes_matrix_has_falling_powers() -> None:
+    x = np.array([2.0, 3.0, -1.5])
+    for n in (None, 0, 1, 4):
+        for increasing in (False, True):
+            found = ag.vander(ag.tensor(x), n, increasing=increasing).numpy()
+            np.testing.assert_allclose(found, np.vander(x, n, increasing))
+    with pytest.raises(errors.ShapeError, match="a vector, got shape"):
+        ag.vander(ag.ones(2, 2))
+    with pytest.raises(errors.ArgumentError, match="N must be greater than 1"):
+        ag.linalg.vander(ag.ones(3), N=1)
+
+
+def test_the_median_of_no_floats_is_nan() -> None:
+    assert math.isnan(ag.median(ag.zeros(0)).item())
+    assert math.isnan(ag.nanmedian(ag.zeros(2, 0)).item())
+    with pytest.raises(errors.ShapeError):
+        ag.median(ag.zeros(0, dtype=ag.int64))
+
+
+@pytest.mark.parametrize("where", [ag.where, lambda c, x, y: x.where(c, y)])
+def test_a_condition_is_of_bools(where: Any) -> None:
+    x = ag.ones(3)
+    with pytest.raises(errors.DTypeError, match="of bools, got float32"):
+        where(x, x, x)
+    assert where(ag.tensor([1, 0, 1], dtype=ag.uint8), x, -x).tolist() == [1.0, -1.0, 1.0]
+
+
+@pytest.mark.parametrize("wrong", [[0.5, 1.5], [-0.1, 0.5], [0.5, math.nan]])
+def test_probabilities_are_probabilities(wrong: list[float]) -> None:
+    for draw in (ag.bernoulli, lambda p: ag.zeros(2).bernoulli_(p)):
+        with pytest.raises(RuntimeError, match="probabilities from 0 to 1"):
+            draw(ag.tensor(wrong))
+    assert ag.bernoulli(ag.tensor([0.0, 1.0])).tolist() == [0.0, 1.0]
+
+
+def test_interpolation_needs_spatial_dimensions() -> None:
+    for shape in ((3, 4), (1, 2, 3, 4, 5, 6)):
+        with pytest.raises(NotImplementedError, match="3, 4 or 5 dimensions"):
+            F.interpolate(ag.ones(shape), scale_factor=2)
+
+
+def test_several_elements_are_no_number() -> None:
+    for convert in (int, float, complex):
+        with pytest.raises(ValueError, match="of 2 elements"):
+            convert(ag.ones(2))
+
+
+def test_an_index_outside_has_both_types() -> None:
+    for kind in (IndexError, RuntimeError):
+        with pytest.raises(kind):
+            ag.ones(3).gather(0, ag.tensor([7]))

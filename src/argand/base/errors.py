@@ -125,8 +125,9 @@ class DivisionByZeroError(ArgandError, RuntimeError, ZeroDivisionError):
     """An integer was divided by 0; RuntimeError as in PyTorch, and ZeroDivisionError."""
 
 
-class IndexRangeError(ArgandError, IndexError):
-    """An index or a dimension outside its range."""
+class IndexRangeError(ArgandError, RuntimeError, IndexError):
+    """An index or a dimension outside its range; PyTorch raises RuntimeError for those of `gather`
+    and its kin, else IndexError."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

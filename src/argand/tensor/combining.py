@@ -7,7 +7,7 @@ from typing import Any
 
 from argand.base.dtype import bool_, compute_dtype, get_default_dtype, int64, promote_types
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
-from argand.base.shape import broadcast_shapes, normalize_dim
+from argand.base.shape import broadcast_shapes, normalize_dim, shape_text
 from argand.ir.elementwise import is_number
 from argand.ir.op import describe, ops
 from argand.tensor.creation import tensor, zeros
@@ -100,27 +100,37 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     return input[tensor(places, dtype=int64)]
 
 
-def vander(x: Any, N: int | None = None) -> Any:
-    """y[..., i, j] = x[..., i]^j for j = 0, ..., N - 1: Vandermonde's matrix of vectors (..., M).
+def vander(x: Any, N: int | None = None, *, increasing: bool = False) -> Any:
+    """y[i, j] = x[i]^(N - 1 - j): Vandermonde's matrix of a vector (M,), shape (M, N).
 
-    N is M unless given. Follows `torch.linalg.vander`.
+    With `increasing` y[i, j] = x[i]^j. N is M unless given. Raises ShapeError unless x is a vector,
+    ArgumentError for a negative N. Follows `torch.vander`; `linalg.vander` takes batches.
 
-    >>> ag.linalg.vander(ag.tensor([1, 2, 3]))
+    >>> ag.vander(ag.tensor([1, 2, 3]))
     tensor([[1, 1, 1],
-            [1, 2, 4],
-            [1, 3, 9]])
+            [4, 2, 1],
+            [9, 3, 1]])
     """
+    if x.ndim != 1:
+        raise ShapeError(f"vander: x must be a vector, got shape {shape_text(x.shape)}")
+    count = x.shape[0] if N is None else N
+    if count < 0:
+        raise ArgumentError(f"vander: N must not be negative, got {count}")
+    found = powers_of("vander", x, count)
+    return found if increasing else ops.flip(found, (1,))
+
+
+def powers_of(name: str, x: Any, count: int) -> Any:
+    """y[..., j] = x[...]^j for j = 0, ..., count - 1."""
     if x.dtype is bool_ or compute_dtype(x.dtype) is not x.dtype:
-        raise DTypeError(f"vander: not defined for {x.dtype.name}")
-    x = x if x.ndim else ops.reshape(x, (1,))
-    count = x.shape[-1] if N is None else N
-    if count <= 1:
-        raise ArgumentError(f"vander: N must be greater than 1, got {count}")
+        raise DTypeError(f"{name}: not defined for {x.dtype.name}")
     x = x if x.dtype.is_inexact else ops.cast(x, int64)
+    if not count:
+        return ops.full((*x.shape, 0), 1, x.dtype)
     powers = [ops.full(tuple(x.shape), 1, x.dtype)]
     while len(powers) < count:
         powers.append(ops.mul(powers[-1], x))
-    return stack(powers[:count], -1)
+    return stack(powers, -1)
 
 
 # -- integrals -------------------------------------------------------------------------------------

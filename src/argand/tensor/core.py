@@ -23,7 +23,7 @@ from argand.base import epoch
 from argand.base.conversion import plain
 from argand.base.dim import Extent, shown
 from argand.base.dtype import DType, from_numpy
-from argand.base.errors import AutogradError, TraceError
+from argand.base.errors import ArgumentError, AutogradError, TraceError
 from argand.base.shape import numel
 from argand.base.userstack import Location, Place, location_of, user_place
 from argand.ir import bind as crossroads
@@ -422,14 +422,19 @@ class Tensor(Operators):
             )
         return plain(array).item()
 
+    def _number(self) -> Any:
+        if (count := self.numpy_array().size) != 1:
+            raise ArgumentError(f"a tensor of {count} elements can't be converted to a number")
+        return self.item()
+
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._number())
 
     def __round__(self, digits: int | None = None) -> Any:
         if not self.weak:  # what stands for a number rounds as that does

@@ -94,8 +94,9 @@ def _not_empty(name: str, x: Any, d: int) -> Any:
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle of the sorted elements, of two the lower; with `dim`, (values, indices).
 
-    NaN where one is among them. Raises ShapeError where there are none. Follows `torch.median`;
-    with the mean of the two in the middle: ``quantile(x, 0.5)``.
+    NaN where one is among them, and of no floats at all; raises ShapeError for no integers, and for
+    none along `dim`. Follows `torch.median`; with the mean of the two in the middle:
+    ``quantile(x, 0.5)``.
 
     >>> ag.median(ag.tensor([1.0, 5.0, 3.0, 4.0]))
     tensor(3.)
@@ -103,6 +104,8 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     tensor([3., 5.])
     """
     if dim is None:
+        if input.dtype.is_floating_point and 0 in input.shape:
+            return ops.full((), math.nan, input.dtype)
         return median(ops.reshape(input, (-1,)), 0).values
     d = normalize_dim(dim, input.ndim, "median")
     size = _not_empty("median", input, d)
@@ -238,6 +241,8 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     tensor(2.)
     """
     if dim is None:
+        if input.dtype.is_floating_point and 0 in input.shape:
+            return ops.full((), math.nan, input.dtype)
         return nanmedian(ops.reshape(input, (-1,)), 0, keepdim).values
     d = normalize_dim(dim, input.ndim, "nanmedian")
     if not input.dtype.is_floating_point or not input.ndim:

@@ -401,17 +401,27 @@ def normal(
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that each element gives, or `p` for all, else 0.
 
-    In the dtype of `input`. Raises ArgumentError for a number `p` outside [0, 1]. Follows
+    In the dtype of `input`. Raises ArgumentError for a probability outside [0, 1]. Follows
     `torch.bernoulli`.
 
     >>> ag.bernoulli(ag.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    fine = p is None or not is_number(p) or 0 <= p <= 1
-    _expect("bernoulli", fine, f"0 <= p <= 1, got {p}")
+    chances = input if p is None else p
+    _check_chances("bernoulli", chances)
     wide = input.dtype if input.dtype.is_floating_point else get_default_dtype()
     chance = uniform_of(input.shape, wide, generator)
-    return ops.cast(ops.lt(chance, input if p is None else p), input.dtype)  # type: ignore[no-any-return]  # an op gives Any
+    return ops.cast(ops.lt(chance, chances), input.dtype)  # type: ignore[no-any-return]  # an op gives Any
+
+
+def _check_chances(name: str, p: Any) -> None:
+    """Refuse a number that is no probability; also in a tensor, but while tracing."""
+    if is_number(p):
+        _expect(name, 0 <= p <= 1, f"0 <= p <= 1, got {p}")
+    elif not crossroads.tracing():
+        values = p.numpy_array()
+        wrong = values[~((values >= 0) & (values <= 1))]
+        _expect(name, not wrong.size, f"probabilities from 0 to 1, got {wrong.flat[:1]}")
 
 
 # -- in place --------------------------------------------------------------------------------------
@@ -451,12 +461,12 @@ def uniform_(
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Overwrite with 1 with probability `p` (a number or a tensor), else 0; returns the tensor.
 
-    Raises ArgumentError for a number outside [0, 1].
+    Raises ArgumentError for a probability outside [0, 1].
 
     >>> ag.zeros(3).bernoulli_(1.0)
     tensor([1., 1., 1.])
     """
-    _expect("bernoulli_", not is_number(p) or 0 <= p <= 1, f"0 <= p <= 1, got {p}")
+    _check_chances("bernoulli_", p)
     wide = self.dtype if self.dtype.is_floating_point else get_default_dtype()
     draws = uniform_of(self.shape, wide, generator)
     return assign(self, ops.cast(ops.lt(draws, p), self.dtype))

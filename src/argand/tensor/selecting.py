@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from argand.base.dtype import DType, can_cast
+from argand.base.dtype import DType, bool_, can_cast, uint8
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, normalize_dim, shape_text
 from argand.ir import bind as crossroads
+from argand.ir.elementwise import lifted
 from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor
 from argand.tensor.creation import sizes
@@ -21,9 +22,9 @@ from argand.tensor.joining import sliced
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition holds, else `other`, element by element; the three broadcast.
 
-    `input` and `other` may be numbers; the condition is true where it isn't 0. The gradient goes to
-    the one chosen. With the condition alone: ``nonzero(condition, as_tuple=True)``. Follows
-    `torch.where`.
+    `input` and `other` may be numbers; the condition is of bools (or of uint8, true where it isn't
+    0), else DTypeError. The gradient goes to the one chosen. With the condition alone:
+    ``nonzero(condition, as_tuple=True)``. Follows `torch.where`.
 
     >>> x = ag.tensor([-1.0, 2.0, -3.0])
     >>> ag.where(x > 0, x, 0.0)
@@ -31,7 +32,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
-    return ops.where(condition, input, other)
+    return ops.where(_condition(condition), input, other)
 
 
 def where_method(self: Any, condition: Any, other: Any) -> Any:
@@ -41,7 +42,14 @@ def where_method(self: Any, condition: Any, other: Any) -> Any:
     >>> x.where(x > 0, 0.0)
     tensor([0., 2., 0.])
     """
-    return ops.where(condition, self, other)
+    return ops.where(_condition(condition), self, other)
+
+
+def _condition(x: Any) -> Any:
+    dtype = lifted(x).dtype
+    if dtype is not bool_ and dtype is not uint8:
+        raise DTypeError(f"where: the condition is of bools, got {dtype.name}; compare: x != 0")
+    return x
 
 
 def argwhere(input: Any) -> Any:

@@ -1,4 +1,5 @@
-"""Norms with the statistics that they divide by, under PyTorch's names for them."""
+"""What PyTorch has beside `nn.functional`: norms with the statistics that they divide by, and norms
+and lookups with another order of arguments."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 from argand.base.dtype import compute_dtype
 from argand.base.errors import ShapeError
 from argand.ir.op import describe, ops
+from argand.nn.functional import lookup, norm
 from argand.nn.functional.norm import batch_normalised, group_norm, layer_norm
 
 
@@ -82,3 +84,65 @@ def native_batch_norm(
         return found, empty, empty
     dims = (0, *range(2, input.ndim))
     return found, *_statistics(input.detach(), dims, eps, False)
+
+
+# -- another order of arguments --------------------------------------------------------------------
+
+
+def embedding(
+    weight: Any,
+    indices: Any,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Any:
+    """The rows of `weight` (V, D) that `indices` name: `F.embedding` with the weight first.
+
+    The row `padding_idx` gets no gradient; -1 is none. Follows `torch.embedding`.
+
+    >>> ag.embedding(ag.tensor([[1.0], [2.0]]), ag.tensor([1, 0, 1])).flatten()
+    tensor([2., 1., 2.])
+    """
+    none = None if padding_idx == -1 else padding_idx
+    return lookup.embedding(indices, weight, none, None, 2.0, scale_grad_by_freq, sparse)
+
+
+def batch_norm(
+    input: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = False,
+) -> Any:
+    """`F.batch_norm` with the weight and bias first; `cudnn_enabled` has no effect here.
+
+    >>> x, one, zero = ag.tensor([[3.0], [5.0]]), ag.ones(1), ag.zeros(1)
+    >>> ag.batch_norm(x, one, zero, zero.clone(), one.clone(), True, 0.1, 1e-9, False).flatten()
+    tensor([-1.,  1.])
+    """
+    return norm.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def instance_norm(
+    input: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = False,
+) -> Any:
+    """`F.instance_norm` with the weight and bias first; `cudnn_enabled` has no effect here.
+
+    >>> x = ag.tensor([[[3.0, 5.0]]])
+    >>> ag.instance_norm(x, None, None, None, None, True, 0.1, 0.0, False).flatten()
+    tensor([-1.,  1.])
+    """
+    given = (running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    return norm.instance_norm(input, *given)

@@ -45,6 +45,11 @@ def interpolate(
     if mode not in _MODES:
         raise ArgumentError(f"interpolate: mode must be one of {', '.join(_MODES)}; got {mode!r}")
     spatial = input.shape[2:]
+    if not 1 <= len(spatial) <= 3:
+        raise NotImplementedError(
+            f"interpolate: {describe(input)}: it is for 3, 4 or 5 dimensions: images (N, C, H, W), "
+            "sequences (N, C, L) or volumes (N, C, D, H, W)"
+        )
     if antialias and not (mode in ("bilinear", "bicubic") and len(spatial) == 2):
         raise ArgumentError("interpolate: antialias is for images, bilinear or bicubic")
     if _LINEAR.get(mode, len(spatial)) != len(spatial):
