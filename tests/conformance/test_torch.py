@@ -106,7 +106,7 @@ def test_agrees_with_torch_in_every_dtype(op: Op) -> None:
     """Eager results, in every dtype that both take."""
     compared = False
     for dtype in DTYPES:
-        if dtype not in REFUSED.get(op.name, ()):
+        if dtype not in (*REFUSED.get(op.name, ()), *GROUPS["stored"]):
             for call in calls_in(op, dtype):
                 compared |= _agrees(call, dtype)
     assert compared or not any(calls_in(op, d) for d in DTYPES)
@@ -118,8 +118,10 @@ def _agrees(call: Call, dtype: str) -> bool:
     arrays = call.arrays(dtype)
     try:
         theirs = _apply(call, [tensor(a) for a in arrays])
-    except (NotImplementedError, RuntimeError, TypeError):
+    except (NotImplementedError, RuntimeError, TypeError, OverflowError):
         return False
+    if any("float8" in str(e.dtype) for e in theirs):
+        return False  # which NumPy can't hold; files are compared in these
     try:
         found = call.apply([ag.from_numpy(a) for a in arrays])
     except DTypeError:
@@ -187,6 +189,8 @@ def test_complex_gradients_agree_with_torch(op: Op) -> None:
             mine[i].requires_grad_()
         try:
             expected = _apply(call, theirs)
+            if any("float8" in str(e.dtype) for e in expected):
+                continue
         except (NotImplementedError, RuntimeError, TypeError):
             continue
         found = call.apply(mine)
