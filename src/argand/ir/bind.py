@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from argand.base.errors import ArgandError
 from argand.base.forks import lock_held_over_forks
+from argand.base.userstack import register_passing
 
 Operation = Any
 """An `Op`, whose module imports this one."""
@@ -189,6 +190,9 @@ def called(callee: Any, function: Callable[..., Any], args: Any, kwargs: Any) ->
     if casting is None or _stack.uncast:
         return function(*args, **kwargs)
     return casting(callee, function, args, kwargs)
+
+
+register_passing(called)
 
 
 def casting_key() -> Any:
