@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,9 +20,11 @@ from runs import Runs, epsilon, widened
 import argand.ops  # noqa: F401  # fills the registry
 from argand.base.dim import Dim, evaluate
 from argand.base.dtype import DType, as_dtype
-from argand.base.errors import ArgandError
+from argand.base.errors import ArgandError, LinAlgError
 from argand.base.shape import numel, same_shape
 from argand.ir.bind import interpreting
+from argand.ir.families import Host
+from argand.ir.interpret import interpret
 from argand.ir.op import ops
 from argand.ir.program import Program, Value
 from argand.ir.record import Recorder
@@ -349,13 +352,28 @@ def random_program(
         maker.writes()
     maker.outputs()
     program = without_dead_code(maker.program)
-    if gradients or (gradients is None and choice.random() < 0.3):
-        program = _gradient(program, maker.featured, choice)
     calls = [
         [runs.narrow[v] for v in (*maker.program.inputs, *maker.program.state)]
         for runs in maker.runs
     ]
+    if gradients or (gradients is None and choice.random() < 0.3):
+        more = _gradient(program, maker.featured, choice)
+        program = more if all(_has_results(more, arrays) for arrays in calls) else program
     return Drawn(seed, program, calls)
+
+
+def _has_results(program: Program, arrays: Sequence[Any]) -> bool:
+    """Whether a program's matrices have what is asked of them: the gradient of cofactors asks for
+    an inverse."""
+    if not any(isinstance(node.op, Host) for node in program.nodes):
+        return True
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no elements
+            interpret(program, arrays)
+    except LinAlgError:
+        return False
+    return True
 
 
 def _first_tame(maker: Maker, draws: Callable[[], Callable[[Maker], Any]], tries: int = 12) -> bool:
