@@ -256,6 +256,11 @@ KNOWN: list[tuple[str, str, str]] = [
         "scores of hundreds: sums that are nearly equal are subtracted",
     ),
     (
+        "grid_sampler_2d grid_sampler_3d",
+        r"^float32 .*gradient 1",
+        "sums of pixels that cancel, and jumps between pixels: both are as far from float64",
+    ),
+    (
         "masked.logsumexp",
         r"^(uint8|int8|int16) .*value",
         "PyTorch takes the least integer for minus infinity",

@@ -109,7 +109,7 @@ class Comparison:
         names = list(order)
         return cls(
             first.torch,
-            {n: missing[n] for n in names if n in missing},
+            {n: missing[n] for n in names if n in missing and n not in results},
             {n: results[n] for n in names if n in results},
             first.otherwise,
         )
