@@ -17,7 +17,7 @@ import numpy as np
 
 from argand.backends.cpu.lowering import Lowering, operands_of, short_name
 from argand.base.dim import evaluate
-from argand.base.errors import CompileError, LinAlgError
+from argand.base.errors import ArgandError, CompileError
 from argand.ir.interpret import run_node
 from argand.ir.program import Node, Program, Value, value_name
 from argand.nest.python import python_function
@@ -435,7 +435,7 @@ class Replay:
             for node in self._makers(root):
                 try:
                     run_node(node, self.env, self.sizes, False)
-                except LinAlgError:  # made-up numbers have no inverse; no index follows from one
+                except ArgandError:  # made-up numbers may have no inverse, or be no pivots
                     for out in node.outputs:
                         shape = tuple(evaluate(s, self.sizes) for s in out.shape)
                         self.env[out] = np.zeros(shape, out.dtype.numpy)
