@@ -20,7 +20,7 @@ class _Block:
         self._block.__exit__(None, None, None)
 
     def _make(self) -> AbstractContextManager[None]:
-        raise NotImplementedError
+        raise NotImplementedError  # a block of each kind makes its own
 
 
 class DisableTorchFunctionSubclass(_Block):

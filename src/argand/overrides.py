@@ -220,7 +220,7 @@ def _stand_in(function: Callable[..., Any]) -> Callable[..., Any]:
         return -1
 
     with suppress(TypeError, ValueError):  # of what has no signature
-        stand_in.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        stand_in.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # what inspect reads
     return stand_in
 
 

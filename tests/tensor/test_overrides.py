@@ -393,7 +393,7 @@ def test_a_mode_declines_and_fails() -> None:
             with pytest.raises(TypeError, match="- mode object"):
                 ag.add(x, 1)
     with pytest.raises(ZeroDivisionError), Names():
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018  # raises inside the block
     with Names() as mode:
         ag.ones(2) + 1
     assert mode.names == ["ones", "add"]

@@ -51,7 +51,7 @@ class Absent:
             signature.bind(*args, **kwargs)
             return copy.copy(value)
 
-        call.__signature__ = signature  # type: ignore[attr-defined]
+        call.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
         shown = "" if value is None else f"\n{value!r}"
         needed = ", ".join("0" for p in signature.parameters.values() if p.default is p.empty)
         said = "Changes nothing" if value is None else f"Returns {value!r}"

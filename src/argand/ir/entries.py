@@ -67,7 +67,7 @@ def planned(function: F, public: Callable[[], Any] | None = None) -> F:
         entry = made(general)
 
     when_installed(renew)
-    call.is_overridable = call.is_planned = True  # type: ignore[attr-defined]
+    call.is_overridable = call.is_planned = True  # type: ignore[attr-defined]  # a mark on a function
     register_call(call, _planned_call)
     return call  # type: ignore[return-value]  # it takes and gives what `function` does
 

@@ -203,7 +203,7 @@ def open_to_all(function: F) -> F:
             explain(error)
             raise
 
-    call.is_overridable = True  # type: ignore[attr-defined]
+    call.is_overridable = True  # type: ignore[attr-defined]  # a mark on a function
     register_call(call, _open_call)
     return call  # type: ignore[return-value]  # it takes and gives what `function` does
 
@@ -225,7 +225,7 @@ def open_to_modes(function: F) -> F:
             explain(error)
             raise
 
-    call.is_overridable = True  # type: ignore[attr-defined]
+    call.is_overridable = True  # type: ignore[attr-defined]  # a mark on a function
     register_call(call, _open_call)
     return call  # type: ignore[return-value]  # it takes and gives what `function` does
 

@@ -38,7 +38,7 @@ class _Lazy(Module):
     def __init_subclass__(cls) -> None:
         _, *rest = inspect.signature(cls.layer).parameters.values()
         rest = [p.replace(default=cls.defaults.get(p.name, p.default)) for p in rest]
-        cls.__signature__ = inspect.Signature(rest)  # type: ignore[attr-defined]
+        cls.__signature__ = inspect.Signature(rest)  # type: ignore[attr-defined]  # what inspect reads
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         try:

@@ -59,7 +59,7 @@ class UninitializedParameter(_Uninitialized, Parameter):
     def __new__(
         cls, requires_grad: bool = True, device: Any = None, dtype: Any = None
     ) -> UninitializedParameter:
-        return super().__new__(cls, _nothing(device, dtype), requires_grad)  # type: ignore[return-value]
+        return super().__new__(cls, _nothing(device, dtype), requires_grad)  # type: ignore[return-value]  # of cls
 
     def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
         """Made in `__new__`."""
@@ -100,7 +100,7 @@ class UninitializedBuffer(_Uninitialized, Buffer):
     ) -> UninitializedBuffer:
         made = super().__new__(cls, _nothing(device, dtype), persistent=persistent)
         made.requires_grad = requires_grad
-        return made  # type: ignore[return-value]
+        return made  # type: ignore[return-value]  # of cls
 
     def __init__(
         self,

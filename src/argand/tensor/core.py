@@ -410,31 +410,26 @@ class Tensor(Operators):
     # -- reading -------------------------------------------------------------------------------
 
     def item(self) -> Any:
-        """The only element as a Python number; RuntimeError when there are more, or none.
+        """The only element as a Python number; ArgumentError when there are more, or none.
 
         >>> ag.tensor([[2.5]]).item()
         2.5
         """
         array = self.numpy_array()
         if array.size != 1:
-            raise RuntimeError(
+            raise ArgumentError(
                 f"a tensor of {array.size} elements can't be converted to a Python number"
             )
         return plain(array).item()
 
-    def _number(self) -> Any:
-        if (count := self.numpy_array().size) != 1:
-            raise ArgumentError(f"a tensor of {count} elements can't be converted to a number")
-        return self.item()
-
     def __float__(self) -> float:
-        return float(self._number())
+        return float(self.item())
 
     def __int__(self) -> int:
-        return int(self._number())
+        return int(self.item())
 
     def __complex__(self) -> complex:
-        return complex(self._number())
+        return complex(self.item())
 
     def __round__(self, digits: int | None = None) -> Any:
         if not self.weak:  # what stands for a number rounds as that does

@@ -45,7 +45,7 @@ def operators() -> dict[str, Any]:
     for name, (target, left, right, _) in _BINARY.items():
         op = registry.get(target)
         found[f"__{name}__"] = _binary(op, f"__{name}__", left)
-        found[f"__r{name}__"] = _reversed(op, f"__r{name}__", right)
+        found[f"__r{name}__"] = _binary(op, f"__r{name}__", right, swapped=True)
     found["__rdiv__"] = found["__rtruediv__"]
     for name in _COMPARISONS:
         found[f"__{name}__"] = _binary(registry.get(name), f"__{name}__", name)
@@ -70,43 +70,22 @@ def _method(name: str) -> Callable[[], Any]:
     return lambda: Tensor.__dict__[name]
 
 
-def _binary(op: Op, name: str, public: str) -> Any:
-    method = _method(public or name)
-    entry = general = overrides.open_to_classes(op.apply, method)
+def _binary(op: Op, name: str, public: str, swapped: bool = False) -> Any:
+    """An operator of two operands; `swapped` where the tensor is on the right."""
 
-    def operator(self: Any, other: Any) -> Any:
-        try:
-            if crossroads.pushed:
-                found = overrides.taken(method(), (self, other), {})
-                return op(self, other) if found is overrides.UNTAKEN else found
-            return entry(self, other)
-        except overrides.NoOverrideError:
-            return NotImplemented
-        except FAILURES as error:
-            explain(error)
-            raise
-
-    def renew() -> None:
-        nonlocal entry
-        entry = entries.made(general)
-
-    entries.when_installed(renew)
-    register_call(operator, _operator_call)
-    return _opened(operator, name, f"`{op.name}` as an operator.")
-
-
-def _reversed(op: Op, name: str, public: str) -> Any:
     def apply(self: Any, other: Any) -> Any:
         return op.apply(other, self)
 
     method = _method(public or name)
-    entry = general = overrides.open_to_classes(apply, method)
+    entry = general = overrides.open_to_classes(apply if swapped else op.apply, method)
 
     def operator(self: Any, other: Any) -> Any:
         try:
             if crossroads.pushed:
                 found = overrides.taken(method(), (self, other), {})
-                return op(other, self) if found is overrides.UNTAKEN else found
+                if found is not overrides.UNTAKEN:
+                    return found
+                return op(other, self) if swapped else op(self, other)
             return entry(self, other)
         except overrides.NoOverrideError:
             return NotImplemented
@@ -120,8 +99,9 @@ def _reversed(op: Op, name: str, public: str) -> Any:
 
     entries.when_installed(renew)
     register_passing(apply)
-    register_call(operator, _reversed_call)
-    return _opened(operator, name, f"`{op.name}` as an operator, the tensor being on the right.")
+    register_call(operator, _operator_call)
+    side = ", the tensor being on the right" if swapped else ""
+    return _opened(operator, name, f"`{op.name}` as an operator{side}.")
 
 
 def _equality(op: Op, name: str, public: str) -> Any:
@@ -159,11 +139,8 @@ def _unary(op: Op, name: str, public: str) -> Any:
 
 
 def _operator_call(local: Mapping[str, Any]) -> UserCall:
-    return _call_of(local["op"], local["self"], local["other"])
-
-
-def _reversed_call(local: Mapping[str, Any]) -> UserCall:
-    return _call_of(local["op"], local["other"], local["self"])
+    operands = local["self"], local["other"]
+    return _call_of(local["op"], *(reversed(operands) if local["swapped"] else operands))
 
 
 def _call_of(op: Op, *operands: Any) -> UserCall:

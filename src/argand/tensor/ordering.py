@@ -241,8 +241,8 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     tensor(2.)
     """
     if dim is None:
-        if input.dtype.is_floating_point and 0 in input.shape:
-            return ops.full((), math.nan, input.dtype)
+        if 0 in input.shape:
+            return median(input)
         return nanmedian(ops.reshape(input, (-1,)), 0, keepdim).values
     d = normalize_dim(dim, input.ndim, "nanmedian")
     if not input.dtype.is_floating_point or not input.ndim:

@@ -215,7 +215,7 @@ class GradientNode:
         assert self.inputs is not None
         packed = Packed.made and Packed in map(type, (*self.inputs, *self.outputs))
         if entries.installed() and isinstance(self.op, Op) and not packed:
-            return _adjoint(self, grads)  # type: ignore[no-any-return]
+            return _adjoint(self, grads)  # type: ignore[no-any-return]  # an op gives Any
         edges = itertools.chain(self.edges, itertools.repeat((None, 0)))
         inputs = [self._read(x, edge) for x, edge in zip(self.inputs, edges, strict=False)]
         outputs = [self._read(x, (self, i)) for i, x in enumerate(self.outputs)]
