@@ -37,7 +37,7 @@ def converted(array: Any, dtype: DType) -> Any:
 
 @cache
 def limits(dtype: DType) -> tuple[Any, Any]:
-    """The least and the largest number of an integer dtype or an 8-bit float."""
+    """The least and the largest number of an integer dtype, or the finite ones of a float."""
     if dtype.kind in "iu":
         info = np.iinfo(dtype.numpy)
         return int(info.min), int(info.max)
@@ -46,8 +46,11 @@ def limits(dtype: DType) -> tuple[Any, Any]:
 
 
 def number(value: Any, dtype: DType) -> Any:
-    """A number as NumPy's scalar of a dtype."""
-    return converted(value, dtype)[()] if dtype.kind == "s" else dtype.numpy.type(value)
+    """A number as NumPy's scalar of a dtype; an infinity where it is too large for a float."""
+    if dtype.kind == "s":
+        return converted(value, dtype)[()]
+    with np.errstate(over="ignore"):
+        return dtype.numpy.type(value)
 
 
 def _stored(x: Any, dtype: DType) -> Any:

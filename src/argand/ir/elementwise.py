@@ -84,6 +84,10 @@ class Elementwise(Op):
     conditions: ClassVar[int] = 0  # how many leading operands are booleans
     # The op that computes the same from swapped operands: its own name where it commutes.
     swapped: ClassVar[str] = ""
+    # Whether numbers beside 16-bit floats are operands in float32, as it is computed, unrounded.
+    wide_numbers: bool = False
+    # Whether finite numbers beyond the range of a float dtype are refused; else they are infinite.
+    checks_range: ClassVar[bool] = False
     involution: ClassVar[bool] = False  # applied twice, it gives its operand
 
     @property
@@ -134,8 +138,15 @@ class Elementwise(Op):
 
     def _convert(self, values: list[Any]) -> list[Any]:
         """Promote: casts become explicit, numbers become literals."""
-        wanted = self.operand_dtypes(self._common_dtype(values[self.conditions :]))
-        return [_converted(self.name, v, d) for v, d in zip(values, wanted, strict=True)]
+        dtype = self._common_dtype(values[self.conditions :])
+        wanted = self.operand_dtypes(dtype)
+        if self.wide_numbers and compute_dtype(dtype) is not dtype:
+            numbers = [is_number(v) or (v.dtype is not dtype and not v.shape) for v in values]
+            if not all(numbers):
+                wanted = [
+                    compute_dtype(d) if n else d for d, n in zip(wanted, numbers, strict=True)
+                ]
+        return [_converted(self, v, d) for v, d in zip(values, wanted, strict=True)]
 
     def _common_dtype(self, values: Sequence[Any]) -> DType:
         dtype = common_dtype(*values)
@@ -172,7 +183,7 @@ class Elementwise(Op):
         shapes = [t.shape for t in inputs if not isinstance(t, Literal)]
         if any(not same_shape(s, shapes[0]) for s in shapes[1:]):
             raise ShapeError(f"{self.name}: operands must have one shape, got {describe(*inputs)}")
-        dtype = inputs[-1].dtype
+        dtype = operand_dtype([t.dtype for t in inputs])
         return (TensorType(self.result_dtype(dtype), shapes[0]),)
 
     def expression(self, dtype: DType) -> Expr:
@@ -181,7 +192,7 @@ class Elementwise(Op):
 
     def node_expression(self, inputs: Sequence[TensorType], params: dict[str, Any]) -> Expr:
         """The scalar expression of one application; what the compiler and the cost model read."""
-        return self.expression(inputs[-1].dtype)
+        return self.expression(operand_dtype([t.dtype for t in inputs]))
 
     def on_host(self, inputs: Sequence[Any], params: dict[str, Any]) -> bool:
         return scalar.on_host(self.node_expression(inputs, params))
@@ -196,7 +207,7 @@ class Elementwise(Op):
         return scalar.exact(self.expression(dtype))
 
     def run(self, *arrays: Any, **params: Any) -> Any:
-        dtype = from_numpy(np.asarray(arrays[-1]).dtype)
+        dtype = operand_dtype([from_numpy(np.asarray(a).dtype) for a in arrays])
         ufunc = type(self).ufunc
         if ufunc is not None and compute_dtype(dtype) is dtype:
             with np.errstate(all="ignore"):
@@ -214,7 +225,9 @@ class Elementwise(Op):
         results: list[Any] = [None] * len(inputs)
         for i, call in enumerate(_adjoint_calls(self, g.dtype)):
             if wants[i] and type(inputs[i]) is not Literal:
-                results[i] = _zeros(inputs[i]) if call is None else _called(call, sources)
+                found = _zeros(inputs[i]) if call is None else _called(call, sources)
+                wide = found is not None and found.dtype is not inputs[i].dtype
+                results[i] = ops.cast(found, inputs[i].dtype) if wide else found
         return results
 
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
@@ -247,6 +260,7 @@ class DerivedElementwise(Elementwise):
         rule = _adjoint_rules(base, get_default_dtype())[i]
         assert rule is not None
         self.numbers: tuple[int, ...] = rule[1]
+        self.wide_numbers = base.wide_numbers
         count = len(base.operands)
         order = self.name.count(".")
         names = [*base.operands, f"grad{order}", f"output{order}"]
@@ -303,10 +317,12 @@ def _adjoint_rules(
 def _stated_partials(
     op: Elementwise, partials: Callable[..., Sequence[Any]], dtype: DType
 ) -> list[Expr | None]:
-    count = len(op.operands)
-    inputs = [scalar.scalar_input(i, d) for i, d in enumerate(op.operand_dtypes(dtype))]
-    g, y = scalar.scalar_input(count, dtype), scalar.scalar_input(count + 1, dtype)
-    return list(partials(scalar.BUILDER, g, y, *inputs))
+    dtypes = [*op.operand_dtypes(dtype), dtype, dtype]
+    *inputs, g, y = [
+        scalar.cast(scalar.scalar_input(i, d), compute_dtype(d)) for i, d in enumerate(dtypes)
+    ]
+    found = partials(scalar.BUILDER, g, y, *inputs)
+    return [e if e is None else scalar.as_result(e, dtype) for e in found]
 
 
 class _Constant(NamedTuple):
@@ -386,11 +402,31 @@ def common_dtype(*values: Any) -> DType:
     return result_type(*[_category(v) for v in values])
 
 
-def _converted(op: str, v: Any, dtype: DType) -> Any:
+def rounded_once(formula: Callable[..., Any], *operands: Any) -> Any:
+    """formula(*operands) of tensors and numbers, with 16-bit floats computed in float32: rounded
+    once, as if the formula were one op."""
+    dtype = common_dtype(*operands)
+    wide = compute_dtype(dtype)
+    if wide is dtype:
+        return formula(*operands)
+    given = [x if is_number(x) else ops.cast(x, wide) for x in operands]
+    return ops.cast(formula(*given), dtype)
+
+
+def operand_dtype(dtypes: Sequence[DType]) -> DType:
+    """The common dtype of operands: the 16-bit float, beside which numbers may be float32; where
+    there is none, that of the last one (the first may be a condition)."""
+    for dtype in dtypes:
+        if compute_dtype(dtype) is not dtype:
+            return dtype
+    return dtypes[-1]
+
+
+def _converted(op: Elementwise, v: Any, dtype: DType) -> Any:
     if isinstance(v, Dim):
         return ops.full((), v, dtype)
     if is_number(v):
-        return Literal(dtype, scalar.operand(op, v, dtype))
+        return Literal(dtype, scalar.operand(op.name, v, dtype, overflows=not op.checks_range))
     if isinstance(v, Literal):
         return Literal(dtype, scalar.const(v.value, dtype).value)
     return v if v.dtype is dtype else ops.cast(v, dtype)

@@ -166,10 +166,21 @@ def fits(value: Any, dtype: DType) -> bool:
     return bool(low <= value <= high)
 
 
-def operand(op: str, value: Any, dtype: DType) -> Any:
-    """A number given to an op, as a value of `dtype`; ArgumentError for one beyond its range."""
-    if not fits(value, dtype):
-        low, high = limits(dtype)
+def _overflows(value: Any, dtype: DType) -> bool:
+    """Whether a finite number is beyond the finite ones of a float dtype."""
+    if dtype.kind not in "fc":
+        return False
+    top = limits(dtype.to_real())[1]
+    return any(top < abs(part) < math.inf for part in (value.real, value.imag))
+
+
+def operand(op: str, value: Any, dtype: DType, overflows: bool = False) -> Any:
+    """A number given to an op, as a value of `dtype`.
+
+    ArgumentError for one beyond its range; with `overflows`, of floats it is an infinity then.
+    """
+    if not fits(value, dtype) or (not overflows and _overflows(value, dtype)):
+        low, high = limits(dtype.to_real())
         raise ArgumentError(
             f"{op}: {value} doesn't fit into {dtype.name}, which holds {low} to {high}; cast the "
             "tensor to a wider dtype"
@@ -304,10 +315,12 @@ def trace_body(body: Body, dtypes: Sequence[DType], result: DType) -> Expr:
     16-bit floats are computed in float32; the outcome is converted to `result`.
     """
     inputs = [cast(scalar_input(i, d), compute_dtype(d)) for i, d in enumerate(dtypes)]
-    outcome = body(BUILDER, *inputs)
-    if not isinstance(outcome, Expr):
-        outcome = const(outcome, result)
-    return cast(outcome, result)
+    return as_result(body(BUILDER, *inputs), result)
+
+
+def as_result(outcome: Any, dtype: DType) -> Expr:
+    """What a body leaves, an expression or a number, as a value of `dtype`."""
+    return cast(outcome, dtype) if isinstance(outcome, Expr) else const(outcome, dtype)
 
 
 # -- readers ---------------------------------------------------------------------------------------

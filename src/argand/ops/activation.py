@@ -24,6 +24,7 @@ class _Activation(Elementwise):
 
     abstract = True
     kinds = "f"
+    wide_numbers = True
 
 
 class Sigmoid(_Activation):
@@ -83,6 +84,7 @@ class Hardtanh(Elementwise):
 
     samples = (*_AWAY_FROM_KINKS, Sample(T((5,)), -0.05, 0.07))
     kinds = "uif"
+    checks_range = True
     defaults: ClassVar[dict[str, Any]] = {"min_val": -1.0, "max_val": 1.0}
 
     def body(b: Any, x: Any, min_val: Any, max_val: Any) -> Any:

@@ -11,7 +11,7 @@ from argand.base.dim import Dim
 from argand.base.dtype import DType, as_dtype, bool_
 from argand.base.errors import DTypeError
 from argand.ir import scalar
-from argand.ir.elementwise import Elementwise, common_dtype, is_number, lifted
+from argand.ir.elementwise import Elementwise, common_dtype, is_number, lifted, rounded_once
 from argand.ir.op import Literal, TensorType, ops
 from argand.ir.primitives import power, sign
 from argand.ir.samples import ErrorSample, Sample, T, Uniform
@@ -53,7 +53,9 @@ class Add(Elementwise):
         return {"i": 0, "u": 0, "f": -0.0}.get(dtype.kind)
 
     def apply(self, x: Any, y: Any, *, alpha: Any = 1) -> Any:
-        return super().apply(x, scaled(self.name, x, y, alpha))
+        if _is_one(alpha):
+            return super().apply(x, y)
+        return rounded_once(lambda x, y: ops.add(x, _scaled("add", x, y, alpha)), x, y)
 
 
 class Sub(Elementwise):
@@ -87,13 +89,17 @@ class Sub(Elementwise):
                 raise DTypeError(
                     "sub: not defined for bool; use logical_not for 1 - x, logical_xor for x - y"
                 )
-        return super().apply(x, scaled(self.name, x, y, alpha))
+        if _is_one(alpha):
+            return super().apply(x, y)
+        return rounded_once(lambda x, y: ops.sub(x, _scaled("sub", x, y, alpha)), x, y)
 
 
-def scaled(op: str, x: Any, y: Any, alpha: Any) -> Any:
-    """alpha * y, computed in the dtype of x + y; `y` itself when `alpha` is 1."""
-    if is_number(alpha) and alpha == 1:
-        return y
+def _is_one(alpha: Any) -> bool:
+    return is_number(alpha) and bool(alpha == 1)
+
+
+def _scaled(op: str, x: Any, y: Any, alpha: Any) -> Any:
+    """alpha * y, computed in the dtype of x + y."""
     dtype = common_dtype(x, y)
     if isinstance(alpha, float | complex) and not dtype.is_inexact:
         raise DTypeError(f"{op}: alpha must be a whole number beside {dtype.name}, got {alpha!r}")
@@ -118,6 +124,7 @@ class Mul(Elementwise):
     dtypes = ("float32", "float64", "int64", "bool", "complex64")
     ufunc = np.multiply
     swapped = "mul"
+    wide_numbers = True
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x * y
@@ -436,9 +443,13 @@ class Clamp(Elementwise):
         Sample(T(()), 0.1, 0.2),
         Sample(T((0,)), -1.0, 1.0),
     )
-    error_samples = (ErrorSample(ValueError, "give min, max or both", T((2,))),)
+    error_samples = (
+        ErrorSample(ValueError, "give min, max or both", T((2,))),
+        ErrorSample(RuntimeError, "1e+39 doesn't fit into float32", T((2,)), 1e39),
+    )
     dtypes = ("float32", "float64", "int64")
     kinds = "buif"
+    checks_range = True
 
     def body(b: Any, x: Any, min: Any, max: Any) -> Any:
         return b.min(b.max(x, min), max)
@@ -494,6 +505,7 @@ class Lerp(Elementwise):
     )
     tensors = 2
     kinds = "fc"
+    wide_numbers = True
 
     def apply(self, start: Any, end: Any, weight: Any) -> Any:
         given = [lifted(v) for v in (start, end) if not is_number(v)]

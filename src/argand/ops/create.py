@@ -25,6 +25,7 @@ class Full(Create):
     error_samples = (
         ErrorSample(RuntimeError, "full: sizes can't be", (-2,), 0.0, "float32"),
         ErrorSample(RuntimeError, "full: 300 doesn't fit into uint8", (2,), 300, "uint8"),
+        ErrorSample(RuntimeError, "full: 70000.0 doesn't fit into float16", (2,), 7e4, "float16"),
     )
 
     def prepare(
@@ -44,9 +45,7 @@ class Full(Create):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         dtype = params["dtype"]
-        value = params["value"]
-        value = number(value, dtype) if dtype.kind == "s" else value
-        return np.full(params["shape"], value, dtype.numpy)
+        return np.full(params["shape"], number(params["value"], dtype), dtype.numpy)
 
     def stores(self, params: Any) -> bool:
         return True

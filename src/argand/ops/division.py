@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import DType
+from argand.base.dtype import DType, compute_dtype
 from argand.base.errors import DivisionByZeroError
 from argand.ir.elementwise import Elementwise, common_dtype, is_number, lifted
 from argand.ir.families import Checked
@@ -40,6 +40,7 @@ class Div(Elementwise):
     dtypes = ("float32", "float64", "int64", "complex64")
     promotion = "float"
     ufunc = np.true_divide
+    wide_numbers = True
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x / y
@@ -53,6 +54,9 @@ class Div(Elementwise):
         if rounding_mode == "trunc":
             dtype = common_dtype(x, y)
             if dtype.is_inexact:
+                wide = compute_dtype(dtype)
+                if wide is not dtype and (is_number(y) or not y.shape):  # round the quotient once
+                    return ops.cast(ops.trunc(super().apply(ops.cast(x, wide), y)), dtype)
                 return ops.trunc(super().apply(x, y))
             x = int(x) if is_number(x) else ops.cast(x, dtype)
             return ops.floor_divide(ops.sub(x, ops.fmod(x, y)), y)
@@ -125,6 +129,7 @@ class FloorDivide(_Division):
     """
 
     ufunc = np.floor_divide
+    wide_numbers = True
 
     def body(b: Any, x: Any, y: Any) -> Any:
         return x // y

@@ -48,6 +48,8 @@ class _Canonicalise(Rewriter):
             found = rule(inputs, node)
         if found is None and isinstance(op, Elementwise):
             found = _before_reshape(op, inputs, node)
+        if isinstance(found, Value) and found.dtype is not node.outputs[0].dtype:
+            found = None  # a float32 operand beside 16-bit floats
         if found is not None:
             return found if isinstance(found, tuple) else (found,)
         if op is not node.op or inputs != [self.resolve(i) for i in node.inputs]:

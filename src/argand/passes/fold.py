@@ -46,8 +46,8 @@ class _Fold(Rewriter):
 
     def _full(self, node: Node, value: Any) -> Value:
         out = node.outputs[0]
-        number = value.item() if hasattr(value, "item") else value
-        result: Value = ops.full(out.shape, _python(number, out.dtype.kind), dtype=out.dtype)
+        rounded = number(value, out.dtype).item()  # 16-bit floats were computed in float32
+        result: Value = ops.full(out.shape, _python(rounded, out.dtype.kind), dtype=out.dtype)
         return result
 
 

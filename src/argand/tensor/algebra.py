@@ -9,6 +9,7 @@ from typing import Any
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir import bind as crossroads
+from argand.ir.elementwise import rounded_once
 from argand.ir.op import describe, ops
 from argand.tensor.arranging import roll
 from argand.tensor.formulas import eye
@@ -110,8 +111,12 @@ def _sum_of(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
         beta, alpha = int(beta), int(alpha)
     if beta == 0:
         return product if alpha == 1 else ops.mul(product, alpha)
-    left = input if beta == 1 else ops.mul(input, beta)
-    return ops.add(left, product if alpha == 1 else ops.mul(product, alpha))
+
+    def total(input: Any, product: Any) -> Any:
+        left = input if beta == 1 else ops.mul(input, beta)
+        return ops.add(left, product if alpha == 1 else ops.mul(product, alpha))
+
+    return rounded_once(total, input, product)
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:

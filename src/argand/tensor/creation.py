@@ -159,7 +159,7 @@ def _python_array(array: Any, wanted: DType | None) -> Any:
     if wanted is not None and (kind != "u" or wanted.is_inexact or wanted is uint64):
         return array
     if kind == "f":
-        return array.astype(default.numpy)
+        return converted(array, default)
     if kind == "c":
         return array.astype(np.complex128 if default.name == "float64" else np.complex64)
     if kind == "u":

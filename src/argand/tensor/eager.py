@@ -15,7 +15,7 @@ from argand.base.late import resolve
 from argand.base.settings import settings
 from argand.ir import entries
 from argand.ir.bind import Interpreter
-from argand.ir.elementwise import Elementwise
+from argand.ir.elementwise import Elementwise, operand_dtype
 from argand.ir.families import Composite, Contract, Reduce, Scan, Sort, Window, array_type
 from argand.ir.op import Literal, Op
 from argand.tensor.core import Tensor, set_eager, wrap
@@ -163,7 +163,7 @@ def _is_large(arrays: Sequence[Any]) -> bool:
 def _is_exact(op: Op, dtypes: list[DType]) -> bool:
     """Whether NumPy and native code find the same bits."""
     if isinstance(op, Elementwise):
-        return op.exact(dtypes[-1])
+        return op.exact(operand_dtype(dtypes))
     return not any(d.is_inexact for d in dtypes)
 
 

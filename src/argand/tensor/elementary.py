@@ -8,10 +8,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from argand.base.dtype import as_dtype, compute_dtype, get_default_dtype
+from argand.base.dtype import as_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import same_shape
-from argand.ir.elementwise import common_dtype, is_number
+from argand.ir.elementwise import common_dtype, rounded_once
 from argand.ir.op import describe, ops
 from argand.tensor.core import wrap
 from argand.tensor.operands import check_tensors
@@ -61,12 +61,12 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
 def _added(input: Any, combine: Any, tensor1: Any, tensor2: Any, value: Any) -> Any:
     """input + value * combine(tensor1, tensor2), of 16-bit floats rounded once."""
     check_tensors(f"addc{combine.name}", input, tensor1, tensor2)
-    dtype = common_dtype(input, tensor1, tensor2)
-    operands, wide = (input, tensor1, tensor2), compute_dtype(dtype)
-    input, tensor1, tensor2 = (x if is_number(x) else ops.cast(x, wide) for x in operands)
-    part = combine(tensor1, tensor2)
-    total = ops.add(input, part if _is_one(value) else ops.mul(part, value))
-    return ops.cast(total, dtype) if wide is not dtype else total
+
+    def formula(input: Any, tensor1: Any, tensor2: Any) -> Any:
+        part = combine(tensor1, tensor2)
+        return ops.add(input, part if _is_one(value) else ops.mul(part, value))
+
+    return rounded_once(formula, input, tensor1, tensor2)
 
 
 def _is_one(value: Any) -> bool:
@@ -139,8 +139,12 @@ def logit(input: Any, eps: float | None = None) -> Any:
     tensor([-2.1972,  0.0000,  2.1972])
     """
     x = input if input.dtype.is_inexact else ops.cast(input, get_default_dtype())
-    x = x if eps is None else ops.clamp(x, eps, 1 - eps)
-    return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
+
+    def formula(x: Any) -> Any:
+        x = x if eps is None else ops.clamp(x, eps, 1 - eps)
+        return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
+
+    return rounded_once(formula, x)
 
 
 def hypot(input: Any, other: Any) -> Any:
@@ -150,6 +154,10 @@ def hypot(input: Any, other: Any) -> Any:
     tensor([5.0000e+00, 5.0000e+30])
     """
     check_tensors("hypot", input, other)
+    return rounded_once(_hypot, input, other)
+
+
+def _hypot(input: Any, other: Any) -> Any:
     dtype = common_dtype(input, other)
     input, other = ops.cast(input, dtype), ops.cast(other, dtype)
     with no_grad():  # the result doesn't depend on the unit; the squares would overflow without
@@ -167,6 +175,10 @@ def sinc(input: Any) -> Any:
     >>> ag.sinc(ag.tensor([0.0, 0.5, 1.5]))
     tensor([ 1.0000,  0.6366, -0.2122])
     """
+    return rounded_once(_sinc, input)
+
+
+def _sinc(input: Any) -> Any:
     x = ops.mul(input, math.pi)
     zero = ops.eq(x, 0)
     safe = ops.where(zero, 1.0, x)
@@ -206,6 +218,10 @@ def logaddexp(input: Any, other: Any) -> Any:
     tensor([6.9315e-01, 1.0007e+03])
     """
     check_tensors("logaddexp", input, other)
+    return rounded_once(_logaddexp, input, other)
+
+
+def _logaddexp(input: Any, other: Any) -> Any:
     if input.dtype.is_complex or other.dtype.is_complex:
         first = ops.ge(*map(_real, (input, other)))
         high, low = ops.where(first, input, other), ops.where(first, other, input)

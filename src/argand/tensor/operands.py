@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from argand.base.errors import CallError
-from argand.ir.elementwise import is_plain_number
+from argand.ir.elementwise import is_plain_number, rounded_once
 from argand.ir.op import Op
+
+__all__ = ["check_tensors", "of_tensors", "rounded_once"]
 
 
 def check_tensors(name: str, *operands: Any) -> None:

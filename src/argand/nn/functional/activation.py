@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from argand.base.domains import check_numbers
@@ -11,12 +13,18 @@ from argand.base.shape import normalize_dim
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
 from argand.tensor.inplace import apply_inplace
+from argand.tensor.operands import rounded_once
 from argand.tensor.random import uniform_of
 
 
 def _applied(function: Any, input: Any, inplace: bool, *args: Any) -> Any:
     """function(input, *args); with `inplace` the input's memory takes it."""
     return apply_inplace(function, input, *args) if inplace else function(input, *args)
+
+
+def _once(formula: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A formula of several ops that rounds 16-bit floats once."""
+    return partial(rounded_once, formula)
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
@@ -65,7 +73,8 @@ def selu(input: Any, inplace: bool = False) -> Any:
     tensor([-1.1113,  1.0507])
     """
     alpha, scale = 1.6732632423543772, 1.0507009873554805
-    return _applied(lambda x: ops.mul(ops.elu(x, alpha), scale), input, inplace)
+    formula = _once(lambda x: ops.mul(ops.elu(x, alpha), scale))
+    return _applied(formula, input, inplace)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -99,7 +108,8 @@ def mish(input: Any, inplace: bool = False) -> Any:
     >>> F.mish(ag.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.3034,  0.0000,  0.8651])
     """
-    return _applied(lambda x: ops.mul(x, ops.tanh(ops.softplus(x))), input, inplace)
+    formula = _once(lambda x: ops.mul(x, ops.tanh(ops.softplus(x))))
+    return _applied(formula, input, inplace)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
@@ -146,7 +156,8 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     >>> F.hardsigmoid(ag.tensor([-4.0, 0.0, 1.5]))
     tensor([0.0000, 0.5000, 0.7500])
     """
-    return _applied(lambda x: ops.div(ops.relu6(ops.add(x, 3)), 6), input, inplace)
+    formula = _once(lambda x: ops.div(ops.relu6(ops.add(x, 3)), 6))
+    return _applied(formula, input, inplace)
 
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
@@ -155,7 +166,8 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
     >>> F.hardswish(ag.tensor([-4.0, 1.0, 4.0]))
     tensor([-0.0000, 0.6667, 4.0000])
     """
-    return _applied(lambda x: ops.mul(x, ops.div(ops.relu6(ops.add(x, 3)), 6)), input, inplace)
+    formula = _once(lambda x: ops.mul(x, ops.div(ops.relu6(ops.add(x, 3)), 6)))
+    return _applied(formula, input, inplace)
 
 
 def tanh(input: Any) -> Any:
@@ -229,8 +241,12 @@ def glu(input: Any, dim: int = -1) -> Any:
     ends = list(input.shape)
     middle, half = list(zero), list(ends)
     middle[dim] = half[dim] = size // 2
-    first = ops.slice(input, zero, half, one)
-    return ops.mul(first, ops.sigmoid(ops.slice(input, middle, ends, one)))
+
+    def formula(x: Any) -> Any:
+        first = ops.slice(x, zero, half, one)
+        return ops.mul(first, ops.sigmoid(ops.slice(x, middle, ends, one)))
+
+    return rounded_once(formula, input)
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -240,9 +256,7 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     tensor([-1.2642,  2.0000])
     """
 
-    def formula(x: Any) -> Any:
-        return ops.mul(ops.elu(ops.div(x, alpha), 1.0), alpha)
-
+    formula = _once(lambda x: ops.mul(ops.elu(ops.div(x, alpha), 1.0), alpha))
     return _applied(formula, input, inplace)
 
 
@@ -262,7 +276,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     tensor([-1.5000,  0.0000])
     """
     check_numbers("[0, inf)", lambd=lambd)
-    return ops.sub(input, ops.clamp(input, -lambd, lambd))
+    return rounded_once(lambda x: ops.sub(x, ops.clamp(x, -lambd, lambd)), input)
 
 
 def tanhshrink(input: Any) -> Any:
