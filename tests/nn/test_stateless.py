@@ -7,6 +7,7 @@ import pytest
 
 import argand as ag
 from argand import nn
+from argand.base import notices
 from argand.nn.utils import parametrizations, parametrize
 
 
@@ -98,7 +99,8 @@ def test_a_parametrization_that_changes_the_shape_is_refused():
         parametrize.register_parametrization(nn.Linear(2, 2), "weight", First())
 
 
-def test_options_without_effect_say_so_once():
+def test_options_without_effect_say_so_once(monkeypatch):
+    monkeypatch.setattr(notices, "_said", set())  # whatever other tests have heard
     with pytest.warns(UserWarning, match="device_ids=.* has no effect here: there is one device"):
         nn.DataParallel(nn.Identity(), device_ids=[0, 1])
     with warnings.catch_warnings():

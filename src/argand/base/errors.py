@@ -69,6 +69,10 @@ class ShapeError(ArgandError, RuntimeError, ValueError):
     """Shapes that don't fit the operation."""
 
 
+class EmptyError(ShapeError, IndexError):
+    """No elements where the operation has no value for nothing."""
+
+
 class ArgumentError(ArgandError, RuntimeError, ValueError):
     """An argument whose value the operation does not take."""
 

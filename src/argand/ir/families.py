@@ -15,7 +15,7 @@ import numpy as np
 
 from argand.base.dim import Extent, Shape
 from argand.base.dtype import DType, as_dtype, bool_, compute_dtype, from_numpy, int64
-from argand.base.errors import ShapeError
+from argand.base.errors import EmptyError, ShapeError
 from argand.base.shape import normalize_dims, reduced_shape, same_shape, shape_text
 from argand.ir import scalar
 from argand.ir.elementwise import lifted
@@ -84,7 +84,7 @@ class Reduce(Op):
         if self.identity(x.dtype) is None:
             for d in dims:
                 if isinstance(x.shape[d], int) and x.shape[d] == 0:
-                    raise ShapeError(
+                    raise EmptyError(
                         f"{self.name}: dimension {d} of shape {shape_text(x.shape)} is empty, "
                         "and the operation has no value for nothing"
                     )

@@ -187,6 +187,12 @@ def _const_pow(b: Any, g: Any, x: Any, n: float) -> Any:
     return g * n * (x if n == 2 else b.pow(x, n - 1))
 
 
+def _angle_rule(b: Any, g: Any, y: Any, x0: Any, x1: Any) -> Sequence[Any]:
+    """The origin, which has no angle, has the slope 0."""
+    square = b.where(b.eq(x0, 0) & b.eq(x1, 0), 1, x0 * x0 + x1 * x1)
+    return [g * x1 / square, -g * x0 / square]
+
+
 def _copysign_rule(b: Any, g: Any, y: Any, x: Any, sign: Any) -> Sequence[Any]:
     """A number keeps its slope, changed by the factor that changed its sign; 0 has none."""
     return [b.where(b.eq(x, 0), 0, g * b.copysign(1, x) * b.copysign(1, sign)), None]
@@ -246,7 +252,7 @@ for _name, _function, _rule, _cost, _infix in (
     (
         "atan2",
         np.arctan2,
-        lambda b, g, y, x0, x1: [g * x1 / (x0 * x0 + x1 * x1), -g * x0 / (x0 * x0 + x1 * x1)],
+        _angle_rule,
         24,
         None,
     ),

@@ -8,7 +8,7 @@ import numpy as np
 
 from argand.base.conversion import plain
 from argand.base.dtype import compute_dtype, from_numpy, int64
-from argand.base.errors import ArgumentError, DTypeError, ShapeError
+from argand.base.errors import ArgumentError, DTypeError, EmptyError, ShapeError
 from argand.base.shape import normalize_dim, reduced_shape, same_shape, shape_text
 from argand.ir import families
 from argand.ir.elementwise import lifted
@@ -173,7 +173,7 @@ class Mode(families.Host):
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,) = inputs
         if x.shape and isinstance(x.shape[params["dim"]], int) and not x.shape[params["dim"]]:
-            raise ShapeError(
+            raise EmptyError(
                 f"mode: dimension {params['dim']} of shape {shape_text(x.shape)} is empty"
             )
         dims = (params["dim"],) if x.shape else ()

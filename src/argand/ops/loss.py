@@ -352,8 +352,9 @@ class SmoothL1Loss(_PairLoss):
         d = ops.abs(ops.sub(x, target))
         if not beta:
             return reduced(d, reduction)
-        near = ops.mul(ops.square(d), 0.5 / beta)
-        return reduced(ops.where(ops.lt(d, beta), near, ops.sub(d, 0.5 * beta)), reduction)
+        is_near = ops.lt(d, beta)
+        near = ops.mul(ops.square(ops.where(is_near, d, 0.0)), 0.5 / beta)  # no infinity squared
+        return reduced(ops.where(is_near, near, ops.sub(d, 0.5 * beta)), reduction)
 
 
 class HuberLoss(_PairLoss):
@@ -373,8 +374,10 @@ class HuberLoss(_PairLoss):
 
     def body(x: Any, target: Any, reduction: str, delta: float) -> Any:
         d = ops.abs(ops.sub(x, target))
+        is_near = ops.le(d, delta)
+        near = ops.mul(ops.square(ops.where(is_near, d, 0.0)), 0.5)  # no infinity squared
         far = ops.mul(ops.sub(d, 0.5 * delta), delta)
-        return reduced(ops.where(ops.le(d, delta), ops.mul(ops.square(d), 0.5), far), reduction)
+        return reduced(ops.where(is_near, near, far), reduction)
 
 
 # -- probabilities -------------------------------------------------------------------------------

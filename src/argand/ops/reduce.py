@@ -188,7 +188,7 @@ class _Extreme(Reduce):
         mask = ops.cast(chosen, x.dtype)
         count = ops.sum(mask, params["dim"], params["keepdim"])
         share = self.restore(ops.div(grads[0], count), x, params)
-        return [ops.where(chosen, share, 0.0)]
+        return [ops.mul(share, mask)]  # NaN where the extreme is NaN, which equals no element
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (0,), (0,)

@@ -106,7 +106,7 @@ def round(input: Any, *, decimals: int = 0) -> Any:
     if not decimals:
         return ops.round(input)
     scale = 10.0**decimals
-    return ops.div(ops.round(ops.mul(input, scale)), scale)
+    return rounded_once(lambda x: ops.div(ops.round(ops.mul(x, scale)), scale), input)
 
 
 def nan_to_num(
@@ -141,7 +141,11 @@ def logit(input: Any, eps: float | None = None) -> Any:
     x = input if input.dtype.is_inexact else ops.cast(input, get_default_dtype())
 
     def formula(x: Any) -> Any:
-        x = x if eps is None else ops.clamp(x, eps, 1 - eps)
+        if eps is None:  # the gradient outside is NaN, too
+            within = ops.logical_and(ops.ge(x, 0), ops.le(x, 1))
+            x = ops.mul(x, ops.where(within, ops.full((), 1, x.dtype), math.nan))
+        else:
+            x = ops.clamp(x, eps, 1 - eps)
         return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
 
     return rounded_once(formula, x)

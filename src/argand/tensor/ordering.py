@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.errors import ArgumentError, DTypeError, ShapeError
+from argand.base.errors import ArgumentError, DTypeError, EmptyError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.joining import select, sliced
 from argand.tensor.reducing import ValuesIndices
+from argand.transform.mode import mode as grad_mode
 
 
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
@@ -69,7 +70,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     ValuesIndices(values=tensor(3.), indices=tensor(2))
     """
     d = normalize_dim(dim, input.ndim, "kthvalue")
-    size = input.shape[d] if input.ndim else 1
+    size = _not_empty("kthvalue", input, d)
     if k < 1 or k > size:
         raise ArgumentError(f"kthvalue: k = {k} is out of range for a size of {size}")
     values, indices = ops.sort(input, d)
@@ -87,7 +88,7 @@ def _not_empty(name: str, x: Any, d: int) -> Any:
     """The size of a dimension."""
     size = x.shape[d] if x.ndim else 1
     if size == 0:
-        raise ShapeError(f"{name}: dimension {d} of shape {shape_text(x.shape)} is empty")
+        raise EmptyError(f"{name}: dimension {d} of shape {shape_text(x.shape)} is empty")
     return size
 
 
@@ -106,7 +107,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     if dim is None:
         if input.dtype.is_floating_point and 0 in input.shape:
             return ops.full((), math.nan, input.dtype)
-        return median(ops.reshape(input, (-1,)), 0).values
+        return _shared(input, median(ops.reshape(input, (-1,)), 0).values)
     d = normalize_dim(dim, input.ndim, "median")
     size = _not_empty("median", input, d)
     ordered = ops.sort(input, d)
@@ -116,6 +117,16 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
         spoiled = ops.isnan(last[0])
         found = [ops.where(spoiled, b, a) for a, b in zip(found, last, strict=True)]
     return ValuesIndices(*found)
+
+
+def _shared(input: Any, middle: Any) -> Any:
+    """An element's value, whose gradient all that are equal to it share."""
+    if not (input.requires_grad and grad_mode.enabled):
+        return middle
+    value = middle.detach()
+    both_nan = ops.logical_and(ops.isnan(input), ops.isnan(value))
+    equal = ops.logical_or(ops.eq(input, value), both_nan)
+    return ops.amax(ops.where(equal, input, -math.inf))
 
 
 def quantile(
@@ -200,7 +211,7 @@ def _quantiles(values: Any, marks: Any, interpolation: str) -> Any:
     last = (values.ndim - 1,)
     low, high, share = _between(ops.mul(marks, values.shape[-1] - 1), interpolation)
     below, above = (ops.index(values, ops.cast(i, "int64"), dims=last) for i in (low, high))
-    found = ops.lerp(below, above, ops.cast(share, values.dtype))
+    found = below if share is None else ops.lerp(below, above, ops.cast(share, values.dtype))
     return ops.where(ops.isnan(values[..., -1:]), math.nan, found)  # a NaN comes last in the order
 
 
@@ -211,7 +222,7 @@ def _nan_quantiles(values: Any, marks: Any, interpolation: str) -> Any:
     place = ops.mul(marks, ops.clamp(ops.sub(count, 1), 0, None))
     low, high, share = _between(place, interpolation)
     below, above = (ops.gather(values, -1, ops.cast(i, "int64")) for i in (low, high))
-    return ops.lerp(below, above, ops.cast(share, values.dtype))
+    return below if share is None else ops.lerp(below, above, ops.cast(share, values.dtype))
 
 
 _BETWEEN: dict[str, Any] = {
@@ -224,9 +235,12 @@ _BETWEEN: dict[str, Any] = {
 
 
 def _between(place: Any, interpolation: str) -> tuple[Any, Any, Any]:
-    """The places before and after one that is no integer, and the share of the later one."""
+    """The places before and after one that is no integer, and the share of the later one; None
+    where an element is taken as it is."""
     rounded = _BETWEEN[interpolation]
-    place = place if rounded is None else rounded(place)
+    if rounded is not None:
+        place = rounded(place)
+        return place, place, None
     low, high = ops.floor(place), ops.ceil(place)
     share = ops.sub(place, low)
     if interpolation == "midpoint":
@@ -243,7 +257,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     if dim is None:
         if 0 in input.shape:
             return median(input)
-        return nanmedian(ops.reshape(input, (-1,)), 0, keepdim).values
+        return _shared(input, nanmedian(ops.reshape(input, (-1,)), 0, keepdim).values)
     d = normalize_dim(dim, input.ndim, "nanmedian")
     if not input.dtype.is_floating_point or not input.ndim:
         return median(input, dim, keepdim)

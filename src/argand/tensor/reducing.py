@@ -350,7 +350,7 @@ def any(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spel
     >>> ag.any(ag.tensor([[0, 3], [0, 0]]), dim=1)
     tensor([ True, False])
     """
-    return _truth(_along(ops.any, input, dim, keepdim, other), input)
+    return _truth(ops.any, input, dim, keepdim, other)
 
 
 def all(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spelling]) -> Any:
@@ -359,11 +359,19 @@ def all(input: Any, dim: Any = None, keepdim: bool = False, **other: Unpack[Spel
     >>> ag.all(ag.tensor([[1, 3], [0, 2]]), dim=1)
     tensor([ True, False])
     """
-    return _truth(_along(ops.all, input, dim, keepdim, other), input)
+    return _truth(ops.all, input, dim, keepdim, other)
 
 
-def _truth(found: Any, input: Any) -> Any:
-    """What PyTorch answers with: booleans, but uint8 of uint8, its older booleans."""
+def _truth(op: Any, input: Any, dim: Any, keepdim: bool, other: Spelling) -> Any:
+    """Whether any or all elements are not 0; along no dimension, ``()``, each by itself.
+
+    As PyTorch answers: in booleans, but of uint8, its older booleans, in uint8.
+    """
+    dims = other.get("axis", dim)
+    if isinstance(dims, tuple | list) and not dims:
+        found = into(other.get("out"), ops.ne(input, 0))
+    else:
+        found = _along(op, input, dim, keepdim, other)
     return ops.cast(found, "uint8") if input.dtype is uint8 else found
 
 

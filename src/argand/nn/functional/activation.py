@@ -256,8 +256,14 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     tensor([-1.2642,  2.0000])
     """
 
-    formula = _once(lambda x: ops.mul(ops.elu(ops.div(x, alpha), 1.0), alpha))
-    return _applied(formula, input, inplace)
+    if alpha == 0:
+        raise ArgumentError("celu: alpha can't be 0")
+
+    def formula(x: Any) -> Any:
+        below = ops.expm1(ops.div(ops.clamp(x, None, 0), alpha))
+        return ops.where(ops.gt(x, 0), x, ops.mul(below, alpha))
+
+    return _applied(_once(formula), input, inplace)
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:

@@ -193,7 +193,7 @@ def _pixels(input: Any, places: Sequence[Any]) -> Any:
     for x, size in zip(places, sizes, strict=True):
         here = ops.logical_and(ops.ge(x, 0), ops.le(x, size - 1))
         inside = here if inside is None else ops.logical_and(inside, here)
-        whole = ops.cast(ops.clamp(x, 0, size - 1), "int64")
+        whole = ops.cast(ops.where(here, x, 0.0), "int64")
         place = whole if place is None else ops.add(ops.mul(place, size), whole)
     flat = ops.reshape(input, (n, c, math.prod(sizes)))
     index = ops.reshape(place, (n, 1, math.prod(shape)))
