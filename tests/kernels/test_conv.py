@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from argand.codegen.llvm.target import host_target, named_target
-from argand.kernels.contraction.blocked import contraction
+from argand.kernels.contraction.blocked import contractions
 from argand.kernels.contraction.convolution import (
     ConvEpilogue,
     ConvolutionWindow,
@@ -162,8 +162,7 @@ def build(
         specs = input_gradient(b, window, y, w, dtype, into(x, "nc", 1))
     else:
         specs = [weight_gradient(b, window, x, y, dtype, into(w, "oi", 0))]
-    for spec in specs:
-        contraction(b, spec, target)
+    contractions(b, specs, target)
     return b.finish()
 
 

@@ -30,7 +30,8 @@ from argand.kernels.contraction.addressing import (
 )
 from argand.kernels.contraction.few_rows import few_rows
 from argand.kernels.contraction.group_rows import group_rows
-from argand.kernels.contraction.grouped import grouped
+from argand.kernels.contraction.grouped_image import grouped_images
+from argand.kernels.contraction.grouped_weight import grouped_weight
 from argand.kernels.contraction.microkernel import Address, Panel, Tile, panels, regions
 from argand.kernels.contraction.pack import Packer, a_row_bytes, a_row_stride, b_bytes, b_pitch
 from argand.kernels.contraction.plan import (
@@ -46,7 +47,7 @@ from argand.kernels.contraction.spec import Contraction, ContractionAxis
 from argand.nest.builder import NestBuilder, Reg, Ty
 from argand.nest.target import Target
 
-__all__ = ["contraction"]
+__all__ = ["contraction", "contractions"]
 
 PACK_PIECE = 1 << 15
 """Elements of B that a chunk packs, when it is packed for all."""
@@ -54,7 +55,18 @@ PACK_PIECE = 1 << 15
 
 def contraction(b: NestBuilder, spec: Contraction, target: Target) -> None:
     """Emit the nest of a contraction into the function being built."""
-    _choose(b, spec, geometry(spec), plan(spec, target))
+    contractions(b, [spec], target)
+
+
+def contractions(b: NestBuilder, specs: Sequence[Contraction], target: Target) -> None:
+    """Emit the nests of contractions of the same operands, whose results are parts of one."""
+    found = [plan(spec, target) for spec in specs]
+    firsts = [plans[0] for plans in found]
+    if all(first.groups == "across" for first in firsts) and not specs[0].long_k:
+        grouped_images(b, specs, firsts)
+        return
+    for spec, plans in zip(specs, found, strict=True):
+        _choose(b, spec, geometry(spec), plans)
 
 
 def _choose(
@@ -77,8 +89,10 @@ def _condition(b: NestBuilder, geo: Geometry, chosen: ContractionPlan) -> Reg:
 
 
 def _run(b: NestBuilder, spec: Contraction, geo: Geometry, chosen: ContractionPlan) -> None:
-    if chosen.groups == "across":
-        grouped(b, spec, chosen)
+    if chosen.groups == "across" and spec.long_k:
+        grouped_weight(b, spec, chosen)
+    elif chosen.groups == "across":
+        grouped_images(b, [spec], [chosen])
     elif chosen.groups == "inside":
         group_rows(b, spec, chosen)
     elif chosen.few:

@@ -15,7 +15,7 @@ from argand.base.dim import same
 from argand.ir.families import Contract, Convolution
 from argand.ir.program import Node
 from argand.kernels.contraction import convolution as conv
-from argand.kernels.contraction.blocked import contraction
+from argand.kernels.contraction.blocked import contraction, contractions
 from argand.kernels.contraction.layout import (
     Layout,
     contraction_of,
@@ -260,8 +260,7 @@ class _Convolution(_Emitter):
         else:
             image, result = given["image"], given["result"]
             specs = [conv.weight_gradient(b, window, image, result, acc, self._weight)]
-        for spec in specs:
-            contraction(self.b, spec, self.context.target)
+        contractions(self.b, specs, self.context.target)
 
     def _tensor(self, i: int) -> conv.Tensor4:
         point, space = self.layout.operands[i], self.layout.spaces[i]
