@@ -22,6 +22,19 @@ def test_the_class_makes_tensors() -> None:
         ag.Tensor(ag.tensor([1]))
 
 
+@pytest.mark.parametrize("number", [2.5, True, None, 1j, np.float32(2), "a"])
+def test_one_number_is_no_sequence(number: object) -> None:
+    for make in (ag.Tensor, ag.FloatTensor, ag.ones(2).new):
+        with pytest.raises(TypeError, match="expected sizes or a sequence of numbers"):
+            make(number)
+
+
+def test_sizes_may_be_numpys() -> None:
+    assert ag.Tensor(np.int64(3)).shape == ag.LongTensor(np.int32(3)).shape == (3,)
+    assert ag.FloatTensor().shape == (0,)
+    assert ag.FloatTensor(ag.Size((2, 3))).shape == (2, 3)
+
+
 def test_a_subclass_makes_its_own() -> None:
     class Named(ag.Tensor):
         pass

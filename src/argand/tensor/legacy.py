@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from argand.base import dtype as dtypes
+from argand.base.dim import Dim
 from argand.base.dtype import DType, get_default_dtype
-from argand.base.errors import DTypeError
+from argand.base.errors import CallError, DTypeError
 from argand.tensor.core import Size, Tensor
 from argand.tensor.creation import tensor, zeros
 from argand.tensor.device import check_device
@@ -23,12 +27,25 @@ def construct(cls: Any, *data: Any, device: Any = None) -> Any:
             raise DTypeError(
                 f"Tensor(x): expected {dtype.name}, got {data[0].dtype.name}; use x.to(...)"
             )
-        made: Any = data[0].detach()
-    elif len(data) == 1 and not isinstance(data[0], int | Size):
-        made = tensor(data[0], dtype=dtype)
-    else:
-        made = zeros(*data, dtype=dtype) if data else zeros(0, dtype=dtype)
-    return as_class(made, cls)
+        return as_class(data[0].detach(), cls)
+    return as_class(_made("Tensor", data, dtype), cls)
+
+
+def _made(name: str, given: Sequence[Any], dtype: DType) -> Any:
+    """Zeros of the sizes given one by one or as a `Size`, or a tensor of a sequence of numbers."""
+    if len(given) != 1 or isinstance(given[0], Size) or _is_size(given[0]):
+        return zeros(*(given or (0,)), dtype=dtype)
+    (data,) = given
+    if np.ndim(data) == 0 and not isinstance(data, Tensor | np.ndarray):
+        raise CallError(
+            f"{name}: expected sizes or a sequence of numbers, got a {type(data).__name__}; "
+            "write ag.tensor(...) for one number"
+        )
+    return tensor(data, dtype=dtype)
+
+
+def _is_size(x: Any) -> bool:
+    return isinstance(x, int | np.integer | Dim) and not isinstance(x, bool)
 
 
 def new(self: Any, *data: Any, device: Any = None) -> Any:
@@ -38,9 +55,7 @@ def new(self: Any, *data: Any, device: Any = None) -> Any:
     (tensor([[0, 0]]), tensor([3]))
     """
     check_device(device)
-    if len(data) == 1 and not isinstance(data[0], int | Size):
-        return tensor(data[0], dtype=self.dtype)
-    return zeros(*data, dtype=self.dtype) if data else zeros(0, dtype=self.dtype)
+    return _made("new", data, self.dtype)
 
 
 class _Typed(type):
@@ -48,10 +63,9 @@ class _Typed(type):
 
     dtype: DType
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and not isinstance(args[0], int):
-            return tensor(args[0], dtype=cls.dtype)
-        return zeros(*args, dtype=cls.dtype)
+    def __call__(cls, *data: Any, device: Any = None) -> Any:
+        check_device(device)
+        return _made(cls.__name__, data, cls.dtype)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, Tensor) and instance.dtype is cls.dtype
