@@ -22,6 +22,7 @@ from types import FunctionType
 from typing import Any
 
 from argand import fft, linalg, special
+from argand.base.naming import naming
 from argand.ir import overrides
 from argand.nn import functional
 from argand.tensor.core import Tensor
@@ -226,19 +227,20 @@ def _stand_in(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @functools.cache
 def _names() -> dict[Any, str]:
+    """What follows the package in the full name of each."""
     found: dict[Any, str] = {}
     for owner, several in get_overridable_functions().items():
         if owner is not Tensor:
-            prefix = owner.__name__
+            prefix = owner.__name__.removeprefix("argand")
             for name, value in vars(owner).items():
                 if isinstance(value, FunctionType) and value in set(several):
                     found.setdefault(value, f"{prefix}.{name}")
     for name, value in vars(Tensor).items():
         if isinstance(value, property):
             for part in ("__get__", "__set__", "__delete__"):
-                found[getattr(value, part)] = f"argand.Tensor.{name}.{part}"
+                found[getattr(value, part)] = f".Tensor.{name}.{part}"
         elif isinstance(value, FunctionType):
-            found.setdefault(value, f"argand.Tensor.{name}")
+            found.setdefault(value, f".Tensor.{name}")
     return found
 
 
@@ -250,7 +252,8 @@ def resolve_name(f: Callable[..., Any]) -> str | None:
     >>> ag.overrides.resolve_name(ag.Tensor.shape.__get__)
     'argand.Tensor.shape.__get__'
     """
-    return _names().get(f)
+    name = _names().get(f)
+    return name if name is None else f"{naming.package}{name}"
 
 
 def is_tensor_method_or_property(func: Callable[..., Any]) -> bool:
@@ -259,7 +262,7 @@ def is_tensor_method_or_property(func: Callable[..., Any]) -> bool:
     >>> ag.overrides.is_tensor_method_or_property(ag.Tensor.add)
     True
     """
-    return (resolve_name(func) or "").startswith("argand.Tensor.")
+    return _names().get(func, "").startswith(".Tensor.")
 
 
 def get_default_nowrap_functions() -> frozenset[Any]:

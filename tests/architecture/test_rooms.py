@@ -37,12 +37,13 @@ LIBRARY = (
     ("optim",),
     ("fit",),
     ("vision",),
+    ("alias",),
     ("cli",),
 )
 VISIBLE_TO_LIBRARY = {"base", "ops", "transform", "tensor", "compile"}
 # The registry's calls and the crossroads are the library's way to the ops.
 OPEN_TO_LIBRARY = {"argand.ir", "argand.ir.bind", "argand.ir.entries", "argand.ir.op"}
-ALSO = {"io": {"ir"}, "cli": {"runtime", "backends", "codegen"}}
+ALSO = {"alias": {"torch_version"}, "io": {"ir"}, "cli": {"runtime", "backends", "codegen"}}
 
 # Modules of the package itself: addresses that PyTorch's programs use, made of the rooms' parts.
 FACADES = {
@@ -63,18 +64,20 @@ FACADES = {
     "func": {"nn"},
     "mps": {"base"},
     "mtia": {"base"},
-    "overrides": {"fft", "ir", "linalg", "nn", "special", "tensor"},
+    "overrides": {"base", "fft", "ir", "linalg", "nn", "special", "tensor"},
     "version": set(),
     "xpu": {"base"},
     "signal": {"base", "ir", "signal", "tensor"},
     "special": {"ir", "tensor"},
     "testing": {"tensor"},
+    "torch_version": set(),
     "utils": {"data", "tensor", "utils"},
 }
 
 # The places that import by name at run time, besides base/late.py.
 IMPORTS_BY_NAME = {
     "__init__.py",
+    "alias/modules.py",
     "backends/select.py",
     "base/late.py",
     "cli/main.py",

@@ -17,6 +17,7 @@ import numpy as np
 from argand.base import epoch
 from argand.base.errors import DTypeError, did_you_mean
 from argand.base.events import emit
+from argand.base.naming import naming
 
 
 class DType:
@@ -66,7 +67,7 @@ class DType:
         return self.kind in "fsc"
 
     def __repr__(self) -> str:
-        return f"argand.{self.name}"
+        return f"{naming.package}.{self.name}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return as_dtype, (self.name,)

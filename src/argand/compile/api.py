@@ -42,7 +42,8 @@ def compile(  # PyTorch's name
         freeze: for inference: take parameters and buffers for constants, so that what depends on
             them alone (a weight laid out for its product) is computed once, and again when an
             in-place operation has written them. It costs memory, and time in training.
-        fullgraph: PyTorch's switch. A function is always one program here.
+        fullgraph: PyTorch's switch. A function is always one program here; one that can't be traced
+            raises TraceError, or, with False, runs eagerly from then on, which a warning says.
         mode: PyTorch's hint; there is one mode.
         disable: return the function as it is.
 
@@ -60,6 +61,7 @@ def compile(  # PyTorch's name
         "dynamic": dynamic,
         "name": name,
         "freeze": freeze,
+        "fullgraph": fullgraph,
     }
     if function is None:
         return lambda f: compile(f, **options, disable=disable)

@@ -14,6 +14,7 @@ from argand.base.errors import ShapeError, TraceError
 from argand.base.events import emit
 from argand.base.forks import lock_held_over_forks
 from argand.base.integer import Integer, IntegerRead
+from argand.base.notices import notice
 from argand.base.settings import settings
 from argand.base.tree import flatten
 from argand.compile.bound import MISS, BoundCall, bound_call, exclusive
@@ -77,11 +78,14 @@ class CompiledFunction:
         dynamic: Mapping[int | str, Any] | bool | None = None,
         name: str | None = None,
         freeze: bool = False,
+        fullgraph: bool = True,
     ) -> None:
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.backend = backend
         self.freeze = freeze
+        self.fullgraph = fullgraph
+        self._runs_eagerly = False  # a call could not be traced, and need not be
         self.name = name or getattr(function, "__name__", type(function).__name__).strip("<>")
         self.dynamic = dynamic
         self.specialisations: list[Specialisation] = []
@@ -120,6 +124,7 @@ class CompiledFunction:
             "dynamic": self.dynamic,
             "name": self.name,
             "freeze": self.freeze,
+            "fullgraph": self.fullgraph,
         }
 
     def derived(
@@ -161,10 +166,17 @@ class CompiledFunction:
     def _run(self, given: Given) -> Any:
         """A call that is described, to find its program."""
         args, kwargs = given
+        if self._runs_eagerly:
+            return self.function(*args, **kwargs)
         if len(kwargs) > 1 and not self._keeps_order:
             given = args, dict(sorted(kwargs.items()))
         slots, exclusive = self._slots, self._exclusive
-        found, leaves = self._specialisation(given)
+        try:
+            found, leaves = self._specialisation(given)
+        except Exception as error:
+            if self.fullgraph:
+                raise
+            return self._run_eagerly(given, error)
         if slots is not self._slots or exclusive is not self._exclusive:
             return self(*args, **kwargs)  # found just now: another thread may have come between
         found.calls += 1
@@ -175,6 +187,16 @@ class CompiledFunction:
         if settings.debug:
             executable = self._debugged(found, given)
         return executable(leaves, given)
+
+    def _run_eagerly(self, given: Given, error: Exception) -> Any:
+        """A call that could not be traced, which has changed nothing, and all that follow; what is
+        wrong with the call itself is raised again."""
+        args, kwargs = given
+        result = self.function(*args, **kwargs)
+        self._runs_eagerly = True
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        notice(f"compile: {self.name} runs eagerly, it can't be traced whole: {first}")
+        return result
 
     def _debugged(self, found: Specialisation, given: Given) -> Executable:
         """The executable that runs node by node, once a second trace has given the same program."""

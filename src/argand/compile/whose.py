@@ -42,7 +42,8 @@ def is_library_module(module: ModuleType) -> bool:
     """Whether a module is Python's, Argand's or of an installed package."""
     top = module.__name__.partition(".")[0]
     file = getattr(module, "__file__", None) or ""
-    return top in sys.stdlib_module_names or top == "argand" or "site-packages" in file
+    known = top in sys.stdlib_module_names or top == "argand"
+    return known or "site-packages" in file or file.startswith(PACKAGE)
 
 
 def is_library_class(cls: type) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from argand.base.dtype import DType
 from argand.base.errors import TraceError
 from argand.base.misuse import FAILURES, explain
+from argand.base.naming import naming
 from argand.base.userstack import UserCall, register_call, register_passing
 from argand.ir import bind as crossroads
 
@@ -132,9 +133,9 @@ def name_of(function: Any) -> str:
     """A function's name, as errors give it."""
     owner = getattr(function, "__self__", None)
     if isinstance(owner, property) and owner.fget is not None:
-        return f"argand.Tensor.{owner.fget.__name__}.{function.__name__}"
+        return f"{naming.package}.Tensor.{owner.fget.__name__}.{function.__name__}"
     name = getattr(function, "__qualname__", "") or getattr(function, "__name__", "")
-    return f"argand.{name}" if name else repr(function)
+    return f"{naming.package}.{name}" if name else repr(function)
 
 
 def check_untaken(argument: Any) -> None:

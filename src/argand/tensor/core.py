@@ -24,6 +24,7 @@ from argand.base.conversion import plain
 from argand.base.dim import Extent, shown
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import ArgumentError, AutogradError, TraceError
+from argand.base.naming import naming
 from argand.base.shape import numel
 from argand.base.userstack import Location, Place, location_of, user_place
 from argand.ir import bind as crossroads
@@ -55,7 +56,7 @@ class Size(tuple[Extent, ...]):
         return numel(self)
 
     def __repr__(self) -> str:
-        return f"argand.Size([{shown(self, sys._getframe(1))}])"
+        return f"{naming.package}.Size([{shown(self, sys._getframe(1))}])"
 
 
 class Cold:

@@ -1,0 +1,154 @@
+"""`ag.install_as_torch`: PyTorch's paths, what they hold, and what is missing."""
+
+import textwrap
+
+from alias_programs import python, run
+
+
+def test_paths_lead_to_argands_functions_and_classes():
+    run(
+        """
+        import torch, torch.nn as nn, torch.nn.functional as F, torch.utils.data
+        from torch.nn.modules.conv import Conv2d
+        from torch.nn.modules.batchnorm import _BatchNorm
+        from torch.optim.lr_scheduler import StepLR
+        from torch.utils.data.dataset import Dataset
+        from torch.serialization import load
+        from torch.autograd import Variable
+        import torch.nn.utils.rnn as rnn
+
+        assert torch.Tensor is ag.Tensor and torch.float32 is ag.float32
+        assert Conv2d is nn.Conv2d is ag.nn.Conv2d and isinstance(nn.BatchNorm2d(1), _BatchNorm)
+        assert F.relu is ag.nn.functional.relu and StepLR is ag.optim.lr_scheduler.StepLR
+        assert Dataset is torch.utils.data.Dataset is ag.data.Dataset and load is torch.load
+        assert rnn.pack_sequence is ag.nn.utils.rnn.pack_sequence
+        assert torch.__version__ >= (2, 13) and torch.__version__.endswith("+argand")
+        assert not hasattr(torch, "vision") and not hasattr(torch, "ops_")
+        import torch as again
+        assert again is torch and repr(torch.nn).startswith("<module 'torch.nn'")
+        """
+    )
+
+
+def test_dtypes_and_sizes_print_as_pytorchs():
+    printed = run(
+        """
+        import torch
+        print(torch.float32, torch.ones(2, dtype=torch.float64), torch.ones(2, 3).shape)
+        print(torch.overrides.resolve_name(torch.add))
+        """
+    )
+    assert printed.splitlines() == [
+        "torch.float32 tensor([1., 1.], dtype=torch.float64) torch.Size([2, 3])",
+        "torch.add",
+    ]
+
+
+def test_what_is_missing_imports_and_says_so_when_it_is_used():
+    printed = run(
+        """
+        import torch, torch.onnx, torch._inductor.config
+        from torch.distributed.fsdp import FullyShardedDataParallel as Sharded, MixedPrecision
+
+        class Mine(Sharded):
+            pass
+
+        def annotated(x: Sharded | None, y: "MixedPrecision" = None) -> Sharded: ...
+
+        assert not isinstance(torch.ones(1), Sharded)
+        assert issubclass(torch.cuda.OutOfMemoryError, Exception)
+        for use in (Sharded, Mine, torch.onnx.export, lambda: torch.sparse_coo_tensor([1])):
+            try:
+                use()
+            except NotImplementedError as error:
+                assert isinstance(error, ag.ArgandError)
+                print(error)
+        for name in ("tenser", "ones_lik"):
+            try:
+                getattr(torch, name)
+            except AttributeError as error:
+                print(error)
+        try:
+            import torch.nn.functionals
+        except ModuleNotFoundError as error:
+            print(error)
+        """
+    )
+    fsdp = "torch.distributed.fsdp.FullyShardedDataParallel"
+    assert printed.splitlines() == [
+        f"{fsdp} is not in Argand; programs run in one process, a group of size 1",
+        f"{fsdp} is not in Argand; programs run in one process, a group of size 1",
+        "torch.onnx.export is not in Argand; save the weights as safetensors, and write the model "
+        "in the other framework",
+        "torch.sparse_coo_tensor is not in Argand; use dense tensors; `index_add` and "
+        "`scatter_add` add at computed places",
+        "module 'torch' has no attribute 'tenser'; did you mean tensor or tensordot?",
+        "module 'torch' has no attribute 'ones_lik'; did you mean ones_like or zeros_like?",
+        "No module named 'torch.nn.functionals'",
+    ]
+
+
+def test_what_is_set_on_a_module_is_seen_by_argand():
+    run(
+        """
+        import torch.nn.functional as F
+        from torch.nn import Linear
+        before, F.relu = F.relu, lambda x: x + 100
+        assert ag.nn.functional.relu(ag.zeros(1)).item() == 100
+        F.relu = before
+        assert ag.nn.functional.relu is before is F.relu
+        """
+    )
+
+
+def test_compile_runs_eagerly_what_cant_be_traced_and_says_so_once():
+    printed = run(
+        """
+        import torch, warnings
+        warnings.simplefilter("always")
+
+        @torch.compile
+        def read(x):
+            return x * x.sum().item()
+
+        class Net(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = torch.nn.Linear(2, 2)
+            def forward(self, x):
+                return self.layer(x).relu()
+
+        print(read(torch.ones(2)), read(torch.ones(3)))
+        net = torch.compile(Net(), backend="inductor", mode="max-autotune")
+        assert net(torch.ones(1, 2)).shape == (1, 2) and len(net.specialisations) == 1
+        try:
+            torch.compile(lambda x: x + "a")(torch.ones(1))
+        except TypeError as error:
+            print("TypeError")
+        try:
+            torch.compile(lambda x: x.item(), fullgraph=True)(torch.ones(1))
+        except ag.base.errors.TraceError:
+            print("TraceError")
+        """
+    )
+    assert printed.count("runs eagerly, it can't be traced whole") == 1
+    lines = printed.splitlines()
+    assert lines[:3] == ["tensor([2., 2.]) tensor([3., 3., 3.])", "TypeError", "TraceError"]
+
+
+def test_beside_pytorch_it_is_refused(tmp_path):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("'''The real one.'''\n")
+    text = """
+        import sys
+        {}
+        import argand as ag
+        try:
+            ag.install_as_torch()
+        except ImportError as error:
+            print(error)
+        assert "ag" not in getattr(sys.modules.get("torch"), "__name__", "")
+        """
+    for first, what in (("", "PyTorch is installed, at"), ("import torch", "PyTorch is imported")):
+        printed = python("-c", textwrap.dedent(text.format(first)), folders=(tmp_path,))
+        assert printed.startswith(what) and "import argand as torch" in printed
