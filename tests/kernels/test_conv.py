@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from argand.codegen.llvm.target import host_target, named_target
+from argand.kernels.contraction import grouped_image
 from argand.kernels.contraction.blocked import contractions
 from argand.kernels.contraction.convolution import (
     ConvEpilogue,
@@ -258,6 +259,21 @@ def check(result: np.ndarray, want: np.ndarray) -> None:
 @pytest.mark.parametrize("case", [*CASES, *GROUPED, *FULL], ids=str)
 def test_known_sizes(case: Case, kind: str) -> None:
     check(*run(case, kind))
+
+
+@pytest.mark.parametrize("case", [*GROUPED[:5], GROUPED[9], GROUPED[14]], ids=str)
+def test_an_image_in_far_memory_gives_the_same_bits(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, w = ordered(case.x, case.image, 1, "float32"), ordered(case.w, case.weight, 2, "float32")
+    known = numbers(case, x, w, ordered(case.y, case.image, 3, "float32"))
+    for kind in ("forward", "input"):
+        near, _ = run(case, kind)
+        with monkeypatch.context() as far:
+            far.setattr(grouped_image, "FAR_BYTES", -1)
+            text = str(build(case, kind, known, set(), host_target()))
+            assert "prefetch" in text
+            np.testing.assert_array_equal(run(case, kind)[0], near)
 
 
 @pytest.mark.parametrize("kind", KINDS)

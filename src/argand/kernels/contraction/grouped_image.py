@@ -31,6 +31,10 @@ from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty, static
 
 __all__ = ["grouped_images"]
 
+FAR_BYTES = 1 << 24
+"""An image of more than this comes from far memory; asking for it ahead costs a smaller one more
+than it saves."""
+
 
 def grouped_images(
     b: NestBuilder, specs: Sequence[Contraction], plans: Sequence[ContractionPlan]
@@ -78,6 +82,8 @@ class _Image(GroupedNest):
         """of an element"""
         self.flops = b.mul(self.line, self.channels, 2 * max(self.products, 1))
         """of a row of pixels"""
+        self.is_far = self._image_bytes() > FAR_BYTES
+        """whether the image is known to come from far memory"""
         self.weights = self._pack()
         self.whole = self.inside(self.x, self.kx)
 
@@ -88,6 +94,12 @@ class _Image(GroupedNest):
         start = b.add(spec.a.offset, dot(b, index, spec.a.strides))
         row = _Row(self, index, b.offset(spec.a.ptr, start, spec.a.elem))
         self.for_channels(row.vector)
+
+    def _image_bytes(self) -> int:
+        """Of the rows of all images that are read, where their number is known; otherwise 0."""
+        rows = static(extent_of(self.b, (self.spec.m[0], self.y)))
+        pitch = static(self.spec.a.stride(self.y))
+        return (rows or 0) * (pitch or 0) * Ty(self.spec.a.elem).bytes
 
     def _pack(self) -> Reg:
         """The weights as (ky, kx, i, c), so that the channels of a tap are contiguous."""
@@ -177,6 +189,8 @@ class _Row:
         b, nest, image = self.b, self.nest, self.nest.spec.a
         count = len(taps)
         zeros = [b.const(nest.vector, 0)] * count
+        if nest.is_far:
+            self._fetch_next_row(x, count)
         with b.loop(self.low, self.high, 1, zeros) as loop:
             line = b.affine(0, (x, self.along_x), (loop.index, self.along_ky))
             at = b.offset(self.image, line, image.elem)
@@ -191,6 +205,24 @@ class _Row:
             b.yield_(*sums)
         for pixel, total in enumerate(loop.results):
             self._emit(b.add(x, pixel), total)
+
+    def _fetch_next_row(self, x: Reg, count: int) -> None:
+        """Ask for what the next row is the first to read, for some pixels: they are too far apart
+        for the machine to ask for them by itself."""
+        b, nest, image = self.b, self.nest, self.nest.spec.a
+        along_y, down = static(image.stride(nest.y)), static(self.along_ky)
+        step, across = static(self.along_x), static(self.along_kx)
+        if not along_y or not down or not step or not across:
+            return
+        height = known_size(nest.ky.extent)
+        rows = range(height) if down < 0 else range(height)[::-1]
+        middle = nest.width // 2
+        for ky in rows[: max(along_y // abs(down), 1)]:
+            at = b.affine(along_y + ky * down + middle * across, (x, step))
+            line = b.offset(self.image, at, image.elem)
+            for pixel in range(count):
+                for column in range(max(step // abs(across), 1)):
+                    b.prefetch(line, pixel * step + column * abs(across), image.elem)
 
     def _columns(self, taps: Sequence[range]) -> Sequence[list[tuple[int, int]]]:
         """For each column of the image the (pixel, kx) that read it; each pixel's kx ascend."""
