@@ -17,6 +17,9 @@ from argand.base.naming import naming
 MARK = "Made by `argand as-torch`"
 """What the first line of an alias package has."""
 
+SITE = str(Path(__file__).parent / "site")
+"""The folder of the alias package."""
+
 
 class RealTorchError(ArgandError, ImportError):
     """PyTorch itself is here, and keeps its name."""

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     # a command's own imports (rich, scikit-learn) are loaded only when it runs
-    run = importlib.import_module(f"argand.cli.{options.command}").run
+    run = importlib.import_module(f"argand.cli.{options.command.replace('-', '_')}").run
     try:
         return int(run(options))
     except ArgandError as error:
@@ -54,6 +54,21 @@ def _parser() -> argparse.ArgumentParser:
         description="Show the machine, the target of compiled code, threads and the cache.",
     )
     info.add_argument("--json", action="store_true", help="print one JSON object")
+    run = commands.add_parser(
+        "run",
+        help="run a program written for PyTorch, unmodified",
+        description="Run a program written for PyTorch, unmodified: `import torch` finds Argand.",
+    )
+    run.add_argument("-m", dest="module", action="store_true", help="PROGRAM is a module's name")
+    run.add_argument("program", metavar="PROGRAM", help="a file of Python")
+    run.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="its arguments")
+    as_torch = commands.add_parser(
+        "as-torch",
+        help="let `import torch` find Argand in this virtual environment",
+        description="Put a package `torch`, which is Argand, and its metadata into this virtual "
+        "environment, so that programs run and pip takes PyTorch for installed.",
+    )
+    as_torch.add_argument("--remove", action="store_true", help="take them away again")
     return parser
 
 
