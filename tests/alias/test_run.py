@@ -45,7 +45,7 @@ def test_errors_and_exit_statuses_are_the_programs(tmp_path):
     run(program, status=7)
     program.write_text("def f(:\n")
     assert "SyntaxError" in run(program, status=1)
-    assert "can't open" in run(tmp_path / "nothing.py", status=2)
+    assert "can't read" in run(tmp_path / "nothing.py", status=2)
 
 
 def test_a_module_runs_by_its_name(tmp_path):

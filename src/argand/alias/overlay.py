@@ -9,7 +9,13 @@ OVERLAY: dict[str, dict[str, str]] = {
     "torch": {
         "__version__": "argand.alias.release:VERSION",
         "compile": "argand.alias.lenient:compile",
+        "ops": "argand.library:ops",
+        "OutOfMemoryError": "argand.base.errors:OutOfMemoryError",
     },
+    "torch.cuda": {"OutOfMemoryError": "argand.base.errors:OutOfMemoryError"},
+    "torch.autograd.profiler": {"record_function": "argand.profiler:record_function"},
+    "torch.utils.model_zoo": {"load_url": "argand.hub:load_state_dict_from_url"},
+    "torch.utils.hooks": {"RemovableHandle": "argand.transform.hooks:RemovableHandle"},
     "torch.version": {"__version__": "argand.alias.release:VERSION"},
     "torch.nn.modules.batchnorm": {
         "_BatchNorm": "argand.nn.norm:_BatchNorm",

@@ -36,9 +36,25 @@ def _default_threads() -> int:
         return os.cpu_count() or 1
 
 
-def _default_cache() -> Path:
+def caches() -> Path:
+    """The folder that programs keep their caches in."""
     root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(root) / "argand"
+    return Path(root)
+
+
+def _default_cache() -> Path:
+    return caches() / "argand"
+
+
+def of_pytorch(variable: str) -> str:
+    """An environment variable of PyTorch's, such as TORCH_HOME; empty where it isn't set."""
+    return os.environ.get(variable, "")
+
+
+def let_children_import(folder: str) -> None:
+    """Have the processes that this one starts look for modules in a folder, after all others."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([before, folder] if before else [folder])
 
 
 # name: (environment variable, how to read it, default, meaning)

@@ -6,15 +6,18 @@ from typing import Any
 
 from argand.base.errors import unknown_name
 from argand.base.misuse import explained_classes
-from argand.data.collate import default_collate
+from argand.data.collate import default_collate, default_convert
 from argand.data.dataset import (
+    ChainDataset,
     ConcatDataset,
     Dataset,
     IterableDataset,
+    StackDataset,
     Subset,
     TensorDataset,
     random_split,
 )
+from argand.data.distributed import DistributedSampler
 from argand.data.loader import DataLoader
 from argand.data.sampler import (
     BatchSampler,
@@ -27,20 +30,34 @@ from argand.data.sampler import (
 
 __all__ = [
     "BatchSampler",
+    "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "StackDataset",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
     "default_collate",
+    "default_convert",
+    "get_worker_info",
     "random_split",
 ]
+
+
+def get_worker_info() -> None:
+    """None: samples are read in this process, not by workers.
+
+    >>> ag.data.get_worker_info() is None
+    True
+    """
+
 
 explained_classes(globals(), __all__)
 

@@ -43,3 +43,20 @@ def default_collate(batch: Sequence[Any]) -> Any:
         f"default_collate: samples must hold tensors, arrays, numbers, strings or containers of "
         f"them, got {type(first).__name__}; pass collate_fn"
     )
+
+
+def default_convert(data: Any) -> Any:
+    """A sample with its NumPy arrays and numbers as tensors; other values are left as they are.
+
+    >>> ag.data.default_convert({"x": np.array([1, 2]), "name": "a"})
+    {'x': tensor([1, 2]), 'name': 'a'}
+    """
+    if isinstance(data, np.ndarray | np.generic):
+        return data if data.dtype.kind in "USO" else wrap(np.asarray(data))
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*map(default_convert, data))
+    if isinstance(data, list | tuple):
+        return [default_convert(value) for value in data]
+    return data

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.errors import IndexRangeError, ShapeError
+from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.misuse import explained
 from argand.base.shape import shape_text
 from argand.tensor.core import Tensor, wrap
@@ -154,3 +154,47 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
     order = drawn.tolist()
     ends = list(accumulate(sizes))
     return [Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends, strict=True)]
+
+
+class ChainDataset(IterableDataset):
+    """Datasets that are read in order, one behind the other.
+
+    >>> list(ag.data.ChainDataset(["ab", "c"]))
+    ['a', 'b', 'c']
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.datasets)
+
+
+class StackDataset(Dataset):
+    """Samples of several datasets of one length, together: as tuples, or as dicts where the
+    datasets were given by name.
+
+    >>> ag.data.StackDataset(x=[1, 2], y="ab")[1]
+    {'x': 2, 'y': 'b'}
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ArgumentError("StackDataset: give datasets, or datasets by name, not both")
+        self.datasets: Any = args or kwargs
+        sizes = {len(part) for part in (args or kwargs.values())}
+        if len(sizes) > 1:
+            raise ArgumentError(f"StackDataset: the datasets have different lengths, {sizes}")
+        (self._length,) = sizes
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: part[index] for name, part in self.datasets.items()}
+        return tuple(part[index] for part in self.datasets)
+
+    def __len__(self) -> int:
+        return self._length

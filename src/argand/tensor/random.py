@@ -295,7 +295,7 @@ def randint(
     >>> x.dtype, bool(((x >= 1) & (x <= 6)).all())
     (argand.int64, True)
     """
-    if size is None or isinstance(high, list | tuple):
+    if high is None or size is None or isinstance(high, list | tuple):
         low, high, size = (0, low, high) if isinstance(high, list | tuple) else (0, low, size)
     if size is None:
         raise TypeError("randint: expected (high, size) or (low, high, size)")

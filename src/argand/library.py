@@ -1,0 +1,259 @@
+"""`argand.library`: functions registered under ``torch.ops.<namespace>.<name>``.
+
+A custom op is Python: a function, perhaps with a gradient of its own. It runs as that function,
+eagerly and where a compiled function is traced.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from argand.base.errors import ArgandError, did_you_mean
+from argand.transform.custom import Function
+
+
+class NoOpError(ArgandError, AttributeError, RuntimeError):
+    """There is no op of that name in `torch.ops`."""
+
+
+class CustomOpDef:
+    """A registered op: call it as the function that it was made of."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self._qualname, self.function = name, function
+        self.__name__ = name.rpartition("::")[2]
+        self.__doc__ = function.__doc__
+        self.__signature__ = inspect.signature(function)
+        self._call: Callable[..., Any] = function
+        self.default = self  # the only overload
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<op {self._qualname}>"
+
+    def register_fake(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself: shapes are found by running the op."""
+        return fn
+
+    register_vmap = register_torch_dispatch = register_fake
+
+    def register_kernel(self, device_types: Any, fn: Any = None) -> Any:
+        """The function that runs on these devices; those of the CPU count."""
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            kinds = [device_types] if isinstance(device_types, str) else device_types
+            if kinds is None or "cpu" in kinds:
+                self._call = function
+            return function
+
+        return register if fn is None else register(fn)
+
+    def register_autograd(
+        self, backward: Callable[..., Any], *, setup_context: Callable[..., Any] | None = None
+    ) -> None:
+        """The gradient: ``backward(ctx, *grads)``, after ``setup_context(ctx, inputs, output)``."""
+        forward, signature = self._call, self.__signature__
+
+        class Registered(Function):
+            @staticmethod
+            def forward(ctx: Any, *inputs: Any) -> Any:
+                output = forward(*inputs)
+                if setup_context is not None:
+                    setup_context(ctx, inputs, output)
+                return output
+
+            @staticmethod
+            def backward(ctx: Any, *grads: Any) -> Any:
+                return backward(ctx, *grads)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return Registered.apply(*bound.args, *bound.kwargs.values())
+
+        self._call = call
+
+
+class OpNamespace:
+    """The ops of a namespace: ``torch.ops.<namespace>``."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        whole = f"{self._name}::{name}"
+        raise NoOpError(
+            f"torch.ops.{self._name}.{name} is not there{did_you_mean(name, vars(self))}; an op is "
+            f"registered by  @torch.library.custom_op({whole!r}, mutates_args=())"
+        )
+
+
+class Ops:
+    """`torch.ops`: a namespace is made when it is asked for."""
+
+    loaded_libraries: frozenset[str] = frozenset()
+
+    def __getattr__(self, name: str) -> OpNamespace:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        made = vars(self)[name] = OpNamespace(name)
+        return made
+
+    def load_library(self, path: str) -> None:
+        """Raises OSError: libraries of ops are linked against PyTorch's C++ library."""
+        raise OSError(
+            f"{path}: a library of ops is linked against PyTorch's C++ library, which isn't here; "
+            "write the op in Python with torch.library.custom_op"
+        )
+
+
+ops = Ops()
+
+
+def _offer(name: str, function: Callable[..., Any]) -> CustomOpDef:
+    space, _, short = name.partition("::")
+    if not short:
+        raise ValueError(f"an op is named 'namespace::name', got {name!r}")
+    made = CustomOpDef(name, function)
+    vars(getattr(ops, space))[short.partition(".")[0]] = made
+    return made
+
+
+def custom_op(
+    name: str, fn: Any = None, /, *, mutates_args: Any, device_types: Any = None, **options: Any
+) -> Any:
+    """Register a function as the op ``torch.ops.<namespace>.<name>``; a decorator without `fn`.
+
+    >>> from argand.library import custom_op, ops
+    >>> @custom_op("doc::twice", mutates_args=())
+    ... def twice(x: ag.Tensor) -> ag.Tensor:
+    ...     return x * 2
+    >>> ops.doc.twice(ag.ones(1))
+    tensor([2.])
+    """
+    return (lambda f: _offer(name, f)) if fn is None else _offer(name, fn)
+
+
+triton_op = custom_op
+
+
+def _find(op: Any) -> CustomOpDef | None:
+    if isinstance(op, CustomOpDef):
+        return op
+    space, _, short = str(op).partition("::")
+    found = vars(getattr(ops, space)).get(short)
+    return found if isinstance(found, CustomOpDef) else None
+
+
+def register_fake(op: Any, func: Any = None, /, **options: Any) -> Any:
+    """The function itself: shapes are found by running the op; a decorator without `func`.
+
+    >>> from argand.library import register_fake
+    >>> register_fake("doc::twice", len) is len
+    True
+    """
+    return (lambda f: f) if func is None else func
+
+
+impl_abstract = register_vmap = register_torch_dispatch = register_fake
+
+
+def register_kernel(op: Any, device_types: Any, func: Any = None, /, **options: Any) -> Any:
+    """The function that an op runs on the CPU."""
+    found = _find(op)
+    if found is None:
+        raise NoOpError(f"there is no op {op}: register it by torch.library.custom_op first")
+    return found.register_kernel(device_types, func)
+
+
+def register_autograd(
+    op: Any, backward: Callable[..., Any], /, *, setup_context: Any = None, lib: Any = None
+) -> None:
+    """The gradient of an op: ``backward(ctx, *grads)``, after
+    ``setup_context(ctx, inputs, output)``."""
+    found = _find(op)
+    if found is None:
+        raise NoOpError(f"there is no op {op}: register it by torch.library.custom_op first")
+    found.register_autograd(backward, setup_context=setup_context)
+
+
+def define(qualname: str, schema: Any = "", *, lib: Any = None, **options: Any) -> None:
+    """Say that there will be an op; `impl` gives its function."""
+
+
+def impl(qualname: str, types: Any, func: Any = None, *, lib: Any = None) -> Any:
+    """Give an op its function, for the CPU or all devices; a decorator without `func`.
+
+    >>> from argand.library import impl, ops
+    >>> registered = impl("doc::thrice", "CPU", lambda x: x * 3)
+    >>> ops.doc.thrice(ag.ones(1))
+    tensor([3.])
+    """
+    kinds = [types] if isinstance(types, str) else list(types)
+    here = any(kind.lower() in ("cpu", "default", "compositeimplicitautograd") for kind in kinds)
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        if here:
+            _offer(qualname, function)
+        return function
+
+    return register if func is None else register(func)
+
+
+class Library:
+    """The ops of a namespace, defined one by one; as `torch.library.Library`.
+
+    >>> from argand.library import Library, ops
+    >>> lib = Library("doc", "DEF")
+    >>> lib.define("half(Tensor x) -> Tensor")
+    'half'
+    >>> lib.impl("half", lambda x: x / 2)
+    >>> ops.doc.half(ag.ones(1))
+    tensor([0.5000])
+    """
+
+    def __init__(self, ns: str, kind: str, dispatch_key: str = "") -> None:
+        self.ns, self.kind, self.dispatch_key = ns, kind, dispatch_key
+
+    def define(self, schema: str, alias_analysis: str = "", *, tags: Any = ()) -> str:
+        """Say that there will be an op; its name."""
+        return schema.partition("(")[0].strip()
+
+    def impl(self, op_name: Any, fn: Any, dispatch_key: str = "", **options: Any) -> None:
+        """Give an op its function."""
+        impl(f"{self.ns}::{op_name}", dispatch_key or self.dispatch_key or "CPU", fn)
+
+
+def infer_schema(prototype_function: Any, /, *, mutates_args: Any, op_name: Any = None) -> str:
+    """The signature of a function, as text."""
+    return f"{op_name or ''}{inspect.signature(prototype_function)}"
+
+
+def opcheck(*args: Any, **options: Any) -> dict[str, str]:
+    """Nothing is to be checked: an op is the function that was registered."""
+    return {}
+
+
+__all__ = [
+    "CustomOpDef",
+    "Library",
+    "custom_op",
+    "define",
+    "impl",
+    "impl_abstract",
+    "infer_schema",
+    "opcheck",
+    "ops",
+    "register_autograd",
+    "register_fake",
+    "register_kernel",
+    "register_torch_dispatch",
+    "register_vmap",
+    "triton_op",
+]
