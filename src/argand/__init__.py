@@ -50,6 +50,7 @@ from argand.ir.overrides import open_to_all as _open_to_all
 from argand.runtime.threads import get_num_threads, set_num_threads
 from argand.tensor.core import Size, Tensor
 from argand.tensor.device import device
+from argand.tensor.generators import Generator, default_generator
 from argand.tensor.legacy import (
     BFloat16Tensor,
     BoolTensor,
@@ -62,7 +63,6 @@ from argand.tensor.legacy import (
     LongTensor,
     ShortTensor,
 )
-from argand.tensor.random import Generator, default_generator
 from argand.tensor.surface import functions as _functions
 from argand.tensor.switches import (
     are_deterministic_algorithms_enabled,
@@ -141,6 +141,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "optim": ("argand.optim", None),
         "overrides": ("argand.overrides", None),
         "profiler": ("argand.profiler", None),
+        "random": ("argand.random", None),
         "save": ("argand.io", "save"),
         "signal": ("argand.signal", None),
         "special": ("argand.special", None),

@@ -152,3 +152,17 @@ def test_beside_pytorch_it_is_refused(tmp_path):
     for first, what in (("", "PyTorch is installed, at"), ("import torch", "PyTorch is imported")):
         printed = python("-c", textwrap.dedent(text.format(first)), folders=(tmp_path,))
         assert printed.startswith(what) and "import argand as torch" in printed
+
+
+def test_draws_pytorchs_random_numbers():
+    printed = run(
+        """
+        import torch
+        torch.manual_seed(0)
+        print(torch.randn(3), torch.rand(2), torch.randperm(5), ag.settings.generator)
+        """
+    )
+    assert printed == (
+        "tensor([ 1.5410, -0.2934, -2.1788]) tensor([0.4556, 0.6323]) "
+        "tensor([1, 3, 2, 4, 0]) mt19937\n"
+    )

@@ -75,6 +75,7 @@ FACADES = {
     "version": set(),
     "xpu": {"base"},
     "signal": {"base", "ir", "signal", "tensor"},
+    "random": {"tensor"},
     "special": {"ir", "tensor"},
     "testing": {"tensor"},
     "torch_version": set(),

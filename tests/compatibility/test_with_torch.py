@@ -66,7 +66,16 @@ def test_operators(python: Path, part: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["module_samples", "modules", "optimizers", "files", "distributions", "promotion", "printing"],
+    [
+        "module_samples",
+        "modules",
+        "optimizers",
+        "files",
+        "distributions",
+        "promotion",
+        "printing",
+        "random_numbers",
+    ],
 )
 def test_tables(python: Path, name: str) -> None:
     """What was pinned with PyTorch is what it gives now."""

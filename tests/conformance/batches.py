@@ -43,6 +43,12 @@ NO_ROWS = {
     "draw_log_gamma": "draws by an element's position",
     "draw_poisson": "draws by an element's position",
     "draw_von_mises": "draws by an element's position",
+    **dict.fromkeys(
+        ("mersenne_choices", "mersenne_integers", "mersenne_normal", "mersenne_permutation"),
+        "draws one number after the other",
+    ),
+    "mersenne_uniform": "draws one number after the other",
+    "libm": "the C library's, one by one",
     "mode": "computes nothing",
     "scatter_combine": "combines what goes to one place in order, in any row",
     "real": "computes nothing",

@@ -45,6 +45,7 @@ ROUNDINGS = {
     "scaled_dot_product_attention": 8,
     "scaled_dot_product_attention_grad": 8,
     "log_gamma_slope": 256,  # a quadrature, and a series of differences
+    **dict.fromkeys(("box_muller_cos", "box_muller_sin"), 16),  # a rounded angle times a radius
     "trigamma": 8,  # SciPy's own: it sums a series of powers
     # three terms a degree
     **{f"chebyshev_polynomial_{kind}": 16 for kind in "tuvw"},

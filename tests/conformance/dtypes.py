@@ -84,9 +84,11 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("bitwise_left_shift bitwise_right_shift", "half float complex"),
     # float64 alone
     **dict.fromkeys(
-        ("draw_binomial", "draw_log_gamma", "draw_poisson", "draw_von_mises"),
+        ("draw_binomial", "draw_log_gamma", "draw_poisson", "draw_von_mises", "libm"),
         frozenset(DTYPES) - {"float64"},
     ),
+    **_each("fma mersenne_choices", "bool whole complex"),
+    **_each("box_muller_cos box_muller_sin", "complex"),
     "log_gamma_slope": frozenset((*GROUPS["bool"], *GROUPS["whole"], *GROUPS["complex"])),
     # LAPACK's dtypes, and those of complex numbers' parts
     **_each(LINALG, "bool whole half"),
@@ -147,6 +149,7 @@ PARTLY: dict[str, frozenset[str]] = {
     **_each("floor_divide fmod remainder", "bool"),
     "hardtanh": UNSIGNED,  # which holds no lower bound of -1
     **_each("lerp nextafter pow", "bool whole"),
+    **_each("box_muller_cos box_muller_sin", "bool whole"),
     **_each("cond", "bool whole"),  # whose branches would give different dtypes
     **_each("einsum", "bool stored"),
     **_each("index_put", "stored"),  # which it does not add up
@@ -175,6 +178,12 @@ HOST: dict[str, frozenset[str]] = {
     # by rejection, in float64; and what NumPy sums up
     **_each("draw_binomial draw_log_gamma draw_poisson draw_von_mises", "float"),
     **_each("log_gamma_slope", "half float"),
+    # one state after the other, and the C library's functions
+    **_each("libm", "float"),
+    **_each(
+        "mersenne_choices mersenne_integers mersenne_normal mersenne_permutation mersenne_uniform",
+        "bool whole half float complex stored",
+    ),
     # NumPy's
     **_each("gcd", "whole"),
     **_each("mode scatter_combine", "bool whole half float"),

@@ -14,6 +14,7 @@ from typing import Any
 
 import fourier_references as fourier
 import linalg_references as linalg
+import mersenne_references as mersenne
 import numpy as np
 import random_references as rand
 import scipy.signal
@@ -583,6 +584,7 @@ REFERENCES: dict[str, Reference] = {
     "draw_poisson": rand.draw_poisson,
     "draw_binomial": rand.draw_binomial,
     "draw_von_mises": rand.draw_von_mises,
+    **mersenne.REFERENCES,
     "conv2d_input_grad": window.conv2d_input_grad,
     "conv2d_weight_grad": window.conv2d_weight_grad,
     "max_pool2d": lambda *args, **kwargs: window.max_pool2d(*args, **kwargs)[0],

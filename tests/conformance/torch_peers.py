@@ -19,6 +19,17 @@ _INEXACT = "PyTorch's are off by up to 1e-5 in float64; SciPy's are compared"
 WITHOUT: dict[str, str] = {
     **dict.fromkeys(["uniform", "normal", "randint"], _DRAWS),
     **dict.fromkeys(["draw_binomial", "draw_log_gamma", "draw_poisson", "draw_von_mises"], _DRAWS),
+    **dict.fromkeys(
+        [
+            "mersenne_choices",
+            "mersenne_integers",
+            "mersenne_normal",
+            "mersenne_permutation",
+            "mersenne_uniform",
+        ],
+        "parts of draws, which tests/tensor/test_mersenne.py compares",
+    ),
+    **dict.fromkeys(["box_muller_cos", "box_muller_sin", "fma", "libm"], "has no function"),
     **dict.fromkeys(["linalg_eig", "linalg_eigh", "linalg_svd"], _BASES),
     **dict.fromkeys(["airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1"], _INEXACT),
     "cond": "takes functions that the tracer records; tests/compile compares",

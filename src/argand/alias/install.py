@@ -13,6 +13,7 @@ from argand.alias.modules import AliasModule
 from argand.alias.names import listed
 from argand.base.errors import ArgandError
 from argand.base.naming import naming
+from argand.base.settings import settings
 
 MARK = "Made by `argand as-torch`"
 """What the first line of an alias package has."""
@@ -45,7 +46,8 @@ def install_as_torch() -> None:
 
     `torch.nn`, `torch.utils.data` and so on, to any depth, have Argand's functions and classes
     (``torch.Tensor is ag.Tensor``); what PyTorch has and Argand lacks can be imported, and raises
-    an error that says so when it is used. dtypes and sizes are printed as PyTorch prints them.
+    an error that says so when it is used. dtypes and sizes are printed as PyTorch prints them, and
+    after `torch.manual_seed` PyTorch's random numbers are drawn (`settings.generator`).
     Raises ImportError where PyTorch itself is imported or installed.
     """
     loaded = sys.modules.get("torch")
@@ -65,6 +67,7 @@ def install_as_torch() -> None:
         )
     sys.meta_path.insert(0, _Finder())
     naming.package = "torch"
+    settings.generator = "mt19937"
     sys.modules["torch"] = _root()
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from argand.base import epoch
 from argand.base.errors import did_you_mean
 from argand.base.events import emit
 
@@ -27,6 +28,16 @@ def _side(text: str) -> str:
     if side not in ("end", "start"):
         side = "end" if _flag(text) else ""
     return side
+
+
+GENERATORS = "philox", "mt19937"
+
+
+def _generator(text: str) -> str:
+    name = text.strip().lower()
+    if name not in GENERATORS:
+        raise ValueError(name)
+    return name
 
 
 def _default_threads() -> int:
@@ -68,6 +79,12 @@ SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = 
     "retrace_limit": ("ARGAND_RETRACE_LIMIT", int, lambda: 16, "programs per compiled function"),
     "pool_bytes": ("ARGAND_POOL_BYTES", int, lambda: 1 << 30, "most bytes kept for reuse"),
     "guard_memory": ("ARGAND_GUARD_MEMORY", _side, str, "closed pages beside buffers, for tests"),
+    "generator": (
+        "ARGAND_GENERATOR",
+        _generator,
+        lambda: "philox",
+        "philox, or mt19937: PyTorch's",
+    ),
     "eager_kernels": ("ARGAND_EAGER_KERNELS", _flag, lambda: True, "native kernels in eager code"),
 }
 
@@ -100,8 +117,11 @@ class Settings:
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in SWITCHES:
             raise AttributeError(f"no setting {name!r}{did_you_mean(name, SWITCHES)}")
+        if name == "generator" and value not in GENERATORS:
+            raise ValueError(f"no generator {value!r}{did_you_mean(str(value), GENERATORS)}")
         self.__dict__[name] = value
         setters[name] = threading.get_ident()
+        epoch.bump()  # compiled functions look at what they were made for
         emit("setting", switch=name)
 
     def __getattr__(self, name: str) -> Any:
@@ -117,6 +137,7 @@ class Settings:
             yield
         finally:
             self.__dict__.update(before)
+            epoch.bump()
             emit("setting", switch=", ".join(before))
 
 

@@ -29,7 +29,7 @@ from argand.nn.pooling import MaxPool2d
 from argand.nn.reshape import Flatten
 from argand.optim.adam import Adam
 from argand.tensor.core import wrap
-from argand.tensor.random import Generator, manual_seed
+from argand.tensor.generators import Generator, manual_seed
 from argand.transform.mode import no_grad
 from argand.vision.datasets import Digits
 

@@ -30,7 +30,7 @@ from argand.ir.program import Program, Value
 from argand.ir.rewrite import without_dead_code
 from argand.tensor import autograd
 from argand.tensor.core import Tensor, wrap
-from argand.tensor.random import default_generator
+from argand.tensor.generators import default_generator
 
 
 class RecordedCall(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from argand.base.dtype import get_default_dtype
+from argand.base.settings import settings
 from argand.base.stateful import OptimizerState, state_of
 from argand.compile.slots import Item, Slot
 from argand.compile.values import same_value
@@ -27,7 +28,10 @@ class Snapshot:
     """
 
     def __init__(self, owners: list[Any], held: list[Tensor], apart: set[tuple[int, Any]]) -> None:
-        self.entries = [Entry("the default dtype", get_default_dtype())]
+        self.entries = [
+            Entry("the default dtype", get_default_dtype()),
+            Entry("settings.generator", settings.generator),
+        ]
         captured = set(map(id, held))
         for owner in owners:
             state = state_of(owner)

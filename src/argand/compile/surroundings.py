@@ -12,7 +12,7 @@ from argand.compile.reads import Reads
 from argand.compile.slots import parts_of
 from argand.compile.values import SCALARS
 from argand.tensor.core import Tensor
-from argand.tensor.random import default_generator
+from argand.tensor.generators import default_generator
 
 
 class Surroundings(Reads):

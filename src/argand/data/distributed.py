@@ -8,7 +8,8 @@ from typing import Any
 
 from argand.base.errors import ArgumentError
 from argand.data.sampler import Sampler
-from argand.tensor.random import Generator, randperm
+from argand.tensor.generators import Generator
+from argand.tensor.random import randperm
 
 
 class DistributedSampler(Sampler):

@@ -12,7 +12,7 @@ from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.io.files import load, save
 from argand.optim.lr_scheduler import ReduceLROnPlateau as Plateau
-from argand.tensor.random import get_rng_state, set_rng_state
+from argand.tensor.generators import get_rng_state, set_rng_state
 from argand.transform.mode import no_grad
 
 Logs = dict[str, Any]

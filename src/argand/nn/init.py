@@ -12,8 +12,9 @@ from argand.base.errors import ArgumentError, did_you_mean
 from argand.base.notices import notice
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.generators import source_of
 from argand.tensor.inplace import assign
-from argand.tensor.random import normal_of, uniform_of
+from argand.tensor.random import normal_of
 from argand.transform.mode import no_grad
 
 __all__ = [
@@ -85,8 +86,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = No
     True
     """
     with no_grad():
-        draws = uniform_of(tuple(tensor.shape), tensor.dtype, generator)
-        return assign(tensor, ops.add(ops.mul(draws, b - a), a), "init")
+        return assign(tensor, source_of(generator).uniform_like(tensor, a, b), "init")
 
 
 def uniform_within_(tensor: Tensor, fan_in: int) -> Tensor:
@@ -103,8 +103,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
     argand.Size([3])
     """
     with no_grad():
-        draws = normal_of(tuple(tensor.shape), tensor.dtype, generator)
-        return assign(tensor, ops.add(ops.mul(draws, std), mean), "init")
+        return assign(tensor, source_of(generator).normal_like(tensor, mean, std), "init")
 
 
 def trunc_normal_(
@@ -120,13 +119,13 @@ def trunc_normal_(
     >>> bool((nn.init.trunc_normal_(ag.empty(100)).abs() <= 2).all())
     True
     """
-    shape = tuple(tensor.shape)
+    shape, source = tuple(tensor.shape), source_of(generator)
     with no_grad():
         values = np.full(shape, np.nan)
         outside = np.ones(shape, bool)
         while outside.any():
-            draws = normal_of(shape, tensor.dtype, generator).numpy_array().astype(np.float64)
-            values[outside] = draws[outside] * std + mean
+            draws = source.normal(shape, tensor.dtype, mean, std).numpy_array().astype(np.float64)
+            values[outside] = draws[outside]
             outside = ~((values >= a) & (values <= b))
         return assign(tensor, ops.cast(wrap(values), tensor.dtype), "init")
 
@@ -240,7 +239,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) ->
     >>> bool((nn.init.xavier_uniform_(ag.empty(3, 3)).abs() <= 1).all())
     True
     """
-    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    bound = math.sqrt(3) * (gain * math.sqrt(2 / sum(fans(tensor))))
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -285,11 +284,13 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     if tensor.ndim != 2:
         raise ArgumentError(f"sparse_: expected 2 dimensions, got {tensor.ndim}")
     normal_(tensor, 0.0, std, generator)
-    rows = int(tensor.shape[0])
+    rows, columns = map(int, tensor.shape)
+    kept = np.ones((rows, columns), bool)
     with no_grad():
-        order = uniform_of(tuple(tensor.shape), tensor.dtype, generator).numpy_array().argsort(0)
-        kept = order.argsort(0) >= math.ceil(sparsity * rows)
-        return assign(tensor, ops.mul(tensor, wrap(kept.astype(tensor.dtype.numpy))), "init")
+        for column in range(columns):
+            order = source_of(generator).permutation(rows).numpy_array()
+            kept[order[: math.ceil(sparsity * rows)], column] = False
+        return assign(tensor, ops.where(wrap(kept), tensor, 0.0), "init")
 
 
 def _older(name: str) -> Any:

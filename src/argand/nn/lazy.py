@@ -21,6 +21,7 @@ from argand.nn.norm import (
     InstanceNorm3d,
 )
 from argand.nn.uninitialized import UninitializedBuffer, UninitializedParameter, is_lazy
+from argand.tensor.generators import fork_rng
 from argand.tensor.inplace import assign
 from argand.transform.mode import no_grad
 
@@ -46,7 +47,8 @@ class _Lazy(Module):
         except TypeError as error:
             raise TypeError(f"{type(self).__name__}.__init__() {error}") from None
         given.apply_defaults()
-        made = self.layer(given.arguments.get("groups", 1), *given.args, **given.kwargs)
+        with fork_rng():  # the values that are drawn here are replaced
+            made = self.layer(given.arguments.get("groups", 1), *given.args, **given.kwargs)
         self.__dict__.update(vars(made), _made_with=(given.args, given.kwargs))
         setattr(self, self.counted, 0)
         for name, p in made._parameters.items():

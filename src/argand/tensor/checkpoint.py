@@ -13,7 +13,7 @@ from typing import Any
 from argand.base.tree import flatten, unflatten
 from argand.ir.bind import tracing
 from argand.tensor.core import Tensor
-from argand.tensor.random import default_generator
+from argand.tensor.generators import default_generator
 from argand.transform import tape
 from argand.transform.mode import enable_grad, mode
 from argand.transform.tape import Edge, GradientNode, Stand

@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from argand.base.dtype import as_dtype, float64, int64
+from argand.base.dtype import float64
 from argand.base.errors import ArgumentError, DTypeError
 from argand.base.shape import broadcast_shapes
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
-from argand.tensor.random import default_generator, uniform_of
+from argand.tensor.generators import source_of
 
 
 def draw(name: str, *parameters: Any, generator: Any = None) -> Any:
     """A draw of `ops/draws.py`, in float64, of parameters of one shape that need no gradient."""
-    source = default_generator if generator is None else generator
     wide = [ops.cast(p.detach(), float64) for p in parameters]
-    return source.draw(getattr(ops, name), *wide)
+    return source_of(generator).by_rejection(getattr(ops, name), wide)
 
 
 def _check(name: str, x: Any, rule: str, fine: Any) -> None:
@@ -66,9 +65,7 @@ def multinomial(
 
     (N,) gives (num_samples,), and (M, N) gives (M, num_samples). The weights needn't sum to 1;
     raises ArgumentError where one is negative or all are 0 (not looked at in compiled code), and
-    where more than N are drawn without `replacement`. Without it they are the places of the
-    smallest of exponential numbers of these rates (Efraimidis and Spirakis 2006). Follows
-    `torch.multinomial`.
+    where more than N are drawn without `replacement`. Follows `torch.multinomial`.
 
     >>> ag.multinomial(ag.tensor([0.0, 1.0, 0.0]), 3, replacement=True)
     tensor([1, 1, 1])
@@ -82,43 +79,13 @@ def multinomial(
     count = input.shape[-1]
     if not replacement and num_samples > count:
         raise ArgumentError(f"multinomial: can't draw {num_samples} of {count} without replacement")
-    lead = tuple(input.shape[:-1])
-    weights = ops.cast(input.detach(), as_dtype("float64"))
+    weights = input.detach()
     if not crossroads.tracing():  # a program can't look at its values
-        total = ops.sum(weights, -1)
-        fine = ops.ge(ops.amin(weights, -1), 0), ops.gt(total, 0), ops.lt(total, math.inf)
+        wide = ops.cast(weights, float64)
+        total = ops.sum(wide, -1)
+        fine = ops.ge(ops.amin(wide, -1), 0), ops.gt(total, 0), ops.lt(total, math.inf)
         if not all(bool(f.all()) for f in fine):
             raise ArgumentError("multinomial: expected finite weights >= 0, not all of them 0")
-    if replacement:
-        total = ops.cumsum(weights, -1)
-        draws = uniform_of((*lead, num_samples, 1), weights.dtype, generator)
-        scaled = ops.mul(draws, ops.reshape(total[..., -1:], (*lead, 1, 1)))
-        below = _count_up_to(ops.reshape(total, (*lead, 1, count)), scaled)
-        return ops.clamp(below, 0, count - 1)  # type: ignore[no-any-return]  # an op gives Any
-    noise = ops.neg(ops.log(ops.sub(1.0, uniform_of(input.shape, weights.dtype, generator))))
-    keys = ops.div(noise, weights)
-    return ops.topk(keys, num_samples, -1, False)[1]  # type: ignore[no-any-return]  # an op gives Any
-
-
-# From this many on the elements of a row are searched by halves, before that all compared.
-_SEARCHED = 64
-
-
-def _count_up_to(row: Any, values: Any) -> Any:
-    """How many elements of ascending rows (..., 1, N) are at most each value (..., M, 1).
-
-    No value is the last element or above.
-    """
-    count = row.shape[-1]
-    if not isinstance(count, int) or count < _SEARCHED:
-        return ops.sum(ops.le(row, values), -1)
-    rows, wanted = (
-        ops.reshape(row, (*row.shape[:-2], count)),
-        ops.reshape(values, values.shape[:-1]),
-    )
-    found = ops.full(tuple(wanted.shape), 0, int64)
-    for bit in reversed(range(count.bit_length())):
-        further = ops.add(found, 1 << bit)
-        last = ops.gather(rows, -1, ops.clamp(ops.sub(further, 1), None, count - 1))
-        found = ops.where(ops.le(last, wanted), further, found)
-    return found
+    source = source_of(generator)
+    draws = source.choices if replacement else source.subsets
+    return draws(weights, num_samples)  # type: ignore[no-any-return]  # an op gives Any

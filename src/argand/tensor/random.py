@@ -1,200 +1,20 @@
-"""Random tensors. The generator's state is a tensor, so drawing inside a compiled function is
-nothing special: it reads the state, and writes it with the ticket advanced."""
+"""Random tensors, of the distributions that a generator's source draws (`tensor/source.py`)."""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Unpack
-
-import numpy as np
 
 from argand.base.dtype import as_dtype, get_default_dtype, int64
 from argand.base.errors import ArgumentError
 from argand.base.shape import broadcast_shapes
 from argand.ir import bind as crossroads
 from argand.ir.elementwise import is_number
-from argand.ir.op import only_stored, ops
-from argand.tensor.core import Tensor, wrap
+from argand.ir.op import ops
+from argand.tensor.core import Tensor
 from argand.tensor.creation import CreationOptions, SizeOptions, finished, sizes
-from argand.tensor.device import check_device, cpu
+from argand.tensor.generators import Generator, source_of
 from argand.tensor.inplace import assign
-from argand.transform.mode import no_grad
-
-_KEYS = (1 << 64) - 1
-
-
-class Generator:
-    """A source of random numbers with a state of its own, for the `generator=` of random functions.
-
-    A draw is a function of the state (key, ticket) and the element's position (Philox4x32-10,
-    Salmon et al. 2011); drawing advances the ticket by one, whatever the number of elements. So
-    eager and compiled code draw the same numbers, on any number of threads. `state` is the int64
-    tensor [key, ticket].
-
-    >>> g = ag.Generator().manual_seed(3)
-    >>> a = ag.rand(4, generator=g)
-    >>> ag.equal(a, ag.rand(4, generator=g.manual_seed(3)))
-    True
-    """
-
-    def __init__(self, device: Any = "cpu") -> None:
-        check_device(device)
-        self.device = cpu()
-        self.state: Tensor = wrap(np.array([67280421310721, 0], np.int64))
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start again from a seed (an integer modulo 2^64); returns the generator.
-
-        >>> ag.Generator().manual_seed(5).initial_seed()
-        5
-        """
-        key = int(seed) & _KEYS
-        self._set(np.array([key - (1 << 64) if key >> 63 else key, 0], np.int64))
-        return self
-
-    def seed(self) -> int:
-        """Start again from a number of the operating system, and return that number.
-
-        >>> g = ag.Generator()
-        >>> g.seed() == g.initial_seed()
-        True
-        """
-        number = int.from_bytes(os.urandom(8), "little") >> 1
-        self.manual_seed(number)
-        return number
-
-    def initial_seed(self) -> int:
-        """The seed that it was started from.
-
-        >>> ag.Generator().manual_seed(5).initial_seed()
-        5
-        """
-        return int(self.state.numpy_array()[0])
-
-    def get_state(self) -> Tensor:
-        """A copy of the state, for `set_state`.
-
-        >>> ag.Generator().manual_seed(5).get_state()
-        tensor([5, 0])
-        """
-        with no_grad():
-            return ops.contiguous(self.state)  # type: ignore[no-any-return]  # an op gives Any
-
-    def set_state(self, new_state: Any) -> Generator:
-        """Go back to a state that `get_state` returned; returns the generator.
-
-        Raises ArgumentError for anything but an int64 tensor (2,).
-
-        >>> g = ag.Generator()
-        >>> before, first = g.get_state(), ag.rand(3, generator=g)
-        >>> ag.equal(first, ag.rand(3, generator=g.set_state(before)))
-        True
-        """
-        if tuple(new_state.shape) != (2,) or new_state.dtype is not int64:
-            raise ArgumentError("set_state: expected the int64 tensor (2,) of get_state")
-        with no_grad():
-            assign(self.state, new_state)
-        return self
-
-    def _set(self, state: Any) -> None:
-        with no_grad():
-            assign(self.state, wrap(state))
-
-    def draw(self, op: Any, *args: Any, **params: Any) -> Any:
-        """Apply a random op to the state, and advance the ticket."""
-        state = self.state
-        out = op(state, *args, **params)
-        if crossroads.pushed:
-            with no_grad():
-                assign(state, ops.add(state, wrap(np.array([0, 1], np.int64))))
-        else:
-            state._array[1] += 1
-            state._cold_part().version += 1
-        return out
-
-
-default_generator = Generator()
-
-
-def manual_seed(seed: int) -> Generator:
-    """Seed the default generator, and return it: the same numbers are drawn from here on.
-
-    The numbers aren't PyTorch's.
-
-    >>> a = ag.manual_seed(0) and ag.rand(3)
-    >>> b = ag.manual_seed(0) and ag.rand(3)
-    >>> ag.equal(a, b)
-    True
-    """
-    return default_generator.manual_seed(seed)
-
-
-def seed() -> int:
-    """Seed the default generator from the operating system, and return that number.
-
-    >>> with ag.fork_rng():
-    ...     print(ag.seed() == ag.initial_seed())
-    True
-    """
-    return default_generator.seed()
-
-
-def initial_seed() -> int:
-    """The number that the default generator was seeded with.
-
-    >>> g = ag.manual_seed(5)
-    >>> ag.initial_seed()
-    5
-    """
-    return default_generator.initial_seed()
-
-
-def get_rng_state() -> Tensor:
-    """A copy of the default generator's state, the int64 tensor [key, ticket], for `set_rng_state`.
-
-    >>> g = ag.manual_seed(5)
-    >>> ag.get_rng_state()
-    tensor([5, 0])
-    """
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state: Tensor) -> None:
-    """Set the default generator's state to one that `get_rng_state` returned.
-
-    Raises ArgumentError for anything but an int64 tensor (2,).
-
-    >>> before, first = ag.get_rng_state(), ag.rand(3)
-    >>> ag.set_rng_state(before)
-    >>> ag.equal(first, ag.rand(3))
-    True
-    """
-    default_generator.set_state(new_state)
-
-
-@contextmanager
-def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
-    """Restore the default generator's state at the end of the block; not with `enabled=False`.
-
-    >>> before = ag.get_rng_state()
-    >>> with ag.fork_rng():
-    ...     x = ag.rand(3)
-    >>> ag.equal(ag.get_rng_state(), before)
-    True
-    """
-    before = get_rng_state() if enabled else None
-    try:
-        yield
-    finally:
-        if before is not None:
-            set_rng_state(before)
-
-
-def _source(generator: Generator | None) -> Generator:
-    return default_generator if generator is None else generator
+from argand.tensor.source import scaled
 
 
 def _float(dtype: Any) -> Any:
@@ -211,33 +31,12 @@ def _expect(name: str, fine: bool, rule: str) -> None:
 
 def uniform_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any:
     """Uniform numbers in [0, 1); both parts of complex ones."""
-    if dtype.is_complex:
-        parts = uniform_of((2, *shape), dtype.to_real(), generator)
-        return ops.complex(parts[0], parts[1])
-    if dtype.itemsize >= 4:
-        return _source(generator).draw(ops.uniform, tuple(shape), dtype)
-    _check_computed(dtype)
-    # Rounding could reach 1 in 16 bits: keep as many bits as the mantissa has.
-    bits = {"float16": 11, "bfloat16": 8}[dtype.name]
-    wide = _source(generator).draw(ops.uniform, tuple(shape), as_dtype("float32"))
-    return ops.cast(ops.mul(ops.floor(ops.mul(wide, 2.0**bits)), 2.0**-bits), dtype)
+    return source_of(generator).uniform(tuple(shape), dtype)
 
 
 def normal_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any:
     """Normal numbers of mean 0 and deviation 1, which the parts of complex ones share."""
-    if dtype.is_complex:
-        parts = ops.mul(normal_of((2, *shape), dtype.to_real(), generator), math.sqrt(0.5))
-        return ops.complex(parts[0], parts[1])
-    if dtype.itemsize >= 4:
-        return _source(generator).draw(ops.normal, tuple(shape), dtype)
-    _check_computed(dtype)
-    wide = _source(generator).draw(ops.normal, tuple(shape), as_dtype("float32"))
-    return ops.cast(wide, dtype)
-
-
-def _check_computed(dtype: Any) -> None:
-    if dtype.kind == "s":
-        raise only_stored("random numbers", dtype)
+    return source_of(generator).normal(tuple(shape), dtype)
 
 
 def rand(
@@ -299,11 +98,15 @@ def randint(
         low, high, size = (0, low, high) if isinstance(high, list | tuple) else (0, low, size)
     if size is None:
         raise TypeError("randint: expected (high, size) or (low, high, size)")
-    if not low < high:
-        raise ArgumentError(f"randint: low must be less than high, got {low} and {high}")
-    draws = _source(generator).draw(ops.randint, sizes((size,)), int(low), int(high))
+    _expect_range(low, high)
+    draws = source_of(generator).integers(sizes((size,)), int(low), int(high))
     wanted = int64 if dtype is None else as_dtype(dtype)
     return finished(ops.cast(draws, wanted), **options)
+
+
+def _expect_range(low: Any, high: Any) -> None:
+    if not low < high:
+        raise ArgumentError(f"randint: low must be less than high, got {low} and {high}")
 
 
 def randperm(
@@ -318,8 +121,7 @@ def randperm(
     >>> ag.randperm(5).sort().values
     tensor([0, 1, 2, 3, 4])
     """
-    keys = _source(generator).draw(ops.uniform, (n,), as_dtype("float64"))
-    order = ops.sort(keys, 0)[1]
+    order = source_of(generator).permutation(n)
     wanted = int64 if dtype is None else as_dtype(dtype)
     return finished(ops.cast(order, wanted), **options)
 
@@ -332,8 +134,9 @@ def rand_like(
     >>> ag.rand_like(ag.zeros(2, 3)).shape
     argand.Size([2, 3])
     """
-    dtype = input.dtype if dtype is None else dtype
-    return rand(tuple(input.shape), dtype=dtype, generator=generator, **options)
+    wanted = _float(input.dtype if dtype is None else dtype)
+    source = source_of(generator)
+    return finished(source.like(input, lambda shape: source.uniform(shape, wanted)), **options)
 
 
 def randn_like(
@@ -344,8 +147,8 @@ def randn_like(
     >>> ag.randn_like(ag.zeros(2, 3)).shape
     argand.Size([2, 3])
     """
-    dtype = input.dtype if dtype is None else dtype
-    return randn(tuple(input.shape), dtype=dtype, generator=generator, **options)
+    wanted = _float(input.dtype if dtype is None else dtype)
+    return finished(source_of(generator).normal_like(input, 0.0, 1.0, wanted), **options)
 
 
 def randint_like(
@@ -363,9 +166,11 @@ def randint_like(
     argand.float32
     """
     low, high = (0, low) if high is None else (low, high)
-    dtype = input.dtype if dtype is None else dtype
-    shape = tuple(input.shape)
-    return randint(low, high, shape, dtype=dtype, generator=generator, **options)
+    wanted = input.dtype if dtype is None else as_dtype(dtype)
+    _expect_range(low, high)
+    source = source_of(generator)
+    draws = source.like(input, lambda shape: source.integers(shape, low, high))
+    return finished(ops.cast(draws, wanted), **options)
 
 
 def normal(
@@ -394,8 +199,12 @@ def normal(
     else:
         shape = sizes((size,))
     _expect("normal", not is_number(std) or std >= 0, f"std >= 0, got {std}")
-    draws = normal_of(shape, _float(dtype), generator)
-    return finished(ops.add(ops.mul(draws, std), mean), **options)
+    source, wanted = source_of(generator), _float(dtype)
+    if is_number(std) and is_number(mean):
+        return finished(source.normal(shape, wanted, mean, std), **options)
+    if is_number(std):
+        return finished(ops.add(source.normal(shape, wanted, 0.0, std), mean), **options)
+    return finished(scaled(source.normal(shape, wanted), std, mean), **options)
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
@@ -409,9 +218,8 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> T
     """
     chances = input if p is None else p
     _check_chances("bernoulli", chances)
-    wide = input.dtype if input.dtype.is_floating_point else get_default_dtype()
-    chance = uniform_of(input.shape, wide, generator)
-    return ops.cast(ops.lt(chance, chances), input.dtype)  # type: ignore[no-any-return]  # an op gives Any
+    chosen = source_of(generator).chosen(input.shape, input.dtype, chances)
+    return ops.cast(chosen, input.dtype)  # type: ignore[no-any-return]  # an op gives Any
 
 
 def _check_chances(name: str, p: Any) -> None:
@@ -436,7 +244,7 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any
     tensor([5., 5.])
     """
     _expect("normal_", not is_number(std) or std >= 0, f"std >= 0, got {std}")
-    return assign(self, ops.add(ops.mul(normal_of(self.shape, self.dtype, generator), std), mean))
+    return assign(self, source_of(generator).normal_like(self, mean, std))
 
 
 def uniform_(
@@ -454,8 +262,7 @@ def uniform_(
     high = bounds.get("b", to)
     numbers = is_number(low) and is_number(high)
     _expect("uniform_", not numbers or low <= high, f"from <= to, got {low} and {high}")
-    draws = uniform_of(self.shape, self.dtype, generator)
-    return assign(self, ops.add(ops.mul(draws, high - low), low))
+    return assign(self, source_of(generator).uniform_like(self, low, high))
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
@@ -467,9 +274,9 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     tensor([1., 1., 1.])
     """
     _check_chances("bernoulli_", p)
-    wide = self.dtype if self.dtype.is_floating_point else get_default_dtype()
-    draws = uniform_of(self.shape, wide, generator)
-    return assign(self, ops.cast(ops.lt(draws, p), self.dtype))
+    source = source_of(generator)
+    drawn = source.chosen_like(self, p)
+    return assign(self, ops.cast(drawn, self.dtype))
 
 
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
@@ -482,8 +289,8 @@ def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> 
     True
     """
     _expect("exponential_", not is_number(lambd) or lambd > 0, f"lambd > 0, got {lambd}")
-    draws = uniform_of(self.shape, self.dtype, generator)
-    return assign(self, ops.div(ops.neg(ops.log1p(ops.neg(draws))), lambd))
+    source = source_of(generator)
+    return assign(self, source.like(self, lambda s: source.exponential(s, self.dtype, lambd)))
 
 
 def random_(
@@ -498,18 +305,13 @@ def random_(
     >>> bool(((x >= 1) & (x <= 6)).all())
     True
     """
-    if to is None:
-        to = from_ or _most(self.dtype)
-        from_ = 0
-    draws = _source(generator).draw(ops.randint, tuple(self.shape), int(from_), int(to))
+    source = source_of(generator)
+    if to is None and not from_:
+        draws = source.like(self, lambda shape: source.whole(shape, self.dtype))
+    else:
+        low, high = (0, from_) if to is None else (from_, to)
+        draws = source.like(self, lambda shape: source.integers(shape, low, high))
     return assign(self, ops.cast(draws, self.dtype))
-
-
-def _most(dtype: Any) -> int:
-    _check_computed(dtype)
-    if dtype.is_floating_point:
-        return 2 ** {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}[dtype.name]  # type: ignore[no-any-return]  # an op gives Any
-    return 2 if dtype.kind == "b" else int(np.iinfo(dtype.numpy).max)
 
 
 def cauchy_(
@@ -523,9 +325,8 @@ def cauchy_(
     argand.Size([3])
     """
     _expect("cauchy_", not is_number(sigma) or sigma > 0, f"sigma > 0, got {sigma}")
-    draws = uniform_of(self.shape, self.dtype, generator)
-    turned = ops.tan(ops.mul(ops.sub(draws, 0.5), math.pi))
-    return assign(self, ops.add(ops.mul(turned, sigma), median))
+    source = source_of(generator)
+    return assign(self, source.like(self, lambda s: source.cauchy(s, self.dtype, median, sigma)))
 
 
 def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
@@ -538,9 +339,8 @@ def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
     True
     """
     _expect("geometric_", 0 < p < 1, f"0 < p < 1, got {p}")
-    wide = self.dtype if self.dtype.is_floating_point else get_default_dtype()
-    draws = ops.log1p(ops.neg(uniform_of(self.shape, wide, generator)))
-    trials = ops.clamp(ops.ceil(ops.div(draws, math.log1p(-p))), 1, None)
+    source = source_of(generator)
+    trials = source.like(self, lambda shape: source.geometric(shape, self.dtype, p))
     return assign(self, ops.cast(trials, self.dtype))
 
 
@@ -555,5 +355,5 @@ def log_normal_(
     True
     """
     _expect("log_normal_", not is_number(std) or std > 0, f"std > 0, got {std}")
-    draws = normal_of(self.shape, self.dtype, generator)
-    return assign(self, ops.exp(ops.add(ops.mul(draws, std), mean)))
+    source = source_of(generator)
+    return assign(self, source.like(self, lambda s: source.log_normal(s, self.dtype, mean, std)))

@@ -31,6 +31,7 @@ from argand.tensor import (
     factors,
     formulas,
     gamma,
+    generators,
     histograms,
     indexing,
     joining,
@@ -139,8 +140,8 @@ FUNCTIONS: dict[Any, str] = {
     numeric: "polar view_as_complex view_as_real",
     padding: "constant_pad_nd",
     printing: "get_printoptions printoptions set_printoptions",
-    random: """fork_rng get_rng_state initial_seed manual_seed normal rand rand_like randint
-        randint_like randn randn_like randperm seed set_rng_state""",
+    generators: "fork_rng get_rng_state initial_seed manual_seed seed set_rng_state",
+    random: "normal rand rand_like randint randint_like randn randn_like randperm",
     reducing: "std_mean var_mean",
     scattering: "segment_reduce",
     searching: "bucketize searchsorted",
@@ -180,7 +181,7 @@ _OF_NUMBERS = frozenset(
     ("as_tensor", "asarray", "frombuffer", "from_numpy", "is_tensor", "scalar_tensor", "tensor")
 )
 # Their functions look at values, draw random numbers or give no tensors: calls have no plan.
-_UNPLANNED = (autograd, creation, formulas, histograms, printing, random, windows)
+_UNPLANNED = (autograd, creation, formulas, generators, histograms, printing, random, windows)
 
 
 def _unwrapped(function: Any) -> Any:

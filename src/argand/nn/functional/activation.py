@@ -12,9 +12,9 @@ from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir.op import ops
 from argand.tensor.core import Tensor
+from argand.tensor.generators import default_generator
 from argand.tensor.inplace import apply_inplace
 from argand.tensor.operands import rounded_once
-from argand.tensor.random import uniform_of
 
 
 def _applied(function: Any, input: Any, inplace: bool, *args: Any) -> Any:
@@ -320,9 +320,12 @@ def rrelu(
         raise ArgumentError(f"rrelu: lower {lower} must be at most upper {upper}")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
-    draw = uniform_of(tuple(input.shape), input.dtype)
-    slope = ops.add(ops.mul(draw, upper - lower), lower)
-    return _applied(lambda x: ops.where(ops.gt(x, 0), x, ops.mul(x, slope)), input, inplace)
+    slope = default_generator.source.slopes(input, lower, upper)
+
+    def sloped(x: Any) -> Any:
+        return ops.cast(ops.where(ops.gt(x, 0), x, ops.mul(x, slope)), x.dtype)
+
+    return _applied(sloped, input, inplace)
 
 
 def gumbel_softmax(
@@ -336,8 +339,9 @@ def gumbel_softmax(
     >>> F.gumbel_softmax(ag.tensor([0.0, 100.0]), hard=True)
     tensor([0., 1.])
     """
-    draw = ops.sub(1.0, uniform_of(tuple(logits.shape), logits.dtype))  # in (0, 1]
-    noise = ops.neg(ops.log(ops.clamp(ops.neg(ops.log(draw)), min=eps)))
+    source = default_generator.source
+    drawn = source.like(logits, lambda shape: source.exponential(shape, logits.dtype))
+    noise = ops.neg(ops.log(ops.clamp(drawn, min=eps)))
     soft = ops.softmax(ops.div(ops.add(logits, noise), tau), dim)
     if not hard:
         return soft

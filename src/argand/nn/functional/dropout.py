@@ -7,8 +7,8 @@ from typing import Any
 
 from argand.base.errors import ArgumentError
 from argand.ir.op import ops
+from argand.tensor.generators import default_generator
 from argand.tensor.inplace import assign
-from argand.tensor.random import uniform_of
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
@@ -59,8 +59,7 @@ def _dropped(x: Any, shape: Any, p: float, training: bool, inplace: bool) -> Any
     if p == 1:
         y = ops.mul(x, 0.0)
     else:
-        keep = ops.ge(uniform_of(shape, x.dtype), p)
-        y = ops.where(keep, ops.mul(x, 1 / (1 - p)), 0.0)
+        y = default_generator.source.dropped(x, shape, p)
     return assign(x, y, "dropout") if inplace else y
 
 
@@ -99,7 +98,7 @@ def _alpha_dropped(x: Any, shape: Any, p: float, training: bool, inplace: bool) 
         y = ops.mul(x, 0.0)
     else:
         a = 1 / math.sqrt((1 - p) * (1 + p * _ALPHA**2))
-        keep = ops.ge(uniform_of(shape, x.dtype), p)
-        y = ops.where(keep, ops.mul(x, a), a * _ALPHA)
-        y = ops.sub(y, a * p * _ALPHA)
+        noise = ops.cast(default_generator.source.chosen(shape, x.dtype, 1 - p), x.dtype)
+        low = ops.add(ops.mul(ops.sub(noise, 1), -a * _ALPHA), -a * p * _ALPHA)
+        y = ops.add(ops.mul(x, ops.mul(noise, a)), low)
     return assign(x, y, "alpha_dropout") if inplace else y

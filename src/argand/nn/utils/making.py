@@ -8,7 +8,7 @@ from typing import Any
 from argand.base.errors import CallError
 from argand.nn.conv import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
 from argand.nn.module import Module
-from argand.tensor.random import default_generator
+from argand.tensor.generators import default_generator
 
 __all__ = [
     "convert_conv2d_weight_memory_format",
