@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from argand.ir import overrides
 from argand.ir.overrides import disabled as _disabled_torch_function_impl
@@ -48,5 +49,53 @@ class DisableTorchFunction(_Block):
     def _make(self) -> AbstractContextManager[None]:
         return overrides.without_any()
 
+
+class _Keys:
+    """Names of PyTorch's dispatch keys, whatever is asked for."""
+
+    def __getattr__(self, name: str) -> str:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return name
+
+
+DispatchKey = _Keys()
+
+
+class DispatchKeySet(frozenset[str]):
+    """A set of dispatch keys; nothing is dispatched by them.
+
+    >>> len(ag._C.DispatchKeySet("CPU") | ag._C.DispatchKeySet("CUDA"))
+    2
+    """
+
+    def __new__(cls, *keys: str) -> DispatchKeySet:
+        return super().__new__(cls, keys)
+
+
+class _ExcludeDispatchKeyGuard(_Block):
+    """A block that runs as it is: there are no dispatch keys."""
+
+    def __init__(self, keys: Any) -> None:
+        self.keys = keys
+
+    def _make(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def _get_tracing_state() -> None:
+    """None: nothing is traced by `torch.jit`."""
+
+
+def _log_api_usage_once(event: str) -> None:
+    """Nothing is logged."""
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """Nothing changes: a switch of PyTorch's compiler of scripts."""
+
+
+_jit_set_profiling_mode = _jit_set_profiling_executor = _jit_set_texpr_fuser_enabled = _nothing
+_jit_set_nvfuser_enabled = _jit_override_can_fuse_on_cpu = _jit_override_can_fuse_on_gpu = _nothing
 
 __all__ = ["DisableTorchFunction", "DisableTorchFunctionSubclass", "_disabled_torch_function_impl"]

@@ -138,6 +138,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "mtia": ("argand.mtia", None),
         "multiprocessing": ("argand.multiprocessing", None),
         "nn": ("argand.nn", None),
+        "onnx": ("argand.onnx", None),
         "optim": ("argand.optim", None),
         "overrides": ("argand.overrides", None),
         "profiler": ("argand.profiler", None),

@@ -94,6 +94,24 @@ def list_backends(exclude_tags: Any = ("debug", "experimental")) -> list[str]:
     return ["inductor"]
 
 
+def mark_dynamic(t: Any, index: Any, **options: Any) -> None:
+    """Nothing: a size is a symbol from its second value on.
+
+    >>> import argand.compiler
+    >>> argand.compiler.mark_dynamic(ag.ones(2), 0)
+    """
+
+
+def is_compile_supported(device_type: str) -> bool:
+    """Whether functions of tensors on a device are compiled: on the CPU.
+
+    >>> import argand.compiler
+    >>> argand.compiler.is_compile_supported("cpu")
+    True
+    """
+    return device_type == "cpu"
+
+
 def _itself(function: Callable[..., Any] | None) -> Any:
     return function if callable(function) else lambda decorated: decorated
 

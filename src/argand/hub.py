@@ -18,7 +18,7 @@ from argand import io
 from argand.base.errors import ArgumentError, FormatError, did_you_mean
 from argand.base.settings import caches, of_pytorch
 
-_HASH = re.compile(r"-([a-f0-9]{8,})\.")
+HASH_REGEX = re.compile(r"-([a-f0-9]{8,})\.")
 _folder: list[str] = []
 
 
@@ -31,7 +31,11 @@ def get_dir() -> str:
     """
     if _folder:
         return _folder[-1]
-    return os.path.join(of_pytorch("TORCH_HOME") or caches() / "torch", "hub")
+    return os.path.join(_get_torch_home(), "hub")
+
+
+def _get_torch_home() -> str:
+    return of_pytorch("TORCH_HOME") or str(caches() / "torch")
 
 
 def set_dir(d: str | os.PathLike[str]) -> None:
@@ -140,12 +144,13 @@ def load_state_dict_from_url(
     file = os.path.join(folder, name)
     if not os.path.exists(file):
         print(f'Downloading: "{url}" to {file}', file=sys.stderr)
-        known = _HASH.search(name) if check_hash else None
+        known = HASH_REGEX.search(name) if check_hash else None
         download_url_to_file(url, file, known[1] if known else None, progress)
     return io.load(file, map_location=map_location)
 
 
 __all__ = [
+    "HASH_REGEX",
     "download_url_to_file",
     "get_dir",
     "help",

@@ -191,6 +191,10 @@ class ScriptFunction:
     """
 
 
+_script_if_tracing = script_if_tracing
+_overload = _overload_method = unused
+
+
 def script_method(fn: Callable[..., Any]) -> Callable[..., Any]:
     """The method itself, as a decorator.
 

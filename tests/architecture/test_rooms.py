@@ -43,7 +43,11 @@ LIBRARY = (
 VISIBLE_TO_LIBRARY = {"base", "ops", "transform", "tensor", "compile"}
 # The registry's calls and the crossroads are the library's way to the ops.
 OPEN_TO_LIBRARY = {"argand.ir", "argand.ir.bind", "argand.ir.entries", "argand.ir.op"}
-ALSO = {"alias": {"torch_version"}, "io": {"ir"}, "cli": {"runtime", "backends", "codegen"}}
+ALSO = {
+    "alias": {"foreach", "torch_version"},
+    "io": {"ir"},
+    "cli": {"runtime", "backends", "codegen"},
+}
 
 # Modules of the package itself: addresses that PyTorch's programs use, made of the rooms' parts.
 FACADES = {
@@ -54,12 +58,14 @@ FACADES = {
     "amp": {"amp", "base", "ir", "tensor", "transform"},
     "array_api": {"array_api", "base", "fft", "ir", "tensor"},
     "autograd": {"tensor", "transform", "autograd"},
+    "checks": {"base", "tensor"},
     "compiler": {"ir"},
     "cpu": {"amp", "backends", "base", "cpu"},
     "cuda": {"amp", "base", "cuda"},
     "distributed": {"base", "tensor"},
     "devices": {"base", "cpu", "cuda", "mps", "mtia", "tensor", "xpu"},
     "fft": {"tensor"},
+    "foreach": {"base", "tensor"},
     "fx": set(),
     "hub": {"base", "io"},
     "jit": {"nn"},
@@ -70,6 +76,7 @@ FACADES = {
     "mps": {"base"},
     "mtia": {"base"},
     "multiprocessing": {"base"},
+    "onnx": {"onnx"},
     "overrides": {"base", "fft", "ir", "linalg", "nn", "special", "tensor"},
     "profiler": set(),
     "version": set(),

@@ -30,19 +30,27 @@ distributed.tensor.examples distributed.tensor.experimental export. fx. jit. mon
 nativert nn.backends nn.intrinsic nn.qat nn.quantiz numa onnx. package. quantization sparse.
 testing._internal utils.bottleneck utils.data.datapipes. utils.hipify utils.jit utils.model_dump
 utils.benchmark.examples utils.serialization utils.viz xpu."""
-ALSO = """_C _dynamo _dynamo.config _guards _inductor.config _jit_internal _logging _ops
-_prims_common _subclasses _subclasses.fake_tensor _tensor _utils ao.quantization
-distributed._tensor distributed.algorithms.join distributed.checkpoint.state_dict
+ALSO = """_C _custom_ops _dynamo _dynamo.config _dynamo.utils _guards _inductor.config
+_jit_internal _logging _ops _prims_common _subclasses _subclasses.fake_tensor _tensor _utils
+ao.quantization distributed._tensor distributed.algorithms.join distributed.checkpoint.state_dict
 distributed.elastic.multiprocessing distributed.elastic.multiprocessing.errors distributed.run
 fx.experimental.proxy_tensor fx.experimental.symbolic_shapes fx.graph fx.graph_module fx.node
 fx.passes.shape_prop fx.proxy jit._script jit.annotations nn.modules._functions
-nn.utils._named_member_accessor onnx.symbolic_helper optim._functional quantization
-sparse.semi_structured utils._python_dispatch utils._pytree utils._triton utils.data._utils
-utils.data._utils.collate utils.data._utils.pin_memory utils.data._utils.worker
-utils.data.datapipes.datapipe utils.data.datapipes.iter utils.tensorboard
-utils.tensorboard.writer utils.tensorboard.summary"""
+nn.utils._named_member_accessor onnx.symbolic_helper onnx.symbolic_opset11 onnx.symbolic_opset9
+onnx.utils optim._functional quantization sparse.semi_structured utils._python_dispatch
+utils._pytree utils._triton utils.data._utils utils.data._utils.collate
+utils.data._utils.pin_memory utils.data._utils.worker utils.data.datapipes.datapipe
+utils.data.datapipes.iter utils.tensorboard utils.tensorboard.summary utils.tensorboard.writer"""
 # What programs subclass or call although its name begins with an underscore.
-PRIVATE = ("torch.nn.", "torch.optim.", "torch.utils.data.", "torch._utils")
+PRIVATE = (
+    "torch._utils",
+    "torch.fx",
+    "torch.hub",
+    "torch.jit",
+    "torch.nn.",
+    "torch.optim.",
+    "torch.utils.data.",
+)
 
 
 def modules() -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from types import GenericAlias
 from typing import Any
 
 from argand.base.domains import check_counts
@@ -21,6 +22,12 @@ class Sampler:
     >>> list(ag.data.DataLoader("abc", sampler=Backwards(), batch_size=None))
     ['c', 'b', 'a']
     """
+
+    # ``Sampler[int]`` says what it gives, to readers only.
+    __class_getitem__: Any = classmethod(GenericAlias)
+
+    def __init__(self, data_source: Any = None) -> None:
+        """Nothing is kept; older programs pass the dataset."""
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
