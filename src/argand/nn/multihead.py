@@ -113,6 +113,8 @@ class MultiheadAttention(Module):
             need_weights,
             masks,
             is_causal,
+            # as it is stored where it is dropped decides which elements are
+            steps_first=not self.batch_first or p > 0,
         )
         return finished(y, weights, unbatched, self.batch_first, average_attn_weights)
 
@@ -126,8 +128,7 @@ class MultiheadAttention(Module):
         return Projections(
             weights,
             (None, None, None) if bias is None else in_thirds(bias),
-            self.out_proj.weight,
-            self.out_proj.bias,
+            (self.out_proj.weight, self.out_proj.bias),
             (self.bias_k, self.bias_v),
             self.add_zero_attn,
         )

@@ -17,8 +17,7 @@ class Projections(NamedTuple):
 
     weights: tuple[Any, Any, Any]
     biases: tuple[Any, Any, Any]
-    out_weight: Any
-    out_bias: Any
+    out: tuple[Any, Any]
     extra: tuple[Any, Any] = (None, None)
     add_zeros: bool = False
 
@@ -40,9 +39,11 @@ def attention_of_heads(
     masks: tuple[Any, Any],
     is_causal: bool,
     static: tuple[Any, Any] = (None, None),
+    steps_first: bool = True,
 ) -> tuple[Any, Any]:
     """The output (N, L, E) and the weights (N, heads, L, S), None unless wanted, for inputs
-    (N, L, E); `masks` are that of the scores and that of the keys."""
+    (N, L, E); `masks` are that of the scores and that of the keys. The output is stored as
+    (L, N, E) where `steps_first`, as PyTorch's always is."""
     q, *kv = (linear(*parts) for parts in zip(inputs, made_by.weights, made_by.biases, strict=True))
     n = q.shape[0]
     for i, row in enumerate(made_by.extra):
@@ -68,8 +69,11 @@ def attention_of_heads(
     else:
         found = scaled_dot_product_attention(q, k, v, mask, dropout_p)
     length, size = found.shape[2], heads * found.shape[3]
+    if steps_first:
+        joined = ops.reshape(ops.permute(found, (2, 0, 1, 3)), (length, n, size))
+        return ops.permute(linear(joined, *made_by.out), (1, 0, 2)), weights
     joined = ops.reshape(ops.permute(found, (0, 2, 1, 3)), (n, length, size))
-    return linear(joined, made_by.out_weight, made_by.out_bias), weights
+    return linear(joined, *made_by.out), weights
 
 
 def _in_heads(x: Any, heads: int) -> Any:
@@ -161,8 +165,7 @@ def multi_head_attention_forward(
     made_by = Projections(
         weights if use_separate_proj_weight else in_thirds(in_proj_weight),
         (None,) * 3 if in_proj_bias is None else in_thirds(in_proj_bias),
-        out_proj_weight,
-        out_proj_bias,
+        (out_proj_weight, out_proj_bias),
         (bias_k, bias_v),
         add_zero_attn,
     )
