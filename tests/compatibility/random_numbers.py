@@ -217,6 +217,97 @@ INIT: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+def _loaded(m: Any, **options: Any) -> list[Any]:
+    """Two epochs of a loader."""
+    samples = m.utils.data.TensorDataset(m.arange(20))
+    loader = m.utils.data.DataLoader(samples, 3, **options)
+    return [m.cat([batch for (batch,) in loader]) for _ in range(2)]
+
+
+def _sampled(name: str, *given: Any) -> Case:
+    def case(m: Any) -> list[Any]:
+        sampler = getattr(m.utils.data, name)(*given)
+        return _loaded(m, sampler=sampler)
+
+    return case
+
+
+def _own(m: Any) -> list[Any]:
+    g = m.Generator().manual_seed(3)
+    sampler = m.utils.data.RandomSampler(range(20), generator=g)
+    return [*_loaded(m, shuffle=True, generator=g), m.tensor(list(sampler)), m.rand(2, generator=g)]
+
+
+ORDERS: dict[str, Case] = {
+    "DataLoader": _loaded,
+    "DataLoader, shuffled": lambda m: _loaded(m, shuffle=True),
+    "DataLoader, shuffled by a generator": _own,
+    "RandomSampler": _sampled("RandomSampler", range(20), False, 70),
+    "RandomSampler, again": _sampled("RandomSampler", range(20), True, 70),
+    "SubsetRandomSampler": _sampled("SubsetRandomSampler", [1, 5, 3, 2, 9]),
+    "WeightedRandomSampler": _sampled("WeightedRandomSampler", [0.1, 0.5, 0.2, 0.9], 30),
+    "WeightedRandomSampler, once": _sampled("WeightedRandomSampler", [0.1, 0.5, 0.2], 3, False),
+    "random_split": lambda m: [
+        m.tensor(list(part.indices)) for part in m.utils.data.random_split(range(20), [12, 8])
+    ],
+}
+
+
+def _steps(m: Any) -> Any:
+    return ramp(m, 3, 4, 8)
+
+
+def _trained(make: Case, *given: Case) -> Case:
+    def case(m: Any) -> Any:
+        layer = make(m)
+        m.manual_seed(1)
+        found = layer(*(g(m) for g in given))
+        return found[0] if isinstance(found, tuple) else found
+
+    return case
+
+
+_WIDTHS = {"dropout": 0.3, "batch_first": True}
+DROPPED: dict[str, Case] = {
+    "TransformerEncoder": _trained(
+        lambda m: m.nn.TransformerEncoder(m.nn.TransformerEncoderLayer(8, 2, 16, 0.3), 2), _steps
+    ),
+    "TransformerEncoderLayer": _trained(
+        lambda m: m.nn.TransformerEncoderLayer(8, 2, 16, **_WIDTHS), _steps
+    ),
+    "Transformer": _trained(lambda m: m.nn.Transformer(8, 2, 2, 2, 16, 0.3), _steps, _steps),
+    "Transformer, batch first": _trained(
+        lambda m: m.nn.Transformer(8, 2, 2, 2, 16, **_WIDTHS), _steps, _steps
+    ),
+    "MultiheadAttention": _trained(
+        lambda m: m.nn.MultiheadAttention(8, 2, 0.3), _steps, _steps, _steps
+    ),
+    "scaled_dot_product_attention": lambda m: m.nn.functional.scaled_dot_product_attention(
+        _steps(m), _steps(m), _steps(m), dropout_p=0.3
+    ),
+    "LSTM": _trained(lambda m: m.nn.LSTM(8, 5, 3, dropout=0.3), _steps),
+    "LSTM, batch first": _trained(
+        lambda m: m.nn.LSTM(8, 5, 3, bidirectional=True, **_WIDTHS), _steps
+    ),
+    "GRU": _trained(lambda m: m.nn.GRU(8, 5, 3, dropout=0.3), _steps),
+    "RNN": _trained(lambda m: m.nn.RNN(8, 5, 3, dropout=0.3), _steps),
+    "gumbel_softmax": lambda m: m.nn.functional.gumbel_softmax(ramp(m, 20)),
+    "orthogonal_": lambda m: m.nn.init.orthogonal_(m.empty(6, 5)),
+    "spectral_norm": lambda m: m.nn.utils.spectral_norm(m.nn.Linear(3, 4))(m.ones(3)),
+    "parametrizations.spectral_norm": lambda m: m.nn.utils.parametrizations.spectral_norm(
+        m.nn.Linear(3, 4)
+    )(m.ones(3)),
+}
+"""What is computed of random numbers, so that the last bits differ."""
+
+
+def dropped(m: Any, case: Case) -> list[float]:
+    """The first numbers of what a case gives after a seed, and the sum of all, and what is next."""
+    m.manual_seed(0)
+    found = case(m).detach().to(m.float64).reshape(-1)
+    return [*found[:6].tolist(), found.sum().item(), m.rand(1).item()]
+
+
 def _initial(name: str, dtype: str, shape: tuple[int, int]) -> Case:
     return lambda m: INIT[name](m, m.empty(*shape, dtype=getattr(m, dtype)))
 
@@ -234,7 +325,7 @@ def cases() -> dict[str, Case]:
         found[f"random_(), {dtype}"] = _whole(dtype, "random_")
         found[f"bernoulli_(), {dtype}"] = _whole(dtype, "bernoulli_")
     found |= {f"seed {seed}": _seeded(seed) for seed in SEEDS}
-    found |= OTHERS | {name: _of_layer(make) for name, make in LAYERS.items()}
+    found |= ORDERS | OTHERS | {name: _of_layer(make) for name, make in LAYERS.items()}
     for name in INIT:
         for dtype in ("float32", "float64", "bfloat16"):
             for shape in ((6, 5), (40, 30)):
@@ -250,9 +341,10 @@ def _whole(dtype: str, name: str) -> Case:
     return lambda m: getattr(m.empty(50, dtype=getattr(m, dtype)), name)()
 
 
-def numbers(m: Any) -> dict[str, list[str]]:
+def numbers(m: Any) -> dict[str, Any]:
     """What all cases give."""
-    return {name: drawn(m, case) for name, case in cases().items()}
+    found: dict[str, Any] = {name: drawn(m, case) for name, case in cases().items()}
+    return found | {"computed": {name: dropped(m, case) for name, case in DROPPED.items()}}
 
 
 def made() -> str:

@@ -22,12 +22,19 @@ def twister() -> Iterator[None]:
 
 
 def test_every_case_is_recorded() -> None:
-    assert set(CASES) == set(EXPECTED)
+    assert {*CASES, "computed"} == set(EXPECTED)
+    assert set(random_numbers.DROPPED) == set(EXPECTED["computed"])
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_numbers(name: str) -> None:
     assert random_numbers.drawn(ag, CASES[name]) == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", random_numbers.DROPPED)
+def test_the_same_elements_are_dropped(name: str) -> None:
+    found = random_numbers.dropped(ag, random_numbers.DROPPED[name])
+    assert found == pytest.approx(EXPECTED["computed"][name], rel=1e-4, abs=1e-5)
 
 
 def test_states_go_back_and_forth() -> None:

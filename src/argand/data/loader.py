@@ -11,7 +11,7 @@ import numpy as np
 from argand.base.notices import no_effect
 from argand.data.collate import default_collate
 from argand.data.dataset import IterableDataset, Subset, TensorDataset, check_places
-from argand.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from argand.data.sampler import BatchSampler, RandomSampler, SequentialSampler, drawn_seed
 from argand.tensor.core import wrap
 
 # Options of worker processes and devices, accepted so that programs run, without effect here.
@@ -85,6 +85,10 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         no_accelerator = "there is no accelerator to copy to"
         no_effect("DataLoader", no_accelerator, pin_memory=(self.pin_memory, False))
+        drawn_seed(self.generator)  # PyTorch's workers are seeded by it, so its generators go on
+        return self._batches()
+
+    def _batches(self) -> Iterator[Any]:
         collate = self.collate_fn or default_collate
         if isinstance(self.dataset, IterableDataset):
             batches = self.dataset if self.batch_sampler is None else self.batch_sampler

@@ -8,9 +8,16 @@ from types import GenericAlias
 from typing import Any
 
 from argand.base.domains import check_counts
+from argand.base.dtype import int64
 from argand.tensor import random
 from argand.tensor.creation import tensor
 from argand.tensor.draws import multinomial
+from argand.tensor.generators import Generator, source_of
+
+
+def drawn_seed(generator: Generator | None) -> int:
+    """A seed of 63 bits, drawn from a generator."""
+    return int(source_of(generator).whole((), int64).item())
 
 
 class Sampler:
@@ -80,16 +87,19 @@ class RandomSampler(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         count, wanted = len(self.data_source), self.num_samples
+        generator = self.generator
+        if generator is None:  # a new one: the order doesn't depend on what else is drawn
+            generator = Generator().manual_seed(drawn_seed(None))
         if self.replacement:
             for start in range(0, wanted, _AT_ONCE):
                 size = (min(_AT_ONCE, wanted - start),)
-                draws: Any = random.randint(0, count, size, generator=self.generator)
+                draws: Any = random.randint(0, count, size, generator=generator)
                 yield from draws.tolist()
             return
-        while wanted > 0:
-            order: Any = random.randperm(count, generator=self.generator)
-            yield from order.tolist()[:wanted]
-            wanted -= count
+        # PyTorch draws an order for no rest too, which a generator that was given shows
+        for start in range(0, wanted + (self.generator is not None), count):
+            order: Any = random.randperm(count, generator=generator)
+            yield from order.tolist()[: wanted - start]
 
     def __len__(self) -> int:
         return self.num_samples

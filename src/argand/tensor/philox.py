@@ -82,7 +82,12 @@ class Philox(Source):
         return ops.cast(self.draw(ops.normal, tuple(shape), float32), dtype)
 
     def integers(self, shape: Sequence[Any], low: int, high: int) -> Any:
-        return self.draw(ops.randint, tuple(shape), int(low), int(high))
+        span = int(high) - int(low)
+        if not 1 << 32 < span < 1 << 63:
+            return self.draw(ops.randint, tuple(shape), int(low), int(high))
+        first = self.draw(ops.randint, tuple(shape), 0, 1 << 32)
+        whole = ops.add(ops.mul(first, 1 << 31), self.draw(ops.randint, tuple(shape), 0, 1 << 31))
+        return ops.add(ops.remainder(whole, span), int(low))
 
     def permutation(self, count: int) -> Any:
         return ops.sort(self.draw(ops.uniform, (count,), float64), 0)[1]

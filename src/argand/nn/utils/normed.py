@@ -101,7 +101,9 @@ def spectral_norm(
 
 
 class _LeftVectorLast(SpectralNorm):
-    """The power method in the order of the older form: the right vector first."""
+    """The power method as in the older form: from random vectors, the right one first."""
+
+    first_iterations = 0
 
     def _iterate(self, matrix: Any, u: Any, v: Any, count: int) -> None:
         for _ in range(count):

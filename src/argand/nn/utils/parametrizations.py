@@ -58,6 +58,8 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
 class SpectralNorm(Module):
     """weight / its largest singular value, which power iteration follows."""
 
+    first_iterations = 15
+
     def __init__(self, weight: Any, n_power_iterations: int, eps: float, dim: int) -> None:
         super().__init__()
         if n_power_iterations < 1:
@@ -69,7 +71,7 @@ class SpectralNorm(Module):
             rows, columns = self._matrix(weight).shape
             self.register_buffer("_u", self._unit(normal(0.0, 1.0, (rows,), dtype=weight.dtype)))
             self.register_buffer("_v", self._unit(normal(0.0, 1.0, (columns,), dtype=weight.dtype)))
-            self._iterate(self._matrix(weight), self._u, self._v, 15)
+            self._iterate(self._matrix(weight), self._u, self._v, self.first_iterations)
 
     def _matrix(self, weight: Any) -> Any:
         dim = self.dim % weight.ndim
