@@ -82,7 +82,7 @@ def script(obj: Any, *args: Any, **options: Any) -> Any:
 
 
 def script_if_tracing(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The function itself.
+    """The function itself, which runs as it is.
 
     >>> ag.jit.script_if_tracing(len) is len
     True
@@ -100,7 +100,7 @@ def trace(func: Any, example_inputs: Any = None, *args: Any, **options: Any) -> 
 
 
 def freeze(mod: Any, *args: Any, **options: Any) -> Any:
-    """The module itself.
+    """The module itself, which isn't changed.
 
     >>> layer = nn.Linear(1, 1)
     >>> ag.jit.freeze(layer) is layer
@@ -120,7 +120,7 @@ def optimize_for_inference(mod: Any, *args: Any) -> Any:
 
 
 def annotate(the_type: Any, the_value: Any) -> Any:
-    """The value.
+    """The value itself: classes are checked by no compiler.
 
     >>> ag.jit.annotate(int, 3)
     3
@@ -147,7 +147,7 @@ def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def wait(future: Any) -> Any:
-    """What `fork` gave.
+    """What `fork` gave, which is complete.
 
     >>> ag.jit.wait(3)
     3

@@ -7,6 +7,7 @@ eagerly and where a compiled function is traced.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -103,14 +104,45 @@ class Ops:
         if name.startswith("__"):
             raise AttributeError(name)
         made = vars(self)[name] = OpNamespace(name)
+        if name == "torchvision":
+            vars(made).update(_of_torchvision())
         return made
 
     def load_library(self, path: str) -> None:
-        """Raises OSError: libraries of ops are linked against PyTorch's C++ library."""
+        """Raises OSError: libraries of ops are linked against PyTorch's C++ library; but the ops of
+        torchvision's are Argand's own."""
+        folder, file = os.path.split(path)
+        if os.path.basename(folder) == "torchvision" and file.startswith("_C"):
+            return
         raise OSError(
             f"{path}: a library of ops is linked against PyTorch's C++ library, which isn't here; "
             "write the op in Python with torch.library.custom_op"
         )
+
+
+class _OwnOp(CustomOpDef):
+    """An op of a library that Argand has instead: its gradient and its kernels are its own."""
+
+    def register_autograd(self, backward: Any, *, setup_context: Any = None) -> None:
+        """Nothing: it has a gradient."""
+
+    def register_kernel(self, device_types: Any, fn: Any = None) -> Any:
+        """Nothing: it has a kernel."""
+        return (lambda function: function) if fn is None else fn
+
+
+def _of_torchvision() -> dict[str, _OwnOp]:
+    from argand.vision import ops as own  # vision is large
+
+    def absent(name: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            raise NoOpError(f"torch.ops.torchvision.{name} is not in Argand; nms and roi_align are")
+
+        return call
+
+    functions: dict[str, Any] = {name: absent(name) for name in own.ABSENT.split()}
+    functions.update(own.FUNCTIONS)
+    return {name: _OwnOp(f"torchvision::{name}", call) for name, call in functions.items()}
 
 
 ops = Ops()

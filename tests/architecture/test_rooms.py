@@ -69,7 +69,7 @@ FACADES = {
     "fx": set(),
     "hub": {"base", "io"},
     "jit": {"nn"},
-    "library": {"base", "transform"},
+    "library": {"base", "transform", "vision"},
     "linalg": {"base", "ir", "tensor"},
     "masked": {"base", "ir", "tensor"},
     "func": {"nn"},

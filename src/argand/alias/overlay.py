@@ -34,6 +34,7 @@ OVERLAY: dict[str, dict[str, str]] = {
     "torch.jit.annotations": {
         name: f"typing:{name}" for name in ("Any", "Dict", "List", "Optional", "Tuple", "Union")
     },
+    "torch.nn.parameter": {"is_lazy": "argand.nn.uninitialized:is_lazy"},
     "torch.optim.optimizer": {
         name: f"argand.optim.foreign:{name}" for name in _OF_OPTIMIZERS.split()
     },

@@ -32,6 +32,15 @@ def always(self: Any) -> bool:
     return True
 
 
+def layout(self: Any) -> str:
+    """``ag.strided``: tensors are dense.
+
+    >>> ag.ones(2).layout == ag.strided
+    True
+    """
+    return "strided"
+
+
 def backward(
     self: Any,
     gradient: Any = None,

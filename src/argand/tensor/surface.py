@@ -421,6 +421,7 @@ def _methods() -> dict[str, Any]:
         "nbytes": property(convert.nbytes),
         "itemsize": property(convert.itemsize),
         "is_cpu": property(methods.always),
+        "layout": property(methods.layout),
         "real": property(convert.real),
         "imag": property(convert.imag),
         "T": property(planned(shaping.reversed_dims)),
