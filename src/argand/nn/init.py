@@ -86,7 +86,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = No
     True
     """
     with no_grad():
-        return assign(tensor, source_of(generator).uniform_like(tensor, a, b), "init")
+        return assign(tensor, source_of(generator).uniform_into(tensor, a, b), "init")
 
 
 def uniform_within_(tensor: Tensor, fan_in: int) -> Tensor:
@@ -103,7 +103,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
     argand.Size([3])
     """
     with no_grad():
-        return assign(tensor, source_of(generator).normal_like(tensor, mean, std), "init")
+        return assign(tensor, source_of(generator).normal_into(tensor, mean, std), "init")
 
 
 def trunc_normal_(

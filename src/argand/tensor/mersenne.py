@@ -166,24 +166,30 @@ class Mersenne(Source):
         shape = tuple(target.shape)
         if target.is_contiguous():
             return draw(shape)
-        strides = target.stride()
-        order = sorted(range(len(shape)), key=lambda d: -strides[d])
+        order = _order(target)
         drawn = draw(tuple(shape[d] for d in order))
         return ops.permute(drawn, tuple(order.index(d) for d in range(len(shape))))
 
-    def chosen_like(self, target: Any, chances: Any) -> Any:
+    def chosen_into(self, target: Any, chances: Any) -> Any:
         wide = _compared_in(chances)
         return _below(self.like(target, lambda shape: self._unit(shape, wide)), chances)
 
-    def normal_like(self, target: Any, mean: Any, std: Any, dtype: Any = None) -> Any:
+    def normal_into(self, target: Any, mean: Any, std: Any) -> Any:
         """In blocks only if the target is contiguous."""
-        wanted = target.dtype if dtype is None else dtype
-        contiguous = target.is_contiguous()
+        blocks = target.is_contiguous()
+        return self.like(target, lambda s: self._normal(s, target.dtype, mean, std, blocks))
 
-        def draw(shape: Sequence[Any]) -> Any:
-            return self._normal(shape, wanted, mean, std, contiguous)
+    def normal_like(self, target: Any, dtype: Any) -> Any:
+        """In blocks only if the dimensions are stored in their order, be it with gaps."""
+        order = [d for d in _order(target) if target.shape[d] != 1]
+        blocks = order == sorted(order)
+        return self.like(target, lambda shape: self._normal(shape, dtype, 0.0, 1.0, blocks))
 
-        return self.like(target, draw)
+
+def _order(x: Any) -> list[int]:
+    """The dimensions as they are stored, outermost first; those of size 1 are anywhere."""
+    strides = x.stride()
+    return sorted(range(x.ndim), key=lambda d: -strides[d])
 
 
 def _counted(shape: Sequence[Any]) -> tuple[int, ...]:

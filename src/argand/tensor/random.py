@@ -148,7 +148,7 @@ def randn_like(
     argand.Size([2, 3])
     """
     wanted = _float(input.dtype if dtype is None else dtype)
-    return finished(source_of(generator).normal_like(input, 0.0, 1.0, wanted), **options)
+    return finished(source_of(generator).normal_like(input, wanted), **options)
 
 
 def randint_like(
@@ -244,7 +244,7 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any
     tensor([5., 5.])
     """
     _expect("normal_", not is_number(std) or std >= 0, f"std >= 0, got {std}")
-    return assign(self, source_of(generator).normal_like(self, mean, std))
+    return assign(self, source_of(generator).normal_into(self, mean, std))
 
 
 def uniform_(
@@ -262,7 +262,7 @@ def uniform_(
     high = bounds.get("b", to)
     numbers = is_number(low) and is_number(high)
     _expect("uniform_", not numbers or low <= high, f"from <= to, got {low} and {high}")
-    return assign(self, source_of(generator).uniform_like(self, low, high))
+    return assign(self, source_of(generator).uniform_into(self, low, high))
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
@@ -275,7 +275,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """
     _check_chances("bernoulli_", p)
     source = source_of(generator)
-    drawn = source.chosen_like(self, p)
+    drawn = source.chosen_into(self, p)
     return assign(self, ops.cast(drawn, self.dtype))
 
 

@@ -123,18 +123,21 @@ class Source(ABC):
         """`draw(shape)` of the shape of a target whose elements it is for."""
         return draw(tuple(target.shape))
 
-    def chosen_like(self, target: Any, chances: Any) -> Any:
-        """Booleans for a target."""
+    def chosen_into(self, target: Any, chances: Any) -> Any:
+        """Booleans to be written to a target."""
         return self.chosen(target.shape, target.dtype, chances)
 
-    def uniform_like(self, target: Any, low: Any, high: Any) -> Any:
-        """Uniform numbers for a target."""
+    def uniform_into(self, target: Any, low: Any, high: Any) -> Any:
+        """Uniform numbers to be written to a target."""
         return self.like(target, lambda shape: self.uniform(shape, target.dtype, low, high))
 
-    def normal_like(self, target: Any, mean: Any, std: Any, dtype: Any = None) -> Any:
-        """Normal numbers for a target, in its dtype unless given."""
-        wanted = target.dtype if dtype is None else dtype
-        return self.like(target, lambda shape: self.normal(shape, wanted, mean, std))
+    def normal_into(self, target: Any, mean: Any, std: Any) -> Any:
+        """Normal numbers to be written to a target."""
+        return self.like(target, lambda shape: self.normal(shape, target.dtype, mean, std))
+
+    def normal_like(self, target: Any, dtype: Any) -> Any:
+        """Standard normal numbers for a new tensor that is stored as a target is."""
+        return self.like(target, lambda shape: self.normal(shape, dtype))
 
 
 def check_computed(dtype: Any) -> None:
