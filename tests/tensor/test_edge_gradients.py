@@ -35,14 +35,19 @@ def _gradients(run: Any, formula: Callable[..., Any], *values: Any) -> list[Any]
         (ag.atan2, ([0.0, 3.0], [0.0, 4.0]), [[0.0, 4 / 25], [-0.0, -3 / 25]]),
         (lambda x: F.huber_loss(x, ag.zeros(2)), ([INF, -0.5],), [[0.5, -0.25]]),
         (lambda x: F.smooth_l1_loss(x, ag.zeros(2)), ([-INF, 0.5],), [[-0.5, 0.25]]),
-        (ag.amax, ([1.0, NAN],), [[NAN, NAN]]),
+        (ag.max, ([1.0, NAN, NAN],), [[0.0, 0.5, 0.5]]),
+        (ag.min, ([1.0, NAN],), [[0.0, 1.0]]),
         (ag.amin, ([1.0, 1.0, 2.0],), [[0.5, 0.5, 0.0]]),
-        (lambda x: sum(ag.aminmax(x)), ([1.0, NAN],), [[NAN, NAN]]),
         (ag.logit, ([1.5, -0.5, 0.5],), [[NAN, NAN, 4.0]]),
         (lambda x: ag.logit(x, 0.1), ([1.5, 0.05, 0.5],), [[0.0, 0.0, 4.0]]),
         (ag.median, ([1.0, 1.0, 2.0, 2.0],), [[0.5, 0.5, 0.0, 0.0]]),
         (ag.median, ([[3.0, 1.0], [1.0, 1.0]],), [[[0.0, 1 / 3], [1 / 3, 1 / 3]]]),
         (ag.nanmedian, ([1.0, 1.0, NAN],), [[0.5, 0.5, 0.0]]),
+        (ag.median, ([-INF, -INF, -INF, 5.0],), [[1 / 3, 1 / 3, 1 / 3, 0.0]]),
+        (ag.median, ([1.0, NAN, 2.0],), [[0.0, 1.0, 0.0]]),
+        (ag.nanmedian, ([NAN, NAN],), [[0.5, 0.5]]),
+        (F.celu, ([-10.0, -20.0],), [[math.exp(-10), math.exp(-20)]]),
+        (lambda x: F.celu(x, 0.1), ([-1.0, -2.0],), [[math.exp(-10), math.exp(-20)]]),
         (lambda x: F.celu(x, 0.5), ([0.0, 2.0, -INF],), [[1.0, 1.0, 0.0]]),
     ],
 )
@@ -61,10 +66,28 @@ def test_gradients(run: Any, formula: Any, values: Any, expected: Any) -> None:
         (lambda: ag.tensor([[1, 0]]).any(dim=()), [[True, False]]),
         (lambda: ag.tensor([[NAN, 0.0]]).all(dim=()), [[True, False]]),
         (lambda: ag.any(ag.tensor([2, 0], dtype=ag.uint8), dim=[]), [1, 0]),
+        (lambda: F.celu(ag.tensor([-0.0, NAN])), [-0.0, NAN]),
+        (lambda: ag.nan_to_num(ag.tensor([NAN, INF]), INF, 3.0), [INF, 3.0]),
+        (lambda: ag.logit(ag.tensor([0.5]), 0.6), [math.log(0.6 / 0.4)]),
     ],
 )
 def test_values(run: Any, formula: Any, expected: Any) -> None:
     np.testing.assert_allclose(run(formula)().tolist(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [F.huber_loss, F.smooth_l1_loss])
+def test_second_derivatives_where_a_loss_is_0(loss: Any) -> None:
+    x = ag.zeros(1, requires_grad=True, dtype=ag.float64)
+    (slope,) = ag.autograd.grad(loss(x, ag.zeros(1, dtype=ag.float64)), x, create_graph=True)
+    assert ag.autograd.grad(slope.sum(), x)[0].tolist() == [1.0]
+
+
+def test_any_and_all_write_what_out_holds() -> None:
+    x = ag.tensor([[2, 0], [0, 0]], dtype=ag.uint8)
+    for dtype in (ag.bool, ag.uint8):
+        out = ag.empty(2, dtype=dtype)
+        assert ag.any(x, dim=1, out=out) is out
+        assert out.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

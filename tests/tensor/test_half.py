@@ -200,7 +200,6 @@ def _nearly_all(found: ag.Tensor, exact: ag.Tensor, dtype: Any, sums: int) -> No
         lambda x: x.clamp(-1e9),
         lambda x: F.hardtanh(x, -1e5, 1.0),
         lambda x: F.pad(x, (1, 1), value=1e5),
-        lambda x: x.__setitem__(0, 1e5),
     ],
     ids=lambda f: str(f.__code__.co_firstlineno),
 )
@@ -210,6 +209,47 @@ def test_fills_beyond_the_range_are_refused(call: Any) -> None:
     with pytest.raises(RuntimeError, match="doesn't fit into float16, which holds -65504"):
         call(x)
     assert x.eq(1).all()
+
+
+def _assigned(x: ag.Tensor, index: Any, value: float) -> ag.Tensor:
+    y = x.clone()
+    y[index] = value
+    return y
+
+
+def test_numpys_numbers_warn_of_nothing() -> None:
+    x = ag.ones(2, dtype=ag.float64)
+    for number in (np.float32(0.5), np.float16(0.5)):
+        assert x.clamp(number).eq(1).all()
+        assert ag.full((2,), number, dtype=ag.float64).tolist() == [0.5, 0.5]
+        assert F.pad(x, (1, 0), value=number).tolist() == [0.5, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_batch_norm_in_evaluation(dtype: Any) -> None:
+    """As float64 does, rounded once: an eps that the dtype doesn't hold counts."""
+    draw = np.random.default_rng(0)
+    x, mean, weight, bias = (
+        draw.normal(size=s).astype(HALVES[dtype]) for s in ((50, 3), (3,), (3,), (3,))
+    )
+    var = np.array([0, 1e-7, 2]).astype(HALVES[dtype])
+    halves = [ag.from_numpy(v) for v in (x, mean, var, weight, bias)]
+    found = F.batch_norm(*halves, eps=1e-7)
+    wide = [v.astype(np.float64) for v in (x, mean, var, weight, bias)]
+    exact = (wide[0] - wide[1]) / np.sqrt(wide[2] + 1e-7) * wide[3] + wide[4]
+    bound = 2 * ag.finfo(dtype).eps * np.abs(exact) + 1e-2 * ag.finfo(dtype).eps
+    assert found.dtype is dtype
+    assert (np.abs(found.double().numpy() - exact) <= bound)[:, 1:].all()
+    assert found[:, 0].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_adafactor_steps(dtype: Any) -> None:
+    p = ag.nn.Parameter(ag.ones(3, 4, dtype=dtype))
+    p.grad = ag.ones_like(p)
+    ag.optim.Adafactor([p]).step()
+    assert p.dtype is dtype
+    assert p.lt(1).all()
 
 
 @pytest.mark.parametrize(
@@ -224,6 +264,9 @@ def test_fills_beyond_the_range_are_refused(call: Any) -> None:
         (lambda x: ag.ones(1) + 1e39, math.inf),
         (lambda x: x.masked_fill(x > 0, -math.inf), -math.inf),
         (lambda x: x.clamp(max=math.inf) * math.inf, math.inf),
+        (lambda x: _assigned(x, x > 0, -1e9), -math.inf),
+        (lambda x: _assigned(x, 0, 1e5), math.inf),
+        (lambda x: _assigned(x, slice(1), ag.finfo(ag.float32).min), -math.inf),
     ],
 )
 def test_operands_beyond_the_range_are_infinite(call: Any, expected: float) -> None:

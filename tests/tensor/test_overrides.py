@@ -290,6 +290,13 @@ def test_derivatives_are_no_calls() -> None:
     y.backward()
     assert Watched.calls == [ag.Tensor.backward]
     assert type(x.grad) is ag.Tensor
+    z = Watched([2.0, 3.0]).requires_grad_()
+    root = z.prod().as_subclass(ag.Tensor)
+    Watched.calls.clear()
+    root.backward()
+    assert Watched.calls == []
+    assert type(z.grad) is ag.Tensor
+    assert z.grad.tolist() == [3.0, 2.0]
     np.testing.assert_allclose(x.grad.numpy(), 2 * values * np.exp(values**2), rtol=1e-6)
 
 

@@ -171,7 +171,7 @@ def _overflows(value: Any, dtype: DType) -> bool:
     if dtype.kind not in "fc":
         return False
     top = limits(dtype.to_real())[1]
-    return any(top < abs(part) < math.inf for part in (value.real, value.imag))
+    return any(top < abs(float(part)) < math.inf for part in (value.real, value.imag))
 
 
 def operand(op: str, value: Any, dtype: DType, overflows: bool = False) -> Any:

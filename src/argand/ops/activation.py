@@ -119,10 +119,11 @@ class Elu(_Activation):
     defaults: ClassVar[dict[str, Any]] = {"alpha": 1.0}
 
     def body(b: Any, x: Any, alpha: Any) -> Any:
-        return b.where(b.gt(x, 0), x, alpha * b.expm1(b.min(x, 0)))
+        return b.where(b.gt(x, 0), x, alpha * b.expm1(b.where(b.gt(x, 0), 0, x)))
 
     def partials(b: Any, g: Any, y: Any, x: Any, alpha: Any) -> Any:
-        below = b.min(x, 0)  # exp of what isn't chosen must not overflow, or 0 * inf is NaN
+        # exp of what isn't chosen must not overflow, or 0 * inf is NaN
+        below = b.where(b.gt(x, 0), 0, x)
         to_x = b.where(b.gt(x, 0), g, g * alpha * b.exp(below))
         return [to_x, b.where(b.gt(x, 0), 0, g * b.expm1(below))]
 

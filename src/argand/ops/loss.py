@@ -349,11 +349,12 @@ class SmoothL1Loss(_PairLoss):
         return self.pair(input, target, reduction=reduction, beta=float(beta))
 
     def body(x: Any, target: Any, reduction: str, beta: float) -> Any:
-        d = ops.abs(ops.sub(x, target))
+        rest = ops.sub(x, target)
+        d = ops.abs(rest)
         if not beta:
             return reduced(d, reduction)
         is_near = ops.lt(d, beta)
-        near = ops.mul(ops.square(ops.where(is_near, d, 0.0)), 0.5 / beta)  # no infinity squared
+        near = ops.mul(ops.square(ops.where(is_near, rest, 0.0)), 0.5 / beta)  # no infinity squared
         return reduced(ops.where(is_near, near, ops.sub(d, 0.5 * beta)), reduction)
 
 
@@ -373,9 +374,10 @@ class HuberLoss(_PairLoss):
         return self.pair(input, target, reduction=reduction, delta=float(delta))
 
     def body(x: Any, target: Any, reduction: str, delta: float) -> Any:
-        d = ops.abs(ops.sub(x, target))
+        rest = ops.sub(x, target)
+        d = ops.abs(rest)
         is_near = ops.le(d, delta)
-        near = ops.mul(ops.square(ops.where(is_near, d, 0.0)), 0.5)  # no infinity squared
+        near = ops.mul(ops.square(ops.where(is_near, rest, 0.0)), 0.5)  # no infinity squared
         far = ops.mul(ops.sub(d, 0.5 * delta), delta)
         return reduced(ops.where(is_near, near, far), reduction)
 

@@ -184,11 +184,14 @@ class _Extreme(Reduce):
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (x,) = inputs
-        chosen = ops.eq(x, self.restore(outputs[0], x, params))
+        y = self.restore(outputs[0], x, params)
+        chosen = ops.eq(x, y)
+        if x.dtype.is_floating_point:  # a NaN, too, has its gradient
+            chosen = ops.logical_or(chosen, ops.logical_and(ops.isnan(x), ops.isnan(y)))
         mask = ops.cast(chosen, x.dtype)
         count = ops.sum(mask, params["dim"], params["keepdim"])
         share = self.restore(ops.div(grads[0], count), x, params)
-        return [ops.mul(share, mask)]  # NaN where the extreme is NaN, which equals no element
+        return [ops.where(chosen, share, 0.0)]
 
     def saves(self, params: dict[str, Any]) -> Any:
         return (0,), (0,)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError
 from argand.ir.op import ops
@@ -14,6 +12,7 @@ from argand.optim.group import ParamGroup
 from argand.optim.optimizer import Optimizer
 from argand.optim.options import implementation_options
 from argand.optim.rules import fresh, move_mean, root, shaped, shrunk
+from argand.tensor.elementary import finfo
 from argand.tensor.inplace import assign
 
 
@@ -66,7 +65,7 @@ class Adafactor(Optimizer):
             raise RuntimeError("Adafactor does not support complex parameters")
         weight, size = self.derived(state, group, _relative_step)
         tiny, least = group["eps"]
-        tiny = np.finfo(p.dtype.numpy).eps.item() if tiny is None else tiny
+        tiny = float(finfo(p.dtype).eps) if tiny is None else tiny
         size = ops.mul(ops.maximum(_mean_size(p), least), size)
         start = shrunk(p, group)
         second = _factored(state, p, g, weight, tiny) if g.ndim > 1 else _whole(state, p, g, weight)

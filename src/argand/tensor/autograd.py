@@ -11,6 +11,7 @@ from argand.base import epoch
 from argand.base.errors import AutogradError
 from argand.base.shape import same_shape, shape_text
 from argand.ir import bind as crossroads
+from argand.ir import overrides
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
 from argand.transform import tape
@@ -112,6 +113,17 @@ class _Store:
             for hook in list(cold.hooks.values()):
                 changed = hook(gradient)
                 gradient = gradient if changed is None else changed
+        if overrides.tensor_classes:
+            with overrides.without_any():  # no call of the user's
+                self._add(leaf, gradient)
+        else:
+            self._add(leaf, gradient)
+        cold = leaf._cold
+        if cold is not None and cold.after:
+            for after in tuple(cold.after.values()):
+                after(leaf)
+
+    def _add(self, leaf: Tensor, gradient: Any) -> None:
         before = leaf.grad
         if before is None:
             if gradient._view is not None or id(gradient) in self.held:
@@ -120,10 +132,6 @@ class _Store:
             leaf.grad = gradient
         else:
             leaf.grad = ops.add(before, gradient)
-        cold = leaf._cold
-        if cold is not None and cold.after:
-            for after in tuple(cold.after.values()):
-                after(leaf)
 
 
 def _copy(gradient: Any) -> Any:

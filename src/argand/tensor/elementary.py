@@ -124,8 +124,8 @@ def nan_to_num(
         return input
     limits = finfo(input.dtype)
     x = ops.where(ops.isnan(input), float(nan), input)
-    x = ops.where(ops.eq(x, math.inf), limits.max if posinf is None else posinf, x)
-    return ops.where(ops.eq(x, -math.inf), limits.min if neginf is None else neginf, x)
+    x = ops.where(ops.eq(input, math.inf), limits.max if posinf is None else posinf, x)
+    return ops.where(ops.eq(input, -math.inf), limits.min if neginf is None else neginf, x)
 
 
 def logit(input: Any, eps: float | None = None) -> Any:
@@ -145,7 +145,7 @@ def logit(input: Any, eps: float | None = None) -> Any:
             within = ops.logical_and(ops.ge(x, 0), ops.le(x, 1))
             x = ops.mul(x, ops.where(within, ops.full((), 1, x.dtype), math.nan))
         else:
-            x = ops.clamp(x, eps, 1 - eps)
+            x = ops.clamp(ops.clamp(x, None, 1 - eps), eps, None)
         return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
 
     return rounded_once(formula, x)

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from argand.base.conversion import converted
+from argand.base.conversion import converted, number
 from argand.base.dim import Dim, is_less, same
+from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError, TraceError
 from argand.base.shape import broadcast_shapes, same_shape, shape_text
 from argand.ir import bind as crossroads
@@ -345,14 +346,19 @@ def _number_for(x: Tensor, value: Any) -> Any:
     """A scalar that does not promote: NumPy's and Python's in the dtype of `x`."""
     if isinstance(value, Tensor):
         return value if value.dtype is x.dtype else ops.cast(value, x.dtype)
-    return ops.full((), value, x.dtype)
+    return ops.full((), _rounded(value, x), x.dtype)
+
+
+def _rounded(value: Any, x: Tensor) -> Any:
+    """A number as 16-bit floats hold it: an infinity where it is too large, as PyTorch assigns."""
+    return number(value, x.dtype).item() if compute_dtype(x.dtype) is not x.dtype else value
 
 
 def _fitted(value: Any, shape: Sequence[Any], x: Tensor) -> Any:
     """A value as a tensor of the given shape and the dtype of `x`."""
     if not isinstance(value, Tensor):
         if isinstance(value, bool | int | float | complex):
-            return ops.full(tuple(shape), value, x.dtype)
+            return ops.full(tuple(shape), _rounded(value, x), x.dtype)
         value = wrap(converted(value, x.dtype))
     if value.dtype is not x.dtype:
         value = ops.cast(value, x.dtype)

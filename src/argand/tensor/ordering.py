@@ -126,7 +126,10 @@ def _shared(input: Any, middle: Any) -> Any:
     value = middle.detach()
     both_nan = ops.logical_and(ops.isnan(input), ops.isnan(value))
     equal = ops.logical_or(ops.eq(input, value), both_nan)
-    return ops.amax(ops.where(equal, input, -math.inf))
+    mean = ops.sum(ops.div(ops.where(equal, input, 0.0), ops.cast(ops.sum(equal), value.dtype)))
+    is_finite = ops.isfinite(value)
+    none = ops.where(is_finite, ops.sub(mean.detach(), mean), 0.0)
+    return ops.where(is_finite, ops.sub(value, none), mean)
 
 
 def quantile(

@@ -372,7 +372,7 @@ def _truth(op: Any, input: Any, dim: Any, keepdim: bool, other: Spelling) -> Any
         found = into(other.get("out"), ops.ne(input, 0))
     else:
         found = _along(op, input, dim, keepdim, other)
-    return ops.cast(found, "uint8") if input.dtype is uint8 else found
+    return ops.cast(found, "uint8") if input.dtype is uint8 and "out" not in other else found
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:

@@ -260,8 +260,9 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
         raise ArgumentError("celu: alpha can't be 0")
 
     def formula(x: Any) -> Any:
-        below = ops.expm1(ops.div(ops.clamp(x, None, 0), alpha))
-        return ops.where(ops.gt(x, 0), x, ops.mul(below, alpha))
+        above = ops.gt(x, 0)
+        below = ops.elu(ops.div(ops.where(above, 0.0, x), alpha))
+        return ops.where(above, x, ops.mul(below, alpha))
 
     return _applied(_once(formula), input, inplace)
 
