@@ -361,7 +361,8 @@ class CompiledFunction:
         if len(self.specialisations) >= settings.retrace_limit:
             used = (
                 " A number that Python needs the value of (by range(n), int(n), as a dict's key, "
-                "in a text, as an option of an operation such as eps=) has a program for each value."
+                "in a text, as an option of an operation such as eps=) has a program for each of "
+                "its values."
             )
             raise TraceError(
                 f"{self.name} would need more than {settings.retrace_limit} programs "
