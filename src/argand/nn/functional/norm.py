@@ -122,8 +122,8 @@ def _normalized_by(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: flo
     """x * scale + shift, with one scale and shift for each channel; 16-bit floats in float32."""
     wide = compute_dtype(x.dtype)
     if wide is not x.dtype:
-        given = (None if v is None else ops.cast(v, wide) for v in (x, mean, var, weight, bias))
-        return ops.cast(_normalized_by(*given, eps), x.dtype)
+        given = [v if v is None else ops.cast(v, wide) for v in (x, mean, var, weight, bias)]
+        return ops.cast(_normalized_by(*given, eps=eps), x.dtype)
     scale = ops.rsqrt(ops.add(var, eps))
     if weight is not None:
         scale = ops.mul(scale, weight)
