@@ -120,10 +120,11 @@ def batch_normalised(
 
 def _normalized_by(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:
     """x * scale + shift, with one scale and shift for each channel; 16-bit floats in float32."""
-    wide = compute_dtype(x.dtype)
-    if wide is not x.dtype:
-        given = [v if v is None else ops.cast(v, wide) for v in (x, mean, var, weight, bias)]
-        return ops.cast(_normalized_by(*given, eps=eps), x.dtype)
+    dtype = x.dtype
+    wide = compute_dtype(dtype)
+    if wide is not dtype:
+        given = (x, mean, var, weight, bias)
+        x, mean, var, weight, bias = (None if v is None else ops.cast(v, wide) for v in given)
     scale = ops.rsqrt(ops.add(var, eps))
     if weight is not None:
         scale = ops.mul(scale, weight)
@@ -131,7 +132,8 @@ def _normalized_by(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: flo
     if bias is not None:
         shift = ops.add(shift, bias)
     shape = (x.shape[1], *(1,) * (x.ndim - 2))
-    return ops.add(ops.mul(x, ops.reshape(scale, shape)), ops.reshape(shift, shape))
+    y = ops.add(ops.mul(x, ops.reshape(scale, shape)), ops.reshape(shift, shape))
+    return y if wide is dtype else ops.cast(y, dtype)
 
 
 def _unbiased(var: Any, count: Any) -> Any:
