@@ -308,8 +308,40 @@ def dropped(m: Any, case: Case) -> list[float]:
     return [*found[:6].tolist(), found.sum().item(), m.rand(1).item()]
 
 
+def _distribution(name: str, *parameters: list[float]) -> Case:
+    def case(m: Any) -> Any:
+        return getattr(m.distributions, name)(*map(m.tensor, parameters)).sample((5,))
+
+    return case
+
+
+_A, _B, _P = [0.5, 1.5, 3.0], [2.0, 0.7, 1.0], [0.2, 0.5, 0.9]
+SAMPLED: dict[str, Case] = {
+    f"distributions.{name}": _distribution(name, *parameters)
+    for name, parameters in {
+        "Bernoulli": [_P],
+        "Categorical": [_P],
+        "Cauchy": [_A, _B],
+        "Exponential": [_A],
+        "Geometric": [_P],
+        "Gumbel": [_A, _B],
+        "HalfCauchy": [_A],
+        "Laplace": [_A, _B],
+        "LogNormal": [_A, _B],
+        "Normal": [_A, _B],
+        "OneHotCategorical": [_P],
+        "Pareto": [_A, _B],
+        "RelaxedBernoulli": [_B, _P],
+        "Weibull": [_A, _B],
+    }.items()
+}
+
+
 def _initial(name: str, dtype: str, shape: tuple[int, int]) -> Case:
     return lambda m: INIT[name](m, m.empty(*shape, dtype=getattr(m, dtype)))
+
+
+COMPUTED = DROPPED | SAMPLED
 
 
 def cases() -> dict[str, Case]:
@@ -344,7 +376,7 @@ def _whole(dtype: str, name: str) -> Case:
 def numbers(m: Any) -> dict[str, Any]:
     """What all cases give."""
     found: dict[str, Any] = {name: drawn(m, case) for name, case in cases().items()}
-    return found | {"computed": {name: dropped(m, case) for name, case in DROPPED.items()}}
+    return found | {"computed": {name: dropped(m, case) for name, case in COMPUTED.items()}}
 
 
 def made() -> str:

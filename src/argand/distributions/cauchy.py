@@ -7,7 +7,7 @@ from typing import Any
 
 from argand.distributions import constraints
 from argand.distributions.distribution import Distribution
-from argand.distributions.sampling import uniform
+from argand.distributions.sampling import standard_cauchy
 from argand.distributions.utils import broadcast_all
 
 
@@ -42,8 +42,8 @@ class Cauchy(Distribution):
         return self._filled(math.inf, self.loc.dtype)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        u = uniform(self._extended_shape(sample_shape), self.loc.dtype)
-        return self.loc + (math.pi * (u - 0.5)).tan() * self.scale
+        drawn = standard_cauchy(self._extended_shape(sample_shape), self.loc.dtype)
+        return self.loc + drawn * self.scale
 
     def log_prob(self, value: Any) -> Any:
         self._expect(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 from argand.distributions import constraints
 from argand.distributions.exp_family import ExponentialFamily
-from argand.distributions.sampling import open_uniform
+from argand.distributions.sampling import standard_exponential
 from argand.distributions.utils import broadcast_all
 
 
@@ -44,8 +44,8 @@ class Exponential(ExponentialFamily):
         return self.rate.pow(-2)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        u = open_uniform(self._extended_shape(sample_shape), self.rate.dtype)
-        return -u.log() / self.rate
+        drawn = standard_exponential(self._extended_shape(sample_shape), self.rate.dtype)
+        return drawn / self.rate
 
     def log_prob(self, value: Any) -> Any:
         self._expect(value)

@@ -7,7 +7,7 @@ from typing import Any
 from argand.base.errors import ArgumentError
 from argand.distributions import constraints
 from argand.distributions.parameters import BinaryParameter
-from argand.distributions.sampling import open_uniform
+from argand.distributions.sampling import positive_uniform
 from argand.distributions.utils import all_true, broadcast_all, cross_entropy_of_logits
 from argand.ir.op import ops
 from argand.transform.mode import no_grad
@@ -48,7 +48,7 @@ class Geometric(BinaryParameter):
 
     def sample(self, sample_shape: Any = ()) -> Any:
         with no_grad():
-            u = open_uniform(self._extended_shape(sample_shape), self.probs.dtype)
+            u = positive_uniform(self._extended_shape(sample_shape), self.probs.dtype)
             return (u.log() / (-self.probs).log1p()).floor()
 
     def log_prob(self, value: Any) -> Any:

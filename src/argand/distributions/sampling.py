@@ -7,6 +7,8 @@ from typing import Any
 from argand.base.dtype import float64
 from argand.ir.op import ops
 from argand.tensor.draws import draw
+from argand.tensor.elementary import finfo
+from argand.tensor.generators import default_generator
 from argand.tensor.random import normal_of, uniform_of
 from argand.transform.custom import Function, once_differentiable
 
@@ -43,6 +45,16 @@ def uniform(shape: Any, dtype: Any) -> Any:
     return uniform_of(tuple(shape), dtype)
 
 
-def open_uniform(shape: Any, dtype: Any) -> Any:
-    """Uniform random numbers in (0, 1]: their logarithms are finite."""
-    return ops.sub(1, uniform_of(tuple(shape), dtype))
+def positive_uniform(shape: Any, dtype: Any) -> Any:
+    """Uniform random numbers in (0, 1): their logarithms are finite."""
+    return ops.clamp(uniform(shape, dtype), finfo(dtype).tiny, None)
+
+
+def standard_exponential(shape: Any, dtype: Any) -> Any:
+    """Exponential random numbers of rate 1."""
+    return default_generator.source.exponential(tuple(shape), dtype)
+
+
+def standard_cauchy(shape: Any, dtype: Any) -> Any:
+    """Cauchy random numbers around 0, of scale 1."""
+    return default_generator.source.cauchy(tuple(shape), dtype, 0.0, 1.0)
