@@ -19,6 +19,7 @@ OVERLAY: dict[str, dict[str, str]] = {
         "compile": "argand.alias.lenient:compile",
         "ops": "argand.library:ops",
         "OutOfMemoryError": "argand.base.errors:OutOfMemoryError",
+        "UntypedStorage": "argand.tensor.storage:Storage",
     }
     | {name: f"argand.checks:{name}" for name in _CHECKS.split()}
     | {name: f"argand.foreach:{name}" for name in foreach.NAMES},
@@ -35,6 +36,7 @@ OVERLAY: dict[str, dict[str, str]] = {
         name: f"typing:{name}" for name in ("Any", "Dict", "List", "Optional", "Tuple", "Union")
     },
     "torch.nn.parameter": {"is_lazy": "argand.nn.uninitialized:is_lazy"},
+    "torch.storage": {"UntypedStorage": "argand.tensor.storage:Storage"},
     "torch.optim.optimizer": {
         name: f"argand.optim.foreign:{name}" for name in _OF_OPTIMIZERS.split()
     },

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from argand.base.errors import ArgumentError
 
 
@@ -43,11 +45,34 @@ class Storage:
 
     def tolist(self) -> list[Any]:
         """The elements, or bytes, as Python numbers."""
-        flat = self._array.reshape(-1)
-        return list(flat.tolist() if self._typed else flat.view("u1").tolist())
+        return list(self._flat().tolist())
 
     def __getitem__(self, index: Any) -> Any:
-        return self.tolist()[index]
+        if self._typed or not isinstance(index, slice):
+            return self.tolist()[index]
+        return Storage(self._flat()[index], False)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self._flat(), dtype, copy=copy)
+
+    def _flat(self) -> Any:
+        flat = self._array.reshape(-1)
+        return flat if self._typed else flat.view("u1")
+
+    def untyped(self) -> Storage:
+        """The same memory, counted in bytes."""
+        return Storage(self._array, False)
+
+    _untyped = untyped
+
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> Storage:
+        """The bytes of a file, read where they are needed; written back if `shared`.
+
+        The first `nbytes`, or all. Follows `torch.UntypedStorage.from_file`.
+        """
+        mapped = np.memmap(filename, "u1", "r+" if shared else "c")
+        return cls(np.asarray(mapped)[: nbytes or None], False)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Storage):
