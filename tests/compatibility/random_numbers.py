@@ -150,6 +150,10 @@ OTHERS: dict[str, Case] = {
     "random_ of a range": lambda m: m.empty(50, dtype=m.int64).random_(-(2**40), 2**40),
     "randint_like": lambda m: m.randint_like(m.zeros(3, 4), 3, 9),
     "normal of a size": lambda m: m.normal(0.2, 0.3, (20,)),
+    "poisson": lambda m: m.poisson(m.tensor([0.0, 0.5, 3.0, 9.9, 10.0, 60.0, 500.0] * 9)),
+    "binomial": lambda m: m.binomial(
+        m.tensor([10.0, 10.0, 100.0, 1000.0, 0.0] * 9), m.tensor([0.2, 0.9, 0.5, 0.7, 0.5] * 9)
+    ),
     "dropout2d": lambda m: m.nn.functional.dropout2d(m.ones(3, 4, 5, 5)),
     "dropout3d": lambda m: m.nn.functional.dropout3d(m.ones(3, 4, 2, 2, 2)),
     "feature_alpha_dropout": lambda m: m.nn.functional.feature_alpha_dropout(
@@ -320,6 +324,12 @@ SAMPLED: dict[str, Case] = {
     f"distributions.{name}": _distribution(name, *parameters)
     for name, parameters in {
         "Bernoulli": [_P],
+        "Beta": [_A, _B],
+        "Chi2": [_A],
+        "Dirichlet": [_A],
+        "Gamma": [_A, _B],
+        "NegativeBinomial": [_B, [0.1, 0.3, 0.5]],
+        "StudentT": [[1.5, 3.0, 9.0]],
         "Categorical": [_P],
         "Cauchy": [_A, _B],
         "Exponential": [_A],

@@ -47,6 +47,7 @@ NO_ROWS = {
         ("mersenne_choices", "mersenne_integers", "mersenne_normal", "mersenne_permutation"),
         "draws one number after the other",
     ),
+    "mersenne_rejected": "draws one number after the other",
     "mersenne_uniform": "draws one number after the other",
     "libm": "the C library's, one by one",
     "mode": "computes nothing",

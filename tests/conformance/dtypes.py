@@ -181,7 +181,8 @@ HOST: dict[str, frozenset[str]] = {
     # one state after the other, and the C library's functions
     **_each("libm", "float"),
     **_each(
-        "mersenne_choices mersenne_integers mersenne_normal mersenne_permutation mersenne_uniform",
+        "mersenne_choices mersenne_integers mersenne_normal mersenne_permutation mersenne_rejected "
+        "mersenne_uniform",
         "bool whole half float complex stored",
     ),
     # NumPy's

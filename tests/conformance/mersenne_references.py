@@ -126,6 +126,80 @@ def choices(state: Any, weights: Any, count: int) -> Any:
     return np.array(found, np.int64).reshape(len(weights), count), g.state()
 
 
+def _poisson(g: Generator, rate: float) -> float:
+    """Knuth's products, or Hoermann's transformed rejection (1993)."""
+    if rate < 10:
+        product, k = g.fraction() if rate else 0.0, 0
+        while product > math.exp(-rate):
+            product, k = product * g.fraction(), k + 1
+        return k
+    b = 0.931 + 2.53 * math.sqrt(rate)
+    a = 0.02483 * b - 0.059
+    while True:
+        u, v = g.fraction() - 0.5, g.fraction()
+        us = 0.5 - abs(u)
+        k = math.floor((2 * a / us + b) * u + rate + 0.43)
+        if us >= 0.07 and v <= 0.9277 - 3.6224 / (b - 2):
+            return k
+        if k >= 0 and not (us < 0.013 and v > us):
+            scaled = v * (1.1239 + 1.1328 / (b - 3.4)) / (a / us**2 + b)
+            if math.log(scaled) <= k * math.log(rate) - rate - math.lgamma(k + 1):
+                return k
+
+
+def _log_gamma(g: Generator, shape: float) -> float:
+    """Marsaglia and Tsang, 2000."""
+    first = (1 - g.fraction()) ** (1 / shape) if shape < 1 else 1.0
+    d = shape - 1 / 3 + (shape < 1)
+    while True:
+        x = g.normal()
+        cube = (1 + x / (9 * d) ** 0.5) ** 3
+        if cube > 0:
+            u = 1 - g.fraction()
+            bound = x * x / 2 + d - d * cube + d * math.log(cube)
+            if u < 1 - 0.0331 * x**4 or math.log(u) < bound:
+                return math.log(first * d * cube)
+
+
+def _binomial(g: Generator, count: float, chance: float) -> float:
+    """Geometric waiting times, or Hoermann's transformed rejection (1993)."""
+    n, p = int(count), min(chance, 1 - chance)
+    rarer = 0
+    if n * p < 10:
+        waited = math.ceil(math.log(g.fraction()) / math.log1p(-p))
+        while waited <= n:
+            waited += math.ceil(math.log(g.fraction()) / math.log1p(-p))
+            rarer += 1
+        return n - rarer if chance > 0.5 else rarer
+    deviation = math.sqrt(n * p * (1 - p))
+    b = 1.15 + 2.53 * deviation
+    a = 0.0248 * b + 0.01 * p - 0.0873
+    mode = math.floor((n + 1) * p)
+
+    def probability(k: int) -> float:
+        return math.comb(n, k) * p**k * (1 - p) ** (n - k)
+
+    while True:
+        u, v = g.fraction() - 0.5, g.fraction()
+        us = 0.5 - abs(u)
+        rarer = math.floor((2 * a / us + b) * u + n * p + 0.5)
+        inside = 0 <= rarer <= n
+        scaled = v * (2.83 + 5.1 / b) * deviation / (a / us**2 + b)
+        if (us >= 0.07 and v <= 0.92 - 4.2 / b) or (
+            inside and scaled <= probability(rarer) / probability(mode)
+        ):
+            return n - rarer if chance > 0.5 else rarer
+
+
+def rejected(state: Any, kind: str, *operands: Any) -> Any:
+    """One element after the other."""
+    g = Generator(state)
+    function: Any = {"poisson": _poisson, "log_gamma": _log_gamma, "binomial": _binomial}[kind]
+    rows = zip(*(np.asarray(x).reshape(-1).tolist() for x in operands), strict=True)
+    found = np.array([function(g, *row) for row in rows], np.float64)
+    return found.reshape(np.shape(operands[0])), g.state()
+
+
 def box_muller(u: Any, v: Any, function: Any) -> Any:
     """Box and Muller's transform of one pair."""
     return np.sqrt(-2 * np.log1p(-u)) * function(2 * np.pi * v)
@@ -137,6 +211,7 @@ REFERENCES = {
     "mersenne_integers": integers,
     "mersenne_permutation": permutation,
     "mersenne_choices": choices,
+    "mersenne_rejected": rejected,
     "libm": lambda x, name: getattr(np, name)(x),
     "fma": lambda x, y, z: x * y + z,
     "box_muller_cos": lambda u, v: box_muller(u, v, np.cos),

@@ -25,6 +25,7 @@ WITHOUT: dict[str, str] = {
             "mersenne_integers",
             "mersenne_normal",
             "mersenne_permutation",
+            "mersenne_rejected",
             "mersenne_uniform",
         ],
         "parts of draws, which tests/tensor/test_mersenne.py compares",

@@ -75,8 +75,8 @@ def test_the_setting_decides() -> None:
 
 
 def test_other_formulas_are_told() -> None:
-    with pytest.warns(UserWarning, match="draw_poisson: .* other formulas than PyTorch"):
-        ag.poisson(ag.ones(3))
+    with pytest.warns(UserWarning, match="von_mises: .* other formulas than PyTorch"):
+        ag.distributions.VonMises(ag.zeros(3), ag.ones(3)).sample()
 
 
 # -- compiled ------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ class _LogGamma(Function):
 
     @staticmethod
     def forward(ctx: Any, concentration: Any) -> Any:
-        y = draw("draw_log_gamma", concentration)
+        y = draw("log_gamma", concentration)
         ctx.save_for_backward(concentration, y)
         return y
 

@@ -48,7 +48,7 @@ class VonMises(Distribution):
     def sample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
         with no_grad():
-            angle = draw("draw_von_mises", self.concentration.expand(shape)) + self.loc
+            angle = draw("von_mises", self.concentration.expand(shape)) + self.loc
             return ops.cast((angle + math.pi) % (2 * math.pi) - math.pi, self.loc.dtype)
 
     def log_prob(self, value: Any) -> Any:

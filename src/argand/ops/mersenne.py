@@ -22,11 +22,11 @@ from argand.ir.op import TensorType, describe
 from argand.ir.samples import ErrorSample, Sample, T, Uniform
 from argand.ops.twister import BYTES, FUNCTIONS, Twister, libm
 
-_STATE = T((BYTES,), 0, 255, "uint8")
+STATE = T((BYTES,), 0, 255, "uint8")
 Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-class _Draw(families.Host):
+class MersenneDraw(families.Host):
     """A draw: what is drawn, and the state behind it.
 
     A member states `draw(twister, *operands, **params)` and `dtype_of(params)`.
@@ -60,16 +60,16 @@ class _Draw(families.Host):
     def run(self, *arrays: Any, **params: Any) -> Any:
         twister = Twister(arrays[0])
         drawn = type(self).draw(twister, *arrays[1:], **params)  # type: ignore[misc]  # stated by every member
-        return drawn.reshape(params["shape"]), twister.state()
+        return drawn.reshape(params.get("shape", drawn.shape)), twister.state()
 
 
-class MersenneUniform(_Draw):
+class MersenneUniform(MersenneDraw):
     """Uniform numbers in [0, 1): of 24 bits in float32, of 53 in float64."""
 
     samples = (
-        Sample(_STATE, (3, 5), "float32"),
-        Sample(_STATE, (700,), "float64"),
-        Sample(_STATE, (0,)),
+        Sample(STATE, (3, 5), "float32"),
+        Sample(STATE, (700,), "float64"),
+        Sample(STATE, (0,)),
     )
 
     def prepare(self, state: Any, shape: Sequence[Extent], dtype: Any = float64) -> Prepared:  # type: ignore[override]  # other parameters
@@ -80,10 +80,10 @@ class MersenneUniform(_Draw):
         return twister.fractions(math.prod(shape), bits).astype(dtype.numpy)  # type: ignore[no-any-return]  # of NumPy
 
 
-class MersenneNormal(_Draw):
+class MersenneNormal(MersenneDraw):
     """Normal numbers one by one, in float64, in pairs by Box and Muller's transform."""
 
-    samples = Sample(_STATE, (3, 5)), Sample(_STATE, ()), Sample(_STATE, (0,))
+    samples = Sample(STATE, (3, 5)), Sample(STATE, ()), Sample(STATE, (0,))
 
     def prepare(self, state: Any, shape: Sequence[Extent]) -> Prepared:  # type: ignore[override]  # other parameters
         return super().prepare(state, shape, dtype=float64)
@@ -92,22 +92,22 @@ class MersenneNormal(_Draw):
         return twister.normals(math.prod(shape))  # type: ignore[no-any-return]  # of NumPy
 
 
-class MersenneIntegers(_Draw):
+class MersenneIntegers(MersenneDraw):
     """Whole numbers in [low, high), int64: remainders of words.
 
     The words have 32 bits, or 64 where they are `wide`: unless told, for ranges from 2 ** 28 on.
     """
 
     samples = (
-        Sample(_STATE, (3, 5), -2, 7),
-        Sample(_STATE, (4,), -(1 << 63), 1 << 63),
-        Sample(_STATE, (4,), 3, 1 << 40),
-        Sample(_STATE, (4,), 0, 1 << 31, False),
-        Sample(_STATE, (0,), 0, 1),
+        Sample(STATE, (3, 5), -2, 7),
+        Sample(STATE, (4,), -(1 << 63), 1 << 63),
+        Sample(STATE, (4,), 3, 1 << 40),
+        Sample(STATE, (4,), 0, 1 << 31, False),
+        Sample(STATE, (0,), 0, 1),
     )
     error_samples = (
-        ErrorSample(RuntimeError, "low 3 must be below high 3", _STATE, (2,), 3, 3),
-        ErrorSample(RuntimeError, "don't fit into int64", _STATE, (2,), 0, 1 << 64),
+        ErrorSample(RuntimeError, "low 3 must be below high 3", STATE, (2,), 3, 3),
+        ErrorSample(RuntimeError, "don't fit into int64", STATE, (2,), 0, 1 << 64),
     )
 
     def prepare(  # type: ignore[override]  # other parameters
@@ -124,10 +124,10 @@ class MersenneIntegers(_Draw):
         return twister.integers(math.prod(shape), low, high - low, wide)  # type: ignore[no-any-return]  # of NumPy
 
 
-class MersennePermutation(_Draw):
+class MersennePermutation(MersenneDraw):
     """0 to n - 1 in random order."""
 
-    samples = Sample(_STATE, 7), Sample(_STATE, 0), Sample(_STATE, 1)
+    samples = Sample(STATE, 7), Sample(STATE, 0), Sample(STATE, 1)
     error_samples = (
         ErrorSample(TypeError, "the state must be u8(5056,)", T((2,), 0, 1, "int64"), 3),
     )
@@ -139,18 +139,18 @@ class MersennePermutation(_Draw):
         return twister.permutation(shape[0])  # type: ignore[no-any-return]  # of NumPy
 
 
-class MersenneChoices(_Draw):
+class MersenneChoices(MersenneDraw):
     """For each row of weights (M, N), `count` indices drawn with replacement: int64 (M, count).
 
     The weights are added up in their dtype, in 32 bits those of 16.
     The first whose sum of all weights up to it, over their total, reaches a uniform number.
     """
 
-    samples = Sample(_STATE, T((2, 6), 0.1, 3.0), 4), Sample(_STATE, T((1, 3), 1.0, 2.0), 0)
+    samples = Sample(STATE, T((2, 6), 0.1, 3.0), 4), Sample(STATE, T((1, 3), 1.0, 2.0), 0)
 
     error_samples = (
         ErrorSample(TypeError, "must be u8", T((2,), 0, 1, "int64"), T((1, 3), 1.0, 2.0), 1),
-        ErrorSample(RuntimeError, "2 dimensions", _STATE, T((3,), 1.0, 2.0), 1),
+        ErrorSample(RuntimeError, "2 dimensions", STATE, T((3,), 1.0, 2.0), 1),
     )
 
     def prepare(self, state: Any, weights: Any, count: int) -> Prepared:  # type: ignore[override]  # other parameters

@@ -124,6 +124,10 @@ class Twister:
         found: np.ndarray = (whole & np.uint64((1 << bits) - 1)) * 2.0**-bits
         return found
 
+    def fraction(self) -> float:
+        """One uniform number of 53 bits."""
+        return float(self.fractions(1, 53)[0])
+
     def integers(self, count: int, low: int, span: int, wide: bool) -> np.ndarray:
         """Whole numbers from `low` on, below `low` + `span`, as int64: remainders of words."""
         if not wide:

@@ -14,10 +14,10 @@ from argand.tensor.core import Tensor
 from argand.tensor.generators import source_of
 
 
-def draw(name: str, *parameters: Any, generator: Any = None) -> Any:
+def draw(kind: str, *parameters: Any, generator: Any = None) -> Any:
     """A draw of `ops/draws.py`, in float64, of parameters of one shape that need no gradient."""
     wide = [ops.cast(p.detach(), float64) for p in parameters]
-    return source_of(generator).by_rejection(getattr(ops, name), wide)
+    return source_of(generator).by_rejection(kind, wide)
 
 
 def _check(name: str, x: Any, rule: str, fine: Any) -> None:
@@ -38,7 +38,7 @@ def poisson(input: Any, generator: Any = None) -> Tensor:
     tensor([0., 0.])
     """
     _check("poisson", input, "rates >= 0", input >= 0)
-    return ops.cast(draw("draw_poisson", input, generator=generator), input.dtype)  # type: ignore[no-any-return]  # an op gives Any
+    return ops.cast(draw("poisson", input, generator=generator), input.dtype)  # type: ignore[no-any-return]  # an op gives Any
 
 
 def binomial(count: Any, prob: Any, generator: Any = None) -> Tensor:
@@ -54,7 +54,7 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Tensor:
     _check("binomial", count, "counts >= 0", count >= 0)
     _check("binomial", prob, "probabilities in [0, 1]", (prob >= 0) & (prob <= 1))
     shape = broadcast_shapes(tuple(count.shape), tuple(prob.shape), op="binomial")
-    found = draw("draw_binomial", count.expand(shape), prob.expand(shape), generator=generator)
+    found = draw("binomial", count.expand(shape), prob.expand(shape), generator=generator)
     return ops.cast(found, count.dtype)  # type: ignore[no-any-return]  # an op gives Any
 
 

@@ -17,6 +17,7 @@ from argand.base.errors import ArgumentError
 from argand.base.notices import notice
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
+from argand.ops.mersenne_rejected import KINDS
 from argand.ops.twister import BYTES, is_state, seed_of, seeded
 from argand.tensor.core import Tensor
 from argand.tensor.source import Draw, Source, check_computed, expect_state, most, scaled
@@ -156,9 +157,11 @@ class Mersenne(Source):
         places = ops.clamp(ops.sub(ops.cumsum(wanted, 0), 1), 0, None)
         return ops.reshape(ops.gather(drawn, 0, places), tuple(x.shape))
 
-    def by_rejection(self, op: Any, operands: Sequence[Any]) -> Any:
-        notice(f"{op.name}: drawn from the Mersenne Twister, but by other formulas than PyTorch's")
-        return op(self.integers((2,), 0, 1 << 62), *operands)
+    def by_rejection(self, kind: str, operands: Sequence[Any]) -> Any:
+        if kind in KINDS:
+            return self._draw(ops.mersenne_rejected, kind, *operands)
+        notice(f"{kind}: drawn from the Mersenne Twister, but by other formulas than PyTorch's")
+        return getattr(ops, f"draw_{kind}")(self.integers((2,), 0, 1 << 62), *operands)
 
     # -- order -------------------------------------------------------------------------------------
 

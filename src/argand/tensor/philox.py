@@ -130,8 +130,8 @@ class Philox(Source):
         keep = ops.ge(self.uniform(shape, x.dtype), p)
         return ops.where(keep, ops.mul(x, 1 / (1 - p)), 0.0)
 
-    def by_rejection(self, op: Any, operands: Sequence[Any]) -> Any:
-        return self.draw(op, *operands)
+    def by_rejection(self, kind: str, operands: Sequence[Any]) -> Any:
+        return self.draw(getattr(ops, f"draw_{kind}"), *operands)
 
 
 # From this many on the elements of a row are searched by halves, before that all compared.

@@ -116,8 +116,8 @@ class Source(ABC):
         return self.uniform(tuple(x.shape), x.dtype, low, high)
 
     @abstractmethod
-    def by_rejection(self, op: Any, operands: Sequence[Any]) -> Any:
-        """A draw of `ops/draws.py`."""
+    def by_rejection(self, kind: str, operands: Sequence[Any]) -> Any:
+        """A draw of `ops/draws.py`: "binomial", "log_gamma", "poisson" or "von_mises"."""
 
     def like(self, target: Any, draw: Draw) -> Any:
         """`draw(shape)` of the shape of a target whose elements it is for."""
