@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
+from argand.base.dtype import DType
 from argand.ir import overrides
 from argand.ir.overrides import disabled as _disabled_torch_function_impl
+from argand.tensor.core import Tensor
+from argand.tensor.device import device
 
 
 class _Block:
@@ -50,6 +54,23 @@ class DisableTorchFunction(_Block):
         return overrides.without_any()
 
 
+def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any, bool, Any]:
+    """The device, the dtype, and what else `Module.to` was given."""
+    where, dtype = kwargs.get("device"), kwargs.get("dtype")
+    for value in args:
+        if isinstance(value, DType):
+            dtype = value
+        elif isinstance(value, Tensor):
+            where, dtype = value.device, value.dtype
+        elif value is not None and not isinstance(value, bool):
+            where = value
+    known = None if where is None else device(where)
+    return known, dtype, bool(kwargs.get("non_blocking")), kwargs.get("memory_format")
+
+
+_nn = SimpleNamespace(_parse_to=_parse_to)
+
+
 class _Keys:
     """Names of PyTorch's dispatch keys, whatever is asked for."""
 
@@ -81,6 +102,9 @@ class _ExcludeDispatchKeyGuard(_Block):
 
     def _make(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+_TensorMeta = type  # the class of the class of tensors
 
 
 def _get_tracing_state() -> None:

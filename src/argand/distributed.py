@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import enum
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from argand.base.errors import ArgandError, ArgumentError
@@ -23,9 +24,7 @@ class DistError(ArgandError, RuntimeError, ValueError):
     """A call for other processes, of which there are none."""
 
 
-class ReduceOp(enum.Enum):
-    """What combines the tensors of processes."""
-
+class _Combination(enum.Enum):
     SUM = 0
     AVG = 1
     PRODUCT = 2
@@ -34,6 +33,39 @@ class ReduceOp(enum.Enum):
     BAND = 5
     BOR = 6
     BXOR = 7
+
+
+class ReduceOp:
+    """What combines the tensors of processes."""
+
+    RedOpType = _Combination
+    SUM, AVG, PRODUCT = _Combination.SUM, _Combination.AVG, _Combination.PRODUCT
+    MIN, MAX = _Combination.MIN, _Combination.MAX
+    BAND, BOR, BXOR = _Combination.BAND, _Combination.BOR, _Combination.BXOR
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a tensor would be spread over processes, of which there is one."""
+
+
+@dataclass(frozen=True)
+class Replicate(Placement):
+    """Each process has all of it."""
+
+
+@dataclass(frozen=True)
+class Shard(Placement):
+    """Each process has a part along a dimension."""
+
+    dim: int
+
+
+@dataclass(frozen=True)
+class Partial(Placement):
+    """Each process has a part of a sum."""
+
+    reduce_op: str = "sum"
 
 
 class Backend(str):

@@ -30,4 +30,14 @@ class record_function(ContextDecorator):  # noqa: N801  # PyTorch's name
         """Nothing was measured."""
 
 
-__all__ = ["record_function"]
+def kineto_available() -> bool:
+    """False: nothing is measured.
+
+    >>> import argand.profiler
+    >>> argand.profiler.kineto_available()
+    False
+    """
+    return False
+
+
+__all__ = ["kineto_available", "record_function"]

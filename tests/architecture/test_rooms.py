@@ -53,7 +53,7 @@ ALSO = {
 FACADES = {
     "__init__": {*sum(ENGINE, ()), *sum(LIBRARY, ()), "version"},
     "__main__": {"cli"},
-    "_C": {"ir"},
+    "_C": {"base", "ir", "tensor"},
     "accelerator": {"base"},
     "amp": {"amp", "base", "ir", "tensor", "transform"},
     "array_api": {"array_api", "base", "fft", "ir", "tensor"},

@@ -30,20 +30,29 @@ distributed.tensor.examples distributed.tensor.experimental export. fx. jit. mon
 nativert nn.backends nn.intrinsic nn.qat nn.quantiz numa onnx. package. quantization sparse.
 testing._internal utils.bottleneck utils.data.datapipes. utils.hipify utils.jit utils.model_dump
 utils.benchmark.examples utils.serialization utils.viz xpu."""
-ALSO = """_C _custom_ops _dynamo _dynamo.config _dynamo.utils _guards _inductor.config
-_jit_internal _logging _ops _prims_common _subclasses _subclasses.fake_tensor _tensor _utils
-ao.quantization distributed._tensor distributed.algorithms.join distributed.checkpoint.state_dict
+ALSO = """_C _custom_ops _dynamo _dynamo._trace_wrapped_higher_order_op _dynamo.config
+_dynamo.eval_frame _dynamo.exc _dynamo.utils _guards _higher_order_ops.associative_scan
+_inductor.config _jit_internal _logging _ops _prims_common _subclasses _subclasses.fake_tensor
+_tensor _utils ao.quantization ao.quantization.fx._decomposed distributed._composable.fsdp
+distributed._functional_collectives distributed._tensor
+distributed.algorithms._checkpoint.checkpoint_wrapper distributed.algorithms.join
+distributed.checkpoint.default_planner distributed.checkpoint.format_utils
+distributed.checkpoint.hf_storage distributed.checkpoint.optimizer
+distributed.checkpoint.state_dict distributed.checkpoint.state_dict_loader distributed.constants
 distributed.elastic.multiprocessing distributed.elastic.multiprocessing.errors distributed.run
+distributed.tensor._utils export._trace export.decomp_utils fx._pytree
 fx.experimental.proxy_tensor fx.experimental.symbolic_shapes fx.graph fx.graph_module fx.node
-fx.passes.shape_prop fx.proxy jit._script jit.annotations nn.modules._functions
-nn.utils._named_member_accessor onnx.symbolic_helper onnx.symbolic_opset11 onnx.symbolic_opset9
-onnx.utils optim._functional quantization sparse.semi_structured utils._python_dispatch
-utils._pytree utils._triton utils.data._utils utils.data._utils.collate
+fx.passes.infra.pass_base fx.passes.shape_prop fx.proxy jit._script jit.annotations
+nn.modules._functions nn.utils._named_member_accessor onnx.symbolic_helper onnx.symbolic_opset11
+onnx.symbolic_opset12 onnx.symbolic_opset9 onnx.utils optim._functional quantization
+sparse.semi_structured utils._python_dispatch utils._pytree utils._sympy.numbers
+utils._sympy.value_ranges utils._triton utils.data._utils utils.data._utils.collate
 utils.data._utils.pin_memory utils.data._utils.worker utils.data.datapipes.datapipe
 utils.data.datapipes.iter utils.tensorboard utils.tensorboard.summary utils.tensorboard.writer"""
 # What programs subclass or call although its name begins with an underscore.
 PRIVATE = (
     "torch._utils",
+    "torch.distributed",
     "torch.fx",
     "torch.hub",
     "torch.jit",
@@ -75,13 +84,18 @@ def names(module: types.ModuleType) -> Iterator[str]:
         if name.startswith("__") or name == "TYPE_CHECKING" or isinstance(value, types.ModuleType):
             continue
         at = getattr(value, "__module__", None)
-        if name.startswith("_") and not (
-            at == module.__name__ and at.startswith(PRIVATE) and at != "torch.nn.functional"
-        ):
+        if name.startswith("_") and not _is_used(module.__name__, name, value, at):
             continue
         entry = _entry(name, value, at)
         if entry:
             yield entry
+
+
+def _is_used(module: str, name: str, value: Any, at: str | None) -> bool:
+    """Whether programs may use a name that begins with an underscore."""
+    constant = name.isupper() and type(value) in (int, float, str)
+    here = constant or at == module
+    return here and module.startswith(PRIVATE) and module != "torch.nn.functional"
 
 
 def _entry(name: str, value: Any, at: str | None) -> str:

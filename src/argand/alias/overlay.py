@@ -9,6 +9,7 @@ from argand import foreach
 
 _CHECKS = """_assert _check _check_index _check_is_size _check_type _check_value _check_with
 _shape_as_tensor"""
+_OF_DYNAMO = "allow_in_graph assume_constant_result disable is_compiling mark_dynamic reset"
 _OF_OPTIMIZERS = """ParamsT _default_to_fused_or_foreach _disable_dynamo_if_unsupported
 _get_capturable_supported_devices _get_value _params_t _stack_if_compiling
 _use_grad_for_differentiable _view_as_real"""
@@ -23,17 +24,26 @@ OVERLAY: dict[str, dict[str, str]] = {
     }
     | {name: f"argand.checks:{name}" for name in _CHECKS.split()}
     | {name: f"argand.foreach:{name}" for name in foreach.NAMES},
-    "torch._dynamo": {
-        name: f"argand.compiler:{name}"
-        for name in ("allow_in_graph", "disable", "is_compiling", "mark_dynamic", "reset")
-    }
-    | {"mark_static": "argand.compiler:mark_dynamic"},
+    "torch._dynamo": {name: f"argand.compiler:{name}" for name in _OF_DYNAMO.split()}
+    | {
+        "mark_static": "argand.compiler:mark_dynamic",
+        "mark_static_address": "argand.compiler:mark_dynamic",
+    },
     "torch._dynamo.utils": {"is_compile_supported": "argand.compiler:is_compile_supported"},
     "torch.cuda": {"OutOfMemoryError": "argand.base.errors:OutOfMemoryError"},
-    "torch.autograd.profiler": {"record_function": "argand.profiler:record_function"},
+    "torch.autograd.profiler": {
+        name: f"argand.profiler:{name}" for name in ("kineto_available", "record_function")
+    },
     "torch.utils.model_zoo": {"load_url": "argand.hub:load_state_dict_from_url"},
     "torch.jit.annotations": {
         name: f"typing:{name}" for name in ("Any", "Dict", "List", "Optional", "Tuple", "Union")
+    },
+    "torch.distributed.tensor": {
+        name: f"argand.distributed:{name}"
+        for name in ("Partial", "Placement", "Replicate", "Shard")
+    },
+    "torch.distributed.constants": {
+        "default_pg_timeout": "argand.distributed:default_pg_timeout",
     },
     "torch.nn.parameter": {"is_lazy": "argand.nn.uninitialized:is_lazy"},
     "torch.storage": {"UntypedStorage": "argand.tensor.storage:Storage"},

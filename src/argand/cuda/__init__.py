@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
 from argand.base.absent import Absent, NoStream, device_context, device_of
@@ -65,6 +66,16 @@ _FUNCTIONS = (
     )
 )
 globals().update(_FUNCTIONS)
+
+
+def set_rng_state_all(new_states: Iterable[Any]) -> None:
+    """Raises DeviceError for the states of any device; the states of no device are fine.
+
+    >>> ag.cuda.set_rng_state_all(ag.cuda.get_rng_state_all())
+    """
+    for _ in new_states:
+        raise _ABSENT.error("set_rng_state_all")
+
 
 StreamContext = stream = NoStream
 device = device_context(_ABSENT)

@@ -15,16 +15,14 @@ from argand.data.sampler import BatchSampler, RandomSampler, SequentialSampler, 
 from argand.tensor.core import wrap
 
 # Options of worker processes and devices, accepted so that programs run, without effect here.
-_IGNORED = {
-    "num_workers",
-    "pin_memory",
-    "timeout",
-    "worker_init_fn",
-    "multiprocessing_context",
-    "prefetch_factor",
-    "persistent_workers",
-    "pin_memory_device",
-    "in_order",
+_IGNORED: dict[str, Any] = {
+    "timeout": 0,
+    "worker_init_fn": None,
+    "multiprocessing_context": None,
+    "prefetch_factor": None,
+    "persistent_workers": False,
+    "pin_memory_device": "",
+    "in_order": True,
 }
 
 
@@ -54,7 +52,7 @@ class DataLoader:
         generator: Any = None,
         **options: Any,
     ) -> None:
-        unknown = set(options) - _IGNORED
+        unknown = options.keys() - _IGNORED.keys()
         if unknown:
             raise TypeError(f"DataLoader: unexpected argument {min(unknown)!r}")
         iterable = isinstance(dataset, IterableDataset)
@@ -66,6 +64,8 @@ class DataLoader:
             raise ValueError("give sampler or shuffle, not both")
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler or drop_last):
             raise ValueError("batch_sampler excludes batch_size, shuffle, sampler and drop_last")
+        self.num_workers = num_workers
+        vars(self).update(_IGNORED | options)  # libraries make loaders like this one
         self.dataset, self.drop_last, self.generator = dataset, drop_last, generator
         self.collate_fn, self.pin_memory = collate_fn, pin_memory
         self.sampler: Any = sampler

@@ -57,6 +57,25 @@ register_pytree_node(
 )
 
 
+class MappingKey(NamedTuple):
+    """The place of a part in a dict."""
+
+    key: Any
+
+
+def _dict_flatten(d: Any) -> tuple[list[Any], list[Any]]:
+    return _values(d)
+
+
+def _dict_flatten_with_keys(d: Any) -> tuple[list[tuple[MappingKey, Any]], list[Any]]:
+    parts, keys = _values(d)
+    return [(MappingKey(k), part) for k, part in zip(keys, parts, strict=True)], keys
+
+
+def _dict_unflatten(values: Iterable[Any], context: list[Any]) -> dict[Any, Any]:
+    return dict(zip(context, values, strict=True))
+
+
 class _Named:
     """The type that stands for all named tuples."""
 
@@ -131,6 +150,9 @@ def LeafSpec() -> TreeSpec:  # noqa: N802  # PyTorch's name
 
 
 IsLeaf = Callable[[Any], bool] | None
+
+
+_get_node_type = _kind
 
 
 def tree_is_leaf(tree: PyTree, is_leaf: IsLeaf = None) -> bool:
