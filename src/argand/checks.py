@@ -40,5 +40,10 @@ def _check_is_size(i: int, message: Callable[[], str] | None = None, *, max: Any
     _check(i >= 0 and (max is None or i <= max), message)
 
 
+def is_traceable_wrapper_subclass(t: Any) -> bool:
+    """False: no tensor is made of other tensors."""
+    return False
+
+
 def _shape_as_tensor(x: Tensor) -> Tensor:
     return tensor(list(x.shape))

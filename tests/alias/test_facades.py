@@ -149,3 +149,19 @@ def test_a_method_that_cant_be_traced_runs_eagerly():
     assert reader.read(ag.ones(3)) == 4
     with pytest.raises(RuntimeError, match="not known while"):
         ag.compile(lambda x: x.item())(ag.ones(1))
+
+
+def test_a_wrapper_of_an_optimizer_steps_it_once_with_its_hooks():
+    class Wrapper(ag.optim.Optimizer):
+        def __init__(self, optimizer):
+            self.optimizer = optimizer
+
+        def step(self, closure=None):
+            return self.optimizer.step()
+
+    parameter = ag.nn.Parameter(ag.ones(1))
+    parameter.grad = ag.ones(1)
+    inner, seen = ag.optim.SGD([parameter], lr=0.5), []
+    inner.register_step_pre_hook(lambda optimizer, args, kwargs: seen.append(optimizer))
+    Wrapper(inner).step()
+    assert parameter.item() == 0.5 and seen == [inner]

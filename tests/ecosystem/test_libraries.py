@@ -16,6 +16,8 @@ LIBRARIES = [
     "timm",
     "safetensors",
     "tensorboard",
+    "transformers",
+    "lightning",
 ]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -23,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 @pytest.fixture(scope="module")
 def interpreter() -> Path:
     try:
-        return python(*LIBRARIES)
+        return python(*LIBRARIES, "accelerate")
     except NotInstalledError as error:
         pytest.skip(f"no libraries from the registry: {error}")
 

@@ -149,9 +149,74 @@ def tensorboard() -> None:
         assert events.Tags()["tensors"] == ["note/text_summary"]
 
 
+def transformers() -> None:
+    """Models of text and images with gradients, greedy generation, and the Trainer."""
+    import transformers as hf
+
+    small = {"num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 64}
+    small |= {"num_hidden_layers": 2, "vocab_size": 100}
+    words = torch.randint(3, 100, (2, 8))
+    for model in (
+        hf.GPT2LMHeadModel(hf.GPT2Config(n_layer=2, n_head=2, n_embd=32, vocab_size=100)),
+        hf.LlamaForCausalLM(hf.LlamaConfig(num_key_value_heads=1, **small)),
+    ):
+        model.eval()(words, labels=words).loss.backward()
+        assert all(p.grad is not None for p in model.parameters())
+        told = model.generate(words, max_new_tokens=4, do_sample=False, pad_token_id=0)
+        with torch.no_grad():  # the same words without the cache of keys and values
+            for place in range(8, told.shape[1]):
+                best = model(told[:, :place], use_cache=False).logits[:, -1].argmax(-1)
+                assert torch.equal(best, told[:, place])
+    vit = hf.ViTModel(hf.ViTConfig(image_size=32, patch_size=8, **small))
+    assert vit(torch.rand(1, 3, 32, 32)).last_hidden_state.shape == (1, 17, 32)
+    samples = [{"input_ids": torch.randint(0, 100, (8,)), "labels": i % 2} for i in range(16)]
+    with tempfile.TemporaryDirectory() as folder:
+        options = hf.TrainingArguments(
+            folder, max_steps=3, save_strategy="no", report_to=[], use_cpu=True
+        )
+        classifier = hf.BertForSequenceClassification(hf.BertConfig(**small))
+        done = hf.Trainer(classifier, options, train_dataset=samples).train()
+    assert done.global_step == 3 and np.isfinite(done.training_loss)
+
+
+def lightning() -> None:
+    """A module trained by the Trainer."""
+    import lightning as L  # the library's habit
+
+    class Line(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 1)
+
+        def training_step(self, batch, index):
+            return torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), lr=0.05)
+
+    x = torch.rand(64, 4)
+    data = torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True))
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    model = Line()
+    trainer = L.Trainer(max_epochs=20, enable_model_summary=False, **quiet)
+    trainer.fit(model, torch.utils.data.DataLoader(data, batch_size=16, shuffle=True))
+    assert trainer.global_step == 80
+    assert torch.nn.functional.mse_loss(model.layer(x), x.sum(1, keepdim=True)).item() < 0.1
+
+
 USES = {
     f.__name__: f
-    for f in (einops, torchinfo, torchmetrics, torchvision, timm, safetensors, tensorboard)
+    for f in (
+        einops,
+        torchinfo,
+        torchmetrics,
+        torchvision,
+        timm,
+        safetensors,
+        tensorboard,
+        transformers,
+        lightning,
+    )
 }
 
 if __name__ == "__main__":

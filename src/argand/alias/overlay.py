@@ -50,6 +50,9 @@ OVERLAY: dict[str, dict[str, str]] = {
     "torch.optim.optimizer": {
         name: f"argand.optim.foreign:{name}" for name in _OF_OPTIMIZERS.split()
     },
+    "torch.utils._python_dispatch": {
+        "is_traceable_wrapper_subclass": "argand.checks:is_traceable_wrapper_subclass",
+    },
     "torch.utils.hooks": {"RemovableHandle": "argand.transform.hooks:RemovableHandle"},
     "torch.version": {"__version__": "argand.alias.release:VERSION"},
     "torch.nn.modules.batchnorm": {

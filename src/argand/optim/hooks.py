@@ -52,7 +52,8 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.stepping:
+        # without: a wrapper that isn't initialised, whose inner optimizer has the hooks
+        if getattr(self, "stepping", True):
             return step(self, *args, **kwargs)
         self.stepping = True
         try:
