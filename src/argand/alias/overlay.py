@@ -35,6 +35,7 @@ OVERLAY: dict[str, dict[str, str]] = {
         name: f"argand.profiler:{name}" for name in ("kineto_available", "record_function")
     },
     "torch.utils.model_zoo": {"load_url": "argand.hub:load_state_dict_from_url"},
+    "torch.fx.node": {"Argument": "typing:Any", "Target": "typing:Any"},
     "torch.jit.annotations": {
         name: f"typing:{name}" for name in ("Any", "Dict", "List", "Optional", "Tuple", "Union")
     },
