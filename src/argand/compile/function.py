@@ -361,8 +361,7 @@ class CompiledFunction:
         if len(self.specialisations) >= settings.retrace_limit:
             used = (
                 " A number that Python needs the value of (by range(n), int(n), as a dict's key, "
-                "in a text, as an option of an operation such as eps=) has a program for each of "
-                "its values."
+                "in a text, as an option of an operation, as eps= is) has a program for each value."
             )
             raise TraceError(
                 f"{self.name} would need more than {settings.retrace_limit} programs "
