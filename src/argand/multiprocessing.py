@@ -55,7 +55,7 @@ def start_processes(
     start_method: str = "spawn",
 ) -> SpawnContext | None:
     """Start `nprocs` processes that call ``fn(i, *args)``, and wait for them, unless `join` is
-    False."""
+    False; `spawn` is another name of it."""
     context: Any = multiprocessing.get_context(start_method)
     started = []
     for i in range(nprocs):
@@ -70,16 +70,7 @@ def start_processes(
     return None
 
 
-def spawn(
-    fn: Callable[..., Any],
-    args: tuple[Any, ...] = (),
-    nprocs: int = 1,
-    join: bool = True,
-    daemon: bool = False,
-    start_method: str = "spawn",
-) -> SpawnContext | None:
-    """As `start_processes`."""
-    return start_processes(fn, args, nprocs, join, daemon, start_method)
+spawn = start_processes
 
 
 def get_all_sharing_strategies() -> set[str]:

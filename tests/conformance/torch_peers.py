@@ -28,7 +28,7 @@ WITHOUT: dict[str, str] = {
             "mersenne_rejected",
             "mersenne_uniform",
         ],
-        "parts of draws, which tests/tensor/test_mersenne.py compares",
+        "parts of draws, which tests/tensor/test_random_numbers.py compares",
     ),
     **dict.fromkeys(["box_muller_cos", "box_muller_sin", "fma", "libm"], "has no function"),
     **dict.fromkeys(["linalg_eig", "linalg_eigh", "linalg_svd"], _BASES),

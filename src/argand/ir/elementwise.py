@@ -52,6 +52,11 @@ def is_number(x: Any) -> bool:
     return isinstance(x, _NUMBERS)
 
 
+def is_number_one(x: Any) -> bool:
+    """Whether an operand is the number 1, by which nothing needs to be multiplied."""
+    return is_number(x) and bool(x == 1)
+
+
 def lifted(x: Any) -> Any:
     """A tensor-like operand as it is; anything else (a NumPy array) through the interpreter."""
     if isinstance(x, Operators) or (hasattr(x, "dtype") and type(x.dtype) is DType):

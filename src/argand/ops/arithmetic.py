@@ -11,7 +11,14 @@ from argand.base.dim import Dim
 from argand.base.dtype import DType, as_dtype, bool_
 from argand.base.errors import DTypeError
 from argand.ir import scalar
-from argand.ir.elementwise import Elementwise, common_dtype, is_number, lifted, rounded_once
+from argand.ir.elementwise import (
+    Elementwise,
+    common_dtype,
+    is_number,
+    is_number_one,
+    lifted,
+    rounded_once,
+)
 from argand.ir.op import Literal, TensorType, ops
 from argand.ir.primitives import power, sign
 from argand.ir.samples import ErrorSample, Sample, T, Uniform
@@ -53,7 +60,7 @@ class Add(Elementwise):
         return {"i": 0, "u": 0, "f": -0.0}.get(dtype.kind)
 
     def apply(self, x: Any, y: Any, *, alpha: Any = 1) -> Any:
-        if _is_one(alpha):
+        if is_number_one(alpha):
             return super().apply(x, y)
         return rounded_once(lambda x, y: ops.add(x, _scaled("add", x, y, alpha)), x, y)
 
@@ -89,13 +96,9 @@ class Sub(Elementwise):
                 raise DTypeError(
                     "sub: not defined for bool; use logical_not for 1 - x, logical_xor for x - y"
                 )
-        if _is_one(alpha):
+        if is_number_one(alpha):
             return super().apply(x, y)
         return rounded_once(lambda x, y: ops.sub(x, _scaled("sub", x, y, alpha)), x, y)
-
-
-def _is_one(alpha: Any) -> bool:
-    return is_number(alpha) and bool(alpha == 1)
 
 
 def _scaled(op: str, x: Any, y: Any, alpha: Any) -> Any:

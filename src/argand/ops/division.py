@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import DType, compute_dtype
+from argand.base.dtype import DType
 from argand.base.errors import DivisionByZeroError
-from argand.ir.elementwise import Elementwise, common_dtype, is_number, lifted
+from argand.ir.elementwise import Elementwise, common_dtype, is_number, lifted, rounded_once
 from argand.ir.families import Checked
 from argand.ir.op import ops
 from argand.ir.samples import ErrorSample, Sample, T
@@ -54,10 +54,10 @@ class Div(Elementwise):
         if rounding_mode == "trunc":
             dtype = common_dtype(x, y)
             if dtype.is_inexact:
-                wide = compute_dtype(dtype)
-                if wide is not dtype and (is_number(y) or not y.shape):  # round the quotient once
-                    return ops.cast(ops.trunc(super().apply(ops.cast(x, wide), y)), dtype)
-                return ops.trunc(super().apply(x, y))
+                quotient = super().apply
+                if is_number(y) or not y.shape:
+                    return rounded_once(lambda x, y: ops.trunc(quotient(x, y)), x, y)
+                return ops.trunc(quotient(x, y))
             x = int(x) if is_number(x) else ops.cast(x, dtype)
             return ops.floor_divide(ops.sub(x, ops.fmod(x, y)), y)
         if rounding_mode is not None:

@@ -166,6 +166,14 @@ def check_ordered(op: str, dtype: DType) -> None:
         raise DTypeError(f"{op}: not defined for {dtype.name}, which has no order")
 
 
+def equal_or_nan(x: Any, y: Any) -> Any:
+    """Where two values are equal, or both NaN: which elements a reduction has chosen."""
+    equal = ops.eq(x, y)
+    if not x.dtype.is_floating_point:
+        return equal
+    return ops.logical_or(equal, ops.logical_and(ops.isnan(x), ops.isnan(y)))
+
+
 class _Extreme(Reduce):
     """The largest or smallest element."""
 
@@ -184,10 +192,7 @@ class _Extreme(Reduce):
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (x,) = inputs
-        y = self.restore(outputs[0], x, params)
-        chosen = ops.eq(x, y)
-        if x.dtype.is_floating_point:  # a NaN, too, has its gradient
-            chosen = ops.logical_or(chosen, ops.logical_and(ops.isnan(x), ops.isnan(y)))
+        chosen = equal_or_nan(x, self.restore(outputs[0], x, params))
         mask = ops.cast(chosen, x.dtype)
         count = ops.sum(mask, params["dim"], params["keepdim"])
         share = self.restore(ops.div(grads[0], count), x, params)

@@ -11,7 +11,7 @@ import numpy as np
 from argand.base.dtype import as_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import same_shape
-from argand.ir.elementwise import common_dtype, rounded_once
+from argand.ir.elementwise import common_dtype, is_number_one, rounded_once
 from argand.ir.op import describe, ops
 from argand.tensor.core import wrap
 from argand.tensor.operands import check_tensors
@@ -64,13 +64,9 @@ def _added(input: Any, combine: Any, tensor1: Any, tensor2: Any, value: Any) -> 
 
     def formula(input: Any, tensor1: Any, tensor2: Any) -> Any:
         part = combine(tensor1, tensor2)
-        return ops.add(input, part if _is_one(value) else ops.mul(part, value))
+        return ops.add(input, part if is_number_one(value) else ops.mul(part, value))
 
     return rounded_once(formula, input, tensor1, tensor2)
-
-
-def _is_one(value: Any) -> bool:
-    return isinstance(value, int | float) and value == 1
 
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:

@@ -1,6 +1,7 @@
 """Draws as PyTorch makes them on a CPU with AVX2, from the Mersenne Twister (`ops/mersenne.py`).
 
-Found out by experiments with PyTorch 2.13; `tests/tensor/test_mersenne.py` has its numbers.
+Found out by experiments with PyTorch 2.13, with whose numbers `tests/tensor/test_random_numbers.py`
+compares.
 A number is filled in after the other, in the order in which the tensor's elements are stored.
 """
 

@@ -11,6 +11,7 @@ from argand.base.errors import ArgumentError, DTypeError, EmptyError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
+from argand.ops.reduce import equal_or_nan
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.joining import select, sliced
 from argand.tensor.reducing import ValuesIndices
@@ -124,8 +125,7 @@ def _shared(input: Any, middle: Any) -> Any:
     if not (input.requires_grad and grad_mode.enabled):
         return middle
     value = middle.detach()
-    both_nan = ops.logical_and(ops.isnan(input), ops.isnan(value))
-    equal = ops.logical_or(ops.eq(input, value), both_nan)
+    equal = equal_or_nan(input, value)
     mean = ops.sum(ops.div(ops.where(equal, input, 0.0), ops.cast(ops.sum(equal), value.dtype)))
     is_finite = ops.isfinite(value)
     none = ops.where(is_finite, ops.sub(mean.detach(), mean), 0.0)
