@@ -56,6 +56,51 @@ def test_an_unfinished_alias_is_finished_or_removed(place):
     assert not (place.site / ".argand-as-torch-x").exists()
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from argand.alias import environment
+from argand.alias.environment import Environment
+
+place = Environment(Path(sys.argv[1]), Path(sys.argv[2]))
+before, moments = sorted(place.prefix.rglob("*")), 0
+while True:  # a child that is killed at its first event, its second, ...
+    child = os.fork()
+    if not child:
+        left = moments
+        def count(event, arguments):
+            global left
+            if event.startswith(("os.", "shutil.", "tempfile.")) or event == "open":
+                left -= 1
+                if left == -1:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(count)
+        getattr(place, sys.argv[3])()
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+    infos = list(place.site.glob("torch-*.dist-info"))
+    assert all((info / "INSTALLER").exists() and (info / "RECORD").exists() for info in infos)
+    if sys.argv[3] == "add":
+        if moments % 2:
+            place.add()
+        place.remove()
+        assert sorted(place.prefix.rglob("*")) == before, moments
+    else:
+        place.add()
+        assert sorted(place.prefix.rglob("*")) == before, moments
+    moments += 1
+print(moments)
+"""
+
+
+@pytest.mark.parametrize("call", ["add", "remove"])
+def test_killed_at_any_moment_it_can_be_done_again_or_undone(place, call):
+    if call == "remove":
+        place.add()
+    assert int(python("-c", KILLED, place.prefix, place.site, call)) > 10
+
+
 @pytest.mark.parametrize("step", ["_constrain", "rename of the package", "rename of the metadata"])
 def test_what_fails_leaves_nothing(place, monkeypatch, step):
     before = files(place)

@@ -29,6 +29,13 @@ Summary: Argand under the name of PyTorch; `argand as-torch --remove` takes it a
 """
 
 
+_WHEEL = f"""Wheel-Version: 1.0
+Generator: {_INSTALLER}
+Root-Is-Purelib: true
+Tag: py3-none-any
+"""
+
+
 class PlaceError(ArgandError, OSError):
     """The alias can't be put here; nothing was changed."""
 
@@ -67,10 +74,10 @@ class Environment:
         return self._take_away()
 
     def _metadata(self) -> dict[str, str]:
-        files = ["METADATA", "INSTALLER", "RECORD", "top_level.txt"]
+        files = ["METADATA", "WHEEL", "INSTALLER", "RECORD", "top_level.txt"]
         record = ["torch/__init__.py", *(f"{self.info.name}/{name}" for name in files)]
         lines = "".join(f"{name},,\n" for name in record)
-        texts = (_METADATA, f"{_INSTALLER}\n", lines, "torch\n")
+        texts = (_METADATA, _WHEEL, f"{_INSTALLER}\n", lines, "torch\n")
         return dict(zip(files, texts, strict=True))
 
     def _check(self) -> None:
@@ -106,7 +113,9 @@ class Environment:
         """Remove what is ours of an alias, whole or not."""
         found = [info for info in self._infos() if _is_ours(info)]
         found += [self.package] if is_alias(str(self.package / "__init__.py")) else []
-        for folder in (*found, *self.site.glob(f"{_UNFINISHED}*")):
+        for folder in found:  # whole, so that a part is never taken for PyTorch's
+            folder.rename(self.site / f"{_UNFINISHED}{folder.name}-{os.getpid()}")
+        for folder in self.site.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(folder)
         if self.pip_conf.exists():
             before = self.pip_conf.read_text()
@@ -115,7 +124,8 @@ class Environment:
                 self.pip_conf.unlink()
             elif text != before:
                 _write(self.pip_conf, text)
-        self.constraint.unlink(missing_ok=True)
+        for file in (self.constraint, *map(_part_of, (self.constraint, self.pip_conf))):
+            file.unlink(missing_ok=True)
         return bool(found)
 
     def _constrain(self) -> None:
@@ -136,6 +146,10 @@ def _is_ours(info: Path) -> bool:
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    part = path.with_name(f"{path.name}.argand-part")
+    part = _part_of(path)
     part.write_text(text)
     part.replace(path)
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.argand-part")
