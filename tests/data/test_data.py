@@ -8,6 +8,7 @@ import pytest
 import argand as ag
 from argand import data
 from argand.base import notices
+from argand.data.fetch import is_cut
 from argand.utils.data import DataLoader as TorchsPlace
 
 
@@ -97,7 +98,8 @@ def test_subclasses_are_cut_unless_they_read_otherwise():
         def __getitem__(self, i):
             return self.tensors[0][i] * 2
 
-    assert data.DataLoader(Named(ag.arange(3)))._is_plain()
+    assert is_cut(data.DataLoader(Named(ag.arange(3))))
+    assert not is_cut(data.DataLoader(Doubled(ag.arange(3))))
     loader = data.DataLoader(Doubled(ag.arange(3)), batch_size=3)
     assert next(iter(loader)).tolist() == [0, 2, 4]
 
@@ -130,7 +132,10 @@ def test_vectorised_path_equals_sample_by_sample():
     options = {"batch_size": 4, "shuffle": True}
     fast = data.DataLoader(d, generator=ag.Generator().manual_seed(5), **options)
     slow = data.DataLoader(
-        d, generator=ag.Generator().manual_seed(5), collate_fn=data.default_collate, **options
+        d,
+        generator=ag.Generator().manual_seed(5),
+        collate_fn=lambda batch: data.default_collate(batch),
+        **options,
     )
     for a, b in zip(fast, slow, strict=True):
         assert [t.tolist() for t in a] == [t.tolist() for t in b]

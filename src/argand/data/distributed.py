@@ -62,3 +62,11 @@ class DistributedSampler(Sampler):
     def set_epoch(self, epoch: int) -> None:
         """Shuffle by this epoch's number."""
         self.epoch = epoch
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch's number; a loader's state has it."""
+        return {"epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Set the epoch's number to that of a `state_dict()`."""
+        self.epoch = state_dict["epoch"]

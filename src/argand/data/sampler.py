@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import repeat
 from types import GenericAlias
 from typing import Any
 
@@ -177,3 +178,10 @@ class BatchSampler(Sampler):
     def __len__(self) -> int:
         count = len(self.sampler)  # type: ignore[arg-type]  # the sampler's own error when unsized
         return count // self.batch_size if self.drop_last else math.ceil(count / self.batch_size)
+
+
+class InfiniteSampler(Sampler):
+    """None, for ever: a stream's samples have no numbers."""
+
+    def __iter__(self) -> Iterator[None]:
+        return repeat(None)
