@@ -45,6 +45,7 @@ from argand.base.dtype import (
 )
 from argand.base.errors import ArgandError
 from argand.base.errors import unknown_name as _unknown_name
+from argand.base.naming import published as _published
 from argand.base.settings import settings
 from argand.ir.overrides import open_to_all as _open_to_all
 from argand.runtime.threads import get_num_threads, set_num_threads
@@ -62,6 +63,7 @@ from argand.tensor.legacy import (
     IntTensor,
     LongTensor,
     ShortTensor,
+    set_default_tensor_type,
 )
 from argand.tensor.surface import functions as _functions
 from argand.tensor.switches import (
@@ -101,11 +103,13 @@ channels_last, strided = "channels_last", "strided"
 globals().update(_functions)
 can_cast, promote_types = _open_to_all(can_cast), _open_to_all(promote_types)
 result_type = _open_to_all(result_type)
+_published("argand", {f.__name__: f for f in (can_cast, promote_types, result_type)})
 
 # Loaded on first use: a module, or an attribute of one.
 _LAZY: dict[str, tuple[str, str | None]] = (
     {
         "_C": ("argand._C", None),
+        "__config__": ("argand.__config__", None),
         "accelerator": ("argand.accelerator", None),
         "array_api": ("argand.array_api", None),
         "amp": ("argand.amp", None),
@@ -322,6 +326,7 @@ __all__ = [
     "result_type",
     "set_default_device",
     "set_default_dtype",
+    "set_default_tensor_type",
     "set_deterministic_debug_mode",
     "set_float32_matmul_precision",
     "set_grad_enabled",

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import argand
 from argand.base.errors import ArgandError, did_you_mean
 from argand.transform.custom import Function
 
@@ -95,6 +96,32 @@ class OpNamespace:
         )
 
 
+class _AtenOp(CustomOpDef):
+    """A function of tensors under the name of PyTorch's op; its overloads are the function too."""
+
+    def __getattr__(self, name: str) -> CustomOpDef:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        made = vars(self)[name] = CustomOpDef(f"{self._qualname}.{name}", self.function)
+        return made
+
+
+class _Aten(OpNamespace):
+    """``torch.ops.aten``: PyTorch's ops, as the functions and methods of the same name."""
+
+    def __getattr__(self, name: str) -> Any:
+        places = [(argand, name), (argand.nn.functional, name), (argand.Tensor, name)]
+        module, _, rest = name.partition("_")
+        if module in ("fft", "linalg", "special"):
+            places.insert(0, (getattr(argand, module), rest))
+        for where, short in places:
+            found = None if name.startswith("_") else vars(where).get(short)
+            if callable(found) and not isinstance(found, type):
+                made = vars(self)[name] = _AtenOp(f"aten::{name}", found)
+                return made
+        return super().__getattr__(name)
+
+
 class Ops:
     """`torch.ops`: a namespace is made when it is asked for."""
 
@@ -103,7 +130,7 @@ class Ops:
     def __getattr__(self, name: str) -> OpNamespace:
         if name.startswith("__"):
             raise AttributeError(name)
-        made = vars(self)[name] = OpNamespace(name)
+        made = vars(self)[name] = _Aten(name) if name == "aten" else OpNamespace(name)
         if name == "torchvision":
             vars(made).update(_of_torchvision())
         return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.naming import published
 from argand.ir.op import ops, registry
 from argand.tensor.surface import alias_of, function_of, functions
 
@@ -108,6 +109,7 @@ def spherical_bessel_j0(input: Any) -> Any:
 __all__ = ["modified_bessel_i0", "modified_bessel_i1", "spherical_bessel_j0", *_OPS, *_SAME]
 
 globals().update({name: function_of(registry.get(name)) for name in _OPS})
+published(__name__, {name: globals()[name] for name in _OPS})
 globals().update(
     {name: alias_of(functions[same], f"special.{name}") for name, same in _SAME.items()}
 )

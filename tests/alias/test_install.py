@@ -166,3 +166,25 @@ def test_draws_pytorchs_random_numbers():
         "tensor([ 1.5410, -0.2934, -2.1788]) tensor([0.4556, 0.6323]) "
         "tensor([1, 3, 2, 4, 0]) mt19937\n"
     )
+
+
+def test_metadata_ops_and_dunder_modules_are_found():
+    printed = run(
+        """
+        import importlib.metadata, importlib.util, torch
+        print(importlib.metadata.version("torch") == torch.__version__)
+        print(torch.ops.aten.add.Tensor(torch.ones(1), torch.ones(1)))
+        print(torch.ops.aten.linalg_vector_norm.default(torch.ones(4)))
+        print(torch.ops.aten.add.Tensor is torch.ops.aten.add.Tensor)
+        print(torch.__config__.show()[:6], hasattr(torch, "__nothing__"))
+        print(torch.ones(1).type(), torch.typename(torch.zeros(1, dtype=torch.long)))
+        try:
+            torch.ops.aten._softmax_backward_data
+        except AttributeError as error:
+            print(error)
+        """
+    )
+    lines = printed.splitlines()
+    assert lines[:4] == ["True", "tensor([2.])", "tensor(2.)", "True"]
+    assert lines[4:6] == ["Argand False", "torch.FloatTensor torch.LongTensor"]
+    assert lines[6].startswith("torch.ops.aten._softmax_backward_data is not there")

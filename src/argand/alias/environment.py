@@ -22,13 +22,6 @@ from argand.base.errors import ArgandError
 
 _INSTALLER = "argand as-torch"
 _UNFINISHED = ".argand-as-torch-"
-_METADATA = f"""Metadata-Version: 2.1
-Name: torch
-Version: {VERSION}
-Summary: Argand under the name of PyTorch; `argand as-torch --remove` takes it away
-"""
-
-
 _WHEEL = f"""Wheel-Version: 1.0
 Generator: {_INSTALLER}
 Root-Is-Purelib: true
@@ -77,7 +70,8 @@ class Environment:
         files = ["METADATA", "WHEEL", "INSTALLER", "RECORD", "top_level.txt"]
         record = ["torch/__init__.py", *(f"{self.info.name}/{name}" for name in files)]
         lines = "".join(f"{name},,\n" for name in record)
-        texts = (_METADATA, _WHEEL, f"{_INSTALLER}\n", lines, "torch\n")
+        metadata = Path(SITE, self.info.name, "METADATA").read_text()
+        texts = (metadata, _WHEEL, f"{_INSTALLER}\n", lines, "torch\n")
         return dict(zip(files, texts, strict=True))
 
     def _check(self) -> None:

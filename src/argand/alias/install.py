@@ -69,6 +69,8 @@ def install_as_torch() -> None:
     naming.package = "torch"
     settings.generator = "mt19937"
     sys.modules["torch"] = _root()
+    if SITE not in sys.path:
+        sys.path.append(SITE)  # its metadata, by which libraries tell whether PyTorch is there
 
 
 def _root() -> AliasModule:

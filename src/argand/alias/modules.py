@@ -57,11 +57,11 @@ class AliasModule(ModuleType):
         if found is not _ABSENT:
             where, _, attribute = found.partition(":")
             return getattr(importlib.import_module(where), attribute)
-        if name.startswith("__"):
-            return _ABSENT
         child, names = f"{path}.{name}", names_of(path)
         if child in listed() and name not in names:
             return importlib.import_module(child)
+        if name.startswith("__"):
+            return _ABSENT
         found = _of_argand(path, name, around=name in names)
         if found is not _ABSENT or name not in names:
             return found

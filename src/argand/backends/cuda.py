@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from argand.base.absent import Absent
+from argand.base.naming import published
 from argand.base.notices import notice
 from argand.base.preferences import SDPBackend, preferences
 
@@ -96,7 +97,9 @@ def _switch(kernel: SDPBackend, name: str) -> dict[str, Callable[..., Any]]:
         f"Whether {kernel} is allowed; attention is computed as ever.\n\n"
         f">>> ag.backends.cuda.{name}_sdp_enabled()\nTrue\n"
     )
-    return {f.__name__: f for f in (enable, is_enabled)}
+    found = {f.__name__: f for f in (enable, is_enabled)}
+    published(__name__, found)
+    return found
 
 
 _KERNELS = {

@@ -21,7 +21,6 @@ _LOADERS = ("<frozen runpy>", f"{_IMPORTS}>", f"{_IMPORTS}_external>")
 def run(options: argparse.Namespace) -> int:
     """Run the program as `__main__`, as Python does; returns the exit status."""
     install_as_torch()
-    sys.path.append(SITE)
     let_children_import(SITE)
     sys.argv = [options.program, *options.arguments]
     if options.module:

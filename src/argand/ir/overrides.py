@@ -19,7 +19,7 @@ import numpy as np
 from argand.base.dtype import DType
 from argand.base.errors import TraceError
 from argand.base.misuse import FAILURES, explain
-from argand.base.naming import naming
+from argand.base.naming import full_name, naming
 from argand.base.userstack import UserCall, register_call, register_passing
 from argand.ir import bind as crossroads
 
@@ -134,8 +134,7 @@ def name_of(function: Any) -> str:
     owner = getattr(function, "__self__", None)
     if isinstance(owner, property) and owner.fget is not None:
         return f"{naming.package}.Tensor.{owner.fget.__name__}.{function.__name__}"
-    name = getattr(function, "__qualname__", "") or getattr(function, "__name__", "")
-    return f"{naming.package}.{name}" if name else repr(function)
+    return full_name(function)
 
 
 def check_untaken(argument: Any) -> None:

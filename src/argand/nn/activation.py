@@ -290,7 +290,7 @@ class PReLU(Module):
     With `num_parameters` above 1 there is one weight for each channel (dimension 1).
 
     >>> nn.PReLU()(ag.tensor([-4.0, 2.0]))
-    tensor([-1.,  2.], grad_fn=<where_backward>)
+    tensor([-1.,  2.], grad_fn=<WhereBackward0>)
     """
 
     def __init__(

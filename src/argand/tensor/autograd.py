@@ -76,7 +76,7 @@ def grad(
     >>> x = ag.tensor(3.0, requires_grad=True)
     >>> (slope,) = ag.autograd.grad(x**3, x, create_graph=True)
     >>> slope, ag.autograd.grad(slope, x)
-    (tensor(27., grad_fn=<pow.d0_backward>), (tensor(18.),))
+    (tensor(27., grad_fn=<PowD0Backward0>), (tensor(18.),))
     """
     targets = _list(inputs)
     found: dict[int, Tensor] = {}

@@ -13,6 +13,7 @@ from argand.base.conversion import plain
 from argand.base.dtype import ALL, DType, as_dtype
 from argand.base.dtype import from_numpy as dtype_of_numpy
 from argand.base.errors import ArgumentError, AutogradError, ShapeError
+from argand.base.naming import naming
 from argand.ir import bind as crossroads
 from argand.ir.elementwise import Elementwise
 from argand.ir.op import Op, ops, registry
@@ -74,18 +75,21 @@ def _is_dtype(name: str) -> bool:
 def type_(self: Any, dtype: Any = None, **ignored: Any) -> Any:
     """With another dtype; without one, the name of the tensor's type, as PyTorch writes it.
 
-    A dtype may be given by that name too.
+    A dtype may be given by that name too, or as a class such as `FloatTensor`.
 
-    >>> ag.tensor([1.5]).type(ag.int64)
-    tensor([1])
+    >>> ag.tensor([1.5]).type(ag.int64), ag.tensor([1.5]).type(ag.LongTensor)
+    (tensor([1]), tensor([1]))
     >>> ag.tensor([1.5]).type()
     'argand.FloatTensor'
     """
     if dtype is None:
-        return f"argand.{self.dtype.title}Tensor"
+        return f"{naming.package}.{self.dtype.title}Tensor"
     if isinstance(dtype, str) and dtype.endswith("Tensor"):
-        short = dtype.rpartition(".")[2].removesuffix("Tensor")
-        dtype = _TITLES.get(short, short)
+        path = dtype.removesuffix("Tensor").split(".")
+        check_device(path[1] if len(path) == 3 else None)
+        dtype = _TITLES.get(path[-1], path[-1])
+    elif isinstance(dtype, type):  # FloatTensor and its like
+        dtype = getattr(dtype, "dtype", dtype)
     return ops.cast(self, as_dtype(dtype))
 
 
@@ -499,6 +503,20 @@ def imag(input: Any) -> Any:
     if not input.dtype.is_complex:
         raise TypeError(f"imag: not defined for {input.dtype.name}")
     return ops.imag(input)
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's type with its module; of a tensor, that of its dtype too.
+
+    >>> ag.typename(ag.ones(1)), ag.typename([])
+    ('argand.FloatTensor', 'list')
+    """
+    if isinstance(obj, Tensor):
+        return str(obj.type())  # type: ignore[attr-defined]  # a method from the table
+    kind = obj if hasattr(obj, "__qualname__") else type(obj)
+    module = getattr(kind, "__module__", None) or ""
+    where = "" if module in ("", "builtins", "__builtin__") else f"{module}."
+    return f"{where}{kind.__qualname__}"
 
 
 def is_tensor(obj: Any) -> bool:

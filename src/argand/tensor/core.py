@@ -289,7 +289,7 @@ class Tensor(Operators):
         """The node of the tape that made it; None for a leaf.
 
         >>> (ag.ones(2, requires_grad=True) * 2).grad_fn
-        <mul_backward>
+        <MulBackward0>
         """
         if crossroads.pushed:
             crossroads.current().leafness_is_read(self)

@@ -71,6 +71,30 @@ class _Typed(type):
         return isinstance(instance, Tensor) and instance.dtype is cls.dtype
 
 
+def set_default_tensor_type(t: Any) -> None:
+    """Set the dtype of floats made from Python numbers, by a type of tensors or its name.
+
+    `set_default_dtype` is the newer form. Raises TypeError for a type that holds no floats,
+    DeviceError for one of another device. Follows `torch.set_default_tensor_type`.
+
+    >>> ag.set_default_tensor_type(ag.DoubleTensor)
+    >>> ag.get_default_dtype()
+    argand.float64
+    >>> ag.set_default_tensor_type("argand.FloatTensor")
+    """
+    name = t if isinstance(t, str) else getattr(t, "__name__", "")
+    path = name.split(".")
+    if len(path) == 3:
+        check_device(path[1])
+    kind = globals().get(path[-1])
+    if not isinstance(kind, _Typed):
+        raise TypeError(
+            "set_default_tensor_type: expected a type of tensors such as FloatTensor, or its "
+            f"name, got {t!r}"
+        )
+    dtypes.set_default_dtype(kind.dtype)
+
+
 class FloatTensor(metaclass=_Typed):
     """float32 tensors: ``FloatTensor([1, 2])`` of data, ``FloatTensor(2, 3)`` zeros of a shape.
 

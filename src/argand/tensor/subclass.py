@@ -14,6 +14,7 @@ from typing import Any
 
 from argand.base.errors import TraceError
 from argand.base.misuse import explained
+from argand.base.naming import published
 from argand.base.tree import flatten
 from argand.base.userstack import register_passing
 from argand.ir import bind as crossroads
@@ -218,5 +219,6 @@ def install() -> None:
             setattr(Overridable, name, made)
     for name, value in members.items():
         setattr(Tensor, name, value)
+    published("argand", members, owner="Tensor.")
     overrides.plain(Tensor)
     overrides.plain(Size)

@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from argand.base.dtype import ALL
+from argand.base.naming import published
 from argand.base.userstack import UserCall, register_call
 from argand.ir import bind as crossroads
 from argand.ir.entries import planned
@@ -128,7 +129,7 @@ FUNCTIONS: dict[Any, str] = {
     combining: """block_diag cartesian_prod combinations cumulative_trapezoid trapezoid vander""",
     factors: "lu_unpack",
     spectra: "pca_lowrank svd_lowrank",
-    convert: "from_dlpack is_tensor",
+    convert: "from_dlpack is_tensor typename",
     creation: """as_tensor asarray empty empty_like frombuffer from_numpy full full_like ones
         ones_like scalar_tensor tensor zeros zeros_like""",
     formulas: """arange empty_permuted empty_strided eye linspace logspace meshgrid tril_indices
@@ -178,7 +179,7 @@ _BARE = frozenset(("dim", "finfo", "iinfo", "numel", "numpy", "size", "tolist"))
 
 # They take lists of numbers, however long, and give plain tensors, as in PyTorch.
 _OF_NUMBERS = frozenset(
-    ("as_tensor", "asarray", "frombuffer", "from_numpy", "is_tensor", "scalar_tensor", "tensor")
+    _words("as_tensor asarray frombuffer from_numpy is_tensor scalar_tensor tensor typename")
 )
 # Their functions look at values, draw random numbers or give no tensors: calls have no plan.
 _UNPLANNED = (autograd, creation, formulas, generators, histograms, printing, random, windows)
@@ -358,7 +359,10 @@ def alias_of(function: Any, name: str) -> Any:
         return function(*args, **kwargs)
 
     opened = planned if getattr(function, "is_planned", False) else open_to_all
-    return opened(named(alias, name, function.__doc__))
+    found = opened(named(alias, name, function.__doc__))
+    module, _, short = name.rpartition(".")
+    published(f"argand.{module}" if module else "argand", {short: found})
+    return found
 
 
 def with_out(function: Any) -> Any:
@@ -508,6 +512,8 @@ def install() -> None:
             value.__name__ = name
     for name, value in methods.items():
         setattr(Tensor, name, value)
+    published("argand", methods, owner="Tensor.")
+    published("argand", functions)
     subclass.install()
 
 

@@ -8,8 +8,10 @@ callback.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -108,12 +110,36 @@ def shown_node(target: Any) -> Any:
     return target if target is None or type(target) is GradientNode else AccumulateGrad(target)
 
 
+# Ops of another name in PyTorch's graphs.
+_SHOWN = {
+    "avg_pool2d": "AvgPool2D",
+    "batch_norm": "NativeBatchNorm",
+    "cast": "ToCopy",
+    "contiguous": "Clone",
+    "conv2d": "Convolution",
+    "cross_entropy": "NllLoss",
+    "layer_norm": "NativeLayerNorm",
+    "linear": "Addmm",
+    "matmul": "Mm",
+    "max_pool2d": "MaxPool2DWithIndices",
+    "reshape": "View",
+    "square": "Pow",
+}
+
+
+@functools.cache
+def _shown_name(op: str) -> str:
+    """The name of an op's node: ``MulBackward0``, as in PyTorch."""
+    words = re.split(r"[._]", _SHOWN.get(op, op))
+    return "".join(word[:1].upper() + word[1:] for word in words) + "Backward0"
+
+
 class GradientEdge(NamedTuple):
     """A place of the graph at which a gradient arrives: a node and the number of its output.
 
     >>> x = ag.ones(2, requires_grad=True)
     >>> ag.autograd.graph.get_gradient_edge(x * 2)
-    GradientEdge(node=<mul_backward>, output_nr=0, ownership_token=None)
+    GradientEdge(node=<MulBackward0>, output_nr=0, ownership_token=None)
     """
 
     node: Any
@@ -167,7 +193,7 @@ class GradientNode:
 
     def name(self) -> str:
         """The name that `grad_fn` shows."""
-        return f"{self.op.name}_backward"
+        return _shown_name(self.op.name)
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.errors import unknown_name
+from argand.base.naming import published
 from argand.ir.entries import planned
 from argand.nn.functional.activation import (
     celu,
@@ -305,6 +306,7 @@ __all__ = [
 ]
 
 globals().update({name: planned(globals()[name]) for name in __all__})
+published(__name__, {name: globals()[name] for name in __all__})
 
 
 def __getattr__(name: str) -> Any:

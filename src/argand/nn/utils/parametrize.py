@@ -160,7 +160,7 @@ def register_parametrization(
     1.0
     >>> layer = nn.utils.parametrize.register_parametrization(layer, "weight", Positive())
     >>> layer.parametrizations.weight.original.item(), layer.weight
-    (0.0, tensor([[1.]], grad_fn=<exp_backward>))
+    (0.0, tensor([[1.]], grad_fn=<ExpBackward0>))
     """
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
