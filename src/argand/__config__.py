@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 
-import llvmlite
 import numpy as np
 
 from argand.base.settings import settings
@@ -21,7 +21,7 @@ def show() -> str:
     lines = (
         f"Argand {__version__}",
         f"Python {platform.python_version()}, NumPy {np.__version__}",
-        f"kernels by LLVM, through llvmlite {llvmlite.__version__}",
+        f"kernels by LLVM, through llvmlite {importlib.metadata.version('llvmlite')}",
         f"{platform.machine()}, {os.cpu_count()} cores",
     )
     return "\n  - ".join(lines) + "\n"

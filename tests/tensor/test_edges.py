@@ -200,7 +200,7 @@ def test_results_are_stored_by_kind_not_by_size_or_sign() -> None:
 
 
 def test_casts_have_their_own_names() -> None:
-    assert (ag.Tensor.long.__name__, ag.Tensor.bool.__qualname__) == ("long", "bool")
+    assert (ag.Tensor.long.__name__, ag.Tensor.bool.__qualname__) == ("long", "Tensor.bool")
 
 
 def test_in_place_operations_take_their_arguments_by_name() -> None:

@@ -74,7 +74,7 @@ FUNCTIONS = [
 ]
 # They make tensors of numbers, however many, and look at no class.
 OF_NUMBERS = {"as_tensor", "asarray", "frombuffer", "from_numpy", "is_tensor", "scalar_tensor"}
-OF_NUMBERS |= {"tensor"}
+OF_NUMBERS |= {"tensor", "typename"}
 
 
 def test_every_function_can_be_taken_over() -> None:

@@ -245,7 +245,7 @@ def test_nodes_and_edges() -> None:
     node = y.grad_fn
     assert isinstance(node, graph.Node)
     (inner, index), *_ = node.next_functions
-    assert (inner.name(), index) == ("mul_backward", 0)
+    assert (inner.name(), index) == ("MulBackward0", 0)
     leaf = inner.next_functions[0][0]
     assert leaf.name() == "AccumulateGrad" and leaf.variable is x and leaf.next_functions == ()
     assert isinstance(leaf, graph.Node) and inner.next_functions[1] == (None, 0)

@@ -512,7 +512,7 @@ def typename(obj: Any) -> str:
     ('argand.FloatTensor', 'list')
     """
     if isinstance(obj, Tensor):
-        return str(obj.type())  # type: ignore[attr-defined]  # a method from the table
+        return str(obj.type())
     kind = obj if hasattr(obj, "__qualname__") else type(obj)
     module = getattr(kind, "__module__", None) or ""
     where = "" if module in ("", "builtins", "__builtin__") else f"{module}."
