@@ -170,11 +170,11 @@ def test_samplers():
 def test_refusals():
     with pytest.raises(ValueError, match="sampler or shuffle"):
         data.DataLoader(numbers(3), shuffle=True, sampler=[0])
-    with pytest.raises(ValueError, match="excludes batch_size"):
+    with pytest.raises(ValueError, match="mutually exclusive with batch_size"):
         data.DataLoader(numbers(3), batch_size=2, batch_sampler=[[0]])
     with pytest.raises(ValueError, match="its own order"):
         data.DataLoader(Stream(), shuffle=True)
-    with pytest.raises(TypeError, match="unexpected argument 'suffle'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'suffle'"):
         data.DataLoader(numbers(3), suffle=True)
     with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1"):
         data.DataLoader(numbers(3), batch_size=0)

@@ -27,6 +27,7 @@ from argand.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from argand.data.worker_info import get_worker_info
 
 __all__ = [
     "BatchSampler",
@@ -49,14 +50,6 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
-
-
-def get_worker_info() -> None:
-    """None: samples are read in this process, not by workers.
-
-    >>> ag.data.get_worker_info() is None
-    True
-    """
 
 
 explained_classes(globals(), __all__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from argand.base.errors import ArgumentError
 from argand.data.fetch import Fetcher, StreamFetcher, fetcher_of, sampler_of, stateful
 from argand.data.order import Order, streams_of
 from argand.data.randomness import PROCESS, Stream, is_philox, kept, mixed, seed_stream
@@ -14,20 +15,33 @@ from argand.data.sampler import drawn_seed
 class Progress:
     """How far a pass has come. The loader keeps it, so that it outlives the pass."""
 
-    def __init__(self, loader: Any, saved: dict[str, Any] | None) -> None:
-        self.handed = saved["handed"] if saved else 0
+    def __init__(self, loader: Any, saved: dict[str, Any] | None, seed: int | None = None) -> None:
+        self.handed = saved["handed"] if saved else 0  # so many from the first on,
+        self._beyond = set(saved["beyond"] if saved else ())  # and these that overtook others
         self.finished = False
         self.sampler = saved["sampler"] if saved else sampler_state(loader)
         self.streams = streams_of(loader)
-        self.reading: Callable[[], dict[str, Any]] = dict  # where the readers of the samples are
+        self.reading: Callable[[], dict[str, Any]] = dict  # the places of what reads the samples
         sampler = sampler_of(loader)
         if saved is None:
             self.order = Order(sampler, self.streams)
         else:
             with kept(PROCESS | self.streams):
-                self.order = Order.at(sampler, self.streams, saved["order"], self.handed)
+                self.order = Order.at(sampler, self.streams, saved["order"], self._is_done)
         # drawn without workers too, as by PyTorch, so that its generators go on
-        self.seed: int = saved["seed"] if saved else drawn_seed(loader.generator)
+        if saved is not None:
+            seed = saved["seed"]
+        self.seed: int = drawn_seed(loader.generator) if seed is None else seed
+
+    def _is_done(self, number: int) -> bool:
+        return number < self.handed or number in self._beyond
+
+    def hand(self, number: int) -> None:
+        """Count a batch."""
+        self._beyond.add(number)
+        while self.handed in self._beyond:
+            self._beyond.remove(self.handed)
+            self.handed += 1
 
     def state(self) -> dict[str, Any] | None:
         """The place as plain data; None behind the end."""
@@ -35,11 +49,22 @@ class Progress:
             return None
         return {
             "handed": self.handed,
+            "beyond": sorted(self._beyond),
             "seed": self.seed,
             "sampler": self.sampler,
             "order": self.order.state(),
-            "reading": self.reading(),
+            "reading": {"workers": 0, "states": {}, **self.reading()},
         }
+
+
+def check_reading(saved: dict[str, Any], workers: int) -> None:
+    """Refuse the places of other readers, where readers have places."""
+    before = saved["reading"]
+    if before["states"] and before["workers"] != workers:
+        raise ArgumentError(
+            f"the state has places of what reads the samples, with num_workers="
+            f"{before['workers']}: it can't be loaded with num_workers={workers}"
+        )
 
 
 def sampler_state(loader: Any) -> Any:
@@ -63,23 +88,23 @@ class _BaseDataLoaderIter:
 
     def __init__(self, loader: Any, progress: Progress) -> None:
         self._loader, self.progress = loader, progress
-        self._base_seed = progress.seed
 
     def __iter__(self) -> _BaseDataLoaderIter:
         return self
 
     def __next__(self) -> Any:
-        progress = self.progress
         try:
-            batch = self._next_data()
+            return self._next_data()
         except StopIteration:
-            progress.finished = True
+            self.progress.finished = True
             raise
-        progress.handed += 1
-        return batch
 
     def __len__(self) -> int:
         return len(self._loader._index_sampler)
+
+    @property
+    def _base_seed(self) -> int:
+        return self.progress.seed
 
     @property
     def _num_yielded(self) -> int:
@@ -97,20 +122,37 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         super().__init__(loader, progress)
         fetcher = fetcher_of(loader, PROCESS | progress.streams)
         if saved is not None:
-            fetcher.load(saved["reading"])
+            check_reading(saved, 0)
+        state = saved["reading"]["states"].get("0", {}) if saved else {}
+        if state:
+            fetcher.load(state)
         elif isinstance(fetcher, StreamFetcher):
             fetcher.start()
-        progress.reading = fetcher.state
+        progress.reading = lambda: {"states": {"0": state} if (state := fetcher.state()) else {}}
         self._fetch = fetcher.fetch
         self._seeded = seeded_streams(loader) if type(fetcher) is Fetcher else {}
 
     def _next_data(self) -> Any:
-        index = next(self.progress.order)
-        if not self._seeded:
-            return self._fetch(index)
+        number, index = next(self.progress.order)
+        try:
+            batch = self._seeded_batch(number, index) if self._seeded else self._fetch(index)
+        except StopIteration:
+            raise
+        except Exception:
+            self.progress.hand(number)  # the next one can be asked for
+            raise
+        self.progress.hand(number)
+        return batch
+
+    def _seeded_batch(self, number: int, index: Any) -> Any:
         with kept(self._seeded):
-            seed_batch(self._seeded, self.progress.seed, self.progress.handed)
+            seed_batch(self._seeded, self.progress.seed, number)
             return self._fetch(index)
+
+
+def seeds_batches(loader: Any) -> bool:
+    """Whether workers seed their generators for every batch."""
+    return is_philox() if loader.batch_seeds is None else bool(loader.batch_seeds)
 
 
 def seeded_streams(loader: Any) -> dict[str, Stream]:

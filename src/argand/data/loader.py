@@ -23,30 +23,30 @@ from argand.data.order import generators_of
 from argand.data.randomness import PROCESS, captured, restore
 from argand.data.sampler import BatchSampler, InfiniteSampler, RandomSampler, SequentialSampler
 
-# Options of worker processes and devices, accepted so that programs run, without effect here.
-_IGNORED: dict[str, Any] = {
-    "timeout": 0,
-    "worker_init_fn": None,
-    "multiprocessing_context": None,
-    "prefetch_factor": None,
-    "persistent_workers": False,
-    "pin_memory_device": "",
-    "in_order": True,
-}
-
 _VERSION = 1
 
 
 class DataLoader:
     """Iterates over batches of a dataset, as `torch.utils.data.DataLoader`.
 
-    Everything happens in this process; a TensorDataset (or a Subset of one) is cut batch by batch
-    with one NumPy operation a tensor, not sample by sample.
+    With `num_workers=0` everything happens in this process; a TensorDataset (or a Subset of one) is
+    cut batch by batch with one NumPy operation a tensor, not sample by sample. Else as many
+    processes read batches ahead, `prefetch_factor` (2) each, and hand their arrays over in shared
+    memory. Order and content of the batches don't depend on `num_workers`, unless `in_order=False`
+    hands out what comes first. `multiprocessing_context` is how processes start: "fork",
+    "forkserver", "spawn" or a context object; by default as Python does (on Linux fork before
+    Python 3.14). `worker_init_fn(id)` is called in each, `get_worker_info()` says which one it is.
+    `persistent_workers` serve every pass over the data. `pin_memory` has no effect.
 
-    Numbers that a map-style dataset draws from the default generator while a batch is read depend
-    on the pass and the batch's number only, not on what was read before. `batch_seeds=True` does
-    the same for Python's `random` and NumPy's global generator; `False`, and the generator
-    "mt19937", leave all of them to go on as they are, as in PyTorch.
+    **Random numbers of samples.** Those that a map-style dataset draws from the default generator
+    depend on the pass and the batch's number only, whatever the number of workers; in workers those
+    of Python's `random` and NumPy's global generator too, except where `worker_init_fn` has seeded
+    it. With `batch_seeds=True` all three do without workers too. With `batch_seeds=False`, with
+    the generator "mt19937", and for an IterableDataset, they are PyTorch's: the process's own
+    without workers, and those of a worker from the seeds that PyTorch gives it.
+
+    Raises in this process what a worker raises, with the worker's traceback in the message;
+    RuntimeError where a worker ends, or where no batch comes for `timeout` seconds (0: no limit).
 
     >>> samples = ag.data.TensorDataset(ag.arange(3))
     >>> [x.tolist() for (x,) in ag.data.DataLoader(samples, batch_size=2)]
@@ -67,27 +67,26 @@ class DataLoader:
         collate_fn: Callable[[Any], Any] | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
-        *,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
         generator: Any = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
         batch_seeds: bool | None = None,
-        **options: Any,
     ) -> None:
-        unknown = options.keys() - _IGNORED.keys()
-        if unknown:
-            raise TypeError(f"DataLoader: unexpected argument {min(unknown)!r}")
-        iterable = isinstance(dataset, IterableDataset)
-        if not iterable and not hasattr(dataset, "__getitem__"):
-            raise TypeError(f"expected a dataset with samples by number, got {dataset!r}")
-        if iterable and (shuffle or sampler is not None or batch_sampler is not None):
-            raise ValueError("an IterableDataset has its own order: no shuffle, no sampler")
-        if sampler is not None and shuffle:
-            raise ValueError("give sampler or shuffle, not both")
-        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler or drop_last):
-            raise ValueError("batch_sampler excludes batch_size, shuffle, sampler and drop_last")
-        self.num_workers = num_workers
-        vars(self).update(_IGNORED | options)  # libraries make loaders like this one
+        _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
+        _check_order(dataset, batch_size, shuffle, sampler, batch_sampler, drop_last)
         self.dataset, self.drop_last, self.generator = dataset, drop_last, generator
-        self.pin_memory, self.batch_seeds = pin_memory, batch_seeds
+        self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
+        self.prefetch_factor = prefetch_factor or (2 if num_workers else None)
+        self.persistent_workers, self.in_order = persistent_workers, in_order
+        self.pin_memory, self.pin_memory_device = pin_memory, pin_memory_device
+        self.batch_seeds = batch_seeds
+        self.multiprocessing_context = multiprocessing_context
         self.sampler: Any = sampler
         if sampler is None:
             self.sampler = _default_sampler(dataset, bool(shuffle), generator)
@@ -97,6 +96,7 @@ class DataLoader:
             self.batch_sampler = BatchSampler(self.sampler, batch_size, drop_last)
         plain = default_collate if self._auto_collation else default_convert
         self.collate_fn: Callable[[Any], Any] = plain if collate_fn is None else collate_fn
+        self._iterator: Any = None
         self._progress: Progress | None = None
         self._saved: dict[str, Any] | None = None
 
@@ -114,12 +114,30 @@ class DataLoader:
         no_accelerator = "there is no accelerator to copy to"
         no_effect("DataLoader", no_accelerator, pin_memory=(self.pin_memory, False))
         saved, self._saved = self._saved, None
-        iterator = self._get_iterator(saved)
+        if self._iterator is not None and self._iterator.is_usable:
+            iterator = self._iterator
+            iterator._reset(self, saved)
+        else:
+            iterator = self._get_iterator(saved)
         self._progress = iterator.progress
-        return iterator
+        self._iterator = iterator if self.persistent_workers else None
+        return iterator  # type: ignore[no-any-return]  # a pass
 
     def _get_iterator(self, saved: dict[str, Any] | None = None) -> _BaseDataLoaderIter:
-        return _SingleProcessDataLoaderIter(self, saved)
+        if not self.num_workers:
+            return _SingleProcessDataLoaderIter(self, saved)
+        from argand.data.workers import _MultiProcessingDataLoaderIter  # most loaders need none
+
+        return _MultiProcessingDataLoaderIter(self, saved)
+
+    @property
+    def multiprocessing_context(self) -> Any:
+        """How worker processes are started; None is Python's way."""
+        return self._context
+
+    @multiprocessing_context.setter
+    def multiprocessing_context(self, context: Any) -> None:
+        self._context = None if context is None else _context(context, self.num_workers)
 
     def __len__(self) -> int:
         if isinstance(self.dataset, IterableDataset):
@@ -132,7 +150,7 @@ class DataLoader:
         return len(self._index_sampler)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_progress": None}
+        return {**vars(self), "_progress": None, "_iterator": None}
 
     # -- the place in the data ---------------------------------------------------------------------
 
@@ -218,3 +236,77 @@ def _default_sampler(dataset: Any, shuffled: bool, generator: Any) -> Any:
     if shuffled and len(dataset) > 0:
         return RandomSampler(dataset, generator=generator)
     return SequentialSampler(dataset)
+
+
+def _check_workers(workers: int, timeout: float, prefetch: int | None, persistent: bool) -> None:
+    if workers < 0:
+        raise ValueError(
+            "num_workers option should be non-negative; use num_workers=0 to disable "
+            f"multiprocessing, got {workers}"
+        )
+    if timeout < 0:
+        raise ValueError(f"timeout option should be non-negative, got {timeout}")
+    if workers == 0 and prefetch is not None:
+        raise ValueError(
+            "prefetch_factor option could only be specified in multiprocessing: let num_workers > "
+            "0 to enable multiprocessing, otherwise set prefetch_factor to None"
+        )
+    if prefetch is not None and prefetch < 1:
+        raise ValueError(f"prefetch_factor option should be non-negative and not 0, got {prefetch}")
+    if persistent and workers == 0:
+        raise ValueError("persistent_workers option needs num_workers > 0")
+
+
+def _check_order(
+    dataset: Any, batch_size: Any, shuffle: Any, sampler: Any, batch_sampler: Any, drop_last: bool
+) -> None:
+    iterable = isinstance(dataset, IterableDataset)
+    if not iterable and not hasattr(dataset, "__getitem__"):
+        raise TypeError(f"expected a dataset with samples by number, got {dataset!r}")
+    given = {"shuffle": shuffle or None, "sampler": sampler, "batch_sampler": batch_sampler}
+    for name, value in given.items():
+        if iterable and value is not None:
+            raise ValueError(
+                f"DataLoader with IterableDataset: expected unspecified {name} option, but got "
+                f"{name}={value}: an IterableDataset has its own order"
+            )
+    if sampler is not None and shuffle:
+        raise ValueError(
+            "sampler option is mutually exclusive with shuffle: give sampler or shuffle, not both"
+        )
+    if batch_sampler is not None and (
+        batch_size != 1 or shuffle or sampler is not None or drop_last
+    ):
+        raise ValueError(
+            "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and "
+            "drop_last"
+        )
+    if batch_sampler is None and batch_size is None and drop_last:
+        raise ValueError(
+            "batch_size=None option disables auto-batching and is mutually exclusive with drop_last"
+        )
+
+
+def _context(context: Any, workers: int) -> Any:
+    """A way of starting processes by its name."""
+    import multiprocessing  # most loaders need none
+
+    if not workers:
+        raise ValueError(
+            "multiprocessing_context can only be used with multi-process loading (num_workers > "
+            f"0), but got num_workers={workers}"
+        )
+    methods = multiprocessing.get_all_start_methods()
+    if isinstance(context, str):
+        if context not in methods:
+            raise ValueError(
+                "multiprocessing_context option should specify a valid start method in "
+                f"{methods!r}, but got multiprocessing_context={context!r}"
+            )
+        return multiprocessing.get_context(context)
+    if not isinstance(context, multiprocessing.context.BaseContext):
+        raise TypeError(
+            "multiprocessing_context option should be a valid context object or a string "
+            f"specifying the start method, but got multiprocessing_context={context}"
+        )
+    return context

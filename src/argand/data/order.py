@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from argand.base.errors import ArgumentError
@@ -44,20 +44,19 @@ def streams_of(loader: Any) -> dict[str, Stream]:
 
 
 class Order:
-    """What an index sampler gives, one after the other.
+    """What an index sampler gives, one after the other, each with its number.
 
     Its place is how many were drawn; it is found again by drawing as many, each from the states
     that it was drawn from.
     """
 
     def __init__(self, sampler: Iterable[Any], streams: Mapping[str, Stream]) -> None:
-        self._sampler = sampler
         self._log = Log(streams)
         self._iterator = self._log.step(lambda: iter(sampler))
-        self._again: deque[Any] = deque()
+        self._again: deque[tuple[int, Any]] = deque()
         self._drawn, self._ended = 0, False
 
-    def __next__(self) -> Any:
+    def __next__(self) -> tuple[int, Any]:
         if self._again:
             return self._again.popleft()
         if self._ended:
@@ -68,17 +67,18 @@ class Order:
             self._ended = True
             raise
         self._drawn += 1
-        return index
+        return self._drawn - 1, index
 
     def state(self) -> dict[str, Any]:
         """The place, as plain data."""
         return {"drawn": self._drawn, "ended": self._ended, "log": list(self._log.entries)}
 
     @classmethod
-    def at(cls, sampler: Any, streams: Mapping[str, Stream], state: Any, handed: int) -> Order:
-        """The order at a place, of which the first `handed` are not given again."""
+    def at(
+        cls, sampler: Any, streams: Mapping[str, Stream], state: Any, done: Callable[[int], bool]
+    ) -> Order:
+        """The order at a place; what was drawn but isn't done, by its number, is given again."""
         found = cls.__new__(cls)
-        found._sampler = sampler
         found._log = Log(streams, state["log"])
         found._iterator = found._log.again(lambda: iter(sampler))
         found._drawn, found._ended = state["drawn"], state["ended"]
@@ -87,6 +87,6 @@ class Order:
             index = found._log.again(lambda: next(found._iterator, _NOTHING))
             if index is _NOTHING:
                 raise ArgumentError(f"the state has {found._drawn} batches, the sampler gives {i}")
-            if i >= handed:
-                found._again.append(index)
+            if not done(i):
+                found._again.append((i, index))
         return found
