@@ -19,7 +19,7 @@ from argand.tensor.shaping import listed, movedim, ravel, transpose, unsqueeze
 # -- repeating -------------------------------------------------------------------------------------
 
 
-def repeat(self: Any, *repeats: Any) -> Any:
+def repeat(self: Any, *counts_: Any, repeats: Any = None) -> Any:
     """The whole tensor several times: repeats[i] times along dimension i; a copy.
 
     There must be a count for each dimension (ShapeError); more than that add dimensions in front.
@@ -29,7 +29,7 @@ def repeat(self: Any, *repeats: Any) -> Any:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    counts = sizes(repeats)
+    counts = sizes(counts_, repeats)
     if len(counts) < self.ndim:
         raise ShapeError(
             f"repeat: {len(counts)} counts for a tensor of {self.ndim} dimensions; give one each"
@@ -46,14 +46,14 @@ def repeat(self: Any, *repeats: Any) -> Any:
     return ops.contiguous(out) if out is self or out._root() is self._root() else out
 
 
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Any, *counts_: Any, dims: Any = None) -> Any:
     """As `repeat`, but missing counts in front are 1; as NumPy's `tile`.
 
     >>> ag.tile(ag.tensor([[1, 2], [3, 4]]), (2,))
     tensor([[1, 2, 1, 2],
             [3, 4, 3, 4]])
     """
-    counts = sizes(dims)
+    counts = sizes(counts_, dims)
     return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
 
 

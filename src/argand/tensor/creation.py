@@ -32,6 +32,8 @@ _CONTAINERS = (list, tuple, range)
 def sizes(args: tuple[Any, ...], size: Any = None) -> tuple[Any, ...]:
     """A shape given as numbers, as one sequence, or by the keyword `size`."""
     if size is not None:
+        if args:
+            raise TypeError(f"the sizes {args} were given, and {size} by name; give them once")
         args = (size,)
     if len(args) == 1 and isinstance(args[0], list | tuple):
         args = tuple(args[0])

@@ -23,7 +23,7 @@ from argand.tensor.strides import stride
 from argand.tensor.views import root_of
 
 
-def reshape(input: Any, *shape: Any) -> Any:
+def reshape(input: Any, *sizes_: Any, shape: Any = None) -> Any:
     """The same elements, in row-major order, in another shape.
 
     One size may be -1, which is worked out. A view of the same memory where that is possible, a
@@ -34,10 +34,10 @@ def reshape(input: Any, *shape: Any) -> Any:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    return ops.reshape(input, sizes(shape))
+    return ops.reshape(input, sizes(sizes_, shape))
 
 
-def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
+def view(self: Any, *shape: Any, size: Any = None, dtype: Any = None) -> Any:
     """As `reshape`, but always on the same memory: ShapeError where that needs a copy.
 
     With a dtype instead of a shape, the same bytes read as that dtype. Follows `torch.Tensor.view`.
@@ -53,7 +53,7 @@ def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
         dtype = shape[0]
     if dtype is not None:
         return bytes_as(self, dtype)
-    out = ops.reshape(self, sizes(shape))
+    out = ops.reshape(self, sizes(shape, size))
     if out.numel() and not _shares(out, self):
         raise ShapeError(
             f"view: a tensor of shape {shape_text(self.shape)} with strides {stride(self)} can't "
@@ -160,7 +160,7 @@ def unsqueeze(input: Any, dim: int) -> Any:
     return ops.reshape(input, (*shape[:d], 1, *shape[d:]))
 
 
-def permute(input: Any, *dims: Any) -> Any:
+def permute(input: Any, *axes: Any, dims: Any = None) -> Any:
     """The dimensions in the order `dims`: size i of the result is size dims[i] of the input.
 
     A view. Follows `torch.permute`.
@@ -168,7 +168,7 @@ def permute(input: Any, *dims: Any) -> Any:
     >>> ag.permute(ag.ones(2, 3, 4), (2, 0, 1)).shape
     argand.Size([4, 2, 3])
     """
-    return ops.permute(input, sizes(dims))
+    return ops.permute(input, sizes(axes, dims))
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
@@ -281,7 +281,7 @@ def listed(dims: Any) -> list[int]:
     return list(dims) if isinstance(dims, list | tuple | range) else [dims]
 
 
-def expand(self: Any, *sizes_: Any) -> Any:
+def expand(self: Any, *sizes_: Any, size: Any = None) -> Any:
     """Dimensions of size 1, and new ones in front, repeated without a copy; -1 keeps a size.
 
     The result is a view in which many elements share a place: clone it before writing in place.
@@ -291,7 +291,7 @@ def expand(self: Any, *sizes_: Any) -> Any:
     tensor([[1, 1, 1],
             [2, 2, 2]])
     """
-    return ops.expand(self, sizes(sizes_))
+    return ops.expand(self, sizes(sizes_, size))
 
 
 def expand_as(self: Any, other: Any) -> Any:
@@ -328,7 +328,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     return tuple(ops.expand(x, shape) for x in tensors)
 
 
-def sum_to_size(self: Any, *size: Any) -> Any:
+def sum_to_size(self: Any, *sizes_: Any, size: Any = None) -> Any:
     """Summed over the dimensions that broadcasting `size` to this shape would repeat.
 
     Raises ShapeError where `size` doesn't broadcast to it. Follows `torch.Tensor.sum_to_size`.
@@ -336,7 +336,7 @@ def sum_to_size(self: Any, *size: Any) -> Any:
     >>> ag.ones(2, 3).sum_to_size(1, 3)
     tensor([[2., 2., 2.]])
     """
-    wanted = sizes(size)
+    wanted = sizes(sizes_, size)
     shape = tuple(self.shape)
     if joint_shape(shape, wanted, op="sum_to_size") != shape:
         raise ShapeError(

@@ -153,7 +153,7 @@ def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: Any = None
     return _become(self, self.as_strided(size, stride, storage_offset))
 
 
-def resize_(self: Tensor, *size: Any) -> Tensor:
+def resize_(self: Tensor, *sizes_: Any, size: Any = None) -> Tensor:
     """Another shape, in place; returns the tensor.
 
     With as many elements it keeps the memory. Otherwise the memory is new: what fits is kept, in
@@ -163,7 +163,7 @@ def resize_(self: Tensor, *size: Any) -> Tensor:
     tensor([[0, 1, 2],
             [3, 0, 0]])
     """
-    shape = sizes(size)
+    shape = sizes(sizes_, size)
     count = int(np.prod(shape))
     array = self.numpy_array()
     if count == array.size:

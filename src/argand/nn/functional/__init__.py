@@ -55,6 +55,9 @@ from argand.nn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from argand.nn.functional.grouped import (
+    grouped_mm,
+)
 from argand.nn.functional.heads import (
     multi_head_attention_forward,
 )
@@ -225,6 +228,7 @@ __all__ = [
     "glu",
     "grid_sample",
     "group_norm",
+    "grouped_mm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
