@@ -45,6 +45,7 @@ from argand.base.dtype import (
 )
 from argand.base.errors import ArgandError
 from argand.base.errors import unknown_name as _unknown_name
+from argand.base.layout import layout, sparse_coo, strided
 from argand.base.naming import published as _published
 from argand.base.settings import settings
 from argand.ir.overrides import open_to_all as _open_to_all
@@ -96,9 +97,9 @@ bool, int, float = bool_, int32, float32
 
 pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
 
-# Memory formats and layouts are PyTorch's hints; ours are chosen by the compiler.
+# Memory formats are PyTorch's hints; ours are chosen by the compiler.
 contiguous_format, preserve_format = "contiguous_format", "preserve_format"
-channels_last, strided = "channels_last", "strided"
+channels_last = "channels_last"
 
 globals().update(_functions)
 can_cast, promote_types = _open_to_all(can_cast), _open_to_all(promote_types)
@@ -149,7 +150,11 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "random": ("argand.random", None),
         "save": ("argand.io", "save"),
         "signal": ("argand.signal", None),
+        "smm": ("argand.sparse.products", "smm"),
+        "sparse": ("argand.sparse", None),
+        "sparse_coo_tensor": ("argand.sparse.coo", "sparse_coo_tensor"),
         "special": ("argand.special", None),
+        "spmm": ("argand.sparse.products", "spmm"),
         "testing": ("argand.testing", None),
         "torch_version": ("argand.torch_version", None),
         "types": ("argand.types", None),
@@ -316,6 +321,7 @@ __all__ = [
     "int8",
     "is_deterministic_algorithms_warn_only_enabled",
     "is_grad_enabled",
+    "layout",
     "long",
     "nan",
     "newaxis",
@@ -333,6 +339,7 @@ __all__ = [
     "set_num_threads",
     "settings",
     "short",
+    "sparse_coo",
     "strided",
     "uint8",
     "uint16",

@@ -84,6 +84,7 @@ FACADES = {
     "xpu": {"base"},
     "signal": {"base", "ir", "signal", "tensor"},
     "random": {"tensor"},
+    "sparse": {"base", "ir", "sparse", "tensor"},
     "special": {"base", "ir", "tensor"},
     "testing": {"tensor"},
     "torch_version": set(),
@@ -202,6 +203,7 @@ LATE = {
     "fit.model",
     "nn.parameter",
     "tensor.namespace",
+    "tensor.sparse",
 }
 
 ABSENT = ("llvmlite", "rich", "sklearn", "safetensors", "scipy", "torch", "argand.nn")

@@ -28,7 +28,7 @@ _WAYS_ROUND = {
     "torch.onnx": "save the weights as safetensors, and write the model in the other framework",
     "torch.package": "save the weights with `torch.save`, and ship the code as a package",
     "torch.profiler": "measure with `time.perf_counter`, or with cProfile",
-    "torch.sparse": "use dense tensors; `index_add` and `scatter_add` add at computed places",
+    "torch.sparse": "a sparse tensor's `to_dense()` gives a plain one",
     "torch.utils.cpp_extension": "extensions are linked against PyTorch's C++ library, which isn't "
     "here; write the function with tensors and compile it with `torch.compile`",
 }

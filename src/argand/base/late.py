@@ -19,6 +19,7 @@ BINDINGS: dict[str, tuple[str, str]] = {
     "fit.model": ("argand.fit.keras", "ModelMethods"),
     "nn.parameter": ("argand.nn.parameter", "Parameter"),
     "tensor.namespace": ("argand", "array_api"),
+    "tensor.sparse": ("argand.sparse", "formats"),
     "compile.compile": ("argand.compile.api", "compile"),
 }
 

@@ -77,6 +77,13 @@ def takes_over(kind: type) -> bool:
     return method is not None and method is not disabled
 
 
+def is_composed(kind: type) -> bool:
+    """Whether the tensors of a class are made of plain ones, and its `__torch_function__` of calls
+    with these: sparse tensors, say. Compiled code records such calls, and the tape never meets the
+    class."""
+    return getattr(kind, "is_composed", False)
+
+
 def overriding(args: Iterable[Any], kwargs: Mapping[str, Any] | None = None) -> list[Any]:
     """The arguments that may take a call over, one of each class: subclasses before their bases,
     else from left to right. Lists and tuples are looked into, a few levels deep."""
@@ -108,7 +115,7 @@ def is_taken(args: Iterable[Any], kwargs: Mapping[str, Any] | None = None) -> bo
 
 def dispatch(function: Any, found: Sequence[Any], args: Any, kwargs: Mapping[str, Any]) -> Any:
     """What the modes, or the first argument that doesn't decline, make of a call."""
-    if crossroads.tracing():
+    if crossroads.tracing() and (state.modes or not all(is_composed(type(x)) for x in found)):
         raise TraceError(f"{name_of(function)}: {_untraced((*state.modes[-1:], *found))}")
     types = tuple([type(x) for x in found])
     if state.modes:

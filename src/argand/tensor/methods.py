@@ -14,7 +14,7 @@ from argand.tensor.device import check_device
 
 
 def never(self: Any) -> bool:
-    """False: tensors are dense, of plain numbers, on the CPU.
+    """False: tensors have plain numbers, in memory of their own, on the CPU.
 
     >>> x = ag.ones(2)
     >>> x.is_cuda, x.is_sparse, x.is_quantized
@@ -30,15 +30,6 @@ def always(self: Any) -> bool:
     True
     """
     return True
-
-
-def layout(self: Any) -> str:
-    """``ag.strided``: tensors are dense.
-
-    >>> ag.ones(2).layout == ag.strided
-    True
-    """
-    return "strided"
 
 
 def backward(

@@ -110,7 +110,7 @@ def show(t: Any) -> str:
         value = t._symbolic()
         sizes = ", ".join(map(str, value.shape))
         return f"{name}(<traced>, shape=({sizes}), dtype={value.dtype!r})"
-    return _with_suffixes(f"{name}({body(t, len(name) + 1)}", _suffixes(t), len(name) + 1)
+    return with_suffixes(f"{name}({body(t, len(name) + 1)}", _suffixes(t), len(name) + 1)
 
 
 def body(t: Any, indent: int) -> str:
@@ -122,13 +122,14 @@ def body(t: Any, indent: int) -> str:
     return _block(array, indent, summarise, _format_of(_shown(array, summarise)))
 
 
-def _with_suffixes(text: str, suffixes: list[str], indent: int) -> str:
-    """The text with what is said behind the elements, on lines of their own where they are full."""
+def with_suffixes(text: str, suffixes: list[str], indent: int, below: bool = False) -> str:
+    """The text with what is said behind the elements, on lines of their own where they are full, or
+    all of it `below` them."""
     length = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
-        if length + len(suffix) + 2 > PrintOptions.linewidth:
+        if below or length + len(suffix) + 2 > PrintOptions.linewidth:
             text += ",\n" + " " * indent + suffix
-            length = indent + len(suffix)
+            length, below = indent + len(suffix), False
         else:
             text += ", " + suffix
             length += len(suffix) + 2

@@ -143,7 +143,8 @@ def make_overridable(cls: type) -> None:
 def _init_subclass(cls: Any, /, **options: Any) -> None:
     super(Tensor, cls).__init_subclass__(**options)
     if overrides.takes_over(cls):
-        overrides.note_tensor_class()
+        if not overrides.is_composed(cls):
+            overrides.note_tensor_class()
         make_overridable(cls)
 
 

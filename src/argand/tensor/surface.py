@@ -36,6 +36,7 @@ from argand.tensor import (
     histograms,
     indexing,
     joining,
+    layouts,
     legacy,
     methods,
     numeric,
@@ -159,6 +160,8 @@ METHODS: dict[Any, str] = {
     convert: """detach_ data_ptr element_size get_device numpy pin_memory share_memory_
         storage_offset to tolist type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
+    layouts: """coalesce dense_dim indices is_coalesced sparse_dim sparse_mask to_dense to_sparse
+        to_sparse_coo values _indices _nnz _values""",
     legacy: "new",
     storage: "storage untyped_storage",
     formulas: "new_empty_strided",
@@ -182,7 +185,9 @@ _OF_NUMBERS = frozenset(
     _words("as_tensor asarray frombuffer from_numpy is_tensor scalar_tensor tensor typename")
 )
 # Their functions look at values, draw random numbers or give no tensors: calls have no plan.
-_UNPLANNED = (autograd, creation, formulas, generators, histograms, printing, random, windows)
+_UNPLANNED = (
+    *(autograd, creation, formulas, generators, histograms, layouts, printing, random, windows),
+)
 
 
 def _unwrapped(function: Any) -> Any:
@@ -425,7 +430,7 @@ def _methods() -> dict[str, Any]:
         "nbytes": property(convert.nbytes),
         "itemsize": property(convert.itemsize),
         "is_cpu": property(methods.always),
-        "layout": property(methods.layout),
+        "layout": property(layouts.layout),
         "real": property(convert.real),
         "imag": property(convert.imag),
         "T": property(planned(shaping.reversed_dims)),

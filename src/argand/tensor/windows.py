@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 from argand.base.dtype import DType, as_dtype, get_default_dtype
 from argand.base.errors import ArgumentError, CallError, DTypeError
+from argand.base.layout import strided
 from argand.ir.op import ops
 from argand.tensor.creation import CreationOptions, finished
 
@@ -61,7 +62,7 @@ def _checked(name: str, M: Any, dtype: Any, options: Any) -> tuple[int, DType]:
         raise ArgumentError(f"{name}: a window has at least 0 points, got {count}")
     if wanted.name not in ("float32", "float64"):
         raise CallError(f"{name}: dtype must be float32 or float64, got {wanted.name}")
-    if options.get("layout", "strided") != "strided":
+    if options.get("layout") not in (None, strided):
         raise CallError(f"{name}: layout must be strided, got {options['layout']}")
     return count, wanted
 
