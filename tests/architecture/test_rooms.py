@@ -45,7 +45,7 @@ VISIBLE_TO_LIBRARY = {"base", "ops", "transform", "tensor", "compile"}
 OPEN_TO_LIBRARY = {"argand.ir", "argand.ir.bind", "argand.ir.entries", "argand.ir.op"}
 ALSO = {
     "alias": {"foreach", "torch_version"},
-    "io": {"ir"},
+    "io": {"ir", "version"},
     "cli": {"runtime", "backends", "codegen"},
 }
 

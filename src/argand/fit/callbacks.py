@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from argand.base.domains import check_counts, check_numbers
-from argand.base.errors import ArgumentError, did_you_mean
+from argand.base.errors import did_you_mean
+from argand.fit.monitor import Monitor
 from argand.io.files import load, save
 from argand.optim.lr_scheduler import ReduceLROnPlateau as Plateau
 from argand.tensor.generators import get_rng_state, set_rng_state
@@ -42,6 +44,15 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         """Told before training: epochs, steps and verbose."""
         self.params = params
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the callback needs to go on, as plain data; kept by ``fit(checkpoint=...)``."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned; called after `on_train_begin`, and for a training
+        that stopped in the middle of an epoch after its `on_epoch_begin`."""
+        vars(self).update(state_dict)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
@@ -101,36 +112,13 @@ class History(Callback):
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "epoch": self.epoch}
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
-
-
-class _Monitor:
-    """Which value to watch, and which way is better."""
-
-    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ArgumentError(f"mode must be 'auto', 'min' or 'max', got {mode!r}")
-        grows = ("acc", "auc", "f1", "precision", "recall", "r2")
-        check_numbers("(-inf, inf)", min_delta=min_delta)
-        self.name = monitor
-        self.up = mode == "max" or (mode == "auto" and any(g in monitor for g in grows))
-        self.min_delta = abs(min_delta)
-        self.worst = -math.inf if self.up else math.inf
-
-    def value(self, logs: Logs | None, owner: str) -> float:
-        if not logs or self.name not in logs:
-            near = did_you_mean(self.name, logs or {})
-            there = ", ".join(logs or {})
-            raise ArgumentError(f"{owner}: no value {self.name!r} to monitor{near}; got {there}")
-        return float(logs[self.name])
-
-    def better(self, value: float, best: float) -> bool:
-        if self.up:
-            return value > best + self.min_delta
-        return value < best - self.min_delta
 
 
 class EarlyStopping(Callback):
@@ -159,10 +147,14 @@ class EarlyStopping(Callback):
         start_from_epoch: int = 0,
     ) -> None:
         check_counts(0, patience=patience, start_from_epoch=start_from_epoch)
-        self.watch = _Monitor(monitor, mode, min_delta)
+        self.watch = Monitor(monitor, mode, min_delta)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        names = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
+        return {name: getattr(self, name) for name in names}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0
@@ -229,12 +221,15 @@ class ModelCheckpoint(Callback):
         if save_freq != "epoch":
             check_counts(1, save_freq=save_freq)
         self.filepath, self.verbose = str(filepath), verbose
-        self.watch = _Monitor(monitor, mode)
+        self.watch = Monitor(monitor, mode)
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.save_freq = save_freq
         threshold = initial_value_threshold
         self.best = self.watch.worst if threshold is None else threshold
         self._steps = self._epoch = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "_steps": self._steps, "_epoch": self._epoch}
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -376,7 +371,7 @@ class ReduceLROnPlateau(Callback):
         check_numbers("(-inf, 1)", factor=factor)
         check_numbers("(-inf, inf)", min_lr=min_lr, min_delta=min_delta)
         check_counts(0, patience=patience, cooldown=cooldown)
-        self.watch = _Monitor(monitor, mode)
+        self.watch = Monitor(monitor, mode)
         self.verbose = verbose
         self.options = {
             "mode": "max" if self.watch.up else "min",
@@ -390,6 +385,12 @@ class ReduceLROnPlateau(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.plateau = Plateau(_optimizer(self.model), **self.options)  # type: ignore[arg-type]
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.plateau.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.plateau.load_state_dict(state_dict)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         before = self.plateau.get_last_lr()
@@ -417,9 +418,18 @@ class CSVLogger(Callback):
         self.filename, self.separator, self.append = Path(filename), separator, append
         self.names: list[str] | None = None
 
+    def state_dict(self) -> dict[str, Any]:
+        size = self.filename.stat().st_size if self.filename.exists() else 0
+        return {"names": self.names, "size": size}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.names = state_dict["names"]
+        if self.filename.exists():  # without the lines of epochs that are run again
+            os.truncate(self.filename, state_dict["size"])
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.names = None
-        if not self.append:
+        if not self.append and not self.params.get("resumed"):
             self.filename.write_text("")
         elif self.filename.exists() and self.filename.stat().st_size:
             with self.filename.open(newline="") as file:

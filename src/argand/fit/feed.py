@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from argand.base.domains import check_numbers
 from argand.base.errors import ShapeError
 from argand.data.dataset import Dataset, TensorDataset
+from argand.data.fetch import stateful
 from argand.data.loader import DataLoader
+from argand.fit.parts import random_state, restore, set_random_state, state_of
 from argand.tensor.core import Tensor, wrap
 
 
@@ -46,8 +49,66 @@ class Feed:
         self.has_target = has_target
 
     def __iter__(self) -> Iterator[Batch]:
-        for item in self.source:
-            yield _batch(item, self.has_target)
+        return map(partial(_batch, has_target=self.has_target), self.source)
+
+
+class Reader:
+    """Goes through a feed for training, and goes on where another one stopped.
+
+    Where it stopped is told by the source, if that has `state_dict` (a DataLoader); of any other
+    the batches before are drawn again, by the random numbers that they were drawn by.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self._batches: Iterator[Batch] | None = None
+        self._taken = 0  # of the pass that is going on
+        self._began: dict[str, Any] = {}  # the random state before it
+
+    def rest(self) -> Iterator[Batch]:
+        """The batches that are left of this pass."""
+        batches = self._begin()
+        for batch in batches:
+            self._taken += 1
+            yield batch
+        self._batches, self._taken = None, 0
+
+    def take(self, count: int) -> Iterator[Batch]:
+        """So many batches, of as many passes as that takes; fewer of a source that is empty."""
+        while count:
+            whole, before = not self._taken, count
+            for batch in self.rest():
+                yield batch
+                count -= 1
+                if not count:
+                    return
+            if whole and count == before:
+                return
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is."""
+        own = state_of(self.feed.source) if stateful(self.feed.source) else None
+        return {"taken": self._taken, "began": self._began, "source": own}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on behind the batches that were taken."""
+        self._batches, self._taken = None, 0
+        if state_dict["source"] is not None:
+            restore(self.feed.source, state_dict["source"])
+        if not state_dict["taken"]:
+            return
+        set_random_state(state_dict["began"])
+        batches = self._begin()
+        if state_dict["source"] is None:
+            for _ in range(state_dict["taken"]):
+                next(batches, None)
+        self._taken = state_dict["taken"]
+
+    def _begin(self) -> Iterator[Batch]:
+        if self._batches is None:
+            self._began = random_state()
+            self._batches = iter(self.feed)
+        return self._batches
 
 
 def _batch(item: Any, has_target: bool) -> Batch:

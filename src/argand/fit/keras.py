@@ -9,7 +9,8 @@ from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError
 from argand.base.misuse import explained
 from argand.fit.callbacks import Callback, History
-from argand.fit.feed import Batch, Feed, make_feed, split_off
+from argand.fit.feed import Batch, Feed, Reader, make_feed, split_off
+from argand.fit.keeper import Keeper, Place
 from argand.fit.progress import Progress
 from argand.fit.steps import Setup, matched
 from argand.fit.summary import summary
@@ -55,11 +56,25 @@ class ModelMethods:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
+        checkpoint: Any = None,
+        save_every: Any = None,
+        resume: Any = False,
     ) -> History:
-        """Train for `epochs` epochs; returns the History of the loss and the metrics.
+        """Train for `epochs` epochs; returns the History of the loss and the metrics, which is
+        `model.history` too.
 
         `x` and `y` are arrays or tensors (several inputs as a tuple), or `x` is a DataLoader, a
         Dataset or any iterable of (inputs, target).
+
+        `checkpoint` is a folder, or a Checkpointer, for everything that training depends on: model,
+        optimizer, random numbers, the place in the data, metrics, history and the callbacks'
+        `state_dict`. It is saved after every epoch, or as `save_every` says: a number of steps,
+        "2 epochs", "10 minutes", a timedelta. ``resume=True`` goes on from the last checkpoint, in
+        the middle of an epoch too, where there is one; the same call then ends with the same bits
+        as one that nothing has stopped. ``resume=FOLDER`` says both.
+
+        Ctrl-C and SIGTERM wait until the step (or the validation) is done and saved; then
+        KeyboardInterrupt, or SystemExit(143), is raised.
         """
         check_counts(0, epochs=epochs, initial_epoch=initial_epoch)
         check_counts(1, validation_freq=validation_freq)
@@ -78,6 +93,7 @@ class ModelMethods:
             held_out = _validation_feed(validation_data, validation_batch_size or batch_size)
         run = _Run(model, setup, epochs, verbose, callbacks or (), steps_per_epoch or feed.count)
         run.validation = (held_out, validation_steps, validation_freq)
+        run.keeper = Keeper(checkpoint, save_every, resume)
         return run.train(feed, initial_epoch, steps_per_epoch)
 
     @staticmethod
@@ -98,6 +114,7 @@ class ModelMethods:
         feed = make_feed(x, y, batch_size, shuffle=False)
         count = feed.count if steps is None else steps
         run = _Run(model, setup, 1, verbose, callbacks or (), count)
+        run.introduce()
         run.progress.begin(0, count, "Evaluate")
         logs = run.test(feed, steps, run.progress)
         values = [logs[n] for n in setup.names()]
@@ -206,10 +223,17 @@ class _Run:
         given = [callbacks] if isinstance(callbacks, Callback) else callbacks
         self.callbacks = [*given, self.history]  # last: callbacks may add to the logs
         self.validation: tuple[Feed | None, int | None, int] = (None, None, 1)
+        self.keeper = Keeper(None, None, False)
+        self.loss, self.place = Mean(), Place()
+        self.steps, self.verbose = steps, verbose
         for callback in self.callbacks:
             callback.set_model(model)
-            callback.set_params({"epochs": epochs, "steps": steps, "verbose": verbose})
-        self.steps = steps
+
+    def introduce(self, **more: Any) -> None:
+        """Tell the callbacks what is to be done."""
+        params = {"epochs": self.epochs, "steps": self.steps, "verbose": self.verbose, **more}
+        for callback in self.callbacks:
+            callback.set_params(params)
 
     def tell(self, moment: str, *args: Any) -> None:
         """Call the callbacks."""
@@ -219,50 +243,74 @@ class _Run:
     def train(self, feed: Feed, first: int, steps_per_epoch: int | None) -> History:
         """The epochs."""
         self.model.stop_training = False
-        source = _endless(feed) if steps_per_epoch is not None else None
+        _offer_history(self.model, self.history)
+        reader = Reader(feed)
+        found = self.keeper.open(self, reader)
+        self.introduce(resumed=found is not None)
         self.tell("on_train_begin", {})
         first = max(first, self.model.__dict__.pop("_resume_epoch", 0))
-        logs: dict[str, Any] = {}
+        if found is not None:
+            first = found.epoch
+            if not found.done:
+                self.keeper.restore()
         try:
-            for epoch in range(first, self.epochs):
-                batches = _take(source, steps_per_epoch) if source is not None else iter(feed)
-                logs = self.epoch(epoch, batches)
-                if self.model.stop_training:
-                    break
+            with self.keeper:
+                logs = self._epochs(range(first, self.epochs), reader, steps_per_epoch)
         finally:
             self.progress.abort()
         self.tell("on_train_end", logs)
         return self.history
 
-    def epoch(self, epoch: int, batches: Iterator[Batch]) -> dict[str, Any]:
-        """One epoch and its validation; the logs."""
+    def _epochs(self, epochs: range, reader: Reader, count: int | None) -> dict[str, Any]:
+        logs = self.place.logs
+        for epoch in epochs:
+            if self.model.stop_training:
+                break
+            logs = self.epoch(epoch, reader, count)
+            self.place.next_epoch(epoch + 1, logs)
+            self.keeper.after_epoch(epoch + 1)
+        return logs
+
+    def epoch(self, epoch: int, reader: Reader, count: int | None) -> dict[str, Any]:
+        """One epoch, or what is left of it, and its validation; the logs."""
         self.tell("on_epoch_begin", epoch, {})
         self.progress.begin(epoch, self.steps)
-        loss, done = Mean(), 0
-        for metric in self.setup.metrics:
-            metric.reset()
-        logs: dict[str, Any] = {}
-        with _Mode(self.model, True):
-            for batch in batches:
-                self.tell("on_train_batch_begin", done, {})
-                value, outputs = self.setup.train(self.model, batch)
-                self._note(batch)
-                loss.update(value, batch.size)
-                logs = self._logs(loss, outputs, batch.target)
-                done += 1
-                self.tell("on_train_batch_end", done - 1, logs)
-                self.progress.step(done, logs)
-                if self.model.stop_training:
-                    break
-        if not done:
+        if not self.keeper.restore():
+            self.place.begin(epoch)
+            self._reset()
+        rest = reader.rest() if count is None else reader.take(count - self.place.done)
+        logs = self._steps(rest)
+        if not self.place.done:
             raise ArgumentError("fit: there is no data")
-        self.steps = self.steps or done
+        self.steps = self.steps or self.place.done
         feed, steps, every = self.validation
         if feed is not None and (epoch + 1) % every == 0:
             logs |= {f"val_{k}": v for k, v in self.test(feed, steps, None).items()}
         self.tell("on_epoch_end", epoch, logs)
-        self.progress.end(done, logs)
+        self.progress.end(self.place.done, logs)
         return logs
+
+    def _steps(self, batches: Iterator[Batch]) -> dict[str, Any]:
+        with _Mode(self.model, True):
+            for batch in () if self.model.stop_training else batches:
+                done = self.place.done
+                self.tell("on_train_batch_begin", done, {})
+                value, outputs = self.setup.train(self.model, batch)
+                self._note(batch)
+                self.loss.update(value, batch.size)
+                logs = self._logs(self.loss, outputs, batch.target)
+                self.tell("on_train_batch_end", done, logs)
+                self.place.step(logs)
+                self.progress.step(done + 1, logs)
+                self.keeper.after_step()
+                if self.model.stop_training:
+                    break
+        return dict(self.place.logs)
+
+    def _reset(self) -> None:
+        self.loss.reset()
+        for metric in self.setup.metrics:
+            metric.reset()
 
     def test(self, feed: Feed, steps: int | None, progress: Progress | None) -> dict[str, Any]:
         """The loss and the metrics over a feed."""
@@ -302,16 +350,7 @@ class _Run:
             self.setup.sample = tuple((tuple(x.shape), x.dtype.numpy) for x in batch.inputs)
 
 
-def _endless(feed: Feed) -> Iterator[Batch]:
-    while True:
-        empty = True
-        for batch in feed:
-            empty = False
-            yield batch
-        if empty:
-            return
-
-
-def _take(source: Iterator[Batch], count: int | None) -> Iterator[Batch]:
-    for _, batch in zip(range(count or 0), source, strict=False):
-        yield batch
+def _offer_history(model: Module, history: History) -> None:
+    """Set `model.history`, unless that is something of the model's own."""
+    if isinstance(getattr(model, "history", history), History):
+        model.__dict__["history"] = history

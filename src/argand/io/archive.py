@@ -6,9 +6,10 @@ any safetensors reader can read the tensors, and loading can never run code.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from argand.tensor.core import Size, Tensor, wrap
 
 _KEY = "argand.tree"
 _TENSOR, _ARRAY = "tensor", "array"
+_MAPPINGS = {"ordered": OrderedDict, "counter": Counter, "dict": dict}
 
 
 def save_tree(obj: Any, path: Path) -> None:
@@ -29,15 +31,25 @@ def save_tree(obj: Any, path: Path) -> None:
 
     Raises TypeError, with the path in the tree, for anything that is no data.
     """
+    tensors, metadata = as_file(obj)
+    save_file(tensors, path, metadata)
+
+
+def as_file(obj: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """The tensors of an object by name, and the metadata that has its tree."""
     tensors: dict[str, Any] = {}
     tree = _encode(obj, "", tensors)
-    metadata = {"format": "pt", _KEY: json.dumps(tree, separators=(",", ":"), allow_nan=False)}
-    save_file(tensors, path, metadata)
+    text = json.dumps(tree, separators=(",", ":"), allow_nan=False)
+    return tensors, {"format": "pt", _KEY: text}
 
 
 def load_tree(path: Path, mapped: bool = False) -> Any:
     """What `save_tree` wrote; a foreign safetensors file gives its dictionary of tensors."""
-    tensors, metadata = read(path, mapped)
+    return of_file(path, *read(path, mapped))
+
+
+def of_file(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> Any:
+    """The object whose tensors and metadata a file has."""
     text = metadata.get(_KEY)
     if text is None:
         return tensors
@@ -55,14 +67,8 @@ def load_tree(path: Path, mapped: bool = False) -> Any:
 
 
 def _encode(x: Any, path: str, tensors: dict[str, Any]) -> Any:
-    if isinstance(x, Tensor):
-        name = _free_name(path, tensors)
-        tensors[name] = x
-        return [_TENSOR, name, x.requires_grad and x.is_leaf]
-    if isinstance(x, np.ndarray):
-        name = _free_name(path, tensors)
-        tensors[name] = x
-        return [_ARRAY, name]
+    if isinstance(x, Tensor | np.ndarray):
+        return _encode_elements(x, path, tensors)
     if x is None or isinstance(x, bool | str):
         return x
     if isinstance(x, np.generic):
@@ -70,7 +76,11 @@ def _encode(x: Any, path: str, tensors: dict[str, Any]) -> Any:
     if isinstance(x, int):
         return int(x)
     if isinstance(x, float):
-        return x if math.isfinite(x) else ["float", repr(x)]
+        return float(x) if math.isfinite(x) else ["float", repr(x)]
+    if isinstance(x, complex):
+        return ["complex", repr(x.real), repr(x.imag)]
+    if isinstance(x, bytes | bytearray):
+        return ["bytes", base64.b64encode(x).decode()]
     if isinstance(x, DType):
         return ["dtype", x.name]
     if isinstance(x, Mapping):
@@ -85,12 +95,23 @@ def _encode(x: Any, path: str, tensors: dict[str, Any]) -> Any:
     )
 
 
+def _encode_elements(x: Any, path: str, tensors: dict[str, Any]) -> Any:
+    name = _free_name(path, tensors)
+    is_tensor = isinstance(x, Tensor)
+    array = x.detach().numpy_array() if is_tensor else x
+    if array.dtype == np.complex128:  # which the format lacks: pairs of float64
+        tensors[name] = np.ascontiguousarray(array).reshape(-1).view(np.float64)
+        return ["pairs", name, is_tensor, list(array.shape)]
+    tensors[name] = x
+    return [_TENSOR, name, x.requires_grad and x.is_leaf] if is_tensor else [_ARRAY, name]
+
+
 def _kind_of(x: Any) -> str:
-    return "list" if isinstance(x, list) else "tuple" if isinstance(x, tuple) else "set"
+    return next(kind.__name__ for kind in (list, tuple, set, frozenset) if isinstance(x, kind))
 
 
 def _encode_mapping(x: Mapping[Any, Any], path: str, tensors: dict[str, Any]) -> Any:
-    kind = "ordered" if isinstance(x, OrderedDict) else "dict"
+    kind = next((name for name, cls in _MAPPINGS.items() if isinstance(x, cls)), "dict")
     pairs = []
     for key, value in x.items():
         if not isinstance(key, str | int | float | bool | type(None)):
@@ -120,14 +141,28 @@ def _decode(x: Any, tensors: dict[str, Tensor]) -> Any:
         return tensors[parts[0]].numpy_array()
     if kind == "float":
         return float(parts[0])
+    if kind == "complex":
+        return complex(float(parts[0]), float(parts[1]))
+    if kind == "bytes":
+        return base64.b64decode(parts[0], validate=True)
     if kind == "dtype":
         return as_dtype(parts[0])
-    if kind in ("dict", "ordered"):
-        pairs = [(k, _decode(v, tensors)) for k, v in parts]
-        return OrderedDict(pairs) if kind == "ordered" else dict(pairs)
+    if kind == "pairs":
+        array = tensors[parts[0]].numpy_array().view(np.complex128).reshape(parts[2])
+        return wrap(array) if parts[1] else array
+    if kind in _MAPPINGS:
+        return _MAPPINGS[kind]({k: _decode(v, tensors) for k, v in parts})
     made = [_decode(v, tensors) for v in parts]
-    makers: dict[str, Any] = {"list": list, "tuple": tuple, "size": Size, "set": set}
-    return makers[kind](made)
+    return _SEQUENCES[kind](made)
+
+
+_SEQUENCES: dict[str, Any] = {
+    "list": list,
+    "tuple": tuple,
+    "size": Size,
+    "set": set,
+    "frozenset": frozenset,
+}
 
 
 def _tensor(t: Tensor, requires_grad: bool) -> Tensor:
@@ -135,4 +170,4 @@ def _tensor(t: Tensor, requires_grad: bool) -> Tensor:
     return twin.requires_grad_() if requires_grad else twin
 
 
-__all__ = ["load_tree", "save_tree"]
+__all__ = ["as_file", "load_tree", "of_file", "save_tree"]

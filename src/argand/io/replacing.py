@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,11 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[str]:
-    """A temporary name in the same folder; it replaces `path` when the block ends well."""
+    """A temporary name in the same folder; it replaces `path` when the block ends well.
+
+    The contents are on the disk before the name is, and the name when the block is left: a machine
+    that stops at any moment leaves the old file or the new one.
+    """
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     os.close(handle)
     try:
@@ -20,9 +25,24 @@ def replacing(path: Path) -> Iterator[str]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+        sync_folder(path.parent)
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can do that for folders."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as e:
+        if e.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without it
+            raise
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:
@@ -31,4 +51,4 @@ def _umask() -> int:
     return mask
 
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "sync_folder"]

@@ -1,7 +1,7 @@
-"""Safetensors files, through the safetensors package.
+"""Safetensors files.
 
-What is added here: a file appears whole or not at all, and a file that is not what it should be is
-refused with its name and the reason.
+They are checked by the safetensors package, and written here: a file appears whole or not at all,
+and a file that is not what it should be is refused with its name and the reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file as write_file
 
 from argand.base.dtype import ALL, as_dtype
 from argand.base.errors import FormatError
@@ -28,29 +27,32 @@ from argand.io.zipped import is_zip
 from argand.tensor.core import Tensor
 from argand.tensor.device import check_device
 
-# The format's names of dtypes; those that Argand lacks are refused.
+# The format's names of dtypes; those that Argand lacks are refused. In a file the widest come
+# first, so that all are aligned: in this order, as the safetensors package writes them.
 _CODES = {
-    "BOOL": "bool",
-    "U8": "uint8",
-    "U16": "uint16",
-    "U32": "uint32",
     "U64": "uint64",
-    "I8": "int8",
-    "I16": "int16",
-    "I32": "int32",
     "I64": "int64",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E8M0": "float8_e8m0fnu",
-    "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "F32": "float32",
     "F64": "float64",
     "C64": "complex64",
+    "F32": "float32",
+    "U32": "uint32",
+    "I32": "int32",
+    "BF16": "bfloat16",
+    "F16": "float16",
+    "U16": "uint16",
+    "I16": "int16",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E8M0": "float8_e8m0fnu",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
 }
 _DTYPES = {code: dtype for code, name in _CODES.items() for dtype in ALL if dtype.name == name}
+_CODE_OF = {dtype.name: code for code, dtype in _DTYPES.items()}
+_ORDER = list(_CODES)
 
 # What the library says, and the reason that we give before its words; the first that fits counts.
 _REASONS = {
@@ -79,13 +81,10 @@ def save_file(
     >>> ag.io.load_file(path)
     {'x': tensor([1., 1.])}
     """
-    arrays = {name: _array_of(name, t) for name, t in tensors.items()}
+    arrays = {name: array_of(name, t) for name, t in tensors.items()}
     strings = None if metadata is None else _checked_metadata(metadata)
-    with replacing(Path(path)) as temporary:
-        try:
-            write_file(arrays, temporary, strings)
-        except SafetensorError as e:
-            raise OSError(f"{path}: can't be written: {e}") from None
+    with replacing(Path(path)) as temporary, open(temporary, "wb") as file:
+        _write(file, arrays, strings)
 
 
 def load_file(path: Any, device: Any = "cpu", *, mmap: bool = False) -> dict[str, Tensor]:
@@ -135,7 +134,35 @@ def read(path: Any, mapped: bool = False) -> tuple[dict[str, Tensor], dict[str, 
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def _array_of(name: str, value: Any) -> np.ndarray:
+def _write(file: Any, arrays: dict[str, np.ndarray], strings: dict[str, str] | None) -> None:
+    """The length of the header, the header as JSON, and the elements of all arrays."""
+    codes = {name: _CODE_OF[as_dtype(a.dtype).name] for name, a in arrays.items()}
+    names = sorted(arrays, key=lambda name: (_ORDER.index(codes[name]), name))
+    header: dict[str, Any] = {}
+    if strings is not None:
+        header["__metadata__"] = dict(sorted(strings.items()))
+    place = 0
+    for name in names:
+        end = place + arrays[name].nbytes
+        shape = list(arrays[name].shape)
+        header[name] = {"dtype": codes[name], "shape": shape, "data_offsets": [place, end]}
+        place = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in names:
+        file.write(bytes_of(arrays[name]))
+
+
+def bytes_of(array: np.ndarray) -> memoryview:
+    """The elements of a contiguous array as they are stored in a file."""
+    if sys.byteorder == "big":
+        array = array.byteswap()
+    return array.reshape(-1).view(np.uint8).data
+
+
+def array_of(name: str, value: Any) -> np.ndarray:
+    """A tensor or an array as it is saved: of a dtype that the format has, and contiguous."""
     if not isinstance(name, str) or name == "__metadata__":
         raise ValueError(f"a tensor can't be saved under the name {name!r}")
     array = value.detach().numpy_array() if isinstance(value, Tensor) else np.asarray(value)
@@ -148,7 +175,6 @@ def _array_of(name: str, value: Any) -> np.ndarray:
             f"{name}: elements of type complex128 can't be saved, safetensors has no such type; "
             "save the real and the imaginary part, or complex64"
         )
-    # The library writes the memory as it lies: it must be contiguous.
     return np.ascontiguousarray(array).reshape(array.shape)
 
 

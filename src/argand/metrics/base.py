@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,37 @@ class Metric:
         """The value over everything seen since `reset`."""
         raise NotImplementedError(f"{type(self).__name__} does not define compute")
 
+    def state_dict(self) -> dict[str, Any]:
+        """What has been seen since `reset`, for `load_state_dict`: the attributes that are data.
+
+        >>> mean = ag.metrics.Mean()
+        >>> mean.update(3.0, 2)
+        >>> mean.state_dict()
+        {'total': 6.0, 'weight': 2.0}
+        """
+        found = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Metric):
+                found[name] = value.state_dict()
+            elif name != "name" and _is_data(value):
+                found[name] = value
+        return found
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        >>> mean = ag.metrics.Mean()
+        >>> mean.load_state_dict({"total": 6.0, "weight": 2.0})
+        >>> mean.compute()
+        3.0
+        """
+        for name, value in state_dict.items():
+            held = vars(self).get(name)
+            if isinstance(held, Metric):
+                held.load_state_dict(value)
+            else:
+                vars(self)[name] = copy(value)
+
     def result(self) -> Any:
         """The value, by Keras's name."""
         return self.compute()
@@ -57,6 +89,15 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.compute()})"
+
+
+def _is_data(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_data, value))
+    if isinstance(value, dict):
+        return all(map(_is_data, value.values()))
+    data = (Tensor, np.ndarray, np.generic, str, bytes, int, float, complex, type(None))
+    return isinstance(value, data)
 
 
 def array(x: Any) -> np.ndarray:

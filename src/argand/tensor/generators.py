@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -116,8 +116,20 @@ class _Default(Generator):
             self._sources[name] = ALGORITHMS[name]()
         return self._sources[name]
 
+    def states(self) -> dict[str, Tensor]:
+        """Copies of the states of all algorithms that were used, by name."""
+        with no_grad():
+            return {name: ops.contiguous(s.state) for name, s in self._sources.items()}
 
-default_generator: Generator = _Default()
+    def set_states(self, states: Mapping[str, Any]) -> None:
+        """Go back to what `states` returned."""
+        for name, state in states.items():
+            if name not in self._sources:
+                self._sources[name] = ALGORITHMS[name]()
+            self._sources[name].set(state)
+
+
+default_generator: _Default = _Default()
 
 
 def source_of(generator: Generator | None) -> Source:
