@@ -31,24 +31,40 @@ def requirements() -> list[str]:
 
 def python() -> Path:
     """The interpreter of the environment, which is made if it isn't there."""
-    wanted = requirements()
-    text = "\n".join([sys.version, *wanted])
+    return _kept(f"torch-{TORCH}", [requirements()])
+
+
+def for_programs(libraries: list[str], vision: str, alias: bool) -> Path:
+    """An interpreter with libraries and torchvision: PyTorch's, or where Argand has its name.
+
+    torchvision asks for the PyTorch that it was built for, so it comes without what it asks for.
+    """
+    first = [["--editable", str(ROOT)]] if alias else [[f"torch=={TORCH}"]]
+    steps = [*first, libraries, ["--no-deps", vision]]
+    return _kept("programs-as-torch" if alias else f"programs-torch-{TORCH}", steps, alias)
+
+
+def _kept(name: str, steps: list[list[str]], alias: bool = False) -> Path:
+    """The interpreter of an environment in which `pip install` was run with these words."""
+    text = "\n".join([sys.version, *(word for words in steps for word in words)])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "argand" / f"torch-{TORCH}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    folder = cache / "argand" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
-    found = folder / "bin" / "python"
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of the tests make it once
         if not (folder / "complete").exists():
-            _make(folder, found, wanted)
+            _make(folder, steps, alias)
             (folder / "complete").touch()
-    return found
+    return folder / "bin" / "python"
 
 
-def _make(folder: Path, interpreter: Path, wanted: list[str]) -> None:
+def _make(folder: Path, steps: list[list[str]], alias: bool) -> None:
     venv.create(folder, with_pip=True)
-    words = [interpreter, "-m", "pip", "install", "--disable-pip-version-check", *wanted]
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
-        raise NotInstalledError(f"pip can't install torch {TORCH}: {last}")
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
+    for number, words in enumerate(steps):
+        done = subprocess.run([*pip, *words], capture_output=True, text=True)
+        if done.returncode:
+            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
+            raise NotInstalledError(f"pip can't install {' '.join(words)[:90]}: {last}")
+        if alias and number == 0:
+            subprocess.run([folder / "bin" / "argand", "as-torch"], check=True)

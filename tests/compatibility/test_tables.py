@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from pathlib import Path
 
+import program_table
 import pytest
 from page import rows, section
 from tables import DTYPES, Comparison, Tally, add_options, changes, finish, pinned, sums, table
+
+import programs
 
 PINNED = ("operators", "module samples")
 TABLES = (*PINNED, "modules", "files", "distributions", "optimizers")
@@ -111,3 +115,29 @@ def test_a_comparison_without_changes_succeeds() -> None:
     name = next(iter(found.results))
     found.results[name]["float64"].problems.append("another")
     assert finish(found, "module samples", options) == f"{name} float64: 1 differ: another"
+
+
+def test_the_page_shows_the_programs_that_were_run() -> None:
+    rows_of = json.loads(programs.KEPT.read_text())
+    assert section("programs") == program_table.table(programs.LIST, rows_of)
+
+
+def test_every_program_that_pytorch_runs_agrees_or_says_why_not() -> None:
+    rows_of = json.loads(programs.KEPT.read_text())
+    listed = {f"{p['source']}: {p['name']}": p for p in programs.LIST["program"]}
+    assert set(rows_of) <= set(listed)
+    wrong = [name for name, row in rows_of.items() if programs.complaint(name, row)]
+    assert not [name for name in wrong if not {"why", "missing"} & set(listed[name])]
+
+
+def test_programs_are_compared_number_by_number() -> None:
+    ours, theirs = programs.Outcome(), programs.Outcome()
+    ours.output, theirs.output = "step 1, loss 2.00001, 3 ms", "step 1, loss 2.0, 17 ms"
+    gap, _ = programs.difference(ours, theirs, "output")
+    assert 4e-6 < gap < 6e-6
+    ours.output = "stop 1, loss 2.0, 3 ms"
+    assert programs.difference(ours, theirs, "output")[0] == float("inf")
+    ours.losses, theirs.losses = [1.0, 200.0, float("nan")], [1.0, 200.1, float("nan")]
+    assert abs(programs.difference(ours, theirs, "losses")[0] - 5e-4) < 1e-5
+    ours.losses = [1.0]
+    assert programs.difference(ours, theirs, "losses")[0] == float("inf")

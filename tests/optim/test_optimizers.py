@@ -321,6 +321,29 @@ def test_steps_are_shared_until_parameters_part():
     assert [fresh.state[each]["step"].item() for each in (p, q)] == [3, 7]
 
 
+@pytest.mark.parametrize("make", [optim.Adam, lambda p: optim.SGD(p, 0.1, 0.9)])
+def test_a_parameter_that_is_twice_in_a_group_is_updated_twice(make):
+    """PyTorch warns, and a step is two updates of it by the same gradient, with two counts."""
+    p, q, again = (nn.Parameter(ag.ones(2)) for _ in range(3))
+    with pytest.warns(UserWarning, match="several times in a group"):
+        twice = make([p, q, p])
+    once, other = make([again]), make([nn.Parameter(ag.ones(2))])
+    for k in range(3):
+        p.grad = q.grad = again.grad = other.param_groups[0]["params"][0].grad = ag.ones(2) + k
+        twice.step()
+        once.step()
+        once.step()
+        other.step()
+    assert p.tolist() == again.tolist() != q.tolist() == other.param_groups[0]["params"][0].tolist()
+    saved = twice.state_dict()
+    assert saved["param_groups"][0]["params"] == [2, 1, 2] and sorted(saved["state"]) == [1, 2]
+    with pytest.warns(UserWarning, match="several times in a group"):
+        fresh = make([p, q, p])
+    fresh.load_state_dict(saved)
+    if "step" in saved["state"][1]:
+        assert [fresh.state[each]["step"].item() for each in (p, q)] == [6, 3]
+
+
 def test_refusals():
     p = nn.Parameter(ag.ones(2))
     with pytest.raises(ValueError, match="empty parameter list"):

@@ -70,3 +70,15 @@ def test_a_dataset_may_say_its_samples() -> None:
 
     batches = [b.tolist() for b in ag.data.DataLoader(Numbers(), batch_size=2)]
     assert batches == [[0, 1], [2]]
+
+
+def test_a_type_is_a_dtype_for_the_method_type() -> None:
+    x = ag.tensor([1, 2])
+    assert x.type(ag.FloatTensor).dtype is ag.float32
+    assert (
+        x.type(ag.Tensor).dtype is ag.float32 and x.type("torch.DoubleTensor").dtype is ag.float64
+    )
+    with pytest.raises(TypeError):
+        x.type(int, 3)
+    with pytest.raises(TypeError, match="is not a dtype"):
+        x.type(list)

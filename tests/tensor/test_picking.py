@@ -114,6 +114,7 @@ def test_counts_in_intervals() -> None:
         np.testing.assert_allclose(found.hist.numpy(), hist, rtol=1e-12)
         np.testing.assert_allclose(found.bin_edges.numpy(), edges, rtol=1e-12)
     points = x.reshape(100, 3)
+    assert ag.histogram(ag.tensor(x)).hist.shape == (100,)  # PyTorch's default
     hist, edges = np.histogramdd(points, (2, 3, 4), density=True)
     found = ag.histogramdd(ag.tensor(points), (2, 3, 4), density=True)
     np.testing.assert_allclose(found.hist.numpy(), hist, rtol=1e-12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import weakref
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from argand.base import epoch
 from argand.base.errors import ArgumentError, TraceError
 from argand.base.misuse import explained
+from argand.base.notices import notice
 from argand.base.stateful import OptimizerState
 from argand.ir import bind as crossroads
 from argand.ir.bind import eagerly, tracing
@@ -115,8 +116,10 @@ class Optimizer:
         self._check_options(group)
         taken = {id(p) for g in self.param_groups for p in g["params"]}
         here = [id(p) for p in group["params"]]
-        if taken & set(here) or len(set(here)) != len(here):
+        if taken & set(here):
             raise ValueError("some parameters appear in more than one parameter group")
+        if len(set(here)) != len(here):
+            notice("a parameter is several times in a group: each step updates it as often")
         self.param_groups.append(ParamGroup({**group, **self._options(group)}))
         epoch.bump()
 
@@ -155,15 +158,20 @@ class Optimizer:
         with enable_grad() if recorded else no_grad():
             for group in self.param_groups:
                 pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
-                if self.counts:
-                    with no_grad():
-                        self._count(group, [p for p, _ in pairs])
-                for p, g in pairs:
-                    if recorded:
-                        check_writable(p)
-                    self._update(p, ops.neg(g) if group.option("maximize") else g, group)
-        self._derived.clear()
+                for turn in _turns(pairs):
+                    self._turn(turn, group, recorded)
         return loss
+
+    def _turn(self, pairs: list[tuple[Any, Any]], group: ParamGroup, recorded: bool) -> None:
+        """Update parameters of a group, each of them once."""
+        if self.counts:
+            with no_grad():
+                self._count(group, [p for p, _ in pairs])
+        for p, g in pairs:
+            if recorded:
+                check_writable(p)
+            self._update(p, ops.neg(g) if group.option("maximize") else g, group)
+        self._derived.clear()
 
     def _update(self, p: Any, g: Any, group: ParamGroup) -> None:
         """Update one parameter; a complex one by its real and imaginary parts."""
@@ -254,10 +262,12 @@ class Optimizer:
         for hook in list(self.hooks.before_saving.values()):
             hook(self)
         numbers: dict[int, int] = {}
-        groups = []
+        groups, first = [], 0
         for group in self.param_groups:
             packed = {k: v for k, v in group.items() if k != "params"}
-            packed["params"] = [numbers.setdefault(id(p), len(numbers)) for p in group["params"]]
+            numbers |= {id(p): i for i, p in enumerate(group["params"], first)}
+            packed["params"] = [numbers[id(p)] for p in group["params"]]
+            first += len(group["params"])
             groups.append(packed)
         states = (
             (p, self.state[p]) for g in self.param_groups for p in g["params"] if p in self.state
@@ -308,7 +318,8 @@ class Optimizer:
         for p in [p for p in self.state if id(p) not in loaded]:
             del self.state[p]
         for group in self.param_groups:
-            self._set_steps([(p, steps[p]) for p in group["params"] if p in steps])
+            own = dict.fromkeys(group["params"])
+            self._set_steps([(p, steps[p]) for p in own if p in steps])
 
     def resumed(self, values: Mapping[str, Any], p: Any) -> dict[str, Any]:
         """The state to take over from what was saved of a parameter, but for its step."""
@@ -376,6 +387,20 @@ class Optimizer:
 def seen(t: Any) -> Any:
     """A tensor as `update` takes it: a complex one by its real and imaginary parts."""
     return ops.view_as_real(t) if t.dtype.is_complex else t
+
+
+def _turns(pairs: list[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
+    """Parameters and gradients, those that come again in turns of their own."""
+    if len({id(p) for p, _ in pairs}) == len(pairs):
+        return [pairs]
+    turns: list[list[tuple[Any, Any]]] = []
+    seen_before: Counter[int] = Counter()
+    for p, g in pairs:
+        number = seen_before[id(p)]
+        seen_before[id(p)] += 1
+        turns[number:] = turns[number:] or [[]]
+        turns[number].append((p, g))
+    return turns
 
 
 def _groups_of(params: Any) -> list[dict[str, Any]]:

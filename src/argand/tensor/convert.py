@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from argand.base.conversion import plain
-from argand.base.dtype import ALL, DType, as_dtype
+from argand.base.dtype import ALL, DType, as_dtype, get_default_dtype
 from argand.base.dtype import from_numpy as dtype_of_numpy
 from argand.base.errors import ArgumentError, AutogradError, ShapeError
 from argand.base.naming import naming
@@ -88,8 +88,8 @@ def type_(self: Any, dtype: Any = None, **ignored: Any) -> Any:
         path = dtype.removesuffix("Tensor").split(".")
         check_device(path[1] if len(path) == 3 else None)
         dtype = _TITLES.get(path[-1], path[-1])
-    elif isinstance(dtype, type):  # FloatTensor and its like
-        dtype = getattr(dtype, "dtype", dtype)
+    elif isinstance(dtype, type):  # FloatTensor and its like; Tensor is the default dtype
+        dtype = get_default_dtype() if dtype is Tensor else getattr(dtype, "dtype", dtype)
     return ops.cast(self, as_dtype(dtype))
 
 

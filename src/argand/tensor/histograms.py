@@ -82,7 +82,7 @@ class Histogram(NamedTuple):
 
 
 def histogram(
-    input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False
+    input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False
 ) -> Histogram:
     """(hist, bin_edges): how many elements, or how much `weight`, are in each interval.
 
