@@ -68,13 +68,13 @@ def test_default_collate():
     batch = data.default_collate([(1, 2.5, "a", {"k": ag.ones(2)}, Point(True, np.zeros(3)))] * 2)
     assert batch[0].tolist() == [1, 1] and batch[0].dtype is ag.int64
     assert batch[1].dtype is ag.float64
-    assert batch[2] == ["a", "a"]
+    assert batch[2] == ("a", "a")
     assert batch[3]["k"].shape == (2, 2)
     assert isinstance(batch[4], Point) and batch[4].x.dtype is ag.bool
     assert batch[4].y.shape == (2, 3)
     with pytest.raises(RuntimeError, match="different lengths"):
         data.default_collate([(1,), (1, 2)])
-    with pytest.raises(TypeError, match="got object; pass collate_fn"):
+    with pytest.raises(TypeError, match="found <class 'object'>; pass collate_fn"):
         data.default_collate([object()])
 
 

@@ -1,4 +1,4 @@
-"""Worker processes that are killed, started in other ways, or forked beside threads that compute."""
+"""Worker processes that are killed, started in other ways, or forked beside busy threads."""
 
 import json
 import os

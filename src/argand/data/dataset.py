@@ -13,6 +13,7 @@ import numpy as np
 
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.misuse import explained
+from argand.base.notices import notice
 from argand.base.shape import shape_text
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.random import randperm
@@ -24,6 +25,23 @@ def check_places(places: Any, count: int) -> None:
     outside = listed[(listed >= count) | (listed < -count)]
     if outside.size:
         raise IndexRangeError(f"sample {outside[0]} is out of range for {count} samples")
+
+
+class SizeError(ShapeError, AssertionError):
+    """Datasets or tensors that don't go together; PyTorch asserts that they do."""
+
+
+def samples_of(dataset: Any, indices: Sequence[Any]) -> list[Any]:
+    """Samples of a dataset by its `__getitems__`, where it has that, else one by one."""
+    several = getattr(dataset, "__getitems__", None)
+    if not callable(several):
+        return [dataset[i] for i in indices]
+    found: list[Any] = several(indices)
+    if len(found) != len(indices):
+        raise SizeError(
+            f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(found)}"
+        )
+    return found
 
 
 class Dataset:
@@ -72,13 +90,16 @@ class TensorDataset(Dataset):
 
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
-            raise ValueError("TensorDataset needs at least one tensor")
+            raise SizeError("TensorDataset needs at least one tensor")
         self.tensors: tuple[Any, ...] = tuple(
             t if isinstance(t, Tensor) else wrap(np.asarray(t)) for t in tensors
         )
         if any(t.ndim == 0 or t.shape[0] != self.tensors[0].shape[0] for t in self.tensors):
             shapes = " and ".join(shape_text(t.shape) for t in self.tensors)
-            raise ShapeError(f"TensorDataset: the tensors' first sizes differ: {shapes}")
+            raise SizeError(
+                "Size mismatch between tensors: TensorDataset: the tensors' first sizes differ: "
+                f"{shapes}"
+            )
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple(t[index] for t in self.tensors)
@@ -104,6 +125,13 @@ class Subset(Dataset):
             return self.dataset[[self.indices[i] for i in index]]
         return self.dataset[self.indices[index]]
 
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """Several samples, by the dataset's own `__getitems__` where it has one."""
+        if type(self).__getitem__ is not Subset.__getitem__:
+            return [self[i] for i in indices]
+        check_places(indices, len(self))
+        return samples_of(self.dataset, [self.indices[i] for i in indices])
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -119,10 +147,19 @@ class ConcatDataset(Dataset):
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
-            raise ValueError("ConcatDataset needs at least one dataset")
+            raise SizeError(
+                "datasets should not be an empty iterable: ConcatDataset needs at least one dataset"
+            )
+        if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
+            raise SizeError("ConcatDataset does not support IterableDataset: use ChainDataset")
         self.cumulative_sizes = list(accumulate(map(len, self.datasets)))
 
     def __getitem__(self, index: int) -> Any:
+        if index < -len(self):
+            raise ValueError(
+                f"absolute value of index should not exceed dataset length: got sample {index} of "
+                f"{len(self)}"
+            )
         check_places(index, len(self))
         index %= len(self)
         which = bisect_right(self.cumulative_sizes, index)
@@ -142,18 +179,31 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
     (8, 2)
     """
     count = len(dataset)
-    if all(0 < n < 1 for n in lengths) and math.isclose(sum(lengths), 1):
-        sizes = [math.floor(count * share) for share in lengths]
-        for i in range(count - sum(sizes)):
-            sizes[i % len(sizes)] += 1
-    else:
-        sizes = [int(n) for n in lengths]
-    if sum(sizes) != count:
-        raise ValueError(f"the sizes {sizes} sum to {sum(sizes)}, the dataset has {count} samples")
+    shares = math.isclose(sum(lengths), 1)
+    sizes = _shared_out(count, lengths) if shares else [int(n) for n in lengths]
+    if sum(sizes) != count or (not shares and sizes != list(lengths)):
+        raise ValueError(
+            "Sum of input lengths does not equal the length of the input dataset! The sizes "
+            f"{list(lengths)} sum to {sum(lengths)}, the dataset has {count} samples"
+        )
     drawn: Any = randperm(count, generator=generator)
     order = drawn.tolist()
     ends = list(accumulate(sizes))
     return [Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends, strict=True)]
+
+
+def _shared_out(count: int, shares: Sequence[float]) -> list[int]:
+    """Sizes of given shares; what is left over goes to the first parts, one sample each."""
+    for i, share in enumerate(shares):
+        if not 0 <= share <= 1:
+            raise ValueError(f"Fraction at index {i} is not between 0 and 1, got {share}")
+    sizes = [math.floor(count * share) for share in shares]
+    for i in range(count - sum(sizes)):
+        sizes[i % len(sizes)] += 1
+    for i, size in enumerate(sizes):
+        if size == 0:
+            notice(f"Length of split at index {i} is 0. This might result in an empty dataset.")
+    return sizes
 
 
 class ChainDataset(IterableDataset):
@@ -195,6 +245,15 @@ class StackDataset(Dataset):
         if isinstance(self.datasets, dict):
             return {name: part[index] for name, part in self.datasets.items()}
         return tuple(part[index] for part in self.datasets)
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """Several samples, by the datasets' own `__getitems__` where they have one."""
+        if type(self).__getitem__ is not StackDataset.__getitem__:
+            return [self[i] for i in indices]
+        if isinstance(self.datasets, dict):
+            parts = [samples_of(part, indices) for part in self.datasets.values()]
+            return [dict(zip(self.datasets, row, strict=True)) for row in zip(*parts, strict=True)]
+        return list(zip(*(samples_of(part, indices) for part in self.datasets), strict=True))
 
     def __len__(self) -> int:
         return self._length

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from argand.data.collate import default_collate
+from argand.data.collate import collate_tensor_fn, default_collate, default_collate_fn_map
 from argand.data.dataset import IterableDataset, Subset, TensorDataset, check_places
 from argand.data.randomness import Log, Stream, kept
 from argand.data.sampler import BatchSampler, Sampler, SequentialSampler
-from argand.tensor.core import wrap
+from argand.tensor.core import Tensor, wrap
 
 
 class Fetcher:
@@ -156,6 +156,7 @@ def is_cut(loader: Any) -> bool:
     reads_rows = getattr(type(whole), "__getitem__", None) is TensorDataset.__getitem__
     several = getattr(type(whole), "__getitems__", None) is None
     batched = loader._auto_collation and loader.collate_fn is default_collate
+    batched = batched and default_collate_fn_map.get(Tensor) is collate_tensor_fn
     return reads_rows and several and batched and not stateful(dataset)
 
 
