@@ -10,6 +10,8 @@ from argand import data
 from argand.base import notices
 from argand.data.fetch import is_cut
 from argand.utils.data import DataLoader as TorchsPlace
+from argand.utils.data import _utils as places
+from argand.utils.data import dataloader
 
 
 def numbers(n):
@@ -200,3 +202,33 @@ def test_torchs_place_and_ignored_options(monkeypatch):
     with pytest.warns(UserWarning, match="pin_memory=True has no effect here: there is no accel"):
         assert len(list(loader)) == 1
     assert len(list(data.DataLoader(data.TensorDataset(ag.zeros(0, 2)), shuffle=True))) == 0
+
+
+def test_rules_for_other_types(monkeypatch):
+    class Length(float):
+        """A number with a unit."""
+
+    def joined(batch, *, collate_fn_map):
+        assert collate_fn_map is places.collate.default_collate_fn_map
+        return "joined", batch
+
+    rules = dict(places.collate.default_collate_fn_map)
+    monkeypatch.setitem(places.collate.default_collate_fn_map, set, joined)
+    assert data.default_collate([({1}, 2), ({3}, 4)])[0] == ("joined", ({1}, {3}))
+    found = places.collate.collate(
+        [Length(1), Length(2)], collate_fn_map={Length: lambda b, **_: b}
+    )
+    assert found == [1, 2]
+    monkeypatch.setitem(places.collate.default_collate_fn_map, ag.Tensor, joined)
+    (batch,) = data.DataLoader(data.TensorDataset(ag.arange(2)), 2)
+    assert batch[0][0] == "joined", "rows aren't cut where tensors have another rule"
+    monkeypatch.undo()
+    assert places.collate.default_collate_fn_map == rules
+
+
+def test_what_is_fixed():
+    loader = data.DataLoader([1, 2])
+    with pytest.raises(ValueError, match="batch_size attribute should not be set after DataLoader"):
+        loader.batch_size = 2
+    assert isinstance(iter(loader), dataloader._BaseDataLoaderIter)
+    assert loader._dataset_kind == dataloader._DatasetKind.Map

@@ -12,6 +12,13 @@ from argand.data.randomness import PROCESS, Stream, is_philox, kept, mixed, seed
 from argand.data.sampler import drawn_seed
 
 
+class _DatasetKind:
+    """The kinds of datasets, as PyTorch numbers them."""
+
+    Map = 0
+    Iterable = 1
+
+
 class Progress:
     """How far a pass has come. The loader keeps it, so that it outlives the pass."""
 

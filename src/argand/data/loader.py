@@ -15,15 +15,22 @@ from argand.data.fetch import stateful
 from argand.data.iterators import (
     Progress,
     _BaseDataLoaderIter,
+    _DatasetKind,
     _SingleProcessDataLoaderIter,
     load_sampler_state,
     sampler_state,
 )
 from argand.data.order import generators_of
 from argand.data.randomness import PROCESS, captured, restore
-from argand.data.sampler import BatchSampler, InfiniteSampler, RandomSampler, SequentialSampler
+from argand.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    SequentialSampler,
+    _InfiniteConstantSampler,
+)
 
 _VERSION = 1
+_FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
 
 
 class DataLoader:
@@ -99,6 +106,20 @@ class DataLoader:
         self._iterator: Any = None
         self._progress: Progress | None = None
         self._saved: dict[str, Any] | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_saved" in vars(self) and name in _FIXED:
+            raise ValueError(
+                f"{name} attribute should not be set after {type(self).__name__} is initialized: "
+                "make another loader"
+            )
+        super().__setattr__(name, value)
+
+    @property
+    def _dataset_kind(self) -> int:
+        """Whether samples have numbers."""
+        stream = isinstance(self.dataset, IterableDataset)
+        return _DatasetKind.Iterable if stream else _DatasetKind.Map
 
     @property
     def _auto_collation(self) -> bool:
@@ -232,7 +253,7 @@ with samples=2, this one has samples=6
 def _default_sampler(dataset: Any, shuffled: bool, generator: Any) -> Any:
     """The sampler of a loader that was given none."""
     if isinstance(dataset, IterableDataset):
-        return InfiniteSampler()
+        return _InfiniteConstantSampler()
     if shuffled and len(dataset) > 0:
         return RandomSampler(dataset, generator=generator)
     return SequentialSampler(dataset)

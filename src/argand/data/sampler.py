@@ -180,7 +180,7 @@ class BatchSampler(Sampler):
         return count // self.batch_size if self.drop_last else math.ceil(count / self.batch_size)
 
 
-class InfiniteSampler(Sampler):
+class _InfiniteConstantSampler(Sampler):
     """None, for ever: a stream's samples have no numbers."""
 
     def __iter__(self) -> Iterator[None]:

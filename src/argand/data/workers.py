@@ -209,6 +209,10 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     def _workers(self) -> list[Any]:
         return [worker.process for worker in self._crew.workers]
 
+    def _shutdown_workers(self) -> None:
+        """End the workers now."""
+        self._close()
+
     @property
     def is_usable(self) -> bool:
         """Whether another pass can be made with the same workers."""
