@@ -128,6 +128,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "fft": ("argand.fft", None),
         "fit": ("argand.fit", None),
         "func": ("argand.func", None),
+        "vmap": ("argand.func", "vmap"),
         "fx": ("argand.fx", None),
         "get_device_module": ("argand.devices", "get_device_module"),
         "hub": ("argand.hub", None),

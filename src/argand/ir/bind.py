@@ -53,6 +53,22 @@ class Interpreter:
         """A tensor just made of data, as this interpreter has it."""
         return tensor
 
+    def entered(self, tensor: Any) -> Any:
+        """An alias of a tensor that belongs to this interpreter, with no place on the tape yet."""
+        return tensor.shadow()
+
+    def owns(self, tensor: Any) -> bool:
+        """Whether a tensor's place on the tape is one of this interpreter's."""
+        return True
+
+    def detached(self, tensor: Any) -> Any:
+        """An alias of a tensor through which no gradient flows, to nobody."""
+        return tensor.shadow()
+
+    def differentiates(self) -> bool:
+        """Whether gradients are recorded of what the tensors stand for, beside their own."""
+        return False
+
     def leaf_changes(self, leaf: Any) -> None:
         """Called before a tensor starts to want a gradient, or no longer wants one."""
 

@@ -28,6 +28,7 @@ from argand.base.dtype import (
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import Shape, broadcast_shapes, same_shape
 from argand.ir import scalar
+from argand.ir.batching import together
 from argand.ir.bind import current
 from argand.ir.op import (
     Literal,
@@ -94,6 +95,7 @@ class Elementwise(Op):
     # Whether finite numbers beyond the range of a float dtype are refused; else they are infinite.
     checks_range: ClassVar[bool] = False
     involution: ClassVar[bool] = False  # applied twice, it gives its operand
+    batched = together
 
     @property
     def operands(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from argand.base.dtype import DType, as_dtype, bool_, compute_dtype, from_numpy,
 from argand.base.errors import EmptyError, ShapeError
 from argand.base.shape import normalize_dims, reduced_shape, same_shape, shape_text
 from argand.ir import scalar
+from argand.ir.batching import contracted, convolved, drawn, pooled, together
 from argand.ir.elementwise import lifted
 from argand.ir.interpret import interpret
 from argand.ir.op import Op, Params, Tensors, TensorType, describe, ops
@@ -42,6 +43,7 @@ class Reduce(Op):
     abstract = True
     required = ("samples", "combine", "numpy")
     can_fail = False
+    batched = together
 
     combine: ClassVar[Callable[..., Any] | None] = None
     numpy: ClassVar[Callable[..., Any] | None] = None
@@ -122,6 +124,7 @@ class Move(Op):
     required: ClassVar[tuple[str, ...]] = ("samples", "source", "infer", "run", "adjoint")
     dtypes = ("float32", "float64", "int64", "bool")
     can_fail = False
+    batched = together
 
     source: ClassVar[Callable[..., Any] | None] = None
     target: ClassVar[Callable[..., Any] | None] = None
@@ -173,6 +176,7 @@ class Contract(Op):
     required = ("samples", "labels")
     can_fail = False
     is_contraction = True
+    batched = contracted
 
     labels: ClassVar[Callable[..., Any] | None] = None
 
@@ -268,6 +272,7 @@ class Pool(Window):
     """One value of each window of each channel, and the gradients: all operands are images."""
 
     abstract = True
+    batched = pooled
 
 
 class Convolution(Window):
@@ -280,6 +285,7 @@ class Convolution(Window):
     abstract = True
     required: ClassVar[tuple[str, ...]] = (*Window.required, "roles")
     is_contraction = True
+    batched = convolved
 
     roles: ClassVar[tuple[str, str, str] | None] = None
 
@@ -353,6 +359,7 @@ class Sort(Op):
     abstract = True
     required = ("samples", "infer", "run", "adjoint", "descends")
     can_fail = False
+    batched = together
 
     def descends(self, params: dict[str, Any]) -> bool:
         """Whether the largest come first."""
@@ -368,6 +375,7 @@ class Scan(Op):
     abstract = True
     required = ("samples", "infer", "run", "adjoint", "combine")
     can_fail = False
+    batched = together
 
     combine: ClassVar[Callable[..., Any] | None] = None
 
@@ -391,6 +399,7 @@ class Random(Op):
     merges = False
     differentiable = False
     can_fail = False
+    batched = drawn
 
     element: Callable[..., Any] | None = None
 
@@ -424,6 +433,7 @@ class Checked(Op):
     abstract = True
     required = ("samples", "run", "refused")
     differentiable = False
+    batched = together
 
     refused: ClassVar[Callable[..., Any] | None] = None
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from argand.base.dim import Shape
+from argand.base.dim import Extent, Shape
 from argand.base.dtype import DType
 from argand.base.errors import StorageError, did_you_mean
 from argand.base.misuse import FAILURES, explain
@@ -135,6 +135,11 @@ class Op:
     def on_host(self, inputs: Sequence[Any], params: dict[str, Any]) -> bool:
         """Whether there is no machine code for what the op computes."""
         return False
+
+    def batched(self, size: Extent, inputs: Any, params: Params) -> Any:
+        """The results of `size` calls at once, as `ir/batching.py` says; None where the op knows no
+        way: a composite is then computed by its body, the calls of any other one by one."""
+        return None
 
     def stores(self, params: Params) -> bool:
         """Whether it takes 8-bit floats, which are stored and cast but not computed with."""

@@ -8,6 +8,8 @@ from typing import Any
 from argand.base.dtype import bool_, compute_dtype, int64
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, same_shape
+from argand.ir.batching import each
+from argand.ir.bind import bind
 from argand.ir.elementwise import lifted
 from argand.ir.families import Composite
 from argand.ir.op import describe, ops
@@ -82,6 +84,9 @@ class ScaledDotProductAttention(Composite):
             scale = 1 / math.sqrt(q.shape[-1]) if q.shape[-1] else 1.0
         return tuple(inputs), {"is_causal": bool(is_causal), "scale": float(scale)}
 
+    def batched(self, size: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return _attended(self, size, inputs[:3], inputs[3:], params)
+
     def body(q: Any, k: Any, v: Any, *mask: Any, is_causal: bool, scale: float) -> Any:
         visible = _visible(q, k, mask, is_causal)
         s = _scores(q, k, mask, visible, scale)
@@ -111,6 +116,16 @@ class ScaledDotProductAttention(Composite):
 
     def saves(self, params: dict[str, Any]) -> Any:
         return range(64), (0, 1)
+
+
+def _attended(op: Any, size: Any, inputs: Any, mask: Any, params: dict[str, Any]) -> Any:
+    """Attention of several calls, with a mask for all or one for each."""
+    values = [x.stacked(size) for x in inputs]
+    rank = len(values[0].shape) - 1
+    for m in mask:
+        shape = (size, *(1,) * (rank - len(m.shape)), *m.shape)
+        values.append(ops.reshape(m.value, shape) if m.many else m.value)
+    return each(bind(op, tuple(values), params))
 
 
 class ScaledDotProductAttentionGrad(Composite):
@@ -171,6 +186,9 @@ class ScaledDotProductAttentionGrad(Composite):
         if scale is None:
             scale = 1 / math.sqrt(q.shape[-1])
         return tuple(inputs), {"is_causal": bool(is_causal), "scale": float(scale)}
+
+    def batched(self, size: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return _attended(self, size, inputs[:6], inputs[6:], params)
 
     def body(
         g: Any, q: Any, k: Any, v: Any, y: Any, lse: Any, *mask: Any, is_causal: bool, scale: float

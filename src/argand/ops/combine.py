@@ -11,6 +11,7 @@ from argand.base.dtype import compute_dtype, from_numpy, int64
 from argand.base.errors import ArgumentError, DTypeError, EmptyError, ShapeError
 from argand.base.shape import normalize_dim, reduced_shape, same_shape, shape_text
 from argand.ir import families
+from argand.ir.batching import together
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
@@ -31,6 +32,7 @@ class ScatterCombine(families.Host):
     is exact also where elements are 0, second derivatives there are not.
     """
 
+    batched = together
     COMBINES: ClassVar[dict[str, Any]] = {
         "prod": np.multiply,
         "amax": np.maximum,
@@ -151,6 +153,7 @@ class Mode(families.Host):
     The index is that of its last occurrence. NaNs are all different.
     """
 
+    batched = together
     visible = 2
     samples = (
         Sample(T((3, 5), distinct=True), 1),

@@ -16,6 +16,7 @@ from argand.base.dtype import float64, int64
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape
 from argand.ir import families
+from argand.ir.batching import drawn
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, describe
 from argand.ir.samples import ErrorSample, Sample, T
@@ -31,6 +32,7 @@ class _HostDraw(families.Host):
     which of them are accepted. `numbers(count)` are the uniform numbers of the attempt.
     """
 
+    batched = drawn
     abstract = True
     required = ("samples", "attempt")
     dtypes = ("float64",)

@@ -11,6 +11,7 @@ from argand.base.dtype import complex64, int64, promote_types
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim, normalize_dims
 from argand.ir import families
+from argand.ir.batching import together
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
@@ -27,6 +28,7 @@ TRANSPOSED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 class Transform(families.Host):
     """A linear map along dimensions of a tensor, divided as `norm` says, in NumPy's words."""
 
+    batched = together
     abstract = True
     can_fail = False
     takes: ClassVar[tuple[str, ...]] = ()

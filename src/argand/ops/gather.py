@@ -18,6 +18,8 @@ from argand.base.shape import (
     shape_text,
 )
 from argand.ir import families
+from argand.ir.batching import each, indexed, together
+from argand.ir.bind import bind
 from argand.ir.elementwise import is_number, lifted
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
@@ -103,6 +105,7 @@ def _is_empty(x: Any) -> bool:
 class Gather(families.Gather):
     """y[i, j, ...] = x[index[i, j, ...], j, ...] for `dim` 0, and so for any other."""
 
+    batched = together
     samples = (
         Sample(T((3, 4)), 1, _index(3, 2, high=3)),
         Sample(T((3, 4)), 0, _index(5, 4, high=2)),
@@ -158,6 +161,7 @@ class Gather(families.Gather):
 class _ScatterAlong(families.Scatter):
     """Writes along one dimension, at the places that an index names."""
 
+    batched = together
     abstract = True
     values = 2
     samples: ClassVar[Any] = (
@@ -325,6 +329,7 @@ class Index(families.Gather):
     Indices broadcast; negative ones count from the end. `dims` defaults to the leading ones.
     """
 
+    batched = indexed
     samples = (
         Sample(T((4, 3)), _index(5, high=3, low=-4)),
         Sample(T((4, 3)), _index(2, 2, high=3), _index(2, high=2)),
@@ -381,6 +386,7 @@ class IndexPut(families.Scatter):
     takes them to be different.
     """
 
+    batched = indexed
     samples = (
         Sample(T((4, 3)), T((2, 3)), _index(2, high=3, low=-4), accumulate=True),
         Sample(T((4, 3)), T(()), _index(6, high=3), accumulate=True),
@@ -481,6 +487,13 @@ class Embedding(families.Gather):
         if padding_idx is None:
             return (weight, index), {}
         return (weight, index), {"padding_idx": normalize_dim(padding_idx, weight.shape[0])}
+
+    def batched(self, size: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        weight, index = inputs
+        if weight.many:
+            return None if params else indexed(ops.index, size, inputs, {"dims": (0,)})
+        (y,) = bind(self, (weight.value, index.value), params)
+        return each([y])
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         weight, index = inputs

@@ -17,8 +17,10 @@ from argand.base.dtype import as_dtype, compute_dtype, float64, from_numpy, int6
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import Extent
 from argand.ir import families
+from argand.ir.batching import Operand, drawn, together
+from argand.ir.bind import bind
 from argand.ir.elementwise import Elementwise, lifted
-from argand.ir.op import TensorType, describe
+from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T, Uniform
 from argand.ops.twister import BYTES, FUNCTIONS, Twister, libm
 
@@ -32,6 +34,7 @@ class MersenneDraw(families.Host):
     A member states `draw(twister, *operands, **params)` and `dtype_of(params)`.
     """
 
+    batched = drawn
     abstract = True
     required = ("samples", "draw")
     visible = 2
@@ -135,6 +138,16 @@ class MersennePermutation(MersenneDraw):
     def prepare(self, state: Any, count: int) -> Prepared:  # type: ignore[override]  # other parameters
         return super().prepare(state, (count,))
 
+    def batched(self, size: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        state, rows = inputs[0].value, []
+        for _ in range(int(size)):
+            y, state = bind(self, (state,), params)
+            rows.append(ops.reshape(y, (1, *y.shape)))
+        return [
+            Operand(rows[0] if len(rows) == 1 else ops.cat(*rows, dim=0), True),
+            Operand(state, False),
+        ]
+
     def draw(twister: Any, shape: Any) -> np.ndarray:
         return twister.permutation(shape[0])  # type: ignore[no-any-return]  # of NumPy
 
@@ -178,6 +191,7 @@ class Libm(families.Host):
     Its last bits are those of programs in C, where NumPy and native code have polynomials.
     """
 
+    batched = together
     samples = tuple(Sample(T((3, 5), 0.1, 0.9), name) for name in sorted(FUNCTIONS))
     error_samples = (
         ErrorSample(TypeError, "not defined for float32", T((2,), 0, 1, "float32"), "log"),

@@ -27,6 +27,7 @@ from argand.base.shape import (
     shape_text,
 )
 from argand.base.strides import expanded_strides, reshaped_strides
+from argand.ir.batching import each
 from argand.ir.elementwise import common_dtype, lifted
 from argand.ir.families import Move, View
 from argand.ir.op import TensorType, describe, ops
@@ -124,6 +125,10 @@ class Permute(View):
             )
         return (x,), {"dims": found}
 
+    def batched(self, size: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        dims = (0, *(d + 1 for d in params["dims"]))
+        return each([ops.permute(x.stacked(size), dims) for x in inputs])
+
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,) = inputs
         return (TensorType(x.dtype, tuple(x.shape[d] for d in params["dims"])),)
@@ -173,6 +178,12 @@ class Expand(View):
             for i, s in enumerate(wanted)
         )
         return (x,), {"shape": kept}
+
+    def batched(self, size: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,), shape = inputs, tuple(params["shape"])
+        new = len(shape) - len(x.shape)
+        lined = ops.reshape(x.value, (size, *(1,) * new, *x.shape)) if new else x.value
+        return each([ops.expand(lined, (size, *shape))])
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,), shape = inputs, tuple(params["shape"])

@@ -10,6 +10,8 @@ import numpy as np
 from argand.base.dtype import DType, compute_dtype, from_numpy
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape, shape_text
+from argand.ir.batching import each
+from argand.ir.bind import bind
 from argand.ir.elementwise import lifted
 from argand.ir.families import Composite
 from argand.ir.op import describe, ops
@@ -93,6 +95,11 @@ class LayerNorm(Composite):
         operands, letters = _optional(self.name, x, {"w": weight, "b": bias}, shape)
         params = {"normalized_shape": shape, "eps": float(eps), "affine": letters}
         return (x, *operands), params
+
+    def batched(self, size: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        if any(w.many for w in inputs[1:]):
+            return None
+        return each(bind(self, tuple([x.value for x in inputs]), params))
 
     def body(x: Any, *operands: Any, normalized_shape: Any, eps: float, affine: str) -> Any:
         dims = _trailing(x, normalized_shape)

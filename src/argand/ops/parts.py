@@ -10,6 +10,7 @@ from argand.base.dtype import as_dtype, promote_types
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape
 from argand.ir import families
+from argand.ir.batching import together
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
@@ -20,6 +21,7 @@ Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 class _Part(families.Host):
     """A part of complex numbers: a view of their memory."""
 
+    batched = together
     abstract = True
     is_view = True
     dtypes = ("complex64", "complex128")
@@ -91,6 +93,7 @@ class ViewAsReal(_Part):
 class ViewAsComplex(families.Host):
     """The complex numbers whose real and imaginary parts are pairs in the last dimension."""
 
+    batched = together
     is_view = True
     dtypes = ("float32", "float64")
     samples = tuple(Sample(T(shape)) for shape in ((2, 3, 2), (2,), (0, 2)))
@@ -129,6 +132,7 @@ class ViewAsComplex(families.Host):
 class Complex(families.Host):
     """real + i imag, of two tensors of one float dtype and one shape."""
 
+    batched = together
     samples = Sample(T((2, 3)), T((2, 3))), Sample(T(()), T(())), Sample(T((0,)), T((0,)))
     error_samples = (ErrorSample(TypeError, "expected floats", T((2,), dtype="bool"), T((2,))),)
 

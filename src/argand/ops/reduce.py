@@ -10,6 +10,7 @@ from argand.base.dtype import DType, bool_, compute_dtype, from_numpy, int64
 from argand.base.errors import DTypeError
 from argand.base.shape import normalize_dims
 from argand.base.sums import blocked_sum
+from argand.ir.batching import together
 from argand.ir.elementwise import lifted
 from argand.ir.families import Composite, Reduce, array_type
 from argand.ir.op import TensorType, ops
@@ -86,6 +87,7 @@ class Sum(Reduce):
 class IntegerSum(Composite):
     """The sum of narrow integers or booleans as int64, without a copy of them as int64."""
 
+    batched = together
     samples = (Sample(T((3, 4), 0, 5, "uint8")), Sample(T((3, 4), 0, 5, "int32"), 1, True))
     dtypes = ("uint8", "int32", "bool")
     differentiable = False

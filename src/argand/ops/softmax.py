@@ -9,6 +9,7 @@ import numpy as np
 from argand.base.dtype import compute_dtype, from_numpy
 from argand.base.errors import DTypeError
 from argand.base.shape import normalize_dim, normalize_dims
+from argand.ir.batching import together
 from argand.ir.elementwise import lifted
 from argand.ir.families import Composite, Reduce
 from argand.ir.op import ops
@@ -35,6 +36,7 @@ _ERRORS = (
 class _Normalized(Composite):
     """A function of each row along one dimension."""
 
+    batched = together
     abstract = True
     samples = _SAMPLES
     error_samples = _ERRORS
@@ -121,6 +123,7 @@ class LogSoftmax(_Normalized):
 class Logsumexp(Composite):
     """log(sum of exp(x)) along `dim`, without overflow; minus infinity of nothing but -inf."""
 
+    batched = together
     samples = (
         Sample(T((3, 5), -4, 4), 1),
         Sample(T((3, 5, 2), -4, 4), (0, 2), keepdim=True),

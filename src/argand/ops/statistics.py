@@ -11,6 +11,7 @@ from argand.base.dim import Dim, Extent, dim_max
 from argand.base.dtype import DType, compute_dtype, from_numpy
 from argand.base.errors import DTypeError
 from argand.base.shape import normalize_dims, numel
+from argand.ir.batching import together
 from argand.ir.elementwise import lifted
 from argand.ir.families import Composite, Reduce
 from argand.ir.op import ops
@@ -51,6 +52,7 @@ def _check_inexact(op: str, dtype: DType) -> None:
 class Mean(Composite):
     """The sum of the elements along `dim` (all when None), divided by their number; NaN of none."""
 
+    batched = together
     samples = (*_SAMPLES, Sample(T(())), Sample(T((3, 0)), 0), Sample(T((33, 65)), 0))
     error_samples = (_NOT_FLOAT, _BAD_DIM)
     tolerance = {"float32": 1e-5}
@@ -92,6 +94,7 @@ class Var(Composite):
     Of complex numbers it is that of their real parts and that of their imaginary parts together.
     """
 
+    batched = together
     samples: ClassVar[Any] = (
         *_SAMPLES,
         Sample(T((4, 5)), 1, correction=0),

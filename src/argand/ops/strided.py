@@ -13,6 +13,7 @@ from argand.base.dtype import has_numpy
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import Shape, normalize_dim, same_shape, shape_text
 from argand.base.strides import repeats_places
+from argand.ir.batching import each
 from argand.ir.elementwise import lifted
 from argand.ir.families import Move, View, array_type
 from argand.ir.op import TensorType, describe, ops
@@ -265,6 +266,12 @@ class AsStrided(View):
             "stride": tuple(map(int, stride)),
             "offset": int(offset),
         }
+
+    def batched(self, size: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,) = inputs
+        rows = ops.reshape(x.stacked(size), (-1,))
+        sizes, strides = (size, *params["size"]), (x.shape[0], *params["stride"])
+        return each([ops.as_strided(rows, sizes, strides, params["offset"])])
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,), size, stride, offset = inputs, params["size"], params["stride"], params["offset"]

@@ -384,7 +384,7 @@ class Tensor(Operators):
         >>> x.grad
         tensor([1., 1.])
         """
-        return self.shadow()
+        return crossroads.current().detached(self) if crossroads.pushed else self.shadow()  # type: ignore[no-any-return]  # an interpreter gives Any
 
     @property
     def data(self) -> Tensor:
@@ -395,7 +395,7 @@ class Tensor(Operators):
         >>> x
         tensor([5., 6.], requires_grad=True)
         """
-        return self.shadow()
+        return self.detach()
 
     @data.setter
     def data(self, value: Any) -> None:

@@ -21,7 +21,7 @@ from argand.ir.op import Literal, Op
 from argand.tensor.core import Tensor, set_eager, wrap
 from argand.tensor.views import base_of, link
 from argand.transform.mode import mode
-from argand.transform.tape import record
+from argand.transform.tape import GradientNode, Primal, record
 
 # The families that have native kernels: called with the op, the arrays and the parameters, None
 # means that there is no kernel for these.
@@ -204,17 +204,26 @@ def _wants_grad(inputs: tuple[Any, ...]) -> bool:
     return mode.enabled and any(type(x) is not Literal and x._node is not None for x in inputs)
 
 
+def _is_leaf(x: Tensor) -> bool:
+    """Whether it is a leaf that wants a gradient, or in the place of one in a function of which a
+    transform takes the derivative."""
+    node = x._node
+    if type(node) is GradientNode and type(node.op) is Primal:
+        return True
+    return node is not None and x.is_leaf
+
+
 def check_writable(target: Tensor) -> None:
     """Refuse in-place writes that autograd can't follow."""
     if not mode.enabled:
         return
-    if target._node is not None and target.is_leaf:
+    if _is_leaf(target):
         raise AutogradError(
             "a leaf tensor that requires grad is being written in place; do it under "
             "ag.no_grad(), or use the out-of-place operation"
         )
     base = base_of(target)
-    if base is not None and base._node is not None and base.is_leaf:
+    if base is not None and _is_leaf(base):
         raise AutogradError(
             "a view of a leaf tensor that requires grad is being written in place; do it under "
             "ag.no_grad(), or clone() the leaf first"

@@ -70,6 +70,13 @@ class Passing(Stand):
         return grads
 
 
+class Primal(Passing):
+    """The op of a place by which a transform of functions differentiates (`argand.func`)."""
+
+    name = "primal"
+    active = True  # while the function runs
+
+
 def placed(x: Any, edge: Edge) -> Any:
     """An alias of a tensor in a place of its own on the tape, whose gradient goes to `edge`."""
     twin = x.shadow()

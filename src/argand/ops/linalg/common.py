@@ -10,6 +10,7 @@ from argand.base.dtype import int64
 from argand.base.errors import DTypeError, LinAlgError, ShapeError
 from argand.base.shape import broadcast_shapes, same_shape
 from argand.ir import families
+from argand.ir.batching import together
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import T
@@ -24,6 +25,7 @@ SINGULAR = T((2, 2), 1.0, 1.0)
 class Linalg(families.Host):
     """A function of matrices. Its errors don't name it: `linalg.inv` is what the user called."""
 
+    batched = together
     abstract = True
     tolerance = {"float32": 2e-4, "complex64": 2e-4}
 

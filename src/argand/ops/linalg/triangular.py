@@ -15,6 +15,7 @@ from argand.base.dtype import int32, int64
 from argand.base.errors import LinAlgError, ShapeError
 from argand.base.shape import same_shape
 from argand.ir import families
+from argand.ir.batching import together
 from argand.ir.elementwise import lifted
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
@@ -275,6 +276,7 @@ class LinalgLuPermutation(families.Host):
     The pivots (..., K) of `lu_factor` exchange 0, 1, ..., `size` - 1.
     """
 
+    batched = together
     samples = (
         Sample(T((3,), 3, 3, "int32"), 4),
         Sample(T((2, 2), 2, 2, "int32"), 2),
