@@ -34,6 +34,7 @@ ENGINE = (
 )
 LIBRARY = (
     ("nn", "data", "metrics", "io", "distributions"),
+    ("func",),
     ("optim",),
     ("fit",),
     ("vision",),
@@ -44,6 +45,7 @@ VISIBLE_TO_LIBRARY = {"base", "ops", "transform", "tensor", "compile"}
 # The registry's calls and the crossroads are the library's way to the ops.
 OPEN_TO_LIBRARY = {"argand.ir", "argand.ir.bind", "argand.ir.entries", "argand.ir.op"}
 ALSO = {
+    "func": {"ir", "utils"},
     "alias": {"foreach", "torch_version"},
     "io": {"ir", "version"},
     "cli": {"runtime", "backends", "codegen"},
@@ -58,7 +60,7 @@ FACADES = {
     "accelerator": {"base"},
     "amp": {"amp", "base", "ir", "tensor", "transform"},
     "array_api": {"array_api", "base", "fft", "ir", "tensor"},
-    "autograd": {"tensor", "transform", "autograd"},
+    "autograd": {"tensor", "transform", "autograd", "func"},
     "checks": {"base", "tensor"},
     "compiler": {"ir"},
     "cpu": {"amp", "backends", "base", "cpu"},
@@ -73,7 +75,6 @@ FACADES = {
     "library": {"base", "transform", "vision"},
     "linalg": {"base", "ir", "tensor"},
     "masked": {"base", "ir", "tensor"},
-    "func": {"nn"},
     "mps": {"base"},
     "mtia": {"base"},
     "multiprocessing": {"base"},
@@ -201,6 +202,7 @@ LATE = {
     "eager.native",
     "eager.plan_call",
     "fit.model",
+    "func.vmap",
     "nn.parameter",
     "tensor.namespace",
     "tensor.sparse",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from argand.autograd import function, functional, graph
+from argand.autograd import forward_ad, function, functional, graph
 from argand.tensor.autograd import backward, grad
 from argand.tensor.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from argand.transform.anomaly import detect_anomaly, set_detect_anomaly
@@ -33,6 +33,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",

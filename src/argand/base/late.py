@@ -17,6 +17,7 @@ BINDINGS: dict[str, tuple[str, str]] = {
     "eager.entries": ("argand.tensor.plans", "maker"),
     "eager.plan_call": ("argand.codegen.llvm.plancall", "plan_call"),
     "fit.model": ("argand.fit.keras", "ModelMethods"),
+    "func.vmap": ("argand.func", "vmap"),
     "nn.parameter": ("argand.nn.parameter", "Parameter"),
     "tensor.namespace": ("argand", "array_api"),
     "tensor.sparse": ("argand.sparse", "formats"),

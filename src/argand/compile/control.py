@@ -30,7 +30,8 @@ def cond(
     Outside of a compiled function this is a Python branch. Inside, both functions become part of
     the program and one of them runs at each call; they must return tensors of the same dtypes and
     shapes, nested alike. Tensors that they close over take part, in derivatives too. As in PyTorch
-    the operands may be given as one tuple.
+    the operands may be given as one tuple. Where `vmap` gives each example a condition of its own,
+    both functions run, and each example takes one's results.
 
     >>> ag.cond(ag.tensor(True), lambda x: x + 1, lambda x: x - 1, ag.tensor(3.0))
     tensor(4.)
@@ -41,6 +42,8 @@ def cond(
     if len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = tuple(operands[0])
     tracer = crossroads.current()
+    if isinstance(pred, Tensor) and tracer.varies(pred):
+        return _chosen(pred, true_fn(*operands), false_fn(*operands))
     if not isinstance(pred, Tensor) or not isinstance(tracer, Tracer):
         return (true_fn if pred else false_fn)(*operands)
     try:
@@ -48,6 +51,16 @@ def cond(
     except FAILURES as error:
         explain(error)
         raise
+
+
+def _chosen(pred: Tensor, yes: Any, no: Any) -> Any:
+    """Of the results of both branches, those of one; under `vmap`, which computes both."""
+    (left, structure), (right, other) = flatten(yes), flatten(no)
+    if structure != other:
+        raise TraceError("cond: both branches must return tensors nested alike")
+    condition = _as_condition(pred)
+    chosen = [ops.where(condition, a, b) for a, b in zip(left, right, strict=True)]
+    return unflatten(structure, chosen)
 
 
 def _as_condition(pred: Tensor) -> Any:

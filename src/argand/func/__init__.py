@@ -11,10 +11,19 @@ from argand.func.derivatives import (
     vjp,
 )
 from argand.func.mapping import vmap
+from argand.func.modules import (
+    debug_unwrap,
+    functionalize,
+    replace_all_batch_norm_modules_,
+    stack_module_state,
+)
+from argand.func.rearranging import rearrange
 from argand.nn.utils.stateless import functional_call
 
 __all__ = [
+    "debug_unwrap",
     "functional_call",
+    "functionalize",
     "grad",
     "grad_and_value",
     "hessian",
@@ -22,6 +31,9 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "rearrange",
+    "replace_all_batch_norm_modules_",
+    "stack_module_state",
     "vjp",
     "vmap",
 ]

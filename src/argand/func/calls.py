@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from argand.func.custom import applied
 from argand.ir import bind as crossroads
 from argand.ir.batching import Operand, one_by_one
 from argand.ir.bind import Interpreter, interpreting
 from argand.ir.families import Composite, Control
-from argand.ir.op import Literal, Op, ops
+from argand.ir.op import Literal, Op, ops, registry
 from argand.ir.record import replay
 from argand.tensor.core import Cold, Tensor
 from argand.tensor.eager import check_writable
@@ -110,6 +111,9 @@ class Calls(Interpreter):
     def owns(self, x: Any) -> bool:
         return self.own(x) is not None
 
+    def varies(self, x: Any) -> bool:
+        return self.read(x).many
+
     def detached(self, x: Any) -> Any:
         value, twin = self.own(x), x.shadow()
         if value is not None:
@@ -119,6 +123,9 @@ class Calls(Interpreter):
             twin._cold.value = Value(self, apart, value.owned)
             twin._cold.version = root_of(x)._version
         return twin
+
+    def applied(self, function: Any, args: Any, kwargs: Any) -> Any:
+        return applied(self, function, args, kwargs)
 
     def differentiates(self) -> bool:
         return self.recorded or self.around.differentiates()
@@ -190,9 +197,7 @@ class Calls(Interpreter):
         """Both branches, and of each call's results those that it chose."""
         which, *given = [self.tensor(x) for x in operands]
         then, otherwise = (replay(region, given) for region in params["regions"])
-        return [
-            self.read(ops.where(which, a, b)) for a, b in zip(then, otherwise, strict=True)
-        ]
+        return [self.read(ops.where(which, a, b)) for a, b in zip(then, otherwise, strict=True)]
 
     # -- memory ------------------------------------------------------------------------------------
 
@@ -223,7 +228,7 @@ class Calls(Interpreter):
             return
         given = self.own(value)
         if given is None or not given.owned:  # who writes there must not write here
-            (new,) = self._computed(ops.contiguous, [new], {})
+            (new,) = self._computed(registry.get("contiguous"), [new], {})
         if root is not target:
             new = self.read(replaced(self.bare(root), chain_of(target), self.tensor(new)))
         root._cold_part().value = Value(self, new, True)

@@ -415,5 +415,3 @@ def _expect_tensors(leaves: Sequence[Any], rule: str) -> None:
 def _left(places: Places, tree: Any) -> Any:
     leaves, spec = tree_flatten(tree)
     return tree_unflatten(places.left(leaves), spec)
-
-

@@ -32,8 +32,7 @@ class Places:
         """An alias of a tensor in a new place."""
         if not x.dtype.is_inexact:
             raise AutogradError(
-                "only Tensors of floating point dtype can require gradients, got "
-                f"{x.dtype.name}"
+                f"only Tensors of floating point dtype can require gradients, got {x.dtype.name}"
             )
         here = crossroads.current()
         twin: Tensor = here.entered(x)
@@ -102,9 +101,7 @@ def pulled(
 ) -> list[Any]:
     """The sum of the cotangents times the derivatives of the outputs by each input; 0 where none
     depends on it. What the tape saved stays."""
-    linked = [
-        (y, g) for y, g in zip(outputs, cotangents, strict=True) if y._tape() is not None
-    ]
+    linked = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y._tape() is not None]
     found: Sequence[Any] = (None,) * len(inputs)
     if linked:
         roots, seeds = map(list, zip(*linked, strict=True))
@@ -136,4 +133,3 @@ def pushed(
 def zeros_like(x: Any) -> Any:
     """Zeros of the shape and dtype of a tensor."""
     return ops.full(tuple(x.shape), 0, x.dtype)
-

@@ -11,7 +11,7 @@ front (`together`): what their parameters say of dimensions is counted on (`behi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from argand.base.dim import Extent
@@ -69,7 +69,7 @@ def _counted_on(dims: Any, size: Extent) -> Any:
 
 
 # What the parameters of all ops that speak of dimensions are called.
-_BEHIND = {
+_BEHIND: dict[str, Callable[[Any, Any], Any]] = {
     "dim": _counted_on,
     "dim1": _counted_on,
     "dim2": _counted_on,

@@ -65,6 +65,14 @@ class Interpreter:
         """An alias of a tensor through which no gradient flows, to nobody."""
         return tensor.shadow()
 
+    def applied(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """The result of a function with a derivative of its own (`transform/custom.py`)."""
+        return function.apply_here(*args, **kwargs)
+
+    def varies(self, tensor: Any) -> bool:
+        """Whether a tensor has several values, one for each of several calls."""
+        return False
+
     def differentiates(self) -> bool:
         """Whether gradients are recorded of what the tensors stand for, beside their own."""
         return False

@@ -9,6 +9,7 @@ import numpy as np
 
 from argand.base import epoch
 from argand.base.errors import AutogradError
+from argand.base.late import resolve
 from argand.base.shape import same_shape, shape_text
 from argand.ir import bind as crossroads
 from argand.ir import overrides
@@ -65,19 +66,25 @@ def grad(
     create_graph: bool = False,
     only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the sum of `outputs` by each of `inputs`, as a tuple; no `.grad` changes.
 
     The arguments are those of `backward`. For an input that the outputs don't depend on,
     AutogradError, or with `allow_unused` None, with `materialize_grads` zeros. `only_inputs` says
-    what is always so: no other leaf gets a gradient. Follows `torch.autograd.grad`.
+    what is always so: no other leaf gets a gradient. With `is_grads_batched` the cotangents, and so
+    the gradients, have one more dimension in front: one run for each. Follows
+    `torch.autograd.grad`.
 
     >>> x = ag.tensor(3.0, requires_grad=True)
     >>> (slope,) = ag.autograd.grad(x**3, x, create_graph=True)
     >>> slope, ag.autograd.grad(slope, x)
     (tensor(27., grad_fn=<PowD0Backward0>), (tensor(18.),))
     """
+    if is_grads_batched:
+        options = (retain_graph, create_graph, only_inputs, allow_unused, False, materialize_grads)
+        return _grads_of_many(outputs, inputs, _list(grad_outputs), options)
     targets = _list(inputs)
     found: dict[int, Tensor] = {}
     tape.backward(
@@ -98,6 +105,23 @@ def grad(
                 "to get None for it"
             )
     return tuple(results)
+
+
+def _grads_of_many(
+    outputs: Any, inputs: Any, cotangents: list[Any], options: Any
+) -> tuple[Tensor | None, ...]:
+    """The gradients for several cotangents of each output, stacked."""
+    known: list[bool] = []
+
+    def gradients(*given: Any) -> Any:
+        left = iter(given)
+        weights = [None if g is None else next(left) for g in cotangents]
+        found = grad(outputs, inputs, weights, *options)
+        known[:] = [g is not None for g in found]
+        return tuple([g for g in found if g is not None])
+
+    found = iter(resolve("func.vmap")(gradients)(*[g for g in cotangents if g is not None]))
+    return tuple([next(found) if here else None for here in known])
 
 
 class _Store:

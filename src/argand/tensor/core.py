@@ -384,7 +384,7 @@ class Tensor(Operators):
         >>> x.grad
         tensor([1., 1.])
         """
-        return crossroads.current().detached(self) if crossroads.pushed else self.shadow()  # type: ignore[no-any-return]  # an interpreter gives Any
+        return self.shadow() if not crossroads.pushed else crossroads.current().detached(self)
 
     @property
     def data(self) -> Tensor:

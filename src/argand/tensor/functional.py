@@ -176,11 +176,14 @@ def hessian(
     return found if isinstance(inputs, tuple | list) else found[0][0]
 
 
-def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False) -> tuple[Any, Any]:
+def vhp(
+    func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(output, v^T H): the function's output, and the product of `v` with its Hessian H.
 
     The output has one element, and `v` has the shape of the inputs. H is symmetric, so this is
-    `hvp` too. Follows `torch.autograd.functional.vhp`.
+    `hvp` too. With `strict`, an input on which the output, or its gradient, doesn't depend is an
+    error, not 0. Follows `torch.autograd.functional.vhp`.
 
     >>> x, v = ag.tensor([1.0, 2.0]), ag.tensor([1.0, 10.0])
     >>> ag.autograd.functional.vhp(lambda x: (x**3).sum(), x, v)
@@ -189,9 +192,9 @@ def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False) 
     with enable_grad():
         xs = _fresh(inputs, create_graph)
         out = func(*xs)
-        first = _or_zeros(_back([out], xs, [None], True), xs, False)
+        first = _or_zeros(_back([out], xs, [None], True), xs, strict)
         weights = _direction("vhp", v, xs, "input")
-        found = _or_zeros(_back(first, xs, weights, create_graph), xs, False)
+        found = _or_zeros(_back(first, xs, weights, create_graph), xs, strict)
     return _finished((out,), create_graph)[0], _like(_finished(found, create_graph), inputs)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from argand.base.errors import AutogradError
+from argand.ir import bind as crossroads
 from argand.ir.op import Params, Tensors, Wants, ops
 from argand.transform.mode import mode, no_grad
 from argand.transform.saved import Packed, Saved, keep
@@ -145,10 +146,21 @@ class Function:
         raise NotImplementedError("this custom Function defines no backward")
 
     setup_context: Callable[[Any, Any, Any], None] | None = None
+    # Under `vmap`: (info, in_dims, *args) -> (outputs, out_dims), of the arguments of all examples;
+    # without one, forward and backward are mapped as any other code.
+    vmap: Callable[..., Any] | None = None
+    generate_vmap_rule = False
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run forward and put it on the tape."""
+        if crossroads.pushed:
+            return crossroads.current().applied(cls, args, kwargs)
+        return cls.apply_here(*args, **kwargs)
+
+    @classmethod
+    def apply_here(cls, *args: Any, **kwargs: Any) -> Any:
+        """As `apply`, on the tape of the current interpreter."""
         places = [i for i, a in enumerate(args) if is_tensor(a)]
         recording = mode.enabled
         edges = tuple(edge_of(args[i]) if recording else (None, 0) for i in places)
@@ -162,13 +174,14 @@ class Function:
                 cls.setup_context(ctx, args, result)
         outputs = result if isinstance(result, tuple) else (result,)
         if any(wants.values()):
-            outputs = cls._record(ctx, args, places, edges, outputs)
+            outputs = cls.recorded(ctx, args, places, edges, outputs)
         return outputs if isinstance(result, tuple) else outputs[0]
 
     @classmethod
-    def _record(
+    def recorded(
         cls, ctx: FunctionCtx, args: Any, places: list[int], edges: Any, outputs: Any
     ) -> tuple[Any, ...]:
+        """The outputs on the tape, by the edges of the tensors at some places of the arguments."""
         inputs = [args[i] for i in places]
         known = {id(x) for x in inputs}
         # An input that is returned as it is gets a twin, so that the input keeps its own place.
