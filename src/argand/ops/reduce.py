@@ -10,7 +10,8 @@ from argand.base.dtype import DType, bool_, compute_dtype, from_numpy, int64
 from argand.base.errors import DTypeError
 from argand.base.shape import normalize_dims
 from argand.base.sums import blocked_sum
-from argand.ir.batching import together
+from argand.ir.batching import each, together
+from argand.ir.bind import bind
 from argand.ir.elementwise import lifted
 from argand.ir.families import Composite, Reduce, array_type
 from argand.ir.op import TensorType, ops
@@ -286,6 +287,14 @@ class _Position(Reduce):
         if isinstance(dim, list | tuple) and len(dim) != 1:
             raise TypeError(f"{self.name}: dim must be one int or None, got {dim}")
         return super().prepare(x, dim, keepdim)
+
+    def batched(self, size: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,) = inputs
+        if len(params["dim"]) < 2:
+            return together(self, size, inputs, params)
+        (y,) = bind(self, (ops.reshape(x.value, (size, -1)),), {"dim": (1,), "keepdim": False})
+        kept = (1,) * len(x.shape) if params["keepdim"] else ()
+        return each([ops.reshape(y, (size, *kept))])
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,) = arrays
