@@ -19,6 +19,7 @@ from argand.data.dataset import (
 )
 from argand.data.distributed import DistributedSampler
 from argand.data.loader import DataLoader
+from argand.data.pipeline import Pipeline
 from argand.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -37,6 +38,7 @@ __all__ = [
     "Dataset",
     "DistributedSampler",
     "IterableDataset",
+    "Pipeline",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,20 @@ class Fetcher:
             self.dataset.load_state_dict(state["dataset"])
 
 
+class Part(NamedTuple):
+    """Which batches of a pass over a pipeline are read: those of one of the workers."""
+
+    seed: int
+    number: int
+    worker: int = 0
+    workers: int = 1
+
+
+def is_pipeline(dataset: Any) -> bool:
+    """Whether a loader says which pass this is, and which part of it is read."""
+    return hasattr(dataset, "_begin") and hasattr(dataset, "_next_number")
+
+
 class StreamFetcher(Fetcher):
     """Batches of an IterableDataset, of `size` samples; single samples where it is None.
 
@@ -57,14 +71,19 @@ class StreamFetcher(Fetcher):
         collate: Callable[[Any], Any],
         drop_last: bool,
         streams: Mapping[str, Stream],
+        part: Part | None = None,
     ) -> None:
         super().__init__(dataset, size is not None, collate)
+        self._part = part if is_pipeline(dataset) else None
         self.size, self.drop_last, self.ended = size, drop_last, False
         self._streams, self._log = streams, Log(streams)
         self._iterator: Any = None
 
     def start(self) -> None:
         """Begin to read."""
+        if self._part is not None:
+            self._iterator = self.dataset._begin(self._part.seed, self._part.number)
+            return
         self._iterator = self._log.step(lambda: iter(self.dataset))
 
     def samples(self, index: Any) -> Any:
@@ -73,6 +92,8 @@ class StreamFetcher(Fetcher):
     def _next(self) -> Any:
         if self.ended:
             raise StopIteration
+        if self._part is not None:
+            self._pass_over(self._part)
         if self.size is None:
             return next(self._iterator)
         found = list(islice(self._iterator, self.size))
@@ -81,8 +102,17 @@ class StreamFetcher(Fetcher):
             raise StopIteration
         return found
 
+    def _pass_over(self, part: Part) -> None:
+        """Leave out the batches of a pipeline that others read."""
+        batches = part.workers - 1 if self._iterator.given else part.worker
+        try:
+            self._iterator.pass_over(batches * (self.size or 1))
+        except StopIteration:
+            self.ended = True
+            raise
+
     def state(self) -> dict[str, Any]:
-        found = super().state()
+        found = {} if self._part is not None else super().state()
         if self._iterator is not self.dataset and stateful(self._iterator):
             found["iterator"] = self._iterator.state_dict()
         if found:
@@ -160,11 +190,11 @@ def is_cut(loader: Any) -> bool:
     return reads_rows and several and batched and not stateful(dataset)
 
 
-def fetcher_of(loader: Any, streams: Mapping[str, Stream]) -> Fetcher:
+def fetcher_of(loader: Any, streams: Mapping[str, Stream], part: Part) -> Fetcher:
     """What reads a loader's batches in this process."""
     dataset, collate = loader.dataset, loader.collate_fn
     if isinstance(dataset, IterableDataset):
-        return StreamFetcher(dataset, loader.batch_size, collate, loader.drop_last, streams)
+        return StreamFetcher(dataset, loader.batch_size, collate, loader.drop_last, streams, part)
     return (
         CutFetcher(dataset) if is_cut(loader) else Fetcher(dataset, loader._auto_collation, collate)
     )

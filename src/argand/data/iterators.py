@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from argand.base.errors import ArgumentError
-from argand.data.fetch import Fetcher, StreamFetcher, fetcher_of, sampler_of, stateful
+from argand.data.fetch import (
+    Fetcher,
+    Part,
+    StreamFetcher,
+    fetcher_of,
+    is_pipeline,
+    sampler_of,
+    stateful,
+)
 from argand.data.order import Order, streams_of
 from argand.data.randomness import PROCESS, Stream, is_philox, kept, mixed, seed_stream
 from argand.data.sampler import drawn_seed
@@ -40,6 +48,12 @@ class Progress:
             seed = saved["seed"]
         self.seed: int = drawn_seed(loader.generator) if seed is None else seed
 
+        self.number: int = saved["number"] if saved else _number_of(loader.dataset)
+
+    def part(self, index: int = 0, count: int = 1) -> Part:
+        """What a worker reads of a pipeline."""
+        return Part(self.seed, self.number, index, count)
+
     def _is_done(self, number: int) -> bool:
         return number < self.handed or number in self._beyond
 
@@ -58,10 +72,16 @@ class Progress:
             "handed": self.handed,
             "beyond": sorted(self._beyond),
             "seed": self.seed,
+            "number": self.number,
             "sampler": self.sampler,
             "order": self.order.state(),
             "reading": {"workers": 0, "states": {}, **self.reading()},
         }
+
+
+def _number_of(dataset: Any) -> int:
+    """The number of the next pass over a pipeline, which shuffles by it."""
+    return dataset._next_number() if is_pipeline(dataset) else 0
 
 
 def check_reading(saved: dict[str, Any], workers: int) -> None:
@@ -127,7 +147,7 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
     def __init__(self, loader: Any, saved: dict[str, Any] | None = None) -> None:
         progress = Progress(loader, saved)
         super().__init__(loader, progress)
-        fetcher = fetcher_of(loader, PROCESS | progress.streams)
+        fetcher = fetcher_of(loader, PROCESS | progress.streams, progress.part())
         if saved is not None:
             check_reading(saved, 0)
         state = saved["reading"]["states"].get("0", {}) if saved else {}

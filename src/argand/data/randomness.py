@@ -120,8 +120,8 @@ def kept(streams: Mapping[str, Stream]) -> Iterator[None]:
         restore(streams, before)
 
 
-def mixed(seed: int, number: int) -> int:
-    """A seed of 128 bits for the thing with a number under a seed."""
+def mixed(seed: int, number: object) -> int:
+    """A seed of 128 bits for the thing with a number, or another name, under a seed."""
     text = f"{seed} {number}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "little")
 

@@ -21,7 +21,7 @@ import numpy as np
 from argand.base.dtype import get_default_dtype, set_default_dtype
 from argand.base.settings import settings
 from argand.data import worker_info
-from argand.data.fetch import CutFetcher, Fetcher, StreamFetcher
+from argand.data.fetch import CutFetcher, Fetcher, Part, StreamFetcher
 from argand.data.iterators import seed_batch
 from argand.data.randomness import PROCESS, captured, restore
 from argand.data.transport import Channel
@@ -97,10 +97,13 @@ class Job:
     parent: int
     surroundings: dict[str, Any]
 
-    def fetcher(self) -> Fetcher:
+    def fetcher(self, seed: int, number: int) -> Fetcher:
         """What reads the batches of a pass."""
         if self.streams:
-            return StreamFetcher(self.dataset, self.size, self.collate, self.drop_last, PROCESS)
+            part = Part(seed, number, self.id, self.num_workers)
+            return StreamFetcher(
+                self.dataset, self.size, self.collate, self.drop_last, PROCESS, part
+            )
         if self.cut:
             return CutFetcher(self.dataset)
         return Fetcher(self.dataset, self.batched, self.collate)
@@ -176,13 +179,13 @@ class _Worker:
             else:
                 self._answer(passing, *rest)
 
-    def _start(self, seed: int, state: dict[str, Any]) -> None:
+    def _start(self, seed: int, number: int, state: dict[str, Any]) -> None:
         """Begin a pass over the data."""
         self._seed, self._failed = seed, None
         try:
             if not self._started:
                 self._set_up(seed)
-            self._fetcher = self._job.fetcher()
+            self._fetcher = self._job.fetcher(seed, number)
             self._load(state)
         except Exception as error:
             self._failed = ExceptionWrapper(error, self._where)

@@ -13,11 +13,12 @@ import time
 import warnings
 import weakref
 from collections import Counter, deque
+from collections.abc import Iterable
 from multiprocessing.connection import wait
 from typing import Any, Final
 
 from argand.data.dataset import IterableDataset
-from argand.data.fetch import is_cut
+from argand.data.fetch import is_cut, is_pipeline
 from argand.data.iterators import Progress, _BaseDataLoaderIter, check_reading, seeds_batches
 from argand.data.transport import Channel, pair
 from argand.data.worker import END, ERROR, Job, surroundings, work
@@ -84,15 +85,15 @@ _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
 
 
 class Crew:
-    """The worker processes of a loader."""
+    """Worker processes."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, jobs: Iterable[Job], context: Any = None) -> None:
         self._owner = os.getpid()
         self.workers: list[WorkerProcess] = []
-        context = loader.multiprocessing_context or multiprocessing.get_context()
+        context = context or multiprocessing.get_context()
         try:
-            for i in range(loader.num_workers):
-                self.workers.append(WorkerProcess(context, job_of(loader, i)))
+            for job in jobs:
+                self.workers.append(WorkerProcess(context, job))
         except BaseException:
             self.close()
             raise
@@ -200,7 +201,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     def __init__(self, loader: Any, saved: dict[str, Any] | None = None) -> None:
         super().__init__(loader, Progress(loader, saved))
         self._in_order, self._timeout = loader.in_order, loader.timeout or float("inf")
-        self._crew = Crew(loader)
+        jobs = (job_of(loader, i) for i in range(loader.num_workers))
+        self._crew = Crew(jobs, loader.multiprocessing_context)
         self._close = weakref.finalize(self, self._crew.close)
         self._pass = 0
         self._begin(saved)
@@ -221,7 +223,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     def _reset(self, loader: Any, saved: dict[str, Any] | None = None) -> None:
         """Begin another pass with the same workers."""
         # PyTorch seeds such workers once
-        seed = None if seeds_batches(loader) else self.progress.seed
+        drawn = seeds_batches(loader) or is_pipeline(loader.dataset)
+        seed = None if drawn else self.progress.seed
         self.progress = Progress(loader, saved, seed)
         self._pass += 1
         self._begin(saved)
@@ -238,7 +241,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self._answers: dict[int, Any] = {}
         for i, worker in enumerate(self._crew.workers):
             state = self._places.states.get(str(i), {})
-            worker.send(("start", self._pass, self.progress.seed, state))
+            seed, number = self.progress.seed, self.progress.number
+            worker.send(("start", self._pass, seed, number, state))
         for _ in range(self._loader.prefetch_factor * count):
             self._ask()
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from argand.base.domains import check_numbers
 from argand.base.errors import ShapeError
-from argand.data.dataset import Dataset, TensorDataset
+from argand.data.dataset import Dataset, IterableDataset, TensorDataset
 from argand.data.fetch import stateful
 from argand.data.loader import DataLoader
+from argand.data.pipeline import Pipeline
 from argand.fit.parts import random_state, restore, set_random_state, state_of
 from argand.tensor.core import Tensor, wrap
 
@@ -142,8 +143,9 @@ def make_feed(
     needs_target: bool = True,
 ) -> Feed:
     """A feed from arrays (several inputs as a tuple), a Dataset, a DataLoader or any iterable."""
-    if isinstance(x, Dataset) and not isinstance(x, TensorDataset):
-        x = DataLoader(x, batch_size=batch_size or 32, shuffle=shuffle)
+    if isinstance(x, Dataset) and not isinstance(x, TensorDataset | Pipeline):
+        ordered = isinstance(x, IterableDataset)
+        x = DataLoader(x, batch_size=batch_size or 32, shuffle=shuffle and not ordered)
     if isinstance(x, TensorDataset):
         loader = DataLoader(x, batch_size=batch_size or 32, shuffle=shuffle)
         return Feed(loader, len(loader), needs_target and len(x.tensors) > 1)
