@@ -107,10 +107,10 @@ def test_a_save_that_is_killed_anywhere_leaves_a_whole_checkpoint(server: Server
 
 @pytest.mark.parametrize("kind", trainee.KINDS)
 def test_a_killed_training_ends_with_the_same_bits(server: Server, kind: str) -> None:
-    kill(server, kind, 9, 0.25)
+    kill(server, kind, 7, 0.25)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", trainee.KINDS)
 def test_a_training_that_is_killed_often_ends_with_the_same_bits(server: Server, kind: str) -> None:
-    kill(server, kind, 35, 0.25)
+    kill(server, kind, 26, 0.3)

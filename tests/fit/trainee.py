@@ -149,8 +149,10 @@ KINDS = {
     "steps-compiled": lambda folder: by_steps(folder, True),
     "epochs": lambda folder: by_epochs(folder, False),
     "epochs-compiled": lambda folder: by_epochs(folder, True),
+    "epochs-workers": lambda folder: by_epochs(folder, False, workers=2),
     "fit": lambda folder: by_fit(folder, False),
     "fit-compiled": lambda folder: by_fit(folder, True),
+    "fit-compiled-workers": lambda folder: by_fit(folder, True, workers=2),
 }
 
 
