@@ -150,6 +150,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "profiler": ("argand.profiler", None),
         "random": ("argand.random", None),
         "save": ("argand.io", "save"),
+        "serialization": ("argand.serialization", None),
         "signal": ("argand.signal", None),
         "smm": ("argand.sparse.products", "smm"),
         "sparse": ("argand.sparse", None),

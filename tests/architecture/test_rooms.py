@@ -85,6 +85,7 @@ FACADES = {
     "xpu": {"base"},
     "signal": {"base", "ir", "signal", "tensor"},
     "random": {"tensor"},
+    "serialization": {"io"},
     "sparse": {"base", "ir", "sparse", "tensor"},
     "special": {"base", "ir", "tensor"},
     "testing": {"tensor"},

@@ -7,6 +7,7 @@ import io
 import mmap
 import pathlib
 import struct
+import threading
 import zipfile
 from collections import Counter, OrderedDict
 
@@ -223,11 +224,12 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path):
         deep = [deep]
     for bad, error in (
         ({"t": object()}, TypeError),
-        ({"t": np.ones(2)}, TypeError),
+        ({"t": np.array([None])}, TypeError),
+        ({"t": lambda: 0}, TypeError),
+        ({"t": threading.Lock()}, TypeError),
         ({ag.float32: 1}, TypeError),
         (deep, ValueError),
         (1 << 3000, ValueError),
-        (frozenset(), TypeError),
     ):
         with pytest.raises(error):
             ag.save(bad, path)

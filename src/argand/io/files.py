@@ -17,6 +17,7 @@ from argand.io.keras import (
     load_keras,
 )
 from argand.io.numpy_files import is_npy, is_npz, load_npy, load_npz, save_npy, save_npz
+from argand.io.opcodes import RefusedError
 from argand.io.places import check_place, placer
 from argand.io.replacing import replacing
 from argand.io.sharded import load_sharded
@@ -45,7 +46,8 @@ def save(
     *,
     format: str | None = None,
 ) -> None:
-    """Write a tree of dicts, lists, tuples, tensors, numbers and strings to a file.
+    """Write a tree of dicts, lists, tuples, tensors, numbers and strings to a file; as "torch"
+    objects of ordinary classes too (dataclasses, enums, `argparse.Namespace`, arrays of NumPy).
 
     `f` is a path, or a binary file that is open. `format` is "safetensors", from which any
     safetensors reader gets the tensors, or "torch": what ``torch.load(weights_only=True)`` reads,
@@ -54,8 +56,10 @@ def save(
     files that are open, are written as "torch", .npz and .npy as NumPy's, others as "safetensors".
 
     A file of a path appears whole or not at all. Raises TypeError, with the place in the tree, for
-    anything else (a model, a function, a class). Follows `torch.save`, whose arguments about
-    pickles must be left at their defaults.
+    anything else (a model, a lambda, an open file). Follows `torch.save`, whose arguments about
+    pickles must be left at their defaults. Objects are written as the names of their classes and
+    their attributes; to read them the program registers the classes, here and with PyTorch's
+    ``weights_only=True``. Subclasses of containers and numbers are written as these.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "training.pt")
@@ -99,7 +103,9 @@ def load(
 
     `f` is a path, or a binary file that is open; its first bytes tell what it is. Nothing in a file
     is ever run: of PyTorch's files tensors, parameters, numbers, strings, dtypes and plain
-    containers are built, and anything else is refused by name, whatever `weights_only` says.
+    containers are built, and objects of classes that the program has registered
+    (`ag.serialization.add_safe_globals`). Anything else is refused by name, whatever `weights_only`
+    says.
 
     `map_location` is the device that tensors go to; a dictionary from the devices in the file; or
     a function of a storage and its device that returns the storage. Tensors that were saved on
@@ -127,6 +133,23 @@ def load(
         )
     with opened(f, bool(mmap)) as source:
         return _load(source, f, map_location, bool(mmap), encoding)
+
+
+def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
+    """The names of classes and functions that a file asks for and `load` refuses: those that the
+    program would have to register.
+
+    >>> import argparse, io
+    >>> file = io.BytesIO()
+    >>> ag.save(argparse.Namespace(lr=0.1), file)
+    >>> ag.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(file.getvalue()))
+    ['argparse.Namespace']
+    """
+    try:
+        load(f, map_location="cpu")
+    except RefusedError as e:
+        return e.names
+    return []
 
 
 def _load(source: Source, f: Any, map_location: Any, mmap: bool, encoding: str) -> Any:

@@ -2,8 +2,9 @@
 
 A pickle is a program for a small stack machine. This is such a machine without the instructions
 that could import or run anything: a name of a class or function (GLOBAL) is looked up in a fixed
-list and nowhere else, and only what that list has can be called. Names that are not on the list are
-collected, so that the error can give them all; nothing that they would have made is used.
+list, then among those that the program has registered, and nowhere else, and only what these have
+can be called. Names that are not there are collected, so that the error can give them all; nothing
+that they would have made is used.
 
 Its memory is bounded by the size of the file: what copies an argument counts against that size.
 """
@@ -16,14 +17,20 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from argand.base.errors import ArgandError, FormatError
+from argand.io.registered import Registry, is_dangerous, new, set_state
 from argand.io.source import Stream
+from argand.io.storages import Inside
 from argand.tensor.core import Size
 
 _DEEPEST = 1000
 _KEYS = frozenset((str, int, float, bool, type(None), bytes))
 # What the arguments of a call on the list can lead to.
 _WRONG = (ArgandError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # as Python 2 named them
+_CONTAINERS: tuple[Any, ...] = (list, tuple, set, frozenset)
+_SIZED = (bytearray, bytes, dict, frozenset, list, set, str, tuple)
+# As Python 2 named them, and protocol 2 does.
+_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_OLD_TYPES = {"builtins.long": "builtins.int", "builtins.unicode": "builtins.str"}
 
 
 class Builder(NamedTuple):
@@ -41,6 +48,14 @@ class Refused(NamedTuple):
     """What stands for the result of a name that is not on the list."""
 
     name: str
+
+
+class RefusedError(FormatError):
+    """A file that asks for names which are on no list."""
+
+    def __init__(self, said: str, names: list[str]) -> None:
+        super().__init__(said)
+        self.names = names
 
 
 class Machine:
@@ -67,6 +82,7 @@ class Machine:
         self.persistent = persistent
         self.encoding = encoding
         self.describes = describes
+        self.registry = Registry()
         self.refused: dict[str, None] = {}
         self.memo: dict[int, Any] = {}
         self.stack: list[Any] = []
@@ -115,9 +131,11 @@ class Machine:
     def _refusal(self) -> FormatError:
         names = list(self.refused)
         more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        return self.stream.source.error(
-            f"refused, since it asks for {', '.join(names[:20])}{more}: load builds tensors, "
-            f"numbers, strings and plain containers, and runs nothing{_remedy(names)}"
+        return RefusedError(
+            f"{self.stream.source.name}: refused, since it asks for {', '.join(names[:20])}{more}: "
+            "load builds tensors, numbers, strings, plain containers and what the program has "
+            f"registered, and runs nothing, whatever weights_only says{_remedy(names)}",
+            names,
         )
 
     def _check(self, result: Any) -> None:
@@ -127,15 +145,23 @@ class Machine:
         while waiting:
             x, depth = waiting.pop()
             kind = type(x)
-            if kind in (Builder, Refused) or getattr(x, "only_inside", False):
+            if issubclass(kind, Builder | Refused | Inside):
                 raise self.error(f"it gives {getattr(x, 'name', kind.__name__)}, which is no data")
-            if not isinstance(x, dict | list | tuple | set | frozenset) or id(x) in seen:
+            parts = self._parts(x)
+            if not parts or id(x) in seen:
                 continue
             if depth > _DEEPEST:
                 raise self.error(f"containers nested more than {_DEEPEST} deep")
             seen.add(id(x))
-            parts = x.values() if isinstance(x, dict) else x
             waiting.extend((part, depth + 1) for part in parts)
+
+    def _parts(self, x: Any) -> list[Any]:
+        """What a container, or an object of a registered class, holds."""
+        own = list(vars(x).values()) if self.registry.has_instance(x) and _has_vars(x) else []
+        if isinstance(x, dict):
+            return [*dict.values(x), *own]
+        kind = next((k for k in _CONTAINERS if isinstance(x, k)), None)
+        return own if kind is None else [*kind.__iter__(x), *own]
 
     # -- what the instructions do ------------------------------------------------------------------
 
@@ -215,6 +241,8 @@ class Machine:
         target = self.stack[-1]
         if type(target) is list:
             target.extend(items)
+        elif isinstance(target, list) and self.registry.has_instance(target):
+            list.extend(target, items)
         elif type(target) is not Refused:
             raise self.error(f"items are appended to a {type(target).__name__}")
 
@@ -233,6 +261,9 @@ class Machine:
         if type(target) in (dict, OrderedDict, Counter):
             for key, value in zip(items[::2], items[1::2], strict=True):
                 target[self._key(key)] = value
+        elif isinstance(target, dict) and self.registry.has_instance(target):
+            for key, value in zip(items[::2], items[1::2], strict=True):
+                dict.__setitem__(target, self._key(key), value)
         elif type(target) is not Refused:
             raise self.error(f"keys are set in a {type(target).__name__}")
 
@@ -242,7 +273,8 @@ class Machine:
         for part in parts:
             if type(part) is int and part.bit_length() > 64:
                 raise self.error("a key is an integer of more than 64 bits")
-            if type(part) not in _KEYS and type(part) is not Refused:
+            known = type(part) in _KEYS or type(part) is Refused
+            if not known and not self.registry.has_instance(part):
                 raise self.error(f"a key of type {type(part).__name__}")
         if len(parts) > 1:
             self.spend(len(parts))
@@ -275,20 +307,32 @@ class Machine:
 
     def _found(self, module: str, name: str) -> Any:
         full = f"{_MODULES.get(module, module)}.{name}"
+        full = _OLD_TYPES.get(full, full)
         if full in self.names:
             return self.names[full]
+        if full in self.registry.names and not is_dangerous(full):
+            return self.registry.names[full]
         self.refused[f"{full!r:.200}"[1:-1]] = None
         if len(self.refused) > 1000:
             raise self._refusal()
         return Refused(full)
 
     def _call(self) -> None:
+        self._reduce(lambda kind, args: kind(*args))
+
+    def _new(self) -> None:
+        self._reduce(new)
+
+    def _reduce(self, build: Callable[[Any, tuple[Any, ...]], Any]) -> None:
+        """Call what is under the arguments; one that is registered by `build`."""
         args = self.stack.pop()
         made = self.stack.pop()
-        if type(made) is Builder:
+        known = self.registry.has(made)
+        if type(made) is Builder or known:
+            name = made.name if type(made) is Builder else _title(made)
             if type(args) is not tuple:
-                raise self.error(f"{made.name} is called with a {type(args).__name__}")
-            made = self._made(made, args)
+                raise self.error(f"{name} is called with a {type(args).__name__}")
+            made = self._built(made, name, build, args) if known else self._made(made, args)
         elif type(made) is not Refused:
             raise self.error(f"a {type(made).__name__} is called")
         self._push(made)
@@ -304,20 +348,33 @@ class Machine:
         self.spend(cost)
         return made
 
+    def _built(self, kind: Any, name: str, build: Callable[..., Any], args: Any) -> Any:
+        """What a registered class or function makes; whatever it raises is the file's fault."""
+        if self.refused:
+            return Refused(name)
+        self.spend(4 * sum(len(a) for a in args if type(a) in _SIZED))
+        try:
+            return build(kind, args)
+        except Exception as e:
+            raise self.error(f"{name}: {type(e).__name__}: {e!s:.200}") from e
+
     def _build(self) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
         if self.refused:
             return
-        set_state = self.states.get(type(target))
-        if set_state is None:
+        wrong: tuple[type[Exception], ...] = _WRONG
+        give = self.states.get(type(target))
+        if give is None and self.registry.has_instance(target):
+            give, wrong = set_state, (Exception,)
+        if give is None:
             raise self.error(f"a {type(target).__name__} is given a state")
         if type(state) is tuple:
             self.spend(sum(len(part) for part in state if type(part) is bytes))
         try:
-            set_state(target, state)
-        except _WRONG as e:
-            raise self.error(f"the state of a {type(target).__name__}: {e}") from None
+            give(target, state)
+        except wrong as e:
+            raise self.error(f"the state of a {type(target).__name__}: {e!s:.200}") from None
 
     def _persistent(self) -> None:
         if self.persistent is None:
@@ -329,11 +386,27 @@ class Machine:
 def _remedy(names: list[str]) -> str:
     if all(name.startswith("torch.") and not name.startswith("torch.nn.") for name in names):
         return ", and these are kinds of tensors that Argand does not have"
+    if any(name.startswith("torch.nn.") for name in names):
+        return (
+            ". If the file is a whole module, save its state in PyTorch instead, "
+            "torch.save(model.state_dict(), path), and load that with "
+            "model.load_state_dict(ag.load(path))"
+        )
+    if any(map(is_dangerous, names)):
+        return ""
+    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return (
-        ". If the file is a whole module, save its state in PyTorch instead, "
-        "torch.save(model.state_dict(), path), and load that with "
-        "model.load_state_dict(ag.load(path))"
+        f". Where these may be built from this file, register them before: "
+        f"ag.serialization.add_safe_globals([{listed}])"
     )
+
+
+def _title(x: Any) -> str:
+    return str(getattr(x, "__qualname__", type(x).__name__))
+
+
+def _has_vars(x: Any) -> bool:
+    return isinstance(getattr(x, "__dict__", None), dict)
 
 
 _ACTS: dict[bytes, Callable[[Machine], None]] = {
@@ -382,9 +455,9 @@ _ACTS: dict[bytes, Callable[[Machine], None]] = {
     b"c": Machine._global,
     b"\x93": Machine._stack_global,
     b"R": Machine._call,
-    b"\x81": Machine._call,
+    b"\x81": Machine._new,
     b"b": Machine._build,
     b"Q": Machine._persistent,
 }
 
-__all__ = ["Builder", "Machine", "Refused"]
+__all__ = ["Builder", "Machine", "Refused", "RefusedError"]

@@ -19,7 +19,6 @@ from argand.tensor.device import check_device, cpu, device
 class Inside:
     """What a file uses to describe its tensors, and what is no data by itself."""
 
-    only_inside = True
     name = "an object that only describes tensors"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from argand.base.dtype import DType
 from argand.base.errors import FormatError
+from argand.io.endianness import default_order
 from argand.io.opcodes import Machine
 from argand.io.places import Placer
 from argand.io.source import Source, Stream
@@ -101,7 +102,7 @@ class _ZipStorages:
     def _byte_order(self) -> str:
         record = f"{self.folder}/byteorder"
         if record not in self.archive.records:
-            return "little"
+            return default_order()
         order = self.archive.read(record)
         if order not in (b"little", b"big"):
             raise self.archive.source.error(f"byte order {order!r:.50} is not known")

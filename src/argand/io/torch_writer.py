@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copyreg
 import secrets
 import struct
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from enum import Enum
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +17,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from argand.base import late
 from argand.base.dtype import DType
+from argand.base.stateful import is_stateful
 from argand.io.torch_names import OLD_NAMES
 from argand.io.zipped import ZipWriter
 from argand.tensor.core import Size, Tensor
@@ -21,8 +25,8 @@ from argand.tensor.device import device
 
 _DEEPEST = 100
 _REMEDY = (
-    "save(format='torch') takes tensors, numbers, strings, bytes and plain containers; for a model "
-    "save its state_dict()"
+    "save(format='torch') takes tensors, numbers, strings, bytes, plain containers and objects "
+    "made of these; for a model save its state_dict()"
 )
 
 
@@ -127,15 +131,16 @@ class _Pickled:
 
     def _other(self, x: Any) -> Any:
         """What writes an object whose type is not in the table."""
+        if isinstance(x, Enum):
+            return _Pickled._object
         for kind in (Tensor, np.generic, OrderedDict, dict, list, tuple, set, str, int, float):
             if isinstance(x, kind):
                 return _WRITERS[kind]
-        raise self._error(x)
+        return _Pickled._global if _is_global(x) else _Pickled._object
 
-    def _error(self, x: Any) -> TypeError:
+    def _error(self, x: Any, reason: str = "") -> TypeError:
         where = ".".join(self._path) or "the top"
-        hint = "; make it a tensor with ag.tensor(...)" if isinstance(x, np.ndarray) else ""
-        return TypeError(f"can't save a {type(x).__name__} (at {where}): {_REMEDY}{hint}")
+        return TypeError(f"can't save a {type(x).__name__} (at {where}): {reason or _REMEDY}")
 
     # -- what was written before -------------------------------------------------------------------
 
@@ -300,6 +305,75 @@ class _Pickled:
         where = ".".join(self._path) or "the top"
         return TypeError(f"can't save a dictionary key of type {type(key).__name__} (at {where})")
 
+    # -- NumPy's arrays ----------------------------------------------------------------------------
+
+    def _array(self, x: np.ndarray) -> None:
+        """As NumPy's `__reduce__` has it, by the names that all versions know."""
+        if x.dtype.kind not in "biufc" or x.dtype.names or type(x) is not np.ndarray:
+            raise self._error(x)
+        self._name("numpy._core.multiarray", "_reconstruct")
+        self._name("numpy", "ndarray")
+        self._numbers((0,))
+        self._bytes(b"b")
+        self._out += b"\x87R"
+        self._remember(id(x), x)
+        self._out += b"("
+        self._int(1)
+        self._numbers(x.shape)
+        self._numpy_dtype(x.dtype)
+        self._bool(False)
+        self._bytes(np.ascontiguousarray(x).tobytes())
+        self._out += b"tb"
+
+    def _numpy_dtype(self, x: np.dtype[Any]) -> None:
+        self._name("numpy", "dtype")
+        self._str(f"{x.kind}{x.itemsize}")
+        self._bool(False)
+        self._bool(True)
+        order = "|" if x.itemsize == 1 else "<" if x.newbyteorder("<") == x else ">"
+        self._out += b"\x87R"
+        self._out += b"("
+        self._int(3)
+        self._str(order)
+        self._out += b"NNN"
+        for number in (-1, -1, 0):
+            self._int(number)
+        self._out += b"tb"
+
+    # -- objects of ordinary classes ---------------------------------------------------------------
+
+    def _global(self, x: Any) -> None:
+        """A class or a function, by its name."""
+        module, name = x.__module__, x.__qualname__
+        if "." in name or getattr(sys.modules.get(module), name, None) is not x:
+            raise self._error(x, f"{module}.{name} is not found under that name")
+        self._name(_OLD_MODULES.get(module, module), name)
+
+    def _object(self, x: Any) -> None:
+        """What makes an object again, as the object tells pickle: a class or function, its
+        arguments, and what it holds."""
+        if type(x) is object or is_stateful(type(x)):
+            raise self._error(x)
+        try:
+            told = x.__reduce_ex__(2)
+        except Exception as e:
+            raise self._error(x, str(e)) from None
+        if isinstance(told, str) or not 2 <= len(told) <= 5:
+            raise self._error(x)
+        make, args, state, items, pairs = (*told, None, None, None)[:5]
+        is_new = make is copyreg.__newobj__  # type: ignore[attr-defined]  # of pickle
+        self._inside(type(x).__name__, args[0] if is_new else make)
+        self._inside("arguments", tuple(args[1:] if is_new else args))
+        self._out += b"\x81" if is_new else b"R"
+        self._remember(id(x), x)
+        if items is not None:
+            self._items(list(items))
+        if pairs is not None:
+            self._pairs(dict(pairs))
+        if state is not None:
+            self._inside("state", state)
+            self._out += b"b"
+
     # -- tensors -----------------------------------------------------------------------------------
 
     def _tensor(self, x: Tensor) -> None:
@@ -348,6 +422,12 @@ class _Pickled:
         self._out += b"t"
 
 
+def _is_global(x: Any) -> bool:
+    return isinstance(x, type | FunctionType | BuiltinFunctionType)
+
+
+_OLD_MODULES = {"builtins": "__builtin__", "copyreg": "copy_reg"}  # the names of protocol 2
+
 _WRITERS: dict[type, Callable[[_Pickled, Any], None]] = {
     type(None): _Pickled._none,
     bool: _Pickled._bool,
@@ -367,6 +447,7 @@ _WRITERS: dict[type, Callable[[_Pickled, Any], None]] = {
     device: _Pickled._device,
     Tensor: _Pickled._tensor,
     np.generic: _Pickled._numpy_number,
+    np.ndarray: _Pickled._array,
 }
 
 __all__ = ["write_torch"]
