@@ -30,9 +30,11 @@ distributed.tensor.examples distributed.tensor.experimental export. fx. jit. mon
 nativert nn.backends nn.intrinsic nn.qat nn.quantiz numa onnx. package. quantization sparse.
 testing._internal utils.bottleneck utils.data.datapipes. utils.hipify utils.jit utils.model_dump
 utils.benchmark.examples utils.serialization utils.viz xpu."""
-ALSO = """__config__ __future__ _C _custom_ops _dynamo
+ALSO = """__config__ __future__ _C _C._functorch _custom_ops _dynamo
 _dynamo._trace_wrapped_higher_order_op _dynamo.config
-_dynamo.eval_frame _dynamo.exc _dynamo.utils _guards _higher_order_ops.associative_scan
+_dynamo.eval_frame _dynamo.exc _dynamo.utils _functorch.apis _functorch.batch_norm_replacement
+_functorch.config _functorch.eager_transforms _functorch.functional_call _functorch.utils
+_functorch.vmap _guards _higher_order_ops.associative_scan
 _inductor.config _jit_internal _logging _ops _prims_common _subclasses _subclasses.fake_tensor
 _tensor _utils ao.quantization ao.quantization.fx._decomposed distributed._composable.fsdp
 distributed._functional_collectives distributed._tensor

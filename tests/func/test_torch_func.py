@@ -10,9 +10,7 @@ import pytest
 
 import argand as ag
 
-torch = pytest.importorskip(
-    "torch", reason="PyTorch is not installed: it is a peer, not a dependency"
-)
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 
 def f(m: Any, *shape: int, seed: int = 0, low: float = -1.0, dtype: Any = np.float32) -> Any:

@@ -14,6 +14,12 @@ _OF_OPTIMIZERS = """ParamsT _default_to_fused_or_foreach _disable_dynamo_if_unsu
 _get_capturable_supported_devices _get_value _params_t _stack_if_compiling
 _use_grad_for_differentiable _view_as_real"""
 
+_OF_FUNC = """debug_unwrap functional_call functionalize grad grad_and_value hessian jacfwd jacrev
+jvp linearize replace_all_batch_norm_modules_ stack_module_state vjp vmap"""
+_INSIDE_FUNC = """get_unwrapped is_batchedtensor is_functionaltensor is_functorch_wrapped_tensor
+is_gradtrackingtensor is_legacy_batchedtensor maybe_get_level"""
+_FUNCTORCH = "apis batch_norm_replacement eager_transforms functional_call utils vmap"
+
 OVERLAY: dict[str, dict[str, str]] = {
     "torch": {
         "__version__": "argand.alias.release:VERSION",
@@ -69,4 +75,9 @@ OVERLAY: dict[str, dict[str, str]] = {
         "_Loss": "argand.nn.loss:_Loss",
         "_WeightedLoss": "argand.nn.loss:_WeightedLoss",
     },
+    "torch._C._functorch": {name: f"argand.func.inside:{name}" for name in _INSIDE_FUNC.split()},
+} | {
+    f"torch._functorch.{module}": {name: f"argand.func:{name}" for name in _OF_FUNC.split()}
+    | {"argnums_t": "typing:Any"}
+    for module in _FUNCTORCH.split()
 }
