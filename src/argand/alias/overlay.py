@@ -75,6 +75,9 @@ OVERLAY: dict[str, dict[str, str]] = {
         "_Loss": "argand.nn.loss:_Loss",
         "_WeightedLoss": "argand.nn.loss:_WeightedLoss",
     },
+    "torch._dynamo._trace_wrapped_higher_order_op": {
+        "TransformGetItemToIndex": "argand.func.inside:TransformGetItemToIndex",
+    },
     "torch._C._functorch": {name: f"argand.func.inside:{name}" for name in _INSIDE_FUNC.split()},
 } | {
     f"torch._functorch.{module}": {name: f"argand.func:{name}" for name in _OF_FUNC.split()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from argand.func.calls import value_of
@@ -9,6 +10,7 @@ from argand.tensor.core import Tensor
 from argand.transform.tape import GradientNode, Primal
 
 __all__ = [
+    "TransformGetItemToIndex",
     "get_unwrapped",
     "is_batchedtensor",
     "is_functionaltensor",
@@ -58,3 +60,7 @@ def maybe_get_level(x: Any) -> int:
     while value is not None:
         count, value = count + 1, value_of(value.operand.value)
     return count or -1
+
+
+class TransformGetItemToIndex(nullcontext[None]):
+    """A block in which tensors without dimensions may be indices inside `vmap`: they always may."""
