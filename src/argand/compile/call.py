@@ -35,6 +35,7 @@ from argand.compile.results import (
 )
 from argand.ir.program import Program
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.meta import stored_array
 
 # Until a trace ends, real tensors have other gradients, versions and places on the tape, and slots
 # hold stand-ins. No call may see that, or write what is put back at the end, so a trace holds this
@@ -184,13 +185,13 @@ class Executable:
             self._epoch = -1
         if self._epoch != epoch.current:
             now = epoch.current
-            self._state = [p.find(leaves)._array for p in self.parts.places]
+            self._state = [stored_array(p.find(leaves)) for p in self.parts.places]
             self._epoch = now
         if not self.moving:
             return self._state
         arrays = list(self._state)
         for i in self.moving:
-            arrays[i] = self.parts.places[i].find(leaves)._array
+            arrays[i] = stored_array(self.parts.places[i].find(leaves))
             if i in self.program.writes:
                 check_writeable(arrays[i])
         return arrays

@@ -44,6 +44,7 @@ from argand.ir import bind as crossroads
 from argand.ir import overrides
 from argand.ir.program import Program
 from argand.tensor.core import Tensor, eager
+from argand.tensor.meta import NoDataError
 from argand.transform.mode import mode
 
 _MANY_VALUES = 3  # a number that has changed as often is an input from then on
@@ -173,6 +174,8 @@ class CompiledFunction:
         slots, exclusive = self._slots, self._exclusive
         try:
             found, leaves = self._specialisation(given)
+        except NoDataError:  # of the device "meta": there is nothing to compute
+            return self.function(*args, **kwargs)
         except Exception as error:
             if self.fullgraph:
                 raise

@@ -25,6 +25,7 @@ from argand.compile.values import ById, ConstantSpec, constant_spec
 from argand.ir import bind as crossroads
 from argand.ir.overrides import check_untaken
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.meta import check_has_values
 
 
 class TensorSpec(NamedTuple):
@@ -100,6 +101,7 @@ def describe_call(
 def _spec(x: Any, constant_float: bool, reached: Collection[int]) -> Spec:
     if isinstance(x, Tensor):
         check_untaken(x)
+        check_has_values(x)
         identity = id(x) if id(x) in reached else None
         return TensorSpec(x.dtype, tuple(x.shape), x._node is not None, identity, _more(x))
     if (type(x) is float or isinstance(x, np.floating)) and not constant_float:

@@ -50,6 +50,7 @@ from argand.ops.arithmetic import Cast
 from argand.ops.move import Reshape
 from argand.tensor.core import Cold, Tensor, of_stand_in, wrap
 from argand.tensor.inplace import replaced
+from argand.tensor.meta import check_has_values
 from argand.tensor.subclass import disabled
 from argand.tensor.views import View, chain_of, follow, link, root_of
 from argand.transform.mode import mode
@@ -196,6 +197,7 @@ class Tracer(Interpreter):
             tensor._node, tensor._index = LEAF, 0
 
     def _capture(self, tensor: Tensor) -> Capture:
+        check_has_values(tensor)
         array = tensor._array
         value = Value(from_numpy(array.dtype), array.shape, self._state_name(tensor))
         self.program.state.append(value)

@@ -18,6 +18,7 @@ from argand.io.source import Source
 from argand.io.storages import Storage
 from argand.io.zipped import ZipReader, ZipWriter
 from argand.tensor.core import Tensor
+from argand.tensor.meta import values
 
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
@@ -71,7 +72,7 @@ def save_npz(obj: Any, write: Callable[[Any], Any]) -> None:
 def _array(name: str, value: Any) -> np.ndarray:
     if not isinstance(value, Tensor | np.ndarray):
         raise TypeError(f"{name}: NumPy's files have arrays, got {type(value).__name__}")
-    array = value.detach().numpy_array() if isinstance(value, Tensor) else value
+    array = values(value) if isinstance(value, Tensor) else value
     if array.dtype.kind not in "biufc" or not has_numpy(array.dtype):
         raise DTypeError(
             f"{name}: NumPy's files have no elements of type {array.dtype}; convert them first, "

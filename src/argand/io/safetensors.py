@@ -26,6 +26,7 @@ from argand.io.torch_files import is_pickled
 from argand.io.zipped import is_zip
 from argand.tensor.core import Tensor
 from argand.tensor.device import check_device
+from argand.tensor.meta import values
 
 # The format's names of dtypes; those that Argand lacks are refused. In a file the widest come
 # first, so that all are aligned: in this order, as the safetensors package writes them.
@@ -165,7 +166,7 @@ def array_of(name: str, value: Any) -> np.ndarray:
     """A tensor or an array as it is saved: of a dtype that the format has, and contiguous."""
     if not isinstance(name, str) or name == "__metadata__":
         raise ValueError(f"a tensor can't be saved under the name {name!r}")
-    array = value.detach().numpy_array() if isinstance(value, Tensor) else np.asarray(value)
+    array = values(value) if isinstance(value, Tensor) else np.asarray(value)
     try:
         dtype = as_dtype(array.dtype)
     except TypeError:

@@ -22,6 +22,7 @@ from argand.io.torch_names import OLD_NAMES
 from argand.io.zipped import ZipWriter
 from argand.tensor.core import Size, Tensor
 from argand.tensor.device import device
+from argand.tensor.meta import values
 
 _DEEPEST = 100
 _REMEDY = (
@@ -66,7 +67,7 @@ class _Storages:
 
     def place(self, t: Tensor) -> _Place:
         """The place of a tensor, in the storage of the tensor that owns its memory."""
-        array, root = t.numpy_array(), t._root().numpy_array()
+        array, root = values(t), t._root().numpy_array()
         if not _is_dense(root) or not _is_inside(array, root):
             array = root = np.ascontiguousarray(array).reshape(array.shape)
         low, high = byte_bounds(root) if root.size else (0, 0)

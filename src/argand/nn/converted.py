@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-import numpy as np
-
 from argand.base import epoch
 from argand.base.dtype import as_dtype
 from argand.ir.op import ops
 from argand.nn.tree import Tree
 from argand.nn.uninitialized import is_lazy
-from argand.tensor.convert import is_device
-from argand.tensor.core import Tensor, wrap
-from argand.tensor.device import check_device
+from argand.tensor.convert import is_device, moved
+from argand.tensor.core import Tensor
+from argand.tensor.creation import empty_like
 from argand.tensor.inplace import assign
 from argand.tensor.strides import stored
 from argand.transform.mode import no_grad
@@ -61,15 +59,15 @@ class Converted(Tree):
                 device = given
             elif given is not None and not isinstance(given, bool):
                 dtype = given
-        check_device(device)
+        if device is not None:
+            self._apply(lambda x: _moved(x, device))
         if memory_format is not None:
             self._apply(lambda x: _stored(x, memory_format))
         return self if dtype is None else self._convert(dtype)
 
     def to_empty(self, *, device: Any = None, recurse: bool = True) -> Self:
         """Give every parameter and buffer new memory, whose values aren't set."""
-        check_device(device)
-        return self._apply(lambda x: wrap(np.empty(tuple(x.shape), x.dtype.numpy)), recurse)
+        return self._apply(lambda x: empty_like(x, device=device or "cpu").detach(), recurse)
 
     def _convert(self, dtype: Any) -> Self:
         wanted = as_dtype(dtype)
@@ -129,7 +127,7 @@ class Converted(Tree):
 
     def cpu(self) -> Self:
         """The module itself: it is on the CPU."""
-        return self
+        return self.to("cpu")
 
     def cuda(self, device: Any = None) -> Self:
         """An error: there is no CUDA device."""
@@ -146,6 +144,12 @@ class Converted(Tree):
     def ipu(self, device: Any = None) -> Self:
         """An error: there is no IPU device."""
         return self.to("ipu" if device is None else device)
+
+
+def _moved(x: Tensor, device: Any) -> Tensor:
+    """A tensor on a device; on "meta" it has no values."""
+    with no_grad():
+        return moved(x, device)  # type: ignore[no-any-return]
 
 
 def _stored(x: Tensor, memory_format: Any) -> Tensor:

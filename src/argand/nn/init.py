@@ -14,6 +14,7 @@ from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.generators import source_of
 from argand.tensor.inplace import assign
+from argand.tensor.meta import is_meta, meta_aware
 from argand.tensor.random import normal_of
 from argand.transform.mode import no_grad
 
@@ -79,6 +80,7 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
+@meta_aware
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Draws uniform in [a, b); returns the tensor.
 
@@ -95,6 +97,7 @@ def uniform_within_(tensor: Tensor, fan_in: int) -> Tensor:
     return uniform_(tensor, -bound, bound)
 
 
+@meta_aware
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Draws from the normal distribution with the given mean and standard deviation; returns the
     tensor.
@@ -119,6 +122,8 @@ def trunc_normal_(
     >>> bool((nn.init.trunc_normal_(ag.empty(100)).abs() <= 2).all())
     True
     """
+    if is_meta(tensor):
+        return tensor
     shape, source = tuple(tensor.shape), source_of(generator)
     with no_grad():
         values = np.full(shape, np.nan)
@@ -263,6 +268,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Ten
     """
     if tensor.ndim < 2:
         raise ArgumentError(f"orthogonal_: expected at least 2 dimensions, got {tensor.ndim}")
+    if is_meta(tensor):
+        return tensor
     rows, columns = int(tensor.shape[0]), int(math.prod(tensor.shape[1:]))
     with no_grad():
         draws = normal_of((rows, columns), tensor.dtype, generator).numpy_array()
@@ -283,6 +290,8 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     """
     if tensor.ndim != 2:
         raise ArgumentError(f"sparse_: expected 2 dimensions, got {tensor.ndim}")
+    if is_meta(tensor):
+        return tensor
     normal_(tensor, 0.0, std, generator)
     rows, columns = map(int, tensor.shape)
     kept = np.ones((rows, columns), bool)

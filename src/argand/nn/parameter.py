@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from argand.base.errors import DTypeError, TraceError
-from argand.tensor.core import Tensor, wrap
+from argand.tensor.core import Tensor
+from argand.tensor.meta import twin
 from argand.tensor.plans import allow
 from argand.tensor.subclass import disabled
 from argand.tensor.views import alias, root_of
@@ -51,8 +52,7 @@ class Parameter(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         found = memo.get(id(self))
         if found is None:
-            copied = wrap(self.numpy_array().copy())
-            found = type(self)(copied, self.requires_grad)
+            found = type(self)(twin(self), self.requires_grad)
             memo[id(self)] = found
         return found
 
@@ -90,7 +90,7 @@ class Buffer(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Buffer:
         found = memo.get(id(self))
         if found is None:
-            found = type(self)(wrap(self.numpy_array().copy()), persistent=self.persistent)
+            found = type(self)(twin(self), persistent=self.persistent)
             memo[id(self)] = found
         return found
 

@@ -15,12 +15,14 @@ from argand.ir import bind as crossroads
 from argand.ir import overrides
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.meta import meta_aware
 from argand.transform import tape
 from argand.transform.hooks import RemovableHandle, registered
 from argand.transform.mode import no_grad
 from argand.transform.tape import LEAF, AccumulateGrad, GradientEdge
 
 
+@meta_aware
 def backward(
     tensors: Any,
     grad_tensors: Any = None,
@@ -58,6 +60,7 @@ def backward(
     )
 
 
+@meta_aware
 def grad(
     outputs: Any,
     inputs: Any,

@@ -18,8 +18,9 @@ from argand.ir import bind as crossroads
 from argand.ir.elementwise import Elementwise
 from argand.ir.op import Op, ops, registry
 from argand.tensor.core import Tensor, borrow, wrap
-from argand.tensor.device import check_device, cpu
+from argand.tensor.device import check_device, cpu, is_meta_device
 from argand.tensor.device import device as device_type
+from argand.tensor.meta import is_meta, refuse, to_meta, twin
 from argand.tensor.strides import copied, stored
 
 # -- dtypes and devices ----------------------------------------------------------------------------
@@ -50,11 +51,20 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
             device = value
         elif value is not None and not isinstance(value, bool):
             dtype = as_dtype(value)
-    check_device(device)
     out = self if dtype is None else ops.cast(self, dtype)
+    if device is not None:
+        out = moved(out, device)
     if copy and out is self:
         return copied(out, memory_format)
     return stored(out, memory_format)
+
+
+def moved(x: Any, device: Any) -> Any:
+    """A tensor on a device: itself; without values on "meta", from where there is no way back."""
+    if is_meta_device(device):
+        return to_meta(x)
+    check_device(device)
+    return refuse() if is_meta(x) else x
 
 
 def is_device(value: Any) -> bool:
@@ -132,7 +142,7 @@ def to_cpu(self: Any, memory_format: Any = None) -> Any:
     >>> x.cpu() is x
     True
     """
-    return stored(self, memory_format)
+    return stored(moved(self, "cpu"), memory_format)
 
 
 def to_cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
@@ -156,12 +166,12 @@ def to_xpu(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
 
 
 def device_of(self: Any) -> Any:
-    """Where the tensor is stored: the CPU.
+    """Where the tensor is stored: the CPU; "meta" where it has no values.
 
     >>> ag.ones(2).device
     device(type='cpu')
     """
-    return cpu()
+    return device_type("meta") if is_meta(self) else cpu()
 
 
 # -- copies ----------------------------------------------------------------------------------------
@@ -190,13 +200,13 @@ def deepcopy(self: Any, memo: dict[int, Any]) -> Any:
         raise AutogradError(
             "only leaves can be deep-copied; detach() the tensor first, or use clone()"
         )
-    twin = _same_kind(self, wrap(np.array(self.numpy_array())))
-    memo[id(self)] = twin
+    made = _same_kind(self, twin(self))
+    memo[id(self)] = made
     if self.grad is not None:
-        twin.grad = wrap(np.array(self.grad.numpy_array()))
+        made.grad = twin(self.grad)
     for name, value in self.__dict__.items():
-        twin.__dict__[name] = copy.deepcopy(value, memo)
-    return twin
+        made.__dict__[name] = copy.deepcopy(value, memo)
+    return made
 
 
 def _same_kind(original: Any, made: Any) -> Any:
@@ -261,6 +271,8 @@ def numpy(self: Any, *, force: bool = False) -> Any:
             "numpy() of a tensor that requires grad would cut it off from autograd unnoticed; call "
             "detach().numpy()"
         )
+    if is_meta(self):
+        refuse()
     self._share()
     return self.numpy_array()
 
@@ -398,6 +410,8 @@ def data_ptr(self: Any) -> int:
     >>> x[2:].data_ptr() - x.data_ptr()
     16
     """
+    if is_meta(self):
+        return 0
     self._share()
     return int(self.numpy_array().ctypes.data)
 

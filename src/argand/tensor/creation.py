@@ -25,6 +25,7 @@ from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor.core import Tensor, borrow, of_stand_in, wrap
 from argand.tensor.device import check_device
+from argand.tensor.meta import like_of, on_meta, to_meta, without_values
 
 _CONTAINERS = (list, tuple, range)
 
@@ -60,16 +61,24 @@ class SizeOptions(CreationOptions, total=False):
 
 def finished(t: Tensor, **options: Unpack[SizeOptions]) -> Tensor:
     """Apply the options that every creating function has; the size has been taken out."""
-    if not options:
+    if not options and not crossroads.pushed:
         return t
     for name in options.keys() - CreationOptions.__annotations__.keys():
         raise TypeError(f"unexpected argument {name!r}")
     if options.get("out") is not None:
         raise TypeError("out= is not supported; write `t.copy_(...)`")
-    check_device(options.get("device"))
+    t = placed(t, options.get("device"))
     if options.get("requires_grad"):
         t = t if t.is_leaf else t.detach()
         t.requires_grad_()
+    return t
+
+
+def placed(t: Tensor, device: Any) -> Tensor:
+    """A tensor just made, on the device that was asked for; None: the default one."""
+    if on_meta(device):
+        return to_meta(t)  # type: ignore[no-any-return]
+    check_device(device)
     return t
 
 
@@ -210,14 +219,15 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     >>> a
     array([1., 0.])
     """
-    check_device(device)
     data = of_stand_in(data)
     if isinstance(data, Tensor):
         wanted = _dtype_of(data, dtype)
-        return data if wanted is data.dtype else ops.cast(data, wanted)
-    if isinstance(data, Dim):
-        return tensor(data, dtype=dtype)
-    return _of_call(borrow(array_from(data, dtype)))
+        made = data if wanted is data.dtype else ops.cast(data, wanted)
+    elif isinstance(data, Dim):
+        made = tensor(data, dtype=dtype)
+    else:
+        made = _of_call(borrow(array_from(data, dtype)))
+    return made if device is None and not crossroads.pushed else placed(made, device)
 
 
 def asarray(
@@ -280,6 +290,8 @@ def scalar_tensor(s: Any, *, dtype: Any = None, **options: Unpack[CreationOption
 
 def _filled(shape: tuple[Any, ...], value: Any, dtype: Any, options: Any) -> Tensor:
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
+    if (options or crossroads.pushed) and on_meta(options.get("device")):
+        return finished(without_values(lambda: ops.full(shape, value, wanted)), **options)
     return finished(ops.full(shape, value, wanted), **options)
 
 
@@ -367,7 +379,7 @@ def full_like(
             [7., 7.]])
     """
     dtype = input.dtype if dtype is None else dtype
-    return full(tuple(input.shape), fill_value, dtype=dtype, **options)
+    return full(tuple(input.shape), fill_value, dtype=dtype, **like_of(input, options))
 
 
 def zeros_like(input: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]) -> Tensor:
@@ -405,7 +417,8 @@ def new_zeros(
     >>> ag.ones(2, dtype=ag.float64).new_zeros(3)
     tensor([0., 0., 0.], dtype=argand.float64)
     """
-    return zeros(*shape, dtype=self.dtype if dtype is None else dtype, **options)
+    dtype = self.dtype if dtype is None else dtype
+    return zeros(*shape, dtype=dtype, **like_of(self, options))
 
 
 def new_ones(
@@ -416,7 +429,8 @@ def new_ones(
     >>> ag.tensor([5, 6]).new_ones(3)
     tensor([1, 1, 1])
     """
-    return ones(*shape, dtype=self.dtype if dtype is None else dtype, **options)
+    dtype = self.dtype if dtype is None else dtype
+    return ones(*shape, dtype=dtype, **like_of(self, options))
 
 
 def new_empty(
@@ -427,7 +441,8 @@ def new_empty(
     >>> ag.tensor([5, 6]).new_empty(2, 3).dtype
     argand.int64
     """
-    return empty(*shape, dtype=self.dtype if dtype is None else dtype, **options)
+    dtype = self.dtype if dtype is None else dtype
+    return empty(*shape, dtype=dtype, **like_of(self, options))
 
 
 def new_full(

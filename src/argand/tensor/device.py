@@ -7,6 +7,7 @@ import threading
 from typing import Any, NoReturn
 
 from argand.base.errors import ArgumentError, DeviceError, did_you_mean
+from argand.ir.bind import watch
 
 _TYPES = (
     *("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga"),
@@ -18,10 +19,11 @@ class device:  # noqa: N801  # PyTorch's name
     """Names where tensors are: ``device("cuda:1")``, ``device("cuda", 1)``, ``device(type="cpu")``.
 
     Every device of PyTorch's can be named, compared, printed and hashed, so programs that choose
-    one run as they are; only "cpu" can be used, and any other raises DeviceError when a tensor or
-    a module is to be there. A number alone means an accelerator, and there is none: DeviceError.
-    ``with ag.device("cpu"):`` makes it the default device of the block. Raises ArgumentError for a
-    name that is none. As `torch.device`.
+    one run as they are; only "cpu" can be used, and "meta" for tensors without values (see
+    `Tensor.is_meta`); any other raises DeviceError when a tensor or a module is to be there. A
+    number alone means an accelerator, and there is none: DeviceError. ``with ag.device("cpu"):``
+    makes it the default device of the block. Raises ArgumentError for a name that is none. As
+    `torch.device`.
 
     >>> ag.device("cuda:1").type, ag.device("cuda:1").index
     ('cuda', 1)
@@ -84,12 +86,13 @@ class device:  # noqa: N801  # PyTorch's name
         return device, (str(self),)
 
     def __enter__(self) -> device:
-        check_device(self)
+        _check_default(self)
         _default.stack.append(self)
+        watch(self.type == "meta")  # calls that make tensors have to look at it
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        _default.stack.pop()
+        watch(-(_default.stack.pop().type == "meta"))
 
 
 def _make(kind: str, index: int | None) -> device:
@@ -154,8 +157,22 @@ def default_device() -> device:
 
 def make_default(wanted: Any) -> None:
     """Have new tensors of this thread on a device; None means the CPU."""
-    check_device(wanted)
-    _default.stack[-1] = _CPU if wanted is None else device(wanted)
+    _check_default(wanted)
+    before = _default.stack[-1]
+    made = _default.stack[-1] = _CPU if wanted is None else device(wanted)
+    watch((made.type == "meta") - (before.type == "meta"))
+
+
+def _check_default(wanted: Any) -> None:
+    if not is_meta_device(wanted):
+        check_device(wanted)
+
+
+def is_meta_device(wanted: Any) -> bool:
+    """Whether a device, or the name of one, is that of tensors without values."""
+    if wanted is None or wanted is _CPU or wanted == "cpu":
+        return False
+    return device(wanted).type == "meta"
 
 
 def check_device(wanted: Any) -> None:
@@ -174,4 +191,4 @@ _HINTS = {
     kind: f", or choose with `'{kind}' if ag.{kind}.is_available() else 'cpu'`"
     for kind in ("cuda", "mps", "xpu", "mtia")
 }
-_HINTS["meta"] = "; there are no tensors without memory"
+_HINTS["meta"] = "; what is without values stays so"

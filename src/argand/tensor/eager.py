@@ -19,6 +19,7 @@ from argand.ir.elementwise import Elementwise, operand_dtype
 from argand.ir.families import Composite, Contract, Reduce, Scan, Sort, Window, array_type
 from argand.ir.op import Literal, Op
 from argand.tensor.core import Tensor, set_eager, wrap
+from argand.tensor.meta import META, MetaArray, is_meta, refuse
 from argand.tensor.views import base_of, link
 from argand.transform.mode import mode
 from argand.transform.tape import GradientNode, Primal, record
@@ -57,6 +58,8 @@ class Eager(Interpreter):
         if self.binds == UNPLANNED:
             plan_calls()
         arrays = tuple([array_of(x) for x in inputs])
+        if MetaArray in map(type, arrays):
+            return META.bind(op, inputs, params)
         outputs = tuple([wrap(y) for y in self.compute(op, arrays, params)])
         if op.is_view:
             link_view(op, params, inputs[0], outputs[0])
@@ -107,11 +110,17 @@ class Eager(Interpreter):
         return self.native(op, arrays, params)
 
     def write(self, target: Tensor, value: Tensor) -> None:
+        if is_meta(target):
+            return
+        if is_meta(value):
+            refuse()
         np.copyto(_writeable(target), value._array, casting="unsafe")
 
     def write_at(
         self, target: Tensor, dims: tuple[int, ...], indices: tuple[Tensor, ...], value: Tensor
     ) -> None:
+        if is_meta(target):
+            return
         array = _writeable(target)
         key: list[Any] = [slice(None)] * array.ndim
         for d, index in zip(dims, indices, strict=True):

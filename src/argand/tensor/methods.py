@@ -8,7 +8,7 @@ from typing import Any
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.base.late import resolve
 from argand.ir import bind as crossroads
-from argand.tensor import autograd, creation
+from argand.tensor import autograd, creation, meta
 from argand.tensor.core import Tensor
 from argand.tensor.device import check_device
 
@@ -23,13 +23,27 @@ def never(self: Any) -> bool:
     return False
 
 
-def always(self: Any) -> bool:
-    """True: tensors are on the CPU.
+def is_cpu(self: Any) -> bool:
+    """Whether it is on the CPU: all tensors are that have values.
 
     >>> ag.ones(2).is_cpu
     True
     """
-    return True
+    return not meta.is_meta(self)
+
+
+def is_meta(self: Any) -> bool:
+    """Whether it is on the device "meta": it has sizes, strides and a dtype, and no values.
+
+    What is computed of such tensors, or made under ``with ag.device("meta")``, has none either, and
+    takes neither time nor memory. To ask for values raises NotImplementedError. Follows
+    `torch.Tensor.is_meta`.
+
+    >>> x = ag.empty(10**9, 10, device="meta")
+    >>> (x @ x.mT[:, :5]).shape, x.is_meta
+    (argand.Size([1000000000, 5]), True)
+    """
+    return meta.is_meta(self)
 
 
 def backward(

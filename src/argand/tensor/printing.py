@@ -12,6 +12,7 @@ import numpy as np
 from argand.base.conversion import plain
 from argand.base.dtype import bool_, from_numpy, get_default_dtype, int64
 from argand.base.errors import ArgumentError
+from argand.tensor.meta import is_meta
 
 
 class PrintOptions:
@@ -110,7 +111,8 @@ def show(t: Any) -> str:
         value = t._symbolic()
         sizes = ", ".join(map(str, value.shape))
         return f"{name}(<traced>, shape=({sizes}), dtype={value.dtype!r})"
-    return with_suffixes(f"{name}({body(t, len(name) + 1)}", _suffixes(t), len(name) + 1)
+    shown = "..." if is_meta(t) else body(t, len(name) + 1)
+    return with_suffixes(f"{name}({shown}", _suffixes(t), len(name) + 1)
 
 
 def body(t: Any, indent: int) -> str:
@@ -138,6 +140,9 @@ def with_suffixes(text: str, suffixes: list[str], indent: int, below: bool = Fal
 
 def _suffixes(t: Any) -> list[str]:
     array, dtype, parts = t._array, t.dtype, []
+    if is_meta(t):
+        parts.append(f"device='meta', size={tuple(array.shape)}")
+        array = np.ones((1,) * (array.ndim or 1))
     usual = dtype in (get_default_dtype(), bool_, int64)
     if dtype.is_complex:
         usual = dtype.itemsize == 2 * get_default_dtype().itemsize

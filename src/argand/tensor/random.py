@@ -14,6 +14,7 @@ from argand.tensor.core import Tensor
 from argand.tensor.creation import CreationOptions, SizeOptions, finished, sizes
 from argand.tensor.generators import Generator, source_of
 from argand.tensor.inplace import assign
+from argand.tensor.meta import meta_aware
 from argand.tensor.source import scaled
 
 
@@ -39,6 +40,7 @@ def normal_of(shape: Any, dtype: Any, generator: Generator | None = None) -> Any
     return source_of(generator).normal(tuple(shape), dtype)
 
 
+@meta_aware
 def rand(
     *shape: Any,
     generator: Generator | None = None,
@@ -58,6 +60,7 @@ def rand(
     return finished(uniform_of(wanted, _float(dtype), generator), **options)
 
 
+@meta_aware
 def randn(
     *shape: Any,
     generator: Generator | None = None,
@@ -76,6 +79,7 @@ def randn(
     return finished(normal_of(wanted, _float(dtype), generator), **options)
 
 
+@meta_aware
 def randint(
     low: Any,
     high: Any = None,
@@ -109,6 +113,7 @@ def _expect_range(low: Any, high: Any) -> None:
         raise ArgumentError(f"randint: low must be less than high, got {low} and {high}")
 
 
+@meta_aware
 def randperm(
     n: int,
     *,
@@ -126,6 +131,7 @@ def randperm(
     return finished(ops.cast(order, wanted), **options)
 
 
+@meta_aware
 def rand_like(
     input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[CreationOptions]
 ) -> Tensor:
@@ -139,6 +145,7 @@ def rand_like(
     return finished(source.like(input, lambda shape: source.uniform(shape, wanted)), **options)
 
 
+@meta_aware
 def randn_like(
     input: Any, *, dtype: Any = None, generator: Any = None, **options: Unpack[CreationOptions]
 ) -> Tensor:
@@ -151,6 +158,7 @@ def randn_like(
     return finished(source_of(generator).normal_like(input, wanted), **options)
 
 
+@meta_aware
 def randint_like(
     input: Any,
     low: int,
@@ -173,6 +181,7 @@ def randint_like(
     return finished(ops.cast(draws, wanted), **options)
 
 
+@meta_aware
 def normal(
     mean: Any = 0.0,
     std: Any = 1.0,
@@ -207,6 +216,7 @@ def normal(
     return finished(scaled(source.normal(shape, wanted), std, mean), **options)
 
 
+@meta_aware
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that each element gives, or `p` for all, else 0.
 
@@ -235,6 +245,7 @@ def _check_chances(name: str, p: Any) -> None:
 # -- in place --------------------------------------------------------------------------------------
 
 
+@meta_aware
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
     """Overwrite with mean + std * z, for normal random numbers z; returns the tensor.
 
@@ -247,6 +258,7 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any
     return assign(self, source_of(generator).normal_into(self, mean, std))
 
 
+@meta_aware
 def uniform_(
     self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **bounds: Any
 ) -> Tensor:
@@ -265,6 +277,7 @@ def uniform_(
     return assign(self, source_of(generator).uniform_into(self, low, high))
 
 
+@meta_aware
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Overwrite with 1 with probability `p` (a number or a tensor), else 0; returns the tensor.
 
@@ -279,6 +292,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     return assign(self, ops.cast(drawn, self.dtype))
 
 
+@meta_aware
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
     """Overwrite with -ln(1 - u) / lambd for uniform u: exponential random numbers of rate `lambd`.
 
@@ -293,6 +307,7 @@ def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> 
     return assign(self, source.like(self, lambda s: source.exponential(s, self.dtype, lambd)))
 
 
+@meta_aware
 def random_(
     self: Tensor, from_: int = 0, to: int | None = None, *, generator: Any = None
 ) -> Tensor:
@@ -314,6 +329,7 @@ def random_(
     return assign(self, ops.cast(draws, self.dtype))
 
 
+@meta_aware
 def cauchy_(
     self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None
 ) -> Tensor:
@@ -329,6 +345,7 @@ def cauchy_(
     return assign(self, source.like(self, lambda s: source.cauchy(s, self.dtype, median, sigma)))
 
 
+@meta_aware
 def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
     """Overwrite with how many trials it takes until one succeeds, each with probability `p`.
 
@@ -344,6 +361,7 @@ def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
     return assign(self, ops.cast(trials, self.dtype))
 
 
+@meta_aware
 def log_normal_(
     self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Any = None
 ) -> Tensor:

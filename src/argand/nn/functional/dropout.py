@@ -9,6 +9,7 @@ from argand.base.errors import ArgumentError
 from argand.ir.op import ops
 from argand.tensor.generators import default_generator
 from argand.tensor.inplace import assign
+from argand.tensor.meta import meta_aware
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
@@ -51,6 +52,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     return dropout2d(input, p, training, inplace)
 
 
+@meta_aware
 def _dropped(x: Any, shape: Any, p: float, training: bool, inplace: bool) -> Any:
     if not 0 <= p <= 1:
         raise ArgumentError(f"dropout: the probability must be between 0 and 1, got {p}")
@@ -89,6 +91,7 @@ def feature_alpha_dropout(
     return _alpha_dropped(input, shape, p, training, inplace)
 
 
+@meta_aware
 def _alpha_dropped(x: Any, shape: Any, p: float, training: bool, inplace: bool) -> Any:
     if not 0 <= p <= 1:
         raise ArgumentError(f"alpha_dropout: the probability must be between 0 and 1, got {p}")
