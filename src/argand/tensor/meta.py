@@ -60,12 +60,12 @@ class MetaArray(np.ndarray[Any, Any]):
         """Another one."""
         return reserved(self.shape, self.dtype)
 
-    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> MetaArray:  # type: ignore[override]  # whatever is asked for, one of that dtype
+    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> MetaArray:
         """One with another dtype."""
         return reserved(self.shape, np.dtype(dtype))
 
-    __setitem__ = __bool__ = __float__ = __int__ = __complex__ = __index__ = __iter__ = refuse  # type: ignore[assignment]
-    item = tolist = tobytes = tofile = fill = dump = dumps = __reduce__ = refuse  # type: ignore[assignment]
+    __setitem__ = __bool__ = __float__ = __int__ = __complex__ = __index__ = __iter__ = refuse
+    item = tolist = tobytes = tofile = fill = dump = dumps = __reduce__ = refuse
 
 
 def reserved(shape: tuple[int, ...], dtype: np.dtype[Any]) -> MetaArray:
@@ -115,16 +115,15 @@ class Meta(Interpreter):
     """Gives tensors without values; nothing is drawn or written."""
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
-        arrays = [None if type(x) is Literal else x._array for x in inputs]
         if op.is_view:
-            outputs: tuple[Any, ...] = (valueless(_view(op, arrays[0], params)),)
-            if np.may_share_memory(outputs[0]._array, arrays[0]):
+            array = inputs[0]._array
+            outputs: tuple[Any, ...] = (valueless(_view(op, array, params)),)
+            if np.may_share_memory(outputs[0]._array, array):
                 link(outputs[0], inputs[0], (op, params))
         else:
-            types = [x if type(x) is Literal else array_type(x._array) for x in inputs]
-            found = op.infer(*types, **params)
-            made = [reserved(tuple(t.shape), t.dtype.numpy) for t in found]
-            outputs = tuple([valueless(array) for array in made])
+            types: list[Any] = [x if type(x) is Literal else array_type(x._array) for x in inputs]
+            found: Any = op.infer(*types, **params)
+            outputs = tuple([valueless(reserved(t.shape, t.dtype.numpy)) for t in found])
         record(op, params, inputs, outputs)
         return outputs
 
@@ -148,7 +147,7 @@ META = Meta()
 
 
 def _view(op: Op, array: Any, params: dict[str, Any]) -> MetaArray:
-    found: Any = op.run(array.view(np.ndarray), **params)  # type: ignore[attr-defined]  # NumPy's views touch no element
+    found: Any = op.run(array.view(np.ndarray), **params)  # NumPy's views touch no element
     return found.view(MetaArray)  # type: ignore[no-any-return]
 
 
