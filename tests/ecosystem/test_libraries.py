@@ -19,6 +19,7 @@ LIBRARIES = [
     "transformers",
     "lightning",
 ]
+CHECKPOINTS = ["lightning_checkpoints", "transformers_checkpoints"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
@@ -30,7 +31,7 @@ def interpreter() -> Path:
         pytest.skip(f"no libraries from the registry: {error}")
 
 
-@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize("name", [*LIBRARIES, *CHECKPOINTS])
 def test_a_library_works_as_it_is(interpreter: Path, name: str) -> None:
     program = Path(__file__).with_name("uses.py")
     done = subprocess.run([interpreter, program, name], capture_output=True, text=True)

@@ -204,6 +204,98 @@ def lightning() -> None:
     assert torch.nn.functional.mse_loss(model.layer(x), x.sum(1, keepdim=True)).item() < 0.1
 
 
+def lightning_checkpoints() -> None:
+    """A Trainer that goes on from a checkpoint has the weights of one that was not stopped."""
+    import lightning as L  # the library's habit
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    class Net(L.LightningModule):
+        def __init__(self, lr=0.05) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            layers = torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 1)
+            self.body = torch.nn.Sequential(*layers)
+
+        def training_step(self, batch, index):
+            return torch.nn.functional.mse_loss(self.body(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
+            rates = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+            return {"optimizer": optimizer, "lr_scheduler": rates}
+
+    x = torch.rand(48, 4)
+    data = torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True))
+
+    def train(epochs, folder, start=None):
+        torch.manual_seed(0)
+        model = Net()
+        keep = ModelCheckpoint(dirpath=folder, save_last=True)
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        trainer = L.Trainer(max_epochs=epochs, callbacks=[keep], **quiet)
+        batches = torch.utils.data.DataLoader(data, batch_size=16)
+        trainer.fit(model, batches, ckpt_path=start)
+        return model
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole = train(2, f"{folder}/whole")
+        train(1, f"{folder}/parts")
+        last = f"{folder}/parts/last.ckpt"
+        assert Path(folder, "parts", "epoch=0-step=3.ckpt").exists()
+        parts = train(2, f"{folder}/parts", last)
+        read = Net.load_from_checkpoint(f"{folder}/whole/last.ckpt")
+    for name, wanted in whole.state_dict().items():
+        assert torch.equal(parts.state_dict()[name], wanted), name
+        assert torch.equal(read.state_dict()[name], wanted), name
+
+
+def transformers_checkpoints() -> None:
+    """A Trainer that resumes has the weights of one that was not stopped; its arguments are read
+    again where their classes are registered."""
+    import importlib
+
+    import transformers as hf
+
+    small = {"num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32}
+    small |= {"num_hidden_layers": 1, "vocab_size": 50}
+    samples = [{"input_ids": torch.arange(i, i + 8) % 50, "labels": i % 2} for i in range(16)]
+
+    class Stop(hf.TrainerCallback):
+        def on_step_end(self, args, state, control, **rest):
+            control.should_training_stop = state.global_step == 4
+
+    def train(folder, callbacks=(), resume=None):
+        hf.set_seed(3)
+        saving = {"save_strategy": "steps", "save_steps": 2, "per_device_train_batch_size": 4}
+        options = hf.TrainingArguments(
+            folder, max_steps=6, report_to=[], use_cpu=True, disable_tqdm=True, **saving
+        )
+        model = hf.BertForSequenceClassification(hf.BertConfig(**small))
+        trainer = hf.Trainer(model, options, train_dataset=samples, callbacks=list(callbacks))
+        trainer.train(resume_from_checkpoint=resume)
+        return model
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole = train(f"{folder}/whole")
+        train(f"{folder}/parts", [Stop()])
+        parts = train(f"{folder}/parts", resume=True)
+        path = f"{folder}/parts/checkpoint-4/training_args.bin"
+        try:
+            torch.load(path, weights_only=False)
+        except ValueError as error:
+            assert "asks for transformers.training_args.TrainingArguments" in str(error)
+        else:
+            raise AssertionError("classes were built that nothing has registered")
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        found = [name.rpartition(".") for name in names]
+        known = [getattr(importlib.import_module(module), name) for module, _, name in found]
+        with torch.serialization.safe_globals(known):
+            read = torch.load(path, weights_only=False)
+    assert read.save_steps == 2 and read.save_strategy is hf.trainer_utils.SaveStrategy.STEPS
+    for name, wanted in whole.state_dict().items():
+        assert torch.equal(parts.state_dict()[name], wanted), name
+
+
 USES = {
     f.__name__: f
     for f in (
@@ -216,6 +308,8 @@ USES = {
         tensorboard,
         transformers,
         lightning,
+        lightning_checkpoints,
+        transformers_checkpoints,
     )
 }
 

@@ -30,3 +30,9 @@ def test_options_hold_inside_a_block() -> None:
 def test_a_history_prints_after_the_elements() -> None:
     x = ag.ones(2, requires_grad=True)
     assert repr(x * 2) == "tensor([2., 2.], grad_fn=<MulBackward0>)"
+
+
+def test_a_number_is_formatted_as_one() -> None:
+    assert f"{ag.tensor(3.5)} {ag.tensor(0):>2} {ag.tensor(True)}" == "3.5  0 True"
+    assert f"{ag.ones(1):.2f} {ag.ones(2)}" == "1.00 tensor([1., 1.])"
+    assert f"{ag.ones(1)}" == "tensor([1.])"

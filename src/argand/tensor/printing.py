@@ -12,6 +12,7 @@ import numpy as np
 from argand.base.conversion import plain
 from argand.base.dtype import bool_, from_numpy, get_default_dtype, int64
 from argand.base.errors import ArgumentError
+from argand.tensor.core import Tensor
 from argand.tensor.meta import is_meta
 
 
@@ -265,7 +266,7 @@ def _line(array: Any, indent: int, summarise: bool, formatted: _Format) -> str:
 
 
 def formatted(self: Any, spec: str) -> Any:
-    """``format(t, ".2f")`` of a one-element tensor formats its number."""
-    if spec and self.numpy_array().size == 1:
-        return f"{self.item():{spec}}"
+    """The number of a 0-d tensor, formatted; ``format(t, ".2f")`` takes any single element."""
+    if (type(self) is Tensor and not self.ndim) or (spec and self.numpy_array().size == 1):
+        return format(self.item(), spec)
     return format(show(self), spec)
