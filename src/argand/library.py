@@ -159,11 +159,11 @@ class _OwnOp(CustomOpDef):
 
 
 def _of_torchvision() -> dict[str, _OwnOp]:
-    from argand.vision import ops as own  # vision is large
+    from argand.vision.ops import registered as own  # vision is large
 
     def absent(name: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            raise NoOpError(f"torch.ops.torchvision.{name} is not in Argand; nms and roi_align are")
+            raise NoOpError(f"torch.ops.torchvision.{name} is not in Argand")
 
         return call
 

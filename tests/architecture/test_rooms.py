@@ -105,6 +105,7 @@ IMPORTS_BY_NAME = {
     "fit/progress.py",
     "optim/__init__.py",
     "utils/__init__.py",
+    "vision/pillow.py",
 }
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = "2.13.0"
 """The release that everything is compared with."""
+TORCHVISION = "0.28.0"
+"""The one that belongs to it."""
 LINTERS = ("ruff", "mypy")
 
 
@@ -26,7 +28,12 @@ def requirements() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     listed = [*project["dependencies"], *(r for n in extras if n != "all" for r in extras[n])]
-    return [f"torch=={TORCH}", "expecttest", *(r for r in listed if not r.startswith(LINTERS))]
+    return [
+        f"torch=={TORCH}",
+        f"torchvision=={TORCHVISION}",
+        "expecttest",
+        *(r for r in listed if not r.startswith(LINTERS)),
+    ]
 
 
 def python() -> Path:

@@ -141,3 +141,8 @@ def test_programs_are_compared_number_by_number() -> None:
     assert abs(programs.difference(ours, theirs, "losses")[0] - 5e-4) < 1e-5
     ours.losses = [1.0]
     assert programs.difference(ours, theirs, "losses")[0] == float("inf")
+
+
+def test_of_torchvision_all_is_there_but_datasets() -> None:
+    absent = {row[0]: row[1] != row[2] for row in rows(section("vision"))}
+    assert [name for name, some in absent.items() if some] == ["`datasets`"]

@@ -75,6 +75,7 @@ def test_operators(python: Path, part: int) -> None:
         "promotion",
         "printing",
         "random_numbers",
+        "vision",
     ],
 )
 def test_tables(python: Path, name: str) -> None:

@@ -76,6 +76,12 @@ def as_class(made: Any, cls: type) -> Any:
     return made
 
 
+def plainly(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """What a call gives that no class of an argument takes over."""
+    with overrides.without_classes():
+        return func(*args, **kwargs)
+
+
 # -- calls with tensors of a subclass --------------------------------------------------------------
 
 

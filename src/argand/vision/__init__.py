@@ -1,5 +1,8 @@
-"""Images: datasets, and transforms of images."""
+"""Images: the names of torchvision, on Argand's tensors and Pillow.
 
-from argand.vision import datasets, transforms
+Pillow is loaded when an image first needs it: ``pip install 'argand[vision]'``.
+"""
 
-__all__ = ["datasets", "transforms"]
+from argand.vision import datasets, io, ops, transforms, tv_tensors, utils
+
+__all__ = ["datasets", "io", "ops", "transforms", "tv_tensors", "utils"]

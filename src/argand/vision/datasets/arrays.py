@@ -1,4 +1,4 @@
-"""Image datasets that need no download."""
+"""Handwritten digits that need no download, and MNIST as Keras keeps it: tensors, not images."""
 
 from __future__ import annotations
 
@@ -53,16 +53,17 @@ def _load_digits() -> tuple[np.ndarray, np.ndarray]:
     return images, bunch.target.astype(np.int64)
 
 
-class MNIST(TensorDataset):
+class MNISTArchive(TensorDataset):
     """MNIST from a NumPy archive with x_train, y_train, x_test and y_test (Keras's mnist.npz).
 
     Images become float32 (N, 1, 28, 28) in [0, 1], labels int64. LeCun et al. (1998).
 
     >>> import os, tempfile
+    >>> from argand.vision.datasets.arrays import MNISTArchive
     >>> path = os.path.join(tempfile.mkdtemp(), "mnist.npz")
     >>> images, labels = np.zeros((2, 28, 28), np.uint8), np.array([3, 7])
     >>> np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
-    >>> len(MNIST(path)), MNIST(path)[1][1]
+    >>> len(MNISTArchive(path)), MNISTArchive(path)[1][1]
     (2, tensor(7))
     """
 

@@ -1,0 +1,191 @@
+"""Files of datasets: their checksums, and how they come from where they are kept."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import hashlib
+import lzma
+import os
+import sys
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from argand.base.errors import ArgandError, ArgumentError, FormatError, did_you_mean
+from argand.io.replacing import replacing
+
+_CHUNK = 1 << 20
+_PATIENCE = 30.0  # seconds without a byte
+
+
+class DatasetNotFoundError(ArgandError, RuntimeError, FileNotFoundError):
+    """The files of a dataset are not where they should be; the error says where, and what to do."""
+
+
+class DownloadError(ArgandError, RuntimeError, OSError):
+    """A file could not be fetched from any of its addresses; the error says how to get it."""
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 checksum of a file."""
+    found = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def is_whole(path: Path, md5: str | None = None) -> bool:
+    """Whether a file is there, and is the one that its checksum says."""
+    return path.is_file() and (md5 is None or md5_of(path) == md5)
+
+
+def check(path: Path, md5: str | None) -> None:
+    """Raise FormatError where a file is not the one that its checksum says."""
+    if md5 is not None and (found := md5_of(path)) != md5:
+        raise FormatError(
+            f"{path}: its MD5 checksum is {found}, expected {md5}: the file is damaged or another "
+            "one; delete it and fetch it again"
+        )
+
+
+def choice(value: Any, name: str, choices: Sequence[str]) -> str:
+    """A word that must be one of some."""
+    if value not in choices:
+        told = ", ".join(map(repr, choices))
+        raise ArgumentError(
+            f"Unknown value {value!r} for argument {name}{did_you_mean(str(value), choices)}; "
+            f"valid values are {told}"
+        )
+    return str(value)
+
+
+# -- fetching --------------------------------------------------------------------------------------
+
+
+def fetch(urls: Sequence[str], path: Path, md5: str | None = None) -> None:
+    """Bring a file from the first address that has it, unless it is there.
+
+    It is written to ``<name>.part`` and renamed when its checksum is right; what a broken transfer
+    left is continued. Raises DownloadError, which names the file, the addresses, and where to put
+    it by hand.
+    """
+    if path.is_file():
+        check(path, md5)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    failures = []
+    for url in urls:
+        try:
+            _transfer(url, part)
+            check(part, md5)
+        except (urllib.error.URLError, OSError, FormatError) as error:
+            if isinstance(error, FormatError):
+                part.unlink(missing_ok=True)
+            failures.append(f"  {url}: {getattr(error, 'reason', None) or error}")
+            continue
+        os.replace(part, path)
+        return
+    told = "\n".join(failures)
+    raise DownloadError(
+        f"{path.name} could not be downloaded:\n{told}\nFetch it from one of these addresses by "
+        f"other means, and put it into {path.parent}"
+    )
+
+
+def _transfer(url: str, part: Path) -> None:
+    """Append what is missing of a file."""
+    done = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "argand"} | ({"Range": f"bytes={done}-"} if done else {})
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        response = urllib.request.urlopen(request, timeout=_PATIENCE)
+    except urllib.error.HTTPError as error:
+        if done and error.code == 416:  # there is no more than what is there
+            return
+        raise
+    with response:
+        continues = done and getattr(response, "status", None) == 206
+        done = done if continues else 0
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length else None
+        with open(part, "ab" if continues else "wb") as file, _bar(part, total) as advance:
+            advance(done)
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                advance(len(chunk))
+        if total is not None and part.stat().st_size < total:
+            raise OSError(f"the connection ended after {part.stat().st_size} of {total} bytes")
+
+
+@contextlib.contextmanager
+def _bar(part: Path, total: int | None) -> Iterator[Any]:
+    """A bar in a terminal that what was read advances; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich import console, progress  # only where a bar is shown
+
+    columns = (
+        progress.TextColumn("[bold]{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console.Console(stderr=True)) as bar:
+        task = bar.add_task(part.stem, total=total)
+        yield lambda count: bar.update(task, advance=count)
+
+
+# -- unpacking -------------------------------------------------------------------------------------
+
+_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+
+def opened(path: Path) -> Any:
+    """A file, or where it isn't there the packed one of that name, open to be read as bytes."""
+    if path.is_file():
+        return open(path, "rb")
+    for suffix, opener in _OPENERS.items():
+        packed = path.with_name(path.name + suffix)
+        if packed.is_file():
+            return opener(packed, "rb")
+    raise DatasetNotFoundError(f"{path}: there is no such file, nor one packed as .gz")
+
+
+def exists(path: Path) -> bool:
+    """Whether a file is there, packed or not."""
+    return any(path.with_name(path.name + suffix).is_file() for suffix in ("", *_OPENERS))
+
+
+def unpack(path: Path) -> None:
+    """Unpack a .gz, .bz2 or .xz file beside itself, without the ending."""
+    with (
+        _OPENERS[path.suffix](path, "rb") as packed,
+        replacing(path.with_suffix("")) as temporary,
+        open(temporary, "wb") as file,
+    ):
+        while chunk := packed.read(_CHUNK):
+            file.write(chunk)
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack a tar or zip archive into a folder; nothing in it may lead outside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                packed.extractall(folder)
+            return
+        with tarfile.open(archive) as tape:
+            tape.extractall(folder, filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise FormatError(f"{archive}: the archive can't be unpacked: {error}") from None
