@@ -15,7 +15,9 @@ from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.misuse import explained
 from argand.base.notices import notice
 from argand.base.shape import shape_text
+from argand.tensor.columns import library_of
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.creation import as_tensor
 from argand.tensor.random import randperm
 
 
@@ -92,7 +94,7 @@ class TensorDataset(Dataset):
         if not tensors:
             raise SizeError("TensorDataset needs at least one tensor")
         self.tensors: tuple[Any, ...] = tuple(
-            t if isinstance(t, Tensor) else wrap(np.asarray(t)) for t in tensors
+            t if isinstance(t, Tensor) else _held(t) for t in tensors
         )
         if any(t.ndim == 0 or t.shape[0] != self.tensors[0].shape[0] for t in self.tensors):
             shapes = " and ".join(shape_text(t.shape) for t in self.tensors)
@@ -106,6 +108,11 @@ class TensorDataset(Dataset):
 
     def __len__(self) -> int:
         return int(self.tensors[0].shape[0])
+
+
+def _held(data: Any) -> Tensor:
+    """An array, a list, or a column or frame of another library, as a tensor."""
+    return as_tensor(data) if library_of(data) else wrap(np.asarray(data))
 
 
 class Subset(Dataset):

@@ -40,6 +40,7 @@ from argand.data.readers import (
 )
 from argand.data.sampler import drawn_seed
 from argand.data.store import FileStore, MemoryStore
+from argand.tensor.columns import column_values, is_frame
 from argand.tensor.core import Tensor
 
 _VERSION = 1
@@ -50,7 +51,8 @@ class Pipeline(IterableDataset):
     """Elements of a source, changed stage by stage; each method gives a pipeline with one more.
 
     A source is a dataset or sequence (anything with `__getitem__` and `__len__`), an iterable, a
-    function that makes an iterable, or columns by name, whose rows are dicts. A pipeline can be
+    function that makes an iterable, or columns by name (a dict, or a frame of pandas, polars or
+    Arrow), whose rows are dicts. A pipeline can be
     gone through many times, in a loop, by `fit`, or by `DataLoader`, whose workers share its
     elements out among them: order and content don't depend on how many there are.
 
@@ -70,6 +72,8 @@ class Pipeline(IterableDataset):
     """
 
     def __init__(self, source: Any) -> None:
+        if is_frame(source):
+            source = column_values(source)
         if isinstance(source, Mapping):
             source = StackDataset(**source)
         if isinstance(source, Pipeline):

@@ -15,6 +15,7 @@ from argand.data.fetch import stateful
 from argand.data.loader import DataLoader
 from argand.data.pipeline import Pipeline
 from argand.fit.parts import random_state, restore, set_random_state, state_of
+from argand.tensor.columns import library_of, table_array
 from argand.tensor.core import Tensor, wrap
 
 
@@ -37,7 +38,7 @@ def as_tensor(x: Any) -> Any:
         return x
     if isinstance(x, dict):
         raise TypeError("inputs by name are not supported; give a tuple of arrays in order")
-    array = np.asarray(x)
+    array = table_array(x) if library_of(x) else np.asarray(x)
     return wrap(array.astype(np.float32) if array.dtype == np.float64 else array)
 
 
@@ -163,7 +164,7 @@ def make_feed(
 
 def _is_source(x: Any) -> bool:
     """Whether `x` gives batches, rather than being the data themselves."""
-    if isinstance(x, Tensor | np.ndarray | tuple | list):
+    if isinstance(x, Tensor | np.ndarray | tuple | list) or library_of(x):
         return False
     return isinstance(x, DataLoader) or hasattr(x, "__iter__") or hasattr(x, "__next__")
 

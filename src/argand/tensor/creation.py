@@ -23,6 +23,7 @@ from argand.base.dtype import (
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
+from argand.tensor.columns import library_of, table_array
 from argand.tensor.core import Tensor, borrow, of_stand_in, wrap
 from argand.tensor.device import check_device
 from argand.tensor.meta import like_of, on_meta, to_meta, without_values
@@ -120,6 +121,9 @@ def array_from(data: Any, dtype: Any = None, copy: bool = False) -> Any:
         array = _from_nested(data, wanted)
     elif isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic):
         array = _python_array(np.asarray(data), wanted)
+    elif library_of(data):
+        array = table_array(data, wanted is not None and wanted.is_inexact)
+        array = np.array(array) if copy else array
     else:
         array = np.asarray(data)
         if copy and array is data:
