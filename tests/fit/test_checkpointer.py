@@ -404,6 +404,20 @@ def test_fit_leaves_in_order(tmp_path, number, error):
         assert "stopped in epoch 2 after 2 steps; saved in" in str(caught.value)
 
 
+def test_a_signal_that_ends_the_workers_too(tmp_path):
+    class Fails:
+        def __iter__(self):
+            yield X[:5], Y[:5]
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise RuntimeError("a worker was killed")
+
+    model = net()
+    model.compile("sgd", "cross_entropy", run_eagerly=True)
+    with pytest.raises(SystemExit):
+        model.fit(Fails(), verbose=0, checkpoint=tmp_path)
+    assert fit.Checkpointer(tmp_path).files()[-1].name == "step-00000001.safetensors"
+
+
 def test_the_second_signal_is_obeyed_at_once(tmp_path):
     model = net()
     model.compile("sgd", "cross_entropy", run_eagerly=True)

@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import datetime
 import enum
@@ -11,6 +12,7 @@ import os
 import pathlib
 import random
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -186,13 +188,32 @@ def test_what_can_t_be_written_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_whole_modules_are_for_programs_of_pytorch(monkeypatch):
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    with pytest.raises(TypeError, match="can't save a Sequential"):
+        ag.save(model, io.BytesIO())
+    monkeypatch.setattr("argand.base.naming.naming.package", "torch")
+    file = io.BytesIO()
+    ag.save(model.eval(), file)
+    data = file.getvalue()
+    with pytest.raises(FormatError, match=r"asks for argand\.nn\.containers\.Sequential"):
+        ag.load(io.BytesIO(data), weights_only=False)
+    with safe_globals([nn.Sequential, nn.Linear, nn.BatchNorm1d, nn.Dropout]):
+        again = ag.load(io.BytesIO(data))
+    x = ag.rand(4, 2)
+    assert type(again) is nn.Sequential and not again.training and ag.equal(again(x), model(x))
+    assert isinstance(again[0].weight, nn.Parameter) and again[0].weight is not model[0].weight
+
+
 # -- hostile files ---------------------------------------------------------------------------------
 
 
-def archive(data):
+def archive(data, storage=None):
     out = io.BytesIO()
     writer = ZipWriter(out.write)
     writer.add("x/data.pkl", data)
+    if storage is not None:
+        writer.add("x/data/0", storage)
     writer.close()
     return io.BytesIO(out.getvalue())
 
@@ -277,6 +298,22 @@ def test_named_tuples_and_default_dicts_of_pickle():
         found, table = ag.load(archive(data))
     assert found == (1, 2) and type(found) is pair
     assert table == {"a": []} and table["new"] == []
+
+
+def test_changed_bytes_are_read_or_refused(tmp_path):
+    ag.save({"all": objects()}, tmp_path / "x.pt")
+    with zipfile.ZipFile(tmp_path / "x.pt") as file:
+        data, storage = file.read("archive/data.pkl"), file.read("archive/data/0")
+    draw, whole = random.Random(0), 0
+    with safe_globals([*CLASSES, collections.defaultdict, list]):
+        for _ in range(300):
+            changed = bytearray(data)
+            for _ in range(draw.randint(1, 3)):
+                changed[draw.randrange(len(data))] = draw.randrange(256)
+            with contextlib.suppress(FormatError):
+                ag.load(archive(bytes(changed), storage))
+                whole += 1
+        assert 10 < whole < 290
 
 
 def test_default_order_of_bytes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,18 @@ class Keeper:
 
     def __exit__(self, *exc: object) -> None:
         self._interrupts.__exit__()
+
+    def guarded(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches; where a signal that came has ended the loader's workers too, leave."""
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except Exception:
+                self._leave_if_asked()
+                raise
+            yield batch
 
     def after_step(self) -> None:
         """A step is done."""

@@ -279,7 +279,7 @@ class _Run:
             self.place.begin(epoch)
             self._reset()
         rest = reader.rest() if count is None else reader.take(count - self.place.done)
-        logs = self._steps(rest)
+        logs = self._steps(self.keeper.guarded(rest))
         if not self.place.done:
             raise ArgumentError("fit: there is no data")
         self.steps = self.steps or self.place.done

@@ -17,6 +17,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from argand.base import late
 from argand.base.dtype import DType
+from argand.base.naming import naming
 from argand.base.stateful import is_stateful
 from argand.io.torch_names import OLD_NAMES
 from argand.io.zipped import ZipWriter
@@ -353,7 +354,8 @@ class _Pickled:
     def _object(self, x: Any) -> None:
         """What makes an object again, as the object tells pickle: a class or function, its
         arguments, and what it holds."""
-        if type(x) is object or is_stateful(type(x)):
+        # whole modules only for PyTorch's programs: their files depend on the code of the layers
+        if type(x) is object or (is_stateful(type(x)) and naming.package != "torch"):
             raise self._error(x)
         try:
             told = x.__reduce_ex__(2)

@@ -267,6 +267,7 @@ def _line(array: Any, indent: int, summarise: bool, formatted: _Format) -> str:
 
 def formatted(self: Any, spec: str) -> Any:
     """The number of a 0-d tensor, formatted; ``format(t, ".2f")`` takes any single element."""
-    if (type(self) is Tensor and not self.ndim) or (spec and self.numpy_array().size == 1):
+    number = type(self) is Tensor and not self.ndim and not is_meta(self)
+    if number or (spec and self.numpy_array().size == 1):
         return format(self.item(), spec)
     return format(show(self), spec)
