@@ -122,6 +122,18 @@ class _Aten(OpNamespace):
         return super().__getattr__(name)
 
 
+class _AbsentOps(OpNamespace):
+    """The ops of a library that was left out: they can be named, and say so when they are called;
+    but for what is asked while the library is imported."""
+
+    cuda_version = is_align_available = staticmethod(lambda: None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _absent(f"{self._name}.{name}")
+
+
 class Ops:
     """`torch.ops`: a namespace is made when it is asked for."""
 
@@ -130,21 +142,32 @@ class Ops:
     def __getattr__(self, name: str) -> OpNamespace:
         if name.startswith("__"):
             raise AttributeError(name)
-        made = vars(self)[name] = _Aten(name) if name == "aten" else OpNamespace(name)
+        kind = _NAMESPACES.get(name, OpNamespace)
+        made = vars(self)[name] = kind(name)
         if name == "torchvision":
             vars(made).update(_of_torchvision())
         return made
 
     def load_library(self, path: str) -> None:
-        """Raises OSError: libraries of ops are linked against PyTorch's C++ library; but the ops of
-        torchvision's are Argand's own."""
-        folder, file = os.path.split(path)
-        if os.path.basename(folder) == "torchvision" and file.startswith("_C"):
+        """Raises OSError: libraries of ops are linked against PyTorch's C++ library. Those of
+        torchvision and torchaudio are left out: torchvision's ops are Argand's own, and most of
+        torchaudio needs none; an op that isn't there says so when it is called."""
+        if {"torchvision", "torchaudio"} & set(os.path.normpath(path).split(os.sep)):
             return
         raise OSError(
             f"{path}: a library of ops is linked against PyTorch's C++ library, which isn't here; "
             "write the op in Python with torch.library.custom_op"
         )
+
+
+_NAMESPACES = {"aten": _Aten, "torchaudio": _AbsentOps, "_torchaudio": _AbsentOps}
+
+
+def _absent(name: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        raise NoOpError(f"torch.ops.{name} is not in Argand: it is of a library in C++")
+
+    return call
 
 
 class _OwnOp(CustomOpDef):
@@ -161,13 +184,9 @@ class _OwnOp(CustomOpDef):
 def _of_torchvision() -> dict[str, _OwnOp]:
     from argand.vision.ops import registered as own  # vision is large
 
-    def absent(name: str) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            raise NoOpError(f"torch.ops.torchvision.{name} is not in Argand")
-
-        return call
-
-    functions: dict[str, Any] = {name: absent(name) for name in own.ABSENT.split()}
+    functions: dict[str, Any] = {
+        name: _absent(f"torchvision.{name}") for name in own.ABSENT.split()
+    }
     functions.update(own.FUNCTIONS)
     return {name: _OwnOp(f"torchvision::{name}", call) for name, call in functions.items()}
 

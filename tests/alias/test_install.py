@@ -187,3 +187,26 @@ def test_metadata_ops_and_dunder_modules_are_found():
     assert lines[:4] == ["True", "tensor([2.])", "tensor(2.)", "True"]
     assert lines[4:6] == ["Argand False", "torch.FloatTensor torch.LongTensor"]
     assert lines[6].startswith("torch.ops.aten._softmax_backward_data is not there")
+
+
+def test_an_extension_module_that_needs_pytorchs_library_is_told_so(tmp_path):
+    """The linker's errors are those of PyTorch's libraries; another one stays as it is."""
+    for name in ("linked", "broken"):
+        (tmp_path / f"{name}.so").write_bytes(b"")
+    text = """
+        from importlib.machinery import ExtensionFileLoader
+
+        def create_module(self, spec):
+            missing = "libc10.so" if spec.name == "linked" else "libz.so"
+            raise ImportError(f"{missing}: cannot open shared object file", name=spec.name)
+
+        ExtensionFileLoader.create_module = create_module
+        for name in ("linked", "broken"):
+            try:
+                __import__(name)
+            except ImportError as error:
+                print(isinstance(error, ag.ArgandError), error)
+        """
+    told, plain = run(text, tmp_path).splitlines()
+    assert told.startswith("True linked is compiled against PyTorch's C++ library")
+    assert plain == "False libz.so: cannot open shared object file"

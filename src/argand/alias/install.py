@@ -9,6 +9,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
+from argand.alias.linked import explain_linked_modules
 from argand.alias.modules import AliasModule
 from argand.alias.names import listed
 from argand.base.errors import ArgandError
@@ -66,6 +67,7 @@ def install_as_torch() -> None:
             "or write `import argand as torch`"
         )
     sys.meta_path.insert(0, _Finder())
+    explain_linked_modules()
     naming.package = "torch"
     settings.generator = "mt19937"
     sys.modules["torch"] = _root()
