@@ -80,7 +80,7 @@ FACADES = {
     "multiprocessing": {"base"},
     "onnx": {"onnx"},
     "overrides": {"base", "fft", "ir", "linalg", "nn", "special", "tensor"},
-    "profiler": set(),
+    "profiler": {"base", "ir", "tensor"},
     "version": set(),
     "xpu": {"base"},
     "signal": {"base", "ir", "signal", "tensor"},

@@ -39,7 +39,8 @@ OVERLAY: dict[str, dict[str, str]] = {
     "torch.cuda": {"OutOfMemoryError": "argand.base.errors:OutOfMemoryError"},
     "torch.autograd.profiler": {
         name: f"argand.profiler:{name}" for name in ("kineto_available", "record_function")
-    },
+    }
+    | {"profile": "argand.profiler:LegacyProfile", "EventList": "argand.profiler.events:EventList"},
     "torch.utils.model_zoo": {"load_url": "argand.hub:load_state_dict_from_url"},
     "torch.fx.node": {"Argument": "typing:Any", "Target": "typing:Any"},
     "torch.jit.annotations": {

@@ -189,6 +189,8 @@ class CompiledFunction:
             found.accept(leaves)
         if settings.debug:
             executable = self._debugged(found, given)
+        if crossroads.timer is not None:
+            return crossroads.timed(f"compiled {self.name}", lambda: executable(leaves, given))
         return executable(leaves, given)
 
     def _run_eagerly(self, given: Given, error: Exception) -> Any:

@@ -101,6 +101,36 @@ class Generator:
         self.source.set(new_state)
         return self
 
+    def clone_state(self) -> Generator:
+        """Another generator in the same state, which goes on by itself.
+
+        >>> g = ag.Generator().manual_seed(3)
+        >>> ag.equal(ag.rand(3, generator=g.clone_state()), ag.rand(3, generator=g))
+        True
+        """
+        twin = Generator()
+        twin._source = type(self.source)()
+        return twin.set_state(self.get_state())
+
+    def graphsafe_get_state(self) -> Generator:
+        """The generator itself: what `graphsafe_set_state` makes another one share the state of.
+
+        >>> g = ag.Generator()
+        >>> g.graphsafe_get_state() is g
+        True
+        """
+        return self
+
+    def graphsafe_set_state(self, state: Generator) -> Generator:
+        """Go on from the state of another generator, which both share from here on.
+
+        >>> g, other = ag.Generator().manual_seed(3), ag.Generator()
+        >>> other.graphsafe_set_state(g).initial_seed()
+        3
+        """
+        self._source = state.source
+        return self
+
 
 class _Default(Generator):
     """The generator that functions draw from unless given another: of the algorithm that is set."""
@@ -115,6 +145,10 @@ class _Default(Generator):
         if name not in self._sources:
             self._sources[name] = ALGORITHMS[name]()
         return self._sources[name]
+
+    def graphsafe_set_state(self, state: Generator) -> Generator:
+        self._sources[settings.generator] = state.source
+        return self
 
     def states(self) -> dict[str, Tensor]:
         """Copies of the states of all algorithms that were used, by name."""

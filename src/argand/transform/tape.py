@@ -239,6 +239,12 @@ class GradientNode:
                 f"the saved values of {self.name()} have been freed: backward was already called "
                 "through this part of the graph; pass retain_graph=True to the first call"
             )
+        if crossroads.timer is not None:
+            return crossroads.timed(self.name(), lambda: self._unwatched(grads))  # type: ignore[no-any-return]  # a function gives Any
+        return self._unwatched(grads)
+
+    def _unwatched(self, grads: list[Any]) -> Sequence[Any]:
+        """The cotangents, by no function of the user's."""
         if overrides.tensor_classes and isinstance(self.op, Op):
             with overrides.without_any():  # a derivative is no call of the user's
                 return self._pulled(grads)
