@@ -84,6 +84,8 @@ class Runner:
         folder = copy / program.get("folder", ".")
         for name in program.get("data", []):
             program_data.make(name, folder, self.options.data)
+        for stage in program["stages"] if "smaller" in program else ():
+            _make_smaller(folder / shlex.split(stage)[0], program["smaller"])
         found = Outcome()
         for stage in program["stages"]:
             self._stage(shlex.split(stage), program, folder, copy, seed, found)
@@ -150,6 +152,15 @@ class Runner:
             "PYTHONUNBUFFERED": "1",
             "PYGAME_HIDE_SUPPORT_PROMPT": "1",
         }
+
+
+def _make_smaller(path: Path, constants: list[list[str]]) -> None:
+    """Put smaller constants into a program that takes no arguments."""
+    text = path.read_text()
+    for before, after in constants:
+        assert before in text, f"{path.name} has no line {before!r}"
+        text = text.replace(before, after)
+    path.write_text(text)
 
 
 def distance(ours: float, theirs: float) -> float:
