@@ -40,7 +40,7 @@ class Record:
         self.before = 0  # the cell that runs: losses of cells count for themselves
         self.tensors: dict[str, float] = {}
         self.problems: dict[str, str] = {}
-        self.start = time.perf_counter()
+        self.start = time.process_time()
 
     def keep_parts(self) -> bool:
         """Note what a driver says of its parts (`program_drivers/parts.py`), if it has some."""
@@ -80,7 +80,8 @@ class Record:
             "losses": self.losses,
             "tensors": self.tensors,
             "problems": self.problems,
-            "seconds": time.perf_counter() - self.start,
+            "seconds": time.process_time() - self.start,
+            "in_parts": "parts" in sys.modules,
         }
         Path(self.options["record"]).write_text(json.dumps(found))
 
@@ -93,6 +94,14 @@ def seed(number: int) -> None:
     random.seed(number)
     numpy.random.seed(number)
     torch.manual_seed(number)
+
+
+def round_otherwise() -> None:
+    """Let PyTorch compute with other kernels and two threads: sums are added in another order."""
+    import torch
+
+    torch.backends.mkldnn.enabled = False
+    torch.set_num_threads(2)
 
 
 def stand_in() -> None:
@@ -196,6 +205,8 @@ def main() -> None:
     os.environ.setdefault("MPLBACKEND", "agg")
     if record.options.get("vision"):
         stand_in()
+    if record.options.get("otherwise"):
+        round_otherwise()
     seed(record.options["seed"])
     record.watch()
     try:

@@ -46,8 +46,15 @@ def _difference(program: dict[str, Any], row: dict[str, Any]) -> str:
     if "difference" not in row:
         return str(program.get("missing", program.get("why", "")))
     gap = row["difference"]
-    said = f"{gap:.0e}" if isinstance(gap, float) and gap else "none" if gap == 0 else str(gap)
-    text = f"{said} ({row['of']})"
+    text = f"{_said(gap)} ({row['of']})"
+    if "itself" in row:
+        text += f"; PyTorch's own, rounding in another order: {_said(row['itself'])}"
     if "inside" in row:
         text += f"; {'within' if row['inside'] else 'beyond'} the spread of three seeds"
     return f"{text}; {program['why']}" if "why" in program else text
+
+
+def _said(gap: float | str) -> str:
+    if isinstance(gap, str):
+        return gap
+    return f"{gap:.0e}" if gap else "none"
