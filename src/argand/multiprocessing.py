@@ -1,6 +1,6 @@
 """`argand.multiprocessing`: Python's `multiprocessing` under PyTorch's name.
 
-Tensors are sent as copies; memory of the same pages is shared by `fork`.
+Tensors are sent as copies, and those in shared memory (`Tensor.share_memory_`) as what they are.
 
 >>> import argand.multiprocessing as mp
 >>> mp.get_context("spawn").get_start_method()
@@ -97,7 +97,7 @@ def get_sharing_strategy() -> str:
 
 
 def set_sharing_strategy(new_strategy: str) -> None:
-    """Ask for a way of sharing memory; it has no effect, tensors are sent as copies.
+    """Ask for a way of sharing memory; it has no effect, descriptors of files are sent.
 
     >>> import argand.multiprocessing as mp
     >>> mp.set_sharing_strategy("file_descriptor")

@@ -23,8 +23,6 @@ from types import ModuleType
 from typing import Any
 
 Namespace = dict[str, Any]
-declared: list[Any] = []
-"""Libraries of operators, which are there for as long as they are held."""
 
 
 class Stop(SystemExit):
@@ -105,17 +103,7 @@ def round_otherwise() -> None:
 
 
 def stand_in() -> None:
-    """Let files that stand in for a data set pass for it, and torchvision import.
-
-    The registry's torchvision has kernels for CUDA only: PyTorch for the CPU can't load them, and
-    misses what they declare.
-    """
-    import torch
-
-    if "argand" not in torch.__version__:
-        declared.append(torch.library.Library("torchvision", "FRAGMENT"))
-        for name in ("nms", "qnms"):
-            declared[0].define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+    """Let files that stand in for a data set pass for it."""
     from torchvision.datasets import cifar, utils
 
     def exists(path: Any, md5: str | None = None) -> bool:

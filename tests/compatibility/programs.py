@@ -48,8 +48,9 @@ NOISE = 4
 """Where more is apart: how many times as far as PyTorch's own runs in another order of rounding."""
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\bnan\b|\binf\b")
 _TIMES = re.compile(
-    r"[\d.:]+ ?(ms|s|sec|seconds|min|it/s|s/it)\b|ms/batch +[\d.]+|time:? ?[\d.]+|mfu.*|0x\w+"
-    r"|\d+:\d\d(:\d\d)?(\.\d+)?|\d\d\d\d-\d\d-\d\d|^\S*Warning.*|it/s.*|ETA.*"
+    r"^\d+\t|[\d.:]+ ?(ms|s|sec|seconds|min|it/s|s/it)\b|ms/batch +[\d.]+|mfu.*|0x\w+"
+    r"|time:? ?[\d.]+|\d+:\d\d(:\d\d)?(\.\d+)?|\d\d\d\d-\d\d-\d\d|^\S*Warning.*|it/s.*|ETA.*",
+    re.MULTILINE,
 )
 
 
@@ -150,7 +151,9 @@ class Runner:
 
     def _environment(self) -> dict[str, str]:
         threads = str(self.options.threads)
+        site = str(HERE / "program_site")
         return os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, [site, os.environ.get("PYTHONPATH")])),
             "OMP_NUM_THREADS": threads,
             "ARGAND_THREADS": threads,
             "PYTHONHASHSEED": "0",

@@ -59,10 +59,13 @@ class Module(Saved):
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def share_memory(self) -> Self:
-        """An error: memory is not shared between processes here."""
-        raise NotImplementedError(
-            "share_memory: modules are not shared between processes; pass their state_dict"
-        )
+        """Move parameters and buffers to memory that processes share; returns the module.
+
+        A process that is given the module trains the same parameters; see `Tensor.share_memory_`.
+        """
+        for tensor in (*self.parameters(), *self.buffers()):
+            tensor.share_memory_()
+        return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:

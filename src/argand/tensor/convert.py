@@ -475,16 +475,6 @@ def detach_(self: Any) -> Any:
     return self
 
 
-def share_memory_(self: Any) -> Any:
-    """The tensor itself; memory is shared between threads anyway.
-
-    >>> x = ag.ones(2)
-    >>> x.share_memory_() is x
-    True
-    """
-    return self
-
-
 def pin_memory(self: Any) -> Any:
     """The tensor itself: there is no other device to copy to.
 

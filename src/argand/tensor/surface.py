@@ -51,6 +51,7 @@ from argand.tensor import (
     searching,
     selecting,
     shaping,
+    shared,
     signals,
     spectra,
     storage,
@@ -157,12 +158,13 @@ FUNCTIONS: dict[Any, str] = {
 # Methods only.
 METHODS: dict[Any, str] = {
     autograd: "register_hook register_post_accumulate_grad_hook retain_grad",
-    convert: """detach_ data_ptr element_size get_device numpy pin_memory share_memory_
+    convert: """detach_ data_ptr element_size get_device numpy pin_memory
         storage_offset to tolist type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
     layouts: """coalesce dense_dim indices is_coalesced sparse_dim sparse_mask to_dense to_sparse
         to_sparse_coo values _indices _nnz _values""",
     legacy: "new",
+    shared: "is_shared share_memory_",
     storage: "storage untyped_storage",
     formulas: "new_empty_strided",
     random: "bernoulli_ cauchy_ exponential_ geometric_ log_normal_ normal_ random_ uniform_",
