@@ -18,6 +18,7 @@ from argand.io.registered import (
     get_safe_globals,
     safe_globals,
 )
+from argand.io.skipping import skip_data
 
 __all__ = [
     "LoadEndianness",
@@ -30,4 +31,5 @@ __all__ = [
     "safe_globals",
     "save",
     "set_default_load_endianness",
+    "skip_data",
 ]

@@ -316,6 +316,20 @@ def test_changed_bytes_are_read_or_refused(tmp_path):
         assert 10 < whole < 290
 
 
+def test_elements_are_left_out(tmp_path):
+    ag.save([ag.ones(3)], tmp_path / "whole.pt")
+    with ag.serialization.skip_data():
+        ag.save([ag.ones(3)], tmp_path / "empty.pt")
+        assert ag.load(tmp_path / "whole.pt")[0].tolist() == [0, 0, 0]
+    assert ag.load(tmp_path / "empty.pt")[0].tolist() == [0, 0, 0]
+    assert ag.load(tmp_path / "whole.pt")[0].tolist() == [1, 1, 1]
+    sizes = [(tmp_path / f"{name}.pt").stat().st_size for name in ("whole", "empty")]
+    assert sizes[0] == sizes[1]
+    kept = ag.serialization.skip_data(materialize_fake_tensors=True)
+    with pytest.raises(ValueError, match="tensors always have memory"), kept:
+        pass
+
+
 def test_default_order_of_bytes():
     order = ag.serialization
     assert order.get_default_load_endianness() is None

@@ -17,6 +17,7 @@ from argand.base.errors import FormatError
 from argand.io.endianness import default_order
 from argand.io.opcodes import Machine
 from argand.io.places import Placer
+from argand.io.skipping import is_skipping
 from argand.io.source import Source, Stream
 from argand.io.storages import Storage, StoragePart, StorageType
 from argand.io.torch_names import NAMES, STATES
@@ -96,8 +97,11 @@ class _ZipStorages:
                 f"storage {name!r} must have {size} bytes, its record has "
                 f"{self.archive.records[record].size}"
             )
-        made = Storage(kind.dtype, size, lambda: self.archive.array(record), self.swapped)
+        made = Storage(kind.dtype, size, lambda: self._elements(record, size), self.swapped)
         return self.place(made, location)
+
+    def _elements(self, record: str, size: int) -> np.ndarray:
+        return np.zeros(size, np.uint8) if is_skipping() else self.archive.array(record)
 
     def _byte_order(self) -> str:
         record = f"{self.folder}/byteorder"
