@@ -153,6 +153,8 @@ class Ops:
         torchvision and torchaudio are left out: torchvision's ops are Argand's own, and most of
         torchaudio needs none; an op that isn't there says so when it is called."""
         if {"torchvision", "torchaudio"} & set(os.path.normpath(path).split(os.sep)):
+            if os.path.split(path)[0].endswith("torchvision") and "image" in os.path.basename(path):
+                vars(self.image).update(_of_images())
             return
         raise OSError(
             f"{path}: a library of ops is linked against PyTorch's C++ library, which isn't here; "
@@ -189,6 +191,12 @@ def _of_torchvision() -> dict[str, _OwnOp]:
     }
     functions.update(own.FUNCTIONS)
     return {name: _OwnOp(f"torchvision::{name}", call) for name, call in functions.items()}
+
+
+def _of_images() -> dict[str, _OwnOp]:
+    from argand.vision import io as own  # vision is large
+
+    return {name: _OwnOp(f"image::{name}", call) for name, call in own.FUNCTIONS.items()}
 
 
 ops = Ops()

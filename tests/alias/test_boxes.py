@@ -87,3 +87,63 @@ def test_ops_that_are_absent_say_so_and_the_library_is_taken_for_loaded():
         ops.torchvision.qnms(1)
     ops.torchvision.nms.register_autograd(None)
     assert ops.torchvision.nms(ag.tensor([[0.0, 0, 1, 1]]), ag.ones(1), 0.5).tolist() == [0]
+
+
+def test_the_ops_of_detectors_have_gradients():
+    rng = np.random.default_rng(2)
+    x = ag.tensor(rng.normal(size=(1, 8, 6, 7)), requires_grad=True)
+    rois = ag.tensor([[0.0, 1, 1, 4.4, 3.7], [0, 2, 0, 6, 5]], dtype=ag.float64)
+    calls = {
+        "roi_pool": lambda t: ops.torchvision.roi_pool(t, rois, 1.0, 2, 3)[0],
+        "ps_roi_pool": lambda t: ops.torchvision.ps_roi_pool(t, rois, 1.0, 2, 2)[0],
+        "ps_roi_align": lambda t: ops.torchvision.ps_roi_align(t, rois, 1.0, 2, 2, 2)[0],
+    }
+    for name, call in calls.items():
+        assert ag.autograd.gradcheck(call, (x,)), name
+    best, places = ops.torchvision.roi_pool(x, rois, 1.0, 2, 3)
+    flat = x.detach().reshape(8, -1)
+    for k, c, i, j in np.ndindex(*best.shape):
+        assert best[k, c, i, j].item() == flat[c, places[k, c, i, j].item()].item()
+
+
+def test_a_deformed_convolution_is_a_plain_one_where_nothing_moves():
+    rng = np.random.default_rng(4)
+    x, w = (ag.tensor(rng.normal(size=s)) for s in ((2, 4, 5, 6), (6, 2, 3, 3)))
+    bias, offset = ag.tensor(rng.normal(size=6)), ag.zeros(2, 2 * 2 * 9, 3, 3, dtype=ag.float64)
+    mask = ag.ones(2, 2 * 9, 3, 3, dtype=ag.float64)
+    window = (2, 2, 1, 1, 1, 1, 2, 2, True)
+    call = ops.torchvision.deform_conv2d
+    plain = ag.nn.functional.conv2d(x, w, bias, 2, 1, 1, 2)
+    assert call(x, w, offset, mask, bias, *window).allclose(plain)
+    # a whole pixel to the right is the convolution of the image moved to the left
+    offset[:, 1::2] = 1.0
+    moved = ag.nn.functional.pad(x, (0, 1))[..., 1:]
+    wanted = ag.nn.functional.conv2d(
+        ag.nn.functional.pad(x, (1, 2, 1, 1))[..., 1:], w, bias, 2, 0, 1, 2
+    )
+    assert (
+        call(x, w, offset, mask, bias, *window).allclose(wanted[..., :3]) and moved.shape == x.shape
+    )
+    small = [
+        t.detach().requires_grad_()
+        for t in (
+            x[:1, :, :3, :3],
+            w,
+            offset[:1, :, :2, :2] * 0.3 + 0.35,
+            mask[:1, :, :2, :2],
+            bias,
+        )
+    ]
+    assert ag.autograd.gradcheck(lambda *t: call(t[0], t[1], t[2], t[3], t[4], *window), small)
+
+
+def test_the_ops_of_image_files(tmp_path):
+    pytest.importorskip("PIL")
+    ops.load_library("/somewhere/torchvision/image.so")
+    image = ag.arange(24, dtype=ag.uint8).reshape(3, 2, 4)
+    path = str(tmp_path / "a.png")
+    ops.image.write_file(path, ops.image.encode_png(image, 6))
+    assert ops.image.decode_png(ops.image.read_file(path), 3, False).equal(image)
+    assert ops.image.decode_image(ops.image.read_file(path), 1, True).shape == (1, 2, 4)
+    with pytest.raises(OSError, match="linked against PyTorch"):
+        ops.load_library("/somewhere/else/image.so")

@@ -26,6 +26,7 @@ OVERLAY: dict[str, dict[str, str]] = {
         "compile": "argand.alias.lenient:compile",
         "ops": "argand.library:ops",
         "OutOfMemoryError": "argand.base.errors:OutOfMemoryError",
+        "_sample_dirichlet": "argand.distributions.dirichlet:sample_dirichlet",
         "UntypedStorage": "argand.tensor.storage:Storage",
     }
     | {name: f"argand.checks:{name}" for name in _CHECKS.split()}

@@ -76,3 +76,13 @@ class Dirichlet(ExponentialFamily):
     def _log_normalizer(self, *natural_params: Any) -> Any:
         (x,) = natural_params
         return x.lgamma().sum(-1) - x.sum(-1).lgamma()
+
+
+def sample_dirichlet(concentration: Any) -> Any:
+    """A sample of `Dirichlet`, as `torch._sample_dirichlet`.
+
+    >>> from argand.distributions.dirichlet import sample_dirichlet
+    >>> sample_dirichlet(ag.tensor([1.0, 3.0])).sum()
+    tensor(1.)
+    """
+    return Dirichlet(concentration).sample()

@@ -305,10 +305,17 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     return split(input, max(-(-size // chunks), 1), d)
 
 
-def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+def tensor_split(
+    input: Any,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    indices: Any = None,
+    sections: Any = None,
+) -> tuple[Any, ...]:
     """A tuple of views along `dim`: parts whose sizes differ by at most 1, or cut at given indices.
 
-    Follows `torch.tensor_split`.
+    Which of the two may be said by name. Follows `torch.tensor_split`.
 
     >>> ag.tensor_split(ag.arange(5), 3)
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
@@ -317,9 +324,10 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     """
     d = normalize_dim(dim, input.ndim, "tensor_split")
     size = operator.index(input.shape[d])
-    given = indices_or_sections
-    if isinstance(given, Tensor):
-        given = given.tolist()
+    said = [x for x in (indices_or_sections, indices, sections) if x is not None]
+    if len(said) != 1:
+        raise CallError("tensor_split takes one of indices_or_sections, indices and sections")
+    given = said[0].tolist() if isinstance(said[0], Tensor) else said[0]
     if isinstance(given, list | tuple):
         marks = [0, *[slice(i, None).indices(size)[0] for i in given], size]
     else:

@@ -248,3 +248,30 @@ def write_png(input: Any, filename: Any, compression_level: int = 6) -> None:
     tensor([[[1, 1]]], dtype=argand.uint8)
     """
     write_file(filename, encode_png(input, compression_level))
+
+
+# -- the functions of `torch.ops.image`, for the library torchvision as it is ----------------------
+
+
+def _by_number(decode: Any) -> Any:
+    """A decoder whose mode is a number."""
+
+    def call(data: Any, mode: int = 0, *upright: bool) -> Any:
+        options = {"apply_exif_orientation": upright[0]} if upright else {}
+        return decode(data, ImageReadMode(mode), **options)
+
+    return call
+
+
+FUNCTIONS: dict[str, Any] = {
+    "decode_gif": decode_gif,
+    "decode_image": _by_number(decode_image),
+    "decode_jpeg": _by_number(decode_jpeg),
+    "decode_png": _by_number(decode_png),
+    "decode_webp": _by_number(decode_webp),
+    "encode_jpeg": encode_jpeg,
+    "encode_png": encode_png,
+    "read_file": read_file,
+    "write_file": write_file,
+}
+"""The ops of torchvision's library of images."""
