@@ -288,6 +288,7 @@ IN_PLACE: dict[str, Case] = {
         f(m, 3, 2), lambda x: x.__setitem__((slice(1, None), 0), m.tensor([1, 2]))
     ),
     "index_put_": lambda m: f(m, 4).index_put_((m.tensor([1, 1]),), m.ones(2), accumulate=True),
+    "index_put_ at a number": lambda m: f(m, 4).index_put_((m.tensor(1),), m.tensor(5.0)),
     "unsqueeze_": lambda m: f(m, 3).unsqueeze_(0),
     "t_": lambda m: f(m, 3, 2).t_(),
     "fill_diagonal_": lambda m: f(m, 3, 3).fill_diagonal_(1),

@@ -413,7 +413,8 @@ def index_put(
     >>> ag.index_put(ag.zeros(3), (ag.tensor([0, 2]),), ag.tensor([1.0, 2.0]))
     tensor([1., 0., 2.])
     """
-    plan = take_apart(input, tuple(indices))
+    lined = [i.reshape(1) if isinstance(i, Tensor) and not i.ndim else i for i in indices]
+    plan = take_apart(input, tuple(lined))
     dims, found = advanced_operands(input, plan)
     new = _fitted(values, indexed_shape(input.shape, dims, found[0].shape), input)
     return ops.index_put(input, new, *found, dims=dims, accumulate=accumulate)  # type: ignore[no-any-return]  # an op gives Any
