@@ -223,6 +223,16 @@ def test_an_interrupted_training_continues_as_if_nothing_had_happened(eager, tmp
     assert history.epoch == [1, 2]
     assert same(weights(fresh), weights(whole))
     assert not list(tmp_path.iterdir())
+    steps = fit.BackupAndRestore(tmp_path, save_freq=1, delete_checkpoint=False)
+    ag.manual_seed(4)
+    net = build()
+    ag.manual_seed(4)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y, callbacks=[steps, Interrupt()], **options)
+    assert [path.name for path in tmp_path.iterdir() if "05" in path.name]
+    fresh = build()
+    assert fresh.fit(X, Y, callbacks=steps, **options).epoch == [1, 2]
+    assert same(weights(fresh), weights(whole)) and list(tmp_path.iterdir())
 
 
 def test_learning_rates():

@@ -12,9 +12,9 @@ from typing import Any
 from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import did_you_mean
 from argand.fit.monitor import Monitor
-from argand.io.files import load, save
+from argand.io.files import save
 from argand.optim.lr_scheduler import ReduceLROnPlateau as Plateau
-from argand.tensor.generators import get_rng_state, set_rng_state
+from argand.tensor.generators import get_rng_state
 from argand.transform.mode import no_grad
 
 Logs = dict[str, Any]
@@ -270,11 +270,13 @@ def everything(model: Any, epoch: int) -> dict[str, Any]:
 
 
 class BackupAndRestore(Callback):
-    """Save everything after every epoch; a `fit` that finds the file goes on where it stopped.
+    """A `fit` that is stopped and started again goes on where it stopped.
 
-    An interrupted training, started again with the same arguments, ends with the same weights as
-    one that was never interrupted. The file is removed when training ends, unless
-    `delete_checkpoint` is False.
+    As ``fit(checkpoint=backup_dir, save_every=save_freq, resume=True)``: an interrupted training,
+    started again with the same arguments, ends with the same weights as one that was never
+    interrupted. The history has the epochs of this call only, as in Keras. What is in the folder is
+    removed when training ends, unless `delete_checkpoint` is False. `save_freq` is "epoch", or a
+    number of steps.
 
     >>> import os, tempfile
     >>> folder = tempfile.mkdtemp()
@@ -286,26 +288,16 @@ class BackupAndRestore(Callback):
     []
     """
 
-    def __init__(self, backup_dir: Any, delete_checkpoint: bool = True) -> None:
-        self.path = Path(backup_dir) / "latest.safetensors"
-        self.delete_checkpoint = delete_checkpoint
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self.path.exists():
-            return
-        saved = load(self.path)
-        self.model.load_state_dict(saved["model"])
-        _optimizer(self.model).load_state_dict(saved["optimizer"])
-        set_rng_state(saved["random"])
-        self.model.__dict__["_resume_epoch"] = saved["epoch"]
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        save(everything(self.model, epoch), self.path)
+    def __init__(
+        self, backup_dir: Any, delete_checkpoint: bool = True, *, save_freq: Any = "epoch"
+    ) -> None:
+        self.backup_dir, self.delete_checkpoint = Path(backup_dir), delete_checkpoint
+        self.save_freq = save_freq
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.delete_checkpoint:
-            self.path.unlink(missing_ok=True)
+            for path in self.backup_dir.glob("step-*.safetensors"):
+                path.unlink(missing_ok=True)
 
 
 class LearningRateScheduler(Callback):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from argand.base.errors import ArgumentError
+from argand.fit.callbacks import BackupAndRestore
 from argand.fit.checkpointer import Checkpointer
 from argand.fit.every import Every
 from argand.fit.interrupts import Interrupts
@@ -77,7 +78,14 @@ class Keeper:
     Without a folder it only does the latter.
     """
 
-    def __init__(self, checkpoint: Any, save_every: Any, resume: Any) -> None:
+    def __init__(
+        self, checkpoint: Any, save_every: Any, resume: Any, callbacks: Sequence[Any] = ()
+    ) -> None:
+        backup = next((c for c in callbacks if isinstance(c, BackupAndRestore)), None)
+        self.keeps_history = checkpoint is not None or backup is None
+        if checkpoint is None and backup is not None:
+            checkpoint, resume = backup.backup_dir, True
+            save_every = backup.save_freq if save_every is None else save_every
         if isinstance(resume, str | os.PathLike):
             if checkpoint is not None and _folder_of(checkpoint) != Path(resume):
                 raise ArgumentError("give one folder: checkpoint=FOLDER with resume=True")
@@ -101,7 +109,8 @@ class Keeper:
         self._run = run
         if self.checkpointer is None:
             return None
-        self.checkpointer.parts |= _parts(run, reader)
+        callbacks = run.callbacks if self.keeps_history else run.callbacks[:-1]
+        self.checkpointer.parts |= _parts(run, reader, callbacks)
         if not self.resume:
             self._check_new(self.checkpointer)
             return None
@@ -186,11 +195,11 @@ class Keeper:
         raise self._interrupts.reason(said)
 
 
-def _parts(run: Any, reader: Any) -> dict[str, Any]:
+def _parts(run: Any, reader: Any, callbacks: Sequence[Any]) -> dict[str, Any]:
     """Everything that a run of `fit` depends on but random numbers."""
     kept = {"place": run.place, "loss": run.loss, "stop": _Flag(run.model)}
     kept |= _numbered(run.setup.metrics, "metric")
-    kept |= _numbered(run.callbacks, "callback")
+    kept |= _numbered(callbacks, "callback")
     parts = {"model": run.model, "optimizer": run.setup.optimizer}
     if hasattr(run.setup.loss, "state_dict"):
         parts["loss"] = run.setup.loss

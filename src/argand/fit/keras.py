@@ -93,7 +93,7 @@ class ModelMethods:
             held_out = _validation_feed(validation_data, validation_batch_size or batch_size)
         run = _Run(model, setup, epochs, verbose, callbacks or (), steps_per_epoch or feed.count)
         run.validation = (held_out, validation_steps, validation_freq)
-        run.keeper = Keeper(checkpoint, save_every, resume)
+        run.keeper = Keeper(checkpoint, save_every, resume, run.callbacks)
         return run.train(feed, initial_epoch, steps_per_epoch)
 
     @staticmethod
@@ -248,7 +248,6 @@ class _Run:
         found = self.keeper.open(self, reader)
         self.introduce(resumed=found is not None)
         self.tell("on_train_begin", {})
-        first = max(first, self.model.__dict__.pop("_resume_epoch", 0))
         if found is not None:
             first = found.epoch
             if not found.done:
