@@ -8,6 +8,7 @@ tensor([[3., 3.],
 
 from argand.sparse import elementwise as elementwise
 from argand.sparse import formats as formats
+from argand.sparse.arithmetic import sum_ as sum
 from argand.sparse.legacy import (
     BFloat16Tensor,
     ByteTensor,
@@ -33,4 +34,5 @@ __all__ = [
     "ShortTensor",
     "addmm",
     "mm",
+    "sum",
 ]
