@@ -91,6 +91,11 @@ def test_files_that_are_missing_or_damaged_say_which(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=told):
             datasets.MNIST(tmp_path)
+    path.unlink()
+    for content in (b"no gzip", gzip.compress(whole)[:-9], gzip.compress(whole)[:-4] + b"1234"):
+        path.with_name(path.name + ".gz").write_bytes(content)
+        with pytest.raises(ValueError, match="the packed file is damaged"):
+            datasets.MNIST(tmp_path)
     path.write_bytes(whole)
     path.with_name("train-labels-idx1-ubyte").write_bytes(idx(np.zeros(4, np.uint8)))
     with pytest.raises(ValueError, match="5 images and 4 labels"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -283,6 +284,16 @@ def test_what_a_sample_lacks_is_told():
         v2.RandomResizedCrop(3)(sample() | {"mask": tv_tensors.Mask(ag.zeros(2, 2))})
     with pytest.raises(ValueError, match="Could not infer where the labels are"):
         v2.SanitizeBoundingBoxes()({"boxes": sample()["boxes"]})
+
+
+def test_transforms_are_pickled():
+    several = [v2.SanitizeBoundingBoxes(labels_getter=None), v2.MixUp(num_classes=2)]
+    several += [v2.RandAugment(), transforms.ColorJitter(0.3), transforms.AugMix()]
+    for transform in several:
+        again = pickle.loads(pickle.dumps(transform))
+        assert repr(again) == repr(transform)
+    boxes = pickle.loads(pickle.dumps(sample()["boxes"]))
+    assert type(boxes) is tv_tensors.BoundingBoxes and boxes.canvas_size == (5, 7)
 
 
 def test_mixtures_are_those_of_neighbours():

@@ -63,9 +63,27 @@ def philox_words(state: Any, first: int, blocks: int) -> np.ndarray:
     return words_of_blocks(state, np.arange(first, first + blocks, dtype=np.uint64))
 
 
+_FEW = 4
+"""As many blocks are sooner computed by Python than by NumPy."""
+
+
+def _words_of_block(key: int, ticket: int, n: int) -> tuple[int, int, int, int]:
+    """The words of one block, in Python's integers."""
+    c0, c1, c2, c3 = n & _LOW, n >> 32, ticket & _LOW, ticket >> 32
+    k0, k1 = key & _LOW, key >> 32
+    for _ in range(10):
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _LOW, (p0 >> 32) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+    return c0, c1, c2, c3
+
+
 def words_of_blocks(state: Any, n: np.ndarray) -> np.ndarray:
     """The words of the blocks of these numbers (uint64): uint64 of shape (..., 4)."""
     key, ticket = (int(s) & (1 << 64) - 1 for s in state)
+    if n.size <= _FEW:
+        found = [_words_of_block(key, ticket, block) for block in n.reshape(-1).tolist()]
+        return np.array(found, np.uint64).reshape(*n.shape, 4)
     low, shift = np.uint64(_LOW), np.uint64(32)
     c0, c1 = n & low, n >> shift
     c2, c3 = (np.full(n.shape, half, np.uint64) for half in (ticket & _LOW, ticket >> 32))

@@ -31,8 +31,8 @@ def read_array(path: Path) -> np.ndarray:
     try:
         with download.opened(path) as file:
             content = file.read()
-    except EOFError as error:
-        raise FormatError(f"{path}: truncated: {error}") from None
+    except download.DAMAGED as error:
+        raise FormatError(f"{path}: the packed file is damaged: {error}") from None
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _KINDS:
         raise FormatError(f"{path}: not a file in the form of MNIST's: it begins {content[:4]!r}")
     dims, kind = content[3], np.dtype(_KINDS[content[2]])

@@ -294,7 +294,7 @@ Getter = Callable[[Any], Any]
 def finder_of_labels(given: Any) -> Getter:
     """The function that finds the labels of a sample."""
     if given is None:
-        return lambda sample: None
+        return _no_labels
     if given == "default":
         return _labels
     if not callable(given):
@@ -303,6 +303,10 @@ def finder_of_labels(given: Any) -> Getter:
         )
     found: Getter = given
     return found
+
+
+def _no_labels(sample: Any) -> None:
+    """None, for samples without."""
 
 
 def _labels(sample: Any) -> Any:
