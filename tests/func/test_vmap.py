@@ -129,6 +129,8 @@ def test_written_values_keep_their_gradients() -> None:
         (lambda x: x if x.sum() > 0 else -x, "data-dependent control flow"),
         (lambda x: x.numpy(), "data-dependent"),
         (lambda x: x.tolist(), "data-dependent"),
+        (lambda x: x[x > 0], "indexing with a boolean mask"),
+        (lambda x: x.nonzero(), "data-dependent"),
     ],
 )
 def test_values_are_not_known(use: Any, match: str) -> None:
@@ -139,6 +141,8 @@ def test_values_are_not_known(use: Any, match: str) -> None:
 def test_values_of_what_is_the_same_are_known() -> None:
     w = ag.tensor(3.0)
     same(vmap(lambda x: x * w.item() if w > 1 else x)(ag.ones(2)), [3.0, 3.0])
+    chosen = vmap(lambda x: x[ag.tensor([True, False]) & (w > 1)])(ag.tensor(ROWS))
+    same(chosen, [[1.0], [3.0], [5.0]])
 
 
 @pytest.mark.parametrize(

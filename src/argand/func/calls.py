@@ -114,6 +114,11 @@ class Calls(Interpreter):
     def varies(self, x: Any) -> bool:
         return self.read(x).many
 
+    def knows(self, x: Any) -> bool:
+        operand = self.read(x)
+        one = operand.value
+        return not operand.many and (one._array is not None or self.around.knows(one))
+
     def detached(self, x: Any) -> Any:
         value, twin = self.own(x), x.shadow()
         if value is not None:

@@ -73,6 +73,10 @@ class Interpreter:
         """Whether a tensor has several values, one for each of several calls."""
         return False
 
+    def knows(self, tensor: Any) -> bool:
+        """Whether the values of a tensor that has no memory can be read all the same."""
+        return False
+
     def differentiates(self) -> bool:
         """Whether gradients are recorded of what the tensors stand for, beside their own."""
         return False

@@ -260,7 +260,12 @@ def _bool_index(value: bool) -> Any:
 def mask_indices(mask: Tensor, x: Tensor, dim: int) -> list[Any]:
     """The integer indices of the true elements of a mask, one for each of its dimensions."""
     _check_mask(tuple(mask.shape), x, dim)
-    if mask._array is None:
+    if mask._array is None and crossroads.current().varies(mask):
+        raise RuntimeError(
+            "vmap: We do not support batching operators that can support dynamic shape. Attempting "
+            "to batch over indexing with a boolean mask; use torch.where(mask, x, other)"
+        )
+    if mask._array is None and not crossroads.current().knows(mask):
         raise TraceError(
             "indexing with a boolean mask gives as many elements as the mask has true ones, which "
             "a compiled function can't know while it is traced; use ag.where(mask, x, other)"
