@@ -1,6 +1,11 @@
 """Files from PyTorch to Argand and back, where PyTorch is installed."""
 
+import argparse
+import dataclasses
+import datetime
+import enum
 import io
+import pathlib
 from collections import OrderedDict
 
 import numpy as np
@@ -199,3 +204,46 @@ def test_numpy_arrays_and_numbers():
     for array, found in zip(arrays, through(arrays), strict=True):
         np.testing.assert_array_equal(found, array)
     assert through(np.int64(3)) == 3
+
+
+class Speed(enum.StrEnum):
+    SLOW = "slow"
+
+
+@dataclasses.dataclass
+class Settings:
+    speed: Speed
+    more: object
+
+
+PLAIN = [argparse.Namespace, pathlib.PosixPath, datetime.datetime, Speed, Settings]
+
+
+def settings(ones):
+    inner = argparse.Namespace(lr=0.1, path=pathlib.Path("/a/b"), kind=Settings)
+    inner.itself = inner
+    when = datetime.datetime(2024, 2, 29)
+    return Settings(Speed.SLOW, [inner, when, np.arange(6.0).reshape(2, 3).T, ones])
+
+
+def check_settings(found):
+    inner, when, array, ones = found.more
+    assert type(found) is Settings and found.speed is Speed.SLOW and inner.itself is inner
+    assert inner.lr == 0.1 and inner.path == pathlib.Path("/a/b") and inner.kind is Settings
+    assert when == datetime.datetime(2024, 2, 29) and ones.tolist() == [1, 1]
+    np.testing.assert_array_equal(array, np.arange(6.0).reshape(2, 3).T)
+
+
+def test_objects_of_registered_classes_both_ways():
+    ours, others = io.BytesIO(), io.BytesIO()
+    ag.save(settings(ag.ones(2)), ours)
+    numpys = [np._core.multiarray._reconstruct, np.ndarray, np.dtype, type(np.dtype("f8"))]
+    with torch.serialization.safe_globals([*PLAIN, *numpys]):
+        check_settings(torch.load(io.BytesIO(ours.getvalue()), weights_only=True))
+    check_settings(torch.load(io.BytesIO(ours.getvalue()), weights_only=False))
+    torch.save(settings(torch.ones(2)), others)
+    for weights_only in (True, False):
+        with pytest.raises(FormatError, match=r"asks for .*Settings"):
+            ag.load(io.BytesIO(others.getvalue()), weights_only=weights_only)
+    with ag.serialization.safe_globals(PLAIN):
+        check_settings(ag.load(io.BytesIO(others.getvalue()), weights_only=False))

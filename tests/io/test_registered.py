@@ -12,6 +12,7 @@ import os
 import pathlib
 import random
 import struct
+import subprocess
 import zipfile
 
 import numpy as np
@@ -160,10 +161,23 @@ def test_a_block_registers_for_itself():
     assert ag.serialization.get_safe_globals() == [Options]
 
 
-@pytest.mark.parametrize("item", [os.system, eval, getattr, open, type, (double, "os.system")])
-def test_what_is_never_registered(item):
-    with pytest.raises(ValueError, match="is never built from a file"):
-        add_safe_globals([item])
+def here(value, name):
+    return (value, f"{__name__}.{name}")
+
+
+@pytest.mark.parametrize("value", [os.system, eval, getattr, open, type, subprocess.Popen])
+def test_what_no_file_gets(value):
+    data = f"c{value.__module__}\n{value.__qualname__}\n".encode() + text("x") + b"\x85R."
+    renamed = f"c{__name__}\nharmless\n".encode() + text("x") + b"\x85R."
+    with safe_globals([value, here(value, "harmless"), (double, "os.system")]):
+        for said, hostile in ((r"No file gets .*, even if registered", data), ("", renamed)):
+            with pytest.raises(FormatError, match="refused, since it asks for.*" + said):
+                ag.load(archive(hostile))
+        with pytest.raises(FormatError, match=r"No file gets os\.system"):
+            ag.load(archive(b"cos\nsystem\nK\1\x85R."))
+
+
+def test_what_is_registered():
     for wrong in ("os.system", 3, (double, 3)):
         with pytest.raises(TypeError, match="takes classes, functions, and pairs"):
             add_safe_globals([wrong])

@@ -310,7 +310,7 @@ class Machine:
         full = _OLD_TYPES.get(full, full)
         if full in self.names:
             return self.names[full]
-        if full in self.registry.names and not is_dangerous(full):
+        if full in self.registry.names:
             return self.registry.names[full]
         self.refused[f"{full!r:.200}"[1:-1]] = None
         if len(self.refused) > 1000:
@@ -392,8 +392,8 @@ def _remedy(names: list[str]) -> str:
             "torch.save(model.state_dict(), path), and load that with "
             "model.load_state_dict(ag.load(path))"
         )
-    if any(map(is_dangerous, names)):
-        return ""
+    if never := [name for name in names if is_dangerous(name)]:
+        return f". No file gets {', '.join(never[:3])}, even if registered"
     listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return (
         f". Where these may be built from this file, register them before: "

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from argand.base.errors import ArgumentError
-
 _BLOCKED = frozenset(("code", "ctypes", "importlib", "io", "multiprocessing", "nt"))
 _BLOCKED |= {"os", "pickle", "posix", "pty", "runpy", "shutil", "socket", "subprocess", "sys"}
 _PLAIN = frozenset(
@@ -27,9 +25,9 @@ def add_safe_globals(safe_globals: Sequence[Any]) -> None:
 
     Each is a class or a function, which files name by its module and name; or a pair of one and the
     name that files have for it. What its constructor, `__setstate__` and so on do with data of a
-    file is then the program's own affair. Modules that start programs or import (`os`,
-    `subprocess`, ...), and functions among Python's builtins, are refused with ValueError.
-    Follows `torch.serialization.add_safe_globals`.
+    file is then the program's own affair. No file gets what modules have that start programs or
+    import (`os`, `subprocess`, ...), or functions among Python's builtins (`getattr`, `eval`), even
+    if they are registered. Follows `torch.serialization.add_safe_globals`.
 
     >>> import argparse, io
     >>> file = io.BytesIO()
@@ -83,9 +81,6 @@ def _checked(item: Any) -> Any:
             f"add_safe_globals takes classes, functions, and pairs (one of them, its full name), "
             f"got {item!r:.80}"
         )
-    for path in (_path(value), name or ""):
-        if is_dangerous(path):
-            raise ArgumentError(f"add_safe_globals: {path} is never built from a file")
     return item
 
 
@@ -103,11 +98,12 @@ def _path(value: Any) -> str:
 
 
 def by_name() -> dict[str, Any]:
-    """The registered objects by the names that files have for them."""
+    """The registered objects by the names that files have for them, but what no file gets."""
     found = {}
     for item in _registered:
         value, name = item if isinstance(item, tuple) else (item, _path(item))
-        found[name] = value
+        if not is_dangerous(name) and not is_dangerous(_path(value)):
+            found[name] = value
     return found
 
 
