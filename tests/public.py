@@ -29,6 +29,7 @@ FACADES = [
     "argand.mps",
     "argand.mtia",
     "argand.overrides",
+    "argand.serialization",
     "argand.signal.windows",
     "argand.special",
     "argand.testing",

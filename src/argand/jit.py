@@ -69,6 +69,16 @@ def export(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def interface(obj: Any) -> Any:
+    """The class itself, as a decorator: any object with its methods will do.
+
+    >>> @ag.jit.interface
+    ... class Scaled:
+    ...     pass
+    """
+    return obj
+
+
 def script(obj: Any, *args: Any, **options: Any) -> Any:
     """The function, class or module itself: it is Python, and runs as it is.
 
@@ -213,6 +223,7 @@ __all__ = [
     "fork",
     "freeze",
     "ignore",
+    "interface",
     "is_scripting",
     "is_tracing",
     "isinstance",

@@ -106,10 +106,39 @@ class _AtenOp(CustomOpDef):
         return made
 
 
+def _sliced(self: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    return self[(slice(None),) * (dim % self.ndim) + (slice(start, end, step),)]
+
+
+def _to_copy(self: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Any:
+    return self.to(device=device, dtype=dtype, copy=True)
+
+
+def _indexed(self: Any, indices: Any) -> Any:
+    return self[tuple(slice(None) if i is None else i for i in indices)]
+
+
+_OF_ATEN_ALONE: dict[str, Callable[..., Any]] = {
+    "alias": lambda self: self[...],
+    "index": _indexed,
+    "slice": _sliced,
+    "_to_copy": _to_copy,
+}
+
+
 class _Aten(OpNamespace):
-    """``torch.ops.aten``: PyTorch's ops, as the functions and methods of the same name."""
+    """``torch.ops.aten``: PyTorch's ops, as the functions and methods of the same name.
+
+    What PyTorch itself keeps private, tables of ops name too: it is there, and raises when called.
+    """
 
     def __getattr__(self, name: str) -> Any:
+        if name in _OF_ATEN_ALONE or (name.startswith("_") and not name.startswith("__")):
+            function = _OF_ATEN_ALONE.get(name) or _absent(
+                f"aten.{name}", "PyTorch keeps it private"
+            )
+            made = vars(self)[name] = _AtenOp(f"aten::{name}", function)
+            return made
         places = [(argand, name), (argand.nn.functional, name), (argand.Tensor, name)]
         module, _, rest = name.partition("_")
         if module in ("fft", "linalg", "special"):
@@ -165,9 +194,9 @@ class Ops:
 _NAMESPACES = {"aten": _Aten, "torchaudio": _AbsentOps, "_torchaudio": _AbsentOps}
 
 
-def _absent(name: str) -> Callable[..., Any]:
+def _absent(name: str, why: str = "it is of a library in C++") -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        raise NoOpError(f"torch.ops.{name} is not in Argand: it is of a library in C++")
+        raise NoOpError(f"torch.ops.{name} is not in Argand: {why}")
 
     return call
 

@@ -177,16 +177,30 @@ def test_metadata_ops_and_dunder_modules_are_found():
         print(torch.ops.aten.add.Tensor is torch.ops.aten.add.Tensor)
         print(torch.__config__.show()[:6], hasattr(torch, "__nothing__"))
         print(torch.ones(1).type(), torch.typename(torch.zeros(1, dtype=torch.long)))
-        try:
-            torch.ops.aten._softmax_backward_data
-        except AttributeError as error:
-            print(error)
+        private = torch.ops.aten._softmax_backward_data.default
+        for use in (private, lambda: torch.ops.aten.nothing):
+            try:
+                use()
+            except AttributeError as error:
+                print(error)
+        x = torch.arange(6).view(2, 3)
+        print(torch.ops.aten.slice.Tensor(x, 1, 1, 3).tolist())
+        print(torch.ops.aten.index.Tensor(x, [None, torch.tensor([2])]).tolist())
+        assert torch.torch.Tensor is torch.Tensor and torch._tensor_str._tensor_str(x[0], 0)
+        families = vars(torch.distributions)
+        assert issubclass(families["Cauchy"], families["Distribution"])
         """
     )
     lines = printed.splitlines()
+    assert lines[7:] == [
+        "torch.ops.aten.nothing is not there; an op is registered by  "
+        "@torch.library.custom_op('aten::nothing', mutates_args=())",
+        "[[1, 2], [4, 5]]",
+        "[[2], [5]]",
+    ]
     assert lines[:4] == ["True", "tensor([2.])", "tensor(2.)", "True"]
     assert lines[4:6] == ["Argand False", "torch.FloatTensor torch.LongTensor"]
-    assert lines[6].startswith("torch.ops.aten._softmax_backward_data is not there")
+    assert lines[6].startswith("torch.ops.aten._softmax_backward_data is not in Argand: PyTorch")
 
 
 def test_an_extension_module_that_needs_pytorchs_library_is_told_so(tmp_path):

@@ -36,7 +36,8 @@ _dynamo.eval_frame _dynamo.exc _dynamo.utils _functorch.apis _functorch.batch_no
 _functorch.config _functorch.eager_transforms _functorch.functional_call _functorch.utils
 _functorch.vmap _guards _higher_order_ops.associative_scan
 _inductor.config _jit_internal _logging _ops _prims_common _subclasses _subclasses.fake_tensor
-_tensor _utils ao.quantization ao.quantization.fx._decomposed distributed._composable.fsdp
+_tensor _tensor_str _utils
+ao.quantization ao.quantization.fx._decomposed distributed._composable.fsdp
 distributed._functional_collectives distributed._tensor
 distributed.algorithms._checkpoint.checkpoint_wrapper distributed.algorithms.join
 distributed.checkpoint.default_planner distributed.checkpoint.format_utils

@@ -232,3 +232,13 @@ def test_what_is_fixed():
         loader.batch_size = 2
     assert isinstance(iter(loader), dataloader._BaseDataLoaderIter)
     assert loader._dataset_kind == dataloader._DatasetKind.Map
+
+
+def test_a_batch_sampler_that_was_given_says_the_order():
+    rows = data.TensorDataset(ag.arange(8))
+    backwards = data.BatchSampler(list(range(7, -1, -1)), 3, True)
+    loader = data.DataLoader(rows, batch_sampler=backwards)
+    assert [batch[0].tolist() for batch in loader] == [[7, 6, 5], [4, 3, 2]]
+    in_order = data.BatchSampler(data.SequentialSampler(rows), 3, False)
+    loader = data.DataLoader(rows, batch_sampler=in_order)
+    assert [batch[0].tolist() for batch in loader] == [[0, 1, 2], [3, 4, 5], [6, 7]]

@@ -289,3 +289,23 @@ def test_a_saved_result_that_was_overwritten_before_it_died() -> None:
 
     with pytest.raises(RuntimeError, match="its own result, which has been overwritten"):
         f().backward()
+
+
+def test_a_gradient_of_a_wider_shape_is_summed_and_another_refused():
+    class Filled(ag.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, shape):
+            ctx.wide = shape
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, grad):
+            return ag.full(ctx.wide, 0.5), None
+
+    for shape, wide, wanted in (((1, 3), (4, 2, 3), 4.0), ((), (2, 3), 3.0), ((2,), (2,), 0.5)):
+        x = ag.ones(shape, requires_grad=True)
+        Filled.apply(x, wide).sum().backward()
+        assert x.grad.shape == shape and x.grad.flatten().tolist() == [wanted] * x.numel()
+    for shape, wide in (((2,), (3,)), ((1, 3), (3,))):
+        with pytest.raises(RuntimeError, match=r"Filled\.backward returned a gradient of shape"):
+            Filled.apply(ag.ones(shape, requires_grad=True), wide).sum().backward()

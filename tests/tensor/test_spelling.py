@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,28 @@ def test_sizes_may_be_given_by_name():
     assert x.resize_(size=(3, 2)).shape == (3, 2)
     with pytest.raises(TypeError, match="once"):
         x.permute(1, 0, dims=(0, 1))
+
+
+def test_parts_may_be_given_by_their_ends_or_their_number() -> None:
+    x = ag.arange(5)
+    assert [p.tolist() for p in x.tensor_split(indices=[1, 3])] == [[0], [1, 2], [3, 4]]
+    assert [p.tolist() for p in ag.tensor_split(x, sections=2)] == [[0, 1, 2], [3, 4]]
+    for wrong in ({}, {"indices": [1], "sections": 2}):
+        with pytest.raises(TypeError, match="takes one of"):
+            ag.tensor_split(x, **wrong)
+
+
+def test_parts_and_sums_of_shapes_are_shapes() -> None:
+    shape = ag.ones(2, 3, 4).shape
+    for found, wanted in (
+        (shape[:-1], (2, 3)),
+        (operator.add(shape[1:], (5,)), (3, 4, 5)),
+        (operator.add((5,), shape), (5, 2, 3, 4)),
+        (shape[:1] * 2, (2, 2)),
+        (2 * shape[:1] + ag.Size([7]), (2, 2, 7)),
+    ):
+        assert type(found) is ag.Size and found == wanted
+        assert found.numel() == np.prod(wanted)
+    assert shape[-1] == 4 and isinstance(shape[0], int)
+    with pytest.raises(TypeError):
+        operator.add(shape, [1])

@@ -81,6 +81,7 @@ def _root() -> AliasModule:
     spec = ModuleSpec("torch", finder, is_package=True)
     module = AliasModule("torch")
     module.__spec__, module.__loader__, module.__package__ = spec, finder, "torch"
+    module.torch = module  # PyTorch's has it, and annotations say torch.torch.Tensor
     return module
 
 

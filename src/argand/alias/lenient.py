@@ -1,4 +1,5 @@
-"""`torch.compile`: `ag.compile` with PyTorch's arguments; what can't be traced runs eagerly."""
+"""What is more lenient under the alias: `torch.compile`, whose functions run eagerly where they
+can't be traced, and decorators of what is missing."""
 
 from __future__ import annotations
 
@@ -41,3 +42,9 @@ def compile(  # PyTorch's name
         disable=disable or backend in _EAGER,
         **more,
     )
+
+
+def functional_datapipe(name: str, enable_df_api_tracing: bool = False) -> Callable[..., Any]:
+    """The class itself: a data pipe would become a method of others, but there are no data pipes;
+    to make one raises an error that says so."""
+    return lambda cls: cls

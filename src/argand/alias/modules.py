@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,8 @@ from argand.base.errors import unknown_name
 
 _ABSENT: Any = object()
 _FLAGS = (type(None), bool, int, float, str)
+_own: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
+"""The dict of a module, with the names that were asked for."""
 
 
 class AliasModule(ModuleType):
@@ -31,12 +34,19 @@ class AliasModule(ModuleType):
         self.__path__: list[str] = []
         self.__file__ = argand.__file__
 
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """All names: libraries look for classes there; `_own` is what has been asked for."""
+        for name in names_of(self.__name__):
+            getattr(self, name, None)
+        return _own(self)
+
     def __getattr__(self, name: str) -> Any:
         value = self._find(name)
         if value is _ABSENT:
             raise unknown_name(self.__name__, name, dir(self))
         if type(value) not in _FLAGS:  # a flag may be set later
-            vars(self)[name] = value
+            _own(self)[name] = value
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -44,7 +54,7 @@ class AliasModule(ModuleType):
             target = target_of(self.__name__)
             if target is not None and name in vars(target):
                 setattr(target, name, value)
-        vars(self)[name] = value
+        _own(self)[name] = value
 
     def __dir__(self) -> list[str]:
         return sorted({*names_of(self.__name__), *OVERLAY.get(self.__name__, ())})

@@ -37,11 +37,19 @@ OVERLAY: dict[str, dict[str, str]] = {
         "mark_static_address": "argand.compiler:mark_dynamic",
     },
     "torch._dynamo.utils": {"is_compile_supported": "argand.compiler:is_compile_supported"},
+    "torch._tensor_str": {
+        "PRINT_OPTS": "argand.tensor.printing:PrintOptions",
+        "_tensor_str": "argand.tensor.printing:body",
+    },
     "torch.cuda": {"OutOfMemoryError": "argand.base.errors:OutOfMemoryError"},
     "torch.autograd.profiler": {
         name: f"argand.profiler:{name}" for name in ("kineto_available", "record_function")
     }
     | {"profile": "argand.profiler:LegacyProfile", "EventList": "argand.profiler.events:EventList"},
+    "torch.utils.data": {"functional_datapipe": "argand.alias.lenient:functional_datapipe"},
+    "torch.utils.data._utils.collate": {
+        "np_str_obj_array_pattern": "argand.data.collate:NO_NUMBERS"
+    },
     "torch.utils.model_zoo": {"load_url": "argand.hub:load_state_dict_from_url"},
     "torch.fx.node": {"Argument": "typing:Any", "Target": "typing:Any"},
     "torch.jit.annotations": {
@@ -55,6 +63,7 @@ OVERLAY: dict[str, dict[str, str]] = {
         "default_pg_timeout": "argand.distributed:default_pg_timeout",
     },
     "torch.nn.parameter": {"is_lazy": "argand.nn.uninitialized:is_lazy"},
+    "torch.serialization": {"FILE_LIKE": "typing:Any", "MAP_LOCATION": "typing:Any"},
     "torch.storage": {"UntypedStorage": "argand.tensor.storage:Storage"},
     "torch.optim.optimizer": {
         name: f"argand.optim.foreign:{name}" for name in _OF_OPTIMIZERS.split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from argand.tensor.creation import as_tensor, tensor
 from argand.tensor.joining import stack
 
 Rules = Mapping[Any, Callable[..., Any]]
+NO_NUMBERS = re.compile(r"[SaUO]")
+"""What the dtype of an array of texts or objects has in it; libraries ask for the pattern."""
 
 
 # -- kinds of samples ------------------------------------------------------------------------------

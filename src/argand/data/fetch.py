@@ -203,7 +203,8 @@ def fetcher_of(loader: Any, streams: Mapping[str, Stream], part: Part) -> Fetche
 def sampler_of(loader: Any) -> Any:
     """What gives the indices that a loader's fetcher in this process takes."""
     batches = loader.batch_sampler
-    in_order = type(loader.sampler) is SequentialSampler and type(loader.dataset) is not Subset
-    if in_order and type(batches) is BatchSampler and is_cut(loader):
+    # of a batch sampler that was given: its sampler, not the loader's, which nothing asks
+    in_order = type(batches) is BatchSampler and type(batches.sampler) is SequentialSampler
+    if in_order and type(loader.dataset) is not Subset and is_cut(loader):
         return Slices(batches)
     return loader._index_sampler

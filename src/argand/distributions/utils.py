@@ -16,6 +16,7 @@ from argand.tensor.core import Tensor
 from argand.tensor.elementary import finfo
 from argand.tensor.formulas import arange
 from argand.tensor.joining import cat
+from argand.tensor.random import randn
 from argand.tensor.shaping import broadcast_tensors
 from argand.transform.mode import enable_grad
 
@@ -185,3 +186,11 @@ def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
     order = [places.index(n) if n in places else length for n in range(size * size)]
     wide = cat([vec, vec.new_zeros((*vec.shape[:-1], 1))], -1)
     return wide[..., order].reshape((*vec.shape[:-1], size, size))
+
+
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
+    """Standard normal numbers; programs that define families of their own call it."""
+    return randn(tuple(shape), dtype=dtype, device=device)
+
+
+_sum_rightmost = sum_rightmost  # PyTorch programs call it by this name

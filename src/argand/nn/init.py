@@ -175,7 +175,14 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return int(tensor.shape[1] * field), int(tensor.shape[0] * field)
 
 
-_calculate_fan_in_and_fan_out = fans  # PyTorch programs call it by this name
+_calculate_fan_in_and_fan_out = fans  # PyTorch programs call it by this name, and the next
+
+
+def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
+    """The one of `fans` that `mode` names, "fan_in" or "fan_out"."""
+    if mode.lower() not in ("fan_in", "fan_out"):
+        raise ArgumentError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    return fans(tensor)[mode.lower() == "fan_out"]
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -198,9 +205,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise ArgumentError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
-    fan = fans(tensor)[mode == "fan_out"]
+    fan = _calculate_correct_fan(tensor, mode)
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
 
 

@@ -43,8 +43,8 @@ class Parameter(Tensor):
         _own_memory(made, data)
         return made
 
-    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
-        """Made in `__new__`."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Made in `__new__`, which subclasses may define with arguments of their own."""
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
@@ -84,8 +84,8 @@ class Buffer(Tensor):
         _own_memory(made, data)
         return made
 
-    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
-        """Made in `__new__`."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Made in `__new__`, which subclasses may define with arguments of their own."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Buffer:
         found = memo.get(id(self))

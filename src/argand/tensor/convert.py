@@ -22,6 +22,7 @@ from argand.tensor.device import check_device, cpu, is_meta_device
 from argand.tensor.device import device as device_type
 from argand.tensor.meta import is_meta, refuse, to_meta, twin
 from argand.tensor.strides import copied, stored
+from argand.transform.mode import mode
 
 # -- dtypes and devices ----------------------------------------------------------------------------
 
@@ -261,12 +262,12 @@ def numpy(self: Any, *, force: bool = False) -> Any:
     """The elements as a NumPy array on the same memory: writes to either are seen by both.
 
     bfloat16 is the dtype of the package ml_dtypes. Raises RuntimeError when the tensor requires
-    grad, unless `force=True`. Follows `torch.Tensor.numpy`.
+    grad, unless gradients are off (`no_grad`) or `force=True`. Follows `torch.Tensor.numpy`.
 
     >>> ag.tensor([1.0, 2.0]).numpy()
     array([1., 2.], dtype=float32)
     """
-    if self._node is not None and not force:
+    if self._node is not None and not force and mode.enabled:
         raise AutogradError(
             "numpy() of a tensor that requires grad would cut it off from autograd unnoticed; call "
             "detach().numpy()"

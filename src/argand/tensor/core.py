@@ -36,8 +36,11 @@ from argand.transform.tape import LEAF, GradientNode
 _new: Callable[[type], Any] = object.__new__
 
 
+_item = tuple.__getitem__
+
+
 class Size(tuple[Extent, ...]):
-    """A shape: a tuple of sizes with `numel()`.
+    """A shape: a tuple of sizes with `numel()`; parts of it, and sums with tuples, are shapes too.
 
     >>> ag.ones(2, 3).shape
     argand.Size([2, 3])
@@ -54,6 +57,21 @@ class Size(tuple[Extent, ...]):
         6
         """
         return numel(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = _item(self, index)
+        return Size(found) if type(index) is slice else found
+
+    def __add__(self, other: Any) -> Any:
+        return Size((*self, *other)) if isinstance(other, tuple) else NotImplemented
+
+    def __radd__(self, other: Any) -> Any:
+        return Size((*other, *self)) if isinstance(other, tuple) else NotImplemented
+
+    def __mul__(self, times: Any) -> Any:
+        return Size(tuple(self) * times)
+
+    __rmul__ = __mul__
 
     def __repr__(self) -> str:
         return f"{naming.package}.Size([{shown(self, sys._getframe(1))}])"

@@ -113,6 +113,15 @@ def is_neg(input: Any) -> bool:
     return False
 
 
+def is_inference(input: Any) -> bool:
+    """False: tensors made under `inference_mode` are like any others.
+
+    >>> ag.is_inference(ag.tensor([1.0]))
+    False
+    """
+    return False
+
+
 def polar(abs: Any, angle: Any) -> Any:
     """abs * (cos(angle) + i sin(angle)): complex numbers by their size and their angle in radians.
 

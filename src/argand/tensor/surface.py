@@ -99,8 +99,8 @@ BOTH: dict[Any, str] = {
     differences: """diff gradient""",
     histograms: """bincount histc histogram""",
     indexing: """index_put nonzero""",
-    numeric: """angle conj conj_physical float_power frexp is_conj is_neg lcm ldexp logaddexp2
-        positive resolve_conj resolve_neg sgn""",
+    numeric: """angle conj conj_physical float_power frexp is_conj is_inference is_neg lcm ldexp
+        logaddexp2 positive resolve_conj resolve_neg sgn""",
     draws: "multinomial",
     random: "bernoulli",
     ordering: """argsort cummax cummin kthvalue median mode msort nanmedian nanquantile quantile

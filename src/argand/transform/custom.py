@@ -9,6 +9,7 @@ from typing import Any
 from argand.base.errors import AutogradError
 from argand.ir import bind as crossroads
 from argand.ir.op import Params, Tensors, Wants, ops
+from argand.ops.move import summed_to
 from argand.transform.mode import mode, no_grad
 from argand.transform.saved import Packed, Saved, keep
 from argand.transform.tape import LEAF, Edge, GradientNode, Stand, edge_of, restored
@@ -110,7 +111,27 @@ class _Applied(Stand):
                 f"{self.name}.backward returned {len(found)} gradients for the {count} arguments "
                 "of forward; return one for each, None where there is none"
             )
-        return [found[i] for i in self.places]
+        pairs = zip(self.places, inputs, strict=True)
+        return [self._fitting(found[place], given, place) for place, given in pairs]
+
+    def _fitting(self, gradient: Any, given: Any, place: int) -> Any:
+        """A gradient in the shape of what it belongs to: summed where that was broadcast to it."""
+        if gradient is None or tuple(gradient.shape) == tuple(given.shape):
+            return gradient
+        if not _broadcasts(tuple(given.shape), tuple(gradient.shape)):
+            raise AutogradError(
+                f"{self.name}.backward returned a gradient of shape {tuple(gradient.shape)} for "
+                f"argument {place}, of shape {tuple(given.shape)}; return one of its shape"
+            )
+        return summed_to(gradient, tuple(given.shape))
+
+
+def _broadcasts(shape: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether a shape broadcasts to another one."""
+    if len(shape) > len(other):
+        return False
+    pairs = zip(shape, other[len(other) - len(shape) :], strict=True)
+    return all(a in (1, b) for a, b in pairs)
 
 
 class Function:
