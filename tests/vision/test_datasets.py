@@ -316,6 +316,28 @@ def test_without_a_network_the_error_says_what_to_put_where(tmp_path: Path) -> N
         closed(tmp_path, download=True)
 
 
+def test_files_by_the_names_of_torchvision(server: str, tmp_path: Path) -> None:
+    utils = datasets.utils
+    _Files.files = {"/a.txt.gz": gzip.compress(b"hello")}
+    utils.download_and_extract_archive(
+        f"{server}a.txt.gz", str(tmp_path / "x"), remove_finished=True
+    )
+    assert (tmp_path / "x" / "a.txt").read_bytes() == b"hello"
+    assert utils.list_files(tmp_path / "x", ".txt") == ["a.txt"]
+    assert utils.list_dir(tmp_path, prefix=True) == [str(tmp_path / "x")]
+    assert utils.check_integrity(tmp_path / "x" / "a.txt", md5(b"hello"))
+    assert not utils.check_md5(tmp_path / "x" / "a.txt", md5(b"hallo"))
+    with pytest.raises(ValueError, match=r"'tran'.*did you mean train"):
+        utils.verify_str_arg("tran", "split", ("train", "test"))
+
+
+def test_older_names_of_mnist_say_the_new_one(tmp_path: Path) -> None:
+    write_mnist(tmp_path, "MNIST", False)
+    found = datasets.MNIST(tmp_path)
+    with pytest.warns(UserWarning, match="train_labels has been renamed targets"):
+        assert found.train_labels is found.targets
+
+
 def test_archives_stay_in_their_folder(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:

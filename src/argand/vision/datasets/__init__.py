@@ -3,6 +3,7 @@
 from typing import Any
 
 from argand.base.errors import unknown_name
+from argand.vision.datasets import utils
 from argand.vision.datasets.arrays import Digits
 from argand.vision.datasets.cifar import CIFAR10, CIFAR100
 from argand.vision.datasets.fake import FakeData
@@ -28,6 +29,7 @@ __all__ = [
     "FashionMNIST",
     "ImageFolder",
     "VisionDataset",
+    "utils",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import string
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,30 @@ class MNIST(VisionDataset):
             raise FormatError(
                 f"{self.raw_folder}: {len(self.data)} images and {len(self.targets)} labels"
             )
+
+    def _by_older_name(self, older: str, name: str) -> Any:
+        warnings.warn(f"{older} has been renamed {name}", stacklevel=3)
+        return getattr(self, name)
+
+    @property
+    def train_data(self) -> Any:
+        """The older name of `data`."""
+        return self._by_older_name("train_data", "data")
+
+    @property
+    def test_data(self) -> Any:
+        """The older name of `data`."""
+        return self._by_older_name("test_data", "data")
+
+    @property
+    def train_labels(self) -> Any:
+        """The older name of `targets`."""
+        return self._by_older_name("train_labels", "targets")
+
+    @property
+    def test_labels(self) -> Any:
+        """The older name of `targets`."""
+        return self._by_older_name("test_labels", "targets")
 
     @property
     def raw_folder(self) -> str:
