@@ -264,11 +264,15 @@ class Tensor(Operators):
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Want a gradient for this leaf, or no longer; returns the tensor.
 
-        Raises RuntimeError for integers and booleans, and when it is turned off for a result.
+        Raises RuntimeError for integers and booleans, and when it is turned off for a result;
+        TypeError for what is no bool.
 
         >>> ag.ones(2).requires_grad_()
         tensor([1., 1.], requires_grad=True)
         """
+        if not isinstance(requires_grad, bool | np.bool_):
+            kind = type(requires_grad).__name__
+            raise TypeError(f"requires_grad_: expected True or False, got a value of type {kind}")
         if crossroads.pushed:
             crossroads.current().leaf_changes(self)
         if requires_grad:
