@@ -226,6 +226,23 @@ def test_streams():
     assert sorted(b.item() for b in few) == [1, 1, 1, 2, 2, 2]
 
 
+def test_a_stream_that_is_longer_than_it_says():
+    class Few(data.IterableDataset):
+        def __iter__(self):
+            return iter(range(4))
+
+        def __len__(self):
+            return 4
+
+    loader = data.DataLoader(Few(), 1, num_workers=2)
+    assert sum(1 for _ in loader) == 8
+    assert len(loader) == 4
+    with pytest.warns(
+        UserWarning, match=r"reported to be 4 .* but 5 samples have been fetched: ea"
+    ):
+        list(loader)
+
+
 def test_kernels_run_in_workers():
     """Also where they have to be compiled, and where the parent has run them by threads."""
 

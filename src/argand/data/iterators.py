@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from argand.base.errors import ArgumentError
+from argand.base.notices import notice
 from argand.data.fetch import (
     Fetcher,
     Part,
@@ -115,16 +116,31 @@ class _BaseDataLoaderIter:
 
     def __init__(self, loader: Any, progress: Progress) -> None:
         self._loader, self.progress = loader, progress
+        self._yielded = 0
 
     def __iter__(self) -> _BaseDataLoaderIter:
         return self
 
     def __next__(self) -> Any:
         try:
-            return self._next_data()
+            batch = self._next_data()
         except StopIteration:
             self.progress.finished = True
             raise
+        self._yielded += 1
+        said = self._loader._length_said
+        if said is not None and self._yielded == said + 1:
+            self._warn_of_length(said)
+        return batch
+
+    def _warn_of_length(self, said: int) -> None:
+        """A stream gives more than its length."""
+        hint = "each worker must read its share (get_worker_info)"
+        notice(
+            f"Length of IterableDataset {self._loader.dataset} was reported to be {said} (when "
+            f"accessing len(dataloader)), but {self._yielded} samples have been fetched"
+            + (f": {hint}" if self._loader.num_workers else "")
+        )
 
     def __len__(self) -> int:
         return len(self._loader._index_sampler)

@@ -104,6 +104,7 @@ class DataLoader:
         plain = default_collate if self._auto_collation else default_convert
         self.collate_fn: Callable[[Any], Any] = plain if collate_fn is None else collate_fn
         self._iterator: Any = None
+        self._length_said: int | None = None
         self._progress: Progress | None = None
         self._saved: dict[str, Any] | None = None
 
@@ -163,6 +164,7 @@ class DataLoader:
     def __len__(self) -> int:
         if isinstance(self.dataset, IterableDataset):
             count = len(self.dataset)  # type: ignore[arg-type]  # the dataset's own error
+            self._length_said = count
             if self.batch_size is None:
                 return count
             return (

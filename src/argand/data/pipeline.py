@@ -12,7 +12,7 @@ import numpy as np
 from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError
 from argand.base.userstack import user_location
-from argand.data.applying import Apply, processes, threads
+from argand.data.applying import Apply, threads
 from argand.data.collate import default_collate
 from argand.data.dataset import IterableDataset, StackDataset
 from argand.data.padding import padded_collate
@@ -195,6 +195,8 @@ gives, got {}
             seed = context.at("map").seed_of(None, True)
             before = self._open(context.at("in"))
             if num_workers and workers == "processes":
+                from argand.data.applied import processes  # most pipelines need none
+
                 return Ahead(before, processes(apply, seed, num_workers), 2 * num_workers)
             mapped = Mapped(before, lambda x, number: apply(x, number, seed))
             if not num_workers:
