@@ -175,6 +175,12 @@ def test_a_look_inside() -> None:
     assert part.shape == (4, 5)
 
 
+def test_printed() -> None:
+    shown: list[str] = []
+    vmap(lambda a: shown.append(repr(a * 2)) or a)(ag.tensor([1.0, 2.0]))
+    assert shown == ["BatchedTensor(lvl=1, bdim=0, value=\n    tensor([2., 4.])\n)"]
+
+
 def test_branches_of_both_kinds() -> None:
     def f(x: Any) -> Any:
         return ag.cond(x.sum() > 3, lambda v: v * 2, lambda v: -v, (x,))

@@ -49,6 +49,15 @@ class Value:
     def __str__(self) -> str:
         return f"{self.dtype.short}[{', '.join(map(str, self.shape))}] of each call"
 
+    def told(self, x: Tensor) -> str:
+        """What printing shows of a tensor that has this value, as PyTorch does."""
+        value, many = self.level.read(x)
+        with interpreting(self.level.around):
+            text = repr(value).replace("\n", "\n    ")
+        return (
+            f"BatchedTensor(lvl={self.level.depth}, bdim=0, value=\n    {text}\n)" if many else text
+        )
+
 
 def value_of(x: Any) -> Value | None:
     """The value of a tensor of any level of calls; None of another one."""
@@ -67,6 +76,7 @@ class Calls(Interpreter):
         self.size = size
         self.randomness = randomness
         self.around = crossroads.current()
+        self.depth = getattr(self.around, "depth", 0) + 1
         self.recorded = False  # whether a tape around goes through what was computed here
 
     # -- tensors -----------------------------------------------------------------------------------

@@ -110,6 +110,9 @@ def show(t: Any) -> str:
     )  # nn adds "Parameter containing:"
     if t._array is None:
         value = t._symbolic()
+        told = getattr(value, "told", None)
+        if told is not None:
+            return str(told(t))
         sizes = ", ".join(map(str, value.shape))
         return f"{name}(<traced>, shape=({sizes}), dtype={value.dtype!r})"
     shown = "..." if is_meta(t) else body(t, len(name) + 1)
