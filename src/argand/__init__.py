@@ -45,7 +45,7 @@ from argand.base.dtype import (
 )
 from argand.base.errors import ArgandError
 from argand.base.errors import unknown_name as _unknown_name
-from argand.base.layout import layout, sparse_coo, strided
+from argand.base.layout import layout, sparse_coo, sparse_csc, sparse_csr, strided
 from argand.base.naming import published as _published
 from argand.base.settings import settings
 from argand.ir.overrides import open_to_all as _open_to_all
@@ -131,6 +131,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "vmap": ("argand.func", "vmap"),
         "fx": ("argand.fx", None),
         "get_device_module": ("argand.devices", "get_device_module"),
+        "hspmm": ("argand.sparse.products", "hspmm"),
         "hub": ("argand.hub", None),
         "install_as_torch": ("argand.alias.install", "install_as_torch"),
         "io": ("argand.io", None),
@@ -154,7 +155,10 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "signal": ("argand.signal", None),
         "smm": ("argand.sparse.products", "smm"),
         "sparse": ("argand.sparse", None),
+        "sparse_compressed_tensor": ("argand.sparse.csr", "sparse_compressed_tensor"),
         "sparse_coo_tensor": ("argand.sparse.coo", "sparse_coo_tensor"),
+        "sparse_csc_tensor": ("argand.sparse.csr", "sparse_csc_tensor"),
+        "sparse_csr_tensor": ("argand.sparse.csr", "sparse_csr_tensor"),
         "special": ("argand.special", None),
         "spmm": ("argand.sparse.products", "spmm"),
         "testing": ("argand.testing", None),
@@ -342,6 +346,8 @@ __all__ = [
     "settings",
     "short",
     "sparse_coo",
+    "sparse_csc",
+    "sparse_csr",
     "strided",
     "uint8",
     "uint16",

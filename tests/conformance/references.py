@@ -167,6 +167,16 @@ def _index_put(
     return y
 
 
+def _sparse_matmul(values: Any, x: Any, rows: Any, columns: Any, count: Any) -> Any:
+    matrix = np.zeros((*count, len(x)), x.dtype)
+    np.add.at(matrix, (rows, columns), values)
+    return matrix @ x
+
+
+def _sampled_matmul(x: Any, y: Any, rows: Any, columns: Any) -> Any:
+    return (x @ y.T)[rows, columns]
+
+
 def _conv2d(
     x: Any, w: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
@@ -541,6 +551,8 @@ REFERENCES: dict[str, Reference] = {
     "scatter": _scatter(add=False),
     "index": _index,
     "index_put": _index_put,
+    "sampled_matmul": _sampled_matmul,
+    "sparse_matmul": _sparse_matmul,
     "embedding": lambda w, i, padding_idx=None: w[i],
     "conv2d": _conv2d,
     "sort": _sort,

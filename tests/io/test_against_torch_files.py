@@ -188,7 +188,6 @@ class Sub(torch.Tensor):
     ("made", "name"),
     [
         (lambda: torch.ones(2).as_subclass(Sub), "Sub"),
-        (lambda: torch.eye(2).to_sparse(), r"torch\._utils\._rebuild_sparse_tensor"),
         (lambda: torch.ones(2, device="meta"), r"_rebuild_meta_tensor_no_storage"),
         (lambda: torch.nn.Linear, r"torch\.nn\.modules\.linear\.Linear.*state_dict"),
         (lambda: np.array(["a"]), "elements of type 'U1'"),

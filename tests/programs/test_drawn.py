@@ -192,9 +192,11 @@ def test_the_same_bits_for_any_number_of_threads(seed: int) -> None:
 def test_nan_and_infinity_pass_through(seed: int) -> None:
     one = random_program(seed, gradients=False, dtype="float32")
     rng = np.random.default_rng(seed)
+    nodes = one.program.nodes  # of an image gradient's weights docs/differences.md says why not
+    weights = [n.inputs[1] for n in nodes if n.op.name == "conv2d_input_grad"]
     for arrays in one.calls:
-        for a in arrays:
-            if a.dtype == np.float32 and a.size:
+        for v, a in zip(one.program.inputs, arrays, strict=True):
+            if a.dtype == np.float32 and a.size and v not in weights:
                 places = rng.integers(0, a.size, 1 + a.size // 8)
                 a.reshape(-1)[places] = rng.choice([np.nan, np.inf, -np.inf], len(places))
     assert any(v.dtype is float32 for v in one.program.inputs)

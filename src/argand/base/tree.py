@@ -91,8 +91,26 @@ def _flatten(tree: Any, leaves: list[Any], around: tuple[int, ...]) -> Structure
         return (kind, None, tuple([_flatten(v, leaves, around) for v in tree]))
     if isinstance(tree, dict | list | tuple) or is_record(kind):
         return _flatten_object(tree, leaves, around)
+    if is_composed(kind):
+        about, parts = _Composed(tree.composed_like()), tree.composed_of()
+        return (kind, about, tuple([_flatten(part, leaves, around) for part in parts.values()]))
     leaves.append(tree)
     return LEAF_SPEC
+
+
+def is_composed(kind: type) -> bool:
+    """Whether the tensors of a class are made of plain ones, as sparse tensors are.
+
+    They have `composed_of()`, these by the names of their attributes, `composed_like()`, whatever
+    else they are made of, which can be hashed, and `composed_again(like, parts)`.
+    """
+    return getattr(kind, "is_composed", False)
+
+
+class _Composed(NamedTuple):
+    """What a composed tensor's structure knows beside its parts."""
+
+    like: Any
 
 
 def is_record(kind: type) -> bool:
@@ -171,6 +189,8 @@ def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
     values = [_unflatten(p, leaves) for p in parts]
     if type(keys) is _Object:
         return _made_again(kind, keys, values)
+    if type(keys) is _Composed:
+        return kind.composed_again(keys.like, values)
     return kind(values) if keys is None else dict(zip(keys, values, strict=True))
 
 
@@ -220,6 +240,9 @@ def shallow(tree: Any) -> tuple[Structure, list[Part]] | None:
         about, parts = None, [(False, i, item) for i, item in enumerate(tree)]
     elif isinstance(tree, dict | list | tuple) or is_record(kind):
         about, parts = _take_apart(tree)
+    elif is_composed(kind):
+        about = _Composed(tree.composed_like())
+        parts = [(True, name, part) for name, part in tree.composed_of().items()]
     else:
         return None
     return (kind, about, (LEAF_SPEC,) * len(parts)), parts

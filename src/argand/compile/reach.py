@@ -27,7 +27,7 @@ import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.stateful import ModuleState, OptimizerState, state_of
-from argand.base.tree import is_record
+from argand.base.tree import is_composed, is_record
 from argand.compile.results import Path, containers_in
 from argand.compile.slots import (
     BUFFERS,
@@ -113,6 +113,9 @@ class Reach:
         if isinstance(value, FunctionType) and not is_library(value.__module__):
             self._look_at_namespace(vars(value), name)
         if isinstance(value, (*SCALARS, *_CODE)):
+            return
+        if is_composed(type(value)):
+            self._look_at_namespace(vars(value), name)
             return
         if isinstance(value, Tensor):
             self._found(value, root)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from argand.base.dtype import get_default_dtype
 from argand.base.settings import settings
 from argand.base.stateful import OptimizerState, state_of
+from argand.base.tree import is_composed
 from argand.compile.slots import Item, Slot
 from argand.compile.values import same_value
 from argand.tensor.core import Tensor
@@ -87,6 +88,9 @@ def _seen_by(value: Any, captured: set[int]) -> Any:
     """A value as a program sees it: of a tensor that it doesn't read, only the type."""
     if not isinstance(value, Tensor) or id(value) in captured:
         return value
+    if is_composed(type(value)):
+        parts = value.composed_of().values()
+        return value.composed_like(), *[_seen_by(part, captured) for part in parts]
     array = value._array
     return (None,) if array is None else (str(array.dtype), *array.shape)
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from argand.base import late
 from argand.base.dtype import ALL, WIDE_UNSIGNED, DType
+from argand.base.errors import CallError
+from argand.base.layout import layout
 from argand.io.opcodes import Builder
 from argand.io.storages import Inside, Storage, StorageType
 from argand.tensor.core import Size, Tensor
@@ -128,6 +130,19 @@ def _cast(data: Any, dtype: Any, place: Any, requires_grad: Any) -> Tensor:
     return _finished(data.to(dtype), requires_grad, None)
 
 
+def _sparse(kind: Any, data: Any) -> Tensor:
+    """A sparse tensor of the tensors that it is made of."""
+    if type(kind) is not layout or type(data) is not tuple:
+        raise ValueError("a sparse tensor is a layout and tensors")
+    made: Tensor = late.resolve("tensor.sparse").rebuilt(kind, data)
+    return made
+
+
+def _sparse_size(kind: Any, data: Any) -> int:
+    """The bytes of what is worked out about the places of a sparse tensor."""
+    return 64 * max((t.shape.numel() for t in data if isinstance(t, Tensor)), default=0)
+
+
 class TensorClass(Inside):
     """A class of tensors, as a name."""
 
@@ -196,10 +211,13 @@ def _device(kind: Any, index: Any = None) -> device:
     return device(kind, index)
 
 
-def _layout(name: Any) -> str:
-    if name != "torch.strided":
+def _layout(name: Any) -> layout:
+    if type(name) is not str or not name.startswith("torch."):
         raise ValueError(f"the layout {name!r:.50} is not there")
-    return "strided"
+    try:
+        return layout(name.removeprefix("torch."))
+    except CallError:
+        raise ValueError(f"the layout {name!r:.50} is not there") from None
 
 
 def _length(*args: Any) -> int:
@@ -279,6 +297,7 @@ def _builders() -> dict[str, Builder]:
         Builder("torch._utils._rebuild_parameter_with_state", _parameter_with_state),
         Builder("torch._utils._rebuild_device_tensor_from_cpu_tensor", _cast),
         Builder("torch._tensor._rebuild_from_type_v2", _typed, _typed_size),
+        Builder("torch._utils._rebuild_sparse_tensor", _sparse, _sparse_size),
         Builder("torch.nn.parameter.Parameter", _parameter),
         Builder("torch.serialization._get_layout", _layout),
         Builder("torch.Size", _size, _count),

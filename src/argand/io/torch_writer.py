@@ -17,6 +17,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from argand.base import late
 from argand.base.dtype import DType
+from argand.base.layout import layout, sparse_coo, strided
 from argand.base.naming import naming
 from argand.base.stateful import is_stateful
 from argand.io.skipping import is_skipping
@@ -381,6 +382,9 @@ class _Pickled:
     # -- tensors -----------------------------------------------------------------------------------
 
     def _tensor(self, x: Tensor) -> None:
+        if x.layout is not strided:
+            self._sparse(x)
+            return
         is_parameter = isinstance(x, late.resolve("nn.parameter"))
         if is_parameter:
             self._name("torch._utils", "_rebuild_parameter")
@@ -391,6 +395,24 @@ class _Pickled:
         else:
             self._elements(x, x.requires_grad)
         self._remember(id(x), x)
+
+    def _sparse(self, x: Any) -> None:
+        """A sparse tensor: its layout, and the tensors that it is made of."""
+        self._name("torch._utils", "_rebuild_sparse_tensor")
+        self._layout(x.layout)
+        self._out += b"("
+        for part in x.detach()._parts().values():
+            self._write(part)
+        self._size(x.shape)
+        if x.layout is sparse_coo:
+            self._bool(x.is_coalesced())
+        self._out += b"t\x86R"
+        self._remember(id(x), x)
+
+    def _layout(self, x: layout) -> None:
+        self._name("torch.serialization", "_get_layout")
+        self._str(f"torch.{x.name}")
+        self._out += b"\x85R"
 
     def _elements(self, x: Tensor, requires_grad: bool) -> None:
         old = OLD_NAMES.get(x.dtype.name)
@@ -449,6 +471,7 @@ _WRITERS: dict[type, Callable[[_Pickled, Any], None]] = {
     Counter: _Pickled._counter,
     DType: _Pickled._dtype,
     device: _Pickled._device,
+    layout: _Pickled._layout,
     Tensor: _Pickled._tensor,
     np.generic: _Pickled._numpy_number,
     np.ndarray: _Pickled._array,

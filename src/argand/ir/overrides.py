@@ -20,6 +20,7 @@ from argand.base.dtype import DType
 from argand.base.errors import TraceError
 from argand.base.misuse import FAILURES, explain
 from argand.base.naming import full_name, naming
+from argand.base.tree import is_composed
 from argand.base.userstack import UserCall, register_call, register_passing
 from argand.ir import bind as crossroads
 
@@ -77,13 +78,6 @@ def takes_over(kind: type) -> bool:
     return method is not None and method is not disabled
 
 
-def is_composed(kind: type) -> bool:
-    """Whether the tensors of a class are made of plain ones, and its `__torch_function__` of calls
-    with these: sparse tensors, say. Compiled code records such calls, and the tape never meets the
-    class."""
-    return getattr(kind, "is_composed", False)
-
-
 def overriding(args: Iterable[Any], kwargs: Mapping[str, Any] | None = None) -> list[Any]:
     """The arguments that may take a call over, one of each class: subclasses before their bases,
     else from left to right. Lists and tuples are looked into, a few levels deep."""
@@ -115,6 +109,7 @@ def is_taken(args: Iterable[Any], kwargs: Mapping[str, Any] | None = None) -> bo
 
 def dispatch(function: Any, found: Sequence[Any], args: Any, kwargs: Mapping[str, Any]) -> Any:
     """What the modes, or the first argument that doesn't decline, make of a call."""
+    # the `__torch_function__` of composed tensors calls functions of plain ones, which are recorded
     if crossroads.tracing() and (state.modes or not all(is_composed(type(x)) for x in found)):
         raise TraceError(f"{name_of(function)}: {_untraced((*state.modes[-1:], *found))}")
     types = tuple([type(x) for x in found])

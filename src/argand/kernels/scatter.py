@@ -41,6 +41,8 @@ class ScatterPlan(Plan):
 
     @property
     def cost(self) -> Cost:
+        if self.writes.in_vectors:
+            return Cost()
         return in_order_cost(self.region, self.node)
 
     def emit(self, b: NestBuilder, context: LoweringContext) -> None:
@@ -82,6 +84,8 @@ class _Writes:
         self.place = type(op).target(self.space.index, look, shapes, node.params)
         dims = type(op).collides(shapes, node.params)
         self.ordered = [axis for d in dims for axis in self.space.digits[d]]
+        # rows of a scatter are written in vectors, so that what computes them is computed so too
+        self.in_vectors = bool(self.space.axes) and self.space.axes[-1] not in self.ordered
         self.source = demand.point(values, self.space.index)
         self.points = [*reachable([self.source]), self._destination()]
 
@@ -146,7 +150,7 @@ class _Writes:
 
 def _block(length: int | None, lanes: int) -> int:
     """Elements of the innermost axis that one thread takes at a time."""
-    unit = 8 * lanes
+    unit = 4 * lanes
     if length is None:
-        return 4 * unit
+        return unit
     return max(unit, -(-length // 16) // unit * unit)

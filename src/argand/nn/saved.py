@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from argand.base import epoch
 from argand.base.errors import did_you_mean
+from argand.base.layout import strided
 from argand.base.shape import shape_text
 from argand.ir.op import ops
 from argand.nn.converted import Converted
@@ -305,6 +306,9 @@ def writer(target: Tensor, take: bool) -> Callable[[Any], None]:
             return
         if source.dtype is not target.dtype:
             source = ops.cast(source, target.dtype)
+        if target.layout is not strided or source.layout is not strided:
+            target.copy_(source)  # a sparse tensor takes the places of the other, too
+            return
         assign(target, source, "load_state_dict")
 
     return write

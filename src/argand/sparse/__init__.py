@@ -8,7 +8,8 @@ tensor([[3., 3.],
 
 from argand.sparse import elementwise as elementwise
 from argand.sparse import formats as formats
-from argand.sparse.arithmetic import sum_ as sum
+from argand.sparse import parts as parts
+from argand.sparse.formats import spdiags
 from argand.sparse.legacy import (
     BFloat16Tensor,
     ByteTensor,
@@ -20,7 +21,8 @@ from argand.sparse.legacy import (
     LongTensor,
     ShortTensor,
 )
-from argand.sparse.products import addmm, mm
+from argand.sparse.products import addmm, mm, sampled_addmm
+from argand.sparse.reducing import log_softmax, softmax, sum
 
 __all__ = [
     "BFloat16Tensor",
@@ -33,6 +35,10 @@ __all__ = [
     "LongTensor",
     "ShortTensor",
     "addmm",
+    "log_softmax",
     "mm",
+    "sampled_addmm",
+    "softmax",
+    "spdiags",
     "sum",
 ]

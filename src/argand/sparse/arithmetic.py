@@ -1,22 +1,24 @@
-"""Sums, differences, products of elements and functions that give 0 of 0."""
+"""Sums, products and quotients of sparse tensors with one another, plain tensors and numbers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from argand.base.dtype import as_dtype, promote_types
-from argand.base.errors import ShapeError
-from argand.base.shape import shape_text
-from argand.ir.op import ops
-from argand.sparse.coo import SparseCooTensor, add_at, made, values_at
-from argand.sparse.core import Meaning, SparseError, SparseTensor
-from argand.sparse.formats import to_sparse_coo
-from argand.tensor.core import Tensor
-from argand.tensor.joining import cat
+import numpy as np
 
-# They give 0 of 0, so that what isn't held stays what it is.
-_OF_ZERO = """abs neg sqrt sin tan asin atan sinh tanh asinh atanh expm1 log1p sign floor ceil round
-relu trunc frac square deg2rad rad2deg erf sgn positive"""
+from argand.base.errors import ArgumentError, ShapeError
+from argand.base.shape import broadcast_shapes, shape_text
+from argand.ir.op import ops
+from argand.sparse.coo import SparseCooTensor, add_at, flat_places, look_up, made
+from argand.sparse.core import Meanings, SparseError, SparseTensor
+from argand.sparse.csr import CompressedTensor, compress
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.joining import cat
+from argand.tensor.switches import result_type
+
+
+def _scaled(x: Any, factor: Any) -> Any:
+    return x if isinstance(factor, int) and factor == 1 else x * factor
 
 
 def _check_sizes(name: str, a: Any, b: Any) -> None:
@@ -31,80 +33,127 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """``input + alpha * other``: sparse where both are, else plain."""
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
         raise SparseError("add: a number is added to all elements; give it x.to_dense()")
-    _check_sizes("add", input, other)
-    if not isinstance(input, SparseTensor):
-        return _to_dense(input, other, alpha)
     if not isinstance(other, SparseTensor):
-        return _to_dense(other if alpha == 1 else other * alpha, input, 1)
-    return _joined(input.to_sparse_coo(), other.to_sparse_coo(), alpha)
+        return _added_to_plain(_scaled(other, alpha), input.to_sparse_coo(), 1)
+    if not isinstance(input, SparseTensor):
+        return _added_to_plain(input, other.to_sparse_coo(), alpha)
+    _check_sizes("add", input, other)
+    found = _sum(input.to_sparse_coo(), _scaled(other, alpha).to_sparse_coo())
+    return compress(found, type(input)) if isinstance(input, CompressedTensor) else found
 
 
-def _to_dense(dense: Tensor, sparse: Any, alpha: Any) -> Tensor:
-    held, dtype = sparse.to_sparse_coo(), promote_types(dense.dtype, sparse.dtype)
-    values = held._elements if alpha == 1 else held._elements * alpha
-    return add_at(ops.cast(dense, dtype), held._places, ops.cast(values, dtype))
+def _added_to_plain(input: Any, other: SparseCooTensor, alpha: Any) -> Any:
+    _check_sizes("add", input, other)
+    dtype = result_type(input, other._elements)
+    values = ops.cast(_scaled(other._elements, alpha), dtype)
+    return add_at(ops.cast(input, dtype), other._places, values)
 
 
-def _joined(a: SparseCooTensor, b: SparseCooTensor, alpha: Any) -> SparseCooTensor:
+def _sum(a: SparseCooTensor, b: SparseCooTensor) -> SparseCooTensor:
     if a.sparse_dim() != b.sparse_dim():
-        raise SparseError("add: the tensors have different numbers of sparse dimensions")
-    dtype = promote_types(a.dtype, b.dtype)
-    scaled = b._elements if alpha == 1 else b._elements * alpha
-    values = cat([ops.cast(a._elements, dtype), ops.cast(scaled, dtype)])
-    return made(cat([a._places, b._places], 1), values, a._sizes, False).coalesce()
+        raise ShapeError(
+            f"add: expected as many sparse dimensions, got {a.sparse_dim()} and {b.sparse_dim()}"
+        )
+    places = cat([a._places, b._places], 1)
+    values = cat([a._elements, b._elements], 0)
+    return made(places, values, a._sizes, False).coalesce()
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """``input - alpha * other``."""
-    return add(input, other, alpha=-alpha)
+    return add(input, -other, alpha=alpha)
 
 
 def mul(input: Any, other: Any) -> Any:
-    """The elements times a number, or times those of a tensor of the same shape."""
-    x, y = (input, other) if isinstance(input, SparseTensor) else (other, input)
-    if not isinstance(y, Tensor) or not y.ndim:
-        return x._with(x._elements * y)
-    _check_sizes("mul", x, y)
-    held = x.to_sparse_coo().coalesce()
-    return held._with(ops.mul(held._elements, values_at(y, held._places)))
+    """The products of elements: where one operand is sparse, of the values that it holds."""
+    if not isinstance(input, SparseTensor):
+        input, other = other, input
+    if isinstance(other, SparseTensor):
+        if not input.ndim or not other.ndim:
+            raise SparseError("mul: sparse tensors of no dimensions aren't there")
+        found = _common(input.to_sparse_coo().coalesce(), other.to_sparse_coo().coalesce())
+        return compress(found, type(input)) if isinstance(input, CompressedTensor) else found
+    if not isinstance(other, Tensor) or not other.ndim:
+        return input._with(ops.mul(input._elements, other))
+    _check_broadcast("mul", input, other)
+    places = input.to_sparse_coo()._places
+    factors = look_up(ops.expand(other, tuple(input.shape)), places)
+    return input._with(ops.mul(input._elements, factors))
 
 
-def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """The elements divided by a number, or by a tensor of no dimensions."""
-    if isinstance(other, Tensor) and other.ndim:
-        raise SparseError("div: what isn't held would be divided too; give it x.to_dense()")
-    return input._with(input._elements.div(other, rounding_mode=rounding_mode))
+def _check_broadcast(name: str, input: SparseTensor, other: Tensor) -> None:
+    shape = broadcast_shapes(tuple(input.shape), tuple(other.shape), op=name)
+    if tuple(shape) != tuple(input.shape):
+        raise ShapeError(f"{name}: a sparse tensor of {shape_text(input.shape)} can't expand")
 
 
-def sum_(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The sum of all elements; along some dimensions, as a sparse tensor.
-
-    As `torch.sparse.sum`.
-
-    >>> x = ag.sparse_coo_tensor([[0, 1], [2, 0]], [3.0, 4.0], (2, 3))
-    >>> ag.sparse.sum(x), ag.sparse.sum(x, 0).to_dense()
-    (tensor(7.), tensor([4., 0., 3.]))
-    """
-    wanted = None if dtype is None else as_dtype(dtype)
-    if dim is None or dim == ():
-        return input._elements.sum(dtype=wanted)
-    return to_sparse_coo(input.to_dense().sum(dim, keepdim, dtype=wanted))
-
-
-def _of_values(name: str) -> Meaning:
-    def meaning(input: SparseTensor, *args: Any) -> Any:
-        held = input.to_sparse_coo().coalesce()
-        return held._with(getattr(held._elements, name)(*args))
-
-    return meaning
+def _common(a: SparseCooTensor, b: SparseCooTensor) -> SparseCooTensor:
+    """The products at the places that two coalesced tensors have in common."""
+    _check_sizes("mul", a, b)
+    _, left, right = np.intersect1d(
+        flat_places(a), flat_places(b), assume_unique=True, return_indices=True
+    )
+    chosen = wrap(left.astype(np.int64))
+    values = ops.mul(
+        ops.index(a._elements, chosen, dims=(0,)),
+        ops.index(b._elements, wrap(right.astype(np.int64)), dims=(0,)),
+    )
+    return made(ops.index(a._places, chosen, dims=(1,)), values, a._sizes, True)
 
 
-SparseCooTensor.meanings.update(
-    {name: _of_values(name) for name in _OF_ZERO.split()}
-    | {"add": add, "sub": sub, "mul": mul, "div": div, "sum": sum_}
-    | {
-        "__radd__": lambda input, other: add(other, input),
-        "__rsub__": lambda input, other: sub(other, input),
-        "__rmul__": lambda input, other: mul(other, input),
-    }
-)
+def div(input: Any, other: Any, *, rounding_mode: Any = None) -> Any:
+    """A sparse tensor divided by a number."""
+    if not isinstance(input, SparseTensor) or (isinstance(other, Tensor) and other.ndim):
+        got = shape_text(other.shape) if isinstance(other, Tensor) else other
+        raise ArgumentError(
+            f"Sparse division requires a scalar or zero-dim dense tensor divisor (got shape {got} "
+            "for divisor); give it x.to_dense()"
+        )
+    held = input if rounding_mode is None else _held_once(input)
+    return held._with(ops.div(held._elements, other, rounding_mode=rounding_mode))
+
+
+def _held_once(x: SparseTensor) -> Any:
+    """The tensor with each place once."""
+    return x.coalesce() if isinstance(x, SparseCooTensor) else x
+
+
+def pow_(input: Any, exponent: Any) -> Any:
+    """Powers other than 0 of a sparse tensor."""
+    if isinstance(exponent, Tensor) or not isinstance(input, SparseTensor):
+        raise SparseError("pow: a sparse tensor is raised to a number only; use x.to_dense()")
+    if exponent == 0:
+        raise ArgumentError(
+            "pow: cannot raise to zeroth power on sparse tensor; it would make the result dense"
+        )
+    held = _held_once(input)
+    return held._with(ops.pow(held._elements, exponent))
+
+
+def assigned(meaning: Any) -> Any:
+    """The meaning in place: the tensor takes the parts of the result."""
+
+    def inplace(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = meaning(self, *args, **kwargs)
+        if not isinstance(self, SparseTensor):
+            return self.copy_(found)
+        if self.requires_grad and self.is_leaf:
+            raise ArgumentError("a leaf that requires grad can't be changed in place")
+        if found.dtype is not self.dtype:
+            found = found._with(ops.cast(found._elements, self.dtype))
+        vars(self).update(vars(found))
+        return self
+
+    return inplace
+
+
+_BINARY = {"add": add, "sub": sub, "mul": mul, "div": div, "pow": pow_}
+
+MEANINGS: Meanings = _BINARY | {f"{name}_": assigned(f) for name, f in _BINARY.items()}
+MEANINGS |= {
+    "__pow__": pow_,
+    "__rsub__": lambda self, other: sub(other, self),
+    "floor_divide": lambda self, other: div(self, other, rounding_mode="floor"),
+}
+SparseCooTensor.meanings.update(MEANINGS)
+CompressedTensor.meanings.update(MEANINGS)

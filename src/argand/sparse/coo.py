@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from argand.base.dtype import as_dtype, int64
+from argand.base.dtype import as_dtype, get_default_dtype, int64
 from argand.base.errors import ArgumentError, ShapeError
-from argand.base.layout import layout as layout_type
 from argand.base.layout import sparse_coo
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir.op import ops
@@ -40,6 +39,9 @@ class SparseCooTensor(SparseTensor):
 
     def _like(self, *parts: Tensor) -> SparseCooTensor:
         return made(parts[0], parts[1], self._sizes, self._coalesced)
+
+    def places(self) -> tuple[Tensor, ...]:
+        return rows_of(self._places)
 
     # -- what it is made of ------------------------------------------------------------------------
 
@@ -80,13 +82,6 @@ class SparseCooTensor(SparseTensor):
 
     def to_sparse_coo(self) -> SparseCooTensor:
         return self
-
-    def to_sparse(self, sparse_dim: int | None = None, *, layout: Any = None) -> Any:
-        if isinstance(sparse_dim, layout_type):
-            sparse_dim, layout = None, sparse_dim
-        if layout in (None, sparse_coo) and sparse_dim in (None, self.sparse_dim()):
-            return self
-        return self.to_dense().to_sparse(sparse_dim, layout=layout)
 
     def t(self) -> SparseCooTensor:
         if self.ndim > 2:
@@ -132,7 +127,7 @@ class SparseCooTensor(SparseTensor):
         zeros = ops.full(tuple(self._sizes), 0, values.dtype)
         return add_at(zeros, self._places, values)
 
-    def _gradient(self, of_values: Tensor) -> Any:
+    def gradient_of(self, of_values: Tensor) -> Any:
         """Values in one place have one gradient, which the tensor's has once."""
         if self._coalesced:
             return self._with(of_values)
@@ -259,11 +254,15 @@ def sparse_coo_tensor(
     return found.detach().requires_grad_() if requires_grad else found
 
 
-def empty(size: Any, dtype: Any = None, requires_grad: bool = False) -> SparseCooTensor:
+def empty(
+    size: Any, dtype: Any = None, requires_grad: bool = False, sparse_dim: int | None = None
+) -> SparseCooTensor:
     """A sparse tensor of a shape without values."""
     sizes = tuple(int(n) for n in size)
-    places = wrap(np.zeros((len(sizes), 0), np.int64))
-    found = made(places, ops.full((0,), 0, as_dtype(dtype)), sizes, True)
+    count = len(sizes) if sparse_dim is None else sparse_dim
+    places = wrap(np.zeros((count, 0), np.int64))
+    values = ops.full((0, *sizes[count:]), 0, dtype or get_default_dtype())
+    found = made(places, values, sizes, True)
     return found.requires_grad_() if requires_grad else found  # type: ignore[return-value]
 
 

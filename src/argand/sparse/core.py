@@ -67,9 +67,33 @@ class SparseTensor(Tensor):
         """Another of the same shape."""
         raise NotImplementedError
 
+    def places(self) -> tuple[Tensor, ...]:
+        """Where the values are: a vector for each sparse dimension."""
+        raise NotImplementedError
+
+    def to_sparse_coo(self) -> Any:
+        """The same in the layout sparse_coo."""
+        raise NotImplementedError
+
     def to_dense(self, dtype: Any = None, *, masked_grad: bool | None = None) -> Tensor:
         """All elements as a plain tensor, those that aren't held 0."""
         raise NotImplementedError
+
+    def composed_of(self) -> dict[str, Tensor]:
+        """Its tensors, by the names of its attributes, for `base/tree`."""
+        return {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
+
+    def composed_like(self) -> Any:
+        """All else that it is made of."""
+        found = [(k, part) for k, part in vars(self).items() if not isinstance(part, Tensor)]
+        return tuple(vars(self)), tuple(found)
+
+    @classmethod
+    def composed_again(cls, like: Any, parts: Any) -> Any:
+        """A tensor of such parts."""
+        (order, found), given = like, iter(parts)
+        known = dict(found)
+        return _rebuilt(cls, {k: known[k] if k in known else next(given) for k in order})
 
     def _with(self, values: Tensor) -> Any:
         """Another with other values in the same places."""
@@ -188,7 +212,7 @@ class SparseTensor(Tensor):
     @property
     def grad(self) -> Any:
         found = self._elements.grad
-        return None if found is None else self._gradient(found)
+        return None if found is None else self.gradient_of(found)
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -198,7 +222,11 @@ class SparseTensor(Tensor):
     def grad(self) -> None:
         self._elements.grad = None
 
-    def _gradient(self, of_values: Tensor) -> Any:
+    def part_on_tape(self) -> Tensor:
+        """The values, which gradients flow to."""
+        return self._elements
+
+    def gradient_of(self, of_values: Tensor) -> Any:
         """The gradient of the tensor, of that of its values."""
         return self._with(of_values)
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.dtype import bool_
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.op import ops
-from argand.sparse.coo import SparseCooTensor, added, made, rows_of
-from argand.sparse.core import SparseError, SparseTensor
+from argand.sparse.coo import SparseCooTensor, made
+from argand.sparse.core import Meanings, SparseError, SparseTensor
+from argand.sparse.csr import CompressedTensor, compress
 from argand.sparse.formats import to_sparse_coo
 from argand.tensor.core import Tensor, wrap
 
@@ -42,7 +44,8 @@ def mm(input: Any, mat2: Any, reduce: str | None = None) -> Any:
     if reduce not in (None, "sum"):
         raise SparseError(f"sparse.mm: reduce must be 'sum', got {reduce!r}")
     if isinstance(input, SparseTensor) and isinstance(mat2, SparseTensor):
-        return _sparse_product(input.to_sparse_coo(), mat2.to_sparse_coo())
+        found = _sparse_product(input.to_sparse_coo(), mat2.to_sparse_coo())
+        return compress(found, type(input)) if isinstance(input, CompressedTensor) else found
     if isinstance(input, SparseTensor):
         return _product(input, mat2)
     if isinstance(mat2, SparseTensor):
@@ -57,24 +60,24 @@ def _check_matrices(name: str, a: Any, b: Any) -> None:
         )
     if a.dtype is not b.dtype:
         raise DTypeError(f"{name}: {a.dtype.name} and {b.dtype.name}: expected one dtype")
+    if a.dtype is bool_:
+        raise DTypeError(f"{name}: not defined for bool")
 
 
 def _product(x: SparseTensor, dense: Tensor) -> Tensor:
     """A sparse matrix times a plain one."""
-    held = x.to_sparse_coo()
-    _check_all_sparse("mm", held)
-    rows, columns = rows_of(held._places)
-    return rows_added(rows, columns, held._elements, dense, held._sizes[0])
+    _check_all_sparse("mm", x)
+    rows, columns = x.places()
+    return rows_added(rows, columns, x._elements, dense, x._sizes[0])
 
 
 def rows_added(rows: Tensor, columns: Tensor, values: Tensor, dense: Tensor, count: Any) -> Tensor:
     """`count` rows: out[rows[e]] is the sum of values[e] * dense[columns[e]]."""
-    picked = ops.mul(ops.index(dense, columns, dims=(0,)), values.unsqueeze(1))
-    return added(ops.full((count, dense.shape[1]), 0, picked.dtype), rows, picked)
+    return ops.sparse_matmul(values, dense, rows, columns, count=(count,))  # type: ignore[no-any-return]
 
 
-def _check_all_sparse(name: str, x: SparseCooTensor) -> None:
-    if x.dense_dim():
+def _check_all_sparse(name: str, x: SparseTensor) -> None:
+    if x._elements.ndim > 1:
         raise SparseError(f"{name}: not there for sparse tensors with dense dimensions")
 
 
@@ -107,11 +110,42 @@ def bmm(input: Any, mat2: Any) -> Any:
             "(b, m, p)"
         )
     _check_all_sparse("bmm", x)
-    batch, rows, columns = rows_of(x._places)
+    batch, rows, columns = x.places()
     places = (batch * x._sizes[1] + rows, batch * x._sizes[2] + columns)
     stacked = ops.reshape(mat2, (count * mat2.shape[1], mat2.shape[2]))
     found = rows_added(*places, x._elements, stacked, count * x._sizes[1])
     return ops.reshape(found, (count, x._sizes[1], mat2.shape[2]))
+
+
+def sampled_addmm(
+    input: Any, mat1: Any, mat2: Any, *, beta: Any = 1.0, alpha: Any = 1.0, out: Any = None
+) -> Any:
+    """``beta * input + alpha * (mat1 @ mat2)`` at the places that a sparse matrix holds.
+
+    Of layout sparse_csr in PyTorch, of any here. Follows `torch.sparse.sampled_addmm`.
+
+    >>> x = ag.sparse_csr_tensor([0, 1, 1], [1], [3.0], (2, 2))
+    >>> ag.sparse.sampled_addmm(x, ag.ones(2, 4), ag.ones(4, 2)).values()
+    tensor([7.])
+    """
+    _check_matrices("sparse.sampled_addmm", mat1, mat2)
+    rows, columns = input.places()
+    found = ops.sampled_matmul(mat1, ops.permute(mat2, (1, 0)), rows, columns)
+    return input._with(ops.add(ops.mul(input._elements, beta), ops.mul(found, alpha)))
+
+
+def hspmm(mat1: Any, mat2: Any) -> Any:
+    """``sparse.mm(mat1, mat2)`` of a plain matrix `mat2`, with one sparse dimension: that of rows.
+
+    Only rows that `mat1` holds something of are held. As `torch.hspmm`.
+
+    >>> x = ag.sparse_coo_tensor([[1], [2]], [3.0], (2, 3))
+    >>> ag.hspmm(x, ag.ones(3, 2)).values()
+    tensor([[3., 3.]])
+    """
+    rows = np.unique(mat1.to_sparse_coo()._places.numpy_array()[0])
+    found = mm(mat1, mat2)
+    return made(wrap(rows[None]), _picked(found, rows), tuple(found.shape), False)
 
 
 def mv(input: Any, vec: Any) -> Any:
@@ -159,20 +193,21 @@ def smm(input: Any, mat: Any) -> Any:
     """``sparse.mm(input, mat)`` of a plain matrix `mat`, as a sparse tensor. As `torch.smm`.
 
     >>> x = ag.sparse_coo_tensor([[0, 1], [2, 0]], [3.0, 4.0], (2, 3))
-    >>> ag.smm(x, ag.ones(3, 2)).values()
+    >>> ag.smm(x, ag.ones(3, 2)).coalesce().values()
     tensor([3., 3., 4., 4.])
     """
-    return to_sparse_coo(mm(input, mat))
+    found = to_sparse_coo(mm(input, mat))
+    return made(found._places, found._elements, found._sizes, False)
 
 
-SparseCooTensor.meanings.update(
-    {
-        "matmul": matmul,
-        "__rmatmul__": lambda other, input: matmul(input, other),
-        "bmm": bmm,
-        "mm": mm,
-        "mv": mv,
-        "linear": linear,
-        "addmm": addmm,
-    }
-)
+MEANINGS: Meanings = {
+    "matmul": matmul,
+    "__rmatmul__": lambda other, input: matmul(input, other),
+    "bmm": bmm,
+    "mm": mm,
+    "mv": mv,
+    "linear": linear,
+    "addmm": addmm,
+}
+SparseCooTensor.meanings.update(MEANINGS)
+CompressedTensor.meanings.update(MEANINGS)

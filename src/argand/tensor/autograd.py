@@ -11,6 +11,7 @@ from argand.base import epoch
 from argand.base.errors import AutogradError
 from argand.base.late import resolve
 from argand.base.shape import same_shape, shape_text
+from argand.base.tree import is_composed
 from argand.ir import bind as crossroads
 from argand.ir import overrides
 from argand.ir.op import ops
@@ -48,7 +49,7 @@ def backward(
     wanted: list[tape.Edge] | None = None
     targets: list[Tensor] = []
     if inputs is not None:
-        targets = [_leaf_of(t) for t in _list(inputs)]
+        targets = [_leaf_of(_on_tape(t)) for t in _list(inputs)]
         wanted = [_wanted_edge(t) for t in targets]
     tape.backward(
         roots,
@@ -88,7 +89,8 @@ def grad(
     if is_grads_batched:
         options = (retain_graph, create_graph, only_inputs, allow_unused, False, materialize_grads)
         return _grads_of_many(outputs, inputs, _list(grad_outputs), options)
-    targets = _list(inputs)
+    given = _list(inputs)
+    targets = [_on_tape(t) for t in given]
     found: dict[int, Tensor] = {}
     tape.backward(
         _roots(_list(outputs), _list(grad_outputs)),
@@ -107,7 +109,15 @@ def grad(
                 f"input {i} of grad was not used to compute the outputs; pass allow_unused=True "
                 "to get None for it"
             )
-    return tuple(results)
+    return tuple(
+        t.gradient_of(g) if t is not on_tape and g is not None else g
+        for t, on_tape, g in zip(given, targets, results, strict=True)
+    )
+
+
+def _on_tape(t: Any) -> Any:
+    """The tensor itself, or the part of a composed one that is on the tape."""
+    return t.part_on_tape() if is_composed(type(t)) else t
 
 
 def _grads_of_many(

@@ -21,6 +21,7 @@ from argand.base.dtype import (
     from_numpy as dtype_from_numpy,
 )
 from argand.base.errors import ArgumentError, ShapeError
+from argand.base.layout import strided
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.tensor.columns import library_of, table_array
@@ -69,6 +70,8 @@ def finished(t: Tensor, **options: Unpack[SizeOptions]) -> Tensor:
     if options.get("out") is not None:
         raise TypeError("out= is not supported; write `t.copy_(...)`")
     t = placed(t, options.get("device"))
+    if options.get("layout") not in (None, strided):
+        t = t.to_sparse(layout=options["layout"])
     if options.get("requires_grad"):
         t = t if t.is_leaf else t.detach()
         t.requires_grad_()

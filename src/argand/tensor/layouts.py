@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from argand.base.dtype import as_dtype
-from argand.base.errors import ArgumentError, CallError
+from argand.base.errors import ArgumentError
 from argand.base.late import resolve
 from argand.base.layout import layout as layout_type
-from argand.base.layout import sparse_coo, strided
+from argand.base.layout import strided
 from argand.ir.op import ops
 
 
@@ -27,7 +27,8 @@ def layout(self: Any) -> layout_type:
 def to_sparse(self: Any, sparse_dim: Any = None, *, layout: Any = None) -> Any:
     """The tensor as a sparse one: what isn't 0, and where it is. Gradients flow through it.
 
-    With `sparse_dim` the last dimensions are dense: whole parts along them are held. Follows
+    With `sparse_dim` the last dimensions are dense: whole parts along them are held. A `layout`
+    other than ``ag.sparse_coo`` gives what `to_sparse_csr` or `to_sparse_csc` gives. Follows
     `torch.Tensor.to_sparse`.
 
     >>> ag.tensor([[0.0, 3.0], [0.0, 0.0]]).to_sparse()
@@ -36,15 +37,33 @@ def to_sparse(self: Any, sparse_dim: Any = None, *, layout: Any = None) -> Any:
            values=tensor([3.]),
            size=(2, 2), nnz=1, layout=argand.sparse_coo)
     """
-    if isinstance(sparse_dim, layout_type):
-        sparse_dim, layout = None, sparse_dim
-    if layout in (None, sparse_coo):
-        return resolve("tensor.sparse").to_sparse_coo(self, sparse_dim)
-    raise CallError(f"to_sparse: there is no layout {layout!r}")
+    return resolve("tensor.sparse").to_sparse(self, sparse_dim, layout=layout)
+
+
+def to_sparse_csr(self: Any, dense_dim: int | None = None) -> Any:
+    """A matrix row by row: what isn't 0, the columns, and where each row begins.
+
+    With `dense_dim` the last dimensions are dense. Follows `torch.Tensor.to_sparse_csr`.
+
+    >>> x = ag.tensor([[0.0, 3.0], [4.0, 5.0]]).to_sparse_csr()
+    >>> x.crow_indices(), x.col_indices(), x.values()
+    (tensor([0, 1, 3]), tensor([1, 0, 1]), tensor([3., 4., 5.]))
+    """
+    return resolve("tensor.sparse").to_sparse_csr(self, dense_dim)
+
+
+def to_sparse_csc(self: Any, dense_dim: int | None = None) -> Any:
+    """A matrix column by column: what isn't 0, the rows, and where each column begins.
+
+    >>> x = ag.tensor([[0.0, 3.0], [4.0, 5.0]]).to_sparse_csc()
+    >>> x.ccol_indices(), x.row_indices(), x.values()
+    (tensor([0, 1, 3]), tensor([1, 0, 1]), tensor([4., 3., 5.]))
+    """
+    return resolve("tensor.sparse").to_sparse_csc(self, dense_dim)
 
 
 def to_sparse_coo(self: Any) -> Any:
-    """``to_sparse(layout=ag.sparse_coo)``.
+    """The tensor with the layout sparse_coo: ``to_sparse(layout=ag.sparse_coo)``.
 
     >>> ag.tensor([0.0, 3.0]).to_sparse_coo().values()
     tensor([3.])
@@ -145,6 +164,42 @@ def _refusing(name: str) -> Any:
         _refuse(self, name)
 
     return refuse
+
+
+def crow_indices(self: Any) -> Any:
+    """Where the values of each row of a matrix of layout sparse_csr begin, and the last one's end.
+
+    >>> ag.eye(2).to_sparse_csr().crow_indices()
+    tensor([0, 1, 2])
+    """
+    _refuse(self, "crow_indices")
+
+
+def col_indices(self: Any) -> Any:
+    """The columns of the values of a matrix of layout sparse_csr.
+
+    >>> ag.eye(2).to_sparse_csr().col_indices()
+    tensor([0, 1])
+    """
+    _refuse(self, "col_indices")
+
+
+def ccol_indices(self: Any) -> Any:
+    """Where the values of each column of a matrix of layout sparse_csc begin.
+
+    >>> ag.eye(2).to_sparse_csc().ccol_indices()
+    tensor([0, 1, 2])
+    """
+    _refuse(self, "ccol_indices")
+
+
+def row_indices(self: Any) -> Any:
+    """The rows of the values of a matrix of layout sparse_csc.
+
+    >>> ag.eye(2).to_sparse_csc().row_indices()
+    tensor([0, 1])
+    """
+    _refuse(self, "row_indices")
 
 
 _nnz, _indices, _values = _refusing("_nnz"), _refusing("_indices"), _refusing("_values")

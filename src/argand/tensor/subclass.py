@@ -15,7 +15,7 @@ from typing import Any
 from argand.base.errors import TraceError
 from argand.base.misuse import explained
 from argand.base.naming import published
-from argand.base.tree import flatten
+from argand.base.tree import flatten, is_composed
 from argand.base.userstack import register_passing
 from argand.ir import bind as crossroads
 from argand.ir import overrides
@@ -149,7 +149,7 @@ def make_overridable(cls: type) -> None:
 def _init_subclass(cls: Any, /, **options: Any) -> None:
     super(Tensor, cls).__init_subclass__(**options)
     if overrides.takes_over(cls):
-        if not overrides.is_composed(cls):
+        if not is_composed(cls):  # the tape never meets one
             overrides.note_tensor_class()
         make_overridable(cls)
 

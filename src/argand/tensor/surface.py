@@ -161,8 +161,9 @@ METHODS: dict[Any, str] = {
     convert: """detach_ data_ptr element_size get_device numpy pin_memory
         storage_offset to tolist type_as""",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
-    layouts: """coalesce dense_dim indices is_coalesced sparse_dim sparse_mask to_dense to_sparse
-        to_sparse_coo values _indices _nnz _values""",
+    layouts: """ccol_indices coalesce col_indices crow_indices dense_dim indices is_coalesced
+        row_indices sparse_dim sparse_mask to_dense to_sparse to_sparse_coo to_sparse_csc
+        to_sparse_csr values _indices _nnz _values""",
     legacy: "new",
     shared: "is_shared share_memory_",
     storage: "storage untyped_storage",

@@ -30,6 +30,7 @@ from argand.ops.pooling import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGra
 from argand.ops.reduce import Amax, Amin, Argmax, Argmin, Prod, Sum
 from argand.ops.softmax import LogSoftmax, Logsumexp, Softmax
 from argand.ops.sort import Cumsum, Sort, Topk
+from argand.ops.sparse import SampledMatmul, SparseMatmul
 from argand.ops.statistics import Mean, Var
 from argand.ops.window import Conv2d, Conv2dInputGrad, Conv2dWeightGrad, conv_output
 
@@ -411,6 +412,8 @@ FORMS: Mapping[type[Op], Form] = {
     **_IMAGES,
     **dict.fromkeys(_REDUCTIONS, reduce_form),
     ScaledDotProductAttention: attention_form,
+    SparseMatmul: row_major_only(template("E", "Ck", "E", "E", count="R")),
+    SampledMatmul: row_major_only(template("Rk", "Ck", "E", "E")),
     Gather: along_form,
     Cumsum: along_form,
     Sort: along_form,
