@@ -75,9 +75,16 @@ def test_operators(python: Path, part: int) -> None:
         "promotion",
         "printing",
         "random_numbers",
-        "vision",
     ],
 )
 def test_tables(python: Path, name: str) -> None:
     """What was pinned with PyTorch is what it gives now."""
     run(python, f"{HERE}/{name}.py", "--check")
+
+
+def test_names_of_torchvision(python: Path) -> None:
+    """Where its wheel is one for the PyTorch that is installed; of CUDA beside a CPU it is not."""
+    words = [python, "-W", "ignore", "-c", "import torchvision"]
+    if subprocess.run(words, capture_output=True).returncode:
+        pytest.skip("torchvision can't be loaded beside this PyTorch")
+    run(python, f"{HERE}/vision.py", "--check")
