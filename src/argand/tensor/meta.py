@@ -32,6 +32,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 _HARMLESS = frozenset((np.may_share_memory, np.shares_memory, np.shape, np.ndim, np.size))
 
 
+# Private pages that count for nothing until they are written; the last flag has no name in 3.11.
+_UNBACKED = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
+
+
 class NoDataError(ArgandError, NotImplementedError, RuntimeError):
     """The values of a tensor of the device "meta" were asked for."""
 
@@ -71,8 +75,7 @@ class MetaArray(np.ndarray[Any, Any]):
 def reserved(shape: tuple[int, ...], dtype: np.dtype[Any]) -> MetaArray:
     """A row-major array on addresses that no memory stands behind."""
     size = math.prod(shape) * dtype.itemsize
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-    memory = mmap.mmap(-1, max(size, 1), flags=flags)
+    memory = mmap.mmap(-1, max(size, 1), flags=_UNBACKED)
     return np.ndarray(shape, dtype, memory).view(MetaArray)
 
 
