@@ -24,7 +24,7 @@ _HEAD = """| program | PyTorch 2.13 | Argand | difference | seconds: PyTorch, Ar
 def _row(program: dict[str, Any], row: dict[str, Any]) -> str:
     name = program["name"] + (f" ({program['note']})" if "note" in program else "")
     cells = [name, *(_status(row, who) for who in ("torch", "argand")), _difference(program, row)]
-    times = f"{row['torch']['seconds']:.0f}, {row['argand']['seconds']:.0f}"
+    times = ", ".join(_seconds(row[who]) for who in ("torch", "argand"))
     return f"| {' | '.join([*cells, times, row['date']])} |".replace("\n", " ")
 
 
@@ -58,3 +58,7 @@ def _said(gap: float | str) -> str:
     if isinstance(gap, str):
         return gap
     return f"{gap:.0e}" if gap else "none"
+
+
+def _seconds(found: dict[str, Any]) -> str:
+    return "" if found["error"] or found["seconds"] is None else f"{found['seconds']:.0f}"
