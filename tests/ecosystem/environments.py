@@ -18,19 +18,24 @@ class NotInstalledError(Exception):
 
 
 def python(*libraries: str) -> Path:
-    """The interpreter of an environment with these libraries, made if it isn't there."""
-    text = "\n".join([sys.version, str(ROOT), *libraries])
+    """The interpreter of the environment, which is made if it isn't there, with these libraries."""
+    text = "\n".join([sys.version, str(ROOT)])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "argand" / f"as-torch-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
+    installed = folder / "installed.txt"
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of the tests make it once
-        if not (folder / "complete").exists():
+        if not installed.exists():
             venv.create(folder, with_pip=True, clear=False)
             run(folder / "bin" / "pip", "install", "--editable", ROOT)
             run(folder / "bin" / "argand", "as-torch")
-            run(folder / "bin" / "pip", "install", *libraries)
-            (folder / "complete").touch()
+            installed.touch()
+        known = installed.read_text().split()
+        missing = [library for library in libraries if library not in known]
+        if missing:
+            run(folder / "bin" / "pip", "install", *missing)
+            installed.write_text("\n".join([*known, *missing]))
     return folder / "bin" / "python"
 
 

@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import science_uses
 import torch
+import training_uses
 
 
 def einops() -> None:
@@ -310,6 +312,8 @@ USES = {
         lightning,
         lightning_checkpoints,
         transformers_checkpoints,
+        *training_uses.USES,
+        *science_uses.USES,
     )
 }
 
