@@ -34,6 +34,7 @@ FACADES = [
     "argand.special",
     "argand.testing",
     "argand.utils.checkpoint",
+    "argand.utils.flop_counter",
     "argand.xpu",
 ]
 

@@ -91,7 +91,7 @@ FACADES = {
     "testing": {"tensor"},
     "torch_version": set(),
     "types": {"base", "tensor"},
-    "utils": {"base", "data", "tensor", "utils"},
+    "utils": {"base", "data", "ir", "nn", "tensor", "utils"},
 }
 
 # The places that import by name at run time, besides base/late.py.

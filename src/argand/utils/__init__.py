@@ -1,4 +1,4 @@
-"""`argand.utils`: PyTorch's places for the data loader and for checkpointing."""
+"""`argand.utils`: PyTorch's places for the data loader, checkpointing and counting operations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("checkpoint", "data"):
+    if name in ("checkpoint", "data", "flop_counter"):
         return importlib.import_module(f"argand.utils.{name}")
     raise AttributeError(f"module 'argand.utils' has no attribute {name!r}")
