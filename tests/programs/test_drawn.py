@@ -195,7 +195,7 @@ def test_nan_and_infinity_pass_through(seed: int) -> None:
     nodes = one.program.nodes  # of an image gradient's weights docs/differences.md says why not
     weights = [n.inputs[1] for n in nodes if n.op.name == "conv2d_input_grad"]
     for arrays in one.calls:
-        for v, a in zip(one.program.inputs, arrays, strict=True):
+        for v, a in zip((*one.program.inputs, *one.program.state), arrays, strict=True):
             if a.dtype == np.float32 and a.size and v not in weights:
                 places = rng.integers(0, a.size, 1 + a.size // 8)
                 a.reshape(-1)[places] = rng.choice([np.nan, np.inf, -np.inf], len(places))
