@@ -295,6 +295,7 @@ KNOWN: list[tuple[str, str, str]] = [
 
 # Operators that aren't there, by the beginning of their names; the last pattern fits any.
 ABSENT = (
+    (r"sparse\.mm\.reduce", "products of sparse matrices are added up, not combined otherwise"),
     (r"(to_)?sparse", "sparse results are compared by tests/sparse"),
     ("jiterator", "compiles text in CUDA's language"),
     ("chalf", "there is no complex32"),

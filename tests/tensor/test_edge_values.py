@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import tracemalloc
 from typing import Any
 
@@ -735,3 +736,16 @@ def test_an_index_outside_has_both_types() -> None:
     for kind in (IndexError, RuntimeError):
         with pytest.raises(kind):
             ag.ones(3).gather(0, ag.tensor([7]))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "int32", "int64"])
+@pytest.mark.parametrize("number", [-32, -1, 255, 511, 65535])
+def test_bits_of_numbers_beyond_a_dtypes_range(dtype: str, number: int) -> None:
+    array = np.array([0, 1, 7, 100, 127], dtype)
+    bits, x = np.array(number).astype(dtype), ag.tensor(array)
+    for function in (operator.and_, operator.or_, operator.xor):
+        expected = function(array, bits)
+        for found in (function(x, number), ag.compile(lambda t, f=function: f(t, number))(x)):
+            assert found.dtype is x.dtype and (found.numpy() == expected).all()
+    with pytest.raises(ValueError, match="doesn't fit into"):
+        x & 2**70

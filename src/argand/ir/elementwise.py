@@ -94,6 +94,8 @@ class Elementwise(Op):
     wide_numbers: bool = False
     # Whether finite numbers beyond the range of a float dtype are refused; else they are infinite.
     checks_range: ClassVar[bool] = False
+    # Of a whole number beyond the range of the dtype the last bits count.
+    takes_bits: ClassVar[bool] = False
     involution: ClassVar[bool] = False  # applied twice, it gives its operand
     batched = together
 
@@ -433,6 +435,7 @@ def _converted(op: Elementwise, v: Any, dtype: DType) -> Any:
     if isinstance(v, Dim):
         return ops.full((), v, dtype)
     if is_number(v):
+        v = scalar.last_bits(v, dtype) if op.takes_bits else v
         return Literal(dtype, scalar.operand(op.name, v, dtype, overflows=not op.checks_range))
     if isinstance(v, Literal):
         return Literal(dtype, scalar.const(v.value, dtype).value)

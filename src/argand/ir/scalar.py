@@ -166,6 +166,19 @@ def fits(value: Any, dtype: DType) -> bool:
     return bool(low <= value <= high)
 
 
+def last_bits(value: Any, dtype: DType) -> Any:
+    """A whole number as an integer dtype has its last bits: 255 as -1 in int8. Others as they are.
+
+    >>> from argand.base.dtype import int8, uint8
+    >>> last_bits(255, int8), last_bits(-32, uint8), last_bits(7, uint8)
+    (-1, 224, 7)
+    """
+    if fits(value, dtype) or dtype.kind not in "iu" or not -(2**63) <= value < 2**63:
+        return value
+    low, high = limits(dtype)
+    return (int(value) - low) % (high - low + 1) + low
+
+
 def _overflows(value: Any, dtype: DType) -> bool:
     """Whether a finite number is beyond the finite ones of a float dtype."""
     if dtype.kind not in "fc":

@@ -253,6 +253,7 @@ class BitwiseAnd(_Bitwise):
     tensor([8, 2])
     """
 
+    takes_bits = True
     ufunc = np.bitwise_and
     swapped = "bitwise_and"
     error_samples = (ErrorSample(TypeError, "not defined for float32", T((2,)), 1),)
@@ -270,6 +271,7 @@ class BitwiseOr(_Bitwise):
     tensor([14, 15])
     """
 
+    takes_bits = True
     ufunc = np.bitwise_or
     swapped = "bitwise_or"
 
@@ -286,6 +288,7 @@ class BitwiseXor(_Bitwise):
     tensor([ 6, 13])
     """
 
+    takes_bits = True
     ufunc = np.bitwise_xor
     swapped = "bitwise_xor"
 
