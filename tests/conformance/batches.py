@@ -51,6 +51,8 @@ NO_ROWS = {
     "mersenne_uniform": "draws one number after the other",
     "libm": "the C library's, one by one",
     "mode": "computes nothing",
+    "sampled_matmul": "tests/sparse: its bits on any number of threads",
+    "sparse_matmul": "tests/sparse: its bits on any number of threads",
     "scatter_combine": "combines what goes to one place in order, in any row",
     "real": "computes nothing",
     "imag": "computes nothing",

@@ -49,7 +49,7 @@ def clear_safe_globals() -> None:
 
 
 def get_safe_globals() -> list[Any]:
-    """What is registered.
+    """The classes and functions that are registered, in order.
 
     >>> ag.serialization.get_safe_globals()
     []

@@ -13,6 +13,8 @@ from argand.ir import bind as crossroads
 from argand.nn.module import Module
 from argand.tensor.core import eager
 
+__all__ = ["FlopCounterMode"]
+
 
 def _of_product(inputs: Any, outputs: Any) -> int:
     """(..., n, k) by (..., k, m), or rows of k by weights (m, k)."""
