@@ -572,3 +572,28 @@ def test_complex_parameters_are_pairs_of_real_ones(dtype):
             parts.step()
         got = ag.view_as_real(p.detach()).numpy()
         np.testing.assert_array_equal(got, q.detach().numpy(), err_msg=name)
+
+
+def test_a_tensor_that_a_step_puts_into_a_group_stays_that_tensor() -> None:
+    class Counting(ag.optim.Optimizer):
+        @ag.no_grad()
+        def step(self, closure: Any = None) -> None:
+            for group in self.param_groups:
+                if "count" not in group:
+                    group["count"] = ag.zeros((), dtype=ag.float64)
+                group["count"].add_(1)
+                for p in group["params"]:
+                    p.sub_(p.grad * group["lr"] * group["count"].item())
+
+    x = ag.ones(2, requires_grad=True)
+    optimizer = Counting([x], {"lr": 0.5})
+    for _ in range(2):
+        optimizer.zero_grad()
+        x.sum().backward()
+        optimizer.step()
+    assert optimizer.param_groups[0]["count"].item() == 2 and x.tolist() == [-0.5, -0.5]
+    optimizer.param_groups[0]["count"] = ag.ones(3)
+    optimizer.param_groups[0]["count"] = 4.0
+    assert optimizer.param_groups[0]["count"] == 4.0
+    other = ag.optim.SGD([x], lr=ag.tensor(0.25))
+    assert other.param_groups[0]["lr"] == 0.25 and isinstance(other.param_groups[0]["lr"], float)

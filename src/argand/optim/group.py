@@ -2,7 +2,8 @@
 
 Every number (a learning rate, each of Adam's betas) also lives in a 0-d float64 tensor. While a
 function is traced, reading the group gives that tensor, so the program reads it as state: a
-schedule changes the number between calls, and nothing is traced again.
+schedule changes the number between calls, and nothing is traced again. A tensor that a step puts
+into the group by a key of its own (a counter, say) stays that tensor.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ class ParamGroup(dict[str, Any]):
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__()
         self.storages: dict[str, Any] = {}
+        self._made = False
         for key, value in values.items():
             self[key] = value
+        self._made = True
 
     def __getitem__(self, key: str) -> Any:
         if crossroads.pushed and key in self.storages and tracing():
@@ -70,10 +73,14 @@ class ParamGroup(dict[str, Any]):
                 f"the hyper-parameter {key!r} is set inside a compiled function; set it, or step "
                 "the scheduler, outside: the compiled function reads it anew at every call"
             )
+        before = super().get(key)
+        if isinstance(value, Tensor) and (isinstance(before, Tensor) or self._adds(key)):
+            super().__setitem__(key, value)
+            epoch.bump()
+            return
         value = _plain(value)
         if key == "params" and type(value) is list:
             value = Parameters(value)
-        before = super().get(key)
         super().__setitem__(key, value)
         if _is_number(value):
             self._store(key, float(value))
@@ -81,11 +88,14 @@ class ParamGroup(dict[str, Any]):
             self._store_all(key, value)
         else:
             self.storages.pop(key, None)
-            if key != "params" and before != value:
+            if key != "params" and (isinstance(before, Tensor) or before != value):
                 epoch.bump()
             return
-        if _structure(before) != _structure(value):
+        if isinstance(before, Tensor) or _structure(before) != _structure(value):
             epoch.bump()
+
+    def _adds(self, key: str) -> bool:
+        return self._made and key not in self
 
     def _store(self, key: str, value: float) -> None:
         storage = self.storages.get(key)
@@ -136,7 +146,8 @@ class ParamGroup(dict[str, Any]):
     def __argand_state__(self) -> GroupState:
         """What compiled functions see of the group. An update's operations depend on the options
         and on which numbers are zero."""
-        options = tuple((k, _structure(v)) for k, v in self.items() if k != "params")
+        plain = {k: v for k, v in self.items() if k != "params" and not isinstance(v, Tensor)}
+        options = tuple((k, _structure(v)) for k, v in plain.items())
         return GroupState(self.option("params") or (), self.tensors(), repr(options))
 
     def __reduce__(self) -> tuple[Any, ...]:
