@@ -2,12 +2,14 @@
 
     OUTCOMES=record.txt python -m pytest -p outcomes ...
 
-A run that hangs or crashes so leaves what it had. A line is an outcome, or "begun", and the test.
+A run that hangs or crashes so leaves what it had. A line is an outcome, or "begun", and the test;
+the last line is "finished".
 """
 
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 _RANK = {"passed": 0, "skipped": 1, "failed": 2}
@@ -16,7 +18,7 @@ _found: dict[str, str] = {}
 
 def _write(outcome: str, test: str) -> None:
     with open(os.environ["OUTCOMES"], "a") as record:
-        record.write(f"{outcome} {test}\n")
+        record.write(f"{outcome} {re.sub('0x[0-9a-f]+', '0x', test)}\n")
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
@@ -37,3 +39,8 @@ def pytest_collectreport(report: Any) -> None:
     """A file that can't be imported has no tests that could be counted: it counts as one."""
     if report.outcome != "passed" and report.nodeid:
         _write(report.outcome, f"{report.nodeid}::(the file)")
+
+
+def pytest_sessionfinish() -> None:
+    """Nothing has ended the tests before the last."""
+    _write("finished", "")

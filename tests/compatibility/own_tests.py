@@ -52,7 +52,7 @@ def run_files(
         more = {"OUTCOMES": str(record), "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
         ended = ""
         try:
-            done = subprocess.run(
+            subprocess.run(
                 [*map(str, command), "-c", os.devnull],
                 cwd=scratch,
                 env={**os.environ, **environment, **more},
@@ -60,11 +60,12 @@ def run_files(
                 timeout=SECONDS,
                 check=False,
             )
-            if done.returncode not in (0, 1, 2, 5):
-                ended = f"exit status {done.returncode}"
         except subprocess.TimeoutExpired:
             ended = f"more than {SECONDS} s"
-        lines = record.read_text().splitlines()
+        *lines, last = record.read_text().splitlines() or [""]
+        if last.strip() != "finished":
+            lines.append(last)
+            ended = ended or "a hang or a crash"
     each = round((time.monotonic() - begun) / len(files), 1)
     return _by_file(lines, files, ended, each)
 
@@ -72,11 +73,10 @@ def run_files(
 def _by_file(lines: Sequence[str], files: Sequence[str], ended: str, seconds: float) -> Runs:
     runs = {file: FileRun(seconds) for file in files}
     last = files[0]
-    for line in lines:
+    for line in filter(None, lines):
         outcome, _, test = line.partition(" ")
         last, _, name = test.partition("::")
-        if outcome != "begun":
-            runs[last].outcomes[name] = outcome
+        runs[last].outcomes[name] = "failed" if outcome == "begun" else outcome
     if not ended:
         return runs
     runs[last].ended = ended
