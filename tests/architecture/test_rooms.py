@@ -80,7 +80,7 @@ FACADES = {
     "multiprocessing": {"base"},
     "onnx": {"onnx"},
     "overrides": {"base", "fft", "ir", "linalg", "nn", "special", "tensor"},
-    "profiler": {"base", "ir", "tensor"},
+    "profiler": {"base", "io", "ir", "tensor"},
     "version": set(),
     "xpu": {"base"},
     "serialization": {"io"},

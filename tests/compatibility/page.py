@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
@@ -34,6 +34,21 @@ def rows(text: str) -> list[list[str]]:
     """The cells of a Markdown table, row by row, without its head."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def names_table(
+    head: str,
+    namespaces: Iterable[str],
+    public: Callable[[str], list[str]],
+    missing: Callable[[str], list[str]],
+) -> str:
+    """How many names of each namespace are there, and the missing ones, in Markdown."""
+    lines = [f"| {head} | names | present | missing |", "|---|---:|---:|---|"]
+    for name in namespaces:
+        names, absent = public(name), missing(name)
+        text = ", ".join(f"`{n}`" for n in absent)
+        lines.append(f"| `{name}` | {len(names)} | {len(names) - len(absent)} | {text} |")
+    return "\n".join(lines)
 
 
 def table_command(name: str, doc: str, make: Callable[[], str]) -> str | None:

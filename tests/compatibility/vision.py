@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 import torchvision
-from page import table_command
+from page import names_table, table_command
 
 NAMESPACES = (
     "datasets",
@@ -51,12 +51,7 @@ def missing(name: str) -> list[str]:
 
 def table() -> str:
     """How many names of each module are there, and the missing ones, in Markdown."""
-    lines = ["| module | names | present | missing |", "|---|---:|---:|---|"]
-    for name in NAMESPACES:
-        names, absent = public(name), missing(name)
-        text = ", ".join(f"`{n}`" for n in absent)
-        lines.append(f"| `{name}` | {len(names)} | {len(names) - len(absent)} | {text} |")
-    return "\n".join(lines)
+    return names_table("module", NAMESPACES, public, missing)
 
 
 def text() -> str:

@@ -48,3 +48,18 @@ def test_nothing_is_left_behind(capsys):
     counter = count(lambda: None)
     ag.ones(2, 2) @ ag.ones(2, 2)
     assert counter.get_total_flops() == 0
+
+
+def test_counting_and_profiling_end_in_any_order():
+    from argand import profiler
+
+    counter, profiled = FlopCounterMode(display=False), profiler.profile()
+    counter.__enter__()
+    profiled.__enter__()
+    _ = ag.ones(2, 2) @ ag.ones(2, 2)
+    counter.__exit__(None, None, None)
+    _ = ag.ones(2, 2) @ ag.ones(2, 2)
+    profiled.__exit__(None, None, None)
+    assert counter.get_total_flops() == 16
+    counts = {row.key: row.count for row in profiled.key_averages()}
+    assert counts["matmul"] == 2

@@ -21,6 +21,7 @@ __all__ = [
     "resolve_reshape",
     "same_shape",
     "shape_text",
+    "stored_order",
 ]
 
 
@@ -109,6 +110,15 @@ def contiguous_strides(shape: Sequence[Extent]) -> Shape:
         strides.append(step)
         step = step * size
     return tuple(reversed(strides))
+
+
+def stored_order(strides: Sequence[int]) -> list[int]:
+    """The dimensions as they are stored, outermost first.
+
+    >>> stored_order((4, 1, 8))
+    [2, 0, 1]
+    """
+    return sorted(range(len(strides)), key=lambda d: -strides[d])
 
 
 def resolve_reshape(

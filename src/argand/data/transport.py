@@ -14,11 +14,13 @@ import mmap
 import os
 import socket
 import struct
-import tempfile
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Final
 
 import numpy as np
+
+from argand.base.shape import stored_order
+from argand.base.unnamed import unnamed_file
 
 _HEAD: Final = struct.Struct("<QQ")  # bytes in all; parts in shared memory, 0 where there is none
 _INLINE: Final = 4096
@@ -43,7 +45,7 @@ class _Pickler(ForkingPickler):
             return NotImplemented
         if thing.dtype == np.uint8 and thing.ndim == 1 and thing.flags.c_contiguous:
             return NotImplemented
-        order = sorted(range(thing.ndim), key=lambda d: -thing.strides[d])
+        order = stored_order(thing.strides)
         dense = thing.transpose(order)
         if not dense.flags.c_contiguous:
             order, dense = list(range(thing.ndim)), np.ascontiguousarray(thing)
@@ -66,14 +68,6 @@ def _dumped(thing: Any) -> tuple[memoryview, list[memoryview]]:
 # -- shared memory ---------------------------------------------------------------------------------
 
 
-def _segment() -> int:
-    """A new file without a name, in memory where the system has such."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("argand")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
 def _write(file: int, data: memoryview, at: int) -> None:
     while data:
         count = os.pwrite(file, data, at)
@@ -88,7 +82,7 @@ def _filled(parts: list[memoryview]) -> tuple[int, int]:
         at = -(-at // _ALIGNED) * _ALIGNED
         table.append((at, part.nbytes))
         at += part.nbytes
-    file = _segment()
+    file = unnamed_file()
     try:
         os.ftruncate(file, at)
         _write(file, np.array(table, np.int64).data.cast("B"), 0)

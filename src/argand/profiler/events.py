@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 _UNITS = (("s", 1e6), ("ms", 1e3), ("us", 1.0))
@@ -192,10 +193,10 @@ class EventList(list[Any]):
             "traceEvents": [_traced(event) for event in self],
             "traceName": os.fspath(path),
         }
-        temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
-        with open(temporary, "w") as file:
+        from argand.io.replacing import replacing  # only where a file is written
+
+        with replacing(Path(path)) as temporary, open(temporary, "w") as file:
             json.dump(found, file)
-        os.replace(temporary, path)
 
 
 def _is_outermost(event: Any) -> bool:

@@ -53,13 +53,13 @@ class Measurement:
         finally:
             self.finish(event)
 
-    def bind(self, op: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        """An op, run eagerly."""
+    def bind(self, below: Any, op: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """An op, run eagerly by `below`."""
         shapes = [[] if type(x) is Literal else list(x.shape) for x in inputs]
         name = f"aten::{op.name}" if naming.package == "torch" else op.name
         event = self.begin(name, "cpu_op", shapes if self.shapes else [])
         try:
-            outputs = type(eager()).bind(eager(), op, inputs, params)
+            outputs = below(op, inputs, params)
         finally:
             self.finish(event)
         if self.memory and not op.is_view and not event.cpu_children:
@@ -71,13 +71,11 @@ class Measurement:
         if crossroads.timer is not None:
             raise RuntimeError("Profiler is already enabled on this thread")
         crossroads.timer = self
-        eager().bind = self.bind
-        crossroads.watch(1)  # no call goes by a plan
+        eager().watch(self.bind)
 
     def stop(self) -> EventList:
         """Measure no more: what was measured."""
-        crossroads.watch(-1)
-        del eager().bind
+        eager().unwatch(self.bind)
         crossroads.timer = None
         for event in self.events:
             event.end = event.end if event.end > event.start else time.perf_counter_ns()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from argand.base.dtype import bool_, get_default_dtype, int64
 from argand.tensor import printing
 
 
@@ -23,13 +22,7 @@ def show(x: Any) -> str:
 
 def _suffixes(x: Any) -> list[str]:
     parts = [f"size={tuple(x._sizes)}", f"nnz={x._nnz()}"]
-    dtype, usual = x.dtype, (get_default_dtype(), bool_, int64)
-    complex_is_usual = dtype.is_complex and dtype.itemsize == 2 * get_default_dtype().itemsize
-    if dtype not in usual and not complex_is_usual:
-        parts.append(f"dtype={dtype!r}")
+    if not printing.is_usual(x.dtype):
+        parts.append(f"dtype={x.dtype!r}")
     parts.append(f"layout={x.layout!r}")
-    if x.grad_fn is not None:
-        parts.append(f"grad_fn={x.grad_fn!r}")
-    elif x.requires_grad:
-        parts.append("requires_grad=True")
-    return parts
+    return parts + printing.history(x)

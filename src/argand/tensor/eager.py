@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,7 @@ from argand.base.dtype import DType, from_numpy
 from argand.base.errors import ArgandError, AutogradError, IndexRangeError, TraceError
 from argand.base.late import resolve
 from argand.base.settings import settings
+from argand.ir import bind as crossroads
 from argand.ir import entries
 from argand.ir.bind import Interpreter
 from argand.ir.elementwise import Elementwise, operand_dtype
@@ -32,6 +34,8 @@ NATIVE = (Elementwise, Reduce, Contract, Window, Composite, Scan, Sort)
 LARGE = 32 << 10
 # So many ops of a process run the general way before calls are planned: short scripts need no LLVM.
 UNPLANNED = 200
+# Runs an op by the function that it is given first, as that would be called: (op, inputs, params).
+Watcher = Callable[..., tuple[Any, ...]]
 NativeLane = Callable[[Op, tuple[Any, ...], dict[str, Any]], tuple[Any, ...] | None]
 
 
@@ -42,6 +46,23 @@ class Eager(Interpreter):
         self.native: NativeLane | None = None
         self._exact: dict[Any, bool] = {}
         self.binds = 0
+        self._watchers: list[Watcher] = []
+
+    def watch(self, watcher: Watcher) -> None:
+        """From here on `watcher` runs every op that runs eagerly, around those who came before."""
+        self._watchers.append(watcher)
+        self._chain(1)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Leave `watcher` out again, whoever came behind it."""
+        self._watchers.remove(watcher)
+        self._chain(-1)
+
+    def _chain(self, change: int) -> None:
+        vars(self).pop("bind", None)
+        for watcher in self._watchers:
+            self.bind = functools.partial(watcher, self.bind)  # type: ignore[method-assign]
+        crossroads.watch(change)  # while there are any, no call goes by a plan
 
     def is_inlined(self, op: Op, inputs: tuple[Any, ...]) -> bool:
         """Whether an op's body is run and recorded in its place."""

@@ -16,6 +16,7 @@ import numpy as np
 from argand.base.dtype import DType, compute_dtype, float32, float64, int64, uint8
 from argand.base.errors import ArgumentError
 from argand.base.notices import notice
+from argand.base.shape import stored_order
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.ops.mersenne_rejected import KINDS
@@ -170,7 +171,7 @@ class Mersenne(Source):
         shape = tuple(target.shape)
         if target.is_contiguous():
             return draw(shape)
-        order = _order(target)
+        order = stored_order(target.stride())
         drawn = draw(tuple(shape[d] for d in order))
         return ops.permute(drawn, tuple(order.index(d) for d in range(len(shape))))
 
@@ -185,15 +186,9 @@ class Mersenne(Source):
 
     def normal_like(self, target: Any, dtype: Any) -> Any:
         """In blocks only if the dimensions are stored in their order, be it with gaps."""
-        order = [d for d in _order(target) if target.shape[d] != 1]
+        order = [d for d in stored_order(target.stride()) if target.shape[d] != 1]
         blocks = order == sorted(order)
         return self.like(target, lambda shape: self._normal(shape, dtype, 0.0, 1.0, blocks))
-
-
-def _order(x: Any) -> list[int]:
-    """The dimensions as they are stored, outermost first; those of size 1 are anywhere."""
-    strides = x.stride()
-    return sorted(range(x.ndim), key=lambda d: -strides[d])
 
 
 def _counted(shape: Sequence[Any]) -> tuple[int, ...]:

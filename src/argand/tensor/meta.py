@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from argand.base.errors import ArgandError
+from argand.base.shape import stored_order
 from argand.ir import bind as crossroads
 from argand.ir.bind import Interpreter
 from argand.ir.families import array_type
@@ -172,8 +173,8 @@ def to_meta(x: Any) -> Any:
     """A tensor of the shape, strides and dtype of another, without values; itself if it is so."""
     if is_meta(x):
         return x
-    order = np.argsort([-s for s in x._array.strides], kind="stable")
-    stored = reserved(tuple(np.array(x.shape, int)[order]), x._array.dtype).view(np.ndarray)
+    order = stored_order(x._array.strides)
+    stored = reserved(tuple(x.shape[d] for d in order), x._array.dtype).view(np.ndarray)
     return valueless(stored.transpose(np.argsort(order)).view(MetaArray))
 
 

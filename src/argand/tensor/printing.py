@@ -147,18 +147,25 @@ def _suffixes(t: Any) -> list[str]:
     if is_meta(t):
         parts.append(f"device='meta', size={tuple(array.shape)}")
         array = np.ones((1,) * (array.ndim or 1))
-    usual = dtype in (get_default_dtype(), bool_, int64)
-    if dtype.is_complex:
-        usual = dtype.itemsize == 2 * get_default_dtype().itemsize
     if (array.size == 0 and array.ndim != 1) or (array.size and not PrintOptions.edgeitems):
         parts.append(f"size={tuple(array.shape)}")
-    if not usual or (array.size == 0 and dtype is not get_default_dtype()):
+    if not is_usual(dtype) or (array.size == 0 and dtype is not get_default_dtype()):
         parts.append(f"dtype={dtype!r}")
+    return parts + history(t)
+
+
+def is_usual(dtype: Any) -> bool:
+    """Whether a dtype goes without saying."""
+    if dtype.is_complex:
+        return bool(dtype.itemsize == 2 * get_default_dtype().itemsize)
+    return dtype in (get_default_dtype(), bool_, int64)
+
+
+def history(t: Any) -> list[str]:
+    """What is said of gradients."""
     if t.grad_fn is not None:
-        parts.append(f"grad_fn={t.grad_fn!r}")
-    elif t.requires_grad:
-        parts.append("requires_grad=True")
-    return parts
+        return [f"grad_fn={t.grad_fn!r}"]
+    return ["requires_grad=True"] if t.requires_grad else []
 
 
 def _shown(array: Any, summarise: bool) -> Any:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import mmap
 import os
-import tempfile
 import weakref
 from typing import Any
 
 import numpy as np
 
+from argand.base.shape import stored_order
+from argand.base.unnamed import unnamed_file
 from argand.tensor.convert import rebuild, reduced
 from argand.tensor.core import Tensor
 
@@ -37,7 +38,8 @@ def share_memory_(self: Any) -> Any:
     """
     if self._view is None and not is_shared(self):
         array = self.numpy_array()
-        fresh = _mapped(_new_file(array.nbytes), array)
+        order, file = stored_order(array.strides), _new_file(array.nbytes)
+        fresh = _array(file, array.dtype, array.shape, order)
         fresh[...] = array
         self._array = fresh
     if self._view is None:
@@ -60,20 +62,9 @@ def _address(array: np.ndarray) -> int:
 
 
 def _new_file(size: int) -> int:
-    """The descriptor of a file in memory, where the system has such."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("argand")
-    else:
-        with tempfile.TemporaryFile() as opened:
-            file = os.dup(opened.fileno())
+    file = unnamed_file()
     os.ftruncate(file, max(size, 1))
     return file
-
-
-def _mapped(file: int, like: np.ndarray) -> np.ndarray:
-    """A file's memory as an array of the dtype, shape and order of another."""
-    order = sorted(range(like.ndim), key=lambda d: -like.strides[d])
-    return _array(file, like.dtype, like.shape, order)
 
 
 def _array(file: int, dtype: Any, shape: tuple[int, ...], order: list[int]) -> np.ndarray:
@@ -111,7 +102,7 @@ def _reduced(x: Tensor) -> Any:
     from multiprocessing.reduction import DupFd
 
     array = x.numpy_array()
-    order = sorted(range(array.ndim), key=lambda d: -array.strides[d])
+    order = stored_order(array.strides)
     file = DupFd(_files[_address(array)][0])
     place = file, array.dtype, array.shape, order
     return _rebuilt, (type(x), place, x.requires_grad, dict(vars(x)))

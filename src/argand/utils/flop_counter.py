@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from argand.ir import bind as crossroads
 from argand.nn.module import Module
 from argand.tensor.core import eager
 
@@ -81,24 +80,18 @@ class FlopCounterMode:
         self._total = 0
         self._call = Module.__call__
         Module.__call__ = self._named(self._call)  # type: ignore[method-assign]  # for the block
-        self._bind = vars(eager()).get("bind")
-        self._below = eager().bind
-        eager().bind = self._counted
-        crossroads.watch(1)  # no call goes by a plan
+        eager().watch(self._counted)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        crossroads.watch(-1)
-        del eager().bind
-        if self._bind is not None:
-            eager().bind = self._bind
+        eager().unwatch(self._counted)
         Module.__call__ = self._call  # type: ignore[method-assign]
         if self.display:
             print(self.get_table(self.depth))
 
-    def _counted(self, op: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    def _counted(self, below: Any, op: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         before = self._total
-        outputs = self._below(op, inputs, params)
+        outputs = below(op, inputs, params)
         formula = _FORMULAS.get(op.name)
         if formula is not None and self._total == before:  # not counted by its parts
             flops = formula(inputs, outputs)

@@ -12,7 +12,7 @@ from argand.io.opcodes import Machine
 from argand.io.source import Source, Stream
 from argand.io.torch_names import NAMES, STATES
 from argand.vision.datasets import download
-from argand.vision.datasets.vision import Change, VisionDataset, not_found
+from argand.vision.datasets.vision import Change, VisionDataset, checked_file
 from argand.vision.pillow import from_pixels
 
 
@@ -84,10 +84,7 @@ class CIFAR10(VisionDataset):
 
     def _read(self, name: str, md5: str | None) -> tuple[Any, Path]:
         """What a file holds, and the file."""
-        path = Path(self.root, self.base_folder, name)
-        if not path.is_file():
-            raise not_found(self, path, [self.url])
-        download.check(path, md5)
+        path = checked_file(self, Path(self.root, self.base_folder, name), md5, self.url)
         return read_pickled(path), path
 
     def _is_whole(self) -> bool:

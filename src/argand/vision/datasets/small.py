@@ -10,19 +10,29 @@ import numpy as np
 
 from argand.base.errors import FormatError, missing_extra
 from argand.vision.datasets import download
-from argand.vision.datasets.vision import Change, VisionDataset, not_found
+from argand.vision.datasets.vision import Change, VisionDataset, checked_file
 from argand.vision.pillow import from_pixels
 
 
-def _checked(dataset: VisionDataset, path: Path, md5: str | None, url: str) -> Path:
-    """A file that is there and whole."""
-    if not path.is_file():
-        raise not_found(dataset, path, [url])
-    download.check(path, md5)
-    return path
+class _Split(VisionDataset):
+    """Images (N, 3, H, W) and labels of a split, in memory."""
+
+    split: str
+    data: np.ndarray
+    labels: np.ndarray
+
+    def __getitem__(self, index: Any) -> tuple[Any, Any]:
+        image = from_pixels(self.data[index].transpose(1, 2, 0), "RGB")
+        return self._finished(image, int(self.labels[index]))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def extra_repr(self) -> str:
+        return f"Split: {self.split}"
 
 
-class SVHN(VisionDataset):
+class SVHN(_Split):
     """SVHN: house numbers as PIL images of 32 x 32 in RGB and their digits, "train", "test" or
     "extra", from ``root/train_32x32.mat`` (read by SciPy). Netzer et al. (2011).
 
@@ -62,7 +72,7 @@ class SVHN(VisionDataset):
         self.url, self.filename, self.file_md5 = self.split_list[self.split]
         if download:
             self.download()
-        path = _checked(self, Path(self.root, self.filename), self.file_md5, self.url)
+        path = checked_file(self, Path(self.root, self.filename), self.file_md5, self.url)
         found = _read_mat(path)
         self.labels = found["y"].astype(np.int64).reshape(-1)
         self.labels[self.labels == 10] = 0
@@ -71,16 +81,6 @@ class SVHN(VisionDataset):
     def download(self) -> None:
         """Fetch the file, unless it is there."""
         download.fetch([self.url], Path(self.root, self.filename), self.file_md5)
-
-    def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        image = from_pixels(self.data[index].transpose(1, 2, 0), "RGB")
-        return self._finished(image, int(self.labels[index]))
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def extra_repr(self) -> str:
-        return f"Split: {self.split}"
 
 
 _choice = download.choice
@@ -97,7 +97,7 @@ def _read_mat(path: Path) -> Any:
         raise FormatError(f"{path}: not a file in MATLAB's form: {error}") from None
 
 
-class STL10(VisionDataset):
+class STL10(_Split):
     """STL-10: photographs of 96 x 96 as PIL images and their classes, "train", "test", "unlabeled"
     or "train+unlabeled" (-1 where there is none), from ``root/stl10_binary``; `folds` is one of ten
     parts of the training images. Coates et al. (2011).
@@ -152,12 +152,12 @@ class STL10(VisionDataset):
         listed = dict([*self.train_list, *self.test_list])
         folder = Path(self.root, self.base_folder)
         images = f"{name}_X.bin"
-        path = _checked(self, folder / images, listed[images], self.url)
+        path = checked_file(self, folder / images, listed[images], self.url)
         data = np.fromfile(path, np.uint8).reshape(-1, 3, 96, 96).transpose(0, 1, 3, 2)
         if name == "unlabeled":
             return data, np.full(len(data), -1)
         numbers = f"{name}_y.bin"
-        path = _checked(self, folder / numbers, listed[numbers], self.url)
+        path = checked_file(self, folder / numbers, listed[numbers], self.url)
         labels = np.fromfile(path, np.uint8).astype(np.int64) - 1
         if self.folds is not None and name == "train":
             line = (folder / self.folds_list_file).read_text().splitlines()[self.folds]
@@ -173,16 +173,6 @@ class STL10(VisionDataset):
             archive = Path(self.root, self.filename)
             download.fetch([self.url], archive, self.tgz_md5)
             download.extract(archive, Path(self.root))
-
-    def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        image = from_pixels(self.data[index].transpose(1, 2, 0), "RGB")
-        return self._finished(image, int(self.labels[index]))
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def extra_repr(self) -> str:
-        return f"Split: {self.split}"
 
 
 class USPS(VisionDataset):
@@ -220,9 +210,7 @@ class USPS(VisionDataset):
         path = Path(self.root, name)
         if download:
             _fetch([url], path, md5)
-        if not path.is_file():
-            raise not_found(self, path, [url])
-        with bz2.open(path, "rt") as file:
+        with bz2.open(checked_file(self, path, None, url), "rt") as file:
             rows = [line.split() for line in file]
         values = [[pair.split(":")[-1] for pair in row[1:]] for row in rows]
         pixels = np.array(values, np.float32).reshape(-1, 16, 16)
@@ -263,7 +251,7 @@ class SEMEION(VisionDataset):
         path = Path(self.root, self.filename)
         if download:
             _fetch([self.url], path, self.md5_checksum)
-        rows = np.loadtxt(_checked(self, path, self.md5_checksum, self.url))
+        rows = np.loadtxt(checked_file(self, path, self.md5_checksum, self.url))
         self.data = (rows[:, :256] * 255).astype(np.uint8).reshape(-1, 16, 16)
         self.labels = rows[:, 256:].argmax(axis=1)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from argand.base.errors import ArgumentError
 from argand.data.dataset import Dataset
-from argand.vision.datasets.download import DatasetNotFoundError
+from argand.vision.datasets.download import DatasetNotFoundError, check
 from argand.vision.pillow import pillow
 
 Change = Callable[[Any], Any] | None
@@ -106,3 +106,11 @@ def not_found(dataset: VisionDataset, missing: Path, urls: Any = ()) -> DatasetN
         f"{type(dataset).__name__}: Dataset not found: there is no {missing}. You can use "
         f"download=True to download it, or put the files into {missing.parent} yourself{where}"
     )
+
+
+def checked_file(dataset: VisionDataset, path: Path, md5: str | None, url: str) -> Path:
+    """A file that is there and whole."""
+    if not path.is_file():
+        raise not_found(dataset, path, [url])
+    check(path, md5)
+    return path
