@@ -22,6 +22,7 @@ from argand.profiler import (
     schedule,
     tensorboard_trace_handler,
 )
+from argand.tensor.eager import plan_calls
 
 
 def counts(measured: Any) -> dict[str, int]:
@@ -43,6 +44,17 @@ def test_ops_are_counted() -> None:
     before = len(p.events())
     model(x)
     assert len(p.events()) == before
+
+
+def test_ops_that_have_a_plan_are_counted_too() -> None:
+    plan_calls()
+    x = ag.ones(4, 3)
+    for _ in range(5):
+        ag.exp(x)
+    with profile() as p:
+        for _ in range(3):
+            ag.exp(x)
+    assert counts(p)["exp"] == 3
 
 
 def test_times_are_those_of_what_is_inside() -> None:
