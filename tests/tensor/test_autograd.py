@@ -54,6 +54,35 @@ def test_writing_to_a_detached_tensor_is_noticed() -> None:
         y.sum().backward()
 
 
+def test_data_counts_its_own_writes() -> None:
+    """As `x.data` of PyTorch, whose gradients these are; a few calls, so that plans count too."""
+    for _ in range(6):
+        w, x = ag.tensor([2.0, 3.0], requires_grad=True), ag.tensor([1.0, 5.0])
+        y = w * x
+        x.data.view(2)[:1].add_(6)  # unseen by the backward of y, which reads what is there
+        y.sum().backward()
+        assert (w.grad.tolist(), x._version) == ([7, 5], 0)
+        part = x.data
+        y = (w * part).sum()
+        x.add_(1)  # and a write to x is unseen by what saved its data
+        y.backward()
+        assert w.grad.tolist() == [15, 11]
+        y = (w * part).sum()
+        part.detach().add_(1)
+        assert (part._version, part.view(1, 2)._version, x._version, x.data._version) == (1, 1, 1, 0)
+        with pytest.raises(RuntimeError, match="overwritten in place"):
+            y.backward()
+
+
+def test_code_compiled_with_frozen_state_sees_writes_through_data() -> None:
+    x = ag.ones(3)
+    doubled = ag.compile(lambda y: y + x.exp(), freeze=True)
+    before = doubled(ag.zeros(3))
+    x.data.add_(1)
+    after = doubled(ag.zeros(3))
+    assert before.tolist() == ag.ones(3).exp().tolist() and after.tolist() == x.exp().tolist()
+
+
 def test_detached_stays_detached_when_the_original_moves_on() -> None:
     x = ag.ones(2, requires_grad=True)
     y = x * 2

@@ -83,7 +83,7 @@ class Caster:
             return value
         if not (self.caches and value._node is LEAF and not tracing()):
             return cast(value, self.dtype)
-        key = id(value), value._version, self.dtype, mode.enabled
+        key = id(value), value._writes, self.dtype, mode.enabled
         found = self.cache.get(key)
         if found is None:
             found = self.cache[key] = (value, cast(value, self.dtype))  # holds it: ids come again

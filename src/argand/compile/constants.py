@@ -166,13 +166,13 @@ class Constants:
         """Whether the memory behind may have been written since."""
         # a list, since a generator costs more than what it looks at
         return self._shared or True in [
-            cold.version != version or cold.shared for cold, version in self._known
+            cold.version + cold.unseen != writes or cold.shared for cold, writes in self._known
         ]
 
     def compute(self) -> None:
         """Compute the values from the state as it is now."""
         sources = [p.find(()) for p in self.places]
-        self._known = [(c, c.version) for c in (t._root()._cold_part() for t in sources)]
+        self._known = [(c, c.version + c.unseen) for c in (t._root()._cold_part() for t in sources)]
         self._shared = any(t._is_shared() for t in sources)
         arrays = self._compiled.run((), [t._array for t in sources])
         if not self._tensors:

@@ -78,8 +78,8 @@ class Origin:
         return RecordedCall(*given, crossroads.casting_key())
 
     def _versions(self, leaves: Sequence[Any]) -> list[int]:
-        given = [x._version for x in leaves if isinstance(x, Tensor)]
-        return given + [0 if r._cold is None else r._cold.version for r in self.roots]
+        given = [x._writes for x in leaves if isinstance(x, Tensor)]
+        return given + [r._writes for r in self.roots]
 
     def gradients(
         self, call: RecordedCall, grads: Sequence[Any], results: Sequence[Any]

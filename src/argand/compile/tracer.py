@@ -170,12 +170,12 @@ class Tracer(Interpreter):
         if x._view is None:
             return self._capture(x).value if x._array is not None else x._symbolic()
         cold, root = x._cold, root_of(x)
-        if cold is not None and cold.value is not None and cold.version == root._version:
+        if cold is not None and cold.value is not None and cold.version == root._writes:
             return cold.value
         value = self._along(self.read(root), chain_of(x))
         if x._array is None:
             cold = x._cold_part()
-            cold.value, cold.version = value, root._version
+            cold.value, cold.version = value, root._writes
         return value
 
     def _along(self, value: Any, chain: Any) -> Any:
@@ -278,7 +278,7 @@ class Tracer(Interpreter):
         if isinstance(op, Reshape) and not self._shares_memory(root, before, op, params):
             return  # eager code copies here too
         link(out, source, (op, params), root)
-        out._cold_part().version = root._version
+        out._cold_part().version = root._writes
 
     def _shares_memory(self, root: Tensor, chain: Any, op: Op, params: dict[str, Any]) -> bool:
         """Whether eager code gives a view for a move: tried on memory laid out as the root's."""

@@ -104,10 +104,10 @@ class Calls(Interpreter):
         if x._view is not None:
             root = root_of(x)
             at_root = self.own(root)
-            if at_root is not None and at_root.owned and x._cold.version != root._version:
+            if at_root is not None and at_root.owned and x._cold.version != root._writes:
                 fresh = self.own(follow(self.bare(root), chain_of(x)))
                 assert fresh is not None
-                x._cold.value, x._cold.version = fresh, root._version
+                x._cold.value, x._cold.version = fresh, root._writes
                 value = fresh
         return value.operand
 
@@ -136,7 +136,7 @@ class Calls(Interpreter):
             with interpreting(self.around):
                 apart = Operand(operand.value.detach(), operand.many)
             twin._cold.value = Value(self, apart, value.owned)
-            twin._cold.version = root_of(x)._version
+            twin._cold.version = root_of(x)._writes
         return twin
 
     def applied(self, function: Any, args: Any, kwargs: Any) -> Any:
@@ -233,7 +233,7 @@ class Calls(Interpreter):
         root = root_of(source)
         at_root = self.own(root)
         value.owned = at_root is not None and at_root.owned
-        out._cold_part().version = root._version
+        out._cold_part().version = root._writes
 
     def write(self, target: Tensor, value: Any) -> None:
         new, root = self.read(value), root_of(target)

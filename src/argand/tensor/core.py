@@ -88,6 +88,7 @@ class Cold:
         "overwritten_at",
         "retains_grad",
         "shared",
+        "unseen",
         "value",
         "version",
     )
@@ -100,6 +101,7 @@ class Cold:
         # Of a root: how often its memory was written, and where last.
         self.version = 0
         self.overwritten_at: Place | None = None
+        self.unseen = 0  # more writes, those through `data`: backward doesn't look for them
         self.shared = False  # handed out to NumPy or another library, whose writes nothing counts
         # Of a base: how often its node was replaced by an in-place operation.
         self.generation = 0
@@ -209,24 +211,39 @@ class Tensor(Operators):
 
     @property
     def _version(self) -> int:
-        """How often the memory was written by in-place operations."""
-        cold = self._root()._cold
+        """How often the memory was written by in-place operations, as backward counts them."""
+        cold = self._counter()
         return 0 if cold is None else cold.version
 
     @property
-    def _overwritten_at(self) -> Location | None:
+    def _writes(self) -> int:
+        """How often the memory was written by in-place operations, through `data` too."""
         cold = self._root()._cold
+        return 0 if cold is None else cold.version + cold.unseen
+
+    @property
+    def _overwritten_at(self) -> Location | None:
+        cold = self._counter()
         return None if cold is None else location_of(cold.overwritten_at)
+
+    def _counter(self) -> Cold | None:
+        """What counts the writes that backward looks for."""
+        view = self._view
+        return self._root()._cold if view is None or view.counter is None else view.counter
 
     def _wrote(self) -> None:
         """Count a write to the memory, and remember the user's line."""
         view = self._view
         root = self if view is None else view.root
         cold = root._cold or root._cold_part()
+        apart = None if view is None else view.counter
+        if apart is not None:
+            cold.unseen += 1
+            cold = apart
         cold.version += 1
         if mode.enabled:
             cold.overwritten_at = user_place(2)
-        if type(root._node) is GradientNode:
+        if apart is None and type(root._node) is GradientNode:
             root._node.output_is_lost(root._index, cold.overwritten_at)
 
     def numpy_array(self) -> Any:
@@ -410,14 +427,22 @@ class Tensor(Operators):
 
     @property
     def data(self) -> Tensor:
-        """The same memory without history, as `detach()`; assigned, the memory of another tensor.
+        """The same memory without history; assigned, the memory of another tensor.
+
+        Where `detach()` shares the count of writes, by which `backward` finds that what it needs
+        was overwritten, `data` has a count of its own, as in PyTorch: a write through it is not
+        noticed, and the gradients are those of what the memory holds then.
 
         >>> x = ag.ones(2, requires_grad=True)
         >>> x.data = ag.tensor([5.0, 6.0])
         >>> x
         tensor([5., 6.], requires_grad=True)
         """
-        return self.detach()
+        found = self.detach()
+        view = found._view
+        if view is not None and found._array is not None:
+            found._view = View(view.root, view.parent, view.move, None, 0, Cold())
+        return found
 
     @data.setter
     def data(self, value: Any) -> None:

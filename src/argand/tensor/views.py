@@ -18,10 +18,16 @@ Move = tuple[Op, dict[str, Any]]
 class View:
     """The place of a tensor in another one's memory; never changed, only replaced."""
 
-    __slots__ = ("base", "generation", "move", "parent", "root")
+    __slots__ = ("base", "counter", "generation", "move", "parent", "root")
 
     def __init__(
-        self, root: Any, parent: View | None, move: Move | None, base: Any, generation: int
+        self,
+        root: Any,
+        parent: View | None,
+        move: Move | None,
+        base: Any,
+        generation: int,
+        counter: Any = None,
     ) -> None:
         self.root = root  # the tensor that owns the memory
         self.parent = parent  # the view that the move starts from; None: the root
@@ -32,6 +38,8 @@ class View:
         # How often the base's node had been replaced by an in-place operation when the view's own
         # node was made.
         self.generation = generation
+        # What counts writes through it, where that is not the root: of `data` and its views.
+        self.counter = counter
 
 
 def root_of(x: Any) -> Any:
@@ -73,7 +81,8 @@ def link(out: Any, source: Any, move: Move, root: Any = None) -> None:
     base = source if before is None or before.base is None else before.base
     parent = None if root is source else before
     owner = root_of(source) if root is None else root
-    out._view = View(owner, parent, move, base, generation_of(base))
+    counter = None if before is None else before.counter
+    out._view = View(owner, parent, move, base, generation_of(base), counter)
 
 
 def alias(out: Any, source: Any) -> None:
@@ -82,7 +91,7 @@ def alias(out: Any, source: Any) -> None:
     if view is None:
         out._view = View(source, None, None, None, 0)
     else:
-        out._view = View(view.root, view.parent, view.move, None, 0)
+        out._view = View(view.root, view.parent, view.move, None, 0, view.counter)
 
 
 def generation_of(base: Any) -> int:
@@ -105,5 +114,5 @@ def node_of(x: Any) -> Any:
         if view.generation != generation:
             fresh = follow(base, moves_from(base, x))
             x._node, x._index = fresh._node, fresh._index if fresh._node is not None else 0
-            x._view = View(view.root, view.parent, view.move, base, generation)
+            x._view = View(view.root, view.parent, view.move, base, generation, view.counter)
     return x._node

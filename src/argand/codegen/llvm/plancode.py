@@ -139,11 +139,14 @@ def generation_of(x: int) -> int:
 
 
 def version_of(x: int) -> int:
-    """How often a tensor's memory was written."""
+    """How often a tensor's memory was written, as backward counts it."""
     view = load(x, TENSOR_VIEW)
+    cold = none
     if view != none:
         x = load(view, VIEW_ROOT)
-    cold = load(x, TENSOR_COLD)
+        cold = load(view, VIEW_COUNTER)
+    if cold == none:
+        cold = load(x, TENSOR_COLD)
     if cold == none:
         return zero
     return load(cold, COLD_VERSION)

@@ -225,8 +225,10 @@ def new_tensor(step: int, values: int) -> int:
     before = load(x, TENSOR_VIEW)
     root = x
     base = x
+    apart = none
     if before != none:
         root = load(before, VIEW_ROOT)
+        apart = load(before, VIEW_COUNTER)
         if load(before, VIEW_BASE) != none:
             base = load(before, VIEW_BASE)
     store(view, VIEW_ROOT, held(root))
@@ -234,6 +236,7 @@ def new_tensor(step: int, values: int) -> int:
     store(view, VIEW_MOVE, held(load(step, 32)))
     store(view, VIEW_BASE, held(base))
     store(view, VIEW_GENERATION, held(generation_of(base)))
+    store(view, VIEW_COUNTER, held(apart))
     store(made, TENSOR_VIEW, view)
     return 1
 
@@ -455,13 +458,15 @@ def wrote(step: int, values: int) -> int:
     """Count a write to an operand's memory; -1 where that is interrupted."""
     x = load(values + 24 * load(step, 16))
     root = x
+    apart = none
     view = load(x, TENSOR_VIEW)
     if view != none:
         root = load(view, VIEW_ROOT)
+        apart = load(view, VIEW_COUNTER)
     cold = load(root, TENSOR_COLD)
     context = stack(5)
     store(context, 32, -1)
-    if cold != none and load(root, TENSOR_NODE) in (none, leaf) and grad_mode(context) == 0:
+    if apart == none and cold != none and load(root, TENSOR_NODE) in (none, leaf) and grad_mode(context) == 0:
         before = load(cold, COLD_VERSION)
         after = PyNumber_Add(before, one)
         if after == 0:
