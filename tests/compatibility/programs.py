@@ -22,13 +22,17 @@ import argparse
 import datetime
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import termios
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,15 +127,16 @@ class Runner:
         command = [self.python, "-W", "ignore", str(HERE / "program_run.py"), json.dumps(asked)]
         limit = program.get("limit", self.options.limit)
         try:
-            done = subprocess.run(
-                [*command, *words],
-                cwd=folder,
-                env=self._environment(),
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-                text=True,
-                timeout=limit,
-            )
+            with _input(program) as stdin:
+                done = subprocess.run(
+                    [*command, *words],
+                    cwd=folder,
+                    env=self._environment(program),
+                    capture_output=True,
+                    stdin=stdin,
+                    text=True,
+                    timeout=limit,
+                )
         except subprocess.TimeoutExpired:
             found.error = f"not done after {limit} seconds"
             return
@@ -149,19 +154,44 @@ class Runner:
         found.seconds += kept["seconds"]
         found.in_parts |= kept["in_parts"]
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, program: dict[str, Any]) -> dict[str, str]:
         threads = str(self.options.threads)
-        site = str(HERE / "program_site")
+        paths = [str(HERE / "program_site"), self._older(program), os.environ.get("PYTHONPATH")]
         return os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, [site, os.environ.get("PYTHONPATH")])),
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
             "OMP_NUM_THREADS": threads,
             "ARGAND_THREADS": threads,
             "PYTHONHASHSEED": "0",
             "TORCH_HOME": str(self.work / "hub"),
+            "NLTK_DATA": str(self.work / "nltk_data"),
             "WANDB_MODE": "offline",
             "PYTHONUNBUFFERED": "1",
             "PYGAME_HIDE_SUPPORT_PROMPT": "1",
         }
+
+    def _older(self, program: dict[str, Any]) -> str:
+        """A folder with the releases of libraries that a program was written for, if it says so."""
+        asked = program.get("older", [])
+        folder = self.work / "-".join(["older", *asked])
+        if asked and not folder.exists():
+            pip = [self.python, "-m", "pip", "install", "-q", "--no-deps", "--target"]
+            subprocess.run([*pip, str(folder), *asked], check=True)
+        return str(folder) if asked else ""
+
+
+@contextmanager
+def _input(program: dict[str, Any]) -> Iterator[int]:
+    """What a program reads from: nothing, or a terminal of 80 columns where it looks for one."""
+    if not program.get("terminal"):
+        yield subprocess.DEVNULL
+        return
+    ours, theirs = pty.openpty()
+    try:
+        termios.tcsetwinsize(theirs, (24, 80))
+        yield theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def _make_smaller(path: Path, constants: list[list[str]]) -> None:

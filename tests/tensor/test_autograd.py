@@ -69,7 +69,12 @@ def test_data_counts_its_own_writes() -> None:
         assert w.grad.tolist() == [15, 11]
         y = (w * part).sum()
         part.detach().add_(1)
-        assert (part._version, part.view(1, 2)._version, x._version, x.data._version) == (1, 1, 1, 0)
+        assert (part._version, part.view(1, 2)._version, x._version, x.data._version) == (
+            1,
+            1,
+            1,
+            0,
+        )
         with pytest.raises(RuntimeError, match="overwritten in place"):
             y.backward()
 

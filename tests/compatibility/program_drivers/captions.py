@@ -1,11 +1,14 @@
 """Captions in the form of COCO, for `images FOLDER/train2014`, and a module that reads them.
 
+NLTK finds an untrained splitter of sentences where it looks for its data.
+
 captions.py FOLDER
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -38,3 +41,7 @@ package = Path("pycocotools")
 package.mkdir(exist_ok=True)
 (package / "__init__.py").write_text("")
 (package / "coco.py").write_text(READER)
+splitter = Path(os.environ["NLTK_DATA"], "tokenizers", "punkt_tab", "english")
+splitter.mkdir(parents=True, exist_ok=True)
+for name in ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt"):
+    (splitter / name).write_text("")

@@ -369,16 +369,18 @@ MODELS: dict[str, Made] = {
     ),
     "squared relu": lambda: (of("transformers.primer_ez.SquaredReLU")(), text()),
     "gated feed forward": lambda: (feed_forward(is_gated=True, activation=nn.Sigmoid()), text()),
-    "lora": lambda: (of("lora.Linear")(16, 8, True, 2), text()),
+    "lora": lambda: (loaded(of("lora.Linear")(16, 8, True, 2)), text()),
     "lora gpt2": lambda: (
-        of("lora.gpt2.GPTModel")(
-            d_model=16,
-            n_heads=4,
-            n_layers=2,
-            n_positions=20,
-            layer_norm_epsilon=1e-5,
-            vocab_size=30,
-            r=2,
+        loaded(
+            of("lora.gpt2.GPTModel")(
+                d_model=16,
+                n_heads=4,
+                n_layers=2,
+                n_positions=20,
+                layer_norm_epsilon=1e-5,
+                vocab_size=30,
+                r=2,
+            )
         ),
         torch.arange(20).reshape(2, 10),
     ),
@@ -496,6 +498,14 @@ OTHERS |= {
         "nucleus.NucleusSampler", 0.8, of("sampling.temperature.TemperatureSampler")()
     ),
 }
+
+
+def loaded(model: Any) -> Any:
+    """A model with weights for those that it leaves for a checkpoint to fill."""
+    for p in model.parameters():
+        if not p.requires_grad:
+            nn.init.normal_(p, std=0.3)
+    return model
 
 
 def model_of(made: Made) -> float:

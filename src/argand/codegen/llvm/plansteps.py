@@ -466,7 +466,12 @@ def wrote(step: int, values: int) -> int:
     cold = load(root, TENSOR_COLD)
     context = stack(5)
     store(context, 32, -1)
-    if apart == none and cold != none and load(root, TENSOR_NODE) in (none, leaf) and grad_mode(context) == 0:
+    if (
+        apart == none
+        and cold != none
+        and load(root, TENSOR_NODE) in (none, leaf)
+        and grad_mode(context) == 0
+    ):
         before = load(cold, COLD_VERSION)
         after = PyNumber_Add(before, one)
         if after == 0:
