@@ -125,6 +125,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "data": ("argand.data", None),
         "distributed": ("argand.distributed", None),
         "distributions": ("argand.distributions", None),
+        "export": ("argand.export", None),
         "fft": ("argand.fft", None),
         "fit": ("argand.fit", None),
         "func": ("argand.func", None),

@@ -35,6 +35,7 @@ ENGINE = (
 LIBRARY = (
     ("nn", "data", "metrics", "io", "distributions"),
     ("func",),
+    ("export",),
     ("optim",),
     ("fit",),
     ("vision",),
@@ -46,6 +47,7 @@ VISIBLE_TO_LIBRARY = {"base", "ops", "transform", "tensor", "compile"}
 OPEN_TO_LIBRARY = {"argand.ir", "argand.ir.bind", "argand.ir.entries", "argand.ir.op"}
 ALSO = {
     "func": {"ir", "utils"},
+    "export": {"ir", "backends", "version"},
     "alias": {"foreach", "torch_version"},
     "io": {"ir", "version"},
     "cli": {"runtime", "backends", "codegen"},
@@ -203,6 +205,8 @@ LATE = {
     "eager.kernel_step",
     "eager.native",
     "eager.plan_call",
+    "export.archive",
+    "export.module",
     "fit.model",
     "func.vmap",
     "nn.parameter",

@@ -11,6 +11,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from types import FrameType
 from typing import Any
 
@@ -21,12 +22,21 @@ from argand.base.size_guards import compare, current_guards
 from argand.base.userstack import asked_by_library
 
 
+class DimHint(Enum):
+    """What `dynamic_shapes` may say of a size in the place of a Dim."""
+
+    AUTO = "symbolic, unless the function ties it to a number"
+    DYNAMIC = "symbolic"
+    STATIC = "the number that it is in the example"
+
+
 class Dim(Polynomial, IntLike):
     """A size known only when the program runs: an integer polynomial.
 
     `Dim("batch")` declares one for `ag.compile`: the program serves every size from 2 on (0 and 1
     get programs of their own), and a comparison that would tie it to one size raises ShapeError.
-    Arithmetic (+, -, *, //, %) gives Dims; one that is constant is an int again.
+    Arithmetic (+, -, *, //, %) gives Dims; one that is constant is an int again. `min` and `max`
+    state the sizes that an exported program accepts (`ag.export`), 0 and 1 among them.
 
     >>> n = ag.Dim("n")
     >>> n * 2 + n
@@ -42,9 +52,24 @@ class Dim(Polynomial, IntLike):
 
     __slots__ = ()
 
-    def __init__(self, terms: str | Mapping[Monomial, int], hint: int | None = None) -> None:
+    AUTO = DimHint.AUTO
+    DYNAMIC = DimHint.DYNAMIC
+    STATIC = DimHint.STATIC
+
+    def __init__(
+        self,
+        terms: str | Mapping[Monomial, int],
+        hint: int | None = None,
+        *,
+        min: int | None = None,  # PyTorch's name
+        max: int | None = None,  # PyTorch's name
+    ) -> None:
         if isinstance(terms, str):
-            terms = {(Symbol(terms, hint, declared=True),): 1}
+            if not terms.isidentifier():
+                raise ValueError(f"Dim takes a name that could be a variable's, got {terms!r}")
+            symbol = Symbol(terms, hint, declared=True)
+            symbol.least, symbol.most = _range(terms, min, max)
+            terms = {(symbol,): 1}
         super().__init__(terms)
 
     @staticmethod
@@ -194,6 +219,38 @@ class Dim(Polynomial, IntLike):
 
     def __le__(self, other: Any) -> bool:
         return other == other and not self > other
+
+
+def _range(name: str, least: int | None, most: int | None) -> tuple[int | None, int | None]:
+    """A range that was declared, checked."""
+    for word, limit in (("min", least), ("max", most)):
+        if limit is not None and (not isinstance(limit, int) or limit < 0):
+            raise ValueError(f"Dim {name!r}: {word} must be a size, got {limit!r}")
+    if least is not None and most is not None and least > most:
+        raise ValueError(f"Dim {name!r}: no size is at least {least} and at most {most}")
+    return least, most
+
+
+def substitute(size: Extent, sizes: Mapping[str, Extent]) -> Extent:
+    """A size with others, or numbers, in the place of some of its symbols."""
+    if not isinstance(size, Dim):
+        return size
+    total: Extent = 0
+    for monomial, c in size.terms.items():
+        product: Extent = c
+        for atom in monomial:
+            product = product * _substituted(atom, sizes)
+        total = total + product
+    return total
+
+
+def _substituted(atom: Any, sizes: Mapping[str, Extent]) -> Extent:
+    if not isinstance(atom, Apply):
+        return sizes[atom.name] if atom.name in sizes else Dim({(atom,): 1})
+    left, right = substitute(atom.left, sizes), substitute(atom.right, sizes)
+    if atom.op in ("min", "max"):
+        return _extreme(atom.op, left, right)
+    return floor_div(left, right) if atom.op == "floordiv" else floor_mod(left, right)
 
 
 def shown(sizes: Iterable[Extent], asked_by: FrameType) -> str:

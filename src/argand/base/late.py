@@ -16,6 +16,8 @@ BINDINGS: dict[str, tuple[str, str]] = {
     "eager.kernel_step": ("argand.backends.cpu.eager", "kernel_step"),
     "eager.entries": ("argand.tensor.plans", "maker"),
     "eager.plan_call": ("argand.codegen.llvm.plancall", "plan_call"),
+    "export.archive": ("argand.export", "archive"),
+    "export.module": ("argand.export.modules", "ExportedModule"),
     "fit.model": ("argand.fit.keras", "ModelMethods"),
     "func.vmap": ("argand.func", "vmap"),
     "nn.parameter": ("argand.nn.parameter", "Parameter"),

@@ -14,14 +14,17 @@ _Bounds = tuple[int | None, int | None]
 
 
 class Symbol:
-    """A named unknown size. `hint` is its value in the call being traced."""
+    """A named unknown size. `hint` is its value in the call being traced; `least` and `most` are
+    the range that the user declared."""
 
-    __slots__ = ("declared", "hint", "name")
+    __slots__ = ("declared", "hint", "least", "most", "name")
 
     def __init__(self, name: str, hint: int | None = None, declared: bool = False) -> None:
         self.name = name
         self.hint = hint
         self.declared = declared
+        self.least: int | None = None
+        self.most: int | None = None
 
     def __repr__(self) -> str:
         return self.name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -54,6 +55,7 @@ _CODES = {
 _DTYPES = {code: dtype for code, name in _CODES.items() for dtype in ALL if dtype.name == name}
 _CODE_OF = {dtype.name: code for code, dtype in _DTYPES.items()}
 _ORDER = list(_CODES)
+_LONGEST_HEADER = 100_000_000  # bytes, as in the library
 
 # What the library says, and the reason that we give before its words; the first that fits counts.
 _REASONS = {
@@ -132,10 +134,62 @@ def read(path: Any, mapped: bool = False) -> tuple[dict[str, Tensor], dict[str, 
         return tensors, dict(file.metadata() or {})
 
 
+def tensors_at(source: Source, place: int, size: int, part: str) -> dict[str, Tensor]:
+    """The tensors of the safetensors file that lies in another one, under the name `part`.
+
+    Its header is checked here, by the rules of the format: tensors one behind the other, without
+    holes, that take all of it.
+    """
+    if size < 8:
+        raise source.error(f"{part}: truncated")
+    length = int.from_bytes(source.read(place, 8), "little")
+    if not 2 <= length <= min(size - 8, _LONGEST_HEADER):
+        raise source.error(f"{part}: its header can't have {length} bytes")
+    header = _parsed_header(source.read(place + 8, length), f"{source.name}: {part}")
+    header.pop("__metadata__", None)
+    start, end = place + 8 + length, 0
+    for name, entry in sorted(header.items(), key=lambda item: _begin(source, part, *item)):
+        begin, stop = entry["data_offsets"]
+        _check_entry(Path(source.name), f"{part}: {name}", entry)
+        if begin != end or stop - begin != _bytes_of_entry(entry):
+            raise source.error(f"{part}: {name}: its data_offsets don't fit its shape and place")
+        end = stop
+    if start + end != place + size:
+        raise source.error(f"{part}: its tensors take {end} bytes, it has {size - 8 - length}")
+    return {name: _tensor(source, name, start, entry) for name, entry in header.items()}
+
+
+def _begin(source: Source, part: str, name: str, entry: Any) -> int:
+    """Where the data of an entry begin; FormatError where the entry is none."""
+    if isinstance(entry, dict) and set(entry) == {"dtype", "shape", "data_offsets"}:
+        shape, offsets = entry["shape"], entry["data_offsets"]
+        lists = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
+        numbers = [*shape, *offsets] if lists else [-1]
+        known = isinstance(entry["dtype"], str)
+        if known and all(type(n) is int and 0 <= n < 1 << 62 for n in numbers):
+            return int(offsets[0])
+    raise source.error(f"{part}: {name!r:.60} is described by no dtype, shape and data_offsets")
+
+
+def _bytes_of_entry(entry: Mapping[str, Any]) -> int:
+    count: int = math.prod(entry["shape"])
+    return int(count * _DTYPES[entry["dtype"]].itemsize)
+
+
 # -- writing ---------------------------------------------------------------------------------------
 
 
 def _write(file: Any, arrays: dict[str, np.ndarray], strings: dict[str, str] | None) -> None:
+    for part in _parts(arrays, strings):
+        file.write(part)
+
+
+def contents(tensors: Mapping[str, Any]) -> list[Any]:
+    """The contents of a file of these tensors, as buffers one behind the other."""
+    return _parts({name: array_of(name, t) for name, t in tensors.items()}, None)
+
+
+def _parts(arrays: dict[str, np.ndarray], strings: dict[str, str] | None) -> list[Any]:
     """The length of the header, the header as JSON, and the elements of all arrays."""
     codes = {name: _CODE_OF[as_dtype(a.dtype).name] for name, a in arrays.items()}
     names = sorted(arrays, key=lambda name: (_ORDER.index(codes[name]), name))
@@ -150,9 +204,7 @@ def _write(file: Any, arrays: dict[str, np.ndarray], strings: dict[str, str] | N
         place = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    file.write(len(text).to_bytes(8, "little") + text)
-    for name in names:
-        file.write(bytes_of(arrays[name]))
+    return [len(text).to_bytes(8, "little") + text, *(bytes_of(arrays[n]) for n in names)]
 
 
 def bytes_of(array: np.ndarray) -> memoryview:
@@ -227,10 +279,16 @@ def _header(path: Path) -> dict[str, Any]:
     """The header of a file that the library has accepted: it lets a name appear twice."""
     with path.open("rb") as file:
         text = file.read(int.from_bytes(file.read(8), "little"))
+    return _parsed_header(text, str(path))
+
+
+def _parsed_header(text: bytes, where: str) -> dict[str, Any]:
     try:
-        header: dict[str, Any] = json.loads(text, object_pairs_hook=_without_repeats)
-    except ValueError as e:
-        raise FormatError(f"{path}: bad header: {e}") from None
+        header = json.loads(text, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as e:
+        raise FormatError(f"{where}: bad header: {e}") from None
+    if not isinstance(header, dict):
+        raise FormatError(f"{where}: bad header: it is no object")
     return header
 
 

@@ -6,6 +6,7 @@ of them encrypted, none over another. The writer lays records out as PyTorch doe
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 from collections.abc import Callable
@@ -211,11 +212,12 @@ class ZipWriter:
         self._entries: list[tuple[bytes, int, int, int]] = []  # name, checksum, size, header
 
     def add(self, name: str, data: Any) -> None:
-        """Write a record: bytes, or a vector of uint8."""
+        """Write a record: bytes, a vector of uint8, or a list of them."""
         if not _stays_inside(name):
             raise ArgumentError(f"{name!r} is no name for a record of an archive")
-        encoded, size, header = name.encode(), len(data), self._place
-        crc = zlib.crc32(data)
+        parts = data if isinstance(data, list) else [data]
+        encoded, size, header = name.encode(), sum(map(len, parts)), self._place
+        crc = functools.reduce(lambda before, part: zlib.crc32(part, before), parts, 0)
         wide = _fields(size >= _FULL, size, size) if size >= _FULL else b""
         if header >= _FULL:
             wide += struct.pack("<Q", header)
@@ -232,7 +234,8 @@ class ZipWriter:
             + extra
         )
         if size:
-            self._put(data)
+            for part in parts:
+                self._put(part)
             self._put(_DESCRIPTOR + struct.pack("<I", crc) + _fields(bool(wide), size, size))
         self._entries.append((encoded, crc, size, header))
 

@@ -68,6 +68,8 @@ class Op:
     tolerance: ClassVar[dict[str, float]] = {}
     differentiable: ClassVar[bool] = True
 
+    # Counts the changes of an op's meaning or parameters, for programs in files.
+    version: ClassVar[int] = 1
     # A random or effectful op is never merged with its twin.
     merges: ClassVar[bool] = True
     # How many outputs a call returns; further ones are for the adjoint.

@@ -9,11 +9,14 @@ program f(x: f32[N, 3]; state "0.weight": f32[3]) {
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 from typing import Any
 
 from argand.base.dim import Dim, Extent, dim_max, dim_min
 from argand.base.dtype import ALL, DType, int64
 from argand.base.errors import ArgandError, ProgramError
+from argand.base.userstack import Location
 from argand.ir.op import Literal, TensorType, registry
 from argand.ir.program import Node, Operand, Program, Value
 
@@ -28,15 +31,21 @@ _TOKEN = re.compile(
 _DTYPES: dict[str, DType] = {d.short: d for d in ALL}
 
 
+_PLACE = re.compile(r"#\s*(?:(?P<file>\S+):(?P<line>\d{1,9}))?(?: · )?(?P<module>[\w.]*)\s*")
+
+
 class _Tokens:
     def __init__(self, text: str) -> None:
         self.items: list[tuple[str, str, int]] = []
+        self.comments: dict[int, str] = {}  # by their lines
         position, line = 0, 1
         while position < len(text):
             m = _TOKEN.match(text, position)
             if m is None:
                 raise ProgramError(f"line {line}: unexpected {text[position]!r}")
             if m.lastgroup == "skip":
+                if m.group()[0] == "#":
+                    self.comments[line] = m.group()
                 line += m.group().count("\n")
             else:
                 self.items.append((str(m.lastgroup), m.group(), line))
@@ -68,13 +77,26 @@ class _Tokens:
         return ProgramError(f"line {self.items[self.at][2]}: {message}")
 
 
+Upgrade = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""Looks at a node's op, by name, and its parameters before it is made; gives the parameters."""
+
+_LONGEST_SIZE = 400  # tokens of one size, which is a polynomial
+_DEEPEST = 60  # regions in regions
+
+
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, upgrade: Upgrade | None = None) -> None:
         self.t = _Tokens(text)
         self.dims: dict[str, Dim] = {}
+        self.upgrade = upgrade
+        self.nodes_left = sys.maxsize
+        self.depth = 0
 
     def program(self, head: str = "program") -> Program:
         t = self.t
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise t.error("regions are nested too deeply")
         if head:
             t.expect(head)
         program = Program(t.next())
@@ -89,6 +111,7 @@ class _Parser:
         while not t.take("return"):
             program.nodes.append(self.node(env))
         self.results(program, env)
+        self.depth -= 1
         return program
 
     def declarations(self, env: dict[str, Value], ends: tuple[str, ...]) -> list[Value]:
@@ -124,6 +147,10 @@ class _Parser:
 
     def node(self, env: dict[str, Value]) -> Node:
         t = self.t
+        first = t.items[t.at][2]
+        self.nodes_left -= 1
+        if self.nodes_left < 0:
+            raise t.error("more nodes than a program may have")
         outs = [self.declaration(env)]
         while t.take(","):
             outs.append(self.declaration(env))
@@ -140,6 +167,8 @@ class _Parser:
             t.take(",")
         inputs = _typed_literals(raw)
         params = self.params() if t.take("{") else {}
+        if self.upgrade is not None:
+            params = self.upgrade(name, params)
         regions = []
         if t.take("with"):
             while t.kind() == "name" and t.items[t.at + 1][1] == "(":
@@ -149,6 +178,7 @@ class _Parser:
         for i, out in enumerate(outs):
             out.node, out.index = node, i
         node.outputs = tuple(outs)
+        node.location, node.module = _place(t.comments.get(first, ""))
         return node
 
     def operand(self, env: dict[str, Value]) -> Any:
@@ -199,6 +229,13 @@ class _Parser:
         return self.size()
 
     def size(self) -> Extent:
+        first = self.t.at
+        total = self.sum()
+        if self.t.at - first > _LONGEST_SIZE:
+            raise self.t.error("a size is too long a formula")
+        return total
+
+    def sum(self) -> Extent:
         total = self.term()
         while self.t.peek() in ("+", "-") or self._negative_number():
             if self.t.take("-"):
@@ -227,7 +264,7 @@ class _Parser:
         if t.take("-"):
             return -1 * self.factor()
         if t.take("("):
-            inner = self.size()
+            inner = self.sum()
             t.expect(")")
             return inner
         word = t.next()
@@ -258,6 +295,15 @@ class _Parser:
             t.take(",")
 
 
+def _place(comment: str) -> tuple[Location | None, str]:
+    """The user's line and the module that a comment names, as a node's text says them."""
+    found = _PLACE.fullmatch(comment)
+    if found is None:
+        return None, ""
+    file, line = found["file"], found["line"]
+    return (Location(file, int(line)) if file else None), found["module"]
+
+
 def _typed_literals(raw: list[Any]) -> list[Operand]:
     usual = next((o.dtype for o in raw if isinstance(o, Value)), int64)
     return [_literal(o, usual) for o in raw]
@@ -267,11 +313,37 @@ def _literal(o: Any, usual: DType) -> Operand:
     return o if isinstance(o, Value | Literal) else Literal(usual, o)
 
 
-def parse_program(text: str) -> Program:
-    """The program that a text describes; ProgramError names the line that doesn't fit."""
+def parse_size(text: str) -> Extent:
+    """The size that a text describes: a number, or a polynomial of symbols.
+
+    >>> parse_size("2*n + 1")
+    2*n + 1
+    """
     parser = _Parser(text)
     try:
+        found = parser.size()
+    except (IndexError, ValueError, TypeError, ZeroDivisionError) as error:
+        raise ProgramError(f"{text!r:.60} is not a size: {error}") from None
+    if parser.t.kind() != "end":
+        raise ProgramError(f"{text!r:.60} is not a size")
+    return found
+
+
+def parse_program(
+    text: str, upgrade: Upgrade | None = None, most_nodes: int | None = None
+) -> Program:
+    """The program that a text describes; ProgramError names the line that doesn't fit.
+
+    `upgrade` may replace the parameters of each node, or raise an error; `most_nodes` is how many
+    nodes a text from outside may have.
+    """
+    parser = _Parser(text, upgrade)
+    if most_nodes is not None:
+        parser.nodes_left = most_nodes
+    try:
         program = parser.program()
+    except RecursionError:
+        raise ProgramError("a size or a parameter is nested too deeply") from None
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, AssertionError) as error:
         if isinstance(error, ArgandError):
             raise

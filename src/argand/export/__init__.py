@@ -1,0 +1,9 @@
+"""`argand.export`: programs that leave the script that made them."""
+
+from argand.base.dim import Dim
+from argand.export.archive import load, save
+from argand.export.program import ExportedProgram, export
+from argand.export.samples import check_samples
+from argand.export.signature import Signature
+
+__all__ = ["Dim", "ExportedProgram", "Signature", "check_samples", "export", "load", "save"]

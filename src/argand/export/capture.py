@@ -1,0 +1,325 @@
+"""From a function and example arguments to a Program: one trace, and what a file can hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from argand.base.dim import Dim, DimHint, Extent, Shape, substitute
+from argand.base.errors import AutogradError, ShapeError, TraceError
+from argand.base.polynomial import Polynomial, Symbol
+from argand.base.tree import Structure, flatten, unflatten
+from argand.compile.call import Input, Parts
+from argand.compile.function import CompiledFunction
+from argand.compile.places import Argument, Held, Place
+from argand.compile.results import Alias, Constant, Measured, Moves, Number, ProgramOutput, View
+from argand.compile.signature import Given, Signature, TensorSpec, argument_labels
+from argand.ir.bind import interpreting
+from argand.ir.op import Literal
+from argand.ir.program import Operand, Program, Value
+from argand.ir.record import Recorder
+from argand.ir.rewrite import without_dead_code
+from argand.ir.sizes import with_sizes
+from argand.ir.verify import verify
+from argand.tensor.core import Tensor, wrap
+from argand.tensor.views import follow
+from argand.transform.mode import no_grad
+
+Shapes = Sequence[Mapping[int, Any] | None]
+"""For each leaf of the arguments the dims that vary: a Dim, a name or a DimHint each."""
+
+
+Fact = tuple[Polynomial, str, bool]
+"""A polynomial compared with 0, and what came out: the trace went on from there."""
+
+
+class Captured(NamedTuple):
+    """What one trace found: the program, and what belongs to its inputs, state and results.
+
+    `inputs` has the number of the argument's leaf that each input of the program is, and `state`
+    the tensor, or the leaf of an argument that is written. `results` has an output's number, or the
+    Python value that every call gives.
+    """
+
+    program: Program
+    leaves: list[Any]
+    labels: list[str]
+    structure: Structure
+    inputs: list[Input]
+    state: list[Tensor | int]
+    returned: Structure
+    results: list[Result]
+    symbols: dict[str, Symbol]
+    facts: list[Fact]
+
+
+class Result(NamedTuple):
+    """A leaf of what is returned: an output of the program, a size, or the same value always."""
+
+    kind: str  # "tensor", "number", "size" or "value"
+    value: Any
+
+
+def capture(function: Callable[..., Any], given: Given, shapes: Shapes, name: str) -> Captured:
+    """Trace a call. Gradients are followed only if the function asks for some.
+
+    Raises TraceError where the function does what no program can: it changes Python objects, or
+    its result depends on the values of tensors.
+    """
+    given = _with_symbolic_sizes(given, shapes)
+    try:
+        with no_grad():
+            return _captured(_ExportedFunction(function, name, shapes), given)
+    except AutogradError:
+        return _captured(_ExportedFunction(function, name, shapes), given)
+
+
+class _ExportedFunction(CompiledFunction):
+    """A function that is traced once, with the symbols that the user declared."""
+
+    def __init__(self, function: Callable[..., Any], name: str, shapes: Shapes) -> None:
+        super().__init__(function, backend="reference", name=name, dynamic=True)
+        self._declared_shapes = shapes
+        self.symbols: dict[str, Symbol] = {}
+
+    def _integers(self, *given: Any) -> dict[int, Any]:
+        """None: ints are constants of the program."""
+        return {}
+
+    def _shapes(self, signature: Signature, given: Given, varying: int) -> list[Any]:
+        """The shapes of the tensor leaves, with a symbol for each size that was told to vary: of
+        its own (2), shared by all sizes that are equal (1), or none for `Dim.AUTO` (0)."""
+        self.symbols = {}
+        shapes = [*self._declared_shapes, *[None] * len(signature.specs)]  # and slots
+        return [
+            self._shape(spec.shape, declared or {}, varying)
+            if isinstance(spec, TensorSpec) and spec.identity is None
+            else None
+            for spec, declared in zip(signature.specs, shapes, strict=False)
+        ]
+
+    def _shape(self, shape: Shape, declared: Mapping[int, Any], varying: int) -> Shape:
+        found: list[Any] = list(shape)
+        for d, dim in declared.items():
+            if not isinstance(dim, DimHint):
+                found[d] = self._declared_dim(dim, found[d])
+            elif varying or dim is DimHint.DYNAMIC:
+                alike = [n for n, s in self.symbols.items() if s.hint == found[d]]
+                name = alike[0] if alike and varying < 2 else f"s{len(self.symbols)}"
+                found[d] = self._symbol(name, found[d], None)
+        return tuple(found)
+
+    def _declared_dim(self, dim: Dim | str, size: int) -> Dim:
+        if isinstance(dim, str):
+            dim = Dim(dim)
+        (name, symbol), *more = dim.symbols().items()
+        if more or str(dim) != name:
+            raise ShapeError(
+                f"dynamic_shapes: {dim} is no dim of its own; give a Dim for the size, and leave "
+                "sizes that follow from it to be found"
+            )
+        known = self.symbols.get(name)
+        if known is not None and known.hint != size:
+            raise ShapeError(
+                f"the dim {name!r} is {known.hint} in one argument and {size} in another"
+            )
+        return self._symbol(name, size, symbol)
+
+    def _symbol(self, name: str, size: int, declared: Symbol | None) -> Dim:
+        if name not in self.symbols:
+            made = Symbol(name, size, declared=declared is not None)
+            if declared is not None:
+                made.least, made.most = declared.least, declared.most
+            self.symbols[name] = made
+        return Dim({(self.symbols[name],): 1})
+
+
+def _with_symbolic_sizes(given: Given, shapes: Shapes) -> Given:
+    """The example with at least 2 elements along what varies: a symbol stands for no less, and
+    programs for 0 and 1 are made of the one for all others."""
+    leaves, structure = flatten(given)
+    for i, declared in enumerate(shapes):
+        if not declared or not isinstance(leaves[i], Tensor):
+            continue
+        array, changed = leaves[i].detach()._array, False
+        for d in declared:
+            if array.shape[d] > 1:
+                continue
+            shape = (*array.shape[:d], 2, *array.shape[d + 1 :])
+            is_one = array.shape[d] == 1
+            array = np.repeat(array, 2, d) if is_one else np.zeros(shape, array.dtype)
+            changed = True
+        if changed:
+            leaves[i] = wrap(np.ascontiguousarray(array))
+    args, kwargs = unflatten(structure, leaves)
+    return args, kwargs
+
+
+# -- what the trace found --------------------------------------------------------------------------
+
+
+def _captured(function: _ExportedFunction, given: Given) -> Captured:
+    found, leaves = function._specialisation(given)
+    executable = found.executable
+    parts = executable.parts
+    _check_effects(function.name, parts)
+    reader = _Reader(executable.program, parts)
+    with interpreting(Recorder(reader.program)):
+        results = [reader.result(r) for r in parts.results]
+    program = reader.finished()
+    kept = {id(v) for node in program for v in node.values} | {id(o) for o in program.results}
+    needed = [i for i, v in enumerate(program.state) if id(v) in kept or i in program.writes]
+    program.writes = {needed.index(i): o for i, o in program.writes.items()}
+    program.state = [program.state[i] for i in needed]
+    solved, facts = _solved(executable.parts.guards.facts)
+    program = verify(with_sizes(program, solved))
+    results = [
+        r._replace(value=substitute(r.value, solved)) if r.kind == "size" else r for r in results
+    ]
+    return Captured(
+        program=program,
+        leaves=leaves,
+        labels=argument_labels(function.function, given),
+        structure=flatten(given)[1],
+        inputs=list(parts.inputs),
+        state=[_state(reader.places[i]) for i in needed],
+        returned=parts.structure,
+        results=results,
+        symbols=_read_symbols(program, function.symbols),
+        facts=facts,
+    )
+
+
+def _solved(facts: Sequence[Fact]) -> tuple[dict[str, Extent], list[Fact]]:
+    """The sizes that equations among the facts determine, by other sizes or as numbers; and the
+    facts that are left."""
+    solved: dict[str, Extent] = {}
+    left = list(facts)
+    while True:
+        found = next((s for fact in left if (s := _solution(fact)) is not None), None)
+        if found is None:
+            return solved, left
+        name, size = found
+        solved = {k: substitute(v, {name: size}) for k, v in solved.items()} | {name: size}
+        again = [(substitute(Dim(p.terms), {name: size}), op, outcome) for p, op, outcome in left]
+        left = [(p, op, outcome) for p, op, outcome in again if isinstance(p, Dim)]
+
+
+def _solution(fact: Fact) -> tuple[str, Extent] | None:
+    """A symbol, and what a fact says that it is."""
+    polynomial, op, outcome = fact
+    if op != "==" or not outcome:
+        return None
+    for monomial, c in polynomial.terms.items():
+        if len(monomial) == 1 and isinstance(monomial[0], Symbol) and abs(c) == 1:
+            name = monomial[0].name
+            rest = {m: -c * k for m, k in polynomial.terms.items() if m != monomial}
+            if name not in Dim(rest).symbols():
+                return name, Dim(rest) + 0
+    return None
+
+
+def _read_symbols(program: Program, symbols: Mapping[str, Symbol]) -> dict[str, Symbol]:
+    used = program.symbols()
+    return {name: symbol for name, symbol in symbols.items() if name in used}
+
+
+def _check_effects(name: str, parts: Parts) -> None:
+    """Refuse what a call would leave in Python objects, which a program lacks."""
+    left = [effect.slot.name for effect in parts.effects]
+    left += ["a callback of the optimizer or the schedule"] * bool(parts.after_call)
+    graded = [e for e in parts.gradients if e.result != Constant(None)]
+    left += ["the .grad of a parameter"] * bool(graded)
+    if left:
+        raise TraceError(
+            f"{name} changes {', '.join(dict.fromkeys(left))}, which an exported program can't: it "
+            "has no Python objects. Keep what changes in tensors of one shape and write them in "
+            "place (buffer.copy_(...), buffer[i] = ...), or return it"
+        )
+
+
+def _state(place: Place) -> Tensor | int:
+    """The tensor of a place, or the number of the argument's leaf."""
+    if isinstance(place, Held):
+        return place.tensor
+    if isinstance(place, Argument):
+        return place.number
+    raise TraceError(
+        "the function reads the .grad of a tensor as it was before the call; clear it first "
+        "(zero_grad), or pass it as an argument"
+    )
+
+
+class _Reader:
+    """Makes everything that a function returns an output of its program."""
+
+    def __init__(self, program: Program, parts: Parts) -> None:
+        self.program = Program(program.name, program.inputs, program.state)
+        self.program.nodes = list(program.nodes)
+        self.program.writes = dict(program.writes)
+        self.old = program
+        self.parts = parts
+        self.places: list[Place] = list(parts.places)
+        self._numbers: dict[int, int] = {}  # of the outputs, by the ids of their values
+
+    def result(self, result: Any) -> Result:
+        """How a call of the exported program gives one result."""
+        if isinstance(result, ProgramOutput):
+            return self._output(self.old.outputs[result.number])
+        if isinstance(result, Number):
+            return Result("number", self._output(self.old.outputs[result.number]).value)
+        if isinstance(result, View):
+            root = self.old.outputs[result.root.number]
+            return self._output(self._along(root, result.moves))
+        if isinstance(result, Alias):
+            return self._output(self._along(self._now(result.place), result.moves))
+        if isinstance(result, Measured):
+            return Result("size", result.dim)
+        value = getattr(result, "value", None)
+        if isinstance(value, Tensor):
+            return self._output(self._now(Held(value)))
+        if isinstance(value, str | int | float | bool | None):
+            return Result("value", value)
+        raise TraceError(
+            f"{self.program.name} returns a {type(value).__name__}, which an exported program "
+            "can't; return tensors, numbers and strings, in tuples, lists and dictionaries"
+        )
+
+    def _output(self, value: Operand) -> Result:
+        if isinstance(value, Literal):
+            raise TraceError(f"{self.program.name} returns a constant that is no tensor")
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self.program.outputs)
+            self.program.outputs.append(value)
+        return Result("tensor", self._numbers[id(value)])
+
+    def _along(self, value: Operand, moves: Moves) -> Any:
+        return follow(value, moves.chain)
+
+    def _now(self, place: Place) -> Operand:
+        """What a tensor from outside holds when the call ends."""
+        for i, known in enumerate(self.places):
+            if _same_place(known, place):
+                return self.program.writes.get(i, self.program.state[i])
+        if isinstance(place, Argument):
+            for value, source in zip(self.program.inputs, self.parts.inputs, strict=True):
+                if source.leaf == place.number:
+                    return value
+        assert isinstance(place, Held)
+        tensor = place.tensor
+        value = Value(tensor.dtype, tuple(tensor.shape), self.program.free_name("constant"))
+        self.program.state.append(value)
+        self.places.append(place)
+        return value
+
+    def finished(self) -> Program:
+        """The program, without what only gradients of the results would have needed."""
+        return without_dead_code(self.program)
+
+
+def _same_place(a: Place, b: Place) -> bool:
+    if isinstance(a, Held) and isinstance(b, Held):
+        return a.tensor is b.tensor
+    return isinstance(a, Argument) and isinstance(b, Argument) and a.number == b.number

@@ -1,0 +1,43 @@
+"""An exported program as a module, to train, to compile or to be a part of another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argand.export.program import ExportedProgram
+from argand.nn.module import Module
+from argand.nn.parameter import Parameter
+
+
+class ExportedModule(Module):
+    """The parameters and buffers of an exported program under their names; `forward` calls it.
+
+    The tensors are the program's own. A program does what it did in the mode that it was exported
+    in: `train` and `eval` change nothing of that.
+    """
+
+    def __init__(self, program: ExportedProgram) -> None:
+        super().__init__()
+        self.program = program
+        for name, tensor in program.state_dict.items():
+            *path, last = name.split(".")
+            owner: Module = self
+            for part in path:
+                if part not in owner._modules:
+                    owner.add_module(part, Module())
+                owner = owner.get_submodule(part)
+            if isinstance(tensor, Parameter):
+                owner.register_parameter(last, tensor)
+            else:
+                owner.register_buffer(last, tensor)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the default signature gives."""
+        return self.program(*args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """The signature."""
+        return repr(self.program.default)
+
+
+__all__ = ["ExportedModule"]

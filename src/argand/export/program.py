@@ -1,0 +1,452 @@
+"""Exported programs: signatures on shared weights, without the Python that they came from."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from argand.base.dim import Dim, DimHint
+from argand.base.errors import ArgumentError, ShapeError
+from argand.base.late import resolve
+from argand.base.tree import flatten, tree_map
+from argand.export.capture import Shapes, capture
+from argand.export.signature import Signature, SizeRange, signature_of, tensor_of
+from argand.nn.module import Module
+from argand.nn.parameter import Parameter
+from argand.tensor.core import Tensor
+from argand.tensor.generators import default_generator
+
+DEFAULT = "serving_default"
+"""The signature that calling the program calls, by TensorFlow's name."""
+
+
+class StateInfo(NamedTuple):
+    """What a tensor of the state is: "parameter", "buffer", "constant" or "generator"."""
+
+    role: str
+
+
+class ExportedProgram:
+    """One or several signatures over one set of weights, as `export` and `load` give it.
+
+    Calling it calls the signature `serving_default` (or the only one there is). It runs compiled;
+    where grad mode is on, an argument is a tensor and a parameter wants a gradient, gradients are
+    recorded. What the program writes (running statistics, a cache) is its state; calls change it.
+
+    >>> model = nn.Linear(2, 3)
+    >>> program = ag.export.export(model, (ag.ones(4, 2),), dynamic_shapes=({0: ag.Dim("n")},))
+    >>> program
+    <exported program: serving_default(input: f32(n, 2)) -> (output: f32(n, 3)), 2 tensors>
+    >>> ag.equal(program(ag.ones(7, 2)), model(ag.ones(7, 2)))
+    True
+    """
+
+    def __init__(self) -> None:
+        self.signatures: dict[str, Signature] = {}
+        self.assets: dict[str, bytes] = {}
+        self.card: dict[str, Any] = {}
+        self.samples: list[Any] = []  # of a file
+        self.examples: dict[str, Any] = {}  # (args, kwargs) of each signature
+        self._state: dict[str, Tensor] = {}
+        self._roles: dict[str, StateInfo] = {}
+
+    # -- calling -------------------------------------------------------------------------------
+
+    @property
+    def default(self) -> Signature:
+        """The signature that `program(...)` calls."""
+        if DEFAULT in self.signatures:
+            return self.signatures[DEFAULT]
+        if len(self.signatures) == 1:
+            return next(iter(self.signatures.values()))
+        names = ", ".join(self.signatures)
+        raise ArgumentError(
+            f"the program has no signature {DEFAULT!r}; call program.signatures[name](...) with "
+            f"one of {names}"
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.default(*args, **kwargs)
+
+    # -- state ---------------------------------------------------------------------------------
+
+    @property
+    def state_dict(self) -> dict[str, Tensor]:
+        """The parameters and buffers by name, as they are."""
+        return {n: t for n, t in self._state.items() if self._roles[n].role in _SAVED}
+
+    @property
+    def constants(self) -> dict[str, Tensor]:
+        """The other tensors that the program reads or writes: an optimizer's moments, tables."""
+        return {n: t for n, t in self._state.items() if self._roles[n].role not in _SAVED}
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters with their names.
+
+        >>> program = ag.export.export(nn.Linear(2, 3), (ag.ones(4, 2),))
+        >>> [name for name, _ in program.named_parameters()]
+        ['weight', 'bias']
+        """
+        return ((n, t) for n, t in self._state.items() if self._roles[n].role == "parameter")
+
+    def parameters(self) -> Iterator[Tensor]:
+        """The parameters, for an optimizer."""
+        return (t for _, t in self.named_parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """The buffers with their names."""
+        return ((n, t) for n, t in self._state.items() if self._roles[n].role == "buffer")
+
+    def buffers(self) -> Iterator[Tensor]:
+        """The buffers."""
+        return (t for _, t in self.named_buffers())
+
+    def role(self, name: str) -> str:
+        """What a tensor of the state is: "parameter", "buffer", "constant" or "generator"."""
+        return self._roles[name].role
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:
+        """All tensors that calls read or write, by name."""
+        return self._state
+
+    def add_state(self, name: str, tensor: Tensor, role: str) -> None:
+        """Give the program a tensor; signatures know it by its name."""
+        self._state[name] = tensor
+        self._roles[name] = StateInfo(role)
+
+    # -- showing -------------------------------------------------------------------------------
+
+    @property
+    def range_constraints(self) -> dict[str, SizeRange]:
+        """The sizes that the symbols of all signatures may have."""
+        found: dict[str, SizeRange] = {}
+        for signature in self.signatures.values():
+            found |= signature.ranges
+        return found
+
+    @property
+    def example_inputs(self) -> Any:
+        """The arguments that the default signature was exported with: (args, kwargs)."""
+        return self.examples.get(self.default.name)
+
+    @property
+    def graph(self) -> Any:
+        """The program of the default signature; `print` shows it."""
+        return self.default.program
+
+    def explain(self) -> str:
+        """The signatures, and what runs natively, as text."""
+        lines = []
+        for signature in self.signatures.values():
+            lines.append(repr(signature))
+            runner = signature.runner
+            lines += [f"  {line}" for line in (runner.explain() if runner else [])]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        shown = "; ".join(repr(s)[len("<signature ") : -1] for s in self.signatures.values())
+        return f"<exported program: {shown}, {len(self._state)} tensors>"
+
+    # -- signatures ----------------------------------------------------------------------------
+
+    def add_signature(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        dynamic_shapes: Any = None,
+        input_names: Sequence[str] = (),
+        output_names: Sequence[str] = (),
+    ) -> Signature:
+        """Export one more function; tensors that it shares with the others stay shared.
+
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        >>> program = ag.export.export(model, (ag.ones(1, 2),))
+        >>> program.add_signature("encode", model[0], (ag.ones(1, 2),))
+        <signature encode(input: f32(1, 2)) -> (output: f32(1, 3))>
+        >>> len(program.state_dict)
+        2
+        """
+        if name in self.signatures:
+            raise ArgumentError(f"there is a signature {name!r} already")
+        given = tree_map(_as_tensor, (tuple(args), dict(kwargs or {})))
+        shapes = leaf_shapes(function, given, dynamic_shapes)
+        found = capture(function, given, shapes, _program_name(function))
+        names = self._names(function, [v.name for v in found.program.state], found.state)
+        for value, tensor_name in zip(found.program.state, names, strict=True):
+            if isinstance(tensor_name, str):
+                value.name = tensor_name
+        positional = _positional(function)
+        signature = signature_of(
+            name,
+            found,
+            names,
+            positional,
+            input_names=input_names,
+            output_names=output_names,
+        )
+        self.examples[name] = given
+        self.signatures[name] = signature.bind_state(self._state)
+        return signature
+
+    def _names(
+        self, function: Any, traced: Sequence[str], tensors: Sequence[Tensor | int]
+    ) -> list[str | int]:
+        """The names of a signature's state: a tensor has one name for all signatures."""
+        own = _named_tensors(function)
+        known = {id(t): name for name, t in self._state.items()}
+        names: list[str | int] = []
+        for label, tensor in zip(traced, tensors, strict=True):
+            if isinstance(tensor, int):
+                names.append(tensor)
+                continue
+            if id(tensor) not in known:
+                name, role = own.get(id(tensor), (label, _role(tensor)))
+                while name in self._state:
+                    name += "_"
+                self.add_state(name, tensor, role)
+                known[id(tensor)] = name
+            names.append(known[id(tensor)])
+        return names
+
+    # -- copies --------------------------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ExportedProgram:
+        """The same program on tensors of its own."""
+        made = copy.copy(self)
+        memo[id(self)] = made
+        made._state = {name: copy.deepcopy(t, memo) for name, t in self._state.items()}
+        made.signatures = {
+            name: copy.copy(s).bind_state(made._state) for name, s in self.signatures.items()
+        }
+        return made
+
+    def __copy__(self) -> ExportedProgram:
+        """A program with the same signatures and tensors."""
+        made = ExportedProgram()
+        vars(made).update({k: copy.copy(v) for k, v in vars(self).items()})
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle: as the file that `save` would write."""
+        archive = resolve("export.archive")
+        return archive.of_bytes, (archive.as_bytes(self),)
+
+    # -- as a module ---------------------------------------------------------------------------
+
+    def module(self, check_guards: bool = True) -> Module:
+        """A module with the parameters and buffers, whose `forward` is the default signature.
+
+        >>> program = ag.export.export(nn.Linear(2, 3), (ag.ones(4, 2),))
+        >>> sorted(program.module().state_dict())
+        ['bias', 'weight']
+        """
+        made: Module = resolve("export.module")(self)
+        return made
+
+    def save(self, path: Any, **options: Any) -> None:
+        """Write the program to a file; see `argand.export.save`."""
+        resolve("export.archive").save(self, path, **options)
+
+
+_SAVED = ("parameter", "buffer")
+
+
+def _role(tensor: Tensor) -> str:
+    if tensor is default_generator.state:
+        return "generator"
+    return "parameter" if isinstance(tensor, Parameter) else "constant"
+
+
+def _named_tensors(function: Any) -> dict[int, tuple[str, str]]:
+    """The names and roles of a module's tensors, by their ids."""
+    owner = function if isinstance(function, Module) else getattr(function, "__self__", None)
+    found: dict[int, tuple[str, str]] = {}
+    if isinstance(owner, Module):
+        for name, parameter in owner.named_parameters():
+            found.setdefault(id(parameter), (name, "parameter"))
+        for name, buffer in owner.named_buffers():
+            found.setdefault(id(buffer), (name, "buffer"))
+    return found
+
+
+def _as_tensor(leaf: Any) -> Any:
+    return tensor_of(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
+def _program_name(function: Any) -> str:
+    name = getattr(function, "__name__", type(function).__name__)
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "program"
+
+
+def _positional(function: Any) -> list[str]:
+    target = getattr(function, "forward", function)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in parameters if p.kind in kinds]
+
+
+# -- dynamic shapes --------------------------------------------------------------------------------
+
+
+def leaf_shapes(function: Any, given: Any, dynamic_shapes: Any) -> Shapes:
+    """For each leaf of the arguments the dims that vary, from PyTorch's `dynamic_shapes`: by the
+    names of the arguments or in their order, nested as the arguments are."""
+    leaves = flatten(given)[0]
+    if dynamic_shapes is None:
+        return [None] * len(leaves)
+    args, kwargs = given
+    names = _positional(function)
+    by_name = {names[i] if i < len(names) else f"arg{i}": a for i, a in enumerate(args)}
+    by_name |= kwargs
+    if isinstance(dynamic_shapes, Mapping):
+        unknown = [n for n in dynamic_shapes if n not in by_name]
+        if unknown:
+            raise ArgumentError(
+                f"dynamic_shapes names {unknown[0]!r}, which is no argument; there are "
+                f"{', '.join(by_name)}"
+            )
+        specs = [dynamic_shapes.get(name) for name in by_name]
+    elif isinstance(dynamic_shapes, list | tuple):
+        if len(dynamic_shapes) != len(by_name):
+            raise ArgumentError(
+                f"dynamic_shapes has {len(dynamic_shapes)} entries, the call has {len(by_name)} "
+                "arguments"
+            )
+        specs = list(dynamic_shapes)
+    else:
+        raise TypeError(
+            "dynamic_shapes is a dictionary by the names of arguments, or a tuple in their order, "
+            f"got {type(dynamic_shapes).__name__}"
+        )
+    found: list[Mapping[int, Any] | None] = []
+    for (name, value), spec in zip(by_name.items(), specs, strict=True):
+        found += _of_argument(name, value, spec)
+    return found
+
+
+def _of_argument(name: str, value: Any, spec: Any) -> list[Mapping[int, Any] | None]:
+    if isinstance(value, Tensor | np.ndarray):
+        return [_dims(name, value, spec)]
+    if spec is None:
+        return [None] * len(flatten(value)[0])
+    parts: list[tuple[str, Any, Any]]
+    if isinstance(value, dict):
+        parts = [(f"{name}[{k!r}]", v, _part(name, spec, k)) for k, v in value.items()]
+    elif isinstance(value, list | tuple):
+        parts = [(f"{name}[{i}]", v, _part(name, spec, i)) for i, v in enumerate(value)]
+    else:
+        raise ArgumentError(f"dynamic_shapes: {name} is a {type(value).__name__}, no tensor")
+    return [found for part in parts for found in _of_argument(*part)]
+
+
+def _part(name: str, spec: Any, key: Any) -> Any:
+    if isinstance(spec, Mapping):
+        return spec.get(key)
+    if isinstance(spec, list | tuple) and isinstance(key, int) and key < len(spec):
+        return spec[key]
+    raise ArgumentError(f"dynamic_shapes: what is given for {name} is not nested as {name} is")
+
+
+def _dims(name: str, value: Any, spec: Any) -> dict[int, Any]:
+    """The dims that vary of one tensor."""
+    rank = len(value.shape)
+    if spec is None:
+        return {}
+    pairs = spec.items() if isinstance(spec, Mapping) else enumerate(spec)
+    found: dict[int, Any] = {}
+    for d, dim in pairs:
+        if not isinstance(d, int) or not -rank <= d < rank:
+            raise ShapeError(
+                f"dynamic_shapes: {name} has {rank} dimension(s), and {d!r} is none of them"
+            )
+        if isinstance(dim, int) and not isinstance(dim, Dim):
+            if dim != value.shape[d]:
+                raise ShapeError(
+                    f"dynamic_shapes: dimension {d} of {name} is {value.shape[d]}, not {dim}"
+                )
+            continue
+        if dim is not None and not isinstance(dim, Dim | DimHint | str):
+            raise TypeError(f"dynamic_shapes: {name}: expected a Dim or a name, got {dim!r}")
+        if dim is not None and dim is not DimHint.STATIC:
+            found[d % rank] = dim
+    return found
+
+
+# -- export ----------------------------------------------------------------------------------------
+
+
+def export(
+    mod: Any,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    dynamic_shapes: Any = None,
+    strict: bool = False,
+    preserve_module_call_signature: Sequence[str] = (),
+    name: str = DEFAULT,
+    input_names: Sequence[str] = (),
+    output_names: Sequence[str] = (),
+) -> ExportedProgram:
+    """Trace a module or a function into a program that needs none of its Python.
+
+    The function runs once, on stand-ins for its arguments. All that it computes with tensors is
+    recorded: gradients and an optimizer's step too, so a training step can be a signature. Tensors
+    that it reaches are the program's weights (the same tensors, not copies) and its state.
+
+    Args:
+        mod: a module, in the mode (`eval`, `train`) that it is to be exported in; a function; or a
+            dictionary of signatures ``{"encode": (function, args), ...}``, with kwargs and
+            dynamic_shapes behind.
+        args, kwargs: example arguments: tensors, numbers and strings, in lists, tuples and
+            dictionaries. Floats are inputs; ints, bools and strings are constants of the program.
+        dynamic_shapes: the sizes that vary, by argument: ``{"x": {0: ag.Dim("batch")}}`` or
+            ``(("batch", None),)``. `Dim.DYNAMIC` makes a symbol, `Dim.AUTO` one unless the function
+            ties the size to a number.
+        strict, preserve_module_call_signature: PyTorch's; there is one way to trace.
+        name: the signature's name.
+        input_names, output_names: names for the tensors in order, in place of those of arguments
+            and of the keys of a dictionary that is returned.
+
+    Raises TraceError where the function does what a program can't: a branch on a tensor's values
+    (see `ag.cond`), a change of Python objects. ShapeError where it ties a declared size to a
+    number.
+
+    >>> program = ag.export.export(lambda x, y: x @ y, (ag.ones(2, 3), ag.ones(3, 2)))
+    >>> program(ag.ones(2, 3), ag.ones(3, 2))
+    tensor([[3., 3.],
+            [3., 3.]])
+    """
+    made = ExportedProgram()
+    if isinstance(mod, Mapping):
+        for signature, (function, *rest) in mod.items():
+            given = dict(zip(("args", "kwargs", "dynamic_shapes"), rest, strict=False))
+            made.add_signature(signature, function, **given)
+        return made
+    if not callable(mod):
+        raise TypeError(f"export takes a module or a function, got {type(mod).__name__}")
+    if not isinstance(args, tuple | list):
+        raise TypeError(f"export takes the arguments in a tuple, got {type(args).__name__}")
+    made.add_signature(
+        name,
+        mod,
+        args,
+        kwargs,
+        dynamic_shapes=dynamic_shapes,
+        input_names=input_names,
+        output_names=output_names,
+    )
+    return made
+
+
+__all__ = ["DEFAULT", "ExportedProgram", "StateInfo", "export", "leaf_shapes"]

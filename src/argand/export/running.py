@@ -1,0 +1,141 @@
+"""Running an exported program: native code for inference, its ops one by one for gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.backends.select import compile_program
+from argand.base.forks import lock_held_over_forks
+from argand.base.size_guards import Guards
+from argand.base.tree import LEAF_SPEC
+from argand.compile.call import Executable, Input, Parts
+from argand.compile.constants import Constants, split_constants
+from argand.compile.places import Argument, Held, Place
+from argand.compile.results import ProgramOutput
+from argand.ir import bind as crossroads
+from argand.ir.program import Program
+from argand.ir.record import replay
+from argand.ir.sizes import with_sizes
+from argand.tensor.core import Tensor, eager, wrap
+from argand.tensor.inplace import assign
+from argand.transform.mode import mode, no_grad
+
+Sizes = Mapping[str, Any]
+
+
+class Runner:
+    """A program on its state: called with a tensor for each input, it gives its outputs.
+
+    `state` has a tensor for each of the program's states, or the number of the input that it is.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        state: Sequence[Tensor | int],
+        inputs: Sequence[Input],
+        backend: str = "cpu",
+    ) -> None:
+        self.program = program
+        self.state = list(state)
+        self.inputs = list(inputs)
+        self.backend = backend
+        self._executables: dict[tuple[tuple[str, int], ...], Executable] = {}
+        self._lock = lock_held_over_forks("function")
+
+    def __call__(self, tensors: Sequence[Any], sizes: Sizes) -> list[Tensor]:
+        """The outputs. Gradients are recorded where one is wanted; written state is changed."""
+        watched = crossroads.pushed and crossroads.current() is not eager()
+        if watched or self._wants_grad(tensors):
+            return self.replayed(tensors, sizes)
+        found: list[Tensor] = self._executable(sizes)(tensors)
+        return found
+
+    def _wants_grad(self, tensors: Sequence[Any]) -> bool:
+        if not mode.enabled:
+            return False
+        if any(_has_node(self._tensor(i, tensors)) for i in self.program.writes):
+            return False  # a training step: it has its own gradients inside
+        read = [self._tensor(i, tensors) for i in range(len(self.state))]
+        return any(map(_has_node, [*tensors, *read]))
+
+    def _tensor(self, i: int, tensors: Sequence[Any]) -> Any:
+        found = self.state[i]
+        return tensors[found] if isinstance(found, int) else found
+
+    # -- op by op ------------------------------------------------------------------------------
+
+    def replayed(self, tensors: Sequence[Any], sizes: Sizes) -> list[Tensor]:
+        """The outputs through the current interpreter: eagerly, or as part of a trace."""
+        program = with_sizes(self.program, sizes) if sizes else self.program
+        state = [self._tensor(i, tensors) for i in range(len(self.state))]
+        operands = [_as_tensor(tensors[x.leaf]) for x in self.inputs]
+        results = replay(program, [*operands, *state])
+        outputs, written = results[: len(program.outputs)], results[len(program.outputs) :]
+        with no_grad():
+            for i, value in zip(sorted(program.writes), written, strict=True):
+                assign(state[i], value)
+        return outputs
+
+    # -- natively ------------------------------------------------------------------------------
+
+    def _executable(self, sizes: Sizes) -> Executable:
+        """The native program for these sizes: one for all, and one each where some are 0 or 1."""
+        key = tuple(sorted((name, size) for name, size in sizes.items() if size < 2))
+        with self._lock:
+            if key not in self._executables:
+                self._executables[key] = self._compiled(dict(key))
+            return self._executables[key]
+
+    def _compiled(self, sizes: Sizes) -> Executable:
+        program = with_sizes(self.program, sizes) if sizes else self.program
+        places: list[Place] = [
+            Held(s) if isinstance(s, Tensor) else Argument(s) for s in self.state
+        ]
+        fixed = [isinstance(p, Held) and not p.tensor._is_shared() for p in places]
+        constants = None
+        split = split_constants(program, fixed)
+        if split is not None:
+            constants = Constants(split.once, [places[i] for i in split.sources], self.backend)
+            places = [*(places[i] for i in split.kept), *constants.packed]
+            program = split.rest
+        outputs = [ProgramOutput(i) for i in range(len(program.outputs))]
+        parts = Parts(
+            inputs=self.inputs,
+            places=places,
+            structure=(list, None, (LEAF_SPEC,) * len(outputs)),
+            results=list(outputs),
+            gradients=[],
+            wants=[],
+            backwards=[],
+            after_call=[],
+            guards=Guards(),
+            lock=self._lock,
+            effects=[],
+            before=[],
+            constants=constants,
+        )
+        return Executable(program, compile_program(program, self.backend), parts)
+
+    def explain(self) -> list[str]:
+        """The segments of the native programs made so far, one line each."""
+        lines = []
+        for key, executable in self._executables.items():
+            fixed = ", ".join(f"{name} = {size}" for name, size in key)
+            lines += [f"for {fixed}:"] if fixed else []
+            lines += executable.compiled.explain()
+        return lines
+
+
+def _has_node(tensor: Any) -> bool:
+    return getattr(tensor, "_node", None) is not None
+
+
+def _as_tensor(value: Any) -> Any:
+    return value if isinstance(value, Tensor) else wrap(np.array(value, np.float64))
+
+
+__all__ = ["Runner", "Sizes"]

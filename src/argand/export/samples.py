@@ -1,0 +1,175 @@
+"""Samples: inputs with the outputs that they gave, kept in an archive so that it can be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from argand.base.errors import FormatError
+from argand.export.program import ExportedProgram
+from argand.export.signature import Signature
+from argand.io.safetensors import contents
+from argand.tensor.core import Tensor, wrap
+from argand.transform.mode import no_grad
+
+_LARGEST = 64 << 20
+
+
+class Sample(NamedTuple):
+    """The inputs of a signature in order, and the outputs that they gave."""
+
+    signature: str
+    inputs: list[Any]
+    outputs: list[np.ndarray]
+    state: dict[str, np.ndarray]  # what a generator of random numbers held
+
+
+class Compared(NamedTuple):
+    """How far the outputs of a sample are from those that the file has."""
+
+    signature: str
+    output: str
+    is_equal: bool
+    largest: float  # of the absolute differences
+    relative: float  # of the differences, as parts of the largest magnitude
+
+    def __str__(self) -> str:
+        off = "the same bits" if self.is_equal else f"{self.largest:.3g} off ({self.relative:.2g})"
+        return f"{self.signature}: {self.output}: {off}"
+
+
+def taken_samples(program: ExportedProgram, wanted: bool | Mapping[str, Any]) -> dict[str, Sample]:
+    """Samples by the names of their parts, computed now; the state stays as it is."""
+    if wanted is False:
+        return {}
+    calls: dict[str, Sequence[Any]] = {k: [v] for k, v in program.examples.items()}
+    if isinstance(wanted, Mapping):
+        calls |= wanted
+    found: dict[str, Sample] = {}
+    for name, given in calls.items():
+        for args, kwargs in given:
+            signature = program.signatures[name]
+            inputs = signature._inputs(tuple(args), dict(kwargs))
+            if sum(getattr(x, "nbytes", 8) for x in inputs) <= _LARGEST:
+                found[f"samples/{len(found)}.safetensors"] = taken(program, signature, inputs)
+    return found
+
+
+def taken(program: ExportedProgram, signature: Signature, inputs: Sequence[Any]) -> Sample:
+    """A sample of these inputs."""
+    states = {n: t for n, t in program.state.items() if program.role(n) == "generator"}
+    drawn = {n: t.numpy_array().copy() for n, t in states.items() if n in signature.state_names}
+    outputs = _run(program, signature, inputs, {})
+    return Sample(signature.name, list(inputs), [np.array(o) for o in outputs], drawn)
+
+
+def _run(
+    program: ExportedProgram,
+    signature: Signature,
+    inputs: Sequence[Any],
+    state: Mapping[str, np.ndarray],
+) -> list[np.ndarray]:
+    """The outputs of a call, after which the state is as it was."""
+    copies = [wrap(x.numpy_array().copy()) if isinstance(x, Tensor) else x for x in inputs]
+    with no_grad(), _kept(program, signature):
+        for name, array in state.items():
+            program.state[name]._array[...] = array
+        return [o.numpy_array().copy() for o in signature.flat(copies)]
+
+
+@contextmanager
+def _kept(program: ExportedProgram, signature: Signature) -> Iterator[None]:
+    """Put back what a call writes, when the block is left."""
+    names = [signature.state_names[i] for i in signature.program.writes]
+    before = {n: program.state[n]._array.copy() for n in names if isinstance(n, str)}
+    try:
+        yield
+    finally:
+        for name, array in before.items():
+            tensor = program.state[name]
+            tensor._array[...] = array
+            tensor._wrote()
+
+
+def compared(program: ExportedProgram, sample: Sample) -> list[Compared]:
+    """A sample run again, output by output."""
+    signature = program.signatures[sample.signature]
+    outputs = _run(program, signature, sample.inputs, sample.state)
+    return [
+        _compared(sample.signature, info.name, expected, found)
+        for info, expected, found in zip(signature.outputs, sample.outputs, outputs, strict=True)
+    ]
+
+
+def _compared(signature: str, output: str, expected: np.ndarray, found: np.ndarray) -> Compared:
+    if expected.tobytes() == found.tobytes():
+        return Compared(signature, output, True, 0.0, 0.0)
+    a, b = expected.astype(np.complex128), found.astype(np.complex128)
+    unequal = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    with np.errstate(all="ignore"):
+        off = np.abs(a - b)[unequal]
+        largest = float(off.max()) if off.size else 0.0
+        scale = float(np.nanmax(np.abs(a), initial=0.0))
+    return Compared(signature, output, False, largest, largest / scale if scale else largest)
+
+
+# -- as parts of an archive ------------------------------------------------------------------------
+
+
+def sample_parts(samples: Mapping[str, Sample]) -> dict[str, list[Any]]:
+    """The contents of the parts that hold samples."""
+    return {part: contents(_named(sample)) for part, sample in samples.items()}
+
+
+def _named(sample: Sample) -> dict[str, Any]:
+    arrays = {f"input.{i}": np.asarray(_array(x)) for i, x in enumerate(sample.inputs)}
+    arrays |= {f"output.{i}": x for i, x in enumerate(sample.outputs)}
+    return arrays | {f"state.{n}": a for n, a in sample.state.items()}
+
+
+def _array(x: Any) -> Any:
+    return x.numpy_array() if isinstance(x, Tensor) else np.float64(x)
+
+
+def read_samples(signature: Signature, arrays: Mapping[str, np.ndarray], part: str) -> Sample:
+    """The sample that a part holds."""
+    inputs: list[Any] = []
+    for i, info in enumerate(signature.inputs):
+        array = arrays.get(f"input.{i}")
+        if array is None:
+            raise FormatError(f"{part}: input.{i} is missing")
+        inputs.append(float(array) if info.is_number else wrap(array))
+    outputs = []
+    for i, info in enumerate(signature.outputs):
+        array = arrays.get(f"output.{i}")
+        if array is None or array.dtype != info.dtype.numpy or array.ndim != len(info.shape):
+            raise FormatError(f"{part}: output.{i} does not fit the signature")
+        outputs.append(array)
+    prefix = "state."
+    states = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    if len(arrays) != len(inputs) + len(outputs) + len(states):
+        raise FormatError(f"{part}: it has tensors that belong to nothing")
+    unknown = set(states) - {n for n in signature.state_names if isinstance(n, str)}
+    if unknown:
+        raise FormatError(f"{part}: {min(unknown)!r:.60} is no state of {signature.name}")
+    return Sample(signature.name, inputs, outputs, states)
+
+
+def check_samples(program: ExportedProgram) -> list[Compared]:
+    """All samples of a program that was loaded, run again."""
+    return [found for sample in program.samples for found in compared(program, sample)]
+
+
+__all__ = [
+    "Compared",
+    "Sample",
+    "check_samples",
+    "compared",
+    "read_samples",
+    "sample_parts",
+    "taken",
+    "taken_samples",
+]

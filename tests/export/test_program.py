@@ -1,0 +1,277 @@
+"""Exported programs: what they compute, how they are called, and what they refuse."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import argand as ag
+from argand import nn, optim
+from argand.export import ExportedProgram, export, load
+
+
+def model() -> nn.Module:
+    ag.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2)).eval()
+
+
+def exported(m: nn.Module, **options: Any) -> ExportedProgram:
+    shapes = ({0: ag.Dim("n", **options)},)
+    return export(m, (ag.rand(5, 4),), dynamic_shapes=shapes)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 64])
+def test_a_declared_size_may_be_any(size: int, tmp_path: Path) -> None:
+    m = model()
+    program = exported(m)
+    program.save(tmp_path / "m.argand")
+    x = ag.rand(size, 4)
+    with ag.no_grad():
+        expected = m(x).numpy()
+    for found in (program, load(tmp_path / "m.argand")):
+        np.testing.assert_allclose(found(x.numpy()).numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_example_of_one_row_may_be_the_example_of_many() -> None:
+    m = model()
+    program = export(m, (ag.rand(1, 4),), dynamic_shapes=(("n", None),))
+    x = ag.rand(6, 4)
+    np.testing.assert_allclose(program(x.numpy()).numpy(), m(x).detach().numpy(), rtol=1e-5)
+
+
+def test_arguments_by_order_by_name_and_as_they_were_nested() -> None:
+    def f(x: Any, scale: float, *, more: Any, twice: bool = False) -> Any:
+        return {"a": x * scale, "b": (more["y"][0] + x.sum(), x.shape[0])}
+
+    y = ag.ones(2)
+    program = export(f, (ag.ones(3), 2.0), {"more": {"y": [y]}}, dynamic_shapes={"x": ("n",)})
+    assert [str(i) for i in program.default.inputs] == [
+        "x: f32(n,)",
+        "scale: f64()",
+        "more: f32(2,)",
+    ]
+    nested = program(ag.ones(5), 3.0, more={"y": [y]})
+    assert nested["b"][1] == 5
+    assert nested["a"].tolist() == [3.0] * 5
+    assert nested["b"][0].tolist() == [6.0, 6.0]
+    for given in (program(ag.ones(5), 3.0, y), program(more=y, scale=3.0, x=ag.ones(5))):
+        assert given["a"].tolist() == nested["a"].tolist()
+
+
+def test_python_values_are_constants_that_calls_must_repeat() -> None:
+    program = export(lambda x, k: x * k, (ag.ones(2), 3))
+    assert program(ag.ones(2), 3).tolist() == [3.0, 3.0]
+    with pytest.raises(TypeError, match=r"must be 3, as it was .*, got 4"):
+        program(ag.ones(2), 4)
+
+
+@pytest.mark.parametrize(
+    ("args", "kind", "message"),
+    [
+        ((ag.ones(3, 5),), ValueError, r"dimension 1 of the input 'input' must be 4, got \(3, 5\)"),
+        ((ag.ones(4),), ValueError, r"has the shape \(n, 4\), got \(4,\)"),
+        ((ag.ones(65, 4),), ValueError, r"n is 65, .* sizes from 0 to 64"),
+        ((ag.ones(3, 4).double(),), TypeError, "is float32, got float64"),
+        ((np.array([["a"]]),), TypeError, "can't be made of an array"),
+        ((), TypeError, r"lacks input; its inputs are \(input: f32\(n, 4\)\)"),
+        ((ag.ones(3, 4), ag.ones(3, 4)), TypeError, r"takes 1 input\(s\)"),
+        (("text",), TypeError, "takes a tensor, an array or numbers, got str"),
+    ],
+)
+def test_bad_calls(args: Any, kind: type[Exception], message: str) -> None:
+    program = exported(model(), max=64)
+    with pytest.raises(kind, match=message):
+        program(*args)
+
+
+def test_an_input_that_is_not_there_is_named() -> None:
+    with pytest.raises(TypeError, match=r"no input 'imput'.*did you mean input"):
+        exported(model())(imput=ag.ones(2, 4))
+
+
+def test_sizes_found_to_be_tied_are_one_or_a_number() -> None:
+    auto = {0: ag.Dim.AUTO, 1: ag.Dim.AUTO}
+    program = export(
+        lambda x, y: x @ y, (ag.ones(2, 3), ag.ones(3, 4)), dynamic_shapes=(auto, auto)
+    )
+    x, y = ag.rand(5, 6), ag.rand(6, 7)
+    np.testing.assert_allclose(program(x, y).numpy(), x.numpy() @ y.numpy(), rtol=1e-5)
+    with pytest.raises(ValueError, match="dimension 0 of the input 'y' must be 6"):
+        program(x, ag.rand(5, 7))
+    layer = export(nn.Linear(3, 2), (ag.ones(2, 3),), dynamic_shapes=(auto,))
+    assert str(layer.default.inputs[0]).endswith(", 3)")
+    with pytest.raises(ValueError, match="was declared to take any size"):
+        export(nn.Linear(3, 2), (ag.ones(2, 3),), dynamic_shapes=(("n", "m"),))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ({"y": {0: "n"}}, "names 'y', which is no argument; there are input"),
+        (({0: "n"}, None), "has 2 entries, the call has 1"),
+        (({7: "n"},), "has 2 dimension"),
+        (({0: 3},), "is 5, not 3"),
+        (({0: ag.Dim("n") * 2},), "is no dim of its own"),
+    ],
+)
+def test_bad_dynamic_shapes(shapes: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        export(model(), (ag.rand(5, 4),), dynamic_shapes=shapes)
+
+
+def test_a_training_step_is_a_signature_and_goes_on_as_the_loop_would(tmp_path: Path) -> None:
+    m = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+    opt = optim.AdamW(m.parameters(), lr=0.01)
+
+    def step(x: Any, y: Any) -> Any:
+        loss = nn.functional.cross_entropy(m(x), y)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        return loss
+
+    batches = [(ag.rand(6, 4), ag.randint(0, 2, (6,))) for _ in range(5)]
+    step(*batches[0])  # makes the optimizer's state
+    program = export({"train": (step, batches[0])})
+    program.add_signature("predict", m.eval(), (ag.rand(6, 4),))
+    program.save(tmp_path / "step.argand")
+    m.train()
+    again = load(tmp_path / "step.argand")
+    for x, y in batches:
+        ag.manual_seed(3)
+        expected = step(x, y)
+        ag.manual_seed(3)
+        np.testing.assert_allclose(
+            again.signatures["train"](x, y).item(), expected.item(), rtol=1e-6
+        )
+    weights = m.state_dict()
+    for name, tensor in again.state_dict.items():
+        np.testing.assert_allclose(
+            tensor.detach().numpy(), weights[name].numpy(), rtol=1e-5, atol=1e-7
+        )
+    with ag.no_grad():
+        expected = m.eval()(batches[0][0])
+        found = again.signatures["predict"](batches[0][0])
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
+
+
+class Cache(nn.Module):
+    """Keeps the last rows that it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("rows", ag.zeros(3, 2))
+        self.register_buffer("count", ag.zeros((), dtype=ag.int64))
+
+    def forward(self, x: Any) -> Any:
+        self.rows.copy_(ag.cat([self.rows[1:], x[None]]))
+        self.count += 1
+        return self.rows.sum(0)
+
+
+def test_state_is_explicit_and_saving_leaves_it(tmp_path: Path) -> None:
+    program = export(Cache(), (ag.ones(2),))
+    assert program(ag.ones(2)).tolist() == [1.0, 1.0]
+    program.save(tmp_path / "c.argand")
+    again = load(tmp_path / "c.argand")
+    for p in (program, again):
+        assert p.state_dict["count"].item() == 1
+        assert p(ag.full((2,), 2.0)).tolist() == [3.0, 3.0]
+    twin = copy.deepcopy(again)
+    assert twin(ag.zeros(2)).tolist() == [3.0, 3.0]
+    assert (again.state_dict["count"].item(), twin.state_dict["count"].item()) == (2, 3)
+    copied = pickle.loads(pickle.dumps(again))
+    assert copied(ag.zeros(2)).tolist() == [3.0, 3.0]
+
+
+def test_an_argument_that_is_written_stays_written(tmp_path: Path) -> None:
+    def f(cache: Any, x: Any) -> Any:
+        cache[0] = x
+        return cache.sum()
+
+    export(f, (ag.zeros(3), ag.ones(()))).save(tmp_path / "f.argand")
+    cache = ag.zeros(3)
+    assert load(tmp_path / "f.argand")(cache, ag.tensor(5.0)).item() == 5.0
+    assert cache.tolist() == [5.0, 0.0, 0.0]
+
+
+def test_gradients_flow_through_a_loaded_program(tmp_path: Path) -> None:
+    m = model()
+    exported(m).save(tmp_path / "m.argand")
+    program = load(tmp_path / "m.argand")
+    x = ag.rand(6, 4, requires_grad=True)
+    m(x).square().sum().backward()
+    expected, x.grad = x.grad, None
+    program(x).square().sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
+    for name, parameter in program.named_parameters():
+        own = m.get_parameter(name).grad
+        np.testing.assert_allclose(parameter.grad.numpy(), own.numpy(), rtol=1e-4, atol=1e-6)
+    assert not program(x.detach().numpy()).requires_grad
+
+
+def test_a_loaded_program_is_trained_inside_a_compiled_step(tmp_path: Path) -> None:
+    exported(model()).save(tmp_path / "m.argand")
+    plain, module = load(tmp_path / "m.argand").module(), load(tmp_path / "m.argand").module()
+    x, y = ag.rand(16, 4), ag.rand(16, 2)
+
+    def steps(m: Any) -> Any:
+        opt = optim.SGD(m.parameters(), lr=0.1)
+
+        def step(x: Any, y: Any) -> Any:
+            loss = nn.functional.mse_loss(m(x), y)
+            loss.backward()
+            opt.step()
+            opt.zero_grad()
+            return loss
+
+        return step
+
+    eager, compiled = steps(plain), ag.compile(steps(module))
+    for _ in range(4):
+        np.testing.assert_allclose(compiled(x, y).item(), eager(x, y).item(), rtol=1e-5)
+    assert sorted(module.state_dict()) == sorted(
+        k for k in model().state_dict() if "batches" not in k
+    )
+
+
+def test_control_flow_and_branches(tmp_path: Path) -> None:
+    def f(x: Any) -> Any:
+        return ag.cond(x.sum() > 0, lambda t: t * 2, lambda t: t - 1, x)
+
+    export(f, (ag.ones(3),), dynamic_shapes=(("n",),)).save(tmp_path / "f.argand")
+    program = load(tmp_path / "f.argand")
+    for n in (1, 4):
+        assert program(ag.ones(n)).tolist() == [2.0] * n
+        assert program(-ag.ones(n)).tolist() == [-2.0] * n
+    with pytest.raises(RuntimeError, match=r"ag.cond"):
+        export(lambda x: x * 2 if x.sum() > 0 else x, (ag.ones(3),))
+
+
+def test_what_changes_python_objects_is_refused() -> None:
+    class Counter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = 0
+
+        def forward(self, x: Any) -> Any:
+            self.seen = self.seen + 1
+            return x * 2
+
+    with pytest.raises(RuntimeError, match=r"changes .*seen.*write them in\s+place"):
+        export(Counter(), (ag.ones(2),))
+
+
+def test_gradients_inside_the_function() -> None:
+    def f(x: Any) -> Any:
+        x = x.detach().requires_grad_()
+        (slope,) = ag.autograd.grad(x.sin().sum(), x)
+        return slope
+
+    x = ag.rand(5)
+    np.testing.assert_allclose(export(f, (x,))(x).numpy(), np.cos(x.numpy()), rtol=1e-5)
