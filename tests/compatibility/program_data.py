@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,10 @@ def images(
     width: str = "64",
     height: str = "",
     end: str = "jpg",
+    links: str = "0",
 ) -> None:
-    """A folder of random images, smooth ones."""
+    """A folder of random images, smooth ones, and of links to the first for programs that put many
+    aside."""
     from PIL import Image
 
     target.mkdir(parents=True, exist_ok=True)
@@ -85,6 +88,8 @@ def images(
         pixels = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
         image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
         image.save(target / f"{number + 1}.{end}")
+    for number in range(int(links)):
+        (target / f"z{number}.{end}").symlink_to(target / f"1.{end}")
 
 
 @maker
@@ -145,6 +150,13 @@ def cora(target: Path, data: Path) -> None:
     (target / "cora.content").write_text("\n".join(lines) + "\n")
     pairs = (f"{a}\t{b}" for a, b in edges.T if a < b)
     (target / "cora.cites").write_text("\n".join(pairs) + "\n")
+
+
+@maker
+def packed(target: Path, data: Path, folder: str) -> None:
+    """An archive of a folder that lies beside it."""
+    with tarfile.open(target, "w:gz") as archive:
+        archive.add(target.parent / folder, folder)
 
 
 @maker

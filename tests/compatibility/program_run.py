@@ -11,6 +11,7 @@ the program, or the cell of a notebook, is stopped.
 from __future__ import annotations
 
 import builtins
+import io
 import json
 import os
 import random
@@ -95,11 +96,44 @@ def seed(number: int) -> None:
 
 
 def round_otherwise() -> None:
-    """Let PyTorch compute with other kernels and two threads: sums are added in another order."""
+    """Let PyTorch round otherwise: other kernels, two threads, so that sums are added in another
+    order, and one in eight weights a last bit larger when a module is called first."""
+    import numpy
     import torch
 
     torch.backends.mkldnn.enabled = False
     torch.set_num_threads(2)
+    random = numpy.random.default_rng(0)
+    call, seen = torch.nn.Module.__call__, {}
+
+    def disturbed(module: Any, *args: Any, **options: Any) -> Any:
+        if id(module) not in seen:
+            new = [p for p in module.parameters() if id(p) not in seen and p.is_floating_point()]
+            for weight in new:
+                chosen = torch.from_numpy(random.integers(0, 8, tuple(weight.shape)) == 0)
+                weight.data = torch.where(chosen, weight.data * (1 + 2.0**-23), weight.data)
+            seen.update({id(kept): kept for kept in (module, *new)})
+        return call(module, *args, **options)
+
+    torch.nn.Module.__call__ = disturbed
+
+
+def double() -> None:
+    """Compute in float64 what a program computes in float32."""
+    import torch
+
+    file = io.BytesIO()
+    torch.save(torch.zeros(1), file)  # PyTorch makes its table of dtypes at the first
+    file.seek(0)
+    torch.load(file)
+    torch.set_default_dtype(torch.float64)
+    torch.FloatTensor = torch.DoubleTensor
+    torch.Tensor.float = torch.Tensor.double
+    torch.float = torch.float32 = torch.float64
+
+
+WAYS = {"otherwise": round_otherwise, "double": double, "": lambda: None}
+"""How to compute."""
 
 
 def stand_in() -> None:
@@ -110,6 +144,22 @@ def stand_in() -> None:
         return os.path.isfile(path)
 
     utils.check_integrity = cifar.check_integrity = exists
+
+
+def answer(addresses: dict[str, str]) -> None:
+    """Let files answer what a program asks the network for by `requests`."""
+    from requests import Response
+    from requests.sessions import Session
+    from urllib3 import HTTPResponse
+
+    def send(session: Any, request: Any, **options: Any) -> Response:
+        found = Response()
+        found.url, found.status_code = request.url, 200
+        content = io.BytesIO(Path(addresses[request.url]).read_bytes())
+        found.raw = HTTPResponse(content, status=200, preload_content=False)
+        return found
+
+    Session.send = send
 
 
 def run_file(path: str, record: Record) -> None:
@@ -193,8 +243,9 @@ def main() -> None:
     os.environ.setdefault("MPLBACKEND", "agg")
     if record.options.get("vision"):
         stand_in()
-    if record.options.get("otherwise"):
-        round_otherwise()
+    if record.options.get("fetched"):
+        answer(record.options["fetched"])
+    WAYS[record.options.get("how", "")]()
     seed(record.options["seed"])
     record.watch()
     try:

@@ -48,7 +48,9 @@ def _difference(program: dict[str, Any], row: dict[str, Any]) -> str:
     gap = row["difference"]
     text = f"{_said(gap)} ({row['of']})"
     if "itself" in row:
-        text += f"; PyTorch's own, rounding in another order: {_said(row['itself'])}"
+        text += f"; PyTorch's own, rounded otherwise: {_said(row['itself'])}"
+    if "double" in row:
+        text += f"; both in float64: {_said(row['double'])}"
     if "inside" in row:
         text += f"; {'within' if row['inside'] else 'beyond'} the spread of three seeds"
     return f"{text}; {program['why']}" if "why" in program else text

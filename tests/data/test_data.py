@@ -201,7 +201,10 @@ def test_torchs_place_and_ignored_options(monkeypatch):
     loader = TorchsPlace(numbers(3), batch_size=3, num_workers=2, pin_memory=True)
     with pytest.warns(UserWarning, match="pin_memory=True has no effect here: there is no accel"):
         assert len(list(loader)) == 1
-    assert len(list(data.DataLoader(data.TensorDataset(ag.zeros(0, 2)), shuffle=True))) == 0
+    nothing = data.TensorDataset(ag.zeros(0, 2))
+    assert len(list(data.DataLoader(nothing))) == 0
+    with pytest.raises(ValueError, match="num_samples must be a whole number of at least 1, got 0"):
+        data.DataLoader(nothing, shuffle=True)  # as PyTorch's: an order of nothing
 
 
 def test_rules_for_other_types(monkeypatch):

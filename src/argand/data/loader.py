@@ -256,7 +256,7 @@ def _default_sampler(dataset: Any, shuffled: bool, generator: Any) -> Any:
     """The sampler of a loader that was given none."""
     if isinstance(dataset, IterableDataset):
         return _InfiniteConstantSampler()
-    if shuffled and len(dataset) > 0:
+    if shuffled:
         return RandomSampler(dataset, generator=generator)
     return SequentialSampler(dataset)
 

@@ -145,10 +145,9 @@ def make_feed(
 ) -> Feed:
     """A feed from arrays (several inputs as a tuple), a Dataset, a DataLoader or any iterable."""
     if isinstance(x, Dataset) and not isinstance(x, TensorDataset | Pipeline):
-        ordered = isinstance(x, IterableDataset)
-        x = DataLoader(x, batch_size=batch_size or 32, shuffle=shuffle and not ordered)
+        x = _loader(x, batch_size, shuffle)
     if isinstance(x, TensorDataset):
-        loader = DataLoader(x, batch_size=batch_size or 32, shuffle=shuffle)
+        loader = _loader(x, batch_size, shuffle)
         return Feed(loader, len(loader), needs_target and len(x.tensors) > 1)
     if _is_source(x):
         if y is not None:
@@ -158,8 +157,14 @@ def make_feed(
     target = as_tensor(y)
     check_sizes(inputs, target)
     tensors = inputs if target is None else (*inputs, target)
-    loader = DataLoader(TensorDataset(*tensors), batch_size=batch_size or 32, shuffle=shuffle)
+    loader = _loader(TensorDataset(*tensors), batch_size, shuffle)
     return Feed(loader, len(loader), target is not None)
+
+
+def _loader(samples: Any, batch_size: int | None, shuffle: bool) -> DataLoader:
+    """Batches of samples; no samples are not shuffled: what reads them says what is missing."""
+    shuffled = shuffle and not isinstance(samples, IterableDataset) and len(samples) > 0
+    return DataLoader(samples, batch_size=batch_size or 32, shuffle=shuffled)
 
 
 def _is_source(x: Any) -> bool:
