@@ -137,10 +137,15 @@ def test_programs_are_compared_number_by_number() -> None:
     assert 4e-6 < gap < 6e-6
     ours.output = "stop 1, loss 2.0, 3 ms"
     assert programs.difference(ours, theirs, "output")[0] == float("inf")
-    ours.losses, theirs.losses = [1.0, 200.0, float("nan")], [1.0, 200.1, float("nan")]
+    ours.runs, theirs.runs = [[1.0, 200.0, float("nan")]], [[1.0, 200.1, float("nan")]]
     assert abs(programs.difference(ours, theirs, "losses")[0] - 5e-4) < 1e-5
-    ours.losses = [1.0]
+    ours.runs = [[1.0]]
     assert programs.difference(ours, theirs, "losses")[0] == float("inf")
+    ours.runs, theirs.runs = [[1.0] * 12, [2.0] * 11], [[1.0] * 11 + [9.0], [2.0] * 9 + [2.5, 9.0]]
+    gap, of = programs.difference(ours, theirs, "losses")  # the first ten of each stage
+    assert (gap, of) == (0.2, "20 of 23 losses")
+    theirs.runs[1].append(3.0)
+    assert programs.difference(ours, theirs, "losses")[1] == "20 of 24 losses, 23 with Argand"
 
 
 def test_of_torchvision_all_is_there_but_datasets() -> None:
