@@ -39,6 +39,7 @@ LIBRARY = (
     ("optim",),
     ("fit",),
     ("vision",),
+    ("onnx",),
     ("alias",),
     ("cli",),
 )
@@ -80,7 +81,6 @@ FACADES = {
     "mps": {"base"},
     "mtia": {"base"},
     "multiprocessing": {"base"},
-    "onnx": {"onnx"},
     "overrides": {"base", "fft", "ir", "linalg", "nn", "special", "tensor"},
     "profiler": {"base", "io", "ir", "tensor"},
     "version": set(),

@@ -1,8 +1,20 @@
-"""`argand.onnx`: what libraries ask of `torch.onnx` when imported; nothing is exported."""
+"""`argand.onnx`: models of ONNX files; and what libraries ask of `torch.onnx` when imported."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from argand.base.errors import unknown_name
+
+
+def __getattr__(name: str) -> Any:
+    """`load`, whose rules are read when it is first used."""
+    if name == "load":
+        from argand.onnx.loading import load
+
+        globals()[name] = load
+        return load
+    raise unknown_name(__name__, name, __all__)
 
 
 def is_in_onnx_export() -> bool:
@@ -28,4 +40,9 @@ def unregister_custom_op_symbolic(symbolic_name: str, opset_version: int) -> Non
     """
 
 
-__all__ = ["is_in_onnx_export", "register_custom_op_symbolic", "unregister_custom_op_symbolic"]
+__all__ = [
+    "is_in_onnx_export",
+    "load",
+    "register_custom_op_symbolic",
+    "unregister_custom_op_symbolic",
+]

@@ -1,0 +1,27 @@
+"""The backend suite of `onnx`, at its own tolerances."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("onnx")
+
+import onnx_suite
+
+NAMES = list(onnx_suite.cases())
+KNOWN = onnx_suite.reasons()
+SPREAD = [n for n in NAMES[::12] if n not in KNOWN and not n.startswith("real/")]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", SPREAD)
+def test_some_cases(name: str) -> None:
+    onnx_suite.check(name)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_all_cases() -> None:
+    failed = {n: e for n in NAMES if (e := onnx_suite.outcome(n)) is not None}
+    assert set(failed) == set(KNOWN), {n: e for n, e in failed.items() if n not in KNOWN}
+    assert len(NAMES) - len(failed) >= 1900
