@@ -22,7 +22,7 @@ from onnx.backend.test.loader import DATA_DIR, load_model_tests
 from onnx.backend.test.runner import Runner
 
 import argand as ag
-from argand.onnx.loading import OnnxModel
+from argand.onnx.loading import load
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "real")
 REASONS = Path(__file__).with_name("onnx_suite.toml")
@@ -104,7 +104,7 @@ def check(name: str, compiled: bool = False) -> None:
     """Run a case and compare; raises where it fails."""
     case = cases()[name]
     for proto, inputs, expected in data_of(case):
-        model = OnnxModel.of(proto, compiled=compiled)
+        model = load(proto, compiled=compiled)
         found = model(*inputs)
         found = found if isinstance(found, tuple) else (found,)
         with warnings.catch_warnings():

@@ -102,7 +102,8 @@ def _parts(
     """The contents of a program's file by their names."""
     parts: Parts = {}
     texts: dict[str, str] = {}
-    for i, (name, signature) in enumerate(program.signatures.items()):
+    signatures = {name: s.settled for name, s in program.signatures.items()}
+    for i, (name, signature) in enumerate(signatures.items()):
         texts[name] = f"programs/{i}.txt"
         parts[texts[name]] = print_program(signature.program).encode()
     parts[WEIGHTS] = contents(program.state)
@@ -116,10 +117,10 @@ def _parts(
         "producer": f"argand {__version__}",
         "signatures": {
             name: {"program": texts[name]} | signature_fields(signature)
-            for name, signature in program.signatures.items()
+            for name, signature in signatures.items()
         },
         "state": {name: _state_fields(program, name) for name in program.state},
-        "ops": op_versions(s.program for s in program.signatures.values()),
+        "ops": op_versions(s.program for s in signatures.values()),
         "samples": [[sample.signature, part] for part, sample in taken.items()],
         "card": {**program.card, **card},
         "parts": {name: _digest(data) for name, data in parts.items()},
@@ -257,7 +258,7 @@ class _Archive:
                 raise self.source.error(f"samples: {pair!r:.60} names no signature")
             name, part = pair
             arrays = {k: t.numpy_array() for k, t in self._tensors(str(part)).items()}
-            found.append(read_samples(made.signatures[name], arrays, str(part)))
+            found.append(read_samples(made.signatures[name].settled, arrays, str(part)))
         return found
 
 

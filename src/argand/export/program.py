@@ -15,6 +15,7 @@ from argand.base.late import resolve
 from argand.base.tree import flatten, tree_map
 from argand.export.capture import Shapes, capture
 from argand.export.signature import Signature, SizeRange, signature_of, tensor_of
+from argand.export.traced import TracedSignature
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
 from argand.tensor.core import Tensor
@@ -22,6 +23,9 @@ from argand.tensor.generators import default_generator
 
 DEFAULT = "serving_default"
 """The signature that calling the program calls, by TensorFlow's name."""
+
+
+AnySignature = Signature | TracedSignature
 
 
 class StateInfo(NamedTuple):
@@ -46,7 +50,7 @@ class ExportedProgram:
     """
 
     def __init__(self) -> None:
-        self.signatures: dict[str, Signature] = {}
+        self.signatures: dict[str, AnySignature] = {}
         self.assets: dict[str, bytes] = {}
         self.card: dict[str, Any] = {}
         self.samples: list[Any] = []  # of a file
@@ -57,7 +61,7 @@ class ExportedProgram:
     # -- calling -------------------------------------------------------------------------------
 
     @property
-    def default(self) -> Signature:
+    def default(self) -> AnySignature:
         """The signature that `program(...)` calls."""
         if DEFAULT in self.signatures:
             return self.signatures[DEFAULT]
@@ -144,8 +148,7 @@ class ExportedProgram:
         lines = []
         for signature in self.signatures.values():
             lines.append(repr(signature))
-            runner = signature.runner
-            lines += [f"  {line}" for line in (runner.explain() if runner else [])]
+            lines += [f"  {line}" for line in signature.explain()]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -216,6 +219,13 @@ class ExportedProgram:
             names.append(known[id(tensor)])
         return names
 
+    def add_traced(self, signature: TracedSignature) -> None:
+        """Add a signature that is traced when it is called."""
+        self.signatures[signature.name] = signature.bind_state(self._state, self._kept)
+
+    def _kept(self, traced: Sequence[str], tensors: Sequence[Tensor | int]) -> list[str | int]:
+        return self._names(None, traced, tensors)
+
     # -- copies --------------------------------------------------------------------------------
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ExportedProgram:
@@ -223,10 +233,13 @@ class ExportedProgram:
         made = copy.copy(self)
         memo[id(self)] = made
         made._state = {name: copy.deepcopy(t, memo) for name, t in self._state.items()}
-        made.signatures = {
-            name: copy.copy(s).bind_state(made._state) for name, s in self.signatures.items()
-        }
+        made.signatures = {n: made._bound(copy.copy(s)) for n, s in self.signatures.items()}
         return made
+
+    def _bound(self, signature: AnySignature) -> AnySignature:
+        if isinstance(signature, TracedSignature):
+            return signature.copy().bind_state(self._state, self._kept)
+        return signature.bind_state(self._state)
 
     def __copy__(self) -> ExportedProgram:
         """A program with the same signatures and tensors."""

@@ -51,7 +51,7 @@ def taken_samples(program: ExportedProgram, wanted: bool | Mapping[str, Any]) ->
     found: dict[str, Sample] = {}
     for name, given in calls.items():
         for args, kwargs in given:
-            signature = program.signatures[name]
+            signature = program.signatures[name].settled
             inputs = signature._inputs(tuple(args), dict(kwargs))
             if sum(getattr(x, "nbytes", 8) for x in inputs) <= _LARGEST:
                 found[f"samples/{len(found)}.safetensors"] = taken(program, signature, inputs)
@@ -96,7 +96,7 @@ def _kept(program: ExportedProgram, signature: Signature) -> Iterator[None]:
 
 def compared(program: ExportedProgram, sample: Sample) -> list[Compared]:
     """A sample run again, output by output."""
-    signature = program.signatures[sample.signature]
+    signature = program.signatures[sample.signature].settled
     outputs = _run(program, signature, sample.inputs, sample.state)
     return [
         _compared(sample.signature, info.name, expected, found)

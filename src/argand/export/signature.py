@@ -105,7 +105,7 @@ class Signature:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         tensors = self._inputs(args, kwargs)
-        sizes = self._sizes(tensors)
+        sizes = self.sizes(tensors)
         assert self.runner is not None
         leaves = flatten((args, kwargs))[0]
         if not leaves or any(isinstance(x, Tensor) for x in leaves):
@@ -119,7 +119,7 @@ class Signature:
         """The program's outputs for a tensor, or a number, for each input in order."""
         assert self.runner is not None
         given = [self._checked(i, x) for i, x in enumerate(tensors)]
-        return self.runner(given, self._sizes(given))
+        return self.runner(given, self.sizes(given))
 
     def _returned(self, outputs: Sequence[Tensor], sizes: Mapping[str, Any]) -> Any:
         leaves = []
@@ -219,7 +219,7 @@ class Signature:
 
     # -- sizes ---------------------------------------------------------------------------------
 
-    def _sizes(self, tensors: Sequence[Any]) -> dict[str, Any]:
+    def sizes(self, tensors: Sequence[Any]) -> dict[str, Any]:
         """The sizes of the symbols, from the inputs, which must fit each other and the ranges."""
         sizes: dict[str, Any] = {}
         known = self.ranges
@@ -258,6 +258,15 @@ class Signature:
                 )
 
     # -- showing -------------------------------------------------------------------------------
+
+    @property
+    def settled(self) -> Signature:
+        """Itself: its program is known."""
+        return self
+
+    def explain(self) -> list[str]:
+        """What runs natively, one line each."""
+        return self.runner.explain() if self.runner is not None else []
 
     def __repr__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))

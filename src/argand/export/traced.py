@@ -1,0 +1,293 @@
+"""A signature whose program is traced when it is called: of what can run without having one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from argand.base.dim import Dim
+from argand.base.dtype import DType
+from argand.base.errors import (
+    ArgumentError,
+    CallError,
+    DTypeError,
+    ShapeError,
+    TraceError,
+    did_you_mean,
+)
+from argand.base.forks import lock_held_over_forks
+from argand.base.settings import settings
+from argand.base.shape import shape_text
+from argand.export.capture import Captured, capture
+from argand.export.signature import Signature, SizeRange, signature_of, tensor_of
+from argand.ir import bind as crossroads
+from argand.tensor.core import Tensor, eager
+from argand.transform.mode import no_grad
+
+Keep = Callable[[Sequence[str], Sequence[Tensor | int]], list[str | int]]
+"""Names for the tensors that a trace has found, given the names of the trace."""
+
+
+Run = Callable[[list[Any]], list[Any]]
+Body = Callable[[Mapping[str, Tensor]], Run]
+"""Gives the function of the inputs that runs on some state."""
+
+
+class Declared(NamedTuple):
+    """What is known of an input or an output before it is there: None for what is not. A size is a
+    number, a name, or None."""
+
+    name: str
+    dtype: DType | None
+    shape: tuple[Any, ...] | None
+    optional: bool = False
+
+    def __str__(self) -> str:
+        dtype = "?" if self.dtype is None else self.dtype.short
+        if self.shape is None:
+            return f"{self.name}: {dtype}(...)"
+        sizes = ", ".join("?" if s is None else str(s) for s in self.shape)
+        return f"{self.name}: {dtype}({sizes}{',' if len(self.shape) == 1 else ''})"
+
+
+class TracedSignature:
+    """Calls a function of tensors, and of a state by name, as its declared inputs say.
+
+    The first call traces it, with a symbol for each size that was not declared to be a number; a
+    call that no program fits traces once more. What can't be traced, since sizes depend on values,
+    runs op by op; `reason` says why.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        body: Body,
+        inputs: Sequence[Declared],
+        outputs: Sequence[Declared],
+        *,
+        convert: Callable[[Any], Any] = tensor_of,
+    ) -> None:
+        self.name = name
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.reason: str | None = None
+        self.traced: list[Signature] = []
+        self._body = body
+        self._run: Run = _unbound
+        self._convert = convert
+        self._keep: Keep | None = None
+        self._state: Mapping[str, Tensor] = {}
+        self._lock = lock_held_over_forks("function")
+
+    def bind_state(self, state: Mapping[str, Tensor], keep: Keep) -> TracedSignature:
+        """Let calls read and write these tensors; `keep` is told of those that a trace finds."""
+        self._state, self._keep, self._run = state, keep, self._body(state)
+        for signature in self.traced:
+            signature.bind_state(state)
+        return self
+
+    def copy(self) -> TracedSignature:
+        """The same signature, not traced yet."""
+        return TracedSignature(
+            self.name, self._body, self.inputs, self.outputs, convert=self._convert
+        )
+
+    # -- calling -------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        values = self._arguments(args, kwargs)
+        given = [self._checked(i, v) for i, v in enumerate(values)]
+        if any(isinstance(v, Tensor) for v in values) or not values:
+            found = self.flat(given)
+        else:
+            with no_grad():
+                found = self.flat(given)
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def flat(self, values: Sequence[Any]) -> list[Any]:
+        """The outputs for a value of each input, in order."""
+        watched = crossroads.pushed and crossroads.current() is not eager()
+        plain = self.reason is None and all(isinstance(v, Tensor) for v in values)
+        if watched or not plain:
+            return self._run(list(values))
+        signature = self._fitting(values)
+        if signature is None:
+            return self._run(list(values))
+        found: list[Any] = signature(*values)
+        return found
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        names = [x.name for x in self.inputs]
+        if len(args) > len(names):
+            raise CallError(
+                f"{self.name} takes {len(names)} input(s), {self._listed()}; got {len(args)}"
+            )
+        given = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in names:
+                raise CallError(
+                    f"{self.name} has no input {name!r}{did_you_mean(name, names)}; its inputs are "
+                    f"{self._listed()}"
+                )
+            if name in given:
+                raise CallError(f"{self.name}: the input {name!r} was given twice")
+            given[name] = value
+        missing = [x.name for x in self.inputs if x.name not in given and not x.optional]
+        if missing:
+            raise CallError(
+                f"{self.name} lacks {', '.join(missing)}; its inputs are {self._listed()}"
+            )
+        return [given.get(name) for name in names]
+
+    def _listed(self) -> str:
+        return "(" + ", ".join(map(str, self.inputs)) + ")"
+
+    def _checked(self, i: int, value: Any) -> Any:
+        """An argument as the value of an input, of its dtype and of the sizes that are declared."""
+        info = self.inputs[i]
+        value = value if isinstance(value, Tensor) else self._convert(value)
+        if info.dtype is not None and isinstance(value, Tensor) and value.dtype is not info.dtype:
+            raise DTypeError(
+                f"{self.name}: the input {info.name!r} is {info.dtype.name}, got "
+                f"{value.dtype.name}; convert it first"
+            )
+        if info.shape is not None and isinstance(value, Tensor | np.ndarray):
+            declared, shape = info.shape, tuple(value.shape)
+            fits = len(declared) == len(shape) and all(
+                not isinstance(d, int) or isinstance(d, Dim) or isinstance(s, Dim) or d == s
+                for d, s in zip(declared, shape, strict=True)
+            )
+            if not fits:
+                raise ShapeError(f"{self.name}: the input {info} got {shape_text(shape)}")
+        return value
+
+    # -- tracing -------------------------------------------------------------------------------
+
+    def _fitting(self, values: Sequence[Any]) -> Signature | None:
+        """A traced program for these sizes, made if there is none; None where there can't be."""
+        found = self._known(values)
+        if found is not None:
+            return found
+        with self._lock:
+            found = self._known(values)
+            if found is None and self.reason is None:
+                found = self._trace(values)
+        return found
+
+    def _known(self, values: Sequence[Any]) -> Signature | None:
+        for signature in self.traced:
+            try:
+                sizes = signature.sizes(values)
+            except (ShapeError, ValueError):
+                continue
+            if all(size > 1 for size in sizes.values()):
+                return signature
+        return None
+
+    def _trace(self, values: Sequence[Any]) -> Signature | None:
+        if len(self.traced) >= settings.retrace_limit:
+            self.reason = (
+                f"there are {len(self.traced)} programs for other sizes (settings.retrace_limit)"
+            )
+            return None
+        try:
+            found = self._captured(values)
+        except TraceError as error:
+            self.reason = str(error).splitlines()[0]
+            return None
+        assert self._keep is not None
+        names = self._keep([v.name for v in found.program.state], found.state)
+        for value, name in zip(found.program.state, names, strict=True):
+            if isinstance(name, str):
+                value.name = name
+        signature = signature_of(
+            self.name,
+            found,
+            names,
+            [x.name for x in self.inputs],
+            input_names=[x.name for x in self.inputs],
+            output_names=self._output_names(found),
+        )
+        self.traced.append(signature.bind_state(self._state))
+        return signature
+
+    def _captured(self, values: Sequence[Any]) -> Captured:
+        """A trace for all sizes that vary, or where there is none, for these alone."""
+
+        def run(*tensors: Any) -> list[Any]:
+            return self._run(list(tensors))
+
+        shapes = [
+            self._varying(x, tuple(v.shape)) for x, v in zip(self.inputs, values, strict=True)
+        ]
+        given: Any = (tuple(v.detach() for v in values), {})
+        try:
+            return capture(run, given, shapes, _identifier(self.name))
+        except ShapeError:
+            if not any(shapes):
+                raise
+            return capture(run, given, [None] * len(shapes), _identifier(self.name))
+
+    def _varying(self, info: Declared, shape: Sequence[int]) -> dict[int, Any] | None:
+        """The dimensions that vary: not those declared as numbers, nor those of 0 or 1 elements,
+        for which shapes may be computed otherwise."""
+        declared = info.shape if info.shape is not None else [None] * len(shape)
+        return {
+            d: Dim.AUTO
+            for d, (size, name) in enumerate(zip(shape, declared, strict=True))
+            if size > 1 and not (isinstance(name, int) and not isinstance(name, Dim))
+        }
+
+    def _output_names(self, found: Captured) -> list[str]:
+        """Names for the program's outputs: those declared, where there is one of each."""
+        names = [x.name for x in self.outputs]
+        numbers = [r.value for r in found.results]
+        if len(found.program.outputs) == len(names) == len(set(numbers)):
+            return [names[numbers.index(i)] for i in range(len(names))]
+        return []
+
+    # -- as a signature with a program ---------------------------------------------------------
+
+    @property
+    def settled(self) -> Signature:
+        """The first program traced, for a file; ArgumentError where no call has made one."""
+        if not self.traced:
+            why = f"it runs op by op: {self.reason}" if self.reason else "call it once before"
+            raise ArgumentError(f"{self.name} has no program yet; {why}")
+        return self.traced[0]
+
+    @property
+    def ranges(self) -> dict[str, SizeRange]:
+        """The sizes that the symbols of the first program may have."""
+        return self.traced[0].ranges if self.traced else {}
+
+    @property
+    def program(self) -> Any:
+        """The first program traced."""
+        return self.settled.program
+
+    def explain(self) -> list[str]:
+        """What runs, one line each."""
+        if self.reason is not None:
+            return [f"runs op by op: {self.reason}"]
+        lines = []
+        for signature in self.traced:
+            lines += [repr(signature), *(f"  {line}" for line in signature.explain())]
+        return lines or ["not called yet"]
+
+    def __repr__(self) -> str:
+        inputs, outputs = (", ".join(map(str, xs)) for xs in (self.inputs, self.outputs))
+        return f"<signature {self.name}({inputs}) -> ({outputs})>"
+
+
+def _unbound(values: list[Any]) -> list[Any]:
+    raise ArgumentError("the signature has no state yet")
+
+
+def _identifier(name: str) -> str:
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "graph"
+
+
+__all__ = ["Body", "Declared", "Run", "TracedSignature"]
