@@ -27,6 +27,9 @@ from argand.onnx.model import GraphDef, Node
 
 Function = Callable[..., Any]
 
+Body = Any
+"""A graph among the attributes, as a rule gets it: called with its inputs, it gives a list."""
+
 
 @dataclass(frozen=True)
 class Importer:

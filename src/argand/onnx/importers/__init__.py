@@ -1,9 +1,5 @@
 """The rules of the ops, one file a category; `argand.onnx.registry` says how to write one.
 
-Being written: control (If, Loop, Scan, SequenceMap, sequences, optionals), losses, imaging (Resize,
-Upsample, GridSample, AffineGrid, RoiAlign, MaxRoiPool, NonMaxSuppression), attention (Attention,
-RotaryEmbedding, LinearAttention, CausalConvWithState, FlexAttention, SwiGLU).
-
 To do: quantized (QuantizeLinear, QLinearConv ...), recurrent (RNN, GRU, LSTM), drawing (random),
 signals (DFT, STFT, MelWeightMatrix, windows), texts (strings, TfIdfVectorizer, RegexFullMatch),
 pictures (ImageDecoder), learning (ai.onnx.ml), training (ai.onnx.preview.training), microsoft
@@ -13,21 +9,31 @@ pictures (ImageDecoder), learning (ai.onnx.ml), training (ai.onnx.preview.traini
 from __future__ import annotations
 
 from argand.onnx.importers import (
+    attention,
+    control,
     convolution,
     elementwise,
+    imaging,
+    losses,
     normalising,
     pooling,
     products,
     reducing,
+    resizing,
     shaping,
 )
 
 __all__ = [
+    "attention",
+    "control",
     "convolution",
     "elementwise",
+    "imaging",
+    "losses",
     "normalising",
     "pooling",
     "products",
     "reducing",
+    "resizing",
     "shaping",
 ]
