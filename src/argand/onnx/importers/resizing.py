@@ -257,7 +257,8 @@ def _taps(at: Array, scale: float, rule: _Rule) -> tuple[Array, Array]:
 
 
 def _linear(t: Array, a: float) -> Array:
-    return np.clip(1 - np.abs(t), 0, 1)
+    found: Array = np.clip(1 - np.abs(t), 0, 1)
+    return found
 
 
 def _cubic(t: Array, a: float) -> Array:
