@@ -1,9 +1,10 @@
 """The rules of the ops, one file a category; `argand.onnx.registry` says how to write one.
 
-To do: quantized (QuantizeLinear, QLinearConv ...), recurrent (RNN, GRU, LSTM), drawing (random),
-signals (DFT, STFT, MelWeightMatrix, windows), texts (strings, TfIdfVectorizer, RegexFullMatch),
-pictures (ImageDecoder), learning (ai.onnx.ml), training (ai.onnx.preview.training), microsoft
-(com.microsoft).
+Being written: quantized (QuantizeLinear, QLinearConv ...), recurrent (RNN, GRU, LSTM), drawing
+(random), signals (DFT, STFT, MelWeightMatrix, windows), training (ai.onnx.preview.training).
+
+To do: texts (strings, TfIdfVectorizer, RegexFullMatch), pictures (ImageDecoder), learning
+(ai.onnx.ml), microsoft (com.microsoft).
 """
 
 from __future__ import annotations
