@@ -1,5 +1,6 @@
 """Pipelines: what stages give, and that a place is found again."""
 
+import gc
 import itertools
 import json
 import threading
@@ -10,7 +11,7 @@ import pytest
 import argand as ag
 from argand import data
 from argand.base.errors import ArgumentError, FormatError
-from argand.data import Pipeline
+from argand.data import DataLoader, Pipeline
 
 
 def plain(element):
@@ -172,6 +173,30 @@ def test_cache_in_memory():
     first = read(pipeline.take(2))
     whole = read(pipeline)
     assert whole[:2] == first and read(pipeline) == whole and sorted(calls) == list(range(5))
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_cache_in_a_file_by_workers(tmp_path, workers, persistent):
+    """Each computes a part; together they write one file, which the next pass reads."""
+    path, computed = tmp_path / "cache [x]", tmp_path / "computed"
+
+    def element(i):
+        with open(computed, "a") as file:
+            file.write(f"{i}\n")
+        return {"x": ag.full((2,), float(i)), "name": str(i)}
+
+    pipeline = Pipeline(range(11)).map(element).cache(path).shuffle(4)
+    loader = DataLoader(pipeline, 2, num_workers=workers, persistent_workers=persistent)
+    for _ in range(3):
+        names = [name for batch in loader for name in batch["name"]]
+        assert sorted(names, key=int) == [str(i) for i in range(11)]
+    assert sorted(map(int, computed.read_text().split())) == list(range(11))
+    del loader
+    gc.collect()
+    assert {p.name for p in tmp_path.iterdir()} == {"cache [x]", "computed"}
+    again = Pipeline(range(11)).map(element).cache(path)
+    assert [e["x"].tolist() for e in again] == [[i, i] for i in range(11)]
 
 
 def test_cache_in_a_file(tmp_path):

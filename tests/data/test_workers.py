@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 import json
 import os
 import random
@@ -122,6 +123,81 @@ def test_cut_batches_and_single_samples():
     for size in (3, None):
         here, there = (data.DataLoader(samples, size, num_workers=n) for n in (0, 2))
         assert [plain(b) for b in here] == [plain(b) for b in there]
+
+
+class Big(data.Dataset):
+    """Samples whose batches go through shared memory, of sizes that change."""
+
+    def __init__(self, count=40):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        return np.full(60_000 + 20_000 * (i % 7 == 3), i, np.float32), i
+
+
+def address(x):
+    return x.numpy().__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_memory_is_filled_again_when_no_batch_has_it(persistent):
+    loader = data.DataLoader(Big(), None, num_workers=2, persistent_workers=persistent)
+    held, places = [], set()
+    rng = random.Random(0)
+    for _ in range(3):
+        for x, i in loader:
+            assert (x == i).all()
+            places.add(address(x))
+            held.append((x.view(2, -1)[1], int(i)))  # a view is enough
+            x += 0.5
+            if len(held) > 3:
+                held.pop(rng.randrange(len(held)))
+            assert all((y == k + 0.5).all() for y, k in held)
+    assert len(places) < 60
+
+
+def test_what_is_held_is_never_filled_again():
+    loader = data.DataLoader(Big(64), None, num_workers=2)
+    held = list(loader)
+    assert all((x == i).all() for x, i in held)
+    assert len({address(x) for x, _ in held}) == 64
+
+
+def test_a_fork_keeps_the_batch_that_it_was_made_with():
+    """The parent lets go of it, and workers go on; the child's copy of the array is the same."""
+    batches = iter(data.DataLoader(Big(64), None, num_workers=1))
+    x, i = next(batches)
+    reader, writer = os.pipe()
+    to_go, go = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.read(to_go, 1)
+        os.write(writer, b"same" if bool((x == i).all()) else b"other")
+        os._exit(0)
+    del x
+    assert all((y == k).all() for y, k in itertools.islice(batches, 63))
+    os.write(go, b"x")
+    os.waitpid(pid, 0)
+    assert os.read(reader, 9) == b"same"
+    for file in (reader, writer, to_go, go):
+        os.close(file)
+
+
+def test_labels_do_not_hold_the_images_beside_them():
+    labels, images = [], []
+    for x, y in data.DataLoader(Big(), 2, num_workers=1, collate_fn=together):
+        images.append(address(x))
+        labels.append(y)
+        del x
+    assert len(set(images)) < 12
+    assert ag.cat(labels).tolist() == list(range(40))
+
+
+def together(samples):
+    return ag.tensor(np.concatenate([x for x, _ in samples])), ag.tensor([i for _, i in samples])
 
 
 def test_arrays_of_every_kind_arrive():

@@ -418,6 +418,58 @@ def test_a_signal_that_ends_the_workers_too(tmp_path):
     assert fit.Checkpointer(tmp_path).files()[-1].name == "step-00000001.safetensors"
 
 
+GROUP = """
+import os, sys, time
+import argand as ag
+from argand import data, fit
+
+class Samples(data.Dataset):
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, i):
+        time.sleep(0.02)
+        return ag.full((1,), float(i))
+
+if __name__ == "__main__":
+    model, seen = ag.nn.Linear(1, 1), []
+    loader = data.DataLoader(Samples(), 2, num_workers=2, multiprocessing_context=sys.argv[2])
+    ck = fit.Checkpointer(sys.argv[1], model=model, seen=seen, loader=loader)
+    for epoch in ck.epochs(2):
+        for x in loader:
+            seen.append(x.tolist())
+            print(len(seen), flush=True)
+            time.sleep(0.05)
+            ck.step()
+    print(seen)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", pytest.param("forkserver", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_a_signal_to_the_whole_group_waits_for_the_step(tmp_path, number, method):
+    """The workers get it too, and go on: their parent decides when to leave."""
+    script, folder = tmp_path / "script.py", tmp_path / "run"
+    script.write_text(GROUP)
+    command = [sys.executable, script, folder, method]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        for _ in range(3):
+            process.stdout.readline()
+        os.killpg(process.pid, number)
+        said, errors = process.communicate(timeout=60)
+    assert process.returncode == (143 if number == signal.SIGTERM else -number), errors
+    assert "worker" not in errors and len(said.split()) < 4
+    (file,) = fit.Checkpointer(folder).files()
+    assert int(file.stem[5:]) in range(3, 8)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    expected = [[[float(i)], [float(i + 1)]] for i in range(0, 40, 2)] * 2
+    assert json.loads(done.stdout.splitlines()[-1]) == expected
+
+
 def test_the_second_signal_is_obeyed_at_once(tmp_path):
     model = net()
     model.compile("sgd", "cross_entropy", run_eagerly=True)

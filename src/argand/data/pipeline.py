@@ -34,6 +34,7 @@ from argand.data.readers import (
     Repeated,
     Shuffled,
     Sliced,
+    Thunk,
     Unbatched,
     Zipped,
     check_readable,
@@ -437,8 +438,9 @@ gives, got {}
         """Elements computed once, and kept in memory, or in a file that later processes read too.
 
         What comes before the cache is fixed by the first pass: shuffle behind it. The file is
-        written when a pass has computed every element; it holds tensors, arrays, numbers, texts,
-        bytes, None, lists, tuples and dicts, and raises TypeError for anything else.
+        written when a pass has computed every element, or a loader's workers have between them; it
+        holds tensors, arrays, numbers, texts, bytes, None, lists, tuples and dicts, and raises
+        TypeError for anything else.
 
         >>> calls = []
         >>> once = ag.data.Pipeline([1, 2]).map(lambda x: calls.append(x) or x).cache()
@@ -448,9 +450,10 @@ gives, got {}
         store = MemoryStore() if path is None else FileStore(path)
 
         def opened(context: Context) -> Reader:
-            store.context = store.context or context.at("in")
+            store.context = store.context or context.at("in")._replace(ends=[])
             store.begin()
-            return Cached(self._open(store.context), store)
+            context.ends.append(store.settle)
+            return Cached(self._open(store.context._replace(ends=context.ends)), store)
 
         return self._stage(opened)
 
@@ -470,23 +473,31 @@ class _Pass:
     def __init__(self, opened: _Open, seed: int, number: int) -> None:
         self.seed, self.number, self.finished = seed, number, False
         self._open = opened  # not the pipeline, which keeps the pass
-        self._reader = opened(Context(seed, number))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._ends: list[Callable[[], None]] = []
+        self._reader = self._open(Context(self.seed, self.number, self._ends))
 
     def __iter__(self) -> _Pass:
         return self
 
     def __next__(self) -> Any:
+        return self._take()()
+
+    def _take(self) -> Thunk:
         try:
-            thunk = self._reader.take()
+            return self._reader.take()
         except StopIteration:
             self.finished = True
+            for end in self._ends:
+                end()
             raise
-        return thunk()
 
     def pass_over(self, count: int) -> None:
         """Leave elements out, without computing them."""
         for _ in range(count):
-            self._reader.take()
+            self._take()
 
     @property
     def given(self) -> int:
@@ -500,7 +511,7 @@ class _Pass:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go to a place from the beginning."""
         self.seed, self.number = state_dict["seed"], state_dict["number"]
-        self._reader = self._open(Context(self.seed, self.number))
+        self._begin()
         self._reader.load(state_dict["reader"])
 
 

@@ -24,10 +24,12 @@ Thunk = Callable[[], Any]
 
 
 class Context(NamedTuple):
-    """What a pass over the data depends on: its seed and number, and where in the pipeline."""
+    """What a pass over the data depends on: its seed and number, and where in the pipeline; and
+    what is called when it is over."""
 
     seed: int
     number: int
+    ends: list[Callable[[], None]]
     path: str = ""
 
     def at(self, part: object) -> Context:
@@ -384,7 +386,7 @@ class Cached(Reader):
         try:
             thunk = self._before.take()
         except StopIteration:
-            store.end(number)
+            store.count = number
             raise
         return lambda: store.get(number) if number in store else store.put(number, thunk())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -14,15 +15,18 @@ import numpy as np
 
 from argand.base.dtype import as_dtype
 from argand.base.errors import FormatError
+from argand.data import worker_info
 from argand.tensor.core import Tensor, wrap
 
-_KIND = "argand.cache"
+_KIND, _PART = "argand.cache", "argand.cache part"
 
 
 class Store(Protocol):
-    """Elements by number, and the context in which what comes before the cache is read."""
+    """Elements by number; the context in which what comes before the cache is read, and how many
+    elements that has, once its end has been seen."""
 
     context: Any
+    count: int | None
     is_complete: bool
 
 
@@ -31,6 +35,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.context: Any = None
+        self.count: int | None = None
         self.is_complete = False
         self._elements: dict[int, Any] = {}
 
@@ -52,17 +57,22 @@ class MemoryStore:
         self._elements[number] = element
         return element
 
-    def end(self, count: int) -> None:
-        """The pass had so many elements."""
-        self.is_complete = len(self._elements) == count
+    def settle(self) -> None:
+        """A pass is over."""
+        self.is_complete = len(self._elements) == self.count
 
 
 class FileStore:
     """Elements in a file: their arrays, one after the other, then an index as JSON and where that
-    begins. A temporary name is given to it until all elements are there."""
+    begins. A temporary name is given to it until all elements are there.
+
+    Of a loader's workers each has a file with a part of the elements, and an index of those when a
+    pass ends; whoever sees that the parts are the whole puts them together.
+    """
 
     def __init__(self, path: Any) -> None:
         self.context: Any = None
+        self.count: int | None = None
         self._path = Path(path)
         self._places: dict[int, Any] = {}
         self._file: Any = None
@@ -74,6 +84,7 @@ class FileStore:
         if not self.is_complete and self._path.exists():
             self._memory, elements = _read(self._path)
             self._places = dict(enumerate(elements))
+            self._give_up()
             self.is_complete = True
 
     def __contains__(self, number: int) -> bool:
@@ -86,51 +97,99 @@ class FileStore:
         """An element that is kept."""
         if self._memory is None:
             self._file.flush()
-            data: np.ndarray = np.memmap(self._temporary, np.uint8, "r")
+            data: np.ndarray = np.memmap(self._file.name, np.uint8, "r")
         else:
             data = self._memory
         return _decoded(self._places[number], data)
 
-    @property
-    def _temporary(self) -> Path:
-        return self._path.with_name(f".{self._path.name}.{os.getpid()}")
-
     def put(self, number: int, element: Any) -> Any:
         """Write an element, and return it."""
         if self._file is None:
-            self._temporary.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._temporary, "wb")  # noqa: SIM115  # until the last element
+            self._file = self._new_file("part")
+            if worker_info.this is not None:  # whose objects are not deleted when it ends
+                from multiprocessing.util import Finalize
+
+                Finalize(self, _remove, (self._file.name,), exitpriority=0)
         self._places[number] = _encoded(element, self._write)
         return element
 
-    def _write(self, data: bytes) -> list[int]:
-        self._file.write(bytes(-self._file.tell() % 64))
-        at = self._file.tell()
-        self._file.write(data)
-        return [at, len(data)]
-
-    def end(self, count: int) -> None:
-        """Give the file its name, if every element is in it."""
-        if self.is_complete or self._file is None or len(self._places) != count:
+    def settle(self) -> None:
+        """A pass is over: give the file its name, if every element is in it."""
+        count = self.count
+        if self.is_complete or self._file is None or count is None:
             return
-        elements = [self._places[i] for i in range(count)]
-        index = json.dumps({"kind": _KIND, "version": 1, "elements": elements}).encode()
-        at, size = self._write(index)
-        self._file.write(np.array([at, size], "<i8").tobytes())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        os.replace(self._temporary, self._path)
-        self._file, self._memory, self.is_complete = None, _read(self._path)[0], True
+        if len(self._places) == count:
+            self._finish(self._file, [self._places[i] for i in range(count)])
+        elif worker_info.this is not None:
+            self._write_index(self._file, [[i, code] for i, code in self._places.items()], _PART)
+            self._join(count)
 
-    def __del__(self) -> None:
+    def _join(self, count: int) -> None:
+        """Put the workers' parts together, if they are the whole."""
+        found: dict[int, tuple[Any, np.ndarray]] = {}
+        start, end = f".{self._path.name}.{worker_info.crew}.", ".part"
+        names = [name for name in os.listdir(self._path.parent) if name.startswith(start)]
+        try:
+            for name in names:
+                if name.endswith(end):
+                    data, elements = _read(self._path.with_name(name), _PART)
+                    found |= {i: (code, data) for i, code in elements}
+        except (FormatError, FileNotFoundError):
+            return  # another worker is not at the end yet, or has done this
+        if len(found) == count:
+            whole = self._new_file("whole")
+            write = functools.partial(_write, whole)
+            elements = [_encoded(_decoded(*found[i]), write) for i in range(count)]
+            self._finish(whole, elements)
+
+    def _finish(self, file: Any, elements: list[Any]) -> None:
+        self._write_index(file, elements, _KIND)
+        os.fsync(file.fileno())
+        file.close()
+        os.replace(file.name, self._path)
+        self._memory, elements = _read(self._path)
+        self._places = dict(enumerate(elements))
+        self._give_up()
+        self.is_complete = True
+
+    def _write_index(self, file: Any, elements: list[Any], kind: str) -> None:
+        index = json.dumps({"kind": kind, "version": 1, "elements": elements}).encode()
+        file.write(np.array(_write(file, index), "<i8").tobytes())
+        file.flush()
+
+    def _write(self, data: bytes) -> list[int]:
+        return _write(self._file, data)
+
+    def _new_file(self, what: str) -> Any:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        name = f".{self._path.name}.{worker_info.crew}.{os.getpid()}.{what}"
+        return open(self._path.with_name(name), "wb")
+
+    def _give_up(self) -> None:
+        """Do without the file that was begun."""
         if self._file is not None:
             self._file.close()
-            with contextlib.suppress(OSError):
-                self._temporary.unlink()
+            _remove(self._file.name)
+            self._file = None
+
+    def __del__(self) -> None:
+        self._give_up()
 
 
-def _read(path: Path) -> tuple[np.ndarray, list[Any]]:
+def _write(file: Any, data: bytes) -> list[int]:
+    """Write bytes; where they begin, and how many there are."""
+    file.write(bytes(-file.tell() % 64))
+    at = file.tell()
+    file.write(data)
+    return [at, len(data)]
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def _read(path: Path, kind: str = _KIND) -> tuple[np.ndarray, list[Any]]:
     """A file's bytes, and its index."""
     try:
         data: np.ndarray = np.memmap(path, np.uint8, "r")
@@ -138,7 +197,7 @@ def _read(path: Path) -> tuple[np.ndarray, list[Any]]:
         if not 0 <= at <= at + size == len(data) - 16:
             raise ValueError("its index isn't where it should be")
         index = json.loads(data[at : at + size].tobytes())
-        if index["kind"] != _KIND or index["version"] != 1:
+        if index["kind"] != kind or index["version"] != 1:
             raise ValueError("it is of another kind")
         return data, index["elements"]
     except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -1,16 +1,13 @@
 """Objects sent between processes: their arrays in shared memory, the rest pickled.
 
-The shared memory is a file without a name, whose descriptor goes through a socket; so there is
-nothing to be removed, however a process ends. The pickles are of this program's own processes, by
-the pickler of `multiprocessing`.
+The shared memory is files without names, whose descriptors go through a socket (`segments`); so
+there is nothing to be removed, however a process ends. The pickles are of this program's own
+processes, by the pickler of `multiprocessing`.
 """
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import io
-import mmap
 import os
 import socket
 import struct
@@ -20,9 +17,13 @@ from typing import Any, Final
 import numpy as np
 
 from argand.base.shape import stored_order
-from argand.base.unnamed import unnamed_file
+from argand.data.segments import Filled, Read, filled_file
 
-_HEAD: Final = struct.Struct("<QQ")  # bytes in all; parts in shared memory, 0 where there is none
+_HEAD: Final = struct.Struct("<QQqQ")
+"""Bytes in all; parts in shared memory, 0 where there is none; the segment that they are in; how
+many segments go back, whose numbers follow."""
+
+_NO_SEGMENT: Final = -1
 _INLINE: Final = 4096
 """Up to so many bytes without arrays go through the socket itself."""
 
@@ -68,72 +69,27 @@ def _dumped(thing: Any) -> tuple[memoryview, list[memoryview]]:
 # -- shared memory ---------------------------------------------------------------------------------
 
 
-def _write(file: int, data: memoryview, at: int) -> None:
-    while data:
-        count = os.pwrite(file, data, at)
-        data, at = data[count:], at + count
-
-
-def _filled(parts: list[memoryview]) -> tuple[int, int]:
-    """A file with a table of places and then the parts, each aligned; and its size."""
+def _placed(parts: list[memoryview]) -> tuple[list[tuple[int, memoryview]], int]:
+    """A table of places and then the parts, each aligned and with its place; and the whole size."""
     at = 16 * len(parts)
-    table = []
+    placed = []
     for part in parts:
         at = -(-at // _ALIGNED) * _ALIGNED
-        table.append((at, part.nbytes))
+        placed.append((at, part))
         at += part.nbytes
-    file = unnamed_file()
-    try:
-        os.ftruncate(file, at)
-        _write(file, np.array(table, np.int64).data.cast("B"), 0)
-        for (place, _), part in zip(table, parts, strict=True):
-            _write(file, part, place)
-    except BaseException:
-        os.close(file)
-        raise
-    return file, at
+    table = np.array([(place, part.nbytes) for place, part in placed], np.int64)
+    return [(0, table.data.cast("B")), *placed], at
 
 
-class _Mapped:
-    """The pages of a file, mapped without holding its descriptor as `mmap` does."""
-
-    def __init__(self, file: int, size: int) -> None:
-        libc, flags = _libc(), mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
-        address = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, file, 0)
-        if address == _FAILED:
-            number = ctypes.get_errno()
-            raise OSError(number, f"{size} bytes can't be mapped: {os.strerror(number)}")
-        self._at, self._size = address, size
-        self._unmap = libc.munmap  # modules may be gone before the last array
-        self.__array_interface__ = {
-            "shape": (size,),
-            "typestr": "|u1",
-            "data": (address, False),
-            "version": 3,
-        }
-
-    def __del__(self) -> None:
-        if hasattr(self, "_at"):
-            self._unmap(self._at, self._size)
-
-
-@functools.cache
-def _libc() -> Any:
-    found: Any = ctypes.CDLL(None, use_errno=True)
-    word, number = ctypes.c_size_t, ctypes.c_int
-    found.mmap.restype = word
-    found.mmap.argtypes = [ctypes.c_void_p, word, number, number, number, ctypes.c_long]
-    found.munmap.argtypes = [word, word]
-    return found
-
-
-_FAILED: Final = ctypes.c_size_t(-1).value
+def _parts(data: np.ndarray, count: int) -> list[memoryview]:
+    """The parts that were placed; small ones are copied, so that they hold nothing else."""
+    table = data[: 16 * count].view(np.int64).reshape(-1, 2).tolist()
+    found = (data[at : at + length] for at, length in table)
+    return [(part if part.nbytes > _COPIED else part.copy()).data for part in found]
 
 
 def _read(file: int, size: int) -> np.ndarray:
-    """The bytes of a file: in the file's own pages, or copied where they are few."""
-    if size > _COPIED:
-        return np.asarray(_Mapped(file, size))
+    """The bytes of a file, copied."""
     found = np.empty(size, np.uint8)
     view, at = memoryview(found.data), 0
     while at < size:
@@ -152,6 +108,7 @@ class Channel:
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
+        self._filled, self._read = Filled(), Read()
 
     def fileno(self) -> int:
         """The descriptor, for `multiprocessing.connection.wait`."""
@@ -165,32 +122,56 @@ class Channel:
         """Send an object; raises what pickling it raises, or OSError where nobody receives."""
         head, buffers = _dumped(thing)
         if not buffers and head.nbytes <= _INLINE:
-            self.socket.sendall(_HEAD.pack(head.nbytes, 0) + head)
+            self._say(head.nbytes, 0, _NO_SEGMENT, None, head)
             return
         parts = [head, *buffers]
-        file, size = _filled(parts)
+        placed, size = _placed(parts)
+        if size > _COPIED:
+            number, file = self._filled.fill(placed, size)
+        else:
+            number, file = _NO_SEGMENT, filled_file(placed, size)
         try:
-            socket.send_fds(self.socket, [_HEAD.pack(size, len(parts))], [file])
+            self._say(size, len(parts), number, file)
         finally:
-            os.close(file)
+            if file is not None:
+                os.close(file)
+
+    def _say(
+        self, size: int, parts: int, number: int, file: int | None, rest: memoryview | bytes = b""
+    ) -> None:
+        back = self._read.to_return()
+        text = _HEAD.pack(size, parts, number, len(back)) + struct.pack(f"<{len(back)}q", *back)
+        if file is None:
+            self.socket.sendall(text + rest)
+        else:
+            socket.send_fds(self.socket, [text], [file])
 
     def receive(self) -> Any:
         """The next object; raises EOFError where the other end is closed."""
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
         try:
             head, files, *_ = socket.recv_fds(self.socket, _HEAD.size, 1, flags)
-            size, count = _HEAD.unpack(head + self._exactly(_HEAD.size - len(head), not head))
+            head += self._exactly(_HEAD.size - len(head), not head)
+            size, count, number, back = _HEAD.unpack(head)
+            self._filled.returned(list(struct.unpack(f"<{back}q", self._exactly(8 * back))))
             if not count:
                 return ForkingPickler.loads(self._exactly(size))
         except ConnectionError:
             raise EOFError from None
         try:
-            data = _read(files[0], size)
+            data = self._data(number, files[0] if files else None, size)
         finally:
-            os.close(files[0])
-        table = data[: 16 * count].view(np.int64).reshape(-1, 2).tolist()
-        first, *rest = (data[at : at + length].data for at, length in table)
+            for file in files:
+                os.close(file)
+        first, *rest = _parts(data, count)
         return ForkingPickler.loads(first, buffers=rest)
+
+    def _data(self, number: int, file: int | None, size: int) -> np.ndarray:
+        if number != _NO_SEGMENT:
+            return self._read.array(number, file, size)
+        if file is None:
+            raise EOFError
+        return _read(file, size)
 
     def _exactly(self, size: int, closed: bool = False) -> bytes:
         found = b""

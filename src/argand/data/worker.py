@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import random
 import select
@@ -96,6 +97,7 @@ class Job:
     batch_seeds: bool
     parent: int
     surroundings: dict[str, Any]
+    crew: str = ""  # a name that those beside it have too
 
     def fetcher(self, seed: int, number: int) -> Fetcher:
         """What reads the batches of a pass."""
@@ -119,7 +121,7 @@ def work(end: socket.socket, job: Job) -> None:
     import argand  # by its public name: threads are not this room's
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends this
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, functools.partial(_asked_to_end, job.parent))
     signal.set_wakeup_fd(-1)
     _end_with(job.parent)
     settings.generator = job.surroundings["generator"]
@@ -128,6 +130,22 @@ def work(end: socket.socket, job: Job) -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         _Worker(Channel(end), job).run()
     end.close()
+
+
+def _asked_to_end(parent: int, number: int, frame: Any) -> None:
+    """End, unless the parent has a handler for this signal: then it may have come to all processes
+    of the group, and the parent, which may want another batch, decides."""
+    if not _handles(parent, number):
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+def _handles(process: int, number: int) -> bool:
+    """Whether a process has a handler for a signal, as far as the system tells."""
+    with contextlib.suppress(OSError), open(f"/proc/{process}/status") as file:
+        caught = next((line for line in file if line.startswith("SigCgt:")), "SigCgt: 0")
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+    return False
 
 
 def _end_with(parent: int) -> None:
@@ -144,12 +162,13 @@ def _watch(parent: int, there: int | None) -> None:
         ready = select.poll()
         ready.register(there, select.POLLIN)
         ready.poll()
-    while there is None and _is_alive(parent):
+    while there is None and is_alive(parent):
         time.sleep(1)
     os._exit(1)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -197,6 +216,7 @@ class _Worker:
         random.seed(seed)
         default_generator.manual_seed(seed)
         np.random.seed(numpy_seed(base_seed, job.id))
+        worker_info.crew = job.crew
         worker_info.this = WorkerInfo(job.id, job.num_workers, seed, job.dataset)
         before = captured(PROCESS)
         if job.init is not None:

@@ -21,6 +21,9 @@ class WorkerInfo:
 
 this: WorkerInfo | None = None
 
+crew = ""
+"""A name that this worker and those beside it have, and no others."""
+
 
 def get_worker_info() -> WorkerInfo | None:
     """Which of a loader's worker processes this is; None in the process that made the loader.

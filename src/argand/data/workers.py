@@ -21,7 +21,7 @@ from argand.data.dataset import IterableDataset
 from argand.data.fetch import is_cut, is_pipeline
 from argand.data.iterators import Progress, _BaseDataLoaderIter, check_reading, seeds_batches
 from argand.data.transport import Channel, pair
-from argand.data.worker import END, ERROR, Job, surroundings, work
+from argand.data.worker import END, ERROR, Job, is_alive, surroundings, work
 
 CHECKED_SECONDS: Final = 1.0
 """How often it is looked whether workers live, beside waiting for what they send."""
@@ -107,7 +107,7 @@ class Crew:
             if ready:
                 number = channels.index(ready[0])
                 return number, self._answer(self.workers[number])
-            if any(worker.process.exitcode is not None for worker in self.workers):
+            if any(_has_ended(worker.process) for worker in self.workers):
                 raise self._ended()
         return None
 
@@ -132,15 +132,20 @@ class Crew:
             worker.channel.close()  # workers end by themselves
         end = time.monotonic() + GRACE_SECONDS
         processes = [worker.process for worker in self.workers]
-        for stop in (None, "terminate", "kill"):
+        for kill in (False, True):
             for process in processes:
-                if stop is not None and process.exitcode is None:
-                    getattr(process, stop)()
+                if kill and process.exitcode is None:
+                    process.kill()
             for process in processes:
                 process.join(max(0.0, end - time.monotonic()))
             if all(process.exitcode is not None for process in processes):
                 return
             end = time.monotonic() + GRACE_SECONDS
+
+
+def _has_ended(process: Any) -> bool:
+    """Whether a worker is no more; a fork server that has ended says so of all that it started."""
+    return process.exitcode is not None and not is_alive(process.pid)
 
 
 def _status(code: int) -> str:
@@ -153,7 +158,7 @@ def _status(code: int) -> str:
         return f"killed by signal {-code}"
 
 
-def job_of(loader: Any, number: int) -> Job:
+def job_of(loader: Any, number: int, crew: str) -> Job:
     """What a worker is told."""
     return Job(
         id=number,
@@ -169,6 +174,7 @@ def job_of(loader: Any, number: int) -> Job:
         batch_seeds=seeds_batches(loader),
         parent=os.getpid(),
         surroundings=surroundings(),
+        crew=crew,
     )
 
 
@@ -201,7 +207,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     def __init__(self, loader: Any, saved: dict[str, Any] | None = None) -> None:
         super().__init__(loader, Progress(loader, saved))
         self._in_order, self._timeout = loader.in_order, loader.timeout or float("inf")
-        jobs = (job_of(loader, i) for i in range(loader.num_workers))
+        crew = os.urandom(8).hex()
+        jobs = (job_of(loader, i, crew) for i in range(loader.num_workers))
         self._crew = Crew(jobs, loader.multiprocessing_context)
         self._close = weakref.finalize(self, self._crew.close)
         self._pass = 0
