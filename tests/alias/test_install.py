@@ -57,7 +57,7 @@ def test_what_is_missing_imports_and_says_so_when_it_is_used():
 
         assert not isinstance(torch.ones(1), Sharded)
         assert issubclass(torch.cuda.OutOfMemoryError, Exception)
-        for use in (Sharded, Mine, torch.onnx.export, torch.sparse.spsolve):
+        for use in (Sharded, Mine, torch.onnx.InputObserver, torch.sparse.spsolve):
             try:
                 use()
             except NotImplementedError as error:
@@ -78,8 +78,7 @@ def test_what_is_missing_imports_and_says_so_when_it_is_used():
     assert printed.splitlines() == [
         f"{fsdp} is not in Argand; programs run in one process, a group of size 1",
         f"{fsdp} is not in Argand; programs run in one process, a group of size 1",
-        "torch.onnx.export is not in Argand; save the weights as safetensors, and write the model "
-        "in the other framework",
+        "torch.onnx.InputObserver is not in Argand; torch.onnx.export exports a module",
         "torch.sparse.spsolve is not in Argand; a sparse tensor's `to_dense()` gives a plain one",
         "module 'torch' has no attribute 'tenser'; did you mean tensor or tensordot?",
         "module 'torch' has no attribute 'ones_lik'; did you mean ones_like or zeros_like?",

@@ -51,6 +51,7 @@ ALSO = {
     "export": {"ir", "backends", "version"},
     "alias": {"foreach", "torch_version"},
     "io": {"ir", "version"},
+    "onnx": {"ir", "version"},
     "cli": {"runtime", "backends", "codegen"},
 }
 
@@ -105,6 +106,7 @@ IMPORTS_BY_NAME = {
     "cli/main.py",
     "cuda/__init__.py",
     "fit/progress.py",
+    "onnx/__init__.py",
     "optim/__init__.py",
     "utils/__init__.py",
     "vision/pillow.py",

@@ -25,7 +25,7 @@ _WAYS_ROUND = {
     "torch.fx": "`argand.compile(f).program()` traces a function and prints what it computes",
     "torch.jit": "functions are compiled by `torch.compile`, from the Python that runs",
     "torch.nested": "pad the rows to one length and mask what was added",
-    "torch.onnx": "save the weights as safetensors, and write the model in the other framework",
+    "torch.onnx": "torch.onnx.export exports a module",
     "torch.package": "save the weights with `torch.save`, and ship the code as a package",
     "torch.profiler": "measure with `time.perf_counter`, or with cProfile",
     "torch.sparse": "a sparse tensor's `to_dense()` gives a plain one",

@@ -44,6 +44,7 @@ from argand.ir.op import (
 )
 from argand.ir.operators import Operators
 from argand.ir.scalar import Expr
+from argand.ir.translation import Graph
 
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_, Dim)
 
@@ -98,6 +99,7 @@ class Elementwise(Op):
     takes_bits: ClassVar[bool] = False
     involution: ClassVar[bool] = False  # applied twice, it gives its operand
     batched = together
+    onnx_broadcasts = True
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -205,6 +207,11 @@ class Elementwise(Op):
 
     def on_host(self, inputs: Sequence[Any], params: dict[str, Any]) -> bool:
         return scalar.on_host(self.node_expression(inputs, params))
+
+    def onnx(self, g: Graph, inputs: Tensors, params: Params) -> Any:
+        if self.onnx_name:
+            return g.op(self.onnx_name, *inputs)
+        return g.formula(self.node_expression(inputs, params), inputs)
 
     def neutral(self, dtype: DType) -> Any:
         """The number that as last operand changes no first operand, not even the sign of a zero;

@@ -23,6 +23,7 @@ from argand.ir.elementwise import lifted
 from argand.ir.interpret import interpret
 from argand.ir.op import Op, Params, Tensors, TensorType, describe, ops
 from argand.ir.record import record_body
+from argand.ir.translation import Graph, UntranslatableError
 
 
 @cache
@@ -101,6 +102,11 @@ class Reduce(Op):
         with np.errstate(all="ignore"):
             y = function(x, axis=params["dim"], keepdims=params["keepdim"])
         return np.asarray(y, dtype=None if self.accumulates == "index" else x.dtype)
+
+    def onnx(self, g: Graph, inputs: Tensors, params: Params) -> Any:
+        if not self.onnx_name:
+            return super().onnx(g, inputs, params)
+        return g.reduce(self.onnx_name, inputs[0], params["dim"], params["keepdim"])
 
     @staticmethod
     def restore(g: Any, x: Any, params: dict[str, Any]) -> Any:
@@ -403,6 +409,12 @@ class Random(Op):
 
     element: Callable[..., Any] | None = None
 
+    def onnx(self, g: Graph, inputs: Tensors, params: Params) -> Any:
+        raise UntranslatableError(
+            "it draws random numbers, and a file would draw others; export the module in eval() "
+            "mode, or pass what is drawn as an input"
+        )
+
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
         return (), ()
 
@@ -436,6 +448,9 @@ class Checked(Op):
     batched = together
 
     refused: ClassVar[Callable[..., Any] | None] = None
+
+    def onnx(self, g: Graph, inputs: Tensors, params: Params) -> Any:
+        return inputs[0]  # ONNX has no way to refuse values
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,) = inputs
@@ -509,6 +524,10 @@ class Composite(Op):
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         program = record_body(self, inputs, params)
         return tuple(TensorType(o.dtype, o.shape) for o in program.outputs)
+
+    def onnx(self, g: Graph, inputs: Tensors, params: Params) -> Any:
+        types = [TensorType(x.dtype, x.shape) for x in inputs]
+        return g.inline(record_body(self, types, params), inputs)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         program = record_body(self, tuple(array_type(a) for a in arrays), params)

@@ -21,6 +21,7 @@ from argand.ir import bind as crossroads
 from argand.ir import entries, overrides
 from argand.ir.bind import bind
 from argand.ir.samples import ErrorSample, Sample
+from argand.ir.translation import Graph, UntranslatableError
 
 Params = dict[str, Any]
 Tensors = Sequence[Any]  # or literals, or None where a cotangent is zero
@@ -84,6 +85,10 @@ class Op:
     is_fusion: ClassVar[bool] = False
     # A result of the shape of its operands is stored in the layout of theirs.
     follows_layout: ClassVar[bool] = False
+    # The operator of ONNX that computes the same of the same operands, where that is all to say.
+    onnx_name: ClassVar[str] = ""
+    # In an ONNX graph operands need not be expanded to one shape before it.
+    onnx_broadcasts: ClassVar[bool] = False
     # How many operands, from the first on, PyTorch's function takes as tensors only; the op and the
     # operators take numbers.
     tensors: ClassVar[int] = 0
@@ -142,6 +147,10 @@ class Op:
         """The results of `size` calls at once, as `ir/batching.py` says; None where the op knows no
         way: a composite is then computed by its body, the calls of any other one by one."""
         return None
+
+    def onnx(self, g: Graph, inputs: Tensors, params: Params) -> Any:
+        """The op in an ONNX graph (`ir/translation.py`): what stands for its outputs."""
+        raise UntranslatableError("ONNX has no operator for it")
 
     def stores(self, params: Params) -> bool:
         """Whether it takes 8-bit floats, which are stored and cast but not computed with."""

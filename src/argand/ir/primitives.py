@@ -64,10 +64,10 @@ def _zero(count: int) -> Rule:
 
 # erf below 1: its power series. From 1 on: 1 - exp(-x * x) * f(t) with t = (x - 3) / (x + 3), where
 # f is exp(x * x) * erfc(x) as a Chebyshev series in t over x from 1 to 6.5. Errors are below 4e-16.
-_ERF_NEAR = [
+ERF_NEAR = [
     2 / math.sqrt(math.pi) * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(19)
 ]
-_ERF_FAR = [
+ERF_FAR = [
     0.22877285266710276,
     -0.16725938628855463,
     0.027561027674861193,
@@ -84,7 +84,7 @@ _ERF_FAR = [
     4.0184553864437885e-15,
     1.2639244292404394e-15,
 ]
-_ERF_LOW, _ERF_HIGH = (1 - 3) / (1 + 3), (6.5 - 3) / (6.5 + 3)
+ERF_LOW, ERF_HIGH = (1 - 3) / (1 + 3), (6.5 - 3) / (6.5 + 3)
 
 
 def _erf(x: Any) -> Any:
@@ -93,7 +93,7 @@ def _erf(x: Any) -> Any:
     size = np.minimum(np.abs(wide), 6.5)
     result = 1 - np.exp(-(size * size)) * _chebyshev(size)
     small = size < 1
-    result[small] = _horner(size[small] ** 2, _ERF_NEAR) * size[small]
+    result[small] = _horner(size[small] ** 2, ERF_NEAR) * size[small]
     return np.copysign(result, wide).astype(x.dtype).reshape(x.shape)
 
 
@@ -106,13 +106,13 @@ def _horner(x: Any, coefficients: list[float]) -> Any:
 
 
 def _chebyshev(size: Any) -> Any:
-    """The series _ERF_FAR by Clenshaw's recurrence."""
+    """The series ERF_FAR by Clenshaw's recurrence."""
     t = (size - 3) / (size + 3)
-    twice = 2 * (2 * t - (_ERF_LOW + _ERF_HIGH)) / (_ERF_HIGH - _ERF_LOW)
+    twice = 2 * (2 * t - (ERF_LOW + ERF_HIGH)) / (ERF_HIGH - ERF_LOW)
     last, total = np.zeros_like(t), np.zeros_like(t)
-    for c in reversed(_ERF_FAR[1:]):
+    for c in reversed(ERF_FAR[1:]):
         last, total = total, twice * total - last + c
-    return twice * total / 2 - last + _ERF_FAR[0]
+    return twice * total / 2 - last + ERF_FAR[0]
 
 
 def exp2(x: Any) -> Any:

@@ -1,29 +1,29 @@
-"""`argand.onnx`: models of ONNX files; and what libraries ask of `torch.onnx` when imported."""
+"""`argand.onnx`: models of ONNX files, and models as ONNX files. Needs the extra `argand[onnx]`."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from argand.base.errors import unknown_name
+from argand.onnx.state import is_in_onnx_export
+
+# Where names are that load more than their module, when they are first used.
+_LAZY = {
+    "ONNXProgram": "argand.onnx.written",
+    "OnnxExporterError": "argand.onnx.exporting",
+    "TrainingMode": "argand.onnx.exporter",
+    "export": "argand.onnx.exporter",
+    "load": "argand.onnx.loading",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`load`, whose rules are read when it is first used."""
-    if name == "load":
-        from argand.onnx.loading import load
-
-        globals()[name] = load
-        return load
-    raise unknown_name(__name__, name, __all__)
-
-
-def is_in_onnx_export() -> bool:
-    """False: nothing is exported.
-
-    >>> ag.onnx.is_in_onnx_export()
-    False
-    """
-    return False
+    """A name that is loaded when it is first used."""
+    if name not in _LAZY:
+        raise unknown_name(__name__, name, __all__)
+    found = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+    return found
 
 
 def register_custom_op_symbolic(symbolic_name: str, symbolic_fn: Any, opset_version: int) -> None:
@@ -41,6 +41,10 @@ def unregister_custom_op_symbolic(symbolic_name: str, opset_version: int) -> Non
 
 
 __all__ = [
+    "ONNXProgram",
+    "OnnxExporterError",
+    "TrainingMode",
+    "export",
     "is_in_onnx_export",
     "load",
     "register_custom_op_symbolic",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+import numpy as np
+
+from argand.base.dtype import float64
 from argand.base.errors import ArgumentError, DTypeError
 from argand.ir.elementwise import Elementwise, is_number, lifted
-from argand.ir.op import ops
+from argand.ir.op import Literal, ops
 from argand.ir.samples import ErrorSample, Sample, T, Uniform
 
 _AWAY_FROM_KINKS = (
@@ -27,6 +30,13 @@ class _Activation(Elementwise):
     wide_numbers = True
 
 
+def _is_attribute(number: Any, x: Any) -> bool:
+    """Whether an operand can be an attribute of ONNX's operator, which is a float32."""
+    if not isinstance(number, Literal):
+        return False
+    return x.dtype is not float64 or float(np.float32(number.value)) == number.value
+
+
 class Sigmoid(_Activation):
     """1 / (1 + exp(-x)), in [0, 1]; the gradient is y * (1 - y). Integers are computed as floats.
 
@@ -37,6 +47,7 @@ class Sigmoid(_Activation):
     samples = Uniform(-6, 6)
     kinds = "buifc"
     promotion = "float"
+    onnx_name = "Sigmoid"
 
     def body(b: Any, x: Any) -> Any:
         return b.sigmoid(x)
@@ -65,6 +76,10 @@ class Relu(Elementwise):
     def partials(b: Any, g: Any, y: Any, x: Any) -> Any:
         return [b.where(b.le(y, 0), 0, g)]
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        floats = inputs[0].dtype.is_floating_point
+        return g.op("Relu", *inputs) if floats else super().onnx(g, inputs, params)
+
 
 class Relu6(Elementwise):
     """min(max(x, 0), 6); its gradient at 0 and at 6 is 0."""
@@ -77,6 +92,10 @@ class Relu6(Elementwise):
 
     def partials(b: Any, g: Any, y: Any, x: Any) -> Any:
         return [b.where(b.gt(y, 0) & b.lt(y, 6), g, 0)]
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,) = inputs
+        return g.op("Clip", x, g.constant(0, x.dtype), g.constant(6, x.dtype))
 
 
 class Hardtanh(Elementwise):
@@ -111,6 +130,12 @@ class LeakyRelu(_Activation):
     def body(b: Any, x: Any, negative_slope: Any) -> Any:
         return b.where(b.gt(x, 0), x, x * negative_slope)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        x, slope = inputs
+        if not _is_attribute(slope, x):
+            return super().onnx(g, inputs, params)
+        return g.op("LeakyRelu", x, alpha=slope.value)
+
 
 class Elu(_Activation):
     """x above 0, alpha * (exp(x) - 1) elsewhere."""
@@ -126,6 +151,12 @@ class Elu(_Activation):
         below = b.where(b.gt(x, 0), 0, x)
         to_x = b.where(b.gt(x, 0), g, g * alpha * b.exp(below))
         return [to_x, b.where(b.gt(x, 0), 0, g * b.expm1(below))]
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        x, alpha = inputs
+        if not _is_attribute(alpha, x):
+            return super().onnx(g, inputs, params)
+        return g.op("Elu", x, alpha=alpha.value)
 
 
 class Softplus(_Activation):
@@ -143,6 +174,15 @@ class Softplus(_Activation):
         z = x * beta
         return [b.where(b.gt(z, threshold), g, g * b.sigmoid(z)), None, None]
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        x, *numbers = inputs
+        if not all(isinstance(n, Literal) for n in numbers) or numbers[0].value != 1:
+            return super().onnx(g, inputs, params)
+        soft = g.op("Softplus", x)
+        if numbers[1].value >= 20:  # they differ by less than the last digit of float32
+            return soft
+        return g.op("Where", g.op("Greater", x, g.cast(numbers[1], x.dtype)), x, soft)
+
 
 class Silu(_Activation):
     """x * sigmoid(x), also known as swish."""
@@ -155,6 +195,9 @@ class Silu(_Activation):
     def partials(b: Any, g: Any, y: Any, x: Any) -> Any:
         s = b.sigmoid(x)
         return [g * (s * (1 + x * (1 - s)))]
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("Mul", inputs[0], g.op("Sigmoid", inputs[0]))
 
 
 class Gelu(_Activation):
@@ -171,6 +214,11 @@ class Gelu(_Activation):
             raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
         return ops.gelu_tanh(x) if approximate == "tanh" else super().apply(x)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        if g.opset < 20 or inputs[0].dtype is float64:
+            return super().onnx(g, inputs, params)
+        return g.op("Gelu", *inputs)
+
 
 class GeluTanh(_Activation):
     """0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3)))."""
@@ -180,3 +228,8 @@ class GeluTanh(_Activation):
     def body(b: Any, x: Any) -> Any:
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
         return 0.5 * x * (1 + b.tanh(inner))
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        if g.opset < 20 or inputs[0].dtype is float64:
+            return super().onnx(g, inputs, params)
+        return g.op("Gelu", *inputs, approximate="tanh")

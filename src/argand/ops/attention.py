@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from argand.base.dtype import bool_, compute_dtype, int64
+from argand.base.dtype import bool_, compute_dtype, float32, int64
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, same_shape
 from argand.ir.batching import each
@@ -94,6 +94,32 @@ class ScaledDotProductAttention(Composite):
         lse = ops.where(ops.eq(lse, -math.inf), 0.0, lse)
         p = _probabilities(s, lse, visible)
         return ops.cast(ops.matmul(p, _wide(v)), v.dtype), lse
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        q, k, v, *mask = inputs
+        causal, scale, dtype = params["is_causal"], params["scale"], v.dtype
+        masked = bool(mask) and mask[0].dtype is bool_
+        if g.opset >= 23 and len(q.shape) == 4 and not masked and compute_dtype(dtype) is float32:
+            return g.op("Attention", q, k, v, *mask, is_causal=int(causal), scale=scale)
+        q, k, v = (g.cast(x, compute_dtype(dtype)) for x in (q, k, v))
+        rank = len(inputs[1].shape)
+        keys = g.op("Transpose", k, perm=[*range(rank - 2), rank - 1, rank - 2])
+        s = g.op("MatMul", g.op("Mul", q, g.constant(scale, q.dtype)), keys)
+        if mask and not masked:
+            s = g.op("Add", s, g.cast(mask[0], s.dtype))
+        visible = mask[0] if masked else None
+        if causal:
+            rows, columns = (
+                g.op("Range", g.size(0), g.size(x.shape[-2]), g.size(1)) for x in inputs[:2]
+            )
+            rows = g.op("Unsqueeze", rows, g.sizes((1,)))
+            visible = g.op("GreaterOrEqual", rows, columns)
+        if visible is None:
+            p = g.op("Softmax", s, axis=-1)
+        else:  # a row that sees nothing is NaN, which gives 0
+            p = g.op("Where", visible, s, g.constant(-math.inf, s.dtype))
+            p = g.op("Where", visible, g.op("Softmax", p, axis=-1), g.constant(0, s.dtype))
+        return g.cast(g.op("MatMul", p, v), dtype)
 
     def adjoint_for(
         self, wants: Any, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]

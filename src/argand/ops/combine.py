@@ -114,6 +114,10 @@ class ScatterCombine(families.Host):
             self.COMBINES[params["how"]].at(y.reshape(-1), place.reshape(-1), values)
             return y.astype(x.dtype, copy=False)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        how = {"prod": "mul", "amax": "max", "amin": "min"}[params["how"]]
+        return g.op("ScatterElements", *inputs, axis=params["dim"], reduction=how)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), (x, index, src), dim = grads, inputs, params["dim"]
         if params["how"] == "prod":

@@ -95,6 +95,9 @@ class Matmul(Contract):
             return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
         return np.matmul(a, b)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("MatMul", *inputs)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return self.adjoint_for((True, True), grads, inputs, outputs, params)
 
@@ -284,6 +287,9 @@ class Einsum(Contract):
         operands, result = params["equation"].split("->")
         left, right = operands.split(",")
         return left, right, result
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("Einsum", *inputs, equation=params["equation"])
 
 
 def _parse(equation: str, values: list[Any]) -> tuple[list[str], str]:

@@ -75,6 +75,11 @@ class Cond(Control):
         then, otherwise = params["regions"]
         return tuple(np.asarray(o) for o in interpret(then if pred else otherwise, operands))
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        pred, *operands = inputs
+        then, otherwise = (g.branch(region, operands) for region in params["regions"])
+        return g.choice(pred, then, otherwise)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         vjp = type(self).vjp
         if vjp is None:

@@ -50,6 +50,9 @@ class Full(Create):
     def stores(self, params: Any) -> bool:
         return True
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.filled(params["shape"], params["value"], params["dtype"])
+
 
 class Arange(Create):
     """start + i * step for i from 0 to size - 1."""
@@ -74,3 +77,16 @@ class Arange(Create):
     def run(self, *arrays: Any, **params: Any) -> Any:
         i = np.arange(params["size"])
         return (params["start"] + i * params["step"]).astype(params["dtype"].numpy)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        start, step, size = (params[n] for n in ("start", "step", "size"))
+        if not any(isinstance(v, Dim) for v in (start, step, size)):
+            return g.constant(self.run(**params))
+        if params["dtype"].kind not in "iu" or not all(
+            isinstance(v, int | Dim) for v in (start, step)
+        ):
+            steps = g.cast(g.op("Range", g.size(0), g.size(size), g.size(1)), params["dtype"])
+            scaled = g.op("Mul", steps, g.constant(step, params["dtype"]))
+            return g.op("Add", scaled, g.constant(start, params["dtype"]))
+        found = g.op("Range", g.size(start), g.size(start + size * step), g.size(step))
+        return g.cast(found, params["dtype"])

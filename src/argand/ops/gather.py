@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from argand.base.dim import same
+from argand.base.dtype import int64
 from argand.base.errors import DTypeError, IndexRangeError, ShapeError
 from argand.base.shape import (
     Shape,
@@ -150,6 +151,9 @@ class Gather(families.Gather):
     def source(index: Any, look: Any, shapes: Any, params: Any) -> Any:
         return _named(index, look, shapes, params)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("GatherElements", *inputs, axis=params["dim"])
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         x, index = inputs
         return [ops.scatter_add(zeros_like(x), params["dim"], index, grads[0]), None]
@@ -231,6 +235,9 @@ class ScatterAdd(_ScatterAlong):
         add_at(y, along(index, dim), src)
         return y
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("ScatterElements", *inputs, axis=params["dim"], reduction="add")
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [grads[0], None, ops.gather(grads[0], params["dim"], inputs[1])]
 
@@ -266,6 +273,9 @@ class Scatter(_ScatterAlong):
         y = x.copy()
         y[along(index, dim)] = src
         return y
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("ScatterElements", *inputs, axis=params["dim"])
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), index, dim = grads, inputs[1], params["dim"]
@@ -323,6 +333,19 @@ def _check_indices(op: str, x: TensorType, indices: Any, dims: tuple[int, ...]) 
     return indexed_shape(x, indices[0].shape, dims)
 
 
+def _leading(g: Any, x: Any, dims: tuple[int, ...]) -> Any:
+    """A value with the dimensions that are indexed in front."""
+    order = [*dims, *(d for d in range(len(x.shape)) if d not in dims)]
+    return x if order == list(range(len(order))) else g.op("Transpose", x, perm=order)
+
+
+def _stacked(g: Any, indices: Any) -> Any:
+    """The indices side by side in a new last dimension, as int64."""
+    last = g.sizes((len(indices[0].shape),))
+    columns = [g.op("Unsqueeze", g.cast(i, int64), last) for i in indices]
+    return columns[0] if len(columns) == 1 else g.op("Concat", *columns, axis=-1)
+
+
 class Index(families.Gather):
     """x[i0, i1, ...] by integer arrays for the dimensions `dims`, all others taken whole.
 
@@ -368,6 +391,16 @@ class Index(families.Gather):
 
     def source(index: Any, look: Any, shapes: Any, params: Any) -> Any:
         return _looked_up(index, look, shapes, params, 1)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x, *indices), dims = inputs, params["dims"]
+        if len(dims) == 1:
+            return g.op("Gather", x, indices[0], axis=dims[0])
+        rank, first, count = len(x.shape), _first(dims), len(indices[0].shape)
+        y = g.op("GatherND", _leading(g, x, dims), _stacked(g, indices))
+        total = rank - len(dims) + count
+        order = [*range(count, count + first), *range(count), *range(count + first, total)]
+        return g.op("Transpose", y, perm=order) if first else y
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         x, *indices = inputs
@@ -451,6 +484,19 @@ class IndexPut(families.Scatter):
     def adds(params: Any) -> bool:
         return bool(params["accumulate"])
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x, values, *indices), dims = inputs, params["dims"]
+        rank, first, count = len(x.shape), _first(dims), len(indices[0].shape)
+        total = rank - len(dims) + count
+        if first:
+            order = [*range(first, first + count), *range(first), *range(first + count, total)]
+            values = g.op("Transpose", values, perm=order)
+        how = {"reduction": "add"} if params["accumulate"] else {}
+        whole = g.op("ScatterND", _leading(g, x, dims), _stacked(g, indices), values, **how)
+        order = [*dims, *(d for d in range(rank) if d not in dims)]
+        back = [order.index(d) for d in range(rank)]
+        return whole if back == list(range(rank)) else g.op("Transpose", whole, perm=back)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), indices, dims = grads, inputs[2:], params["dims"]
         gx = g if params["accumulate"] else ops.index_put(g, 0, *indices, dims=dims)
@@ -514,6 +560,9 @@ class Embedding(families.Gather):
 
     def source(index: Any, look: Any, shapes: Any, params: Any) -> Any:
         return [look(1, index[:-1], shapes[0][0]), index[-1]]
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("Gather", *inputs, axis=0)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), (weight, index) = grads, inputs

@@ -7,7 +7,7 @@ import operator
 from typing import Any, ClassVar
 
 from argand.base.domains import check_numbers
-from argand.base.dtype import int64
+from argand.base.dtype import compute_dtype, int64
 from argand.base.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from argand.base.shape import broadcast_shapes, same_shape
 from argand.ir.elementwise import common_dtype, lifted
@@ -171,6 +171,15 @@ class CrossEntropy(Composite):
         program = record_body(self, (array_type(x), array_type(target)), params)
         return tuple(interpret(program, arrays))
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x, target), reduction = inputs, params["reduction"]
+        narrow = compute_dtype(x.dtype) is not x.dtype
+        if params["label_smoothing"] or narrow or same_shape(x.shape[:1], (0,)):
+            return super().onnx(g, inputs, params)
+        ignored = params["ignore_index"]
+        kind = "SoftmaxCrossEntropyLoss"
+        return g.op(kind, x, target, ignore_index=ignored, reduction=reduction)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (x, target), (_, lse), (g, glse) = inputs, outputs, grads
         rows, classes = x.shape
@@ -276,6 +285,12 @@ class NllLoss(Composite):
     def run(self, *arrays: Any, **params: Any) -> Any:
         _check_classes(self.name, arrays[1], arrays[0].shape[1], params["ignore_index"])
         return super().run(*arrays, **params)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        if compute_dtype(inputs[0].dtype) is not inputs[0].dtype:
+            return super().onnx(g, inputs, params)
+        given = {name: params[name] for name in ("ignore_index", "reduction")}
+        return g.op("NegativeLogLikelihoodLoss", *inputs, **given)
 
 
 # -- regression ----------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from argand.ir.families import Move, View
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ir.scalar import operand
+from argand.ops.placing import cut_dims, placed
 
 Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -96,6 +97,9 @@ class Reshape(View):
     def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
         return ops.reshape(part, tuple(whole.shape))
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.reshape(inputs[0], params["shape"])
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [ops.reshape(grads[0], inputs[0].shape)]
 
@@ -148,6 +152,10 @@ class Permute(View):
 
     def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
         return self.adjoint([part], [whole], [], params)[0]
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,), dims = inputs, params["dims"]
+        return g.op("Transpose", x, perm=dims) if dims else x
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         dims = params["dims"]
@@ -211,6 +219,9 @@ class Expand(View):
     def view_strides(shape: Any, strides: Any, params: Any) -> tuple[Extent, Shape]:
         return 0, expanded_strides(shape, strides, params["shape"])
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("Expand", inputs[0], g.sizes(params["shape"]))
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [summed_to(grads[0], inputs[0].shape)]
 
@@ -271,6 +282,13 @@ class Slice(View):
 
     def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
         return ops.slice_scatter(whole, part, **params)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,), cut = inputs, cut_dims(inputs[0].shape, params)
+        if not cut:
+            return x
+        start, stop, step = ([params[n][d] for d in cut] for n in ("start", "stop", "step"))
+        return g.op("Slice", x, g.sizes(start), g.sizes(stop), g.sizes(cut), g.sizes(step))
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (x,), g = inputs, grads[0]
@@ -351,6 +369,10 @@ class SliceScatter(Move):
             places.append(b.div(offset, step))
         return [(list(index), None), (places, valid)]
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        x, src = inputs
+        return placed(g, x, src, params, cut_dims(x.shape, params))
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         g, src = grads[0], inputs[1]
         kept = ops.slice_scatter(g, zeros_like(src), **params)
@@ -416,6 +438,12 @@ class Pad(Move):
             valid = inside if valid is None else b.apply("and", valid, inside)
         return places, valid
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        pads = [side for sides in zip(*params["padding"], strict=True) for side in sides]
+        if not pads:
+            return inputs[0]
+        return g.op("Pad", inputs[0], g.sizes(pads), g.constant(params["value"], inputs[0].dtype))
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         padding, shape = params["padding"], inputs[0].shape
         start = tuple(lo for lo, _ in padding)
@@ -453,6 +481,14 @@ class Flip(Move):
         dims = params["dims"]
         places = enumerate(zip(index, shape, strict=True))
         return [b.sub(b.sub(s, 1), i) if d in dims else i for d, (i, s) in places], None
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,), dims = inputs, params["dims"]
+        if not dims:
+            return x
+        back = (-1,) * len(dims)
+        first = g.sizes((-(2**63) + 1,) * len(dims))
+        return g.op("Slice", x, g.sizes(back), first, g.sizes(dims), g.sizes(back))
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [ops.flip(grads[0], params["dims"])]
@@ -515,6 +551,9 @@ class Cat(Move):
             offset = b.add(offset, shape[dim])
         return found
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("Concat", *inputs, axis=params["dim"])
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         g, dim = grads[0], params["dim"]
         offset: Extent = 0
@@ -548,6 +587,9 @@ class Contiguous(Move):
 
     def target(b: Any, index: Any, shape: Any, params: Any) -> Any:
         return list(index)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return inputs[0]
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [grads[0]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dtype import DType, compute_dtype, from_numpy
+from argand.base.dtype import DType, compute_dtype, float32, from_numpy
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import same_shape, shape_text
 from argand.ir.batching import each
@@ -124,6 +124,16 @@ class LayerNorm(Composite):
             for letter, operand in zip(params["affine"], operands, strict=True):
                 centred = centred * operand if letter == "w" else centred + operand
         return centred.astype(x.dtype, copy=False), mean, rstd
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x, *operands), shape = inputs, params["normalized_shape"]
+        named = dict(zip(params["affine"], operands, strict=True))
+        known = all(isinstance(s, int) for s in shape)
+        if compute_dtype(x.dtype) is not float32 or not (known or "w" in named):
+            return super().onnx(g, inputs, params)  # ONNX takes the statistics in float32
+        weight = named.get("w", np.ones(shape, x.dtype.numpy) if known else None)
+        operands = [g.cast(v, x.dtype) for v in (weight, named.get("b")) if v is not None]
+        return g.op("LayerNormalization", x, *operands, axis=-len(shape), epsilon=params["eps"])
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (x, *operands), (_, mean, rstd) = inputs, outputs

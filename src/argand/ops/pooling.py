@@ -14,6 +14,7 @@ from argand.ir.elementwise import lifted
 from argand.ir.families import Pool
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
+from argand.ir.translation import UntranslatableError
 from argand.ops.gather import add_at
 from argand.ops.reduce import check_ordered
 from argand.ops.window import Pair, Prepared, folded, padded, pair, wide, windows
@@ -84,6 +85,19 @@ def _excess(size: Any, out: Any, params: dict[str, Any]) -> Pair:
         )
     ]
     return found[0], found[1]
+
+
+def _onnx_window(x: Any, params: dict[str, Any]) -> dict[str, Any]:
+    """The window as attributes of ONNX's pools. Where the image's size is known, windows that reach
+    beyond the padding get more of it instead of `ceil_mode`, whose meaning has changed."""
+    found: dict[str, Any] = {"kernel_shape": params["kernel_size"], "strides": params["stride"]}
+    padding, size = params["padding"], x.shape[2:]
+    if not params["ceil_mode"]:
+        return {**found, "pads": (*padding, *padding)}
+    if not all(isinstance(s, int) for s in size):
+        return {**found, "pads": (*padding, *padding), "ceil_mode": 1}
+    more = _excess(size, pool_output("pool", size, params), params)
+    return {**found, "pads": (*padding, *(p + e for p, e in zip(padding, more, strict=True)))}
 
 
 def _check_numbers(op: str, x: Any) -> None:
@@ -162,6 +176,12 @@ class MaxPool2d(Pool):
         column = np.arange(ow) * sw - pw + tap % kw * dw
         return y, row * x.shape[3] + column
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,), (height, width) = inputs, inputs[0].shape[2:]
+        geometry = _onnx_window(x, params)
+        y, index = g.op("MaxPool", x, **geometry, dilations=params["dilation"], outputs=2)
+        return y, g.op("Mod", index, g.size(height * width))
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [ops.max_pool2d_grad(grads[0], outputs[1], size=inputs[0].shape[2:], **params)]
 
@@ -229,6 +249,15 @@ class MaxPool2dGrad(Pool):
         add_at(plane, (batch[..., None], channel[..., None], flat), g.reshape(flat.shape))
         return plane.reshape(n, c, height, width)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        grad, index = inputs
+        (n, c), (height, width) = grad.shape[:2], params["size"]
+        count = grad.shape[2] * grad.shape[3]
+        plane = g.op("Expand", g.constant(0, grad.dtype), g.sizes((n, c, height * width)))
+        flat, places = (g.reshape(v, (n, c, count)) for v in (grad, index))
+        y = g.op("ScatterElements", plane, places, flat, axis=2, reduction="add")
+        return g.reshape(y, (n, c, height, width))
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (ct,), (g, index) = grads, inputs
         n, c, h, w = g.shape
@@ -290,6 +319,19 @@ class AvgPool2d(Pool):
         view = windows(image, params["kernel_size"], params["stride"], (1, 1))
         total = view[:, :, : out[0], : out[1]].sum(axis=(4, 5))
         return (total / _counts(size, out, params)).astype(arrays[0].dtype, copy=False)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,) = inputs
+        geometry = _onnx_window(x, params)
+        counted = int(params["count_include_pad"])
+        beyond = geometry["pads"][2:] != params["padding"]
+        if not beyond:
+            return g.op("AveragePool", x, **geometry, count_include_pad=counted)
+        y = g.op("AveragePool", x, **geometry, count_include_pad=1)  # of all that windows reach
+        out = pool_output(self.name, x.shape[2:], params)
+        kh, kw = params["kernel_size"]
+        share = kh * kw / _counts(x.shape[2:], out, params)
+        return g.op("Mul", y, share.astype(x.dtype.numpy))
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [ops.avg_pool2d_grad(grads[0], size=inputs[0].shape[2:], **params)]
@@ -361,6 +403,24 @@ class AvgPool2dGrad(Pool):
         taps = np.broadcast_to(share[:, :, None, None], (*g.shape[:2], *kernel, *g.shape[2:]))
         image = folded(taps, params["size"], {**params, "dilation": (1, 1)})
         return image.astype(arrays[0].dtype, copy=False)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (grad,), size = inputs, params["size"]
+        (n, c), out, kernel = grad.shape[:2], grad.shape[2:], params["kernel_size"]
+        if not all(isinstance(s, int) for s in (*size, *out)):
+            raise UntranslatableError("its image's size must be known; fix it")
+        share = (1 / _counts(size, out, params)).astype(grad.dtype.numpy)
+        planes = g.reshape(g.op("Mul", grad, share), (n * c, 1, *out))
+        pads, room = [], []
+        parts = zip(size, out, kernel, params["stride"], params["padding"], strict=True)
+        for s, o, k, step, pad in parts:
+            beyond = (o - 1) * step + k - 2 * pad - s
+            pads.append((pad, pad + max(beyond, 0)))
+            room.append(max(-beyond, 0))
+        before, after = zip(*pads, strict=True)
+        geometry = {"strides": params["stride"], "pads": (*before, *after), "output_padding": room}
+        ones = np.ones((1, 1, *kernel), grad.dtype.numpy)
+        return g.reshape(g.op("ConvTranspose", planes, ones, **geometry), (n, c, *size))
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         rest = {k: v for k, v in params.items() if k != "size"}

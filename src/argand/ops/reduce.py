@@ -8,7 +8,7 @@ import numpy as np
 
 from argand.base.dtype import DType, bool_, compute_dtype, from_numpy, int64
 from argand.base.errors import DTypeError
-from argand.base.shape import normalize_dims
+from argand.base.shape import normalize_dims, numel
 from argand.base.sums import blocked_sum
 from argand.ir.batching import each, together
 from argand.ir.bind import bind
@@ -62,6 +62,7 @@ class Sum(Reduce):
     tolerance = {"float32": 1e-5}
     accumulates = "wide"
     numpy = np.sum
+    onnx_name = "ReduceSum"
 
     def combine(b: Any, acc: Any, x: Any) -> Any:
         return acc + x
@@ -121,6 +122,7 @@ class Prod(Reduce):
     tolerance = {"float32": 1e-4}
     accumulates = "wide"
     numpy = np.prod
+    onnx_name = "ReduceProd"
 
     @staticmethod
     def identity(dtype: DType) -> Any:
@@ -209,6 +211,7 @@ class Amax(_Extreme):
     """The largest element along `dim`, NaN if there is one; equal ones share the gradient."""
 
     numpy = np.amax
+    onnx_name = "ReduceMax"
 
     def combine(b: Any, acc: Any, x: Any) -> Any:
         return b.max(acc, x)
@@ -218,6 +221,7 @@ class Amin(_Extreme):
     """The smallest element along `dim`, NaN if there is one; equal ones share the gradient."""
 
     numpy = np.amin
+    onnx_name = "ReduceMin"
 
     def combine(b: Any, acc: Any, x: Any) -> Any:
         return b.min(acc, x)
@@ -233,6 +237,7 @@ class AnyTrue(Reduce):
     differentiable = False
     accumulates = "bool"
     numpy = np.any
+    onnx_name = "ReduceSum"
 
     @staticmethod
     def identity(dtype: DType) -> Any:
@@ -252,6 +257,7 @@ class AllTrue(Reduce):
     differentiable = False
     accumulates = "bool"
     numpy = np.all
+    onnx_name = "ReduceMin"
 
     @staticmethod
     def identity(dtype: DType) -> Any:
@@ -308,11 +314,20 @@ class _Position(Reduce):
             return position.reshape((1,) * x.ndim if keepdim else ())
         return np.asarray(function(x, axis=dims[0], keepdims=keepdim))
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,), dims = inputs, params["dim"]
+        if len(dims) < 2 and x.shape:
+            return g.op(self.onnx_name, x, axis=dims[0], keepdims=int(params["keepdim"]))
+        flat = g.reshape(x, (numel(x.shape),))
+        found = g.op(self.onnx_name, flat, axis=0, keepdims=0)
+        return g.reshape(found, (1,) * len(x.shape)) if params["keepdim"] else found
+
 
 class Argmax(_Position):
     """The int64 position of the largest element along `dim`, or in the flattened tensor."""
 
     numpy = np.argmax
+    onnx_name = "ArgMax"
 
     def combine(b: Any, acc: Any, x: Any) -> Any:
         return b.max(acc, x)
@@ -322,6 +337,7 @@ class Argmin(_Position):
     """The int64 position of the smallest element along `dim`, or in the flattened tensor."""
 
     numpy = np.argmin
+    onnx_name = "ArgMin"
 
     def combine(b: Any, acc: Any, x: Any) -> Any:
         return b.min(acc, x)

@@ -51,6 +51,12 @@ class _Normalized(Composite):
     def saves(self, params: dict[str, Any]) -> Any:
         return (), (0,)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,) = inputs
+        if not x.shape or not _has_rows(x, params["dim"]):
+            return super().onnx(g, inputs, params)
+        return g.op(self.onnx_name, x, axis=params["dim"])
+
 
 def _has_rows(x: Any, dim: int) -> bool:
     """Whether there is a row to normalise; none where the dimension is empty."""
@@ -63,6 +69,8 @@ def _dims(x: Any, dim: int) -> tuple[int, ...]:
 
 class Softmax(_Normalized):
     """exp(x - max) / sum of exp(x - max), along `dim`."""
+
+    onnx_name = "Softmax"
 
     def body(x: Any, dim: int) -> Any:
         if not _has_rows(x, dim):
@@ -92,6 +100,8 @@ class Softmax(_Normalized):
 
 class LogSoftmax(_Normalized):
     """x - max - log(sum of exp(x - max)), along `dim`."""
+
+    onnx_name = "LogSoftmax"
 
     def body(x: Any, dim: int) -> Any:
         if not _has_rows(x, dim):

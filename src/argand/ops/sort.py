@@ -29,6 +29,13 @@ class _Ordering(families.Sort):
     visible = 2
     dtypes = ("float32", "float64", "int64")
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,), dim = inputs, params["dim"]
+        if not x.shape:
+            return x, g.constant(0, int64)
+        k = g.sizes((params.get("k", x.shape[dim]),))
+        return g.op("TopK", x, k, axis=dim, largest=int(self.descends(params)), outputs=2)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         if grads[0] is None:
             return [None]
@@ -169,6 +176,10 @@ class Cumsum(families.Scan):
         wide = x.astype(compute_dtype(dtype).numpy, copy=False)
         with np.errstate(all="ignore"):
             return running_sums(wide, params["dim"]).astype(x.dtype, copy=False)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,) = inputs
+        return g.op("CumSum", x, g.size(params["dim"])) if x.shape else x
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (g,), dim = grads, params["dim"]

@@ -78,6 +78,12 @@ class Mean(Composite):
             count = np.asarray(count_of(x.shape, dim), wide)
             return np.true_divide(total, count).astype(x.dtype, copy=False)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,) = inputs
+        if compute_dtype(x.dtype) is not x.dtype:  # the sum of many is beyond 16 bits
+            x = g.cast(x, compute_dtype(x.dtype))
+        return g.cast(g.reduce("ReduceMean", x, params["dim"], params["keepdim"]), inputs[0].dtype)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (x,), (g,) = inputs, grads
         wide = widened(g)

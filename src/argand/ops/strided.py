@@ -105,6 +105,19 @@ class Diagonal(View):
     def write_back(self, whole: Any, part: Any, params: dict[str, Any]) -> Any:
         return ops.diagonal_scatter(whole, part, **params)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,), dim1, dim2 = inputs, params["dim1"], params["dim2"]
+        others = [d for d in range(len(x.shape)) if d not in (dim1, dim2)]
+        rows, columns = x.shape[dim1], x.shape[dim2]
+        shape = tuple(x.shape[d] for d in others)
+        x = g.op("Transpose", x, perm=[*others, dim1, dim2])
+        flat = g.reshape(x, (*shape, rows * columns))
+        (row, column), count = _start(params), _diagonal_shape(inputs[0].shape, params)[-1]
+        steps = g.op("Range", g.size(0), g.size(count), g.size(1))
+        steps = g.op("Mul", steps, g.size(columns + 1))
+        place = g.op("Add", steps, g.size(row * columns + column))
+        return g.op("Gather", flat, place, axis=len(others))
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [ops.diagonal_scatter(zeros_like(inputs[0]), grads[0], **params)]
 
@@ -148,6 +161,23 @@ class DiagonalScatter(Move):
         inside = b.apply("and", on, b.le(0, place))
         others = (i for d, i in enumerate(index) if d not in (dim1, dim2))
         return [(list(index), None), ([*others, place], inside)]
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x, src), (dim1, dim2), rank = (
+            inputs,
+            (params["dim1"], params["dim2"]),
+            len(inputs[0].shape),
+        )
+        order = [*(d for d in range(rank) if d not in (dim1, dim2)), dim1, dim2]
+        (row, _), rows, count = _start(params), x.shape[dim1], src.shape[-1]
+        pads = [*(0,) * (rank - 2), row, *(0,) * (rank - 2), rows - row - count]
+        column = g.op("Pad", src, g.sizes(pads), g.constant(0, src.dtype))
+        column = g.op("Unsqueeze", column, g.sizes((rank - 1,)))
+        i, j = (g.op("Range", g.size(0), g.size(x.shape[d]), g.size(1)) for d in (dim1, dim2))
+        on = g.op("Sub", j, g.op("Unsqueeze", i, g.sizes((1,))))
+        on = g.op("Equal", on, g.size(params["offset"]))
+        y = g.op("Where", on, column, g.op("Transpose", x, perm=order))
+        return g.op("Transpose", y, perm=[order.index(d) for d in range(rank)])
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         kept = ops.diagonal_scatter(grads[0], zeros_like(inputs[1]), **params)
@@ -224,6 +254,16 @@ class Unfold(View):
         if params["step"] < params["size"]:
             return super().write_back(whole, part, params)
         return put_windows(whole, part, params, False)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (x,), dim, size, step = inputs, params["dim"], params["size"], params["step"]
+        rank, count = len(x.shape), (x.shape[dim] - params["size"]) // params["step"] + 1
+        first = g.op("Range", g.size(0), g.size(count), g.size(1))
+        first = g.op("Mul", g.op("Unsqueeze", first, g.sizes((1,))), g.size(step))
+        index = g.op("Add", first, np.arange(size, dtype=np.int64))
+        y = g.op("Gather", x, index, axis=dim)
+        order = [d for d in range(rank + 1) if d != dim + 1]
+        return g.op("Transpose", y, perm=[*order, dim + 1])
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [put_windows(zeros_like(inputs[0]), grads[0], params, True)]
@@ -315,6 +355,12 @@ class AsStrided(View):
         if repeats_places(params["size"], params["stride"]):
             return super().write_back(whole, part, params)
         return put_strided(whole, part, params, False)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        size, place = params["size"], np.array(params["offset"], np.int64)
+        for n, by in zip(size, params["stride"], strict=True):
+            place = place[..., None] + by * np.arange(n, dtype=np.int64)
+        return g.op("Gather", inputs[0], place)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return [put_strided(zeros_like(inputs[0]), grads[0], params, True)]

@@ -20,6 +20,7 @@ from argand.ir.elementwise import lifted
 from argand.ir.families import Convolution
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
+from argand.ir.translation import UntranslatableError
 
 Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 Pair = tuple[Any, Any]
@@ -57,6 +58,30 @@ def _conv_params(
 
 def _geometry(params: dict[str, Any]) -> dict[str, Any]:
     return {k: params[k] for k in ("stride", "padding", "dilation", "groups")}
+
+
+def _onnx_geometry(params: dict[str, Any]) -> dict[str, Any]:
+    """The window as attributes of ONNX's convolutions."""
+    return {
+        "strides": params["stride"],
+        "pads": (*params["padding"], *params["padding"]),
+        "dilations": params["dilation"],
+        "group": params["groups"],
+    }
+
+
+def _of_group(g: Any, x: Any, n: int, groups: int) -> Any:
+    """The channels of group n, with channels and batch exchanged."""
+    count = x.shape[1] // groups
+    if groups > 1:
+        x = g.op("Slice", x, g.sizes((n * count,)), g.sizes(((n + 1) * count,)), g.sizes((1,)))
+    return g.op("Transpose", x, perm=(1, 0, 2, 3))
+
+
+def _known(weight: Any) -> Any:
+    """The height and the width of a weight's kernels; None where they vary."""
+    kernel = weight.shape[2:]
+    return kernel if all(isinstance(k, int) for k in kernel) else None
 
 
 def conv_output(op: str, size: Any, kernel: Any, params: dict[str, Any]) -> Pair:
@@ -207,6 +232,9 @@ class Conv2d(_Conv):
         y = y.transpose(1, 0, 4, 2, 3).reshape(x.shape[0], o, *out)
         return y.astype(x.dtype, copy=False)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("Conv", *inputs, **_onnx_geometry(params), kernel_shape=_known(inputs[1]))
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return self.adjoint_for((True, True), grads, inputs, outputs, params)
 
@@ -316,6 +344,26 @@ class Conv2dInputGrad(_Conv):
         taps = taps.reshape(n, groups * c, *kernel, oh, ow)
         return folded(taps, size, params).astype(g.dtype, copy=False)
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (grad, w), size = inputs, params["size"]
+        room = [
+            n - ((o - 1) * s - 2 * p + d * (k - 1) + 1)
+            for n, o, s, p, d, k in zip(
+                size,
+                grad.shape[2:],
+                params["stride"],
+                params["padding"],
+                params["dilation"],
+                w.shape[2:],
+                strict=True,
+            )
+        ]
+        if not all(isinstance(r, int) for r in room):
+            raise UntranslatableError(
+                "how far its result reaches beyond the last window depends on the sizes; fix them"
+            )
+        return g.op("ConvTranspose", grad, w, **_onnx_geometry(params), output_padding=room)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (ct,), (g, w), p = grads, inputs, _geometry(params)
         return [
@@ -383,6 +431,16 @@ class Conv2dWeightGrad(_Conv):
         gw = np.matmul(_rows(wide(g), groups).transpose(0, 2, 1), rows)
         shape = (g.shape[1], x.shape[1] // groups, *kernel)
         return gw.reshape(shape).astype(g.dtype, copy=False)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        (grad, x), groups = inputs, params["groups"]
+        geometry = {**_onnx_geometry(params), "group": 1}
+        geometry["strides"], geometry["dilations"] = geometry["dilations"], geometry["strides"]
+        parts = [[_of_group(g, v, n, groups) for v in (x, grad)] for n in range(groups)]
+        found = [g.op("Conv", image, weight, **geometry) for image, weight in parts]
+        y = found[0] if groups == 1 else g.op("Concat", *found, axis=1)
+        y = g.op("Slice", y, g.sizes((0, 0)), g.sizes(params["kernel"]), g.sizes((2, 3)))
+        return g.op("Transpose", y, perm=(1, 0, 2, 3))
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (ct,), (g, x), p = grads, inputs, _geometry(params)
