@@ -7,6 +7,7 @@ trace. Nodes whose inputs are all host values give host values.
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,11 @@ import numpy as np
 from argand.base.errors import FormatError
 from argand.ir.bind import eagerly
 from argand.onnx import hosted, importers, registry
-from argand.onnx.model import FunctionDef, GraphDef, Node, Reference, Required
+from argand.onnx.model import FunctionDef, GraphDef, Node, Reference, Required, ValueInfo
 from argand.onnx.values import has_dims, host_of, is_host, tensor_of
+from argand.tensor import autograd
 from argand.tensor.core import Tensor
-from argand.transform.mode import no_grad
+from argand.transform.mode import enable_grad, no_grad
 
 assert importers is not None  # it fills the registry
 
@@ -91,7 +93,7 @@ class Graph:
         self.inputs = [v.name for v in definition.inputs]
         self.outputs = [v.name for v in definition.outputs]
         self.constants: Environment = {**definition.initialisers, **(state or {})}
-        self.steps = [_step(n, setting, attributes or {}) for n in definition.nodes]
+        self.steps = [_step(n, setting, attributes or {}, definition) for n in definition.nodes]
         made = {*self.inputs, *self.constants, *(o for n in definition.nodes for o in n.outputs)}
         used = {x for s in self.steps for x in s.reads} | set(self.outputs)
         self.free = used - made - {""}
@@ -116,9 +118,9 @@ class Graph:
         """The values of the outputs for those of the inputs, in the graph's orders."""
         env: Environment = {} if around is None else {n: around[n] for n in self.free}
         env.update(self.constants)
-        env.update((n, v) for n, v in zip(self.inputs, inputs, strict=False) if v is not None)
-        for name in self.inputs[len(inputs) :]:
-            env.setdefault(name, None)
+        for name, value in itertools.zip_longest(self.inputs, inputs[: len(self.inputs)]):
+            if value is not None or name not in env:
+                env[name] = value
         for i, step in enumerate(self.steps):
             fixed = self._fixed[i]
             if fixed and self._known(step.node, env):
@@ -259,6 +261,45 @@ class _RuleStep(_Step):
             return [host_of(v) for v in self.called(values, keywords)]
 
 
+class _GradientStep(_Step):
+    """`Gradient`: the part of the graph from some values to another, differentiated."""
+
+    def __init__(
+        self, node: Node, setting: Setting, attributes: Mapping[str, Any], graph: GraphDef
+    ) -> None:
+        super().__init__(node)
+        setting.version(node)
+        xs, zs = (tuple(node.attributes.get(k, ())) for k in ("xs", "zs"))
+        y = node.attributes.get("y")
+        if not xs or not isinstance(y, str) or len(node.inputs) != len(xs) + len(zs):
+            raise node.error("its inputs must be those that xs and zs name, and y be given")
+        self.count = len(xs)
+        part = _part(graph, {*xs, *zs}, y, node)
+        self.body = Graph(part, setting, attributes=attributes)
+        self.names = (*xs, *zs)
+        self.reads += self.body.free - set(self.names)
+
+    def run(self, env: Environment) -> Sequence[Any]:
+        values = [tensor_of(env[n]) for n in self.node.inputs]
+        with enable_grad():
+            leaves = [v.detach().requires_grad_() for v in values[: self.count]]
+            around = env | dict(zip(self.names, [*leaves, *values[self.count :]], strict=True))
+            (y,) = self.body.run([], around)
+            return autograd.grad(y.sum(), leaves, create_graph=True)
+
+
+def _part(graph: GraphDef, start: set[str], y: str, node: Node) -> GraphDef:
+    """The nodes that lead from some values to `y`."""
+    wanted, kept = {y}, []
+    for n in reversed(graph.nodes):
+        if wanted & set(n.outputs) - start:
+            kept.append(n)
+            wanted |= set(n.inputs)
+    if not kept and y not in start:
+        raise node.error(f"nothing before it makes {y!r}")
+    return GraphDef(graph.name, (), (ValueInfo(y, None),), tuple(reversed(kept)), {})
+
+
 _LEFT_OUT = object()
 
 
@@ -288,11 +329,13 @@ def _as_sequence(result: Any, node: Node) -> Sequence[Any]:
     return (result,)
 
 
-def _step(node: Node, setting: Setting, attributes: Mapping[str, Any]) -> Any:
+def _step(node: Node, setting: Setting, attributes: Mapping[str, Any], graph: GraphDef) -> Any:
     setting.count(node)
     function = setting.functions.get((node.domain, node.op))
     if function is not None:
         return _FunctionStep(node, function, setting, attributes)
+    if (node.domain, node.op) == ("ai.onnx.preview.training", "Gradient"):
+        return _GradientStep(node, setting, attributes, graph)
     return _RuleStep(node, setting, attributes)
 
 

@@ -1,8 +1,5 @@
 """The rules of the ops, one file a category; `argand.onnx.registry` says how to write one.
 
-Being written: quantized (QuantizeLinear, QLinearConv ...), recurrent (RNN, GRU, LSTM), drawing
-(random), signals (DFT, STFT, MelWeightMatrix, windows), training (ai.onnx.preview.training).
-
 To do: texts (strings, TfIdfVectorizer, RegexFullMatch), pictures (ImageDecoder), learning
 (ai.onnx.ml), microsoft (com.microsoft).
 """
@@ -13,28 +10,38 @@ from argand.onnx.importers import (
     attention,
     control,
     convolution,
+    drawing,
     elementwise,
     imaging,
     losses,
     normalising,
     pooling,
     products,
+    quantized,
+    recurrent,
     reducing,
     resizing,
     shaping,
+    signals,
+    training,
 )
 
 __all__ = [
     "attention",
     "control",
     "convolution",
+    "drawing",
     "elementwise",
     "imaging",
     "losses",
     "normalising",
     "pooling",
     "products",
+    "quantized",
+    "recurrent",
     "reducing",
     "resizing",
     "shaping",
+    "signals",
+    "training",
 ]

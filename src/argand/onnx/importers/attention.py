@@ -84,7 +84,7 @@ def _attention(
 
 def _scores(q: Any, k: Any, factor: float) -> Any:
     """Both operands by the root of the factor, as ONNX has it: so 16 bits don't overflow."""
-    root = math.sqrt(factor)
+    root = ag.full((), math.sqrt(factor), dtype=q.dtype)
     return ag.matmul(q * root, (k * root).transpose(2, 3))
 
 

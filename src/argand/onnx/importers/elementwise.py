@@ -29,6 +29,15 @@ def _two_operands(function: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
+def _aligned_operands(function: Callable[..., Any]) -> Callable[..., Any]:
+    def rule(a: Tensor, b: Tensor, *, axis: int | None = None, broadcast: int = 0) -> Any:
+        if broadcast and axis is not None:
+            b = b.reshape([*b.shape, *[1] * (a.ndim - axis % a.ndim - b.ndim)])
+        return function(a, b)
+
+    return rule
+
+
 def _any_operands(function: Callable[..., Any]) -> Callable[..., Any]:
     def rule(*values: Tensor) -> Any:
         return functools.reduce(function, values)
@@ -82,16 +91,19 @@ _TWO = {
     "LessOrEqual": ag.le,
     "Mul": ag.mul,
     "Or": ag.logical_or,
-    "PRelu": lambda x, slope: ag.where(x < 0, x * slope, x),
     "Sub": ag.sub,
     "Xor": ag.logical_xor,
 }
+_ALIGNED = {"Add", "And", "Div", "Equal", "Greater", "Less", "Mul", "Or", "Pow", "Sub", "Xor"}
+"""The ops that said before opset 7 along which axis the second operand repeats."""
 _MANY = {"Max": ag.maximum, "Min": ag.minimum, "Sum": ag.add}
 
 for _name, _function in _ONE.items():
     importer(_name)(_one_operand(_function))
 for _name, _function in _TWO.items():
-    importer(_name)(_two_operands(_function))
+    importer(_name, since=7 if _name in _ALIGNED else 1)(_two_operands(_function))
+for _name in _ALIGNED & set(_TWO):
+    importer(_name, since=1)(_aligned_operands(_TWO[_name]))
 for _name, _function in _MANY.items():
     importer(_name)(_any_operands(_function))
 
@@ -101,7 +113,19 @@ def _identity(x: Any) -> Any:
     return x
 
 
-@importer("Equal")
+@importer("PRelu", since=7)
+def _prelu(x: Tensor, slope: Tensor) -> Any:
+    return ag.where(x < 0, x * slope, x)
+
+
+@importer("PRelu", since=1)
+def _prelu_of_channels(x: Tensor, slope: Tensor) -> Any:
+    if slope.numel() > 1:
+        slope = slope.reshape([-1] + [1] * (x.ndim - 2))
+    return _prelu(x, slope)
+
+
+@importer("Equal", since=7)
 def _equal(a: Any, b: Any) -> Any:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == object:
         return np.asarray(a == b)
@@ -113,7 +137,7 @@ def _mean(*values: Tensor) -> Any:
     return functools.reduce(ag.add, values) / len(values)
 
 
-@importer("Div")
+@importer("Div", since=7)
 def _div(a: Tensor, b: Tensor) -> Any:
     return ag.div(a, b, rounding_mode=None if a.dtype.is_floating_point else "trunc")
 
@@ -123,13 +147,17 @@ def _mod(a: Tensor, b: Tensor, *, fmod: int = 0) -> Any:
     return ag.fmod(a, b) if fmod else ag.remainder(a, b)
 
 
-@importer("Pow")
+@importer("Pow", since=7)
 def _pow(x: Tensor, exponent: Any) -> Any:
     if isinstance(exponent, np.ndarray) and exponent.ndim == 0:
         exponent = exponent.item()
     return ag.pow(x, tensor_of(exponent) if isinstance(exponent, np.ndarray) else exponent).to(
         x.dtype
     )
+
+
+for _name, _rule in {"Div": _div, "Equal": _equal, "Pow": _pow}.items():
+    importer(_name, since=1)(_aligned_operands(_rule))
 
 
 @importer("BitShift")
@@ -308,9 +336,11 @@ def _to_float8(x: Any, dtype: DType, saturate: bool, round_mode: str) -> Any:
     x = x.to(ag.float32)
     if dtype is ag.float8_e8m0fnu:
         return _to_power(x, saturate, round_mode)
+    top = float(ag.finfo(dtype).max)
     if saturate:
-        top = float(ag.finfo(dtype).max)
         x = ag.where(ag.isnan(x), x, ag.clamp(x, -top, top))
+    elif dtype is ag.float8_e4m3fn:
+        x = ag.where(ag.abs(x) > top + 16, ag.full_like(x, math.nan), x)  # there is no infinity
     return x.to(dtype)
 
 
@@ -318,6 +348,6 @@ def _to_power(x: Any, saturate: bool, round_mode: str) -> Any:
     """The power of two that stands for a number: of float8_e8m0fnu."""
     mantissa, exponent = ag.frexp(ag.abs(x))
     raise_ = {"up": mantissa > 0.5, "down": mantissa > 1, "nearest": mantissa > 0.75}[round_mode]
-    power = exponent - 1 + raise_.to(exponent.dtype)
+    power = ag.where(x == 0, ag.full_like(exponent, -127), exponent - 1 + raise_.to(exponent.dtype))
     scaled = ag.ldexp(ag.ones_like(x), ag.clamp(power, -127, 127))
     return scaled.to(ag.float8_e8m0fnu)

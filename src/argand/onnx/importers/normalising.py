@@ -16,7 +16,7 @@ def _channels(p: Any, rank: int) -> Any:
     return p.reshape([-1] + [1] * (rank - 2))
 
 
-@importer("BatchNormalization")
+@importer("BatchNormalization", since=7)
 def _batch_norm(
     x: Tensor,
     scale: Tensor,
@@ -36,6 +36,27 @@ def _batch_norm(
         x, mean.to(x.dtype), var.to(x.dtype), scale.to(x.dtype), b.to(x.dtype), eps=epsilon
     )
     return (made,) + (None,) * (node.outputs - 1)
+
+
+@importer("BatchNormalization", since=1)
+def _old_batch_norm(
+    x: Tensor,
+    scale: Tensor,
+    b: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    *,
+    consumed_inputs: Any = None,
+    epsilon: float = 1e-5,
+    is_test: int = 0,
+    momentum: float = 0.9,
+    spatial: int = 1,
+    node: Call,
+) -> Any:
+    trained = int(not is_test)
+    return _batch_norm(
+        x, scale, b, mean, var, epsilon=epsilon, momentum=momentum, training_mode=trained, node=node
+    )
 
 
 def _trained(
