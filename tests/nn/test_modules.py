@@ -73,6 +73,36 @@ def test_unknown_attribute_suggests():
         Net().firts  # noqa: B018
 
 
+class Named(nn.Module):
+    """Parts with the names of methods that PyTorch's modules don't have, as programs give them."""
+
+    def __init__(self):
+        super().__init__()
+        self.predict = nn.Linear(2, 1)
+        self.fit = nn.Parameter(ag.ones(1))
+        self.register_buffer("summary", ag.full((1,), 2.0))
+        self.add_module("evaluate", nn.ReLU())
+        self._hooks, self._get, self._convert = [], 3, None
+
+    def forward(self, x):
+        return self.evaluate(self.predict(x) * 0 - 1) + self.fit + self.summary
+
+
+def test_parts_may_have_the_names_of_methods():
+    model, calls = Named(), []
+    model.register_forward_hook(lambda *given: calls.append(len(given)))
+    assert model(ag.ones(3, 2)).tolist() == [[3.0]] * 3
+    assert calls == [3]
+    assert {"fit", "summary", "predict.weight", "predict.bias"} == set(model.double().state_dict())
+    assert model.get_parameter("fit").dtype == ag.float64
+    model.set_submodule("predict", nn.Linear(2, 1, bias=False), strict=True)
+    assert model.predict.bias is None
+    del model.predict
+    with pytest.raises((TypeError, RuntimeError)):
+        model.predict()
+    assert "outputs for data" in nn.Module.predict.__doc__
+
+
 def test_registration_refuses_bad_names():
     net = Net()
     with pytest.raises(KeyError, match="must not be empty"):

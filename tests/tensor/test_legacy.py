@@ -82,3 +82,10 @@ def test_a_type_is_a_dtype_for_the_method_type() -> None:
         x.type(int, 3)
     with pytest.raises(TypeError, match="is not a dtype"):
         x.type(list)
+
+
+def test_variables_are_tensors() -> None:
+    x = ag.ones(2)
+    with pytest.warns(UserWarning, match="volatile was removed and now has no effect"):
+        assert ag.autograd.Variable(x, volatile=True) is x
+    assert ag.autograd.Variable(x, requires_grad=True).requires_grad

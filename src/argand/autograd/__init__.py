@@ -1,5 +1,6 @@
 """`argand.autograd`: gradients on demand and custom derivatives, as `torch.autograd`."""
 
+import warnings
 from typing import Any
 
 from argand.autograd import forward_ad, function, functional, graph
@@ -16,12 +17,18 @@ from argand.transform.mode import (
 )
 
 
-def Variable(data: Any, requires_grad: bool = False) -> Any:  # noqa: N802  # PyTorch's name
-    """The tensor itself; from the days when tensors and variables were different things.
+def Variable(  # noqa: N802  # PyTorch's name
+    data: Any, requires_grad: bool = False, volatile: bool | None = None
+) -> Any:
+    """The tensor itself; from the days when tensors and variables were different things, and
+    `volatile` said what `no_grad` says now: it does nothing.
 
     >>> ag.autograd.Variable(ag.ones(2), requires_grad=True)
     tensor([1., 1.], requires_grad=True)
     """
+    if volatile:
+        message = "volatile was removed and now has no effect. Use `with ag.no_grad():` instead."
+        warnings.warn(message, stacklevel=2)
     return data.requires_grad_() if requires_grad else data
 
 

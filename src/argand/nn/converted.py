@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from argand.base import epoch
 from argand.base.dtype import as_dtype
@@ -16,6 +16,8 @@ from argand.tensor.creation import empty_like
 from argand.tensor.inplace import assign
 from argand.tensor.strides import stored
 from argand.transform.mode import no_grad
+
+_M = TypeVar("_M", bound="Converted")
 
 
 class Converted(Tree):
@@ -63,25 +65,11 @@ class Converted(Tree):
             self._apply(lambda x: _moved(x, device))
         if memory_format is not None:
             self._apply(lambda x: _stored(x, memory_format))
-        return self if dtype is None else self._convert(dtype)
+        return self if dtype is None else _converted(self, dtype)
 
     def to_empty(self, *, device: Any = None, recurse: bool = True) -> Self:
         """Give every parameter and buffer new memory, whose values aren't set."""
         return self._apply(lambda x: empty_like(x, device=device or "cpu").detach(), recurse)
-
-    def _convert(self, dtype: Any) -> Self:
-        wanted = as_dtype(dtype)
-        if not wanted.is_inexact:
-            raise TypeError(f"a module can be converted to floating-point dtypes, not {wanted!r}")
-
-        def converted(t: Tensor) -> Tensor:
-            if not t.dtype.is_inexact or t.dtype is wanted:
-                return t
-            with no_grad():
-                new: Tensor = ops.cast(t, wanted)
-            return new
-
-        return self._apply(converted)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Replace the memory of every parameter, its gradient and every buffer by `fn` of it."""
@@ -107,23 +95,23 @@ class Converted(Tree):
 
     def float(self) -> Self:
         """Convert to float32."""
-        return self._convert("float32")
+        return _converted(self, "float32")
 
     def double(self) -> Self:
         """Convert to float64."""
-        return self._convert("float64")
+        return _converted(self, "float64")
 
     def half(self) -> Self:
         """Convert to float16."""
-        return self._convert("float16")
+        return _converted(self, "float16")
 
     def bfloat16(self) -> Self:
         """Convert to bfloat16."""
-        return self._convert("bfloat16")
+        return _converted(self, "bfloat16")
 
     def type(self, dst_type: Any) -> Self:
         """Convert to a floating-point dtype."""
-        return self._convert(dst_type)
+        return _converted(self, dst_type)
 
     def cpu(self) -> Self:
         """The module itself: it is on the CPU."""
@@ -159,3 +147,18 @@ def _stored(x: Tensor, memory_format: Any) -> Tensor:
     with no_grad():
         made: Tensor = stored(x.detach(), memory_format)
     return made
+
+
+def _converted(module: _M, dtype: Any) -> _M:
+    wanted = as_dtype(dtype)
+    if not wanted.is_inexact:
+        raise TypeError(f"a module can be converted to floating-point dtypes, not {wanted!r}")
+
+    def converted(t: Tensor) -> Tensor:
+        if not t.dtype.is_inexact or t.dtype is wanted:
+            return t
+        with no_grad():
+            new: Tensor = ops.cast(t, wanted)
+        return new
+
+    return module._apply(converted)

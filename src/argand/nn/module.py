@@ -13,6 +13,7 @@ from argand.base.userstack import UserCall, register_call, register_module_call
 from argand.nn.hooks import Hooks, HookTable
 from argand.nn.saved import IncompatibleKeys as IncompatibleKeys
 from argand.nn.saved import Saved
+from argand.nn.tree import Offered
 from argand.transform.hooks import RemovableHandle
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
@@ -93,32 +94,27 @@ class Module(Saved):
 
     # -- hooks ---------------------------------------------------------------------------------
 
-    def _hooks(self) -> Hooks:
-        if self._special is None:
-            self._special = Hooks()
-        return self._special
-
     @property
     def _forward_pre_hooks(self) -> HookTable:
-        return self._hooks().before
+        return _hooks_of(self).before
 
     @property
     def _forward_hooks(self) -> HookTable:
-        return self._hooks().after
+        return _hooks_of(self).after
 
     @property
     def _backward_hooks(self) -> HookTable:
-        return self._hooks().gradients
+        return _hooks_of(self).gradients
 
     @property
     def _backward_pre_hooks(self) -> HookTable:
-        return self._hooks().gradients_before
+        return _hooks_of(self).gradients_before
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
         """Call ``hook(module, args)`` before `forward`; what it returns replaces the arguments."""
-        return self._registered(self._forward_pre_hooks, hook, prepend, with_kwargs)
+        return _added(self, self._forward_pre_hooks, hook, prepend, with_kwargs)
 
     def register_forward_hook(
         self,
@@ -130,17 +126,9 @@ class Module(Saved):
     ) -> RemovableHandle:
         """Call ``hook(module, args, output)`` after `forward`; what it returns is the output. With
         `always_call` it is called after an error too, with None for the output."""
-        handle = self._registered(self._forward_hooks, hook, prepend, with_kwargs)
+        handle = _added(self, self._forward_hooks, hook, prepend, with_kwargs)
         if always_call:
-            self._hooks().always.add(handle.key)
-        return handle
-
-    def _registered(
-        self, table: HookTable, hook: Any, prepend: bool, with_kwargs: bool
-    ) -> RemovableHandle:
-        handle = table.add(hook, prepend)
-        if with_kwargs:
-            self._hooks().with_kwargs.add(handle.key)
+            _hooks_of(self).always.add(handle.key)
         return handle
 
     def register_full_backward_pre_hook(
@@ -174,21 +162,25 @@ class Module(Saved):
         Without: compile `forward`, as PyTorch."""
         if args or "optimizer" in kwargs or "loss" in kwargs or "metrics" in kwargs:
             return resolve("fit.model").compile(self, *args, **kwargs)
-        self._hooks().compiled = resolve("compile.compile")(self.forward, **kwargs)
+        _hooks_of(self).compiled = resolve("compile.compile")(self.forward, **kwargs)
         return None
 
+    @Offered
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Train on data; see `argand.fit`."""
         return resolve("fit.model").fit(self, *args, **kwargs)
 
+    @Offered
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """The loss and the metrics on data; see `argand.fit`."""
         return resolve("fit.model").evaluate(self, *args, **kwargs)
 
+    @Offered
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs for data, in evaluation mode; see `argand.fit`."""
         return resolve("fit.model").predict(self, *args, **kwargs)
 
+    @Offered
     def summary(self, *args: Any, **kwargs: Any) -> Any:
         """Print a table of the layers, their output shapes and numbers of parameters."""
         return resolve("fit.model").summary(self, *args, **kwargs)
@@ -221,6 +213,21 @@ class Module(Saved):
         if not children and len(extra) < 2:
             return f"{head}({''.join(extra)})"
         return head + "(\n  " + "\n  ".join([*extra, *children]) + "\n)"
+
+
+def _hooks_of(module: Module) -> Hooks:
+    if module._special is None:
+        module._special = Hooks()
+    return module._special
+
+
+def _added(
+    module: Module, table: HookTable, hook: Any, prepend: bool, with_kwargs: bool
+) -> RemovableHandle:
+    handle = table.add(hook, prepend)
+    if with_kwargs:
+        _hooks_of(module).with_kwargs.add(handle.key)
+    return handle
 
 
 def _path_between(outer: Module, inner: Module) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
+from types import MethodType
 from typing import Any, Self
 
 from argand.base import epoch
@@ -12,6 +14,24 @@ from argand.tensor.core import Tensor
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 _ABSENT = object()
+
+
+class Offered:
+    """A method that a registered name hides: with ``self.predict = Linear(3, 1)`` it is the layer,
+    as in PyTorch, whose modules have no `predict`."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = method
+        self.__doc__ = method.__doc__
+
+    def __get__(self, module: Tree | None, owner: type | None = None) -> Any:
+        if module is None:
+            return self.method
+        for registry in _REGISTRIES:
+            found = module.__dict__.get(registry, {}).get(self.method.__name__, _ABSENT)
+            if found is not _ABSENT:
+                return found
+        return MethodType(self.method, module)
 
 
 class Tree:
@@ -208,25 +228,18 @@ class Tree:
             raise AttributeError(f"{type(parent).__name__} has no module {name!r}")
         if not isinstance(module, Tree):
             raise ValueError(f"set_submodule takes a Module, got {type(module).__name__}")
-        if name not in parent._modules and hasattr(parent, name):
+        free = name in parent._modules or _is_offered(parent, name)
+        if not free and hasattr(parent, name):
             raise AttributeError(f"{name!r} of {type(parent).__name__} is no module")
         setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Any:
         """The parameter of a dotted path."""
-        return self._get("_parameters", target, "parameter")
+        return _found(self, "_parameters", target, "parameter")
 
     def get_buffer(self, target: str) -> Any:
         """The buffer of a dotted path."""
-        return self._get("_buffers", target, "buffer")
-
-    def _get(self, registry: str, target: str, kind: str) -> Any:
-        path, _, name = target.rpartition(".")
-        found = self.get_submodule(path).__dict__[registry].get(name)
-        if found is None:
-            near = did_you_mean(target, [n for n, _ in self._named(registry, "", True, True)])
-            raise AttributeError(f"{type(self).__name__} has no {kind} {target!r}{near}")
-        return found
+        return _found(self, "_buffers", target, "buffer")
 
     def apply(self, fn: Callable[[Any], Any]) -> Self:
         """Call `fn` on every module below, then on this one; returns self."""
@@ -234,6 +247,15 @@ class Tree:
             child.apply(fn)
         fn(self)
         return self
+
+
+def _found(root: Tree, registry: str, target: str, kind: str) -> Any:
+    path, _, name = target.rpartition(".")
+    found = root.get_submodule(path).__dict__[registry].get(name)
+    if found is None:
+        near = did_you_mean(target, [n for n, _ in root._named(registry, "", True, True)])
+        raise AttributeError(f"{type(root).__name__} has no {kind} {target!r}{near}")
+    return found
 
 
 def _check_name(module: Tree, name: str) -> None:
@@ -244,8 +266,14 @@ def _check_name(module: Tree, name: str) -> None:
     if not name or "." in name:
         raise KeyError(f"a name must not be empty or contain '.', got {name!r}")
     registered = any(name in module.__dict__[r] for r in _REGISTRIES)
-    if not registered and hasattr(module, name):
+    if not registered and hasattr(module, name) and not _is_offered(module, name):
         raise KeyError(f"attribute {name!r} already exists")
+
+
+def _is_offered(module: Tree, name: str) -> bool:
+    return name not in module.__dict__ and isinstance(
+        inspect.getattr_static(type(module), name, None), Offered
+    )
 
 
 def _check_replacement(registry: str, name: str, value: Any) -> None:
