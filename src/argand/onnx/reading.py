@@ -293,11 +293,13 @@ def _text(data: bytes) -> str:
 
 
 def _extent(dim: Any, what: str) -> int | str | None:
-    if dim.HasField("dim_value"):
-        if dim.dim_value < 0:
-            raise FormatError(f"{what}: its shape has the negative size {dim.dim_value}")
-        return int(dim.dim_value)
-    return str(dim.dim_param) or None
+    if not dim.HasField("dim_value"):
+        return str(dim.dim_param) or None
+    if dim.dim_value == -1:  # as some converters write a size that isn't known
+        return None
+    if dim.dim_value < 0:
+        raise FormatError(f"{what}: its shape has the negative size {dim.dim_value}")
+    return int(dim.dim_value)
 
 
 def _check_unique(names: Iterable[str], what: str) -> None:
