@@ -39,17 +39,21 @@ class Symbol:
 class Apply:
     """An opaque part of a polynomial: floordiv, mod, min or max of two polynomials."""
 
-    __slots__ = ("key", "left", "op", "right")
+    __slots__ = ("_text", "key", "left", "op", "right")
 
     def __init__(self, op: str, left: Any, right: Any) -> None:
         self.op, self.left, self.right = op, left, right  # Dims
         self.key = (op, left.key, right.key)
+        self._text = ""
 
     def __repr__(self) -> str:
-        if self.op in ("min", "max"):
-            return f"{self.op}({self.left}, {self.right})"
-        sign = "//" if self.op == "floordiv" else "%"
-        return f"({self.left}){sign}({self.right})"
+        if not self._text:  # by which atoms are sorted, again and again
+            left, right = self.left.text(), self.right.text()
+            if self.op in ("min", "max"):
+                self._text = f"{self.op}({left}, {right})"
+            else:
+                self._text = f"({left}){'//' if self.op == 'floordiv' else '%'}({right})"
+        return self._text
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Apply) and self.key == other.key

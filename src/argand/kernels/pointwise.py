@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from argand.base.dim import same
 from argand.base.shape import numel
-from argand.ir.program import Value
+from argand.ir.program import Node, Value
 from argand.kernels.cost import CHEAP_FLOPS, flops_of
 from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.transposed_reads import transposed_reads
@@ -29,6 +29,7 @@ from argand.lowering.space import (
     ElementIndex,
     Space,
     by_strides,
+    connected,
     covers,
     fold,
     loaded_indices,
@@ -112,16 +113,18 @@ def _nests(region: Region) -> list[Nest]:
     """The nests, in order."""
     nests: list[Nest] = []
     waiting = list(region.outputs)
+    parts = connected(region.nodes)
     while waiting:
-        nest = _next_nest(region, waiting)
+        nest = _next_nest(region, waiting, parts.get(waiting[0], []))
         nests.append(nest)
         stored = [v for v, _ in nest.results]
         waiting = [v for v in waiting if v not in stored]
     return nests
 
 
-def _next_nest(region: Region, waiting: Sequence[Value]) -> Nest:
-    """The nest of the first waiting result, with all results that its space covers.
+def _next_nest(region: Region, waiting: Sequence[Value], nodes: Sequence[Node]) -> Nest:
+    """The nest of the first waiting result, with all results that its space covers; `nodes` are
+    those that it is connected with.
 
     The space is fine enough that reshapes of its axes come out even.
     """
@@ -129,7 +132,7 @@ def _next_nest(region: Region, waiting: Sequence[Value]) -> Nest:
     space = Space(anchor.shape)
     located, apart = frozenset[Value](), -1
     for _ in range(MAX_SPLITS):
-        found = locate(region.nodes, anchor, space.index)
+        found = locate(nodes, anchor, space.index)
         results = [
             (v, found[v])
             for v in waiting

@@ -9,6 +9,7 @@ as long as it can be.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from argand.base.dim import Extent, same
@@ -144,6 +145,24 @@ def locate(nodes: Sequence[Node], anchor: Value, index: ElementIndex) -> dict[Va
         for node in (*reversed(nodes), *nodes):
             _locate_node(node, found)
     return found
+
+
+def connected(nodes: Sequence[Node]) -> dict[Value, list[Node]]:
+    """For each value of some nodes those that it is connected with, through whatever they read and
+    compute, in order: `locate` finds nothing beyond them."""
+    parts: dict[Value, list[tuple[int, Node]]] = {}
+    for number, node in enumerate(nodes):
+        touched = [*node.values, *node.outputs]
+        joined = {id(part): part for v in touched if (part := parts.get(v)) is not None}
+        largest: list[tuple[int, Node]] = max(joined.values(), key=len, default=[])
+        largest.append((number, node))
+        for part in joined.values():
+            if part is not largest:
+                largest += part
+                parts.update((v, largest) for _, n in part for v in (*n.values, *n.outputs))
+        parts.update(dict.fromkeys(touched, largest))
+    ordered = {id(part): [n for _, n in sorted(part, key=itemgetter(0))] for part in parts.values()}
+    return {v: ordered[id(part)] for v, part in parts.items()}
 
 
 def _locate_node(node: Node, found: dict[Value, ElementIndex]) -> None:
