@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.errors import FormatError
+from argand.base.errors import FormatError, TraceError
 from argand.ir.bind import eagerly
 from argand.onnx import hosted, importers, registry
 from argand.onnx.model import FunctionDef, GraphDef, Node, Reference, Required, ValueInfo
@@ -234,6 +234,10 @@ class _RuleStep(_Step):
             values[place] = value
         try:
             return self.computed(values, env)
+        except TraceError as error:
+            if str(self.node) not in str(error):
+                error.args = (f"{self.node}: {error}",)
+            raise
         except Exception as error:
             error.add_note(f"  in the ONNX {self.node}")
             raise
