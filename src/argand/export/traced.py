@@ -10,9 +10,11 @@ import numpy as np
 from argand.base.dim import Dim
 from argand.base.dtype import DType
 from argand.base.errors import (
+    ArgandError,
     ArgumentError,
     CallError,
     DTypeError,
+    ProgramError,
     ShapeError,
     TraceError,
     did_you_mean,
@@ -73,6 +75,7 @@ class TracedSignature:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.reason: str | None = None
+        self._failed: str | None = None
         self.traced: list[Signature] = []
         self._body = body
         self._run: Run = _unbound
@@ -113,10 +116,12 @@ class TracedSignature:
         if watched or not plain:
             return self._run(list(values))
         signature = self._fitting(values)
-        if signature is None:
-            return self._run(list(values))
-        found: list[Any] = signature(*values)
-        return found
+        if signature is not None:
+            found: list[Any] = signature(*values)
+            return found
+        results = self._run(list(values))
+        self.reason, self._failed = self.reason or self._failed, None
+        return results
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         names = [x.name for x in self.inputs]
@@ -197,6 +202,9 @@ class TracedSignature:
         except TraceError as error:
             self.reason = str(error).splitlines()[0]
             return None
+        except ArgandError as error:
+            self._failed = str(error).splitlines()[0]  # the call's fault, or the trace's
+            return None
         assert self._keep is not None
         names = self._keep([v.name for v in found.program.state], found.state)
         for value, name in zip(found.program.state, names, strict=True):
@@ -225,7 +233,7 @@ class TracedSignature:
         given: Any = (tuple(v.detach() for v in values), {})
         try:
             return capture(run, given, shapes, _identifier(self.name))
-        except ShapeError:
+        except (ShapeError, ProgramError):
             if not any(shapes):
                 raise
             return capture(run, given, [None] * len(shapes), _identifier(self.name))

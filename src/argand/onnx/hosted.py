@@ -169,7 +169,7 @@ def _constant(**attributes: Any) -> Any:
 def _cast(x: Any, *, to: int, saturate: int = 1, round_mode: str = "up") -> Any:
     dtype = dtype_of(to)
     if has_dims(x):
-        return x if to == 7 else NotImplemented
+        return x if to in (6, 7) else NotImplemented
     if is_text(x) or isinstance(dtype, np.dtype) or x.dtype.kind not in "iufb":
         return NotImplemented
     if dtype.kind in "iu" and x.dtype.kind == "f" and not np.isfinite(x).all():
