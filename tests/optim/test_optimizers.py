@@ -544,6 +544,40 @@ def test_loading_drops_what_was_not_saved():
     assert opt.state_dict()["state"] == {}
 
 
+class Averaged(optim.Optimizer):
+    """An optimizer as programs write them, with a step and any state of its own."""
+
+    def step(self, closure=None):
+        with ag.no_grad():
+            for p in self.param_groups[0]["params"]:
+                state = self.state[p]
+                if not state:
+                    state.update(
+                        step=0, rows=ag.zeros(3), kind="mean", seen={"last": [1, ag.ones(2)]}
+                    )
+                state["step"] += 1
+                state["rows"] += p.grad.mean()
+                p.sub_(p.grad / state["step"])
+
+
+def test_a_state_of_its_own_is_loaded_as_it_was_saved():
+    p = nn.Parameter(ag.ones(2))
+    opt = Averaged([p], {"lr": 1.0})
+    p.grad = ag.ones(2)
+    opt.step()
+    saved = copy.deepcopy(opt.state_dict())
+    opt.step()
+    opt.load_state_dict(saved)
+    opt.step()
+    state = opt.state[p]
+    assert state["step"] == 2
+    assert type(state["step"]) is int
+    assert (state["kind"], state["rows"].tolist()) == ("mean", [2.0] * 3)
+    assert state["seen"]["last"][1].tolist() == [1.0, 1.0]
+    assert p.tolist() == [-1.0, -1.0]
+    assert saved["state"][0]["rows"].tolist() == [1.0] * 3
+
+
 def test_a_default_dtype_of_float64_counts_in_float64():
     ag.set_default_dtype(ag.float64)
     try:

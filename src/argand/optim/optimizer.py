@@ -310,7 +310,7 @@ class Optimizer:
         """Make the state of every parameter the saved one, empty where none was saved."""
         steps = {}
         for p, values in states:
-            if "step" in values:
+            if self.counts and "step" in values:
                 steps[p] = float(values["step"])
             kept = {k: v for k, v in self.state[p].items() if k == "step" and p in steps}
             restore(self.state[p], {**kept, **self.resumed(values, p)}, p)
@@ -322,12 +322,13 @@ class Optimizer:
             self._set_steps([(p, steps[p]) for p in own if p in steps])
 
     def resumed(self, values: Mapping[str, Any], p: Any) -> dict[str, Any]:
-        """The state to take over from what was saved of a parameter, but for its step."""
-        return {k: v for k, v in values.items() if k != "step"}
+        """The state to take over from what was saved of a parameter, but for a step that counts."""
+        return {k: v for k, v in values.items() if k != "step" or not self.counts}
 
     def state_shape(self, key: str, p: Any) -> tuple[int, ...] | None:
-        """The shape that the state `key` of a parameter has unless it is 0-d; None for any."""
-        return tuple(p.shape)
+        """The shape that the state `key` of a parameter has unless it is 0-d; None for any, as
+        with a `step` of its own."""
+        return tuple(p.shape) if type(self).step is Optimizer.step else None
 
     def _set_steps(self, counts: list[tuple[Any, float]]) -> None:
         """Give parameters of a group their steps; equal ones share a tensor."""

@@ -86,10 +86,12 @@ def _check_state(name: str, values: Any, p: Any, shape_of: Callable[[str, Any], 
 
 
 def _is_plain(value: Any, lists: bool) -> bool:
-    """Whether a state is a number or None, or a list of such and of tensors."""
-    if lists and isinstance(value, list | tuple):
-        return all(array_of(v) is not None or _is_plain(v, lists=False) for v in value)
-    return isinstance(value, int | float | np.number | None)
+    """Whether a state is a number or None; or with `lists` text, or a container of such and of
+    tensors."""
+    if lists and isinstance(value, list | tuple | Mapping):
+        inner = value.values() if isinstance(value, Mapping) else value
+        return all(array_of(v) is not None or _is_plain(v, lists) for v in inner)
+    return isinstance(value, int | float | np.number | None) or (lists and isinstance(value, str))
 
 
 def array_of(value: Any) -> Any:
@@ -116,6 +118,8 @@ def _taken_over(value: Any, p: Any) -> Any:
     """A copy of what was saved; tensors of floats get the parameter's dtype."""
     if isinstance(value, list | tuple):
         return type(value)(_taken_over(v, p) for v in value)
+    if isinstance(value, Mapping):
+        return {k: _taken_over(v, p) for k, v in value.items()}
     array = array_of(value)
     if array is None:
         return value
