@@ -410,13 +410,18 @@ class Random(Op):
     element: Callable[..., Any] | None = None
 
     def onnx(self, g: Graph, inputs: Tensors, params: Params) -> Any:
-        raise UntranslatableError(
-            "it draws random numbers, and a file would draw others; export the module in eval() "
-            "mode, or pass what is drawn as an input"
-        )
+        raise no_draws()
 
     def saves(self, params: dict[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
         return (), ()
+
+
+def no_draws() -> UntranslatableError:
+    """Why random draws have no place in another format."""
+    return UntranslatableError(
+        "it draws random numbers, and a file would draw others; export the module in eval() mode, "
+        "or pass what is drawn as an input"
+    )
 
 
 class Create(Op):

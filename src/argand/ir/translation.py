@@ -35,6 +35,10 @@ class Graph(Protocol):
     def opset(self) -> int:
         """The version of the operators."""
 
+    @property
+    def result_shape(self) -> Shape:
+        """The shape of the first result that the rule is to give."""
+
     def op(self, kind: str, *inputs: Any, outputs: int = 1, dtype: Any = None, **attrs: Any) -> Any:
         """An operator of that name on values, literals, arrays or None (left out): its results.
 

@@ -10,6 +10,7 @@ from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
 from argand.nn import functional as F
 from argand.nn import init
+from argand.nn.functional import single
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
 from argand.nn.utils.rnn import PackedSequence, packed, pad_packed_sequence
@@ -362,6 +363,12 @@ class RNNBase(Module):
         """One layer in one direction: the input's part of all gates at once, then step by step."""
         named = {n: getattr(self, n + suffix) for n in ("weight_ih", "weight_hh")}
         biases = [getattr(self, n + suffix) if self.bias else None for n in ("bias_ih", "bias_hh")]
+        if not self.proj_size and lengths is None:
+            given = (*named.values(), *biases)
+            kept = single.recurrent(self.kind, x, state, given, self.nonlinearity, reverse)
+            if kept is not None:
+                found: tuple[Any, tuple[Any, ...]] = kept
+                return found
         gates = F.linear(x, named["weight_ih"], biases[0])
         step, act = _KINDS[self.kind][0], _activation(self.nonlinearity)
         length = int(x.shape[0])

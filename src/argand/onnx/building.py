@@ -22,7 +22,7 @@ from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.translation import UntranslatableError
 from argand.onnx import scalars, sizes
 from argand.onnx.package import onnx
-from argand.onnx.refs import Expanded, Failure, Place, Ref
+from argand.onnx.refs import Expanded, Failure, Place, Ref, Source
 
 _PROTO = {"bool": "BOOL", "float32": "FLOAT", "float64": "DOUBLE"}
 _WIDER = {
@@ -95,7 +95,7 @@ class Model:
         self.constants: dict[Any, Ref] = {}
         self.taken: set[str] = set()
         self.failures: list[Failure] = []
-        self.symbols: dict[str, tuple[Ref, int]] = {}
+        self.symbols: dict[str, Source] = {}
 
     def fresh(self, hint: str) -> str:
         """A name that nothing has: this one, or numbered."""
@@ -116,6 +116,7 @@ class GraphBuilder:
         self.nodes: list[Any] = []
         self.env: dict[Value, Ref | Expanded] = {}
         self.place: Place = Place() if around is None else around.place
+        self.result_shape: Shape = ()  # of the node whose rule is at work
         self._sizes: dict[Any, Ref] = {}
 
     @property
@@ -350,6 +351,7 @@ class GraphBuilder:
             values = [v if isinstance(v, Literal) else self.ref(v) for v in values]
         else:
             values = self._covering(values, node.outputs[0].shape)
+        self.result_shape = node.outputs[0].shape
         params = dict(node.params)
         if node.regions:
             params["regions"] = node.regions

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.errors import ArgumentError, did_you_mean
+from argand.base.polynomial import Symbol
 from argand.base.tree import flatten
 from argand.tensor.core import Tensor, wrap
 
@@ -52,7 +53,7 @@ class _Fresh:
 
     def __call__(self) -> Dim:
         self.count += 1
-        return Dim(f"s{self.count - 1}")
+        return Dim.symbol(f"s{self.count - 1}")
 
 
 def _by_axes(
@@ -161,11 +162,11 @@ def _dims(spec: Any, rank: int, fresh: _Fresh) -> Dims:
 
 
 def _dim(size: Any, fresh: _Fresh) -> Dim | None:
-    """A size that varies; None for one that doesn't."""
+    """A size that varies; None for one that doesn't. A name's is not checked, a Dim's is."""
     if size is None or isinstance(size, Dim):
         return size
     if isinstance(size, str):
-        return Dim(size)
+        return Dim.symbol(size)
     kind = getattr(size, "name", getattr(size, "__name__", None))
     if isinstance(kind, str):
         if kind == "STATIC":
@@ -176,31 +177,86 @@ def _dim(size: Any, fresh: _Fresh) -> Dim | None:
     raise ArgumentError(f"onnx.export: a size that varies is a Dim or a name, got {size!r}")
 
 
+class Linear(NamedTuple):
+    """A size that is times * symbol + plus."""
+
+    symbol: Symbol
+    times: int
+    plus: int
+
+
+def linear(size: Dim) -> Linear | None:
+    """A size as a multiple of one symbol, plus a number; None for any other."""
+    terms = dict(size.terms)
+    plus = terms.pop((), 0)
+    if len(terms) != 1:
+        return None
+    ((atoms, times),) = terms.items()
+    if len(atoms) != 1 or not isinstance(atoms[0], Symbol) or times < 1:
+        return None
+    return Linear(atoms[0], times, plus)
+
+
+def _parts(size: Dim) -> Linear:
+    found = linear(size)
+    if found is None:
+        raise ArgumentError(
+            f"onnx.export: a size that varies is a Dim, or a multiple of one plus a number; {size} "
+            "is not"
+        )
+    return found
+
+
+def with_hint(size: Dim, at_hand: Any, hints: dict[str, int]) -> Dim:
+    """A declared size that knows its value in the call being traced."""
+    symbol, times, plus = _parts(size)
+    hint, rest = divmod(at_hand - plus, times)
+    if rest or hints.setdefault(symbol.name, hint) != hint:
+        raise ArgumentError(
+            f"onnx.export: a size was declared to be {size}, and is {at_hand}"
+            + (f" where {symbol.name} is {hints[symbol.name]}" if not rest else "")
+        )
+    terms: dict[Any, int] = {(Symbol(symbol.name, hint, symbol.declared),): times}
+    return Dim(terms | ({(): plus} if plus else {}))
+
+
 def enlarged(tensors: list[Any], dims: Sequence[Dims]) -> list[Any]:
-    """The tensors with at least two elements where sizes vary: 0 and 1 are programs of their own.
+    """The tensors with sizes for which symbols are at least 2: 0 and 1 are programs of their own.
 
     A trace looks at sizes, not at values, so elements may be repeated.
     """
-    wanted: dict[str, int] = {}
+    hints: dict[str, int] = {}
     for x, found in zip(tensors, dims, strict=True):
         for d, dim in found.items():
-            wanted[str(dim)] = max(wanted.get(str(dim), 2), x.shape[d])
-    result = []
-    for x, found in zip(tensors, dims, strict=True):
-        short = {d: wanted[str(dim)] for d, dim in found.items() if x.shape[d] != wanted[str(dim)]}
-        if any(x.shape[d] > 1 for d in short):
-            result.append(x)
-            continue
-        array = x._array
-        for d, size in short.items():
-            shape = (*array.shape[:d], size, *array.shape[d + 1 :])
-            array = (
-                np.broadcast_to(array, shape).copy()
-                if array.shape[d]
-                else np.ones(shape, array.dtype)
+            symbol, times, plus = _parts(dim)
+            least = max(2, (x.shape[d] - plus) // times)
+            hints[symbol.name] = max(hints.get(symbol.name, 2), least)
+    return [_repeated(x, found, hints) for x, found in zip(tensors, dims, strict=True)]
+
+
+def _repeated(x: Any, dims: Dims, hints: Mapping[str, int]) -> Any:
+    wanted = {d: dim.evaluate(hints) for d, dim in dims.items()}
+    small = {d: n for d, n in wanted.items() if x.shape[d] != n}
+    if any(x.shape[d] > 1 for d in small):
+        return x  # sizes that don't fit one another, which is said later
+    if not small:
+        return x
+    shape = tuple(small.get(d, n) for d, n in enumerate(x.shape))
+    array = x._array
+    return wrap(np.broadcast_to(array, shape).copy() if array.size else np.ones(shape, array.dtype))
+
+
+def check_facts(facts: Sequence[tuple[Any, str, bool]], name: str) -> None:
+    """ArgumentError where the traced function takes a size that varies for a number."""
+    for difference, op, outcome in facts:
+        found = linear(Dim(difference.terms)) or linear(
+            Dim({m: -c for m, c in difference.terms.items()})
+        )
+        if op == "==" and outcome and found is not None:
+            raise ArgumentError(
+                f"onnx.export: {name} takes the size {found.symbol.name} to be "
+                f"{found.symbol.hint}; leave it fixed, or let the function do without its value"
             )
-        result.append(wrap(array) if short else x)
-    return result
 
 
-__all__ = ["declared", "enlarged"]
+__all__ = ["check_facts", "declared", "enlarged", "linear", "with_hint"]

@@ -153,16 +153,11 @@ def _model(
     found: tracing.Traced, opset: int, inputs: list[str], outputs: list[str], mutable: str
 ) -> Any:
     program = found.program
+    for i in [i for i in program.writes if program.state[i].name == "rng"]:
+        del program.writes[i]  # the draws themselves are refused, unless nobody reads them
     written = [program.state[i].name for i in sorted(program.writes)]
     written = [name for name in written if name not in found.arguments]
     refused = [*found.rebound, *(written if mutable == "refuse" else ())]
-    if refused:
-        raise OnnxExporterError(
-            f"{program.name} can't be exported to ONNX, and nothing was written: it changes "
-            f"{', '.join(refused)}, and a model has no state. Export it in eval() mode, return "
-            "what it changes, or, for buffers that it writes in place, pass "
-            "mutable_state='inputs', which makes inputs and outputs of them"
-        )
     return program_to_model(
         program,
         found.state,
@@ -170,6 +165,7 @@ def _model(
         input_names=inputs,
         output_names=outputs,
         state_as_inputs=found.arguments,
+        changed=refused,
     )
 
 

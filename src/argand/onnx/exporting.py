@@ -11,14 +11,14 @@ import numpy as np
 from argand.base.dim import Dim
 from argand.base.dtype import from_numpy
 from argand.base.errors import ArgandError, ArgumentError
-from argand.base.polynomial import Symbol
 from argand.ir.program import Program, Value
 from argand.ir.rewrite import without_dead_code
 from argand.ir.translation import UntranslatableError
 from argand.onnx import patterns
 from argand.onnx.building import GraphBuilder, Model, elem_type
+from argand.onnx.dynamic import linear
 from argand.onnx.package import onnx
-from argand.onnx.refs import Failure, Place, Ref
+from argand.onnx.refs import Failure, Place, Ref, Source
 from argand.version import __version__
 
 OLDEST, DEFAULT = 17, 20
@@ -52,6 +52,7 @@ def program_to_model(
     input_names: Sequence[str] = (),
     output_names: Sequence[str] = (),
     state_as_inputs: Sequence[str] = (),
+    changed: Sequence[str] = (),
     name: str = "",
 ) -> Any:
     """The ModelProto of a program.
@@ -64,6 +65,7 @@ def program_to_model(
         input_names: names for the first inputs; the program's own for the rest.
         output_names: names for the first outputs; `output` or `output_0`, ... for the rest.
         state_as_inputs: state that is an input of the model rather than an initializer.
+        changed: what else than the program's state a call changes, which is refused.
         name: of the graph; the program's own unless given.
 
     Raises:
@@ -71,9 +73,15 @@ def program_to_model(
     """
     found = checked_opset(opset)
     program = without_dead_code(program)
-    return _Export(program, state, found, set(state_as_inputs)).model(
-        list(input_names), list(output_names), name or program.name
-    )
+    export = _Export(program, state, found, set(state_as_inputs))
+    export.shared.failures += [Failure(Place(what), _STATE) for what in changed]
+    return export.model(list(input_names), list(output_names), name or program.name)
+
+
+_STATE = (
+    "it is changed, and a model has no state: export in eval() mode, return it, or, for a buffer "
+    "that is written in place, pass mutable_state='inputs'"
+)
 
 
 class _Export:
@@ -131,10 +139,12 @@ class _Export:
         self.inputs.append(ref)
         self.g.env[value] = ref
         for d, size in enumerate(value.shape):
-            if isinstance(size, Dim) and len(size.terms) == 1:
-                ((monomial, c),) = size.terms.items()
-                if c == 1 and len(monomial) == 1 and isinstance(monomial[0], Symbol):
-                    self.shared.symbols.setdefault(monomial[0].name, (ref, d))
+            found = linear(size) if isinstance(size, Dim) else None
+            if found is not None:
+                source = Source(ref, d, found.times, found.plus)
+                known = self.shared.symbols.setdefault(found.symbol.name, source)
+                if found.times == 1 and known.times > 1:
+                    self.shared.symbols[found.symbol.name] = source
 
     def _initialise(self, value: Value) -> None:
         array = np.ascontiguousarray(self.state[value.name]).reshape(

@@ -16,6 +16,15 @@ class Ref(NamedTuple):
     shape: Any = None
 
 
+class Source(NamedTuple):
+    """Where a symbol's value is: (size d of a value - plus) / times."""
+
+    value: Ref
+    d: int
+    times: int
+    plus: int
+
+
 class Place(NamedTuple):
     """Whose rule is at work: the op's name, the module's path and the user's line."""
 
@@ -43,4 +52,4 @@ class Expanded(NamedTuple):
     shape: Shape
 
 
-__all__ = ["Expanded", "Failure", "Place", "Ref"]
+__all__ = ["Expanded", "Failure", "Place", "Ref", "Source"]

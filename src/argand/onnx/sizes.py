@@ -85,11 +85,16 @@ def _atom(g: Any, atom: Any) -> Any:
     if found is None:
         if atom.name not in g.model.symbols:
             raise UntranslatableError(f"the size {atom.name} is the size of no input")
-        source, d = g.model.symbols[atom.name]
+        source, d, times, plus = g.model.symbols[atom.name]
         shape = g._sizes.get(("shape", source.name))
         if shape is None:
-            shape = g._sizes[("shape", source.name)] = g.op1("Shape", source)
-        found = g._sizes[key] = g.op1("Gather", shape, np.array([d], np.int64), axis=0)
+            shape = g._sizes["shape", source.name] = g.op1("Shape", source)
+        found = g.op1("Gather", shape, np.array([d], np.int64), axis=0)
+        if plus:
+            found = g.op1("Sub", found, np.array([plus], np.int64))
+        if times != 1:
+            found = g.op1("Div", found, np.array([times], np.int64))
+        g._sizes[key] = found
     return found
 
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from argand.base.dim import Dim
 from argand.base.errors import ArgumentError, AutogradError
 from argand.base.tree import flatten, unflatten
 from argand.compile.function import CompiledFunction
@@ -24,12 +23,13 @@ from argand.compile.results import (
     ProgramOutput,
     View,
 )
-from argand.compile.signature import Signature, TensorSpec, argument_labels, generalise
+from argand.compile.signature import Signature, TensorSpec, argument_labels
 from argand.ir.bind import bind, interpreting
 from argand.ir.op import ops
 from argand.ir.program import Operand, Program
 from argand.ir.record import Recorder
 from argand.onnx import dynamic
+from argand.ops.kept import keeping
 from argand.tensor.core import Tensor, wrap
 from argand.transform.mode import no_grad
 
@@ -58,13 +58,17 @@ class _Recorded(CompiledFunction):
         self._constant_numbers = frozenset(numbers)
 
     def _shapes(self, signature: Signature, given: Given, varying: int) -> list[Any]:
-        names: dict[Any, Dim] = {}
-        return [
-            generalise(spec.shape, (), names, self._dims.get(i, {}))
-            if isinstance(spec, TensorSpec) and spec.identity is None
-            else None
-            for i, spec in enumerate(signature.specs)
-        ]
+        hints: dict[str, int] = {}
+        found: list[Any] = []
+        for i, spec in enumerate(signature.specs):
+            if not isinstance(spec, TensorSpec) or spec.identity is not None:
+                found.append(None)
+                continue
+            dims = self._dims.get(i, {})
+            sizes = enumerate(spec.shape)
+            shape = (dynamic.with_hint(dims[d], n, hints) if d in dims else n for d, n in sizes)
+            found.append(tuple(shape))
+        return found
 
 
 def traced(
@@ -104,7 +108,7 @@ def _run(recorded: _Recorded, leaves: list[Any], structure: Any) -> Traced:
     """Trace without gradients; with them where the function asks for some."""
     plain = [x.detach() if isinstance(x, Tensor) and is_leaf(x) else x for x in leaves]
     try:
-        with no_grad():
+        with no_grad(), keeping():
             return _specialised(recorded, unflatten(structure, plain))
     except AutogradError:
         return _specialised(recorded, unflatten(structure, leaves))
@@ -114,6 +118,7 @@ def _specialised(recorded: _Recorded, given: Given) -> Traced:
     args, kwargs = given
     recorded.program(*args, **kwargs)
     executable = recorded.specialisations[-1].executable
+    dynamic.check_facts(executable.parts.guards.facts, recorded.name)
     parts, leaves = executable.parts, flatten(given)[0]
     places = list(zip(executable.program.state, parts.places, strict=True))
     return Traced(
@@ -213,4 +218,4 @@ def in_mode(module: Any, training: bool | None) -> Iterator[None]:
             m.training = was
 
 
-__all__ = ["Dim", "Given", "Traced", "in_mode", "traced"]
+__all__ = ["Given", "Traced", "in_mode", "traced"]

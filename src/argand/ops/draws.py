@@ -76,6 +76,9 @@ class _HostDraw(families.Host):
             t += 1
         return drawn.reshape(np.shape(operands[0]))
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        raise families.no_draws()
+
 
 class _Numbers(NamedTuple):
     """The uniform numbers of one attempt for some elements."""

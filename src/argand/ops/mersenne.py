@@ -65,6 +65,9 @@ class MersenneDraw(families.Host):
         drawn = type(self).draw(twister, *arrays[1:], **params)  # type: ignore[misc]  # stated by every member
         return drawn.reshape(params.get("shape", drawn.shape)), twister.state()
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        raise families.no_draws()
+
 
 class MersenneUniform(MersenneDraw):
     """Uniform numbers in [0, 1): of 24 bits in float32, of 53 in float64."""

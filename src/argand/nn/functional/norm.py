@@ -10,6 +10,7 @@ from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import same_shape
 from argand.ir.op import describe, ops
+from argand.nn.functional import single
 from argand.tensor.elementary import finfo
 from argand.tensor.inplace import assign
 from argand.tensor.outputs import written
@@ -49,6 +50,9 @@ def rms_norm(
         raise ShapeError(f"rms_norm: {describe(weight)}: the weight's shape must be {shape}")
     dims = tuple(range(-len(shape), 0))
     small = _machine_epsilon(input) if eps is None else eps
+    kept = single.rms_norm(input, shape, weight, small)
+    if kept is not None:
+        return kept
     wide = ops.cast(input, compute_dtype(input.dtype))
     mean = ops.mean(ops.square(wide), dims, True)
     y = ops.cast(ops.mul(wide, ops.rsqrt(ops.add(mean, small))), input.dtype)
@@ -120,6 +124,9 @@ def batch_normalised(
 
 def _normalized_by(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:
     """x * scale + shift, with one scale and shift for each channel; 16-bit floats in float32."""
+    kept = single.batch_norm(x, mean, var, weight, bias, eps)
+    if kept is not None:
+        return kept
     dtype = x.dtype
     wide = compute_dtype(dtype)
     if wide is not dtype:
@@ -202,6 +209,9 @@ def group_norm(
     n, c = input.shape[:2]
     if c % num_groups:
         raise ShapeError(f"group_norm: {c} channels can't be divided into {num_groups} groups")
+    kept = single.group_norm(input, num_groups, weight, bias, eps)
+    if kept is not None:
+        return kept
     rest = math.prod(input.shape[2:])
     grouped = ops.reshape(input, (n, num_groups, c // num_groups * rest))
     y = layer_norm(grouped, (grouped.shape[2],), eps=eps)

@@ -11,6 +11,7 @@ import numpy as np
 
 from argand.base.errors import ArgumentError, DTypeError
 from argand.ir.op import describe, ops
+from argand.nn.functional import single
 from argand.nn.functional.adaptive import averaged, mixed
 from argand.nn.functional.padding import several
 
@@ -60,6 +61,13 @@ def interpolate(
     if align_corners is not None and mode not in _LINEAR:
         raise ArgumentError(f"interpolate: align_corners means nothing for mode {mode!r}")
     wanted, scales = _new_sizes(spatial, size, scale_factor, bool(recompute_scale_factor))
+    if not antialias:
+        factors = None
+        if size is None and not recompute_scale_factor:
+            factors = several_factors(scale_factor, len(spatial))
+        kept = single.resized(input, wanted, factors, mode, bool(align_corners))
+        if kept is not None:
+            return kept
     if size is None and _copies(mode, len(spatial), antialias, input.dtype.name):
         scales = [1.0 if n == o else s for o, n, s in zip(spatial, wanted, scales, strict=True)]
     weights = partial(_weights, mode, bool(align_corners), antialias)
@@ -134,6 +142,11 @@ def _of_bytes(x: Any, dim: int, weights: Any) -> Any:
     return ops.cast(ops.clamp(ops.floor(ops.add(y, 0.5)), 0, 255), x.dtype)
 
 
+def several_factors(scale_factor: Any, count: int) -> Sequence[float]:
+    """A factor for each dimension."""
+    return scale_factor if isinstance(scale_factor, list | tuple) else [scale_factor] * count
+
+
 def _new_sizes(
     old: Sequence[Any], size: Any, scale_factor: Any, recompute: bool
 ) -> tuple[Sequence[Any], Sequence[float]]:
@@ -146,7 +159,7 @@ def _new_sizes(
     if size is not None:
         wanted = several(size, count, "size")
         return wanted, [o / n for o, n in zip(old, wanted, strict=True)]
-    factors = scale_factor if isinstance(scale_factor, list | tuple) else [scale_factor] * count
+    factors = several_factors(scale_factor, count)
     wanted = tuple(math.floor(o * f) for o, f in zip(old, factors, strict=True))
     if recompute:
         return wanted, [o / n for o, n in zip(old, wanted, strict=True)]

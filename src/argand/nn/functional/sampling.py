@@ -10,6 +10,7 @@ from typing import Any
 from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.ir.op import describe, ops
+from argand.nn.functional import single
 
 _PADDINGS = ("zeros", "border", "reflection")
 
@@ -78,6 +79,9 @@ def grid_sample(
     """
     rank, align = input.ndim - 2, bool(align_corners)
     _check_samples(input, grid, mode, padding_mode)
+    kept = single.grid_sample(input, grid, mode, padding_mode, align)
+    if kept is not None:
+        return kept
     wide = compute_dtype(input.dtype)
     if wide is not input.dtype:
         image, points = ops.cast(input, wide), ops.cast(grid, wide)

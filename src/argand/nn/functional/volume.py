@@ -6,6 +6,7 @@ from typing import Any
 
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
+from argand.nn.functional import single
 from argand.nn.functional.padding import several, sides_of
 from argand.nn.functional.whole import is_whole, whole_conv, whole_conv_transpose
 from argand.nn.functional.window import biased, conv2d, conv_transpose2d, in_32_bits
@@ -31,6 +32,9 @@ def conv3d(
     >>> F.conv3d(ag.ones(1, 1, 3, 3, 3), ag.ones(1, 1, 2, 3, 3)).flatten()
     tensor([18., 18.])
     """
+    kept = single.conv(3, input, weight, bias, (stride, padding, dilation, groups))
+    if kept is not None:
+        return kept
     if len(input.shape) not in (4, 5) or len(weight.shape) != 5:
         raise ShapeError(
             f"conv3d: {describe(input, weight)}: expected volumes (N, C, D, H, W) or (C, D, H, W) "
@@ -89,6 +93,10 @@ def conv_transpose3d(
     >>> F.conv_transpose3d(ag.ones(1, 1, 2, 1, 1), ag.ones(1, 1, 2, 1, 1)).flatten()
     tensor([1., 2., 1.])
     """
+    options = (stride, padding, output_padding, groups, dilation)
+    kept = single.conv_transpose(3, input, weight, bias, options)
+    if kept is not None:
+        return kept
     if input.ndim not in (4, 5) or weight.ndim != 5 or weight.shape[0] != input.shape[-4]:
         raise ShapeError(
             f"conv_transpose3d: {describe(input, weight)}: expected volumes (N, C, D, H, W) or "

@@ -12,6 +12,7 @@ from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import shape_text
 from argand.ir.op import describe, ops
+from argand.nn.functional import single
 from argand.nn.functional.padding import several, sides_of
 from argand.nn.functional.whole import is_whole, whole_conv, whole_conv_transpose
 from argand.tensor.padding import pad
@@ -40,6 +41,9 @@ def conv2d(
     tensor([[[[4., 4.],
               [4., 4.]]]])
     """
+    kept = single.conv(2, input, weight, bias, (stride, padding, dilation, groups))
+    if kept is not None:
+        return kept
     if not is_whole("conv2d", input, weight):
         y = ops.conv2d(input, weight, stride, padding, dilation, groups)
     else:
@@ -109,6 +113,9 @@ def conv1d(
     >>> F.conv1d(ag.tensor([[1.0, 2.0, 3.0, 4.0]]), ag.tensor([[[1.0, -1.0]]]))
     tensor([[-1., -1., -1.]])
     """
+    kept = single.conv(1, input, weight, bias, (stride, padding, dilation, groups))
+    if kept is not None:
+        return kept
     pads = padding if isinstance(padding, str) else _row(padding, "padding", 0)
     strides, dilations = _row(stride, "stride"), _row(dilation, "dilation")
     window = (strides, pads, dilations, groups)
@@ -136,6 +143,10 @@ def conv_transpose2d(
     >>> F.conv_transpose2d(ag.tensor([[[1.0, 2.0]]]), ag.ones(1, 1, 1, 2), stride=2)
     tensor([[[1., 1., 2., 2.]]])
     """
+    options = (stride, padding, output_padding, groups, dilation)
+    kept = single.conv_transpose(2, input, weight, bias, options)
+    if kept is not None:
+        return kept
     x = input if input.ndim == 4 else ops.reshape(input, (1, *input.shape))
     if weight.shape[0] != x.shape[1]:
         raise ShapeError(
@@ -187,6 +198,10 @@ def conv_transpose1d(
     >>> F.conv_transpose1d(ag.tensor([[1.0, 2.0]]), ag.ones(1, 1, 2))
     tensor([[1., 3., 2.]])
     """
+    options = (stride, padding, output_padding, groups, dilation)
+    kept = single.conv_transpose(1, input, weight, bias, options)
+    if kept is not None:
+        return kept
     window = (
         _row(stride, "stride"),
         _row(padding, "padding", 0),
