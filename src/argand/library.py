@@ -13,6 +13,8 @@ from typing import Any
 
 import argand
 from argand.base.errors import ArgandError, did_you_mean
+from argand.ir.op import type_of
+from argand.ops.kept import keeps, kept_of, symbolics
 from argand.transform.custom import Function
 
 
@@ -32,7 +34,9 @@ class CustomOpDef:
         self.default = self  # the only overload
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(*args, **kwargs)
+        rule = symbolics.get(self._qualname) if keeps() else None
+        found = self._call(*args, **kwargs)
+        return found if rule is None else _symbolic(self._qualname, rule, found, args, kwargs)
 
     def __repr__(self) -> str:
         return f"<op {self._qualname}>"
@@ -78,6 +82,24 @@ class CustomOpDef:
             return Registered.apply(*bound.args, *bound.kwargs.values())
 
         self._call = call
+
+
+def _symbolic(name: str, rule: Any, found: Any, args: Any, kwargs: Any) -> Any:
+    """A call that is one node of a program for another format: `rule` gets the values of tensors,
+    and everything else as it is. What the function itself has computed is dropped."""
+    given = [*args, *kwargs.values()]
+    is_tensor = [hasattr(x, "_tape") for x in given]
+    tensors = [x for x, there in zip(given, is_tensor, strict=True) if there]
+
+    def translate(g: Any, *values: Any) -> Any:
+        left = iter(values)
+        filled = [next(left) if t else x for x, t in zip(given, is_tensor, strict=True)]
+        named = zip(kwargs, filled[len(args) :], strict=True)
+        return rule(g, *filled[: len(args)], **dict(named))
+
+    results = found if isinstance(found, tuple | list) else (found,)
+    made = kept_of(name.replace("::", "."), translate, tensors, [type_of(x) for x in results])
+    return tuple(made) if isinstance(found, tuple | list) else made[0]
 
 
 class OpNamespace:

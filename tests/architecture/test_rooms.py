@@ -76,7 +76,7 @@ FACADES = {
     "fx": set(),
     "hub": {"base", "io"},
     "jit": {"nn"},
-    "library": {"base", "transform", "vision"},
+    "library": {"base", "ir", "ops", "transform", "vision"},
     "linalg": {"base", "ir", "tensor"},
     "masked": {"base", "ir", "tensor"},
     "mps": {"base"},

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from judging import session
+from onnxrun import session
 
 import argand as ag
 from argand import nn

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from calls import ALL_OPS, Call, assert_close, calls_of, tolerance
-from judging import run
+from onnxrun import run
 
 from argand.base.dtype import as_dtype
 from argand.base.errors import ArgandError
@@ -33,7 +33,7 @@ ABSENT = {
     *("uniform", "normal", "randint", "draw_binomial", "draw_log_gamma", "draw_poisson"),
     *("draw_von_mises", "mersenne_choices", "mersenne_integers", "mersenne_normal"),
     *("mersenne_permutation", "mersenne_rejected", "mersenne_uniform"),
-    *("linalg_cholesky", "linalg_cholesky_ex", "linalg_cofactors", "linalg_det", "linalg_eig"),
+    *("linalg_cholesky", "linalg_cholesky_ex", "linalg_cofactors", "linalg_eig"),
     *("linalg_eigh", "linalg_geqrf", "linalg_inv", "linalg_ldl_factor", "linalg_ldl_solve"),
     *("linalg_lu_factor", "linalg_lu_permutation", "linalg_matrix_exp", "linalg_pinv", "linalg_qr"),
     *("linalg_slogdet", "linalg_solve", "linalg_solve_triangular", "linalg_svd"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from argand.base.errors import unknown_name
 from argand.onnx.state import is_in_onnx_export
+from argand.ops.kept import symbolics
 
 # Where names are that load more than their module, when they are first used.
 _LAZY = {
@@ -27,17 +28,31 @@ def __getattr__(name: str) -> Any:
 
 
 def register_custom_op_symbolic(symbolic_name: str, symbolic_fn: Any, opset_version: int) -> None:
-    """Nothing is kept: there is no export that would use it.
+    """Let an op of `torch.library` be exported by ``symbolic_fn(g, *args)`` instead of by what its
+    function does, at any opset.
 
-    >>> ag.onnx.register_custom_op_symbolic("doc::f", len, 11)
+    Tensors among the arguments are values of the graph; `g.op("Add", x, y)` adds an operator,
+    `g.op("mine::Op", x, alpha_f=0.5)` one of another domain, with attributes named as PyTorch's
+    symbolic functions name them. Follows `torch.onnx.register_custom_op_symbolic`.
+
+    >>> def clipped(g, x):
+    ...     return g.op("Relu", x)
+    >>> ag.onnx.register_custom_op_symbolic("doc::f", clipped, 11)
+    >>> ag.onnx.unregister_custom_op_symbolic("doc::f", 11)
     """
+    if "::" not in symbolic_name:
+        raise ValueError(
+            f"register_custom_op_symbolic: expected a name such as mine::op, got {symbolic_name!r}"
+        )
+    symbolics[symbolic_name] = symbolic_fn
 
 
 def unregister_custom_op_symbolic(symbolic_name: str, opset_version: int) -> None:
-    """Nothing was kept.
+    """Forget what `register_custom_op_symbolic` was told.
 
     >>> ag.onnx.unregister_custom_op_symbolic("doc::f", 11)
     """
+    symbolics.pop(symbolic_name, None)
 
 
 __all__ = [

@@ -15,8 +15,9 @@ import numpy as np
 
 from argand.base.conversion import number
 from argand.base.dim import Dim, Extent, Shape, same
-from argand.base.dtype import ALL, DType, as_dtype, bool_, compute_dtype, from_numpy, int64
+from argand.base.dtype import ALL, DType, as_dtype, bool_, compute_dtype, float32, from_numpy, int64
 from argand.base.shape import same_shape
+from argand.ir.families import Composite
 from argand.ir.op import Literal
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.translation import UntranslatableError
@@ -45,6 +46,7 @@ _ARITHMETIC = {
     *("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Where", "MatMul", "TopK"),
     *("ReduceSum", "ReduceProd", "ReduceMax", "ReduceMin", "ArgMax", "ArgMin"),
 }
+_TYPED = ("_i", "_f", "_s", "_t", "_g")  # ends of attributes' names in symbolic functions
 _COMBINING = ("add", "mul", "max", "min")
 _NARROW = ("uint8", "int8", "uint16", "int16")
 
@@ -95,6 +97,7 @@ class Model:
         self.constants: dict[Any, Ref] = {}
         self.taken: set[str] = set()
         self.failures: list[Failure] = []
+        self.domains: set[str] = set()
         self.symbols: dict[str, Source] = {}
 
     def fresh(self, hint: str) -> str:
@@ -138,6 +141,8 @@ class GraphBuilder:
 
     def op(self, kind: str, *inputs: Any, outputs: int = 1, dtype: Any = None, **attrs: Any) -> Any:
         """An operator on values, literals, arrays or None (left out): its results."""
+        if "::" in kind or any(name[-2:] in _TYPED for name in attrs):
+            return self._foreign(kind, inputs, outputs, dtype, attrs)
         schema = schema_of(kind, self.opset)
         refs = [None if x is None else self.ref(x) for x in inputs]
         if attrs.get("reduction") in _COMBINING:
@@ -145,6 +150,19 @@ class GraphBuilder:
         else:
             refs, narrowed = self._fitted(schema, refs)
         types = _bound(schema, refs)
+        names = self._node(kind, refs, outputs, attrs)
+        results = []
+        for i, name in enumerate(names):
+            formal = schema.outputs[min(i, len(schema.outputs) - 1)].type_str
+            found = dtype if dtype is not None else _output_dtype(schema, formal, types)
+            result = Ref(name, found)
+            results.append(self.cast(result, narrowed[formal]) if formal in narrowed else result)
+        return results[0] if outputs == 1 else tuple(results)
+
+    def _node(
+        self, kind: str, refs: Sequence[Ref | None], outputs: int, attrs: Any, domain: str = ""
+    ) -> list[str]:
+        """Append a node; the names of its results."""
         names = [self.model.fresh(self._hint(kind)) for _ in range(outputs)]
         given = [r.name if r is not None else "" for r in refs]
         while given and not given[-1]:
@@ -155,16 +173,24 @@ class GraphBuilder:
             names,
             name=self.model.fresh("/".join(x for x in (self.place.module, kind) if x)),
             doc_string=self.place.note or None,
+            domain=domain or None,
             **{k: v for k, v in attrs.items() if v is not None},
         )
         self.nodes.append(node)
-        results = []
-        for i, name in enumerate(names):
-            formal = schema.outputs[min(i, len(schema.outputs) - 1)].type_str
-            found = dtype if dtype is not None else _output_dtype(schema, formal, types)
-            result = Ref(name, found)
-            results.append(self.cast(result, narrowed[formal]) if formal in narrowed else result)
-        return results[0] if outputs == 1 else tuple(results)
+        return names
+
+    def _foreign(self, kind: str, inputs: Any, outputs: int, dtype: Any, attrs: Any) -> Any:
+        """An operator as symbolic functions add it: of another domain, or with attributes whose
+        last letter says of what type they are."""
+        domain, _, name = kind.rpartition("::")
+        plain = {k[:-2] if k[-2:] in _TYPED else k: v for k, v in attrs.items()}
+        if domain in ("", "aten", "onnx"):
+            return self.op(name, *inputs, outputs=outputs, dtype=dtype, **plain)
+        self.model.domains.add(domain)
+        refs = [None if x is None else self.ref(x) for x in inputs]
+        first = next((r.dtype for r in refs if r is not None), float32)
+        made = [Ref(n, dtype or first) for n in self._node(name, refs, outputs, plain, domain)]
+        return made[0] if outputs == 1 else tuple(made)
 
     def _hint(self, kind: str) -> str:
         own = self.place.op or kind
@@ -330,12 +356,14 @@ class GraphBuilder:
 
     def run(self, program: Program) -> None:
         """Add the nodes of a program whose inputs are known."""
-        outer = self.place
+        outer, read = self.place, _read(program)
         for node in program.nodes:
             if node.location is not None or node.module or not outer.op:
                 self.place = Place(node.op.name, node.module, node.location)
             try:
                 found = self.model.translate(self, node)
+                if _hidden_read(node, found, read):
+                    found = self.by_body(node)
             except UntranslatableError as error:
                 self.model.failures.append(Failure(self.place, str(error)))
                 found = tuple(Ref("?", o.dtype) for o in node.outputs)
@@ -359,6 +387,11 @@ class GraphBuilder:
         if node.op.onnx_broadcasts and self.ref(found).name in self.model.initializers:
             return Expanded(found._replace(shape=()), node.outputs[0].shape)  # of no operand
         return found
+
+    def by_body(self, node: Node) -> Any:
+        """A composite by its body, which gives the hidden outputs too."""
+        values = [self.ref(self.value(i)) for i in node.inputs]
+        return Composite.onnx(node.op, self, values, node.params)  # type: ignore[arg-type]
 
     def _covering(self, values: list[Any], shape: Shape) -> list[Any]:
         """Operands that broadcast to a shape: those that were expanded to it as they were before,
@@ -391,6 +424,18 @@ class GraphBuilder:
         """The declared type of a value."""
         shape = None if x.shape is None else [sizes.declared(s) for s in x.shape]
         return onnx().helper.make_tensor_value_info(x.name, elem_type(x.dtype), shape)
+
+
+def _read(program: Program) -> set[Value]:
+    """The values that nodes of a program read, or that are its results."""
+    found = {v for node in program.nodes for v in node.values}
+    return found | {o for o in program.results if isinstance(o, Value)}
+
+
+def _hidden_read(node: Node, found: Any, read: set[Value]) -> bool:
+    """Whether somebody reads an output that a composite's rule didn't give."""
+    given = len(found) if type(found) is tuple else 1
+    return isinstance(node.op, Composite) and any(o in read for o in node.outputs[given:])
 
 
 def _dtype_of(info: Any) -> DType:

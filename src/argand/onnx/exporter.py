@@ -10,6 +10,7 @@ from typing import Any
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.base.events import emit
 from argand.onnx import saving, tracing
+from argand.onnx.exported import facts_of
 from argand.onnx.exporting import OnnxExporterError, checked_opset, program_to_model
 from argand.onnx.package import onnx
 from argand.onnx.state import exporting
@@ -60,7 +61,8 @@ def export(
     model has passed ONNX's checker, shapes included, when it is written.
 
     Args:
-        model: the module, or any function of tensors; it is run once.
+        model: the module, or any function of tensors; it is run once. Of an exported program
+            (`ag.export`, `ag.onnx.load`) arguments, sizes and names are known.
         args: the arguments of a call, a tuple, or one tensor; `kwargs` those given by name.
         f: the file. It is written whole or not at all.
         dynamic_shapes: the sizes that vary, nested as the arguments are: for a tensor a dict
@@ -103,11 +105,17 @@ def export(
         raise ArgumentError(f"onnx.export: opset {opset} and opset_version {opset_version} differ")
     version = checked_opset(opset_version if opset is None else opset)
     given = _arguments(args, kwargs)
-    names = list(input_names or ())
+    names, results = list(input_names or ()), list(output_names or ())
+    facts = facts_of(model)
+    if facts is not None:
+        names, results = names or facts.inputs, results or facts.outputs
+        if not given[0] and not given[1]:
+            given, undeclared = (facts.args, {}), dynamic_shapes is None and dynamic_axes is None
+            dynamic_shapes = facts.sizes if undeclared else dynamic_shapes
     mode = None if training in (None, TrainingMode.PRESERVE) else bool(training)
     with tracing.in_mode(model, mode), exporting():
         found = tracing.traced(model, given, dynamic_shapes, dynamic_axes, names)
-    proto = _model(found, version, names, list(output_names or ()), mutable_state)
+    proto = _model(found, version, names, results, mutable_state)
     check(proto)
     program = ONNXProgram(proto)
     if options.get("verify"):

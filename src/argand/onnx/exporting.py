@@ -202,9 +202,12 @@ class _Export:
             initializer=tensors,
         )
         imports = [helper.make_opsetid("", self.shared.opset)]
+        versions = {"": imports[0]}
+        for domain in sorted(self.shared.domains):
+            versions[domain] = helper.make_opsetid(domain, 1)
         return helper.make_model(
             graph,
-            opset_imports=imports,
+            opset_imports=list(versions.values()),
             producer_name="argand",
             producer_version=__version__,
             ir_version=max(8, helper.find_min_ir_version_for(imports)),

@@ -11,7 +11,7 @@ import numpy as np
 from argand.base.errors import ArgumentError, AutogradError
 from argand.base.tree import flatten, unflatten
 from argand.compile.function import CompiledFunction
-from argand.compile.places import Argument, is_leaf
+from argand.compile.places import Argument, Held, is_leaf
 from argand.compile.results import (
     Alias,
     Constant,
@@ -29,6 +29,7 @@ from argand.ir.op import ops
 from argand.ir.program import Operand, Program
 from argand.ir.record import Recorder
 from argand.onnx import dynamic
+from argand.onnx.exported import tensor_names
 from argand.ops.kept import keeping
 from argand.tensor.core import Tensor, wrap
 from argand.transform.mode import no_grad
@@ -121,6 +122,11 @@ def _specialised(recorded: _Recorded, given: Given) -> Traced:
     dynamic.check_facts(executable.parts.guards.facts, recorded.name)
     parts, leaves = executable.parts, flatten(given)[0]
     places = list(zip(executable.program.state, parts.places, strict=True))
+    known = tensor_names(recorded.function)
+    for value, place in places:
+        name = known.get(id(place.tensor)) if isinstance(place, Held) else None
+        if name is not None and name != value.name:
+            value.name = executable.program.free_name(name)
     return Traced(
         _with_results(executable.program, parts),
         {value.name: place.find(leaves)._array for value, place in places},

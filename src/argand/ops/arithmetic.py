@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -472,6 +473,13 @@ class Clamp(Elementwise):
         min = low if min is None or (type(min) is int and min < low) else min
         max = high if max is None or (type(max) is int and max > high) else max
         return super().apply(x, min, max)
+
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        x, *bounds = inputs
+        if not all(isinstance(b, Literal) for b in bounds) or bounds[0].value > bounds[1].value:
+            return super().onnx(g, inputs, params)
+        known = [None if math.isinf(b.value) else g.constant(b.value, x.dtype) for b in bounds]
+        return g.op("Clip", x, *known)
 
 
 def _is_whole(v: Any) -> bool:

@@ -16,6 +16,10 @@ from argand.ir.translation import Graph
 Rule = Callable[..., Any]
 
 
+symbolics: dict[str, Rule] = {}
+"""Rules that users register for ops of their own, by qualified name: ``mine::op``."""
+
+
 class _State(threading.local):
     def __init__(self) -> None:
         self.on = False
@@ -68,9 +72,16 @@ def kept(
     `rule(g, *inputs, **params)` translates it; operands may be None.
     """
     types = [TensorType(inputs[0].dtype, tuple(shape)) for shape in shapes]
+    return kept_of(name, rule, inputs, types, **params)
+
+
+def kept_of(
+    name: str, rule: Rule, inputs: Sequence[Any], types: Sequence[TensorType], **params: Any
+) -> tuple[Any, ...]:
+    """As `kept`, with results of any types."""
     op = Kept(name, rule, [x is not None for x in inputs], types)
     found: tuple[Any, ...] = bind(op, tuple(x for x in inputs if x is not None), params)
     return found
 
 
-__all__ = ["Kept", "keeping", "keeps", "kept"]
+__all__ = ["Kept", "keeping", "keeps", "kept", "kept_of", "symbolics"]

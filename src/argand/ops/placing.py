@@ -32,6 +32,6 @@ def placed(g: Any, x: Any, src: Any, params: dict[str, Any], dims: list[int]) ->
     else:
         count = g.op("Range", g.size(start), g.size(stop), g.size(step))
         lined = tuple(shape[d] if i == d else 1 for i in range(len(shape)))
-        index = g.op("Expand", g.op("Reshape", count, g.sizes(lined)), g.sizes(shape))
+        index = g.op("Expand", g.reshape(count, lined), g.sizes(shape))
         found = g.op("ScatterElements", x, index, inner, axis=d)
     return found._replace(shape=x.shape)

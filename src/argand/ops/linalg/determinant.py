@@ -27,6 +27,9 @@ class LinalgDet(Linalg):
     def compute(self, *arrays: Any, **params: Any) -> Any:
         return np.asarray(self.call(np.linalg.det, arrays[0]))
 
+    def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        return g.op("Det", *inputs)
+
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         cofactors = ops.linalg_cofactors(inputs[0])
         cofactors = ops.conj(cofactors) if cofactors.dtype.is_complex else cofactors

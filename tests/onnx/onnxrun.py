@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-NO_KERNEL = ("NOT_IMPLEMENTED", "INVALID_GRAPH", "Type Error", "Unsupported", "opset")
+NO_KERNEL = ("NOT_IMPLEMENTED", "INVALID_GRAPH", "Type Error", "Unsupported", "opset", "Numpy type")
 
 
 def session(model: Any) -> Any:
