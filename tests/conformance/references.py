@@ -167,6 +167,13 @@ def _index_put(
     return y
 
 
+def _mix_bytes(x: Any, places: Any, weights: Any, bits: Any, dim: int) -> Any:
+    rows = np.moveaxis(x, dim, 0).astype(np.int64)
+    mixed = np.einsum("ti,ti...->i...", weights.astype(np.int64), rows[places])
+    found = np.floor(mixed / 2.0**bits + 0.5).clip(0, 255).astype(np.uint8)
+    return np.moveaxis(found, 0, dim)
+
+
 def _sparse_matmul(values: Any, x: Any, rows: Any, columns: Any, count: Any) -> Any:
     matrix = np.zeros((*count, len(x)), x.dtype)
     np.add.at(matrix, (rows, columns), values)
@@ -552,6 +559,7 @@ REFERENCES: dict[str, Reference] = {
     "index": _index,
     "index_put": _index_put,
     "sampled_matmul": _sampled_matmul,
+    "mix_bytes": _mix_bytes,
     "sparse_matmul": _sparse_matmul,
     "embedding": lambda w, i, padding_idx=None: w[i],
     "conv2d": _conv2d,

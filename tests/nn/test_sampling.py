@@ -155,3 +155,57 @@ def test_older_names_of_layers():
 def test_integers_have_a_cosine():
     a, b = ag.tensor([[3, 4]]), ag.tensor([[4, 3]])
     assert F.cosine_embedding_loss(a, b, ag.tensor([1])).item() == pytest.approx(1 - 24 / 25)
+
+
+BYTES = [  # mode, antialias, size, what PyTorch gives, as hexadecimal digits
+    ("bilinear", True, (3, 4), "69629c92807d7b80729177867f759c869c738768897a9086"),
+    (
+        "bilinear",
+        True,
+        (9, 5),
+        "2d6476acb45c7253b1977680788f818284a8657fa572626e9e775b9a726d6b77a7619a748a975fac"
+        "857a7d7a705a5bcaadafa34d9776a0a15e8a816f837f8d9f4ac48b646179b4548b82668960a87473"
+        "7e7ba17196a8847890bd",
+    ),
+    ("bilinear", False, (3, 4), "7037d19f8a3432837caa559faf6aae9bc1755d776d648e81"),
+    (
+        "bilinear",
+        False,
+        (9, 5),
+        "1f867484b3507928a4946f7c548183838bb35389ae959c92a78248a57a6e6e68c65da2717da95db9"
+        "84513e807c6439c8acb0af23955daba7336d6e73835f5ca241cc87625f7cbe308964618e62c76579"
+        "8195c771a2ad82768cc3",
+    ),
+    ("bicubic", True, (3, 4), "685f9c9681807a7b709374887e729f87a06e8b608a7b8f89"),
+    (
+        "bicubic",
+        True,
+        (9, 5),
+        "286277b2b75f6f43bd9679817894788084ba5e7caa6f5c6ba27554a37362637cb255a472939953bb"
+        "8776817b67515bd7afb0b2409a6ca7ac538c8167798295ae38c988625f7bc3438d8c5f8556b5756b"
+        "787da86a99ae83738fc4",
+    ),
+    ("bicubic", False, (3, 4), "7a2de1a37c2927757ea93faecd56ababc5755c784e5c8375"),
+    (
+        "bicubic",
+        False,
+        (9, 5),
+        "12927c72c0517611b3957574497f7d8293c63f8fa9a09c9ca289369f835e6863d84baa7087b252cc"
+        "903f338f706033cdb3b0c8089842bfb91665656e7d5e57ba2ecf84625e7ed60b8158638659d85e73"
+        "6fb0d473a6b47d6e8cc8",
+    ),
+]
+
+
+@pytest.mark.parametrize(("mode", "antialias", "size", "expected"), BYTES)
+def test_bytes_are_mixed_in_fixed_point(mode, antialias, size, expected):
+    i = np.arange(126)
+    x = ag.tensor(((i * 73 + i**2 * 5) % 256).astype(np.uint8).reshape(1, 2, 7, 9))
+    options = {"size": size, "mode": mode, "antialias": antialias}
+    found = F.interpolate(x, **options)
+    assert found.numpy().tobytes().hex() == expected
+    both = F.interpolate(x.repeat(2, 1, 1, 1), **options)
+    assert (both == found).all(), "in a batch"
+    assert (ag.compile(lambda x: F.interpolate(x, **options))(x) == found).all()
+    there = F.interpolate(x.mT.contiguous().mT, **options)
+    assert (there == found).all(), "stored otherwise"

@@ -28,6 +28,7 @@ from argand.ops.loss import CrossEntropy
 from argand.ops.norm import BatchNorm, LayerNorm
 from argand.ops.pooling import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad
 from argand.ops.reduce import Amax, Amin, Argmax, Argmin, Prod, Sum
+from argand.ops.resample import MixBytes
 from argand.ops.softmax import LogSoftmax, Logsumexp, Softmax
 from argand.ops.sort import Cumsum, Sort, Topk
 from argand.ops.sparse import SampledMatmul, SparseMatmul
@@ -329,6 +330,21 @@ def along_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
     return KernelCall(op, dtypes_of(arrays), shapes, {}, inner_params, sizes.values, {})
 
 
+def mixing_form(op: Op, arrays: Arrays, params: Params) -> KernelCall | None:
+    """A dense array mixed along one dimension, by matrices of places and of weights, of so many
+    rows."""
+    x, matrix = arrays[:2]
+    if not dense(*arrays):
+        return None
+    at, sizes = params["dim"], Sizes()
+    lead, behind = math.prod(x.shape[:at]), math.prod(x.shape[at + 1 :])
+    image = (sizes.any_size("o", lead), sizes.any_size("n", x.shape[at]), sizes.size("i", behind))
+    taps, new = matrix.shape
+    places = (taps, sizes.any_size("m", new))
+    shapes: list[Shape] = [image, places, places, (1,)]
+    return KernelCall(op, dtypes_of(arrays), shapes, {}, {"dim": 1}, sizes.values, {})
+
+
 # -- products --------------------------------------------------------------------------------------
 
 
@@ -414,6 +430,7 @@ FORMS: Mapping[type[Op], Form] = {
     ScaledDotProductAttention: attention_form,
     SparseMatmul: row_major_only(template("E", "Ck", "E", "E", count="R")),
     SampledMatmul: row_major_only(template("Rk", "Ck", "E", "E")),
+    MixBytes: mixing_form,
     Gather: along_form,
     Cumsum: along_form,
     Sort: along_form,

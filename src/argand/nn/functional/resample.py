@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -73,7 +73,8 @@ def interpolate(
     weights = partial(_weights, mode, bool(align_corners), antialias)
     axes = [*zip(spatial, wanted, scales, strict=True)]
     if input.dtype.name == "uint8" and mode in ("bilinear", "bicubic"):
-        return _of_bytes(_of_bytes(input, 3, weights(*axes[1])), 2, weights(*axes[0]))
+        few = partial(_few_weights, mode, bool(align_corners), antialias)
+        return _of_bytes(_of_bytes(input, 3, *few(*axes[1])), 2, *few(*axes[0]))
     if not (input.dtype.is_inexact or mode.startswith("nearest")):
         options = (mode, align_corners, recompute_scale_factor, antialias)
         return _of_integers(input, size, scale_factor, *options)
@@ -132,14 +133,15 @@ def _of_integers(input: Any, *args: Any) -> Any:
     return ops.cast(ops.clamp(y, limits.min, limits.max), input.dtype)
 
 
-def _of_bytes(x: Any, dim: int, weights: Any) -> Any:
+def _of_bytes(x: Any, dim: int, places: Any, weights: Any) -> Any:
     """Bytes mixed along a dimension in fixed point, as PyTorch and Pillow do: the weights as
     integers of 16 bits, in units of the smallest power of two that they allow."""
     bits = ops.sub(ops.ceil(ops.log2(ops.div(2.0**15 - 0.5, ops.amax(weights)))), 1)
-    unit = ops.round(ops.exp2(ops.minimum(bits, 22.0)))
-    whole = ops.trunc(ops.add(ops.mul(weights, unit), ops.mul(ops.sign(weights), 0.5)))
-    y = ops.div(mixed(ops.cast(x, "float64"), dim, whole), unit)
-    return ops.cast(ops.clamp(ops.floor(ops.add(y, 0.5)), 0, 255), x.dtype)
+    bits = ops.reshape(ops.minimum(bits, 22.0), (1,))
+    units = ops.mul(weights, ops.round(ops.exp2(bits)))
+    whole = ops.trunc(ops.add(units, ops.mul(ops.sign(weights), 0.5)))
+    places, whole = (ops.contiguous(ops.permute(m, (1, 0))) for m in (places, whole))
+    return ops.mix_bytes(x, places, ops.cast(whole, "int32"), ops.cast(bits, "int32"), dim)
 
 
 def several_factors(scale_factor: Any, count: int) -> Sequence[float]:
@@ -223,24 +225,67 @@ def _weights(
     mode: str, align_corners: bool, antialias: bool, old: Any, new: Any, scale: float
 ) -> Any:
     """How much of the old pixels (columns) is in each new one (rows)."""
-    if antialias:
-        return _smooth(mode, old, new, _step(old, new, scale, align_corners))
-    place = _places(old, new, scale, align_corners)
-    return _cubic(old, place) if mode == "bicubic" else _linear(old, place)
+    j = ops.arange(0, 1, old, "int64")
+    return _weights_of(j, _form(mode, align_corners, antialias, old, new, scale), old)
 
 
-def _smooth(mode: str, old: Any, new: Any, scale: float) -> Any:
-    """Every new pixel is a mean of all the old ones that it covers."""
+def _few_weights(
+    mode: str, align_corners: bool, antialias: bool, old: Any, new: Any, scale: float
+) -> tuple[Any, Any]:
+    """For each new pixel (rows) the places of old ones, and how much of them is in it: of no more
+    than can be in any."""
+    form = _form(mode, align_corners, antialias, old, new, scale)
+    count = old
+    if isinstance(old, int) and isinstance(new, int):
+        count = min(old, math.ceil(2 * form.reach) + 1)
+    first = ops.clamp(ops.floor(form.first), 0.0, float(old - count))
+    first = ops.reshape(ops.cast(first, "int64"), (*first.shape, 1))
+    places = ops.add(first, ops.arange(0, 1, count, "int64"))
+    return places, _weights_of(places, form, old)
+
+
+class _Form(NamedTuple):
+    """How new pixels are mixed: `mode` is that of the cubic or of the straight line; old pixels
+    count up to `reach` from `place`, from `first` on; `widest` old ones are as one."""
+
+    mode: str
+    smooth: bool
+    place: Any
+    first: Any
+    reach: float
+    widest: float
+
+
+def _form(mode: str, align_corners: bool, smooth: bool, old: Any, new: Any, scale: float) -> _Form:
+    reach = 2.0 if mode == "bicubic" else 1.0
+    if not smooth:
+        place = _places(old, new, scale, align_corners)
+        place = place if mode == "bicubic" else ops.clamp(place, 0, old - 1)
+        return _Form(mode, smooth, place, ops.sub(place, reach - 1), reach, 1.0)
+    scale = _step(old, new, scale, align_corners)
     widest = max(scale, 1.0)
-    reach = (2 if mode == "bicubic" else 1) * widest
     i = ops.cast(ops.arange(0, 1, new, "int64"), "float64")
     centre = ops.mul(ops.add(i, 0.5), scale)
-    first = ops.clamp(_truncated(ops.add(ops.sub(centre, reach), 0.5)), min=0.0)
-    last = ops.clamp(_truncated(ops.add(ops.add(centre, reach), 0.5)), max=float(old))
-    j = ops.cast(ops.arange(0, 1, old, "int64"), "float64")
-    centre, first, last = (ops.reshape(v, (*v.shape, 1)) for v in (centre, first, last))
-    d = ops.div(ops.abs(ops.add(ops.sub(j, centre), 0.5)), widest)
-    weights = _keys(d, -0.5) if mode == "bicubic" else ops.relu(ops.sub(1, d))
+    first = _truncated(ops.add(ops.sub(centre, reach * widest), 0.5))
+    return _Form(mode, smooth, centre, first, reach * widest, widest)
+
+
+def _weights_of(j: Any, form: _Form, old: Any) -> Any:
+    """How much of the old pixels j is in each new one."""
+    place, j = ops.reshape(form.place, (*form.place.shape, 1)), ops.cast(j, "float64")
+    if form.smooth:
+        return _smooth(j, place, form, old)
+    if form.mode == "bicubic":
+        return _cubic(j, place, old)
+    return ops.relu(ops.sub(1.0, ops.abs(ops.sub(place, j))))
+
+
+def _smooth(j: Any, centre: Any, form: _Form, old: Any) -> Any:
+    """Every new pixel is a mean of all the old ones that it covers."""
+    first = ops.clamp(_truncated(ops.add(ops.sub(centre, form.reach), 0.5)), min=0.0)
+    last = ops.clamp(_truncated(ops.add(ops.add(centre, form.reach), 0.5)), max=float(old))
+    d = ops.div(ops.abs(ops.add(ops.sub(j, centre), 0.5)), form.widest)
+    weights = _keys(d, -0.5) if form.mode == "bicubic" else ops.relu(ops.sub(1, d))
     inside = ops.logical_and(ops.ge(j, first), ops.lt(j, last))
     weights = ops.where(inside, weights, 0.0)
     return ops.div(weights, ops.sum(weights, 1, True))
@@ -250,25 +295,19 @@ def _truncated(x: Any) -> Any:
     return ops.cast(ops.cast(x, "int64"), "float64")
 
 
-def _distances(place: Any, first: int, count: Any) -> Any:
-    """abs(place - j) for j = first, ..., first + count - 1: one row for each place."""
-    j = ops.cast(ops.arange(first, 1, count, "int64"), "float64")
-    return ops.abs(ops.sub(ops.reshape(place, (*place.shape, 1)), j))
-
-
-def _linear(old: Any, place: Any) -> Any:
-    """Every new pixel is a sum of old ones weighted by max(0, 1 - distance)."""
-    return ops.relu(ops.sub(1, _distances(ops.clamp(place, 0, old - 1), 0, old)))
-
-
-def _cubic(old: Any, place: Any) -> Any:
-    """As `_linear`, with Keys' cubic of the distance; beyond the edge the edge goes on."""
+def _cubic(j: Any, place: Any, old: Any) -> Any:
+    """A sum of old pixels, by Keys' cubic of the distance; beyond the edge the edge goes on."""
     reach = 2  # a place is at most half a pixel outside, and the cubic two pixels wide
-    inside = _keys(_distances(place, 0, old), -0.75)
-    left = ops.sum(_keys(_distances(place, -reach, reach), -0.75), 1, True)
-    right = ops.sum(_keys(_distances(place, old, reach), -0.75), 1, True)
-    j = ops.arange(0, 1, old, "int64")
-    edges = ops.where(ops.eq(j, 0), left, 0.0), ops.where(ops.eq(j, old - 1), right, 0.0)
+
+    def beyond(first: Any) -> Any:
+        outside = ops.arange(first, 1, reach, "int64")
+        return ops.sum(_keys(ops.abs(ops.sub(place, outside)), -0.75), 1, True)
+
+    inside = _keys(ops.abs(ops.sub(place, j)), -0.75)
+    edges = (
+        ops.where(ops.eq(j, 0), beyond(-reach), 0.0),
+        ops.where(ops.eq(j, old - 1), beyond(old), 0.0),
+    )
     return ops.add(inside, ops.add(*edges))
 
 
