@@ -6,10 +6,7 @@ import hashlib
 import importlib.util
 import os
 import re
-import shutil
 import sys
-import tempfile
-import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -17,6 +14,8 @@ from urllib.parse import urlparse
 from argand import io
 from argand.base.errors import ArgumentError, FormatError, did_you_mean
 from argand.base.settings import caches, of_pytorch
+from argand.io.fetching import transfer
+from argand.io.replacing import replacing
 
 HASH_REGEX = re.compile(r"-([a-f0-9]{8,})\.")
 _folder: list[str] = []
@@ -110,23 +109,18 @@ def download_url_to_file(
 ) -> None:
     """Fetch a file; it is there whole, and with the SHA-256 that begins with `hash_prefix`, or not
     at all."""
-    request = urllib.request.Request(url, headers={"User-Agent": "argand.hub"})
     folder = os.path.dirname(os.path.abspath(dst))
     os.makedirs(folder, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=os.path.basename(dst), dir=folder)
-    try:
-        with urllib.request.urlopen(request) as source, os.fdopen(handle, "wb") as target:
-            digest = hashlib.sha256()
-            while block := source.read(1 << 20):
-                digest.update(block)
-                target.write(block)
-        found = digest.hexdigest()
+    with replacing(Path(dst)) as part:
+        transfer(url, Path(part), progress)
+        found = _sha256_of(part)
         if hash_prefix and not found.startswith(hash_prefix):
             raise FormatError(f"{url} has SHA-256 {found}, expected {hash_prefix}…; nothing kept")
-        shutil.move(part, dst)
-    finally:
-        if os.path.exists(part):
-            os.remove(part)
+
+
+def _sha256_of(path: Any) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_state_dict_from_url(

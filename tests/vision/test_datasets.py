@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import argand as ag
+from argand import hub
 from argand.data import DataLoader
 from argand.vision import datasets, transforms
 from argand.vision.datasets import download
@@ -306,6 +307,24 @@ def test_a_broken_transfer_goes_on_and_a_wrong_file_is_refused(server: str, tmp_
     path.write_bytes(b"damaged")
     with pytest.raises(ValueError, match="checksum"):
         download.fetch([f"{server}a"], path, md5(content))
+
+
+def test_files_of_weights_come_the_same_way(server: str, tmp_path: Path) -> None:
+    """`hub.download_url_to_file`: whole and with the right checksum, or as it was."""
+    content = bytes(range(256)) * 9
+    sha = hashlib.sha256(content).hexdigest()
+    _Files.files = {f"/net-{sha[:8]}.bin": content}
+    path, url = tmp_path / "new" / "net.bin", f"{server}net-{sha[:8]}.bin"
+    hub.download_url_to_file(url, str(path), sha[:8], progress=False)
+    assert path.read_bytes() == content
+    path.write_bytes(b"before")
+    with pytest.raises(ValueError, match="expected 0000"):
+        hub.download_url_to_file(url, str(path), "0000")
+    with pytest.raises(OSError, match="404"):
+        hub.download_url_to_file(f"{server}absent", str(path))
+    assert path.read_bytes() == b"before" and [p.name for p in path.parent.iterdir()] == ["net.bin"]
+    hub.download_url_to_file(url, str(path))
+    assert path.read_bytes() == content
 
 
 def test_without_a_network_the_error_says_what_to_put_where(tmp_path: Path) -> None:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import bz2
-import contextlib
 import gzip
 import hashlib
 import lzma
 import os
-import sys
 import tarfile
 import urllib.error
-import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from argand.base.errors import ArgandError, ArgumentError, FormatError, did_you_mean
+from argand.io.fetching import CHUNK, transfer
 from argand.io.replacing import replacing
-
-_CHUNK = 1 << 20
-_PATIENCE = 30.0  # seconds without a byte
 
 
 class DatasetNotFoundError(ArgandError, RuntimeError, FileNotFoundError):
@@ -37,7 +32,7 @@ def md5_of(path: Path) -> str:
     """The MD5 checksum of a file."""
     found = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(CHUNK):
             found.update(chunk)
     return found.hexdigest()
 
@@ -85,7 +80,7 @@ def fetch(urls: Sequence[str], path: Path, md5: str | None = None) -> None:
     failures = []
     for url in urls:
         try:
-            _transfer(url, part)
+            transfer(url, part)
             check(part, md5)
         except (urllib.error.URLError, OSError, FormatError) as error:
             if isinstance(error, FormatError):
@@ -99,51 +94,6 @@ def fetch(urls: Sequence[str], path: Path, md5: str | None = None) -> None:
         f"{path.name} could not be downloaded:\n{told}\nFetch it from one of these addresses by "
         f"other means, and put it into {path.parent}"
     )
-
-
-def _transfer(url: str, part: Path) -> None:
-    """Append what is missing of a file."""
-    done = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": "argand"} | ({"Range": f"bytes={done}-"} if done else {})
-    request = urllib.request.Request(url, headers=headers)
-    try:
-        response = urllib.request.urlopen(request, timeout=_PATIENCE)
-    except urllib.error.HTTPError as error:
-        if done and error.code == 416:  # there is no more than what is there
-            return
-        raise
-    with response:
-        continues = done and getattr(response, "status", None) == 206
-        done = done if continues else 0
-        length = response.headers.get("Content-Length")
-        total = done + int(length) if length else None
-        with open(part, "ab" if continues else "wb") as file, _bar(part, total) as advance:
-            advance(done)
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                advance(len(chunk))
-        if total is not None and part.stat().st_size < total:
-            raise OSError(f"the connection ended after {part.stat().st_size} of {total} bytes")
-
-
-@contextlib.contextmanager
-def _bar(part: Path, total: int | None) -> Iterator[Any]:
-    """A bar in a terminal that what was read advances; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from rich import console, progress  # only where a bar is shown
-
-    columns = (
-        progress.TextColumn("[bold]{task.description}"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(*columns, console=console.Console(stderr=True)) as bar:
-        task = bar.add_task(part.stem, total=total)
-        yield lambda count: bar.update(task, advance=count)
 
 
 # -- unpacking -------------------------------------------------------------------------------------
@@ -176,7 +126,7 @@ def unpack(path: Path) -> None:
         replacing(path.with_suffix("")) as temporary,
         open(temporary, "wb") as file,
     ):
-        while chunk := packed.read(_CHUNK):
+        while chunk := packed.read(CHUNK):
             file.write(chunk)
 
 
