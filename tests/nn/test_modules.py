@@ -254,6 +254,25 @@ def test_forward_hooks():
     assert net(x).sum().item() != 0.0
 
 
+def test_the_hook_of_a_copy_is_a_method_of_the_copy():
+    class Watching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.seen = nn.Linear(2, 2), []
+            self.layer.register_forward_hook(self.note)
+
+        def note(self, module, args, result):
+            self.seen.append(result.shape)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    model = Watching()
+    twin = copy.deepcopy(model)
+    twin(ag.ones(3, 2))
+    assert (model.seen, twin.seen) == ([], [(3, 2)])
+
+
 def test_hook_with_keyword_arguments_and_order():
     class Add(nn.Module):
         def forward(self, x, y=0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from argand.base.dim import Extent, Shape, same
@@ -54,6 +55,60 @@ def _runs(shape: Sequence[Extent], strides: Sequence[Extent]) -> list[tuple[Exte
         else:
             runs.append((size, stride))
     return runs
+
+
+@functools.lru_cache(maxsize=4096)
+def common_order(shape: tuple[int, ...], *strides: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The order of dimensions, outermost first, in which an elementwise result of operands with
+    these strides is stored; None where that is row-major.
+
+    As PyTorch's TensorIterator sorts dimensions: the first operand in which two of them differ,
+    and none is repeated, decides which is the outer one.
+
+    >>> common_order((2, 3), (1, 2), (3, 1)), common_order((2, 3), (3, 1), (1, 2))
+    ((1, 0), None)
+    """
+    order = list(range(len(shape)))[::-1]  # innermost first
+    for i in range(1, len(order)):
+        at = i
+        for before in range(i - 1, -1, -1):
+            found = _outer(order[before], order[at], shape, strides)
+            if found < 0:
+                break
+            if found > 0:
+                order[before], order[at] = order[at], order[before]
+                at = before
+    order.reverse()
+    moving = [d for d in order if shape[d] != 1]
+    return tuple(order) if moving != sorted(moving) else None
+
+
+def _outer(a: int, b: int, shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...]) -> int:
+    """1 where dimension a belongs outside of b, -1 where b does, 0 where no operand tells."""
+    for steps in strides:
+        if steps[a] == 0 or steps[b] == 0:
+            continue
+        if steps[a] != steps[b]:
+            return 1 if steps[a] > steps[b] else -1
+        if shape[a] > shape[b]:
+            return 1
+    return 0
+
+
+def is_channels_last(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether an image (N, C, H, W) is stored as (N, H, W, C), with gaps or without.
+
+    >>> is_channels_last((2, 3, 4, 5), (60, 1, 15, 3))
+    True
+    """
+    if len(shape) != 4 or strides[1] == 0:
+        return False
+    least = 0
+    for d in (1, 3, 2, 0):
+        if shape[d] == 0 or strides[d] < least or (d == 0 and least == strides[1]):
+            return False
+        least = strides[d] * max(shape[d], 1)
+    return True
 
 
 def repeats_places(shape: Sequence[int], strides: Sequence[int]) -> bool:

@@ -27,7 +27,7 @@ from argand.base.size_guards import remember
 from argand.base.userstack import Location, asked_by_library, module_path, user_location
 from argand.compile.decisions import decide
 from argand.compile.integers import Sources, carried, carrier_value
-from argand.compile.layout import offset_of, stored
+from argand.compile.layout import Made, computed, offset_of, stored
 from argand.compile.places import (
     Argument,
     GradientOf,
@@ -105,6 +105,7 @@ class Tracer(Interpreter):
         self.recorder = Recorder(self.program, module_path)
         self.name_of = name_of
         self.captures: dict[int, Capture] = {}
+        self.elementwise: dict[int, Made] = {}  # results, by their ids
         self.touched: dict[int, Touched] = {}
         self.floats: dict[Value, int] = {}  # the inputs that are float arguments
         self.integers: dict[str, int] = {}  # the leaf of each symbol that is an int argument
@@ -238,7 +239,10 @@ class Tracer(Interpreter):
         if isinstance(op, Composite) and (
             op.opens or (not op.own_adjoint and self._wants_grad(inputs))
         ):
-            return op.apply_body(inputs, params)
+            outputs = op.apply_body(inputs, params)
+            for out in outputs if not op.keeps_order else ():
+                self.elementwise.pop(id(out), None)  # eager code stores it row-major
+            return outputs
         for name, param in params.items():
             for part in param if isinstance(param, tuple) else (param,):
                 if isinstance(part, Tensor):
@@ -246,8 +250,10 @@ class Tracer(Interpreter):
         values = tuple([self.read(x) for x in inputs])
         node = self.recorder.add(op, values, params)
         outputs = tuple([self._traced(v, node.location) for v in node.outputs])
-        if isinstance(op, Elementwise) and not isinstance(op, Cast):
-            self._mark_weak(inputs, outputs)
+        if isinstance(op, Elementwise):
+            self.elementwise[id(outputs[0])] = Made(outputs[0], op, inputs)
+            if not isinstance(op, Cast):
+                self._mark_weak(inputs, outputs)
         if op.is_view:
             self._link_view(op, params, inputs[0], outputs[0])
         record(op, params, inputs, outputs)
@@ -283,6 +289,7 @@ class Tracer(Interpreter):
     def _shares_memory(self, root: Tensor, chain: Any, op: Op, params: dict[str, Any]) -> bool:
         """Whether eager code gives a view for a move: tried on memory laid out as the root's."""
         array = self.memory(root, is_contiguous)
+        array = computed(self, root) if array is None else array
         plain = array is None or array.flags.c_contiguous
         if plain and all(isinstance(before, Reshape) for before, _ in chain):
             return True
@@ -500,6 +507,7 @@ class Tracer(Interpreter):
         """Let go of all tensors, so that only those that others hold are left."""
         self._wanted_before.clear()
         self._known.clear()
+        self.elementwise.clear()
         for held in (self.captures, self.grads_read, self._grads_before, self._gradient_of):
             held.clear()
         for reference, _ in self._made:

@@ -497,6 +497,8 @@ class Composite(Op):
     required = ("samples", "body")
     widens: ClassVar[bool] = False
     opens: ClassVar[bool] = False
+    # Eager results are in the order in which the operands are stored, not row-major.
+    keeps_order: ClassVar[bool] = False
 
     body: ClassVar[Callable[..., Any] | None] = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ class Hooks:
     def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
         made = Hooks()  # a compiled forward is of the module that it was made for
         for mine, other in zip(made._tables(), self._tables(), strict=True):
-            mine.update(other)
+            mine.update(copy.deepcopy(dict(other), memo))  # a method is one of the copy
         made.with_kwargs, made.always = set(self.with_kwargs), set(self.always)
         return made
 

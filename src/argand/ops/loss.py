@@ -317,6 +317,7 @@ class _PairLoss(Composite):
         ErrorSample(RuntimeError, "don't broadcast", T((2,)), T((3,))),
     )
     widens = True
+    keeps_order = True
     tolerance = {"float32": 1e-5}
 
     def prepare(self, *args: Any, **kwargs: Any) -> Prepared:
@@ -413,6 +414,7 @@ class BinaryCrossEntropy(Composite):
         ErrorSample(RuntimeError, "must have one shape", T((2,)), T((1,))),
     )
     widens = True
+    keeps_order = True
     tolerance = {"float32": 1e-5}
 
     def prepare(
@@ -454,6 +456,7 @@ class BinaryCrossEntropyWithLogits(Composite):
     )
     error_samples = BinaryCrossEntropy.error_samples
     widens = True
+    keeps_order = True
     tolerance = {"float32": 1e-5}
 
     def prepare(
@@ -497,6 +500,7 @@ class KlDiv(Composite):
     )
     error_samples = (_BAD_REDUCTION,)
     widens = True
+    keeps_order = True
     tolerance = {"float32": 1e-5}
 
     def prepare(

@@ -15,6 +15,7 @@ from argand.tensor.creation import sizes
 from argand.tensor.joining import index_select, sliced
 from argand.tensor.regions import diagonal_of
 from argand.tensor.shaping import listed, movedim, ravel, transpose, unsqueeze
+from argand.tensor.strides import row_major
 
 # -- repeating -------------------------------------------------------------------------------------
 
@@ -211,7 +212,7 @@ def _triangle(x: Any, diagonal: int, lower: bool) -> Any:
     i = ops.reshape(ops.arange(0, 1, rows, "int64"), (rows, 1))
     j = ops.arange(-diagonal, 1, columns, "int64")
     keep = ops.ge(i, j) if lower else ops.le(i, j)
-    return ops.where(keep, x, False if x.dtype.kind == "b" else 0)
+    return row_major(ops.where(keep, x, False if x.dtype.kind == "b" else 0))
 
 
 def diag(input: Any, diagonal: int = 0) -> Any:

@@ -21,7 +21,7 @@ from argand.tensor.core import Tensor, borrow, wrap
 from argand.tensor.device import check_device, cpu, is_meta_device
 from argand.tensor.device import device as device_type
 from argand.tensor.meta import is_meta, refuse, to_meta, twin
-from argand.tensor.strides import copied, stored
+from argand.tensor.strides import copied, dense, is_preserve, stored
 from argand.transform.mode import mode
 
 # -- dtypes and devices ----------------------------------------------------------------------------
@@ -179,8 +179,8 @@ def device_of(self: Any) -> Any:
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:
-    """A copy in memory of its own, row-major, or as `memory_format` (see `contiguous`) says;
-    gradients flow through it.
+    """A copy in memory of its own, its dimensions stored in the order of those of `input`, or as
+    `memory_format` (see `contiguous`) says; gradients flow through it.
 
     Without them: ``x.detach().clone()``. Follows `torch.clone`.
 
@@ -190,7 +190,7 @@ def clone(input: Any, *, memory_format: Any = None) -> Any:
     >>> x
     tensor([1., 2.])
     """
-    return copied(input, memory_format)
+    return dense(input) if is_preserve(memory_format) else copied(input, memory_format)
 
 
 def deepcopy(self: Any, memo: dict[int, Any]) -> Any:

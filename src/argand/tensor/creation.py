@@ -28,6 +28,7 @@ from argand.tensor.columns import library_of, table_array
 from argand.tensor.core import Tensor, borrow, of_stand_in, wrap
 from argand.tensor.device import check_device
 from argand.tensor.meta import like_of, on_meta, to_meta, without_values
+from argand.tensor.strides import dense, is_preserve, order_of
 
 _CONTAINERS = (list, tuple, range)
 
@@ -379,14 +380,21 @@ def _number_dtype(value: Any) -> DType:
 def full_like(
     input: Any, fill_value: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]
 ) -> Tensor:
-    """One value in the shape and dtype of `input` (or in `dtype`).
+    """One value in the shape and dtype of `input` (or in `dtype`), stored in its order.
 
     >>> ag.full_like(ag.ones(2, 2), 7)
     tensor([[7., 7.],
             [7., 7.]])
     """
     dtype = input.dtype if dtype is None else dtype
-    return full(tuple(input.shape), fill_value, dtype=dtype, **like_of(input, options))
+    order = order_of(input) if is_preserve(options.get("memory_format")) else None
+    if order is None:
+        return full(tuple(input.shape), fill_value, dtype=dtype, **like_of(input, options))
+    wanted = options.pop("requires_grad", False)
+    sizes = tuple(input.shape[d] for d in order)
+    turned = full(sizes, fill_value, dtype=dtype, **like_of(input, options))
+    made: Tensor = dense(ops.permute(turned, tuple(map(order.index, range(len(order))))))
+    return made.requires_grad_(wanted)
 
 
 def zeros_like(input: Any, *, dtype: Any = None, **options: Unpack[CreationOptions]) -> Tensor:

@@ -14,6 +14,7 @@ from argand.base.dtype import DType, from_numpy
 from argand.base.errors import ArgandError, AutogradError, IndexRangeError, TraceError
 from argand.base.late import resolve
 from argand.base.settings import settings
+from argand.base.strides import common_order, is_channels_last
 from argand.ir import bind as crossroads
 from argand.ir import entries
 from argand.ir.bind import Interpreter
@@ -22,6 +23,7 @@ from argand.ir.families import Composite, Contract, Reduce, Scan, Sort, Window, 
 from argand.ir.op import Literal, Op
 from argand.tensor.core import Tensor, set_eager, wrap
 from argand.tensor.meta import META, MetaArray, is_meta, refuse
+from argand.tensor.strides import row_major
 from argand.tensor.views import base_of, link
 from argand.transform.mode import mode
 from argand.transform.tape import GradientNode, Primal, record
@@ -74,7 +76,8 @@ class Eager(Interpreter):
 
     def bind(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         if self.is_inlined(op, inputs):
-            return op.apply_body(inputs, params)  # type: ignore[attr-defined, no-any-return]  # a Composite
+            found: tuple[Any, ...] = op.apply_body(inputs, params)  # type: ignore[attr-defined]  # a Composite
+            return found if op.keeps_order else tuple(map(row_major, found))  # type: ignore[attr-defined]  # likewise
         self.binds += 1
         if self.binds == UNPLANNED:
             plan_calls()
@@ -93,7 +96,21 @@ class Eager(Interpreter):
         The bits of a result depend on who computes it, unless the op is exact. So an op that isn't
         goes the same way at all sizes: to its native kernel; a composite without one, to its parts;
         to NumPy where there is neither.
+
+        What an elementwise op gives is stored in the order of its operands, as PyTorch does: it
+        computes them as if that order were row-major. What a convolution or pooling gives is
+        channels-last where the image is.
         """
+        if keeps_channels_last(op, arrays):
+            return tuple(map(_channels_last, self._compute(op, arrays, params)))
+        order = kept_order(op, arrays)
+        if order is None:
+            return self._compute(op, arrays, params)
+        found = self._compute(op, turned(arrays, order), params)
+        back = np.argsort(order)
+        return tuple([y.transpose(back) for y in found])
+
+    def _compute(self, op: Op, arrays: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         if self.has_kernels(op):
             exact = self._is_exact(op, arrays)
             if not exact or _is_large(arrays):
@@ -164,6 +181,34 @@ class Eager(Interpreter):
         return super().lift(value)  # type: ignore[no-any-return]  # it raises
 
 
+def kept_order(op: Op, arrays: Sequence[Any]) -> tuple[int, ...] | None:
+    """The order of dimensions in which a result is stored; None where that is row-major."""
+    if not isinstance(op, Elementwise):
+        return None
+    given = [a for a in arrays if type(a) is np.ndarray and a.ndim > 1]
+    if not given or given[0].flags.c_contiguous or not given[0].size:
+        return None
+    return common_order(given[0].shape, *[a.strides for a in given])
+
+
+def keeps_channels_last(op: Op, arrays: Sequence[Any]) -> bool:
+    """Whether the result is stored channels-last, as the image is."""
+    image = arrays[0] if op.name in _OF_IMAGES else None
+    return image is not None and is_channels_last(image.shape, image.strides)
+
+
+_OF_IMAGES = {"conv2d", "conv2d_input_grad", "max_pool2d", "avg_pool2d"}
+
+
+def _channels_last(y: Any) -> Any:
+    return np.asarray(y.transpose(0, 2, 3, 1), order="C").transpose(0, 3, 1, 2)
+
+
+def turned(arrays: Sequence[Any], order: tuple[int, ...]) -> tuple[Any, ...]:
+    """Operands with their dimensions in another order; numbers as they are."""
+    return tuple([a.transpose(order) if type(a) is np.ndarray and a.ndim else a for a in arrays])
+
+
 def _as_of_a_kernel(y: Any, operands: tuple[Any, ...]) -> Any:
     """A result in memory of its own and row-major, which NumPy doesn't see to."""
     y = np.asarray(y, order="C")
@@ -204,7 +249,8 @@ def _run_body(op: Composite, arrays: tuple[Any, ...], params: dict[str, Any]) ->
         outputs = op.apply_body([wrap(x) for x in arrays], params)
     finally:
         mode.enabled = before
-    return tuple([y._array for y in outputs])
+    order: Any = None if op.keeps_order else "C"
+    return tuple([np.asarray(y._array, order=order) for y in outputs])
 
 
 def plan_calls() -> None:

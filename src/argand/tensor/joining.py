@@ -15,6 +15,7 @@ from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor
 from argand.tensor.outputs import check_apart, written
 from argand.tensor.shaping import unsqueeze
+from argand.tensor.strides import as_image
 
 # More parts of a dimension than this are a mistake, not a split.
 MOST_PARTS = 1 << 24
@@ -34,8 +35,9 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None)
             [5, 6]])
     """
     tensors = _listed("cat", tensors)
-    joined = ops.cat(*_no_legacy_empties(tensors), dim=dim if axis is None else axis)
-    return _into("cat", out, joined, tensors)
+    parts = _no_legacy_empties(tensors)
+    joined = ops.cat(*parts, dim=dim if axis is None else axis)
+    return _into("cat", out, as_image(joined, *parts) if parts else joined, tensors)
 
 
 def _listed(name: str, tensors: Any) -> list[Any]:

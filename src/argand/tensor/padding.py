@@ -8,6 +8,7 @@ from typing import Any
 from argand.base.dim import is_less
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import ops
+from argand.tensor.strides import as_image
 
 _PAD_MODES = ("constant", "reflect", "replicate", "circular")
 
@@ -58,7 +59,8 @@ def _constant_pad(x: Any, pairs: list[tuple[int, int]], value: Any) -> Any:
         start = [max(-low, 0) for low, _ in pairs]
         stop = [n - max(-high, 0) for n, (_, high) in zip(x.shape, pairs, strict=True)]
         x = ops.slice(x, start, stop, (1,) * x.ndim)
-    return ops.pad(x, tuple((max(low, 0), max(high, 0)) for low, high in pairs), value)
+    widths = tuple((max(low, 0), max(high, 0)) for low, high in pairs)
+    return as_image(ops.pad(x, widths, value), x)
 
 
 def _gathered_pad(x: Any, dim: int, low: int, high: int, mode: str) -> Any:

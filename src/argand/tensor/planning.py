@@ -21,7 +21,7 @@ from argand.runtime import planformat
 from argand.runtime.memory import SMALL
 from argand.runtime.memory import empty as pooled
 from argand.tensor.core import Tensor, eager
-from argand.tensor.eager import array_of
+from argand.tensor.eager import array_of, keeps_channels_last, kept_order, turned
 from argand.transform.saved import Saved, SavedOutput
 from argand.transform.tape import GradientNode
 
@@ -305,18 +305,19 @@ class PlanBuilder:
 
     def _copy(self, x: Any, place: _Address, strides: Sequence[int]) -> None:
         """Copy the elements of a tensor to a place with these strides."""
-        a = x._array
+        self._copy_array(x._array, self.places[id(x)], place, strides)
+
+    def _copy_array(self, a: Any, at: _Address, place: _Address, strides: Sequence[int]) -> None:
         size, sizes, (first, second) = _blocks(a.shape, a.itemsize, strides, a.strides)
-        words = (*place, *self.places[id(x)], size, len(sizes))
+        words = (*place, *at, size, len(sizes))
         self._step(planformat.COPY, *words, *sizes, *first, *second)
 
-    def _row_major(self, x: Any) -> _Address:
-        """Where the elements of a tensor are row-major: its own memory, or a copy."""
-        a = x._array
+    def _row_major(self, x: Any, a: Any) -> _Address:
+        """Where the elements of a tensor's array are row-major: its own memory, or a copy."""
         if a.flags.c_contiguous:
             return self.places[id(x)]
         place = self._scratch_for(a.nbytes)
-        self._copy(x, place, np.empty(a.shape, a.dtype).strides)
+        self._copy_array(a, self.places[id(x)], place, np.empty(a.shape, a.dtype).strides)
         return place
 
     def _add_look_up(self, bound: Bound) -> None:
@@ -337,15 +338,20 @@ class PlanBuilder:
     def _add_kernel(self, bound: Bound) -> None:
         kernel = self._kernel(bound)
         pointers: list[_Address] = []
-        for x in bound.inputs:
+        arrays, order = _operands(bound)
+        for x, array in zip(bound.inputs, arrays, strict=True):
             if type(x) is Literal:
-                number = np.asarray(array_of(x))
+                number = np.asarray(array)
                 self._keep(number)
                 pointers.append(_Address(1, number.ctypes.data))
+            elif kernel.row_major:
+                pointers.append(self._row_major(x, array))
             else:
-                pointers.append(self._row_major(x) if kernel.row_major else self.places[id(x)])
+                pointers.append(self.places[id(x)])
         for out, (shape, dtype) in zip(bound.outputs, kernel.results, strict=True):
             pointers.append(self._memory_for(out, shape, dtype))
+            if order is not None and id(out) in self.values:
+                self._add_turned(out)
         self.arena = max(self.arena, kernel.arena_bytes)
         pointers.append(_Address(0, 0))  # the arena; see `plan`
         self._keep(kernel)
@@ -366,6 +372,14 @@ class PlanBuilder:
         value = self._new_value(out)
         self._step(planformat.NEW, value, self._keep(dtype), make, len(shape), *shape)
         return self.places[id(out)]
+
+    def _add_turned(self, out: Any) -> None:
+        """Let a result be the view of its memory that has its dimensions in their own order."""
+        memory, array = self.values[id(out)], out._array
+        value = self._new_value(out)
+        layout = (self._keep(array.dtype), array.ndim, *array.shape, *array.strides)
+        flags = planformat.ALIGNED | planformat.WRITEABLE
+        self._step(planformat.VIEW, value, memory, 0, flags, *layout)
 
     def _scratch_for(self, size: int) -> _Address:
         place = _Address(0, self.scratch)
@@ -503,11 +517,21 @@ def _overlaps_itself(array: Any) -> bool:
     return False
 
 
+def _operands(bound: Bound) -> tuple[Sequence[Any], tuple[int, ...] | None]:
+    """The arrays that the kernel of a bound op takes, and the order that dimensions have in them
+    where it isn't their own."""
+    arrays = [array_of(x) for x in bound.inputs]
+    order = kept_order(bound.op, arrays)
+    return (arrays, None) if order is None else (turned(arrays, order), order)
+
+
 def _kernel_of(bound: Bound) -> Any:
     """The kernel of a bound op; None where it has none and `Eager.compute` finds another way."""
     if not (eager().has_kernels(bound.op) or isinstance(bound.op, Gather)):
         return None
-    arrays = [array_of(x) for x in bound.inputs]
+    arrays, _ = _operands(bound)
+    if keeps_channels_last(bound.op, arrays):
+        return None
     try:
         kernel = resolve("eager.kernel_step")(bound.op, arrays, bound.params)
     except ArgandError:

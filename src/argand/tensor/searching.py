@@ -13,6 +13,7 @@ from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.strides import row_major
 
 
 def unique(
@@ -201,5 +202,6 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
                 f"one_hot: classes must be at least 0 and less than num_classes={num_classes}, "
                 f"got {low} to {high}"
             )
-        return ops.cast(ops.eq(index, ops.arange(0, 1, num_classes, "int64")), "int64")
+        flags = ops.eq(index, ops.arange(0, 1, num_classes, "int64"))
+        return row_major(ops.cast(flags, "int64"))
     return ops.scatter(ops.full(shape, 0, "int64"), len(shape) - 1, index, 1)

@@ -17,6 +17,7 @@ from argand.tensor.eager import check_writable
 from argand.tensor.indexing import index_put, nonzero, write_elements
 from argand.tensor.inplace import assign
 from argand.tensor.joining import sliced
+from argand.tensor.strides import row_major
 
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
@@ -140,7 +141,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         fill = value if value.dtype is input.dtype else ops.cast(value, input.dtype)
     else:
         fill = ops.full((), value, input.dtype)
-    return ops.where(mask, fill, input)
+    return row_major(ops.where(mask, fill, input))
 
 
 def masked_select(input: Any, mask: Any) -> Any:

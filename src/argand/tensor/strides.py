@@ -6,8 +6,9 @@ from typing import Any
 
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import contiguous_strides, normalize_dim, shape_text
+from argand.base.strides import common_order, is_channels_last
 from argand.ir import bind as crossroads
-from argand.ir.op import ops
+from argand.ir.op import ops, registry
 
 
 def stride(self: Any, dim: int | None = None) -> Any:
@@ -31,6 +32,13 @@ def _layout(x: Any) -> Any:
 
 _FORMATS = ("contiguous_format", "channels_last", "preserve_format")
 _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+def is_preserve(memory_format: Any) -> bool:
+    """Whether a copy is stored as its original is: so unless something else is asked for."""
+    return memory_format is None or (
+        isinstance(memory_format, str) and memory_format == "preserve_format"
+    )
 
 
 def _is_last(memory_format: Any) -> bool:
@@ -81,11 +89,39 @@ def copied(x: Any, memory_format: Any = None) -> Any:
     return ops.permute(ops.contiguous(ops.permute(x, _LAST)), _FIRST)
 
 
+def order_of(x: Any) -> tuple[int, ...] | None:
+    """The order of dimensions, outermost first, in which a tensor is stored, and its copies are;
+    None where that is row-major, and in a trace, where memory is the compiler's."""
+    array = x._array
+    if array is None or array.flags.c_contiguous:
+        return None
+    return common_order(array.shape, array.strides)
+
+
+def row_major(x: Any) -> Any:
+    """A result whose function gives row-major ones in PyTorch, made so where it isn't."""
+    return x if order_of(x) is None else ops.contiguous(x)
+
+
+def as_image(y: Any, *images: Any) -> Any:
+    """A result of images, stored as PyTorch stores it: channels-last where all of them are so."""
+    arrays = [x._array for x in images]
+    if all(a is not None and is_channels_last(a.shape, a.strides) for a in arrays):
+        return contiguous(y, "channels_last")
+    return row_major(y)
+
+
+def dense(x: Any) -> Any:
+    """A copy in memory of its own, in the order in which `x` is stored, without gaps."""
+    if order_of(x) is None:
+        return ops.contiguous(x)
+    return crossroads.bind(registry.get("cast"), (x,), {"dtype": x.dtype})[0]
+
+
 def stored(x: Any, memory_format: Any) -> Any:
     """A tensor in the memory format that a conversion asks for: as it is where none is asked for,
     or where it is to be preserved."""
-    preserved = isinstance(memory_format, str) and memory_format == "preserve_format"
-    return x if memory_format is None or preserved else contiguous(x, memory_format)
+    return x if is_preserve(memory_format) else contiguous(x, memory_format)
 
 
 def alias_copy(input: Any) -> Any:

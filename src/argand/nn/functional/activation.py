@@ -15,6 +15,7 @@ from argand.tensor.core import Tensor
 from argand.tensor.generators import default_generator
 from argand.tensor.inplace import apply_inplace
 from argand.tensor.operands import rounded_once
+from argand.tensor.strides import row_major
 
 
 def _applied(function: Any, input: Any, inplace: bool, *args: Any) -> Any:
@@ -136,7 +137,7 @@ def logsigmoid(input: Any) -> Any:
     >>> F.logsigmoid(ag.tensor([-100.0, 0.0]))
     tensor([-100.0000,   -0.6931])
     """
-    return ops.neg(ops.softplus(ops.neg(input), 1.0, math.inf))
+    return row_major(ops.neg(ops.softplus(ops.neg(input), 1.0, math.inf)))
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:

@@ -15,6 +15,7 @@ from argand.tensor.elementary import finfo
 from argand.tensor.inplace import assign
 from argand.tensor.outputs import written
 from argand.tensor.reducing import vector_norm
+from argand.tensor.strides import as_image, row_major
 from argand.transform.mode import no_grad
 
 
@@ -56,7 +57,7 @@ def rms_norm(
     wide = ops.cast(input, compute_dtype(input.dtype))
     mean = ops.mean(ops.square(wide), dims, True)
     y = ops.cast(ops.mul(wide, ops.rsqrt(ops.add(mean, small))), input.dtype)
-    return y if weight is None else ops.mul(y, weight)
+    return row_major(y if weight is None else ops.mul(y, weight))
 
 
 def _machine_epsilon(x: Any) -> float:
@@ -107,7 +108,8 @@ def batch_normalised(
     if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError("batch_norm: evaluation needs running_mean and running_var")
-        return _normalized_by(input, running_mean, running_var, weight, bias, eps)
+        y = _normalized_by(input, running_mean, running_var, weight, bias, eps)
+        return as_image(y, input)
     count = math.prod(input.shape[:1]) * math.prod(input.shape[2:])
     if isinstance(count, int) and count == 1:
         raise ShapeError(
@@ -119,7 +121,7 @@ def batch_normalised(
         with no_grad():
             _move_towards(running_mean, mean.detach(), momentum)
             _move_towards(running_var, _unbiased(var.detach(), count), momentum)
-    return y
+    return as_image(y, input)
 
 
 def _normalized_by(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:
@@ -180,7 +182,8 @@ def instance_norm(
             raise ArgumentError(
                 "instance_norm: without use_input_stats it needs running_mean and running_var"
             )
-        return _normalized_by(input, running_mean, running_var, weight, bias, eps)
+        y = _normalized_by(input, running_mean, running_var, weight, bias, eps)
+        return row_major(y)
     count = math.prod(input.shape[2:])
     if same(count, 1):
         raise ShapeError(
@@ -193,7 +196,7 @@ def instance_norm(
             var = ops.mean(ops.square(ops.sub(flat, mean)), (0, 2))
             _move_towards(running_mean, ops.mean(mean, (0, 2)), momentum)
             _move_towards(running_var, _unbiased(var, count), momentum)
-    return group_norm(input, int(input.shape[1]), weight, bias, eps)
+    return row_major(group_norm(input, int(input.shape[1]), weight, bias, eps))
 
 
 def group_norm(
@@ -219,7 +222,7 @@ def group_norm(
     shape = (c, *(1,) * (input.ndim - 2))
     if weight is not None:
         y = ops.mul(y, ops.reshape(weight, shape))
-    return y if bias is None else ops.add(y, ops.reshape(bias, shape))
+    return as_image(y if bias is None else ops.add(y, ops.reshape(bias, shape)), input)
 
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Any:

@@ -18,6 +18,7 @@ from argand.nn.functional.places import (
     window_mean,
 )
 from argand.ops.pooling import window_count
+from argand.tensor.strides import row_major
 
 _Windows = tuple[tuple[int, ...], ...]
 
@@ -83,7 +84,7 @@ def max_pool1d(
     batch = input if input.ndim == 3 else ops.reshape(input, (1, *input.shape))
     row = ops.reshape(batch, (*batch.shape[:-1], 1, batch.shape[-1]))
     y = ops.max_pool2d(row, (1, *kernel), (1, *steps), (0, *pads), (1, *dilations), bool(ceil_mode))
-    return ops.reshape(y, (*y.shape[3 - input.ndim : 2], y.shape[3]))
+    return row_major(ops.reshape(y, (*y.shape[3 - input.ndim : 2], y.shape[3])))
 
 
 def max_pool2d(

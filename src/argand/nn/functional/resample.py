@@ -14,6 +14,7 @@ from argand.ir.op import describe, ops
 from argand.nn.functional import single
 from argand.nn.functional.adaptive import averaged, mixed
 from argand.nn.functional.padding import several
+from argand.tensor.strides import as_image
 
 _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}
 _MODES = ("nearest", "nearest-exact", "area", *_LINEAR)
@@ -80,7 +81,7 @@ def interpolate(
         return _of_integers(input, size, scale_factor, *options)
     y = input
     if mode.startswith("nearest") and all(_times(*axis, mode) for axis in axes):
-        return _repeated(y, [new // old for old, new, _ in axes])
+        return as_image(_repeated(y, [new // old for old, new, _ in axes]), input)
     for dim, (old, new, scale) in enumerate(axes, 2):
         if mode.startswith("nearest"):
             y = _nearest(y, dim, old, new, scale, _MIDDLES[mode])
@@ -88,7 +89,7 @@ def interpolate(
             y = averaged(y, dim, new)
         else:
             y = mixed(y, dim, weights(old, new, scale))
-    return y
+    return as_image(y, input)
 
 
 def upsample(

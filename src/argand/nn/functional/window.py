@@ -16,6 +16,7 @@ from argand.nn.functional import single
 from argand.nn.functional.padding import several, sides_of
 from argand.nn.functional.whole import is_whole, whole_conv, whole_conv_transpose
 from argand.tensor.padding import pad
+from argand.tensor.strides import row_major
 
 
 def conv2d(
@@ -94,7 +95,7 @@ def _on_sequences(function: Callable[..., Any], op: str, input: Any, *args: Any)
         raise ShapeError(f"{op}: expected sequences (N, C, L) or (C, L), got {describe(input)}")
     x = input if input.ndim == 3 else ops.reshape(input, (1, *input.shape))
     y = function(_as_image(x), *args)
-    return ops.reshape(y, (*y.shape[3 - input.ndim : 2], y.shape[3]))
+    return row_major(ops.reshape(y, (*y.shape[3 - input.ndim : 2], y.shape[3])))
 
 
 def conv1d(
