@@ -13,7 +13,7 @@ once). Random numbers are the same in both, so that runs are compared number by 
 `backward` was called on, or else the tensors and the text that a program leaves.
 
 `--write` keeps the results in `programs.json` beside those of programs that didn't run this time,
-and puts the table into the page.
+and puts the table into the page. `test_programs.py` runs Argand's half again.
 """
 
 from __future__ import annotations
@@ -257,6 +257,19 @@ def kind_of(program: dict[str, Any], theirs: Outcome) -> str:
     return str(program.get("compare", usual))
 
 
+def reference(theirs: Outcome, what: str) -> dict[str, Any]:
+    """Nine digits of PyTorch's numbers, for later runs of Argand (`test_programs.py`)."""
+    if what == "losses":
+        return {"runs": [list(map(_rounded, run[:COMPARED])) for run in theirs.runs]}
+    if what == "tensors":
+        return {"tensors": {name: _rounded(value) for name, value in theirs.tensors.items()}}
+    return {"output": _TIMES.sub("", theirs.output)}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.9g}")
+
+
 def result(program: dict[str, Any], torch: Runner, argand: Runner) -> dict[str, Any]:
     """A program's row of the table."""
     theirs, ours = torch.run(program), argand.run(program)
@@ -273,6 +286,7 @@ def result(program: dict[str, Any], torch: Runner, argand: Runner) -> dict[str, 
     what = kind_of(program, theirs)
     gap, of = difference(ours, theirs, what)
     found |= {"difference": gap if gap < float("inf") else "other", "of": of, "compared": what}
+    found["reference"] = reference(theirs, what)
     if gap > CLOSE:
         again, _ = difference(torch.run(program, how="otherwise"), theirs, what)
         found["itself"] = again if again < float("inf") else "other"
@@ -405,6 +419,11 @@ def complaint(name: str, row: dict[str, Any]) -> str:
     if row.get("inside") or exact or _size(row["difference"]) <= allowed:
         return ""
     return f"{name}: differs by {row['difference']}"
+
+
+def is_close(gap: float | str) -> bool:
+    """Whether a kept difference is as small as that of a program that agrees has to be."""
+    return _size(gap) <= CLOSE
 
 
 def _size(gap: Any) -> float:

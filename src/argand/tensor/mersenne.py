@@ -16,7 +16,7 @@ import numpy as np
 from argand.base.dtype import DType, compute_dtype, float32, float64, int64, uint8
 from argand.base.errors import ArgumentError
 from argand.base.notices import notice
-from argand.base.shape import stored_order
+from argand.base.strides import common_order
 from argand.ir import bind as crossroads
 from argand.ir.op import ops
 from argand.ops.mersenne_rejected import KINDS
@@ -171,9 +171,11 @@ class Mersenne(Source):
         shape = tuple(target.shape)
         if target.is_contiguous():
             return draw(shape)
-        order = stored_order(target.stride())
+        order = _order(target)
+        if order is None:
+            return draw(shape)
         drawn = draw(tuple(shape[d] for d in order))
-        return ops.permute(drawn, tuple(order.index(d) for d in range(len(shape))))
+        return ops.permute(drawn, tuple(map(order.index, range(len(shape)))))
 
     def chosen_into(self, target: Any, chances: Any) -> Any:
         wide = _compared_in(chances)
@@ -186,9 +188,13 @@ class Mersenne(Source):
 
     def normal_like(self, target: Any, dtype: Any) -> Any:
         """In blocks only if the dimensions are stored in their order, be it with gaps."""
-        order = [d for d in stored_order(target.stride()) if target.shape[d] != 1]
-        blocks = order == sorted(order)
+        blocks = _order(target) is None
         return self.like(target, lambda shape: self._normal(shape, dtype, 0.0, 1.0, blocks))
+
+
+def _order(target: Any) -> tuple[int, ...] | None:
+    """The order in which what is made like a tensor is stored; None for row-major."""
+    return common_order(_counted(target.shape), tuple(target.stride()))
 
 
 def _counted(shape: Sequence[Any]) -> tuple[int, ...]:
