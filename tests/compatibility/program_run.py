@@ -187,14 +187,16 @@ def run_notebook(path: str, record: Record) -> None:
 
 
 def run_page(path: str, record: Record) -> None:
-    """Run the blocks of Python of a page, each by itself: a block's tensors, and a gradient."""
+    """Run the blocks of Python of a page in order: the tensors of each, and gradients."""
     blocks = re.findall(r"^```python\n(.*?)^```", Path(path).read_text(), re.M | re.S)
+    names = _main(path)
     for number, text in enumerate(blocks):
-        names = _main(path)
+        before = dict(names)
         seed(record.options["seed"])
         _attempt(record, f"block {number}", text, names)
-        record.keep(names, f"block {number}: ")
-        _attempt(record, f"backward of block {number}", "", names, _differentiate)
+        made = {name: v for name, v in names.items() if v is not before.get(name)}
+        _attempt(record, f"backward of block {number}", "", made, _differentiate)
+        record.keep(made, f"block {number}: ")
 
 
 def _differentiate(names: Namespace) -> None:
