@@ -193,11 +193,9 @@ def kept_order(op: Op, arrays: Sequence[Any]) -> tuple[int, ...] | None:
 
 def keeps_channels_last(op: Op, arrays: Sequence[Any]) -> bool:
     """Whether the result is stored channels-last, as the image is."""
-    image = arrays[0] if op.name in _OF_IMAGES else None
-    return image is not None and is_channels_last(image.shape, image.strides)
-
-
-_OF_IMAGES = {"conv2d", "conv2d_input_grad", "max_pool2d", "avg_pool2d"}
+    if not isinstance(op, Window) or not op.gives_image:
+        return False
+    return is_channels_last(arrays[0].shape, arrays[0].strides)
 
 
 def _channels_last(y: Any) -> Any:
