@@ -160,7 +160,7 @@ def main() -> None:
             print(n, "|", e)
     passed = sum(e is None for e in outcomes.values())
     print(f"suite: {passed} of {len(outcomes)}")
-    if "--write" in args:
+    if "--write" in args and not only:
         from page import put
 
         put("onnx suite", table(outcomes))

@@ -1,7 +1,6 @@
 """The rules of the ops, one file a category; `argand.onnx.registry` says how to write one.
 
-To do: texts (strings, TfIdfVectorizer, RegexFullMatch), pictures (ImageDecoder), learning
-(ai.onnx.ml), microsoft (com.microsoft).
+To do: SVMClassifier and CastMap of ai.onnx.ml.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from argand.onnx.importers import (
     drawing,
     elementwise,
     imaging,
+    learning,
     losses,
     normalising,
     pooling,
@@ -23,6 +23,7 @@ from argand.onnx.importers import (
     resizing,
     shaping,
     signals,
+    texts,
     training,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "drawing",
     "elementwise",
     "imaging",
+    "learning",
     "losses",
     "normalising",
     "pooling",
@@ -43,5 +45,6 @@ __all__ = [
     "resizing",
     "shaping",
     "signals",
+    "texts",
     "training",
 ]
