@@ -100,6 +100,7 @@ pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
 # Memory formats are PyTorch's hints; ours are chosen by the compiler.
 contiguous_format, preserve_format = "contiguous_format", "preserve_format"
 channels_last = "channels_last"
+channels_last_3d = "channels_last_3d"
 
 globals().update(_functions)
 can_cast, promote_types = _open_to_all(can_cast), _open_to_all(promote_types)
@@ -295,6 +296,7 @@ __all__ = [
     "cdouble",
     "cfloat",
     "channels_last",
+    "channels_last_3d",
     "complex128",
     "complex64",
     "contiguous_format",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from argand.base.errors import ArgumentError
+from argand.base.errors import ArgumentError, ShapeError
 from argand.base.errors import LinAlgError as LinAlgError
-from argand.ir.op import ops
+from argand.ir.op import describe, ops
 from argand.tensor import algebra
 from argand.tensor.algebra import matrix_power, multi_dot, vecdot
 from argand.tensor.combining import powers_of
@@ -66,8 +66,12 @@ def norm(
     >>> ag.linalg.norm(A), ag.linalg.norm(A, 1), ag.linalg.norm(A, dim=1)
     (tensor(11.1803), tensor(12.), tensor([ 5., 10.]))
     """
+    if dim is None and ord is not None and A.ndim > 2:
+        raise ShapeError(
+            f"norm: {describe(A)}: with ord, give dim or a tensor of 1 or 2 dimensions"
+        )
     pair = A.ndim == 2 if dim is None else isinstance(dim, list | tuple) and len(dim) == 2
-    if ord is not None and pair:
+    if isinstance(ord, str) or (ord is not None and pair):
         return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 

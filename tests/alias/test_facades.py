@@ -1,7 +1,7 @@
 """Parts of PyTorch's namespace that stand around what computes."""
 
 import math
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, defaultdict, namedtuple
 
 import pytest
 
@@ -32,12 +32,51 @@ def test_trees_of_one_structure_are_mapped_together():
     both = _pytree.tree_map(lambda x, y: (x, y), {"a": 1, "b": [2]}, {"b": [4], "a": {"c": 3}})
     assert both == {"a": (1, {"c": 3}), "b": [(2, 4)]}
     for other in ({"a": 1}, {"a": 1, "c": [2]}, {"a": 1, "b": (2,)}, {"a": 1, "b": [2, 3]}):
-        with pytest.raises(ValueError, match="match"):
+        with pytest.raises(ValueError, match="expected"):
             _pytree.tree_map(lambda x, y: x, {"a": 1, "b": [2]}, other)
-    with pytest.raises(ValueError, match="1 leaves for a structure of 2"):
+    with pytest.raises(ValueError, match="1 leaves for a structure that holds 2"):
         _pytree.tree_unflatten([1], _pytree.tree_structure([1, 2]))
     assert _pytree._broadcast_to_and_flatten(5, _pytree.tree_structure([1, [2, 3]])) == [5, 5, 5]
     assert _pytree._broadcast_to_and_flatten([5], _pytree.tree_structure([1, 2])) is None
+
+
+def test_dicts_of_any_kind_are_mapped_by_their_keys():
+    first, second = defaultdict(list, b=1, a=2), OrderedDict(a=10, b=20)
+    found = _pytree.tree_map(lambda x, y: x + y, first, second)
+    assert found == {"b": 21, "a": 12} and type(found) is defaultdict
+    assert (
+        list(_pytree.tree_map(lambda x, y: x + y, second, first).items()) == [*found.items()][::-1]
+    )
+
+
+def test_leaves_have_paths():
+    tree = {"a": [1, (2, 3)], "b": Point(4, [5]), "c": defaultdict(list, {1: 6})}
+    found, spec = _pytree.tree_flatten_with_path(tree)
+    texts = ["['a'][0]", "['a'][1][0]", "['a'][1][1]", "['b'].x", "['b'].y[0]", "['c'][1]"]
+    assert [_pytree.keystr(path) for path, _ in found] == texts
+    assert all(_pytree.key_get(tree, path) == leaf for path, leaf in found)
+    assert spec == _pytree.tree_structure(tree)
+    assert _pytree.tree_leaves(_pytree.tree_map_with_path(lambda p, x: len(p) * x, tree)) == [
+        *(2, 6, 9, 8, 15, 12)
+    ]
+    assert _pytree.tree_leaves_with_path(7) == [((), 7)]
+
+
+def test_a_class_of_containers_may_say_its_places():
+    class Pair:
+        def __init__(self, *parts):
+            self.parts = parts
+
+    for keys in (None, lambda p: ([(_pytree.GetAttrKey("parts"), p.parts)], None)):
+        _pytree.register_pytree_node(
+            Pair, lambda p: ([p.parts], None), lambda x, _: Pair(*x), flatten_with_keys_fn=keys
+        )
+        if keys is None:
+            with pytest.raises(ValueError, match="Pair have no places"):
+                _pytree.tree_flatten_with_path(Pair(1, 2))
+    paths = [_pytree.keystr(path) for path, _ in _pytree.tree_leaves_with_path(Pair(1, 2))]
+    assert paths == [".parts[0]", ".parts[1]"]
+    del _pytree.SUPPORTED_NODES[Pair]
 
 
 def test_a_custom_op_has_a_gradient_of_its_own():

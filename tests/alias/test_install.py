@@ -223,3 +223,15 @@ def test_an_extension_module_that_needs_pytorchs_library_is_told_so(tmp_path):
     told, plain = run(text, tmp_path).splitlines()
     assert told.startswith("True linked is compiled against PyTorch's C++ library")
     assert plain == "False libz.so: cannot open shared object file"
+
+
+def test_classes_of_data_are_recognised_by_their_modules() -> None:
+    out = run(
+        """
+        import pickle
+        from torch.utils.data import DataLoader, Dataset, TensorDataset
+        print(DataLoader.__module__, Dataset.__module__, TensorDataset.__mro__[1].__module__)
+        print(pickle.loads(pickle.dumps(DataLoader)) is DataLoader)
+        """
+    )
+    assert out.split() == ["torch.utils.data.dataloader", *["torch.utils.data.dataset"] * 2, "True"]

@@ -362,8 +362,25 @@ def test_attention_masks_and_dropout():
     np.testing.assert_allclose(array(masked), expected, rtol=1e-9)
     dropped = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=1e-12)
     np.testing.assert_allclose(array(dropped), expected, rtol=1e-6)
-    with pytest.raises(ValueError, match="not both"):
-        F.scaled_dot_product_attention(q, k, v, ag.tensor(lower), is_causal=True)
+
+
+def test_a_causal_row_sees_what_its_mask_lets_it_see_besides():
+    q, k, v = double(2, 2, 4, 3), double(2, 2, 6, 3), double(2, 2, 6, 5)
+    scores = array(q) @ array(k).transpose(0, 1, 3, 2) / math.sqrt(3)
+    lower = np.tril(np.ones((4, 6), bool))
+    added = np.random.default_rng(0).standard_normal((2, 1, 4, 6))
+    expected = special.softmax(np.where(lower, scores + added, -np.inf), -1) @ array(v)
+    found = F.scaled_dot_product_attention(q, k, v, ag.tensor(added), is_causal=True)
+    np.testing.assert_allclose(array(found), expected, rtol=1e-9)
+    seen = added > -0.5
+    seen[:, :, :, 0] = seen[:, :, 2, 0] = True
+    seen[:, :, 3] = False  # a row that sees nothing
+    scores = np.where(lower & seen, scores, -np.inf)
+    scores[:, :, 3] = 0
+    expected = special.softmax(scores, -1) @ array(v)
+    expected[:, :, 3] = 0
+    found = F.scaled_dot_product_attention(q, k, v, ag.tensor(seen), is_causal=True)
+    np.testing.assert_allclose(array(found), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("heads", [None, 1, 6])

@@ -107,9 +107,20 @@ def test_ctc(blank):
             zero_infinity=True,
         )
 
+    floats = F.ctc_loss(ag.tensor(logs), flat + 0.5, steps, lengths, blank, "none")
+    assert ag.equal(floats, found)
     shares = [0 if e == np.inf else e / max(n, 1) for e, n in zip(expected, lengths, strict=True)]
     np.testing.assert_allclose(loss(x).item(), np.mean(shares))
     assert ag.autograd.gradcheck(loss, (x,))
+
+
+def test_ctc_with_a_target_that_has_the_blank():
+    """PyTorch's numbers: the blank is a label like others there."""
+    chances = np.arange(1, 25).reshape(4, 2, 3)
+    logs = np.log(chances / chances.sum(-1, keepdims=True))
+    targets = ag.tensor([[1, 2, 0], [1, 0, 2]])
+    found = F.ctc_loss(ag.tensor(logs), targets, [4, 4], [3, 3], reduction="none")
+    np.testing.assert_allclose(found.numpy(), [2.516552947, 2.542636914], rtol=1e-6)
 
 
 def test_distances_of_pairs():

@@ -172,5 +172,15 @@ def test_conversions_store_images_as_asked() -> None:
     assert x.double(memory_format=ag.channels_last).stride() == last
     with pytest.raises(RuntimeError, match=r"memory_format must be one of .*got str 'last'"):
         x.to(memory_format="last")
-    with pytest.raises(RuntimeError, match="channels_last takes a 4-d image"):
+    video = ag.randn(2, 3, 4, 5, 6)
+    y = video.contiguous(memory_format=ag.channels_last_3d)
+    assert y.stride() == (360, 1, 90, 18, 3)
+    assert y.is_contiguous(memory_format=ag.channels_last_3d) and not y.is_contiguous()
+    np.testing.assert_array_equal(y.numpy(), video.numpy())
+    assert not x.is_contiguous(memory_format=ag.channels_last_3d)
+    layers = ag.nn.Sequential(ag.nn.Conv3d(2, 3, 2), ag.nn.Conv2d(2, 3, 2))
+    layers.to(memory_format=ag.channels_last_3d)
+    assert layers[0].weight.stride() == (16, 1, 8, 4, 2)
+    assert layers[1].weight.is_contiguous()
+    with pytest.raises(RuntimeError, match="channels_last takes images of 4 dim"):
         ag.ones(2, 3).to(memory_format=ag.channels_last)

@@ -53,3 +53,41 @@ def test_gradients_flow_through_the_part_of_the_bases_that_the_matrix_determines
 def test_messages_name_the_function_of_linalg(call: object, message: str) -> None:
     with pytest.raises((RuntimeError, TypeError, ValueError), match=message):
         call()
+
+
+def test_norms_of_matrices_need_matrices():
+    A = ag.ones(5, 6)
+    for ord in ("fro", "nuc"):
+        with pytest.raises(RuntimeError, match="dim must be a pair"):
+            ag.linalg.norm(A, ord, dim=1)
+        with pytest.raises(RuntimeError, match="at least 2 dimensions"):
+            ag.linalg.norm(A[0], ord)
+    with pytest.raises(RuntimeError, match="with ord, give dim"):
+        ag.linalg.norm(ag.ones(2, 5, 6), 2)
+
+
+@pytest.mark.parametrize(
+    ("equation", "dtypes", "wanted"),
+    [
+        ("ij,jk->ik", ("float16", "float32"), "float32"),
+        ("ij,jk->ik", ("uint8", "int8"), "int16"),
+        ("ij,ik->ijk", ("bool", "float32"), "float32"),
+        ("ij,jk,kl->il", ("int32", "float16", "float16"), "float16"),
+    ],
+)
+def test_einsum_promotes_where_nothing_is_contracted(equation, dtypes, wanted):
+    shapes = [(3, 1), *[(1, 3) if equation.startswith("ij,j") else (3, 2)] * (len(dtypes) - 1)]
+    if len(dtypes) == 3:
+        shapes = [(3, 1), (1, 1), (1, 2)]
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 2, s) for s in shapes]
+    given = [ag.tensor(a).to(getattr(ag, d)) for a, d in zip(arrays, dtypes, strict=True)]
+    found = ag.einsum(equation, *given)
+    assert found.dtype is getattr(ag, wanted)
+    np.testing.assert_array_equal(found.numpy(), np.einsum(equation, *arrays))
+
+
+def test_einsum_of_two_dtypes_contracts_nothing():
+    for equation in ("ij,jk->ik", "...j,jk->...k"):
+        with pytest.raises(ag.ArgandError, match="one dtype"):
+            ag.einsum(equation, ag.ones(2, 2), ag.ones(2, 2, dtype=ag.float64))

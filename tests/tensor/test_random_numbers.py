@@ -37,6 +37,15 @@ def test_what_is_computed_of_numbers(name: str) -> None:
     assert found == pytest.approx(EXPECTED["computed"][name], rel=1e-4, abs=1e-5)
 
 
+def test_many_numbers_are_those_of_many_draws() -> None:
+    ag.manual_seed(5)
+    parts = [ag.rand(7_000) for _ in range(20)]
+    after = ag.rand(1)
+    ag.manual_seed(5)
+    assert ag.equal(ag.rand(140_000), ag.cat(parts))
+    assert ag.equal(ag.rand(1), after)
+
+
 def test_states_go_back_and_forth() -> None:
     state = ag.manual_seed(3).get_state()
     first = ag.randn(3)  # leaves the second number of a pair waiting

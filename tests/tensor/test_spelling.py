@@ -66,3 +66,77 @@ def test_parts_and_sums_of_shapes_are_shapes() -> None:
     assert shape[-1] == 4 and isinstance(shape[0], int)
     with pytest.raises(TypeError):
         operator.add(shape, [1])
+
+
+NAMED_DIMENSIONS = {
+    "amax": (),
+    "cumprod": (),
+    "logsumexp": (),
+    "nanmean": (),
+    "softmax": (),
+    "sort": (),
+    "topk": (2,),
+    "unbind": (),
+    "unsqueeze": (),
+    "repeat_interleave": (2,),
+}
+
+
+@pytest.mark.parametrize("name", NAMED_DIMENSIONS)
+def test_axis_is_dim_wherever_there_is_a_dim(name: str) -> None:
+    x = ag.tensor(np.random.default_rng(0).standard_normal((3, 4)))
+    for function in (getattr(ag, name), getattr(ag.Tensor, name)):
+        wanted, found = (function(x, *NAMED_DIMENSIONS[name], **{by: 0}) for by in ("dim", "axis"))
+        for a, b in zip(wanted, found, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert ag.amax(x, axis=(0,), keepdims=True).shape == (1, 4)
+    with pytest.raises(TypeError, match="axes"):
+        getattr(ag, name)(x, *NAMED_DIMENSIONS[name], axes=0)
+
+
+def test_dimensions_are_swapped_by_numpys_names() -> None:
+    x = ag.ones(2, 3)
+    assert ag.swapaxes(x, axis0=0, axis1=1).shape == x.swapaxes(axis0=1, axis1=0).shape == (3, 2)
+    assert x.clone().swapaxes_(axis0=0, axis1=1).shape == x.swapdims(dim0=0, dim1=1).shape == (3, 2)
+
+
+def test_numbers_alone_make_0d_tensors() -> None:
+    cases: list[tuple[ag.Tensor, float, ag.dtype]] = [
+        (ag.add(7, 2), 9, ag.int64),
+        (ag.add(True, 2), 3, ag.int64),
+        (ag.add(2, 3, alpha=2), 8, ag.int64),
+        (ag.sub(7.5, 2), 5.5, ag.float32),
+        (ag.mul(2, 1.5), 3, ag.float32),
+        (ag.divide(7, 2), 3.5, ag.float32),
+        (ag.div(7, 2, rounding_mode="floor"), 3, ag.int64),
+        (ag.floor_divide(7.0, 2), 3, ag.float32),
+    ]
+    for found, value, dtype in cases:
+        assert found.shape == () and found.dtype is dtype and found.item() == value
+    for name in ("pow", "remainder", "maximum"):
+        with pytest.raises(TypeError, match="Tensor"):
+            getattr(ag, name)(7, 2)
+
+
+def test_sizes_may_be_0d_tensors_of_whole_numbers() -> None:
+    n, m = ag.tensor(2), ag.tensor(3)
+    assert ag.equal(ag.eye(n, m), ag.eye(2, 3)) and ag.equal(ag.eye(n), ag.eye(2))
+    assert ag.equal(ag.signal.windows.hann(m), ag.signal.windows.hann(3))
+    assert ag.signal.windows.kaiser(ag.tensor(1.0), beta=ag.tensor(1.0)).tolist() == [1]
+    for function in (ag.eye, ag.signal.windows.hann):
+        with pytest.raises(TypeError, match="integer"):
+            function(ag.tensor(3.0))
+
+
+def test_extremes_may_be_scattered_by_their_older_names() -> None:
+    x, index, src = ag.ones(3), ag.tensor([0, 0, 2]), ag.tensor([2.0, -3.0, 4.0])
+    assert ag.scatter_reduce(x, 0, index, src, "min").tolist() == [-3, 1, 1]
+    assert x.scatter_reduce(0, index, src, "max", include_self=False).tolist() == [2, 1, 4]
+
+
+@pytest.mark.parametrize("dtype", [ag.float16, ag.bfloat16])
+def test_powers_of_16_bits(dtype: ag.dtype) -> None:
+    found = ag.vander(ag.tensor([1, 2, 3], dtype=dtype))
+    assert found.dtype is dtype and found.tolist() == [[1, 1, 1], [4, 2, 1], [9, 3, 1]]
+    with pytest.raises(ag.ArgandError, match="not defined for"):
+        ag.linalg.vander(ag.tensor([1, 2, 3], dtype=dtype))

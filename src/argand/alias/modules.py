@@ -17,6 +17,8 @@ from argand.base.errors import unknown_name
 
 _ABSENT: Any = object()
 _FLAGS = (type(None), bool, int, float, str)
+_HOMES = {"DataLoader": "torch.utils.data.dataloader", "Dataset": "torch.utils.data.dataset"}
+"""Classes that libraries (Keras) recognise by the name of their module, without an import."""
 _own: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
 """The dict of a module, with the names that were asked for."""
 
@@ -47,6 +49,8 @@ class AliasModule(ModuleType):
             raise unknown_name(self.__name__, name, dir(self))
         if type(value) not in _FLAGS:  # a flag may be set later
             _own(self)[name] = value
+        if name in _HOMES and self.__name__.startswith("torch.utils.data"):
+            value.__module__ = _HOMES[name]
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from argand.base.absent import Absent
 from argand.base.naming import published
 from argand.base.notices import notice
-from argand.base.preferences import SDPBackend, preferences
+from argand.base.preferences import SDPAParams, SDPBackend, preferences
 
 _ABSENT = Absent("backends.cuda", "a CUDA device")
 _FUNCTIONS = _ABSENT.answers(
@@ -163,6 +163,7 @@ def sdp_kernel(
 
 
 __all__ = [
+    "SDPAParams",
     "allow_fp16_bf16_reduction_math_sdp",
     "cuBLASModule",
     "cufft_plan_cache",

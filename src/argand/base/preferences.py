@@ -7,7 +7,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from argand.base.errors import ArgumentError, DeviceError
 
@@ -29,6 +29,24 @@ class SDPBackend(enum.IntEnum):
 
     def __str__(self) -> str:
         return f"SDPBackend.{self.name}"
+
+
+class SDPAParams(NamedTuple):
+    """What a kernel of attention is asked about: `can_use_flash_attention` and its like take it.
+
+    >>> q = ag.ones(1, 1, 2, 4)
+    >>> params = ag.backends.cuda.SDPAParams(q, q, q, None, 0.0, True, False)
+    >>> ag.backends.cuda.can_use_flash_attention(params)
+    False
+    """
+
+    query: Any
+    key: Any
+    value: Any
+    attn_mask: Any
+    dropout: float
+    is_causal: bool
+    enable_gqa: bool
 
 
 # Those that a CPU has.

@@ -95,6 +95,8 @@ class Elementwise(Op):
     wide_numbers: bool = False
     # Whether finite numbers beyond the range of a float dtype are refused; else they are infinite.
     checks_range: ClassVar[bool] = False
+    # Numbers alone are taken too, the first as a 0-d tensor.
+    takes_numbers: ClassVar[bool] = False
     # Of a whole number beyond the range of the dtype the last bits count.
     takes_bits: ClassVar[bool] = False
     involution: ClassVar[bool] = False  # applied twice, it gives its operand
@@ -124,7 +126,9 @@ class Elementwise(Op):
         values = self._arguments(args, kwargs)
         values = [v if is_number(v) else lifted(v) for v in values]
         if all(is_number(v) for v in values):
-            raise TypeError(f"{self.name}: expected a Tensor, got only numbers")
+            if not self.takes_numbers:
+                raise TypeError(f"{self.name}: expected a Tensor, got only numbers")
+            values[0] = ops.full((), values[0], _category(values[0])[0])
         values = self._convert(values)
         shapes = [v.shape for v in values if not isinstance(v, Literal)]
         shape = shapes[0]

@@ -8,6 +8,7 @@ class. What takes a call over is given the function, as the user names it, and i
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -165,6 +166,24 @@ def taken(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> An
     return dispatch(function, found, args, kwargs) if found or state.modes else UNTAKEN
 
 
+_NUMPYS = {"axis": "dim", "keepdims": "keepdim"}
+
+
+def _in_torchs_names(function: Function, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments, NumPy's names among them as PyTorch's where the function has only those:
+    PyTorch takes both in all functions of its C++ library."""
+    if _NUMPYS.keys().isdisjoint(kwargs):
+        return kwargs
+    taken = _parameters(function)
+    ours = {a: b for a, b in _NUMPYS.items() if a not in taken and b in taken}
+    return {ours.get(name, name): x for name, x in kwargs.items()}
+
+
+@functools.cache
+def _parameters(function: Function) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
 def open_to_classes(function: Function, public: Callable[[], Any]) -> Function:
     """The function, whose calls an argument's class may take over; `public` gives the function as
     the user names it."""
@@ -180,7 +199,7 @@ def open_to_classes(function: Function, public: Callable[[], Any]) -> Function:
         found = overriding(args, kwargs)
         if found:
             return dispatch(public(), found, args, kwargs)
-        return function(*args, **kwargs)
+        return function(*args, **_in_torchs_names(function, kwargs))
 
     register_passing(general)
     return general
@@ -200,7 +219,9 @@ def open_to_all(function: F) -> F:
                 if not kwargs and not crossroads.pushed:
                     return function(*args)
             found = taken(call, args, kwargs)
-            return function(*args, **kwargs) if found is UNTAKEN else found
+            if found is not UNTAKEN:
+                return found
+            return function(*args, **_in_torchs_names(function, kwargs))
         except FAILURES as error:
             explain(error)
             raise

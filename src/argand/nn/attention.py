@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from argand.base.preferences import SDPBackend, preferences
+from argand.base.preferences import SDPAParams, SDPBackend, preferences
 
-__all__ = ["SDPBackend", "sdpa_kernel"]
+__all__ = ["SDPAParams", "SDPBackend", "sdpa_kernel"]
 
 
 def sdpa_kernel(

@@ -14,7 +14,7 @@ from argand.tensor.convert import is_device, moved
 from argand.tensor.core import Tensor
 from argand.tensor.creation import empty_like
 from argand.tensor.inplace import assign
-from argand.tensor.strides import stored
+from argand.tensor.strides import RANKS, stored
 from argand.transform.mode import no_grad
 
 _M = TypeVar("_M", bound="Converted")
@@ -142,7 +142,7 @@ def _moved(x: Tensor, device: Any) -> Tensor:
 
 def _stored(x: Tensor, memory_format: Any) -> Tensor:
     """A tensor in an order of memory that is one for its number of dimensions."""
-    if memory_format == "channels_last" and x.ndim != 4:
+    if x.ndim != RANKS.get(memory_format, x.ndim):
         return x
     with no_grad():
         made: Tensor = stored(x.detach(), memory_format)

@@ -40,6 +40,7 @@ class Div(Elementwise):
     dtypes = ("float32", "float64", "int64", "complex64")
     promotion = "float"
     ufunc = np.true_divide
+    takes_numbers = True
     wide_numbers = True
 
     def body(b: Any, x: Any, y: Any) -> Any:
@@ -129,6 +130,7 @@ class FloorDivide(_Division):
     """
 
     ufunc = np.floor_divide
+    takes_numbers = True
     wide_numbers = True
 
     def body(b: Any, x: Any, y: Any) -> Any:

@@ -83,7 +83,7 @@ class MersenneUniform(MersenneDraw):
         return super().prepare(state, shape, dtype=as_dtype(dtype), bits=bits)
 
     def draw(twister: Any, shape: Any, dtype: Any, bits: int) -> np.ndarray:
-        return twister.fractions(math.prod(shape), bits).astype(dtype.numpy)  # type: ignore[no-any-return]  # of NumPy
+        return twister.fractions(math.prod(shape), bits).astype(dtype.numpy, copy=False)  # type: ignore[no-any-return]  # of NumPy
 
 
 class MersenneNormal(MersenneDraw):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from argand.base.dtype import promote_types
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import normalize_dim
 from argand.ir import bind as crossroads
@@ -256,6 +258,8 @@ def einsum(equation: str, *operands: Any) -> Any:
         operands = tuple(operands[0])
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
+    if len(terms) == len(operands) > 1 and len({x.dtype for x in operands}) > 1:
+        operands = _of_one_dtype(terms, right if arrow else None, operands)
     if len(terms) != len(operands) or all(len(set(t)) == len(t) for t in map(_letters, terms)):
         return ops.einsum(equation, *operands)
     if "..." in left:
@@ -265,6 +269,22 @@ def einsum(equation: str, *operands: Any) -> Any:
     pairs = [_on_diagonal(x, t) for x, t in zip(operands, terms, strict=True)]
     labels = ",".join(t for _, t in pairs)
     return ops.einsum(f"{labels}->{right}", *[x for x, _ in pairs])
+
+
+def _of_one_dtype(terms: list[str], kept: str | None, operands: Any) -> Any:
+    """The operands in their common dtype where none is multiplied with another along a dimension
+    that is summed over: PyTorch multiplies them element by element there, else as matrices."""
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, operands, strict=True):
+        labels = dict(zip(term, x.shape, strict=True)) if "..." not in term else {}
+        for label in set(labels):
+            sizes[label] = sizes.get(label, 0) + bool(labels[label] != 1)
+    text = ",".join(terms)
+    summed = [c for c in sizes if (text.count(c) > 1 if kept is None else c not in kept)]
+    if "..." in text or any(sizes[c] > 1 for c in summed):
+        return operands
+    wide = functools.reduce(promote_types, (x.dtype for x in operands))
+    return tuple(ops.cast(x, wide) for x in operands)
 
 
 def _letters(term: str) -> str:

@@ -116,7 +116,7 @@ def vander(x: Any, N: int | None = None, *, increasing: bool = False) -> Any:
     count = x.shape[0] if N is None else N
     if count < 0:
         raise ArgumentError(f"vander: N must not be negative, got {count}")
-    found = powers_of("vander", x, count)
+    found = _powers_of(x, count)
     return found if increasing else ops.flip(found, (1,))
 
 
@@ -124,6 +124,10 @@ def powers_of(name: str, x: Any, count: int) -> Any:
     """y[..., j] = x[...]^j for j = 0, ..., count - 1."""
     if x.dtype is bool_ or compute_dtype(x.dtype) is not x.dtype:
         raise DTypeError(f"{name}: not defined for {x.dtype.name}")
+    return _powers_of(x, count)
+
+
+def _powers_of(x: Any, count: int) -> Any:
     x = x if x.dtype.is_inexact else ops.cast(x, int64)
     if not count:
         return ops.full((*x.shape, 0), 1, x.dtype)

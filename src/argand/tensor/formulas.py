@@ -125,7 +125,7 @@ def eye(
             [0., 1., 0.],
             [0., 0., 1.]])
     """
-    m = n if m is None else m
+    n, m = (operator.index(x) if isinstance(x, Tensor) else x for x in (n, n if m is None else m))
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     rows = ops.reshape(ops.arange(0, 1, n, int64), (n, 1))
     return finished(ops.cast(ops.eq(rows, ops.arange(0, 1, m, int64)), wanted), **options)

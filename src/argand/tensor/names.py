@@ -25,7 +25,6 @@ ALIASES = {
     "negative": "neg",
     "not_equal": "ne",
     "subtract": "sub",
-    "swapaxes": "transpose",
     "swapdims": "transpose",
     "row_stack": "vstack",
     "unsafe_chunk": "chunk",
@@ -37,7 +36,6 @@ ALIASES = {
 METHOD_ALIASES = {
     "nelement": "numel",
     "ndimension": "dim",
-    "swapaxes_": "transpose_",
     "swapdims_": "transpose_",
 }
 

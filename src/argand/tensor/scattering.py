@@ -100,6 +100,7 @@ def scatter_reduce(
     >>> ag.scatter_reduce(x, 0, index, src, "prod")
     tensor([6., 1., 4.])
     """
+    reduce = _OLDER.get(reduce, reduce)
     if reduce not in _REDUCTIONS:
         raise ArgumentError(
             f"scatter_reduce: reduce must be one of {', '.join(_REDUCTIONS)}, got {reduce!r}"
@@ -122,6 +123,7 @@ def scatter_reduce(
 
 
 _REDUCTIONS = ("sum", "mean", "prod", "amax", "amin")
+_OLDER = {"max": "amax", "min": "amin"}
 
 
 def _mean(total: Any, dim: int, index: Any, include_self: bool) -> Any:

@@ -188,6 +188,15 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
     return ops.permute(input, tuple(order))
 
 
+def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
+    """Dimensions `axis0` and `axis1` exchanged; a view: `transpose` by NumPy's name.
+
+    >>> ag.swapaxes(ag.ones(2, 3), axis0=0, axis1=1).shape
+    argand.Size([3, 2])
+    """
+    return transpose(input, axis0, axis1)
+
+
 def t(input: Any) -> Any:
     """The transpose of a matrix; a vector or 0-d tensor as it is. A view.
 

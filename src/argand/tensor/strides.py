@@ -30,8 +30,9 @@ def _layout(x: Any) -> Any:
     return x._array if x._array is not None else crossroads.current().layout_of(x)
 
 
-_FORMATS = ("contiguous_format", "channels_last", "preserve_format")
-_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+RANKS = {"channels_last": 4, "channels_last_3d": 5}
+"""Of how many dimensions the images are that a format puts the channels of last."""
+_FORMATS = ("contiguous_format", *RANKS, "preserve_format")
 
 
 def is_preserve(memory_format: Any) -> bool:
@@ -41,16 +42,22 @@ def is_preserve(memory_format: Any) -> bool:
     )
 
 
-def _is_last(memory_format: Any) -> bool:
-    """Whether a memory format is channels-last; ArgumentError for what is none."""
+def _rank(memory_format: Any) -> int | None:
+    """How many dimensions the images of a channels-last format have; None for another format,
+    ArgumentError for what is none."""
     if memory_format is None:
-        return False
+        return None
     if not isinstance(memory_format, str) or memory_format not in _FORMATS:
         raise ArgumentError(
             f"memory_format must be one of {', '.join(f'ag.{f}' for f in _FORMATS)}, got "
             f"{type(memory_format).__name__} {memory_format!r:.40}"
         )
-    return memory_format == "channels_last"
+    return RANKS.get(memory_format)
+
+
+def _orders(rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The permutation that puts channels last, and the one that puts them back."""
+    return (0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1))
 
 
 def is_contiguous(self: Any, memory_format: Any = None) -> bool:
@@ -59,11 +66,11 @@ def is_contiguous(self: Any, memory_format: Any = None) -> bool:
     >>> ag.ones(2, 3).is_contiguous(), ag.ones(2, 3).t().is_contiguous()
     (True, False)
     """
-    array = _layout(self)
+    array, rank = _layout(self), _rank(memory_format)
     if array is None:
-        return not _is_last(memory_format)
-    if _is_last(memory_format):
-        return array.ndim == 4 and bool(array.transpose(_LAST).flags.c_contiguous)
+        return rank is None
+    if rank is not None:
+        return array.ndim == rank and bool(array.transpose(_orders(rank)[0]).flags.c_contiguous)
     return bool(array.flags.c_contiguous)
 
 
@@ -71,8 +78,9 @@ def contiguous(self: Any, memory_format: Any = None) -> Any:
     """The tensor in row-major memory: itself when it is so already, else a copy.
 
     With ``memory_format=ag.channels_last`` an image (N, C, H, W) is stored as (N, H, W, C), in
-    which convolutions run without a copy; shape and meaning stay. Raises ShapeError for that of
-    a tensor without 4 dimensions.
+    which convolutions run without a copy, with `ag.channels_last_3d` (N, C, D, H, W) as
+    (N, D, H, W, C); shape and meaning stay. Raises ShapeError for a tensor without 4 dimensions,
+    or 5.
 
     >>> ag.ones(2, 3).t().contiguous().stride()
     (2, 1)
@@ -82,11 +90,15 @@ def contiguous(self: Any, memory_format: Any = None) -> Any:
 
 def copied(x: Any, memory_format: Any = None) -> Any:
     """A copy in row-major memory, or in that of `memory_format`."""
-    if not _is_last(memory_format):
+    rank = _rank(memory_format)
+    if rank is None:
         return ops.contiguous(x)
-    if x.ndim != 4:
-        raise ShapeError(f"channels_last takes a 4-d image, got shape {shape_text(x.shape)}")
-    return ops.permute(ops.contiguous(ops.permute(x, _LAST)), _FIRST)
+    if x.ndim != rank:
+        raise ShapeError(
+            f"{memory_format} takes images of {rank} dimensions, got shape {shape_text(x.shape)}"
+        )
+    last, first = _orders(rank)
+    return ops.permute(ops.contiguous(ops.permute(x, last)), first)
 
 
 def order_of(x: Any) -> tuple[int, ...] | None:

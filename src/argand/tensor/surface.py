@@ -119,8 +119,8 @@ BOTH: dict[Any, str] = {
         trace tril triu""",
     joining: """chunk dsplit hsplit index_select narrow select split split_with_sizes tensor_split
         unbind vsplit""",
-    shaping: """adjoint broadcast_to flatten movedim numel permute ravel reshape squeeze t transpose
-        unflatten unsqueeze""",
+    shaping: """adjoint broadcast_to flatten movedim numel permute ravel reshape squeeze swapaxes t
+        transpose unflatten unsqueeze""",
     convert: """clone imag real""",
     spectra: "renorm",
 }
@@ -175,8 +175,8 @@ METHODS: dict[Any, str] = {
     regions: "unfold",
     shaping: "dim expand expand_as reshape_as size sum_to_size view view_as",
     strides: "contiguous is_contiguous stride",
-    writing: """copy_ fill_ fill_diagonal_ resize_ resize_as_ squeeze_ t_ transpose_ unsqueeze_
-        zero_ as_strided_""",
+    writing: """copy_ fill_ fill_diagonal_ resize_ resize_as_ squeeze_ swapaxes_ t_ transpose_
+        unsqueeze_ zero_ as_strided_""",
 }
 
 # They take no argument worth explaining, or are types.

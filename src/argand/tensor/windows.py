@@ -57,7 +57,8 @@ def _kaiser(count: int, beta: float, sym: bool) -> Any:
 
 
 def _checked(name: str, M: Any, dtype: Any, options: Any) -> tuple[int, DType]:
-    count, wanted = operator.index(M), get_default_dtype() if dtype is None else as_dtype(dtype)
+    count = int(M) if M in (0, 1) else operator.index(M)  # PyTorch takes 0. and 1. too
+    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     if count < 0:
         raise ArgumentError(f"{name}: a window has at least 0 points, got {count}")
     if wanted.name not in ("float32", "float64"):

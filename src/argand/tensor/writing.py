@@ -125,6 +125,15 @@ def squeeze_(self: Tensor, dim: Any = None) -> Tensor:
     return _become(self, self.squeeze(dim))
 
 
+def swapaxes_(self: Tensor, axis0: int, axis1: int) -> Tensor:
+    """`swapaxes` in place: the tensor becomes that view of its memory.
+
+    >>> ag.ones(2, 3).swapaxes_(axis0=0, axis1=1).shape
+    argand.Size([3, 2])
+    """
+    return transpose_(self, axis0, axis1)
+
+
 def transpose_(self: Tensor, dim0: int, dim1: int) -> Tensor:
     """`transpose` in place: the same memory with two dimensions exchanged; returns the tensor.
 

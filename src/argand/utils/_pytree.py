@@ -8,7 +8,7 @@ that were registered; anything else, None too, is a leaf.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,17 +21,26 @@ class NodeDef(NamedTuple):
 
     flatten_fn: Callable[[Any], tuple[Iterable[Any], Context]]
     unflatten_fn: Callable[[Iterable[Any], Context], Any]
+    flatten_with_keys_fn: Callable[[Any], tuple[Iterable[Any], Context]] | None = None
 
 
 SUPPORTED_NODES: dict[type, NodeDef] = {}
 
 
-def register_pytree_node(cls: type, flatten_fn: Any, unflatten_fn: Any, **options: Any) -> None:
+def register_pytree_node(
+    cls: type,
+    flatten_fn: Any,
+    unflatten_fn: Any,
+    *,
+    flatten_with_keys_fn: Any = None,
+    **options: Any,
+) -> None:
     """Take objects of a class for containers.
 
     `flatten_fn` gives an object's parts and a context; `unflatten_fn` makes an object of them.
+    `flatten_with_keys_fn` gives pairs of places and parts, for `tree_flatten_with_path`.
     """
-    SUPPORTED_NODES[cls] = NodeDef(flatten_fn, unflatten_fn)
+    SUPPORTED_NODES[cls] = NodeDef(flatten_fn, unflatten_fn, flatten_with_keys_fn)
 
 
 _register_pytree_node = register_pytree_node
@@ -57,10 +66,8 @@ register_pytree_node(
 )
 
 
-class MappingKey(NamedTuple):
-    """The place of a part in a dict."""
-
-    key: Any
+_DICTS = frozenset((dict, OrderedDict, defaultdict))
+"""Of one kind beside each other: only their keys are compared."""
 
 
 def _dict_flatten(d: Any) -> tuple[list[Any], list[Any]]:
@@ -68,12 +75,56 @@ def _dict_flatten(d: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _dict_flatten_with_keys(d: Any) -> tuple[list[tuple[MappingKey, Any]], list[Any]]:
-    parts, keys = _values(d)
-    return [(MappingKey(k), part) for k, part in zip(keys, parts, strict=True)], keys
+    return [(MappingKey(k), part) for k, part in d.items()], list(d)
 
 
 def _dict_unflatten(values: Iterable[Any], context: list[Any]) -> dict[Any, Any]:
     return dict(zip(context, values, strict=True))
+
+
+@dataclass(frozen=True)
+class SequenceKey:
+    """The place of a part in a list, a tuple or a deque."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx!r}]"
+
+    def get(self, sequence: Any) -> Any:
+        """The part of a sequence at this place."""
+        return sequence[self.idx]
+
+
+@dataclass(frozen=True)
+class MappingKey:
+    """The place of a part in a dict."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+    def get(self, mapping: Any) -> Any:
+        """The part of a dict at this place."""
+        return mapping[self.key]
+
+
+@dataclass(frozen=True)
+class GetAttrKey:
+    """The place of a part that is an attribute: of a named tuple, say."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.name}"
+
+    def get(self, obj: Any) -> Any:
+        """The attribute of an object."""
+        return getattr(obj, self.name)
+
+
+KeyPath = tuple[Any, ...]
 
 
 class _Named:
@@ -190,7 +241,7 @@ def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> PyTree:
     given = list(leaves)
     if len(given) != treespec.num_leaves:
         raise ValueError(
-            f"tree_unflatten: {len(given)} leaves for a structure of {treespec.num_leaves}"
+            f"tree_unflatten: {len(given)} leaves for a structure that holds {treespec.num_leaves}"
         )
     return _unflatten(iter(given), treespec)
 
@@ -231,6 +282,77 @@ def tree_map(
     return tree_unflatten([func(*each) for each in zip(leaves, *others, strict=True)], spec)
 
 
+def _children_with_keys(tree: PyTree) -> Iterable[tuple[Any, Any]]:
+    """The places and the parts of a container."""
+    kind = _kind(tree)
+    if kind in _DICTS:
+        return [(MappingKey(key), part) for key, part in tree.items()]
+    if kind is _Named:
+        return [(GetAttrKey(name), getattr(tree, name)) for name in type(tree)._fields]
+    node = SUPPORTED_NODES[kind]
+    if node.flatten_with_keys_fn is not None:
+        return list(node.flatten_with_keys_fn(tree)[0])
+    if kind not in (list, tuple, deque):
+        raise ValueError(
+            f"objects of {kind.__name__} have no places: register it with flatten_with_keys_fn"
+        )
+    return [(SequenceKey(i), part) for i, part in enumerate(tree)]
+
+
+def _leaves_with_path(
+    tree: PyTree, is_leaf: IsLeaf, path: KeyPath
+) -> Iterator[tuple[KeyPath, Any]]:
+    if tree_is_leaf(tree, is_leaf):
+        yield path, tree
+        return
+    for key, part in _children_with_keys(tree):
+        yield from _leaves_with_path(part, is_leaf, (*path, key))
+
+
+def tree_leaves_with_path(tree: PyTree, is_leaf: IsLeaf = None) -> list[tuple[KeyPath, Any]]:
+    """The leaves, each behind its path."""
+    return list(_leaves_with_path(tree, is_leaf, ()))
+
+
+def tree_flatten_with_path(
+    tree: PyTree, is_leaf: IsLeaf = None
+) -> tuple[list[tuple[KeyPath, Any]], TreeSpec]:
+    """The leaves, each behind its path, and the structure.
+
+    >>> from argand.utils._pytree import keystr, tree_flatten_with_path
+    >>> [(keystr(path), leaf) for path, leaf in tree_flatten_with_path({"a": [1, 2]})[0]]
+    [("['a'][0]", 1), ("['a'][1]", 2)]
+    """
+    return tree_leaves_with_path(tree, is_leaf), tree_structure(tree, is_leaf)
+
+
+def tree_map_with_path(
+    func: Callable[..., Any], tree: PyTree, *rests: PyTree, is_leaf: IsLeaf = None
+) -> PyTree:
+    """`tree_map` whose function is given the leaf's path first.
+
+    >>> from argand.utils._pytree import keystr, tree_map_with_path
+    >>> tree_map_with_path(lambda path, x: f"{keystr(path)}: {x}", {"a": [1, 2]})
+    {'a': ["['a'][0]: 1", "['a'][1]: 2"]}
+    """
+    found, spec = tree_flatten_with_path(tree, is_leaf)
+    others = [_leaves_as(spec, rest) for rest in rests]
+    leaves = [func(path, leaf, *rest) for (path, leaf), *rest in zip(found, *others, strict=True)]
+    return tree_unflatten(leaves, spec)
+
+
+def keystr(kp: KeyPath) -> str:
+    """A path as Python writes it."""
+    return "".join(map(str, kp))
+
+
+def key_get(obj: Any, kp: KeyPath) -> Any:
+    """What is at a path of containers."""
+    for key in kp:
+        obj = key.get(obj)
+    return obj
+
+
 def tree_map_(
     func: Callable[..., Any], tree: PyTree, *rests: PyTree, is_leaf: IsLeaf = None
 ) -> PyTree:
@@ -243,16 +365,20 @@ def _leaves_as(spec: TreeSpec, tree: PyTree) -> list[Any]:
     """The parts of containers at the leaves of a structure that they begin with."""
     if spec.type is None:
         return [tree]
-    if _kind(tree) is not spec.type:
-        raise ValueError(f"a {spec.type.__name__} and a {type(tree).__name__} don't match")
-    parts, context = SUPPORTED_NODES[spec.type].flatten_fn(tree)
-    given = list(parts)
+    kind = _kind(tree)
+    if kind is not spec.type and not {kind, spec.type} <= _DICTS:
+        wanted = spec.context if spec.type is _Named else spec.type
+        raise ValueError(f"expected a {wanted.__name__}, got a {type(tree).__name__}")
+    given = list(SUPPORTED_NODES[kind].flatten_fn(tree)[0])
     if len(given) != spec.num_children:
-        raise ValueError(f"{spec.num_children} parts and {len(given)} parts don't match")
-    if spec.type in (dict, OrderedDict) and context != spec.context:
-        if set(context) != set(spec.context):
-            raise ValueError(f"the keys {spec.context} and {context} don't match")
-        given = [tree[key] for key in spec.context]
+        raise ValueError(
+            f"expected a {spec.type.__name__} of {spec.num_children} parts, got one of {len(given)}"
+        )
+    if kind in _DICTS:
+        keys = spec.context[1] if spec.type is defaultdict else spec.context
+        if set(tree) != set(keys):
+            raise ValueError(f"expected the keys {list(keys)}, got {list(tree)}")
+        given = [tree[key] for key in keys]
     return [
         leaf
         for child, part in zip(spec.children_specs, given, strict=True)

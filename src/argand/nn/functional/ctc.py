@@ -23,10 +23,11 @@ def ctc_loss(
     (Graves et al., 2006).
 
     `log_probs` (T, N, C) or (T, C) are logarithms of probabilities; `targets` (N, S), or all of
-    them one after the other (sum of lengths), are classes other than `blank`. The mean divides each
-    loss by its target's length first. A target that is too long has an infinite loss, or one of 0
-    with `zero_infinity`. The gradient is that for log_probs which come from `log_softmax`, as in
-    PyTorch: exp(log_probs) is added to it, which `log_softmax` takes out again.
+    them one after the other (sum of lengths), are classes, commonly other than `blank`; of floats
+    the whole part counts. The mean divides each loss by its target's length first. A target that is
+    too long has an infinite loss, or one of 0 with `zero_infinity`. The gradient is that for
+    log_probs which come from `log_softmax`, as in PyTorch: exp(log_probs) is added to it, which
+    `log_softmax` takes out again.
 
     >>> frames = ag.tensor([[0.5, 0.5], [0.5, 0.5]]).log()
     >>> F.ctc_loss(frames, ag.tensor([1]), [2], [1]).exp()  # 1 / (3 / 4)
@@ -34,10 +35,10 @@ def ctc_loss(
     """
     check_reduction(reduction)
     single = log_probs.ndim == 2
-    if log_probs.ndim not in (2, 3) or targets.dtype.is_inexact:
+    if log_probs.ndim not in (2, 3) or targets.dtype.is_complex:
         raise ShapeError(
             f"ctc_loss: {describe(log_probs, targets)}: expected log-probabilities (T, N, C) or "
-            "(T, C) and targets that are integers"
+            "(T, C) and targets that are numbers of classes"
         )
     x = ops.reshape(log_probs, (log_probs.shape[0], 1, log_probs.shape[1])) if single else log_probs
     frames, batch, classes = x.shape
@@ -112,8 +113,7 @@ def _score(x: Any, labels: Any, steps: Any, counts: Any, blank: int) -> Any:
     if labels.shape[1]:
         wide = ops.slice_scatter(wide, labels, (0, 1), (batch, size), (1, 2))
     before = _shifted(wide, 2, blank)
-    skips = ops.logical_and(ops.ne(wide, blank), ops.ne(wide, before))
-    skips = ops.logical_and(ops.logical_and(skips, odd), ops.ge(places, 3))
+    skips = ops.logical_and(ops.logical_and(ops.ne(wide, before), odd), ops.ge(places, 3))
     index = ops.expand(ops.reshape(wide, (1, batch, size)), (frames, batch, size))
     emitted = ops.gather(x, 2, index)
     ends = ops.reshape(ops.mul(counts, 2), (batch, 1))

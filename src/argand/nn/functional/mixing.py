@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from argand.base.errors import ArgumentError
+from argand.base.dtype import bool_, int64
 from argand.ir.op import ops
 from argand.nn.functional.dropout import dropout
 
@@ -54,9 +54,9 @@ def scaled_dot_product_attention(
 
     Queries (..., L, E), keys (..., S, E) and values (..., S, V) give (..., L, V). `attn_mask`
     broadcasts to (..., L, S): a boolean one keeps where True, a float one is added. `is_causal`
-    lets row i see the keys up to i. `scale` is 1 / sqrt(E) unless given. `dropout_p` drops
-    probabilities, always (pass 0 in evaluation). With `enable_gqa` each head of keys and values
-    (dimension -3) serves several of the queries.
+    lets row i see the keys up to i, and of these what a mask lets it see. `scale` is 1 / sqrt(E)
+    unless given. `dropout_p` drops probabilities, always (pass 0 in evaluation). With `enable_gqa`
+    each head of keys and values (dimension -3) serves several of the queries.
 
     >>> q = k = ag.eye(2)
     >>> F.scaled_dot_product_attention(q, k, ag.tensor([[1.0], [3.0]]), is_causal=True)
@@ -64,7 +64,7 @@ def scaled_dot_product_attention(
             [2.3395]])
     """
     if is_causal and attn_mask is not None:
-        raise ArgumentError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
+        attn_mask, is_causal = _causal(attn_mask, query.shape[-2], key.shape[-2]), False
     if enable_gqa:
         return _grouped_attention(query, key, value, attn_mask, dropout_p, is_causal, scale)
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
@@ -74,6 +74,13 @@ def scaled_dot_product_attention(
     return ops.scaled_dot_product_attention(
         query, key, value, *masks, is_causal=bool(is_causal), scale=factor
     )
+
+
+def _causal(mask: Any, rows: int, columns: int) -> Any:
+    """A mask that lets row i see no column behind i besides."""
+    row = ops.reshape(ops.arange(0, 1, rows, int64), (rows, 1))
+    seen = ops.ge(row, ops.arange(0, 1, columns, int64))
+    return ops.logical_and(mask, seen) if mask.dtype is bool_ else ops.where(seen, mask, -math.inf)
 
 
 def _grouped_attention(query: Any, key: Any, value: Any, mask: Any, *options: Any) -> Any:
