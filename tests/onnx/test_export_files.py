@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +297,51 @@ def test_symbolic_functions_of_custom_ops() -> None:
         assert f(ag.ones(3)).tolist() == [1, 1, 1]
     finally:
         ag.onnx.unregister_custom_op_symbolic(name, 17)
+
+
+def test_an_open_file_and_torchs_other_names(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    ag.onnx.export(small(), (ag.ones(2, 3),), buffer)
+    assert onnx.load_from_string(buffer.getvalue()).producer_name == "argand"
+    program = ag.onnx.export(small(), (ag.ones(2, 3),))
+    program.save(tmp_path / "a.onnx", include_initializers=False)
+    assert len(onnx.load(tmp_path / "a.onnx").graph.input) == 5
+    assert ag.onnx.errors.OnnxExporterError is ag.onnx.OnnxExporterError
+    model = nn.Dropout()
+    with ag.onnx.select_model_mode_for_export(model, ag.onnx.TrainingMode.EVAL):
+        assert not model.training
+    assert model.training
+
+
+def test_the_package_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from argand.onnx import package
+
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    package.onnx.cache_clear()
+    try:
+        with pytest.raises(ImportError, match=r"pip install 'argand\[onnx\]'"):
+            ag.onnx.export(small(), (ag.ones(2, 3),))
+    finally:
+        package.onnx.cache_clear()
+
+
+def test_expansions_are_written_out_where_nothing_broadcasts() -> None:
+    x, y, row = ag.rand(3, 1), ag.rand(3, 1), ag.rand(4)
+    for f, args, kinds in (
+        (lambda x, y: x.expand(3, 4) * y.expand(3, 4), (x, y), ["Expand", "Mul"]),
+        (lambda x: x.expand(3, 4).relu(), (x,), ["Expand", "Relu"]),
+        (lambda x, row: x.expand(3, 4) * row.expand(3, 4), (x, row), ["Mul"]),
+        (lambda x: x.expand(3, 4), (x,), ["Expand"]),
+    ):
+        program = ag.onnx.export(f, args)
+        assert [n.op_type for n in program.model_proto.graph.node] == kinds
+        np.testing.assert_array_equal(program(*args)[0], np.asarray(f(*args)))
+
+
+def test_16_bit_floats_are_rounded_once() -> None:
+    x = ag.rand(4).half()
+    assert [n.op_type for n in _nodes(lambda x: x + x, x)] == ["Add"]
+    assert [n.op_type for n in _nodes(lambda x: x * 0.5, x)] == ["Mul"]
+    wide = ["Cast", "Sqrt", "Reciprocal", "Cast"]
+    assert [n.op_type for n in _nodes(ag.rsqrt, x)] == wide
+    assert [n.op_type for n in _nodes(lambda x: x * 0.1, x)] == ["Cast", "Mul", "Cast"]

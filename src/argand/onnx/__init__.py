@@ -6,16 +6,19 @@ import importlib
 from typing import Any
 
 from argand.base.errors import unknown_name
+from argand.onnx import errors
 from argand.onnx.state import is_in_onnx_export
 from argand.ops.kept import symbolics
 
 # Where names are that load more than their module, when they are first used.
 _LAZY = {
     "ONNXProgram": "argand.onnx.written",
-    "OnnxExporterError": "argand.onnx.exporting",
+    "OnnxExporterError": "argand.onnx.errors",
+    "OperatorExportTypes": "argand.onnx.exporter",
     "TrainingMode": "argand.onnx.exporter",
     "export": "argand.onnx.exporter",
     "load": "argand.onnx.loading",
+    "select_model_mode_for_export": "argand.onnx.exporter",
 }
 
 
@@ -58,10 +61,13 @@ def unregister_custom_op_symbolic(symbolic_name: str, opset_version: int) -> Non
 __all__ = [
     "ONNXProgram",
     "OnnxExporterError",
+    "OperatorExportTypes",
     "TrainingMode",
+    "errors",
     "export",
     "is_in_onnx_export",
     "load",
     "register_custom_op_symbolic",
+    "select_model_mode_for_export",
     "unregister_custom_op_symbolic",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any
 
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.base.events import emit
@@ -25,6 +26,32 @@ class TrainingMode(enum.IntEnum):
     TRAINING = 2
 
 
+class OperatorExportTypes(enum.IntEnum):
+    """PyTorch's kinds of operators in a model; here they are ONNX's."""
+
+    ONNX = 0
+    ONNX_ATEN = 1
+    ONNX_ATEN_FALLBACK = 2
+    ONNX_FALLTHROUGH = 3
+
+
+@contextlib.contextmanager
+def select_model_mode_for_export(model: Any, mode: TrainingMode) -> Iterator[None]:
+    """A module in the mode for an export, inside the block; with PRESERVE as it is.
+
+    >>> model = nn.Dropout()
+    >>> with ag.onnx.select_model_mode_for_export(model, ag.onnx.TrainingMode.EVAL):
+    ...     model.training
+    False
+    """
+    with tracing.in_mode(model, _training(mode)):
+        yield
+
+
+def _training(mode: TrainingMode | bool | None) -> bool | None:
+    return None if mode in (None, TrainingMode.PRESERVE) and mode is not True else bool(mode)
+
+
 # PyTorch's arguments that say how its exporter is to work, or ask for reports; they change nothing.
 _WITHOUT_EFFECT = {
     *("dynamo", "fallback", "optimize", "profile", "dump_exported_program", "artifacts_dir"),
@@ -36,7 +63,7 @@ _KNOWN = {"custom_opsets", "export_modules_as_functions", "custom_translation_ta
 def export(
     model: Callable[..., Any],
     args: Any = (),
-    f: str | os.PathLike[str] | None = None,
+    f: str | os.PathLike[str] | IO[bytes] | None = None,
     *,
     path: str | os.PathLike[str] | None = None,
     kwargs: Mapping[str, Any] | None = None,
@@ -64,7 +91,7 @@ def export(
         model: the module, or any function of tensors; it is run once. Of an exported program
             (`ag.export`, `ag.onnx.load`) arguments, sizes and names are known.
         args: the arguments of a call, a tuple, or one tensor; `kwargs` those given by name.
-        f: the file. It is written whole or not at all.
+        f: the file, which is written whole or not at all; or a file that is open for bytes.
         dynamic_shapes: the sizes that vary, nested as the arguments are: for a tensor a dict
             `{dimension: ag.Dim("batch")}`, or a tuple with a Dim, a name or None for each
             dimension. All others are fixed. Sizes of one name are equal.
@@ -99,7 +126,7 @@ def export(
     """
     onnx()
     _check(options, mutable_state)
-    if f is not None and path is not None and os.fspath(f) != os.fspath(path):
+    if f is not None and path is not None:
         raise ArgumentError(f"onnx.export: f and path name two files, {f!r} and {path!r}")
     if opset is not None and opset_version is not None and opset != opset_version:
         raise ArgumentError(f"onnx.export: opset {opset} and opset_version {opset_version} differ")
@@ -112,7 +139,7 @@ def export(
         if not given[0] and not given[1]:
             given, undeclared = (facts.args, {}), dynamic_shapes is None and dynamic_axes is None
             dynamic_shapes = facts.sizes if undeclared else dynamic_shapes
-    mode = None if training in (None, TrainingMode.PRESERVE) else bool(training)
+    mode = _training(training)
     with tracing.in_mode(model, mode), exporting():
         found = tracing.traced(model, given, dynamic_shapes, dynamic_axes, names)
     proto = _model(found, version, names, results, mutable_state)
@@ -208,4 +235,4 @@ def _verify(program: ONNXProgram, model: Any, given: tracing.Given, mode: bool |
             raise OnnxExporterError(f"{name}: ONNX Runtime's result is off by {worst}")
 
 
-__all__ = ["TrainingMode", "check", "export"]
+__all__ = ["OperatorExportTypes", "TrainingMode", "check", "export", "select_model_mode_for_export"]

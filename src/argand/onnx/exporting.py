@@ -10,25 +10,19 @@ import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.dtype import from_numpy
-from argand.base.errors import ArgandError, ArgumentError
+from argand.base.errors import ArgumentError
 from argand.ir.program import Program, Value
 from argand.ir.rewrite import without_dead_code
 from argand.ir.translation import UntranslatableError
 from argand.onnx import patterns
 from argand.onnx.building import GraphBuilder, Model, elem_type
 from argand.onnx.dynamic import linear
+from argand.onnx.errors import OnnxExporterError
 from argand.onnx.package import onnx
 from argand.onnx.refs import Failure, Place, Ref, Source
 from argand.version import __version__
 
 OLDEST, DEFAULT = 17, 20
-
-
-class OnnxExporterError(ArgandError, RuntimeError):
-    """What a model can't be exported for: every op that ONNX can't express, with the user's line.
-
-    Nothing has been written when it is raised.
-    """
 
 
 def checked_opset(opset: int | None) -> int:

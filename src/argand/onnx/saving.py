@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from argand.base.errors import ArgumentError
 from argand.io.replacing import replacing
@@ -16,12 +16,18 @@ _INSIDE = 1024  # smaller tensors stay in the model
 _ALIGNED = 4096  # so that a runtime can map each
 
 
-def save(model: Any, path: str | os.PathLike[str], external: bool | None = None) -> None:
+def save(
+    model: Any, path: str | os.PathLike[str] | IO[bytes], external: bool | None = None
+) -> None:
     """Write a model. `external` puts its weights into `<name>.data` beside it; None does so where
     the model would be 2 GB or more.
 
-    Both files are written to temporary names and renamed, the weights first.
+    To an open file the whole model is written. Files are written to temporary names and renamed,
+    the weights first.
     """
+    if hasattr(path, "write"):
+        path.write(model.SerializeToString())
+        return
     target = Path(os.fspath(path))
     if not target.parent.is_dir():
         raise ArgumentError(f"onnx: there is no folder {str(target.parent)!r} to write into")

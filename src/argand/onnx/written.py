@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class ONNXProgram:
 
     def save(
         self,
-        destination: str | os.PathLike[str],
+        destination: str | os.PathLike[str] | IO[bytes],
         *,
         include_initializers: bool = True,
         keep_initializers_as_inputs: bool = False,
@@ -49,7 +49,7 @@ class ONNXProgram:
         """Write the model to a file, whole or not at all.
 
         Args:
-            destination: the file's name.
+            destination: the file's name, or a file that is open for bytes.
             include_initializers: whether the weights are written; without them they are inputs.
             keep_initializers_as_inputs: whether the weights are inputs too, which may be given.
             external_data: whether the weights are in `<destination>.data` beside it; None says so

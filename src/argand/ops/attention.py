@@ -99,8 +99,8 @@ class ScaledDotProductAttention(Composite):
         q, k, v, *mask = inputs
         causal, scale, dtype = params["is_causal"], params["scale"], v.dtype
         masked = bool(mask) and mask[0].dtype is bool_
-        if g.opset >= 23 and len(q.shape) == 4 and not masked and compute_dtype(dtype) is float32:
-            return g.op("Attention", q, k, v, *mask, is_causal=int(causal), scale=scale)
+        if g.opset >= 23 and len(q.shape) == 4 and compute_dtype(dtype) is float32:
+            return _attention(g, inputs, params)
         q, k, v = (g.cast(x, compute_dtype(dtype)) for x in (q, k, v))
         rank = len(inputs[1].shape)
         keys = g.op("Transpose", k, perm=[*range(rank - 2), rank - 1, rank - 2])
@@ -142,6 +142,20 @@ class ScaledDotProductAttention(Composite):
 
     def saves(self, params: dict[str, Any]) -> Any:
         return range(64), (0, 1)
+
+
+def _attention(g: Any, inputs: Any, params: dict[str, Any]) -> Any:
+    """ONNX's operator, of masks that have both of their last dimensions in full."""
+    q, k, v, *mask = inputs
+    for m in mask:
+        full = (*m.shape[:-2], q.shape[-2], k.shape[-2])
+        mask = [m if same_shape(m.shape, full) else g.op("Expand", m, g.sizes(full))]
+    attrs = {"is_causal": int(params["is_causal"]), "scale": params["scale"]}
+    y = g.op("Attention", q, k, v, *mask, **attrs)
+    if not mask or mask[0].dtype is not bool_:
+        return y
+    sees = g.reduce("ReduceMax", inputs[3], (len(inputs[3].shape) - 1,), True)
+    return g.op("Where", sees, y, g.constant(0, v.dtype))  # else it may be NaN
 
 
 def _attended(op: Any, size: Any, inputs: Any, mask: Any, params: dict[str, Any]) -> Any:
