@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from argand.base.dtype import DType
+from argand.base.scripting import running
 from argand.ir import overrides
 from argand.ir.overrides import disabled as _disabled_torch_function_impl
 from argand.tensor.core import Tensor
@@ -107,8 +108,9 @@ class _ExcludeDispatchKeyGuard(_Block):
 _TensorMeta = type  # the class of the class of tensors
 
 
-def _get_tracing_state() -> None:
-    """None: nothing is traced by `torch.jit`."""
+def _get_tracing_state() -> bool | None:
+    """True while `torch.jit.trace` records, else None."""
+    return running.traces or None
 
 
 def _log_api_usage_once(event: str) -> None:

@@ -36,6 +36,7 @@ LIBRARY = (
     ("nn", "data", "metrics", "io", "distributions"),
     ("func",),
     ("export",),
+    ("jit",),
     ("optim",),
     ("fit",),
     ("vision",),
@@ -49,6 +50,7 @@ OPEN_TO_LIBRARY = {"argand.ir", "argand.ir.bind", "argand.ir.entries", "argand.i
 ALSO = {
     "func": {"ir", "utils"},
     "export": {"ir", "backends", "version"},
+    "jit": {"ir"},
     "alias": {"foreach", "torch_version"},
     "io": {"ir", "version"},
     "onnx": {"ir", "version"},
@@ -75,7 +77,6 @@ FACADES = {
     "foreach": {"base", "tensor"},
     "fx": set(),
     "hub": {"base", "io"},
-    "jit": {"nn"},
     "library": {"base", "ir", "ops", "transform", "vision"},
     "linalg": {"base", "ir", "tensor"},
     "masked": {"base", "ir", "tensor"},

@@ -62,8 +62,17 @@ class Result(NamedTuple):
     value: Any
 
 
-def capture(function: Callable[..., Any], given: Given, shapes: Shapes, name: str) -> Captured:
+def capture(
+    function: Callable[..., Any],
+    given: Given,
+    shapes: Shapes,
+    name: str,
+    *,
+    drops_effects: bool = False,
+) -> Captured:
     """Trace a call. Gradients are followed only if the function asks for some.
+
+    What it changes in Python objects is an error, or left out (`drops_effects`).
 
     Raises TraceError where the function does what no program can: it changes Python objects, or
     its result depends on the values of tensors.
@@ -71,9 +80,9 @@ def capture(function: Callable[..., Any], given: Given, shapes: Shapes, name: st
     given = _with_symbolic_sizes(given, shapes)
     try:
         with no_grad():
-            return _captured(_ExportedFunction(function, name, shapes), given)
+            return _captured(_ExportedFunction(function, name, shapes), given, drops_effects)
     except AutogradError:
-        return _captured(_ExportedFunction(function, name, shapes), given)
+        return _captured(_ExportedFunction(function, name, shapes), given, drops_effects)
 
 
 class _ExportedFunction(CompiledFunction):
@@ -160,11 +169,12 @@ def _with_symbolic_sizes(given: Given, shapes: Shapes) -> Given:
 # -- what the trace found --------------------------------------------------------------------------
 
 
-def _captured(function: _ExportedFunction, given: Given) -> Captured:
+def _captured(function: _ExportedFunction, given: Given, drops_effects: bool) -> Captured:
     found, leaves = function._specialisation(given)
     executable = found.executable
     parts = executable.parts
-    _check_effects(function.name, parts)
+    if not drops_effects:
+        _check_effects(function.name, parts)
     reader = _Reader(executable.program, parts)
     with interpreting(Recorder(reader.program)):
         results = [reader.result(r) for r in parts.results]

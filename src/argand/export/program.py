@@ -167,8 +167,10 @@ class ExportedProgram:
         dynamic_shapes: Any = None,
         input_names: Sequence[str] = (),
         output_names: Sequence[str] = (),
+        drops_effects: bool = False,
     ) -> Signature:
-        """Export one more function; tensors that it shares with the others stay shared.
+        """Export one more function; tensors that it shares with the others stay shared. What it
+        changes in Python objects is an error, or left out (`drops_effects`).
 
         >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
         >>> program = ag.export.export(model, (ag.ones(1, 2),))
@@ -181,7 +183,8 @@ class ExportedProgram:
             raise ArgumentError(f"there is a signature {name!r} already")
         given = tree_map(_as_tensor, (tuple(args), dict(kwargs or {})))
         shapes = leaf_shapes(function, given, dynamic_shapes)
-        found = capture(function, given, shapes, _program_name(function))
+        program_name = _program_name(function)
+        found = capture(function, given, shapes, program_name, drops_effects=drops_effects)
         names = self._names(function, [v.name for v in found.program.state], found.state)
         for value, tensor_name in zip(found.program.state, names, strict=True):
             if isinstance(tensor_name, str):

@@ -115,6 +115,10 @@ class Signature:
                 outputs = self.runner(tensors, sizes)
         return self._returned(outputs, sizes)
 
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        """Raise what a call with these arguments would raise: CallError, ShapeError, DTypeError."""
+        self.sizes(self._inputs(args, kwargs))
+
     def flat(self, tensors: Sequence[Any]) -> list[Tensor]:
         """The program's outputs for a tensor, or a number, for each input in order."""
         assert self.runner is not None
