@@ -7,10 +7,9 @@ from typing import Any
 
 from argand.base.dim import DimHint
 from argand.base.errors import CallError, DTypeError, ShapeError, TraceError
-from argand.base.misuse import explain
 from argand.base.scripting import running, running_as
 from argand.base.tree import flatten, tree_map
-from argand.export import DEFAULT, ExportedProgram, Signature
+from argand.export import DEFAULT, ExportedProgram
 from argand.tensor.core import Tensor
 from argand.tensor.creation import zeros
 
@@ -62,7 +61,7 @@ class Method:
         return DEFAULT if self.name == "forward" else self.name
 
     @property
-    def signature(self) -> Signature:
+    def signature(self) -> Any:
         """The signature of its program, which is traced now where it is not there."""
         return self.whole().signatures[self.key]
 
@@ -104,7 +103,7 @@ class Method:
     def add_to(self, program: ExportedProgram) -> None:
         """Make it a signature of another program."""
         own = self.whole()
-        signature = own.signatures[self.key]
+        signature: Any = own.signatures[self.key]
         known = {id(t): name for name, t in program.state.items()}
         for name in signature.state_names:
             if isinstance(name, str) and id(own.state[name]) not in known:
@@ -144,8 +143,7 @@ def traced(
                 program.add_signature(
                     key, function, tuple(args), kwargs, dynamic_shapes=specs, drops_effects=True
                 )
-        except (TraceError, *_UNFIT) as error:
-            explain(error)
+        except Exception:  # the Python, or an op, can't do with such sizes
             if dims == 0 and found is None:
                 raise
             continue
@@ -174,7 +172,7 @@ def _varying(value: Any, dims: int, least: int) -> Any:
 
 
 def _fits(
-    program: ExportedProgram, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+    program: ExportedProgram, signature: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> bool:
     for name, value in zip(signature.state_names, signature.program.state, strict=True):
         if isinstance(name, str) and program.state[name].dtype is not value.dtype:
