@@ -203,12 +203,14 @@ def _captured(function: _ExportedFunction, given: Given, drops_effects: bool) ->
 
 
 def _solved(facts: Sequence[Fact]) -> tuple[dict[str, Extent], list[Fact]]:
-    """The sizes that equations among the facts determine, by other sizes or as numbers; and the
-    facts that are left."""
+    """The sizes that equations among the facts determine, by other sizes or as numbers, and the
+    facts that are left. An equation that can't be solved makes numbers of its sizes: those at
+    hand fulfil it."""
     solved: dict[str, Extent] = {}
     left = list(facts)
     while True:
         found = next((s for fact in left if (s := _solution(fact)) is not None), None)
+        found = found or next(map(_size_at_hand, filter(_is_equation, left)), None)
         if found is None:
             return solved, left
         name, size = found
@@ -219,8 +221,8 @@ def _solved(facts: Sequence[Fact]) -> tuple[dict[str, Extent], list[Fact]]:
 
 def _solution(fact: Fact) -> tuple[str, Extent] | None:
     """A symbol, and what a fact says that it is."""
-    polynomial, op, outcome = fact
-    if op != "==" or not outcome:
+    polynomial = fact[0]
+    if not _is_equation(fact):
         return None
     for monomial, c in polynomial.terms.items():
         if len(monomial) == 1 and isinstance(monomial[0], Symbol) and abs(c) == 1:
@@ -229,6 +231,17 @@ def _solution(fact: Fact) -> tuple[str, Extent] | None:
             if name not in Dim(rest).symbols():
                 return name, Dim(rest) + 0
     return None
+
+
+def _is_equation(fact: Fact) -> bool:
+    return fact[1] == "==" and fact[2]
+
+
+def _size_at_hand(fact: Fact) -> tuple[str, Extent]:
+    """A symbol of a fact, and its size in the example."""
+    symbol = min(fact[0].symbols().values(), key=lambda s: s.name)
+    assert symbol.hint is not None
+    return symbol.name, symbol.hint
 
 
 def _read_symbols(program: Program, symbols: Mapping[str, Symbol]) -> dict[str, Symbol]:

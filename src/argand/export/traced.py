@@ -200,7 +200,8 @@ class TracedSignature:
         try:
             found = self._captured(values)
         except TraceError as error:
-            self.reason = str(error).splitlines()[0]
+            where = [note.strip() for note in getattr(error, "__notes__", ())]
+            self.reason = " ".join([str(error).splitlines()[0], *where])
             return None
         except ArgandError as error:
             self._failed = str(error).splitlines()[0]  # the call's fault, or the trace's
