@@ -59,7 +59,8 @@ def sizes(values: Any) -> Host:
     values = list(values)
     if any(isinstance(v, Dim) for v in values):
         made = np.empty(len(values), object)
-        made[:] = values
+        for i, value in enumerate(values):  # NumPy would ask for its number to fill a slice
+            made[i] = value
         return made
     return np.array([int(v) for v in values], np.int64)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from argand.base.dim import Dim, same
 from argand.base.errors import ArgumentError, DTypeError
 from argand.ir.op import describe, ops
 from argand.nn.functional import single
@@ -162,7 +163,8 @@ def _new_sizes(
     if size is not None:
         wanted = several(size, count, "size")
         return wanted, [o / n for o, n in zip(old, wanted, strict=True)]
-    factors = several_factors(scale_factor, count)
+    given = several_factors(scale_factor, count)
+    factors = [int(f) if f == math.floor(f) else f for f in given]  # keeps symbolic sizes so
     wanted = tuple(math.floor(o * f) for o, f in zip(old, factors, strict=True))
     if recompute:
         return wanted, [o / n for o, n in zip(old, wanted, strict=True)]
@@ -181,6 +183,8 @@ _MIDDLES = {"nearest": 0.0, "nearest-exact": 0.5}
 
 def _times(old: Any, new: Any, scale: float, mode: str) -> bool:
     """Whether every pixel comes the same number of times, so that nothing has to be looked up."""
+    if isinstance(old, Dim) or isinstance(new, Dim):
+        return same(new, old * round(1 / scale)) and 1 / round(1 / scale) == scale
     if not (isinstance(old, int) and isinstance(new, int) and old and new % old == 0):
         return False
     places = np.floor((np.arange(new) + _MIDDLES[mode]) * scale)

@@ -171,7 +171,8 @@ def _by_interpolate(
         whole = all(f is not None and float(f).is_integer() and f >= 1 for _, f in spatial.values())
         floors = rule.transformation == "asymmetric" and rule.nearest == "floor"
         if whole and (floors or (halves and rule.nearest.startswith("round"))):
-            return F.interpolate(x, size=target, mode="nearest")
+            times = [float(spatial[d][1]) for d in range(2, x.ndim)]
+            return F.interpolate(x, scale_factor=times, mode="nearest")
         return None
     if not exact or small:
         return None
