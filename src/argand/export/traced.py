@@ -200,8 +200,7 @@ class TracedSignature:
         try:
             found = self._captured(values)
         except TraceError as error:
-            where = [note.strip() for note in getattr(error, "__notes__", ())]
-            self.reason = " ".join([str(error).splitlines()[0], *where])
+            self.reason = str(error).splitlines()[0]
             return None
         except ArgandError as error:
             self._failed = str(error).splitlines()[0]  # the call's fault, or the trace's
