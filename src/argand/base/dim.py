@@ -250,7 +250,10 @@ def _substituted(atom: Any, sizes: Mapping[str, Extent]) -> Extent:
     left, right = substitute(atom.left, sizes), substitute(atom.right, sizes)
     if atom.op in ("min", "max"):
         return _extreme(atom.op, left, right)
-    return floor_div(left, right) if atom.op == "floordiv" else floor_mod(left, right)
+    divided = atom.op == "floordiv"
+    if not isinstance(left, Dim) and not isinstance(right, Dim):
+        return left // right if divided else left % right
+    return (_divided if divided else _rest)(_force(left), _force(right), False)
 
 
 def shown(sizes: Iterable[Extent], asked_by: FrameType) -> str:

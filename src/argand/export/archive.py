@@ -16,7 +16,15 @@ from typing import Any
 
 from argand.base.errors import ArgandError, FormatError
 from argand.base.shape import same_shape
-from argand.export.manifest import Fields, as_json, parsed, signature_fields, signature_of_fields
+from argand.export.manifest import (
+    Fields,
+    as_json,
+    check_facts,
+    examples_of,
+    parsed,
+    signature_fields,
+    signature_of_fields,
+)
 from argand.export.program import ExportedProgram
 from argand.export.samples import Sample, read_samples, sample_parts, taken_samples
 from argand.export.versions import FORMAT, op_versions, parse_archived
@@ -218,8 +226,9 @@ class _Archive:
         for name, value in self.manifest.fields("signatures").value.items():
             fields = Fields(value, f"signatures.{name}")
             text = self._text(fields.get("program", str))
-            program = parse_archived(text.decode(), versions.value)
+            program, facts = parse_archived(text.decode(), versions.value, examples_of(fields))
             signature = signature_of_fields(name, fields, program)
+            check_facts(signature, facts)
             _check_state(signature.state_names, program, made.state, fields.where)
             made.signatures[name] = signature.bind_state(made.state)
         if not made.signatures:

@@ -10,6 +10,7 @@ import numpy as np
 from argand.base.dim import Dim, DimHint, Extent, Shape, substitute
 from argand.base.errors import AutogradError, ShapeError, TraceError
 from argand.base.polynomial import Polynomial, Symbol
+from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import Structure, flatten, unflatten
 from argand.compile.call import Input, Parts
 from argand.compile.function import CompiledFunction
@@ -184,7 +185,9 @@ def _captured(function: _ExportedFunction, given: Given, drops_effects: bool) ->
     program.writes = {needed.index(i): o for i, o in program.writes.items()}
     program.state = [program.state[i] for i in needed]
     solved, facts = _solved(executable.parts.guards.facts)
-    program = verify(with_sizes(program, solved))
+    program = with_sizes(program, solved)
+    with collecting_guards(Guards()):  # what it relies on is among the facts
+        verify(program)
     results = [
         r._replace(value=substitute(r.value, solved)) if r.kind == "size" else r for r in results
     ]
@@ -203,14 +206,12 @@ def _captured(function: _ExportedFunction, given: Given, drops_effects: bool) ->
 
 
 def _solved(facts: Sequence[Fact]) -> tuple[dict[str, Extent], list[Fact]]:
-    """The sizes that equations among the facts determine, by other sizes or as numbers, and the
-    facts that are left. An equation that can't be solved makes numbers of its sizes: those at
-    hand fulfil it."""
+    """The sizes that equations among the facts determine, by other sizes or as numbers; and the
+    facts that are left."""
     solved: dict[str, Extent] = {}
     left = list(facts)
     while True:
         found = next((s for fact in left if (s := _solution(fact)) is not None), None)
-        found = found or next(map(_size_at_hand, filter(_is_equation, left)), None)
         if found is None:
             return solved, left
         name, size = found
@@ -235,13 +236,6 @@ def _solution(fact: Fact) -> tuple[str, Extent] | None:
 
 def _is_equation(fact: Fact) -> bool:
     return fact[1] == "==" and fact[2]
-
-
-def _size_at_hand(fact: Fact) -> tuple[str, Extent]:
-    """A symbol of a fact, and its size in the example."""
-    symbol = min(fact[0].symbols().values(), key=lambda s: s.name)
-    assert symbol.hint is not None
-    return symbol.name, symbol.hint
 
 
 def _read_symbols(program: Program, symbols: Mapping[str, Symbol]) -> dict[str, Symbol]:

@@ -15,7 +15,7 @@ from argand.base.dtype import ALL, DType
 from argand.base.errors import FormatError
 from argand.base.shape import same_shape
 from argand.compile.call import Input
-from argand.export.capture import Result
+from argand.export.capture import Fact, Result
 from argand.export.signature import Leaf, Signature, SizeRange, TensorInfo
 from argand.export.structure import count_leaves, decoded, encoded
 from argand.ir.program import Operand, Program, Value
@@ -48,7 +48,7 @@ def signature_fields(signature: Signature) -> dict[str, Any]:
         "returned": returned,
         "results": [_result(signature.name, signature.results[i]) for i in results],
         "state": list(signature.state_names),
-        "sizes": {name: [r.min, r.max] for name, r in signature.ranges.items()},
+        "sizes": {name: [r.min, r.max, r.example] for name, r in signature.ranges.items()},
         "facts": [[str(Dim(p.terms)), op, outcome] for p, op, outcome in signature.facts],
     }
 
@@ -162,6 +162,23 @@ def signature_of_fields(name: str, fields: Fields, program: Program) -> Signatur
     )
     _check(signature, fields.where)
     return signature
+
+
+def examples_of(fields: Fields) -> dict[str, int]:
+    """The sizes that a signature's symbols had when it was traced, as far as JSON says them."""
+    limits = fields.fields("sizes").value.items()
+    ranges = {name: _read_range(x, f"{fields.where}.sizes.{name}") for name, x in limits}
+    return {name: r.example for name, r in ranges.items() if r.example is not None}
+
+
+def check_facts(signature: Signature, facts: Sequence[Fact]) -> None:
+    """Refuse a program that fits only by comparisons of sizes which the signature doesn't state."""
+    stated = {(p.key, op, outcome) for p, op, outcome in signature.facts}
+    for polynomial, op, outcome in facts:
+        if (polynomial.key, op, outcome) not in stated:
+            raise FormatError(
+                f"{signature.name}: facts: that {polynomial.text()} {op} 0 is {outcome} is missing"
+            )
 
 
 def _check(signature: Signature, where: str) -> None:
@@ -294,11 +311,12 @@ def _read_result(x: Any, count: int, where: str) -> Result:
 
 
 def _read_range(limits: Any, where: str) -> SizeRange:
-    if isinstance(limits, list) and len(limits) == 2:
-        least, most = limits
+    if isinstance(limits, list) and len(limits) == 3:
+        least, most, example = limits
         is_size = type(least) is int and least >= 0 and (most is None or type(most) is int)
+        is_size = is_size and (example is None or (type(example) is int and example >= 0))
         if is_size and (most is None or most >= least):
-            return SizeRange(least, most)
+            return SizeRange(least, most, example)
     raise FormatError(f"{where}: {limits!r:.40} is no range of sizes")
 
 
@@ -324,7 +342,9 @@ def as_json(value: Mapping[str, Any]) -> bytes:
 __all__ = [
     "Fields",
     "as_json",
+    "check_facts",
     "check_unique",
+    "examples_of",
     "parsed",
     "signature_fields",
     "signature_of_fields",

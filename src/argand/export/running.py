@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from argand.backends.select import compile_program
+from argand.base.errors import ProgramError, ShapeError
 from argand.base.forks import lock_held_over_forks
-from argand.base.size_guards import Guards
+from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import LEAF_SPEC
 from argand.compile.call import Executable, Input, Parts
 from argand.compile.constants import Constants, split_constants
@@ -19,6 +20,7 @@ from argand.ir import bind as crossroads
 from argand.ir.program import Program
 from argand.ir.record import replay
 from argand.ir.sizes import with_sizes
+from argand.ir.verify import verify
 from argand.tensor.core import Tensor, eager, wrap
 from argand.tensor.inplace import assign
 from argand.transform.mode import mode, no_grad
@@ -91,7 +93,9 @@ class Runner:
             return self._executables[key]
 
     def _compiled(self, sizes: Sizes) -> Executable:
-        program = with_sizes(self.program, sizes) if sizes else self.program
+        program = self.program
+        if sizes:  # a trace takes sizes for 2 and more
+            program = self._of_sizes(sizes)
         places: list[Place] = [
             Held(s) if isinstance(s, Tensor) else Argument(s) for s in self.state
         ]
@@ -119,6 +123,16 @@ class Runner:
             constants=constants,
         )
         return Executable(program, compile_program(program, self.backend), parts)
+
+    def _of_sizes(self, sizes: Sizes) -> Program:
+        """The program where some sizes are 0 or 1."""
+        guards = Guards()
+        try:
+            with collecting_guards(guards):
+                return verify(with_sizes(self.program, sizes))
+        except ProgramError as error:
+            given = ", ".join(f"{name} is {size}" for name, size in sizes.items())
+            raise ShapeError(f"the program can't run where {given}: {error}") from None
 
     def explain(self) -> list[str]:
         """The segments of the native programs made so far, one line each."""

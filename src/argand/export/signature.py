@@ -36,10 +36,12 @@ class TensorInfo(NamedTuple):
 
 
 class SizeRange(NamedTuple):
-    """The sizes that a symbolic dimension may have; no bound where `max` is None."""
+    """The sizes that a symbolic dimension may have, no bound where `max` is None; and the one that
+    the program was traced with."""
 
     min: int
     max: int | None
+    example: int | None = None
 
     def __str__(self) -> str:
         return f"{self.min} to {'any' if self.max is None else self.max}"
@@ -245,12 +247,12 @@ class Signature:
         return sizes
 
     def _check_ranges(self, sizes: Mapping[str, Any]) -> None:
-        for name, (least, most) in self.ranges.items():
-            size = sizes.get(name)
+        for name, limits in self.ranges.items():
+            size, least, most = sizes.get(name), limits.min, limits.max
             if isinstance(size, int) and (size < least or (most is not None and size > most)):
                 raise ShapeError(
                     f"{self.name}: {name} is {size}, but the program was exported for sizes from "
-                    f"{SizeRange(least, most)}; export it again with "
+                    f"{limits}; export it again with "
                     f"ag.Dim({name!r}, min=..., max=...)"
                 )
         for polynomial, op, outcome in self.facts:
@@ -392,7 +394,7 @@ def _check_names(argument: str, names: Sequence[str], count: int) -> None:
 
 
 def _range(symbol: Symbol) -> SizeRange:
-    return SizeRange(0 if symbol.least is None else symbol.least, symbol.most)
+    return SizeRange(0 if symbol.least is None else symbol.least, symbol.most, symbol.hint)
 
 
 __all__ = ["Leaf", "Signature", "SizeRange", "TensorInfo", "signature_of", "tensor_of"]

@@ -107,7 +107,7 @@ class TracedSignature:
         else:
             with no_grad():
                 found = self.flat(given)
-        return found[0] if len(found) == 1 else tuple(found)
+        return _returned(found)
 
     def flat(self, values: Sequence[Any]) -> list[Any]:
         """The outputs for a value of each input, in order."""
@@ -117,8 +117,8 @@ class TracedSignature:
             return self._run(list(values))
         signature = self._fitting(values)
         if signature is not None:
-            found: list[Any] = signature(*values)
-            return found
+            found = signature(*values)
+            return list(found) if isinstance(found, tuple) else [found]
         results = self._run(list(values))
         self.reason, self._failed = self.reason or self._failed, None
         return results
@@ -224,8 +224,8 @@ class TracedSignature:
     def _captured(self, values: Sequence[Any]) -> Captured:
         """A trace for all sizes that vary, or where there is none, for these alone."""
 
-        def run(*tensors: Any) -> list[Any]:
-            return self._run(list(tensors))
+        def run(*tensors: Any) -> Any:
+            return _returned(self._run(list(tensors)))
 
         shapes = [
             self._varying(x, tuple(v.shape)) for x, v in zip(self.inputs, values, strict=True)
@@ -292,6 +292,11 @@ class TracedSignature:
 
 def _unbound(values: list[Any]) -> list[Any]:
     raise ArgumentError("the signature has no state yet")
+
+
+def _returned(found: Sequence[Any]) -> Any:
+    """What a call gives: the one output, or all of them."""
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 def _identifier(name: str) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from argand.base.errors import FormatError, ProgramError
+from argand.base.size_guards import Guards, collecting_guards
+from argand.export.capture import Fact
 from argand.ir.op import Op, registry
 from argand.ir.program import Program
 from argand.ir.text import parse_program
@@ -36,9 +38,11 @@ def op_versions(programs: Iterable[Program]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def parse_archived(text: str, versions: Mapping[str, Any]) -> Program:
+def parse_archived(
+    text: str, versions: Mapping[str, Any], examples: Mapping[str, int]
+) -> tuple[Program, list[Fact]]:
     """The program of a file: its ops are Argand's own, of the versions that are known, and
-    everything fits."""
+    everything fits, as far as the facts hold that are found by `examples`, sizes of its symbols."""
 
     def upgraded(name: str, params: Params) -> Params:
         base = name.partition(".")[0]
@@ -56,13 +60,21 @@ def parse_archived(text: str, versions: Mapping[str, Any]) -> Program:
             params = UPGRADES[base, old](params)
         return params
 
-    program = parse_program(text, upgraded, most_nodes=_MOST_NODES)
+    guards = Guards()
+    with collecting_guards(guards):
+        program = parse_program(text, upgraded, most_nodes=_MOST_NODES, examples=examples)
+        _check_layouts(program)
+        verify(program)
+    return program, guards.facts
+
+
+def _check_layouts(program: Program) -> None:
+    made = [o for node in program.nodes for o in node.outputs]
+    if any(v.layout for v in (*program.inputs, *program.state, *made)):
+        raise ProgramError("a value has a layout, which a file states for none")
     for node in program.nodes:
-        if any(o.layout for o in node.outputs):
-            raise ProgramError(f"{node.op.name}: a file states no layouts")
-    if any(v.layout for v in (*program.inputs, *program.state)):
-        raise ProgramError("inputs and state have no layouts in a file")
-    return verify(program)
+        for region in node.regions:
+            _check_layouts(region)
 
 
 def check_allowed(op: Op) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from argand.base.dim import Dim, Extent, dim_max, dim_min
@@ -80,7 +80,8 @@ class _Tokens:
 Upgrade = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Looks at a node's op, by name, and its parameters before it is made; gives the parameters."""
 
-_LONGEST_SIZE = 400  # tokens of one size, which is a polynomial
+_LONGEST_SIZE = 20_000  # tokens of one size, which is a polynomial
+_MOST_TERMS = 1_000  # of a product of two polynomials
 _DEEPEST = 60  # regions in regions
 
 
@@ -218,7 +219,8 @@ class _Parser:
             return {"True": True, "False": False, "None": None}[word]
         if word in _DTYPES:
             return _DTYPES[t.next()]
-        if t.take("("):
+        if word == "(" and self._begins_tuple():
+            t.next()
             items = []
             while not t.take(")"):
                 items.append(self.param())
@@ -227,6 +229,17 @@ class _Parser:
         if t.kind() == "number" and re.search(r"[.einf]", word):
             return float(t.next())
         return self.size()
+
+    def _begins_tuple(self) -> bool:
+        """Whether the bracket here is that of a tuple, not of a size."""
+        depth = 0
+        for kind, word, _ in self.t.items[self.t.at :]:
+            depth += (word in "([") - (word in ")]") if kind == "sign" else 0
+            if depth == 0:
+                break
+            if kind == "sign" and word == "," and depth == 1:
+                return True
+        return self.t.items[self.t.at + 1][1] == ")"
 
     def size(self) -> Extent:
         first = self.t.at
@@ -253,6 +266,8 @@ class _Parser:
         while self.t.peek() in ("*", "//", "%"):
             sign = self.t.next()
             other = self.factor()
+            if _terms(total) * _terms(other) > _MOST_TERMS:
+                raise self.t.error("a size is too long a formula")
             if sign == "*":
                 total = total * other
             else:
@@ -295,6 +310,10 @@ class _Parser:
             t.take(",")
 
 
+def _terms(size: Extent) -> int:
+    return len(size.terms) if isinstance(size, Dim) else 1
+
+
 def _place(comment: str) -> tuple[Location | None, str]:
     """The user's line and the module that a comment names, as a node's text says them."""
     found = _PLACE.fullmatch(comment)
@@ -330,14 +349,19 @@ def parse_size(text: str) -> Extent:
 
 
 def parse_program(
-    text: str, upgrade: Upgrade | None = None, most_nodes: int | None = None
+    text: str,
+    upgrade: Upgrade | None = None,
+    most_nodes: int | None = None,
+    examples: Mapping[str, int] | None = None,
 ) -> Program:
     """The program that a text describes; ProgramError names the line that doesn't fit.
 
     `upgrade` may replace the parameters of each node, or raise an error; `most_nodes` is how many
-    nodes a text from outside may have.
+    nodes a text from outside may have; `examples` are sizes of symbols, by which comparisons are
+    decided where guards are collected.
     """
     parser = _Parser(text, upgrade)
+    parser.dims.update((name, Dim.symbol(name, size)) for name, size in (examples or {}).items())
     if most_nodes is not None:
         parser.nodes_left = most_nodes
     try:

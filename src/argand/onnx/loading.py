@@ -12,9 +12,11 @@ import numpy as np
 from argand.base.dtype import as_dtype
 from argand.export.program import DEFAULT, ExportedProgram
 from argand.export.traced import Declared, Run, TracedSignature
+from argand.onnx import hosted
 from argand.onnx.graph import Graph, Setting
 from argand.onnx.model import Model, ValueInfo
 from argand.onnx.reading import read_model
+from argand.onnx.registry import find, knows
 from argand.onnx.values import NARROW, ag, constant, is_text, tensor_of
 from argand.tensor.core import Tensor
 
@@ -70,12 +72,30 @@ def _converted(value: Any) -> Any:
 
 
 def _state(model: Model) -> dict[str, Any]:
-    """The floats among the initialisers, but for single numbers, as parameters."""
+    """The floats among the initialisers, but for single numbers and what decides about shapes, as
+    parameters."""
+    deciding = _deciding(model)
     return {
         name: ag.nn.Parameter(constant(array))
         for name, array in model.graph.initialisers.items()
-        if array.dtype.kind == "f" and array.ndim > 0
+        if array.dtype.kind == "f" and array.ndim > 0 and name not in deciding
     }
+
+
+def _deciding(model: Model) -> set[str]:
+    """The values of the graph that rules take as arrays, and those that they are made of by ops
+    that compute with arrays."""
+    found: set[str] = set()
+    setting = Setting(model.opsets, model.functions)
+    for node in reversed(model.graph.nodes):
+        if not knows(node.domain, node.op):
+            continue  # a function of the file, or an error that the graph will raise
+        if hosted.rule_of(node.domain, node.op) is not None and not found.isdisjoint(node.outputs):
+            found |= set(node.inputs)
+        rule = find(node, setting.version(node))
+        pairs = zip(node.inputs, rule.inputs, strict=False)
+        found |= {x for x, p in pairs if str(p.annotation).startswith("Host")}
+    return found - {""}
 
 
 def _given_back(value: Any) -> Any:
