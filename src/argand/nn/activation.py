@@ -6,6 +6,7 @@ from typing import Any
 
 from argand.base.notices import notice
 from argand.nn import functional as F
+from argand.nn.init import constant_
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
 from argand.tensor.creation import full
@@ -297,8 +298,12 @@ class PReLU(Module):
         self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
     ) -> None:
         super().__init__()
-        self.num_parameters = num_parameters
+        self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(full((num_parameters,), init, dtype=dtype, device=device))
+
+    def reset_parameters(self) -> None:
+        """The weight as at the start."""
+        constant_(self.weight, self.init)
 
     def forward(self, input: Any) -> Any:
         """x above 0, weight * x elsewhere."""

@@ -18,6 +18,7 @@ class _Conv(Module):
     """What the convolution layers share: `dimensions` spatial ones."""
 
     dimensions = 2
+    transposed = False
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class _Conv(Module):
         self.stride = several(stride, count, "stride")
         self.padding = padding if isinstance(padding, str) else several(padding, count, "padding")
         self.dilation = several(dilation, count, "dilation")
-        self.padding_mode = padding_mode
+        self.padding_mode, self.output_padding = padding_mode, (0,) * count
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(empty(shape, dtype=dtype, device=device))
         self.register_parameter(
@@ -61,18 +62,27 @@ class _Conv(Module):
         if self.bias is not None:
             init.uniform_within_(self.bias, init.fans(self.weight)[0])
 
-    def _padded(self, x: Any) -> tuple[Any, Any]:
-        """The input padded by another mode than zeros, and the padding left to do."""
-        if self.padding_mode == "zeros":
-            return x, self.padding
+    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
+        """What `forward` gives, with this weight and bias: layers that make theirs anew in every
+        call are made of it."""
+        x: Any = input
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            x = F.pad(input, self._reversed_padding_repeated_twice, self.padding_mode)
+            padding = 0
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[self.dimensions - 1]
+        return convolve(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+    @property
+    def _reversed_padding_repeated_twice(self) -> tuple[int, ...]:
+        """The padding as `F.pad` takes it."""
         amounts = self.padding
         if isinstance(amounts, str):
             both = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation, strict=True)]
             pairs = [(t // 2, t - t // 2) if amounts == "same" else (0, 0) for t in both]
         else:
             pairs = [(p, p) for p in amounts]
-        flat = [p for pair in reversed(pairs) for p in pair]
-        return F.pad(x, flat, self.padding_mode), 0
+        return tuple(p for pair in reversed(pairs) for p in pair)
 
     def extra_repr(self) -> str:
         parts = [
@@ -108,8 +118,7 @@ class Conv1d(_Conv):
 
     def forward(self, input: Any) -> Any:
         """(N, out_channels, L')."""
-        x, padding = self._padded(input)
-        return F.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return self._conv_forward(input, self.weight, self.bias)
 
 
 class Conv2d(_Conv):
@@ -125,8 +134,7 @@ class Conv2d(_Conv):
 
     def forward(self, input: Any) -> Any:
         """(N, out_channels, H', W')."""
-        x, padding = self._padded(input)
-        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return self._conv_forward(input, self.weight, self.bias)
 
 
 class Conv3d(_Conv):
@@ -143,14 +151,13 @@ class Conv3d(_Conv):
 
     def forward(self, input: Any) -> Any:
         """(N, out_channels, D', H', W')."""
-        x, padding = self._padded(input)
-        return F.conv3d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return self._conv_forward(input, self.weight, self.bias)
 
 
-class _ConvTranspose(Module):
+class _ConvTranspose(_Conv):
     """What the transposed convolutions share."""
 
-    dimensions = 2
+    transposed = True
 
     def __init__(
         self,
@@ -167,7 +174,7 @@ class _ConvTranspose(Module):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__()
+        Module.__init__(self)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ArgumentError(
                 f"{type(self).__name__}: groups ({groups}) must divide in_channels "
@@ -182,34 +189,45 @@ class _ConvTranspose(Module):
         self.padding = several(padding, count, "padding")
         self.output_padding = several(output_padding, count, "output_padding")
         self.dilation = several(dilation, count, "dilation")
+        self.padding_mode = padding_mode
         shape = (in_channels, out_channels // groups, *self.kernel_size)
         self.weight = Parameter(empty(shape, dtype=dtype, device=device))
         self.register_parameter(
             "bias", Parameter(empty(out_channels, dtype=dtype, device=device)) if bias else None
         )
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            init.uniform_within_(self.bias, init.fans(self.weight)[0])
+        self.reset_parameters()
 
     def _options(self, input: Any, output_size: Any) -> tuple[Any, ...]:
         """The arguments of the function behind its input."""
-        extra = self.output_padding if output_size is None else self._extra(input, output_size)
+        own = (self.stride, self.padding, self.kernel_size, self.dimensions, self.dilation)
+        extra = self._output_padding(input, output_size, *own)
         window = (self.stride, self.padding, extra, self.groups, self.dilation)
         return (self.weight, self.bias, *window)
 
-    def _extra(self, input: Any, output_size: Any) -> tuple[Any, ...]:
+    def _output_padding(
+        self,
+        input: Any,
+        output_size: Any,
+        stride: Any,
+        padding: Any,
+        kernel_size: Any,
+        num_spatial_dims: int,
+        dilation: Any = None,
+    ) -> tuple[Any, ...]:
         """The output_padding that gives an output size, one of those that the strides allow."""
-        count = self.dimensions
+        count = num_spatial_dims
+        if output_size is None:
+            return several(self.output_padding, count, "output_padding")
         wanted = tuple(output_size)[-count:]
-        window = (self.stride, self.padding, self.dilation, self.kernel_size)
+        window = (stride, padding, dilation or (1,) * count, kernel_size)
         parts = zip(input.shape[-count:], *window, strict=True)
         least = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in parts)
         extra = tuple(w - n for w, n in zip(wanted, least, strict=True))
-        fits = all(0 <= e < s for e, s in zip(extra, self.stride, strict=True))
+        fits = all(0 <= e < s for e, s in zip(extra, stride, strict=True))
         if not fits or len(output_size) not in (count, count + 2):
             raise ArgumentError(
                 f"{type(self).__name__}: output_size {tuple(output_size)} must be at least {least} "
-                f"and less than a stride {self.stride} more"
+                f"and less than a stride {stride} more"
             )
         return extra
 

@@ -69,6 +69,9 @@ class Embedding(Module):
         options = (self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq)
         return F.embedding(input, self.weight, *options)
 
+    def _fill_padding_idx_with_zero(self) -> None:
+        _clear_padding(self)
+
     def extra_repr(self) -> str:
         parts = [f"{self.num_embeddings}, {self.embedding_dim}"]
         if self.padding_idx is not None:
@@ -145,6 +148,9 @@ class EmbeddingBag(Module):
             self.padding_idx,
         )
 
+    def _fill_padding_idx_with_zero(self) -> None:
+        _clear_padding(self)
+
     def extra_repr(self) -> str:
         parts = [f"{self.num_embeddings}, {self.embedding_dim}", *_options_text(self)]
         parts.append(f"mode={self.mode!r}")
@@ -181,6 +187,10 @@ def _set_up(
 def _draw(module: Any) -> None:
     """A normal table, whose row `padding_idx` is 0."""
     init.normal_(module.weight)
+    _clear_padding(module)
+
+
+def _clear_padding(module: Any) -> None:
     if module.padding_idx is not None:
         with no_grad():
             rows = ops.arange(0, 1, module.num_embeddings, "int64")

@@ -95,9 +95,13 @@ class Bilinear(Module):
         self.register_parameter(
             "bias", Parameter(empty(out_features, dtype=dtype, device=device)) if bias else None
         )
-        init.uniform_within_(self.weight, in1_features)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew: uniform in +-1 / sqrt(in1_features)."""
+        init.uniform_within_(self.weight, self.in1_features)
         if self.bias is not None:
-            init.uniform_within_(self.bias, in1_features)
+            init.uniform_within_(self.bias, self.in1_features)
 
     def forward(self, input1: Any, input2: Any) -> Any:
         """(..., out_features) for inputs (..., in1_features) and (..., in2_features)."""

@@ -37,6 +37,8 @@ class Module(Saved):
     """
 
     training: bool = True
+    dump_patches: bool = False  # of PyTorch's older files
+    call_super_init: bool = False
     _special: Hooks | None = None
 
     def __init__(self) -> None:
@@ -76,6 +78,10 @@ class Module(Saved):
         except FAILURES as error:
             explain(error)
             raise
+
+    def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
+        """The call itself, for classes with a `__call__` of their own."""
+        return Module.__call__(self, *args, **kwargs)
 
     # -- mode ---------------------------------------------------------------------------------
 

@@ -22,6 +22,14 @@ def _affine(module: Module, shape: Any, weight: bool, bias: bool, options: dict[
     module.register_parameter("bias", Parameter(zeros(shape, **options)) if bias else None)
 
 
+def _start(weight: Any, bias: Any) -> None:
+    """The values with which a layer begins."""
+    if weight is not None:
+        init.ones_(weight)
+    if bias is not None:
+        init.zeros_(bias)
+
+
 def _statistics(module: Module, features: int, kept: bool, options: dict[str, Any]) -> None:
     """The buffers of running statistics, None unless they are kept."""
     module.register_buffer("running_mean", zeros(features, **options) if kept else None)
@@ -49,10 +57,7 @@ class _NormBase(Module):
     def reset_parameters(self) -> None:
         """The parameters and statistics as at the start."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        _start(self.weight, self.bias)
 
 
 class _BatchNorm(_NormBase):
@@ -85,14 +90,18 @@ class _BatchNorm(_NormBase):
         _affine(self, num_features, affine, affine and bias, options)
         _statistics(self, num_features, track_running_stats, options)
 
-    def forward(self, input: Any) -> Any:
-        """The normalised input, in its shape."""
+    def _check_input_dim(self, input: Any) -> None:
+        """Refuse what has another number of dimensions."""
         if self.ranks and input.ndim not in self.ranks:
             expected = " or ".join(map(str, self.ranks))
             raise ShapeError(
                 f"{type(self).__name__}: expected an input of {expected} dimensions, got "
                 f"{describe(input)}"
             )
+
+    def forward(self, input: Any) -> Any:
+        """The normalised input, in its shape."""
+        self._check_input_dim(input)
         momentum: Any = self.momentum
         counted = self.num_batches_tracked
         if self.training and counted is not None:
@@ -276,6 +285,10 @@ class RMSNorm(Module):
         made = ones(self.normalized_shape, device=device, dtype=dtype)
         self.register_parameter("weight", Parameter(made) if elementwise_affine else None)
 
+    def reset_parameters(self) -> None:
+        """The weight as at the start."""
+        _start(self.weight, None)
+
     def forward(self, input: Any) -> Any:
         """The normalised input, in its shape."""
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
@@ -315,6 +328,10 @@ class GroupNorm(Module):
         self.eps, self.affine = eps, affine
         _affine(self, num_channels, affine, affine and bias, {"device": device, "dtype": dtype})
 
+    def reset_parameters(self) -> None:
+        """The parameters as at the start."""
+        _start(self.weight, self.bias)
+
     def forward(self, input: Any) -> Any:
         """The normalised input, in its shape."""
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -351,13 +368,17 @@ class _InstanceNorm(_NormBase):
         _affine(self, num_features, affine, affine and bias, options)
         _statistics(self, num_features, track_running_stats, options)
 
-    def forward(self, input: Any) -> Any:
-        """The normalised input, in its shape."""
+    def _check_input_dim(self, input: Any) -> None:
+        """Refuse what has another number of dimensions."""
         if input.ndim not in self.ranks:
             raise ShapeError(
                 f"{type(self).__name__}: expected an input of {self.ranks[1]} dimensions, got "
                 f"{describe(input)}"
             )
+
+    def forward(self, input: Any) -> Any:
+        """The normalised input, in its shape."""
+        self._check_input_dim(input)
         channels = input.shape[1 - self.ranks[1]]
         if channels != self.num_features and (self.affine or self.track_running_stats):
             raise ShapeError(

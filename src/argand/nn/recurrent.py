@@ -80,6 +80,10 @@ class RNNCellBase(Module):
         self._states = 2 if self.kind == "LSTM" else 1
         _add_weights(self, "", num_chunks, input_size, hidden_size, bias, device, dtype)
 
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew: uniform in +-1 / sqrt(hidden_size)."""
+        _draw_anew(self, self.hidden_size)
+
     nonlinearity = "tanh"
 
     def _check_states(self, input: Any, hx: Any) -> None:
@@ -214,6 +218,11 @@ def _add_weights(
         setattr(module, name + suffix, made)
 
 
+def _draw_anew(module: Module, hidden: int) -> None:
+    for parameter in module.parameters():
+        init.uniform_within_(parameter, hidden)
+
+
 def lstm(x: Any, states: Any) -> tuple[Any, Any]:
     """What an LSTM computes on, by the name that autocast knows."""
     return x, states
@@ -276,6 +285,31 @@ class RNNBase(Module):
 
     def _suffixes(self, layer: int) -> list[str]:
         return [f"_l{layer}", f"_l{layer}_reverse"][: self._directions]
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew: uniform in +-1 / sqrt(hidden_size)."""
+        _draw_anew(self, self.hidden_size)
+
+    @property
+    def _all_weights(self) -> list[list[str]]:
+        """The names of the parameters, those of each layer and direction in a list."""
+        names = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else [])]
+        names += ["weight_hr"] if self.proj_size else []
+        suffixes = [s for layer in range(self.num_layers) for s in self._suffixes(layer)]
+        return [[name + suffix for name in names] for suffix in suffixes]
+
+    @property
+    def all_weights(self) -> list[list[Any]]:
+        """The parameters, those of each layer and direction in a list."""
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
+
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        return [name for names in self._all_weights for name in names]
+
+    @property
+    def _flat_weights(self) -> list[Any]:
+        return [getattr(self, name) for name in self._flat_weights_names]
 
     def flatten_parameters(self) -> None:
         """Nothing: the parameters need no rearrangement here."""

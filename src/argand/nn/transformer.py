@@ -64,15 +64,24 @@ class _Layer(Module):
         for i in steps:
             self.add_module(f"dropout{i}", Dropout(dropout))
 
-    def _step(self, number: int, x: Any, part: Callable[[Any], Any]) -> Any:
-        """x + part(norm(x)), or norm(x + part(x)), with dropout on the part."""
-        norm, dropout = getattr(self, f"norm{number}"), getattr(self, f"dropout{number}")
+    def _step(self, number: int, x: Any, part: Callable[..., Any], *args: Any) -> Any:
+        """x + part(norm(x)), or norm(x + part(x))."""
+        norm = getattr(self, f"norm{number}")
         if self.norm_first:
-            return x + dropout(part(norm(x)))
-        return norm(x + dropout(part(x)))
+            return x + part(norm(x), *args)
+        return norm(x + part(x, *args))
 
-    def _feed_forward(self, x: Any) -> Any:
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+    def _sa_block(
+        self, x: Any, attn_mask: Any, key_padding_mask: Any, is_causal: bool = False
+    ) -> Any:
+        """The attention to itself, which a subclass may replace, as with PyTorch."""
+        masks = (attn_mask, key_padding_mask, is_causal)
+        return self.dropout1(_attended(self.self_attn, x, None, *masks))
+
+    def _ff_block(self, x: Any) -> Any:
+        """The network for each position, which a subclass may replace."""
+        dropout = getattr(self, f"dropout{len(self.attentions) + 1}")
+        return dropout(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
 def _attended(heads: Any, x: Any, memory: Any, mask: Any, padding: Any, is_causal: bool) -> Any:
@@ -106,11 +115,8 @@ class TransformerEncoderLayer(_Layer):
         is_causal: bool = False,
     ) -> Any:
         """The encoded positions, in the shape of `src`."""
-
-        def attention(x: Any) -> Any:
-            return _attended(self.self_attn, x, None, src_mask, src_key_padding_mask, is_causal)
-
-        return self._step(2, self._step(1, src, attention), self._feed_forward)
+        masks = (src_mask, src_key_padding_mask, is_causal)
+        return self._step(2, self._step(1, src, self._sa_block, *masks), self._ff_block)
 
 
 class TransformerDecoderLayer(_Layer):
@@ -136,16 +142,17 @@ class TransformerDecoderLayer(_Layer):
         memory_is_causal: bool = False,
     ) -> Any:
         """The decoded positions, in the shape of `tgt`."""
+        masks = (memory_mask, memory_key_padding_mask, memory_is_causal)
+        x = self._step(1, tgt, self._sa_block, tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+        x = self._step(2, x, self._mha_block, memory, *masks)
+        return self._step(3, x, self._ff_block)
 
-        def to_itself(x: Any) -> Any:
-            return _attended(self.self_attn, x, None, tgt_mask, tgt_key_padding_mask, tgt_is_causal)
-
-        def to_memory(x: Any) -> Any:
-            masks = (memory_mask, memory_key_padding_mask, memory_is_causal)
-            return _attended(self.multihead_attn, x, memory, *masks)
-
-        x = self._step(1, tgt, to_itself)
-        return self._step(3, self._step(2, x, to_memory), self._feed_forward)
+    def _mha_block(
+        self, x: Any, mem: Any, attn_mask: Any, key_padding_mask: Any, is_causal: bool = False
+    ) -> Any:
+        """The attention to the memory, which a subclass may replace."""
+        masks = (attn_mask, key_padding_mask, is_causal)
+        return self.dropout2(_attended(self.multihead_attn, x, mem, *masks))
 
 
 class _Stack(Module):
@@ -156,9 +163,9 @@ class _Stack(Module):
         self.layers = ModuleList([copy.deepcopy(layer) for _ in range(num_layers)])
         self.num_layers, self.norm = num_layers, norm
 
-    def _run(self, x: Any, *args: Any) -> Any:
+    def _run(self, x: Any, *memory: Any, **masks: Any) -> Any:
         for layer in self.layers:
-            x = layer(x, *args)
+            x = layer(x, *memory, **masks)
         return x if self.norm is None else self.norm(x)
 
 
@@ -188,7 +195,12 @@ class TransformerEncoder(_Stack):
         is_causal: bool | None = None,
     ) -> Any:
         """The encoded positions, in the shape of `src`."""
-        return self._run(src, mask, src_key_padding_mask, bool(is_causal))
+        return self._run(
+            src,
+            src_mask=mask,
+            src_key_padding_mask=src_key_padding_mask,
+            is_causal=bool(is_causal),
+        )
 
 
 class TransformerDecoder(_Stack):
@@ -214,8 +226,16 @@ class TransformerDecoder(_Stack):
         memory_is_causal: bool = False,
     ) -> Any:
         """The decoded positions, in the shape of `tgt`."""
-        masks = (tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
-        return self._run(tgt, memory, *masks, bool(tgt_is_causal), memory_is_causal)
+        return self._run(
+            tgt,
+            memory,
+            tgt_mask=tgt_mask,
+            memory_mask=memory_mask,
+            tgt_key_padding_mask=tgt_key_padding_mask,
+            memory_key_padding_mask=memory_key_padding_mask,
+            tgt_is_causal=bool(tgt_is_causal),
+            memory_is_causal=memory_is_causal,
+        )
 
 
 class Transformer(Module):
@@ -259,6 +279,10 @@ class Transformer(Module):
             LayerNorm(d_model, layer_norm_eps, **options),
         )
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
+        self._reset_parameters()
+
+    def _reset_parameters(self) -> None:
+        """Draw the matrices anew."""
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 init.xavier_uniform_(parameter)

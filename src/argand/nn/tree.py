@@ -136,6 +136,31 @@ class Tree:
 
     # -- walking the tree ----------------------------------------------------------------------
 
+    @property
+    def _non_persistent_buffers_set(self) -> set[str]:
+        """The names of buffers that `state_dict` leaves out, as libraries ask for them."""
+        return self._transient
+
+    def _named_members(
+        self,
+        get_members_fn: Callable[[Any], Any],
+        prefix: str = "",
+        recurse: bool = True,
+        remove_duplicate: bool = True,
+    ) -> Iterator[tuple[str, Any]]:
+        """What a function finds in this module and those below, each once, with dotted names."""
+        seen = set()
+        modules = (
+            self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
+        )
+        for path, module in modules:
+            for name, value in get_members_fn(module):
+                if value is None or id(value) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(value))
+                yield f"{path}.{name}" if path else name, value
+
     def named_modules(
         self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Any]]:
