@@ -6,7 +6,6 @@ trace. Nodes whose inputs are all host values give host values.
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from argand.base.errors import FormatError, TraceError
 from argand.ir.bind import eagerly
 from argand.onnx import hosted, importers, registry
 from argand.onnx.model import FunctionDef, GraphDef, Node, Reference, Required, ValueInfo
+from argand.onnx.reading import check_known
 from argand.onnx.values import has_dims, host_of, is_host, tensor_of
 from argand.tensor import autograd
 from argand.tensor.core import Tensor
@@ -207,6 +207,7 @@ class _RuleStep(_Step):
         super().__init__(node)
         version = setting.version(node)
         self.rule = rule = registry.find(node, version)
+        check_known(node, version)
         bodies: dict[str, Graph] = {}
         for name, value in node.attributes.items():
             if isinstance(value, GraphDef):
@@ -222,10 +223,8 @@ class _RuleStep(_Step):
         self.given = sorted(given.items())
         self.host = hosted.rule_of(node.domain, node.op)
         self.pure = not rule.draws and not bodies
-        forms = [_form(p) for p in rule.inputs]
-        count = max(len(node.inputs), *(i + 1 for i in given), 0) if given else len(node.inputs)
-        more = _form(rule.variadic) if rule.variadic is not None else _as_it_is
-        self.forms = (forms + [more] * count)[:count]
+        count = max([len(node.inputs), *(i + 1 for i in given)])
+        self.forms = [_FORMS[form] for form in rule.forms(count)]
 
     def run(self, env: Environment) -> Sequence[Any]:
         values = [env[n] if n else None for n in self.node.inputs]
@@ -318,11 +317,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _form(parameter: inspect.Parameter) -> Callable[[Any], Any]:
-    annotation = str(parameter.annotation)
-    if annotation.startswith("Tensor"):
-        return tensor_of
-    return host_of if annotation.startswith("Host") else _as_it_is
+_FORMS = {"tensor": tensor_of, "host": host_of, "any": _as_it_is}
 
 
 def _as_sequence(result: Any, node: Node) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from argand.base.dim import Dim
-from argand.onnx.values import NARROW, dtype_of, has_dims, int_list, is_text, scalar, settled
+from argand.onnx.values import NARROW, dtype_of, has_dims, int_list, is_text, scalar, settled, sizes
 
 Rule = Callable[..., Any]
 _RULES: dict[str, Rule] = {}
@@ -54,9 +54,7 @@ def _like(result: Any, first: Any) -> Any:
     if isinstance(result, np.ndarray):
         return result
     if isinstance(result, Dim):
-        made = np.empty((), object)
-        made[()] = result
-        return made
+        return sizes([result]).reshape(())
     return np.asarray(result)
 
 

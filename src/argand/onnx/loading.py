@@ -23,12 +23,13 @@ from argand.tensor.core import Tensor
 
 def program_of(model: Model, compiled: bool = True) -> ExportedProgram:
     """The program of a graph that has been read."""
-    state = _state(model)
+    roles = _roles(model)
+    state = {n: _tensor(model.graph.initialisers[n], role) for n, role in roles.items()}
     rest = {n: v for n, v in model.graph.initialisers.items() if n not in state}
     definition = dataclasses.replace(model.graph, initialisers=rest)
     made = ExportedProgram()
     for name, tensor in state.items():
-        made.add_state(name, tensor, "parameter")
+        made.add_state(name, tensor, roles[name])
     made.card = {f"onnx.{k}": v for k, v in model.metadata.items()}
     inputs = [_described(v) for v in model.graph.inputs if v.name not in model.graph.initialisers]
     outputs = [_described(v) for v in model.graph.outputs]
@@ -71,12 +72,23 @@ def _converted(value: Any) -> Any:
     return tensor_of(value) if plain and not is_text(value) else value
 
 
-def _state(model: Model) -> dict[str, Any]:
-    """The floats among the initialisers, but for single numbers and what decides about shapes, as
-    parameters."""
+def _tensor(array: Any, role: str) -> Any:
+    made = constant(array)
+    return ag.nn.Parameter(made) if role == "parameter" else made
+
+
+def _roles(model: Model) -> dict[str, str]:
+    """What the initialisers are: floats are parameters, but for single numbers and what decides
+    about shapes, which are constants, and for running statistics, which are buffers."""
     deciding = _deciding(model)
+    statistics = {
+        name
+        for node in model.graph.nodes
+        if (node.domain, node.op) == ("", "BatchNormalization")
+        for name in node.inputs[3:5]
+    }
     return {
-        name: ag.nn.Parameter(constant(array))
+        name: "buffer" if name in statistics else "parameter"
         for name, array in model.graph.initialisers.items()
         if array.dtype.kind == "f" and array.ndim > 0 and name not in deciding
     }

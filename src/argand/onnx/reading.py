@@ -35,6 +35,22 @@ def onnx_package() -> Any:
     return onnx
 
 
+def check_known(node: Node, version: int) -> None:
+    """That an opset has the op of a node; those that it has no longer may still be used."""
+    if node.domain not in ("", "ai.onnx.ml"):
+        return
+    defs = onnx_package().defs
+    try:
+        defs.get_schema(node.op, version, node.domain)
+    except defs.SchemaError:
+        if not defs.has(node.op, node.domain) or defs.get_schema(node.op, node.domain).deprecated:
+            return
+        raise node.error(
+            f"the op is of a newer opset than {version}, which the model imports; export the model "
+            "for a newer one"
+        ) from None
+
+
 def read_model(source: Any) -> Model:
     """The model of a path, of bytes, of a file that is open, or of a ModelProto."""
     onnx = onnx_package()
@@ -69,6 +85,7 @@ class _Reader:
 
     def model(self) -> Model:
         proto = self.proto
+        _check_texts(proto)
         if not proto.HasField("graph"):
             raise FormatError("not an ONNX model: it has no graph")
         if proto.ir_version > self.onnx.IR_VERSION:
@@ -260,6 +277,18 @@ class _Reader:
 
 MAX_DENSE = 1 << 28
 """Elements that a sparse tensor of a file may have."""
+
+
+def _check_texts(message: Any) -> None:
+    """That all texts of a message are texts: damaged ones are bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        for part in value if field.is_repeated else (value,):
+            if field.type == field.TYPE_MESSAGE:
+                _check_texts(part)
+            elif not isinstance(part, str):
+                raise FormatError(f"not an ONNX model: {field.full_name} is no text: {part!r:.60}")
 
 
 class _Enclosed:

@@ -45,6 +45,19 @@ class Importer:
     draws: bool
     """Whether two runs may differ, so that constants don't make a constant."""
 
+    def forms(self, count: int) -> list[str]:
+        """In which form each of so many inputs comes: "tensor", "host" or "any"."""
+        found = [_form(p) for p in self.inputs]
+        more = "any" if self.variadic is None else _form(self.variadic)
+        return (found + [more] * count)[:count]
+
+
+def _form(parameter: inspect.Parameter) -> str:
+    annotation = str(parameter.annotation)
+    if annotation.startswith("Tensor"):
+        return "tensor"
+    return "host" if annotation.startswith("Host") else "any"
+
 
 class Call:
     """What a rule can ask about its node (the keyword `node`)."""
