@@ -418,6 +418,18 @@ def test_a_signal_that_ends_the_workers_too(tmp_path):
     assert fit.Checkpointer(tmp_path).files()[-1].name == "step-00000001.safetensors"
 
 
+@pytest.mark.parametrize(("kept", "program"), [([1.0], {}), ({"a": 1}, []), ({1}, {})])
+def test_a_container_of_another_kind_changes_nothing(tmp_path, kept, program):
+    model = net()
+    fit.Checkpointer(tmp_path, model=model, kept=kept).save(1)
+    other = net()
+    before = [p.clone() for p in other.parameters()]
+    said = f"it is a {type(kept).__name__}, and the program has a {type(program).__name__}"
+    with pytest.raises(fit.CheckpointError, match=said):
+        fit.Checkpointer(tmp_path, model=other, kept=program).resume()
+    assert all((p == q).all() for p, q in zip(other.parameters(), before, strict=True))
+
+
 GROUP = """
 import os, sys, time
 import argand as ag

@@ -168,7 +168,8 @@ class FileStore:
     def _give_up(self) -> None:
         """Do without the file that was begun."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # a full disk has no room for the rest of it
+                self._file.close()
             _remove(self._file.name)
             self._file = None
 

@@ -121,7 +121,18 @@ def misfit(part: Any, state: Any, made_by: str) -> str:
             saved_groups(state, part.param_groups)
         except (TypeError, ValueError) as e:
             return str(e)
+    wanted = _container(part)
+    if wanted is not None and _container(state) is not wanted:
+        return f"it is a {type(state).__name__}, and the program has a {type(part).__name__}"
     return ""
+
+
+def _container(x: Any) -> type | None:
+    """What kind of plain container something is, which is filled again from one of its kind."""
+    if stateful(x):
+        return None
+    kinds = (dict, dict), (set, set), (list | deque, list)
+    return next((kind for classes, kind in kinds if isinstance(x, classes)), None)
 
 
 def _other_model(model: Any, state: Any) -> str:
