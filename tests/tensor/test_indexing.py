@@ -147,3 +147,24 @@ def test_gradient_through_writing() -> None:
     x = ag.tensor(rng.uniform(-1, 1, (3, 3)), requires_grad=True)
     y = ag.tensor(rng.uniform(-1, 1, 3), requires_grad=True)
     assert ag.autograd.gradcheck(fill, (x, y))
+
+
+@pytest.mark.parametrize("dims", [(0,), (1,), (2,), (0, 1), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("count", [2, 200], ids=["few values", "many values"])
+def test_sums_at_places_of_a_larger_tensor(dims: tuple[int, ...], count: int) -> None:
+    """Equal places add up, whichever way the places in memory are found."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-9, 9, (7, 6, 5)).astype(np.float64)
+    place: list[Any] = [slice(None)] * 3
+    for d in dims:
+        place[d] = rng.integers(-x.shape[d], x.shape[d], count)
+    values = rng.integers(-9, 9, x[tuple(place)].shape).astype(np.float64)
+    expected = x.copy()
+    np.add.at(expected, tuple(place), values)
+    key = tuple(ag.tensor(i) if isinstance(i, np.ndarray) else i for i in place)
+    table = ag.tensor(x, requires_grad=True)
+    (gradient,) = ag.autograd.grad(table[key], table, ag.tensor(values))
+    assert np.array_equal(gradient.numpy() + x, expected)
+    if dims == (0,):
+        found = ag.tensor(x).index_add(0, ag.tensor(place[0] % 7), ag.tensor(values))
+        assert np.array_equal(found.numpy(), expected)

@@ -45,7 +45,10 @@ class Full(Create):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         dtype = params["dtype"]
-        return np.full(params["shape"], number(params["value"], dtype), dtype.numpy)
+        value = number(params["value"], dtype)
+        if not any(np.asarray(value).tobytes()):
+            return np.zeros(params["shape"], dtype.numpy)  # pages that nothing is written to yet
+        return np.full(params["shape"], value, dtype.numpy)
 
     def stores(self, params: Any) -> bool:
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -244,9 +245,23 @@ class ScatterAdd(_ScatterAlong):
 
 def add_at(y: Any, place: tuple[Any, ...], values: Any) -> None:
     """y[place] += values in order, equal places adding up; `y` is contiguous."""
-    linear = np.arange(y.size, dtype=np.int64).reshape(y.shape)[place]
+    linear = _linear(y.shape, place, np.size(values))
     flat = np.broadcast_to(values, linear.shape).reshape(-1)
     np.add.at(y.reshape(-1), linear.reshape(-1), flat)
+
+
+def _linear(shape: tuple[int, ...], place: tuple[Any, ...], count: int) -> Any:
+    """The places in row-major memory of what is at a place, of about `count` elements."""
+    if math.prod(shape) <= 4 * count:
+        return np.arange(math.prod(shape), dtype=np.int64).reshape(shape)[place]
+    found: Any = np.int64(0)
+    for d, size in enumerate(shape):
+        behind = shape[d + 1 :]
+        steps = (np.arange(size, dtype=np.int64) * math.prod(behind)).reshape(
+            -1, *[1] * len(behind)
+        )
+        found = found + np.broadcast_to(steps, shape)[place]
+    return np.asarray(found)
 
 
 class Scatter(_ScatterAlong):
