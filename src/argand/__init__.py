@@ -130,6 +130,9 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "fft": ("argand.fft", None),
         "fit": ("argand.fit", None),
         "func": ("argand.func", None),
+        "futures": ("argand.futures", None),
+        "lobpcg": ("argand._lobpcg", "lobpcg"),
+        "quasirandom": ("argand.quasirandom", None),
         "vmap": ("argand.func", "vmap"),
         "fx": ("argand.fx", None),
         "get_device_module": ("argand.devices", "get_device_module"),
@@ -190,6 +193,11 @@ _LAZY: dict[str, tuple[str, str | None]] = (
             "set_autocast_gpu_dtype",
         )
     }
+    | {
+        name: ("argand.base.symbolic", name)
+        for name in ("sym_float", "sym_int", "sym_ite", "sym_max", "sym_min")
+    }
+    | {name: ("argand.base.symbolic", name) for name in ("sym_not", "sym_sqrt", "sym_sum")}
     | {
         "GradScaler": ("argand.amp", "GradScaler"),
         "adaptive_max_pool1d": ("argand.nn.functional", "adaptive_max_pool1d_with_indices"),

@@ -75,6 +75,8 @@ FACADES = {
     "devices": {"base", "cpu", "cuda", "mps", "mtia", "tensor", "xpu"},
     "fft": {"tensor"},
     "foreach": {"base", "tensor"},
+    "_lobpcg": {"base", "ir", "linalg", "tensor"},
+    "futures": set(),
     "fx": set(),
     "hub": {"base", "io"},
     "library": {"base", "ir", "ops", "transform", "vision"},
@@ -84,6 +86,7 @@ FACADES = {
     "mtia": {"base"},
     "multiprocessing": {"base"},
     "overrides": {"base", "fft", "ir", "linalg", "nn", "special", "tensor"},
+    "quasirandom": {"base", "tensor"},
     "profiler": {"base", "io", "ir", "tensor"},
     "version": set(),
     "xpu": {"base"},
@@ -95,7 +98,7 @@ FACADES = {
     "testing": {"tensor"},
     "torch_version": set(),
     "types": {"base", "tensor"},
-    "utils": {"base", "data", "ir", "nn", "tensor", "utils"},
+    "utils": {"base", "data", "ir", "nn", "runtime", "tensor", "utils"},
 }
 
 # The places that import by name at run time, besides base/late.py.

@@ -66,43 +66,54 @@ class Hooks:
 
     def functions(self) -> list[Any]:
         """All that is called around the module's `forward`, or instead of it."""
-        found = [hook for table in self._tables() for hook in table.values()]
+        owners = (self,) if self is of_all_modules else (of_all_modules, self)
+        found = [hook for own in owners for table in own._tables() for hook in table.values()]
         return found if self.compiled is None else [*found, self.compiled]
 
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call `forward` with everything that is registered."""
-        if not self.always:
+        always, after = self.always | of_all_modules.always, of_all_modules.after | self.after
+        if not always:
             return self._call(module, args, kwargs, [])
         called: list[int] = []
         try:
             return self._call(module, args, kwargs, called)
         except Exception:
-            for key in self.always.intersection(self.after).difference(called):
-                given = (args, kwargs, None) if key in self.with_kwargs else (args, None)
-                self.after[key](module, *given)
+            for key in always.intersection(after).difference(called):
+                given = (args, kwargs, None) if self._takes_kwargs(key) else (args, None)
+                after[key](module, *given)
             raise
+
+    def _takes_kwargs(self, key: int) -> bool:
+        return key in self.with_kwargs or key in of_all_modules.with_kwargs
 
     def _call(
         self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], called: list[int]
     ) -> Any:
-        for key, hook in list(self.before.items()):
-            with_kwargs = key in self.with_kwargs
+        for key, hook in (of_all_modules.before | self.before).items():
+            with_kwargs = self._takes_kwargs(key)
             changed = hook(module, args, kwargs) if with_kwargs else hook(module, args)
             if changed is not None and with_kwargs:
                 args, kwargs = changed
             elif changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
-        watched = mode.enabled and (self.gradients or self.gradients_before)
-        watch = _Watch(module, self.gradients, self.gradients_before) if watched else None
+        gradients = of_all_modules.gradients | self.gradients
+        gradients_before = of_all_modules.gradients_before | self.gradients_before
+        watched = mode.enabled and (gradients or gradients_before)
+        watch = _Watch(module, gradients, gradients_before) if watched else None
         if watch is not None:
             args = watch.inputs(args)
         result = (self.compiled or module.forward)(*args, **kwargs)
-        for key, hook in list(self.after.items()):
+        for key, hook in (of_all_modules.after | self.after).items():
             called.append(key)
-            more = (args, kwargs, result) if key in self.with_kwargs else (args, result)
+            more = (args, kwargs, result) if self._takes_kwargs(key) else (args, result)
             changed = hook(module, *more)
             result = result if changed is None else changed
         return result if watch is None else watch.outputs(result)
+
+
+of_all_modules = Hooks()
+"""What is called around every module's `forward`, before its own."""
 
 
 class _Gate(Function):
@@ -122,7 +133,7 @@ class _Gate(Function):
 class _Watch:
     """One call of a module whose gradients somebody wants to see: a gate before, a gate after."""
 
-    def __init__(self, module: Any, hooks: HookTable, before: HookTable) -> None:
+    def __init__(self, module: Any, hooks: dict[int, Any], before: dict[int, Any]) -> None:
         self.module, self.hooks, self.before = module, hooks, before
         self.waiting = False  # for the gradients of the inputs
         self.arity = 0

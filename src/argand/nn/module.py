@@ -222,9 +222,10 @@ class Module(Saved):
 
 
 def _hooks_of(module: Module) -> Hooks:
-    if module._special is None:
-        module._special = Hooks()
-    return module._special
+    own = module.__dict__.get("_special")
+    if own is None:
+        own = module._special = Hooks()
+    return own
 
 
 def _added(

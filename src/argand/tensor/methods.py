@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from argand.base.errors import ArgumentError, did_you_mean
+from argand.base.errors import ArgumentError, AutogradError, did_you_mean
 from argand.base.late import resolve
 from argand.ir import bind as crossroads
+from argand.ir.op import describe
 from argand.tensor import autograd, creation, meta
 from argand.tensor.core import Tensor
 from argand.tensor.device import check_device
@@ -75,6 +76,38 @@ def apply_each(self: Any, callable: Callable[[Any], Any]) -> Any:
     tensor([10., 20.])
     """
     values = [callable(v) for v in self.numpy_array().reshape(-1).tolist()]
+    return self.copy_(creation.tensor(values, dtype=self.dtype).reshape(tuple(self.shape)))
+
+
+def map_each(self: Any, other: Any, callable: Callable[[Any, Any], Any]) -> Any:
+    """Overwrite each element with a Python function of it and the element of `other` there, which
+    broadcasts; returns the tensor. Slow.
+
+    >>> ag.tensor([1.0, 2.0]).map_(ag.tensor([10.0, 20.0]), lambda x, y: x + y)
+    tensor([11., 22.])
+    """
+    return _mapped("map_", self, callable, other)
+
+
+def map2_each(self: Any, x: Any, y: Any, callable: Callable[[Any, Any, Any], Any]) -> Any:
+    """`map_` with a function of three elements.
+
+    >>> ag.ones(2).map2_(ag.tensor([2.0]), ag.tensor([3.0, 4.0]), lambda a, b, c: a + b * c)
+    tensor([7., 9.])
+    """
+    return _mapped("map2_", self, callable, x, y)
+
+
+def _mapped(name: str, self: Any, function: Callable[..., Any], *others: Any) -> Any:
+    if self.requires_grad:
+        raise AutogradError(
+            f"{name}: the tensor requires grad, and a Python function of numbers has no gradient: "
+            f"x.detach().{name}(...)"
+        )
+    if any(x.dtype is not self.dtype for x in others):
+        raise TypeError(f"{name}: {describe(self, *others)}: all must have one dtype")
+    columns = [x.expand(self.shape).reshape(-1).tolist() for x in (self, *others)]
+    values = [function(*row) for row in zip(*columns, strict=True)]
     return self.copy_(creation.tensor(values, dtype=self.dtype).reshape(tuple(self.shape)))
 
 

@@ -443,6 +443,8 @@ def _methods() -> dict[str, Any]:
         "H": property(shaping.conjugate_transpose),
         "backward": open_to_all(methods.backward),
         "apply_": methods.apply_each,
+        "map_": open_to_all(methods.map_each),
+        "map2_": open_to_all(methods.map2_each),
         "to_device": open_to_all(methods.to_device),
         "polygamma": planned(gamma.polygamma_method),
     }

@@ -7,6 +7,6 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("checkpoint", "data", "flop_counter"):
+    if name in ("benchmark", "checkpoint", "data", "flop_counter", "weak"):
         return importlib.import_module(f"argand.utils.{name}")
     raise AttributeError(f"module 'argand.utils' has no attribute {name!r}")
