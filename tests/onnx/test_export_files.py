@@ -345,3 +345,20 @@ def test_16_bit_floats_are_rounded_once() -> None:
     wide = ["Cast", "Sqrt", "Reciprocal", "Cast"]
     assert [n.op_type for n in _nodes(ag.rsqrt, x)] == wide
     assert [n.op_type for n in _nodes(lambda x: x * 0.1, x)] == ["Cast", "Mul", "Cast"]
+
+
+def test_sizes_that_vary_unless_the_function_ties_them() -> None:
+    def f(x: Any) -> Any:
+        return x.reshape(x.shape[0], 6) + 1
+
+    auto = ag.Dim.AUTO
+    for dim, shape in ((auto, ["auto_0", 2, 3]), (ag.Dim.DYNAMIC, ["s0", 2, 3])):
+        program = ag.onnx.export(f, (ag.ones(4, 2, 3),), dynamic_shapes=({0: dim},))
+        dims = program.model_proto.graph.input[0].type.tensor_type.shape.dim
+        assert [d.dim_param or d.dim_value for d in dims] == shape
+    program = ag.onnx.export(f, (ag.ones(4, 2, 3),), dynamic_shapes=({0: auto, 1: auto},))
+    dims = program.model_proto.graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_param or d.dim_value for d in dims] == ["auto_0", 2, 3]
+    with pytest.raises(ValueError, match="takes the size s1 to be 2"):
+        dims = ({0: ag.Dim.DYNAMIC, 1: ag.Dim.DYNAMIC},)
+        ag.onnx.export(f, (ag.ones(4, 2, 3),), dynamic_shapes=dims)

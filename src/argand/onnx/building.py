@@ -25,7 +25,12 @@ from argand.onnx import scalars, sizes
 from argand.onnx.package import onnx
 from argand.onnx.refs import Expanded, Failure, Place, Ref, Source
 
-_PROTO = {"bool": "BOOL", "float32": "FLOAT", "float64": "DOUBLE"}
+_PROTO = {
+    "bool": "BOOL",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "float8_e8m0fnu": "FLOAT8E8M0",
+}
 _WIDER = {
     "bool": ("int32", "int64", "float32"),
     "uint8": ("int32", "int64", "float32"),
@@ -82,7 +87,7 @@ def elem_type(dtype: DType) -> int:
 
 def type_text(dtype: DType) -> str:
     """A dtype as schemas write it."""
-    names = {"float32": "float", "float64": "double"}
+    names = {"float32": "float", "float64": "double", "float8_e8m0fnu": "float8e8m0"}
     return f"tensor({names.get(dtype.name, dtype.name.replace('float8_', 'float8'))})"
 
 
@@ -232,7 +237,12 @@ class GraphBuilder:
         ref = self.ref(x)
         if ref.dtype is dtype:
             return ref
-        found = self.op1("Cast", ref, to=elem_type(dtype), dtype=dtype)
+        saturate = None
+        if dtype.kind == "s":
+            if self.opset < (24 if dtype.name == "float8_e8m0fnu" else 19):
+                raise UntranslatableError(f"opset {self.opset} has no dtype {dtype.name}")
+            saturate = 0  # what is too large is NaN
+        found = self.op1("Cast", ref, to=elem_type(dtype), dtype=dtype, saturate=saturate)
         return found._replace(shape=ref.shape)
 
     # -- values --------------------------------------------------------------------------------

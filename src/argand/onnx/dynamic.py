@@ -10,7 +10,7 @@ import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.errors import ArgumentError, did_you_mean
-from argand.base.polynomial import Symbol
+from argand.base.polynomial import Polynomial, Symbol
 from argand.base.tree import flatten
 from argand.tensor.core import Tensor, wrap
 
@@ -51,9 +51,9 @@ class _Fresh:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self) -> Dim:
+    def __call__(self, start: str) -> Dim:
         self.count += 1
-        return Dim.symbol(f"s{self.count - 1}")
+        return Dim.symbol(f"{start}{self.count - 1}")
 
 
 def _by_axes(
@@ -171,7 +171,8 @@ def _dim(size: Any, fresh: _Fresh) -> Dim | None:
     if isinstance(kind, str):
         if kind == "STATIC":
             return None
-        return fresh() if kind in ("AUTO", "DYNAMIC") else Dim(kind)
+        names = {"AUTO": AUTO, "DYNAMIC": "s"}
+        return fresh(names[kind]) if kind in names else Dim(kind)
     if isinstance(size, int):
         return None  # a size that is given as a number stays
     raise ArgumentError(f"onnx.export: a size that varies is a Dim or a name, got {size!r}")
@@ -246,17 +247,43 @@ def _repeated(x: Any, dims: Dims, hints: Mapping[str, int]) -> Any:
     return wrap(np.broadcast_to(array, shape).copy() if array.size else np.ones(shape, array.dtype))
 
 
-def check_facts(facts: Sequence[tuple[Any, str, bool]], name: str) -> None:
-    """ArgumentError where the traced function takes a size that varies for a number."""
-    for difference, op, outcome in facts:
-        found = linear(Dim(difference.terms)) or linear(
-            Dim({m: -c for m, c in difference.terms.items()})
+AUTO = "auto_"
+"""How the names of sizes begin that vary unless the function takes them for a number."""
+
+
+class TakenError(ArgumentError):
+    """A function takes a size that varies for a number."""
+
+    def __init__(self, name: str, symbol: Symbol) -> None:
+        super().__init__(
+            f"onnx.export: {name} takes the size {symbol.name} to be {symbol.hint}; leave it "
+            "fixed, or let the function do without its value"
         )
-        if op == "==" and outcome and found is not None:
-            raise ArgumentError(
-                f"onnx.export: {name} takes the size {found.symbol.name} to be "
-                f"{found.symbol.hint}; leave it fixed, or let the function do without its value"
-            )
+        self.symbol = symbol.name
 
 
-__all__ = ["check_facts", "declared", "enlarged", "linear", "with_hint"]
+def check_facts(facts: Sequence[tuple[Any, str, bool]], name: str) -> None:
+    """TakenError where the traced function takes a size that varies for a number."""
+    for difference, op, outcome in facts:
+        found = _alone(difference) if op == "==" and outcome else None
+        if found is not None:
+            raise TakenError(name, found.symbol)
+
+
+def _alone(difference: Polynomial) -> Linear | None:
+    """What is 0, as a multiple of one symbol plus a number: without factors that all terms have."""
+    terms = dict(difference.terms)
+    for atom in dict.fromkeys(a for monomial in terms for a in monomial):
+        while all(atom in monomial for monomial in terms):
+            terms = {_without(m, atom): c for m, c in terms.items()}
+    turned = {m: -c for m, c in terms.items()}
+    found = linear(Dim(terms)) or linear(Dim(turned))
+    return found if found is not None and found.plus else None
+
+
+def _without(monomial: tuple[Any, ...], atom: Any) -> tuple[Any, ...]:
+    at = monomial.index(atom)
+    return (*monomial[:at], *monomial[at + 1 :])
+
+
+__all__ = ["AUTO", "TakenError", "check_facts", "declared", "enlarged", "linear", "with_hint"]

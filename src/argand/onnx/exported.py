@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,36 +28,51 @@ def facts_of(model: Any) -> Facts | None:
     signature = model.default
     inputs = [x for x in signature.inputs if not getattr(x, "optional", False)]
     return Facts(
-        tuple(map(_example, inputs)),
-        tuple([_varying(x.shape) for x in inputs]),
+        _examples(inputs),
+        tuple([_varying(x) for x in inputs]),
         [x.name for x in inputs],
         [x.name for x in signature.outputs],
     )
 
 
-def _varying(shape: Any) -> dict[int, Any]:
+def _varying(x: Any) -> dict[int, Any]:
     """The sizes that are no numbers; those without a name get one."""
-    found = {d: s for d, s in enumerate(shape or ()) if not isinstance(s, int)}
-    return {d: Dim.symbol(f"size_{d}") if s is None else s for d, s in found.items()}
+    found: dict[int, Any] = {}
+    for d, size in enumerate(x.shape or ()):
+        if isinstance(size, int):
+            continue
+        unknown = size is None or str(size) == "?"
+        name = f"{x.name}_{d}" if unknown else size
+        found[d] = Dim.symbol(name, declared=True) if isinstance(name, str) else name
+    return found
 
 
-def _example(x: Any) -> Any:
-    """An argument of an input's dtype and shape; what is in it doesn't matter to a trace."""
-    if x.shape is None:
-        raise ArgumentError(f"onnx.export: the rank of {x.name} is not known; give args")
-    symbols: dict[str, int] = {}
-    for size in x.shape:
-        if isinstance(size, Dim):
-            symbols |= dict.fromkeys(size.symbols(), 2)
-    shape = [_number(s, symbols) for s in x.shape]
-    dtype = np.float32 if x.dtype is None else x.dtype.numpy
-    return wrap(np.ones(shape, dtype))
+def _examples(inputs: Any) -> tuple[Any, ...]:
+    """Arguments of the inputs' dtypes and shapes; what is in them doesn't matter to a trace."""
+    sizes: dict[str, int] = {}
+    found = []
+    for x in inputs:
+        if x.shape is None:
+            raise ArgumentError(f"onnx.export: the rank of {x.name} is not known; give args")
+        shape = [_number(size, d, sizes) for d, size in enumerate(x.shape)]
+        dtype = np.float32 if x.dtype is None else x.dtype.numpy
+        found.append(wrap(np.ones(shape, dtype)))
+    return tuple(found)
 
 
-def _number(size: Any, symbols: Mapping[str, int]) -> int:
+_FIRST, _OTHER = 3, 320  # a few samples, of a size that networks halve several times
+
+
+def _number(size: Any, d: int, sizes: dict[str, int]) -> int:
+    """A size, or one that a symbol may have."""
+    if isinstance(size, int):
+        return size
+    usual = _OTHER if d else _FIRST
     if isinstance(size, Dim):
-        return size.evaluate(symbols)
-    return size if isinstance(size, int) else 2
+        for name in size.symbols():
+            sizes.setdefault(name, usual)
+        return size.evaluate(sizes)
+    return usual if size in (None, "?") else sizes.setdefault(str(size), usual)
 
 
 def tensor_names(model: Any) -> dict[int, str]:

@@ -93,12 +93,18 @@ def traced(
     dims = dynamic.declared(
         function, given, tensors, names, dynamic_shapes, dynamic_axes, input_names
     )
-    examples = dynamic.enlarged([_tensor(leaves[i]) for i in tensors], dims)
-    for i, x in zip(tensors, examples, strict=True):
-        leaves[i] = x
     numbers = {i for i, x in enumerate(leaves) if isinstance(x, float)}
-    recorded = _Recorded(function, dict(zip(tensors, dims, strict=True)), numbers)
-    return _run(recorded, leaves, structure)
+    while True:
+        examples = dynamic.enlarged([_tensor(leaves[i]) for i in tensors], dims)
+        found = dict(zip(tensors, examples, strict=True))
+        filled = [found.get(i, x) for i, x in enumerate(leaves)]
+        recorded = _Recorded(function, dict(zip(tensors, dims, strict=True)), numbers)
+        try:
+            return _run(recorded, filled, structure)
+        except dynamic.TakenError as error:
+            if not error.symbol.startswith(dynamic.AUTO):
+                raise
+            dims = [{d: s for d, s in x.items() if error.symbol not in s.symbols()} for x in dims]
 
 
 def _tensor(x: Any) -> Tensor:
