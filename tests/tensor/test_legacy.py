@@ -89,3 +89,16 @@ def test_variables_are_tensors() -> None:
     with pytest.warns(UserWarning, match="volatile was removed and now has no effect"):
         assert ag.autograd.Variable(x, volatile=True) is x
     assert ag.autograd.Variable(x, requires_grad=True).requires_grad
+
+
+def test_what_a_tensor_says_of_its_memory_and_its_gradient() -> None:
+    x = ag.ones(3, requires_grad=True)
+    y = x * 2
+    assert (x.retains_grad, y.retains_grad) == (False, False)
+    for t in (x, y):
+        t.retain_grad()
+    assert (x.retains_grad, y.retains_grad) == (False, True)
+    assert not x.is_pinned()
+    assert x.detach().is_set_to(x)
+    assert not x.is_set_to(x[1:])
+    assert not x.is_set_to(x.clone())

@@ -24,6 +24,38 @@ def never(self: Any) -> bool:
     return False
 
 
+def is_pinned(self: Any, device: Any = None) -> bool:
+    """False: memory is pinned for a device beside the CPU only.
+
+    >>> ag.ones(2).is_pinned()
+    False
+    """
+    return False
+
+
+def is_set_to(self: Any, tensor: Any) -> bool:
+    """Whether both are the same view of the same memory. Follows `torch.Tensor.is_set_to`.
+
+    >>> x = ag.ones(2)
+    >>> x.is_set_to(x.view(2)), x.is_set_to(x[:1]), x.is_set_to(x.clone())
+    (True, False, False)
+    """
+    mine, other = self.numpy_array(), tensor.numpy_array()
+    places = (a.__array_interface__["data"] for a in (mine, other))
+    return len({*places}) == 1 and (mine.shape, mine.strides) == (other.shape, other.strides)
+
+
+def retains_grad(self: Any) -> bool:
+    """Whether `retain_grad` lets a result keep its gradient.
+
+    >>> y = ag.ones(2, requires_grad=True) * 2
+    >>> y.retain_grad()
+    >>> y.retains_grad
+    True
+    """
+    return self._cold is not None and bool(self._cold.retains_grad)
+
+
 def is_cpu(self: Any) -> bool:
     """Whether it is on the CPU: all tensors are that have values.
 
