@@ -257,9 +257,8 @@ def _linear(shape: tuple[int, ...], place: tuple[Any, ...], count: int) -> Any:
     found: Any = np.int64(0)
     for d, size in enumerate(shape):
         behind = shape[d + 1 :]
-        steps = (np.arange(size, dtype=np.int64) * math.prod(behind)).reshape(
-            -1, *[1] * len(behind)
-        )
+        steps = np.arange(size, dtype=np.int64) * math.prod(behind)
+        steps = steps.reshape(-1, *[1] * len(behind))
         found = found + np.broadcast_to(steps, shape)[place]
     return np.asarray(found)
 
