@@ -1,6 +1,7 @@
 """The rules of the ops, one file a category; `argand.onnx.registry` says how to write one.
 
-To do: SVMClassifier and CastMap of ai.onnx.ml.
+To do: SVMClassifier and CastMap of ai.onnx.ml; GroupQueryAttention, and the packed 1-D masks of
+Attention, of com.microsoft.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from argand.onnx.importers import (
     imaging,
     learning,
     losses,
+    microsoft,
     normalising,
     pooling,
     products,
@@ -36,6 +38,7 @@ __all__ = [
     "imaging",
     "learning",
     "losses",
+    "microsoft",
     "normalising",
     "pooling",
     "products",

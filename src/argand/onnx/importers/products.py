@@ -16,7 +16,7 @@ def _matmul(a: Tensor, b: Tensor) -> Any:
 
 
 @importer("Gemm", since=7)
-def _gemm(
+def gemm(
     a: Tensor,
     b: Tensor,
     c: Tensor | None = None,
@@ -26,6 +26,7 @@ def _gemm(
     transA: int = 0,
     transB: int = 0,
 ) -> Any:
+    """alpha * a @ b + beta * c."""
     product = ag.matmul(a.T if transA else a, b.T if transB else b)
     if alpha != 1.0:
         product = product * alpha
@@ -46,7 +47,7 @@ def _old_gemm(
     transA: int = 0,
     transB: int = 0,
 ) -> Any:
-    return _gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)
+    return gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)
 
 
 @importer("Einsum")

@@ -44,7 +44,7 @@ def _dtype(zero: Any, output_dtype: int) -> DType | np.dtype[Any]:
 
 
 @importer("QuantizeLinear")
-def _quantize(
+def quantize(
     x: Tensor,
     scale: Tensor,
     zero: Any = None,
@@ -55,6 +55,7 @@ def _quantize(
     precision: int = 0,
     saturate: int = 1,
 ) -> Any:
+    """x / scale + zero, rounded, in the dtype of the zero point."""
     dtype = _dtype(zero, output_dtype)
     wide = dtype_of(precision) if precision else scale.dtype
     y = x.to(wide) / spread(scale.to(wide), x, axis, block_size)
@@ -71,7 +72,7 @@ def _quantize(
 
 
 @importer("DequantizeLinear")
-def _dequantize(
+def dequantize(
     x: Tensor,
     scale: Tensor,
     zero: Tensor | None = None,
@@ -80,6 +81,7 @@ def _dequantize(
     block_size: int = 0,
     output_dtype: int = 0,
 ) -> Any:
+    """(x - zero) * scale."""
     dtype = dtype_of(output_dtype) if output_dtype else scale.dtype
     y = x.to(ag.float32) if x.dtype.is_floating_point else x.to(ag.int32)
     if zero is not None:
