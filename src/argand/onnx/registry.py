@@ -101,8 +101,8 @@ def find(node: Node, version: int) -> Importer:
     if rules is None:
         known = [op for domain, op in _RULES if domain == node.domain]
         raise node.error(
-            f"the op is unknown{did_you_mean(node.op, known)}; Argand imports the ops that "
-            "docs/onnx.md lists, and functions of the file"
+            f"the op is unknown{did_you_mean(node.op, known)}; Argand imports the ops of onnx, "
+            "and functions of the file"
         )
     for rule in rules:
         if rule.since <= version:
