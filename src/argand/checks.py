@@ -12,7 +12,11 @@ from argand.tensor.creation import tensor
 
 def _assert(condition: Any, message: Any) -> None:
     """AssertionError unless the condition holds."""
-    assert condition, message
+    kind: Any = type(condition)
+    if not isinstance(condition, Tensor) and hasattr(kind, "__torch_function__"):
+        kind.__torch_function__(_assert, (kind,), (condition, message))  # `fx` makes a node of it
+    else:
+        assert condition, message
 
 
 def _check_with(error: type[Exception], cond: Any, message: Callable[[], str] | None) -> None:

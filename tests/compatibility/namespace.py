@@ -45,8 +45,10 @@ distributed.checkpoint.hf_storage distributed.checkpoint.optimizer
 distributed.checkpoint.state_dict distributed.checkpoint.state_dict_loader distributed.constants
 distributed.elastic.multiprocessing distributed.elastic.multiprocessing.errors distributed.run
 distributed.tensor._utils export._trace export.decomp_utils fx._pytree
-fx.experimental.proxy_tensor fx.experimental.symbolic_shapes fx.graph fx.graph_module fx.node
-fx.passes.infra.pass_base fx.passes.shape_prop fx.proxy jit._script jit.annotations
+fx._symbolic_trace fx.experimental.proxy_tensor fx.experimental.symbolic_shapes fx.graph
+fx.graph_module fx.immutable_collections fx.interpreter fx.node fx.operator_schemas
+fx.passes.infra.pass_base fx.passes.shape_prop fx.proxy fx.subgraph_rewriter jit._script
+jit.annotations
 nn.modules._functions nn.utils._named_member_accessor onnx.symbolic_helper onnx.symbolic_opset11
 onnx.symbolic_opset12 onnx.symbolic_opset9 onnx.utils optim._functional quantization
 sparse.semi_structured utils._python_dispatch utils._pytree utils._sympy.numbers

@@ -22,8 +22,6 @@ _WAYS_ROUND = {
     "torch.distributed": "programs run in one process, a group of size 1",
     "torch.export": "`torch.compile(f)` compiles a function, and its `.program()` prints what was "
     "traced",
-    "torch.fx": "`argand.compile(f).program()` traces a function and prints what it computes",
-    "torch.jit": "functions are compiled by `torch.compile`, from the Python that runs",
     "torch.nested": "pad the rows to one length and mask what was added",
     "torch.onnx": "torch.onnx.export exports a module",
     "torch.package": "save the weights with `torch.save`, and ship the code as a package",
