@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import argand as ag
-import argand.nn.functional as F  # noqa: N812
+import argand.nn.functional as F
 from argand import fx, nn
 from argand.fx.passes.shape_prop import ShapeProp
 from argand.fx.proxy import GraphAppendingTracer, TraceError
@@ -92,7 +92,7 @@ def test_a_graph_computes_what_the_module_computes() -> None:
     assert copy.deepcopy(gm).lin.weight is not m.lin.weight
     gm(x)["a"].sum().backward()
     assert m.p.grad is not None
-    assert [n.op.name for n in gm.program(x).graph.nodes][0] == "mul"
+    assert next(n.op.name for n in gm.program(x).graph.nodes) == "mul"
 
 
 def test_walking_inserting_replacing_and_deleting() -> None:
@@ -143,7 +143,7 @@ def test_dead_code_and_the_order_of_nodes() -> None:
 def test_branches_loops_and_lengths_are_refused() -> None:
     for function, kind, message in (
         (lambda x: x if x.sum() > 0 else -x, TraceError, "cannot be used as inputs to control"),
-        (lambda x: [y for y in x], TraceError, "cannot be iterated"),
+        (lambda x: list(x), TraceError, "cannot be iterated"),
         (lambda x: len(x), RuntimeError, "'len' is not supported"),
     ):
         with pytest.raises(kind, match=message):
@@ -167,7 +167,8 @@ def wrapped(x: Any, times: int) -> Any:
 
 def test_wrapped_functions_are_nodes() -> None:
     gm = fx.symbolic_trace(lambda x: wrapped(x, 3) + math.sqrt(x.numel()))
-    assert [n.target for n in gm.graph.nodes if n.op == "call_function"][0].__name__ == "wrapped"
+    called = [n.target.__name__ for n in gm.graph.nodes if n.op == "call_function"]
+    assert called[0] == "wrapped"
     assert gm(ag.ones(4)).tolist() == [10.0] * 4
     assert wrapped(ag.ones(1), 1).item() == 2
 
