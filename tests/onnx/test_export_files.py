@@ -362,3 +362,13 @@ def test_sizes_that_vary_unless_the_function_ties_them() -> None:
     with pytest.raises(ValueError, match="takes the size s1 to be 2"):
         dims = ({0: ag.Dim.DYNAMIC, 1: ag.Dim.DYNAMIC},)
         ag.onnx.export(f, (ag.ones(4, 2, 3),), dynamic_shapes=dims)
+
+
+def test_programs_of_files_add_biases_within_the_convolution(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    exported = ag.export.export(model, (ag.rand(2, 3, 8, 8),))
+    exported.save(tmp_path / "m.argand")
+    program = ag.onnx.export(ag.export.load(tmp_path / "m.argand"))
+    assert [n.op_type for n in program.model_proto.graph.node] == ["Conv", "Relu"]
+    x = ag.rand(2, 3, 8, 8)
+    np.testing.assert_allclose(program(x)[0], np.asarray(model(x).detach()), 1e-4, 1e-5)

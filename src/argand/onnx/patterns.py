@@ -12,11 +12,12 @@ from argand.onnx.refs import Expanded
 from argand.ops.arithmetic import Add
 from argand.ops.contract import Matmul
 from argand.ops.move import Expand, Permute, Reshape
+from argand.ops.window import Conv2d, onnx_geometry
 
 
 def translated(g: Any, node: Node) -> Any:
     """A node in the graph: by the first pattern that fits, or by its op's own rule."""
-    for pattern in (_stacked_product, _affine, _expanded):
+    for pattern in (_stacked_product, _affine, _biased, _expanded):
         found = pattern(g, node)
         if found is not None:
             return found
@@ -66,6 +67,23 @@ def _affine(g: Any, node: Node) -> Any:
         return None
     operands = (product.inputs[0], transposed.inputs[0], b)
     return g.op("Gemm", *(g.ref(g.value(o)) for o in operands), transB=1)
+
+
+def _biased(g: Any, node: Node) -> Any:
+    """A convolution and a number for each of its channels, which programs add to it: one Conv."""
+    if type(node.op) is not Add:
+        return None
+    conv, added = _made_by(node.inputs[0], Conv2d), _made_by(node.inputs[1], Expand)
+    shaped = None if added is None else _made_by(added.inputs[0], Reshape)
+    if conv is None or shaped is None:
+        return None
+    bias = shaped.inputs[0]
+    if not isinstance(bias, Value) or len(bias.shape) != 1:
+        return None
+    if not same_shape(shaped.outputs[0].shape, (conv.outputs[0].shape[1], 1, 1)):
+        return None
+    operands = [g.ref(g.value(o)) for o in (*conv.inputs, bias)]
+    return g.op("Conv", *operands, **onnx_geometry(conv.params))
 
 
 _GEMM = ("float16", "bfloat16", "float32", "float64")

@@ -60,7 +60,7 @@ def _geometry(params: dict[str, Any]) -> dict[str, Any]:
     return {k: params[k] for k in ("stride", "padding", "dilation", "groups")}
 
 
-def _onnx_geometry(params: dict[str, Any]) -> dict[str, Any]:
+def onnx_geometry(params: dict[str, Any]) -> dict[str, Any]:
     """The window as attributes of ONNX's convolutions."""
     return {
         "strides": params["stride"],
@@ -233,7 +233,7 @@ class Conv2d(_Conv):
         return y.astype(x.dtype, copy=False)
 
     def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
-        return g.op("Conv", *inputs, **_onnx_geometry(params), kernel_shape=_known(inputs[1]))
+        return g.op("Conv", *inputs, **onnx_geometry(params), kernel_shape=_known(inputs[1]))
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         return self.adjoint_for((True, True), grads, inputs, outputs, params)
@@ -362,7 +362,7 @@ class Conv2dInputGrad(_Conv):
             raise UntranslatableError(
                 "how far its result reaches beyond the last window depends on the sizes; fix them"
             )
-        return g.op("ConvTranspose", grad, w, **_onnx_geometry(params), output_padding=room)
+        return g.op("ConvTranspose", grad, w, **onnx_geometry(params), output_padding=room)
 
     def adjoint(self, grads: Any, inputs: Any, outputs: Any, params: dict[str, Any]) -> Any:
         (ct,), (g, w), p = grads, inputs, _geometry(params)
@@ -434,7 +434,7 @@ class Conv2dWeightGrad(_Conv):
 
     def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
         (grad, x), groups = inputs, params["groups"]
-        geometry = {**_onnx_geometry(params), "group": 1}
+        geometry = {**onnx_geometry(params), "group": 1}
         geometry["strides"], geometry["dilations"] = geometry["dilations"], geometry["strides"]
         parts = [[_of_group(g, v, n, groups) for v in (x, grad)] for n in range(groups)]
         found = [g.op("Conv", image, weight, **geometry) for image, weight in parts]
