@@ -22,7 +22,7 @@ LIBRARIES = {
     "lightning_checkpoints": "lightning",
     "transformers_checkpoints": "transformers accelerate",
     "accelerate": "accelerate",
-    "peft": "peft transformers",
+    "peft": "peft transformers jinja2",  # which PyTorch would bring
     "diffusers": "diffusers transformers",
     "keras": "keras",
     "stable_baselines3": "stable-baselines3 gymnasium",

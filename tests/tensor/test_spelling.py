@@ -140,3 +140,19 @@ def test_powers_of_16_bits(dtype: ag.dtype) -> None:
     assert found.dtype is dtype and found.tolist() == [[1, 1, 1], [4, 2, 1], [9, 3, 1]]
     with pytest.raises(ag.ArgandError, match="not defined for"):
         ag.linalg.vander(ag.tensor([1, 2, 3], dtype=dtype))
+
+
+def test_arguments_have_pytorchs_names() -> None:
+    x = ag.arange(16.0).reshape(4, 4)
+    assert len(x.split(split_size=2)) == len(ag.split(x, split_size_or_sections=2)) == 2
+    assert ag.equal(ag.add(x1=x, x2=x), ag.mul(x, x2=ag.tensor(2.0)))
+    assert ag.sum(a=x) == ag.sum(x=x) == 120
+    assert ag.promote_types(type1=ag.int8, type2=ag.uint8) is ag.int16
+    assert x.clone().fill_diagonal_(fill_value=0).trace() == 0
+    assert x.clone().resize_as_(the_template=ag.ones(2, 2)).shape == (2, 2)
+    drawn = x.clone().random_(**{"from": 5, "to": 6})
+    assert (drawn == 5).all()
+    with pytest.raises(TypeError, match="form"):
+        x.random_(form=5)
+    copied = ag.from_dlpack(ext_tensor=x, copy=True)
+    assert ag.equal(copied, x) and copied.data_ptr() != x.data_ptr()

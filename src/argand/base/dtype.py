@@ -199,7 +199,7 @@ def of_scalar(value: Any) -> DType:
 
 
 @cache
-def promote_types(a: DType, b: DType) -> DType:
+def promote_types(type1: DType, type2: DType) -> DType:
     """The smallest dtype that both convert to without losing their kind or range.
 
     Of one kind the larger; of different ones the higher in the order bool < integer < float <
@@ -209,6 +209,7 @@ def promote_types(a: DType, b: DType) -> DType:
     >>> ag.promote_types(ag.int32, ag.float16), ag.promote_types(ag.uint8, ag.int8)
     (argand.float16, argand.int16)
     """
+    a, b = type1, type2
     if a is b:
         return a
     if _KIND_RANK[a.kind] > _KIND_RANK[b.kind]:

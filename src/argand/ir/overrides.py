@@ -166,7 +166,14 @@ def taken(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> An
     return dispatch(function, found, args, kwargs) if found or state.modes else UNTAKEN
 
 
-_NUMPYS = {"axis": "dim", "keepdims": "keepdim"}
+_NUMPYS = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "x": "input",
+    "a": "input",
+    "x1": "input",
+    "x2": "other",
+}
 
 
 def _in_torchs_names(function: Function, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -384,21 +384,24 @@ def dlpack_device(self: Any) -> Any:
     return (1, 0)
 
 
-def from_dlpack(external: Any) -> Tensor:
-    """A tensor on the memory of another library's array, which has ``__dlpack__``; no copy is made.
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor on the memory of another library's array, which has ``__dlpack__``; no copy is made
+    unless `copy`.
 
     Raises ArgumentError for one that isn't in the CPU's memory. Follows `torch.from_dlpack`.
 
     >>> ag.from_dlpack(np.arange(3))
     tensor([0, 1, 2])
     """
-    if isinstance(external, Tensor):
-        return external.detach()
-    if hasattr(external, "__dlpack_device__") and external.__dlpack_device__()[0] != 1:
+    check_device(device)
+    if isinstance(ext_tensor, Tensor):
+        return ext_tensor.detach().clone() if copy else ext_tensor.detach()
+    if hasattr(ext_tensor, "__dlpack_device__") and ext_tensor.__dlpack_device__()[0] != 1:
         raise ArgumentError(
             "from_dlpack: the object is not in the CPU's memory; move it there first"
         )
-    return borrow(np.from_dlpack(external))
+    found = borrow(np.from_dlpack(ext_tensor))
+    return clone(found) if copy else found
 
 
 # -- memory ----------------------------------------------------------------------------------------

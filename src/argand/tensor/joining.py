@@ -244,11 +244,13 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     return ops.index(input, index, dims=(d,))
 
 
-def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+def split(
+    tensor: Any, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None
+) -> tuple[Any, ...]:
     """A tuple of views along `dim`, of one size each or of the sizes in a list.
 
-    Of one size the last may be smaller. Raises ArgumentError where the sizes don't add up to that
-    of the dimension. Follows `torch.split`.
+    Of one size, which may be called `split_size`, the last may be smaller. Raises ArgumentError
+    where the sizes don't add up to that of the dimension. Follows `torch.split`.
 
     >>> ag.split(ag.arange(5), 2)
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
@@ -257,7 +259,7 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
     """
     d = normalize_dim(dim, tensor.ndim, "split")
     size = tensor.shape[d]
-    parts = split_size_or_sections
+    parts = split_size_or_sections if split_size is None else split_size
     if isinstance(parts, list | tuple):
         if sum(parts) != size:
             raise ArgumentError(

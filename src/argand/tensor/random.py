@@ -309,7 +309,12 @@ def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> 
 
 @meta_aware
 def random_(
-    self: Tensor, from_: int = 0, to: int | None = None, *, generator: Any = None
+    self: Tensor,
+    from_: int = 0,
+    to: int | None = None,
+    *,
+    generator: Any = None,
+    **bounds: int,
 ) -> Tensor:
     """Overwrite with random integers from `from_` to `to` - 1; returns the tensor.
 
@@ -320,7 +325,9 @@ def random_(
     >>> bool(((x >= 1) & (x <= 6)).all())
     True
     """
-    source = source_of(generator)
+    if bounds.keys() - {"from"}:
+        raise TypeError(f"random_: unexpected arguments {sorted(bounds.keys() - {'from'})}")
+    from_, source = bounds.get("from", from_), source_of(generator)
     if to is None and not from_:
         draws = source.like(self, lambda shape: source.whole(shape, self.dtype))
     else:

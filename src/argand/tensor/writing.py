@@ -87,7 +87,7 @@ def fill(input: Any, value: Any) -> Any:
     return masked_fill(input, ops.full((), True, as_dtype("bool")), value)
 
 
-def fill_diagonal_(self: Tensor, value: Any, wrap: bool = False) -> Tensor:
+def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     """Overwrite the elements whose indices are all equal; returns the tensor.
 
     In a matrix with more rows than columns, `wrap` goes on from the first column, one row further
@@ -100,10 +100,10 @@ def fill_diagonal_(self: Tensor, value: Any, wrap: bool = False) -> Tensor:
     if wrap and self.ndim == 2:  # past the last row the diagonal goes on after a free one
         rows, columns = self.shape
         place = ops.arange(0, columns + 1, -(-rows * columns // (columns + 1)), as_dtype("int64"))
-        self[ops.floor_divide(place, columns), ops.remainder(place, columns)] = value
+        self[ops.floor_divide(place, columns), ops.remainder(place, columns)] = fill_value
         return self
     index = ops.arange(0, 1, min(self.shape), as_dtype("int64"))
-    self[(index,) * self.ndim] = value
+    self[(index,) * self.ndim] = fill_value
     return self
 
 
@@ -187,14 +187,14 @@ def resize_(self: Tensor, *sizes_: Any, size: Any = None) -> Tensor:
     return self
 
 
-def resize_as_(self: Tensor, other: Any) -> Tensor:
+def resize_as_(self: Tensor, the_template: Any) -> Tensor:
     """The shape of another tensor, in place: ``resize_(other.shape)``; returns the tensor.
 
     >>> ag.arange(4).resize_as_(ag.ones(2, 2))
     tensor([[0, 1],
             [2, 3]])
     """
-    return resize_(self, tuple(other.shape))
+    return resize_(self, tuple(the_template.shape))
 
 
 def _become(self: Tensor, other: Any) -> Tensor:
