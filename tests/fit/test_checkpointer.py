@@ -437,10 +437,10 @@ from argand import data, fit
 
 class Samples(data.Dataset):
     def __len__(self):
-        return 40
+        return 24
 
     def __getitem__(self, i):
-        time.sleep(0.02)
+        time.sleep(0.05)
         return ag.full((1,), float(i))
 
 if __name__ == "__main__":
@@ -451,7 +451,6 @@ if __name__ == "__main__":
         for x in loader:
             seen.append(x.tolist())
             print(len(seen), flush=True)
-            time.sleep(0.05)
             ck.step()
     print(seen)
 """
@@ -462,7 +461,8 @@ if __name__ == "__main__":
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
 def test_a_signal_to_the_whole_group_waits_for_the_step(tmp_path, number, method):
-    """The workers get it too, and go on: their parent decides when to leave."""
+    """The workers get it too, and go on: their parent, which waits for a batch most of the time,
+    decides when to leave."""
     script, folder = tmp_path / "script.py", tmp_path / "run"
     script.write_text(GROUP)
     command = [sys.executable, script, folder, method]
@@ -478,7 +478,7 @@ def test_a_signal_to_the_whole_group_waits_for_the_step(tmp_path, number, method
     (file,) = fit.Checkpointer(folder).files()
     assert int(file.stem[5:]) in range(3, 8)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    expected = [[[float(i)], [float(i + 1)]] for i in range(0, 40, 2)] * 2
+    expected = [[[float(i)], [float(i + 1)]] for i in range(0, 24, 2)] * 2
     assert json.loads(done.stdout.splitlines()[-1]) == expected
 
 
