@@ -37,6 +37,15 @@ Z, NONE = np.array(128, np.uint8), None
 MASK = np.array([[1, 1, 1, 0], [1, 1, 0, 0]], np.int32)
 IDS = np.array([[1, 2, 3, 0], [4, 0, 2, 1]], np.int32)
 
+
+def lengths(*values: int) -> Any:
+    return np.array(values, np.int32) - 1
+
+
+def total(value: int) -> Any:
+    return np.array(value, np.int32)
+
+
 CASES: list[tuple[str, list[Any], dict[str, Any], int]] = [
     ("FusedConv", [f(1, 3, 6, 6), f(4, 3, 3, 3), f(4)], {"activation": "Relu"}, 1),
     ("FusedMatMul", [f(2, 4, 3), f(2, 5, 4)], {"transA": 1, "transB": 1, "alpha": 0.5}, 1),
@@ -74,6 +83,21 @@ CASES: list[tuple[str, list[Any], dict[str, Any], int]] = [
         [f(2, 4, 8), f(2, 4, 8), f(2, 4, 8), NONE, MASK],
         {"num_heads": 2, "scale": 0.3},
         1,
+    ),
+    (
+        "GroupQueryAttention",
+        [f(2, 3, 64), f(2, 3, 32), f(2, 3, 32), *[f(2, 2, 0, 16)] * 2, lengths(3, 3), total(3)],
+        {"num_heads": 4, "kv_num_heads": 2},
+        3,
+    ),
+    (
+        "GroupQueryAttention",
+        [
+            *(f(2, 1, 64), f(2, 1, 32), f(2, 1, 32), f(2, 2, 3, 16), f(2, 2, 3, 16)),
+            *(lengths(4, 4), total(4), f(9, 8), f(9, 8)),
+        ],
+        {"num_heads": 4, "kv_num_heads": 2, "do_rotary": 1},
+        3,
     ),
     (
         "RotaryEmbedding",

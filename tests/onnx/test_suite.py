@@ -11,7 +11,7 @@ from page import rows, section
 
 NAMES = list(onnx_suite.cases())
 KNOWN = onnx_suite.reasons()
-SPREAD = [n for n in NAMES[::12] if n not in KNOWN and not n.startswith("real/")]
+SPREAD = [n for n in NAMES[::16] if n not in KNOWN and not n.startswith("real/")]
 
 
 @pytest.mark.filterwarnings("ignore")

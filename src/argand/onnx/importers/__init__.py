@@ -1,7 +1,7 @@
 """The rules of the ops, one file a category; `argand.onnx.registry` says how to write one.
 
-To do: SVMClassifier and CastMap of ai.onnx.ml; GroupQueryAttention, and the packed 1-D masks of
-Attention, of com.microsoft.
+To do: SVMClassifier and CastMap of ai.onnx.ml; the packed 1-D masks of Attention, of
+com.microsoft.
 """
 
 from __future__ import annotations

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from argand.base.dim import Dim
 from argand.base.errors import ArgumentError
+from argand.onnx.importers.attention import repeated, rotated
 from argand.onnx.importers.convolution import conv
 from argand.onnx.importers.products import gemm
 from argand.onnx.importers.quantized import (
     integer_product,
 )
 from argand.onnx.registry import Call, importer
-from argand.onnx.values import F, Host, ag
+from argand.onnx.values import F, Host, ag, int_list
 from argand.tensor.core import Tensor
 
 _op = functools.partial(importer, domain="com.microsoft")
@@ -378,6 +380,68 @@ def _multi_head_attention(
     return (made, k, v)[: node.outputs]
 
 
+@_op("GroupQueryAttention")
+def _group_query_attention(
+    query: Tensor,
+    key: Tensor | None,
+    value: Tensor | None,
+    past_key: Tensor | None,
+    past_value: Tensor | None,
+    seqlens_k: Tensor,
+    total_sequence_length: Host,
+    cos_cache: Tensor | None = None,
+    sin_cache: Tensor | None = None,
+    position_ids: Tensor | None = None,
+    attention_bias: Tensor | None = None,
+    *,
+    do_rotary: int = 0,
+    kv_num_heads: int,
+    local_window_size: int = -1,
+    num_heads: int,
+    rotary_interleaved: int = 0,
+    scale: float = 0.0,
+    smooth_softmax: int = 0,
+    softcap: float = 0.0,
+    node: Call,
+) -> Any:
+    if smooth_softmax == 1:
+        raise ArgumentError("GroupQueryAttention: smooth_softmax is not known")
+    if key is None or value is None:
+        size = query.shape[-1] // (num_heads + 2 * kv_num_heads)
+        each = [num_heads * size, kv_num_heads * size, kv_num_heads * size]
+        query, key, value = ag.split(query, each, -1)
+    q, k, v = _heads(query, num_heads), _heads(key, kv_num_heads), _heads(value, kv_num_heads)
+    length = q.shape[2]
+    first = ag.clamp(seqlens_k.reshape(-1, 1).to(ag.int64) + 1 - length, min=0)
+    at = first + ag.arange(length)  # of each example's new elements in the cache
+    if do_rotary:
+        turned = at if position_ids is None else position_ids
+        inter = bool(rotary_interleaved)
+        q, k = (rotated(x, cos_cache, sin_cache, turned, inter, 0) for x in (q, k))
+    total = int_list(total_sequence_length)[0]
+    k, v = _cached(past_key, k, at, total), _cached(past_value, v, at, total)
+    ahead = ag.arange(k.shape[2]) - at.unsqueeze(-1)
+    seen = ahead <= 0
+    if local_window_size > 0:
+        seen = ag.logical_and(seen, ahead > -local_window_size)
+    hidden = ag.where(seen, ag.zeros(1), ag.full((1,), -3.4e38)).unsqueeze(1)
+    keys, values = (repeated(x, num_heads // kv_num_heads) for x in (k, v))
+    made = _attended(q, keys, values, _sum(attention_bias, hidden), False, scale, softcap)
+    return (made, k, v)[: node.outputs]
+
+
+def _cached(past: Any, new: Any, at: Any, total: Any) -> Any:
+    """A cache with new elements at their places."""
+    have = 0 if past is None else past.shape[2]
+    missing = total - have
+    shape = [*new.shape[:2], missing, new.shape[3]]
+    parts = [] if past is None else [past]
+    if isinstance(missing, Dim) or missing > 0:
+        parts.append(ag.zeros(*shape, dtype=new.dtype))
+    whole = ag.cat(parts, 2)
+    return ag.scatter(whole, 2, at.reshape(at.shape[0], 1, -1, 1).expand(new.shape), new)
+
+
 @_op("RotaryEmbedding")
 def _rotary(
     x: Tensor,
@@ -391,8 +455,6 @@ def _rotary(
     rotary_embedding_dim: int = 0,
     scale: float = 1.0,
 ) -> Any:
-    from argand.onnx.importers.attention import rotated
-
     count = num_heads or (x.shape[2] // (2 * cos.shape[1]) if x.ndim == 3 else 0)
     wide = _heads(x, count) if x.ndim == 3 else x
     at = position_ids.to(ag.int64)
