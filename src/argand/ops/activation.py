@@ -95,6 +95,8 @@ class Relu6(Elementwise):
 
     def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
         (x,) = inputs
+        if x.dtype is float64:
+            return super().onnx(g, inputs, params)
         return g.op("Clip", x, g.constant(0, x.dtype), g.constant(6, x.dtype))
 
 

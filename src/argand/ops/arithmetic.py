@@ -478,7 +478,9 @@ class Clamp(Elementwise):
 
     def onnx(self, g: Any, inputs: Any, params: dict[str, Any]) -> Any:
         x, *bounds = inputs
-        if not all(isinstance(b, Literal) for b in bounds) or bounds[0].value > bounds[1].value:
+        numbers = all(isinstance(b, Literal) for b in bounds)
+        # ONNX Runtime's fusion of Relu and Clip stops at 64 bits.
+        if not numbers or bounds[0].value > bounds[1].value or x.dtype.name == "float64":
             return super().onnx(g, inputs, params)
         known = [None if math.isinf(b.value) else g.constant(b.value, x.dtype) for b in bounds]
         return g.op("Clip", x, *known)
