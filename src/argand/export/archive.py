@@ -52,6 +52,7 @@ def save(
     assets: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
     samples: bool | Mapping[str, Any] = True,
+    extra_files: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a program to a file, by convention ``.argand``; it appears whole or not at all.
 
@@ -63,6 +64,7 @@ def save(
         samples: whether to write, for each signature, the example arguments with the outputs that
             they give now, which `argand check` compares; or arguments ``{signature: [(args,
             kwargs), ...]}`` to take in their place.
+        extra_files: PyTorch's name for assets.
 
     Raises TypeError for what a file can't hold, with its name.
 
@@ -74,7 +76,8 @@ def save(
     """
     if not isinstance(program, ExportedProgram):
         raise TypeError(f"save takes an exported program, got {type(program).__name__}")
-    parts = _parts(program, assets or {}, card or {}, samples)
+    assets = {**(assets or {}), **(extra_files or {})}
+    parts = _parts(program, assets, card or {}, samples)
     if hasattr(path, "write"):
         _write(path, parts)
         return
@@ -148,19 +151,25 @@ def _state_fields(program: ExportedProgram, name: str) -> dict[str, Any]:
     return {"role": program.role(name), "requires_grad": tensor.requires_grad}
 
 
-def load(f: Any, *, mmap: bool = True) -> ExportedProgram:
+def load(
+    f: Any, *, mmap: bool = True, extra_files: dict[str, Any] | None = None
+) -> ExportedProgram:
     """The program of a file that `save` wrote: callables that run compiled, without the code that
     they were made from.
 
     The weights are mapped into memory (`mmap`), so a large file loads at once; what is written to
-    them is not written to the file. Every part of the file is checked against its SHA-256.
+    them is not written to the file. Every part of the file is checked against its SHA-256. The
+    values of `extra_files` become the texts of the assets of these names, as PyTorch has it.
 
     Raises FormatError, which names the file, the field and what is wrong with it; nothing is left
     behind then. FileNotFoundError where there is no such file.
     """
     with opened(f, mmap and not hasattr(f, "read")) as source:
         try:
-            return _Archive(source).program()
+            program = _Archive(source).program()
+            for name in extra_files or ():
+                extra_files[name] = program.assets.get(name, b"").decode()  # type: ignore[index]
+            return program
         except (ArgandError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as e:
             if isinstance(e, FormatError) and str(e).startswith(source.name):
                 raise

@@ -14,6 +14,7 @@ from argand.base.errors import ArgumentError, ShapeError
 from argand.base.late import resolve
 from argand.base.tree import flatten, tree_map
 from argand.export.capture import Shapes, capture
+from argand.export.graph_signature import ExportGraphSignature, graph_signature_of
 from argand.export.signature import Signature, SizeRange, signature_of, tensor_of
 from argand.export.traced import TracedSignature
 from argand.nn.module import Module
@@ -142,6 +143,15 @@ class ExportedProgram:
     def graph(self) -> Any:
         """The program of the default signature; `print` shows it."""
         return self.default.program
+
+    @property
+    def graph_signature(self) -> ExportGraphSignature:
+        """What the default signature takes and gives, by PyTorch's names."""
+        return graph_signature_of(self.default, self.role)
+
+    def run_decompositions(self, decomp_table: Any = None, **options: Any) -> ExportedProgram:
+        """The program itself: its ops are Argand's primitives already."""
+        return self
 
     def explain(self) -> str:
         """The signatures, and what runs natively, as text."""
