@@ -222,3 +222,19 @@ def test_saved_and_loaded_again_as_an_archive(tmp_path: Path) -> None:
     model.save(tmp_path / "m.argand")
     for a, b in zip(ag.export.load(tmp_path / "m.argand")(x), expected, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_sizes_in_floats_make_a_program_for_each() -> None:
+    """A range up to a size that was cast to float has no symbolic length."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Cast", ["s"], ["f"], to=F32),
+        helper.make_node("Squeeze", ["f"], ["n"]),
+        helper.make_node("Range", ["zero", "n", "one"], ["r"]),
+        helper.make_node("Add", ["x", "r"], ["y"]),
+    ]
+    arrays = {"zero": np.array(0, np.float32), "one": np.array(1, np.float32)}
+    model = ag.onnx.load(model_of(nodes, [info("x", ["n"])], [info("y", None)], arrays))
+    for n in (3, 5):
+        np.testing.assert_array_equal(model(np.ones(n, np.float32)).numpy(), np.arange(n) + 1)
+    assert "op by op" not in model.explain()

@@ -233,7 +233,7 @@ class TracedSignature:
         given: Any = (tuple(v.detach() for v in values), {})
         try:
             return capture(run, given, shapes, _identifier(self.name))
-        except (ShapeError, ProgramError):
+        except (ShapeError, ProgramError, TraceError):
             if not any(shapes):
                 raise
             return capture(run, given, [None] * len(shapes), _identifier(self.name))
