@@ -42,8 +42,8 @@ def script(
     there, and `save` makes it a program.
 
     The program is traced when it is first asked for, with the dtypes and the numbers of dimensions
-    that the last call had, or `example_inputs`; sizes may vary. Branches and loops on the values of
-    tensors become parts of the program (`ag.cond`, `ag.while_loop`), other branches are as in the
+    that the last call had, or `example_inputs`; sizes may vary. There a branch on a tensor's value
+    must be an `ag.cond`, else TraceError names the line; other branches and loops are those of the
     example. The module has the tensors of the original, its mode and attributes are its own;
     methods marked with `export` are kept in the file. A class is given back as it is.
 
