@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import argand
 from argand.base.errors import ArgandError
@@ -22,11 +23,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = importlib.import_module(f"argand.cli.{options.command.replace('-', '_')}").run
     try:
         return int(run(options))
-    except ArgandError as error:
-        print(f"argand {options.command}: {error}", file=sys.stderr)
+    except (ArgandError, OSError) as error:
+        print(f"argand {options.command}: {_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,7 +76,74 @@ def _parser() -> argparse.ArgumentParser:
         "environment, so that programs run and pip takes PyTorch for installed.",
     )
     as_torch.add_argument("--remove", action="store_true", help="take them away again")
+    _add_program_commands(commands)
     return parser
+
+
+def _add_program_commands(commands: Any) -> None:
+    """The commands that take the file of an exported program."""
+    check = commands.add_parser(
+        "check",
+        help="run the samples of an exported program again, and say how far off they are",
+        description="Check all of a file, run its samples again, and say how far off each output "
+        "is. The exit status is 1 where one is further off than the tolerance.",
+    )
+    check.add_argument("file", metavar="FILE", help="an .argand file")
+    check.add_argument(
+        "--tolerance",
+        type=_tolerance,
+        help="the largest difference, as a part of the output's largest magnitude (1e-4 for "
+        "float32, 1e-10 for float64, 1e-2 for float16, 2e-2 for bfloat16, else 0)",
+    )
+    inspect = commands.add_parser(
+        "inspect",
+        help="show the signatures, layers and costs of an exported program",
+        description="Show the signatures of a file, its layers with their parameters, bytes and "
+        "multiply-adds, the memory that a call needs, and what else the file has.",
+    )
+    inspect.add_argument("file", metavar="FILE", help="an .argand or .onnx file")
+    inspect.add_argument("--signature", metavar="NAME", help="show the layers of this one only")
+    inspect.add_argument(
+        "--size",
+        action="append",
+        default=[],
+        type=_size,
+        metavar="NAME=NUMBER",
+        help="count for this size of a symbol",
+    )
+    predict = commands.add_parser(
+        "predict",
+        help="call an exported program on arrays or images from files",
+        description="Call an exported program on arrays or images from files, and print or keep "
+        "what it gives.",
+    )
+    predict.add_argument("file", metavar="FILE", help="an .argand or .onnx file")
+    predict.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="an input: .npy, .json, an image, or .npz with one or several; in the order of the "
+        "signature, or by name",
+    )
+    predict.add_argument("--signature", metavar="NAME", help="which one to call")
+    predict.add_argument("--output", metavar="FILE", help="keep the outputs: .npy, .npz or .json")
+    for command in (check, inspect, predict):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _tolerance(text: str) -> float:
+    number = float(text)
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {text}")
+    return number
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, sign, number = text.partition("=")
+    if not sign or not number.isdigit():
+        raise argparse.ArgumentTypeError(f"must be like n=8, got {text!r}")
+    return name, int(number)
 
 
 def _positive(text: str) -> int:

@@ -243,6 +243,11 @@ class _Archive:
         if not made.signatures:
             raise self.source.error("signatures: there is none")
         made.card = dict(self.manifest.fields("card").value)
+        made.origin = {
+            "format": self.manifest.get("format", int),
+            "producer": self.manifest.get("producer", str),
+            "ops": dict(versions.value),
+        }
         for name in self.zip.records:
             if name.startswith("assets/"):
                 made.assets[name.removeprefix("assets/")] = self.zip.read(name)

@@ -54,6 +54,7 @@ class ExportedProgram:
         self.signatures: dict[str, AnySignature] = {}
         self.assets: dict[str, bytes] = {}
         self.card: dict[str, Any] = {}
+        self.origin: dict[str, Any] = {}  # format, producer and versions of ops, of a file
         self.samples: list[Any] = []  # of a file
         self.examples: dict[str, Any] = {}  # (args, kwargs) of each signature
         self._state: dict[str, Tensor] = {}

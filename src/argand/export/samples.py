@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from argand.base.dtype import DType
 from argand.base.errors import FormatError
 from argand.export.program import ExportedProgram
-from argand.export.signature import Signature
+from argand.export.signature import Signature, TensorInfo
 from argand.io.safetensors import contents
 from argand.tensor.core import Tensor, wrap
 from argand.transform.mode import no_grad
@@ -35,10 +37,32 @@ class Compared(NamedTuple):
     is_equal: bool
     largest: float  # of the absolute differences
     relative: float  # of the differences, as parts of the largest magnitude
+    dtype: DType
+
+    @property
+    def tolerance(self) -> float:
+        """How large `relative` may be on another machine; 0 for what is not rounded."""
+        return _TOLERANCES.get(self.dtype.name, 0.0)
+
+    def fits(self, tolerance: float | None = None) -> bool:
+        """Whether the bits are equal, or `relative` is at most the tolerance."""
+        limit = self.tolerance if tolerance is None else tolerance
+        return self.is_equal or self.relative <= limit
 
     def __str__(self) -> str:
         off = "the same bits" if self.is_equal else f"{self.largest:.3g} off ({self.relative:.2g})"
         return f"{self.signature}: {self.output}: {off}"
+
+
+# Machines with other vectors add up in another order; what is not rounded is the same.
+_TOLERANCES = {
+    "float64": 1e-10,
+    "complex128": 1e-10,
+    "float32": 1e-4,
+    "complex64": 1e-4,
+    "float16": 1e-2,
+    "bfloat16": 2e-2,
+}
 
 
 def taken_samples(program: ExportedProgram, wanted: bool | Mapping[str, Any]) -> dict[str, Sample]:
@@ -99,21 +123,25 @@ def compared(program: ExportedProgram, sample: Sample) -> list[Compared]:
     signature = program.signatures[sample.signature].settled
     outputs = _run(program, signature, sample.inputs, sample.state)
     return [
-        _compared(sample.signature, info.name, expected, found)
+        _compared(sample.signature, info, expected, found)
         for info, expected, found in zip(signature.outputs, sample.outputs, outputs, strict=True)
     ]
 
 
-def _compared(signature: str, output: str, expected: np.ndarray, found: np.ndarray) -> Compared:
+def _compared(signature: str, info: TensorInfo, expected: Any, found: Any) -> Compared:
+    if expected.shape != found.shape:
+        return Compared(signature, info.name, False, math.inf, math.inf, info.dtype)
     if expected.tobytes() == found.tobytes():
-        return Compared(signature, output, True, 0.0, 0.0)
+        return Compared(signature, info.name, True, 0.0, 0.0, info.dtype)
     a, b = expected.astype(np.complex128), found.astype(np.complex128)
     unequal = ~((a == b) | (np.isnan(a) & np.isnan(b)))
     with np.errstate(all="ignore"):
         off = np.abs(a - b)[unequal]
-        largest = float(off.max()) if off.size else 0.0
-        scale = float(np.nanmax(np.abs(a), initial=0.0))
-    return Compared(signature, output, False, largest, largest / scale if scale else largest)
+    off[np.isnan(off)] = math.inf
+    sizes = np.abs(a[np.isfinite(a)])
+    largest, scale = float(off.max(initial=0.0)), float(sizes.max(initial=0.0))
+    relative = largest / scale if scale else largest
+    return Compared(signature, info.name, False, largest, relative, info.dtype)
 
 
 # -- as parts of an archive ------------------------------------------------------------------------

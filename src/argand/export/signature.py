@@ -243,10 +243,11 @@ class Signature:
                         f"{self.name}: dimension {d} of the input {info.name!r} must be "
                         f"{wanted}{named}, got {shape_text(shape)}"
                     )
-        self._check_ranges(sizes)
+        self.check_ranges(sizes)
         return sizes
 
-    def _check_ranges(self, sizes: Mapping[str, Any]) -> None:
+    def check_ranges(self, sizes: Mapping[str, Any]) -> None:
+        """Refuse sizes, by symbol, that the program was not exported for."""
         for name, limits in self.ranges.items():
             size, least, most = sizes.get(name), limits.min, limits.max
             if isinstance(size, int) and (size < least or (most is not None and size > most)):

@@ -6,7 +6,9 @@ a family becomes machine code is in `lowering/` and `kernels/`.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, ClassVar
@@ -16,7 +18,7 @@ import numpy as np
 from argand.base.dim import Extent, Shape
 from argand.base.dtype import DType, as_dtype, bool_, compute_dtype, from_numpy, int64
 from argand.base.errors import EmptyError, ShapeError
-from argand.base.shape import normalize_dims, reduced_shape, same_shape, shape_text
+from argand.base.shape import normalize_dims, numel, reduced_shape, same_shape, shape_text
 from argand.ir import scalar
 from argand.ir.batching import contracted, convolved, drawn, pooled, together
 from argand.ir.elementwise import lifted
@@ -209,6 +211,15 @@ class Contract(Op):
                     )
         return (TensorType(lhs.dtype, tuple(sizes[c] for c in result)),)
 
+    def multiply_adds(
+        self, inputs: Sequence[Any], outputs: Sequence[Any], params: Params
+    ) -> Extent:
+        lhs, rhs = inputs
+        left, right, _ = self.label_strings(lhs, rhs, params)
+        pairs = zip(left + right, (*lhs.shape, *rhs.shape), strict=True)
+        found: Extent = numel(tuple(dict(pairs).values()))
+        return found
+
     def run(self, *arrays: Any, **params: Any) -> Any:
         a, b, finish = self.matrices(arrays, params)
         return finish(np.matmul(a, b))
@@ -302,6 +313,15 @@ class Convolution(Window):
     @property
     def gives_image(self) -> bool:
         return self.reads_image(2)
+
+    def multiply_adds(
+        self, inputs: Sequence[Any], outputs: Sequence[Any], params: Params
+    ) -> Extent:
+        """Each element of the result is a sum over a window of the weight."""
+        assert self.roles is not None
+        shapes = dict(zip(self.roles, [x.shape for x in (*inputs, *outputs)], strict=True))
+        found: Extent = numel((*shapes["result"], *shapes["weight"][1:]))
+        return found
 
     def stored_order(self, operand: int) -> tuple[int, ...] | None:
         """A weight with the channels of the result innermost: they are a vector's lanes."""
@@ -535,6 +555,15 @@ class Composite(Op):
     def onnx(self, g: Graph, inputs: Tensors, params: Params) -> Any:
         types = [TensorType(x.dtype, x.shape) for x in inputs]
         return g.inline(record_body(self, types, params), inputs)
+
+    def multiply_adds(
+        self, inputs: Sequence[Any], outputs: Sequence[Any], params: Params
+    ) -> Extent:
+        """Those of the body's ops."""
+        types = [TensorType(x.dtype, x.shape) for x in inputs]
+        nodes = record_body(self, types, params).nodes
+        counts = [n.op.multiply_adds(n.inputs, n.outputs, n.params) for n in nodes]
+        return functools.reduce(operator.add, counts, 0)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         program = record_body(self, tuple(array_type(a) for a in arrays), params)

@@ -156,6 +156,13 @@ class Op:
         """Whether it takes 8-bit floats, which are stored and cast but not computed with."""
         return False
 
+    def multiply_adds(
+        self, inputs: Sequence[Any], outputs: Sequence[Any], params: Params
+    ) -> Extent:
+        """How many products the op adds up, as far as it is a sum of products of two operands;
+        by which the work of models is told. `inputs` and `outputs` have shapes."""
+        return 0
+
     def constant(self, params: dict[str, Any]) -> Any:
         """The number, or symbolic size, that all elements equal; None where they may differ."""
         return None

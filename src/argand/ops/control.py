@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from argand.base.dim import dim_max
 from argand.base.dtype import bool_
 from argand.base.errors import AutogradError, DTypeError, ShapeError
 from argand.base.shape import same_shape
@@ -15,7 +17,7 @@ from argand.ir.elementwise import lifted
 from argand.ir.families import Control
 from argand.ir.interpret import interpret
 from argand.ir.op import TensorType, describe, ops, type_of
-from argand.ir.program import Program
+from argand.ir.program import Node, Program
 from argand.ir.record import record
 from argand.ir.samples import ErrorSample, Sample, T
 
@@ -58,6 +60,8 @@ class Cond(Control):
         pred = inputs[0]
         if pred.dtype is not bool_ or len(pred.shape):
             raise DTypeError(f"cond: pred must be a 0-d boolean, got {describe(pred)}")
+        for region in params["regions"]:
+            _check_operands(region, inputs[1:])
         then, otherwise = (
             [TensorType(o.dtype, o.shape) for o in region.outputs] for region in params["regions"]
         )
@@ -69,6 +73,13 @@ class Cond(Control):
             listed = " and ".join("(" + ", ".join(map(str, ts)) + ")" for ts in (then, otherwise))
             raise ShapeError(f"cond: both branches must give the same types, got {listed}")
         return tuple(then)
+
+    def multiply_adds(
+        self, inputs: Sequence[Any], outputs: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        """Those of the branch that has more."""
+        counts = [sum(_products(node) for node in region) for region in params["regions"]]
+        return functools.reduce(dim_max, counts)
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         pred, *operands = arrays
@@ -94,6 +105,25 @@ class Cond(Control):
         for n, g in zip(wanted, found, strict=True):
             results[n + 1] = g
         return results
+
+
+def _products(node: Node) -> Any:
+    params = {**node.params, **({"regions": node.regions} if node.regions else {})}
+    return node.op.multiply_adds(node.inputs, node.outputs, params)
+
+
+def _check_operands(region: Program, operands: Sequence[TensorType]) -> None:
+    """A region reads the operands and nothing else, and writes nothing."""
+    values = region.inputs
+    fits = len(values) == len(operands) and all(
+        v.dtype is x.dtype and same_shape(v.shape, x.shape)
+        for v, x in zip(values, operands, strict=True)
+    )
+    if not fits or region.state or region.writes:
+        raise ShapeError(
+            f"cond: a branch takes ({', '.join(str(v.type) for v in values)}), and the operands "
+            f"are {describe(*operands)}"
+        )
 
 
 def _recorded(function: Callable[..., Any], types: Sequence[TensorType]) -> Program:

@@ -99,6 +99,11 @@ def _assemble_or_host(final: Final, target: Target, key: str) -> NativeProgram:
             final.native[final.program.nodes.index(e.node)] = False
 
 
+def planned_memory(program: Program) -> MemoryPlan:
+    """Where the values of a program are stored when it runs; nothing is compiled."""
+    return plan_memory(optimise(program).program)
+
+
 def with_layouts(program: Program, layouts: Layouts) -> Program:
     """A copy of a program whose inputs lie in memory in these orders."""
     copy = Rewriter(program).run()

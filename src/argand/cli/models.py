@@ -1,0 +1,57 @@
+"""What the commands on exported programs share: files, signatures, tables."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from argand.base.errors import ArgumentError, did_you_mean
+from argand.export.archive import load
+from argand.export.program import ExportedProgram
+from argand.export.signature import Signature
+
+_NARROWEST = 120  # columns of what is written to a file or a pipe
+
+
+def read_model(path: str) -> ExportedProgram:
+    """The program of an .argand file, or of an .onnx file."""
+    if path.lower().endswith(".onnx"):
+        made: ExportedProgram = importlib.import_module("argand.onnx.loading").load(path)
+        return made
+    return load(path)
+
+
+def signature_of(program: ExportedProgram, name: str | None, path: str) -> Signature:
+    """The signature of a name, or the default one."""
+    if name is None:
+        return program.default
+    if name not in program.signatures:
+        known = ", ".join(program.signatures)
+        hint = did_you_mean(name, program.signatures)
+        raise ArgumentError(f"{path}: there is no signature {name!r}{hint}; there are {known}")
+    return program.signatures[name]
+
+
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """A table on the terminal; numbers stand right."""
+    box, console, table = (
+        importlib.import_module(f"rich.{n}") for n in ("box", "console", "table")
+    )
+    rows = [[f"{x:,}" if isinstance(x, int) else str(x) for x in row] for row in rows]
+    made = table.Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    for i, head in enumerate(heads):
+        numeric = bool(rows) and all(row[i][:1].isdigit() or row[i] == "" for row in rows)
+        made.add_column(head, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_plain(x) for x in row))
+    width = shutil.get_terminal_size().columns
+    wide = width if sys.stdout.isatty() else max(width, _NARROWEST)
+    console.Console(width=wide, highlight=False).print(made)
+
+
+def _plain(text: str) -> Any:
+    """Text whose brackets are no markup."""
+    return importlib.import_module("rich.text").Text(text)
