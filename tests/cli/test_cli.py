@@ -73,3 +73,13 @@ def test_errors_are_one_line(capsys, monkeypatch):
     monkeypatch.setattr(demo, "run", failing)
     assert main(["demo"]) == 1
     assert "pip install 'argand[data]'" in capsys.readouterr().err
+
+
+def test_demo_exports_and_checks_both_files(capsys, tmp_path):
+    pytest.importorskip("onnx")
+    assert main(["demo", "--json", "--epochs", "1", "--export", str(tmp_path / "out")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["archive_bits_equal"] and report["samples_equal"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["digits.argand", "digits.onnx"]
+    assert report["archive_bytes"] == (tmp_path / "out" / "digits.argand").stat().st_size
+    assert report.get("onnx_difference") is None or report["onnx_difference"] < 1e-4

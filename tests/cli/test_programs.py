@@ -201,3 +201,22 @@ def test_interruption_is_a_status(file: str, capsys: Any, monkeypatch: Any) -> N
 
     monkeypatch.setattr(check, "run", interrupted)
     assert main(["check", file]) == 130
+
+
+def test_export_writes_what_onnx_runtime_computes(
+    file: str, model: nn.Module, tmp_path: Path, capsys: Any
+) -> None:
+    pytest.importorskip("onnx")
+    target = tmp_path / "m.onnx"
+    assert said(capsys, "export", file, str(target))[0] == 0
+    x = np.random.default_rng(0).random((3, 1, 8, 8), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    expected = model(ag.tensor(x)).detach().numpy()
+    argv = ["predict", str(target), "--json", "--input", str(tmp_path / "x.npy")]
+    np.testing.assert_allclose(json.loads(said(capsys, *argv)[1])["output"], expected, rtol=1e-5)
+    status, text = said(capsys, "inspect", str(target), "--json")
+    assert status == 0
+    assert json.loads(text)["signatures"][0]["multiply_adds"].endswith("*s0")
+    status, text = said(capsys, "export", file, str(tmp_path / "m.txt"))
+    assert (status, "must end in .onnx" in text) == (1, True)
+    assert not (tmp_path / "m.txt").exists()

@@ -39,12 +39,13 @@ class Symbol:
 class Apply:
     """An opaque part of a polynomial: floordiv, mod, min or max of two polynomials."""
 
-    __slots__ = ("_text", "key", "left", "op", "right")
+    __slots__ = ("_bounds", "_text", "key", "left", "op", "right")
 
     def __init__(self, op: str, left: Any, right: Any) -> None:
         self.op, self.left, self.right = op, left, right  # Dims
         self.key = (op, left.key, right.key)
         self._text = ""
+        self._bounds: _Bounds | None = None
 
     def __repr__(self) -> str:
         if not self._text:  # by which atoms are sorted, again and again
@@ -54,6 +55,13 @@ class Apply:
             else:
                 self._text = f"({left}){'//' if self.op == 'floordiv' else '%'}({right})"
         return self._text
+
+    def bounds(self) -> _Bounds:
+        """What is surely its least and greatest value; found once, as parts are nested."""
+        if self._bounds is None:
+            left, right = self.left.bounds(), self.right.bounds()
+            self._bounds = _apply_low(self.op, left, right), _apply_high(self.op, left, right)
+        return self._bounds
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Apply) and self.key == other.key
@@ -148,36 +156,33 @@ def _monomial_key(monomial: Monomial) -> tuple[Any, ...]:
 def _monomial_bounds(monomial: Monomial) -> tuple[int | None, int | None]:
     low, high = 1, 1 if not monomial else None
     for atom in monomial:
-        lo = 2 if isinstance(atom, Symbol) else _apply_low(atom)
+        lo = 2 if isinstance(atom, Symbol) else atom.bounds()[0]
         if lo is None or lo < 0:
             return None, None
         low *= lo
     if len(monomial) == 1 and isinstance(monomial[0], Apply):
-        high = _apply_high(monomial[0])
+        high = monomial[0].bounds()[1]
     return low, high
 
 
-def _apply_low(atom: Apply) -> int | None:
-    left, right = atom.left.bounds(), atom.right.bounds()
-    if atom.op == "mod":
+def _apply_low(op: str, left: _Bounds, right: _Bounds) -> int | None:
+    if op == "mod":
         return 0
-    if atom.op == "floordiv":
+    if op == "floordiv":
         return 0 if left[0] is not None and left[0] >= 0 else None
     lows = [b[0] for b in (left, right) if b[0] is not None]
-    if atom.op == "max":
+    if op == "max":
         return max(lows) if lows else None
     return min(lows) if len(lows) == 2 else None
 
 
-def _apply_high(atom: Apply) -> int | None:
-    left: _Bounds = atom.left.bounds()
-    right: _Bounds = atom.right.bounds()
-    if atom.op == "mod":
+def _apply_high(op: str, left: _Bounds, right: _Bounds) -> int | None:
+    if op == "mod":
         return right[1] - 1 if right[1] is not None else None
     highs = [b[1] for b in (left, right) if b[1] is not None]
-    if atom.op == "min":
+    if op == "min":
         return min(highs) if highs else None
-    if atom.op == "max":
+    if op == "max":
         return max(highs) if len(highs) == 2 else None
     return left[1]
 

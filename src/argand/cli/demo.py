@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import argand
+from argand.cli.demo_export import agrees, check_exports
 from argand.compile.api import compile as compile_function
 from argand.data.dataset import TensorDataset
 from argand.data.loader import DataLoader
@@ -176,12 +177,19 @@ def run(options: argparse.Namespace) -> int:
         path = Path(options.save) if options.save else Path(folder) / "digits.safetensors"
         same = check_reload(model, scores, held_out, path)
         size = os.path.getsize(path)
+        exported = {}
+        if options.export is not None:
+            target = Path(options.export or folder)
+            target.mkdir(parents=True, exist_ok=True)
+            say("")
+            exported = check_exports(model, held_out.images.numpy_array(), target, say)
     report = {
         "version": argand.__version__,
         "accuracy": accuracy,
         "held_out": len(labels),
         "epochs": options.epochs,
         **found,
+        **exported,
         "speedup": found["compiled_samples_per_second"] / found["eager_samples_per_second"],
         "reloaded_predictions_equal": same,
         "seconds": time.perf_counter() - started,
@@ -190,7 +198,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(report))
     else:
         _tell(report, held_out.images.numpy_array(), labels, scores, size)
-    agree = found["largest_loss_difference"] < 1e-2
+    agree = found["largest_loss_difference"] < 1e-2 and (not exported or agrees(exported))
     return 0 if same and agree and np.isfinite(found["last_loss"]) else 1
 
 
@@ -209,6 +217,7 @@ def _tell(
     equal = "the same" if report["reloaded_predictions_equal"] else "NOT the same"
     print(f"\nSaved ({size:,} bytes), loaded into a fresh model: {equal} predictions.")
     print(f"All in {report['seconds']:.1f} s. What to try next:")
+    print("  argand demo --export FOLDER            the model as an archive and as ONNX")
     print("  argand demo --epochs 50 --lr 0.001     more patience")
     print("  ARGAND_CACHE_ENABLED=0 argand demo     compile from scratch, without the cache")
     print("  python examples/mnist.py --data mnist.npz")

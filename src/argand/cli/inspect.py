@@ -10,7 +10,7 @@ from typing import Any
 
 from argand.base.dim import Dim
 from argand.base.errors import ArgumentError
-from argand.cli.models import print_table, read_model, signature_of
+from argand.cli.models import print_table, read_model, settled, signature_of
 from argand.export.costs import layers, memory, parameter_names, program_of
 from argand.export.program import ExportedProgram
 from argand.export.signature import Signature
@@ -21,9 +21,10 @@ def run(options: argparse.Namespace) -> int:
     """Print what there is to know; nothing is compiled."""
     program = read_model(options.file)
     sizes = dict(options.size)
-    chosen = list(program.signatures.values())
+    named = list(program.signatures.values())
     if options.signature is not None:
-        chosen = [signature_of(program, options.signature, options.file)]
+        named = [signature_of(program, options.signature, options.file)]
+    chosen = [settled(signature, sizes) for signature in named]
     _check_sizes(sizes, chosen, options.file)
     report = {
         "file": options.file,

@@ -54,6 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--lr", type=float, default=3e-3, help="Adam's learning rate (0.003)")
     demo.add_argument("--seed", type=int, default=0, help="of the weights and the order (0)")
     demo.add_argument("--save", metavar="FILE", help="keep the trained weights in this file")
+    demo.add_argument(
+        "--export",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="export the model as an archive and as ONNX, and check both; keep them in a folder",
+    )
     demo.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     info = commands.add_parser(
         "info",
@@ -128,7 +135,16 @@ def _add_program_commands(commands: Any) -> None:
     )
     predict.add_argument("--signature", metavar="NAME", help="which one to call")
     predict.add_argument("--output", metavar="FILE", help="keep the outputs: .npy, .npz or .json")
-    for command in (check, inspect, predict):
+    export = commands.add_parser(
+        "export",
+        help="turn an exported program into an ONNX file",
+        description="Write the program of an .argand file as an ONNX file.",
+    )
+    export.add_argument("file", metavar="FILE", help="an .argand file")
+    export.add_argument("target", metavar="TARGET", help="the .onnx file")
+    export.add_argument("--signature", metavar="NAME", help="which one to write")
+    export.add_argument("--opset", type=int, metavar="NUMBER", help="the version of ONNX's ops")
+    for command in (check, inspect, predict, export):
         command.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import importlib
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from argand.base.dtype import float32
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.export.archive import load
-from argand.export.program import ExportedProgram
+from argand.export.program import AnySignature, ExportedProgram
 from argand.export.signature import Signature
+from argand.tensor.core import wrap
+from argand.transform.mode import no_grad
 
+_TRACED = 4  # for a size that isn't told
 _NARROWEST = 120  # columns of what is written to a file or a pipe
 
 
@@ -24,7 +30,7 @@ def read_model(path: str) -> ExportedProgram:
     return load(path)
 
 
-def signature_of(program: ExportedProgram, name: str | None, path: str) -> Signature:
+def signature_of(program: ExportedProgram, name: str | None, path: str) -> AnySignature:
     """The signature of a name, or the default one."""
     if name is None:
         return program.default
@@ -33,6 +39,19 @@ def signature_of(program: ExportedProgram, name: str | None, path: str) -> Signa
         hint = did_you_mean(name, program.signatures)
         raise ArgumentError(f"{path}: there is no signature {name!r}{hint}; there are {known}")
     return program.signatures[name]
+
+
+def settled(signature: AnySignature, sizes: Mapping[str, int]) -> Signature:
+    """The signature with its program; that of an ONNX file is traced for zeros of the sizes."""
+    if isinstance(signature, Signature):
+        return signature
+    zeros = []
+    for x in signature.inputs:
+        shape = [s if isinstance(s, int) else sizes.get(str(s), _TRACED) for s in x.shape or ()]
+        zeros.append(None if x.optional else wrap(np.zeros(shape, (x.dtype or float32).numpy)))
+    with no_grad():
+        signature.flat(zeros)
+    return signature.settled
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:

@@ -13,9 +13,11 @@ import numpy as np
 
 from argand.base.errors import ArgumentError, FormatError
 from argand.cli.models import read_model, signature_of
-from argand.export.program import ExportedProgram
-from argand.export.signature import Signature, TensorInfo
+from argand.export.program import AnySignature, ExportedProgram
+from argand.export.signature import tensor_of
+from argand.export.traced import Declared
 from argand.io.replacing import replacing
+from argand.transform.mode import no_grad
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _CLASSES = ("classes.txt", "classes.json", "classes", "labels.txt", "labels.json", "labels")
@@ -29,8 +31,11 @@ def run(options: argparse.Namespace) -> int:
     if options.output and Path(options.output).suffix not in _WRITERS:
         raise ArgumentError(f"{options.output}: --output writes {', '.join(_WRITERS)}")
     inputs = _inputs(signature, options.input, program.card)
-    arrays = [x.numpy_array() for x in signature.flat([inputs[i.name] for i in signature.inputs])]
-    outputs = {info.name: a for info, a in zip(signature.outputs, arrays, strict=True)}
+    names = [x.name for x in signature.inputs]
+    given = [tensor_of(inputs[name]) if name in inputs else None for name in names]
+    with no_grad():
+        arrays = [x.numpy_array() for x in signature.flat(given)]
+    outputs = dict(zip([x.name for x in signature.outputs], arrays, strict=True))
     if options.output:
         _write(options.output, outputs)
     if options.json:
@@ -46,10 +51,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _inputs(
-    signature: Signature, given: Sequence[str], card: Mapping[str, Any]
+    signature: AnySignature, given: Sequence[str], card: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
     """An array for each input of a signature, by name."""
-    infos = {info.name: info for info in signature.inputs}
+    infos = {
+        x.name: x if isinstance(x, Declared) else Declared(x.name, x.dtype, x.shape)
+        for x in signature.inputs
+    }
     found: dict[str, np.ndarray] = {}
     for text in given:
         name, path = _split(text, infos)
@@ -61,13 +69,13 @@ def _inputs(
             raise ArgumentError(f"--input {text}: {signature.name} has {len(infos)} input(s)")
         info = infos[name or free[0]]
         found[info.name] = _fitted(path, info, _array(path, info, card))
-    missing = [str(info) for name, info in infos.items() if name not in found]
+    missing = [str(x) for name, x in infos.items() if name not in found and not x.optional]
     if missing:
         raise ArgumentError(f"{signature.name} lacks {', '.join(missing)}; give --input NAME=FILE")
     return found
 
 
-def _split(text: str, infos: Mapping[str, TensorInfo]) -> tuple[str, str]:
+def _split(text: str, infos: Mapping[str, Declared]) -> tuple[str, str]:
     name, sign, path = text.partition("=")
     if not sign or Path(text).exists():
         return "", text
@@ -76,7 +84,7 @@ def _split(text: str, infos: Mapping[str, TensorInfo]) -> tuple[str, str]:
     return name, path
 
 
-def _of_npz(path: str, infos: Mapping[str, TensorInfo]) -> dict[str, np.ndarray]:
+def _of_npz(path: str, infos: Mapping[str, Declared]) -> dict[str, np.ndarray]:
     """All arrays of a file, which are named as inputs are; a single one may have any name."""
     with _loaded(path) as file:
         arrays = {name: _member(path, file, name) for name in file.files}
@@ -110,7 +118,7 @@ def _loaded(path: str) -> Any:
         raise FormatError(f"{path}: no arrays that can be read: {e}") from None
 
 
-def _array(path: str, info: TensorInfo, card: Mapping[str, Any]) -> np.ndarray:
+def _array(path: str, info: Declared, card: Mapping[str, Any]) -> np.ndarray:
     """The array of a file for one input."""
     suffix = Path(path).suffix.lower()
     if suffix in _IMAGES:
@@ -129,18 +137,18 @@ def _array(path: str, info: TensorInfo, card: Mapping[str, Any]) -> np.ndarray:
         return _member(path, loaded, loaded.files[0])
 
 
-def _fitted(path: str, info: TensorInfo, array: np.ndarray) -> np.ndarray:
+def _fitted(path: str, info: Declared, array: np.ndarray) -> np.ndarray:
     """The array in the dtype of an input, where nothing but precision is lost."""
-    wanted = info.dtype.numpy
-    if array.dtype == wanted:
+    if info.dtype is None or array.dtype == info.dtype.numpy:
         return array
+    wanted = info.dtype.numpy
     to_float = array.dtype.kind in "biuf" and info.dtype.is_inexact
     if not to_float and not np.can_cast(array.dtype, wanted, "same_kind"):
         raise ArgumentError(f"{path}: {info.name} is {info.dtype.name}, got {array.dtype.name}")
     return array.astype(wanted)
 
 
-def image_array(path: str, info: TensorInfo, card: Mapping[str, Any]) -> np.ndarray:
+def image_array(path: str, info: Declared, card: Mapping[str, Any]) -> np.ndarray:
     """An image as an input of the shape (C, H, W), maybe of a batch.
 
     It is made as large as the input; floats are from 0 to 1, then normalised by ``mean`` and
@@ -152,8 +160,9 @@ def image_array(path: str, info: TensorInfo, card: Mapping[str, Any]) -> np.ndar
         raise ArgumentError(
             f"{path}: images are read by Pillow: pip install pillow, or give an .npy file"
         ) from None
-    shape = info.shape[-3:]
-    if len(info.shape) not in (3, 4) or shape[0] not in (1, 3):
+    rank = len(info.shape or ())
+    shape = (info.shape or ())[-3:]
+    if rank not in (3, 4) or shape[0] not in (1, 3):
         raise ArgumentError(f"{path}: {info} takes no image of 1 or 3 channels, height and width")
     try:
         image = images.open(path).convert("L" if shape[0] == 1 else "RGB")
@@ -165,9 +174,9 @@ def image_array(path: str, info: TensorInfo, card: Mapping[str, Any]) -> np.ndar
     size = (width or image.width, height or image.height)
     pixels = np.asarray(image.resize(size) if image.size != size else image)
     pixels = pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
-    if info.dtype.is_inexact:
+    if info.dtype is None or info.dtype.is_inexact:
         pixels = _normalised(path, pixels.astype(np.float32) / 255, card.get("image"))
-    return np.ascontiguousarray(pixels if len(info.shape) == 3 else pixels[None])
+    return np.ascontiguousarray(pixels if rank == 3 else pixels[None])
 
 
 def _normalised(path: str, pixels: np.ndarray, how: Any) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Any
 
 from argand.base.errors import ArgandError, FormatError
 from argand.base.shape import same_shape
+from argand.export.checking import UNEXPECTED, Checked
 from argand.export.manifest import (
     Fields,
     as_json,
@@ -170,10 +171,11 @@ def load(
             for name in extra_files or ():
                 extra_files[name] = program.assets.get(name, b"").decode()  # type: ignore[index]
             return program
-        except (ArgandError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as e:
+        except (*UNEXPECTED, ArgandError, RecursionError) as e:
             if isinstance(e, FormatError) and str(e).startswith(source.name):
                 raise
-            raise source.error(str(e) or type(e).__name__) from None
+            kind = "" if isinstance(e, ArgandError) and str(e) else f"{type(e).__name__}: "
+            raise source.error(f"{kind}{e}") from None
 
 
 class _Archive:
@@ -239,6 +241,8 @@ class _Archive:
             signature = signature_of_fields(name, fields, program)
             check_facts(signature, facts)
             _check_state(signature.state_names, program, made.state, fields.where)
+            if program.symbols():
+                signature.checked = Checked(program)
             made.signatures[name] = signature.bind_state(made.state)
         if not made.signatures:
             raise self.source.error("signatures: there is none")

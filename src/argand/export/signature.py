@@ -16,6 +16,7 @@ from argand.base.size_guards import compare
 from argand.base.tree import Structure, flatten, unflatten
 from argand.compile.call import Input
 from argand.export.capture import Captured, Result
+from argand.export.checking import Checked
 from argand.export.running import Runner
 from argand.ir.program import Program
 from argand.tensor.core import Tensor, wrap
@@ -96,6 +97,7 @@ class Signature:
         self.ranges = dict(ranges)
         self.facts = tuple(facts)
         self.runner: Runner | None = None
+        self.checked: Checked | None = None  # of a program from a file, with symbolic sizes
 
     def bind_state(self, state: Mapping[str, Tensor]) -> Signature:
         """Let calls read and write these tensors; returns the signature."""
@@ -244,6 +246,8 @@ class Signature:
                         f"{wanted}{named}, got {shape_text(shape)}"
                     )
         self.check_ranges(sizes)
+        if self.checked is not None and all(type(size) is int for size in sizes.values()):
+            self.checked.check(sizes)
         return sizes
 
     def check_ranges(self, sizes: Mapping[str, Any]) -> None:

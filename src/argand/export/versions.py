@@ -13,6 +13,7 @@ from typing import Any
 from argand.base.errors import FormatError, ProgramError
 from argand.base.size_guards import Guards, collecting_guards
 from argand.export.capture import Fact
+from argand.export.checking import check_nodes, check_symbols
 from argand.ir.op import Op, registry
 from argand.ir.program import Program
 from argand.ir.text import parse_program
@@ -24,7 +25,7 @@ Params = dict[str, Any]
 UPGRADES: dict[tuple[str, int], Callable[[Params], Params]] = {}
 """By an op's name and an old version: the parameters of the next version."""
 
-_MOST_NODES = 1 << 20
+_MOST_NODES = 1 << 17
 
 
 def op_versions(programs: Iterable[Program]) -> dict[str, int]:
@@ -57,6 +58,8 @@ def parse_archived(
                 "newer one"
             )
         for old in range(version, op.version):
+            if (base, old) not in UPGRADES:
+                raise FormatError(f"the op {base} of version {old} can't be read any more")
             params = UPGRADES[base, old](params)
         return params
 
@@ -65,12 +68,15 @@ def parse_archived(
         program = parse_program(text, upgraded, most_nodes=_MOST_NODES, examples=examples)
         _check_layouts(program)
         verify(program)
+    check_symbols(program)
+    if not program.symbols():
+        check_nodes(program)
     return program, guards.facts
 
 
 def _check_layouts(program: Program) -> None:
     made = [o for node in program.nodes for o in node.outputs]
-    if any(v.layout for v in (*program.inputs, *program.state, *made)):
+    if any(v.layout is not None for v in (*program.inputs, *program.state, *made)):
         raise ProgramError("a value has a layout, which a file states for none")
     for node in program.nodes:
         for region in node.regions:

@@ -17,7 +17,7 @@ import numpy as np
 
 from argand.base.dim import Extent, Shape
 from argand.base.dtype import DType, as_dtype, bool_, compute_dtype, from_numpy, int64
-from argand.base.errors import EmptyError, ShapeError
+from argand.base.errors import DTypeError, EmptyError, ShapeError
 from argand.base.shape import normalize_dims, numel, reduced_shape, same_shape, shape_text
 from argand.ir import scalar
 from argand.ir.batching import contracted, convolved, drawn, pooled, together
@@ -157,6 +157,11 @@ class Move(Op):
         return (), ()
 
 
+def listed(op: Op, inputs: Sequence[Any], params: Params) -> Any:
+    """`as_call` of an op whose one parameter stands behind its operands."""
+    return (*inputs, *params.values()), {}
+
+
 class View(Move):
     """A move whose result is the memory of its input, read with other strides.
 
@@ -202,6 +207,7 @@ class Contract(Op):
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         lhs, rhs = inputs
         left, right, result = self.label_strings(lhs, rhs, params)
+        self._check_labels(lhs, rhs, left, right, result)
         sizes: dict[str, Any] = {}
         for x, labels in ((lhs, left), (rhs, right)):
             for c, size in zip(labels, x.shape, strict=True):
@@ -210,6 +216,17 @@ class Contract(Op):
                         f"{self.name}: {describe(lhs, rhs)}: sizes {sizes[c]} and {size} differ"
                     )
         return (TensorType(lhs.dtype, tuple(sizes[c] for c in result)),)
+
+    def _check_labels(
+        self, lhs: TensorType, rhs: TensorType, left: str, right: str, result: str
+    ) -> None:
+        """Each operand names a label once, and what is summed is in both."""
+        if lhs.dtype is not rhs.dtype:
+            raise DTypeError(f"{self.name}: {describe(lhs, rhs)} have different dtypes")
+        known, kept = set(left) | set(right), set(left) & set(right) | set(result)
+        once = all(len(set(labels)) == len(labels) for labels in (left, right, result))
+        if not once or known != kept:
+            raise ShapeError(f"{self.name}: {left},{right}->{result} is no contraction of a pair")
 
     def multiply_adds(
         self, inputs: Sequence[Any], outputs: Sequence[Any], params: Params
@@ -494,6 +511,9 @@ class Control(Op):
     # The vector-Jacobian product of a region, which `transform/graph.py` installs:
     # vjp(program, wrt, outputs) gives the Program of (inputs, cotangents) to the cotangents.
     vjp: ClassVar[Callable[..., Any] | None] = None
+
+    def as_call(self, inputs: Any, params: Params) -> Any:
+        return None
 
 
 class Host(Op):

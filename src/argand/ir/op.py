@@ -118,6 +118,11 @@ class Op:
         """Normalise a user's call: the tensor inputs and the static parameters."""
         return args, kwargs
 
+    def as_call(self, inputs: Sequence[Any], params: Params) -> tuple[Sequence[Any], Params] | None:
+        """The arguments from which `prepare` makes these inputs and parameters again, by which
+        nodes of files are checked; None where `infer` refuses all that doesn't fit."""
+        return inputs, params
+
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         """The types of the outputs; raises ShapeError or DTypeError for inputs that don't fit."""
         raise TypeError(f"op {self.name} has no shape rule")

@@ -83,6 +83,8 @@ Upgrade = Callable[[str, dict[str, Any]], dict[str, Any]]
 _LONGEST_SIZE = 20_000  # tokens of one size, which is a polynomial
 _MOST_TERMS = 1_000  # of a product of two polynomials
 _DEEPEST = 60  # regions in regions
+_MOST_FACTORS = 64  # of one term
+_MOST_DIVISIONS = 300  # in one size, where each may be of the one before
 
 
 class _Parser:
@@ -91,6 +93,8 @@ class _Parser:
         self.dims: dict[str, Dim] = {}
         self.upgrade = upgrade
         self.nodes_left = sys.maxsize
+        self.size_begin: int | None = None  # of the size that is being read
+        self.divisions = 0  # in that size
         self.depth = 0
 
     def program(self, head: str = "program") -> Program:
@@ -233,7 +237,8 @@ class _Parser:
     def _begins_tuple(self) -> bool:
         """Whether the bracket here is that of a tuple, not of a size."""
         depth = 0
-        for kind, word, _ in self.t.items[self.t.at :]:
+        for at in range(self.t.at, len(self.t.items)):
+            kind, word, _ = self.t.items[at]
             depth += (word in "([") - (word in ")]") if kind == "sign" else 0
             if depth == 0:
                 break
@@ -242,15 +247,20 @@ class _Parser:
         return self.t.items[self.t.at + 1][1] == ")"
 
     def size(self) -> Extent:
-        first = self.t.at
-        total = self.sum()
-        if self.t.at - first > _LONGEST_SIZE:
-            raise self.t.error("a size is too long a formula")
+        before = self.size_begin
+        if before is None:
+            self.size_begin, self.divisions = self.t.at, 0
+        try:
+            total = self.sum()
+            self.check_length()
+        finally:
+            self.size_begin = before
         return total
 
     def sum(self) -> Extent:
         total = self.term()
         while self.t.peek() in ("+", "-") or self._negative_number():
+            self.check_length()
             if self.t.take("-"):
                 total = total - self.term()
             else:  # "a -2" is a sum with a negative number
@@ -270,9 +280,26 @@ class _Parser:
                 raise self.t.error("a size is too long a formula")
             if sign == "*":
                 total = total * other
+                self.check_degree(total)
             else:
+                self.count_division()
                 total = total // other if sign == "//" else total % other
+            self.check_length()
         return total
+
+    def check_length(self) -> None:
+        if self.t.at - (self.size_begin or 0) > _LONGEST_SIZE:
+            raise self.t.error("a size is too long a formula")
+
+    def check_degree(self, size: Extent) -> None:
+        terms: Any = size.terms if isinstance(size, Dim) else ()
+        if any(len(factors) > _MOST_FACTORS for factors in terms):
+            raise self.t.error("a size is too long a formula")
+
+    def count_division(self) -> None:
+        self.divisions += 1
+        if self.divisions > _MOST_DIVISIONS:
+            raise self.t.error("a size is too long a formula")
 
     def factor(self) -> Extent:
         t = self.t

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.dtype import DType
 from argand.base.errors import ArgandError, ProgramError
 from argand.base.shape import same_shape
 from argand.ir.op import Literal
@@ -66,6 +67,8 @@ def _check_types(node: Node, program: Program) -> None:
             f"{program.name}: {value_name(node.outputs[0])}: {node.op.name} doesn't take these "
             f"operands or parameters ({type(e).__name__}: {e})"
         ) from e
+    if not all(isinstance(t.dtype, DType) for t in expected):
+        raise ProgramError(f"{program.name}: {node.op.name} has a parameter that is no dtype")
     if len(expected) != len(node.outputs):
         raise ProgramError(f"{program.name}: {node.op.name} has {len(expected)} results")
     for out, t in zip(node.outputs, expected, strict=True):

@@ -76,6 +76,10 @@ class ScatterCombine(families.Host):
     )
     dtypes = ("float32", "float64", "int64", "bool")
 
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        x, index, src = inputs
+        return (x, params["dim"], index, src, params["how"]), {}
+
     def prepare(self, x: Any, dim: int, index: Any, src: Any, how: str) -> Prepared:
         x, index, src = lifted(x), lifted(index), lifted(src)
         if how not in self.COMBINES:

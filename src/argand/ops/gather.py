@@ -126,6 +126,10 @@ class Gather(families.Gather):
         ErrorSample(TypeError, "must hold integers", T((4,)), 0, T((2,))),
     )
 
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        x, index = inputs
+        return (x, params["dim"], index), {}
+
     def apply(self, x: Any, dim: int, index: Any) -> Any:
         x, index = lifted(x), lifted(index)
         if len(index.shape) != len(x.shape) and _is_empty(index):
@@ -175,6 +179,10 @@ class _ScatterAlong(families.Scatter):
         Sample(T((5,)), -1, _index(3, high=4), T((4,))),
         Sample(T((5,)), 0, _index(0, high=4), T((0,))),
     )
+
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        x, index, src = inputs
+        return (x, params["dim"], index, src), {}
 
     def apply(self, x: Any, dim: int, index: Any, src: Any) -> Any:
         x, index = lifted(x), lifted(index)

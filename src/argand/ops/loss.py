@@ -245,6 +245,9 @@ class NllLoss(Composite):
 
     widens = True
 
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return (*inputs, None)[:3], params
+
     def apply(
         self,
         input: Any,
@@ -458,6 +461,11 @@ class BinaryCrossEntropyWithLogits(Composite):
     widens = True
     keeps_order = True
     tolerance = {"float32": 1e-5}
+
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        names = {"w": "weight", "p": "pos_weight"}
+        extra = zip([names[c] for c in params["weights"]], inputs[2:], strict=True)
+        return inputs[:2], {"reduction": params["reduction"], **dict(extra)}
 
     def prepare(
         self,

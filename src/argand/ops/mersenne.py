@@ -78,6 +78,9 @@ class MersenneUniform(MersenneDraw):
         Sample(STATE, (0,)),
     )
 
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return (*inputs, params["shape"], params["dtype"]), {}
+
     def prepare(self, state: Any, shape: Sequence[Extent], dtype: Any = float64) -> Prepared:  # type: ignore[override]  # other parameters
         bits = 53 if as_dtype(dtype) is float64 else 24
         return super().prepare(state, shape, dtype=as_dtype(dtype), bits=bits)
@@ -90,6 +93,9 @@ class MersenneNormal(MersenneDraw):
     """Normal numbers one by one, in float64, in pairs by Box and Muller's transform."""
 
     samples = Sample(STATE, (3, 5)), Sample(STATE, ()), Sample(STATE, (0,))
+
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return (*inputs, params["shape"]), {}
 
     def prepare(self, state: Any, shape: Sequence[Extent]) -> Prepared:  # type: ignore[override]  # other parameters
         return super().prepare(state, shape, dtype=float64)
@@ -138,6 +144,9 @@ class MersennePermutation(MersenneDraw):
         ErrorSample(TypeError, "the state must be u8(5056,)", T((2,), 0, 1, "int64"), 3),
     )
 
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return (*inputs, *params["shape"]), {}
+
     def prepare(self, state: Any, count: int) -> Prepared:  # type: ignore[override]  # other parameters
         return super().prepare(state, (count,))
 
@@ -168,6 +177,9 @@ class MersenneChoices(MersenneDraw):
         ErrorSample(TypeError, "must be u8", T((2,), 0, 1, "int64"), T((1, 3), 1.0, 2.0), 1),
         ErrorSample(RuntimeError, "2 dimensions", STATE, T((3,), 1.0, 2.0), 1),
     )
+
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return (*inputs, params["shape"][1]), {}
 
     def prepare(self, state: Any, weights: Any, count: int) -> Prepared:  # type: ignore[override]  # other parameters
         weights = lifted(weights)

@@ -133,6 +133,9 @@ class MersenneRejected(MersenneDraw):
         ErrorSample(RuntimeError, "no kind 'zipf'", STATE, "zipf", T((2,), 1, 2, "float64")),
     )
 
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return (inputs[0], params["kind"], *inputs[1:]), {}
+
     def prepare(self, state: Any, kind: str, *operands: Any) -> Prepared:  # type: ignore[override]  # other parameters
         if kind not in KINDS or len(operands) != KINDS[kind][1]:
             raise ArgumentError(f"{self.name}: no kind {kind!r} of {len(operands)} operands")

@@ -29,7 +29,7 @@ from argand.base.shape import (
 from argand.base.strides import expanded_strides, reshaped_strides
 from argand.ir.batching import each
 from argand.ir.elementwise import common_dtype, lifted
-from argand.ir.families import Move, View
+from argand.ir.families import Move, View, listed
 from argand.ir.op import TensorType, describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ir.scalar import operand
@@ -64,6 +64,7 @@ class Reshape(View):
         ErrorSample(RuntimeError, "shape (4,) is not possible for a tensor", T((2, 3)), (4,)),
         ErrorSample(RuntimeError, "only one size can be -1", T((2, 3)), (-1, -1)),
     )
+    as_call = listed
 
     def prepare(self, x: Any, *shape: Any) -> Prepared:
         x = lifted(x)
@@ -117,6 +118,7 @@ class Permute(View):
         ErrorSample(RuntimeError, "permute: dims (0,) must name each of the 2", T((2, 3)), (0,)),
         ErrorSample(IndexError, "dimension 2 is out of range", T((2, 3)), (0, 2)),
     )
+    as_call = listed
 
     def prepare(self, x: Any, *dims: Any) -> Prepared:
         x, wanted = lifted(x), sizes_of(dims)
@@ -177,6 +179,7 @@ class Expand(View):
         ErrorSample(RuntimeError, "expand: f32(2, 3) can't become (3,)", T((2, 3)), (3,)),
     )
     repeats = True
+    as_call = listed
 
     def prepare(self, x: Any, *shape: Any) -> Prepared:
         x, wanted = lifted(x), sizes_of(shape)
@@ -466,6 +469,7 @@ class Flip(Move):
     error_samples = (ErrorSample(IndexError, "dimension 1 is out of range", T((5,)), 1),)
 
     follows_layout = True
+    as_call = listed
 
     def prepare(self, x: Any, *dims: Any) -> Prepared:
         x = lifted(x)

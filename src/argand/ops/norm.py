@@ -21,6 +21,13 @@ from argand.ops.statistics import count_of, size_value
 Prepared = tuple[tuple[Any, ...], dict[str, Any]]
 
 
+def _named(inputs: Any, params: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by their names, of which `affine` lists those behind the first."""
+    names = {"w": "weight", "b": "bias"}
+    given = zip([names[c] for c in params["affine"]], inputs[1:], strict=True)
+    return {k: v for k, v in params.items() if k != "affine"} | dict(given)
+
+
 def _optional(op: str, x: Any, given: dict[str, Any], shape: Any) -> tuple[list[Any], str]:
     """The affine operands that are there, checked, and the letters that tell which."""
     values, letters = [], ""
@@ -73,6 +80,9 @@ class LayerNorm(Composite):
         ErrorSample(RuntimeError, "weight and bias must have shape (5,)", T((3, 5)), (5,), T((4,))),
     )
     tolerance = {"float32": 5e-5}
+
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return inputs[:1], _named(inputs, params)
 
     def prepare(
         self,
@@ -215,6 +225,9 @@ class BatchNorm(Composite):
         ErrorSample(RuntimeError, "weight and bias must have shape (3,)", T((4, 3)), T((4,))),
     )
     tolerance = {"float32": 5e-5}
+
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return inputs[:1], _named(inputs, params)
 
     def prepare(self, x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Prepared:
         x = lifted(x)

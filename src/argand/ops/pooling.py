@@ -143,10 +143,10 @@ class MaxPool2d(Pool):
     ) -> Any:
         return _batched(super().apply, x, kernel_size, stride, padding, dilation, ceil_mode)
 
-    def prepare(self, x: Any, *args: Any) -> Prepared:
+    def prepare(self, x: Any, *args: Any, **named: Any) -> Prepared:
         check_ordered(self.name, x.dtype)
         _check_numbers(self.name, x)
-        return (x,), _pool_params(self.name, *args)
+        return (x,), _pool_params(self.name, *args, **named)
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,) = inputs
@@ -302,9 +302,9 @@ class AvgPool2d(Pool):
         call = super().apply
         return _batched(call, x, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
-    def prepare(self, x: Any, *args: Any) -> Prepared:
+    def prepare(self, x: Any, *args: Any, **named: Any) -> Prepared:
         _check_numbers(self.name, x)
-        return (x,), _average_params(self.name, *args)
+        return (x,), _average_params(self.name, *args, **named)
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,) = inputs

@@ -159,6 +159,9 @@ class Uniform(_Draw):
     samples = Sample(_STATE, (3, 5), "float32"), Sample(_STATE, (), "float64"), Sample(_STATE, (0,))
     error_samples = (ErrorSample(TypeError, "not defined for int64", _STATE, (2,), "int64"),)
 
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return inputs, {k: v for k, v in params.items() if k != "bits"}
+
     def prepare(self, state: Any, shape: Sequence[Extent], dtype: Any = float32) -> Prepared:
         return (lifted(state),), _float_params(self.name, shape, dtype)
 
@@ -186,6 +189,9 @@ class Normal(_Draw):
     samples = Uniform.samples
     tolerance = {"float32": 2e-5}
     error_samples = (ErrorSample(RuntimeError, "sizes can't be negative", _STATE, (-1,)),)
+
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return inputs, {k: v for k, v in params.items() if k != "bits"}
 
     def prepare(self, state: Any, shape: Sequence[Extent], dtype: Any = float32) -> Prepared:
         params = _float_params(self.name, shape, dtype)

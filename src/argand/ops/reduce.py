@@ -284,6 +284,10 @@ class _Position(Reduce):
     def identity(dtype: DType) -> Any:
         return None
 
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        dims = params["dim"]
+        return inputs, {**params, "dim": dims if len(dims) == 1 else None}
+
     def prepare(
         self, x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -203,9 +203,9 @@ class Conv2d(_Conv):
             x, padding = _named_padding(x, w, padding, pair(stride, "stride"), dilation)
         return super().apply(x, w, stride, padding, dilation, groups)
 
-    def prepare(self, x: Any, w: Any, *window: Any) -> Prepared:
+    def prepare(self, x: Any, w: Any, *window: Any, **named: Any) -> Prepared:
         _check_dtypes(self.name, x, w)
-        return (x, w), _conv_params(self.name, *window)
+        return (x, w), _conv_params(self.name, *window, **named)
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         x, w = inputs

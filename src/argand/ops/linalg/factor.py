@@ -285,6 +285,9 @@ class LinalgLdlSolve(Linalg):
     )
     differentiable = False
 
+    def as_call(self, inputs: Any, params: dict[str, Any]) -> Any:
+        return None
+
     def prepare(
         self, ld: Any, pivots: Any = None, b: Any = None, hermitian: bool = False
     ) -> Prepared:
