@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 from collections.abc import Callable
@@ -70,7 +69,8 @@ def _onnx_difference(path: Path, images: np.ndarray, expected: np.ndarray) -> fl
     """The largest difference, as a part of the largest magnitude; None without ONNX Runtime."""
     if not importlib.util.find_spec("onnxruntime"):
         return None
-    runtime: Any = importlib.import_module("onnxruntime")
+    import onnxruntime as runtime
+
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {session.get_inputs()[0].name: images})
     return float(np.abs(found - expected).max() / np.abs(expected).max())

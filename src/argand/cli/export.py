@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 
@@ -11,6 +10,7 @@ from argand.base.errors import ArgumentError
 from argand.cli.models import read_model, settled, signature_of
 from argand.export.program import AnySignature, ExportedProgram
 from argand.fit.summary import size_text
+from argand.onnx import exporter, exporting, saving
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,12 +32,6 @@ def write_onnx(
     program: ExportedProgram, signature: AnySignature, path: str, opset: int | None = None
 ) -> None:
     """Write one signature as an ONNX model, which ONNX's checker has seen."""
-    try:
-        exporting, exporter, saving = (
-            importlib.import_module(f"argand.onnx.{n}") for n in ("exporting", "exporter", "saving")
-        )
-    except ImportError as e:
-        raise ArgumentError(f"{path}: {e}") from None
     found = settled(signature, {})
     names = [found.inputs[s.leaf].name for s in found.sources]
     model = exporting.program_to_model(

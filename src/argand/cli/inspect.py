@@ -74,7 +74,7 @@ def _signature_facts(
         "name": signature.name,
         "inputs": list(map(str, signature.inputs)),
         "outputs": list(map(str, signature.outputs)),
-        "sizes": {name: list(limits) for name, limits in signature.ranges.items()},
+        "sizes": {name: [r.min, r.max] for name, r in signature.ranges.items()},
         "given": own,
         "state_written": sum(1 for _ in graph.writes),
         "nodes": len(graph.nodes),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from argand import onnx
 from argand.base.dtype import float32
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.export.archive import load
@@ -25,7 +25,7 @@ _NARROWEST = 120  # columns of what is written to a file or a pipe
 def read_model(path: str) -> ExportedProgram:
     """The program of an .argand file, or of an .onnx file."""
     if path.lower().endswith(".onnx"):
-        made: ExportedProgram = importlib.import_module("argand.onnx.loading").load(path)
+        made: ExportedProgram = onnx.load(path)
         return made
     return load(path)
 
@@ -56,21 +56,15 @@ def settled(signature: AnySignature, sizes: Mapping[str, int]) -> Signature:
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
     """A table on the terminal; numbers stand right."""
-    box, console, table = (
-        importlib.import_module(f"rich.{n}") for n in ("box", "console", "table")
-    )
+    from rich import box, console, table, text  # only where a table is shown
+
     rows = [[f"{x:,}" if isinstance(x, int) else str(x) for x in row] for row in rows]
     made = table.Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
     for i, head in enumerate(heads):
         numeric = bool(rows) and all(row[i][:1].isdigit() or row[i] == "" for row in rows)
         made.add_column(head, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(_plain(x) for x in row))
+        made.add_row(*(text.Text(x) for x in row))  # whose brackets are no markup
     width = shutil.get_terminal_size().columns
     wide = width if sys.stdout.isatty() else max(width, _NARROWEST)
     console.Console(width=wide, highlight=False).print(made)
-
-
-def _plain(text: str) -> Any:
-    """Text whose brackets are no markup."""
-    return importlib.import_module("rich.text").Text(text)

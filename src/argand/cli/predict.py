@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -155,7 +154,7 @@ def image_array(path: str, info: Declared, card: Mapping[str, Any]) -> np.ndarra
     ``std`` of the model card's field ``image``.
     """
     try:
-        images = importlib.import_module("PIL.Image")
+        from PIL import Image
     except ImportError:
         raise ArgumentError(
             f"{path}: images are read by Pillow: pip install pillow, or give an .npy file"
@@ -165,7 +164,7 @@ def image_array(path: str, info: Declared, card: Mapping[str, Any]) -> np.ndarra
     if rank not in (3, 4) or shape[0] not in (1, 3):
         raise ArgumentError(f"{path}: {info} takes no image of 1 or 3 channels, height and width")
     try:
-        image = images.open(path).convert("L" if shape[0] == 1 else "RGB")
+        image = Image.open(path).convert("L" if shape[0] == 1 else "RGB")
     except OSError:
         raise
     except Exception as e:  # decoders raise many kinds
