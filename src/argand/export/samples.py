@@ -79,6 +79,10 @@ def taken_samples(program: ExportedProgram, wanted: bool | Mapping[str, Any]) ->
             inputs = signature._inputs(tuple(args), dict(kwargs))
             if sum(getattr(x, "nbytes", 8) for x in inputs) <= _LARGEST:
                 found[f"samples/{len(found)}.safetensors"] = taken(program, signature, inputs)
+    for sample in program.samples:  # of the file that it came from, with what they give now
+        if sample.signature not in calls:
+            own = program.signatures[sample.signature].settled
+            found[f"samples/{len(found)}.safetensors"] = taken(program, own, sample.inputs)
     return found
 
 

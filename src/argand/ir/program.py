@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -205,6 +206,7 @@ class Program:
 
 # -- text ------------------------------------------------------------------------------------------
 
+_WORDS = {"True", "False", "inf", "nan", "complex", "return", "state"}
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -254,17 +256,24 @@ def type_text(v: Value) -> str:
 
 def value_name(v: Value) -> str:
     """How a value is written: ``%3``, ``x``, or ``"0.weight"``."""
-    if v.name.isdigit():
+    if v.name.isascii() and v.name.isdigit():
         return f"%{v.name}"
-    return v.name if _PLAIN_NAME.fullmatch(v.name) else f'"{v.name}"'
+    plain = _PLAIN_NAME.fullmatch(v.name) and v.name not in _WORDS
+    return v.name if plain else json.dumps(v.name)
 
 
 def operand_text(o: Operand, usual: DType | None) -> str:
     """A value's name, or a literal with its dtype where that is not the `usual` one."""
     if isinstance(o, Value):
         return value_name(o)
-    value = repr(o.value)
+    value = _number_text(o.value)
     return value if o.dtype is usual else f"{value}:{o.dtype.short}"
+
+
+def _number_text(value: Any) -> str:
+    if isinstance(value, complex):
+        return f"complex({value.real!r}, {value.imag!r})"
+    return repr(value)
 
 
 def params_text(params: Mapping[str, Any]) -> str:
@@ -282,5 +291,5 @@ def param_text(value: Any) -> str:
         inner = ", ".join(param_text(v) for v in value)
         return f"({inner}{',' if len(value) == 1 else ''})"
     if isinstance(value, str):
-        return '"' + value.replace('"', "'") + '"'
-    return repr(value)
+        return json.dumps(value)
+    return _number_text(value)

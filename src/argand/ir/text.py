@@ -8,6 +8,7 @@ program f(x: f32[N, 3]; state "0.weight": f32[3]) {
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from argand.ir.program import Node, Operand, Program, Value
 _TOKEN = re.compile(
     r"""(?P<skip>[ \t\r\n]+|\#[^\n]*)
       |(?P<number>-?(?:inf|nan)\b|-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?j?)
-      |(?P<string>"[^"\n]*")
+      |(?P<string>"(?:[^"\\\n]|\\.)*")
       |(?P<name>%?[A-Za-z_0-9][A-Za-z0-9_.]*)
       |(?P<sign><-|//|[(){}\[\],:;=@+\-*%<])""",
     re.VERBOSE,
@@ -39,17 +40,18 @@ class _Tokens:
         self.items: list[tuple[str, str, int]] = []
         self.comments: dict[int, str] = {}  # by their lines
         position, line = 0, 1
-        while position < len(text):
-            m = _TOKEN.match(text, position)
-            if m is None:
-                raise ProgramError(f"line {line}: unexpected {text[position]!r}")
-            if m.lastgroup == "skip":
-                if m.group()[0] == "#":
-                    self.comments[line] = m.group()
-                line += m.group().count("\n")
+        for m in _TOKEN.finditer(text):
+            if m.start() != position:
+                break
+            kind, word, position = m.lastgroup, m.group(), m.end()
+            if kind == "skip":
+                if word[0] == "#":
+                    self.comments[line] = word
+                line += word.count("\n")
             else:
-                self.items.append((str(m.lastgroup), m.group(), line))
-            position = m.end()
+                self.items.append((str(kind), word, line))
+        if position < len(text):
+            raise ProgramError(f"line {line}: unexpected {text[position]!r}")
         self.items.append(("end", "end of text", line))
         self.at = 0
 
@@ -83,6 +85,7 @@ Upgrade = Callable[[str, dict[str, Any]], dict[str, Any]]
 _LONGEST_SIZE = 20_000  # tokens of one size, which is a polynomial
 _MOST_TERMS = 1_000  # of a product of two polynomials
 _DEEPEST = 60  # regions in regions
+_ENDS = {",", "]", ")", "}"}
 _MOST_FACTORS = 64  # of one term
 _MOST_DIVISIONS = 300  # in one size, where each may be of the one before
 
@@ -128,7 +131,7 @@ class _Parser:
         return found
 
     def declaration(self, env: dict[str, Value]) -> Value:
-        name = self.t.next().strip('"').removeprefix("%")
+        name = self.name()
         self.t.expect(":")
         dtype, shape, layout = self.type()
         value = Value(dtype, shape, name)
@@ -191,10 +194,27 @@ class _Parser:
         if t.kind() == "number" or t.peek() in ("True", "False"):
             value = self.scalar()
             return Literal(_DTYPES[t.next()], value) if t.take(":") else value
-        name = t.next().strip('"').removeprefix("%")
+        if t.peek() == "complex" and t.items[t.at + 1][1] == "(":
+            value = self.complex()
+            return Literal(_DTYPES[t.next()], value) if t.take(":") else value
+        name = self.name()
         if name not in env:
             raise t.error(f"{name} is not defined")
         return env[name]
+
+    def name(self) -> str:
+        """The name of a value: a string where it is no plain one."""
+        kind, word = self.t.kind(), self.t.next()
+        return str(json.loads(word)) if kind == "string" else word.removeprefix("%")
+
+    def complex(self) -> complex:
+        self.t.next()
+        self.t.expect("(")
+        real = float(self.t.next())
+        self.t.expect(",")
+        imaginary = float(self.t.next())
+        self.t.expect(")")
+        return complex(real, imaginary)
 
     def scalar(self) -> Any:
         word = self.t.next()
@@ -217,12 +237,14 @@ class _Parser:
         t = self.t
         word = t.peek()
         if t.kind() == "string":
-            return t.next()[1:-1]
+            return json.loads(t.next())
         if word in ("True", "False", "None"):
             t.next()
             return {"True": True, "False": False, "None": None}[word]
         if word in _DTYPES:
             return _DTYPES[t.next()]
+        if word == "complex" and t.items[t.at + 1][1] == "(":
+            return self.complex()
         if word == "(" and self._begins_tuple():
             t.next()
             items = []
@@ -247,6 +269,10 @@ class _Parser:
         return self.t.items[self.t.at + 1][1] == ")"
 
     def size(self) -> Extent:
+        kind, word, _ = self.t.items[self.t.at]
+        if kind == "number" and word.isdigit() and self.t.items[self.t.at + 1][1] in _ENDS:
+            self.t.at += 1  # most sizes are numbers
+            return int(word)
         before = self.size_begin
         if before is None:
             self.size_begin, self.divisions = self.t.at, 0
@@ -329,7 +355,7 @@ class _Parser:
             if t.take(";"):
                 continue
             if t.items[t.at + 1][1] == "<-":
-                target = env[t.next().strip('"').removeprefix("%")]
+                target = env[self.name()]
                 t.expect("<-")
                 program.writes[program.state.index(target)] = _literal(self.operand(env), usual)
             else:
