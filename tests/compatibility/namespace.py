@@ -44,7 +44,8 @@ distributed.checkpoint.default_planner distributed.checkpoint.format_utils
 distributed.checkpoint.hf_storage distributed.checkpoint.optimizer
 distributed.checkpoint.state_dict distributed.checkpoint.state_dict_loader distributed.constants
 distributed.elastic.multiprocessing distributed.elastic.multiprocessing.errors distributed.run
-distributed.tensor._utils export._trace export.decomp_utils fx._pytree
+distributed.tensor._utils export._trace export.decomp_utils export.dynamic_shapes
+export.exported_program export.graph_signature fx._pytree
 fx._symbolic_trace fx.experimental.proxy_tensor fx.experimental.symbolic_shapes fx.graph
 fx.graph_module fx.immutable_collections fx.interpreter fx.node fx.operator_schemas
 fx.passes.infra.pass_base fx.passes.shape_prop fx.proxy fx.subgraph_rewriter jit._script

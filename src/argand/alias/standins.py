@@ -20,7 +20,7 @@ _WAYS_ROUND = {
     "`torch.compile`",
     "torch._subclasses": "tensors without memory are not there: make the model on the CPU",
     "torch.distributed": "programs run in one process, a group of size 1",
-    "torch.export": "`torch.compile(f)` compiles a function, and its `.program()` prints what was "
+    "torch.export": "torch.export.export gives a program; `print(program.graph)` shows what was "
     "traced",
     "torch.nested": "pad the rows to one length and mask what was added",
     "torch.onnx": "torch.onnx.export exports a module",
