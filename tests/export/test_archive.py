@@ -168,6 +168,25 @@ def test_manifests_that_lie(contents: bytes, path: str, value: Any, message: str
         load(changed_manifest(contents, change))
 
 
+def test_facts_that_the_types_rely_on_must_be_stated() -> None:
+    def f(x: Any) -> Any:
+        halves = nn.functional.avg_pool1d(x, 2)
+        return nn.functional.interpolate(halves, scale_factor=2, mode="nearest") + x
+
+    program = export(f, (ag.rand(2, 1, 8),), dynamic_shapes=({2: ag.Dim.AUTO},))
+    file = io.BytesIO()
+    program.save(file)
+    assert load(io.BytesIO(file.getvalue()))(ag.ones(2, 1, 12)).tolist() == [[[2.0] * 12]] * 2
+    with pytest.raises(ValueError, match="exported for sizes where"):
+        program(ag.ones(2, 1, 13))
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["signatures"]["serving_default"]["facts"] = []
+
+    with pytest.raises(FormatError, match=r"facts: that .* is missing"):
+        load(changed_manifest(file.getvalue(), change))
+
+
 def with_program(contents: bytes, change: Callable[[str], str]) -> io.BytesIO:
     parts = parts_of(contents)
     text = change(parts["programs/0.txt"].decode()).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,20 @@ def test_gradients_inside_the_function() -> None:
 
     x = ag.rand(5)
     np.testing.assert_allclose(export(f, (x,))(x).numpy(), np.cos(x.numpy()), rtol=1e-5)
+
+
+def test_a_constant_of_which_a_call_takes_a_part() -> None:
+    places = nn.Parameter(ag.arange(12.0).reshape(6, 2))
+
+    def f(x: Any) -> Any:
+        return x + places[: x.shape[0]].exp()
+
+    with pytest.raises(ValueError, match="declare a range that decides it"):
+        export(f, (ag.ones(3, 2),), dynamic_shapes=(("n", None),))
+    shapes = ((ag.Dim("n", max=6), None),)
+    file = io.BytesIO()
+    export(f, (ag.ones(3, 2),), dynamic_shapes=shapes).save(file)
+    program = load(io.BytesIO(file.getvalue()))
+    expected = np.exp(np.arange(10.0).reshape(5, 2))
+    found = program(np.zeros((5, 2), np.float32))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)

@@ -336,10 +336,11 @@ def _guard(difference: Dim, op: str) -> bool:
     if guards is None or hint is None or declared:
         what = "it is symbolic"
         if declared:
-            what = f"dim {declared[0]!r} was declared to take any size"
+            what = f"dim {declared[0]!r} was declared to take any size in its range"
         raise ShapeError(
             f"can't decide whether {difference} {op} 0: {what}, and the answer depends on it; "
-            "remove the comparison, or give a fixed size"
+            "remove the comparison, declare a range that decides it (ag.Dim(name, min=, max=)), or "
+            "give a fixed size"
         )
     outcome = compare(hint, op)
     guards.facts.append((Dim(difference.terms), op, outcome))

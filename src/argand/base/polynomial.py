@@ -156,12 +156,13 @@ def _monomial_key(monomial: Monomial) -> tuple[Any, ...]:
 def _monomial_bounds(monomial: Monomial) -> tuple[int | None, int | None]:
     low, high = 1, 1 if not monomial else None
     for atom in monomial:
-        lo = 2 if isinstance(atom, Symbol) else atom.bounds()[0]
+        lo = max(2, atom.least or 0) if isinstance(atom, Symbol) else atom.bounds()[0]
         if lo is None or lo < 0:
             return None, None
         low *= lo
-    if len(monomial) == 1 and isinstance(monomial[0], Apply):
-        high = monomial[0].bounds()[1]
+    if len(monomial) == 1:
+        (atom,) = monomial
+        high = atom.most if isinstance(atom, Symbol) else atom.bounds()[1]
     return low, high
 
 

@@ -21,10 +21,10 @@ from argand.export.manifest import (
     Fields,
     as_json,
     check_facts,
-    examples_of,
     parsed,
     signature_fields,
     signature_of_fields,
+    symbols_of,
 )
 from argand.export.program import ExportedProgram
 from argand.export.samples import Sample, read_samples, sample_parts, taken_samples
@@ -237,7 +237,7 @@ class _Archive:
         for name, value in self.manifest.fields("signatures").value.items():
             fields = Fields(value, f"signatures.{name}")
             text = self._text(fields.get("program", str))
-            program, facts = parse_archived(text.decode(), versions.value, examples_of(fields))
+            program, facts = parse_archived(text.decode(), versions.value, symbols_of(fields))
             signature = signature_of_fields(name, fields, program)
             check_facts(signature, facts)
             _check_state(signature.state_names, program, made.state, fields.where)

@@ -13,6 +13,7 @@ from typing import Any
 from argand.base.dim import Dim
 from argand.base.dtype import ALL, DType
 from argand.base.errors import FormatError
+from argand.base.polynomial import Symbol
 from argand.base.shape import same_shape
 from argand.compile.call import Input
 from argand.export.capture import Fact, Result
@@ -164,11 +165,16 @@ def signature_of_fields(name: str, fields: Fields, program: Program) -> Signatur
     return signature
 
 
-def examples_of(fields: Fields) -> dict[str, int]:
-    """The sizes that a signature's symbols had when it was traced, as far as JSON says them."""
-    limits = fields.fields("sizes").value.items()
-    ranges = {name: _read_range(x, f"{fields.where}.sizes.{name}") for name, x in limits}
-    return {name: r.example for name, r in ranges.items() if r.example is not None}
+def symbols_of(fields: Fields) -> dict[str, Dim]:
+    """The symbols of a signature's program, with their ranges and the sizes that they had when it
+    was traced."""
+    found: dict[str, Dim] = {}
+    for name, limits in fields.fields("sizes").value.items():
+        known = _read_range(limits, f"{fields.where}.sizes.{name}")
+        symbol = Symbol(name, known.example)
+        symbol.least, symbol.most = known.min, known.max
+        found[name] = Dim({(symbol,): 1})
+    return found
 
 
 def check_facts(signature: Signature, facts: Sequence[Fact]) -> None:
@@ -344,8 +350,8 @@ __all__ = [
     "as_json",
     "check_facts",
     "check_unique",
-    "examples_of",
     "parsed",
     "signature_fields",
     "signature_of_fields",
+    "symbols_of",
 ]

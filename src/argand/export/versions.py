@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from argand.base.dim import Dim
 from argand.base.errors import FormatError, ProgramError
 from argand.base.size_guards import Guards, collecting_guards
 from argand.export.capture import Fact
@@ -40,10 +41,10 @@ def op_versions(programs: Iterable[Program]) -> dict[str, int]:
 
 
 def parse_archived(
-    text: str, versions: Mapping[str, Any], examples: Mapping[str, int]
+    text: str, versions: Mapping[str, Any], symbols: Mapping[str, Dim]
 ) -> tuple[Program, list[Fact]]:
     """The program of a file: its ops are Argand's own, of the versions that are known, and
-    everything fits, as far as the facts hold that are found by `examples`, sizes of its symbols."""
+    everything fits, as far as the facts hold that are found by the hints of its symbols."""
 
     def upgraded(name: str, params: Params) -> Params:
         base = name.partition(".")[0]
@@ -65,7 +66,7 @@ def parse_archived(
 
     guards = Guards()
     with collecting_guards(guards):
-        program = parse_program(text, upgraded, most_nodes=_MOST_NODES, examples=examples)
+        program = parse_program(text, upgraded, most_nodes=_MOST_NODES, symbols=symbols)
         _check_layouts(program)
         verify(program)
     check_symbols(program)

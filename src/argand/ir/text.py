@@ -405,16 +405,16 @@ def parse_program(
     text: str,
     upgrade: Upgrade | None = None,
     most_nodes: int | None = None,
-    examples: Mapping[str, int] | None = None,
+    symbols: Mapping[str, Dim] | None = None,
 ) -> Program:
     """The program that a text describes; ProgramError names the line that doesn't fit.
 
     `upgrade` may replace the parameters of each node, or raise an error; `most_nodes` is how many
-    nodes a text from outside may have; `examples` are sizes of symbols, by which comparisons are
-    decided where guards are collected.
+    nodes a text from outside may have; `symbols` are known ones, by whose ranges and hints
+    comparisons are decided where guards are collected.
     """
     parser = _Parser(text, upgrade)
-    parser.dims.update((name, Dim.symbol(name, size)) for name, size in (examples or {}).items())
+    parser.dims.update(symbols or {})
     if most_nodes is not None:
         parser.nodes_left = most_nodes
     try:
