@@ -22,7 +22,7 @@ def test_contiguous_changes_memory_not_meaning() -> None:
     assert y.stride() == (60, 1, 15, 3)
     assert y.is_contiguous(memory_format=ag.channels_last) and not y.is_contiguous()
     assert y.contiguous(memory_format=ag.channels_last) is y
-    with pytest.raises(ShapeError, match=r"4-d image, got shape \(3,\)"):
+    with pytest.raises(ShapeError, match=r"images of 4 dimensions, got shape \(3,\)"):
         ag.ones(3).contiguous(memory_format=ag.channels_last)
 
 

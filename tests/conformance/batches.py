@@ -39,6 +39,7 @@ NO_ROWS = {
     "scatter": "computes nothing",
     "divisor": "computes nothing",
     "integer_sum": "whole numbers have one sum, in any order",
+    "mix_bytes": "whole numbers have one sum, in any order",
     "draw_binomial": "draws by an element's position",
     "draw_log_gamma": "draws by an element's position",
     "draw_poisson": "draws by an element's position",

@@ -45,7 +45,8 @@ VALUES: list[Any] = [
 # They take what they get (a printer, a switch), or ask for memory by design.
 SKIPPED = (
     *("set_printoptions", "manual_seed", "seed", "set_rng_state", "fork_rng"),
-    *("register_hook", "apply_", "share_memory_", "data_ptr", "set_default_dtype", "backward"),
+    *("register_hook", "apply_", "share_memory_", "data_ptr", "is_set_to", "backward"),
+    "set_default_dtype",
     *("set_default_device", "set_num_threads", "set_float32_matmul_precision"),
     *("use_deterministic_algorithms", "set_deterministic_debug_mode"),
 )

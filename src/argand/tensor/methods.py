@@ -40,6 +40,8 @@ def is_set_to(self: Any, tensor: Any) -> bool:
     >>> x.is_set_to(x.view(2)), x.is_set_to(x[:1]), x.is_set_to(x.clone())
     (True, False, False)
     """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"is_set_to takes a tensor, got {type(tensor).__name__}")
     mine, other = self.numpy_array(), tensor.numpy_array()
     places = (a.__array_interface__["data"] for a in (mine, other))
     return len({*places}) == 1 and (mine.shape, mine.strides) == (other.shape, other.strides)

@@ -262,7 +262,7 @@ class Optimiser:
             emit("not_optimised", kernel=job.source.name, reason=str(failure))
         with self._change:
             self._jobs.popleft()
-            self._sent -= 1
+            self._sent = max(self._sent - 1, 0)  # of a lost process, some were never sent
             self._change.notify_all()
 
 
