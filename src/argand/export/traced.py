@@ -25,7 +25,7 @@ from argand.base.shape import shape_text
 from argand.export.capture import Captured, capture
 from argand.export.signature import Signature, SizeRange, signature_of, tensor_of
 from argand.ir import bind as crossroads
-from argand.tensor.core import Tensor, eager
+from argand.tensor.core import Tensor, eager, wrap
 from argand.transform.mode import no_grad
 
 Keep = Callable[[Sequence[str], Sequence[Tensor | int]], list[str | int]]
@@ -57,9 +57,9 @@ class Declared(NamedTuple):
 class TracedSignature:
     """Calls a function of tensors, and of a state by name, as its declared inputs say.
 
-    The first call traces it, with a symbol for each size that was not declared to be a number; a
-    call that no program fits traces once more. What can't be traced, since sizes depend on values,
-    runs op by op; `reason` says why.
+    The first call traces it for its sizes, the first with others with a symbol for each size that
+    was not declared to be a number; a call that no program fits traces once more. What can't be
+    traced, since sizes depend on values, runs op by op; `reason` says why.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class TracedSignature:
         with self._lock:
             found = self._known(values)
             if found is None and self.reason is None:
-                found = self._trace(values)
+                found = self._trace(values, varying=bool(self.traced))
         return found
 
     def _known(self, values: Sequence[Any]) -> Signature | None:
@@ -191,14 +191,15 @@ class TracedSignature:
                 return signature
         return None
 
-    def _trace(self, values: Sequence[Any]) -> Signature | None:
+    def _trace(self, values: Sequence[Any], varying: bool) -> Signature | None:
+        """A program for these sizes alone, or for all where they vary."""
         if len(self.traced) >= settings.retrace_limit:
             self.reason = (
                 f"there are {len(self.traced)} programs for other sizes (settings.retrace_limit)"
             )
             return None
         try:
-            found = self._captured(values)
+            found = self._captured(values, varying)
         except TraceError as error:
             self.reason = str(error).splitlines()[0]
             return None
@@ -221,14 +222,15 @@ class TracedSignature:
         self.traced.append(signature.bind_state(self._state))
         return signature
 
-    def _captured(self, values: Sequence[Any]) -> Captured:
+    def _captured(self, values: Sequence[Any], varying: bool) -> Captured:
         """A trace for all sizes that vary, or where there is none, for these alone."""
 
         def run(*tensors: Any) -> Any:
             return _returned(self._run(list(tensors)))
 
         shapes = [
-            self._varying(x, tuple(v.shape)) for x, v in zip(self.inputs, values, strict=True)
+            self._varying(x, tuple(v.shape)) if varying else None
+            for x, v in zip(self.inputs, values, strict=True)
         ]
         given: Any = (tuple(v.detach() for v in values), {})
         try:
@@ -238,7 +240,7 @@ class TracedSignature:
                 raise
             return capture(run, given, [None] * len(shapes), _identifier(self.name))
 
-    def _varying(self, info: Declared, shape: Sequence[int]) -> dict[int, Any] | None:
+    def _varying(self, info: Declared, shape: Sequence[Any]) -> dict[int, Any] | None:
         """The dimensions that vary: not those declared as numbers, nor those of 0 or 1 elements,
         for which shapes may be computed otherwise."""
         declared = info.shape if info.shape is not None else [None] * len(shape)
@@ -260,16 +262,24 @@ class TracedSignature:
 
     @property
     def settled(self) -> Signature:
-        """The first program traced, for a file; ArgumentError where no call has made one."""
+        """A program for a file: one whose sizes vary, if there can be one; ArgumentError where no
+        call has been traced."""
         if not self.traced:
             why = f"it runs op by op: {self.reason}" if self.reason else "call it once before"
             raise ArgumentError(f"{self.name} has no program yet; {why}")
-        return self.traced[0]
+        first = self.traced[0]
+        found = next((s for s in self.traced if s.ranges), None)
+        if found is None and any(
+            self._varying(x, y.shape) for x, y in zip(self.inputs, first.inputs, strict=True)
+        ):
+            example = [wrap(np.zeros(x.shape, x.dtype.numpy)) for x in first.inputs]
+            found = self._trace(example, varying=True)
+        return found or first
 
     @property
     def ranges(self) -> dict[str, SizeRange]:
-        """The sizes that the symbols of the first program may have."""
-        return self.traced[0].ranges if self.traced else {}
+        """The sizes that the symbols of the program may have."""
+        return self.settled.ranges if self.traced else {}
 
     @property
     def program(self) -> Any:

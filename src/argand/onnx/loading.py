@@ -123,8 +123,9 @@ def load(source: Any, *, compiled: bool = True) -> ExportedProgram:
     in the order of the graph's inputs or by name, it gives a tensor, or a tuple in the order of its
     outputs.
 
-    It is an `ag.export.ExportedProgram`: traced by the first call, with a symbol for each size that
-    the file doesn't fix, and compiled; where sizes depend on values it runs op by op, and
+    It is an `ag.export.ExportedProgram`: traced and compiled by the first call, and by the first
+    with other sizes once more, for all that the file leaves open; where sizes depend on values it
+    runs op by op, and
     `explain()` says why, as it always does with `compiled=False`. Its weights are parameters:
     called with tensors while gradients are recorded, it can be trained. Opsets 7 to the newest that
     the package onnx knows. Raises
