@@ -138,7 +138,8 @@ class Optimiser:
     def _reset(self) -> None:
         self._change = threading.Condition()
         self._jobs: deque[_Job] = deque()  # that are not done, in order
-        self._sent = 0  # how many of them the process was sent
+        self._sent = 0  # how many of them were taken to be sent
+        self._writing = False  # whether one of these is on its way
         self._process: Any = None
         self._usable = _can_start()
         self._installing = threading.Lock()
@@ -174,7 +175,7 @@ class Optimiser:
     def close(self) -> None:
         """Send what is left, and install nothing more: the interpreter is about to end."""
         with self._change:
-            self._change.wait_for(lambda: self._sent == len(self._jobs), LAST_SECONDS)
+            self._change.wait_for(self._all_sent, LAST_SECONDS)
         with self._installing:
             self._closed = True
 
@@ -213,10 +214,14 @@ class Optimiser:
                 write_message(process.stdin, *job.source.message())
             except OSError:
                 return  # the process has ended; `_receive` sees it too
-            with self._change:
-                self._sent += 1
-                self._change.notify_all()
+            finally:
+                with self._change:
+                    self._writing = False
+                    self._change.notify_all()
         process.stdin.close()
+
+    def _all_sent(self) -> bool:
+        return self._sent == len(self._jobs) and not self._writing
 
     def _next(self) -> _Job | None:
         """The next job to be sent; None when there was none for long."""
@@ -225,7 +230,10 @@ class Optimiser:
                 if not self._change.wait(IDLE_SECONDS) and not self._jobs:
                     self._process = None  # the next job starts another
                     return None
-            return self._jobs[self._sent]
+            job = self._jobs[self._sent]
+            self._sent += 1  # before it is written: the answer may come before that is noted
+            self._writing = True
+            return job
 
     def _receive(self, process: Any) -> None:
         with open(process.stdout.fileno(), "rb", closefd=False) as answers:
