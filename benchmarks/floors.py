@@ -27,9 +27,9 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "peers"))
-from columns import Store  # noqa: E402
-from common import WORKLOADS  # noqa: E402
-from table import best_of, fmt, medians  # noqa: E402
+from columns import Store
+from common import WORKLOADS
+from table import best_of, fmt, medians
 
 # --- kernels
 

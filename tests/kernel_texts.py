@@ -20,22 +20,22 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER / "programs"), str(FOLDER / "conformance")]
 
-from calls import ALL_OPS, calls_of  # noqa: E402
-from keeping import load_all  # noqa: E402
-from maker import random_program  # noqa: E402
+from calls import ALL_OPS, calls_of
+from keeping import load_all
+from maker import random_program
 
-import argand as ag  # noqa: E402
-import argand.nn.functional as F  # noqa: E402  # PyTorch's name
-from argand import nn, optim  # noqa: E402
-from argand.backends.cpu import compiler  # noqa: E402
-from argand.backends.cpu.lowering import Lowering, canonical_text  # noqa: E402
-from argand.base.errors import ArgandError  # noqa: E402
-from argand.base.settings import settings  # noqa: E402
-from argand.codegen.llvm.target import named_target  # noqa: E402
-from argand.ir.bind import eagerly  # noqa: E402
-from argand.ir.program import Program  # noqa: E402
-from argand.passes.memory import plan_memory  # noqa: E402
-from machines import FORCED  # noqa: E402
+import argand as ag
+import argand.nn.functional as F
+from argand import nn, optim
+from argand.backends.cpu import compiler
+from argand.backends.cpu.lowering import Lowering, canonical_text
+from argand.base.errors import ArgandError
+from argand.base.settings import settings
+from argand.codegen.llvm.target import named_target
+from argand.ir.bind import eagerly
+from argand.ir.program import Program
+from argand.passes.memory import plan_memory
+from machines import FORCED
 
 
 def texts_of(program: Program) -> Iterator[str]:

@@ -25,9 +25,9 @@ from typing import NamedTuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from columns import BEFORE, COLUMNS, COMPILE, JAX_CLOSED, RSS, Store  # noqa: E402
-from common import GROUPS, WORKLOADS  # noqa: E402
-from table import merge  # noqa: E402
+from columns import BEFORE, COLUMNS, COMPILE, JAX_CLOSED, RSS, Store
+from common import GROUPS, WORKLOADS
+from table import merge
 
 FIRST_OP = {
     "argand": "import argand as ag; (ag.ones(4) + 1)",

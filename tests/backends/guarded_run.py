@@ -15,15 +15,15 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "backends"), str(TESTS / "programs")]
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-import wrong_kernels  # noqa: E402
-from draw import fault_of, judges_of, seeds_of  # noqa: E402
-from maker import random_program  # noqa: E402
+import numpy as np
+import pytest
+import wrong_kernels
+from draw import fault_of, judges_of, seeds_of
+from maker import random_program
 
-from argand.backends.cpu import compile_program  # noqa: E402
-from argand.base.settings import settings  # noqa: E402
-from argand.ir.text import parse_program  # noqa: E402
+from argand.backends.cpu import compile_program
+from argand.base.settings import settings
+from argand.ir.text import parse_program
 
 
 def random_programs(seeds: range) -> None:

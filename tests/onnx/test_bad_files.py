@@ -12,8 +12,8 @@ import argand as ag
 
 onnx = pytest.importorskip("onnx")
 
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from test_load import F32, info, linear, model_of  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper
+from test_load import F32, info, linear, model_of
 
 
 def refused(model: Any, text: str) -> None:

@@ -10,11 +10,11 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-import onnx_suite  # noqa: E402
-from onnxrun import run  # noqa: E402
+import onnx_suite
+from onnxrun import run
 
-import argand as ag  # noqa: E402
-from argand.base.errors import ArgandError  # noqa: E402
+import argand as ag
+from argand.base.errors import ArgandError
 
 NAMES = [n for n in onnx_suite.cases() if n.startswith(("pytorch-operator/", "pytorch-converted/"))]
 

@@ -12,7 +12,7 @@ import argand as ag
 
 onnx = pytest.importorskip("onnx")
 
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper
 
 F32, I64 = TensorProto.FLOAT, TensorProto.INT64
 rng = np.random.default_rng(7)

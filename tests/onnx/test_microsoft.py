@@ -12,7 +12,7 @@ import argand as ag
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-from onnx import helper  # noqa: E402
+from onnx import helper
 
 rng = np.random.default_rng(5)
 

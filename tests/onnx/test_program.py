@@ -13,7 +13,7 @@ from argand import nn, optim
 
 onnx = pytest.importorskip("onnx")
 
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper
 
 
 def pyramid(weight: np.ndarray[Any, Any]) -> Any:

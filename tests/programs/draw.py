@@ -25,13 +25,13 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [p for p in (str(FOLDER), str(FOLDER.parent)) if p not in sys.path]
 
-from checks import machine_of, native_fault, pass_fault  # noqa: E402
-from judging import Judge  # noqa: E402
-from keeping import text_of  # noqa: E402
-from maker import Drawn, random_program  # noqa: E402
-from shrinking import Case, shrink  # noqa: E402
+from checks import machine_of, native_fault, pass_fault
+from judging import Judge
+from keeping import text_of
+from maker import Drawn, random_program
+from shrinking import Case, shrink
 
-from argand.base.settings import settings  # noqa: E402
+from argand.base.settings import settings
 
 
 def judges_of(drawn: Drawn) -> list[Judge]:

@@ -258,14 +258,15 @@ def _parameters(function: Any) -> list[inspect.Parameter]:
         return []  # a callable without a signature
 
 
-def _parameter_names(function: Any) -> list[str]:
+def parameter_names(function: Any) -> list[str]:
+    """The names of the parameters that arguments in order are for, as far as it tells them."""
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [p.name for p in _parameters(function) if p.kind in positional]
 
 
 def argument_origins(function: Any, given: Given) -> list[tuple[int | None, str]]:
     """For each leaf the position and the name of the argument that it belongs to."""
-    names = _parameter_names(function)
+    names = parameter_names(function)
     origins: list[tuple[int | None, str]] = []
     for i, value in enumerate(given[0]):
         name = names[i] if i < len(names) else f"arg{i}"

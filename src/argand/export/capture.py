@@ -73,12 +73,14 @@ def capture(
 ) -> Captured:
     """Trace a call. Gradients are followed only if the function asks for some.
 
-    What it changes in Python objects is an error, or left out (`drops_effects`).
+    The program's name is `name`, as an identifier. What the function changes in Python objects is
+    an error, or left out (`drops_effects`).
 
     Raises TraceError where the function does what no program can: it changes Python objects, or
     its result depends on the values of tensors.
     """
     given = _with_symbolic_sizes(given, shapes)
+    name = "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "program"
     try:
         with no_grad():
             return _captured(_ExportedFunction(function, name, shapes), given, drops_effects)

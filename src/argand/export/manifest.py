@@ -334,12 +334,6 @@ def _read_fact(x: Any, where: str) -> tuple[Any, str, bool]:
     raise FormatError(f"{where}: facts: {x!r:.40} is no comparison of sizes")
 
 
-def check_unique(names: Sequence[str], where: str) -> None:
-    """Refuse a name that comes twice."""
-    if len(set(names)) != len(names):
-        raise FormatError(f"{where}: a name is there twice")
-
-
 def as_json(value: Mapping[str, Any]) -> bytes:
     """A mapping as JSON text."""
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode()
@@ -349,7 +343,6 @@ __all__ = [
     "Fields",
     "as_json",
     "check_facts",
-    "check_unique",
     "parsed",
     "signature_fields",
     "signature_of_fields",

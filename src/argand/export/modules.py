@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from argand.export.program import ExportedProgram
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
+
+
+def module_at(root: Module, path: str, new: Callable[[], Module] = Module) -> Module:
+    """The submodule of a path; `new` makes those that are not there."""
+    owner = root
+    for part in path.split(".") if path else ():
+        if part not in owner._modules:
+            owner._modules[part] = new()
+        owner = owner.get_submodule(part)
+    return owner
 
 
 class ExportedModule(Module):
@@ -20,12 +31,8 @@ class ExportedModule(Module):
         super().__init__()
         self.program = program
         for name, tensor in program.state_dict.items():
-            *path, last = name.split(".")
-            owner: Module = self
-            for part in path:
-                if part not in owner._modules:
-                    owner.add_module(part, Module())
-                owner = owner.get_submodule(part)
+            path, _, last = name.rpartition(".")
+            owner = module_at(self, path)
             if isinstance(tensor, Parameter):
                 owner.register_parameter(last, tensor)
             else:
@@ -40,4 +47,4 @@ class ExportedModule(Module):
         return repr(self.program.default)
 
 
-__all__ = ["ExportedModule"]
+__all__ = ["ExportedModule", "module_at"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,8 @@ from argand.base.dim import Dim, DimHint
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.late import resolve
 from argand.base.tree import flatten, tree_map
-from argand.export.capture import Shapes, capture
+from argand.compile.signature import parameter_names
+from argand.export.capture import Captured, Shapes, capture
 from argand.export.graph_signature import ExportGraphSignature, graph_signature_of
 from argand.export.signature import Signature, SizeRange, signature_of, tensor_of
 from argand.export.traced import TracedSignature
@@ -27,12 +27,6 @@ DEFAULT = "serving_default"
 
 
 AnySignature = Signature | TracedSignature
-
-
-class StateInfo(NamedTuple):
-    """What a tensor of the state is: "parameter", "buffer", "constant" or "generator"."""
-
-    role: str
 
 
 class ExportedProgram:
@@ -58,7 +52,7 @@ class ExportedProgram:
         self.samples: list[Any] = []  # of a file
         self.examples: dict[str, Any] = {}  # (args, kwargs) of each signature
         self._state: dict[str, Tensor] = {}
-        self._roles: dict[str, StateInfo] = {}
+        self._roles: dict[str, str] = {}
 
     # -- calling -------------------------------------------------------------------------------
 
@@ -83,12 +77,12 @@ class ExportedProgram:
     @property
     def state_dict(self) -> dict[str, Tensor]:
         """The parameters and buffers by name, as they are."""
-        return {n: t for n, t in self._state.items() if self._roles[n].role in _SAVED}
+        return {n: t for n, t in self._state.items() if self._roles[n] in _SAVED}
 
     @property
     def constants(self) -> dict[str, Tensor]:
         """The other tensors that the program reads or writes: an optimizer's moments, tables."""
-        return {n: t for n, t in self._state.items() if self._roles[n].role not in _SAVED}
+        return {n: t for n, t in self._state.items() if self._roles[n] not in _SAVED}
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """The parameters with their names.
@@ -97,7 +91,7 @@ class ExportedProgram:
         >>> [name for name, _ in program.named_parameters()]
         ['weight', 'bias']
         """
-        return ((n, t) for n, t in self._state.items() if self._roles[n].role == "parameter")
+        return ((n, t) for n, t in self._state.items() if self._roles[n] == "parameter")
 
     def parameters(self) -> Iterator[Tensor]:
         """The parameters, for an optimizer."""
@@ -105,7 +99,7 @@ class ExportedProgram:
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
         """The buffers with their names."""
-        return ((n, t) for n, t in self._state.items() if self._roles[n].role == "buffer")
+        return ((n, t) for n, t in self._state.items() if self._roles[n] == "buffer")
 
     def buffers(self) -> Iterator[Tensor]:
         """The buffers."""
@@ -113,7 +107,7 @@ class ExportedProgram:
 
     def role(self, name: str) -> str:
         """What a tensor of the state is: "parameter", "buffer", "constant" or "generator"."""
-        return self._roles[name].role
+        return self._roles[name]
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -123,7 +117,7 @@ class ExportedProgram:
     def add_state(self, name: str, tensor: Tensor, role: str) -> None:
         """Give the program a tensor; signatures know it by its name."""
         self._state[name] = tensor
-        self._roles[name] = StateInfo(role)
+        self._roles[name] = role
 
     # -- showing -------------------------------------------------------------------------------
 
@@ -194,18 +188,13 @@ class ExportedProgram:
             raise ArgumentError(f"there is a signature {name!r} already")
         given = tree_map(_as_tensor, (tuple(args), dict(kwargs or {})))
         shapes = leaf_shapes(function, given, dynamic_shapes)
-        program_name = _program_name(function)
-        found = capture(function, given, shapes, program_name, drops_effects=drops_effects)
-        names = self._names(function, [v.name for v in found.program.state], found.state)
-        for value, tensor_name in zip(found.program.state, names, strict=True):
-            if isinstance(tensor_name, str):
-                value.name = tensor_name
-        positional = _positional(function)
+        called = getattr(function, "__name__", type(function).__name__)
+        found = capture(function, given, shapes, called, drops_effects=drops_effects)
         signature = signature_of(
             name,
             found,
-            names,
-            positional,
+            self._name_state(function, found),
+            parameter_names(function),
             input_names=input_names,
             output_names=output_names,
         )
@@ -213,32 +202,32 @@ class ExportedProgram:
         self.signatures[name] = signature.bind_state(self._state)
         return signature
 
-    def _names(
-        self, function: Any, traced: Sequence[str], tensors: Sequence[Tensor | int]
-    ) -> list[str | int]:
-        """The names of a signature's state: a tensor has one name for all signatures."""
+    def _name_state(self, function: Any, found: Captured) -> list[str | int]:
+        """Name the state of what was traced: a tensor has one name for all signatures. Gives the
+        names, and the numbers of the leaves that are written."""
         own = _named_tensors(function)
         known = {id(t): name for name, t in self._state.items()}
         names: list[str | int] = []
-        for label, tensor in zip(traced, tensors, strict=True):
+        for value, tensor in zip(found.program.state, found.state, strict=True):
             if isinstance(tensor, int):
                 names.append(tensor)
                 continue
             if id(tensor) not in known:
-                name, role = own.get(id(tensor), (label, _role(tensor)))
+                name, role = own.get(id(tensor), (value.name, _role(tensor)))
                 while name in self._state:
                     name += "_"
                 self.add_state(name, tensor, role)
                 known[id(tensor)] = name
-            names.append(known[id(tensor)])
+            value.name = known[id(tensor)]
+            names.append(value.name)
         return names
 
     def add_traced(self, signature: TracedSignature) -> None:
         """Add a signature that is traced when it is called."""
         self.signatures[signature.name] = signature.bind_state(self._state, self._kept)
 
-    def _kept(self, traced: Sequence[str], tensors: Sequence[Tensor | int]) -> list[str | int]:
-        return self._names(None, traced, tensors)
+    def _kept(self, found: Captured) -> list[str | int]:
+        return self._name_state(None, found)
 
     # -- copies --------------------------------------------------------------------------------
 
@@ -308,21 +297,6 @@ def _as_tensor(leaf: Any) -> Any:
     return tensor_of(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
-def _program_name(function: Any) -> str:
-    name = getattr(function, "__name__", type(function).__name__)
-    return "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "program"
-
-
-def _positional(function: Any) -> list[str]:
-    target = getattr(function, "forward", function)
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    try:
-        parameters = inspect.signature(target).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    return [p.name for p in parameters if p.kind in kinds]
-
-
 # -- dynamic shapes --------------------------------------------------------------------------------
 
 
@@ -333,7 +307,7 @@ def leaf_shapes(function: Any, given: Any, dynamic_shapes: Any) -> Shapes:
     if dynamic_shapes is None:
         return [None] * len(leaves)
     args, kwargs = given
-    names = _positional(function)
+    names = parameter_names(function)
     by_name = {names[i] if i < len(names) else f"arg{i}": a for i, a in enumerate(args)}
     by_name |= kwargs
     if isinstance(dynamic_shapes, Mapping):
@@ -476,4 +450,4 @@ def export(
     return made
 
 
-__all__ = ["DEFAULT", "ExportedProgram", "StateInfo", "export", "leaf_shapes"]
+__all__ = ["DEFAULT", "ExportedProgram", "export", "leaf_shapes"]

@@ -21,7 +21,7 @@ from argand.ir.program import Program
 from argand.ir.record import replay
 from argand.ir.sizes import with_sizes
 from argand.ir.verify import verify
-from argand.tensor.core import Tensor, eager, wrap
+from argand.tensor.core import Tensor, wrap
 from argand.tensor.inplace import assign
 from argand.transform.mode import mode, no_grad
 
@@ -50,8 +50,7 @@ class Runner:
 
     def __call__(self, tensors: Sequence[Any], sizes: Sizes) -> list[Tensor]:
         """The outputs. Gradients are recorded where one is wanted; written state is changed."""
-        watched = crossroads.pushed and crossroads.current() is not eager()
-        if watched or self._wants_grad(tensors):
+        if crossroads.intercepted() or self._wants_grad(tensors):
             return self.replayed(tensors, sizes)
         found: list[Tensor] = self._executable(sizes)(tensors)
         return found

@@ -9,19 +9,19 @@ import numpy as np
 
 from argand.base.dim import Dim, Shape
 from argand.base.dtype import DType, from_numpy
-from argand.base.errors import CallError, DTypeError, ShapeError, did_you_mean
+from argand.base.errors import CallError, DTypeError, ShapeError
 from argand.base.polynomial import Polynomial, Symbol
 from argand.base.shape import shape_text
 from argand.base.size_guards import compare
 from argand.base.tree import Structure, flatten, unflatten
 from argand.compile.call import Input
+from argand.export.arguments import by_order_and_name, recording
 from argand.export.capture import Captured, Result
 from argand.export.checking import Checked
 from argand.export.running import Runner
 from argand.ir.program import Program
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import tensor
-from argand.transform.mode import no_grad
 
 
 class TensorInfo(NamedTuple):
@@ -111,12 +111,8 @@ class Signature:
         tensors = self._inputs(args, kwargs)
         sizes = self.sizes(tensors)
         assert self.runner is not None
-        leaves = flatten((args, kwargs))[0]
-        if not leaves or any(isinstance(x, Tensor) for x in leaves):
+        with recording(flatten((args, kwargs))[0]):
             outputs = self.runner(tensors, sizes)
-        else:
-            with no_grad():
-                outputs = self.runner(tensors, sizes)
         return self._returned(outputs, sizes)
 
     def check(self, *args: Any, **kwargs: Any) -> None:
@@ -144,7 +140,8 @@ class Signature:
         as_exported = self._as_exported(args, kwargs)
         if as_exported is not None:
             return as_exported
-        return self._by_order_and_name(args, kwargs)
+        values = by_order_and_name(self.name, self.inputs, args, kwargs)
+        return [self._checked(i, value) for i, value in enumerate(values)]
 
     def _as_exported(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:
         """The inputs of a call that is nested as the example was; None for another one."""
@@ -170,33 +167,6 @@ class Signature:
                     f"when the program was exported, got {value!r}"
                 )
         return found
-
-    def _by_order_and_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-        """The inputs of a call that gives them one by one."""
-        names = [x.name for x in self.inputs]
-        if len(args) > len(names):
-            raise CallError(
-                f"{self.name} takes {len(names)} input(s), {self._listed()}; got {len(args)}"
-            )
-        given = dict(zip(names, args, strict=False))
-        for name, value in kwargs.items():
-            if name not in names:
-                raise CallError(
-                    f"{self.name} has no input {name!r}{did_you_mean(name, names)}; its inputs are "
-                    f"{self._listed()}"
-                )
-            if name in given:
-                raise CallError(f"{self.name}: the input {name!r} was given twice")
-            given[name] = value
-        missing = [name for name in names if name not in given]
-        if missing:
-            raise CallError(
-                f"{self.name} lacks {', '.join(missing)}; its inputs are {self._listed()}"
-            )
-        return [self._checked(i, given[name]) for i, name in enumerate(names)]
-
-    def _listed(self) -> str:
-        return "(" + ", ".join(map(str, self.inputs)) + ")"
 
     def _checked(self, i: int, value: Any) -> Any:
         """An argument as the tensor of an input: of its dtype, and with as many dimensions."""

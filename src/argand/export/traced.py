@@ -12,24 +12,22 @@ from argand.base.dtype import DType
 from argand.base.errors import (
     ArgandError,
     ArgumentError,
-    CallError,
     DTypeError,
     ProgramError,
     ShapeError,
     TraceError,
-    did_you_mean,
 )
 from argand.base.forks import lock_held_over_forks
 from argand.base.settings import settings
 from argand.base.shape import shape_text
+from argand.export.arguments import by_order_and_name, recording
 from argand.export.capture import Captured, capture
 from argand.export.signature import Signature, SizeRange, signature_of, tensor_of
 from argand.ir import bind as crossroads
-from argand.tensor.core import Tensor, eager, wrap
-from argand.transform.mode import no_grad
+from argand.tensor.core import Tensor, wrap
 
-Keep = Callable[[Sequence[str], Sequence[Tensor | int]], list[str | int]]
-"""Names for the tensors that a trace has found, given the names of the trace."""
+Keep = Callable[[Captured], list[str | int]]
+"""Names the state that a trace has found."""
 
 
 Run = Callable[[list[Any]], list[Any]]
@@ -100,20 +98,17 @@ class TracedSignature:
     # -- calling -------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        values = self._arguments(args, kwargs)
+        optional = {x.name for x in self.inputs if x.optional}
+        values = by_order_and_name(self.name, self.inputs, args, kwargs, optional)
         given = [self._checked(i, v) for i, v in enumerate(values)]
-        if any(isinstance(v, Tensor) for v in values) or not values:
+        with recording(values):
             found = self.flat(given)
-        else:
-            with no_grad():
-                found = self.flat(given)
         return _returned(found)
 
     def flat(self, values: Sequence[Any]) -> list[Any]:
         """The outputs for a value of each input, in order."""
-        watched = crossroads.pushed and crossroads.current() is not eager()
         plain = self.reason is None and all(isinstance(v, Tensor) for v in values)
-        if watched or not plain:
+        if crossroads.intercepted() or not plain:
             return self._run(list(values))
         signature = self._fitting(values)
         if signature is not None:
@@ -122,32 +117,6 @@ class TracedSignature:
         results = self._run(list(values))
         self.reason, self._failed = self.reason or self._failed, None
         return results
-
-    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-        names = [x.name for x in self.inputs]
-        if len(args) > len(names):
-            raise CallError(
-                f"{self.name} takes {len(names)} input(s), {self._listed()}; got {len(args)}"
-            )
-        given = dict(zip(names, args, strict=False))
-        for name, value in kwargs.items():
-            if name not in names:
-                raise CallError(
-                    f"{self.name} has no input {name!r}{did_you_mean(name, names)}; its inputs are "
-                    f"{self._listed()}"
-                )
-            if name in given:
-                raise CallError(f"{self.name}: the input {name!r} was given twice")
-            given[name] = value
-        missing = [x.name for x in self.inputs if x.name not in given and not x.optional]
-        if missing:
-            raise CallError(
-                f"{self.name} lacks {', '.join(missing)}; its inputs are {self._listed()}"
-            )
-        return [given.get(name) for name in names]
-
-    def _listed(self) -> str:
-        return "(" + ", ".join(map(str, self.inputs)) + ")"
 
     def _checked(self, i: int, value: Any) -> Any:
         """An argument as the value of an input, of its dtype and of the sizes that are declared."""
@@ -207,14 +176,10 @@ class TracedSignature:
             self._failed = str(error).splitlines()[0]  # the call's fault, or the trace's
             return None
         assert self._keep is not None
-        names = self._keep([v.name for v in found.program.state], found.state)
-        for value, name in zip(found.program.state, names, strict=True):
-            if isinstance(name, str):
-                value.name = name
         signature = signature_of(
             self.name,
             found,
-            names,
+            self._keep(found),
             [x.name for x in self.inputs],
             input_names=[x.name for x in self.inputs],
             output_names=self._output_names(found),
@@ -234,11 +199,11 @@ class TracedSignature:
         ]
         given: Any = (tuple(v.detach() for v in values), {})
         try:
-            return capture(run, given, shapes, _identifier(self.name))
+            return capture(run, given, shapes, self.name)
         except (ShapeError, ProgramError, TraceError):
             if not any(shapes):
                 raise
-            return capture(run, given, [None] * len(shapes), _identifier(self.name))
+            return capture(run, given, [None] * len(shapes), self.name)
 
     def _varying(self, info: Declared, shape: Sequence[Any]) -> dict[int, Any] | None:
         """The dimensions that vary: not those declared as numbers, nor those of 0 or 1 elements,
@@ -307,10 +272,6 @@ def _unbound(values: list[Any]) -> list[Any]:
 def _returned(found: Sequence[Any]) -> Any:
     """What a call gives: the one output, or all of them."""
     return found[0] if len(found) == 1 else tuple(found)
-
-
-def _identifier(name: str) -> str:
-    return "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "graph"
 
 
 __all__ = ["Body", "Declared", "Run", "TracedSignature"]

@@ -19,7 +19,7 @@ class immutable_list(list[Any]):  # noqa: N801  # PyTorch's name
     append = extend = insert = pop = remove = clear = reverse = sort = _refuse
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override]  # it can't change
         return hash(tuple(self))
 
     def __reduce__(self) -> Any:
@@ -32,7 +32,7 @@ class immutable_dict(dict[Any, Any]):  # noqa: N801  # PyTorch's name
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override]  # it can't change
         return hash(frozenset(self.items()))
 
     def __reduce__(self) -> Any:

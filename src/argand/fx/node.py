@@ -178,7 +178,8 @@ class Node:
     @property
     def args(self) -> tuple[Any, ...]:
         """The positional arguments."""
-        return self._args  # type: ignore[no-any-return]
+        found: tuple[Any, ...] = self._args
+        return found
 
     @args.setter
     def args(self, given: Any) -> None:
@@ -187,7 +188,8 @@ class Node:
     @property
     def kwargs(self) -> dict[str, Any]:
         """The arguments by name."""
-        return self._kwargs  # type: ignore[no-any-return]
+        found: dict[str, Any] = self._kwargs
+        return found
 
     @kwargs.setter
     def kwargs(self, given: Any) -> None:

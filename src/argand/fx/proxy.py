@@ -234,7 +234,7 @@ class Attribute(Proxy):
         self._node: Node | None = None
 
     @property
-    def node(self) -> Node:  # type: ignore[override]
+    def node(self) -> Node:  # type: ignore[override]  # an attribute there
         """The node, made when something needs it."""
         if self._node is None:
             made = self.tracer.create_proxy("call_function", getattr, (self.root, self.attr), {})
@@ -297,7 +297,7 @@ for _name in (*_ARITHMETIC, *_OTHERS):
     setattr(Proxy, f"__{_name.strip('_')}__", _operation(getattr(operator, _name)))
 for _name in _ARITHMETIC:
     setattr(Proxy, f"__r{_name.strip('_')}__", _reflected(getattr(operator, _name)))
-Proxy.__hash__ = object.__hash__  # type: ignore[method-assign]
+Proxy.__hash__ = object.__hash__  # type: ignore[method-assign]  # by identity
 
 
 def caller_frame(depth: int = 2) -> FrameType:

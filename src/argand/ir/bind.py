@@ -165,6 +165,11 @@ def tracing() -> bool:
     return bool(pushed) and current().traces
 
 
+def intercepted() -> bool:
+    """Whether ops of this thread are given to another interpreter than the bottom one now."""
+    return bool(pushed) and current() is not _bottom
+
+
 def bind(op: Operation, inputs: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
     """Apply an op to normalised inputs: the outputs, always as a tuple."""
     items = _stack.items

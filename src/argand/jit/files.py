@@ -67,7 +67,7 @@ def load(
         device(map_location)  # which must be one that is there
     program = load_program(f)
     for name in _extra_files or ():
-        _extra_files[name] = program.assets.get(EXTRA + name, b"")  # type: ignore[index]
+        _extra_files[name] = program.assets.get(EXTRA + name, b"")  # type: ignore[index]  # not None
     return loaded(program, RecursiveScriptModule)
 
 

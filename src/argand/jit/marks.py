@@ -84,7 +84,7 @@ def export(function: Callable[..., Any]) -> Callable[..., Any]:
     2
     """
     with suppress(AttributeError):  # of a builtin, which is no method
-        function.__argand_exported__ = True  # type: ignore[attr-defined]
+        function.__argand_exported__ = True  # type: ignore[attr-defined]  # a mark
     return function
 
 

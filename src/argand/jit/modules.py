@@ -90,10 +90,10 @@ class ScriptModule(_Programmed, Module):
 
     @property
     def _main(self) -> Method:
-        found = self.__dict__["_methods"].get("forward")
+        found: Method | None = self.__dict__["_methods"].get("forward")
         if found is None:
             raise AttributeError(f"{self.original_name} has no program of its own")
-        return found  # type: ignore[no-any-return]
+        return found
 
     @property
     def original_name(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from argand.base.errors import FormatError
 from argand.export import DEFAULT, ExportedProgram
+from argand.export.modules import module_at
 from argand.jit.methods import Method
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
@@ -92,7 +93,7 @@ def loaded(program: ExportedProgram, new: Callable[[], Any]) -> Any:
     made = new()
     made.__dict__["_name"] = str(described.get("function", "ExportedProgram"))
     for path, fields in _items(described, "modules"):
-        _describe(_at(made, path, new), fields)
+        _describe(module_at(made, path, new), fields)
     for name, tensor in program.state_dict.items():
         _place(made, name, tensor, new)
     for name, other in _items(described, "same"):
@@ -123,19 +124,9 @@ def _describe(module: Any, fields: Any) -> None:
             module.__dict__[name] = value
 
 
-def _at(made: Any, path: str, new: Callable[[], Any]) -> Any:
-    """The module of a path, made where it is not there."""
-    owner: Any = made
-    for part in path.split(".") if path else ():
-        if part not in owner._modules:
-            owner._modules[part] = new()
-        owner = owner._modules[part]
-    return owner
-
-
 def _place(made: Any, name: str, tensor: Any, new: Callable[[], Any]) -> None:
     path, _, last = name.rpartition(".")
-    owner: Module = _at(made, path, new)
+    owner: Module = module_at(made, path, new)
     kind = "_parameters" if isinstance(tensor, Parameter) else "_buffers"
     owner.__dict__[kind][last] = tensor
 

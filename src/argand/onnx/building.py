@@ -401,7 +401,7 @@ class GraphBuilder:
     def by_body(self, node: Node) -> Any:
         """A composite by its body, which gives the hidden outputs too."""
         values = [self.ref(self.value(i)) for i in node.inputs]
-        return Composite.onnx(node.op, self, values, node.params)  # type: ignore[arg-type]
+        return Composite.onnx(node.op, self, values, node.params)  # type: ignore[arg-type]  # a Composite
 
     def _covering(self, values: list[Any], shape: Shape) -> list[Any]:
         """Operands that broadcast to a shape: those that were expanded to it as they were before,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from argand.base.dim import Dim
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.base.polynomial import Polynomial, Symbol
 from argand.base.tree import flatten
+from argand.compile.signature import parameter_names
 from argand.tensor.core import Tensor, wrap
 
 Dims = dict[int, Dim]
@@ -81,7 +81,7 @@ def _by_leaf(
 ) -> dict[int, Any]:
     """`dynamic_shapes`: nested as the arguments are, by position or by name."""
     args, kwargs = given
-    names = _parameters(function)
+    names = parameter_names(function)
     named = [(names[i] if i < len(names) else f"arg{i}", x) for i, x in enumerate(args)]
     named += list(kwargs.items())
     if isinstance(shapes, list | tuple):
@@ -134,16 +134,6 @@ def _walk(value: Any, spec: Any, at: int, found: dict[int, Any]) -> int:
             at = _walk(part, spec[i] if i < len(spec) else None, at, found)
         return at
     return at + len(flatten(value)[0])
-
-
-def _parameters(function: Callable[..., Any]) -> list[str]:
-    target = getattr(function, "forward", function)
-    try:
-        found = inspect.signature(target).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [p.name for p in found if p.kind in kinds]
 
 
 def _dims(spec: Any, rank: int, fresh: _Fresh) -> Dims:

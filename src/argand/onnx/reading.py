@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from argand.base.errors import FormatError, missing_extra
+from argand.base.errors import FormatError
+from argand.onnx import package
 from argand.onnx.arrays import array_of, numpy_dtype
 from argand.onnx.model import (
     DOMAINS,
@@ -26,20 +27,11 @@ MAX_DEPTH = 64
 """Limits of a file: nodes altogether, and graphs inside of graphs."""
 
 
-def onnx_package() -> Any:
-    """The package `onnx`, which has the schema of the files."""
-    try:
-        import onnx
-    except ImportError as e:
-        raise missing_extra("onnx", "onnx", "reading an ONNX file") from e
-    return onnx
-
-
 def check_known(node: Node, version: int) -> None:
     """That an opset has the op of a node; those that it has no longer may still be used."""
     if node.domain not in ("", "ai.onnx.ml"):
         return
-    defs = onnx_package().defs
+    defs = package.onnx().defs
     try:
         defs.get_schema(node.op, version, node.domain)
     except defs.SchemaError:
@@ -53,7 +45,7 @@ def check_known(node: Node, version: int) -> None:
 
 def read_model(source: Any) -> Model:
     """The model of a path, of bytes, of a file that is open, or of a ModelProto."""
-    onnx = onnx_package()
+    onnx = package.onnx()
     folder = None
     if isinstance(source, onnx.ModelProto):
         proto = source

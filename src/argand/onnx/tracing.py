@@ -24,7 +24,7 @@ from argand.compile.results import (
     View,
 )
 from argand.compile.signature import Signature, TensorSpec, argument_labels
-from argand.ir.bind import bind, interpreting
+from argand.ir.bind import interpreting
 from argand.ir.op import ops
 from argand.ir.program import Operand, Program
 from argand.ir.record import Recorder
@@ -32,6 +32,7 @@ from argand.onnx import dynamic
 from argand.onnx.exported import tensor_names
 from argand.ops.kept import keeping
 from argand.tensor.core import Tensor, wrap
+from argand.tensor.views import follow
 from argand.transform.mode import no_grad
 
 Given = tuple[tuple[Any, ...], dict[str, Any]]
@@ -166,9 +167,9 @@ def _values(result: Any, program: Program, parts: Any) -> Iterator[Operand]:
     if isinstance(result, ProgramOutput | Number):
         yield program.outputs[result.number]
     elif isinstance(result, View):
-        yield _moved(program.outputs[result.root.number], result.moves)
+        yield follow(program.outputs[result.root.number], result.moves.chain)
     elif isinstance(result, Alias):
-        yield _moved(_outside(result.place, program, parts), result.moves)
+        yield follow(_outside(result.place, program, parts), result.moves.chain)
     elif isinstance(result, Measured):
         yield ops.full((), result.dim, "int64")
     elif isinstance(result, Made):
@@ -191,13 +192,6 @@ def _constants(value: Any) -> Iterator[Operand]:
     if isinstance(value, bool | int | float):
         dtype = "bool" if isinstance(value, bool) else "int64" if isinstance(value, int) else None
         yield ops.full((), value, dtype or "float32")
-
-
-def _moved(value: Any, moves: Any) -> Any:
-    """A view, by the moves that lead to it."""
-    for op, params in moves.chain:
-        (value,) = bind(op, (value,), params)
-    return value
 
 
 def _outside(place: Any, program: Program, parts: Any) -> Any:

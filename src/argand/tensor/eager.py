@@ -63,7 +63,7 @@ class Eager(Interpreter):
     def _chain(self, change: int) -> None:
         vars(self).pop("bind", None)
         for watcher in self._watchers:
-            self.bind = functools.partial(watcher, self.bind)  # type: ignore[method-assign]
+            self.bind = functools.partial(watcher, self.bind)  # type: ignore[method-assign]  # the chain
         crossroads.watch(change)  # while there are any, no call goes by a plan
 
     def is_inlined(self, op: Op, inputs: tuple[Any, ...]) -> bool:

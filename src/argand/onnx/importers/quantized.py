@@ -32,15 +32,15 @@ def spread(p: Any, x: Any, axis: int, block: int = 0) -> Any:
     return ag.repeat_interleave(p, block, d).narrow(d, 0, x.shape[d])
 
 
-def _dtype(zero: Any, output_dtype: int) -> DType | np.dtype[Any]:
-    """The dtype of a quantized result."""
+def _dtype(zero: Any, output_dtype: int) -> Any:
+    """The dtype of a quantized result: a DType, or NumPy's of 2 or 4 bits."""
     if output_dtype:
         return dtype_of(output_dtype)
     if zero is None:
-        return ag.uint8  # type: ignore[no-any-return]
+        return ag.uint8
     if isinstance(zero, np.ndarray):
         return zero.dtype if zero.dtype in NARROW else as_dtype(zero.dtype)
-    return zero.dtype  # type: ignore[no-any-return]
+    return zero.dtype
 
 
 @importer("QuantizeLinear")
@@ -59,8 +59,8 @@ def quantize(
     dtype = _dtype(zero, output_dtype)
     wide = dtype_of(precision) if precision else scale.dtype
     y = x.to(wide) / spread(scale.to(wide), x, axis, block_size)
-    if dtype in NARROW and np.dtype(dtype).name in _RANGES:  # type: ignore[arg-type]
-        low, high = _RANGES[np.dtype(dtype).name]  # type: ignore[arg-type]
+    if dtype in NARROW and np.dtype(dtype).name in _RANGES:
+        low, high = _RANGES[np.dtype(dtype).name]
     elif isinstance(dtype, DType) and dtype.kind in "iu":
         low, high = ag.iinfo(dtype).min, ag.iinfo(dtype).max
     else:

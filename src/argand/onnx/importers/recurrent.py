@@ -13,6 +13,15 @@ from argand.tensor.core import Tensor
 Activation = Callable[[Any], Any]
 
 
+_PLAIN: dict[str, Activation] = {
+    "relu": F.relu,
+    "tanh": ag.tanh,
+    "sigmoid": ag.sigmoid,
+    "softsign": F.softsign,
+    "softplus": F.softplus,
+}
+
+
 def _activation(name: str, alpha: float | None, beta: float | None) -> Activation:
     """An activation by its name, with its constants."""
 
@@ -20,16 +29,8 @@ def _activation(name: str, alpha: float | None, beta: float | None) -> Activatio
         return default if value is None else value
 
     match name.lower():
-        case "relu":
-            return F.relu  # type: ignore[no-any-return]
-        case "tanh":
-            return ag.tanh  # type: ignore[no-any-return]
-        case "sigmoid":
-            return ag.sigmoid  # type: ignore[no-any-return]
-        case "softsign":
-            return F.softsign  # type: ignore[no-any-return]
-        case "softplus":
-            return F.softplus  # type: ignore[no-any-return]
+        case known if known in _PLAIN:
+            return _PLAIN[known]
         case "affine":
             return lambda x: x * given(alpha, 1.0) + given(beta, 0.0)
         case "leakyrelu":
@@ -97,18 +98,21 @@ class _Layer:
         self.reversed = {"forward": [False], "reverse": [True]}.get(direction, [False, True])
         self.hidden = r.shape[-1]
 
-    def start(self, given: Any, i: int) -> Any:
+    def _start(self, given: Any, i: int) -> Any:
         """The state that a direction begins with."""
         if given is None:
             return ag.zeros(self.x.shape[1], self.hidden, dtype=self.x.dtype)
         return given[:, i] if self.layout else given[i]
 
     def run(
-        self, cells: Sequence[tuple[Any, Cell]], starts: Sequence[tuple[Any, ...]]
-    ) -> list[Any]:
-        """The outputs of the op: of all steps, and the last states."""
+        self, of: Callable[[int], tuple[Any, Cell]], initial: Sequence[Any], count: int
+    ) -> tuple[Any, ...]:
+        """The first `count` outputs of the op: of all steps, and the last states. `of` gives the
+        inputs and the cell of a direction."""
         outputs, lasts = [], []
-        for (x, cell), start, reverse in zip(cells, starts, self.reversed, strict=True):
+        for i, reverse in enumerate(self.reversed):
+            x, cell = of(i)
+            start = tuple(self._start(given, i) for given in initial)
             rows, last = _steps(x, cell, start, self.lengths, reverse)
             outputs.append(rows)
             lasts.append(last)
@@ -117,7 +121,7 @@ class _Layer:
         if self.layout:
             whole = whole.permute(2, 0, 1, 3)
             states = [s.transpose(0, 1) for s in states]
-        return [whole, *states]
+        return (whole, *states)[:count]
 
 
 def _projected(x: Any, w: Any, b: Any) -> Any:
@@ -161,9 +165,7 @@ def _rnn(
 
         return _projected(layer.x, w[i], bias), cell
 
-    count = len(layer.reversed)
-    starts = [(layer.start(initial_h, i),) for i in range(count)]
-    return tuple(layer.run([of(i) for i in range(count)], starts)[: node.outputs])
+    return layer.run(of, (initial_h,), node.outputs)
 
 
 @importer("GRU")
@@ -210,9 +212,7 @@ def _gru(
 
         return _projected(layer.x, w[i], own), cell
 
-    count = len(layer.reversed)
-    starts = [(layer.start(initial_h, i),) for i in range(count)]
-    return tuple(layer.run([of(i) for i in range(count)], starts)[: node.outputs])
+    return layer.run(of, (initial_h,), node.outputs)
 
 
 @importer("LSTM")
@@ -260,6 +260,4 @@ def _lstm(
 
         return _projected(layer.x, w[i], bias), cell
 
-    count = len(layer.reversed)
-    starts = [(layer.start(initial_h, i), layer.start(initial_c, i)) for i in range(count)]
-    return tuple(layer.run([of(i) for i in range(count)], starts)[: node.outputs])
+    return layer.run(of, (initial_h, initial_c), node.outputs)
