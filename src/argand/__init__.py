@@ -157,6 +157,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "random": ("argand.random", None),
         "save": ("argand.io", "save"),
         "serialization": ("argand.serialization", None),
+        "serve": ("argand.serve", None),
         "signal": ("argand.signal", None),
         "smm": ("argand.sparse.products", "smm"),
         "sparse": ("argand.sparse", None),

@@ -41,6 +41,7 @@ LIBRARY = (
     ("fit",),
     ("vision",),
     ("onnx",),
+    ("serve",),
     ("alias",),
     ("cli",),
 )

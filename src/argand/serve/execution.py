@@ -1,0 +1,82 @@
+"""Where batches are computed: in this process, on the event loop's thread or beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from argand.serve.signature import ServedSignature
+
+Done = Callable[[list[Any] | BaseException], None]
+"""Is told the outputs of a call, or why there are none, on the event loop's thread."""
+
+
+class Executor(Protocol):
+    """Computes calls. `room` is how many it takes at once."""
+
+    room: int
+
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Done) -> None:
+        """Begin a call; `done` is told its outputs, at once or later."""
+        ...
+
+    def close(self) -> None:
+        """Let go of threads and processes."""
+        ...
+
+
+_SHORT = 1e-3  # seconds: less than that isn't worth a thread
+
+
+class InProcess(Executor):
+    """Runs short calls at once, and longer ones on a thread of its own, one after the other.
+
+    Going through a thread takes 0.1 ms, which is longer than a small network; and what takes longer
+    must not keep the event loop from other requests.
+    """
+
+    room = 1
+
+    def __init__(self) -> None:
+        self._thread: ThreadPoolExecutor | None = None
+        self._seconds: dict[int, float] = {}  # the longest of late, by signature
+
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Done) -> None:
+        """Compute a call."""
+        key = id(signature)
+        if self._seconds.get(key, 1.0) < _SHORT:
+            done(self._timed(key, signature, arrays))
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="argand-serve")
+        loop = asyncio.get_running_loop()
+
+        def compute() -> None:
+            found = self._timed(key, signature, arrays)
+            loop.call_soon_threadsafe(done, found)
+
+        self._thread.submit(compute)
+
+    def _timed(
+        self, key: int, signature: ServedSignature, arrays: Sequence[Any]
+    ) -> list[Any] | BaseException:
+        start = time.perf_counter()
+        try:
+            return signature.run(arrays)
+        except Exception as error:
+            return error
+        finally:
+            took, before = time.perf_counter() - start, self._seconds.get(key, 0.0)
+            self._seconds[key] = max(took, before * 0.9)
+
+    def close(self) -> None:
+        """End the thread after what it computes."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
+
+__all__ = ["Done", "Executor", "InProcess"]

@@ -1,0 +1,66 @@
+"""What can be set for a model that is served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """How requests are put together.
+
+    Args:
+        max_rows: the most rows of a batch; 1 turns batching off.
+        max_delay: how many seconds a request may wait for others while nothing is computed. With 0
+            batches are made of what has arrived while the one before was computed.
+        max_queued_rows: the most rows that wait; a request above that is refused at once.
+        target_p99: where given, `max_rows` and `max_delay` are found so that the 99th percentile
+            of the seconds from arrival to answer stays below it; they are upper bounds then.
+    """
+
+    max_rows: int = 32
+    max_delay: float = 0.0
+    max_queued_rows: int = 1024
+    target_p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPolicy:
+    """Which of the versions that are there are served: the latest `count`, all, or those given."""
+
+    kind: Literal["latest", "all", "specific"] = "latest"
+    count: int = 1
+    versions: tuple[int, ...] = ()
+
+    def wanted(self, there: list[int]) -> list[int]:
+        """The versions to serve of those that are there, ascending."""
+        there = sorted(there)
+        if self.kind == "all":
+            return there
+        if self.kind == "specific":
+            return [v for v in there if v in self.versions]
+        return there[-self.count :]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """What can be set for one model.
+
+    Args:
+        policy: which versions are served.
+        labels: names of versions, `{"stable": 3, "canary": 4}`.
+        weights: shares of the requests that name no version, by label:
+            `{"stable": 9, "canary": 1}`.
+        batching: how requests are put together.
+        timeout: the seconds that a request without a deadline may take; None for no limit.
+    """
+
+    policy: VersionPolicy = VersionPolicy()
+    labels: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    batching: BatchOptions = BatchOptions()
+    timeout: float | None = 60.0
+
+
+__all__ = ["BatchOptions", "ModelOptions", "VersionPolicy"]

@@ -1,0 +1,205 @@
+"""A signature as the server knows it: what a request must hold, and whether rows can be batched."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from argand.base.dim import Dim
+from argand.base.dtype import DType, float64
+from argand.base.errors import ArgandError, did_you_mean
+from argand.base.shape import shape_text
+from argand.export.program import AnySignature
+from argand.export.signature import Signature, SizeRange
+from argand.serve.errors import invalid
+from argand.tensor.core import Tensor, wrap
+from argand.transform.mode import no_grad
+
+_NAME = re.compile(r"[A-Za-z_]\w*")  # of a symbol in the text of a size
+
+Size = int | str | None
+"""A size: a number, the name of one that varies, or None where nothing is known."""
+
+
+class TensorSpec(NamedTuple):
+    """An input or an output: `dtype` and `shape` are None where the file doesn't say."""
+
+    name: str
+    dtype: DType | None
+    shape: tuple[Size, ...] | None
+    optional: bool = False
+    is_number: bool = False
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return f"{self.name}: {self.dtype.short if self.dtype else '?'}(...)"
+        sizes = ", ".join("?" if s is None else str(s) for s in self.shape)
+        return f"{self.name}: {self.dtype.short if self.dtype else '?'}({sizes})"
+
+
+class Checked(NamedTuple):
+    """A request that fits: an array for each input, its rows, and the sizes that requests of one
+    batch must share."""
+
+    arrays: list[Any]
+    rows: int
+    key: tuple[Any, ...]
+
+
+class ServedSignature:
+    """One way to call a model, held against requests before anything is computed.
+
+    `batched` says that all inputs and outputs have the rows of a batch as their first dimension,
+    and that a call changes nothing; then the rows of several requests can be computed by one call.
+    """
+
+    def __init__(self, signature: AnySignature) -> None:
+        self.name = signature.name
+        self.signature = signature
+        self.inputs = tuple(map(_spec, signature.inputs))
+        self.outputs = tuple(map(_spec, signature.outputs))
+        self.by_name = {x.name: x for x in self.inputs}
+        self.ranges: Mapping[str, SizeRange] = getattr(signature, "ranges", {})
+        self.is_pure = _is_pure(signature)
+        self.rows = _rows_symbol(self.inputs, self.outputs) if self.is_pure else None
+        self.batched = self.rows is not None
+
+    @property
+    def most_rows(self) -> int:
+        """The most rows that a batch may have."""
+        limits = self.ranges.get(self.rows) if self.rows is not None else None
+        if limits is not None and limits.max is not None:
+            return limits.max
+        return sys.maxsize if self.batched else 1
+
+    def check(self, given: Mapping[str, Any]) -> Checked:
+        """The arrays of a request in order; an error names the input that does not fit."""
+        for name in given:
+            if name not in self.by_name:
+                raise invalid(
+                    f"{self.name} has no input {name!r}{did_you_mean(name, self.by_name)}; its "
+                    f"inputs are {self._listed()}",
+                    name,
+                )
+        sizes: dict[str, int] = {}
+        arrays = [self._checked(x, given.get(x.name), sizes) for x in self.inputs]
+        self._check_ranges(sizes)
+        if self.rows is None:
+            return Checked(arrays, 1, ())
+        key = tuple([a.shape[1:] for a in arrays])
+        return Checked(arrays, len(arrays[0]), key)
+
+    def _checked(self, spec: TensorSpec, array: Any, sizes: dict[str, int]) -> Any:
+        if array is None:
+            if spec.optional:
+                return None
+            raise invalid(
+                f"{self.name} lacks the input {spec.name!r}; its inputs are {self._listed()}",
+                spec.name,
+            )
+        if spec.dtype is not None and array.dtype != spec.dtype.numpy:
+            raise invalid(
+                f"{self.name}: the input {spec.name!r} is {spec.dtype.name}, got {array.dtype}",
+                spec.name,
+            )
+        if spec.shape is None:
+            return array
+        if len(spec.shape) != array.ndim:
+            raise invalid(
+                f"{self.name}: the input {spec.name!r} has the shape {_shown(spec)}, got "
+                f"{shape_text(array.shape)}",
+                spec.name,
+            )
+        for d, (expected, size) in enumerate(zip(spec.shape, array.shape, strict=True)):
+            wanted = sizes.setdefault(expected, size) if isinstance(expected, str) else expected
+            if wanted is not None and wanted != size:
+                raise invalid(
+                    f"{self.name}: dimension {d} of the input {spec.name!r} must be {wanted}, got "
+                    f"{shape_text(array.shape)}",
+                    spec.name,
+                )
+        return array
+
+    def _check_ranges(self, sizes: Mapping[str, int]) -> None:
+        for name, limits in self.ranges.items():
+            size = sizes.get(name)
+            above = size is not None and limits.max is not None and size > limits.max
+            if size is not None and (above or size < limits.min):
+                raise invalid(
+                    f"{self.name}: {name} is {size}, the model takes sizes from {limits}", name
+                )
+
+    def _listed(self) -> str:
+        return "(" + ", ".join(map(str, self.inputs)) + ")"
+
+    def run(self, arrays: Sequence[Any]) -> list[Any]:
+        """The outputs for an array for each input, in order. It blocks until they are there."""
+        given = [_argument(x, a) for x, a in zip(self.inputs, arrays, strict=True)]
+        try:
+            with no_grad():
+                found = self.signature.flat(given)
+        except ArgandError as error:
+            if isinstance(error, ValueError):
+                raise invalid(str(error)) from error
+            raise
+        return [o.numpy_array() if isinstance(o, Tensor) else o for o in found]
+
+    def __repr__(self) -> str:
+        return f"<served {self.signature!r}, {'batched' if self.batched else 'not batched'}>"
+
+
+def _spec(x: Any) -> TensorSpec:
+    """What a signature says of an input or an output, of a program or of a file of ONNX."""
+    shape = None if x.shape is None else tuple([_size(s) for s in x.shape])
+    number = getattr(x, "is_number", False)
+    dtype = float64 if number else x.dtype
+    return TensorSpec(x.name, dtype, shape, getattr(x, "optional", False), number)
+
+
+def _size(size: Any) -> Size:
+    if isinstance(size, Dim):
+        return str(size)
+    return size if isinstance(size, int) else None if size in (None, "?", "") else str(size)
+
+
+def _is_pure(signature: AnySignature) -> bool:
+    """Whether a call changes nothing, so that it can be repeated and put together with others."""
+    return not (isinstance(signature, Signature) and signature.program.writes)
+
+
+def _rows_symbol(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str | None:
+    """The name of the first size of all inputs and outputs, where it is one and stands nowhere
+    else; "" where a file doesn't say its name."""
+    specs = [*inputs, *outputs]
+    if not inputs or any(not x.shape or x.optional for x in specs):
+        return None
+    first = {x.shape[0] for x in specs if x.shape}
+    rest = {s for x in specs if x.shape for s in x.shape[1:]}
+    if len(first) != 1:
+        return None
+    (symbol,) = first
+    if symbol is None:
+        return "" if all(isinstance(s, int) for s in rest) else None
+    named = {name for s in rest if isinstance(s, str) for name in _NAME.findall(s)}
+    if not isinstance(symbol, str) or not symbol.isidentifier() or symbol in named:
+        return None
+    return symbol
+
+
+def _argument(spec: TensorSpec, array: Any) -> Any:
+    if spec.is_number:
+        return float(array)
+    if array is None or array.dtype.kind in "OSU":
+        return array
+    return wrap(np.require(array, array.dtype.newbyteorder("="), ["C", "A"]))
+
+
+def _shown(spec: TensorSpec) -> str:
+    return "(" + ", ".join("?" if s is None else str(s) for s in spec.shape or ()) + ")"
+
+
+__all__ = ["Checked", "ServedSignature", "Size", "TensorSpec"]
