@@ -155,6 +155,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "overrides": ("argand.overrides", None),
         "profiler": ("argand.profiler", None),
         "random": ("argand.random", None),
+        "return_types": ("argand.return_types", None),
         "save": ("argand.io", "save"),
         "serialization": ("argand.serialization", None),
         "serve": ("argand.serve", None),

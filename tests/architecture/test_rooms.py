@@ -88,6 +88,7 @@ FACADES = {
     "multiprocessing": {"base"},
     "overrides": {"base", "fft", "ir", "linalg", "nn", "special", "tensor"},
     "quasirandom": {"base", "tensor"},
+    "return_types": {"tensor"},
     "profiler": {"base", "io", "ir", "tensor"},
     "version": set(),
     "xpu": {"base"},
@@ -99,7 +100,7 @@ FACADES = {
     "testing": {"tensor"},
     "torch_version": set(),
     "types": {"base", "tensor"},
-    "utils": {"base", "data", "ir", "nn", "runtime", "tensor", "utils"},
+    "utils": {"base", "data", "ir", "nn", "runtime", "tensor", "utils", "version"},
 }
 
 # The places that import by name at run time, besides base/late.py.

@@ -51,6 +51,20 @@ class DType:
         """The dtype of the real part: of complex64 float32, of complex128 float64; else itself."""
         return {"complex64": float32, "complex128": float64}.get(self.name, self)
 
+    def to_complex(self) -> DType:
+        """The complex dtype whose parts hold it: of float64 complex128, of other floats complex64.
+
+        RuntimeError for other dtypes. PyTorch's of float16 is complex32, which isn't there.
+        """
+        if self.kind not in "fc":
+            raise DTypeError(f"there is no complex dtype for {self.name}")
+        return complex128 if self.name in ("float64", "complex128") else complex64
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether there are negative numbers: of integers with a sign, floats, complex numbers."""
+        return self.kind not in "bu" and self.name != "float8_e8m0fnu"
+
     @property
     def is_index(self) -> bool:
         """Whether the values may say places: integers that int64 holds."""

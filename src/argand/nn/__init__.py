@@ -6,7 +6,7 @@ from typing import Any
 
 from argand.base.errors import unknown_name
 from argand.base.misuse import explained_classes
-from argand.nn import attention, functional, init, parallel, utils
+from argand.nn import attention, functional, grad, init, parallel, utils
 from argand.nn.activation import (
     CELU,
     ELU,
@@ -395,6 +395,7 @@ __all__ = [
     "attention",
     "factory_kwargs",
     "functional",
+    "grad",
     "init",
     "parallel",
     "utils",

@@ -44,6 +44,6 @@ explained_classes(globals(), [name for name in __all__ if name != "swa_utils"])
 
 
 def __getattr__(name: str) -> Any:
-    if name == "swa_utils":  # it needs the modules
-        return importlib.import_module("argand.optim.swa_utils")
+    if name in ("_functional", "swa_utils"):  # this one needs the modules
+        return importlib.import_module(f"argand.optim.{name}")
     raise unknown_name(__name__, name, __all__)

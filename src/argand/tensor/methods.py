@@ -12,6 +12,7 @@ from argand.ir.op import describe
 from argand.tensor import autograd, creation, meta
 from argand.tensor.core import Tensor
 from argand.tensor.device import check_device
+from argand.tensor.views import base_of
 
 
 def never(self: Any) -> bool:
@@ -45,6 +46,28 @@ def is_set_to(self: Any, tensor: Any) -> bool:
     mine, other = self.numpy_array(), tensor.numpy_array()
     places = (a.__array_interface__["data"] for a in (mine, other))
     return len({*places}) == 1 and (mine.shape, mine.strides) == (other.shape, other.strides)
+
+
+def base(self: Any) -> Any:
+    """The tensor that a view is a view of, whose gradient it is part of; None for no view.
+
+    Follows `torch.Tensor._base`.
+
+    >>> x = ag.ones(2, 3)
+    >>> x[0]._base is x, x._base
+    (True, None)
+    """
+    return base_of(self)
+
+
+def is_view(self: Any) -> bool:
+    """Whether it is a view of another tensor, whose gradient it is part of.
+
+    >>> x = ag.ones(2, 3)
+    >>> x[0]._is_view(), x.clone()._is_view()
+    (True, False)
+    """
+    return base_of(self) is not None
 
 
 def retains_grad(self: Any) -> bool:

@@ -20,9 +20,10 @@ class Storage:
     (True, 16)
     """
 
-    def __init__(self, array: Any, typed: bool) -> None:
+    def __init__(self, array: Any, typed: bool, owner: Any = None) -> None:
         self._array = array
-        self._typed = typed
+        self.typed = typed
+        self.owner = owner  # the tensor that owns the memory, if there is one
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
@@ -34,7 +35,7 @@ class Storage:
 
     def element_size(self) -> int:
         """The bytes of an element: 1 where it has no type."""
-        return int(self._array.itemsize) if self._typed else 1
+        return int(self._array.itemsize) if self.typed else 1
 
     def size(self) -> int:
         """How many elements there are, or bytes where it has no type."""
@@ -48,20 +49,24 @@ class Storage:
         return list(self._flat().tolist())
 
     def __getitem__(self, index: Any) -> Any:
-        if self._typed or not isinstance(index, slice):
+        if self.typed or not isinstance(index, slice):
             return self.tolist()[index]
         return Storage(self._flat()[index], False)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.array(self._flat(), dtype, copy=copy)
 
+    def elements(self) -> Any:
+        """The elements in the order of memory, as an array that shares it."""
+        return self._array.ravel(order="K")
+
     def _flat(self) -> Any:
-        flat = self._array.reshape(-1)
-        return flat if self._typed else flat.view("u1")
+        flat = self.elements()
+        return flat if self.typed else flat.view("u1")
 
     def untyped(self) -> Storage:
         """The same memory, counted in bytes."""
-        return Storage(self._array, False)
+        return Storage(self._array, False, self.owner)
 
     _untyped = untyped
 
@@ -101,7 +106,7 @@ def storage(self: Any) -> Storage:
     >>> ag.arange(3)[1:].storage().tolist()
     [0, 1, 2]
     """
-    return Storage(_memory(self), True)
+    return Storage(_memory(self), True, self._root())
 
 
 def untyped_storage(self: Any) -> Storage:
@@ -111,4 +116,4 @@ def untyped_storage(self: Any) -> Storage:
     >>> x.untyped_storage().data_ptr() == x.data_ptr(), x.untyped_storage().size()
     (True, 8)
     """
-    return Storage(_memory(self), False)
+    return Storage(_memory(self), False, self._root())
