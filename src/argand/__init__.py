@@ -173,6 +173,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "types": ("argand.types", None),
         "utils": ("argand.utils", None),
         "vision": ("argand.vision", None),
+        "while_loop": ("argand.compile.control", "while_loop"),
         "xpu": ("argand.xpu", None),
     }
     | {

@@ -68,6 +68,7 @@ NARROW = {
     "einsum": 2,  # the product of two operands, before the third
     "scatter_add": 5,  # each addition to one place
     "index_put": 3,  # the same, with `accumulate`
+    "while_loop": 3,  # each round of the samples
 }
 
 

@@ -23,15 +23,18 @@ from argand.base.dtype import has_numpy
 from argand.ir import families
 from argand.ir.bind import eagerly
 from argand.ir.elementwise import Elementwise
+from argand.ir.families import Control
 from argand.tensor import planning
 from argand.tensor.eager import plan_calls
 from argand.transform.tape import GradientNode
 
 plan_calls()
 
-# Its functions are recorded: eager code calls `ag.cond`, which takes the branch at once.
-CALLS = [c for c in ALL_CALLS if c.op.name != "cond"]
-REFUSALS = [Call(op, sample) for op in ALL_OPS if op.name != "cond" for sample in op.error_samples]
+# Their functions are recorded: eager code calls `ag.cond` and `ag.while_loop`, which run Python.
+CALLS = [c for c in ALL_CALLS if not isinstance(c.op, Control)]
+REFUSALS = [
+    Call(op, sample) for op in ALL_OPS if not isinstance(op, Control) for sample in op.error_samples
+]
 
 LARGE_KERNELS = (families.Window, families.Contract, families.Composite)
 

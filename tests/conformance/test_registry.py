@@ -63,6 +63,8 @@ def test_first_and_second_derivatives(call: Call) -> None:
     arrays = call.arrays("float64")
     gradient, operands = check_gradient(program, arrays, seed, symmetric)
     verify(gradient)
+    if call.op.name == "while_loop":
+        return  # has first derivatives only
     check_gradient(gradient, operands, seed + 1, symmetric, tol=2e-5)
 
 

@@ -34,6 +34,7 @@ WITHOUT: dict[str, str] = {
     **dict.fromkeys(["linalg_eig", "linalg_eigh", "linalg_svd"], _BASES),
     **dict.fromkeys(["airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1"], _INEXACT),
     "cond": "takes functions that the tracer records; tests/compile compares",
+    "while_loop": "takes functions that the tracer records; tests/compile compares",
     "log_gamma_slope": "has no public function; SciPy's quantiles are compared",
     "scaled_dot_product_attention_grad": "compared as the gradient of attention",
 }

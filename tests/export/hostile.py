@@ -341,7 +341,8 @@ def outcome(contents: bytes) -> str:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                compared(program, sample)
+                with ag.settings.using(loop_limit=100):
+                    compared(program, sample)
         except (ArgandError, IndexError, np.linalg.LinAlgError):
             return "refused"
         except BaseException as e:
@@ -371,6 +372,7 @@ def models() -> Iterator[tuple[str, ExportedProgram]]:
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
     yield "layer", export(layer, (ag.rand(2, 5, 8),), dynamic_shapes=({0: n, 1: "s"},))
     yield "cond", export(_branches, (ag.ones(3),), dynamic_shapes=(("n",),))
+    yield "loop", export(_rounds_of, (ag.ones(3),), dynamic_shapes=(("n",),))
     yield "moves", export(_moves, (ag.rand(6, 2),), dynamic_shapes=({0: n},))
     yield "places", export(_places_of, (ag.rand(6),))
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
@@ -390,6 +392,10 @@ def models() -> Iterator[tuple[str, ExportedProgram]]:
 
 def _branches(x: Any) -> Any:
     return ag.cond(x.sum() > 0, lambda t: t * 2, lambda t: t - 1, x)
+
+
+def _rounds_of(x: Any) -> Any:
+    return ag.while_loop(lambda i, y: i < 4, lambda i, y: (i + 1, y * 2 + x), (0, x))
 
 
 def _moves(x: Any) -> Any:

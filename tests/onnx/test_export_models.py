@@ -235,6 +235,14 @@ MODELS: dict[str, Callable[[], Any]] = {
         N,
         {"If"},
     ),
+    "while_loop": lambda: (
+        lambda x: ag.while_loop(
+            lambda i, y: (i < 9) & (y.sum() < 50), lambda i, y: (i + 1, y * 2 + x), (0, x)
+        ),
+        [(rand(2, 3),), (-rand(3, 3),), (rand(2, 3) * 100,)],
+        N,
+        {"Loop"},
+    ),
     "containers": lambda: (
         lambda d: {"y": d["a"] + d["b"][0]},
         [({"a": rand(2, 3), "b": [rand(2, 3)]},)],

@@ -113,6 +113,10 @@ class CompileError(ArgandError, RuntimeError):
     """The compiler failed; a defect of Argand, not of the program."""
 
 
+class LoopLimitError(ArgandError, RuntimeError):
+    """A loop that runs on and on."""
+
+
 class ProgramError(ArgandError, ValueError):
     """A Program, or its text, that is not valid."""
 

@@ -77,6 +77,7 @@ SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = 
     "verify": ("ARGAND_VERIFY", _flag, lambda: False, "verify the program after every pass"),
     "debug": ("ARGAND_DEBUG", _flag, lambda: False, "run compiled programs node by node"),
     "retrace_limit": ("ARGAND_RETRACE_LIMIT", int, lambda: 16, "programs per compiled function"),
+    "loop_limit": ("ARGAND_LOOP_LIMIT", int, lambda: 1 << 24, "most rounds of a `while_loop`"),
     "pool_bytes": ("ARGAND_POOL_BYTES", int, lambda: 1 << 30, "most bytes kept for reuse"),
     "guard_memory": ("ARGAND_GUARD_MEMORY", _side, str, "closed pages beside buffers, for tests"),
     "generator": (

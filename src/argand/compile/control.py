@@ -7,14 +7,11 @@ from typing import Any
 
 from argand.base.errors import CallError, TraceError
 from argand.base.misuse import FAILURES, explain
-from argand.base.tree import Structure, flatten, unflatten
-from argand.compile.places import Place
-from argand.compile.tracer import Capture, Tracer
+from argand.base.tree import flatten, tree_map, unflatten
+from argand.compile.regions import Region, as_tensor
+from argand.compile.tracer import Tracer
 from argand.ir import bind as crossroads
-from argand.ir.bind import interpreting
-from argand.ir.elementwise import is_number
 from argand.ir.op import ops, registry
-from argand.ir.program import Value
 from argand.tensor.core import Tensor
 from argand.transform import graph as _graph  # gives Control its derivative
 from argand.transform.mode import no_grad
@@ -23,7 +20,11 @@ assert _graph is not None
 
 
 def cond(
-    pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any
+    pred: Any,
+    true_fn: Callable[..., Any],
+    false_fn: Callable[..., Any],
+    operands: Any = (),
+    *more: Any,
 ) -> Any:
     """`true_fn(*operands)` where `pred` is true, else `false_fn(*operands)`; as `torch.cond`.
 
@@ -39,15 +40,14 @@ def cond(
     for function in (true_fn, false_fn):
         if not callable(function):
             raise CallError(f"cond takes two functions, got {type(function).__name__}")
-    if len(operands) == 1 and isinstance(operands[0], tuple | list):
-        operands = tuple(operands[0])
+    given = operands if isinstance(operands, tuple | list) and not more else (operands, *more)
     tracer = crossroads.current()
     if isinstance(pred, Tensor) and tracer.varies(pred):
-        return _chosen(pred, true_fn(*operands), false_fn(*operands))
+        return _chosen(pred, true_fn(*given), false_fn(*given))
     if not isinstance(pred, Tensor) or not isinstance(tracer, Tracer):
-        return (true_fn if pred else false_fn)(*operands)
+        return (true_fn if pred else false_fn)(*given)
     try:
-        return _Branches(tracer, operands).run(_as_condition(pred), true_fn, false_fn)
+        return _Branches(tracer).run(as_condition(pred), true_fn, false_fn, given)
     except FAILURES as error:
         explain(error)
         raise
@@ -58,135 +58,164 @@ def _chosen(pred: Tensor, yes: Any, no: Any) -> Any:
     (left, structure), (right, other) = flatten(yes), flatten(no)
     if structure != other:
         raise TraceError("cond: both branches must return tensors nested alike")
-    condition = _as_condition(pred)
+    condition = as_condition(pred)
     chosen = [ops.where(condition, a, b) for a, b in zip(left, right, strict=True)]
     return unflatten(structure, chosen)
 
 
-def _as_condition(pred: Tensor) -> Any:
+def as_condition(pred: Tensor) -> Any:
+    """A tensor of one element as a 0-d boolean."""
     if pred.ndim and pred.shape.numel() == 1:
         pred = ops.reshape(pred, ())
     return pred if pred.dtype.kind == "b" else ops.ne(pred, 0)
 
 
-class _Branches:
-    """Two functions traced as regions over the same operands."""
+class Branches:
+    """Two functions of no arguments, traced as the regions of a `cond`."""
 
-    def __init__(self, outer: Tracer, arguments: Sequence[Any]) -> None:
+    def __init__(self, outer: Tracer) -> None:
         self.outer = outer
-        self.arguments = arguments
         self.operands: dict[int, Tensor] = {}  # what either branch reads from outside, in order
-
-    def run(self, pred: Any, true_fn: Any, false_fn: Any) -> Any:
-        """Trace both, bind the op, write what they wrote."""
-        yes, structure = self._traced(true_fn, "then")
-        no, other = self._traced(false_fn, "otherwise")
-        if structure != other:
-            raise TraceError("cond: both branches must return tensors nested alike")
-        written = [k for k in self.operands if yes.writes_to(k) or no.writes_to(k)]
-        for region in (yes, no):
-            region.close(list(self.operands), written)
-        regions = (yes.program, no.program)
-        inputs = (pred, *self.operands.values())
-        outputs = list(crossroads.bind(registry.get("cond"), inputs, {"regions": regions}))
-        for key, value in zip(written, outputs[len(outputs) - len(written) :], strict=True):
-            with no_grad():
-                self.outer.write(self.operands[key], value)
-                self.operands[key]._wrote()
-        return unflatten(structure, outputs[: len(outputs) - len(written)])
-
-    def _traced(self, function: Callable[..., Any], name: str) -> tuple[_Region, Structure]:
-        region = _Region(self.outer, self.operands, name)
-        with interpreting(region), no_grad():
-            leaves, structure = flatten(function(*self.arguments))
-            region.program.outputs = [region.read(_result(x)) for x in leaves]
-        return region, structure
-
-
-def _result(x: Any) -> Any:
-    if isinstance(x, Tensor):
-        return x
-    if not is_number(x):
-        raise TraceError(f"cond: a branch returned a {type(x).__name__}; it must return tensors")
-    return ops.full((), x, "float32" if isinstance(x, float) else "int64")
-
-
-class _Region(Tracer):
-    """Records one branch; tensors from outside become inputs of its program."""
-
-    def __init__(self, outer: Tracer, operands: dict[int, Tensor], name: str) -> None:
-        super().__init__(name, outer.name_of)
-        self.outer = outer
-        self.operands = operands
-        self.answers, self.leaves = outer.answers, outer.leaves
-        self._mine: dict[int, Tensor] = {}
-
-    def read(self, x: Any) -> Any:
-        if id(x) in self.captures or id(x) in self._mine or not isinstance(x, Tensor):
-            return super().read(x)
-        return self._capture(x).value
-
-    def _traced(self, value: Value, location: Any) -> Tensor:
-        tensor = super()._traced(value, location)
-        self._mine[id(tensor)] = tensor
-        return tensor
-
-    def shadowed(self, tensor: Tensor) -> bool:
-        """Whether a tensor is an alias of one that this branch made."""
-        return id(tensor._root()) in self._mine
-
-    def place_of(self, tensor: Tensor) -> Place:
-        return self.outer.place_of(tensor)
-
-    def touch(self, tensor: Tensor) -> None:
-        self.outer.touch(tensor)
-
-    def _capture(self, tensor: Tensor) -> Capture:
-        if self.shadowed(tensor):
-            self._mine[id(tensor)] = tensor
-            return Capture(tensor, super().read(tensor), self.place_of(tensor))
-        found = self.outer.read(tensor)
-        value = Value(found.dtype, found.shape, f"x{len(self.program.inputs)}")
-        self.program.inputs.append(value)
-        self.operands.setdefault(id(tensor), tensor)
-        capture = self.captures[id(tensor)] = Capture(tensor, value, self.place_of(tensor))
-        return capture
-
-    def write(self, target: Tensor, value: Tensor) -> None:
-        root = target._root()
-        if id(root) not in self._mine:
-            shared = [c.tensor for c in self.captures.values() if c.tensor._root() is root]
-            if root is not target or any(t is not root for t in shared):
-                raise TraceError(
-                    "cond: a branch writes into a view of a tensor from outside; return the new "
-                    "value from both branches and write it after the cond"
-                )
-            self.read(root)
-        super().write(target, value)
-
-    def grad_changes(self, leaf: Tensor) -> None:
-        raise TraceError("cond: a branch can't run backward(); run it on the result of the cond")
-
-    def after(self, callback: Callable[[], None]) -> bool:
-        raise TraceError(
-            "cond: a branch can't step a scheduler or change other Python objects, as it does not "
-            "run at every call; do it outside the cond"
+        self.yes, self.no = (
+            Region(outer, self.operands, name, "cond", "a branch") for name in ("then", "otherwise")
         )
 
-    def writes_to(self, key: int) -> bool:
-        """Whether this branch wrote an operand."""
-        return key in self.captures and self.captures[key].written
+    def bind(self, pred: Any) -> list[Any]:
+        """The node, of regions that have their outputs; write what they wrote."""
+        regions = self.yes, self.no
+        written = [k for k in self.operands if any(r.writes_to(k) for r in regions)]
+        for region in regions:
+            region.close(list(self.operands), written)
+        inputs = (pred, *self.operands.values())
+        params = {"regions": tuple(r.program for r in regions)}
+        outputs = crossroads.bind(registry.get("cond"), inputs, params)
+        return _written(self.outer, outputs, [self.operands[k] for k in written])
 
-    def close(self, operands: Sequence[int], written: Sequence[int]) -> None:
-        """Take all the operands of both branches, in order, and return what either wrote."""
-        inputs = []
-        for i, key in enumerate(operands):
-            capture = self.captures.get(key)
-            tensor = self.operands[key]
-            entry = Value(tensor.dtype, tuple(tensor.shape)) if capture is None else capture.entry
-            entry.name = f"x{i}"
-            inputs.append(entry)
-        current = {k: c.value for k, c in self.captures.items()}
-        self.program.inputs = inputs
-        for key in written:
-            self.program.outputs.append(current.get(key, inputs[operands.index(key)]))
+
+class _Branches(Branches):
+    def run(self, pred: Any, true_fn: Any, false_fn: Any, operands: Sequence[Any]) -> Any:
+        """Trace both, bind the op."""
+        leaves, structure = flatten(self.yes.run(true_fn, *operands))
+        others, other = flatten(self.no.run(false_fn, *operands))
+        if structure != other:
+            raise TraceError("cond: both branches must return tensors nested alike")
+        self.yes.give(leaves)
+        self.no.give(others)
+        return unflatten(structure, self.bind(pred))
+
+
+def _written(outer: Tracer, outputs: Sequence[Any], targets: Sequence[Tensor]) -> list[Any]:
+    """The outputs of a node, without what its functions wrote, which is written where it belongs:
+    the last outputs are the new values of the targets."""
+    count = len(outputs) - len(targets)
+    for target, value in zip(targets, outputs[count:], strict=True):
+        with no_grad():
+            outer.write(target, value)
+            target._wrote()
+    return list(outputs[:count])
+
+
+def while_loop(
+    cond_fn: Callable[..., Any], body_fn: Callable[..., Any], carried_inputs: Any
+) -> tuple[Any, ...]:
+    """`carried = body_fn(*carried)` for as long as `cond_fn(*carried)` is true; as PyTorch's
+    `while_loop` of `torch._higher_order_ops`.
+
+    Outside of a compiled function this is a Python loop. Inside, both functions become part of the
+    program, which runs as many rounds as each call needs (at most `ag.settings.loop_limit`).
+    `cond_fn` gives a boolean of one element, `body_fn` as many values as it takes, of the same
+    dtypes and shapes. Tensors that they close over take part, in first derivatives too; what
+    `body_fn` writes in place is written.
+
+    Args:
+        cond_fn, body_fn: functions of the carried values.
+        carried_inputs: a tuple of tensors and numbers, or of tuples, lists and dictionaries of
+            them.
+
+    >>> ag.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x * 2), (ag.tensor(0), ag.ones(2)))
+    (tensor(3), tensor([8., 8.]))
+    """
+    for function in (cond_fn, body_fn):
+        if not callable(function):
+            raise CallError(f"while_loop takes two functions, got {type(function).__name__}")
+    if not isinstance(carried_inputs, tuple | list):
+        raise CallError(
+            f"while_loop takes what it carries in a tuple, got {type(carried_inputs).__name__}"
+        )
+    tracer = crossroads.current()
+    if not isinstance(tracer, Tracer):
+        return _eager_loop(cond_fn, body_fn, tuple(carried_inputs))
+    try:
+        return _traced_loop(tracer, cond_fn, body_fn, tuple(carried_inputs))
+    except FAILURES as error:
+        explain(error)
+        raise
+
+
+def _eager_loop(cond_fn: Any, body_fn: Any, carried: tuple[Any, ...]) -> tuple[Any, ...]:
+    structure = flatten(carried)[1]
+    carried = tree_map(as_tensor, carried)
+    while True:
+        pred = cond_fn(*carried)
+        if isinstance(pred, Tensor) and crossroads.current().varies(pred):
+            raise TraceError(
+                "while_loop: the condition differs from example to example of a vmap; loop until "
+                "all are done, and use ag.where for those that are"
+            )
+        if not pred:
+            return carried
+        carried = tree_map(as_tensor, _same_nesting(body_fn(*carried), structure))
+
+
+def _same_nesting(returned: Any, structure: Any) -> tuple[Any, ...]:
+    found = tuple(returned) if isinstance(returned, tuple | list) else (returned,)
+    if flatten(found)[1] != structure:
+        raise CallError("while_loop: body_fn must return as many values as it takes, nested alike")
+    return found
+
+
+def _traced_loop(
+    tracer: Tracer, cond_fn: Any, body_fn: Any, carried: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    leaves, structure = flatten(carried)
+    loop = Loop(tracer, [as_tensor(x) for x in leaves])
+    pred = loop.goes_on.run(cond_fn, *unflatten(structure, loop.at_condition))
+    found = loop.body.run(body_fn, *unflatten(structure, loop.at_body))
+    return tuple(unflatten(structure, loop.bind(pred, flatten(_same_nesting(found, structure))[0])))
+
+
+class Loop:
+    """Two functions traced as the regions of a `while_loop`.
+
+    `at_condition` and `at_body` are the stand-ins of what is carried, for each of them.
+    """
+
+    def __init__(self, outer: Tracer, carried: Sequence[Tensor]) -> None:
+        self.outer = outer
+        self.carried = list(carried)
+        self.operands: dict[int, Tensor] = {}
+        self.goes_on = Region(outer, self.operands, "goes_on", "while_loop", "the condition")
+        self.body = Region(outer, self.operands, "body", "while_loop", "the body")
+        self.at_condition = [self.goes_on.enter(x) for x in self.carried]
+        self.at_body = [self.body.enter(x) for x in self.carried]
+
+    def bind(self, pred: Any, results: Sequence[Any]) -> list[Any]:
+        """The node, from what the functions gave; write what the body wrote."""
+        self.goes_on.give([self.goes_on.run(as_condition, self.goes_on.run(as_tensor, pred))])
+        self.body.give(results)
+        if any(self.goes_on.writes_to(k) for k in self.operands):
+            raise TraceError("while_loop: the condition writes into a tensor from outside")
+        written = [k for k in self.operands if self.body.writes_to(k)]
+        order = [*written, *(k for k in self.operands if k not in written)]
+        self.goes_on.close(order, [])
+        self.body.close(order, written)
+        inputs = (*self.carried, *(self.operands[k] for k in order))
+        params = {
+            "carried": len(self.carried) + len(written),
+            "regions": (self.goes_on.program, self.body.program),
+        }
+        outputs = crossroads.bind(registry.get("while_loop"), inputs, params)
+        return _written(self.outer, outputs, [self.operands[k] for k in written])
+
+
+__all__ = ["Branches", "Loop", "as_condition", "cond", "while_loop"]

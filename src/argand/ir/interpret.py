@@ -19,6 +19,7 @@ from argand.base.misuse import FAILURES, annotate
 from argand.base.shape import shape_text
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value
+from argand.ir.sizes import untold, with_sizes
 
 
 def interpret(
@@ -47,8 +48,17 @@ def interpret(
     return [_operand(o, env, wide) for o in program.results]
 
 
-def run_node(node: Node, env: dict[Value, Any], sizes: Mapping[str, int], wide: bool) -> None:
-    """Compute one node's outputs into `env`; an error names the node's place in the user's code."""
+def run_node(
+    node: Node,
+    env: dict[Value, Any],
+    sizes: Mapping[str, int],
+    wide: bool,
+    regions: Sequence[Any] | None = None,
+) -> None:
+    """Compute one node's outputs into `env`; an error names the node's place in the user's code.
+
+    `regions` are the node's, as a backend has compiled them.
+    """
     inputs = [_operand(o, env, wide) for o in node.inputs]
     if node.op.is_fusion:
         results = _run_region(node.regions[0], inputs, sizes, wide)
@@ -56,7 +66,7 @@ def run_node(node: Node, env: dict[Value, Any], sizes: Mapping[str, int], wide: 
         return
     params = {k: concrete(v, sizes, wide) for k, v in node.params.items()}
     if node.regions:
-        params["regions"] = node.regions
+        params["regions"] = regions_at(node, sizes) if regions is None else regions
     try:
         outputs = node.op.run(*inputs, **params)
     except FAILURES as error:
@@ -66,6 +76,16 @@ def run_node(node: Node, env: dict[Value, Any], sizes: Mapping[str, int], wide: 
     if not isinstance(outputs, tuple):
         outputs = (outputs,)
     env.update(zip(node.outputs, (np.asarray(o) for o in outputs), strict=True))
+
+
+def regions_at(node: Node, sizes: Mapping[str, int]) -> tuple[Program, ...]:
+    """A node's regions, which know the sizes that none of their inputs tells."""
+    return tuple([told(region, untold(region), sizes) for region in node.regions])
+
+
+def told(region: Program, names: frozenset[str], sizes: Mapping[str, int]) -> Program:
+    """A region for the sizes of these symbols."""
+    return with_sizes(region, {name: sizes[name] for name in names}) if names else region
 
 
 def _run_region(

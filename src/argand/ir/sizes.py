@@ -70,4 +70,29 @@ def _node(node: Node, sizes: Mapping[str, Extent], env: dict[Value, Value]) -> N
     return made
 
 
-__all__ = ["with_sizes"]
+def untold(program: Program) -> frozenset[str]:
+    """The symbols that a program mentions, and that are the size of none of its inputs."""
+    own = {str(size) for v in (*program.inputs, *program.state) for size in v.shape}
+    return frozenset(_mentioned(program) - own)
+
+
+def _mentioned(program: Program) -> set[str]:
+    found = _symbols([v.shape for v in program.inputs])
+    for node in program.nodes:
+        found |= _symbols([o.shape for o in node.outputs])
+        found |= _symbols([*node.params.values()])
+        found |= _symbols([i.value for i in node.inputs if isinstance(i, Literal)])
+        for region in node.regions:
+            found |= _mentioned(region)
+    return found
+
+
+def _symbols(values: Any) -> set[str]:
+    if isinstance(values, Dim):
+        return set(values.symbols())
+    if isinstance(values, tuple | list):
+        return {name for value in values for name in _symbols(value)}
+    return set()
+
+
+__all__ = ["untold", "with_sizes"]

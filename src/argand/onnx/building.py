@@ -425,6 +425,38 @@ class GraphBuilder:
             outputs.append(inner.op("Identity", found)._replace(shape=operand.shape))
         return inner.graph("branch", [], outputs)
 
+    def loop(self, goes_on: Program, body: Program, inputs: Sequence[Any]) -> Any:
+        """A `while_loop`: the condition is computed before it, and at the end of each round."""
+        count = len(body.outputs)
+        first = self.inline(goes_on, inputs)
+        inner = GraphBuilder(self.model, self)
+        number = Ref(self.model.fresh("round"), int64, ())
+        went_on = Ref(self.model.fresh("goes_on"), bool_, ())
+        entries = [Ref(self.model.fresh("carried"), v.dtype, v.shape) for v in body.inputs[:count]]
+        read = inputs[count:]
+        given = inner.inline(body, [*entries, *read])
+        found = [inner.named(x) for x in (given if count > 1 else (given,))]
+        again = inner.named(inner.inline(goes_on, [*found, *read]))
+        graph = inner.graph(
+            "round", [inner.info(x) for x in (number, went_on, *entries)], [again, *found]
+        )
+        names = [self.model.fresh(self._hint("Loop")) for _ in range(count)]
+        node = onnx().helper.make_node(
+            "Loop",
+            ["", first.name, *(self.ref(x).name for x in inputs[:count])],
+            names,
+            name=self.model.fresh("/".join(x for x in (self.place.module, "Loop") if x)),
+            doc_string=self.place.note or None,
+            body=graph,
+        )
+        self.nodes.append(node)
+        return tuple(Ref(n, v.dtype, v.shape) for n, v in zip(names, body.outputs, strict=True))
+
+    def named(self, x: Ref) -> Ref:
+        """A value under a name of its own, which an output of a graph needs."""
+        found: Ref = self.op("Identity", x)
+        return found._replace(shape=x.shape)
+
     def graph(self, name: str, inputs: Sequence[Any], outputs: Sequence[Ref]) -> Any:
         """The GraphProto."""
         infos = [self.info(o) for o in outputs]

@@ -62,6 +62,7 @@ def compile_program(program: Program, target: Target | None = None) -> NativePro
     compiled.variant = functools.cache(
         lambda layouts: compile_program(with_layouts(program, layouts), target)
     )
+    compiled.compile_region = functools.partial(compile_program, target=target)
     emit("compiled", program=program.name, seconds=time.perf_counter() - start, cached=hit)
     return compiled
 

@@ -23,8 +23,9 @@ from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
 from argand.codegen.llvm.guardcall import guard_entry
 from argand.codegen.llvm.matchcall import Match, TensorFacts, match_entry
-from argand.ir.interpret import run_node
+from argand.ir.interpret import run_node, told
 from argand.ir.program import Node, Program, Value
+from argand.ir.sizes import untold
 from argand.passes.layout import CHANNELS_LAST
 from argand.passes.memory import ALIGNMENT, MemoryPlan
 from argand.runtime.guarded import Fence, fenced, fenced_copy
@@ -91,6 +92,9 @@ class NativeProgram:
         self._check = check  # what is to hold of the memory, asked for each sizes of the symbols
         # Makes the program for inputs of other layouts; set by `compile_program`.
         self.variant: Callable[[Layouts], NativeProgram] | None = None
+        # Makes the programs of a node's regions; set by it too.
+        self.compile_region: Callable[[Program], NativeProgram] | None = None
+        self._regions: dict[Program, _Region] = {}
         self.plan = plan
         self.segments = segments
         self._operands = [*program.inputs, *program.state]
@@ -201,9 +205,18 @@ class NativeProgram:
     def _run_host(self, segment: Segment, call: _Call) -> None:
         for node in segment.nodes:
             env = {v: call.view(v) for v in node.values}
-            run_node(node, env, call.sized.sizes, False)
+            run_node(node, env, call.sized.sizes, False, self._regions_of(node, call.sized.sizes))
             for out in node.outputs:
                 call.view(out)[...] = env[out]
+
+    def _regions_of(self, node: Node, sizes: Mapping[str, int]) -> list[Any] | None:
+        """A node's regions as native programs, compiled when it first runs."""
+        if not node.regions or self.compile_region is None:
+            return None
+        for region in node.regions:
+            if region not in self._regions:
+                self._regions[region] = _Region(region, self.compile_region)
+        return [self._regions[region].at(sizes) for region in node.regions]
 
     def _for_sizes(self, key: tuple[int, ...]) -> _Sized:
         sizes = dict(zip(self._symbols, key, strict=True))
@@ -241,6 +254,24 @@ class NativeProgram:
     def arena_bytes(self) -> int | None:
         """The bytes of memory for intermediate values, or None when it depends on sizes."""
         return self.plan.offsets({})[1] if self.plan.is_static else None
+
+
+class _Region:
+    """A region of a node as native code: one program, or one for each set of the sizes that its
+    inputs don't tell."""
+
+    def __init__(self, region: Program, compiled: Callable[[Program], NativeProgram]) -> None:
+        self.region = region
+        self.names = untold(region)
+        self._compile = compiled
+        self._made: dict[tuple[int, ...], NativeProgram] = {}
+
+    def at(self, sizes: Mapping[str, int]) -> NativeProgram:
+        """The program for these sizes."""
+        key = tuple([sizes[name] for name in sorted(self.names)])
+        if key not in self._made:
+            self._made[key] = self._compile(told(self.region, self.names, sizes))
+        return self._made[key]
 
 
 class _Call:
