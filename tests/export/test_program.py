@@ -110,6 +110,35 @@ def test_sizes_found_to_be_tied_are_one_or_a_number() -> None:
         export(nn.Linear(3, 2), (ag.ones(2, 3),), dynamic_shapes=(("n", "m"),))
 
 
+def test_sizes_that_follow_from_a_dim(tmp_path: Path) -> None:
+    n = ag.Dim("n")
+    program = export(
+        lambda x, y: x.reshape(-1, 2, 3).sum(1) * y[1:],
+        (ag.rand(4, 3), ag.rand(3, 3)),
+        dynamic_shapes=({0: 2 * n}, {0: n + 1}),
+    )
+    assert repr(program.default) == (
+        "<signature serving_default(x: f32(2*n, 3), y: f32(n + 1, 3)) -> (output: f32(n, 3))>"
+    )
+    program.save(tmp_path / "m.argand")
+    loaded = ag.export.load(tmp_path / "m.argand")
+    for size in (2, 5, 1, 0, 3):
+        x, y = ag.rand(2 * size, 3), ag.rand(size + 1, 3)
+        expected = x.numpy().reshape(size, 2, 3).sum(1) * y.numpy()[1:]
+        np.testing.assert_allclose(program(x, y).numpy(), expected, 1e-6)
+        np.testing.assert_allclose(loaded(x, y).numpy(), expected, 1e-6)
+    with pytest.raises(ValueError, match=r"'x' must be 6 \(2\*n\), got \(7, 3\)"):
+        loaded(ag.rand(7, 3), ag.rand(4, 3))
+    with pytest.raises(ValueError, match=r"'y' must be 1 \(n \+ 1\), got \(0, 3\)"):
+        loaded(ag.rand(0, 3), ag.rand(0, 3))
+
+
+@pytest.mark.parametrize("dim", ["n", ag.Dim.DYNAMIC])
+def test_sizes_that_vary_must_not_be_taken_for_numbers(dim: Any) -> None:
+    with pytest.raises(ValueError, match=r"declared to take any size|to be 4; leave it fixed"):
+        export(lambda x: x.reshape(4, 2) + 1, (ag.ones(4, 2),), dynamic_shapes=({0: dim},))
+
+
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
@@ -117,7 +146,8 @@ def test_sizes_found_to_be_tied_are_one_or_a_number() -> None:
         (({0: "n"}, None), "has 2 entries, the call has 1"),
         (({7: "n"},), "has 2 dimension"),
         (({0: 3},), "is 5, not 3"),
-        (({0: ag.Dim("n") * 2},), "is no dim of its own"),
+        (({0: ag.Dim("n") * 2},), "declared to be 2\\*n, and is 5"),
+        (({0: ag.Dim("n") * ag.Dim("m")},), "a multiple of one plus a number; m\\*n is not"),
     ],
 )
 def test_bad_dynamic_shapes(shapes: Any, message: str) -> None:

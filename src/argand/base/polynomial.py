@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 # A monomial is a sorted tuple of atoms (a repeated atom is a power): Symbols and Applys.
 Monomial = tuple[Any, ...]
@@ -133,6 +133,26 @@ class Polynomial:
             sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")
             parts.append(sign + text)
         return "".join(parts) or "0"
+
+
+class Linear(NamedTuple):
+    """A size that is times * symbol + plus."""
+
+    symbol: Symbol
+    times: int
+    plus: int
+
+
+def linear(size: Polynomial) -> Linear | None:
+    """A size as a multiple of one symbol, plus a number; None for any other."""
+    terms = dict(size.terms)
+    plus = terms.pop((), 0)
+    if len(terms) != 1:
+        return None
+    ((atoms, times),) = terms.items()
+    if len(atoms) != 1 or not isinstance(atoms[0], Symbol) or times < 1:
+        return None
+    return Linear(atoms[0], times, plus)
 
 
 def add_term(terms: dict[Monomial, int], monomial: Monomial, c: int) -> None:

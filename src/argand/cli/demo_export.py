@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from argand import onnx
 from argand.base.dim import Dim
-from argand.cli.export import write_onnx
 from argand.compile.api import compile as compile_function
 from argand.export.archive import load
 from argand.export.program import export
@@ -53,7 +53,7 @@ def check_exports(
         say("No ONNX file, which takes the package onnx: pip install onnx")
         return found
     target = folder / "digits.onnx"
-    write_onnx(loaded, loaded.default, str(target))
+    onnx.export(loaded, f=target)
     found |= {"onnx": str(target), "onnx_bytes": os.path.getsize(target)}
     found["onnx_difference"] = _onnx_difference(target, images, expected)
     off = found["onnx_difference"]

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from argand.base.dim import Dim, DimHint, Extent, Shape, substitute
 from argand.base.errors import AutogradError, ShapeError, TraceError
-from argand.base.polynomial import Polynomial, Symbol
+from argand.base.polynomial import Linear, Monomial, Polynomial, Symbol, linear
 from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import Structure, flatten, unflatten
 from argand.compile.call import Input, Parts
 from argand.compile.function import CompiledFunction
 from argand.compile.places import Argument, Held, Place
-from argand.compile.results import Alias, Constant, Measured, Moves, Number, ProgramOutput, View
+from argand.compile.results import (
+    Alias,
+    Constant,
+    Made,
+    MadeObject,
+    Measured,
+    Moves,
+    Number,
+    ProgramOutput,
+    View,
+)
 from argand.compile.signature import Given, Signature, TensorSpec, argument_labels
+from argand.export.declared import Shapes
 from argand.ir.bind import interpreting
 from argand.ir.op import Literal
 from argand.ir.program import Operand, Program, Value
@@ -24,13 +37,10 @@ from argand.ir.record import Recorder
 from argand.ir.rewrite import without_dead_code
 from argand.ir.sizes import with_sizes
 from argand.ir.verify import verify
+from argand.ops.kept import keeping
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.views import follow
 from argand.transform.mode import no_grad
-
-Shapes = Sequence[Mapping[int, Any] | None]
-"""For each leaf of the arguments the dims that vary: a Dim, a name or a DimHint each."""
-
 
 Fact = tuple[Polynomial, str, bool]
 """A polynomial compared with 0, and what came out: the trace went on from there."""
@@ -41,7 +51,7 @@ class Captured(NamedTuple):
 
     `inputs` has the number of the argument's leaf that each input of the program is, and `state`
     the tensor, or the leaf of an argument that is written. `results` has an output's number, or the
-    Python value that every call gives.
+    Python value that every call gives; `effects` are what it changes in Python objects.
     """
 
     program: Program
@@ -54,13 +64,22 @@ class Captured(NamedTuple):
     results: list[Result]
     symbols: dict[str, Symbol]
     facts: list[Fact]
+    effects: list[Effect]
 
 
 class Result(NamedTuple):
-    """A leaf of what is returned: an output of the program, a size, or the same value always."""
+    """A leaf of what is returned: an output of the program, a size, the same value always, or the
+    results that an object is made of."""
 
-    kind: str  # "tensor", "number", "size" or "value"
+    kind: str  # "tensor", "number", "size", "value" or "parts"
     value: Any
+
+
+class Effect(NamedTuple):
+    """What a call changes in Python objects, and whether to what the program computes."""
+
+    name: str
+    computed: bool
 
 
 def capture(
@@ -69,31 +88,39 @@ def capture(
     shapes: Shapes,
     name: str,
     *,
-    drops_effects: bool = False,
+    for_format: bool = False,
 ) -> Captured:
     """Trace a call. Gradients are followed only if the function asks for some.
 
-    The program's name is `name`, as an identifier. What the function changes in Python objects is
-    an error, or left out (`drops_effects`).
+    The program's name is `name`, as an identifier. For another format (`for_format`) functions
+    that it may have an operator for stay one node, and floats are constants.
 
-    Raises TraceError where the function does what no program can: it changes Python objects, or
-    its result depends on the values of tensors.
+    Raises TraceError where the result depends on the values of tensors, and ShapeError where the
+    function takes a size that is to vary for a number.
     """
     given = _with_symbolic_sizes(given, shapes)
     name = "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "program"
+    numbers = [i for i, x in enumerate(flatten(given)[0]) if for_format and type(x) is float]
+
+    def captured() -> Captured:
+        return _captured(_ExportedFunction(function, name, shapes, numbers), given)
+
     try:
-        with no_grad():
-            return _captured(_ExportedFunction(function, name, shapes), given, drops_effects)
+        with no_grad(), keeping() if for_format else contextlib.nullcontext():
+            return captured()
     except AutogradError:
-        return _captured(_ExportedFunction(function, name, shapes), given, drops_effects)
+        return captured()
 
 
 class _ExportedFunction(CompiledFunction):
     """A function that is traced once, with the symbols that the user declared."""
 
-    def __init__(self, function: Callable[..., Any], name: str, shapes: Shapes) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, shapes: Shapes, constants: Iterable[int]
+    ) -> None:
         super().__init__(function, backend="reference", name=name, dynamic=True)
         self._declared_shapes = shapes
+        self._constant_numbers = frozenset(constants)
         self.symbols: dict[str, Symbol] = {}
 
     def _integers(self, *given: Any) -> dict[int, Any]:
@@ -123,63 +150,71 @@ class _ExportedFunction(CompiledFunction):
                 found[d] = self._symbol(name, found[d], None)
         return tuple(found)
 
-    def _declared_dim(self, dim: Dim | str, size: int) -> Dim:
-        if isinstance(dim, str):
-            dim = Dim(dim)
-        (name, symbol), *more = dim.symbols().items()
-        if more or str(dim) != name:
-            raise ShapeError(
-                f"dynamic_shapes: {dim} is no dim of its own; give a Dim for the size, and leave "
-                "sizes that follow from it to be found"
-            )
+    def _declared_dim(self, dim: Dim | str, size: int) -> Any:
+        declared, times, plus = _linear(Dim(dim) if isinstance(dim, str) else dim)
+        hint, rest = divmod(size - plus, times)
+        if rest:
+            raise ShapeError(f"dynamic_shapes: a size was declared to be {dim}, and is {size}")
+        name = declared.name
         known = self.symbols.get(name)
-        if known is not None and known.hint != size:
+        if known is not None and known.hint != hint:
             raise ShapeError(
-                f"the dim {name!r} is {known.hint} in one argument and {size} in another"
+                f"the dim {name!r} is {known.hint} in one argument and {hint} in another"
             )
-        return self._symbol(name, size, symbol)
+        return times * self._symbol(name, hint, declared) + plus
 
     def _symbol(self, name: str, size: int, declared: Symbol | None) -> Dim:
         if name not in self.symbols:
-            made = Symbol(name, size, declared=declared is not None)
+            made = Symbol(name, size, declared=declared is not None and declared.declared)
             if declared is not None:
                 made.least, made.most = declared.least, declared.most
             self.symbols[name] = made
         return Dim({(self.symbols[name],): 1})
 
 
+def _linear(dim: Dim) -> Linear:
+    found = linear(dim)
+    if found is None:
+        raise ShapeError(
+            f"dynamic_shapes: a size that varies is a Dim, or a multiple of one plus a number; "
+            f"{dim} is not"
+        )
+    return found
+
+
 def _with_symbolic_sizes(given: Given, shapes: Shapes) -> Given:
-    """The example with at least 2 elements along what varies: a symbol stands for no less, and
-    programs for 0 and 1 are made of the one for all others."""
+    """The example with sizes for which symbols are at least 2: they stand for no less, and programs
+    for 0 and 1 are made of the one for all others. A trace looks at sizes, not at elements."""
     leaves, structure = flatten(given)
     for i, declared in enumerate(shapes):
         if not declared or not isinstance(leaves[i], Tensor):
             continue
-        array, changed = leaves[i].detach()._array, False
-        for d in declared:
-            if array.shape[d] > 1:
-                continue
-            shape = (*array.shape[:d], 2, *array.shape[d + 1 :])
-            is_one = array.shape[d] == 1
-            array = np.repeat(array, 2, d) if is_one else np.zeros(shape, array.dtype)
-            changed = True
-        if changed:
-            leaves[i] = wrap(np.ascontiguousarray(array))
+        array = leaves[i].detach()._array
+        least = {d: _least(dim) for d, dim in declared.items()}
+        shape = tuple([max(least.get(d, 0), n) for d, n in enumerate(array.shape)])
+        if shape != array.shape:
+            leaves[i] = wrap(np.resize(array, shape))
     args, kwargs = unflatten(structure, leaves)
     return args, kwargs
+
+
+def _least(dim: Any) -> int:
+    """The least size that a trace has for what varies so."""
+    if not isinstance(dim, Dim):
+        return 2
+    _, times, plus = _linear(dim)
+    return 2 * times + plus
 
 
 # -- what the trace found --------------------------------------------------------------------------
 
 
-def _captured(function: _ExportedFunction, given: Given, drops_effects: bool) -> Captured:
+def _captured(function: _ExportedFunction, given: Given) -> Captured:
     found, leaves = function._specialisation(given)
     executable = found.executable
     parts = executable.parts
-    if not drops_effects:
-        _check_effects(function.name, parts)
     reader = _Reader(executable.program, parts)
-    with interpreting(Recorder(reader.program)):
+    with interpreting(Recorder(reader.program)), collecting_guards(Guards()):  # known to the trace
         results = [reader.result(r) for r in parts.results]
     program = reader.finished()
     kept = {id(v) for node in program for v in node.values} | {id(o) for o in program.results}
@@ -188,12 +223,9 @@ def _captured(function: _ExportedFunction, given: Given, drops_effects: bool) ->
     program.state = [program.state[i] for i in needed]
     solved, facts = _solved(executable.parts.guards.facts)
     program = with_sizes(program, solved)
-    with collecting_guards(Guards()):  # what it relies on is among the facts
+    with collecting_guards(Guards()):  # likewise
         verify(program)
-    results = [
-        r._replace(value=substitute(r.value, solved)) if r.kind == "size" else r for r in results
-    ]
-    return Captured(
+    captured = Captured(
         program=program,
         leaves=leaves,
         labels=argument_labels(function.function, given),
@@ -201,10 +233,33 @@ def _captured(function: _ExportedFunction, given: Given, drops_effects: bool) ->
         inputs=list(parts.inputs),
         state=[_state(reader.places[i]) for i in needed],
         returned=parts.structure,
-        results=results,
+        results=[_solved_result(r, solved) for r in results],
         symbols=_read_symbols(program, function.symbols),
         facts=facts,
+        effects=_effects(parts),
     )
+    _check_varying(captured, function._declared_shapes)
+    return captured
+
+
+def _solved_result(result: Result, solved: Mapping[str, Extent]) -> Result:
+    if result.kind == "parts":
+        return Result("parts", [_solved_result(r, solved) for r in result.value])
+    return Result("size", substitute(result.value, solved)) if result.kind == "size" else result
+
+
+def _check_varying(found: Captured, shapes: Shapes) -> None:
+    """ShapeError where a size that was told to vary is a number, but for `Dim.AUTO`."""
+    values = {x.leaf: v for x, v in zip(found.inputs, found.program.inputs, strict=True)}
+    for leaf, declared in enumerate(shapes):
+        shape = values[leaf].shape if leaf in values else ()
+        for d, dim in (declared or {}).items() if shape else ():
+            if dim is not DimHint.AUTO and not isinstance(shape[d], Dim):
+                size = f"dimension {d}" if isinstance(dim, DimHint) else f"the size {dim}"
+                raise ShapeError(
+                    f"{found.program.name} takes {size} of {found.labels[leaf]} to be "
+                    f"{shape[d]}; leave it fixed, or let the function do without its value"
+                )
 
 
 def _solved(facts: Sequence[Fact]) -> tuple[dict[str, Extent], list[Fact]]:
@@ -224,16 +279,31 @@ def _solved(facts: Sequence[Fact]) -> tuple[dict[str, Extent], list[Fact]]:
 
 def _solution(fact: Fact) -> tuple[str, Extent] | None:
     """A symbol, and what a fact says that it is."""
-    polynomial = fact[0]
     if not _is_equation(fact):
         return None
-    for monomial, c in polynomial.terms.items():
+    terms = _reduced(fact[0].terms)
+    for monomial, c in terms.items():
         if len(monomial) == 1 and isinstance(monomial[0], Symbol) and abs(c) == 1:
             name = monomial[0].name
-            rest = {m: -c * k for m, k in polynomial.terms.items() if m != monomial}
+            rest = {m: -c * k for m, k in terms.items() if m != monomial}
             if name not in Dim(rest).symbols():
                 return name, Dim(rest) + 0
     return None
+
+
+def _reduced(terms: Mapping[Monomial, int]) -> dict[Monomial, int]:
+    """What is 0 without the factors that all terms have; symbols are not 0."""
+    divisor = math.gcd(*terms.values()) or 1
+    found = {m: c // divisor for m, c in terms.items()}
+    for atom in dict.fromkeys(a for m in terms for a in m if isinstance(a, Symbol)):
+        while all(atom in m for m in found):
+            found = {_without(m, atom): c for m, c in found.items()}
+    return found
+
+
+def _without(monomial: Monomial, atom: Any) -> Monomial:
+    at = monomial.index(atom)
+    return (*monomial[:at], *monomial[at + 1 :])
 
 
 def _is_equation(fact: Fact) -> bool:
@@ -245,16 +315,30 @@ def _read_symbols(program: Program, symbols: Mapping[str, Symbol]) -> dict[str, 
     return {name: symbol for name, symbol in symbols.items() if name in used}
 
 
-def _check_effects(name: str, parts: Parts) -> None:
+def _effects(parts: Parts) -> list[Effect]:
+    """What a call would leave in Python objects."""
+    found = [Effect(effect.slot.name, _is_computed(effect.value)) for effect in parts.effects]
+    if parts.after_call:
+        found.append(Effect("a callback of the optimizer or the schedule", False))
+    if any(e.result != Constant(None) for e in parts.gradients):
+        found.append(Effect("the .grad of a parameter", False))
+    return found
+
+
+def _is_computed(result: Any) -> bool:
+    """Whether a program's value is in what a slot holds after a call."""
+    if isinstance(result, Made):
+        return any(map(_is_computed, result.parts))
+    return isinstance(result, ProgramOutput | View | Number)
+
+
+def check_effects(found: Captured) -> None:
     """Refuse what a call would leave in Python objects, which a program lacks."""
-    left = [effect.slot.name for effect in parts.effects]
-    left += ["a callback of the optimizer or the schedule"] * bool(parts.after_call)
-    graded = [e for e in parts.gradients if e.result != Constant(None)]
-    left += ["the .grad of a parameter"] * bool(graded)
-    if left:
+    if found.effects:
+        changed = dict.fromkeys(effect.name for effect in found.effects)
         raise TraceError(
-            f"{name} changes {', '.join(dict.fromkeys(left))}, which an exported program can't: it "
-            "has no Python objects. Keep what changes in tensors of one shape and write them in "
+            f"{found.program.name} changes {', '.join(changed)}, which an exported program can't: "
+            "it has no Python objects. Keep what changes in tensors of one shape and write them in "
             "place (buffer.copy_(...), buffer[i] = ...), or return it"
         )
 
@@ -296,15 +380,13 @@ class _Reader:
             return self._output(self._along(self._now(result.place), result.moves))
         if isinstance(result, Measured):
             return Result("size", result.dim)
-        value = getattr(result, "value", None)
+        if isinstance(result, Made | MadeObject):
+            parts = result.parts.values() if isinstance(result, MadeObject) else result.parts
+            return Result("parts", [self.result(part) for part in parts])
+        value = getattr(result, "value", result)
         if isinstance(value, Tensor):
             return self._output(self._now(Held(value)))
-        if isinstance(value, str | int | float | bool | None):
-            return Result("value", value)
-        raise TraceError(
-            f"{self.program.name} returns a {type(value).__name__}, which an exported program "
-            "can't; return tensors, numbers and strings, in tuples, lists and dictionaries"
-        )
+        return Result("value", value)
 
     def _output(self, value: Operand) -> Result:
         if isinstance(value, Literal):

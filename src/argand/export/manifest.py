@@ -13,7 +13,7 @@ from typing import Any
 from argand.base.dim import Dim
 from argand.base.dtype import ALL, DType
 from argand.base.errors import FormatError
-from argand.base.polynomial import Symbol
+from argand.base.polynomial import Symbol, linear
 from argand.base.shape import same_shape
 from argand.compile.call import Input
 from argand.export.capture import Fact, Result
@@ -220,7 +220,7 @@ def _check(signature: Signature, where: str) -> None:
         != list(range(len(names))),
         "results": count_leaves(signature.returned) != len(signature.results),
         "sizes": not set(program.symbols()) <= known
-        or not known <= _sizes_of_their_own(signature)
+        or not known <= _told(signature)
         or not _symbols_of(signature) <= known,
     }
     for field, wrong in problems.items():
@@ -247,10 +247,10 @@ def _is_call(structure: Any) -> bool:
     )
 
 
-def _sizes_of_their_own(signature: Signature) -> set[str]:
-    """The symbols that are the size of an input, by which a call knows their values."""
-    sizes = [str(s) for x in signature.inputs for s in x.shape if isinstance(s, Dim)]
-    return {s for s in sizes if s.isidentifier()}
+def _told(signature: Signature) -> set[str]:
+    """The symbols that follow from the size of an input, so a call knows their values."""
+    sizes = [linear(s) for x in signature.inputs for s in x.shape if isinstance(s, Dim)]
+    return {found.symbol.name for found in sizes if found is not None}
 
 
 def _symbols_of(signature: Signature) -> set[str]:

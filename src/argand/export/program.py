@@ -6,16 +6,14 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from argand.base.dim import Dim, DimHint
-from argand.base.errors import ArgumentError, ShapeError
+from argand.base.errors import ArgumentError
 from argand.base.late import resolve
-from argand.base.tree import flatten, tree_map
+from argand.base.tree import tree_map
 from argand.compile.signature import parameter_names
-from argand.export.capture import Captured, Shapes, capture
+from argand.export.capture import Captured, capture, check_effects
+from argand.export.declared import leaf_shapes
 from argand.export.graph_signature import ExportGraphSignature, graph_signature_of
-from argand.export.signature import Signature, SizeRange, signature_of, tensor_of
+from argand.export.signature import Signature, SizeRange, as_tensor, signature_of
 from argand.export.traced import TracedSignature
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
@@ -186,10 +184,12 @@ class ExportedProgram:
         """
         if name in self.signatures:
             raise ArgumentError(f"there is a signature {name!r} already")
-        given = tree_map(_as_tensor, (tuple(args), dict(kwargs or {})))
+        given = tree_map(as_tensor, (tuple(args), dict(kwargs or {})))
         shapes = leaf_shapes(function, given, dynamic_shapes)
         called = getattr(function, "__name__", type(function).__name__)
-        found = capture(function, given, shapes, called, drops_effects=drops_effects)
+        found = capture(function, given, shapes, called)
+        if not drops_effects:
+            check_effects(found)
         signature = signature_of(
             name,
             found,
@@ -293,97 +293,6 @@ def _named_tensors(function: Any) -> dict[int, tuple[str, str]]:
     return found
 
 
-def _as_tensor(leaf: Any) -> Any:
-    return tensor_of(leaf) if isinstance(leaf, np.ndarray) else leaf
-
-
-# -- dynamic shapes --------------------------------------------------------------------------------
-
-
-def leaf_shapes(function: Any, given: Any, dynamic_shapes: Any) -> Shapes:
-    """For each leaf of the arguments the dims that vary, from PyTorch's `dynamic_shapes`: by the
-    names of the arguments or in their order, nested as the arguments are."""
-    leaves = flatten(given)[0]
-    if dynamic_shapes is None:
-        return [None] * len(leaves)
-    args, kwargs = given
-    names = parameter_names(function)
-    by_name = {names[i] if i < len(names) else f"arg{i}": a for i, a in enumerate(args)}
-    by_name |= kwargs
-    if isinstance(dynamic_shapes, Mapping):
-        unknown = [n for n in dynamic_shapes if n not in by_name]
-        if unknown:
-            raise ArgumentError(
-                f"dynamic_shapes names {unknown[0]!r}, which is no argument; there are "
-                f"{', '.join(by_name)}"
-            )
-        specs = [dynamic_shapes.get(name) for name in by_name]
-    elif isinstance(dynamic_shapes, list | tuple):
-        if len(dynamic_shapes) != len(by_name):
-            raise ArgumentError(
-                f"dynamic_shapes has {len(dynamic_shapes)} entries, the call has {len(by_name)} "
-                "arguments"
-            )
-        specs = list(dynamic_shapes)
-    else:
-        raise TypeError(
-            "dynamic_shapes is a dictionary by the names of arguments, or a tuple in their order, "
-            f"got {type(dynamic_shapes).__name__}"
-        )
-    found: list[Mapping[int, Any] | None] = []
-    for (name, value), spec in zip(by_name.items(), specs, strict=True):
-        found += _of_argument(name, value, spec)
-    return found
-
-
-def _of_argument(name: str, value: Any, spec: Any) -> list[Mapping[int, Any] | None]:
-    if isinstance(value, Tensor | np.ndarray):
-        return [_dims(name, value, spec)]
-    if spec is None:
-        return [None] * len(flatten(value)[0])
-    parts: list[tuple[str, Any, Any]]
-    if isinstance(value, dict):
-        parts = [(f"{name}[{k!r}]", v, _part(name, spec, k)) for k, v in value.items()]
-    elif isinstance(value, list | tuple):
-        parts = [(f"{name}[{i}]", v, _part(name, spec, i)) for i, v in enumerate(value)]
-    else:
-        raise ArgumentError(f"dynamic_shapes: {name} is a {type(value).__name__}, no tensor")
-    return [found for part in parts for found in _of_argument(*part)]
-
-
-def _part(name: str, spec: Any, key: Any) -> Any:
-    if isinstance(spec, Mapping):
-        return spec.get(key)
-    if isinstance(spec, list | tuple) and isinstance(key, int) and key < len(spec):
-        return spec[key]
-    raise ArgumentError(f"dynamic_shapes: what is given for {name} is not nested as {name} is")
-
-
-def _dims(name: str, value: Any, spec: Any) -> dict[int, Any]:
-    """The dims that vary of one tensor."""
-    rank = len(value.shape)
-    if spec is None:
-        return {}
-    pairs = spec.items() if isinstance(spec, Mapping) else enumerate(spec)
-    found: dict[int, Any] = {}
-    for d, dim in pairs:
-        if not isinstance(d, int) or not -rank <= d < rank:
-            raise ShapeError(
-                f"dynamic_shapes: {name} has {rank} dimension(s), and {d!r} is none of them"
-            )
-        if isinstance(dim, int) and not isinstance(dim, Dim):
-            if dim != value.shape[d]:
-                raise ShapeError(
-                    f"dynamic_shapes: dimension {d} of {name} is {value.shape[d]}, not {dim}"
-                )
-            continue
-        if dim is not None and not isinstance(dim, Dim | DimHint | str):
-            raise TypeError(f"dynamic_shapes: {name}: expected a Dim or a name, got {dim!r}")
-        if dim is not None and dim is not DimHint.STATIC:
-            found[d % rank] = dim
-    return found
-
-
 # -- export ----------------------------------------------------------------------------------------
 
 
@@ -450,4 +359,4 @@ def export(
     return made
 
 
-__all__ = ["DEFAULT", "ExportedProgram", "export", "leaf_shapes"]
+__all__ = ["DEFAULT", "AnySignature", "ExportedProgram", "export"]

@@ -9,8 +9,8 @@ import numpy as np
 
 from argand.base.dim import Dim, Shape
 from argand.base.dtype import DType, from_numpy
-from argand.base.errors import CallError, DTypeError, ShapeError
-from argand.base.polynomial import Polynomial, Symbol
+from argand.base.errors import CallError, DTypeError, ShapeError, TraceError
+from argand.base.polynomial import Polynomial, Symbol, linear
 from argand.base.shape import shape_text
 from argand.base.size_guards import compare
 from argand.base.tree import Structure, flatten, unflatten
@@ -104,6 +104,13 @@ class Signature:
         found = [name if isinstance(name, int) else state[name] for name in self.state_names]
         self.runner = Runner(self.program, found, self.sources)
         return self
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """The tensors that calls read or write, by name; not the arguments that they write."""
+        held = self.runner.state if self.runner is not None else []
+        pairs = zip(self.state_names, held, strict=False)
+        return {name: t for name, t in pairs if isinstance(name, str) and isinstance(t, Tensor)}
 
     # -- calling -------------------------------------------------------------------------------
 
@@ -203,8 +210,10 @@ class Signature:
         known = self.ranges
         for info, value in zip(self.inputs, tensors, strict=True):
             for expected, size in zip(info.shape, getattr(value, "shape", ()), strict=True):
-                if isinstance(expected, Dim) and str(expected) in known:
-                    sizes.setdefault(str(expected), size)
+                found = linear(expected) if isinstance(expected, Dim) else None
+                if found is not None and found.symbol.name in known:
+                    least = max(size - found.plus, 0) // found.times
+                    sizes.setdefault(found.symbol.name, least)
         for info, value in zip(self.inputs, tensors, strict=True):
             shape = getattr(value, "shape", ())
             for d, (expected, size) in enumerate(zip(info.shape, shape, strict=True)):
@@ -265,6 +274,11 @@ def tensor_of(value: Any) -> Tensor:
     return wrap(array)
 
 
+def as_tensor(leaf: Any) -> Any:
+    """An array as a tensor; anything else as it is."""
+    return tensor_of(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
 def _converted(name: str, info: TensorInfo, value: Any) -> Tensor:
     """A tensor of a number, or of nested lists of numbers."""
     try:
@@ -296,6 +310,7 @@ def signature_of(
     output_names: Sequence[str] = (),
 ) -> Signature:
     """The signature of what a trace captured; `state_names` are those of its state."""
+    _check_results(found)
     values: dict[int, Any] = {
         x.leaf: v for x, v in zip(found.inputs, found.program.inputs, strict=True)
     }
@@ -329,6 +344,16 @@ def signature_of(
         ranges={n: _range(s) for n, s in found.symbols.items()},
         facts=found.facts,
     )
+
+
+def _check_results(found: Captured) -> None:
+    for kind, value in found.results:
+        if kind == "parts" or not isinstance(value, str | int | float | bool | Dim | None):
+            made = "n object" if kind == "parts" else f" {type(value).__name__}"
+            raise TraceError(
+                f"{found.program.name} returns a{made}, which an exported program can't; return "
+                "tensors, numbers and strings, in tuples, lists and dictionaries"
+            )
 
 
 def _outputs(found: Captured, given: Sequence[str]) -> list[TensorInfo]:
@@ -372,4 +397,4 @@ def _range(symbol: Symbol) -> SizeRange:
     return SizeRange(0 if symbol.least is None else symbol.least, symbol.most, symbol.hint)
 
 
-__all__ = ["Leaf", "Signature", "SizeRange", "TensorInfo", "signature_of", "tensor_of"]
+__all__ = ["Leaf", "Signature", "SizeRange", "TensorInfo", "as_tensor", "signature_of", "tensor_of"]

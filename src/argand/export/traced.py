@@ -21,7 +21,7 @@ from argand.base.forks import lock_held_over_forks
 from argand.base.settings import settings
 from argand.base.shape import shape_text
 from argand.export.arguments import by_order_and_name, recording
-from argand.export.capture import Captured, capture
+from argand.export.capture import Captured, capture, check_effects
 from argand.export.signature import Signature, SizeRange, signature_of, tensor_of
 from argand.ir import bind as crossroads
 from argand.tensor.core import Tensor, wrap
@@ -79,12 +79,12 @@ class TracedSignature:
         self._run: Run = _unbound
         self._convert = convert
         self._keep: Keep | None = None
-        self._state: Mapping[str, Tensor] = {}
+        self.state: Mapping[str, Tensor] = {}
         self._lock = lock_held_over_forks("function")
 
     def bind_state(self, state: Mapping[str, Tensor], keep: Keep) -> TracedSignature:
         """Let calls read and write these tensors; `keep` is told of those that a trace finds."""
-        self._state, self._keep, self._run = state, keep, self._body(state)
+        self.state, self._keep, self._run = state, keep, self._body(state)
         for signature in self.traced:
             signature.bind_state(state)
         return self
@@ -169,6 +169,7 @@ class TracedSignature:
             return None
         try:
             found = self._captured(values, varying)
+            check_effects(found)
         except TraceError as error:
             self.reason = str(error).splitlines()[0]
             return None
@@ -184,7 +185,7 @@ class TracedSignature:
             input_names=[x.name for x in self.inputs],
             output_names=self._output_names(found),
         )
-        self.traced.append(signature.bind_state(self._state))
+        self.traced.append(signature.bind_state(self.state))
         return signature
 
     def _captured(self, values: Sequence[Any], varying: bool) -> Captured:

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.errors import ArgumentError
-from argand.export.program import ExportedProgram
+from argand.export.program import AnySignature, ExportedProgram
 from argand.tensor.core import wrap
 
 
-class Facts(NamedTuple):
-    """What a program knows of its calls: examples, which sizes vary, and names."""
-
-    args: tuple[Any, ...]
-    sizes: tuple[Any, ...]
-    inputs: list[str]
-    outputs: list[str]
+def signature_of(model: Any) -> AnySignature | None:
+    """The signature that is exported of a program, or is one; None of anything else."""
+    if isinstance(model, ExportedProgram):
+        return model.default
+    return model if isinstance(model, AnySignature) else None
 
 
-def facts_of(model: Any) -> Facts | None:
-    """The facts of an exported program; None of anything else."""
-    if not isinstance(model, ExportedProgram):
-        return None
-    signature = model.default
-    inputs = [x for x in signature.inputs if not getattr(x, "optional", False)]
-    return Facts(
-        _examples(inputs),
-        tuple([_varying(x) for x in inputs]),
-        [x.name for x in inputs],
-        [x.name for x in signature.outputs],
-    )
+def varying(signature: AnySignature) -> tuple[Any, ...]:
+    """The sizes of the inputs that are no numbers; those without a name get one."""
+    return tuple([_varying(x) for x in required(signature)])
+
+
+def required(signature: AnySignature) -> list[Any]:
+    """The inputs that a call must give."""
+    return [x for x in signature.inputs if not getattr(x, "optional", False)]
 
 
 def _varying(x: Any) -> dict[int, Any]:
-    """The sizes that are no numbers; those without a name get one."""
     found: dict[int, Any] = {}
     for d, size in enumerate(x.shape or ()):
         if isinstance(size, int):
@@ -47,11 +40,11 @@ def _varying(x: Any) -> dict[int, Any]:
     return found
 
 
-def _examples(inputs: Any) -> tuple[Any, ...]:
+def examples(signature: AnySignature) -> tuple[Any, ...]:
     """Arguments of the inputs' dtypes and shapes; what is in them doesn't matter to a trace."""
     sizes: dict[str, int] = {}
     found = []
-    for x in inputs:
+    for x in required(signature):
         if x.shape is None:
             raise ArgumentError(f"onnx.export: the rank of {x.name} is not known; give args")
         shape = [_number(size, d, sizes) for d, size in enumerate(x.shape)]
@@ -65,7 +58,7 @@ _FIRST, _OTHER = 3, 320  # a few samples, of a size that networks halve several 
 
 def _number(size: Any, d: int, sizes: dict[str, int]) -> int:
     """A size, or one that a symbol may have."""
-    if isinstance(size, int):
+    if isinstance(size, int) and not isinstance(size, Dim):
         return size
     usual = _OTHER if d else _FIRST
     if isinstance(size, Dim):
@@ -75,11 +68,4 @@ def _number(size: Any, d: int, sizes: dict[str, int]) -> int:
     return usual if size in (None, "?") else sizes.setdefault(str(size), usual)
 
 
-def tensor_names(model: Any) -> dict[int, str]:
-    """The names that an exported program has for its tensors, by id."""
-    if not isinstance(model, ExportedProgram):
-        return {}
-    return {id(tensor): name for name, tensor in model.state.items()}
-
-
-__all__ = ["Facts", "facts_of", "tensor_names"]
+__all__ = ["examples", "required", "signature_of", "varying"]

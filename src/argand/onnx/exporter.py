@@ -10,8 +10,9 @@ from typing import IO, Any
 
 from argand.base.errors import ArgumentError, did_you_mean
 from argand.base.events import emit
-from argand.onnx import saving, tracing
-from argand.onnx.exported import facts_of
+from argand.export.signature import Signature
+from argand.onnx import exported, saving, tracing
+from argand.onnx.dynamic import Given
 from argand.onnx.exporting import OnnxExporterError, checked_opset, program_to_model
 from argand.onnx.package import onnx
 from argand.onnx.state import exporting
@@ -89,7 +90,8 @@ def export(
 
     Args:
         model: the module, or any function of tensors; it is run once. Of an exported program
-            (`ag.export`, `ag.onnx.load`) arguments, sizes and names are known.
+            (`ag.export`, `ag.onnx.load`) or one of its signatures arguments, sizes and names are
+            known.
         args: the arguments of a call, a tuple, or one tensor; `kwargs` those given by name.
         f: the file, which is written whole or not at all; or a file that is open for bytes.
         dynamic_shapes: the sizes that vary, nested as the arguments are: for a tensor a dict
@@ -131,17 +133,23 @@ def export(
     if opset is not None and opset_version is not None and opset != opset_version:
         raise ArgumentError(f"onnx.export: opset {opset} and opset_version {opset_version} differ")
     version = checked_opset(opset_version if opset is None else opset)
-    given = _arguments(args, kwargs)
+    given, sizes = _arguments(args, kwargs), (dynamic_shapes, dynamic_axes)
     names, results = list(input_names or ()), list(output_names or ())
-    facts = facts_of(model)
-    if facts is not None:
-        names, results = names or facts.inputs, results or facts.outputs
-        if not given[0] and not given[1]:
-            given, undeclared = (facts.args, {}), dynamic_shapes is None and dynamic_axes is None
-            dynamic_shapes = facts.sizes if undeclared else dynamic_shapes
     mode = _training(training)
-    with tracing.in_mode(model, mode), exporting():
-        found = tracing.traced(model, given, dynamic_shapes, dynamic_axes, names)
+    signature = exported.signature_of(model)
+    if signature is not None:
+        model = signature
+        results = results or [x.name for x in signature.outputs]
+        names = names or [x.name for x in exported.required(signature)]
+    is_given = any(given) or sizes != (None, None)
+    if signature is not None and not any(given):
+        given = exported.examples(signature), {}
+        sizes = sizes if is_given else (exported.varying(signature), None)
+    if isinstance(signature, Signature) and not is_given:
+        found = tracing.recorded(signature)
+    else:
+        with tracing.in_mode(model, mode), exporting():
+            found = tracing.traced(model, given, *sizes, names)
     proto = _model(found, version, names, results, mutable_state)
     check(proto)
     program = ONNXProgram(proto)
@@ -178,7 +186,7 @@ def _check(options: Mapping[str, Any], mutable_state: str) -> None:
         )
 
 
-def _arguments(args: Any, kwargs: Mapping[str, Any] | None) -> tracing.Given:
+def _arguments(args: Any, kwargs: Mapping[str, Any] | None) -> Given:
     """The arguments of the call; a list or a tuple is those, anything else is the only one."""
     positional = tuple(args) if isinstance(args, tuple | list) else (args,)
     return positional, dict(kwargs or {})
@@ -217,7 +225,7 @@ def check(model: Any) -> None:
         ) from error
 
 
-def _verify(program: ONNXProgram, model: Any, given: tracing.Given, mode: bool | None) -> None:
+def _verify(program: ONNXProgram, model: Any, given: Given, mode: bool | None) -> None:
     """OnnxExporterError unless ONNX Runtime computes what the module does, to 1e-4 relative."""
     import numpy as np
 

@@ -11,12 +11,12 @@ import numpy as np
 from argand.base.dim import Dim
 from argand.base.dtype import from_numpy
 from argand.base.errors import ArgumentError
+from argand.base.polynomial import linear
 from argand.ir.program import Program, Value
 from argand.ir.rewrite import without_dead_code
 from argand.ir.translation import UntranslatableError
 from argand.onnx import patterns
 from argand.onnx.building import GraphBuilder, Model, elem_type
-from argand.onnx.dynamic import linear
 from argand.onnx.errors import OnnxExporterError
 from argand.onnx.package import onnx
 from argand.onnx.refs import Failure, Place, Ref, Source

@@ -44,7 +44,8 @@ def keeping() -> Iterator[None]:
 
 
 class Kept(Op):
-    """One call of such a function: it knows its types and its rule, and is never computed.
+    """One call of such a function: it knows the dtypes of its results and its rule, and is never
+    computed.
 
     It is in no registry: a program with it is for its translation alone.
     """
@@ -52,16 +53,18 @@ class Kept(Op):
     abstract = True
     differentiable = False
 
-    def __init__(self, name: str, rule: Rule, given: Sequence[bool], types: Any) -> None:
+    def __init__(self, name: str, rule: Rule, given: Sequence[bool], dtypes: Any) -> None:
         self.name = name  # type: ignore[misc]  # as a derived op, named by its instance
-        self.rule, self.given, self.types = rule, tuple(given), tuple(types)
+        self.rule, self.given, self.result_dtypes = rule, tuple(given), tuple(dtypes)
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
-        return self.types
+        pairs = zip(self.result_dtypes, params["shapes"], strict=True)
+        return tuple([TensorType(dtype, shape) for dtype, shape in pairs])
 
     def onnx(self, g: Graph, inputs: Any, params: dict[str, Any]) -> Any:
         left = iter(inputs)
-        return self.rule(g, *(next(left) if there else None for there in self.given), **params)
+        own = {k: v for k, v in params.items() if k != "shapes"}
+        return self.rule(g, *(next(left) if there else None for there in self.given), **own)
 
 
 def kept(
@@ -79,8 +82,10 @@ def kept_of(
     name: str, rule: Rule, inputs: Sequence[Any], types: Sequence[TensorType], **params: Any
 ) -> tuple[Any, ...]:
     """As `kept`, with results of any types."""
-    op = Kept(name, rule, [x is not None for x in inputs], types)
-    found: tuple[Any, ...] = bind(op, tuple(x for x in inputs if x is not None), params)
+    op = Kept(name, rule, [x is not None for x in inputs], [t.dtype for t in types])
+    shapes = tuple(t.shape for t in types)
+    operands = tuple(x for x in inputs if x is not None)
+    found: tuple[Any, ...] = bind(op, operands, {**params, "shapes": shapes})
     return found
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from argand.backends.cpu.lowering import symbols_of
 from argand.base.dim import Dim, evaluate
 from argand.base.errors import ProgramError
 from argand.base.forks import lock_held_over_forks
+from argand.base.polynomial import linear
 from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
 from argand.codegen.llvm.guardcall import guard_entry
@@ -138,7 +139,8 @@ class NativeProgram:
 
     def _general_run(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         arrays = (*inputs, *state)
-        key = tuple([arrays[i].shape[d] for i, d in self._symbols.values()])
+        sources = self._symbols.values()
+        key = tuple([(arrays[i].shape[d] - plus) // times for i, d, times, plus in sources])
         sized = self._sized.get(key) or self._for_sizes(key)
         outputs = [make() for make in sized.makers]
         arena = sized.arenas.pop() if sized.arenas else new_arena(sized.arena_bytes)
@@ -345,15 +347,25 @@ def new_arena(nbytes: int) -> np.ndarray[Any, Any]:
     return block[skip : skip + nbytes]
 
 
-def _symbol_sources(operands: Sequence[Value], program: Program) -> dict[str, tuple[int, int]]:
-    """For each symbol the operand and the dimension whose size it is, in the order of the slots."""
-    found: dict[str, tuple[int, int]] = {}
+class _Source(NamedTuple):
+    """The operand and the dimension whose size is times * symbol + plus."""
+
+    operand: int
+    dimension: int
+    times: int
+    plus: int
+
+
+def _symbol_sources(operands: Sequence[Value], program: Program) -> dict[str, _Source]:
+    """For each symbol where its value is found, in the order of the slots."""
+    found: dict[str, _Source] = {}
     for i, v in enumerate(operands):
         for d, size in enumerate(v.shape):
-            if isinstance(size, Dim) and list(size.symbols()) == [str(size)]:
-                found.setdefault(str(size), (i, d))
+            part = linear(size) if isinstance(size, Dim) else None
+            if part is not None:
+                found.setdefault(part.symbol.name, _Source(i, d, part.times, part.plus))
     symbols = symbols_of(program)
     missing = [s for s in symbols if s not in found]
     if missing:
-        raise ProgramError(f"{program.name}: no input has the size {missing[0]} by itself")
+        raise ProgramError(f"{program.name}: no input has a size that {missing[0]} follows from")
     return {s: found[s] for s in symbols}
