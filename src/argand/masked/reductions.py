@@ -1,4 +1,4 @@
-"""`ag.masked`: reductions and normalisations of the elements that a mask names.
+"""Reductions and normalisations of the elements that a mask names.
 
 A mask broadcasts with the input, in which elements where it is False take no part; None is a mask
 of all. Results where nothing is left are those of no elements: 0 of `sum`, NaN of `mean`.
