@@ -12,10 +12,12 @@ import numpy as np
 
 from argand.base.errors import ArgumentError, FormatError
 from argand.cli.models import read_model, signature_of
+from argand.export.card import names_of_classes
 from argand.export.program import AnySignature, ExportedProgram
 from argand.export.signature import tensor_of
 from argand.export.traced import Declared
 from argand.io.replacing import replacing
+from argand.serve.handlers.images import array_of_image, image_of_input
 from argand.transform.mode import no_grad
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -148,47 +150,15 @@ def _fitted(path: str, info: Declared, array: np.ndarray) -> np.ndarray:
 
 
 def image_array(path: str, info: Declared, card: Mapping[str, Any]) -> np.ndarray:
-    """An image as an input of the shape (C, H, W), maybe of a batch.
-
-    It is made as large as the input; floats are from 0 to 1, then normalised by ``mean`` and
-    ``std`` of the model card's field ``image``.
-    """
+    """An image as an input takes it, alone or in a batch (`ag.export.card.image`)."""
+    data = Path(path).read_bytes()
+    shape = info.shape or ()
     try:
-        from PIL import Image
-    except ImportError:
-        raise ArgumentError(
-            f"{path}: images are read by Pillow: pip install pillow, or give an .npy file"
-        ) from None
-    rank = len(info.shape or ())
-    shape = (info.shape or ())[-3:]
-    if rank not in (3, 4) or shape[0] not in (1, 3):
-        raise ArgumentError(f"{path}: {info} takes no image of 1 or 3 channels, height and width")
-    try:
-        image = Image.open(path).convert("L" if shape[0] == 1 else "RGB")
-    except OSError:
-        raise
-    except Exception as e:  # decoders raise many kinds
-        raise FormatError(f"{path}: no image that can be read: {e}") from None
-    height, width = (s if type(s) is int else None for s in shape[1:])
-    size = (width or image.width, height or image.height)
-    pixels = np.asarray(image.resize(size) if image.size != size else image)
-    pixels = pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
-    if info.dtype is None or info.dtype.is_inexact:
-        pixels = _normalised(path, pixels.astype(np.float32) / 255, card.get("image"))
-    return np.ascontiguousarray(pixels if rank == 3 else pixels[None])
-
-
-def _normalised(path: str, pixels: np.ndarray, how: Any) -> np.ndarray:
-    if not isinstance(how, dict):
-        return pixels
-    try:
-        mean, std = (np.float32(how.get(k, d)).reshape(-1, 1, 1) for k, d in _DEFAULTS.items())
-        return np.asarray((pixels - mean) / std)
-    except (TypeError, ValueError) as e:
-        raise FormatError(f"{path}: the model card's image has no mean and std: {e}") from None
-
-
-_DEFAULTS = {"mean": 0.0, "std": 1.0}
+        how = image_of_input(card, info.name, shape)
+        found = array_of_image(data, how, shape, None if info.dtype is None else info.dtype.numpy)
+    except (ArgumentError, FormatError) as error:
+        raise type(error)(f"{path}: {error}") from None
+    return found if len(shape) == 3 else found[None]
 
 
 # -- outputs ---------------------------------------------------------------------------------------
@@ -201,11 +171,9 @@ def class_names(program: ExportedProgram) -> list[str]:
         if data is None:
             continue
         try:
-            found = json.loads(data) if name.endswith(".json") else data.decode().splitlines()
+            return names_of_classes(name, data)
         except ValueError:
             continue
-        if isinstance(found, list):
-            return [str(x) for x in found]
     return []
 
 

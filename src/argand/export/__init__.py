@@ -1,6 +1,7 @@
 """`argand.export`: programs that leave the script that made them."""
 
 from argand.base.dim import Dim
+from argand.export import card
 from argand.export.archive import load, save
 from argand.export.graph_signature import ExportGraphSignature
 from argand.export.named import dims, draft_export, register_dataclass
@@ -14,6 +15,7 @@ __all__ = [
     "ExportGraphSignature",
     "ExportedProgram",
     "Signature",
+    "card",
     "check_samples",
     "dims",
     "draft_export",

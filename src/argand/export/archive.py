@@ -16,6 +16,7 @@ from typing import Any
 
 from argand.base.errors import ArgandError, FormatError
 from argand.base.shape import same_shape
+from argand.export.card import check_card
 from argand.export.checking import UNEXPECTED, Checked
 from argand.export.manifest import (
     Fields,
@@ -61,13 +62,16 @@ def save(
         program: what `ag.export.export` gave, or `load`.
         path: the file's name, or a binary file that is open.
         assets: further contents by name (vocabularies, class names): bytes, or strings.
-        card: the model card: whatever JSON can say of the model.
+        card: the model card: whatever JSON can say of the model. The fields ``inputs`` and
+            ``outputs`` say what a server makes of images and strings, and of class scores; see
+            `argand.export.card`.
         samples: whether to write, for each signature, the example arguments with the outputs that
             they give now, which `argand check` compares; or arguments ``{signature: [(args,
             kwargs), ...]}`` to take in their place.
         extra_files: PyTorch's name for assets.
 
-    Raises TypeError for what a file can't hold, with its name.
+    Raises TypeError for what a file can't hold, with its name; ArgumentError for a card that does
+    not fit the signatures and assets, with the field.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "double.argand")
@@ -78,7 +82,9 @@ def save(
     if not isinstance(program, ExportedProgram):
         raise TypeError(f"save takes an exported program, got {type(program).__name__}")
     assets = {**(assets or {}), **(extra_files or {})}
-    parts = _parts(program, assets, card or {}, samples)
+    card = {**program.card, **(card or {})}
+    check_card(card, program.signatures.values(), {**program.assets, **assets})
+    parts = _parts(program, assets, card, samples)
     if hasattr(path, "write"):
         _write(path, parts)
         return
@@ -89,7 +95,7 @@ def save(
 def as_bytes(program: ExportedProgram) -> bytes:
     """The contents of a program's file."""
     file = io.BytesIO()
-    _write(file, _parts(program, {}, {}, False))
+    _write(file, _parts(program, {}, program.card, False))
     return file.getvalue()
 
 
@@ -134,7 +140,7 @@ def _parts(
         "state": {name: _state_fields(program, name) for name in program.state},
         "ops": op_versions(s.program for s in signatures.values()),
         "samples": [[sample.signature, part] for part, sample in taken.items()],
-        "card": {**program.card, **card},
+        "card": dict(card),
         "parts": {name: _digest(data) for name, data in parts.items()},
     }
     return {MANIFEST: as_json(manifest), **parts}

@@ -1,0 +1,85 @@
+"""The body of a request as values by name: a form's parts, JSON's fields, or one thing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import email.parser
+import email.policy
+import json
+from typing import Any
+
+from argand.serve.errors import invalid
+
+WHOLE = "data"
+"""The name of a body that is one value; TorchServe's."""
+
+
+def values_of(body: bytes, content_type: str) -> dict[str, Any]:
+    """What a body holds by name: bytes, or what JSON has."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return _form(body, content_type)
+    if kind == "application/json" or kind.endswith("+json"):
+        return _json(body)
+    return {WHOLE: body}
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as e:
+        raise invalid(f"the body is no JSON: {e}", "body") from None
+    if not isinstance(found, dict) or set(found) == {"b64"}:
+        return {WHOLE: found}
+    if set(found) == {"instances"}:
+        return {WHOLE: found["instances"]}
+    return found
+
+
+def _form(body: bytes, content_type: str) -> dict[str, Any]:
+    """The parts of a form by their names."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
+    parsed = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
+    if not parsed.is_multipart():
+        raise invalid("the body is no form: it has no parts", "body")
+    found: dict[str, Any] = {}
+    for part in parsed.iter_parts():
+        name = part.get_param("name", WHOLE, header="content-disposition")
+        if not part.is_multipart():
+            found[str(name)] = part.get_payload(decode=True)
+    if not found:
+        raise invalid("the form has no parts", "body")
+    return found
+
+
+def bytes_of(value: Any, field: str) -> bytes:
+    """The bytes that a value is: itself, or its base64."""
+    if isinstance(value, dict) and set(value) == {"b64"}:
+        value = value["b64"]
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    if isinstance(value, str):
+        text = value.partition(",")[2] if value.startswith("data:") else value
+        try:
+            return base64.b64decode(text, validate=True)
+        except (ValueError, binascii.Error):
+            raise invalid(f"{field}: a string of an image is its base64", field) from None
+    raise invalid(f"{field}: expected bytes or their base64, got {type(value).__name__}", field)
+
+
+def string_of(value: Any, field: str) -> str:
+    """The string that a value is."""
+    if isinstance(value, dict) and set(value) == {"b64"}:
+        value = bytes_of(value, field)
+    if isinstance(value, bytes | bytearray):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError as e:
+            raise invalid(f"{field}: the text is not UTF-8: {e}", field) from None
+    if isinstance(value, str):
+        return value
+    raise invalid(f"{field}: expected a string, got {type(value).__name__}", field)
+
+
+__all__ = ["WHOLE", "bytes_of", "string_of", "values_of"]

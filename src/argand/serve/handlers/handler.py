@@ -1,0 +1,286 @@
+"""A model's handler: what its card says, read once."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.base.errors import ArgandError, did_you_mean
+from argand.export.card import (
+    Decoded,
+    Image,
+    Text,
+    inputs_described,
+    names_of_classes,
+    outputs_described,
+)
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.handlers.answers import meanings
+from argand.serve.handlers.bodies import WHOLE, bytes_of, string_of, values_of
+from argand.serve.handlers.images import array_of_image, image_of_input
+from argand.serve.handlers.tokens import Tokenizer, tokenizer_of
+from argand.serve.signature import ServedSignature, TensorSpec
+from argand.serve.version import ModelVersion
+
+Arrays = dict[str, Any]
+_ALIASES = (WHOLE, "body", "file", "image", "text")
+
+
+def inputs_of(
+    version: ModelVersion, signature: ServedSignature, body: bytes, content_type: str = ""
+) -> Arrays:
+    """The arrays of a request whose body is an image, a string, a form with these, or JSON.
+
+    Raises ServeError (INVALID_ARGUMENT) with the input that is at fault.
+
+    Args:
+        version: the model's.
+        signature: of this version.
+        body: as it came.
+        content_type: the header; what is no form and no JSON is the one described input.
+    """
+    return _handler(version).inputs_of(signature, body, content_type)
+
+
+def converted(version: ModelVersion, signature: ServedSignature, inputs: Mapping[str, Any]) -> Any:
+    """The inputs of a request with arrays in place of the strings and bytes that protocols with
+    names carry: images and texts for inputs that the card describes. The inputs themselves where
+    there is nothing to do."""
+    if not any(_is_text(x) for x in inputs.values()):
+        return inputs
+    return _handler(version).converted(signature, inputs)
+
+
+def answer_of(
+    version: ModelVersion, signature: ServedSignature, outputs: Sequence[np.ndarray]
+) -> Any:
+    """What a model with described outputs answers, for JSON: an item for one row, a list of them
+    for several. Nested lists where nothing is described."""
+    return _handler(version).answer_of(signature, outputs)
+
+
+def is_described(version: ModelVersion, signature: ServedSignature) -> bool:
+    """Whether the card says what an output of a signature means."""
+    return bool(_handler(version).described_outputs(signature))
+
+
+_handlers: weakref.WeakKeyDictionary[ModelVersion, Handler] = weakref.WeakKeyDictionary()
+
+
+def _handler(version: ModelVersion) -> Handler:
+    found = _handlers.get(version)
+    if found is None:
+        try:
+            found = Handler(version.metadata, version.asset)
+        except ArgandError as error:
+            raise _unusable(version.model, error) from None
+        _handlers[version] = found
+    return found
+
+
+def _unusable(model: str, error: Exception) -> ServeError:
+    return ServeError(Status.FAILED_PRECONDITION, f"{model}: its card can't be followed: {error}")
+
+
+class Handler:
+    """Follows a card; `asset` gives the contents of the file's assets."""
+
+    def __init__(self, card: Mapping[str, Any], asset: Callable[[str], bytes | None]) -> None:
+        self.card = card
+        self.inputs = inputs_described(card)
+        self.outputs = outputs_described(card)
+        self._asset = asset
+        self._read = functools.lru_cache(maxsize=None)(self._contents)
+
+    # -- assets --------------------------------------------------------------------------------
+
+    def _contents(self, asset: str) -> Any:
+        """The tokenizer, or the names of classes, in an asset."""
+        for how in (*self.inputs.values(), *self.outputs.values()):
+            if isinstance(how, Text | Decoded) and how.tokenizer == asset:
+                unknown = getattr(how, "unknown", "[UNK]")
+                lower = getattr(how, "lower", False)
+                return tokenizer_of(how.type, asset, self._asset(asset), unknown, lower)
+        data = self._asset(asset)
+        if data is None:
+            raise ServeError(Status.FAILED_PRECONDITION, f"the model's file lacks {asset!r}")
+        try:
+            return names_of_classes(asset, data)
+        except ValueError as e:
+            raise ServeError(Status.FAILED_PRECONDITION, f"{asset}: {e}") from None
+
+    # -- inputs --------------------------------------------------------------------------------
+
+    def inputs_of(self, signature: ServedSignature, body: bytes, content_type: str) -> Arrays:
+        """The arrays of a body."""
+        values = self._named(signature, values_of(body, content_type))
+        found: Arrays = {}
+        for name, value in values.items():
+            spec = signature.by_name[name]
+            if isinstance(value, bytes) or _has_strings(value) or name in self.inputs:
+                found |= self._made(spec, value if isinstance(value, list) else [value])
+            else:
+                found[name] = array_of_json(value, spec)
+        return found
+
+    def _named(self, signature: ServedSignature, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values by the names of inputs; ``data`` and its like stand for the first one."""
+        names = list(signature.by_name)
+        main = next((n for n in names if n in self.inputs), names[0] if names else "")
+        found = {}
+        for name, value in values.items():
+            known = name if name in signature.by_name else main if name in _ALIASES else None
+            if known is None:
+                raise invalid(
+                    f"{signature.name} has no input {name!r}{did_you_mean(name, names)}; its "
+                    f"inputs are {', '.join(names)}",
+                    name,
+                )
+            found[known] = value
+        return found
+
+    def converted(self, signature: ServedSignature, inputs: Mapping[str, Any]) -> Arrays:
+        """Arrays in place of strings."""
+        found = dict(inputs)
+        for name, array in inputs.items():
+            spec = signature.by_name.get(name)
+            if spec is not None and _is_text(array) and not _takes_text(spec):
+                del found[name]
+                found |= self._made(spec, array.reshape(-1).tolist())
+        return found
+
+    def _made(self, spec: TensorSpec, values: list[Any]) -> Arrays:
+        """The arrays for the items of an input: its own, and those that follow from it."""
+        if not values:
+            raise invalid(f"{spec.name}: there is nothing in it", spec.name)
+        how = self.inputs.get(spec.name)
+        try:
+            if isinstance(how, Text):
+                return self._tokens(spec, how, [string_of(v, spec.name) for v in values])
+            if _is_numbers(values):
+                return {spec.name: array_of_json(values, spec)}
+            how = image_of_input(self.card, spec.name, spec.shape or ())
+            return {spec.name: self._images(spec, how, values)}
+        except ServeError:
+            raise
+        except ArgandError as error:
+            raise invalid(f"{spec.name}: {error}", spec.name) from None
+
+    def _images(self, spec: TensorSpec, how: Image, values: list[Any]) -> np.ndarray:
+        dtype = None if spec.dtype is None else spec.dtype.numpy
+        made = [array_of_image(bytes_of(v, spec.name), how, spec.shape, dtype) for v in values]
+        if spec.shape is not None and len(spec.shape) == 3 and len(made) == 1:
+            return made[0]
+        if len({a.shape for a in made}) > 1:
+            raise invalid(
+                f"{spec.name}: images of one request must have one size, got "
+                f"{', '.join(str(a.shape) for a in made)}",
+                spec.name,
+            )
+        return np.stack(made)
+
+    def _tokens(self, spec: TensorSpec, how: Text, texts: list[str]) -> Arrays:
+        """Token ids, and the mask and types where the card asks for them."""
+        rows = [self._ids(how, text) for text in texts]
+        longest = how.max_length if how.pad else max(map(len, rows))
+        assert longest is not None
+        if how.mask is None and not how.pad and min(map(len, rows)) < longest:
+            raise invalid(
+                f"{spec.name}: texts of one request must have one length where the card "
+                "declares no mask; send them one by one",
+                spec.name,
+            )
+        dtype = np.int64 if spec.dtype is None else spec.dtype.numpy
+        ids = np.full((len(rows), longest), how.pad_token, dtype)
+        mask = np.zeros((len(rows), longest), dtype)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+            mask[i, : len(row)] = 1
+        found: Arrays = {spec.name: ids}
+        if how.mask is not None:
+            found[how.mask] = mask
+        if how.types is not None:
+            found[how.types] = np.zeros_like(ids)
+        if spec.shape is not None and len(spec.shape) == 1 and len(rows) == 1:
+            found = {n: a[0] for n, a in found.items()}
+        return found
+
+    def _ids(self, how: Text, text: str) -> list[int]:
+        tokenizer: Tokenizer = self._read(how.tokenizer)
+        around = [[_special(tokenizer, t)] if t else [] for t in (how.start, how.end)]
+        most = None if how.max_length is None else how.max_length - sum(map(len, around))
+        found = [*around[0], *tokenizer.encode(text, most), *around[1]]
+        if not found:
+            raise invalid("the text has no tokens", how.tokenizer)
+        return found
+
+    # -- outputs -------------------------------------------------------------------------------
+
+    def described_outputs(self, signature: ServedSignature) -> dict[str, Any]:
+        """The descriptions of a signature's outputs."""
+        names = {x.name for x in signature.outputs}
+        return {n: how for n, how in self.outputs.items() if n in names}
+
+    def answer_of(self, signature: ServedSignature, outputs: Sequence[np.ndarray]) -> Any:
+        """An answer of what the card describes."""
+        named = {x.name: o for x, o in zip(signature.outputs, outputs, strict=True)}
+        described = self.described_outputs(signature)
+        if not described:
+            plain = {n: o.tolist() for n, o in named.items()}
+            return next(iter(plain.values())) if len(plain) == 1 else plain
+        found = {n: meanings(n, how, named, self._read) for n, how in described.items()}
+        if len(found) == 1:
+            rows = next(iter(found.values()))
+        else:
+            rows = [dict(zip(found, x, strict=True)) for x in zip(*found.values(), strict=True)]
+        return rows[0] if len(rows) == 1 else rows
+
+
+def _special(tokenizer: Tokenizer, token: str) -> int:
+    found = tokenizer.id(token)
+    if found is None:
+        raise invalid(f"the vocabulary has no token {token!r}, which the card puts around texts")
+    return found
+
+
+def array_of_json(value: Any, spec: TensorSpec) -> np.ndarray:
+    """Nested lists of numbers in an input's dtype; an item alone becomes a batch of one."""
+    try:
+        found = np.asarray(value)
+    except ValueError:
+        raise invalid(f"{spec.name}: the lists have different lengths", spec.name) from None
+    if spec.dtype is not None:
+        wanted = spec.dtype.numpy
+        fits = found.dtype.kind in "biuf" and spec.dtype.is_inexact
+        if not fits and not np.can_cast(found.dtype, wanted, "same_kind"):
+            got = "text" if found.dtype.kind in "OSU" else found.dtype.name
+            raise invalid(f"{spec.name} is {spec.dtype.name}, got {got}", spec.name)
+        found = found.astype(wanted)
+    if spec.shape is not None and found.ndim == len(spec.shape) - 1:
+        found = found[None]
+    return found
+
+
+def _is_text(x: Any) -> bool:
+    return getattr(getattr(x, "dtype", None), "kind", "") in "OSUT" and hasattr(x, "dtype")
+
+
+def _takes_text(spec: TensorSpec) -> bool:
+    return spec.dtype is not None and spec.dtype.numpy.kind in "OSUT"
+
+
+def _has_strings(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_strings, value))
+    return isinstance(value, str) or (isinstance(value, dict) and "b64" in value)
+
+
+def _is_numbers(values: list[Any]) -> bool:
+    return not any(isinstance(v, bytes) or _has_strings(v) for v in values)
+
+
+__all__ = ["Handler", "answer_of", "array_of_json", "converted", "inputs_of", "is_described"]
