@@ -155,15 +155,21 @@ def test_bad_dynamic_shapes(shapes: Any, message: str) -> None:
         export(model(), (ag.rand(5, 4),), dynamic_shapes=shapes)
 
 
-def test_a_training_step_is_a_signature_and_goes_on_as_the_loop_would(tmp_path: Path) -> None:
+@pytest.mark.parametrize("clears_first", [False, True])
+def test_a_training_step_is_a_signature_and_goes_on_as_the_loop_would(
+    tmp_path: Path, clears_first: bool
+) -> None:
     m = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
     opt = optim.AdamW(m.parameters(), lr=0.01)
 
     def step(x: Any, y: Any) -> Any:
+        if clears_first:  # and leaves gradients of what it has updated
+            opt.zero_grad()
         loss = nn.functional.cross_entropy(m(x), y)
         loss.backward()
         opt.step()
-        opt.zero_grad()
+        if not clears_first:
+            opt.zero_grad()
         return loss
 
     batches = [(ag.rand(6, 4), ag.randint(0, 2, (6,))) for _ in range(5)]
@@ -323,3 +329,14 @@ def test_a_constant_of_which_a_call_takes_a_part() -> None:
     expected = np.exp(np.arange(10.0).reshape(5, 2))
     found = program(np.zeros((5, 2), np.float32))
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+
+
+def test_gradients_that_nothing_has_used_are_not_lost_in_silence() -> None:
+    m = nn.Linear(4, 2)
+
+    def gradients(x: Any) -> Any:
+        m(x).sum().backward()
+        return x * 2
+
+    with pytest.raises(ag.ArgandError, match=r"the \.grad of a parameter"):
+        export(gradients, (ag.rand(3, 4),))

@@ -21,6 +21,7 @@ from argand.compile.bound import MISS, BoundCall, bound_call, exclusive
 from argand.compile.call import Executable, Parts, trace_lock
 from argand.compile.copying import reduced, store_method, stored_method
 from argand.compile.debug import DebugProgram, check_same
+from argand.compile.float_standin import FloatArgumentRead
 from argand.compile.integers import carried, varying_integers
 from argand.compile.returned import check_function
 from argand.compile.signature import (
@@ -37,7 +38,7 @@ from argand.compile.signature import (
 from argand.compile.slots import Slot
 from argand.compile.specialisation import Specialisation
 from argand.compile.surroundings import Surroundings
-from argand.compile.tracer import FloatArgumentRead, Tracer
+from argand.compile.tracer import Tracer
 from argand.compile.tracing import CaughtError, SlotsRebound, Trace, is_of_floats, slot_origins
 from argand.compile.values import same_value
 from argand.ir import bind as crossroads

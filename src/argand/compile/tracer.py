@@ -10,22 +10,21 @@ when it ends, also when it fails.
 from __future__ import annotations
 
 import dataclasses
-import sys
 import weakref
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.dtype import float64, from_numpy
-from argand.base.errors import TraceError, note
+from argand.base.errors import TraceError
 from argand.base.integer import Integer, as_plain
 from argand.base.intlike import numbers
 from argand.base.size_guards import remember
-from argand.base.userstack import Location, asked_by_library, module_path, user_location
+from argand.base.userstack import Location, module_path, user_location
 from argand.compile.decisions import decide
+from argand.compile.float_standin import FloatArgumentRead, FloatStandIn, pass_for_float
 from argand.compile.integers import Sources, carried, carrier_value
 from argand.compile.layout import Made, computed, offset_of, stored
 from argand.compile.places import (
@@ -51,19 +50,9 @@ from argand.ops.move import Reshape
 from argand.tensor.core import Cold, Tensor, of_stand_in, wrap
 from argand.tensor.inplace import replaced
 from argand.tensor.meta import check_has_values
-from argand.tensor.subclass import disabled
 from argand.tensor.views import View, chain_of, follow, link, root_of
 from argand.transform.mode import mode
 from argand.transform.tape import LEAF, record
-
-
-class FloatArgumentRead(Exception):  # noqa: N818  # a signal, never seen by users
-    """Python read the value of float arguments: they must be constants of the program."""
-
-    def __init__(self, numbers: set[int]) -> None:
-        super().__init__("a float argument was read by Python")
-        self.numbers = numbers
-        note(self)
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -140,7 +129,7 @@ class Tracer(Interpreter):
         """The stand-in of a float, a 0-d tensor; it promotes as a Python number does."""
         proxy = traced_tensor(value)
         proxy.weak = True
-        _pass_for_float(proxy)
+        pass_for_float(proxy)
         self.floats[value] = number
         return self._input(proxy, value, number)
 
@@ -270,7 +259,7 @@ class Tracer(Interpreter):
             for out in outputs:
                 out.weak = True
                 if any(isinstance(x, FloatStandIn) for x in tensors):
-                    _pass_for_float(out)
+                    pass_for_float(out)
 
     def _traced(self, value: Value, location: Location | None) -> Tensor:
         tensor = traced_tensor(value)
@@ -356,6 +345,12 @@ class Tracer(Interpreter):
 
     # -- values that aren't known --------------------------------------------------------------
 
+    def knows(self, tensor: Tensor) -> bool:
+        operand = self.read(tensor)
+        if self._known.get(operand) is not None:
+            return True
+        return decide(operand, self.floats, self.sources(), self.leaves) is not None
+
     def concrete(self, tensor: Tensor) -> Any:
         known = self._known.get(self.read(tensor))
         if known is not None:
@@ -379,7 +374,7 @@ class Tracer(Interpreter):
 
     def _refusal(self, tensor: Tensor, where: str) -> Exception:
         value = self.read(tensor)
-        floats = self._floats_behind(value)
+        floats = self.floats_behind(value)
         if floats:
             return FloatArgumentRead(floats)
         location = user_location(3)
@@ -391,7 +386,7 @@ class Tracer(Interpreter):
             "function"
         )
 
-    def _floats_behind(self, value: Any) -> set[int]:
+    def floats_behind(self, value: Any) -> set[int]:
         """The float and int arguments that a value depends on; empty when it depends on more."""
         found: set[int] = set()
         stack, seen = [value], set()
@@ -530,57 +525,6 @@ def _size_as_number(dim: Dim) -> Any:
 
 
 numbers.append(_size_as_number)
-
-
-class FloatStandIn(Tensor):
-    """What is computed from float arguments alone, while a function is traced.
-
-    It computes as a tensor and passes for a float; who asks what only a float can answer (its text,
-    its hash) makes it a constant of the program.
-    """
-
-    __torch_function__ = staticmethod(disabled)
-
-    @property
-    def __class__(self) -> type:
-        return float if self._floats_for(sys._getframe(1)) else Tensor
-
-    @__class__.setter
-    def __class__(self, kind: type) -> None:
-        raise TypeError("the class of a float can't be changed")
-
-    def __hash__(self) -> int:
-        self._is_taken_apart(sys._getframe(1))
-        return id(self)
-
-    def __repr__(self) -> str:
-        self._is_taken_apart(sys._getframe(1))
-        return super().__repr__()
-
-    def __str__(self) -> str:
-        self._is_taken_apart(sys._getframe(1))
-        return super().__str__()
-
-    def __format__(self, spec: str) -> str:
-        self._is_taken_apart(sys._getframe(1))
-        return super().__format__(spec)
-
-    def _is_taken_apart(self, asked_by: FrameType) -> None:
-        """Have the trace start again with a constant, where the user's code asks."""
-        floats = self._floats_for(asked_by)
-        if floats:
-            raise FloatArgumentRead(floats)
-
-    def _floats_for(self, asked_by: FrameType) -> set[int]:
-        """The float arguments that it is computed from, where the user's code asks."""
-        tracer = crossroads.current()
-        if not isinstance(tracer, Tracer) or asked_by_library(asked_by):
-            return set()
-        return tracer._floats_behind(tracer.read(self))
-
-
-def _pass_for_float(tensor: Tensor) -> None:
-    object.__dict__["__class__"].__set__(tensor, FloatStandIn)
 
 
 def traced_tensor(value: Value) -> Tensor:

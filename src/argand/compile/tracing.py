@@ -23,6 +23,7 @@ from argand.compile.build import ProgramBuilder, holds_traced
 from argand.compile.call import Executable, Parts
 from argand.compile.constants import Constants, split_constants
 from argand.compile.environment import Modes, run_apart, watched_environment
+from argand.compile.float_standin import FloatArgumentRead
 from argand.compile.higher_order import Origin, Position, key_of
 from argand.compile.places import (
     Argument,
@@ -38,7 +39,7 @@ from argand.compile.signature import FloatSpec, Given, Signature, TensorSpec, ar
 from argand.compile.slots import Numbers, Slot, Tail, namespace_of
 from argand.compile.specialisation import Fact, Specialisation
 from argand.compile.standins import ArrayStandIn, IteratorStandIn, check_size, is_iterator
-from argand.compile.tracer import FloatArgumentRead, Tracer
+from argand.compile.tracer import Tracer
 from argand.ir.bind import interpreting
 from argand.ir.program import Program, Value
 from argand.tensor.core import Tensor

@@ -236,7 +236,7 @@ def _captured(function: _ExportedFunction, given: Given) -> Captured:
         results=[_solved_result(r, solved) for r in results],
         symbols=_read_symbols(program, function.symbols),
         facts=facts,
-        effects=_effects(parts),
+        effects=_effects(executable.program, parts),
     )
     _check_varying(captured, function._declared_shapes)
     return captured
@@ -315,12 +315,15 @@ def _read_symbols(program: Program, symbols: Mapping[str, Symbol]) -> dict[str, 
     return {name: symbol for name, symbol in symbols.items() if name in used}
 
 
-def _effects(parts: Parts) -> list[Effect]:
-    """What a call would leave in Python objects."""
+def _effects(program: Program, parts: Parts) -> list[Effect]:
+    """What a call would leave in Python objects: but for the gradients of what an optimizer has
+    updated, which have done their work."""
     found = [Effect(effect.slot.name, _is_computed(effect.value)) for effect in parts.effects]
     if parts.after_call:
         found.append(Effect("a callback of the optimizer or the schedule", False))
-    if any(e.result != Constant(None) for e in parts.gradients):
+    updated = [parts.places[i] for i in program.writes]
+    graded = [place for place, result in parts.gradients if result != Constant(None)]
+    if any(not any(_same_place(place, p) for p in updated) for place in graded):
         found.append(Effect("the .grad of a parameter", False))
     return found
 

@@ -46,6 +46,7 @@ class IndexPlan(NamedTuple):
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``."""
+    x, index = _selected(x, index)
     plan = take_apart(x, index)
     view = basic_view(x, plan)
     if not plan.advanced:
@@ -60,6 +61,12 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     if mask is not None and _is_scalar(value):
         check_writable(x)
         assign(x, ops.cast(ops.where(mask, _number_for(x, value), x), x.dtype), "indexing")
+        return
+    part, rest = _selected(x, index)
+    if part is not x:
+        setitem(part, rest, value)
+        dims, numbers = _unread_numbers(x, _filled(x, _items(index)))
+        assign(x, ops.index_put(x, part, *numbers, dims=dims, accumulate=False), "indexing")
         return
     plan = take_apart(x, index)
     view = basic_view(x, plan)
@@ -79,6 +86,38 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     else:
         crossroads.current().write_at(view, dims, indices, new)
         view._wrote()
+
+
+# -- numbers that are known when the program runs --------------------------------------------------
+
+
+def _selected(x: Tensor, index: Any) -> tuple[Tensor, Any]:
+    """The part of a tensor that the numbers in an index choose whose values can't be read now, and
+    the rest of the index. Like ints, numbers choose before the other tensors of an index do."""
+    items = list(index) if type(index) is tuple else [index]
+    if not any(map(_is_unread, items)):
+        return x, index
+    items = _filled(x, _items(index))
+    dims, numbers = _unread_numbers(x, items)
+    rest = tuple([item for item in items if not _is_unread(item)])
+    return ops.index(x, *numbers, dims=dims), rest
+
+
+def _unread_numbers(x: Tensor, items: list[Any]) -> tuple[tuple[int, ...], list[Tensor]]:
+    """The dimensions that these numbers stand for, and the numbers."""
+    dims, numbers, dim = [], [], 0
+    for item in items:
+        if _is_unread(item):
+            dims.append(dim)
+            numbers.append(item if item.dtype.name == "int64" else ops.cast(item, "int64"))
+        dim += _consumes(item)
+    return tuple(dims), numbers
+
+
+def _is_unread(item: Any) -> bool:
+    if not isinstance(item, Tensor) or item.ndim or item.dtype.kind not in "iu":
+        return False
+    return item._array is None or (tracing() and not crossroads.current().knows(item))
 
 
 # -- taking an index apart -------------------------------------------------------------------------
