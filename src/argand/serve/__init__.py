@@ -2,17 +2,24 @@
 
 from argand.serve.engine import Engine, Model
 from argand.serve.errors import ServeError, Status
+from argand.serve.limits import Limits
 from argand.serve.options import BatchOptions, ModelOptions, VersionPolicy
+from argand.serve.server import Server, serve
+from argand.serve.settings import ServerOptions
 from argand.serve.version import ModelVersion, State
 
 __all__ = [
     "BatchOptions",
     "Engine",
+    "Limits",
     "Model",
     "ModelOptions",
     "ModelVersion",
     "ServeError",
+    "Server",
+    "ServerOptions",
     "State",
     "Status",
     "VersionPolicy",
+    "serve",
 ]

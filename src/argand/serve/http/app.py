@@ -1,0 +1,202 @@
+"""The application: finds the route of a request, lets its handler answer, and tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from argand.serve.access import Access
+from argand.serve.errors import ServeError, Status
+from argand.serve.http.message import Request, Response, StreamResponse, clean
+from argand.serve.http.routes import Route, Table
+from argand.serve.limits import Limits
+from argand.serve.tracing import request_id, trace_of
+from argand.serve.version import as_serve_error
+
+_log = logging.getLogger("argand.serve")
+
+Observer = Callable[[Request, Response, float], None]
+"""Is told a request, its response, and the seconds that it took."""
+
+
+def plain_errors(error: ServeError) -> Response:
+    """`{"error": message}`, where no protocol says otherwise."""
+    return Response(msgspec.json.encode({"error": str(error)}), status=error.status.http)
+
+
+class App:
+    """Routes and what all protocols share: tokens, ids, traces, errors, observers.
+
+    `handle` answers a `Request`, for the server's own connections. An App is an ASGI application
+    as well, to be mounted in another or run by any ASGI server.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        access: Access | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.table = Table(routes)
+        self.access = access or Access()
+        self.limits = limits or Limits()
+        self.observers: list[Observer] = []
+
+    async def handle(self, request: Request) -> Response:
+        """The response to a request; errors are made responses in the protocol's way."""
+        request.id = request_id(request.header(b"x-request-id"))
+        if b"traceparent" in request.headers:
+            request.trace = trace_of(request.header(b"traceparent"), request.header(b"tracestate"))
+        try:
+            response = await self._routed(request)
+        except asyncio.CancelledError:
+            self._observe(request, Response(status=Status.CANCELLED.http))
+            raise
+        except Exception as error:
+            response = self._failed(request, error)
+        return self._finished(request, response)
+
+    def refuse(self, request: Request, error: ServeError, status: int | None = None) -> Response:
+        """The response to a request that did not come whole."""
+        request.id = request_id(request.header(b"x-request-id"))
+        found = self.table.find(request.path)
+        route = None if found is None else found.by_method.get(request.method)
+        if route is not None:
+            _take(request, route)
+        response = self._failed(request, error)
+        response.status = status or response.status
+        return self._finished(request, response)
+
+    async def _routed(self, request: Request) -> Response:
+        found = self.table.find(request.path)
+        if found is None:
+            raise ServeError(Status.NOT_FOUND, f"there is nothing at {request.path}")
+        route = found.by_method.get(request.method)
+        if route is None:
+            return self._wrong_method(request, found.by_method)
+        _take(request, route)
+        request.params = dict(found.params)
+        if route.model is not None:
+            request.params.setdefault("model", route.model)
+        self.access.check(
+            route.scope, request.params.get("model"), request.header(b"authorization")
+        )
+        return await route.handler(request)
+
+    def _wrong_method(self, request: Request, routes: dict[str, Route]) -> Response:
+        allowed = ", ".join(sorted(routes))
+        error = ServeError(
+            Status.UNIMPLEMENTED, f"{request.path} takes {allowed}, not {request.method}"
+        )
+        response = next(iter(routes.values())).errors(error)
+        response.status = 405
+        response.headers = [*response.headers, (b"allow", allowed.encode())]
+        return response
+
+    def _failed(self, request: Request, error: Exception) -> Response:
+        """The response of an error; of one that is not ours the log has all, the client little."""
+        found = as_serve_error(error)
+        if found is not error and found.status is Status.INTERNAL:
+            _log.error("%s %s failed", request.method, request.path, exc_info=error)
+        if isinstance(error, RecursionError):
+            found = ServeError(Status.INVALID_ARGUMENT, "the body is nested too deeply")
+        response = (request.errors or self._errors_near(request.path))(found)
+        extra = _HEADERS.get(found.status)
+        if extra:
+            response.headers = [*response.headers, extra]
+        return response
+
+    def _errors_near(self, path: str) -> Callable[[ServeError], Response]:
+        """How the protocol says errors whose paths begin as an unknown one does."""
+        first = "/" + path.split("/", 2)[1] + "/" if path.count("/") else path
+        known = (r.errors for r in self.table.routes if (r.path + "/").startswith(first))
+        return next(known, plain_errors)
+
+    def _finished(self, request: Request, response: Response) -> Response:
+        extra = [(b"x-request-id", clean(request.id))]
+        if request.trace is not None:
+            extra.append((b"traceparent", request.trace.header.encode()))
+            if request.trace.state:
+                extra.append((b"tracestate", clean(request.trace.state)))
+        response.headers = [*response.headers, *extra]
+        self._observe(request, response)
+        return response
+
+    def _observe(self, request: Request, response: Response) -> None:
+        seconds = time.perf_counter() - request.started
+        for observer in self.observers:
+            try:
+                observer(request, response, seconds)
+            except Exception:  # an answer does not fail for a log
+                _log.exception("an observer failed")
+
+    # -- as an ASGI application ----------------------------------------------------------------
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI: one request."""
+        if scope["type"] == "lifespan":
+            while (message := await receive())["type"] != "lifespan.shutdown":
+                await send({"type": message["type"] + ".complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        if scope["type"] != "http":
+            return
+        client = scope.get("client")
+        request = Request(
+            scope["method"],
+            (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0],
+            scope["query_string"].decode("latin-1"),
+            dict(scope["headers"]),
+            client=client[0] if client else "",
+        )
+        body: list[bytes] = []
+        too_large = False
+        more, size = True, 0
+        while more and not too_large:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body.append(message.get("body", b""))
+            size += len(body[-1])
+            more, too_large = message.get("more_body", False), size > self.limits.body
+        request.body = b"".join(body)
+        if too_large:
+            error = ServeError(
+                Status.TOO_LARGE, f"the body is larger than {self.limits.body:,} bytes"
+            )
+            response = self.refuse(request, error)
+        else:
+            response = await self.handle(request)
+        await _send_asgi(request, response, send)
+
+
+def _take(request: Request, route: Route) -> None:
+    request.protocol, request.errors = route.protocol, route.errors
+
+
+async def _send_asgi(request: Request, response: Response, send: Any) -> None:
+    headers = [(b"content-type", response.type), *response.headers]
+    streams = isinstance(response, StreamResponse)
+    if not streams:
+        headers.append((b"content-length", b"%d" % len(response.body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if isinstance(response, StreamResponse):
+        async for chunk in response.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    body = b"" if streams or request.method == "HEAD" else response.body
+    await send({"type": "http.response.body", "body": body})
+
+
+_HEADERS = {
+    Status.RESOURCE_EXHAUSTED: (b"retry-after", b"1"),
+    Status.UNAVAILABLE: (b"retry-after", b"1"),
+    Status.UNAUTHENTICATED: (b"www-authenticate", b'Bearer realm="argand"'),
+}
+
+
+__all__ = ["App", "Observer", "plain_errors"]

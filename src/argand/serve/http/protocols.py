@@ -1,0 +1,18 @@
+"""The protocols that a server speaks: each module gives its routes."""
+
+from __future__ import annotations
+
+from argand.serve.host import Host
+from argand.serve.http import health
+from argand.serve.http.routes import Route
+
+PROTOCOLS = (health,)
+"""In the order in which paths are looked up."""
+
+
+def routes(host: Host) -> list[Route]:
+    """The routes of all protocols."""
+    return [route for protocol in PROTOCOLS for route in protocol.routes(host)]
+
+
+__all__ = ["PROTOCOLS", "routes"]

@@ -1,0 +1,349 @@
+"""A connection: bytes to requests and responses to bytes, within limits of size and time.
+
+The parser is httptools; what stands between it and a handler is one task, which costs a third of
+what a general ASGI server takes. `App` can be run by any ASGI server too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import deque
+from email.utils import formatdate
+from typing import Any
+
+import httptools
+
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.http.app import App
+from argand.serve.http.message import Request, Response, StreamResponse, head
+from argand.serve.limits import Limits
+
+_log = logging.getLogger("argand.serve")
+_OF_UPGRADES = (b"connection", b"http2-settings", b"upgrade")
+_SWEEP = 0.5  # seconds between two looks at deadlines
+_LINGER = 2.0  # seconds for which a refused body is read and thrown away
+_TOGETHER = 1 << 16  # bytes of a body that are sent with the head, in one packet
+
+
+class Connections:
+    """All connections of a server, and the one timer that looks after their deadlines."""
+
+    def __init__(self, app: App, limits: Limits) -> None:
+        self.app = app
+        self.limits = limits
+        self.open: set[Connection] = set()
+        self.closing = False
+        self.date = b""
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._sweep()
+
+    def __call__(self) -> Connection:
+        """A protocol for a new connection."""
+        return Connection(self)
+
+    def _sweep(self) -> None:
+        self.date = formatdate(usegmt=True).encode()
+        now = self._loop.time()
+        for connection in [c for c in self.open if c.deadline < now]:
+            connection.expire()
+        self._timer = self._loop.call_later(_SWEEP, self._sweep)
+
+    async def close(self, seconds: float) -> None:
+        """Let requests that have begun end within some seconds, then cut."""
+        self.closing = True
+        for connection in list(self.open):
+            connection.finish()
+        until = self._loop.time() + seconds
+        while self.open and self._loop.time() < until:
+            await asyncio.sleep(0.01)
+        self.abort()
+        await asyncio.sleep(0)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def abort(self) -> None:
+        """Cut all connections."""
+        for connection in list(self.open):
+            connection.abort()
+
+
+class Connection(asyncio.Protocol):
+    """One client. Requests that it sends ahead wait until the one before is answered."""
+
+    def __init__(self, owner: Connections) -> None:
+        self.owner = owner
+        self.limits = owner.limits
+        self.deadline = math.inf
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: Any = None
+        self._client = ""
+        self._waiting: deque[Request] = deque()
+        self._request: Request | None = None  # that is read
+        self._task: asyncio.Task[None] | None = None  # of the request that is answered
+        self._reading = False
+        self._discards = False
+        self._keep = True
+        self._head_bytes = 0
+        self._named_bytes = 0
+        self._body_bytes = 0
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._writable: asyncio.Event | None = None  # while the client does not read
+
+    # -- of the transport ----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self._client = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        self.owner.open.add(self)
+        if len(self.owner.open) > self.limits.connections:
+            self._refuse(ServeError(Status.UNAVAILABLE, "too many connections; try again later"))
+            return
+        self._is_idle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone: what is computed for it is of no use."""
+        self.owner.open.discard(self)
+        self._discards = True
+        self._waiting.clear()
+        if self._writable is not None:
+            self._writable.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        self._writable = asyncio.Event()
+        self.deadline = self._loop.time() + self.limits.write_seconds
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+        if self._task is not None:
+            self.deadline = math.inf
+        elif not self._discards:
+            self._is_idle()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests."""
+        if self._discards:
+            return
+        if not self._reading:
+            self._reading = True
+            if self._task is None:
+                self.deadline = self._loop.time() + self.limits.header_seconds
+        self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[int(upgrade.args[0]) :])
+        except httptools.HttpParserError as error:
+            if not self._discards:
+                self._refuse(invalid(f"no HTTP that can be read: {error}"))
+            return
+        if self._request is None and self._reading and self._head_bytes > self.limits.header:
+            self._refuse_head()
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Read the request as one of HTTP/1.1, as a server may: Java's clients ask for HTTP/2 in
+        each. The parser takes what follows the headers for another protocol."""
+        method = self._parser.get_method()
+        self._parser = httptools.HttpRequestParser(self)
+        if method == b"CONNECT":
+            self._refuse(invalid("this is no proxy"))
+        if self._discards:
+            return
+        kept = {n: v for n, v in self._headers.items() if n not in _OF_UPGRADES}
+        lines = [b"%b %b HTTP/1.1" % (method, self._url), *(b"%b: %b" % x for x in kept.items())]
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    # -- of the parser -------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._url, self._headers, self._body, self._body_bytes = b"", {}, [], 0
+        self._head_bytes = 0  # of what comes later; what has come is counted when it is whole
+        self._named_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request line."""
+        self._url += url
+        self._named_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        name = name.lower()
+        self._named_bytes += len(name) + len(value)
+        before = self._headers.get(name)
+        self._headers[name] = value if before is None else before + b", " + value
+
+    def on_headers_complete(self) -> None:
+        """The request is known but for its body."""
+        if self._discards or self._parser.should_upgrade():
+            return
+        path, _, query = self._url.decode("latin-1").partition("?")
+        if not path.startswith("/"):
+            path = "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
+        method = self._parser.get_method().decode("latin-1")
+        self._request = Request(method, path, query, self._headers, client=self._client)
+        self._keep = self._parser.should_keep_alive()
+        if self._named_bytes > self.limits.header:
+            self._refuse_head()
+            return
+        if self._task is None:
+            self.deadline = self._loop.time() + self.limits.body_seconds
+        length = self._headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length[:20]) > self.limits.body:
+            self._refuse_body()
+        elif self._headers.get(b"expect", b"").lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if self._discards:
+            return
+        self._body_bytes += len(body)
+        if self._body_bytes > self.limits.body:
+            self._refuse_body()
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        request, self._request = self._request, None
+        self._reading = False
+        if request is None or self._discards:
+            return
+        request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        if not self._keep:
+            request.headers[b"connection"] = b"close"
+        if self._task is None:
+            self._begin(request)
+        else:
+            self._waiting.append(request)
+            self._transport.pause_reading()
+
+    # -- answering -----------------------------------------------------------------------------
+
+    def _begin(self, request: Request) -> None:
+        self.deadline = math.inf
+        self._task = self._loop.create_task(self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        response = await self.owner.app.handle(request)
+        try:
+            if not self._transport.is_closing():
+                await self._send(request, response)
+        except Exception:  # of a stream that has begun: only its end can tell
+            _log.exception("%s %s: the answer broke off", request.method, request.path)
+            self._transport.abort()
+        self._task = None
+        if self._transport.is_closing() or self._discards:
+            return
+        if self._waiting:
+            self._begin(self._waiting.popleft())
+        else:
+            self._transport.resume_reading()
+            if self.owner.closing:
+                self._transport.close()
+            elif self._writable is None:
+                self._is_idle()
+
+    async def _send(self, request: Request, response: Response) -> None:
+        closes = self.owner.closing or request.headers.get(b"connection") == b"close"
+        extra = [(b"date", self.owner.date)]
+        if closes:
+            extra.append((b"connection", b"close"))
+        first = head(response, extra)
+        if isinstance(response, StreamResponse):
+            self._transport.write(first)
+            await self._stream(response)
+        elif request.method == "HEAD":
+            self._transport.write(first)
+        elif len(response.body) <= _TOGETHER:
+            self._transport.write(first + response.body)
+        else:
+            self._transport.write(first)
+            self._transport.write(response.body)
+        if closes:
+            self._transport.close()
+
+    async def _stream(self, response: StreamResponse) -> None:
+        try:
+            async for chunk in response.chunks:
+                if self._writable is not None:
+                    await self._writable.wait()
+                if self._transport.is_closing():
+                    return
+                if chunk:
+                    self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            self._transport.write(b"0\r\n\r\n")
+        finally:
+            close = getattr(response.chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    # -- refusing and closing ------------------------------------------------------------------
+
+    def _refuse_head(self) -> None:
+        self._refuse(
+            ServeError(
+                Status.TOO_LARGE, f"the headers are larger than {self.limits.header:,} bytes"
+            ),
+            431,
+        )
+
+    def _refuse_body(self) -> None:
+        self._refuse(
+            ServeError(Status.TOO_LARGE, f"the body is larger than {self.limits.body:,} bytes")
+        )
+
+    def _refuse(self, error: ServeError, status: int | None = None) -> None:
+        """Answer what has not come whole, and close. What else comes is read for a while, since a
+        client that is still sending would never see the answer."""
+        if self._discards:
+            return
+        self._discards = True
+        request = self._request or Request("GET", "/", client=self._client)
+        response = self.owner.app.refuse(request, error, status)
+        self.deadline = self._loop.time() + _LINGER
+        first = head(response, ((b"date", self.owner.date), (b"connection", b"close")))
+        if self._task is None:
+            self._transport.write(first + response.body)
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+
+    def _is_idle(self) -> None:
+        self.deadline = self._loop.time() + self.limits.idle_seconds
+
+    def expire(self) -> None:
+        """A deadline has passed."""
+        if self._writable is not None:
+            self._transport.abort()
+        elif self._discards or not self._reading:
+            self._transport.close()
+        else:
+            what = "headers" if self._request is None else "body"
+            error = ServeError(Status.DEADLINE_EXCEEDED, f"the request's {what} came too slowly")
+            self._refuse(error, 408)
+
+    def finish(self) -> None:
+        """Close once the request that has begun is answered."""
+        if self._task is None and not self._reading:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+
+__all__ = ["Connection", "Connections"]

@@ -1,0 +1,33 @@
+"""What a client may take of the server's memory and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on requests and connections; sizes are bytes, times are seconds.
+
+    Args:
+        body: the largest body of a request.
+        header: the largest request line and headers.
+        elements: the most elements of a tensor in a request.
+        connections: how many may be open at once.
+        header_seconds: in which the headers must have come.
+        body_seconds: in which the body must have come.
+        write_seconds: for which a client may leave an answer unread.
+        idle_seconds: after which a connection without a request is closed.
+    """
+
+    body: int = 64 << 20
+    header: int = 32 << 10
+    elements: int = 1 << 26
+    connections: int = 4096
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    write_seconds: float = 30.0
+    idle_seconds: float = 75.0
+
+
+__all__ = ["Limits"]

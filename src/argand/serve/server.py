@@ -1,0 +1,281 @@
+"""A server: the engine behind HTTP and gRPC, from its first model to its last reply."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from argand.base.errors import ArgumentError
+from argand.export.program import ExportedProgram
+from argand.io.replacing import replacing
+from argand.serve.access import Access
+from argand.serve.engine import Engine
+from argand.serve.options import ModelOptions
+from argand.serve.settings import ServerOptions
+
+_log = logging.getLogger("argand.serve")
+
+_BACKLOG = 2048  # connections that the kernel keeps while the loop computes
+
+
+class Server:
+    """Serves models over HTTP, and over gRPC where `grpc_port` is given.
+
+    Args:
+        served: an engine, or what it is to serve: a folder of models, a file, or several of them.
+        options: what can be set; each can be given by its name too.
+        models: what is set for models, by their names; for a new engine.
+
+    `run` serves until a signal comes; `start` does so in a thread, until `stop`. A server is a
+    context, too:
+
+    >>> from argand.serve.server import Server
+    >>> with Server([], port=0) as server:
+    ...     server.url.startswith("http://127.0.0.1:")
+    True
+    """
+
+    def __init__(
+        self,
+        served: Engine | str | Path | Iterable[str | Path],
+        options: ServerOptions | None = None,
+        *,
+        models: Mapping[str, ModelOptions] | None = None,
+        **changes: Any,
+    ) -> None:
+        self.options = replace(options or ServerOptions(), **changes)
+        self.engine = served if isinstance(served, Engine) else Engine(_roots(served), models)
+        self.access = Access(self.options.token, self.options.tokens)
+        self.port = self.options.port
+        self.grpc_port = self.options.grpc_port
+        self.is_draining = False
+        self.app: Any = None
+        self._grpc: Any = None
+        self._connections: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ends: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+        self._started = threading.Event()
+        self._error: BaseException | None = None
+        self._closers: list[Callable[[], None]] = []
+
+    @property
+    def url(self) -> str:
+        """The address of HTTP."""
+        scheme = "http" if self.options.certificate is None else "https"
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.options.host, self.options.host)
+        return f"{scheme}://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests should come: each model has a version, and the server isn't ending."""
+        return not self.is_draining and self.engine.is_ready
+
+    # -- running -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; requests that have begun end within `drain` seconds. A
+        second signal ends at once."""
+        asyncio.run(self._serve(with_signals=True))
+
+    def start(self) -> Self:
+        """Serve in a thread; returns once requests are taken."""
+        if self._thread is not None:
+            raise RuntimeError("the server runs already")
+        self._thread = threading.Thread(target=self._in_thread, name="argand-serve", daemon=True)
+        self._thread.start()
+        self._started.wait()
+        if self._error is not None:
+            self._thread.join()
+            self._thread = None
+            raise self._error
+        return self
+
+    def _in_thread(self) -> None:
+        try:
+            asyncio.run(self._serve(with_signals=False))
+        except BaseException as error:  # is raised by `start`
+            self._error = error
+        finally:
+            self._started.set()
+
+    def stop(self) -> None:
+        """Let what has begun end, then stop."""
+        if self._loop is not None and self._ends is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ends.set)
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        for close in self._closers:
+            close()
+        self._closers = []
+
+    def __enter__(self) -> Self:
+        return self if self._thread is not None else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """What a function or a coroutine function gives on the thread of the engine, for a server
+        that runs in a thread: `server.call(server.engine.poll)`."""
+        if self._loop is None:
+            raise RuntimeError("the server does not run")
+
+        async def ask() -> Any:
+            found = function()
+            return await found if asyncio.iscoroutine(found) else found
+
+        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result()
+
+    # -- on the loop ---------------------------------------------------------------------------
+
+    async def _serve(self, *, with_signals: bool) -> None:
+        from argand.serve.http.wire import Connections
+
+        self._loop = asyncio.get_running_loop()
+        self._ends = asyncio.Event()
+        if with_signals:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(number, self._on_signal)
+        self.is_draining = False
+        self.app = self.make_app()
+        self._connections = Connections(self.app, self.options.limits)
+        listening = await self._loop.create_server(
+            self._connections,
+            self.options.host,
+            self.port,
+            ssl=self._tls(),
+            backlog=_BACKLOG,
+        )
+        self.port = listening.sockets[0].getsockname()[1]
+        polling = None
+        try:
+            await self.engine.poll()
+            polling = asyncio.create_task(self._poll())
+            _log.info("serving %s at %s", ", ".join(self.engine.models) or "nothing", self.url)
+            self._started.set()
+            await self._ends.wait()
+        finally:
+            await self._close(listening, polling)
+
+    def _on_signal(self) -> None:
+        assert self._ends is not None
+        if self._ends.is_set():
+            self._connections.abort()
+        self._ends.set()
+
+    async def _close(self, listening: asyncio.Server, polling: asyncio.Task[None] | None) -> None:
+        """Take no more connections, let requests end, then the models."""
+        self.is_draining = True
+        if polling is not None:
+            polling.cancel()
+        listening.close()
+        ending = [self._connections.close(self.options.drain)]
+        if self._grpc is not None:
+            ending.append(self._grpc.stop(self.options.drain))
+        await asyncio.gather(*ending)
+        await self.engine.close()
+
+    async def _poll(self) -> None:
+        while self.options.poll is not None:
+            await asyncio.sleep(self.options.poll)
+            try:
+                await self.engine.poll()
+            except Exception:  # a folder that can't be read now, maybe the next time
+                _log.exception("the folders of models could not be read")
+
+    def make_app(self) -> Any:
+        """The application of this server's HTTP, which any ASGI server can run too."""
+        from argand.serve.http.app import App
+        from argand.serve.http.protocols import routes
+
+        return App(routes(self), self.access, self.options.limits)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if self.options.certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.options.certificate, self.options.key)
+        return context
+
+
+def _roots(served: str | Path | Iterable[str | Path]) -> list[Path]:
+    paths = [served] if isinstance(served, str | Path) else list(served)
+    roots = [Path(p) for p in paths]
+    for root in roots:
+        if not root.exists():
+            raise FileNotFoundError(2, "there is no such file or folder", str(root))
+    return roots
+
+
+def serve(
+    served: Any, *, block: bool = True, models: Mapping[str, ModelOptions] | None = None, **set: Any
+) -> Server:
+    """Serve models over HTTP, and over gRPC with `grpc_port`.
+
+    Args:
+        served: an exported program, a file of one, a folder of models, or several by name,
+            `{"digits": program, "words": "words.onnx"}`; a program alone is the model `model`.
+        block: serve until a signal comes; otherwise in a thread, until `stop` of what is returned.
+        models: what is set for models, by their names.
+        set: the fields of `ServerOptions`: `port=0` takes a free port.
+
+    >>> from argand.serve.server import serve
+    >>> program = ag.export.export(nn.Linear(2, 1), (ag.ones(1, 2),))
+    >>> with serve(program, port=0, block=False) as server:
+    ...     list(server.engine.models)
+    ['model']
+    """
+    if isinstance(served, ExportedProgram):
+        served = {"model": served}
+    folder = None
+    if isinstance(served, Mapping):
+        folder = tempfile.TemporaryDirectory(prefix="argand-serve-")
+        for name, model in served.items():
+            _put(Path(folder.name) / name, model)
+        served = folder.name
+    elif not isinstance(served, Engine | str | Path | Iterable) or hasattr(served, "parameters"):
+        raise ArgumentError(
+            f"serve takes exported programs, files, folders or a dict of them, got "
+            f"{type(served).__name__}; a module is exported by ag.export.export(module, inputs)"
+        )
+    server = Server(served, models=models, **set)
+    if folder is not None:
+        server._closers.append(folder.cleanup)
+    if not block:
+        return server.start()
+    try:
+        server.run()
+    finally:
+        server.stop()
+    return server
+
+
+def _put(folder: Path, model: Any) -> None:
+    """A model's folder with what is served under its name."""
+    if isinstance(model, ExportedProgram):
+        (folder / "1").mkdir(parents=True)
+        with replacing(folder / "1" / "model.argand") as temporary:
+            model.save(temporary)
+        return
+    path = Path(model).absolute()
+    if not path.exists():
+        raise FileNotFoundError(2, "there is no such file or folder", str(path))
+    if path.is_dir():
+        folder.symlink_to(path, target_is_directory=True)
+        return
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / f"model{path.suffix}").symlink_to(path)
+
+
+__all__ = ["Server", "serve"]

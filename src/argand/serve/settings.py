@@ -1,0 +1,56 @@
+"""What can be set for a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from argand.base.errors import ArgumentError
+from argand.serve.limits import Limits
+
+Profile = Literal["vertex", "sagemaker", "azure", "kserve"]
+PROFILES: tuple[Profile, ...] = ("vertex", "sagemaker", "azure", "kserve")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What a server listens on, whom it answers, and how it ends.
+
+    Args:
+        host: the address to listen on; "0.0.0.0" for all of IPv4, "::" for IPv6 too.
+        port: of HTTP; 0 for one that is free.
+        grpc_port: of gRPC; 0 for one that is free, None for no gRPC.
+        poll: the seconds between two looks at the folders of models; None to look once.
+        profile: the paths and ports of a cloud, besides the protocols.
+        model: the model that a profile's paths without a name ask; the only one where not given.
+        certificate: the file of a TLS certificate (PEM, its chain behind it), and `key` its key.
+        token: opens the management of models, which is off without one.
+        tokens: the tokens of models by their names, `"*"` for those without one.
+        limits: what clients may take.
+        drain: the seconds in which requests that have begun may end when the server stops.
+        log: "json" writes a line for each request to standard output.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    grpc_port: int | None = None
+    poll: float | None = None
+    profile: Profile | None = None
+    model: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    token: str | None = None
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    drain: float = 30.0
+    log: Literal["json"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.profile is not None and self.profile not in PROFILES:
+            raise ArgumentError(f"profile must be one of {', '.join(PROFILES)}: {self.profile!r}")
+        if self.key is not None and self.certificate is None:
+            raise ArgumentError("key is the key of a certificate; give certificate too")
+
+
+__all__ = ["PROFILES", "Profile", "ServerOptions"]

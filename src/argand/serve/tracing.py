@@ -1,0 +1,51 @@
+"""Request ids, and the headers of W3C Trace Context, which OpenTelemetry sends."""
+
+from __future__ import annotations
+
+import os
+import re
+from itertools import count
+from typing import NamedTuple
+
+_PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class Trace(NamedTuple):
+    """The span of a request: the trace that it belongs to, and the span that asked."""
+
+    trace: str
+    span: str
+    parent: str
+    flags: str
+    state: str
+
+    @property
+    def header(self) -> str:
+        """`traceparent` for what is asked in this span."""
+        return f"00-{self.trace}-{self.span}-{self.flags}"
+
+
+def trace_of(parent: str | None, state: str | None = None) -> Trace | None:
+    """The span of a request with these headers; None where `traceparent` is none or malformed."""
+    match = _PARENT.fullmatch(parent) if parent else None
+    if match is None:
+        return None
+    version, trace, span, flags, more = match.groups()
+    if version == "ff" or (version == "00" and more) or not (int(trace, 16) and int(span, 16)):
+        return None
+    return Trace(trace, os.urandom(8).hex(), span, flags, state or "")
+
+
+_start = os.urandom(6).hex()
+_numbers = count(1)
+
+
+def request_id(given: str | None) -> str:
+    """The client's id of a request, or a new one."""
+    if given is not None and _ID.fullmatch(given):
+        return given
+    return f"{_start}-{next(_numbers):x}"
+
+
+__all__ = ["Trace", "request_id", "trace_of"]

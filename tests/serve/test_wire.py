@@ -1,0 +1,251 @@
+"""The server's connections: HTTP as clients really send it, limits, slow clients, draining."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("httptools")
+
+from argand.serve import Limits, ServeError, Server, Status
+from argand.serve.http.app import plain_errors
+from argand.serve.http.message import Request, Response, StreamResponse
+from argand.serve.http.routes import Route
+
+LIMITS = Limits(
+    body=10_000,
+    header=2000,
+    connections=20,
+    header_seconds=0.3,
+    body_seconds=0.3,
+    write_seconds=0.3,
+)
+
+
+class Asked(Server):
+    """A server with routes that say what they were asked."""
+
+    cancelled: threading.Event
+
+    def make_app(self) -> Any:
+        app = super().make_app()
+        for route in self.routes():
+            app.table._add(route)
+            app.table.routes.append(route)
+        return app
+
+    def routes(self) -> list[Route]:
+        self.cancelled = threading.Event()
+
+        async def echo(request: Request) -> Response:
+            said = {"method": request.method, "path": request.path, "query": request.query}
+            return Response(json.dumps(said | {"body": request.body.decode()}).encode())
+
+        async def slow(request: Request) -> Response:
+            try:
+                await asyncio.sleep(float(request.query["seconds"]))
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+            return Response(b'"done"')
+
+        async def stream(request: Request) -> Response:
+            async def chunks() -> AsyncIterator[bytes]:
+                for i in range(int(request.query["count"])):
+                    yield b"data: %d\n\n" % i
+                    await asyncio.sleep(0)
+
+            return StreamResponse(chunks())
+
+        async def large(request: Request) -> Response:
+            return Response(b"x" * (64 << 20))
+
+        async def fails(request: Request) -> Response:
+            raise ServeError(Status.RESOURCE_EXHAUSTED, "too much")
+
+        async def broken(request: Request) -> Response:
+            raise KeyError("a fault of the handler")
+
+        found = [("GET", "/slow", slow), ("GET", "/stream", stream), ("GET", "/large", large)]
+        found += [(m, "/echo/{name}", echo) for m in ("GET", "POST")]
+        found += [("GET", "/fails", fails), ("GET", "/broken", broken)]
+        return [Route(m, p, h, "test", plain_errors, "open") for m, p, h in found]
+
+
+@pytest.fixture
+def server() -> Iterator[Asked]:
+    with Asked([], port=0, limits=LIMITS, drain=2.0) as running:
+        yield running  # type: ignore[misc]
+
+
+def sent(server: Server, data: bytes, *, shut: bool = False) -> bytes:
+    """All that comes back for some bytes, until the server closes or nothing comes for a while."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=3) as s:
+        s.sendall(data)
+        if shut:
+            s.shutdown(socket.SHUT_WR)
+        found = b""
+        try:
+            while part := s.recv(65536):
+                found += part
+        except TimeoutError:
+            pass
+        return found
+
+
+def asked(server: Server, method: str, path: str, body: Any = None, **headers: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
+
+
+def test_requests_one_after_the_other_and_sent_ahead_are_answered_in_order(server: Asked) -> None:
+    ahead = b"".join(
+        b"POST /echo/%d?q=a%%20b HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n%02d" % (i, i)
+        for i in range(5)
+    )
+    last = b"GET /echo/last HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    found = sent(server, ahead + last)
+    bodies = [json.loads(p.partition(b"\r\n\r\n")[2]) for p in found.split(b"HTTP/1.1 200 OK")[1:]]
+    assert [b["path"] for b in bodies] == [*(f"/echo/{i}" for i in range(5)), "/echo/last"]
+    assert [b["body"] for b in bodies] == ["00", "01", "02", "03", "04", ""]
+    assert bodies[0]["query"] == {"q": "a b"}
+
+
+def test_chunked_bodies_expectations_and_heads(server: Asked) -> None:
+    head = b"POST /echo/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+    chunked = sent(
+        server, head + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    )
+    assert json.loads(chunked.partition(b"\r\n\r\n")[2])["body"] == "abcde"
+    expecting = sent(server, head + b"expect: 100-continue\r\ncontent-length: 2\r\n\r\nhi")
+    assert expecting.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
+    status, headers, body = asked(server, "HEAD", "/echo/x")
+    assert (status, body) == (200, b"") and int(headers["content-length"]) > 10
+
+
+def test_an_upgrade_is_ignored(server: Asked) -> None:
+    head = b"POST /echo/x HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\n"
+    found = sent(server, head + b"content-length: 2\r\n\r\nhi" + b"GET /echo/y HTTP/1.0\r\n\r\n")
+    assert found.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_errors_and_what_is_not_there(server: Asked) -> None:
+    assert asked(server, "GET", "/nothing")[0] == 404
+    status, headers, _ = asked(server, "PUT", "/echo/x")
+    assert status == 405 and headers["allow"] == "GET, HEAD, POST"
+    status, headers, body = asked(server, "GET", "/fails")
+    assert (status, headers["retry-after"]) == (429, "1")
+    assert json.loads(body) == {"error": "too much"}
+
+
+def test_ids_and_traces_go_through(server: Asked) -> None:
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = {"x-request-id": "abc", "traceparent": given, "tracestate": "v=1"}
+    _, found, _ = asked(server, "GET", "/echo/x", **headers)
+    assert found["x-request-id"] == "abc" and found["tracestate"] == "v=1"
+    version, trace, span, flags = found["traceparent"].split("-")
+    assert (version, trace, flags) == ("00", given.split("-")[1], "01")
+    assert len(span) == 16 and span != given.split("-")[2]
+    for bad in ("00-" + "0" * 32 + "-b7ad6b7169203331-01", "ff" + given[2:], given + "-x", "?"):
+        _, found, _ = asked(server, "GET", "/echo/x", traceparent=bad)
+        assert "traceparent" not in found and found["x-request-id"] != "abc"
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (b"GET /echo/x HTTP/1.1\r\nhost: x\r\ncontent-length: abc\r\n\r\n", 400),
+        (b"POST /echo/x HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n", 400),
+        (b"GET /echo/x HTTP/1.1\r\nh: " + b"x" * 5000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"x" * 400_000, 431),
+        (b"POST /echo/x HTTP/1.1\r\ncontent-length: 10001\r\n\r\n" + b"x" * 10001, 413),
+        (b"POST /echo/x HTTP/1.1\r\ncontent-length: 99999999999999999\r\n\r\n", 413),
+        (
+            b"POST /echo/x HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+            + b"1000\r\n%b\r\n" % (b"y" * 0x1000) * 3,
+            413,
+        ),
+        (b"GET /echo/x HTTP/1.1\r\nhost:", 408),
+        (b"POST /echo/x HTTP/1.1\r\ncontent-length: 10\r\n\r\nabc", 408),
+    ],
+)
+def test_what_is_malformed_too_large_or_too_slow_is_refused(
+    server: Asked, data: bytes, status: int
+) -> None:
+    assert sent(server, data).startswith(b"HTTP/1.1 %d " % status)
+    assert asked(server, "GET", "/echo/x")[0] == 200
+
+
+def test_a_client_that_does_not_read_is_cut(server: Asked) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.sendall(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+        s.recv(10)
+        until = time.monotonic() + 10
+        while server.call(lambda: len(server._connections.open)) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not server.call(lambda: len(server._connections.open))
+
+
+def test_streams_come_in_chunks_and_what_nobody_waits_for_is_cancelled(server: Asked) -> None:
+    assert asked(server, "GET", "/stream?count=3")[2] == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as s:
+        s.sendall(b"GET /slow?seconds=30 HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(0.1)
+    assert server.cancelled.wait(5)
+
+
+def test_a_fault_of_a_handler_is_an_error_of_that_request_alone(
+    server: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, _, body = asked(server, "GET", "/broken")
+    assert status == 500 and b"KeyError" in body
+    assert "GET /broken failed" in caplog.text
+    assert asked(server, "GET", "/echo/x")[0] == 200
+
+
+def test_too_many_connections_are_refused(server: Asked) -> None:
+    held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+    try:
+        for s in held:
+            s.sendall(b"GET /slow?seconds=1 HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(0.1)
+        found = sent(server, b"GET /echo/x HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert found.startswith(b"HTTP/1.1 503 ") and b"retry-after" in found
+    finally:
+        for s in held:
+            s.close()
+
+
+def test_stopping_waits_for_what_has_begun_and_is_not_ready(server: Asked) -> None:
+    found: list[Any] = []
+    asking = threading.Thread(
+        target=lambda: found.append(asked(server, "GET", "/slow?seconds=0.5"))
+    )
+    asking.start()
+    time.sleep(0.15)
+    server.stop()
+    asking.join()
+    assert found[0][0] == 200 and found[0][1]["connection"] == "close"
+    assert not server.is_ready
+    with pytest.raises(ConnectionRefusedError):
+        asked(server, "GET", "/livez")
+
+
+def test_health_says_ready_once_all_models_are(server: Asked) -> None:
+    assert asked(server, "GET", "/livez")[0] == asked(server, "GET", "/readyz")[0] == 200
