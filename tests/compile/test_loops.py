@@ -167,3 +167,33 @@ def test_a_file_keeps_the_loop() -> None:
     x = ag.ones(2, requires_grad=True)
     loaded(ag.tensor(3), x).sum().backward()
     assert x.grad.tolist() == [1.5**3] * 2
+
+
+def test_a_round_writes_what_the_function_has_computed_before() -> None:
+    def f(x: Any) -> Any:
+        out = x * 0
+        row = out[1]
+
+        def body(t: Any) -> Any:
+            out[t] = x[t] * 2
+            ag.cond(t > 1, lambda: out.add_(1), lambda: out.mul_(3))
+            return t + 1
+
+        ag.while_loop(lambda t: t < x.shape[0], body, (ag.tensor(0),))
+        return out + 1, row * 2
+
+    x = ag.arange(12.0).reshape(4, 3)
+    for found, expected in zip(ag.compile(f)(x), f(x), strict=True):
+        assert ag.equal(found, expected)
+
+
+def test_a_branch_writes_what_the_function_has_computed_before() -> None:
+    def f(x: Any) -> Any:
+        out = x * 0
+        flat = out.view(-1)
+        result = ag.cond(x.sum() > 0, lambda: out.add_(x).sum(), lambda: out.sub_(1).sum() * 1)
+        return out * 3, flat, result
+
+    for x in (ag.ones(2, 3), -ag.ones(2, 3)):
+        for found, expected in zip(ag.compile(f)(x), f(x), strict=True):
+            assert ag.equal(found, expected)

@@ -13,6 +13,7 @@ import pytest
 
 import argand as ag
 from argand import nn, optim
+from argand.base.tree import flatten
 from argand.export import ExportedProgram, export, load
 
 
@@ -340,3 +341,33 @@ def test_gradients_that_nothing_has_used_are_not_lost_in_silence() -> None:
 
     with pytest.raises(ag.ArgandError, match=r"the \.grad of a parameter"):
         export(gradients, (ag.rand(3, 4),))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_recurrent_layers_for_sequences_of_any_length(kind: Any, bidirectional: bool) -> None:
+    sizes = {"proj_size": 3} if kind is nn.LSTM else {}
+    m = kind(4, 6, 2, batch_first=True, bidirectional=bidirectional, **sizes).eval()
+    shapes = ({0: ag.Dim("rows"), 1: ag.Dim("length")},)
+    program = export(m, (ag.rand(2, 5, 4),), dynamic_shapes=shapes)
+    for rows, length in ((3, 9), (1, 2), (2, 1)):
+        x = ag.rand(rows, length, 4)
+        with ag.no_grad():
+            expected, found = flatten(m(x))[0], flatten(program(x))[0]
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, strict=True)
+
+
+def test_gradients_of_a_recurrent_layer_of_any_length() -> None:
+    m = nn.LSTM(4, 6, bidirectional=True)
+    compiled = ag.compile(lambda x: m(x)[0].square().sum(), dynamic={"x": ("length", None, None)})
+    for length in (3, 7):
+        x = ag.rand(length, 2, 4)
+        compiled(x).backward()
+        found = [p.grad.clone() for p in m.parameters()]
+        m.zero_grad()
+        m(x)[0].square().sum().backward()
+        for p, g in zip(m.parameters(), found, strict=True):
+            np.testing.assert_allclose(g.numpy(), p.grad.numpy(), rtol=1e-5, atol=1e-6)
+        m.zero_grad()
+    assert len(compiled.programs) == 1

@@ -84,15 +84,20 @@ class Region(Tracer):
 
     def write(self, target: Tensor, value: Tensor) -> None:
         root = target._root()
-        if id(root) not in self._mine:
-            shared = [c.tensor for c in self.captures.values() if c.tensor._root() is root]
-            if root is not target or any(t is not root for t in shared):
-                raise TraceError(
-                    f"{self.op}: {self.what} writes into a view of a tensor from outside; return "
-                    f"the new value and write it after the {self.op}"
-                )
-            self.read(root)
+        if id(root) in self._mine:
+            super().write(target, value)
+            return
+        shared = [c.tensor for c in self.captures.values() if c.tensor._root() is root]
+        if root is not target or any(t is not root for t in shared):
+            raise TraceError(
+                f"{self.op}: {self.what} writes into a view of a tensor from outside; return "
+                f"the new value and write it after the {self.op}"
+            )
+        self.read(root)
+        around = None if root._array is not None else root._cold_part().value
         super().write(target, value)
+        if root._array is None:
+            root._cold_part().value = around  # until the node is there, whose output it becomes
 
     def grad_changes(self, leaf: Tensor) -> None:
         raise TraceError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from argand.base.dim import Dim
 from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, CallError, ShapeError
 from argand.ir import bind as crossroads
@@ -405,16 +406,22 @@ class RNNBase(Module):
                 return found
         gates = F.linear(x, named["weight_ih"], biases[0])
         step, act = _KINDS[self.kind][0], _activation(self.nonlinearity)
-        length = int(x.shape[0])
-        outputs: list[Any] = [None] * length
-        for t in reversed(range(length)) if reverse else range(length):
-            new = step(_at(gates, t), state, named["weight_hh"], biases[1], act)
+
+        def stepped(gates: Any, t: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            new = step(gates, state, named["weight_hh"], biases[1], act)
             if self.proj_size:
                 new = (F.linear(new[0], getattr(self, "weight_hr" + suffix)), *new[1:])
             if lengths is not None:
                 on = ops.gt(lengths, t)
                 new = tuple(ops.where(on, a, b) for a, b in zip(new, state, strict=True))
-            state = new
+            return new
+
+        length = x.shape[0]
+        if isinstance(length, Dim):
+            return _looped(stepped, gates, state, length, reverse)
+        outputs: list[Any] = [None] * length
+        for t in reversed(range(length)) if reverse else range(length):
+            state = stepped(_at(gates, t), t, state)
             outputs[t] = state[0]
         return _stacked(outputs), state
 
@@ -433,6 +440,25 @@ class RNNBase(Module):
         if self.bidirectional:
             parts.append("bidirectional=True")
         return ", ".join(parts)
+
+
+def _looped(
+    step: Any, gates: Any, state: tuple[Any, ...], length: Dim, reverse: bool
+) -> tuple[Any, tuple[Any, ...]]:
+    """The outputs of all steps and the last state, by a loop of the program: of sequences whose
+    length is known when it runs."""
+    from argand.compile.control import while_loop  # compiling is loaded where it is used
+
+    def body(done: Any, outputs: Any, *state: Any) -> tuple[Any, ...]:
+        t = length - 1 - done if reverse else done
+        new = step(ops.index(gates, t, dims=(0,)), t, state)
+        outputs = ops.index_put(outputs, new[0], t, dims=(0,), accumulate=False)
+        return done + 1, outputs, *new
+
+    blank = ops.full((length, *state[0].shape), 0, state[0].dtype)
+    start = (ops.full((), 0, "int64"), blank, *state)
+    _, outputs, *last = while_loop(lambda done, *_: done < length, body, start)
+    return outputs, tuple(last)
 
 
 def _at(x: Any, i: int) -> Any:
