@@ -28,7 +28,8 @@ import argand as ag
 import argand.nn.functional as F
 from argand import nn, optim
 from argand.backends.cpu import compiler
-from argand.backends.cpu.lowering import Lowering, canonical_text
+from argand.backends.cpu.facts import canonical_text
+from argand.backends.cpu.lowering import Lowering
 from argand.base.errors import ArgandError
 from argand.base.settings import settings
 from argand.codegen.llvm.target import named_target

@@ -9,10 +9,11 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from argand.codegen.llvm.emit import RUNTIME, emit_module, symbol
+from argand.codegen.llvm.emit import emit_module
 from argand.codegen.llvm.objects import LoadedObject, load_object, text_to_object
 from argand.codegen.llvm.pool import runtime_symbols
 from argand.codegen.llvm.target import host_target
+from argand.codegen.llvm.text import RUNTIME, symbol
 from argand.nest.builder import NestFunction, NestModule
 from argand.nest.target import Target
 

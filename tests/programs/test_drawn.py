@@ -214,7 +214,8 @@ def test_a_compiled_program_is_the_same_in_another_process() -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
         "from maker import random_program\n"
-        "from argand.backends.cpu.compiler import canonical_text, optimise\n"
+        "from argand.backends.cpu.compiler import optimise\n"
+        "from argand.backends.cpu.facts import canonical_text\n"
         "from argand.passes.memory import plan_memory\n"
         "for seed in range(16):\n"
         "    program = random_program(seed).program\n"

@@ -17,7 +17,7 @@ from argand.ir.op import registry
 from argand.ir.program import Node, Program, Value
 from argand.kernels.match import may_overwrite as kernel_may_overwrite
 from argand.passes.order import in_order
-from argand.passes.views import StridedView, places, view_place
+from argand.passes.views import StridedView, is_view, places
 
 Test = Callable[[Node], bool]
 
@@ -116,11 +116,6 @@ class _Order:
         """A topological order: program order, but host nodes gathered between native ones."""
         kinds = [is_view(node, self.places) or native(node) for node in self.program.nodes]
         return in_order(self.direct, kinds)
-
-
-def is_view(node: Node, found: dict[Value, StridedView]) -> bool:
-    """Whether a node computes nothing: its result is a view."""
-    return view_place(node, found) is not None
 
 
 def can_fail(node: Node) -> bool:

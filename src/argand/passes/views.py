@@ -55,6 +55,11 @@ def view_place(node: Node, found: dict[Value, StridedView]) -> StridedView | Non
     return None if given is None else StridedView(place.root, place.offset + given[0], given[1])
 
 
+def is_view(node: Node, found: dict[Value, StridedView]) -> bool:
+    """Whether a node computes nothing: its result is a view."""
+    return view_place(node, found) is not None
+
+
 def nbytes(v: Value) -> Extent:
     """The bytes that a value's own memory takes."""
     size: Extent = numel(v.shape) * v.dtype.itemsize

@@ -10,8 +10,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from argand.base.dim import Dim, Extent, Shape
-from argand.base.errors import ArgandError, CompileError
+from argand.backends.cpu.facts import (
+    NotLoweredError,
+    canonical_text,
+    short_name,
+    sizes_of,
+    symbols_in,
+    symbols_of,
+)
+from argand.base.dim import Extent
+from argand.base.errors import ArgandError
 from argand.ir.op import Literal
 from argand.ir.program import Node, Program, Value, operand_text, param_text
 from argand.kernels.match import lower_node
@@ -29,14 +37,6 @@ from argand.nest.builder import (
 from argand.nest.target import Target
 from argand.passes.memory import ALIGNMENT, MemoryPlan
 from argand.runtime.memory import SMALL
-
-
-class NotLoweredError(CompileError):
-    """A node that was expected to have a kernel, but none can be made."""
-
-    def __init__(self, node: Node, reason: str) -> None:
-        super().__init__(f"no kernel for {short_name(node)}: {reason}; this is a defect of Argand")
-        self.node = node
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,12 +57,6 @@ class Lowering:
         self.symbols = symbols_of(program, [plan.places[v].strides for v in program.inputs])
         self.static = plan.offsets({})[0] if plan.is_static else None
         self.kernels: dict[str, _Kernel] = {}
-
-    @property
-    def pointers(self) -> int:
-        """How many of the entry's slots are addresses of arrays; the sizes come after them."""
-        program = self.program
-        return len(program.inputs) + len(program.state) + len(program.outputs) + 2
 
     def module(self, name: str, numbers: Sequence[int]) -> NestModule:
         """The module of the nodes with these numbers, in order."""
@@ -124,7 +118,7 @@ class Lowering:
 
     def _symbols_of(self, node: Node) -> dict[str, object]:
         operands = [(v.shape, self.plan.places[v].strides) for v in operands_of(node)]
-        return _symbols_in([operands, _sizes_of(node)])
+        return symbols_in([operands, sizes_of(node)])
 
 
 class _Entry:
@@ -177,47 +171,6 @@ class _Entry:
         return self.context.size(self.b, size)
 
 
-def canonical_text(program: Program) -> str:
-    """The program's text without the places in the user's code."""
-    return "\n".join(line.split("  # ")[0] for line in str(program).splitlines())
-
-
 def operands_of(node: Node) -> list[Value]:
     """The values that a node's kernel reads and writes: distinct inputs, then outputs."""
     return [*dict.fromkeys(node.values), *node.outputs]
-
-
-def short_name(node: Node) -> str:
-    """A name for a node's kernel that tells what it computes."""
-    ops = [n.op.name for region in node.regions for n in region.nodes] or [node.op.name]
-    text = "_".join(dict.fromkeys(ops)).replace(".", "_")
-    return text[:40]
-
-
-def _all_nodes(node: Node) -> list[Node]:
-    inner = [n for region in node.regions for one in region.nodes for n in _all_nodes(one)]
-    return [node, *inner]
-
-
-def symbols_of(program: Program, strides: Sequence[Shape] = ()) -> list[str]:
-    """The symbols of all sizes in a program, in the order of the entry's last slots."""
-    given = [v.shape for v in [*program.inputs, *program.state]]
-    return sorted(_symbols_in([given, list(strides), [_sizes_of(n) for n in program.nodes]]))
-
-
-def _sizes_of(node: Node) -> list[object]:
-    """The sizes in the parameters and results of a node and of its regions."""
-    return [
-        (tuple(one.params.values()), *(o.shape for o in one.outputs)) for one in _all_nodes(node)
-    ]
-
-
-def _symbols_in(value: object) -> dict[str, object]:
-    """The symbols of all sizes in a nest of tuples and lists."""
-    if isinstance(value, Dim):
-        return dict(value.symbols())
-    found: dict[str, object] = {}
-    if isinstance(value, tuple | list):
-        for item in value:
-            found |= _symbols_in(item)
-    return found

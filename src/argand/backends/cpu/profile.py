@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from argand.backends.cpu.compiler import Final, assemble, is_native
-from argand.backends.cpu.lowering import canonical_text, short_name
+from argand.backends.cpu.facts import canonical_text, short_name
 from argand.backends.cpu.program import NativeProgram, Segment
 from argand.backends.cpu.store import Store
 from argand.base.settings import settings

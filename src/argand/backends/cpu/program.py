@@ -10,20 +10,18 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from argand.backends.cpu.facts import symbols_of
 from argand.backends.cpu.failure import fallback_note, raise_failure
-from argand.backends.cpu.lowering import symbols_of
 from argand.base.dim import Dim, evaluate
 from argand.base.errors import ProgramError
 from argand.base.forks import lock_held_over_forks
 from argand.base.polynomial import linear
 from argand.base.settings import settings
 from argand.codegen.llvm.arraycall import NOT_CONTIGUOUS
-from argand.codegen.llvm.guardcall import guard_entry
-from argand.codegen.llvm.matchcall import Match, TensorFacts, match_entry
 from argand.ir.interpret import run_node, told
 from argand.ir.program import Node, Program, Value
 from argand.ir.sizes import untold
@@ -31,6 +29,9 @@ from argand.passes.layout import CHANNELS_LAST
 from argand.passes.memory import ALIGNMENT, MemoryPlan
 from argand.runtime.guarded import Fence, fenced, fenced_copy
 from argand.runtime.memory import SMALL, empty
+
+if TYPE_CHECKING:
+    from argand.codegen.llvm.matchcall import Match, TensorFacts
 
 NativeCall = Callable[..., int]
 Layouts = tuple[tuple[int, ...] | None, ...]
@@ -235,10 +236,14 @@ class NativeProgram:
 
     def guard_entry(self, records: list[Any]) -> Callable[[], bool] | None:
         """A native check of guards on Python values."""
+        from argand.codegen.llvm.guardcall import guard_entry
+
         return guard_entry(records)
 
     def match_entry(self, cls: type, expected: Sequence[TensorFacts]) -> Match | None:
         """A native check of a call's tensors."""
+        from argand.codegen.llvm.matchcall import match_entry
+
         return match_entry(cls, expected)
 
     def explain(self) -> list[str]:

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from argand.backends.cpu.lowering import Lowering, operands_of, short_name
+from argand.backends.cpu.facts import short_name
+from argand.backends.cpu.lowering import Lowering, operands_of
 from argand.base.dim import evaluate
 from argand.base.errors import ArgandError, CompileError
 from argand.ir.interpret import run_node

@@ -7,13 +7,9 @@ and the versions of what compiles and computes constants.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
-import json
-import os
 import platform
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from argand.base.dtype import get_default_dtype
+from argand.base.kept import keep_entry, kept_entry
 from argand.base.settings import settings
 from argand.base.sources import sources_digest
 from argand.codegen.llvm.target import llvm_versions
@@ -68,35 +65,14 @@ class Store:
         """The entry, if it is there and whole."""
         if self.folder is None or key.startswith(NOT_KEPT):
             return None
-        try:
-            data = json.loads((self.folder / f"{key}.json").read_bytes())
-        except (OSError, ValueError):
-            return None
-        if not isinstance(data, dict) or data.get("sum") != _checksum(key, data.get("entry")):
-            return None
-        entry = data["entry"]
+        entry = kept_entry(self.folder, key)
         return entry if isinstance(entry, dict) else None
 
     def save(self, key: str, entry: dict[str, Any]) -> None:
         """Store an entry, atomically; without a writable folder nothing is stored."""
         if self.folder is None or key.startswith(NOT_KEPT):
             return
-        data = json.dumps({"entry": entry, "sum": _checksum(key, entry)})
-        with contextlib.suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder)
-            try:
-                with os.fdopen(handle, "w") as file:
-                    file.write(data)
-                os.replace(name, self.folder / f"{key}.json")
-            except OSError:
-                os.unlink(name)
-                raise
-
-
-def _checksum(key: str, entry: Any) -> str:
-    """Of an entry and its name, so that one under another's name is refused too."""
-    return hashlib.sha256(json.dumps([key, entry], sort_keys=True).encode()).hexdigest()
+        keep_entry(self.folder, key, entry)
 
 
 @functools.cache

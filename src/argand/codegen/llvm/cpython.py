@@ -10,25 +10,21 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import platform
 import struct
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import CellType
 from typing import Any, Final
 
 import numpy as np
 from numpy._core import _multiarray_umath  # type: ignore[attr-defined]  # it has no stub
 
-from argand.base.settings import settings
 from argand.codegen.llvm.native import NativeUnit
-from argand.codegen.llvm.objectfile import cached_object
 from argand.codegen.llvm.objects import immortal, load_object
-from argand.codegen.llvm.target import host_target, llvm_versions
-from argand.codegen.llvm.tiers import OPTIMISER, Source
+from argand.codegen.llvm.source import Source, kept_source
+from argand.codegen.llvm.target import host_target
 from argand.runtime.planformat import ALIGNED, C_CONTIGUOUS, WRITEABLE
 
 _HEAD: Final[int] = object.__basicsize__
@@ -133,11 +129,10 @@ class CFunction:
         kinds = {**_CPYTHON, **{n: kind for n, (_, kind) in _NUMPY.items()}}
         linked = [*self._objects, *self._addresses]
         unit = NativeUnit(self._functions, self._numbers, linked, kinds)
-        text = unit.text(host_target().triple, [name])
         addresses = {
             **{n: id(immortal(x)) for n, x in self._objects.items()},
             **self._addresses,
-            **{n: _c_function(n) for n in unit.used},
+            **{n: _c_function(n) for n in unit.named},
         }
         method = immortal(_MethodDef(name.encode(), None, self._flags, None))
 
@@ -145,19 +140,22 @@ class CFunction:
             # Calls of functions that were bound before find the new address here, too.
             method.ml_meth = immortal(load_object(data, [name], addresses)).address(name)
 
-        _install(text, name, install)
+        source = kept_source("", name, host_target(), unit.facts(), passes=True)
+        found = source.kept()
+        if found is None:
+            source.text = unit.text(source.target.triple, [name])
+            _install(source, install)
+        else:
+            install(found)
         return method
 
 
-def _install(text: str, name: str, install: Callable[[bytes], None]) -> None:
-    """Install the object of a text: the cache's, or a quick one now and the optimised one later."""
-    target = host_target()
-    key = hashlib.sha256(f"{llvm_versions()}\n{target!r}\n{text}".encode()).hexdigest()
-    folder = Path(settings.cache_dir) / "objects" if settings.cache else None
-    source = Source(text, name, target, folder, key, passes=True)
-    found = None if folder is None else cached_object(folder, key)
-    install(source.quick() if found is None else found)
-    if found is None and not OPTIMISER.submit(source, install):
+def _install(source: Source, install: Callable[[bytes], None]) -> None:
+    """Install a quick object now, and the optimised one later."""
+    from argand.codegen.llvm.tiers import OPTIMISER
+
+    install(source.quick())
+    if not OPTIMISER.submit(source, install):
         install(source.optimised())
 
 

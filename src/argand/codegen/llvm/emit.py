@@ -7,7 +7,6 @@ chunk, i64 worker)`, and its captured registers travel in the context.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -21,7 +20,15 @@ from argand.codegen.llvm.memory import (
     store_plain,
 )
 from argand.codegen.llvm.prims import emit_cast, emit_prim
-from argand.codegen.llvm.text import Lines, constant, llvm_type, memory_type, vector_of
+from argand.codegen.llvm.text import (
+    RUNTIME,
+    Lines,
+    constant,
+    llvm_type,
+    memory_type,
+    symbol,
+    vector_of,
+)
 from argand.nest.legalize import legalize
 from argand.nest.target import Target
 from argand.nest.types import (
@@ -36,13 +43,6 @@ from argand.nest.types import (
     Ty,
 )
 
-RUNTIME: Final = {
-    "argand_parallel": "declare void @argand_parallel(ptr, ptr, i64, i64)",
-    "argand_scratch_take": "declare ptr @argand_scratch_take(i64, i64)",
-    "argand_scratch_give": "declare void @argand_scratch_give(ptr, i64)",
-}
-"""What generated code asks of the runtime (see `pool`)."""
-
 _ATTRIBUTES: Final = 'nounwind "no-builtins"'
 _EMITTERS: Final[dict[str, Callable[[Lines, Instruction, list[str]], str | None]]] = {
     "cast": emit_cast,
@@ -53,11 +53,6 @@ _EMITTERS: Final[dict[str, Callable[[Lines, Instruction, list[str]], str | None]
     "scatter": emit_scatter,
 }
 _MANY: Final = str(1 << 62)
-
-
-def symbol(name: str) -> str:
-    """A name that needs no quoting."""
-    return re.sub(r"[^A-Za-z0-9_.]", "_", name)
 
 
 def emit_module(module: NestModule, target: Target) -> str:

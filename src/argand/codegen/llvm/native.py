@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import CodeType
 
 from argand.base.errors import CompileError
 
@@ -92,6 +95,19 @@ class NativeUnit:
         self.functions = functions
         self.used: dict[str, int] = {}  # the C functions that are called, and with how much
 
+    @functools.cached_property
+    def named(self) -> list[str]:
+        """The C functions that the functions name."""
+        found = {name for f in self.sources for name in f.__code__.co_names}
+        return sorted(found & set(self.functions))
+
+    def facts(self) -> tuple[object, ...]:
+        """All that the text follows from, in less time than it takes to write it."""
+        codes = [_code_facts(f.__code__) for f in self.sources]
+        numbers, objects = sorted(self.numbers.items()), sorted(self.objects)
+        results = [self.functions[name] for name in self.named]
+        return _translator(), codes, numbers, objects, results
+
     def text(self, triple: str, exported: Iterable[str]) -> str:
         """The LLVM module."""
         public = set(exported)
@@ -102,6 +118,17 @@ class NativeUnit:
             result = {"word": "i64", "int": "i32", "none": "void"}[self.functions[name]]
             head.append(f"declare {result} @{name}({', '.join(['i64'] * count)})")
         return "\n".join([*head, "", *bodies])
+
+
+@functools.cache
+def _translator() -> str:
+    """What becomes of the functions is this file's doing."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def _code_facts(code: CodeType) -> tuple[object, ...]:
+    """What a function's bytecode says, without its place."""
+    return code.co_name, code.co_varnames, code.co_names, repr(code.co_consts), code.co_code
 
 
 class _Body:

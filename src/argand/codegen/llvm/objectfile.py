@@ -1,6 +1,7 @@
 """LLVM text to object bytes, and objects on disk; also the helper process that makes them.
 
-This file imports nothing of Argand, so that the process starts fast: run as a script, it reads jobs
+This file imports nothing of Argand, so that the process starts fast, and LLVM only where an object
+has to be made. Run as a script, it reads jobs
 from its standard input and answers with objects, in order (see `tiers`). When the input ends it
 finishes what it was given for the cache, and ends.
 """
@@ -19,8 +20,6 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import llvmlite.binding as llvm
-
 OPTIMISED: Final = 2
 QUICK: Final = 0
 """Levels of code generation: as fast code as LLVM makes, and the fastest to make."""
@@ -34,6 +33,8 @@ _MAGIC: Final = b"argand-object-1\n"
 @functools.cache
 def start() -> None:
     """Let LLVM know its targets."""
+    import llvmlite.binding as llvm
+
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
 
@@ -41,6 +42,8 @@ def start() -> None:
 @functools.cache
 def machine(triple: str, cpu: str, features: str, level: int = OPTIMISED) -> Any:
     """LLVM's description of a machine; raises RuntimeError where it knows none."""
+    import llvmlite.binding as llvm
+
     start()
     return llvm.Target.from_triple(triple).create_target_machine(
         cpu=cpu, features=features, opt=level, reloc="pic", codemodel="small"
@@ -52,6 +55,8 @@ def object_of(text: str, known: Any, passes: bool) -> bytes:
 
     Raises RuntimeError where the text is not valid.
     """
+    import llvmlite.binding as llvm
+
     module = llvm.parse_assembly(text)
     module.verify()
     if passes:

@@ -1,4 +1,8 @@
-"""LLVM IR text to object bytes, to memory."""
+"""LLVM IR text to object bytes, to memory.
+
+LLVM itself is loaded when the first text becomes an object, or the first object asks for more than
+`linking` knows.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,12 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-import llvmlite.binding as llvm
-
 from argand.base.errors import CompileError
 from argand.base.forks import lock_held_over_forks
-from argand.codegen.llvm.emit import symbol
+from argand.codegen.llvm.linking import link
 from argand.codegen.llvm.objectfile import OPTIMISED, machine, object_of, start
 from argand.codegen.llvm.target import host_target
+from argand.codegen.llvm.text import symbol
 from argand.nest.target import Target
 
 _T = TypeVar("_T")
@@ -72,6 +75,8 @@ def _machine(target: Target, level: int) -> Any:
 
 @functools.cache
 def _jit() -> Any:
+    import llvmlite.binding as llvm
+
     start()
     host = host_target()
     known = llvm.Target.from_triple(host.triple).create_target_machine(
@@ -85,13 +90,22 @@ _serial = 0
 
 def load_object(data: bytes, exported: Iterable[str], imported: Mapping[str, int]) -> LoadedObject:
     """Link an object into this process and find its exported functions."""
+    names = list(exported)
+    linked = link(data, names, imported)
+    if linked is not None:
+        return LoadedObject(linked, linked.addresses)
+    return _loaded_by_llvm(data, names, imported)
+
+
+def _loaded_by_llvm(data: bytes, names: list[str], imported: Mapping[str, int]) -> LoadedObject:
+    import llvmlite.binding as llvm
+
     global _serial
     with _LOCK:
         _serial += 1
         builder = llvm.JITLibraryBuilder().add_object_img(data).add_current_process()
         for name, address in imported.items():
             builder.import_symbol(name, address)
-        names = list(exported)
         for name in names:
             builder.export_symbol(name)
         try:

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from argand.base.forks import lock_held_over_forks
-from argand.codegen.llvm.objects import immortal, load_object, text_to_object
+from argand.codegen.llvm.objects import immortal, load_object
 from argand.codegen.llvm.poolcode import EXPORTED, MOST_THREADS, pool_text
+from argand.codegen.llvm.source import kept_source
 from argand.codegen.llvm.target import host_target
 from argand.runtime import threads
 
@@ -35,7 +36,9 @@ class _Pool:
 
     def __init__(self) -> None:
         target = host_target()
-        data = text_to_object(pool_text(target.triple), target, "thread pool")
+        text = pool_text(target.triple)
+        source = kept_source(text, "thread pool", target, (text,))
+        data = source.kept() or source.optimised()
         libc = {name: _address(getattr(_libc(), name)) for name in _LIBC_NAMES}
         self.code = immortal(load_object(data, EXPORTED, libc))
         self.started = 1

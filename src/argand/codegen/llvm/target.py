@@ -1,20 +1,31 @@
-"""The host, and narrower machines that can be forced in its place."""
+"""The host, and narrower machines that can be forced in its place.
+
+What LLVM says of the host is kept on disk, so that a process whose kernels are all there doesn't
+load LLVM to find their names.
+"""
 
 from __future__ import annotations
 
 import functools
-from typing import Final
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, Final
 
 import llvmlite
-import llvmlite.binding as llvm
 
 from argand.base.errors import CompileError
+from argand.base.kept import keep_entry, kept_entry
+from argand.base.settings import settings
 from argand.nest.target import Target
 
 _V2: Final = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16"
 _V3: Final = f"{_V2},+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 _V4: Final = f"{_V3},+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
 _LINUX_X86: Final = "x86_64-unknown-linux-gnu"
+
+_CHANGING: Final = ("processor", "cpu MHz", "bogomips", "core id", "apicid", "initial apicid")
+"""What Linux says of a processor that isn't the same of all, or always."""
 
 _forced: Final[dict[str, Target]] = {}
 
@@ -33,9 +44,9 @@ add_target(Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 3
 @functools.cache
 def host_target() -> Target:
     """The machine that this process runs on."""
-    triple = llvm.get_default_triple()
-    features = llvm.get_host_cpu_features()
-    on = {name for name, present in features.items() if present}
+    said = _said_by_llvm()
+    triple, features = said["triple"], said["features"]
+    on = {name[1:] for name in features.split(",") if name.startswith("+")}
     size, registers = 16, 16
     if "avx512f" in on and "avx512vl" in on:
         size, registers = 64, 32
@@ -43,11 +54,7 @@ def host_target() -> Target:
         size = 32
     elif not triple.startswith("x86_64"):
         registers = 32
-    cpu = llvm.get_host_cpu_name()
-    listed = ",".join(
-        f"{'+' if present else '-'}{name}" for name, present in sorted(features.items())
-    )
-    return Target("host", triple, cpu, listed, size, registers, *_caches())
+    return Target("host", triple, said["cpu"], features, size, registers, *_caches())
 
 
 def named_target(name: str = "host") -> Target:
@@ -61,7 +68,50 @@ def named_target(name: str = "host") -> Target:
 
 def llvm_versions() -> tuple[str, str]:
     """The versions of llvmlite and of the LLVM in it."""
-    return str(llvmlite.__version__), ".".join(map(str, llvm.llvm_version_info))
+    return str(llvmlite.__version__), _said_by_llvm()["version"]
+
+
+@functools.cache
+def _said_by_llvm() -> dict[str, str]:
+    """The triple, the processor and its features, and LLVM's version: LLVM is asked once for a
+    processor and an installation, as far as files tell these."""
+    key = _installation()
+    folder = Path(settings.cache_dir) / "hosts" if settings.cache and key else None
+    found = None if folder is None else kept_entry(folder, key)
+    if isinstance(found, dict) and set(found) == {"triple", "cpu", "features", "version"}:
+        return found
+    found = _ask_llvm()
+    if folder is not None:
+        keep_entry(folder, key, found)
+    return found
+
+
+def _ask_llvm() -> dict[str, str]:
+    import llvmlite.binding as llvm
+
+    features = sorted(llvm.get_host_cpu_features().items())
+    return {
+        "triple": llvm.get_default_triple(),
+        "cpu": llvm.get_host_cpu_name(),
+        "features": ",".join(f"{'+' if present else '-'}{name}" for name, present in features),
+        "version": ".".join(map(str, llvm.llvm_version_info)),
+    }
+
+
+def _installation() -> str:
+    """A name for this processor, as Linux describes it, and this LLVM; empty where it isn't
+    described."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            first = file.read(1 << 14).split("\n\n")[0]
+        folder = Path(llvmlite.__file__).parent / "binding"
+        (library,) = (e for e in os.scandir(folder) if e.name.startswith("libllvmlite"))
+        stat = library.stat()
+    except (OSError, ValueError):
+        return ""
+    lines = [line for line in first.splitlines() if not line.startswith(_CHANGING)]
+    facts: Any = (*lines, library.path, stat.st_size, stat.st_mtime_ns, llvmlite.__version__)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def _caches() -> tuple[int, int]:

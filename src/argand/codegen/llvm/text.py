@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Final
 
@@ -9,8 +10,20 @@ from argand.base.conversion import number
 from argand.base.dtype import as_dtype
 from argand.nest.types import Number, Reg, Ty
 
+RUNTIME: Final = {
+    "argand_parallel": "declare void @argand_parallel(ptr, ptr, i64, i64)",
+    "argand_scratch_take": "declare ptr @argand_scratch_take(i64, i64)",
+    "argand_scratch_give": "declare void @argand_scratch_give(ptr, i64)",
+}
+"""What generated code asks of the runtime (see `pool`)."""
+
 # All others are integers of as many bits, narrow floats too: only conversions look inside them.
 _NAMES: Final = {"float64": "double", "float32": "float", "bool": "i1", "ptr": "ptr"}
+
+
+def symbol(name: str) -> str:
+    """A name that needs no quoting."""
+    return re.sub(r"[^A-Za-z0-9_.]", "_", name)
 
 
 def _elem_name(ty: Ty) -> str:

@@ -22,15 +22,14 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from argand.base.errors import CompileError
 from argand.base.events import emit
 from argand.codegen.llvm import objectfile
-from argand.codegen.llvm.objectfile import QUICK, keep_object, read_message, write_message
-from argand.codegen.llvm.objects import immortal, invalid, load_object, text_to_object
-from argand.nest.target import Target
+from argand.codegen.llvm.objectfile import read_message, write_message
+from argand.codegen.llvm.objects import immortal, invalid, load_object
+from argand.codegen.llvm.source import Source
 
 IDLE_SECONDS: Final = 5.0
 """How long the helper process waits for more before it is told to end."""
@@ -45,36 +44,6 @@ import runpy, sys
 file, *sys.path = sys.argv[1:]
 runpy.run_path(file, run_name="__main__")
 """
-
-
-@dataclasses.dataclass(slots=True)
-class Source:
-    """An LLVM module to be optimised, and where its object is to be kept."""
-
-    text: str
-    name: str
-    target: Target
-    folder: Path | None
-    key: str
-    passes: bool = False
-
-    def quick(self, more: str = "") -> bytes:
-        """The object of the text and of `more` text, made as fast as possible."""
-        return text_to_object(self.text + more, self.target, self.name, level=QUICK)
-
-    def optimised(self) -> bytes:
-        """The optimised object, made now; the cache gets it too."""
-        data = text_to_object(self.text, self.target, self.name, passes=self.passes)
-        if self.folder is not None:
-            keep_object(self.folder, self.key, data)
-        return data
-
-    def message(self) -> tuple[dict[str, Any], bytes]:
-        """What the helper process is sent."""
-        folder = None if self.folder is None else os.fspath(self.folder)
-        target = self.target
-        head = {"machine": (target.triple, target.cpu, target.features), "passes": self.passes}
-        return {**head, "folder": folder, "key": self.key}, self.text.encode()
 
 
 class TieredCode:
