@@ -179,7 +179,9 @@ class Executable:
     def state_arrays(self, leaves: Sequence[Any]) -> list[Any]:
         """The arrays of the state; those of captured tensors change only when the epoch moves."""
         constants = self.parts.constants
-        if constants is not None and (self._epoch != epoch.current or constants.moved()):
+        if constants is not None and (
+            constants.moved() or (self._epoch != epoch.current and constants.replaced())
+        ):
             with trace_lock:  # the versions are read
                 constants.compute()
             self._epoch = -1

@@ -155,6 +155,7 @@ class Constants:
         self._compiled: CompiledProgram = compile_program(once, backend)
         self._tensors: list[Tensor] = []
         self._known: list[tuple[Any, int]] = []
+        self._read: list[Any] = []
         self._shared = False
         self.compute()
 
@@ -170,12 +171,18 @@ class Constants:
             cold.version + cold.unseen != writes or cold.shared for cold, writes in self._known
         ]
 
+    def replaced(self) -> bool:
+        """Whether a place holds other memory than the values were computed from."""
+        arrays = (p.find(())._array for p in self.places)
+        return any(a is not read for a, read in zip(arrays, self._read, strict=True))
+
     def compute(self) -> None:
         """Compute the values from the state as it is now."""
         sources = [p.find(()) for p in self.places]
         self._known = [(c, c.version + c.unseen) for c in (t._root()._cold_part() for t in sources)]
         self._shared = any(t._is_shared() for t in sources)
-        arrays = self._compiled.run((), [t._array for t in sources])
+        self._read = [t._array for t in sources]
+        arrays = self._compiled.run((), self._read)
         if not self._tensors:
             self._tensors = [wrap(a) for a in arrays]
         for tensor, array in zip(self._tensors, arrays, strict=True):

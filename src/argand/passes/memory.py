@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from argand.base.dim import Dim, Extent, Shape, evaluate, same
 from argand.base.settings import settings
 from argand.ir.program import Program, Value
+from argand.passes.schedule import may_overwrite
 from argand.passes.views import StridedView, nbytes, places
 from argand.runtime.guarded import PAGE, Fence
 
@@ -146,8 +147,6 @@ class _Planner:
         """Whether a node may store a result over its operand of that number."""
         if self.known is not None:
             return self.known.get((at, out.index)) == number
-        from argand.passes.schedule import may_overwrite  # brings the kernels
-
         return may_overwrite(self.program.nodes[at], root, out, self.places)
 
 

@@ -15,7 +15,6 @@ from argand.base.shape import same_shape
 from argand.ir.elementwise import Elementwise
 from argand.ir.op import registry
 from argand.ir.program import Node, Program, Value
-from argand.kernels.match import may_overwrite as kernel_may_overwrite
 from argand.passes.order import in_order
 from argand.passes.views import StridedView, is_view, places
 
@@ -139,6 +138,8 @@ def may_overwrite(node: Node, old: Value, new: Value, found: dict[Value, Strided
         return True
     if not (node.op.is_fusion or isinstance(node.op, Elementwise)):
         return False  # it may run on the host, where nothing is promised
+    from argand.kernels.match import may_overwrite as kernel_may_overwrite  # many modules
+
     return all(kernel_may_overwrite(node, v, new) for v in reads)
 
 

@@ -143,10 +143,11 @@ class _Link:
                 content = np.frombuffer(self._bytes(i), np.uint8)
                 bytes_there[start : start + len(content)] = content
         targets = self._targets(base, bytes_there)
-        for i in np.flatnonzero(self.sections["kind"] == _RELOCATIONS):
-            patched = int(self.sections["info"][i])
+        for number in np.flatnonzero(self.sections["kind"] == _RELOCATIONS):
+            patched = int(self.sections["info"][number])
             if int(self.sections["flags"][patched]) & _ALLOCATED:
-                self._patch(bytes_there, base, patched, self._entries(int(i), _RELOCATION), targets)
+                entries = self._entries(int(number), _RELOCATION)
+                self._patch(bytes_there, base, patched, entries, targets)
         _close(base, self.written)
         found = {self._name(i): int(targets[i]) for i in self._defined()}
         return LinkedObject(memory, {name: _named(found, name) for name in exported})
@@ -163,7 +164,7 @@ class _Link:
             if (special != 4).any():  # all but names of files
                 raise _UnknownError("a symbol of another kind")
         inside = np.where(numbers < len(self.sections), numbers, 0)
-        targets = base + self.starts[inside] + self.symbols["value"]
+        targets: np.ndarray[Any, Any] = base + self.starts[inside] + self.symbols["value"]
         for k, i in enumerate(self.outside):
             at = self.jumps + _SLOT * k
             address = self._imported(self._name(i))

@@ -94,10 +94,11 @@ def load_object(data: bytes, exported: Iterable[str], imported: Mapping[str, int
     linked = link(data, names, imported)
     if linked is not None:
         return LoadedObject(linked, linked.addresses)
-    return _loaded_by_llvm(data, names, imported)
+    return load_by_llvm(data, names, imported)
 
 
-def _loaded_by_llvm(data: bytes, names: list[str], imported: Mapping[str, int]) -> LoadedObject:
+def load_by_llvm(data: bytes, names: list[str], imported: Mapping[str, int]) -> LoadedObject:
+    """The same by LLVM's linker, which knows all kinds of objects."""
     import llvmlite.binding as llvm
 
     global _serial

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,7 +69,9 @@ def named_target(name: str = "host") -> Target:
 
 def llvm_versions() -> tuple[str, str]:
     """The versions of llvmlite and of the LLVM in it."""
-    return str(llvmlite.__version__), _said_by_llvm()["version"]
+    loaded = sys.modules.get("llvmlite.binding")
+    version = _said_by_llvm()["version"] if loaded is None else _version(loaded)
+    return str(llvmlite.__version__), version
 
 
 @functools.cache
@@ -94,8 +97,12 @@ def _ask_llvm() -> dict[str, str]:
         "triple": llvm.get_default_triple(),
         "cpu": llvm.get_host_cpu_name(),
         "features": ",".join(f"{'+' if present else '-'}{name}" for name, present in features),
-        "version": ".".join(map(str, llvm.llvm_version_info)),
+        "version": _version(llvm),
     }
+
+
+def _version(binding: Any) -> str:
+    return ".".join(map(str, binding.llvm_version_info))
 
 
 def _installation() -> str:
