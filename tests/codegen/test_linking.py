@@ -149,7 +149,8 @@ import argand
 from argand import nn
 argand.manual_seed(0)
 x = argand.linspace(-1, 1, 64).reshape(1, 1, 8, 8)
-model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)).eval()
+model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
+model = nn.Sequential(model, nn.Linear(5, 7), nn.Softmax(-1)).eval()
 path = sys.argv[1] + "/m.argand"
 def f():
     return argand.export.load(path)

@@ -26,6 +26,7 @@ from argand.base.settings import settings
 from argand.base.size_guards import relied_on
 from argand.codegen.llvm.arraycall import array_entry
 from argand.codegen.llvm.target import named_target
+from argand.ir import fusion as _fusion  # noqa: F401  # programs that are kept have this op
 from argand.ir.program import Node, Program, Value
 from argand.ir.rewrite import Rewriter
 from argand.ir.text import parse_program
