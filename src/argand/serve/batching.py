@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from argand.serve.errors import ServeError, Status
+from argand.serve.errors import ServeError, Status, as_serve_error
 from argand.serve.execution import Executor
 from argand.serve.options import BatchOptions
 from argand.serve.signature import Checked, ServedSignature
+
+PRIORITY_SECONDS: Final = 0.1
+"""A request goes before those of the next lower priority that came up to so many seconds earlier.
+So the less urgent ones wait longer, and never for ever."""
+
+_PRIORITIES: Final = 100  # of either sign
 
 
 class Batch(NamedTuple):
@@ -23,30 +30,57 @@ class Batch(NamedTuple):
     rows: int
     waited: float  # seconds of the request that waited longest
     took: float
+    failed: bool = False
+
+
+class Budget:
+    """The rows that may wait at all the queues of a model."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.rows = 0
 
 
 class Pending:
     """A request that waits, or is computed."""
 
-    __slots__ = ("arrays", "arrived", "deadline", "future", "rows")
+    __slots__ = ("arrays", "arrived", "counted", "deadline", "future", "rows", "urgency")
 
     def __init__(
-        self, checked: Checked, arrived: float, deadline: float | None, future: asyncio.Future[Any]
+        self,
+        checked: Checked,
+        arrived: float,
+        deadline: float | None,
+        future: asyncio.Future[Any],
+        urgency: float,
     ) -> None:
         self.arrays = checked.arrays
         self.rows = checked.rows
+        self.counted = max(checked.rows, 1)  # a request without rows takes place too
         self.arrived = arrived
         self.deadline = deadline
         self.future = future
+        self.urgency = urgency
+
+
+class _Line:
+    """Requests that can be computed together, in the order of arrival."""
+
+    __slots__ = ("requests", "rows")
+
+    def __init__(self) -> None:
+        self.requests: deque[Pending] = deque()
+        self.rows = 0
 
 
 class Batcher:
     """The queue of one signature.
 
     A batch is made of requests whose sizes but that of the rows are equal, so each row is computed
-    as it would be alone; the most urgent priority first, then in the order of arrival. Nothing
-    waits while the executor is free, unless `max_delay` says so: then the batch is what has arrived
-    while the one before was computed.
+    as it would be alone; the most urgent first. Nothing waits while the executor is free, unless
+    `max_delay` says so: then the batch is what has arrived while the one before was computed.
+
+    A batch that fails is computed again one request at a time: only those whose fault it is fail.
     """
 
     def __init__(
@@ -55,18 +89,23 @@ class Batcher:
         options: BatchOptions,
         executor: Executor,
         observe: Callable[[Batch], None] = lambda batch: None,
+        budget: Budget | None = None,
     ) -> None:
         self.signature = signature
         self.options = options
         self.executor = executor
         self.max_rows = min(options.max_rows, signature.most_rows)
         self.max_delay = options.max_delay
+        self.budget = budget or Budget(options.max_queued_rows)
         self.queued_rows = 0
         self._observe = observe
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[tuple[Any, ...], deque[Pending]] = {}  # by priority and sizes
-        self._running = 0
+        self._lines: dict[tuple[Any, ...], _Line] = {}  # by priority and sizes
+        self._again: deque[Pending] = deque()  # of batches that failed
+        self._computing: list[list[Pending]] = []
         self._wake: asyncio.Handle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._seconds_per_row = 0.0
 
     def submit(
         self, checked: Checked, deadline: float | None = None, priority: int = 0
@@ -76,26 +115,113 @@ class Batcher:
         Raises ServeError (RESOURCE_EXHAUSTED) where the queue is full.
         """
         now = self._loop.time()
-        if self.queued_rows + checked.rows > self.options.max_queued_rows and self.queued_rows:
-            raise ServeError(
-                Status.RESOURCE_EXHAUSTED,
-                f"{self.signature.name}: {self.queued_rows} rows wait already, more than "
-                f"{self.options.max_queued_rows} are not taken; try again later",
-            )
+        self._check_room(max(checked.rows, 1))
+        priority = max(-_PRIORITIES, min(priority, _PRIORITIES))
         future: asyncio.Future[list[Any]] = self._loop.create_future()
-        pending = Pending(checked, now, deadline, future)
-        self._waiting.setdefault((priority, checked.key), deque()).append(pending)
-        self.queued_rows += checked.rows
-        if self._wake is None and self._running < self.executor.room:
-            self._wake = self._loop.call_soon(self._dispatch)
+        empty = None if checked.rows else self.signature.without_rows()
+        if empty is not None:
+            future.set_result(empty)
+            return future
+        urgency = now + priority * PRIORITY_SECONDS
+        pending = Pending(checked, now, deadline, future, urgency)
+        line = self._lines.get((priority, checked.key))
+        if line is None:
+            line = self._lines[priority, checked.key] = _Line()
+        line.requests.append(pending)
+        line.rows += pending.counted
+        self._count(pending.counted)
+        if deadline is not None:
+            self._set_alarm(deadline)
+        if len(self._computing) < self.executor.room:
+            self._wake_for(line)
         return future
 
+    def _check_room(self, rows: int) -> None:
+        """Refuse what the queue has no place for."""
+        budget = self.budget
+        if budget.rows + rows <= budget.limit or not budget.rows:
+            return
+        self._drop_done()
+        if budget.rows + rows > budget.limit and budget.rows:
+            raise ServeError(
+                Status.RESOURCE_EXHAUSTED,
+                f"{self.signature.name}: {budget.rows} rows wait already, more than "
+                f"{budget.limit} are not taken; try again later",
+                retry_after=max(0.01, budget.rows * self._seconds_per_row),
+            )
+
+    def _count(self, rows: int) -> None:
+        self.queued_rows += rows
+        self.budget.rows += rows
+
+    # -- deadlines -----------------------------------------------------------------------------
+
+    def _set_alarm(self, time: float) -> None:
+        if self._alarm is not None:
+            if self._alarm.when() <= time:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(time, self._expire)
+
+    def _expire(self) -> None:
+        """Tell the clients whose deadline has passed, whatever their requests wait for."""
+        self._alarm = None
+        now, next_one = self._loop.time(), math.inf
+        for pending in self._unanswered():
+            if pending.future.done() or pending.deadline is None:
+                continue
+            if pending.deadline > now:
+                next_one = min(next_one, pending.deadline)
+                continue
+            pending.future.set_exception(
+                ServeError(
+                    Status.DEADLINE_EXCEEDED,
+                    f"{self.signature.name}: the deadline passed, {now - pending.arrived:.3f} s "
+                    "after the request came",
+                )
+            )
+        self._drop_done()
+        if next_one < math.inf:
+            self._set_alarm(next_one)
+
+    def _unanswered(self) -> Iterator[Pending]:
+        for line in self._lines.values():
+            yield from line.requests
+        for batch in self._computing:
+            yield from batch
+        yield from self._again
+
+    def _drop_done(self) -> None:
+        """Take out those whose client has gone or has been told an error."""
+        for key in list(self._lines):
+            line = self._lines[key]
+            if not any(p.future.done() for p in line.requests):
+                continue
+            kept = deque(p for p in line.requests if not p.future.done())
+            rows = sum(p.counted for p in kept)
+            self._count(rows - line.rows)
+            line.requests, line.rows = kept, rows
+            if not kept:
+                del self._lines[key]
+
     # -- making batches ------------------------------------------------------------------------
+
+    def _wake_for(self, line: _Line) -> None:
+        """Make batches soon; at once where a timer waits for a line that is full now."""
+        waits = isinstance(self._wake, asyncio.TimerHandle)
+        if self._wake is None or (waits and line.rows >= self.max_rows):
+            self._stop_waiting()
+            self._wake = self._loop.call_soon(self._dispatch)
+
+    def _stop_waiting(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
 
     def _dispatch(self) -> None:
         """Start as many batches as the executor takes."""
         self._wake = None
-        while self._running < self.executor.room:
+        while len(self._computing) < self.executor.room and self._wake is None:
             batch = self._next()
             if not batch:
                 return
@@ -103,96 +229,115 @@ class Batcher:
 
     def _next(self) -> list[Pending]:
         """The next batch; empty where nothing waits, or where it is worth waiting."""
-        now = self._loop.time()
-        for key in sorted(self._waiting, key=self._urgency):
-            queue = self._waiting[key]
-            self._drop(queue, now)
-            if not queue:
-                del self._waiting[key]
-                continue
-            wait = queue[0].arrived + self.max_delay - now
-            if wait > 0 and sum(p.rows for p in queue) < self.max_rows:
-                self._wake = self._loop.call_later(wait, self._dispatch)
-                return []
-            return self._taken(key, queue)
+        while self._again:
+            pending = self._again.popleft()
+            if not pending.future.done():
+                return [pending]
+        self._drop_done()
+        now, ready = self._loop.time(), math.inf
+        for key in sorted(self._lines, key=lambda k: self._lines[k].requests[0].urgency):
+            line = self._lines[key]
+            time = line.requests[0].arrived + self.max_delay
+            if time <= now or line.rows >= self.max_rows:
+                return self._taken(key)
+            ready = min(ready, time)
+        if ready < math.inf:
+            self._wake = self._loop.call_at(ready, self._dispatch)
         return []
 
-    def _urgency(self, key: tuple[Any, ...]) -> tuple[int, float]:
-        return key[0], self._waiting[key][0].arrived
-
-    def _drop(self, queue: deque[Pending], now: float) -> None:
-        """Take out those whose client has gone or whose deadline has passed."""
-        if not any(p.future.done() or (p.deadline or now) < now for p in queue):
-            return
-        kept = []
-        for pending in queue:
-            if (
-                not pending.future.done()
-                and pending.deadline is not None
-                and pending.deadline < now
-            ):
-                pending.future.set_exception(
-                    ServeError(
-                        Status.DEADLINE_EXCEEDED,
-                        f"{self.signature.name}: the deadline passed while the request waited, "
-                        f"after {now - pending.arrived:.3f} s",
-                    )
-                )
-            if pending.future.done():
-                self.queued_rows -= pending.rows
-            else:
-                kept.append(pending)
-        queue.clear()
-        queue.extend(kept)
-
-    def _taken(self, key: tuple[Any, ...], queue: deque[Pending]) -> list[Pending]:
-        """The requests at the head of a queue that make a batch; one that is larger goes alone."""
-        batch = [queue.popleft()]
-        rows = batch[0].rows
-        while queue and self.signature.batched and rows + queue[0].rows <= self.max_rows:
-            batch.append(queue.popleft())
-            rows += batch[-1].rows
-        self.queued_rows -= rows
-        if not queue:
-            del self._waiting[key]
+    def _taken(self, key: tuple[Any, ...]) -> list[Pending]:
+        """The requests at the head of a line that make a batch, and where there is place those of
+        the same sizes in others; one that is larger goes alone."""
+        batch: list[Pending] = []
+        rows = 0
+        others = [k for k in self._lines if k[1] == key[1] and k != key]
+        for k in [key, *sorted(others)]:
+            line = self._lines[k]
+            while line.requests and self._fits(batch, rows, line.requests[0]):
+                batch.append(line.requests.popleft())
+                rows += batch[-1].counted
+                line.rows -= batch[-1].counted
+            if not line.requests:
+                del self._lines[k]
+        self._count(-rows)
         return batch
+
+    def _fits(self, batch: list[Pending], rows: int, pending: Pending) -> bool:
+        return not batch or (self.signature.batched and rows + pending.counted <= self.max_rows)
 
     # -- computing -----------------------------------------------------------------------------
 
     def _start(self, batch: list[Pending]) -> None:
         started = self._loop.time()
-        self._running += 1
+        self._computing.append(batch)
 
         def done(found: list[Any] | BaseException) -> None:
-            self._running -= 1
+            self._computing.remove(batch)
             self._finish(batch, found, started)
-            if self._waiting and self._wake is None:
+            if (self._lines or self._again) and self._wake is None:
                 self._wake = self._loop.call_soon(self._dispatch)
 
-        self.executor.start(self.signature, _together(batch), done)
+        try:
+            arrays = _together(batch)
+        except Exception as error:
+            done(error)
+        else:
+            self.executor.start(self.signature, arrays, done)
 
     def _finish(
         self, batch: list[Pending], found: list[Any] | BaseException, started: float
     ) -> None:
+        """Give the clients of a batch their rows, or the error that is theirs."""
         rows = sum(p.rows for p in batch)
-        waited = started - batch[0].arrived
-        self._observe(Batch(self.signature, len(batch), rows, waited, self._loop.time() - started))
+        took = self._loop.time() - started
+        failed = isinstance(found, BaseException)
+        self._observe(
+            Batch(self.signature, len(batch), rows, started - batch[0].arrived, took, failed)
+        )
+        if isinstance(found, BaseException):
+            self._fail(batch, found)
+            return
+        self._seconds_per_row += 0.1 * (took / max(rows, 1) - self._seconds_per_row)
+        if len(batch) > 1 and any(o.shape[:1] != (rows,) for o in found):
+            self._fail(batch, ValueError("the outputs have not the rows of the inputs"))
+            return
         start = 0
         for pending in batch:
             stop = start + pending.rows
             if not pending.future.done():
-                if isinstance(found, BaseException):
-                    pending.future.set_exception(found)
-                elif len(batch) == 1:
-                    pending.future.set_result(found)
-                else:
-                    pending.future.set_result([o[start:stop] for o in found])
+                pending.future.set_result(
+                    found if len(batch) == 1 else [o[start:stop] for o in found]
+                )
             start = stop
+
+    def _fail(self, batch: list[Pending], error: BaseException) -> None:
+        told = as_serve_error(error)
+        if len(batch) > 1 and told.status is not Status.UNAVAILABLE:
+            self._again.extend(batch)
+            return
+        for pending in batch:
+            if not pending.future.done():
+                pending.future.set_exception(told)
+
+    # -- the end -------------------------------------------------------------------------------
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is computed."""
-        return not self._waiting and not self._running
+        return not self._lines and not self._computing and not self._again
+
+    def close(self, reason: str = "the model was unloaded") -> None:
+        """Take back the timers; tell whoever waits still that nothing will come."""
+        for pending in self._unanswered():
+            if not pending.future.done():
+                pending.future.set_exception(
+                    ServeError(Status.UNAVAILABLE, f"{self.signature.name}: {reason}")
+                )
+        self._drop_done()
+        self._stop_waiting()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
 
 def _together(batch: list[Pending]) -> list[Any]:
@@ -202,4 +347,4 @@ def _together(batch: list[Pending]) -> list[Any]:
     return [np.concatenate(parts) for parts in zip(*(p.arrays for p in batch), strict=True)]
 
 
-__all__ = ["Batch", "Batcher", "Pending"]
+__all__ = ["PRIORITY_SECONDS", "Batch", "Batcher", "Budget", "Pending"]

@@ -6,17 +6,35 @@ All protocols stand on it. It lives on one event loop; its methods are called on
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import logging
 import random
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 from argand.base.errors import did_you_mean
-from argand.serve.batching import Batch
-from argand.serve.errors import ServeError, Status, not_found
+from argand.export.program import ExportedProgram
+from argand.serve.batching import Batch, Budget
+from argand.serve.errors import ServeError, Status, as_serve_error, not_found
 from argand.serve.execution import Executor, InProcess
-from argand.serve.folders import Found, found_at
-from argand.serve.options import ModelOptions
-from argand.serve.version import ModelVersion, State, as_serve_error
+from argand.serve.folders import Found, Listing, Stamp, found_at, is_onnx
+from argand.serve.options import ModelOptions, VersionPolicy
+from argand.serve.version import ModelVersion, State
+
+_log = logging.getLogger("argand.serve")
+
+KEPT_VERSIONS: Final = 32
+"""How many versions of a model that have ended are remembered."""
+
+SETTLED: Final = 0.25
+"""For how many seconds a file of ONNX must have been left alone: nothing in it says whether it is
+whole. An archive says so itself."""
+
+_DRAIN: Final = 1.0  # seconds that `poll` waits for versions to end
 
 
 class Model:
@@ -26,11 +44,29 @@ class Model:
         self.name = name
         self.options = options
         self.versions: dict[int, ModelVersion] = {}
+        self.there: dict[int, Found] = {}
+        self.unloaded: set[int] | None = set()  # what stays unloaded until asked for; None: all
+        self.budget = Budget(options.batching.max_queued_rows)
+        self.lock = asyncio.Lock()  # held while versions are loaded
+        self.stamps: dict[int, Stamp] = {}  # of the files that were read last
 
     @property
     def available(self) -> list[int]:
         """The versions that take requests, ascending."""
         return sorted(n for n, v in self.versions.items() if v.state is State.AVAILABLE)
+
+    @property
+    def wanted(self) -> list[int]:
+        """The versions that are to be served of those that are there, ascending."""
+        if self.unloaded is None:
+            return []
+        return self.options.policy.wanted([n for n in self.there if n not in self.unloaded])
+
+    def forget(self) -> None:
+        """Forget the oldest of the versions that have ended."""
+        ended = sorted(n for n, v in self.versions.items() if v.state is State.END)
+        for number in ended[: max(0, len(ended) - KEPT_VERSIONS)]:
+            del self.versions[number]
 
 
 class Engine:
@@ -40,6 +76,7 @@ class Engine:
         roots: folders of models, or files.
         options: what is set, by the names of models; `default` for the others.
         executor: makes what computes the calls of a version.
+        explicit: load models only when `load` asks for them.
     """
 
     def __init__(
@@ -49,15 +86,19 @@ class Engine:
         *,
         default: ModelOptions | None = None,
         executor: Callable[[ModelVersion], Executor] = lambda version: InProcess(),
+        explicit: bool = False,
     ) -> None:
         self.roots = roots or []
         self.options = dict(options or {})
         self.default = default or ModelOptions()
         self.models: dict[str, Model] = {}
         self.observers: list[Callable[[ModelVersion, Batch], None]] = []
+        self.problems: list[str] = []
         self._executor = executor
-        self._stamps: dict[tuple[str, int], tuple[int, int]] = {}
-        self._loading = asyncio.Lock()
+        self._explicit = explicit
+        self._given: set[str] = set()  # models that are in no folder
+        self._ending: set[asyncio.Task[None]] = set()
+        self._polling: asyncio.Task[None] | None = None
         self._random = random.Random(0)
 
     # -- asking --------------------------------------------------------------------------------
@@ -68,25 +109,19 @@ class Engine:
 
         Raises ServeError: NOT_FOUND where there is none, UNAVAILABLE while it is not loaded.
         """
-        model = self.models.get(name)
-        if model is None:
-            raise not_found(f"there is no model {name!r}{did_you_mean(name, self.models)}")
-        if version is None and label is None and model.options.weights:
-            weights = model.options.weights
-            (label,) = self._random.choices(list(weights), list(weights.values()))
+        model = self._model(name)
         if label is not None:
-            if label not in model.options.labels:
-                known = ", ".join(model.options.labels) or "none"
-                raise not_found(f"{name} has no label {label!r}; there are {known}")
-            version = model.options.labels[label]
+            version = self._labelled(model, label)
+        elif version is None:
+            version = self._drawn(model)
         if version is None:
             available = model.available
             if not available:
-                raise ServeError(Status.UNAVAILABLE, f"no version of {name} is ready")
+                raise ServeError(Status.UNAVAILABLE, f"no version of {name} is ready{_why(model)}")
             version = available[-1]
         found = model.versions.get(version)
-        if found is None:
-            there = ", ".join(map(str, sorted(model.versions))) or "none"
+        if found is None or (found.state is State.END and found.error is None):
+            there = ", ".join(map(str, model.available)) or "none"
             raise not_found(f"{name} has no version {version}; there are {there}")
         if found.state is not State.AVAILABLE:
             why = f": {found.error}" if found.error else ""
@@ -95,77 +130,306 @@ class Engine:
             )
         return found
 
+    def _model(self, name: str) -> Model:
+        model = self.models.get(name)
+        if model is None:
+            raise not_found(f"there is no model {name!r}{did_you_mean(name, self.models)}")
+        return model
+
+    def _labelled(self, model: Model, label: str) -> int:
+        if label not in model.options.labels:
+            known = ", ".join(model.options.labels) or "none"
+            raise not_found(f"{model.name} has no label {label!r}; there are {known}")
+        return model.options.labels[label]
+
+    def _drawn(self, model: Model) -> int | None:
+        """A version by the weights of the labels whose versions take requests."""
+        labels, available = model.options.labels, model.available
+        weights = {
+            labels[label]: weight
+            for label, weight in model.options.weights.items()
+            if weight > 0 and labels.get(label) in available
+        }
+        if not weights:
+            return None
+        (found,) = self._random.choices(list(weights), list(weights.values()))
+        return found
+
     @property
     def is_ready(self) -> bool:
-        """Whether each model has a version that takes requests."""
-        return all(model.available for model in self.models.values())
+        """Whether each model that is to be served has a version that takes requests."""
+        return all(m.available or not m.wanted for m in self.models.values())
 
-    # -- loading -------------------------------------------------------------------------------
+    # -- following the folders -----------------------------------------------------------------
+
+    def start_polling(self, seconds: float) -> None:
+        """Look at the folders every so many seconds, until `close`."""
+        self._polling = asyncio.get_running_loop().create_task(self._poll(seconds))
+
+    async def _poll(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self.poll()
+            except Exception:  # a folder that can't be read now, maybe the next time
+                _log.exception("the folders of models could not be read")
 
     async def poll(self) -> None:
         """Look at the folders; load what is new or has changed, and unload what has gone.
 
         A version takes requests once it has been read and warmed; only then the versions that it
-        replaces end. What can't be read stays as it is, with its error, until its file changes.
+        replaces end. What can't be read has its error, and is tried again when its file changes.
         """
-        async with self._loading:
-            there: dict[str, dict[int, Found]] = {}
-            for root in self.roots:
-                there |= await asyncio.to_thread(found_at, root)
-            for name, versions in there.items():
-                await self._follow(name, versions)
-            for name in set(self.models) - set(there):
-                await self._follow(name, {})
+        listing = await asyncio.to_thread(found_at, self.roots)
+        self._tell(listing.problems)
+        names = set(listing.models)
+        if listing.is_whole:  # else a folder is away for a while
+            names |= set(self.models) - self._given
+        await asyncio.gather(*(self._follow(name, listing) for name in sorted(names)))
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=_DRAIN)
 
-    async def _follow(self, name: str, there: Mapping[int, Found]) -> None:
-        """Serve the versions that the policy wants of those that are there."""
-        options = self.options.get(name, self.default)
-        model = self.models.setdefault(name, Model(name, options))
-        wanted = model.options.policy.wanted(list(there))
+    def _tell(self, problems: list[str]) -> None:
+        for problem in problems:
+            if problem not in self.problems:
+                _log.warning("%s", problem)
+        self.problems = problems
+
+    async def _follow(self, name: str, listing: Listing) -> None:
+        """Serve what a folder has of a model."""
+        model = self.models.get(name)
+        if model is None:
+            model = self.models[name] = Model(name, self.options.get(name, self.default))
+            model.unloaded = None if self._explicit else set()
+        async with model.lock:
+            model.there = listing.models.get(name, {})
+            await self._serve(model)
+        if not model.there and not model.available and self.models.get(name) is model:
+            del self.models[name]
+
+    async def _serve(self, model: Model) -> None:
+        """Load what the policy wants; then let go of what it doesn't."""
+        model.budget.limit = model.options.batching.max_queued_rows
+        for number in set(model.stamps) - set(model.there):
+            del model.stamps[number]
+            if model.versions[number].error is not None:
+                del model.versions[number]
+        wanted = model.wanted
         for number in wanted:
-            await self._load(model, there[number])
+            await self._load(model, model.there[number])
         good = [n for n in wanted if n in model.available]
         for number in model.available:
             if number not in wanted and (good or not wanted):
-                await self._unload(model, number)
-        if not there and not model.available:
-            del self.models[name]
+                self._end(model, number)
+        model.forget()
 
     async def _load(self, model: Model, found: Found) -> None:
-        key = (model.name, found.number)
-        if self._stamps.get(key) == found.stamp:
-            return
-        self._stamps[key] = found.stamp
-        version = ModelVersion(model.name, found.number, found.path, model.options)
         before = model.versions.get(found.number)
-        if before is None or before.state is not State.AVAILABLE:
-            model.versions[found.number] = version
+        if model.stamps.get(found.number) == found.stamp:
+            return
+        if is_onnx(found.path) and time.time() - found.changed < SETTLED:
+            await asyncio.sleep(SETTLED)
+            if _stamp_now(self.roots, found) != found.stamp:
+                return  # it is being copied
+        model.stamps[found.number] = found.stamp
+        version = ModelVersion(model.name, found.number, found.path, model.options)
+        await self._begin(model, version, before)
+
+    async def _begin(
+        self, model: Model, version: ModelVersion, before: ModelVersion | None
+    ) -> None:
+        """Read a version and let it take requests, in the place of the one that it replaces."""
+        number = version.number
+        is_served = before is not None and before.state is State.AVAILABLE
+        if not is_served:
+            model.versions[number] = version
         version.state = State.LOADING
+        executor = self._executor(version)
         try:
             await asyncio.to_thread(version.read)
-            await asyncio.to_thread(version.warm)
+            await executor.load(version)
         except Exception as error:
             version.error = as_serve_error(error)
+            _log.warning("%s version %d can't be served: %s", model.name, number, error)
+            executor.close()
+            version.let_go()
             version.state = State.END
             return
-        version.open(self._executor(version), lambda batch: self._observe(version, batch))
-        model.versions[found.number] = version
-        if before is not None and before.state is State.AVAILABLE:
-            await before.close()
+        version.open(executor, lambda batch: self._observe(version, batch), model.budget)
+        model.versions[number] = version
+        _log.info("%s version %d is served", model.name, number)
+        if before is not None and is_served:
+            self._close(before)
 
-    async def _unload(self, model: Model, number: int) -> None:
-        self._stamps.pop((model.name, number), None)
-        await model.versions[number].close()
+    def _end(self, model: Model, number: int) -> None:
+        model.stamps.pop(number, None)
+        self._close(model.versions[number])
+
+    def _close(self, version: ModelVersion, deadline: float | None = None) -> None:
+        """Let a version finish what it has, beside whatever else happens."""
+        version.retire()
+        task = asyncio.get_running_loop().create_task(_closed(version, deadline))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def _observe(self, version: ModelVersion, batch: Batch) -> None:
         for observer in self.observers:
             observer(version, batch)
 
-    async def close(self) -> None:
-        """Let all versions finish what they have."""
+    # -- management ----------------------------------------------------------------------------
+
+    async def add(
+        self,
+        name: str,
+        source: ExportedProgram | Path,
+        version: int = 1,
+        options: ModelOptions | None = None,
+    ) -> ModelVersion:
+        """Serve a program, or a file, that is in none of the folders.
+
+        Raises ServeError: ALREADY_EXISTS where a folder has a model of that name; else what is
+        wrong with the file.
+        """
+        model = self.models.get(name)
+        if model is not None and name not in self._given:
+            raise ServeError(Status.ALREADY_EXISTS, f"there is a model {name!r} already")
+        if model is None:
+            chosen = options or self.options.get(name, self.default)
+            model = self.models[name] = Model(name, chosen)
+            self._given.add(name)
+        is_path = isinstance(source, str | Path)
+        made = ModelVersion(
+            name,
+            version,
+            Path(source) if is_path else None,  # type: ignore[arg-type]
+            model.options,
+            None if is_path else source,  # type: ignore[arg-type]
+        )
+        async with model.lock:
+            await self._begin(model, made, model.versions.get(version))
+        if made.error is not None:
+            raise made.error
+        return made
+
+    async def load(self, name: str, versions: Collection[int] | None = None) -> None:
+        """Load a model of the folders: the versions that its policy wants, or those given. What
+        could not be read is tried again, and so is what `unload` has unloaded.
+
+        Raises ServeError: NOT_FOUND where no folder has it, else what is wrong with its file.
+        """
+        listing = await asyncio.to_thread(found_at, self.roots)
+        there = listing.models.get(name)
+        if there is None:
+            raise not_found(f"no folder has a model {name!r}{did_you_mean(name, listing.models)}")
+        for number in versions or ():
+            if number not in there:
+                shown = ", ".join(map(str, there))
+                raise not_found(f"{name} has no version {number}; there are {shown}")
+        model = self.models.get(name)
+        if model is None:
+            model = self.models[name] = Model(name, self.options.get(name, self.default))
+        if versions is not None:
+            policy = VersionPolicy("specific", versions=tuple(versions))
+            model.options = replace(model.options, policy=policy)
+        model.unloaded = set() if versions is None else (model.unloaded or set()) - set(versions)
+        for number, version in model.versions.items():
+            if version.state is State.END:
+                model.stamps.pop(number, None)
+        await self._follow(name, listing)
+        for number in model.wanted:
+            error = model.versions[number].error if number in model.versions else None
+            if error is not None:
+                raise error
+
+    async def unload(self, name: str, version: int | None = None) -> None:
+        """Unload a model, or one version, when it has answered what it has; it stays unloaded until
+        `load` is asked for it.
+
+        Raises ServeError (NOT_FOUND) where it is not served.
+        """
+        model = self._model(name)
+        if version is not None and version not in model.available:
+            raise not_found(f"{name} has no version {version} that is served")
+        async with model.lock:
+            numbers = model.available if version is None else [version]
+            if version is None:
+                model.unloaded = None
+            elif model.unloaded is not None:
+                model.unloaded.add(version)
+            for number in numbers:
+                self._end(model, number)
+        if self._ending:
+            await asyncio.wait(self._ending)
+        if name in self._given and not model.available:
+            self._given.discard(name)
+            del self.models[name]
+
+    def set_label(self, name: str, label: str, version: int | None) -> None:
+        """Let a label name a version that takes requests; no version with None.
+
+        Raises ServeError: NOT_FOUND where there is no such model, FAILED_PRECONDITION where the
+        version does not take requests.
+        """
+        model = self._model(name)
+        labels = {k: v for k, v in model.options.labels.items() if k != label}
+        if version is not None:
+            if version not in model.available:
+                raise ServeError(
+                    Status.FAILED_PRECONDITION,
+                    f"{name} version {version} takes no requests, so {label!r} can't name it",
+                )
+            labels[label] = version
+        model.options = replace(model.options, labels=labels)
+
+    def set_weights(self, name: str, weights: Mapping[str, float]) -> None:
+        """Share the requests that name no version among labels, in proportion."""
+        model = self._model(name)
+        for label, weight in weights.items():
+            self._labelled(model, label)
+            if not 0 <= weight < float("inf"):
+                raise ServeError(
+                    Status.INVALID_ARGUMENT, f"a weight is at least 0, got {weight}", field=label
+                )
+        model.options = replace(model.options, weights=dict(weights))
+
+    async def set_policy(self, name: str, policy: VersionPolicy) -> None:
+        """Serve other versions of a model from now on."""
+        model = self._model(name)
+        model.options = replace(model.options, policy=policy)
+        async with model.lock:
+            await self._serve(model)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    async def close(self, deadline: float | None = None) -> None:
+        """Let all versions finish what they have, but for what a deadline in seconds cuts off."""
+        if self._polling is not None:
+            self._polling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._polling
+            self._polling = None
         for model in self.models.values():
             for number in model.available:
-                await self._unload(model, number)
+                model.stamps.pop(number, None)
+                self._close(model.versions[number], deadline)
+        if self._ending:
+            await asyncio.wait(self._ending)
 
 
-__all__ = ["Engine", "Model"]
+async def _closed(version: ModelVersion, deadline: float | None) -> None:
+    await version.close(deadline)
+    await asyncio.to_thread(gc.collect)  # programs refer to themselves
+
+
+def _stamp_now(roots: list[Path], found: Found) -> Any:
+    now = found_at(roots).models.get(found.model, {}).get(found.number)
+    return None if now is None else now.stamp
+
+
+def _why(model: Model) -> str:
+    """What is wrong with the latest version that could not be read."""
+    errors = [v.error for _, v in sorted(model.versions.items()) if v.error is not None]
+    return f": {errors[-1]}" if errors else ""
+
+
+__all__ = ["KEPT_VERSIONS", "Engine", "Model"]

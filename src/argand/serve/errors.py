@@ -37,12 +37,21 @@ class Status(Enum):
 
 
 class ServeError(ArgandError, RuntimeError):
-    """A request that was not answered: why, and the field of the request that is at fault."""
+    """A request that was not answered: why, the field of the request that is at fault, and after
+    how many seconds it is worth asking again."""
 
-    def __init__(self, status: Status, message: str, *, field: str | None = None) -> None:
+    def __init__(
+        self,
+        status: Status,
+        message: str,
+        *,
+        field: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.field = field
+        self.retry_after = retry_after
 
 
 def invalid(message: str, field: str | None = None) -> ServeError:
@@ -55,4 +64,17 @@ def not_found(message: str) -> ServeError:
     return ServeError(Status.NOT_FOUND, message)
 
 
-__all__ = ["ServeError", "Status", "invalid", "not_found"]
+def as_serve_error(error: BaseException) -> ServeError:
+    """An error as one that a protocol can tell."""
+    if isinstance(error, ServeError):
+        return error
+    if isinstance(error, IndexError) or (
+        isinstance(error, ArgandError) and isinstance(error, ValueError)
+    ):
+        return ServeError(Status.INVALID_ARGUMENT, str(error))
+    if isinstance(error, MemoryError):
+        return ServeError(Status.RESOURCE_EXHAUSTED, f"not enough memory: {error}")
+    return ServeError(Status.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+__all__ = ["ServeError", "Status", "as_serve_error", "invalid", "not_found"]

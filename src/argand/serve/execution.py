@@ -8,16 +8,39 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from argand.export.program import ExportedProgram
+from argand.serve.files import HeldFile
+from argand.serve.options import ModelOptions
 from argand.serve.signature import ServedSignature
 
 Done = Callable[[list[Any] | BaseException], None]
 """Is told the outputs of a call, or why there are none, on the event loop's thread."""
 
 
+class Version(Protocol):
+    """What an executor knows of a version."""
+
+    model: str
+    number: int
+    options: ModelOptions
+    program: ExportedProgram | None
+    held: HeldFile | None
+    signatures: dict[str, ServedSignature]
+
+    def warm(self) -> None:
+        """Compile in this process what requests will need."""
+        ...
+
+
 class Executor(Protocol):
     """Computes calls. `room` is how many it takes at once."""
 
     room: int
+
+    async def load(self, version: Version) -> None:
+        """Make ready to compute the calls of a version that has been read: what they need is
+        compiled, and each signature says whether its rows can be batched."""
+        await asyncio.to_thread(version.warm)
 
     def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Done) -> None:
         """Begin a call; `done` is told its outputs, at once or later."""
@@ -79,4 +102,4 @@ class InProcess(Executor):
             self._thread = None
 
 
-__all__ = ["Done", "Executor", "InProcess"]
+__all__ = ["Done", "Executor", "InProcess", "Version"]

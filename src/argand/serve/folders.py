@@ -1,70 +1,134 @@
-"""Folders of models: which versions of which models are there, and whether they are whole."""
+"""Folders of models: which versions of which models are there."""
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-SUFFIXES = (".argand", ".onnx")
+SUFFIXES: Final = (".argand", ".onnx")
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+"""The names, sizes, times and numbers of files; it changes when one of them does."""
 
 
 class Found(NamedTuple):
-    """A version's file; `stamp` changes when the file does."""
+    """A version's file; `stamp` changes when it, or a file beside it, does."""
 
     model: str
     number: int
     path: Path
-    stamp: tuple[int, int]
+    stamp: Stamp
+
+    @property
+    def changed(self) -> float:
+        """When a file of it changed last, in seconds of the system's clock."""
+        return max((ns for _, _, ns, _ in self.stamp), default=0) / 1e9
 
 
-def found_at(root: Path) -> dict[str, dict[int, Found]]:
-    """The versions by model under a folder, or of one file.
+class Listing(NamedTuple):
+    """The versions by model, and what is there that can't be served."""
+
+    models: dict[str, dict[int, Found]]
+    problems: list[str]
+    is_whole: bool = True  # whether all folders could be read
+
+
+def found_at(roots: list[Path]) -> Listing:
+    """The versions by model under some folders, or of files.
 
     A model is a folder; its versions are folders with numbers for names, in each a file `.argand`
     or `.onnx`. A model's folder with such a file and no numbers has version 1, and so has a file
-    in the root itself, whose model has the file's name.
+    in the root itself, whose model has the file's name. Of two models of one name the first counts.
     """
-    if root.is_file():
-        return {root.stem: {1: _found(root.stem, 1, root)}}
-    models: dict[str, dict[int, Found]] = {}
-    for entry in sorted(root.iterdir()):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            versions = _versions(entry)
-            if versions:
-                models[entry.name] = versions
-        elif entry.suffix.lower() in SUFFIXES:
-            models.setdefault(entry.stem, {1: _found(entry.stem, 1, entry)})
-    return models
-
-
-def _versions(folder: Path) -> dict[int, Found]:
-    found: dict[int, Found] = {}
-    numbered = [e for e in folder.iterdir() if e.is_dir() and e.name.isdecimal()]
-    for entry in numbered:
-        file = _file(entry)
-        if file is not None:
-            found[int(entry.name)] = _found(folder.name, int(entry.name), file)
-    if not numbered:
-        file = _file(folder)
-        if file is not None:
-            found[1] = _found(folder.name, 1, file)
+    found = Listing({}, [], all(root.exists() for root in roots))
+    for root in roots:
+        for name, place, versions in _models(root, found.problems):
+            first = found.models.get(name)
+            if first is None:
+                found.models[name] = versions
+            else:
+                there = next(iter(first.values())).path
+                found.problems.append(
+                    f"{place} is not served: {name} is the name of a model already, at {there}"
+                )
     return found
 
 
-def _file(folder: Path) -> Path | None:
+def _models(root: Path, problems: list[str]) -> Iterator[tuple[str, Path, dict[int, Found]]]:
+    if root.is_file():
+        yield root.stem, root, _numbered(root.stem, {1: root}, None)
+        return
+    for entry in sorted(_entries(root)):
+        if entry.is_dir():
+            versions = _versions(entry, problems)
+            if versions:
+                yield entry.name, entry, versions
+        elif entry.suffix.lower() in SUFFIXES:
+            yield entry.stem, entry, _numbered(entry.stem, {1: entry}, None)
+
+
+def _versions(folder: Path, problems: list[str]) -> dict[int, Found]:
+    """The versions of a model's folder."""
+    numbered = [e for e in sorted(_entries(folder)) if _is_number(e.name) and e.is_dir()]
+    files: dict[int, Path] = {}
+    for entry in numbered or [folder]:
+        number = int(entry.name) if numbered else 1
+        file = _file(entry, problems)
+        if number in files:
+            problems.append(f"{entry} is not served: there is a version {number} already")
+        elif file is not None:
+            files[number] = file
+    return _numbered(folder.name, files, folder)
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and len(name) < 20
+
+
+def _file(folder: Path, problems: list[str]) -> Path | None:
     """The one file of a model in a folder; `model.argand` or `model.onnx` where there are more."""
-    files = sorted(
-        e for e in folder.iterdir() if e.suffix.lower() in SUFFIXES and not e.name.startswith(".")
-    )
-    named = [e for e in files if e.stem == "model"]
-    return named[0] if named else files[0] if len(files) == 1 else None
+    files = sorted(e for e in _entries(folder) if e.suffix.lower() in SUFFIXES and e.is_file())
+    named = [e for e in files if e.stem == "model"] or files
+    if len(named) > 1:
+        names = ", ".join(e.name for e in named)
+        problems.append(f"{folder} is not served: which of {names} is the model?")
+    return named[0] if len(named) == 1 else None
 
 
-def _found(model: str, number: int, path: Path) -> Found:
-    state = path.stat()
-    return Found(model, number, path, (state.st_size, state.st_mtime_ns))
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder but hidden files, which copying programs make."""
+    try:
+        return [e for e in folder.iterdir() if not e.name.startswith(".")]
+    except FileNotFoundError:
+        return []  # removed while we look
 
 
-__all__ = ["SUFFIXES", "Found", "found_at"]
+def _numbered(model: str, files: dict[int, Path], folder: Path | None) -> dict[int, Found]:
+    found = {}
+    for number, path in files.items():
+        beside = [path] if folder is None else sorted(_entries(path.parent))
+        found[number] = Found(model, number, path, _stamp(beside))
+    return found
+
+
+def _stamp(files: list[Path]) -> Stamp:
+    found = []
+    for file in files:
+        try:
+            state = os.stat(file)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(state.st_mode):
+            found.append((file.name, state.st_size, state.st_mtime_ns, state.st_ino))
+    return tuple(found)
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a file is one of ONNX, by its name."""
+    return path.suffix.lower() == ".onnx"
+
+
+__all__ = ["SUFFIXES", "Found", "Listing", "Stamp", "found_at", "is_onnx"]

@@ -55,6 +55,7 @@ class ServedSignature:
 
     `batched` says that all inputs and outputs have the rows of a batch as their first dimension,
     and that a call changes nothing; then the rows of several requests can be computed by one call.
+    `reason` says why not.
     """
 
     def __init__(self, signature: AnySignature) -> None:
@@ -67,6 +68,11 @@ class ServedSignature:
         self.is_pure = _is_pure(signature)
         self.rows = _rows_symbol(self.inputs, self.outputs) if self.is_pure else None
         self.batched = self.rows is not None
+        self.reason = None if self.batched else _why_alone(self)
+
+    def stop_batching(self, reason: str) -> None:
+        """Compute each request alone from now on."""
+        self.batched, self.reason = False, reason
 
     @property
     def most_rows(self) -> int:
@@ -75,6 +81,16 @@ class ServedSignature:
         if limits is not None and limits.max is not None:
             return limits.max
         return sys.maxsize if self.batched else 1
+
+    def without_rows(self) -> list[np.ndarray] | None:
+        """The outputs for no rows, where the file says their other sizes; nothing is computed."""
+        found = []
+        for spec in self.outputs:
+            rest = [s for s in (spec.shape or ())[1:] if isinstance(s, int)]
+            if spec.dtype is None or spec.shape is None or len(rest) < len(spec.shape) - 1:
+                return None
+            found.append(np.empty((0, *rest), spec.dtype.numpy))
+        return found
 
     def check(self, given: Mapping[str, Any]) -> Checked:
         """The arrays of a request in order; an error names the input that does not fit."""
@@ -88,7 +104,7 @@ class ServedSignature:
         sizes: dict[str, int] = {}
         arrays = [self._checked(x, given.get(x.name), sizes) for x in self.inputs]
         self._check_ranges(sizes)
-        if self.rows is None:
+        if not self.batched:
             return Checked(arrays, 1, ())
         key = tuple([a.shape[1:] for a in arrays])
         return Checked(arrays, len(arrays[0]), key)
@@ -142,8 +158,8 @@ class ServedSignature:
         try:
             with no_grad():
                 found = self.signature.flat(given)
-        except ArgandError as error:
-            if isinstance(error, ValueError):
+        except (ArgandError, IndexError) as error:
+            if isinstance(error, ValueError | TypeError | IndexError):
                 raise invalid(str(error)) from error
             raise
         return [o.numpy_array() if isinstance(o, Tensor) else o for o in found]
@@ -169,6 +185,12 @@ def _size(size: Any) -> Size:
 def _is_pure(signature: AnySignature) -> bool:
     """Whether a call changes nothing, so that it can be repeated and put together with others."""
     return not (isinstance(signature, Signature) and signature.program.writes)
+
+
+def _why_alone(served: ServedSignature) -> str:
+    if not served.is_pure:
+        return "a call changes the model's state"
+    return "not all inputs and outputs have a first dimension that varies with the others'"
 
 
 def _rows_symbol(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str | None:

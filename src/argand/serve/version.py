@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from argand import onnx
-from argand.base.errors import ArgandError, did_you_mean
-from argand.export.archive import load
+from argand.base.errors import did_you_mean
 from argand.export.program import ExportedProgram
 from argand.export.samples import compared
-from argand.serve.batching import Batch, Batcher
-from argand.serve.errors import ServeError, Status, not_found
+from argand.serve.batching import Batch, Batcher, Budget
+from argand.serve.errors import ServeError, Status, as_serve_error, not_found
 from argand.serve.execution import Executor
+from argand.serve.files import HeldFile, read_program
 from argand.serve.options import ModelOptions
 from argand.serve.signature import ServedSignature
+from argand.serve.trials import Trials
 
 
 class State(Enum):
@@ -35,70 +37,125 @@ class State(Enum):
 class ModelVersion:
     """A version of a model, and the queues of its signatures.
 
-    Made by the engine: `read` and `warm` block (they run on a thread), `open` makes it take
-    requests, `close` lets it finish those that it has.
+    Made by the engine: `read` blocks (it runs on a thread), `open` makes it take requests, `close`
+    lets it finish those that it has. It may have a program in place of a file.
     """
 
-    def __init__(self, model: str, number: int, path: Path, options: ModelOptions) -> None:
+    def __init__(
+        self,
+        model: str,
+        number: int,
+        path: Path | None,
+        options: ModelOptions,
+        program: ExportedProgram | None = None,
+    ) -> None:
         self.model = model
         self.number = number
         self.path = path
         self.options = options
-        self.state = State.START
         self.error: ServeError | None = None
-        self.program: ExportedProgram | None = None
+        self.program = program
+        self.held: HeldFile | None = None
         self.signatures: dict[str, ServedSignature] = {}
         self.in_flight = 0
+        self.history: list[tuple[State, float]] = []
+        self.state = State.START
         self._batchers: dict[str, Batcher] = {}
         self._executor: Executor | None = None
         self._idle: asyncio.Event = asyncio.Event()
+
+    @property
+    def state(self) -> State:
+        """What it does now; `history` has what it did before, with the times in seconds."""
+        return self.history[-1][0]
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self.history.append((state, time.time()))
 
     # -- its life ------------------------------------------------------------------------------
 
     def read(self) -> None:
         """Read the file."""
-        self.program = read_program(self.path)
+        if self.program is None:
+            assert self.path is not None
+            self.held = HeldFile(self.path)
+            self.program = read_program(self.held.path, self.held.name)
         self.signatures = {n: ServedSignature(s) for n, s in self.program.signatures.items()}
 
-    def warm(self) -> None:
-        """Run the samples of an archive, which compiles what requests will need; an error where
-        the outputs are further off than the tolerance."""
-        assert self.program is not None
-        for sample in self.program.samples:
-            for found in compared(self.program, sample):
-                if not found.fits():
-                    raise ServeError(
-                        Status.FAILED_PRECONDITION,
-                        f"{self.model} version {self.number}: a sample gives other outputs than "
-                        f"the file says: {found}",
-                    )
+    @property
+    def is_pure(self) -> bool:
+        """Whether no call changes anything, so that calls can be repeated, and made anywhere."""
+        return all(s.is_pure for s in self.signatures.values())
 
-    def open(self, executor: Executor, observe: Callable[[Batch], None]) -> None:
+    def warm(self) -> None:
+        """Run the samples of an archive, and calls of the usual sizes; an error where the outputs
+        of a sample are further off than the tolerance."""
+        assert self.program is not None
+        warm(self.program, self.signatures, self.options.batching.max_rows)
+
+    def open(
+        self,
+        executor: Executor,
+        observe: Callable[[Batch], None],
+        budget: Budget | None = None,
+    ) -> None:
         """Take requests."""
         self._executor = executor
+        budget = budget or Budget(self.options.batching.max_queued_rows)
         self._batchers = {
-            n: Batcher(s, self.options.batching, executor, observe)
+            n: Batcher(s, self.options.batching, executor, observe, budget)
             for n, s in self.signatures.items()
         }
         self.state = State.AVAILABLE
 
-    async def close(self) -> None:
-        """Finish the requests that it has, and let go of its memory."""
+    def retire(self) -> None:
+        """Be found no more; who has found it already may still ask."""
         self.state = State.UNLOADING
+
+    async def close(self, deadline: float | None = None) -> None:
+        """Finish the requests that it has, but for those that a deadline in seconds cuts off, and
+        let go of its memory."""
+        if self.state is not State.UNLOADING:
+            self.retire()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._finished(), deadline)
+        self.let_go()
+        self.state = State.END
+
+    async def _finished(self) -> None:
+        await asyncio.sleep(0)  # requests that have found it are on their way still
         while self.in_flight:
             self._idle.clear()
             await self._idle.wait()
+
+    def let_go(self) -> None:
+        """Give its memory back."""
+        for batcher in self._batchers.values():
+            batcher.close()
         if self._executor is not None:
             self._executor.close()
-        self._batchers, self.signatures, self.program, self._executor = {}, {}, None, None
-        self.state = State.END
+        if self.held is not None:
+            self.held.close()
+        self._batchers, self.signatures, self.program = {}, {}, None
+        self._executor, self.held = None, None
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let it not end before the block does: for what asks in several steps."""
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self._leave()
 
     # -- requests ------------------------------------------------------------------------------
 
     def signature(self, name: str | None = None) -> ServedSignature:
         """The signature of a name, or the default one."""
+        if self.program is None:
+            raise self._gone()
         if name is None:
-            assert self.program is not None
             name = self.program.default.name
         found = self.signatures.get(name)
         if found is None:
@@ -126,16 +183,27 @@ class ModelVersion:
 
         Raises ServeError at once where the inputs don't fit, or where too many requests wait.
         """
+        batcher = self._batchers.get(signature.name)
+        if batcher is None:
+            raise self._gone()
         checked = signature.check(inputs)
         loop = asyncio.get_running_loop()
         seconds = self.options.timeout if timeout is None else timeout
         deadline = None if seconds is None else loop.time() + seconds
-        future = self._batchers[signature.name].submit(checked, deadline, priority)
+        future = batcher.submit(checked, deadline, priority)
         self.in_flight += 1
         future.add_done_callback(self._answered)
         return future
 
+    def _gone(self) -> ServeError:
+        return ServeError(
+            Status.UNAVAILABLE, f"{self.model} version {self.number} is {self.state.name}"
+        )
+
     def _answered(self, future: asyncio.Future[Any]) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self.in_flight -= 1
         if not self.in_flight:
             self._idle.set()
@@ -153,21 +221,19 @@ class ModelVersion:
         return f"<{self.model} version {self.number}: {self.state.name}>"
 
 
-def read_program(path: Path) -> ExportedProgram:
-    """The program of an .argand or .onnx file."""
-    if path.suffix.lower() == ".onnx":
-        made: ExportedProgram = onnx.load(path)
-        return made
-    return load(path)
-
-
-def as_serve_error(error: BaseException) -> ServeError:
-    """An error as one that a protocol can tell."""
-    if isinstance(error, ServeError):
-        return error
-    if isinstance(error, ArgandError) and isinstance(error, ValueError):
-        return ServeError(Status.INVALID_ARGUMENT, str(error))
-    return ServeError(Status.INTERNAL, f"{type(error).__name__}: {error}")
+def warm(
+    program: ExportedProgram, signatures: Mapping[str, ServedSignature], max_rows: int
+) -> None:
+    """Run what compiles the calls of a program, and finds out what can be batched."""
+    for sample in program.samples:
+        for found in compared(program, sample):
+            if not found.fits():
+                raise ServeError(
+                    Status.FAILED_PRECONDITION,
+                    f"a sample gives other outputs than the file says: {found}",
+                )
+    for signature in signatures.values():
+        Trials(signature, program.samples).run(min(max_rows, signature.most_rows))
 
 
 def answers(signature: ServedSignature, outputs: list[Any]) -> dict[str, np.ndarray]:
@@ -175,4 +241,4 @@ def answers(signature: ServedSignature, outputs: list[Any]) -> dict[str, np.ndar
     return {x.name: o for x, o in zip(signature.outputs, outputs, strict=True)}
 
 
-__all__ = ["ModelVersion", "State", "answers", "as_serve_error", "read_program"]
+__all__ = ["ModelVersion", "State", "answers", "as_serve_error", "read_program", "warm"]

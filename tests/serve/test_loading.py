@@ -1,0 +1,301 @@
+"""Loading: policies, explicit loads, changed and damaged files, memory, reloads under load."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from served import classifier, engine_of, exported, inputs, put, run
+
+import argand as ag
+from argand import nn
+from argand.serve import Engine, ModelOptions, ServeError, Status, VersionPolicy
+
+
+async def asked(engine: Engine, x: np.ndarray, version: int | None = None) -> np.ndarray:
+    """The answer of the model "digits"."""
+    found = engine.find("digits", version)
+    return (await found.submit(found.signature(), {"input": x}))[0]
+
+
+def refused(engine: Engine, version: int | None = None, label: str | None = None) -> Status:
+    """Why there is no version to answer."""
+    with pytest.raises(ServeError) as caught:
+        engine.find("digits", version, label)
+    return caught.value.status
+
+
+def test_unloaded_models_stay_unloaded_until_they_are_loaded(tmp_path: Path) -> None:
+    for number in (1, 2):
+        put(exported(classifier(number)), tmp_path, "digits", number)
+    both = ModelOptions(policy=VersionPolicy("all"))
+
+    async def ask() -> None:
+        async with engine_of(tmp_path, default=both) as engine:
+            await engine.unload("digits", 2)
+            await engine.poll()
+            assert engine.models["digits"].available == [1]
+            assert refused(engine, 2) is Status.NOT_FOUND
+            await engine.unload("digits")
+            await engine.poll()
+            assert engine.models["digits"].available == []
+            assert engine.is_ready  # nobody wants it
+            assert refused(engine) is Status.UNAVAILABLE
+            await engine.load("digits")
+            assert engine.models["digits"].available == [1, 2]
+            await engine.load("digits", [1])
+            assert engine.models["digits"].available == [1]
+            for name, versions in (("digit", None), ("digits", [3])):
+                with pytest.raises(ServeError) as caught:
+                    await engine.load(name, versions)
+                assert caught.value.status is Status.NOT_FOUND
+
+    run(ask())
+
+
+def test_an_explicit_engine_loads_nothing_by_itself(tmp_path: Path) -> None:
+    put(exported(classifier()), tmp_path, "digits", 1)
+
+    async def ask() -> None:
+        async with engine_of(tmp_path, explicit=True) as engine:
+            assert engine.models["digits"].available == []
+            await engine.load("digits")
+            await engine.poll()
+            assert engine.models["digits"].available == [1]
+
+    run(ask())
+
+
+def test_labels_and_policies_can_be_changed_while_models_are_served(tmp_path: Path) -> None:
+    for number in (1, 2):
+        put(exported(classifier(number)), tmp_path, "digits", number)
+
+    async def ask() -> None:
+        async with engine_of(tmp_path) as engine:
+            with pytest.raises(ServeError, match="takes no requests") as caught:
+                engine.set_label("digits", "stable", 1)
+            assert caught.value.status is Status.FAILED_PRECONDITION
+            await engine.set_policy("digits", VersionPolicy("all"))
+            engine.set_label("digits", "stable", 1)
+            engine.set_label("digits", "canary", 2)
+            engine.set_weights("digits", {"stable": 3, "canary": 1})
+            drawn = [engine.find("digits").number for _ in range(400)]
+            assert 60 < drawn.count(2) < 140
+            await engine.unload("digits", 2)  # the canary's share goes to the others
+            assert {engine.find("digits").number for _ in range(20)} == {1}
+            engine.set_label("digits", "stable", None)
+            assert refused(engine, label="stable") is Status.NOT_FOUND
+
+    run(ask())
+
+
+def test_a_file_that_changes_in_place_is_loaded_again(tmp_path: Path) -> None:
+    first, second = exported(classifier(0)), exported(classifier(1))
+    path = put(first, tmp_path, "digits", 1)
+    whole = put(second, tmp_path / "other", "digits", 1).read_bytes()
+    x = inputs(3)
+
+    async def ask() -> None:
+        async with engine_of(tmp_path) as engine:
+            with open(path, "r+b") as file:  # a file that is mapped must not become shorter
+                file.truncate(100)
+            await engine.poll()
+            np.testing.assert_array_equal(await asked(engine, x), first(x).numpy())
+            path.write_bytes(whole)
+            await engine.poll()
+            np.testing.assert_array_equal(await asked(engine, x), second(x).numpy())
+
+    run(ask())
+
+
+def test_a_damaged_version_has_its_error_and_the_others_are_served(tmp_path: Path) -> None:
+    good = exported(classifier())
+    whole = put(good, tmp_path, "digits", 1).read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    folder = tmp_path / "digits" / "2"
+    folder.mkdir()
+    (folder / "model.argand").write_bytes(damaged)
+
+    async def ask() -> None:
+        async with engine_of(tmp_path, default=ModelOptions(policy=VersionPolicy("all"))) as engine:
+            assert engine.models["digits"].available == [1]
+            version = engine.models["digits"].versions[2]
+            assert version.state.name == "END"
+            assert str(folder / "model.argand") in str(version.error)
+            assert [s.name for s, _ in version.history] == ["START", "LOADING", "END"]
+            await engine.poll()
+            assert engine.models["digits"].versions[2] is version  # not read again
+            with pytest.raises(ServeError, match="damaged"):
+                await engine.load("digits")
+            shutil.rmtree(folder)
+            await engine.poll()
+            assert refused(engine, 2) is Status.NOT_FOUND
+            assert len(await asked(engine, inputs(1))) == 1
+
+    run(ask())
+
+
+def test_models_that_are_removed_end_and_a_missing_root_ends_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "models"
+    put(exported(classifier()), root, "digits", 1)
+
+    async def ask() -> None:
+        async with engine_of(root) as engine:
+            root.rename(tmp_path / "away")
+            await engine.poll()
+            assert engine.models["digits"].available == [1]
+            root.mkdir()
+            await engine.poll()
+            assert engine.models == {}
+
+    run(ask())
+
+
+def test_of_two_models_of_one_name_the_first_is_served(tmp_path: Path) -> None:
+    put(exported(classifier(0)), tmp_path / "a", "digits", 1)
+    put(exported(classifier(1)), tmp_path / "b", "digits", 2)
+
+    async def ask() -> None:
+        engine = Engine([tmp_path / "a", tmp_path / "b"])
+        await engine.poll()
+        assert engine.models["digits"].available == [1]
+        assert len(engine.problems) == 1
+        assert "digits is the name of a model already" in engine.problems[0]
+        await engine.close()
+
+    run(ask())
+
+
+def test_programs_and_files_outside_the_folders_can_be_served(tmp_path: Path) -> None:
+    program = exported(classifier())
+
+    async def ask() -> None:
+        engine = Engine()
+        await engine.add("digits", program)
+        await engine.add("digits", put(program, tmp_path, "x", 1), version=2)
+        await engine.poll()
+        x = inputs(2)
+        for number in (1, 2):
+            np.testing.assert_array_equal(await asked(engine, x, number), program(x).numpy())
+        with pytest.raises(ServeError, match="not an Argand program"):
+            (tmp_path / "no.argand").write_bytes(b"no")
+            await engine.add("digits", tmp_path / "no.argand", version=3)
+        await engine.unload("digits")
+        assert engine.models == {}
+        await engine.close()
+
+    run(ask())
+
+
+def test_a_file_of_onnx_with_weights_beside_it_is_held_while_they_change(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    folder = tmp_path / "digits" / "1"
+    folder.mkdir(parents=True)
+    model = classifier()
+    rows = ag.Dim("rows")
+    ag.onnx.export(model, (ag.ones(2, 6),), tmp_path / "m.onnx", dynamic_shapes=({0: rows},))
+    onnx.save_model(
+        onnx.load(tmp_path / "m.onnx"),
+        folder / "model.onnx",
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
+    for file in folder.iterdir():
+        os.utime(file, (1, 1))  # long ago
+    x = inputs(2)
+
+    async def ask() -> None:
+        async with engine_of(tmp_path) as engine:
+            name = engine.find("digits").signature().inputs[0].name
+            with open(folder / "weights.bin", "r+b") as file:
+                file.truncate(0)
+            version = engine.find("digits")
+            (found,) = await version.submit(version.signature(), {name: x})
+            np.testing.assert_allclose(found, model(ag.tensor(x)).detach().numpy(), rtol=1e-5)
+
+    run(ask())
+
+
+def test_no_request_fails_while_versions_are_replaced(tmp_path: Path) -> None:
+    programs = [exported(classifier(i)) for i in range(2)]
+    x = inputs(2)
+    right = {p(x).numpy().tobytes() for p in programs}
+    for i, program in enumerate(programs):
+        put(program, tmp_path / "spare", str(i), 1)
+    put(programs[0], tmp_path, "digits", 1)
+    path = tmp_path / "digits" / "1" / "model.argand"
+    answers: list[bytes] = []
+
+    async def ask() -> None:
+        async with engine_of(tmp_path) as engine:
+            loop, ends = asyncio.get_running_loop(), threading.Event()
+
+            def client() -> None:
+                while not ends.is_set():
+                    future = asyncio.run_coroutine_threadsafe(asked(engine, x), loop)
+                    answers.append(future.result(30).tobytes())
+
+            async def reloads() -> None:
+                for i in range(20):
+                    new = tmp_path / ".new"
+                    shutil.copyfile(tmp_path / "spare" / str(i % 2) / "1" / "model.argand", new)
+                    new.replace(path)
+                    await engine.poll()
+
+            clients = [asyncio.create_task(asyncio.to_thread(client)) for _ in range(3)]
+            await reloads()
+            ends.set()
+            await asyncio.gather(*clients)
+
+    run(ask())
+    assert set(answers) == right
+
+
+def test_a_request_that_found_a_version_which_ends_is_answered(tmp_path: Path) -> None:
+    put(exported(classifier()), tmp_path, "digits", 1)
+
+    async def ask() -> None:
+        async with engine_of(tmp_path) as engine:
+            version = engine.find("digits")
+            with version.hold():
+                ending = asyncio.create_task(engine.unload("digits"))
+                await asyncio.sleep(0.01)
+                assert version.state.name == "UNLOADING"
+                await version.submit(version.signature(), {"input": inputs(1)})
+            await ending
+            with pytest.raises(ServeError, match="digits version 1 is END") as caught:
+                version.signature()
+            assert caught.value.status is Status.UNAVAILABLE
+
+    run(ask())
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.parametrize("rounds", [8, pytest.param(100, marks=pytest.mark.slow)])
+def test_unloading_gives_the_memory_back(tmp_path: Path, rounds: int) -> None:
+    model = nn.Sequential(nn.Linear(6, 1500), nn.ReLU(), nn.Linear(1500, 1500)).eval()
+    put(exported(model), tmp_path, "digits", 1)
+    resident: list[int] = []
+
+    async def ask() -> None:
+        async with engine_of(tmp_path) as engine:
+            for _ in range(rounds):
+                await asked(engine, inputs(3))
+                await engine.unload("digits")
+                gc.collect()
+                resident.append(_resident())
+                await engine.load("digits")
+
+    run(ask())
+    assert max(resident[3:]) < 1.05 * resident[2]
