@@ -2,38 +2,8 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from argand.base.errors import ArgandError
-
-
-class Status(Enum):
-    """Why a request failed: gRPC's number, and HTTP's."""
-
-    INVALID_ARGUMENT = (3, 400)
-    DEADLINE_EXCEEDED = (4, 504)
-    NOT_FOUND = (5, 404)
-    ALREADY_EXISTS = (6, 409)
-    PERMISSION_DENIED = (7, 403)
-    RESOURCE_EXHAUSTED = (8, 429)
-    FAILED_PRECONDITION = (9, 412)
-    CANCELLED = (1, 499)
-    UNIMPLEMENTED = (12, 501)
-    INTERNAL = (13, 500)
-    UNAVAILABLE = (14, 503)
-    UNAUTHENTICATED = (16, 401)
-    TOO_LARGE = (8, 413)
-    """A body or a tensor above a limit; gRPC calls it RESOURCE_EXHAUSTED too."""
-
-    @property
-    def grpc(self) -> int:
-        """The number of gRPC's status code."""
-        return self.value[0]
-
-    @property
-    def http(self) -> int:
-        """The number of HTTP's status."""
-        return self.value[1]
+from argand_client.status import Status
 
 
 class ServeError(ArgandError, RuntimeError):

@@ -1,0 +1,168 @@
+"""Calls: bytes to a message, a handler's answer to bytes, errors to gRPC's statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.grpc.definitions import messages
+from argand.serve.version import as_serve_error
+from argand_client.inference import BAD_REQUEST, DETAILS
+from argand_client.wire import Method
+
+_LONGEST = 1500  # characters of a message: clients refuse metadata of more than 8 KB
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_log = logging.getLogger("argand.serve")
+
+
+class Record(NamedTuple):
+    """What is told of a call that has ended."""
+
+    method: str
+    model: str | None
+    version: int | None
+    status: Status | None  # None where it succeeded
+    seconds: float
+    peer: str
+    request_id: str | None
+    traceparent: str | None
+
+
+class Call:
+    """A call that is being answered. Handlers say in `model` and `version` what it asked for."""
+
+    def __init__(self, context: Any, method: str) -> None:
+        self.context = context
+        self.method = method
+        self.started = time.perf_counter()
+        self.model: str | None = None
+        self.version: int | None = None
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """What the client sent beside the message, without what is binary."""
+        pairs = self.context.invocation_metadata() or ()
+        return {key: value for key, value in pairs if isinstance(value, str)}
+
+    @property
+    def timeout(self) -> float | None:
+        """The seconds until the client's deadline; None where it has none."""
+        remaining = self.context.time_remaining()
+        return None if remaining is None else max(float(remaining), 0.0)
+
+    def record(self, status: Status | None) -> Record:
+        """What is told of the call when it has ended."""
+        return Record(
+            self.method,
+            self.model,
+            self.version,
+            status,
+            time.perf_counter() - self.started,
+            self.context.peer(),
+            self.metadata.get("x-request-id"),
+            self.metadata.get("traceparent"),
+        )
+
+
+Observe = Callable[[Record], None]
+
+
+def parsed(kind: Any, data: bytes) -> Any:
+    """The message in some bytes."""
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise invalid(f"the request is no {kind.DESCRIPTOR.full_name}: {error}") from None
+
+
+def handler(
+    service: str, method: Method, function: Callable[..., Any], observe: Observe
+) -> grpc.RpcMethodHandler:
+    """How gRPC calls a method: messages stay bytes until they come here, so that what can't be
+    read is answered as any other error."""
+    name = f"/{service}/{method.name}"
+
+    async def one(data: bytes, context: Any) -> bytes:
+        call = Call(context, name)
+        async with _answering(call, observe):
+            answer = await function(parsed(method.request, data), call)
+            encoded: bytes = answer.SerializeToString()
+            return encoded
+        raise AssertionError  # an error has been told
+
+    async def to_many(data: bytes, context: Any) -> AsyncIterator[bytes]:
+        call = Call(context, name)
+        async with _answering(call, observe):
+            async for answer in function(parsed(method.request, data), call):
+                yield answer.SerializeToString()
+
+    async def many_to_many(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        call = Call(context, name)
+        read = (parsed(method.request, data) async for data in requests)
+        async with _answering(call, observe):
+            async for answer in function(read, call):
+                yield answer.SerializeToString()
+
+    if method.many_requests:
+        return grpc.stream_stream_rpc_method_handler(many_to_many)
+    if method.many_responses:
+        return grpc.unary_stream_rpc_method_handler(to_many)
+    return grpc.unary_unary_rpc_method_handler(one)
+
+
+class _answering:  # noqa: N801  # a context manager
+    """Tells the client of errors, and the observer of every call; echoes the request's id."""
+
+    def __init__(self, call: Call, observe: Observe) -> None:
+        self.call = call
+        self.observe = observe
+
+    async def __aenter__(self) -> None:
+        number = self.call.metadata.get("x-request-id")
+        if number:
+            self.call.context.set_trailing_metadata((("x-request-id", number[:200]),))
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if error is None:
+            self.observe(self.call.record(None))
+            return False
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self.observe(self.call.record(Status.CANCELLED))
+            return False
+        found = as_serve_error(error)
+        if not isinstance(error, ServeError):
+            _log.error("%s failed", self.call.method, exc_info=error)
+        self.observe(self.call.record(found.status))
+        await _abort(self.call, found)
+        return True
+
+
+async def _abort(call: Call, error: ServeError) -> None:
+    """End a call with the status of an error, and its field, as google.rpc.BadRequest says it."""
+    message = str(error)
+    if len(message) > _LONGEST:
+        message = message[:_LONGEST] + " ..."
+    trailing = [(key, value) for key, value in call.context.trailing_metadata() or ()]
+    if error.field:
+        trailing.append((DETAILS, _details(error, message)))
+    await call.context.abort(_CODES[error.status.grpc], message, tuple(trailing))
+
+
+def _details(error: ServeError, message: str) -> bytes:
+    bad = messages()("google.rpc.BadRequest")()
+    bad.field_violations.add(field=(error.field or "")[:200], description=message[:200])
+    status = messages()("google.rpc.Status")(code=error.status.grpc, message=message[:200])
+    status.details.add(type_url=BAD_REQUEST, value=bad.SerializeToString())
+    found: bytes = status.SerializeToString()
+    return found
+
+
+__all__ = ["Call", "Observe", "Record", "handler", "parsed"]

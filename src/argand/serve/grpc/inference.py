@@ -1,0 +1,396 @@
+"""GRPCInferenceService: the v2 inference protocol of KServe and Triton."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from argand import version as release
+from argand.serve.errors import ServeError, Status, invalid, not_found
+from argand.serve.grpc.calls import Call
+from argand.serve.grpc.definitions import messages
+from argand.serve.grpc.service import Service
+from argand.serve.grpc.statistics import Statistics
+from argand.serve.grpc.text import texts
+from argand.serve.signature import ServedSignature, TensorSpec
+from argand.serve.version import ModelVersion, State, as_serve_error
+from argand_client.datatypes import as_bytes, dtype_of, element_count, from_bytes, name_of, to_bytes
+
+EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository",
+              "statistics")  # fmt: skip
+PLATFORM = "argand"
+_STREAMED = 64  # requests of one stream that are computed at once
+
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+"""The typed field of values; FP16 and BF16 are given as raw bytes only."""
+
+_CONFIG_TYPES = {name: number for number, name in enumerate(
+    ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16",
+     "FP32", "FP64", "BYTES", "BF16"), 1)}  # fmt: skip
+
+
+class InferenceService(Service):
+    """Answers the v2 protocol."""
+
+    name = "inference.GRPCInferenceService"
+
+    def __init__(self, *args: Any, statistics: Statistics) -> None:
+        super().__init__(*args)
+        self._statistics = statistics
+        kinds = messages()
+        self._response = kinds("inference.ModelInferResponse")
+        self._streamed = kinds("inference.ModelStreamInferResponse")
+
+    def _made(self, kind: str, /, **fields: Any) -> Any:
+        return messages()(f"inference.{kind}")(**fields)
+
+    # -- the server and its models -------------------------------------------------------------
+
+    async def server_live(self, request: Any, call: Call) -> Any:
+        """That the server answers."""
+        return self._made("ServerLiveResponse", live=True)
+
+    async def server_ready(self, request: Any, call: Call) -> Any:
+        """Whether each model has a version that takes requests."""
+        return self._made("ServerReadyResponse", ready=self.engine.is_ready)
+
+    async def server_metadata(self, request: Any, call: Call) -> Any:
+        """The name and the release."""
+        return self._made(
+            "ServerMetadataResponse",
+            name="argand",
+            version=release.__version__,
+            extensions=EXTENSIONS,
+        )
+
+    async def model_ready(self, request: Any, call: Call) -> Any:
+        """Whether a version takes requests."""
+        try:
+            self._version(call, request.name, request.version)
+        except ServeError as error:
+            if error.status is not Status.UNAVAILABLE:
+                raise
+            return self._made("ModelReadyResponse", ready=False)
+        return self._made("ModelReadyResponse", ready=True)
+
+    async def model_metadata(self, request: Any, call: Call) -> Any:
+        """The inputs and outputs of the default signature."""
+        version = self._version(call, request.name, request.version)
+        signature = version.signature()
+        found = self._made(
+            "ModelMetadataResponse",
+            name=version.model,
+            versions=[str(n) for n in self.engine.models[version.model].available],
+            platform=PLATFORM,
+        )
+        for specs, into in ((signature.inputs, found.inputs), (signature.outputs, found.outputs)):
+            for spec in specs:
+                into.add(name=spec.name, datatype=datatype(spec), shape=sizes(spec))
+        return found
+
+    async def model_config(self, request: Any, call: Call) -> Any:
+        """What Triton's clients ask before they call: types, sizes, the most rows of a batch."""
+        version = self._version(call, request.name, request.version)
+        signature = version.signature()
+        found = self._made("ModelConfigResponse")
+        config = found.config
+        config.name, config.platform, config.backend = version.model, PLATFORM, PLATFORM
+        if signature.batched:
+            batching = version.options.batching
+            config.max_batch_size = min(batching.max_rows, signature.most_rows)
+            config.dynamic_batching.max_queue_delay_microseconds = int(batching.max_delay * 1e6)
+        for specs, into in ((signature.inputs, config.input), (signature.outputs, config.output)):
+            for spec in specs:
+                shape = sizes(spec)[1 if signature.batched else 0 :]
+                into.add(name=spec.name, data_type=_CONFIG_TYPES[datatype(spec)], dims=shape)
+        return found
+
+    def _version(self, call: Call, name: str, version: str) -> ModelVersion:
+        return self.find(call, name, version_number(version))
+
+    # -- inference -----------------------------------------------------------------------------
+
+    async def model_infer(self, request: Any, call: Call) -> Any:
+        """The outputs for some inputs."""
+        version = self._version(call, request.model_name, request.model_version)
+        parameters = values_of(request.parameters)
+        signature = version.signature(parameters.get("signature_name"))
+        inputs = self._inputs(request)
+        outputs = await self.outputs(
+            call,
+            version,
+            signature,
+            inputs,
+            timeout=_microseconds(parameters),
+            priority=_number(parameters, "priority"),
+        )
+        return self._answer(request, version, signature, outputs)
+
+    async def model_stream_infer(
+        self, requests: AsyncIterator[Any], call: Call
+    ) -> AsyncIterator[Any]:
+        """An answer for each request of a stream, in their order; an error ends none but its own.
+
+        Several are computed at once, so that their rows can be batched.
+        """
+        waiting: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(_STREAMED)
+        failed: list[BaseException] = []
+
+        async def read() -> None:
+            try:
+                async for request in requests:
+                    await waiting.put(asyncio.create_task(self._one_of_stream(request, call)))
+            except ServeError as error:
+                failed.append(error)
+            await waiting.put(None)
+
+        reader = asyncio.create_task(read())
+        try:
+            while (task := await waiting.get()) is not None:
+                yield await task
+        finally:
+            reader.cancel()
+            while not waiting.empty():
+                left = waiting.get_nowait()
+                if left is not None:
+                    left.cancel()
+        if failed:
+            raise failed[0]
+
+    async def _one_of_stream(self, request: Any, call: Call) -> Any:
+        try:
+            return self._streamed(infer_response=await self.model_infer(request, call))
+        except Exception as error:
+            answer = self._streamed(error_message=str(as_serve_error(error))[:4000])
+            answer.infer_response.id = request.id
+            answer.infer_response.model_name = request.model_name
+            return answer
+
+    def _inputs(self, request: Any) -> dict[str, Any]:
+        """The arrays of a request by name: of raw bytes, in the order of the inputs, or typed."""
+        raw, found = request.raw_input_contents, dict[str, Any]()
+        if raw and len(raw) != len(request.inputs):
+            raise invalid(
+                f"raw_input_contents has {len(raw)} entries for {len(request.inputs)} inputs",
+                "raw_input_contents",
+            )
+        for i, tensor in enumerate(request.inputs):
+            name = tensor.name
+            if name in found:
+                raise invalid(f"the input {name!r} is given twice", name)
+            if "shared_memory_region" in tensor.parameters:
+                raise ServeError(
+                    Status.UNIMPLEMENTED, f"{name}: shared memory is not served", field=name
+                )
+            try:
+                if element_count(tensor.shape) > self.most_elements:
+                    raise ServeError(
+                        Status.TOO_LARGE,
+                        f"{name}: the shape {list(tensor.shape)} has more than "
+                        f"{self.most_elements} elements",
+                        field=name,
+                    )
+                if not raw:
+                    found[name] = _typed(tensor)
+                    continue
+                if tensor.HasField("contents"):
+                    raise ValueError("it has contents besides raw_input_contents")
+                array = from_bytes(raw[i], tensor.datatype, tensor.shape)
+            except ValueError as error:
+                raise invalid(f"{name}: {error}", name) from None
+            if array.dtype.kind == "O":
+                array = texts(array.ravel().tolist(), name).reshape(array.shape)
+            found[name] = array
+        return found
+
+    def _answer(
+        self,
+        request: Any,
+        version: ModelVersion,
+        signature: ServedSignature,
+        outputs: Mapping[str, np.ndarray[Any, Any]],
+    ) -> Any:
+        wanted = {o.name: values_of(o.parameters) for o in request.outputs}
+        for name in wanted:
+            if name not in outputs:
+                raise invalid(
+                    f"{signature.name} has no output {name!r}; its outputs are "
+                    f"{', '.join(outputs)}",
+                    name,
+                )
+        answer = self._response(
+            model_name=version.model, model_version=str(version.number), id=request.id
+        )
+        for name in wanted or outputs:
+            array = outputs[name]
+            classes = wanted.get(name, {}).get("classification")
+            if classes:
+                array = classified(array, int(classes), name)
+            try:
+                datatype = name_of(array.dtype)
+            except ValueError as error:
+                raise ServeError(Status.UNIMPLEMENTED, f"{name}: {error}", field=name) from None
+            answer.outputs.add(name=name, datatype=datatype, shape=array.shape)
+            answer.raw_output_contents.append(to_bytes(array))
+        return answer
+
+    # -- statistics and management -------------------------------------------------------------
+
+    async def model_statistics(self, request: Any, call: Call) -> Any:
+        """How many requests and batches were computed, and how long that took."""
+        self.allow(call, "read", request.name or None)
+        number = version_number(request.version)
+        found = self._made("ModelStatisticsResponse")
+        if request.name and request.name not in self.engine.models:
+            raise not_found(f"there is no model {request.name!r}")
+        for name, model in self.engine.models.items():
+            for version in model.available:
+                if request.name in ("", name) and number in (None, version):
+                    self._statistics.describe(name, version, found.model_stats.add())
+        return found
+
+    async def repository_index(self, request: Any, call: Call) -> Any:
+        """The models with their versions and states."""
+        self.allow(call, "read")
+        found = self._made("RepositoryIndexResponse")
+        for name, model in self.engine.models.items():
+            for number, version in sorted(model.versions.items()):
+                ready = version.state is State.AVAILABLE
+                if ready or not request.ready:
+                    found.models.add(
+                        name=name,
+                        version=str(number),
+                        state=_STATES[version.state],
+                        reason="" if version.error is None else str(version.error)[:1000],
+                    )
+        return found
+
+    async def repository_model_load(self, request: Any, call: Call) -> Any:
+        """Load what the folders hold of a model."""
+        self.allow(call, "manage", request.model_name)
+        if request.parameters:
+            raise ServeError(
+                Status.UNIMPLEMENTED, "a model is loaded as its folder has it, without parameters"
+            )
+        await _managed(self.engine, "load", request.model_name)
+        return self._made("RepositoryModelLoadResponse")
+
+    async def repository_model_unload(self, request: Any, call: Call) -> Any:
+        """Unload a model when it has answered what it has."""
+        self.allow(call, "manage", request.model_name)
+        await _managed(self.engine, "unload", request.model_name)
+        return self._made("RepositoryModelUnloadResponse")
+
+
+_STATES = {
+    State.START: "LOADING",
+    State.LOADING: "LOADING",
+    State.AVAILABLE: "READY",
+    State.UNLOADING: "UNLOADING",
+    State.END: "UNAVAILABLE",
+}
+
+
+async def _managed(engine: Any, action: str, name: str) -> None:
+    """Let the engine load or unload a model."""
+    await getattr(engine, action)(name)
+
+
+def version_number(text: str) -> int | None:
+    """The number of a version; None for the latest."""
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise invalid(f"a version is a number, got {text[:40]!r}", "model_version")
+    return int(text)
+
+
+def values_of(parameters: Any) -> dict[str, Any]:
+    """The parameters of a request by name."""
+    found = {}
+    for name, value in parameters.items():
+        kind = value.WhichOneof("parameter_choice")
+        if kind is not None:
+            found[name] = getattr(value, kind)
+    return found
+
+
+def _number(parameters: Mapping[str, Any], name: str) -> int:
+    value = parameters.get(name, 0)
+    if not isinstance(value, int) or not abs(value) < 1 << 31:
+        raise invalid(f"the parameter {name!r} is a small integer, got {value!r:.40}", name)
+    return int(value)
+
+
+def _microseconds(parameters: Mapping[str, Any]) -> float | None:
+    """The parameter `timeout`, in seconds."""
+    value = parameters.get("timeout")
+    if value is None or value == 0:
+        return None
+    if not isinstance(value, int) or value < 0:
+        raise invalid("the parameter 'timeout' is a number of microseconds", "timeout")
+    return value / 1e6
+
+
+def _typed(tensor: Any) -> np.ndarray[Any, Any]:
+    """The array of an input's `contents`; ValueError where it does not fit the type or shape."""
+    dtype, field = dtype_of(tensor.datatype), _CONTENTS.get(tensor.datatype)
+    if field is None:
+        raise ValueError(f"{tensor.datatype} is given in raw_input_contents only")
+    values, count = getattr(tensor.contents, field), element_count(tensor.shape)
+    if len(values) != count:
+        raise ValueError(
+            f"the shape {list(tensor.shape)} has {count} elements, {field} has {len(values)}"
+        )
+    if dtype.kind == "O":
+        return texts(values, tensor.name).reshape(tensor.shape)
+    try:
+        return np.fromiter(values, dtype, count).reshape(tensor.shape)
+    except OverflowError:
+        raise ValueError(f"a value is out of the range of {tensor.datatype}") from None
+
+
+def datatype(spec: TensorSpec) -> str:
+    """The protocol's name for the type of an input or an output."""
+    if spec.dtype is None:
+        return "BYTES"
+    try:
+        return name_of(spec.dtype.numpy)
+    except ValueError as error:
+        raise ServeError(Status.UNIMPLEMENTED, f"{spec.name}: {error}", field=spec.name) from None
+
+
+def sizes(spec: TensorSpec) -> list[int]:
+    """The sizes of an input or an output; -1 for what varies."""
+    return [size if isinstance(size, int) else -1 for size in spec.shape or ()]
+
+
+def classified(array: np.ndarray[Any, Any], count: int, name: str) -> np.ndarray[Any, Any]:
+    """The `count` largest scores along the last dimension, as Triton's texts `score:index`."""
+    if array.ndim == 0 or array.dtype.kind not in "fiu":
+        raise invalid(f"{name}: classes are made of scores, not of {array.dtype}", name)
+    order = np.argsort(-array.astype(np.float64), axis=-1, kind="stable")[..., : max(count, 1)]
+    scores = np.take_along_axis(array, order, -1)
+    found = np.empty(order.shape, object)
+    pairs = zip(scores.ravel().tolist(), order.ravel().tolist(), strict=True)
+    found.ravel()[:] = [as_bytes(f"{score:f}:{index}") for score, index in pairs]
+    return found
+
+
+__all__ = ["InferenceService", "version_number"]

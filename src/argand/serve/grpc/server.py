@@ -1,0 +1,131 @@
+"""The gRPC server: the services of all protocols on one port."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from argand.serve.engine import Engine
+from argand.serve.grpc.calls import Observe, Record, handler
+from argand.serve.grpc.definitions import messages
+from argand.serve.grpc.health import HealthService, ReflectionService
+from argand.serve.grpc.inference import InferenceService
+from argand.serve.grpc.model_service import ModelService
+from argand.serve.grpc.prediction import PredictionService
+from argand.serve.grpc.service import Gate
+from argand.serve.grpc.statistics import Statistics
+
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_STREAMS = 1024  # calls of one connection at a time
+_METADATA = 16 << 10
+
+
+class GrpcServer:
+    """A server that runs; `port` is the one it listens on."""
+
+    def __init__(self, engine: Engine, server: Any) -> None:
+        self.engine = engine
+        self.server = server
+        self.port = 0
+        self.is_draining = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests should come."""
+        return not self.is_draining and self.engine.is_ready
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Take no more calls, let those that have begun end within `grace` seconds, then cut."""
+        self.is_draining = True
+        await self.server.stop(grace)
+
+
+async def start(
+    engine: Engine,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    access: Gate | None = None,
+    most_bytes: int = 64 << 20,
+    most_elements: int = 1 << 26,
+    most_calls: int | None = None,
+    certificate: str | None = None,
+    key: str | None = None,
+    reuse_port: bool = False,
+    observe: Observe = lambda record: None,
+) -> GrpcServer:
+    """Serve an engine, on the loop that it lives on.
+
+    Args:
+        engine: whose models are asked.
+        host: the address to listen on.
+        port: 0 for one that is free.
+        access: says who may ask what; without it all may ask, and none may manage models.
+        most_bytes: the largest message that is taken.
+        most_elements: the most elements of a tensor in a request.
+        most_calls: the most calls at a time; those above are refused.
+        certificate: the file of a TLS certificate (PEM, its chain behind it), and `key` its key.
+        reuse_port: let other processes listen on the port too.
+        observe: is told of each call that has ended.
+    """
+    server = grpc.aio.server(
+        options=_options(most_bytes, reuse_port), maximum_concurrent_rpcs=most_calls
+    )
+    made = GrpcServer(engine, server)
+    shared = (engine, access, most_elements)
+    services: list[Any] = [
+        InferenceService(*shared, statistics=Statistics(engine)),
+        PredictionService(*shared),
+        ModelService(*shared),
+    ]
+    named = tuple(s.name for s in services)
+    services.append(HealthService(engine, named, lambda: made.is_ready))
+    services += [ReflectionService(version) for version in ("v1", "v1alpha")]
+    server.add_generic_rpc_handlers(tuple(_handlers(s, observe) for s in services))
+    address = f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+    if certificate is None:
+        made.port = server.add_insecure_port(address)
+    else:
+        made.port = server.add_secure_port(address, _credentials(certificate, key))
+    await server.start()
+    return made
+
+
+def _options(most_bytes: int, reuse_port: bool) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.max_receive_message_length", most_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", _STREAMS),
+        ("grpc.max_metadata_size", _METADATA),
+        ("grpc.so_reuseport", int(reuse_port)),
+        # clients may ask whether the connection lives, and idle ones are asked
+        ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]
+
+
+def _handlers(service: Any, observe: Observe) -> Any:
+    """What gRPC asks for the methods of a service."""
+    found = {
+        m.name: handler(service.name, m, getattr(service, _snake(m.name)), observe)
+        for m in messages().methods(service.name)
+    }
+    return grpc.method_handlers_generic_handler(service.name, found)
+
+
+def _snake(name: str) -> str:
+    return _CAPITAL.sub("_", name).lower()
+
+
+def _credentials(certificate: str, key: str | None) -> Any:
+    chain = Path(certificate).read_bytes()
+    secret = chain if key is None else Path(key).read_bytes()
+    return grpc.ssl_server_credentials([(secret, chain)])
+
+
+__all__ = ["GrpcServer", "Record", "start"]

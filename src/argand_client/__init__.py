@@ -1,0 +1,1 @@
+"""A client of `argand serve`, of Triton, of KServe and of other servers of the v2 protocol."""
