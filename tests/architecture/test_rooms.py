@@ -56,6 +56,7 @@ ALSO = {
     "alias": {"foreach", "torch_version"},
     "io": {"ir", "version"},
     "onnx": {"ir", "version"},
+    "serve": {"version"},
     "cli": {"runtime", "backends", "codegen"},
 }
 

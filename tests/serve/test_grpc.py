@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import pytest
 from rpc import DTYPES, SAVED, Stub, everything, serving, values
 from served import classifier, exported, inputs, put, run
 
+import argand as ag
+from argand import nn
 from argand.base.dtype import DType
-from argand.serve import BatchOptions, ModelOptions, ServeError, Status
+from argand.serve import BatchOptions, Limits, ModelOptions, Status, serve
+from argand.serve.access import Access
 from argand.serve.grpc import Record
 from argand.serve.grpc.definitions import messages
 from argand.serve.grpc.tensor_proto import fill, to_array
@@ -205,7 +209,8 @@ def test_strings(tmp_path: Path) -> None:
 
     async def question(server: Any, channel: Any) -> None:
         answer = await Stub(channel, PREDICTION).Predict(predict)
-        assert to_array(answer.outputs["same"], "", 10).tolist() == x.tolist()
+        found = to_array(answer.outputs["same"], "", 10)
+        assert [text.decode() for text in found] == x.tolist()
         answer = await Stub(channel, V2).ModelInfer(infer)
         assert answer.outputs[0].datatype == "BYTES"
         assert answer.raw_output_contents[0] == infer.raw_input_contents[0]
@@ -514,7 +519,7 @@ def test_messages_above_the_limit_are_refused_packed_ones_too(digits: Path) -> N
 
     assert len(gzip.compress(bytes(3 << 20))) < 10_000
     expected = [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
-    assert ask(digits, question, most_bytes=1 << 20) == expected
+    assert ask(digits, question, limits=Limits(body=1 << 20)) == expected
 
 
 def test_a_full_queue_a_deadline_and_a_client_that_leaves(digits: Path) -> None:
@@ -542,17 +547,6 @@ def test_a_full_queue_a_deadline_and_a_client_that_leaves(digits: Path) -> None:
     ask(digits, question, engine_options={"default": options})
 
 
-class _Gate:
-    """Lets those ask who show "secret"; nobody manages."""
-
-    def check(self, scope: str, model: str | None, authorization: str | None) -> None:
-        """Raises ServeError unless the token is right."""
-        if scope == "manage":
-            raise ServeError(Status.PERMISSION_DENIED, "no")
-        if authorization != "Bearer secret":
-            raise ServeError(Status.UNAUTHENTICATED, f"{model} takes a token")
-
-
 def test_tokens_request_ids_and_what_is_told_of_calls(digits: Path) -> None:
     told: list[Record] = []
     trace = f"00-{'1' * 32}-{'2' * 16}-01"
@@ -571,7 +565,7 @@ def test_tokens_request_ids_and_what_is_told_of_calls(digits: Path) -> None:
             await stub.RepositoryModelLoad(load)
         assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
-    ask(digits, question, access=_Gate(), observe=told.append)
+    ask(digits, question, access=Access(None, {"digits": "secret"}), observe=told.append)
     assert [t.status for t in told] == [
         Status.UNAUTHENTICATED, None, Status.PERMISSION_DENIED
     ]  # fmt: skip
@@ -588,20 +582,60 @@ def test_a_configuration_chooses_versions_within_the_served_folders(tmp_path: Pa
     config.base_path = str(tmp_path / "digits")
     config.model_version_policy.specific.versions.append(1)
     config.version_labels["stable"] = 1
-
-    class Open:
-        def check(self, *given: Any) -> None:
-            pass
+    token = [("authorization", "Bearer manager")]
 
     async def question(server: Any, channel: Any) -> None:
         stub = Stub(channel, MODELS)
         assert server.engine.find("digits").number == 2
-        await stub.HandleReloadConfigRequest(request)
+        with pytest.raises(grpc.aio.AioRpcError, match="Bearer TOKEN"):
+            await stub.HandleReloadConfigRequest(request)
+        await stub.HandleReloadConfigRequest(request, metadata=token)
         assert server.engine.find("digits").number == 1
         assert server.engine.find("digits", label="stable").number == 1
         config.base_path = "/"
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.HandleReloadConfigRequest(request)
+            await stub.HandleReloadConfigRequest(request, metadata=token)
         assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
-    ask(tmp_path, question, access=Open())
+    ask(tmp_path, question, access=Access("manager"))
+
+
+def test_a_server_has_grpc_beside_http() -> None:
+    program = exported(classifier())
+    with (
+        serve(program, port=0, grpc_port=0, block=False) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel,
+    ):
+        x = inputs(2)
+        call = channel.unary_unary(f"/{V2}/ModelInfer")
+        data = call(infer_request(x, model_name="model").SerializeToString(), timeout=60)
+        answer = messages()("inference.ModelInferResponse").FromString(data)
+        assert answer.raw_output_contents[0] == program(x).numpy().tobytes()
+        with pytest.raises(OSError, match="can't listen there"):
+            serve(program, port=0, grpc_port=server.grpc_port, block=False)
+
+
+def test_images_are_decoded_as_the_card_says(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    rows = ag.Dim("rows")
+    program = ag.export.export(nn.Flatten(), (ag.ones(2, 3, 2, 2),), dynamic_shapes=({0: rows},))
+    folder = tmp_path / "pixels" / "1"
+    folder.mkdir(parents=True)
+    described = ag.export.card.image(size=2)
+    program.save(folder / "model.argand", card={"inputs": {"input": described}})
+    buffer = io.BytesIO()
+    pillow.new("RGB", (2, 2), (255, 0, 0)).save(buffer, "PNG")
+    request = messages()("inference.ModelInferRequest")(model_name="pixels")
+    request.inputs.add(name="input", datatype="BYTES", shape=[1])
+    request.raw_input_contents.append(to_bytes(np.array([buffer.getvalue()], object)))
+
+    async def question(server: Any, channel: Any) -> Any:
+        answer = await Stub(channel, V2).ModelInfer(request)
+        request.raw_input_contents[0] = to_bytes(np.array([b"no image"], object))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await Stub(channel, V2).ModelInfer(request)
+        assert caught.value.code() is BAD
+        assert field_of(caught.value) == "input"
+        return np.frombuffer(answer.raw_output_contents[0], np.float32)
+
+    np.testing.assert_array_equal(ask(tmp_path, question), [1] * 4 + [0] * 8)

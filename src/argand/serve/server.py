@@ -160,12 +160,29 @@ class Server:
         polling = None
         try:
             await self.engine.poll()
+            await self._start_grpc()
             polling = asyncio.create_task(self._poll())
             _log.info("serving %s at %s", ", ".join(self.engine.models) or "nothing", self.url)
             self._started.set()
             await self._ends.wait()
         finally:
             await self._close(listening, polling)
+
+    async def _start_grpc(self) -> None:
+        if self.options.grpc_port is None:
+            return
+        from argand.serve.grpc import start
+
+        self._grpc = await start(
+            self.engine,
+            self.options.host,
+            self.options.grpc_port,
+            access=self.access,
+            limits=self.options.limits,
+            certificate=self.options.certificate,
+            key=self.options.key,
+        )
+        self.grpc_port = self._grpc.port
 
     def _on_signal(self) -> None:
         assert self._ends is not None
@@ -253,7 +270,11 @@ def serve(
     if folder is not None:
         server._closers.append(folder.cleanup)
     if not block:
-        return server.start()
+        try:
+            return server.start()
+        except BaseException:
+            server.stop()
+            raise
     try:
         server.run()
     finally:

@@ -12,9 +12,9 @@ from argand import version as release
 from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.grpc.calls import Call
 from argand.serve.grpc.definitions import messages
-from argand.serve.grpc.service import Service
+from argand.serve.grpc.service import Asked, Service
 from argand.serve.grpc.statistics import Statistics
-from argand.serve.grpc.text import texts
+from argand.serve.grpc.text import objects
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion, State, as_serve_error
 from argand_client.datatypes import as_bytes, dtype_of, element_count, from_bytes, name_of, to_bytes
@@ -122,21 +122,20 @@ class InferenceService(Service):
         return found
 
     def _version(self, call: Call, name: str, version: str) -> ModelVersion:
-        return self.find(call, name, version_number(version))
+        return self.find(call, Asked(name, version_number(version)))
 
     # -- inference -----------------------------------------------------------------------------
 
     async def model_infer(self, request: Any, call: Call) -> Any:
         """The outputs for some inputs."""
-        version = self._version(call, request.model_name, request.model_version)
+        asked = Asked(request.model_name, version_number(request.model_version))
+        self.find(call, asked)
         parameters = values_of(request.parameters)
-        signature = version.signature(parameters.get("signature_name"))
-        inputs = self._inputs(request)
-        outputs = await self.outputs(
+        version, signature, outputs = await self.outputs(
             call,
-            version,
-            signature,
-            inputs,
+            asked,
+            parameters.get("signature_name"),
+            self._inputs(request),
             timeout=_microseconds(parameters),
             priority=_number(parameters, "priority"),
         )
@@ -206,17 +205,13 @@ class InferenceService(Service):
                         f"{self.most_elements} elements",
                         field=name,
                     )
-                if not raw:
-                    found[name] = _typed(tensor)
-                    continue
-                if tensor.HasField("contents"):
+                if raw and tensor.HasField("contents"):
                     raise ValueError("it has contents besides raw_input_contents")
-                array = from_bytes(raw[i], tensor.datatype, tensor.shape)
+                found[name] = (
+                    from_bytes(raw[i], tensor.datatype, tensor.shape) if raw else _typed(tensor)
+                )
             except ValueError as error:
                 raise invalid(f"{name}: {error}", name) from None
-            if array.dtype.kind == "O":
-                array = texts(array.ravel().tolist(), name).reshape(array.shape)
-            found[name] = array
         return found
 
     def _answer(
@@ -359,7 +354,7 @@ def _typed(tensor: Any) -> np.ndarray[Any, Any]:
             f"the shape {list(tensor.shape)} has {count} elements, {field} has {len(values)}"
         )
     if dtype.kind == "O":
-        return texts(values, tensor.name).reshape(tensor.shape)
+        return objects(values).reshape(tensor.shape)
     try:
         return np.fromiter(values, dtype, count).reshape(tensor.shape)
     except OverflowError:

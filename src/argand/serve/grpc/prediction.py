@@ -11,9 +11,9 @@ import numpy as np
 from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.grpc.calls import Call
 from argand.serve.grpc.definitions import messages
-from argand.serve.grpc.service import Service
+from argand.serve.grpc.service import Asked, Service
 from argand.serve.grpc.tensor_proto import described, fill, to_array
-from argand.serve.grpc.text import texts
+from argand.serve.grpc.text import objects
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion
 
@@ -29,10 +29,10 @@ class PredictionService(Service):
     def _made(self, kind: str, /, **fields: Any) -> Any:
         return messages()(f"tensorflow.serving.{kind}")(**fields)
 
-    def _asked(self, spec: Any, call: Call) -> tuple[ModelVersion, ServedSignature]:
-        """The version and the signature that a ModelSpec names."""
-        version = self.find(call, *asked(spec))
-        return version, version.signature(spec.signature_name or None)
+    def _asked(self, spec: Any, call: Call) -> tuple[Asked, ServedSignature]:
+        """What a ModelSpec names, and the signature."""
+        named = asked(spec)
+        return named, self.find(call, named).signature(spec.signature_name or None)
 
     def _spec(self, answer: Any, version: ModelVersion, signature: ServedSignature) -> None:
         """Say in an answer who gave it."""
@@ -44,7 +44,7 @@ class PredictionService(Service):
 
     async def predict(self, request: Any, call: Call) -> Any:
         """The outputs, or those that the filter names."""
-        version, signature = self._asked(request.model_spec, call)
+        named, signature = self._asked(request.model_spec, call)
         wanted = list(request.output_filter) or [o.name for o in signature.outputs]
         known = {o.name for o in signature.outputs}
         for name in wanted:
@@ -58,7 +58,7 @@ class PredictionService(Service):
             name: to_array(tensor, name, self.most_elements)
             for name, tensor in request.inputs.items()
         }
-        outputs = await self.outputs(call, version, signature, inputs)
+        version, signature, outputs = await self.outputs(call, named, signature.name, inputs)
         answer = self._made("PredictResponse")
         self._spec(answer, version, signature)
         for name in wanted:
@@ -74,7 +74,7 @@ class PredictionService(Service):
                 raise invalid(
                     f"there is no metadata {name[:40]!r}, only signature_def", "metadata_field"
                 )
-        version = self.find(call, *asked(request.model_spec))
+        version = self.find(call, asked(request.model_spec))
         found = self._made("SignatureDefMap")
         for name, signature in version.signatures.items():
             into = found.signature_def[name]
@@ -138,14 +138,14 @@ class PredictionService(Service):
     async def _of_examples(
         self, request: Any, spec: Any, call: Call
     ) -> tuple[ModelVersion, ServedSignature, dict[str, np.ndarray[Any, Any]]]:
-        version, signature = self._asked(spec, call)
+        named, signature = self._asked(spec, call)
         examples = _examples(request.input)
         inputs = {
             x.name: self._column(x, examples)
             for x in signature.inputs
             if not (x.optional and all(x.name not in e for e in examples))
         }
-        return version, signature, await self.outputs(call, version, signature, inputs)
+        return await self.outputs(call, named, signature.name, inputs)
 
     def _column(self, spec: TensorSpec, examples: Sequence[Any]) -> np.ndarray[Any, Any]:
         """The values of a feature in all examples, as rows of an input."""
@@ -159,6 +159,8 @@ class PredictionService(Service):
                 f"{spec.name}: more than {self.most_elements} elements",
                 field=spec.name,
             )
+        if flat.dtype.kind == "O" and spec.dtype is not None and len(rows[0]) == 1:
+            return flat
         shape = [len(rows), *_row_shape(spec, len(rows[0]))]
         if math.prod(shape) != flat.size:
             raise invalid(
@@ -167,14 +169,14 @@ class PredictionService(Service):
         return flat.reshape(shape)
 
 
-def asked(spec: Any) -> tuple[str, int | None, str | None]:
+def asked(spec: Any) -> Asked:
     """The name, number and label in a ModelSpec."""
     if not spec.name:
         raise invalid("the request names no model", "model_spec.name")
     choice = spec.WhichOneof("version_choice")
     if choice == "version":
-        return spec.name, spec.version.value, None
-    return spec.name, None, spec.version_label if choice else None
+        return Asked(spec.name, spec.version.value)
+    return Asked(spec.name, None, spec.version_label if choice else None)
 
 
 def _describe(spec: TensorSpec, info: Any) -> None:
@@ -208,11 +210,11 @@ def _values(spec: TensorSpec, example: dict[str, Any]) -> np.ndarray[Any, Any]:
     if feature is None or kind is None:
         raise invalid(f"an example has no feature {spec.name!r}", spec.name)
     values = getattr(feature, kind).value
+    if kind == "bytes_list":  # text, or an image that the card describes
+        return objects(values)
     if spec.dtype is None:
-        if kind != "bytes_list":
-            raise invalid(f"{spec.name}: strings are given in bytes_list", spec.name)
-        return texts(values, spec.name)
-    if kind == "bytes_list" or (kind == "float_list" and spec.dtype.kind in "biu"):
+        raise invalid(f"{spec.name}: strings are given in bytes_list", spec.name)
+    if kind == "float_list" and spec.dtype.kind in "biu":
         raise invalid(f"{spec.name}: {spec.dtype.name} is not given in {kind}", spec.name)
     stored = np.float32 if kind == "float_list" else np.int64
     found = np.fromiter(values, stored, len(values))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 from typing import Any
 
 import grpc
 
+from argand.serve.access import Access
 from argand.serve.engine import Engine
 from argand.serve.grpc.calls import Observe, Record, handler
 from argand.serve.grpc.definitions import messages
@@ -15,12 +17,11 @@ from argand.serve.grpc.health import HealthService, ReflectionService
 from argand.serve.grpc.inference import InferenceService
 from argand.serve.grpc.model_service import ModelService
 from argand.serve.grpc.prediction import PredictionService
-from argand.serve.grpc.service import Gate
 from argand.serve.grpc.statistics import Statistics
+from argand.serve.limits import Limits
 
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _STREAMS = 1024  # calls of one connection at a time
-_METADATA = 16 << 10
 
 
 class GrpcServer:
@@ -48,10 +49,8 @@ async def start(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
-    access: Gate | None = None,
-    most_bytes: int = 64 << 20,
-    most_elements: int = 1 << 26,
-    most_calls: int | None = None,
+    access: Access | None = None,
+    limits: Limits | None = None,
     certificate: str | None = None,
     key: str | None = None,
     reuse_port: bool = False,
@@ -64,18 +63,17 @@ async def start(
         host: the address to listen on.
         port: 0 for one that is free.
         access: says who may ask what; without it all may ask, and none may manage models.
-        most_bytes: the largest message that is taken.
-        most_elements: the most elements of a tensor in a request.
-        most_calls: the most calls at a time; those above are refused.
+        limits: of messages and tensors; `connections` bounds the calls at a time.
         certificate: the file of a TLS certificate (PEM, its chain behind it), and `key` its key.
         reuse_port: let other processes listen on the port too.
         observe: is told of each call that has ended.
     """
+    limits = limits or Limits()
     server = grpc.aio.server(
-        options=_options(most_bytes, reuse_port), maximum_concurrent_rpcs=most_calls
+        options=_options(limits, reuse_port), maximum_concurrent_rpcs=limits.connections
     )
     made = GrpcServer(engine, server)
-    shared = (engine, access, most_elements)
+    shared = (engine, access or Access(), limits)
     services: list[Any] = [
         InferenceService(*shared, statistics=Statistics(engine)),
         PredictionService(*shared),
@@ -86,20 +84,23 @@ async def start(
     services += [ReflectionService(version) for version in ("v1", "v1alpha")]
     server.add_generic_rpc_handlers(tuple(_handlers(s, observe) for s in services))
     address = f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
-    if certificate is None:
-        made.port = server.add_insecure_port(address)
-    else:
-        made.port = server.add_secure_port(address, _credentials(certificate, key))
+    try:
+        if certificate is None:
+            made.port = server.add_insecure_port(address)
+        else:
+            made.port = server.add_secure_port(address, _credentials(certificate, key))
+    except RuntimeError:
+        raise OSError(errno.EADDRINUSE, "gRPC can't listen there", address) from None
     await server.start()
     return made
 
 
-def _options(most_bytes: int, reuse_port: bool) -> list[tuple[str, Any]]:
+def _options(limits: Limits, reuse_port: bool) -> list[tuple[str, Any]]:
     return [
-        ("grpc.max_receive_message_length", most_bytes),
+        ("grpc.max_receive_message_length", limits.body),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", _STREAMS),
-        ("grpc.max_metadata_size", _METADATA),
+        ("grpc.max_metadata_size", limits.header),
         ("grpc.so_reuseport", int(reuse_port)),
         # clients may ask whether the connection lives, and idle ones are asked
         ("grpc.http2.min_ping_interval_without_data_ms", 5000),

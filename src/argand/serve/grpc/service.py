@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+import asyncio
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from argand.serve.access import Access, Scope
 from argand.serve.engine import Engine
-from argand.serve.errors import ServeError, Status
 from argand.serve.grpc.calls import Call
+from argand.serve.grpc.text import texts
+from argand.serve.handlers.handler import converted
+from argand.serve.limits import Limits
 from argand.serve.signature import ServedSignature
-from argand.serve.version import ModelVersion
-
-Scope = Literal["open", "model", "read", "manage"]
+from argand.serve.version import ModelVersion, State
 
 
-class Gate(Protocol):
-    """Says who may ask what, by the value of `authorization`."""
+class Asked(NamedTuple):
+    """The version that a request names."""
 
-    def check(self, scope: Scope, model: str | None, authorization: str | None) -> None:
-        """Raises ServeError unless one may ask."""
-        ...
+    name: str
+    number: int | None = None
+    label: str | None = None
 
 
 class Service:
@@ -29,48 +31,65 @@ class Service:
 
     name: str
 
-    def __init__(self, engine: Engine, gate: Gate | None, most_elements: int) -> None:
+    def __init__(self, engine: Engine, access: Access, limits: Limits) -> None:
         self.engine = engine
-        self.most_elements = most_elements
-        self._gate = gate
+        self.most_elements = limits.elements
+        self._access = access
 
     def allow(self, call: Call, scope: Scope, model: str | None = None) -> None:
         """Raises ServeError unless the client may ask."""
         call.model = model or call.model
-        if self._gate is not None:
-            self._gate.check(scope, model, call.metadata.get("authorization"))
-        elif scope == "manage":
-            raise ServeError(
-                Status.PERMISSION_DENIED,
-                "models can't be managed over the network: the server has no token of management",
-            )
+        self._access.check(scope, model, call.metadata.get("authorization"))
 
-    def find(
-        self, call: Call, name: str, version: int | None = None, label: str | None = None
-    ) -> ModelVersion:
+    def find(self, call: Call, asked: Asked) -> ModelVersion:
         """The version that a request asks for, if it may."""
-        self.allow(call, "model", name)
-        found = self.engine.find(name, version, label)
+        self.allow(call, "model", asked.name)
+        found = self.engine.find(*asked)
         call.version = found.number
         return found
 
     async def outputs(
         self,
         call: Call,
-        version: ModelVersion,
-        signature: ServedSignature,
+        asked: Asked,
+        signature_name: str | None,
         inputs: dict[str, Any],
         *,
         timeout: float | None = None,
         priority: int = 0,
-    ) -> dict[str, np.ndarray[Any, Any]]:
-        """The outputs by name, within the client's deadline; a call that it cancels is dropped."""
+    ) -> tuple[ModelVersion, ServedSignature, dict[str, np.ndarray[Any, Any]]]:
+        """The outputs by name, and who gave them, within the client's deadline; a call that it
+        cancels is dropped."""
+        version = self.find(call, asked)
+        made = await _settled(version, version.signature(signature_name), inputs)
+        if version.state is not State.AVAILABLE:  # it was replaced while images were decoded
+            version = self.find(call, asked)
+        signature = version.signature(signature_name)
         times = [t for t in (call.timeout, timeout) if t is not None]
         future = version.submit(
-            signature, inputs, timeout=min(times, default=None), priority=priority
+            signature, made, timeout=min(times, default=None), priority=priority
         )
-        found = await future
-        return {spec.name: np.asarray(o) for spec, o in zip(signature.outputs, found, strict=True)}
+        outputs = zip(signature.outputs, await future, strict=True)
+        return version, signature, {spec.name: np.asarray(o) for spec, o in outputs}
 
 
-__all__ = ["Gate", "Scope", "Service"]
+async def _settled(
+    version: ModelVersion, signature: ServedSignature, inputs: dict[str, Any]
+) -> dict[str, Any]:
+    """Strings as text where an input takes text; else what the card says of them, an image or
+    tokens, which is made on a thread."""
+    described = False
+    for name, array in inputs.items():
+        spec = signature.by_name.get(name)
+        if array.dtype.kind == "O" and spec is not None:
+            if spec.dtype is None:
+                inputs[name] = texts(array, name)
+            else:
+                described = True
+    if not described:
+        return inputs
+    found: dict[str, Any] = await asyncio.to_thread(converted, version, signature, inputs)
+    return found
+
+
+__all__ = ["Asked", "Service"]

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from argand.serve.errors import ServeError, Status, invalid
-from argand.serve.grpc.text import texts
+from argand.serve.grpc.text import objects
 from argand.serve.signature import TensorSpec
 from argand_client.datatypes import as_bytes, element_count
 
@@ -58,7 +58,7 @@ def described(spec: TensorSpec) -> tuple[int, list[int] | None]:
 
 
 def to_array(tensor: Any, name: str, most: int) -> np.ndarray[Any, Any]:
-    """The array of a TensorProto, of at most `most` elements; strings are `str`. A single value
+    """The array of a TensorProto, of at most `most` elements; strings are `bytes`. A single value
     stands for all elements, as in TensorFlow. `name` is the input that errors name.
 
     Raises ServeError where values, type and shape don't fit each other.
@@ -113,7 +113,7 @@ def _from_content(
 def _from_values(values: Any, dtype: np.dtype[Any], name: str) -> np.ndarray[Any, Any]:
     """The elements of a typed field, which must hold what the type says."""
     if dtype.kind == "O":
-        return texts(values, name)
+        return objects(values)
     if isinstance(values, bytes):
         return np.frombuffer(values, dtype)
     if dtype.kind == "c":

@@ -10,14 +10,20 @@ import numpy as np
 from argand.serve.errors import invalid
 
 
-def texts(values: Sequence[bytes], name: str) -> np.ndarray[Any, Any]:
-    """An array of `str`, of the UTF-8 in a request; `name` is the input that an error names."""
+def objects(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """An array of strings."""
     found = np.empty(len(values), object)
-    try:
-        found[:] = [value.decode() for value in values]
-    except UnicodeDecodeError as error:
-        raise invalid(f"{name}: a string is no UTF-8: {error.reason}", name) from None
+    found[:] = list(values)
     return found
 
 
-__all__ = ["texts"]
+def texts(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    """An array of `str`, of the UTF-8 in an array of bytes; `name` is the input that an error
+    names."""
+    try:
+        return objects([value.decode() for value in array.ravel().tolist()]).reshape(array.shape)
+    except UnicodeDecodeError as error:
+        raise invalid(f"{name}: a string is no UTF-8: {error.reason}", name) from None
+
+
+__all__ = ["objects", "texts"]
