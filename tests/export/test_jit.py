@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import time
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,20 @@ def test_gradients_and_state_of_the_example_are_left() -> None:
         assert ag.equal(value, before[name])
     traced(ag.rand(4, 2))
     assert m.num_batches_tracked.item() == 1
+
+
+class _Found(OrderedDict[str, Any]):
+    """A result as transformers has it: a mapping that also has its items as attributes."""
+
+    def __init__(self, logits: Any) -> None:
+        super().__init__(logits=logits)
+        self.logits, self.hidden = logits, None
+
+
+def test_a_mapping_with_attributes_is_traced_by_its_items() -> None:
+    m = nn.Linear(2, 3)
+    traced = ag.jit.trace(lambda x: _Found(m(x)), (ag.ones(1, 2),), strict=False)
+    x = ag.rand(4, 2)
+    assert ag.equal(traced(ag.ones(1, 2))["logits"], m(ag.ones(1, 2)))
+    with pytest.raises(RuntimeError, match="Encountering a dict"):
+        ag.jit.trace(lambda x: _Found(m(x)), (x,))

@@ -371,3 +371,11 @@ def test_gradients_of_a_recurrent_layer_of_any_length() -> None:
             np.testing.assert_allclose(g.numpy(), p.grad.numpy(), rtol=1e-5, atol=1e-6)
         m.zero_grad()
     assert len(compiled.programs) == 1
+
+
+def test_a_tensor_that_is_given_twice_is_two_inputs(tmp_path: Path) -> None:
+    x = ag.rand(3)
+    program = export(lambda a, b, c: a - b * 2 + c, (x, x, x[1:2]))
+    program.save(tmp_path / "f.argand")
+    found = load(tmp_path / "f.argand")(ag.ones(3), ag.full((3,), 2.0), ag.tensor([5.0]))
+    assert found.tolist() == [2.0, 2.0, 2.0]

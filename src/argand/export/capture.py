@@ -98,7 +98,7 @@ def capture(
     Raises TraceError where the result depends on the values of tensors, and ShapeError where the
     function takes a size that is to vary for a number.
     """
-    given = _with_symbolic_sizes(given, shapes)
+    given = _with_symbolic_sizes(_apart(given), shapes)
     name = "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "program"
     numbers = [i for i, x in enumerate(flatten(given)[0]) if for_format and type(x) is float]
 
@@ -180,6 +180,21 @@ def _linear(dim: Dim) -> Linear:
             f"{dim} is not"
         )
     return found
+
+
+def _apart(given: Given) -> Given:
+    """The example with a tensor of its own for each input: a trace would take one tensor, or views
+    of one, for one input, and each call gives others."""
+    leaves, structure = flatten(given)
+    seen: set[int] = set()
+    for i, leaf in enumerate(leaves):
+        if isinstance(leaf, Tensor):
+            root = id(leaf._root())
+            if root in seen:
+                leaves[i] = leaf.detach().clone().requires_grad_(leaf.requires_grad)
+            seen.add(root)
+    args, kwargs = unflatten(structure, leaves)
+    return args, kwargs
 
 
 def _with_symbolic_sizes(given: Given, shapes: Shapes) -> Given:

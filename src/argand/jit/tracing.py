@@ -8,6 +8,7 @@ from typing import Any
 from argand.base.errors import TraceError
 from argand.base.notices import notice
 from argand.base.tree import LEAF_SPEC
+from argand.export.structure import encoded
 from argand.jit.checking import compare
 from argand.jit.methods import Method, check_traceable, traced
 from argand.jit.modules import ScriptFunction, ScriptModule, TopLevelTracedModule, twin
@@ -159,7 +160,8 @@ class _Options:
     def _check_results(self, made: Method) -> None:
         signature = made.signature
         kinds = _containers(signature.returned)
-        if any(result.kind == "value" for result in signature.results):
+        _, kept = encoded(signature.returned)  # of an object the attributes, of a mapping the items
+        if any(signature.results[i].kind == "value" for i in kept):
             raise TraceError(
                 "Only tensors, lists, tuples of tensors, or dictionary of tensors can be output "
                 "from traced functions"
@@ -180,7 +182,7 @@ def _containers(structure: Any) -> set[Any]:
     if structure is LEAF_SPEC:
         return set()
     kind, _, parts = structure
-    found = {kind}
+    found = {dict if issubclass(kind, dict) else kind}
     for part in parts:
         found |= _containers(part)
     return found
