@@ -6,6 +6,7 @@ from typing import Protocol
 
 from argand.serve.access import Access
 from argand.serve.engine import Engine
+from argand.serve.metrics import Metrics
 from argand.serve.settings import ServerOptions
 
 
@@ -15,6 +16,7 @@ class Host(Protocol):
     engine: Engine
     options: ServerOptions
     access: Access
+    metrics: Metrics
 
     @property
     def is_ready(self) -> bool:

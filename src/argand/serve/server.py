@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import ssl
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ from argand.export.program import ExportedProgram
 from argand.io.replacing import replacing
 from argand.serve.access import Access
 from argand.serve.engine import Engine
+from argand.serve.metrics import Metrics
 from argand.serve.options import ModelOptions
 from argand.serve.settings import ServerOptions
 
@@ -54,6 +56,7 @@ class Server:
         self.options = replace(options or ServerOptions(), **changes)
         self.engine = served if isinstance(served, Engine) else Engine(_roots(served), models)
         self.access = Access(self.options.token, self.options.tokens)
+        self.metrics = Metrics(self.engine)
         self.port = self.options.port
         self.grpc_port = self.options.grpc_port
         self.is_draining = False
@@ -213,9 +216,19 @@ class Server:
     def make_app(self) -> Any:
         """The application of this server's HTTP, which any ASGI server can run too."""
         from argand.serve.http.app import App
+        from argand.serve.http.log import AccessLog
         from argand.serve.http.protocols import routes
 
-        return App(routes(self), self.access, self.options.limits)
+        app = App(routes(self), self.access, self.options.limits)
+        app.observers.append(self._count)
+        if self.options.log == "json":
+            app.observers.append(AccessLog(sys.stdout.buffer))
+        return app
+
+    def _count(self, request: Any, response: Any, seconds: float) -> None:
+        version = request.version
+        model, number = ("", "") if version is None else (version.model, str(version.number))
+        self.metrics.observe(request.protocol or "none", model, number, response.status, seconds)
 
     def _tls(self) -> ssl.SSLContext | None:
         if self.options.certificate is None:

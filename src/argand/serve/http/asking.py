@@ -1,0 +1,67 @@
+"""What all HTTP protocols do between a request's arrays and its outputs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from argand.serve import handlers
+from argand.serve.engine import Engine
+from argand.serve.errors import invalid
+from argand.serve.http.message import Request
+from argand.serve.signature import ServedSignature
+from argand.serve.version import ModelVersion
+
+_TIMEOUT = b"x-request-timeout"
+
+
+def find(engine: Engine, request: Request) -> ModelVersion:
+    """The version that a path names by `model`, and by `version` or `label`."""
+    params = request.params
+    found = engine.find(params["model"], number_of(params.get("version")), params.get("label"))
+    request.version = found
+    return found
+
+
+def number_of(text: str | None) -> int | None:
+    """The number of a version; None for the latest."""
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise invalid(f"a version is a number, got {text[:40]!r}", "version")
+    return int(text)
+
+
+async def outputs_of(
+    request: Request,
+    version: ModelVersion,
+    signature: ServedSignature,
+    inputs: Mapping[str, Any],
+    *,
+    timeout: float | None = None,
+    priority: int = 0,
+) -> list[Any]:
+    """The outputs in order. Strings for inputs that the model's card describes are made arrays
+    first, on a thread, since decoding an image takes long."""
+    if any(x.dtype.kind == "O" for x in inputs.values()):
+        inputs = await asyncio.to_thread(handlers.converted, version, signature, inputs)
+    header = request.headers.get(_TIMEOUT)
+    if header is not None:
+        seconds = _seconds(header.decode("latin-1"))
+        timeout = seconds if timeout is None else min(timeout, seconds)
+    return await version.submit(signature, inputs, timeout=timeout, priority=priority)
+
+
+def _seconds(text: str) -> float:
+    """The header `x-request-timeout`: the seconds after which the answer is of no use."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 < found < 1e6:
+        raise invalid(f"x-request-timeout is a number of seconds, got {text[:40]!r}")
+    return found
+
+
+__all__ = ["find", "number_of", "outputs_of"]

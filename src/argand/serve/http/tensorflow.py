@@ -1,0 +1,302 @@
+"""TensorFlow Serving's REST protocol: predict, classify, regress, status and metadata."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from argand.serve import handlers
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.host import Host
+from argand.serve.http.asking import find, outputs_of
+from argand.serve.http.message import Request, Response
+from argand.serve.http.routes import Route
+from argand.serve.http.values import array_of, decoded_object, encoded, kind_of, listed
+from argand.serve.signature import ServedSignature, TensorSpec
+from argand.serve.version import ModelVersion
+
+_AT = ("", "/versions/{version}", "/labels/{label}")
+
+
+def errors(error: ServeError) -> Response:
+    """`{"error": message}`."""
+    return Response(encoded({"error": str(error)}), status=error.status.http)
+
+
+def routes(host: Host) -> list[Route]:
+    """Its paths, below `/v1/models`."""
+    served = TensorFlow(host)
+    found = []
+    for at in _AT:
+        path = "/v1/models/{model}" + at
+        found += [
+            ("POST", path + ":predict", served.predict),
+            ("POST", path + ":classify", served.classify),
+            ("POST", path + ":regress", served.regress),
+            ("GET", path, served.status),
+            ("GET", path + "/metadata", served.metadata),
+        ]
+    return [Route(m, p, h, "tensorflow", errors) for m, p, h in found]
+
+
+class TensorFlow:
+    """Answers the protocol's requests."""
+
+    def __init__(self, host: Host) -> None:
+        self.engine = host.engine
+        self.most = host.options.limits.elements
+
+    # -- inference -----------------------------------------------------------------------------
+
+    async def predict(self, request: Request) -> Response:
+        """`{"instances": rows}` to `{"predictions": rows}`, `{"inputs": columns}` to
+        `{"outputs": columns}`."""
+        body = decoded_object(request.body)
+        version, signature = self._asked(request, body)
+        if "instances" in body and "inputs" in body:
+            raise invalid("Not expecting 'inputs' and 'instances' at the same time")
+        if "instances" in body:
+            inputs = self._rows(signature, body["instances"])
+            outputs = await outputs_of(request, version, signature, inputs)
+            return Response(encoded({"predictions": rows_of(signature, outputs)}, outputs))
+        if "inputs" in body:
+            inputs = self._columns(signature, body["inputs"])
+            outputs = await outputs_of(request, version, signature, inputs)
+            return Response(encoded({"outputs": columns_of(signature, outputs)}, outputs))
+        raise invalid("Missing 'inputs' or 'instances' key")
+
+    def _asked(
+        self, request: Request, body: Mapping[str, Any]
+    ) -> tuple[ModelVersion, ServedSignature]:
+        """The version and the signature that a request names."""
+        name = body.get("signature_name")
+        if name is not None and not isinstance(name, str):
+            raise invalid(
+                f"'signature_name' key must be a string value, got {kind_of(name)}",
+                "signature_name",
+            )
+        version = find(self.engine, request)
+        try:
+            return version, version.signature(name or None)
+        except ServeError as error:
+            raise invalid(str(error), "signature_name") from None
+
+    def _rows(self, signature: ServedSignature, rows: Any) -> dict[str, Any]:
+        """The inputs of the row format: values, or objects with a value for each input."""
+        if not isinstance(rows, list):
+            raise invalid(
+                f"Excepting 'instances' to be an list/array, got {kind_of(rows)}", "instances"
+            )
+        if not rows:
+            raise invalid("no values for 'instances' to process: the list is empty", "instances")
+        if not _is_named(rows[0]):
+            spec = _only(signature, "instances")
+            return {spec.name: array_of(rows, spec, self.most)}
+        columns: dict[str, list[Any]] = {name: [] for name in rows[0]}
+        for i, row in enumerate(rows):
+            if not _is_named(row) or row.keys() != columns.keys():
+                given = ", ".join(row) if isinstance(row, dict) else kind_of(row)
+                raise invalid(
+                    f"Failed to process element: {i} of 'instances' list: it has {given}, the "
+                    f"first one has {', '.join(columns)}",
+                    "instances",
+                )
+            for name, value in row.items():
+                columns[name].append(value)
+        return self._arrays(signature, columns)
+
+    def _columns(self, signature: ServedSignature, columns: Any) -> dict[str, Any]:
+        """The inputs of the column format: one value, or an object with one for each input."""
+        if not _is_named(columns):
+            spec = _only(signature, "inputs")
+            return {spec.name: array_of(columns, spec, self.most)}
+        return self._arrays(signature, columns)
+
+    def _arrays(self, signature: ServedSignature, named: Mapping[str, Any]) -> dict[str, Any]:
+        specs = signature.by_name
+        unknown = TensorSpec("", None, None)  # is refused with the names that there are
+        return {
+            name: array_of(value, specs.get(name, unknown._replace(name=name)), self.most)
+            for name, value in named.items()
+        }
+
+    async def classify(self, request: Request) -> Response:
+        """Examples to the classes of each with their scores: `{"results": [[[label, score]]]}`."""
+        version, signature, outputs = await self._of_examples(request)
+        if handlers.is_described(version, signature):
+            answer = handlers.answer_of(version, signature, outputs)
+            rows = answer if isinstance(answer, list) else [answer]
+            if all(isinstance(row, dict) for row in rows):
+                return Response(encoded({"results": [[*map(list, r.items())] for r in rows]}))
+        scores = _scores(outputs[0], signature)
+        found = [[[str(i), s] for i, s in enumerate(row)] for row in listed(scores)]
+        return Response(encoded({"results": found}, [scores]))
+
+    async def regress(self, request: Request) -> Response:
+        """Examples to a number for each: `{"results": [value]}`."""
+        _, signature, outputs = await self._of_examples(request)
+        scores = _scores(outputs[0], signature)
+        if scores.shape[1] != 1:
+            raise invalid(
+                f"{signature.name} gives {scores.shape[1]} numbers for an example; regress takes "
+                "a signature that gives one"
+            )
+        return Response(encoded({"results": listed(scores[:, 0])}, [scores]))
+
+    async def _of_examples(
+        self, request: Request
+    ) -> tuple[ModelVersion, ServedSignature, list[Any]]:
+        """The outputs for examples: objects with a value for each input, and a context with those
+        that all share."""
+        body = decoded_object(request.body)
+        version, signature = self._asked(request, body)
+        examples, context = body.get("examples"), body.get("context", {})
+        if not isinstance(examples, list) or not examples:
+            raise invalid("'examples' must be a list of objects", "examples")
+        if not isinstance(context, dict) or not all(isinstance(x, dict) for x in examples):
+            raise invalid("'context' and each of 'examples' must be objects", "examples")
+        inputs = self._rows(signature, [context | x for x in examples])
+        return version, signature, await outputs_of(request, version, signature, inputs)
+
+    # -- status and metadata -------------------------------------------------------------------
+
+    async def status(self, request: Request) -> Response:
+        """The states of a model's versions, the newest first."""
+        params = request.params
+        model = self.engine.models.get(params["model"])
+        if model is None or "version" in params or "label" in params:
+            try:
+                versions = [find(self.engine, request)]
+            except ServeError as error:
+                number = params.get("version", "")
+                known = {} if model is None else model.versions
+                if error.status is not Status.UNAVAILABLE or not number:
+                    raise
+                versions = [known[int(number)]]
+        else:
+            versions = [v for _, v in sorted(model.versions.items(), reverse=True)]
+        return Response(encoded({"model_version_status": [*map(_status_of, versions)]}))
+
+    async def metadata(self, request: Request) -> Response:
+        """The inputs and outputs of all signatures."""
+        version = find(self.engine, request)
+        found = {
+            "model_spec": {
+                "name": version.model,
+                "signature_name": "",
+                "version": str(version.number),
+            },
+            "metadata": {
+                "signature_def": {
+                    "signature_def": {n: _signature_def(s) for n, s in version.signatures.items()}
+                }
+            },
+        }
+        return Response(encoded(found))
+
+
+def _is_named(value: Any) -> bool:
+    """Whether a value is an object with values by name; `{"b64": ...}` is a string."""
+    return isinstance(value, dict) and set(value) != {"b64"}
+
+
+def _only(signature: ServedSignature, key: str) -> TensorSpec:
+    if len(signature.inputs) == 1:
+        return signature.inputs[0]
+    names = ", ".join(signature.by_name)
+    raise invalid(f"{signature.name} has the inputs {names}: {key!r} must name them", key)
+
+
+def rows_of(signature: ServedSignature, outputs: Sequence[Any]) -> Any:
+    """The row format: a value, or an object, for each row."""
+    sizes = {o.shape[0] if o.ndim else None for o in outputs}
+    if len(sizes) != 1 or None in sizes:
+        raise invalid(
+            f"the outputs of {signature.name} have no rows in common; ask in the column format, "
+            "by 'inputs'",
+            "instances",
+        )
+    columns = [_named(x.name, o) for x, o in zip(signature.outputs, outputs, strict=True)]
+    if len(columns) == 1:
+        return columns[0]
+    names = [x.name for x in signature.outputs]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def columns_of(signature: ServedSignature, outputs: Sequence[Any]) -> Any:
+    """The column format: one value, or an object with one for each output."""
+    named = {x.name: _named(x.name, o) for x, o in zip(signature.outputs, outputs, strict=True)}
+    return next(iter(named.values())) if len(named) == 1 else named
+
+
+def _named(name: str, array: Any) -> Any:
+    """An output's lists; strings of one that ends with `_bytes` are base64, as they are here."""
+    if array.dtype.kind not in "OSU" or not name.endswith("_bytes"):
+        return listed(array)
+
+    def packed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [packed(x) for x in value]
+        data = value.encode() if isinstance(value, str) else value
+        return {"b64": base64.b64encode(data).decode()}
+
+    return packed(array.tolist())
+
+
+def _scores(array: Any, signature: ServedSignature) -> np.ndarray:
+    """An output as (examples, scores)."""
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
+        raise invalid(f"{signature.name} gives no scores for each example")
+    return np.asarray(array.reshape(len(array), -1))
+
+
+def _status_of(version: ModelVersion) -> dict[str, Any]:
+    error = version.error
+    return {
+        "version": str(version.number),
+        "state": version.state.name,
+        "status": {
+            "error_code": "OK" if error is None else error.status.name,
+            "error_message": "" if error is None else str(error),
+        },
+    }
+
+
+def _signature_def(signature: ServedSignature) -> dict[str, Any]:
+    return {
+        "inputs": {x.name: _tensor_info(x) for x in signature.inputs},
+        "outputs": {x.name: _tensor_info(x) for x in signature.outputs},
+        "method_name": "tensorflow/serving/predict",
+        "defaults": {},
+    }
+
+
+def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
+    dims = [
+        {"size": str(s if isinstance(s, int) else -1), "name": s if isinstance(s, str) else ""}
+        for s in spec.shape or ()
+    ]
+    dtype = "DT_STRING" if spec.dtype is None else _DTYPES.get(spec.dtype.name, "DT_INVALID")
+    return {
+        "dtype": dtype,
+        "tensor_shape": {"dim": dims, "unknown_rank": spec.shape is None},
+        "name": f"{spec.name}:0",
+    }
+
+
+_DTYPES = {
+    "float16": "DT_HALF",
+    "bfloat16": "DT_BFLOAT16",
+    "float32": "DT_FLOAT",
+    "float64": "DT_DOUBLE",
+    "bool": "DT_BOOL",
+    "complex64": "DT_COMPLEX64",
+    "complex128": "DT_COMPLEX128",
+    **{f"{u}int{n}": f"DT_{u.upper()}INT{n}" for u in ("", "u") for n in (8, 16, 32, 64)},
+}
+
+
+__all__ = ["TensorFlow", "columns_of", "errors", "routes", "rows_of"]

@@ -1,0 +1,459 @@
+"""The v2 inference protocol of KServe and Triton over REST, with binary tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from argand import version as release
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.host import Host
+from argand.serve.http.asking import find, number_of, outputs_of
+from argand.serve.http.message import Request, Response
+from argand.serve.http.routes import Route
+from argand.serve.http.values import array_of, decoded, encoded, listed
+from argand.serve.signature import ServedSignature, TensorSpec
+from argand.serve.version import ModelVersion, State
+from argand_client.datatypes import as_bytes, dtype_of, element_count, from_bytes, name_of, to_bytes
+
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "schedule_policy",
+    "statistics",
+)
+_HEADER = b"inference-header-content-length"
+_BINARY = b"application/octet-stream"
+Parameters = dict[str, Any]
+
+
+class _Input(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: Any = None
+    parameters: Parameters = {}
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: Parameters = {}
+
+
+class _Infer(msgspec.Struct):
+    inputs: list[_Input]
+    outputs: list[_Output] = []
+    id: str = ""
+    parameters: Parameters = {}
+
+
+_decode = msgspec.json.Decoder(_Infer).decode
+
+
+def errors(error: ServeError) -> Response:
+    """`{"error": message}`."""
+    return Response(encoded({"error": str(error)}), status=error.status.http)
+
+
+def routes(host: Host) -> list[Route]:
+    """Its paths, below `/v2`."""
+    served = V2(host)
+    found: list[tuple[str, str, Any, Any]] = [
+        ("GET", "/v2", served.server, "open"),
+        ("GET", "/v2/health/live", served.live, "open"),
+        ("GET", "/v2/health/ready", served.ready, "open"),
+        ("GET", "/v2/models/stats", served.all_statistics, "read"),
+        ("POST", "/v2/repository/index", served.index, "read"),
+        ("POST", "/v2/repository/models/{model}/load", served.load, "manage"),
+        ("POST", "/v2/repository/models/{model}/unload", served.unload, "manage"),
+    ]
+    for at in ("", "/versions/{version}"):
+        path = "/v2/models/{model}" + at
+        found += [
+            ("POST", path + "/infer", served.infer, "model"),
+            ("GET", path, served.metadata, "model"),
+            ("GET", path + "/ready", served.model_ready, "open"),
+            ("GET", path + "/config", served.config, "model"),
+            ("GET", path + "/stats", served.statistics, "model"),
+        ]
+    return [Route(m, p, h, "v2", errors, scope) for m, p, h, scope in found]
+
+
+class V2:
+    """Answers the protocol's requests."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.engine: Any = host.engine
+        self.most = host.options.limits.elements
+        self.counts = host.metrics
+
+    # -- inference -----------------------------------------------------------------------------
+
+    async def infer(self, request: Request) -> Response:
+        """The outputs for some inputs."""
+        body, rest = _split(request)
+        asked = _infer_of(body)
+        version = find(self.engine, request)
+        parameters = asked.parameters
+        name = parameters.get("signature_name")
+        if name is not None and not isinstance(name, str):
+            raise invalid("the parameter 'signature_name' is a string", "signature_name")
+        signature = version.signature(name)
+        inputs = self._inputs(signature, asked.inputs, rest)
+        outputs = await outputs_of(
+            request,
+            version,
+            signature,
+            inputs,
+            timeout=_microseconds(parameters),
+            priority=_integer(parameters, "priority"),
+        )
+        return _answer(asked, version, signature, outputs)
+
+    def _inputs(
+        self, signature: ServedSignature, tensors: Sequence[_Input], rest: memoryview
+    ) -> dict[str, Any]:
+        """The arrays by name; those that are binary lie in `rest`, one after the other."""
+        found: dict[str, Any] = {}
+        place = 0
+        for tensor in tensors:
+            name = tensor.name
+            if name in found:
+                raise invalid(f"the input {name!r} is given twice", name)
+            if "shared_memory_region" in tensor.parameters:
+                raise ServeError(
+                    Status.UNIMPLEMENTED, f"{name}: shared memory is not served", field=name
+                )
+            try:
+                if element_count(tensor.shape) > self.most:
+                    raise ServeError(
+                        Status.TOO_LARGE,
+                        f"{name}: the shape {tensor.shape} has more than {self.most:,} elements",
+                        field=name,
+                    )
+                if "binary_data_size" in tensor.parameters:
+                    size = _integer(tensor.parameters, "binary_data_size")
+                    if size < 0 or place + size > len(rest):
+                        raise ValueError(
+                            f"binary_data_size is {size}, {len(rest) - place} bytes are left"
+                        )
+                    array = from_bytes(rest[place : place + size], tensor.datatype, tensor.shape)
+                    place += size
+                else:
+                    array = self._of_json(signature, tensor)
+            except ValueError as error:
+                if isinstance(error, ServeError):
+                    raise
+                raise invalid(f"{name}: {error}", name) from None
+            found[name] = _for_text(array, signature.by_name.get(name), name)
+        if place != len(rest):
+            raise invalid(f"{len(rest) - place} bytes follow the last binary tensor")
+        return found
+
+    def _of_json(self, signature: ServedSignature, tensor: _Input) -> np.ndarray:
+        """The array of `data`, which may be nested or flat."""
+        dtype = dtype_of(tensor.datatype)
+        if tensor.data is None:
+            raise ValueError("it has neither data nor binary_data_size")
+        if dtype.kind == "O":
+            array = array_of(tensor.data, TensorSpec(tensor.name, None, None), self.most)
+            if array.dtype.kind != "O":
+                raise ValueError("BYTES are strings")
+        else:
+            array = array_of(tensor.data, _typed(tensor.name, dtype), self.most)
+            if array.dtype.kind == "O":
+                raise ValueError(f"{tensor.datatype} are no strings")
+        if array.size != element_count(tensor.shape):
+            raise ValueError(
+                f"the shape {tensor.shape} has {element_count(tensor.shape)} elements, data has "
+                f"{array.size}"
+            )
+        return array.reshape(tensor.shape)
+
+    # -- the server and its models -------------------------------------------------------------
+
+    async def server(self, request: Request) -> Response:
+        """The name, the release and the extensions."""
+        return Response(
+            encoded({"name": "argand", "version": release.__version__, "extensions": EXTENSIONS})
+        )
+
+    async def live(self, request: Request) -> Response:
+        """That the server answers."""
+        return Response(b"")
+
+    async def ready(self, request: Request) -> Response:
+        """Whether requests should come."""
+        return Response(b"", status=200 if self.host.is_ready else 400)
+
+    async def model_ready(self, request: Request) -> Response:
+        """Whether a version takes requests."""
+        try:
+            find(self.engine, request)
+        except ServeError as error:
+            if error.status is not Status.UNAVAILABLE:
+                raise
+            return Response(b"", status=400)
+        return Response(b"")
+
+    async def metadata(self, request: Request) -> Response:
+        """The inputs and outputs of the default signature, or of `?signature_name=`."""
+        version = find(self.engine, request)
+        signature = version.signature(request.query.get("signature_name"))
+        found = {
+            "name": version.model,
+            "versions": [str(n) for n in self.engine.models[version.model].available],
+            "platform": "argand",
+            "inputs": [_described(x) for x in signature.inputs],
+            "outputs": [_described(x) for x in signature.outputs],
+        }
+        return Response(encoded(found))
+
+    async def config(self, request: Request) -> Response:
+        """What Triton's clients ask before they call."""
+        version = find(self.engine, request)
+        signature = version.signature()
+        batching = version.options.batching
+        rows = min(batching.max_rows, signature.most_rows) if signature.batched else 0
+        skip = 1 if signature.batched else 0
+        found: dict[str, Any] = {
+            "name": version.model,
+            "platform": "argand",
+            "backend": "argand",
+            "version_policy": {"specific": {"versions": [version.number]}},
+            "max_batch_size": rows,
+            "input": [_configured(x, skip) for x in signature.inputs],
+            "output": [_configured(x, skip) for x in signature.outputs],
+        }
+        if rows:
+            delay = int(batching.max_delay * 1e6)
+            found["dynamic_batching"] = {"max_queue_delay_microseconds": delay}
+        return Response(encoded(found))
+
+    # -- statistics and management -------------------------------------------------------------
+
+    async def statistics(self, request: Request) -> Response:
+        """How many requests and batches of a model were computed, and how long that took."""
+        number = number_of(request.params.get("version"))
+        find(self.engine, request)
+        return self._statistics([request.params["model"]], number)
+
+    async def all_statistics(self, request: Request) -> Response:
+        """The statistics of all models."""
+        return self._statistics(list(self.engine.models), None)
+
+    def _statistics(self, models: Sequence[str], number: int | None) -> Response:
+        found = [
+            self.counts.of_version(name, version)
+            for name in models
+            for version in self.engine.models[name].available
+            if number in (None, version)
+        ]
+        return Response(encoded({"model_stats": found}))
+
+    async def index(self, request: Request) -> Response:
+        """The models with their versions and states."""
+        asked = decoded(request.body) if request.body.strip() else {}
+        ready = isinstance(asked, dict) and bool(asked.get("ready"))
+        found = [
+            {
+                "name": name,
+                "version": str(number),
+                "state": _STATES[version.state],
+                "reason": "" if version.error is None else str(version.error),
+            }
+            for name, model in self.engine.models.items()
+            for number, version in sorted(model.versions.items())
+            if version.state is State.AVAILABLE or not ready
+        ]
+        return Response(encoded(found))
+
+    async def load(self, request: Request) -> Response:
+        """Load what the folders hold of a model."""
+        asked = decoded(request.body) if request.body.strip() else {}
+        if isinstance(asked, dict) and asked.get("parameters"):
+            raise ServeError(
+                Status.UNIMPLEMENTED, "a model is loaded as its folder has it, without parameters"
+            )
+        await self.engine.load(request.params["model"])
+        return Response(b"")
+
+    async def unload(self, request: Request) -> Response:
+        """Unload a model when it has answered what it has."""
+        await self.engine.unload(request.params["model"])
+        return Response(b"")
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+def _split(request: Request) -> tuple[bytes, memoryview]:
+    """The JSON of a body, and the binary tensors behind it."""
+    header = request.headers.get(_HEADER)
+    body = request.body
+    if header is None:
+        return body, memoryview(b"")
+    text = header.strip()
+    if not text.isdigit() or len(text) > 18 or int(text) > len(body):
+        shown = text[:40].decode("latin-1")
+        raise invalid(
+            f"Inference-Header-Content-Length is {shown!r}, the body has {len(body)} bytes"
+        )
+    size = int(text)
+    return body[:size], memoryview(body)[size:]
+
+
+def _infer_of(body: bytes) -> _Infer:
+    """The request of a JSON body."""
+    try:
+        return _decode(body)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        pass
+    try:
+        return msgspec.convert(decoded(body), _Infer)  # with NaN, or the error of the JSON
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+
+
+def _typed(name: str, dtype: np.dtype[Any]) -> TensorSpec:
+    from argand.base.dtype import from_numpy
+
+    return TensorSpec(name, from_numpy(dtype), None)
+
+
+def _for_text(array: np.ndarray, spec: TensorSpec | None, name: str) -> np.ndarray:
+    """Bytes as text where a model takes strings itself; others are for the model's card."""
+    is_text = spec is not None and (spec.dtype is None or spec.dtype.numpy.kind in "OSUT")
+    if array.dtype.kind != "O" or not is_text:
+        return array
+    try:
+        found = [x.decode() if isinstance(x, bytes) else x for x in array.reshape(-1)]
+    except UnicodeDecodeError as error:
+        raise invalid(f"{name}: a string is no UTF-8: {error.reason}", name) from None
+    made = np.empty(len(found), object)
+    made[:] = found
+    return made.reshape(array.shape)
+
+
+def _integer(parameters: Parameters, name: str) -> int:
+    value = parameters.get(name, 0)
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 53:
+        raise invalid(f"the parameter {name!r} is an integer, got {value!r:.40}", name)
+    return value
+
+
+def _microseconds(parameters: Parameters) -> float | None:
+    """The parameter `timeout`, in seconds."""
+    value = _integer(parameters, "timeout")
+    if value < 0:
+        raise invalid("the parameter 'timeout' is a number of microseconds", "timeout")
+    return value / 1e6 if value else None
+
+
+# -- responses -------------------------------------------------------------------------------------
+
+
+def _answer(
+    asked: _Infer, version: ModelVersion, signature: ServedSignature, arrays: Sequence[Any]
+) -> Response:
+    named = {x.name: a for x, a in zip(signature.outputs, arrays, strict=True)}
+    wanted = {o.name: o.parameters for o in asked.outputs} or dict.fromkeys(named, Parameters())
+    default = bool(asked.parameters.get("binary_data_output", False))
+    outputs: list[dict[str, Any]] = []
+    binary: list[bytes] = []
+    plain = []
+    for name, parameters in wanted.items():
+        if name not in named:
+            raise invalid(
+                f"{signature.name} has no output {name!r}; its outputs are {', '.join(named)}",
+                name,
+            )
+        array = named[name]
+        count = _integer(parameters, "classification")
+        if count:
+            array = classified(array, count, name)
+        said: dict[str, Any] = {
+            "name": name,
+            "datatype": _datatype(array, name),
+            "shape": list(array.shape),
+        }
+        if parameters.get("binary_data", default):
+            binary.append(to_bytes(array))
+            said["parameters"] = {"binary_data_size": len(binary[-1])}
+        else:
+            plain.append(array)
+            said["data"] = listed(array.reshape(-1))
+        outputs.append(said)
+    found: dict[str, Any] = {"model_name": version.model, "model_version": str(version.number)}
+    if asked.id:
+        found["id"] = asked.id
+    found["outputs"] = outputs
+    head = encoded(found, plain)
+    if not binary:
+        return Response(head)
+    return Response(b"".join([head, *binary]), type=_BINARY, headers=[(_HEADER, b"%d" % len(head))])
+
+
+def _datatype(array: Any, name: str) -> str:
+    try:
+        return name_of(array.dtype)
+    except ValueError as error:
+        raise ServeError(Status.UNIMPLEMENTED, f"{name}: {error}", field=name) from None
+
+
+def classified(array: Any, count: int, name: str) -> np.ndarray:
+    """The `count` largest scores along the last dimension, as Triton's texts `score:index`."""
+    if array.ndim == 0 or array.dtype.kind not in "fiu" or count < 0:
+        raise invalid(f"{name}: {count} classes can't be made of {array.dtype}", name)
+    order = np.argsort(-array.astype(np.float64), axis=-1, kind="stable")[..., :count]
+    scores = np.take_along_axis(array, order, -1)
+    found = np.empty(order.size, object)
+    pairs = zip(scores.ravel().tolist(), order.ravel().tolist(), strict=True)
+    found[:] = [as_bytes(f"{score:f}:{index}") for score, index in pairs]
+    return found.reshape(order.shape)
+
+
+def _type_of(spec: TensorSpec) -> str:
+    if spec.dtype is None:
+        return "BYTES"
+    try:
+        return name_of(spec.dtype.numpy)
+    except ValueError as error:
+        raise ServeError(Status.UNIMPLEMENTED, f"{spec.name}: {error}", field=spec.name) from None
+
+
+def _shape_of(spec: TensorSpec) -> list[int]:
+    return [size if isinstance(size, int) else -1 for size in spec.shape or ()]
+
+
+def _described(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": _type_of(spec), "shape": _shape_of(spec)}
+
+
+def _configured(spec: TensorSpec, skip: int) -> Mapping[str, Any]:
+    kind = _type_of(spec)
+    return {
+        "name": spec.name,
+        "data_type": "TYPE_STRING" if kind == "BYTES" else f"TYPE_{kind}",
+        "dims": _shape_of(spec)[skip:],
+    }
+
+
+_STATES = {
+    State.START: "LOADING",
+    State.LOADING: "LOADING",
+    State.AVAILABLE: "READY",
+    State.UNLOADING: "UNLOADING",
+    State.END: "UNAVAILABLE",
+}
+
+
+__all__ = ["V2", "classified", "errors", "routes"]

@@ -1,0 +1,200 @@
+"""JSON and arrays: what a body says, checked against what a signature takes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.signature import TensorSpec
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_SHOWN = 60  # characters of a value in an error
+
+
+def decoded(body: bytes) -> Any:
+    """The value of a JSON body. `NaN`, `Infinity` and `-Infinity` are numbers, as Python and
+    TensorFlow write them."""
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = error
+    except RecursionError:
+        raise invalid("the body is nested too deeply") from None
+    if b"NaN" not in body and b"Infinity" not in body:
+        raise invalid(f"the body is no JSON: {found}")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"the body is no JSON: {error}") from None
+
+
+def decoded_object(body: bytes) -> dict[str, Any]:
+    """The value of a JSON body that must be an object."""
+    found = decoded(body)
+    if not isinstance(found, dict):
+        raise invalid(f"the body must be a JSON object, got {kind_of(found)}")
+    return found
+
+
+def encoded(value: Any, arrays: Iterable[Any] = ()) -> bytes:
+    """A value as JSON. Where one of the arrays that it is made of has NaN or infinities, they are
+    written `NaN`, `Infinity` and `-Infinity`; any other JSON is strict."""
+    if all(_is_finite(a) for a in arrays):
+        return _encode(value)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _is_finite(array: Any) -> bool:
+    return array.dtype.kind not in "fV" or bool(np.isfinite(array).all())
+
+
+def kind_of(value: Any) -> str:
+    """What JSON calls the kind of a value."""
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+_KINDS: dict[type, str] = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def array_of(value: Any, spec: TensorSpec, most: int) -> np.ndarray:
+    """Nested lists as an array of an input's dtype; strings and `{"b64": ...}` as an array of
+    objects, str and bytes.
+
+    Raises ServeError with the input's name where they are ragged, of another kind, or out of the
+    range of the dtype.
+    """
+    try:
+        found = np.asarray(value)
+    except (ValueError, OverflowError):
+        raise invalid(f"{spec.name}: the lists have different lengths", spec.name) from None
+    if found.size > most:
+        raise ServeError(
+            Status.TOO_LARGE,
+            f"{spec.name} has {found.size:,} elements, more than {most:,}",
+            field=spec.name,
+        )
+    kind = found.dtype.kind
+    if kind in "OU":
+        return _strings(value, found, spec)
+    if spec.dtype is None:
+        return found
+    wanted = spec.dtype.numpy
+    if kind == "f":
+        if spec.dtype.is_floating_point:
+            return _as_float(found, wanted, spec)
+    elif kind == "b":
+        if wanted.kind == "b":
+            return found
+    elif spec.dtype.is_floating_point:
+        return _as_float(found.astype(np.float64), wanted, spec)
+    elif wanted.kind in "iu":
+        return _as_integer(found, wanted, spec)
+    if not found.size:
+        return found.astype(wanted)
+    raise _wrong_kind(value, spec)
+
+
+def _as_float(found: np.ndarray, wanted: Any, spec: TensorSpec) -> np.ndarray:
+    if found.dtype == wanted:
+        return found
+    with np.errstate(over="ignore"):
+        made = found.astype(wanted)
+    lost = np.isinf(made) & np.isfinite(found)
+    if lost.any():
+        raise invalid(
+            f"{spec.name}: {found[lost].flat[0]} is out of the range of {wanted}", spec.name
+        )
+    return made
+
+
+def _as_integer(found: np.ndarray, wanted: Any, spec: TensorSpec) -> np.ndarray:
+    if found.size and found.dtype != wanted:
+        limits = np.iinfo(wanted)
+        least, largest = int(found.min()), int(found.max())
+        if least < limits.min or largest > limits.max:
+            wrong = least if least < limits.min else largest
+            raise invalid(f"{spec.name}: {wrong} is out of the range of {wanted}", spec.name)
+    return found.astype(wanted)
+
+
+def _strings(value: Any, found: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """An array of the strings in nested lists; for a numeric input they are what a card describes
+    (text, an image), so that is for who asks to find out."""
+    array = np.array(value, dtype=object)
+    flat = array.reshape(-1)
+    for i, x in enumerate(flat):
+        if isinstance(x, Mapping) and set(x) == {"b64"}:
+            flat[i] = bytes_of_base64(x["b64"], spec.name)
+        elif not isinstance(x, str):
+            raise _wrong_kind(x, spec)
+    return flat.reshape(array.shape)
+
+
+def bytes_of_base64(text: Any, name: str) -> bytes:
+    """What `{"b64": text}` stands for."""
+    if not isinstance(text, str):
+        raise invalid(f"{name}: b64 must be a string, got {kind_of(text)}", name)
+    try:
+        return base64.b64decode(text.encode(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise invalid(f"{name}: b64 is no base64: {error}", name) from None
+
+
+def _wrong_kind(value: Any, spec: TensorSpec) -> ServeError:
+    shown = _encode(value)[:_SHOWN].decode("utf-8", "replace") if _is_plain(value) else ""
+    wanted = "numbers" if spec.dtype is None else spec.dtype.name
+    return invalid(f"{spec.name} is {wanted}, got {kind_of(value)} {shown}".rstrip(), spec.name)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | dict | list | type(None))
+
+
+def listed(array: Any) -> Any:
+    """An array as nested lists for JSON; bytes as `{"b64": ...}` where they are no UTF-8."""
+    kind = array.dtype.kind
+    if kind in "fiub":
+        return array.tolist()
+    if kind == "V":  # the small floats of ml_dtypes
+        return array.astype(np.float32).tolist()
+    if kind == "c":
+        return np.stack([array.real, array.imag], -1).tolist()
+    return _texts(array.tolist())
+
+
+def _texts(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_texts(x) for x in value]
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"b64": base64.b64encode(value).decode()}
+    return value
+
+
+__all__ = [
+    "array_of",
+    "bytes_of_base64",
+    "decoded",
+    "decoded_object",
+    "encoded",
+    "kind_of",
+    "listed",
+]

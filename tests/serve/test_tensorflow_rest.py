@@ -1,0 +1,161 @@
+"""TensorFlow Serving's REST protocol, by its documented requests and replies."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from served import classifier, exported, inputs, put
+from web import asked, floats, two_inputs
+
+pytest.importorskip("httptools")
+
+from argand.serve import ModelOptions, Server, VersionPolicy
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    root: Path = tmp_path_factory.mktemp("models")
+    for number in (1, 3):
+        put(exported(classifier(number)), root, "digits", number)
+    put(two_inputs(), root, "two", 1)
+    options = {"digits": ModelOptions(policy=VersionPolicy("all"), labels={"stable": 1})}
+    with Server(root, port=0, models=options) as running:
+        yield running
+
+
+def test_rows_and_columns_have_the_bits_of_a_call(server: Server) -> None:
+    x = inputs(4)
+    for path, seed in (("", 3), ("/versions/1", 1), ("/labels/stable", 1), ("/versions/3", 3)):
+        expected = exported(classifier(seed))(x).numpy()
+        at = f"/v1/models/digits{path}:predict"
+        rows = asked(server, "POST", at, {"instances": x.tolist()})
+        assert rows.status == 200 and list(rows.json) == ["predictions"]
+        named = asked(server, "POST", at, {"instances": [{"input": r} for r in x.tolist()]})
+        columns = asked(server, "POST", at, {"inputs": x.tolist()})
+        assert list(columns.json) == ["outputs"]
+        by_name = asked(
+            server,
+            "POST",
+            at,
+            {"inputs": {"input": x.tolist()}, "signature_name": "serving_default"},
+        )
+        found = [rows.json["predictions"], named.json["predictions"]]
+        found += [columns.json["outputs"], by_name.json["outputs"]]
+        for answer in found:
+            assert floats(answer).tobytes() == expected.tobytes()
+
+
+def test_several_inputs_and_outputs_go_by_name(server: Server) -> None:
+    rows = [{"x": [1.5, 2, 3], "k": 7}, {"x": [4, 5, 6], "k": -1}]
+    found = asked(server, "POST", "/v1/models/two:predict", {"instances": rows}).json
+    assert found == {
+        "predictions": [{"twice": 14, "up": [2.5, 3, 4]}, {"twice": -2, "up": [5, 6, 7]}]
+    }
+    columns = {"x": [[1.5, 2, 3]], "k": [7]}
+    found = asked(server, "POST", "/v1/models/two:predict", {"inputs": columns}).json
+    assert found == {"outputs": {"twice": [14], "up": [[2.5, 3, 4]]}}
+
+
+def test_nan_and_infinities_are_read_and_written_bare(server: Server) -> None:
+    body = b'{"inputs": {"x": [[NaN, Infinity, -Infinity]], "k": [1]}}'
+    found = asked(server, "POST", "/v1/models/two:predict", body)
+    assert b"[NaN,Infinity,-Infinity]" in found.body
+    row = json.loads(found.body)["outputs"]["up"][0]
+    assert math.isnan(row[0]) and row[1:] == [math.inf, -math.inf]
+
+
+def test_status_lists_the_newest_first(server: Server) -> None:
+    found = asked(server, "GET", "/v1/models/digits").json
+    good = {"error_code": "OK", "error_message": ""}
+    assert found == {
+        "model_version_status": [
+            {"version": v, "state": "AVAILABLE", "status": good} for v in ("3", "1")
+        ]
+    }
+    for path in ("versions/1", "labels/stable"):
+        found = asked(server, "GET", f"/v1/models/digits/{path}").json["model_version_status"]
+        assert [v["version"] for v in found] == ["1"]
+    assert asked(server, "GET", "/v1/models/digits/versions/2").status == 404
+
+
+def test_metadata_describes_the_signatures(server: Server) -> None:
+    found = asked(server, "GET", "/v1/models/digits/metadata").json
+    assert found["model_spec"] == {"name": "digits", "signature_name": "", "version": "3"}
+    signature = found["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert signature["method_name"] == "tensorflow/serving/predict"
+    (described,) = signature["inputs"].values()
+    assert described["dtype"] == "DT_FLOAT"
+    sizes = [d["size"] for d in described["tensor_shape"]["dim"]]
+    assert sizes == ["-1", "6"] and described["tensor_shape"]["unknown_rank"] is False
+
+
+def test_classify_and_regress_take_examples(server: Server) -> None:
+    x = inputs(2)
+    examples = [{"input": r} for r in x.tolist()]
+    found = asked(server, "POST", "/v1/models/digits:classify", {"examples": examples}).json
+    expected = exported(classifier(3))(x).numpy()
+    assert [[label for label, _ in row] for row in found["results"]] == [["0", "1", "2"]] * 2
+    scores = floats([[score for _, score in row] for row in found["results"]])
+    assert scores.tobytes() == expected.tobytes()
+    context = {"context": {"x": [1, 2, 3]}, "examples": [{"k": 4}, {"k": 5}]}
+    found = asked(server, "POST", "/v1/models/two:regress", context)
+    assert found.json == {"results": [8, 10]} or found.status == 400
+
+
+BAD: list[tuple[str, Any, int, str]] = [
+    ("digits", b"{", 400, "no JSON"),
+    ("digits", b"[1]", 400, "must be a JSON object"),
+    ("digits", b"\xff\xfe", 400, "no JSON"),
+    ("digits", b'{"instances": ' + b"[" * 100_000, 400, ""),
+    ("digits", {}, 400, "Missing 'inputs' or 'instances' key"),
+    ("digits", {"inputs": [], "instances": []}, 400, "at the same time"),
+    ("digits", {"instances": 5}, 400, "'instances'"),
+    ("digits", {"instances": []}, 400, "empty"),
+    ("digits", {"instances": [[1, 2]]}, 400, "input"),
+    ("digits", {"instances": [[1, 2, 3, 4, 5, 6], [1]]}, 400, "input: the lists have different"),
+    ("digits", {"instances": [["a"] * 6]}, 400, "input"),
+    ("digits", {"instances": [[True] * 6]}, 400, "input is float32, got an array"),
+    ("digits", {"instances": [[1e300] * 6]}, 400, "input: 1e+300 is out of the range of float32"),
+    ("digits", {"instances": [{"imput": [1] * 6}]}, 400, "did you mean input"),
+    ("digits", {"instances": [{"input": [1] * 6}, {}]}, 400, "element: 1 of 'instances' list"),
+    ("digits", {"instances": [{"b64": "?"}]}, 400, "input: b64 is no base64"),
+    ("digits", {"instances": [[0] * 6], "signature_name": "x"}, 400, "signature 'x'"),
+    ("digits", {"instances": [[0] * 6], "signature_name": 3}, 400, "signature_name"),
+    ("two", {"instances": [[1, 2, 3]]}, 400, "must name them"),
+    ("two", {"inputs": {"x": [[1, 2, 3]], "k": [1.5]}}, 400, "k is int32"),
+    ("two", {"inputs": {"x": [[1, 2, 3]], "k": [1 << 40]}}, 400, "k: 1099511627776 is out of"),
+    ("two", {"inputs": {"x": [[1, 2, 3]], "k": [10**400]}}, 400, "k"),
+    ("two", {"inputs": {"x": [[1, 2, 3]], "k": [1, 2]}}, 400, "'k'"),
+    ("two", {"inputs": {"x": {"b64": base64.b64encode(b"x").decode()}, "k": [1]}}, 400, "x"),
+    ("dogits", {"instances": [[0] * 6]}, 404, "did you mean digits"),
+    ("digits/versions/9", {"instances": [[0] * 6]}, 404, "no version 9"),
+    ("digits/labels/canary", {"instances": [[0] * 6]}, 404, "no label 'canary'"),
+    ("digits/versions/x", {"instances": [[0] * 6]}, 400, "a version is a number"),
+]
+
+
+@pytest.mark.parametrize(("model", "body", "status", "message"), BAD)
+def test_what_does_not_fit_is_refused_with_the_field(
+    server: Server, model: str, body: Any, status: int, message: str
+) -> None:
+    found = asked(server, "POST", f"/v1/models/{model}:predict", body)
+    assert found.status == status and list(found.json) == ["error"]
+    assert message in found.json["error"]
+
+
+def test_no_body_brings_the_server_down(server: Server) -> None:
+    rng = np.random.default_rng(0)
+    whole = json.dumps({"instances": [{"x": [1, 2, 3], "k": 7}]}).encode()
+    for _ in range(300):
+        body = bytearray(whole)
+        for place in rng.integers(0, len(body), rng.integers(1, 4)):
+            body[place] = rng.integers(0, 256)
+        status = asked(server, "POST", "/v1/models/two:predict", bytes(body)).status
+        assert status in (200, 400), bytes(body)
