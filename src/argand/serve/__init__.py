@@ -1,9 +1,10 @@
 """`argand.serve`: one server for exported programs and ONNX models."""
 
+from argand.serve import generation
 from argand.serve.engine import Engine, Model
 from argand.serve.errors import ServeError, Status
 from argand.serve.limits import Limits
-from argand.serve.options import BatchOptions, ModelOptions, VersionPolicy
+from argand.serve.options import BatchOptions, GenerationOptions, ModelOptions, VersionPolicy
 from argand.serve.server import Server, serve
 from argand.serve.settings import ServerOptions
 from argand.serve.version import ModelVersion, State
@@ -11,6 +12,7 @@ from argand.serve.version import ModelVersion, State
 __all__ = [
     "BatchOptions",
     "Engine",
+    "GenerationOptions",
     "Limits",
     "Model",
     "ModelOptions",
@@ -21,5 +23,6 @@ __all__ = [
     "State",
     "Status",
     "VersionPolicy",
+    "generation",
     "serve",
 ]

@@ -26,6 +26,22 @@ class BatchOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How a language model is served.
+
+    Args:
+        max_rows: the most sequences that are computed at once.
+        max_waiting: the most that wait; a request above that is refused at once.
+        memory: the bytes of the pool of keys and values; it is no larger than `max_rows` sequences
+            of the longest context need, and has room for one at least.
+    """
+
+    max_rows: int = 32
+    max_waiting: int = 256
+    memory: int = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
 class VersionPolicy:
     """Which of the versions that are there are served: the latest `count`, all, or those given."""
 
@@ -53,6 +69,7 @@ class ModelOptions:
         weights: shares of the requests that name no version, by label:
             `{"stable": 9, "canary": 1}`.
         batching: how requests are put together.
+        generation: how a language model is served.
         timeout: the seconds that a request without a deadline may take; None for no limit.
     """
 
@@ -60,7 +77,8 @@ class ModelOptions:
     labels: dict[str, int] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     batching: BatchOptions = BatchOptions()
+    generation: GenerationOptions = GenerationOptions()
     timeout: float | None = 60.0
 
 
-__all__ = ["BatchOptions", "ModelOptions", "VersionPolicy"]
+__all__ = ["BatchOptions", "GenerationOptions", "ModelOptions", "VersionPolicy"]

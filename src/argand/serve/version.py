@@ -60,6 +60,7 @@ class ModelVersion:
         self.in_flight = 0
         self.history: list[tuple[State, float]] = []
         self.state = State.START
+        self.on_close: list[Callable[[], None]] = []  # of those who keep something for it
         self._batchers: dict[str, Batcher] = {}
         self._executor: Executor | None = None
         self._idle: asyncio.Event = asyncio.Event()
@@ -131,6 +132,9 @@ class ModelVersion:
 
     def let_go(self) -> None:
         """Give its memory back."""
+        for close in self.on_close:
+            close()
+        self.on_close = []
         for batcher in self._batchers.values():
             batcher.close()
         if self._executor is not None:
@@ -191,9 +195,13 @@ class ModelVersion:
         seconds = self.options.timeout if timeout is None else timeout
         deadline = None if seconds is None else loop.time() + seconds
         future = batcher.submit(checked, deadline, priority)
+        self.track(future)
+        return future
+
+    def track(self, future: asyncio.Future[Any]) -> None:
+        """Let it not end before something is done that no signature computes by itself."""
         self.in_flight += 1
         future.add_done_callback(self._answered)
-        return future
 
     def _gone(self) -> ServeError:
         return ServeError(

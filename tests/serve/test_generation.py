@@ -1,0 +1,346 @@
+"""Generation: continuous batching over pages gives what each request gives alone."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from served import run
+from texts import GPT, LETTERS, plain_logits, plain_loop, small_model
+
+import argand as ag
+from argand import nn
+from argand.nn import functional as F
+from argand.serve import ServeError, Status, generation
+from argand.serve.generation import GenerationOptions, Generator, Sampling
+from argand.serve.generation.layout import Layout
+from argand.serve.signature import ServedSignature
+
+CONTEXT, PAGE, CHUNK = 64, 4, 8
+
+
+@pytest.fixture(scope="module")
+def model() -> GPT:
+    return small_model(CONTEXT)
+
+
+@pytest.fixture(scope="module")
+def program(model: GPT, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The model's archive, read again."""
+    made = generation.export(
+        model, context=CONTEXT, page=PAGE, chunk=CHUNK, vocabulary=LETTERS, stop_texts=["U"]
+    )
+    path = tmp_path_factory.mktemp("lm") / "model.argand"
+    made.save(path)
+    return ag.export.load(path)
+
+
+def generator_of(program: Any, **options: Any) -> Generator:
+    signatures = {n: ServedSignature(s) for n, s in program.signatures.items()}
+    return Generator(signatures, program.card, program.assets.get, GenerationOptions(**options))
+
+
+def pages_of(count: int, layout: Layout) -> int:
+    """The memory of so many pages."""
+    return count * 2 * layout.layers * layout.page * layout.heads * layout.width * 4
+
+
+def requests(count: int) -> list[tuple[list[int], Sampling]]:
+    """Random prompts of all lengths, and ways to draw."""
+    rng = np.random.default_rng(7)
+    found = []
+    for i in range(count):
+        prompt = rng.integers(0, len(LETTERS), rng.integers(1, 40)).tolist()
+        how = Sampling(
+            max_tokens=int(rng.integers(1, 24)),
+            temperature=float(rng.choice([0.0, 0.7, 1.3])),
+            top_k=int(rng.choice([0, 5])),
+            top_p=float(rng.choice([1.0, 0.9])),
+            min_p=float(rng.choice([0.0, 0.02])),
+            repetition_penalty=float(rng.choice([1.0, 1.2])),
+            frequency_penalty=float(rng.choice([0.0, 0.5])),
+            seed=i,
+            logprobs=2,
+        )
+        found.append((prompt, how))
+    return found
+
+
+def test_fifty_requests_at_random_times_give_what_each_gives_alone_and_without_a_cache(
+    program: Any, model: GPT
+) -> None:
+    asked = requests(50)
+    layout = generator_of(program).layout
+
+    async def alone(prompt: list[int], how: Sampling) -> Any:
+        return await generator_of(program).submit(prompt, how).answers()
+
+    async def together() -> Any:
+        # too few pages for all, so that some are computed again
+        made = generator_of(program, max_rows=8, memory=pages_of(24, layout))
+        rng = np.random.default_rng(1)
+        order = rng.permutation(len(asked))
+
+        async def later(i: int) -> Any:
+            for _ in range(int(rng.integers(0, 60))):
+                await asyncio.sleep(0.0005)
+            prompt, how = asked[i]
+            return await made.submit(prompt, how, priority=int(i % 3 == 0)).answers()
+
+        found = await asyncio.gather(*(later(i) for i in order))
+        await made.scheduler.finished()
+        return dict(zip(order.tolist(), found, strict=True)), made
+
+    found, made = run(together())
+    assert made.scheduler.preempted > 0
+    assert made.facts["pages_used"] == made.facts["running"] == made.facts["waiting"] == 0
+    pool = made.scheduler.pool
+    assert pool.free + pool.stored == pool.count == 24
+    for i, (prompt, how) in enumerate(asked):
+        assert found[i] == run(alone(prompt, how))  # the bits of the log-probabilities, too
+        tokens = [d.token for d in found[i][0].tokens]
+        assert tokens == plain_loop(model, prompt, how, CONTEXT)
+
+
+def test_the_cache_gives_the_models_own_logits(program: Any, model: GPT) -> None:
+    prompt = np.random.default_rng(3).integers(0, len(LETTERS), 30).tolist()
+
+    async def ask() -> Any:
+        how = Sampling(max_tokens=20, temperature=0, logprobs=3)
+        return await generator_of(program).submit(prompt, how, echo=True).answers()
+
+    (answer,) = run(ask())
+    tokens = [d.token for d in answer.tokens]
+    assert tokens[:30] == prompt
+    assert answer.tokens[0].logprob is None
+    assert answer.text.startswith("".join(LETTERS[t] for t in prompt))
+    logs = F.log_softmax(ag.tensor(plain_logits(model, tokens)), -1).numpy()
+    expected = logs[np.arange(len(tokens) - 1), tokens[1:]]
+    np.testing.assert_allclose([d.logprob for d in answer.tokens[1:]], expected, atol=2e-5)
+    for row, drawn in zip(logs, answer.tokens[1:], strict=False):
+        assert [t for t, _ in drawn.top] == np.argsort(-row, kind="stable")[:3].tolist()
+
+
+def test_several_answers_share_the_pages_of_their_prompt(program: Any, model: GPT) -> None:
+    prompt = np.random.default_rng(4).integers(0, len(LETTERS), 33).tolist()
+    how = Sampling(max_tokens=6, seed=11)
+
+    async def ask() -> Any:
+        made = generator_of(program)
+        request = made.submit(prompt, how, count=3)
+        await asyncio.sleep(0)
+        while any(s.computed < s.prompt for s in made.scheduler.running):
+            await asyncio.sleep(0)
+        shared = set.intersection(*(set(s.pages) for s in made.scheduler.running))
+        return await request.answers(), shared
+
+    found, shared = run(ask())
+    assert len(shared) == 32 // PAGE
+    for i, answer in enumerate(found):
+        expected = plain_loop(model, prompt, how, CONTEXT, i)
+        assert [d.token for d in answer.tokens] == expected
+
+
+def test_a_cancelled_request_leaves_no_page_behind(program: Any) -> None:
+    async def ask() -> Generator:
+        made = generator_of(program, max_rows=2)
+        endless = Sampling(max_tokens=1000, seed=0)
+        cancelled = [made.submit([1, 2, 3], endless) for _ in range(3)]
+        seen = 0
+        async for _ in cancelled[0]:
+            seen += 1
+            if seen == 3:
+                break  # as a client that goes away
+        cancelled[1].cancel()
+        cancelled[2].cancel()
+        await made.scheduler.finished()
+        return made
+
+    facts = run(ask()).facts
+    assert (facts["pages_used"], facts["running"], facts["waiting"]) == (0, 0, 0)
+
+
+def test_a_deadline_ends_a_request_and_a_full_queue_refuses_one(program: Any) -> None:
+    async def ask() -> tuple[ServeError, ServeError]:
+        made = generator_of(program, max_rows=1, max_waiting=2)
+        long = Sampling(max_tokens=60, seed=0)
+        late = made.submit([1], long, timeout=-1.0)
+        requests = [made.submit([1], long)]
+        with pytest.raises(ServeError) as full:
+            requests += [made.submit([1], long) for _ in range(3)]
+        with pytest.raises(ServeError) as passed:
+            await late.answers()
+        for request in requests:
+            request.cancel()
+        await made.scheduler.finished()
+        return passed.value, full.value
+
+    passed, full = run(ask())
+    assert passed.status is Status.DEADLINE_EXCEEDED
+    assert full.status is Status.RESOURCE_EXHAUSTED
+
+
+def test_the_most_urgent_request_goes_first(program: Any) -> None:
+    async def ask() -> list[str]:
+        made = generator_of(program, max_rows=1)
+        ended: list[str] = []
+        how = Sampling(max_tokens=10, seed=0)
+        slow = made.submit([1], how, priority=1, on_end=lambda: ended.append("slow"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        urgent = made.submit([2], how, priority=0, on_end=lambda: ended.append("urgent"))
+        await asyncio.gather(slow.answers(), urgent.answers())
+        return ended
+
+    assert run(ask()) == ["urgent", "slow"]
+
+
+def test_texts_end_at_stop_texts_and_tokens_and_show_nothing_of_them(
+    program: Any, model: GPT
+) -> None:
+    how = Sampling(max_tokens=30, seed=5)
+    prompt = [3, 4, 5]
+    letters = "".join(LETTERS[t] for t in plain_loop(model, prompt, how, CONTEXT))
+    stop = letters[11:14]
+    cut = letters.index(stop)
+
+    async def ask(how: Sampling) -> Any:
+        return [piece async for piece in generator_of(program).submit(prompt, how)]
+
+    pieces = run(ask(dataclasses.replace(how, stop=("no such text", stop))))
+    text = "".join(p.text for p in pieces)
+    assert text == letters[:cut]
+    assert pieces[-1].finish == "stop"
+    for i in range(len(pieces)):  # what is told early is part of the answer for good
+        assert letters.startswith("".join(p.text for p in pieces[: i + 1]))
+    token = LETTERS.index(letters[11])
+    first = letters.index(letters[11])
+    pieces = run(ask(dataclasses.replace(how, stop_tokens=(token,))))
+    assert "".join(p.text for p in pieces) == letters[:first]
+    assert run(ask(how))[-1].finish == "length"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "how", "field"),
+    [
+        ("", {}, "prompt"),
+        ([], {}, "prompt"),
+        ("a" * CONTEXT, {}, "prompt"),
+        ("unknown: \N{SNOWMAN}", {}, "prompt"),
+        ([len(LETTERS)], {}, "prompt"),
+        ([-1], {}, "prompt"),
+        ("a", {"temperature": -1.0}, "temperature"),
+        ("a", {"temperature": float("nan")}, "temperature"),
+        ("a", {"top_p": 0.0}, "top_p"),
+        ("a", {"min_p": 2.0}, "min_p"),
+        ("a", {"max_tokens": -1}, "max_tokens"),
+        ("a", {"repetition_penalty": 0.0}, "repetition_penalty"),
+        ("a", {"logprobs": 99}, "logprobs"),
+        ("a", {"stop": ("",)}, "stop"),
+        ("a", {"logit_bias": {99: 1.0}}, "logit_bias"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_field(
+    program: Any, prompt: Any, how: dict[str, Any], field: str
+) -> None:
+    async def ask() -> None:
+        await generator_of(program).submit(prompt, Sampling(**how)).answers()
+
+    with pytest.raises(ServeError) as caught:
+        run(ask())
+    assert (caught.value.status, caught.value.field) == (Status.INVALID_ARGUMENT, field)
+
+
+# -- exporting -------------------------------------------------------------------------------------
+
+
+class Grouped(nn.Module):
+    """Heads of queries share keys and values; a model that gives an object, as transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        ag.manual_seed(2)
+        self.tokens, self.places = nn.Embedding(9, 16), nn.Embedding(32, 16)
+        self.q, self.k, self.v = nn.Linear(16, 16), nn.Linear(16, 8), nn.Linear(16, 8)
+        self.head = nn.Linear(16, 9)
+
+    def forward(self, input_ids: Any, position_ids: Any, use_cache: bool = True) -> Any:
+        assert not use_cache
+        x = self.tokens(input_ids) + self.places(position_ids)
+        b, t, _ = x.shape
+        q, k, v = (f(x).view(b, t, -1, 4).transpose(1, 2) for f in (self.q, self.k, self.v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        return (self.head(y.transpose(1, 2).reshape(b, t, 16)),)
+
+
+def test_grouped_heads_keep_one_copy_of_their_keys(tmp_path: Path) -> None:
+    model = Grouped().eval()
+    made = generation.export(model, context=32, page=4, chunk=4)
+    assert made.card["generation"]["heads"] == 2
+    made.save(tmp_path / "g.argand")
+    prompt, how = [1, 2, 3, 4, 5, 6, 7, 8, 0], Sampling(max_tokens=9, temperature=0)
+    loaded = ag.export.load(tmp_path / "g.argand")
+
+    async def ask() -> Any:
+        return await generator_of(loaded).submit(prompt, how).answers()
+
+    def plain(tokens: Any, positions: Any) -> Any:
+        return model(tokens, positions, use_cache=False)[0]
+
+    (answer,) = run(ask())
+    assert [d.token for d in answer.tokens] == plain_loop(plain, prompt, how, 32)
+    assert answer.text == ""
+
+
+class Odd(nn.Module):
+    """A model that is no causal language model with positions, one way or another."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.tokens = nn.Embedding(5, 8)
+
+    def forward(self, tokens: Any, positions: Any) -> Any:
+        x = self.tokens(tokens).unsqueeze(1)
+        if self.kind == "mean":
+            x = x + x.mean(2, keepdim=True)
+        if self.kind == "none":
+            return x[:, 0]
+        causal = self.kind != "both ways"
+        return F.scaled_dot_product_attention(x, x, x, is_causal=causal)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Odd("mean"), "logits are .* off"),
+        (Odd("none"), "never calls F.scaled_dot_product_attention"),
+        (Odd("both ways"), "attends to tokens that come later"),
+        (nn.Embedding(5, 5), "an argument positions"),
+    ],
+)
+def test_models_that_cannot_be_cached_are_refused(model: nn.Module, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        generation.export(model.eval(), context=16)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"page": 3}, "chunk: a multiple of page"),
+        ({"layers": 0}, "layers: an int above 0"),
+        ({"roles": ["user"]}, "roles: texts by role"),
+        ({"stop": ["x"]}, "stop: a list of ints"),
+        ({"pages": 3}, "pages: no such field; did you mean page"),
+        ({"heads": 3}, "the signature decode takes keys"),
+    ],
+)
+def test_a_card_that_lies_is_told(program: Any, change: dict[str, Any], message: str) -> None:
+    card = {"generation": program.card["generation"] | change}
+    signatures = {n: ServedSignature(s) for n, s in program.signatures.items()}
+    with pytest.raises((ValueError, ServeError), match=message):
+        Generator(signatures, card, program.assets.get)
