@@ -104,6 +104,17 @@ def test_any_damaged_byte_is_found(contents: bytes) -> None:
         assert [found.is_equal for found in check_samples(program)] == [True]
 
 
+def test_a_large_part_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    """It is hashed beside the reading of the others, in a file that is mapped."""
+    path = tmp_path / "large.argand"
+    export(nn.Linear(600, 600), (ag.ones(1, 600),)).save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match="weights.safetensors is damaged"):
+        load(path)
+
+
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.999])
 def test_truncated_files(contents: bytes, part: float) -> None:
     with pytest.raises(FormatError):

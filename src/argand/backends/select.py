@@ -20,3 +20,21 @@ def compile_program(program: Program, backend: str = "cpu") -> CompiledProgram:
     module: Any = importlib.import_module(BACKENDS[backend])
     compiled: CompiledProgram = module.compile_program(program)
     return compiled
+
+
+def kept_values(program: Program, contents: str, backend: str) -> list[Any] | None:
+    """What a program without inputs gives for state of these contents, where a process has kept it
+    on disk: read-only arrays. Only the CPU backend keeps any."""
+    if backend != "cpu":
+        return None
+    from argand.backends.cpu.values import kept
+
+    return kept(program, contents)
+
+
+def keep_values(program: Program, contents: str, arrays: list[Any], backend: str) -> None:
+    """Keep what a program without inputs gave for state of these contents."""
+    if backend == "cpu":
+        from argand.backends.cpu.values import keep
+
+        keep(program, contents, arrays)

@@ -79,6 +79,7 @@ SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = 
     "retrace_limit": ("ARGAND_RETRACE_LIMIT", int, lambda: 16, "programs per compiled function"),
     "loop_limit": ("ARGAND_LOOP_LIMIT", int, lambda: 1 << 24, "most rounds of a `while_loop`"),
     "pool_bytes": ("ARGAND_POOL_BYTES", int, lambda: 1 << 30, "most bytes kept for reuse"),
+    "packed_bytes": ("ARGAND_PACKED_BYTES", int, lambda: 4 << 30, "most bytes of packed weights"),
     "guard_memory": ("ARGAND_GUARD_MEMORY", _side, str, "closed pages beside buffers, for tests"),
     "generator": (
         "ARGAND_GENERATOR",

@@ -18,13 +18,14 @@ every call when NumPy or another library shares that memory, since such writes g
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from argand.backends.interface import CompiledProgram
-from argand.backends.select import compile_program
+from argand.backends.select import compile_program, keep_values, kept_values
 from argand.base.shape import numel
 from argand.compile.places import Held, Place
 from argand.ir.families import Random
@@ -149,15 +150,26 @@ def _rest(program: Program, nodes: list[Node], wanted: _Wanted, kept: list[int])
 class Constants:
     """The constant values of a program, and when they must be computed again."""
 
-    def __init__(self, once: Program, places: list[Place], backend: str) -> None:
+    def __init__(
+        self, once: Program, places: list[Place], backend: str, contents: str | None = None
+    ) -> None:
+        """`contents` names what the places hold now, the same in every process: the values are
+        kept on disk under it, and processes that find them there share the memory."""
         self.program = once
         self.places = places
-        self._compiled: CompiledProgram = compile_program(once, backend)
+        self.backend = backend
         self._tensors: list[Tensor] = []
         self._known: list[tuple[Any, int]] = []
         self._read: list[Any] = []
         self._shared = False
+        self._note()
+        kept = None if contents is None else kept_values(once, contents, backend)
+        if kept is not None:
+            self._tensors = [wrap(a) for a in kept]
+            return
         self.compute()
+        if contents is not None:
+            keep_values(once, contents, [t._array for t in self._tensors], backend)
 
     @property
     def packed(self) -> list[Place]:
@@ -176,12 +188,20 @@ class Constants:
         arrays = (p.find(())._array for p in self.places)
         return any(a is not read for a, read in zip(arrays, self._read, strict=True))
 
-    def compute(self) -> None:
-        """Compute the values from the state as it is now."""
+    def _note(self) -> None:
+        """Note what the state is now."""
         sources = [p.find(()) for p in self.places]
         self._known = [(c, c.version + c.unseen) for c in (t._root()._cold_part() for t in sources)]
         self._shared = any(t._is_shared() for t in sources)
         self._read = [t._array for t in sources]
+
+    @functools.cached_property
+    def _compiled(self) -> CompiledProgram:
+        return compile_program(self.program, self.backend)
+
+    def compute(self) -> None:
+        """Compute the values from the state as it is now."""
+        self._note()
         arrays = self._compiled.run((), self._read)
         if not self._tensors:
             self._tensors = [wrap(a) for a in arrays]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ KIND = "argand program"
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
 _ROLES = ("parameter", "buffer", "constant", "generator")
 _LARGEST_TEXT = 1 << 28
+_LARGE = 1 << 20  # bytes of a part that is hashed beside the reading of the others
 Parts = dict[str, Any]
 
 
@@ -173,7 +175,11 @@ def load(
     """
     with opened(f, mmap and not hasattr(f, "read")) as source:
         try:
-            program = _Archive(source).program()
+            archive = _Archive(source)
+            try:
+                program = archive.program()
+            finally:
+                archive.finish()
             for name in extra_files or ():
                 extra_files[name] = program.assets.get(name, b"").decode()  # type: ignore[index]
             return program
@@ -184,11 +190,26 @@ def load(
             raise source.error(f"{kind}{e}") from None
 
 
+class _Check(threading.Thread):
+    """The check of a part, which may run beside others: hashing doesn't hold Python's lock."""
+
+    def __init__(self, part: str, data: Any, digest: str) -> None:
+        super().__init__(name="argand", daemon=True)
+        self.part = part
+        self.passed = False
+        self._data = data
+        self._expected = digest
+
+    def run(self) -> None:
+        self.passed = _digest(self._data) == self._expected
+
+
 class _Archive:
     """A file that is read, part by part, each checked before it is used."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.checks: list[_Check] = []
         if not is_zip(source):
             raise source.error("not an Argand program: it is no zip archive")
         self.zip = ZipReader(source)
@@ -222,10 +243,25 @@ class _Archive:
         if there != set(digests.value):
             odd = sorted(there ^ set(digests.value))[0]
             raise self.source.error(f"parts: {odd!r:.60} is not both in the archive and named")
-        for name in sorted(there):
-            digest = _digest(self.zip.array(name).data)
-            if digest != digests.get(name, str):
-                raise self.source.error(f"{name} is damaged: its SHA-256 is not the one stated")
+        for name in sorted(there, key=lambda name: self.zip.records[name].size):
+            check = _Check(name, self.zip.array(name).data, digests.get(name, str))
+            if self.zip.records[name].size >= _LARGE and self.source.map is not None:
+                self.checks.append(check)
+                check.start()
+            else:
+                check.run()
+                self._expect(check)
+
+    def _expect(self, check: _Check) -> None:
+        if not check.passed:
+            raise self.source.error(f"{check.part} is damaged: its SHA-256 is not the one stated")
+
+    def finish(self) -> None:
+        """Wait for the checks that run beside the reading; FormatError where one fails."""
+        for check in self.checks:
+            check.join()
+        for check in self.checks:
+            self._expect(check)
 
     def _text(self, name: str) -> bytes:
         record = self.zip.records.get(name)
@@ -239,6 +275,8 @@ class _Archive:
         """The program."""
         made = ExportedProgram()
         self._read_state(made)
+        digest = self.manifest.fields("parts").get(WEIGHTS, str)
+        contents = {name: f"{digest} {name}" for name in made.state}
         versions = self.manifest.fields("ops")
         for name, value in self.manifest.fields("signatures").value.items():
             fields = Fields(value, f"signatures.{name}")
@@ -249,7 +287,7 @@ class _Archive:
             _check_state(signature.state_names, program, made.state, fields.where)
             if program.symbols():
                 signature.checked = Checked(program)
-            made.signatures[name] = signature.bind_state(made.state)
+            made.signatures[name] = signature.bind_state(made.state, contents)
         if not made.signatures:
             raise self.source.error("signatures: there is none")
         made.card = dict(self.manifest.fields("card").value)

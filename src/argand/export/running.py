@@ -31,7 +31,8 @@ Sizes = Mapping[str, Any]
 class Runner:
     """A program on its state: called with a tensor for each input, it gives its outputs.
 
-    `state` has a tensor for each of the program's states, or the number of the input that it is.
+    `state` has a tensor for each of the program's states, or the number of the input that it is;
+    `contents` names what it holds, where that has a name which is the same in every process.
     """
 
     def __init__(
@@ -39,11 +40,16 @@ class Runner:
         program: Program,
         state: Sequence[Tensor | int],
         inputs: Sequence[Input],
+        contents: Sequence[str | None] = (),
         backend: str = "cpu",
     ) -> None:
         self.program = program
         self.state = list(state)
         self.inputs = list(inputs)
+        self.contents = [
+            (name, state._writes) if name is not None and isinstance(state, Tensor) else None
+            for name, state in zip(contents or [None] * len(self.state), self.state, strict=True)
+        ]
         self.backend = backend
         self._executables: dict[tuple[tuple[str, int], ...], Executable] = {}
         self._lock = lock_held_over_forks("function")
@@ -102,7 +108,9 @@ class Runner:
         constants = None
         split = split_constants(program, fixed)
         if split is not None:
-            constants = Constants(split.once, [places[i] for i in split.sources], self.backend)
+            sources = [places[i] for i in split.sources]
+            contents = self._contents_of(split.sources)
+            constants = Constants(split.once, sources, self.backend, contents)
             places = [*(places[i] for i in split.kept), *constants.packed]
             program = split.rest
         outputs = [ProgramOutput(i) for i in range(len(program.outputs))]
@@ -122,6 +130,16 @@ class Runner:
             constants=constants,
         )
         return Executable(program, compile_program(program, self.backend), parts)
+
+    def _contents_of(self, numbers: Sequence[int]) -> str | None:
+        """The names of what these states hold; None where one was written since it had its name."""
+        names = []
+        for i in numbers:
+            known, tensor = self.contents[i], self.state[i]
+            if known is None or not isinstance(tensor, Tensor) or tensor._writes != known[1]:
+                return None
+            names.append(known[0])
+        return "\n".join(names)
 
     def _of_sizes(self, sizes: Sizes) -> Program:
         """The program where some sizes are 0 or 1."""

@@ -99,10 +99,14 @@ class Signature:
         self.runner: Runner | None = None
         self.checked: Checked | None = None  # of a program from a file, with symbolic sizes
 
-    def bind_state(self, state: Mapping[str, Tensor]) -> Signature:
-        """Let calls read and write these tensors; returns the signature."""
+    def bind_state(
+        self, state: Mapping[str, Tensor], contents: Mapping[str, str] | None = None
+    ) -> Signature:
+        """Let calls read and write these tensors; returns the signature. `contents` names what they
+        hold, where it has a name that is the same in every process."""
         found = [name if isinstance(name, int) else state[name] for name in self.state_names]
-        self.runner = Runner(self.program, found, self.sources)
+        known = [(contents or {}).get(str(name)) for name in self.state_names]
+        self.runner = Runner(self.program, found, self.sources, known)
         return self
 
     @property

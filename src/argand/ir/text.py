@@ -22,11 +22,13 @@ from argand.ir.op import Literal, TensorType, registry
 from argand.ir.program import Node, Operand, Program, Value
 
 _TOKEN = re.compile(
-    r"""(?P<skip>[ \t\r\n]+|\#[^\n]*)
+    r"""[ \t\r]*(?:(?P<line>\n+)
+      |(?P<comment>\#[^\n]*)
       |(?P<number>-?(?:inf|nan)\b|-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?j?)
       |(?P<string>"(?:[^"\\\n]|\\.)*")
       |(?P<name>%?[A-Za-z_0-9][A-Za-z0-9_.]*)
-      |(?P<sign><-|//|[(){}\[\],:;=@+\-*%<])""",
+      |(?P<sign><-|//|[(){}\[\],:;=@+\-*%<])
+      |(?P<end>\Z))""",
     re.VERBOSE,
 )
 _DTYPES: dict[str, DType] = {d.short: d for d in ALL}
@@ -43,13 +45,14 @@ class _Tokens:
         for m in _TOKEN.finditer(text):
             if m.start() != position:
                 break
-            kind, word, position = m.lastgroup, m.group(), m.end()
-            if kind == "skip":
-                if word[0] == "#":
-                    self.comments[line] = word
-                line += word.count("\n")
-            else:
-                self.items.append((str(kind), word, line))
+            kind, position = str(m.lastgroup), m.end()
+            word = m[kind]
+            if kind == "line":
+                line += len(word)
+            elif kind == "comment":
+                self.comments[line] = word
+            elif kind != "end":
+                self.items.append((kind, word, line))
         if position < len(text):
             raise ProgramError(f"line {line}: unexpected {text[position]!r}")
         self.items.append(("end", "end of text", line))

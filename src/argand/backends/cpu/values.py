@@ -1,0 +1,39 @@
+"""What programs without inputs give, kept on disk by what they are and the contents of their state.
+
+A name covers all that decides the values: the program, the code that computes it, the target, and
+the SHA-256 of what it reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from argand.backends.cpu.facts import canonical_text
+from argand.backends.cpu.store import NOT_KEPT, Store
+from argand.base.settings import settings
+from argand.codegen.llvm.target import named_target
+from argand.ir.program import Program
+from argand.runtime.packed import keep_packed, packed
+
+__all__ = ["keep", "kept"]
+
+
+def kept(program: Program, contents: str) -> list[Any] | None:
+    """The values, read-only; None where they aren't kept."""
+    key = _key(program, contents)
+    return None if key is None else packed(key)
+
+
+def keep(program: Program, contents: str, arrays: list[Any]) -> None:
+    """Keep the values, where that is possible."""
+    key = _key(program, contents)
+    if key is not None:
+        keep_packed(key, arrays)
+
+
+def _key(program: Program, contents: str) -> str | None:
+    code = Store(named_target(settings.target)).key(canonical_text(program), program)
+    if code.startswith(NOT_KEPT):
+        return None
+    return hashlib.sha256(f"{code}\0{contents}".encode()).hexdigest()
