@@ -154,7 +154,7 @@ def _has_room(folder: Path, size: int) -> bool:
                 break
             path.unlink(missing_ok=True)  # who has it mapped keeps its pages
             rest -= counted
-        return rest <= bound
+        return bool(rest <= bound)
     return False
 
 
