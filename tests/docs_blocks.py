@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import linecache
 import re
 import sys
 from pathlib import Path
@@ -36,7 +37,9 @@ def run_blocks(path: Path) -> list[Shown]:
         line = text.count("\n", 0, match.start()) + 2
         if kind == "python":
             out = io.StringIO()
-            code = compile("\n" * (line - 1) + body, path.name, "exec")
+            source = "\n" * (line - 1) + body
+            linecache.cache[path.name] = (1, None, source.splitlines(True), path.name)
+            code = compile(source, path.name, "exec")
             with contextlib.redirect_stdout(out):
                 exec(code, space)
             printed = out.getvalue().strip()

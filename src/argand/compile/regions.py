@@ -88,7 +88,7 @@ class Region(Tracer):
             super().write(target, value)
             return
         shared = [c.tensor for c in self.captures.values() if c.tensor._root() is root]
-        if root is not target or any(t is not root for t in shared):
+        if any(t is not root for t in shared):
             raise TraceError(
                 f"{self.op}: {self.what} writes into a view of a tensor from outside; return "
                 f"the new value and write it after the {self.op}"

@@ -351,6 +351,10 @@ class Tracer(Interpreter):
             return True
         return decide(operand, self.floats, self.sources(), self.leaves) is not None
 
+    def is_made(self, tensor: Tensor) -> bool:
+        """Whether every call makes a tensor of the same data."""
+        return self._known.get(self.read(tensor)) is not None
+
     def concrete(self, tensor: Tensor) -> Any:
         known = self._known.get(self.read(tensor))
         if known is not None:

@@ -174,7 +174,7 @@ class Elementwise(Op):
         if given.kind not in self.kinds:
             raise DTypeError(f"{self.name}: not defined for {given.name}")
         if self.promotion == "float" and not dtype.is_inexact:
-            return get_default_dtype()
+            return float64 if _are_replaced_numbers(values) else get_default_dtype()
         unfit = [v for v in values if not scalar.fits(v, dtype)] if self.promotion == "bool" else ()
         if not unfit:
             return dtype
@@ -417,9 +417,16 @@ def is_plain_number(v: Any) -> bool:
 
 def common_dtype(*values: Any) -> DType:
     """The dtype that tensors and numbers are promoted to."""
-    if any(getattr(v, "weak", False) for v in values) and all(map(is_plain_number, values)):
-        return float64  # numbers among themselves, as Python computes
+    if _are_replaced_numbers(values):  # among themselves, as Python computes
+        kinds = {_category(v)[0].kind for v in values}
+        return float64 if "f" in kinds else int64 if "i" in kinds else bool_
     return result_type(*[_category(v) for v in values])
+
+
+def _are_replaced_numbers(values: Sequence[Any]) -> bool:
+    """Whether operands are numbers alone, and some of them traced."""
+    weak = any(getattr(v, "weak", False) for v in values)
+    return weak and all(map(is_plain_number, values))
 
 
 def rounded_once(formula: Callable[..., Any], *operands: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from argand.base.dim import DimHint
@@ -10,8 +11,11 @@ from argand.base.errors import CallError, DTypeError, ShapeError, TraceError
 from argand.base.scripting import running, running_as
 from argand.base.tree import flatten, tree_map
 from argand.export import DEFAULT, ExportedProgram
+from argand.ir import bind as crossroads
+from argand.jit.control import converted, scripted_forwards
+from argand.nn.module import Module
 from argand.tensor.core import Tensor
-from argand.tensor.creation import zeros
+from argand.tensor.creation import full, zeros
 
 _UNFIT = (CallError, ShapeError, DTypeError)
 
@@ -81,10 +85,11 @@ class Method:
     def _scripted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert self.function is not None
         self.example = tree_map(remembered, (args, kwargs))
-        if running.scripts:
-            return self.function(*args, **kwargs)
         with running_as(traces=running.traces, scripts=True):
-            return self.function(*args, **kwargs)
+            if not crossroads.tracing():
+                return self.function(*args, **kwargs)
+            with _staged(self.function) as function:
+                return function(*args, **kwargs)
 
     def whole(self) -> ExportedProgram:
         """Its program; traced with the sizes and dtypes of the last call where it is Python."""
@@ -96,9 +101,17 @@ class Method:
                     "of its arguments are not known: call it once before it is saved, or give "
                     "torch.jit.script(..., example_inputs=[(...)])"
                 )
-            args, kwargs = tree_map(_example, self.example)
-            self.program = traced(self.function, self.key, args, kwargs, scripts=True)
+            given = tree_map(_example, self.example)
+            try:
+                self.program = self._scripted_program(tree_map(_as_number, given))
+            except Exception:  # a size, a dimension: what is to be a Python number
+                self.program = self._scripted_program(given)
         return self.program
+
+    def _scripted_program(self, given: Any) -> ExportedProgram:
+        assert self.function is not None
+        args, kwargs = given
+        return traced(self.function, self.key, args, kwargs, scripts=True)
 
     def add_to(self, program: ExportedProgram) -> None:
         """Make it a signature of another program."""
@@ -132,6 +145,7 @@ def traced(
     given = (*args, *kwargs.values())
     tried: list[Any] = []
     found: ExportedProgram | None = None
+    error: Exception | None = None
     for dims, least in _ATTEMPTS:
         specs = tuple([_varying(x, dims, least) for x in given])
         if specs in tried:
@@ -139,21 +153,34 @@ def traced(
         tried.append(specs)
         program = ExportedProgram()
         try:
-            with running_as(traces=not scripts, scripts=scripts):
+            with running_as(traces=not scripts, scripts=scripts), _prepared(function, scripts) as f:
                 program.add_signature(
-                    key, function, tuple(args), kwargs, dynamic_shapes=specs, drops_effects=True
+                    key, f, tuple(args), kwargs, dynamic_shapes=specs, drops_effects=True
                 )
-        except Exception:  # the Python, or an op, can't do with such sizes
-            if dims == 0 and found is None:
-                raise
+        except Exception as e:  # the Python, or an op, can't do with such sizes
+            error = e
             continue
         if _fits(program, program.signatures[key], args, kwargs):
             found = program
             if program.range_constraints:
                 break
+    if found is None and error is not None:
+        raise error
     if found is None:
         raise TraceError(f"{key}: the program does not fit the arguments that it was traced with")
     return found
+
+
+def _prepared(function: Callable[..., Any], scripts: bool) -> Any:
+    return _staged(function) if scripts else nullcontext(function)
+
+
+@contextmanager
+def _staged(function: Any) -> Iterator[Callable[..., Any]]:
+    """The function with control flow that stays in the program, and so the modules that it is."""
+    owner = function if isinstance(function, Module) else getattr(function, "__self__", None)
+    with scripted_forwards(owner) if isinstance(owner, Module) else nullcontext():
+        yield function if isinstance(function, Module) else converted(function)
 
 
 # Which of the sizes may vary, from all to none: how many dimensions, and from which size on. A size
@@ -185,19 +212,37 @@ def _fits(
 
 
 def remembered(leaf: Any) -> Any:
-    """What is kept of a leaf of the arguments: not the elements of a tensor."""
+    """What is kept of a leaf of the arguments: not the elements of a large tensor."""
     return _Kind(leaf) if isinstance(leaf, Tensor) else leaf
 
 
 class _Kind:
-    """What is kept of a tensor: not its elements."""
+    """What is kept of a tensor: of a large one not its elements."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.shape, self.dtype = tuple(tensor.shape), tensor.dtype
+        small = tensor._array is not None and tensor.nbytes <= _KEPT
+        self.elements = tensor.detach().clone() if small else None
+
+    def example(self) -> Tensor:
+        """A tensor of the kind."""
+        return zeros(self.shape, dtype=self.dtype) if self.elements is None else self.elements
+
+
+_KEPT = 1 << 16  # bytes of an argument that a file's sample may be made of
 
 
 def _example(leaf: Any) -> Any:
-    return zeros(leaf.shape, dtype=leaf.dtype) if isinstance(leaf, _Kind) else leaf
+    return leaf.example() if isinstance(leaf, _Kind) else leaf
+
+
+def _as_number(leaf: Any) -> Any:
+    """An int or a bool as what a program computes with: a tensor that stands for a number."""
+    if not isinstance(leaf, int):
+        return leaf
+    found = full((), leaf, dtype="bool" if isinstance(leaf, bool) else "int64")
+    found.weak = True
+    return found
 
 
 def check_traceable(given: Any) -> None:

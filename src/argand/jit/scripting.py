@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from argand.base.tree import tree_map
+from argand.ir import bind as crossroads
+from argand.jit.control import converted
 from argand.jit.methods import Method, remembered
 from argand.jit.modules import RecursiveScriptModule, ScriptFunction, ScriptModule, twin
 from argand.nn.module import Module
@@ -42,9 +45,13 @@ def script(
     there, and `save` makes it a program.
 
     The program is traced when it is first asked for, with the dtypes and the numbers of dimensions
-    that the last call had, or `example_inputs`; sizes may vary. There a branch on a tensor's value
-    must be an `ag.cond`, else TraceError names the line; other branches and loops are those of the
-    example. The module has the tensors of the original, its mode and attributes are its own;
+    that the last call had, or `example_inputs`; sizes, ints, floats and bools may vary. For that
+    the function's own source, and that of what it calls, is rewritten: `if`, `while`, `for`,
+    `break`, `continue` and `return` under a condition on a traced tensor become `cond` and
+    `while_loop`, so a file takes the branch of each call. What a variable holds behind a branch
+    must be of one kind in both, and keep it from round to round: TraceError names it. Branches on
+    other values are Python's, as they were for the example. The module has the tensors of the
+    original, its mode and attributes are its own;
     methods marked with `export` are kept in the file. A class is given back as it is.
 
     Args:
@@ -101,12 +108,20 @@ def _give_examples(method: Method, examples: Any) -> None:
 
 
 def script_if_tracing(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The function itself: inside a trace its branches on tensors need `ag.cond`.
+    """The function, whose branches and loops on tensors stay branches and loops inside a trace.
 
-    >>> ag.jit.script_if_tracing(len) is len
-    True
+    >>> @ag.jit.script_if_tracing
+    ... def f(x):
+    ...     return -x if x.sum() < 0 else x
+    >>> ag.jit.trace(lambda x: f(x) + 1, ag.ones(1))(ag.tensor([-3.0]))
+    tensor([4.])
     """
-    return fn
+
+    @functools.wraps(fn)
+    def traced(*args: Any, **kwargs: Any) -> Any:
+        return (converted(fn) if crossroads.tracing() else fn)(*args, **kwargs)
+
+    return traced
 
 
 __all__ = ["Attribute", "ScriptWarning", "script", "script_if_tracing"]
