@@ -1,23 +1,30 @@
 """Control flow, sequences and optional values.
 
 A subgraph runs node by node with the values around it. Conditions and counts that are host values
-decide while a function is traced; a tensor's condition becomes `ag.cond` there.
+decide while a function is traced; a tensor's condition becomes `ag.cond` there, and a loop whose
+rounds depend on tensors, or on sizes that vary, `ag.while_loop`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from argand.base.errors import TraceError
+from argand.base.dim import Dim
+from argand.base.errors import ArgandError, LoopLimitError, TraceError
+from argand.base.settings import settings
 from argand.ir.bind import tracing
 from argand.onnx.registry import Body, Call, importer
-from argand.onnx.values import Host, ag, host_of, int_list, is_host, scalar, tensor_of
+from argand.onnx.values import Host, ag, has_dims, host_of, int_list, is_host, scalar, tensor_of
 from argand.tensor.core import Tensor
 
 UNROLLED = 4096
 """Rounds of a loop that a trace may have."""
+
+FEW = 32
+"""Rounds that a trace has one after the other, where the loop can be a part of the program too."""
 
 
 @importer("If")
@@ -34,26 +41,95 @@ def _if(condition: Any, *, then_branch: Body, else_branch: Body) -> Any:
 
 
 @importer("Loop")
-def _loop(
-    count: Host | None = None, condition: Any = None, *carried: Any, body: Body, node: Call
-) -> Any:
-    limit = None if count is None else int_list(count)[0]
+def _loop(count: Any = None, condition: Any = None, *carried: Any, body: Body, node: Call) -> Any:
+    scans = node.outputs - len(carried)
+    if tracing() and _varies(count, condition):
+        return _recorded_loop(count, condition, carried, body, scans)
+    limit = None if count is None else int_list(host_of(count))[0]
+    if tracing() and limit is not None and limit > FEW:
+        try:
+            return _recorded_loop(count, condition, carried, body, scans)
+        except ArgandError:  # its rounds differ: their sizes, say
+            pass
     goes_on = True if condition is None else bool(scalar(host_of(condition)))
     values, rows = list(carried), []
     i = 0
     while goes_on and (limit is None or i < limit):
         if i == UNROLLED and tracing():
             raise TraceError(f"a loop runs more than {UNROLLED} rounds; it can't be unrolled")
+        if i == settings.loop_limit:
+            raise LoopLimitError(
+                f"the condition still holds after {i} rounds; if it is meant to, raise "
+                "ag.settings.loop_limit"
+            )
         again, *found = body(np.array(i, np.int64), np.array(True), *values)
+        if isinstance(again, Tensor) and tracing():
+            return _recorded_loop(count, condition, carried, body, scans)
         values = found[: len(carried)]
         rows.append(found[len(carried) :])
         goes_on = bool(scalar(host_of(again)))
         i += 1
-    scans = node.outputs - len(carried)
     return (
         *values,
         *(_stacked([r[k] for r in rows], body, len(carried) + 1 + k) for k in range(scans)),
     )
+
+
+def _varies(*values: Any) -> bool:
+    """Whether some of the values are not known numbers."""
+    return any(isinstance(v, Tensor) or (v is not None and has_dims(v)) for v in values)
+
+
+def _recorded_loop(
+    count: Any, condition: Any, carried: Sequence[Any], body: Body, scans: int
+) -> tuple[Any, ...]:
+    """The loop as a part of the program, which runs as many rounds as each call needs."""
+    length = None if count is None or isinstance(count, Tensor) else int_list(count)[0]
+    limit = None if count is None else tensor_of(count).reshape(())
+    start = ag.tensor(True) if condition is None else tensor_of(condition).reshape(())
+
+    def one_round(i: Any, values: Sequence[Any]) -> tuple[Any, list[Any]]:
+        again, *found = body(i, np.array(True), *values)
+        return again, found
+
+    def goes_on(i: Any, again: Any) -> Any:
+        return again if limit is None else again & (i < limit)
+
+    may_stop = isinstance(one_round(ag.tensor(0), carried)[0], Tensor) or condition is not None
+    if scans and (length is None or may_stop):
+        raise TraceError("the loop stacks a value of each round, and how many depends on values")
+    return _recorded(one_round, goes_on, start, carried, scans, length)
+
+
+def _recorded(
+    one_round: Callable[[Any, Sequence[Any]], tuple[Any, list[Any]]],
+    goes_on: Callable[[Any, Any], Any],
+    start: Any,
+    carried: Sequence[Any],
+    scans: int,
+    length: Any,
+) -> tuple[Any, ...]:
+    """A `while_loop` over what is carried, and the rows that its rounds give: `length` of each."""
+    values = [tensor_of(v) for v in carried]
+    n = len(values)
+    rows = []
+    if scans:  # once for their shapes; the program drops it again
+        first = [tensor_of(v) for v in one_round(ag.tensor(0), values)[1][n:]]
+        rows = [ag.zeros(length, *v.shape, dtype=v.dtype) for v in first]
+
+    def step(i: Any, again: Any, *state: Any) -> tuple[Any, ...]:
+        again, found = one_round(i, state[:n])
+        made = [tensor_of(v) for v in found]
+        kept = [
+            into.index_copy(0, i.reshape(1), row.unsqueeze(0))
+            for into, row in zip(state[n:], made[n:], strict=True)
+        ]
+        return (i + 1, tensor_of(again).reshape(()), *made[:n], *kept)
+
+    found = ag.while_loop(
+        lambda i, again, *_: goes_on(i, again), step, (ag.tensor(0), start, *values, *rows)
+    )
+    return tuple(found[2:])
 
 
 def _stacked(values: list[Any], body: Body, output: int, axis: int = 0) -> Any:
@@ -84,23 +160,43 @@ def _scan(
     axes = list(scan_input_axes or (0,) * num_scan_inputs)
     backwards = list(scan_input_directions or (0,) * num_scan_inputs)
     length = scanned[0].shape[axes[0]]
-    rows = []
-    for i in range(length):
-        parts = [
-            x.select(a, length - 1 - i if back else i)
-            for x, a, back in zip(scanned, axes, backwards, strict=True)
-        ]
-        found = body(*carried, *parts)
-        carried = found[:n]
-        rows.append(found[n:])
     scans = node.outputs - n
     out_axes = list(scan_output_axes or (0,) * scans)
     turned = list(scan_output_directions or (0,) * scans)
-    made = [
+
+    def one_round(i: Any, state: Sequence[Any]) -> tuple[Any, list[Any]]:
+        places = [length - 1 - i if back else i for back in backwards]
+        parts = [_row(x, a, at) for x, a, at in zip(scanned, axes, places, strict=True)]
+        return np.array(True), body(*state, *parts)
+
+    if tracing() and (isinstance(length, Dim) or length > FEW):
+        try:
+            found = _recorded(
+                one_round, lambda i, _: i < length, ag.tensor(True), carried, scans, length
+            )
+        except ArgandError:  # its rounds differ: their sizes, say
+            pass
+        else:
+            made = [x.flip(0) if back else x for x, back in zip(found[n:], turned, strict=True)]
+            stacked = [x.movedim(0, axis) for x, axis in zip(made, out_axes, strict=True)]
+            return (*found[:n], *stacked)
+    rows = []
+    for i in range(length):
+        results = one_round(i, carried)[1]
+        carried = results[:n]
+        rows.append(results[n:])
+    outputs = [
         _stacked([r[k] for r in (rows[::-1] if turned[k] else rows)], body, n + k, out_axes[k])
         for k in range(scans)
     ]
-    return (*carried, *made)
+    return (*carried, *outputs)
+
+
+def _row(x: Any, axis: int, place: Any) -> Any:
+    """The part of a tensor at a place along an axis; the place may be a tensor."""
+    if isinstance(place, Tensor):
+        return x.index_select(axis, place.reshape(1)).squeeze(axis)
+    return x.select(axis, place)
 
 
 @importer("Scan", since=8)
