@@ -46,15 +46,17 @@ async def outputs_of(
     first, on a thread, since decoding an image takes long."""
     if any(x.dtype.kind == "O" for x in inputs.values()):
         inputs = await asyncio.to_thread(handlers.converted, version, signature, inputs)
-    header = request.headers.get(_TIMEOUT)
-    if header is not None:
-        seconds = _seconds(header.decode("latin-1"))
+    seconds = seconds_of(request)
+    if seconds is not None:
         timeout = seconds if timeout is None else min(timeout, seconds)
     return await version.submit(signature, inputs, timeout=timeout, priority=priority)
 
 
-def _seconds(text: str) -> float:
+def seconds_of(request: Request) -> float | None:
     """The header `x-request-timeout`: the seconds after which the answer is of no use."""
+    text = request.header(_TIMEOUT)
+    if text is None:
+        return None
     try:
         found = float(text)
     except ValueError:
@@ -64,4 +66,4 @@ def _seconds(text: str) -> float:
     return found
 
 
-__all__ = ["find", "number_of", "outputs_of"]
+__all__ = ["find", "number_of", "outputs_of", "seconds_of"]

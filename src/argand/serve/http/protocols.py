@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from argand.serve.host import Host
-from argand.serve.http import health, tensorflow, v2
+from argand.serve.http import generate, health, openai, tensorflow, v2
 from argand.serve.http.routes import Route
 
-PROTOCOLS = (health, v2, tensorflow)
+PROTOCOLS = (health, v2, generate, openai, tensorflow)
 """In the order in which paths are looked up."""
 
 
