@@ -290,3 +290,50 @@ def test_a_mapping_with_attributes_is_traced_by_its_items() -> None:
     assert ag.equal(traced(ag.ones(1, 2))["logits"], m(ag.ones(1, 2)))
     with pytest.raises(RuntimeError, match="Encountering a dict"):
         ag.jit.trace(lambda x: _Found(m(x)), (x,))
+
+
+def test_what_a_trace_reads_of_its_example_is_a_constant_with_a_warning() -> None:
+    def f(x: Any) -> Any:
+        if x.sum() > 0:  # of one row, which stands for any number of them
+            x = x * 2
+        rows = int(x.max())
+        return x[:, :rows] + x.min().item() + float(x.sum())
+
+    x = ag.tensor([[-0.25, 1.0, 0.5]])
+    with pytest.warns(jit.TracerWarning) as said:
+        traced = jit.trace(f, x)
+    lines = [w.lineno - f.__code__.co_firstlineno for w in said]
+    kinds = [str(w.message).split("tensor to a ")[1].split(" might")[0] for w in said]
+    assert list(zip(lines, kinds, strict=True)) == [
+        (1, "Python boolean"),
+        (3, "Python integer"),
+        (4, "Python number"),
+        (4, "Python float"),
+    ]
+    assert "the trace might not generalize to other inputs!" in str(said[0].message)
+    assert_same(traced(x), f(x))
+    for other in (-x, ag.ones(2, 4)):  # PyTorch gives the same
+        assert_same(traced(other), other[:, :2] * 2 + 2)
+
+
+def test_an_export_reads_no_example() -> None:
+    with pytest.raises(RuntimeError, match="is not known while the function is traced"):
+        ag.export.export(lambda x: x if x.sum() > 0 else -x, (ag.ones(2),))
+
+
+def test_graphs_have_the_methods_of_torchscript() -> None:
+    def f(x: Any) -> Any:
+        while x.sum() < 10:
+            x = x * 2
+        return x.relu() if x.max() > 3 else x
+
+    graph = jit.script(f, example_inputs=[(ag.ones(2),)]).graph
+    assert [n.kind() for n in graph.nodes()][-1] == "prim::If"
+    assert len(graph.findAllNodes("aten::mul")) == 1
+    assert graph.findNode("aten::mul", recurse=False) is None
+    (loop,) = graph.findAllNodes("prim::Loop")
+    assert [len(list(block.nodes())) for block in loop.blocks()] == [2, 1]
+    assert loop.output() in list(graph.findNode("prim::If").inputs())
+    assert [v.debugName() for v in graph.inputs()] == ["x"]
+    assert loop.output().node().kind() == "prim::Loop"
+    assert "while_loop(x)" in str(graph)

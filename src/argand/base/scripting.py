@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+
+from argand.base.userstack import Location
 
 
 class _Running(threading.local):
@@ -12,6 +15,10 @@ class _Running(threading.local):
 
     traces = False
     scripts = False
+    # Of a trace that takes for constants what Python reads: how, and at which lines; and what the
+    # leaves of its arguments are.
+    reads: dict[tuple[str, Location | None], None] | None = None
+    leaves: Sequence[Any] = ()
 
 
 running = _Running()
@@ -33,4 +40,16 @@ def running_as(*, traces: bool = False, scripts: bool = False) -> Iterator[None]
         running.traces, running.scripts = before
 
 
-__all__ = ["running", "running_as"]
+@contextmanager
+def reading_example(leaves: Sequence[Any]) -> Iterator[dict[tuple[str, Location | None], None]]:
+    """A block whose trace takes for constants what Python reads; the reads are collected."""
+    before = running.reads, running.leaves
+    reads: dict[tuple[str, Location | None], None] = {}
+    running.reads, running.leaves = reads, leaves
+    try:
+        yield reads
+    finally:
+        running.reads, running.leaves = before
+
+
+__all__ = ["reading_example", "running", "running_as"]

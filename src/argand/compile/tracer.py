@@ -21,11 +21,13 @@ from argand.base.dtype import float64, from_numpy
 from argand.base.errors import TraceError
 from argand.base.integer import Integer, as_plain
 from argand.base.intlike import numbers
+from argand.base.scripting import running
 from argand.base.size_guards import remember
 from argand.base.userstack import Location, module_path, user_location
+from argand.compile.baking import Example, note_read
 from argand.compile.decisions import decide
 from argand.compile.float_standin import FloatArgumentRead, FloatStandIn, pass_for_float
-from argand.compile.integers import Sources, carried, carrier_value
+from argand.compile.integers import Sources, carried, carrier_value, sizes_of
 from argand.compile.layout import Made, computed, offset_of, stored
 from argand.compile.places import (
     Argument,
@@ -106,6 +108,7 @@ class Tracer(Interpreter):
         self.after_call: list[Callable[[], None]] = []
         self._wanted_before: dict[int, tuple[Tensor, bool]] = {}
         self._known: dict[Value, Any] = {}  # what was made of data
+        self.example = Example()
         self._grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._grads_set: dict[int, None] = {}  # in order
         self._gradient_of: dict[int, Tensor] = {}
@@ -361,9 +364,22 @@ class Tracer(Interpreter):
             return np.array(known)
         decision = decide(self.read(tensor), self.floats, self.sources(), self.leaves)
         if decision is None:
-            raise self._refusal(tensor, "")
+            return self._of_example(tensor)
         remember(decision.holds)
         return np.array(decision.outcome)
+
+    def _of_example(self, tensor: Tensor) -> Any:
+        """What a tensor is in the example, where the trace takes that for a constant."""
+        found = None
+        if running.reads is not None and type(self) is Tracer:
+            entries = {c.entry: c.place for c in self.captures.values()}
+            leaves = [*running.leaves, *self.leaves[len(running.leaves) :]]
+            sizes = sizes_of(self.sources(), leaves)
+            found = self.example.value(self.read(tensor), entries, leaves, sizes)
+        if found is None:
+            raise self._refusal(tensor, "")
+        note_read()
+        return found
 
     def sources(self) -> Sources:
         """Where a call finds the values of the symbols."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from argand.base.dim import DimHint
 from argand.base.errors import CallError, DTypeError, ShapeError, TraceError
-from argand.base.scripting import running, running_as
+from argand.base.scripting import reading_example, running, running_as
 from argand.base.tree import flatten, tree_map
 from argand.export import DEFAULT, ExportedProgram
 from argand.ir import bind as crossroads
@@ -146,6 +147,7 @@ def traced(
     tried: list[Any] = []
     found: ExportedProgram | None = None
     error: Exception | None = None
+    said: Any = None
     for dims, least in _ATTEMPTS:
         specs = tuple([_varying(x, dims, least) for x in given])
         if specs in tried:
@@ -153,7 +155,11 @@ def traced(
         tried.append(specs)
         program = ExportedProgram()
         try:
-            with running_as(traces=not scripts, scripts=scripts), _prepared(function, scripts) as f:
+            with (
+                _reads(scripts, args, kwargs) as reads,
+                running_as(traces=not scripts, scripts=scripts),
+                _prepared(function, scripts) as f,
+            ):
                 program.add_signature(
                     key, f, tuple(args), kwargs, dynamic_shapes=specs, drops_effects=True
                 )
@@ -161,14 +167,32 @@ def traced(
             error = e
             continue
         if _fits(program, program.signatures[key], args, kwargs):
-            found = program
+            found, said = program, reads
             if program.range_constraints:
                 break
+    for read, at in said or ():
+        _warn_of_read(read, at)
     if found is None and error is not None:
         raise error
     if found is None:
         raise TraceError(f"{key}: the program does not fit the arguments that it was traced with")
     return found
+
+
+def _reads(scripts: bool, args: Any, kwargs: Any) -> Any:
+    """What a trace reads of its example; a script reads nothing."""
+    leaves = flatten((tuple(args), dict(kwargs)))[0]
+    return nullcontext({}) if scripts else reading_example(leaves)
+
+
+def _warn_of_read(kind: str, at: Any) -> None:
+    file, line = ("<unknown>", 1) if at is None else (at.file, at.line)
+    message = (
+        f"Converting a tensor to a {kind} might cause the trace to be incorrect. We can't record "
+        "the data flow of Python values, so this value will be treated as a constant in the "
+        "future. This means that the trace might not generalize to other inputs!"
+    )
+    warnings.warn_explicit(message, TracerWarning, file, line)
 
 
 def _prepared(function: Callable[..., Any], scripts: bool) -> Any:

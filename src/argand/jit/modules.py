@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from argand.ir.program import print_program
+from argand.jit.graphs import Graph
 from argand.jit.methods import Method
 from argand.jit.writing import copied, write
 from argand.nn.module import Module
@@ -24,8 +24,9 @@ class _Programmed:
 
     @property
     def graph(self) -> Any:
-        """The program; `print` shows it."""
-        return self._main.signature.program
+        """The program with TorchScript's methods (`nodes()`, `inputs()`, `kind()`); `print` shows
+        it."""
+        return Graph(self._main.signature.program)
 
     inlined_graph = graph
 
@@ -37,7 +38,7 @@ class _Programmed:
     @property
     def code(self) -> str:
         """The program as text."""
-        return print_program(self.graph)
+        return str(self.graph)
 
     def save(self: Any, f: Any, _extra_files: Any = None) -> None:
         """Write a `.argand` archive; see `jit.save`."""

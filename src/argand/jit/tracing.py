@@ -33,7 +33,8 @@ def trace(
 
     The sizes of the example may be others in calls, where the Python doesn't tie them to numbers;
     a call that the program doesn't fit is traced anew. Python's branches are as in the example, the
-    mode (`train`, `eval`) as it is now.
+    mode (`train`, `eval`) as it is now. What Python reads of a tensor (`if x.sum() > 0`, `int(x)`)
+    is a constant, with a TracerWarning; `script` keeps the branch.
 
     Args:
         func: a module, a function or a method of a module.
