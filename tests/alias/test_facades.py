@@ -204,3 +204,9 @@ def test_a_wrapper_of_an_optimizer_steps_it_once_with_its_hooks():
     inner.register_step_pre_hook(lambda optimizer, args, kwargs: seen.append(optimizer))
     Wrapper(inner).step()
     assert parameter.item() == 0.5 and seen == [inner]
+
+
+def test_futures_can_be_annotated_with():
+    import argand.futures
+
+    assert argand.futures.Future[int].__origin__ is argand.futures.Future
