@@ -123,7 +123,7 @@ def work(end: socket.socket, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends this
     signal.signal(signal.SIGTERM, functools.partial(_asked_to_end, job.parent))
     signal.set_wakeup_fd(-1)
-    _end_with(job.parent)
+    end_with(job.parent)
     settings.generator = job.surroundings["generator"]
     set_default_dtype(job.surroundings["dtype"])
     argand.set_num_threads(1)
@@ -148,7 +148,7 @@ def _handles(process: int, number: int) -> bool:
     return False
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Let this process end when its parent has, however that ends."""
     try:
         there: Any = os.pidfd_open(parent)

@@ -75,7 +75,8 @@ class Engine:
     Args:
         roots: folders of models, or files.
         options: what is set, by the names of models; `default` for the others.
-        executor: makes what computes the calls of a version.
+        executor: makes what computes the calls of a version; by default they are computed in this
+            process, or with `workers` in as many processes (see `argand.serve.workers`).
         explicit: load models only when `load` asks for them.
     """
 
@@ -85,7 +86,8 @@ class Engine:
         options: Mapping[str, ModelOptions] | None = None,
         *,
         default: ModelOptions | None = None,
-        executor: Callable[[ModelVersion], Executor] = lambda version: InProcess(),
+        executor: Callable[[ModelVersion], Executor] | None = None,
+        workers: int = 0,
         explicit: bool = False,
     ) -> None:
         self.roots = roots or []
@@ -94,7 +96,8 @@ class Engine:
         self.models: dict[str, Model] = {}
         self.observers: list[Callable[[ModelVersion, Batch], None]] = []
         self.problems: list[str] = []
-        self._executor = executor
+        self._workers = _pool(workers) if workers and executor is None else None
+        self._executor = executor or (self._workers.executor if self._workers else _in_process)
         self._explicit = explicit
         self._given: set[str] = set()  # models that are in no folder
         self._ending: set[asyncio.Task[None]] = set()
@@ -414,6 +417,18 @@ class Engine:
                 self._close(model.versions[number], deadline)
         if self._ending:
             await asyncio.wait(self._ending)
+        if self._workers is not None:
+            self._workers.close()
+
+
+def _in_process(version: ModelVersion) -> Executor:
+    return InProcess()
+
+
+def _pool(count: int) -> Any:
+    from argand.serve.workers import WorkerPool  # needs msgspec
+
+    return WorkerPool(count)
 
 
 async def _closed(version: ModelVersion, deadline: float | None) -> None:

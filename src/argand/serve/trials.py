@@ -95,15 +95,15 @@ class Trials:
 
     # -- calls ---------------------------------------------------------------------------------
 
-    def run(self, most: int) -> None:
-        """Make the calls. `served.batched` and `served.reason` say afterwards whether requests are
-        batched, up to `most` rows, and why they are not."""
+    def run(self, most: int, compare: bool = True) -> None:
+        """Make the calls, those that `compare` bits too. `served.batched` and `served.reason` say
+        afterwards whether requests are batched, up to `most` rows, and why they are not."""
         served = self.served
         if not served.is_pure:
             return  # samples put back the state, other calls would not
         try:
             self._first_calls(most)
-            if served.batched and most > 1:
+            if compare and served.batched and most > 1:
                 self._compare(most)
         except Exception as error:
             served.stop_batching(

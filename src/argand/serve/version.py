@@ -230,9 +230,13 @@ class ModelVersion:
 
 
 def warm(
-    program: ExportedProgram, signatures: Mapping[str, ServedSignature], max_rows: int
+    program: ExportedProgram,
+    signatures: Mapping[str, ServedSignature],
+    max_rows: int,
+    compare: bool = True,
 ) -> None:
-    """Run what compiles the calls of a program, and finds out what can be batched."""
+    """Run what compiles the calls of a program, and, to `compare`, what finds out whether rows can
+    be batched."""
     for sample in program.samples:
         for found in compared(program, sample):
             if not found.fits():
@@ -241,7 +245,7 @@ def warm(
                     f"a sample gives other outputs than the file says: {found}",
                 )
     for signature in signatures.values():
-        Trials(signature, program.samples).run(min(max_rows, signature.most_rows))
+        Trials(signature, program.samples).run(min(max_rows, signature.most_rows), compare)
 
 
 def answers(signature: ServedSignature, outputs: list[Any]) -> dict[str, np.ndarray]:

@@ -1,0 +1,119 @@
+"""A worker process: reads versions, computes calls, and ends with the front process."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+from argand.data.worker import end_with
+from argand.export.program import ExportedProgram
+from argand.serve.channel import (
+    Channel,
+    Done,
+    Failed,
+    Load,
+    Loaded,
+    Message,
+    Run,
+    Seen,
+    Segment,
+    Unload,
+)
+from argand.serve.errors import as_serve_error
+from argand.serve.files import read_program
+from argand.serve.signature import ServedSignature
+from argand.serve.version import warm
+
+
+class _Served:
+    """A version in this process."""
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self.program = program
+        self.signatures = {n: ServedSignature(s) for n, s in program.signatures.items()}
+
+
+class Worker:
+    """Answers the messages of a channel. Versions are read on threads of their own, so that calls
+    go on meanwhile."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._versions: dict[int, _Served] = {}
+        self._unwanted: set[int] = set()  # unloaded before they were loaded
+        self._given, self._made = Seen(), Segment()
+        self._sending = threading.Lock()
+
+    def run(self) -> None:
+        """Answer until the other end is closed."""
+        while True:
+            message, file = self._channel.receive()
+            if isinstance(message, Run):
+                if file is not None:
+                    self._given.map(file)
+                self._compute(message)
+            elif isinstance(message, Load):
+                threading.Thread(target=self._load, args=(message, file), daemon=True).start()
+            elif isinstance(message, Unload):
+                if self._versions.pop(message.version, None) is None:
+                    self._unwanted.add(message.version)
+                gc.collect()
+
+    def _send(self, message: Message, file: int | None = None) -> None:
+        with self._sending, contextlib.suppress(OSError):
+            self._channel.send(message, file)
+
+    def _compute(self, message: Run) -> None:
+        try:
+            signature = self._versions[message.version].signatures[message.signature]
+            outputs = signature.run(self._given.arrays(message.arrays))
+            placed, file = self._made.put(outputs)
+        except Exception as error:
+            self._send(_failed(error))
+            return
+        self._send(Done(placed), file)
+        if file is not None:
+            os.close(file)
+
+    def _load(self, message: Load, file: int | None) -> None:
+        try:
+            path = f"/dev/fd/{file}" if message.path is None else message.path
+            served = _Served(read_program(path, message.name))
+            warm(served.program, served.signatures, message.max_rows, compare=message.compare)
+        except Exception as error:
+            self._send(_failed(error, message.version))
+            return
+        finally:
+            if file is not None:
+                os.close(file)
+        if message.version not in self._unwanted:
+            self._versions[message.version] = served
+        reasons = {n: s.reason for n, s in served.signatures.items() if s.reason is not None}
+        self._send(Loaded(message.version, reasons))
+
+
+def _failed(error: Exception, version: int | None = None) -> Failed:
+    told = as_serve_error(error)
+    return Failed(told.status.name, str(told), told.field, version)
+
+
+def main(arguments: list[str]) -> None:
+    """The process. Its arguments: the socket, the front's number, threads, cores."""
+    import argand  # by its public name: threads are not this room's
+
+    end, parent, threads, *cores = map(int, arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the front is told too, and ends this
+        signal.signal(number, signal.SIG_IGN)
+    end_with(parent)
+    if cores:
+        os.sched_setaffinity(0, cores)
+    argand.set_num_threads(threads)
+    channel: Any = Channel(socket.socket(fileno=end))
+    with contextlib.suppress(EOFError):
+        Worker(channel).run()
+    os._exit(0)  # whatever is being read

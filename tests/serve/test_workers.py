@@ -1,0 +1,234 @@
+"""Worker processes: the same bits, killed ones, calls that change state, orphans."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from served import classifier, exported, inputs, put, run
+
+import argand as ag
+from argand import nn
+from argand.serve import Engine, ServeError, Status
+from argand.serve.cores import shares, time_limit
+
+pytest.importorskip("msgspec")
+channel = pytest.importorskip("argand.serve.channel")
+from argand.serve.workers import WorkerPool  # needs msgspec
+
+
+class Counter(nn.Module):
+    """Adds how often it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", ag.zeros(()))
+
+    def forward(self, x: Any) -> Any:
+        self.count += 1
+        return x + self.count
+
+
+@asynccontextmanager
+async def engine_on(count: int, *roots: Path) -> AsyncIterator[tuple[Engine, WorkerPool]]:
+    """An engine on some workers."""
+    pool = WorkerPool(count)
+    engine = Engine(list(roots), executor=pool.executor)
+    await engine.poll()
+    try:
+        yield engine, pool
+    finally:
+        await engine.close()
+        pool.close()
+
+
+def kill(pool: WorkerPool, index: int) -> None:
+    """Kill a worker, if there is one now."""
+    worker = pool.workers[index]
+    if worker is not None:
+        os.kill(worker.process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(30.0, marks=pytest.mark.slow)])
+def test_killed_workers_lose_no_request_and_make_none_wrong(tmp_path: Path, seconds: float) -> None:
+    program = exported(classifier())
+    put(program, tmp_path, "digits", 1)
+    x = inputs(64)
+    right = [row.tobytes() for row in program(x).numpy()]
+    random.seed(0)
+    counts = {"answers": 0}
+
+    async def ask() -> int:
+        async with engine_on(2, tmp_path) as (engine, pool):
+            version = engine.find("digits")
+            assert version.signature().batched
+            ends = time.monotonic() + seconds
+
+            async def client(i: int) -> None:
+                while time.monotonic() < ends:
+                    rows = random.randint(1, 3)
+                    at = random.randrange(64 - rows)
+                    given = {"input": x[at : at + rows]}
+                    (found,) = await version.submit(version.signature(), given)
+                    assert [row.tobytes() for row in found] == right[at : at + rows]
+                    counts["answers"] += 1
+
+            async def killer() -> None:
+                while time.monotonic() < ends:
+                    await asyncio.sleep(random.random() * 0.5)
+                    kill(pool, random.randrange(2))
+
+            await asyncio.gather(*map(client, range(12)), killer())
+            return pool.restarts
+
+    assert run(ask()) >= 1
+    assert counts["answers"] > 50
+
+
+def test_calls_that_change_state_are_made_in_order_and_never_twice(tmp_path: Path) -> None:
+    x = ag.zeros(2)
+    put(ag.export.export(Counter(), (x,)), tmp_path, "counter", 1)
+    program = exported(classifier())
+    put(program, tmp_path, "digits", 1)
+
+    async def ask() -> None:
+        async with engine_on(2, tmp_path) as (engine, pool):
+            version = engine.find("counter")
+            signature = version.signature()
+            given = {signature.inputs[0].name: np.zeros(2, np.float32)}
+            futures = [version.submit(signature, given) for _ in range(20)]
+            found = [f[0][0] for f in await asyncio.gather(*futures)]
+            assert found == list(range(1, 21))
+            home = next(i for i, w in enumerate(pool.workers) if w and len(w.versions) == 2)
+            worker = pool.workers[home]
+            assert worker is not None
+            os.kill(worker.process.pid, signal.SIGSTOP)  # so that the call is under way
+            lost = version.submit(signature, given)
+            await asyncio.sleep(0.05)
+            kill(pool, home)
+            with pytest.raises(ServeError, match="not known whether the call was made") as caught:
+                await lost
+            assert caught.value.status is Status.UNAVAILABLE
+            assert (await version.submit(signature, given))[0][0] == 1.0  # as the file has it
+            other = engine.find("digits")
+            (answer,) = await other.submit(other.signature(), {"input": inputs(3)})
+            np.testing.assert_array_equal(answer, program(inputs(3)).numpy())
+
+    run(ask())
+
+
+def test_errors_of_workers_are_told_with_their_status(tmp_path: Path) -> None:
+    model = nn.Embedding(10, 3).eval()
+    shapes = ({0: ag.Dim("rows")},)
+    words = ag.export.export(model, (ag.zeros(2, 4, dtype=ag.int64),), dynamic_shapes=shapes)
+    mixing = ag.export.export(lambda x: x + x.mean(0), (ag.ones(2, 6),), dynamic_shapes=shapes)
+    whole = put(words, tmp_path, "words", 1).read_bytes()
+    (tmp_path / "damaged.argand").write_bytes(whole[:-100])
+
+    async def ask() -> None:
+        async with engine_on(1, tmp_path) as (engine, _):
+            await engine.add("mixing", mixing)
+            assert not engine.find("mixing").signature().batched
+            version = engine.find("words")
+            signature = version.signature()
+            name = signature.inputs[0].name
+            given = [np.full((1, 4), v, np.int64) for v in (1, 99, 2)]
+            futures = [version.submit(signature, {name: g}) for g in given]
+            good, bad, other = await asyncio.gather(*futures, return_exceptions=True)
+            assert good[0].shape == other[0].shape == (1, 4, 3)
+            assert bad.status is Status.INVALID_ARGUMENT
+            large = np.ones((5000, 4), np.int64)  # a larger segment
+            assert (await version.submit(signature, {name: large}))[0].shape == (5000, 4, 3)
+            assert str(tmp_path / "damaged.argand") in str(
+                engine.models["damaged"].versions[1].error
+            )
+
+    run(ask())
+
+
+_FRONT = """
+import asyncio, sys
+from pathlib import Path
+from argand.serve import Engine
+from argand.serve.workers import WorkerPool
+
+async def main():
+    pool = WorkerPool(1)
+    engine = Engine([Path(sys.argv[1])], executor=pool.executor)
+    await engine.poll()
+    print(pool.workers[0].process.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_workers_end_with_the_front_process(tmp_path: Path) -> None:
+    put(exported(classifier()), tmp_path, "digits", 1)
+    front = subprocess.Popen(
+        [sys.executable, "-c", _FRONT, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(ag.__file__).parent.parent)},
+    )
+    assert front.stdout is not None
+    worker = int(front.stdout.readline())
+    front.kill()
+    front.wait()
+    front.stdout.close()
+    for _ in range(500):
+        if not _is_running(worker):
+            return
+        time.sleep(0.01)
+    pytest.fail("the worker is still there")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        np.zeros((3, 0), np.int64),
+        np.array(7, np.uint8),
+        np.ones(3, ag.bfloat16.numpy),
+        np.array([["a", "b"]], object),
+        None,
+    ],
+)
+def test_arrays_come_through_segments_as_they_are(array: Any) -> None:
+    filled, seen = channel.Segment(), channel.Seen()
+    placed, file = filled.put([np.ones(3, np.int16), array])
+    if file is not None:
+        seen.map(file)
+    _, found = seen.arrays(placed)
+    if array is None:
+        assert found is None
+    else:
+        assert (found.dtype, found.shape) == (array.dtype, array.shape)
+        assert found.tolist() == array.tolist()
+
+
+def test_workers_share_cores_and_the_limit_of_their_group(tmp_path: Path) -> None:
+    assert [sorted(s.cores or ()) for s in shares(3, [0, 1, 2, 3], 9.0)] == [[0], [1], [2, 3]]
+    assert shares(2, [0], 9.0) == [(None, 1)] * 2
+    assert shares(2, list(range(8)), 5.0) == [(None, 2)] * 2
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert time_limit(tmp_path) == 1.5
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert time_limit(tmp_path) == float("inf")
