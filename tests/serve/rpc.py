@@ -15,7 +15,7 @@ import argand as ag
 from argand import nn
 from argand.base.dtype import ALL, DType
 from argand.serve.grpc import GrpcServer, start
-from argand.serve.grpc.definitions import messages
+from argand_client.definitions import messages
 
 DTYPES = tuple(d for d in ALL if d.kind in "buifc")
 SAVED = tuple(d for d in DTYPES if d.name != "complex128")  # which files have no type for

@@ -21,9 +21,9 @@ from argand.base.dtype import DType
 from argand.serve import BatchOptions, Limits, ModelOptions, Status, serve
 from argand.serve.access import Access
 from argand.serve.grpc import Record
-from argand.serve.grpc.definitions import messages
 from argand.serve.grpc.tensor_proto import fill, to_array
 from argand_client.datatypes import from_bytes, name_of, to_bytes
+from argand_client.definitions import messages
 
 V2 = "inference.GRPCInferenceService"
 PREDICTION = "tensorflow.serving.PredictionService"

@@ -17,8 +17,8 @@ import pytest
 from rpc import SAVED, everything, serving, values
 from served import classifier, exported, inputs, put, run
 
-from argand.serve.grpc.definitions import messages
 from argand_client.datatypes import name_of
+from argand_client.definitions import messages
 
 
 def beside(root: Path, question: Callable[[str], Any]) -> Any:

@@ -8,9 +8,12 @@ from argand.serve.options import BatchOptions, GenerationOptions, ModelOptions, 
 from argand.serve.server import Server, serve
 from argand.serve.settings import ServerOptions
 from argand.serve.version import ModelVersion, State
+from argand_client import AsyncClient, Client
 
 __all__ = [
+    "AsyncClient",
     "BatchOptions",
+    "Client",
     "Engine",
     "GenerationOptions",
     "Limits",

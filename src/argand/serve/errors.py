@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from argand.base.errors import ArgandError
+from argand_client import errors
 from argand_client.status import Status
 
 
-class ServeError(ArgandError, RuntimeError):
+class ServeError(errors.ServeError, ArgandError):
     """A request that was not answered: why, the field of the request that is at fault, and after
-    how many seconds it is worth asking again."""
+    how many seconds it is worth asking again. Clients in this process raise it too."""
 
-    def __init__(
-        self,
-        status: Status,
-        message: str,
-        *,
-        field: str | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.field = field
-        self.retry_after = retry_after
+
+errors.raise_as(ServeError)
 
 
 def invalid(message: str, field: str | None = None) -> ServeError:

@@ -13,9 +13,8 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from argand.serve.errors import ServeError, Status, invalid
-from argand.serve.grpc.definitions import messages
 from argand.serve.version import as_serve_error
-from argand_client.inference import BAD_REQUEST, DETAILS
+from argand_client.definitions import BAD_REQUEST, DETAILS, messages
 from argand_client.wire import Method
 
 _LONGEST = 1500  # characters of a message: clients refuse metadata of more than 8 KB
@@ -153,6 +152,8 @@ async def _abort(call: Call, error: ServeError) -> None:
     trailing = [(key, value) for key, value in call.context.trailing_metadata() or ()]
     if error.field:
         trailing.append((DETAILS, _details(error, message)))
+    if error.retry_after is not None:
+        trailing.append(("grpc-retry-pushback-ms", str(int(error.retry_after * 1000))))
     await call.context.abort(_CODES[error.status.grpc], message, tuple(trailing))
 
 

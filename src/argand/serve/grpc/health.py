@@ -8,7 +8,7 @@ from typing import Any
 
 from argand.serve.errors import ServeError, Status, not_found
 from argand.serve.grpc.calls import Call
-from argand.serve.grpc.definitions import messages
+from argand_client.definitions import messages
 
 _SERVING, _NOT_SERVING, _UNKNOWN = 1, 2, 3
 _LOOK = 0.2  # seconds between two looks at what is watched

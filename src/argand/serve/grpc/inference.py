@@ -11,13 +11,13 @@ import numpy as np
 from argand import version as release
 from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.grpc.calls import Call
-from argand.serve.grpc.definitions import messages
 from argand.serve.grpc.service import Asked, Service
 from argand.serve.grpc.statistics import Statistics
 from argand.serve.grpc.text import objects
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion, State, as_serve_error
 from argand_client.datatypes import as_bytes, dtype_of, element_count, from_bytes, name_of, to_bytes
+from argand_client.definitions import messages
 
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository",
               "statistics")  # fmt: skip
@@ -90,9 +90,10 @@ class InferenceService(Service):
         return self._made("ModelReadyResponse", ready=True)
 
     async def model_metadata(self, request: Any, call: Call) -> Any:
-        """The inputs and outputs of the default signature."""
+        """The inputs and outputs of the default signature, or of that in the metadata's
+        `signature-name`."""
         version = self._version(call, request.name, request.version)
-        signature = version.signature()
+        signature = version.signature(call.metadata.get("signature-name"))
         found = self._made(
             "ModelMetadataResponse",
             name=version.model,
@@ -283,13 +284,13 @@ class InferenceService(Service):
             raise ServeError(
                 Status.UNIMPLEMENTED, "a model is loaded as its folder has it, without parameters"
             )
-        await _managed(self.engine, "load", request.model_name)
+        await self.engine.load(request.model_name)
         return self._made("RepositoryModelLoadResponse")
 
     async def repository_model_unload(self, request: Any, call: Call) -> Any:
         """Unload a model when it has answered what it has."""
         self.allow(call, "manage", request.model_name)
-        await _managed(self.engine, "unload", request.model_name)
+        await self.engine.unload(request.model_name)
         return self._made("RepositoryModelUnloadResponse")
 
 
@@ -300,11 +301,6 @@ _STATES = {
     State.UNLOADING: "UNLOADING",
     State.END: "UNAVAILABLE",
 }
-
-
-async def _managed(engine: Any, action: str, name: str) -> None:
-    """Let the engine load or unload a model."""
-    await getattr(engine, action)(name)
 
 
 def version_number(text: str) -> int | None:

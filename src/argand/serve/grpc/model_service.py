@@ -8,10 +8,10 @@ from typing import Any
 
 from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.grpc.calls import Call
-from argand.serve.grpc.definitions import messages
 from argand.serve.grpc.prediction import asked
 from argand.serve.grpc.service import Service
 from argand.serve.options import VersionPolicy
+from argand_client.definitions import messages
 
 
 class ModelService(Service):

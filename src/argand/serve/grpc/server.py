@@ -12,13 +12,13 @@ import grpc
 from argand.serve.access import Access
 from argand.serve.engine import Engine
 from argand.serve.grpc.calls import Observe, Record, handler
-from argand.serve.grpc.definitions import messages
 from argand.serve.grpc.health import HealthService, ReflectionService
 from argand.serve.grpc.inference import InferenceService
 from argand.serve.grpc.model_service import ModelService
 from argand.serve.grpc.prediction import PredictionService
 from argand.serve.grpc.statistics import Statistics
 from argand.serve.limits import Limits
+from argand_client.definitions import messages
 
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _STREAMS = 1024  # calls of one connection at a time

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -109,6 +110,9 @@ class App:
         extra = _HEADERS.get(found.status)
         if extra:
             response.headers = [*response.headers, extra]
+        if found.field:
+            named = quote(found.field[:200]).encode()
+            response.headers = [*response.headers, (b"x-error-field", named)]
         return response
 
     def _errors_near(self, path: str) -> Callable[[ServeError], Response]:

@@ -1,15 +1,99 @@
-"""The messages and services of the protocols that the gRPC server speaks."""
+"""The messages and services of gRPC's protocols, as far as they are served."""
 
 from __future__ import annotations
 
 from functools import cache
 
-from argand_client.inference import ANY, ERRORS, INFERENCE
 from argand_client.wire import Messages
 
-# -- KServe and Triton: what a server needs besides the client's part ------------------------------
+BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+DETAILS = "grpc-status-details-bin"
+"""The metadata in which an error names the field that is at fault."""
 
-_MANAGEMENT = """
+# -- KServe and Triton -----------------------------------------------------------------------------
+
+_INFERENCE = """
+package inference
+
+ServerLiveRequest
+ServerLiveResponse
+  1 bool live
+ServerReadyRequest
+ServerReadyResponse
+  1 bool ready
+ModelReadyRequest
+  1 string name
+  2 string version
+ModelReadyResponse
+  1 bool ready
+ServerMetadataRequest
+ServerMetadataResponse
+  1 string name
+  2 string version
+  3 string[] extensions
+ModelMetadataRequest
+  1 string name
+  2 string version
+ModelMetadataResponse
+  1 string name
+  2 string[] versions
+  3 string platform
+  4 ModelMetadataResponse.TensorMetadata[] inputs
+  5 ModelMetadataResponse.TensorMetadata[] outputs
+ModelMetadataResponse.TensorMetadata
+  1 string name
+  2 string datatype
+  3 int64[] shape
+
+InferParameter
+  1 bool bool_param|parameter_choice
+  2 int64 int64_param|parameter_choice
+  3 string string_param|parameter_choice
+  4 double double_param|parameter_choice
+  5 uint64 uint64_param|parameter_choice
+InferTensorContents
+  1 bool[] bool_contents
+  2 int32[] int_contents
+  3 int64[] int64_contents
+  4 uint32[] uint_contents
+  5 uint64[] uint64_contents
+  6 float[] fp32_contents
+  7 double[] fp64_contents
+  8 bytes[] bytes_contents
+ModelInferRequest
+  1 string model_name
+  2 string model_version
+  3 string id
+  4 map<string,InferParameter> parameters
+  5 ModelInferRequest.InferInputTensor[] inputs
+  6 ModelInferRequest.InferRequestedOutputTensor[] outputs
+  7 bytes[] raw_input_contents
+ModelInferRequest.InferInputTensor
+  1 string name
+  2 string datatype
+  3 int64[] shape
+  4 map<string,InferParameter> parameters
+  5 InferTensorContents contents
+ModelInferRequest.InferRequestedOutputTensor
+  1 string name
+  2 map<string,InferParameter> parameters
+ModelInferResponse
+  1 string model_name
+  2 string model_version
+  3 string id
+  4 map<string,InferParameter> parameters
+  5 ModelInferResponse.InferOutputTensor[] outputs
+  6 bytes[] raw_output_contents
+ModelInferResponse.InferOutputTensor
+  1 string name
+  2 string datatype
+  3 int64[] shape
+  4 map<string,InferParameter> parameters
+  5 InferTensorContents contents
+ModelStreamInferResponse
+  1 string error_message
+  2 ModelInferResponse infer_response
+
 enum DataType
   0 TYPE_INVALID
   1 TYPE_BOOL
@@ -338,6 +422,28 @@ Int64Value
 
 # -- gRPC's own ------------------------------------------------------------------------------------
 
+_ERRORS = """
+package google.rpc
+
+Status
+  1 int32 code
+  2 string message
+  3 .google.protobuf.Any[] details
+BadRequest
+  1 BadRequest.FieldViolation[] field_violations
+BadRequest.FieldViolation
+  1 string field
+  2 string description
+"""
+
+_ANY = """
+package google.protobuf
+
+Any
+  1 string type_url
+  2 bytes value
+"""
+
 _HEALTH = """
 package grpc.health.v1
 
@@ -393,10 +499,10 @@ def messages() -> Messages:
     """The messages and services, made when they are first asked for."""
     return Messages(
         {
-            "google/protobuf/any.proto": ANY,
+            "google/protobuf/any.proto": _ANY,
             "google/protobuf/wrappers.proto": _WRAPPERS,
-            "google/rpc/status.proto": ERRORS,
-            "grpc_service.proto": INFERENCE + _MANAGEMENT,
+            "google/rpc/status.proto": _ERRORS,
+            "grpc_service.proto": _INFERENCE,
             "tensorflow/core/framework/tensorflow.proto": _TENSORFLOW,
             "tensorflow_serving/apis/serving.proto": _SERVING,
             "grpc/health/v1/health.proto": _HEALTH,
@@ -406,4 +512,4 @@ def messages() -> Messages:
     )
 
 
-__all__ = ["messages"]
+__all__ = ["BAD_REQUEST", "DETAILS", "messages"]
