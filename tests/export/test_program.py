@@ -373,6 +373,23 @@ def test_gradients_of_a_recurrent_layer_of_any_length() -> None:
     assert len(compiled.programs) == 1
 
 
+def test_sizes_that_only_a_guard_ties_together(tmp_path: Path) -> None:
+    def f(x: Any) -> Any:
+        rows, n = x.shape
+        if n % 4:
+            return x * 2
+        return x.reshape(rows, n // 4, 4).reshape(rows * (n // 4), 4).reshape(rows, n) + 1
+
+    auto = ({0: ag.Dim.AUTO, 1: ag.Dim.AUTO},)
+    export(f, (ag.rand(3, 8),), dynamic_shapes=auto).save(tmp_path / "f.argand")
+    program = load(tmp_path / "f.argand")
+    for shape in ((3, 8), (5, 16), (1, 4), (2, 20)):
+        x = ag.rand(*shape)
+        assert ag.equal(program(x), f(x))
+    with pytest.raises(ValueError, match="was exported for sizes where"):
+        program(ag.rand(3, 10))
+
+
 def test_a_tensor_that_is_given_twice_is_two_inputs(tmp_path: Path) -> None:
     x = ag.rand(3)
     program = export(lambda a, b, c: a - b * 2 + c, (x, x, x[1:2]))

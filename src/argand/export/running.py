@@ -10,6 +10,7 @@ import numpy as np
 from argand.backends.select import compile_program
 from argand.base.errors import ProgramError, ShapeError
 from argand.base.forks import lock_held_over_forks
+from argand.base.settings import settings
 from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import LEAF_SPEC
 from argand.compile.call import Executable, Input, Parts
@@ -52,6 +53,7 @@ class Runner:
         ]
         self.backend = backend
         self._executables: dict[tuple[tuple[str, int], ...], Executable] = {}
+        self._fixes_sizes = False
         self._lock = lock_held_over_forks("function")
 
     def __call__(self, tensors: Sequence[Any], sizes: Sizes) -> list[Tensor]:
@@ -90,16 +92,26 @@ class Runner:
     # -- natively ------------------------------------------------------------------------------
 
     def _executable(self, sizes: Sizes) -> Executable:
-        """The native program for these sizes: one for all, and one each where some are 0 or 1."""
-        key = tuple(sorted((name, size) for name, size in sizes.items() if size < 2))
+        """The native program for these sizes: one for all, and one each where some are 0 or 1; or
+        one for each call's sizes, where their being symbolic leaves a pass undecided."""
         with self._lock:
+            fixed = {n: s for n, s in sizes.items() if s < 2 or self._fixes_sizes}
+            key = tuple(sorted(fixed.items()))
             if key not in self._executables:
-                self._executables[key] = self._compiled(dict(key))
+                try:
+                    self._executables[key] = self._compiled(fixed)
+                except ShapeError:
+                    if len(fixed) == len(sizes):
+                        raise
+                    self._fixes_sizes = True
+                    return self._executable(sizes)
+                if len(self._executables) > settings.retrace_limit:
+                    del self._executables[next(iter(self._executables))]
             return self._executables[key]
 
     def _compiled(self, sizes: Sizes) -> Executable:
         program = self.program
-        if sizes:  # a trace takes sizes for 2 and more
+        if sizes:  # a trace takes those that vary for 2 and more
             program = self._of_sizes(sizes)
         places: list[Place] = [
             Held(s) if isinstance(s, Tensor) else Argument(s) for s in self.state
@@ -142,7 +154,7 @@ class Runner:
         return "\n".join(names)
 
     def _of_sizes(self, sizes: Sizes) -> Program:
-        """The program where some sizes are 0 or 1."""
+        """The program where some sizes are known."""
         guards = Guards()
         try:
             with collecting_guards(guards):
