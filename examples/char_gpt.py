@@ -1,6 +1,7 @@
 """Train a small GPT on the characters of a text, and let it write.
 
 python examples/char_gpt.py --text shakespeare.txt
+python examples/char_gpt.py --text shakespeare.txt --export models/shakespeare/1/model.argand
 """
 
 import argparse
@@ -52,8 +53,10 @@ class GPT(nn.Module):
             if p.dim() > 1:
                 nn.init.normal_(p, 0, 0.02)
 
-    def forward(self, tokens):
-        x = self.characters(tokens) + self.positions.weight[: tokens.shape[1]]
+    def forward(self, tokens, positions=None):
+        if positions is None:
+            positions = ag.arange(tokens.shape[1])
+        x = self.characters(tokens) + self.positions(positions)
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
@@ -96,6 +99,7 @@ def main():
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--prompt", default="\n")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--export", metavar="FILE", help="an archive for `argand serve`")
     parser.add_argument("--eager", action="store_true", help="don't compile")
     options = parser.parse_args()
 
@@ -148,6 +152,12 @@ def main():
                 f"{seconds:.1f} s",
                 flush=True,
             )
+    if options.export:
+        from argand.serve import generation
+
+        program = generation.export(model.eval(), context=options.length, vocabulary=alphabet)
+        Path(options.export).parent.mkdir(parents=True, exist_ok=True)
+        program.save(options.export)
     start = [numbers[c] for c in options.prompt]
     written = write(predict, start, options.characters, options.length, options.temperature)
     print("".join(alphabet[i] for i in written))

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import argand as ag
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -48,7 +50,9 @@ def test_char_gpt(mode, tmp_path, monkeypatch, capsys):
     text.write_text("the cat sat on the mat. " * 60)
     sizes = ["--length", 16, "--layers", 1, "--heads", 2, "--width", 16, "--batch-size", 8]
     steps = ["--steps", 40, "--lr", 0.01, "--characters", 30, "--prompt", "the "]
-    run("char_gpt.py", monkeypatch, "--text", text, *sizes, *steps, *mode)
+    archive = tmp_path / "served" / "model.argand"
+    run("char_gpt.py", monkeypatch, "--text", text, *sizes, *steps, *mode, "--export", archive)
+    assert list(ag.export.load(archive).signatures) == ["prefill", "decode"]
     out = capsys.readouterr().out
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in out.splitlines()[1:-1]]
     assert losses[-1] < 0.6 * losses[0]

@@ -255,14 +255,40 @@ def test_what_does_not_fit_is_refused_with_the_field(
     assert (caught.value.status, caught.value.field) == (Status.INVALID_ARGUMENT, field)
 
 
+def test_models_of_transformers_generate_what_they_generate_themselves() -> None:
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    if torch.Tensor is not ag.Tensor:
+        pytest.skip("torch is PyTorch here, not Argand")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    more = {"intermediate_size": 64, "num_key_value_heads": 2, "max_position_embeddings": 64}
+    llama = transformers.LlamaConfig(vocab_size=100, **sizes, **more)
+    gpt = transformers.GPT2Config(vocab_size=100, n_positions=64, n_embd=32, n_layer=2, n_head=4)
+    prompt = np.random.default_rng(0).integers(0, 100, 20).tolist()
+    models = (transformers.LlamaForCausalLM(llama), transformers.GPT2LMHeadModel(gpt))
+    for model in models:
+        made = generation.export(model.eval(), context=64, page=4, chunk=8)
+
+        async def ask(made: Any = made) -> Any:
+            how = Sampling(max_tokens=12, temperature=0)
+            return await generator_of(made).submit(prompt, how).answers()
+
+        (answer,) = run(ask())
+        given = torch.tensor([prompt])
+        expected = model.generate(given, max_new_tokens=12, do_sample=False, pad_token_id=0)
+        assert [d.token for d in answer.tokens] == expected[0, 20:].tolist()
+
+
 # -- exporting -------------------------------------------------------------------------------------
 
 
 class Grouped(nn.Module):
-    """Heads of queries share keys and values; a model that gives an object, as transformers do."""
+    """Heads of queries share keys and values, which may be repeated for longer texts, as
+    transformers' models do; it gives a tuple."""
 
-    def __init__(self) -> None:
+    def __init__(self, repeats: bool) -> None:
         super().__init__()
+        self.repeats = repeats
         ag.manual_seed(2)
         self.tokens, self.places = nn.Embedding(9, 16), nn.Embedding(32, 16)
         self.q, self.k, self.v = nn.Linear(16, 16), nn.Linear(16, 8), nn.Linear(16, 8)
@@ -273,12 +299,15 @@ class Grouped(nn.Module):
         x = self.tokens(input_ids) + self.places(position_ids)
         b, t, _ = x.shape
         q, k, v = (f(x).view(b, t, -1, 4).transpose(1, 2) for f in (self.q, self.k, self.v))
+        if self.repeats and t > 1:
+            k, v = k.repeat_interleave(2, 1), v.repeat_interleave(2, 1)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return (self.head(y.transpose(1, 2).reshape(b, t, 16)),)
 
 
-def test_grouped_heads_keep_one_copy_of_their_keys(tmp_path: Path) -> None:
-    model = Grouped().eval()
+@pytest.mark.parametrize("repeats", [False, True])
+def test_grouped_heads_keep_one_copy_of_their_keys(tmp_path: Path, repeats: bool) -> None:
+    model = Grouped(repeats).eval()
     made = generation.export(model, context=32, page=4, chunk=4)
     assert made.card["generation"]["heads"] == 2
     made.save(tmp_path / "g.argand")

@@ -88,13 +88,18 @@ class Pages:
 
     def _all(self, which: int, new: Tensor) -> Tensor:
         """Keys, or values, of the earlier tokens with the new ones behind them."""
-        own = new[:, :, 0] if new.ndim == 5 else new  # heads of queries share them in groups
-        rows, heads, _, width = own.shape
+        heads, width = self.pools[which].shape[3:]
+        own = new[:, :, 0] if new.ndim == 5 else new  # heads of queries share them in groups,
+        copies = own.shape[1] // heads  # or they were repeated for these before
+        own = own[:, ::copies] if copies > 1 else own
+        rows = own.shape[0]
         layer = len(self.new[which])
         self.new[which].append(own.transpose(1, 2))
         found: Tensor = self.pools[which][layer][self.table]
         found = found.reshape(rows, found.shape[1] * found.shape[2], heads, width).transpose(1, 2)
         found = cat([found, own], 2)
+        if copies > 1:
+            found = found.repeat_interleave(copies, 1)
         if new.ndim == 5:
             found = found.unsqueeze(2).expand(*new.shape[:3], found.shape[2], width)
         return found
@@ -237,15 +242,16 @@ def _shape_of_cache(call: Any, context: int) -> tuple[int, int, int, Any]:
         found: Tensor = scaled_dot_product_attention(query, key, value, is_causal=True)
         return found
 
-    length = min(context, LEAST)
-    tokens = wrap(np.zeros((1, length), np.int64))
     with crossroads.interpreting(_Attended(crossroads.current(), attend)):
-        call(tokens, arange(length).reshape(1, length))
+        for length in (1, min(context, LEAST)):  # some repeat the keys' heads for one of these
+            tokens = wrap(np.zeros((1, length), np.int64))
+            call(tokens, arange(length).reshape(1, length))
     if not seen:
         raise ArgumentError("the model never calls F.scaled_dot_product_attention")
-    if len(set(seen)) > 1:
+    heads, width, dtype = min(seen, key=lambda shape: shape[0])
+    if any(h % heads or (w, d) != (width, dtype) for h, w, d in seen):
         raise ArgumentError(f"the layers' keys have several shapes: {set(seen)}")
-    return len(seen), *seen[0]
+    return len(seen) // 2, heads, width, dtype
 
 
 def _add_signatures(program: ExportedProgram, call: Any, layout: Layout, pool: np.ndarray) -> None:
@@ -266,7 +272,7 @@ def _add_signatures(program: ExportedProgram, call: Any, layout: Layout, pool: n
 
     keys, values = (wrap(pool.copy()) for _ in range(2))
     rows, wanted = Dim("rows", min=LEAST), Dim("wanted", min=LEAST)
-    chunk = Dim("chunk", min=LEAST, max=layout.chunk)
+    chunk = Dim("chunk", min=LEAST, max=max(LEAST, min(layout.chunk, layout.context)))
     table = Dim("pages", min=LEAST, max=max(layout.table_size(layout.context), _POOL))
     pools = {1: Dim("pool", min=LEAST)}
     program.add_signature(

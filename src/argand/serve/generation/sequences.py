@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -174,7 +174,7 @@ class Generation:
         self._pieces.put_nowait(last)
         self.on_end()
 
-    async def __aiter__(self) -> AsyncIterator[Piece]:
+    async def __aiter__(self) -> AsyncGenerator[Piece, None]:
         """The pieces of all answers as they come; leaving the loop cancels the rest."""
         try:
             while True:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -83,11 +84,12 @@ def _shown(error: ServeError) -> dict[str, str]:
     return {"error": str(error)}
 
 
-async def _events(version: ModelVersion, generation: Generation) -> AsyncIterator[bytes]:
-    async for piece in generation:
-        if piece.text or piece.finish:
-            reason = {"finish_reason": piece.finish} if piece.finish else {}
-            yield event(_told(version, piece.text) | reason)
+async def _events(version: ModelVersion, generation: Generation) -> AsyncGenerator[bytes, None]:
+    async with aclosing(aiter(generation)) as pieces:
+        async for piece in pieces:
+            if piece.text or piece.finish:
+                reason = {"finish_reason": piece.finish} if piece.finish else {}
+                yield event(_told(version, piece.text) | reason)
 
 
 __all__ = ["Generate", "routes"]

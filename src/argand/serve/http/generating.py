@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -107,7 +108,9 @@ def event(value: Any) -> bytes:
     return b"data: " + msgspec.json.encode(value) + b"\n\n"
 
 
-async def pieces_of(requests: Sequence[Generation]) -> AsyncIterator[tuple[int, Piece]]:
+async def pieces_of(
+    requests: Sequence[Generation],
+) -> AsyncGenerator[tuple[int, Piece], None]:
     """The pieces of several requests as they come, with the number of the request; leaving the
     loop, or a failure of one, cancels all."""
     queue: asyncio.Queue[tuple[int, Piece] | BaseException | None] = asyncio.Queue()
@@ -139,12 +142,13 @@ async def pieces_of(requests: Sequence[Generation]) -> AsyncIterator[tuple[int, 
 
 
 async def with_errors(
-    chunks: AsyncIterator[bytes], shown: Callable[[ServeError], Any]
+    chunks: AsyncGenerator[bytes, None], shown: Callable[[ServeError], Any]
 ) -> AsyncIterator[bytes]:
     """A stream whose failure is its last event."""
     try:
-        async for chunk in chunks:
-            yield chunk
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
     except ServeError as error:
         yield event(shown(error))
 

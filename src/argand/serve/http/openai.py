@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -328,7 +329,7 @@ def _token(asked: _Asked, token: int, logprob: float | None) -> dict[str, Any]:
     return {"token": text, "logprob": shown, "bytes": list(text.encode())}
 
 
-async def _streamed(asked: _Asked) -> AsyncIterator[bytes]:
+async def _streamed(asked: _Asked) -> AsyncGenerator[bytes, None]:
     """The events of an answer that is told as it is made."""
     kind = "chat.completion.chunk" if asked.is_chat else "text_completion"
     more: dict[str, Any] = {"usage": None} if asked.with_usage else {}
@@ -339,10 +340,11 @@ async def _streamed(asked: _Asked) -> AsyncIterator[bytes]:
             choice = {"index": i, "delta": delta, "logprobs": None, "finish_reason": None}
             yield event(asked.told([choice], kind, **more))
     offsets = [0] * (count * len(asked.requests))
-    async for which, piece in pieces_of(asked.requests):
-        i = which * count + piece.number
-        if piece.text or piece.finish or asked.sampling.logprobs is not None:
-            yield event(asked.told([_part(asked, i, piece, offsets)], kind, **more))
+    async with aclosing(pieces_of(asked.requests)) as pieces:
+        async for which, piece in pieces:
+            i = which * count + piece.number
+            if piece.text or piece.finish or asked.sampling.logprobs is not None:
+                yield event(asked.told([_part(asked, i, piece, offsets)], kind, **more))
     if asked.with_usage:
         yield event(asked.told([], kind, usage=asked.usage))
     yield DONE
