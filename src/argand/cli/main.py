@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     as_torch.add_argument("--remove", action="store_true", help="take them away again")
     _add_program_commands(commands)
+    _add_deploy(commands)
     return parser
 
 
@@ -146,6 +147,28 @@ def _add_program_commands(commands: Any) -> None:
     export.add_argument("--opset", type=int, metavar="NUMBER", help="the version of ONNX's ops")
     for command in (check, inspect, predict, export):
         command.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_deploy(commands: Any) -> None:
+    deploy = commands.add_parser(
+        "deploy",
+        help="write what Docker, KServe, a cloud or Ray Serve needs to serve a model",
+        description="Write the Dockerfile, the YAML or the Ray Serve application that serves the "
+        "model of a file: pinned, with health checks and bounds, as a user without rights.",
+    )
+    deploy.add_argument("file", metavar="FILE", help="an .argand or .onnx file")
+    targets = ("docker", "kserve", "vertex", "sagemaker", "azure", "ray")
+    add = deploy.add_argument
+    add("--to", required=True, choices=targets, help="where the model is to be served")
+    add("--output", metavar="FOLDER", help="where the files are written (NAME-TARGET)")
+    add("--name", help="of the model and the service (from the file's name)")
+    add("--image", metavar="ADDRESS", help="of the image in a registry (NAME:1)")
+    add("--cpus", type=_positive, default=2, help="processors of a replica (2)")
+    add("--memory", default="4Gi", help="of a replica (4Gi)")
+    add("--replicas", type=_positive, default=1, help="the least that run (1)")
+    add("--most-replicas", type=_positive, default=4, help="the most, where load decides (4)")
+    add("--force", action="store_true", help="overwrite files")
+    add("--json", action="store_true", help="print one JSON object")
 
 
 def _tolerance(text: str) -> float:

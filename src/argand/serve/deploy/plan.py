@@ -1,0 +1,79 @@
+"""What is deployed: a model, under which name, with how much of a machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from argand.base.errors import ArgumentError
+
+TARGETS = ("docker", "kserve", "vertex", "sagemaker", "azure", "ray")
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,47}[a-z0-9])?")
+_MEMORY = re.compile(r"([1-9][0-9]*)(Mi|Gi)")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One deployment.
+
+    Args:
+        model: the file, .argand or .onnx.
+        name: of the model, the service and the image: small letters, digits and hyphens, as all
+            targets take it.
+        image: the image's address in a registry; `name:1` where not given.
+        cpus: processors of a replica.
+        memory: of a replica, `4Gi` or `512Mi`.
+        replicas: the least that run.
+        most_replicas: the most, where the target scales by load.
+
+    Raises ArgumentError for what no target takes.
+    """
+
+    model: Path
+    name: str
+    image: str = ""
+    cpus: int = 2
+    memory: str = "4Gi"
+    replicas: int = 1
+    most_replicas: int = 4
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ArgumentError(
+                f"a name is at most 49 small letters, digits and hyphens, and begins with a "
+                f"letter, got {self.name!r}; give --name"
+            )
+        if self.image and (not self.image.isprintable() or re.search(r"\s", self.image)):
+            raise ArgumentError(f"an image is like registry/name:tag, got {self.image!r}")
+        if self.cpus < 1 or not 1 <= self.replicas <= self.most_replicas:
+            raise ArgumentError(
+                f"cpus and replicas are at least 1, and replicas at most {self.most_replicas}"
+            )
+        if not _MEMORY.fullmatch(self.memory):
+            raise ArgumentError(f"memory is like 4Gi or 512Mi, got {self.memory!r}")
+
+    @property
+    def tag(self) -> str:
+        """The image's address."""
+        return self.image or f"{self.name}:1"
+
+    @property
+    def mebibytes(self) -> int:
+        """The memory of a replica."""
+        number, unit = self.memory[:-2], self.memory[-2:]
+        return int(number) * (1024 if unit == "Gi" else 1)
+
+    @property
+    def stored(self) -> str:
+        """Where the model lies below the output's folder, as the server reads it."""
+        return f"models/{self.name}/1/model{self.model.suffix.lower()}"
+
+
+def name_of(path: Path) -> str:
+    """A name for a model's file."""
+    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+    return name if name[:1].isalpha() else f"model-{name}".strip("-")
+
+
+__all__ = ["TARGETS", "Plan", "name_of"]
