@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from argand.base.scripting import running
 from argand.ir import bind as crossroads
 
 
@@ -29,13 +30,16 @@ def is_dynamo_compiling() -> bool:
 
 
 def is_exporting() -> bool:
-    """False: nothing is exported.
+    """Whether the code runs to be exported, by `ag.export.export`.
 
     >>> import argand.compiler
     >>> argand.compiler.is_exporting()
     False
+    >>> f = lambda x: x + 1 if argand.compiler.is_exporting() else x
+    >>> ag.export.export(f, (ag.zeros(()),))(ag.zeros(()))
+    tensor(1.)
     """
-    return False
+    return running.exports
 
 
 def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None) -> Any:

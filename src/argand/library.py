@@ -145,6 +145,7 @@ _OF_ATEN_ALONE: dict[str, Callable[..., Any]] = {
     "index": _indexed,
     "slice": _sliced,
     "_to_copy": _to_copy,
+    "sym_size": lambda self, dim: self.shape[dim],
 }
 
 
@@ -171,6 +172,23 @@ class _Aten(OpNamespace):
                 made = vars(self)[name] = _AtenOp(f"aten::{name}", found)
                 return made
         return super().__getattr__(name)
+
+
+def _while_loop(cond_fn: Any, body_fn: Any, carried: Any, read: Any = ()) -> Any:
+    def goes_on(*values: Any) -> Any:
+        found = cond_fn(*values, *read)
+        return found[0] if isinstance(found, tuple | list) else found
+
+    return argand.while_loop(goes_on, lambda *values: body_fn(*values, *read), tuple(carried))
+
+
+class _HigherOrder(OpNamespace):
+    """``torch.ops.higher_order``: ops that take functions."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        for title, function in (("cond", argand.cond), ("while_loop", _while_loop)):
+            vars(self)[title] = CustomOpDef(f"higher_order::{title}", function)
 
 
 class _AbsentOps(OpNamespace):
@@ -213,7 +231,12 @@ class Ops:
         )
 
 
-_NAMESPACES = {"aten": _Aten, "torchaudio": _AbsentOps, "_torchaudio": _AbsentOps}
+_NAMESPACES = {
+    "aten": _Aten,
+    "higher_order": _HigherOrder,
+    "torchaudio": _AbsentOps,
+    "_torchaudio": _AbsentOps,
+}
 
 
 def _absent(name: str, why: str = "it is of a library in C++") -> Callable[..., Any]:

@@ -48,7 +48,8 @@ distributed.tensor._utils export._trace export.decomp_utils export.dynamic_shape
 export.exported_program export.graph_signature fx._pytree
 fx._symbolic_trace fx.experimental.proxy_tensor fx.experimental.symbolic_shapes fx.graph
 fx.graph_module fx.immutable_collections fx.interpreter fx.node fx.operator_schemas
-fx.passes.infra.pass_base fx.passes.shape_prop fx.proxy fx.subgraph_rewriter jit._script
+fx.passes.graph_drawer fx.passes.infra.pass_base fx.passes.shape_prop fx.passes.split_module
+fx.proxy fx.subgraph_rewriter fx.traceback jit._script
 jit.annotations
 nn.modules._functions nn.utils._named_member_accessor onnx.symbolic_helper onnx.symbolic_opset11
 onnx.symbolic_opset12 onnx.symbolic_opset9 onnx.utils optim._functional quantization

@@ -92,7 +92,7 @@ def test_a_graph_computes_what_the_module_computes() -> None:
     assert copy.deepcopy(gm).lin.weight is not m.lin.weight
     gm(x)["a"].sum().backward()
     assert m.p.grad is not None
-    assert next(n.op.name for n in gm.program(x).graph.nodes) == "mul"
+    assert next(n.op.name for n in gm.program(x).program.nodes) == "mul"
 
 
 def test_walking_inserting_replacing_and_deleting() -> None:

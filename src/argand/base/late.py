@@ -17,6 +17,7 @@ BINDINGS: dict[str, tuple[str, str]] = {
     "eager.entries": ("argand.tensor.plans", "maker"),
     "eager.plan_call": ("argand.codegen.llvm.plancall", "plan_call"),
     "export.archive": ("argand.export", "archive"),
+    "export.graph": ("argand.fx.programs", "lifted"),
     "export.module": ("argand.export.modules", "ExportedModule"),
     "fit.model": ("argand.fit.keras", "ModelMethods"),
     "func.vmap": ("argand.func", "vmap"),

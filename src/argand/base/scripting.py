@@ -15,6 +15,7 @@ class _Running(threading.local):
 
     traces = False
     scripts = False
+    exports = False
     # Of a trace that takes for constants what Python reads: how, and at which lines; and what the
     # leaves of its arguments are.
     reads: dict[tuple[str, Location | None], None] | None = None
@@ -41,6 +42,16 @@ def running_as(*, traces: bool = False, scripts: bool = False) -> Iterator[None]
 
 
 @contextmanager
+def exporting() -> Iterator[None]:
+    """A block in which a function is traced to be exported."""
+    before, running.exports = running.exports, True
+    try:
+        yield
+    finally:
+        running.exports = before
+
+
+@contextmanager
 def reading_example(leaves: Sequence[Any]) -> Iterator[dict[tuple[str, Location | None], None]]:
     """A block whose trace takes for constants what Python reads; the reads are collected."""
     before = running.reads, running.leaves
@@ -52,4 +63,4 @@ def reading_example(leaves: Sequence[Any]) -> Iterator[dict[tuple[str, Location 
         running.reads, running.leaves = before
 
 
-__all__ = ["reading_example", "running", "running_as"]
+__all__ = ["exporting", "reading_example", "running", "running_as"]

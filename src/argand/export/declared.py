@@ -25,6 +25,8 @@ def leaf_shapes(function: Any, given: Any, dynamic_shapes: Any) -> Shapes:
     if dynamic_shapes is None:
         return [None] * len(leaves)
     args, kwargs = given
+    if hasattr(dynamic_shapes, "dynamic_shapes"):  # a collection of shapes, or further arguments
+        dynamic_shapes = dynamic_shapes.dynamic_shapes(function, args, kwargs)
     names = parameter_names(function)
     by_name = {names[i] if i < len(names) else f"arg{i}": a for i, a in enumerate(args)}
     by_name |= kwargs

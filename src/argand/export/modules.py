@@ -47,4 +47,16 @@ class ExportedModule(Module):
         return repr(self.program.default)
 
 
-__all__ = ["ExportedModule", "module_at"]
+def unflatten(module: ExportedProgram, flat_args_adapter: Any = None) -> Module:
+    """A module with the parameters and buffers under their paths, whose `forward` is the default
+    signature, as `ExportedProgram.module`; its parts hold tensors and can't be called alone.
+
+    >>> program = ag.export.export(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), (ag.ones(4, 2),))
+    >>> made = ag.export.unflatten(program)
+    >>> made.get_submodule("0").weight.shape, made(ag.ones(4, 2)).shape
+    (argand.Size([3, 2]), argand.Size([4, 3]))
+    """
+    return ExportedModule(module)
+
+
+__all__ = ["ExportedModule", "module_at", "unflatten"]

@@ -23,6 +23,25 @@ def draft_export(mod: Any, args: Any, kwargs: Any = None, **options: Any) -> Exp
     return export(mod, args, kwargs, **options)
 
 
+def export_for_training(mod: Any, args: Any, kwargs: Any = None, **options: Any) -> ExportedProgram:
+    """`export`, whose programs can be trained always.
+
+    >>> program = ag.export.export_for_training(nn.Linear(2, 3), (ag.ones(1, 2),))
+    >>> program(ag.ones(1, 2)).requires_grad
+    True
+    """
+    return export(mod, args, kwargs, **options)
+
+
+def default_decompositions() -> dict[Any, Any]:
+    """An empty table: the ops of a program are Argand's primitives already.
+
+    >>> ag.export.default_decompositions()
+    {}
+    """
+    return {}
+
+
 def register_dataclass(cls: type, *, serialized_type_name: str | None = None) -> None:
     """Nothing: dataclasses are containers wherever tensors may be nested; TypeError for another
     class."""
@@ -30,4 +49,10 @@ def register_dataclass(cls: type, *, serialized_type_name: str | None = None) ->
         raise TypeError(f"register_dataclass takes a dataclass, got {cls!r}")
 
 
-__all__ = ["dims", "draft_export", "register_dataclass"]
+__all__ = [
+    "default_decompositions",
+    "dims",
+    "draft_export",
+    "export_for_training",
+    "register_dataclass",
+]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 from argand.base.errors import ArgumentError
 from argand.base.late import resolve
+from argand.base.scripting import exporting
 from argand.base.tree import tree_map
 from argand.compile.signature import parameter_names
 from argand.export.capture import Captured, capture, check_effects
@@ -15,6 +17,7 @@ from argand.export.declared import leaf_shapes
 from argand.export.graph_signature import ExportGraphSignature, graph_signature_of
 from argand.export.signature import Signature, SizeRange, as_tensor, signature_of
 from argand.export.traced import TracedSignature
+from argand.ir.verify import verify
 from argand.nn.module import Module
 from argand.nn.parameter import Parameter
 from argand.tensor.core import Tensor
@@ -25,6 +28,12 @@ DEFAULT = "serving_default"
 
 
 AnySignature = Signature | TracedSignature
+
+
+class ModuleCallEntry(NamedTuple):
+    """A module of an exported program, by its path."""
+
+    fqn: str
 
 
 class ExportedProgram:
@@ -133,14 +142,60 @@ class ExportedProgram:
         return self.examples.get(self.default.name)
 
     @property
-    def graph(self) -> Any:
+    def program(self) -> Any:
         """The program of the default signature; `print` shows it."""
         return self.default.program
+
+    @property
+    def graph_module(self) -> Any:
+        """The default signature as an `fx.GraphModule`: its inputs are the parameters, buffers and
+        constants, then the arguments of a call; its outputs are what a call changes, then what it
+        returns. `graph_signature` names them. Edit a copy of it: the program stays as it is.
+
+        >>> program = ag.export.export(nn.Linear(2, 3), (ag.ones(4, 2),))
+        >>> [node.name for node in program.graph_module.graph.nodes][:3]
+        ['p_weight', 'p_bias', 'input_1']
+        """
+        return resolve("export.graph")(self)
+
+    @property
+    def graph(self) -> Any:
+        """The graph of `graph_module`.
+
+        >>> print(ag.export.export(lambda x: x.relu(), (ag.ones(2),)).graph)
+        graph():
+            %x : [num_users=1] = placeholder[target=x]
+            %relu : [num_users=1] = call_function[target=torch.ops.aten.relu.default](args = (%x,),
+            kwargs = {})
+            return (relu,)
+        """
+        return self.graph_module.graph
 
     @property
     def graph_signature(self) -> ExportGraphSignature:
         """What the default signature takes and gives, by PyTorch's names."""
         return graph_signature_of(self.default, self.role)
+
+    @property
+    def module_call_graph(self) -> list[ModuleCallEntry]:
+        """The modules of the program, with the paths under which it has them."""
+        paths = dict.fromkeys(node.module for node in self.program.nodes)
+        return [ModuleCallEntry(path) for path in ("", *(p for p in paths if p))]
+
+    @property
+    def tensor_constants(self) -> dict[str, Tensor]:
+        """As `constants`."""
+        return self.constants
+
+    @property
+    def dialect(self) -> str:
+        """ "ARGAND": the ops are Argand's own."""
+        return "ARGAND"
+
+    def validate(self) -> None:
+        """Check the programs of all signatures; ProgramError where one is damaged."""
+        for signature in self.signatures.values():
+            verify(signature.settled.program)
 
     def run_decompositions(self, decomp_table: Any = None, **options: Any) -> ExportedProgram:
         """The program itself: its ops are Argand's primitives already."""
@@ -187,7 +242,8 @@ class ExportedProgram:
         given = tree_map(as_tensor, (tuple(args), dict(kwargs or {})))
         shapes = leaf_shapes(function, given, dynamic_shapes)
         called = getattr(function, "__name__", type(function).__name__)
-        found = capture(function, given, shapes, called)
+        with nullcontext() if drops_effects else exporting():  # else it is traced for `jit`
+            found = capture(function, given, shapes, called)
         if not drops_effects:
             check_effects(found)
         signature = signature_of(

@@ -99,7 +99,7 @@ class GraphModule(Module):
 
         >>> from argand import fx
         >>> gm = fx.symbolic_trace(lambda x: ag.relu(x + 1))
-        >>> [node.op.name for node in gm.program(ag.ones(2)).graph.nodes]
+        >>> [node.op.name for node in gm.program(ag.ones(2)).program.nodes]
         ['add', 'relu']
         """
         return export(self, args, kwargs)

@@ -9,6 +9,9 @@ from typing import Any
 
 from argand.base.naming import naming
 from argand.fx.immutable_collections import immutable_dict, immutable_list
+from argand.fx.operator_schemas import normalize_function, normalize_module
+from argand.ir.op import Op
+from argand.library import CustomOpDef
 from argand.overrides import resolve_name
 
 Argument = Any
@@ -65,6 +68,12 @@ def qualified_name(function: Any) -> str:
     found = resolve_name(function)
     if found is not None:
         return found
+    if isinstance(function, CustomOpDef):
+        space, _, short = function._qualname.partition("::")
+        has_overloads = space != "higher_order" and "." not in short
+        return f"torch.ops.{space}.{short}{'.default' if has_overloads else ''}"
+    if isinstance(function, Op):
+        return f"argand.ops.{function.name}"
     if function.__module__ == "argand.checks":
         return f"{naming.package}.{name}"
     module = "operator" if getattr(operator, name, None) is function else function.__module__
@@ -269,6 +278,23 @@ class Node:
             module = self.graph.owning_module.get_submodule(self.target)
             return bool(getattr(module, "_is_impure", False))
         return False
+
+    def normalized_arguments(
+        self,
+        root: Any,
+        arg_types: Any = None,
+        kwarg_types: Any = None,
+        normalize_to_only_use_kwargs: bool = False,
+    ) -> Any:
+        """The arguments with the defaults of what is called, as a pair of `args` and `kwargs`; None
+        where the signature isn't known. See `fx.operator_schemas`."""
+        only = normalize_to_only_use_kwargs
+        if self.op == "call_function":
+            target, args, kwargs = self.target, self.args, self.kwargs
+            return normalize_function(target, args, kwargs, arg_types, kwarg_types, only)
+        if self.op == "call_module":
+            return normalize_module(root, self.target, self.args, self.kwargs, only)
+        return None
 
     # -- text ----------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""`argand.fx.experimental`: what libraries import of PyTorch's tracing by proxies."""
