@@ -479,7 +479,8 @@ def _floordiv_rest(a: Dim, b: Dim) -> Extent:
 def _exact_quotient(a: Dim, b: Dim) -> Extent | None:
     """a / b when b is one term that divides every term of a, or when a is a multiple of b."""
     if len(b.terms) != 1:
-        for k in (1, -1, *set(a.terms.values())):
+        ratios = {a.terms.get(m, 0) // d for m, d in b.terms.items()}
+        for k in (1, -1, *ratios, *set(a.terms.values())):
             if same(b * k, a) if isinstance(b * k, Dim) else (b * k) == a:
                 return k
         return None
