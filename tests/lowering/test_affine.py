@@ -78,3 +78,14 @@ def test_equal_forms_are_equal_however_they_were_made() -> None:
     i, j = affine_of(Axis("i", 8)), affine_of(Axis("j", 3))
     assert AFFINE.add(AFFINE.mul(i, 3), j) == AFFINE.add(j, AFFINE.mul(3, i))
     assert hash(AFFINE.sub(i, i)) == hash(Affine())
+
+
+def test_a_size_that_is_a_sum_is_divided_out() -> None:
+    """Nearest pixels, twice each, of an image whose sizes are what a stride left of others."""
+    n, m = Dim.symbol("N") // 2 + 1, Dim.symbol("M") // 2 + 1
+    h, w = Axis("h", n), Axis("w", m)
+    p, q = Axis("p", 2), Axis("q", 2)
+    flat = linearised([affine_of(a) for a in (h, p, w, q)], (n, 2, m, 2))
+    column, row = rem(flat, 2 * m), div(flat, 2 * m)
+    assert (str(rem(column, 2)), str(div(column, 2))) == ("q", "w")
+    assert (str(rem(row, 2)), str(div(row, 2))) == ("p", "h")

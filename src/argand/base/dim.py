@@ -476,23 +476,38 @@ def _floordiv_rest(a: Dim, b: Dim) -> Extent:
     return _applied("floordiv", a, b)
 
 
+_LONGEST_DIVISION = 1000  # terms times atoms
+_LONGEST_QUOTIENT = 64  # terms
+
+
 def _exact_quotient(a: Dim, b: Dim) -> Extent | None:
-    """a / b when b is one term that divides every term of a, or when a is a multiple of b."""
-    if len(b.terms) != 1:
-        ratios = {a.terms.get(m, 0) // d for m, d in b.terms.items()}
-        for k in (1, -1, *ratios, *set(a.terms.values())):
-            if same(b * k, a) if isinstance(b * k, Dim) else (b * k) == a:
-                return k
+    """a / b where b divides a as a polynomial: leading terms are divided until nothing is left."""
+    atoms = sorted({atom for m in (*a.terms, *b.terms) for atom in m}, key=str)
+    if len(a.terms) * len(atoms) > _LONGEST_DIVISION:
         return None
-    (divisor, d), *_ = b.terms.items()
+
+    def powers(monomial: Monomial) -> tuple[int, ...]:
+        return tuple(monomial.count(atom) for atom in atoms)
+
+    leading = max(b.terms, key=powers)
     result: dict[Monomial, int] = {}
-    for monomial, c in a.terms.items():
-        rest = list(monomial)
-        for atom in divisor:
-            if atom not in rest:
-                return None
-            rest.remove(atom)
-        if c % d:
+    rest = a
+    while rest.terms:
+        first = max(rest.terms, key=powers)
+        quotient, remainder = divmod(rest.terms[first], b.terms[leading])
+        left = _without(first, leading)
+        if left is None or remainder or len(result) == _LONGEST_QUOTIENT:
             return None
-        result[tuple(rest)] = c // d
+        result[left] = quotient
+        rest = _force(rest - b * Dim({left: quotient}))
     return _simplify(result)
+
+
+def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:
+    """A product without some of its factors; None where it lacks one."""
+    rest = list(monomial)
+    for atom in divisor:
+        if atom not in rest:
+            return None
+        rest.remove(atom)
+    return tuple(rest)
