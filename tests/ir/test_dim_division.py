@@ -25,6 +25,7 @@ def test_a_product_is_divided_by_its_factors() -> None:
         a, b = polynomial(draw), polynomial(draw)
         assert same((a * b) // b, a)
         assert same((a * b) // a, b)
+        assert same((-a * b) // b, -a)
 
 
 def test_any_quotient_is_the_floor_at_all_sizes() -> None:

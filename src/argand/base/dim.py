@@ -405,6 +405,9 @@ def _divided(a: Dim, b: Dim, asked: bool) -> Extent:
         a, b = _force(-a), _force(-b)
     if asked and b._is_known() and b == 0:
         raise ZeroDivisionError("integer division or modulo by zero")
+    exact = _exact_quotient(a, b) if b.terms else None
+    if exact is not None:
+        return exact
     return -_floordiv(_force(b - a - 1), b) if _is_negative(a, asked) else _floordiv(a, b)
 
 
