@@ -45,7 +45,7 @@ from argand.base.dtype import (
 )
 from argand.base.errors import ArgandError
 from argand.base.errors import unknown_name as _unknown_name
-from argand.base.layout import layout, sparse_coo, sparse_csc, sparse_csr, strided
+from argand.base.layout import jagged, layout, sparse_coo, sparse_csc, sparse_csr, strided
 from argand.base.naming import published as _published
 from argand.base.settings import settings
 from argand.ir.overrides import open_to_all as _open_to_all
@@ -149,6 +149,7 @@ _LAZY: dict[str, tuple[str, str | None]] = (
         "mps": ("argand.mps", None),
         "mtia": ("argand.mtia", None),
         "multiprocessing": ("argand.multiprocessing", None),
+        "nested": ("argand.nested", None),
         "nn": ("argand.nn", None),
         "onnx": ("argand.onnx", None),
         "optim": ("argand.optim", None),
@@ -341,6 +342,7 @@ __all__ = [
     "int8",
     "is_deterministic_algorithms_warn_only_enabled",
     "is_grad_enabled",
+    "jagged",
     "layout",
     "long",
     "nan",

@@ -87,6 +87,7 @@ FACADES = {
     "mps": {"base"},
     "mtia": {"base"},
     "multiprocessing": {"base"},
+    "nested": {"base", "ir", "nn", "tensor"},
     "overrides": {"base", "fft", "ir", "linalg", "nn", "special", "tensor"},
     "quasirandom": {"base", "tensor"},
     "return_types": {"tensor"},

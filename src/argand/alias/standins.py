@@ -22,7 +22,6 @@ _WAYS_ROUND = {
     "torch.distributed": "programs run in one process, a group of size 1",
     "torch.export": "torch.export.export gives a program; `print(program.graph)` shows what was "
     "traced",
-    "torch.nested": "pad the rows to one length and mask what was added",
     "torch.onnx": "torch.onnx.export exports a module",
     "torch.package": "save the weights with `torch.save`, and ship the code as a package",
     "torch.profiler": "measure with `time.perf_counter`, or with cProfile",

@@ -44,5 +44,6 @@ def _made(name: str) -> layout:
     return made
 
 
-strided, sparse_coo = _made("strided"), _made("sparse_coo")
+strided, jagged = _made("strided"), _made("jagged")
+sparse_coo = _made("sparse_coo")
 sparse_csr, sparse_csc = _made("sparse_csr"), _made("sparse_csc")

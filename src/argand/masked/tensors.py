@@ -9,27 +9,23 @@ from argand.base.dtype import DType, bfloat16, bool_
 from argand.base.errors import ArgandError, ArgumentError
 from argand.masked import reductions
 from argand.tensor import reducing, selecting, shaping
-from argand.tensor.composed import ComposedTensor, Meaning, Meanings, own
+from argand.tensor.composed import (
+    ASKING,
+    BINARY,
+    CASTS,
+    UNARY,
+    ComposedTensor,
+    Meaning,
+    Meanings,
+    own,
+)
 from argand.tensor.core import Tensor
 from argand.tensor.surface import functions
 
 _KINDS = "bif"  # of dtypes, as PyTorch's
-_UNARY = """abs absolute acos arccos acosh arccosh angle asin arcsin asinh arcsinh atan arctan atanh
-arctanh bitwise_not ceil clamp clip conj_physical cos cosh deg2rad digamma erf erfc erfinv exp exp2
-expm1 fix floor frac i0 isnan lgamma log log10 log1p log2 logical_not logit nan_to_num neg negative
-positive rad2deg reciprocal relu round rsqrt sgn sigmoid sign signbit sin sinc sinh sqrt square tan
-tanh trunc __invert__"""
-_BINARY = """add arctan2 atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift
-bitwise_xor div divide eq floor_divide fmax fmin fmod ge greater greater_equal gt le less less_equal
-logaddexp logaddexp2 logical_and logical_or lt maximum minimum mul multiply ne nextafter not_equal
-pow remainder sub subtract true_divide __and__ __eq__ __floordiv__ __mod__ __ne__ __or__ __pow__
-__radd__ __rand__ __rdiv__ __rfloordiv__ __rmod__ __rmul__ __ror__ __rpow__ __rsub__ __rtruediv__
-__rxor__ __xor__"""
 _MOVES = """__getitem__ chunk expand expand_as flatten flip index_select movedim moveaxis narrow
 permute ravel repeat reshape roll select split squeeze swapaxes swapdims t tensor_split transpose
 unbind unflatten unfold unsqueeze view view_as matrix_transpose reversed_dims"""
-_CASTS = "bool byte char cpu double float half int long short to type type_as"
-_ASKING = "element_size get_device is_complex is_contiguous is_floating_point is_signed stride"
 
 
 class MaskedError(ArgandError, NotImplementedError, TypeError):
@@ -361,12 +357,12 @@ def _like(name: str) -> Meaning:
 
 def _fill_table() -> None:
     table: Meanings = MaskedTensor.meanings
-    elementwise = {name: _elementwise(name) for name in (*_UNARY.split(), *_BINARY.split())}
+    elementwise = {name: _elementwise(name) for name in (*UNARY.split(), *BINARY.split())}
     table |= elementwise
     table |= {f"{n}_": _assigned(f) for n, f in elementwise.items() if not n.startswith("__")}
     table |= {name: _moving(name) for name in _MOVES.split()}
     table |= {name: _joining(name) for name in ("cat", "concat", "concatenate", "stack")}
-    table |= {name: _of_elements(name) for name in (*_CASTS.split(), *_ASKING.split())}
+    table |= {name: _of_elements(name) for name in (*CASTS.split(), *ASKING.split())}
     table |= {name: _like(name) for name in ("ones_like", "zeros_like", "full_like", "empty_like")}
     names = "amax amin argmax argmin mean norm prod std sum var"
     table |= {name: _reducing(name) for name in names.split()}

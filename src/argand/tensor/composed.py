@@ -18,6 +18,21 @@ from argand.tensor.device import device as device_type
 Meaning = Callable[..., Any]
 Meanings = dict[str, Meaning]
 
+# Functions of each element, of one tensor and of two; casts; questions.
+UNARY = """abs absolute acos arccos acosh arccosh angle asin arcsin asinh arcsinh atan arctan atanh
+arctanh bitwise_not ceil clamp clip conj_physical cos cosh deg2rad digamma erf erfc erfinv exp exp2
+expm1 fix floor frac i0 isnan lgamma log log10 log1p log2 logical_not logit nan_to_num neg negative
+positive rad2deg reciprocal relu round rsqrt sgn sigmoid sign signbit sin sinc sinh sqrt square tan
+tanh trunc __invert__"""
+BINARY = """add arctan2 atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift
+bitwise_xor div divide eq floor_divide fmax fmin fmod ge greater greater_equal gt le less less_equal
+logaddexp logaddexp2 logical_and logical_or lt maximum minimum mul multiply ne nextafter not_equal
+pow remainder sub subtract true_divide __and__ __eq__ __floordiv__ __mod__ __ne__ __or__ __pow__
+__radd__ __rand__ __rdiv__ __rfloordiv__ __rmod__ __rmul__ __ror__ __rpow__ __rsub__ __rtruediv__
+__rxor__ __xor__"""
+CASTS = "bool byte char cpu double float half int long short to type type_as"
+ASKING = "element_size get_device is_complex is_contiguous is_floating_point is_signed stride"
+
 
 class ComposedTensor(Tensor):
     """Base of tensors that are made of others: of `_elements`, which is on the tape, and of what
