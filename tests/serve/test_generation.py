@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from served import run
+from served import engine_of, put, run
 from texts import GPT, LETTERS, plain_logits, plain_loop, small_model
 
 import argand as ag
 from argand import nn
 from argand.nn import functional as F
-from argand.serve import ServeError, Status, generation
+from argand.serve import ServeError, State, Status, generation
 from argand.serve.generation import GenerationOptions, Generator, Sampling
 from argand.serve.generation.layout import Layout
 from argand.serve.signature import ServedSignature
@@ -373,3 +375,34 @@ def test_a_card_that_lies_is_told(program: Any, change: dict[str, Any], message:
     signatures = {n: ServedSignature(s) for n, s in program.signatures.items()}
     with pytest.raises((ValueError, ServeError), match=message):
         Generator(signatures, card, program.assets.get)
+
+
+def test_a_version_that_is_replaced_ends_its_texts_and_lets_its_pages_go(
+    program: Any, model: GPT, tmp_path: Path
+) -> None:
+    put(program, tmp_path, "letters", 1)
+    how = Sampling(max_tokens=40, seed=1)
+
+    async def ask() -> tuple[str, str]:
+        async with engine_of(tmp_path) as engine:
+            old = engine.find("letters")
+            begun = generation.begin(old, "the ", sampling=how)
+            kept = weakref.ref(generation.generator_of(old).scheduler.pool)
+            put(program, tmp_path, "letters", 2)
+            polled = asyncio.create_task(engine.poll())
+            (answer,) = await begun.answers()
+            await polled
+            assert (old.state, engine.find("letters").number) == (State.END, 2)
+            gc.collect()
+            assert kept() is None
+            with pytest.raises(ServeError) as caught:
+                generation.begin(old, "the ", sampling=how)
+            assert caught.value.status is Status.UNAVAILABLE
+            (again,) = await generation.begin(
+                engine.find("letters"), "the ", sampling=how
+            ).answers()
+            return answer.text, again.text
+
+    tokens = plain_loop(model, [LETTERS.index(c) for c in "the "], how, CONTEXT)
+    expected = "".join(LETTERS[t] for t in tokens)
+    assert run(ask()) == (expected, expected)
