@@ -134,6 +134,15 @@ def test_v2_generates_whole_and_in_events(server: Server, model: GPT) -> None:
     assert told[-1]["finish_reason"] == "length"
 
 
+def test_prometheus_is_told_of_pages_and_tokens(server: Server) -> None:
+    body = {"model": "letters", "prompt": PROMPT, "max_tokens": 1}
+    assert asked(server, "POST", "/v1/completions", body).status == 200
+    lines = server.call(server.metrics.text)[0].decode().splitlines()
+    told = dict(line.rsplit(" ", 1) for line in lines if line.startswith("argand_generation"))
+    assert float(told['argand_generation_tokens{model="letters",version="1"}']) >= 8
+    assert told['argand_generation_pages_used{model="letters",version="1"}'] == "0.0"
+
+
 def test_models_that_generate_are_listed_beside_tensorflows_paths(server: Server) -> None:
     found = asked(server, "GET", "/v1/models").json
     assert [m["id"] for m in found["data"]] == ["letters"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from argand.serve.batching import Batch
 from argand.serve.engine import Engine
+from argand.serve.generation.generator import FACTS, facts_of
 from argand.serve.version import ModelVersion, State
 
 _SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -247,6 +248,7 @@ class _Exported:
                 flying.add_metric((name, str(number)), version.in_flight)
         yield states
         yield flying
+        yield from self._generation()
         plain = (
             ("argand_memory_bytes", "Memory of the process.", memory()),
             ("argand_connections", "Open connections of HTTP.", self.metrics.connections),
@@ -254,6 +256,21 @@ class _Exported:
         )
         for name, title, value in plain:
             yield GaugeMetricFamily(name, title, value=float(value))
+
+    def _generation(self) -> Iterator[Any]:
+        """What language models have to do."""
+        from prometheus_client.metrics_core import GaugeMetricFamily
+
+        labels = ("model", "version")
+        families = {
+            name: GaugeMetricFamily(f"argand_generation_{name}", title, labels=labels)
+            for name, title in FACTS.items()
+        }
+        for model in self.metrics.engine.models.values():
+            for number, version in model.versions.items():
+                for name, value in facts_of(version).items():
+                    families[name].add_metric((model.name, str(number)), value)
+        yield from families.values()
 
 
 __all__ = ["Counts", "Metrics", "Second", "memory"]

@@ -167,7 +167,7 @@ class Generator:
 
     @property
     def facts(self) -> dict[str, int]:
-        """What is going on: sequences that run and wait, pages, steps."""
+        """What is going on, by the names of `FACTS`."""
         scheduler, pool = self.scheduler, self.scheduler.pool
         return {
             "running": len(scheduler.running),
@@ -176,6 +176,7 @@ class Generator:
             "pages_used": pool.used,
             "pages_stored": pool.stored,
             "steps": scheduler.steps,
+            "tokens": scheduler.tokens,
             "preempted": scheduler.preempted,
         }
 
@@ -185,6 +186,24 @@ class Generator:
         for sequence in (*self.scheduler.running, *self.scheduler.waiting):
             sequence.request.fail(error)
         self.scheduler.close()
+
+
+FACTS = {
+    "running": "Sequences that are computed.",
+    "waiting": "Sequences that wait.",
+    "pages": "Pages of the pool of keys and values.",
+    "pages_used": "Pages that sequences hold.",
+    "pages_stored": "Pages that are kept for prompts that begin alike.",
+    "steps": "Steps since the first request.",
+    "tokens": "Tokens since the first request, those of prompts included.",
+    "preempted": "Times that a sequence gave its pages back.",
+}
+
+
+def facts_of(version: ModelVersion) -> dict[str, int]:
+    """The facts of a version's generator; none where nobody has asked for text yet."""
+    found = _generators.get(version)
+    return {} if found is None else found.facts
 
 
 _generators: weakref.WeakKeyDictionary[ModelVersion, Generator] = weakref.WeakKeyDictionary()
@@ -250,4 +269,4 @@ def _pool(layout: Layout, decode: ServedSignature, options: GenerationOptions) -
     return Pool(layout, count, dtype)
 
 
-__all__ = ["Generator", "begin", "generator_of", "is_language_model"]
+__all__ = ["FACTS", "Generator", "begin", "facts_of", "generator_of", "is_language_model"]

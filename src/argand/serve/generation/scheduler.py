@@ -49,6 +49,7 @@ class Scheduler:
         self.running: list[TokenSequence] = []
         self.preempted = 0
         self.steps = 0
+        self.tokens = 0
         self._executor = executor or InProcess()
         self._task: asyncio.Task[None] | None = None
 
@@ -212,6 +213,7 @@ class Scheduler:
             return
         self.pool.write(sequence.pages, start, keys[:, 0, :count], values[:, 0, :count])
         sequence.computed += count
+        self.tokens += count
         if count == layout.chunk:
             first = layout.pages_for(start)
             self.pool.keep(
@@ -247,6 +249,7 @@ class Scheduler:
                 continue
             self.pool.write(sequence.pages, sequence.computed, keys[:, i], values[:, i])
             sequence.computed += 1
+            self.tokens += 1
             if sequence.computed == len(sequence.tokens):
                 try:
                     sequence.advance(logits[i], *self._limits)
