@@ -23,6 +23,9 @@ class Status(Enum):
     TOO_LARGE = (8, 413)
     """A body or a tensor above a limit; gRPC calls it RESOURCE_EXHAUSTED too."""
 
+    UNSUPPORTED_TYPE = (3, 415)
+    """A body in a form that is not read; gRPC calls it INVALID_ARGUMENT."""
+
     @property
     def grpc(self) -> int:
         """The number of gRPC's status code."""

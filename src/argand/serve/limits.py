@@ -10,7 +10,8 @@ class Limits:
     """Bounds on requests and connections; sizes are bytes, times are seconds.
 
     Args:
-        body: the largest body of a request.
+        body: the largest body of a request, packed and unpacked.
+        bodies: the bodies of all requests that are read or answered at a time.
         header: the largest request line and headers.
         elements: the most elements of a tensor in a request.
         connections: how many may be open at once.
@@ -21,6 +22,7 @@ class Limits:
     """
 
     body: int = 64 << 20
+    bodies: int = 1 << 30
     header: int = 32 << 10
     elements: int = 1 << 26
     connections: int = 4096

@@ -13,6 +13,7 @@ import msgspec
 
 from argand.serve.access import Access
 from argand.serve.errors import ServeError, Status
+from argand.serve.http.encoding import unpacked
 from argand.serve.http.message import Request, Response, StreamResponse, clean
 from argand.serve.http.routes import Route, Table
 from argand.serve.limits import Limits
@@ -87,6 +88,9 @@ class App:
         self.access.check(
             route.scope, request.params.get("model"), request.header(b"authorization")
         )
+        encoding = request.header(b"content-encoding")
+        if encoding:
+            request.body = await unpacked(request.body, encoding, self.limits.body)
         return await route.handler(request)
 
     def _wrong_method(self, request: Request, routes: dict[str, Route]) -> Response:

@@ -35,6 +35,7 @@ class Connections:
         self.limits = limits
         self.open: set[Connection] = set()
         self.closing = False
+        self.held = 0  # bytes of the bodies of all connections
         self.date = b""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -90,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._named_bytes = 0
         self._body_bytes = 0
+        self._held = 0  # bytes of the bodies that have come and are not answered yet
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
@@ -111,6 +113,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: what is computed for it is of no use."""
         self.owner.open.discard(self)
+        self._release(self._held)
         self._discards = True
         self._waiting.clear()
         if self._writable is not None:
@@ -180,9 +183,14 @@ class Connection(asyncio.Protocol):
         self._named_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
+        """A header. Those behind a body, trailers, are dropped: they were not there when the
+        request was looked at."""
         name = name.lower()
         self._named_bytes += len(name) + len(value)
+        if self._request is not None:
+            if self._named_bytes > self.limits.header:
+                self._refuse_head()
+            return
         before = self._headers.get(name)
         self._headers[name] = value if before is None else before + b", " + value
 
@@ -212,8 +220,18 @@ class Connection(asyncio.Protocol):
         if self._discards:
             return
         self._body_bytes += len(body)
+        self._held += len(body)
+        self.owner.held += len(body)
         if self._body_bytes > self.limits.body:
             self._refuse_body()
+        elif self.owner.held > self.limits.bodies:
+            self._refuse(
+                ServeError(
+                    Status.RESOURCE_EXHAUSTED,
+                    f"the bodies of all requests are larger than {self.limits.bodies:,} bytes; "
+                    "try again later",
+                )
+            )
         else:
             self._body.append(body)
 
@@ -247,6 +265,7 @@ class Connection(asyncio.Protocol):
             _log.exception("%s %s: the answer broke off", request.method, request.path)
             self._transport.abort()
         self._task = None
+        self._release(len(request.body))
         if self._transport.is_closing() or self._discards:
             return
         if self._waiting:
@@ -291,6 +310,12 @@ class Connection(asyncio.Protocol):
             close = getattr(response.chunks, "aclose", None)
             if close is not None:
                 await close()
+
+    def _release(self, size: int) -> None:
+        """Count a body no more, or what is left of all."""
+        size = min(size, self._held)
+        self._held -= size
+        self.owner.held -= size
 
     # -- refusing and closing ------------------------------------------------------------------
 
