@@ -20,6 +20,7 @@ from argand.nn import functional as F
 from argand.serve import ServeError, State, Status, generation
 from argand.serve.generation import GenerationOptions, Generator, Sampling
 from argand.serve.generation.layout import Layout
+from argand.serve.generation.sampling import draw, uniform
 from argand.serve.signature import ServedSignature
 
 CONTEXT, PAGE, CHUNK = 64, 4, 8
@@ -406,3 +407,68 @@ def test_a_version_that_is_replaced_ends_its_texts_and_lets_its_pages_go(
     tokens = plain_loop(model, [LETTERS.index(c) for c in "the "], how, CONTEXT)
     expected = "".join(LETTERS[t] for t in tokens)
     assert run(ask()) == (expected, expected)
+
+
+# -- sampling --------------------------------------------------------------------------------------
+
+
+def shares_of(logits: np.ndarray, how: Sampling) -> np.ndarray:
+    """The probabilities of tokens, told token by token as the definitions have them."""
+    shares = np.exp(logits / how.temperature)
+    shares /= shares.sum()
+    order = sorted(range(len(shares)), key=lambda t: (-shares[t], t))
+    order = order[: how.top_k or len(order)]
+    mass = sum(shares[t] for t in order)
+    kept, total = [], 0.0
+    for token in order:
+        if total / mass < how.top_p and shares[token] >= how.min_p * shares[order[0]]:
+            kept.append(token)
+        total += shares[token]
+    found = np.zeros_like(shares)
+    found[kept] = shares[kept]
+    return found / found.sum()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"temperature": 0.4},
+        {"top_k": 7},
+        {"top_k": 500},
+        {"top_p": 0.6},
+        {"min_p": 0.3},
+        {"top_k": 20, "top_p": 0.8, "temperature": 1.7},
+        {"top_p": 0.95, "min_p": 0.05},
+    ],
+)
+def test_tokens_are_drawn_in_proportion_to_the_probabilities_that_are_left(
+    how: dict[str, Any],
+) -> None:
+    sampling = Sampling(**how)
+    logits = np.random.default_rng(5).normal(size=40) * 2
+    expected = shares_of(logits, sampling)
+    grid = (np.arange(4000) + 0.5) / 4000
+    drawn = [draw(logits, [0], 1, sampling, u).token for u in grid]
+    found = np.bincount(drawn, minlength=40) / len(grid)
+    np.testing.assert_allclose(found, expected, atol=1 / 2000)
+    assert set(drawn) <= set(np.flatnonzero(expected))
+
+
+def test_penalties_and_biases_change_what_they_say() -> None:
+    logits = np.array([2.0, 1.9, -1.0, 1.5])
+    greedy = {"temperature": 0.0}
+    before = [0, 0, 1]
+
+    def token(**how: Any) -> int:
+        return draw(logits, before, 1, Sampling(**greedy, **how), 0.5).token
+
+    assert token() == 0
+    assert token(repetition_penalty=2.0) == 3  # 1, 0.95, -1, 1.5
+    assert token(presence_penalty=0.3) == 0  # 1.7, 1.6, -1, 1.5
+    assert token(frequency_penalty=0.2, presence_penalty=0.4) == 3  # 1.4, 1.3, -1, 1.5
+    assert token(logit_bias={2: 4.0}) == 2
+    seen = np.array([uniform(1, 2, i) for i in range(2000)])
+    assert 0.48 < seen.mean() < 0.52
+    assert abs(np.corrcoef(seen[1:], seen[:-1])[0, 1]) < 0.06
+    assert len({uniform(a, b, c) for a in range(5) for b in range(5) for c in range(5)}) == 125

@@ -66,9 +66,15 @@ class Pool:
     def write(self, pages: Sequence[int], start: int, keys: np.ndarray, values: np.ndarray) -> None:
         """Store new keys and values (layers, tokens, heads, width) from the position `start` on."""
         places = np.arange(start, start + keys.shape[1])
-        numbers = np.asarray(pages)[places // self.layout.page]
-        self.keys[:, numbers, places % self.layout.page] = keys
-        self.values[:, numbers, places % self.layout.page] = values
+        self.put(np.asarray(pages)[places // self.layout.page], places, keys, values)
+
+    def put(
+        self, pages: np.ndarray, positions: np.ndarray, keys: np.ndarray, values: np.ndarray
+    ) -> None:
+        """Store new keys and values (layers, tokens, heads, width), each in its page."""
+        places = positions % self.layout.page
+        self.keys[:, pages, places] = keys
+        self.values[:, pages, places] = values
 
     # -- prefixes ------------------------------------------------------------------------------
 

@@ -244,12 +244,14 @@ class Scheduler:
         logits, keys, values = await self._call(
             self.decode, [tokens, start, self._table(rows, size)]
         )
+        count = len(group)
+        last = np.array([s.pages[s.computed // self.layout.page] for s in group])
+        self.pool.put(last, start[:count], keys[:, :count, 0], values[:, :count, 0])
+        self.tokens += count
         for i, sequence in enumerate(group):
+            sequence.computed += 1
             if sequence.ended:
                 continue
-            self.pool.write(sequence.pages, sequence.computed, keys[:, i], values[:, i])
-            sequence.computed += 1
-            self.tokens += 1
             if sequence.computed == len(sequence.tokens):
                 try:
                     sequence.advance(logits[i], *self._limits)
