@@ -14,6 +14,7 @@ from argand.serve.errors import ServeError, Status, as_serve_error
 from argand.serve.execution import Executor
 from argand.serve.options import BatchOptions
 from argand.serve.signature import Checked, ServedSignature
+from argand.serve.tuning import Tuner
 
 PRIORITY_SECONDS: Final = 0.1
 """A request goes before those of the next lower priority that came up to so many seconds earlier.
@@ -96,6 +97,10 @@ class Batcher:
         self.executor = executor
         self.max_rows = min(options.max_rows, signature.most_rows)
         self.max_delay = options.max_delay
+        self._tuner: Tuner | None = None
+        if options.target_p99 is not None and signature.batched:
+            self._tuner = Tuner(options.target_p99, self.max_rows, self.max_delay)
+            self._take_tuned()
         self.budget = budget or Budget(options.max_queued_rows)
         self.queued_rows = 0
         self._observe = observe
@@ -301,6 +306,9 @@ class Batcher:
         if len(batch) > 1 and any(o.shape[:1] != (rows,) for o in found):
             self._fail(batch, ValueError("the outputs have not the rows of the inputs"))
             return
+        if self._tuner is not None:
+            self._tuner.observe(rows, took, self._loop.time() - batch[0].arrived)
+            self._take_tuned()
         start = 0
         for pending in batch:
             stop = start + pending.rows
@@ -309,6 +317,10 @@ class Batcher:
                     found if len(batch) == 1 else [o[start:stop] for o in found]
                 )
             start = stop
+
+    def _take_tuned(self) -> None:
+        assert self._tuner is not None
+        self.max_rows, self.max_delay = self._tuner.rows, self._tuner.delay
 
     def _fail(self, batch: list[Pending], error: BaseException) -> None:
         told = as_serve_error(error)
