@@ -158,3 +158,19 @@ def test_a_loop_over_the_rows_of_an_input() -> None:
     model = model_of(nodes, [info("x", ["n", 2])], outputs, arrays)
     program = checked(model, *[(f(n, 2),) for n in (3, 5, 90, 1)])
     assert len(program.default.traced) == 3
+
+
+@pytest.mark.parametrize(("op", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_recurrent_layers_of_any_length(op: str, gates: int) -> None:
+    arrays = {"w": f(2, gates * 3, 4), "r": f(2, gates * 3, 3), "b": f(2, gates * 6)}
+    layer = node(
+        op, ["x", "w", "r", "b", "lengths"], ["y", "h"], hidden_size=3, direction="bidirectional"
+    )
+    inputs = [info("x", ["n", 2, 4]), info("lengths", [2], TensorProto.INT32)]
+    outputs = [info("y", ["n", 2, 2, 3]), info("h", [2, 2, 3])]
+    model = model_of([layer], inputs, outputs, arrays)
+    lengths = [np.array([n, n - 1], np.int32) for n in (4, 6, 9)]
+    program = checked(model, *[(f(int(k[0]), 2, 4), k) for k in lengths], rtol=1e-4)
+    assert len(program.default.traced) == 2
+    again = ag.onnx.export(program)
+    assert [n.op_type for n in again.model_proto.graph.node] == [op]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,40 @@ def test_what_depends_on_values_runs_op_by_op_and_says_why() -> None:
     assert program(np.array([0, 3, 0, 1], np.float32)).tolist() == [[1, 3]]
     assert "op by op" in program.explain()
     assert "find" in program.explain()
+
+
+def test_what_depends_on_a_number_has_a_program_for_each() -> None:
+    """A branch that a rate chooses, and which fits no other sizes than those of that rate."""
+
+    def branch(name: str, size: int) -> Any:
+        weights = numpy_helper.from_array(np.ones((size, 2), np.float32) * size, f"w{size}")
+        product = helper.make_node("MatMul", ["x", f"w{size}"], [f"y{size}"])
+        out = helper.make_tensor_value_info(f"y{size}", 1, ["n", 2])
+        return helper.make_graph([product], name, [], [out], [weights])
+
+    info = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Equal", ["rate", "high"], ["is_high"]),
+        helper.make_node(
+            "If", ["is_high"], ["y"], then_branch=branch("a", 4), else_branch=branch("b", 2)
+        ),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [info("x", 1, ["n", "k"]), info("rate", 7, [])],
+        [info("y", 1, ["n", 2])],
+        [numpy_helper.from_array(np.array(16), "high")],
+    )
+    program = ag.onnx.load(helper.make_model(graph))
+    for rows in (3, 5, 4):
+        for rate, size in ((16, 4), (8, 2)):
+            y = program(np.ones((rows, size), np.float32), np.array(rate))
+            np.testing.assert_array_equal(y.numpy(), np.full((rows, 2), size * size))
+    shown = program.explain()
+    assert "where rate is 16:" in shown and "where rate is 8:" in shown
+    assert [len(p.traced) for p in program.default.parts.values()] == [2, 2], shown
+    with pytest.raises(ValueError, match="there is one for each value of rate"):
+        program.save(io.BytesIO())
+    with pytest.raises(RuntimeError, match="inner sizes"):
+        program(np.ones((3, 3), np.float32), np.array(16))

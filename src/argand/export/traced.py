@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +29,10 @@ from argand.tensor.core import Tensor, wrap
 
 Keep = Callable[[Captured], list[str | int]]
 """Names the state that a trace has found."""
+
+
+Values = tuple[tuple[str, str], ...]
+"""Names of inputs, and their values as text."""
 
 
 Run = Callable[[list[Any]], list[Any]]
@@ -57,7 +62,8 @@ class TracedSignature:
 
     The first call traces it for its sizes, the first with others with a symbol for each size that
     was not declared to be a number; a call that no program fits traces once more. What can't be
-    traced, since sizes depend on values, runs op by op; `reason` says why.
+    traced, since sizes depend on values, has a program for each value of its small integer inputs
+    (a rate, a shape) if that is enough; otherwise it runs op by op. `reason` says why.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class TracedSignature:
         self.reason: str | None = None
         self._failed: str | None = None
         self.traced: list[Signature] = []
+        self.parts: dict[Values, TracedSignature] = {}  # of the other inputs, for values of some
         self._body = body
         self._run: Run = _unbound
         self._convert = convert
@@ -87,6 +94,8 @@ class TracedSignature:
         self.state, self._keep, self._run = state, keep, self._body(state)
         for signature in self.traced:
             signature.bind_state(state)
+        for part in self.parts.values():
+            part.bind_state(state, keep)
         return self
 
     def copy(self) -> TracedSignature:
@@ -107,16 +116,46 @@ class TracedSignature:
 
     def flat(self, values: Sequence[Any]) -> list[Any]:
         """The outputs for a value of each input, in order."""
-        plain = self.reason is None and all(isinstance(v, Tensor) for v in values)
-        if crossroads.intercepted() or not plain:
+        if crossroads.intercepted() or not all(isinstance(v, Tensor) for v in values):
             return self._run(list(values))
-        signature = self._fitting(values)
+        signature = self._fitting(values) if self.reason is None else None
         if signature is not None:
             found = signature(*values)
             return list(found) if isinstance(found, tuple) else [found]
-        results = self._run(list(values))
+        small = [i for i, v in enumerate(values) if _is_small(v)]
+        part = self._part(values, small)
+        if part is None:
+            results = self._run(list(values))
+        else:
+            results = part.flat([v for i, v in enumerate(values) if i not in small])
         self.reason, self._failed = self.reason or self._failed, None
         return results
+
+    def _part(self, values: Sequence[Any], small: Sequence[int]) -> TracedSignature | None:
+        """The signature of the other inputs, where some have the values that they have here."""
+        key = tuple([(self.inputs[i].name, str(values[i].tolist())) for i in small])
+        with self._lock:
+            if small and key not in self.parts and len(self.parts) < settings.retrace_limit:
+                given = {i: values[i].detach().numpy().copy() for i in small}
+                self.parts[key] = self._with_values(given)
+            found = self.parts.get(key)
+        return None if found is None or found.reason is not None else found
+
+    def _with_values(self, given: Mapping[int, np.ndarray[Any, Any]]) -> TracedSignature:
+        def body(state: Mapping[str, Tensor]) -> Run:
+            run = self._body(state)
+
+            def of_the_others(values: list[Any]) -> list[Any]:
+                left = iter(values)
+                return run([given[i] if i in given else next(left) for i in range(count)])
+
+            return of_the_others
+
+        count = len(self.inputs)
+        inputs = [x for i, x in enumerate(self.inputs) if i not in given]
+        made = TracedSignature(self.name, body, inputs, self.outputs, convert=self._convert)
+        assert self._keep is not None
+        return made.bind_state(self.state, self._keep)
 
     def _checked(self, i: int, value: Any) -> Any:
         """An argument as the value of an input, of its dtype and of the sizes that are declared."""
@@ -189,7 +228,8 @@ class TracedSignature:
         return signature
 
     def _captured(self, values: Sequence[Any], varying: bool) -> Captured:
-        """A trace for all sizes that vary, or where there is none, for these alone."""
+        """A trace for all sizes that vary, for those of batches, or where there is none, for these
+        alone."""
 
         def run(*tensors: Any) -> Any:
             return _returned(self._run(list(tensors)))
@@ -199,12 +239,13 @@ class TracedSignature:
             for x, v in zip(self.inputs, values, strict=True)
         ]
         given: Any = (tuple(v.detach() for v in values), {})
-        try:
-            return capture(run, given, shapes, self.name)
-        except (ShapeError, ProgramError, TraceError):
-            if not any(shapes):
-                raise
-            return capture(run, given, [None] * len(shapes), self.name)
+        batches = [{0: dims[0]} if dims and 0 in dims else None for dims in shapes]
+        for wanted in (shapes, batches) if shapes != batches else (shapes,):
+            with contextlib.suppress(ShapeError, ProgramError, TraceError):
+                found = capture(run, given, wanted, self.name)
+                if found.symbols or not any(wanted):
+                    return found
+        return capture(run, given, [None] * len(shapes), self.name)
 
     def _varying(self, info: Declared, shape: Sequence[Any]) -> dict[int, Any] | None:
         """The dimensions that vary: not those declared as numbers, nor those of 0 or 1 elements,
@@ -232,6 +273,9 @@ class TracedSignature:
         call has been traced."""
         if not self.traced:
             why = f"it runs op by op: {self.reason}" if self.reason else "call it once before"
+            if any(part.traced for part in self.parts.values()):
+                names = ", ".join(name for name, _ in next(iter(self.parts)))
+                why = f"there is one for each value of {names}: {self.reason}"
             raise ArgumentError(f"{self.name} has no program yet; {why}")
         first = self.traced[0]
         found = next((s for s in self.traced if s.ranges), None)
@@ -254,9 +298,14 @@ class TracedSignature:
 
     def explain(self) -> list[str]:
         """What runs, one line each."""
-        if self.reason is not None:
-            return [f"runs op by op: {self.reason}"]
         lines = []
+        for key, part in self.parts.items():
+            if part.traced:
+                lines.append(f"where {', '.join(f'{name} is {value}' for name, value in key)}:")
+                lines += [f"  {line}" for line in part.explain()]
+        if self.reason is not None:
+            others = "for other values it " * bool(lines)
+            lines.append(f"{others}runs op by op: {self.reason}")
         for signature in self.traced:
             lines += [repr(signature), *(f"  {line}" for line in signature.explain())]
         return lines or ["not called yet"]
@@ -264,6 +313,11 @@ class TracedSignature:
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, xs)) for xs in (self.inputs, self.outputs))
         return f"<signature {self.name}({inputs}) -> ({outputs})>"
+
+
+def _is_small(value: Tensor) -> bool:
+    """Whether a value may be one that decides about sizes or branches: a number, or a shape."""
+    return not value.dtype.is_inexact and value.ndim < 2 and value.shape.numel() <= 8
 
 
 def _unbound(values: list[Any]) -> list[Any]:

@@ -98,10 +98,10 @@ def _recorded_loop(
     may_stop = isinstance(one_round(ag.tensor(0), carried)[0], Tensor) or condition is not None
     if scans and (length is None or may_stop):
         raise TraceError("the loop stacks a value of each round, and how many depends on values")
-    return _recorded(one_round, goes_on, start, carried, scans, length)
+    return recorded(one_round, goes_on, start, carried, scans, length)
 
 
-def _recorded(
+def recorded(
     one_round: Callable[[Any, Sequence[Any]], tuple[Any, list[Any]]],
     goes_on: Callable[[Any, Any], Any],
     start: Any,
@@ -166,12 +166,12 @@ def _scan(
 
     def one_round(i: Any, state: Sequence[Any]) -> tuple[Any, list[Any]]:
         places = [length - 1 - i if back else i for back in backwards]
-        parts = [_row(x, a, at) for x, a, at in zip(scanned, axes, places, strict=True)]
+        parts = [row_of(x, a, at) for x, a, at in zip(scanned, axes, places, strict=True)]
         return np.array(True), body(*state, *parts)
 
     if tracing() and (isinstance(length, Dim) or length > FEW):
         try:
-            found = _recorded(
+            found = recorded(
                 one_round, lambda i, _: i < length, ag.tensor(True), carried, scans, length
             )
         except ArgandError:  # its rounds differ: their sizes, say
@@ -192,7 +192,7 @@ def _scan(
     return (*carried, *outputs)
 
 
-def _row(x: Any, axis: int, place: Any) -> Any:
+def row_of(x: Any, axis: int, place: Any) -> Any:
     """The part of a tensor at a place along an axis; the place may be a tensor."""
     if isinstance(place, Tensor):
         return x.index_select(axis, place.reshape(1)).squeeze(axis)

@@ -6,6 +6,7 @@ import functools
 import operator
 from typing import Any
 
+from argand.base.dim import same
 from argand.onnx.registry import Call, importer
 from argand.onnx.values import F, Host, ag, dtype_of, scalar
 from argand.tensor.core import Tensor
@@ -79,6 +80,9 @@ def _trained(
 
 @importer("InstanceNormalization")
 def _instance_norm(x: Tensor, scale: Tensor, b: Tensor, *, epsilon: float = 1e-5) -> Any:
+    if all(same(size, 1) for size in x.shape[2:]):  # which the layer refuses, as PyTorch's
+        shape = (-1, *(1,) * (x.ndim - 2))
+        return (x - x) * scale.reshape(shape) + b.reshape(shape)
     return F.instance_norm(x, weight=scale, bias=b, eps=epsilon)
 
 

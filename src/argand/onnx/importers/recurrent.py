@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
+from argand.base.dim import Dim
 from argand.base.errors import ArgumentError
+from argand.ir.bind import tracing
+from argand.onnx.importers.control import recorded, row_of
 from argand.onnx.registry import Call, importer
 from argand.onnx.values import F, ag
+from argand.ops.kept import keeps, kept
 from argand.tensor.core import Tensor
 
 Activation = Callable[[Any], Any]
@@ -74,23 +80,47 @@ def _steps(
 ) -> tuple[Any, tuple[Any, ...]]:
     """All outputs, (length, batch, size), and the last state of (length, batch, ...) inputs."""
     count = x.shape[0]
-    rows: list[Any] = [None] * count
-    for t in reversed(range(count)) if reverse else range(count):
-        new = cell(x[t], state)
+
+    def step(t: Any, state: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+        new = cell(row_of(x, 0, t), tuple(state))
         row = new[0]
         if lengths is not None:
             there = (lengths > t).reshape(-1, 1)
             row = ag.where(there, row, ag.zeros_like(row))
             new = tuple(ag.where(there, a, b) for a, b in zip(new, state, strict=True))
-        rows[t], state = row, new
+        return row, new
+
+    if tracing() and isinstance(count, Dim):
+        return _recorded(step, state, count, reverse)
+    rows: list[Any] = [None] * count
+    for t in reversed(range(count)) if reverse else range(count):
+        rows[t], state = step(t, state)
     return ag.stack(rows), state
+
+
+def _recorded(
+    step: Callable[[Any, Sequence[Any]], tuple[Any, tuple[Any, ...]]],
+    state: tuple[Any, ...],
+    count: Any,
+    reverse: bool,
+) -> tuple[Any, tuple[Any, ...]]:
+    """The steps as a loop of the program, which has as many as a call needs."""
+
+    def one_round(i: Any, state: Sequence[Any]) -> tuple[Any, list[Any]]:
+        row, new = step(count - 1 - i if reverse else i, state)
+        return np.array(True), [*new, row]
+
+    found = recorded(one_round, lambda i, _: i < count, ag.tensor(True), state, 1, count)
+    rows = found[-1].flip(0) if reverse else found[-1]
+    return rows, found[:-1]
 
 
 class _Layer:
     """What the three ops share: directions, layouts, where states begin."""
 
-    def __init__(self, x: Any, r: Any, lengths: Any, direction: str, layout: int) -> None:
-        self.layout = layout
+    def __init__(self, node: Call, operands: Sequence[Any], direction: str, layout: int) -> None:
+        x, _, r, _, lengths, *_ = self.operands = operands
+        self.node, self.layout = node, layout
         self.x = x.transpose(0, 1) if layout else x
         self.lengths = None if lengths is None else lengths.to(ag.int64)
         if direction not in ("forward", "reverse", "bidirectional"):
@@ -104,11 +134,11 @@ class _Layer:
             return ag.zeros(self.x.shape[1], self.hidden, dtype=self.x.dtype)
         return given[:, i] if self.layout else given[i]
 
-    def run(
-        self, of: Callable[[int], tuple[Any, Cell]], initial: Sequence[Any], count: int
-    ) -> tuple[Any, ...]:
-        """The first `count` outputs of the op: of all steps, and the last states. `of` gives the
-        inputs and the cell of a direction."""
+    def run(self, of: Callable[[int], tuple[Any, Cell]], initial: Sequence[Any]) -> tuple[Any, ...]:
+        """The outputs of the op: of all steps, and the last states. `of` gives the inputs and the
+        cell of a direction."""
+        if keeps():
+            return self._kept(len(initial))
         outputs, lasts = [], []
         for i, reverse in enumerate(self.reversed):
             x, cell = of(i)
@@ -121,7 +151,23 @@ class _Layer:
         if self.layout:
             whole = whole.permute(2, 0, 1, 3)
             states = [s.transpose(0, 1) for s in states]
-        return (whole, *states)[:count]
+        return (whole, *states)[: self.node.outputs]
+
+    def _kept(self, states: int) -> tuple[Any, ...]:
+        """The op as the operator that it is, in a program for ONNX."""
+        node = self.node.node
+
+        def rule(g: Any, *operands: Any, **attributes: Any) -> Any:
+            return g.op(node.op, *operands, outputs=1 + states, **attributes)
+
+        length, batch, _ = self.x.shape
+        ways = len(self.reversed)
+        whole, state = (length, ways, batch), (ways, batch)
+        if self.layout:
+            whole, state = (batch, length, ways), (batch, ways)
+        types = [(*shape, self.hidden) for shape in (whole, *[state] * states)]
+        attributes = {k: tuple(v) if isinstance(v, list) else v for k, v in node.attributes.items()}
+        return kept(node.op.lower(), rule, self.operands, types, **attributes)[: self.node.outputs]
 
 
 def _projected(x: Any, w: Any, b: Any) -> Any:
@@ -152,7 +198,7 @@ def _rnn(
     layout: int = 0,
     node: Call,
 ) -> Any:
-    layer = _Layer(x, r, sequence_lens, direction, layout)
+    layer = _Layer(node, (x, w, r, b, sequence_lens, initial_h), direction, layout)
     functions = _activations(activations, activation_alpha, activation_beta)
     size = layer.hidden
 
@@ -165,7 +211,7 @@ def _rnn(
 
         return _projected(layer.x, w[i], bias), cell
 
-    return layer.run(of, (initial_h,), node.outputs)
+    return layer.run(of, (initial_h,))
 
 
 @importer("GRU")
@@ -187,7 +233,7 @@ def _gru(
     linear_before_reset: int = 0,
     node: Call,
 ) -> Any:
-    layer = _Layer(x, r, sequence_lens, direction, layout)
+    layer = _Layer(node, (x, w, r, b, sequence_lens, initial_h), direction, layout)
     functions = _activations(activations, activation_alpha, activation_beta)
     size = layer.hidden
 
@@ -212,7 +258,7 @@ def _gru(
 
         return _projected(layer.x, w[i], own), cell
 
-    return layer.run(of, (initial_h,), node.outputs)
+    return layer.run(of, (initial_h,))
 
 
 @importer("LSTM")
@@ -236,7 +282,8 @@ def _lstm(
     layout: int = 0,
     node: Call,
 ) -> Any:
-    layer = _Layer(x, r, sequence_lens, direction, layout)
+    operands = (x, w, r, b, sequence_lens, initial_h, initial_c, p)
+    layer = _Layer(node, operands, direction, layout)
     functions = _activations(activations, activation_alpha, activation_beta)
     size = layer.hidden
 
@@ -260,4 +307,4 @@ def _lstm(
 
         return _projected(layer.x, w[i], bias), cell
 
-    return layer.run(of, (initial_h, initial_c), node.outputs)
+    return layer.run(of, (initial_h, initial_c))
