@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,12 @@ def _default_cache() -> Path:
 def of_pytorch(variable: str) -> str:
     """An environment variable of PyTorch's, such as TORCH_HOME; empty where it isn't set."""
     return os.environ.get(variable, "")
+
+
+def of_container() -> Mapping[str, str]:
+    """What a cloud tells the server in a container, by variables of its own; and the server's
+    secret."""
+    return os.environ
 
 
 def let_children_import(folder: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import argand
 from argand.base.errors import ArgandError
+from argand.cli.serve import add_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     as_torch.add_argument("--remove", action="store_true", help="take them away again")
     _add_program_commands(commands)
     _add_deploy(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -169,6 +171,16 @@ def _add_deploy(commands: Any) -> None:
     add("--most-replicas", type=_positive, default=4, help="the most, where load decides (4)")
     add("--force", action="store_true", help="overwrite files")
     add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="serve exported programs and ONNX models over HTTP and gRPC",
+        description="Serve exported programs and ONNX models: the REST and gRPC protocols of "
+        "TensorFlow Serving, of KServe and Triton, TorchServe's, and those of the clouds.",
+    )
+    add_options(serve)
 
 
 def _tolerance(text: str) -> float:

@@ -18,6 +18,7 @@ from argand.serve.version import ModelVersion, State
 _SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _FAILURES = {429, 500, 503, 504, "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}
+_UNSHOWN = {"health", "openapi", "page"}  # protocols that ask about the server, not of it
 _KEPT = 120  # seconds that the page shows
 _SAMPLES = 1000  # latencies of a second that are kept for its quantiles
 
@@ -68,6 +69,9 @@ class Metrics:
         self, protocol: str, model: str, version: str, status: int | str, seconds: float
     ) -> None:
         """Count a request that was answered, with HTTP's status or the name of gRPC's."""
+        self._export().observe(protocol, model, version, str(status), seconds)
+        if protocol in _UNSHOWN:
+            return
         now = int(time.time())
         if not self._recent or self._recent[-1].time != now:
             self._recent.append(Second(now))
@@ -76,7 +80,6 @@ class Metrics:
         second.failed += status in _FAILURES
         if len(second.seconds) < _SAMPLES:
             second.seconds.append(seconds)
-        self._export().observe(protocol, model, version, str(status), seconds)
 
     def observe_batch(self, version: ModelVersion, batch: Batch) -> None:
         """Count a batch that was computed."""

@@ -34,7 +34,8 @@ class Server:
     Args:
         served: an engine, or what it is to serve: a folder of models, a file, or several of them.
         options: what can be set; each can be given by its name too.
-        models: what is set for models, by their names; for a new engine.
+        models: what is set for models, by their names, and `default` for the others; for a new
+            engine.
 
     `run` serves until a signal comes; `start` does so in a thread, until `stop`. A server is a
     context, too:
@@ -51,10 +52,11 @@ class Server:
         options: ServerOptions | None = None,
         *,
         models: Mapping[str, ModelOptions] | None = None,
+        default: ModelOptions | None = None,
         **changes: Any,
     ) -> None:
         self.options = replace(options or ServerOptions(), **changes)
-        self.engine = served if isinstance(served, Engine) else Engine(_roots(served), models)
+        self.engine = _engine(served, models, default, self.options.workers)
         self.access = Access(self.options.token, self.options.tokens)
         self.metrics = Metrics(self.engine)
         self.port = self.options.port
@@ -62,6 +64,7 @@ class Server:
         self.is_draining = False
         self.app: Any = None
         self._grpc: Any = None
+        self._log: Any = None
         self._connections: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ends: asyncio.Event | None = None
@@ -184,6 +187,7 @@ class Server:
             limits=self.options.limits,
             certificate=self.options.certificate,
             key=self.options.key,
+            observe=self._count_call,
         )
         self.grpc_port = self._grpc.port
 
@@ -222,13 +226,22 @@ class Server:
         app = App(routes(self), self.access, self.options.limits)
         app.observers.append(self._count)
         if self.options.log == "json":
-            app.observers.append(AccessLog(sys.stdout.buffer))
+            self._log = AccessLog(sys.stdout.buffer)
+            app.observers.append(self._log)
         return app
 
     def _count(self, request: Any, response: Any, seconds: float) -> None:
         version = request.version
         model, number = ("", "") if version is None else (version.model, str(version.number))
         self.metrics.observe(request.protocol or "none", model, number, response.status, seconds)
+
+    def _count_call(self, record: Any) -> None:
+        """Count a call of gRPC."""
+        status = "OK" if record.status is None else record.status.name
+        model, version = (record.model, str(record.version)) if record.version else ("", "")
+        self.metrics.observe("grpc", model, version, status, record.seconds)
+        if self._log is not None:
+            self._log.of_call(record)
 
     def _tls(self) -> ssl.SSLContext | None:
         if self.options.certificate is None:
@@ -237,6 +250,17 @@ class Server:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.options.certificate, self.options.key)
         return context
+
+
+def _engine(
+    served: Engine | str | Path | Iterable[str | Path],
+    models: Mapping[str, ModelOptions] | None,
+    default: ModelOptions | None,
+    workers: int,
+) -> Engine:
+    if isinstance(served, Engine):
+        return served
+    return Engine(_roots(served), models, default=default, workers=workers)
 
 
 def _roots(served: str | Path | Iterable[str | Path]) -> list[Path]:

@@ -21,9 +21,12 @@ class ServerOptions:
         host: the address to listen on; "0.0.0.0" for all of IPv4, "::" for IPv6 too.
         port: of HTTP; 0 for one that is free.
         grpc_port: of gRPC; 0 for one that is free, None for no gRPC.
+        workers: how many processes compute; with 0 this one does.
         poll: the seconds between two looks at the folders of models; None to look once.
         profile: the paths and ports of a cloud, besides the protocols.
         model: the model that a profile's paths without a name ask; the only one where not given.
+        health_path: where Vertex asks for health, and `predict_path` for predictions.
+        multi_model: SageMaker loads and unloads models, without a token.
         certificate: the file of a TLS certificate (PEM, its chain behind it), and `key` its key.
         token: opens the management of models, which is off without one.
         tokens: the tokens of models by their names, `"*"` for those without one.
@@ -35,9 +38,13 @@ class ServerOptions:
     host: str = "127.0.0.1"
     port: int = 8000
     grpc_port: int | None = None
+    workers: int = 0
     poll: float | None = None
     profile: Profile | None = None
     model: str | None = None
+    health_path: str | None = None
+    predict_path: str | None = None
+    multi_model: bool = False
     certificate: str | None = None
     key: str | None = None
     token: str | None = None

@@ -1,4 +1,4 @@
-"""Liveness and readiness, apart: a server that drains is alive and not ready."""
+"""Liveness and readiness, apart (a server that drains is alive and not ready), and metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from argand.serve.http.routes import Route
 
 
 def routes(host: Host) -> list[Route]:
-    """`/livez` and `/readyz`, as Kubernetes names them, and `/health`."""
+    """`/livez` and `/readyz`, as Kubernetes names them, `/health`, and `/metrics`."""
 
     async def live(request: Request) -> Response:
         return Response(b'{"status":"ok"}')
@@ -20,10 +20,15 @@ def routes(host: Host) -> list[Route]:
             raise ServeError(Status.UNAVAILABLE, "the server is not ready")
         return Response(b'{"status":"ok"}')
 
-    return [
+    async def metrics(request: Request) -> Response:
+        text, kind = host.metrics.text()
+        return Response(text, type=kind.encode())
+
+    found = [
         Route("GET", path, handler, "health", plain_errors, "open")
         for path, handler in (("/livez", live), ("/readyz", ready), ("/health", ready))
     ]
+    return [*found, Route("GET", "/metrics", metrics, "health", plain_errors, "read")]
 
 
 __all__ = ["routes"]

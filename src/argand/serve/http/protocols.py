@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from argand.serve.host import Host
-from argand.serve.http import generate, health, openai, tensorflow, v2
+from argand.serve.http import (
+    clouds,
+    generate,
+    health,
+    openai,
+    openapi,
+    page,
+    tensorflow,
+    torchserve,
+    v2,
+)
 from argand.serve.http.routes import Route
 
-PROTOCOLS = (health, v2, generate, openai, tensorflow)
+PROTOCOLS = (clouds, health, v2, generate, openai, tensorflow, torchserve, openapi, page)
 """In the order in which paths are looked up."""
 
 

@@ -1,0 +1,231 @@
+"""The paths that clouds ask of a container: Vertex AI, SageMaker, Azure ML, KServe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.folders import SUFFIXES
+from argand.serve.host import Host
+from argand.serve.http import tensorflow, v2
+from argand.serve.http.app import plain_errors
+from argand.serve.http.asking import find
+from argand.serve.http.message import Request, Response
+from argand.serve.http.routes import Route
+from argand.serve.http.tensorflow import TensorFlow
+from argand.serve.http.torchserve import answer_to
+from argand.serve.http.values import decoded_object, encoded
+
+
+def routes(host: Host) -> list[Route]:
+    """The paths of the server's profile; none without one."""
+    profile = host.options.profile
+    return [] if profile is None else _PROFILES[profile](Clouds(host))
+
+
+class Clouds:
+    """Answers the clouds' requests."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.engine: Any = host.engine
+        self.rows = TensorFlow(host)
+
+    def name(self) -> str:
+        """The model that paths without a name ask."""
+        name, models = self.host.options.model, self.engine.models
+        if name is not None:
+            return name
+        if len(models) != 1:
+            raise ServeError(
+                Status.FAILED_PRECONDITION,
+                f"there are {len(models)} models ({', '.join(models)}); the server must be "
+                "started with --model NAME",
+            )
+        return str(next(iter(models)))
+
+    async def health(self, request: Request) -> Response:
+        """Whether requests should come."""
+        if not self.host.is_ready:
+            raise ServeError(Status.UNAVAILABLE, "the server is not ready")
+        return Response(b"{}")
+
+    async def live(self, request: Request) -> Response:
+        """That the server answers."""
+        return Response(b"{}")
+
+    async def rows_of_model(self, request: Request) -> Response:
+        """`{"instances": rows}` to `{"predictions": rows}`, of the one model."""
+        self._take(request)
+        return await self.rows.predict(request)
+
+    async def body_of_model(self, request: Request) -> Response:
+        """Whatever the body is: rows or columns as TensorFlow Serving takes them, tensors as the
+        v2 protocol does, or an image, a text, a form for the model's handler."""
+        self._take(request)
+        body = request.body
+        if request.content_type in ("", "application/json") and body.lstrip()[:1] == b"{":
+            named = decoded_object(body)
+            if "instances" in named or _is_columns(named):
+                return await self.rows.predict(request)
+            if "inputs" in named:
+                return await v2.V2(self.host).infer(request)
+        return await answer_to(self.engine, request)
+
+    def _take(self, request: Request) -> None:
+        name = request.params.setdefault("model", self.name())
+        self.host.access.check("model", name, request.header(b"authorization"))
+
+    async def vertex(self, request: Request) -> Response:
+        """Vertex: `{"instances": rows, "parameters": ...}`."""
+        body = decoded_object(request.body)
+        if not isinstance(body.get("instances"), list):
+            raise invalid("the body must have a list 'instances'", "instances")
+        parameters = body.get("parameters")
+        if isinstance(parameters, Mapping) and "signature_name" in parameters:
+            body["signature_name"] = parameters["signature_name"]
+            request.body = encoded(body)
+        return await self.rows_of_model(request)
+
+    # -- SageMaker's multi-model endpoints -----------------------------------------------------
+
+    async def list_models(self, request: Request) -> Response:
+        """The models that are loaded."""
+        found = [
+            {"modelName": name, "modelUrl": _url(model)}
+            for name, model in self.engine.models.items()
+        ]
+        return Response(encoded({"models": found}))
+
+    async def load_model(self, request: Request) -> Response:
+        """`{"model_name": name, "url": path}`: serve what lies in a folder or file."""
+        body = decoded_object(request.body)
+        name, url = body.get("model_name"), body.get("url")
+        if not isinstance(name, str) or not isinstance(url, str):
+            raise invalid("the body must have the strings 'model_name' and 'url'", "model_name")
+        if name in self.engine.models:
+            raise ServeError(Status.ALREADY_EXISTS, f"{name} is loaded")
+        await self.engine.add(name, await asyncio.to_thread(_file_at, url))
+        return Response(encoded({"status": f"{name} is loaded"}))
+
+    async def describe_model(self, request: Request) -> Response:
+        """One model."""
+        model = self.engine.models.get(request.params["model"])
+        if model is None:
+            find(self.engine, request)
+        return Response(encoded({"modelName": model.name, "modelUrl": _url(model)}))
+
+    async def unload_model(self, request: Request) -> Response:
+        """Unload one."""
+        await self.engine.unload(request.params["model"])
+        return Response(encoded({"status": "unloaded"}))
+
+    # -- KServe's first protocol ---------------------------------------------------------------
+
+    async def names(self, request: Request) -> Response:
+        """The names of the models."""
+        self.host.access.check("read", None, request.header(b"authorization"))
+        return Response(encoded({"models": list(self.engine.models)}))
+
+    async def is_model_ready(self, request: Request) -> Response:
+        """Whether a model takes requests."""
+        name = request.params["model"]
+        if name not in self.engine.models:
+            find(self.engine, request)
+        ready = bool(self.engine.models[name].available)
+        return Response(encoded({"name": name, "ready": ready}), status=200 if ready else 503)
+
+    async def explain(self, request: Request) -> Response:
+        """No model has explanations."""
+        raise ServeError(Status.UNIMPLEMENTED, "explanations are not served; ask :predict")
+
+
+def _is_columns(body: Mapping[str, Any]) -> bool:
+    """Whether `inputs` are TensorFlow's columns, and not a list of the v2 protocol's tensors."""
+    given = body.get("inputs")
+    first = given[0] if isinstance(given, list) and given else None
+    return "inputs" in body and not (isinstance(first, dict) and "datatype" in first)
+
+
+def _url(model: Any) -> str:
+    paths = [str(v.path.parent) for v in model.versions.values() if v.path is not None]
+    return paths[-1] if paths else ""
+
+
+def _file_at(url: str) -> Path:
+    """The file of a model at a path, or the only one in a folder that was unpacked."""
+    path = Path(url)
+    if path.is_file():
+        return path
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if len(found) != 1:
+        listed = ", ".join(p.name for p in found) or "none"
+        raise ServeError(
+            Status.NOT_FOUND if not found else Status.FAILED_PRECONDITION,
+            f"{url} must have one {' or '.join(SUFFIXES)} file; there is {listed}",
+        )
+    return found[0]
+
+
+# -- the paths of each cloud -----------------------------------------------------------------------
+
+
+def _vertex(served: Clouds) -> list[Route]:
+    options = served.host.options
+    health, predict = options.health_path or "/health", options.predict_path or "/predict"
+    return _routes(
+        "vertex", plain_errors, ("GET", health, served.health), ("POST", predict, served.vertex)
+    )
+
+
+def _sagemaker(served: Clouds) -> list[Route]:
+    found = _routes(
+        "sagemaker",
+        plain_errors,
+        ("GET", "/ping", served.health),
+        ("POST", "/invocations", served.body_of_model),
+    )
+    if not served.host.options.multi_model:
+        return found
+    return found + _routes(
+        "sagemaker",
+        plain_errors,
+        ("GET", "/models", served.list_models),
+        ("POST", "/models", served.load_model),
+        ("GET", "/models/{model}", served.describe_model),
+        ("DELETE", "/models/{model}", served.unload_model),
+        ("POST", "/models/{model}/invoke", served.body_of_model),
+    )
+
+
+def _azure(served: Clouds) -> list[Route]:
+    return _routes(
+        "azure",
+        plain_errors,
+        ("GET", "/liveness", served.live),
+        ("GET", "/readiness", served.health),
+        ("POST", "/score", served.body_of_model),
+    )
+
+
+def _kserve(served: Clouds) -> list[Route]:
+    return _routes(
+        "kserve",
+        tensorflow.errors,
+        ("GET", "/v1/models", served.names),
+        ("GET", "/v1/models/{model}", served.is_model_ready),
+        ("POST", "/v1/models/{model}:explain", served.explain),
+    )
+
+
+def _routes(protocol: str, errors: Any, *paths: tuple[str, str, Any]) -> list[Route]:
+    return [Route(m, p, handler, protocol, errors, "open") for m, p, handler in paths]
+
+
+_PROFILES = {"vertex": _vertex, "sagemaker": _sagemaker, "azure": _azure, "kserve": _kserve}
+
+
+__all__ = ["Clouds", "routes"]
