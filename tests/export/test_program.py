@@ -396,3 +396,37 @@ def test_a_tensor_that_is_given_twice_is_two_inputs(tmp_path: Path) -> None:
     program.save(tmp_path / "f.argand")
     found = load(tmp_path / "f.argand")(ag.ones(3), ag.full((3,), 2.0), ag.tensor([5.0]))
     assert found.tolist() == [2.0, 2.0, 2.0]
+
+
+class Counting(nn.Module):
+    """Buffers that are replaced, as PyTorch's programs do."""
+
+    seen: Any
+    last: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2, 2)
+        self.inner.register_buffer("seen", ag.zeros(()))
+        self.register_buffer("last", ag.zeros(2))
+
+    def forward(self, x: Any) -> Any:
+        before = self.last
+        self.inner.seen = self.inner.seen + 1
+        self.last = x.sum(0)
+        return before + self.last * 2 + self.inner.seen
+
+
+def test_a_buffer_that_is_replaced_is_state() -> None:
+    model, twin = Counting(), Counting()
+    program = ag.export.export(model, (ag.ones(3, 2),), dynamic_shapes=({0: ag.Dim("n")},))
+    assert sorted(program.graph_signature.buffers_to_mutate.values()) == ["inner.seen", "last"]
+    file = io.BytesIO()
+    program.save(file)
+    file.seek(0)
+    for made in (program, ag.export.load(file), ag.jit.trace(Counting(), ag.ones(3, 2))):
+        twin = Counting()
+        for rows in (2, 4, 3):
+            x = ag.arange(2.0 * rows).reshape(rows, 2)
+            assert made(x).tolist() == twin(x).tolist()
+    assert model.last.tolist() == twin.last.tolist()

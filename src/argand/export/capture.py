@@ -29,6 +29,7 @@ from argand.compile.results import (
     View,
 )
 from argand.compile.signature import Given, Signature, TensorSpec, argument_labels
+from argand.export.buffers import writing_buffers
 from argand.export.declared import Shapes
 from argand.ir.bind import interpreting
 from argand.ir.op import Literal
@@ -101,6 +102,7 @@ def capture(
     given = _with_symbolic_sizes(_apart(given), shapes)
     name = "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "program"
     numbers = [i for i, x in enumerate(flatten(given)[0]) if for_format and type(x) is float]
+    function = writing_buffers(function)
 
     def captured() -> Captured:
         return _captured(_ExportedFunction(function, name, shapes, numbers), given)
