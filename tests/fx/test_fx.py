@@ -201,7 +201,7 @@ def test_patterns_are_replaced() -> None:
     )
     assert len(found) == 2
     assert [n.name for n in gm.graph.nodes] == [
-        "x", "w1", "w2", "stack", "stack_1", "max_1", "add", "max_2", "add_1", "output",
+        "x", "w1", "w2", "stack", "max_1", "add", "stack_1", "max_2", "add_1", "output",
     ]  # fmt: skip
     assert gm(ag.ones(1), ag.ones(2), ag.full((2,), 3.0)).item() == 7
     inside = fx.symbolic_trace(lambda x: ag.relu(ag.neg(x)) + ag.neg(x).exp())

@@ -52,7 +52,7 @@ def normalize_function(
     {'input': 'x', 'inplace': False}
     """
     found = get_signature_for_torch_op(target)
-    if not found:
+    if not found or target.__module__ == "_operator":
         return None
     return _normalized(found[0], args, kwargs or {}, normalize_to_only_use_kwargs)
 

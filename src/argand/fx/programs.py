@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from argand.base.dim import Dim
+from argand.base.tree import unflatten
 from argand.fx.graph import Graph
 from argand.fx.graph_module import GraphModule
 from argand.fx.node import Node, map_aggregate
@@ -59,16 +60,27 @@ def whole(exported: Any) -> GraphModule:
             state.append(graph.get_attr(title))
         else:
             state.append(given[name])
-    return _module(signature.program, graph, [*given, *state], tensors)
+
+    def nested(outputs: tuple[Any, ...]) -> Any:
+        known = [outputs[x.value] if x.kind == "tensor" else x.value for x in signature.results]
+        return unflatten(signature.returned, known)
+
+    return _module(signature.program, graph, [*given, *state], tensors, nested)
 
 
 def _module(
-    program: Any, graph: Graph, operands: Sequence[Node], tensors: dict[str, Any]
+    program: Any,
+    graph: Graph,
+    operands: Sequence[Node],
+    tensors: dict[str, Any],
+    nested: Callable[[tuple[Any, ...]], Any] = tuple,
 ) -> GraphModule:
     root = Module()
     for name, tensor in tensors.items():
         setattr(root, name, tensor)
-    _Translation(graph, root, program, operands).run()
+    translation = _Translation(graph, root, program, operands)
+    written, outputs = translation.run()
+    graph.output((*written, *outputs) if nested is tuple else nested(outputs))
     return GraphModule(root, graph)
 
 
@@ -85,12 +97,13 @@ class _Translation:
             _describe(node, value)
         self.regions = 0
 
-    def run(self) -> None:
-        """All nodes, and the output: new values of what is written, then the results."""
+    def run(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """All nodes; the new values of what is written, and the results."""
         for node in self.program.nodes:
             self._add(node)
         written = [self.program.writes[i] for i in sorted(self.program.writes)]
-        self.graph.output(tuple(self._operand(o) for o in (*written, *self.program.outputs)))
+        found = tuple(map(self._operand, written)), tuple(map(self._operand, self.program.outputs))
+        return found
 
     def _add(self, node: Any) -> None:
         target, args, kwargs = self._call(node)

@@ -172,7 +172,8 @@ def _replace(graph: Graph, match: Match, pattern: Any, new: Any, changed: Any) -
     }
     ends = [nodes_map[p] for p in pattern_graph.output_node().all_input_nodes]
     made = []
-    with graph.inserting_before(match.anchor):
+    users = [user for end in ends for user in end.users]
+    with graph.inserting_before(min(users) if users else match.anchor):
         for node in new_graph.nodes:
             if node.op == "output":
                 result = map_arg(node.args[0], known.__getitem__)

@@ -20,8 +20,8 @@ def make_fx(
     **options: Any,
 ) -> Callable[..., GraphModule]:
     """A function that, called with the arguments of `f`, gives the graph of the ops that `f`
-    computes with them, those of gradients too; the graph takes the tensors and gives the results in
-    a flat tuple.
+    computes with them, those of gradients too; the graph takes the tensors and returns what `f`
+    does.
 
     With the `tracing_mode` "symbolic" sizes may be others in calls of the graph.
 
@@ -30,7 +30,7 @@ def make_fx(
     >>> [str(node.target) for node in gm.graph.nodes if node.op == "call_function"]
     ['<op aten::relu>', '<op aten::add.Tensor>']
     >>> gm(ag.tensor([-1.0, 2.0]))
-    (tensor([1., 3.]),)
+    tensor([1., 3.])
     """
     if tracing_mode not in ("real", "fake", "symbolic"):
         raise ValueError(

@@ -60,7 +60,7 @@ def split_module(
     env: dict[Node, Node] = {}
     holder = Module()
     for node in m.graph.nodes:
-        if node.op == "placeholder" or (node.op == "get_attr" and _is_returned(node)):
+        if node.op in ("placeholder", "get_attr"):
             env[node] = base.node_copy(node)
     for part in parts if keep_original_order else _in_order(parts):
         made = _submodule(part, root_m, qualname_map)
@@ -77,10 +77,6 @@ def split_module(
     return GraphModule(targets, base)
 
 
-def _is_returned(node: Node) -> bool:
-    return any(user.op == "output" for user in node.users)
-
-
 def _partitions(m: GraphModule, split_callback: Callable[[Node], Any]) -> list[Partition]:
     found: dict[str, Partition] = {}
     home: dict[Node, Partition] = {}
@@ -92,8 +88,7 @@ def _partitions(m: GraphModule, split_callback: Callable[[Node], Any]) -> list[P
         home[node].nodes.append(node)
     for node in m.graph.nodes:
         for used in node.all_input_nodes:
-            if used.op != "get_attr" or node.op == "output":
-                _connect(used, home.get(used), home.get(node))
+            _connect(used, home.get(used), home.get(node))
     return list(found.values())
 
 
@@ -135,14 +130,9 @@ def _submodule(part: Partition, root_m: Module, names: dict[str, str] | None) ->
             names[f"{part.submod_name}.{name}"] = target
         return name
 
-    def value(node: Node) -> Node:
-        if node not in env:
-            env[node] = graph.get_attr(own(node.target))
-        return env[node]
-
     for node in part.nodes:
         target = own(node.target) if node.op == "call_module" else node.target
-        args, kwargs = map_arg(node.args, value), map_arg(node.kwargs, value)
+        args, kwargs = (map_arg(x, env.__getitem__) for x in (node.args, node.kwargs))
         env[node] = graph.create_node(node.op, target, args, kwargs, node.name, node.type)
         env[node].meta = dict(node.meta)
     outputs = tuple(env[node] for node in part.outputs)
