@@ -47,8 +47,9 @@ def _fits(now: Any, buffer: Tensor) -> bool:
 def writing_buffers(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, whose module's buffers stay the tensors that they are."""
     owner = function if isinstance(function, Module) else getattr(function, "__self__", None)
-    has_any = isinstance(owner, Module) and next(owner.buffers(), None) is not None
-    return WritingBuffers(function, owner) if has_any else function
+    if not isinstance(owner, Module) or next(owner.buffers(), None) is None:
+        return function
+    return WritingBuffers(function, owner)
 
 
 __all__ = ["writing_buffers"]
