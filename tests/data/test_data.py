@@ -245,3 +245,27 @@ def test_a_batch_sampler_that_was_given_says_the_order():
     in_order = data.BatchSampler(data.SequentialSampler(rows), 3, False)
     loader = data.DataLoader(rows, batch_sampler=in_order)
     assert [batch[0].tolist() for batch in loader] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+
+
+def test_a_loader_of_another_library_is_read_as_pytorch_reads_it():
+    """fastai gives PyTorch's iterators an object that has their private attributes."""
+    from itertools import count
+
+    from argand.utils.data.dataloader import (
+        _DatasetKind,
+        _MultiProcessingDataLoaderIter,
+        _SingleProcessDataLoaderIter,
+    )
+
+    class Foreign:
+        _auto_collation, _dataset_kind, num_workers = False, _DatasetKind.Iterable, 2
+        collate_fn = staticmethod(lambda sample: sample * 10)
+        dataset: object = (1, 2, 3)
+        _index_sampler: object = count()
+
+    for kind in (_SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter):
+        assert list(kind(Foreign())) == [10, 20, 30]
+    loader = Foreign()
+    loader._auto_collation, loader._dataset_kind = True, _DatasetKind.Map
+    loader.dataset, loader._index_sampler = "abc", [[0, 2], [1]]
+    assert [*_SingleProcessDataLoaderIter(loader)] == [["a", "c"] * 10, ["b"] * 10]

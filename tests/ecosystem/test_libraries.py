@@ -29,6 +29,8 @@ LIBRARIES = {
     "ignite": "pytorch-ignite",
     "skorch": "skorch",
     "optuna": "optuna",
+    "fastai": "fastai",
+    "sentence_transformers": "sentence-transformers",
     "others": "entmax torch_ema ema-pytorch vector-quantize-pytorch lion-pytorch vit-pytorch",
     "captum": "captum",
     "torch_geometric": "torch_geometric",

@@ -295,6 +295,87 @@ SCHEDULERS = {
 }
 WEIGHTS = {"A2C": 1262.910637, "DQN": 686.938492, "SAC": 11933.588652}
 
+
+def fastai() -> None:
+    """A Learner of tabular data: one cycle, metrics, saved and loaded."""
+    import fastai.callback.schedule  # noqa: F401  # gives a Learner its fit_one_cycle
+    from fastai.data.core import DataLoaders
+    from fastai.learner import Learner
+    from fastai.losses import CrossEntropyLossFlat
+    from fastai.metrics import accuracy
+
+    torch.manual_seed(0)
+    x = torch.randn(256, 8)
+    y = (x[:, 0] + x[:, 1] > 0).long()
+    samples = [*zip(x, y, strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        loaders = DataLoaders.from_dsets(
+            samples[:192], samples[192:], bs=32, device="cpu", num_workers=0
+        )
+        model = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+        learner = Learner(loaders, model, CrossEntropyLossFlat(), metrics=accuracy, path=folder)
+        with learner.no_bar(), learner.no_logging():
+            learner.fit_one_cycle(6, 1e-2)
+            loss, right = learner.validate()
+        assert loss < 0.45 and right > 0.85, (loss, right)
+        learner.save("trained")
+        with learner.no_bar():
+            predictions, targets = learner.get_preds(ds_idx=1)
+            torch.nn.init.zeros_(model[0].weight)
+            learner.load("trained")
+            again, _ = learner.get_preds(ds_idx=1)
+        assert torch.equal(again, predictions) and len(targets) == 64
+
+
+def sentence_transformers() -> None:
+    """Sentences of a small model: encoded, compared, and trained by pairs."""
+    import transformers as hf
+    from sentence_transformers import SentenceTransformer, losses, util
+    from sentence_transformers.models import Pooling, Transformer
+
+    torch.manual_seed(0)
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "a",
+        "cat",
+        "dog",
+        "sits",
+        "runs",
+        "on",
+        "the",
+        "mat",
+        "park",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f"{folder}/vocab.txt", "w") as vocabulary:
+            vocabulary.write(words.replace(" ", "\n"))
+        hf.BertTokenizer(f"{folder}/vocab.txt").save_pretrained(folder)
+        small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        config = hf.BertConfig(vocab_size=14, intermediate_size=32, **small)
+        hf.BertModel(config).save_pretrained(folder)
+        words_model = Transformer(folder)
+        model = SentenceTransformer(modules=[words_model, Pooling(16)], device="cpu")
+    sentences = ["a cat sits on the mat", "the dog runs", "a cat sits on the mat"]
+    found = model.encode(sentences, convert_to_tensor=True, show_progress_bar=False)
+    assert found.shape == (3, 16) and torch.allclose(found[0], found[2], atol=1e-5)
+    assert float(util.cos_sim(found[0], found[2])) > 0.999
+    loss = losses.MultipleNegativesRankingLoss(model)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    pairs = [["a cat sits", "the dog runs"], ["the cat", "a dog"]]
+    history = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        value = loss([model.preprocess(p) for p in pairs], torch.zeros(2))
+        value.backward()
+        optimizer.step()
+        history.append(value.item())
+    assert history[-1] < history[0]
+
+
 USES = (
     accelerate,
     peft,
@@ -304,5 +385,7 @@ USES = (
     ignite,
     skorch,
     optuna,
+    fastai,
+    sentence_transformers,
     others,
 )

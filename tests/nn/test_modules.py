@@ -2,6 +2,7 @@
 
 import copy
 import math
+import typing
 
 import numpy as np
 import pytest
@@ -517,3 +518,9 @@ def test_a_lazy_layer_that_failed_can_be_called_again():
     with pytest.raises(RuntimeError, match=r"LazyConv2d.*\(f32\(3,\)\): expected an input"):
         layer(ag.ones(3))
     assert layer(ag.ones(1, 5, 5)).shape == (2, 3, 3) and isinstance(layer, nn.Conv2d)
+
+
+def test_the_annotations_of_modules_can_be_evaluated():
+    """fastai does it where Argand's names mean nothing."""
+    for module in (nn.CrossEntropyLoss(), nn.Linear(2, 2)):
+        assert typing.get_type_hints(module, globalns={}, localns={})["training"] is bool

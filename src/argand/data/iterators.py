@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from argand.base.errors import ArgumentError
@@ -111,8 +111,29 @@ def load_sampler_state(loader: Any, state: Any) -> None:
             return
 
 
+def read_foreign(loader: Any) -> Iterator[Any]:
+    """The batches of another library's loader, which has PyTorch's private attributes (fastai's).
+
+    They are read in this process, however many workers it asks for.
+    """
+    if loader._dataset_kind == _DatasetKind.Map:
+        take = loader.dataset.__getitem__
+    else:
+        samples = iter(loader.dataset)
+        take = lambda index: next(samples)  # noqa: E731
+    for index in loader._index_sampler:
+        try:
+            found = [take(i) for i in index] if loader._auto_collation else take(index)
+        except StopIteration:
+            return
+        yield loader.collate_fn(found)
+
+
 class _BaseDataLoaderIter:
     """A pass over a loader's batches."""
+
+    def __new__(cls, loader: Any, *args: Any) -> Any:
+        return object.__new__(cls) if hasattr(loader, "batch_seeds") else read_foreign(loader)
 
     def __init__(self, loader: Any, progress: Progress) -> None:
         self._loader, self.progress = loader, progress
