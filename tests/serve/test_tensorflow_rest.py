@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from web import asked, floats, two_inputs
 
 pytest.importorskip("httptools")
 
-from argand.serve import ModelOptions, Server, VersionPolicy
+import argand as ag
+from argand.serve import ModelOptions, ServeError, Server, VersionPolicy
+from argand.serve.http.values import array_of, decoded, rows_of_floats
+from argand.serve.signature import TensorSpec
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +163,35 @@ def test_no_body_brings_the_server_down(server: Server) -> None:
             body[place] = rng.integers(0, 256)
         status = asked(server, "POST", "/v1/models/two:predict", bytes(body)).status
         assert status in (200, 400), bytes(body)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "[[1, 2.5, -3e-3, 0.1, 1e10, 16777217]]",
+        "[[1e-46, 3.3999999e38, 0.30000001192092896, 9007199254740993, -0.0, 1e5]]",
+        "[[1e39, 0, 0, 0, 0, 0]]",
+        "[[1, 2], [3]]",
+        "[1, 2]",
+        "[[true, 1, 1, 1, 1, 1]]",
+        '[["1", 1, 1, 1, 1, 1]]',
+        "[[NaN, 1, 1, 1, 1, 1]]",
+        "[]",
+        "[[]]",
+    ],
+)
+def test_rows_of_numbers_are_read_alike_by_the_short_way(rows: str) -> None:
+    spec = TensorSpec("x", ag.float32, ("rows", 6))
+    body = b'{"instances": ' + rows.encode() + b"}"
+    try:
+        expected = array_of(decoded(body)["instances"], spec, 100)
+    except ServeError as error:
+        with pytest.raises(ServeError, match=re.escape(str(error))):
+            found = rows_of_floats(body, spec, 100)
+            if found is None:
+                raise error
+        return
+    found = rows_of_floats(body, spec, 100)
+    if found is not None:
+        assert (found.dtype, found.tobytes()) == (expected.dtype, expected.tobytes())
+    assert rows_of_floats(body.replace(b"}", b', "signature_name": "x"}'), spec, 100) is None

@@ -96,6 +96,24 @@ def test_killed_workers_lose_no_request_and_make_none_wrong(tmp_path: Path, seco
     assert counts["answers"] > 50
 
 
+def test_a_call_whose_worker_is_killed_is_made_by_the_next_one(tmp_path: Path) -> None:
+    program = exported(classifier())
+    put(program, tmp_path, "digits", 1)
+
+    async def ask() -> np.ndarray:
+        async with engine_on(1, tmp_path) as (engine, pool):
+            version = engine.find("digits")
+            worker = pool.workers[0]
+            assert worker is not None
+            os.kill(worker.process.pid, signal.SIGSTOP)  # so that the call is under way
+            future = version.submit(version.signature(), {"input": inputs(2)})
+            await asyncio.sleep(0.05)
+            kill(pool, 0)
+            return (await future)[0]
+
+    np.testing.assert_array_equal(run(ask()), program(inputs(2)).numpy())
+
+
 def test_calls_that_change_state_are_made_in_order_and_never_twice(tmp_path: Path) -> None:
     x = ag.zeros(2)
     put(ag.export.export(Counter(), (x,)), tmp_path, "counter", 1)

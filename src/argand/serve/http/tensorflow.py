@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.errors import ArgandError
 from argand.serve import handlers
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.host import Host
 from argand.serve.http.asking import find, outputs_of
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
-from argand.serve.http.values import array_of, decoded_object, encoded, kind_of, listed
+from argand.serve.http.values import (
+    array_of,
+    decoded_object,
+    encoded,
+    kind_of,
+    listed,
+    rows_of_floats,
+)
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion
 
@@ -54,6 +62,11 @@ class TensorFlow:
     async def predict(self, request: Request) -> Response:
         """`{"instances": rows}` to `{"predictions": rows}`, `{"inputs": columns}` to
         `{"outputs": columns}`."""
+        plain = self._plain(request)
+        if plain is not None:
+            version, signature, inputs = plain
+            outputs = await outputs_of(request, version, signature, inputs)
+            return Response(encoded({"predictions": rows_of(signature, outputs)}, outputs))
         body = decoded_object(request.body)
         version, signature = self._asked(request, body)
         if "instances" in body and "inputs" in body:
@@ -67,6 +80,22 @@ class TensorFlow:
             outputs = await outputs_of(request, version, signature, inputs)
             return Response(encoded({"outputs": columns_of(signature, outputs)}, outputs))
         raise invalid("Missing 'inputs' or 'instances' key")
+
+    def _plain(
+        self, request: Request
+    ) -> tuple[ModelVersion, ServedSignature, dict[str, Any]] | None:
+        """What most requests ask, rows of numbers for the one input of the default signature;
+        None for any other, and for one that is wrong, which is told by the general way."""
+        try:
+            version = find(self.engine, request)
+            signature = version.signature()
+        except ArgandError:
+            return None
+        if len(signature.inputs) != 1:
+            return None
+        (spec,) = signature.inputs
+        rows = rows_of_floats(request.body, spec, self.most)
+        return None if rows is None else (version, signature, {spec.name: rows})
 
     def _asked(
         self, request: Request, body: Mapping[str, Any]

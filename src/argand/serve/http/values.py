@@ -16,6 +16,7 @@ from argand.serve.signature import TensorSpec
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+_LARGEST = 3.4e38  # is less than float32's
 _SHOWN = 60  # characters of a value in an error
 
 
@@ -34,6 +35,44 @@ def decoded(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise invalid(f"the body is no JSON: {error}") from None
+
+
+class _Floats(msgspec.Struct, forbid_unknown_fields=True):
+    """A body that is nothing but rows of numbers, of rank 1."""
+
+    instances: list[float]
+
+
+class _Vectors(_Floats):
+    """Of rank 2."""
+
+    instances: list[list[float]]  # type: ignore[assignment]
+
+
+class _Images(_Floats):
+    """Of rank 4."""
+
+    instances: list[list[list[list[float]]]]  # type: ignore[assignment]
+
+
+_BY_RANK = {1: _Floats, 2: _Vectors, 4: _Images}
+_ROWS = {rank: msgspec.json.Decoder(kind).decode for rank, kind in _BY_RANK.items()}
+
+
+def rows_of_floats(body: bytes, spec: TensorSpec, most: int) -> np.ndarray | None:
+    """The input of a body `{"instances": rows}` of numbers, for an input of floats, in half the
+    time; None for any other body, also for one that is wrong."""
+    decode = _ROWS.get(len(spec.shape or ()))
+    if decode is None or spec.dtype is None or not spec.dtype.is_floating_point:
+        return None
+    try:
+        rows: Any = decode(body).instances
+        found = np.array(rows, np.float64)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if found.ndim != len(spec.shape or ()) or not 0 < found.size <= most:
+        return None
+    return _as_float(found, spec.dtype.numpy, spec)
 
 
 def decoded_object(body: bytes) -> dict[str, Any]:
@@ -113,6 +152,8 @@ def array_of(value: Any, spec: TensorSpec, most: int) -> np.ndarray:
 def _as_float(found: np.ndarray, wanted: Any, spec: TensorSpec) -> np.ndarray:
     if found.dtype == wanted:
         return found
+    if wanted == np.float32 and found.size and np.abs(found).max() < _LARGEST:
+        return found.astype(wanted)
     with np.errstate(over="ignore"):
         made = found.astype(wanted)
     lost = np.isinf(made) & np.isfinite(found)
@@ -197,4 +238,5 @@ __all__ = [
     "encoded",
     "kind_of",
     "listed",
+    "rows_of_floats",
 ]
