@@ -6,11 +6,15 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from served import classifier, exported, put
@@ -19,6 +23,7 @@ pytest.importorskip("httptools")
 
 from argand.base.errors import ArgumentError, FormatError
 from argand.cli.serve import add_options, settings_of
+from argand.serve import Server
 from argand.serve.config import read_config
 
 TOML = """
@@ -120,3 +125,33 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "argand.cli.main", "serve", str(tmp_path / "nothing")]
     found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert found.returncode == 1 and "there is no such file or folder" in found.stderr
+
+
+def test_tls_and_the_same_server_by_any_asgi_server(tmp_path: Path) -> None:
+    httpx = pytest.importorskip("httpx")
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = f"{openssl} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1"
+    command += f" -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout {key}"
+    command += f" -out {certificate}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    put(exported(classifier()), tmp_path / "models", "digits", 1)
+    files = {"certificate": str(certificate), "key": str(key)}
+    with Server(tmp_path / "models", port=0, **files) as server:
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        with urllib.request.urlopen(f"{server.url}/readyz", context=trusting, timeout=10) as found:
+            assert found.status == 200
+        with pytest.raises(urllib.error.URLError, match="certificate"):
+            urllib.request.urlopen(f"{server.url}/readyz", timeout=10)
+
+        async def ask() -> Any:
+            transport = httpx.ASGITransport(app=server.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+                body = {"instances": [[0.0] * 6]}
+                return await client.post("/v1/models/digits:predict", json=body)
+
+        answer = server.call(ask)
+        assert answer.status_code == 200 and len(answer.json()["predictions"][0]) == 3
+        assert answer.headers["x-request-id"]

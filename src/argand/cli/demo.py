@@ -15,6 +15,7 @@ import numpy as np
 
 import argand
 from argand.cli.demo_export import agrees, check_exports
+from argand.cli.demo_serve import check_serving
 from argand.compile.api import compile as compile_function
 from argand.data.dataset import TensorDataset
 from argand.data.loader import DataLoader
@@ -183,6 +184,12 @@ def run(options: argparse.Namespace) -> int:
             target.mkdir(parents=True, exist_ok=True)
             say("")
             exported = check_exports(model, held_out.images.numpy_array(), target, say)
+        served = {}
+        if options.serve:
+            say("")
+            served = check_serving(
+                model, held_out.images.numpy_array(), Path(folder) / "served", say
+            )
     report = {
         "version": argand.__version__,
         "accuracy": accuracy,
@@ -190,6 +197,7 @@ def run(options: argparse.Namespace) -> int:
         "epochs": options.epochs,
         **found,
         **exported,
+        **served,
         "speedup": found["compiled_samples_per_second"] / found["eager_samples_per_second"],
         "reloaded_predictions_equal": same,
         "seconds": time.perf_counter() - started,
@@ -199,6 +207,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         _tell(report, held_out.images.numpy_array(), labels, scores, size)
     agree = found["largest_loss_difference"] < 1e-2 and (not exported or agrees(exported))
+    agree = agree and all(served.get("served_bits_equal", {}).values())
     return 0 if same and agree and np.isfinite(found["last_loss"]) else 1
 
 

@@ -62,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="export the model as an archive and as ONNX, and check both; keep them in a folder",
     )
+    demo.add_argument(
+        "--serve",
+        action="store_true",
+        help="serve the model, and compare the bits of what each protocol answers",
+    )
     demo.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     info = commands.add_parser(
         "info",
