@@ -334,22 +334,7 @@ def sentence_transformers() -> None:
     from sentence_transformers.models import Pooling, Transformer
 
     torch.manual_seed(0)
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        "a",
-        "cat",
-        "dog",
-        "sits",
-        "runs",
-        "on",
-        "the",
-        "mat",
-        "park",
-    ]
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] a cat dog sits runs on the mat park"
     with tempfile.TemporaryDirectory() as folder:
         with open(f"{folder}/vocab.txt", "w") as vocabulary:
             vocabulary.write(words.replace(" ", "\n"))
