@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -430,3 +431,58 @@ def test_a_buffer_that_is_replaced_is_state() -> None:
             x = ag.arange(2.0 * rows).reshape(rows, 2)
             assert made(x).tolist() == twin(x).tolist()
     assert model.last.tolist() == twin.last.tolist()
+
+
+def saved_and_loaded(program: Any) -> Any:
+    file = io.BytesIO()
+    program.save(file)
+    return load(io.BytesIO(file.getvalue()))
+
+
+class Pair(NamedTuple):
+    a: Any
+    b: Any
+
+
+@dataclasses.dataclass
+class Record:
+    a: Any
+    b: Any
+
+
+@pytest.mark.parametrize("kind", [Pair, Record])
+def test_a_loaded_program_takes_named_tuples_and_dataclasses(kind: Any) -> None:
+    program = ag.export.export(lambda p, k: (p.a + p.b) * k, (kind(ag.ones(2), ag.ones(2)), 2.0))
+    loaded = saved_and_loaded(program)
+    for made in (program, loaded):
+        assert made(kind(ag.ones(2), ag.zeros(2)), 3.0).tolist() == [3.0, 3.0]
+        assert made(p=kind(ag.ones(2), ag.zeros(2)), k=3.0).tolist() == [3.0, 3.0]
+    plain = (ag.ones(2), ag.zeros(2)) if kind is Pair else {"a": ag.ones(2), "b": ag.zeros(2)}
+    assert loaded(plain, 3.0).tolist() == [3.0, 3.0]
+
+
+class Wide(nn.Module):
+    """State of complex numbers of 128 bits."""
+
+    last: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(ag.tensor([1 + 2j, 1e-300j], dtype=ag.complex128))
+        self.register_buffer("last", ag.zeros((), dtype=ag.complex128))
+
+    def forward(self, x: Any) -> Any:
+        self.last.copy_(x.sum())
+        return x * self.w
+
+
+def test_state_and_samples_of_complex128() -> None:
+    program = ag.export.export(Wide(), (ag.ones(2, dtype=ag.complex128) * 3j,))
+    loaded = saved_and_loaded(program)
+    assert loaded.state_dict["w"].dtype is ag.complex128
+    assert loaded.state_dict["w"].tolist() == [1 + 2j, 1e-300j]
+    assert isinstance(loaded.state_dict["w"], nn.Parameter)
+    assert all(found.is_equal for found in ag.export.check_samples(loaded))
+    x = ag.tensor([1j, 2.0], dtype=ag.complex128)
+    assert loaded(x).tolist() == program(x).tolist() == [-2 + 1j, 2e-300j]
+    assert loaded.state_dict["last"].item() == 2 + 1j

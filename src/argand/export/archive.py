@@ -28,6 +28,7 @@ from argand.export.manifest import (
     signature_of_fields,
     symbols_of,
 )
+from argand.export.pairs import as_pairs, needs_pairs, tensor_from_pairs
 from argand.export.program import ExportedProgram
 from argand.export.samples import Sample, read_samples, sample_parts, taken_samples
 from argand.export.versions import FORMAT, op_versions, parse_archived
@@ -126,7 +127,7 @@ def _parts(
     for i, (name, signature) in enumerate(signatures.items()):
         texts[name] = f"programs/{i}.txt"
         parts[texts[name]] = print_program(signature.program).encode()
-    parts[WEIGHTS] = contents(program.state)
+    parts[WEIGHTS] = contents({name: as_pairs(t) for name, t in program.state.items()})
     for name, asset in {**program.assets, **assets}.items():
         parts[f"assets/{name}"] = asset.encode() if isinstance(asset, str) else bytes(asset)
     taken = taken_samples(program, samples)
@@ -157,7 +158,8 @@ def _digest(data: Any) -> str:
 
 def _state_fields(program: ExportedProgram, name: str) -> dict[str, Any]:
     tensor = program.state[name]
-    return {"role": program.role(name), "requires_grad": tensor.requires_grad}
+    fields = {"role": program.role(name), "requires_grad": tensor.requires_grad}
+    return fields | ({"pairs": True} if needs_pairs(tensor) else {})
 
 
 def load(
@@ -313,7 +315,10 @@ class _Archive:
             if role not in _ROLES:
                 raise self.source.error(f"state.{name}: no role {role!r:.40}")
             wants = fields.get("requires_grad", bool)
-            made.add_state(name, _made_tensor(tensors[name], role, wants), role)
+            tensor = tensors[name]
+            if fields.value.get("pairs") is True:
+                tensor = tensor_from_pairs(tensor, fields.where)
+            made.add_state(name, _made_tensor(tensor, role, wants), role)
 
     def _tensors(self, part: str) -> dict[str, Tensor]:
         record = self.zip.records.get(part)

@@ -12,6 +12,7 @@ import numpy as np
 from argand.base.dtype import DType
 from argand.base.errors import FormatError, LoopLimitError
 from argand.base.settings import settings
+from argand.export.pairs import as_pairs, from_pairs, needs_pairs
 from argand.export.program import ExportedProgram
 from argand.export.signature import Signature, TensorInfo
 from argand.io.safetensors import contents
@@ -160,7 +161,10 @@ def _compared(signature: str, info: TensorInfo, expected: Any, found: Any) -> Co
 
 def sample_parts(samples: Mapping[str, Sample]) -> dict[str, list[Any]]:
     """The contents of the parts that hold samples."""
-    return {part: contents(_named(sample)) for part, sample in samples.items()}
+    return {
+        part: contents({n: as_pairs(a) for n, a in _named(sample).items()})
+        for part, sample in samples.items()
+    }
 
 
 def _named(sample: Sample) -> dict[str, Any]:
@@ -180,10 +184,14 @@ def read_samples(signature: Signature, arrays: Mapping[str, np.ndarray], part: s
         array = arrays.get(f"input.{i}")
         if array is None:
             raise FormatError(f"{part}: input.{i} is missing")
+        if needs_pairs(info.dtype):
+            array = from_pairs(array, f"{part}: input.{i}")
         inputs.append(float(array) if info.is_number else wrap(array))
     outputs = []
     for i, info in enumerate(signature.outputs):
         array = arrays.get(f"output.{i}")
+        if array is not None and needs_pairs(info.dtype):
+            array = from_pairs(array, f"{part}: output.{i}")
         if array is None or array.dtype != info.dtype.numpy or array.ndim != len(info.shape):
             raise FormatError(f"{part}: output.{i} does not fit the signature")
         outputs.append(array)

@@ -19,6 +19,7 @@ from argand.export.arguments import by_order_and_name, recording
 from argand.export.capture import Captured, Result
 from argand.export.checking import Checked
 from argand.export.running import Runner
+from argand.export.structure import plain
 from argand.ir.program import Program
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import tensor
@@ -165,7 +166,10 @@ class Signature:
         ordered = {key: named[key] for key in keys if key in named}
         if len(ordered) < len(named):
             return None
-        leaves, structure = flatten((tuple(positional), ordered))
+        given = (tuple(positional), ordered)
+        leaves, structure = flatten(given)
+        if structure != self.structure:  # a file has the plain containers of what was nested
+            leaves, structure = flatten(plain(given))
         if structure != self.structure:
             return None
         found: list[Any] = [None] * len(self.inputs)

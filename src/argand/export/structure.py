@@ -7,6 +7,7 @@ containers: a file knows no classes.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from argand.base.errors import FormatError
@@ -55,6 +56,24 @@ def _encode(value: Any, kept: list[int]) -> Any:
     return _encode(dict(attributes), kept)
 
 
+def plain(value: Any) -> Any:
+    """Nested arguments in the containers that a file knows: named tuples as tuples, dataclasses as
+    dictionaries of their fields.
+
+    >>> from collections import namedtuple
+    >>> plain([namedtuple("P", "a b")(1, 2)])
+    [(1, 2)]
+    """
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [plain(part) for part in value]
+        return tuple(parts) if isinstance(value, tuple) else parts
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return value
+
+
 def decoded(spec: Any, depth: int = 0) -> Structure:
     """The structure that JSON describes; FormatError for anything else.
 
@@ -88,4 +107,4 @@ def count_leaves(structure: Structure) -> int:
     return sum(map(count_leaves, structure[2]))
 
 
-__all__ = ["count_leaves", "decoded", "encoded"]
+__all__ = ["count_leaves", "decoded", "encoded", "plain"]
