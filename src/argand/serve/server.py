@@ -188,6 +188,7 @@ class Server:
             certificate=self.options.certificate,
             key=self.options.key,
             observe=self._count_call,
+            metrics=self.metrics,
         )
         self.grpc_port = self._grpc.port
 

@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.tracing import request_id
 from argand.serve.version import as_serve_error
 from argand_client.definitions import BAD_REQUEST, DETAILS, messages
 from argand_client.wire import Method
@@ -31,7 +32,7 @@ class Record(NamedTuple):
     status: Status | None  # None where it succeeded
     seconds: float
     peer: str
-    request_id: str | None
+    request_id: str
     traceparent: str | None
 
 
@@ -51,6 +52,11 @@ class Call:
         pairs = self.context.invocation_metadata() or ()
         return {key: value for key, value in pairs if isinstance(value, str)}
 
+    @cached_property
+    def request_id(self) -> str:
+        """The client's id of the request, or a new one."""
+        return request_id(self.metadata.get("x-request-id"))
+
     @property
     def timeout(self) -> float | None:
         """The seconds until the client's deadline; None where it has none."""
@@ -66,7 +72,7 @@ class Call:
             status,
             time.perf_counter() - self.started,
             self.context.peer(),
-            self.metadata.get("x-request-id"),
+            self.request_id,
             self.metadata.get("traceparent"),
         )
 
@@ -118,16 +124,14 @@ def handler(
 
 
 class _answering:  # noqa: N801  # a context manager
-    """Tells the client of errors, and the observer of every call; echoes the request's id."""
+    """Tells the client of errors and the request's id, and the observer of every call."""
 
     def __init__(self, call: Call, observe: Observe) -> None:
         self.call = call
         self.observe = observe
 
     async def __aenter__(self) -> None:
-        number = self.call.metadata.get("x-request-id")
-        if number:
-            self.call.context.set_trailing_metadata((("x-request-id", number[:200]),))
+        self.call.context.set_trailing_metadata((("x-request-id", self.call.request_id),))
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         if error is None:

@@ -12,8 +12,8 @@ from argand import version as release
 from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.grpc.calls import Call
 from argand.serve.grpc.service import Asked, Service
-from argand.serve.grpc.statistics import Statistics
 from argand.serve.grpc.text import objects
+from argand.serve.metrics import Metrics
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion, State, as_serve_error
 from argand_client.datatypes import as_bytes, dtype_of, element_count, from_bytes, name_of, to_bytes
@@ -50,9 +50,9 @@ class InferenceService(Service):
 
     name = "inference.GRPCInferenceService"
 
-    def __init__(self, *args: Any, statistics: Statistics) -> None:
+    def __init__(self, *args: Any, metrics: Metrics) -> None:
         super().__init__(*args)
-        self._statistics = statistics
+        self._metrics = metrics
         kinds = messages()
         self._response = kinds("inference.ModelInferResponse")
         self._streamed = kinds("inference.ModelStreamInferResponse")
@@ -258,7 +258,8 @@ class InferenceService(Service):
         for name, model in self.engine.models.items():
             for version in model.available:
                 if request.name in ("", name) and number in (None, version):
-                    self._statistics.describe(name, version, found.model_stats.add())
+                    counted = self._metrics.of_version(name, version)
+                    found.model_stats.append(self._made("ModelStatistics", **counted))
         return found
 
     async def repository_index(self, request: Any, call: Call) -> Any:

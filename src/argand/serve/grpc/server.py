@@ -16,8 +16,8 @@ from argand.serve.grpc.health import HealthService, ReflectionService
 from argand.serve.grpc.inference import InferenceService
 from argand.serve.grpc.model_service import ModelService
 from argand.serve.grpc.prediction import PredictionService
-from argand.serve.grpc.statistics import Statistics
 from argand.serve.limits import Limits
+from argand.serve.metrics import Metrics
 from argand_client.definitions import messages
 
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -54,6 +54,7 @@ async def start(
     certificate: str | None = None,
     key: str | None = None,
     reuse_port: bool = False,
+    metrics: Metrics | None = None,
     observe: Observe = lambda record: None,
 ) -> GrpcServer:
     """Serve an engine, on the loop that it lives on.
@@ -66,6 +67,7 @@ async def start(
         limits: of messages and tensors; `connections` bounds the calls at a time.
         certificate: the file of a TLS certificate (PEM, its chain behind it), and `key` its key.
         reuse_port: let other processes listen on the port too.
+        metrics: has counted the engine's batches; from now on where not given.
         observe: is told of each call that has ended.
     """
     limits = limits or Limits()
@@ -75,7 +77,7 @@ async def start(
     made = GrpcServer(engine, server)
     shared = (engine, access or Access(), limits)
     services: list[Any] = [
-        InferenceService(*shared, statistics=Statistics(engine)),
+        InferenceService(*shared, metrics=metrics or Metrics(engine)),
         PredictionService(*shared),
         ModelService(*shared),
     ]
