@@ -132,6 +132,8 @@ ModelDynamicBatching
   1 int32[] preferred_batch_size
   2 uint64 max_queue_delay_microseconds
   3 bool preserve_ordering
+ModelTransactionPolicy
+  1 bool decoupled
 ModelConfig
   1 string name
   2 string platform
@@ -141,6 +143,7 @@ ModelConfig
   6 ModelOutput[] output
   11 ModelDynamicBatching dynamic_batching
   17 string backend
+  19 ModelTransactionPolicy model_transaction_policy
 ModelConfigRequest
   1 string name
   2 string version

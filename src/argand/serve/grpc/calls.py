@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import grpc
@@ -37,7 +36,11 @@ class Record(NamedTuple):
 
 
 class Call:
-    """A call that is being answered. Handlers say in `model` and `version` what it asked for."""
+    """A call that is being answered. Handlers say in `model` and `version` what it asked for.
+
+    The context is read here and now: gRPC frees what is behind it when the client cancels, and
+    reading it afterwards ends the process.
+    """
 
     def __init__(self, context: Any, method: str) -> None:
         self.context = context
@@ -45,23 +48,17 @@ class Call:
         self.started = time.perf_counter()
         self.model: str | None = None
         self.version: int | None = None
-
-    @cached_property
-    def metadata(self) -> dict[str, str]:
-        """What the client sent beside the message, without what is binary."""
-        pairs = self.context.invocation_metadata() or ()
-        return {key: value for key, value in pairs if isinstance(value, str)}
-
-    @cached_property
-    def request_id(self) -> str:
-        """The client's id of the request, or a new one."""
-        return request_id(self.metadata.get("x-request-id"))
+        self.peer: str = context.peer()
+        pairs = context.invocation_metadata() or ()
+        self.metadata = {key: value for key, value in pairs if isinstance(value, str)}
+        self.request_id = request_id(self.metadata.get("x-request-id"))
+        remaining = context.time_remaining()
+        self._ends = None if remaining is None else self.started + max(float(remaining), 0.0)
 
     @property
     def timeout(self) -> float | None:
         """The seconds until the client's deadline; None where it has none."""
-        remaining = self.context.time_remaining()
-        return None if remaining is None else max(float(remaining), 0.0)
+        return None if self._ends is None else max(self._ends - time.perf_counter(), 0.0)
 
     def record(self, status: Status | None) -> Record:
         """What is told of the call when it has ended."""
@@ -71,7 +68,7 @@ class Call:
             self.version,
             status,
             time.perf_counter() - self.started,
-            self.context.peer(),
+            self.peer,
             self.request_id,
             self.metadata.get("traceparent"),
         )

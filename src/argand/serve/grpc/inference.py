@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from argand import version as release
 from argand.serve.errors import ServeError, Status, invalid, not_found
+from argand.serve.generation import Generation, is_language_model
+from argand.serve.grpc import generating
 from argand.serve.grpc.calls import Call
 from argand.serve.grpc.service import Asked, Service
 from argand.serve.grpc.text import objects
@@ -43,6 +45,21 @@ _CONTENTS = {
 _CONFIG_TYPES = {name: number for number, name in enumerate(
     ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16",
      "FP32", "FP64", "BYTES", "BF16"), 1)}  # fmt: skip
+
+
+class _Answers(NamedTuple):
+    """The answers to one request of a stream, and what stops them."""
+
+    answers: AsyncIterator[Any]
+    cancel: Callable[[], Any]
+
+
+async def _one(answer: Any) -> AsyncIterator[Any]:
+    yield answer
+
+
+def _nothing() -> None:
+    """Stops what has ended."""
 
 
 class InferenceService(Service):
@@ -93,13 +110,19 @@ class InferenceService(Service):
         """The inputs and outputs of the default signature, or of that in the metadata's
         `signature-name`."""
         version = self._version(call, request.name, request.version)
-        signature = version.signature(call.metadata.get("signature-name"))
+        named = call.metadata.get("signature-name")
         found = self._made(
             "ModelMetadataResponse",
             name=version.model,
             versions=[str(n) for n in self.engine.models[version.model].available],
             platform=PLATFORM,
         )
+        if is_language_model(version) and named is None:
+            for name, kind in generating.INPUTS:
+                found.inputs.add(name=name, datatype=kind, shape=[1])
+            found.outputs.add(name=generating.TEXT, datatype="BYTES", shape=[1])
+            return found
+        signature = version.signature(named)
         for specs, into in ((signature.inputs, found.inputs), (signature.outputs, found.outputs)):
             for spec in specs:
                 into.add(name=spec.name, datatype=datatype(spec), shape=sizes(spec))
@@ -108,10 +131,16 @@ class InferenceService(Service):
     async def model_config(self, request: Any, call: Call) -> Any:
         """What Triton's clients ask before they call: types, sizes, the most rows of a batch."""
         version = self._version(call, request.name, request.version)
-        signature = version.signature()
         found = self._made("ModelConfigResponse")
         config = found.config
         config.name, config.platform, config.backend = version.model, PLATFORM, PLATFORM
+        if is_language_model(version):
+            config.model_transaction_policy.decoupled = True
+            for name, kind in generating.INPUTS:
+                config.input.add(name=name, data_type=_CONFIG_TYPES[kind], dims=[1], optional=True)
+            config.output.add(name=generating.TEXT, data_type=_CONFIG_TYPES["BYTES"], dims=[1])
+            return found
+        signature = version.signature()
         if signature.batched:
             batching = version.options.batching
             config.max_batch_size = min(batching.max_rows, signature.most_rows)
@@ -130,8 +159,12 @@ class InferenceService(Service):
     async def model_infer(self, request: Any, call: Call) -> Any:
         """The outputs for some inputs."""
         asked = Asked(request.model_name, version_number(request.model_version))
-        self.find(call, asked)
+        version = self.find(call, asked)
         parameters = values_of(request.parameters)
+        if is_language_model(version) and "signature_name" not in parameters:
+            generation = generating.begun(version, self._inputs(request), parameters, call)
+            answer = self._name(self._response(), request, version)
+            return generating.write(answer, *await generating.whole(generation))
         version, signature, outputs = await self.outputs(
             call,
             asked,
@@ -145,42 +178,78 @@ class InferenceService(Service):
     async def model_stream_infer(
         self, requests: AsyncIterator[Any], call: Call
     ) -> AsyncIterator[Any]:
-        """An answer for each request of a stream, in their order; an error ends none but its own.
+        """An answer for each request of a stream, in their order, or one for each piece of a text;
+        an error ends none but its own.
 
         Several are computed at once, so that their rows can be batched.
         """
-        waiting: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(_STREAMED)
+        waiting: asyncio.Queue[_Answers | None] = asyncio.Queue(_STREAMED)
         failed: list[BaseException] = []
 
         async def read() -> None:
             try:
                 async for request in requests:
-                    await waiting.put(asyncio.create_task(self._one_of_stream(request, call)))
-            except ServeError as error:
+                    await waiting.put(self._begun(request, call))
+            except Exception as error:
                 failed.append(error)
             await waiting.put(None)
 
         reader = asyncio.create_task(read())
+        found: _Answers | None = None
         try:
-            while (task := await waiting.get()) is not None:
-                yield await task
+            while (found := await waiting.get()) is not None:
+                async for answer in found.answers:
+                    yield answer
         finally:
             reader.cancel()
-            while not waiting.empty():
-                left = waiting.get_nowait()
-                if left is not None:
-                    left.cancel()
+            while found is not None:
+                found.cancel()
+                found = None if waiting.empty() else waiting.get_nowait()
         if failed:
             raise failed[0]
 
-    async def _one_of_stream(self, request: Any, call: Call) -> Any:
+    def _begun(self, request: Any, call: Call) -> _Answers:
+        """Begin to answer a request of a stream: a text gives many answers, all else one."""
         try:
-            return self._streamed(infer_response=await self.model_infer(request, call))
+            version = self._version(call, request.model_name, request.model_version)
+            if is_language_model(version):
+                inputs, parameters = self._inputs(request), values_of(request.parameters)
+                generation = generating.begun(version, inputs, parameters, call)
+                return _Answers(self._texts(request, version, generation), generation.cancel)
         except Exception as error:
-            answer = self._streamed(error_message=str(as_serve_error(error))[:4000])
-            answer.infer_response.id = request.id
-            answer.infer_response.model_name = request.model_name
-            return answer
+            return _Answers(_one(self._failure(request, error)), _nothing)
+        task = asyncio.create_task(self.model_infer(request, call))
+        return _Answers(self._arrays(request, task), task.cancel)
+
+    async def _arrays(self, request: Any, task: asyncio.Task[Any]) -> AsyncIterator[Any]:
+        try:
+            yield self._streamed(infer_response=await task)
+        except Exception as error:
+            yield self._failure(request, error)
+
+    async def _texts(
+        self, request: Any, version: ModelVersion, generation: Generation
+    ) -> AsyncIterator[Any]:
+        try:
+            async for text, finish in generating.pieces(generation):
+                answer = self._streamed()
+                self._name(answer.infer_response, request, version)
+                generating.write(answer.infer_response, text, finish)
+                yield answer
+        except Exception as error:
+            yield self._failure(request, error)
+
+    def _failure(self, request: Any, error: Exception) -> Any:
+        answer = self._streamed(error_message=str(as_serve_error(error))[:4000])
+        answer.infer_response.id = request.id
+        answer.infer_response.model_name = request.model_name
+        return answer
+
+    def _name(self, answer: Any, request: Any, version: ModelVersion) -> Any:
+        """Say who answers what."""
+        answer.model_name, answer.model_version = version.model, str(version.number)
+        answer.id = request.id
+        return answer
 
     def _inputs(self, request: Any) -> dict[str, Any]:
         """The arrays of a request by name: of raw bytes, in the order of the inputs, or typed."""
@@ -230,9 +299,7 @@ class InferenceService(Service):
                     f"{', '.join(outputs)}",
                     name,
                 )
-        answer = self._response(
-            model_name=version.model, model_version=str(version.number), id=request.id
-        )
+        answer = self._name(self._response(), request, version)
         for name in wanted or outputs:
             array = outputs[name]
             classes = wanted.get(name, {}).get("classification")
