@@ -79,7 +79,12 @@ def _handler(version: ModelVersion) -> Handler:
         except ArgandError as error:
             raise _unusable(version.model, error) from None
         _handlers[version] = found
+        version.on_close.append(functools.partial(_forget, version))
     return found
+
+
+def _forget(version: ModelVersion) -> None:
+    _handlers.pop(version, None)
 
 
 def _unusable(model: str, error: Exception) -> ServeError:
