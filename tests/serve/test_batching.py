@@ -76,6 +76,8 @@ def test_a_client_hears_at_its_deadline_whatever_its_request_waits_for() -> None
                 await asyncio.wait_for(future, 5)
             assert caught.value.status is Status.DEADLINE_EXCEEDED
         assert place.batcher.queued_rows == 1
+        with pytest.raises(ServeError, match="deadline passed"):
+            place.ask(deadline=soon)
         executor.answer()
         await turns()
         assert executor.answer() == 1

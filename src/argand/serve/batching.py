@@ -120,6 +120,8 @@ class Batcher:
         Raises ServeError (RESOURCE_EXHAUSTED) where the queue is full.
         """
         now = self._loop.time()
+        if deadline is not None and deadline <= now:
+            raise self._late(now)
         self._check_room(max(checked.rows, 1))
         priority = max(-_PRIORITIES, min(priority, _PRIORITIES))
         future: asyncio.Future[list[Any]] = self._loop.create_future()
@@ -178,16 +180,17 @@ class Batcher:
             if pending.deadline > now:
                 next_one = min(next_one, pending.deadline)
                 continue
-            pending.future.set_exception(
-                ServeError(
-                    Status.DEADLINE_EXCEEDED,
-                    f"{self.signature.name}: the deadline passed, {now - pending.arrived:.3f} s "
-                    "after the request came",
-                )
-            )
+            pending.future.set_exception(self._late(pending.arrived))
         self._drop_done()
         if next_one < math.inf:
             self._set_alarm(next_one)
+
+    def _late(self, arrived: float) -> ServeError:
+        seconds = self._loop.time() - arrived
+        return ServeError(
+            Status.DEADLINE_EXCEEDED,
+            f"{self.signature.name}: the deadline passed, {seconds:.3f} s after the request came",
+        )
 
     def _unanswered(self) -> Iterator[Pending]:
         for line in self._lines.values():
@@ -284,7 +287,7 @@ class Batcher:
 
         try:
             arrays = _together(batch)
-        except Exception as error:
+        except Exception as error:  # no memory, say
             done(error)
         else:
             self.executor.start(self.signature, arrays, done)

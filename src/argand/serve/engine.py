@@ -202,13 +202,17 @@ class Engine:
         """Serve what a folder has of a model."""
         model = self.models.get(name)
         if model is None:
+            if name not in listing.models:
+                return  # removed by another look at the folders
             model = self.models[name] = Model(name, self.options.get(name, self.default))
             model.unloaded = None if self._explicit else set()
         async with model.lock:
+            if self.models.get(name) is not model:
+                return  # likewise, while this one waited
             model.there = listing.models.get(name, {})
             await self._serve(model)
-        if not model.there and not model.available and self.models.get(name) is model:
-            del self.models[name]
+            if not model.there and not model.available:
+                del self.models[name]
 
     async def _serve(self, model: Model) -> None:
         """Load what the policy wants; then let go of what it doesn't."""
@@ -247,16 +251,20 @@ class Engine:
         if not is_served:
             model.versions[number] = version
         version.state = State.LOADING
-        executor = self._executor(version)
+        executor, is_read = self._executor(version), False
         try:
             await asyncio.to_thread(version.read)
             await executor.load(version)
+            is_read = True
         except Exception as error:
             version.error = as_serve_error(error)
             _log.warning("%s version %d can't be served: %s", model.name, number, error)
-            executor.close()
-            version.let_go()
-            version.state = State.END
+        finally:
+            if not is_read:
+                executor.close()
+                version.let_go()
+                version.state = State.END
+        if not is_read:
             return
         version.open(executor, lambda batch: self._observe(version, batch), model.budget)
         model.versions[number] = version

@@ -42,7 +42,8 @@ class HeldFile:
     def of_program(cls, program: ExportedProgram, name: str) -> HeldFile:
         """The archive of a program that comes from no file."""
         held = cls.__new__(cls)
-        held.name, held.file, held.folder = name, unnamed_file(), None
+        held.name, held.file, held.folder = name, None, None
+        held.file = unnamed_file()
         with open(held.file, "wb", closefd=False) as copy:
             save(program, copy)
         return held
@@ -69,6 +70,9 @@ class HeldFile:
         if self.folder is not None:
             return str(self.folder / Path(self.name).name)
         return f"/dev/fd/{file}"
+
+    def __del__(self) -> None:
+        self.close()
 
     def close(self) -> None:
         """Give up the copy."""

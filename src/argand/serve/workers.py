@@ -10,7 +10,6 @@ made twice, and if their worker is lost the state begins again as the file has i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import os
@@ -134,9 +133,13 @@ class _Worker:
 
     def compute(self, job: _Job) -> None:
         """Let it compute a call."""
+        try:
+            placed, file = self._given.put(job.arrays)
+        except (OSError, MemoryError) as error:
+            job.told(ServeError(Status.RESOURCE_EXHAUSTED, f"not enough shared memory: {error}"))
+            return
         self.job = job
         job.tries += 1
-        placed, file = self._given.put(job.arrays)
         try:
             self._send(Run(job.entry.number, job.signature.name, placed), file)
         finally:
@@ -144,8 +147,10 @@ class _Worker:
                 os.close(file)
 
     def _send(self, message: Message, file: int | None = None) -> None:
-        with contextlib.suppress(OSError):  # its end is read, too
+        try:
             self._channel.send(message, file)
+        except OSError:  # it has ended, or takes nothing: its end is read
+            self.process.kill()
 
     # -- what it says --------------------------------------------------------------------------
 
