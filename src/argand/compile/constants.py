@@ -18,7 +18,6 @@ every call when NumPy or another library shares that memory, since such writes g
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ import numpy as np
 from argand.backends.interface import CompiledProgram
 from argand.backends.select import compile_program, keep_values, kept_values
 from argand.base.shape import numel
+from argand.compile.by_numpy import Packing, packing
 from argand.compile.places import Held, Place
 from argand.ir.families import Random
 from argand.ir.op import registry
@@ -162,6 +162,7 @@ class Constants:
         self._known: list[tuple[Any, int]] = []
         self._read: list[Any] = []
         self._shared = False
+        self._runs: CompiledProgram | Packing | None = None
         self._note()
         kept = None if contents is None else kept_values(once, contents, backend)
         if kept is not None:
@@ -195,14 +196,20 @@ class Constants:
         self._shared = any(t._is_shared() for t in sources)
         self._read = [t._array for t in sources]
 
-    @functools.cached_property
-    def _compiled(self) -> CompiledProgram:
-        return compile_program(self.program, self.backend)
+    def _compiled(self) -> CompiledProgram | Packing:
+        """What computes the values: NumPy the first time, where to compile takes longer."""
+        if self._runs is None:
+            self._runs = packing(self.program) if self.backend == "cpu" else None
+        elif isinstance(self._runs, Packing):
+            self._runs = None  # once more: they may be computed often
+        if self._runs is None:
+            self._runs = compile_program(self.program, self.backend)
+        return self._runs
 
     def compute(self) -> None:
         """Compute the values from the state as it is now."""
         self._note()
-        arrays = self._compiled.run((), self._read)
+        arrays = self._compiled().run((), self._read)
         if not self._tensors:
             self._tensors = [wrap(a) for a in arrays]
         for tensor, array in zip(self._tensors, arrays, strict=True):
@@ -211,4 +218,5 @@ class Constants:
     def explain(self) -> list[str]:
         """What is computed once."""
         head = f"constants: {len(self.program.nodes)} nodes, computed when their state changes"
-        return [head, *(f"  {line}" for line in self._compiled.explain())]
+        lines = ["read from disk"] if self._runs is None else self._runs.explain()
+        return [head, *(f"  {line}" for line in lines)]

@@ -137,7 +137,7 @@ class Eager(Interpreter):
         key = (op, *[x.dtype for x in arrays])
         exact = self._exact.get(key)
         if exact is None:
-            exact = self._exact[key] = _is_exact(op, [from_numpy(x.dtype) for x in arrays])
+            exact = self._exact[key] = is_exact(op, [from_numpy(x.dtype) for x in arrays])
         return exact
 
     def _run_natively(
@@ -233,7 +233,7 @@ def _is_large(arrays: Sequence[Any]) -> bool:
     return any(x.size >= LARGE for x in arrays)
 
 
-def _is_exact(op: Op, dtypes: list[DType]) -> bool:
+def is_exact(op: Op, dtypes: list[DType]) -> bool:
     """Whether NumPy and native code find the same bits."""
     if isinstance(op, Elementwise):
         return op.exact(operand_dtype(dtypes))
