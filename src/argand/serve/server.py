@@ -25,6 +25,7 @@ from argand.serve.settings import ServerOptions
 
 _log = logging.getLogger("argand.serve")
 
+_LAST = 1.0  # seconds for models to end, where requests took all of the time
 _BACKLOG = 2048  # connections that the kernel keeps while the loop computes
 
 
@@ -204,11 +205,13 @@ class Server:
         if polling is not None:
             polling.cancel()
         listening.close()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.options.drain
         ending = [self._connections.close(self.options.drain)]
         if self._grpc is not None:
             ending.append(self._grpc.stop(self.options.drain))
         await asyncio.gather(*ending)
-        await self.engine.close()
+        await self.engine.close(max(until - loop.time(), _LAST))
 
     async def _poll(self) -> None:
         while self.options.poll is not None:
