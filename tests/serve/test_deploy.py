@@ -15,7 +15,9 @@ from served import classifier, exported, inputs
 
 import argand
 from argand.base.errors import ArgumentError
+from argand.cli import main as main_module
 from argand.cli.main import main
+from argand.cli.serve import settings_of
 from argand.serve.deploy import TARGETS, Plan, files_for, write
 from argand.serve.deploy.container import PACKAGES, requirements
 from argand.serve.deploy.plan import name_of
@@ -109,6 +111,10 @@ def test_the_image_runs_without_rights_and_with_a_health_check(model: Path) -> N
         assert start[2].startswith("exec argand serve /models --host 0.0.0.0 ")
         if target != "docker":
             assert f"--profile {target} --model digits" in start[2]
+        called = main_module._parser().parse_args(start[2].split()[2:])
+        made, _, _ = settings_of(called)
+        assert (str(made.port), made.grpc_port) == (port, 8081)
+        assert (made.host, made.model) == ("0.0.0.0", None if target == "docker" else "digits")
 
 
 def test_packages_are_pinned_and_are_those_of_the_extra() -> None:
