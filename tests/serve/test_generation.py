@@ -410,6 +410,26 @@ def test_a_version_that_is_replaced_ends_its_texts_and_lets_its_pages_go(
     assert run(ask()) == (expected, expected)
 
 
+def test_pages_for_less_than_a_context_make_it_shorter(program: Any, model: GPT) -> None:
+    layout = generator_of(program).layout
+    how = Sampling(max_tokens=50, seed=3)
+
+    async def ask() -> Any:
+        made = generator_of(program, memory=pages_of(3, layout))
+        answers = await made.submit([1, 2], how).answers()
+        return answers, made
+
+    (answer,), made = run(ask())
+    assert [d.token for d in answer.tokens] == plain_loop(model, [1, 2], how, 12)
+    assert (answer.finish, made.layout.context, made.facts["pages_used"]) == ("length", 12, 0)
+    card = program.card | {"generation": program.card["generation"] | {"context": 1 << 60}}
+    signatures = {n: ServedSignature(s) for n, s in program.signatures.items()}
+    made = Generator(signatures, card, program.assets.get, GenerationOptions(memory=1 << 20))
+    assert made.scheduler.pool.keys.nbytes < 1 << 20
+    with pytest.raises(ServeError, match=r"GenerationOptions\.memory is 1"):
+        generator_of(program, memory=1)
+
+
 # -- sampling --------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ class GenerationOptions:
         max_rows: the most sequences that are computed at once.
         max_waiting: the most that wait; a request above that is refused at once.
         memory: the bytes of the pool of keys and values; it is no larger than `max_rows` sequences
-            of the longest context need, and has room for one at least.
+            of the longest context need. Where it has no room for one, texts end sooner.
     """
 
     max_rows: int = 32

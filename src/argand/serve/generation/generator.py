@@ -7,11 +7,12 @@ import functools
 import secrets
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from argand.base.errors import ArgandError
 from argand.serve.errors import ServeError, Status, invalid
-from argand.serve.generation.layout import CARD, DECODE, PREFILL, Layout, layout_of
+from argand.serve.generation.layout import CARD, DECODE, LEAST, PREFILL, Layout, layout_of
 from argand.serve.generation.pages import Pool
 from argand.serve.generation.sampling import Sampling
 from argand.serve.generation.scheduler import Scheduler
@@ -50,7 +51,6 @@ class Generator:
                 Status.FAILED_PRECONDITION,
                 "the model generates no text; ag.serve.generation.export makes one that does",
             )
-        self.layout = layout
         self.options = options or GenerationOptions()
         self.tokenizer: Tokenizer | None = None
         if layout.tokenizer is not None:
@@ -58,6 +58,8 @@ class Generator:
             self.tokenizer = tokenizer_of(layout.type, layout.tokenizer, data, layout.unknown)
         decode = signatures[DECODE]
         pool = _pool(layout, decode, self.options)
+        layout = replace(layout, context=min(layout.context, pool.count * layout.page))
+        self.layout = layout
         shape = decode.outputs[0].shape
         self.vocabulary = shape[-1] if shape and isinstance(shape[-1], int) else 1 << 62
         self.scheduler = Scheduler(
@@ -264,8 +266,13 @@ def _pool(layout: Layout, decode: ServedSignature, options: GenerationOptions) -
         )
     dtype = keys.dtype.numpy
     page = 2 * layout.layers * layout.page * layout.heads * layout.width * dtype.itemsize
-    longest = layout.pages_for(layout.context)
-    count = max(longest, min(options.memory // page, options.max_rows * longest))
+    count = min(options.memory // page, options.max_rows * layout.pages_for(layout.context))
+    if count < LEAST:
+        raise ServeError(
+            Status.FAILED_PRECONDITION,
+            f"a page of keys and values has {page:,} bytes, and GenerationOptions.memory is "
+            f"{options.memory:,}",
+        )
     return Pool(layout, count, dtype)
 
 
