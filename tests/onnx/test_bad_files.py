@@ -208,3 +208,27 @@ def test_loading_computes_nothing() -> None:
     model = ag.onnx.load(model_of(nodes, X, Y, {"s": shape}), compiled=False)
     with pytest.raises((MemoryError, RuntimeError, ValueError)):
         model(np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("op", "arrays", "attributes", "text"),
+    [
+        ("Split", [np.array([5, -3])], {"axis": 1}, "must not be negative"),
+        ("Split", [], {"num_outputs": 1}, "num_outputs is 1, the node has 2 outputs"),
+        ("CumSum", [np.array(7)], {}, "the axis 7 is none of a tensor of 2"),
+        ("Resize", [None, np.array([1, -2], np.float32)], {}, "positive number, got -2.0"),
+        ("Resize", [None, np.array([1, np.nan], np.float32)], {}, "positive number, got nan"),
+        ("Upsample", [np.array([1, 0], np.float32)], {}, "positive number, got 0.0"),
+        ("Reshape", [np.array([2.5, 3])], {}, "whole numbers, got .2.5, 3.0."),
+    ],
+)
+def test_values_that_make_no_sense(op: str, arrays: Any, attributes: Any, text: str) -> None:
+    names = ["x", *("" if a is None else f"a{i}" for i, a in enumerate(arrays))]
+    outputs = ["y", "z"] if op == "Split" else ["y"]
+    node = helper.make_node(op, names, outputs, name="first", **attributes)
+    given = {f"a{i}": a for i, a in enumerate(arrays) if a is not None}
+    opset = 9 if op == "Upsample" else 21
+    model = model_of([node], [info("x", ["n", 3])], [info(o, None) for o in outputs], given, opset)
+    with pytest.raises(ValueError, match=text) as raised:
+        ag.onnx.load(model)(np.ones((2, 3), np.float32))
+    assert "'first'" in str(raised.value) + "".join(getattr(raised.value, "__notes__", ()))

@@ -131,6 +131,18 @@ CASES: list[tuple[str, list[Any], dict[str, Any], int]] = [
     ("MatMulIntegerToFloat", [u8(3, 4), i8(4, 5), s(0.1), s(0.2), Z], {}, 1),
     ("DynamicQuantizeMatMul", [f(3, 4), i8(4, 5), s(0.2)], {}, 1),
     (
+        "NhwcMaxPool",
+        [u8(1, 5, 6, 3)],
+        {"kernel_shape": [2, 3], "strides": [2, 1], "pads": [1, 1, 0, 1]},
+        1,
+    ),
+    (
+        "QLinearWhere",
+        [u8(3, 4) > 99, u8(3, 4), s(0.1), Z, u8(3, 4), s(0.2), Z, s(0.15), Z],
+        {},
+        1,
+    ),
+    (
         "MatMulNBits",
         [f(3, 32), u8(5, 2, 8), f(5 * 2)],
         {"K": 32, "N": 5, "bits": 4, "block_size": 16},
@@ -181,3 +193,29 @@ def test_as_in_onnx_runtime(case: tuple[str, list[Any], dict[str, Any], int]) ->
             assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
         else:
             np.testing.assert_allclose(a, b, 1e-4, 1e-4)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_lstm_of_quantized_weights(direction: str) -> None:
+    """Near to ONNX Runtime's, which rounds inputs and states to 8 bits too."""
+    ways = 2 if direction == "bidirectional" else 1
+    arrays = {"w": i8(ways, 4, 20), "r": i8(ways, 5, 20), "b": f(ways, 40)}
+    for name in "wr":
+        arrays[f"{name}_scale"] = np.full((ways, 20), 0.01, np.float32)
+        arrays[f"{name}_zero"] = np.zeros((ways, 20), np.int8)
+    names = ["x", "w", "r", "b", "", "", "", "", "w_scale", "w_zero", "r_scale", "r_zero"]
+    options = {"hidden_size": 5, "direction": direction, "domain": "com.microsoft"}
+    node = helper.make_node("DynamicQuantizeLSTM", names, ["y", "h", "c"], **options)
+    graph = helper.make_graph(
+        [node],
+        "graph",
+        [helper.make_tensor_value_info("x", 1, [6, 2, 4])],
+        [onnx.ValueInfoProto(name=n) for n in "yhc"],
+        [onnx.numpy_helper.from_array(v, k) for k, v in arrays.items()],
+    )
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=9)
+    x = f(6, 2, 4)
+    expected = runtime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    for a, b in zip(ag.onnx.load(model)(x), expected, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b, atol=0.03)

@@ -106,7 +106,10 @@ def host_of(x: Any) -> Any:
 
 def int_list(x: Any) -> list[Any]:
     """The sizes in a host value, as ints and Dims."""
-    return [e if isinstance(e, Dim) else int(e) for e in np.asarray(x).reshape(-1)]
+    x = np.asarray(x)
+    if x.dtype.kind == "f" and not (x == np.floor(x)).all():
+        raise ValueError(f"sizes and axes are whole numbers, got {x.tolist()}")
+    return [e if isinstance(e, Dim) else int(e) for e in x.reshape(-1)]
 
 
 def scalar(x: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from argand.onnx.importers.pooling import average_pool
+from argand.base.errors import ArgumentError
+from argand.onnx.importers.pooling import average_pool, max_pool
 from argand.onnx.importers.quantized import (
     dequantize,
     dynamically_quantized,
@@ -15,7 +16,8 @@ from argand.onnx.importers.quantized import (
     quantize,
     requantized,
 )
-from argand.onnx.registry import importer
+from argand.onnx.importers.recurrent import lstm
+from argand.onnx.registry import Call, importer
 from argand.onnx.values import F, Host, ag
 from argand.tensor.core import Tensor
 
@@ -199,6 +201,101 @@ def _dynamic_quantize_matmul(
     small, scale, zero = dynamically_quantized(a)
     made = integer_product(small, b, zero, b_zero).to(ag.float32) * (scale * b_scale)
     return made if bias is None else made + bias
+
+
+@_op("DynamicQuantizeLSTM")
+def _dynamic_quantize_lstm(
+    x: Tensor,
+    w: Tensor,
+    r: Tensor,
+    b: Tensor | None = None,
+    sequence_lens: Tensor | None = None,
+    initial_h: Tensor | None = None,
+    initial_c: Tensor | None = None,
+    p: Tensor | None = None,
+    w_scale: Tensor | None = None,
+    w_zero: Tensor | None = None,
+    r_scale: Tensor | None = None,
+    r_zero: Tensor | None = None,
+    *,
+    activation_alpha: Any = None,
+    activation_beta: Any = None,
+    activations: Any = ("Sigmoid", "Tanh", "Tanh", "Sigmoid", "Tanh", "Tanh"),
+    clip: float | None = None,
+    direction: str = "forward",
+    hidden_size: int = 0,
+    input_forget: int = 0,
+    node: Call,
+) -> Any:
+    """An LSTM of the weights that the integers stand for; its inputs and states, which ONNX Runtime
+    rounds to 8 bits, stay as they are."""
+
+    def weights(q: Any, scale: Any, zero: Any) -> Any:
+        if scale is None or zero is None:
+            raise ArgumentError("the scale or the zero point of its weights is missing")
+        ways = q.shape[0]
+        return _real(q, scale.reshape(ways, 1, -1), zero.reshape(ways, 1, -1)).transpose(1, 2)
+
+    return lstm(
+        x,
+        weights(w, w_scale, w_zero),
+        weights(r, r_scale, r_zero),
+        b,
+        sequence_lens,
+        initial_h,
+        initial_c,
+        p,
+        activation_alpha=activation_alpha,
+        activation_beta=activation_beta,
+        activations=activations,
+        clip=clip,
+        direction=direction,
+        hidden_size=hidden_size,
+        input_forget=input_forget,
+        node=node,
+    )
+
+
+@_op("NhwcMaxPool")
+def _nhwc_max_pool(
+    x: Tensor,
+    *,
+    auto_pad: str = "NOTSET",
+    ceil_mode: int = 0,
+    dilations: Any = None,
+    kernel_shape: Any,
+    pads: Any = None,
+    strides: Any = None,
+    node: Call,
+) -> Any:
+    last = [0, *range(2, x.ndim), 1]
+    made = max_pool(
+        x.movedim(-1, 1),
+        auto_pad=auto_pad,
+        ceil_mode=ceil_mode,
+        dilations=dilations,
+        kernel_shape=kernel_shape,
+        pads=pads,
+        strides=strides,
+        node=node,
+    )
+    return made.permute(last)
+
+
+@_op("QLinearWhere")
+def _qlinear_where(
+    condition: Tensor,
+    a: Tensor,
+    a_scale: Tensor,
+    a_zero: Tensor,
+    b: Tensor,
+    b_scale: Tensor,
+    b_zero: Tensor,
+    y_scale: Tensor,
+    y_zero: Tensor,
+) -> Any:
+    made = ag.where(condition, _real(a, a_scale, a_zero), _real(b, b_scale, b_zero))
+    return requantized(made, y_scale, y_zero)
 
 
 @_op("MatMulNBits")

@@ -35,7 +35,7 @@ def _with_ceil(sizes: Any, at: Window, ceil_mode: int) -> Window:
 
 
 @importer("MaxPool")
-def _max_pool(
+def max_pool(
     x: Tensor,
     *,
     auto_pad: str = "NOTSET",
@@ -47,6 +47,7 @@ def _max_pool(
     strides: Any = None,
     node: Call,
 ) -> Any:
+    """The largest elements of windows, and where they are."""
     at = window(x.shape[2:], kernel_shape, auto_pad, pads, strides, dilations)
     at = _with_ceil(x.shape[2:], at, ceil_mode)
     n = len(at.kernel)

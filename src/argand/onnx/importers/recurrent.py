@@ -262,7 +262,7 @@ def _gru(
 
 
 @importer("LSTM")
-def _lstm(
+def lstm(
     x: Tensor,
     w: Tensor,
     r: Tensor,
@@ -282,6 +282,7 @@ def _lstm(
     layout: int = 0,
     node: Call,
 ) -> Any:
+    """The outputs and the last states of a layer in one direction or both."""
     operands = (x, w, r, b, sequence_lens, initial_h, initial_c, p)
     layer = _Layer(node, operands, direction, layout)
     functions = _activations(activations, activation_alpha, activation_beta)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from argand.base.errors import ShapeError
 from argand.onnx.registry import importer
 from argand.onnx.values import F, Host, ag, int_list, scalar
 from argand.tensor.core import Tensor
@@ -100,7 +101,10 @@ def _argmin(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: i
 
 def _running(function: Callable[..., Any], start: int) -> Callable[..., Any]:
     def rule(x: Tensor, axis: Host, *, exclusive: int = 0, reverse: int = 0) -> Any:
-        d = scalar(axis) % x.ndim
+        d = scalar(axis)
+        if not -x.ndim <= d < x.ndim:
+            raise ShapeError(f"the axis {d} is none of a tensor of {x.ndim} dimension(s)")
+        d %= x.ndim
         values = ag.flip(x, [d]) if reverse else x
         if exclusive:
             first = ag.full_like(values.narrow(d, 0, 1), start)

@@ -86,6 +86,8 @@ def _old_upsample(
 
 def _scaled(n: Any, scale: float) -> Any:
     """floor(n * scale)."""
+    if not 0 < scale < math.inf:
+        raise ShapeError(f"a scale must be a positive number, got {scale}")
     if isinstance(n, Dim):
         from fractions import Fraction
 

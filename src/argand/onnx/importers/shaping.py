@@ -114,8 +114,13 @@ def _split(
     node: Call,
 ) -> Any:
     if split is not None:
-        return tuple(ag.split(x, int_list(split), axis))
+        wanted = int_list(split)
+        if any(not isinstance(n, Dim) and n < 0 for n in wanted):
+            raise ShapeError(f"Split: the sizes {wanted} must not be negative")
+        return tuple(ag.split(x, wanted, axis))
     parts = num_outputs or node.outputs
+    if parts < node.outputs:
+        raise ShapeError(f"Split: num_outputs is {parts}, the node has {node.outputs} outputs")
     size = -(-x.shape[axis] // parts)
     last = x.shape[axis] - size * (parts - 1)
     return tuple(ag.split(x, [size] * (parts - 1) + [last], axis))
@@ -335,6 +340,8 @@ def _depth_to_space(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Any:
 def _space_to_depth(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Any:
     n, c, h, w = x.shape
     b = blocksize
+    if b < 1:
+        raise ShapeError(f"SpaceToDepth: blocksize must be at least 1, got {b}")
     parts = x.reshape(n, c, h // b, b, w // b, b)
     order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
     return parts.permute(order).reshape(n, c * b * b, h // b, w // b)
