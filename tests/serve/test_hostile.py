@@ -142,6 +142,14 @@ def _wait_for(server: Server, held: int) -> None:
     raise AssertionError(f"{server._connections.held} bytes are held, not {held}")
 
 
+@pytest.mark.parametrize(
+    "path", [b"//", b"/page.js/", b"/..", b"/%2e%2e/page.js", b"/v1/models/%00"]
+)
+def test_odd_paths_are_found_or_not_there(server: Server, path: bytes) -> None:
+    status, _ = asked(server, b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+    assert status in (200, 404)
+
+
 # -- the port of gRPC ------------------------------------------------------------------------------
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

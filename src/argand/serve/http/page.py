@@ -50,7 +50,7 @@ def routes(host: Host) -> list[Route]:
         return Response(encoded(found), headers=SECURITY)
 
     async def file(request: Request) -> Response:
-        name, kind = _FILES[request.path]
+        name, kind = _FILES[request.path.rstrip("/") or "/"]
         return Response(_contents(name), type=kind, headers=SECURITY)
 
     found = [Route("GET", path, file, "page", plain_errors, "open") for path in _FILES]
