@@ -14,6 +14,7 @@ from typing import Any
 import argand
 from argand.base.errors import ArgandError, did_you_mean
 from argand.ir.op import type_of
+from argand.ir.overrides import dispatch, overriding
 from argand.ops.kept import keeps, kept_of, symbolics
 from argand.transform.custom import Function
 
@@ -34,6 +35,9 @@ class CustomOpDef:
         self.default = self  # the only overload
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        taken = overriding(args, kwargs)
+        if taken:
+            return dispatch(self, taken, args, kwargs)
         rule = symbolics.get(self._qualname) if keeps() else None
         found = self._call(*args, **kwargs)
         return found if rule is None else _symbolic(self._qualname, rule, found, args, kwargs)
@@ -213,8 +217,8 @@ class Ops:
             raise AttributeError(name)
         kind = _NAMESPACES.get(name, OpNamespace)
         made = vars(self)[name] = kind(name)
-        if name == "torchvision":
-            vars(made).update(_of_torchvision())
+        if name in _OWN:
+            vars(made).update(_OWN[name]())
         return made
 
     def load_library(self, path: str) -> None:
@@ -265,6 +269,22 @@ def _of_torchvision() -> dict[str, _OwnOp]:
     }
     functions.update(own.FUNCTIONS)
     return {name: _OwnOp(f"torchvision::{name}", call) for name, call in functions.items()}
+
+
+def _of_profiler() -> dict[str, _OwnOp]:
+    from argand.profiler import record_function  # a program asks for it seldom
+
+    def leave(handle: Any) -> None:
+        handle.__exit__(None, None, None)
+
+    functions: dict[str, Any] = {
+        "_record_function_enter": lambda name, args=None: record_function(name, args).__enter__(),
+        "_record_function_exit": leave,
+    }
+    return {name: _OwnOp(f"profiler::{name}", call) for name, call in functions.items()}
+
+
+_OWN = {"torchvision": _of_torchvision, "profiler": _of_profiler}
 
 
 def _of_images() -> dict[str, _OwnOp]:

@@ -210,3 +210,20 @@ def test_futures_can_be_annotated_with():
     import argand.futures
 
     assert argand.futures.Future[int].__origin__ is argand.futures.Future
+
+
+def test_an_op_asks_the_classes_of_its_arguments():
+    """As `fx` needs it, which traces `torch.ops.profiler` into programs."""
+    import argand.profiler
+
+    class Marked:
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return func, args
+
+    ops, mark = library.Ops().profiler, Marked()
+    assert ops._record_function_exit(mark) == (ops._record_function_exit, (mark,))
+    with argand.profiler.LegacyProfile() as profile:
+        handle = ops._record_function_enter("block")
+        ops._record_function_exit(handle)
+    assert "block" in str(profile)

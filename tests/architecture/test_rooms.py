@@ -81,7 +81,7 @@ FACADES = {
     "_lobpcg": {"base", "ir", "linalg", "tensor"},
     "futures": set(),
     "hub": {"base", "io"},
-    "library": {"base", "ir", "ops", "transform", "vision"},
+    "library": {"base", "ir", "ops", "profiler", "transform", "vision"},
     "linalg": {"base", "ir", "tensor"},
     "masked": {"base", "ir", "tensor"},
     "mps": {"base"},

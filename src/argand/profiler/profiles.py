@@ -288,3 +288,6 @@ class LegacyProfile(profile):
     def table(self, **options: Any) -> str:
         """The events as a text, one by one."""
         return self._events.table(**options)
+
+    def __str__(self) -> str:
+        return self.table()
