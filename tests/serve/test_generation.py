@@ -343,6 +343,11 @@ class Odd(nn.Module):
             x = x + x.mean(2, keepdim=True)
         if self.kind == "none":
             return x[:, 0]
+        if self.kind in ("window", "bias"):
+            far = positions[0, :, None] - positions[0]
+            bias = -0.1 * far if self.kind == "bias" else ag.where(far < 8, 0.0, -ag.inf)
+            mask = ag.where(far < 0, -ag.inf, bias)
+            return F.scaled_dot_product_attention(x, x, x, mask)[:, 0]
         causal = self.kind != "both ways"
         return F.scaled_dot_product_attention(x, x, x, is_causal=causal)[:, 0]
 
@@ -353,6 +358,8 @@ class Odd(nn.Module):
         (Odd("mean"), "logits are .* off"),
         (Odd("none"), "never calls F.scaled_dot_product_attention"),
         (Odd("both ways"), "attends to tokens that come later"),
+        (Odd("window"), "a mask that is not the causal one"),
+        (Odd("bias"), "a mask that is not the causal one"),
         (nn.Embedding(5, 5), "an argument positions"),
     ],
 )

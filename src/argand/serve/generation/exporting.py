@@ -26,14 +26,19 @@ from argand.transform.mode import no_grad
 _POSITIONS = ("positions", "position_ids")
 _POOL = 4  # pages of the example
 _TOLERANCE = 1e-3
+_HIDDEN = -1e4  # what a mask adds to scores that are not to count, or less
+_MASKED = 1024  # tokens for which masks are looked at
 
 
 class _Attended(Interpreter):
     """Passes everything on to the interpreter below but attention, which a function computes."""
 
-    def __init__(self, below: Interpreter, attend: Callable[..., Tensor]) -> None:
+    def __init__(
+        self, below: Interpreter, attend: Callable[..., Tensor], reads_masks: bool = False
+    ) -> None:
         self.below = below
         self.attend = attend
+        self.reads_masks = reads_masks
         for name in vars(Interpreter):
             if name not in vars(_Attended) and not name.startswith("__"):
                 setattr(self, name, getattr(below, name))
@@ -49,8 +54,22 @@ class _Attended(Interpreter):
                 "the model attends to tokens that come later: generation takes a causal model, "
                 "scaled_dot_product_attention(..., is_causal=True)"
             )
+        if self.reads_masks and len(inputs) > 3:
+            _check_mask(inputs[3].numpy_array(), inputs[0].shape[-2])
         with crossroads.interpreting(self.below):
             return (self.attend(*inputs[:3], params["scale"]),)
+
+
+def _check_mask(mask: np.ndarray, length: int) -> None:
+    """Refuse a mask that does anything but hide the tokens that come later."""
+    bias = np.where(mask, 0.0, -np.inf) if mask.dtype == bool else mask.astype(np.float64)
+    bias = np.broadcast_to(bias, (*mask.shape[:-2], length, length))
+    earlier = np.tri(length, dtype=bool)
+    if (bias[..., earlier] != 0).any() or (bias[..., ~earlier] > _HIDDEN).any():
+        raise ArgumentError(
+            "the model's attention has a mask that is not the causal one (a window, or a bias by "
+            f"the distance), seen with {length} tokens; generation takes causal models"
+        )
 
 
 class Pages:
@@ -159,7 +178,8 @@ def export(
     The model is a module (in `eval` mode) or a function: token ids (rows, length) and the argument
     `positions` (or `position_ids`), their places, give logits (rows, length, vocabulary), or an
     object with `logits`. Its attention is `F.scaled_dot_product_attention`, which is exchanged for
-    one over pages of keys and values; masks other than the causal one are not kept. That it gives
+    one over pages of keys and values; a mask must be the causal one, which is checked for up to
+    1,024 tokens, and a window in a transformers model's `config` is refused. That a few tokens give
     the same is checked before anything is returned.
 
     Args:
@@ -191,6 +211,7 @@ def export(
     ['prefill', 'decode']
     """
     call = _caller(model)
+    _check_window(model, context)
     with no_grad():
         layers, heads, width, dtype = _shape_of_cache(call, context)
     assets: dict[str, bytes] = {}
@@ -224,6 +245,17 @@ def export(
     return program
 
 
+def _check_window(model: Any, context: int) -> None:
+    """Refuse a model of transformers whose tokens see only those of a window before them."""
+    config = getattr(model, "config", None)
+    window = getattr(config, "sliding_window", None) or context
+    if window < context and getattr(config, "use_sliding_window", True):
+        raise ArgumentError(
+            f"the model attends within a window of {window} tokens, fewer than the context "
+            f"{context}; generation takes causal models: give context={window}"
+        )
+
+
 def _shape_of_cache(call: Any, context: int) -> tuple[int, int, int, Any]:
     """Layers, heads, width and dtype of the keys, from a call."""
     seen: list[tuple[Any, ...]] = []
@@ -242,10 +274,15 @@ def _shape_of_cache(call: Any, context: int) -> tuple[int, int, int, Any]:
         found: Tensor = scaled_dot_product_attention(query, key, value, is_causal=True)
         return found
 
-    with crossroads.interpreting(_Attended(crossroads.current(), attend)):
-        for length in (1, min(context, LEAST)):  # some repeat the keys' heads for one of these
-            tokens = wrap(np.zeros((1, length), np.int64))
+    def look(length: int, reads_masks: bool) -> None:
+        tokens = wrap(np.zeros((1, length), np.int64))
+        with crossroads.interpreting(_Attended(crossroads.current(), attend, reads_masks)):
             call(tokens, arange(length).reshape(1, length))
+
+    look(min(context, _MASKED), True)
+    seen.clear()
+    for length in (1, min(context, LEAST)):  # some repeat the keys' heads for one of these
+        look(length, False)
     if not seen:
         raise ArgumentError("the model never calls F.scaled_dot_product_attention")
     heads, width, dtype = min(seen, key=lambda shape: shape[0])
