@@ -271,7 +271,9 @@ def _reduce_prod(
 
 
 @on_host("Split")
-def _split(x: Any, split: Any = None, *, axis: int = 0, num_outputs: int | None = None) -> Any:
+def _split(
+    x: Any, split: Any = None, *, axis: int = 0, num_outputs: int | None = None, node: Any = None
+) -> Any:
     if split is None or has_dims(split):
         return NotImplemented
     parts = np.split(x, np.cumsum(int_list(split))[:-1], axis)
