@@ -1,5 +1,7 @@
 """Linear algebra: PyTorch's rules for shapes, and messages that name what was called."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,33 @@ def test_einsum_of_two_dtypes_contracts_nothing():
     for equation in ("ij,jk->ik", "...j,jk->...k"):
         with pytest.raises(ag.ArgandError, match="one dtype"):
             ag.einsum(equation, ag.ones(2, 2), ag.ones(2, 2, dtype=ag.float64))
+
+
+def test_einsum_of_random_equations_with_repeated_labels_and_dots():
+    draw = random.Random(0)
+    rng = np.random.default_rng(0)
+    compared = 0
+    while compared < 150:
+        sizes = {c: draw.randint(1, 3) for c in "abc"}
+        broadcast = [draw.randint(1, 3) for _ in range(draw.randint(0, 2))]
+        terms, arrays = [], []
+        for _ in range(draw.randint(1, 2)):
+            term = draw.choices("abc", k=draw.randint(0, 4))
+            shape = [[sizes[c]] for c in term]
+            if draw.random() < 0.7:
+                at = draw.randint(0, len(term))
+                term.insert(at, "...")
+                shape.insert(at, broadcast[draw.randint(0, len(broadcast)) :])
+            terms.append("".join(term))
+            arrays.append(rng.standard_normal([n for part in shape for n in part]))
+        equation = ",".join(terms)
+        if draw.random() < 0.6:
+            letters = sorted(set(equation) - {",", "."})
+            kept = draw.sample(letters, draw.randint(0, len(letters)))
+            if "..." in equation:
+                kept.insert(draw.randint(0, len(kept)), "...")
+            equation += "->" + "".join(kept)
+        expected = np.einsum(equation, *arrays)
+        found = ag.einsum(equation, *[ag.tensor(np.asarray(a)) for a in arrays]).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-12, err_msg=equation, strict=True)
+        compared += 1

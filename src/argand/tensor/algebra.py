@@ -262,10 +262,9 @@ def einsum(equation: str, *operands: Any) -> Any:
         operands = _of_one_dtype(terms, right if arrow else None, operands)
     if len(terms) != len(operands) or all(len(set(t)) == len(t) for t in map(_letters, terms)):
         return ops.einsum(equation, *operands)
-    if "..." in left:
-        raise ArgumentError(f"einsum: {equation!r}: repeated labels beside '...' are not possible")
     if not arrow:
-        right = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+        once = sorted(c for c in set(left) - {",", "."} if left.count(c) == 1)
+        right = "..." * ("..." in left) + "".join(once)
     pairs = [_on_diagonal(x, t) for x, t in zip(operands, terms, strict=True)]
     labels = ",".join(t for _, t in pairs)
     return ops.einsum(f"{labels}->{right}", *[x for x, _ in pairs])
@@ -293,13 +292,18 @@ def _letters(term: str) -> str:
 
 def _on_diagonal(x: Any, labels: str) -> tuple[Any, str]:
     """An operand with its repeated labels reduced to their diagonal."""
-    for c in dict.fromkeys(labels):
-        while labels.count(c) > 1:
-            i = labels.index(c)
-            j = labels.index(c, i + 1)
+    front, dots, back = labels.partition("...")
+    between = x.ndim - len(front) - len(back) if dots else 0
+    each = [*front, *[dots] * between, *back]  # a label for each dimension
+    for c in dict.fromkeys(front + back):
+        while each.count(c) > 1:
+            i = each.index(c)
+            j = each.index(c, i + 1)
             x = diagonal_of(x, 0, i, j)
-            labels = labels[:i] + labels[i + 1 : j] + labels[j + 1 :] + c
-    return x, labels
+            each = [*each[:i], *each[i + 1 : j], *each[j + 1 :], c]
+    if dots and not between:
+        return x, "".join(each) + dots
+    return x, "".join(c for d, c in enumerate(each) if c != dots or each[d - 1 : d] != [dots])
 
 
 # -- geometry --------------------------------------------------------------------------------------

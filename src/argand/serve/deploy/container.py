@@ -22,8 +22,6 @@ PACKAGES = (
     "rich",
     "onnx",
     "pillow",
-    "starlette",
-    "uvicorn",
     "httptools",
     "grpcio",
     "protobuf",
