@@ -90,6 +90,7 @@ def check(call: Call, dtype: str, in_dims: tuple[Any, ...]) -> None:
 # What is computed one call after another, for want of a better way.
 LOOPS = {
     "embedding",  # of a weight each, with a padding_idx
+    "while_loop",  # each call has rounds of its own
 }
 
 

@@ -24,6 +24,7 @@ from argand.ir.bind import Interpreter, interpreting
 from argand.ir.families import Composite, Control
 from argand.ir.op import Literal, Op, ops, registry
 from argand.ir.record import replay
+from argand.ops.control import Cond
 from argand.tensor.core import Cold, Tensor
 from argand.tensor.eager import check_writable
 from argand.tensor.inplace import assign, replaced
@@ -169,8 +170,11 @@ class Calls(Interpreter):
             return self._drawn(op, operands, params)
         if not any(x.many for x in operands):
             return self._once(op, operands, params)
-        if isinstance(op, Control):
+        if isinstance(op, Cond):
             return self._both(operands, params)
+        if isinstance(op, Control):  # a loop, whose rounds are each call's own
+            with interpreting(self.around):
+                return one_by_one(op, self.size, operands, params)
         with interpreting(self.around):
             found = op.batched(self.size, operands, params)
         if found is not None:
