@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from argand.base.dtype import DType, bfloat16, bool_
 from argand.base.errors import ArgandError, ArgumentError
@@ -115,19 +115,6 @@ class MaskedTensor(ComposedTensor):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.unbind(0))
-
-    @property
-    def _array(self) -> Any:
-        raise self.unknown("this function")
-
-    def numpy_array(self) -> NoReturn:
-        raise self.unknown("an array of it")
-
-    def numpy(self, *, force: bool = False) -> NoReturn:
-        self.numpy_array()
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        self.numpy_array()
 
     def __repr__(self) -> str:
         texts = _texts(self._elements.detach(), self._mask)

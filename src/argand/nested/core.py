@@ -210,19 +210,6 @@ class NestedTensor(ComposedTensor):
     def item(self) -> Any:
         return self._elements.item()
 
-    @property
-    def _array(self) -> Any:
-        raise self.unknown("this function")
-
-    def numpy_array(self) -> NoReturn:
-        raise self.unknown("an array of it")
-
-    def numpy(self, *, force: bool = False) -> NoReturn:
-        self.numpy_array()
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        self.numpy_array()
-
     def __repr__(self) -> str:
         if self._layout is strided:
             texts = [repr(part.detach()).replace("\n", "\n  ") for part in self.parts()]

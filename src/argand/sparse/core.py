@@ -105,12 +105,6 @@ class SparseTensor(ComposedTensor):
             f"a tensor of layout {self.layout!r} can't become an array; use x.to_dense() first"
         )
 
-    def numpy(self, *, force: bool = False) -> NoReturn:
-        self.numpy_array()
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        self.numpy_array()
-
     def __repr__(self) -> str:
         return show(self)
 

@@ -8,7 +8,7 @@ is found by the function's name, in the table `meanings` of its class.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from argand.base.dtype import DType
 from argand.ir.op import Op, ops
@@ -86,6 +86,19 @@ class ComposedTensor(Tensor):
         (order, found), given = like, iter(parts)
         known = dict(found)
         return _rebuilt(cls, {k: known[k] if k in known else next(given) for k in order})
+
+    @property
+    def _array(self) -> Any:
+        raise self.unknown("this function")
+
+    def numpy_array(self) -> NoReturn:
+        raise self.unknown("an array of it")
+
+    def numpy(self, *, force: bool = False) -> NoReturn:
+        self.numpy_array()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        self.numpy_array()
 
     # -- what every tensor has ---------------------------------------------------------------------
 

@@ -16,9 +16,10 @@ from argand.serve.grpc.calls import Call
 from argand.serve.grpc.service import Asked, Service
 from argand.serve.grpc.text import objects
 from argand.serve.metrics import Metrics
-from argand.serve.signature import ServedSignature, TensorSpec
+from argand.serve.signature import ServedSignature
+from argand.serve.v2_tensors import classified, datatype, datatype_of, sizes
 from argand.serve.version import ModelVersion, State, as_serve_error
-from argand_client.datatypes import as_bytes, dtype_of, element_count, from_bytes, name_of, to_bytes
+from argand_client.datatypes import dtype_of, element_count, from_bytes, to_bytes
 from argand_client.definitions import messages
 
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository",
@@ -304,12 +305,9 @@ class InferenceService(Service):
             array = outputs[name]
             classes = wanted.get(name, {}).get("classification")
             if classes:
-                array = classified(array, int(classes), name)
-            try:
-                datatype = name_of(array.dtype)
-            except ValueError as error:
-                raise ServeError(Status.UNIMPLEMENTED, f"{name}: {error}", field=name) from None
-            answer.outputs.add(name=name, datatype=datatype, shape=array.shape)
+                array = classified(array, max(int(classes), 1), name)
+            kind = datatype_of(array.dtype, name)
+            answer.outputs.add(name=name, datatype=kind, shape=array.shape)
             answer.raw_output_contents.append(to_bytes(array))
         return answer
 
@@ -423,33 +421,6 @@ def _typed(tensor: Any) -> np.ndarray[Any, Any]:
         return np.fromiter(values, dtype, count).reshape(tensor.shape)
     except OverflowError:
         raise ValueError(f"a value is out of the range of {tensor.datatype}") from None
-
-
-def datatype(spec: TensorSpec) -> str:
-    """The protocol's name for the type of an input or an output."""
-    if spec.dtype is None:
-        return "BYTES"
-    try:
-        return name_of(spec.dtype.numpy)
-    except ValueError as error:
-        raise ServeError(Status.UNIMPLEMENTED, f"{spec.name}: {error}", field=spec.name) from None
-
-
-def sizes(spec: TensorSpec) -> list[int]:
-    """The sizes of an input or an output; -1 for what varies."""
-    return [size if isinstance(size, int) else -1 for size in spec.shape or ()]
-
-
-def classified(array: np.ndarray[Any, Any], count: int, name: str) -> np.ndarray[Any, Any]:
-    """The `count` largest scores along the last dimension, as Triton's texts `score:index`."""
-    if array.ndim == 0 or array.dtype.kind not in "fiu":
-        raise invalid(f"{name}: classes are made of scores, not of {array.dtype}", name)
-    order = np.argsort(-array.astype(np.float64), axis=-1, kind="stable")[..., : max(count, 1)]
-    scores = np.take_along_axis(array, order, -1)
-    found = np.empty(order.shape, object)
-    pairs = zip(scores.ravel().tolist(), order.ravel().tolist(), strict=True)
-    found.ravel()[:] = [as_bytes(f"{score:f}:{index}") for score, index in pairs]
-    return found
 
 
 __all__ = ["InferenceService", "version_number"]

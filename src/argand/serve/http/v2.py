@@ -16,8 +16,9 @@ from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
 from argand.serve.http.values import array_of, decoded, encoded, listed
 from argand.serve.signature import ServedSignature, TensorSpec
+from argand.serve.v2_tensors import classified, datatype, datatype_of, sizes
 from argand.serve.version import ModelVersion, State
-from argand_client.datatypes import as_bytes, dtype_of, element_count, from_bytes, name_of, to_bytes
+from argand_client.datatypes import dtype_of, element_count, from_bytes, to_bytes
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -382,7 +383,7 @@ def _answer(
             array = classified(array, count, name)
         said: dict[str, Any] = {
             "name": name,
-            "datatype": _datatype(array, name),
+            "datatype": datatype_of(array.dtype, name),
             "shape": list(array.shape),
         }
         if parameters.get("binary_data", default):
@@ -402,48 +403,16 @@ def _answer(
     return Response(b"".join([head, *binary]), type=_BINARY, headers=[(_HEADER, b"%d" % len(head))])
 
 
-def _datatype(array: Any, name: str) -> str:
-    try:
-        return name_of(array.dtype)
-    except ValueError as error:
-        raise ServeError(Status.UNIMPLEMENTED, f"{name}: {error}", field=name) from None
-
-
-def classified(array: Any, count: int, name: str) -> np.ndarray:
-    """The `count` largest scores along the last dimension, as Triton's texts `score:index`."""
-    if array.ndim == 0 or array.dtype.kind not in "fiu" or count < 0:
-        raise invalid(f"{name}: {count} classes can't be made of {array.dtype}", name)
-    order = np.argsort(-array.astype(np.float64), axis=-1, kind="stable")[..., :count]
-    scores = np.take_along_axis(array, order, -1)
-    found = np.empty(order.size, object)
-    pairs = zip(scores.ravel().tolist(), order.ravel().tolist(), strict=True)
-    found[:] = [as_bytes(f"{score:f}:{index}") for score, index in pairs]
-    return found.reshape(order.shape)
-
-
-def _type_of(spec: TensorSpec) -> str:
-    if spec.dtype is None:
-        return "BYTES"
-    try:
-        return name_of(spec.dtype.numpy)
-    except ValueError as error:
-        raise ServeError(Status.UNIMPLEMENTED, f"{spec.name}: {error}", field=spec.name) from None
-
-
-def _shape_of(spec: TensorSpec) -> list[int]:
-    return [size if isinstance(size, int) else -1 for size in spec.shape or ()]
-
-
 def _described(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": _type_of(spec), "shape": _shape_of(spec)}
+    return {"name": spec.name, "datatype": datatype(spec), "shape": sizes(spec)}
 
 
 def _configured(spec: TensorSpec, skip: int) -> Mapping[str, Any]:
-    kind = _type_of(spec)
+    kind = datatype(spec)
     return {
         "name": spec.name,
         "data_type": "TYPE_STRING" if kind == "BYTES" else f"TYPE_{kind}",
-        "dims": _shape_of(spec)[skip:],
+        "dims": sizes(spec)[skip:],
     }
 
 
@@ -456,4 +425,4 @@ _STATES = {
 }
 
 
-__all__ = ["V2", "classified", "errors", "routes"]
+__all__ = ["V2", "errors", "routes"]

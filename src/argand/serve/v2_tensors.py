@@ -1,0 +1,44 @@
+"""What the v2 protocol says of tensors, over REST and gRPC alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.signature import TensorSpec
+from argand_client.datatypes import as_bytes, name_of
+
+
+def datatype_of(dtype: Any, name: str) -> str:
+    """The protocol's name for the dtype of a tensor of this name."""
+    try:
+        return name_of(dtype)
+    except ValueError as error:
+        raise ServeError(Status.UNIMPLEMENTED, f"{name}: {error}", field=name) from None
+
+
+def datatype(spec: TensorSpec) -> str:
+    """The protocol's name for the type of an input or an output."""
+    return "BYTES" if spec.dtype is None else datatype_of(spec.dtype.numpy, spec.name)
+
+
+def sizes(spec: TensorSpec) -> list[int]:
+    """The sizes of an input or an output; -1 for what varies."""
+    return [size if isinstance(size, int) else -1 for size in spec.shape or ()]
+
+
+def classified(array: Any, count: int, name: str) -> np.ndarray[Any, Any]:
+    """The `count` largest scores along the last dimension, as Triton's texts `score:index`."""
+    if array.ndim == 0 or array.dtype.kind not in "fiu" or count < 0:
+        raise invalid(f"{name}: {count} classes can't be made of {array.dtype}", name)
+    order = np.argsort(-array.astype(np.float64), axis=-1, kind="stable")[..., :count]
+    scores = np.take_along_axis(array, order, -1)
+    found = np.empty(order.size, object)
+    pairs = zip(scores.ravel().tolist(), order.ravel().tolist(), strict=True)
+    found[:] = [as_bytes(f"{score:f}:{index}") for score, index in pairs]
+    return found.reshape(order.shape)
+
+
+__all__ = ["classified", "datatype", "datatype_of", "sizes"]
