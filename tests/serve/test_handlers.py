@@ -276,6 +276,36 @@ def test_the_tokenizers_library_reads_its_own_files(tmp_path: Path) -> None:
     assert found["input_ids"].tolist() == [[2, 4, 5, 6, 3]]
 
 
+def test_a_text_needs_no_name_where_the_mask_follows_from_it(tmp_path: Path) -> None:
+    how = card.text("c.txt", "characters", mask="attention_mask")
+    version = text_model(tmp_path, how, "a\nb\nc")
+    asked = handlers.asked_inputs(version, version.signature())
+    assert [x.name for x in asked] == ["input_ids"]
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int32", "uint64", "float16"])
+def test_numbers_are_read_as_the_other_protocols_read_them(tmp_path: Path, dtype: str) -> None:
+    example = ag.ones(2, 3).to(getattr(ag, dtype))
+    program = ag.export.export(lambda x: x * 1, (example,), dynamic_shapes=({0: ag.Dim("n")},))
+    version = version_of(program, tmp_path)
+    signature = version.signature()
+    for body, kind in [
+        (b'{"x": [[1, 2, 100]]}', "application/json"),
+        (b"[[1, 2, 100]]", "application/x-www-form-urlencoded"),  # as curl -d sends it
+        (b' {"data": [1, 2, 100]}', ""),
+    ]:
+        found = handlers.inputs_of(version, signature, body, kind)
+        np.testing.assert_array_equal(found["x"], np.array([[1, 2, 100]], dtype), strict=True)
+    with pytest.raises(ServeError, match=f"x: .* is out of the range of {dtype}") as caught:
+        handlers.inputs_of(version, signature, b"[[1, -70000, 99999999999999999999]]", "")
+    assert caught.value.field == "x"
+    with pytest.raises(ServeError, match="takes no image"):
+        handlers.inputs_of(version, signature, b"1, 2, 100", "text/plain")
+
+
 # -- boxes, pixels, cards --------------------------------------------------------------------------
 
 

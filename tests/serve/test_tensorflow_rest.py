@@ -195,3 +195,20 @@ def test_rows_of_numbers_are_read_alike_by_the_short_way(rows: str) -> None:
     if found is not None:
         assert (found.dtype, found.tobytes()) == (expected.dtype, expected.tobytes())
     assert rows_of_floats(body.replace(b"}", b', "signature_name": "x"}'), spec, 100) is None
+
+
+def test_large_integers_keep_their_bits() -> None:
+    large = [2**63 + 1, 0, 2**64 - 1]
+    unsigned = TensorSpec("x", ag.uint64, None)
+    np.testing.assert_array_equal(array_of(large, unsigned, 9), np.array(large, np.uint64))
+    with pytest.raises(ServeError, match=r"x: .* is out of the range of uint64"):
+        array_of([1, 2**64], unsigned, 9)
+    with pytest.raises(ServeError, match=r"x: .* is out of the range of int64"):
+        array_of([1, 2**63], TensorSpec("x", ag.int64, None), 9)
+    numbers = TensorSpec("x", ag.float32, None)
+    assert (
+        array_of([10**20, 2**63, 1], numbers, 9).tolist() == np.float32([1e20, 2**63, 1]).tolist()
+    )
+    for beyond in (10**39, 10**400):
+        with pytest.raises(ServeError, match=r"x: .* is out of the range of float"):
+            array_of([1, beyond], numbers, 9)

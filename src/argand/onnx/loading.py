@@ -114,6 +114,8 @@ def _given_back(value: Any) -> Any:
     """Host values become tensors where there are such tensors."""
     if isinstance(value, list):
         return [_given_back(v) for v in value]
+    if isinstance(value, dict):  # a map: numbers by the names of classes
+        return value
     kept = isinstance(value, np.ndarray) and (value.dtype in NARROW or is_text(value))
     return value if kept else tensor_of(value)
 

@@ -34,6 +34,11 @@ class TensorSpec(NamedTuple):
     optional: bool = False
     is_number: bool = False
 
+    @property
+    def takes_text(self) -> bool:
+        """Whether it is of strings; so is one of which the file doesn't say what it is."""
+        return self.dtype is None
+
     def __str__(self) -> str:
         if self.shape is None:
             return f"{self.name}: {self.dtype.short if self.dtype else '?'}(...)"

@@ -13,7 +13,7 @@ import numpy as np
 from argand.base.errors import ArgumentError
 from argand.onnx.arrays import strings
 from argand.onnx.registry import importer
-from argand.onnx.values import Host, ag
+from argand.onnx.values import Host, ag, host_of, is_text, tensor_of
 from argand.tensor.core import Tensor
 
 
@@ -243,10 +243,12 @@ def _one_hot_encoder(
 
 
 @_table("ArrayFeatureExtractor")
-def _array_feature_extractor(x: Tensor, places: Tensor) -> Any:
-    return ag.index_select(x, x.ndim - 1, places.reshape(-1).to(ag.int64)).reshape(
-        [*x.shape[:-1], -1] if x.ndim > 1 else [1, -1]
-    )
+def _array_feature_extractor(x: Any, places: Any) -> Any:
+    shape = [*x.shape[:-1], -1] if x.ndim > 1 else [1, -1]
+    if is_text(x):  # names of classes, of which a classifier's numbers pick some
+        return np.take(x, host_of(places).reshape(-1), -1).reshape(shape)
+    x, places = tensor_of(x), tensor_of(places)
+    return ag.index_select(x, x.ndim - 1, places.reshape(-1).to(ag.int64)).reshape(shape)
 
 
 @_table("Binarizer")

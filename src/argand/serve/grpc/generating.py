@@ -15,7 +15,7 @@ import numpy as np
 from argand.serve.errors import invalid
 from argand.serve.generation import Generation, begin
 from argand.serve.grpc.calls import Call
-from argand.serve.grpc.text import objects, texts
+from argand.serve.handlers.strings import objects, texts
 from argand.serve.http.generating import fields_of, sampling_of
 from argand.serve.version import ModelVersion
 from argand_client.datatypes import to_bytes

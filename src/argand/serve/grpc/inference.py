@@ -14,7 +14,7 @@ from argand.serve.generation import Generation, is_language_model
 from argand.serve.grpc import generating
 from argand.serve.grpc.calls import Call
 from argand.serve.grpc.service import Asked, Service
-from argand.serve.grpc.text import objects
+from argand.serve.handlers.strings import objects
 from argand.serve.metrics import Metrics
 from argand.serve.signature import ServedSignature
 from argand.serve.v2_tensors import classified, datatype, datatype_of, sizes

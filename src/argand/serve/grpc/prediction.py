@@ -12,7 +12,7 @@ from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.grpc.calls import Call
 from argand.serve.grpc.service import Asked, Service
 from argand.serve.grpc.tensor_proto import described, fill, to_array
-from argand.serve.grpc.text import objects
+from argand.serve.handlers.strings import objects
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion
 from argand_client.definitions import messages

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +9,7 @@ import numpy as np
 from argand.serve.access import Access, Scope
 from argand.serve.engine import Engine
 from argand.serve.grpc.calls import Call
-from argand.serve.grpc.text import texts
-from argand.serve.handlers.handler import converted
+from argand.serve.handlers import settled
 from argand.serve.limits import Limits
 from argand.serve.signature import ServedSignature
 from argand.serve.version import ModelVersion, State
@@ -61,7 +59,7 @@ class Service:
         """The outputs by name, and who gave them, within the client's deadline; a call that it
         cancels is dropped."""
         version = self.find(call, asked)
-        made = await _settled(version, version.signature(signature_name), inputs)
+        made = await settled(version, version.signature(signature_name), inputs)
         if version.state is not State.AVAILABLE:  # it was replaced while images were decoded
             version = self.find(call, asked)
         signature = version.signature(signature_name)
@@ -71,25 +69,6 @@ class Service:
         )
         outputs = zip(signature.outputs, await future, strict=True)
         return version, signature, {spec.name: np.asarray(o) for spec, o in outputs}
-
-
-async def _settled(
-    version: ModelVersion, signature: ServedSignature, inputs: dict[str, Any]
-) -> dict[str, Any]:
-    """Strings as text where an input takes text; else what the card says of them, an image or
-    tokens, which is made on a thread."""
-    described = False
-    for name, array in inputs.items():
-        spec = signature.by_name.get(name)
-        if array.dtype.kind == "O" and spec is not None:
-            if spec.dtype is None:
-                inputs[name] = texts(array, name)
-            else:
-                described = True
-    if not described:
-        return inputs
-    found: dict[str, Any] = await asyncio.to_thread(converted, version, signature, inputs)
-    return found
 
 
 __all__ = ["Asked", "Service"]

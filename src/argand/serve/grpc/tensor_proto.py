@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from argand.serve.errors import ServeError, Status, invalid
-from argand.serve.grpc.text import objects
+from argand.serve.handlers.strings import objects
 from argand.serve.signature import TensorSpec
 from argand_client.datatypes import as_bytes, element_count
 

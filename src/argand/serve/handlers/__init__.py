@@ -1,9 +1,17 @@
 """Images, strings and class names at a model's two ends, as its card describes them.
 
 `inputs_of` makes arrays of the body of a request, `converted` of strings among the arrays of one,
-and `answer_of` makes what the card says of outputs. They block for as long as decoding takes.
+and `answer_of` makes what the card says of outputs. They block for as long as decoding takes;
+`settled` is `converted` for an event loop, and `asked_inputs` are the inputs that a request names.
 """
 
-from argand.serve.handlers.handler import answer_of, converted, inputs_of, is_described
+from argand.serve.handlers.handler import (
+    answer_of,
+    asked_inputs,
+    converted,
+    inputs_of,
+    is_described,
+)
+from argand.serve.handlers.settling import settled
 
-__all__ = ["answer_of", "converted", "inputs_of", "is_described"]
+__all__ = ["answer_of", "asked_inputs", "converted", "inputs_of", "is_described", "settled"]

@@ -15,12 +15,15 @@ WHOLE = "data"
 """The name of a body that is one value; TorchServe's."""
 
 
-def values_of(body: bytes, content_type: str) -> dict[str, Any]:
-    """What a body holds by name: bytes, or what JSON has."""
+def values_of(body: bytes, content_type: str, *, takes_json: bool = False) -> dict[str, Any]:
+    """What a body holds by name: bytes, or what JSON has. With `takes_json` a body that begins as
+    JSON does is JSON, whatever its header says: curl names none."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return _form(body, content_type)
     if kind == "application/json" or kind.endswith("+json"):
+        return _json(body)
+    if takes_json and body.lstrip()[:1] in (b"[", b"{"):
         return _json(body)
     return {WHOLE: body}
 

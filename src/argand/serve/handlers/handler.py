@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,7 +24,9 @@ from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.handlers.answers import meanings
 from argand.serve.handlers.bodies import WHOLE, bytes_of, string_of, values_of
 from argand.serve.handlers.images import array_of_image, image_of_input
+from argand.serve.handlers.strings import texts
 from argand.serve.handlers.tokens import Tokenizer, tokenizer_of
+from argand.serve.http.values import array_of
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion
 
@@ -61,6 +65,13 @@ def answer_of(
     """What a model with described outputs answers, for JSON: an item for one row, a list of them
     for several. Nested lists where nothing is described."""
     return _handler(version).answer_of(signature, outputs)
+
+
+def asked_inputs(version: ModelVersion, signature: ServedSignature) -> list[TensorSpec]:
+    """The inputs that a request must name: not those that may be left out, nor those that follow
+    from a text, such as its mask."""
+    made = {name for how in _handler(version).inputs.values() for name in how.names}
+    return [x for x in signature.inputs if not (x.optional or x.name in made)]
 
 
 def is_described(version: ModelVersion, signature: ServedSignature) -> bool:
@@ -122,20 +133,35 @@ class Handler:
 
     def inputs_of(self, signature: ServedSignature, body: bytes, content_type: str) -> Arrays:
         """The arrays of a body."""
-        values = self._named(signature, values_of(body, content_type))
+        takes_json = self._is_of_numbers(signature)
+        values = self._named(signature, values_of(body, content_type, takes_json=takes_json))
         found: Arrays = {}
         for name, value in values.items():
             spec = signature.by_name[name]
-            if isinstance(value, bytes) or _has_strings(value) or name in self.inputs:
+            if spec.takes_text and name not in self.inputs:
+                found[name] = _text_array(value, spec)
+            elif isinstance(value, bytes) or _has_strings(value) or name in self.inputs:
                 found |= self._made(spec, value if isinstance(value, list) else [value])
             else:
                 found[name] = array_of_json(value, spec)
         return found
 
+    def _main(self, signature: ServedSignature) -> str:
+        """The input that a body without names is: a described one, else the first."""
+        names = list(signature.by_name)
+        return next((n for n in names if n in self.inputs), names[0] if names else "")
+
+    def _is_of_numbers(self, signature: ServedSignature) -> bool:
+        """Whether a body without names is of numbers, or an image, so that what looks like JSON
+        is JSON whatever its header says."""
+        spec = signature.by_name.get(self._main(signature))
+        if spec is None or isinstance(self.inputs.get(spec.name), Text):
+            return False
+        return not spec.takes_text
+
     def _named(self, signature: ServedSignature, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values by the names of inputs; ``data`` and its like stand for the first one."""
-        names = list(signature.by_name)
-        main = next((n for n in names if n in self.inputs), names[0] if names else "")
+        names, main = list(signature.by_name), self._main(signature)
         found = {}
         for name, value in values.items():
             known = name if name in signature.by_name else main if name in _ALIASES else None
@@ -153,7 +179,7 @@ class Handler:
         found = dict(inputs)
         for name, array in inputs.items():
             spec = signature.by_name.get(name)
-            if spec is not None and _is_text(array) and not _takes_text(spec):
+            if spec is not None and _is_text(array) and not spec.takes_text:
                 del found[name]
                 found |= self._made(spec, array.reshape(-1).tolist())
         return found
@@ -190,7 +216,7 @@ class Handler:
 
     def _tokens(self, spec: TensorSpec, how: Text, texts: list[str]) -> Arrays:
         """Token ids, and the mask and types where the card asks for them."""
-        rows = [self._ids(how, text) for text in texts]
+        rows = [self._ids(how, text, spec.name) for text in texts]
         longest = how.max_length if how.pad else max(map(len, rows))
         assert longest is not None
         if how.mask is None and not how.pad and min(map(len, rows)) < longest:
@@ -214,13 +240,13 @@ class Handler:
             found = {n: a[0] for n, a in found.items()}
         return found
 
-    def _ids(self, how: Text, text: str) -> list[int]:
+    def _ids(self, how: Text, text: str, name: str) -> list[int]:
         tokenizer: Tokenizer = self._read(how.tokenizer)
         around = [[_special(tokenizer, t)] if t else [] for t in (how.start, how.end)]
         most = None if how.max_length is None else how.max_length - sum(map(len, around))
         found = [*around[0], *tokenizer.encode(text, most), *around[1]]
         if not found:
-            raise invalid("the text has no tokens", how.tokenizer)
+            raise invalid(f"{name}: the text has no tokens", name)
         return found
 
     # -- outputs -------------------------------------------------------------------------------
@@ -254,28 +280,29 @@ def _special(tokenizer: Tokenizer, token: str) -> int:
 
 def array_of_json(value: Any, spec: TensorSpec) -> np.ndarray:
     """Nested lists of numbers in an input's dtype; an item alone becomes a batch of one."""
-    try:
-        found = np.asarray(value)
-    except ValueError:
-        raise invalid(f"{spec.name}: the lists have different lengths", spec.name) from None
-    if spec.dtype is not None:
-        wanted = spec.dtype.numpy
-        fits = found.dtype.kind in "biuf" and spec.dtype.is_inexact
-        if not fits and not np.can_cast(found.dtype, wanted, "same_kind"):
-            got = "text" if found.dtype.kind in "OSU" else found.dtype.name
-            raise invalid(f"{spec.name} is {spec.dtype.name}, got {got}", spec.name)
-        found = found.astype(wanted)
+    found = array_of(value, spec, sys.maxsize)
     if spec.shape is not None and found.ndim == len(spec.shape) - 1:
         found = found[None]
     return found
 
 
+def _text_array(value: Any, spec: TensorSpec) -> np.ndarray:
+    """The strings of an input that takes strings itself; fewer dimensions than it has get those
+    that are missing."""
+    array = np.array(string_of(value, spec.name) if isinstance(value, bytes) else value, object)
+    if not all(isinstance(x, str | dict) for x in array.reshape(-1)):
+        raise invalid(f"{spec.name}: expected strings or lists of them", spec.name)
+    array = array_of(array.tolist(), spec, sys.maxsize)
+    if spec.shape is None or array.ndim >= len(spec.shape):
+        return texts(array, spec.name)
+    rest = [s if isinstance(s, int) else 1 for s in spec.shape[1:]]
+    if array.size % math.prod(rest):
+        raise invalid(f"{spec.name}: {array.size} strings are no rows of {spec}", spec.name)
+    return texts(array.reshape(-1, *rest), spec.name)
+
+
 def _is_text(x: Any) -> bool:
     return getattr(getattr(x, "dtype", None), "kind", "") in "OSUT" and hasattr(x, "dtype")
-
-
-def _takes_text(spec: TensorSpec) -> bool:
-    return spec.dtype is not None and spec.dtype.numpy.kind in "OSUT"
 
 
 def _has_strings(value: Any) -> bool:

@@ -65,6 +65,8 @@ def _decoded(data: bytes, how: Image) -> Any:
         return image.convert(_MODES[how.channels])
     except FormatError:
         raise
+    except library.UnidentifiedImageError:
+        raise FormatError(f"no image of the formats {', '.join(FORMATS)}") from None
     except Exception as e:  # decoders raise many kinds
         raise FormatError(f"no image that can be read: {e!s:.200}") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,9 +42,8 @@ async def outputs_of(
     priority: int = 0,
 ) -> list[Any]:
     """The outputs in order. Strings for inputs that the model's card describes are made arrays
-    first, on a thread, since decoding an image takes long."""
-    if any(x.dtype.kind == "O" for x in inputs.values()):
-        inputs = await asyncio.to_thread(handlers.converted, version, signature, inputs)
+    first."""
+    inputs = await handlers.settled(version, signature, inputs)
     seconds = seconds_of(request)
     if seconds is not None:
         timeout = seconds if timeout is None else min(timeout, seconds)

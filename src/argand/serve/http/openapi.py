@@ -147,7 +147,7 @@ def _schema(spec: TensorSpec, skip: int) -> Schema:
 
 
 def _kind(spec: TensorSpec) -> str:
-    if spec.dtype is None or spec.dtype.numpy.kind in "OSUT":
+    if spec.dtype is None:
         return "string"
     return {"b": "boolean", "i": "integer", "u": "integer"}.get(spec.dtype.numpy.kind, "number")
 

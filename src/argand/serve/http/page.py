@@ -94,7 +94,7 @@ def signature_of(version: ModelVersion, signature: ServedSignature) -> dict[str,
             tensor_of(x)
             | {
                 "image": kinds.get(x.name) == "image",
-                "text": kinds.get(x.name) == "text" or _is_text(x),
+                "text": kinds.get(x.name) == "text" or x.takes_text,
             }
             for x in signature.inputs
         ],
@@ -120,10 +120,6 @@ def datatype_of(spec: TensorSpec) -> str | None:
         return name_of(spec.dtype.numpy)
     except ValueError:
         return None
-
-
-def _is_text(spec: TensorSpec) -> bool:
-    return spec.dtype is None or spec.dtype.numpy.kind in "OSUT"
 
 
 __all__ = ["SECURITY", "described", "routes", "signature_of", "tensor_of"]

@@ -72,11 +72,11 @@ class TensorFlow:
         if "instances" in body and "inputs" in body:
             raise invalid("Not expecting 'inputs' and 'instances' at the same time")
         if "instances" in body:
-            inputs = self._rows(signature, body["instances"])
+            inputs = self._rows(version, signature, body["instances"])
             outputs = await outputs_of(request, version, signature, inputs)
             return Response(encoded({"predictions": rows_of(signature, outputs)}, outputs))
         if "inputs" in body:
-            inputs = self._columns(signature, body["inputs"])
+            inputs = self._columns(version, signature, body["inputs"])
             outputs = await outputs_of(request, version, signature, inputs)
             return Response(encoded({"outputs": columns_of(signature, outputs)}, outputs))
         raise invalid("Missing 'inputs' or 'instances' key")
@@ -113,7 +113,7 @@ class TensorFlow:
         except ServeError as error:
             raise invalid(str(error), "signature_name") from None
 
-    def _rows(self, signature: ServedSignature, rows: Any) -> dict[str, Any]:
+    def _rows(self, version: ModelVersion, signature: ServedSignature, rows: Any) -> dict[str, Any]:
         """The inputs of the row format: values, or objects with a value for each input."""
         if not isinstance(rows, list):
             raise invalid(
@@ -122,7 +122,7 @@ class TensorFlow:
         if not rows:
             raise invalid("no values for 'instances' to process: the list is empty", "instances")
         if not _is_named(rows[0]):
-            spec = _only(signature, "instances")
+            spec = _only(version, signature, "instances")
             return {spec.name: array_of(rows, spec, self.most)}
         columns: dict[str, list[Any]] = {name: [] for name in rows[0]}
         for i, row in enumerate(rows):
@@ -137,10 +137,12 @@ class TensorFlow:
                 columns[name].append(value)
         return self._arrays(signature, columns)
 
-    def _columns(self, signature: ServedSignature, columns: Any) -> dict[str, Any]:
+    def _columns(
+        self, version: ModelVersion, signature: ServedSignature, columns: Any
+    ) -> dict[str, Any]:
         """The inputs of the column format: one value, or an object with one for each input."""
         if not _is_named(columns):
-            spec = _only(signature, "inputs")
+            spec = _only(version, signature, "inputs")
             return {spec.name: array_of(columns, spec, self.most)}
         return self._arrays(signature, columns)
 
@@ -160,7 +162,7 @@ class TensorFlow:
             rows = answer if isinstance(answer, list) else [answer]
             if all(isinstance(row, dict) for row in rows):
                 return Response(encoded({"results": [[*map(list, r.items())] for r in rows]}))
-        scores = _scores(outputs[0], signature)
+        scores = _scores(_scored(signature, outputs), signature)
         found = [[[str(i), s] for i, s in enumerate(row)] for row in listed(scores)]
         return Response(encoded({"results": found}, [scores]))
 
@@ -187,7 +189,7 @@ class TensorFlow:
             raise invalid("'examples' must be a list of objects", "examples")
         if not isinstance(context, dict) or not all(isinstance(x, dict) for x in examples):
             raise invalid("'context' and each of 'examples' must be objects", "examples")
-        inputs = self._rows(signature, [context | x for x in examples])
+        inputs = self._rows(version, signature, [context | x for x in examples])
         return version, signature, await outputs_of(request, version, signature, inputs)
 
     # -- status and metadata -------------------------------------------------------------------
@@ -232,9 +234,12 @@ def _is_named(value: Any) -> bool:
     return isinstance(value, dict) and set(value) != {"b64"}
 
 
-def _only(signature: ServedSignature, key: str) -> TensorSpec:
+def _only(version: ModelVersion, signature: ServedSignature, key: str) -> TensorSpec:
     if len(signature.inputs) == 1:
         return signature.inputs[0]
+    asked = handlers.asked_inputs(version, signature)
+    if len(asked) == 1:
+        return asked[0]
     names = ", ".join(signature.by_name)
     raise invalid(f"{signature.name} has the inputs {names}: {key!r} must name them", key)
 
@@ -273,6 +278,13 @@ def _named(name: str, array: Any) -> Any:
         return {"b64": base64.b64encode(data).decode()}
 
     return packed(array.tolist())
+
+
+def _scored(signature: ServedSignature, outputs: Sequence[Any]) -> Any:
+    """The output with scores: the one of that name, else the first of floats, or of any kind."""
+    named = {x.name: o for x, o in zip(signature.outputs, outputs, strict=True)}
+    floats = [o for o in outputs if o.dtype.kind == "f"]
+    return named.get("scores", (floats or outputs)[0])
 
 
 def _scores(array: Any, signature: ServedSignature) -> np.ndarray:

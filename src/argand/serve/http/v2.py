@@ -144,15 +144,15 @@ class V2:
                         raise ValueError(
                             f"binary_data_size is {size}, {len(rest) - place} bytes are left"
                         )
-                    array = from_bytes(rest[place : place + size], tensor.datatype, tensor.shape)
+                    data = rest[place : place + size]
+                    found[name] = from_bytes(data, tensor.datatype, tensor.shape)
                     place += size
                 else:
-                    array = self._of_json(signature, tensor)
+                    found[name] = self._of_json(signature, tensor)
             except ValueError as error:
                 if isinstance(error, ServeError):
                     raise
                 raise invalid(f"{name}: {error}", name) from None
-            found[name] = _for_text(array, signature.by_name.get(name), name)
         if place != len(rest):
             raise invalid(f"{len(rest) - place} bytes follow the last binary tensor")
         return found
@@ -328,20 +328,6 @@ def _typed(name: str, dtype: np.dtype[Any]) -> TensorSpec:
     from argand.base.dtype import from_numpy
 
     return TensorSpec(name, from_numpy(dtype), None)
-
-
-def _for_text(array: np.ndarray, spec: TensorSpec | None, name: str) -> np.ndarray:
-    """Bytes as text where a model takes strings itself; others are for the model's card."""
-    is_text = spec is not None and (spec.dtype is None or spec.dtype.numpy.kind in "OSUT")
-    if array.dtype.kind != "O" or not is_text:
-        return array
-    try:
-        found = [x.decode() if isinstance(x, bytes) else x for x in array.reshape(-1)]
-    except UnicodeDecodeError as error:
-        raise invalid(f"{name}: a string is no UTF-8: {error.reason}", name) from None
-    made = np.empty(len(found), object)
-    made[:] = found
-    return made.reshape(array.shape)
 
 
 def _integer(parameters: Parameters, name: str) -> int:

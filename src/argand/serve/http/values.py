@@ -128,6 +128,8 @@ def array_of(value: Any, spec: TensorSpec, most: int) -> np.ndarray:
             f"{spec.name} has {found.size:,} elements, more than {most:,}",
             field=spec.name,
         )
+    if spec.dtype is not None and _has_large(found, spec.dtype.numpy):
+        found = _of_large(value, found, spec.dtype.numpy, spec)
     kind = found.dtype.kind
     if kind in "OU":
         return _strings(value, found, spec)
@@ -147,6 +149,29 @@ def array_of(value: Any, spec: TensorSpec, most: int) -> np.ndarray:
     if not found.size:
         return found.astype(wanted)
     raise _wrong_kind(value, spec)
+
+
+def _has_large(found: np.ndarray, wanted: Any) -> bool:
+    """Whether there may be integers that NumPy makes floats or objects of: beyond 64 bits, or
+    beyond 63 beside others."""
+    return found.dtype.kind == "O" or (found.dtype.kind == "f" and wanted.kind in "iu")
+
+
+def _of_large(value: Any, found: np.ndarray, wanted: Any, spec: TensorSpec) -> np.ndarray:
+    """An array of nested lists of integers, some of them large; `found` of any other lists."""
+    array = np.array(value, object)
+    if not all(type(x) is int for x in array.flat):
+        return found
+    if wanted.kind not in "iu":
+        wanted = np.dtype(np.float64)
+        least, most = int(np.finfo(wanted).min), int(np.finfo(wanted).max)
+    else:
+        least, most = np.iinfo(wanted).min, np.iinfo(wanted).max
+    for x in array.flat:
+        if not least <= x <= most:
+            shown = x if x.bit_length() < 128 else f"an integer of {x.bit_length()} bits"
+            raise invalid(f"{spec.name}: {shown} is out of the range of {wanted}", spec.name)
+    return array.astype(wanted)
 
 
 def _as_float(found: np.ndarray, wanted: Any, spec: TensorSpec) -> np.ndarray:

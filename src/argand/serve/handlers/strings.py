@@ -18,10 +18,12 @@ def objects(values: Sequence[Any]) -> np.ndarray[Any, Any]:
 
 
 def texts(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
-    """An array of `str`, of the UTF-8 in an array of bytes; `name` is the input that an error
+    """An array of `str`, of one that may have UTF-8 as bytes; `name` is the input that an error
     names."""
+    values = array.ravel().tolist()
     try:
-        return objects([value.decode() for value in array.ravel().tolist()]).reshape(array.shape)
+        found = [x.decode() if isinstance(x, bytes) else x for x in values]
+        return objects(found).reshape(array.shape)
     except UnicodeDecodeError as error:
         raise invalid(f"{name}: a string is no UTF-8: {error.reason}", name) from None
 
