@@ -6,6 +6,8 @@ A card's field ``inputs`` has descriptions by the names of inputs, ``outputs`` b
     card={"inputs": {"input": ag.export.card.image(size=224, mean=[0.485, 0.456, 0.406])},
           "outputs": {"output": ag.export.card.classes("classes.txt", softmax=True)}}
 
+Its field ``padded`` says which sizes may be padded, see `argand.export.padded`.
+
 They are data. `save` holds them against the signatures and the assets; a server and `argand
 predict` follow them.
 """
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from argand.base.errors import ArgumentError, did_you_mean
+from argand.export.padded import check_padded
 
 LAYOUTS = ("NCHW", "NHWC")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -259,7 +262,8 @@ def text(
             as BERT does: pieces inside a word begin with ``##``).
         max_length: longer texts are cut.
         pad: shorter ones are filled up to `max_length` with `pad_token`. Without it each request
-            has its own length, and requests of equal length are computed together.
+            has its own length; a server computes requests of equal lengths together, and of
+            others where the card's field ``padded`` says how.
         lower: whether the text becomes lower case first. Not for "tokenizers", which says itself.
         unknown: the token for what the vocabulary lacks.
         start, end: tokens put around, such as ``[CLS]`` and ``[SEP]``.
@@ -456,6 +460,7 @@ def check_card(
 ) -> None:
     """Hold a card against the signatures and assets of a program; ArgumentError says what is
     wrong."""
+    check_padded(card.get("padded", {}), signatures)
     for part, found in (("inputs", inputs_described(card)), ("outputs", outputs_described(card))):
         names = {x.name for s in signatures for x in getattr(s, part)}
         for name, description in found.items():

@@ -32,6 +32,8 @@ class Batch(NamedTuple):
     waited: float  # seconds of the request that waited longest
     took: float
     failed: bool = False
+    padded: int = 0  # elements of the inputs that are padding
+    elements: int = 0  # of the inputs, padding among them
 
 
 class Budget:
@@ -45,7 +47,7 @@ class Budget:
 class Pending:
     """A request that waits, or is computed."""
 
-    __slots__ = ("arrays", "arrived", "counted", "deadline", "future", "rows", "urgency")
+    __slots__ = ("arrays", "arrived", "counted", "deadline", "future", "rows", "sizes", "urgency")
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Pending:
     ) -> None:
         self.arrays = checked.arrays
         self.rows = checked.rows
+        self.sizes = checked.sizes
         self.counted = max(checked.rows, 1)  # a request without rows takes place too
         self.arrived = arrived
         self.deadline = deadline
@@ -77,9 +80,10 @@ class _Line:
 class Batcher:
     """The queue of one signature.
 
-    A batch is made of requests whose sizes but that of the rows are equal, so each row is computed
-    as it would be alone; the most urgent first. Nothing waits while the executor is free, unless
-    `max_delay` says so: then the batch is what has arrived while the one before was computed.
+    A batch is made of requests whose sizes but that of the rows are equal, or may be made so by
+    padding, so each row is computed as it would be alone; the most urgent first. Nothing waits
+    while the executor is free, unless `max_delay` says so: then the batch is what has arrived while
+    the one before was computed.
 
     A batch that fails is computed again one request at a time: only those whose fault it is fail.
     """
@@ -278,30 +282,52 @@ class Batcher:
     def _start(self, batch: list[Pending]) -> None:
         started = self._loop.time()
         self._computing.append(batch)
+        counts = (0, 0)
 
         def done(found: list[Any] | BaseException) -> None:
             self._computing.remove(batch)
-            self._finish(batch, found, started)
+            self._finish(batch, found, started, counts)
             if (self._lines or self._again) and self._wake is None:
                 self._wake = self._loop.call_soon(self._dispatch)
 
         try:
-            arrays = _together(batch)
+            arrays = self._together(batch)
+            counts = self._counted(batch, arrays)
         except Exception as error:  # no memory, say
             done(error)
         else:
             self.executor.start(self.signature, arrays, done)
 
+    def _together(self, batch: list[Pending]) -> list[Any]:
+        """The arrays of a batch: the rows of its requests, in order, padded where they differ."""
+        if len(batch) == 1:
+            return batch[0].arrays
+        padding = self.signature.padding
+        if padding is not None and len({padding.lengths(p.sizes) for p in batch}) > 1:
+            return padding.together([p.arrays for p in batch], [p.sizes for p in batch])
+        return [np.concatenate(parts) for parts in zip(*(p.arrays for p in batch), strict=True)]
+
+    def _counted(self, batch: list[Pending], arrays: list[Any]) -> tuple[int, int]:
+        """How many elements of a batch are padding, and how many it has."""
+        elements = _elements(arrays)
+        if len(batch) == 1 or self.signature.padding is None:
+            return 0, elements
+        return elements - sum(_elements(p.arrays) for p in batch), elements
+
     def _finish(
-        self, batch: list[Pending], found: list[Any] | BaseException, started: float
+        self,
+        batch: list[Pending],
+        found: list[Any] | BaseException,
+        started: float,
+        counts: tuple[int, int],
     ) -> None:
         """Give the clients of a batch their rows, or the error that is theirs."""
         rows = sum(p.rows for p in batch)
         took = self._loop.time() - started
         failed = isinstance(found, BaseException)
-        self._observe(
-            Batch(self.signature, len(batch), rows, started - batch[0].arrived, took, failed)
-        )
+        arrived = min(p.arrived for p in batch)
+        waited = started - arrived
+        self._observe(Batch(self.signature, len(batch), rows, waited, took, failed, *counts))
         if isinstance(found, BaseException):
             self._fail(batch, found)
             return
@@ -310,16 +336,21 @@ class Batcher:
             self._fail(batch, ValueError("the outputs have not the rows of the inputs"))
             return
         if self._tuner is not None:
-            self._tuner.observe(rows, took, self._loop.time() - batch[0].arrived)
+            self._tuner.observe(rows, took, self._loop.time() - arrived)
             self._take_tuned()
         start = 0
         for pending in batch:
             stop = start + pending.rows
             if not pending.future.done():
-                pending.future.set_result(
-                    found if len(batch) == 1 else [o[start:stop] for o in found]
-                )
+                own = found if len(batch) == 1 else self._cut(pending, found, start, stop)
+                pending.future.set_result(own)
             start = stop
+
+    def _cut(self, pending: Pending, found: list[Any], start: int, stop: int) -> list[Any]:
+        padding = self.signature.padding
+        if padding is None:
+            return [o[start:stop] for o in found]
+        return padding.cut(found, slice(start, stop), pending.sizes)
 
     def _take_tuned(self) -> None:
         assert self._tuner is not None
@@ -355,11 +386,8 @@ class Batcher:
             self._alarm = None
 
 
-def _together(batch: list[Pending]) -> list[Any]:
-    """The arrays of a batch: the rows of its requests, in order."""
-    if len(batch) == 1:
-        return batch[0].arrays
-    return [np.concatenate(parts) for parts in zip(*(p.arrays for p in batch), strict=True)]
+def _elements(arrays: list[Any]) -> int:
+    return sum([a.size for a in arrays if a is not None])
 
 
 __all__ = ["PRIORITY_SECONDS", "Batch", "Batcher", "Budget", "Pending"]

@@ -20,6 +20,8 @@ import msgspec
 import numpy as np
 
 from argand.base.unnamed import unnamed_file
+from argand.serve.options import BatchOptions
+from argand.serve.signature import Findings
 
 _HEAD: Final = struct.Struct("<I")
 _ALIGNED: Final = 64
@@ -45,7 +47,7 @@ class Load(msgspec.Struct, tag="load"):
     version: int
     name: str
     path: str | None
-    max_rows: int
+    batching: BatchOptions
     compare: bool
 
 
@@ -64,10 +66,10 @@ class Run(msgspec.Struct, tag="run"):
 
 
 class Loaded(msgspec.Struct, tag="loaded"):
-    """A version was read; the signatures that are not batched, with the reasons."""
+    """A version was read; what trial calls have found out about its signatures."""
 
     version: int
-    reasons: dict[str, str]
+    findings: dict[str, Findings]
 
 
 class Done(msgspec.Struct, tag="done"):

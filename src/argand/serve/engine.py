@@ -269,6 +269,7 @@ class Engine:
         version.open(executor, lambda batch: self._observe(version, batch), model.budget)
         model.versions[number] = version
         _log.info("%s version %d is served", model.name, number)
+        _tell_how(version)
         if before is not None and is_served:
             self._close(before)
 
@@ -427,6 +428,16 @@ class Engine:
             await asyncio.wait(self._ending)
         if self._workers is not None:
             self._workers.close()
+
+
+def _tell_how(version: ModelVersion) -> None:
+    """Say what the requests of a version have to do without; a warning where it was declared."""
+    for name, signature in version.signatures.items():
+        place = (version.model, version.number, name)
+        if signature.reason is not None:
+            _log.info("%s version %d, %s is not batched: %s", *place, signature.reason)
+        if signature.padding_reason is not None:
+            _log.warning("%s version %d, %s is not padded: %s", *place, signature.padding_reason)
 
 
 def _in_process(version: ModelVersion) -> Executor:

@@ -84,7 +84,7 @@ class Metrics:
     def observe_batch(self, version: ModelVersion, batch: Batch) -> None:
         """Count a batch that was computed."""
         counts = self._counts[version.model, version.number]
-        if getattr(batch, "failed", False):
+        if batch.failed:
             counts.failed += batch.requests
         else:
             counts.requests += batch.requests
@@ -191,9 +191,13 @@ class _Exported:
             "argand_batch_rows", "Rows of the batches computed.", of_version, buckets=_SIZES,
             registry=registry,
         )  # fmt: skip
+        self._elements = Counter(
+            "argand_batch_elements", "Elements of the inputs of batches, padding among them.",
+            of_version, registry=registry,
+        )  # fmt: skip
         self._padded = Counter(
-            "argand_padded_elements", "Elements that batches were padded by.", of_version,
-            registry=registry,
+            "argand_padded_elements", "Elements of the inputs of batches that are padding.",
+            of_version, registry=registry,
         )  # fmt: skip
         self._queued = Histogram(
             "argand_queue_seconds", "Longest wait of a batch's requests.", of_version,
@@ -223,13 +227,16 @@ class _Exported:
         key = (version.model, str(version.number))
         found = self._children.get(key)
         if found is None:
-            metrics = (self._rows, self._queued, self._computed, self._padded)
+            metrics = (
+                self._rows, self._queued, self._computed, self._elements, self._padded,
+            )  # fmt: skip
             found = self._children[key] = tuple(m.labels(*key) for m in metrics)
-        rows, queued, computed, padded = found
+        rows, queued, computed, elements, padded = found
         rows.observe(batch.rows)
         queued.observe(batch.waited)
         computed.observe(batch.took)
-        padded.inc(getattr(batch, "padded", 0))
+        elements.inc(batch.elements)
+        padded.inc(batch.padded)
 
     def collect(self) -> Iterator[Any]:
         """What is looked up when it is asked for."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from argand.base.errors import ArgumentError
+
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
@@ -15,6 +17,11 @@ class BatchOptions:
         max_delay: how many seconds a request may wait for others while nothing is computed. With 0
             batches are made of what has arrived while the one before was computed.
         max_queued_rows: the most rows that wait; a request above that is refused at once.
+        padded: the sizes in which requests may differ and be computed together, padded by a value
+            for each input that has them: `{"length": {"ids": 0, "mask": 0}}`. None takes what the
+            archive's card declares; `{}` pads nothing. Trial calls hold it to the bits that
+            requests have alone.
+        max_padding: the largest share of an input that may be padding.
         target_p99: where given, `max_rows` and `max_delay` are found so that the 99th percentile
             of the seconds from arrival to answer stays below it; they are upper bounds then.
     """
@@ -22,7 +29,13 @@ class BatchOptions:
     max_rows: int = 32
     max_delay: float = 0.0
     max_queued_rows: int = 1024
+    padded: dict[str, dict[str, bool | int | float]] | None = None
+    max_padding: float = 0.25
     target_p99: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_padding < 1:
+            raise ArgumentError(f"max_padding is at least 0 and below 1, got {self.max_padding}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,14 @@ import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.dtype import DType, float64
-from argand.base.errors import ArgandError, did_you_mean
+from argand.base.errors import ArgandError, ArgumentError, did_you_mean
 from argand.base.shape import shape_text
-from argand.export.program import AnySignature
+from argand.export.padded import axes_of, check_padded
+from argand.export.program import AnySignature, ExportedProgram
 from argand.export.signature import Signature, SizeRange
-from argand.serve.errors import invalid
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.options import BatchOptions
+from argand.serve.padding import Padding
 from argand.tensor.core import Tensor, wrap
 from argand.transform.mode import no_grad
 
@@ -47,12 +50,22 @@ class TensorSpec(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A request that fits: an array for each input, its rows, and the sizes that requests of one
-    batch must share."""
+    """A request that fits: an array for each input, its rows, what requests of one batch must
+    share, and its sizes by their names."""
 
     arrays: list[Any]
     rows: int
     key: tuple[Any, ...]
+    sizes: Mapping[str, int]
+
+
+class Findings(NamedTuple):
+    """What trial calls have found out about a signature: why its requests are not batched, why they
+    are not padded (None where they are), and up to which sizes they are padded."""
+
+    reason: str | None
+    padding_reason: str | None = None
+    largest: Mapping[str, int] | None = None
 
 
 class ServedSignature:
@@ -60,7 +73,9 @@ class ServedSignature:
 
     `batched` says that all inputs and outputs have the rows of a batch as their first dimension,
     and that a call changes nothing; then the rows of several requests can be computed by one call.
-    `reason` says why not.
+    `reason` says why not. `padding` is how requests of different sizes are put together, where the
+    file or the options declare which sizes may be padded; None where they are not, and then
+    `padding_reason` says why, unless nothing is declared.
     """
 
     def __init__(self, signature: AnySignature) -> None:
@@ -74,10 +89,48 @@ class ServedSignature:
         self.rows = _rows_symbol(self.inputs, self.outputs) if self.is_pure else None
         self.batched = self.rows is not None
         self.reason = None if self.batched else _why_alone(self)
+        self.padding: Padding | None = None
+        self.padding_reason: str | None = None
+
+    def pad(self, values: Mapping[str, Mapping[str, Any]], share: float) -> None:
+        """Let requests be padded in the sizes of `values` that it has, by `share` of an input at
+        most. Trial calls find out up to which sizes; none are padded before."""
+        inputs = self.signature.inputs
+        own = {n: v for n, v in values.items() if any(axes_of(x.shape, n) for x in inputs)}
+        if not own or share <= 0:
+            return
+        if not self.batched:
+            self.padding_reason = f"requests are not batched: {self.reason}"
+            return
+        try:
+            self.padding = Padding(own, inputs, self.signature.outputs, share)
+        except ValueError as error:
+            self.padding_reason = str(error)
 
     def stop_batching(self, reason: str) -> None:
         """Compute each request alone from now on."""
         self.batched, self.reason = False, reason
+        if self.padding is not None:
+            self.stop_padding(f"requests are not batched: {reason}")
+
+    def stop_padding(self, reason: str) -> None:
+        """Put only requests of equal sizes together from now on."""
+        self.padding, self.padding_reason = None, reason
+
+    @property
+    def findings(self) -> Findings:
+        """What is known after trial calls."""
+        largest = None if self.padding is None else self.padding.largest
+        return Findings(self.reason, self.padding_reason, largest)
+
+    def take(self, found: Findings) -> None:
+        """Do as trial calls in another process have found."""
+        if found.reason is not None:
+            self.stop_batching(found.reason)
+        if found.padding_reason is not None:
+            self.stop_padding(found.padding_reason)
+        elif self.padding is not None and found.largest is not None:
+            self.padding.limit(found.largest)
 
     @property
     def most_rows(self) -> int:
@@ -110,9 +163,11 @@ class ServedSignature:
         arrays = [self._checked(x, given.get(x.name), sizes) for x in self.inputs]
         self._check_ranges(sizes)
         if not self.batched:
-            return Checked(arrays, 1, ())
+            return Checked(arrays, 1, (), sizes)
+        if self.padding is not None:
+            return Checked(arrays, len(arrays[0]), self.padding.key(arrays, sizes), sizes)
         key = tuple([a.shape[1:] for a in arrays])
-        return Checked(arrays, len(arrays[0]), key)
+        return Checked(arrays, len(arrays[0]), key, sizes)
 
     def _checked(self, spec: TensorSpec, array: Any, sizes: dict[str, int]) -> Any:
         if array is None:
@@ -173,6 +228,29 @@ class ServedSignature:
         return f"<served {self.signature!r}, {'batched' if self.batched else 'not batched'}>"
 
 
+def served_signatures(
+    program: ExportedProgram, batching: BatchOptions
+) -> dict[str, ServedSignature]:
+    """The signatures of a program by their names, with the padding that its card declares, or in
+    its place the options.
+
+    Raises ServeError (FAILED_PRECONDITION) where what is declared doesn't fit.
+    """
+    of_options = batching.padded is not None
+    padded = batching.padded if of_options else program.card.get("padded", {})
+    signatures = program.signatures
+    try:
+        check_padded(
+            padded, signatures.values(), "batching.padded" if of_options else "card.padded"
+        )
+    except ArgumentError as error:
+        raise ServeError(Status.FAILED_PRECONDITION, str(error)) from None
+    found = {name: ServedSignature(s) for name, s in signatures.items()}
+    for signature in found.values():
+        signature.pad(padded or {}, batching.max_padding)
+    return found
+
+
 def _spec(x: Any) -> TensorSpec:
     """What a signature says of an input or an output, of a program or of a file of ONNX."""
     shape = None if x.shape is None else tuple([_size(s) for s in x.shape])
@@ -229,4 +307,4 @@ def _shown(spec: TensorSpec) -> str:
     return "(" + ", ".join("?" if s is None else str(s) for s in spec.shape or ()) + ")"
 
 
-__all__ = ["Checked", "ServedSignature", "Size", "TensorSpec"]
+__all__ = ["Checked", "Findings", "ServedSignature", "Size", "TensorSpec", "served_signatures"]

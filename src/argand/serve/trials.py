@@ -16,6 +16,7 @@ import numpy as np
 from argand.base.dim import Dim
 from argand.export.samples import Sample
 from argand.export.traced import TracedSignature
+from argand.serve.padding_trials import PaddingTrials, same_bits
 from argand.serve.signature import ServedSignature
 from argand.tensor.core import Tensor
 
@@ -38,8 +39,9 @@ class Trials:
     # -- inputs --------------------------------------------------------------------------------
 
     def inputs(self, rows: int, lengths: Mapping[str, int]) -> list[np.ndarray]:
-        """Inputs of these sizes: floats are drawn, other values are taken from samples, or 0 and 1,
-        which indices and masks may be."""
+        """Inputs of these sizes: floats are drawn, other values are taken from samples, or drawn
+        from 0 to the largest there; without samples from 0 and 1, which indices and masks may
+        be."""
         sizes = {**lengths, **({self.served.rows: rows} if self.served.rows else {})}
         return [
             self._array(i, spec, self._shape(info, rows, sizes))
@@ -73,7 +75,20 @@ class Trials:
             array = given.numpy_array() if isinstance(given, Tensor) else np.asarray(given)
             if array.shape[1:] == shape[1:] and len(array) and array.ndim == len(shape):
                 return np.asarray(array[self._random.integers(0, len(array), shape[0])])
-        return self._random.integers(0, 2, shape).astype(dtype)
+        return self._random.integers(0, self._most_index(i) + 1, shape).astype(dtype)
+
+    def _most_index(self, i: int) -> int:
+        """The largest value that samples have for an input of integers; 1 at least."""
+        found = [1]
+        for sample in self.samples:
+            array = np.asarray(sample.inputs[i])
+            if array.dtype.kind in "iu" and array.size:
+                found.append(int(array.max()))
+        return max(found)
+
+    def usual(self) -> Mapping[str, int]:
+        """Usual sizes of what varies but the rows."""
+        return next(self._lengths())
 
     def _lengths(self) -> Iterator[dict[str, int]]:
         """Sizes for the symbols but that of the rows: the usual ones first, then 1, for which a
@@ -105,6 +120,7 @@ class Trials:
             self._first_calls(most)
             if compare and served.batched and most > 1:
                 self._compare(most)
+                PaddingTrials(served, self).run()
         except Exception as error:
             served.stop_batching(
                 "no trial call could be made, so it is not known whether rows have the same bits "
@@ -117,7 +133,7 @@ class Trials:
         for guess in _GUESSES if self._has_unknown_sizes() else _GUESSES[:1]:
             self.guess = guess
             try:
-                self._call(2, next(self._lengths()))
+                self._call(2, self.usual())
                 break
             except Exception as e:
                 error = e
@@ -160,7 +176,7 @@ class Trials:
     def _compare(self, most: int) -> None:
         """Stop batching where a row of a batch has other bits than alone."""
         started = time.perf_counter()
-        lengths = next(self._lengths())
+        lengths = self.usual()
         most = min(most, 64)
         x = self.inputs(most, lengths)
         least = (self._allowed((1, *_ROWS), most) or [most])[0]
@@ -174,18 +190,11 @@ class Trials:
             for row in sorted({0, rows // 2, rows - least}):
                 if row not in alone:
                     alone[row] = self.served.run([a[row : row + least] for a in x])
-                if not _equal([o[row : row + least] for o in together], alone[row]):
+                if not same_bits([o[row : row + least] for o in together], alone[row]):
                     self.served.stop_batching(
                         f"row {row} of a batch of {rows} has other bits than computed alone"
                     )
                     return
-
-
-def _equal(found: Sequence[Any], expected: Sequence[Any]) -> bool:
-    return all(
-        a.shape == b.shape and a.tobytes() == b.tobytes()
-        for a, b in zip(found, expected, strict=True)
-    )
 
 
 def _usual(limits: Any, guess: int) -> int:

@@ -20,7 +20,7 @@ from argand.serve.errors import ServeError, Status, as_serve_error, not_found
 from argand.serve.execution import Executor
 from argand.serve.files import HeldFile, read_program
 from argand.serve.options import ModelOptions
-from argand.serve.signature import ServedSignature
+from argand.serve.signature import ServedSignature, served_signatures
 from argand.serve.trials import Trials
 
 
@@ -82,7 +82,7 @@ class ModelVersion:
             assert self.path is not None
             self.held = HeldFile(self.path)
             self.program = read_program(self.held.path, self.held.name)
-        self.signatures = {n: ServedSignature(s) for n, s in self.program.signatures.items()}
+        self.signatures = served_signatures(self.program, self.options.batching)
 
     @property
     def is_pure(self) -> bool:

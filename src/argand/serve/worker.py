@@ -26,16 +26,17 @@ from argand.serve.channel import (
 )
 from argand.serve.errors import as_serve_error
 from argand.serve.files import read_program
-from argand.serve.signature import ServedSignature
+from argand.serve.options import BatchOptions
+from argand.serve.signature import served_signatures
 from argand.serve.version import warm
 
 
 class _Served:
     """A version in this process."""
 
-    def __init__(self, program: ExportedProgram) -> None:
+    def __init__(self, program: ExportedProgram, batching: BatchOptions) -> None:
         self.program = program
-        self.signatures = {n: ServedSignature(s) for n, s in program.signatures.items()}
+        self.signatures = served_signatures(program, batching)
 
 
 class Worker:
@@ -83,8 +84,9 @@ class Worker:
     def _load(self, message: Load, file: int | None) -> None:
         try:
             path = f"/dev/fd/{file}" if message.path is None else message.path
-            served = _Served(read_program(path, message.name))
-            warm(served.program, served.signatures, message.max_rows, compare=message.compare)
+            served = _Served(read_program(path, message.name), message.batching)
+            rows = message.batching.max_rows
+            warm(served.program, served.signatures, rows, compare=message.compare)
         except Exception as error:
             self._send(_failed(error, message.version))
             return
@@ -93,8 +95,8 @@ class Worker:
                 os.close(file)
         if message.version not in self._unwanted:
             self._versions[message.version] = served
-        reasons = {n: s.reason for n, s in served.signatures.items() if s.reason is not None}
-        self._send(Loaded(message.version, reasons))
+        findings = {n: s.findings for n, s in served.signatures.items()}
+        self._send(Loaded(message.version, findings))
 
 
 def _failed(error: Exception, version: int | None = None) -> Failed:

@@ -40,9 +40,12 @@ from argand.serve.errors import ServeError, Status
 from argand.serve.execution import Done as Told
 from argand.serve.execution import Executor, Version
 from argand.serve.files import HeldFile
-from argand.serve.signature import ServedSignature
+from argand.serve.signature import Findings, ServedSignature
 
 _log = logging.getLogger("argand.serve")
+
+Found = dict[str, Findings]
+"""What a worker found out about the signatures of a version, by their names."""
 
 TRIES: Final = 3
 """How many workers a call may cost before it fails: it may be the call that ends them."""
@@ -69,7 +72,7 @@ class _Entry:
         self.number = number
         self.held: HeldFile = version.held
         self.name = f"{version.model} version {version.number}"
-        self.max_rows = version.options.batching.max_rows
+        self.batching = version.options.batching
         self.is_pure = all(s.is_pure for s in version.signatures.values())
         self.home: int | None = None  # the only worker that computes it
         self.is_open = False
@@ -104,7 +107,7 @@ class _Worker:
         self.is_ready = False
         self.started = time.monotonic()
         self._pool = pool
-        self._loading: dict[int, asyncio.Future[dict[str, str]]] = {}
+        self._loading: dict[int, asyncio.Future[Found]] = {}
         self._given, self._made = Segment(), Seen()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.settimeout(_REPLY)
@@ -116,15 +119,15 @@ class _Worker:
 
     # -- what it is asked ----------------------------------------------------------------------
 
-    async def load(self, entry: _Entry, compare: bool) -> dict[str, str]:
-        """Let it read a version; which signatures it does not batch, and why."""
+    async def load(self, entry: _Entry, compare: bool) -> Found:
+        """Let it read a version; what it found out about its signatures."""
         future = self._loading[entry.number] = self._loop.create_future()
         path = None if entry.held.folder is None else entry.held.path
-        message = Load(entry.number, entry.held.name, path, entry.max_rows, compare)
+        message = Load(entry.number, entry.held.name, path, entry.batching, compare)
         self._send(message, entry.held.file)
-        reasons: dict[str, str] = await future
+        findings: Found = await future
         self.versions.add(entry.number)
-        return reasons
+        return findings
 
     def unload(self, number: int) -> None:
         """Let it forget a version."""
@@ -164,7 +167,7 @@ class _Worker:
         if file is not None:
             self._made.map(file)
         if isinstance(message, Loaded):
-            self._loading.pop(message.version).set_result(message.reasons)
+            self._loading.pop(message.version).set_result(message.findings)
         elif isinstance(message, Failed) and message.version is not None:
             self._loading.pop(message.version).set_exception(_error(message))
         elif isinstance(message, Done):
@@ -250,17 +253,17 @@ class WorkerPool:
                 self._start(index, 0.0)
         try:
             first, *rest = indices
-            reasons = await self._load(first, entry, True)
+            findings = await self._load(first, entry, True)
             await asyncio.gather(*(self._load(i, entry, False) for i in rest))
         except BaseException:
             self.remove(entry)
             raise
         entry.is_open = True
-        for name, reason in reasons.items():
-            version.signatures[name].stop_batching(reason)
+        for name, found in findings.items():
+            version.signatures[name].take(found)
         return entry
 
-    async def _load(self, index: int, entry: _Entry, compare: bool) -> dict[str, str]:
+    async def _load(self, index: int, entry: _Entry, compare: bool) -> Found:
         """Load a version on a worker; if that ends, on the one in its place."""
         for _ in range(TRIES):
             worker = await self._ready(index)

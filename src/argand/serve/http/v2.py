@@ -235,6 +235,10 @@ class V2:
         if rows:
             delay = int(batching.max_delay * 1e6)
             found["dynamic_batching"] = {"max_queue_delay_microseconds": delay}
+        reasons = {"not_batched": signature.reason, "not_padded": signature.padding_reason}
+        told = {name: {"string_value": x} for name, x in reasons.items() if x is not None}
+        if told:
+            found["parameters"] = told
         return Response(encoded(found))
 
     # -- statistics and management -------------------------------------------------------------
