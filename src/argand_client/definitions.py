@@ -207,6 +207,63 @@ RepositoryModelUnloadRequest
   3 map<string,ModelRepositoryParameter> parameters
 RepositoryModelUnloadResponse
 
+SystemSharedMemoryStatusRequest
+  1 string name
+SystemSharedMemoryStatusResponse
+  1 map<string,SystemSharedMemoryStatusResponse.RegionStatus> regions
+SystemSharedMemoryStatusResponse.RegionStatus
+  1 string name
+  2 string key
+  3 uint64 offset
+  4 uint64 byte_size
+SystemSharedMemoryRegisterRequest
+  1 string name
+  2 string key
+  3 uint64 offset
+  4 uint64 byte_size
+SystemSharedMemoryRegisterResponse
+SystemSharedMemoryUnregisterRequest
+  1 string name
+SystemSharedMemoryUnregisterResponse
+CudaSharedMemoryStatusRequest
+  1 string name
+CudaSharedMemoryStatusResponse
+  1 map<string,CudaSharedMemoryStatusResponse.RegionStatus> regions
+CudaSharedMemoryStatusResponse.RegionStatus
+  1 string name
+  2 uint64 device_id
+  3 uint64 byte_size
+CudaSharedMemoryRegisterRequest
+  1 string name
+  2 bytes raw_handle
+  3 int64 device_id
+  4 uint64 byte_size
+CudaSharedMemoryRegisterResponse
+CudaSharedMemoryUnregisterRequest
+  1 string name
+CudaSharedMemoryUnregisterResponse
+TraceSettingRequest
+  1 map<string,TraceSettingRequest.SettingValue> settings
+  2 string model_name
+TraceSettingRequest.SettingValue
+  1 string[] value
+TraceSettingResponse
+  1 map<string,TraceSettingResponse.SettingValue> settings
+TraceSettingResponse.SettingValue
+  1 string[] value
+LogSettingsRequest
+  1 map<string,LogSettingsRequest.SettingValue> settings
+LogSettingsRequest.SettingValue
+  1 bool bool_param|parameter_choice
+  2 uint32 uint32_param|parameter_choice
+  3 string string_param|parameter_choice
+LogSettingsResponse
+  1 map<string,LogSettingsResponse.SettingValue> settings
+LogSettingsResponse.SettingValue
+  1 bool bool_param|parameter_choice
+  2 uint32 uint32_param|parameter_choice
+  3 string string_param|parameter_choice
+
 service GRPCInferenceService
   ServerLive ServerLiveRequest ServerLiveResponse
   ServerReady ServerReadyRequest ServerReadyResponse
@@ -220,7 +277,15 @@ service GRPCInferenceService
   RepositoryIndex RepositoryIndexRequest RepositoryIndexResponse
   RepositoryModelLoad RepositoryModelLoadRequest RepositoryModelLoadResponse
   RepositoryModelUnload RepositoryModelUnloadRequest RepositoryModelUnloadResponse
-"""
+  SystemSharedMemoryStatus SystemSharedMemoryStatusRequest SystemSharedMemoryStatusResponse
+  SystemSharedMemoryRegister SystemSharedMemoryRegisterRequest SystemSharedMemoryRegisterResponse
+  SystemSharedMemoryUnregister SystemSharedMemoryUnregisterRequest SystemSharedMemoryUnregisterResponse
+  CudaSharedMemoryStatus CudaSharedMemoryStatusRequest CudaSharedMemoryStatusResponse
+  CudaSharedMemoryRegister CudaSharedMemoryRegisterRequest CudaSharedMemoryRegisterResponse
+  CudaSharedMemoryUnregister CudaSharedMemoryUnregisterRequest CudaSharedMemoryUnregisterResponse
+  TraceSetting TraceSettingRequest TraceSettingResponse
+  LogSettings LogSettingsRequest LogSettingsResponse
+"""  # noqa: E501
 
 # -- TensorFlow Serving ----------------------------------------------------------------------------
 

@@ -95,6 +95,25 @@ def test_a_stream_gives_pieces_and_a_call_the_whole(root: Path, model: GPT) -> N
     run(ask())
 
 
+def test_an_answer_without_outputs_ends_a_text_where_it_is_asked_for(
+    root: Path, model: GPT
+) -> None:
+    how = {"max_tokens": 5, "seed": 3}
+
+    async def ask() -> None:
+        async with serving(root) as (_, channel):
+            asks = request(PROMPT, "a", **how)
+            asks.parameters["triton_enable_empty_final_response"].bool_param = True
+            answers = Stub(channel, V2).ModelStreamInfer(iter([asks]))
+            found = [answer.infer_response async for answer in answers]
+            final = [p.parameters["triton_final_response"].bool_param for p in found]
+            assert final == [False] * (len(found) - 1) + [True]
+            assert not found[-1].outputs and not found[-1].raw_output_contents
+            assert "".join(map(text_of, found[:-1])) == expected(model, PROMPT, **how)
+
+    run(ask())
+
+
 def test_a_client_that_leaves_a_stream_leaves_nothing_running(root: Path) -> None:
     async def ask() -> None:
         async with serving(root) as (server, channel):

@@ -148,6 +148,8 @@ def test_models_that_generate_are_listed_beside_tensorflows_paths(server: Server
     assert [m["id"] for m in found["data"]] == ["letters"]
     status = asked(server, "GET", "/v1/models/letters").json
     assert status["model_version_status"][0]["state"] == "AVAILABLE"
+    assert {name: status[name] for name in found["data"][0]} == found["data"][0]
+    assert list(asked(server, "GET", "/v1/models/digits").json) == ["model_version_status"]
 
 
 def test_a_client_that_goes_leaves_nothing_running(server: Server) -> None:
@@ -189,7 +191,7 @@ CHAT = {"messages": [{"role": "user", "content": "a"}]}
         ("completions", {"best_of": 3}, 400, "best_of"),
         ("completions", {"stop": [1]}, 400, "stop"),
         ("completions", {"logprobs": True}, 400, "logprobs"),
-        ("completions", {"logit_bias": {"x": 1}}, 400, None),
+        ("completions", {"logit_bias": {"x": 1}}, 400, "logit_bias"),
         ("completions", {"logit_bias": {"999": 1}}, 400, "logit_bias"),
         ("completions", {"suffix": "b"}, 400, "suffix"),
         ("chat/completions", {"messages": []}, 400, "messages"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ pytest.importorskip("httptools")
 import argand as ag
 from argand.base.errors import ArgumentError
 from argand.serve import Server
+from argand.serve.handlers import tables
 from argand.serve.profiles import settings_of_profile
 
 MANAGER = {"authorization": "Bearer secret"}
@@ -93,7 +96,7 @@ def test_arrays_go_in_as_json(server: Server) -> None:
 def test_errors_have_torchserves_shape(server: Server) -> None:
     for path, body, status, kind in (
         ("/predictions/nothing", b"x", 404, "ModelNotFoundException"),
-        ("/predictions/digits/7", b"x", 404, "ModelNotFoundException"),
+        ("/predictions/digits/7", b"x", 404, "ModelVersionNotFoundException"),
         ("/predictions/pictures", b"no image", 400, "BadRequestException"),
         ("/explanations/digits", b"x", 501, "MethodNotAllowedException"),
     ):
@@ -121,7 +124,103 @@ def test_management_lists_describes_unloads_and_loads(server: Server) -> None:
     assert asked(server, "PUT", "/models/digits/3.0/set-default", **MANAGER).status == 200
     for url in ("../digits", "/etc/passwd", "https://example.com/x.mar", ""):
         assert asked(server, "POST", f"/models?url={url}", **MANAGER).status == 400
-    assert asked(server, "PUT", "/models/digits?min_worker=2", **MANAGER).status == 501
+
+
+def test_workers_are_scaled(server: Server) -> None:
+    def scaled(query: str) -> Any:
+        return asked(server, "PUT", f"/models/digits{query}", **MANAGER)
+
+    found = scaled("?min_worker=3&synchronous=true")
+    assert (found.status, found.json["status"]) == (200, "Workers scaled to 3 for model: digits")
+    described = asked(server, "GET", "/models/digits?customized=true", **MANAGER).json[0]
+    assert (described["minWorkers"], described["maxWorkers"]) == (3, 3)
+    assert [w["status"] for w in described["workers"]] == ["READY"] * 3
+    told = json.loads(described["customizedMetadata"])
+    assert list(told["signatures"]) == ["serving_default"]
+    assert server.call(lambda: server.engine.find("digits").workers) == 3
+    x = inputs(2).tolist()
+    expected = exported(classifier(3))(inputs(2)).numpy()
+    for _ in range(5):
+        found = asked(server, "POST", "/predictions/digits", x, content_type="application/json")
+        assert floats(found.json).tobytes() == expected.tobytes()
+    found = scaled("/3.0?min_worker=1")
+    assert (found.status, found.json["status"]) == (202, "Processing worker updates...")
+    for query, field in (
+        ("?min_worker=3&max_worker=2", "max_worker"),
+        ("?min_worker=0", "min_worker"),
+        ("?min_worker=65", "min_worker"),
+        ("?min_worker=-1", "min_worker"),
+        ("?min_worker=1&synchronous=maybe", "synchronous"),
+    ):
+        found = scaled(query)
+        assert (found.status, found.json["type"]) == (400, "BadRequestException")
+        assert found.headers["x-error-field"] == field
+    assert scaled("/9.0?min_worker=1").json["type"] == "ModelVersionNotFoundException"
+
+
+def test_models_are_registered_with_options(server: Server) -> None:
+    taken = asked(server, "POST", "/models?url=pictures", **MANAGER)
+    assert (taken.status, taken.json["type"]) == (409, "ConflictStatusException")
+    assert asked(server, "DELETE", "/models/pictures/1.0", **MANAGER).status == 200
+    options = {"url": "pictures.mar", "batch_size": 4, "max_batch_delay": 7, "initial_workers": 2}
+    answer = asked(server, "POST", "/models", options, content_type="application/json", **MANAGER)
+    assert (answer.status, answer.json["status"]) == (202, "Processing worker updates...")
+    (found,) = asked(server, "GET", "/models/pictures/1.0", **MANAGER).json
+    assert (found["batchSize"], found["maxBatchDelay"], found["minWorkers"]) == (4, 7, 2)
+    for query in ("batch_size=0", "batch_size=x", "response_timeout=-1", "initial_workers=1e3"):
+        answer = asked(server, "POST", f"/models?url=pictures&{query}", **MANAGER)
+        assert answer.status == 400 and answer.headers["x-error-field"] == query.split("=")[0]
+
+
+def test_the_api_describes_itself(server: Server) -> None:
+    for method, path in (("OPTIONS", "/"), ("GET", "/api-description")):
+        assert asked(server, method, path).json["openapi"].startswith("3.")
+
+
+def test_tables_go_in_and_out(profile: Callable[..., Server]) -> None:
+    server = profile("sagemaker")
+    x = inputs(3)
+    expected = exported(classifier(3))(x).numpy()
+    npy = {"content_type": "application/x-npy", "accept": "application/x-npy"}
+    for array in (x, np.asfortranarray(x), x.astype(np.float64)):
+        found = asked(server, "POST", "/invocations", tables.npy_of(array), **npy)
+        assert found.headers["content-type"] == "application/x-npy"
+        assert np.load(io.BytesIO(found.body)).tobytes() == expected.tobytes()
+    lines = "\n".join(",".join(map(repr, row)) for row in x.tolist()).encode()
+    found = asked(server, "POST", "/invocations", lines, content_type="text/csv", accept="text/csv")
+    rows = [line.split(",") for line in found.body.decode().splitlines()]
+    assert floats(rows).tobytes() == expected.tobytes()
+    whole = tables.npy_of(x)
+    objects = io.BytesIO()
+    np.save(objects, np.array([None, 1]), allow_pickle=True)
+    longer = whole.replace(b"(3, 6)", b"(9, 6)")
+    for kind, body in (
+        ("application/x-npy", b"x"),
+        ("application/x-npy", whole[:-1]),
+        ("application/x-npy", longer),
+        ("application/x-npy", objects.getvalue()),
+        ("application/x-npy", whole.replace(b"(3, 6)", b"(-3,6)")),
+        ("text/csv", b""),
+        ("text/csv", b"1,2\n3"),
+        ("text/csv", b"\xff"),
+        ("text/csv", b"a,b"),
+    ):
+        found = asked(server, "POST", "/invocations", body, content_type=kind)
+        assert found.status == 400 and found.headers["x-error-field"] in ("body", "input"), found
+
+
+def test_sagemakers_own_paths(profile: Callable[..., Server]) -> None:
+    server = profile("sagemaker")
+    x = inputs(2)
+    expected = exported(classifier(3))(x).numpy()
+    path, body = "/endpoints/anything/invocations", {"instances": x.tolist()}
+    found = asked(server, "POST", path, body, x_amzn_sagemaker_target_model="digits.tar.gz")
+    assert floats(found.json["predictions"]).tobytes() == expected.tobytes()
+    assert found.headers["x-amzn-invoked-production-variant"] == "AllTraffic"
+    wrong = asked(server, "POST", path, {"instances": [[1]]})
+    assert (wrong.status, wrong.json["OriginalStatusCode"]) == (424, 400)
+    assert "'input'" in wrong.json["OriginalMessage"]
+    assert wrong.headers["x-amzn-errortype"] == "ModelError"
 
 
 def test_management_is_off_without_a_token(profile: Callable[..., Server]) -> None:
@@ -183,11 +282,14 @@ def test_azure_and_kserve(profile: Callable[..., Server]) -> None:
     azure = profile("azure", tokens={"digits": "t"})
     for path in ("/", "/liveness", "/readiness"):
         assert asked(azure, "GET", path).status == 200
-    json = {"content_type": "application/json"}
-    assert asked(azure, "POST", "/score", {"data": x.tolist()}, **json).status == 401
-    found = asked(azure, "POST", "/score", {"data": x.tolist()}, authorization="Bearer t", **json)
+    kind = {"content_type": "application/json"}
+    assert asked(azure, "POST", "/score", {"data": x.tolist()}, **kind).status == 401
+    found = asked(azure, "POST", "/score", {"data": x.tolist()}, authorization="Bearer t", **kind)
     assert floats(found.json).tobytes() == expected.tobytes()
+    assert asked(azure, "GET", "/swagger.json", authorization="Bearer t").json["openapi"]
     kserve = profile("kserve")
+    assert asked(kserve, "GET", "/").json == {"status": "alive"}
+    assert b"<html" in asked(kserve, "GET", "/", accept="text/html").body
     assert asked(kserve, "GET", "/v1/models").json == {"models": ["digits", "pictures"]}
     assert asked(kserve, "GET", "/v1/models/digits").json == {"name": "digits", "ready": True}
     found = asked(kserve, "POST", "/v1/models/digits:predict", {"instances": x.tolist()})

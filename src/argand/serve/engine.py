@@ -125,7 +125,7 @@ class Engine:
         found = model.versions.get(version)
         if found is None or (found.state is State.END and found.error is None):
             there = ", ".join(map(str, model.available)) or "none"
-            raise not_found(f"{name} has no version {version}; there are {there}")
+            raise not_found(f"{name} has no version {version}; there are {there}", "version")
         if found.state is not State.AVAILABLE:
             why = f": {found.error}" if found.error else ""
             raise ServeError(
@@ -142,7 +142,7 @@ class Engine:
     def _labelled(self, model: Model, label: str) -> int:
         if label not in model.options.labels:
             known = ", ".join(model.options.labels) or "none"
-            raise not_found(f"{model.name} has no label {label!r}; there are {known}")
+            raise not_found(f"{model.name} has no label {label!r}; there are {known}", "label")
         return model.options.labels[label]
 
     def _drawn(self, model: Model) -> int | None:

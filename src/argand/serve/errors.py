@@ -20,9 +20,9 @@ def invalid(message: str, field: str | None = None) -> ServeError:
     return ServeError(Status.INVALID_ARGUMENT, message, field=field)
 
 
-def not_found(message: str) -> ServeError:
-    """A model, a version or a signature that is not there."""
-    return ServeError(Status.NOT_FOUND, message)
+def not_found(message: str, field: str | None = None) -> ServeError:
+    """A model, a version or a signature that is not there; `field` names what said so."""
+    return ServeError(Status.NOT_FOUND, message, field=field)
 
 
 def as_serve_error(error: BaseException) -> ServeError:

@@ -33,9 +33,10 @@ class Version(Protocol):
 
 
 class Executor(Protocol):
-    """Computes calls. `room` is how many it takes at once."""
+    """Computes calls. `room` is how many it takes at once, up to `most`."""
 
     room: int
+    most: int
 
     async def load(self, version: Version) -> None:
         """Make ready to compute the calls of a version that has been read: what they need is
@@ -46,6 +47,10 @@ class Executor(Protocol):
         """Begin a call; `done` is told its outputs, at once or later."""
         ...
 
+    def scale(self, calls: int) -> None:
+        """Take so many calls at once from now on."""
+        self.room = calls
+
     def close(self) -> None:
         """Let go of threads and processes."""
         ...
@@ -55,15 +60,16 @@ _SHORT = 1e-3  # seconds: less than that isn't worth a thread
 
 
 class InProcess(Executor):
-    """Runs short calls at once, and longer ones on a thread of its own, one after the other.
+    """Runs short calls at once, and longer ones on threads of its own, `room` at a time.
 
     Going through a thread takes 0.1 ms, which is longer than a small network; and what takes longer
     must not keep the event loop from other requests.
     """
 
-    room = 1
+    most = 64
 
     def __init__(self) -> None:
+        self.room = 1
         self._thread: ThreadPoolExecutor | None = None
         self._seconds: dict[int, float] = {}  # the longest of late, by signature
 
@@ -74,7 +80,7 @@ class InProcess(Executor):
             done(self._timed(key, signature, arrays))
             return
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="argand-serve")
+            self._thread = ThreadPoolExecutor(self.room, thread_name_prefix="argand-serve")
         loop = asyncio.get_running_loop()
 
         def compute() -> None:
@@ -95,8 +101,13 @@ class InProcess(Executor):
             took, before = time.perf_counter() - start, self._seconds.get(key, 0.0)
             self._seconds[key] = max(took, before * 0.9)
 
+    def scale(self, calls: int) -> None:
+        """Compute so many calls at once from now on."""
+        self.close()
+        self.room = calls
+
     def close(self) -> None:
-        """End the thread after what it computes."""
+        """End the threads after what they compute."""
         if self._thread is not None:
             self._thread.shutdown(wait=False)
             self._thread = None

@@ -182,6 +182,10 @@ class ServedSignature:
                 f"{self.name}: the input {spec.name!r} is {spec.dtype.name}, got {array.dtype}",
                 spec.name,
             )
+        if spec.dtype is None and array.dtype.kind not in "OSU":
+            raise invalid(
+                f"{self.name}: the input {spec.name!r} takes strings, got {array.dtype}", spec.name
+            )
         if spec.shape is None:
             return array
         if len(spec.shape) != array.ndim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,19 @@ import numpy as np
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.signature import TensorSpec
 from argand_client.datatypes import as_bytes, name_of
+
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "generate",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+)
+"""What is served beyond the protocol's core, by the names of Triton and KServe."""
 
 
 def datatype_of(dtype: Any, name: str) -> str:
@@ -29,16 +43,20 @@ def sizes(spec: TensorSpec) -> list[int]:
     return [size if isinstance(size, int) else -1 for size in spec.shape or ()]
 
 
-def classified(array: Any, count: int, name: str) -> np.ndarray[Any, Any]:
-    """The `count` largest scores along the last dimension, as Triton's texts `score:index`."""
+def classified(
+    array: Any, count: int, name: str, names: Sequence[str] | None = None
+) -> np.ndarray[Any, Any]:
+    """The `count` largest scores along the last dimension, as Triton's texts `score:index`, or
+    `score:index:name` where the classes have names."""
     if array.ndim == 0 or array.dtype.kind not in "fiu" or count < 0:
         raise invalid(f"{name}: {count} classes can't be made of {array.dtype}", name)
     order = np.argsort(-array.astype(np.float64), axis=-1, kind="stable")[..., :count]
     scores = np.take_along_axis(array, order, -1)
     found = np.empty(order.size, object)
     pairs = zip(scores.ravel().tolist(), order.ravel().tolist(), strict=True)
-    found[:] = [as_bytes(f"{score:f}:{index}") for score, index in pairs]
+    ends = [""] * array.shape[-1] if names is None else [f":{name}" for name in names]
+    found[:] = [as_bytes(f"{score:f}:{index}{ends[index]}") for score, index in pairs]
     return found.reshape(order.shape)
 
 
-__all__ = ["classified", "datatype", "datatype_of", "sizes"]
+__all__ = ["EXTENSIONS", "classified", "datatype", "datatype_of", "sizes"]

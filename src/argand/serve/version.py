@@ -16,7 +16,7 @@ from argand.base.errors import did_you_mean
 from argand.export.program import ExportedProgram
 from argand.export.samples import compared
 from argand.serve.batching import Batch, Batcher, Budget
-from argand.serve.errors import ServeError, Status, as_serve_error, not_found
+from argand.serve.errors import ServeError, Status, as_serve_error, invalid, not_found
 from argand.serve.execution import Executor
 from argand.serve.files import HeldFile, read_program
 from argand.serve.options import ModelOptions
@@ -144,6 +144,28 @@ class ModelVersion:
         self._batchers, self.signatures, self.program = {}, {}, None
         self._executor, self.held = None, None
 
+    @property
+    def workers(self) -> int:
+        """How many calls are computed at once."""
+        return 0 if self._executor is None else self._executor.room
+
+    def scale(self, workers: int) -> None:
+        """Compute so many calls at once from now on.
+
+        Raises ServeError (INVALID_ARGUMENT) for none, or for more than can be.
+        """
+        if self._executor is None:
+            raise self._gone()
+        most = self._executor.most if self.is_pure else 1
+        if not 1 <= workers <= most:
+            raise invalid(
+                f"{self.model} version {self.number} has from 1 to {most} workers, got {workers}",
+                "min_worker",
+            )
+        self._executor.scale(workers)
+        for batcher in self._batchers.values():
+            batcher.look()
+
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Let it not end before the block does: for what asks in several steps."""
@@ -165,7 +187,8 @@ class ModelVersion:
         if found is None:
             raise not_found(
                 f"{self.model} has no signature {name!r}{did_you_mean(name, self.signatures)}; "
-                f"there are {', '.join(self.signatures)}"
+                f"there are {', '.join(self.signatures)}",
+                "signature_name",
             )
         return found
 

@@ -397,7 +397,7 @@ class _PoolExecutor(Executor):
     """Computes the calls of one version on the workers of a pool."""
 
     def __init__(self, pool: WorkerPool) -> None:
-        self.room = pool.count
+        self.room = self.most = pool.count
         self._pool = pool
         self._entry: _Entry | None = None
 
@@ -409,7 +409,7 @@ class _PoolExecutor(Executor):
             version.held = held
         self._entry = await self._pool.add(version)
         if not self._entry.is_pure:
-            self.room = 1
+            self.room = self.most = 1
 
     def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
         """Compute a call."""

@@ -68,6 +68,11 @@ async def whole(generation: Generation) -> tuple[str, str]:
     return answer.text, answer.finish
 
 
+def ends_empty(parameters: Mapping[str, Any]) -> bool:
+    """Whether a client wants an answer without outputs behind the last piece of a text."""
+    return parameters.get("triton_enable_empty_final_response") is True
+
+
 async def pieces(generation: Generation) -> AsyncIterator[tuple[str, str | None]]:
     """The text as it comes; with the last piece why it ended."""
     async with aclosing(aiter(generation)) as found:
@@ -76,14 +81,14 @@ async def pieces(generation: Generation) -> AsyncIterator[tuple[str, str | None]
                 yield piece.text, piece.finish
 
 
-def write(answer: Any, text: str, finish: str | None) -> Any:
-    """Fill a ModelInferResponse."""
+def write(answer: Any, text: str, finish: str | None, *, final: bool | None = None) -> Any:
+    """Fill a ModelInferResponse; `final` says whether it is the last, else the reason does."""
     answer.outputs.add(name=TEXT, datatype="BYTES", shape=[1])
     answer.raw_output_contents.append(to_bytes(objects([text])))
     if finish is not None:
         answer.parameters["finish_reason"].string_param = finish
-    answer.parameters[FINAL].bool_param = finish is not None
+    answer.parameters[FINAL].bool_param = finish is not None if final is None else final
     return answer
 
 
-__all__ = ["INPUTS", "TEXT", "begun", "pieces", "whole", "write"]
+__all__ = ["FINAL", "INPUTS", "TEXT", "begun", "ends_empty", "pieces", "whole", "write"]

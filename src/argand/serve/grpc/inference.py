@@ -14,16 +14,23 @@ from argand.serve.generation import Generation, is_language_model
 from argand.serve.grpc import generating
 from argand.serve.grpc.calls import Call
 from argand.serve.grpc.service import Asked, Service
+from argand.serve.handlers import class_names
 from argand.serve.handlers.strings import objects
 from argand.serve.metrics import Metrics
 from argand.serve.signature import ServedSignature
-from argand.serve.v2_tensors import classified, datatype, datatype_of, sizes
+from argand.serve.v2_absent import (
+    LOG,
+    TRACE,
+    loaded_as_it_is,
+    no_region,
+    no_shared_memory,
+    unchangeable,
+)
+from argand.serve.v2_tensors import EXTENSIONS, classified, datatype, datatype_of, sizes
 from argand.serve.version import ModelVersion, State, as_serve_error
 from argand_client.datatypes import dtype_of, element_count, from_bytes, to_bytes
 from argand_client.definitions import messages
 
-EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository",
-              "statistics")  # fmt: skip
 PLATFORM = "argand"
 _STREAMED = 64  # requests of one stream that are computed at once
 
@@ -216,7 +223,9 @@ class InferenceService(Service):
             if is_language_model(version):
                 inputs, parameters = self._inputs(request), values_of(request.parameters)
                 generation = generating.begun(version, inputs, parameters, call)
-                return _Answers(self._texts(request, version, generation), generation.cancel)
+                ends_empty = generating.ends_empty(parameters)
+                texts = self._texts(request, version, generation, ends_empty)
+                return _Answers(texts, generation.cancel)
         except Exception as error:
             return _Answers(_one(self._failure(request, error)), _nothing)
         task = asyncio.create_task(self.model_infer(request, call))
@@ -224,18 +233,27 @@ class InferenceService(Service):
 
     async def _arrays(self, request: Any, task: asyncio.Task[Any]) -> AsyncIterator[Any]:
         try:
-            yield self._streamed(infer_response=await task)
+            answer = self._streamed(infer_response=await task)
+            answer.infer_response.parameters[generating.FINAL].bool_param = True
+            yield answer
         except Exception as error:
             yield self._failure(request, error)
 
     async def _texts(
-        self, request: Any, version: ModelVersion, generation: Generation
+        self, request: Any, version: ModelVersion, generation: Generation, ends_empty: bool
     ) -> AsyncIterator[Any]:
+        """The answers to a text; behind the last piece one without outputs where asked for."""
         try:
             async for text, finish in generating.pieces(generation):
                 answer = self._streamed()
                 self._name(answer.infer_response, request, version)
-                generating.write(answer.infer_response, text, finish)
+                final = False if ends_empty else None
+                generating.write(answer.infer_response, text, finish, final=final)
+                yield answer
+            if ends_empty:
+                answer = self._streamed()
+                last = self._name(answer.infer_response, request, version)
+                last.parameters[generating.FINAL].bool_param = True
                 yield answer
         except Exception as error:
             yield self._failure(request, error)
@@ -265,9 +283,7 @@ class InferenceService(Service):
             if name in found:
                 raise invalid(f"the input {name!r} is given twice", name)
             if "shared_memory_region" in tensor.parameters:
-                raise ServeError(
-                    Status.UNIMPLEMENTED, f"{name}: shared memory is not served", field=name
-                )
+                raise no_shared_memory(name, name)
             try:
                 if element_count(tensor.shape) > self.most_elements:
                     raise ServeError(
@@ -293,7 +309,9 @@ class InferenceService(Service):
         outputs: Mapping[str, np.ndarray[Any, Any]],
     ) -> Any:
         wanted = {o.name: values_of(o.parameters) for o in request.outputs}
-        for name in wanted:
+        for name, parameters in wanted.items():
+            if "shared_memory_region" in parameters:
+                raise no_shared_memory(name, name)
             if name not in outputs:
                 raise invalid(
                     f"{signature.name} has no output {name!r}; its outputs are "
@@ -305,7 +323,8 @@ class InferenceService(Service):
             array = outputs[name]
             classes = wanted.get(name, {}).get("classification")
             if classes:
-                array = classified(array, max(int(classes), 1), name)
+                names = class_names(version, signature, name, array.shape[-1])
+                array = classified(array, max(int(classes), 1), name, names)
             kind = datatype_of(array.dtype, name)
             answer.outputs.add(name=name, datatype=kind, shape=array.shape)
             answer.raw_output_contents.append(to_bytes(array))
@@ -347,9 +366,7 @@ class InferenceService(Service):
         """Load what the folders hold of a model."""
         self.allow(call, "manage", request.model_name)
         if request.parameters:
-            raise ServeError(
-                Status.UNIMPLEMENTED, "a model is loaded as its folder has it, without parameters"
-            )
+            raise loaded_as_it_is(request.parameters)
         await self.engine.load(request.model_name)
         return self._made("RepositoryModelLoadResponse")
 
@@ -359,6 +376,60 @@ class InferenceService(Service):
         await self.engine.unload(request.model_name)
         return self._made("RepositoryModelUnloadResponse")
 
+    # -- what there is not -----------------------------------------------------------------------
+
+    async def system_shared_memory_status(self, request: Any, call: Call) -> Any:
+        """The regions of shared memory: none."""
+        self.allow(call, "read")
+        no_region(request.name)
+        return self._made("SystemSharedMemoryStatusResponse")
+
+    async def cuda_shared_memory_status(self, request: Any, call: Call) -> Any:
+        """The regions of a GPU's shared memory: none."""
+        self.allow(call, "read")
+        no_region(request.name)
+        return self._made("CudaSharedMemoryStatusResponse")
+
+    async def system_shared_memory_register(self, request: Any, call: Call) -> Any:
+        """No region can be registered."""
+        raise no_shared_memory(request.name)
+
+    async def cuda_shared_memory_register(self, request: Any, call: Call) -> Any:
+        """No region can be registered."""
+        raise no_shared_memory(request.name)
+
+    async def system_shared_memory_unregister(self, request: Any, call: Call) -> Any:
+        """No region is registered: there is nothing to do."""
+        return self._made("SystemSharedMemoryUnregisterResponse")
+
+    async def cuda_shared_memory_unregister(self, request: Any, call: Call) -> Any:
+        """No region is registered: there is nothing to do."""
+        return self._made("CudaSharedMemoryUnregisterResponse")
+
+    async def trace_setting(self, request: Any, call: Call) -> Any:
+        """The settings of traces, which can't be changed."""
+        self.allow(call, "read")
+        if request.settings:
+            raise unchangeable("traces")
+        if request.model_name:
+            self._version(call, request.model_name, "")
+        answer = self._made("TraceSettingResponse")
+        for name, value in TRACE.items():
+            answer.settings[name].value.extend([value] if isinstance(value, str) else value)
+        return answer
+
+    async def log_settings(self, request: Any, call: Call) -> Any:
+        """The settings of the log, which can't be changed."""
+        self.allow(call, "read")
+        if request.settings:
+            raise unchangeable("the log")
+        answer = self._made("LogSettingsResponse")
+        for name, value in LOG.items():
+            setattr(answer.settings[name], _LOG_FIELDS[type(value)], value)
+        return answer
+
+
+_LOG_FIELDS = {bool: "bool_param", int: "uint32_param", str: "string_param"}
 
 _STATES = {
     State.START: "LOADING",

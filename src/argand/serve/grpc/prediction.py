@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from argand.serve.errors import ServeError, Status, invalid, not_found
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.examples import classes_of, regressions_of
 from argand.serve.grpc.calls import Call
 from argand.serve.grpc.service import Asked, Service
 from argand.serve.grpc.tensor_proto import described, fill, to_array
@@ -17,6 +18,7 @@ from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion
 from argand_client.definitions import messages
 
+Outputs = dict[str, np.ndarray[Any, Any]]
 _METHOD = "tensorflow/serving/"
 _SIGNATURES = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
 
@@ -47,7 +49,9 @@ class PredictionService(Service):
         named, signature = self._asked(request.model_spec, call)
         wanted = list(request.output_filter) or [o.name for o in signature.outputs]
         known = {o.name for o in signature.outputs}
-        for name in wanted:
+        for i, name in enumerate(wanted):
+            if name in wanted[:i]:
+                raise invalid(f"output_filter names {name!r} twice", "output_filter")
             if name not in known:
                 raise invalid(
                     f"{signature.name} has no output {name!r}; its outputs are "
@@ -99,7 +103,7 @@ class PredictionService(Service):
         version, signature, outputs = await self._of_examples(request, request.model_spec, call)
         answer = self._made("ClassificationResponse")
         self._spec(answer, version, signature)
-        _classify(version, outputs, answer.result)
+        _classify(version, signature, outputs, answer.result)
         return answer
 
     async def regress(self, request: Any, call: Call) -> Any:
@@ -107,7 +111,7 @@ class PredictionService(Service):
         version, signature, outputs = await self._of_examples(request, request.model_spec, call)
         answer = self._made("RegressionResponse")
         self._spec(answer, version, signature)
-        _regress(outputs, answer.result)
+        _regress(signature, outputs, answer.result)
         return answer
 
     async def multi_inference(self, request: Any, call: Call) -> Any:
@@ -130,14 +134,14 @@ class PredictionService(Service):
             result = answer.results.add()
             self._spec(result, version, signature)
             if kind == "classify":
-                _classify(version, outputs, result.classification_result)
+                _classify(version, signature, outputs, result.classification_result)
             else:
-                _regress(outputs, result.regression_result)
+                _regress(signature, outputs, result.regression_result)
         return answer
 
     async def _of_examples(
         self, request: Any, spec: Any, call: Call
-    ) -> tuple[ModelVersion, ServedSignature, dict[str, np.ndarray[Any, Any]]]:
+    ) -> tuple[ModelVersion, ServedSignature, Outputs]:
         named, signature = self._asked(spec, call)
         examples = _examples(request.input)
         inputs = {
@@ -235,46 +239,18 @@ def _row_shape(spec: TensorSpec, count: int) -> list[int]:
     return rest
 
 
-def _classify(version: ModelVersion, outputs: dict[str, np.ndarray[Any, Any]], into: Any) -> None:
-    """Write classes: of the outputs `classes` and `scores`, or of one output of scores, whose
-    labels are the lines of the archive's `classes.txt`, or the numbers of the columns."""
-    scores = outputs.get("scores", _only_numbers(outputs, "scores"))
-    if scores.ndim != 2 or scores.dtype.kind not in "fiu":
-        raise invalid(f"scores of classes are (rows, classes), the model gives {scores.shape}")
-    labels = outputs.get("classes")
-    if labels is None:
-        labels = np.broadcast_to(_labels(version, scores.shape[1]), scores.shape)
-    elif labels.ndim == 1:
-        labels = np.broadcast_to(labels, scores.shape)
-    for names, row in zip(labels.tolist(), scores.astype(np.float32).tolist(), strict=True):
+def _classify(
+    version: ModelVersion, signature: ServedSignature, outputs: Outputs, into: Any
+) -> None:
+    for row in classes_of(version, signature, list(outputs.values())):
         classes = into.classifications.add().classes
-        for name, score in zip(names, row, strict=True):
-            text = name.decode() if isinstance(name, bytes) else str(name)
-            classes.add(label=text, score=score)
+        for name, score in row:
+            classes.add(label=name, score=score)
 
 
-def _labels(version: ModelVersion, count: int) -> np.ndarray[Any, Any]:
-    named = version.asset("classes.txt")
-    lines = [] if named is None else named.decode("utf-8", "replace").splitlines()
-    return np.array(lines if len(lines) == count else [str(i) for i in range(count)], object)
-
-
-def _regress(outputs: dict[str, np.ndarray[Any, Any]], into: Any) -> None:
-    found = outputs.get("outputs", _only_numbers(outputs, "outputs"))
-    if found.ndim == 2 and found.shape[1] == 1:
-        found = found[:, 0]
-    if found.ndim != 1 or found.dtype.kind not in "fiu":
-        raise invalid(f"a regression is a number for each row, the model gives {found.shape}")
-    for value in found.astype(np.float32).tolist():
+def _regress(signature: ServedSignature, outputs: Outputs, into: Any) -> None:
+    for value in regressions_of(signature, list(outputs.values())).astype(np.float32).tolist():
         into.regressions.add(value=value)
-
-
-def _only_numbers(outputs: dict[str, np.ndarray[Any, Any]], name: str) -> np.ndarray[Any, Any]:
-    """The one output of numbers, where none has the protocol's name."""
-    found = [o for n, o in outputs.items() if n == name or o.dtype.kind != "O"]
-    if name not in outputs and len(found) != 1:
-        raise not_found(f"the model has no output {name!r}, but {', '.join(outputs)}")
-    return found[0]
 
 
 __all__ = ["PredictionService", "asked"]

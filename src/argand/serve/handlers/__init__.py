@@ -8,10 +8,19 @@ and `answer_of` makes what the card says of outputs. They block for as long as d
 from argand.serve.handlers.handler import (
     answer_of,
     asked_inputs,
+    class_names,
     converted,
     inputs_of,
     is_described,
 )
 from argand.serve.handlers.settling import settled
 
-__all__ = ["answer_of", "asked_inputs", "converted", "inputs_of", "is_described", "settled"]
+__all__ = [
+    "answer_of",
+    "asked_inputs",
+    "class_names",
+    "converted",
+    "inputs_of",
+    "is_described",
+    "settled",
+]

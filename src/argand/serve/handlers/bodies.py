@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from argand.serve.errors import invalid
+from argand.serve.handlers.tables import CSV, NPY, array_of_npy, rows_of_csv
 
 WHOLE = "data"
 """The name of a body that is one value; TorchServe's."""
@@ -23,6 +24,10 @@ def values_of(body: bytes, content_type: str, *, takes_json: bool = False) -> di
         return _form(body, content_type)
     if kind == "application/json" or kind.endswith("+json"):
         return _json(body)
+    if kind == NPY:
+        return {WHOLE: array_of_npy(body)}
+    if kind == CSV:
+        return {WHOLE: rows_of_csv(body)}
     if takes_json and body.lstrip()[:1] in (b"[", b"{"):
         return _json(body)
     return {WHOLE: body}

@@ -13,6 +13,7 @@ import numpy as np
 
 from argand.base.errors import ArgandError, did_you_mean
 from argand.export.card import (
+    Classes,
     Decoded,
     Image,
     Text,
@@ -31,6 +32,7 @@ from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion
 
 Arrays = dict[str, Any]
+_CLASSES = "classes.txt"  # names classes where the card says nothing of them
 _ALIASES = (WHOLE, "body", "file", "image", "text")
 
 
@@ -77,6 +79,15 @@ def asked_inputs(version: ModelVersion, signature: ServedSignature) -> list[Tens
 def is_described(version: ModelVersion, signature: ServedSignature) -> bool:
     """Whether the card says what an output of a signature means."""
     return bool(_handler(version).described_outputs(signature))
+
+
+def class_names(
+    version: ModelVersion, signature: ServedSignature, output: str, count: int
+) -> Sequence[str] | None:
+    """The names of an output's classes, where the card or the asset `classes.txt` has as many as
+    there are."""
+    found = _handler(version).class_names(signature, output)
+    return found if len(found) == count else None
 
 
 _handlers: weakref.WeakKeyDictionary[ModelVersion, Handler] = weakref.WeakKeyDictionary()
@@ -138,7 +149,9 @@ class Handler:
         found: Arrays = {}
         for name, value in values.items():
             spec = signature.by_name[name]
-            if spec.takes_text and name not in self.inputs:
+            if isinstance(value, np.ndarray):
+                found[name] = array_of_json(value, spec)
+            elif spec.takes_text and name not in self.inputs:
                 found[name] = _text_array(value, spec)
             elif isinstance(value, bytes) or _has_strings(value) or name in self.inputs:
                 found |= self._made(spec, value if isinstance(value, list) else [value])
@@ -256,6 +269,14 @@ class Handler:
         names = {x.name for x in signature.outputs}
         return {n: how for n, how in self.outputs.items() if n in names}
 
+    def class_names(self, signature: ServedSignature, output: str) -> Sequence[str]:
+        """The names of an output's classes; none where nothing names them."""
+        how = self.described_outputs(signature).get(output)
+        asset = how.classes if isinstance(how, Classes) else None
+        if asset is None and self._asset(_CLASSES) is not None:
+            asset = _CLASSES
+        return () if asset is None else self._read(asset)
+
     def answer_of(self, signature: ServedSignature, outputs: Sequence[np.ndarray]) -> Any:
         """An answer of what the card describes."""
         named = {x.name: o for x, o in zip(signature.outputs, outputs, strict=True)}
@@ -315,4 +336,12 @@ def _is_numbers(values: list[Any]) -> bool:
     return not any(isinstance(v, bytes) or _has_strings(v) for v in values)
 
 
-__all__ = ["Handler", "answer_of", "array_of_json", "converted", "inputs_of", "is_described"]
+__all__ = [
+    "Handler",
+    "answer_of",
+    "array_of_json",
+    "class_names",
+    "converted",
+    "inputs_of",
+    "is_described",
+]

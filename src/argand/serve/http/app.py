@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -121,9 +122,16 @@ class App:
 
     def _errors_near(self, path: str) -> Callable[[ServeError], Response]:
         """How the protocol says errors whose paths begin as an unknown one does."""
-        first = "/" + path.split("/", 2)[1] + "/" if path.count("/") else path
-        known = (r.errors for r in self.table.routes if (r.path + "/").startswith(first))
-        return next(known, plain_errors)
+        parts = path.split("/")[1:]
+        found: Callable[[ServeError], Response] = plain_errors
+        most = 0
+        for route in self.table.routes:
+            pairs = zip(parts, route.path.split("/")[1:], strict=False)
+            same = itertools.takewhile(lambda pair: pair[0] == pair[1] or "{" in pair[1], pairs)
+            count = sum(1 for _ in same)
+            if count > most:
+                found, most = route.errors, count
+        return found
 
     def _finished(self, request: Request, response: Response) -> Response:
         extra = [(b"x-request-id", clean(request.id))]

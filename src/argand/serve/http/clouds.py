@@ -10,10 +10,11 @@ from typing import Any
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.folders import SUFFIXES
 from argand.serve.host import Host
-from argand.serve.http import tensorflow, v2
+from argand.serve.http import openai, page, tensorflow, v2
 from argand.serve.http.app import plain_errors
 from argand.serve.http.asking import find
 from argand.serve.http.message import Request, Response
+from argand.serve.http.openapi import document_of
 from argand.serve.http.routes import Route
 from argand.serve.http.tensorflow import TensorFlow
 from argand.serve.http.torchserve import answer_to
@@ -57,6 +58,11 @@ class Clouds:
         """That the server answers."""
         return Response(b"{}")
 
+    async def description(self, request: Request) -> Response:
+        """The OpenAPI document."""
+        self.host.access.check("read", None, request.header(b"authorization"))
+        return Response(encoded(document_of(self.host)))
+
     async def rows_of_model(self, request: Request) -> Response:
         """`{"instances": rows}` to `{"predictions": rows}`, of the one model."""
         self._take(request)
@@ -80,8 +86,13 @@ class Clouds:
         self.host.access.check("model", name, request.header(b"authorization"))
 
     async def vertex(self, request: Request) -> Response:
-        """Vertex: `{"instances": rows, "parameters": ...}`."""
+        """Vertex: `{"instances": rows, "parameters": ...}`; a raw prediction may have any body
+        that is no such JSON."""
+        if request.content_type not in ("", "application/json"):
+            return await self.body_of_model(request)
         body = decoded_object(request.body)
+        if "inputs" in body and "instances" not in body:
+            return await self.body_of_model(request)
         if not isinstance(body.get("instances"), list):
             raise invalid("the body must have a list 'instances'", "instances")
         parameters = body.get("parameters")
@@ -90,7 +101,18 @@ class Clouds:
             request.body = encoded(body)
         return await self.rows_of_model(request)
 
-    # -- SageMaker's multi-model endpoints -----------------------------------------------------
+    # -- SageMaker -----------------------------------------------------------------------------
+
+    async def endpoint(self, request: Request) -> Response:
+        """What SageMaker's own client asks, where this server is its `endpoint_url`; several models
+        are told apart by the header of the target."""
+        target = request.header(b"x-amzn-sagemaker-target-model")
+        if target is not None:
+            request.params["model"] = target.removesuffix(".tar.gz").removesuffix(".argand")
+        response = await self.body_of_model(request)
+        variant = (b"x-amzn-invoked-production-variant", b"AllTraffic")
+        response.headers = [*response.headers, variant]
+        return response
 
     async def list_models(self, request: Request) -> Response:
         """The models that are loaded."""
@@ -125,6 +147,12 @@ class Clouds:
 
     # -- KServe's first protocol ---------------------------------------------------------------
 
+    async def alive(self, request: Request) -> Response:
+        """That the server lives; a browser, which asks for HTML, gets the page."""
+        if "text/html" in (request.header(b"accept") or ""):
+            return page.front()
+        return Response(b'{"status":"alive"}')
+
     async def names(self, request: Request) -> Response:
         """The names of the models."""
         self.host.access.check("read", None, request.header(b"authorization"))
@@ -135,12 +163,10 @@ class Clouds:
         name = request.params["model"]
         if name not in self.engine.models:
             find(self.engine, request)
-        ready = bool(self.engine.models[name].available)
-        return Response(encoded({"name": name, "ready": ready}), status=200 if ready else 503)
-
-    async def explain(self, request: Request) -> Response:
-        """No model has explanations."""
-        raise ServeError(Status.UNIMPLEMENTED, "explanations are not served; ask :predict")
+        model = self.engine.models[name]
+        ready = bool(model.available)
+        said = {"name": name, "ready": ready, **openai.described(model)}
+        return Response(encoded(said), status=200 if ready else 503)
 
 
 def _is_columns(body: Mapping[str, Any]) -> bool:
@@ -187,6 +213,10 @@ def _sagemaker(served: Clouds) -> list[Route]:
         plain_errors,
         ("GET", "/ping", served.health),
         ("POST", "/invocations", served.body_of_model),
+    ) + _routes(
+        "sagemaker",
+        _endpoint_errors,
+        ("POST", "/endpoints/{endpoint}/invocations", served.endpoint),
     )
     if not served.host.options.multi_model:
         return found
@@ -201,6 +231,21 @@ def _sagemaker(served: Clouds) -> list[Route]:
     )
 
 
+def _endpoint_errors(error: ServeError) -> Response:
+    """How SageMaker tells its clients of a container's error."""
+    status, said = error.status.http, str(error)
+    kind = "client" if status < 500 else "server"
+    found = {
+        "ErrorCode": f"{kind.upper()}_ERROR_FROM_MODEL",
+        "Message": f'Received {kind} error ({status}) from primary with message "{said}"',
+        "OriginalMessage": said,
+        "OriginalStatusCode": status,
+        "LogStreamArn": "",
+    }
+    headers = [(b"x-amzn-errortype", b"ModelError")]
+    return Response(encoded(found), status=424, headers=headers)
+
+
 def _azure(served: Clouds) -> list[Route]:
     return _routes(
         "azure",
@@ -208,6 +253,7 @@ def _azure(served: Clouds) -> list[Route]:
         ("GET", "/liveness", served.live),
         ("GET", "/readiness", served.health),
         ("POST", "/score", served.body_of_model),
+        ("GET", "/swagger.json", served.description),
     )
 
 
@@ -215,9 +261,9 @@ def _kserve(served: Clouds) -> list[Route]:
     return _routes(
         "kserve",
         tensorflow.errors,
+        ("GET", "/", served.alive),
         ("GET", "/v1/models", served.names),
         ("GET", "/v1/models/{model}", served.is_model_ready),
-        ("POST", "/v1/models/{model}:explain", served.explain),
     )
 
 

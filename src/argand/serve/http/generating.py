@@ -94,7 +94,9 @@ def _biases(given: Mapping[str, Any]) -> dict[int, float]:
     try:
         found = {int(token): float(bias) for token, bias in given.items()}
     except (TypeError, ValueError):
-        raise invalid(f"logit_bias must be numbers by token id, got {given!r:.60}") from None
+        raise invalid(
+            f"logit_bias must be numbers by token id, got {given!r:.60}", "logit_bias"
+        ) from None
     if not all(-100 <= bias <= 100 for bias in found.values()):
         raise invalid("logit_bias must be from -100 to 100", "logit_bias")
     return found

@@ -1,6 +1,7 @@
 """OpenAI's protocol for language models: completions, chats, and the list of models.
 
-`GET /v1/models/{model}` is TensorFlow Serving's status, which has the same path.
+`GET /v1/models/{model}` is TensorFlow Serving's status too, which has the same path: one answer
+carries the fields of both (`http/tensorflow.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from argand.serve.engine import Model
 from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.generation import (
     Answer,
@@ -121,17 +123,13 @@ class OpenAI:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.started = int(time.time())
 
     async def models(self, request: Request) -> Response:
         """The models that generate text."""
         engine = self.host.engine
-        found = [
-            {"id": name, "object": "model", "created": self.started, "owned_by": "argand"}
-            for name, model in engine.models.items()
-            if model.available and is_language_model(model.versions[model.available[-1]])
-        ]
-        return Response(msgspec.json.encode({"object": "list", "data": found}))
+        found = [described(model) for model in engine.models.values()]
+        data = [model for model in found if model]
+        return Response(msgspec.json.encode({"object": "list", "data": data}))
 
     async def completions(self, request: Request) -> Response:
         """Texts that go on from prompts."""
@@ -233,6 +231,17 @@ class OpenAI:
         kind = "chat.completion" if asked.is_chat else "text_completion"
         choices = [_choice(asked, i, a) for i, a in enumerate(await _answers(asked))]
         return Response(msgspec.json.encode(asked.told(choices, kind, usage=asked.usage)))
+
+
+def described(model: Model) -> dict[str, Any]:
+    """A model that generates text, as OpenAI describes one; empty for any other."""
+    if not model.available:
+        return {}
+    version = model.versions[model.available[-1]]
+    if not is_language_model(version):
+        return {}
+    created = int(version.history[0][1])
+    return {"id": model.name, "object": "model", "created": created, "owned_by": "argand"}
 
 
 def _prompts(given: Any) -> list[Any]:
@@ -366,4 +375,4 @@ def _part(asked: _Asked, index: int, piece: Piece, offsets: list[int]) -> dict[s
     return found | {"text": piece.text}
 
 
-__all__ = ["OpenAI", "errors", "routes"]
+__all__ = ["OpenAI", "described", "errors", "routes"]

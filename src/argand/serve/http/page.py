@@ -57,6 +57,12 @@ def routes(host: Host) -> list[Route]:
     return [*found, Route("GET", "/page/status.json", status, "page", plain_errors, "read")]
 
 
+def front() -> Response:
+    """The page itself."""
+    name, kind = _FILES["/"]
+    return Response(_contents(name), type=kind, headers=SECURITY)
+
+
 @functools.cache
 def _contents(name: str) -> bytes:
     return files("argand.serve.http").joinpath("page_files", name).read_bytes()
@@ -122,4 +128,4 @@ def datatype_of(spec: TensorSpec) -> str | None:
         return None
 
 
-__all__ = ["SECURITY", "described", "routes", "signature_of", "tensor_of"]
+__all__ = ["SECURITY", "described", "front", "routes", "signature_of", "tensor_of"]

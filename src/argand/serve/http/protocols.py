@@ -12,11 +12,12 @@ from argand.serve.http import (
     page,
     tensorflow,
     torchserve,
+    triton,
     v2,
 )
 from argand.serve.http.routes import Route
 
-PROTOCOLS = (clouds, health, v2, generate, openai, tensorflow, torchserve, openapi, page)
+PROTOCOLS = (clouds, health, v2, triton, generate, openai, tensorflow, torchserve, openapi, page)
 """In the order in which paths are looked up."""
 
 

@@ -6,12 +6,12 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from argand.base.errors import ArgandError
 from argand.serve import handlers
 from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.examples import classes_of, regressions_of
 from argand.serve.host import Host
+from argand.serve.http import openai
 from argand.serve.http.asking import find, outputs_of
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
@@ -44,6 +44,7 @@ def routes(host: Host) -> list[Route]:
             ("POST", path + ":predict", served.predict),
             ("POST", path + ":classify", served.classify),
             ("POST", path + ":regress", served.regress),
+            ("POST", path + ":explain", served.explain),
             ("GET", path, served.status),
             ("GET", path + "/metadata", served.metadata),
         ]
@@ -157,25 +158,19 @@ class TensorFlow:
     async def classify(self, request: Request) -> Response:
         """Examples to the classes of each with their scores: `{"results": [[[label, score]]]}`."""
         version, signature, outputs = await self._of_examples(request)
-        if handlers.is_described(version, signature):
-            answer = handlers.answer_of(version, signature, outputs)
-            rows = answer if isinstance(answer, list) else [answer]
-            if all(isinstance(row, dict) for row in rows):
-                return Response(encoded({"results": [[*map(list, r.items())] for r in rows]}))
-        scores = _scores(_scored(signature, outputs), signature)
-        found = [[[str(i), s] for i, s in enumerate(row)] for row in listed(scores)]
-        return Response(encoded({"results": found}, [scores]))
+        found = classes_of(version, signature, outputs)
+        return Response(encoded({"results": found}, _floats(outputs)))
 
     async def regress(self, request: Request) -> Response:
         """Examples to a number for each: `{"results": [value]}`."""
         _, signature, outputs = await self._of_examples(request)
-        scores = _scores(outputs[0], signature)
-        if scores.shape[1] != 1:
-            raise invalid(
-                f"{signature.name} gives {scores.shape[1]} numbers for an example; regress takes "
-                "a signature that gives one"
-            )
-        return Response(encoded({"results": listed(scores[:, 0])}, [scores]))
+        found = regressions_of(signature, outputs)
+        return Response(encoded({"results": found.tolist()}, [found]))
+
+    async def explain(self, request: Request) -> Response:
+        """KServe's and TorchServe's explanations, which no model has."""
+        find(self.engine, request)
+        raise ServeError(Status.UNIMPLEMENTED, "explanations are not served; ask :predict")
 
     async def _of_examples(
         self, request: Request
@@ -195,7 +190,8 @@ class TensorFlow:
     # -- status and metadata -------------------------------------------------------------------
 
     async def status(self, request: Request) -> Response:
-        """The states of a model's versions, the newest first."""
+        """The states of a model's versions, the newest first; of a language model also what
+        OpenAI's clients ask for at this path."""
         params = request.params
         model = self.engine.models.get(params["model"])
         if model is None or "version" in params or "label" in params:
@@ -209,7 +205,8 @@ class TensorFlow:
                 versions = [known[int(number)]]
         else:
             versions = [v for _, v in sorted(model.versions.items(), reverse=True)]
-        return Response(encoded({"model_version_status": [*map(_status_of, versions)]}))
+        more = {} if model is None else openai.described(model)
+        return Response(encoded({"model_version_status": [*map(_status_of, versions)], **more}))
 
     async def metadata(self, request: Request) -> Response:
         """The inputs and outputs of all signatures."""
@@ -280,18 +277,8 @@ def _named(name: str, array: Any) -> Any:
     return packed(array.tolist())
 
 
-def _scored(signature: ServedSignature, outputs: Sequence[Any]) -> Any:
-    """The output with scores: the one of that name, else the first of floats, or of any kind."""
-    named = {x.name: o for x, o in zip(signature.outputs, outputs, strict=True)}
-    floats = [o for o in outputs if o.dtype.kind == "f"]
-    return named.get("scores", (floats or outputs)[0])
-
-
-def _scores(array: Any, signature: ServedSignature) -> np.ndarray:
-    """An output as (examples, scores)."""
-    if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
-        raise invalid(f"{signature.name} gives no scores for each example")
-    return np.asarray(array.reshape(len(array), -1))
+def _floats(arrays: Sequence[Any]) -> list[Any]:
+    return [a for a in arrays if a.dtype.kind in "fV"]
 
 
 def _status_of(version: ModelVersion) -> dict[str, Any]:

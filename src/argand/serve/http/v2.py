@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from argand import version as release
+from argand.serve import handlers
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.host import Host
 from argand.serve.http.asking import find, number_of, outputs_of
@@ -16,18 +17,11 @@ from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
 from argand.serve.http.values import array_of, decoded, encoded, listed
 from argand.serve.signature import ServedSignature, TensorSpec
-from argand.serve.v2_tensors import classified, datatype, datatype_of, sizes
+from argand.serve.v2_absent import loaded_as_it_is, no_shared_memory
+from argand.serve.v2_tensors import EXTENSIONS, classified, datatype, datatype_of, sizes
 from argand.serve.version import ModelVersion, State
 from argand_client.datatypes import dtype_of, element_count, from_bytes, to_bytes
 
-EXTENSIONS = (
-    "binary_tensor_data",
-    "classification",
-    "model_configuration",
-    "model_repository",
-    "schedule_policy",
-    "statistics",
-)
 _HEADER = b"inference-header-content-length"
 _BINARY = b"application/octet-stream"
 Parameters = dict[str, Any]
@@ -68,6 +62,7 @@ def routes(host: Host) -> list[Route]:
         ("GET", "/v2", served.server, "open"),
         ("GET", "/v2/health/live", served.live, "open"),
         ("GET", "/v2/health/ready", served.ready, "open"),
+        ("GET", "/v2/models", served.models, "read"),
         ("GET", "/v2/models/stats", served.all_statistics, "read"),
         ("POST", "/v2/repository/index", served.index, "read"),
         ("POST", "/v2/repository/models/{model}/load", served.load, "manage"),
@@ -99,8 +94,8 @@ class V2:
     async def infer(self, request: Request) -> Response:
         """The outputs for some inputs."""
         body, rest = _split(request)
-        asked = _infer_of(body)
         version = find(self.engine, request)
+        asked = _infer_of(body) if body or not rest else _raw(version.signature(), len(rest))
         parameters = asked.parameters
         name = parameters.get("signature_name")
         if name is not None and not isinstance(name, str):
@@ -128,9 +123,7 @@ class V2:
             if name in found:
                 raise invalid(f"the input {name!r} is given twice", name)
             if "shared_memory_region" in tensor.parameters:
-                raise ServeError(
-                    Status.UNIMPLEMENTED, f"{name}: shared memory is not served", field=name
-                )
+                raise no_shared_memory(name, name)
             try:
                 if element_count(tensor.shape) > self.most:
                     raise ServeError(
@@ -187,21 +180,28 @@ class V2:
 
     async def live(self, request: Request) -> Response:
         """That the server answers."""
-        return Response(b"")
+        return Response(b'{"live":true}')
 
     async def ready(self, request: Request) -> Response:
         """Whether requests should come."""
-        return Response(b"", status=200 if self.host.is_ready else 400)
+        ready = self.host.is_ready
+        return Response(encoded({"ready": ready}), status=200 if ready else 400)
 
     async def model_ready(self, request: Request) -> Response:
         """Whether a version takes requests."""
         try:
             find(self.engine, request)
+            ready = True
         except ServeError as error:
             if error.status is not Status.UNAVAILABLE:
                 raise
-            return Response(b"", status=400)
-        return Response(b"")
+            ready = False
+        said = {"name": request.params["model"], "ready": ready}
+        return Response(encoded(said), status=200 if ready else 400)
+
+    async def models(self, request: Request) -> Response:
+        """The names of the models, as KServe lists them."""
+        return Response(encoded({"models": list(self.engine.models)}))
 
     async def metadata(self, request: Request) -> Response:
         """The inputs and outputs of the default signature, or of `?signature_name=`."""
@@ -282,10 +282,9 @@ class V2:
     async def load(self, request: Request) -> Response:
         """Load what the folders hold of a model."""
         asked = decoded(request.body) if request.body.strip() else {}
-        if isinstance(asked, dict) and asked.get("parameters"):
-            raise ServeError(
-                Status.UNIMPLEMENTED, "a model is loaded as its folder has it, without parameters"
-            )
+        parameters = asked.get("parameters") if isinstance(asked, dict) else None
+        if parameters:
+            raise loaded_as_it_is(parameters)
         await self.engine.load(request.params["model"])
         return Response(b"")
 
@@ -328,6 +327,27 @@ def _infer_of(body: bytes) -> _Infer:
         raise invalid(str(error)) from None
 
 
+def _raw(signature: ServedSignature, size: int) -> _Infer:
+    """The request of a body that is nothing but the bytes of a signature's one input, as Triton
+    takes it: one size that varies follows from the number of bytes, others are 1."""
+    if len(signature.inputs) != 1:
+        raise invalid(
+            f"{signature.name} has {len(signature.inputs)} inputs: the body must name them"
+        )
+    (spec,) = signature.inputs
+    kind, shape = datatype(spec), sizes(spec)
+    if kind == "BYTES":
+        raise invalid(
+            f"{spec.name}: strings have lengths, which a body of raw bytes lacks", spec.name
+        )
+    for i in [i for i, n in enumerate(shape) if n < 0][:-1]:
+        shape[i] = 1
+    if -1 in shape:
+        one = dtype_of(kind).itemsize * element_count([n for n in shape if n >= 0])
+        shape[shape.index(-1)] = size // one if one else 0
+    return _Infer([_Input(spec.name, shape, kind, parameters={"binary_data_size": size})])
+
+
 def _typed(name: str, dtype: np.dtype[Any]) -> TensorSpec:
     from argand.base.dtype import from_numpy
 
@@ -367,10 +387,13 @@ def _answer(
                 f"{signature.name} has no output {name!r}; its outputs are {', '.join(named)}",
                 name,
             )
+        if "shared_memory_region" in parameters:
+            raise no_shared_memory(name, name)
         array = named[name]
         count = _integer(parameters, "classification")
         if count:
-            array = classified(array, count, name)
+            names = handlers.class_names(version, signature, name, array.shape[-1])
+            array = classified(array, count, name, names)
         said: dict[str, Any] = {
             "name": name,
             "datatype": datatype_of(array.dtype, name),
