@@ -7,8 +7,9 @@ from functools import cache
 from argand_client.wire import Messages
 
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 DETAILS = "grpc-status-details-bin"
-"""The metadata in which an error names the field that is at fault."""
+"""The metadata in which an error names the field that is at fault, and when to ask again."""
 
 # -- KServe and Triton -----------------------------------------------------------------------------
 
@@ -502,6 +503,16 @@ BadRequest
 BadRequest.FieldViolation
   1 string field
   2 string description
+RetryInfo
+  1 .google.protobuf.Duration retry_delay
+"""
+
+_DURATION = """
+package google.protobuf
+
+Duration
+  1 int64 seconds
+  2 int32 nanos
 """
 
 _ANY = """
@@ -568,6 +579,7 @@ def messages() -> Messages:
     return Messages(
         {
             "google/protobuf/any.proto": _ANY,
+            "google/protobuf/duration.proto": _DURATION,
             "google/protobuf/wrappers.proto": _WRAPPERS,
             "google/rpc/status.proto": _ERRORS,
             "grpc_service.proto": _INFERENCE,
@@ -580,4 +592,4 @@ def messages() -> Messages:
     )
 
 
-__all__ = ["BAD_REQUEST", "DETAILS", "messages"]
+__all__ = ["BAD_REQUEST", "DETAILS", "RETRY_INFO", "messages"]

@@ -144,7 +144,7 @@ class Rpc:
 
     def _failed(self, error: Any) -> Any:
         """The error that a call tells, with the field of its google.rpc.BadRequest."""
-        from argand_client.definitions import DETAILS
+        from argand_client.definitions import BAD_REQUEST, DETAILS
 
         status = _BY_NUMBER.get(error.code().value[0], Status.INTERNAL)
         trailing = dict(error.trailing_metadata() or ())
@@ -152,7 +152,8 @@ class Rpc:
         if DETAILS in trailing:
             details = self._messages("google.rpc.Status").FromString(trailing[DETAILS]).details
             bad = self._messages("google.rpc.BadRequest")
-            fields = [v.field for d in details for v in bad.FromString(d.value).field_violations]
+            found = [bad.FromString(d.value) for d in details if d.type_url == BAD_REQUEST]
+            fields = [v.field for b in found for v in b.field_violations]
             field = fields[0] if fields else None
         after = trailing.get("grpc-retry-pushback-ms")
         return failed(

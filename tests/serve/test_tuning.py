@@ -12,7 +12,7 @@ import pytest
 from served import exported
 
 import argand as ag
-from argand.serve import BatchOptions
+from argand.serve import BatchOptions, ServeError
 from argand.serve.batching import Batch, Batcher
 from argand.serve.execution import Done, Executor
 from argand.serve.signature import ServedSignature
@@ -122,3 +122,27 @@ def test_a_batcher_without_a_target_has_no_tuner() -> None:
         return batcher.max_rows, batcher.max_delay
 
     assert simulated(made()) == (32, 0.5)
+
+
+def test_what_is_refused_hears_in_how_long_the_queue_will_be_computed() -> None:
+    async def ask() -> list[float]:
+        signature = ServedSignature(exported(ag.nn.Linear(6, 2)).default)
+        checked = signature.check({"input": np.zeros((1, 6), np.float32)})
+        waits = []
+        for room in (1, 2):
+            executor = Simulated(0.3, 0.2)
+            executor.room = room
+            batcher = Batcher(signature, BatchOptions(max_rows=1, max_queued_rows=4), executor)
+            await batcher.submit(checked)
+            futures = []
+            for _ in range(room + 4):
+                futures.append(batcher.submit(checked))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            with pytest.raises(ServeError, match="4 rows wait already") as caught:
+                batcher.submit(checked)
+            waits.append(caught.value.retry_after)
+            await asyncio.gather(*futures)
+        return waits
+
+    assert simulated(ask()) == pytest.approx([2.0, 1.0])

@@ -21,7 +21,7 @@ from served import classifier, exported, inputs, put, run
 import argand as ag
 from argand import nn
 from argand.serve import Engine, ServeError, Status
-from argand.serve.cores import shares, time_limit
+from argand.serve.cores import shares
 
 pytest.importorskip("msgspec")
 channel = pytest.importorskip("argand.serve.channel")
@@ -242,11 +242,7 @@ def test_arrays_come_through_segments_as_they_are(array: Any) -> None:
         assert found.tolist() == array.tolist()
 
 
-def test_workers_share_cores_and_the_limit_of_their_group(tmp_path: Path) -> None:
+def test_workers_share_cores_and_the_limit_of_their_group() -> None:
     assert [sorted(s.cores or ()) for s in shares(3, [0, 1, 2, 3], 9.0)] == [[0], [1], [2, 3]]
     assert shares(2, [0], 9.0) == [(None, 1)] * 2
     assert shares(2, list(range(8)), 5.0) == [(None, 2)] * 2
-    (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert time_limit(tmp_path) == 1.5
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert time_limit(tmp_path) == float("inf")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from argand.base import epoch
+from argand.base.cores import usable_cores
 from argand.base.errors import did_you_mean
 from argand.base.events import emit
 
@@ -38,13 +39,6 @@ def _generator(text: str) -> str:
     if name not in GENERATORS:
         raise ValueError(name)
     return name
-
-
-def _default_threads() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def caches() -> Path:
@@ -76,7 +70,7 @@ def let_children_import(folder: str) -> None:
 
 # name: (environment variable, how to read it, default, meaning)
 SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = {
-    "threads": ("ARGAND_THREADS", int, _default_threads, "worker threads of native code"),
+    "threads": ("ARGAND_THREADS", int, usable_cores, "worker threads of native code"),
     "target": ("ARGAND_TARGET", str, lambda: "host", "host, sse2, avx2 or avx512"),
     "cache_dir": ("ARGAND_CACHE", Path, _default_cache, "folder of compiled kernels"),
     "cache": ("ARGAND_CACHE_ENABLED", _flag, lambda: True, "keep compiled kernels on disk"),

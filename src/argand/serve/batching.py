@@ -37,11 +37,24 @@ class Batch(NamedTuple):
 
 
 class Budget:
-    """The rows that may wait at all the queues of a model."""
+    """The rows that may wait at all the queues of a model, and how long they will."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.rows = 0
+        self._computed = 0.0  # rows of late, the last batches most
+        self._seconds = 0.0  # that they took
+
+    def observe(self, rows: int, seconds: float) -> None:
+        """Note what a batch took."""
+        self._computed = 0.9 * self._computed + rows
+        self._seconds = 0.9 * self._seconds + seconds
+
+    def expected(self, room: int) -> float:
+        """The seconds in which what waits should be computed, by so many at once."""
+        if not self._computed:
+            return 0.0
+        return self.rows * self._seconds / self._computed / max(room, 1)
 
 
 class Pending:
@@ -114,7 +127,6 @@ class Batcher:
         self._computing: list[list[Pending]] = []
         self._wake: asyncio.Handle | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._seconds_per_row = 0.0
 
     def submit(
         self, checked: Checked, deadline: float | None = None, priority: int = 0
@@ -158,7 +170,7 @@ class Batcher:
                 Status.RESOURCE_EXHAUSTED,
                 f"{self.signature.name}: {budget.rows} rows wait already, more than "
                 f"{budget.limit} are not taken; try again later",
-                retry_after=max(0.01, budget.rows * self._seconds_per_row),
+                retry_after=max(0.01, budget.expected(self.executor.room)),
             )
 
     def _count(self, rows: int) -> None:
@@ -336,7 +348,7 @@ class Batcher:
         if isinstance(found, BaseException):
             self._fail(batch, found)
             return
-        self._seconds_per_row += 0.1 * (took / max(rows, 1) - self._seconds_per_row)
+        self.budget.observe(sum(p.counted for p in batch), took)
         if len(batch) > 1 and any(o.shape[:1] != (rows,) for o in found):
             self._fail(batch, ValueError("the outputs have not the rows of the inputs"))
             return

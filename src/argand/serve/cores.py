@@ -1,13 +1,11 @@
-"""The cores that this process may use, and how worker processes share them."""
+"""How worker processes share the cores that this one may use."""
 
 from __future__ import annotations
 
 import itertools
-import os
-from pathlib import Path
 from typing import NamedTuple
 
-_GROUP = Path("/sys/fs/cgroup")
+from argand.base.cores import allowed_cores, time_limit
 
 
 class Share(NamedTuple):
@@ -34,27 +32,4 @@ def shares(count: int, cores: list[int] | None = None, limit: float | None = Non
     return [Share(part, len(part)) for part in parts]
 
 
-def allowed_cores() -> list[int]:
-    """The cores that this process may run on."""
-    try:
-        return sorted(os.sched_getaffinity(0))
-    except AttributeError:
-        return list(range(os.cpu_count() or 1))
-
-
-def time_limit(group: Path = _GROUP) -> float:
-    """The processor time that the control group may take, in cores; infinite without a limit."""
-    try:
-        quota, period = (group / "cpu.max").read_text().split()
-        return float("inf") if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        quota = (group / "cpu/cpu.cfs_quota_us").read_text()
-        period = (group / "cpu/cpu.cfs_period_us").read_text()
-        return int(quota) / int(period) if int(quota) > 0 else float("inf")
-    except (OSError, ValueError):
-        return float("inf")
-
-
-__all__ = ["Share", "allowed_cores", "shares", "time_limit"]
+__all__ = ["Share", "shares"]

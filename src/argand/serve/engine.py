@@ -96,8 +96,8 @@ class Engine:
         self.models: dict[str, Model] = {}
         self.observers: list[Callable[[ModelVersion, Batch], None]] = []
         self.problems: list[str] = []
-        self._workers = _pool(workers) if workers and executor is None else None
-        self._executor = executor or (self._workers.executor if self._workers else _in_process)
+        self.pool = _pool(workers) if workers and executor is None else None
+        self._executor = executor or (self.pool.executor if self.pool else _in_process)
         self._explicit = explicit
         self._given: set[str] = set()  # models that are in no folder
         self._ending: set[asyncio.Task[None]] = set()
@@ -426,8 +426,8 @@ class Engine:
                 self._close(model.versions[number], deadline)
         if self._ending:
             await asyncio.wait(self._ending)
-        if self._workers is not None:
-            self._workers.close()
+        if self.pool is not None:
+            self.pool.close()
 
 
 def _tell_how(version: ModelVersion) -> None:

@@ -159,12 +159,14 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1e3, 3)
 
 
-def memory() -> int:
-    """The bytes of memory that this process has now."""
+def memory(process: int | str = "self") -> int:
+    """The bytes of memory that a process has now; of another one 0 where it is not known."""
     try:
-        with open("/proc/self/statm") as file:
+        with open(f"/proc/{process}/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize()
     except OSError:
+        if process != "self":
+            return 0
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -258,6 +260,7 @@ class _Exported:
                 flying.add_metric((name, str(number)), version.in_flight)
         yield states
         yield flying
+        yield from self._queues()
         yield from self._generation()
         plain = (
             ("argand_memory_bytes", "Memory of the process.", memory()),
@@ -266,6 +269,37 @@ class _Exported:
         )
         for name, title, value in plain:
             yield GaugeMetricFamily(name, title, value=float(value))
+
+    def _queues(self) -> Iterator[Any]:
+        """How full the queues of models are, and the processes that empty them."""
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+        engine = self.metrics.engine
+        rows = GaugeMetricFamily(
+            "argand_queued_rows", "Rows that wait to be computed.", labels=("model",)
+        )
+        most = GaugeMetricFamily(
+            "argand_queue_limit", "Rows that may wait; more are refused.", labels=("model",)
+        )
+        for name, model in engine.models.items():
+            rows.add_metric((name,), model.budget.rows)
+            most.add_metric((name,), model.budget.limit)
+        yield rows
+        yield most
+        if engine.pool is None:
+            return
+        memories = GaugeMetricFamily(
+            "argand_worker_memory_bytes",
+            "Memory of worker processes, with what they share.",
+            labels=("worker",),
+        )
+        for index, process in engine.pool.processes.items():
+            memories.add_metric((str(index),), memory(process))
+        yield memories
+        yield CounterMetricFamily(
+            "argand_worker_restarts", "Workers that ended and were replaced.",
+            value=engine.pool.restarts,
+        )  # fmt: skip
 
     def _generation(self) -> Iterator[Any]:
         """What language models have to do."""

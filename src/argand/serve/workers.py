@@ -238,6 +238,11 @@ class WorkerPool:
         """What computes the calls of one version."""
         return _PoolExecutor(self)
 
+    @property
+    def processes(self) -> dict[int, int]:
+        """The numbers of the processes of the workers there are."""
+        return {w.index: w.process.pid for w in self.workers if w is not None}
+
     # -- versions ------------------------------------------------------------------------------
 
     async def add(self, version: Version) -> _Entry:

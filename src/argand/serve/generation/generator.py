@@ -103,7 +103,9 @@ class Generator:
         waiting = len(self.scheduler.waiting)
         if waiting and waiting + count > self.options.max_waiting:
             raise ServeError(
-                Status.RESOURCE_EXHAUSTED, f"{waiting} sequences wait already; try again later"
+                Status.RESOURCE_EXHAUSTED,
+                f"{waiting} sequences wait already; try again later",
+                retry_after=self.scheduler.expected_wait(),
             )
         self._number += 1
         made = Generation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -50,6 +50,7 @@ class Scheduler:
         self.preempted = 0
         self.steps = 0
         self.tokens = 0
+        self._ends: deque[float] = deque(maxlen=32)  # when the last ones ended
         self._executor = executor or InProcess()
         self._task: asyncio.Task[None] | None = None
 
@@ -67,6 +68,13 @@ class Scheduler:
     def close(self) -> None:
         """Let go of the thread."""
         self._executor.close()
+
+    def expected_wait(self) -> float:
+        """The seconds in which those that wait should have begun, as fast as others ended last."""
+        if not self._ends:
+            return 0.0
+        seconds = asyncio.get_running_loop().time() - self._ends[0]
+        return len(self.waiting) * seconds / len(self._ends)
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -117,6 +125,7 @@ class Scheduler:
                 )
         for sequence in self.running:
             if sequence.ended:
+                self._ends.append(now)
                 self._free(sequence)
         self.running = [s for s in self.running if not s.ended]
         self.waiting = [s for s in self.waiting if not s.ended]

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.tracing import request_id
 from argand.serve.version import as_serve_error
-from argand_client.definitions import BAD_REQUEST, DETAILS, messages
+from argand_client.definitions import BAD_REQUEST, DETAILS, RETRY_INFO, messages
 from argand_client.wire import Method
 
 _LONGEST = 1500  # characters of a message: clients refuse metadata of more than 8 KB
@@ -146,12 +146,13 @@ class _answering:  # noqa: N801  # a context manager
 
 
 async def _abort(call: Call, error: ServeError) -> None:
-    """End a call with the status of an error, and its field, as google.rpc.BadRequest says it."""
+    """End a call with the status of an error, its field as google.rpc.BadRequest says it, and when
+    to ask again as google.rpc.RetryInfo and clients of gRPC do."""
     message = str(error)
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + " ..."
     trailing = [(key, value) for key, value in call.context.trailing_metadata() or ()]
-    if error.field:
+    if error.field or error.retry_after is not None:
         trailing.append((DETAILS, _details(error, message)))
     if error.retry_after is not None:
         trailing.append(("grpc-retry-pushback-ms", str(int(error.retry_after * 1000))))
@@ -159,10 +160,16 @@ async def _abort(call: Call, error: ServeError) -> None:
 
 
 def _details(error: ServeError, message: str) -> bytes:
-    bad = messages()("google.rpc.BadRequest")()
-    bad.field_violations.add(field=(error.field or "")[:200], description=message[:200])
     status = messages()("google.rpc.Status")(code=error.status.grpc, message=message[:200])
-    status.details.add(type_url=BAD_REQUEST, value=bad.SerializeToString())
+    if error.field:
+        bad = messages()("google.rpc.BadRequest")()
+        bad.field_violations.add(field=error.field[:200], description=message[:200])
+        status.details.add(type_url=BAD_REQUEST, value=bad.SerializeToString())
+    if error.retry_after is not None:
+        nanos = round(error.retry_after * 1e9)
+        delay = {"seconds": nanos // 10**9, "nanos": nanos % 10**9}
+        retry = messages()("google.rpc.RetryInfo")(retry_delay=delay)
+        status.details.add(type_url=RETRY_INFO, value=retry.SerializeToString())
     found: bytes = status.SerializeToString()
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -115,6 +116,9 @@ class App:
         extra = _HEADERS.get(found.status)
         if extra:
             response.headers = [*response.headers, extra]
+        if found.status in _LATER:
+            seconds = b"%d" % max(1, math.ceil(found.retry_after or 0))
+            response.headers = [*response.headers, (b"retry-after", seconds)]
         if found.field:
             named = quote(found.field[:200]).encode()
             response.headers = [*response.headers, (b"x-error-field", named)]
@@ -208,9 +212,8 @@ async def _send_asgi(request: Request, response: Response, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+_LATER = {Status.RESOURCE_EXHAUSTED, Status.UNAVAILABLE}
 _HEADERS = {
-    Status.RESOURCE_EXHAUSTED: (b"retry-after", b"1"),
-    Status.UNAVAILABLE: (b"retry-after", b"1"),
     Status.UNAUTHENTICATED: (b"www-authenticate", b'Bearer realm="argand"'),
 }
 
