@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -144,3 +146,36 @@ def test_a_forked_child_has_its_own_copy() -> None:
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert (array == 1).all()
+
+
+_FREED_BY_A_THREAD = """
+import threading
+from pathlib import Path
+import numpy as np
+from argand.runtime import memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+def fill_and_free():
+    np.ones(30 << 20, np.uint8)  # blocks as large come from the heap from now on
+    held = [np.ones(3 << 20, np.uint8) for _ in range(6)]
+    held.append(memory.empty(5 << 20, np.uint8))
+    held[-1][...] = 1
+
+memory.let_threads_share_an_arena()
+before = resident()
+thread = threading.Thread(target=fill_and_free)
+thread.start()
+thread.join()
+memory.give_back()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
+def test_what_threads_have_freed_is_given_back() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", _FREED_BY_A_THREAD], stdout=subprocess.PIPE, check=True, text=True
+    )
+    assert int(found.stdout) < 2 << 20

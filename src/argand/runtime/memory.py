@@ -8,6 +8,7 @@ base, and is free when only the pool refers to it: a view that escaped to NumPy 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import math
 import mmap
@@ -34,6 +35,7 @@ _blocks: Final[defaultdict[int, deque[Block]]] = defaultdict(deque)
 _total = 0
 
 _TRIES: Final = 8
+_ARENA_MAX: Final = -8  # of glibc's mallopt
 
 
 def _references() -> int:
@@ -138,3 +140,30 @@ def trim() -> None:
     """Give all memory that waits to be used again back to the system."""
     global _total
     _total -= sum(block.nbytes for block in _free_blocks())
+
+
+def give_back() -> None:
+    """Give all memory that nothing uses back to the system: the pool's, and what the C library
+    keeps of freed arrays."""
+    trim()
+    release = _of_glibc("malloc_trim")
+    if release is not None:
+        release(0)
+
+
+@functools.cache
+def let_threads_share_an_arena() -> None:
+    """Let threads that begin from now on take what is no pool's block from one heap. Else each has
+    its own, of which `give_back` can't give back the end: freed weights would stay there."""
+    choose = _of_glibc("mallopt")
+    if choose is not None:
+        choose(_ARENA_MAX, 1)
+
+
+def _of_glibc(name: str) -> Any:
+    """A function of glibc; None with other C libraries."""
+    try:
+        library = ctypes.CDLL(None)
+        return getattr(library, name) if hasattr(library, "gnu_get_libc_version") else None
+    except (OSError, TypeError):
+        return None

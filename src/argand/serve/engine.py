@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import random
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from argand.base.errors import did_you_mean
+from argand.compile.resources import give_back, prepare_giving_back
 from argand.export.program import ExportedProgram
 from argand.serve.batching import Batch, Budget
 from argand.serve.errors import ServeError, Status, as_serve_error, not_found
@@ -90,6 +90,7 @@ class Engine:
         workers: int = 0,
         explicit: bool = False,
     ) -> None:
+        prepare_giving_back()
         self.roots = roots or []
         self.options = dict(options or {})
         self.default = default or ModelOptions()
@@ -451,8 +452,17 @@ def _pool(count: int) -> Any:
 
 
 async def _closed(version: ModelVersion, deadline: float | None) -> None:
+    executor = version.executor
     await version.close(deadline)
-    await asyncio.to_thread(gc.collect)  # programs refer to themselves
+    if deadline is None:  # else the process ends
+        await asyncio.to_thread(_reclaim, executor)
+
+
+def _reclaim(executor: Executor | None) -> None:
+    """Give back the memory of a version, once the call that gave its last answer has returned."""
+    if executor is not None:
+        executor.join()
+    give_back()
 
 
 def _stamp_now(roots: list[Path], found: Found) -> Any:

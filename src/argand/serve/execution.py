@@ -55,6 +55,10 @@ class Executor(Protocol):
         """Let go of threads and processes."""
         ...
 
+    def join(self) -> None:
+        """Wait, after `close`, until nothing is computed any more. It blocks."""
+        return
+
 
 _SHORT = 1e-3  # seconds: less than that isn't worth a thread
 
@@ -71,6 +75,7 @@ class InProcess(Executor):
     def __init__(self) -> None:
         self.room = 1
         self._thread: ThreadPoolExecutor | None = None
+        self._ending: ThreadPoolExecutor | None = None
         self._seconds: dict[int, float] = {}  # the longest of late, by signature
 
     def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Done) -> None:
@@ -110,7 +115,13 @@ class InProcess(Executor):
         """End the threads after what they compute."""
         if self._thread is not None:
             self._thread.shutdown(wait=False)
-            self._thread = None
+            self._thread, self._ending = None, self._thread
+
+    def join(self) -> None:
+        """Wait for the thread."""
+        if self._ending is not None:
+            self._ending.shutdown()
+            self._ending = None
 
 
 __all__ = ["Done", "Executor", "InProcess", "Version"]

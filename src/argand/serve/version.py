@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from argand.base.errors import did_you_mean
+from argand.compile.resources import give_back
 from argand.export.program import ExportedProgram
 from argand.export.samples import compared
 from argand.serve.batching import Batch, Batcher, Budget
@@ -62,7 +63,7 @@ class ModelVersion:
         self.state = State.START
         self.on_close: list[Callable[[], None]] = []  # of those who keep something for it
         self._batchers: dict[str, Batcher] = {}
-        self._executor: Executor | None = None
+        self.executor: Executor | None = None
         self._idle: asyncio.Event = asyncio.Event()
 
     @property
@@ -102,7 +103,7 @@ class ModelVersion:
         budget: Budget | None = None,
     ) -> None:
         """Take requests."""
-        self._executor = executor
+        self.executor = executor
         budget = budget or Budget(self.options.batching.max_queued_rows)
         self._batchers = {
             n: Batcher(s, self.options.batching, executor, observe, budget)
@@ -137,32 +138,32 @@ class ModelVersion:
         self.on_close = []
         for batcher in self._batchers.values():
             batcher.close()
-        if self._executor is not None:
-            self._executor.close()
+        if self.executor is not None:
+            self.executor.close()
         if self.held is not None:
             self.held.close()
         self._batchers, self.signatures, self.program = {}, {}, None
-        self._executor, self.held = None, None
+        self.executor, self.held = None, None
 
     @property
     def workers(self) -> int:
         """How many calls are computed at once."""
-        return 0 if self._executor is None else self._executor.room
+        return 0 if self.executor is None else self.executor.room
 
     def scale(self, workers: int) -> None:
         """Compute so many calls at once from now on.
 
         Raises ServeError (INVALID_ARGUMENT) for none, or for more than can be.
         """
-        if self._executor is None:
+        if self.executor is None:
             raise self._gone()
-        most = self._executor.most if self.is_pure else 1
+        most = self.executor.most if self.is_pure else 1
         if not 1 <= workers <= most:
             raise invalid(
                 f"{self.model} version {self.number} has from 1 to {most} workers, got {workers}",
                 "min_worker",
             )
-        self._executor.scale(workers)
+        self.executor.scale(workers)
         for batcher in self._batchers.values():
             batcher.look()
 
@@ -259,7 +260,7 @@ def warm(
     compare: bool = True,
 ) -> None:
     """Run what compiles the calls of a program, and, to `compare`, what finds out whether rows can
-    be batched."""
+    be batched; what memory that took is given back."""
     for sample in program.samples:
         for found in compared(program, sample):
             if not found.fits():
@@ -269,6 +270,7 @@ def warm(
                 )
     for signature in signatures.values():
         Trials(signature, program.samples).run(min(max_rows, signature.most_rows), compare)
+    give_back()  # batches as large as may come were computed
 
 
 def answers(signature: ServedSignature, outputs: list[Any]) -> dict[str, np.ndarray]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import socket
 import threading
 from typing import Any
 
+from argand.compile.resources import give_back, prepare_giving_back
 from argand.data.worker import end_with
 from argand.export.program import ExportedProgram
 from argand.serve.channel import (
@@ -63,7 +63,7 @@ class Worker:
             elif isinstance(message, Unload):
                 if self._versions.pop(message.version, None) is None:
                     self._unwanted.add(message.version)
-                gc.collect()
+                give_back()
 
     def _send(self, message: Message, file: int | None = None) -> None:
         with self._sending, contextlib.suppress(OSError):
@@ -111,6 +111,7 @@ def main(arguments: list[str]) -> None:
     end, parent, threads, *cores = map(int, arguments)
     for number in (signal.SIGINT, signal.SIGTERM):  # the front is told too, and ends this
         signal.signal(number, signal.SIG_IGN)
+    prepare_giving_back()
     end_with(parent)
     if cores:
         os.sched_setaffinity(0, cores)
