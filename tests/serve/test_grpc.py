@@ -611,7 +611,7 @@ def test_a_server_has_grpc_beside_http() -> None:
         data = call(infer_request(x, model_name="model").SerializeToString(), timeout=60)
         answer = messages()("inference.ModelInferResponse").FromString(data)
         assert answer.raw_output_contents[0] == program(x).numpy().tobytes()
-        with pytest.raises(OSError, match="can't listen there"):
+        with pytest.raises(OSError, match="can't listen at"):
             serve(program, port=0, grpc_port=server.grpc_port, block=False)
 
 

@@ -63,6 +63,8 @@ def settings_of(options: argparse.Namespace) -> tuple[Any, Any, Any]:
     set |= config.server
     given = {name: getattr(options, name) for name in _FIELDS}
     set |= {name: value for name, value in given.items() if value is not None}
+    if options.token is not None:
+        set["token"] = _from_file(options.token)
     set["log"] = None if set.get("log") == "none" else set.get("log", "json")
     tokens = dict(map(_token, options.model_token))
     if tokens:
@@ -108,7 +110,6 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--key", metavar="FILE", help="the certificate's key")
     add(
         "--token",
-        type=_from_file,
         help="opens the management of models: TOKEN or @FILE; also from ARGAND_SERVE_TOKEN",
     )
     add(

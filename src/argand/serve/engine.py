@@ -392,7 +392,8 @@ class Engine:
                     f"{name} version {version} takes no requests, so {label!r} can't name it",
                 )
             labels[label] = version
-        model.options = replace(model.options, labels=labels)
+        weights = {k: w for k, w in model.options.weights.items() if k in labels}
+        model.options = replace(model.options, labels=labels, weights=weights)
 
     def set_weights(self, name: str, weights: Mapping[str, float]) -> None:
         """Share the requests that name no version among labels, in proportion."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from argand.base.errors import ArgumentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,12 @@ class Limits:
     body_seconds: float = 60.0
     write_seconds: float = 30.0
     idle_seconds: float = 75.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not value > 0:
+                raise ArgumentError(f"{field.name} must be above 0, got {value!r}")
 
 
 __all__ = ["Limits"]

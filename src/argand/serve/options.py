@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from argand.base.errors import ArgumentError
+from argand.base.errors import ArgumentError, did_you_mean
+
+
+def hold_at_least(options: Any, **least: float) -> None:
+    """Raises ArgumentError where a field of some options, but for None, is no number or is less
+    than given."""
+    for name, bound in least.items():
+        value = getattr(options, name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= bound:
+            raise ArgumentError(f"{name} must be at least {bound}, got {value!r:.60}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,9 @@ class BatchOptions:
     target_p99: float | None = None
 
     def __post_init__(self) -> None:
+        hold_at_least(self, max_rows=1, max_delay=0, max_queued_rows=1)
+        if self.target_p99 is not None and not self.target_p99 > 0:
+            raise ArgumentError(f"target_p99 must be above 0 seconds, got {self.target_p99!r}")
         if not 0 <= self.max_padding < 1:
             raise ArgumentError(f"max_padding is at least 0 and below 1, got {self.max_padding}")
 
@@ -53,6 +67,12 @@ class GenerationOptions:
     max_waiting: int = 256
     memory: int = 1 << 28
 
+    def __post_init__(self) -> None:
+        hold_at_least(self, max_rows=1, max_waiting=0, memory=1)
+
+
+_POLICIES = ("latest", "all", "specific")
+
 
 @dataclass(frozen=True, slots=True)
 class VersionPolicy:
@@ -61,6 +81,14 @@ class VersionPolicy:
     kind: Literal["latest", "all", "specific"] = "latest"
     count: int = 1
     versions: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in _POLICIES:
+            raise ArgumentError(
+                f"kind must be one of {', '.join(_POLICIES)}, got {self.kind!r:.60}"
+                f"{did_you_mean(str(self.kind), _POLICIES)}"
+            )
+        hold_at_least(self, count=1)
 
     def wanted(self, there: list[int]) -> list[int]:
         """The versions to serve of those that are there, ascending."""
@@ -92,6 +120,18 @@ class ModelOptions:
     batching: BatchOptions = BatchOptions()
     generation: GenerationOptions = GenerationOptions()
     timeout: float | None = 60.0
+
+    def __post_init__(self) -> None:
+        for label, weight in self.weights.items():
+            if label not in self.labels:
+                raise ArgumentError(
+                    f"weights has the label {label!r}, which labels does not name; there are "
+                    f"{', '.join(self.labels) or 'none'}{did_you_mean(label, self.labels)}"
+                )
+            if not 0 <= weight < float("inf"):
+                raise ArgumentError(f"weights: {label} must be at least 0, got {weight!r}")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ArgumentError(f"timeout must be above 0 seconds, got {self.timeout!r}")
 
 
 __all__ = ["BatchOptions", "GenerationOptions", "ModelOptions", "VersionPolicy"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import logging
 import signal
 import ssl
@@ -10,15 +12,16 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from argand.base.errors import ArgumentError
+from argand.base.errors import ArgumentError, did_you_mean
 from argand.export.program import ExportedProgram
 from argand.io.replacing import replacing
 from argand.serve.access import Access
 from argand.serve.engine import Engine
+from argand.serve.folders import SUFFIXES
 from argand.serve.metrics import Metrics
 from argand.serve.options import ModelOptions
 from argand.serve.settings import ServerOptions
@@ -56,7 +59,7 @@ class Server:
         default: ModelOptions | None = None,
         **changes: Any,
     ) -> None:
-        self.options = replace(options or ServerOptions(), **changes)
+        self.options = _with(options or ServerOptions(), changes)
         self.engine = _engine(served, models, default, self.options.workers)
         self.access = Access(self.options.token, self.options.tokens)
         self.metrics = Metrics(self.engine)
@@ -73,6 +76,7 @@ class Server:
         self._started = threading.Event()
         self._error: BaseException | None = None
         self._closers: list[Callable[[], None]] = []
+        self._has_run = False
 
     @property
     def url(self) -> str:
@@ -90,13 +94,25 @@ class Server:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; requests that have begun end within `drain` seconds. A
-        second signal ends at once."""
-        asyncio.run(self._serve(with_signals=True))
+        second signal ends at once. In a thread beside the main one, which gets no signals, serve
+        until `stop`."""
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                "an event loop runs in this thread, as in a notebook; serve in a thread: "
+                "ag.serve.serve(..., block=False), or start() in place of run()"
+            )
+        self._begin()
+        is_main = threading.current_thread() is threading.main_thread()
+        asyncio.run(self._serve(with_signals=is_main))
+
+    def _begin(self) -> None:
+        if self._has_run:
+            raise RuntimeError("a server runs once; make another one")
+        self._has_run = True
 
     def start(self) -> Self:
         """Serve in a thread; returns once requests are taken."""
-        if self._thread is not None:
-            raise RuntimeError("the server runs already")
+        self._begin()
         self._thread = threading.Thread(target=self._in_thread, name="argand-serve", daemon=True)
         self._thread.start()
         self._started.wait()
@@ -156,24 +172,39 @@ class Server:
         self.is_draining = False
         self.app = self.make_app()
         self._connections = Connections(self.app, self.options.limits)
-        listening = await self._loop.create_server(
-            self._connections,
-            self.options.host,
-            self.port,
-            ssl=self._tls(),
-            backlog=_BACKLOG,
-        )
+        listening = await self._listen(self._loop)
         self.port = listening.sockets[0].getsockname()[1]
         polling = None
         try:
             await self.engine.poll()
             await self._start_grpc()
             polling = asyncio.create_task(self._poll())
-            _log.info("serving %s at %s", ", ".join(self.engine.models) or "nothing", self.url)
+            self._tell()
             self._started.set()
             await self._ends.wait()
         finally:
             await self._close(listening, polling)
+
+    def _tell(self) -> None:
+        """Say what is served, and which options are for models that are not there."""
+        models = self.engine.models
+        served = [name for name, model in models.items() if model.available]
+        _log.info("serving %s at %s", ", ".join(served) or "no model yet", self.url)
+        for name in {*self.options.tokens, *self.engine.options} - {"*", *models}:
+            said = "there is no model %r, for which options or a token are given%s"
+            _log.warning(said, name, did_you_mean(name, models))
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+        host, port = self.options.host, self.port
+        try:
+            return await loop.create_server(
+                self._connections, host, port, ssl=self._tls(), backlog=_BACKLOG
+            )
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            said = f"port {port} of {host} is in use; give another one, or 0 for one that is free"
+            raise OSError(error.errno, said) from None
 
     async def _start_grpc(self) -> None:
         if self.options.grpc_port is None:
@@ -256,6 +287,18 @@ class Server:
         return context
 
 
+def _with(options: ServerOptions, changes: Mapping[str, Any]) -> ServerOptions:
+    """The options with some fields changed."""
+    known = [field.name for field in fields(ServerOptions)]
+    for name in changes:
+        if name not in known:
+            raise ArgumentError(
+                f"there is no option {name!r}{did_you_mean(name, known)}; there are "
+                f"{', '.join(known)}"
+            )
+    return replace(options, **changes)
+
+
 def _engine(
     served: Engine | str | Path | Iterable[str | Path],
     models: Mapping[str, ModelOptions] | None,
@@ -296,20 +339,19 @@ def serve(
     """
     if isinstance(served, ExportedProgram):
         served = {"model": served}
-    folder = None
-    if isinstance(served, Mapping):
-        folder = tempfile.TemporaryDirectory(prefix="argand-serve-")
-        for name, model in served.items():
-            _put(Path(folder.name) / name, model)
-        served = folder.name
-    elif not isinstance(served, Engine | str | Path | Iterable) or hasattr(served, "parameters"):
-        raise ArgumentError(
-            f"serve takes exported programs, files, folders or a dict of them, got "
-            f"{type(served).__name__}; a module is exported by ag.export.export(module, inputs)"
-        )
-    server = Server(served, models=models, **set)
-    if folder is not None:
-        server._closers.append(folder.cleanup)
+    with contextlib.ExitStack() as made:
+        if isinstance(served, Mapping):
+            _check(served)
+            folder = made.enter_context(tempfile.TemporaryDirectory(prefix="argand-serve-"))
+            for name, model in served.items():
+                _put(Path(folder) / name, model)
+            served = folder
+        elif not isinstance(served, Engine):
+            served = list(served) if isinstance(served, list | tuple) else [served]
+            for model in served:
+                _check_model(model)
+        server = Server(served, models=models, **set)
+        server._closers.append(made.pop_all().close)
     if not block:
         try:
             return server.start()
@@ -321,6 +363,32 @@ def serve(
     finally:
         server.stop()
     return server
+
+
+def _check(served: Mapping[str, Any]) -> None:
+    """Raises ArgumentError unless all of a dict can be served."""
+    for name, model in served.items():
+        if not isinstance(name, str) or not name or name[0] == "." or not {*"/\0"}.isdisjoint(name):
+            raise ArgumentError(
+                f"the name of a model is a text without '/' and does not begin with '.', "
+                f"got {name!r:.60}"
+            )
+        if not isinstance(model, ExportedProgram):
+            _check_model(model, f" for {name!r}")
+
+
+def _check_model(model: Any, where: str = "") -> None:
+    if isinstance(model, ExportedProgram):
+        raise ArgumentError("several programs need names: serve({'name': program, ...})")
+    if not isinstance(model, str | Path):
+        raise ArgumentError(
+            f"serve takes exported programs, files, folders or a dict of them, got "
+            f"{type(model).__name__}{where}; a module or a function is exported by "
+            "ag.export.export(module, inputs)"
+        )
+    path = Path(model)
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+        raise ArgumentError(f"{path}: a model's file is {' or '.join(SUFFIXES)}")
 
 
 def _put(folder: Path, model: Any) -> None:

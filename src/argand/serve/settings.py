@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from argand.base.errors import ArgumentError
 from argand.serve.limits import Limits
+from argand.serve.options import hold_at_least
 
 Profile = Literal["vertex", "sagemaker", "azure", "kserve"]
 PROFILES: tuple[Profile, ...] = ("vertex", "sagemaker", "azure", "kserve")
@@ -54,6 +56,18 @@ class ServerOptions:
     log: Literal["json"] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("port", "grpc_port"):
+            value = getattr(self, name)
+            if value is not None and not (type(value) is int and 0 <= value < 65536):
+                raise ArgumentError(f"{name} must be a number from 0 to 65535, got {value!r:.60}")
+        hold_at_least(self, workers=0, drain=0)
+        if self.poll is not None and not self.poll > 0:
+            raise ArgumentError(f"poll must be above 0 seconds, got {self.poll!r}")
+        if self.log not in ("json", None):
+            raise ArgumentError(f"log must be 'json' or None, got {self.log!r:.60}")
+        for path in (self.certificate, self.key):
+            if path is not None and not Path(path).is_file():
+                raise FileNotFoundError(2, "there is no such file", str(path))
         if self.profile is not None and self.profile not in PROFILES:
             raise ArgumentError(f"profile must be one of {', '.join(PROFILES)}: {self.profile!r}")
         if self.key is not None and self.certificate is None:

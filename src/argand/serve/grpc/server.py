@@ -92,7 +92,8 @@ async def start(
         else:
             made.port = server.add_secure_port(address, _credentials(certificate, key))
     except RuntimeError:
-        raise OSError(errno.EADDRINUSE, "gRPC can't listen there", address) from None
+        said = f"gRPC can't listen at {address}: is the port in use? 0 takes one that is free"
+        raise OSError(errno.EADDRINUSE, said) from None
     await server.start()
     return made
 
