@@ -15,11 +15,15 @@ BACKENDS = {"cpu": "argand.backends.cpu", "reference": "argand.backends.referenc
 
 def compile_program(program: Program, backend: str = "cpu") -> CompiledProgram:
     """A program made ready to run by the backend of a name."""
-    if backend not in BACKENDS:
-        raise ValueError(f"no backend {backend!r}{did_you_mean(backend, BACKENDS)}")
-    module: Any = importlib.import_module(BACKENDS[backend])
-    compiled: CompiledProgram = module.compile_program(program)
+    compiled: CompiledProgram = load_backend(backend).compile_program(program)
     return compiled
+
+
+def load_backend(name: str) -> Any:
+    """The package of a backend."""
+    if name not in BACKENDS:
+        raise ValueError(f"no backend {name!r}{did_you_mean(name, BACKENDS)}")
+    return importlib.import_module(BACKENDS[name])
 
 
 def kept_values(program: Program, contents: str, backend: str) -> list[Any] | None:

@@ -19,6 +19,7 @@ from argand.base.errors import did_you_mean
 from argand.compile.resources import give_back, prepare_giving_back
 from argand.export.program import ExportedProgram
 from argand.serve.batching import Batch, Budget
+from argand.serve.beside import beside_calls
 from argand.serve.errors import ServeError, Status, as_serve_error, not_found
 from argand.serve.execution import Executor, InProcess
 from argand.serve.folders import Found, Listing, Stamp, found_at, is_onnx
@@ -254,8 +255,9 @@ class Engine:
         version.state = State.LOADING
         executor, is_read = self._executor(version), False
         try:
-            await asyncio.to_thread(version.read)
-            await executor.load(version)
+            with beside_calls():
+                await asyncio.to_thread(version.read)
+                await executor.load(version)
             is_read = True
         except Exception as error:
             version.error = as_serve_error(error)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from argand.base.errors import ArgumentError, did_you_mean
+from argand.compile.resources import set_apart
 from argand.export.program import ExportedProgram
 from argand.io.replacing import replacing
 from argand.serve.access import Access
@@ -103,6 +104,8 @@ class Server:
             )
         self._begin()
         is_main = threading.current_thread() is threading.main_thread()
+        if is_main:
+            set_apart()
         asyncio.run(self._serve(with_signals=is_main))
 
     def _begin(self) -> None:

@@ -9,9 +9,10 @@ import socket
 import threading
 from typing import Any
 
-from argand.compile.resources import give_back, prepare_giving_back
+from argand.compile.resources import give_back, prepare_giving_back, set_apart
 from argand.data.worker import end_with
 from argand.export.program import ExportedProgram
+from argand.serve.beside import beside_calls
 from argand.serve.channel import (
     Channel,
     Done,
@@ -63,7 +64,7 @@ class Worker:
             elif isinstance(message, Unload):
                 if self._versions.pop(message.version, None) is None:
                     self._unwanted.add(message.version)
-                give_back()
+                threading.Thread(target=give_back, daemon=True).start()
 
     def _send(self, message: Message, file: int | None = None) -> None:
         with self._sending, contextlib.suppress(OSError):
@@ -84,9 +85,10 @@ class Worker:
     def _load(self, message: Load, file: int | None) -> None:
         try:
             path = f"/dev/fd/{file}" if message.path is None else message.path
-            served = _Served(read_program(path, message.name), message.batching)
-            rows = message.batching.max_rows
-            warm(served.program, served.signatures, rows, compare=message.compare)
+            with beside_calls():
+                served = _Served(read_program(path, message.name), message.batching)
+                rows = message.batching.max_rows
+                warm(served.program, served.signatures, rows, compare=message.compare)
         except Exception as error:
             self._send(_failed(error, message.version))
             return
@@ -116,6 +118,7 @@ def main(arguments: list[str]) -> None:
     if cores:
         os.sched_setaffinity(0, cores)
     argand.set_num_threads(threads)
+    set_apart()
     channel: Any = Channel(socket.socket(fileno=end))
     with contextlib.suppress(EOFError):
         Worker(channel).run()
