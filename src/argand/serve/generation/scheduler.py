@@ -125,8 +125,8 @@ class Scheduler:
                 )
         for sequence in self.running:
             if sequence.ended:
-                self._ends.append(now)
                 self._free(sequence)
+                self._ends.append(now)
         self.running = [s for s in self.running if not s.ended]
         self.waiting = [s for s in self.waiting if not s.ended]
 
