@@ -271,6 +271,10 @@ def test_a_model_whose_rows_depend_on_each_other_is_not_batched() -> None:
     assert not alone.batched
     assert "has other bits than computed alone" in str(alone.reason)
     assert alone.most_rows == 1
+    poisoned = trial(
+        ag.export.export(lambda x: x + 0 * x.mean(0), (ag.ones(2, 6),), dynamic_shapes=shapes)
+    )
+    assert poisoned.reason == "nan in a row of a batch changes the bits of another"
     together = trial(ag.export.export(lambda x: x + 1, (ag.ones(2, 6),), dynamic_shapes=shapes))
     assert (together.batched, together.reason) == (True, None)
 

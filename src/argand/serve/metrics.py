@@ -252,14 +252,19 @@ class _Exported:
         flying = GaugeMetricFamily(
             "argand_in_flight", "Requests that are not answered yet.", labels=("model", "version")
         )
+        weights = GaugeMetricFamily(
+            "argand_version_bytes", "Weights of a version.", labels=("model", "version")
+        )
         for name, model in engine.models.items():
             for number, version in model.versions.items():
+                weights.add_metric((name, str(number)), version.size)
                 for state in State:
                     is_it = float(version.state is state)
                     states.add_metric((name, str(number), state.name), is_it)
                 flying.add_metric((name, str(number)), version.in_flight)
         yield states
         yield flying
+        yield weights
         yield from self._queues()
         yield from self._generation()
         plain = (

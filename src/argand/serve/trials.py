@@ -23,6 +23,7 @@ from argand.tensor.core import Tensor
 SECONDS: Final = 2.0
 """How long sizes are compared, beyond the first and the largest."""
 
+_DISCRETE: Final = "biuOSU"  # kinds of dtypes without NaN
 _ROWS: Final = (2, 3, 4, 5, 7, 8, 12, 16, 31, 32)
 _GUESSES: Final = (8, 32, 64, 224, 320)  # sizes that networks take where a file says nothing
 
@@ -175,26 +176,43 @@ class Trials:
 
     def _compare(self, most: int) -> None:
         """Stop batching where a row of a batch has other bits than alone."""
-        started = time.perf_counter()
-        lengths = self.usual()
         most = min(most, 64)
-        x = self.inputs(most, lengths)
+        x = self.inputs(most, self.usual())
         least = (self._allowed((1, *_ROWS), most) or [most])[0]
+        reason = self._different(x, least) or self._hostile(x, least)
+        if reason is not None:
+            self.served.stop_batching(reason)
+
+    def _different(self, x: Sequence[np.ndarray], least: int) -> str | None:
+        """Where a row of a batch of some size has other bits than in the smallest one."""
+        started, most = time.perf_counter(), len(x[0])
         alone: dict[int, list[Any]] = {}
         for rows in dict.fromkeys([most, 2, *_ROWS]):
             if rows > most or rows <= least:
                 continue
             if len(alone) > 2 and time.perf_counter() - started > SECONDS:
-                return
+                return None
             together = self.served.run([a[:rows] for a in x])
             for row in sorted({0, rows // 2, rows - least}):
                 if row not in alone:
                     alone[row] = self.served.run([a[row : row + least] for a in x])
                 if not same_bits([o[row : row + least] for o in together], alone[row]):
-                    self.served.stop_batching(
-                        f"row {row} of a batch of {rows} has other bits than computed alone"
-                    )
-                    return
+                    return f"row {row} of a batch of {rows} has other bits than computed alone"
+        return None
+
+    def _hostile(self, x: Sequence[np.ndarray], least: int) -> str | None:
+        """Whether NaN or infinity in a row changes another."""
+        if len(x[0]) < 2 * least or all(a.dtype.kind in _DISCRETE for a in x):
+            return None
+        alone = self.served.run([a[least : 2 * least] for a in x])
+        for value in (np.nan, np.inf):
+            given = [a[: 2 * least].copy() for a in x]
+            for a in given:
+                if a.dtype.kind not in _DISCRETE:
+                    a[:least] = value
+            if not same_bits([o[least:] for o in self.served.run(given)], alone):
+                return f"{value} in a row of a batch changes the bits of another"
+        return None
 
 
 def _usual(limits: Any, guess: int) -> int:

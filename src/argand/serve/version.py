@@ -167,6 +167,12 @@ class ModelVersion:
         for batcher in self._batchers.values():
             batcher.look()
 
+    @property
+    def size(self) -> int:
+        """The bytes of its weights."""
+        state = {} if self.program is None else self.program.state
+        return sum(t.nbytes for t in state.values())
+
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Let it not end before the block does: for what asks in several steps."""
