@@ -306,6 +306,24 @@ def test_numbers_are_read_as_the_other_protocols_read_them(tmp_path: Path, dtype
         handlers.inputs_of(version, signature, b"1, 2, 100", "text/plain")
 
 
+def test_a_form_has_an_image_and_numbers(tmp_path: Path) -> None:
+    def brighter(image: Any, by: Any) -> Any:
+        return image.float().mean((1, 2, 3)) * by
+
+    rows = {0: ag.Dim("n")}
+    example = (ag.ones(2, 3, 4, 4), ag.ones(2))
+    program = ag.export.export(brighter, example, dynamic_shapes=(rows, rows))
+    version = version_of(program, tmp_path, card={"inputs": {"image": card.image()}})
+    parts = [(b"image", png(noise(4, 4, 3))), (b"by", b"2.5")]
+    body = b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % p for p in parts
+    )
+    found = handlers.inputs_of(
+        version, version.signature(), body + b"--x--\r\n", "multipart/form-data; boundary=x"
+    )
+    assert found["by"].tolist() == [2.5] and found["image"].shape == (1, 3, 4, 4)
+
+
 # -- boxes, pixels, cards --------------------------------------------------------------------------
 
 

@@ -97,7 +97,7 @@ def page(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
 
 def test_a_browser_shows_the_models_and_what_they_take(page: Browser) -> None:
     text = page.run("document.body.innerText")
-    assert "Ready: 3 model(s)" in text
+    assert "Ready: 3 models" in text
     assert "serving_default(input: float32(rows, 6)) -> (output: float32(rows, 3))" in text
     assert "1 (stable)" in text
     labels = (

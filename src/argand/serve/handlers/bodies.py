@@ -61,6 +61,15 @@ def _form(body: bytes, content_type: str) -> dict[str, Any]:
     return found
 
 
+def number_of(data: bytes) -> Any:
+    """What a form's part, which is bytes, is for an input of numbers: JSON's numbers, or the bytes
+    of an image, which are no JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+
+
 def bytes_of(value: Any, field: str) -> bytes:
     """The bytes that a value is: itself, or its base64."""
     if isinstance(value, dict) and set(value) == {"b64"}:
@@ -90,4 +99,4 @@ def string_of(value: Any, field: str) -> str:
     raise invalid(f"{field}: expected a string, got {type(value).__name__}", field)
 
 
-__all__ = ["WHOLE", "bytes_of", "string_of", "values_of"]
+__all__ = ["WHOLE", "bytes_of", "number_of", "string_of", "values_of"]

@@ -23,7 +23,7 @@ from argand.export.card import (
 )
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.handlers.answers import meanings
-from argand.serve.handlers.bodies import WHOLE, bytes_of, string_of, values_of
+from argand.serve.handlers.bodies import WHOLE, bytes_of, number_of, string_of, values_of
 from argand.serve.handlers.images import array_of_image, image_of_input
 from argand.serve.handlers.strings import texts
 from argand.serve.handlers.tokens import Tokenizer, tokenizer_of
@@ -149,6 +149,8 @@ class Handler:
         found: Arrays = {}
         for name, value in values.items():
             spec = signature.by_name[name]
+            if isinstance(value, bytes) and name not in self.inputs and not spec.takes_text:
+                value = number_of(value)
             if isinstance(value, np.ndarray):
                 found[name] = array_of_json(value, spec)
             elif spec.takes_text and name not in self.inputs:

@@ -9,6 +9,7 @@ from typing import Any
 
 from argand.base.errors import ArgandError
 from argand.export.card import inputs_described
+from argand.serve.generation import is_language_model
 from argand.serve.host import Host
 from argand.serve.http.app import plain_errors
 from argand.serve.http.message import Request, Response
@@ -79,7 +80,7 @@ def described(host: Host) -> list[dict[str, Any]]:
                 "state": version.state.name,
                 "error": None if version.error is None else str(version.error),
                 "labels": [label for label, at in labels if at == number],
-                "signatures": [signature_of(version, s) for s in version.signatures.values()],
+                "signatures": _signatures(version),
             }
             for number, version in sorted(model.versions.items(), reverse=True)
         ]
@@ -87,13 +88,22 @@ def described(host: Host) -> list[dict[str, Any]]:
     return found
 
 
+def _signatures(version: ModelVersion) -> list[dict[str, Any]]:
+    """The signatures; a language model's are the server's own, people give it a text."""
+    if version.program is not None and is_language_model(version):
+        return [{"name": "text", "inputs": [], "outputs": [], "generates": True}]
+    return [signature_of(version, s) for s in version.signatures.values()]
+
+
 def signature_of(version: ModelVersion, signature: ServedSignature) -> dict[str, Any]:
-    """A signature; of an input also whether it is made of an image or a text."""
+    """A signature; of an input also whether it is made of an image or a text (then `made` says that
+    the card does it), or follows from another one."""
     try:
-        made = inputs_described(version.metadata)
+        how = inputs_described(version.metadata)
     except ArgandError:
-        made = {}
-    kinds = {name: getattr(how, "kind", "") for name, how in made.items()}
+        how = {}
+    kinds = {name: how[name].kind for name in how}
+    follow = {name for one in how.values() for name in one.names}
     return {
         "name": signature.name,
         "inputs": [
@@ -101,6 +111,8 @@ def signature_of(version: ModelVersion, signature: ServedSignature) -> dict[str,
             | {
                 "image": kinds.get(x.name) == "image",
                 "text": kinds.get(x.name) == "text" or x.takes_text,
+                "made": x.name in kinds,
+                "follows": x.name in follow,
             }
             for x in signature.inputs
         ],
@@ -112,7 +124,7 @@ def tensor_of(spec: TensorSpec) -> dict[str, Any]:
     """A tensor's name, dtype and sizes: numbers, names of those that vary, null for unknown."""
     return {
         "name": spec.name,
-        "dtype": "?" if spec.dtype is None else spec.dtype.name,
+        "dtype": "text" if spec.dtype is None else spec.dtype.name,
         "datatype": datatype_of(spec),
         "shape": None if spec.shape is None else list(spec.shape),
     }
