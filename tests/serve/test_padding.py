@@ -15,7 +15,7 @@ from served import run
 import argand as ag
 from argand import nn
 from argand.nn import functional as F
-from argand.serve import BatchOptions, Engine, ModelOptions, ServeError
+from argand.serve import BatchOptions, Engine, ModelOptions, ServeError, padding_trials
 from argand.serve.batching import Batch
 from argand.serve.config import read_config
 from argand.serve.padding import Padding
@@ -366,6 +366,14 @@ def test_sizes_are_padded_only_as_far_as_they_were_tried() -> None:
         keys[length] = signature.check({"ids": ids, "mask": ids}).key
     assert keys[100] == keys[110]
     assert len(set(keys.values())) == 4
+
+
+def test_trials_take_no_more_memory_than_is_reasonable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(padding_trials, "ELEMENTS", 4 * 16 * 8)
+    dims = {0: ag.Dim("rows"), 1: ag.Dim("length", max=5000)}
+    signature = trial(floats(lambda x: x + 1, dims, length={"x": 0}))
+    assert signature.padding is not None
+    assert signature.padding.largest["length"] == 16
 
 
 def test_a_bucket_bounds_the_share_of_padding() -> None:

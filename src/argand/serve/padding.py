@@ -100,6 +100,8 @@ class Padding:
             for axis, _, value in padded:
                 if not array.size or (array.dtype.kind == "i" and array.min() < min(0, value)):
                     return False
+                if len(array) == 1 and array.item(0) != value:
+                    continue  # the usual case
                 first = _flat(array.take(0, axis)) == value
                 if first.all(1).any() and (_flat(array) == value).all(1).any():
                     return False

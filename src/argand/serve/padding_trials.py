@@ -21,6 +21,9 @@ from argand.serve.signature import ServedSignature
 SECONDS: Final = 4.0
 """After how long no larger sizes are tried."""
 
+ELEMENTS: Final = 1 << 23
+"""The most elements of inputs that are tried at once."""
+
 _SIZES: Final = (3, 4, 5, 8, 11, 16, 23, 32, 47, 64, 95, 128, 191, 256, 383, 512, 767, 1024, 2048)
 _UNBOUNDED: Final = 512  # up to which sizes are tried where the file says no largest one
 _DRAWS: Final = 50
@@ -60,7 +63,11 @@ class PaddingTrials:
             if time.perf_counter() - started > SECONDS:
                 break
             try:
-                difference = self._difference(padding, sizes)
+                own = self._sizes(padding, sizes)
+                requests = [self._request(padding, s, kind) for kind, s in enumerate(own)]
+                if largest and sum(a.size for r in requests for a in r) > ELEMENTS:
+                    break
+                difference = self._difference(padding, requests, own)
             except Exception as error:  # a size that the network doesn't take, say
                 if not largest:
                     self.served.stop_padding(
@@ -82,17 +89,26 @@ class PaddingTrials:
         most = _UNBOUNDED if limits.max is None else limits.max
         return max(min(size, most), limits.min)
 
-    def _difference(self, padding: Padding, largest: Mapping[str, int]) -> str | None:
-        """Where a request of a batch that is padded to some sizes has other bits than alone."""
-        sizes = [dict(largest), self._least(padding, largest)]
-        sizes += [self._between(sizes[1], largest) for _ in range(2)]
-        requests = [self._request(padding, s, kind) for kind, s in enumerate(sizes)]
+    def _sizes(self, padding: Padding, largest: Mapping[str, int]) -> list[dict[str, int]]:
+        """The sizes of the requests of a batch that is padded to some sizes."""
+        least = self._least(padding, largest)
+        between = [self._between(least, largest) for _ in range(2)]
+        return [dict(largest), least, *between]
+
+    def _difference(
+        self,
+        padding: Padding,
+        requests: Sequence[Sequence[np.ndarray]],
+        sizes: Sequence[Mapping[str, int]],
+    ) -> str | None:
+        """Where a request of a padded batch, whose first is the largest, has other bits than
+        alone."""
         rows = len(requests[0][0])
         together = self.served.run(padding.together(requests, sizes))
         for i, (own, request) in enumerate(zip(sizes, requests, strict=True)):
             found = padding.cut(together, slice(i * rows, (i + 1) * rows), own)
             if not same_bits(found, self.served.run(request)):
-                text = ", ".join(f"{name} {own[name]} to {largest[name]}" for name in padding.names)
+                text = ", ".join(f"{n} {own[n]} to {sizes[0][n]}" for n in padding.names)
                 return f"a request that is padded ({text}) has other bits than computed alone"
         return None
 
@@ -139,4 +155,4 @@ def same_bits(found: Sequence[Any], expected: Sequence[Any]) -> bool:
     )
 
 
-__all__ = ["SECONDS", "PaddingTrials", "same_bits"]
+__all__ = ["ELEMENTS", "SECONDS", "PaddingTrials", "same_bits"]
