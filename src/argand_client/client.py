@@ -57,6 +57,7 @@ class Client:
         backoff: the seconds before the second try; each later one waits twice as long.
         headers: are sent with each request: `{"traceparent": ...}`.
         certificates: a file of certificates (PEM) to trust, where not the system's.
+        identity: the files of a certificate and its key (PEM) to show to the server.
 
     Attributes are the model's signatures: `client.encode(x)`. Errors are `ServeError`, with
     `status` and `field`; what does not fit is refused before it is sent.
@@ -81,6 +82,7 @@ class Client:
         backoff: float = 0.05,
         headers: Mapping[str, str] | None = None,
         certificates: str | Path | None = None,
+        identity: tuple[str | Path, str | Path] | None = None,
     ) -> None:
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         if token is not None:
@@ -89,7 +91,7 @@ class Client:
         self.version = version
         self._model = model
         self._patience = Patience(timeout, retries, backoff)
-        self._transport = _transport(url, sent, certificates)
+        self._transport = _transport(url, sent, certificates, identity)
         self._signatures: dict[str | None, Signature] = {}
         self._names: list[str] | None = None
         self._lock = threading.Lock()
@@ -229,16 +231,25 @@ class AsyncClient:
         await self.close()
 
 
-def _transport(url: str, headers: dict[str, str], certificates: str | Path | None) -> Transport:
+def _transport(
+    url: str,
+    headers: dict[str, str],
+    certificates: str | Path | None,
+    identity: tuple[str | Path, str | Path] | None,
+) -> Transport:
     parts = urlsplit(url)
     if parts.scheme in ("http", "https"):
         context = None
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=certificates)
+            if identity is not None:
+                context.load_cert_chain(*identity)
         return Rest(url, headers, context)
     if parts.scheme in ("grpc", "grpcs"):
         trusted = None if certificates is None else Path(certificates).read_bytes()
-        return Rpc(parts.netloc, headers, secure=parts.scheme == "grpcs", certificates=trusted)
+        shown = None if identity is None else tuple(Path(file).read_bytes() for file in identity)
+        secure = parts.scheme == "grpcs"
+        return Rpc(parts.netloc, headers, secure=secure, certificates=trusted, identity=shown)
     raise ValueError(f"a url begins with http://, https://, grpc:// or grpcs://, got {url!r}")
 
 

@@ -25,6 +25,7 @@ class Rpc:
         *,
         secure: bool = False,
         certificates: bytes | None = None,
+        identity: tuple[bytes, ...] | None = None,
     ) -> None:
         try:
             import grpc
@@ -43,7 +44,8 @@ class Rpc:
             ("grpc.enable_retries", 0),  # ours know the deadline and 429
         ]
         if secure:
-            trusted = grpc.ssl_channel_credentials(certificates)
+            chain, key = identity or (None, None)
+            trusted = grpc.ssl_channel_credentials(certificates, key, chain)
             self._channel = grpc.secure_channel(address, trusted, options)
         else:
             self._channel = grpc.insecure_channel(address, options)

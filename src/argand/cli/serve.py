@@ -23,6 +23,7 @@ _FIELDS = (
     "profile",
     "model",
     "certificate",
+    "clients",
     "key",
     "token",
     "drain",
@@ -108,6 +109,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--config", metavar="FILE", help="options of the server and its models, as TOML or JSON")
     add("--certificate", metavar="FILE", help="of TLS, as PEM")
     add("--key", metavar="FILE", help="the certificate's key")
+    add("--clients", metavar="FILE", help="certificates of clients, as PEM: others are refused")
     add(
         "--token",
         help="opens the management of models: TOKEN or @FILE; also from ARGAND_SERVE_TOKEN",

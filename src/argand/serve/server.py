@@ -222,6 +222,7 @@ class Server:
             limits=self.options.limits,
             certificate=self.options.certificate,
             key=self.options.key,
+            clients=self.options.clients,
             observe=self._count_call,
             metrics=self.metrics,
         )
@@ -287,6 +288,9 @@ class Server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.options.certificate, self.options.key)
+        if self.options.clients is not None:
+            context.load_verify_locations(self.options.clients)
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
 

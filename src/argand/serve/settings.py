@@ -30,6 +30,8 @@ class ServerOptions:
         health_path: where Vertex asks for health, and `predict_path` for predictions.
         multi_model: SageMaker loads and unloads models, without a token.
         certificate: the file of a TLS certificate (PEM, its chain behind it), and `key` its key.
+        clients: the file of certificates (PEM) of clients, or of who signed theirs; others are not
+            answered, over HTTP and gRPC.
         token: opens the management of models, which is off without one.
         tokens: the tokens of models by their names, `"*"` for those without one.
         limits: what clients may take.
@@ -49,6 +51,7 @@ class ServerOptions:
     multi_model: bool = False
     certificate: str | None = None
     key: str | None = None
+    clients: str | None = None
     token: str | None = None
     tokens: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
@@ -72,6 +75,8 @@ class ServerOptions:
             raise ArgumentError(f"profile must be one of {', '.join(PROFILES)}: {self.profile!r}")
         if self.key is not None and self.certificate is None:
             raise ArgumentError("key is the key of a certificate; give certificate too")
+        if self.clients is not None and self.certificate is None:
+            raise ArgumentError("clients show certificates over TLS only; give certificate too")
 
 
 __all__ = ["PROFILES", "Profile", "ServerOptions"]

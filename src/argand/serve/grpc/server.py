@@ -53,6 +53,7 @@ async def start(
     limits: Limits | None = None,
     certificate: str | None = None,
     key: str | None = None,
+    clients: str | None = None,
     reuse_port: bool = False,
     metrics: Metrics | None = None,
     observe: Observe = lambda record: None,
@@ -66,6 +67,7 @@ async def start(
         access: says who may ask what; without it all may ask, and none may manage models.
         limits: of messages and tensors; `connections` bounds the calls at a time.
         certificate: the file of a TLS certificate (PEM, its chain behind it), and `key` its key.
+        clients: the file of certificates that clients must show, or that signed theirs.
         reuse_port: let other processes listen on the port too.
         metrics: has counted the engine's batches; from now on where not given.
         observe: is told of each call that has ended.
@@ -90,7 +92,7 @@ async def start(
         if certificate is None:
             made.port = server.add_insecure_port(address)
         else:
-            made.port = server.add_secure_port(address, _credentials(certificate, key))
+            made.port = server.add_secure_port(address, _credentials(certificate, key, clients))
     except RuntimeError:
         said = f"gRPC can't listen at {address}: is the port in use? 0 takes one that is free"
         raise OSError(errno.EADDRINUSE, said) from None
@@ -126,10 +128,13 @@ def _snake(name: str) -> str:
     return _CAPITAL.sub("_", name).lower()
 
 
-def _credentials(certificate: str, key: str | None) -> Any:
+def _credentials(certificate: str, key: str | None, clients: str | None) -> Any:
     chain = Path(certificate).read_bytes()
     secret = chain if key is None else Path(key).read_bytes()
-    return grpc.ssl_server_credentials([(secret, chain)])
+    if clients is None:
+        return grpc.ssl_server_credentials([(secret, chain)])
+    trusted = Path(clients).read_bytes()
+    return grpc.ssl_server_credentials([(secret, chain)], trusted, require_client_auth=True)
 
 
 __all__ = ["GrpcServer", "Record", "start"]
