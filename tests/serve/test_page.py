@@ -13,11 +13,13 @@ import pytest
 from browser import Browser
 from pictures import picture, put_pictures
 from served import classifier, exported, inputs, put
+from texts import LETTERS, small_model
 from web import asked, floats, two_inputs
 
 pytest.importorskip("httptools")
 
-from argand.serve import ModelOptions, Server
+import argand as ag
+from argand.serve import ModelOptions, Server, generation
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
@@ -52,6 +54,38 @@ def test_the_page_shows_models_and_what_was_asked(server: Server) -> None:
     assert (given["datatype"], given["shape"][1], given["image"]) == ("FP32", 6, False)
     assert len(two["versions"][0]["signatures"][0]["inputs"]) == 2
     assert sum(s["requests"] for s in found["recent"]) >= 1
+
+
+def test_openapi_describes_each_signature_and_language_models(tmp_path: Path) -> None:
+    module = classifier()
+    program = exported(module)
+    shapes = ({0: ag.Dim("rows")},)
+    program.add_signature("hidden", module[0], (ag.ones(2, 6),), dynamic_shapes=shapes)
+    put(program, tmp_path, "digits", 1)
+    text = generation.export(small_model(16), context=16, page=4, chunk=8, vocabulary=LETTERS)
+    put(text, tmp_path, "letters", 1)
+    with Server(tmp_path, port=0) as running:
+        found = asked(running, "GET", "/openapi.json")
+        assert found.status == 200
+        paths = found.json["paths"]
+        body = paths["/v1/models/digits:predict"]["post"]["requestBody"]["content"]
+        bodies = body["application/json"]["schema"]["oneOf"]
+        named = {
+            (x["properties"]["signature_name"]["const"], x["required"][0]): x["required"][1:]
+            for x in bodies
+        }
+        assert named == {
+            ("serving_default", "inputs"): [],
+            ("serving_default", "instances"): [],
+            ("hidden", "inputs"): ["signature_name"],
+            ("hidden", "instances"): ["signature_name"],
+        }
+        infer = paths["/v2/models/digits/infer"]["post"]["requestBody"]["content"]
+        second = infer["application/json"]["schema"]["oneOf"][1]["properties"]["parameters"]
+        assert second["properties"]["signature_name"] == {"const": "hidden"}
+        assert {"/v1/completions", "/v1/chat/completions"} < set(paths)
+        assert "/v1/models/letters:predict" not in paths
+        assert asked(running, "GET", "/docs").status == 200
 
 
 def test_openapi_describes_each_model(server: Server) -> None:

@@ -33,6 +33,8 @@ def as_serve_error(error: BaseException) -> ServeError:
         isinstance(error, ArgandError) and isinstance(error, ValueError)
     ):
         return ServeError(Status.INVALID_ARGUMENT, str(error))
+    if isinstance(error, RecursionError):
+        return ServeError(Status.INVALID_ARGUMENT, "the request is nested too deeply")
     if isinstance(error, MemoryError):
         return ServeError(Status.RESOURCE_EXHAUSTED, f"not enough memory: {error}")
     return ServeError(Status.INTERNAL, f"{type(error).__name__}: {error}")

@@ -32,7 +32,10 @@ def classes_of(
     if scores.ndim == 1:
         scores = scores[:, None]
     if scores.ndim != 2:
-        raise invalid(f"scores of classes are (rows, classes), the model gives {scores.shape}")
+        raise invalid(
+            f"scores of classes are (rows, classes), {signature.name} gives {scores.shape}",
+            "signature_name",
+        )
     labels = named.get("classes")
     if labels is None:
         count = scores.shape[1]
@@ -49,7 +52,10 @@ def regressions_of(signature: ServedSignature, outputs: Sequence[Any]) -> Array:
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim != 1:
-        raise invalid(f"a regression is a number for each row, the model gives {found.shape}")
+        raise invalid(
+            f"a regression is a number for each row, {signature.name} gives {found.shape}",
+            "signature_name",
+        )
     return found
 
 
@@ -61,7 +67,9 @@ def _numbers(signature: ServedSignature, named: dict[str, Array], name: str) -> 
     """The output of that name, else the first of floats, or of numbers of any kind."""
     found = [(n, o) for n, o in named.items() if o.dtype.kind in "fiu"]
     if not found:
-        raise invalid(f"{signature.name} has no output {name!r}, but {', '.join(named)}")
+        raise invalid(
+            f"{signature.name} has no output {name!r}, but {', '.join(named)}", "signature_name"
+        )
     floats = [(n, o) for n, o in found if o.dtype.kind == "f"]
     return next((x for x in found if x[0] == name), (floats or found)[0])
 

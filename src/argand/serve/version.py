@@ -14,7 +14,7 @@ import numpy as np
 
 from argand.base.errors import did_you_mean
 from argand.compile.resources import give_back
-from argand.export.program import ExportedProgram
+from argand.export.program import DEFAULT, ExportedProgram
 from argand.export.samples import compared
 from argand.serve.batching import Batch, Batcher, Budget
 from argand.serve.errors import ServeError, Status, as_serve_error, invalid, not_found
@@ -189,7 +189,7 @@ class ModelVersion:
         if self.program is None:
             raise self._gone()
         if name is None:
-            name = self.program.default.name
+            name = DEFAULT if len(self.signatures) != 1 else next(iter(self.signatures))
         found = self.signatures.get(name)
         if found is None:
             raise not_found(

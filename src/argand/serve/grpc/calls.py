@@ -138,7 +138,7 @@ class _answering:  # noqa: N801  # a context manager
             self.observe(self.call.record(Status.CANCELLED))
             return False
         found = as_serve_error(error)
-        if not isinstance(error, ServeError):
+        if found is not error and found.status is Status.INTERNAL:
             _log.error("%s failed", self.call.method, exc_info=error)
         self.observe(self.call.record(found.status))
         await _abort(self.call, found)

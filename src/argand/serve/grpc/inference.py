@@ -321,10 +321,10 @@ class InferenceService(Service):
         answer = self._name(self._response(), request, version)
         for name in wanted or outputs:
             array = outputs[name]
-            classes = wanted.get(name, {}).get("classification")
+            classes = _number(wanted.get(name, {}), "classification")
             if classes:
                 names = class_names(version, signature, name, array.shape[-1])
-                array = classified(array, max(int(classes), 1), name, names)
+                array = classified(array, classes, name, names)
             kind = datatype_of(array.dtype, name)
             answer.outputs.add(name=name, datatype=kind, shape=array.shape)
             answer.raw_output_contents.append(to_bytes(array))

@@ -110,8 +110,6 @@ class App:
         found = as_serve_error(error)
         if found is not error and found.status is Status.INTERNAL:
             _log.error("%s %s failed", request.method, request.path, exc_info=error)
-        if isinstance(error, RecursionError):
-            found = ServeError(Status.INVALID_ARGUMENT, "the body is nested too deeply")
         response = (request.errors or self._errors_near(request.path))(found)
         extra = _HEADERS.get(found.status)
         if extra:

@@ -6,6 +6,8 @@ from html import escape
 from typing import Any
 
 from argand import version as release
+from argand.export.program import DEFAULT
+from argand.serve.generation import is_language_model
 from argand.serve.host import Host
 from argand.serve.http.app import plain_errors
 from argand.serve.http.message import Request, Response
@@ -13,6 +15,7 @@ from argand.serve.http.page import SECURITY, datatype_of
 from argand.serve.http.routes import Route
 from argand.serve.http.values import encoded
 from argand.serve.signature import ServedSignature, TensorSpec
+from argand.serve.version import ModelVersion
 
 Schema = dict[str, Any]
 
@@ -37,11 +40,8 @@ def document_of(host: Host) -> Schema:
     """The OpenAPI document of what is served now."""
     paths: dict[str, Schema] = {}
     for name, model in sorted(host.engine.models.items()):
-        if not model.available:
-            continue
-        version = model.versions[model.available[-1]]
-        signature = version.signature()
-        paths |= _paths(name, signature)
+        if model.available:
+            paths |= _paths(name, model.versions[model.available[-1]])
     for path, what in _PLAIN.items():
         paths[path] = {"get": _operation("server", what, {})}
     return {
@@ -60,45 +60,113 @@ _PLAIN = {
     "/readyz": "Whether requests should come",
     "/metrics": "Metrics for Prometheus",
     "/v2": "The name, the release and the extensions",
+    "/v1/models": "The language models, as OpenAI lists them",
+    "/ping": "Whether requests should come, as TorchServe says it",
 }
+_TEXT: Schema = {"type": "string"}
 
 
-def _paths(name: str, signature: ServedSignature) -> dict[str, Schema]:
+def _paths(name: str, version: ModelVersion) -> dict[str, Schema]:
     """The paths of a model."""
-    rows = signature.batched
+    found = _texts(name) if is_language_model(version) else _calls(name, version)
+    status = _operation(name, f"The states of {name}'s versions", {"type": "object"})
+    tensors = _operation(name, f"The inputs and outputs of {name}", {"type": "object"})
+    signatures = _operation(name, f"The signatures of {name}", {"type": "object"})
+    return found | {
+        f"/v1/models/{name}": {"get": status},
+        f"/v1/models/{name}/metadata": {"get": signatures},
+        f"/v2/models/{name}": {"get": tensors},
+    }
+
+
+def _texts(name: str) -> dict[str, Schema]:
+    """The paths of a language model."""
+    model, most = _TEXT, {"type": "integer", "minimum": 0}
+    message = _object({"role": _TEXT, "content": _TEXT}, ["role", "content"])
+    messages = {"type": "array", "items": message}
+    common = {"max_tokens": most, "temperature": {"type": "number", "minimum": 0}}
+    completion = _object({"model": model, "prompt": _TEXT, **common}, ["model", "prompt"])
+    chat = _object({"model": model, "messages": messages, **common}, ["model", "messages"])
+    text = _object({"text_input": _TEXT, "parameters": _object(common)}, ["text_input"])
+    asks = {
+        "/v1/completions": ("Go on with a text", completion),
+        "/v1/chat/completions": ("Answer a conversation", chat),
+        f"/v2/models/{name}/generate": ("Go on with a text", text),
+        f"/v2/models/{name}/generate_stream": ("Go on with a text, piece by piece", text),
+    }
+    return {
+        path: {"post": _operation(name, what, {"type": "object"}, body)}
+        for path, (what, body) in asks.items()
+    }
+
+
+def _calls(name: str, version: ModelVersion) -> dict[str, Schema]:
+    """The paths that compute the signatures of a model, each of which is an alternative."""
+    asked, gives, sent, back = [], [], [], []
+    for signature in version.signatures.values():
+        rows_or_columns, answers = _tensorflow(signature)
+        asked += rows_or_columns
+        gives += answers
+        body, answer = _v2(signature)
+        sent.append(body)
+        back.append(answer)
+    predict = _operation(
+        name, f"Ask {name} in TensorFlow Serving's form", _any_of(gives), _one_of(asked)
+    )
+    infer = _operation(name, f"Ask {name} in the v2 protocol's form", _any_of(back), _one_of(sent))
+    whole = _operation(name, f"Ask {name} with an image, a text, a form or JSON", {}, {})
+    return {
+        f"/v1/models/{name}:predict": {"post": predict},
+        f"/v2/models/{name}/infer": {"post": infer},
+        f"/predictions/{name}": {"post": whole},
+    }
+
+
+def _any_of(schemas: list[Schema]) -> Schema:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _one_of(schemas: list[Schema]) -> Schema:
+    """Alternatives that a field which must be there, or a signature's name, tells apart."""
+    return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+
+
+def _named(signature: ServedSignature) -> tuple[Schema, list[str]]:
+    """The field with the name of a signature, which the default one may lack."""
+    default = signature.name == DEFAULT
+    return {"signature_name": {"const": signature.name}}, [] if default else ["signature_name"]
+
+
+def _tensorflow(signature: ServedSignature) -> tuple[list[Schema], list[Schema]]:
+    """Bodies and answers in columns, and in rows where all inputs and outputs have them."""
+    name, needed = _named(signature)
     columns = {x.name: _schema(x, 0) for x in signature.inputs}
     found = {x.name: _schema(x, 0) for x in signature.outputs}
     one = [x.name for x in signature.inputs if not x.optional]
-    inputs = {"inputs": {"oneOf": [_object(columns, one), *list(columns.values())[:1]]}}
-    bodies: list[Schema] = [_object({**inputs, "signature_name": {"type": "string"}}, ["inputs"])]
-    answers: list[Schema] = [_object({"outputs": _one_or(found)})]
-    if rows:
-        row = _object({x.name: _schema(x, 1) for x in signature.inputs}, one)
-        items = {"anyOf": [row, *[_schema(x, 1) for x in signature.inputs[:1]]]}
-        bodies.append(_object({"instances": {"type": "array", "items": items}}, ["instances"]))
+    inputs = _any_of([_object(columns, one), *(columns.values() if len(columns) == 1 else ())])
+    bodies = [_object({"inputs": inputs, **name}, ["inputs", *needed])]
+    answers = [_object({"outputs": _one_or(found)})]
+    if signature.batched:
+        row = {x.name: _schema(x, 1) for x in signature.inputs}
+        items = _any_of([_object(row, one), *(row.values() if len(row) == 1 else ())])
+        rows = {"type": "array", "items": items}
+        bodies.append(_object({"instances": rows, **name}, ["instances", *needed]))
         back = {x.name: _schema(x, 1) for x in signature.outputs}
         answers.append(_object({"predictions": {"type": "array", "items": _one_or(back)}}))
-    predict = _operation(
-        name, f"Ask {name} in TensorFlow Serving's form", {"oneOf": answers}, {"oneOf": bodies}
+    return bodies, answers
+
+
+def _v2(signature: ServedSignature) -> tuple[Schema, Schema]:
+    """The body and the answer in tensors."""
+    name, needed = _named(signature)
+    tensors = {"type": "array", "items": _any_of([_tensor(x) for x in signature.inputs])}
+    back = {"type": "array", "items": _any_of([_tensor(x) for x in signature.outputs])}
+    parameters = _object(name, needed)
+    body = _object(
+        {"id": _TEXT, "inputs": tensors, "parameters": parameters},
+        ["inputs", "parameters"] if needed else ["inputs"],
     )
-    tensors = {"type": "array", "items": {"oneOf": [_tensor(x) for x in signature.inputs]}}
-    asked = _object({"id": {"type": "string"}, "inputs": tensors}, ["inputs"])
-    gives = {"type": "array", "items": {"oneOf": [_tensor(x) for x in signature.outputs]}}
-    infer = _operation(
-        name,
-        f"Ask {name} in the v2 protocol's form",
-        _object({"model_name": {"type": "string"}, "outputs": gives}),
-        asked,
-    )
-    status = _operation(name, f"The states of {name}'s versions", {"type": "object"})
-    return {
-        f"/v1/models/{name}:predict": {"post": predict},
-        f"/v1/models/{name}": {"get": status},
-        f"/v2/models/{name}/infer": {"post": infer},
-        f"/v2/models/{name}": {
-            "get": _operation(name, f"The inputs and outputs of {name}", {"type": "object"})
-        },
-    }
+    return body, _object({"model_name": _TEXT, "model_version": _TEXT, "outputs": back})
 
 
 def _operation(tag: str, summary: str, answer: Schema, body: Schema | None = None) -> Schema:
@@ -119,7 +187,7 @@ def _operation(tag: str, summary: str, answer: Schema, body: Schema | None = Non
     if body is not None:
         found["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": body}},
+            "content": {"application/json" if body else "*/*": {"schema": body}},
         }
     return found
 

@@ -71,7 +71,7 @@ class TensorFlow:
         body = decoded_object(request.body)
         version, signature = self._asked(request, body)
         if "instances" in body and "inputs" in body:
-            raise invalid("Not expecting 'inputs' and 'instances' at the same time")
+            raise invalid("Not expecting 'inputs' and 'instances' at the same time", "inputs")
         if "instances" in body:
             inputs = self._rows(version, signature, body["instances"])
             outputs = await outputs_of(request, version, signature, inputs)
@@ -80,7 +80,7 @@ class TensorFlow:
             inputs = self._columns(version, signature, body["inputs"])
             outputs = await outputs_of(request, version, signature, inputs)
             return Response(encoded({"outputs": columns_of(signature, outputs)}, outputs))
-        raise invalid("Missing 'inputs' or 'instances' key")
+        raise invalid("Missing 'inputs' or 'instances' key", "instances")
 
     def _plain(
         self, request: Request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -147,7 +148,7 @@ class V2:
                     raise
                 raise invalid(f"{name}: {error}", name) from None
         if place != len(rest):
-            raise invalid(f"{len(rest) - place} bytes follow the last binary tensor")
+            raise invalid(f"{len(rest) - place} bytes follow the last binary tensor", "inputs")
         return found
 
     def _of_json(self, signature: ServedSignature, tensor: _Input) -> np.ndarray:
@@ -283,6 +284,8 @@ class V2:
         """Load what the folders hold of a model."""
         asked = decoded(request.body) if request.body.strip() else {}
         parameters = asked.get("parameters") if isinstance(asked, dict) else None
+        if not isinstance(parameters, dict | None):
+            raise invalid("the field 'parameters' is an object", "parameters")
         if parameters:
             raise loaded_as_it_is(parameters)
         await self.engine.load(request.params["model"])
@@ -307,7 +310,8 @@ def _split(request: Request) -> tuple[bytes, memoryview]:
     if not text.isdigit() or len(text) > 18 or int(text) > len(body):
         shown = text[:40].decode("latin-1")
         raise invalid(
-            f"Inference-Header-Content-Length is {shown!r}, the body has {len(body)} bytes"
+            f"Inference-Header-Content-Length is {shown!r}, the body has {len(body)} bytes",
+            "inference-header-content-length",
         )
     size = int(text)
     return body[:size], memoryview(body)[size:]
@@ -318,13 +322,25 @@ def _infer_of(body: bytes) -> _Infer:
     try:
         return _decode(body)
     except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
+        raise _misfit(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     try:
         return msgspec.convert(decoded(body), _Infer)  # with NaN, or the error of the JSON
     except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
+        raise _misfit(error) from None
+
+
+def _misfit(error: msgspec.ValidationError) -> ServeError:
+    """The error of a body whose parts are of other kinds; msgspec tells which as `$.inputs[0]`."""
+    said = str(error)
+    found = [pattern.search(said) for pattern in (_PLACE, _MISSING)]
+    field = ".".join(match.group(1) for match in found if match) or "body"
+    return invalid(f"{field}: {said.partition(' - at ')[0]}", field)
+
+
+_PLACE = re.compile(r"at `\$\.?([^`]+)`")
+_MISSING = re.compile(r"required field `(\w+)`")
 
 
 def _raw(signature: ServedSignature, size: int) -> _Infer:

@@ -28,13 +28,13 @@ def decoded(body: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         found = error
     except RecursionError:
-        raise invalid("the body is nested too deeply") from None
+        raise invalid("the body is nested too deeply", "body") from None
     if b"NaN" not in body and b"Infinity" not in body:
-        raise invalid(f"the body is no JSON: {found}")
+        raise invalid(f"the body is no JSON: {found}", "body")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise invalid(f"the body is no JSON: {error}") from None
+        raise invalid(f"the body is no JSON: {error}", "body") from None
 
 
 class _Floats(msgspec.Struct, forbid_unknown_fields=True):
@@ -79,7 +79,7 @@ def decoded_object(body: bytes) -> dict[str, Any]:
     """The value of a JSON body that must be an object."""
     found = decoded(body)
     if not isinstance(found, dict):
-        raise invalid(f"the body must be a JSON object, got {kind_of(found)}")
+        raise invalid(f"the body must be a JSON object, got {kind_of(found)}", "body")
     return found
 
 
