@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import argand as ag
-from argand.runtime.packed import keep_packed, packed
+from argand.runtime.packed import Shelf, keep_packed, packed, sharing
 
 KEY, OTHER = "ab" * 32, "cd" * 32
 
@@ -123,3 +123,32 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "packed").write_text("a file where the folder should be")
     assert not keep_packed(KEY, arrays())
     assert packed(KEY) is None
+
+
+def test_without_a_folder_arrays_are_shared_on_a_shelf(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for switches in ({"cache": False}, {"packed_bytes": 0}, {"cache_dir": tmp_path / "file"}):
+        with ag.settings.using(**switches):
+            assert not keep_packed(KEY, arrays())
+            ours, theirs = Shelf(), Shelf()
+            with sharing(ours):
+                assert keep_packed(KEY, arrays())
+            assert ours.made == [KEY]
+            assert packed(KEY) is None
+            theirs.files[KEY] = os.dup(ours.files[KEY])  # as if it came over a socket
+            ours.close()
+            with sharing(theirs):
+                found = packed(KEY)
+                assert packed(OTHER) is None
+            theirs.close()
+            assert found is not None
+            assert [a.tobytes() for a in found] == [a.tobytes() for a in arrays()]
+
+
+def test_a_shelf_stays_empty_where_the_folder_keeps_arrays(folder: Path) -> None:
+    shelf = Shelf()
+    with sharing(shelf):
+        assert keep_packed(KEY, arrays())
+        assert packed(KEY) is not None
+    assert shelf.files == {}
+    assert len(list(folder.iterdir())) == 1

@@ -242,6 +242,43 @@ def test_arrays_come_through_segments_as_they_are(array: Any) -> None:
         assert found.tolist() == array.tolist()
 
 
+def _own_memory(process: int) -> int:
+    """The bytes that a process shares with no other, and can't read again from a file."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_Dirty"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads /proc")
+def test_workers_share_packed_weights_without_a_cache_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARGAND_CACHE_ENABLED", "0")
+    large = nn.Sequential(nn.Linear(6, 2048), nn.Linear(2048, 2048), nn.Linear(2048, 2048)).eval()
+    program = exported(large)
+    put(exported(classifier()), tmp_path / "small", "small", 1)
+    path = put(program, tmp_path, "large", 1)
+    x = inputs(2)
+
+    async def ask() -> list[int]:
+        async with engine_on(2, tmp_path / "small") as (engine, pool):
+            workers = [w.process.pid for w in pool.workers if w is not None]
+            before = [_own_memory(w) for w in workers]
+            await engine.add("large", path)
+            version = engine.find("large")
+            futures = [version.submit(version.signature(), {"input": x}) for _ in range(4)]
+            for (answer,) in await asyncio.gather(*futures):
+                np.testing.assert_array_equal(answer, program(x).numpy())
+            (entry,) = [e for e in pool._entries.values() if e.name.startswith("large")]
+            assert entry.packed
+            after = [_own_memory(w) for w in workers]
+            await engine.unload("large")
+            assert not entry.packed
+            return [b - a for a, b in zip(before, after, strict=True)]
+
+    _, second = run(ask())  # the first has compiled
+    assert second < 0.5 * path.stat().st_size
+
+
 def test_workers_share_cores_and_the_limit_of_their_group() -> None:
     assert [sorted(s.cores or ()) for s in shares(3, [0, 1, 2, 3], 9.0)] == [[0], [1], [2, 3]]
     assert shares(2, [0], 9.0) == [(None, 1)] * 2

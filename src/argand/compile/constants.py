@@ -18,6 +18,7 @@ every call when NumPy or another library shares that memory, since such writes g
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from argand.ir.families import Random
 from argand.ir.op import registry
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
 from argand.ir.rewrite import without_dead_code
+from argand.runtime.packed import is_sharing
 from argand.tensor.core import Tensor, wrap
 
 _Wanted = dict[Value, tuple[int, ...] | None]
@@ -164,13 +166,17 @@ class Constants:
         self._shared = False
         self._runs: CompiledProgram | Packing | None = None
         self._note()
+        if contents is None and is_sharing():
+            contents = _digest(self._read)
         kept = None if contents is None else kept_values(once, contents, backend)
         if kept is not None:
             self._tensors = [wrap(a) for a in kept]
             return
         self.compute()
         if contents is not None:
-            keep_values(once, contents, [t._array for t in self._tensors], backend)
+            made = keep_values(once, contents, [t._array for t in self._tensors], backend)
+            for tensor, array in zip(self._tensors, made, strict=True):
+                tensor._array = array
 
     @property
     def packed(self) -> list[Place]:
@@ -220,3 +226,12 @@ class Constants:
         head = f"constants: {len(self.program.nodes)} nodes, computed when their state changes"
         lines = ["read from disk"] if self._runs is None else self._runs.explain()
         return [head, *(f"  {line}" for line in lines)]
+
+
+def _digest(arrays: Sequence[Any]) -> str:
+    """A name of what some arrays hold."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype} {array.shape} ".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()

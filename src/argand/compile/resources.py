@@ -1,4 +1,5 @@
-"""The memory that compiled programs leave when they are gone, in a process that lives long."""
+"""The memory of compiled programs, in processes that live long: given back when they are gone, and
+shared with other processes while they are there (`sharing`)."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import gc
 
 from argand.backends.select import load_backend
 from argand.runtime import memory
+from argand.runtime.packed import Shelf, sharing
 
 
 def prepare_giving_back() -> None:
@@ -28,4 +30,4 @@ def give_back() -> None:
     memory.give_back()
 
 
-__all__ = ["give_back", "prepare_giving_back", "set_apart"]
+__all__ = ["Shelf", "give_back", "prepare_giving_back", "set_apart", "sharing"]

@@ -5,6 +5,9 @@ A file is mapped, so processes that use the same one share its pages. It holds a
 the words of each page, and the arrays. The header has a SHA-256; the sums find pages that were lost
 or changed, at the speed of memory. What doesn't fit is a miss. The folder is bounded: the files
 that were not used for longest make room.
+
+Processes that are to share arrays whatever becomes of the folder give each other files without a
+name, on a `Shelf`.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import mmap
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,8 +28,9 @@ import numpy as np
 from argand.base.dtype import as_dtype
 from argand.base.kept import keep_file
 from argand.base.settings import settings
+from argand.base.unnamed import unnamed_file
 
-__all__ = ["keep_packed", "packed"]
+__all__ = ["Shelf", "is_sharing", "keep_packed", "packed", "sharing"]
 
 _MAGIC: Final = b"argand-packed-1\n"
 _DIGEST: Final = 32
@@ -36,6 +41,53 @@ _LEAST: Final = 64 << 10
 
 _POPULATED: Final = getattr(mmap, "MAP_POPULATE", 0)
 Array = np.ndarray[Any, Any]
+
+
+class Shelf:
+    """Files without a name, by the keys of what is in them: those that another process has given,
+    and `made`, those that this one can give. They are this object's until `close`, and what was
+    mapped stays mapped."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, int] = {}
+        self.made: list[str] = []
+
+    def put(self, key: str, parts: Sequence[Any]) -> bool:
+        """Make a file of some buffers; False where there is no memory for it."""
+        try:
+            with open(unnamed_file(), "wb") as file:
+                file.writelines(parts)
+                file.flush()
+                self.files[key] = os.dup(file.fileno())
+        except OSError:
+            return False
+        self.made.append(key)
+        return True
+
+    def close(self) -> None:
+        """Give the files up."""
+        for file in self.files.values():
+            os.close(file)
+        self.files, self.made = {}, []
+
+
+_shelf: ContextVar[Shelf | None] = ContextVar("shelf", default=None)
+
+
+@contextlib.contextmanager
+def sharing(shelf: Shelf) -> Iterator[None]:
+    """Within the block, in this thread, packed arrays are such as other processes can map too: in
+    the folder, or where that can't be, on the shelf."""
+    token = _shelf.set(shelf)
+    try:
+        yield
+    finally:
+        _shelf.reset(token)
+
+
+def is_sharing() -> bool:
+    """Whether this is such a block."""
+    return _shelf.get() is not None
 
 
 class _Piece(NamedTuple):
@@ -49,28 +101,33 @@ class _Piece(NamedTuple):
 def packed(key: str) -> list[Array] | None:
     """The arrays that were kept under a name, read-only; None where they are not there, or not
     whole."""
-    path = _path(key)
-    if path is None:
-        return None
+    path, shelf = _path(key), _shelf.get()
     try:
-        with open(path, "rb") as file:
-            data = _mapped(file.fileno())
-            pieces, first, sums = _head(data, key)
-        pages = np.frombuffer(data, "<u8", offset=first).reshape(-1, _PAGE // 8)
-        if not np.array_equal(pages.sum(1, dtype=np.uint64), sums):
+        if shelf is not None and key in shelf.files:
+            return _arrays(shelf.files[key], key)
+        if path is None:
             return None
-        found = [_array(data, first, piece) for piece in pieces]
+        with open(path, "rb") as file:
+            found = _arrays(file.fileno(), key)
         os.utime(path)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return found
 
 
+def _arrays(file: int, key: str) -> list[Array]:
+    """The arrays of a file; ValueError where it is not whole."""
+    data = _mapped(file)
+    pieces, first, sums = _head(data, key)
+    pages = np.frombuffer(data, "<u8", offset=first).reshape(-1, _PAGE // 8)
+    if not np.array_equal(pages.sum(1, dtype=np.uint64), sums):
+        raise ValueError("damaged")
+    return [_array(data, first, piece) for piece in pieces]
+
+
 def keep_packed(key: str, arrays: Sequence[Array]) -> bool:
     """Keep arrays under a name; False where that is not possible, or they are too large."""
-    path = _path(key)
-    if path is None:
-        return False
+    path, shelf = _path(key), _shelf.get()
     pieces, size = [], 0
     for array in arrays:
         if not array.flags.c_contiguous:
@@ -78,14 +135,18 @@ def keep_packed(key: str, arrays: Sequence[Array]) -> bool:
         pieces.append(_Piece(as_dtype(array.dtype).name, list(array.shape), size))
         size += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
     size = -(-max(size, 1) // _PAGE) * _PAGE
-    if not _has_room(path.parent, size):
+    on_disk = path is not None and _has_room(path.parent, size)
+    if not on_disk and shelf is None:
         return False
     content = np.zeros(size, np.uint8)
     for piece, array in zip(pieces, arrays, strict=True):
         end = piece.place + array.nbytes
         content[piece.place : end] = np.frombuffer(array.reshape(-1).view(np.uint8), np.uint8)
     sums = content.view("<u8").reshape(-1, _PAGE // 8).sum(1, dtype=np.uint64)
-    return keep_file(path, [_head_bytes(key, pieces, sums), content.data])
+    parts = [_head_bytes(key, pieces, sums), content.data]
+    if path is not None and on_disk and keep_file(path, parts):
+        return True
+    return shelf is not None and shelf.put(key, parts)
 
 
 def _path(key: str) -> Path | None:

@@ -51,6 +51,14 @@ class Load(msgspec.Struct, tag="load"):
     compare: bool
 
 
+class Packed(msgspec.Struct, tag="packed"):
+    """Weights as the kernels of a version read them, in a file that comes with the message: to one
+    that is to read the version, or from one that is about to say that it has."""
+
+    version: int
+    key: str
+
+
 class Unload(msgspec.Struct, tag="unload"):
     """Let go of a version."""
 
@@ -87,7 +95,7 @@ class Failed(msgspec.Struct, tag="failed"):
     version: int | None = None
 
 
-Message = Load | Unload | Run | Loaded | Done | Failed
+Message = Load | Packed | Unload | Run | Loaded | Done | Failed
 
 
 class Channel:
@@ -217,6 +225,7 @@ __all__ = [
     "Load",
     "Loaded",
     "Message",
+    "Packed",
     "Run",
     "Seen",
     "Segment",

@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 import threading
+from collections import defaultdict
 from typing import Any
 
-from argand.compile.resources import give_back, prepare_giving_back, set_apart
+from argand.compile.resources import Shelf, give_back, prepare_giving_back, set_apart, sharing
 from argand.data.worker import end_with
 from argand.export.program import ExportedProgram
 from argand.serve.beside import beside_calls
@@ -20,6 +21,7 @@ from argand.serve.channel import (
     Load,
     Loaded,
     Message,
+    Packed,
     Run,
     Seen,
     Segment,
@@ -48,6 +50,7 @@ class Worker:
         self._channel = channel
         self._versions: dict[int, _Served] = {}
         self._unwanted: set[int] = set()  # unloaded before they were loaded
+        self._shelves: defaultdict[int, Shelf] = defaultdict(Shelf)  # of versions to be loaded
         self._given, self._made = Seen(), Segment()
         self._sending = threading.Lock()
 
@@ -59,6 +62,8 @@ class Worker:
                 if file is not None:
                     self._given.map(file)
                 self._compute(message)
+            elif isinstance(message, Packed) and file is not None:
+                self._shelves[message.version].files[message.key] = file
             elif isinstance(message, Load):
                 threading.Thread(target=self._load, args=(message, file), daemon=True).start()
             elif isinstance(message, Unload):
@@ -83,16 +88,20 @@ class Worker:
             os.close(file)
 
     def _load(self, message: Load, file: int | None) -> None:
+        shelf = self._shelves.pop(message.version, None) or Shelf()
         try:
             path = f"/dev/fd/{file}" if message.path is None else message.path
-            with beside_calls():
+            with beside_calls(), sharing(shelf):
                 served = _Served(read_program(path, message.name), message.batching)
                 rows = message.batching.max_rows
                 warm(served.program, served.signatures, rows, compare=message.compare)
+            for key in shelf.made:
+                self._send(Packed(message.version, key), shelf.files[key])
         except Exception as error:
             self._send(_failed(error, message.version))
             return
         finally:
+            shelf.close()
             if file is not None:
                 os.close(file)
         if message.version not in self._unwanted:

@@ -30,6 +30,7 @@ from argand.serve.channel import (
     Load,
     Loaded,
     Message,
+    Packed,
     Run,
     Seen,
     Segment,
@@ -71,11 +72,18 @@ class _Entry:
         assert version.held is not None
         self.number = number
         self.held: HeldFile = version.held
+        self.packed: dict[str, int] = {}  # files of weights that one worker has packed for all
         self.name = f"{version.model} version {version.number}"
         self.batching = version.options.batching
         self.is_pure = all(s.is_pure for s in version.signatures.values())
         self.home: int | None = None  # the only worker that computes it
         self.is_open = False
+
+    def close(self) -> None:
+        """Give up the files of packed weights."""
+        for file in self.packed.values():
+            os.close(file)
+        self.packed = {}
 
 
 class _Job:
@@ -124,6 +132,8 @@ class _Worker:
         future = self._loading[entry.number] = self._loop.create_future()
         path = None if entry.held.folder is None else entry.held.path
         message = Load(entry.number, entry.held.name, path, entry.batching, compare)
+        for key, packed in entry.packed.items():
+            self._send(Packed(entry.number, key), packed)
         self._send(message, entry.held.file)
         findings: Found = await future
         self.versions.add(entry.number)
@@ -164,7 +174,9 @@ class _Worker:
             self.close()
             self._pool.lost(self)
             return
-        if file is not None:
+        if isinstance(message, Packed):
+            self._pool.keep(message, file)
+        elif file is not None:
             self._made.map(file)
         if isinstance(message, Loaded):
             self._loading.pop(message.version).set_result(message.findings)
@@ -293,9 +305,20 @@ class WorkerPool:
         """Let the workers forget a version."""
         if self._entries.pop(entry.number, None) is None:
             return
+        entry.close()
         for worker in self.workers:
             if worker is not None and worker.is_ready:
                 worker.unload(entry.number)
+
+    def keep(self, message: Packed, file: int | None) -> None:
+        """Keep weights that a worker has packed, for those that will read the version."""
+        entry = self._entries.get(message.version)
+        if file is None:
+            return
+        if entry is None or message.key in entry.packed:
+            os.close(file)
+        else:
+            entry.packed[message.key] = file
 
     # -- calls ---------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from argand.backends.cpu.store import NOT_KEPT, Store
 from argand.base.settings import settings
 from argand.codegen.llvm.target import named_target
 from argand.ir.program import Program
-from argand.runtime.packed import keep_packed, packed
+from argand.runtime.packed import is_sharing, keep_packed, packed
 
 __all__ = ["keep", "kept"]
 
@@ -25,11 +25,13 @@ def kept(program: Program, contents: str) -> list[Any] | None:
     return None if key is None else packed(key)
 
 
-def keep(program: Program, contents: str, arrays: list[Any]) -> None:
-    """Keep the values, where that is possible."""
+def keep(program: Program, contents: str, arrays: list[Any]) -> list[Any]:
+    """Keep the values, where that is possible; the values in the memory that processes share, where
+    they do."""
     key = _key(program, contents)
-    if key is not None:
-        keep_packed(key, arrays)
+    if key is not None and keep_packed(key, arrays) and is_sharing():
+        return packed(key) or arrays
+    return arrays
 
 
 def _key(program: Program, contents: str) -> str | None:
