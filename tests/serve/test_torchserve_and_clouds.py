@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -70,14 +71,27 @@ def test_an_image_goes_in_and_names_of_classes_come_out(server: Server, root: Pa
         (form + file + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"),
         ({"data": {"b64": text}}, "application/json"),
         ({"instances": [{"b64": text}]}, "application/json"),
+        ({"instances": [{"data": text}]}, "application/json"),
+        ([{"body": text}], "application/json"),
+        (b"data=" + quote(text).encode(), "application/x-www-form-urlencoded"),
+        (file, "application/x-www-form-urlencoded"),  # as curl sends --data-binary
     ]
-    for method, (body, kind) in zip(("PUT", *["POST"] * 4), bodies, strict=True):
+    for i, (body, kind) in enumerate(bodies):
+        method = "POST" if i else "PUT"
         found = asked(server, method, "/predictions/pictures", body, content_type=kind)
         assert found.status == 200, found.body
         assert next(iter(found.json)) == best
         assert found.json[best] == pytest.approx(float((shares / shares.sum()).max()), rel=1e-5)
     rows = asked(server, "POST", "/v1/models/pictures:predict", {"instances": [{"b64": text}]})
     assert floats(rows.json["predictions"][0]).tobytes() == scores.tobytes()
+    rows = asked(server, "POST", "/v1/models/pictures:predict", {"instances": [{"data": text}]})
+    assert floats(rows.json["predictions"][0]).tobytes() == scores.tobytes()
+    part = form + file + b"\r\n"
+    two = asked(
+        server, "POST", "/predictions/pictures", part * 2 + b"--x--\r\n",
+        content_type="multipart/form-data; boundary=x",
+    )  # fmt: skip
+    assert [next(iter(row)) for row in two.json] == [best, best]
 
 
 def test_arrays_go_in_as_json(server: Server) -> None:
@@ -286,6 +300,11 @@ def test_azure_and_kserve(profile: Callable[..., Server]) -> None:
     assert asked(azure, "POST", "/score", {"data": x.tolist()}, **kind).status == 401
     found = asked(azure, "POST", "/score", {"data": x.tolist()}, authorization="Bearer t", **kind)
     assert floats(found.json).tobytes() == expected.tobytes()
+    table = {"columns": list("abcdef"), "index": [0], "data": x.tolist()}
+    for given in (x.tolist(), table, {"input": x.tolist()}):
+        body = {"input_data": given}
+        found = asked(azure, "POST", "/score", body, authorization="Bearer t", **kind)
+        assert floats(found.json).tobytes() == expected.tobytes()
     assert asked(azure, "GET", "/swagger.json", authorization="Bearer t").json["openapi"]
     kserve = profile("kserve")
     assert asked(kserve, "GET", "/").json == {"status": "alive"}

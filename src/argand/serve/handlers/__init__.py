@@ -12,6 +12,7 @@ from argand.serve.handlers.handler import (
     converted,
     inputs_of,
     is_described,
+    main_input,
 )
 from argand.serve.handlers.settling import settled
 
@@ -22,5 +23,6 @@ __all__ = [
     "converted",
     "inputs_of",
     "is_described",
+    "main_input",
     "settled",
 ]

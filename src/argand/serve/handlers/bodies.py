@@ -7,7 +7,9 @@ import binascii
 import email.parser
 import email.policy
 import json
+import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from argand.serve.errors import invalid
 from argand.serve.handlers.tables import CSV, NPY, array_of_npy, rows_of_csv
@@ -24,6 +26,8 @@ def values_of(body: bytes, content_type: str, *, takes_json: bool = False) -> di
         return _form(body, content_type)
     if kind == "application/json" or kind.endswith("+json"):
         return _json(body)
+    if kind == "application/x-www-form-urlencoded" and _FIELD.match(body):
+        return _fields(body)
     if kind == NPY:
         return {WHOLE: array_of_npy(body)}
     if kind == CSV:
@@ -39,10 +43,40 @@ def _json(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as e:
         raise invalid(f"the body is no JSON: {e}", "body") from None
     if not isinstance(found, dict) or set(found) == {"b64"}:
-        return {WHOLE: found}
+        return {WHOLE: _items(found)}
     if set(found) == {"instances"}:
-        return {WHOLE: found["instances"]}
+        return {WHOLE: _items(found["instances"])}
+    if "input_data" in found:
+        return _of_azure(found["input_data"])
     return found
+
+
+def _items(found: Any) -> Any:
+    """A list of what TorchServe's clients write `{"data": item}`."""
+    is_wrapped = isinstance(found, list) and all(
+        isinstance(x, dict) and len(x) == 1 and x.keys() <= _WRAPS for x in found
+    )
+    return [next(iter(x.values())) for x in found] if is_wrapped else found
+
+
+def _of_azure(found: Any) -> dict[str, Any]:
+    """Azure's `{"input_data": ...}`: rows, a table with its columns, or inputs by name."""
+    if not isinstance(found, dict):
+        return {WHOLE: found}
+    return {WHOLE: found["data"]} if {"columns", "data"} <= found.keys() else found
+
+
+_WRAPS = {WHOLE, "body"}
+_FIELD = re.compile(rb"(data|body|file|image|text)=[\x21-\x7e]*\Z")
+"""A form of one field; curl calls bodies of other kinds so too, unless it is told their kind."""
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    """The fields of a form that is written as a query."""
+    try:
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict"))
+    except ValueError as e:
+        raise invalid(f"the body is no form: {e}", "body") from None
 
 
 def _form(body: bytes, content_type: str) -> dict[str, Any]:
@@ -54,15 +88,19 @@ def _form(body: bytes, content_type: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part in parsed.iter_parts():
         name = part.get_param("name", WHOLE, header="content-disposition")
-        if not part.is_multipart():
-            found[str(name)] = part.get_payload(decode=True)
+        if part.is_multipart():
+            continue
+        value, before = part.get_payload(decode=True), found.get(str(name))
+        if before is not None:  # several files of one name are a batch
+            value = [*before, value] if isinstance(before, list) else [before, value]
+        found[str(name)] = value
     if not found:
         raise invalid("the form has no parts", "body")
     return found
 
 
-def number_of(data: bytes) -> Any:
-    """What a form's part, which is bytes, is for an input of numbers: JSON's numbers, or the bytes
+def number_of(data: bytes | str) -> Any:
+    """What a part or a field of a form is for an input of numbers: JSON's numbers, or the bytes
     of an image, which are no JSON."""
     try:
         return json.loads(data)

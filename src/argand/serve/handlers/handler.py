@@ -76,6 +76,12 @@ def asked_inputs(version: ModelVersion, signature: ServedSignature) -> list[Tens
     return [x for x in signature.inputs if not (x.optional or x.name in made)]
 
 
+def main_input(version: ModelVersion, signature: ServedSignature) -> str | None:
+    """The input that the card describes, which TorchServe's clients call `data`; None where it
+    describes none."""
+    return next((n for n in signature.by_name if n in _handler(version).inputs), None)
+
+
 def is_described(version: ModelVersion, signature: ServedSignature) -> bool:
     """Whether the card says what an output of a signature means."""
     return bool(_handler(version).described_outputs(signature))
@@ -149,7 +155,8 @@ class Handler:
         found: Arrays = {}
         for name, value in values.items():
             spec = signature.by_name[name]
-            if isinstance(value, bytes) and name not in self.inputs and not spec.takes_text:
+            is_part = isinstance(value, bytes | str)
+            if is_part and name not in self.inputs and not spec.takes_text:
                 value = number_of(value)
             if isinstance(value, np.ndarray):
                 found[name] = array_of_json(value, spec)
@@ -346,4 +353,5 @@ __all__ = [
     "converted",
     "inputs_of",
     "is_described",
+    "main_input",
 ]

@@ -26,6 +26,7 @@ from argand.serve.http.values import (
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion
 
+_WHOLE = "data"  # stands for the input that a card describes, as in TorchServe's JSON
 _AT = ("", "/versions/{version}", "/labels/{label}")
 
 
@@ -136,6 +137,9 @@ class TensorFlow:
                 )
             for name, value in row.items():
                 columns[name].append(value)
+        main = handlers.main_input(version, signature)
+        if main is not None and main not in columns and _WHOLE in columns:
+            columns[main] = columns.pop(_WHOLE)
         return self._arrays(signature, columns)
 
     def _columns(
