@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from argand.base.errors import FormatError
 
 Array = np.ndarray[Any, Any]
+Folder = Path | Mapping[str, Path] | None
+"""Where files are that a model names: in a folder, or each where it is said to be."""
 
 DTYPES: dict[int, Any] = {
     1: np.float32,
@@ -68,7 +71,7 @@ def numpy_dtype(number: int, what: str) -> np.dtype[Any]:
     return dtype
 
 
-def array_of(proto: Any, what: str, folder: Path | None = None) -> Array:
+def array_of(proto: Any, what: str, folder: Folder = None) -> Array:
     """The array of a TensorProto; `what` names it in errors."""
     dims = tuple(proto.dims)
     kind = proto.data_type
@@ -79,7 +82,7 @@ def array_of(proto: Any, what: str, folder: Path | None = None) -> Array:
     if count > LIMIT or any(d > LIMIT for d in dims):
         raise FormatError(f"{what}: its sizes {list(dims)} make more than {LIMIT} elements")
     if proto.data_location == 1:
-        return _from_bytes(_external(proto, what, folder), kind, dtype, dims, what)
+        return _from_bytes(external(proto, what, folder), kind, dtype, dims, what)
     if proto.HasField("raw_data"):
         return _from_bytes(proto.raw_data, kind, dtype, dims, what)
     return _from_numbers(proto, kind, dtype, dims, what)
@@ -152,8 +155,9 @@ def strings(values: Any, shape: tuple[int, ...]) -> Array:
     return made.reshape(shape)
 
 
-def _external(proto: Any, what: str, folder: Path | None) -> Any:
-    """The bytes of a tensor that are in another file of the model's folder, mapped."""
+def external(proto: Any, what: str, folder: Folder) -> Any:
+    """The bytes of a tensor that are in another file of the model's folder, mapped; they can be
+    written to, by this process for itself, where the files are given."""
     facts = {entry.key: entry.value for entry in proto.external_data}
     location = facts.get("location", "")
     if folder is None:
@@ -161,6 +165,7 @@ def _external(proto: Any, what: str, folder: Path | None) -> Any:
             f"{what}: its data are in the file {location!r}; load the model from its path, "
             "so that files beside it are found"
         )
+    given = isinstance(folder, Mapping)
     path = _inside(folder, location, what)
     size = path.stat().st_size
     offset = _number(facts, "offset", 0, what)
@@ -172,7 +177,7 @@ def _external(proto: Any, what: str, folder: Path | None) -> Any:
         )
     if length == 0:
         return b""
-    return np.memmap(path, np.uint8, "r", offset, (length,)).view(np.ndarray)
+    return np.memmap(path, np.uint8, "c" if given else "r", offset, (length,)).view(np.ndarray)
 
 
 def _number(facts: dict[str, str], key: str, default: int, what: str) -> int:
@@ -184,8 +189,12 @@ def _number(facts: dict[str, str], key: str, default: int, what: str) -> int:
     return int(text)
 
 
-def _inside(folder: Path, location: str, what: str) -> Path:
+def _inside(folder: Path | Mapping[str, Path], location: str, what: str) -> Path:
     """The file at a relative path in a folder: no link, nothing outside."""
+    if isinstance(folder, Mapping):
+        if location not in folder:
+            raise FormatError(f"{what}: external_data names no file that is given: {location!r}")
+        return folder[location]
     parts = location.replace("\\", "/").split("/")
     if not location or location.startswith("/") or os.path.isabs(location) or ".." in parts:
         raise FormatError(

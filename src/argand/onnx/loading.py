@@ -18,7 +18,7 @@ from argand.onnx.model import Model, ValueInfo
 from argand.onnx.reading import read_model
 from argand.onnx.registry import find, knows
 from argand.onnx.values import NARROW, ag, constant, is_text, tensor_of
-from argand.tensor.core import Tensor
+from argand.tensor.core import Tensor, wrap
 
 
 def program_of(model: Model, compiled: bool = True) -> ExportedProgram:
@@ -73,7 +73,8 @@ def _converted(value: Any) -> Any:
 
 
 def _tensor(array: Any, role: str) -> Any:
-    made = constant(array)
+    owned = array.flags.writeable and array.dtype not in NARROW
+    made = wrap(array) if owned else constant(array)
     return ag.nn.Parameter(made) if role == "parameter" else made
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from argand.base.errors import FormatError
 from argand.onnx import package
-from argand.onnx.arrays import array_of, numpy_dtype
+from argand.onnx.arrays import Folder, array_of, numpy_dtype
 from argand.onnx.model import (
     DOMAINS,
     FunctionDef,
@@ -43,10 +43,12 @@ def check_known(node: Node, version: int) -> None:
         ) from None
 
 
-def read_model(source: Any) -> Model:
-    """The model of a path, of bytes, of a file that is open, or of a ModelProto."""
+def read_model(source: Any, files: Mapping[str, Path] | None = None) -> Model:
+    """The model of a path, of bytes, of a file that is open, or of a ModelProto. Tensors that are
+    in other files are looked for beside the path, or in `files` by the names that the model has for
+    them."""
     onnx = package.onnx()
-    folder = None
+    folder: Folder = files
     if isinstance(source, onnx.ModelProto):
         proto = source
     else:
@@ -55,11 +57,12 @@ def read_model(source: Any) -> Model:
             folder, data = path.resolve().parent, path.read_bytes()
         else:
             data = source.read() if hasattr(source, "read") else bytes(source)
-        proto = _parsed(onnx, data)
+        proto = parsed(onnx, data)
     return _Reader(onnx, proto, folder).model()
 
 
-def _parsed(onnx: Any, data: bytes) -> Any:
+def parsed(onnx: Any, data: bytes) -> Any:
+    """The ModelProto of bytes; FormatError where they are none."""
     from google.protobuf.message import DecodeError
 
     proto = onnx.ModelProto()
@@ -71,7 +74,7 @@ def _parsed(onnx: Any, data: bytes) -> Any:
 
 
 class _Reader:
-    def __init__(self, onnx: Any, proto: Any, folder: Path | None) -> None:
+    def __init__(self, onnx: Any, proto: Any, folder: Folder) -> None:
         self.onnx, self.proto, self.folder = onnx, proto, folder
         self.nodes = 0
 

@@ -41,14 +41,19 @@ Arrays = list[Placed | None]
 
 
 class Load(msgspec.Struct, tag="load"):
-    """Read a version and compile what its calls need; its file comes with the message, or is at a
-    path."""
+    """Read a version and compile what its calls need; its file comes with the message."""
 
     version: int
     name: str
-    path: str | None
     batching: BatchOptions
     compare: bool
+
+
+class Weights(msgspec.Struct, tag="weights"):
+    """The weights of a version that is to be read, which a file of ONNX has apart; they come with
+    the message."""
+
+    version: int
 
 
 class Packed(msgspec.Struct, tag="packed"):
@@ -95,7 +100,7 @@ class Failed(msgspec.Struct, tag="failed"):
     version: int | None = None
 
 
-Message = Load | Packed | Unload | Run | Loaded | Done | Failed
+Message = Load | Weights | Packed | Unload | Run | Loaded | Done | Failed
 
 
 class Channel:
@@ -230,4 +235,5 @@ __all__ = [
     "Seen",
     "Segment",
     "Unload",
+    "Weights",
 ]

@@ -1,19 +1,18 @@
 """A version's file, held so that whatever happens to it in its folder changes nothing here.
 
 Weights are mapped into memory. If the file itself were mapped, one that is copied over it would
-change the weights of a version that is served, and one that is shorter would end the process. So an
-archive is copied into memory once, which all processes map; a file of ONNX, which may have weights
-in files beside it, is copied with these.
+change the weights of a version that is served, and one that is shorter would end the process. So a
+file is copied into memory once, which all processes map: an archive as it is, one of ONNX as its
+graph, and its weights, whether they are in it or in files beside it. The copies have no names, so
+nothing is left behind, however the process ends.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,8 +22,9 @@ from argand.export.archive import load, save
 from argand.export.program import ExportedProgram
 from argand.onnx.loading import program_of
 from argand.onnx.model import Model, Node, ValueType
+from argand.onnx.parting import WEIGHTS, parted
 from argand.onnx.reading import read_model
-from argand.serve.folders import SUFFIXES, is_onnx
+from argand.serve.folders import is_onnx
 
 
 class HeldFile:
@@ -32,13 +32,17 @@ class HeldFile:
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
-        self.file: int | None = None
-        self.folder: Path | None = None
+        self.file: int | None = unnamed_file()
+        self.weights: int | None = None  # of a file of ONNX
         try:
-            if is_onnx(path):
-                self._copy_folder(path)
-            else:
-                self._copy_file(path)
+            with open(self.file, "wb", closefd=False) as copy:
+                if is_onnx(path):
+                    self.weights = unnamed_file()
+                    with open(self.weights, "wb", closefd=False) as weights:
+                        copy.write(parted(path, weights))
+                else:
+                    with open(path, "rb") as source:
+                        shutil.copyfileobj(source, copy, 1 << 20)
         except BaseException:
             self.close()
             raise
@@ -47,46 +51,25 @@ class HeldFile:
     def of_program(cls, program: ExportedProgram, name: str) -> HeldFile:
         """The archive of a program that comes from no file."""
         held = cls.__new__(cls)
-        held.name, held.file, held.folder = name, None, None
-        held.file = unnamed_file()
+        held.name, held.file, held.weights = name, unnamed_file(), None
         with open(held.file, "wb", closefd=False) as copy:
             save(program, copy)
         return held
 
-    def _copy_file(self, path: Path) -> None:
-        self.file = unnamed_file()
-        with open(path, "rb") as source, open(self.file, "wb", closefd=False) as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-
-    def _copy_folder(self, path: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="argand-serve-"))
-        shutil.copyfile(path, self.folder / path.name)
-        for beside in path.resolve().parent.iterdir():
-            if beside.is_file() and beside.suffix.lower() not in SUFFIXES:
-                shutil.copyfile(beside, self.folder / beside.name)
-
-    @property
-    def path(self) -> str:
-        """Where the copy is, for this process."""
-        return self.path_of(self.file)
-
-    def path_of(self, file: int | None) -> str:
-        """Where the copy is for a process that has it open as `file`."""
-        if self.folder is not None:
-            return str(self.folder / Path(self.name).name)
-        return f"/dev/fd/{file}"
+    def read(self) -> ExportedProgram:
+        """The program of the file."""
+        assert self.file is not None
+        return read_program(self.file, self.weights, self.name)
 
     def __del__(self) -> None:
         self.close()
 
     def close(self) -> None:
         """Give up the copy."""
-        if self.file is not None:
-            os.close(self.file)
-            self.file = None
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder = None
+        files, self.file, self.weights = (self.file, self.weights), None, None
+        for file in files:
+            if file is not None:
+                os.close(file)
 
 
 def without_maps(model: Model) -> Model:
@@ -124,16 +107,16 @@ def _scores_of(node: Node) -> ValueType:
     return ValueType("tensor", np.dtype(np.float32), (None, len(labels) or None))
 
 
-def read_program(path: Any, name: str | None = None) -> ExportedProgram:
-    """The program of an .argand or .onnx file; errors say `name` in place of its path."""
+def read_program(file: int, weights: int | None, name: str) -> ExportedProgram:
+    """The program of a file that was held, by its descriptors; errors say `name`."""
+    path = f"/dev/fd/{file}"
+    if weights is not None:
+        files = {WEIGHTS: Path(f"/dev/fd/{weights}")}
+        return program_of(without_maps(read_model(Path(path).read_bytes(), files)))
     try:
-        if is_onnx(Path(path)):
-            return program_of(without_maps(read_model(path)))
         return load(path)
     except FormatError as error:
-        if name is None:
-            raise
-        raise FormatError(str(error).replace(str(path), name)) from None
+        raise FormatError(str(error).replace(path, name)) from None
 
 
 __all__ = ["HeldFile", "read_program"]

@@ -19,7 +19,7 @@ from argand.export.samples import compared
 from argand.serve.batching import Batch, Batcher, Budget
 from argand.serve.errors import ServeError, Status, as_serve_error, invalid, not_found
 from argand.serve.execution import Executor
-from argand.serve.files import HeldFile, read_program
+from argand.serve.files import HeldFile
 from argand.serve.options import ModelOptions
 from argand.serve.signature import ServedSignature, served_signatures
 from argand.serve.trials import Trials
@@ -82,7 +82,7 @@ class ModelVersion:
         if self.program is None:
             assert self.path is not None
             self.held = HeldFile(self.path)
-            self.program = read_program(self.held.path, self.held.name)
+            self.program = self.held.read()
         self.signatures = served_signatures(self.program, self.options.batching)
 
     @property
@@ -284,4 +284,4 @@ def answers(signature: ServedSignature, outputs: list[Any]) -> dict[str, np.ndar
     return {x.name: o for x, o in zip(signature.outputs, outputs, strict=True)}
 
 
-__all__ = ["ModelVersion", "State", "answers", "as_serve_error", "read_program", "warm"]
+__all__ = ["ModelVersion", "State", "answers", "as_serve_error", "warm"]

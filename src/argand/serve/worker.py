@@ -26,6 +26,7 @@ from argand.serve.channel import (
     Seen,
     Segment,
     Unload,
+    Weights,
 )
 from argand.serve.errors import as_serve_error
 from argand.serve.files import read_program
@@ -50,6 +51,7 @@ class Worker:
         self._channel = channel
         self._versions: dict[int, _Served] = {}
         self._unwanted: set[int] = set()  # unloaded before they were loaded
+        self._weights: dict[int, int] = {}  # files of them, of versions to be loaded
         self._shelves: defaultdict[int, Shelf] = defaultdict(Shelf)  # of versions to be loaded
         self._given, self._made = Seen(), Segment()
         self._sending = threading.Lock()
@@ -62,6 +64,8 @@ class Worker:
                 if file is not None:
                     self._given.map(file)
                 self._compute(message)
+            elif isinstance(message, Weights) and file is not None:
+                self._weights[message.version] = file
             elif isinstance(message, Packed) and file is not None:
                 self._shelves[message.version].files[message.key] = file
             elif isinstance(message, Load):
@@ -89,10 +93,11 @@ class Worker:
 
     def _load(self, message: Load, file: int | None) -> None:
         shelf = self._shelves.pop(message.version, None) or Shelf()
+        weights = self._weights.pop(message.version, None)
         try:
-            path = f"/dev/fd/{file}" if message.path is None else message.path
+            assert file is not None
             with beside_calls(), sharing(shelf):
-                served = _Served(read_program(path, message.name), message.batching)
+                served = _Served(read_program(file, weights, message.name), message.batching)
                 rows = message.batching.max_rows
                 warm(served.program, served.signatures, rows, compare=message.compare)
             for key in shelf.made:
@@ -102,8 +107,9 @@ class Worker:
             return
         finally:
             shelf.close()
-            if file is not None:
-                os.close(file)
+            for given in (file, weights):
+                if given is not None:
+                    os.close(given)
         if message.version not in self._unwanted:
             self._versions[message.version] = served
         findings = {n: s.findings for n, s in served.signatures.items()}

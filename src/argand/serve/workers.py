@@ -35,6 +35,7 @@ from argand.serve.channel import (
     Seen,
     Segment,
     Unload,
+    Weights,
 )
 from argand.serve.cores import Share, shares
 from argand.serve.errors import ServeError, Status
@@ -130,8 +131,9 @@ class _Worker:
     async def load(self, entry: _Entry, compare: bool) -> Found:
         """Let it read a version; what it found out about its signatures."""
         future = self._loading[entry.number] = self._loop.create_future()
-        path = None if entry.held.folder is None else entry.held.path
-        message = Load(entry.number, entry.held.name, path, entry.batching, compare)
+        message = Load(entry.number, entry.held.name, entry.batching, compare)
+        if entry.held.weights is not None:
+            self._send(Weights(entry.number), entry.held.weights)
         for key, packed in entry.packed.items():
             self._send(Packed(entry.number, key), packed)
         self._send(message, entry.held.file)
