@@ -307,3 +307,18 @@ def test_workers_share_cores_and_the_limit_of_their_group() -> None:
     assert [sorted(s.cores or ()) for s in shares(3, [0, 1, 2, 3], 9.0)] == [[0], [1], [2, 3]]
     assert shares(2, [0], 9.0) == [(None, 1)] * 2
     assert shares(2, list(range(8)), 5.0) == [(None, 2)] * 2
+
+
+def test_workers_have_no_more_threads_than_this_process_may(tmp_path: Path) -> None:
+    put(exported(classifier()), tmp_path, "digits", 1)
+
+    async def threads() -> str:
+        async with engine_on(1, tmp_path) as (_, pool):
+            worker = pool.workers[0]
+            assert worker is not None
+            return str(worker.process.args[6])  # behind -c, the program, and three numbers
+
+    with ag.settings.using(threads=1):
+        assert run(threads()) == "1"
+    with ag.settings.using(threads=64):
+        assert run(threads()) == str(shares(1)[0].threads)

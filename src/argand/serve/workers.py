@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import argand
+from argand.base.settings import settings
 from argand.serve.channel import (
     Channel,
     Done,
@@ -217,7 +218,8 @@ def _error(message: Failed) -> ServeError:
 def _started(end: int, share: Share) -> subprocess.Popen[bytes]:
     """A process that serves one end of a connection."""
     folder = Path(argand.__file__).parent.parent
-    arguments = [folder, end, os.getpid(), share.threads, *sorted(share.cores or ())]
+    threads = min(share.threads, settings.threads)
+    arguments = [folder, end, os.getpid(), threads, *sorted(share.cores or ())]
     return subprocess.Popen(
         [sys.executable, "-c", _PROCESS, *map(str, arguments)],
         pass_fds=[end],
