@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import importlib.util
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,13 +46,27 @@ def check_serving(
     same: dict[str, bool] = {}
     with Server(folder, port=0, grpc_port=0) as server:
         say(f"{server.url} serves the digits, and gRPC on port {server.grpc_port}:")
-        for name, (library, ask) in _PROTOCOLS.items():
-            if library and not importlib.util.find_spec(library):
-                say(f"  {name}: its client is not here (pip install {_INSTALLS[library]})")
+        for name, (install, ask) in _PROTOCOLS.items():
+            try:
+                same[name] = ask(server, x).tobytes() == expected.tobytes()
+            except _AbsentError:
+                say(f"  {name}: its client is not here (pip install {install})")
                 continue
-            same[name] = ask(server, x).tobytes() == expected.tobytes()
             say(f"  {name}: {'the same bits' if same[name] else 'NOT the same bits'}")
     return {"served_bits_equal": same}
+
+
+class _AbsentError(Exception):
+    """A protocol's own client can't be imported."""
+
+
+@contextlib.contextmanager
+def _importing() -> Iterator[None]:
+    """Around the import of a client; without its extras, Triton's raises RuntimeError."""
+    try:
+        yield
+    except (ImportError, RuntimeError) as error:
+        raise _AbsentError from error
 
 
 def _posted(server: Any, path: str, body: bytes, **headers: str) -> bytes:
@@ -116,21 +131,24 @@ def _triton(module: Any, address: str, x: np.ndarray) -> np.ndarray:
 
 
 def _triton_http(server: Any, x: np.ndarray) -> np.ndarray:
-    from tritonclient import http
+    with _importing():
+        from tritonclient import http
 
     return _triton(http, urlsplit(server.url).netloc, x)
 
 
 def _triton_grpc(server: Any, x: np.ndarray) -> np.ndarray:
-    from tritonclient import grpc
+    with _importing():
+        from tritonclient import grpc
 
     return _triton(grpc, f"127.0.0.1:{server.grpc_port}", x)
 
 
 def _tensorflow_grpc(server: Any, x: np.ndarray) -> np.ndarray:
-    import grpc
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+    with _importing():
+        import grpc
+        import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         request = predict_pb2.PredictRequest()
@@ -140,19 +158,18 @@ def _tensorflow_grpc(server: Any, x: np.ndarray) -> np.ndarray:
         return np.asarray(tf.make_ndarray(stub.Predict(request, 60).outputs["output"]))
 
 
+_TRITON = "'tritonclient[all]'"
 _PROTOCOLS: dict[str, tuple[str, Ask]] = {
     "TensorFlow Serving, REST": ("", _tensorflow),
-    "TensorFlow Serving, gRPC": ("tensorflow_serving", _tensorflow_grpc),
+    "TensorFlow Serving, gRPC": ("tensorflow-serving-api", _tensorflow_grpc),
     "KServe v2, JSON": ("", _v2),
     "KServe v2, argand.serve.Client, binary": ("", _client),
     "KServe v2, argand.serve.Client, gRPC": ("", _client_grpc),
-    "Triton's client, HTTP": ("tritonclient", _triton_http),
-    "Triton's client, gRPC": ("tritonclient", _triton_grpc),
+    "Triton's client, HTTP": (_TRITON, _triton_http),
+    "Triton's client, gRPC": (_TRITON, _triton_grpc),
     "TorchServe": ("", _torchserve),
 }
-"""By protocol: the library of its own client, where it takes one, and how it asks."""
-
-_INSTALLS = {"tensorflow_serving": "tensorflow-serving-api", "tritonclient": "'tritonclient[all]'"}
+"""By protocol: what installs its own client, where it takes one, and how it asks."""
 
 
 __all__ = ["check_serving"]

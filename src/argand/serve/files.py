@@ -11,19 +11,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from argand.base.errors import FormatError
 from argand.base.unnamed import unnamed_file
 from argand.export.archive import load, save
 from argand.export.program import ExportedProgram
-from argand.onnx.loading import program_of
-from argand.onnx.model import Model, Node, ValueType
-from argand.onnx.parting import WEIGHTS, parted
-from argand.onnx.reading import read_model
+from argand.onnx.parting import parted
 from argand.serve.folders import is_onnx
 
 
@@ -72,47 +66,13 @@ class HeldFile:
                 os.close(file)
 
 
-def without_maps(model: Model) -> Model:
-    """A model that gives the scores of classes as a tensor where it gave them as a list of maps,
-    as scikit-learn's converter writes classifiers: no protocol has maps."""
-    outputs = {v.name for v in model.graph.outputs}
-    maps = {
-        n.outputs[0]: n
-        for n in model.graph.nodes
-        if (n.domain, n.op) == ("ai.onnx.ml", "ZipMap") and n.outputs[0] in outputs
-    }
-    read = {x for n in model.graph.nodes for x in n.inputs}
-    maps = {name: n for name, n in maps.items() if name not in read}
-    if not maps:
-        return model
-    graph = replace(
-        model.graph,
-        nodes=tuple(_same(n) if n in maps.values() else n for n in model.graph.nodes),
-        outputs=tuple(
-            replace(v, type=_scores_of(maps[v.name])) if v.name in maps else v
-            for v in model.graph.outputs
-        ),
-    )
-    return replace(model, graph=graph)
-
-
-def _same(node: Node) -> Node:
-    """A node that gives what it takes."""
-    return replace(node, domain="", op="Identity", attributes={})
-
-
-def _scores_of(node: Node) -> ValueType:
-    """The type of what a ZipMap makes maps of."""
-    labels = next(iter(node.attributes.values()), ())
-    return ValueType("tensor", np.dtype(np.float32), (None, len(labels) or None))
-
-
 def read_program(file: int, weights: int | None, name: str) -> ExportedProgram:
     """The program of a file that was held, by its descriptors; errors say `name`."""
     path = f"/dev/fd/{file}"
     if weights is not None:
-        files = {WEIGHTS: Path(f"/dev/fd/{weights}")}
-        return program_of(without_maps(read_model(Path(path).read_bytes(), files)))
+        from argand.serve.onnx_files import read_onnx  # takes long, and many have no such file
+
+        return read_onnx(Path(path), Path(f"/dev/fd/{weights}"))
     try:
         return load(path)
     except FormatError as error:
