@@ -26,6 +26,9 @@ class Status(Enum):
     UNSUPPORTED_TYPE = (3, 415)
     """A body in a form that is not read; gRPC calls it INVALID_ARGUMENT."""
 
+    WRONG_METHOD = (12, 405)
+    """A path that takes other methods; gRPC calls it UNIMPLEMENTED."""
+
     @property
     def grpc(self) -> int:
         """The number of gRPC's status code."""

@@ -134,6 +134,43 @@ def test_v2_generates_whole_and_in_events(server: Server, model: GPT) -> None:
     assert told[-1]["finish_reason"] == "length"
 
 
+def test_texts_by_v2s_infer_and_torchserves_predictions(server: Server, model: GPT) -> None:
+    how = {"max_tokens": 7, "seed": 5, "temperature": 0.7}
+    text = expected(model, PROMPT, **how)
+    given = {"name": "text_input", "shape": [1], "datatype": "BYTES", "data": [PROMPT]}
+    path = "/v2/models/letters"
+    found = asked(server, "POST", path + "/infer", {"inputs": [given], "parameters": how}).json
+    assert found["outputs"] == [
+        {"name": "text_output", "datatype": "BYTES", "shape": [1], "data": [text]}
+    ]
+    assert found["parameters"] == {"finish_reason": "length"}
+    described = asked(server, "GET", path).json
+    assert [x["name"] for x in described["inputs"]] == [
+        "text_input", "stream", "sampling_parameters"
+    ]  # fmt: skip
+    config = asked(server, "GET", path + "/config").json
+    assert config["model_transaction_policy"] == {"decoupled": True}
+    for body, field in (
+        ({"inputs": []}, "text_input"),
+        ({"inputs": [given | {"name": "text"}]}, "text"),
+        ({"inputs": [given], "outputs": [{"name": "text"}]}, "text"),
+        ({"inputs": [given], "parameters": {"max_tokens": "x"}}, "max_tokens"),
+    ):
+        wrong = asked(server, "POST", path + "/infer", body)
+        assert (wrong.status, wrong.headers["x-error-field"]) == (400, field)
+    whole = asked(server, "POST", "/predictions/letters", PROMPT.encode())
+    assert whole.status == 200 and whole.headers["content-type"].startswith("text/plain")
+    for name in ("prompt", "data"):
+        fields = {name: PROMPT, "max_new_tokens": 7, "seed": 5, "temperature": 0.7}
+        told = asked(
+            server, "POST", "/predictions/letters", fields, content_type="application/json"
+        )
+        assert told.body.decode() == text
+    for data in (b"\xff", b""):
+        wrong = asked(server, "POST", "/predictions/letters", data)
+        assert (wrong.status, wrong.headers["x-error-field"]) == (400, "prompt")
+
+
 def test_prometheus_is_told_of_pages_and_tokens(server: Server) -> None:
     body = {"model": "letters", "prompt": PROMPT, "max_tokens": 1}
     assert asked(server, "POST", "/v1/completions", body).status == 200

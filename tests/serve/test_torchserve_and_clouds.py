@@ -119,6 +119,13 @@ def test_errors_have_torchserves_shape(server: Server) -> None:
         assert found.json["message"]
 
 
+def test_wrong_methods_have_one_status(server: Server) -> None:
+    found = asked(server, "GET", "/predictions/digits")
+    assert (found.status, found.json["code"]) == (405, 405)
+    assert found.json["type"] == "MethodNotAllowedException"
+    assert found.headers["allow"] == "POST, PUT"
+
+
 def test_management_lists_describes_unloads_and_loads(server: Server) -> None:
     assert asked(server, "GET", "/ping").json == {"status": "Healthy"}
     assert asked(server, "GET", "/models").status == 401

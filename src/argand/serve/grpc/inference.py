@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from argand import version as release
+from argand.serve import v2_texts
 from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.generation import Generation, is_language_model
 from argand.serve.grpc import generating
@@ -126,9 +127,9 @@ class InferenceService(Service):
             platform=PLATFORM,
         )
         if is_language_model(version) and named is None:
-            for name, kind in generating.INPUTS:
+            for name, kind in v2_texts.INPUTS:
                 found.inputs.add(name=name, datatype=kind, shape=[1])
-            found.outputs.add(name=generating.TEXT, datatype="BYTES", shape=[1])
+            found.outputs.add(name=v2_texts.TEXT, datatype="BYTES", shape=[1])
             return found
         signature = version.signature(named)
         for specs, into in ((signature.inputs, found.inputs), (signature.outputs, found.outputs)):
@@ -144,9 +145,9 @@ class InferenceService(Service):
         config.name, config.platform, config.backend = version.model, PLATFORM, PLATFORM
         if is_language_model(version):
             config.model_transaction_policy.decoupled = True
-            for name, kind in generating.INPUTS:
+            for name, kind in v2_texts.INPUTS:
                 config.input.add(name=name, data_type=_CONFIG_TYPES[kind], dims=[1], optional=True)
-            config.output.add(name=generating.TEXT, data_type=_CONFIG_TYPES["BYTES"], dims=[1])
+            config.output.add(name=v2_texts.TEXT, data_type=_CONFIG_TYPES["BYTES"], dims=[1])
             return found
         signature = version.signature()
         if signature.batched:
@@ -170,9 +171,9 @@ class InferenceService(Service):
         version = self.find(call, asked)
         parameters = values_of(request.parameters)
         if is_language_model(version) and "signature_name" not in parameters:
-            generation = generating.begun(version, self._inputs(request), parameters, call)
+            generation = v2_texts.begun(version, self._inputs(request), parameters, call.timeout)
             answer = self._name(self._response(), request, version)
-            return generating.write(answer, *await generating.whole(generation))
+            return generating.write(answer, *await v2_texts.whole(generation))
         version, signature, outputs = await self.outputs(
             call,
             asked,
@@ -222,7 +223,7 @@ class InferenceService(Service):
             version = self._version(call, request.model_name, request.model_version)
             if is_language_model(version):
                 inputs, parameters = self._inputs(request), values_of(request.parameters)
-                generation = generating.begun(version, inputs, parameters, call)
+                generation = v2_texts.begun(version, inputs, parameters, call.timeout)
                 ends_empty = generating.ends_empty(parameters)
                 texts = self._texts(request, version, generation, ends_empty)
                 return _Answers(texts, generation.cancel)

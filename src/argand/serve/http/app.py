@@ -98,10 +98,9 @@ class App:
     def _wrong_method(self, request: Request, routes: dict[str, Route]) -> Response:
         allowed = ", ".join(sorted(routes))
         error = ServeError(
-            Status.UNIMPLEMENTED, f"{request.path} takes {allowed}, not {request.method}"
+            Status.WRONG_METHOD, f"{request.path} takes {allowed}, not {request.method}"
         )
         response = next(iter(routes.values())).errors(error)
-        response.status = 405
         response.headers = [*response.headers, (b"allow", allowed.encode())]
         return response
 

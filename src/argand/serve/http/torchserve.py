@@ -7,15 +7,19 @@ from typing import Any
 
 from argand.serve import handlers
 from argand.serve.engine import Engine
-from argand.serve.errors import ServeError, Status
+from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.generation import begin, is_language_model
 from argand.serve.handlers import tables
+from argand.serve.handlers.bodies import string_of
 from argand.serve.host import Host
-from argand.serve.http.asking import find, outputs_of
+from argand.serve.http.asking import find, outputs_of, seconds_of
+from argand.serve.http.generating import sampling_of
 from argand.serve.http.management import Management, take_version
 from argand.serve.http.message import Request, Response
 from argand.serve.http.openapi import document_of
 from argand.serve.http.routes import Route
-from argand.serve.http.values import encoded
+from argand.serve.http.values import decoded, encoded
+from argand.serve.version import ModelVersion
 
 _LARGE = 1 << 16  # bytes of a body that is decoded on a thread
 
@@ -39,6 +43,7 @@ _TYPES = {
     Status.UNAVAILABLE: "ServiceUnavailableException",
     Status.TOO_LARGE: "RequestEntityTooLargeException",
     Status.UNIMPLEMENTED: "MethodNotAllowedException",
+    Status.WRONG_METHOD: "MethodNotAllowedException",
 }
 
 
@@ -70,7 +75,10 @@ def routes(host: Host) -> list[Route]:
 async def answer_to(engine: Engine, request: Request) -> Response:
     """What a model's handler makes of a body: an image, a text, a form, or JSON."""
     version = find(engine, request)
-    signature = version.signature(request.query.get("signature_name"))
+    name = request.query.get("signature_name")
+    if name is None and is_language_model(version):
+        return await _text(request, version)
+    signature = version.signature(name)
     body = request.body
     kind = request.header(b"content-type") or ""
     if len(body) > _LARGE or request.content_type.startswith(("image/", "multipart/")):
@@ -85,6 +93,29 @@ async def answer_to(engine: Engine, request: Request) -> Response:
     if isinstance(answer, str):
         return Response(answer.encode(), type=b"text/plain; charset=utf-8")
     return Response(encoded(answer, [o for o in outputs if o.dtype.kind == "f"]))
+
+
+async def _text(request: Request, version: ModelVersion) -> Response:
+    """The text that goes on from a body: a prompt, or JSON with a `prompt` (or `data`, `body`) and
+    how tokens are drawn."""
+    fields: dict[str, Any] = {}
+    if request.content_type == "application/json":
+        found = decoded(request.body)
+        fields = found if isinstance(found, dict) else {"prompt": found}
+        prompt = next((fields[n] for n in ("prompt", "data", "body") if n in fields), None)
+    else:
+        prompt = string_of(request.body, "prompt")
+    if not isinstance(prompt, str):
+        raise invalid("the body is a text, or JSON with a text as 'prompt'", "prompt")
+    seconds = seconds_of(request)
+    made = begin(
+        version,
+        prompt,
+        sampling=sampling_of(fields, logprobs=None),
+        timeout=version.options.timeout if seconds is None else seconds,
+    )
+    (answer,) = await made.answers()
+    return Response(answer.text.encode(), type=b"text/plain; charset=utf-8")
 
 
 def _table(request: Request, outputs: list[Any]) -> Response | None:

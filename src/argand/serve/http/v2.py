@@ -10,10 +10,12 @@ import msgspec
 import numpy as np
 
 from argand import version as release
-from argand.serve import handlers
+from argand.serve import handlers, v2_texts
 from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.generation import is_language_model
+from argand.serve.handlers.strings import objects
 from argand.serve.host import Host
-from argand.serve.http.asking import find, number_of, outputs_of
+from argand.serve.http.asking import find, number_of, outputs_of, seconds_of
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
 from argand.serve.http.values import array_of, decoded, encoded, listed
@@ -96,13 +98,16 @@ class V2:
         """The outputs for some inputs."""
         body, rest = _split(request)
         version = find(self.engine, request)
-        asked = _infer_of(body) if body or not rest else _raw(version.signature(), len(rest))
+        is_raw = not body and len(rest) > 0
+        asked = _raw(version.signature(), len(rest)) if is_raw else _infer_of(body)
         parameters = asked.parameters
         name = parameters.get("signature_name")
         if name is not None and not isinstance(name, str):
             raise invalid("the parameter 'signature_name' is a string", "signature_name")
+        if name is None and is_language_model(version):
+            return await self._text(request, asked, version, rest)
         signature = version.signature(name)
-        inputs = self._inputs(signature, asked.inputs, rest)
+        inputs = self._inputs(asked.inputs, rest)
         outputs = await outputs_of(
             request,
             version,
@@ -111,11 +116,20 @@ class V2:
             timeout=_microseconds(parameters),
             priority=_integer(parameters, "priority"),
         )
-        return _answer(asked, version, signature, outputs)
+        named = {x.name: a for x, a in zip(signature.outputs, outputs, strict=True)}
+        return _answer(asked, version, signature, named)
 
-    def _inputs(
-        self, signature: ServedSignature, tensors: Sequence[_Input], rest: memoryview
-    ) -> dict[str, Any]:
+    async def _text(
+        self, request: Request, asked: _Infer, version: ModelVersion, rest: memoryview
+    ) -> Response:
+        """The text of a language model."""
+        inputs = self._inputs(asked.inputs, rest)
+        made = v2_texts.begun(version, inputs, asked.parameters, seconds_of(request))
+        text, finish = await v2_texts.whole(made)
+        outputs = {v2_texts.TEXT: objects([text])}
+        return _answer(asked, version, None, outputs, {"finish_reason": finish})
+
+    def _inputs(self, tensors: Sequence[_Input], rest: memoryview) -> dict[str, Any]:
         """The arrays by name; those that are binary lie in `rest`, one after the other."""
         found: dict[str, Any] = {}
         place = 0
@@ -142,7 +156,7 @@ class V2:
                     found[name] = from_bytes(data, tensor.datatype, tensor.shape)
                     place += size
                 else:
-                    found[name] = self._of_json(signature, tensor)
+                    found[name] = self._of_json(tensor)
             except ValueError as error:
                 if isinstance(error, ServeError):
                     raise
@@ -151,7 +165,7 @@ class V2:
             raise invalid(f"{len(rest) - place} bytes follow the last binary tensor", "inputs")
         return found
 
-    def _of_json(self, signature: ServedSignature, tensor: _Input) -> np.ndarray:
+    def _of_json(self, tensor: _Input) -> np.ndarray:
         """The array of `data`, which may be nested or flat."""
         dtype = dtype_of(tensor.datatype)
         if tensor.data is None:
@@ -207,19 +221,24 @@ class V2:
     async def metadata(self, request: Request) -> Response:
         """The inputs and outputs of the default signature, or of `?signature_name=`."""
         version = find(self.engine, request)
-        signature = version.signature(request.query.get("signature_name"))
         found = {
             "name": version.model,
             "versions": [str(n) for n in self.engine.models[version.model].available],
             "platform": "argand",
-            "inputs": [_described(x) for x in signature.inputs],
-            "outputs": [_described(x) for x in signature.outputs],
         }
-        return Response(encoded(found))
+        asked = request.query.get("signature_name")
+        if asked is None and is_language_model(version):
+            tensors: Any = ([_text(*x) for x in v2_texts.INPUTS], [_text(v2_texts.TEXT, "BYTES")])
+        else:
+            signature = version.signature(asked)
+            tensors = [[_described(x) for x in s] for s in (signature.inputs, signature.outputs)]
+        return Response(encoded({**found, "inputs": tensors[0], "outputs": tensors[1]}))
 
     async def config(self, request: Request) -> Response:
         """What Triton's clients ask before they call."""
         version = find(self.engine, request)
+        if is_language_model(version):
+            return Response(encoded(_config_of_text(version)))
         signature = version.signature()
         batching = version.options.batching
         rows = min(batching.max_rows, signature.most_rows) if signature.batched else 0
@@ -389,9 +408,13 @@ def _microseconds(parameters: Parameters) -> float | None:
 
 
 def _answer(
-    asked: _Infer, version: ModelVersion, signature: ServedSignature, arrays: Sequence[Any]
+    asked: _Infer,
+    version: ModelVersion,
+    signature: ServedSignature | None,
+    named: Mapping[str, Any],
+    told: Parameters | None = None,
 ) -> Response:
-    named = {x.name: a for x, a in zip(signature.outputs, arrays, strict=True)}
+    """The response with the outputs that are asked for; `told` are its parameters."""
     wanted = {o.name: o.parameters for o in asked.outputs} or dict.fromkeys(named, Parameters())
     default = bool(asked.parameters.get("binary_data_output", False))
     outputs: list[dict[str, Any]] = []
@@ -400,14 +423,14 @@ def _answer(
     for name, parameters in wanted.items():
         if name not in named:
             raise invalid(
-                f"{signature.name} has no output {name!r}; its outputs are {', '.join(named)}",
+                f"{version.model} has no output {name!r}; its outputs are {', '.join(named)}",
                 name,
             )
         if "shared_memory_region" in parameters:
             raise no_shared_memory(name, name)
         array = named[name]
         count = _integer(parameters, "classification")
-        if count:
+        if count and signature is not None:
             names = handlers.class_names(version, signature, name, array.shape[-1])
             array = classified(array, count, name, names)
         said: dict[str, Any] = {
@@ -425,6 +448,8 @@ def _answer(
     found: dict[str, Any] = {"model_name": version.model, "model_version": str(version.number)}
     if asked.id:
         found["id"] = asked.id
+    if told:
+        found["parameters"] = told
     found["outputs"] = outputs
     head = encoded(found, plain)
     if not binary:
@@ -432,15 +457,39 @@ def _answer(
     return Response(b"".join([head, *binary]), type=_BINARY, headers=[(_HEADER, b"%d" % len(head))])
 
 
+def _text(name: str, kind: str) -> dict[str, Any]:
+    return {"name": name, "datatype": kind, "shape": [1]}
+
+
+def _config_of_text(version: ModelVersion) -> dict[str, Any]:
+    """The configuration of a language model."""
+    return {
+        "name": version.model,
+        "platform": "argand",
+        "backend": "argand",
+        "version_policy": {"specific": {"versions": [version.number]}},
+        "max_batch_size": 0,
+        "input": [
+            {"name": name, "data_type": _config_type(kind), "dims": [1], "optional": True}
+            for name, kind in v2_texts.INPUTS
+        ],
+        "output": [{"name": v2_texts.TEXT, "data_type": "TYPE_STRING", "dims": [1]}],
+        "model_transaction_policy": {"decoupled": True},
+    }
+
+
+def _config_type(kind: str) -> str:
+    return "TYPE_STRING" if kind == "BYTES" else f"TYPE_{kind}"
+
+
 def _described(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": datatype(spec), "shape": sizes(spec)}
 
 
 def _configured(spec: TensorSpec, skip: int) -> Mapping[str, Any]:
-    kind = datatype(spec)
     return {
         "name": spec.name,
-        "data_type": "TYPE_STRING" if kind == "BYTES" else f"TYPE_{kind}",
+        "data_type": _config_type(datatype(spec)),
         "dims": sizes(spec)[skip:],
     }
 
