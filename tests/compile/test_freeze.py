@@ -11,6 +11,7 @@ import argand as ag
 from argand import nn, optim
 from argand.compile.constants import split_constants
 from argand.ir.text import parse_program
+from machines import HERE
 
 TEXT = """
 program f(x: f32[4, 8]; state w: f32[16, 8], b: f32[16], steps: i64[]) {
@@ -44,14 +45,14 @@ program f(x: f32[4, 8]; state steps: i64[], "packed.0": f32[8, 16], "packed.1": 
 
 
 def test_a_program_is_parted_at_its_constants() -> None:
-    split = split_constants(parse_program(TEXT), [True, True, True])
+    split = split_constants(parse_program(TEXT), [True, True, True], "reference")
     assert split is not None
     assert (str(split.once), str(split.rest)) == (ONCE, REST)
     assert (split.sources, split.kept) == ([0, 1], [2])
 
 
 def test_state_that_may_change_is_no_constant() -> None:
-    assert split_constants(parse_program(TEXT), [False, False, True]) is None
+    assert split_constants(parse_program(TEXT), [False, False, True], "reference") is None
 
 
 CONVOLUTIONS = """
@@ -65,7 +66,7 @@ program f(x: f32[1, 4, 6, 6]; state w: f32[8, 4, 3, 3], v: f32[8, 1, 3, 3]) {
 
 
 def test_a_weight_is_stored_in_the_order_that_its_convolution_reads() -> None:
-    split = split_constants(parse_program(CONVOLUTIONS), [True, True])
+    split = split_constants(parse_program(CONVOLUTIONS), [True, True], "reference")
     assert split is not None
     assert (
         str(split.once)
@@ -92,6 +93,64 @@ program f(x: f32[1, 4, 6, 6]; state v: f32[8, 1, 3, 3], "packed.0": f32[3, 3, 4,
 }}"""
     )
     assert (split.sources, split.kept) == ([0, 1], [1])
+
+
+def test_columns_are_stored_in_panels() -> None:
+    text = TEXT.replace("8]", "5]").replace("[8", "[5").replace("16", "128")
+    with ag.settings.using(target="avx512"):
+        split = split_constants(parse_program(text), [True, True, True], "cpu")
+    assert split is not None
+    assert str(split.once).splitlines()[1:7] == [
+        "  %0: f32[5, 128] = permute(w) {dims=(1, 0)}",
+        "  %1: f32[128] = exp(b)",
+        "  %2: f32[5, 2, 64] = reshape(%0) {shape=(5, 2, 64)}",
+        "  %3: f32[2, 5, 64] = permute(%2) {dims=(1, 0, 2)}",
+        "  %4: f32[2, 5, 64] = contiguous(%3)",
+        "  %5: f32[128] = contiguous(%1)",
+    ]
+    assert str(split.rest).splitlines()[1:4] == [
+        '  %0: f32[5, 2, 64] = permute("packed.0") {dims=(1, 0, 2)}',
+        "  %1: f32[5, 128] = reshape(%0) {shape=(5, 128)}",
+        "  %2: f32[4, 128] = matmul(x, %1)",
+    ]
+
+
+class _Panels(nn.Module):
+    """Products and convolutions whose weights are stored in panels, read in several ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.head = nn.Embedding(128, 96), nn.Linear(96, 128, bias=False)
+        self.head.weight = self.words.weight  # stored as it is: it is read by rows too
+        self.first, self.image = nn.Linear(96, 192), nn.Conv2d(3, 64, 3, padding=1, stride=2)
+        self.second, self.third = (
+            nn.Conv2d(64, 192, 1),
+            nn.Conv2d(192, 64, 3, dilation=2, padding=2),
+        )
+
+    def forward(self, ids: Any, image: Any) -> Any:
+        x = self.words(ids)
+        parts = self.first(x).reshape(*x.shape[:2], 6, 32).transpose(1, 2)  # heads of half a panel
+        attended = nn.functional.scaled_dot_product_attention(parts, parts, parts)
+        joined = attended.transpose(1, 2).flatten(2)[..., :96] + x
+        y = self.third(self.second(self.image(image).relu()).relu())
+        return self.head(joined) + (joined @ self.first.weight.T).amax(-1, keepdim=True), y
+
+
+@pytest.mark.parametrize("target", HERE)
+def test_weights_in_panels_agree(target: str) -> None:
+    ag.manual_seed(0)
+    model = _Panels().eval()
+    with ag.settings.using(target=target):
+        frozen = ag.compile(model, freeze=True)
+        for rows, length in ((1, 3), (2, 7), (3, 5)):  # known sizes, then symbols
+            ids, image = ag.randint(0, 128, (rows, length)), ag.rand(rows, 3, 9, 7 + length)
+            with ag.no_grad():
+                for found, expected in zip(frozen(ids, image), model(ids, image), strict=True):
+                    np.testing.assert_allclose(
+                        found.numpy(), expected.numpy(), rtol=1e-5, atol=2e-5
+                    )
+                model.second.weight.mul_(1.25)  # seen by the next call
 
 
 def _images() -> nn.Module:

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from argand.backends.interface import CompiledProgram
+from argand.base.dtype import DType
 from argand.base.errors import did_you_mean
 from argand.ir.program import Program
 
@@ -24,6 +25,15 @@ def load_backend(name: str) -> Any:
     if name not in BACKENDS:
         raise ValueError(f"no backend {name!r}{did_you_mean(name, BACKENDS)}")
     return importlib.import_module(BACKENDS[name])
+
+
+def panel_width(columns: int, dtype: DType, backend: str) -> int | None:
+    """How many columns the panels have that the backend likes a product's second operand in."""
+    if backend != "cpu":
+        return None
+    from argand.backends.cpu.values import panel_width
+
+    return panel_width(columns, dtype)
 
 
 def kept_values(program: Program, contents: str, backend: str) -> list[Any] | None:

@@ -12,6 +12,12 @@ that the op states:
     y = conv2d(x, weight)             →    packed.0: weight ↦ contiguous(permute(weight))
                                            y = conv2d(x, permute(packed.0))
 
+What a product reads by columns is stored in panels as wide as the backend's tiles, where they come
+out even, so that no call packs it:
+
+    y = matmul(x, permute(weight))    →    packed.0: (n/64, k, 64)
+                                           y = matmul(x, reshape(permute(packed.0)))
+
 The copies are made again when an in-place operation has written the memory behind them, and at
 every call when NumPy or another library shares that memory, since such writes go unnoticed.
 """
@@ -25,20 +31,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from argand.backends.interface import CompiledProgram
-from argand.backends.select import compile_program, keep_values, kept_values
+from argand.backends.select import compile_program, keep_values, kept_values, panel_width
+from argand.base.dim import Extent
 from argand.base.shape import numel
 from argand.compile.by_numpy import Packing, packing
 from argand.compile.places import Held, Place
-from argand.ir.families import Random
-from argand.ir.op import registry
+from argand.ir.families import Contract, Convolution, Random
+from argand.ir.op import Params, registry
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
 from argand.ir.rewrite import without_dead_code
 from argand.runtime.packed import is_sharing
 from argand.tensor.core import Tensor, wrap
 
-_Wanted = dict[Value, tuple[int, ...] | None]
-"""The constants that the rest of a program reads, each with the order of dimensions to store it
-in."""
+
+class Storage(NamedTuple):
+    """How a constant is stored: the order of its dimensions, outermost first, and the columns of a
+    panel of the last one, each of which has all of the others; 0 without panels."""
+
+    order: tuple[int, ...]
+    width: int
+
+
+_Wanted = dict[Value, Storage | None]
+"""The constants that the rest of a program reads, each with how to store it."""
 
 
 class Split(NamedTuple):
@@ -50,10 +65,11 @@ class Split(NamedTuple):
     kept: list[int]  # which state of the whole program `rest` still reads or writes
 
 
-def split_constants(program: Program, fixed: Sequence[bool]) -> Split | None:
+def split_constants(program: Program, fixed: Sequence[bool], backend: str) -> Split | None:
     """Part a program at the values that only `fixed`, unwritten state decides; None if none does.
 
-    A value larger than what it is made of (an expanded bias) is left where it is used.
+    They are stored as the backend reads them fastest. A value larger than what it is made of (an
+    expanded bias) is left where it is used.
     """
     constant = {
         v
@@ -69,8 +85,8 @@ def split_constants(program: Program, fixed: Sequence[bool]) -> Split | None:
     rest = [n for n in program.nodes if n not in set(nodes)]
     read = dict.fromkeys(v for n in rest for v in n.values)
     read |= dict.fromkeys(v for v in program.results if isinstance(v, Value))
-    orders = _orders(program, rest, constant)
-    wanted = {v: orders.get(v) for v in read if v in made or v in orders}
+    stored = _stored(program, rest, constant, backend)
+    wanted = {v: stored.get(v) for v in read if v in made or v in stored}
     if not wanted:
         return None
     read = {v: None for v in read if v not in wanted}
@@ -79,19 +95,47 @@ def split_constants(program: Program, fixed: Sequence[bool]) -> Split | None:
     return Split(once, _rest(program, rest, wanted, kept), sources, kept)
 
 
-def _orders(
-    program: Program, nodes: list[Node], constant: set[Value]
-) -> dict[Value, tuple[int, ...]]:
-    """The constants that all their readers want stored in one order of dimensions, and which."""
-    asked: dict[Value, set[tuple[int, ...] | None]] = {
+def _stored(
+    program: Program, nodes: list[Node], constant: set[Value], backend: str
+) -> dict[Value, Storage]:
+    """The constants that all their readers want stored in one way that is not that of their shape,
+    and how."""
+    asked: dict[Value, set[Storage | None]] = {
         v: {None} for v in program.results if isinstance(v, Value)
     }
     for node in nodes:
         for i, v in enumerate(node.inputs):
             if isinstance(v, Value) and v in constant:
-                asked.setdefault(v, set()).add(node.op.stored_order(i))
-    found = {v: next(iter(orders)) for v, orders in asked.items() if len(orders) == 1}
-    return {v: order for v, order in found.items() if order is not None}
+                asked.setdefault(v, set()).add(_storage(node, i, v, backend))
+    found = {v: next(iter(ways)) for v, ways in asked.items() if len(ways) == 1}
+    return {v: way for v, way in found.items() if way is not None}
+
+
+def _storage(node: Node, i: int, value: Value, backend: str) -> Storage | None:
+    """How a node wants an operand stored; None where that is as its shape says."""
+    order, width = node.op.stored_order(i), None
+    if i == 1 and _reads_columns(node):
+        order = order or tuple(range(value.ndim))
+        columns = value.shape[order[-1]]
+        width = panel_width(int(columns), value.dtype, backend)
+        if width is None and order == tuple(range(value.ndim)):
+            return None
+    return None if order is None else Storage(order, width or 0)
+
+
+def _reads_columns(node: Node) -> bool:
+    """Whether the last dimension of the second operand, in the order that it is stored in, is what
+    tiles are wide in: the output channels of a convolution without groups, or n of a matrix (k, n)
+    where n is the last dimension of the result."""
+    op = node.op
+    if isinstance(op, Convolution):
+        return op.roles == ("image", "weight", "result") and node.params["groups"] == 1
+    if not isinstance(op, Contract):
+        return False
+    lhs, rhs = node.inputs
+    left, right, result = op.label_strings(lhs, rhs, node.params)
+    columns = right[-1:]
+    return len(right) == 2 and right[0] in left and columns not in left and columns == result[-1:]
 
 
 def _is_constant(node: Node, constant: set[Value]) -> bool:
@@ -104,16 +148,15 @@ def _is_constant(node: Node, constant: set[Value]) -> bool:
 
 
 def _once(program: Program, nodes: list[Node], wanted: _Wanted) -> tuple[Program, list[int]]:
-    """The program of the constant values, each contiguous in the order of its dimensions
-    that is wanted."""
+    """The program of the constant values, each contiguous as it is to be stored."""
     once = Program(f"{program.name}.constants", state=[v.copy(v.name) for v in program.state])
     env: dict[Value, Operand] = dict(zip(program.state, once.state, strict=True))
     once.nodes = copied_nodes(nodes, env)
-    for v, order in wanted.items():
+    for v, storage in wanted.items():
         value = resolved(v, env)
         assert isinstance(value, Value)
-        if order is not None:
-            value = _permuted(once, value, order)
+        if storage is not None:
+            value = _as_stored(once, value, storage)
         once.nodes.append(Node(registry.get("contiguous"), [value], {}, [value.type]))
         once.outputs.append(once.nodes[-1].outputs[0])
     once = without_dead_code(once)
@@ -123,11 +166,42 @@ def _once(program: Program, nodes: list[Node], wanted: _Wanted) -> tuple[Program
     return once, sources
 
 
+def _as_stored(program: Program, value: Value, storage: Storage) -> Value:
+    """A view of a value whose dimensions are in the order in which it is stored."""
+    value = _permuted(program, value, storage.order)
+    if not storage.width:
+        return value
+    *others, columns = value.shape
+    parted = _reshaped(program, value, (*others, columns // storage.width, storage.width))
+    panels = len(others)
+    return _permuted(program, parted, (panels, *range(panels), panels + 1))
+
+
+def _as_read(program: Program, stored: Value, storage: Storage) -> Value:
+    """A view of a stored value that has the shape of the value itself."""
+    value = stored
+    if storage.width:
+        panels, *others, width = value.shape
+        last = len(others) + 1
+        value = _permuted(program, value, (*range(1, last), 0, last))
+        value = _reshaped(program, value, (*others, panels * width))
+    return _permuted(program, value, np.argsort(storage.order).tolist())
+
+
 def _permuted(program: Program, value: Value, order: Sequence[int]) -> Value:
     """The value with its dimensions in another order, by a node at the end of the program."""
-    permute = registry.get("permute")
-    params = {"dims": tuple(order)}
-    node = Node(permute, [value], params, permute.infer(value.type, **params))
+    if tuple(order) == tuple(range(value.ndim)):
+        return value
+    return _viewed(program, value, "permute", {"dims": tuple(order)})
+
+
+def _reshaped(program: Program, value: Value, shape: Sequence[Extent]) -> Value:
+    return _viewed(program, value, "reshape", {"shape": tuple(shape)})
+
+
+def _viewed(program: Program, value: Value, name: str, params: Params) -> Value:
+    op = registry.get(name)
+    node = Node(op, [value], params, op.infer(value.type, **params))
     program.nodes.append(node)
     return node.outputs[0]
 
@@ -138,15 +212,22 @@ def _rest(program: Program, nodes: list[Node], wanted: _Wanted, kept: list[int])
     rest.state = [program.state[i].copy(program.state[i].name) for i in kept]
     olds = [*program.inputs, *(program.state[i] for i in kept)]
     env: dict[Value, Operand] = dict(zip(olds, [*rest.inputs, *rest.state], strict=True))
-    for i, (v, order) in enumerate(wanted.items()):
-        shape = v.shape if order is None else tuple(v.shape[d] for d in order)
+    for i, (v, storage) in enumerate(wanted.items()):
+        shape = v.shape if storage is None else _stored_shape(v.shape, storage)
         packed = Value(v.dtype, shape, rest.free_name(f"packed.{i}"))
         rest.state.append(packed)
-        env[v] = packed if order is None else _permuted(rest, packed, np.argsort(order).tolist())
+        env[v] = packed if storage is None else _as_read(rest, packed, storage)
     rest.nodes += copied_nodes(nodes, env)
     rest.outputs = [resolved(o, env) for o in program.outputs]
     rest.writes = {kept.index(i): resolved(o, env) for i, o in program.writes.items()}
     return rest
+
+
+def _stored_shape(shape: Sequence[Extent], storage: Storage) -> tuple[Extent, ...]:
+    *others, columns = (shape[d] for d in storage.order)
+    if not storage.width:
+        return (*others, columns)
+    return (columns // storage.width, *others, storage.width)
 
 
 class Constants:

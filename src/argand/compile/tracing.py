@@ -286,7 +286,7 @@ class Trace:
         """The program on constants that are computed once; the places follow."""
         places = parts.places
         fixed = [isinstance(p, Held) and not p.tensor._is_shared() for p in places]
-        split = split_constants(program, fixed)
+        split = split_constants(program, fixed, self.backend)
         if split is None:
             return program
         parts.constants = Constants(split.once, [places[i] for i in split.sources], self.backend)

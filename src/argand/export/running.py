@@ -118,7 +118,7 @@ class Runner:
         ]
         fixed = [isinstance(p, Held) and not p.tensor._is_shared() for p in places]
         constants = None
-        split = split_constants(program, fixed)
+        split = split_constants(program, fixed, self.backend)
         if split is not None:
             sources = [places[i] for i in split.sources]
             contents = self._contents_of(split.sources)

@@ -389,9 +389,11 @@ class NestBuilder:
         """ptr[offsets[j]] = value[j], in lane order."""
         self._emit("scatter", (ptr, offsets, value, *_mask(mask, value.ty)), {}, None)
 
-    def prefetch(self, ptr: Reg, offset: Operand, elem: str) -> None:
-        """Ask the cache for ptr[offset]; never faults."""
-        self._emit("prefetch", (ptr, self.index(offset)), {"elem": elem}, None)
+    def prefetch(self, ptr: Reg, offset: Operand, elem: str, *, far: bool = False) -> None:
+        """Ask the first-level cache for ptr[offset], or the second one where it is needed only in
+        some microseconds; never faults."""
+        level = {"level": 2} if far else {}
+        self._emit("prefetch", (ptr, self.index(offset)), {"elem": elem, **level}, None)
 
     def alloca(self, ty: Ty, count: int = 1) -> Reg:
         """A small array of `count` values of `ty` on the stack of the function or chunk."""

@@ -11,12 +11,19 @@ from typing import Any
 
 from argand.backends.cpu.facts import canonical_text
 from argand.backends.cpu.store import NOT_KEPT, Store
+from argand.base.dtype import DType
 from argand.base.settings import settings
 from argand.codegen.llvm.target import named_target
 from argand.ir.program import Program
+from argand.kernels.contraction import tiles
 from argand.runtime.packed import is_sharing, keep_packed, packed
 
-__all__ = ["keep", "kept"]
+__all__ = ["keep", "kept", "panel_width"]
+
+
+def panel_width(columns: int, dtype: DType) -> int | None:
+    """How many columns the panels have that contractions like their second operand in."""
+    return tiles.panel_width(columns, dtype.name, named_target(settings.target))
 
 
 def kept(program: Program, contents: str) -> list[Any] | None:

@@ -189,7 +189,8 @@ class _Writer:
 
     def write_prefetch(self, instruction: Instruction, args: list[str]) -> None:
         ptr = address(self.out, memory_type(Ty(instruction.attrs["elem"])), *args)
-        operands = [("ptr", ptr), ("i32", "0"), ("i32", "3"), ("i32", "1")]
+        locality = 4 - int(instruction.attrs.get("level", 1))  # LLVM counts from the memory up
+        operands = [("ptr", ptr), ("i32", "0"), ("i32", str(locality)), ("i32", "1")]
         self.out.intrinsic("llvm.prefetch", "void", operands, "ptr")
 
     def write_alloca(self, instruction: Instruction, args: list[str]) -> str:

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 from argand.kernels.contraction.plan import K_BLOCK, Geometry
-from argand.kernels.contraction.spec import Bound, ContractionAxis
+from argand.kernels.contraction.spec import Bound, Contraction, ContractionAxis
 from argand.lowering.parallel import SERIAL_NS
 from argand.nest.builder import I64, PTR, IntOrReg, NestBuilder, Reg, Ty, static
 
@@ -22,8 +22,10 @@ __all__ = [
     "KBlocks",
     "RowTable",
     "StepTable",
+    "column_offset",
     "dot",
     "extent_of",
+    "result_index",
     "spread",
     "unflatten",
 ]
@@ -65,6 +67,24 @@ def dot(
 ) -> Reg:
     """The sum of index * stride over the axes that have both."""
     return b.affine(0, *((index[axis], strides[axis]) for axis in index if axis in strides))
+
+
+def column_offset(b: NestBuilder, geo: Geometry, column: Reg) -> Reg:
+    """Where a column of B begins that is contiguous along the columns, or in panels of them."""
+    if geo.panels is None:
+        return column
+    width = geo.panels.width
+    return b.affine(b.rem(column, width), (b.div(column, width), geo.panels.apart))
+
+
+def result_index(
+    b: NestBuilder, spec: Contraction, geo: Geometry, index: Mapping[ContractionAxis, Reg]
+) -> dict[ContractionAxis, Reg]:
+    """The index of every axis of the result; 0 where it is not in `index`."""
+    zero = b.i64(0)
+    if geo.panels is not None:
+        index = {**index, **unflatten(b, geo.panels.axes, index[geo.col])}
+    return {axis: index.get(axis, zero) for axis in (*spec.batch, *spec.m, *spec.n)}
 
 
 @contextlib.contextmanager

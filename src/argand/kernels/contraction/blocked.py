@@ -22,9 +22,11 @@ from argand.kernels.contraction.addressing import (
     KBlocks,
     RowTable,
     StepTable,
+    column_offset,
     dot,
     extent_of,
     rest,
+    result_index,
     spread,
     unflatten,
 )
@@ -44,10 +46,14 @@ from argand.kernels.contraction.plan import (
     plan,
 )
 from argand.kernels.contraction.spec import Contraction, ContractionAxis
+from argand.kernels.contraction.tiles import LINE_BYTES
 from argand.nest.builder import NestBuilder, Reg, Ty
 from argand.nest.target import Target
 
 __all__ = ["contraction", "contractions"]
+
+FEW_TILES = 2
+"""Of an unknown number of rows, so many tiles ask for all of the panel that is read next."""
 
 PACK_PIECE = 1 << 15
 """Elements of B that a chunk packs, when it is packed for all."""
@@ -66,7 +72,7 @@ def contractions(b: NestBuilder, specs: Sequence[Contraction], target: Target) -
         grouped_images(b, specs, firsts)
         return
     for spec, plans in zip(specs, found, strict=True):
-        _choose(b, spec, geometry(spec), plans)
+        _choose(b, spec, geometry(spec, target), plans)
 
 
 def _choose(
@@ -223,11 +229,8 @@ class _Blocked:
         return self.partials
 
     def emit(self, index: Mapping[ContractionAxis, Reg], value: Reg, mask: Reg | None) -> None:
-        """Hand a finished vector to the epilogue, with an index for every axis of the result."""
-        zero = self.b.i64(0)
-        spec = self.spec
-        full = {axis: index.get(axis, zero) for axis in (*spec.batch, *spec.m, *spec.n)}
-        spec.epilogue(self.b, full, value, mask)
+        """Hand a finished vector to the epilogue."""
+        self.spec.epilogue(self.b, result_index(self.b, self.spec, self.geo, index), value, mask)
 
 
 class _Block:
@@ -312,8 +315,11 @@ class _Block:
 
     def _panel(self, panel: Panel) -> None:
         b = self.b
+        further = None if self.geo.panels is None else self._next_panel(panel)
         for low, high, height in regions(b, self.m_count, self.plan.rows):
             with b.loop(low, high, height) as loop:
+                if further is not None:
+                    self._spots = [b.add(further, at) for at in self._lines_of(loop.index)]
                 self._tile(panel, loop.index, height)
 
     def _tile(self, panel: Panel, row: Reg, height: int) -> None:
@@ -372,9 +378,42 @@ class _Block:
             base = b.offset(self.b_pack, start, self.acc.elem)
             return _strided(b, base, self.acc.elem, b.i64(plan.width), plan.lanes)
         along_k = b.index(geo.b.stride(geo.inner))
-        start = b.affine(b.add(self.steps.b(step), panel.n0), (self.block.i0, along_k))
-        base = b.offset(self.b_base, start, geo.b.elem)
-        return _strided(b, base, geo.b.elem, along_k, plan.lanes)
+        start = b.affine(self.steps.b(step), (self.block.i0, along_k))
+        base = b.offset(self.b_base, b.add(start, column_offset(b, geo, panel.n0)), geo.b.elem)
+        found = _strided(b, base, geo.b.elem, along_k, plan.lanes)
+        if geo.panels is None:
+            return found
+        soon = [b.offset(base, spot, geo.b.elem) for spot in self._spots]
+
+        def ahead(k: Reg, number: int) -> tuple[Reg, Reg]:
+            if number == 0:
+                for spot in soon:
+                    b.prefetch(spot, b.mul(k, along_k), geo.b.elem, far=True)
+            return found(k, number)
+
+        return ahead
+
+    def _next_panel(self, panel: Panel) -> Reg:
+        """Elements from here in B to the same place in the part that is read next."""
+        b, geo = self.b, self.geo
+        behind = b.add(panel.n0, self.plan.width)
+        here = column_offset(b, geo, panel.n0)
+        beside = b.sub(column_offset(b, geo, behind), here)
+        length = b.mul(self.block.steps, self.block.count, geo.b.stride(geo.inner))
+        below = b.add(b.sub(column_offset(b, geo, self.n_lo), here), length)
+        return b.where(b.lt(behind, self.n_hi), beside, below)
+
+    def _lines_of(self, row: Reg) -> list[Reg]:
+        """The lines of each row of B, from its first element on, that a tile asks for of the part
+        that is read next: each tile other ones, so that memory is busy all the time."""
+        b, plan = self.b, self.plan
+        line = LINE_BYTES // self.acc.bytes
+        lines = max(1, plan.width // line)
+        count = self.m_count.const
+        tiles = -(-count // plan.rows) if isinstance(count, int) else FEW_TILES
+        each = -(-lines // max(1, tiles))
+        first = b.mul(b.div(row, plan.rows), each)
+        return [b.mul(b.rem(b.add(first, i), lines), line) for i in range(each)]
 
     # where the sums go ----------------------------------------------------------------------------
 

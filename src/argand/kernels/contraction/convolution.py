@@ -36,6 +36,9 @@ class Tensor4:
     ptr: Reg
     elem: str
     strides: tuple[IntOrReg, IntOrReg, IntOrReg, IntOrReg]
+    panels: tuple[int, IntOrReg] | None = None
+    """of a weight whose output channels are in panels: channels of one, elements from one to the
+    next"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,13 +134,20 @@ def forward(
 ) -> Contraction:
     """y[n, o, oy, ox] = sum over (kh, kw, i) of x under the window times the weight."""
     axes = _Axes(w)
+    operand = _weight(b, w, weight, axes)
+    columns: tuple[ContractionAxis, ...] = (axes.o,)
+    if weight.panels is not None:
+        operand, columns = _in_panels(operand, w, weight, axes)
 
     def finish(
         b: NestBuilder, index: Mapping[ContractionAxis, Reg], value: Reg, mask: Reg | None
     ) -> None:
+        channel = b.i64(0)
+        for axis in columns:
+            channel = b.affine(index[axis], (channel, axis.extent))
         named = {
             "n": index[axes.image],
-            "c": b.affine(index[axes.o], (index[axes.group], w.out_channels)),
+            "c": b.affine(channel, (index[axes.group], w.out_channels)),
             "h": index[axes.out[0]],
             "w": index[axes.out[1]],
         }
@@ -145,15 +155,26 @@ def forward(
 
     return Contraction(
         a=_input(b, w, x, axes),
-        b=_weight(b, w, weight, axes),
+        b=operand,
         batch=axes.batch,
         m=(axes.image, *axes.out),
-        n=(axes.o,),
+        n=columns,
         k=(*axes.kernel, axes.i),
         epilogue=finish,
         acc=acc,
         across=axes.group,
     )
+
+
+def _in_panels(
+    operand: Operand, w: ConvolutionWindow, weight: Tensor4, axes: _Axes
+) -> tuple[Operand, tuple[ContractionAxis, ...]]:
+    """The weight with an axis for its panels, and the axes of the output channels."""
+    assert weight.panels is not None and isinstance(w.out_channels, int)
+    width, apart = weight.panels
+    panel, o = ContractionAxis("panel", w.out_channels // width), ContractionAxis("o", width)
+    strides = {**operand.strides, panel: apart, o: operand.stride(axes.o)}
+    return dataclasses.replace(operand, strides=strides), (panel, o)
 
 
 def weight_gradient(

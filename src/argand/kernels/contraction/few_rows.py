@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from argand.kernels.contraction.addressing import KBlock, KBlocks, dot, extent_of, spread, unflatten
+from argand.kernels.contraction.addressing import (
+    KBlock,
+    KBlocks,
+    column_offset,
+    dot,
+    extent_of,
+    result_index,
+    spread,
+    unflatten,
+)
 from argand.kernels.contraction.microkernel import (
     Address,
     Panel,
@@ -124,7 +133,8 @@ class _FewRows:
     def _in_place(self, panel: Panel, row: Reg, height: int, block: KBlock) -> Sequence[Reg]:
         b, geo, plan = self.b, self.geo, self.plan
         along_k = b.index(geo.b.stride(geo.inner))
-        base = b.offset(self.b_base, b.affine(panel.n0, (block.i0, along_k)), geo.b.elem)
+        start = b.affine(column_offset(b, geo, panel.n0), (block.i0, along_k))
+        base = b.offset(self.b_base, start, geo.b.elem)
         line = 64 // self.acc.bytes
 
         def b_at(k: Reg, v: int) -> tuple[Reg, Reg]:
@@ -309,7 +319,6 @@ class _FewRows:
         height: int,
     ) -> None:
         b, spec, geo = self.b, self.spec, self.geo
-        zero = b.i64(0)
         for r in range(height):
             for v in range(panel.vectors):
                 index: Mapping[ContractionAxis, Reg] = {
@@ -317,5 +326,5 @@ class _FewRows:
                     geo.rows[0]: b.add(row, r),
                     geo.col: b.add(panel.n0, v * self.plan.lanes),
                 }
-                full = {x: index.get(x, zero) for x in (*spec.batch, *spec.m, *spec.n)}
+                full = result_index(b, spec, geo, index)
                 spec.epilogue(b, full, values[r * panel.vectors + v], masks[v])

@@ -265,12 +265,15 @@ class _Convolution(_Emitter):
     def _tensor(self, i: int) -> conv.Tensor4:
         point, space = self.layout.operands[i], self.layout.spaces[i]
         axes = [digits[-1] for digits in space.digits]
-        buffer, start = self.place(point, axes)
+        every = [a for digits in space.digits for a in digits]
+        buffer, start = self.place(point, every)
         pointer = self.b.offset(buffer.pointer, start, buffer.dtype.name)
         used = {a for f in point.index for a in f.axes}
+        first = space.digits[0]
+        panels = (int(first[1].extent), self.stride(point, first[0])) if len(first) > 1 else None
         # along an axis that the operand doesn't have it was expanded: the same element again
         n, c, h, w = (self.stride(point, a) if a in used else int(same(a.extent, 1)) for a in axes)
-        return conv.Tensor4(pointer, buffer.dtype.name, (n, c, h, w))
+        return conv.Tensor4(pointer, buffer.dtype.name, (n, c, h, w), panels)
 
     def _image(self, b: NestBuilder, at: Mapping[str, Reg], value: Reg, mask: Reg | None) -> None:
         axes = [digits[-1] for digits in self.layout.spaces[-1].digits]

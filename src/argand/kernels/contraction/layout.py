@@ -8,7 +8,7 @@ from typing import cast
 from argand.base.dim import Extent, same
 from argand.base.shape import numel
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Contract, Move, View
+from argand.ir.families import Contract, Convolution, Move, View
 from argand.ir.op import Op
 from argand.ir.program import Node, Value
 from argand.lowering.affine import Axis
@@ -119,14 +119,17 @@ def product_layout(region: Region, node: Node) -> tuple[Layout | None, bool]:
 
     operands = _settled_operands(region, node, [space], indices)
     parted = any(
-        len(digits) > 1 and not all(label in text for text in texts)
+        len(digits) > 1
+        and not all(label in text for text in texts)
+        and not are_panels(operands[1], digits)
         for label, digits in zip(sizes, space.digits, strict=True)
     )
     return _settled(region, node, [space], indices, operands), parted
 
 
 def convolution_layout(region: Region, node: Node) -> Layout | None:
-    """The layout of a convolution: the loops take an axis for each dimension, and no parts."""
+    """The layout of a convolution: the loops take an axis for each dimension, and no parts; but
+    the output channels of a weight may be in panels."""
     values = (*operands_of(node), node.outputs[0])
     spaces = [Space(v.shape, name) for v, name in zip(values, "abc", strict=True)]
 
@@ -135,8 +138,19 @@ def convolution_layout(region: Region, node: Node) -> Layout | None:
 
     operands = _settled_operands(region, node, spaces, indices)
     layout = _settled(region, node, spaces, indices, operands)
-    parted = any(len(digits) > 1 for space in spaces for digits in space.digits)
-    return None if parted else layout
+    parts = [digits for space in spaces for digits in space.digits if len(digits) > 1]
+    panels = [d for d in parts if d is spaces[1].digits[0] and are_panels(operands[1], d)]
+    gives_result = cast(Convolution, node.op).roles == ("image", "weight", "result")
+    return layout if not parts or (gives_result and parts == panels) else None
+
+
+def are_panels(operand: Point, digits: Sequence[Axis]) -> bool:
+    """Whether both parts of an axis are the panels that the operand is stored in, and the columns
+    of one: its first dimension and its last."""
+    if len(digits) != 2 or len(operand.index) < 3:
+        return False
+    first, last = operand.index[0], operand.index[-1]
+    return first.key == digits[0].key and last.key == digits[1].key
 
 
 def _settled_operands(

@@ -14,6 +14,10 @@ from argand.nest.builder import NestBuilder, Reg, Ty
 
 __all__ = ["Address", "Panel", "Tile", "cut", "panels", "regions", "row_sizes"]
 
+EVERY_HEIGHT = 8
+"""Tiles up to so high are written out for all lower heights, where the number of rows is not known:
+a remainder is one tile then, as fast a row as the others."""
+
 UNROLL_INNER = 8
 """An innermost k axis of at most this many known elements is written out."""
 
@@ -121,7 +125,9 @@ def multiply_add(b: NestBuilder, x: Reg, y: Reg, z: Reg) -> Reg:
 
 
 def row_sizes(most: int) -> tuple[int, ...]:
-    """Tile heights that any number of rows is made of."""
+    """Tile heights that any number of rows is made of, each of the lower ones at most once."""
+    if most <= EVERY_HEIGHT:
+        return tuple(range(most, 0, -1))
     sizes = [most]
     while sizes[-1] > 1:
         sizes.append(sizes[-1] // 2)
@@ -141,7 +147,11 @@ def regions(b: NestBuilder, count: Reg, most: int) -> Iterator[tuple[Reg, Reg, i
         return
     position = b.i64(0)
     for height in row_sizes(most):
-        end = b.add(position, b.mul(b.div(b.sub(count, position), height), height))
+        left = b.sub(count, position)
+        if most <= EVERY_HEIGHT and height < most:
+            end = b.where(b.eq(left, height), count, position)
+        else:
+            end = b.add(position, b.mul(b.div(left, height), height))
         yield position, end, height
         position = end
 

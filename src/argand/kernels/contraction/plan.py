@@ -9,9 +9,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Final
 
+from argand.kernels.contraction.panels import Panels, panels_of
 from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand
+from argand.kernels.contraction.tiles import tiles
 from argand.nest.builder import Ty, static
 from argand.nest.target import Target
 
@@ -85,6 +88,7 @@ class Geometry:
     col: ContractionAxis
     outer: tuple[ContractionAxis, ...]
     inner: ContractionAxis
+    panels: Panels | None = None
 
     @property
     def ranged(self) -> bool:
@@ -143,7 +147,7 @@ class ContractionPlan:
 # axes ---------------------------------------------------------------------------------------------
 
 
-def geometry(spec: Contraction) -> Geometry:
+def geometry(spec: Contraction, target: Target) -> Geometry:
     """Which axis plays which part."""
     if spec.b.bounds:
         raise ValueError("only operand a of a contraction can have bounds")
@@ -159,17 +163,24 @@ def geometry(spec: Contraction) -> Geometry:
         taps = spec.m[:-1]
     rows = tuple(axis for axis in spec.m if axis not in taps)
     few_taps = (_product(taps) or MANY_TAPS) < MANY_TAPS
+    panels = panels_of(spec, b, inner, target)
+    col, beside = (spec.n[-1] if spec.n else one), spec.n[:-1]
+    if panels is not None:
+        col = ContractionAxis("columns", _product(panels.axes) or 0)
+        b = dataclasses.replace(b, strides={**b.strides, col: 1})
+        beside = spec.n[: -len(panels.axes)]
     return Geometry(
         a=a,
         b=b,
-        batch=spec.batch + spec.n[:-1] + (() if few_taps else taps),
+        batch=spec.batch + beside + (() if few_taps else taps),
         taps=taps if few_taps else (),
         rows=tuple(axis for axis in rows if static(axis.extent) != 1 or axis in in_bounds)
         or rows[-1:]
         or (one,),
-        col=spec.n[-1] if spec.n else one,
+        col=col,
         outer=k[:-1],
         inner=inner,
+        panels=panels,
     )
 
 
@@ -228,6 +239,8 @@ class _Shape:
     b_plain: bool
     b_apart: int | None
     """elements from one column of B to the next"""
+    panel: int
+    """columns of a panel that B is stored in, 0 where it isn't"""
     taps: int | None
     b_once: bool
     """whether all batches see the same B"""
@@ -270,6 +283,7 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         a_plain=geo.a.elem == spec.acc,
         b_plain=geo.b.elem == spec.acc,
         b_apart=static(geo.b.stride(geo.col)),
+        panel=geo.panels.width if geo.panels else 0,
         taps=_product(geo.taps),
         b_once=all(
             static(axis.extent) == 1 or static(geo.b.stride(axis)) == 0 for axis in geo.batch
@@ -360,7 +374,7 @@ def _inside_groups(spec: Contraction) -> str:
 
 def plan(spec: Contraction, target: Target) -> tuple[ContractionPlan, ...]:
     """The ways to run it, in order: the first whose condition holds. The last has none."""
-    shape = _shape(spec, geometry(spec), target)
+    shape = _shape(spec, geometry(spec, target), target)
     found: list[ContractionPlan] = []
     for rule in RULES:
         choice = rule(shape)
@@ -430,6 +444,8 @@ def _few_rows(s: _Shape) -> ContractionPlan | None:
         )
     room = (s.registers - 2) // (rows + 1)
     vectors = min(8, room) if rows > 1 or s.registers > 16 else 8
+    if s.panel:
+        vectors = _fitting(s, vectors)
     if s.n is not None:
         vectors = max(1, min(vectors, -(-s.n // s.lanes)))
     return ContractionPlan("few rows", rows, vectors, s.lanes, "place", "place", few=FEW_ROWS)
@@ -474,20 +490,22 @@ RULES: Final[tuple[Callable[[_Shape], ContractionPlan | None], ...]] = (
 
 def _tile(s: _Shape) -> tuple[int, int]:
     """Registers of C that leave room for one vector of A and a row of B; least waste along n."""
-    tiles: tuple[tuple[int, int], ...]
-    if s.registers >= 32:
-        # twelve row pointers would not fit the general registers
-        tiles = ((8, 3), (6, 4)) if s.tabled else ((8, 3), (12, 2), (6, 4))
-    elif s.registers >= 16:
-        tiles = ((6, 2), (4, 3))
-    else:
-        tiles = ((2, 2),)
+    # twelve row pointers would not fit the general registers
+    fitting = [t for t in tiles(s.registers) if not (s.tabled and t[0] == 12)]
     if s.n is None:
-        return tiles[0]
+        return fitting[0]
+    if s.panel:
+        whole = [t for t in fitting if s.panel % (t[1] * s.lanes) == 0]
+        return max(whole, key=itemgetter(1), default=(fitting[0][0], _fitting(s, fitting[0][1])))
     vectors = max(1, -(-s.n // s.lanes))
-    if vectors <= tiles[0][1] and vectors < 2:
-        return (tiles[0][0], vectors)
-    return min(tiles, key=lambda tile: (-(-vectors // tile[1]) * tile[1], tiles.index(tile)))
+    if vectors <= fitting[0][1] and vectors < 2:
+        return (fitting[0][0], vectors)
+    return min(fitting, key=lambda tile: (-(-vectors // tile[1]) * tile[1], fitting.index(tile)))
+
+
+def _fitting(s: _Shape, most: int) -> int:
+    """The most vectors that a panel of B has whole numbers of."""
+    return max(v for v in range(1, most + 1) if s.panel % (v * s.lanes) == 0)
 
 
 def _place_a(s: _Shape) -> str:
@@ -504,6 +522,8 @@ def _place_a(s: _Shape) -> str:
 
 
 def _place_b(s: _Shape) -> str:
+    if s.panel:
+        return "place"
     if s.b_unit == "n":
         once = s.b_plain and s.m is not None and s.m * (s.taps or 1) <= 16
         return "place" if once else "copy"

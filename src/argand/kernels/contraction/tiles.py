@@ -1,0 +1,50 @@
+"""The tiles of contractions, and how wide the panels are that a stored operand is laid out in.
+
+Programs that are loaded with all of their code ask this too, so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from argand.nest.target import Target
+from argand.nest.types import Ty
+
+__all__ = ["LINE_BYTES", "are_panels", "panel_width", "tiles"]
+
+LINE_BYTES: Final = 64
+"""Bytes of a line of the caches, and of the longest vector."""
+
+
+def tiles(registers: int) -> tuple[tuple[int, int], ...]:
+    """(rows, vectors) of the tiles that leave registers for their operands, the best first."""
+    if registers >= 32:
+        return ((8, 3), (12, 2), (6, 4))
+    return ((6, 2), (4, 3)) if registers >= 16 else ((2, 2),)
+
+
+def panel_width(columns: int, elem: str, target: Target) -> int | None:
+    """How wide the panels of a product's second operand should be: as wide as a tile, and whole;
+    None where it is as well stored row by row.
+
+    >>> panel_width(512, "float32", Target("wide", "x86_64", "", "", 64, 32))
+    64
+    """
+    widths = [w for w in _widths(elem, target) if columns % w == 0 and columns > w]
+    return max(widths, default=None)
+
+
+def are_panels(width: int, elem: str, target: Target) -> bool:
+    """Whether columns stored side by side, so many, are as good as panels."""
+    line = LINE_BYTES // Ty(elem).bytes
+    return width % line == 0 and width <= max(_widths(elem, target), default=0)
+
+
+def _widths(elem: str, target: Target) -> list[int]:
+    """How wide panels can be: as wide as a tile, in whole lines. Without elements that aren't
+    summed in their own type: they are converted while they are packed."""
+    if elem not in ("float32", "float64"):
+        return []
+    line, lanes = LINE_BYTES // Ty(elem).bytes, target.lanes(elem)
+    widths = [max(vectors * lanes, line) for _, vectors in tiles(target.vector_registers)]
+    return [w for w in widths if w % line == 0]
