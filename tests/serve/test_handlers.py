@@ -107,6 +107,16 @@ def test_scores_become_the_names_of_the_best_classes(classifier: ModelVersion) -
     assert handlers.is_described(classifier, signature)
 
 
+def test_classes_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    program = ag.export.export(lambda x: x * 1, (ag.ones(1, 3),))
+    described = {"outputs": {"output": card.classes("names.txt", top=None)}}
+    version = version_of(
+        program, tmp_path, card=described, assets={"names.txt": "crane\nbee\ncrane"}
+    )
+    answer = handlers.answer_of(version, version.signature(), [np.float32([[0.5, 0.25, 0.125]])])
+    assert answer == {"crane (0)": 0.5, "bee": 0.25, "crane (2)": 0.125}
+
+
 def header(width: int, height: int) -> bytes:
     """A PNG that says how large it is, and has little in it."""
 
@@ -174,23 +184,25 @@ def test_bodies_that_hold_nothing_are_refused(
 class Pixels(nn.Module):
     """A classifier of images of any size, as they are decoded."""
 
-    def __init__(self) -> None:
+    def __init__(self, antialias: bool) -> None:
         super().__init__()
         ag.manual_seed(1)
+        self.antialias = antialias
         self.conv = nn.Conv2d(3, 4, 3, padding=1)
         self.head = nn.Linear(4, 3)
 
     def forward(self, pixels: ag.Tensor) -> ag.Tensor:
         x = pixels.permute(0, 3, 1, 2).float() / 255
-        x = F.interpolate(x, size=(16, 16), mode="bilinear", align_corners=False)
+        x = F.interpolate(x, size=(16, 16), mode="bilinear", antialias=self.antialias)
         x = (x - ag.tensor(MEAN).view(3, 1, 1)) / ag.tensor(STD).view(3, 1, 1)
         return self.head(self.conv(x).relu().mean((2, 3)))
 
 
+@pytest.mark.parametrize("antialias", [False, True])
 def test_a_program_that_resizes_and_normalises_gives_the_bits_of_the_script(
-    tmp_path: Path,
+    tmp_path: Path, antialias: bool
 ) -> None:
-    model = Pixels().eval()
+    model = Pixels(antialias).eval()
     sizes = {0: ag.Dim("rows"), 1: ag.Dim("height"), 2: ag.Dim("width")}
     example = ag.tensor(noise(2, 20, 30, 3))
     program = ag.export.export(model, (example,), dynamic_shapes=({**sizes},))

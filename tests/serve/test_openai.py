@@ -90,7 +90,8 @@ def test_log_probabilities_and_echo(server: Server) -> None:
         assert choice["text"].startswith(PROMPT)
         assert logprobs["token_logprobs"][0] is None
         assert all(p < 0 for p in logprobs["token_logprobs"][1:])
-        assert [len(t) for t in logprobs["top_logprobs"][1:]] == [2] * 10
+        for token, top in zip(logprobs["tokens"][1:], logprobs["top_logprobs"][1:], strict=True):
+            assert token in top and len(top) in (2, 3)  # the drawn one besides the best
         assert logprobs["text_offset"] == list(range(11))
     told = events(asked(server, "POST", "/v1/completions", body | {"stream": True}).body)
     parts = [e["choices"][0]["logprobs"] for e in told]

@@ -268,7 +268,7 @@ def _form(mode: str, align_corners: bool, smooth: bool, old: Any, new: Any, scal
         place = place if mode == "bicubic" else ops.clamp(place, 0, old - 1)
         return _Form(mode, smooth, place, ops.sub(place, reach - 1), reach, 1.0)
     scale = _step(old, new, scale, align_corners)
-    widest = max(scale, 1.0)
+    widest = max(scale, 1.0) if isinstance(scale, float | int) else ops.maximum(scale, 1.0)
     i = ops.cast(ops.arange(0, 1, new, "int64"), "float64")
     centre = ops.mul(ops.add(i, 0.5), scale)
     first = _truncated(ops.add(ops.sub(centre, reach * widest), 0.5))
@@ -288,7 +288,7 @@ def _weights_of(j: Any, form: _Form, old: Any) -> Any:
 def _smooth(j: Any, centre: Any, form: _Form, old: Any) -> Any:
     """Every new pixel is a mean of all the old ones that it covers."""
     first = ops.clamp(_truncated(ops.add(ops.sub(centre, form.reach), 0.5)), min=0.0)
-    last = ops.clamp(_truncated(ops.add(ops.add(centre, form.reach), 0.5)), max=float(old))
+    last = ops.clamp(_truncated(ops.add(ops.add(centre, form.reach), 0.5)), max=old)
     d = ops.div(ops.abs(ops.add(ops.sub(j, centre), 0.5)), form.widest)
     weights = _keys(d, -0.5) if form.mode == "bicubic" else ops.relu(ops.sub(1, d))
     inside = ops.logical_and(ops.ge(j, first), ops.lt(j, last))

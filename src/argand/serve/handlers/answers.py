@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,12 @@ def softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     """exp(s) / sum exp(s) along an axis."""
     powers = np.exp(scores - scores.max(axis, keepdims=True))
     return np.asarray(powers / powers.sum(axis, keepdims=True))
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names of classes; those of several, such as ImageNet's two cranes, with their numbers."""
+    counts = Counter(names)
+    return [name if counts[name] == 1 else f"{name} ({j})" for j, name in enumerate(names)]
 
 
 def _name(names: Sequence[str], j: int) -> str:
@@ -80,7 +87,7 @@ def meanings(name: str, how: Any, outputs: Outputs, asset: Asset) -> list[Any]:
     if isinstance(how, Decoded):
         tokenizer = asset(how.tokenizer)
         return [tokenizer.decode(row) for row in array.reshape(-1, array.shape[-1]).tolist()]
-    names = asset(how.classes) if how.classes is not None else ()
+    names = distinct(asset(how.classes)) if how.classes is not None else ()
     if isinstance(how, Detections):
         return objects(array, outputs, how, names)
     if isinstance(how, Segments):
@@ -88,4 +95,4 @@ def meanings(name: str, how: Any, outputs: Outputs, asset: Asset) -> list[Any]:
     return class_shares(array, how, names)
 
 
-__all__ = ["class_shares", "meanings", "objects", "pixel_classes", "softmax"]
+__all__ = ["class_shares", "distinct", "meanings", "objects", "pixel_classes", "softmax"]

@@ -321,7 +321,7 @@ def _logprobs(asked: _Asked, tokens: Sequence[Drawn], offset: int) -> dict[str, 
     tops = [
         None
         if d.logprob is None
-        else {asked.generator.text_of([t]): max(p, _LOWEST) for t, p in d.top}
+        else {asked.generator.text_of([t]): max(p, _LOWEST) for t, p in _most(d)}
         for d in tokens
     ]
     return {
@@ -330,6 +330,14 @@ def _logprobs(asked: _Asked, tokens: Sequence[Drawn], offset: int) -> dict[str, 
         "top_logprobs": tops,
         "text_offset": offsets,
     }
+
+
+def _most(drawn: Drawn) -> list[tuple[int, float]]:
+    """The most probable tokens, and the one that was drawn where it is none of them."""
+    found = list(drawn.top)
+    if drawn.logprob is not None and drawn.token not in dict(found):
+        found.append((drawn.token, drawn.logprob))
+    return found
 
 
 def _token(asked: _Asked, token: int, logprob: float | None) -> dict[str, Any]:
