@@ -97,7 +97,12 @@ def _array(spec: Tensor, value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, str | bytes):
         value = [value]
     plain = isinstance(value, bool | int | float | complex | list | tuple)
-    array: np.ndarray[Any, Any] = np.asarray(value)
+    try:
+        array: np.ndarray[Any, Any] = np.asarray(value)
+    except ValueError:
+        raise invalid(
+            f"the input {spec.name!r}: the lists have different lengths", spec.name
+        ) from None
     if array.dtype.kind in "SU":
         array = array.astype(object)
     if array.dtype.kind == "O":

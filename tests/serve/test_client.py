@@ -106,6 +106,7 @@ def test_every_dtype(url: str, rows: int) -> None:
         ({"input": inputs(1).astype(np.float64)}, "input", "is FP32, got float64"),
         ({"input": [[None] * 6]}, "input", "takes FP32, got NoneType"),
         ({"input": [[1j] * 6]}, "input", "can't hold these numbers"),
+        ({"input": [[1.0] * 6, [1.0]]}, "input", "the lists have different lengths"),
     ],
 )
 def test_what_does_not_fit_is_not_sent(

@@ -42,6 +42,7 @@ def test_requests_batches_and_versions_are_counted(tmp_path: Path) -> None:
     assert found["argand_in_flight", "1", "digits"] == 0
     assert found["argand_version_bytes", "1", "digits"] == 4 * (6 * 8 + 8 + 8 * 3 + 3)
     assert found[("argand_memory_bytes",)] > 1e7
+    assert found[("argand_connections",)] >= 1  # that which asks
     assert sum(second["requests"] for second in recent) >= 4
 
 

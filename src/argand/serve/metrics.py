@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,7 @@ class Metrics:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.started = time.time()
-        self.connections = 0
+        self.connections: Callable[[], int] = lambda: 0  # that are open
         self._counts: defaultdict[tuple[str, int], Counts] = defaultdict(Counts)
         self._recent: deque[Second] = deque(maxlen=_KEPT)
         self._exported: _Exported | None = None
@@ -269,7 +269,7 @@ class _Exported:
         yield from self._generation()
         plain = (
             ("argand_memory_bytes", "Memory of the process.", memory()),
-            ("argand_connections", "Open connections of HTTP.", self.metrics.connections),
+            ("argand_connections", "Open connections of HTTP.", self.metrics.connections()),
             ("argand_start_time_seconds", "When the server started.", self.metrics.started),
         )
         for name, title, value in plain:

@@ -175,6 +175,7 @@ class Server:
         self.is_draining = False
         self.app = self.make_app()
         self._connections = Connections(self.app, self.options.limits)
+        self.metrics.connections = lambda: len(self._connections.open)
         listening = await self._listen(self._loop)
         self.port = listening.sockets[0].getsockname()[1]
         polling = None
