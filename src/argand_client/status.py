@@ -23,6 +23,9 @@ class Status(Enum):
     TOO_LARGE = (8, 413)
     """A body or a tensor above a limit; gRPC calls it RESOURCE_EXHAUSTED too."""
 
+    NO_SPACE = (8, 507)
+    """A model that there is no memory for; gRPC calls it RESOURCE_EXHAUSTED."""
+
     UNSUPPORTED_TYPE = (3, 415)
     """A body in a form that is not read; gRPC calls it INVALID_ARGUMENT."""
 

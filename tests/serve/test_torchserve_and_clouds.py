@@ -20,7 +20,7 @@ pytest.importorskip("httptools")
 
 import argand as ag
 from argand.base.errors import ArgumentError
-from argand.serve import Server
+from argand.serve import ServeError, Server, Status
 from argand.serve.handlers import tables
 from argand.serve.profiles import settings_of_profile
 
@@ -123,7 +123,7 @@ def test_wrong_methods_have_one_status(server: Server) -> None:
     found = asked(server, "GET", "/predictions/digits")
     assert (found.status, found.json["code"]) == (405, 405)
     assert found.json["type"] == "MethodNotAllowedException"
-    assert found.headers["allow"] == "POST, PUT"
+    assert found.headers["allow"] == "OPTIONS, POST, PUT"
 
 
 def test_management_lists_describes_unloads_and_loads(server: Server) -> None:
@@ -196,6 +196,9 @@ def test_models_are_registered_with_options(server: Server) -> None:
 def test_the_api_describes_itself(server: Server) -> None:
     for method, path in (("OPTIONS", "/"), ("GET", "/api-description")):
         assert asked(server, method, path).json["openapi"].startswith("3.")
+    paths = asked(server, "OPTIONS", "/predictions/digits").json["paths"]
+    assert "/predictions/digits" in paths and not any("pictures" in path for path in paths)
+    assert asked(server, "OPTIONS", "/predictions/nothing").status == 404
 
 
 def test_tables_go_in_and_out(profile: Callable[..., Server]) -> None:
@@ -293,6 +296,14 @@ def test_sagemaker(profile: Callable[..., Server], root: Path) -> None:
     assert floats(found["predictions"]).tobytes() == first.tobytes()
     assert asked(server, "DELETE", "/models/other").status == 200
     assert asked(server, "GET", "/models/other").status == 404
+    with pytest.MonkeyPatch.context() as patch:
+
+        def add(*_: Any) -> None:
+            raise ServeError(Status.RESOURCE_EXHAUSTED, "not enough memory")
+
+        patch.setattr(server.engine, "add", add)
+        full = {"model_name": "more", "url": str(root / "digits" / "1")}
+        assert asked(server, "POST", "/models", full).status == 507
     gone = {"model_name": "gone", "url": str(root / "nothing")}
     assert asked(server, "POST", "/models", gone).status == 404
 

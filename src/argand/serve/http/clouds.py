@@ -130,7 +130,12 @@ class Clouds:
             raise invalid("the body must have the strings 'model_name' and 'url'", "model_name")
         if name in self.engine.models:
             raise ServeError(Status.ALREADY_EXISTS, f"{name} is loaded")
-        await self.engine.add(name, await asyncio.to_thread(_file_at, url))
+        try:
+            await self.engine.add(name, await asyncio.to_thread(_file_at, url))
+        except ServeError as error:
+            if error.status is not Status.RESOURCE_EXHAUSTED:
+                raise
+            raise ServeError(Status.NO_SPACE, str(error)) from None  # SageMaker unloads others
         return Response(encoded({"status": f"{name} is loaded"}))
 
     async def describe_model(self, request: Request) -> Response:

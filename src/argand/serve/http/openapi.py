@@ -36,13 +36,13 @@ def routes(host: Host) -> list[Route]:
     ]
 
 
-def document_of(host: Host) -> Schema:
-    """The OpenAPI document of what is served now."""
+def document_of(host: Host, only: str | None = None) -> Schema:
+    """The OpenAPI document of what is served now, or of one model."""
     paths: dict[str, Schema] = {}
     for name, model in sorted(host.engine.models.items()):
-        if model.available:
+        if model.available and only in (None, name):
             paths |= _paths(name, model.versions[model.available[-1]])
-    for path, what in _PLAIN.items():
+    for path, what in _PLAIN.items() if only is None else ():
         paths[path] = {"get": _operation("server", what, {})}
     return {
         "openapi": "3.1.0",

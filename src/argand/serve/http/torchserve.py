@@ -59,6 +59,7 @@ def routes(host: Host) -> list[Route]:
         found += [
             ("POST", "/predictions/{model}" + at, served.predict, "model"),
             ("PUT", "/predictions/{model}" + at, served.predict, "model"),
+            ("OPTIONS", "/predictions/{model}" + at, served.description, "model"),
             ("POST", "/explanations/{model}" + at, served.explain, "model"),
             ("GET", "/models/{model}" + at, manages.describe, "manage"),
             ("DELETE", "/models/{model}" + at, manages.unregister, "manage"),
@@ -145,8 +146,12 @@ class TorchServe:
         return Response(b'{"status":"Unhealthy"}', status=503)
 
     async def description(self, request: Request) -> Response:
-        """The OpenAPI document."""
-        return Response(encoded(document_of(self.host)))
+        """The OpenAPI document, of all models or of one."""
+        name = request.params.get("model")
+        if name is not None:
+            take_version(request)
+            find(self.engine, request)
+        return Response(encoded(document_of(self.host, name)))
 
     async def predict(self, request: Request) -> Response:
         """The model's answer to a body."""
