@@ -181,6 +181,10 @@ def test_a_deadline_ends_a_request_and_a_full_queue_refuses_one(program: Any) ->
         for request in requests:
             request.cancel()
         await made.scheduler.finished()
+        with pytest.raises(ServeError) as later:
+            _ = [made.submit([1], long) for _ in range(4)]
+        assert later.value.retry_after > 0.0  # since some have ended
+        await made.scheduler.finished()
         return passed.value, full.value
 
     passed, full = run(ask())

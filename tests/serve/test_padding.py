@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from served import run
+from web import asked
 
 import argand as ag
 from argand import nn
 from argand.nn import functional as F
-from argand.serve import BatchOptions, Engine, ModelOptions, ServeError, padding_trials
+from argand.serve import BatchOptions, Engine, ModelOptions, ServeError, padding_trials, serve
 from argand.serve.batching import Batch
 from argand.serve.config import read_config
 from argand.serve.padding import Padding
@@ -456,10 +457,20 @@ def test_options_stand_in_place_of_the_card(tmp_path: Path) -> None:
     assert signature.padding is not None
     assert signature.padding.share == pytest.approx(0.4)
     for wrong, message in (
-        ("max_padding = 1", "models.words.batching: max_padding is at least 0 and below 1, got 1"),
+        ("max_padding = 1", "models.words.batching: max_padding must be below 1, got 1"),
+        ("max_padding = -0.5", "max_padding must be at least 0, got -0.5"),
         ("padded = { length = 5 }", "models.words.batching.padded must be"),
         ('padded = { length = { ids = "0" } }', "models.words.batching.padded must be"),
     ):
         path.write_text(f"[models.words.batching]\n{wrong}\n")
         with pytest.raises(ag.base.errors.ArgumentError, match=message):
             read_config(path)
+
+
+def test_why_lengths_are_not_mixed_is_told_over_http(tmp_path: Path) -> None:
+    pytest.importorskip("httptools")
+    dims = {0: ag.Dim("rows"), 1: ag.Dim("length", max=64)}
+    with serve(floats(lambda x: x.mean(1), dims, length={"x": 0}), port=0, block=False) as server:
+        told = asked(server, "GET", "/v2/models/model/config").json["parameters"]
+    assert list(told) == ["not_padded"]
+    assert "has other bits than computed alone" in told["not_padded"]["string_value"]

@@ -45,11 +45,11 @@ class BatchOptions:
     target_p99: float | None = None
 
     def __post_init__(self) -> None:
-        hold_at_least(self, max_rows=1, max_delay=0, max_queued_rows=1)
+        hold_at_least(self, max_rows=1, max_delay=0, max_queued_rows=1, max_padding=0)
         if self.target_p99 is not None and not self.target_p99 > 0:
             raise ArgumentError(f"target_p99 must be above 0 seconds, got {self.target_p99!r}")
-        if not 0 <= self.max_padding < 1:
-            raise ArgumentError(f"max_padding is at least 0 and below 1, got {self.max_padding}")
+        if self.max_padding >= 1:
+            raise ArgumentError(f"max_padding must be below 1, got {self.max_padding!r}")
 
 
 @dataclass(frozen=True, slots=True)
