@@ -246,7 +246,7 @@ def test_no_request_fails_while_versions_are_replaced(tmp_path: Path) -> None:
                     answers.append(future.result(30).tobytes())
 
             async def reloads() -> None:
-                for i in range(20):
+                for i in range(6):
                     new = tmp_path / ".new"
                     shutil.copyfile(tmp_path / "spare" / str(i % 2) / "1" / "model.argand", new)
                     new.replace(path)
@@ -320,7 +320,7 @@ asyncio.run(main())
 @pytest.mark.parametrize(
     ("rounds", "workers"),
     [
-        (6, 0),
+        (5, 0),
         pytest.param(100, 0, marks=pytest.mark.slow),
         pytest.param(100, 2, marks=pytest.mark.slow),
     ],
@@ -349,7 +349,7 @@ def test_unloading_gives_the_memory_back(tmp_path: Path, rounds: int, workers: i
 
 
 def test_an_unloaded_version_leaves_nothing_in_the_pool_of_memory(tmp_path: Path) -> None:
-    model = nn.Sequential(nn.Linear(6, 4096), nn.ReLU(), nn.Linear(4096, 4096)).eval()
+    model = nn.Sequential(nn.Linear(6, 800), nn.ReLU(), nn.Linear(800, 800)).eval()
     put(exported(model), tmp_path, "digits", 1)
 
     async def ask() -> None:

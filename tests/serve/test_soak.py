@@ -155,7 +155,7 @@ def _children(process: int) -> list[int]:
 @pytest.mark.parametrize(
     ("seconds", "workers"),
     [
-        (3.0, 0),
+        (1.5, 0),
         pytest.param(600.0, 0, marks=pytest.mark.slow),
         pytest.param(600.0, 2, marks=pytest.mark.slow),
     ],

@@ -24,10 +24,15 @@ def set_apart() -> None:
 
 
 def give_back() -> None:
-    """Free what only refers to itself, as programs do, and give the memory that nothing uses back
-    to the system. It takes some hundredths of a second."""
-    gc.collect()
+    """Give the memory that nothing uses back to the system."""
     memory.give_back()
 
 
-__all__ = ["Shelf", "give_back", "prepare_giving_back", "set_apart", "sharing"]
+def reclaim() -> None:
+    """Free programs that are gone, which refer to themselves, and give their memory back. It takes
+    some hundredths of a second."""
+    gc.collect()
+    give_back()
+
+
+__all__ = ["Shelf", "give_back", "prepare_giving_back", "reclaim", "set_apart", "sharing"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from argand.base.errors import did_you_mean
-from argand.compile.resources import give_back, prepare_giving_back
+from argand.compile.resources import prepare_giving_back, reclaim
 from argand.export.program import ExportedProgram
 from argand.serve.batching import Batch, Budget
 from argand.serve.beside import beside_calls
@@ -162,7 +162,10 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether each model that is to be served has a version that takes requests."""
+        """Whether each model that is to be served has a version that takes requests, and something
+        computes them."""
+        if self.pool is not None and not self.pool.is_ready:
+            return False
         return all(m.available or not m.wanted for m in self.models.values())
 
     # -- following the folders -----------------------------------------------------------------
@@ -465,7 +468,7 @@ def _reclaim(executor: Executor | None) -> None:
     """Give back the memory of a version, once the call that gave its last answer has returned."""
     if executor is not None:
         executor.join()
-    give_back()
+    reclaim()
 
 
 def _stamp_now(roots: list[Path], found: Found) -> Any:

@@ -10,7 +10,7 @@ import threading
 from collections import defaultdict
 from typing import Any
 
-from argand.compile.resources import Shelf, give_back, prepare_giving_back, set_apart, sharing
+from argand.compile.resources import Shelf, prepare_giving_back, reclaim, set_apart, sharing
 from argand.data.worker import end_with
 from argand.export.program import ExportedProgram
 from argand.serve.beside import beside_calls
@@ -73,7 +73,7 @@ class Worker:
             elif isinstance(message, Unload):
                 if self._versions.pop(message.version, None) is None:
                     self._unwanted.add(message.version)
-                threading.Thread(target=give_back, daemon=True).start()
+                threading.Thread(target=reclaim, daemon=True).start()
 
     def _send(self, message: Message, file: int | None = None) -> None:
         with self._sending, contextlib.suppress(OSError):

@@ -259,6 +259,11 @@ class WorkerPool:
         """The numbers of the processes of the workers there are."""
         return {w.index: w.process.pid for w in self.workers if w is not None}
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether calls are computed now, where there are any to compute."""
+        return not self._entries or any(w is not None and w.is_ready for w in self.workers)
+
     # -- versions ------------------------------------------------------------------------------
 
     async def add(self, version: Version) -> _Entry:
@@ -360,14 +365,16 @@ class WorkerPool:
             _log.error("no worker can be started: %s", error)
             self._start(index, _LONGEST_WAIT)
             return
-        try:
-            for entry in list(self._entries.values()):
-                if entry.is_open and entry.home in (None, index):
-                    await worker.load(entry, False)
-        except _LostError:
-            return
-        except ServeError as error:
-            _log.error("a worker can't read what is served: %s", error)
+        for entry in list(self._entries.values()):
+            is_served = entry.is_open and self._entries.get(entry.number) is entry
+            if not is_served or entry.home not in (None, index):
+                continue
+            try:
+                await worker.load(entry, False)
+            except _LostError:
+                return
+            except ServeError as error:
+                _log.error("worker %d can't read %s: %s", index, entry.name, error)
         worker.is_ready = True
         del self._starting[index]
         self._news.set()
