@@ -97,7 +97,9 @@ def test_labels_and_policies_can_be_changed_while_models_are_served(tmp_path: Pa
     run(ask())
 
 
-def test_a_file_that_changes_in_place_is_loaded_again(tmp_path: Path) -> None:
+def test_a_file_that_changes_in_place_is_loaded_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first, second = exported(classifier(0)), exported(classifier(1))
     path = put(first, tmp_path, "digits", 1)
     whole = put(second, tmp_path / "other", "digits", 1).read_bytes()
@@ -107,11 +109,26 @@ def test_a_file_that_changes_in_place_is_loaded_again(tmp_path: Path) -> None:
         async with engine_of(tmp_path) as engine:
             with open(path, "r+b") as file:  # a file that is mapped must not become shorter
                 file.truncate(100)
-            await engine.poll()
-            np.testing.assert_array_equal(await asked(engine, x), first(x).numpy())
+            for _ in range(2):
+                await engine.poll()
+                np.testing.assert_array_equal(await asked(engine, x), first(x).numpy())
+            assert str(path) in str(engine.find("digits").error)
+            assert [r.message.partition(":")[0] for r in caplog.records] == [
+                "digits version 1 can't be served",
+                "digits version 1 is served as it was",
+            ]
+            with pytest.raises(ServeError, match=r"truncated|not an Argand program"):
+                await engine.load("digits")
             path.write_bytes(whole)
             await engine.poll()
             np.testing.assert_array_equal(await asked(engine, x), second(x).numpy())
+            assert engine.find("digits").error is None
+            path.write_bytes(whole[:-1])
+            await engine.poll()
+            assert engine.find("digits").error is not None
+            shutil.rmtree(tmp_path / "digits")
+            await engine.poll()
+            assert refused(engine) is Status.NOT_FOUND
 
     run(ask())
 

@@ -224,7 +224,7 @@ class Engine:
         model.budget.limit = model.options.batching.max_queued_rows
         for number in set(model.stamps) - set(model.there):
             del model.stamps[number]
-            if model.versions[number].error is not None:
+            if model.versions[number].state is State.END:
                 del model.versions[number]
         wanted = model.wanted
         for number in wanted:
@@ -265,6 +265,9 @@ class Engine:
         except Exception as error:
             version.error = as_serve_error(error)
             _log.warning("%s version %d can't be served: %s", model.name, number, error)
+            if before is not None and is_served:
+                before.error = version.error  # its file is another by now, and of no use
+                _log.warning("%s version %d is served as it was", model.name, number)
         finally:
             if not is_read:
                 executor.close()
@@ -351,7 +354,7 @@ class Engine:
             model.options = replace(model.options, policy=policy)
         model.unloaded = set() if versions is None else (model.unloaded or set()) - set(versions)
         for number, version in model.versions.items():
-            if version.state is State.END:
+            if version.state is State.END or version.error is not None:
                 model.stamps.pop(number, None)
         await self._follow(name, listing)
         for number in model.wanted:
