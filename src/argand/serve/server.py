@@ -266,7 +266,7 @@ class Server:
         app = App(routes(self), self.access, self.options.limits)
         app.observers.append(self._count)
         if self.options.log == "json":
-            self._log = AccessLog(sys.stdout.buffer)
+            self._log = AccessLog(getattr(sys.stdout, "buffer", sys.stdout))
             app.observers.append(self._log)
         return app
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import os
+import select
 import time
-from typing import Any, BinaryIO
+from typing import Any, Final
 
 import msgspec
 
@@ -11,6 +15,10 @@ from argand.serve.http.message import Request, Response, StreamResponse
 from argand.serve.tracing import trace_of
 
 _encode = msgspec.json.Encoder().encode
+_log = logging.getLogger("argand.serve")
+
+MOST: Final = 1 << 20
+"""Bytes of lines that are kept for a reader that is slow."""
 
 
 def line_of(request: Request, response: Response, seconds: float) -> bytes:
@@ -61,10 +69,17 @@ def _now() -> str:
 
 
 class AccessLog:
-    """Writes a line for each request."""
+    """Writes a line for each request, and never waits for who reads them: the server's loop would
+    stand still. What a slow reader leaves in the pipe is kept, up to `MOST` bytes; lines above that
+    are left out, and counted in a line of their own. A log that is closed ends, and is told once.
+    """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: Any) -> None:
+        stream = _AsBytes(stream) if isinstance(stream, io.TextIOBase) else stream
+        self._stream: Any = stream
+        self._poll = _poll_of(stream)
+        self._waiting = bytearray()
+        self._left_out = 0
 
     def __call__(self, request: Request, response: Response, seconds: float) -> None:
         """Write the line of a request."""
@@ -75,8 +90,60 @@ class AccessLog:
         self._write(line_of_call(record))
 
     def _write(self, line: bytes) -> None:
-        self._stream.write(line + b"\n")
-        self._stream.flush()
+        if self._stream is None:
+            return
+        try:
+            self._drain(self._stream)
+            if len(self._waiting) + len(line) >= MOST:
+                self._left_out += 1
+                return
+            if self._left_out:
+                said = {"time": _now(), "lines_left_out": self._left_out}
+                self._waiting += _encode(said) + b"\n"
+                self._left_out = 0
+            self._waiting += line + b"\n"
+            self._drain(self._stream)
+        except (OSError, ValueError) as error:  # ValueError: the stream was closed here
+            _log.warning("requests are not logged any more: %s", error)
+            self._stream = None
+
+    def _drain(self, stream: Any) -> None:
+        """Write what can be written without waiting."""
+        if self._poll is None:
+            stream.write(self._waiting)
+            stream.flush()
+            self._waiting.clear()
+            return
+        while self._waiting and self._poll.poll(0):
+            written = os.write(stream.fileno(), self._waiting[: select.PIPE_BUF])
+            del self._waiting[:written]
 
 
-__all__ = ["AccessLog", "line_of", "line_of_call"]
+class _AsBytes:
+    """A stream of text, such as a notebook's output, that takes bytes."""
+
+    def __init__(self, stream: io.TextIOBase) -> None:
+        self.stream = stream
+
+    def write(self, data: bytes) -> None:
+        """Write lines."""
+        self.stream.write(data.decode())
+
+    def flush(self) -> None:
+        """Show them."""
+        self.stream.flush()
+
+
+def _poll_of(stream: Any) -> Any:
+    """What says whether `select.PIPE_BUF` bytes can be written without waiting; None for a stream
+    that is no file of the system's."""
+    try:
+        stream.flush()
+        found = select.poll()
+        found.register(stream.fileno(), select.POLLOUT)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found
+
+
+__all__ = ["MOST", "AccessLog", "line_of", "line_of_call"]
