@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from served import classifier, engine_of, exported, inputs, put, run
 
 from argand.serve import BatchOptions, ModelOptions, ServeError, Status, VersionPolicy
 from argand.serve.batching import Batch
+from argand.serve.execution import InProcess
 
 
 def test_rows_of_concurrent_requests_are_batched_and_have_the_bits_of_calls_alone(
@@ -152,5 +154,40 @@ def test_labels_and_policies_choose_versions(tmp_path: Path) -> None:
                 with pytest.raises(ServeError) as caught:
                     engine.find("digits", version, label)
                 assert caught.value.status is Status.NOT_FOUND
+
+    run(ask())
+
+
+class _Together:
+    """A signature whose calls end only when two of them have begun."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(2, timeout=20)
+
+    def run(self, arrays: Any) -> Any:
+        """The arrays."""
+        self.barrier.wait()
+        return arrays
+
+
+def test_a_version_that_is_scaled_computes_so_many_calls_at_once(tmp_path: Path) -> None:
+    async def ask() -> None:
+        executor, signature = InProcess(), _Together()
+        executor.scale(2)
+        done: list[asyncio.Future[Any]] = [asyncio.get_running_loop().create_future() for _ in "ab"]
+        for i, future in enumerate(done):
+            executor.start(signature, [i], future.set_result)  # type: ignore[arg-type]
+        assert await asyncio.gather(*done) == [[0], [1]]
+        executor.close()
+        put(exported(classifier()), tmp_path, "digits", 1)
+        async with engine_of(tmp_path) as engine:
+            version = engine.find("digits")
+            version.scale(3)
+            assert version.workers == 3
+            for workers in (0, -1, 65):
+                with pytest.raises(ServeError, match="from 1 to 64 workers"):
+                    version.scale(workers)
+            found = await version.submit(version.signature(), {"input": inputs(2)})
+            assert found[0].tobytes() == exported(classifier())(inputs(2)).numpy().tobytes()
 
     run(ask())
