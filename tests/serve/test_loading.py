@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from served import classifier, engine_of, exported, inputs, put, run
 import argand as ag
 from argand import nn
 from argand.runtime import memory
-from argand.serve import Engine, ModelOptions, ServeError, Status, VersionPolicy
+from argand.serve import Engine, ModelOptions, ModelVersion, ServeError, Status, VersionPolicy
 
 
 async def asked(engine: Engine, x: np.ndarray, version: int | None = None) -> np.ndarray:
@@ -276,6 +277,34 @@ def test_no_request_fails_while_versions_are_replaced(tmp_path: Path) -> None:
 
     run(ask())
     assert set(answers) == right
+
+
+def test_a_server_that_is_to_end_does_not_wait_for_what_it_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("httptools")
+    from argand.serve import Server
+
+    put(exported(classifier()), tmp_path, "digits", 1)
+    reads, may_read = threading.Event(), threading.Event()
+
+    def read(version: Any) -> None:
+        reads.set()
+        assert may_read.wait(60)
+
+    monkeypatch.setattr(ModelVersion, "read", read)
+
+    async def ask() -> None:
+        server = Server(tmp_path, port=0)
+        serving = asyncio.create_task(server._serve(with_signals=False))
+        while not reads.is_set():
+            await asyncio.sleep(0.001)
+        assert server._ends is not None
+        server._ends.set()
+        await asyncio.wait_for(serving, 30)
+        may_read.set()
+
+    run(ask())
 
 
 def test_a_request_that_found_a_version_which_ends_is_answered(tmp_path: Path) -> None:

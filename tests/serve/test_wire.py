@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import socket
@@ -16,6 +17,7 @@ import pytest
 pytest.importorskip("httptools")
 
 from argand.serve import Limits, ServeError, Server, Status
+from argand.serve.http import wire
 from argand.serve.http.app import plain_errors
 from argand.serve.http.message import Request, Response, StreamResponse
 from argand.serve.http.routes import Route
@@ -245,6 +247,24 @@ def test_stopping_waits_for_what_has_begun_and_is_not_ready(server: Asked) -> No
     assert not server.is_ready
     with pytest.raises(ConnectionRefusedError):
         asked(server, "GET", "/livez")
+
+
+def test_a_request_on_its_way_over_an_open_connection_is_answered_while_the_server_ends(
+    server: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "LAST_CALL", 30.0)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("GET", "/livez")
+        assert connection.getresponse().read()
+        assert server._ends is not None and server._loop is not None
+        server._loop.call_soon_threadsafe(server._ends.set)
+        while not server.is_draining:
+            time.sleep(0.001)
+        connection.request("GET", "/livez")
+        response = connection.getresponse()
+        assert (response.status, response.headers["connection"]) == (200, "close")
+    server.stop()  # which waits no longer, since nobody is connected
 
 
 def test_health_says_ready_once_all_models_are(server: Asked) -> None:

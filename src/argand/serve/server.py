@@ -180,7 +180,7 @@ class Server:
         self.port = listening.sockets[0].getsockname()[1]
         polling = None
         try:
-            await self.engine.poll()
+            await self._load()
             await self._start_grpc()
             polling = asyncio.create_task(self._poll())
             self._tell()
@@ -188,6 +188,21 @@ class Server:
             await self._ends.wait()
         finally:
             await self._close(listening, polling)
+
+    async def _load(self) -> None:
+        """Load what is there, unless a signal says that the server is to end."""
+        assert self._ends is not None
+        loading = asyncio.create_task(self.engine.poll())
+        ended = asyncio.create_task(self._ends.wait())
+        try:
+            await asyncio.wait((loading, ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+            is_loaded = loading.done()
+            if not is_loaded:
+                loading.cancel()
+        if is_loaded:
+            loading.result()
 
     def _tell(self) -> None:
         """Say what is served, and which options are for models that are not there."""

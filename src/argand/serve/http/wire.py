@@ -23,6 +23,7 @@ from argand.serve.limits import Limits
 _log = logging.getLogger("argand.serve")
 _OF_UPGRADES = (b"connection", b"http2-settings", b"upgrade")
 _SWEEP = 0.5  # seconds between two looks at deadlines
+LAST_CALL = 0.1  # seconds for which idle connections stay open when the server ends
 _LINGER = 2.0  # seconds for which a refused body is read and thrown away
 _TOGETHER = 1 << 16  # bytes of a body that are sent with the head, in one packet
 
@@ -53,17 +54,23 @@ class Connections:
         self._timer = self._loop.call_later(_SWEEP, self._sweep)
 
     async def close(self, seconds: float) -> None:
-        """Let requests that have begun end within some seconds, then cut."""
+        """Let requests that have begun end within some seconds, those too that are on their way
+        over a connection that is open; then cut."""
         self.closing = True
+        until = self._loop.time() + seconds
+        await self._emptied(min(until, self._loop.time() + LAST_CALL))
         for connection in list(self.open):
             connection.finish()
-        until = self._loop.time() + seconds
-        while self.open and self._loop.time() < until:
-            await asyncio.sleep(0.01)
+        await self._emptied(until)
         self.abort()
         await asyncio.sleep(0)
         if self._timer is not None:
             self._timer.cancel()
+
+    async def _emptied(self, until: float) -> None:
+        """Wait until no connection is open, or for a time."""
+        while self.open and self._loop.time() < until:
+            await asyncio.sleep(0.01)
 
     def abort(self) -> None:
         """Cut all connections."""
