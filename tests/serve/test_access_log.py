@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -28,9 +29,9 @@ RECORD = SimpleNamespace(
 )
 
 
-def read(descriptor: int) -> bytes:
-    """All that can be read now."""
-    os.set_blocking(descriptor, False)
+def read(descriptor: int, *, until_closed: bool = False) -> bytes:
+    """All that can be read now, or comes."""
+    os.set_blocking(descriptor, until_closed)
     found = b""
     try:
         while data := os.read(descriptor, 1 << 16):
@@ -40,6 +41,7 @@ def read(descriptor: int) -> bytes:
     return found
 
 
+@pytest.mark.timeout(60)
 def test_a_reader_that_does_not_read_holds_up_nothing() -> None:
     out, into = os.pipe()
     with os.fdopen(into, "wb") as stream:
@@ -53,9 +55,12 @@ def test_a_reader_that_does_not_read_holds_up_nothing() -> None:
             assert time.monotonic() < until
             lines += read(out)
             log.of_call(RECORD)
-        while more := read(out):
-            lines += more
-            log._drain(stream)
+        reader = threading.Thread(target=lambda: rest.append(read(out, until_closed=True)))
+        rest: list[bytes] = []
+        reader.start()
+        log.close()
+    reader.join()
+    lines += rest[0]
     os.close(out)
     told: list[dict[str, Any]] = [json.loads(line) for line in lines.splitlines()]
     (left_out,) = [line["lines_left_out"] for line in told if "lines_left_out" in line]

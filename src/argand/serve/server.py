@@ -263,6 +263,8 @@ class Server:
             ending.append(self._grpc.stop(self.options.drain))
         await asyncio.gather(*ending)
         await self.engine.close(max(until - loop.time(), _LAST))
+        if self._log is not None:
+            self._log.close()
 
     async def _poll(self) -> None:
         while self.options.poll is not None:

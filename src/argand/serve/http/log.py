@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -19,6 +20,8 @@ _log = logging.getLogger("argand.serve")
 
 MOST: Final = 1 << 20
 """Bytes of lines that are kept for a reader that is slow."""
+
+_LAST = 500  # milliseconds that a reader has for the next piece of the last lines
 
 
 def line_of(request: Request, response: Response, seconds: float) -> bytes:
@@ -107,14 +110,21 @@ class AccessLog:
             _log.warning("requests are not logged any more: %s", error)
             self._stream = None
 
-    def _drain(self, stream: Any) -> None:
-        """Write what can be written without waiting."""
+    def close(self) -> None:
+        """Write what is left, as long as somebody reads."""
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._drain(self._stream, _LAST)
+        self._stream = None
+
+    def _drain(self, stream: Any, wait: int = 0) -> None:
+        """Write what can be written without waiting, or with so many milliseconds each time."""
         if self._poll is None:
             stream.write(self._waiting)
             stream.flush()
             self._waiting.clear()
             return
-        while self._waiting and self._poll.poll(0):
+        while self._waiting and self._poll.poll(wait):
             written = os.write(stream.fileno(), self._waiting[: select.PIPE_BUF])
             del self._waiting[:written]
 
