@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from served import classifier, engine_of, exported, put, run
 
-from argand.serve.beside import beside_calls
+from argand.serve.beside import beside, beside_calls, goes_on
 from argand.serve.version import ModelVersion
 
 
@@ -53,3 +56,32 @@ def test_versions_are_read_and_warmed_with_short_turns(
     run(ask())
     assert len(seen) == 2
     assert max(seconds for seconds, _ in seen) < 0.1 * before[0]
+
+
+def test_a_function_beside_the_loop_gives_its_result_or_its_error() -> None:
+    async def ask() -> None:
+        assert await beside(lambda: 3) == 3
+        with pytest.raises(ValueError, match="x"):
+            await beside(lambda: int("x"))
+
+    run(ask())
+
+
+def test_no_loop_waits_for_what_is_done_beside_it() -> None:
+    may_end, has_ended = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        assert may_end.wait(60)
+        has_ended.set()
+
+    async def ask() -> None:
+        task = asyncio.create_task(beside(slow))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    run(ask())
+    assert goes_on()
+    may_end.set()
+    assert has_ended.wait(60)
+    while goes_on():
+        time.sleep(0.001)

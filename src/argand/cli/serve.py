@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import logging
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -39,12 +40,17 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError(
             f"the server needs {', '.join(missing)}, which come with: pip install 'argand[serve]'"
         )
+    from argand.serve.beside import goes_on
     from argand.serve.server import Server
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     made, models, default = settings_of(options)
     server = Server(options.paths, made, models=models, default=default)
     server.run()
+    if goes_on():
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 

@@ -7,18 +7,21 @@ lead to, keeps it for some 0.1 s.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 _TURN: Final = 3e-4  # seconds
 _NEVER: Final = 1_000_000
 
 _lock = threading.Lock()
 _count = 0
+_threads: set[threading.Thread] = set()
 _before: tuple[float, tuple[int, int, int]] = (0.0, (0, 0, 0))
 
 
@@ -31,6 +34,43 @@ def beside_calls() -> Iterator[None]:
         yield
     finally:
         _end()
+
+
+async def beside(function: Callable[[], Any]) -> Any:
+    """What a function gives, on a thread for which no process waits that is to end: an executor's
+    are joined, and to compile a large network takes longer than a server has to end."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+
+    def tell(result: Any, error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = function()
+        except Exception as error:
+            failed = error
+        finally:
+            _threads.discard(threading.current_thread())
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, result, failed)
+
+    thread = threading.Thread(target=run, name="argand-serve beside", daemon=True)
+    _threads.add(thread)
+    thread.start()
+    return await future
+
+
+def goes_on() -> bool:
+    """Whether something is still done beside loops, maybe of one that has ended: then a process
+    must end without taking its libraries down."""
+    return bool(_threads)
 
 
 def _begin() -> None:
@@ -52,4 +92,4 @@ def _end() -> None:
             gc.set_threshold(*_before[1])
 
 
-__all__ = ["beside_calls"]
+__all__ = ["beside", "beside_calls", "goes_on"]

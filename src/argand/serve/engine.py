@@ -19,7 +19,7 @@ from argand.base.errors import did_you_mean
 from argand.compile.resources import prepare_giving_back, reclaim
 from argand.export.program import ExportedProgram
 from argand.serve.batching import Batch, Budget
-from argand.serve.beside import beside_calls
+from argand.serve.beside import beside, beside_calls
 from argand.serve.errors import ServeError, Status, as_serve_error, not_found
 from argand.serve.execution import Executor, InProcess
 from argand.serve.folders import Found, Listing, Stamp, found_at, is_onnx
@@ -259,7 +259,7 @@ class Engine:
         executor, is_read = self._executor(version), False
         try:
             with beside_calls():
-                await asyncio.to_thread(version.read)
+                await beside(version.read)
                 await executor.load(version)
             is_read = True
         except Exception as error:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from argand.export.program import ExportedProgram
+from argand.serve.beside import beside
 from argand.serve.files import HeldFile
 from argand.serve.options import ModelOptions
 from argand.serve.signature import ServedSignature
@@ -41,7 +42,7 @@ class Executor(Protocol):
     async def load(self, version: Version) -> None:
         """Make ready to compute the calls of a version that has been read: what they need is
         compiled, and each signature says whether its rows can be batched."""
-        await asyncio.to_thread(version.warm)
+        await beside(version.warm)
 
     def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Done) -> None:
         """Begin a call; `done` is told its outputs, at once or later."""
