@@ -8,6 +8,9 @@ request may be: by no protocol's error, by a fault of the server, or not at all.
 
 from __future__ import annotations
 
+import base64
+import gzip
+import io
 import json
 import logging
 import random
@@ -188,7 +191,15 @@ def http_case(draw: Draw) -> bytes:
     pick = draw.random
     method, path, value = pick.choice(JSON)
     headers: list[tuple[bytes, bytes]] = [(b"host", b"x"), (b"authorization", b"Bearer secret")]
-    if value is None:
+    if pick.random() < 0.15:
+        method, path, kind, body = pick.choice(BODIES)
+        headers.append((b"content-type", kind))
+        body = body if pick.random() < 0.1 else draw.damaged(body)
+        if pick.random() < 0.2:
+            headers.append((b"content-encoding", b"gzip"))
+            body = gzip.compress(body, mtime=0)
+            body = draw.damaged(body) if pick.random() < 0.3 else body
+    elif value is None:
         body = b""
     elif path.endswith("/infer") and pick.random() < 0.4:
         body = binary(draw, headers)
@@ -211,6 +222,29 @@ def http_case(draw: Draw) -> bytes:
         headers.append(pick.choice(HEADERS))
     return wire(draw, method.encode(), path.encode("latin-1"), headers, body)
 
+
+def _npy() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.float32(ROWS))
+    return file.getvalue()
+
+
+_PART = b'--x\r\nContent-Disposition: form-data; name="data"; filename="a"\r\n\r\n'
+_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+BODIES: list[tuple[str, str, bytes, bytes]] = [
+    ("POST", "/predictions/digits", b"application/x-npy", _npy()),
+    ("POST", "/predictions/digits", b"text/csv", b"1,2,3,4,5,6\n1,2,3,4,5,6.5\n"),
+    ("POST", "/predictions/pictures", b"image/png", _PIXEL),
+    ("PUT", "/predictions/pictures", b"application/x-www-form-urlencoded", b"data=aGFsbG8%3D"),
+    ("POST", "/predictions/pictures", b"multipart/form-data; boundary=x",
+     _PART + _PIXEL + b"\r\n" + _PART + _PIXEL + b"\r\n--x--\r\n"),
+    ("POST", "/predictions/two", b"multipart/form-data; boundary=x",
+     _PART.replace(b"data", b"x") + b"[1, 2, 3]\r\n" + _PART.replace(b"data", b"k")
+     + b"5\r\n--x--\r\n"),
+    ("POST", "/predictions/letters", b"text/plain", b"the cat"),
+]  # fmt: skip
 
 HEADERS = [
     (b"x-request-timeout", b"0"), (b"x-request-timeout", b"nan"), (b"x-request-timeout", b"1e9"),

@@ -82,6 +82,15 @@ def test_faults_of_before_are_none(running: Server) -> None:
     assert asked(running, "POST", "/predictions/digits", deep, **MANAGER).status == 400
     found = asked(running, "POST", "/v1/models/letters:predict", {"instances": [1]})
     assert (found.status, "prefill" in found.json["error"]) == (400, True)
+    odd = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f4', 'fortran_order': [".ljust(118) + bytes(24)
+    part = b'--x\r\nContent-Disposition: form-data; name="x"\r\n\r\n%b\r\n'
+    twice = part % b"[1, 2, 3]" + part % b"[1, 2, \x88" + b"--x--\r\n"
+    for path, body, kind, field in (
+        ("/predictions/digits", odd, "application/x-npy", "body"),
+        ("/predictions/two", twice, "multipart/form-data; boundary=x", "x"),
+    ):
+        found = asked(running, "POST", path, body, content_type=kind)
+        assert (found.status, found.headers["x-error-field"]) == (400, field), found
     with grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel:
         infer = messages()("inference.ModelInferRequest")(model_name="digits")
         infer.inputs.add(name="input", datatype="FP32", shape=[1, 6])

@@ -99,9 +99,11 @@ def _form(body: bytes, content_type: str) -> dict[str, Any]:
     return found
 
 
-def number_of(data: bytes | str) -> Any:
+def number_of(data: Any) -> Any:
     """What a part or a field of a form is for an input of numbers: JSON's numbers, or the bytes
     of an image, which are no JSON."""
+    if isinstance(data, list):  # of parts with one name
+        return [number_of(x) if isinstance(x, bytes) else x for x in data]
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

@@ -155,14 +155,19 @@ class Handler:
         found: Arrays = {}
         for name, value in values.items():
             spec = signature.by_name[name]
-            is_part = isinstance(value, bytes | str)
+            is_part = isinstance(value, bytes | str) or _has_bytes(value)
             if is_part and name not in self.inputs and not spec.takes_text:
                 value = number_of(value)
             if isinstance(value, np.ndarray):
                 found[name] = array_of_json(value, spec)
             elif spec.takes_text and name not in self.inputs:
                 found[name] = _text_array(value, spec)
-            elif isinstance(value, bytes) or _has_strings(value) or name in self.inputs:
+            elif (
+                isinstance(value, bytes)
+                or _has_bytes(value)
+                or _has_strings(value)
+                or name in self.inputs
+            ):
                 found |= self._made(spec, value if isinstance(value, list) else [value])
             else:
                 found[name] = array_of_json(value, spec)
@@ -333,6 +338,11 @@ def _text_array(value: Any, spec: TensorSpec) -> np.ndarray:
 
 def _is_text(x: Any) -> bool:
     return getattr(getattr(x, "dtype", None), "kind", "") in "OSUT" and hasattr(x, "dtype")
+
+
+def _has_bytes(value: Any) -> bool:
+    """Whether it is of the parts of a form that have one name."""
+    return isinstance(value, list) and any(isinstance(x, bytes) for x in value)
 
 
 def _has_strings(value: Any) -> bool:

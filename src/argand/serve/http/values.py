@@ -131,7 +131,7 @@ def array_of(value: Any, spec: TensorSpec, most: int) -> np.ndarray:
     if spec.dtype is not None and _has_large(found, spec.dtype.numpy):
         found = _of_large(value, found, spec.dtype.numpy, spec)
     kind = found.dtype.kind
-    if kind in "OU":
+    if kind in "OSU":
         return _strings(value, found, spec)
     if spec.dtype is None:
         return found
