@@ -53,7 +53,7 @@ from argand.nest.target import Target
 __all__ = ["contraction", "contractions"]
 
 FEW_TILES = 2
-"""Of an unknown number of rows, so many tiles ask for all of the panel that is read next."""
+"""Of an unknown number of rows, so many tiles ask for all of the part of B that is read next."""
 
 PACK_PIECE = 1 << 15
 """Elements of B that a chunk packs, when it is packed for all."""
@@ -315,11 +315,8 @@ class _Block:
 
     def _panel(self, panel: Panel) -> None:
         b = self.b
-        further = None if self.geo.panels is None else self._next_panel(panel)
         for low, high, height in regions(b, self.m_count, self.plan.rows):
             with b.loop(low, high, height) as loop:
-                if further is not None:
-                    self._spots = [b.add(further, at) for at in self._lines_of(loop.index)]
                 self._tile(panel, loop.index, height)
 
     def _tile(self, panel: Panel, row: Reg, height: int) -> None:
@@ -328,7 +325,7 @@ class _Block:
 
         def at(step: Reg) -> tuple[Address, Address, Reg, Reg]:
             low, high = self.steps.range(step)
-            return self._a_at(step, row, height), self._b_at(step, panel), low, high
+            return self._a_at(step, row, height), self._b_at(step, panel, row), low, high
 
         packed_a, packed_b = self.a_pack is not None, self.b_pack is not None
         tile = Tile(
@@ -368,7 +365,7 @@ class _Block:
         rows = [b.offset(base, b.mul(r, along_m), geo.a.elem) for r in range(height)]
         return _scattered(b, rows, along_k)
 
-    def _b_at(self, step: Reg, panel: Panel) -> Address:
+    def _b_at(self, step: Reg, panel: Panel, row: Reg) -> Address:
         b, geo, plan = self.b, self.geo, self.plan
         if self.b_pack is not None:
             start = b.affine(
@@ -383,18 +380,35 @@ class _Block:
         found = _strided(b, base, geo.b.elem, along_k, plan.lanes)
         if geo.panels is None:
             return found
-        soon = [b.offset(base, spot, geo.b.elem) for spot in self._spots]
+        return self._asking(found, panel, step, row)
 
-        def ahead(k: Reg, number: int) -> tuple[Reg, Reg]:
-            if number == 0:
-                for spot in soon:
-                    b.prefetch(spot, b.mul(k, along_k), geo.b.elem, far=True)
-            return found(k, number)
+    def _asking(self, found: Address, panel: Panel, step: Reg, row: Reg) -> Address:
+        """The address in a panel, with requests to the second-level cache for the part of B that is
+        read next: over all tiles of a panel and all of their k evenly, so that memory is busy all
+        the time."""
+        b, geo, plan = self.b, self.geo, self.plan
+        line = LINE_BYTES // self.acc.bytes
+        lines = max(1, plan.width // line)
+        known = self.m_count.const
+        tiles = max(1, -(-known // plan.rows)) if isinstance(known, int) else FEW_TILES
+        number = b.affine(step, (b.div(row, plan.rows), self.block.steps))
+        first = b.mul(number, self.block.count)
+        start = b.affine(self.steps.b(b.i64(0)), (self.block.i0, geo.b.stride(geo.inner)))
+        start = b.add(start, column_offset(b, geo, panel.n0), self._next_panel(panel))
+        base = b.offset(self.b_base, start, geo.b.elem)
 
-        return ahead
+        def at(k: Reg, vector: int) -> tuple[Reg, Reg]:
+            if vector == 0:
+                here = b.div(b.mul(b.add(first, k), lines), tiles)
+                for i in range(-(-lines // tiles)):
+                    b.prefetch(base, b.mul(b.add(here, i), line), geo.b.elem, far=True)
+            return found(k, vector)
+
+        return at
 
     def _next_panel(self, panel: Panel) -> Reg:
-        """Elements from here in B to the same place in the part that is read next."""
+        """Elements from here in B to the part that is read next: the panel beside, or the first one
+        of the next block of k."""
         b, geo = self.b, self.geo
         behind = b.add(panel.n0, self.plan.width)
         here = column_offset(b, geo, panel.n0)
@@ -402,18 +416,6 @@ class _Block:
         length = b.mul(self.block.steps, self.block.count, geo.b.stride(geo.inner))
         below = b.add(b.sub(column_offset(b, geo, self.n_lo), here), length)
         return b.where(b.lt(behind, self.n_hi), beside, below)
-
-    def _lines_of(self, row: Reg) -> list[Reg]:
-        """The lines of each row of B, from its first element on, that a tile asks for of the part
-        that is read next: each tile other ones, so that memory is busy all the time."""
-        b, plan = self.b, self.plan
-        line = LINE_BYTES // self.acc.bytes
-        lines = max(1, plan.width // line)
-        count = self.m_count.const
-        tiles = -(-count // plan.rows) if isinstance(count, int) else FEW_TILES
-        each = -(-lines // max(1, tiles))
-        first = b.mul(b.div(row, plan.rows), each)
-        return [b.mul(b.rem(b.add(first, i), lines), line) for i in range(each)]
 
     # where the sums go ----------------------------------------------------------------------------
 
