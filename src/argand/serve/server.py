@@ -9,7 +9,6 @@ import logging
 import signal
 import ssl
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
@@ -25,6 +24,7 @@ from argand.serve.engine import Engine
 from argand.serve.folders import SUFFIXES
 from argand.serve.metrics import Metrics
 from argand.serve.options import ModelOptions
+from argand.serve.scratch import scratch_folder
 from argand.serve.settings import ServerOptions
 
 _log = logging.getLogger("argand.serve")
@@ -367,9 +367,9 @@ def serve(
     with contextlib.ExitStack() as made:
         if isinstance(served, Mapping):
             _check(served)
-            folder = made.enter_context(tempfile.TemporaryDirectory(prefix="argand-serve-"))
+            folder = made.enter_context(scratch_folder())
             for name, model in served.items():
-                _put(Path(folder) / name, model)
+                _put(folder / name, model)
             served = folder
         elif not isinstance(served, Engine):
             served = list(served) if isinstance(served, list | tuple) else [served]
