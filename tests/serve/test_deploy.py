@@ -20,8 +20,9 @@ from argand.cli.main import main
 from argand.cli.serve import settings_of
 from argand.serve.deploy import TARGETS, Plan, files_for, write
 from argand.serve.deploy.container import PACKAGES, requirements
-from argand.serve.deploy.plan import name_of
+from argand.serve.deploy.plan import name_of, packages_of
 from argand.serve.deploy.yaml import Tagged, dump
+from argand.serve.generation.layout import CARD
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +194,24 @@ def test_files_appear_whole(tmp_path: Path) -> None:
         write({"a": tmp_path / "missing"}, tmp_path, force=True)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "old"
+
+
+def test_the_library_of_a_tokenizer_is_installed_where_the_card_names_one(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    program = argand.export.export(lambda x: x * 1, (argand.ones(1, 3, dtype=argand.int64),))
+    how = argand.export.card.text("tokenizer.json")
+    program.save(
+        tmp_path / "m.argand", assets={"tokenizer.json": "{}"}, card={"inputs": {"x": how}}
+    )
+    monkeypatch.chdir(tmp_path)
+    for target in ("docker", "ray"):
+        assert main(["deploy", "m.argand", "--to", target]) == 0
+        lines = (tmp_path / f"m-{target}" / "requirements.txt").read_text().splitlines()
+        assert any(line.partition("==")[0] == "tokenizers" for line in lines)
+    assert packages_of({CARD: {"tokenizer": "tokenizer.json"}}) == ("tokenizers",)
+    assert packages_of({CARD: {"tokenizer": "v.txt", "type": "characters"}}) == ()
+    assert packages_of({"inputs": {"x": argand.export.card.text("v.txt", "words")}}) == ()
 
 
 # -- Ray Serve -------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import struct
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -293,6 +294,16 @@ def test_a_text_needs_no_name_where_the_mask_follows_from_it(tmp_path: Path) -> 
     version = text_model(tmp_path, how, "a\nb\nc")
     asked = handlers.asked_inputs(version, version.signature())
     assert [x.name for x in asked] == ["input_ids"]
+
+
+def test_a_library_that_is_missing_is_no_fault_of_the_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    version = text_model(tmp_path, card.text(mask="attention_mask"), "{}")
+    with pytest.raises(ServeError, match="pip install tokenizers") as caught:
+        handlers.inputs_of(version, version.signature(), b"the", "text/plain")
+    assert caught.value.status is Status.FAILED_PRECONDITION
 
 
 # -- numbers ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from argand.cli.models import read_model
-from argand.serve.deploy.plan import Plan, name_of
+from argand.serve.deploy.plan import Plan, name_of, packages_of
 from argand.serve.deploy.targets import files_for
 from argand.serve.deploy.writing import write
 
@@ -24,6 +24,7 @@ def run(options: argparse.Namespace) -> int:
         options.memory,
         options.replicas,
         max(options.replicas, options.most_replicas),
+        packages_of(program.card),
     )
     folder = Path(options.output or f"{plan.name}-{options.to}")
     paths = write(files_for(plan, options.to), folder, force=options.force)

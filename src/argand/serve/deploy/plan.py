@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from argand.base.errors import ArgumentError
+from argand.export.card import inputs_described, outputs_described
+from argand.serve.generation.layout import CARD as GENERATION
 
 TARGETS = ("docker", "kserve", "vertex", "sagemaker", "azure", "ray")
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,47}[a-z0-9])?")
@@ -26,6 +30,7 @@ class Plan:
         memory: of a replica, `4Gi` or `512Mi`.
         replicas: the least that run.
         most_replicas: the most, where the target scales by load.
+        packages: what the model needs beside the server; see `packages_of`.
 
     Raises ArgumentError for what no target takes.
     """
@@ -37,6 +42,7 @@ class Plan:
     memory: str = "4Gi"
     replicas: int = 1
     most_replicas: int = 4
+    packages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -76,4 +82,19 @@ def name_of(path: Path) -> str:
     return name if name[:1].isalpha() else f"model-{name}".strip("-")
 
 
-__all__ = ["TARGETS", "Plan", "name_of"]
+def packages_of(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """The packages that read what a model's card names: the library of its tokenizer.
+
+    >>> from argand.serve.deploy.plan import packages_of
+    >>> packages_of({"inputs": {"ids": ag.export.card.text("tokenizer.json")}})
+    ('tokenizers',)
+    """
+    described = [*inputs_described(card).values(), *outputs_described(card).values()]
+    kinds = {getattr(how, "type", None) for how in described}
+    writer = card.get(GENERATION)
+    if isinstance(writer, Mapping) and writer.get("tokenizer"):
+        kinds.add(writer.get("type", "tokenizers"))
+    return ("tokenizers",) if "tokenizers" in kinds else ()
+
+
+__all__ = ["TARGETS", "Plan", "name_of", "packages_of"]

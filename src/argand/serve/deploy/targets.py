@@ -37,7 +37,7 @@ def _image(plan: Plan, profile: str | None = None, port: int = PORT) -> Files:
     return {
         "Dockerfile": dockerfile(plan, profile, port),
         ".dockerignore": ignored(),
-        "requirements.txt": requirements(),
+        "requirements.txt": requirements(*plan.packages),
     }
 
 
@@ -261,7 +261,7 @@ app = application(
     return {
         "application.py": application,
         "serve.yaml": dump(config, "serve run serve.yaml"),
-        "requirements.txt": requirements("ray"),
+        "requirements.txt": requirements("ray", *plan.packages),
     }
 
 

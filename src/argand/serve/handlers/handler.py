@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.errors import ArgandError, did_you_mean
+from argand.base.errors import ArgandError, MissingExtraError, did_you_mean
 from argand.export.card import (
     Classes,
     Decoded,
@@ -225,6 +225,9 @@ class Handler:
             return {spec.name: self._images(spec, how, values)}
         except ServeError:
             raise
+        except MissingExtraError as error:
+            said = f"{spec.name}: {error}"
+            raise ServeError(Status.FAILED_PRECONDITION, said, field=spec.name) from None
         except ArgandError as error:
             raise invalid(f"{spec.name}: {error}", spec.name) from None
 
