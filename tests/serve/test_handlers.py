@@ -159,6 +159,18 @@ def test_what_is_no_image_is_refused_with_the_field_in_bounded_memory(
     assert (caught.value.status, caught.value.field) == (Status.INVALID_ARGUMENT, "input")
 
 
+def test_16_bits_a_pixel_are_made_8_and_32_are_refused(classifier: ModelVersion) -> None:
+    gray = noise(8, 8)
+    signature = classifier.signature()
+    expected = handlers.inputs_of(classifier, signature, png(gray), "image/png")["input"]
+    wide = png(gray.astype(np.uint16) * 257)
+    found = handlers.inputs_of(classifier, signature, wide, "image/png")["input"]
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ServeError, match="32 bits a pixel") as caught:
+        handlers.inputs_of(classifier, signature, png(gray.astype(np.float32), "TIFF"), "")
+    assert caught.value.field == "input"
+
+
 def test_a_small_file_of_a_large_image_is_not_decoded(classifier: ModelVersion) -> None:
     body = png(np.zeros((6000, 6000), np.uint8))
     assert len(body) < 1 << 17

@@ -62,13 +62,23 @@ def _decoded(data: bytes, how: Image) -> Any:
                 f"an image of {image.width} x {image.height} pixels, the model takes up to "
                 f"{how.max_pixels} (max_pixels of its card)"
             )
-        return image.convert(_MODES[how.channels])
+        return _in_bytes(image).convert(_MODES[how.channels])
     except FormatError:
         raise
     except library.UnidentifiedImageError:
         raise FormatError(f"no image of the formats {', '.join(FORMATS)}") from None
     except Exception as e:  # decoders raise many kinds
         raise FormatError(f"no image that can be read: {e!s:.200}") from None
+
+
+def _in_bytes(image: Any) -> Any:
+    """An image of 8 bits a pixel and channel; of more, Pillow would cut off what is above 255."""
+    if image.mode.startswith("I;16"):
+        pixels = np.asarray(image).astype(np.uint32)
+        return pillow().fromarray(((pixels + 128) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise FormatError("an image of 32 bits a pixel, the model takes up to 16")
+    return image
 
 
 def _size(how: Image, shape: Sequence[Any] | None) -> tuple[int | None, int | None]:
