@@ -53,7 +53,7 @@ from argand.nest.target import Target
 __all__ = ["contraction", "contractions"]
 
 FEW_TILES = 2
-"""Of an unknown number of rows, so many tiles ask for all of the part of B that is read next."""
+"""Of an unknown number of rows, so many tiles ask for all of the part that is read next."""
 
 PACK_PIECE = 1 << 15
 """Elements of B that a chunk packs, when it is packed for all."""
@@ -385,22 +385,26 @@ class _Block:
     def _asking(self, found: Address, panel: Panel, step: Reg, row: Reg) -> Address:
         """The address in a panel, with requests to the second-level cache for the part of B that is
         read next: over all tiles of a panel and all of their k evenly, so that memory is busy all
-        the time."""
+        the time. Of an unknown number of tiles the first ones ask for all."""
         b, geo, plan = self.b, self.geo, self.plan
         line = LINE_BYTES // self.acc.bytes
         lines = max(1, plan.width // line)
-        known = self.m_count.const
-        tiles = max(1, -(-known // plan.rows)) if isinstance(known, int) else FEW_TILES
-        number = b.affine(step, (b.div(row, plan.rows), self.block.steps))
-        first = b.mul(number, self.block.count)
+        count, tile = self.m_count.const, b.div(row, plan.rows)
+        tiles = max(1, -(-count // plan.rows)) if isinstance(count, int) else min(lines, FEW_TILES)
+        each = -(-lines // tiles)
+        before = b.mul(b.affine(step, (tile, self.block.steps)), self.block.count)
         start = b.affine(self.steps.b(b.i64(0)), (self.block.i0, geo.b.stride(geo.inner)))
         start = b.add(start, column_offset(b, geo, panel.n0), self._next_panel(panel))
         base = b.offset(self.b_base, start, geo.b.elem)
+        asked = b.rem(b.mul(tile, each), lines)
 
         def at(k: Reg, vector: int) -> tuple[Reg, Reg]:
             if vector == 0:
-                here = b.div(b.mul(b.add(first, k), lines), tiles)
-                for i in range(-(-lines // tiles)):
+                if isinstance(count, int):
+                    here = b.div(b.mul(b.add(before, k), lines), tiles)
+                else:
+                    here = b.affine(asked, (b.affine(k, (step, self.block.count)), lines))
+                for i in range(each):
                     b.prefetch(base, b.mul(b.add(here, i), line), geo.b.elem, far=True)
             return found(k, vector)
 
