@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import math
+import platform
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -422,3 +425,48 @@ def shape(rows: int, keys: int, depth: int, **strides: tuple[int, int]) -> Atten
 )
 def test_tilings(target: str, spec: Attention, text: str) -> None:
     assert str(tiling(spec, named_target(target))) == text
+
+
+class Flags:
+    """The flags of x86's vector unit, in the last word of C's floating-point environment."""
+
+    DENORMAL = 2  # set where an operand was a denormal number
+
+    def __init__(self) -> None:
+        self._libm = ctypes.CDLL(ctypes.util.find_library("m"))
+        self._words = (ctypes.c_uint32 * 8)()
+
+    def clear(self) -> None:
+        self._libm.fegetenv(self._words)
+        self._words[7] &= ~0x3F
+        self._libm.fesetenv(self._words)
+
+    def denormal(self) -> bool:
+        self._libm.fegetenv(self._words)
+        return bool(self._words[7] & self.DENORMAL)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other machines have no such flag")
+def test_what_scratch_held_before_is_not_computed_with() -> None:
+    """Denormal numbers of a call before made the next one ten times slower."""
+    flags, sizes = Flags(), {2: ag.Dim("length", min=2)}
+    x = ag.rand(1, 2, 16, 64)
+    program = ag.export.export(
+        F.scaled_dot_product_attention, (x, x, x), dynamic_shapes=(sizes,) * 3
+    )
+    before = get_num_threads()
+    slow = []
+    set_num_threads(1)
+    try:
+        for length in (3, 8, 16, 64, 96, 48, 17, 68, 100, 257):
+            small = ag.full((1, 2, 300, 64), 1e-40)
+            flags.clear()
+            program(small, small, small)
+            assert flags.denormal()
+            x = ag.rand(1, 2, length, 64) + 0.5
+            flags.clear()
+            program(x, x, x)
+            slow += [length] if flags.denormal() else []
+    finally:
+        set_num_threads(before)
+    assert not slow

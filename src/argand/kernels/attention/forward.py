@@ -102,6 +102,9 @@ class _Part:
                 b, tiling.scores, spec.k, spec.key, spec.inner, acc, tiling.keys, spec.depth
             )
         self.v_rows = Streamed(b, tiling.values, spec.v, spec.column, spec.key, acc)
+        # rows that only fill a vector of rows are computed too: denormal numbers would be slow
+        with b.loop(0, self.lines * self.pitch, self.lanes) as loop:
+            b.store(self.scores, loop.index, b.const(self.vector, 0))
         plain = spec.mask is None or spec.mask.elem == "bool"
         self.scaled = plain and spec.scale > 0
         """Whether scores are scaled as late as in the exponent."""
@@ -139,7 +142,8 @@ class _Part:
             b.store(self.totals, loop.index, zero)
         with b.loop(0, self.count, self.tiling.together) as loop:
             b.store(self.maxima, loop.index, least)
-        with b.loop(0, self.count) as loop:
+        lines = b.mul(b.ceildiv(self.count, self.tiling.together), self.tiling.together)
+        with b.loop(0, lines) as loop:
             b.store(self.sums, b.mul(loop.index, self.lanes), zero)
 
     def _block(self, first: Reg) -> None:

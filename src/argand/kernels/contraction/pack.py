@@ -121,10 +121,17 @@ class Packer:
         self, to: Reg, place: Reg, block: KBlock, columns: tuple[Reg, Reg, int | None]
     ) -> None:
         """Squares of lanes x lanes, read along k and transposed in registers. The last square of a
-        short k is written whole: what comes after it is written later, or is room to spare."""
+        short k is written whole: what comes after it is written later, or is room to spare.
+
+        Of an unknown number of columns whole panels are computed, so they are filled with the last
+        column: what scratch held before may be denormal numbers, which are slow.
+        """
         b, plan = self._b, self._plan
-        n_lo, n_hi, _ = columns
-        with b.loop(n_lo, n_hi, plan.lanes) as loop:
+        n_lo, n_hi, known = columns
+        end = n_hi
+        if known is None:
+            end = b.affine(n_lo, (b.ceildiv(b.sub(n_hi, n_lo), plan.width), plan.width))
+        with b.loop(n_lo, end, plan.lanes) as loop:
             along = b.sub(loop.index, n_lo)
             within = b.rem(along, plan.width)
             shift = b.affine(within, (b.sub(along, within), K_BLOCK + plan.lanes))
