@@ -203,8 +203,8 @@ def test_no_reference_is_lost_or_leaked() -> None:
         (slotted, "other", value),
     ]
     held, changed = check_of(*found), [check_of(*found, record) for record in wrong]
-    watched: list[Any] = [value, other, plain, slotted, cell, items, space, keys, "a", MISSING]
-    watched += [True, False, None, AttributeError, held, *changed]
+    own: list[Any] = [value, other, plain, slotted, cell, items, space, keys, held, *changed]
+    watched = [*own, "a", MISSING, True, False, None, AttributeError]
     before = [sys.getrefcount(x) for x in watched]
     for _ in range(10_000):
         held()
@@ -213,4 +213,6 @@ def test_no_reference_is_lost_or_leaked() -> None:
             check()
     after = [sys.getrefcount(x) for x in watched]
     drift = [b - a for a, b in zip(before, after, strict=True)]
-    assert max(map(abs, drift)) <= 2, drift
+    assert max(map(abs, drift[: len(own)])) <= 2, drift
+    # threads of the process have these too, but not so many of them as there were calls
+    assert max(map(abs, drift[len(own) :])) < 1_000, drift
