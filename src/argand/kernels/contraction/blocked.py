@@ -52,9 +52,6 @@ from argand.nest.target import Target
 
 __all__ = ["contraction", "contractions"]
 
-FEW_TILES = 2
-"""Of an unknown number of rows, so many tiles ask for all of the part that is read next."""
-
 PACK_PIECE = 1 << 15
 """Elements of B that a chunk packs, when it is packed for all."""
 
@@ -385,27 +382,30 @@ class _Block:
     def _asking(self, found: Address, panel: Panel, step: Reg, row: Reg) -> Address:
         """The address in a panel, with requests to the second-level cache for the part of B that is
         read next: over all tiles of a panel and all of their k evenly, so that memory is busy all
-        the time. Of an unknown number of tiles the first ones ask for all."""
+        the time."""
         b, geo, plan = self.b, self.geo, self.plan
         line = LINE_BYTES // self.acc.bytes
         lines = max(1, plan.width // line)
-        count, tile = self.m_count.const, b.div(row, plan.rows)
-        tiles = max(1, -(-count // plan.rows)) if isinstance(count, int) else min(lines, FEW_TILES)
-        each = -(-lines // tiles)
+        tiles, tile = b.max(b.ceildiv(self.m_count, plan.rows), 1), b.div(row, plan.rows)
+        known = tiles.const
         before = b.mul(b.affine(step, (tile, self.block.steps)), self.block.count)
         start = b.affine(self.steps.b(b.i64(0)), (self.block.i0, geo.b.stride(geo.inner)))
         start = b.add(start, column_offset(b, geo, panel.n0), self._next_panel(panel))
         base = b.offset(self.b_base, start, geo.b.elem)
-        asked = b.rem(b.mul(tile, each), lines)
+        first = b.div(b.mul(before, lines), tiles)
+        shift = b.i64(0)
+        for power in range(1, 8):
+            shift = b.add(shift, b.where(b.le(1 << power, tiles), b.i64(1), b.i64(0)))
 
         def at(k: Reg, vector: int) -> tuple[Reg, Reg]:
-            if vector == 0:
-                if isinstance(count, int):
-                    here = b.div(b.mul(b.add(before, k), lines), tiles)
-                else:
-                    here = b.affine(asked, (b.affine(k, (step, self.block.count)), lines))
-                for i in range(each):
+            if vector == 0 and isinstance(known, int):
+                here = b.div(b.mul(b.add(before, k), lines), known)
+                for i in range(-(-lines // known)):
                     b.prefetch(base, b.mul(b.add(here, i), line), geo.b.elem, far=True)
+            elif vector == 0:
+                # neighbours come in pairs, so one is asked for where a step of k would take two
+                here = b.add(first, b.apply("shr", b.mul(k, lines), shift))
+                b.prefetch(base, b.mul(here, line), geo.b.elem, far=True)
             return found(k, vector)
 
         return at
