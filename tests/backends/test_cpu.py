@@ -353,3 +353,25 @@ def test_without_a_cache() -> None:
         f = compiled(ADD)
     gc.collect()
     np.testing.assert_array_equal(f.run([np.ones(5, np.float32)] * 2, ())[0], [2] * 5)
+
+
+def test_calls_of_all_sizes_share_an_arena() -> None:
+    """An arena of its own for each size would be new memory for each, and stay for ever."""
+    text = """
+program f(x: f32[n, 4]) {
+  %0: f32[4, n] = permute(x) {dims=(1, 0)}
+  %1: f32[4, n] = contiguous(%0)
+  %2: f32[4, 4] = matmul(%1, x)
+  %3: f32[n, 4] = matmul(x, %2)
+  %4: f32[n] = sum(%3) {dim=(1,), keepdim=False}
+  return %4
+}
+"""
+    compiled = compile_program(parse_program(text))
+    for rows in (3000, 7, 20_000, 500):
+        x = np.random.default_rng(rows).standard_normal((rows, 4)).astype(np.float32)
+        (found,) = compiled.run([x], [])
+        exact = x.astype(np.float64)
+        right = (exact @ (exact.T @ exact)).sum(1)
+        np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-4 * abs(right).max())
+    assert len(compiled._arenas) == 1

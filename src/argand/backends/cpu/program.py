@@ -54,8 +54,17 @@ class _Sized:
     makers: list[Callable[[], Any]]
     arena_bytes: int
     offsets: np.ndarray[Any, Any]
-    arenas: list[np.ndarray[Any, Any]] = dataclasses.field(default_factory=list)
+    arenas: list[np.ndarray[Any, Any]]  # of the program: one of larger sizes serves smaller ones
     fences: list[Fence] = dataclasses.field(default_factory=list)
+
+    def lease(self) -> np.ndarray[Any, Any]:
+        """An arena that no other call has; the one used last is in the cache. One that is too small
+        goes back to the pool."""
+        try:
+            arena = self.arenas.pop()
+        except IndexError:
+            return new_arena(self.arena_bytes)
+        return arena if arena.nbytes >= self.arena_bytes else new_arena(self.arena_bytes)
 
     def guard(self, plan: MemoryPlan, outputs: Sequence[Any]) -> None:
         """Put the arena and the results between closed pages; calls then take turns."""
@@ -102,6 +111,7 @@ class NativeProgram:
         self._operands = [*program.inputs, *program.state]
         self._symbols = _symbol_sources(self._operands, program)
         self._sized: dict[tuple[int, ...], _Sized] = {}
+        self._arenas: list[np.ndarray[Any, Any]] = []
         # There is one set of fenced buffers, so calls run one at a time.
         self._fence_lock = lock_held_over_forks("program") if settings.guard_memory else None
         # Of the smallest programs, what `run` does: make the output, call, table of offsets.
@@ -144,7 +154,7 @@ class NativeProgram:
         key = tuple([(arrays[i].shape[d] - plus) // times for i, d, times, plus in sources])
         sized = self._sized.get(key) or self._for_sizes(key)
         outputs = [make() for make in sized.makers]
-        arena = sized.arenas.pop() if sized.arenas else new_arena(sized.arena_bytes)
+        arena = sized.lease()
         for fence in sized.fences:
             fence.poison()
         try:
@@ -227,7 +237,7 @@ class NativeProgram:
             self._check(sizes)
         makers = [_output_maker(o, sizes) for o in self.program.outputs]
         offsets, total = self.plan.offsets(sizes)
-        sized = _Sized(sizes, makers, total, np.array(offsets or [0], np.int64))
+        sized = _Sized(sizes, makers, total, np.array(offsets or [0], np.int64), self._arenas)
         if settings.guard_memory:
             sized.guard(self.plan, self.program.outputs)
         return self._sized.setdefault(key, sized)
