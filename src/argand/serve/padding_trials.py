@@ -24,6 +24,9 @@ SECONDS: Final = 4.0
 ELEMENTS: Final = 1 << 23
 """The most elements of inputs that are tried at once."""
 
+DISCRETE: Final = "biuOSU"
+"""Kinds of dtypes without NaN."""
+
 _SIZES: Final = (3, 4, 5, 8, 11, 16, 23, 32, 47, 64, 95, 128, 191, 256, 383, 512, 767, 1024, 2048)
 _UNBOUNDED: Final = 512  # up to which sizes are tried where the file says no largest one
 _DRAWS: Final = 50
@@ -136,7 +139,7 @@ class PaddingTrials:
         return [self._hostile(a, kind) for a in arrays]
 
     def _hostile(self, array: np.ndarray, kind: int) -> np.ndarray:
-        if array.dtype.kind in "biuOSU" or not array.size:
+        if array.dtype.kind in DISCRETE or not array.size:
             return array
         array = array.copy()
         if kind == 2:
@@ -155,4 +158,4 @@ def same_bits(found: Sequence[Any], expected: Sequence[Any]) -> bool:
     )
 
 
-__all__ = ["ELEMENTS", "SECONDS", "PaddingTrials", "same_bits"]
+__all__ = ["DISCRETE", "ELEMENTS", "SECONDS", "PaddingTrials", "same_bits"]

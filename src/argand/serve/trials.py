@@ -16,14 +16,13 @@ import numpy as np
 from argand.base.dim import Dim
 from argand.export.samples import Sample
 from argand.export.traced import TracedSignature
-from argand.serve.padding_trials import PaddingTrials, same_bits
+from argand.serve.padding_trials import DISCRETE, PaddingTrials, same_bits
 from argand.serve.signature import ServedSignature
 from argand.tensor.core import Tensor
 
 SECONDS: Final = 2.0
 """How long sizes are compared, beyond the first and the largest."""
 
-_DISCRETE: Final = "biuOSU"  # kinds of dtypes without NaN
 _ROWS: Final = (2, 3, 4, 5, 7, 8, 12, 16, 31, 32)
 _GUESSES: Final = (8, 32, 64, 224, 320)  # sizes that networks take where a file says nothing
 
@@ -202,13 +201,13 @@ class Trials:
 
     def _hostile(self, x: Sequence[np.ndarray], least: int) -> str | None:
         """Whether NaN or infinity in a row changes another."""
-        if len(x[0]) < 2 * least or all(a.dtype.kind in _DISCRETE for a in x):
+        if len(x[0]) < 2 * least or all(a.dtype.kind in DISCRETE for a in x):
             return None
         alone = self.served.run([a[least : 2 * least] for a in x])
         for value in (np.nan, np.inf):
             given = [a[: 2 * least].copy() for a in x]
             for a in given:
-                if a.dtype.kind not in _DISCRETE:
+                if a.dtype.kind not in DISCRETE:
                     a[:least] = value
             if not same_bits([o[least:] for o in self.served.run(given)], alone):
                 return f"{value} in a row of a batch changes the bits of another"
