@@ -28,6 +28,7 @@ from argand.kernels.contraction.microkernel import (
 )
 from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
 from argand.kernels.contraction.spec import Contraction, ContractionAxis
+from argand.kernels.contraction.tiles import LINE_BYTES
 from argand.nest.builder import I64, NestBuilder, Reg, Ty, static
 from argand.nest.transpose import Near, columns_at_once, load_columns
 
@@ -135,7 +136,7 @@ class _FewRows:
         along_k = b.index(geo.b.stride(geo.inner))
         start = b.affine(column_offset(b, geo, panel.n0), (block.i0, along_k))
         base = b.offset(self.b_base, start, geo.b.elem)
-        line = 64 // self.acc.bytes
+        line = LINE_BYTES // self.acc.bytes
 
         def b_at(k: Reg, v: int) -> tuple[Reg, Reg]:
             if AHEAD and v * plan.lanes % line == 0:

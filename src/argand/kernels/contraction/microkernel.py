@@ -125,7 +125,12 @@ def multiply_add(b: NestBuilder, x: Reg, y: Reg, z: Reg) -> Reg:
 
 
 def row_sizes(most: int) -> tuple[int, ...]:
-    """Tile heights that any number of rows is made of, each of the lower ones at most once."""
+    """Tile heights that any number of rows is made of, highest first.
+
+    Up to EVERY_HEIGHT they are all heights, and at most one tile is lower than `most`. Above, each
+    is half of the one before, rounded down: one tile of it is enough for what is left, or two where
+    the one before is odd (12, 6, 3, 1: 11 rows are 6 + 3 + 1 + 1).
+    """
     if most <= EVERY_HEIGHT:
         return tuple(range(most, 0, -1))
     sizes = [most]

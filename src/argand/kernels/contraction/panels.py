@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand
-from argand.kernels.contraction.tiles import LINE_BYTES, are_panels
+from argand.kernels.contraction.tiles import LINE_BYTES, is_panel
 from argand.nest.builder import IntOrReg, Ty, static
 from argand.nest.target import Target
 
@@ -36,7 +36,7 @@ def panels_of(
         if size is None or static(b.stride(axis)) != width:
             break
         width, within = width * size, within + 1
-    if within == 0 or spec.long_k or not are_panels(width, b.elem, target):
+    if within == 0 or spec.long_k or not is_panel(width, b.elem, target):
         return None
     if (static(n[-1].extent) or 0) * Ty(b.elem).bytes % LINE_BYTES:
         return None  # a vector would have columns of two axes

@@ -10,7 +10,7 @@ from typing import Final
 from argand.nest.target import Target
 from argand.nest.types import Ty
 
-__all__ = ["LINE_BYTES", "are_panels", "panel_width", "tiles"]
+__all__ = ["LINE_BYTES", "is_panel", "panel_width", "tiles"]
 
 LINE_BYTES: Final = 64
 """Bytes of a line of the caches, and of the longest vector."""
@@ -34,8 +34,8 @@ def panel_width(columns: int, elem: str, target: Target) -> int | None:
     return max(widths, default=None)
 
 
-def are_panels(width: int, elem: str, target: Target) -> bool:
-    """Whether columns stored side by side, so many, are as good as panels."""
+def is_panel(width: int, elem: str, target: Target) -> bool:
+    """Whether so many columns, stored side by side, are as good as a panel."""
     line = LINE_BYTES // Ty(elem).bytes
     return width % line == 0 and width <= max(_widths(elem, target), default=0)
 
