@@ -113,14 +113,11 @@ def _stored(
 
 def _storage(node: Node, i: int, value: Value, backend: str) -> Storage | None:
     """How a node wants an operand stored; None where that is as its shape says."""
-    order, width = node.op.stored_order(i), None
+    shaped = tuple(range(value.ndim))
+    order, width = node.op.stored_order(i) or shaped, 0
     if i == 1 and _reads_columns(node):
-        order = order or tuple(range(value.ndim))
-        columns = value.shape[order[-1]]
-        width = panel_width(int(columns), value.dtype, backend)
-        if width is None and order == tuple(range(value.ndim)):
-            return None
-    return None if order is None else Storage(order, width or 0)
+        width = panel_width(int(value.shape[order[-1]]), value.dtype, backend) or 0
+    return Storage(order, width) if width or order != shaped else None
 
 
 def _reads_columns(node: Node) -> bool:
