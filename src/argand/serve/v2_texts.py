@@ -44,7 +44,7 @@ def begun(
         prompt,
         sampling=sampling_of(fields, logprobs=None),
         priority=priority,
-        timeout=version.options.timeout if seconds is None else seconds,
+        timeout=seconds,
     )
 
 

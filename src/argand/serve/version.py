@@ -222,11 +222,15 @@ class ModelVersion:
             raise self._gone()
         checked = signature.check(inputs)
         loop = asyncio.get_running_loop()
-        seconds = self.options.timeout if timeout is None else timeout
+        seconds = self.seconds_for(timeout)
         deadline = None if seconds is None else loop.time() + seconds
         future = batcher.submit(checked, deadline, priority)
         self.track(future)
         return future
+
+    def seconds_for(self, timeout: float | None) -> float | None:
+        """The seconds that a request may take: those it asks for, else those of the options."""
+        return self.options.timeout if timeout is None else timeout
 
     def track(self, future: asyncio.Future[Any]) -> None:
         """Let it not end before something is done that no signature computes by itself."""

@@ -247,10 +247,20 @@ def is_language_model(version: ModelVersion) -> bool:
     return CARD in version.metadata
 
 
-def begin(version: ModelVersion, prompt: str | Sequence[int], **options: Any) -> Generation:
-    """`Generator.submit` of a version, which doesn't end before the answers do."""
+def begin(
+    version: ModelVersion,
+    prompt: str | Sequence[int],
+    *,
+    timeout: float | None = None,
+    **options: Any,
+) -> Generation:
+    """`Generator.submit` of a version, which doesn't end before the answers do. Without a `timeout`
+    the one of the version's options holds."""
+    seconds = version.seconds_for(timeout)
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    made = generator_of(version).submit(prompt, on_end=lambda: ended.set_result(None), **options)
+    made = generator_of(version).submit(
+        prompt, timeout=seconds, on_end=lambda: ended.set_result(None), **options
+    )
     version.track(ended)
     return made
 

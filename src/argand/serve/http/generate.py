@@ -62,13 +62,12 @@ class Generate:
             raise invalid("text_input is missing", "text_input")
         parameters: Fields = {**fields, **field(fields, "parameters", dict, {})}
         sampling: Sampling = sampling_of(parameters, logprobs=None)
-        seconds = seconds_of(request)
         return version, begin(
             version,
             prompt,
             sampling=sampling,
             priority=field(parameters, "priority", int, 0),
-            timeout=version.options.timeout if seconds is None else seconds,
+            timeout=seconds_of(request),
         )
 
 

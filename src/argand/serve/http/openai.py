@@ -208,7 +208,7 @@ class OpenAI:
                     count=count,
                     echo=echo,
                     priority=field(fields, "priority", int, 0),
-                    timeout=version.options.timeout if timeout is None else timeout,
+                    timeout=timeout,
                 )
                 requests.append(made)
         except BaseException:

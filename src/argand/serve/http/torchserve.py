@@ -108,12 +108,11 @@ async def _text(request: Request, version: ModelVersion) -> Response:
         prompt = string_of(request.body, "prompt")
     if not isinstance(prompt, str):
         raise invalid("the body is a text, or JSON with a text as 'prompt'", "prompt")
-    seconds = seconds_of(request)
     made = begin(
         version,
         prompt,
         sampling=sampling_of(fields, logprobs=None),
-        timeout=version.options.timeout if seconds is None else seconds,
+        timeout=seconds_of(request),
     )
     (answer,) = await made.answers()
     return Response(answer.text.encode(), type=b"text/plain; charset=utf-8")
