@@ -179,3 +179,33 @@ def test_what_threads_have_freed_is_given_back() -> None:
         [sys.executable, "-c", _FREED_BY_A_THREAD], stdout=subprocess.PIPE, check=True, text=True
     )
     assert int(found.stdout) < 2 << 20
+
+
+_HEAPS = """
+import ctypes
+import threading
+import numpy as np
+from argand.runtime import memory
+
+memory.let_threads_share_an_arena()
+for _ in range(3):
+    thread = threading.Thread(target=np.empty, args=(5000,))
+    thread.start()
+    thread.join()
+library = ctypes.CDLL(None)
+library.malloc_info(0, ctypes.c_void_p.in_dll(library, "stdout"))
+library.fflush(None)
+"""
+
+
+@pytest.mark.skipif(memory._of_glibc("malloc_info") is None, reason="glibc tells its heaps")
+def test_threads_take_from_one_heap() -> None:
+    """Whether the end of a second heap is given back depends on what lies last in it."""
+    found = subprocess.run(
+        [sys.executable, "-c", _HEAPS],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its threads begin before
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    assert found.stdout.count("<heap nr=") == 1
