@@ -72,7 +72,9 @@ def test_several_programs_need_names(program: Any) -> None:
         (ServerOptions, {"workers": -1}, "workers must be at least 0, got -1"),
         (ServerOptions, {"poll": 0}, "poll must be above 0 seconds"),
         (ServerOptions, {"log": "text"}, "log must be 'json' or None"),
-        (Limits, {"body": 0}, "body must be above 0"),
+        (ServerOptions, {"drain": None}, "drain must be at least 0, got None"),
+        (Limits, {"body": 0}, "body must be above 0, got 0"),
+        (Limits, {"body_seconds": "60"}, "body_seconds must be above 0, got '60'"),
         (BatchOptions, {"max_rows": 0}, "max_rows must be at least 1, got 0"),
         (BatchOptions, {"max_delay": float("nan")}, "max_delay must be at least 0, got nan"),
         (BatchOptions, {"target_p99": 0.0}, "target_p99 must be above 0 seconds"),
@@ -92,8 +94,12 @@ def test_options_that_mean_nothing_are_refused(kind: Any, options: Any, message:
 def test_an_option_that_is_not_there_is_told_with_one_that_is(program: Any) -> None:
     with pytest.raises(ArgumentError, match="no option 'prot'; did you mean port"):
         serve(program, prot=0)
+
+
+@pytest.mark.parametrize("name", ["certificate", "key", "clients"])
+def test_a_file_that_is_not_there_is_told_before_the_server_starts(name: str) -> None:
     with pytest.raises(FileNotFoundError, match=r"no such file: .none.pem"):
-        serve(program, port=0, certificate="none.pem")
+        ServerOptions(**{"certificate": __file__, name: "none.pem"})
 
 
 def test_options_and_tokens_of_models_that_are_not_there_are_told(

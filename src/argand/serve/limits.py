@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from argand.base.errors import ArgumentError
+from argand.serve.options import hold_above_zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,7 @@ class Limits:
     idle_seconds: float = 75.0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not value > 0:
-                raise ArgumentError(f"{field.name} must be above 0, got {value!r}")
+        hold_above_zero(self, *(field.name for field in fields(self)))
 
 
 __all__ = ["Limits"]

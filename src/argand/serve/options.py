@@ -9,14 +9,23 @@ from argand.base.errors import ArgumentError, did_you_mean
 
 
 def hold_at_least(options: Any, **least: float) -> None:
-    """Raises ArgumentError where a field of some options, but for None, is no number or is less
-    than given."""
+    """Raises ArgumentError where a field of some options is no number or is less than given."""
     for name, bound in least.items():
         value = getattr(options, name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= bound:
+        if not (_is_number(value) and value >= bound):
             raise ArgumentError(f"{name} must be at least {bound}, got {value!r:.60}")
+
+
+def hold_above_zero(options: Any, *names: str, unit: str = "") -> None:
+    """Raises ArgumentError where a field of some options is no number or is not above 0."""
+    for name in names:
+        value = getattr(options, name)
+        if not (_is_number(value) and value > 0):
+            raise ArgumentError(f"{name} must be above 0{unit}, got {value!r:.60}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +55,8 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         hold_at_least(self, max_rows=1, max_delay=0, max_queued_rows=1, max_padding=0)
-        if self.target_p99 is not None and not self.target_p99 > 0:
-            raise ArgumentError(f"target_p99 must be above 0 seconds, got {self.target_p99!r}")
+        if self.target_p99 is not None:
+            hold_above_zero(self, "target_p99", unit=" seconds")
         if self.max_padding >= 1:
             raise ArgumentError(f"max_padding must be below 1, got {self.max_padding!r}")
 
@@ -130,8 +139,8 @@ class ModelOptions:
                 )
             if not 0 <= weight < float("inf"):
                 raise ArgumentError(f"weights: {label} must be at least 0, got {weight!r}")
-        if self.timeout is not None and not self.timeout > 0:
-            raise ArgumentError(f"timeout must be above 0 seconds, got {self.timeout!r}")
+        if self.timeout is not None:
+            hold_above_zero(self, "timeout", unit=" seconds")
 
 
 __all__ = ["BatchOptions", "GenerationOptions", "ModelOptions", "VersionPolicy"]

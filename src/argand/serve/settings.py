@@ -9,7 +9,7 @@ from typing import Literal
 
 from argand.base.errors import ArgumentError
 from argand.serve.limits import Limits
-from argand.serve.options import hold_at_least
+from argand.serve.options import hold_above_zero, hold_at_least
 
 Profile = Literal["vertex", "sagemaker", "azure", "kserve"]
 PROFILES: tuple[Profile, ...] = ("vertex", "sagemaker", "azure", "kserve")
@@ -64,11 +64,11 @@ class ServerOptions:
             if value is not None and not (type(value) is int and 0 <= value < 65536):
                 raise ArgumentError(f"{name} must be a number from 0 to 65535, got {value!r:.60}")
         hold_at_least(self, workers=0, drain=0)
-        if self.poll is not None and not self.poll > 0:
-            raise ArgumentError(f"poll must be above 0 seconds, got {self.poll!r}")
+        if self.poll is not None:
+            hold_above_zero(self, "poll", unit=" seconds")
         if self.log not in ("json", None):
             raise ArgumentError(f"log must be 'json' or None, got {self.log!r:.60}")
-        for path in (self.certificate, self.key):
+        for path in (self.certificate, self.key, self.clients):
             if path is not None and not Path(path).is_file():
                 raise FileNotFoundError(2, "there is no such file", str(path))
         if self.profile is not None and self.profile not in PROFILES:
