@@ -171,8 +171,14 @@ class Engine:
     # -- following the folders -----------------------------------------------------------------
 
     def start_polling(self, seconds: float) -> None:
-        """Look at the folders every so many seconds, until `close`."""
+        """Look at the folders every so many seconds, until `stop_polling` or `close`."""
+        self.stop_polling()
         self._polling = asyncio.get_running_loop().create_task(self._poll(seconds))
+
+    def stop_polling(self) -> None:
+        """Look no more."""
+        if self._polling is not None:
+            self._polling.cancel()
 
     async def _poll(self, seconds: float) -> None:
         while True:
@@ -426,7 +432,7 @@ class Engine:
     async def close(self, deadline: float | None = None) -> None:
         """Let all versions finish what they have, but for what a deadline in seconds cuts off."""
         if self._polling is not None:
-            self._polling.cancel()
+            self.stop_polling()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._polling
             self._polling = None

@@ -178,16 +178,16 @@ class Server:
         self.metrics.connections = lambda: len(self._connections.open)
         listening = await self._listen(self._loop)
         self.port = listening.sockets[0].getsockname()[1]
-        polling = None
         try:
             await self._load()
             await self._start_grpc()
-            polling = asyncio.create_task(self._poll())
+            if self.options.poll is not None:
+                self.engine.start_polling(self.options.poll)
             self._tell()
             self._started.set()
             await self._ends.wait()
         finally:
-            await self._close(listening, polling)
+            await self._close(listening)
 
     async def _load(self) -> None:
         """Load what is there, unless a signal says that the server is to end."""
@@ -250,11 +250,10 @@ class Server:
             self._connections.abort()
         self._ends.set()
 
-    async def _close(self, listening: asyncio.Server, polling: asyncio.Task[None] | None) -> None:
+    async def _close(self, listening: asyncio.Server) -> None:
         """Take no more connections, let requests end, then the models."""
         self.is_draining = True
-        if polling is not None:
-            polling.cancel()
+        self.engine.stop_polling()
         listening.close()
         loop = asyncio.get_running_loop()
         until = loop.time() + self.options.drain
@@ -265,14 +264,6 @@ class Server:
         await self.engine.close(max(until - loop.time(), _LAST))
         if self._log is not None:
             self._log.close()
-
-    async def _poll(self) -> None:
-        while self.options.poll is not None:
-            await asyncio.sleep(self.options.poll)
-            try:
-                await self.engine.poll()
-            except Exception:  # a folder that can't be read now, maybe the next time
-                _log.exception("the folders of models could not be read")
 
     def make_app(self) -> Any:
         """The application of this server's HTTP, which any ASGI server can run too."""
