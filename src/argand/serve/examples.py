@@ -27,7 +27,7 @@ def classes_of(
         rows = answer if isinstance(answer, list) else [answer]
         if all(isinstance(row, dict) for row in rows):
             return [list(row.items()) for row in rows]
-    named = _named(signature, outputs)
+    named = signature.named(outputs)
     name, scores = _numbers(signature, named, "scores")
     if scores.ndim == 1:
         scores = scores[:, None]
@@ -48,7 +48,7 @@ def classes_of(
 
 def regressions_of(signature: ServedSignature, outputs: Sequence[Any]) -> Array:
     """A number for each example: the output `outputs`, or the one of numbers."""
-    _, found = _numbers(signature, _named(signature, outputs), "outputs")
+    _, found = _numbers(signature, signature.named(outputs), "outputs")
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim != 1:
@@ -57,10 +57,6 @@ def regressions_of(signature: ServedSignature, outputs: Sequence[Any]) -> Array:
             "signature_name",
         )
     return found
-
-
-def _named(signature: ServedSignature, outputs: Sequence[Any]) -> dict[str, Array]:
-    return {x.name: np.asarray(o) for x, o in zip(signature.outputs, outputs, strict=True)}
 
 
 def _numbers(signature: ServedSignature, named: dict[str, Array], name: str) -> tuple[str, Array]:

@@ -228,6 +228,10 @@ class ServedSignature:
             raise
         return [o.numpy_array() if isinstance(o, Tensor) else o for o in found]
 
+    def named(self, outputs: Sequence[Any]) -> dict[str, np.ndarray]:
+        """The outputs by their names."""
+        return {x.name: np.asarray(o) for x, o in zip(self.outputs, outputs, strict=True)}
+
     def __repr__(self) -> str:
         return f"<served {self.signature!r}, {'batched' if self.batched else 'not batched'}>"
 

@@ -1,15 +1,17 @@
-"""What the v2 protocol says of tensors, over REST and gRPC alike."""
+"""What the v2 protocol says of tensors and versions, over REST and gRPC alike."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
 
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.signature import TensorSpec
-from argand_client.datatypes import as_bytes, name_of
+from argand.serve.v2_absent import no_shared_memory
+from argand.serve.version import State
+from argand_client.datatypes import as_bytes, element_count, name_of
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -23,6 +25,31 @@ EXTENSIONS = (
     "statistics",
 )
 """What is served beyond the protocol's core, by the names of Triton and KServe."""
+
+STATES = {
+    State.START: "LOADING",
+    State.LOADING: "LOADING",
+    State.AVAILABLE: "READY",
+    State.UNLOADING: "UNLOADING",
+    State.END: "UNAVAILABLE",
+}
+"""What a version does, by the names of Triton."""
+
+
+def check_given(tensor: Any, found: Container[str], most: int) -> None:
+    """Raises ServeError where a request gives an input twice (`found` are those before it), in
+    shared memory, or with more than `most` elements; ValueError where its shape is none."""
+    name = tensor.name
+    if name in found:
+        raise invalid(f"the input {name!r} is given twice", name)
+    if "shared_memory_region" in tensor.parameters:
+        raise no_shared_memory(name, name)
+    if element_count(tensor.shape) > most:
+        raise ServeError(
+            Status.TOO_LARGE,
+            f"{name}: the shape {list(tensor.shape)} has more than {most:,} elements",
+            field=name,
+        )
 
 
 def datatype_of(dtype: Any, name: str) -> str:
@@ -59,4 +86,4 @@ def classified(
     return found.reshape(order.shape)
 
 
-__all__ = ["EXTENSIONS", "classified", "datatype", "datatype_of", "sizes"]
+__all__ = ["EXTENSIONS", "STATES", "check_given", "classified", "datatype", "datatype_of", "sizes"]

@@ -10,14 +10,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from argand.base.errors import did_you_mean
 from argand.compile.resources import give_back
 from argand.export.program import DEFAULT, ExportedProgram
 from argand.export.samples import compared
 from argand.serve.batching import Batch, Batcher, Budget
-from argand.serve.errors import ServeError, Status, as_serve_error, invalid, not_found
+from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.execution import Executor
 from argand.serve.files import HeldFile
 from argand.serve.options import ModelOptions
@@ -156,7 +154,7 @@ class ModelVersion:
         Raises ServeError (INVALID_ARGUMENT) for none, or for more than can be.
         """
         if self.executor is None:
-            raise self._gone()
+            raise self.gone()
         most = self.executor.most if self.is_pure else 1
         if not 1 <= workers <= most:
             raise invalid(
@@ -187,7 +185,7 @@ class ModelVersion:
     def signature(self, name: str | None = None) -> ServedSignature:
         """The signature of a name, or the default one."""
         if self.program is None:
-            raise self._gone()
+            raise self.gone()
         if name is None:
             name = DEFAULT if len(self.signatures) != 1 else next(iter(self.signatures))
         found = self.signatures.get(name)
@@ -219,7 +217,7 @@ class ModelVersion:
         """
         batcher = self._batchers.get(signature.name)
         if batcher is None:
-            raise self._gone()
+            raise self.gone()
         checked = signature.check(inputs)
         loop = asyncio.get_running_loop()
         seconds = self.seconds_for(timeout)
@@ -237,7 +235,8 @@ class ModelVersion:
         self.in_flight += 1
         future.add_done_callback(self._answered)
 
-    def _gone(self) -> ServeError:
+    def gone(self) -> ServeError:
+        """The error of what is asked of it when it takes no requests."""
         return ServeError(
             Status.UNAVAILABLE, f"{self.model} version {self.number} is {self.state.name}"
         )
@@ -263,6 +262,15 @@ class ModelVersion:
         return f"<{self.model} version {self.number}: {self.state.name}>"
 
 
+def version_number(text: str | None, field: str = "version") -> int | None:
+    """The number of a version in a request, whose `field` errors name; None for the latest."""
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise invalid(f"a version is a number, got {text[:40]!r}", field)
+    return int(text)
+
+
 def warm(
     program: ExportedProgram,
     signatures: Mapping[str, ServedSignature],
@@ -283,9 +291,4 @@ def warm(
     give_back()  # batches as large as may come were computed
 
 
-def answers(signature: ServedSignature, outputs: list[Any]) -> dict[str, np.ndarray]:
-    """The outputs by their names."""
-    return {x.name: o for x, o in zip(signature.outputs, outputs, strict=True)}
-
-
-__all__ = ["ModelVersion", "State", "answers", "as_serve_error", "warm"]
+__all__ = ["ModelVersion", "State", "version_number", "warm"]

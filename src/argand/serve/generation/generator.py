@@ -221,10 +221,7 @@ def generator_of(version: ModelVersion) -> Generator:
     found = _generators.get(version)
     if found is None:
         if version.program is None:
-            raise ServeError(
-                Status.UNAVAILABLE,
-                f"{version.model} version {version.number} is {version.state.name}",
-            )
+            raise version.gone()
         options = version.options.generation
         try:
             found = Generator(version.signatures, version.metadata, version.asset, options)

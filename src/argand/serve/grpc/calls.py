@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import grpc
 from google.protobuf.message import DecodeError
 
-from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.errors import ServeError, Status, as_serve_error, invalid
 from argand.serve.tracing import request_id
-from argand.serve.version import as_serve_error
 from argand_client.definitions import BAD_REQUEST, DETAILS, RETRY_INFO, messages
 from argand_client.wire import Method
 

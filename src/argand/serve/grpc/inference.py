@@ -10,7 +10,7 @@ import numpy as np
 
 from argand import version as release
 from argand.serve import v2_texts
-from argand.serve.errors import ServeError, Status, invalid, not_found
+from argand.serve.errors import ServeError, Status, as_serve_error, invalid, not_found
 from argand.serve.generation import Generation, is_language_model
 from argand.serve.grpc import generating
 from argand.serve.grpc.calls import Call
@@ -27,12 +27,21 @@ from argand.serve.v2_absent import (
     no_shared_memory,
     unchangeable,
 )
-from argand.serve.v2_tensors import EXTENSIONS, classified, datatype, datatype_of, sizes
-from argand.serve.version import ModelVersion, State, as_serve_error
+from argand.serve.v2_tensors import (
+    EXTENSIONS,
+    STATES,
+    check_given,
+    classified,
+    datatype,
+    datatype_of,
+    sizes,
+)
+from argand.serve.version import ModelVersion, State, version_number
 from argand_client.datatypes import dtype_of, element_count, from_bytes, to_bytes
 from argand_client.definitions import messages
 
 PLATFORM = "argand"
+_VERSION = "model_version"  # the field of requests
 _STREAMED = 64  # requests of one stream that are computed at once
 
 _CONTENTS = {
@@ -161,13 +170,13 @@ class InferenceService(Service):
         return found
 
     def _version(self, call: Call, name: str, version: str) -> ModelVersion:
-        return self.find(call, Asked(name, version_number(version)))
+        return self.find(call, Asked(name, version_number(version, _VERSION)))
 
     # -- inference -----------------------------------------------------------------------------
 
     async def model_infer(self, request: Any, call: Call) -> Any:
         """The outputs for some inputs."""
-        asked = Asked(request.model_name, version_number(request.model_version))
+        asked = Asked(request.model_name, version_number(request.model_version, _VERSION))
         version = self.find(call, asked)
         parameters = values_of(request.parameters)
         if is_language_model(version) and "signature_name" not in parameters:
@@ -281,18 +290,8 @@ class InferenceService(Service):
             )
         for i, tensor in enumerate(request.inputs):
             name = tensor.name
-            if name in found:
-                raise invalid(f"the input {name!r} is given twice", name)
-            if "shared_memory_region" in tensor.parameters:
-                raise no_shared_memory(name, name)
             try:
-                if element_count(tensor.shape) > self.most_elements:
-                    raise ServeError(
-                        Status.TOO_LARGE,
-                        f"{name}: the shape {list(tensor.shape)} has more than "
-                        f"{self.most_elements} elements",
-                        field=name,
-                    )
+                check_given(tensor, found, self.most_elements)
                 if raw and tensor.HasField("contents"):
                     raise ValueError("it has contents besides raw_input_contents")
                 found[name] = (
@@ -336,7 +335,7 @@ class InferenceService(Service):
     async def model_statistics(self, request: Any, call: Call) -> Any:
         """How many requests and batches were computed, and how long that took."""
         self.allow(call, "read", request.name or None)
-        number = version_number(request.version)
+        number = version_number(request.version, _VERSION)
         found = self._made("ModelStatisticsResponse")
         if request.name and request.name not in self.engine.models:
             raise not_found(f"there is no model {request.name!r}")
@@ -358,7 +357,7 @@ class InferenceService(Service):
                     found.models.add(
                         name=name,
                         version=str(number),
-                        state=_STATES[version.state],
+                        state=STATES[version.state],
                         reason="" if version.error is None else str(version.error)[:1000],
                     )
         return found
@@ -432,23 +431,6 @@ class InferenceService(Service):
 
 _LOG_FIELDS = {bool: "bool_param", int: "uint32_param", str: "string_param"}
 
-_STATES = {
-    State.START: "LOADING",
-    State.LOADING: "LOADING",
-    State.AVAILABLE: "READY",
-    State.UNLOADING: "UNLOADING",
-    State.END: "UNAVAILABLE",
-}
-
-
-def version_number(text: str) -> int | None:
-    """The number of a version; None for the latest."""
-    if not text:
-        return None
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise invalid(f"a version is a number, got {text[:40]!r}", "model_version")
-    return int(text)
-
 
 def values_of(parameters: Any) -> dict[str, Any]:
     """The parameters of a request by name."""
@@ -495,4 +477,4 @@ def _typed(tensor: Any) -> np.ndarray[Any, Any]:
         raise ValueError(f"a value is out of the range of {tensor.datatype}") from None
 
 
-__all__ = ["InferenceService", "version_number"]
+__all__ = ["InferenceService"]

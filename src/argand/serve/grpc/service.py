@@ -67,8 +67,7 @@ class Service:
         future = version.submit(
             signature, made, timeout=min(times, default=None), priority=priority
         )
-        outputs = zip(signature.outputs, await future, strict=True)
-        return version, signature, {spec.name: np.asarray(o) for spec, o in outputs}
+        return version, signature, signature.named(await future)
 
 
 __all__ = ["Asked", "Service"]

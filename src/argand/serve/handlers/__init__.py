@@ -2,7 +2,8 @@
 
 `inputs_of` makes arrays of the body of a request, `converted` of strings among the arrays of one,
 and `answer_of` makes what the card says of outputs. They block for as long as decoding takes;
-`settled` is `converted` for an event loop, and `asked_inputs` are the inputs that a request names.
+`settled` is `converted` for an event loop, and `asked_inputs` are the inputs that a request must
+name.
 """
 
 from argand.serve.handlers.handler import (

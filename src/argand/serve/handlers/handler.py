@@ -187,7 +187,7 @@ class Handler:
         return not spec.takes_text
 
     def _named(self, signature: ServedSignature, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values by the names of inputs; ``data`` and its like stand for the first one."""
+        """The values by the names of inputs; `data` and its like stand for `_main`."""
         names, main = list(signature.by_name), self._main(signature)
         found = {}
         for name, value in values.items():
@@ -296,7 +296,7 @@ class Handler:
 
     def answer_of(self, signature: ServedSignature, outputs: Sequence[np.ndarray]) -> Any:
         """An answer of what the card describes."""
-        named = {x.name: o for x, o in zip(signature.outputs, outputs, strict=True)}
+        named = signature.named(outputs)
         described = self.described_outputs(signature)
         if not described:
             plain = {n: o.tolist() for n, o in named.items()}
@@ -362,6 +362,7 @@ __all__ = [
     "Handler",
     "answer_of",
     "array_of_json",
+    "asked_inputs",
     "class_names",
     "converted",
     "inputs_of",

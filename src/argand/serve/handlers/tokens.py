@@ -20,7 +20,8 @@ class Tokenizer(Protocol):
     size: int
 
     def encode(self, text: str, most: int | None = None) -> list[int]:
-        """The ids of the tokens, the first `most`; FormatError for a text that has none."""
+        """The ids of the tokens, the first `most`; FormatError for a piece that has none, where no
+        token stands for unknown ones."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -14,13 +14,12 @@ from urllib.parse import quote
 import msgspec
 
 from argand.serve.access import Access
-from argand.serve.errors import ServeError, Status
+from argand.serve.errors import ServeError, Status, as_serve_error
 from argand.serve.http.encoding import unpacked
 from argand.serve.http.message import Request, Response, StreamResponse, clean
 from argand.serve.http.routes import Route, Table
 from argand.serve.limits import Limits
 from argand.serve.tracing import request_id, trace_of
-from argand.serve.version import as_serve_error
 
 _log = logging.getLogger("argand.serve")
 

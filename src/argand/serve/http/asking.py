@@ -10,7 +10,7 @@ from argand.serve.engine import Engine
 from argand.serve.errors import invalid
 from argand.serve.http.message import Request
 from argand.serve.signature import ServedSignature
-from argand.serve.version import ModelVersion
+from argand.serve.version import ModelVersion, version_number
 
 _TIMEOUT = b"x-request-timeout"
 
@@ -18,18 +18,10 @@ _TIMEOUT = b"x-request-timeout"
 def find(engine: Engine, request: Request) -> ModelVersion:
     """The version that a path names by `model`, and by `version` or `label`."""
     params = request.params
-    found = engine.find(params["model"], number_of(params.get("version")), params.get("label"))
+    number = version_number(params.get("version"))
+    found = engine.find(params["model"], number, params.get("label"))
     request.version = found
     return found
-
-
-def number_of(text: str | None) -> int | None:
-    """The number of a version; None for the latest."""
-    if not text:
-        return None
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise invalid(f"a version is a number, got {text[:40]!r}", "version")
-    return int(text)
 
 
 async def outputs_of(
@@ -64,4 +56,4 @@ def seconds_of(request: Request) -> float | None:
     return found
 
 
-__all__ = ["find", "number_of", "outputs_of", "seconds_of"]
+__all__ = ["find", "outputs_of", "seconds_of"]

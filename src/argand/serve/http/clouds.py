@@ -10,7 +10,7 @@ from typing import Any
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.folders import SUFFIXES
 from argand.serve.host import Host
-from argand.serve.http import openai, page, tensorflow, v2
+from argand.serve.http import openai, page, v2
 from argand.serve.http.app import plain_errors
 from argand.serve.http.asking import find
 from argand.serve.http.message import Request, Response
@@ -265,7 +265,7 @@ def _azure(served: Clouds) -> list[Route]:
 def _kserve(served: Clouds) -> list[Route]:
     return _routes(
         "kserve",
-        tensorflow.errors,
+        plain_errors,
         ("GET", "/", served.alive),
         ("GET", "/v1/models", served.names),
         ("GET", "/v1/models/{model}", served.is_model_ready),

@@ -10,8 +10,10 @@ from argand.base.errors import ArgandError
 from argand.serve import handlers
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.examples import classes_of, regressions_of
+from argand.serve.handlers.bodies import WHOLE
 from argand.serve.host import Host
 from argand.serve.http import openai
+from argand.serve.http.app import plain_errors
 from argand.serve.http.asking import find, outputs_of
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
@@ -26,13 +28,7 @@ from argand.serve.http.values import (
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion
 
-_WHOLE = "data"  # stands for the input that a card describes, as in TorchServe's JSON
 _AT = ("", "/versions/{version}", "/labels/{label}")
-
-
-def errors(error: ServeError) -> Response:
-    """`{"error": message}`."""
-    return Response(encoded({"error": str(error)}), status=error.status.http)
 
 
 def routes(host: Host) -> list[Route]:
@@ -49,7 +45,7 @@ def routes(host: Host) -> list[Route]:
             ("GET", path, served.status),
             ("GET", path + "/metadata", served.metadata),
         ]
-    return [Route(m, p, h, "tensorflow", errors) for m, p, h in found]
+    return [Route(m, p, h, "tensorflow", plain_errors) for m, p, h in found]
 
 
 class TensorFlow:
@@ -138,8 +134,8 @@ class TensorFlow:
             for name, value in row.items():
                 columns[name].append(value)
         main = handlers.main_input(version, signature)
-        if main is not None and main not in columns and _WHOLE in columns:
-            columns[main] = columns.pop(_WHOLE)
+        if main is not None and main not in columns and WHOLE in columns:
+            columns[main] = columns.pop(WHOLE)
         return self._arrays(signature, columns)
 
     def _columns(
@@ -331,4 +327,4 @@ _DTYPES = {
 }
 
 
-__all__ = ["TensorFlow", "columns_of", "errors", "routes", "rows_of"]
+__all__ = ["TensorFlow", "columns_of", "routes", "rows_of"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from argand.serve.host import Host
+from argand.serve.http.app import plain_errors
 from argand.serve.http.asking import find
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
-from argand.serve.http.v2 import errors
 from argand.serve.http.values import encoded
 from argand.serve.v2_absent import LOG, TRACE, no_region, no_shared_memory, unchangeable
 
@@ -30,7 +30,8 @@ def routes(host: Host) -> list[Route]:
         found += [("GET", path, served.trace), ("POST", path, served.set_trace)]
     found += [("GET", "/v2/logging", served.log), ("POST", "/v2/logging", served.set_log)]
     return [
-        Route(m, p, h, "v2", errors, "model" if "{model}" in p else "read") for m, p, h in found
+        Route(m, p, h, "v2", plain_errors, "model" if "{model}" in p else "read")
+        for m, p, h in found
     ]
 
 

@@ -15,14 +15,23 @@ from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.generation import is_language_model
 from argand.serve.handlers.strings import objects
 from argand.serve.host import Host
-from argand.serve.http.asking import find, number_of, outputs_of, seconds_of
+from argand.serve.http.app import plain_errors
+from argand.serve.http.asking import find, outputs_of, seconds_of
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
 from argand.serve.http.values import array_of, decoded, encoded, listed
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.v2_absent import loaded_as_it_is, no_shared_memory
-from argand.serve.v2_tensors import EXTENSIONS, classified, datatype, datatype_of, sizes
-from argand.serve.version import ModelVersion, State
+from argand.serve.v2_tensors import (
+    EXTENSIONS,
+    STATES,
+    check_given,
+    classified,
+    datatype,
+    datatype_of,
+    sizes,
+)
+from argand.serve.version import ModelVersion, State, version_number
 from argand_client.datatypes import dtype_of, element_count, from_bytes, to_bytes
 
 _HEADER = b"inference-header-content-length"
@@ -53,11 +62,6 @@ class _Infer(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Infer).decode
 
 
-def errors(error: ServeError) -> Response:
-    """`{"error": message}`."""
-    return Response(encoded({"error": str(error)}), status=error.status.http)
-
-
 def routes(host: Host) -> list[Route]:
     """Its paths, below `/v2`."""
     served = V2(host)
@@ -80,7 +84,7 @@ def routes(host: Host) -> list[Route]:
             ("GET", path + "/config", served.config, "model"),
             ("GET", path + "/stats", served.statistics, "model"),
         ]
-    return [Route(m, p, h, "v2", errors, scope) for m, p, h, scope in found]
+    return [Route(m, p, h, "v2", plain_errors, scope) for m, p, h, scope in found]
 
 
 class V2:
@@ -116,8 +120,7 @@ class V2:
             timeout=_microseconds(parameters),
             priority=_integer(parameters, "priority"),
         )
-        named = {x.name: a for x, a in zip(signature.outputs, outputs, strict=True)}
-        return _answer(asked, version, signature, named)
+        return _answer(asked, version, signature, signature.named(outputs))
 
     async def _text(
         self, request: Request, asked: _Infer, version: ModelVersion, rest: memoryview
@@ -135,17 +138,8 @@ class V2:
         place = 0
         for tensor in tensors:
             name = tensor.name
-            if name in found:
-                raise invalid(f"the input {name!r} is given twice", name)
-            if "shared_memory_region" in tensor.parameters:
-                raise no_shared_memory(name, name)
             try:
-                if element_count(tensor.shape) > self.most:
-                    raise ServeError(
-                        Status.TOO_LARGE,
-                        f"{name}: the shape {tensor.shape} has more than {self.most:,} elements",
-                        field=name,
-                    )
+                check_given(tensor, found, self.most)
                 if "binary_data_size" in tensor.parameters:
                     size = _integer(tensor.parameters, "binary_data_size")
                     if size < 0 or place + size > len(rest):
@@ -158,8 +152,6 @@ class V2:
                 else:
                     found[name] = self._of_json(tensor)
             except ValueError as error:
-                if isinstance(error, ServeError):
-                    raise
                 raise invalid(f"{name}: {error}", name) from None
         if place != len(rest):
             raise invalid(f"{len(rest) - place} bytes follow the last binary tensor", "inputs")
@@ -228,7 +220,10 @@ class V2:
         }
         asked = request.query.get("signature_name")
         if asked is None and is_language_model(version):
-            tensors: Any = ([_text(*x) for x in v2_texts.INPUTS], [_text(v2_texts.TEXT, "BYTES")])
+            tensors: Any = (
+                [_of_text(*x) for x in v2_texts.INPUTS],
+                [_of_text(v2_texts.TEXT, "BYTES")],
+            )
         else:
             signature = version.signature(asked)
             tensors = [[_described(x) for x in s] for s in (signature.inputs, signature.outputs)]
@@ -265,7 +260,7 @@ class V2:
 
     async def statistics(self, request: Request) -> Response:
         """How many requests and batches of a model were computed, and how long that took."""
-        number = number_of(request.params.get("version"))
+        number = version_number(request.params.get("version"))
         find(self.engine, request)
         return self._statistics([request.params["model"]], number)
 
@@ -290,7 +285,7 @@ class V2:
             {
                 "name": name,
                 "version": str(number),
-                "state": _STATES[version.state],
+                "state": STATES[version.state],
                 "reason": "" if version.error is None else str(version.error),
             }
             for name, model in self.engine.models.items()
@@ -457,7 +452,7 @@ def _answer(
     return Response(b"".join([head, *binary]), type=_BINARY, headers=[(_HEADER, b"%d" % len(head))])
 
 
-def _text(name: str, kind: str) -> dict[str, Any]:
+def _of_text(name: str, kind: str) -> dict[str, Any]:
     return {"name": name, "datatype": kind, "shape": [1]}
 
 
@@ -494,13 +489,4 @@ def _configured(spec: TensorSpec, skip: int) -> Mapping[str, Any]:
     }
 
 
-_STATES = {
-    State.START: "LOADING",
-    State.LOADING: "LOADING",
-    State.AVAILABLE: "READY",
-    State.UNLOADING: "UNLOADING",
-    State.END: "UNAVAILABLE",
-}
-
-
-__all__ = ["V2", "errors", "routes"]
+__all__ = ["V2", "routes"]
