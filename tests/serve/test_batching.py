@@ -14,7 +14,7 @@ import argand as ag
 from argand import nn
 from argand.serve import BatchOptions, ModelOptions, ModelVersion, ServeError, Status
 from argand.serve.batching import Batch, Batcher
-from argand.serve.execution import Done, Executor, InProcess
+from argand.serve.execution import Executor, InProcess, Told
 from argand.serve.signature import ServedSignature
 from argand.serve.trials import Trials
 
@@ -24,9 +24,9 @@ class ByHand(Executor):
 
     def __init__(self, room: int = 1) -> None:
         self.room = room
-        self.calls: list[tuple[Sequence[Any], Done]] = []
+        self.calls: list[tuple[Sequence[Any], Told]] = []
 
-    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Done) -> None:
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
         self.calls.append((arrays, done))
 
     def answer(self, found: Any = None) -> int:

@@ -14,7 +14,7 @@ from served import exported
 import argand as ag
 from argand.serve import BatchOptions, ServeError
 from argand.serve.batching import Batch, Batcher
-from argand.serve.execution import Done, Executor
+from argand.serve.execution import Executor, Told
 from argand.serve.signature import ServedSignature
 from argand.serve.tuning import WINDOW, Tuner
 
@@ -48,7 +48,7 @@ class Simulated(Executor):
     def __init__(self, fixed: float, each: float) -> None:
         self.fixed, self.each = fixed, each
 
-    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Done) -> None:
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
         seconds = self.fixed + self.each * len(arrays[0])
         asyncio.get_running_loop().call_later(seconds, done, [arrays[0]])
 

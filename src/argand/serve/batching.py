@@ -94,9 +94,9 @@ class Batcher:
     """The queue of one signature.
 
     A batch is made of requests whose sizes but that of the rows are equal, or may be made so by
-    padding, so each row is computed as it would be alone; the most urgent first. Nothing waits
-    while the executor is free, unless `max_delay` says so: then the batch is what has arrived while
-    the one before was computed.
+    padding, so each row is computed as it would be alone; the most urgent first. A batch is what
+    has arrived while the one before was computed: nothing waits while the executor is free, unless
+    `max_delay` says so.
 
     A batch that fails is computed again one request at a time: only those whose fault it is fail.
     """
@@ -383,11 +383,6 @@ class Batcher:
                 pending.future.set_exception(told)
 
     # -- the end -------------------------------------------------------------------------------
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits and nothing is computed."""
-        return not self._lines and not self._computing and not self._again
 
     def close(self, reason: str = "the model was unloaded") -> None:
         """Take back the timers; tell whoever waits still that nothing will come."""

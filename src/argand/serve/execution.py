@@ -14,7 +14,7 @@ from argand.serve.files import HeldFile
 from argand.serve.options import ModelOptions
 from argand.serve.signature import ServedSignature
 
-Done = Callable[[list[Any] | BaseException], None]
+Told = Callable[[list[Any] | BaseException], None]
 """Is told the outputs of a call, or why there are none, on the event loop's thread."""
 
 
@@ -44,7 +44,7 @@ class Executor(Protocol):
         compiled, and each signature says whether its rows can be batched."""
         await beside(version.warm)
 
-    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Done) -> None:
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
         """Begin a call; `done` is told its outputs, at once or later."""
         ...
 
@@ -75,25 +75,25 @@ class InProcess(Executor):
 
     def __init__(self) -> None:
         self.room = 1
-        self._thread: ThreadPoolExecutor | None = None
+        self._threads: ThreadPoolExecutor | None = None
         self._ending: ThreadPoolExecutor | None = None
         self._seconds: dict[int, float] = {}  # the longest of late, by signature
 
-    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Done) -> None:
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
         """Compute a call."""
         key = id(signature)
         if self._seconds.get(key, 1.0) < _SHORT:
             done(self._timed(key, signature, arrays))
             return
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(self.room, thread_name_prefix="argand-serve")
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.room, thread_name_prefix="argand-serve")
         loop = asyncio.get_running_loop()
 
         def compute() -> None:
             found = self._timed(key, signature, arrays)
             loop.call_soon_threadsafe(done, found)
 
-        self._thread.submit(compute)
+        self._threads.submit(compute)
 
     def _timed(
         self, key: int, signature: ServedSignature, arrays: Sequence[Any]
@@ -114,15 +114,15 @@ class InProcess(Executor):
 
     def close(self) -> None:
         """End the threads after what they compute."""
-        if self._thread is not None:
-            self._thread.shutdown(wait=False)
-            self._thread, self._ending = None, self._thread
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+            self._threads, self._ending = None, self._threads
 
     def join(self) -> None:
-        """Wait for the thread."""
+        """Wait for the threads."""
         if self._ending is not None:
             self._ending.shutdown()
             self._ending = None
 
 
-__all__ = ["Done", "Executor", "InProcess", "Version"]
+__all__ = ["Executor", "InProcess", "Told", "Version"]

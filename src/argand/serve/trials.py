@@ -94,7 +94,7 @@ class Trials:
         """Sizes for the symbols but that of the rows: the usual ones first, then 1, for which a
         program is compiled for itself."""
         names = {
-            n: r for n, r in self._ranges().items() if n != self.served.rows and r.max != r.min
+            n: r for n, r in self.served.ranges.items() if n != self.served.rows and r.max != r.min
         }
         usual = {n: _usual(r, self.guess) for n, r in names.items()}
         yield usual
@@ -104,9 +104,6 @@ class Trials:
                 found = dict(zip(names, sizes, strict=True))
                 if found != usual:
                     yield found
-
-    def _ranges(self) -> Mapping[str, Any]:
-        return self.served.ranges
 
     # -- calls ---------------------------------------------------------------------------------
 

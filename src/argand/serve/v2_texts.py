@@ -24,9 +24,9 @@ def begun(
     version: ModelVersion,
     inputs: Mapping[str, np.ndarray[Any, Any]],
     parameters: Mapping[str, Any],
-    seconds: float | None,
+    timeout: float | None,
 ) -> Generation:
-    """The text of a request, which is computed from now on, within some seconds."""
+    """The text of a request, which is computed from now on; `timeout` as for `begin`."""
     known = {name for name, _ in INPUTS}
     for name in inputs:
         if name not in known:
@@ -44,7 +44,7 @@ def begun(
         prompt,
         sampling=sampling_of(fields, logprobs=None),
         priority=priority,
-        timeout=seconds,
+        timeout=timeout,
     )
 
 

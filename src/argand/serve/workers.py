@@ -40,15 +40,14 @@ from argand.serve.channel import (
 )
 from argand.serve.cores import Share, shares
 from argand.serve.errors import ServeError, Status
-from argand.serve.execution import Done as Told
-from argand.serve.execution import Executor, Version
+from argand.serve.execution import Executor, Told, Version
 from argand.serve.files import HeldFile
 from argand.serve.signature import Findings, ServedSignature
 
 _log = logging.getLogger("argand.serve")
 
-Found = dict[str, Findings]
-"""What a worker found out about the signatures of a version, by their names."""
+FindingsByName = dict[str, Findings]
+"""What a worker found out about the signatures of a version."""
 
 TRIES: Final = 3
 """How many workers a call may cost before it fails: it may be the call that ends them."""
@@ -117,19 +116,19 @@ class _Worker:
         self.is_ready = False
         self.started = time.monotonic()
         self._pool = pool
-        self._loading: dict[int, asyncio.Future[Found]] = {}
+        self._loading: dict[int, asyncio.Future[FindingsByName]] = {}
         self._given, self._made = Segment(), Seen()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.settimeout(_REPLY)
         self._channel = Channel(ours)
         with theirs:
-            self.process = _started(theirs.fileno(), share)
+            self.process = _process(theirs.fileno(), share)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(ours.fileno(), self._read)
 
     # -- what it is asked ----------------------------------------------------------------------
 
-    async def load(self, entry: _Entry, compare: bool) -> Found:
+    async def load(self, entry: _Entry, compare: bool) -> FindingsByName:
         """Let it read a version; what it found out about its signatures."""
         future = self._loading[entry.number] = self._loop.create_future()
         message = Load(entry.number, entry.held.name, entry.batching, compare)
@@ -138,7 +137,7 @@ class _Worker:
         for key, packed in entry.packed.items():
             self._send(Packed(entry.number, key), packed)
         self._send(message, entry.held.file)
-        findings: Found = await future
+        findings: FindingsByName = await future
         self.versions.add(entry.number)
         return findings
 
@@ -215,7 +214,7 @@ def _error(message: Failed) -> ServeError:
     return ServeError(Status[message.status], message.message, field=message.field)
 
 
-def _started(end: int, share: Share) -> subprocess.Popen[bytes]:
+def _process(end: int, share: Share) -> subprocess.Popen[bytes]:
     """A process that serves one end of a connection."""
     folder = Path(argand.__file__).parent.parent
     threads = min(share.threads, settings.threads)
@@ -289,7 +288,7 @@ class WorkerPool:
             version.signatures[name].take(found)
         return entry
 
-    async def _load(self, index: int, entry: _Entry, compare: bool) -> Found:
+    async def _load(self, index: int, entry: _Entry, compare: bool) -> FindingsByName:
         """Load a version on a worker; if that ends, on the one in its place."""
         for _ in range(TRIES):
             worker = await self._ready(index)

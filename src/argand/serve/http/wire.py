@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         if len(self.owner.open) > self.limits.connections:
             self._refuse(ServeError(Status.UNAVAILABLE, "too many connections; try again later"))
             return
-        self._is_idle()
+        self._go_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: what is computed for it is of no use."""
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self.deadline = math.inf
         elif not self._discards:
-            self._is_idle()
+            self._go_idle()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
@@ -282,7 +282,7 @@ class Connection(asyncio.Protocol):
             if self.owner.closing:
                 self._transport.close()
             elif self._writable is None:
-                self._is_idle()
+                self._go_idle()
 
     async def _send(self, request: Request, response: Response) -> None:
         closes = self.owner.closing or request.headers.get(b"connection") == b"close"
@@ -354,7 +354,8 @@ class Connection(asyncio.Protocol):
             if self._transport.can_write_eof():
                 self._transport.write_eof()
 
-    def _is_idle(self) -> None:
+    def _go_idle(self) -> None:
+        """Wait for a request."""
         self.deadline = self._loop.time() + self.limits.idle_seconds
 
     def expire(self) -> None:
