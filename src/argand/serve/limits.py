@@ -17,9 +17,10 @@ class Limits:
         header: the largest request line and headers.
         elements: the most elements of a tensor in a request.
         connections: how many may be open at once.
-        header_seconds: in which the headers must have come.
+        header_seconds: in which the headers must have come, and before them TLS's handshake.
         body_seconds: in which the body must have come.
-        write_seconds: for which a client may leave an answer unread.
+        write_seconds: for which a client may leave an answer unread; one that reads slowly, but at
+            least 64 KiB in that time, gets all of it.
         idle_seconds: after which a connection without a request is closed.
     """
 

@@ -30,6 +30,7 @@ from argand.serve.settings import ServerOptions
 _log = logging.getLogger("argand.serve")
 
 _LAST = 1.0  # seconds for models to end, where requests took all of the time
+_LAST_OF_TLS = 5.0  # seconds for a client to read the last bytes and say that it ends, too
 _BACKLOG = 2048  # connections that the kernel keeps while the loop computes
 
 
@@ -216,8 +217,10 @@ class Server:
     async def _listen(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
         host, port = self.options.host, self.port
         try:
+            tls = self._tls()
+            times = {} if tls is None else self._tls_times()
             return await loop.create_server(
-                self._connections, host, port, ssl=self._tls(), backlog=_BACKLOG
+                self._connections, host, port, ssl=tls, backlog=_BACKLOG, **times
             )
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
@@ -290,6 +293,12 @@ class Server:
         self.metrics.observe("grpc", model, version, status, record.seconds)
         if self._log is not None:
             self._log.of_call(record)
+
+    def _tls_times(self) -> dict[str, float]:
+        """How long clients may take to begin and to end TLS: before and behind it they are no
+        connections that `Connections` knows."""
+        begins = self.options.limits.header_seconds
+        return {"ssl_handshake_timeout": begins, "ssl_shutdown_timeout": _LAST_OF_TLS}
 
     def _tls(self) -> ssl.SSLContext | None:
         if self.options.certificate is None:

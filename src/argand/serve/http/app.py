@@ -7,7 +7,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -66,14 +66,25 @@ class App:
 
     def refuse(self, request: Request, error: ServeError, status: int | None = None) -> Response:
         """The response to a request that did not come whole."""
+        self._name(request)
+        response = self._failed(request, error)
+        response.status = status or response.status
+        return self._finished(request, response)
+
+    def abandon(self, request: Request) -> None:
+        """Tell of a request whose client has gone before it was begun."""
+        self._name(request)
+        self._observe(request, Response(status=Status.CANCELLED.http))
+
+    def _name(self, request: Request) -> None:
+        """The ids of a request, and the protocol of one that is not routed."""
         request.id = request_id(request.header(b"x-request-id"))
+        if b"traceparent" in request.headers:
+            request.trace = trace_of(request.header(b"traceparent"), request.header(b"tracestate"))
         found = self.table.find(request.path)
         route = None if found is None else found.by_method.get(request.method)
         if route is not None:
             _take(request, route)
-        response = self._failed(request, error)
-        response.status = status or response.status
-        return self._finished(request, response)
 
     async def _routed(self, request: Request) -> Response:
         found = self.table.find(request.path)
@@ -140,8 +151,30 @@ class App:
             if request.trace.state:
                 extra.append((b"tracestate", clean(request.trace.state)))
         response.headers = [*response.headers, *extra]
-        self._observe(request, response)
+        if isinstance(response, StreamResponse):
+            response.chunks = self._told(request, response, response.chunks)
+        else:
+            self._observe(request, response)
         return response
+
+    async def _told(
+        self, request: Request, response: StreamResponse, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """The chunks of a stream, which is told of when it ends."""
+        whole, response.status = response.status, Status.CANCELLED.http
+        try:
+            async for chunk in chunks:
+                response.sent += len(chunk)
+                yield chunk
+            response.status = whole
+        except Exception:
+            response.status = Status.INTERNAL.http
+            raise
+        finally:
+            self._observe(request, response)
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
 
     def _observe(self, request: Request, response: Response) -> None:
         seconds = time.perf_counter() - request.started

@@ -34,7 +34,7 @@ def line_of(request: Request, response: Response, seconds: float) -> bytes:
         "status": response.status,
         "seconds": round(seconds, 6),
         "bytes_in": len(request.body),
-        "bytes_out": None if isinstance(response, StreamResponse) else len(response.body),
+        "bytes_out": response.sent if isinstance(response, StreamResponse) else len(response.body),
         "client": request.client,
         "request_id": request.id,
     }

@@ -31,6 +31,7 @@ class Request:
         "client",
         "errors",
         "headers",
+        "http",
         "id",
         "method",
         "params",
@@ -57,6 +58,7 @@ class Request:
         self.headers = headers or {}
         self.body = body
         self.client = client
+        self.http = "1.1"
         self.params: dict[str, str] = {}
         self.protocol = ""
         self.errors: Callable[[ServeError], Response] | None = None
@@ -102,9 +104,10 @@ class Response:
 
 
 class StreamResponse(Response):
-    """A body that is sent as it is made. Where the client goes, the iterator is closed."""
+    """A body that is sent as it is made, `sent` bytes of it so far. Where the client goes, the
+    iterator is closed."""
 
-    __slots__ = ("chunks",)
+    __slots__ = ("chunks", "sent")
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class StreamResponse(Response):
     ) -> None:
         super().__init__(status=status, type=type, headers=headers)
         self.chunks = chunks
+        self.sent = 0
 
 
 def status_line(status: int) -> bytes:
@@ -130,16 +134,19 @@ def status_line(status: int) -> bytes:
 _PHRASES = {499: "Client Closed Request"}
 
 
-def head(response: Response, headers: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
-    """The lines before a response's body, the empty one included."""
+def head(
+    response: Response, headers: Iterable[tuple[bytes, bytes]] = (), *, in_chunks: bool = True
+) -> bytes:
+    """The lines before a response's body, the empty one included. A stream comes in chunks, or ends
+    with the connection, as HTTP/1.0 has it."""
     line = _LINES.get(response.status) or _LINES.setdefault(
         response.status, status_line(response.status)
     )
     parts = [line, b"content-type: ", response.type, b"\r\n"]
-    if isinstance(response, StreamResponse):
-        parts.append(b"transfer-encoding: chunked\r\n")
-    else:
+    if not isinstance(response, StreamResponse):
         parts.append(b"content-length: %d\r\n" % len(response.body))
+    elif in_chunks:
+        parts.append(b"transfer-encoding: chunked\r\n")
     for name, value in response.headers:
         parts += (name, b": ", value, b"\r\n")
     for name, value in headers:

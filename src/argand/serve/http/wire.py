@@ -26,6 +26,8 @@ _SWEEP = 0.5  # seconds between two looks at deadlines
 LAST_CALL = 0.1  # seconds for which idle connections stay open when the server ends
 _LINGER = 2.0  # seconds for which a refused body is read and thrown away
 _TOGETHER = 1 << 16  # bytes of a body that are sent with the head, in one packet
+_AHEAD = 16  # requests that a client may send ahead
+_PACE = 1 << 16  # bytes that a client must read at least in the seconds for writing
 
 
 class Connections:
@@ -94,7 +96,9 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None  # of the request that is answered
         self._reading = False
         self._discards = False
+        self._refusal: bytes | None = None  # waits until those before are answered
         self._keep = True
+        self._expects = False  # to hear that its body may come
         self._head_bytes = 0
         self._named_bytes = 0
         self._body_bytes = 0
@@ -103,6 +107,7 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._writable: asyncio.Event | None = None  # while the client does not read
+        self._unread = 0  # bytes that it had not read when its deadline was set
 
     # -- of the transport ----------------------------------------------------------------------
 
@@ -115,13 +120,16 @@ class Connection(asyncio.Protocol):
         if len(self.owner.open) > self.limits.connections:
             self._refuse(ServeError(Status.UNAVAILABLE, "too many connections; try again later"))
             return
-        self._go_idle()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: what is computed for it is of no use."""
         self.owner.open.discard(self)
         self._release(self._held)
         self._discards = True
+        for request in (*self._waiting, self._request):
+            if request is not None:
+                self.owner.app.abandon(request)
         self._waiting.clear()
         if self._writable is not None:
             self._writable.set()
@@ -131,17 +139,14 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads too slowly."""
         self._writable = asyncio.Event()
-        self.deadline = self._loop.time() + self.limits.write_seconds
+        self._watch()
 
     def resume_writing(self) -> None:
         """The client has read."""
         if self._writable is not None:
             self._writable.set()
             self._writable = None
-        if self._task is not None:
-            self.deadline = math.inf
-        elif not self._discards:
-            self._go_idle()
+        self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
@@ -150,7 +155,7 @@ class Connection(asyncio.Protocol):
         if not self._reading:
             self._reading = True
             if self._task is None:
-                self.deadline = self._loop.time() + self.limits.header_seconds
+                self._watch()
         self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -180,6 +185,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
+        self._reading = True
         self._url, self._headers, self._body, self._body_bytes = b"", {}, [], 0
         self._head_bytes = 0  # of what comes later; what has come is counted when it is whole
         self._named_bytes = 0
@@ -210,17 +216,19 @@ class Connection(asyncio.Protocol):
             path = "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
         method = self._parser.get_method().decode("latin-1")
         self._request = Request(method, path, query, self._headers, client=self._client)
+        self._request.http = self._parser.get_http_version()
         self._keep = self._parser.should_keep_alive()
         if self._named_bytes > self.limits.header:
             self._refuse_head()
             return
         if self._task is None:
-            self.deadline = self._loop.time() + self.limits.body_seconds
+            self._watch()
         length = self._headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > self.limits.body:
             self._refuse_body()
         elif self._headers.get(b"expect", b"").lower() == b"100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._expects = True
+            self._continue()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -245,7 +253,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         request, self._request = self._request, None
-        self._reading = False
+        self._reading = self._expects = False
         if request is None or self._discards:
             return
         request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
@@ -255,7 +263,8 @@ class Connection(asyncio.Protocol):
             self._begin(request)
         else:
             self._waiting.append(request)
-            self._transport.pause_reading()
+            if len(self._waiting) >= _AHEAD or self._held > self.limits.body:
+                self._transport.pause_reading()  # which hides, too, that a client goes
 
     # -- answering -----------------------------------------------------------------------------
 
@@ -266,33 +275,56 @@ class Connection(asyncio.Protocol):
     async def _answer(self, request: Request) -> None:
         response = await self.owner.app.handle(request)
         try:
-            if not self._transport.is_closing():
-                await self._send(request, response)
+            closes = self._transport.is_closing() or await self._send(request, response)
+            while self._writable is not None:  # answers to who does not read don't pile up
+                await self._writable.wait()
+            if closes:
+                self._close()
         except Exception:  # of a stream that has begun: only its end can tell
             _log.exception("%s %s: the answer broke off", request.method, request.path)
             self._transport.abort()
         self._task = None
         self._release(len(request.body))
-        if self._transport.is_closing() or self._discards:
-            return
+        if not self._transport.is_closing():
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """What comes behind a request that is answered."""
         if self._waiting:
             self._begin(self._waiting.popleft())
+            return
+        self._transport.resume_reading()
+        if self._refusal is not None:
+            self._end_with(self._refusal)
+        elif self.owner.closing:
+            self._close()
         else:
-            self._transport.resume_reading()
-            if self.owner.closing:
-                self._transport.close()
-            elif self._writable is None:
-                self._go_idle()
+            self._continue()
+            self._watch()
 
-    async def _send(self, request: Request, response: Response) -> None:
-        closes = self.owner.closing or request.headers.get(b"connection") == b"close"
+    def _continue(self) -> None:
+        """Ask for the body that a client holds back, once those before are answered."""
+        if self._expects and self._task is None:
+            self._expects = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def _send(self, request: Request, response: Response) -> bool:
+        """Send an answer; returns whether it is the last one."""
+        closes = request.headers.get(b"connection") == b"close" or (
+            self.owner.closing and not self._waiting
+        )
         extra = [(b"date", self.owner.date)]
-        if closes:
+        in_chunks = True
+        if request.http == "1.0":
+            in_chunks = False
+            closes = closes or isinstance(response, StreamResponse)
+            extra.append((b"connection", b"close" if closes else b"keep-alive"))
+        elif closes:
             extra.append((b"connection", b"close"))
-        first = head(response, extra)
+        first = head(response, extra, in_chunks=in_chunks)
         if isinstance(response, StreamResponse):
             self._transport.write(first)
-            await self._stream(response)
+            await self._stream(response, in_chunks)
         elif request.method == "HEAD":
             self._transport.write(first)
         elif len(response.body) <= _TOGETHER:
@@ -300,10 +332,9 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(first)
             self._transport.write(response.body)
-        if closes:
-            self._transport.close()
+        return closes
 
-    async def _stream(self, response: StreamResponse) -> None:
+    async def _stream(self, response: StreamResponse, in_chunks: bool) -> None:
         try:
             async for chunk in response.chunks:
                 if self._writable is not None:
@@ -311,8 +342,10 @@ class Connection(asyncio.Protocol):
                 if self._transport.is_closing():
                     return
                 if chunk:
-                    self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            self._transport.write(b"0\r\n\r\n")
+                    whole = b"%x\r\n%b\r\n" % (len(chunk), chunk) if in_chunks else chunk
+                    self._transport.write(whole)
+            if in_chunks:
+                self._transport.write(b"0\r\n\r\n")
         finally:
             close = getattr(response.chunks, "aclose", None)
             if close is not None:
@@ -340,30 +373,57 @@ class Connection(asyncio.Protocol):
         )
 
     def _refuse(self, error: ServeError, status: int | None = None) -> None:
-        """Answer what has not come whole, and close. What else comes is read for a while, since a
-        client that is still sending would never see the answer."""
+        """Answer what has not come whole, in its turn, and close."""
         if self._discards:
             return
         self._discards = True
         request = self._request or Request("GET", "/", client=self._client)
+        self._request = None
         response = self.owner.app.refuse(request, error, status)
-        self.deadline = self._loop.time() + _LINGER
         first = head(response, ((b"date", self.owner.date), (b"connection", b"close")))
         if self._task is None:
-            self._transport.write(first + response.body)
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
+            self._end_with(first + response.body)
+        else:
+            self._refusal = first + response.body
 
-    def _go_idle(self) -> None:
-        """Wait for a request."""
-        self.deadline = self._loop.time() + self.limits.idle_seconds
+    def _end_with(self, answer: bytes) -> None:
+        """Send the last answer. What else comes is read for a while and thrown away, since a client
+        that is still sending would never see the answer."""
+        self._transport.write(answer)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._watch()
+
+    def _close(self) -> None:
+        """Close once what is written has been read."""
+        self._transport.close()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Set the time by which the client must have done what is its turn to do."""
+        limits = self.limits
+        if self._writable is not None or self._transport.is_closing():
+            self._unread = self._transport.get_write_buffer_size()
+            seconds = limits.write_seconds
+        elif self._task is not None:
+            seconds = math.inf
+        elif self._discards:
+            seconds = _LINGER
+        elif self._request is not None:
+            seconds = limits.body_seconds
+        else:
+            seconds = limits.header_seconds if self._reading else limits.idle_seconds
+        self.deadline = self._loop.time() + seconds
 
     def expire(self) -> None:
         """A deadline has passed."""
-        if self._writable is not None:
-            self._transport.abort()
+        if self._writable is not None or self._transport.is_closing():
+            if self._transport.get_write_buffer_size() > self._unread - _PACE:
+                self._transport.abort()
+            else:
+                self._watch()
         elif self._discards or not self._reading:
-            self._transport.close()
+            self._close()
         else:
             what = "headers" if self._request is None else "body"
             error = ServeError(Status.DEADLINE_EXCEEDED, f"the request's {what} came too slowly")
@@ -372,7 +432,7 @@ class Connection(asyncio.Protocol):
     def finish(self) -> None:
         """Close once the request that has begun is answered."""
         if self._task is None and not self._reading:
-            self._transport.close()
+            self._close()
 
     def abort(self) -> None:
         """Close at once."""
