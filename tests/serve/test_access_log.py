@@ -25,7 +25,7 @@ RECORD = SimpleNamespace(
     request_id="x" * 3000,
     model=None,
     version=None,
-    traceparent=None,
+    trace=None,
 )
 
 

@@ -559,7 +559,10 @@ def test_tokens_request_ids_and_what_is_told_of_calls(digits: Path) -> None:
         sent = [("authorization", "Bearer secret"), ("x-request-id", "r1"), ("traceparent", trace)]
         call = stub.ModelInfer(infer_request(inputs(1)), metadata=sent)
         await call
-        assert ("x-request-id", "r1") in list(await call.trailing_metadata())
+        trailing = dict(list(await call.trailing_metadata()))
+        assert trailing["x-request-id"] == "r1"
+        assert trailing["traceparent"].startswith(f"00-{'1' * 32}-")
+        assert trailing["traceparent"] != trace
         load = messages()("inference.RepositoryModelLoadRequest")(model_name="digits")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.RepositoryModelLoad(load)
@@ -571,7 +574,9 @@ def test_tokens_request_ids_and_what_is_told_of_calls(digits: Path) -> None:
     ]  # fmt: skip
     assert told[1].method == f"/{V2}/ModelInfer"
     assert (told[1].model, told[1].version) == ("digits", 1)
-    assert (told[1].request_id, told[1].traceparent) == ("r1", trace)
+    followed = told[1].trace
+    assert followed is not None
+    assert (told[1].request_id, followed.trace, followed.parent) == ("r1", "1" * 32, "2" * 16)
 
 
 def test_a_configuration_chooses_versions_within_the_served_folders(tmp_path: Path) -> None:

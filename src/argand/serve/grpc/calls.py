@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from argand.serve.errors import ServeError, Status, as_serve_error, invalid
-from argand.serve.tracing import request_id
+from argand.serve.tracing import Trace, request_id, trace_of
 from argand_client.definitions import BAD_REQUEST, DETAILS, RETRY_INFO, messages
 from argand_client.wire import Method
 
@@ -31,7 +31,7 @@ class Record(NamedTuple):
     seconds: float
     peer: str
     request_id: str
-    traceparent: str | None
+    trace: Trace | None
 
 
 class Call:
@@ -51,6 +51,7 @@ class Call:
         pairs = context.invocation_metadata() or ()
         self.metadata = {key: value for key, value in pairs if isinstance(value, str)}
         self.request_id = request_id(self.metadata.get("x-request-id"))
+        self.trace = trace_of(self.metadata.get("traceparent"), self.metadata.get("tracestate"))
         remaining = context.time_remaining()
         self._ends = None if remaining is None else self.started + max(float(remaining), 0.0)
 
@@ -69,11 +70,29 @@ class Call:
             time.perf_counter() - self.started,
             self.peer,
             self.request_id,
-            self.metadata.get("traceparent"),
+            self.trace,
         )
 
 
 Observe = Callable[[Record], None]
+
+
+class Gate:
+    """Lets so many calls in at a time, and tells of each that has ended."""
+
+    def __init__(self, most: int, observe: Observe) -> None:
+        self.most = most
+        self.observe = observe
+        self.inside = 0
+
+    def enter(self) -> None:
+        """Raises ServeError where too many calls are answered, this one among them."""
+        if self.inside > self.most:
+            raise ServeError(
+                Status.RESOURCE_EXHAUSTED,
+                f"{self.most} calls are answered already; try again later",
+                retry_after=1.0,
+            )
 
 
 def parsed(kind: Any, data: bytes) -> Any:
@@ -85,7 +104,7 @@ def parsed(kind: Any, data: bytes) -> Any:
 
 
 def handler(
-    service: str, method: Method, function: Callable[..., Any], observe: Observe
+    service: str, method: Method, function: Callable[..., Any], gate: Gate
 ) -> grpc.RpcMethodHandler:
     """How gRPC calls a method: messages stay bytes until they come here, so that what can't be
     read is answered as any other error."""
@@ -93,7 +112,8 @@ def handler(
 
     async def one(data: bytes, context: Any) -> bytes:
         call = Call(context, name)
-        async with _answering(call, observe):
+        async with _answering(call, gate):
+            gate.enter()
             answer = await function(parsed(method.request, data), call)
             encoded: bytes = answer.SerializeToString()
             return encoded
@@ -101,14 +121,16 @@ def handler(
 
     async def to_many(data: bytes, context: Any) -> AsyncIterator[bytes]:
         call = Call(context, name)
-        async with _answering(call, observe):
+        async with _answering(call, gate):
+            gate.enter()
             async for answer in function(parsed(method.request, data), call):
                 yield answer.SerializeToString()
 
     async def many_to_many(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         call = Call(context, name)
-        read = (parsed(method.request, data) async for data in requests)
-        async with _answering(call, observe):
+        async with _answering(call, gate):
+            gate.enter()
+            read = (parsed(method.request, data) async for data in requests)
             async for answer in function(read, call):
                 yield answer.SerializeToString()
 
@@ -119,17 +141,43 @@ def handler(
     return grpc.unary_unary_rpc_method_handler(one)
 
 
+def unknown(gate: Gate) -> grpc.GenericRpcHandler:
+    """Answers the methods that no service has, so that these calls are told of too."""
+
+    class Unknown(grpc.GenericRpcHandler):  # type: ignore[misc]
+        def service(self, details: Any) -> grpc.RpcMethodHandler:
+            async def refused(requests: Any, context: Any) -> AsyncIterator[bytes]:
+                async with _answering(Call(context, details.method), gate):
+                    raise ServeError(
+                        Status.UNIMPLEMENTED, f"there is no method {details.method[:200]}"
+                    )
+                yield b""
+
+            return grpc.stream_stream_rpc_method_handler(refused)
+
+    return Unknown()
+
+
 class _answering:  # noqa: N801  # a context manager
     """Tells the client of errors and the request's id, and the observer of every call."""
 
-    def __init__(self, call: Call, observe: Observe) -> None:
+    def __init__(self, call: Call, gate: Gate) -> None:
         self.call = call
-        self.observe = observe
+        self.gate = gate
+        self.observe = gate.observe
 
     async def __aenter__(self) -> None:
-        self.call.context.set_trailing_metadata((("x-request-id", self.call.request_id),))
+        self.gate.inside += 1
+        trailing = [("x-request-id", self.call.request_id)]
+        trace = self.call.trace
+        if trace is not None:
+            trailing.append(("traceparent", trace.header))
+            if trace.state:
+                trailing.append(("tracestate", trace.state))
+        self.call.context.set_trailing_metadata(tuple(trailing))
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        self.gate.inside -= 1
         if error is None:
             self.observe(self.call.record(None))
             return False
@@ -173,4 +221,4 @@ def _details(error: ServeError, message: str) -> bytes:
     return found
 
 
-__all__ = ["Call", "Observe", "Record", "handler", "parsed"]
+__all__ = ["Call", "Gate", "Observe", "Record", "handler", "parsed", "unknown"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import grpc
 
 from argand.serve.access import Access
 from argand.serve.engine import Engine
-from argand.serve.grpc.calls import Observe, Record, handler
+from argand.serve.grpc.calls import Gate, Observe, Record, handler, unknown
 from argand.serve.grpc.health import HealthService, ReflectionService
 from argand.serve.grpc.inference import InferenceService
 from argand.serve.grpc.model_service import ModelService
@@ -65,7 +66,8 @@ async def start(
         host: the address to listen on.
         port: 0 for one that is free.
         access: says who may ask what; without it all may ask, and none may manage models.
-        limits: of messages and tensors; `connections` bounds the calls at a time.
+        limits: of messages, tensors, connections and their time; `connections` bounds the calls
+            at a time too.
         certificate: the file of a TLS certificate (PEM, its chain behind it), and `key` its key.
         clients: the file of certificates that clients must show, or that signed theirs.
         reuse_port: let other processes listen on the port too.
@@ -74,7 +76,8 @@ async def start(
     """
     limits = limits or Limits()
     server = grpc.aio.server(
-        options=_options(limits, reuse_port), maximum_concurrent_rpcs=limits.connections
+        options=_options(limits, reuse_port),
+        maximum_concurrent_rpcs=2 * limits.connections,  # those that have sent nothing yet too
     )
     made = GrpcServer(engine, server)
     shared = (engine, access or Access(), limits)
@@ -86,7 +89,8 @@ async def start(
     named = tuple(s.name for s in services)
     services.append(HealthService(engine, named, lambda: made.is_ready))
     services += [ReflectionService(version) for version in ("v1", "v1alpha")]
-    server.add_generic_rpc_handlers(tuple(_handlers(s, observe) for s in services))
+    gate = Gate(limits.connections, observe)
+    server.add_generic_rpc_handlers((*(_handlers(s, gate) for s in services), unknown(gate)))
     address = f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
     try:
         if certificate is None:
@@ -106,6 +110,10 @@ def _options(limits: Limits, reuse_port: bool) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", _STREAMS),
         ("grpc.max_metadata_size", limits.header),
+        ("grpc.absolute_max_metadata_size", limits.header),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.server_handshake_timeout_ms", math.ceil(limits.header_seconds * 1000)),
+        ("grpc.max_connection_idle_ms", math.ceil(limits.idle_seconds * 1000)),
         ("grpc.so_reuseport", int(reuse_port)),
         # clients may ask whether the connection lives, and idle ones are asked
         ("grpc.http2.min_ping_interval_without_data_ms", 5000),
@@ -115,10 +123,10 @@ def _options(limits: Limits, reuse_port: bool) -> list[tuple[str, Any]]:
     ]
 
 
-def _handlers(service: Any, observe: Observe) -> Any:
+def _handlers(service: Any, gate: Gate) -> Any:
     """What gRPC asks for the methods of a service."""
     found = {
-        m.name: handler(service.name, m, getattr(service, _snake(m.name)), observe)
+        m.name: handler(service.name, m, getattr(service, _snake(m.name)), gate)
         for m in messages().methods(service.name)
     }
     return grpc.method_handlers_generic_handler(service.name, found)

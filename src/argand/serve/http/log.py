@@ -9,11 +9,11 @@ import os
 import select
 import time
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
 from argand.serve.http.message import Request, Response, StreamResponse
-from argand.serve.tracing import trace_of
 
 _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger("argand.serve")
@@ -54,15 +54,21 @@ def line_of_call(record: Any) -> bytes:
         "protocol": "grpc",
         "status": "OK" if record.status is None else record.status.name,
         "seconds": round(record.seconds, 6),
-        "client": record.peer,
+        "client": _address_of(record.peer),
         "request_id": record.request_id or "",
     }
     if record.model is not None:
         said |= {"model": record.model, "version": record.version}
-    trace = trace_of(record.traceparent)
-    if trace is not None:
+    if record.trace is not None:
+        trace = record.trace
         said |= {"trace_id": trace.trace, "span_id": trace.span, "parent_id": trace.parent}
     return _encode(said)
+
+
+def _address_of(peer: str) -> str:
+    """The client's address, of gRPC's `ipv4:1.2.3.4:5` and `ipv6:%5B::1%5D:5`."""
+    kind, _, address = peer.partition(":")
+    return unquote(address).rpartition(":")[0].strip("[]") if kind[:2] == "ip" else peer
 
 
 def _now() -> str:
