@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from served import classifier, exported, inputs, put
 pytest.importorskip("httptools")
 
 from argand.base.errors import ArgumentError
-from argand.serve import Client, ServeError, Server, Status
+from argand.serve import Client, Limits, ServeError, Server, Status
 from argand_client.definitions import messages
 
 V2 = "inference.GRPCInferenceService"
@@ -105,3 +106,13 @@ def test_clients_show_certificates_where_the_server_asks_for_them(
                     client.predict(inputs(1))
     with pytest.raises(ArgumentError, match="give certificate too"):
         Server([], port=0, clients=str(known[0]))
+
+
+def test_who_never_begins_tls_is_cut(files: tuple[Path, Path]) -> None:
+    set = {"certificate": str(files[0]), "key": str(files[1])}
+    limits = Limits(header_seconds=0.1)
+    with (
+        Server([], port=0, limits=limits, **set) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as silent,
+    ):
+        assert silent.recv(1) == b""

@@ -217,10 +217,15 @@ class Server:
     async def _listen(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
         host, port = self.options.host, self.port
         try:
-            tls = self._tls()
-            times = {} if tls is None else self._tls_times()
+            tls = self._tls()  # clients that begin or end it are none that `Connections` knows
             return await loop.create_server(
-                self._connections, host, port, ssl=tls, backlog=_BACKLOG, **times
+                self._connections,
+                host,
+                port,
+                ssl=tls,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=self.options.limits.header_seconds if tls else None,
+                ssl_shutdown_timeout=_LAST_OF_TLS if tls else None,
             )
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
@@ -293,12 +298,6 @@ class Server:
         self.metrics.observe("grpc", model, version, status, record.seconds)
         if self._log is not None:
             self._log.of_call(record)
-
-    def _tls_times(self) -> dict[str, float]:
-        """How long clients may take to begin and to end TLS: before and behind it they are no
-        connections that `Connections` knows."""
-        begins = self.options.limits.header_seconds
-        return {"ssl_handshake_timeout": begins, "ssl_shutdown_timeout": _LAST_OF_TLS}
 
     def _tls(self) -> ssl.SSLContext | None:
         if self.options.certificate is None:
