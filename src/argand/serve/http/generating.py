@@ -137,10 +137,8 @@ async def pieces_of(
             else:
                 yield found
     finally:
-        for request in requests:
-            request.cancel()
         for task in tasks:
-            task.cancel()
+            task.cancel()  # which leaves the loop over its request
 
 
 async def with_errors(
