@@ -67,6 +67,7 @@ class Server:
         self.metrics = Metrics(self.engine)
         self.port = self.options.port
         self.grpc_port = self.options.grpc_port
+        self.is_loading = False
         self.is_draining = False
         self.app: Any = None
         self._grpc: Any = None
@@ -74,6 +75,7 @@ class Server:
         self._connections: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ends: asyncio.Event | None = None
+        self._ends_at_once: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
         self._started = threading.Event()
         self._error: BaseException | None = None
@@ -89,8 +91,9 @@ class Server:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests should come: each model has a version, and the server isn't ending."""
-        return not self.is_draining and self.engine.is_ready
+        """Whether requests should come: each model has a version, also of those that are still
+        looked for, and the server isn't ending."""
+        return not self.is_loading and not self.is_draining and self.engine.is_ready
 
     # -- running -------------------------------------------------------------------------------
 
@@ -169,11 +172,11 @@ class Server:
         from argand.serve.http.wire import Connections
 
         self._loop = asyncio.get_running_loop()
-        self._ends = asyncio.Event()
+        self._ends, self._ends_at_once = asyncio.Event(), asyncio.Event()
         if with_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._on_signal)
-        self.is_draining = False
+        self.is_loading, self.is_draining = True, False
         self.app = self.make_app()
         self._connections = Connections(self.app, self.options.limits)
         self.metrics.connections = lambda: len(self._connections.open)
@@ -181,6 +184,7 @@ class Server:
         self.port = listening.sockets[0].getsockname()[1]
         try:
             await self._load()
+            self.is_loading = False
             await self._start_grpc()
             if self.options.poll is not None:
                 self.engine.start_polling(self.options.poll)
@@ -253,25 +257,37 @@ class Server:
         self.grpc_port = self._grpc.port
 
     def _on_signal(self) -> None:
-        assert self._ends is not None
+        assert self._ends is not None and self._ends_at_once is not None
         if self._ends.is_set():
-            self._connections.abort()
+            self._ends_at_once.set()
         self._ends.set()
 
     async def _close(self, listening: asyncio.Server) -> None:
         """Take no more connections, let requests end, then the models."""
+        assert self._ends_at_once is not None
         self.is_draining = True
         self.engine.stop_polling()
         listening.close()
+        cutting = asyncio.create_task(self._cut())
         loop = asyncio.get_running_loop()
         until = loop.time() + self.options.drain
         ending = [self._connections.close(self.options.drain)]
         if self._grpc is not None:
             ending.append(self._grpc.stop(self.options.drain))
         await asyncio.gather(*ending)
-        await self.engine.close(max(until - loop.time(), _LAST))
+        cutting.cancel()
+        left = 0.0 if self._ends_at_once.is_set() else until - loop.time()
+        await self.engine.close(max(left, _LAST))
         if self._log is not None:
             self._log.close()
+
+    async def _cut(self) -> None:
+        """Let no request end, once a second signal comes."""
+        assert self._ends_at_once is not None
+        await self._ends_at_once.wait()
+        self._connections.abort()
+        if self._grpc is not None:
+            await self._grpc.stop(0)
 
     def make_app(self) -> Any:
         """The application of this server's HTTP, which any ASGI server can run too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from argand.serve.errors import ServeError, Status, not_found
@@ -20,19 +20,16 @@ class HealthService:
 
     name = "grpc.health.v1.Health"
 
-    def __init__(
-        self, engine: Any, services: tuple[str, ...], is_ready: Callable[[], bool]
-    ) -> None:
-        self._engine = engine
+    def __init__(self, server: Any, services: tuple[str, ...]) -> None:
+        self._server = server
         self._services = services
-        self._is_ready = is_ready
         self._watchers = 0
         self._response = messages()("grpc.health.v1.HealthCheckResponse")
 
     def _status(self, service: str) -> int:
         if service in ("", *self._services):
-            return _SERVING if self._is_ready() else _NOT_SERVING
-        model = self._engine.models.get(service)
+            return _SERVING if self._server.is_ready else _NOT_SERVING
+        model = self._server.engine.models.get(service)
         if model is None:
             return _UNKNOWN
         return _SERVING if model.available else _NOT_SERVING
@@ -45,7 +42,8 @@ class HealthService:
         return self._response(status=status)
 
     async def watch(self, request: Any, call: Call) -> AsyncIterator[Any]:
-        """The health now, and each time that it changes."""
+        """The health now, and each time that it changes, until the server ends: it does not wait
+        for who watches."""
         if self._watchers >= _WATCHERS:
             raise ServeError(Status.RESOURCE_EXHAUSTED, f"{_WATCHERS} clients watch already")
         self._watchers += 1
@@ -56,6 +54,8 @@ class HealthService:
                 if status != told:
                     told = status
                     yield self._response(status=status)
+                if self._server.is_draining:
+                    raise ServeError(Status.UNAVAILABLE, "the server ends")
                 await asyncio.sleep(_LOOK)
         finally:
             self._watchers -= 1

@@ -87,7 +87,7 @@ async def start(
         ModelService(*shared),
     ]
     named = tuple(s.name for s in services)
-    services.append(HealthService(engine, named, lambda: made.is_ready))
+    services.append(HealthService(made, named))
     services += [ReflectionService(version) for version in ("v1", "v1alpha")]
     gate = Gate(limits.connections, observe)
     server.add_generic_rpc_handlers((*(_handlers(s, gate) for s in services), unknown(gate)))

@@ -52,7 +52,9 @@ def seconds_of(request: Request) -> float | None:
     except ValueError:
         found = -1.0
     if not 0 < found < 1e6:
-        raise invalid(f"x-request-timeout is a number of seconds, got {text[:40]!r}")
+        raise invalid(
+            f"x-request-timeout is a number of seconds, got {text[:40]!r}", "x-request-timeout"
+        )
     return found
 
 

@@ -1,0 +1,101 @@
+"""Readiness apart from liveness, while a server loads and while it ends; signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import classifier, exported, inputs, put
+from web import asked
+
+grpc = pytest.importorskip("grpc")
+pytest.importorskip("httptools")
+
+from argand.serve import Server
+from argand_client.definitions import messages
+
+V2 = "/inference.GRPCInferenceService"
+
+
+def test_a_server_that_loads_is_alive_and_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(exported(classifier()), tmp_path, "digits", 1)
+    server = Server(tmp_path, port=0)
+    may_load = threading.Event()
+    poll = server.engine.poll
+
+    async def late() -> None:
+        await asyncio.to_thread(may_load.wait, 20)
+        await poll()
+
+    monkeypatch.setattr(server.engine, "poll", late)
+    starting = threading.Thread(target=server.start)
+    starting.start()
+    rows = {"instances": inputs(1).tolist()}
+    try:
+        while server._connections is None or not server.port:
+            time.sleep(0.001)
+        assert asked(server, "GET", "/livez").status == 200
+        answer = asked(server, "GET", "/readyz")
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert asked(server, "GET", "/v2/health/live").status == 200
+        assert asked(server, "GET", "/v2/health/ready").json == {"ready": False}
+    finally:
+        may_load.set()
+        starting.join()
+    with server:
+        for path in ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/ping"):
+            assert asked(server, "GET", path).status == 200
+        assert asked(server, "POST", "/v1/models/digits:predict", rows).status == 200
+
+
+@pytest.mark.timeout(60)
+def test_a_server_that_ends_is_not_ready_and_a_second_signal_cuts(tmp_path: Path) -> None:
+    put(exported(classifier()), tmp_path, "digits", 1)
+    server = Server(tmp_path, port=0, grpc_port=0, drain=600).start()
+
+    def nothing() -> Iterator[bytes]:
+        threading.Event().wait(1)
+        yield from ()
+
+    with contextlib.ExitStack() as opened:
+        half = opened.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        half.sendall(b"POST /v1/models/digits:predict HTTP/1.1\r\ncontent-length: 9\r\n\r\nabc")
+        channel = opened.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}"))
+        stream = channel.stream_stream(f"{V2}/ModelStreamInfer")(nothing())
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
+        assert status_of(next(watch)) == 1
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        opened.callback(connection.close)
+        connection.request("GET", "/readyz")
+        assert connection.getresponse().read() == b'{"status":"ok"}'
+        server.call(server._on_signal)
+        connection.request("GET", "/readyz")  # over a connection that was there
+        assert connection.getresponse().status == 503
+        assert status_of(next(watch)) == 2
+        with pytest.raises(grpc.RpcError) as caught:
+            next(watch)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        half.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            half.recv(1)  # what has begun has all of the time
+        server.call(server._on_signal)
+        half.settimeout(20)
+        with contextlib.suppress(ConnectionResetError):
+            assert half.recv(1) == b""
+        with pytest.raises(grpc.RpcError):
+            list(stream)
+        server.stop()
+
+
+def status_of(message: bytes) -> Any:
+    return messages()("grpc.health.v1.HealthCheckResponse").FromString(message).status
