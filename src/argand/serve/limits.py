@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import resource
 from dataclasses import dataclass, fields
 
 from argand.serve.options import hold_above_zero
@@ -38,4 +40,21 @@ class Limits:
         hold_above_zero(self, *(field.name for field in fields(self)))
 
 
-__all__ = ["Limits"]
+_OTHERS = 1024  # files besides connections: of models, workers and the libraries
+_log = logging.getLogger("argand.serve")
+
+
+def allow_files(connections: int) -> None:
+    """Let this process have files open for so many connections, as far as the system lets it: the
+    usual 1024 are fewer than the connections that a server takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHERS
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        said = "%d connections may need more than the %d files that this process may open"
+        _log.warning(said, connections, most)
+
+
+__all__ = ["Limits", "allow_files"]

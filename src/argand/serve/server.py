@@ -22,6 +22,7 @@ from argand.io.replacing import replacing
 from argand.serve.access import Access
 from argand.serve.engine import Engine
 from argand.serve.folders import SUFFIXES
+from argand.serve.limits import allow_files
 from argand.serve.metrics import Metrics
 from argand.serve.options import ModelOptions
 from argand.serve.scratch import scratch_folder
@@ -110,6 +111,8 @@ class Server:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main:
             set_apart()
+            ports = 1 if self.options.grpc_port is None else 2
+            allow_files(ports * self.options.limits.connections)
         asyncio.run(self._serve(with_signals=is_main))
 
     def _begin(self) -> None:
