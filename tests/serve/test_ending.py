@@ -63,11 +63,14 @@ def test_a_server_that_ends_is_not_ready_and_a_second_signal_cuts(tmp_path: Path
     put(exported(classifier()), tmp_path, "digits", 1)
     server = Server(tmp_path, port=0, grpc_port=0, drain=600).start()
 
+    ended = threading.Event()
+
     def nothing() -> Iterator[bytes]:
-        threading.Event().wait(1)
+        ended.wait(60)
         yield from ()
 
     with contextlib.ExitStack() as opened:
+        opened.callback(ended.set)
         half = opened.enter_context(socket.create_connection(("127.0.0.1", server.port)))
         half.sendall(b"POST /v1/models/digits:predict HTTP/1.1\r\ncontent-length: 9\r\n\r\nabc")
         channel = opened.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}"))
