@@ -488,3 +488,26 @@ def test_state_and_samples_of_complex128() -> None:
     x = ag.tensor([1j, 2.0], dtype=ag.complex128)
     assert loaded(x).tolist() == program(x).tolist() == [-2 + 1j, 2e-300j]
     assert loaded.state_dict["last"].item() == 2 + 1j
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_sizes_of_0_and_1_that_may_vary_are_no_other_sizes(rows: int) -> None:
+    """A trace has 2 or more in their place, which are not those of other dimensions."""
+    auto = ({0: ag.Dim.AUTO, 1: ag.Dim.AUTO, 2: ag.Dim.AUTO},)
+    program = export(lambda x: ag.linalg.det(x), (ag.rand(rows, 2, 2),), dynamic_shapes=auto)
+    for shape in ((rows, 2, 2), (3, 4, 4), (2, 2, 2)):
+        x = ag.rand(*shape)
+        np.testing.assert_allclose(program(x).numpy(), np.linalg.det(x.numpy()), atol=1e-6)
+    with pytest.raises(ValueError, match="dimension 2"):
+        program(ag.rand(3, 4, 5))
+
+
+def test_a_size_of_1_that_is_broadcast_stays_one() -> None:
+    auto = {0: ag.Dim.AUTO, 1: ag.Dim.AUTO}
+    program = export(
+        lambda x, y: x + y, (ag.rand(1, 3), ag.rand(5, 3)), dynamic_shapes=(auto, auto)
+    )
+    x, y = ag.rand(1, 4), ag.rand(7, 4)
+    np.testing.assert_array_equal(program(x, y).numpy(), x.numpy() + y.numpy())
+    with pytest.raises(ValueError, match="dimension 0 of the input 'x' must be 1"):
+        program(ag.rand(2, 4), y)

@@ -287,15 +287,35 @@ def same(a: Extent, b: Extent) -> bool:
     return a == b
 
 
-def is_less(a: Extent, b: Extent) -> bool:
-    """Whether a < b, as far as can be told: by bounds, or by a guard of the trace; else False."""
-    difference: Extent = b - a
+def is_natural(*dims: Dim) -> bool:
+    """Whether dims are surely not negative."""
+    return all((low := dim.bounds()[0]) is not None and low >= 0 for dim in dims)
+
+
+def is_less(a: Extent, b: Extent, trusted: bool = False) -> bool:
+    """Whether a < b, as far as can be told: by bounds, or by a guard of the trace; else False.
+
+    `trusted` sizes are never less in a trace, as its callers see to it, and a guard would bind it
+    to the sizes at hand; in a program from outside they may be anything.
+    """
+    return _is_told(b - a, ">", trusted)
+
+
+def is_equal(a: Extent, b: Extent) -> bool:
+    """Whether a == b, as far as can be told: by bounds, or by a guard of the trace; else False."""
+    return _is_told(a - b, "==", False)
+
+
+def _is_told(difference: Extent, op: str, trusted: bool) -> bool:
     if not isinstance(difference, Dim):
-        return difference > 0
-    found = _by_bounds(difference, ">")
+        return compare(difference, op)
+    found = _by_bounds(difference, op)
     if found is not None:
         return found
-    return current_guards() is not None and difference._is_known() and _guard(difference, ">")
+    guards = current_guards()
+    if guards is None or (trusted and not guards.doubts):
+        return False
+    return difference._is_known() and _guard(difference, op)
 
 
 def _extreme(op: str, a: Extent, b: Extent) -> Extent:
@@ -388,19 +408,16 @@ def _operate(
 
 def _rest(a: Dim, b: Dim, asked: bool) -> Extent:
     rest: Extent = a - b * _divided(a, b, asked)
-    if not isinstance(rest, Dim) or not _applies(rest) or not _is_natural(a, b):
+    if not isinstance(rest, Dim) or not _applies(rest) or not is_natural(a, b):
         return rest
     return _applied("mod", a, b)
 
 
-def _is_natural(*dims: Dim) -> bool:
-    """Whether dims are surely not negative."""
-    return all((low := dim.bounds()[0]) is not None and low >= 0 for dim in dims)
-
-
 def _divided(a: Dim, b: Dim, asked: bool) -> Extent:
-    """floor(a / b). Programs divide what isn't negative, so signs are decided first; those that
-    don't follow from the polynomials only where a user `asked`, for no library needs them."""
+    """floor(a / b), where that can be of something that is surely not negative.
+
+    Signs that don't follow from the polynomials are decided where a user `asked`.
+    """
     if _is_negative(b, asked):
         a, b = _force(-a), _force(-b)
     if asked and b._is_known() and b == 0:
@@ -408,7 +425,10 @@ def _divided(a: Dim, b: Dim, asked: bool) -> Extent:
     exact = _exact_quotient(a, b) if b.terms else None
     if exact is not None:
         return exact
-    return -_floordiv(_force(b - a - 1), b) if _is_negative(a, asked) else _floordiv(a, b)
+    turned = _force(b - a - 1)  # floor(a / b) = -floor(turned / b)
+    if _is_negative(a, asked) or (not is_natural(a) and is_natural(turned)):
+        return -_floordiv(turned, b)
+    return _floordiv(a, b)
 
 
 def _is_negative(dim: Dim, asked: bool) -> bool:
@@ -466,7 +486,7 @@ def _floordiv(a: Dim, b: Dim) -> Extent:
 
 def _surely_not_negative(rest: Dim) -> bool:
     """Whether a program, which divides numbers that aren't negative, may divide this."""
-    return set(rest.terms) <= {()} or _is_natural(rest)
+    return set(rest.terms) <= {()} or is_natural(rest)
 
 
 def _applies(dim: Dim) -> bool:

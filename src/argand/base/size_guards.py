@@ -11,9 +11,14 @@ from argand.base.polynomial import Polynomial
 
 
 class Guards:
-    """Collects the facts about symbols that a trace relied on."""
+    """Collects the facts about symbols that a trace relied on.
 
-    def __init__(self) -> None:
+    With `doubts` they are of a program from outside: sizes that traces put in order themselves are
+    compared too.
+    """
+
+    def __init__(self, doubts: bool = False) -> None:
+        self.doubts = doubts
         self.facts: list[tuple[Polynomial, str, bool]] = []
         self.tests: list[Callable[[Any], bool]] = []  # of the arguments of a call
         self.read: set[str] = set()  # symbols of int arguments whose values Python wanted

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from argand.base.dim import Dim, DimHint, Extent, Shape, substitute
+from argand.base.dim import Dim, DimHint, Extent, Shape, evaluate, substitute
 from argand.base.errors import AutogradError, ShapeError, TraceError
 from argand.base.polynomial import Linear, Monomial, Polynomial, Symbol, linear
-from argand.base.size_guards import Guards, collecting_guards
+from argand.base.size_guards import Guards, collecting_guards, compare
 from argand.base.tree import Structure, flatten, unflatten
 from argand.compile.call import Input, Parts
 from argand.compile.function import CompiledFunction
@@ -36,7 +36,7 @@ from argand.ir.op import Literal
 from argand.ir.program import Operand, Program, Value
 from argand.ir.record import Recorder
 from argand.ir.rewrite import without_dead_code
-from argand.ir.sizes import with_sizes
+from argand.ir.sizes import found_sizes, with_sizes
 from argand.ir.verify import verify
 from argand.ops.kept import keeping
 from argand.tensor.core import Tensor, wrap
@@ -99,19 +99,30 @@ def capture(
     Raises TraceError where the result depends on the values of tensors, and ShapeError where the
     function takes a size that is to vary for a number.
     """
-    given = _with_symbolic_sizes(_apart(given), shapes)
+    given = _apart(given)
     name = "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "program"
     numbers = [i for i, x in enumerate(flatten(given)[0]) if for_format and type(x) is float]
     function = writing_buffers(function)
 
-    def captured() -> Captured:
-        return _captured(_ExportedFunction(function, name, shapes, numbers), given)
+    def traced(shapes: Shapes) -> Captured:
+        exported = _ExportedFunction(function, name, shapes, numbers)
+        return _captured(exported, _with_symbolic_sizes(given, shapes))
 
-    try:
-        with no_grad(), keeping() if for_format else contextlib.nullcontext():
-            return captured()
-    except AutogradError:
-        return captured()
+    def captured(shapes: Shapes) -> Captured:
+        try:
+            with no_grad(), keeping() if for_format else contextlib.nullcontext():
+                return traced(shapes)
+        except AutogradError:
+            return traced(shapes)
+
+    fixed = _without_small_auto(given, shapes)
+    if fixed == list(shapes):
+        return captured(shapes)
+    with contextlib.suppress(ShapeError):
+        found = captured(shapes)
+        if _takes(found, given):
+            return found
+    return captured(fixed)
 
 
 class _ExportedFunction(CompiledFunction):
@@ -153,7 +164,7 @@ class _ExportedFunction(CompiledFunction):
         return tuple(found)
 
     def _declared_dim(self, dim: Dim | str, size: int) -> Any:
-        declared, times, plus = _linear(Dim(dim) if isinstance(dim, str) else dim)
+        declared, times, plus = _linear(_dim(dim))
         hint, rest = divmod(size - plus, times)
         if rest:
             raise ShapeError(f"dynamic_shapes: a size was declared to be {dim}, and is {size}")
@@ -172,6 +183,11 @@ class _ExportedFunction(CompiledFunction):
                 made.least, made.most = declared.least, declared.most
             self.symbols[name] = made
         return Dim({(self.symbols[name],): 1})
+
+
+def _dim(declared: Dim | str) -> Dim:
+    """What was declared of a size as a dim."""
+    return Dim(declared) if isinstance(declared, str) else declared
 
 
 def _linear(dim: Dim) -> Linear:
@@ -203,24 +219,54 @@ def _with_symbolic_sizes(given: Given, shapes: Shapes) -> Given:
     """The example with sizes for which symbols are at least 2: they stand for no less, and programs
     for 0 and 1 are made of the one for all others. A trace looks at sizes, not at elements."""
     leaves, structure = flatten(given)
+    taken = {n for leaf in leaves if isinstance(leaf, Tensor) for n in leaf.shape}
+    apart = [n for n in range(2, 4 + len(taken)) if n not in taken]
     for i, declared in enumerate(shapes):
         if not declared or not isinstance(leaves[i], Tensor):
             continue
         array = leaves[i].detach()._array
-        least = {d: _least(dim) for d, dim in declared.items()}
-        shape = tuple([max(least.get(d, 0), n) for d, n in enumerate(array.shape)])
+        pairs = enumerate(array.shape)
+        shape = tuple([_traced(declared[d], n, apart) if d in declared else n for d, n in pairs])
         if shape != array.shape:
             leaves[i] = wrap(np.resize(array, shape))
     args, kwargs = unflatten(structure, leaves)
     return args, kwargs
 
 
-def _least(dim: Any) -> int:
-    """The least size that a trace has for what varies so."""
-    if not isinstance(dim, Dim):
-        return 2
-    _, times, plus = _linear(dim)
-    return 2 * times + plus
+def _traced(dim: Any, size: int, apart: Sequence[int]) -> int:
+    """The size that a trace has for what varies so: where a hint is all that is said of it, one
+    that no other size of the example is equal to."""
+    if isinstance(dim, DimHint):
+        return size if size > 1 else apart[1 - size]
+    _, times, plus = _linear(_dim(dim))
+    return max(2 * times + plus, size)
+
+
+def _without_small_auto(given: Given, shapes: Shapes) -> list[Mapping[int, Any] | None]:
+    """What was declared of sizes, but for `Dim.AUTO` of those that are 0 or 1 in the example."""
+    found: list[Mapping[int, Any] | None] = []
+    for leaf, declared in zip(flatten(given)[0], shapes, strict=False):
+        small = {
+            d
+            for d, dim in (declared or {}).items()
+            if dim is DimHint.AUTO and isinstance(leaf, Tensor) and leaf.shape[d] < 2
+        }
+        left = {d: dim for d, dim in (declared or {}).items() if d not in small}
+        found.append(left if small else declared)
+    return found
+
+
+def _takes(found: Captured, given: Given) -> bool:
+    """Whether a program takes the sizes of the example, where it was traced for others."""
+    leaves = flatten(given)[0]
+    inputs = zip(found.inputs, found.program.inputs, strict=True)
+    pairs = [(v.shape, x.shape) for i, v in inputs if isinstance(x := leaves[i.leaf], Tensor)]
+    sizes = found_sizes(*zip(*pairs, strict=True)) if pairs else {}
+    return all(
+        evaluate(expected, sizes) == size
+        for shape, real in pairs
+        for expected, size in zip(shape, real, strict=True)
+    ) and all(compare(p.evaluate(sizes), op) == outcome for p, op, outcome in found.facts)
 
 
 # -- what the trace found --------------------------------------------------------------------------

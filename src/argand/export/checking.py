@@ -32,6 +32,8 @@ _SMALL = 1 << 30
 _RATIO = 1 << 14
 _REMEMBERED = 4096
 
+_Sizes = tuple[tuple[str, int], ...]
+
 # What `prepare` and `infer` raise of operands and parameters that they don't expect.
 UNEXPECTED = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -41,8 +43,8 @@ class Checked:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._guards: list[Guards] = []
-        self._known: set[tuple[tuple[str, int], ...]] = set()
+        self._guards: dict[_Sizes, list[Guards]] = {}  # by the sizes below 2
+        self._known: set[_Sizes] = set()
         self._lock = threading.Lock()
 
     def check(self, sizes: Mapping[str, int]) -> None:
@@ -50,22 +52,20 @@ class Checked:
         key = tuple(sorted(sizes.items()))
         if key in self._known:
             return
-        large = {name: size for name, size in sizes.items() if size > 1}
-        small = {name: size for name, size in sizes.items() if size < 2}
         with self._lock:
-            if small or not any(guards.hold(sizes) for guards in self._guards):
-                self._check(large, small)
+            passed = self._guards.setdefault(tuple(x for x in key if x[1] < 2), [])
+            if not any(guards.hold(sizes) for guards in passed):
+                passed.append(self._compared(sizes))
             if len(self._known) < _REMEMBERED:
                 self._known.add(key)
 
-    def _check(self, large: Mapping[str, int], small: Mapping[str, int]) -> None:
-        guards = Guards()
-        hinted = {name: Dim.symbol(name, size) for name, size in large.items()}
+    def _compared(self, sizes: Mapping[str, int]) -> Guards:
+        """Check for these sizes, and return the comparisons of sizes that were made."""
+        guards = Guards(doubts=True)
+        hinted = {n: Dim.symbol(n, size) if size > 1 else size for n, size in sizes.items()}
         with collecting_guards(guards):
-            program = with_sizes(self.program, {**hinted, **small})
-            check_nodes(verify(program))
-        if not small:
-            self._guards.append(guards)
+            check_nodes(verify(with_sizes(self.program, hinted)))
+        return guards
 
 
 def check_nodes(program: Program, limit: Any = None) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from argand.base.dim import Dim, Shape
 from argand.base.dtype import DType, from_numpy
 from argand.base.errors import CallError, DTypeError, ShapeError, TraceError
-from argand.base.polynomial import Polynomial, Symbol, linear
+from argand.base.polynomial import Polynomial, Symbol
 from argand.base.shape import shape_text
 from argand.base.size_guards import compare
 from argand.base.tree import Structure, flatten, unflatten
@@ -21,6 +21,7 @@ from argand.export.checking import Checked
 from argand.export.running import Runner
 from argand.export.structure import plain
 from argand.ir.program import Program
+from argand.ir.sizes import found_sizes
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import tensor
 
@@ -214,14 +215,8 @@ class Signature:
 
     def sizes(self, tensors: Sequence[Any]) -> dict[str, Any]:
         """The sizes of the symbols, from the inputs, which must fit each other and the ranges."""
-        sizes: dict[str, Any] = {}
-        known = self.ranges
-        for info, value in zip(self.inputs, tensors, strict=True):
-            for expected, size in zip(info.shape, getattr(value, "shape", ()), strict=True):
-                found = linear(expected) if isinstance(expected, Dim) else None
-                if found is not None and found.symbol.name in known:
-                    least = max(size - found.plus, 0) // found.times
-                    sizes.setdefault(found.symbol.name, least)
+        shapes = [getattr(value, "shape", ()) for value in tensors]
+        sizes = found_sizes([info.shape for info in self.inputs], shapes)
         for info, value in zip(self.inputs, tensors, strict=True):
             shape = getattr(value, "shape", ())
             for d, (expected, size) in enumerate(zip(info.shape, shape, strict=True)):

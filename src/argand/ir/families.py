@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from argand.base.dim import Extent, Shape
+from argand.base.dim import Extent, Shape, is_less
 from argand.base.dtype import DType, as_dtype, bool_, compute_dtype, from_numpy, int64
 from argand.base.errors import DTypeError, EmptyError, ShapeError
 from argand.base.shape import normalize_dims, numel, reduced_shape, same_shape, shape_text
@@ -88,7 +88,7 @@ class Reduce(Op):
         dims = params["dim"]
         if self.identity(x.dtype) is None:
             for d in dims:
-                if isinstance(x.shape[d], int) and x.shape[d] == 0:
+                if is_less(x.shape[d], 1):
                     raise EmptyError(
                         f"{self.name}: dimension {d} of shape {shape_text(x.shape)} is empty, "
                         "and the operation has no value for nothing"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from argand.base.dim import Dim
 from argand.base.errors import ProgramError
 from argand.base.size_guards import relied_on
 from argand.base.userstack import Location, call_location
@@ -74,21 +75,36 @@ def record(
 def record_body(op: Any, types: Sequence[TensorType], params: dict[str, Any]) -> Program:
     """The Program of a composite's body; cached by op, types and parameters."""
     given = op, tuple(types), tuple(params.items())
-    cached = _decided_body(*given)
+    cached = _decided_body(*given, tuple(_told(given)))
     return _body(*given) if cached is None else cached
 
 
 @lru_cache(maxsize=1024)
 def _decided_body(
-    op: Any, types: tuple[TensorType, ...], params: tuple[Any, ...]
+    op: Any,
+    types: tuple[TensorType, ...],
+    params: tuple[Any, ...],
+    told: tuple[tuple[Any, ...], ...],
 ) -> Program | None:
     """The body that all calls share; None where it depends on the sizes of the call at hand.
 
-    What depends on them is recorded for each call, whose trace is to collect the facts.
+    What depends on them is recorded for each call, whose trace is to collect the facts. The sizes
+    in a body are those of a trace, by which later comparisons go: symbols of which another trace
+    tells something else are of another body, though sizes of equal names are equal.
     """
     before = relied_on()
     program = _body(op, types, params)
     return program if relied_on() == before else None
+
+
+def _told(values: Any) -> Iterator[tuple[Any, ...]]:
+    """What the trace at hand tells of each symbol in nested tuples."""
+    for value in values:
+        if isinstance(value, Dim):
+            for s in value.symbols().values():
+                yield s.name, s.hint, s.declared, s.least, s.most
+        elif isinstance(value, tuple):
+            yield from _told(value)
 
 
 def _body(op: Any, types: tuple[TensorType, ...], params: tuple[Any, ...]) -> Program:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from argand.base.dim import Dim, Extent, Shape, substitute
+from argand.base.polynomial import linear
 from argand.ir.op import Literal, TensorType
 from argand.ir.program import Node, Operand, Program, Value
 
@@ -70,6 +71,25 @@ def _node(node: Node, sizes: Mapping[str, Extent], env: dict[Value, Value]) -> N
     return made
 
 
+def found_sizes(shapes: Iterable[Shape], given: Iterable[Sequence[Any]]) -> dict[str, Any]:
+    """The sizes of the symbols for which shapes are those given: of each symbol the first one that
+    a multiple of it and a number make. Others need not fit, which callers see by `substitute`.
+
+    >>> from argand.base.dim import Dim
+    >>> n, m = Dim("n"), Dim("m")
+    >>> found_sizes([(2 * n + 1, n), (m,)], [(7, 3), (4,)])
+    {'n': 3, 'm': 4}
+    """
+    sizes: dict[str, Any] = {}
+    for shape, real in zip(shapes, given, strict=True):
+        for expected, size in zip(shape, real, strict=True):
+            found = linear(expected) if isinstance(expected, Dim) else None
+            if found is not None:
+                least = max(size - found.plus, 0) // found.times
+                sizes.setdefault(found.symbol.name, least)
+    return sizes
+
+
 def untold(program: Program) -> frozenset[str]:
     """The symbols that a program mentions, and that are the size of none of its inputs."""
     own = {str(size) for v in (*program.inputs, *program.state) for size in v.shape}
@@ -95,4 +115,4 @@ def _symbols(values: Any) -> set[str]:
     return set()
 
 
-__all__ = ["untold", "with_sizes"]
+__all__ = ["found_sizes", "untold", "with_sizes"]

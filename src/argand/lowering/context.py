@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from argand.base.dim import Dim, Extent
+from argand.base.dim import Dim, Extent, is_natural
 from argand.base.dtype import DType
 from argand.base.polynomial import Apply
 from argand.ir.program import Value
@@ -62,5 +62,16 @@ class LoweringContext:
         if not isinstance(atom, Apply):
             return self.dims[str(atom)]
         left, right = self.size(b, atom.left), self.size(b, atom.right)
+        if atom.op == "floordiv" and not is_natural(atom.left, atom.right):
+            return _floor(b, b.index(left), b.index(right))
         operation = {"floordiv": b.div, "mod": b.rem, "min": b.min, "max": b.max}[atom.op]
         return operation(left, right)
+
+
+def _floor(b: NestBuilder, x: Reg, y: Reg) -> Reg:
+    """x // y of numbers that may be negative."""
+    negative = b.apply("lt", y, 0)
+    x, y = b.where(negative, b.sub(0, x), x), b.where(negative, b.sub(0, y), y)
+    below = b.apply("lt", x, 0)
+    found = b.div(b.where(below, b.sub(b.sub(y, 1), x), x), y)
+    return b.where(below, b.sub(0, found), found)

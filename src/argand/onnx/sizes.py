@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dim import Dim, Extent, Shape, same
+from argand.base.dim import Dim, Extent, Shape, is_natural, same
 from argand.base.polynomial import Symbol
 from argand.base.shape import numel, same_shape
 from argand.ir.translation import UntranslatableError
@@ -79,6 +79,8 @@ def single(g: Any, size: Dim) -> Any:
 def _atom(g: Any, atom: Any) -> Any:
     if not isinstance(atom, Symbol):
         left, right = single(g, atom.left), single(g, atom.right)
+        if atom.op == "floordiv" and not is_natural(atom.left, atom.right):
+            left = g.op1("Sub", left, g.op1("Mod", left, right))  # Div is towards zero
         return g.op1(_OPERATORS[atom.op], left, right)
     key = ("symbol", atom.name)
     found = g._sizes.get(key)

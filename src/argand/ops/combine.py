@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from argand.base.conversion import plain
+from argand.base.dim import is_less
 from argand.base.dtype import compute_dtype, from_numpy, int64
 from argand.base.errors import ArgumentError, DTypeError, EmptyError, ShapeError
 from argand.base.shape import normalize_dim, reduced_shape, same_shape, shape_text
@@ -183,7 +184,7 @@ class Mode(families.Host):
 
     def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
         (x,) = inputs
-        if x.shape and isinstance(x.shape[params["dim"]], int) and not x.shape[params["dim"]]:
+        if x.shape and is_less(x.shape[params["dim"]], 1):
             raise EmptyError(
                 f"mode: dimension {params['dim']} of shape {shape_text(x.shape)} is empty"
             )

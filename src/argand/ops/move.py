@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from argand.base.conversion import converted
-from argand.base.dim import Extent, same
+from argand.base.dim import Extent, is_less, same
 from argand.base.dtype import from_numpy
 from argand.base.errors import IndexRangeError, ShapeError
 from argand.base.shape import (
@@ -313,8 +313,7 @@ def _sliced_shape(op: str, x: TensorType, params: dict[str, Any]) -> Shape:
     for lo, hi, by, size in zip(start, stop, step, x.shape, strict=True):
         if by < 1:
             raise ShapeError(f"{op}: steps must be at least 1, got {by}; flip for the other way")
-        ints = all(isinstance(v, int) for v in (lo, hi, size))
-        if ints and not 0 <= lo <= hi <= size:
+        if any(is_less(b, a, trusted=True) for a, b in ((0, lo), (lo, hi), (hi, size))):
             raise IndexRangeError(f"{op}: {lo}:{hi} is out of range for a size of {size}")
         sizes.append((hi - lo + by - 1) // by)
     return tuple(sizes)

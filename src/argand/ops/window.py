@@ -90,7 +90,7 @@ def conv_output(op: str, size: Any, kernel: Any, params: dict[str, Any]) -> Pair
     for s, k, stride, pad, dil in zip(
         size, kernel, params["stride"], params["padding"], params["dilation"], strict=True
     ):
-        if isinstance(k, int) and k < 1:
+        if is_less(k, 1, trusted=True):
             raise ShapeError(f"{op}: the window {shape_text(kernel)} is empty")
         room = s + 2 * pad - dil * (k - 1)
         if is_less(room, 1):
@@ -321,7 +321,7 @@ class Conv2dInputGrad(_Conv):
 
     def prepare(self, g: Any, w: Any, size: Any, *window: Any, **named: Any) -> Prepared:
         params = _conv_params(self.name, *window, **named)
-        if any(isinstance(s, int) and s < 1 for s in size):
+        if any(is_less(s, 1, trusted=True) for s in size):
             raise ShapeError(f"{self.name}: the image would have the size {shape_text(size)}")
         g, w = lifted(g), lifted(w)
         _check_dtypes(self.name, g, w)

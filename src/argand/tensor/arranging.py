@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from argand.base.dim import floor_mod
+from argand.base.dim import floor_mod, is_equal
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
 from argand.ir.op import ops
@@ -109,7 +109,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     for shift, dim in zip(by, along, strict=True):
         d = normalize_dim(dim, input.ndim, "roll")
         size = input.shape[d]
-        at = floor_mod(-shift, size) if not isinstance(size, int) or size else 0
+        at = 0 if is_equal(size, 0) else floor_mod(-shift, size)
         if not (isinstance(at, int) and at == 0):
             input = ops.cat(sliced(input, d, at, size), sliced(input, d, 0, at), dim=d)
     return input

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from argand.base.dim import is_equal
 from argand.base.dtype import DType, bool_, can_cast, uint8
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, normalize_dim, shape_text
@@ -277,7 +278,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
 def _unravelled(numbers: Any, shape: tuple[Any, ...]) -> tuple[Any, ...]:
     found = []
     for size in reversed(shape):
-        divisor = ops.full((), 1 if isinstance(size, int) and size == 0 else size, "int64")
+        divisor = ops.full((), 1 if is_equal(size, 0) else size, "int64")
         found.append(ops.remainder(numbers, divisor))
         numbers = ops.floor_divide(numbers, divisor)
     return tuple(found[::-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from argand.base.dim import is_equal
 from argand.base.dtype import DType
 from argand.base.errors import ArgumentError, IndexRangeError, ShapeError
 from argand.base.shape import broadcast_shapes as joint_shape
@@ -142,9 +143,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     rank = input.ndim
     dims = normalize_dims(dim, rank, "squeeze")
     shape = tuple(input.shape)
-    kept = tuple(
-        s for i, s in enumerate(shape) if i not in dims or not (isinstance(s, int) and s == 1)
-    )
+    kept = tuple(s for i, s in enumerate(shape) if i not in dims or not is_equal(s, 1))
     return ops.reshape(input, kept)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from argand.base.dim import Dim, same
+from argand.base.dim import Dim, is_equal
 from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.base.shape import same_shape
@@ -103,7 +103,7 @@ def batch_normalised(
     eps: float,
 ) -> Any:
     """`batch_norm` with any eps."""
-    if input.ndim == 1 and same(input.shape[0], 0):  # no channel to normalise, as in PyTorch
+    if input.ndim == 1 and is_equal(input.shape[0], 0):  # no channel to normalise, as in PyTorch
         return ops.mul(input, 1)
     if not training:
         if running_mean is None or running_var is None:
@@ -111,13 +111,13 @@ def batch_normalised(
         y = _normalized_by(input, running_mean, running_var, weight, bias, eps)
         return as_image(y, input)
     count = math.prod(input.shape[:1]) * math.prod(input.shape[2:])
-    if isinstance(count, int) and count == 1:
+    if is_equal(count, 1):
         raise ShapeError(
             f"batch_norm: expected more than 1 value per channel in training, got {describe(input)}"
         )
     y, mean, var = ops.batch_norm(input, weight, bias, float(eps))
     # An empty batch says nothing about the statistics.
-    if running_mean is not None and running_var is not None and not same(count, 0):
+    if running_mean is not None and running_var is not None and not is_equal(count, 0):
         with no_grad():
             _move_towards(running_mean, mean.detach(), momentum)
             _move_towards(running_var, _unbiased(var.detach(), count), momentum)
@@ -185,7 +185,7 @@ def instance_norm(
         y = _normalized_by(input, running_mean, running_var, weight, bias, eps)
         return row_major(y)
     count = math.prod(input.shape[2:])
-    if same(count, 1):
+    if is_equal(count, 1):
         raise ShapeError(
             f"instance_norm: {describe(input)}: expected more than 1 spatial element in training"
         )
@@ -248,7 +248,7 @@ def local_response_norm(
     """
     if len(input.shape) < 3:
         raise ShapeError(f"local_response_norm: {describe(input)}: expected (N, C, ...)")
-    if any(same(n, 0) for n in input.shape):
+    if any(is_equal(n, 0) for n in input.shape):
         return input
     n, c, *spatial = input.shape
     flat = ops.reshape(ops.square(input), (n, c, math.prod(spatial)))

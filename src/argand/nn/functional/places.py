@@ -11,7 +11,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from argand.base.dim import is_less, same
+from argand.base.dim import is_equal, is_less
 from argand.base.dtype import compute_dtype
 from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
@@ -24,7 +24,7 @@ def check_planes(op: str, x: Any, count: int, what: str = "(N, C, ...) or (C, ..
         raise ShapeError(
             f"{op}: expected {what} with {count} spatial dimensions, got {describe(x)}"
         )
-    if any(same(n, 0) for n in x.shape[x.ndim - count - 1 :]):
+    if any(is_equal(n, 0) for n in x.shape[x.ndim - count - 1 :]):
         raise ShapeError(f"{op}: {describe(x)}: only the batch may be empty")
 
 
