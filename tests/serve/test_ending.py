@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import classifier, exported, inputs, put
+from rpc import Stub, serving
+from served import classifier, exported, inputs, put, run
 from web import asked
 
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("httptools")
 
-from argand.serve import Server
+from argand.serve import BatchOptions, ModelOptions, Server
 from argand_client.definitions import messages
 
 V2 = "/inference.GRPCInferenceService"
@@ -49,6 +50,9 @@ def test_a_server_that_loads_is_alive_and_not_ready(
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         assert asked(server, "GET", "/v2/health/live").status == 200
         assert asked(server, "GET", "/v2/health/ready").json == {"ready": False}
+        for path in ("/v1/models/digits:predict", "/v2/models/digits/infer", "/predictions/digits"):
+            answer = asked(server, "POST", path, rows)
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     finally:
         may_load.set()
         starting.join()
@@ -102,3 +106,66 @@ def test_a_server_that_ends_is_not_ready_and_a_second_signal_cuts(tmp_path: Path
 
 def status_of(message: bytes) -> Any:
     return messages()("grpc.health.v1.HealthCheckResponse").FromString(message).status
+
+
+@pytest.mark.timeout(60)
+def test_idle_streams_end_with_the_server_and_what_they_asked_is_answered(tmp_path: Path) -> None:
+    put(exported(classifier()), tmp_path, "digits", 1)
+    options = ModelOptions(batching=BatchOptions(max_rows=9, max_delay=0.5))
+    server = Server(tmp_path, port=0, grpc_port=0, drain=600, models={"digits": options}).start()
+    request = messages()("inference.ModelInferRequest")(model_name="digits")
+    request.inputs.add(name="input", datatype="FP32", shape=(1, 6))
+    request.raw_input_contents.append(inputs(1).tobytes())
+    ended = threading.Event()
+
+    def then_nothing(*sent: bytes) -> Iterator[bytes]:
+        yield from sent
+        ended.wait(60)
+
+    with contextlib.ExitStack() as opened:
+        opened.callback(ended.set)
+        channel = opened.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}"))
+        asks = channel.stream_stream(f"{V2}/ModelStreamInfer")(
+            then_nothing(request.SerializeToString())
+        )
+        others = [
+            channel.stream_stream(path)(then_nothing(b""))
+            for path in (
+                f"{V2}/ModelStreamInfer",
+                "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            )
+        ]
+        for stream in others:
+            next(stream)
+        while not server.engine.find("digits").in_flight:
+            time.sleep(0.001)
+        server.stop()  # which is not to wait for `drain`
+        assert b"digits" in next(asks)
+        for stream in (asks, *others):
+            with pytest.raises(grpc.RpcError, match="the server ends") as caught:
+                next(stream)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_over_grpc_nothing_is_ready_where_the_server_ends(tmp_path: Path) -> None:
+    put(exported(classifier()), tmp_path, "digits", 1)
+    kinds = messages()
+
+    async def ready() -> list[bool]:
+        async with serving(tmp_path) as (server, channel):
+            stub, health = Stub(channel, V2[1:]), Stub(channel, "grpc.health.v1.Health")
+
+            async def states() -> list[bool]:
+                asks_health = kinds("grpc.health.v1.HealthCheckRequest")(service="digits")
+                asks_model = kinds("inference.ModelReadyRequest")(name="digits")
+                return [
+                    (await stub.ServerReady(kinds("inference.ServerReadyRequest")())).ready,
+                    (await stub.ModelReady(asks_model)).ready,
+                    (await health.Check(asks_health)).status == 1,
+                ]
+
+            before = await states()
+            server.is_draining = True
+            return before + await states()
+
+    assert run(ready()) == [True] * 3 + [False] * 3

@@ -154,6 +154,25 @@ def test_what_does_not_fit_is_refused_with_the_field(
     assert message in found.json["error"]
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype", "wrong"),
+    [
+        ([["NaN", 1]], "float32", 'a string "NaN"'),
+        ([[1, None, "x"]], "float32", "null null"),
+        ([["a", 1, "b"]], None, "a number 1"),
+        ([[{"b64": "eA=="}, 1]], None, "a number 1"),
+        ([[{"a": 1}, 1]], "int64", 'an object {"a":1}'),
+    ],
+)
+def test_the_element_that_is_wrong_is_the_one_that_is_shown(
+    value: Any, dtype: str | None, wrong: str
+) -> None:
+    spec = TensorSpec("x", None if dtype is None else getattr(ag, dtype), None)
+    with pytest.raises(ServeError) as caught:
+        array_of(value, spec, 9)
+    assert str(caught.value) == f"x is {dtype or 'strings'}, got {wrong}"
+
+
 def test_no_body_brings_the_server_down(server: Server) -> None:
     rng = np.random.default_rng(0)
     whole = json.dumps({"instances": [{"x": [1, 2, 3], "k": 7}]}).encode()

@@ -101,6 +101,7 @@ class Engine:
         self.pool = _pool(workers) if workers and executor is None else None
         self._executor = executor or (self.pool.executor if self.pool else _in_process)
         self._explicit = explicit
+        self._has_looked = not self.roots
         self._given: set[str] = set()  # models that are in no folder
         self._ending: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
@@ -112,7 +113,8 @@ class Engine:
         """The version that answers a request: the one named, that of a label, or the latest; where
         `weights` are set, one of those that they name, drawn in proportion.
 
-        Raises ServeError: NOT_FOUND where there is none, UNAVAILABLE while it is not loaded.
+        Raises ServeError: NOT_FOUND where there is none, UNAVAILABLE while it is not loaded, or
+        the folders have not been looked at yet.
         """
         model = self._model(name)
         if label is not None:
@@ -138,6 +140,8 @@ class Engine:
     def _model(self, name: str) -> Model:
         model = self.models.get(name)
         if model is None:
+            if not self._has_looked:
+                raise ServeError(Status.UNAVAILABLE, "the server has not looked for its models yet")
             raise not_found(f"there is no model {name!r}{did_you_mean(name, self.models)}")
         return model
 
@@ -197,6 +201,9 @@ class Engine:
         listing = await asyncio.to_thread(found_at, self.roots)
         self._tell(listing.problems)
         names = set(listing.models)
+        for name in names:
+            self._noted(name)
+        self._has_looked = True
         if listing.is_whole:  # else a folder is away for a while
             names |= set(self.models) - self._given
         await asyncio.gather(*(self._follow(name, listing) for name in sorted(names)))
@@ -215,8 +222,7 @@ class Engine:
         if model is None:
             if name not in listing.models:
                 return  # removed by another look at the folders
-            model = self.models[name] = Model(name, self.options.get(name, self.default))
-            model.unloaded = None if self._explicit else set()
+            model = self._noted(name)
         async with model.lock:
             if self.models.get(name) is not model:
                 return  # likewise, while this one waited
@@ -224,6 +230,14 @@ class Engine:
             await self._serve(model)
             if not model.there and not model.available:
                 del self.models[name]
+
+    def _noted(self, name: str) -> Model:
+        """The model of a name in the folders, of which nothing is served yet where it is new."""
+        model = self.models.get(name)
+        if model is None:
+            model = self.models[name] = Model(name, self.options.get(name, self.default))
+            model.unloaded = None if self._explicit else set()
+        return model
 
     async def _serve(self, model: Model) -> None:
         """Load what the policy wants; then let go of what it doesn't."""
@@ -352,9 +366,7 @@ class Engine:
             if number not in there:
                 shown = ", ".join(map(str, there))
                 raise not_found(f"{name} has no version {number}; there are {shown}")
-        model = self.models.get(name)
-        if model is None:
-            model = self.models[name] = Model(name, self.options.get(name, self.default))
+        model = self._noted(name)
         if versions is not None:
             policy = VersionPolicy("specific", versions=tuple(versions))
             model.options = replace(model.options, policy=policy)

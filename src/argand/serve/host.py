@@ -18,6 +18,8 @@ class Host(Protocol):
     access: Access
     metrics: Metrics
 
+    is_draining: bool
+
     @property
     def is_ready(self) -> bool:
         """Whether requests should come."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import resource
 from dataclasses import dataclass, fields
+from typing import Final
 
 from argand.serve.options import hold_above_zero
 
@@ -40,6 +41,10 @@ class Limits:
         hold_above_zero(self, *(field.name for field in fields(self)))
 
 
+LAST_CALL: Final = 0.1
+"""Seconds for which a server that ends takes requests over connections that are open: a client that
+has just sent one can't know."""
+
 _OTHERS = 1024  # files besides connections: of models, workers and the libraries
 _log = logging.getLogger("argand.serve")
 
@@ -57,4 +62,4 @@ def allow_files(connections: int) -> None:
         _log.warning(said, connections, most)
 
 
-__all__ = ["Limits", "allow_files"]
+__all__ = ["LAST_CALL", "Limits", "allow_files"]

@@ -14,6 +14,7 @@ from argand.serve.errors import invalid
 from argand.serve.generation import Generation, begin
 from argand.serve.handlers.strings import texts
 from argand.serve.http.generating import fields_of, sampling_of
+from argand.serve.v2_parameters import integer_of, timeout_of
 from argand.serve.version import ModelVersion
 
 PROMPT, HOW, TEXT = "text_input", "sampling_parameters", "text_output"
@@ -26,7 +27,7 @@ def begun(
     parameters: Mapping[str, Any],
     timeout: float | None,
 ) -> Generation:
-    """The text of a request, which is computed from now on; `timeout` as for `begin`."""
+    """The text of a request, which is computed from now on, within `timeout` seconds at most."""
     known = {name for name, _ in INPUTS}
     for name in inputs:
         if name not in known:
@@ -36,15 +37,12 @@ def begun(
         raise invalid(f"{PROMPT} is missing", PROMPT)
     how = _string(inputs, HOW)
     fields = {**({} if not how else fields_of(how.encode())), **parameters}
-    priority = fields.get("priority", 0)
-    if not isinstance(priority, int):
-        raise invalid(f"priority must be an int, got {priority!r:.40}", "priority")
     return begin(
         version,
         prompt,
         sampling=sampling_of(fields, logprobs=None),
-        priority=priority,
-        timeout=timeout,
+        priority=integer_of(fields, "priority"),
+        timeout=timeout_of(fields, timeout),
     )
 
 

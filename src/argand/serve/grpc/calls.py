@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from argand.serve.errors import ServeError, Status, as_serve_error, invalid
+from argand.serve.limits import LAST_CALL
 from argand.serve.tracing import Trace, request_id, trace_of
 from argand_client.definitions import BAD_REQUEST, DETAILS, RETRY_INFO, messages
 from argand_client.wire import Method
@@ -78,12 +79,23 @@ Observe = Callable[[Record], None]
 
 
 class Gate:
-    """Lets so many calls in at a time, and tells of each that has ended."""
+    """Lets so many calls in at a time, tells of each that has ended, and ends streams that are idle
+    when the server ends."""
 
     def __init__(self, most: int, observe: Observe) -> None:
         self.most = most
         self.observe = observe
         self.inside = 0
+        self.ends_at: float | None = (
+            None  # by the loop's time: requests of streams are read till then
+        )
+        self.streams: set[_Requests] = set()
+
+    def end(self) -> None:
+        """Read no more requests of streams than those that are on their way."""
+        self.ends_at = asyncio.get_running_loop().time() + LAST_CALL
+        for stream in self.streams:
+            stream.hurry()
 
     def enter(self) -> None:
         """Raises ServeError where too many calls are answered, this one among them."""
@@ -93,6 +105,43 @@ class Gate:
                 f"{self.most} calls are answered already; try again later",
                 retry_after=1.0,
             )
+
+
+class _Requests:
+    """The requests of a stream, until its client or the server ends."""
+
+    def __init__(self, requests: AsyncIterator[bytes], kind: Any, gate: Gate) -> None:
+        self.is_cut = False  # by the server
+        self._requests = requests
+        self._kind = kind
+        self._gate = gate
+        self._waits: asyncio.Timeout | None = None
+
+    def __enter__(self) -> Self:
+        self._gate.streams.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.streams.discard(self)
+
+    def hurry(self) -> None:
+        """Wait for the next request until the gate ends only."""
+        if self._waits is not None:
+            self._waits.reschedule(self._gate.ends_at)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            async with asyncio.timeout_at(self._gate.ends_at) as self._waits:
+                data = await anext(self._requests)
+        except TimeoutError:
+            self.is_cut = True
+            raise StopAsyncIteration from None
+        finally:
+            self._waits = None
+        return parsed(self._kind, data)
 
 
 def parsed(kind: Any, data: bytes) -> Any:
@@ -130,9 +179,11 @@ def handler(
         call = Call(context, name)
         async with _answering(call, gate):
             gate.enter()
-            read = (parsed(method.request, data) async for data in requests)
-            async for answer in function(read, call):
-                yield answer.SerializeToString()
+            with _Requests(requests, method.request, gate) as read:
+                async for answer in function(read, call):
+                    yield answer.SerializeToString()
+                if read.is_cut:
+                    raise ServeError(Status.UNAVAILABLE, "the server ends")
 
     if method.many_requests:
         return grpc.stream_stream_rpc_method_handler(many_to_many)

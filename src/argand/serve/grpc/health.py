@@ -32,7 +32,8 @@ class HealthService:
         model = self._server.engine.models.get(service)
         if model is None:
             return _UNKNOWN
-        return _SERVING if model.available else _NOT_SERVING
+        ready = model.available and not self._server.is_draining
+        return _SERVING if ready else _NOT_SERVING
 
     async def check(self, request: Any, call: Call) -> Any:
         """The health now."""

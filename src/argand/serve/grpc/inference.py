@@ -27,6 +27,7 @@ from argand.serve.v2_absent import (
     no_shared_memory,
     unchangeable,
 )
+from argand.serve.v2_parameters import integer_of, signature_name_of, timeout_of
 from argand.serve.v2_tensors import (
     EXTENSIONS,
     STATES,
@@ -85,8 +86,9 @@ class InferenceService(Service):
 
     name = "inference.GRPCInferenceService"
 
-    def __init__(self, *args: Any, metrics: Metrics) -> None:
+    def __init__(self, *args: Any, server: Any, metrics: Metrics) -> None:
         super().__init__(*args)
+        self._server = server
         self._metrics = metrics
         kinds = messages()
         self._response = kinds("inference.ModelInferResponse")
@@ -102,8 +104,8 @@ class InferenceService(Service):
         return self._made("ServerLiveResponse", live=True)
 
     async def server_ready(self, request: Any, call: Call) -> Any:
-        """Whether each model has a version that takes requests."""
-        return self._made("ServerReadyResponse", ready=self.engine.is_ready)
+        """Whether requests should come."""
+        return self._made("ServerReadyResponse", ready=self._server.is_ready)
 
     async def server_metadata(self, request: Any, call: Call) -> Any:
         """The name and the release."""
@@ -115,14 +117,18 @@ class InferenceService(Service):
         )
 
     async def model_ready(self, request: Any, call: Call) -> Any:
-        """Whether a version takes requests."""
+        """Whether requests should come to a version. It takes no token, as over REST: probes have
+        none."""
+        call.model = request.name
+        ready = not self._server.is_draining
         try:
-            self._version(call, request.name, request.version)
+            found = self.engine.find(request.name, version_number(request.version))
+            call.version = found.number
         except ServeError as error:
             if error.status is not Status.UNAVAILABLE:
                 raise
-            return self._made("ModelReadyResponse", ready=False)
-        return self._made("ModelReadyResponse", ready=True)
+            ready = False
+        return self._made("ModelReadyResponse", ready=ready)
 
     async def model_metadata(self, request: Any, call: Call) -> Any:
         """The inputs and outputs of the default signature, or of that in the metadata's
@@ -179,17 +185,18 @@ class InferenceService(Service):
         asked = Asked(request.model_name, version_number(request.model_version, _VERSION))
         version = self.find(call, asked)
         parameters = values_of(request.parameters)
-        if is_language_model(version) and "signature_name" not in parameters:
+        signature_name = signature_name_of(parameters)
+        if is_language_model(version) and signature_name is None:
             generation = v2_texts.begun(version, self._inputs(request), parameters, call.timeout)
             answer = self._name(self._response(), request, version)
             return generating.write(answer, *await v2_texts.whole(generation))
         version, signature, outputs = await self.outputs(
             call,
             asked,
-            parameters.get("signature_name"),
+            signature_name,
             self._inputs(request),
-            timeout=_microseconds(parameters),
-            priority=_number(parameters, "priority"),
+            timeout=timeout_of(parameters),
+            priority=integer_of(parameters, "priority"),
         )
         return self._answer(request, version, signature, outputs)
 
@@ -321,7 +328,7 @@ class InferenceService(Service):
         answer = self._name(self._response(), request, version)
         for name in wanted or outputs:
             array = outputs[name]
-            classes = _number(wanted.get(name, {}), "classification")
+            classes = integer_of(wanted.get(name, {}), "classification")
             if classes:
                 names = class_names(version, signature, name, array.shape[-1])
                 array = classified(array, classes, name, names)
@@ -334,7 +341,7 @@ class InferenceService(Service):
 
     async def model_statistics(self, request: Any, call: Call) -> Any:
         """How many requests and batches were computed, and how long that took."""
-        self.allow(call, "read", request.name or None)
+        self.allow(call, "model" if request.name else "read", request.name)
         number = version_number(request.version, _VERSION)
         found = self._made("ModelStatisticsResponse")
         if request.name and request.name not in self.engine.models:
@@ -392,18 +399,22 @@ class InferenceService(Service):
 
     async def system_shared_memory_register(self, request: Any, call: Call) -> Any:
         """No region can be registered."""
+        self.allow(call, "read")
         raise no_shared_memory(request.name)
 
     async def cuda_shared_memory_register(self, request: Any, call: Call) -> Any:
         """No region can be registered."""
+        self.allow(call, "read")
         raise no_shared_memory(request.name)
 
     async def system_shared_memory_unregister(self, request: Any, call: Call) -> Any:
         """No region is registered: there is nothing to do."""
+        self.allow(call, "read")
         return self._made("SystemSharedMemoryUnregisterResponse")
 
     async def cuda_shared_memory_unregister(self, request: Any, call: Call) -> Any:
         """No region is registered: there is nothing to do."""
+        self.allow(call, "read")
         return self._made("CudaSharedMemoryUnregisterResponse")
 
     async def trace_setting(self, request: Any, call: Call) -> Any:
@@ -440,23 +451,6 @@ def values_of(parameters: Any) -> dict[str, Any]:
         if kind is not None:
             found[name] = getattr(value, kind)
     return found
-
-
-def _number(parameters: Mapping[str, Any], name: str) -> int:
-    value = parameters.get(name, 0)
-    if not isinstance(value, int) or not abs(value) < 1 << 31:
-        raise invalid(f"the parameter {name!r} is a small integer, got {value!r:.40}", name)
-    return int(value)
-
-
-def _microseconds(parameters: Mapping[str, Any]) -> float | None:
-    """The parameter `timeout`, in seconds."""
-    value = parameters.get("timeout")
-    if value is None or value == 0:
-        return None
-    if not isinstance(value, int) or value < 0:
-        raise invalid("the parameter 'timeout' is a number of microseconds", "timeout")
-    return value / 1e6
 
 
 def _typed(tensor: Any) -> np.ndarray[Any, Any]:

@@ -28,11 +28,12 @@ _STREAMS = 1024  # calls of one connection at a time
 class GrpcServer:
     """A server that runs; `port` is the one it listens on."""
 
-    def __init__(self, engine: Engine, server: Any) -> None:
+    def __init__(self, engine: Engine, server: Any, gate: Gate) -> None:
         self.engine = engine
         self.server = server
         self.port = 0
         self.is_draining = False
+        self._gate = gate
 
     @property
     def is_ready(self) -> bool:
@@ -40,8 +41,10 @@ class GrpcServer:
         return not self.is_draining and self.engine.is_ready
 
     async def stop(self, grace: float | None = None) -> None:
-        """Take no more calls, let those that have begun end within `grace` seconds, then cut."""
+        """Take no more calls, let those that have begun end within `grace` seconds, then cut.
+        Streams end as soon as what was asked for is answered."""
         self.is_draining = True
+        self._gate.end()
         await self.server.stop(grace)
 
 
@@ -55,7 +58,6 @@ async def start(
     certificate: str | None = None,
     key: str | None = None,
     clients: str | None = None,
-    reuse_port: bool = False,
     metrics: Metrics | None = None,
     observe: Observe = lambda record: None,
 ) -> GrpcServer:
@@ -70,26 +72,25 @@ async def start(
             at a time too.
         certificate: the file of a TLS certificate (PEM, its chain behind it), and `key` its key.
         clients: the file of certificates that clients must show, or that signed theirs.
-        reuse_port: let other processes listen on the port too.
         metrics: has counted the engine's batches; from now on where not given.
         observe: is told of each call that has ended.
     """
     limits = limits or Limits()
     server = grpc.aio.server(
-        options=_options(limits, reuse_port),
+        options=_options(limits),
         maximum_concurrent_rpcs=2 * limits.connections,  # those that have sent nothing yet too
     )
-    made = GrpcServer(engine, server)
+    gate = Gate(limits.connections, observe)
+    made = GrpcServer(engine, server, gate)
     shared = (engine, access or Access(), limits)
     services: list[Any] = [
-        InferenceService(*shared, metrics=metrics or Metrics(engine)),
+        InferenceService(*shared, server=made, metrics=metrics or Metrics(engine)),
         PredictionService(*shared),
         ModelService(*shared),
     ]
     named = tuple(s.name for s in services)
     services.append(HealthService(made, named))
     services += [ReflectionService(version) for version in ("v1", "v1alpha")]
-    gate = Gate(limits.connections, observe)
     server.add_generic_rpc_handlers((*(_handlers(s, gate) for s in services), unknown(gate)))
     address = f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
     try:
@@ -104,7 +105,7 @@ async def start(
     return made
 
 
-def _options(limits: Limits, reuse_port: bool) -> list[tuple[str, Any]]:
+def _options(limits: Limits) -> list[tuple[str, Any]]:
     return [
         ("grpc.max_receive_message_length", limits.body),
         ("grpc.max_send_message_length", -1),
@@ -114,7 +115,7 @@ def _options(limits: Limits, reuse_port: bool) -> list[tuple[str, Any]]:
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.server_handshake_timeout_ms", math.ceil(limits.header_seconds * 1000)),
         ("grpc.max_connection_idle_ms", math.ceil(limits.idle_seconds * 1000)),
-        ("grpc.so_reuseport", int(reuse_port)),
+        ("grpc.so_reuseport", 0),  # else another server could listen on the port too
         # clients may ask whether the connection lives, and idle ones are asked
         ("grpc.http2.min_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -16,6 +16,7 @@ from argand.serve.http.asking import find, seconds_of
 from argand.serve.http.generating import Fields, event, field, fields_of, sampling_of, with_errors
 from argand.serve.http.message import Request, Response, StreamResponse
 from argand.serve.http.routes import Route
+from argand.serve.v2_parameters import integer_of, timeout_of
 from argand.serve.version import ModelVersion
 
 
@@ -66,8 +67,8 @@ class Generate:
             version,
             prompt,
             sampling=sampling,
-            priority=field(parameters, "priority", int, 0),
-            timeout=seconds_of(request),
+            priority=integer_of(parameters, "priority"),
+            timeout=timeout_of(parameters, seconds_of(request)),
         )
 
 

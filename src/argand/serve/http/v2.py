@@ -22,6 +22,7 @@ from argand.serve.http.routes import Route
 from argand.serve.http.values import array_of, decoded, encoded, listed
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.v2_absent import loaded_as_it_is, no_shared_memory
+from argand.serve.v2_parameters import integer_of, signature_name_of, timeout_of
 from argand.serve.v2_tensors import (
     EXTENSIONS,
     STATES,
@@ -105,9 +106,7 @@ class V2:
         is_raw = not body and len(rest) > 0
         asked = _raw(version.signature(), len(rest)) if is_raw else _infer_of(body)
         parameters = asked.parameters
-        name = parameters.get("signature_name")
-        if name is not None and not isinstance(name, str):
-            raise invalid("the parameter 'signature_name' is a string", "signature_name")
+        name = signature_name_of(parameters)
         if name is None and is_language_model(version):
             return await self._text(request, asked, version, rest)
         signature = version.signature(name)
@@ -117,8 +116,8 @@ class V2:
             version,
             signature,
             inputs,
-            timeout=_microseconds(parameters),
-            priority=_integer(parameters, "priority"),
+            timeout=timeout_of(parameters),
+            priority=integer_of(parameters, "priority"),
         )
         return _answer(asked, version, signature, signature.named(outputs))
 
@@ -141,7 +140,7 @@ class V2:
             try:
                 check_given(tensor, found, self.most)
                 if "binary_data_size" in tensor.parameters:
-                    size = _integer(tensor.parameters, "binary_data_size")
+                    size = integer_of(tensor.parameters, "binary_data_size")
                     if size < 0 or place + size > len(rest):
                         raise ValueError(
                             f"binary_data_size is {size}, {len(rest) - place} bytes are left"
@@ -195,10 +194,10 @@ class V2:
         return Response(encoded({"ready": ready}), status=200 if ready else 400)
 
     async def model_ready(self, request: Request) -> Response:
-        """Whether a version takes requests."""
+        """Whether requests should come to a version."""
+        ready = not self.host.is_draining
         try:
             find(self.engine, request)
-            ready = True
         except ServeError as error:
             if error.status is not Status.UNAVAILABLE:
                 raise
@@ -384,21 +383,6 @@ def _typed(name: str, dtype: np.dtype[Any]) -> TensorSpec:
     return TensorSpec(name, from_numpy(dtype), None)
 
 
-def _integer(parameters: Parameters, name: str) -> int:
-    value = parameters.get(name, 0)
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 53:
-        raise invalid(f"the parameter {name!r} is an integer, got {value!r:.40}", name)
-    return value
-
-
-def _microseconds(parameters: Parameters) -> float | None:
-    """The parameter `timeout`, in seconds."""
-    value = _integer(parameters, "timeout")
-    if value < 0:
-        raise invalid("the parameter 'timeout' is a number of microseconds", "timeout")
-    return value / 1e6 if value else None
-
-
 # -- responses -------------------------------------------------------------------------------------
 
 
@@ -424,7 +408,7 @@ def _answer(
         if "shared_memory_region" in parameters:
             raise no_shared_memory(name, name)
         array = named[name]
-        count = _integer(parameters, "classification")
+        count = integer_of(parameters, "classification")
         if count and signature is not None:
             names = handlers.class_names(version, signature, name, array.shape[-1])
             array = classified(array, count, name, names)

@@ -204,12 +204,21 @@ def _strings(value: Any, found: np.ndarray, spec: TensorSpec) -> np.ndarray:
     (text, an image), so that is for who asks to find out."""
     array = np.array(value, dtype=object)
     flat = array.reshape(-1)
+    others = [x for x in flat if not isinstance(x, str) and not _is_base64(x)]
+    if others:
+        strays = others if spec.dtype is None else [x for x in flat if type(x) not in _NUMBERS]
+        raise _wrong_kind((strays or others)[0], spec)
     for i, x in enumerate(flat):
-        if isinstance(x, Mapping) and set(x) == {"b64"}:
+        if not isinstance(x, str):
             flat[i] = bytes_of_base64(x["b64"], spec.name)
-        elif not isinstance(x, str):
-            raise _wrong_kind(x, spec)
     return flat.reshape(array.shape)
+
+
+_NUMBERS = (int, float)
+
+
+def _is_base64(value: Any) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"b64"}
 
 
 def bytes_of_base64(text: Any, name: str) -> bytes:
@@ -224,7 +233,7 @@ def bytes_of_base64(text: Any, name: str) -> bytes:
 
 def _wrong_kind(value: Any, spec: TensorSpec) -> ServeError:
     shown = _encode(value)[:_SHOWN].decode("utf-8", "replace") if _is_plain(value) else ""
-    wanted = "numbers" if spec.dtype is None else spec.dtype.name
+    wanted = "strings" if spec.dtype is None else spec.dtype.name
     return invalid(f"{spec.name} is {wanted}, got {kind_of(value)} {shown}".rstrip(), spec.name)
 
 

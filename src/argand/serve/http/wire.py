@@ -18,12 +18,11 @@ import httptools
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.http.app import App
 from argand.serve.http.message import Request, Response, StreamResponse, head
-from argand.serve.limits import Limits
+from argand.serve.limits import LAST_CALL, Limits
 
 _log = logging.getLogger("argand.serve")
 _OF_UPGRADES = (b"connection", b"http2-settings", b"upgrade")
 _SWEEP = 0.5  # seconds between two looks at deadlines
-LAST_CALL = 0.1  # seconds for which idle connections stay open when the server ends
 _LINGER = 2.0  # seconds for which a refused body is read and thrown away
 _TOGETHER = 1 << 16  # bytes of a body that are sent with the head, in one packet
 _AHEAD = 16  # requests that a client may send ahead
