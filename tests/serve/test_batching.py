@@ -14,6 +14,7 @@ import argand as ag
 from argand import nn
 from argand.serve import BatchOptions, ModelOptions, ModelVersion, ServeError, Status
 from argand.serve.batching import Batch, Batcher
+from argand.serve.errors import HungError
 from argand.serve.execution import Executor, InProcess, Told
 from argand.serve.signature import ServedSignature
 from argand.serve.trials import Trials
@@ -183,6 +184,32 @@ def test_of_a_batch_that_fails_only_the_guilty_request_fails() -> None:
             await futures[1]
         assert caught.value.status is Status.INVALID_ARGUMENT
         assert [b.failed for b in place.batches] == [False, True, False, True, False]
+
+    run(ask())
+
+
+def test_a_call_that_hung_is_computed_once_more_for_those_who_still_wait() -> None:
+    async def ask() -> None:
+        executor = ByHand()
+        place = Place(executor)
+        soon = asyncio.get_running_loop().time() + 0.01
+        first, late = place.ask(), place.ask(deadline=soon)
+        await turns()
+        hung = HungError(Status.INTERNAL, "it took too long")
+        with pytest.raises(ServeError, match="deadline"):
+            await late
+        executor.answer(hung)
+        await turns()
+        assert len(executor.calls) == 1
+        second = place.ask()
+        executor.answer(hung)
+        await turns()
+        with pytest.raises(ServeError, match="too long, twice") as caught:
+            await first
+        assert caught.value.status is Status.INTERNAL
+        executor.answer()
+        await second
+        assert not executor.calls
 
     run(ask())
 

@@ -21,7 +21,7 @@ from served import classifier, exported, inputs, put, run
 
 import argand as ag
 from argand import nn
-from argand.serve import Engine, ServeError, Status
+from argand.serve import Engine, ModelOptions, ServeError, Status
 from argand.serve.cores import shares
 
 pytest.importorskip("msgspec")
@@ -174,6 +174,52 @@ def test_calls_that_change_state_are_made_in_order_and_never_twice(tmp_path: Pat
             other = engine.find("digits")
             (answer,) = await other.submit(other.signature(), {"input": inputs(3)})
             np.testing.assert_array_equal(answer, program(inputs(3)).numpy())
+
+    run(ask())
+
+
+class Rounds(nn.Module):
+    """Computes for as long as it is asked to, in one native call."""
+
+    def forward(self, x: Any, rounds: Any) -> Any:
+        """x plus the number of rounds, row by row"""
+
+        def goes_on(i: Any, y: Any) -> Any:
+            return i < rounds.max()
+
+        def once(i: Any, y: Any) -> Any:
+            return i + 1, y + (i < rounds)
+
+        return ag.while_loop(goes_on, once, (ag.zeros((), dtype=ag.int64), x))[1]
+
+
+def test_a_worker_that_hangs_is_ended_and_only_the_call_that_hangs_it_fails(tmp_path: Path) -> None:
+    rows = {0: ag.Dim("rows")}
+    example = (ag.ones(2), ag.ones(2, dtype=ag.int64))
+    put(ag.export.export(Rounds(), example, dynamic_shapes=(rows, rows)), tmp_path, "rounds", 1)
+    for_ever = 1 << 60
+    options = ModelOptions(timeout=0.1)
+
+    async def ask() -> None:
+        pool = WorkerPool(1, hung_seconds=0.2)
+        engine = Engine([tmp_path], executor=pool.executor, default=options)
+        await engine.poll()
+        version = engine.find("rounds")
+        assert version.signature().batched
+
+        def asked(rounds: int) -> asyncio.Future[Any]:
+            given = {"x": np.ones(1, np.float32), "rounds": np.array([rounds])}
+            return version.submit(version.signature(), given, timeout=60.0)
+
+        found = [asked(1), asked(for_ever), asked(2), asked(3)]
+        with pytest.raises(ServeError, match=r"than 0\.2 seconds, and was cut off, twice") as e:
+            await found[1]
+        assert e.value.status is Status.INTERNAL
+        innocent = await asyncio.gather(found[0], *found[2:])  # one batch with the other
+        assert [answer[0] for (answer,) in innocent] == [2, 3, 4]
+        assert pool.restarts == 2
+        await engine.close()
+        pool.close()
 
     run(ask())
 

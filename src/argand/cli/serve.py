@@ -20,6 +20,7 @@ _FIELDS = (
     "port",
     "grpc_port",
     "workers",
+    "hung_seconds",
     "poll",
     "profile",
     "model",
@@ -109,6 +110,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--port", type=int, help="of HTTP (8000); 0 for a free one")
     add("--grpc-port", type=int, help="of gRPC; 0 for a free one; none without it")
     add("--workers", type=int, metavar="NUMBER", help="processes that compute (0: this one does)")
+    add(
+        "--hung-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="of one call, after which its worker is ended (120)",
+    )
     add("--profile", choices=("vertex", "sagemaker", "azure", "kserve"), help="a cloud's paths")
     add("--model", metavar="NAME", help="the model that a profile's paths ask")
     add("--poll", type=float, metavar="SECONDS", help="look at the folders again so often")

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from argand.serve.errors import ServeError, Status, as_serve_error
+from argand.serve.errors import HungError, ServeError, Status, as_serve_error
 from argand.serve.execution import Executor
 from argand.serve.options import BatchOptions
 from argand.serve.signature import Checked, ServedSignature
@@ -60,7 +60,17 @@ class Budget:
 class Pending:
     """A request that waits, or is computed."""
 
-    __slots__ = ("arrays", "arrived", "counted", "deadline", "future", "rows", "sizes", "urgency")
+    __slots__ = (
+        "arrays",
+        "arrived",
+        "counted",
+        "deadline",
+        "future",
+        "has_hung",
+        "rows",
+        "sizes",
+        "urgency",
+    )
 
     def __init__(
         self,
@@ -77,6 +87,7 @@ class Pending:
         self.arrived = arrived
         self.deadline = deadline
         self.future = future
+        self.has_hung = False  # in a call before
         self.urgency = urgency
 
 
@@ -99,6 +110,7 @@ class Batcher:
     `max_delay` says so.
 
     A batch that fails is computed again one request at a time: only those whose fault it is fail.
+    So is a call that hung, also of one request, once.
     """
 
     def __init__(
@@ -375,7 +387,14 @@ class Batcher:
 
     def _fail(self, batch: list[Pending], error: BaseException) -> None:
         told = as_serve_error(error)
-        if len(batch) > 1 and told.status is not Status.UNAVAILABLE:
+        if isinstance(told, HungError):
+            if not batch[0].has_hung:
+                for pending in batch:
+                    pending.has_hung = True
+                self._again.extend(batch)
+                return
+            told = ServeError(told.status, f"{told}, twice")
+        elif len(batch) > 1 and told.status is not Status.UNAVAILABLE:
             self._again.extend(batch)
             return
         for pending in batch:

@@ -23,7 +23,7 @@ from argand.serve.beside import beside, beside_calls
 from argand.serve.errors import ServeError, Status, as_serve_error, not_found
 from argand.serve.execution import Executor, InProcess
 from argand.serve.folders import Found, Listing, Stamp, found_at, is_onnx
-from argand.serve.options import ModelOptions, VersionPolicy
+from argand.serve.options import HUNG_SECONDS, ModelOptions, VersionPolicy
 from argand.serve.version import ModelVersion, State
 
 _log = logging.getLogger("argand.serve")
@@ -77,7 +77,8 @@ class Engine:
         roots: folders of models, or files.
         options: what is set, by the names of models; `default` for the others.
         executor: makes what computes the calls of a version; by default they are computed in this
-            process, or with `workers` in as many processes (see `argand.serve.workers`).
+            process, or with `workers` in as many processes (see `argand.serve.workers`), which
+            are ended where one call takes more than `hung_seconds`.
         explicit: load models only when `load` asks for them.
     """
 
@@ -89,6 +90,7 @@ class Engine:
         default: ModelOptions | None = None,
         executor: Callable[[ModelVersion], Executor] | None = None,
         workers: int = 0,
+        hung_seconds: float = HUNG_SECONDS,
         explicit: bool = False,
     ) -> None:
         prepare_giving_back()
@@ -98,7 +100,7 @@ class Engine:
         self.models: dict[str, Model] = {}
         self.observers: list[Callable[[ModelVersion, Batch], None]] = []
         self.problems: list[str] = []
-        self.pool = _pool(workers) if workers and executor is None else None
+        self.pool = _pool(workers, hung_seconds) if workers and executor is None else None
         self._executor = executor or (self.pool.executor if self.pool else _in_process)
         self._explicit = explicit
         self._has_looked = not self.roots
@@ -472,10 +474,10 @@ def _in_process(version: ModelVersion) -> Executor:
     return InProcess()
 
 
-def _pool(count: int) -> Any:
+def _pool(count: int, hung_seconds: float) -> Any:
     from argand.serve.workers import WorkerPool  # needs msgspec
 
-    return WorkerPool(count)
+    return WorkerPool(count, hung_seconds)
 
 
 async def _closed(version: ModelVersion, deadline: float | None) -> None:

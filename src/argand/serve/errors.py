@@ -15,6 +15,10 @@ class ServeError(errors.ServeError, ArgandError):
 errors.raise_as(ServeError)
 
 
+class HungError(ServeError):
+    """A call that was cut off, since it took longer than calls may."""
+
+
 def invalid(message: str, field: str | None = None) -> ServeError:
     """A request that is not as it should be."""
     return ServeError(Status.INVALID_ARGUMENT, message, field=field)
@@ -40,4 +44,4 @@ def as_serve_error(error: BaseException) -> ServeError:
     return ServeError(Status.INTERNAL, f"{type(error).__name__}: {error}")
 
 
-__all__ = ["ServeError", "Status", "as_serve_error", "invalid", "not_found"]
+__all__ = ["HungError", "ServeError", "Status", "as_serve_error", "invalid", "not_found"]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from argand.base.errors import ArgumentError, did_you_mean
+
+HUNG_SECONDS: Final = 120.0
+"""After how many seconds a worker that computes one call counts as hung, where nothing else is set;
+TorchServe's default, too."""
 
 
 def hold_at_least(options: Any, **least: float) -> None:
@@ -143,4 +147,4 @@ class ModelOptions:
             hold_above_zero(self, "timeout", unit=" seconds")
 
 
-__all__ = ["BatchOptions", "GenerationOptions", "ModelOptions", "VersionPolicy"]
+__all__ = ["HUNG_SECONDS", "BatchOptions", "GenerationOptions", "ModelOptions", "VersionPolicy"]

@@ -63,7 +63,7 @@ class Server:
         **changes: Any,
     ) -> None:
         self.options = _with(options or ServerOptions(), changes)
-        self.engine = _engine(served, models, default, self.options.workers)
+        self.engine = _engine(served, models, default, self.options)
         self.access = Access(self.options.token, self.options.tokens)
         self.metrics = Metrics(self.engine)
         self.port = self.options.port
@@ -346,11 +346,17 @@ def _engine(
     served: Engine | str | Path | Iterable[str | Path],
     models: Mapping[str, ModelOptions] | None,
     default: ModelOptions | None,
-    workers: int,
+    options: ServerOptions,
 ) -> Engine:
     if isinstance(served, Engine):
         return served
-    return Engine(_roots(served), models, default=default, workers=workers)
+    return Engine(
+        _roots(served),
+        models,
+        default=default,
+        workers=options.workers,
+        hung_seconds=options.hung_seconds,
+    )
 
 
 def _roots(served: str | Path | Iterable[str | Path]) -> list[Path]:

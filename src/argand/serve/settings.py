@@ -9,7 +9,7 @@ from typing import Literal
 
 from argand.base.errors import ArgumentError
 from argand.serve.limits import Limits
-from argand.serve.options import hold_above_zero, hold_at_least
+from argand.serve.options import HUNG_SECONDS, hold_above_zero, hold_at_least
 
 Profile = Literal["vertex", "sagemaker", "azure", "kserve"]
 PROFILES: tuple[Profile, ...] = ("vertex", "sagemaker", "azure", "kserve")
@@ -24,6 +24,8 @@ class ServerOptions:
         port: of HTTP; 0 for one that is free.
         grpc_port: of gRPC; 0 for one that is free, None for no gRPC.
         workers: how many processes compute; with 0 this one does.
+        hung_seconds: after how many seconds of one call a worker is ended, and its call computed
+            once more by another; at least the model's `timeout`. `inf` for never.
         poll: the seconds between two looks at the folders of models; None to look once.
         profile: the paths and ports of a cloud, besides the protocols.
         model: the model that a profile's paths without a name ask; the only one where not given.
@@ -43,6 +45,7 @@ class ServerOptions:
     port: int = 8000
     grpc_port: int | None = None
     workers: int = 0
+    hung_seconds: float = HUNG_SECONDS
     poll: float | None = None
     profile: Profile | None = None
     model: str | None = None
@@ -64,6 +67,7 @@ class ServerOptions:
             if value is not None and not (type(value) is int and 0 <= value < 65536):
                 raise ArgumentError(f"{name} must be a number from 0 to 65535, got {value!r:.60}")
         hold_at_least(self, workers=0, drain=0)
+        hold_above_zero(self, "hung_seconds")
         if self.poll is not None:
             hold_above_zero(self, "poll", unit=" seconds")
         if self.log not in ("json", None):

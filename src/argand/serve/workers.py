@@ -5,6 +5,8 @@ its management are those of one server. A worker computes one call at a time. If
 it computed is computed again by another, since calls change nothing, and a new worker is started.
 The calls of a version that change its state are all made by one worker, in order; they are never
 made twice, and if their worker is lost the state begins again as the file has it.
+A worker that does not end a call in time is killed; the call fails, and its queue decides whether
+it is computed again.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import os
 import socket
 import subprocess
@@ -39,9 +42,10 @@ from argand.serve.channel import (
     Weights,
 )
 from argand.serve.cores import Share, shares
-from argand.serve.errors import ServeError, Status
+from argand.serve.errors import HungError, ServeError, Status
 from argand.serve.execution import Executor, Told, Version
 from argand.serve.files import HeldFile
+from argand.serve.options import HUNG_SECONDS
 from argand.serve.signature import Findings, ServedSignature
 
 _log = logging.getLogger("argand.serve")
@@ -69,13 +73,14 @@ main(sys.argv[2:])
 class _Entry:
     """A version as the pool knows it."""
 
-    def __init__(self, number: int, version: Version) -> None:
+    def __init__(self, number: int, version: Version, hung_seconds: float) -> None:
         assert version.held is not None
         self.number = number
         self.held: HeldFile = version.held
         self.packed: dict[str, int] = {}  # files of weights that one worker has packed for all
         self.name = f"{version.model} version {version.number}"
         self.batching = version.options.batching
+        self.hung_seconds = max(hung_seconds, version.options.timeout or 0.0)
         self.is_pure = all(s.is_pure for s in version.signatures.values())
         self.home: int | None = None  # the only worker that computes it
         self.is_open = False
@@ -114,8 +119,11 @@ class _Worker:
         self.versions: set[int] = set()
         self.job: _Job | None = None
         self.is_ready = False
+        self.is_hung = False
         self.started = time.monotonic()
         self._pool = pool
+        self._ends = math.inf  # by the loop's time: when what it computes takes too long
+        self._alarm: asyncio.TimerHandle | None = None  # set for then, or for the call before
         self._loading: dict[int, asyncio.Future[FindingsByName]] = {}
         self._given, self._made = Segment(), Seen()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -160,6 +168,25 @@ class _Worker:
         finally:
             if file is not None:
                 os.close(file)
+        self._ends = self._loop.time() + job.entry.hung_seconds
+        if self._alarm is None or self._alarm.when() > self._ends:
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(self._ends, self._look)
+
+    def _look(self) -> None:
+        """End the process if what it computes takes too long."""
+        self._alarm = None
+        if self.job is None:
+            return
+        if self._loop.time() < self._ends:  # it is another call
+            self._set_alarm()
+            return
+        self.is_hung = True
+        self.process.kill()  # which is read as any other end
 
     def _send(self, message: Message, file: int | None = None) -> None:
         try:
@@ -202,6 +229,8 @@ class _Worker:
         self._loop.remove_reader(self._channel.socket.fileno())
         self._channel.close()
         self.is_ready = False
+        if self._alarm is not None:
+            self._alarm.cancel()
         self.process.kill()
         self.process.wait()
         for future in self._loading.values():
@@ -231,14 +260,16 @@ class WorkerPool:
 
     Args:
         count: how many.
+        hung_seconds: for how long one of them may compute one call.
 
     Used as `Engine(..., executor=pool.executor)`, on the engine's loop; `close` ends it.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, hung_seconds: float = HUNG_SECONDS) -> None:
         if count < 1:
             raise ValueError(f"a pool has at least 1 worker, got {count}")
         self.count = count
+        self.hung_seconds = hung_seconds
         self.restarts = 0
         self.workers: list[_Worker | None] = [None] * count
         self._shares = shares(count)
@@ -268,7 +299,7 @@ class WorkerPool:
     async def add(self, version: Version) -> _Entry:
         """Let the workers read a version: first one, which finds out what can be batched, then the
         others, which find its kernels on the disk."""
-        entry = _Entry(next(self._numbers), version)
+        entry = _Entry(next(self._numbers), version, self.hung_seconds)
         self._entries[entry.number] = entry
         if not entry.is_pure:
             entry.home = entry.number % self.count
@@ -392,10 +423,10 @@ class WorkerPool:
         _log.warning("worker %d ended (%s)", worker.index, worker.process.returncode)
         self._start(worker.index, 0.0 if lived > _SHORT_LIFE else _LONGEST_WAIT / 10)
         if job is not None:
-            self._again(job)
+            self._again(job, worker.is_hung)
         self.give()
 
-    def _again(self, job: _Job) -> None:
+    def _again(self, job: _Job, was_hung: bool) -> None:
         if not job.entry.is_pure:
             job.told(
                 ServeError(
@@ -404,6 +435,11 @@ class WorkerPool:
                     "whether the call was made",
                 )
             )
+        elif was_hung:
+            seconds, name = job.entry.hung_seconds, job.entry.name
+            _log.warning("a call of %s took more than %g seconds", name, seconds)
+            said = f"{name}: the call took more than {seconds:g} seconds, and was cut off"
+            job.told(HungError(Status.INTERNAL, said))
         elif job.tries >= TRIES:
             job.told(
                 ServeError(
