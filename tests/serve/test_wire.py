@@ -125,6 +125,50 @@ def test_streams_come_in_chunks_and_what_nobody_waits_for_is_cancelled(server: A
     assert server.cancelled.wait(5)
 
 
+@pytest.mark.parametrize(
+    ("requests", "answers"),
+    [
+        (b"GET /slow?seconds=0.05 HTTP/1.1\r\n\r\n", [b'"done"']),
+        (b"GET /slow?seconds=0.05 HTTP/1.0\r\n\r\n", [b'"done"']),
+        (b"GET /stream?count=2 HTTP/1.1\r\n\r\n", [b"data: 0\n\n", b"data: 1\n\n", b"0\r\n"]),
+        (
+            b"GET /slow?seconds=0.05 HTTP/1.1\r\n\r\nGET /echo/x HTTP/1.1\r\n\r\n",
+            [b'"done"', b'"/echo/x"'],
+        ),
+        (
+            b"GET /slow?seconds=0.05 HTTP/1.1\r\n\r\nPOST /echo/x HTTP/1.1\r\ncontent-le",
+            [b'"done"'],
+        ),
+        (b"GET /fails HTTP/1.1\r\n\r\n", [b"too much"]),
+    ],
+)
+def test_a_client_that_sends_no_more_gets_its_answers(
+    server: Asked, requests: bytes, answers: list[bytes]
+) -> None:
+    found = sent(server, requests, shut=True)
+    assert found.startswith(b"HTTP/1.1 ")
+    assert (
+        found.count(b"HTTP/1.1 ")
+        == found.count(b"content-type: ")
+        == max(1, requests.count(b"\r\n\r\n"))
+    )
+    places = [found.rindex(answer) for answer in answers]
+    assert places == sorted(places)
+    assert not server.call(lambda: server._connections.half_open)
+
+
+def test_a_client_that_sends_no_more_gets_a_stream_that_is_read_as_any_other(
+    server: Asked,
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("GET", "/stream?count=30000")
+        response = connection.getresponse()
+        found = response.read(10)
+        connection.sock.shutdown(socket.SHUT_WR)
+        assert (found + response.read()).endswith(b"data: 29998\n\ndata: 29999\n\n")
+
+
 def test_a_fault_of_a_handler_is_an_error_of_that_request_alone(
     server: Asked, caplog: pytest.LogCaptureFixture
 ) -> None:

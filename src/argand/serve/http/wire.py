@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import socket
 from collections import deque
 from email.utils import formatdate
 from typing import Any
@@ -26,6 +27,8 @@ _SWEEP = 0.5  # seconds between two looks at deadlines
 _LINGER = 2.0  # seconds for which a refused body is read and thrown away
 _TOGETHER = 1 << 16  # bytes of a body that are sent with the head, in one packet
 _AHEAD = 16  # requests that a client may send ahead
+_BEGINNING = b"HTTP/1.1 "  # of all answers
+_NO_CHUNK = b"0"  # before the size of a chunk, which may begin with zeros
 _PACE = 1 << 16  # bytes that a client must read at least in the seconds for writing
 
 
@@ -36,6 +39,7 @@ class Connections:
         self.app = app
         self.limits = limits
         self.open: set[Connection] = set()
+        self.half_open: set[Connection] = set()  # whose clients send no more, and may have gone
         self.closing = False
         self.held = 0  # bytes of the bodies of all connections
         self.date = b""
@@ -52,6 +56,8 @@ class Connections:
         now = self._loop.time()
         for connection in [c for c in self.open if c.deadline < now]:
             connection.expire()
+        for connection in [c for c in self.half_open if c.has_gone]:
+            connection.abort()
         self._timer = self._loop.call_later(_SWEEP, self._sweep)
 
     async def close(self, seconds: float) -> None:
@@ -93,6 +99,8 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._request: Request | None = None  # that is read
         self._task: asyncio.Task[None] | None = None  # of the request that is answered
+        self._harmless = b""  # what may be written now, whatever comes next
+        self._ahead = b""  # the beginning of an answer that is written before the answer is known
         self._reading = False
         self._discards = False
         self._refusal: bytes | None = None  # waits until those before are answered
@@ -124,6 +132,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: what is computed for it is of no use."""
         self.owner.open.discard(self)
+        self.owner.half_open.discard(self)
         self._release(self._held)
         self._discards = True
         for request in (*self._waiting, self._request):
@@ -179,6 +188,22 @@ class Connection(asyncio.Protocol):
         kept = {n: v for n, v in self._headers.items() if n not in _OF_UPGRADES}
         lines = [b"%b %b HTTP/1.1" % (method, self._url), *(b"%b: %b" % x for x in kept.items())]
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    def eof_received(self) -> bool:
+        """The client sends no more. It may have gone, or wait for its answers, which looks alike;
+        so bytes are sent that come next anyway, which a client that has gone refuses."""
+        if self._task is None or self._transport.get_extra_info("ssl_object") is not None:
+            return False
+        self.owner.half_open.add(self)
+        self._ahead, self._harmless = self._harmless, b""
+        self._transport.write(self._ahead)
+        return True
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether a client that sends no more has refused what was sent."""
+        found: Any = self._transport.get_extra_info("socket")
+        return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     # -- of the parser -------------------------------------------------------------------------
 
@@ -269,6 +294,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, request: Request) -> None:
         self.deadline = math.inf
+        self._harmless = _BEGINNING
         self._task = self._loop.create_task(self._answer(request))
 
     async def _answer(self, request: Request) -> None:
@@ -295,7 +321,7 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
         if self._refusal is not None:
             self._end_with(self._refusal)
-        elif self.owner.closing:
+        elif self.owner.closing or self in self.owner.half_open:
             self._close()
         else:
             self._continue()
@@ -320,7 +346,8 @@ class Connection(asyncio.Protocol):
             extra.append((b"connection", b"close" if closes else b"keep-alive"))
         elif closes:
             extra.append((b"connection", b"close"))
-        first = head(response, extra, in_chunks=in_chunks)
+        first = head(response, extra, in_chunks=in_chunks).removeprefix(self._ahead)
+        self._harmless = self._ahead = b""
         if isinstance(response, StreamResponse):
             self._transport.write(first)
             await self._stream(response, in_chunks)
@@ -334,6 +361,7 @@ class Connection(asyncio.Protocol):
         return closes
 
     async def _stream(self, response: StreamResponse, in_chunks: bool) -> None:
+        self._harmless = _NO_CHUNK if in_chunks else b""
         try:
             async for chunk in response.chunks:
                 if self._writable is not None:
@@ -343,6 +371,7 @@ class Connection(asyncio.Protocol):
                 if chunk:
                     whole = b"%x\r\n%b\r\n" % (len(chunk), chunk) if in_chunks else chunk
                     self._transport.write(whole)
+            self._harmless = b""
             if in_chunks:
                 self._transport.write(b"0\r\n\r\n")
         finally:
