@@ -203,7 +203,7 @@ class Engine:
         listing = await asyncio.to_thread(found_at, self.roots)
         self._tell(listing.problems)
         names = set(listing.models)
-        for name in names:
+        for name in sorted(names):
             self._noted(name)
         self._has_looked = True
         if listing.is_whole:  # else a folder is away for a while
