@@ -172,9 +172,12 @@ def test_a_client_that_sends_no_more_gets_a_stream_that_is_read_as_any_other(
 def test_a_fault_of_a_handler_is_an_error_of_that_request_alone(
     server: Asked, caplog: pytest.LogCaptureFixture
 ) -> None:
-    status, _, body = asked(server, "GET", "/broken")
+    trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    status, _, body = asked(server, "GET", "/broken", **{"x-request-id": "abc"} | trace)
     assert status == 500 and b"KeyError" in body
-    assert "GET /broken failed" in caplog.text
+    of = "request abc, trace 0af7651916cd43dd8448eb211c80319c"
+    assert f"GET /broken failed ({of}): KeyError: 'a fault of the handler'" in caplog.text
+    assert "Traceback" in caplog.text and "in broken" in caplog.text
     assert asked(server, "GET", "/echo/x")[0] == 200
 
 

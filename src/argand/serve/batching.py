@@ -387,6 +387,8 @@ class Batcher:
 
     def _fail(self, batch: list[Pending], error: BaseException) -> None:
         told = as_serve_error(error)
+        if told is not error:
+            told.__cause__ = error  # which the log has
         if isinstance(told, HungError):
             if not batch[0].has_hung:
                 for pending in batch:

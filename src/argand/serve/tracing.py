@@ -1,11 +1,17 @@
-"""Request ids, and the headers of W3C Trace Context, which OpenTelemetry sends."""
+"""Request ids, and the headers of W3C Trace Context, which OpenTelemetry sends; the log has both
+with what fails."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from itertools import count
 from typing import NamedTuple
+
+from argand.serve.errors import ServeError, Status, as_serve_error
+
+_log = logging.getLogger("argand.serve")
 
 _PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -48,4 +54,15 @@ def request_id(given: str | None) -> str:
     return f"{_start}-{next(_numbers):x}"
 
 
-__all__ = ["Trace", "request_id", "trace_of"]
+def told_of(error: BaseException, asked: str, number: str, trace: Trace | None) -> ServeError:
+    """The error that a client is told. Where it is a fault of the server's, the log has it with the
+    request's id and its trace; and with the traceback, unless a worker has logged that."""
+    told = as_serve_error(error)
+    if told.status is Status.INTERNAL:
+        of = f"request {number}" if trace is None else f"request {number}, trace {trace.trace}"
+        cause = error if told is not error else error.__cause__
+        _log.error("%s failed (%s): %s", asked, of, told, exc_info=cause)
+    return told
+
+
+__all__ = ["Trace", "request_id", "told_of", "trace_of"]

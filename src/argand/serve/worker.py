@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -28,11 +29,13 @@ from argand.serve.channel import (
     Unload,
     Weights,
 )
-from argand.serve.errors import as_serve_error
+from argand.serve.errors import Status, as_serve_error
 from argand.serve.files import read_program
 from argand.serve.options import BatchOptions
 from argand.serve.signature import served_signatures
 from argand.serve.version import warm
+
+_log = logging.getLogger("argand.serve")
 
 
 class _Served:
@@ -85,7 +88,10 @@ class Worker:
             outputs = signature.run(self._given.arrays(message.arrays))
             placed, file = self._made.put(outputs)
         except Exception as error:
-            self._send(_failed(error))
+            failed = _failed(error)
+            if failed.status == Status.INTERNAL.name:  # the front has no traceback
+                _log.error("a call failed: %s", failed.message, exc_info=error)
+            self._send(failed)
             return
         self._send(Done(placed), file)
         if file is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple, Self
@@ -11,15 +10,14 @@ from typing import Any, NamedTuple, Self
 import grpc
 from google.protobuf.message import DecodeError
 
-from argand.serve.errors import ServeError, Status, as_serve_error, invalid
+from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.limits import LAST_CALL
-from argand.serve.tracing import Trace, request_id, trace_of
+from argand.serve.tracing import Trace, request_id, told_of, trace_of
 from argand_client.definitions import BAD_REQUEST, DETAILS, RETRY_INFO, messages
 from argand_client.wire import Method
 
 _LONGEST = 1500  # characters of a message: clients refuse metadata of more than 8 KB
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-_log = logging.getLogger("argand.serve")
 
 
 class Record(NamedTuple):
@@ -235,9 +233,7 @@ class _answering:  # noqa: N801  # a context manager
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             self.observe(self.call.record(Status.CANCELLED))
             return False
-        found = as_serve_error(error)
-        if found is not error and found.status is Status.INTERNAL:
-            _log.error("%s failed", self.call.method, exc_info=error)
+        found = told_of(error, self.call.method, self.call.request_id, self.call.trace)
         self.observe(self.call.record(found.status))
         await _abort(self.call, found)
         return True

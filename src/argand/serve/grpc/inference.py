@@ -10,7 +10,7 @@ import numpy as np
 
 from argand import version as release
 from argand.serve import v2_texts
-from argand.serve.errors import ServeError, Status, as_serve_error, invalid, not_found
+from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.generation import Generation, is_language_model
 from argand.serve.grpc import generating
 from argand.serve.grpc.calls import Call
@@ -19,6 +19,7 @@ from argand.serve.handlers import class_names
 from argand.serve.handlers.strings import objects
 from argand.serve.metrics import Metrics
 from argand.serve.signature import ServedSignature
+from argand.serve.tracing import told_of
 from argand.serve.v2_absent import (
     LOG,
     TRACE,
@@ -241,23 +242,30 @@ class InferenceService(Service):
                 inputs, parameters = self._inputs(request), values_of(request.parameters)
                 generation = v2_texts.begun(version, inputs, parameters, call.timeout)
                 ends_empty = generating.ends_empty(parameters)
-                texts = self._texts(request, version, generation, ends_empty)
+                texts = self._texts(request, version, generation, ends_empty, call)
                 return _Answers(texts, generation.cancel)
         except Exception as error:
-            return _Answers(_one(self._failure(request, error)), _nothing)
+            return _Answers(_one(self._failure(request, error, call)), _nothing)
         task = asyncio.create_task(self.model_infer(request, call))
-        return _Answers(self._arrays(request, task), task.cancel)
+        return _Answers(self._arrays(request, task, call), task.cancel)
 
-    async def _arrays(self, request: Any, task: asyncio.Task[Any]) -> AsyncIterator[Any]:
+    async def _arrays(
+        self, request: Any, task: asyncio.Task[Any], call: Call
+    ) -> AsyncIterator[Any]:
         try:
             answer = self._streamed(infer_response=await task)
             answer.infer_response.parameters[generating.FINAL].bool_param = True
             yield answer
         except Exception as error:
-            yield self._failure(request, error)
+            yield self._failure(request, error, call)
 
     async def _texts(
-        self, request: Any, version: ModelVersion, generation: Generation, ends_empty: bool
+        self,
+        request: Any,
+        version: ModelVersion,
+        generation: Generation,
+        ends_empty: bool,
+        call: Call,
     ) -> AsyncIterator[Any]:
         """The answers to a text; behind the last piece one without outputs where asked for."""
         try:
@@ -273,10 +281,11 @@ class InferenceService(Service):
                 last.parameters[generating.FINAL].bool_param = True
                 yield answer
         except Exception as error:
-            yield self._failure(request, error)
+            yield self._failure(request, error, call)
 
-    def _failure(self, request: Any, error: Exception) -> Any:
-        answer = self._streamed(error_message=str(as_serve_error(error))[:4000])
+    def _failure(self, request: Any, error: Exception, call: Call) -> Any:
+        told = told_of(error, call.method, call.request_id, call.trace)
+        answer = self._streamed(error_message=str(told)[:4000])
         answer.infer_response.id = request.id
         answer.infer_response.model_name = request.model_name
         return answer

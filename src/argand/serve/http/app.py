@@ -14,12 +14,12 @@ from urllib.parse import quote
 import msgspec
 
 from argand.serve.access import Access
-from argand.serve.errors import ServeError, Status, as_serve_error
+from argand.serve.errors import ServeError, Status
 from argand.serve.http.encoding import unpacked
 from argand.serve.http.message import Request, Response, StreamResponse, clean
 from argand.serve.http.routes import Route, Table
 from argand.serve.limits import Limits
-from argand.serve.tracing import request_id, trace_of
+from argand.serve.tracing import request_id, told_of, trace_of
 
 _log = logging.getLogger("argand.serve")
 
@@ -116,9 +116,8 @@ class App:
 
     def _failed(self, request: Request, error: Exception) -> Response:
         """The response of an error; of one that is not ours the log has all, the client little."""
-        found = as_serve_error(error)
-        if found is not error and found.status is Status.INTERNAL:
-            _log.error("%s %s failed", request.method, request.path, exc_info=error)
+        asked = f"{request.method} {request.path}"
+        found = told_of(error, asked, request.id, request.trace)
         response = (request.errors or self._errors_near(request.path))(found)
         extra = _HEADERS.get(found.status)
         if extra:
