@@ -11,6 +11,7 @@ from argand.passes.canonicalise import canonicalise
 from argand.passes.cse import cse, dead_code
 from argand.passes.fold import fold
 from argand.passes.fuse import fuse
+from argand.passes.hoist import hoist_slices
 from argand.passes.inline import inline_composites
 from argand.passes.layout import layout
 from argand.passes.results import own_results
@@ -20,6 +21,7 @@ Pass = Callable[[Program], Program]
 SIMPLIFY: tuple[Pass, ...] = (canonicalise, fold, cse, dead_code)
 
 PASSES: tuple[Pass, ...] = (
+    hoist_slices,  # before products whose other rows nobody reads
     *SIMPLIFY,
     inline_composites,  # those without a kernel of their own
     *SIMPLIFY,
