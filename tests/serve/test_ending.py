@@ -112,7 +112,7 @@ def status_of(message: bytes) -> Any:
 def test_idle_streams_end_with_the_server_and_what_they_asked_is_answered(tmp_path: Path) -> None:
     put(exported(classifier()), tmp_path, "digits", 1)
     options = ModelOptions(batching=BatchOptions(max_rows=9, max_delay=0.5))
-    server = Server(tmp_path, port=0, grpc_port=0, drain=600, models={"digits": options}).start()
+    server = Server(tmp_path, port=0, grpc_port=0, drain=5, models={"digits": options}).start()
     request = messages()("inference.ModelInferRequest")(model_name="digits")
     request.inputs.add(name="input", datatype="FP32", shape=(1, 6))
     request.raw_input_contents.append(inputs(1).tobytes())
