@@ -7,9 +7,11 @@ each: "right", "refused", or the error that should not have been.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
+import math
 import random
 import re
 import resource
@@ -26,6 +28,7 @@ import numpy as np
 
 import argand as ag
 from argand import nn, optim
+from argand.base.dim import evaluate
 from argand.base.errors import ArgandError, FormatError
 from argand.export import ExportedProgram, export, load
 from argand.export.samples import compared
@@ -213,6 +216,17 @@ def _size_everywhere(text: str, draw: random.Random) -> str:
     return re.sub(rf"\b{draw.choice(sizes)}\b(?![:.=])", new, text)
 
 
+_SYMBOL = re.compile(r"\b(?:s\d+|[nmshw])\b(?!=)")
+
+
+def _symbol(text: str, draw: random.Random) -> str:
+    """Another size in the place of a symbolic one, or of a symbol in it."""
+    names = sorted(set(_SYMBOL.findall(text)))
+    ways = ("{} + 5", "{} - 1", "{}//(2)", "2*{}", "-{}", "{}*{}", "min({}, 3)", "9", "1", "0")
+    ways += tuple(names) * 2
+    return _replaced(text, _SYMBOL, lambda old: draw.choice(ways).replace("{}", old), draw)
+
+
 def _line(text: str, draw: random.Random) -> str:
     lines = text.split("\n")
     at, other = draw.randrange(len(lines)), draw.randrange(len(lines))
@@ -246,7 +260,7 @@ def _long(text: str, draw: random.Random) -> str:
 
 
 _TEXT_CHANGES = (_number, _parameter, _parameter, _word, _dtype, _operation, _operand, _line)
-_TEXT_CHANGES += (_size_everywhere, _size_everywhere, _long)
+_TEXT_CHANGES += (_size_everywhere, _size_everywhere, _long, _symbol, _symbol, _symbol)
 
 
 def _changed_json(data: bytes, draw: random.Random) -> bytes:
@@ -330,24 +344,44 @@ def _changed_tensors(data: bytes, draw: random.Random) -> bytes:
 
 
 def outcome(contents: bytes) -> str:
-    """What becomes of a file that is loaded and whose samples are called."""
+    """What becomes of a file that is loaded, whose samples are called, and then other sizes."""
     try:
         program = load(io.BytesIO(contents))
     except FormatError:
         return "refused"
     except BaseException as e:
         return f"load: {type(e).__name__}: {e}"[:300]
-    for sample in program.samples:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with ag.settings.using(loop_limit=100):
-                    compared(program, sample)
-        except (ArgandError, IndexError, np.linalg.LinAlgError):
-            return "refused"
-        except BaseException as e:
-            return f"call: {type(e).__name__}: {e}"[:300]
+    calls = [functools.partial(compared, program, sample) for sample in program.samples]
+    found = [_called(call) for call in [*calls, *_calls_of_other_sizes(program)]]
+    wrong = (said for said in found if said not in ("right", "refused"))
+    return next(wrong, "refused" if "refused" in found[: len(calls)] else "right")
+
+
+def _called(call: Callable[[], Any]) -> str:
+    try:
+        with warnings.catch_warnings(), ag.settings.using(loop_limit=100):
+            warnings.simplefilter("ignore")
+            call()
+    except (ArgandError, IndexError, np.linalg.LinAlgError):
+        return "refused"
+    except BaseException as e:
+        return f"call: {type(e).__name__}: {e}"[:300]
     return "right"
+
+
+def _calls_of_other_sizes(program: ExportedProgram) -> Iterator[Callable[[], Any]]:
+    """Calls of each signature with symbolic sizes, where these are small."""
+    for signature in program.signatures.values():
+        names = sorted(signature.ranges)
+        for k in (0, 1, 2, 3, 8) if names else ():
+            sizes = {name: k + (i if k > 2 else 0) for i, name in enumerate(names)}
+            shapes = [[evaluate(n, sizes) for n in info.shape] for info in signature.inputs]
+            if all(0 <= n <= 64 for shape in shapes for n in shape) and all(
+                len(shape) < 33 and math.prod(shape) < 1 << 20 for shape in shapes
+            ):
+                pairs = zip(shapes, signature.inputs, strict=True)
+                given = [ag.ones(*shape, dtype=info.dtype) for shape, info in pairs]
+                yield functools.partial(signature, *given)
 
 
 def programs_of_ops(most: int, step: int) -> Iterator[tuple[str, ExportedProgram]]:
@@ -357,8 +391,14 @@ def programs_of_ops(most: int, step: int) -> Iterator[tuple[str, ExportedProgram
     for name in list(registry)[::step]:
         for call in calls_of(registry.get(name))[:most]:
             arrays = call.arrays(registry.get(name).dtypes[0])
-            with contextlib.suppress(Exception):
-                yield name, export(lambda *xs, call=call: call.apply(xs), [*map(ag.tensor, arrays)])
+            given = [*map(ag.tensor, arrays)]
+            every = tuple(dict.fromkeys(range(x.ndim), ag.Dim.AUTO) for x in given)
+            for shapes in (None, every):
+                with contextlib.suppress(Exception):
+                    yield (
+                        name,
+                        export(lambda *xs, call=call: call.apply(xs), given, dynamic_shapes=shapes),
+                    )
 
 
 def models() -> Iterator[tuple[str, ExportedProgram]]:

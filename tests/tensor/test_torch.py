@@ -173,6 +173,7 @@ CASES: dict[str, Case] = {
     "split": lambda m: f(m, 7, 2).split(3),
     "split sizes": lambda m: f(m, 6).split([1, 5]),
     "chunk": lambda m: f(m, 7).chunk(3),
+    "chunk of nothing": lambda m: m.zeros(0, 3).chunk(2),
     "tensor_split": lambda m: m.tensor_split(f(m, 7), 3),
     "unbind": lambda m: f(m, 3, 2).unbind(1),
     "roll": lambda m: f(m, 3, 4).roll((1, -1), (0, 1)),

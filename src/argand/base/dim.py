@@ -321,13 +321,19 @@ def _is_told(difference: Extent, op: str, trusted: bool) -> bool:
 def _extreme(op: str, a: Extent, b: Extent) -> Extent:
     if not isinstance(a, Dim) and not isinstance(b, Dim):
         return min(a, b) if op == "min" else max(a, b)
-    difference: Extent = a - b
-    low, high = difference.bounds() if isinstance(difference, Dim) else (difference, difference)
-    if low is not None and low >= 0:
+    if _is_at_most(b, a):
         return b if op == "min" else a
-    if high is not None and high <= 0:
+    if _is_at_most(a, b):
         return a if op == "min" else b
     return _applied(op, _force(a), _force(b))
+
+
+def _is_at_most(a: Extent, b: Extent) -> bool:
+    """Whether a <= b by the bounds."""
+    difference: Extent = a - b
+    if not isinstance(difference, Dim):
+        return difference <= 0
+    return _by_bounds(difference, ">") is False
 
 
 def _decide(difference: Extent, op: str) -> bool:
@@ -341,12 +347,19 @@ def _decide(difference: Extent, op: str) -> bool:
 def _by_bounds(difference: Dim, op: str) -> bool | None:
     """What the bounds tell of `difference == 0` or `difference > 0`; None for nothing."""
     low, high = difference.bounds()
-    if op == "==":
-        apart = (low is not None and low > 0) or (high is not None and high < 0)
-        return False if apart else None
     if low is not None and low > 0:
-        return True
-    return False if high is not None and high <= 0 else None
+        return _noted(difference, op, op == ">")
+    if high is not None and (high <= 0 if op == ">" else high < 0):
+        return _noted(difference, op, False)
+    return None
+
+
+def _noted(difference: Dim, op: str, outcome: bool) -> bool:
+    """A comparison that the bounds decided, for a trace whose sizes may be out of them in calls."""
+    guards = current_guards()
+    if guards is not None:
+        guards.decided[difference.key, op] = Dim(difference.terms), op, outcome
+    return outcome
 
 
 def _guard(difference: Dim, op: str) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from argand.base.polynomial import Polynomial
+from argand.base.polynomial import Polynomial, Symbol
 
 
 class Guards:
@@ -20,12 +20,16 @@ class Guards:
     def __init__(self, doubts: bool = False) -> None:
         self.doubts = doubts
         self.facts: list[tuple[Polynomial, str, bool]] = []
+        # What bounds decided, which take symbols for at least 2, by polynomial and operator.
+        self.decided: dict[tuple[Any, str], tuple[Polynomial, str, bool]] = {}
         self.tests: list[Callable[[Any], bool]] = []  # of the arguments of a call
+        self.tested: dict[str, Symbol] = {}  # by those tests
+        self.tested_floats: set[int] = set()
         self.read: set[str] = set()  # symbols of int arguments whose values Python wanted
 
     def hold(self, sizes: Mapping[str, int]) -> bool:
         """Whether the facts are true for these sizes."""
-        return all(compare(p.evaluate(sizes), op) == outcome for p, op, outcome in self.facts)
+        return all(holds(fact, sizes) for fact in self.facts)
 
 
 _local = threading.local()
@@ -61,11 +65,25 @@ def reads(names: set[str]) -> None:
         guards.read |= names
 
 
-def remember(test: Callable[[Any], bool]) -> None:
-    """Have a trace's program serve only the calls whose arguments pass a test."""
+def remember(
+    test: Callable[[Any], bool], symbols: Mapping[str, Symbol], floats: Collection[int]
+) -> None:
+    """Have a trace's program serve only the calls whose arguments pass a test, which is of sizes
+    with these symbols and of float arguments of these numbers."""
     guards = current_guards()
     assert guards is not None
     guards.tests.append(test)
+    guards.tested |= symbols
+    guards.tested_floats |= set(floats)
+
+
+def holds(fact: tuple[Polynomial, str, bool], sizes: Mapping[str, int]) -> bool:
+    """Whether a comparison comes out as stated for these sizes; not where they divide by 0."""
+    polynomial, op, outcome = fact
+    try:
+        return compare(polynomial.evaluate(sizes), op) == outcome
+    except ZeroDivisionError:
+        return False
 
 
 def compare(value: int, op: str) -> bool:

@@ -32,7 +32,7 @@ import numpy as np
 
 from argand.backends.interface import CompiledProgram
 from argand.backends.select import compile_program, keep_values, kept_values, panel_width
-from argand.base.dim import Extent
+from argand.base.dim import Dim, Extent
 from argand.base.shape import numel
 from argand.compile.by_numpy import Packing, packing
 from argand.compile.places import Held, Place
@@ -140,8 +140,10 @@ def _is_constant(node: Node, constant: set[Value]) -> bool:
         return False
     if any(v not in constant for v in node.values):
         return False
-    made = sum(numel(o.shape) for o in node.outputs)  # a symbolic size is a call's own
-    return isinstance(made, int) and made <= sum(numel(v.shape) for v in node.values)
+    if any(isinstance(size, Dim) for o in node.outputs for size in o.shape):
+        return False  # a call's own
+    made = sum(numel(o.shape) for o in node.outputs)
+    return made <= sum(numel(v.shape) for v in node.values)
 
 
 def _once(program: Program, nodes: list[Node], wanted: _Wanted) -> tuple[Program, list[int]]:

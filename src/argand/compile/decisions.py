@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from argand.base.dim import Dim
+from argand.base.polynomial import Symbol
 from argand.compile.integers import Sources, sizes_of
 from argand.ir.interpret import run_node
 from argand.ir.program import Node, Value
@@ -38,6 +39,11 @@ class Decision:
                 run_node(node, env, sizes, False)
         found: bool | float = np.asarray(env[self.value]).item()
         return found
+
+    def symbols(self) -> dict[str, Symbol]:
+        """The symbols of the sizes that lead to it, by name."""
+        params = [p for node in self.nodes for p in node.params.values() if isinstance(p, Dim)]
+        return {name: symbol for p in params for name, symbol in p.symbols().items()}
 
     def holds(self, leaves: Sequence[Any]) -> bool:
         """Whether it comes out the same for other arguments."""

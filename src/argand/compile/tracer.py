@@ -365,7 +365,7 @@ class Tracer(Interpreter):
         decision = decide(self.read(tensor), self.floats, self.sources(), self.leaves)
         if decision is None:
             return self._of_example(tensor)
-        remember(decision.holds)
+        remember(decision.holds, decision.symbols(), decision.floats.values())
         return np.array(decision.outcome)
 
     def _of_example(self, tensor: Tensor) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 from argand.base.errors import ArgandError, FormatError
 from argand.base.shape import same_shape
 from argand.export.card import check_card
-from argand.export.checking import UNEXPECTED, Checked
+from argand.export.checking import UNEXPECTED
 from argand.export.manifest import (
     Fields,
     as_json,
@@ -287,8 +287,6 @@ class _Archive:
             signature = signature_of_fields(name, fields, program)
             check_facts(signature, facts)
             _check_state(signature.state_names, program, made.state, fields.where)
-            if program.symbols():
-                signature.checked = Checked(program)
             made.signatures[name] = signature.bind_state(made.state, contents)
         if not made.signatures:
             raise self.source.error("signatures: there is none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,9 +13,9 @@ import numpy as np
 from argand.base.dim import Dim, DimHint, Extent, Shape, evaluate, substitute
 from argand.base.errors import AutogradError, ShapeError, TraceError
 from argand.base.polynomial import Linear, Monomial, Polynomial, Symbol, linear
-from argand.base.size_guards import Guards, collecting_guards, compare
+from argand.base.size_guards import Guards, collecting_guards, holds
 from argand.base.tree import Structure, flatten, unflatten
-from argand.compile.call import Input, Parts
+from argand.compile.call import Executable, Input, Parts
 from argand.compile.function import CompiledFunction
 from argand.compile.places import Argument, Held, Place
 from argand.compile.results import (
@@ -105,8 +106,14 @@ def capture(
     function = writing_buffers(function)
 
     def traced(shapes: Shapes) -> Captured:
-        exported = _ExportedFunction(function, name, shapes, numbers)
-        return _captured(exported, _with_symbolic_sizes(given, shapes))
+        constants, example = set(numbers), _with_symbolic_sizes(given, shapes)
+        while True:
+            exported = _ExportedFunction(function, name, shapes, constants)
+            found, leaves = exported._specialisation(example)
+            tested = found.executable.parts.guards.tested_floats
+            if tested <= constants:
+                return _captured(exported, example, found.executable, leaves)
+            constants |= tested  # what Python decided by is the example's
 
     def captured(shapes: Shapes) -> Captured:
         try:
@@ -266,15 +273,15 @@ def _takes(found: Captured, given: Given) -> bool:
         evaluate(expected, sizes) == size
         for shape, real in pairs
         for expected, size in zip(shape, real, strict=True)
-    ) and all(compare(p.evaluate(sizes), op) == outcome for p, op, outcome in found.facts)
+    ) and all(holds(fact, sizes) for fact in found.facts)
 
 
 # -- what the trace found --------------------------------------------------------------------------
 
 
-def _captured(function: _ExportedFunction, given: Given) -> Captured:
-    found, leaves = function._specialisation(given)
-    executable = found.executable
+def _captured(
+    function: _ExportedFunction, given: Given, executable: Executable, leaves: list[Any]
+) -> Captured:
     parts = executable.parts
     reader = _Reader(executable.program, parts)
     with interpreting(Recorder(reader.program)), collecting_guards(Guards()):  # known to the trace
@@ -284,7 +291,9 @@ def _captured(function: _ExportedFunction, given: Given) -> Captured:
     needed = [i for i, v in enumerate(program.state) if id(v) in kept or i in program.writes]
     program.writes = {needed.index(i): o for i, o in program.writes.items()}
     program.state = [program.state[i] for i in needed]
-    solved, facts = _solved(executable.parts.guards.facts)
+    guards = executable.parts.guards
+    facts = [*guards.facts, *filter(_is_of_more, guards.decided.values())]
+    solved, facts = _solved([*facts, *map(_fixed, guards.tested.values())])
     program = with_sizes(program, solved)
     with collecting_guards(Guards()):  # likewise
         verify(program)
@@ -303,6 +312,32 @@ def _captured(function: _ExportedFunction, given: Given) -> Captured:
     )
     _check_varying(captured, function._declared_shapes)
     return captured
+
+
+def _fixed(symbol: Symbol) -> Fact:
+    """That a size is that of the example, where Python read a number that was made of it."""
+    if symbol.declared:
+        raise ShapeError(
+            f"the function reads a number that it computes of the size {symbol.name}, which was "
+            "declared to take any size in its range; compute it with whole numbers (//), or leave "
+            "the size fixed"
+        )
+    size = Dim({(symbol,): 1})
+    return Dim((size - (symbol.hint or 0)).terms), "==", True
+
+
+_MOST_SYMBOLS = 6  # whose sizes are tried in all combinations
+
+
+def _is_of_more(fact: Fact) -> bool:
+    """Whether a comparison that a trace made of sizes of 2 and more comes out otherwise where some
+    are 0 or 1. A program is of one trace, so it is only for the sizes that agree with it."""
+    symbols = fact[0].symbols()
+    choices = [[n for n in (0, 1, s.hint or 2) if n >= (s.least or 0)] for s in symbols.values()]
+    return len(symbols) > _MOST_SYMBOLS or any(
+        not holds(fact, dict(zip(symbols, sizes, strict=True)))
+        for sizes in itertools.product(*choices)
+    )
 
 
 def _solved_result(result: Result, solved: Mapping[str, Extent]) -> Result:

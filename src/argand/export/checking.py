@@ -178,7 +178,13 @@ def _is_same(a: Any, b: Any) -> bool:
 
 
 def _text(params: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k}={param_text(v)}" for k, v in sorted(params.items()) if k != "regions")
+    shown = {k: _measure(k, v) for k, v in sorted(params.items()) if k != "regions"}
+    return ", ".join(f"{k}={param_text(v)}" for k, v in shown.items())
+
+
+def _measure(name: str, value: Any) -> Any:
+    """A number of any kind as a float: where a symbolic size was, a program has a whole one."""
+    return float(value) if name in _MEASURES and type(value) is int else value
 
 
 def _fits(value: Any, dtype: DType) -> bool:

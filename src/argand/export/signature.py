@@ -9,15 +9,15 @@ import numpy as np
 
 from argand.base.dim import Dim, Shape
 from argand.base.dtype import DType, from_numpy
-from argand.base.errors import CallError, DTypeError, ShapeError, TraceError
+from argand.base.errors import CallError, DTypeError, ProgramError, ShapeError, TraceError
 from argand.base.polynomial import Polynomial, Symbol
 from argand.base.shape import shape_text
-from argand.base.size_guards import compare
+from argand.base.size_guards import holds
 from argand.base.tree import Structure, flatten, unflatten
 from argand.compile.call import Input
 from argand.export.arguments import by_order_and_name, recording
 from argand.export.capture import Captured, Result
-from argand.export.checking import Checked
+from argand.export.checking import UNEXPECTED, Checked
 from argand.export.running import Runner
 from argand.export.structure import plain
 from argand.ir.program import Program
@@ -99,7 +99,7 @@ class Signature:
         self.ranges = dict(ranges)
         self.facts = tuple(facts)
         self.runner: Runner | None = None
-        self.checked: Checked | None = None  # of a program from a file, with symbolic sizes
+        self.checked = Checked(program) if program.symbols() else None
 
     def bind_state(
         self, state: Mapping[str, Tensor], contents: Mapping[str, str] | None = None
@@ -229,8 +229,15 @@ class Signature:
                     )
         self.check_ranges(sizes)
         if self.checked is not None and all(type(size) is int for size in sizes.values()):
-            self.checked.check(sizes)
+            self._check_nodes(self.checked, sizes)
         return sizes
+
+    def _check_nodes(self, checked: Checked, sizes: Mapping[str, int]) -> None:
+        try:
+            checked.check(sizes)
+        except (ProgramError, *UNEXPECTED) as error:
+            given = ", ".join(f"{name} is {size}" for name, size in sizes.items())
+            raise ShapeError(f"{self.name}: the program can't run where {given}: {error}") from None
 
     def check_ranges(self, sizes: Mapping[str, Any]) -> None:
         """Refuse sizes, by symbol, that the program was not exported for."""
@@ -242,11 +249,12 @@ class Signature:
                     f"{limits}; export it again with "
                     f"ag.Dim({name!r}, min=..., max=...)"
                 )
-        for polynomial, op, outcome in self.facts:
-            if compare(polynomial.evaluate(sizes), op) != outcome:
-                fact = f"{polynomial} {op} 0"
+        for fact in self.facts:
+            if not holds(fact, sizes):
+                polynomial, op, outcome = fact
                 raise ShapeError(
-                    f"{self.name}: the program was exported for sizes where {fact} is {outcome}, "
+                    f"{self.name}: the program was exported for sizes where {polynomial} {op} 0 is "
+                    f"{outcome}, "
                     f"and here {', '.join(f'{k} is {v}' for k, v in sizes.items())}"
                 )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from argand.base.dim import Dim, is_less
+from argand.base.dim import Dim, is_equal, is_less
 from argand.base.domains import check_counts
 from argand.base.errors import ArgumentError, CallError, IndexRangeError, ShapeError
 from argand.base.shape import normalize_dim, shape_text
@@ -306,7 +306,9 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
             starts = [i * each for i in range(chunks)]
             ends = [*starts[1:], size]
             return tuple(sliced(input, d, *part) for part in zip(starts, ends, strict=True))
-    return split(input, max(-(-size // chunks), 1), d)
+    if is_equal(size, 0):
+        return (sliced(input, d, 0, 0),) * chunks
+    return split(input, -(-size // chunks), d)
 
 
 def tensor_split(
