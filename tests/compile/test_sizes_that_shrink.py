@@ -8,8 +8,11 @@ import pytest
 
 import argand as ag
 from argand.backends.select import compile_program
+from argand.base.errors import ArgumentError
 from argand.ir.text import parse_program
 from argand.nn import functional as F
+
+KERNEL = ag.ones(1, 2, 3, 1, 1)
 
 # Functions of x[3:] and y, whose dimension 0 has any size.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -32,6 +35,19 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max_pool": lambda x, y: F.adaptive_max_pool1d(x.T[None], 2),
     "roll": lambda x, y: x.roll(1, 0),
     "logsumexp": lambda x, y: ag.logsumexp(x, 1) + y[:, 0],
+    "complex": lambda x, y: ag.complex(x, y),
+    "rolled_rows": lambda x, y: x[::2].roll(2) + y[:1],
+    "zeros": lambda x, y: ag.zeros(x.shape[0] - 3) + y.shape[0],
+    "rand": lambda x, y: ag.rand(x.shape[0] - 3) * 0,
+    "arange": lambda x, y: ag.arange(1, 2 * x.shape[0], 3),
+    "arange_between": lambda x, y: ag.arange(y.shape[0], x.shape[0]),
+    "split": lambda x, y: x.split([3, x.shape[0] - 3])[0],
+    "cumulative_trapezoid": lambda x, y: ag.cumulative_trapezoid(x, dim=0),
+    "trapezoid": lambda x, y: ag.trapezoid(x[:, 0], y[:, 0]),
+    "interpolate": lambda x, y: F.interpolate(x.T[None], scale_factor=0.5),
+    "conv_transpose": lambda x, y: F.conv_transpose1d(x.T[None], ag.ones(2, 1, 3)),
+    "conv_transpose3d": lambda x, y: F.conv_transpose3d(x[None, None, ..., None], KERNEL),
+    "edge": lambda x, y: F.pad(x.T[None], (1, 0), mode="replicate"),
     "cross_entropy": lambda x, y: F.cross_entropy(x, ag.zeros(y.shape[0], dtype=ag.long)),
 }
 
@@ -111,3 +127,23 @@ def test_quotients_of_what_may_be_negative(size: str) -> None:
     for n in (2, 3, 5, 6, 8, 9, 10, 11, 12, 30):
         (found,) = native.run([np.zeros(n, np.float32)], [])
         assert found == QUOTIENTS[size](n), n
+
+
+def test_errors_tell_numbers() -> None:
+    compiled = ag.compile(lambda x: ag.arange(x.shape[0] - 5), dynamic=True)
+    with pytest.raises(ArgumentError, match="end -2"):
+        compiled(ag.zeros(3))
+
+
+def test_the_declared_range_is_relied_on() -> None:
+    """Sizes in the range share a program, which may be wrong of others."""
+    w = ag.arange(12.0).reshape(6, 2)
+    compiled = ag.compile(lambda x: x + w[: x.shape[0]], dynamic={"x": {0: ag.Dim("n", max=6)}})
+    for n in (5, 6, 3):
+        assert compiled(ag.zeros(n, 2)).tolist() == w[:n].tolist()
+    assert len(compiled.programs) == 1
+
+    dims = {"x": {0: ag.Dim("n", min=4, max=6)}}
+    compiled = ag.compile(lambda x: x * 2 if 4 <= x.shape[0] < 7 else x, dynamic=dims)
+    for n in (5, 9, 6, 3, 4, 7):
+        assert compiled(ag.ones(n)).tolist() == [2.0 if 4 <= n < 7 else 1.0] * n

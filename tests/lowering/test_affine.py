@@ -89,3 +89,13 @@ def test_a_size_that_is_a_sum_is_divided_out() -> None:
     column, row = rem(flat, 2 * m), div(flat, 2 * m)
     assert (str(rem(column, 2)), str(div(column, 2))) == ("q", "w")
     assert (str(rem(row, 2)), str(div(row, 2))) == ("p", "h")
+
+
+def test_what_may_be_negative_is_not_taken_for_a_number() -> None:
+    n, m = Dim.symbol("N"), Dim.symbol("M")
+    i, j = Axis("i", n), Axis("j", m)
+    flat = linearised([affine_of(i), affine_of(j)], (n, m))
+    later = AFFINE.add(flat, 18 - n * m)  # within a condition that it is not negative
+    assert str(div(later, m)) == f"({later})//M"
+    assert not always(AFFINE.le(n * m - 18, flat))
+    assert not always(AFFINE.lt(AFFINE.mul(affine_of(i), n - m), n))

@@ -36,7 +36,8 @@ class Dim(Polynomial, IntLike):
     `Dim("batch")` declares one for `ag.compile`: the program serves every size from 2 on (0 and 1
     get programs of their own), and a comparison that would tie it to one size raises ShapeError.
     Arithmetic (+, -, *, //, %) gives Dims; one that is constant is an int again. `min` and `max`
-    state the sizes that an exported program accepts (`ag.export`), 0 and 1 among them.
+    state the sizes that an exported program accepts (`ag.export`), 0 and 1 among them, and those
+    that share the program of `ag.compile`, which others don't.
 
     >>> n = ag.Dim("n")
     >>> n * 2 + n

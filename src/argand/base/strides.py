@@ -9,10 +9,13 @@ from argand.base.dim import Extent, Shape, same
 
 
 def expanded_strides(shape: Shape, strides: Shape, wanted: Shape) -> Shape:
-    """Strides after broadcasting: 0 where a size 1 was repeated or a dimension is new."""
+    """Strides after broadcasting: 0 where a size 1 was repeated or a dimension is new.
+
+    Two sizes that are kept may differ as polynomials: a guard of the trace found them equal.
+    """
     lead = len(wanted) - len(shape)
     kept = [
-        stride if same(size, new) else 0
+        0 if same(size, 1) and not same(new, 1) else stride
         for size, stride, new in zip(shape, strides, wanted[lead:], strict=True)
     ]
     return (0,) * lead + tuple(kept)

@@ -10,7 +10,7 @@ from types import MethodType
 from typing import Any
 
 from argand.base.dim import Dim
-from argand.base.errors import ShapeError, TraceError
+from argand.base.errors import TraceError
 from argand.base.events import emit
 from argand.base.forks import lock_held_over_forks
 from argand.base.integer import Integer, IntegerRead
@@ -39,7 +39,14 @@ from argand.compile.slots import Slot
 from argand.compile.specialisation import Specialisation
 from argand.compile.surroundings import Surroundings
 from argand.compile.tracer import Tracer
-from argand.compile.tracing import CaughtError, SlotsRebound, Trace, is_of_floats, slot_origins
+from argand.compile.tracing import (
+    CaughtError,
+    SlotsRebound,
+    Trace,
+    is_of_floats,
+    is_of_sizes,
+    slot_origins,
+)
 from argand.compile.values import same_value
 from argand.ir import bind as crossroads
 from argand.ir import overrides
@@ -277,12 +284,13 @@ class CompiledFunction:
                 error: Exception = getattr(raised, "error", raised)
                 if integers:  # perhaps one can't be a symbol there: once more, with constants
                     self._constant_numbers |= integers.keys()
-                elif (isinstance(error, ShapeError) or caught) and varying:
-                    # A size that can't vary was a symbol (features, say): once more, with fewer.
-                    varying -= 1
                 elif is_of_floats(error) and _floats(signature):
                     # A float that the function takes apart as Python: once more, with constants.
                     self._constant_numbers |= _floats(signature)
+                elif varying and (caught or is_of_sizes(error)):
+                    # A size that can't vary was a symbol (features, say): once more, with fewer;
+                    # what is wrong in any case is then told with numbers, as by eager code.
+                    varying -= 1
                 else:
                     self._constant_numbers = before
                     if caught:

@@ -162,7 +162,7 @@ def _fits(spec: TensorSpec, shape: Shape, other: TensorSpec, sizes: dict[str, in
     for size, actual in zip(shape, other.shape, strict=True):
         if isinstance(size, Dim):
             assert isinstance(actual, int)
-            if actual < 2 or sizes.setdefault(str(size), actual) != actual:
+            if not _allows(size, actual) or sizes.setdefault(str(size), actual) != actual:
                 return False
         elif size != actual:
             return False
@@ -193,14 +193,15 @@ def generalise(
 
     `seen` are the shapes that came at this place before; `names` maps a size at hand to its symbol,
     so that equal varying sizes share one; `declared` are the dims that the user named; `everything`
-    makes a symbol of each size. Sizes 0 and 1 stay numbers.
+    makes a symbol of each size. Sizes 0 and 1 stay numbers, and those outside of the range of a dim
+    that the user named are treated as if it were not named.
     """
     result: list[Any] = []
     for i, size in enumerate(shape):
         assert isinstance(size, int)
         if size < 2:
             result.append(size)
-        elif i in declared:
+        elif i in declared and _allows(declared[i], size):
             result.append(_declared(declared[i], size, names))
         elif everything or any(_differs(s[i], size) for s in seen):
             if size not in names:
@@ -215,10 +216,18 @@ def _differs(before: Any, size: int) -> bool:
     return isinstance(before, Dim) or (before != size and before >= 2)
 
 
+def _allows(dim: Dim, size: int) -> bool:
+    """Whether a size is at least 2, and in the range that the user declared for a dim."""
+    least, most = dim.bounds()
+    return size >= max(2, least or 0) and (most is None or size <= most)
+
+
 def _declared(dim: Dim, size: int, names: dict[Any, Dim]) -> Dim:
     name = str(dim)  # a declared dim's key is its name, an undeclared one's the size at hand
     if name not in names:
-        names[name] = Dim({(Symbol(name, hint=size, declared=True),): 1})
+        symbol = Symbol(name, hint=size, declared=True)
+        symbol.least, symbol.most = dim.bounds()
+        names[name] = Dim({(symbol,): 1})
     elif names[name].hint != size:
         raise ValueError(
             f"the dim {name!r} is {names[name].hint} in one argument and {size} in another"

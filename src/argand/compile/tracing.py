@@ -13,7 +13,13 @@ import numpy as np
 from argand.backends.select import compile_program
 from argand.base.dim import Dim
 from argand.base.dtype import float64
-from argand.base.errors import ShapeError, TraceError, noting_errors, was_caught_by_user
+from argand.base.errors import (
+    ArgandError,
+    ShapeError,
+    TraceError,
+    noting_errors,
+    was_caught_by_user,
+)
 from argand.base.integer import IntegerRead
 from argand.base.settings import settings
 from argand.base.size_guards import Guards, collecting_guards
@@ -73,6 +79,11 @@ def is_of_floats(error: Exception) -> bool:
     """Whether an error is one that taking a float apart, which is a tensor there, may give."""
     kinds = isinstance(error, TypeError | ValueError | AttributeError)
     return kinds and not isinstance(error, ShapeError)
+
+
+def is_of_sizes(error: Exception) -> bool:
+    """Whether an error is one that a symbol in the place of a size may give."""
+    return isinstance(error, ArgandError) and not isinstance(error, TraceError)
 
 
 class CaughtError(Exception):  # a signal, never seen by users

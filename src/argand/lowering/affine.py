@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from argand.base.dim import Dim, Extent, same
+from argand.base.dim import Dim, Extent, is_natural, same
 from argand.base.errors import CompileError
 
 
@@ -134,10 +134,10 @@ class Affine:
         """An upper bound of the value, if known."""
         total: Extent = self.const
         for var, c in self.terms:
-            if _sign(c) < 0:
+            if _is_natural(-c):
                 continue
             top = var.highest()
-            if top is None:
+            if top is None or not _is_natural(c):
                 return None
             total = total + c * top
         return total
@@ -240,13 +240,13 @@ def _nonnegative(affine: Affine) -> bool:
     """Whether 0 <= affine for sure; a flipped axis counts down from a constant."""
     low = affine.const
     for var, c in affine.terms:
-        if _sign(c) > 0:
+        if _is_natural(c):
             continue
         top = var.highest()
-        if top is None:
+        if top is None or not _is_natural(-c):
             return False
         low = low + c * top
-    return _sign(low) >= 0
+    return _is_natural(low)
 
 
 def _below(affine: Affine, bound: Extent) -> bool:
@@ -275,13 +275,9 @@ def exact_quotient(a: Extent, b: Extent) -> Extent | None:
     return quotient if same(quotient * b, a) else None
 
 
-def _sign(c: Extent) -> int:
-    if isinstance(c, int):
-        return (c > 0) - (c < 0)
-    low, high = c.bounds()
-    if low is not None and low >= 0:
-        return 1
-    return -1 if high is not None and high <= 0 else 0
+def _is_natural(c: Extent) -> bool:
+    """Whether a size is surely not negative."""
+    return is_natural(c) if isinstance(c, Dim) else c >= 0
 
 
 def _zero(c: Extent) -> bool:

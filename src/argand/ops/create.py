@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from argand.base.conversion import number
-from argand.base.dim import Dim
+from argand.base.dim import Dim, is_less
 from argand.base.dtype import as_dtype
 from argand.base.errors import ShapeError
 from argand.base.shape import Extent
@@ -32,7 +32,7 @@ class Full(Create):
         self, shape: Sequence[Extent], value: Any, dtype: Any
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         d = as_dtype(dtype)
-        if any(isinstance(s, int) and s < 0 for s in shape):
+        if any(is_less(s, 0) for s in shape):
             raise ShapeError(f"full: sizes can't be negative, got {tuple(shape)}")
         known = value if isinstance(value, Dim) else operand(self.name, value, d)
         return (), {"shape": tuple(shape), "value": known, "dtype": d}
@@ -67,7 +67,7 @@ class Arange(Create):
     def prepare(
         self, start: Any, step: Any, size: Extent, dtype: Any
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if isinstance(size, int) and size < 0:
+        if is_less(size, 0):
             raise ShapeError(f"arange: the size can't be negative, got {size}")
         return (), {"start": start, "step": step, "size": size, "dtype": as_dtype(dtype)}
 

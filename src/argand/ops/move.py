@@ -177,6 +177,7 @@ class Expand(View):
     error_samples = (
         ErrorSample(RuntimeError, "expand: f32(2, 3) can't become (2, 4)", T((2, 3)), (2, 4)),
         ErrorSample(RuntimeError, "expand: f32(2, 3) can't become (3,)", T((2, 3)), (3,)),
+        ErrorSample(RuntimeError, "expand: f32(2, 8) can't become (4, 4)", T((2, 8)), (4, 4)),
     )
     repeats = True
     as_call = listed
@@ -203,7 +204,7 @@ class Expand(View):
             is_one(size) or same(size, wanted) or size == wanted
             for size, wanted in zip(x.shape, shape[new:], strict=True)
         )
-        if not fits or any(isinstance(s, int) and s < 0 for s in shape):
+        if not fits or any(is_less(s, 0) for s in shape):
             raise ShapeError(
                 f"expand: {describe(x)} can't become {shape_text(shape)}; only sizes of 1 "
                 "and new leading dimensions can be repeated"
@@ -212,8 +213,9 @@ class Expand(View):
 
     def run(self, *arrays: Any, **params: Any) -> Any:
         (x,), shape = arrays, params["shape"]
-        # What repeats nothing may be written to; NumPy's broadcast memory is read-only.
-        return x.reshape(shape) if x.size == math.prod(shape) else np.broadcast_to(x, shape)
+        if x.shape == shape[len(shape) - x.ndim :] and x.size == math.prod(shape):
+            return x.reshape(shape)  # may be written to; NumPy's broadcast memory is read-only
+        return np.broadcast_to(x, shape)
 
     def source(b: Any, index: Any, shape: Any, params: Any) -> Any:
         inner = index[len(index) - len(shape) :]
@@ -403,7 +405,7 @@ class Pad(Move):
 
     def apply(self, x: Any, padding: Any, value: Any = 0) -> Any:
         x = lifted(x)
-        if any(isinstance(n, int) and n < 0 for pair in padding for n in pair):
+        if any(is_less(n, 0) for pair in padding for n in pair):
             pairs = list(zip(padding, x.shape, strict=True))
             start = tuple(max(-lo, 0) for (lo, _), _ in pairs)
             stop = tuple(size - max(-hi, 0) for (_, hi), size in pairs)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from argand.base.dim import is_less
 from argand.base.dtype import DType, as_dtype, compute_dtype, float32, int64
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import Extent
@@ -148,7 +149,7 @@ def _float_params(op: str, shape: Sequence[Extent], dtype: Any) -> dict[str, Any
     d = as_dtype(dtype)
     if d.name not in _BITS:
         raise DTypeError(f"{op}: not defined for {d.name}")
-    if any(isinstance(s, int) and s < 0 for s in shape):
+    if any(is_less(s, 0) for s in shape):
         raise ShapeError(f"{op}: sizes can't be negative, got {tuple(shape)}")
     return {"shape": tuple(shape), "dtype": d, "bits": _BITS[d.name]}
 

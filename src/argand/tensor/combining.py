@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from argand.base.dim import is_equal
 from argand.base.dtype import bool_, compute_dtype, get_default_dtype, int64, promote_types
 from argand.base.errors import ArgumentError, DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, normalize_dim, shape_text
@@ -148,7 +149,8 @@ def _strips(name: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
         raise DTypeError(f"{name}: not defined for bool")
     d = normalize_dim(dim, y.ndim, name)
     count = y.shape[d]
-    heights = ops.add(sliced(y, d, 1, count), sliced(y, d, 0, count - 1))
+    second = 0 if is_equal(count, 0) else 1
+    heights = ops.add(sliced(y, d, second, count), sliced(y, d, 0, count - second))
     if x is None:
         return ops.mul(ops.mul(heights, 1 if dx is None else dx), 0.5), d
     if x.ndim == 1 and x.shape[0] == count:
@@ -159,7 +161,7 @@ def _strips(name: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
         if axis < 0 or x.shape[axis] != count:
             raise ShapeError(f"{name}: {describe(y, x)}: expected one x for each y along {d}")
         broadcast_shapes(x.shape, y.shape, op=name)
-    widths = ops.sub(sliced(x, axis, 1, count), sliced(x, axis, 0, count - 1))
+    widths = ops.sub(sliced(x, axis, second, count), sliced(x, axis, 0, count - second))
     return ops.mul(ops.mul(heights, widths), 0.5), d
 
 

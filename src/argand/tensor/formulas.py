@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from argand.base.dim import Dim
+from argand.base.dim import Dim, is_less
 from argand.base.dtype import DType, as_dtype, get_default_dtype, int64, promote_types
 from argand.base.errors import ArgumentError, DTypeError
 from argand.base.shape import broadcast_shapes
@@ -49,7 +49,7 @@ def arange(
         size = (end - start + step - 1) // step if step > 0 else (start - end - step - 1) // -step
     else:
         size = math.ceil((end - start) / step)
-    if isinstance(size, int) and (size < 0 or (end - start) * step < 0):
+    if is_less(size, 0) or is_less((end - start) * step, 0):
         raise ArgumentError(
             f"arange: step {step} leads away from the end: start {start}, end {end}"
         )

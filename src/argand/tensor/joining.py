@@ -265,6 +265,8 @@ def split(
             raise ArgumentError(
                 f"split: the sizes {list(parts)} sum to {sum(parts)}, and dimension {d} has {size}"
             )
+        if any(is_less(n, 0) for n in parts):
+            raise ArgumentError(f"split: sizes can't be negative, got {list(parts)}")
         lengths = list(parts)
     else:
         step, total = operator.index(parts), operator.index(size)

@@ -7,7 +7,7 @@ from typing import Any
 
 from argand.base.dim import is_less
 from argand.base.errors import ArgumentError, ShapeError
-from argand.ir.op import ops
+from argand.ir.op import describe, ops
 from argand.tensor.strides import as_image
 
 _PAD_MODES = ("constant", "reflect", "replicate", "circular")
@@ -66,6 +66,8 @@ def _constant_pad(x: Any, pairs: list[tuple[int, int]], value: Any) -> Any:
 def _gathered_pad(x: Any, dim: int, low: int, high: int, mode: str) -> Any:
     size = int(x.shape[dim])
     limit = {"reflect": size - 1, "circular": size}.get(mode)
+    if size == 0 and mode == "replicate":
+        raise ShapeError(f"pad: {describe(x)}: an empty dimension has no edge to repeat")
     if limit is not None and max(low, high) > limit:
         raise ArgumentError(
             f"pad: {mode} padding of {(low, high)} is too much for a size of {size}"

@@ -28,6 +28,13 @@ def check_planes(op: str, x: Any, count: int, what: str = "(N, C, ...) or (C, ..
         raise ShapeError(f"{op}: {describe(x)}: only the batch may be empty")
 
 
+def check_filled(op: str, x: Any, weight: Any) -> None:
+    """Raise unless images and the weight's windows have elements."""
+    window = weight.shape[2:]
+    if any(is_equal(n, 0) for n in (*x.shape[x.ndim - len(window) :], *window)):
+        raise ShapeError(f"{op}: {describe(x, weight)}: neither images nor windows may be empty")
+
+
 def step_table(size: Any, windows: Any, k: int, stride: int, pad: int, dilation: int) -> Any:
     """The table of windows at equal steps; outside places are brought to the window's nearest."""
     start, tap = _steps(windows, k, stride, pad, dilation)

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from argand.base.dim import Dim, same
-from argand.base.errors import ArgumentError, DTypeError
+from argand.base.dim import Dim, is_less, same
+from argand.base.errors import ArgumentError, DTypeError, ShapeError
+from argand.base.shape import shape_text
 from argand.ir.op import describe, ops
 from argand.nn.functional import single
 from argand.nn.functional.adaptive import averaged, mixed
@@ -62,7 +63,7 @@ def interpolate(
         )
     if align_corners is not None and mode not in _LINEAR:
         raise ArgumentError(f"interpolate: align_corners means nothing for mode {mode!r}")
-    wanted, scales = _new_sizes(spatial, size, scale_factor, bool(recompute_scale_factor))
+    wanted, scales = _new_sizes(input, size, scale_factor, bool(recompute_scale_factor))
     if not antialias:
         factors = None
         if size is None and not recompute_scale_factor:
@@ -152,21 +153,27 @@ def several_factors(scale_factor: Any, count: int) -> Sequence[float]:
 
 
 def _new_sizes(
-    old: Sequence[Any], size: Any, scale_factor: Any, recompute: bool
+    input: Any, size: Any, scale_factor: Any, recompute: bool
 ) -> tuple[Sequence[Any], Sequence[float]]:
     """The new sizes, and by how much a step in the new image is longer in the old one."""
     if (size is None) == (scale_factor is None):
         raise ArgumentError("interpolate: give either size or scale_factor")
-    count = len(old)
+    old = input.shape[2:]
     if size is not None and recompute:
         raise ArgumentError("interpolate: recompute_scale_factor means nothing with a size")
+    factors: list[Any] = []
     if size is not None:
-        wanted = several(size, count, "size")
-        return wanted, [o / n for o, n in zip(old, wanted, strict=True)]
-    given = several_factors(scale_factor, count)
-    factors = [int(f) if f == math.floor(f) else f for f in given]  # keeps symbolic sizes so
-    wanted = tuple(math.floor(o * f) for o, f in zip(old, factors, strict=True))
-    if recompute:
+        wanted = several(size, len(old), "size")
+    else:
+        given = several_factors(scale_factor, len(old))
+        factors = [int(f) if f == math.floor(f) else f for f in given]  # keeps symbolic sizes so
+        wanted = tuple(math.floor(o * f) for o, f in zip(old, factors, strict=True))
+    if any(is_less(n, 1) for n in (*old, *wanted)):
+        raise ShapeError(
+            f"interpolate: {describe(input)}: neither it nor the result, of {shape_text(wanted)}, "
+            "may be empty"
+        )
+    if size is not None or recompute:
         return wanted, [o / n for o, n in zip(old, wanted, strict=True)]
     return wanted, [1 / f for f in factors]
 

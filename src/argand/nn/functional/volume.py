@@ -8,6 +8,7 @@ from argand.base.errors import ArgumentError, ShapeError
 from argand.ir.op import describe, ops
 from argand.nn.functional import single
 from argand.nn.functional.padding import several, sides_of
+from argand.nn.functional.places import check_filled
 from argand.nn.functional.whole import is_whole, whole_conv, whole_conv_transpose
 from argand.nn.functional.window import biased, conv2d, conv_transpose2d, in_32_bits
 from argand.tensor.padding import pad
@@ -102,6 +103,7 @@ def conv_transpose3d(
             f"conv_transpose3d: {describe(input, weight)}: expected volumes (N, C, D, H, W) or "
             "(C, D, H, W) and a weight (C, O / groups, kd, kh, kw)"
         )
+    check_filled("conv_transpose3d", input, weight)
     strides, pads = several(stride, 3, "stride"), several(padding, 3, "padding")
     steps, extra = several(dilation, 3, "dilation"), several(output_padding, 3, "output_padding")
     if any(e >= max(s, d) for e, s, d in zip(extra, strides, steps, strict=True)):

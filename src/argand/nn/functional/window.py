@@ -14,6 +14,7 @@ from argand.base.shape import shape_text
 from argand.ir.op import describe, ops
 from argand.nn.functional import single
 from argand.nn.functional.padding import several, sides_of
+from argand.nn.functional.places import check_filled
 from argand.nn.functional.whole import is_whole, whole_conv, whole_conv_transpose
 from argand.tensor.padding import pad
 from argand.tensor.strides import row_major
@@ -153,6 +154,7 @@ def conv_transpose2d(
         raise ShapeError(
             f"conv_transpose2d: {describe(x, weight)}: the weight takes {weight.shape[0]} channels"
         )
+    check_filled("conv_transpose2d", x, weight)
     strides, pads = several(stride, 2, "stride"), several(padding, 2, "padding")
     dilations = several(dilation, 2, "dilation")
     extra = several(output_padding, 2, "output_padding")
