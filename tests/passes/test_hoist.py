@@ -74,6 +74,20 @@ def test_a_query_of_attention(causal: bool) -> None:
     ]
 
 
+def test_the_last_query_of_causal_attention_sees_all_keys() -> None:
+    assert hoisted(
+        """
+        program f(q: f32[2, n, 4], k: f32[2, n, 4]) {
+          %0: f32[2, n, 4], %1: f32[2, n] = scaled_dot_product_attention(q, k, k) PARAMS
+          %2: f32[2, 1, 4] = slice(%0) {start=(0, n - 1, 0), stop=(2, n, 4), step=(1, 1, 1)}
+          return %2
+        }""".replace("PARAMS", "{is_causal=True, scale=0.5}")
+    )[1] == (
+        "%1: f32[2, 1, 4], %2: f32[2, 1] = scaled_dot_product_attention(%0, k, k) "
+        "{is_causal=False, scale=0.5}"
+    )
+
+
 @pytest.mark.parametrize(
     ("what", "reader"),
     [

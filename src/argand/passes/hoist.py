@@ -250,16 +250,20 @@ def _matmul(node: Node, part: Part) -> Narrowed | None:
 
 
 def _attention(node: Node, part: Part) -> Narrowed | None:
-    """Some queries; where they see all keys that a mask doesn't hide."""
-    q, _k, _v, *masks = node.values
+    """Some queries, which must see all keys that a mask doesn't hide: of causal attention the last
+    ones, since which keys another sees follows from its place."""
+    q, k, _v, *masks = node.values
     d = len(q.shape) - 2
-    if set(part) != {d} or node.params["is_causal"]:
+    sees_all = set(part) == {d} and (
+        not node.params["is_causal"] or same(part[d].start, k.shape[d] - 1)
+    )
+    if not sees_all:
         return None
     parts: list[Part] = [part, WHOLE, WHOLE]
     for mask in masks:
         at = len(mask.shape) - 2
         parts.append(WHOLE if at < 0 or is_one(mask.shape[at]) else {at: part[d]})
-    return _again(node, parts)
+    return _again(node, parts, is_causal=False)
 
 
 _RULES: dict[type[Op], Rule] = {
