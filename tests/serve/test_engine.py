@@ -191,3 +191,30 @@ def test_a_version_that_is_scaled_computes_so_many_calls_at_once(tmp_path: Path)
             assert found[0].tobytes() == exported(classifier())(inputs(2)).numpy().tobytes()
 
     run(ask())
+
+
+def test_a_label_names_the_version_before_until_the_new_one_takes_requests(tmp_path: Path) -> None:
+    for number in (1, 2):
+        put(exported(classifier(number)), tmp_path, "digits", number)
+    (tmp_path / "digits" / "3").mkdir()
+    (tmp_path / "digits" / "3" / "model.argand").write_bytes(b"damaged")
+
+    def only(number: int) -> ModelOptions:
+        policy = VersionPolicy("specific", versions=(number,))
+        return ModelOptions(policy, labels={"stable": number}, weights={"stable": 1.0})
+
+    async def ask() -> None:
+        async with engine_of(tmp_path, default=only(1)) as engine:
+            model = engine.models["digits"]
+            for number, then in ((2, 2), (1, 1), (3, 1)):
+                before = engine.find("digits", label="stable").number
+                model.take(only(number))
+                looking = asyncio.create_task(engine.poll())
+                while not looking.done():
+                    named = engine.find("digits", label="stable").number
+                    assert named in (before, number)
+                    assert engine.find("digits").number == named
+                    await asyncio.sleep(0)
+                assert engine.find("digits", label="stable").number == then
+
+    run(ask())

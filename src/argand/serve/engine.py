@@ -44,6 +44,7 @@ class Model:
     def __init__(self, name: str, options: ModelOptions) -> None:
         self.name = name
         self.options = options
+        self._former: dict[str, int] = {}  # what labels named before, whose versions aren't ready
         self.versions: dict[int, ModelVersion] = {}
         self.there: dict[int, Found] = {}
         self.unloaded: set[int] | None = set()  # what stays unloaded until asked for; None: all
@@ -62,6 +63,25 @@ class Model:
         if self.unloaded is None:
             return []
         return self.options.policy.wanted([n for n in self.there if n not in self.unloaded])
+
+    def take(self, options: ModelOptions) -> None:
+        """Be served with other options from now on; a label that names another version names the
+        one before until the other takes requests."""
+        self._former = {label: self.labelled(label) for label in self.options.labels}
+        self.options = options
+
+    def labelled(self, label: str) -> int:
+        """The version that a label names."""
+        number = self.options.labels[label]
+        former = self._former.get(label, number)
+        return former if number not in self.available and former in self.available else number
+
+    def settle_labels(self) -> None:
+        """Forget what labels named before, where what they name takes requests."""
+        labels = self.options.labels
+        self._former = {
+            k: n for k, n in self._former.items() if labels.get(k) not in self.available
+        }
 
     def forget(self) -> None:
         """Forget the oldest of the versions that have ended."""
@@ -151,20 +171,18 @@ class Engine:
         if label not in model.options.labels:
             known = ", ".join(model.options.labels) or "none"
             raise not_found(f"{model.name} has no label {label!r}; there are {known}", "label")
-        return model.options.labels[label]
+        return model.labelled(label)
 
     def _drawn(self, model: Model) -> int | None:
         """A version by the weights of the labels whose versions take requests."""
-        labels, available = model.options.labels, model.available
-        weights = {
-            labels[label]: weight
-            for label, weight in model.options.weights.items()
-            if weight > 0 and labels.get(label) in available
-        }
-        if not weights:
+        available = model.available
+        drawn = [(model.labelled(k), w) for k, w in model.options.weights.items() if w > 0]
+        drawn = [(number, weight) for number, weight in drawn if number in available]
+        if not drawn:
             return None
-        (found,) = self._random.choices(list(weights), list(weights.values()))
-        return found
+        numbers, weights = zip(*drawn, strict=True)
+        (found,) = self._random.choices(numbers, weights)
+        return int(found)
 
     @property
     def is_ready(self) -> bool:
@@ -251,6 +269,7 @@ class Engine:
         wanted = model.wanted
         for number in wanted:
             await self._load(model, model.there[number])
+        model.settle_labels()
         good = [n for n in wanted if n in model.available]
         for number in model.available:
             if number not in wanted and (good or not wanted):

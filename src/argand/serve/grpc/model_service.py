@@ -52,7 +52,7 @@ class ModelService(Service):
         self.engine.options.update(changed)
         for name, options in changed.items():
             if name in self.engine.models:
-                self.engine.models[name].options = options
+                self.engine.models[name].take(options)
         await self.engine.poll()
         found = messages()("tensorflow.serving.ReloadConfigResponse")()
         found.status.SetInParent()
