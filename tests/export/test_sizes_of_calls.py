@@ -140,3 +140,12 @@ def test_a_float_that_python_decides_by_is_the_example_s() -> None:
         program(ag.ones(3), 0.1)
     free = export(lambda x, scale: x * scale, (ag.ones(3), 0.75))
     assert free(ag.ones(3), 0.25).tolist() == [0.25] * 3
+
+
+def test_a_recurrent_layer_takes_no_sequence_without_steps() -> None:
+    lstm = nn.LSTM(3, 4)
+    program = export(lstm, (ag.rand(5, 2, 3),), dynamic_shapes=({0: "steps", 1: "n"},))
+    assert program(ag.rand(5, 0, 3))[0].shape == (5, 0, 4)
+    for call in (lstm, program):
+        with pytest.raises(RuntimeError, match=r"step"):
+            call(ag.rand(0, 2, 3))

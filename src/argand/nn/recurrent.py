@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from argand.base.dim import Dim
+from argand.base.dim import Dim, is_less
 from argand.base.domains import check_counts, check_numbers
 from argand.base.errors import ArgumentError, CallError, ShapeError
 from argand.ir import bind as crossroads
@@ -360,6 +360,8 @@ class RNNBase(Module):
         self, x: Any, states: list[tuple[Any, ...]], lengths: Any
     ) -> tuple[Any, tuple[Any, ...]]:
         """All layers along a batch (L, N, ...), whose sequences may end earlier."""
+        if is_less(x.shape[0], 1):
+            raise ShapeError(f"{self.kind}: {describe(x)}: expected sequences of a step or more")
         last: list[tuple[Any, ...]] = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
