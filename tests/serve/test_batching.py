@@ -204,6 +204,7 @@ def test_a_call_that_hung_is_computed_once_more_for_those_who_still_wait() -> No
         second = place.ask()
         executor.answer(hung)
         await turns()
+        assert first.done()
         with pytest.raises(ServeError, match="too long, twice") as caught:
             await first
         assert caught.value.status is Status.INTERNAL
