@@ -21,6 +21,7 @@ _FIELDS = (
     "grpc_port",
     "workers",
     "hung_seconds",
+    "busy_poll",
     "poll",
     "profile",
     "model",
@@ -115,6 +116,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SECONDS",
         help="of one call, after which its worker is ended (120)",
+    )
+    add(
+        "--busy-poll",
+        type=float,
+        metavar="SECONDS",
+        help="look for requests for so long before sleeping (0.0001; 0 for never)",
     )
     add("--profile", choices=("vertex", "sagemaker", "azure", "kserve"), help="a cloud's paths")
     add("--model", metavar="NAME", help="the model that a profile's paths ask")

@@ -21,6 +21,7 @@ from argand.export.program import ExportedProgram
 from argand.io.replacing import replacing
 from argand.serve.access import Access
 from argand.serve.engine import Engine
+from argand.serve.eventloop import event_loop
 from argand.serve.folders import SUFFIXES
 from argand.serve.limits import allow_files
 from argand.serve.metrics import Metrics
@@ -113,7 +114,8 @@ class Server:
             set_apart()
             ports = 1 if self.options.grpc_port is None else 2
             allow_files(ports * self.options.limits.connections)
-        asyncio.run(self._serve(with_signals=is_main))
+        with asyncio.Runner(loop_factory=lambda: event_loop(self.options.busy_poll)) as runner:
+            runner.run(self._serve(with_signals=is_main))
 
     def _begin(self) -> None:
         if self._has_run:

@@ -26,6 +26,8 @@ class ServerOptions:
         workers: how many processes compute; with 0 this one does.
         hung_seconds: after how many seconds of one call a worker is ended, and its call computed
             once more by another; at least the model's `timeout`. `inf` for never.
+        busy_poll: for how many seconds a server with a process of its own looks for requests before
+            it sleeps, as waking up takes longer than most requests of small models; 0 for never.
         poll: the seconds between two looks at the folders of models; None to look once.
         profile: the paths and ports of a cloud, besides the protocols.
         model: the model that a profile's paths without a name ask; the only one where not given.
@@ -46,6 +48,7 @@ class ServerOptions:
     grpc_port: int | None = None
     workers: int = 0
     hung_seconds: float = HUNG_SECONDS
+    busy_poll: float = 100e-6
     poll: float | None = None
     profile: Profile | None = None
     model: str | None = None
@@ -66,7 +69,7 @@ class ServerOptions:
             value = getattr(self, name)
             if value is not None and not (type(value) is int and 0 <= value < 65536):
                 raise ArgumentError(f"{name} must be a number from 0 to 65535, got {value!r:.60}")
-        hold_at_least(self, workers=0, drain=0)
+        hold_at_least(self, workers=0, drain=0, busy_poll=0)
         hold_above_zero(self, "hung_seconds")
         if self.poll is not None:
             hold_above_zero(self, "poll", unit=" seconds")
