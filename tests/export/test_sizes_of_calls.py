@@ -149,3 +149,18 @@ def test_a_recurrent_layer_takes_no_sequence_without_steps() -> None:
     for call in (lstm, program):
         with pytest.raises(RuntimeError, match=r"step"):
             call(ag.rand(0, 2, 3))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4])
+@pytest.mark.parametrize("name", ["std", "logsumexp", "softmax"])
+def test_bodies_of_ops_decide_anew_for_no_row_and_one(name: str, rows: int) -> None:
+    """Twice, as a body that a trace made before is used again."""
+
+    def function(x: Any) -> Any:
+        return getattr(ag, name)(x, 0)
+
+    x = ag.rand(rows, 2)
+    wanted = function(x).numpy()
+    for _ in range(2):
+        program = export(function, (ag.rand(5, 2),), dynamic_shapes=({0: "n"},))
+        np.testing.assert_allclose(program(x).numpy(), wanted, rtol=1e-6)

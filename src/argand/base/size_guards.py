@@ -77,6 +77,19 @@ def remember(
     guards.tested_floats |= set(floats)
 
 
+@contextmanager
+def unnoted() -> Iterator[None]:
+    """What bounds decide inside the block is no fact of the trace: it is decided anew for sizes
+    that are out of them."""
+    guards = current_guards()
+    before = None if guards is None else dict(guards.decided)
+    try:
+        yield
+    finally:
+        if guards is not None and before is not None:
+            guards.decided = before
+
+
 def holds(fact: tuple[Polynomial, str, bool], sizes: Mapping[str, int]) -> bool:
     """Whether a comparison comes out as stated for these sizes; not where they divide by 0."""
     polynomial, op, outcome = fact

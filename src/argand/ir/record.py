@@ -8,7 +8,7 @@ from typing import Any
 
 from argand.base.dim import Dim
 from argand.base.errors import ProgramError
-from argand.base.size_guards import relied_on
+from argand.base.size_guards import relied_on, unnoted
 from argand.base.userstack import Location, call_location
 from argand.ir.bind import Interpreter, bind, interpreting
 from argand.ir.op import Literal, Op, TensorType
@@ -108,7 +108,8 @@ def _told(values: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def _body(op: Any, types: tuple[TensorType, ...], params: tuple[Any, ...]) -> Program:
-    program = record(lambda *xs: op.apply_body(xs, dict(params)), types, op.name)
+    with unnoted():  # programs for 0 and 1 make the bodies of their nodes themselves
+        program = record(lambda *xs: op.apply_body(xs, dict(params)), types, op.name)
     for node in program:
         node.location = None  # it is the body of many calls
     return program
