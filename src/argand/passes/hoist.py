@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from argand.base.dim import Dim, Extent, Shape, is_natural, same
+from argand.base.dim import Extent, Shape, is_natural, same
 from argand.base.shape import numel, same_shape
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Reduce
@@ -124,11 +124,7 @@ def _part_of(node: Node) -> Part:
 def _is_few(node: Node) -> bool:
     """Whether a slice surely takes at most half."""
     size = node.values[0].shape
-    for d, r in _part_of(node).items():
-        left = size[d] - 2 * r.size
-        if is_natural(left) if isinstance(left, Dim) else left >= 0:
-            return True
-    return False
+    return any(is_natural(size[d] - 2 * r.size) for d, r in _part_of(node).items())
 
 
 def is_same(a: Part, b: Part) -> bool:
