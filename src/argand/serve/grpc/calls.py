@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.limits import LAST_CALL
-from argand.serve.tracing import Trace, request_id, told_of, trace_of
+from argand.serve.tracing import Trace, asker, asking, request_id, told_of, trace_of
 from argand_client.definitions import BAD_REQUEST, DETAILS, RETRY_INFO, messages
 from argand_client.wire import Method
 
@@ -215,6 +215,7 @@ class _answering:  # noqa: N801  # a context manager
 
     async def __aenter__(self) -> None:
         self.gate.inside += 1
+        asking.set(asker(self.call.request_id, self.call.trace))  # in the task of this call
         trailing = [("x-request-id", self.call.request_id)]
         trace = self.call.trace
         if trace is not None:
