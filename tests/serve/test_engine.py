@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from served import classifier, engine_of, exported, inputs, put, run
 
+import argand as ag
 from argand.serve import BatchOptions, ModelOptions, ServeError, Status, VersionPolicy
 from argand.serve.batching import Batch
 from argand.serve.execution import InProcess
