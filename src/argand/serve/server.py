@@ -218,7 +218,8 @@ class Server:
         """Say what is served, and which options are for models that are not there."""
         models = self.engine.models
         served = [name for name, model in models.items() if model.available]
-        _log.info("serving %s at %s", ", ".join(served) or "no model yet", self.url)
+        grpc = "" if self._grpc is None else f", gRPC at {self.options.host}:{self.grpc_port}"
+        _log.info("serving %s at %s%s", ", ".join(served) or "no model yet", self.url, grpc)
         for name in {*self.options.tokens, *self.engine.options} - {"*", *models}:
             said = "there is no model %r, for which options or a token are given%s"
             _log.warning(said, name, did_you_mean(name, models))

@@ -57,15 +57,13 @@ def request_id(given: str | None) -> str:
 
 
 class Asker(NamedTuple):
-    """What a request is called in logs: its id, and its span of a trace where it has one."""
+    """What a request is called in logs: its id, and its trace where it has one."""
 
     request: str
     trace: str = ""
-    span: str = ""
 
     def __str__(self) -> str:
-        traced = f", trace {self.trace}, span {self.span}" if self.trace else ""
-        return f"request {self.request}{traced}"
+        return f"request {self.request}" + (f", trace {self.trace}" if self.trace else "")
 
 
 asking: ContextVar[Asker | None] = ContextVar("asking", default=None)
@@ -74,7 +72,7 @@ asking: ContextVar[Asker | None] = ContextVar("asking", default=None)
 
 def asker(number: str, trace: Trace | None) -> Asker:
     """The names of a request."""
-    return Asker(number) if trace is None else Asker(number, trace.trace, trace.span)
+    return Asker(number, "" if trace is None else trace.trace)
 
 
 _NAMED = 16  # requests of a batch that a line of the log names

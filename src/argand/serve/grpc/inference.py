@@ -354,7 +354,7 @@ class InferenceService(Service):
         number = version_number(request.version, _VERSION)
         found = self._made("ModelStatisticsResponse")
         if request.name and request.name not in self.engine.models:
-            raise not_found(f"there is no model {request.name!r}")
+            raise not_found(f"there is no model {request.name!r}", "name")
         for name, model in self.engine.models.items():
             for version in model.available:
                 if request.name in ("", name) and number in (None, version):

@@ -216,7 +216,9 @@ class App:
         request.body = b"".join(body)
         if too_large:
             error = ServeError(
-                Status.TOO_LARGE, f"the body is larger than {self.limits.body:,} bytes"
+                Status.TOO_LARGE,
+                f"the body is larger than {self.limits.body:,} bytes",
+                field="body",
             )
             response = self.refuse(request, error)
         else:

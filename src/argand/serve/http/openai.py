@@ -68,7 +68,7 @@ def _shown(error: ServeError) -> dict[str, Any]:
         "error": {
             "message": str(error),
             "type": _TYPES.get(status, kind),
-            "param": error.field,
+            "param": None if code else error.field,  # OpenAI names none here
             "code": code,
         }
     }
@@ -181,7 +181,7 @@ class OpenAI:
         version = self.host.engine.find(name)
         request.version = version
         if not is_language_model(version):
-            raise not_found(f"the model {name!r} generates no text")
+            raise not_found(f"the model {name!r} generates no text", "model")
         return version
 
     def _begin(

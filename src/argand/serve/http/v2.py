@@ -335,7 +335,8 @@ def _infer_of(body: bytes) -> _Infer:
     try:
         return _decode(body)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from None
+        if "out of range" not in str(error):  # of which the input is told below
+            raise _misfit(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     try:
