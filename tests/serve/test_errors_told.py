@@ -110,6 +110,14 @@ def test_clients_are_told_the_model_that_is_not_there(server: Server, kind: str)
     assert caught.value.field == "model"
 
 
+def test_a_server_without_models_says_where_it_looks(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Server(tmp_path, port=0):
+        said = f"no model in {tmp_path}: one lies in NAME/1/model.argand (or .onnx)"
+        assert said in caplog.messages
+
+
 def test_the_log_says_where_grpc_listens_and_what_is_unloaded(
     tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -41,7 +41,8 @@ def found_at(roots: list[Path]) -> Listing:
 
     A model is a folder; its versions are folders with numbers for names, in each a file `.argand`
     or `.onnx`. A model's folder with such a file and no numbers has version 1, and so has a file
-    in the root itself, whose model has the file's name. Of two models of one name the first counts.
+    in the root itself, whose model has the file's name. A root of nothing but numbered folders with
+    such files is a model itself. Of two models of one name the first counts.
     """
     found = Listing({}, [], all(root.exists() for root in roots))
     for root in roots:
@@ -61,7 +62,11 @@ def _models(root: Path, problems: list[str]) -> Iterator[tuple[str, Path, dict[i
     if root.is_file():
         yield root.stem, root, _numbered(root.stem, {1: root}, None)
         return
-    for entry in sorted(_entries(root)):
+    entries = sorted(_entries(root))
+    if _is_model(entries):
+        yield root.absolute().name, root, _versions(root, problems)
+        return
+    for entry in entries:
         if entry.is_dir():
             versions = _versions(entry, problems)
             if versions:
@@ -70,10 +75,19 @@ def _models(root: Path, problems: list[str]) -> Iterator[tuple[str, Path, dict[i
             yield entry.stem, entry, _numbered(entry.stem, {1: entry}, None)
 
 
+def _is_model(entries: list[Path]) -> bool:
+    """Whether what is in a root are the versions of one model."""
+    folders = [e for e in entries if e.is_dir()]
+    if not all(_is_number(e.name) for e in folders) or len(folders) < len(entries):
+        return False
+    return any(_file(e, []) is not None for e in folders)
+
+
 def _versions(folder: Path, problems: list[str]) -> dict[int, Found]:
     """The versions of a model's folder."""
     numbered = [e for e in sorted(_entries(folder)) if _is_number(e.name) and e.is_dir()]
     files: dict[int, Path] = {}
+    before = len(problems)
     for entry in numbered or [folder]:
         number = int(entry.name) if numbered else 1
         file = _file(entry, problems)
@@ -81,7 +95,12 @@ def _versions(folder: Path, problems: list[str]) -> dict[int, Found]:
             problems.append(f"{entry} is not served: there is a version {number} already")
         elif file is not None:
             files[number] = file
-    return _numbered(folder.name, files, folder)
+    if not files and not numbered and len(problems) == before and any(_entries(folder)):
+        kinds = " or ".join(SUFFIXES)
+        problems.append(
+            f"{folder} is not served: it has no {kinds}, and no folder 1, 2, ... of one"
+        )
+    return _numbered(folder.absolute().name, files, folder)
 
 
 def _is_number(name: str) -> bool:

@@ -88,8 +88,13 @@ class Server:
     def url(self) -> str:
         """The address of HTTP."""
         scheme = "http" if self.options.certificate is None else "https"
+        return f"{scheme}://{self._shown_host}:{self.port}"
+
+    @property
+    def _shown_host(self) -> str:
+        """The host as an address has it; of one that means all, this machine's own."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.options.host, self.options.host)
-        return f"{scheme}://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
+        return f"[{host}]" if ":" in host and host[0] != "[" else host
 
     @property
     def is_ready(self) -> bool:
@@ -218,8 +223,11 @@ class Server:
         """Say what is served, and which options are for models that are not there."""
         models = self.engine.models
         served = [name for name, model in models.items() if model.available]
-        grpc = "" if self._grpc is None else f", gRPC at {self.options.host}:{self.grpc_port}"
+        grpc = "" if self._grpc is None else f", gRPC at {self._shown_host}:{self.grpc_port}"
         _log.info("serving %s at %s%s", ", ".join(served) or "no model yet", self.url, grpc)
+        if not models and self.engine.roots:
+            where = ", ".join(map(str, self.engine.roots))
+            _log.warning("no model in %s: one lies in NAME/1/model.argand (or .onnx)", where)
         for name in {*self.options.tokens, *self.engine.options} - {"*", *models}:
             said = "there is no model %r, for which options or a token are given%s"
             _log.warning(said, name, did_you_mean(name, models))
@@ -368,6 +376,7 @@ def _roots(served: str | Path | Iterable[str | Path]) -> list[Path]:
     for root in roots:
         if not root.exists():
             raise FileNotFoundError(2, "there is no such file or folder", str(root))
+        _check_suffix(root)
     return roots
 
 
@@ -438,7 +447,10 @@ def _check_model(model: Any, where: str = "") -> None:
             f"{type(model).__name__}{where}; a module or a function is exported by "
             "ag.export.export(module, inputs)"
         )
-    path = Path(model)
+    _check_suffix(Path(model))
+
+
+def _check_suffix(path: Path) -> None:
     if path.is_file() and path.suffix.lower() not in SUFFIXES:
         raise ArgumentError(f"{path}: a model's file is {' or '.join(SUFFIXES)}")
 
