@@ -194,10 +194,8 @@ def test_a_folder_of_versions_is_a_model_and_what_is_none_is_told(tmp_path: Path
             assert engine.models["digits"].available == [12]
             if roots == [tmp_path]:
                 (said,) = engine.problems
-                assert said == (
-                    f"{tmp_path / 'other'} is not served: it has no .argand or .onnx, "
-                    "and no folder 1, 2, ... of one"
-                )
+                place = tmp_path / "other" / "v1"
+                assert said == f"{place} is not served: versions are folders 1, 2, ..."
             await engine.close()
 
     run(ask())

@@ -87,7 +87,6 @@ def _versions(folder: Path, problems: list[str]) -> dict[int, Found]:
     """The versions of a model's folder."""
     numbered = [e for e in sorted(_entries(folder)) if _is_number(e.name) and e.is_dir()]
     files: dict[int, Path] = {}
-    before = len(problems)
     for entry in numbered or [folder]:
         number = int(entry.name) if numbered else 1
         file = _file(entry, problems)
@@ -95,11 +94,10 @@ def _versions(folder: Path, problems: list[str]) -> dict[int, Found]:
             problems.append(f"{entry} is not served: there is a version {number} already")
         elif file is not None:
             files[number] = file
-    if not files and not numbered and len(problems) == before and any(_entries(folder)):
-        kinds = " or ".join(SUFFIXES)
-        problems.append(
-            f"{folder} is not served: it has no {kinds}, and no folder 1, 2, ... of one"
-        )
+    if not files and not numbered:
+        inner = [e for e in sorted(_entries(folder)) if e.is_dir() and _file(e, [])]
+        if inner:
+            problems.append(f"{inner[0]} is not served: versions are folders 1, 2, ...")
     return _numbered(folder.absolute().name, files, folder)
 
 
