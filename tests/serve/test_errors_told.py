@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from served import classifier, exported, put
+from served import classifier, exported, put, run
 from web import asked
 
 grpc = pytest.importorskip("grpc")
@@ -16,7 +18,8 @@ for needed in ("httptools", "msgspec", "prometheus_client"):
 
 import argand as ag
 from argand import nn
-from argand.serve import Client, Limits, ServeError, Server
+from argand.serve import Client, Engine, Limits, ServeError, Server
+from argand.serve.execution import InProcess
 
 
 class Switched(nn.Module):
@@ -108,6 +111,30 @@ def test_clients_are_told_the_model_that_is_not_there(server: Server, kind: str)
     with Client(url, "dogits") as client, pytest.raises(ServeError, match="digits") as caught:
         client.predict(ag.ones(1, 6).numpy())
     assert caught.value.field == "model"
+
+
+def test_why_no_version_answers_yet(tmp_path: Path) -> None:
+    put(exported(classifier()), tmp_path, "digits", 7)
+
+    async def ask() -> str:
+        ready = asyncio.Event()
+
+        class Waits(InProcess):
+            async def load(self, version: Any) -> None:
+                await ready.wait()
+
+        engine = Engine([tmp_path], executor=lambda version: Waits())
+        loading = asyncio.create_task(engine.poll())
+        while not engine.models or not engine.models["digits"].versions:
+            await asyncio.sleep(0.001)
+        with pytest.raises(ServeError) as caught:
+            engine.find("digits")
+        ready.set()
+        await loading
+        await engine.close()
+        return str(caught.value)
+
+    assert run(ask()) == "no version of digits is ready: version 7 is being loaded"
 
 
 def test_a_server_without_models_says_where_it_looks(

@@ -87,8 +87,12 @@ def test_a_key_that_is_not_the_certificates_is_refused(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     _, key = certificate(tmp_path, "other")
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(ssl.SSLError, match=r"other.key: .* the key that belongs to them"):
         Server([], port=0, certificate=str(files[0]), key=str(key)).start()
+    none = tmp_path / "none.pem"
+    none.write_text("[server]")
+    with pytest.raises(ssl.SSLError, match=r"none.pem: no PEM of certificates"):
+        Server([], port=0, certificate=str(files[0]), key=str(files[1]), clients=str(none)).start()
 
 
 def test_clients_show_certificates_where_the_server_asks_for_them(

@@ -23,6 +23,7 @@ from argand.serve.beside import beside, beside_calls
 from argand.serve.errors import ServeError, Status, as_serve_error, not_found
 from argand.serve.execution import Executor, InProcess
 from argand.serve.folders import Found, Listing, Stamp, found_at, is_onnx
+from argand.serve.generation.generator import is_language_model
 from argand.serve.options import HUNG_SECONDS, ModelOptions, VersionPolicy
 from argand.serve.version import ModelVersion, State
 
@@ -483,6 +484,8 @@ class Engine:
 
 def _tell_how(version: ModelVersion) -> None:
     """Say what the requests of a version have to do without; a warning where it was declared."""
+    if is_language_model(version):
+        return  # its calls are batched by another
     for name, signature in version.signatures.items():
         place = (version.model, version.number, name)
         if signature.reason is not None:
@@ -521,7 +524,10 @@ def _stamp_now(roots: list[Path], found: Found) -> Any:
 
 
 def _why(model: Model) -> str:
-    """What is wrong with the latest version that could not be read."""
+    """Why no version takes requests: one is loaded now, or what is wrong with the latest."""
+    loading = [n for n, v in model.versions.items() if v.state is State.LOADING]
+    if loading:
+        return f": version {max(loading)} is being loaded"
     errors = [v.error for _, v in sorted(model.versions.items()) if v.error is not None]
     if errors:
         return f": {errors[-1]}"

@@ -334,10 +334,16 @@ class Server:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.options.certificate, self.options.key)
-        if self.options.clients is not None:
-            context.load_verify_locations(self.options.clients)
-            context.verify_mode = ssl.CERT_REQUIRED
+        files = [f for f in (self.options.certificate, self.options.key) if f is not None]
+        try:
+            context.load_cert_chain(*files)
+            if self.options.clients is not None:
+                files = [self.options.clients]
+                context.load_verify_locations(*files)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except ssl.SSLError as error:
+            said = "no PEM of certificates, with the key that belongs to them"
+            raise ssl.SSLError(error.errno, f"{', '.join(files)}: {said} ({error})") from None
         return context
 
 

@@ -52,7 +52,7 @@ _TYPES = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
-_REFUSED = ("tools", "functions", "suffix", "audio", "modalities")
+_REFUSED = ("tools", "functions", "suffix", "audio", "modalities", "chat_template")
 
 
 def errors(error: ServeError) -> Response:
@@ -168,7 +168,14 @@ class OpenAI:
         sampling = replace(sampling, stop=stop, logprobs=top)
         prompt = generator.chat_prompt(_messages(fields.get("messages")))
         count = field(fields, "n", int, 1)
-        asked = self._begin(request, version, fields, [prompt], sampling, chat=True, count=count)
+        try:
+            asked = self._begin(
+                request, version, fields, [prompt], sampling, chat=True, count=count
+            )
+        except ServeError as error:
+            if error.field == "prompt":  # which a chat has in its messages
+                error.field = "messages"
+            raise
         return await self._answered(asked, fields)
 
     # -- asking --------------------------------------------------------------------------------
