@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from nests import Array, mapped, numpy_dtype, primitive
 
+from argand.codegen.llvm.target import named_target
+from argand.nest.builder import I64, PTR, NestBuilder
 from machines import HERE
+from nestrun import entry
 from suites import first
 
 FLOATS = ("float32", "float64")
@@ -165,6 +168,19 @@ def test_integer_powers_wrap(elem: str) -> None:
     x, y = values(elem), np.abs(values(elem, 5).astype(np.int64)).astype(elem)
     y = np.where(y < 0, 0, y)
     same(primitive("pow", elem, 2)(x, y), x**y)
+
+
+@pytest.mark.parametrize("target", MACHINES)
+def test_a_size_of_0_divides_an_index_as_1_does(target: str) -> None:
+    b = NestBuilder("divided", [("out", PTR), ("i", I64), ("n", I64)])
+    out, i, n = b.params
+    for place, index in enumerate((b.div(i, n), b.rem(i, n), b.ceildiv(i, n))):
+        b.store(out, place, index)
+    run = entry(b.finish(), named_target(target))
+    found = np.zeros(3, np.int64)
+    for divisor, want in ((3, [1, 2, 2]), (0, [5, 0, 4])):
+        assert run(found, 5, divisor) == 0
+        assert found.tolist() == want
 
 
 @pytest.mark.parametrize("target", MACHINES)

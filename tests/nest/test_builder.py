@@ -89,6 +89,7 @@ def test_index_arithmetic_simplifies() -> None:
     assert b.mul(n, 0).const == 0 and b.rem(n, 1).const == 0 and b.sub(n, n).const == 0
     assert b.add(3, b.mul(4, 5)).const == 23
     assert b.div(17, 5).const == 3 and b.rem(17, 5).const == 2 and b.ceildiv(17, 5).const == 4
+    assert b.div(n, 0) is n and b.rem(n, 0).const == 0  # a size of 0 divides as 1 does
     assert b.min(3, 9).const == 3 and b.max(n, n) is n
     assert b.lt(2, 3).const is True
     assert not b._body.instructions

@@ -120,6 +120,31 @@ def test_a_gather_at_computed_lanes() -> None:
     ]
 
 
+def test_a_size_of_0_divides_an_index_as_1_does() -> None:
+    b = NestBuilder("f", [("x", PTR), ("i", I64), ("n", I64)])
+    x, i, n = b.params
+    for place in (b.div(i, n), b.rem(i, n), b.div(i, 0), b.rem(i, 0)):
+        b.load(x, place, F32)
+    assert [s[1] for s in run(b, 100, 5, 0)] == [120, 100, 120, 100]
+    assert [s[1] for s in run(b, 100, 5, 3)] == [104, 108, 120, 100]
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_what_is_looked_up_and_divided_by_0_is_0(lanes: int) -> None:
+    """As NumPy and machine code have it."""
+    b = NestBuilder("f", [("index", PTR), ("x", PTR)])
+    index, x = b.params
+    ty = Ty("int64", lanes)
+    above, below = b.load(index, 0, ty), b.load(index, lanes, ty)
+    for prim in ("floordiv", "mod"):
+        places = b.apply(prim, above, below)
+        b.gather(x, places, F32.with_lanes(lanes)) if lanes > 1 else b.load(x, places, F32)
+    held = {0: 7, 8: 0} if lanes == 1 else {0: 7, 8: 7, 16: 0, 24: 4}
+    seen = [s for s in run(b, 0, 100, held=held) if s[0] != "value"]
+    wanted = [0, 0] if lanes == 1 else [[0, 1], [0, 3]]
+    assert [s[3] if lanes > 1 else (s[1] - 100) // 4 for s in seen] == wanted
+
+
 def test_tables_in_scratch_memory_are_kept_and_data_there_is_not() -> None:
     b = NestBuilder("f", [("x", PTR)])
     (x,) = b.params

@@ -17,12 +17,16 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from argand.base.conversion import converted
 from argand.base.dim import evaluate
-from argand.base.dtype import DType
+from argand.base.dtype import DType, complex128, float64
 from argand.ir import families
+from argand.ir.elementwise import Elementwise
 from argand.ir.interpret import bind_sizes, concrete
 from argand.ir.op import Literal, Op
+from argand.ir.primitives import APPROXIMATE, PRIMITIVES
 from argand.ir.program import Node, Program, Value
+from argand.ir.scalar import Expr, topological
 
 # The result is one of the operands' elements, or follows from comparisons of them.
 _SELECTING_FAMILIES = (families.Move, families.Gather, families.Sort, families.Create)
@@ -43,6 +47,8 @@ _WHOLE = frozenset(
         *("floor_divide", "remainder", "fmod", "max_pool2d_grad"),
     )
 )
+# The primitives of a formula that round; the others are exact, or choose.
+_ROUNDS = APPROXIMATE | {"add", "sub", "mul", "div", "sqrt", "rsqrt", "reciprocal"}
 
 
 def epsilon(dtype: DType) -> float:
@@ -62,9 +68,10 @@ def widened(a: Any) -> np.ndarray:
 class Runs:
     """The runs of a program that grows node by node; `shaken` is how many are shaken.
 
-    `amplitude` is the greatest change of a shaken number in epsilons of its dtype. With `operands`
-    what a node that rounds reads is shaken even where it is certain: that measures the roundings
-    inside the node, as those of the mean in a variance.
+    `amplitude` is the greatest change of a shaken number in epsilons of its dtype. With `inside`
+    the roundings inside a node are measured too: what it reads is shaken even where it is certain,
+    as for those of the mean in a variance, and so is each step of an elementwise op's formula, as
+    for that of 1 + erf(x) near -1.
     """
 
     def __init__(
@@ -72,10 +79,10 @@ class Runs:
         sizes: Mapping[str, int],
         shaken: int = 2,
         amplitude: float = 1.0,
-        operands: bool = False,
+        inside: bool = False,
     ) -> None:
         self.sizes = dict(sizes)
-        self.operands = operands
+        self.inside = inside
         self.amplitude = amplitude
         self.rng = np.random.default_rng(0)
         self.narrow: dict[Value, Any] = {}
@@ -129,6 +136,8 @@ class Runs:
         params = {k: concrete(v, self.sizes, wide) for k, v in node.params.items()}
         if node.regions:
             params["regions"] = node.regions
+        if shake and self.inside and isinstance(node.op, Elementwise):
+            return [self._by_steps(node.op.node_expression(node.inputs, params), inputs)]
         outputs = node.op.run(*inputs, **params)
         return [np.asarray(o) for o in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
@@ -136,8 +145,24 @@ class Runs:
         if isinstance(o, Literal):
             value = o.dtype.numpy.type(o.value)
             return widened(value)[()] if wide else value
-        shake = shake and (self.operands or o not in self.certain)
+        shake = shake and (self.inside or o not in self.certain)
         return self._shake(env[o], o.dtype) if shake else env[o]
+
+    def _by_steps(self, formula: Expr, inputs: Sequence[Any]) -> np.ndarray:
+        """A formula on widened arrays, each step that rounds in its dtype shaken."""
+        found: dict[Expr, Any] = {}
+        for e in topological(formula):
+            if e.op == "input":
+                found[e] = inputs[e.value]
+            elif e.op == "const":
+                found[e] = e.value if e.dtype.is_inexact else converted(e.value, e.dtype)
+            elif e.op == "cast":
+                wide = {"f": float64, "c": complex128}.get(e.dtype.kind, e.dtype)
+                found[e] = converted(found[e.args[0]], wide)
+            else:
+                y = PRIMITIVES[e.op].numpy(*[found[a] for a in e.args])
+                found[e] = self._shake(np.asarray(y), e.dtype) if e.op in _ROUNDS else y
+        return np.asarray(found[formula])
 
     def _shake(self, a: np.ndarray, dtype: DType) -> np.ndarray:
         if not dtype.is_inexact:
@@ -173,7 +198,7 @@ def evaluated(
 ) -> Runs:
     """The runs of a whole program on arrays for its inputs, then its state."""
     operands = [*program.inputs, *program.state]
-    runs = Runs(bind_sizes(operands, arrays), shaken, amplitude, operands=True)
+    runs = Runs(bind_sizes(operands, arrays), shaken, amplitude, inside=True)
     for value, array in zip(operands, arrays, strict=True):
         runs.give(value, array)
     for node in program.nodes:

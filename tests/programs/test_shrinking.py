@@ -223,3 +223,36 @@ def test_roundings_inside_a_node_are_measured() -> None:
     assert judge.disagreement([found + np.float32(1.2e-7), same]) is None
     assert judge.disagreement([found + np.float32(1e-5), same]) is not None
     assert judge.disagreement([found, np.nextafter(same, 0)]) is not None
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("op", ["gelu", "gelu_tanh"])
+def test_roundings_inside_a_formula_are_measured(op: str, dtype: str) -> None:
+    """1 + erf(x) cancels near -1: one machine's rounding is none on another. PyTorch's gelu of -3
+    in float32 is off by 1.5 eps * |x|."""
+    program = parse_program(f"program f(x: {dtype}[]) {{ %0: {dtype}[] = {op}(x)\nreturn %0\n}}")
+    x = np.array(-3, program.inputs[0].dtype.numpy)
+    judge = Judge(program, [x])
+    exact = judge.runs.wide[program.outputs[0]]
+    rounding = np.finfo(x.dtype).eps * abs(x)
+    for error in (rounding, -rounding):
+        assert judge.disagreement([(exact + error).astype(x.dtype)]) is None
+        assert judge.disagreement([(exact + 20 * error).astype(x.dtype)]) is not None
+    assert judge.unclear == 0
+
+
+def test_a_wrong_step_of_a_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """erf off by one part in 100,000 in a gelu of numbers where 1 + erf(x) cancels."""
+    right = vector_math.MATH["erf"]
+
+    def wrong(b: Any, x: Any) -> Any:
+        y = right(b, x)
+        return b.op("mul", y, b.const(y.ty, 1.00001))
+
+    program = parse_program("program f(x: f32[5]) { %0: f32[5] = gelu(x)\nreturn %0\n}")
+    x = np.linspace(-3.5, -2.5, 5, dtype=np.float32)
+    assert native_fault(program, [[x]], [Judge(program, [x])]) is None
+    monkeypatch.setitem(vector_math.MATH, "erf", wrong)
+    monkeypatch.setattr(legalize, "_template", legalize._template.__wrapped__)
+    program = parse_program(str(program).replace("program f", "program wrong"))
+    assert native_fault(program, [[x]], [Judge(program, [x])]) is not None

@@ -228,6 +228,8 @@ class NestBuilder:
         return self._pure("quotient", (a, b), {}, a.ty)
 
     # index arithmetic: i64 scalars that never overflow, div and rem of non-negative numbers -------
+    # A divisor is a size, which may turn out to be 0 when the code runs. No element is there then,
+    # but the index of one may be computed all the same: whoever runs a nest divides by 1 for it.
 
     def add(self, *terms: Operand) -> Reg:
         """The sum of indices."""
@@ -248,15 +250,15 @@ class NestBuilder:
         return product
 
     def div(self, a: Operand, b: Operand) -> Reg:
-        """a // b of a non-negative index and a positive one."""
-        return self._arith("floordiv", self.index(a), self.index(b))
+        """a // b of a non-negative index and a size."""
+        return self._arith("floordiv", self.index(a), self._divisor(b))
 
     def rem(self, a: Operand, b: Operand) -> Reg:
-        """a % b of a non-negative index and a positive one."""
-        return self._arith("mod", self.index(a), self.index(b))
+        """a % b of a non-negative index and a size."""
+        return self._arith("mod", self.index(a), self._divisor(b))
 
     def ceildiv(self, a: Operand, b: Operand) -> Reg:
-        """a / b rounded up, of a non-negative index and a positive one."""
+        """a / b rounded up, of a non-negative index and a size."""
         return self.div(self.add(a, self.sub(b, 1)), b)
 
     def affine(self, base: Operand, *terms: tuple[Operand, Operand]) -> Reg:
@@ -290,6 +292,10 @@ class NestBuilder:
                 raise NestError(f"an index is an i64, not {value.ty}")
             return value
         return self.i64(int(value))
+
+    def _divisor(self, size: Operand) -> Reg:
+        found = self.index(size)
+        return self.i64(1) if found.const == 0 else found
 
     def _arith(self, prim: str, a: Reg, b: Reg) -> Reg:
         folded = simplify(prim, (a, b), self.const)

@@ -216,7 +216,8 @@ class _Writer:
             raise NestError(f"{self.function.name}: a {instruction.kind} of data decides an access")
         args = [self.use(a) for a in instruction.args]
         if result.ty.lanes == 1 and all(a.ty.lanes == 1 for a in instruction.args):
-            form = _SCALAR.get(instruction.kind)
+            forms = _INDEX if "index" in instruction.attrs else _SCALAR
+            form = forms.get(instruction.kind)
             if form is not None:
                 return form.format(*args)
         if instruction.kind == "offset":
@@ -361,8 +362,6 @@ _BOTH: Final = {
     "add": "{} + {}",
     "sub": "{} - {}",
     "mul": "{} * {}",
-    "floordiv": "{} // {}",
-    "mod": "{} % {}",
     "neg": "-{}",
     "abs": "abs({})",
     "lt": "{} < {}",
@@ -385,7 +384,11 @@ _SCALAR: Final = _BOTH | {
     "quotient": "int({} / {})",
     "splat": "{}",
     "any": "{}",
+    "floordiv": "_divided({}, {})",
+    "mod": "_rest({}, {})",
 }
+# Of indices: a size that is 0 counts as 1.
+_INDEX: Final = _SCALAR | {"floordiv": "{} // ({} or 1)", "mod": "{} % ({} or 1)"}
 _VECTOR: Final = _BOTH | {
     "min": "np.minimum({}, {})",
     "max": "np.maximum({}, {})",
@@ -393,6 +396,8 @@ _VECTOR: Final = _BOTH | {
     "where": "np.where({}, {}, {})",
     "quotient": "np.trunc({} / {}).astype(np.int64)",
     "any": "bool({}.any())",
+    "floordiv": "_divided({}, {})",
+    "mod": "_rest({}, {})",
 }
 
 
@@ -415,6 +420,18 @@ def _not(x: Any) -> Any:
     return (not x) if isinstance(x, bool | np.bool_) else ~x
 
 
+def _divided(x: Any, y: Any) -> Any:
+    """x // y of data, 0 where y is 0, as NumPy has it."""
+    found = x // np.where(y == 0, 1, y) * (y != 0)
+    return found if found.ndim else found.item()
+
+
+def _rest(x: Any, y: Any) -> Any:
+    """x % y of data, 0 where y is 0, as NumPy has it."""
+    found = x % np.where(y == 0, 1, y) * (y != 0)
+    return found if found.ndim else found.item()
+
+
 def _lanes(x: Any) -> Any:
     return x if isinstance(x, np.ndarray) else np.array([x])
 
@@ -433,4 +450,4 @@ def _insert(x: Any, value: Any, lane: int) -> Any:
     return copy
 
 
-_HELPERS: Final = {f.__name__: f for f in (_cast, _not, _shuffle, _one, _insert)}
+_HELPERS: Final = {f.__name__: f for f in (_cast, _divided, _insert, _not, _one, _rest, _shuffle)}

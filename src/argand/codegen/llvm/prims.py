@@ -151,8 +151,8 @@ def _umulhi(out: Lines, instruction: Instruction, args: list[str]) -> str:
 
 
 def _index_division(out: Lines, instruction: Instruction, args: list[str]) -> str:
-    """x // d or x % d of indices. A size that is known only when the program runs may be 0: then
-    there is nothing to find, but the division would end the process."""
+    """x // d or x % d of indices. A size d that is known only when the program runs may be 0, which
+    would end the process: it counts as 1 (`NestBuilder.div`)."""
     ty, by = instruction.args[0].ty, args[1]
     kind = llvm_type(ty)
     if by.startswith("%"):
