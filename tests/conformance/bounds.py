@@ -58,6 +58,8 @@ ROUNDINGS = {
     "conv2d": 32,
     "conv2d_input_grad": 32,
     "conv2d_weight_grad": 32,
+    "conv2d_unless": 32,
+    **dict.fromkeys(("winograd_conv2d", "winograd_pixels"), 64),  # a tile shares its rounding
     **{f"linalg_{name}": 32 for name in LINALG.split()},
 }
 # How often an op of 16-bit floats rounds to 16 bits on its way.

@@ -77,6 +77,8 @@ REFUSED: dict[str, frozenset[str]] = {
     **_each("scaled_dot_product_attention_grad", "bool whole complex"),
     **_each("conv2d conv2d_input_grad", "bool whole"),
     **_each("conv2d_weight_grad", "bool whole complex"),
+    **_each("conv2d_unless winograd_conv2d", "bool whole half complex"),
+    **_each("winograd_pixels winograd_weight", "bool whole half complex"),
     **_each("binary_cross_entropy binary_cross_entropy_with_logits", "bool whole complex"),
     **_each("cross_entropy nll_loss kl_div", "bool whole complex"),
     **_each("huber_loss mse_loss smooth_l1_loss", "bool whole complex"),

@@ -22,6 +22,7 @@ import argand as ag
 from argand.base.dtype import has_numpy
 from argand.ir import families
 from argand.ir.bind import eagerly
+from argand.ir.contract import Contract
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Control
 from argand.tensor import planning
@@ -36,7 +37,7 @@ REFUSALS = [
     Call(op, sample) for op in ALL_OPS if not isinstance(op, Control) for sample in op.error_samples
 ]
 
-LARGE_KERNELS = (families.Window, families.Contract, families.Composite)
+LARGE_KERNELS = (families.Window, Contract, families.Composite)
 
 Layout = Callable[[np.ndarray], np.ndarray]
 

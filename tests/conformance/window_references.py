@@ -170,3 +170,50 @@ def avg_pool2d_grad(
             for source in sources:
                 dx[(n, c, *source)] += g[(n, c, *place)] / count
     return dx
+
+
+# -- Winograd --------------------------------------------------------------------------------------
+
+_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_B = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
+_A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
+
+
+def winograd_weight(w: Any) -> Any:
+    """G w G^T of each kernel."""
+    u = np.einsum("ip,ocpq,jq->ijco", _G, w, _G)
+    return u.reshape(16, w.shape[1], w.shape[0])
+
+
+def winograd_pixels(x: Any, u: Any, padding: Any = 0) -> Any:
+    """A^T (u * (B^T d B)) A of one tile after the other."""
+    (ph, pw), (n, _, h, w) = _pair(padding), x.shape
+    ty, tx = -(-(h + 2 * ph - 2) // 2), -(-(w + 2 * pw - 2) // 2)
+    image = np.zeros((n, x.shape[1], 2 * ty + 2, 2 * tx + 2), x.dtype)
+    image[:, :, ph : ph + h, pw : pw + w] = x
+    y = np.zeros((n, 2 * ty, 2 * tx, u.shape[2]), np.result_type(x, u))
+    grid = u.reshape(4, 4, *u.shape[1:])
+    for b, i, j in np.ndindex(n, ty, tx):
+        d = image[b, :, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4]
+        m = np.einsum("ip,cpq,jq,ijco->ijo", _B, d, _B, grid)
+        y[b, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = np.einsum("ip,pqo,jq->ijo", _A, m, _A)
+    return y
+
+
+def winograd_conv2d(x: Any, w: Any, u: Any, padding: Any = 0) -> Any:
+    """The pixels, without those that only complete a tile; of no image here one is a peak."""
+    y = winograd_pixels(x, u, padding)
+    ph, pw = _pair(padding)
+    h, width = x.shape[2] + 2 * ph - 2, x.shape[3] + 2 * pw - 2
+    return y[:, :h, :width].transpose(0, 3, 1, 2)
+
+
+def conv2d_unless(done: Any, y: Any, x: Any, w: Any, padding: Any = 0) -> Any:
+    """Products of windows where y isn't to be taken."""
+    found = np.array(y)
+    walk = _convolution(x.shape, y.shape, w.shape, 1, 1, (1, padding))
+    found[~done] = 0
+    for output, image, kernel in walk:
+        if not done[output[0]]:
+            found[output] += x[image] * w[kernel]
+    return found

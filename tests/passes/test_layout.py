@@ -52,6 +52,26 @@ def test_one_channel_needs_no_copy() -> None:
     assert text == f"%0: f32[2, 4, 3, 3] = conv2d(x, w) {window}\nreturn %0"
 
 
+def test_a_row_major_image_of_channels_seen_as_channels_first_is_read_in_place() -> None:
+    window = "{stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1}"
+    text = laid_out(
+        f"""
+        program f(x: f32[2, 5, 5, 3]; state w: f32[3, 3, 3, 3]) {{
+          %0: f32[2, 3, 5, 5] = permute(x) {{dims=(0, 3, 1, 2)}}
+          %1: f32[2, 3, 5, 5] = conv2d(%0, w) {window}
+          %2: f32[2, 3, 5, 5] = add(%0, %1)
+          return %2
+        }}"""
+    )
+    assert text == textwrap.dedent(
+        f"""\
+        %0: f32[2, 3, 5, 5]@0231 = permute(x) {{dims=(0, 3, 1, 2)}}
+        %1: f32[2, 3, 5, 5]@0231 = conv2d(%0, w) {window}
+        %2: f32[2, 3, 5, 5] = add(%0, %1)
+        return %2"""
+    )
+
+
 def test_written_state_stays_row_major() -> None:
     window = "{stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1}"
     text = laid_out(

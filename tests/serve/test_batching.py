@@ -27,9 +27,7 @@ class ByHand(Executor):
         self.room = room
         self.calls: list[tuple[Sequence[Any], Told]] = []
 
-    def start(
-        self, signature: ServedSignature, arrays: Sequence[Any], done: Told, askers: Any = ()
-    ) -> None:
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
         self.calls.append((arrays, done))
 
     def answer(self, found: Any = None) -> int:

@@ -48,9 +48,7 @@ class Simulated(Executor):
     def __init__(self, fixed: float, each: float) -> None:
         self.fixed, self.each = fixed, each
 
-    def start(
-        self, signature: ServedSignature, arrays: Sequence[Any], done: Told, askers: Any = ()
-    ) -> None:
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
         seconds = self.fixed + self.each * len(arrays[0])
         asyncio.get_running_loop().call_later(seconds, done, [arrays[0]])
 

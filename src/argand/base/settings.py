@@ -87,6 +87,7 @@ SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = 
         lambda: "philox",
         "philox, or mt19937: PyTorch's",
     ),
+    "winograd": ("ARGAND_WINOGRAD", _flag, lambda: True, "fewer products for constant 3x3 weights"),
     "eager_kernels": ("ARGAND_EAGER_KERNELS", _flag, lambda: True, "native kernels in eager code"),
 }
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from argand.base.shape import numel
-from argand.ir.families import Move
+from argand.ir.families import Composite, Move
 from argand.ir.interpret import interpret
 from argand.ir.program import Node, Program, Value
+from argand.ir.record import record_body
 from argand.runtime.memory import empty
 from argand.tensor.eager import is_exact
 
@@ -57,6 +58,9 @@ def packing(program: Program) -> Packing | None:
 def _is_exact(node: Node) -> bool:
     if isinstance(node.op, Move):
         return True
+    if isinstance(node.op, Composite):
+        body = record_body(node.op, [v.type for v in node.values], node.params)
+        return all(map(_is_exact, body.nodes))
     dtypes = [v.dtype for v in (*node.values, *node.outputs)]
     if node.regions or min(d.itemsize for d in dtypes) < 4:
         return False

@@ -33,13 +33,16 @@ import numpy as np
 from argand.backends.interface import CompiledProgram
 from argand.backends.select import compile_program, keep_values, kept_values, panel_width
 from argand.base.dim import Dim, Extent
+from argand.base.settings import settings
 from argand.base.shape import numel
 from argand.compile.by_numpy import Packing, packing
 from argand.compile.places import Held, Place
-from argand.ir.families import Contract, Convolution, Random
+from argand.compile.winograd import with_winograd
+from argand.ir.families import Random
 from argand.ir.op import Params, registry
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
 from argand.ir.rewrite import without_dead_code
+from argand.ops.winograd import WinogradWeight
 from argand.runtime.packed import is_sharing
 from argand.tensor.core import Tensor, wrap
 
@@ -71,16 +74,12 @@ def split_constants(program: Program, fixed: Sequence[bool], backend: str) -> Sp
     They are stored as the backend reads them fastest. A value larger than what it is made of (an
     expanded bias) is left where it is used.
     """
-    constant = {
-        v
-        for i, v in enumerate(program.state)
-        if fixed[i] and i not in program.writes and isinstance(numel(v.shape), int)
-    }
-    nodes: list[Node] = []
-    for node in program.nodes:
-        if _is_constant(node, constant):
-            constant.update(node.outputs)
-            nodes.append(node)
+    nodes, constant = _constants_of(program, fixed)
+    if backend == "cpu" and settings.winograd:
+        faster = with_winograd(program, constant)
+        if faster is not program:
+            program = faster
+            nodes, constant = _constants_of(program, fixed)
     made = {o for n in nodes for o in n.outputs}
     rest = [n for n in program.nodes if n not in set(nodes)]
     read = dict.fromkeys(v for n in rest for v in n.values)
@@ -93,6 +92,21 @@ def split_constants(program: Program, fixed: Sequence[bool], backend: str) -> Sp
     kept = [i for i, v in enumerate(program.state) if v in read or i in program.writes]
     once, sources = _once(program, nodes, wanted)
     return Split(once, _rest(program, rest, wanted, kept), sources, kept)
+
+
+def _constants_of(program: Program, fixed: Sequence[bool]) -> tuple[list[Node], set[Value]]:
+    """The nodes whose values only `fixed`, unwritten state decides; with that state, the values."""
+    constant = {
+        v
+        for i, v in enumerate(program.state)
+        if fixed[i] and i not in program.writes and isinstance(numel(v.shape), int)
+    }
+    nodes: list[Node] = []
+    for node in program.nodes:
+        if _is_constant(node, constant):
+            constant.update(node.outputs)
+            nodes.append(node)
+    return nodes, constant
 
 
 def _stored(
@@ -115,24 +129,9 @@ def _storage(node: Node, i: int, value: Value, backend: str) -> Storage | None:
     """How a node wants an operand stored; None where that is as its shape says."""
     shaped = tuple(range(value.ndim))
     order, width = node.op.stored_order(i) or shaped, 0
-    if i == 1 and _reads_columns(node):
+    if node.op.reads_columns(i, node.inputs, node.params):
         width = panel_width(int(value.shape[order[-1]]), value.dtype, backend) or 0
     return Storage(order, width) if width or order != shaped else None
-
-
-def _reads_columns(node: Node) -> bool:
-    """Whether the last dimension of the second operand, in the order that it is stored in, is what
-    tiles are wide in: the output channels of a convolution without groups, or n of a matrix (k, n)
-    where n is the last dimension of the result."""
-    op = node.op
-    if isinstance(op, Convolution):
-        return op.roles == ("image", "weight", "result") and node.params["groups"] == 1
-    if not isinstance(op, Contract):
-        return False
-    lhs, rhs = node.inputs
-    left, right, result = op.label_strings(lhs, rhs, node.params)
-    columns = right[-1:]
-    return len(right) == 2 and right[0] in left and columns not in left and columns == result[-1:]
 
 
 def _is_constant(node: Node, constant: set[Value]) -> bool:
@@ -142,6 +141,8 @@ def _is_constant(node: Node, constant: set[Value]) -> bool:
         return False
     if any(isinstance(size, Dim) for o in node.outputs for size in o.shape):
         return False  # a call's own
+    if isinstance(node.op, WinogradWeight):
+        return True  # which is larger
     made = sum(numel(o.shape) for o in node.outputs)
     return made <= sum(numel(v.shape) for v in node.values)
 

@@ -7,7 +7,6 @@ a family becomes machine code is in `lowering/` and `kernels/`.
 from __future__ import annotations
 
 import functools
-import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -17,13 +16,13 @@ import numpy as np
 
 from argand.base.dim import Extent, Shape, is_less
 from argand.base.dtype import DType, as_dtype, bool_, compute_dtype, from_numpy, int64
-from argand.base.errors import DTypeError, EmptyError, ShapeError
-from argand.base.shape import normalize_dims, numel, reduced_shape, same_shape, shape_text
+from argand.base.errors import EmptyError
+from argand.base.shape import normalize_dims, numel, reduced_shape, shape_text
 from argand.ir import scalar
-from argand.ir.batching import contracted, convolved, drawn, pooled, together
+from argand.ir.batching import convolved, drawn, pooled, together
 from argand.ir.elementwise import lifted
 from argand.ir.interpret import interpret
-from argand.ir.op import Op, Params, Tensors, TensorType, describe, ops
+from argand.ir.op import Op, Params, Tensors, TensorType, ops
 from argand.ir.record import record_body
 from argand.ir.translation import Graph, UntranslatableError
 
@@ -177,114 +176,6 @@ class View(Move):
     view_strides: ClassVar[Callable[..., tuple[Extent, Shape] | None] | None] = None
 
 
-class Contract(Op):
-    """Sums of products over shared labels, einsum's rule: C[i..] = sum over k.. of A[..] * B[..].
-
-    A member states `labels(lhs, rhs, params)`: the labels of both operands and of the result, a
-    string each; the family gives types, NumPy execution and both adjoints (contractions again).
-    A label that is summed occurs in both operands.
-    """
-
-    abstract = True
-    required = ("samples", "labels")
-    can_fail = False
-    is_contraction = True
-    batched = contracted
-
-    labels: ClassVar[Callable[..., Any] | None] = None
-
-    def label_strings(self, lhs: Any, rhs: Any, params: dict[str, Any]) -> tuple[str, str, str]:
-        """The labels of the operands and of the result."""
-        labels = type(self).labels
-        assert labels is not None
-        left, right, result = labels(lhs, rhs, params)
-        return left, right, result
-
-    def prepare(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        lhs, rhs = args
-        return (lifted(lhs), lifted(rhs)), kwargs
-
-    def infer(self, *inputs: TensorType, **params: Any) -> tuple[TensorType, ...]:
-        lhs, rhs = inputs
-        left, right, result = self.label_strings(lhs, rhs, params)
-        self._check_labels(lhs, rhs, left, right, result)
-        sizes: dict[str, Any] = {}
-        for x, labels in ((lhs, left), (rhs, right)):
-            for c, size in zip(labels, x.shape, strict=True):
-                if not same_shape((sizes.setdefault(c, size),), (size,)):
-                    raise ShapeError(
-                        f"{self.name}: {describe(lhs, rhs)}: sizes {sizes[c]} and {size} differ"
-                    )
-        return (TensorType(lhs.dtype, tuple(sizes[c] for c in result)),)
-
-    def _check_labels(
-        self, lhs: TensorType, rhs: TensorType, left: str, right: str, result: str
-    ) -> None:
-        """Each operand names a label once, and what is summed is in both."""
-        if lhs.dtype is not rhs.dtype:
-            raise DTypeError(f"{self.name}: {describe(lhs, rhs)} have different dtypes")
-        known, kept = set(left) | set(right), set(left) & set(right) | set(result)
-        once = all(len(set(labels)) == len(labels) for labels in (left, right, result))
-        if not once or known != kept:
-            raise ShapeError(f"{self.name}: {left},{right}->{result} is no contraction of a pair")
-
-    def multiply_adds(
-        self, inputs: Sequence[Any], outputs: Sequence[Any], params: Params
-    ) -> Extent:
-        lhs, rhs = inputs
-        left, right, _ = self.label_strings(lhs, rhs, params)
-        pairs = zip(left + right, (*lhs.shape, *rhs.shape), strict=True)
-        found: Extent = numel(tuple(dict(pairs).values()))
-        return found
-
-    def run(self, *arrays: Any, **params: Any) -> Any:
-        a, b, finish = self.matrices(arrays, params)
-        return finish(np.matmul(a, b))
-
-    def matrices(
-        self, arrays: Sequence[Any], params: dict[str, Any]
-    ) -> tuple[Any, Any, Callable[[Any], Any]]:
-        """Two stacks of matrices, and what makes their product the result."""
-        x, y = arrays
-        left, right, result = self.label_strings(array_type(x), array_type(y), params)
-        batch = [c for c in left if c in right and c in result]
-        inner = [c for c in left if c in right and c not in result]
-        rows = [c for c in left if c not in right]
-        columns = [c for c in right if c not in left]
-        a, sizes = _matrices(x, left, batch, rows, inner)
-        b, more = _matrices(y, right, batch, inner, columns)
-        order = [*batch, *rows, *columns]
-        wide = compute_dtype(from_numpy(x.dtype)).numpy
-
-        def finish(product: Any) -> Any:
-            shaped = product.astype(x.dtype, copy=False).reshape([(sizes | more)[c] for c in order])
-            return shaped.transpose([order.index(c) for c in result])
-
-        return a.astype(wide, copy=False), b.astype(wide, copy=False), finish
-
-    def adjoint(self, grads: Tensors, inputs: Tensors, outputs: Tensors, params: Params) -> Tensors:
-        (g,), (lhs, rhs) = grads, inputs
-        left, right, result = self.label_strings(lhs, rhs, params)
-        return [
-            ops.einsum(f"{result},{right}->{left}", g, _conjugate(rhs)),
-            ops.einsum(f"{result},{left}->{right}", g, _conjugate(lhs)),
-        ]
-
-
-def _matrices(
-    x: Any, labels: str, batch: list[str], rows: list[str], columns: list[str]
-) -> tuple[Any, dict[str, int]]:
-    """An operand as a stack of matrices, and the sizes of its labels."""
-    sizes = dict(zip(labels, x.shape, strict=True))
-    ordered = x.transpose([labels.index(c) for c in [*batch, *rows, *columns]])
-    counts = [math.prod(sizes[c] for c in group) for group in (rows, columns)]
-    return ordered.reshape([sizes[c] for c in batch] + counts), sizes
-
-
-def _conjugate(x: Any) -> Any:
-    return ops.conj(x) if x.dtype.is_complex else x
-
-
 class Window(Op):
     """A window that slides over images (N, C, H, W): convolution and pooling."""
 
@@ -293,12 +184,10 @@ class Window(Op):
     can_fail = False
 
     def reads_image(self, operand: int) -> bool:
-        """Whether the operand of that number is an image."""
         return True
 
     @property
     def gives_image(self) -> bool:
-        """Whether the results are images."""
         return True
 
 
@@ -346,6 +235,11 @@ class Convolution(Window):
             return None
         assert self.roles is not None
         return (2, 3, 1, 0) if self.roles[2] == "result" else (2, 3, 0, 1)
+
+    def reads_columns(self, operand: int, inputs: Sequence[Any], params: Params) -> bool:
+        """The output channels of a convolution without groups."""
+        forward = self.roles == ("image", "weight", "result")
+        return operand == 1 and forward and params["groups"] == 1
 
 
 class Gather(Op):

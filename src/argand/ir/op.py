@@ -144,6 +144,20 @@ class Op:
         fastest; None where it is the order of its shape."""
         return None
 
+    def reads_columns(self, operand: int, inputs: Sequence[Any], params: Params) -> bool:
+        """Whether the last dimension of an operand, in the order that it is stored in, is what the
+        tiles of a contraction are wide in: where it is constant, it may be stored in panels."""
+        return False
+
+    def reads_image(self, operand: int) -> bool:
+        """Whether an operand is images (N, C, H, W), which are read fastest channels-last."""
+        return False
+
+    @property
+    def gives_image(self) -> bool:
+        """Whether the results are images (N, C, H, W), stored channels-last."""
+        return False
+
     def on_host(self, inputs: Sequence[Any], params: dict[str, Any]) -> bool:
         """Whether there is no machine code for what the op computes."""
         return False

@@ -17,6 +17,8 @@ from argand.base.errors import ArgandError, CompileError
 from argand.ir.program import Node, Value
 from argand.kernels.attention.kernel import match_attention
 from argand.kernels.contraction.kernel import match_convolution, match_product
+from argand.kernels.contraction.unless import match_unless
+from argand.kernels.contraction.winograd import match_winograd
 from argand.kernels.plan import Kernel, Plan
 from argand.kernels.pointwise import match_loop
 from argand.kernels.ranking import match_ranking
@@ -34,6 +36,8 @@ KERNELS: list[Kernel] = [
     match_attention,
     match_product,
     match_convolution,
+    match_unless,
+    match_winograd,
     match_scatter,
     match_scan,
     match_ranking,

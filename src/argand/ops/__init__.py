@@ -35,6 +35,7 @@ from argand.ops import (
     statistics,
     strided,
     window,
+    winograd,
 )
 
 __all__ = [
@@ -72,4 +73,5 @@ __all__ = [
     "statistics",
     "strided",
     "window",
+    "winograd",
 ]

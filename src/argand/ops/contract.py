@@ -10,8 +10,9 @@ import numpy as np
 from argand.base.dim import Extent, same
 from argand.base.errors import DTypeError, ShapeError
 from argand.base.shape import broadcast_shapes, numel, same_shape, shape_text
+from argand.ir.contract import Contract
 from argand.ir.elementwise import lifted
-from argand.ir.families import Composite, Contract
+from argand.ir.families import Composite
 from argand.ir.op import describe, ops
 from argand.ir.samples import ErrorSample, Sample, T
 from argand.ops.move import is_one

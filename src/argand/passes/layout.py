@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argand.base.shape import same_shape
-from argand.ir.families import Window
 from argand.ir.op import registry
 from argand.ir.program import Node, Operand, Program, Value
 from argand.ir.rewrite import Rewriter
+from argand.ops.move import Permute
 
 CHANNELS_LAST = (0, 2, 3, 1)
+TO_IMAGES = (0, 3, 1, 2)
 
 
 def layout(program: Program) -> Program:
@@ -25,10 +26,11 @@ def layout(program: Program) -> Program:
         %2: f32[8, 16, 32, 32] = relu(%1)          %2: f32[8, 16, 32, 32]@0231 = relu(%1)
 
     Inputs, results and state stay row-major; a convolution's row-major image is copied once, unless
-    it has one channel or one pixel and the two layouts are the same. Where an input is
-    channels-last already, results stay as they are computed, as in PyTorch.
+    it has one channel or one pixel and the two layouts are the same, or is a row-major (N, H, W, C)
+    with its dimensions permuted. Where an input is channels-last already, results stay as they are
+    computed, as in PyTorch.
     """
-    if not any(isinstance(node.op, Window) for node in program.nodes):
+    if not any(node.op.gives_image or node.op.reads_image(0) for node in program.nodes):
         return program
     return _Layout(program).run()
 
@@ -47,11 +49,10 @@ class _Layout(Rewriter):
         return program
 
     def visit(self, node: Node, inputs: list[Operand]) -> Sequence[Operand]:
-        window = node.op if isinstance(node.op, Window) else None
-        if window is not None:
-            inputs = [self._image(x) if window.reads_image(i) else x for i, x in enumerate(inputs)]
+        op = node.op
+        inputs = [self._image(x) if op.reads_image(i) else x for i, x in enumerate(inputs)]
         outputs = self.copy(node, inputs)
-        images = self._follows(node, inputs) if window is None else window.gives_image
+        images = op.gives_image or self._follows(node, inputs) or _turns(node, inputs)
         for out in outputs:
             assert isinstance(out, Value)
             out.layout = CHANNELS_LAST if images and len(out.shape) == 4 else None
@@ -87,6 +88,13 @@ class _Layout(Rewriter):
         node.outputs[0].layout = wanted
         self.new.nodes.append(node)
         return node.outputs[0]
+
+
+def _turns(node: Node, inputs: Sequence[Operand]) -> bool:
+    """Whether a node's result is a row-major (N, H, W, C) seen as images: stored channels-last."""
+    (x, *_) = inputs or (None,)
+    is_row_major = isinstance(x, Value) and x.layout is None and x.ndim == 4
+    return isinstance(node.op, Permute) and is_row_major and node.params["dims"] == TO_IMAGES
 
 
 def layouts_agree(x: Value) -> bool:

@@ -22,7 +22,6 @@ import numpy as np
 from argand.base.unnamed import unnamed_file
 from argand.serve.options import BatchOptions
 from argand.serve.signature import Findings
-from argand.serve.tracing import Asker
 
 _HEAD: Final = struct.Struct("<I")
 _ALIGNED: Final = 64
@@ -77,7 +76,6 @@ class Run(msgspec.Struct, tag="run"):
     version: int
     signature: str
     arrays: Arrays
-    askers: Sequence[Asker] = ()  # which the worker's log names
 
 
 class Loaded(msgspec.Struct, tag="loaded"):

@@ -13,7 +13,6 @@ from argand.serve.beside import beside
 from argand.serve.files import HeldFile
 from argand.serve.options import ModelOptions
 from argand.serve.signature import ServedSignature
-from argand.serve.tracing import Asker
 
 Told = Callable[[list[Any] | BaseException], None]
 """Is told the outputs of a call, or why there are none, on the event loop's thread."""
@@ -45,14 +44,8 @@ class Executor(Protocol):
         compiled, and each signature says whether its rows can be batched."""
         await beside(version.warm)
 
-    def start(
-        self,
-        signature: ServedSignature,
-        arrays: Sequence[Any],
-        done: Told,
-        askers: Sequence[Asker] = (),
-    ) -> None:
-        """Begin a call for some requests; `done` is told its outputs, at once or later."""
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
+        """Begin a call; `done` is told its outputs, at once or later."""
         ...
 
     def scale(self, calls: int) -> None:
@@ -86,14 +79,8 @@ class InProcess(Executor):
         self._ending: ThreadPoolExecutor | None = None
         self._seconds: dict[int, float] = {}  # the longest of late, by signature
 
-    def start(
-        self,
-        signature: ServedSignature,
-        arrays: Sequence[Any],
-        done: Told,
-        askers: Sequence[Asker] = (),
-    ) -> None:
-        """Compute a call. Who asked is logged with the answers."""
+    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
+        """Compute a call."""
         key = id(signature)
         if self._seconds.get(key, 1.0) < _SHORT:
             done(self._timed(key, signature, arrays))

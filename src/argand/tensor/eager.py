@@ -18,8 +18,9 @@ from argand.base.strides import common_order, is_channels_last
 from argand.ir import bind as crossroads
 from argand.ir import entries
 from argand.ir.bind import Interpreter
+from argand.ir.contract import Contract
 from argand.ir.elementwise import Elementwise, operand_dtype
-from argand.ir.families import Composite, Contract, Reduce, Scan, Sort, Window, array_type
+from argand.ir.families import Composite, Reduce, Scan, Sort, Window, array_type
 from argand.ir.op import Literal, Op
 from argand.tensor.core import Tensor, set_eager, wrap
 from argand.tensor.meta import META, MetaArray, is_meta, refuse

@@ -23,8 +23,8 @@ from argand.base.dtype import from_numpy
 from argand.base.errors import ArgandError
 from argand.base.forks import lock_held_over_forks
 from argand.base.size_guards import Guards, collecting_guards
+from argand.ir.contract import Contract
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Contract
 from argand.ir.op import Literal, Op, TensorType, registry
 
 EagerPlan = Callable[[Sequence[Any]], tuple[Any, ...] | None]

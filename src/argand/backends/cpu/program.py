@@ -137,10 +137,7 @@ class NativeProgram:
 
         def run(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
             outputs = [make() for make in makers]
-            try:  # as `lease`, but without a call: all arenas here are as large
-                arena = arenas.pop()
-            except IndexError:
-                arena = new_arena(size)
+            arena = arenas.pop() if arenas else new_arena(size)
             status = call(*inputs, *state, *outputs, arena, offsets)
             arenas.append(arena)
             if status == 0:

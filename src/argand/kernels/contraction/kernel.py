@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from argand.base.dim import same
-from argand.ir.families import Contract, Convolution
+from argand.ir.contract import Contract
+from argand.ir.families import Convolution
 from argand.ir.program import Node
 from argand.kernels.contraction import convolution as conv
 from argand.kernels.contraction.blocked import contraction, contractions
@@ -100,6 +101,10 @@ class ConvolutionPlan(_ContractionPlan):
 
     def emit(self, b: NestBuilder, context: LoweringContext) -> None:
         _Convolution(self, b, context).run()
+
+    def emit_image(self, b: NestBuilder, context: LoweringContext, image: Reg) -> None:
+        """Write the nest that computes one image of the result alone."""
+        _Convolution(self, b, context, image).run()
 
 
 def match_product(region: Region) -> ProductPlan | None:
@@ -229,7 +234,17 @@ class _Product(_Emitter):
 
 
 class _Convolution(_Emitter):
-    """A convolution or one of its gradients."""
+    """A convolution or one of its gradients; with `image`, that one of a convolution's images."""
+
+    def __init__(
+        self,
+        plan: _ContractionPlan,
+        b: NestBuilder,
+        context: LoweringContext,
+        image: Reg | None = None,
+    ) -> None:
+        super().__init__(plan, b, context)
+        self.image = image
 
     def run(self) -> None:
         roles, p = cast(Convolution, self.node.op).roles, self.node.params
@@ -238,7 +253,7 @@ class _Convolution(_Emitter):
         x, w, y = (values[role] for role in ("image", "weight", "result"))
         size = self.emitter.size
         window = conv.ConvolutionWindow(
-            images=size(x.shape[0]),
+            images=size(x.shape[0]) if self.image is None else 1,
             in_channels=size(w.shape[1]),
             in_size=(size(x.shape[2]), size(x.shape[3])),
             out_channels=size(w.shape[0] // p["groups"]),
@@ -267,17 +282,21 @@ class _Convolution(_Emitter):
         axes = [digits[-1] for digits in space.digits]
         every = [a for digits in space.digits for a in digits]
         buffer, start = self.place(point, every)
-        pointer = self.b.offset(buffer.pointer, start, buffer.dtype.name)
         used = {a for f in point.index for a in f.axes}
         first = space.digits[0]
         panels = (int(first[1].extent), self.stride(point, first[0])) if len(first) > 1 else None
         # along an axis that the operand doesn't have it was expanded: the same element again
         n, c, h, w = (self.stride(point, a) if a in used else int(same(a.extent, 1)) for a in axes)
+        if self.image is not None and i == 0:
+            start = self.b.add(start, self.b.mul(self.image, n))
+        pointer = self.b.offset(buffer.pointer, start, buffer.dtype.name)
         return conv.Tensor4(pointer, buffer.dtype.name, (n, c, h, w), panels)
 
     def _image(self, b: NestBuilder, at: Mapping[str, Reg], value: Reg, mask: Reg | None) -> None:
         axes = [digits[-1] for digits in self.layout.spaces[-1].digits]
-        self.finish(dict(zip(axes, (at[n] for n in "nchw"), strict=True)), axes[1], value, mask)
+        n, *others = (at[name] for name in "nchw")
+        n = n if self.image is None else self.image
+        self.finish(dict(zip(axes, (n, *others), strict=True)), axes[1], value, mask)
 
     def _weight(self, b: NestBuilder, at: Mapping[str, Reg], value: Reg, mask: Reg | None) -> None:
         axes = [digits[-1] for digits in self.layout.spaces[-1].digits]

@@ -7,8 +7,9 @@ from typing import cast
 
 from argand.base.dim import Extent, same
 from argand.base.shape import numel
+from argand.ir.contract import Contract
 from argand.ir.elementwise import Elementwise
-from argand.ir.families import Contract, Convolution, Move, View
+from argand.ir.families import Convolution, Move, View
 from argand.ir.op import Op
 from argand.ir.program import Node, Value
 from argand.lowering.affine import Axis

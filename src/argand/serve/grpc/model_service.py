@@ -25,13 +25,13 @@ class ModelService(Service):
         self.allow(call, "model", name)
         model = self.engine.models.get(name)
         if model is None:
-            raise not_found(f"there is no model {name!r}", "model")
+            raise not_found(f"there is no model {name!r}")
         if label is not None:
             number = model.options.labels.get(label)
             if number is None:
-                raise not_found(f"{name} has no label {label!r}", "label")
+                raise not_found(f"{name} has no label {label!r}")
         if number is not None and number not in model.versions:
-            raise not_found(f"{name} has no version {number}", "version")
+            raise not_found(f"{name} has no version {number}")
         found = messages()("tensorflow.serving.GetModelStatusResponse")()
         for n, version in sorted(model.versions.items(), reverse=True):
             if number in (None, n):

@@ -397,11 +397,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse_body(self) -> None:
         self._refuse(
-            ServeError(
-                Status.TOO_LARGE,
-                f"the body is larger than {self.limits.body:,} bytes",
-                field="body",
-            )
+            ServeError(Status.TOO_LARGE, f"the body is larger than {self.limits.body:,} bytes")
         )
 
     def _refuse(self, error: ServeError, status: int | None = None) -> None:
