@@ -99,9 +99,9 @@ class Client:
     # -- asking --------------------------------------------------------------------------------
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """The outputs of the default signature for inputs in order or by name, as the program
-        returned them: an array, a tuple, or a dict. Arrays must have the inputs' types; numbers and
-        lists take them."""
+        """The outputs of the default signature for inputs in order or by name: an array where there
+        is one, else a tuple, or a dict where they have names. Arrays must have the inputs' types;
+        numbers and lists take them."""
         return self._predict(None, args, kwargs)
 
     def infer(self, inputs: Mapping[str, Any], *, signature: str | None = None) -> Arrays:

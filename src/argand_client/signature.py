@@ -57,12 +57,12 @@ class Signature:
         return found
 
     def returned(self, outputs: Arrays) -> Any:
-        """The outputs as the program returned them: one array, a tuple where they have no names of
-        their own, else by name."""
+        """The outputs as the program returned them, as far as their names tell: one array, a tuple
+        where they have no names of their own, else by name, as ONNX models name theirs."""
         names = [o.name for o in self.outputs]
         if names == [f"output_{i}" for i in range(len(names))]:
             return tuple(outputs[name] for name in names)
-        return outputs[names[0]] if names == ["output"] else outputs
+        return outputs[names[0]] if len(names) == 1 else outputs
 
     def __str__(self) -> str:
         return f"({', '.join(map(str, self.inputs))})"

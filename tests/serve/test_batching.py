@@ -27,7 +27,9 @@ class ByHand(Executor):
         self.room = room
         self.calls: list[tuple[Sequence[Any], Told]] = []
 
-    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
+    def start(
+        self, signature: ServedSignature, arrays: Sequence[Any], done: Told, askers: Any = ()
+    ) -> None:
         self.calls.append((arrays, done))
 
     def answer(self, found: Any = None) -> int:

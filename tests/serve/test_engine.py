@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from served import classifier, engine_of, exported, inputs, put, run
 
+import argand as ag
 from argand.serve import BatchOptions, ModelOptions, ServeError, Status, VersionPolicy
 from argand.serve.batching import Batch
 from argand.serve.execution import InProcess
@@ -80,6 +81,20 @@ def test_a_request_that_does_not_fit_is_refused_with_the_field(
         run(ask())
     assert caught.value.status is Status.INVALID_ARGUMENT
     assert caught.value.field == field
+
+
+def test_a_matrix_that_can_not_be_decomposed_is_the_requests_fault(tmp_path: Path) -> None:
+    put(ag.export.export(ag.linalg.cholesky, (ag.eye(2),)), tmp_path, "roots", 1)
+
+    async def ask() -> None:
+        async with engine_of(tmp_path) as engine:
+            version = engine.find("roots")
+            (given,) = version.signature().inputs
+            await version.submit(version.signature(), {given.name: -np.eye(2, dtype=np.float32)})
+
+    with pytest.raises(ServeError, match="not positive definite") as caught:
+        run(ask())
+    assert caught.value.status is Status.INVALID_ARGUMENT
 
 
 def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
     put(exported(classifier()), root, "digits", 1)
     limits = Limits(body=10_000, elements=600, header=2000, connections=MOST, header_seconds=0.2)
     with Logged(root, port=0, grpc_port=0, limits=limits) as running:
-        yield running  # type: ignore[misc]
+        yield running
 
 
 @contextlib.contextmanager

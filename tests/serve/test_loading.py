@@ -178,6 +178,29 @@ def test_models_that_are_removed_end_and_a_missing_root_ends_nothing(tmp_path: P
     run(ask())
 
 
+def test_a_folder_of_versions_is_a_model_and_what_is_none_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "digits"
+    for number in (3, 12):
+        path = put(exported(classifier(number)), tmp_path, "digits", number)
+    (tmp_path / "other" / "v1").mkdir(parents=True)
+    shutil.copy(path, tmp_path / "other" / "v1")
+    (tmp_path / "begun").mkdir()
+
+    async def ask() -> None:
+        for roots in ([root], [tmp_path]):
+            engine = Engine(roots)
+            await engine.poll()
+            assert list(engine.models) == ["digits"]
+            assert engine.models["digits"].available == [12]
+            if roots == [tmp_path]:
+                (said,) = engine.problems
+                place = tmp_path / "other" / "v1"
+                assert said == f"{place} is not served: versions are folders 1, 2, ..."
+            await engine.close()
+
+    run(ask())
+
+
 def test_of_two_models_of_one_name_the_first_is_served(tmp_path: Path) -> None:
     put(exported(classifier(0)), tmp_path / "a", "digits", 1)
     put(exported(classifier(1)), tmp_path / "b", "digits", 2)

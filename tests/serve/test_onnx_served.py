@@ -12,7 +12,7 @@ import pytest
 from web import asked
 
 import argand as ag
-from argand.serve import serve
+from argand.serve import Client, ServeError, Status, serve
 from argand_client.datatypes import from_bytes, to_bytes
 
 onnx = pytest.importorskip("onnx")
@@ -152,3 +152,22 @@ def test_a_program_in_python_gives_the_maps(tmp_path: Path) -> None:
     label, (scores,) = program(np.float32([[1, 3, 2]]))
     assert label.tolist() == ["bee"]
     assert list(scores) == ["ant", "bee", "cat"] and sum(scores.values()) == pytest.approx(1)
+
+
+def test_a_model_of_one_output_gives_an_array_and_errors_name_no_line_of_a_thread(
+    tmp_path: Path,
+) -> None:
+    table = helper.make_tensor("table", FLOAT, [3], [0.5, 1.5, 2.5])
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["found"])]
+    value = helper.make_tensor_value_info
+    given, made = value("ids", INT64, ["n"]), value("found", FLOAT, ["n"])
+    graph = helper.make_graph(nodes, "graph", [given], [made], [table])
+    path = tmp_path / "table.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    with serve({"table": path}, port=0, grpc_port=0, block=False) as server:
+        for url in (server.url, f"grpc://127.0.0.1:{server.grpc_port}"):
+            with Client(url, "table") as client:
+                np.testing.assert_array_equal(client.predict([2, 0]), np.float32([2.5, 0.5]))
+                with pytest.raises(ServeError, match=r"99 is out of range [^\[]*$") as caught:
+                    client.predict([99])
+                assert caught.value.status is Status.INVALID_ARGUMENT

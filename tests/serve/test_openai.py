@@ -249,6 +249,13 @@ CHAT = {"messages": [{"role": "user", "content": "a"}]}
         ("chat/completions", CHAT | {"messages": ["a"]}, 400, "messages"),
         ("chat/completions", {"messages": [{"role": "system", "content": "a"}]}, 400, "messages"),
         ("chat/completions", CHAT | {"tools": [1]}, 400, "tools"),
+        ("chat/completions", CHAT | {"chat_template": "{{ 1 }}"}, 400, "chat_template"),
+        (
+            "chat/completions",
+            {"messages": [{"role": "user", "content": "\u2603"}]},
+            400,
+            "messages",
+        ),
         ("chat/completions", CHAT | {"response_format": {"type": "json"}}, 400, "response_format"),
     ],
 )

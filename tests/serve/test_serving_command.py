@@ -23,6 +23,7 @@ pytest.importorskip("httptools")
 
 from argand.base.errors import ArgumentError, FormatError
 from argand.cli.serve import add_options, settings_of
+from argand.cli.serve import run as command_run
 from argand.serve import Server
 from argand.serve.config import read_config
 
@@ -125,6 +126,13 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "argand.cli.main", "serve", str(tmp_path / "nothing")]
     found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert found.returncode == 1 and "there is no such file or folder" in found.stderr
+    (tmp_path / "train.py").write_text("")
+    for arguments, said in (
+        ([], "give what is to be served"),
+        ([str(tmp_path / "train.py")], "a model's file is .argand or .onnx"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            command_run(parsed(*arguments))
 
 
 def test_tls_and_the_same_server_by_any_asgi_server(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def server() -> Iterator[Logged]:
     patch.setattr(wire, "_SWEEP", 0.05)
     patch.setattr(wire, "_LINGER", 0.1)
     with Logged([], port=0, limits=limits, drain=2.0) as running:
-        yield running  # type: ignore[misc]
+        yield running
     patch.undo()
 
 
@@ -85,7 +85,10 @@ def opened(server: Logged) -> int:
 def unread(server: Logged) -> int:
     """Bytes that the server keeps for clients that do not read."""
     connections = server._connections
-    size = lambda: sum(c._transport.get_write_buffer_size() for c in connections.open)  # noqa: E731
+
+    def size() -> int:
+        return sum(c._transport.get_write_buffer_size() for c in connections.open)
+
     found: int = server.call(size)
     return found
 

@@ -158,7 +158,7 @@ def test_what_does_not_fit_is_refused_with_the_field(
     ("value", "dtype", "wrong"),
     [
         ([["NaN", 1]], "float32", 'a string "NaN"'),
-        ([[1, None, "x"]], "float32", "null null"),
+        ([[1, None, "x"]], "float32", "null"),
         ([["a", 1, "b"]], None, "a number 1"),
         ([[{"b64": "eA=="}, 1]], None, "a number 1"),
         ([[{"a": 1}, 1]], "int64", 'an object {"a":1}'),

@@ -6,11 +6,13 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from echoing import Asked
 from rpc import Stub
 from served import classifier, exported, inputs, put
 
@@ -85,8 +87,12 @@ def test_a_key_that_is_not_the_certificates_is_refused(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     _, key = certificate(tmp_path, "other")
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(ssl.SSLError, match=r"other.key: .* the key that belongs to them"):
         Server([], port=0, certificate=str(files[0]), key=str(key)).start()
+    none = tmp_path / "none.pem"
+    none.write_text("[server]")
+    with pytest.raises(ssl.SSLError, match=r"none.pem: no PEM of certificates"):
+        Server([], port=0, certificate=str(files[0]), key=str(files[1]), clients=str(none)).start()
 
 
 def test_clients_show_certificates_where_the_server_asks_for_them(
@@ -116,3 +122,21 @@ def test_who_never_begins_tls_is_cut(files: tuple[Path, Path]) -> None:
         socket.create_connection(("127.0.0.1", server.port), timeout=20) as silent,
     ):
         assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_who_ends_tls_has_gone(files: tuple[Path, Path], says_so: bool) -> None:
+    """Over plain TCP a client that sends no more gets its answer; TLS 1.2 ends both directions at
+    once (RFC 5246, 7.2.1), and what is not ended by TLS may have been cut off by anybody."""
+    trusting = ssl.create_default_context(cafile=str(files[0]))
+    with Asked([], port=0, certificate=str(files[0]), key=str(files[1])) as server:
+        raw = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        with trusting.wrap_socket(raw, server_hostname="localhost") as client:
+            client.sendall(b"GET /slow?seconds=20 HTTP/1.1\r\n\r\n")
+            while not server.call(lambda: any(c._task for c in server._connections.open)):
+                time.sleep(0.001)
+            if says_so:
+                client.unwrap().close()
+            else:
+                client.shutdown(socket.SHUT_WR)
+            assert server.cancelled.wait(10)

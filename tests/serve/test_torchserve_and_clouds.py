@@ -269,6 +269,8 @@ def test_vertex(profile: Callable[..., Server]) -> None:
     found = asked(server, "POST", "/v1/endpoints/1:predict", body).json
     expected = exported(classifier(3))(x).numpy()
     assert floats(found["predictions"]).tobytes() == expected.tobytes()
+    form = {"content_type": "application/x-www-form-urlencoded"}  # as curl -d sends it
+    assert asked(server, "POST", "/v1/endpoints/1:predict", body, **form).json == found
     assert asked(server, "POST", "/v1/endpoints/1:predict", {"inputs": []}).status == 400
     assert settings_of_profile("vertex", {"AIP_HTTP_PORT": "8090"})["port"] == 8090
     with pytest.raises(ArgumentError, match="AIP_HTTP_PORT must be a port"):

@@ -48,7 +48,9 @@ class Simulated(Executor):
     def __init__(self, fixed: float, each: float) -> None:
         self.fixed, self.each = fixed, each
 
-    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
+    def start(
+        self, signature: ServedSignature, arrays: Sequence[Any], done: Told, askers: Any = ()
+    ) -> None:
         seconds = self.fixed + self.each * len(arrays[0])
         asyncio.get_running_loop().call_later(seconds, done, [arrays[0]])
 

@@ -23,7 +23,7 @@ from argand.serve.http import wire
 @pytest.fixture
 def server() -> Iterator[Asked]:
     with Asked([], port=0, limits=LIMITS, drain=2.0) as running:
-        yield running  # type: ignore[misc]
+        yield running
 
 
 def test_requests_one_after_the_other_and_sent_ahead_are_answered_in_order(server: Asked) -> None:

@@ -15,6 +15,12 @@ from typing import Any, NamedTuple
 
 from argand.base.errors import PACKAGE
 
+_RUNNERS = tuple(
+    os.path.join(os.path.dirname(os.__file__), name)
+    for name in ("threading.py", f"asyncio{os.sep}", f"concurrent{os.sep}")
+)
+"""The standard library's code that calls functions in threads and event loops."""
+
 
 class Location(NamedTuple):
     """A line of the user's code, and the name of what it called there."""
@@ -71,7 +77,8 @@ def register_module_call(code: CodeType, path_between: Callable[[Any, Any], str]
 
 
 def user_location(skip: int = 1) -> Location | None:
-    """The innermost frame that is not in the package; None when there is none."""
+    """The innermost frame that is not in the package; None when there is none, and when a thread
+    or an event loop calls the package by itself, as a server's do."""
     return location_of(user_place(skip + 1))
 
 
@@ -80,8 +87,9 @@ def user_place(skip: int = 1) -> Place | None:
     for those who seldom want one."""
     frame: FrameType | None = sys._getframe(skip)
     while frame is not None:
-        if not frame.f_code.co_filename.startswith(PACKAGE):
-            return frame.f_code, frame.f_lasti
+        file = frame.f_code.co_filename
+        if not file.startswith(PACKAGE):
+            return None if file.startswith(_RUNNERS) else (frame.f_code, frame.f_lasti)
         frame = frame.f_back
     return None
 

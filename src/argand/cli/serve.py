@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     made, models, default = settings_of(options)
+    if not options.paths and not made.multi_model:
+        raise ArgumentError("give what is to be served: a folder of models, or a file")
     server = Server(options.paths, made, models=models, default=default)
     server.run()
     if goes_on():

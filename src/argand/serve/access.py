@@ -44,8 +44,10 @@ class Access:
         given = token.strip().encode() if kind.lower() == "bearer" else b""
         if not any(hmac.compare_digest(given, w.encode()) for w in wanted):
             what = f"the model {model!r}" if scope == "model" else "this"
+            came = ", and the token that came is another one" if given else ""
             raise ServeError(
-                Status.UNAUTHENTICATED, f"{what} takes the header `authorization: Bearer TOKEN`"
+                Status.UNAUTHENTICATED,
+                f"{what} takes the header `authorization: Bearer TOKEN`{came}",
             )
 
     def _tokens(self, scope: Scope, model: str | None) -> list[str] | None:

@@ -14,6 +14,7 @@ from argand.serve.errors import HungError, ServeError, Status, as_serve_error
 from argand.serve.execution import Executor
 from argand.serve.options import BatchOptions
 from argand.serve.signature import Checked, ServedSignature
+from argand.serve.tracing import asking
 from argand.serve.tuning import Tuner
 
 PRIORITY_SECONDS: Final = 0.1
@@ -63,6 +64,7 @@ class Pending:
     __slots__ = (
         "arrays",
         "arrived",
+        "asker",
         "counted",
         "deadline",
         "future",
@@ -85,6 +87,7 @@ class Pending:
         self.sizes = checked.sizes
         self.counted = max(checked.rows, 1)  # a request without rows takes place too
         self.arrived = arrived
+        self.asker = asking.get()
         self.deadline = deadline
         self.future = future
         self.has_hung = False  # in a call before
@@ -325,7 +328,8 @@ class Batcher:
         except Exception as error:  # no memory, say
             done(error)
         else:
-            self.executor.start(self.signature, arrays, done)
+            askers = [p.asker for p in batch if p.asker is not None]
+            self.executor.start(self.signature, arrays, done, askers)
 
     def _together(self, batch: list[Pending]) -> list[Any]:
         """The arrays of a batch: the rows of its requests, in order, padded where they differ."""

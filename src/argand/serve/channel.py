@@ -22,6 +22,7 @@ import numpy as np
 from argand.base.unnamed import unnamed_file
 from argand.serve.options import BatchOptions
 from argand.serve.signature import Findings
+from argand.serve.tracing import Asker
 
 _HEAD: Final = struct.Struct("<I")
 _ALIGNED: Final = 64
@@ -76,6 +77,7 @@ class Run(msgspec.Struct, tag="run"):
     version: int
     signature: str
     arrays: Arrays
+    askers: Sequence[Asker] = ()  # which the worker's log names
 
 
 class Loaded(msgspec.Struct, tag="loaded"):

@@ -23,6 +23,7 @@ from argand.serve.beside import beside, beside_calls
 from argand.serve.errors import ServeError, Status, as_serve_error, not_found
 from argand.serve.execution import Executor, InProcess
 from argand.serve.folders import Found, Listing, Stamp, found_at, is_onnx
+from argand.serve.generation.generator import is_language_model
 from argand.serve.options import HUNG_SECONDS, ModelOptions, VersionPolicy
 from argand.serve.version import ModelVersion, State
 
@@ -164,7 +165,7 @@ class Engine:
         if model is None:
             if not self._has_looked:
                 raise ServeError(Status.UNAVAILABLE, "the server has not looked for its models yet")
-            raise not_found(f"there is no model {name!r}{did_you_mean(name, self.models)}")
+            raise not_found(f"there is no model {name!r}{did_you_mean(name, self.models)}", "model")
         return model
 
     def _labelled(self, model: Model, label: str) -> int:
@@ -324,6 +325,7 @@ class Engine:
             self._close(before)
 
     def _end(self, model: Model, number: int) -> None:
+        _log.info("%s version %d is unloaded", model.name, number)
         model.stamps.pop(number, None)
         self._close(model.versions[number])
 
@@ -382,11 +384,12 @@ class Engine:
         listing = await asyncio.to_thread(found_at, self.roots)
         there = listing.models.get(name)
         if there is None:
-            raise not_found(f"no folder has a model {name!r}{did_you_mean(name, listing.models)}")
+            meant = did_you_mean(name, listing.models)
+            raise not_found(f"no folder has a model {name!r}{meant}", "model")
         for number in versions or ():
             if number not in there:
                 shown = ", ".join(map(str, there))
-                raise not_found(f"{name} has no version {number}; there are {shown}")
+                raise not_found(f"{name} has no version {number}; there are {shown}", "version")
         model = self._noted(name)
         if versions is not None:
             policy = VersionPolicy("specific", versions=tuple(versions))
@@ -409,7 +412,7 @@ class Engine:
         """
         model = self._model(name)
         if version is not None and version not in model.available:
-            raise not_found(f"{name} has no version {version} that is served")
+            raise not_found(f"{name} has no version {version} that is served", "version")
         async with model.lock:
             numbers = model.available if version is None else [version]
             if version is None:
@@ -481,6 +484,8 @@ class Engine:
 
 def _tell_how(version: ModelVersion) -> None:
     """Say what the requests of a version have to do without; a warning where it was declared."""
+    if is_language_model(version):
+        return  # its calls are batched by another
     for name, signature in version.signatures.items():
         place = (version.model, version.number, name)
         if signature.reason is not None:
@@ -519,9 +524,14 @@ def _stamp_now(roots: list[Path], found: Found) -> Any:
 
 
 def _why(model: Model) -> str:
-    """What is wrong with the latest version that could not be read."""
+    """Why no version takes requests: one is loaded now, or what is wrong with the latest."""
+    loading = [n for n, v in model.versions.items() if v.state is State.LOADING]
+    if loading:
+        return f": version {max(loading)} is being loaded"
     errors = [v.error for _, v in sorted(model.versions.items()) if v.error is not None]
-    return f": {errors[-1]}" if errors else ""
+    if errors:
+        return f": {errors[-1]}"
+    return ": it is not loaded until that is asked for" if model.unloaded is None else ""
 
 
 __all__ = ["KEPT_VERSIONS", "Engine", "Model"]

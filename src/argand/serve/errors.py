@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argand.base.errors import ArgandError
+from argand.base.errors import ArgandError, LinAlgError
 from argand_client import errors
 from argand_client.status import Status
 
@@ -33,7 +33,7 @@ def as_serve_error(error: BaseException) -> ServeError:
     """An error as one that a protocol can tell."""
     if isinstance(error, ServeError):
         return error
-    if isinstance(error, IndexError) or (
+    if isinstance(error, IndexError | LinAlgError) or (
         isinstance(error, ArgandError) and isinstance(error, ValueError)
     ):
         return ServeError(Status.INVALID_ARGUMENT, str(error))

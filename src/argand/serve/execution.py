@@ -13,6 +13,7 @@ from argand.serve.beside import beside
 from argand.serve.files import HeldFile
 from argand.serve.options import ModelOptions
 from argand.serve.signature import ServedSignature
+from argand.serve.tracing import Asker
 
 Told = Callable[[list[Any] | BaseException], None]
 """Is told the outputs of a call, or why there are none, on the event loop's thread."""
@@ -44,8 +45,14 @@ class Executor(Protocol):
         compiled, and each signature says whether its rows can be batched."""
         await beside(version.warm)
 
-    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
-        """Begin a call; `done` is told its outputs, at once or later."""
+    def start(
+        self,
+        signature: ServedSignature,
+        arrays: Sequence[Any],
+        done: Told,
+        askers: Sequence[Asker] = (),
+    ) -> None:
+        """Begin a call for some requests; `done` is told its outputs, at once or later."""
         ...
 
     def scale(self, calls: int) -> None:
@@ -79,8 +86,14 @@ class InProcess(Executor):
         self._ending: ThreadPoolExecutor | None = None
         self._seconds: dict[int, float] = {}  # the longest of late, by signature
 
-    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
-        """Compute a call."""
+    def start(
+        self,
+        signature: ServedSignature,
+        arrays: Sequence[Any],
+        done: Told,
+        askers: Sequence[Asker] = (),
+    ) -> None:
+        """Compute a call. Who asked is logged with the answers."""
         key = id(signature)
         if self._seconds.get(key, 1.0) < _SHORT:
             done(self._timed(key, signature, arrays))

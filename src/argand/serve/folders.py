@@ -41,7 +41,8 @@ def found_at(roots: list[Path]) -> Listing:
 
     A model is a folder; its versions are folders with numbers for names, in each a file `.argand`
     or `.onnx`. A model's folder with such a file and no numbers has version 1, and so has a file
-    in the root itself, whose model has the file's name. Of two models of one name the first counts.
+    in the root itself, whose model has the file's name. A root of nothing but numbered folders with
+    such files is a model itself. Of two models of one name the first counts.
     """
     found = Listing({}, [], all(root.exists() for root in roots))
     for root in roots:
@@ -61,13 +62,25 @@ def _models(root: Path, problems: list[str]) -> Iterator[tuple[str, Path, dict[i
     if root.is_file():
         yield root.stem, root, _numbered(root.stem, {1: root}, None)
         return
-    for entry in sorted(_entries(root)):
+    entries = sorted(_entries(root))
+    if _is_model(entries):
+        yield root.absolute().name, root, _versions(root, problems)
+        return
+    for entry in entries:
         if entry.is_dir():
             versions = _versions(entry, problems)
             if versions:
                 yield entry.name, entry, versions
         elif entry.suffix.lower() in SUFFIXES:
             yield entry.stem, entry, _numbered(entry.stem, {1: entry}, None)
+
+
+def _is_model(entries: list[Path]) -> bool:
+    """Whether what is in a root are the versions of one model."""
+    folders = [e for e in entries if e.is_dir()]
+    if not all(_is_number(e.name) for e in folders) or len(folders) < len(entries):
+        return False
+    return any(_file(e, []) is not None for e in folders)
 
 
 def _versions(folder: Path, problems: list[str]) -> dict[int, Found]:
@@ -81,7 +94,11 @@ def _versions(folder: Path, problems: list[str]) -> dict[int, Found]:
             problems.append(f"{entry} is not served: there is a version {number} already")
         elif file is not None:
             files[number] = file
-    return _numbered(folder.name, files, folder)
+    if not files and not numbered:
+        inner = [e for e in sorted(_entries(folder)) if e.is_dir() and _file(e, [])]
+        if inner:
+            problems.append(f"{inner[0]} is not served: versions are folders 1, 2, ...")
+    return _numbered(folder.absolute().name, files, folder)
 
 
 def _is_number(name: str) -> bool:

@@ -88,8 +88,13 @@ class Server:
     def url(self) -> str:
         """The address of HTTP."""
         scheme = "http" if self.options.certificate is None else "https"
+        return f"{scheme}://{self._shown_host}:{self.port}"
+
+    @property
+    def _shown_host(self) -> str:
+        """The host as an address has it; of one that means all, this machine's own."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.options.host, self.options.host)
-        return f"{scheme}://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
+        return f"[{host}]" if ":" in host and host[0] != "[" else host
 
     @property
     def is_ready(self) -> bool:
@@ -218,7 +223,11 @@ class Server:
         """Say what is served, and which options are for models that are not there."""
         models = self.engine.models
         served = [name for name, model in models.items() if model.available]
-        _log.info("serving %s at %s", ", ".join(served) or "no model yet", self.url)
+        grpc = "" if self._grpc is None else f", gRPC at {self._shown_host}:{self.grpc_port}"
+        _log.info("serving %s at %s%s", ", ".join(served) or "no model yet", self.url, grpc)
+        if not models and self.engine.roots:
+            where = ", ".join(map(str, self.engine.roots))
+            _log.warning("no model in %s: one lies in NAME/1/model.argand (or .onnx)", where)
         for name in {*self.options.tokens, *self.engine.options} - {"*", *models}:
             said = "there is no model %r, for which options or a token are given%s"
             _log.warning(said, name, did_you_mean(name, models))
@@ -325,10 +334,16 @@ class Server:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.options.certificate, self.options.key)
-        if self.options.clients is not None:
-            context.load_verify_locations(self.options.clients)
-            context.verify_mode = ssl.CERT_REQUIRED
+        files = [f for f in (self.options.certificate, self.options.key) if f is not None]
+        try:
+            context.load_cert_chain(*files)
+            if self.options.clients is not None:
+                files = [self.options.clients]
+                context.load_verify_locations(*files)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except ssl.SSLError as error:
+            said = "no PEM of certificates, with the key that belongs to them"
+            raise ssl.SSLError(error.errno, f"{', '.join(files)}: {said} ({error})") from None
         return context
 
 
@@ -367,6 +382,7 @@ def _roots(served: str | Path | Iterable[str | Path]) -> list[Path]:
     for root in roots:
         if not root.exists():
             raise FileNotFoundError(2, "there is no such file or folder", str(root))
+        _check_suffix(root)
     return roots
 
 
@@ -437,7 +453,10 @@ def _check_model(model: Any, where: str = "") -> None:
             f"{type(model).__name__}{where}; a module or a function is exported by "
             "ag.export.export(module, inputs)"
         )
-    path = Path(model)
+    _check_suffix(Path(model))
+
+
+def _check_suffix(path: Path) -> None:
     if path.is_file() and path.suffix.lower() not in SUFFIXES:
         raise ArgumentError(f"{path}: a model's file is {' or '.join(SUFFIXES)}")
 

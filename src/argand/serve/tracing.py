@@ -1,11 +1,13 @@
 """Request ids, and the headers of W3C Trace Context, which OpenTelemetry sends; the log has both
-with what fails."""
+with what fails, in the workers too."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
+from collections.abc import Sequence
+from contextvars import ContextVar
 from itertools import count
 from typing import NamedTuple
 
@@ -54,15 +56,43 @@ def request_id(given: str | None) -> str:
     return f"{_start}-{next(_numbers):x}"
 
 
+class Asker(NamedTuple):
+    """What a request is called in logs: its id, and its trace where it has one."""
+
+    request: str
+    trace: str = ""
+
+    def __str__(self) -> str:
+        return f"request {self.request}" + (f", trace {self.trace}" if self.trace else "")
+
+
+asking: ContextVar[Asker | None] = ContextVar("asking", default=None)
+"""The request that is answered now: what is computed for it is logged with its names."""
+
+
+def asker(number: str, trace: Trace | None) -> Asker:
+    """The names of a request."""
+    return Asker(number, "" if trace is None else trace.trace)
+
+
+_NAMED = 16  # requests of a batch that a line of the log names
+
+
+def named(askers: Sequence[Asker]) -> str:
+    """Who asks for a call, for a line of the log."""
+    more = len(askers) - _NAMED
+    texts = [*map(str, askers[:_NAMED]), *([f"{more} more requests"] if more > 0 else [])]
+    return "; ".join(texts) or "no request"
+
+
 def told_of(error: BaseException, asked: str, number: str, trace: Trace | None) -> ServeError:
     """The error that a client is told. Where it is a fault of the server's, the log has it with the
     request's id and its trace; and with the traceback, unless a worker has logged that."""
     told = as_serve_error(error)
     if told.status is Status.INTERNAL:
-        of = f"request {number}" if trace is None else f"request {number}, trace {trace.trace}"
         cause = error if told is not error else error.__cause__
-        _log.error("%s failed (%s): %s", asked, of, told, exc_info=cause)
+        _log.error("%s failed (%s): %s", asked, asker(number, trace), told, exc_info=cause)
     return told
 
 
-__all__ = ["Trace", "request_id", "told_of", "trace_of"]
+__all__ = ["Asker", "Trace", "asker", "asking", "named", "request_id", "told_of", "trace_of"]

@@ -33,6 +33,7 @@ from argand.serve.errors import Status, as_serve_error
 from argand.serve.files import read_program
 from argand.serve.options import BatchOptions
 from argand.serve.signature import served_signatures
+from argand.serve.tracing import named
 from argand.serve.version import warm
 
 _log = logging.getLogger("argand.serve")
@@ -90,7 +91,8 @@ class Worker:
         except Exception as error:
             failed = _failed(error)
             if failed.status == Status.INTERNAL.name:  # the front has no traceback
-                _log.error("a call failed: %s", failed.message, exc_info=error)
+                of = named(message.askers)
+                _log.error("a call failed (%s): %s", of, failed.message, exc_info=error)
             self._send(failed)
             return
         self._send(Done(placed), file)

@@ -47,6 +47,7 @@ from argand.serve.execution import Executor, Told, Version
 from argand.serve.files import HeldFile
 from argand.serve.options import HUNG_SECONDS
 from argand.serve.signature import Findings, ServedSignature
+from argand.serve.tracing import Asker, named
 
 _log = logging.getLogger("argand.serve")
 
@@ -95,15 +96,21 @@ class _Entry:
 class _Job:
     """A call that waits for a worker, or is computed by one."""
 
-    __slots__ = ("arrays", "entry", "signature", "told", "tries")
+    __slots__ = ("arrays", "askers", "entry", "signature", "told", "tries")
 
     def __init__(
-        self, entry: _Entry, signature: ServedSignature, arrays: Sequence[Any], told: Told
+        self,
+        entry: _Entry,
+        signature: ServedSignature,
+        arrays: Sequence[Any],
+        told: Told,
+        askers: Sequence[Asker],
     ) -> None:
         self.entry = entry
         self.signature = signature
         self.arrays = arrays
         self.told = told
+        self.askers = askers
         self.tries = 0
 
 
@@ -164,7 +171,7 @@ class _Worker:
         self.job = job
         job.tries += 1
         try:
-            self._send(Run(job.entry.number, job.signature.name, placed), file)
+            self._send(Run(job.entry.number, job.signature.name, placed, job.askers), file)
         finally:
             if file is not None:
                 os.close(file)
@@ -420,7 +427,8 @@ class WorkerPool:
         self.workers[worker.index] = None
         self.restarts += 1
         lived = time.monotonic() - worker.started
-        _log.warning("worker %d ended (%s)", worker.index, worker.process.returncode)
+        of = "" if job is None else f" while it computed for {named(job.askers)}"
+        _log.warning("worker %d ended (%s)%s", worker.index, worker.process.returncode, of)
         self._start(worker.index, 0.0 if lived > _SHORT_LIFE else _LONGEST_WAIT / 10)
         if job is not None:
             self._again(job, worker.is_hung)
@@ -437,7 +445,8 @@ class WorkerPool:
             )
         elif was_hung:
             seconds, name = job.entry.hung_seconds, job.entry.name
-            _log.warning("a call of %s took more than %g seconds", name, seconds)
+            of = named(job.askers)
+            _log.warning("a call of %s took more than %g seconds (%s)", name, seconds, of)
             said = f"{name}: the call took more than {seconds:g} seconds, and was cut off"
             job.told(HungError(Status.INTERNAL, said))
         elif job.tries >= TRIES:
@@ -485,10 +494,16 @@ class _PoolExecutor(Executor):
         if not self._entry.is_pure:
             self.room = self.most = 1
 
-    def start(self, signature: ServedSignature, arrays: Sequence[Any], done: Told) -> None:
+    def start(
+        self,
+        signature: ServedSignature,
+        arrays: Sequence[Any],
+        done: Told,
+        askers: Sequence[Asker] = (),
+    ) -> None:
         """Compute a call."""
         assert self._entry is not None
-        self._pool.compute(_Job(self._entry, signature, arrays, done))
+        self._pool.compute(_Job(self._entry, signature, arrays, done, askers))
 
     def close(self) -> None:
         """Let the workers forget the version."""

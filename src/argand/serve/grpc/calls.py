@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.limits import LAST_CALL
-from argand.serve.tracing import Trace, request_id, told_of, trace_of
+from argand.serve.tracing import Trace, asker, asking, request_id, told_of, trace_of
 from argand_client.definitions import BAD_REQUEST, DETAILS, RETRY_INFO, messages
 from argand_client.wire import Method
 
@@ -84,9 +84,8 @@ class Gate:
         self.most = most
         self.observe = observe
         self.inside = 0
-        self.ends_at: float | None = (
-            None  # by the loop's time: requests of streams are read till then
-        )
+        # By the loop's time: requests of streams are read till then.
+        self.ends_at: float | None = None
         self.streams: set[_Requests] = set()
 
     def end(self) -> None:
@@ -193,7 +192,7 @@ def handler(
 def unknown(gate: Gate) -> grpc.GenericRpcHandler:
     """Answers the methods that no service has, so that these calls are told of too."""
 
-    class Unknown(grpc.GenericRpcHandler):  # type: ignore[misc]
+    class Unknown(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
         def service(self, details: Any) -> grpc.RpcMethodHandler:
             async def refused(requests: Any, context: Any) -> AsyncIterator[bytes]:
                 async with _answering(Call(context, details.method), gate):
@@ -213,10 +212,10 @@ class _answering:  # noqa: N801  # a context manager
     def __init__(self, call: Call, gate: Gate) -> None:
         self.call = call
         self.gate = gate
-        self.observe = gate.observe
 
     async def __aenter__(self) -> None:
         self.gate.inside += 1
+        asking.set(asker(self.call.request_id, self.call.trace))  # in the task of this call
         trailing = [("x-request-id", self.call.request_id)]
         trace = self.call.trace
         if trace is not None:
@@ -228,13 +227,13 @@ class _answering:  # noqa: N801  # a context manager
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         self.gate.inside -= 1
         if error is None:
-            self.observe(self.call.record(None))
+            self.gate.observe(self.call.record(None))
             return False
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            self.observe(self.call.record(Status.CANCELLED))
+            self.gate.observe(self.call.record(Status.CANCELLED))
             return False
         found = told_of(error, self.call.method, self.call.request_id, self.call.trace)
-        self.observe(self.call.record(found.status))
+        self.gate.observe(self.call.record(found.status))
         await _abort(self.call, found)
         return True
 

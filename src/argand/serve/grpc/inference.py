@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from argand import version as release
 from argand.serve import v2_texts
-from argand.serve.errors import ServeError, Status, invalid, not_found
+from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.generation import Generation, is_language_model
 from argand.serve.grpc import generating
 from argand.serve.grpc.calls import Call
 from argand.serve.grpc.service import Asked, Service
-from argand.serve.handlers import class_names
 from argand.serve.handlers.strings import objects
 from argand.serve.metrics import Metrics
-from argand.serve.signature import ServedSignature
 from argand.serve.tracing import told_of
 from argand.serve.v2_absent import (
     LOG,
@@ -28,17 +26,20 @@ from argand.serve.v2_absent import (
     no_shared_memory,
     unchangeable,
 )
-from argand.serve.v2_parameters import integer_of, signature_name_of, timeout_of
+from argand.serve.v2_parameters import Parameters, integer_of, signature_name_of, timeout_of
 from argand.serve.v2_tensors import (
     EXTENSIONS,
-    STATES,
+    batched_rows,
     check_given,
+    check_wanted,
     classified,
     datatype,
     datatype_of,
+    indexed,
     sizes,
+    statistics,
 )
-from argand.serve.version import ModelVersion, State, version_number
+from argand.serve.version import ModelVersion, version_number
 from argand_client.datatypes import dtype_of, element_count, from_bytes, to_bytes
 from argand_client.definitions import messages
 
@@ -167,9 +168,9 @@ class InferenceService(Service):
             return found
         signature = version.signature()
         if signature.batched:
-            batching = version.options.batching
-            config.max_batch_size = min(batching.max_rows, signature.most_rows)
-            config.dynamic_batching.max_queue_delay_microseconds = int(batching.max_delay * 1e6)
+            config.max_batch_size = batched_rows(version, signature)
+            delay = int(version.options.batching.max_delay * 1e6)
+            config.dynamic_batching.max_queue_delay_microseconds = delay
         for specs, into in ((signature.inputs, config.input), (signature.outputs, config.output)):
             for spec in specs:
                 shape = sizes(spec)[1 if signature.batched else 0 :]
@@ -188,7 +189,7 @@ class InferenceService(Service):
         parameters = values_of(request.parameters)
         signature_name = signature_name_of(parameters)
         if is_language_model(version) and signature_name is None:
-            generation = v2_texts.begun(version, self._inputs(request), parameters, call.timeout)
+            generation = self._text(request, version, parameters, call)
             answer = self._name(self._response(), request, version)
             return generating.write(answer, *await v2_texts.whole(generation))
         version, signature, outputs = await self.outputs(
@@ -199,7 +200,22 @@ class InferenceService(Service):
             timeout=timeout_of(parameters),
             priority=integer_of(parameters, "priority"),
         )
-        return self._answer(request, version, signature, outputs)
+        wanted = _wanted(request)
+        check_wanted(wanted, outputs, version.model)
+        answer = self._name(self._response(), request, version)
+        for name in wanted or outputs:
+            array = classified(version, signature, name, outputs[name], wanted.get(name, {}))
+            kind = datatype_of(array.dtype, name)
+            answer.outputs.add(name=name, datatype=kind, shape=array.shape)
+            answer.raw_output_contents.append(to_bytes(array))
+        return answer
+
+    def _text(
+        self, request: Any, version: ModelVersion, parameters: Parameters, call: Call
+    ) -> Generation:
+        """The text of a language model, which is computed from now on."""
+        check_wanted(_wanted(request), [v2_texts.TEXT], version.model)
+        return v2_texts.begun(version, self._inputs(request), parameters, call.timeout)
 
     async def model_stream_infer(
         self, requests: AsyncIterator[Any], call: Call
@@ -210,27 +226,29 @@ class InferenceService(Service):
         Several are computed at once, so that their rows can be batched.
         """
         waiting: asyncio.Queue[_Answers | None] = asyncio.Queue(_STREAMED)
+        begun: set[_Answers] = set()
         failed: list[BaseException] = []
 
         async def read() -> None:
             try:
                 async for request in requests:
-                    await waiting.put(self._begun(request, call))
+                    answers = self._begun(request, call)
+                    begun.add(answers)
+                    await waiting.put(answers)
             except Exception as error:
                 failed.append(error)
             await waiting.put(None)
 
         reader = asyncio.create_task(read())
-        found: _Answers | None = None
         try:
             while (found := await waiting.get()) is not None:
                 async for answer in found.answers:
                     yield answer
+                begun.discard(found)
         finally:
             reader.cancel()
-            while found is not None:
-                found.cancel()
-                found = None if waiting.empty() else waiting.get_nowait()
+            for answers in begun:
+                answers.cancel()
         if failed:
             raise failed[0]
 
@@ -239,8 +257,8 @@ class InferenceService(Service):
         try:
             version = self._version(call, request.model_name, request.model_version)
             if is_language_model(version):
-                inputs, parameters = self._inputs(request), values_of(request.parameters)
-                generation = v2_texts.begun(version, inputs, parameters, call.timeout)
+                parameters = values_of(request.parameters)
+                generation = self._text(request, version, parameters, call)
                 ends_empty = generating.ends_empty(parameters)
                 texts = self._texts(request, version, generation, ends_empty, call)
                 return _Answers(texts, generation.cancel)
@@ -317,65 +335,26 @@ class InferenceService(Service):
                 raise invalid(f"{name}: {error}", name) from None
         return found
 
-    def _answer(
-        self,
-        request: Any,
-        version: ModelVersion,
-        signature: ServedSignature,
-        outputs: Mapping[str, np.ndarray[Any, Any]],
-    ) -> Any:
-        wanted = {o.name: values_of(o.parameters) for o in request.outputs}
-        for name, parameters in wanted.items():
-            if "shared_memory_region" in parameters:
-                raise no_shared_memory(name, name)
-            if name not in outputs:
-                raise invalid(
-                    f"{signature.name} has no output {name!r}; its outputs are "
-                    f"{', '.join(outputs)}",
-                    name,
-                )
-        answer = self._name(self._response(), request, version)
-        for name in wanted or outputs:
-            array = outputs[name]
-            classes = integer_of(wanted.get(name, {}), "classification")
-            if classes:
-                names = class_names(version, signature, name, array.shape[-1])
-                array = classified(array, classes, name, names)
-            kind = datatype_of(array.dtype, name)
-            answer.outputs.add(name=name, datatype=kind, shape=array.shape)
-            answer.raw_output_contents.append(to_bytes(array))
-        return answer
-
     # -- statistics and management -------------------------------------------------------------
 
     async def model_statistics(self, request: Any, call: Call) -> Any:
         """How many requests and batches were computed, and how long that took."""
-        self.allow(call, "model" if request.name else "read", request.name)
+        if request.name:
+            self._version(call, request.name, request.version)
+        else:
+            self.allow(call, "read")
         number = version_number(request.version, _VERSION)
         found = self._made("ModelStatisticsResponse")
-        if request.name and request.name not in self.engine.models:
-            raise not_found(f"there is no model {request.name!r}")
-        for name, model in self.engine.models.items():
-            for version in model.available:
-                if request.name in ("", name) and number in (None, version):
-                    counted = self._metrics.of_version(name, version)
-                    found.model_stats.append(self._made("ModelStatistics", **counted))
+        for counted in statistics(self.engine, self._metrics, request.name, number):
+            found.model_stats.append(self._made("ModelStatistics", **counted))
         return found
 
     async def repository_index(self, request: Any, call: Call) -> Any:
         """The models with their versions and states."""
         self.allow(call, "read")
         found = self._made("RepositoryIndexResponse")
-        for name, model in self.engine.models.items():
-            for number, version in sorted(model.versions.items()):
-                ready = version.state is State.AVAILABLE
-                if ready or not request.ready:
-                    found.models.add(
-                        name=name,
-                        version=str(number),
-                        state=STATES[version.state],
-                        reason="" if version.error is None else str(version.error)[:1000],
-                    )
+        for told in indexed(self.engine, request.ready):
+            found.models.add(**{**told, "reason": told["reason"][:1000]})
         return found
 
     async def repository_model_load(self, request: Any, call: Call) -> Any:
@@ -450,6 +429,11 @@ class InferenceService(Service):
 
 
 _LOG_FIELDS = {bool: "bool_param", int: "uint32_param", str: "string_param"}
+
+
+def _wanted(request: Any) -> dict[str, Parameters]:
+    """The parameters of the outputs that a request names."""
+    return {o.name: values_of(o.parameters) for o in request.outputs}
 
 
 def values_of(parameters: Any) -> dict[str, Any]:

@@ -25,13 +25,13 @@ class ModelService(Service):
         self.allow(call, "model", name)
         model = self.engine.models.get(name)
         if model is None:
-            raise not_found(f"there is no model {name!r}")
+            raise not_found(f"there is no model {name!r}", "model")
         if label is not None:
             number = model.options.labels.get(label)
             if number is None:
-                raise not_found(f"{name} has no label {label!r}")
+                raise not_found(f"{name} has no label {label!r}", "label")
         if number is not None and number not in model.versions:
-            raise not_found(f"{name} has no version {number}")
+            raise not_found(f"{name} has no version {number}", "version")
         found = messages()("tensorflow.serving.GetModelStatusResponse")()
         for n, version in sorted(model.versions.items(), reverse=True):
             if number in (None, n):

@@ -6,13 +6,13 @@ import base64
 import binascii
 import email.parser
 import email.policy
-import json
 import re
 from typing import Any
 from urllib.parse import parse_qsl
 
 from argand.serve.errors import invalid
 from argand.serve.handlers.tables import CSV, NPY, array_of_npy, rows_of_csv
+from argand.serve.http.values import loads
 
 WHOLE = "data"
 """The name of a body that is one value; TorchServe's."""
@@ -39,7 +39,7 @@ def values_of(body: bytes, content_type: str, *, takes_json: bool = False) -> di
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
+        found = loads(body)
     except (ValueError, RecursionError) as e:
         raise invalid(f"the body is no JSON: {e}", "body") from None
     if not isinstance(found, dict) or set(found) == {"b64"}:
@@ -105,7 +105,7 @@ def number_of(data: Any) -> Any:
     if isinstance(data, list):  # of parts with one name
         return [number_of(x) if isinstance(x, bytes) else x for x in data]
     try:
-        return json.loads(data)
+        return loads(data)
     except (ValueError, RecursionError):
         return data
 

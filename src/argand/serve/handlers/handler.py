@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import sys
 import weakref
@@ -24,7 +25,7 @@ from argand.export.card import (
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.handlers.answers import meanings
 from argand.serve.handlers.bodies import WHOLE, bytes_of, number_of, string_of, values_of
-from argand.serve.handlers.images import array_of_image, image_of_input
+from argand.serve.handlers.images import array_of_image, image_of_input, may_be_image
 from argand.serve.handlers.strings import texts
 from argand.serve.handlers.tokens import Tokenizer, tokenizer_of
 from argand.serve.http.values import array_of
@@ -221,6 +222,8 @@ class Handler:
                 return self._tokens(spec, how, [string_of(v, spec.name) for v in values])
             if _is_numbers(values):
                 return {spec.name: array_of_json(values, spec)}
+            if how is None and not may_be_image(spec.shape or ()):
+                raise _no_numbers(spec, next(v for v in values if not _is_numbers([v])))
             how = image_of_input(self.card, spec.name, spec.shape or ())
             return {spec.name: self._images(spec, how, values)}
         except ServeError:
@@ -322,6 +325,23 @@ def array_of_json(value: Any, spec: TensorSpec) -> np.ndarray:
     if spec.shape is not None and found.ndim == len(spec.shape) - 1:
         found = found[None]
     return found
+
+
+def _no_numbers(spec: TensorSpec, value: Any) -> ServeError:
+    """What an input of numbers got is none, and nothing describes how to make some of it."""
+    if isinstance(value, bytes):
+        got = f"{len(value):,} bytes that are no JSON"
+        try:
+            json.loads(value)
+        except (ValueError, RecursionError) as error:
+            got += f" ({error!s:.100})"
+    else:
+        got = json.dumps(value, default=repr)[:60]
+    return invalid(
+        f"{spec.name} takes numbers, {spec}, got {got}; that it is a text or an image is said by "
+        f"the field inputs.{spec.name} of the model's card (ag.export.card)",
+        spec.name,
+    )
 
 
 def _text_array(value: Any, spec: TensorSpec) -> np.ndarray:

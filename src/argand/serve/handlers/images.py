@@ -23,13 +23,18 @@ def image_of_input(card: Mapping[str, Any], name: str, shape: Sequence[Any]) -> 
     described = inputs_described(card).get(name)
     if isinstance(described, Image):
         return described
-    if len(shape) not in (3, 4) or shape[-3] not in (1, 3):
+    if not may_be_image(shape):
         sizes = ", ".join(map(str, shape))
         raise ArgumentError(
             f"{name}({sizes}) takes no image of 1 or 3 channels, height and width; the field "
             f"inputs.{name} of the model card may say what it takes: ag.export.card.image(...)"
         )
     return replace(default_image(card), channels=shape[-3])
+
+
+def may_be_image(shape: Sequence[Any]) -> bool:
+    """Whether an input's sizes are those of an image."""
+    return len(shape) in (3, 4) and shape[-3] in (1, 3)
 
 
 def array_of_image(
@@ -110,4 +115,4 @@ def _sized(image: Any, how: Image, size: tuple[int | None, int | None]) -> np.nd
     return np.asarray(image)
 
 
-__all__ = ["array_of_image", "image_of_input"]
+__all__ = ["array_of_image", "image_of_input", "may_be_image"]

@@ -19,7 +19,7 @@ from argand.serve.http.encoding import unpacked
 from argand.serve.http.message import Request, Response, StreamResponse, clean
 from argand.serve.http.routes import Route, Table
 from argand.serve.limits import Limits
-from argand.serve.tracing import request_id, told_of, trace_of
+from argand.serve.tracing import asker, asking, request_id, told_of, trace_of
 
 _log = logging.getLogger("argand.serve")
 
@@ -55,6 +55,7 @@ class App:
         request.id = request_id(request.header(b"x-request-id"))
         if b"traceparent" in request.headers:
             request.trace = trace_of(request.header(b"traceparent"), request.header(b"tracestate"))
+        asking.set(asker(request.id, request.trace))  # in the task of this request
         try:
             response = await self._routed(request)
         except asyncio.CancelledError:
@@ -215,7 +216,9 @@ class App:
         request.body = b"".join(body)
         if too_large:
             error = ServeError(
-                Status.TOO_LARGE, f"the body is larger than {self.limits.body:,} bytes"
+                Status.TOO_LARGE,
+                f"the body is larger than {self.limits.body:,} bytes",
+                field="body",
             )
             response = self.refuse(request, error)
         else:

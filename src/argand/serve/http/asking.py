@@ -53,7 +53,8 @@ def seconds_of(request: Request) -> float | None:
         found = -1.0
     if not 0 < found < 1e6:
         raise invalid(
-            f"x-request-timeout is a number of seconds, got {text[:40]!r}", "x-request-timeout"
+            f"x-request-timeout is a number of seconds above 0, got {text[:40]!r}",
+            "x-request-timeout",
         )
     return found
 

@@ -72,9 +72,8 @@ class Clouds:
         """Whatever the body is: rows or columns as TensorFlow Serving takes them, tensors as the
         v2 protocol does, or an image, a text, a form for the model's handler."""
         self._take(request)
-        body = request.body
-        if request.content_type in ("", "application/json") and body.lstrip()[:1] == b"{":
-            named = decoded_object(body)
+        if _is_json(request):
+            named = decoded_object(request.body)
             if "instances" in named or _is_columns(named):
                 return await self.rows.predict(request)
             if "inputs" in named:
@@ -88,7 +87,7 @@ class Clouds:
     async def vertex(self, request: Request) -> Response:
         """Vertex: `{"instances": rows, "parameters": ...}`; a raw prediction may have any body
         that is no such JSON."""
-        if request.content_type not in ("", "application/json"):
+        if request.content_type not in ("", "application/json") and not _is_json(request):
             return await self.body_of_model(request)
         body = decoded_object(request.body)
         if "inputs" in body and "instances" not in body:
@@ -172,6 +171,12 @@ class Clouds:
         ready = bool(model.available)
         said = {"name": name, "ready": ready, **openai.described(model)}
         return Response(encoded(said), status=200 if ready else 503)
+
+
+def _is_json(request: Request) -> bool:
+    """Whether a body is an object of JSON; curl says of all bodies that they are forms."""
+    kinds = ("", "application/json", "application/x-www-form-urlencoded")
+    return request.content_type in kinds and request.body.lstrip()[:1] == b"{"
 
 
 def _is_columns(body: Mapping[str, Any]) -> bool:

@@ -52,7 +52,7 @@ _TYPES = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
-_REFUSED = ("tools", "functions", "suffix", "audio", "modalities")
+_REFUSED = ("tools", "functions", "suffix", "audio", "modalities", "chat_template")
 
 
 def errors(error: ServeError) -> Response:
@@ -68,7 +68,7 @@ def _shown(error: ServeError) -> dict[str, Any]:
         "error": {
             "message": str(error),
             "type": _TYPES.get(status, kind),
-            "param": error.field,
+            "param": None if code else error.field,  # OpenAI names none here
             "code": code,
         }
     }
@@ -168,7 +168,14 @@ class OpenAI:
         sampling = replace(sampling, stop=stop, logprobs=top)
         prompt = generator.chat_prompt(_messages(fields.get("messages")))
         count = field(fields, "n", int, 1)
-        asked = self._begin(request, version, fields, [prompt], sampling, chat=True, count=count)
+        try:
+            asked = self._begin(
+                request, version, fields, [prompt], sampling, chat=True, count=count
+            )
+        except ServeError as error:
+            if error.field == "prompt":  # which a chat has in its messages
+                error.field = "messages"
+            raise
         return await self._answered(asked, fields)
 
     # -- asking --------------------------------------------------------------------------------
@@ -181,7 +188,7 @@ class OpenAI:
         version = self.host.engine.find(name)
         request.version = version
         if not is_language_model(version):
-            raise not_found(f"the model {name!r} generates no text")
+            raise not_found(f"the model {name!r} generates no text", "model")
         return version
 
     def _begin(

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from argand import version as release
-from argand.serve import handlers, v2_texts
+from argand.serve import v2_texts
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.generation import is_language_model
 from argand.serve.handlers.strings import objects
@@ -21,18 +21,21 @@ from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
 from argand.serve.http.values import array_of, decoded, encoded, listed
 from argand.serve.signature import ServedSignature, TensorSpec
-from argand.serve.v2_absent import loaded_as_it_is, no_shared_memory
+from argand.serve.v2_absent import loaded_as_it_is
 from argand.serve.v2_parameters import integer_of, signature_name_of, timeout_of
 from argand.serve.v2_tensors import (
     EXTENSIONS,
-    STATES,
+    batched_rows,
     check_given,
+    check_wanted,
     classified,
     datatype,
     datatype_of,
+    indexed,
     sizes,
+    statistics,
 )
-from argand.serve.version import ModelVersion, State, version_number
+from argand.serve.version import ModelVersion, version_number
 from argand_client.datatypes import dtype_of, element_count, from_bytes, to_bytes
 
 _HEADER = b"inference-header-content-length"
@@ -58,6 +61,11 @@ class _Infer(msgspec.Struct):
     outputs: list[_Output] = []
     id: str = ""
     parameters: Parameters = {}
+
+    @property
+    def wanted(self) -> dict[str, Parameters]:
+        """The parameters of the outputs that are named; where none is, all are asked for."""
+        return {o.name: o.parameters for o in self.outputs}
 
 
 _decode = msgspec.json.Decoder(_Infer).decode
@@ -119,17 +127,22 @@ class V2:
             timeout=timeout_of(parameters),
             priority=integer_of(parameters, "priority"),
         )
-        return _answer(asked, version, signature, signature.named(outputs))
+        named = signature.named(outputs)
+        check_wanted(asked.wanted, named, version.model)
+        wanted = asked.wanted or dict.fromkeys(named, Parameters())
+        arrays = {n: classified(version, signature, n, named[n], p) for n, p in wanted.items()}
+        return _answer(asked, version, arrays)
 
     async def _text(
         self, request: Request, asked: _Infer, version: ModelVersion, rest: memoryview
     ) -> Response:
         """The text of a language model."""
+        check_wanted(asked.wanted, [v2_texts.TEXT], version.model)
         inputs = self._inputs(asked.inputs, rest)
         made = v2_texts.begun(version, inputs, asked.parameters, seconds_of(request))
         text, finish = await v2_texts.whole(made)
         outputs = {v2_texts.TEXT: objects([text])}
-        return _answer(asked, version, None, outputs, {"finish_reason": finish})
+        return _answer(asked, version, outputs, {"finish_reason": finish})
 
     def _inputs(self, tensors: Sequence[_Input], rest: memoryview) -> dict[str, Any]:
         """The arrays by name; those that are binary lie in `rest`, one after the other."""
@@ -234,8 +247,7 @@ class V2:
         if is_language_model(version):
             return Response(encoded(_config_of_text(version)))
         signature = version.signature()
-        batching = version.options.batching
-        rows = min(batching.max_rows, signature.most_rows) if signature.batched else 0
+        rows = batched_rows(version, signature)
         skip = 1 if signature.batched else 0
         found: dict[str, Any] = {
             "name": version.model,
@@ -247,7 +259,7 @@ class V2:
             "output": [_configured(x, skip) for x in signature.outputs],
         }
         if rows:
-            delay = int(batching.max_delay * 1e6)
+            delay = int(version.options.batching.max_delay * 1e6)
             found["dynamic_batching"] = {"max_queue_delay_microseconds": delay}
         reasons = {"not_batched": signature.reason, "not_padded": signature.padding_reason}
         told = {name: {"string_value": x} for name, x in reasons.items() if x is not None}
@@ -261,37 +273,18 @@ class V2:
         """How many requests and batches of a model were computed, and how long that took."""
         number = version_number(request.params.get("version"))
         find(self.engine, request)
-        return self._statistics([request.params["model"]], number)
+        found = statistics(self.engine, self.counts, request.params["model"], number)
+        return Response(encoded({"model_stats": found}))
 
     async def all_statistics(self, request: Request) -> Response:
         """The statistics of all models."""
-        return self._statistics(list(self.engine.models), None)
-
-    def _statistics(self, models: Sequence[str], number: int | None) -> Response:
-        found = [
-            self.counts.of_version(name, version)
-            for name in models
-            for version in self.engine.models[name].available
-            if number in (None, version)
-        ]
-        return Response(encoded({"model_stats": found}))
+        return Response(encoded({"model_stats": statistics(self.engine, self.counts)}))
 
     async def index(self, request: Request) -> Response:
         """The models with their versions and states."""
         asked = decoded(request.body) if request.body.strip() else {}
         ready = isinstance(asked, dict) and bool(asked.get("ready"))
-        found = [
-            {
-                "name": name,
-                "version": str(number),
-                "state": STATES[version.state],
-                "reason": "" if version.error is None else str(version.error),
-            }
-            for name, model in self.engine.models.items()
-            for number, version in sorted(model.versions.items())
-            if version.state is State.AVAILABLE or not ready
-        ]
-        return Response(encoded(found))
+        return Response(encoded(indexed(self.engine, ready)))
 
     async def load(self, request: Request) -> Response:
         """Load what the folders hold of a model."""
@@ -335,7 +328,8 @@ def _infer_of(body: bytes) -> _Infer:
     try:
         return _decode(body)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from None
+        if "out of range" not in str(error):  # of which the input is told below
+            raise _misfit(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     try:
@@ -389,35 +383,22 @@ def _typed(name: str, dtype: np.dtype[Any]) -> TensorSpec:
 def _answer(
     asked: _Infer,
     version: ModelVersion,
-    signature: ServedSignature | None,
-    named: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
     told: Parameters | None = None,
 ) -> Response:
-    """The response with the outputs that are asked for; `told` are its parameters."""
-    wanted = {o.name: o.parameters for o in asked.outputs} or dict.fromkeys(named, Parameters())
+    """The response with these outputs; `told` are its parameters."""
+    wanted = asked.wanted
     default = bool(asked.parameters.get("binary_data_output", False))
     outputs: list[dict[str, Any]] = []
     binary: list[bytes] = []
     plain = []
-    for name, parameters in wanted.items():
-        if name not in named:
-            raise invalid(
-                f"{version.model} has no output {name!r}; its outputs are {', '.join(named)}",
-                name,
-            )
-        if "shared_memory_region" in parameters:
-            raise no_shared_memory(name, name)
-        array = named[name]
-        count = integer_of(parameters, "classification")
-        if count and signature is not None:
-            names = handlers.class_names(version, signature, name, array.shape[-1])
-            array = classified(array, count, name, names)
+    for name, array in arrays.items():
         said: dict[str, Any] = {
             "name": name,
             "datatype": datatype_of(array.dtype, name),
             "shape": list(array.shape),
         }
-        if parameters.get("binary_data", default):
+        if wanted.get(name, {}).get("binary_data", default):
             binary.append(to_bytes(array))
             said["parameters"] = {"binary_data_size": len(binary[-1])}
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from argand.serve.signature import TensorSpec
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _LARGEST = 3.4e38  # is less than float32's
+_BEYOND = 10**400
 _SHOWN = 60  # characters of a value in an error
 
 
@@ -26,15 +28,29 @@ def decoded(body: bytes) -> Any:
     try:
         return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        found = error
+        found = str(error)
     except RecursionError:
         raise invalid("the body is nested too deeply", "body") from None
-    if b"NaN" not in body and b"Infinity" not in body:
+    if b"NaN" not in body and b"Infinity" not in body and "out of range" not in found:
         raise invalid(f"the body is no JSON: {found}", "body")
     try:
-        return json.loads(body)
+        return loads(body)
     except (ValueError, RecursionError) as error:
         raise invalid(f"the body is no JSON: {error}", "body") from None
+
+
+def loads(body: bytes | str) -> Any:
+    """The value of JSON with `NaN` and infinities, of which only those are infinite that say so."""
+    return json.loads(body, parse_float=_finite)
+
+
+def _finite(text: str) -> float | int:
+    """A number of JSON; one beyond float64 as an integer that no dtype has, so that the input is
+    named which it is for."""
+    found = float(text)
+    if not math.isinf(found):
+        return found
+    return _BEYOND if found > 0 else -_BEYOND
 
 
 class _Floats(msgspec.Struct, forbid_unknown_fields=True):
@@ -148,7 +164,17 @@ def array_of(value: Any, spec: TensorSpec, most: int) -> np.ndarray:
         return _as_integer(found, wanted, spec)
     if not found.size:
         return found.astype(wanted)
-    raise _wrong_kind(value, spec)
+    raise _wrong_kind(_first_wrong(value, wanted.kind), spec)
+
+
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=repr).encode
+
+
+def _first_wrong(value: Any, kind: str) -> Any:
+    """The first value in nested lists of numbers that is no boolean, or no integer."""
+    right = (bool,) if kind == "b" else (int, bool)
+    flat = np.array(value, object).reshape(-1)
+    return next((x for x in flat if type(x) not in right), value)
 
 
 def _has_large(found: np.ndarray, wanted: Any) -> bool:
@@ -158,18 +184,22 @@ def _has_large(found: np.ndarray, wanted: Any) -> bool:
 
 
 def _of_large(value: Any, found: np.ndarray, wanted: Any, spec: TensorSpec) -> np.ndarray:
-    """An array of nested lists of integers, some of them large; `found` of any other lists."""
+    """An array of nested lists of numbers, some integers of them large; `found` of any others."""
     array = np.array(value, object)
-    if not all(type(x) is int for x in array.flat):
-        return found
-    if wanted.kind not in "iu":
+    kinds = {type(x) for x in array.flat}
+    if wanted.kind in "iu":
+        least, most = np.iinfo(wanted).min, np.iinfo(wanted).max
+    else:
         wanted = np.dtype(np.float64)
         least, most = int(np.finfo(wanted).min), int(np.finfo(wanted).max)
-    else:
-        least, most = np.iinfo(wanted).min, np.iinfo(wanted).max
+        kinds -= {float}
+    if not kinds <= {int}:
+        return found
     for x in array.flat:
-        if not least <= x <= most:
-            shown = x if x.bit_length() < 128 else f"an integer of {x.bit_length()} bits"
+        if type(x) is int and not least <= x <= most:
+            shown = (
+                x if x.bit_length() < 128 else f"a number {'below -' if x < 0 else 'above '}1e38"
+            )
             raise invalid(f"{spec.name}: {shown} is out of the range of {wanted}", spec.name)
     return array.astype(wanted)
 
@@ -232,13 +262,10 @@ def bytes_of_base64(text: Any, name: str) -> bytes:
 
 
 def _wrong_kind(value: Any, spec: TensorSpec) -> ServeError:
-    shown = _encode(value)[:_SHOWN].decode("utf-8", "replace") if _is_plain(value) else ""
     wanted = "strings" if spec.dtype is None else spec.dtype.name
-    return invalid(f"{spec.name} is {wanted}, got {kind_of(value)} {shown}".rstrip(), spec.name)
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool | dict | list | type(None))
+    shown = "" if value is None else _compact(value)
+    said = f"{spec.name} is {wanted}, got {kind_of(value)} {shown[:_SHOWN]}"
+    return invalid(said.rstrip(), spec.name)
 
 
 def listed(array: Any) -> Any:
@@ -272,5 +299,6 @@ __all__ = [
     "encoded",
     "kind_of",
     "listed",
+    "loads",
     "rows_of_floats",
 ]

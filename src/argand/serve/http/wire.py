@@ -397,7 +397,11 @@ class Connection(asyncio.Protocol):
 
     def _refuse_body(self) -> None:
         self._refuse(
-            ServeError(Status.TOO_LARGE, f"the body is larger than {self.limits.body:,} bytes")
+            ServeError(
+                Status.TOO_LARGE,
+                f"the body is larger than {self.limits.body:,} bytes",
+                field="body",
+            )
         )
 
     def _refuse(self, error: ServeError, status: int | None = None) -> None:
