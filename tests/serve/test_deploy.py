@@ -90,6 +90,8 @@ def test_what_can_not_be_deployed_is_refused(tmp_path: Path, model: Path, capsys
     with pytest.raises(ArgumentError, match="there is no target"):
         files_for(Plan(model, "digits"), "heroku")
     assert name_of(Path("8 Digits!.onnx")) == "model-8-digits"
+    assert name_of(Path("models/digits/3/model.argand")) == "digits"
+    assert name_of(Path("models/digits/model.argand")) == "model"
 
 
 # -- what the files say ----------------------------------------------------------------------------

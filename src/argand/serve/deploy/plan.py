@@ -77,8 +77,10 @@ class Plan:
 
 
 def name_of(path: Path) -> str:
-    """A name for a model's file."""
-    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+    """A name for a model's file: the file's own, or of `digits/1/model.argand` the folder's."""
+    of_version = path.stem == "model" and path.absolute().parent.name.isdecimal()
+    text = path.absolute().parent.parent.name if of_version else path.stem
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return name if name[:1].isalpha() else f"model-{name}".strip("-")
 
 
