@@ -134,6 +134,36 @@ def test_a_new_version_replaces_the_old_one_which_finishes_what_it_has(tmp_path:
     np.testing.assert_array_equal(after, second(x).numpy())
 
 
+def test_a_version_that_is_replaced_while_a_request_is_read_still_answers_it(
+    tmp_path: Path,
+) -> None:
+    put(exported(classifier(0)), tmp_path, "digits", 1)
+    x = inputs(2)
+    replaced = threading.Event()
+
+    async def ask() -> np.ndarray:
+        async with engine_of(tmp_path) as engine:
+            version = engine.find("digits")
+
+            async def read() -> Any:
+                given = await version.beside(lambda: {"input": x} if replaced.wait(60) else {})
+                return await version.submit(version.signature(), given)
+
+            reading = asyncio.create_task(read())
+            await asyncio.sleep(0)
+            put(exported(classifier(1)), tmp_path, "digits", 2)
+            polling = asyncio.create_task(engine.poll())
+            while engine.find("digits") is version:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.05)
+            replaced.set()
+            found = await reading
+            await polling
+            return found[0]
+
+    assert run(ask()).tobytes() == exported(classifier(0))(x).numpy().tobytes()
+
+
 def test_a_half_copied_file_is_not_served_until_it_is_whole(tmp_path: Path) -> None:
     program = exported(classifier())
     whole = put(program, tmp_path, "digits", 1).read_bytes()

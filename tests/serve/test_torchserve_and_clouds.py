@@ -19,9 +19,11 @@ from web import asked, floats
 pytest.importorskip("httptools")
 
 import argand as ag
+from argand import nn
 from argand.base.errors import ArgumentError
 from argand.serve import ServeError, Server, Status
 from argand.serve.handlers import tables
+from argand.serve.http.asking import LARGE
 from argand.serve.profiles import settings_of_profile
 
 MANAGER = {"authorization": "Bearer secret"}
@@ -258,6 +260,33 @@ def test_management_is_off_without_a_token(profile: Callable[..., Server]) -> No
     ):
         answer = asked(server, method, path, authorization="Bearer x")
         assert answer.status == 403 and b"--token" in answer.body
+
+
+def test_large_bodies_are_answered_alike_by_all_protocols(tmp_path: Path) -> None:
+    """They are read on threads."""
+    shapes = ({0: ag.Dim("n")},)
+    put(ag.export.export(nn.Flatten(), (ag.ones(2, 3),), dynamic_shapes=shapes), tmp_path, "m", 1)
+    x = np.random.default_rng(0).standard_normal((9000, 3)).astype(np.float32)
+    rows = json.dumps({"instances": x.tolist()}).encode()
+    assert len(rows) > 2 * LARGE
+    named = json.dumps({"instances": [{"input": row} for row in x.tolist()]}).encode()
+    flat = {"name": "input", "shape": x.shape, "datatype": "FP32", "data": x.ravel().tolist()}
+    with Server(tmp_path, port=0) as server:
+        for where, body, key in (
+            ("/v1/models/m:predict", rows, "predictions"),
+            ("/v1/models/m:predict", named, "predictions"),
+            ("/v1/models/m:predict", rows.replace(b"instances", b"inputs"), "outputs"),
+            ("/v2/models/m/infer", json.dumps({"inputs": [flat]}).encode(), "outputs"),
+            ("/predictions/m", rows, None),
+        ):
+            answer = asked(server, "POST", where, body)
+            assert answer.status == 200, answer.body[:200]
+            found = answer.json if key is None else answer.json[key]
+            found = found[0]["data"] if where.startswith("/v2") else found
+            assert floats(found).tobytes() == x.tobytes()
+        ragged = rows[:-2] + b", [1, 2]]}"
+        refused = asked(server, "POST", "/v1/models/m:predict", ragged)
+        assert (refused.status, refused.headers["X-Error-Field"]) == (400, "input")
 
 
 def test_vertex(profile: Callable[..., Server]) -> None:

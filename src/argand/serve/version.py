@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from argand.base.errors import did_you_mean
 from argand.compile.resources import give_back
@@ -21,6 +21,8 @@ from argand.serve.files import HeldFile
 from argand.serve.options import ModelOptions
 from argand.serve.signature import ServedSignature, served_signatures
 from argand.serve.trials import Trials
+
+T = TypeVar("T")
 
 
 class State(Enum):
@@ -179,6 +181,12 @@ class ModelVersion:
             yield
         finally:
             self._leave()
+
+    async def beside(self, function: Callable[..., T], *args: Any) -> T:
+        """What a function makes of a request on a thread. The version doesn't end before it can be
+        asked with that, at once."""
+        with self.hold():
+            return await asyncio.to_thread(function, *args)
 
     # -- requests ------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +29,7 @@ async def settled(
             described = described or spec is not None
     if not described:
         return found
-    return await asyncio.to_thread(converted, version, signature, found)
+    return await version.beside(converted, version, signature, found)
 
 
 __all__ = ["settled"]

@@ -12,6 +12,9 @@ from argand.serve.http.message import Request
 from argand.serve.signature import ServedSignature
 from argand.serve.version import ModelVersion, version_number
 
+LARGE = 1 << 18
+"""Bytes of a body from which on it is read on a thread, so that others are answered meanwhile."""
+
 _TIMEOUT = b"x-request-timeout"
 
 
@@ -59,4 +62,4 @@ def seconds_of(request: Request) -> float | None:
     return found
 
 
-__all__ = ["find", "outputs_of", "seconds_of"]
+__all__ = ["LARGE", "find", "outputs_of", "seconds_of"]

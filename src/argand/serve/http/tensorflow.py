@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from argand.base.errors import ArgandError
@@ -14,7 +15,7 @@ from argand.serve.handlers.bodies import WHOLE
 from argand.serve.host import Host
 from argand.serve.http import openai
 from argand.serve.http.app import plain_errors
-from argand.serve.http.asking import find, outputs_of
+from argand.serve.http.asking import LARGE, find, outputs_of
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
 from argand.serve.http.values import (
@@ -60,26 +61,34 @@ class TensorFlow:
     async def predict(self, request: Request) -> Response:
         """`{"instances": rows}` to `{"predictions": rows}`, `{"inputs": columns}` to
         `{"outputs": columns}`."""
-        plain = self._plain(request)
+        is_large = len(request.body) > LARGE
+        plain = await self._plain(request)
         if plain is not None:
             version, signature, inputs = plain
             outputs = await outputs_of(request, version, signature, inputs)
-            return Response(encoded({"predictions": rows_of(signature, outputs)}, outputs))
-        body = decoded_object(request.body)
+            return await _answer(version, "predictions", rows_of, signature, outputs)
+        if is_large:
+            body = await asyncio.to_thread(decoded_object, request.body)
+        else:
+            body = decoded_object(request.body)
         version, signature = self._asked(request, body)
         if "instances" in body and "inputs" in body:
             raise invalid("Not expecting 'inputs' and 'instances' at the same time", "inputs")
+        read: Callable[..., dict[str, Any]]
         if "instances" in body:
-            inputs = self._rows(version, signature, body["instances"])
-            outputs = await outputs_of(request, version, signature, inputs)
-            return Response(encoded({"predictions": rows_of(signature, outputs)}, outputs))
-        if "inputs" in body:
-            inputs = self._columns(version, signature, body["inputs"])
-            outputs = await outputs_of(request, version, signature, inputs)
-            return Response(encoded({"outputs": columns_of(signature, outputs)}, outputs))
-        raise invalid("Missing 'inputs' or 'instances' key", "instances")
+            read, given, said, make = self._rows, "instances", "predictions", rows_of
+        elif "inputs" in body:
+            read, given, said, make = self._columns, "inputs", "outputs", columns_of
+        else:
+            raise invalid("Missing 'inputs' or 'instances' key", "instances")
+        if is_large:
+            inputs = await version.beside(read, version, signature, body[given])
+        else:
+            inputs = read(version, signature, body[given])
+        outputs = await outputs_of(request, version, signature, inputs)
+        return await _answer(version, said, make, signature, outputs)
 
-    def _plain(
+    async def _plain(
         self, request: Request
     ) -> tuple[ModelVersion, ServedSignature, dict[str, Any]] | None:
         """What most requests ask, rows of numbers for the one input of the default signature;
@@ -92,7 +101,10 @@ class TensorFlow:
         if len(signature.inputs) != 1:
             return None
         (spec,) = signature.inputs
-        rows = rows_of_floats(request.body, spec, self.most)
+        if len(request.body) > LARGE:
+            rows = await version.beside(rows_of_floats, request.body, spec, self.most)
+        else:
+            rows = rows_of_floats(request.body, spec, self.most)
         return None if rows is None else (version, signature, {spec.name: rows})
 
     def _asked(
@@ -239,6 +251,22 @@ def _only(version: ModelVersion, signature: ServedSignature, key: str) -> Tensor
         return asked[0]
     names = ", ".join(signature.by_name)
     raise invalid(f"{signature.name} has the inputs {names}: {key!r} must name them", key)
+
+
+async def _answer(
+    version: ModelVersion,
+    name: str,
+    make: Callable[[ServedSignature, Sequence[Any]], Any],
+    signature: ServedSignature,
+    outputs: Sequence[Any],
+) -> Response:
+    """The response with what is made of some outputs, under a name."""
+
+    def written() -> bytes:
+        return encoded({name: make(signature, outputs)}, outputs)
+
+    is_large = sum(o.nbytes for o in outputs) > LARGE
+    return Response(await version.beside(written) if is_large else written())
 
 
 def rows_of(signature: ServedSignature, outputs: Sequence[Any]) -> Any:

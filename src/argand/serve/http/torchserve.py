@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from argand.serve import handlers
@@ -12,7 +11,7 @@ from argand.serve.generation import begin, is_language_model
 from argand.serve.handlers import tables
 from argand.serve.handlers.bodies import string_of
 from argand.serve.host import Host
-from argand.serve.http.asking import find, outputs_of, seconds_of
+from argand.serve.http.asking import LARGE, find, outputs_of, seconds_of
 from argand.serve.http.generating import sampling_of
 from argand.serve.http.management import Management, take_version
 from argand.serve.http.message import Request, Response
@@ -20,8 +19,6 @@ from argand.serve.http.openapi import document_of
 from argand.serve.http.routes import Route
 from argand.serve.http.values import decoded, encoded
 from argand.serve.version import ModelVersion
-
-_LARGE = 1 << 16  # bytes of a body that is decoded on a thread
 
 
 def errors(error: ServeError) -> Response:
@@ -82,8 +79,8 @@ async def answer_to(engine: Engine, request: Request) -> Response:
     signature = version.signature(name)
     body = request.body
     kind = request.header(b"content-type") or ""
-    if len(body) > _LARGE or request.content_type.startswith(("image/", "multipart/")):
-        inputs = await asyncio.to_thread(handlers.inputs_of, version, signature, body, kind)
+    if len(body) > LARGE or request.content_type.startswith(("image/", "multipart/")):
+        inputs = await version.beside(handlers.inputs_of, version, signature, body, kind)
     else:
         inputs = handlers.inputs_of(version, signature, body, kind)
     outputs = await outputs_of(request, version, signature, inputs)

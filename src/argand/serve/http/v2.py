@@ -16,7 +16,7 @@ from argand.serve.generation import is_language_model
 from argand.serve.handlers.strings import objects
 from argand.serve.host import Host
 from argand.serve.http.app import plain_errors
-from argand.serve.http.asking import find, outputs_of, seconds_of
+from argand.serve.http.asking import LARGE, find, outputs_of, seconds_of
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
 from argand.serve.http.values import array_of, decoded, encoded, listed
@@ -112,13 +112,20 @@ class V2:
         body, rest = _split(request)
         version = find(self.engine, request)
         is_raw = not body and len(rest) > 0
-        asked = _raw(version.signature(), len(rest)) if is_raw else _infer_of(body)
+        is_large = len(body) > LARGE
+        if is_raw:
+            asked = _raw(version.signature(), len(rest))
+        else:
+            asked = await version.beside(_infer_of, body) if is_large else _infer_of(body)
         parameters = asked.parameters
         name = signature_name_of(parameters)
         if name is None and is_language_model(version):
             return await self._text(request, asked, version, rest)
         signature = version.signature(name)
-        inputs = self._inputs(asked.inputs, rest)
+        if is_large:
+            inputs = await version.beside(self._inputs, asked.inputs, rest)
+        else:
+            inputs = self._inputs(asked.inputs, rest)
         outputs = await outputs_of(
             request,
             version,
@@ -131,6 +138,8 @@ class V2:
         check_wanted(asked.wanted, named, version.model)
         wanted = asked.wanted or dict.fromkeys(named, Parameters())
         arrays = {n: classified(version, signature, n, named[n], p) for n, p in wanted.items()}
+        if sum(a.nbytes for a in arrays.values()) > LARGE:
+            return await version.beside(_answer, asked, version, arrays)
         return _answer(asked, version, arrays)
 
     async def _text(

@@ -19,6 +19,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _LARGEST = 3.4e38  # is less than float32's
 _BEYOND = 10**400
+_PART = 4096  # rows that are made an array at once: other threads wait for that
 _SHOWN = 60  # characters of a value in an error
 
 
@@ -41,7 +42,10 @@ def decoded(body: bytes) -> Any:
 
 def loads(body: bytes | str) -> Any:
     """The value of JSON with `NaN` and infinities, of which only those are infinite that say so."""
-    return json.loads(body, parse_float=_finite)
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return json.loads(body, parse_float=_finite)
 
 
 def _finite(text: str) -> float | int:
@@ -83,7 +87,8 @@ def rows_of_floats(body: bytes, spec: TensorSpec, most: int) -> np.ndarray | Non
         return None
     try:
         rows: Any = decode(body).instances
-        found = np.array(rows, np.float64)
+        parts = [np.array(rows[i : i + _PART], np.float64) for i in range(0, len(rows), _PART)]
+        found = parts[0] if len(parts) == 1 else np.concatenate(parts)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     if found.ndim != len(spec.shape or ()) or not 0 < found.size <= most:
