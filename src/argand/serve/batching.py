@@ -360,12 +360,14 @@ class Batcher:
         failed = isinstance(found, BaseException)
         arrived = min(p.arrived for p in batch)
         waited = started - arrived
-        self._observe(Batch(self.signature, len(batch), rows, waited, took, failed, *counts))
+        told = Batch(self.signature, len(batch), rows, waited, took, failed, *counts)
         if isinstance(found, BaseException):
+            self._observe(told)
             self._fail(batch, found)
             return
         self.budget.observe(sum(p.counted for p in batch), took)
         if len(batch) > 1 and any(o.shape[:1] != (rows,) for o in found):
+            self._observe(told)
             self._fail(batch, ValueError("the outputs have not the rows of the inputs"))
             return
         if self._tuner is not None:
@@ -378,6 +380,7 @@ class Batcher:
                 own = found if len(batch) == 1 else self._cut(pending, found, start, stop)
                 pending.future.set_result(own)
             start = stop
+        self._loop.call_soon(self._observe, told)  # once the answers are sent
 
     def _cut(self, pending: Pending, found: list[Any], start: int, stop: int) -> list[Any]:
         padding = self.signature.padding

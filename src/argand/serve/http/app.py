@@ -154,7 +154,9 @@ class App:
         if isinstance(response, StreamResponse):
             response.chunks = self._told(request, response, response.chunks)
         else:
-            self._observe(request, response)
+            seconds = time.perf_counter() - request.started
+            # once the answer is sent
+            asyncio.get_running_loop().call_soon(self._tell, request, response, seconds)
         return response
 
     async def _told(
@@ -177,7 +179,9 @@ class App:
                 await close()
 
     def _observe(self, request: Request, response: Response) -> None:
-        seconds = time.perf_counter() - request.started
+        self._tell(request, response, time.perf_counter() - request.started)
+
+    def _tell(self, request: Request, response: Response, seconds: float) -> None:
         for observer in self.observers:
             try:
                 observer(request, response, seconds)
