@@ -355,6 +355,30 @@ def test_without_a_cache() -> None:
     np.testing.assert_array_equal(f.run([np.ones(5, np.float32)] * 2, ())[0], [2] * 5)
 
 
+class Shared(list[Any]):
+    """Arenas of which another thread takes the last one after they were counted."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_a_call_whose_arena_another_thread_takes_makes_its_own() -> None:
+    text = """
+program f(x: f32[64, 64]) {
+  %0: f32[64, 64] = matmul(x, x)
+  %1: f32[64, 64] = matmul(%0, x)
+  return %1
+}"""
+    f = compiled(text)
+    f._arenas = Shared()
+    f._sized.clear()
+    x = np.eye(64, dtype=np.float32) * 2
+    (found,) = f._choose_run()([x], ())
+    assert f.arena_bytes
+    np.testing.assert_array_equal(found, x * 4)
+    assert list.__len__(f._arenas) == 1
+
+
 def test_calls_of_all_sizes_share_an_arena() -> None:
     """An arena of its own for each size would be new memory for each, and stay for ever."""
     text = """

@@ -288,9 +288,10 @@ def same(a: Extent, b: Extent) -> bool:
     return a == b
 
 
-def is_natural(*dims: Dim) -> bool:
-    """Whether dims are surely not negative."""
-    return all((low := dim.bounds()[0]) is not None and low >= 0 for dim in dims)
+def is_natural(*sizes: Extent) -> bool:
+    """Whether numbers made of sizes are surely not negative."""
+    least = (size.bounds()[0] if isinstance(size, Dim) else size for size in sizes)
+    return all(low is not None and low >= 0 for low in least)
 
 
 def is_less(a: Extent, b: Extent, trusted: bool = False) -> bool:

@@ -32,7 +32,6 @@ from argand.lowering.space import (
     connected,
     covers,
     fold,
-    loaded_indices,
     locate,
 )
 from argand.nest.builder import NestBuilder, Reg, Ty
@@ -193,16 +192,17 @@ def _store_all(
 
 def check_indices(emitter: Emitter, points: Sequence[Point]) -> None:
     """Leave with the node's status if a loaded index is out of range or an element is refused;
-    before any result is written."""
-    for loaded in loaded_indices(points):
+    before any result is written. The points come operands first, so that an index by which another
+    is found has been looked at when that one is read."""
+    for looked in dict.fromkeys(x for p in points for x in (*p.looked, p.refused) if x is not None):
         with emitter.scope():
-            top = emitter.b.index(emitter.size(loaded.size))
-            bottom = emitter.b.i64(0) if not loaded.wraps else emitter.b.sub(0, top)
-            outside = functools.partial(_outside, emitter, loaded, bottom, top)
-            _fail_where(emitter, loaded.point, outside)
-    for refused in dict.fromkeys(p.refused for p in points if p.refused is not None):
-        with emitter.scope():
-            _fail_where(emitter, refused, functools.partial(emitter.emit, refused))
+            if isinstance(looked, LoadedIndex):
+                top = emitter.b.index(emitter.size(looked.size))
+                bottom = emitter.b.sub(0, top) if looked.wraps else emitter.b.i64(0)
+                outside = functools.partial(_outside, emitter, looked, bottom, top)
+                _fail_where(emitter, looked.point, outside)
+            else:
+                _fail_where(emitter, looked, functools.partial(emitter.emit, looked))
 
 
 def _fail_where(emitter: Emitter, point: Point, is_bad: Callable[[], Reg]) -> None:

@@ -6,6 +6,7 @@ on one thread, and threads share out the dimensions in which no two elements mee
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from argand.ir.families import Scatter
@@ -13,15 +14,14 @@ from argand.ir.program import Node, Operand
 from argand.kernels.plan import Cost, Plan, described
 from argand.kernels.pointwise import check_indices, emit_stores
 from argand.kernels.single import in_order_cost, single_node
-from argand.lowering.affine import Axis, LoadedIndex
 from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.element import Demand
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.parallel import cells, open_loops, product, unflatten, vectors
 from argand.lowering.points import Point, reachable
 from argand.lowering.region import Region
-from argand.lowering.space import Space, stride_along, variables
-from argand.nest.builder import IntOrReg, NestBuilder, static
+from argand.lowering.space import Space, stride_along
+from argand.nest.builder import NestBuilder, static
 
 __all__ = ["ScatterPlan", "match_scatter"]
 
@@ -80,20 +80,17 @@ class _Writes:
         self.adds = bool(type(op).adds(node.params))
         self.x, values = node.inputs[0], node.inputs[op.values]
         self.space = Space(values.shape)
-        look = demand.look(node)
+        destination = Point(self.x, (), None, "destination")
+        look = demand.look(node, destination)
         self.place = type(op).target(self.space.index, look, shapes, node.params)
+        destination.index = self.place
+        destination.settle("load")
         dims = type(op).collides(shapes, node.params)
         self.ordered = [axis for d in dims for axis in self.space.digits[d]]
         # rows of a scatter are written in vectors, so that what computes them is computed so too
         self.in_vectors = bool(self.space.axes) and self.space.axes[-1] not in self.ordered
         self.source = demand.point(values, self.space.index)
-        self.points = [*reachable([self.source]), self._destination()]
-
-    def _destination(self) -> Point:
-        """A stand-in that asks for the loaded indices of the place."""
-        point = Point(self.x, self.place, None, "destination")
-        point.settle("load")
-        return point
+        self.points = reachable([self.source, destination])
 
     def emit(self, emitter: Emitter, buffer: StridedBuffer) -> None:
         """The writes: threads share out the free axes, the ordered ones run inside."""
@@ -124,22 +121,8 @@ class _Writes:
             end = b.min(b.add(start, block), length)
             with open_loops(emitter, ordered):
                 emitter.hoist(self.points[:-1], frozenset((lane_axis,)))
-                self._vectors(emitter, buffer, lane_axis, lanes, start, end)
-
-    def _vectors(
-        self,
-        emitter: Emitter,
-        buffer: StridedBuffer,
-        axis: Axis,
-        lanes: int,
-        low: IntOrReg,
-        high: IntOrReg,
-    ) -> None:
-        # indices that don't change along the lanes are loaded once
-        for var in variables([self.points[-1]]):
-            if isinstance(var, LoadedIndex) and axis not in var.axes:
-                emitter.emit(var.point)
-        vectors(emitter, axis, lanes, low, high, lambda: self._write(emitter, buffer))
+                body = functools.partial(self._write, emitter, buffer)
+                vectors(emitter, lane_axis, lanes, start, end, body)
 
     def _write(self, emitter: Emitter, buffer: StridedBuffer) -> None:
         value = emitter.emit(self.source)

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from argand.base.dim import Dim, Extent, is_natural, same
+from argand.base.dim import Extent, is_natural, same
 from argand.base.errors import CompileError
 
 
@@ -134,10 +134,10 @@ class Affine:
         """An upper bound of the value, if known."""
         total: Extent = self.const
         for var, c in self.terms:
-            if _is_natural(-c):
+            if is_natural(-c):
                 continue
             top = var.highest()
-            if top is None or not _is_natural(c):
+            if top is None or not is_natural(c):
                 return None
             total = total + c * top
         return total
@@ -240,13 +240,13 @@ def _nonnegative(affine: Affine) -> bool:
     """Whether 0 <= affine for sure; a flipped axis counts down from a constant."""
     low = affine.const
     for var, c in affine.terms:
-        if _is_natural(c):
+        if is_natural(c):
             continue
         top = var.highest()
-        if top is None or not _is_natural(-c):
+        if top is None or not is_natural(-c):
             return False
         low = low + c * top
-    return _is_natural(low)
+    return is_natural(low)
 
 
 def _below(affine: Affine, bound: Extent) -> bool:
@@ -259,10 +259,7 @@ def _below(affine: Affine, bound: Extent) -> bool:
 
 def surely_positive(size: Extent) -> bool:
     """Whether a size is greater than 0 whatever its symbols are."""
-    if isinstance(size, Dim):
-        low, _ = size.bounds()
-        return low is not None and low > 0
-    return size > 0
+    return is_natural(size - 1)
 
 
 def exact_quotient(a: Extent, b: Extent) -> Extent | None:
@@ -273,11 +270,6 @@ def exact_quotient(a: Extent, b: Extent) -> Extent | None:
         return 0
     quotient = a // b
     return quotient if same(quotient * b, a) else None
-
-
-def _is_natural(c: Extent) -> bool:
-    """Whether a size is surely not negative."""
-    return is_natural(c) if isinstance(c, Dim) else c >= 0
 
 
 def _zero(c: Extent) -> bool:

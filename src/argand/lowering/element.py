@@ -22,13 +22,11 @@ from argand.ir.program import Node, Value
 from argand.lowering.affine import (
     AFFINE,
     ZERO,
-    Affine,
-    LoadedIndex,
     affine_of,
     both,
     linearised,
 )
-from argand.lowering.points import Point, Points, reachable
+from argand.lowering.points import Point, Points
 from argand.lowering.pooling import POOLING_RULES
 
 __all__ = ["Demand", "rule_for"]
@@ -131,43 +129,9 @@ def _gather(demand: Points, node: Node, point: Point) -> None:
     """y[i] = x[index[i]]."""
     op: Any = node.op
     shapes = [v.shape for v in node.values]
-    look = demand.look(node, point.guard)
+    look = demand.look(node, point)
     source = tuple(map(affine_of, type(op).source(point.index, look, shapes, node.params)))
-    element = demand.point(node.inputs[0], source, point.guard)
-    beyond = _beyond(demand, source, element)
-    if beyond is not None:
-        point.refused = demand.select(point.guard, beyond, demand.const(False, bool_))
-    point.settle("same", (element,))
-
-
-def _beyond(demand: Points, source: tuple[Affine, ...], element: Point) -> Point | None:
-    """Whether a loaded index is out of range that the element does not depend on: indices by which
-    something is read are looked at for that; None where there is no other."""
-    loaded = [v for affine in source for v, _ in affine.terms if isinstance(v, LoadedIndex)]
-    if not loaded:
-        return None
-    below = set(reachable([element]))
-    found: Point | None = None
-    for index in loaded:
-        if index.point in below:
-            continue
-        size = demand.position(affine_of(index.size), int64)
-        dtypes = [index.point.value.dtype, int64]
-        body = _beyond_wrapping if index.wraps else _beyond_size
-        outside = demand.computed(scalar.trace_body(body, dtypes, bool_), index.point, size)
-        found = outside if found is None else demand.computed(_EITHER, found, outside)
-    return found
-
-
-def _beyond_size(b: Any, index: Any, size: Any) -> Any:
-    return b.lt(index, 0) | b.ge(index, size)
-
-
-def _beyond_wrapping(b: Any, index: Any, size: Any) -> Any:
-    return b.lt(index, -size) | b.ge(index, size)
-
-
-_EITHER = scalar.trace_body(lambda b, x, y: x | y, [bool_, bool_], bool_)
+    point.settle("same", (demand.point(node.inputs[0], source, point.guard),))
 
 
 def _random(demand: Points, node: Node, point: Point) -> None:

@@ -29,7 +29,18 @@ class Point:
     """An element of a value. `kind` says how it comes: load, known, const, expr, select,
     affine, or the same as another."""
 
-    __slots__ = ("args", "axes", "guard", "index", "key", "kind", "payload", "refused", "value")
+    __slots__ = (
+        "args",
+        "axes",
+        "guard",
+        "index",
+        "key",
+        "kind",
+        "looked",
+        "payload",
+        "refused",
+        "value",
+    )
 
     kind: str
     args: tuple[Point, ...]
@@ -42,7 +53,9 @@ class Point:
         self.value, self.index, self.guard, self.key = value, index, guard, key
         self.kind, self.args, self.payload = "", (), None
         self.axes = frozenset()
-        # Whether the kernel must fail: a boolean, looked at before any result is written.
+        # Looked at before any result is written, also where no element depends on them: indices,
+        # which must be in range, and a boolean that says whether the kernel must fail.
+        self.looked: tuple[LoadedIndex, ...] = ()
         self.refused: Point | None = None
 
     def __repr__(self) -> str:
@@ -59,6 +72,8 @@ class Point:
         found: set[Axis] = set()
         for arg in self.args:
             found |= arg.axes
+        for index in self.looked:
+            found |= index.axes
         if kind in ("load", "known"):
             for affine in self.index:
                 found |= affine.axes
@@ -132,14 +147,20 @@ class Points:
         else:
             self.expand_node(value.node, point)
 
-    def look(self, node: Node, guard: Condition | None = None) -> Look:
-        """The `look` of a gather or scatter (`ir/families.py`), whose places are loaded indices."""
+    def look(self, node: Node, point: Point) -> Look:
+        """The `look` of a gather or scatter (`ir/families.py`): places are loaded indices, of which
+        the point is told."""
 
         def look(number: int, index: Sequence[Affine], size: Extent, wraps: bool = False) -> Affine:
             operand = node.inputs[number]
             if any(same(extent, 0) for extent in operand.shape):
                 return ZERO  # nothing is ever read there, and so nothing is checked
-            return affine_of(LoadedIndex(self.point(operand, index, guard), size, wraps))
+            place = self.point(operand, index, point.guard)
+            if point.guard is not None:  # where it doesn't hold, what is computed may be any number
+                place = self.select(point.guard, place, self.const(0, operand.dtype))
+            loaded = LoadedIndex(place, size, wraps)
+            point.looked += (loaded,)
+            return affine_of(loaded)
 
         return look
 
@@ -208,7 +229,7 @@ def reachable(
 
 def operands(point: Point) -> list[Point]:
     """The points that a point needs first."""
-    found = list(point.args)
+    found = [*point.args, *(loaded.point for loaded in point.looked)]
     if point.kind == "load":
         for affine in point.index:
             found += [v.point for v, _ in affine.terms if isinstance(v, LoadedIndex)]

@@ -24,7 +24,6 @@ from argand.lowering.affine import (
     Axis,
     Condition,
     IndexVar,
-    LoadedIndex,
     QuotientVar,
     RemainderVar,
     add,
@@ -323,8 +322,3 @@ def _even(
     if isinstance(want, int) or isinstance(have, int):
         return want == have
     return want is have
-
-
-def loaded_indices(points: Sequence[Point]) -> list[LoadedIndex]:
-    """The indices that the points load, to be checked before anything is written."""
-    return [v for v in variables(points) if isinstance(v, LoadedIndex)]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from argand.base.dim import Dim, Extent, Shape, is_natural, same
+from argand.base.dim import Extent, Shape, is_natural, same
 from argand.base.shape import numel, same_shape
 from argand.ir.elementwise import Elementwise
 from argand.ir.families import Reduce
@@ -102,12 +102,12 @@ class _Plan:
     def _reads(self, reads: Sequence[tuple[Value, Part]]) -> None:
         for value, part in reads:
             before = self.read.get(value)
-            self.read[value] = part if before is None or is_same(before, part) else WHOLE
+            self.read[value] = part if before is None or _is_same(before, part) else WHOLE
 
 
 def _is_costly(node: Node) -> bool:
     """Whether it is worth the slices to make less of a node."""
-    return isinstance(node.op, Matmul | ScaledDotProductAttention) or _product_of(node) is not None
+    return isinstance(node.op, Matmul | ScaledDotProductAttention) or _factors_of(node) is not None
 
 
 def _part_of(node: Node) -> Part:
@@ -124,14 +124,10 @@ def _part_of(node: Node) -> Part:
 def _is_few(node: Node) -> bool:
     """Whether a slice surely takes at most half."""
     size = node.values[0].shape
-    for d, r in _part_of(node).items():
-        left = size[d] - 2 * r.size
-        if is_natural(left) if isinstance(left, Dim) else left >= 0:
-            return True
-    return False
+    return any(is_natural(size[d] - 2 * r.size) for d, r in _part_of(node).items())
 
 
-def is_same(a: Part, b: Part) -> bool:
+def _is_same(a: Part, b: Part) -> bool:
     """Whether two parts are the same, without asking a guard."""
     return a.keys() == b.keys() and all(same_shape(a[d], b[d]) for d in a)
 
@@ -208,11 +204,10 @@ def _reshape(node: Node, part: Part) -> Narrowed | None:
     (x,), shape = node.values, node.params["shape"]
     if all(d < len(x.shape) and same_shape(x.shape[: d + 1], shape[: d + 1]) for d in part):
         return _again(node, [part], shape=_narrow(shape, part))
-    product = _product_of(node)
-    if product is None or max(part) >= len(shape) - 1:
+    factors = _factors_of(node)
+    if factors is None or max(part) >= len(shape) - 1:
         return None
-    rows, columns = product.node.values  # type: ignore[union-attr]
-    (stack,) = rows.node.values  # type: ignore[union-attr]
+    stack, columns = factors
 
     def make(b: Rewriter, given: list[Any]) -> Value:
         stack, columns = given
@@ -223,22 +218,22 @@ def _reshape(node: Node, part: Part) -> Narrowed | None:
     return Narrowed([(stack, part), (columns, WHOLE)], make)
 
 
-def _product_of(node: Node) -> Value | None:
-    """The product that a reshape gives back the leading dimensions, which one folded before it:
-    those of `linear`."""
+def _factors_of(node: Node) -> tuple[Value, Value] | None:
+    """The stack of rows and the matrix that `linear` multiplies, of the reshape that ends it: one
+    before the product folds the stack's leading dimensions, this one gives them back."""
     if not isinstance(node.op, Reshape):
         return None
     (x,), shape = node.values, node.params["shape"]
     if x.node is None or not isinstance(x.node.op, Matmul) or len(x.shape) != 2:
         return None
-    rows = x.node.values[0]
+    rows, columns = x.node.values
     if rows.node is None or not isinstance(rows.node.op, Reshape):
         return None
-    stack = rows.node.values[0].shape
-    if not len(stack) == len(shape) > 1 or not same_shape(stack[:-1], shape[:-1]):
+    (stack,) = rows.node.values
+    if not len(stack.shape) == len(shape) > 1 or not same_shape(stack.shape[:-1], shape[:-1]):
         return None
-    alike = same(stack[-1], rows.shape[-1]) and same(shape[-1], x.shape[-1])
-    return x if alike else None
+    alike = same(stack.shape[-1], rows.shape[-1]) and same(shape[-1], x.shape[-1])
+    return (stack, columns) if alike else None
 
 
 def _matmul(node: Node, part: Part) -> Narrowed | None:
@@ -305,7 +300,7 @@ class _Hoist(Rewriter):
         if not part:
             return self.resolve(value)
         known = self.parts.setdefault(value, [])
-        found = next((made for p, made in known if is_same(p, part)), None)
+        found = next((made for p, made in known if _is_same(p, part)), None)
         if found is None:
             ranges = [part.get(d, Range(0, s, 1)) for d, s in enumerate(value.shape)]
             found = ops.slice(self.resolve(value), *zip(*ranges, strict=True))

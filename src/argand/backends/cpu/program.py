@@ -137,7 +137,10 @@ class NativeProgram:
 
         def run(inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
             outputs = [make() for make in makers]
-            arena = arenas.pop() if arenas else new_arena(size)
+            try:  # as `lease`, but without a call: all arenas here are as large
+                arena = arenas.pop()
+            except IndexError:
+                arena = new_arena(size)
             status = call(*inputs, *state, *outputs, arena, offsets)
             arenas.append(arena)
             if status == 0:
