@@ -46,6 +46,33 @@ def test_reading_a_value(read: Any) -> None:
         compiled(f)(ag.ones(2))
 
 
+@pytest.mark.parametrize(
+    ("read", "call"),
+    [
+        (lambda x: x[3:].nonzero(), "nonzero(f32(2, 4))"),
+        (lambda x: x.narrow(0, x.shape[0] - 3, x[0, 0]), "narrow(f32(5, 4), 0, 2, f32())"),
+        (lambda x: ag.unique(ag.cat([x, x])), "unique(f32(10, 4))"),
+    ],
+)
+def test_a_call_that_reads_a_value_is_told_with_the_sizes_of_the_call(read: Any, call: str) -> None:
+    f = ag.compile(read, dynamic=True)
+    with pytest.raises(TraceError) as caught:
+        f(ag.ones(5, 4))
+    assert str(caught.value).startswith(f"{call}: ")
+
+
+def test_a_size_that_is_printed_is_no_fact(capsys: Any) -> None:
+    def f(x: Any) -> Any:
+        print(x[3:])
+        return x * 2
+
+    g = ag.compile(f, dynamic=True)
+    for rows in (5, 6, 9):
+        assert g(ag.ones(rows, 4)).shape == (rows, 4)
+    assert len(g.programs) == 1
+    assert "shape=(2, 4)" in capsys.readouterr().out
+
+
 def test_a_captured_tensor_is_named() -> None:
     scale = ag.tensor(2.0)
     with pytest.raises(RuntimeError, match="the tensor 'scale' is read"):

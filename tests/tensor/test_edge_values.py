@@ -427,10 +427,11 @@ def test_one_hot_refuses_classes_outside() -> None:
         assert F.one_hot(ag.tensor([0, 2]), 3).tolist() == [[1, 0, 0], [0, 0, 1]]
         assert hot(ag.tensor([0, 2])).tolist() == [[1, 0, 0], [0, 0, 1]]
         for bad in (3, -1):
-            with pytest.raises(RuntimeError, match="classes must be at least 0"):
+            with pytest.raises(RuntimeError, match="classes must be at least 0") as eager:
                 F.one_hot(ag.tensor([bad, 0]), 3)
-            with pytest.raises(IndexError, match="out of range"):
+            with pytest.raises(RuntimeError, match="out of range") as compiled:
                 hot(ag.tensor([bad, 0]))
+            assert eager.type is compiled.type
     assert F.one_hot(ag.zeros(0, 2, dtype=ag.int64), 3).shape == (0, 2, 3)
     with pytest.raises(RuntimeError, match="num_classes"):
         F.one_hot(ag.zeros(0, dtype=ag.int64))

@@ -257,6 +257,15 @@ def _substituted(atom: Any, sizes: Mapping[str, Extent]) -> Extent:
     return (_divided if divided else _rest)(_force(left), _force(right), False)
 
 
+def in_call(size: Extent) -> Extent:
+    """The number that a size has in the call being traced, without a guard: for messages, since
+    users know no symbols. What has none is given as it is."""
+    if not isinstance(size, Dim) or current_guards() is None or not size._is_known():
+        return size
+    hint = size.hint
+    return size if hint is None else hint
+
+
 def shown(sizes: Iterable[Extent], asked_by: FrameType) -> str:
     """Sizes in a text that a frame asked for: numbers for a traced function of the user's."""
     return ", ".join(s._text("", asked_by) if isinstance(s, Dim) else str(s) for s in sizes)

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from argand.base.dim import in_call
 from argand.base.errors import PACKAGE, ArgandError, CallError, OutOfMemoryError, did_you_mean
 from argand.base.shape import shape_text
 from argand.base.userstack import (
@@ -216,7 +217,7 @@ def _shown(value: Any, limit: int = 40) -> str:
         closed = "[{}]" if type(value) is list else "({},)" if len(value) == 1 else "({})"
         return closed.format(", ".join(few))
     try:
-        text = repr(value)
+        text = repr(in_call(value))
     except Exception:  # whatever a user's object does there must not hide the error told of
         text = "\n"
     if "\n" in text:

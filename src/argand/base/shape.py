@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from argand.base.dim import Dim, Extent, Shape, same
+from argand.base.dim import Dim, Extent, Shape, in_call, same
 from argand.base.errors import IndexRangeError, ShapeError
 
 __all__ = [
@@ -39,8 +39,8 @@ def same_shape(a: Sequence[Extent], b: Sequence[Extent]) -> bool:
 
 
 def shape_text(shape: Iterable[Extent]) -> str:
-    """A shape as users read it: ``(2, 3)``."""
-    parts = [str(s) for s in shape]
+    """A shape as users read it: ``(2, 3)``, in a traced function that of the call."""
+    parts = [str(in_call(s)) for s in shape]
     return "(" + ", ".join(parts) + ("," if len(parts) == 1 else "") + ")"
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from argand.base.conversion import plain
 from argand.base.dtype import bool_, from_numpy, get_default_dtype, int64
 from argand.base.errors import ArgumentError
+from argand.base.shape import shape_text
 from argand.tensor.core import Tensor
 from argand.tensor.meta import is_meta
 
@@ -113,8 +114,7 @@ def show(t: Any) -> str:
         told = getattr(value, "told", None)
         if told is not None:
             return str(told(t))
-        sizes = ", ".join(map(str, value.shape))
-        return f"{name}(<traced>, shape=({sizes}), dtype={value.dtype!r})"
+        return f"{name}(<traced>, shape={shape_text(value.shape)}, dtype={value.dtype!r})"
     shown = "..." if is_meta(t) else body(t, len(name) + 1)
     return with_suffixes(f"{name}({shown}", _suffixes(t), len(name) + 1)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from argand.base.conversion import converted, plain
 from argand.base.dtype import bool_, get_default_dtype
-from argand.base.errors import ArgumentError, DTypeError, ShapeError
+from argand.base.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from argand.ir import bind as crossroads
 from argand.ir.op import describe, ops
 from argand.tensor.core import Tensor, wrap
@@ -174,8 +174,7 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
     """y[..., c] = 1 where input[...] = c, else 0, as int64: a new last dimension of `num_classes`.
 
     `num_classes` is one more than the largest element unless given, which can't be compiled. Raises
-    ArgumentError for a class outside, in compiled code IndexError. Follows
-    `torch.nn.functional.one_hot`.
+    IndexError, as well a RuntimeError, for a class outside. Follows `torch.nn.functional.one_hot`.
 
     >>> F.one_hot(ag.tensor([0, 2, 1]), num_classes=3)
     tensor([[1, 0, 0],
@@ -198,7 +197,7 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
     if not crossroads.tracing() and not empty:
         low, high = int(ops.amin(input).item()), int(ops.amax(input).item())
         if low < 0 or high >= num_classes:
-            raise ArgumentError(
+            raise IndexRangeError(
                 f"one_hot: classes must be at least 0 and less than num_classes={num_classes}, "
                 f"got {low} to {high}"
             )
