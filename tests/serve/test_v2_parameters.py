@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     put(exported(classifier()), root, "digits", 1)
     letters = generation.export(small_model(64), context=64, page=4, chunk=8, vocabulary=LETTERS)
     put(letters, root, "letters", 1)
-    put(ag.export.export(Total(), (ag.ones(1, 6),)), root, "total", 1)
+    put(ag.export.export(Total(), (ag.ones(1, 6),)), root, "total", 0)
     waits = {"digits": ModelOptions(batching=BatchOptions(max_rows=2, max_delay=0.05))}
     with Server(root, port=0, grpc_port=0, models=waits) as running:
         yield running
@@ -144,6 +144,16 @@ def test_outputs_are_named_by_one_rule(
     by_rest, by_grpc = (over(server, model, {}, wanted) for over in (over_rest, over_grpc))
     assert by_rest == by_grpc
     assert ends == by_rest[0] or (by_rest[0] == "INVALID_ARGUMENT" and ends in by_rest[1])
+
+
+def test_calls_of_version_0_are_counted_as_its(server: Server) -> None:
+    assert over_grpc(server, "total", {})[0] == over_rest(server, "total", {})[0] == "OK"
+    assert over_grpc(server, "nobody", {})[0] == "NOT_FOUND"
+    counted = asked(server, "GET", "/metrics").body.decode()
+    for protocol, status in (("grpc", "OK"), ("v2", "200")):
+        labels = f'{{model="total",protocol="{protocol}",status="{status}",version="0"}}'
+        assert f"argand_requests_total{labels}" in counted
+    assert "nobody" not in counted
 
 
 @pytest.mark.parametrize(

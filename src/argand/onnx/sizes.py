@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from argand.base.dim import Dim, Extent, Shape, is_natural, same
 from argand.base.polynomial import Symbol
-from argand.base.shape import numel, same_shape
+from argand.base.shape import same_shape
 from argand.ir.translation import UntranslatableError
 from argand.onnx.refs import Ref
 
@@ -128,11 +127,6 @@ def _wanted(before: Shape | None, shape: Shape) -> list[int] | None:
     for i in kept:
         found[i] = 0
     return found
-
-
-def count_of(shape: Sequence[Extent]) -> Extent:
-    """The number of elements of a shape."""
-    return numel(shape)
 
 
 __all__ = ["declared", "key_of", "reshape", "scalar", "single", "vector"]

@@ -324,7 +324,8 @@ class Server:
     def _count_call(self, record: Any) -> None:
         """Count a call of gRPC."""
         status = "OK" if record.status is None else record.status.name
-        model, version = (record.model, str(record.version)) if record.version else ("", "")
+        known = record.version is not None  # a name that no model has must not be a new time series
+        model, version = (record.model, str(record.version)) if known else ("", "")
         self.metrics.observe("grpc", model, version, status, record.seconds)
         if self._log is not None:
             self._log.of_call(record)
