@@ -36,7 +36,7 @@ from argand.lowering.space import (
 )
 from argand.nest.builder import NestBuilder, Reg, Ty
 
-__all__ = ["LoopPlan", "check_indices", "emit_stores", "match_loop"]
+__all__ = ["LoopPlan", "check_point", "check_values", "emit_stores", "match_loop"]
 
 
 class LoopPlan(Plan):
@@ -74,8 +74,7 @@ class LoopPlan(Plan):
 
     def emit(self, b: NestBuilder, context: LoweringContext) -> None:
         region = self.region
-        for nest in self.nests:
-            check_indices(Emitter(b, context, region.places(context)), reachable(nest.points))
+        check_values(Emitter(b, context, region.places(context)), region)
         for nest in self.nests:
             _emit(Emitter(b, context, region.places(context)), region, context, nest)
 
@@ -190,19 +189,36 @@ def _store_all(
         emitter.store(buffer, index, reg)
 
 
-def check_indices(emitter: Emitter, points: Sequence[Point]) -> None:
-    """Leave with the node's status if a loaded index is out of range or an element is refused;
-    before any result is written. The points come operands first, so that an index by which another
-    is found has been looked at when that one is read."""
-    for looked in dict.fromkeys(x for p in points for x in (*p.looked, p.refused) if x is not None):
+def check_values(emitter: Emitter, region: Region) -> None:
+    """Leave with the node's status if an index is out of range or an element is refused, before any
+    result is written. All that a node is given is looked at, whatever is read of its result; nodes
+    come in order, so that an index by which another one is read has been looked at by then."""
+    for node in region.nodes:
+        if node.op.can_fail and rule_for(node) is not None:
+            check_point(emitter, _whole(region, node.outputs[0]))
+
+
+def _whole(region: Region, value: Value) -> Point:
+    """The element of a value at any place."""
+    space = Space(value.shape)
+    for _ in range(MAX_SPLITS):
+        point = Demand(region.inputs).point(value, space.index)
+        if not space.refine(reachable([point])):
+            break
+    return point
+
+
+def check_point(emitter: Emitter, point: Point) -> None:
+    """Leave with the node's status if what a point is made of is out of range or refused."""
+    for loaded in point.looked:
         with emitter.scope():
-            if isinstance(looked, LoadedIndex):
-                top = emitter.b.index(emitter.size(looked.size))
-                bottom = emitter.b.sub(0, top) if looked.wraps else emitter.b.i64(0)
-                outside = functools.partial(_outside, emitter, looked, bottom, top)
-                _fail_where(emitter, looked.point, outside)
-            else:
-                _fail_where(emitter, looked, functools.partial(emitter.emit, looked))
+            top = emitter.b.index(emitter.size(loaded.size))
+            bottom = emitter.b.sub(0, top) if loaded.wraps else emitter.b.i64(0)
+            outside = functools.partial(_outside, emitter, loaded, bottom, top)
+            _fail_where(emitter, loaded.point, outside)
+    if point.refused is not None:
+        with emitter.scope():
+            _fail_where(emitter, point.refused, functools.partial(emitter.emit, point.refused))
 
 
 def _fail_where(emitter: Emitter, point: Point, is_bad: Callable[[], Reg]) -> None:

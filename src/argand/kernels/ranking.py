@@ -17,14 +17,13 @@ from typing import Final
 from argand.ir.families import Sort
 from argand.ir.program import Node
 from argand.kernels.plan import Plan, described
-from argand.kernels.pointwise import check_indices
+from argand.kernels.pointwise import check_values
 from argand.kernels.single import single_node
 from argand.lowering.affine import Axis, affine_of
 from argand.lowering.context import LoweringContext
 from argand.lowering.element import Demand
 from argand.lowering.emitter import Emitter
 from argand.lowering.parallel import product, spread, unflatten, vectors
-from argand.lowering.points import reachable
 from argand.lowering.region import Region
 from argand.lowering.space import ElementIndex, Space
 from argand.nest.builder import NestBuilder, Reg, Ty, static
@@ -94,7 +93,7 @@ class _Ranking:
         self.length = self.emitter.size(plan.length)
         self.key = plan.key
         self.lanes = max(1, context.target.vector_bytes // self.key.bytes)
-        check_indices(self.emitter, reachable([plan.point]))
+        check_values(self.emitter, plan.region)
 
     def emit(self) -> None:
         """All rows, in parallel."""

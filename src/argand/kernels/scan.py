@@ -13,7 +13,7 @@ from argand.base.sums import BLOCK_CHAIN
 from argand.ir.families import Reduce, Scan
 from argand.ir.program import Node
 from argand.kernels.plan import Cost, Plan, described
-from argand.kernels.pointwise import check_indices
+from argand.kernels.pointwise import check_values
 from argand.kernels.single import in_order_cost, single_node
 from argand.lowering.affine import ZERO, Axis, linearised
 from argand.lowering.context import LoweringContext
@@ -21,7 +21,6 @@ from argand.lowering.element import Demand
 from argand.lowering.emitter import Emitter, lanes_for
 from argand.lowering.identities import extreme_value
 from argand.lowering.parallel import cells, product, unflatten, vectors
-from argand.lowering.points import reachable
 from argand.lowering.region import Region
 from argand.lowering.space import ElementIndex, Space, load_stride
 from argand.nest.builder import I64, IntOrReg, NestBuilder, Reg, Ty, static
@@ -83,7 +82,7 @@ class _Scan:
         self.emitter = Emitter(b, context, plan.region.places(context))
         self.x, self.space, self.point = plan.x, plan.space, plan.point
         self.targets = plan.region.targets(context, plan.node.outputs[0])
-        check_indices(self.emitter, reachable([self.point]))
+        check_values(self.emitter, plan.region)
         dims = plan.node.params["dim"]
         dims = (dims,) if isinstance(dims, int) else tuple(dims)
         self.dims = tuple(d for d in dims if d < len(self.x.shape))

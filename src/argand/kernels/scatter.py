@@ -12,7 +12,7 @@ from typing import Any
 from argand.ir.families import Scatter
 from argand.ir.program import Node, Operand
 from argand.kernels.plan import Cost, Plan, described
-from argand.kernels.pointwise import check_indices, emit_stores
+from argand.kernels.pointwise import check_point, check_values, emit_stores
 from argand.kernels.single import in_order_cost, single_node
 from argand.lowering.context import LoweringContext, StridedBuffer
 from argand.lowering.element import Demand
@@ -48,7 +48,8 @@ class ScatterPlan(Plan):
     def emit(self, b: NestBuilder, context: LoweringContext) -> None:
         places = self.region.places(context)
         emitter = Emitter(b, context, places)
-        check_indices(emitter, self.writes.points)
+        check_values(emitter, self.region)
+        check_point(emitter, self.writes.points[-1])
         for buffer in self.region.targets(context, self.node.outputs[0]):
             _copy(Emitter(b, context, places), self.region, self.writes.x, buffer)
             self.writes.emit(emitter, buffer)

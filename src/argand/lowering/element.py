@@ -79,8 +79,7 @@ def _checked(demand: Points, node: Node, point: Point) -> None:
     assert refused is not None
     expression = scalar.trace_body(refused, [x.dtype], bool_)
     element = demand.point(x, point.index, point.guard)
-    bad = demand.computed(expression, element)
-    point.refused = demand.select(point.guard, bad, demand.const(False, bool_))
+    point.refused = demand.computed(expression, element)
     point.settle("same", (element,))
 
 

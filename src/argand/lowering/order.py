@@ -13,9 +13,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from argand.ir.program import Value
-from argand.lowering.affine import Affine
+from argand.lowering.affine import Affine, LoadedIndex
 from argand.lowering.points import Point, reachable
-from argand.lowering.space import same_index
+from argand.lowering.space import same_index, variables
 
 __all__ = ["Access", "Order", "loads_of"]
 
@@ -60,8 +60,15 @@ def _before(load: Access, store: Access) -> bool:
 
 def loads_of(points: Sequence[Point], phase: int = 0, step: int = 0) -> list[Access]:
     """The reads that points need."""
+    found: dict[Point, None] = {}
+    wanted = list(points)
+    while wanted:
+        new = [p for p in reachable(wanted) if p not in found]
+        found.update(dict.fromkeys(new))
+        # an index that is loaded may hide inside another index expression
+        wanted = [v.point for v in variables(new) if isinstance(v, LoadedIndex)]
     return [
         Access(p.value, p.index, phase, step)
-        for p in reachable(points)
+        for p in found
         if p.kind == "load" and isinstance(p.value, Value)
     ]

@@ -53,8 +53,8 @@ class Point:
         self.value, self.index, self.guard, self.key = value, index, guard, key
         self.kind, self.args, self.payload = "", (), None
         self.axes = frozenset()
-        # Looked at before any result is written, also where no element depends on them: indices,
-        # which must be in range, and a boolean that says whether the kernel must fail.
+        # What a kernel looks at before any result is written: indices, which must be in range, and
+        # a boolean that says whether it must fail.
         self.looked: tuple[LoadedIndex, ...] = ()
         self.refused: Point | None = None
 
@@ -72,8 +72,6 @@ class Point:
         found: set[Axis] = set()
         for arg in self.args:
             found |= arg.axes
-        for index in self.looked:
-            found |= index.axes
         if kind in ("load", "known"):
             for affine in self.index:
                 found |= affine.axes
@@ -156,8 +154,6 @@ class Points:
             if any(same(extent, 0) for extent in operand.shape):
                 return ZERO  # nothing is ever read there, and so nothing is checked
             place = self.point(operand, index, point.guard)
-            if point.guard is not None:  # where it doesn't hold, what is computed may be any number
-                place = self.select(point.guard, place, self.const(0, operand.dtype))
             loaded = LoadedIndex(place, size, wraps)
             point.looked += (loaded,)
             return affine_of(loaded)
@@ -229,7 +225,7 @@ def reachable(
 
 def operands(point: Point) -> list[Point]:
     """The points that a point needs first."""
-    found = [*point.args, *(loaded.point for loaded in point.looked)]
+    found = list(point.args)
     if point.kind == "load":
         for affine in point.index:
             found += [v.point for v, _ in affine.terms if isinstance(v, LoadedIndex)]

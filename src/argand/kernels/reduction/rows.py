@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from argand.kernels.pointwise import check_indices
+from argand.kernels.pointwise import check_values
 from argand.kernels.reduction.caching import kept_points
 from argand.kernels.reduction.long_row import LongRow
 from argand.kernels.reduction.loops import RowLoops, contiguous_axis
@@ -34,7 +34,7 @@ def lower_rows(
     """Emit a region with reductions by the best of its plans."""
     emitter = Emitter(b, context, region.places(context))
     plan = min(plans, key=lambda plan: _preference(emitter, plan))
-    check_indices(emitter, reachable(plan.computed))
+    check_values(emitter, region)
     results = Results(emitter, region, plan)
     loops = RowLoops(emitter, plan, results)
     kind = LongRow if plan.is_whole else _Rows

@@ -1,5 +1,5 @@
-"""Indices out of range are refused also where no element depends on them, and before anything is
-read by them; and those that are computed where nothing is read may be any."""
+"""Indices out of range are refused also where no element depends on them, or none of those that
+are wanted, and before anything is read by them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +25,10 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "of an index of a constant": lambda i: ag.zeros(3, 5)[ag.zeros(3, dtype=ag.int64)[i]],
     "of one that is read": lambda i: ag.arange(3)[TABLE[i]],
     "in parts": lambda i: TABLE.expand(2, 3).T[i].reshape(-1, 2).sum(1),
+    "sliced": lambda i: ag.arange(3)[i][:1],
+    "sliced otherwise": lambda i: (ag.arange(3)[i] * 2).flip(0)[:1].sum(),
+    "one column": lambda i: F.embedding(i.long(), ag.ones(3, 4))[:, 1:2].softmax(0),
+    "the last": lambda i: ag.arange(3).cumsum(0)[i][-1:] + ag.arange(3)[0],
     "written": lambda i: ag.zeros(3).index_put((TABLE[i],), ag.ones(1), accumulate=True),
 }
 TABLE = ag.tensor([2, -3, 1])
