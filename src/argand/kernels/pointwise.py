@@ -199,10 +199,11 @@ def check_values(emitter: Emitter, region: Region) -> None:
 
 
 def _whole(region: Region, value: Value) -> Point:
-    """The element of a value at any place."""
+    """The element of a value at any place; no index is made of what the region reduces."""
     space = Space(value.shape)
+    known = [o for n in region.nodes if rule_for(n) is None for o in n.outputs]
     for _ in range(MAX_SPLITS):
-        point = Demand(region.inputs).point(value, space.index)
+        point = Demand(region.inputs, known).point(value, space.index)
         if not space.refine(reachable([point])):
             break
     return point
