@@ -601,6 +601,10 @@ def test_a_configuration_chooses_versions_within_the_served_folders(tmp_path: Pa
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.HandleReloadConfigRequest(request, metadata=token)
         assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        config.base_path = ""
+        config.model_version_policy.specific.ClearField("versions")
+        with pytest.raises(grpc.aio.AioRpcError, match="has to name versions"):
+            await stub.HandleReloadConfigRequest(request, metadata=token)
 
     ask(tmp_path, question, access=Access("manager"))
 

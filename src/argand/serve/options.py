@@ -102,6 +102,11 @@ class VersionPolicy:
                 f"{did_you_mean(str(self.kind), _POLICIES)}"
             )
         hold_at_least(self, count=1)
+        if (self.kind == "specific") != bool(self.versions):
+            raise ArgumentError(
+                "versions are those of a specific policy, as VersionPolicy('specific', versions=(1, "
+                f"3)); got kind {self.kind!r} and versions {self.versions!r:.60}"
+            )
 
     def wanted(self, there: list[int]) -> list[int]:
         """The versions to serve of those that are there, ascending."""

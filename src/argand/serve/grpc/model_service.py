@@ -85,6 +85,8 @@ def policy(given: Any) -> VersionPolicy:
     if kind == "all":
         return VersionPolicy("all")
     if kind == "specific":
+        if not given.specific.versions:
+            raise invalid("a specific policy has to name versions", "model_version_policy")
         return VersionPolicy("specific", versions=tuple(given.specific.versions))
     return VersionPolicy("latest", max(given.latest.num_versions, 1))
 
