@@ -18,9 +18,9 @@ __all__ = ["with_winograd"]
 FEWEST_CHANNELS: Final = 16
 """Below, transforming pixels takes as long as the products that are saved."""
 
-FEWEST_TILES: Final = 25
+FEWEST_TILES: Final = 16
 """Of an image: the transformed weights are 16/9 as large, and where they come from behind the
-second-level cache (10 bytes a nanosecond), reading them for fewer tiles takes longer than the
+second-level cache (13 bytes a nanosecond), reading them for fewer tiles takes longer than the
 products that are saved."""
 
 MOST_BYTES: Final = 16 << 20
