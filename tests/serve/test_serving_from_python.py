@@ -81,7 +81,7 @@ def test_several_programs_need_names(program: Any) -> None:
         (GenerationOptions, {"max_waiting": -1}, "max_waiting must be at least 0"),
         (VersionPolicy, {"kind": "latst"}, "got 'latst'; did you mean latest"),
         (VersionPolicy, {"count": 0}, "count must be at least 1"),
-        (VersionPolicy, {"kind": "specific"}, "versions are those of a specific policy"),
+        (VersionPolicy, {"kind": "specific"}, "versions are those of VersionPolicy"),
         (VersionPolicy, {"versions": (1,)}, "got kind 'latest' and versions"),
         (ModelOptions, {"timeout": 0}, "timeout must be above 0 seconds"),
         (ModelOptions, {"weights": {"a": 1}}, "weights has the label 'a', which labels does not"),

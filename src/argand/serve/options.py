@@ -104,8 +104,8 @@ class VersionPolicy:
         hold_at_least(self, count=1)
         if (self.kind == "specific") != bool(self.versions):
             raise ArgumentError(
-                "versions are those of a specific policy, as VersionPolicy('specific', versions=(1, "
-                f"3)); got kind {self.kind!r} and versions {self.versions!r:.60}"
+                "versions are those of VersionPolicy('specific', versions=(1, 3)) alone; got kind "
+                f"{self.kind!r} and versions {self.versions!r:.60}"
             )
 
     def wanted(self, there: list[int]) -> list[int]:
