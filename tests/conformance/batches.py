@@ -170,11 +170,20 @@ def _transforms() -> Iterator[Entry]:
         yield "irfft", [half], [], _call("irfft", size, 1)
 
 
+def _weights_first(w: Any) -> Any:
+    return ops.permute(ops.winograd_weight(w), (2, 0, 1))
+
+
 def _windows() -> Iterator[Entry]:
     weight = T((4, 3, 3, 3))
     yield "conv2d", [_IMAGE], [weight], _call("conv2d")
     yield "conv2d", [_IMAGE], [weight], _call("conv2d", stride=2, padding=1)
     yield "conv2d", [T((2, 9, 8))], [T((2, 1, 3, 3))], _call("conv2d", groups=2)
+    yield "winograd_weight", [T((3, 3, 3))], [], _weights_first
+    yield "winograd_pixels", [_IMAGE], [T((16, 3, 4))], _call("winograd_pixels", 1)
+    yield "winograd_conv2d", [_IMAGE], [T((4, 3, 3, 3)), T((16, 3, 4))], _call("winograd_conv2d", 1)
+    rows = [T((), dtype="bool"), T((4, 9, 8)), _IMAGE]
+    yield "conv2d_unless", rows, [T((4, 3, 3, 3))], _call("conv2d_unless", 1)
     for name in ("max_pool2d", "avg_pool2d"):
         yield name, [_IMAGE], [], _call(name, 3, 2, 1)
 
