@@ -37,14 +37,30 @@ def test_it_sleeps_when_nothing_has_come_for_a_while(looks, pair):
         selector.register(pair[0], selectors.EVENT_READ)
         assert selector.select() == []
         assert looks[:-1] == [0] * len(looks[:-1]) and 5 <= len(looks) <= 7 and looks[-1] is None
+    with BusySelector(5e-6) as selector:
         del looks[:]
         assert selector.select(1.0) == []
         assert looks[-1] == pytest.approx(1.0 - 5e-6)
+    with BusySelector(5e-6) as selector:
         del looks[:]
         assert selector.select(2e-6) == []
         assert len(looks) <= 4 and looks[-1] == 0
         del looks[:]
         assert selector.select(0) == [] and looks == [0]
+
+
+def test_it_polls_only_after_a_short_wait(looks, pair):
+    with BusySelector(5e-6) as selector:
+        key = selector.register(pair[0], selectors.EVENT_READ)
+        assert selector.select() == []
+        del looks[:]
+        assert selector.select(1.0) == [] and looks == [1.0]
+        pair[1].send(b"x")
+        del looks[:]
+        assert selector.select(1.0) == [(key, selectors.EVENT_READ)] and looks == [1.0]
+        pair[0].recv(1)
+        del looks[:]
+        assert selector.select(1.0) == [] and looks[0] == 0 and len(looks) >= 5
 
 
 def test_what_is_there_is_found_at_once(looks, pair):
