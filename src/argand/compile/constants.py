@@ -159,11 +159,16 @@ def _once(program: Program, nodes: list[Node], wanted: _Wanted) -> tuple[Program
             value = _as_stored(once, value, storage)
         once.nodes.append(Node(registry.get("contiguous"), [value], {}, [value.type]))
         once.outputs.append(once.nodes[-1].outputs[0])
-    once = without_dead_code(once)
-    read = {v for n in once.nodes for v in n.values}
-    sources = [i for i, v in enumerate(once.state) if v in read]
-    once.state = [once.state[i] for i in sources]
-    return once, sources
+    return _trimmed(once)
+
+
+def _trimmed(program: Program) -> tuple[Program, list[int]]:
+    """The program without what its outputs don't need, and which of its state it reads."""
+    program = without_dead_code(program)
+    read = {v for n in program.nodes for v in n.values}
+    sources = [i for i, v in enumerate(program.state) if v in read]
+    program.state = [program.state[i] for i in sources]
+    return program, sources
 
 
 def _as_stored(program: Program, value: Value, storage: Storage) -> Value:
@@ -234,14 +239,21 @@ class Constants:
     """The constant values of a program, and when they must be computed again."""
 
     def __init__(
-        self, once: Program, places: list[Place], backend: str, contents: str | None = None
+        self,
+        once: Program,
+        places: list[Place],
+        backend: str,
+        contents: str | None = None,
+        names: Sequence[str] = (),
+        others: Sequence[Constants] = (),
     ) -> None:
         """`contents` names what the places hold now, the same in every process: the values are
-        kept on disk under it, and processes that find them there share the memory."""
+        kept on disk under it, and processes that find them there share the memory. `names` (see
+        `names_of`) tell which values `others` have already."""
         self.program = once
         self.places = places
         self.backend = backend
-        self._tensors: list[Tensor] = []
+        self.names = list(names)
         self._known: list[tuple[Any, int]] = []
         self._read: list[Any] = []
         self._shared = False
@@ -249,15 +261,33 @@ class Constants:
         self._note()
         if contents is None and is_sharing():
             contents = _digest(self._read)
-        kept = None if contents is None else kept_values(once, contents, backend)
+        there = {
+            name: tensor
+            for other in others
+            if not other.moved()
+            for name, tensor in zip(other.names, other._tensors, strict=True)
+        }
+        found = [there.get(name) for name in self.names] or [None] * len(once.outputs)
+        missing = [i for i, tensor in enumerate(found) if tensor is None]
+        self._taken = len(found) - len(missing)
+        made = iter(self._first(missing, contents) if missing else ())
+        self._tensors = [wrap(next(made)) if tensor is None else tensor for tensor in found]
+
+    def _first(self, wanted: Sequence[int], contents: str | None) -> list[Any]:
+        """Some of the values for the first time, or from disk."""
+        program, sources = self.program, list(range(len(self._read)))
+        if len(wanted) < len(program.outputs):
+            program, sources = _part(program, wanted)
+        kept = None if contents is None else kept_values(program, contents, self.backend)
         if kept is not None:
-            self._tensors = [wrap(a) for a in kept]
-            return
-        self.compute()
-        if contents is not None:
-            made = keep_values(once, contents, [t._array for t in self._tensors], backend)
-            for tensor, array in zip(self._tensors, made, strict=True):
-                tensor._array = array
+            return kept
+        runs = _first_runner(program, self.backend)
+        arrays = list(runs.run((), [self._read[i] for i in sources]))
+        if program is self.program:
+            self._runs = runs
+        if contents is None:
+            return arrays
+        return keep_values(program, contents, arrays, self.backend)
 
     @property
     def packed(self) -> list[Place]:
@@ -283,22 +313,14 @@ class Constants:
         self._shared = any(t._is_shared() for t in sources)
         self._read = [t._array for t in sources]
 
-    def _compiled(self) -> CompiledProgram | Packing:
-        """What computes the values: NumPy the first time, where to compile takes longer."""
-        if self._runs is None:
-            self._runs = packing(self.program) if self.backend == "cpu" else None
-        elif isinstance(self._runs, Packing):
-            self._runs = None  # once more: they may be computed often
-        if self._runs is None:
-            self._runs = compile_program(self.program, self.backend)
-        return self._runs
-
     def compute(self) -> None:
         """Compute the values from the state as it is now."""
         self._note()
-        arrays = self._compiled().run((), self._read)
-        if not self._tensors:
-            self._tensors = [wrap(a) for a in arrays]
+        if self._runs is None:
+            self._runs = _first_runner(self.program, self.backend)
+        elif isinstance(self._runs, Packing):  # once more: they may be computed often
+            self._runs = compile_program(self.program, self.backend)
+        arrays = self._runs.run((), self._read)
         for tensor, array in zip(self._tensors, arrays, strict=True):
             tensor._array = array
 
@@ -306,7 +328,36 @@ class Constants:
         """What is computed once."""
         head = f"constants: {len(self.program.nodes)} nodes, computed when their state changes"
         lines = ["read from disk"] if self._runs is None else self._runs.explain()
+        if self._taken:
+            lines = [f"{self._taken} of {len(self.names)} values are those of other sizes"]
         return [head, *(f"  {line}" for line in lines)]
+
+
+def _first_runner(program: Program, backend: str) -> CompiledProgram | Packing:
+    """What computes values once: NumPy, where to compile takes longer."""
+    found = packing(program) if backend == "cpu" else None
+    return compile_program(program, backend) if found is None else found
+
+
+def _part(program: Program, outputs: Sequence[int]) -> tuple[Program, list[int]]:
+    """The program of some of the outputs, and which of the state it reads."""
+    part = Program(program.name, state=[v.copy(v.name) for v in program.state])
+    env: dict[Value, Operand] = dict(zip(program.state, part.state, strict=True))
+    part.nodes = copied_nodes(program.nodes, env)
+    part.outputs = [resolved(program.outputs[i], env) for i in outputs]
+    return _trimmed(part)
+
+
+def names_of(program: Program, sources: Sequence[int]) -> list[str]:
+    """A name for each output: equal where it is computed in the same way from the same state, whose
+    numbers are `sources`."""
+    names = {v: f"{v.type} {i}" for v, i in zip(program.state, sources, strict=True)}
+    for node in program.nodes:
+        operands = [names[x] if isinstance(x, Value) else repr(x) for x in node.inputs]
+        params = sorted(node.params.items())
+        text = hashlib.sha256(repr((node.op.name, params, operands)).encode()).hexdigest()
+        names |= {o: f"{text} {i}" for i, o in enumerate(node.outputs)}
+    return [names[v] if isinstance(v, Value) else repr(v) for v in program.outputs]
 
 
 def _digest(arrays: Sequence[Any]) -> str:

@@ -14,7 +14,7 @@ from argand.base.settings import settings
 from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import LEAF_SPEC
 from argand.compile.call import Executable, Input, Parts
-from argand.compile.constants import Constants, split_constants
+from argand.compile.constants import Constants, names_of, split_constants
 from argand.compile.places import Argument, Held, Place
 from argand.compile.results import ProgramOutput
 from argand.ir import bind as crossroads
@@ -122,7 +122,9 @@ class Runner:
         if split is not None:
             sources = [places[i] for i in split.sources]
             contents = self._contents_of(split.sources)
-            constants = Constants(split.once, sources, self.backend, contents)
+            names = names_of(split.once, split.sources)
+            others = [e.parts.constants for e in self._executables.values() if e.parts.constants]
+            constants = Constants(split.once, sources, self.backend, contents, names, others)
             places = [*(places[i] for i in split.kept), *constants.packed]
             program = split.rest
         outputs = [ProgramOutput(i) for i in range(len(program.outputs))]
