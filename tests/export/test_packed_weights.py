@@ -100,73 +100,80 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, cache: Path, used: list[bo
     assert used == [False, False, True]
 
 
-class TestSizes:
-    """A program has native code for one row and for more: their weights are the same arrays."""
+# -- a program has native code for one row and for more: their weights are the same arrays --------
 
-    @pytest.fixture
-    def program(self) -> Any:
-        ag.manual_seed(0)
-        model = nn.Sequential(nn.Linear(16, 256), nn.ReLU(), nn.Linear(256, 128)).eval()
-        rows = ag.Dim("rows")
-        return ag.export.export(model, (ag.rand(3, 16),), dynamic_shapes=({0: rows},))
 
-    def packed(self, program: Any) -> list[list[Any]]:
-        """Where the packed weights of each code are."""
-        made = program.default.runner._executables.values()
-        return [[t._array for t in e.parts.constants._tensors] for e in made]
+@pytest.fixture
+def program() -> Any:
+    ag.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 256), nn.ReLU(), nn.Linear(256, 128)).eval()
+    rows = ag.Dim("rows")
+    return ag.export.export(model, (ag.rand(3, 16),), dynamic_shapes=({0: rows},))
 
-    def expected(self, program: Any, x: Any) -> Any:
-        w, b, v, c = (np.array(p.tolist()) for p in program.parameters())
-        return np.maximum(x.numpy().astype(np.float64) @ w.T + b, 0) @ v.T + c
 
-    def check(self, program: Any, *counts: int) -> None:
-        for n in counts:
-            x = ag.rand(n, 16)
-            with ag.no_grad():
-                y = program(x).numpy()
-            np.testing.assert_allclose(y, self.expected(program, x), rtol=1e-4, atol=1e-5)
+def packed(program: Any) -> list[list[Any]]:
+    """Where the packed weights of each code are."""
+    made = program.default.runner._executables.values()
+    return [[t._array for t in e.parts.constants._tensors] for e in made]
 
-    def test_they_are_packed_once(self, program: Any) -> None:
-        self.check(program, 1, 5, 2)
-        one, more = self.packed(program)  # one row has its expanded biases besides
-        assert len(more) == 2 and {id(a) for a in more} < {id(a) for a in one}
 
-    @pytest.mark.parametrize("order", [(1, 5), (5, 1)])
-    def test_a_write_is_seen_by_all(self, program: Any, order: tuple[int, ...]) -> None:
-        self.check(program, 1, 5)
-        for n in range(3):
-            with ag.no_grad():
-                for p in program.parameters():
-                    p.mul_(1.5 + n)
-            self.check(program, *order, *order)
+def expected(program: Any, x: Any) -> Any:
+    w, b, v, c = (np.array(p.tolist()) for p in program.parameters())
+    return np.maximum(x.numpy().astype(np.float64) @ w.T + b, 0) @ v.T + c
 
-    def test_a_write_between_is_seen(self, program: Any) -> None:
-        self.check(program, 5)
+
+def check(program: Any, *counts: int) -> None:
+    for n in counts:
+        x = ag.rand(n, 16)
+        with ag.no_grad():
+            y = program(x).numpy()
+        np.testing.assert_allclose(y, expected(program, x), rtol=1e-4, atol=1e-5)
+
+
+def test_they_are_packed_once(program: Any) -> None:
+    check(program, 1, 5, 2)
+    one, more = packed(program)  # one row has its expanded biases besides
+    assert len(more) == 2 and {id(a) for a in more} < {id(a) for a in one}
+
+
+@pytest.mark.parametrize("order", [(1, 5), (5, 1)])
+def test_a_write_is_seen_by_all(program: Any, order: tuple[int, ...]) -> None:
+    check(program, 1, 5)
+    for n in range(3):
         with ag.no_grad():
             for p in program.parameters():
-                p.add_(0.25)
-        self.check(program, 1, 5, 1)
-        more, one = self.packed(program)
-        assert all(any(np.array_equal(a, b) for b in one) for a in more)
+                p.mul_(1.5 + n)
+        check(program, *order, *order)
 
-    def test_what_differs_is_packed_apart(self) -> None:
-        ag.manual_seed(1)
-        w = nn.Parameter(ag.rand(64, 32))
 
-        class Model(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.w = w
+def test_a_write_between_is_seen(program: Any) -> None:
+    check(program, 5)
+    with ag.no_grad():
+        for p in program.parameters():
+            p.add_(0.25)
+    check(program, 1, 5, 1)
+    more, one = packed(program)
+    assert all(any(np.array_equal(a, b) for b in one) for a in more)
 
-            def forward(self, x: Any, y: Any) -> Any:
-                return x @ self.w.t() + (y @ self.w.t().exp()).sum() * (self.w.t() * 2).sum()
 
-        rows = ag.Dim("rows")
-        args = (ag.rand(3, 32), ag.rand(2, 32))
-        program = ag.export.export(Model().eval(), args, dynamic_shapes=({0: rows}, None))
-        for n in (1, 4):
-            x = ag.rand(n, 32)
-            a, b, m = (np.array(t.tolist()) for t in (x, args[1], w))
-            expected = a @ m.T + (b @ np.exp(m.T)).sum() * (m.T * 2).sum()
-            with ag.no_grad():
-                np.testing.assert_allclose(program(x, args[1]).numpy(), expected, rtol=1e-4)
+def test_what_differs_is_packed_apart() -> None:
+    ag.manual_seed(1)
+    w = nn.Parameter(ag.rand(64, 32))
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = w
+
+        def forward(self, x: Any, y: Any) -> Any:
+            return x @ self.w.t() + (y @ self.w.t().exp()).sum() * (self.w.t() * 2).sum()
+
+    rows = ag.Dim("rows")
+    args = (ag.rand(3, 32), ag.rand(2, 32))
+    program = ag.export.export(Model().eval(), args, dynamic_shapes=({0: rows}, None))
+    for n in (1, 4):
+        x = ag.rand(n, 32)
+        a, b, m = (np.array(t.tolist()) for t in (x, args[1], w))
+        expected = a @ m.T + (b @ np.exp(m.T)).sum() * (m.T * 2).sum()
+        with ag.no_grad():
+            np.testing.assert_allclose(program(x, args[1]).numpy(), expected, rtol=1e-4)

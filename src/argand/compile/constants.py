@@ -44,7 +44,7 @@ from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resol
 from argand.ir.rewrite import without_dead_code
 from argand.ops.winograd import WinogradWeight
 from argand.runtime.packed import is_sharing
-from argand.tensor.core import Tensor, wrap
+from argand.tensor.core import wrap
 
 
 class Storage(NamedTuple):
