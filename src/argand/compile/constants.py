@@ -44,7 +44,7 @@ from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resol
 from argand.ir.rewrite import without_dead_code
 from argand.ops.winograd import WinogradWeight
 from argand.runtime.packed import is_sharing
-from argand.tensor.core import wrap
+from argand.tensor.core import Tensor, wrap
 
 
 class Storage(NamedTuple):
@@ -271,7 +271,7 @@ class Constants:
         missing = [i for i, tensor in enumerate(found) if tensor is None]
         self._taken = len(found) - len(missing)
         made = iter(self._first(missing, contents) if missing else ())
-        self._tensors = [wrap(next(made)) if tensor is None else tensor for tensor in found]
+        self._tensors: list[Tensor] = [wrap(next(made)) if t is None else t for t in found]
 
     def _first(self, wanted: Sequence[int], contents: str | None) -> list[Any]:
         """Some of the values for the first time, or from disk."""

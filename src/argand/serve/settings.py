@@ -27,7 +27,8 @@ class ServerOptions:
         hung_seconds: after how many seconds of one call a worker is ended, and its call computed
             once more by another; at least the model's `timeout`. `inf` for never.
         busy_poll: for how many seconds a server with a process of its own looks for requests before
-            it sleeps, as waking up takes longer than most requests of small models; 0 for never.
+            it sleeps, as waking up takes longer than most requests of small models, while they come
+            that quickly; 0 for never.
         poll: the seconds between two looks at the folders of models; None to look once.
         profile: the paths and ports of a cloud, besides the protocols.
         model: the model that a profile's paths without a name ask; the only one where not given.
