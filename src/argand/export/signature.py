@@ -26,6 +26,9 @@ from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import tensor
 
 
+_REMEMBERED = 512  # calls' shapes that are known to fit
+
+
 class TensorInfo(NamedTuple):
     """What an input or an output is: its name, dtype and shape; `is_number` of Python floats."""
 
@@ -100,6 +103,7 @@ class Signature:
         self.facts = tuple(facts)
         self.runner: Runner | None = None
         self.checked = Checked(program) if program.symbols() else None
+        self._fitting: dict[tuple[Any, ...], dict[str, Any]] = {}  # sizes, by shapes that fit
 
     def bind_state(
         self, state: Mapping[str, Tensor], contents: Mapping[str, str] | None = None
@@ -215,10 +219,18 @@ class Signature:
 
     def sizes(self, tensors: Sequence[Any]) -> dict[str, Any]:
         """The sizes of the symbols, from the inputs, which must fit each other and the ranges."""
-        shapes = [getattr(value, "shape", ()) for value in tensors]
+        shapes = tuple([getattr(value, "shape", ()) for value in tensors])
+        is_known = all([type(size) is int for shape in shapes for size in shape])
+        if is_known and shapes in self._fitting:
+            return self._fitting[shapes]
+        found = self._sizes_of(shapes)
+        if is_known and len(self._fitting) < _REMEMBERED:
+            self._fitting[shapes] = found
+        return found
+
+    def _sizes_of(self, shapes: Sequence[Any]) -> dict[str, Any]:
         sizes = found_sizes([info.shape for info in self.inputs], shapes)
-        for info, value in zip(self.inputs, tensors, strict=True):
-            shape = getattr(value, "shape", ())
+        for info, shape in zip(self.inputs, shapes, strict=True):
             for d, (expected, size) in enumerate(zip(info.shape, shape, strict=True)):
                 wanted = expected.evaluate(sizes) if isinstance(expected, Dim) else expected
                 if wanted != size:

@@ -308,7 +308,10 @@ def _argument(spec: TensorSpec, array: Any) -> Any:
         return float(array)
     if array is None or array.dtype.kind in "OSU":
         return array
-    return wrap(np.require(array, array.dtype.newbyteorder("="), ["C", "A"]))
+    flags = array.flags
+    if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
+        array = np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
+    return wrap(array)
 
 
 def _shown(spec: TensorSpec) -> str:
