@@ -46,7 +46,7 @@ def name_of(dtype: np.dtype[Any]) -> str:
     """The protocol's name of a dtype; ValueError where it has none."""
     if dtype.kind in "SU":
         return "BYTES"
-    found = _NAMES.get(dtype.newbyteorder("="))
+    found = _NAMES.get(dtype) or _NAMES.get(dtype.newbyteorder("="))
     if found is None and dtype.name == "bfloat16":
         return "BF16"
     if found is None:

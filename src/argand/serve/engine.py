@@ -176,6 +176,8 @@ class Engine:
 
     def _drawn(self, model: Model) -> int | None:
         """A version by the weights of the labels whose versions take requests."""
+        if not model.options.weights:
+            return None
         available = model.available
         drawn = [(model.labelled(k), w) for k, w in model.options.weights.items() if w > 0]
         drawn = [(number, weight) for number, weight in drawn if number in available]
