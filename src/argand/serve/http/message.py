@@ -160,7 +160,9 @@ _LINES: dict[int, bytes] = {}
 
 def clean(text: Any) -> bytes:
     """A text as the value of a header: no control characters, nothing outside latin-1."""
-    kept = "".join(c if c.isprintable() else " " for c in str(text))
+    kept = str(text)
+    if not kept.isprintable():
+        kept = "".join(c if c.isprintable() else " " for c in kept)
     return kept.encode("latin-1", "replace")[:1000]
 
 
