@@ -220,11 +220,11 @@ class Signature:
     def sizes(self, tensors: Sequence[Any]) -> dict[str, Any]:
         """The sizes of the symbols, from the inputs, which must fit each other and the ranges."""
         shapes = tuple([getattr(value, "shape", ()) for value in tensors])
-        is_known = all([type(size) is int for shape in shapes for size in shape])
-        if is_known and shapes in self._fitting:
+        are_numbers = {type(size) for shape in shapes for size in shape} <= {int}
+        if are_numbers and shapes in self._fitting:
             return self._fitting[shapes]
         found = self._sizes_of(shapes)
-        if is_known and len(self._fitting) < _REMEMBERED:
+        if are_numbers and len(self._fitting) < _REMEMBERED:
             self._fitting[shapes] = found
         return found
 
