@@ -25,7 +25,6 @@ from argand.ir.sizes import found_sizes
 from argand.tensor.core import Tensor, wrap
 from argand.tensor.creation import tensor
 
-
 _REMEMBERED = 512  # calls' shapes that are known to fit
 
 
