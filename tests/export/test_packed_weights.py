@@ -156,6 +156,35 @@ def test_a_write_between_is_seen(program: Any) -> None:
     assert all(any(np.array_equal(a, b) for b in one) for a in more)
 
 
+def given_other_memory(program: Any) -> None:
+    with ag.no_grad():
+        for p in program.parameters():
+            p.set_(ag.rand(2, *p.shape)[1])
+
+
+def exchanged(program: Any) -> None:
+    for p in program.parameters():
+        ag.utils.swap_tensors(p, nn.Parameter(ag.rand(*p.shape)))
+
+
+@pytest.mark.parametrize("replace", [given_other_memory, exchanged])
+@pytest.mark.parametrize("order", [(1, 5), (5, 1)])
+def test_weights_that_are_replaced_between_are_packed_anew(
+    program: Any, order: tuple[int, ...], replace: Any
+) -> None:
+    check(program, order[0])
+    replace(program)
+    check(program, *order[::-1])
+
+
+def test_the_file_is_not_asked_for_weights_that_are_replaced(program: Any, tmp_path: Path) -> None:
+    program.save(tmp_path / "m.argand")
+    check(ag.export.load(tmp_path / "m.argand"), 5)  # they are on disk now
+    loaded = ag.export.load(tmp_path / "m.argand")
+    given_other_memory(loaded)
+    check(loaded, 5, 1)
+
+
 def test_what_differs_is_packed_apart() -> None:
     ag.manual_seed(1)
     w = nn.Parameter(ag.rand(64, 32))

@@ -243,11 +243,11 @@ class Constants:
         once: Program,
         places: list[Place],
         backend: str,
-        contents: str | None = None,
+        contents: Sequence[str] | None = None,
         names: Sequence[str] = (),
         others: Sequence[Constants] = (),
     ) -> None:
-        """`contents` names what the places hold now, the same in every process: the values are
+        """`contents` names what each place holds now, the same in every process: the values are
         kept on disk under it, and processes that find them there share the memory. `names` (see
         `names_of`) tell which values `others` have already."""
         self.program = once
@@ -260,11 +260,11 @@ class Constants:
         self._runs: CompiledProgram | Packing | None = None
         self._note()
         if contents is None and is_sharing():
-            contents = _digest(self._read)
+            contents = [_digest(array) for array in self._read]
         there = {
             name: tensor
             for other in others
-            if not other.moved()
+            if not other.moved() and not other.replaced()
             for name, tensor in zip(other.names, other._tensors, strict=True)
         }
         found = [there.get(name) for name in self.names] or [None] * len(once.outputs)
@@ -273,21 +273,20 @@ class Constants:
         made = iter(self._first(missing, contents) if missing else ())
         self._tensors: list[Tensor] = [wrap(next(made)) if t is None else t for t in found]
 
-    def _first(self, wanted: Sequence[int], contents: str | None) -> list[Any]:
+    def _first(self, wanted: Sequence[int], contents: Sequence[str] | None) -> list[Any]:
         """Some of the values for the first time, or from disk."""
         program, sources = self.program, list(range(len(self._read)))
         if len(wanted) < len(program.outputs):
             program, sources = _part(program, wanted)
-        kept = None if contents is None else kept_values(program, contents, self.backend)
+        key = None if contents is None else "\n".join(contents[i] for i in sources)
+        kept = None if key is None else kept_values(program, key, self.backend)
         if kept is not None:
             return kept
         runs = _first_runner(program, self.backend)
         arrays = list(runs.run((), [self._read[i] for i in sources]))
         if program is self.program:
             self._runs = runs
-        if contents is None:
-            return arrays
-        return keep_values(program, contents, arrays, self.backend)
+        return arrays if key is None else keep_values(program, key, arrays, self.backend)
 
     @property
     def packed(self) -> list[Place]:
@@ -360,10 +359,8 @@ def names_of(program: Program, sources: Sequence[int]) -> list[str]:
     return [names[v] if isinstance(v, Value) else repr(v) for v in program.outputs]
 
 
-def _digest(arrays: Sequence[Any]) -> str:
-    """A name of what some arrays hold."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(f"{array.dtype} {array.shape} ".encode())
-        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+def _digest(array: Any) -> str:
+    """A name of what an array holds."""
+    found = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
+    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return found.hexdigest()

@@ -48,7 +48,9 @@ class Runner:
         self.state = list(state)
         self.inputs = list(inputs)
         self.contents = [
-            (name, state._writes) if name is not None and isinstance(state, Tensor) else None
+            (name, state._array, state._writes)
+            if name is not None and isinstance(state, Tensor)
+            else None
             for name, state in zip(contents or [None] * len(self.state), self.state, strict=True)
         ]
         self.backend = backend
@@ -145,15 +147,19 @@ class Runner:
         )
         return Executable(program, compile_program(program, self.backend), parts)
 
-    def _contents_of(self, numbers: Sequence[int]) -> str | None:
-        """The names of what these states hold; None where one was written since it had its name."""
+    def _contents_of(self, numbers: Sequence[int]) -> list[str] | None:
+        """The names of what these states hold; None where one was written since it had its name, or
+        has other memory."""
         names = []
         for i in numbers:
             known, tensor = self.contents[i], self.state[i]
-            if known is None or not isinstance(tensor, Tensor) or tensor._writes != known[1]:
+            if known is None or not isinstance(tensor, Tensor):
                 return None
-            names.append(known[0])
-        return "\n".join(names)
+            name, array, writes = known
+            if tensor._array is not array or tensor._writes != writes:
+                return None
+            names.append(name)
+        return names
 
     def _of_sizes(self, sizes: Sizes) -> Program:
         """The program where some sizes are known."""
