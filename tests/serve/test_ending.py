@@ -9,18 +9,20 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rpc import Stub, serving
 from served import classifier, exported, inputs, put, run
+from texts import LETTERS, small_model
 from web import asked
 
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("httptools")
 
-from argand.serve import BatchOptions, ModelOptions, Server
+from argand.serve import BatchOptions, ModelOptions, Server, generation
 from argand_client.definitions import messages
 
 V2 = "/inference.GRPCInferenceService"
@@ -145,6 +147,43 @@ def test_idle_streams_end_with_the_server_and_what_they_asked_is_answered(tmp_pa
             with pytest.raises(grpc.RpcError, match="the server ends") as caught:
                 next(stream)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.timeout(60)
+def test_who_waits_when_the_time_to_end_is_over_hears_so(tmp_path: Path) -> None:
+    put(exported(classifier()), tmp_path, "digits", 1)
+    letters = generation.export(small_model(64), context=64, vocabulary=LETTERS)
+    put(letters, tmp_path, "letters", 1)
+    waits = ModelOptions(batching=BatchOptions(max_rows=9, max_delay=600))
+    server = Server(tmp_path, port=0, grpc_port=0, drain=0.3, models={"digits": waits}).start()
+    rows = {"instances": inputs(1).tolist()}
+    text = {"model": "letters", "prompt": "a", "max_tokens": 9, "stream": True}
+    request = messages()("inference.ModelInferRequest")(model_name="digits")
+    request.inputs.add(name="input", datatype="FP32", shape=(1, 6))
+    request.raw_input_contents.append(inputs(1).tobytes())
+    version = server.engine.find("letters")
+    scheduler = server.call(lambda: generation.generator_of(version)).scheduler
+
+    async def held() -> None:
+        while not all(s.ended for s in scheduler.running):
+            await asyncio.sleep(0.001)
+
+    scheduler._step = held
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        with ThreadPoolExecutor(2) as threads:
+            posts = [
+                threads.submit(asked, server, "POST", *what)
+                for what in (("/v1/models/digits:predict", rows), ("/v1/completions", text))
+            ]
+            call = channel.unary_unary(f"{V2}/ModelInfer").future(request.SerializeToString())
+            while server.engine.find("digits").in_flight < 2 or not scheduler.running:
+                time.sleep(0.001)
+            server.stop()
+            row, stream = (post.result() for post in posts)
+        assert call.code() is grpc.StatusCode.UNAVAILABLE
+    assert (row.status, row.json) == (503, {"error": "serving_default: the model was unloaded"})
+    assert (stream.status, stream.body.count(b"data: ")) == (200, 1)
+    assert b'"message":"the model is being unloaded"' in stream.body
 
 
 def test_over_grpc_nothing_is_ready_where_the_server_ends(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import argand as ag
 from argand import nn
 from argand.nn import functional as F
 from argand.serve import ServeError, State, Status, generation
+from argand.serve.execution import Executor
 from argand.serve.generation import GenerationOptions, Generator, Sampling
 from argand.serve.generation.layout import Layout
 from argand.serve.generation.sampling import draw, uniform
@@ -166,6 +167,27 @@ def test_a_cancelled_request_leaves_no_page_behind(program: Any) -> None:
 
     facts = run(ask()).facts
     assert (facts["pages_used"], facts["running"], facts["waiting"]) == (0, 0, 0)
+
+
+def test_a_step_that_ends_after_nobody_waits_for_it_is_dropped(program: Any) -> None:
+    made = generator_of(program)
+    late: list[Any] = []
+
+    class Slow(Executor):
+        def start(self, signature: Any, arrays: Any, done: Any, askers: Any = ()) -> None:
+            late.append(done)
+
+    async def cancelled() -> None:
+        made.scheduler._executor = Slow()
+        step = asyncio.create_task(made.scheduler._call(made.scheduler.decode, []))
+        await asyncio.sleep(0)
+        step.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await step
+        for found in ([], ValueError()):
+            late[0](found)  # raises nothing
+
+    run(cancelled())
 
 
 def test_a_deadline_ends_a_request_and_a_full_queue_refuses_one(program: Any) -> None:

@@ -32,6 +32,7 @@ from argand.serve.settings import ServerOptions
 _log = logging.getLogger("argand.serve")
 
 _LAST = 1.0  # seconds for models to end, where requests took all of the time
+_LAST_WORDS = 0.5  # seconds for clients to hear that theirs took too long
 _LAST_OF_TLS = 5.0  # seconds for a client to read the last bytes and say that it ends, too
 _BACKLOG = 2048  # connections that the kernel keeps while the loop computes
 
@@ -282,18 +283,26 @@ class Server:
         self.is_draining = True
         self.engine.stop_polling()
         listening.close()
-        cutting = asyncio.create_task(self._cut())
+        beside = [asyncio.create_task(self._cut()), asyncio.create_task(self._end_in_time())]
         loop = asyncio.get_running_loop()
         until = loop.time() + self.options.drain
-        ending = [self._connections.close(self.options.drain)]
+        seconds = self.options.drain + _LAST_WORDS
+        ending = [self._connections.close(seconds)]
         if self._grpc is not None:
-            ending.append(self._grpc.stop(self.options.drain))
+            ending.append(self._grpc.stop(seconds))
         await asyncio.gather(*ending)
-        cutting.cancel()
+        for task in beside:
+            task.cancel()
         left = 0.0 if self._ends_at_once.is_set() else until - loop.time()
         await self.engine.close(max(left, _LAST))
         if self._log is not None:
             self._log.close()
+
+    async def _end_in_time(self) -> None:
+        """End the models after `drain` seconds, so that who waits still hears UNAVAILABLE in the
+        form of the protocol, and not that the connection has broken."""
+        await asyncio.sleep(self.options.drain)
+        await self.engine.close(0.0)
 
     async def _cut(self) -> None:
         """Let no request end, once a second signal comes."""

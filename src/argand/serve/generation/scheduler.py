@@ -276,6 +276,8 @@ class Scheduler:
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
 
         def done(found: list[Any] | BaseException) -> None:
+            if future.done():  # the server ended meanwhile
+                return
             if isinstance(found, BaseException):
                 future.set_exception(found)
             else:
