@@ -103,7 +103,7 @@ def _array(spec: Tensor, value: Any) -> np.ndarray[Any, Any]:
         raise invalid(
             f"the input {spec.name!r}: the lists have different lengths", spec.name
         ) from None
-    if array.dtype.kind in "SU":
+    if array.dtype.kind in "SU" or (plain and not array.size and dtype.kind == "O"):
         array = array.astype(object)
     if array.dtype.kind == "O":
         wrong = [v for v in array.ravel().tolist() if not isinstance(v, str | bytes)]

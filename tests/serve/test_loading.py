@@ -18,7 +18,15 @@ from served import classifier, engine_of, exported, inputs, put, run
 import argand as ag
 from argand import nn
 from argand.runtime import memory
-from argand.serve import Engine, ModelOptions, ModelVersion, ServeError, Status, VersionPolicy
+from argand.serve import (
+    Engine,
+    ModelOptions,
+    ModelVersion,
+    ServeError,
+    Status,
+    VersionPolicy,
+    folders,
+)
 
 
 async def asked(engine: Engine, x: np.ndarray, version: int | None = None) -> np.ndarray:
@@ -199,6 +207,28 @@ def test_a_folder_of_versions_is_a_model_and_what_is_none_is_told(tmp_path: Path
             await engine.close()
 
     run(ask())
+
+
+def test_a_link_that_is_switched_while_folders_are_looked_at_shows_what_it_leads_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, file = tmp_path / "models" / "digits", folders._file
+    link.parent.mkdir()
+    releases = [tmp_path / "first" / "1", tmp_path / "second" / "2"]
+    for folder in releases:
+        folder.mkdir(parents=True)
+        (folder / "model.argand").touch()
+
+    def switched(folder: Path, problems: list[str]) -> Path | None:
+        if releases:
+            (tmp_path / "new").symlink_to(releases.pop().parent)
+            (tmp_path / "new").rename(link)
+        return file(folder, problems)
+
+    switched(tmp_path, [])
+    monkeypatch.setattr(folders, "_file", switched)
+    found = folders.found_at([link.parent]).models
+    assert [v.path for v in found["digits"].values()] == [link / "1" / "model.argand"]
 
 
 def test_of_two_models_of_one_name_the_first_is_served(tmp_path: Path) -> None:

@@ -120,6 +120,9 @@ def test_strings_over_v2(server: Any) -> None:
     assert rest == tail
     found = from_bytes(memoryview(rest[: len(to_bytes(arrays["text"]))]), "BYTES", [3])
     assert [x.decode() for x in found] == WORDS
+    with Client(server.url, "words") as client:
+        none = client.infer({"text": [], "column": np.empty((0, 1), object)})
+    assert [a.shape for a in none.values()] == [(0,), (0, 1)]
 
 
 def test_strings_over_torchserves_routes(server: Any) -> None:

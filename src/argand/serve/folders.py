@@ -43,7 +43,26 @@ def found_at(roots: list[Path]) -> Listing:
     or `.onnx`. A model's folder with such a file and no numbers has version 1, and so has a file
     in the root itself, whose model has the file's name. A root of nothing but numbered folders with
     such files is a model itself. Of two models of one name the first counts.
+
+    A link that is switched to another folder meanwhile would show a part of each, or nothing; then
+    all is looked at again.
     """
+    while True:
+        before = _links(roots)
+        found = _listed(roots)
+        if _links(roots) == before:
+            return found
+
+
+def _links(roots: list[Path]) -> list[str]:
+    """Where the links lead by which models are found: roots, models and versions."""
+    models = [e for root in roots if root.is_dir() for e in _entries(root)]
+    versions = [e for model in models if model.is_dir() for e in _entries(model)]
+    links = [p for p in (*models, *versions) if p.is_symlink()]
+    return [os.path.realpath(p) for p in (*roots, *links)]
+
+
+def _listed(roots: list[Path]) -> Listing:
     found = Listing({}, [], all(root.exists() for root in roots))
     for root in roots:
         for name, place, versions in _models(root, found.problems):
