@@ -90,6 +90,20 @@ def test_a_weight_that_may_change_and_other_dtypes_stay_as_they_are() -> None:
     assert with_winograd(program, set(program.state)) is program
 
 
+def test_padding_that_varies_stays_as_it_is_and_one_program_serves_it() -> None:
+    conv = nn.Conv2d(16, 16, 3).eval()
+
+    def padded(x: ag.Tensor, y: ag.Tensor) -> ag.Tensor:
+        return nn.functional.conv2d(x, conv.weight, conv.bias, padding=y.shape[0])
+
+    x = ag.rand(2, 16, 9, 9)
+    program = export(padded, (x, ag.ones(3)), dynamic_shapes=(None, {0: Dim("k")}))
+    with ag.no_grad():
+        for n in (3, 2, 5):
+            assert ag.allclose(program(x, ag.ones(n)), padded(x, ag.ones(n)), atol=1e-5)
+    assert len(program.default.runner._executables) == 1
+
+
 def test_the_transformed_weight_is_computed_once_and_can_be_switched_off() -> None:
     split = split_constants(parse_program(written(o=128)), [True], "cpu")
     assert split is not None

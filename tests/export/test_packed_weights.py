@@ -146,6 +146,19 @@ def test_a_write_is_seen_by_all(program: Any, order: tuple[int, ...]) -> None:
         check(program, *order, *order)
 
 
+def test_it_is_told_whose_values_they_are(program: Any) -> None:
+    def told() -> list[str]:
+        made = program.default.runner._executables.values()
+        return [line for e in made for line in e.parts.constants.explain()]
+
+    check(program, 1, 5)
+    assert "  2 of 2 values are those of other sizes" in told()
+    with ag.no_grad():
+        next(program.parameters()).mul_(2)
+    check(program, 1, 5)
+    assert not any("of other sizes" in line for line in told())
+
+
 def test_a_write_between_is_seen(program: Any) -> None:
     check(program, 5)
     with ag.no_grad():

@@ -319,6 +319,7 @@ class Constants:
             self._runs = _first_runner(self.program, self.backend)
         elif isinstance(self._runs, Packing):  # once more: they may be computed often
             self._runs = compile_program(self.program, self.backend)
+        self._taken = 0
         arrays = self._runs.run((), self._read)
         for tensor, array in zip(self._tensors, arrays, strict=True):
             tensor._array = array

@@ -60,7 +60,7 @@ def _pays(node: Node) -> bool:
         return False
     (x, w), p = node.values, node.params
     plain = p["stride"] == (1, 1) and p["dilation"] == (1, 1) and p["groups"] == 1
-    sizes = (*x.shape[1:], *w.shape)
+    sizes = (*x.shape[1:], *w.shape, *p["padding"])
     if not plain or not all(isinstance(s, int) for s in sizes) or w.shape[2:] != KERNEL:
         return False
     outputs, inputs = w.shape[:2]

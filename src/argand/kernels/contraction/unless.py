@@ -40,6 +40,7 @@ class UnlessPlan(Plan):
         self.loop.emit(b, context)
         done = self.region.places(context)[self.done]
         images = context.size(b, self.done.shape[0])
+        # on this thread, so that all share each convolution; its scratch ends with its chunk
         with b.parallel(images, 0) as image:
             is_done = b.load(done.pointer, b.mul(image, done.strides[0]), Ty("bool"))
             with b.if_(b.apply("not", is_done)):
