@@ -170,6 +170,29 @@ def test_a_damaged_version_has_its_error_and_the_others_are_served(tmp_path: Pat
     run(ask())
 
 
+def test_a_damaged_model_keeps_a_server_from_being_ready_only_from_the_start(
+    tmp_path: Path,
+) -> None:
+    whole = put(exported(classifier()), tmp_path, "digits", 1).read_bytes()
+    later = tmp_path / "later" / "1" / "model.argand"
+
+    async def ask(is_ready: bool) -> None:
+        async with engine_of(tmp_path) as engine:
+            assert engine.is_ready is is_ready
+            later.parent.mkdir(parents=True, exist_ok=True)
+            later.write_bytes(whole[:99])
+            await engine.poll()
+            assert engine.models["later"].available == []
+            assert engine.is_ready is is_ready
+            later.write_bytes(whole)
+            await engine.poll()
+            assert engine.models["later"].available == [1] and engine.is_ready
+            later.write_bytes(whole[:99])  # for the next start
+
+    run(ask(is_ready=True))
+    run(ask(is_ready=False))
+
+
 def test_models_that_are_removed_end_and_a_missing_root_ends_nothing(tmp_path: Path) -> None:
     root = tmp_path / "models"
     put(exported(classifier()), root, "digits", 1)

@@ -50,6 +50,7 @@ class Model:
         self.there: dict[int, Found] = {}
         self.unloaded: set[int] | None = set()  # what stays unloaded until asked for; None: all
         self.budget = Budget(options.batching.max_queued_rows)
+        self.is_awaited = False  # whether the server is not ready before a version is
         self.lock = asyncio.Lock()  # held while versions are loaded
         self.stamps: dict[int, Stamp] = {}  # of the files that were read last
 
@@ -189,11 +190,11 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether each model that is to be served has a version that takes requests, and something
-        computes them."""
+        """Whether each model that was to be served from the start has been loaded, and something
+        computes. One that comes later, and may be damaged, keeps no requests from the others."""
         if self.pool is not None and not self.pool.is_ready:
             return False
-        return all(m.available or not m.wanted for m in self.models.values())
+        return not any(m.is_awaited and m.wanted for m in self.models.values())
 
     # -- following the folders -----------------------------------------------------------------
 
@@ -260,6 +261,7 @@ class Engine:
         if model is None:
             model = self.models[name] = Model(name, self.options.get(name, self.default))
             model.unloaded = None if self._explicit else set()
+            model.is_awaited = not (self._has_looked or self._explicit)
         return model
 
     async def _serve(self, model: Model) -> None:
@@ -321,6 +323,7 @@ class Engine:
             return
         version.open(executor, lambda batch: self._observe(version, batch), model.budget)
         model.versions[number] = version
+        model.is_awaited = False
         _log.info("%s version %d is served", model.name, number)
         _tell_how(version)
         if before is not None and is_served:
