@@ -3,6 +3,7 @@ while the weights are those of the file."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,36 @@ def test_a_write_is_seen_by_all(program: Any, order: tuple[int, ...]) -> None:
             for p in program.parameters():
                 p.mul_(1.5 + n)
         check(program, *order, *order)
+
+
+def test_a_first_call_waits_for_a_trace_that_writes_the_weights(program: Any) -> None:
+    """Until a trace ends, the weights that it writes have versions that don't count."""
+    weight = next(program.parameters())
+    traced, called = threading.Event(), threading.Event()
+
+    @ag.compile
+    def double() -> Any:
+        with ag.no_grad():
+            weight.mul_(2)
+        traced.set()
+        called.wait(0.5)
+        return weight.sum()
+
+    def call() -> None:
+        traced.wait()
+        with ag.no_grad():
+            program(ag.rand(3, 16))
+        called.set()
+
+    threads = [threading.Thread(target=double), threading.Thread(target=call)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(program, 3)
+    with ag.no_grad():
+        weight.mul_(1.5)
+    check(program, 3, 1)
 
 
 def test_it_is_told_whose_values_they_are(program: Any) -> None:

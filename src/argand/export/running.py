@@ -13,7 +13,7 @@ from argand.base.forks import lock_held_over_forks
 from argand.base.settings import settings
 from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import LEAF_SPEC
-from argand.compile.call import Executable, Input, Parts
+from argand.compile.call import Executable, Input, Parts, trace_lock
 from argand.compile.constants import Constants, names_of, split_constants
 from argand.compile.places import Argument, Held, Place
 from argand.compile.results import ProgramOutput
@@ -115,20 +115,8 @@ class Runner:
         program = self.program
         if sizes:  # a trace takes those that vary for 2 and more
             program = self._of_sizes(sizes)
-        places: list[Place] = [
-            Held(s) if isinstance(s, Tensor) else Argument(s) for s in self.state
-        ]
-        fixed = [isinstance(p, Held) and not p.tensor._is_shared() for p in places]
-        constants = None
-        split = split_constants(program, fixed, self.backend)
-        if split is not None:
-            sources = [places[i] for i in split.sources]
-            contents = self._contents_of(split.sources)
-            names = names_of(split.once, split.sources)
-            others = [e.parts.constants for e in self._executables.values() if e.parts.constants]
-            constants = Constants(split.once, sources, self.backend, contents, names, others)
-            places = [*(places[i] for i in split.kept), *constants.packed]
-            program = split.rest
+        with trace_lock:  # the versions are read
+            program, places, constants = self._parted(program)
         outputs = [ProgramOutput(i) for i in range(len(program.outputs))]
         parts = Parts(
             inputs=self.inputs,
@@ -146,6 +134,22 @@ class Runner:
             constants=constants,
         )
         return Executable(program, compile_program(program, self.backend), parts)
+
+    def _parted(self, program: Program) -> tuple[Program, list[Place], Constants | None]:
+        """What is left of a program for every call, where its state is, and what is packed."""
+        places: list[Place] = [
+            Held(s) if isinstance(s, Tensor) else Argument(s) for s in self.state
+        ]
+        fixed = [isinstance(p, Held) and not p.tensor._is_shared() for p in places]
+        split = split_constants(program, fixed, self.backend)
+        if split is None:
+            return program, places, None
+        sources = [places[i] for i in split.sources]
+        contents = self._contents_of(split.sources)
+        names = names_of(split.once, split.sources)
+        others = [e.parts.constants for e in self._executables.values() if e.parts.constants]
+        constants = Constants(split.once, sources, self.backend, contents, names, others)
+        return split.rest, [*(places[i] for i in split.kept), *constants.packed], constants
 
     def _contents_of(self, numbers: Sequence[int]) -> list[str] | None:
         """The names of what these states hold; None where one was written since it had its name, or
