@@ -109,13 +109,13 @@ def test_options_and_tokens_of_models_that_are_not_there_are_told(
 ) -> None:
     caplog.set_level(logging.INFO, "argand.serve")
     options = {"digits": ModelOptions(), "other": ModelOptions()}
-    with serve(
-        {"digits": program}, models=options, tokens={"digit": "x"}, port=0, block=False
-    ) as server:
+    named = {"models": options, "tokens": {"digit": "x"}, "model": "numbers"}
+    with serve({"digits": program}, port=0, block=False, **named) as server:
         assert f"serving digits at {server.url}" in caplog.messages
     told = "there is no model {!r}, for which options or a token are given{}"
     assert told.format("digit", "; did you mean digits?") in caplog.messages
     assert told.format("other", "") in caplog.messages
+    assert told.format("numbers", "") in caplog.messages
 
 
 def test_a_port_that_is_in_use_is_told_and_the_server_there_lives_on(program: Any) -> None:

@@ -229,7 +229,8 @@ class Server:
         if not models and self.engine.roots:
             where = ", ".join(map(str, self.engine.roots))
             _log.warning("no model in %s: one lies in NAME/1/model.argand (or .onnx)", where)
-        for name in {*self.options.tokens, *self.engine.options} - {"*", *models}:
+        named = {*self.options.tokens, *self.engine.options, self.options.model or "*"}
+        for name in named - {"*", *models}:
             said = "there is no model %r, for which options or a token are given%s"
             _log.warning(said, name, did_you_mean(name, models))
 
