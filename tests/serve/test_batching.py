@@ -185,6 +185,7 @@ def test_of_a_batch_that_fails_only_the_guilty_request_fails() -> None:
         with pytest.raises(ServeError, match="out of range") as caught:
             await futures[1]
         assert caught.value.status is Status.INVALID_ARGUMENT
+        await turns()  # batches are told of once the answers are sent
         assert [b.failed for b in place.batches] == [False, True, False, True, False]
 
     run(ask())

@@ -13,6 +13,9 @@ from typing import Any
 
 _BLOCKED = frozenset(("code", "ctypes", "importlib", "io", "multiprocessing", "nt"))
 _BLOCKED |= {"os", "pickle", "posix", "pty", "runpy", "shutil", "socket", "subprocess", "sys"}
+_BLOCKED |= {"imp", "posixsubprocess", "winapi"}
+"""Modules, also those of the same names with an underscore before (`_io` has `open`)."""
+
 _PLAIN = frozenset(
     (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, object, set, str, tuple)
 )
@@ -87,7 +90,7 @@ def _checked(item: Any) -> Any:
 def is_dangerous(path: str) -> bool:
     """Whether a name is refused whatever the program says."""
     module, _, name = path.rpartition(".")
-    if module.partition(".")[0] in _BLOCKED:
+    if module.partition(".")[0].removeprefix("_") in _BLOCKED:
         return True
     plain = getattr(builtins, name, None) in _PLAIN
     return module in ("builtins", "__builtin__") and not plain
