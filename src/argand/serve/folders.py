@@ -36,6 +36,9 @@ class Listing(NamedTuple):
     is_whole: bool = True  # whether all folders could be read
 
 
+_LOOKS: Final = 10  # at links that are switched all the time
+
+
 def found_at(roots: list[Path]) -> Listing:
     """The versions by model under some folders, or of files.
 
@@ -47,11 +50,12 @@ def found_at(roots: list[Path]) -> Listing:
     A link that is switched to another folder meanwhile would show a part of each, or nothing; then
     all is looked at again.
     """
-    while True:
+    for _ in range(_LOOKS):
         before = _links(roots)
         found = _listed(roots)
         if _links(roots) == before:
-            return found
+            break
+    return found
 
 
 def _links(roots: list[Path]) -> list[str]:
