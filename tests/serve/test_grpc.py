@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import ml_dtypes
 import numpy as np
 import pytest
 from rpc import DTYPES, SAVED, Stub, everything, serving, values
@@ -18,7 +19,7 @@ from served import classifier, exported, inputs, put, run
 import argand as ag
 from argand import nn
 from argand.base.dtype import DType
-from argand.serve import BatchOptions, Limits, ModelOptions, Status, serve
+from argand.serve import BatchOptions, Limits, ModelOptions, ServeError, Status, serve
 from argand.serve.access import Access
 from argand.serve.grpc import Record
 from argand.serve.grpc.tensor_proto import fill, to_array
@@ -162,11 +163,31 @@ def test_tensor_protos_hold_values_in_content_and_in_fields(dtype: DType) -> Non
     assert to_array(content, "x", 100).tobytes() == to_array(typed, "x", 100).tobytes()
 
 
-def test_a_single_value_stands_for_all_elements() -> None:
-    tensor = messages()("tensorflow.TensorProto")(dtype=3, int_val=[7])
+@pytest.mark.parametrize(
+    ("number", "given", "expected"),
+    [
+        (3, {"int_val": [7]}, np.full(6, 7, np.int32)),
+        (1, {"float_val": [1, 2, 3, 4]}, np.float32([1, 2, 3, 4, 4, 4])),
+        (1, {}, np.zeros(6, np.float32)),
+        (10, {"bool_val": [True, False]}, np.array([True] + [False] * 5)),
+        (19, {"half_val": [0x3C00, 0x4000]}, np.float16([1, 2, 2, 2, 2, 2])),
+        (8, {"scomplex_val": [1, 2, 3, 4]}, np.complex64([1 + 2j] + [3 + 4j] * 5)),
+        (25, {"float8_val": b"\x38\x40"}, np.array([1, 2, 2, 2, 2, 2], ml_dtypes.float8_e4m3fn)),
+        (7, {"string_val": [b"a", b"b"]}, np.array([b"a", b"b", b"b", b"b", b"b", b"b"], object)),
+        (7, {}, np.array([b""] * 6, object)),
+    ],
+)
+def test_the_last_value_stands_for_those_that_are_left_out(
+    number: int, given: dict[str, Any], expected: np.ndarray
+) -> None:
+    tensor = messages()("tensorflow.TensorProto")(dtype=number, **given)
     for size in (2, 3):
         tensor.tensor_shape.dim.add(size=size)
-    np.testing.assert_array_equal(to_array(tensor, "x", 6), np.full((2, 3), 7, np.int32))
+    found = to_array(tensor, "x", 6)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected.reshape(2, 3))
+    with pytest.raises(ServeError, match="6 elements are more than 5"):
+        to_array(tensor, "x", 5)
 
 
 def test_typed_contents_of_the_v2_protocol(digits: Path) -> None:
@@ -444,7 +465,9 @@ def _tensor(**changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (_tensor(shape=[2, 7]), "has 14 elements, float_val has 12 values"),
+        (_tensor(shape=[2, 5]), "has 10 elements, float_val has 12 values"),
+        (_tensor(shape=[0, 6], float_val=[1.0]), "has 0 elements, float_val has 1 values"),
+        (_tensor(shape=[2, 7]), "dimension 1 of the input 'input' must be 6, got (2, 7)"),
         (_tensor(shape=[-1, 6]), "a negative size"),
         (_tensor(shape=[1] * 70), "70 dimensions are more than 64"),
         (_tensor(tensor_content=b"abcd"), "has 48 bytes, tensor_content has 4"),
@@ -455,7 +478,10 @@ def _tensor(**changes: Any) -> Any:
         (_tensor(dtype=6, int_val=[300] * 12), "out of the range of int8"),
         (_tensor(dtype=19, half_val=[-1] * 12), "out of the range of float16"),
         (_tensor(dtype=10, tensor_content=b"\2" * 12), "neither 0 nor 1"),
-        (_tensor(float_val=[]), "has 12 elements, float_val has 0 values"),
+        (_tensor(int_val=[1] * 12), "float32 are in float_val, got some in int_val"),
+        (_tensor(dtype=7, float_val=[1.0]), "strings are in string_val, got some in float_val"),
+        (_tensor(dtype=8, scomplex_val=[1.0] * 3), "lacks the imaginary part"),
+        (_tensor(dtype=8, scomplex_val=[1.0] * 26), "12 elements, scomplex_val has 13 values"),
     ],
 )
 def test_tensors_that_do_not_fit(digits: Path, request_: Any, message: str) -> None:

@@ -83,6 +83,18 @@ class Rpc:
         one = self.request()
         one.inputs["input"].CopyFrom(tf.make_tensor_proto(1.0, shape=[2, 6]))
         assert self.ask.Predict(one, 60).outputs["output"].tensor_shape.dim[0].size == 2
+        self.fewer_values_than_elements()
+
+    def fewer_values_than_elements(self) -> None:
+        for values in ([], [3.0], [1.0, 2.0, 5.0]):
+            fewer, whole = self.request(), self.request()
+            tensor = fewer.inputs["input"]
+            tensor.CopyFrom(tf.make_tensor_proto(0.0, shape=[2, 6]))
+            tensor.ClearField("float_val")
+            tensor.float_val.extend(values)
+            whole.inputs["input"].CopyFrom(tf.make_tensor_proto(tf.make_ndarray(tensor)))
+            found, expected = (self.ask.Predict(x, 60).outputs["output"] for x in (fewer, whole))
+            assert tf.make_ndarray(found).tobytes() == tf.make_ndarray(expected).tobytes(), values
 
     def types(self) -> None:
         """An array of each type, there and back."""

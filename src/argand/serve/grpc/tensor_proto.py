@@ -58,8 +58,9 @@ def described(spec: TensorSpec) -> tuple[int, list[int] | None]:
 
 
 def to_array(tensor: Any, name: str, most: int) -> np.ndarray[Any, Any]:
-    """The array of a TensorProto, of at most `most` elements; strings are `bytes`. A single value
-    stands for all elements, as in TensorFlow. `name` is the input that errors name.
+    """The array of a TensorProto, of at most `most` elements; strings are `bytes`. Where there are
+    fewer values than elements the last one is repeated, and none at all are zeros (empty strings),
+    as of `tf.make_ndarray`. `name` is the input that errors name.
 
     Raises ServeError where values, type and shape don't fit each other.
     """
@@ -82,15 +83,43 @@ def to_array(tensor: Any, name: str, most: int) -> np.ndarray[Any, Any]:
         return _from_content(tensor.tensor_content, dtype, shape, name)
     values = getattr(tensor, field)
     parts = 2 if dtype.kind == "c" else 1
-    if len(values) not in (count * parts, parts if count else 0):
+    if len(values) > count * parts:
         raise invalid(
-            f"{name}: the shape {shape} has {count} elements, {field} has {len(values)} values",
+            f"{name}: the shape {shape} has {count} elements, {field} has "
+            f"{len(values) // parts} values",
             name,
         )
-    flat = _from_values(values, dtype, name)
-    if len(flat) != count:
-        flat = np.repeat(flat, count)
-    return flat.reshape(shape)
+    if len(values) % parts:
+        raise invalid(f"{name}: {field} lacks the imaginary part of its last value", name)
+    if count and not values:
+        _check_no_other_values(tensor, dtype, field, name)
+    return _filled(_from_values(values, dtype, name), count).reshape(shape)
+
+
+def _check_no_other_values(tensor: Any, dtype: np.dtype[Any], field: str, name: str) -> None:
+    """Refuse values in the field of another type, which would be zeros else."""
+    for other, _ in tensor.ListFields():
+        if other.name.endswith("_val"):
+            raise invalid(
+                f"{name}: the values of {_called(dtype)} are in {field}, got some in {other.name}",
+                name,
+            )
+
+
+def _called(dtype: np.dtype[Any]) -> str:
+    return "strings" if dtype.kind == "O" else dtype.name
+
+
+def _filled(values: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """So many values: the last one stands for those that are left out, zero where there is none."""
+    missing = count - len(values)
+    if not missing:
+        return values
+    if len(values):
+        last = values[-1:]
+    else:
+        last = objects([b""]) if values.dtype.kind == "O" else np.zeros(1, values.dtype)
+    return np.concatenate([values, np.repeat(last, missing)])
 
 
 def _from_content(
