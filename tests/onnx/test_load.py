@@ -238,3 +238,45 @@ def test_sizes_in_floats_make_a_program_for_each() -> None:
     for n in (3, 5):
         np.testing.assert_array_equal(model(np.ones(n, np.float32)).numpy(), np.arange(n) + 1)
     assert "op by op" not in model.explain()
+
+
+def _of_indices(op: str, count: int) -> Any:
+    names = ["i", "u"][:count]
+    shapes = {"Gather": [1], "GatherElements": [1, 3], "ScatterElements": [1, 3]}
+    inputs = [info("x", [4, 3]), info("i", shapes.get(op, [1, 2]), I64), info("u", None)]
+    node = helper.make_node(op, ["x", *names], ["y"])
+    return ag.onnx.load(model_of([node], inputs[: count + 1], [info("y", None)]))
+
+
+@pytest.mark.parametrize("run", ["native", "with gradients"])
+@pytest.mark.parametrize(
+    ("op", "index", "right"),
+    [
+        ("Gather", [-4], True),
+        ("Gather", [-5], False),
+        ("Gather", [4], False),
+        ("GatherElements", [[-5, 0, 0]], False),
+        ("GatherND", [[-4, -3]], True),
+        ("GatherND", [[0, -5]], False),
+        ("GatherND", [[-7, 0]], False),
+        ("ScatterElements", [[0, -5, 0]], False),
+        ("ScatterND", [[-1, -3]], True),
+        ("ScatterND", [[0, 3]], False),
+        ("ScatterND", [[1, -4]], False),
+        ("ScatterND", [[-5, 2]], False),
+        ("ScatterND", [[4, 0]], False),
+    ],
+)
+def test_indices_count_from_the_end_and_go_no_further(
+    op: str, index: Any, right: bool, run: str
+) -> None:
+    updates = {"ScatterElements": ag.ones(1, 3), "ScatterND": ag.ones(1)}
+    model = _of_indices(op, 1 + (op in updates))
+    x = ag.arange(12.0).reshape(4, 3).requires_grad_(run != "native")
+    given = [x, ag.tensor(index), *([updates[op]] if op in updates else [])]
+    if right:
+        assert model(*given).shape[-1:] in ((3,), (1,))
+    else:
+        for _ in range(2):
+            with pytest.raises(IndexError, match="out of range"):
+                model(*given)

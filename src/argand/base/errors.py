@@ -60,6 +60,15 @@ class ArgandError(Exception):
     True
     """
 
+    node: Any = None
+    """The node of a program that can't be computed with the values that it met."""
+
+    sources: tuple[int, ...] = ()
+    """The numbers of the compiled program's inputs that those values come from."""
+
+    inputs: tuple[str, ...] = ()
+    """The names of the exported program's inputs that they come from."""
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         note(self)

@@ -9,7 +9,14 @@ import numpy as np
 
 from argand.base.dim import Dim, Shape
 from argand.base.dtype import DType, from_numpy
-from argand.base.errors import CallError, DTypeError, ProgramError, ShapeError, TraceError
+from argand.base.errors import (
+    ArgandError,
+    CallError,
+    DTypeError,
+    ProgramError,
+    ShapeError,
+    TraceError,
+)
 from argand.base.polynomial import Polynomial, Symbol
 from argand.base.shape import shape_text
 from argand.base.size_guards import holds
@@ -126,9 +133,8 @@ class Signature:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         tensors = self._inputs(args, kwargs)
         sizes = self.sizes(tensors)
-        assert self.runner is not None
         with recording(flatten((args, kwargs))[0]):
-            outputs = self.runner(tensors, sizes)
+            outputs = self._run(tensors, sizes)
         return self._returned(outputs, sizes)
 
     def check(self, *args: Any, **kwargs: Any) -> None:
@@ -137,9 +143,16 @@ class Signature:
 
     def flat(self, tensors: Sequence[Any]) -> list[Tensor]:
         """The program's outputs for a tensor, or a number, for each input in order."""
-        assert self.runner is not None
         given = [self._checked(i, x) for i, x in enumerate(tensors)]
-        return self.runner(given, self.sizes(given))
+        return self._run(given, self.sizes(given))
+
+    def _run(self, tensors: Sequence[Any], sizes: Mapping[str, Any]) -> list[Tensor]:
+        assert self.runner is not None
+        try:
+            return self.runner(tensors, sizes)
+        except ArgandError as error:
+            error.inputs = tuple([self.inputs[self.sources[i].leaf].name for i in error.sources])
+            raise
 
     def _returned(self, outputs: Sequence[Tensor], sizes: Mapping[str, Any]) -> Any:
         leaves = []

@@ -14,7 +14,7 @@ import numpy as np
 from argand.base.conversion import number
 from argand.base.dim import Dim
 from argand.base.dtype import DType, float64, from_numpy
-from argand.base.errors import ShapeError
+from argand.base.errors import ArgandError, ShapeError
 from argand.base.misuse import FAILURES, annotate
 from argand.base.shape import shape_text
 from argand.ir.op import Literal
@@ -70,6 +70,8 @@ def run_node(
     try:
         outputs = node.op.run(*inputs, **params)
     except FAILURES as error:
+        if isinstance(error, ArgandError):
+            error.node = node
         if node.location is not None:
             annotate(error, (node.location, node.module))
         raise

@@ -11,7 +11,7 @@ import numpy as np
 
 from argand.base.dim import Dim
 from argand.base.dtype import DType, float64
-from argand.base.errors import ArgandError, ArgumentError, did_you_mean
+from argand.base.errors import ArgandError, ArgumentError, LinAlgError, did_you_mean
 from argand.base.shape import shape_text
 from argand.export.padded import axes_of, check_padded
 from argand.export.program import AnySignature, ExportedProgram
@@ -23,6 +23,9 @@ from argand.tensor.core import Tensor, wrap
 from argand.transform.mode import no_grad
 
 _NAME = re.compile(r"[A-Za-z_]\w*")  # of a symbol in the text of a size
+
+_OF_VALUES = (IndexError, ZeroDivisionError, LinAlgError)
+"""What calls raise for values that they can't compute with."""
 
 Size = int | str | None
 """A size: a number, the name of one that varies, or None where nothing is known."""
@@ -223,10 +226,22 @@ class ServedSignature:
             with no_grad():
                 found = self.signature.flat(given)
         except (ArgandError, IndexError) as error:
-            if isinstance(error, ValueError | TypeError | IndexError):
+            if isinstance(error, _OF_VALUES):
+                raise self._refused(error) from error
+            if isinstance(error, ValueError | TypeError):
                 raise invalid(str(error)) from error
             raise
         return [o.numpy_array() if isinstance(o, Tensor) else o for o in found]
+
+    def _refused(self, error: Exception) -> ServeError:
+        """The error of values that can't be computed with, with the input that they come from."""
+        names = getattr(error, "inputs", ())
+        if len(self.inputs) == 1:
+            names = tuple(self.by_name)
+        if not names:
+            return invalid(str(error))
+        told = f"the input{'s' * (len(names) > 1)} {', '.join(map(repr, names))}"
+        return invalid(f"{self.name}: {told}: {error}", names[0] if len(names) == 1 else None)
 
     def named(self, outputs: Sequence[Any]) -> dict[str, np.ndarray]:
         """The outputs by their names."""

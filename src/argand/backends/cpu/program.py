@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from argand.backends.cpu.facts import symbols_of
-from argand.backends.cpu.failure import fallback_note, raise_failure
+from argand.backends.cpu.failure import fallback_note, naming_sources, raise_failure
 from argand.base.dim import Dim, evaluate
 from argand.base.errors import ProgramError
 from argand.base.forks import lock_held_over_forks
@@ -203,7 +203,8 @@ class NativeProgram:
     def _fail(self, status: int, call: _Call) -> NoReturn:
         """Raise the error of the node that refused the values that it met."""
         node = self.program.nodes[status - 1]
-        raise_failure(node, {v: call.view(v) for v in node.values}, call.sized.sizes)
+        with naming_sources(self.program, node):
+            raise_failure(node, {v: call.view(v) for v in node.values}, call.sized.sizes)
 
     def _run_contiguous(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         """The call again with row-major copies; state that is written is copied back."""
@@ -221,7 +222,9 @@ class NativeProgram:
     def _run_host(self, segment: Segment, call: _Call) -> None:
         for node in segment.nodes:
             env = {v: call.view(v) for v in node.values}
-            run_node(node, env, call.sized.sizes, False, self._regions_of(node, call.sized.sizes))
+            regions = self._regions_of(node, call.sized.sizes)
+            with naming_sources(self.program, node):
+                run_node(node, env, call.sized.sizes, False, regions)
             for out in node.outputs:
                 call.view(out)[...] = env[out]
 

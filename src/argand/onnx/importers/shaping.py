@@ -188,7 +188,7 @@ def _gather(x: Any, indices: Any, *, axis: int = 0) -> Any:
     d = axis % x.ndim
     if isinstance(indices, np.ndarray) and indices.ndim == 0:
         return x.select(d, scalar(indices))
-    places = _not_negative(tensor_of(indices).to(ag.int64), x.shape[d])
+    places = tensor_of(indices).to(ag.int64)
     if places.ndim == 1:
         return ag.index_select(x, d, places)
     rows = ag.index_select(x, d, places.reshape(-1))
@@ -196,7 +196,7 @@ def _gather(x: Any, indices: Any, *, axis: int = 0) -> Any:
 
 
 def _not_negative(places: Any, n: Any) -> Any:
-    """Places counted from the end as places from the beginning."""
+    """Places counted from the end as places from the beginning; those before it stay below 0."""
     return ag.where(places < 0, places + n, places)
 
 
@@ -213,9 +213,7 @@ def _gather_nd(x: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Any:
         shape = [1] * (indices.ndim - 1)
         shape[b] = x.shape[b]
         columns.append(ag.arange(x.shape[b]).reshape(shape))
-    for k in range(depth):
-        at = indices.select(-1, k).to(ag.int64)
-        columns.append(_not_negative(at, x.shape[batch_dims + k]))
+    columns += [indices.select(-1, k).to(ag.int64) for k in range(depth)]
     return x[tuple(columns)]
 
 
@@ -238,7 +236,9 @@ def _scatter_nd(x: Tensor, indices: Tensor, updates: Tensor, *, reduction: str =
     rest = x.shape[depth:]
     flat: Any = ag.zeros(indices.shape[:-1], dtype=ag.int64)
     for k in range(depth):
-        at = _not_negative(indices.select(-1, k).to(ag.int64), x.shape[k])
+        at = indices.select(-1, k).to(ag.int64)
+        # One outside the first dimension is outside of all rows; of others it has to be looked for.
+        at = _not_negative(at, x.shape[k]) if k == 0 else ag.arange(x.shape[k])[at]
         flat = flat * x.shape[k] + at
     rows = x.reshape(-1, _count(rest))
     values = updates.reshape(-1, _count(rest))
