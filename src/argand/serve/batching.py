@@ -144,9 +144,15 @@ class Batcher:
         self._alarm: asyncio.TimerHandle | None = None
 
     def submit(
-        self, checked: Checked, deadline: float | None = None, priority: int = 0
+        self,
+        checked: Checked,
+        deadline: float | None = None,
+        priority: int = 0,
+        at_once: bool = False,
     ) -> asyncio.Future[list[Any]]:
         """A future of the outputs. `deadline` is a time of the loop; lower priorities come first.
+        Computing begins in the loop's next turn, so that what comes in this one is put together;
+        `at_once` in this one, if nothing is under way.
 
         Raises ServeError (RESOURCE_EXHAUSTED) where the queue is full.
         """
@@ -162,6 +168,9 @@ class Batcher:
             return future
         urgency = now + priority * PRIORITY_SECONDS
         pending = Pending(checked, now, deadline, future, urgency)
+        if at_once and self._is_idle:
+            self._start([pending])
+            return future
         line = self._lines.get((priority, checked.key))
         if line is None:
             line = self._lines[priority, checked.key] = _Line()
@@ -173,6 +182,11 @@ class Batcher:
         if len(self._computing) < self.executor.room:
             self._wake_for(line)
         return future
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing waits or is computed, and what comes needn't wait."""
+        return not (self._lines or self._again or self._computing or self.max_delay)
 
     def _check_room(self, rows: int) -> None:
         """Refuse what the queue has no place for."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from argand.serve.batching import Batch
@@ -23,9 +26,26 @@ _KEPT = 120  # seconds that the page shows
 _SAMPLES = 1000  # latencies of a second that are kept for its quantiles
 
 
+class Histogram:
+    """How many values there were up to each of some bounds, and above, and their sum."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
 @dataclass(slots=True)
 class Counts:
-    """The batches of a version."""
+    """The batches of a version; Triton's clients are told of those that were computed, Prometheus
+    of those that failed too."""
 
     requests: int = 0
     rows: int = 0
@@ -34,6 +54,11 @@ class Counts:
     computed: float = 0.0
     last: float = 0.0
     by_rows: dict[int, list[float]] = field(default_factory=dict)  # count and seconds
+    sizes: Histogram = field(default_factory=partial(Histogram, _SIZES))
+    waits: Histogram = field(default_factory=partial(Histogram, _SECONDS))
+    calls: Histogram = field(default_factory=partial(Histogram, _SECONDS))
+    elements: int = 0
+    padded: int = 0
 
 
 @dataclass(slots=True)
@@ -61,15 +86,19 @@ class Metrics:
         self.started = time.time()
         self.connections: Callable[[], int] = lambda: 0  # that are open
         self._counts: defaultdict[tuple[str, int], Counts] = defaultdict(Counts)
+        self._requests: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        self._seconds: defaultdict[tuple[str, ...], Histogram] = defaultdict(
+            partial(Histogram, _SECONDS)
+        )
         self._recent: deque[Second] = deque(maxlen=_KEPT)
-        self._exported: _Exported | None = None
         engine.observers.append(self.observe_batch)
 
     def observe(
         self, protocol: str, model: str, version: str, status: int | str, seconds: float
     ) -> None:
         """Count a request that was answered, with HTTP's status or the name of gRPC's."""
-        self._export().observe(protocol, model, version, str(status), seconds)
+        self._requests[protocol, model, version, str(status)] += 1
+        self._seconds[protocol, model].add(seconds)
         if protocol in _UNSHOWN:
             return
         now = int(time.time())
@@ -95,18 +124,20 @@ class Metrics:
             of_size = counts.by_rows.setdefault(batch.rows, [0, 0.0])
             of_size[0] += 1
             of_size[1] += batch.took
-        self._export().observe_batch(version, batch)
-
-    def _export(self) -> _Exported:
-        if self._exported is None:
-            self._exported = _Exported(self)
-        return self._exported
+        counts.sizes.add(batch.rows)
+        counts.waits.add(batch.waited)
+        counts.calls.add(batch.took)
+        counts.elements += batch.elements
+        counts.padded += batch.padded
 
     def text(self) -> tuple[bytes, str]:
         """The metrics as Prometheus reads them, and their content type."""
+        from prometheus_client import CollectorRegistry
         from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-        return generate_latest(self._export().registry), CONTENT_TYPE_LATEST
+        registry = CollectorRegistry()
+        registry.register(_Exported(self))
+        return generate_latest(registry), CONTENT_TYPE_LATEST
 
     def of_version(self, model: str, number: int) -> dict[str, Any]:
         """The statistics of a version, as Triton gives them."""
@@ -172,78 +203,21 @@ def memory(process: int | str = "self") -> int:
 
 
 class _Exported:
-    """The metrics in a registry of Prometheus' client."""
+    """The metrics as Prometheus' client collects them."""
 
     def __init__(self, metrics: Metrics) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Histogram
-
         self.metrics = metrics
-        self.registry = CollectorRegistry()
-        registry = self.registry
-        self._requests = Counter(
-            "argand_requests", "Requests answered.", ("protocol", "model", "version", "status"),
-            registry=registry,
-        )  # fmt: skip
-        self._seconds = Histogram(
-            "argand_request_seconds", "From a request's headers to its answer.",
-            ("protocol", "model"), buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        of_version = ("model", "version")
-        self._rows = Histogram(
-            "argand_batch_rows", "Rows of the batches computed.", of_version, buckets=_SIZES,
-            registry=registry,
-        )  # fmt: skip
-        self._elements = Counter(
-            "argand_batch_elements", "Elements of the inputs of batches, padding among them.",
-            of_version, registry=registry,
-        )  # fmt: skip
-        self._padded = Counter(
-            "argand_padded_elements", "Elements of the inputs of batches that are padding.",
-            of_version, registry=registry,
-        )  # fmt: skip
-        self._queued = Histogram(
-            "argand_queue_seconds", "Longest wait of a batch's requests.", of_version,
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        self._computed = Histogram(
-            "argand_compute_seconds", "Time in which batches were computed.", of_version,
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        registry.register(self)
-        self._children: dict[Any, Any] = {}
 
-    def observe(self, protocol: str, model: str, version: str, status: str, seconds: float) -> None:
-        """A request."""
-        key = (protocol, model, version, status)
-        found = self._children.get(key)
-        if found is None:
-            found = self._children[key] = (
-                self._requests.labels(*key),
-                self._seconds.labels(protocol, model),
-            )
-        found[0].inc()
-        found[1].observe(seconds)
-
-    def observe_batch(self, version: ModelVersion, batch: Batch) -> None:
-        """A batch."""
-        key = (version.model, str(version.number))
-        found = self._children.get(key)
-        if found is None:
-            metrics = (
-                self._rows, self._queued, self._computed, self._elements, self._padded,
-            )  # fmt: skip
-            found = self._children[key] = tuple(m.labels(*key) for m in metrics)
-        rows, queued, computed, elements, padded = found
-        rows.observe(batch.rows)
-        queued.observe(batch.waited)
-        computed.observe(batch.took)
-        elements.inc(batch.elements)
-        padded.inc(batch.padded)
+    def describe(self) -> list[Any]:
+        """What is registered before anything is collected: nothing."""
+        return []
 
     def collect(self) -> Iterator[Any]:
-        """What is looked up when it is asked for."""
+        """What was counted, and what is looked up when it is asked for."""
         from prometheus_client.metrics_core import GaugeMetricFamily
 
+        yield from self._of_requests()
+        yield from self._of_batches()
         engine = self.metrics.engine
         states = GaugeMetricFamily(
             "argand_version_state", "1 for the state that a version has.",
@@ -274,6 +248,57 @@ class _Exported:
         )
         for name, title, value in plain:
             yield GaugeMetricFamily(name, title, value=float(value))
+
+    def _of_requests(self) -> Iterator[Any]:
+        """How many requests were answered, and in how long."""
+        from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
+
+        requests = CounterMetricFamily(
+            "argand_requests", "Requests answered.",
+            labels=("protocol", "model", "version", "status"),
+        )  # fmt: skip
+        seconds = HistogramMetricFamily(
+            "argand_request_seconds", "From a request's headers to its answer.",
+            labels=("protocol", "model"),
+        )  # fmt: skip
+        for labels, count in self.metrics._requests.items():
+            requests.add_metric(labels, count)
+        for labels, found in self.metrics._seconds.items():
+            seconds.add_metric(labels, _buckets(found), found.sum)
+        yield requests
+        yield seconds
+
+    def _of_batches(self) -> Iterator[Any]:
+        """The batches of each version."""
+        from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
+
+        histograms = {
+            "sizes": ("argand_batch_rows", "Rows of the batches computed."),
+            "waits": ("argand_queue_seconds", "Longest wait of a batch's requests."),
+            "calls": ("argand_compute_seconds", "Time in which batches were computed."),
+        }
+        counters = {
+            "elements": (
+                "argand_batch_elements",
+                "Elements of the inputs of batches, padding among them.",
+            ),
+            "padded": (
+                "argand_padded_elements",
+                "Elements of the inputs of batches that are padding.",
+            ),
+        }
+        versions = [((m, str(n)), c) for (m, n), c in self.metrics._counts.items()]
+        for name, said in histograms.items():
+            histogram = HistogramMetricFamily(*said, labels=("model", "version"))
+            for labels, counts in versions:
+                found = getattr(counts, name)
+                histogram.add_metric(labels, _buckets(found), found.sum)
+            yield histogram
+        for name, said in counters.items():
+            counter = CounterMetricFamily(*said, labels=("model", "version"))
+            for labels, counts in versions:
+                counter.add_metric(labels, getattr(counts, name))
+            yield counter
 
     def _queues(self) -> Iterator[Any]:
         """How full the queues of models are, and the processes that empty them."""
@@ -322,4 +347,12 @@ class _Exported:
         yield from families.values()
 
 
-__all__ = ["Counts", "Metrics", "Second", "memory"]
+def _buckets(found: Histogram) -> list[tuple[str, float]]:
+    """How many values there were up to each bound."""
+    from prometheus_client.utils import floatToGoString
+
+    bounds = [*map(floatToGoString, found.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(found.counts), strict=True))
+
+
+__all__ = ["Counts", "Histogram", "Metrics", "Second", "memory"]

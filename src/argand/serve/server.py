@@ -142,7 +142,8 @@ class Server:
 
     def _in_thread(self) -> None:
         try:
-            asyncio.run(self._serve(with_signals=False))
+            with asyncio.Runner(loop_factory=event_loop) as runner:
+                runner.run(self._serve(with_signals=False))
         except BaseException as error:  # is raised by `start`
             self._error = error
         finally:

@@ -212,6 +212,7 @@ class ModelVersion:
         *,
         timeout: float | None = None,
         priority: int = 0,
+        at_once: bool = False,
     ) -> asyncio.Future[list[Any]]:
         """A future of the outputs, an array each in order.
 
@@ -220,6 +221,7 @@ class ModelVersion:
             inputs: arrays by the names of the signature's inputs.
             timeout: the seconds from now after which the answer is of no use.
             priority: lower ones are computed first.
+            at_once: nothing comes beside it that it should wait for.
 
         Raises ServeError at once where the inputs don't fit, or where too many requests wait.
         """
@@ -230,8 +232,9 @@ class ModelVersion:
         loop = asyncio.get_running_loop()
         seconds = self.seconds_for(timeout)
         deadline = None if seconds is None else loop.time() + seconds
-        future = batcher.submit(checked, deadline, priority)
-        self.track(future)
+        future = batcher.submit(checked, deadline, priority, at_once)
+        if not future.done():
+            self.track(future)
         return future
 
     def seconds_for(self, timeout: float | None) -> float | None:

@@ -42,7 +42,9 @@ async def outputs_of(
     seconds = seconds_of(request)
     if seconds is not None:
         timeout = seconds if timeout is None else min(timeout, seconds)
-    return await version.submit(signature, inputs, timeout=timeout, priority=priority)
+    return await version.submit(
+        signature, inputs, timeout=timeout, priority=priority, at_once=request.is_alone
+    )
 
 
 def seconds_of(request: Request) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -23,16 +23,19 @@ class Request:
 
     `path` is as it was sent, still quoted; `params` are what the route's template names in it.
     `version` is set by the handler, for the log and the metrics; `errors` makes a response of an
-    error as the protocol says it.
+    error as the protocol says it. `closes`: the client takes no answer after this one. `is_alone`:
+    nothing else waits to be answered now.
     """
 
     __slots__ = (
         "body",
         "client",
+        "closes",
         "errors",
         "headers",
         "http",
         "id",
+        "is_alone",
         "method",
         "params",
         "path",
@@ -48,7 +51,7 @@ class Request:
         method: str,
         path: str,
         query_string: str = "",
-        headers: dict[bytes, bytes] | None = None,
+        headers: Mapping[bytes, bytes] | None = None,
         body: bytes = b"",
         client: str = "",
     ) -> None:
@@ -58,6 +61,8 @@ class Request:
         self.headers = headers or {}
         self.body = body
         self.client = client
+        self.closes = False
+        self.is_alone = False
         self.http = "1.1"
         self.params: dict[str, str] = {}
         self.protocol = ""
