@@ -58,7 +58,7 @@ def element_count(shape: Sequence[int]) -> int:
     """How many elements a shape has; ValueError where it is none."""
     if len(shape) > _MOST_DIMENSIONS:
         raise ValueError(f"{len(shape)} dimensions are more than {_MOST_DIMENSIONS}")
-    if any(size < 0 for size in shape):
+    if shape and min(shape) < 0:
         raise ValueError(f"the shape {list(shape)} has a negative size")
     return math.prod(shape)
 

@@ -56,13 +56,17 @@ class Runner:
         self.backend = backend
         self._executables: dict[tuple[tuple[str, int], ...], Executable] = {}
         self._fixes_sizes = False
+        self._last: tuple[Sizes, Executable] | None = None
         self._lock = lock_held_over_forks("function")
 
     def __call__(self, tensors: Sequence[Any], sizes: Sizes) -> list[Tensor]:
         """The outputs. Gradients are recorded where one is wanted; written state is changed."""
         if crossroads.intercepted() or self._wants_grad(tensors):
             return self.replayed(tensors, sizes)
-        found: list[Tensor] = self._executable(sizes)(tensors)
+        last = self._last  # calls of the same sizes are given the same dictionary of them
+        if last is None or last[0] is not sizes:
+            last = self._last = sizes, self._executable(sizes)
+        found: list[Tensor] = last[1](tensors)
         return found
 
     def _wants_grad(self, tensors: Sequence[Any]) -> bool:

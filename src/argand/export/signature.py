@@ -27,6 +27,7 @@ from argand.export.capture import Captured, Result
 from argand.export.checking import UNEXPECTED, Checked
 from argand.export.running import Runner
 from argand.export.structure import plain
+from argand.ir import bind as crossroads
 from argand.ir.program import Program
 from argand.ir.sizes import found_sizes
 from argand.tensor.core import Tensor, wrap
@@ -110,6 +111,7 @@ class Signature:
         self.runner: Runner | None = None
         self.checked = Checked(program) if program.symbols() else None
         self._fitting: dict[tuple[Any, ...], dict[str, Any]] = {}  # sizes, by shapes that fit
+        self._known: dict[tuple[Any, ...], dict[str, Any]] = {}  # sizes, by arrays that fit
 
     def bind_state(
         self, state: Mapping[str, Tensor], contents: Mapping[str, str] | None = None
@@ -143,8 +145,15 @@ class Signature:
 
     def flat(self, tensors: Sequence[Any]) -> list[Tensor]:
         """The program's outputs for a tensor, or a number, for each input in order."""
+        facts = _facts(tensors)
+        sizes = None if facts is None else self._known.get(facts)
+        if sizes is not None:
+            return self._run(tensors, sizes)
         given = [self._checked(i, x) for i, x in enumerate(tensors)]
-        return self._run(given, self.sizes(given))
+        sizes = self.sizes(given)
+        if facts is not None and len(self._known) < _REMEMBERED:
+            self._known[facts] = sizes
+        return self._run(given, sizes)
 
     def _run(self, tensors: Sequence[Any], sizes: Mapping[str, Any]) -> list[Tensor]:
         assert self.runner is not None
@@ -430,6 +439,14 @@ def _check_names(argument: str, names: Sequence[str], count: int) -> None:
 
 def _range(symbol: Symbol) -> SizeRange:
     return SizeRange(0 if symbol.least is None else symbol.least, symbol.most, symbol.hint)
+
+
+def _facts(tensors: Sequence[Any]) -> tuple[Any, ...] | None:
+    """The dtypes and shapes of tensors with memory; None where there are others, or a trace."""
+    arrays = [x._array if type(x) is Tensor else None for x in tensors]
+    if crossroads.pushed or True in [a is None for a in arrays]:
+        return None
+    return tuple([(a.dtype, a.shape) for a in arrays])
 
 
 __all__ = ["Leaf", "Signature", "SizeRange", "TensorInfo", "as_tensor", "signature_of", "tensor_of"]

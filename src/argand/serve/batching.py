@@ -369,17 +369,19 @@ class Batcher:
         counts: tuple[int, int],
     ) -> None:
         """Give the clients of a batch their rows, or the error that is theirs."""
-        rows = sum(p.rows for p in batch)
+        rows, counted, arrived = 0, 0, started
+        for pending in batch:
+            rows += pending.rows
+            counted += pending.counted
+            arrived = min(arrived, pending.arrived)
         took = self._loop.time() - started
         failed = isinstance(found, BaseException)
-        arrived = min(p.arrived for p in batch)
-        waited = started - arrived
-        told = Batch(self.signature, len(batch), rows, waited, took, failed, *counts)
+        told = Batch(self.signature, len(batch), rows, started - arrived, took, failed, *counts)
         if isinstance(found, BaseException):
             self._observe(told)
             self._fail(batch, found)
             return
-        self.budget.observe(sum(p.counted for p in batch), took)
+        self.budget.observe(counted, took)
         if len(batch) > 1 and any(o.shape[:1] != (rows,) for o in found):
             self._observe(told)
             self._fail(batch, ValueError("the outputs have not the rows of the inputs"))

@@ -55,9 +55,14 @@ class Model:
         self.stamps: dict[int, Stamp] = {}  # of the files that were read last
 
     @property
+    def ready(self) -> list[int]:
+        """The versions that take requests."""
+        return [n for n, v in self.versions.items() if v.state is State.AVAILABLE]
+
+    @property
     def available(self) -> list[int]:
         """The versions that take requests, ascending."""
-        return sorted(n for n, v in self.versions.items() if v.state is State.AVAILABLE)
+        return sorted(self.ready)
 
     @property
     def wanted(self) -> list[int]:
@@ -146,10 +151,9 @@ class Engine:
         elif version is None:
             version = self._drawn(model)
         if version is None:
-            available = model.available
-            if not available:
+            version = max(model.ready, default=None)
+            if version is None:
                 raise ServeError(Status.UNAVAILABLE, f"no version of {name} is ready{_why(model)}")
-            version = available[-1]
         found = model.versions.get(version)
         if found is None or (found.state is State.END and found.error is None):
             there = ", ".join(map(str, model.available)) or "none"

@@ -23,6 +23,7 @@ from argand.tensor.core import Tensor, wrap
 from argand.transform.mode import no_grad
 
 _NAME = re.compile(r"[A-Za-z_]\w*")  # of a symbol in the text of a size
+_REMEMBERED = 256  # the shapes of requests that fit
 
 _OF_VALUES = (IndexError, ZeroDivisionError, LinAlgError)
 """What calls raise for values that they can't compute with."""
@@ -94,6 +95,7 @@ class ServedSignature:
         self.reason = None if self.batched else _why_alone(self)
         self.padding: Padding | None = None
         self.padding_reason: str | None = None
+        self._fitting: dict[tuple[Any, ...], tuple[int, Any, Mapping[str, int]]] = {}
 
     def pad(self, values: Mapping[str, Mapping[str, Any]], share: float) -> None:
         """Let requests be padded in the sizes of `values` that it has, by `share` of an input at
@@ -106,18 +108,21 @@ class ServedSignature:
             self.padding_reason = f"requests are not batched: {self.reason}"
             return
         try:
+            self._fitting.clear()
             self.padding = Padding(own, inputs, self.signature.outputs, share)
         except ValueError as error:
             self.padding_reason = str(error)
 
     def stop_batching(self, reason: str) -> None:
         """Compute each request alone from now on."""
+        self._fitting.clear()
         self.batched, self.reason = False, reason
         if self.padding is not None:
             self.stop_padding(f"requests are not batched: {reason}")
 
     def stop_padding(self, reason: str) -> None:
         """Put only requests of equal sizes together from now on."""
+        self._fitting.clear()
         self.padding, self.padding_reason = None, reason
 
     @property
@@ -155,6 +160,16 @@ class ServedSignature:
 
     def check(self, given: Mapping[str, Any]) -> Checked:
         """The arrays of a request in order; an error names the input that does not fit."""
+        facts = tuple([(n, a.dtype, a.shape) for n, a in given.items() if a is not None])
+        known = self._fitting.get(facts)
+        if known is not None:
+            return Checked([given.get(x.name) for x in self.inputs], *known)
+        found = self._held_against(given)
+        if self.padding is None and len(self._fitting) < _REMEMBERED:
+            self._fitting[facts] = found[1:]
+        return found
+
+    def _held_against(self, given: Mapping[str, Any]) -> Checked:
         for name in given:
             if name not in self.by_name:
                 raise invalid(

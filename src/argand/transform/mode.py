@@ -63,11 +63,11 @@ class _Fixed(_GradMode):
     wanted: bool
 
     def __init__(self, function: Any = None) -> None:
-        super().__init__(self.wanted)
+        self.enabled = self.wanted
+        self.before = []
 
     def __new__(cls, function: Any = None) -> Any:
-        made = super().__new__(cls)
-        return made if function is None else _GradMode(cls.wanted)(function)
+        return object.__new__(cls) if function is None else _GradMode(cls.wanted)(function)
 
 
 class no_grad(_Fixed):  # noqa: N801  # PyTorch's name

@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from argand.serve.access import Access
 from argand.serve.errors import ServeError, Status
 from argand.serve.http.encoding import unpacked
 from argand.serve.http.message import Request, Response, StreamResponse, clean
-from argand.serve.http.routes import Route, Table
+from argand.serve.http.routes import Handler, Route, Table
 from argand.serve.limits import Limits
 from argand.serve.tracing import asker, asking, request_id, told_of, trace_of
 
@@ -52,12 +53,14 @@ class App:
 
     async def handle(self, request: Request) -> Response:
         """The response to a request; errors are made responses in the protocol's way."""
-        request.id = request_id(request.header(b"x-request-id"))
-        if b"traceparent" in request.headers:
-            request.trace = trace_of(request.header(b"traceparent"), request.header(b"tracestate"))
-        asking.set(asker(request.id, request.trace))  # in the task of this request
+        _identify(request)
+        asking.set(asker(request.id, request.trace))
         try:
-            response = await self._routed(request)
+            handler = self._routed(request)
+            if b"content-encoding" in request.headers:
+                encoding = request.header(b"content-encoding") or "identity"
+                request.body = await unpacked(request.body, encoding, self.limits.body)
+            response = await handler(request)
         except asyncio.CancelledError:
             self._observe(request, Response(status=Status.CANCELLED.http))
             raise
@@ -79,21 +82,20 @@ class App:
 
     def _name(self, request: Request) -> None:
         """The ids of a request, and the protocol of one that is not routed."""
-        request.id = request_id(request.header(b"x-request-id"))
-        if b"traceparent" in request.headers:
-            request.trace = trace_of(request.header(b"traceparent"), request.header(b"tracestate"))
+        _identify(request)
         found = self.table.find(request.path)
         route = None if found is None else found.by_method.get(request.method)
         if route is not None:
             _take(request, route)
 
-    async def _routed(self, request: Request) -> Response:
+    def _routed(self, request: Request) -> Handler:
+        """What answers a request that may be asked."""
         found = self.table.find(request.path)
         if found is None:
             raise ServeError(Status.NOT_FOUND, f"there is nothing at {request.path}")
         route = found.by_method.get(request.method)
         if route is None:
-            return self._wrong_method(request, found.by_method)
+            return partial(_wrong_method, found.by_method)
         _take(request, route)
         request.params = dict(found.params)
         if route.model is not None:
@@ -101,19 +103,7 @@ class App:
         self.access.check(
             route.scope, request.params.get("model"), request.header(b"authorization")
         )
-        encoding = request.header(b"content-encoding")
-        if encoding:
-            request.body = await unpacked(request.body, encoding, self.limits.body)
-        return await route.handler(request)
-
-    def _wrong_method(self, request: Request, routes: dict[str, Route]) -> Response:
-        allowed = ", ".join(sorted(routes))
-        error = ServeError(
-            Status.WRONG_METHOD, f"{request.path} takes {allowed}, not {request.method}"
-        )
-        response = next(iter(routes.values())).errors(error)
-        response.headers = [*response.headers, (b"allow", allowed.encode())]
-        return response
+        return route.handler
 
     def _failed(self, request: Request, error: Exception) -> Response:
         """The response of an error; of one that is not ours the log has all, the client little."""
@@ -145,12 +135,11 @@ class App:
         return found
 
     def _finished(self, request: Request, response: Response) -> Response:
-        extra = [(b"x-request-id", clean(request.id))]
+        response.headers = [*response.headers, (b"x-request-id", clean(request.id))]
         if request.trace is not None:
-            extra.append((b"traceparent", request.trace.header.encode()))
+            response.headers.append((b"traceparent", request.trace.header.encode()))
             if request.trace.state:
-                extra.append((b"tracestate", clean(request.trace.state)))
-        response.headers = [*response.headers, *extra]
+                response.headers.append((b"tracestate", clean(request.trace.state)))
         if isinstance(response, StreamResponse):
             response.chunks = self._told(request, response, response.chunks)
         else:
@@ -228,6 +217,21 @@ class App:
         else:
             response = await self.handle(request)
         await _send_asgi(request, response, send)
+
+
+def _identify(request: Request) -> None:
+    request.id = request_id(request.header(b"x-request-id"))
+    if b"traceparent" in request.headers:
+        request.trace = trace_of(request.header(b"traceparent"), request.header(b"tracestate"))
+
+
+async def _wrong_method(routes: dict[str, Route], request: Request) -> Response:
+    """Answers methods that a path doesn't take."""
+    allowed = ", ".join(sorted(routes))
+    error = ServeError(Status.WRONG_METHOD, f"{request.path} takes {allowed}, not {request.method}")
+    response = next(iter(routes.values())).errors(error)
+    response.headers = [*response.headers, (b"allow", allowed.encode())]
+    return response
 
 
 def _take(request: Request, route: Route) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from argand import version as release
@@ -19,14 +18,13 @@ from argand.serve.http.app import plain_errors
 from argand.serve.http.asking import LARGE, find, outputs_of, seconds_of
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
-from argand.serve.http.values import array_of, decoded, encoded, listed
-from argand.serve.signature import ServedSignature, TensorSpec
+from argand.serve.http.v2_asked import HEADER, Asked, Parameters, Reading, raw, split
+from argand.serve.http.values import decoded, encoded, listed
+from argand.serve.signature import TensorSpec
 from argand.serve.v2_absent import loaded_as_it_is
-from argand.serve.v2_parameters import integer_of, signature_name_of, timeout_of
 from argand.serve.v2_tensors import (
     EXTENSIONS,
     batched_rows,
-    check_given,
     check_wanted,
     classified,
     datatype,
@@ -36,39 +34,9 @@ from argand.serve.v2_tensors import (
     statistics,
 )
 from argand.serve.version import ModelVersion, version_number
-from argand_client.datatypes import dtype_of, element_count, from_bytes, to_bytes
+from argand_client.datatypes import to_bytes
 
-_HEADER = b"inference-header-content-length"
 _BINARY = b"application/octet-stream"
-Parameters = dict[str, Any]
-
-
-class _Input(msgspec.Struct):
-    name: str
-    shape: list[int]
-    datatype: str
-    data: Any = None
-    parameters: Parameters = {}
-
-
-class _Output(msgspec.Struct):
-    name: str
-    parameters: Parameters = {}
-
-
-class _Infer(msgspec.Struct):
-    inputs: list[_Input]
-    outputs: list[_Output] = []
-    id: str = ""
-    parameters: Parameters = {}
-
-    @property
-    def wanted(self) -> dict[str, Parameters]:
-        """The parameters of the outputs that are named; where none is, all are asked for."""
-        return {o.name: o.parameters for o in self.outputs}
-
-
-_decode = msgspec.json.Decoder(_Infer).decode
 
 
 def routes(host: Host) -> list[Route]:
@@ -102,101 +70,57 @@ class V2:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.engine: Any = host.engine
-        self.most = host.options.limits.elements
+        self.reading = Reading(host.options.limits.elements)
         self.counts = host.metrics
 
     # -- inference -----------------------------------------------------------------------------
 
     async def infer(self, request: Request) -> Response:
         """The outputs for some inputs."""
-        body, rest = _split(request)
+        body, rest = split(request)
         version = find(self.engine, request)
-        is_raw = not body and len(rest) > 0
+        read = self.reading
         is_large = len(body) > LARGE
-        if is_raw:
-            asked = _raw(version.signature(), len(rest))
+        if not body and len(rest) > 0:
+            asked = raw(version.signature(), len(rest))
         else:
-            asked = await version.beside(_infer_of, body) if is_large else _infer_of(body)
-        parameters = asked.parameters
-        name = signature_name_of(parameters)
+            asked = await version.beside(read.asked, body) if is_large else read.asked(body)
+        name = asked.signature_name
         if name is None and is_language_model(version):
             return await self._text(request, asked, version, rest)
         signature = version.signature(name)
         if is_large:
-            inputs = await version.beside(self._inputs, asked.inputs, rest)
+            inputs = await version.beside(read.arrays, asked, body, rest)
         else:
-            inputs = self._inputs(asked.inputs, rest)
+            inputs = read.arrays(asked, body, rest)
         outputs = await outputs_of(
             request,
             version,
             signature,
             inputs,
-            timeout=timeout_of(parameters),
-            priority=integer_of(parameters, "priority"),
+            timeout=asked.timeout,
+            priority=asked.priority,
         )
-        named = signature.named(outputs)
-        check_wanted(asked.wanted, named, version.model)
-        wanted = asked.wanted or dict.fromkeys(named, Parameters())
-        arrays = {n: classified(version, signature, n, named[n], p) for n, p in wanted.items()}
-        if sum(a.nbytes for a in arrays.values()) > LARGE:
+        arrays = signature.named(outputs)
+        if asked.wanted:
+            check_wanted(asked.wanted, arrays, version.model)
+            arrays = {
+                n: classified(version, signature, n, arrays[n], p) for n, p in asked.wanted.items()
+            }
+        if sum([a.nbytes for a in arrays.values()]) > LARGE:
             return await version.beside(_answer, asked, version, arrays)
         return _answer(asked, version, arrays)
 
     async def _text(
-        self, request: Request, asked: _Infer, version: ModelVersion, rest: memoryview
+        self, request: Request, asked: Asked, version: ModelVersion, rest: memoryview
     ) -> Response:
         """The text of a language model."""
         check_wanted(asked.wanted, [v2_texts.TEXT], version.model)
-        inputs = self._inputs(asked.inputs, rest)
+        inputs = asked.arrays(rest, self.reading.most)
         made = v2_texts.begun(version, inputs, asked.parameters, seconds_of(request))
         text, finish = await v2_texts.whole(made)
         outputs = {v2_texts.TEXT: objects([text])}
         return _answer(asked, version, outputs, {"finish_reason": finish})
-
-    def _inputs(self, tensors: Sequence[_Input], rest: memoryview) -> dict[str, Any]:
-        """The arrays by name; those that are binary lie in `rest`, one after the other."""
-        found: dict[str, Any] = {}
-        place = 0
-        for tensor in tensors:
-            name = tensor.name
-            try:
-                check_given(tensor, found, self.most)
-                if "binary_data_size" in tensor.parameters:
-                    size = integer_of(tensor.parameters, "binary_data_size")
-                    if size < 0 or place + size > len(rest):
-                        raise ValueError(
-                            f"binary_data_size is {size}, {len(rest) - place} bytes are left"
-                        )
-                    data = rest[place : place + size]
-                    found[name] = from_bytes(data, tensor.datatype, tensor.shape)
-                    place += size
-                else:
-                    found[name] = self._of_json(tensor)
-            except ValueError as error:
-                raise invalid(f"{name}: {error}", name) from None
-        if place != len(rest):
-            raise invalid(f"{len(rest) - place} bytes follow the last binary tensor", "inputs")
-        return found
-
-    def _of_json(self, tensor: _Input) -> np.ndarray:
-        """The array of `data`, which may be nested or flat."""
-        dtype = dtype_of(tensor.datatype)
-        if tensor.data is None:
-            raise ValueError("it has neither data nor binary_data_size")
-        if dtype.kind == "O":
-            array = array_of(tensor.data, TensorSpec(tensor.name, None, None), self.most)
-            if array.dtype.kind != "O":
-                raise ValueError("BYTES are strings")
-        else:
-            array = array_of(tensor.data, _typed(tensor.name, dtype), self.most)
-            if array.dtype.kind == "O":
-                raise ValueError(f"{tensor.datatype} are no strings")
-        if array.size != element_count(tensor.shape):
-            raise ValueError(
-                f"the shape {tensor.shape} has {element_count(tensor.shape)} elements, data has "
-                f"{array.size}"
-            )
-        return array.reshape(tensor.shape)
 
     # -- the server and its models -------------------------------------------------------------
 
@@ -312,118 +236,64 @@ class V2:
         return Response(b"")
 
 
-# -- requests --------------------------------------------------------------------------------------
-
-
-def _split(request: Request) -> tuple[bytes, memoryview]:
-    """The JSON of a body, and the binary tensors behind it."""
-    header = request.headers.get(_HEADER)
-    body = request.body
-    if header is None:
-        return body, memoryview(b"")
-    text = header.strip()
-    if not text.isdigit() or len(text) > 18 or int(text) > len(body):
-        shown = text[:40].decode("latin-1")
-        raise invalid(
-            f"Inference-Header-Content-Length is {shown!r}, the body has {len(body)} bytes",
-            "inference-header-content-length",
-        )
-    size = int(text)
-    return body[:size], memoryview(body)[size:]
-
-
-def _infer_of(body: bytes) -> _Infer:
-    """The request of a JSON body."""
-    try:
-        return _decode(body)
-    except msgspec.ValidationError as error:
-        if "out of range" not in str(error):  # of which the input is told below
-            raise _misfit(error) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        pass
-    try:
-        return msgspec.convert(decoded(body), _Infer)  # with NaN, or the error of the JSON
-    except msgspec.ValidationError as error:
-        raise _misfit(error) from None
-
-
-def _misfit(error: msgspec.ValidationError) -> ServeError:
-    """The error of a body whose parts are of other kinds; msgspec tells which as `$.inputs[0]`."""
-    said = str(error)
-    found = [pattern.search(said) for pattern in (_PLACE, _MISSING)]
-    field = ".".join(match.group(1) for match in found if match) or "body"
-    return invalid(f"{field}: {said.partition(' - at ')[0]}", field)
-
-
-_PLACE = re.compile(r"at `\$\.?([^`]+)`")
-_MISSING = re.compile(r"required field `(\w+)`")
-
-
-def _raw(signature: ServedSignature, size: int) -> _Infer:
-    """The request of a body that is nothing but the bytes of a signature's one input, as Triton
-    takes it: one size that varies follows from the number of bytes, others are 1."""
-    if len(signature.inputs) != 1:
-        raise invalid(
-            f"{signature.name} has {len(signature.inputs)} inputs: the body must name them"
-        )
-    (spec,) = signature.inputs
-    kind, shape = datatype(spec), sizes(spec)
-    if kind == "BYTES":
-        raise invalid(
-            f"{spec.name}: strings have lengths, which a body of raw bytes lacks", spec.name
-        )
-    for i in [i for i, n in enumerate(shape) if n < 0][:-1]:
-        shape[i] = 1
-    if -1 in shape:
-        one = dtype_of(kind).itemsize * element_count([n for n in shape if n >= 0])
-        shape[shape.index(-1)] = size // one if one else 0
-    return _Infer([_Input(spec.name, shape, kind, parameters={"binary_data_size": size})])
-
-
-def _typed(name: str, dtype: np.dtype[Any]) -> TensorSpec:
-    from argand.base.dtype import from_numpy
-
-    return TensorSpec(name, from_numpy(dtype), None)
-
-
 # -- responses -------------------------------------------------------------------------------------
 
 
 def _answer(
-    asked: _Infer,
+    asked: Asked,
     version: ModelVersion,
     arrays: Mapping[str, np.ndarray],
     told: Parameters | None = None,
 ) -> Response:
     """The response with these outputs; `told` are its parameters."""
-    wanted = asked.wanted
-    default = bool(asked.parameters.get("binary_data_output", False))
+    if asked.is_binary and not (asked.wanted or asked.id or told):
+        binary = [to_bytes(a) for a in arrays.values()]
+        facts = [
+            (n, a.dtype, a.shape, len(b)) for (n, a), b in zip(arrays.items(), binary, strict=True)
+        ]
+        return _parted(_head_of_binary(version.model, version.number, *facts), binary)
     outputs: list[dict[str, Any]] = []
-    binary: list[bytes] = []
+    binary = []
     plain = []
     for name, array in arrays.items():
-        said: dict[str, Any] = {
-            "name": name,
-            "datatype": datatype_of(array.dtype, name),
-            "shape": list(array.shape),
-        }
-        if wanted.get(name, {}).get("binary_data", default):
+        is_binary = asked.wanted.get(name, {}).get("binary_data", asked.is_binary)
+        if is_binary:
             binary.append(to_bytes(array))
-            said["parameters"] = {"binary_data_size": len(binary[-1])}
         else:
             plain.append(array)
+        said = _output(name, array.dtype, array.shape, len(binary[-1]) if is_binary else None)
+        if not is_binary:
             said["data"] = listed(array.reshape(-1))
         outputs.append(said)
-    found: dict[str, Any] = {"model_name": version.model, "model_version": str(version.number)}
-    if asked.id:
-        found["id"] = asked.id
+    more: dict[str, Any] = {"id": asked.id} if asked.id else {}
     if told:
-        found["parameters"] = told
-    found["outputs"] = outputs
-    head = encoded(found, plain)
-    if not binary:
-        return Response(head)
-    return Response(b"".join([head, *binary]), type=_BINARY, headers=[(_HEADER, b"%d" % len(head))])
+        more["parameters"] = told
+    head = encoded(_said(version.model, version.number, more, outputs), plain)
+    return _parted(head, binary) if binary else Response(head)
+
+
+@lru_cache(512)
+def _head_of_binary(model: str, number: int, *outputs: tuple[Any, ...]) -> bytes:
+    """The JSON before outputs that are all binary, of which the names, dtypes, shapes and bytes are
+    given: the same again and again."""
+    return encoded(_said(model, number, {}, [_output(*x) for x in outputs]))
+
+
+def _said(
+    model: str, number: int, more: Mapping[str, Any], outputs: Sequence[Any]
+) -> dict[str, Any]:
+    return {"model_name": model, "model_version": str(number), **more, "outputs": outputs}
+
+
+def _output(name: str, dtype: Any, shape: Sequence[int], size: int | None) -> dict[str, Any]:
+    """What is said of an output, with the bytes of one that is binary."""
+    said = {"name": name, "datatype": datatype_of(dtype, name), "shape": list(shape)}
+    return said if size is None else said | {"parameters": {"binary_data_size": size}}
+
+
+def _parted(head: bytes, binary: Sequence[bytes]) -> Response:
+    """JSON with binary tensors behind it."""
+    return Response(b"".join([head, *binary]), type=_BINARY, headers=[(HEADER, b"%d" % len(head))])
 
 
 def _of_text(name: str, kind: str) -> dict[str, Any]:
