@@ -443,7 +443,7 @@ def _range(symbol: Symbol) -> SizeRange:
 
 def _facts(tensors: Sequence[Any]) -> tuple[Any, ...] | None:
     """The dtypes and shapes of tensors with memory; None where there are others, or a trace."""
-    arrays = [x._array if type(x) is Tensor else None for x in tensors]
+    arrays: list[Any] = [x._array if type(x) is Tensor else None for x in tensors]
     if crossroads.pushed or True in [a is None for a in arrays]:
         return None
     return tuple([(a.dtype, a.shape) for a in arrays])
