@@ -12,11 +12,13 @@ import contextlib
 import gc
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 _TURN: Final = 3e-4  # seconds
+_PAUSE: Final = 1e-5
 _NEVER: Final = 1_000_000
 
 _lock = threading.Lock()
@@ -34,6 +36,13 @@ def beside_calls() -> Iterator[None]:
         yield
     finally:
         _end()
+
+
+def let_others() -> None:
+    """Let other threads take their turn, in between short calls that last. One that waits asks for
+    it only when nobody has let go of the interpreter for a turn; and NumPy lets go often, too
+    briefly for it to wake up."""
+    time.sleep(_PAUSE)
 
 
 async def beside(function: Callable[[], Any]) -> Any:
@@ -92,4 +101,4 @@ def _end() -> None:
             gc.set_threshold(*_before[1])
 
 
-__all__ = ["beside", "beside_calls", "goes_on"]
+__all__ = ["beside", "beside_calls", "goes_on", "let_others"]

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from argand.serve.errors import invalid
 from argand.serve.handlers.tables import CSV, NPY, array_of_npy, rows_of_csv
+from argand.serve.http.long_arrays import LARGE, decoded_in_pieces
 from argand.serve.http.values import loads
 
 WHOLE = "data"
@@ -38,10 +39,13 @@ def values_of(body: bytes, content_type: str, *, takes_json: bool = False) -> di
 
 
 def _json(body: bytes) -> dict[str, Any]:
-    try:
-        found = loads(body)
-    except (ValueError, RecursionError) as e:
-        raise invalid(f"the body is no JSON: {e}", "body") from None
+    if len(body) > LARGE:
+        found = decoded_in_pieces(body)
+    else:
+        try:
+            found = loads(body)
+        except (ValueError, RecursionError) as e:
+            raise invalid(f"the body is no JSON: {e}", "body") from None
     if not isinstance(found, dict) or set(found) == {"b64"}:
         return {WHOLE: _items(found)}
     if set(found) == {"instances"}:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from argand.serve import handlers
 from argand.serve.engine import Engine
 from argand.serve.errors import invalid
+from argand.serve.http.long_arrays import LARGE, decoded_in_pieces
 from argand.serve.http.message import Request
+from argand.serve.http.values import decoded, kind_of
 from argand.serve.signature import ServedSignature
 from argand.serve.version import ModelVersion, version_number
-
-LARGE = 1 << 18
-"""Bytes of a body from which on it is read on a thread, so that others are answered meanwhile."""
 
 _TIMEOUT = b"x-request-timeout"
 
@@ -25,6 +25,19 @@ def find(engine: Engine, request: Request) -> ModelVersion:
     found = engine.find(params["model"], number, params.get("label"))
     request.version = found
     return found
+
+
+async def object_of(request: Request) -> dict[str, Any]:
+    """The value of a body that must be a JSON object. A large one is read beside the loop; its long
+    arrays are NumPy's."""
+    if request.value is None:
+        if len(request.body) > LARGE:
+            request.value = await asyncio.to_thread(decoded_in_pieces, request.body)
+        else:
+            request.value = decoded(request.body)
+    if not isinstance(request.value, dict):
+        raise invalid(f"the body must be a JSON object, got {kind_of(request.value)}", "body")
+    return request.value
 
 
 async def outputs_of(
@@ -64,4 +77,4 @@ def seconds_of(request: Request) -> float | None:
     return found
 
 
-__all__ = ["LARGE", "find", "outputs_of", "seconds_of"]
+__all__ = ["LARGE", "find", "object_of", "outputs_of", "seconds_of"]

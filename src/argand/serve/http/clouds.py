@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from argand.serve.errors import ServeError, Status, invalid
 from argand.serve.folders import SUFFIXES
 from argand.serve.host import Host
 from argand.serve.http import openai, page, v2
 from argand.serve.http.app import plain_errors
-from argand.serve.http.asking import find
+from argand.serve.http.asking import find, object_of
 from argand.serve.http.message import Request, Response
 from argand.serve.http.openapi import document_of
 from argand.serve.http.routes import Route
@@ -73,7 +75,7 @@ class Clouds:
         v2 protocol does, or an image, a text, a form for the model's handler."""
         self._take(request)
         if _is_json(request):
-            named = decoded_object(request.body)
+            named = await object_of(request)
             if "instances" in named or _is_columns(named):
                 return await self.rows.predict(request)
             if "inputs" in named:
@@ -89,15 +91,14 @@ class Clouds:
         that is no such JSON."""
         if request.content_type not in ("", "application/json") and not _is_json(request):
             return await self.body_of_model(request)
-        body = decoded_object(request.body)
+        body = await object_of(request)
         if "inputs" in body and "instances" not in body:
             return await self.body_of_model(request)
-        if not isinstance(body.get("instances"), list):
+        if not isinstance(body.get("instances"), list | np.ndarray):
             raise invalid("the body must have a list 'instances'", "instances")
         parameters = body.get("parameters")
         if isinstance(parameters, Mapping) and "signature_name" in parameters:
             body["signature_name"] = parameters["signature_name"]
-            request.body = encoded(body)
         return await self.rows_of_model(request)
 
     # -- SageMaker -----------------------------------------------------------------------------

@@ -43,6 +43,7 @@ class Request:
         "query_string",
         "started",
         "trace",
+        "value",
         "version",
     )
 
@@ -60,6 +61,7 @@ class Request:
         self.query_string = query_string
         self.headers = headers or {}
         self.body = body
+        self.value: Any = None  # of JSON, where the body has been read already
         self.client = client
         self.closes = False
         self.is_alone = False

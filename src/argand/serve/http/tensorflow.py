@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from argand.base.errors import ArgandError
 from argand.serve import handlers
@@ -15,12 +16,12 @@ from argand.serve.handlers.bodies import WHOLE
 from argand.serve.host import Host
 from argand.serve.http import openai
 from argand.serve.http.app import plain_errors
-from argand.serve.http.asking import LARGE, find, outputs_of
+from argand.serve.http.asking import LARGE, find, object_of, outputs_of
+from argand.serve.http.long_arrays import Writing
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
 from argand.serve.http.values import (
     array_of,
-    decoded_object,
     encoded,
     kind_of,
     listed,
@@ -28,6 +29,9 @@ from argand.serve.http.values import (
 )
 from argand.serve.signature import ServedSignature, TensorSpec
 from argand.serve.version import ModelVersion
+
+Show = Callable[[Any], Any] | Writing
+"""Makes lists of an array, or what stands for them."""
 
 _AT = ("", "/versions/{version}", "/labels/{label}")
 
@@ -62,15 +66,12 @@ class TensorFlow:
         """`{"instances": rows}` to `{"predictions": rows}`, `{"inputs": columns}` to
         `{"outputs": columns}`."""
         is_large = len(request.body) > LARGE
-        plain = await self._plain(request)
+        plain = self._plain(request)
         if plain is not None:
             version, signature, inputs = plain
             outputs = await outputs_of(request, version, signature, inputs)
             return await _answer(version, "predictions", rows_of, signature, outputs)
-        if is_large:
-            body = await asyncio.to_thread(decoded_object, request.body)
-        else:
-            body = decoded_object(request.body)
+        body = await object_of(request)
         version, signature = self._asked(request, body)
         if "instances" in body and "inputs" in body:
             raise invalid("Not expecting 'inputs' and 'instances' at the same time", "inputs")
@@ -88,7 +89,7 @@ class TensorFlow:
         outputs = await outputs_of(request, version, signature, inputs)
         return await _answer(version, said, make, signature, outputs)
 
-    async def _plain(
+    def _plain(
         self, request: Request
     ) -> tuple[ModelVersion, ServedSignature, dict[str, Any]] | None:
         """What most requests ask, rows of numbers for the one input of the default signature;
@@ -98,13 +99,10 @@ class TensorFlow:
             signature = version.signature()
         except ArgandError:
             return None
-        if len(signature.inputs) != 1:
+        if len(signature.inputs) != 1 or len(request.body) > LARGE:
             return None
         (spec,) = signature.inputs
-        if len(request.body) > LARGE:
-            rows = await version.beside(rows_of_floats, request.body, spec, self.most)
-        else:
-            rows = rows_of_floats(request.body, spec, self.most)
+        rows = rows_of_floats(request.body, spec, self.most)
         return None if rows is None else (version, signature, {spec.name: rows})
 
     def _asked(
@@ -125,11 +123,11 @@ class TensorFlow:
 
     def _rows(self, version: ModelVersion, signature: ServedSignature, rows: Any) -> dict[str, Any]:
         """The inputs of the row format: values, or objects with a value for each input."""
-        if not isinstance(rows, list):
+        if not isinstance(rows, list | np.ndarray):
             raise invalid(
                 f"Excepting 'instances' to be an list/array, got {kind_of(rows)}", "instances"
             )
-        if not rows:
+        if not len(rows):
             raise invalid("no values for 'instances' to process: the list is empty", "instances")
         if not _is_named(rows[0]):
             spec = _only(version, signature, "instances")
@@ -189,7 +187,7 @@ class TensorFlow:
     ) -> tuple[ModelVersion, ServedSignature, list[Any]]:
         """The outputs for examples: objects with a value for each input, and a context with those
         that all share."""
-        body = decoded_object(request.body)
+        body = await object_of(request)
         version, signature = self._asked(request, body)
         examples, context = body.get("examples"), body.get("context", {})
         if not isinstance(examples, list) or not examples:
@@ -262,14 +260,19 @@ async def _answer(
 ) -> Response:
     """The response with what is made of some outputs, under a name."""
 
-    def written() -> bytes:
-        return encoded({name: make(signature, outputs)}, outputs)
-
-    is_large = sum(o.nbytes for o in outputs) > LARGE
-    return Response(await version.beside(written) if is_large else written())
+    if sum(o.nbytes for o in outputs) > LARGE:
+        return Response(await version.beside(_written, name, make, signature, outputs))
+    return Response(encoded({name: make(signature, outputs)}, outputs))
 
 
-def rows_of(signature: ServedSignature, outputs: Sequence[Any]) -> Any:
+def _written(
+    name: str, make: Callable[..., Any], signature: ServedSignature, outputs: Sequence[Any]
+) -> bytes:
+    writing = Writing()
+    return writing.text({name: make(signature, outputs, writing)})
+
+
+def rows_of(signature: ServedSignature, outputs: Sequence[Any], show: Show = listed) -> Any:
     """The row format: a value, or an object, for each row."""
     sizes = {o.shape[0] if o.ndim else None for o in outputs}
     if len(sizes) != 1 or None in sizes:
@@ -278,23 +281,28 @@ def rows_of(signature: ServedSignature, outputs: Sequence[Any]) -> Any:
             "by 'inputs'",
             "instances",
         )
-    columns = [_named(x.name, o) for x, o in zip(signature.outputs, outputs, strict=True)]
-    if len(columns) == 1:
-        return columns[0]
     names = [x.name for x in signature.outputs]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    if len(names) == 1:
+        return _named(names[0], outputs[0], show)
+
+    def objects(parts: Sequence[Any]) -> list[dict[str, Any]]:
+        columns = [_named(name, o) for name, o in zip(names, parts, strict=True)]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    return show.rows(outputs, objects) if isinstance(show, Writing) else objects(outputs)
 
 
-def columns_of(signature: ServedSignature, outputs: Sequence[Any]) -> Any:
+def columns_of(signature: ServedSignature, outputs: Sequence[Any], show: Show = listed) -> Any:
     """The column format: one value, or an object with one for each output."""
-    named = {x.name: _named(x.name, o) for x, o in zip(signature.outputs, outputs, strict=True)}
+    pairs = zip(signature.outputs, outputs, strict=True)
+    named = {x.name: _named(x.name, o, show) for x, o in pairs}
     return next(iter(named.values())) if len(named) == 1 else named
 
 
-def _named(name: str, array: Any) -> Any:
+def _named(name: str, array: Any, show: Show = listed) -> Any:
     """An output's lists; strings of one that ends with `_bytes` are base64, as they are here."""
     if array.dtype.kind not in "OSU" or not name.endswith("_bytes"):
-        return listed(array)
+        return show(array)
 
     def packed(value: Any) -> Any:
         if isinstance(value, list):

@@ -13,11 +13,13 @@ from argand.serve.handlers.bodies import string_of
 from argand.serve.host import Host
 from argand.serve.http.asking import LARGE, find, outputs_of, seconds_of
 from argand.serve.http.generating import sampling_of
+from argand.serve.http.long_arrays import Writing
 from argand.serve.http.management import Management, take_version
 from argand.serve.http.message import Request, Response
 from argand.serve.http.openapi import document_of
 from argand.serve.http.routes import Route
 from argand.serve.http.values import decoded, encoded
+from argand.serve.signature import ServedSignature
 from argand.serve.version import ModelVersion
 
 
@@ -84,9 +86,26 @@ async def answer_to(engine: Engine, request: Request) -> Response:
     else:
         inputs = handlers.inputs_of(version, signature, body, kind)
     outputs = await outputs_of(request, version, signature, inputs)
+    if sum(o.nbytes for o in outputs) > LARGE:
+        return await version.beside(_answer, request, version, signature, outputs, True)
+    return _answer(request, version, signature, outputs)
+
+
+def _answer(
+    request: Request,
+    version: ModelVersion,
+    signature: ServedSignature,
+    outputs: list[Any],
+    in_pieces: bool = False,
+) -> Response:
+    """The response: a table where the client wants one, or what the card makes of the outputs."""
     table = _table(request, outputs)
     if table is not None:
         return table
+    if in_pieces and not handlers.is_described(version, signature):
+        writing = Writing()
+        shown = {x.name: writing(o) for x, o in zip(signature.outputs, outputs, strict=True)}
+        return Response(writing.text(shown if len(shown) > 1 else next(iter(shown.values()))))
     answer = handlers.answer_of(version, signature, outputs)
     if isinstance(answer, str):
         return Response(answer.encode(), type=b"text/plain; charset=utf-8")

@@ -16,6 +16,7 @@ from argand.serve.handlers.strings import objects
 from argand.serve.host import Host
 from argand.serve.http.app import plain_errors
 from argand.serve.http.asking import LARGE, find, outputs_of, seconds_of
+from argand.serve.http.long_arrays import Writing
 from argand.serve.http.message import Request, Response
 from argand.serve.http.routes import Route
 from argand.serve.http.v2_asked import HEADER, Asked, Parameters, Reading, raw, split
@@ -108,7 +109,7 @@ class V2:
                 n: classified(version, signature, n, arrays[n], p) for n, p in asked.wanted.items()
             }
         if sum([a.nbytes for a in arrays.values()]) > LARGE:
-            return await version.beside(_answer, asked, version, arrays)
+            return await version.beside(_answer, asked, version, arrays, None, Writing())
         return _answer(asked, version, arrays)
 
     async def _text(
@@ -244,6 +245,7 @@ def _answer(
     version: ModelVersion,
     arrays: Mapping[str, np.ndarray],
     told: Parameters | None = None,
+    writing: Writing | None = None,
 ) -> Response:
     """The response with these outputs; `told` are its parameters."""
     if asked.is_binary and not (asked.wanted or asked.id or told):
@@ -263,12 +265,13 @@ def _answer(
             plain.append(array)
         said = _output(name, array.dtype, array.shape, len(binary[-1]) if is_binary else None)
         if not is_binary:
-            said["data"] = listed(array.reshape(-1))
+            said["data"] = (writing or listed)(array.reshape(-1))
         outputs.append(said)
     more: dict[str, Any] = {"id": asked.id} if asked.id else {}
     if told:
         more["parameters"] = told
-    head = encoded(_said(version.model, version.number, more, outputs), plain)
+    found = _said(version.model, version.number, more, outputs)
+    head = encoded(found, plain) if writing is None else writing.text(found)
     return _parted(head, binary) if binary else Response(head)
 
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from argand.serve.errors import ServeError, invalid
+from argand.serve.http.long_arrays import LARGE, decoded_in_pieces
 from argand.serve.http.message import Request
 from argand.serve.http.values import array_of, decoded
 from argand.serve.signature import ServedSignature, TensorSpec
@@ -163,6 +164,8 @@ def split(request: Request) -> tuple[bytes, memoryview]:
 def _infer_of(body: bytes) -> _Infer:
     """The request of a JSON body."""
     try:
+        if len(body) > LARGE:
+            return msgspec.convert(decoded_in_pieces(body), _Infer)
         return _decode(body)
     except msgspec.ValidationError as error:
         if "out of range" not in str(error):  # of which the input is told below

@@ -129,6 +129,7 @@ _KINDS: dict[type, str] = {
     int: "a number",
     float: "a number",
     type(None): "null",
+    np.ndarray: "an array",
 }
 
 
@@ -149,7 +150,8 @@ def array_of(value: Any, spec: TensorSpec, most: int) -> np.ndarray:
             f"{spec.name} has {found.size:,} elements, more than {most:,}",
             field=spec.name,
         )
-    if spec.dtype is not None and _has_large(found, spec.dtype.numpy):
+    is_list = not isinstance(value, np.ndarray)
+    if is_list and spec.dtype is not None and _has_large(found, spec.dtype.numpy):
         found = _of_large(value, found, spec.dtype.numpy, spec)
     kind = found.dtype.kind
     if kind in "OSU":
@@ -178,6 +180,8 @@ _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=r
 def _first_wrong(value: Any, kind: str) -> Any:
     """The first value in nested lists of numbers that is no boolean, or no integer."""
     right = (bool,) if kind == "b" else (int, bool)
+    if isinstance(value, np.ndarray):  # one of a long text, of numbers
+        return value.flat[int(np.argmax(value != np.floor(value)))].item()
     flat = np.array(value, object).reshape(-1)
     return next((x for x in flat if type(x) not in right), value)
 
