@@ -15,6 +15,7 @@ from argand.compile.resources import give_back
 from argand.export.program import DEFAULT, ExportedProgram
 from argand.export.samples import compared
 from argand.serve.batching import Batch, Batcher, Budget
+from argand.serve.beside import beside_calls
 from argand.serve.errors import ServeError, Status, invalid, not_found
 from argand.serve.execution import Executor
 from argand.serve.files import HeldFile
@@ -185,8 +186,13 @@ class ModelVersion:
     async def beside(self, function: Callable[..., T], *args: Any) -> T:
         """What a function makes of a request on a thread. The version doesn't end before it can be
         asked with that, at once."""
+
+        def run() -> T:
+            with beside_calls():
+                return function(*args)
+
         with self.hold():
-            return await asyncio.to_thread(function, *args)
+            return await asyncio.to_thread(run)
 
     # -- requests ------------------------------------------------------------------------------
 

@@ -47,7 +47,8 @@ def decoded_in_pieces(body: bytes) -> Any:
     with beside_calls():
         try:
             rest, arrays = _cut(body)
-            return _placed(decoded(rest), arrays)
+            value = _by_items(rest) if len(rest) > _PIECE else decoded(rest)
+            return _placed(value, arrays) if arrays else value
         except (_NoArrayError, ServeError):  # which names places of the whole
             return decoded(body)
 
@@ -66,6 +67,36 @@ def _cut(body: bytes) -> tuple[bytes, dict[str, np.ndarray]]:
         parts += (body[done:start], b'"%s%d"' % (mark.encode(), len(arrays) - 1))
         done = stop
     return b"".join([*parts, body[done:]]), arrays
+
+
+def _by_items(body: bytes) -> Any:
+    """The value of a body that is, or whose fields are, lists of many items, such as rows that are
+    objects: they are told apart at once, which is quick, and read some at a time."""
+    try:
+        if body.lstrip()[:1] == b"[":
+            return _items(body.strip())
+        return {name: _items(text) for name, text in _fields(body).items()}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return decoded(body)
+
+
+def _items(text: bytes | msgspec.Raw) -> Any:
+    if len(text) < _PIECE or bytes(memoryview(text)[:1]) != b"[":
+        return decoded(bytes(text))
+    found: list[Any] = []
+    some, size = [], 0
+    for item in _apart(text):
+        some.append(item)
+        size += len(item)
+        if size > _PIECE:
+            found += decoded(b"[" + b",".join(some) + b"]")
+            some, size = [], 0
+            let_others()
+    return found + decoded(b"[" + b",".join(some) + b"]")
+
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_apart = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _placed(value: Any, arrays: dict[str, np.ndarray]) -> Any:

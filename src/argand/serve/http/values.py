@@ -141,7 +141,7 @@ def array_of(value: Any, spec: TensorSpec, most: int) -> np.ndarray:
     range of the dtype.
     """
     try:
-        found = np.asarray(value)
+        found = _as_array(value)
     except (ValueError, OverflowError):
         raise invalid(f"{spec.name}: the lists have different lengths", spec.name) from None
     if found.size > most:
@@ -172,6 +172,13 @@ def array_of(value: Any, spec: TensorSpec, most: int) -> np.ndarray:
     if not found.size:
         return found.astype(wanted)
     raise _wrong_kind(_first_wrong(value, wanted.kind), spec)
+
+
+def _as_array(value: Any) -> np.ndarray:
+    """`np.asarray` of nested lists, some rows at a time."""
+    if not isinstance(value, list) or len(value) <= _PART:
+        return np.asarray(value)
+    return np.concatenate([np.asarray(value[i : i + _PART]) for i in range(0, len(value), _PART)])
 
 
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=repr).encode
