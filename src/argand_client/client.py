@@ -53,7 +53,8 @@ class Client:
         token: is sent as `authorization: Bearer`.
         timeout: the seconds that a call may take with all its tries; None for no limit.
         retries: how often a call is tried again that the server could not answer now (it was full,
-            it was starting, the connection broke).
+            the connection broke, the model is unloaded); 0 for never. While a server says when it
+            will answer, since it loads the model, a call waits as long as `timeout` lets it.
         backoff: the seconds before the second try; each later one waits twice as long.
         headers: are sent with each request: `{"traceparent": ...}`.
         certificates: a file of certificates (PEM) to trust, where not the system's.

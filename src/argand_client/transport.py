@@ -60,8 +60,12 @@ class Patience(NamedTuple):
     backoff: float
 
     def call(self, ask: Callable[[float | None], Found]) -> Found:
-        """What `ask` gives, which takes the seconds that are left. While the server says that it
-        can't answer now, it is asked again, after a time that doubles, or that it states."""
+        """What `ask` gives, which takes the seconds that are left.
+
+        Where the server can't answer now it is asked again, `retries` times, after a time that
+        doubles, or that it states. One that says when it can (a model is being loaded) is asked
+        until then, as long as there is time.
+        """
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
         tries = 0
         while True:
@@ -70,12 +74,18 @@ class Patience(NamedTuple):
                 return ask(left)
             except ServeError as error:
                 wait = self._wait(tries, error.retry_after)
-                if error.status not in _AGAIN or tries >= self.retries:
+                waits = self._is_awaited(error)
+                if error.status not in _AGAIN or (tries >= self.retries and not waits):
                     raise
                 if deadline is not None and deadline - time.monotonic() <= wait:
                     raise
                 time.sleep(wait)
-            tries += 1
+                tries += not waits
+
+    def _is_awaited(self, error: ServeError) -> bool:
+        """Whether a server says when it will answer, and there is a limit to waiting."""
+        says = error.status is Status.UNAVAILABLE and error.retry_after is not None
+        return says and self.timeout is not None and self.retries > 0
 
     def _wait(self, tries: int, stated: float | None) -> float:
         wait: float = self.backoff * 2.0**tries * random.uniform(0.5, 1.0)

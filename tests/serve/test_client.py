@@ -20,9 +20,11 @@ from served import classifier, exported, inputs, put
 
 import argand as ag
 import argand_client
+import argand_client.transport
 from argand import nn
 from argand.serve import AsyncClient, Client, ServeError, Server, Status
 from argand.serve.errors import ServeError as ServerError
+from argand.serve.version import ModelVersion
 
 
 class Pair(nn.Module):
@@ -174,14 +176,17 @@ class Flaky(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
+        after = None
+        if isinstance(answer, tuple):
+            answer, after = answer
         if isinstance(answer, float):
             time.sleep(answer)
             answer = 200
         body = json.dumps({"inputs": [], "outputs": [], "error": "later"}).encode()
         self.send_response(answer)
         self.send_header("Content-Length", str(len(body)))
-        if answer == 429:
-            self.send_header("Retry-After", "0")
+        if answer == 429 or after is not None:
+            self.send_header("Retry-After", after or "0")
         self.end_headers()
         self.wfile.write(body)
 
@@ -234,6 +239,76 @@ def test_other_errors_are_told_at_once_and_tries_have_an_end(flaky: Any) -> None
     with _client(flaky, timeout=0.1) as client, pytest.raises(ServeError) as caught:
         _ = client.signature
     assert caught.value.status is Status.DEADLINE_EXCEEDED
+
+
+class Clock:
+    """The time of a client that sleeps in no time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of all clients."""
+    clock = Clock()
+    monkeypatch.setattr(argand_client.transport, "time", clock)
+    return clock
+
+
+def test_a_server_that_says_when_it_will_answer_is_awaited(flaky: Any, clock: Clock) -> None:
+    flaky.answers[:] = [(503, "1")] * 20 + [200]
+    with _client(flaky, retries=2) as client:
+        assert client.signature.inputs == ()
+    assert clock.slept == [1.0] * 20
+    flaky.answers[:] = [(503, "2")] * 10
+    for options, asked in (({"timeout": 9.0}, 5), ({"retries": 0}, 1), ({"timeout": None}, 4)):
+        flaky.asked = 0
+        with _client(flaky, **({"retries": 3} | options)) as client, pytest.raises(ServeError):
+            _ = client.signature
+        assert flaky.asked == asked, options
+
+
+@pytest.mark.parametrize("kind", ["http", "grpc"])
+def test_an_unloaded_model_is_told_soon_and_one_that_loads_is_awaited(
+    root: Path, kind: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = inputs(1)
+    with Server([root], port=0, grpc_port=0) as server:
+        url = server.url if kind == "http" else f"grpc://127.0.0.1:{server.grpc_port}"
+        with Client(url, "digits") as client:
+            expected = client.predict(x)
+            server.call(lambda: server.engine.unload("digits"))
+            with pytest.raises(ServeError, match="not loaded until that is asked for") as caught:
+                client.predict(x)
+            assert (caught.value.status, caught.value.retry_after) == (Status.UNAVAILABLE, None)
+            assert (len(clock.slept), sum(clock.slept) < 2) == (5, True)
+            clock.slept.clear()
+            ready = threading.Event()
+            warm = ModelVersion.warm
+            monkeypatch.setattr(ModelVersion, "warm", lambda self: (ready.wait(), warm(self)))
+            with ThreadPoolExecutor(1) as threads:
+                loading = threads.submit(server.call, lambda: server.engine.load("digits"))
+                monkeypatch.setattr(clock, "sleep", lambda seconds: _until(ready, clock, loading))
+                assert client.predict(x).tobytes() == expected.tobytes()
+            assert clock.slept
+
+
+def _until(ready: threading.Event, clock: Clock, loading: Any) -> None:
+    clock.slept.append(0.0)
+    if len(clock.slept) > 8:
+        ready.set()
+        loading.result()
 
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced(flaky: Any) -> None:

@@ -20,7 +20,7 @@ from argand.compile.resources import prepare_giving_back, reclaim
 from argand.export.program import ExportedProgram
 from argand.serve.batching import Batch, Budget
 from argand.serve.beside import beside, beside_calls
-from argand.serve.errors import ServeError, Status, as_serve_error, not_found
+from argand.serve.errors import NEVER, SOON, ServeError, Status, as_serve_error, not_found
 from argand.serve.execution import Executor, InProcess
 from argand.serve.folders import Found, Listing, Stamp, found_at, is_onnx
 from argand.serve.generation.generator import is_language_model
@@ -70,6 +70,12 @@ class Model:
         if self.unloaded is None:
             return []
         return self.options.policy.wanted([n for n in self.there if n not in self.unloaded])
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether a version will take requests soon: one is being loaded, or is to be."""
+        waits = any(n not in self.versions for n in self.wanted)
+        return waits or any(v.is_coming for v in self.versions.values())
 
     def take(self, options: ModelOptions) -> None:
         """Be served with other options from now on; a label that names another version names the
@@ -153,23 +159,22 @@ class Engine:
         if version is None:
             version = max(model.ready, default=None)
             if version is None:
-                raise ServeError(Status.UNAVAILABLE, f"no version of {name} is ready{_why(model)}")
+                raise _not_ready(f"no version of {name} is ready{_why(model)}", model.is_coming)
         found = model.versions.get(version)
         if found is None or (found.state is State.END and found.error is None):
             there = ", ".join(map(str, model.available)) or "none"
             raise not_found(f"{name} has no version {version}; there are {there}", "version")
         if found.state is not State.AVAILABLE:
             why = f": {found.error}" if found.error else ""
-            raise ServeError(
-                Status.UNAVAILABLE, f"{name} version {version} is {found.state.name}{why}"
-            )
+            said = f"{name} version {version} is {found.state.name}{why}"
+            raise _not_ready(said, found.is_coming)
         return found
 
     def _model(self, name: str) -> Model:
         model = self.models.get(name)
         if model is None:
             if not self._has_looked:
-                raise ServeError(Status.UNAVAILABLE, "the server has not looked for its models yet")
+                raise _not_ready("the server has not looked for its models yet", True)
             raise not_found(f"there is no model {name!r}{did_you_mean(name, self.models)}", "model")
         return model
 
@@ -530,6 +535,11 @@ def _reclaim(executor: Executor | None) -> None:
 def _stamp_now(roots: list[Path], found: Found) -> Any:
     now = found_at(roots).models.get(found.model, {}).get(found.number)
     return None if now is None else now.stamp
+
+
+def _not_ready(said: str, is_coming: bool) -> ServeError:
+    """The error of what can't answer now, and whether it is worth asking again."""
+    return ServeError(Status.UNAVAILABLE, said, retry_after=SOON if is_coming else NEVER)
 
 
 def _why(model: Model) -> str:

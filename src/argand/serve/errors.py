@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
 from argand.base.errors import ArgandError, LinAlgError
 from argand_client import errors
 from argand_client.status import Status
@@ -13,6 +16,11 @@ class ServeError(errors.ServeError, ArgandError):
 
 
 errors.raise_as(ServeError)
+
+SOON: Final = 1.0
+NEVER: Final = math.inf
+"""For `retry_after`: when to ask for a model again that is being loaded, and for one of which
+nothing is to be expected."""
 
 
 class HungError(ServeError):
@@ -44,4 +52,13 @@ def as_serve_error(error: BaseException) -> ServeError:
     return ServeError(Status.INTERNAL, f"{type(error).__name__}: {error}")
 
 
-__all__ = ["HungError", "ServeError", "Status", "as_serve_error", "invalid", "not_found"]
+__all__ = [
+    "NEVER",
+    "SOON",
+    "HungError",
+    "ServeError",
+    "Status",
+    "as_serve_error",
+    "invalid",
+    "not_found",
+]

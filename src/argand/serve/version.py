@@ -76,6 +76,11 @@ class ModelVersion:
     def state(self, state: State) -> None:
         self.history.append((state, time.time()))
 
+    @property
+    def is_coming(self) -> bool:
+        """Whether it is being loaded, or waits for that."""
+        return self.state in (State.START, State.LOADING)
+
     # -- its life ------------------------------------------------------------------------------
 
     def read(self) -> None:

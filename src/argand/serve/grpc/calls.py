@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 import grpc
 from google.protobuf.message import DecodeError
 
-from argand.serve.errors import ServeError, Status, invalid
+from argand.serve.errors import NEVER, ServeError, Status, invalid
 from argand.serve.limits import LAST_CALL
 from argand.serve.tracing import Trace, asker, asking, request_id, told_of, trace_of
 from argand_client.definitions import BAD_REQUEST, DETAILS, RETRY_INFO, messages
@@ -245,9 +245,10 @@ async def _abort(call: Call, error: ServeError) -> None:
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + " ..."
     trailing = [(key, value) for key, value in call.context.trailing_metadata() or ()]
-    if error.field or error.retry_after is not None:
+    is_later = error.retry_after not in (None, NEVER)
+    if error.field or is_later:
         trailing.append((DETAILS, _details(error, message)))
-    if error.retry_after is not None:
+    if error.retry_after is not None and is_later:
         trailing.append(("grpc-retry-pushback-ms", str(int(error.retry_after * 1000))))
     await call.context.abort(_CODES[error.status.grpc], message, tuple(trailing))
 
@@ -258,7 +259,7 @@ def _details(error: ServeError, message: str) -> bytes:
         bad = messages()("google.rpc.BadRequest")()
         bad.field_violations.add(field=error.field[:200], description=message[:200])
         status.details.add(type_url=BAD_REQUEST, value=bad.SerializeToString())
-    if error.retry_after is not None:
+    if error.retry_after not in (None, NEVER):
         nanos = round(error.retry_after * 1e9)
         delay = {"seconds": nanos // 10**9, "nanos": nanos % 10**9}
         retry = messages()("google.rpc.RetryInfo")(retry_delay=delay)

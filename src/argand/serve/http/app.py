@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from argand.serve.access import Access
-from argand.serve.errors import ServeError, Status
+from argand.serve.errors import NEVER, ServeError, Status
 from argand.serve.http.encoding import unpacked
 from argand.serve.http.message import Request, Response, StreamResponse, clean
 from argand.serve.http.routes import Handler, Route, Table
@@ -113,7 +113,7 @@ class App:
         extra = _HEADERS.get(found.status)
         if extra:
             response.headers = [*response.headers, extra]
-        if found.status in _LATER:
+        if found.status in _LATER and found.retry_after != NEVER:
             seconds = b"%d" % max(1, math.ceil(found.retry_after or 0))
             response.headers = [*response.headers, (b"retry-after", seconds)]
         if found.field:
