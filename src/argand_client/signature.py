@@ -80,6 +80,8 @@ def shown(shape: Sequence[int]) -> str:
 def _fitting(spec: Tensor, value: Any) -> np.ndarray[Any, Any]:
     """A value as the array of an input. Numbers and lists take its type; arrays must have it."""
     array = _array(spec, value)
+    if spec.shape == (-1,):  # also of those whose number of dimensions the server doesn't know
+        return array
     if len(array.shape) != len(spec.shape) or any(
         wanted not in (-1, size) for wanted, size in zip(spec.shape, array.shape, strict=True)
     ):

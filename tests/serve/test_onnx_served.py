@@ -174,3 +174,26 @@ def test_a_model_of_one_output_gives_an_array_and_errors_name_no_line_of_a_threa
                 with pytest.raises(ServeError, match=r"99 is out of range [^\[]*$") as caught:
                     client.predict([99])
                 assert caught.value.status is Status.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_tensor_without_rank_is_told_as_unknown_and_takes_any(
+    tmp_path: Path, protocol: str
+) -> None:
+    pytest.importorskip("grpc")
+    value = helper.make_tensor_value_info
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    path = write(tmp_path / "any.onnx", nodes, [value("x", FLOAT, None)], [value("y", FLOAT, None)])
+    with serve(path, port=0, grpc_port=0, block=False) as running:
+        told = asked(running, "GET", "/v2/models/any").json
+        assert told["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1]}]
+        assert told["outputs"][0]["shape"] == [-1]
+        config = asked(running, "GET", "/v2/models/any/config").json
+        assert (config["max_batch_size"], config["input"][0]["dims"]) == (0, [-1])
+        url = running.url if protocol == "http" else f"grpc://127.0.0.1:{running.grpc_port}"
+        with Client(url, "any") as client:
+            assert client.signature.inputs[0].shape == (-1,)
+            for shape in ((), (3,), (2, 3), (2, 1, 2)):
+                x = np.arange(-2, np.prod(shape) - 2, dtype=np.float32).reshape(shape)
+                found = client.infer({"x": x})["y"]
+                np.testing.assert_array_equal(found, np.maximum(x, 0), strict=True)

@@ -70,8 +70,11 @@ def datatype(spec: TensorSpec) -> str:
 
 
 def sizes(spec: TensorSpec) -> list[int]:
-    """The sizes of an input or an output; -1 for what varies."""
-    return [size if isinstance(size, int) else -1 for size in spec.shape or ()]
+    """The sizes of an input or an output: -1 for one that varies, and alone where the file doesn't
+    say how many there are. Triton takes such a tensor for one of a single element, `[1]`."""
+    if spec.shape is None:
+        return [-1]
+    return [size if isinstance(size, int) else -1 for size in spec.shape]
 
 
 def check_wanted(wanted: Mapping[str, Parameters], outputs: Iterable[str], model: str) -> None:
