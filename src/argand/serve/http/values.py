@@ -6,7 +6,9 @@ import base64
 import binascii
 import json
 import math
+import struct
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -80,20 +82,36 @@ _ROWS = {rank: msgspec.json.Decoder(kind).decode for rank, kind in _BY_RANK.item
 
 
 def rows_of_floats(body: bytes, spec: TensorSpec, most: int) -> np.ndarray | None:
-    """The input of a body `{"instances": rows}` of numbers, for an input of floats, in half the
-    time; None for any other body, also for one that is wrong."""
-    decode = _ROWS.get(len(spec.shape or ()))
+    """The input of a body `{"instances": rows}` of numbers, for an input of floats, in a third of
+    the time; None for any other body, also for one that is wrong."""
+    rank = len(spec.shape or ())
+    decode = _ROWS.get(rank)
     if decode is None or spec.dtype is None or not spec.dtype.is_floating_point:
         return None
     try:
         rows: Any = decode(body).instances
-        parts = [np.array(rows[i : i + _PART], np.float64) for i in range(0, len(rows), _PART)]
+        parts = [
+            _packed(rows[i : i + _PART], rank, spec.dtype.numpy) for i in range(0, len(rows), _PART)
+        ]
         found = parts[0] if len(parts) == 1 else np.concatenate(parts)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    if found.ndim != len(spec.shape or ()) or not 0 < found.size <= most:
+    if not 0 < found.size <= most or not np.isfinite(found).all():
         return None
     return _as_float(found, spec.dtype.numpy, spec)
+
+
+def _packed(rows: Any, rank: int, wanted: Any) -> np.ndarray:
+    """Nested lists of floats as an array of float32 if that is wanted, or else of float64, by
+    `struct`, which takes a third of `numpy.array`'s time for a row; ValueError where they are
+    ragged."""
+    kind = "f" if wanted == np.float32 else "d"
+    shape = [len(rows)]
+    for _ in range(rank - 1):
+        (size,) = set(map(len, rows))
+        shape.append(size)
+        rows = rows[0] if len(rows) == 1 else list(chain.from_iterable(rows))
+    return np.frombuffer(struct.pack(f"{len(rows)}{kind}", *rows), kind).reshape(shape)
 
 
 def decoded_object(body: bytes) -> dict[str, Any]:
