@@ -66,6 +66,41 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
+def test_a_request_that_comes_alone_is_computed_at_once() -> None:
+    async def ask() -> None:
+        place = Place(InProcess())
+        place.signature.run([np.ones((1, 6), np.float32)])  # compiles
+        await place.ask()  # on a thread, which shows that it is short
+        await turns()
+        future = place.ask(value=3.0, at_once=True)
+        assert future.done() and future.result()[0][0, 0] == 6.0
+        await turns()
+        assert [b.rows for b in place.batches] == [1, 1]
+
+        hand = ByHand()
+        place = Place(hand)
+        first = place.ask(at_once=True)
+        others = [place.ask(at_once=True) for _ in range(3)]  # while the first is computed
+        assert len(hand.calls) == 1 and not first.done()
+        hand.answer()
+        await asyncio.sleep(0)
+        assert first.done() and hand.answer() == 3
+        await asyncio.gather(*others)
+
+        place.ask()
+        place.ask(at_once=True)  # beside one that waits for the end of the turn
+        assert not hand.calls
+        await turns()
+        assert hand.answer() == 2
+
+        slow = Place(hand, max_delay=0.01)
+        slow.ask(at_once=True)
+        await turns()
+        assert not hand.calls
+
+    run(ask())
+
+
 def test_a_client_hears_at_its_deadline_whatever_its_request_waits_for() -> None:
     async def ask() -> None:
         executor = ByHand()

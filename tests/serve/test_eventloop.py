@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from argand.serve.eventloop import BusySelector, event_loop
+from argand.serve.eventloop import BusySelector, begun, event_loop
 
 
 @pytest.fixture
@@ -84,3 +84,65 @@ def test_a_loop_wakes_for_timers_sockets_and_other_threads(busy_poll, pair):
 
     with asyncio.Runner(loop_factory=lambda: event_loop(busy_poll)) as runner:
         assert runner.run(run()) == (b"late", "done")
+
+
+def test_work_that_needs_not_wait_is_done_at_once():
+    done = []
+
+    async def work(event):
+        done.append("begun")
+        try:
+            if event is not None:
+                done.append(await event.wait())
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            done.append("cancelled")
+            raise
+        done.append("done")
+
+    async def at_once():
+        done.append("all")
+
+    async def run():
+        assert begun(at_once()) is None and done == ["all"]
+        event = asyncio.Event()
+        task = begun(work(event))
+        assert done[1:] == ["begun"]
+        event.set()
+        await task
+        assert done[2:] == [True, "done"]
+        del done[:]
+        task = begun(work(event))  # waits for the next turn
+        assert done == ["begun", True]
+        await task
+        assert done[2:] == ["done"]
+        for turns in (0, 1):
+            del done[:]
+            task = begun(work(asyncio.Event()))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert done == ["begun", "cancelled"]
+
+    asyncio.run(run())
+
+
+def test_a_loop_knows_whether_something_else_has_come(pair):
+    other = socket.socketpair()
+    seen = []
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        for s in (pair[0], other[0]):
+            loop.add_reader(s, lambda s=s: (s.recv(1), seen.append(loop.is_alone)))
+        pair[1].send(b"x")
+        await asyncio.sleep(0.01)
+        for s in (pair[1], other[1]):
+            s.send(b"x")
+        await asyncio.sleep(0.01)
+
+    with other[0], other[1], asyncio.Runner(loop_factory=event_loop) as runner:
+        runner.run(run())
+    assert seen == [True, False, False]

@@ -38,6 +38,10 @@ def test_requests_batches_and_versions_are_counted(tmp_path: Path) -> None:
     assert found["argand_requests_total", "", "", "404", "tensorflow"] == 1
     assert found["argand_batch_rows_sum", "1", "digits"] == 4
     assert found["argand_batch_rows_count", "1", "digits"] == 2
+    buckets = {"1.0": 1, "2.0": 1, "4.0": 2, "+Inf": 2}
+    for bound, count in buckets.items():
+        assert found["argand_batch_rows_bucket", *sorted(("1", "digits", bound))] == count
+    assert found["argand_request_seconds_count", "digits", "tensorflow"] == 3
     assert found["argand_version_state", "1", "AVAILABLE", "digits"] == 1
     assert found["argand_in_flight", "1", "digits"] == 0
     assert found["argand_version_bytes", "1", "digits"] == 4 * (6 * 8 + 8 + 8 * 3 + 3)

@@ -14,7 +14,8 @@ from web import asked, floats, two_inputs
 
 pytest.importorskip("httptools")
 
-from argand.serve import ModelOptions, Server, VersionPolicy
+from argand.serve import ModelOptions, ServeError, Server, VersionPolicy
+from argand.serve.http.v2_asked import Reading
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,52 @@ def test_flat_nested_and_binary_data_have_the_bits_of_a_call(server: Server) -> 
         said = json.loads(answer.body[:size])["outputs"][0]
         assert "data" not in said and said["parameters"] == {"binary_data_size": 36}
         assert answer.body[size:] == expected.tobytes()
+
+
+def test_the_same_json_before_other_tensors(server: Server) -> None:
+    call = exported(classifier(3))
+    x = inputs(2)
+    head = {
+        "inputs": [tensor(x, parameters={"binary_data_size": x.nbytes})],
+        "parameters": {"binary_data_output": True},
+    }
+    for seed in range(3):
+        x = inputs(2, seed)
+        found = binary(server, head, x.tobytes())
+        size = int(found.headers["inference-header-content-length"])
+        assert found.body[size:] == call(x).numpy().tobytes()
+        said = json.loads(found.body[:size])["outputs"][0]
+        assert (said["shape"], said["parameters"]) == ([2, 3], {"binary_data_size": 24})
+    for wrong in (x.tobytes()[:-4], x.tobytes() + b"1234", b""):
+        assert binary(server, head, wrong).status == 400
+    one = binary(server, head, x.tobytes(), path="digits/versions/1")
+    size = int(one.headers["inference-header-content-length"])
+    assert one.body[size:] == exported(classifier(1))(x).numpy().tobytes()
+    assert json.loads(one.body[:size])["model_version"] == "1"
+    assert binary(server, head, x.tobytes(), path="two").status == 400  # has no such input
+
+
+def test_what_short_json_says_is_kept_within_bounds() -> None:
+    reading = Reading(most=12)
+    x = inputs(2)
+
+    def arrays(data: bytes, **changes: Any) -> dict[str, Any]:
+        size = {"parameters": {"binary_data_size": len(data)}}
+        head = json.dumps({"inputs": [tensor(x, **size) | changes]}).encode()
+        return reading.arrays(reading.asked(head), head, memoryview(data))
+
+    for _ in range(2):
+        assert arrays(x.tobytes())["input"].tobytes() == x.tobytes()
+        assert arrays(b"\x01" * 12, datatype="BOOL")["input"].all()
+        with pytest.raises(ServeError, match="neither 0 nor 1"):
+            arrays(b"\x02" * 12, datatype="BOOL")
+        with pytest.raises(ServeError, match="more than 12"):
+            arrays(bytes(52), shape=[13])
+    assert len(reading._known) == 1
+    for i in range(600):
+        arrays(x.tobytes(), name=f"x{i}")
+        arrays(x.tobytes(), name=f"x{i}" * 1000)
+    assert 1 < len(reading._known) <= 256
 
 
 def test_outputs_are_chosen_and_may_be_classes(server: Server) -> None:

@@ -39,6 +39,58 @@ def test_requests_one_after_the_other_and_sent_ahead_are_answered_in_order(serve
     assert bodies[0]["query"] == {"q": "a b"}
 
 
+def test_heads_that_were_read_before_mean_the_same(server: Asked) -> None:
+    head = b"POST /echo/x?q=1 HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n"
+    chunked = b"POST /echo/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    pieces = [  # each is sent by itself, and the answers that it completes
+        (head + b"first", [b"first"]),
+        (head + b"again", [b"again"]),
+        (head + b"ab", []),
+        (b"cde", [b"abcde"]),
+        (head + b"one  " + head + b"two  ", [b"one  ", b"two  "]),
+        (chunked + b"2\r\nhi\r\n0\r\n\r\n", [b"hi"]),
+        (chunked + b"0\r\n\r\n", [b""]),
+        (head.replace(b"5", b"3") + b"abc", [b"abc"]),
+        (head + b"after" + head[:20], [b"after"]),
+        (head[20:] + b"last!", [b"last!"]),
+    ]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as s:
+        for data, bodies in pieces:
+            s.sendall(data)
+            time.sleep(0.02)  # so that the server reads it by itself
+            found = b""
+            while found.count(b'"body"') < len(bodies):
+                found += s.recv(65536)
+            answers = [
+                json.loads(p.partition(b"\r\n\r\n")[2]) for p in found.split(b"HTTP/1.1 ")[1:]
+            ]
+            assert [a["body"].encode() for a in answers] == bodies, data
+    heads = server._connections.heads
+    assert heads.find(head[:-4]).length == 5 and heads.find(chunked[:-4]) is None
+    many = b"POST /echo/x HTTP/1.1\r\nx: %d\r\ncontent-length: 0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as s:
+        for i in range(600):
+            s.sendall(many % i)
+            assert s.recv(65536).startswith(b"HTTP/1.1 200")
+    assert len(heads._known) < 512
+
+
+def test_a_head_that_was_read_before_has_the_limits_of_others(server: Asked) -> None:
+    head = b"POST /echo/x HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n"
+    last = head + b"connection: close\r\n\r\n"
+    for _ in range(2):
+        assert b"connection: close" in sent(server, last + b"close")
+        assert sent(server, head.replace(b"1.1", b"1.0") + b"\r\nhello").count(b"200 OK") == 1
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as s:
+        for limit, status in ((1 << 30, b"200"), (4, b"429")):
+            object.__setattr__(server.options.limits, "bodies", limit)
+            s.sendall(head + b"\r\nhello")
+            assert s.recv(65536).startswith(b"HTTP/1.1 " + status)
+    object.__setattr__(server.options.limits, "bodies", 1 << 30)
+    assert asked(server, "GET", "/echo/x")[0] == 200
+    assert server.call(lambda: server._connections.held) == 0
+
+
 def test_chunked_bodies_expectations_and_heads(server: Asked) -> None:
     head = b"POST /echo/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
     chunked = sent(
