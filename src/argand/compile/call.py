@@ -92,6 +92,17 @@ def check_writeable(array: Any) -> None:
         raise RuntimeError("this tensor's memory is read-only; clone() it before writing")
 
 
+def _is_list_of_outputs(parts: Parts, count: int) -> bool:
+    """Whether a call does nothing but return a list of all that the program computes."""
+    plain = [ProgramOutput(i) for i in range(count)]
+    return (
+        not parts.effects
+        and parts.structure == (list, None, (LEAF_SPEC,) * count)
+        and all(isinstance(r, ProgramOutput) for r in parts.results)
+        and list(parts.results) == plain
+    )
+
+
 class Executable:
     """A compiled program bound to its state: call it with the leaves of the arguments."""
 
@@ -109,6 +120,7 @@ class Executable:
                 self.gradients.append(effect)
         first = parts.results[0] if parts.structure is LEAF_SPEC else None
         self.single = isinstance(first, ProgramOutput) and first == ProgramOutput(first.number)
+        self._is_list = _is_list_of_outputs(parts, len(program.outputs)) and not self.gradients
         writes = program.writes or parts.gradients or parts.effects or parts.wants
         self.pure = not writes and not parts.after_call
         made = (ProgramOutput, Number, Measured, View, Constant, Copied)
@@ -205,6 +217,8 @@ class Executable:
             backward.attach(tensors, leaves)
         if self.single and not self.parts.effects and not self.gradients:
             return tensors[0]
+        if self._is_list:
+            return tensors
         make = Maker(tensors, leaves, given, self.parts.before)
         for place, result in self.gradients:
             place.find(leaves)._cold_part().grad = make(result)

@@ -11,14 +11,17 @@ from argand.serve.signature import ServedSignature
 from argand.serve.version import ModelVersion
 
 
+def has_strings(inputs: Mapping[str, Any]) -> bool:
+    """Whether there is anything to settle."""
+    return True in [array.dtype.kind == "O" for array in inputs.values()]
+
+
 async def settled(
     version: ModelVersion, signature: ServedSignature, inputs: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """Strings as text where an input takes text; else what the card says of them, an image or
     tokens, which is made on a thread."""
     given = [name for name, array in inputs.items() if array.dtype.kind == "O"]
-    if not given:
-        return inputs
     found = dict(inputs)
     described = False
     for name in given:
@@ -32,4 +35,4 @@ async def settled(
     return await version.beside(converted, version, signature, found)
 
 
-__all__ = ["settled"]
+__all__ = ["has_strings", "settled"]

@@ -51,7 +51,8 @@ async def outputs_of(
 ) -> list[Any]:
     """The outputs in order. Strings for inputs that the model's card describes are made arrays
     first."""
-    inputs = await handlers.settled(version, signature, inputs)
+    if handlers.has_strings(inputs):
+        inputs = await handlers.settled(version, signature, inputs)
     seconds = seconds_of(request)
     if seconds is not None:
         timeout = seconds if timeout is None else min(timeout, seconds)
