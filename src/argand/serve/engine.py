@@ -57,7 +57,7 @@ class Model:
     @property
     def ready(self) -> list[int]:
         """The versions that take requests."""
-        return [n for n, v in self.versions.items() if v.state is State.AVAILABLE]
+        return [n for n, v in self.versions.items() if v.is_available]
 
     @property
     def available(self) -> list[int]:
@@ -161,14 +161,14 @@ class Engine:
             if version is None:
                 raise _not_ready(f"no version of {name} is ready{_why(model)}", model.is_coming)
         found = model.versions.get(version)
+        if found is not None and found.is_available:
+            return found
         if found is None or (found.state is State.END and found.error is None):
             there = ", ".join(map(str, model.available)) or "none"
             raise not_found(f"{name} has no version {version}; there are {there}", "version")
-        if found.state is not State.AVAILABLE:
-            why = f": {found.error}" if found.error else ""
-            said = f"{name} version {version} is {found.state.name}{why}"
-            raise _not_ready(said, found.is_coming)
-        return found
+        why = f": {found.error}" if found.error else ""
+        said = f"{name} version {version} is {found.state.name}{why}"
+        raise _not_ready(said, found.is_coming)
 
     def _model(self, name: str) -> Model:
         model = self.models.get(name)
@@ -307,7 +307,7 @@ class Engine:
     ) -> None:
         """Read a version and let it take requests, in the place of the one that it replaces."""
         number = version.number
-        is_served = before is not None and before.state is State.AVAILABLE
+        is_served = before is not None and before.is_available
         if not is_served:
             model.versions[number] = version
         version.state = State.LOADING

@@ -138,7 +138,7 @@ def indexed(engine: Engine, ready: bool) -> list[dict[str, str]]:
         }
         for name, model in engine.models.items()
         for number, version in sorted(model.versions.items())
-        if version.state is State.AVAILABLE or not ready
+        if version.is_available or not ready
     ]
 
 

@@ -61,6 +61,7 @@ class ModelVersion:
         self.signatures: dict[str, ServedSignature] = {}
         self.in_flight = 0
         self.history: list[tuple[State, float]] = []
+        self.is_available = False  # takes requests
         self.state = State.START
         self.on_close: list[Callable[[], None]] = []  # of those who keep something for it
         self._batchers: dict[str, Batcher] = {}
@@ -74,6 +75,7 @@ class ModelVersion:
 
     @state.setter
     def state(self, state: State) -> None:
+        self.is_available = state is State.AVAILABLE
         self.history.append((state, time.time()))
 
     @property

@@ -12,7 +12,7 @@ from argand.serve.grpc.calls import Call
 from argand.serve.handlers import settled
 from argand.serve.limits import Limits
 from argand.serve.signature import ServedSignature
-from argand.serve.version import ModelVersion, State
+from argand.serve.version import ModelVersion
 
 
 class Asked(NamedTuple):
@@ -60,7 +60,7 @@ class Service:
         cancels is dropped."""
         version = self.find(call, asked)
         made = await settled(version, version.signature(signature_name), inputs)
-        if version.state is not State.AVAILABLE:  # it was replaced while images were decoded
+        if not version.is_available:  # it was replaced while images were decoded
             version = self.find(call, asked)
         signature = version.signature(signature_name)
         times = [t for t in (call.timeout, timeout) if t is not None]

@@ -16,7 +16,7 @@ from argand.serve.http.asking import find
 from argand.serve.http.message import Request, Response
 from argand.serve.http.values import decoded_object, encoded
 from argand.serve.options import ModelOptions
-from argand.serve.version import ModelVersion, State
+from argand.serve.version import ModelVersion
 
 _PAGE = 100
 _MOST = 10**9
@@ -244,7 +244,7 @@ def _worker(version: ModelVersion, number: int) -> dict[str, Any]:
     return {
         "id": str(_FIRST_WORKER + number),
         "startTime": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "status": "READY" if version.state is State.AVAILABLE else "UNLOADING",
+        "status": "READY" if version.is_available else "UNLOADING",
         "memoryUsage": 0,
         "gpu": False,
         "gpuUsage": "N/A",

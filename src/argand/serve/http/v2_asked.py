@@ -151,13 +151,13 @@ def split(request: Request) -> tuple[bytes, memoryview]:
     if header is None:
         return body, memoryview(b"")
     text = header.strip()
-    if not text.isdigit() or len(text) > 18 or int(text) > len(body):
+    size = int(text) if text.isdigit() and len(text) <= 18 else -1
+    if not 0 <= size <= len(body):
         shown = text[:40].decode("latin-1")
         raise invalid(
             f"Inference-Header-Content-Length is {shown!r}, the body has {len(body)} bytes",
             "inference-header-content-length",
         )
-    size = int(text)
     return body[:size], memoryview(body)[size:]
 
 
