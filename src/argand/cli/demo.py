@@ -15,7 +15,7 @@ import numpy as np
 
 import argand
 from argand.cli.demo_export import agrees, check_exports
-from argand.cli.demo_serve import check_serving
+from argand.cli.demo_serve import check_packages, check_serving
 from argand.compile.api import compile as compile_function
 from argand.data.dataset import TensorDataset
 from argand.data.loader import DataLoader
@@ -168,6 +168,8 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             print(text)
 
+    if options.serve:
+        check_packages()
     say(f"Argand {argand.__version__}: handwritten digits, a small convolutional network.\n")
     held_out = Digits(train=False)
     model, found = train(options, say)

@@ -15,23 +15,45 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from argand.base.dim import Dim
-from argand.base.errors import ArgandError
+from argand.base.errors import ArgandError, MissingExtraError
 from argand.export.program import export
 from argand.nn.module import Module
 from argand.tensor.core import wrap
 
 _ASKED = 16  # images
-_NEEDED = ("httptools", "msgspec", "prometheus_client", "grpc")
+_NEEDED = {
+    "data": {"sklearn": "scikit-learn"},
+    "serve": {
+        "httptools": "httptools",
+        "msgspec": "msgspec",
+        "prometheus_client": "prometheus-client",
+        "grpc": "grpcio",
+    },
+}
+"""Packages by the extras that bring them, and by what is imported of them."""
 Ask = Callable[[Any, np.ndarray], np.ndarray]
+
+
+def check_packages() -> None:
+    """Raises MissingExtraError where something is not installed that `--serve` needs, the digits
+    among it; asked before anything is trained."""
+    missing = {
+        extra: [package for name, package in names.items() if not importlib.util.find_spec(name)]
+        for extra, names in _NEEDED.items()
+    }
+    extras = ",".join(extra for extra, packages in missing.items() if packages)
+    if extras:
+        packages = ", ".join(package for found in missing.values() for package in found)
+        raise MissingExtraError(
+            f"--serve needs {packages}: install them with pip install 'argand[{extras}]'"
+        )
 
 
 def check_serving(
     model: Module, images: np.ndarray, folder: Path, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Export, serve, ask over each protocol, and compare the bits of all answers."""
-    missing = [name for name in _NEEDED if not importlib.util.find_spec(name)]
-    if missing:
-        raise ArgandError(f"--serve needs {', '.join(missing)}: pip install 'argand[serve]'")
+    check_packages()
     from argand.serve.server import Server
 
     logging.getLogger("argand.serve").setLevel(logging.WARNING)
