@@ -217,7 +217,7 @@ class Executable:
             backward.attach(tensors, leaves)
         if self.single and not self.parts.effects and not self.gradients:
             return tensors[0]
-        if self._is_list:
+        if self._is_list:  # and nothing is to be made of them
             return tensors
         make = Maker(tensors, leaves, given, self.parts.before)
         for place, result in self.gradients:

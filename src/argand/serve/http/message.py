@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -141,25 +141,18 @@ def status_line(status: int) -> bytes:
 _PHRASES = {499: "Client Closed Request"}
 
 
-def head(
-    response: Response, headers: Iterable[tuple[bytes, bytes]] = (), *, in_chunks: bool = True
-) -> bytes:
-    """The lines before a response's body, the empty one included. A stream comes in chunks, or ends
-    with the connection, as HTTP/1.0 has it."""
+def head(response: Response, more: bytes = b"", *, in_chunks: bool = True) -> bytes:
+    """The lines before a response's body, the empty one included; `more` are some of them. A stream
+    comes in chunks, or ends with the connection, as HTTP/1.0 has it."""
     line = _LINES.get(response.status) or _LINES.setdefault(
         response.status, status_line(response.status)
     )
-    parts = [line, b"content-type: ", response.type, b"\r\n"]
     if not isinstance(response, StreamResponse):
-        parts.append(b"content-length: %d\r\n" % len(response.body))
-    elif in_chunks:
-        parts.append(b"transfer-encoding: chunked\r\n")
-    for name, value in response.headers:
-        parts += (name, b": ", value, b"\r\n")
-    for name, value in headers:
-        parts += (name, b": ", value, b"\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts)
+        length = b"content-length: %d\r\n" % len(response.body)
+    else:
+        length = b"transfer-encoding: chunked\r\n" if in_chunks else b""
+    own = b"".join([b"%b: %b\r\n" % pair for pair in response.headers])
+    return b"%bcontent-type: %b\r\n%b%b%b\r\n" % (line, response.type, length, own, more)
 
 
 _LINES: dict[int, bytes] = {}

@@ -30,6 +30,7 @@ _SWEEP = 0.5  # seconds between two looks at deadlines
 _LINGER = 2.0  # seconds for which a refused body is read and thrown away
 _TOGETHER = 1 << 16  # bytes of a body that are sent with the head, in one packet
 _AHEAD = 16  # requests that a client may send ahead
+_CLOSE = b"connection: close\r\n"
 _BEGINNING = b"HTTP/1.1 "  # of all answers
 _NO_CHUNK = b"0"  # before the size of a chunk, which may begin with zeros
 _MEMORY = 1 << 18  # bytes that are read at once
@@ -58,7 +59,7 @@ class Connections:
         return Connection(self)
 
     def _sweep(self) -> None:
-        self.date = formatdate(usegmt=True).encode()
+        self.date = b"date: %b\r\n" % formatdate(usegmt=True).encode()
         now = self._loop.time()
         for connection in [c for c in self.open if c.deadline < now]:
             connection.expire()
@@ -398,15 +399,15 @@ class Connection(asyncio.BufferedProtocol):
     def _send(self, request: Request, response: Response) -> bool:
         """Send an answer, of a stream the head; returns whether it is the last one."""
         closes = request.closes or (self.owner.closing and not self._waiting)
-        extra = [(b"date", self.owner.date)]
+        more = self.owner.date
         in_chunks = True
         if request.http == "1.0":
             in_chunks = False
             closes = closes or isinstance(response, StreamResponse)
-            extra.append((b"connection", b"close" if closes else b"keep-alive"))
+            more += _CLOSE if closes else b"connection: keep-alive\r\n"
         elif closes:
-            extra.append((b"connection", b"close"))
-        first = head(response, extra, in_chunks=in_chunks).removeprefix(self._ahead)
+            more += _CLOSE
+        first = head(response, more, in_chunks=in_chunks).removeprefix(self._ahead)
         self._harmless = self._ahead = b""
         if request.method == "HEAD" or isinstance(response, StreamResponse):
             self._transport.write(first)
@@ -469,7 +470,7 @@ class Connection(asyncio.BufferedProtocol):
         request = self._request or Request("GET", "/", client=self._client)
         self._request = None
         response = self.owner.app.refuse(request, error, status)
-        first = head(response, ((b"date", self.owner.date), (b"connection", b"close")))
+        first = head(response, self.owner.date + _CLOSE)
         if self._is_idle:
             self._end_with(first + response.body)
         else:
