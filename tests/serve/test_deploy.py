@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
+import signal
+import socket
+import subprocess
 import sys
+import time
 import tomllib
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from served import classifier, exported, inputs
 
@@ -133,6 +141,87 @@ def test_packages_are_pinned_and_are_those_of_the_extra() -> None:
     assert {"numpy", "llvmlite", "ml-dtypes", "markdown-it-py"} <= pinned
 
 
+_ROWS = [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]
+_V2 = {"inputs": [{"name": "input", "shape": [1, 6], "datatype": "FP32", "data": _ROWS}]}
+CONTRACTS: dict[str, list[tuple[str, Any]]] = {
+    "docker": [("/v2/health/ready", None), ("/v2/models/digits/infer", _V2)],
+    "kserve": [("/v2/health/ready", None), ("/v1/models/digits", None),
+               ("/v1/models/digits:predict", {"instances": _ROWS}),
+               ("/v2/models/digits/infer", _V2)],
+    "vertex": [("/health", None), ("/predict", {"instances": _ROWS})],
+    "sagemaker": [("/ping", None), ("/invocations", {"instances": _ROWS})],
+    "azure": [("/v2/health/live", None), ("/v2/health/ready", None),
+              ("/score", {"input_data": _ROWS})],
+}  # fmt: skip
+"""The paths that each platform asks."""
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["vertex", *(pytest.param(t, marks=pytest.mark.slow) for t in CONTRACTS if t != "vertex")],
+)
+def test_the_images_command_answers_what_the_platform_asks(
+    model: Path, target: str, tmp_path: Path
+) -> None:
+    """Only the port and the folder of the models are others here."""
+    for needed in ("httptools", "grpc", "msgspec", "prometheus_client"):
+        pytest.importorskip(needed)
+    write(files_for(Plan(model, "digits"), target), tmp_path / "image")
+    text = (tmp_path / "image" / "Dockerfile").read_text().replace("\\\n", "")
+    start = json.loads(re.findall(r"^ENTRYPOINT (.*)$", text, re.M)[0])
+    probe = json.loads(re.findall(r"CMD (\[.*\])$", text, re.M)[0])
+    (asked,) = re.findall(r"--port (\d+)", start[2])
+    port, grpc_port = free_port(), free_port()
+    start[2] = start[2].replace("/models", str(tmp_path / "image" / "models"))
+    start[2] = start[2].replace(f"--port {asked}", f"--port {port}").replace("8081", str(grpc_port))
+    command = tmp_path / "bin" / "argand"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m argand "$@"\n')
+    command.chmod(0o755)
+    paths = [str(command.parent), *os.environ["PATH"].split(os.pathsep)]
+    environment = os.environ | {"PATH": os.pathsep.join(paths), "PYTHONPATH": _SOURCES}
+    arguments = ["serve"] if target == "sagemaker" else []
+    process = subprocess.Popen([*start, *arguments], env=environment, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)  # fmt: skip
+    try:
+        for path, body in [("/v2/health/ready", None), *CONTRACTS[target]]:
+            answer = answer_of(process, f"http://127.0.0.1:{port}{path}", body)
+        expected = exported(classifier())(np.array(_ROWS, np.float32)).numpy()
+        numbers = re.findall(rb"-?\d\.\d{4,}", answer)
+        assert np.array(numbers, np.float32).tobytes() == expected.tobytes()
+        looked = [sys.executable, *(x.replace(f":{asked}/", f":{port}/") for x in probe[1:])]
+        assert subprocess.run(looked, check=False).returncode == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+_SOURCES = os.pathsep.join(p for p in sys.path if (Path(p) / "argand").is_dir())
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def answer_of(process: Any, url: str, body: Any) -> bytes:
+    """What a server says that may still be starting."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {} if body is None else {"content-type": "application/json"}
+    while True:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as response:
+                return bytes(response.read())
+        except urllib.error.HTTPError as error:
+            said = error.read()
+            assert "ready" in url, said
+        except OSError:
+            assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+
+
 def test_docker(model: Path) -> None:
     found = read(
         text_of(files_for(Plan(model, "digits", memory="512Mi"), "docker"), "compose.yaml")
@@ -156,6 +245,8 @@ def test_kserve(model: Path) -> None:
     assert container["resources"]["limits"] == {"cpu": "3", "memory": "6Gi"}
     assert container["securityContext"]["runAsNonRoot"] is True
     assert container["livenessProbe"]["httpGet"] == {"path": "/v2/health/live", "port": 8080}
+    refused = {"startupProbe", "terminationGracePeriodSeconds"}  # by Knative
+    assert not refused & (predictor.keys() | container.keys())
     mounted = {v["name"] for v in container["volumeMounts"]}
     assert mounted == {v["name"] for v in predictor["volumes"]}
 

@@ -13,6 +13,9 @@ from argand.serve.deploy.yaml import dump
 
 PORT, GRPC_PORT = 8080, 8081
 USER = 10001
+DRAIN = 25
+"""Seconds from SIGTERM in which requests end: Kubernetes and ECS send SIGKILL after 30."""
+
 CACHE = "/var/cache/argand"
 PACKAGES = (
     "numpy",
@@ -60,7 +63,7 @@ def dockerfile(plan: Plan, profile: str | None = None, port: int = PORT) -> str:
     """An image that serves the model as a user without rights."""
     release = f"{sys.version_info.major}.{sys.version_info.minor}"
     serve = ["argand", "serve", "/models", "--host", "0.0.0.0", "--port", str(port)]
-    serve += ["--grpc-port", str(GRPC_PORT)]
+    serve += ["--grpc-port", str(GRPC_PORT), "--drain", str(DRAIN)]
     if profile is not None:
         serve += ["--profile", profile, "--model", plan.name]
     # SageMaker starts an image with the argument `serve`, which the shell drops
@@ -81,8 +84,9 @@ RUN groupadd --gid {USER} argand \\
  && useradd --uid {USER} --gid {USER} --no-create-home --shell /usr/sbin/nologin argand \\
  && install --directory --owner {USER} --group {USER} {CACHE}
 
-COPY requirements.txt /tmp/requirements.txt
-RUN python -m pip install --requirement /tmp/requirements.txt && rm /tmp/requirements.txt
+# wheels that lie beside requirements.txt are taken before those of the index
+COPY requirements.txt *.whl /tmp/packages/
+RUN python -m pip install --find-links /tmp/packages --requirement /tmp/packages/requirements.txt
 
 COPY --chown=root:root models /models
 USER {USER}:{USER}
@@ -120,7 +124,7 @@ def compose(plan: Plan) -> str:
 
 def ignored() -> str:
     """What is not sent to the builder."""
-    return "*\n!requirements.txt\n!models\n"
+    return "*\n!requirements.txt\n!*.whl\n!models\n"
 
 
 __all__ = ["CACHE", "GRPC_PORT", "PACKAGES", "PORT", "USER", "compose", "dockerfile", "ignored",

@@ -23,8 +23,6 @@ from argand.serve.deploy.yaml import Tagged, dump
 Files = dict[str, str | Path]
 """Texts, or files to copy, by their paths below the output's folder."""
 
-_DRAIN = 45  # seconds from SIGTERM to SIGKILL: the server's own 30 and some to spare
-
 
 def files_for(plan: Plan, target: str) -> Files:
     """The files that deploy a plan to one of `TARGETS`."""
@@ -53,15 +51,19 @@ def _probe(path: str, **times: int) -> dict[str, Any]:
 
 
 def _kserve(plan: Plan) -> Files:
+    # only fields that Knative takes as well, which KServe runs on in its serverless mode: neither
+    # startupProbe nor terminationGracePeriodSeconds
     bounds = {"cpu": str(plan.cpus), "memory": plan.memory}
     container = {
         "name": "kserve-container",
         "image": plan.tag,
         "ports": [{"name": "http1", "containerPort": PORT, "protocol": "TCP"}],
         "resources": {"requests": bounds, "limits": bounds},
-        "startupProbe": _probe("/v2/health/ready", periodSeconds=2, failureThreshold=150),
+        # a server that loads its model is alive and not ready
         "readinessProbe": _probe("/v2/health/ready", periodSeconds=5, timeoutSeconds=3),
-        "livenessProbe": _probe("/v2/health/live", periodSeconds=10, timeoutSeconds=3),
+        "livenessProbe": _probe(
+            "/v2/health/live", initialDelaySeconds=20, periodSeconds=10, timeoutSeconds=3
+        ),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
@@ -84,7 +86,6 @@ def _kserve(plan: Plan) -> Files:
                 "minReplicas": plan.replicas,
                 "maxReplicas": plan.most_replicas,
                 "timeout": 60,
-                "terminationGracePeriodSeconds": _DRAIN,
                 "containers": [container],
                 "volumes": [
                     {"name": "cache", "emptyDir": {}},
