@@ -316,9 +316,7 @@ def test_the_application_names_what_it_imports(model: Path, monkeypatch: Any) ->
     (application,) = config["applications"]
     assert application["import_path"] == "application:app"
     compile(text_of(files, "application.py"), "application.py", "exec")
-    assert "ray==" in text_of(files, "requirements.txt") or "\nray\n" in text_of(
-        files, "requirements.txt"
-    )
+    assert re.search(r"^ray\[serve\](==[\d.]+)?$", text_of(files, "requirements.txt"), re.M)
 
 
 def test_a_ray_serve_application_answers_on_one_node(model: Path, tmp_path: Path) -> None:

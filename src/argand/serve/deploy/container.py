@@ -42,7 +42,8 @@ def requirements(*more: str) -> str:
 
 
 def _pinned(name: str, seen: set[str]) -> list[str]:
-    """A package and those that it needs, of the releases that are installed."""
+    """A package, maybe with extras, and those that it needs, of the releases that are installed."""
+    name, bracket, extras = name.partition("[")
     plain = re.sub(r"[-_.]+", "-", name).lower()
     if plain in seen:
         return []
@@ -50,8 +51,8 @@ def _pinned(name: str, seen: set[str]) -> list[str]:
     try:
         release, needs = metadata.version(name), metadata.requires(name) or []
     except metadata.PackageNotFoundError:
-        return [plain]  # not installed here: the newest
-    found = [f"{plain}=={release}"]
+        return [plain + bracket + extras]  # not installed here: the newest
+    found = [f"{plain}{bracket}{extras}=={release}"]
     for need in needs:
         match = re.match(r"[A-Za-z0-9._-]+", need)
         if match is not None and ";" not in need and "[" not in need.split(";")[0]:

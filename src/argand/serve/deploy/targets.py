@@ -262,7 +262,7 @@ app = application(
     return {
         "application.py": application,
         "serve.yaml": dump(config, "serve run serve.yaml"),
-        "requirements.txt": requirements("ray", *plan.packages),
+        "requirements.txt": requirements("ray[serve]", *plan.packages),
     }
 
 
