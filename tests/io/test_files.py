@@ -255,3 +255,8 @@ def test_a_forged_tree_can_t_do_anything(tmp_path):
         io.save_file({"t": ag.zeros(1)}, tmp_path / "x", {"argand.tree": tree})
         with pytest.raises(FormatError, match="its tree"):
             ag.load(tmp_path / "x")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder to write a\.safetensors into: .*b'"):
+        io.save({"x": ag.ones(2)}, tmp_path / "b" / "a.safetensors")

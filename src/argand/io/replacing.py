@@ -17,7 +17,11 @@ def replacing(path: Path) -> Iterator[str]:
     The contents are on the disk before the name is, and the name when the block is left: a machine
     that stops at any moment leaves the old file or the new one.
     """
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    except FileNotFoundError:
+        said = f"there is no folder to write {path.name} into"
+        raise FileNotFoundError(errno.ENOENT, said, str(path.parent)) from None
     os.close(handle)
     try:
         yield temporary
