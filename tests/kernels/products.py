@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from argand.kernels.contraction.blocked import contraction
 from argand.kernels.contraction.spec import (
     AxisValues,
@@ -102,4 +104,37 @@ def matmul_function(
     places = dict(zip((*spec.batch, *spec.m, *spec.n), strides[2], strict=True))
     epilogue = store_to(b.params[2], out or elem, places, spec.n[-1])
     contraction(b, dataclasses.replace(spec, epilogue=epilogue, long_k=long_k), target)
+    return b.finish()
+
+
+def in_panels(b: np.ndarray, width: int) -> np.ndarray:
+    """B as (n / width, k, width)."""
+    k, n = b.shape
+    return np.ascontiguousarray(b.reshape(k, n // width, width).transpose(1, 0, 2))
+
+
+def spec_of(
+    m: Reg | int, n: int, k: int, width: int, elem: str, at: tuple[Reg, Reg, Reg]
+) -> Contraction:
+    """C = A @ B with B as (n / width, k, width), and C row by row."""
+    rows, inner = ContractionAxis("m", m), ContractionAxis("k", k)
+    panel, column = ContractionAxis("panel", n // width), ContractionAxis("column", width)
+    return Contraction(
+        a=Operand(at[0], elem, {rows: k, inner: 1}),
+        b=Operand(at[1], elem, {panel: k * width, inner: width, column: 1}),
+        batch=(),
+        m=(rows,),
+        n=(panel, column),
+        k=(inner,),
+        epilogue=store_to(at[2], elem, {rows: n, panel: width, column: 1}, column),
+        acc=elem,
+    )
+
+
+def panelled(m: int | None, n: int, k: int, width: int, elem: str, target: Target) -> NestFunction:
+    """The product as a function of A, B in panels, C and, where it is not known, m."""
+    opened = [Param("m", I64)] if m is None else []
+    b = NestBuilder("panelled", [*(Param(p, PTR, noalias=True) for p in "abc"), *opened])
+    pa, pb, pc, *rest = b.params
+    contraction(b, spec_of(rest[0] if m is None else m, n, k, width, elem, (pa, pb, pc)), target)
     return b.finish()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from products import matmul, store_to
+from products import in_panels, matmul, panelled, spec_of, store_to
 
 from argand.codegen.llvm.target import named_target
 from argand.kernels.contraction.blocked import contraction
 from argand.kernels.contraction.plan import plan
-from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand
+from argand.kernels.contraction.spec import Contraction
 from argand.kernels.contraction.tiles import panel_width
 from argand.nest.builder import I64, PTR, NestBuilder, NestFunction, Param, Reg
 from argand.nest.target import Target
@@ -17,37 +17,6 @@ from machines import FORCED, HERE
 from nestrun import compiled
 
 SIZES = {"float32": [(3, 64, 1), (7, 96, 257), (23, 192, 600)], "float64": [(5, 64, 300)]}
-
-
-def in_panels(b: np.ndarray, width: int) -> np.ndarray:
-    k, n = b.shape
-    return np.ascontiguousarray(b.reshape(k, n // width, width).transpose(1, 0, 2))
-
-
-def spec_of(
-    m: Reg | int, n: int, k: int, width: int, elem: str, at: tuple[Reg, Reg, Reg]
-) -> Contraction:
-    """C = A @ B with B as (n / width, k, width), and C row by row."""
-    rows, inner = ContractionAxis("m", m), ContractionAxis("k", k)
-    panel, column = ContractionAxis("panel", n // width), ContractionAxis("column", width)
-    return Contraction(
-        a=Operand(at[0], elem, {rows: k, inner: 1}),
-        b=Operand(at[1], elem, {panel: k * width, inner: width, column: 1}),
-        batch=(),
-        m=(rows,),
-        n=(panel, column),
-        k=(inner,),
-        epilogue=store_to(at[2], elem, {rows: n, panel: width, column: 1}, column),
-        acc=elem,
-    )
-
-
-def panelled(m: int | None, n: int, k: int, width: int, elem: str, target: Target) -> NestFunction:
-    opened = [Param("m", I64)] if m is None else []
-    b = NestBuilder("panelled", [*(Param(p, PTR, noalias=True) for p in "abc"), *opened])
-    pa, pb, pc, *rest = b.params
-    contraction(b, spec_of(rest[0] if m is None else m, n, k, width, elem, (pa, pb, pc)), target)
-    return b.finish()
 
 
 def plain(n: int, k: int, elem: str, target: Target) -> NestFunction:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from argand.nest.builder import BOOL, F32, F64, I64, PTR, NestBuilder, NestError, Param, Ty
@@ -191,6 +193,19 @@ def test_mistakes_are_refused() -> None:
     for attempt in wrong:
         with pytest.raises(NestError):
             attempt()
+
+
+def test_the_matrix_unit_has_eight_registers_and_six_instructions() -> None:
+    right = [("begin", (), False), ("zero", (7,), False), ("load", (0,), True)]
+    right += [("store", (7,), True), ("multiply", (0, 6, 7), False), ("end", (), False)]
+    wrong = [("zero", (8,), False), ("zero", (), False), ("load", (0,), False)]
+    wrong += [("multiply", (0, 1), False), ("multiply", (0, 1, 2), True), ("start", (), False)]
+    for cases, fits in ((right, True), (wrong, False)):
+        for name, registers, in_memory in cases:
+            b = builder()
+            b.matrix(name, *registers, ptr=b.params[0] if in_memory else None)
+            with contextlib.nullcontext() if fits else pytest.raises(NestError):
+                b.finish()
 
 
 def test_verifier_finds_a_register_out_of_scope() -> None:

@@ -27,13 +27,14 @@ def load_backend(name: str) -> Any:
     return importlib.import_module(BACKENDS[name])
 
 
-def panel_width(columns: int, dtype: DType, backend: str) -> int | None:
-    """How many columns the panels have that the backend likes a product's second operand in."""
+def panel_width(columns: int, dtype: DType, backend: str, *, for_unit: bool = False) -> int | None:
+    """How many columns the panels have that the backend likes a product's second operand in; those
+    for a matrix unit may be others."""
     if backend != "cpu":
         return None
     from argand.backends.cpu.values import panel_width
 
-    return panel_width(columns, dtype)
+    return panel_width(columns, dtype, for_unit=for_unit)
 
 
 def kept_values(program: Program, contents: str, backend: str) -> list[Any] | None:

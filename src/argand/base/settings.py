@@ -88,6 +88,12 @@ SWITCHES: dict[str, tuple[str, Callable[[str], Any], Callable[[], Any], str]] = 
         "philox, or mt19937: PyTorch's",
     ),
     "winograd": ("ARGAND_WINOGRAD", _flag, lambda: True, "fewer products for constant 3x3 weights"),
+    "matrix_unit": (
+        "ARGAND_MATRIX_UNIT",
+        _flag,
+        lambda: True,
+        "float32 by large constant weights in parts, where there is AMX",
+    ),
     "eager_kernels": ("ARGAND_EAGER_KERNELS", _flag, lambda: True, "native kernels in eager code"),
 }
 

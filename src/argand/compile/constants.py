@@ -26,7 +26,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -38,13 +39,21 @@ from argand.base.shape import numel
 from argand.compile.by_numpy import Packing, packing
 from argand.compile.places import Held, Place
 from argand.compile.winograd import with_winograd
+from argand.ir.contract import Contract
 from argand.ir.families import Random
 from argand.ir.op import Params, registry
 from argand.ir.program import Node, Operand, Program, Value, copied_nodes, resolved
 from argand.ir.rewrite import without_dead_code
+from argand.ops.move import Reshape
 from argand.ops.winograd import WinogradWeight
 from argand.runtime.packed import is_sharing
 from argand.tensor.core import Tensor, wrap
+
+MANY_ROWS: Final = 16
+"""As many as a register of a matrix unit has."""
+
+FOR_UNIT: Final = 1 << 18
+"""Elements of weights from which on a matrix unit is worth what it needs before."""
 
 
 class Storage(NamedTuple):
@@ -68,12 +77,20 @@ class Split(NamedTuple):
     kept: list[int]  # which state of the whole program `rest` still reads or writes
 
 
-def split_constants(program: Program, fixed: Sequence[bool], backend: str) -> Split | None:
+def split_constants(
+    program: Program,
+    fixed: Sequence[bool],
+    backend: str,
+    of_rows: AbstractSet[int] | None = None,
+) -> Split | None:
     """Part a program at the values that only `fixed`, unwritten state decides; None if none does.
 
     They are stored as the backend reads them fastest. A value larger than what it is made of (an
-    expanded bias) is left where it is used.
+    expanded bias) is left where it is used. `of_rows` are what `weights_of_rows` said of a program
+    of which this one is a version for some sizes.
     """
+    if of_rows is None:
+        of_rows = weights_of_rows(program)
     nodes, constant = _constants_of(program, fixed)
     if backend == "cpu" and settings.winograd:
         faster = with_winograd(program, constant)
@@ -84,7 +101,7 @@ def split_constants(program: Program, fixed: Sequence[bool], backend: str) -> Sp
     rest = [n for n in program.nodes if n not in set(nodes)]
     read = dict.fromkeys(v for n in rest for v in n.values)
     read |= dict.fromkeys(v for v in program.results if isinstance(v, Value))
-    stored = _stored(program, rest, constant, backend)
+    stored = _stored(program, rest, constant, backend, of_rows)
     wanted = {v: stored.get(v) for v in read if v in made or v in stored}
     if not wanted:
         return None
@@ -109,28 +126,61 @@ def _constants_of(program: Program, fixed: Sequence[bool]) -> tuple[list[Node], 
     return nodes, constant
 
 
+def weights_of_rows(program: Program) -> frozenset[int]:
+    """The state behind large constants that a program multiplies many rows by for each element of
+    their first dimension, along which batches grow: a sequence's embeddings, an image's patches."""
+    sources, found = _sources(program), set[int]()
+    reshaped = {n.outputs[0]: n.values[0] for n in program.nodes if isinstance(n.op, Reshape)}
+    for node in program.nodes:
+        if isinstance(node.op, Contract) and node.op.reads_columns(1, node.inputs, node.params):
+            x, w = node.values
+            each = numel(reshaped.get(x, x).shape[1:-1])
+            if isinstance(each, Dim) or each >= MANY_ROWS:
+                found |= sources.get(w, frozenset())
+    return frozenset(found)
+
+
+def _sources(program: Program) -> dict[Value, frozenset[int]]:
+    """The values that state alone decides, each with the state that it is made of."""
+    sources = {v: frozenset([i]) for i, v in enumerate(program.state)}
+    for node in program.nodes:
+        if node.values and all(v in sources for v in node.values):
+            behind = frozenset[int]().union(*(sources[v] for v in node.values))
+            sources.update((o, behind) for o in node.outputs)
+    return sources
+
+
 def _stored(
-    program: Program, nodes: list[Node], constant: set[Value], backend: str
+    program: Program,
+    nodes: list[Node],
+    constant: set[Value],
+    backend: str,
+    of_rows: AbstractSet[int],
 ) -> dict[Value, Storage]:
     """The constants that all their readers want stored in one way that is not that of their shape,
     and how."""
+    sources = _sources(program)
     asked: dict[Value, set[Storage | None]] = {
         v: {None} for v in program.results if isinstance(v, Value)
     }
     for node in nodes:
         for i, v in enumerate(node.inputs):
             if isinstance(v, Value) and v in constant:
-                asked.setdefault(v, set()).add(_storage(node, i, v, backend))
+                deep = not of_rows.isdisjoint(sources.get(v, ()))
+                asked.setdefault(v, set()).add(_storage(node, i, v, backend, deep))
     found = {v: next(iter(ways)) for v, ways in asked.items() if len(ways) == 1}
     return {v: way for v, way in found.items() if way is not None}
 
 
-def _storage(node: Node, i: int, value: Value, backend: str) -> Storage | None:
-    """How a node wants an operand stored; None where that is as its shape says."""
+def _storage(node: Node, i: int, value: Value, backend: str, of_rows: bool) -> Storage | None:
+    """How a node wants an operand stored; None where that is as its shape says. Large ones that are
+    `of_rows` are for a matrix unit, where there is one."""
     shaped = tuple(range(value.ndim))
     order, width = node.op.stored_order(i) or shaped, 0
     if node.op.reads_columns(i, node.inputs, node.params):
-        width = panel_width(int(value.shape[order[-1]]), value.dtype, backend) or 0
+        for_unit = of_rows and isinstance(node.op, Contract) and numel(value.shape) >= FOR_UNIT
+        columns = int(value.shape[order[-1]])
+        width = panel_width(columns, value.dtype, backend, for_unit=for_unit) or 0
     return Storage(order, width) if width or order != shaped else None
 
 

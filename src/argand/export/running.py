@@ -14,7 +14,7 @@ from argand.base.settings import settings
 from argand.base.size_guards import Guards, collecting_guards
 from argand.base.tree import LEAF_SPEC
 from argand.compile.call import Executable, Input, Parts, trace_lock
-from argand.compile.constants import Constants, names_of, split_constants
+from argand.compile.constants import Constants, names_of, split_constants, weights_of_rows
 from argand.compile.places import Argument, Held, Place
 from argand.compile.results import ProgramOutput
 from argand.ir import bind as crossroads
@@ -54,6 +54,7 @@ class Runner:
             for name, state in zip(contents or [None] * len(self.state), self.state, strict=True)
         ]
         self.backend = backend
+        self._weights_of_rows = weights_of_rows(program)  # alike for all sizes
         self._executables: dict[tuple[tuple[str, int], ...], Executable] = {}
         self._fixes_sizes = False
         self._last: tuple[Sizes, Executable] | None = None
@@ -145,7 +146,7 @@ class Runner:
             Held(s) if isinstance(s, Tensor) else Argument(s) for s in self.state
         ]
         fixed = [isinstance(p, Held) and not p.tensor._is_shared() for p in places]
-        split = split_constants(program, fixed, self.backend)
+        split = split_constants(program, fixed, self.backend, self._weights_of_rows)
         if split is None:
             return program, places, None
         sources = [places[i] for i in split.sources]

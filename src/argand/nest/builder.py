@@ -401,6 +401,19 @@ class NestBuilder:
         level = {"level": 2} if far else {}
         self._emit("prefetch", (ptr, self.index(offset)), {"elem": elem, **level}, None)
 
+    def matrix(
+        self, name: str, *registers: int, ptr: Reg | None = None, offset: Operand = 0
+    ) -> None:
+        """An instruction of the matrix unit on its registers 0 … 7, each 16 rows of 64 bytes:
+
+        - `begin` and `end`: between them the registers can be used;
+        - `zero` one, `load` one from ptr[offset …], an array of float32, or `store` it there;
+        - `multiply` (sums, left, right): sums[i, j] += left[i, k] * right[k, j] in float32, k = 0 …
+          31; two neighbouring bfloat16 of left's row i, and of right's row k // 2, are k and k + 1.
+        """
+        args = () if ptr is None else (ptr, self.index(offset))
+        self._emit("matrix", args, {"name": name, "registers": registers}, None)
+
     def alloca(self, ty: Ty, count: int = 1) -> Reg:
         """A small array of `count` values of `ty` on the stack of the function or chunk."""
         return self._emit("alloca", (), {"ty": ty, "count": count}, PTR)

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from argand.nest.types import Block, Instruction, NestError, NestFunction, Reg
+from argand.nest.types import MATRIX_BYTES, Block, Instruction, NestError, NestFunction, Reg, Ty
 
 __all__ = ["Memory", "StatusError", "python_function"]
 
@@ -146,7 +146,7 @@ class _Needed:
 
 def _deciding(instruction: Instruction) -> Sequence[Reg]:
     """The operands that decide what happens to memory."""
-    if instruction.kind in ("load", "gather"):
+    if instruction.kind in ("load", "gather", "matrix"):
         return instruction.args
     if instruction.kind in ("store", "scatter"):
         return (*instruction.args[:2], *instruction.args[3:])
@@ -292,6 +292,12 @@ class _Writer:
             self.say(depth, f"store_value({where}, {self.use(value)})")
         else:
             self.say(depth, f"scatter({where})")
+
+    def write_matrix(self, instruction: Instruction, depth: int) -> None:
+        if instruction.args:
+            pointer, at = instruction.args
+            address = self.address(pointer, at, Ty("float32").bytes)
+            self.say(depth, f"{instruction.attrs['name']}({address}, {MATRIX_BYTES})")
 
     def write_prefetch(self, instruction: Instruction, depth: int) -> None:
         """Nothing is read."""

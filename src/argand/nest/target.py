@@ -36,6 +36,11 @@ class Target:
         """Whether multiply and add round once."""
         return not self.triple.startswith(("x86_64", "i686", "wasm")) or self.has("fma")
 
+    @property
+    def matrix_unit(self) -> bool:
+        """Whether it multiplies tiles of bfloat16 in registers of their own."""
+        return self.vector_bytes == 64 and self.has("amx-tile") and self.has("amx-bf16")
+
     def has(self, feature: str) -> bool:
         """Whether LLVM's feature is on."""
         return f"+{feature}" in self.features.split(",")

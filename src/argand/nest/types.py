@@ -45,6 +45,10 @@ ELEMS: Final[dict[str, tuple[str, int, str]]] = {
 }
 
 
+MATRIX_BYTES: Final = 1024
+"""Bytes of a register of the matrix unit."""
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 

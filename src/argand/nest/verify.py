@@ -108,6 +108,17 @@ def _only(*types: Ty) -> Callable[[Instruction], bool]:
     return lambda instruction: tuple(r.ty for r in instruction.args) == types
 
 
+def _matrix(instruction: Instruction) -> bool:
+    name, registers = instruction.attrs["name"], instruction.attrs["registers"]
+    counts = {"begin": 0, "end": 0, "zero": 1, "load": 1, "store": 1, "multiply": 3}
+    types = [PTR, I64] if name in ("load", "store") else []
+    return (
+        counts.get(name) == len(registers)
+        and all(0 <= r < 8 for r in registers)
+        and [r.ty for r in instruction.args] == types
+    )
+
+
 def _shuffle(instruction: Instruction) -> bool:
     a, b = (r.ty for r in instruction.args)
     lanes = instruction.attrs["lanes"]
@@ -156,6 +167,7 @@ _RULES: Final[dict[str, Callable[[Instruction], bool]]] = {
     "offset": _only(PTR, I64),
     **dict.fromkeys(("load", "store", "gather", "scatter"), _access),
     "prefetch": _only(PTR, I64),
+    "matrix": _matrix,
     "alloca": _only(),
     "scratch": _only(I64),
     "loop": _loop,

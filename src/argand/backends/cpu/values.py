@@ -21,9 +21,11 @@ from argand.runtime.packed import is_sharing, keep_packed, packed
 __all__ = ["keep", "kept", "panel_width"]
 
 
-def panel_width(columns: int, dtype: DType) -> int | None:
-    """How many columns the panels have that contractions like their second operand in."""
-    return tiles.panel_width(columns, dtype.name, named_target(settings.target))
+def panel_width(columns: int, dtype: DType, *, for_unit: bool = False) -> int | None:
+    """How many columns the panels have that contractions like their second operand in; of those
+    `for_unit` a matrix unit, where there is one."""
+    target = named_target(settings.target)
+    return tiles.panel_width(columns, dtype.name, target, for_unit=for_unit)
 
 
 def kept(program: Program, contents: str) -> list[Any] | None:

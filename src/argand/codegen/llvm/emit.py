@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from argand.codegen.llvm.matrix import emit_matrix
 from argand.codegen.llvm.memory import (
     address,
     emit_gather,
@@ -51,6 +52,7 @@ _EMITTERS: Final[dict[str, Callable[[Lines, Instruction, list[str]], str | None]
     "store": emit_store,
     "gather": emit_gather,
     "scatter": emit_scatter,
+    "matrix": emit_matrix,
 }
 _MANY: Final = str(1 << 62)
 

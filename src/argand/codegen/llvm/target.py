@@ -6,6 +6,8 @@ load LLVM to find their names.
 
 from __future__ import annotations
 
+import ctypes
+import dataclasses
 import functools
 import hashlib
 import os
@@ -47,6 +49,8 @@ def host_target() -> Target:
     """The machine that this process runs on."""
     said = _said_by_llvm()
     triple, features = said["triple"], said["features"]
+    if "+amx-tile" in features.split(",") and not _granted():
+        features = _without(features)
     on = {name[1:] for name in features.split(",") if name.startswith("+")}
     size, registers = 16, 16
     if "avx512f" in on and "avx512vl" in on:
@@ -58,13 +62,41 @@ def host_target() -> Target:
     return Target("host", triple, said["cpu"], features, size, registers, *_caches())
 
 
+_MATRIX_UNIT: Final = ("amx-tile", "amx-bf16")
+_ARCH_PRCTL: Final = 158  # the system call of x86-64
+_REQUEST_PERMISSION: Final = 0x1023
+_TILE_DATA: Final = 18
+
+
+def _granted() -> bool:
+    """Whether this process may use the matrix unit: Linux wants to be asked, as its registers make
+    what a thread has to keep larger."""
+    if not sys.platform.startswith("linux"):
+        return False
+    call = ctypes.CDLL(None).syscall
+    arguments = (_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA)
+    return int(call(*map(ctypes.c_long, arguments))) == 0
+
+
+def _without(features: str) -> str:
+    off = {f"+{name}": f"-{name}" for name in _MATRIX_UNIT}
+    return ",".join(off.get(name, name) for name in features.split(","))
+
+
+@functools.cache
+def _without_matrix_unit(target: Target) -> Target:
+    if not target.matrix_unit:
+        return target
+    return dataclasses.replace(target, features=_without(target.features))
+
+
 def named_target(name: str = "host") -> Target:
-    """The host ("host"), or "sse2", "avx2", "avx512", "neon": narrower or other machines."""
-    if name == "host":
-        return host_target()
-    if name not in _forced:
+    """The host ("host"), or "sse2", "avx2", "avx512", "neon": narrower or other machines; without
+    their matrix unit where the setting says so."""
+    if name != "host" and name not in _forced:
         raise CompileError(f"no target {name!r}: host, {', '.join(_forced)}")
-    return _forced[name]
+    found = host_target() if name == "host" else _forced[name]
+    return found if settings.matrix_unit else _without_matrix_unit(found)
 
 
 def llvm_versions() -> tuple[str, str]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from argand.kernels.attention.operands import known_extent
 from argand.kernels.contraction.addressing import KBlock, StepTable, dot
+from argand.kernels.contraction.geometry import Geometry
 from argand.kernels.contraction.microkernel import Address, Panel, Tile, panels, regions
 from argand.kernels.contraction.pack import Packer, b_pitch
-from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
+from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan
 from argand.kernels.contraction.spec import ContractionAxis, Operand
 from argand.nest.builder import IntOrReg, NestBuilder, Reg, Ty
 

@@ -12,7 +12,8 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-from argand.kernels.contraction.plan import K_BLOCK, Geometry
+from argand.kernels.contraction.geometry import Geometry
+from argand.kernels.contraction.plan import K_BLOCK
 from argand.kernels.contraction.spec import Bound, Contraction, ContractionAxis
 from argand.lowering.parallel import SERIAL_NS
 from argand.nest.builder import I64, PTR, IntOrReg, NestBuilder, Reg, Ty, static

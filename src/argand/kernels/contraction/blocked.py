@@ -31,20 +31,14 @@ from argand.kernels.contraction.addressing import (
     unflatten,
 )
 from argand.kernels.contraction.few_rows import few_rows
+from argand.kernels.contraction.geometry import Geometry, geometry
 from argand.kernels.contraction.group_rows import group_rows
 from argand.kernels.contraction.grouped_image import grouped_images
 from argand.kernels.contraction.grouped_weight import grouped_weight
+from argand.kernels.contraction.matrix_unit import matrix_unit
 from argand.kernels.contraction.microkernel import Address, Panel, Tile, panels, regions
 from argand.kernels.contraction.pack import Packer, a_row_bytes, a_row_stride, b_bytes, b_pitch
-from argand.kernels.contraction.plan import (
-    K_BLOCK,
-    LONG_K,
-    SERIAL_FLOPS,
-    ContractionPlan,
-    Geometry,
-    geometry,
-    plan,
-)
+from argand.kernels.contraction.plan import K_BLOCK, LONG_K, SERIAL_FLOPS, ContractionPlan, plan
 from argand.kernels.contraction.spec import Contraction, ContractionAxis
 from argand.kernels.contraction.tiles import LINE_BYTES
 from argand.nest.builder import NestBuilder, Reg, Ty
@@ -98,6 +92,8 @@ def _run(b: NestBuilder, spec: Contraction, geo: Geometry, chosen: ContractionPl
         grouped_images(b, [spec], [chosen])
     elif chosen.groups == "inside":
         group_rows(b, spec, chosen)
+    elif chosen.groups == "unit":
+        matrix_unit(b, spec, geo)
     elif chosen.few:
         few_rows(b, spec, geo, chosen)
     else:

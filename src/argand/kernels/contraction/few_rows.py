@@ -18,6 +18,7 @@ from argand.kernels.contraction.addressing import (
     spread,
     unflatten,
 )
+from argand.kernels.contraction.geometry import Geometry
 from argand.kernels.contraction.microkernel import (
     Address,
     Panel,
@@ -26,7 +27,7 @@ from argand.kernels.contraction.microkernel import (
     panels,
     regions,
 )
-from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
+from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan
 from argand.kernels.contraction.spec import Contraction, ContractionAxis
 from argand.kernels.contraction.tiles import LINE_BYTES
 from argand.nest.builder import I64, NestBuilder, Reg, Ty, static

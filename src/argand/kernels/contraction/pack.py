@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argand.kernels.contraction.addressing import KBlock, RowTable, StepTable
+from argand.kernels.contraction.geometry import Geometry
 from argand.kernels.contraction.microkernel import Panel, panels, regions
-from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan, Geometry
+from argand.kernels.contraction.plan import K_BLOCK, ContractionPlan
 from argand.nest.builder import NestBuilder, Reg, Ty
 from argand.nest.transpose import columns_at_once, load_columns, transpose
 

@@ -12,22 +12,19 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Final
 
-from argand.kernels.contraction.panels import Panels, panels_of
+from argand.kernels.contraction.geometry import Geometry, geometry, product
 from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand
-from argand.kernels.contraction.tiles import tiles
+from argand.kernels.contraction.tiles import UNIT_COLUMNS, tiles
 from argand.nest.builder import Ty, static
 from argand.nest.target import Target
 
-__all__ = ["FEW_ROWS", "K_BLOCK", "ContractionPlan", "Geometry", "geometry", "plan"]
+__all__ = ["FEW_ROWS", "K_BLOCK", "ContractionPlan", "plan"]
 
 K_BLOCK: Final = 256
 """Products in one fused chain; the sums of the chains are added in order."""
 
 FEW_ROWS: Final = 4
 """Up to this many rows B is read once, in place."""
-
-MANY_TAPS: Final = 65
-"""So many taps are not stored together in scratch: they become batches."""
 
 FEW_TURNED: Final = 8
 """The same when B is transposed in registers and the number of rows is known."""
@@ -58,6 +55,7 @@ GROUPED_LONG_K: Final = 1 << 10
 
 SPLITS: Final = 16
 LONG_K: Final = 32 * K_BLOCK
+
 C_SHARE: Final = 4
 """Partial sums may take this part of the second-level cache, beside the packed panels."""
 
@@ -69,37 +67,6 @@ SHARED_BYTES: Final = 1 << 25
 
 SERIAL_FLOPS: Final = 2_000_000
 """About 20 microseconds of one core: less than this stays on one thread."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Geometry:
-    """The axes by the part they play.
-
-    `rows` are flattened and tiled; `taps` are m axes that no tile crosses, because the range of the
-    innermost k depends on them or because rows are neighbours only along the last m axis; `col`
-    runs along the lanes; `outer` and `inner` are the k axes.
-    """
-
-    a: Operand
-    b: Operand
-    batch: tuple[ContractionAxis, ...]
-    taps: tuple[ContractionAxis, ...]
-    rows: tuple[ContractionAxis, ...]
-    col: ContractionAxis
-    outer: tuple[ContractionAxis, ...]
-    inner: ContractionAxis
-    panels: Panels | None = None
-
-    @property
-    def ranged(self) -> bool:
-        """Whether bounds are kept by ranges of k instead of by row."""
-        return bool(self.a.bounds) and not self.tabled
-
-    @property
-    def tabled(self) -> bool:
-        """Whether the address of a row needs more than a multiplication."""
-        bounded = any(axis in bound.terms for bound in self.a.bounds for axis in self.rows)
-        return len(self.rows) > 1 or bounded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,81 +111,6 @@ class ContractionPlan:
         return f"{self.name}: tile {tile}{block}, a {self.a}, b {self.b}{shared}{guard}"
 
 
-# axes ---------------------------------------------------------------------------------------------
-
-
-def geometry(spec: Contraction, target: Target) -> Geometry:
-    """Which axis plays which part."""
-    if spec.b.bounds:
-        raise ValueError("only operand a of a contraction can have bounds")
-    a, b, k = _merge_k(spec)
-    one = ContractionAxis("one", 1)
-    inner = k[-1] if k else one
-    in_bounds = [axis for bound in a.bounds for axis in bound.terms]
-    taps: tuple[ContractionAxis, ...] = ()
-    if any(inner in bound.terms for bound in a.bounds):
-        # ranges of k need one axis of rows: an unbounded tap (padding on one side only) counts too
-        taps = tuple(axis for axis in spec.m if axis in in_bounds or axis is not spec.m[-1])
-    elif not a.bounds and len(spec.m) > 1 and a.unit(spec.m[-1]) and not a.unit(inner):
-        taps = spec.m[:-1]
-    rows = tuple(axis for axis in spec.m if axis not in taps)
-    few_taps = (_product(taps) or MANY_TAPS) < MANY_TAPS
-    panels = panels_of(spec, b, inner, target)
-    col, beside = (spec.n[-1] if spec.n else one), spec.n[:-1]
-    if panels is not None:
-        col = ContractionAxis("columns", _product(panels.axes) or 0)
-        b = dataclasses.replace(b, strides={**b.strides, col: 1})
-        beside = spec.n[: -len(panels.axes)]
-    return Geometry(
-        a=a,
-        b=b,
-        batch=spec.batch + beside + (() if few_taps else taps),
-        taps=taps if few_taps else (),
-        rows=tuple(axis for axis in rows if static(axis.extent) != 1 or axis in in_bounds)
-        or rows[-1:]
-        or (one,),
-        col=col,
-        outer=k[:-1],
-        inner=inner,
-        panels=panels,
-    )
-
-
-def _merge_k(spec: Contraction) -> tuple[Operand, Operand, tuple[ContractionAxis, ...]]:
-    """Neighbouring k axes that are one in both operands become one; those of extent 1 go."""
-    a, b = spec.a, spec.b
-    bounded = {axis for bound in a.bounds for axis in bound.terms}
-    merged: list[ContractionAxis] = []
-    for axis in spec.k:
-        # the innermost axis stays when a window is outside it: rows are pointed to window by window
-        needed = axis in bounded or (axis is spec.k[-1] and not bounded.isdisjoint(spec.k))
-        if static(axis.extent) == 1 and not needed:
-            continue
-        last = merged[-1] if merged else None
-        if last is not None and not {axis, last} & bounded:
-            joined = _joined(last, axis, a, b)
-            if joined is not None:
-                merged[-1], a, b = joined
-                continue
-        merged.append(axis)
-    return a, b, tuple(merged)
-
-
-def _joined(
-    last: ContractionAxis, axis: ContractionAxis, a: Operand, b: Operand
-) -> tuple[ContractionAxis, Operand, Operand] | None:
-    extent, count = static(axis.extent), static(last.extent)
-    if extent is None or count is None:
-        return None
-    for operand in (a, b):
-        step, jump = static(operand.stride(axis)), static(operand.stride(last))
-        if step is None or jump is None or jump != step * extent:
-            return None
-    both = ContractionAxis(f"{last.name}{axis.name}", extent * count)
-    a, b = (dataclasses.replace(o, strides={**o.strides, both: o.stride(axis)}) for o in (a, b))
-    return both, a, b
-
-
 # rules --------------------------------------------------------------------------------------------
 
 
@@ -255,27 +147,19 @@ class _Shape:
     """channels of a group"""
     kernel: tuple[int, int]
     """rows of a grouped weight's gradient, and its sums for a channel; zeros where unknown"""
+    unit: bool
+    """whether a matrix unit can compute it"""
     inside: str
     """how the weights of one group are packed where its pixels can be computed row by row"""
-
-
-def _product(axes: tuple[ContractionAxis, ...]) -> int | None:
-    total = 1
-    for axis in axes:
-        size = static(axis.extent)
-        if size is None:
-            return None
-        total *= size
-    return total
 
 
 def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
     acc = Ty(spec.acc)
     return _Shape(
-        m=_product(geo.rows),
+        m=product(geo.rows),
         n=static(geo.col.extent),
-        k=_product((*geo.outer, geo.inner)),
-        cells=_product((*geo.batch, *geo.taps)),
+        k=product((*geo.outer, geo.inner)),
+        cells=product((*geo.batch, *geo.taps)),
         tabled=geo.tabled,
         outer=bool(geo.outer) or geo.ranged,
         a_unit="k" if geo.a.unit(geo.inner) else "m" if geo.a.unit(geo.rows[-1]) else "",
@@ -284,7 +168,7 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         b_plain=geo.b.elem == spec.acc,
         b_apart=static(geo.b.stride(geo.col)),
         panel=geo.panels.width if geo.panels else 0,
-        taps=_product(geo.taps),
+        taps=product(geo.taps),
         b_once=all(
             static(axis.extent) == 1 or static(geo.b.stride(axis)) == 0 for axis in geo.batch
         ),
@@ -295,8 +179,24 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         long_k=spec.long_k,
         groups=static(spec.across.extent) if spec.across and _is_grouped(spec) else 0,
         depth=static(geo.col.extent) or 0,
-        kernel=(_product(spec.m[:1]) or 0, _product(spec.m) or 0) if spec.across else (0, 0),
+        kernel=(product(spec.m[:1]) or 0, product(spec.m) or 0) if spec.across else (0, 0),
+        unit=_fits_unit(spec, geo, target),
         inside=_inside_groups(spec),
+    )
+
+
+def _fits_unit(spec: Contraction, geo: Geometry, target: Target) -> bool:
+    """Whether A's rows and B's panels are such as the nest for a matrix unit takes."""
+    return (
+        target.matrix_unit
+        and geo.a.elem == geo.b.elem == spec.acc == "float32"
+        and not geo.a.bounds
+        and not geo.taps
+        and not geo.outer
+        and geo.a.unit(geo.inner)
+        and geo.panels is not None
+        and geo.panels.width == UNIT_COLUMNS
+        and not geo.batch
     )
 
 
@@ -363,12 +263,12 @@ def _inside_groups(spec: Contraction) -> str:
     steps = [static(step) for b in spec.a.bounds for step in b.terms.values()]
     if None in sizes or None in steps or not spec.a.unit(inner):
         return ""
-    width, depth, taps = (_product(axes) or 0 for axes in (spec.k[1:2], spec.k[-1:], spec.k[:-1]))
+    width, depth, taps = (product(axes) or 0 for axes in (spec.k[1:2], spec.k[-1:], spec.k[:-1]))
     if width > WIDEST_WINDOW or depth > K_BLOCK or depth * taps > MOST_INSIDE:
         return ""
     if spec.b.unit(spec.n[-1]):
         return "copy"
-    run = _product(spec.b.contiguous(spec.k)) or 0
+    run = product(spec.b.contiguous(spec.k)) or 0
     return "transpose" if run >= SHORTEST_RUN else "gather"
 
 
@@ -427,6 +327,14 @@ def _group_rows(s: _Shape) -> ContractionPlan | None:
     )
 
 
+def _matrix_unit(s: _Shape) -> ContractionPlan | None:
+    """Weights that were stored for a matrix unit. That is decided without the number of rows, so a
+    row's bits don't depend on it."""
+    if not s.unit:
+        return None
+    return ContractionPlan("matrix unit", 32, 2, s.lanes, "parts", "parts", groups="unit")
+
+
 def _few_rows(s: _Shape) -> ContractionPlan | None:
     """Few rows, as in inference at batch 1: every element of B is used once or twice, so it is read
     in place, at the speed of memory."""
@@ -482,6 +390,7 @@ def _blocked(s: _Shape, splits: int = 1) -> ContractionPlan:
 RULES: Final[tuple[Callable[[_Shape], ContractionPlan | None], ...]] = (
     _grouped,
     _group_rows,
+    _matrix_unit,
     _few_rows,
     _long_k,
     _blocked,

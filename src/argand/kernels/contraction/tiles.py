@@ -10,10 +10,14 @@ from typing import Final
 from argand.nest.target import Target
 from argand.nest.types import Ty
 
-__all__ = ["LINE_BYTES", "is_panel", "panel_width", "tiles"]
+__all__ = ["LINE_BYTES", "UNIT_COLUMNS", "is_panel", "panel_width", "tiles"]
 
 LINE_BYTES: Final = 64
 """Bytes of a line of the caches, and of the longest vector."""
+
+
+UNIT_COLUMNS: Final = 32
+"""Columns of the panels that a matrix unit computes with."""
 
 
 def tiles(registers: int) -> tuple[tuple[int, int], ...]:
@@ -23,14 +27,19 @@ def tiles(registers: int) -> tuple[tuple[int, int], ...]:
     return ((6, 2), (4, 3)) if registers >= 16 else ((2, 2),)
 
 
-def panel_width(columns: int, elem: str, target: Target) -> int | None:
+def panel_width(columns: int, elem: str, target: Target, *, for_unit: bool = False) -> int | None:
     """How wide the panels of a product's second operand should be: as wide as a tile, and whole;
-    None where it is as well stored row by row.
+    None where it is as well stored row by row. Those that are `for_unit`, where the target has a
+    matrix unit, are of a width of their own.
 
     >>> panel_width(512, "float32", Target("wide", "x86_64", "", "", 64, 32))
     64
     """
     widths = [w for w in _widths(elem, target) if columns % w == 0 and columns > w]
+    if target.matrix_unit and elem == "float32":
+        if for_unit and UNIT_COLUMNS in widths:
+            return UNIT_COLUMNS
+        widths = [w for w in widths if w != UNIT_COLUMNS]
     return max(widths, default=None)
 
 
