@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -108,7 +109,9 @@ def to_bytes(array: np.ndarray[Any, Any]) -> bytes:
             text = as_bytes(value)
             parts += (struct.pack("<I", len(text)), text)
         return b"".join(parts)
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    if array.dtype.byteorder == ">" or sys.byteorder == "big":
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return array.tobytes()
 
 
 def as_bytes(value: Any) -> bytes:

@@ -242,9 +242,8 @@ class ModelVersion:
         if batcher is None:
             raise self.gone()
         checked = signature.check(inputs)
-        loop = asyncio.get_running_loop()
         seconds = self.seconds_for(timeout)
-        deadline = None if seconds is None else loop.time() + seconds
+        deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
         future = batcher.submit(checked, deadline, priority, at_once)
         if not future.done():
             self.track(future)

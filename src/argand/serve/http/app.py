@@ -54,7 +54,6 @@ class App:
     async def handle(self, request: Request) -> Response:
         """The response to a request; errors are made responses in the protocol's way."""
         _identify(request)
-        asking.set(asker(request.id, request.trace))
         try:
             handler = self._routed(request)
             if b"content-encoding" in request.headers:
@@ -86,7 +85,7 @@ class App:
         found = self.table.find(request.path)
         route = None if found is None else found.by_method.get(request.method)
         if route is not None:
-            _take(request, route)
+            request.protocol, request.errors = route.protocol, route.errors
 
     def _routed(self, request: Request) -> Handler:
         """What answers a request that may be asked."""
@@ -96,13 +95,11 @@ class App:
         route = found.by_method.get(request.method)
         if route is None:
             return partial(_wrong_method, found.by_method)
-        _take(request, route)
-        request.params = dict(found.params)
+        request.protocol, request.errors = route.protocol, route.errors
+        params = request.params = dict(found.params)
         if route.model is not None:
-            request.params.setdefault("model", route.model)
-        self.access.check(
-            route.scope, request.params.get("model"), request.header(b"authorization")
-        )
+            params.setdefault("model", route.model)
+        self.access.check(route.scope, params.get("model"), request.header(b"authorization"))
         return route.handler
 
     def _failed(self, request: Request, error: Exception) -> Response:
@@ -220,9 +217,11 @@ class App:
 
 
 def _identify(request: Request) -> None:
+    """Give a request its id and its trace, also for what is logged while it is answered."""
     request.id = request_id(request.header(b"x-request-id"))
     if b"traceparent" in request.headers:
         request.trace = trace_of(request.header(b"traceparent"), request.header(b"tracestate"))
+    asking.set(asker(request.id, request.trace))
 
 
 async def _wrong_method(routes: dict[str, Route], request: Request) -> Response:
@@ -232,10 +231,6 @@ async def _wrong_method(routes: dict[str, Route], request: Request) -> Response:
     response = next(iter(routes.values())).errors(error)
     response.headers = [*response.headers, (b"allow", allowed.encode())]
     return response
-
-
-def _take(request: Request, route: Route) -> None:
-    request.protocol, request.errors = route.protocol, route.errors
 
 
 async def _send_asgi(request: Request, response: Response, send: Any) -> None:

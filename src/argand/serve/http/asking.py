@@ -53,7 +53,7 @@ async def outputs_of(
     first."""
     if handlers.has_strings(inputs):
         inputs = await handlers.settled(version, signature, inputs)
-    seconds = seconds_of(request)
+    seconds = seconds_of(request) if _TIMEOUT in request.headers else None
     if seconds is not None:
         timeout = seconds if timeout is None else min(timeout, seconds)
     return await version.submit(
