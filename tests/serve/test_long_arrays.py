@@ -113,6 +113,13 @@ def _read_as_a_whole(body: bytes) -> int:
     return same(decoded_in_pieces(body), expected)
 
 
+@pytest.mark.parametrize("text", ['a"b', "\\", '\\"', "\\" * 70 + '"', '"[1, 2'])
+def test_arrays_are_found_behind_any_text(text: str) -> None:
+    value = {"s": text, "x": ARRAYS[0].tolist(), text: text}
+    body = json.dumps(value).encode()
+    assert same(decoded_in_pieces(body), value) == (len(text) < 60)
+
+
 def test_others_get_their_turn_after_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = []
     monkeypatch.setattr(long_arrays, "let_others", lambda: turns.append(1))

@@ -23,7 +23,7 @@ from argand.serve.signature import ServedSignature
 
 
 class Words(nn.Module):
-    """The sum of the vectors of words, each divided by a number, and of one that is looked up."""
+    """The sum of the vectors of words, whose numbers are divided, and of one of its elements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Words(nn.Module):
 
     def forward(self, ids: Any, by: Any, place: Any) -> Any:
         summed = self.words(ids // by.unsqueeze(1)).sum(1)
-        return summed + ag.gather(self.words.weight, 0, place.unsqueeze(1).expand(-1, 4)).relu()
+        return summed + ag.gather(summed, 1, place.unsqueeze(1)).relu()
 
 
 def words() -> Any:
@@ -66,7 +66,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 @pytest.mark.parametrize(
     ("changes", "field", "said"),
     [
-        ({"place": 12}, "place", "gather: index 12 is out of range for dimension 0 of size 10"),
+        ({"place": 12}, "place", "gather: index 12 is out of range for dimension 1 of size 4"),
         ({"place": -1}, "place", "gather: index -1 is out of range"),
         ({"by": 0}, "by", "integers can't be divided by 0"),
         ({"ids": 77}, None, "the inputs 'ids', 'by': embedding: index 77 is out of"),
