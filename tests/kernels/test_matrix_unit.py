@@ -17,6 +17,7 @@ from argand.kernels.contraction.matrix_unit import LARGEST, SMALLEST
 from argand.kernels.contraction.tiles import UNIT_COLUMNS, panel_width
 from argand.nest.builder import NestFunction
 from argand.nest.python import python_function
+from machines import WIDE
 from nestrun import Run, compiled
 
 HOST = host_target()
@@ -250,5 +251,5 @@ def test_without_permission_there_is_no_unit(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_setting_switches_it_off() -> None:
     with ag.settings.using(matrix_unit=False):
-        assert not named_target().matrix_unit and not named_target("wide").matrix_unit
+        assert not named_target().matrix_unit and not named_target(WIDE.name).matrix_unit
         assert not uses_unit(panelled(None, 64, 64, UNIT_COLUMNS, "float32", named_target()))

@@ -22,6 +22,7 @@ fused chains as elsewhere.
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ from argand.kernels.contraction.addressing import (
     unflatten,
 )
 from argand.kernels.contraction.geometry import Geometry
-from argand.kernels.contraction.microkernel import Address, Panel, Tile
+from argand.kernels.contraction.microkernel import Panel, Tile
 from argand.kernels.contraction.spec import Contraction, ContractionAxis
 from argand.kernels.contraction.tiles import UNIT_COLUMNS
 from argand.nest.builder import F32, NestBuilder, Reg, Ty, static
@@ -72,6 +73,9 @@ tiles of rows."""
 AHEAD: Final = 512
 """Rows of a panel of B that memory is asked for before they are parted."""
 
+CHAINS: Final = 6
+"""Rows whose chains run side by side."""
+
 CHUNKS: Final = 8
 """The panels are computed by so many chunks at least, if there are as many."""
 
@@ -81,6 +85,7 @@ PRODUCTS: Final = ((2, 0), (1, 0), (1, 1), (0, 1), (0, 2), (0, 0))
 
 _REGISTER: Final = MATRIX_BYTES // F32.bytes  # elements
 _WORD: Final = Ty("uint32", ROWS)
+_ONE: Final = Ty("uint32")
 
 B_STEP: Final = COLUMNS * PARTS * _REGISTER  # elements of the parts of a step
 PIECES: Final = ROWS * COLUMNS // HALVES  # of half a step
@@ -346,46 +351,52 @@ class _MatrixUnit:
         return self.b.apply("gt", worst, _RANGE)
 
     def _chains(self, all_rows: Reg) -> None:
-        """Compute the rows again that can't be parted."""
+        """Compute the rows again that can't be parted, some side by side."""
         b = self.b
-        blocks = KBlocks(b, self.geo)
-        vector = F32.with_lanes(ROWS)
-        with b.loop(0, self.count) as loop:
-            row = loop.index
-            outside = self._is_outside(b.load(self.ranges, row, _WORD.with_lanes(1)))
-            with b.if_(b.apply("or", all_rows, outside)):
-                base = self._row(row)
-                zeros = [b.const(vector, 0)] * COLUMNS
-                with b.loop(0, blocks.count, 1, zeros) as ks:
-                    block = blocks.at(ks.index)
-                    sums = self._chain(base, block.i0, block.count)
-                    first = b.eq(ks.index, 0)
-                    b.yield_(
-                        *(
-                            b.where(first, s, b.apply("add", total, s))
-                            for total, s in zip(ks.carry, sums, strict=True)
-                        )
-                    )
-                for tile, total in enumerate(ks.results):
+        together = b.mul(b.div(self.count, CHAINS), CHAINS)
+        for low, high, height in ((b.i64(0), together, CHAINS), (together, self.count, 1)):
+            with b.loop(low, high, height) as loop:
+                rows = [b.add(loop.index, r) for r in range(height)]
+                outside = [
+                    b.apply("or", all_rows, self._is_outside(b.load(self.ranges, row, _ONE)))
+                    for row in rows
+                ]
+                with b.if_(functools.reduce(lambda x, y: b.apply("or", x, y), outside)):
+                    self._chains_of(rows, outside)
+
+    def _chains_of(self, rows: Sequence[Reg], wanted: Sequence[Reg]) -> None:
+        """Compute rows together, and keep those that are `wanted`."""
+        b = self.b
+        bases, blocks = [self._row(row) for row in rows], KBlocks(b, self.geo)
+        zeros = [b.const(F32.with_lanes(ROWS), 0)] * (len(rows) * COLUMNS)
+        with b.loop(0, blocks.count, 1, zeros) as ks:
+            block = blocks.at(ks.index)
+            first = b.eq(ks.index, 0)
+            sums = self._chain(bases, block.i0, block.count)
+            totals = [b.apply("add", x, y) for x, y in zip(ks.carry, sums, strict=True)]
+            b.yield_(*(b.where(first, x, y) for x, y in zip(sums, totals, strict=True)))
+        for number, (row, is_wanted) in enumerate(zip(rows, wanted, strict=True)):
+            with b.if_(is_wanted):
+                for tile in range(COLUMNS):
+                    total = ks.results[number * COLUMNS + tile]
                     b.store(self.sums, self._sum_at(row, tile), total)
 
-    def _chain(self, row: Reg, k0: Reg, count: Reg) -> Sequence[Reg]:
+    def _chain(self, rows: Sequence[Reg], k0: Reg, count: Reg) -> Sequence[Reg]:
+        """The sums over a block of k."""
         b = self.b
         group = self._group_base(self.group)
 
         def a_at(k: Reg, number: int) -> tuple[Reg, Reg]:
-            return row, b.add(k0, k)
+            return rows[number], b.add(k0, k)
 
         def b_at(k: Reg, number: int) -> tuple[Reg, Reg]:
             return group, b.affine(number * ROWS, (b.add(k0, k), GROUP))
 
-        addresses: tuple[Address, Address] = (a_at, b_at)
-        panel = Panel(b.i64(0), COLUMNS, (None,) * COLUMNS)
         tile = Tile(
-            rows=1,
-            panel=panel,
+            rows=len(rows),
+            panel=Panel(b.i64(0), COLUMNS, (None,) * COLUMNS),
             steps=b.i64(1),
-            at=lambda step: (*addresses, b.i64(0), count),
+            at=lambda step: (a_at, b_at, b.i64(0), count),
             a_elem=F32,
             b_elem=F32,
             masked=False,
