@@ -145,6 +145,17 @@ def test_a_server_without_models_says_where_it_looks(
         assert said in caplog.messages
 
 
+def test_each_folder_without_models_is_told(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("full", "empty", "other"):
+        (tmp_path / name).mkdir()
+    put(exported(classifier()), tmp_path / "full", "digits", 1)
+    with Server([tmp_path / name for name in ("empty", "full", "other")], port=0):
+        where = f"{tmp_path / 'empty'}, {tmp_path / 'other'}"
+        assert f"no model in {where}: one lies in NAME/1/model.argand (or .onnx)" in caplog.messages
+
+
 def test_the_log_says_where_grpc_listens_and_what_is_unloaded(
     tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
