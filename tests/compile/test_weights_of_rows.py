@@ -111,3 +111,18 @@ def test_an_exported_program_has_the_same_bits_for_any_sizes(tmp_path: Path) -> 
     with ag.settings.using(matrix_unit=False):
         plain, _ = (np.asarray(y) for y in ag.export.load(path)(x))
     np.testing.assert_array_equal(plain, near[0])
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize(("rule", "right"), [("mk,kn->mn", (32,)), ("mk,pkn->mpn", (3, 32))])
+def test_32_columns_of_other_operands_are_not_for_the_unit(
+    rule: str, right: tuple[int, ...], dynamic: bool
+) -> None:
+    def product(x: ag.Tensor, w: ag.Tensor) -> ag.Tensor:
+        return ag.einsum(rule, x, w)
+
+    run = ag.compile(product, dynamic=dynamic)
+    for k in (300, 301, 1, 0):
+        ag.manual_seed(k)
+        x, w = ag.randn(5, k), ag.randn(*right[:-1], k, right[-1])
+        np.testing.assert_array_equal(run(x, w).numpy(), product(x, w).numpy())

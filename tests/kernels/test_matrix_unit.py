@@ -8,13 +8,14 @@ import itertools
 
 import numpy as np
 import pytest
-from products import in_panels, panelled
+from products import Matrices, in_panels, matmul_function, panelled
 
 import argand as ag
 from argand.codegen.llvm import target as targets
 from argand.codegen.llvm.target import host_target, named_target
+from argand.kernels.contraction import plan
 from argand.kernels.contraction.matrix_unit import LARGEST, SMALLEST
-from argand.kernels.contraction.tiles import UNIT_COLUMNS, panel_width
+from argand.kernels.contraction.tiles import UNIT_COLUMNS, UNIT_ELEMENTS, panel_width
 from argand.nest.builder import NestFunction
 from argand.nest.python import python_function
 from machines import WIDE
@@ -24,6 +25,12 @@ HOST = host_target()
 UNIT = pytest.mark.skipif(not HOST.matrix_unit, reason="this machine has no AMX, or may not use it")
 ROUNDING = 2.0**-24
 TOO_SMALL = np.float32(SMALLEST / 4)
+
+
+@pytest.fixture(autouse=True)
+def small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The unit computes with small weights too, in the tests here."""
+    monkeypatch.setattr(plan, "UNIT_ELEMENTS", 0)
 
 
 @functools.cache
@@ -226,13 +233,24 @@ def test_nothing_is_read_or_written_beyond(m: int, k: int, outside: int) -> None
 def test_what_the_unit_is_for() -> None:
     unit = targets.Target("unit", "x86_64", "", "+amx-tile,+amx-bf16", 64, 32)
     without = targets.Target("plain", "x86_64", "", "+avx512f", 64, 32)
-    assert panel_width(512, "float32", unit, for_unit=True) == UNIT_COLUMNS
+    assert panel_width(512, "float32", unit, for_unit=UNIT_ELEMENTS) == UNIT_COLUMNS
+    assert panel_width(512, "float32", unit, for_unit=UNIT_ELEMENTS - 1) == 64
     assert panel_width(512, "float32", unit) == 64
     assert panel_width(160, "float32", unit) is None, "32 columns are for the unit alone"
     assert panel_width(160, "float32", without) == 32
-    assert panel_width(512, "float32", without, for_unit=True) == 64
+    assert panel_width(512, "float32", without, for_unit=UNIT_ELEMENTS) == 64
     doubles = panel_width(512, "float64", unit)
-    assert panel_width(512, "float64", unit, for_unit=True) == doubles
+    assert panel_width(512, "float64", unit, for_unit=UNIT_ELEMENTS) == doubles
+
+
+def test_products_of_other_panels_are_not_for_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = targets.Target("unit", "x86_64", "", "+amx-tile,+amx-bf16", 64, 32)
+    for k in (1, 64, UNIT_ELEMENTS):
+        columns = Matrices((), 9, 32, k, (k, 1), (32, 1), (32, 1))
+        assert not uses_unit(matmul_function("columns", "float32", columns, unit)), "a matrix"
+    monkeypatch.setattr(plan, "UNIT_ELEMENTS", UNIT_ELEMENTS)
+    assert uses_unit(panelled(None, 64, UNIT_ELEMENTS // 64, 32, "float32", unit))
+    assert not uses_unit(panelled(None, 64, UNIT_ELEMENTS // 64 - 1, 32, "float32", unit))
 
 
 def test_without_permission_there_is_no_unit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,9 +27,9 @@ def load_backend(name: str) -> Any:
     return importlib.import_module(BACKENDS[name])
 
 
-def panel_width(columns: int, dtype: DType, backend: str, *, for_unit: bool = False) -> int | None:
+def panel_width(columns: int, dtype: DType, backend: str, *, for_unit: int = 0) -> int | None:
     """How many columns the panels have that the backend likes a product's second operand in; those
-    for a matrix unit may be others."""
+    of as many elements `for_unit`, a matrix unit, may be others."""
     if backend != "cpu":
         return None
     from argand.backends.cpu.values import panel_width

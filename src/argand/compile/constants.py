@@ -52,9 +52,6 @@ from argand.tensor.core import Tensor, wrap
 MANY_ROWS: Final = 16
 """As many as a register of a matrix unit has."""
 
-FOR_UNIT: Final = 1 << 18
-"""Elements of weights from which on a matrix unit is worth what it needs before."""
-
 
 class Storage(NamedTuple):
     """How a constant is stored: the order of its dimensions, outermost first, and the columns of a
@@ -178,9 +175,9 @@ def _storage(node: Node, i: int, value: Value, backend: str, of_rows: bool) -> S
     shaped = tuple(range(value.ndim))
     order, width = node.op.stored_order(i) or shaped, 0
     if node.op.reads_columns(i, node.inputs, node.params):
-        for_unit = of_rows and isinstance(node.op, Contract) and numel(value.shape) >= FOR_UNIT
-        columns = int(value.shape[order[-1]])
-        width = panel_width(columns, value.dtype, backend, for_unit=for_unit) or 0
+        for_unit = of_rows and isinstance(node.op, Contract)
+        columns, elements = int(value.shape[order[-1]]), int(numel(value.shape)) if for_unit else 0
+        width = panel_width(columns, value.dtype, backend, for_unit=elements) or 0
     return Storage(order, width) if width or order != shaped else None
 
 

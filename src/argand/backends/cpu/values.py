@@ -21,9 +21,9 @@ from argand.runtime.packed import is_sharing, keep_packed, packed
 __all__ = ["keep", "kept", "panel_width"]
 
 
-def panel_width(columns: int, dtype: DType, *, for_unit: bool = False) -> int | None:
-    """How many columns the panels have that contractions like their second operand in; of those
-    `for_unit` a matrix unit, where there is one."""
+def panel_width(columns: int, dtype: DType, *, for_unit: int = 0) -> int | None:
+    """How many columns the panels have that contractions like their second operand in; `for_unit`
+    are the elements of one that a matrix unit may multiply, where there is one."""
     target = named_target(settings.target)
     return tiles.panel_width(columns, dtype.name, target, for_unit=for_unit)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from argand.kernels.contraction.geometry import Geometry, geometry, product
 from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand
-from argand.kernels.contraction.tiles import UNIT_COLUMNS, tiles
+from argand.kernels.contraction.tiles import UNIT_COLUMNS, UNIT_ELEMENTS, tiles
 from argand.nest.builder import Ty, static
 from argand.nest.target import Target
 
@@ -186,7 +186,9 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
 
 
 def _fits_unit(spec: Contraction, geo: Geometry, target: Target) -> bool:
-    """Whether A's rows and B's panels are such as the nest for a matrix unit takes."""
+    """Whether A's rows and B's panels are such as the nest for a matrix unit takes: those of large
+    weights, one behind the other. Other products have 32 columns too."""
+    depth = static(geo.inner.extent) or 0
     return (
         target.matrix_unit
         and geo.a.elem == geo.b.elem == spec.acc == "float32"
@@ -196,6 +198,8 @@ def _fits_unit(spec: Contraction, geo: Geometry, target: Target) -> bool:
         and geo.a.unit(geo.inner)
         and geo.panels is not None
         and geo.panels.width == UNIT_COLUMNS
+        and static(geo.panels.apart) == depth * UNIT_COLUMNS
+        and depth * (static(geo.col.extent) or 0) >= UNIT_ELEMENTS
         and not geo.batch
     )
 

@@ -10,7 +10,7 @@ from typing import Final
 from argand.nest.target import Target
 from argand.nest.types import Ty
 
-__all__ = ["LINE_BYTES", "UNIT_COLUMNS", "is_panel", "panel_width", "tiles"]
+__all__ = ["LINE_BYTES", "UNIT_COLUMNS", "UNIT_ELEMENTS", "is_panel", "panel_width", "tiles"]
 
 LINE_BYTES: Final = 64
 """Bytes of a line of the caches, and of the longest vector."""
@@ -18,6 +18,9 @@ LINE_BYTES: Final = 64
 
 UNIT_COLUMNS: Final = 32
 """Columns of the panels that a matrix unit computes with."""
+
+UNIT_ELEMENTS: Final = 1 << 18
+"""Elements of weights from which on a matrix unit is worth what it needs before."""
 
 
 def tiles(registers: int) -> tuple[tuple[int, int], ...]:
@@ -27,17 +30,18 @@ def tiles(registers: int) -> tuple[tuple[int, int], ...]:
     return ((6, 2), (4, 3)) if registers >= 16 else ((2, 2),)
 
 
-def panel_width(columns: int, elem: str, target: Target, *, for_unit: bool = False) -> int | None:
+def panel_width(columns: int, elem: str, target: Target, *, for_unit: int = 0) -> int | None:
     """How wide the panels of a product's second operand should be: as wide as a tile, and whole;
-    None where it is as well stored row by row. Those that are `for_unit`, where the target has a
-    matrix unit, are of a width of their own.
+    None where it is as well stored row by row. Those of operands that a matrix unit may multiply
+    are of a width of their own, where the target has one and they are large: `for_unit` says how
+    many elements they have.
 
     >>> panel_width(512, "float32", Target("wide", "x86_64", "", "", 64, 32))
     64
     """
     widths = [w for w in _widths(elem, target) if columns % w == 0 and columns > w]
     if target.matrix_unit and elem == "float32":
-        if for_unit and UNIT_COLUMNS in widths:
+        if for_unit >= UNIT_ELEMENTS and UNIT_COLUMNS in widths:
             return UNIT_COLUMNS
         widths = [w for w in widths if w != UNIT_COLUMNS]
     return max(widths, default=None)
