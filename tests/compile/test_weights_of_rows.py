@@ -113,6 +113,38 @@ def test_an_exported_program_has_the_same_bits_for_any_sizes(tmp_path: Path) -> 
     np.testing.assert_array_equal(plain, near[0])
 
 
+class Columns(nn.Module):
+    """Products of rows that are columns of the input, or are made of parts of several rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(512, 512), nn.Linear(512, 512)
+
+    def forward(self, x: ag.Tensor) -> tuple[ag.Tensor, ...]:
+        y = self.first(x.transpose(1, 2))
+        heads = x.reshape(x.shape[0], 8, 64, -1).permute(0, 3, 1, 2)  # (rows, length, 8, 64)
+        return y, y.transpose(1, 2), self.second(heads.permute(0, 1, 3, 2).flatten(2))
+
+
+@pytest.mark.skipif(not host_target().matrix_unit, reason="this machine has no AMX")
+def test_rows_that_are_columns_have_the_same_bits_in_any_batch() -> None:
+    ag.manual_seed(0)
+    shapes = ({0: ag.Dim("rows"), 2: ag.Dim("length")},)
+    model = Columns().eval()
+    program = ag.export.export(model, (ag.randn(2, 512, 20),), dynamic_shapes=shapes)
+    x = np.random.default_rng(0).standard_normal((5, 512, 37)).astype(np.float32)
+    for length in (1, 2, 37):
+        part = np.ascontiguousarray(x[..., :length])
+        whole = [np.asarray(y) for y in program(part)]
+        with ag.no_grad():
+            near = model(ag.from_numpy(part))
+        for y, other in zip(whole, near, strict=True):
+            np.testing.assert_allclose(y, other.numpy(), rtol=1e-5, atol=1e-5)
+        for rows in (1, 2, 4):
+            for some, y in zip(program(part[:rows]), whole, strict=True):
+                np.testing.assert_array_equal(np.asarray(some), y[:rows])
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize(("rule", "right"), [("mk,kn->mn", (32,)), ("mk,pkn->mpn", (3, 32))])
 def test_32_columns_of_other_operands_are_not_for_the_unit(

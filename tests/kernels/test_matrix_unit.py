@@ -13,7 +13,7 @@ from products import Matrices, in_panels, matmul_function, panelled
 import argand as ag
 from argand.codegen.llvm import target as targets
 from argand.codegen.llvm.target import host_target, named_target
-from argand.kernels.contraction import plan
+from argand.kernels.contraction import panels
 from argand.kernels.contraction.matrix_unit import LARGEST, SMALLEST
 from argand.kernels.contraction.tiles import UNIT_COLUMNS, UNIT_ELEMENTS, panel_width
 from argand.nest.builder import NestFunction
@@ -30,7 +30,7 @@ TOO_SMALL = np.float32(SMALLEST / 4)
 @pytest.fixture(autouse=True)
 def small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The unit computes with small weights too, in the tests here."""
-    monkeypatch.setattr(plan, "UNIT_ELEMENTS", 0)
+    monkeypatch.setattr(panels, "UNIT_ELEMENTS", 0)
 
 
 @functools.cache
@@ -248,7 +248,7 @@ def test_products_of_other_panels_are_not_for_the_unit(monkeypatch: pytest.Monke
     for k in (1, 64, UNIT_ELEMENTS):
         columns = Matrices((), 9, 32, k, (k, 1), (32, 1), (32, 1))
         assert not uses_unit(matmul_function("columns", "float32", columns, unit)), "a matrix"
-    monkeypatch.setattr(plan, "UNIT_ELEMENTS", UNIT_ELEMENTS)
+    monkeypatch.setattr(panels, "UNIT_ELEMENTS", UNIT_ELEMENTS)
     assert uses_unit(panelled(None, 64, UNIT_ELEMENTS // 64, 32, "float32", unit))
     assert not uses_unit(panelled(None, 64, UNIT_ELEMENTS // 64 - 1, 32, "float32", unit))
 

@@ -93,7 +93,7 @@ def _run(b: NestBuilder, spec: Contraction, geo: Geometry, chosen: ContractionPl
     elif chosen.groups == "inside":
         group_rows(b, spec, chosen)
     elif chosen.groups == "unit":
-        matrix_unit(b, spec, geo)
+        matrix_unit(b, spec)
     elif chosen.few:
         few_rows(b, spec, geo, chosen)
     else:

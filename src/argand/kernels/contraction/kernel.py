@@ -26,6 +26,7 @@ from argand.kernels.contraction.layout import (
     operands_of,
     product_layout,
 )
+from argand.kernels.contraction.panels import stored_for_unit
 from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand, accumulator
 from argand.kernels.cost import CHEAP_FLOPS, flops_of, worth_a_loop
 from argand.kernels.plan import Cost, Plan, described, types_text
@@ -183,9 +184,27 @@ class _Product(_Emitter):
         digits = dict(zip(label_sizes(self.node), space.digits, strict=True))
         left, right, result = labels_of(self.node)
         unit = self._unit_label(result, digits)
-        lhs, rhs = self.layout.operands
-        if unit in left and unit not in right:
-            left, right, lhs, rhs = right, left, rhs, lhs
+        every = [a for found in digits.values() for a in found]
+        self.sides = {a: ContractionAxis(a.key, self.emitter.size(a.extent)) for a in every}
+        lhs, rhs = (self._operand(p, every) for p in self.layout.operands)
+        spec = self._spec((left, lhs), (right, rhs), unit, digits)
+        turned = unit in left and unit not in right
+        if turned and not stored_for_unit(spec, self.context.target):
+            spec = self._spec((right, rhs), (left, lhs), unit, digits)
+        last = [a for a in every if self.sides[a] in spec.n[-1:]]
+        self.along = last[-1] if last else None
+        contraction(self.b, spec, self.context.target)
+
+    def _spec(
+        self,
+        a: tuple[str, Operand],
+        b: tuple[str, Operand],
+        unit: str,
+        digits: Mapping[str, Sequence[Axis]],
+    ) -> Contraction:
+        """The contraction whose rows are labels of `a` and whose columns are of `b`; `unit` last,
+        where it is a column."""
+        (left, lhs), (right, rhs), result = a, b, labels_of(self.node)[-1]
         batch = [c for c in result if c in left and c in right]
         rows = [c for c in result if c not in batch and c in left]
         columns = [c for c in result if c not in batch and c in right]
@@ -193,20 +212,15 @@ class _Product(_Emitter):
             columns.remove(unit)
             columns.append(unit)
         summed = [c for c in left if c not in result]
-        every = [a for found in digits.values() for a in found]
-        self.sides = {a: ContractionAxis(a.key, self.emitter.size(a.extent)) for a in every}
-        groups = [
+        deep = all(
+            x.stride(self.sides[digits[c][-1]]) != 1 for x in (lhs, rhs) for c in summed[-1:]
+        )
+        batches, ms, ns, ks = (
             tuple(self.sides[a] for c in labels for a in digits[c])
             for labels in (batch, rows, columns, summed)
-        ]
-        last = [a for c in columns for a in digits[c]]
-        self.along = last[-1] if last else None
-        a, b = self._operand(lhs, every), self._operand(rhs, every)
-        deep = all(self.stride(p, digits[c][-1]) != 1 for p in (lhs, rhs) for c in summed[-1:])
-        batches, ms, ns, ks = groups
+        )
         acc = accumulator(self.elem)
-        spec = Contraction(a, b, batches, ms, ns, ks, self._epilogue, acc, long_k=deep)
-        contraction(self.b, spec, self.context.target)
+        return Contraction(lhs, rhs, batches, ms, ns, ks, self._epilogue, acc, long_k=deep)
 
     def _unit_label(self, result: str, digits: Mapping[str, Sequence[Axis]]) -> str:
         """The label along which the results are contiguous in memory."""

@@ -24,8 +24,9 @@ from __future__ import annotations
 import collections
 import functools
 import itertools
+import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from argand.kernels.contraction.addressing import (
@@ -86,14 +87,15 @@ PRODUCTS: Final = ((2, 0), (1, 0), (1, 1), (0, 1), (0, 2), (0, 0))
 _REGISTER: Final = MATRIX_BYTES // F32.bytes  # elements
 _WORD: Final = Ty("uint32", ROWS)
 _ONE: Final = Ty("uint32")
+_ONE_ROW: Final = (ContractionAxis("one", 1),)
 
 B_STEP: Final = COLUMNS * PARTS * _REGISTER  # elements of the parts of a step
 PIECES: Final = ROWS * COLUMNS // HALVES  # of half a step
 
 
-def matrix_unit(b: NestBuilder, spec: Contraction, geo: Geometry) -> None:
-    """Emit the nest for rows that are contiguous, by panels of `UNIT_COLUMNS`."""
-    _MatrixUnit(b, spec, geo).run()
+def matrix_unit(b: NestBuilder, spec: Contraction) -> None:
+    """Emit the nest for a B that is `stored_for_unit`."""
+    _MatrixUnit(b, spec).run()
 
 
 class _Block(NamedTuple):
@@ -118,11 +120,12 @@ class _MatrixUnit:
     """Emits the nest. A's parts are registers' contents, [tile of rows][step][part]; those of a
     block of B are [step][tile of columns][part], and sums [tile of rows][tile of columns]."""
 
-    def __init__(self, b: NestBuilder, spec: Contraction, geo: Geometry) -> None:
-        assert geo.panels is not None and geo.panels.width == GROUP
-        self.b, self.spec, self.geo = b, spec, geo
-        self.apart = geo.panels.apart
+    def __init__(self, b: NestBuilder, spec: Contraction) -> None:
+        self.b, self.spec = b, spec
+        self.geo = geo = _flat(spec)
         self.depth = static(geo.inner.extent) or 0
+        several = [axis for axis in spec.k if static(axis.extent) != 1]
+        self.is_run = list(spec.a.contiguous(several)) == several
         self.steps = -(-self.depth // DEPTH)
         self.m, self.n = extent_of(b, geo.rows), static(geo.col.extent) or 0
         most = max(2 * ROWS, A_BYTES // (self.steps * DEPTH * 2 * PARTS) // (2 * ROWS) * 2 * ROWS)
@@ -137,6 +140,8 @@ class _MatrixUnit:
         self.a_base, self.b_base = (b.offset(o.ptr, o.offset, o.elem) for o in (geo.a, geo.b))
         self.a_parts = b.scratch(b.mul(self.room, self.steps * DEPTH * 2 * PARTS))
         self.ranges = b.scratch(b.mul(self.room, F32.bytes))
+        if not self.is_run:
+            self.copies = b.scratch(b.mul(self.room, self.depth * F32.bytes))
         with b.loop(0, self.m, self.most) as blocks:
             self.m_lo = blocks.index
             self.count = rest(b, self.m, self.m_lo, b.i64(self.most))
@@ -153,6 +158,8 @@ class _MatrixUnit:
             b.loop(low, high) as loop,
         ):
             row = loop.index
+            if not self.is_run:
+                self._copy(row)
             tile = b.mul(b.div(row, ROWS), self.steps * PARTS * _REGISTER)
             to = b.offset(self.a_parts, b.affine(tile, (b.rem(row, ROWS), ROWS)), "uint32")
             base = self._row(row)
@@ -166,10 +173,25 @@ class _MatrixUnit:
             b.store(self.ranges, row, b.reduce("max", worst))
 
     def _row(self, row: Reg) -> Reg:
-        """Where a row of the block begins."""
+        """Where a row of the block begins: its elements are neighbours."""
+        b = self.b
+        if self.is_run:
+            return self._given(row)
+        return b.offset(self.copies, b.mul(row, self.depth), F32.elem)
+
+    def _given(self, row: Reg) -> Reg:
+        """Where a row of the block begins in A."""
         b, geo = self.b, self.geo
         index = unflatten(b, geo.rows, b.add(self.m_lo, row))
         return b.offset(self.a_base, dot(b, index, geo.a.strides), geo.a.elem)
+
+    def _copy(self, row: Reg) -> None:
+        """Copy a row of A whose elements are apart."""
+        b, spec = self.b, self.spec
+        given, copy = self._given(row), self._row(row)
+        with b.loop(0, self.depth) as loop:
+            index = unflatten(b, spec.k, loop.index)
+            b.store(copy, loop.index, b.load(given, dot(b, index, spec.a.strides), F32))
 
     def _part_step(self, base: Reg, to: Reg, step: Reg, worst: Reg, whole: bool = True) -> Reg:
         b = self.b
@@ -336,7 +358,7 @@ class _MatrixUnit:
     def _group_base(self, group: Reg) -> Reg:
         """Where a group of columns begins in B."""
         b = self.b
-        start = b.mul(group, self.apart)
+        start = b.mul(group, self.depth * GROUP)
         return b.offset(self.b_base, start, "float32")
 
     def _buffer(self, number: Reg) -> Reg:
@@ -415,11 +437,26 @@ class _MatrixUnit:
             rows = unflatten(b, geo.rows, b.add(self.m_lo, loop.index))
             for tile in range(COLUMNS):
                 value = b.load(self.sums, self._sum_at(loop.index, tile), F32.with_lanes(ROWS))
-                index: Mapping[ContractionAxis, Reg] = {
-                    **rows,
-                    geo.col: b.affine(tile * ROWS, (self.group, GROUP)),
-                }
+                column = b.affine(tile * ROWS, (self.group, GROUP))
+                index = {**rows, **unflatten(b, spec.n, column)}
                 spec.epilogue(b, result_index(b, spec, geo, index), value, None)
+
+
+def _flat(spec: Contraction) -> Geometry:
+    """All axes of k as one, and those of the columns; rows are all of m."""
+    columns, depth = (
+        math.prod(static(axis.extent) or 0 for axis in axes) for axes in (spec.n, spec.k)
+    )
+    return Geometry(
+        a=spec.a,
+        b=spec.b,
+        batch=(),
+        taps=(),
+        rows=tuple(axis for axis in spec.m if static(axis.extent) != 1) or _ONE_ROW,
+        col=ContractionAxis("columns", columns),
+        outer=(),
+        inner=ContractionAxis("k", depth),
+    )
 
 
 def _bits(x: float) -> int:

@@ -13,8 +13,9 @@ from operator import itemgetter
 from typing import Final
 
 from argand.kernels.contraction.geometry import Geometry, geometry, product
+from argand.kernels.contraction.panels import stored_for_unit
 from argand.kernels.contraction.spec import Contraction, ContractionAxis, Operand
-from argand.kernels.contraction.tiles import UNIT_COLUMNS, UNIT_ELEMENTS, tiles
+from argand.kernels.contraction.tiles import tiles
 from argand.nest.builder import Ty, static
 from argand.nest.target import Target
 
@@ -180,27 +181,8 @@ def _shape(spec: Contraction, geo: Geometry, target: Target) -> _Shape:
         groups=static(spec.across.extent) if spec.across and _is_grouped(spec) else 0,
         depth=static(geo.col.extent) or 0,
         kernel=(product(spec.m[:1]) or 0, product(spec.m) or 0) if spec.across else (0, 0),
-        unit=_fits_unit(spec, geo, target),
+        unit=stored_for_unit(spec, target),
         inside=_inside_groups(spec),
-    )
-
-
-def _fits_unit(spec: Contraction, geo: Geometry, target: Target) -> bool:
-    """Whether A's rows and B's panels are such as the nest for a matrix unit takes: those of large
-    weights, one behind the other. Other products have 32 columns too."""
-    depth = static(geo.inner.extent) or 0
-    return (
-        target.matrix_unit
-        and geo.a.elem == geo.b.elem == spec.acc == "float32"
-        and not geo.a.bounds
-        and not geo.taps
-        and not geo.outer
-        and geo.a.unit(geo.inner)
-        and geo.panels is not None
-        and geo.panels.width == UNIT_COLUMNS
-        and static(geo.panels.apart) == depth * UNIT_COLUMNS
-        and depth * (static(geo.col.extent) or 0) >= UNIT_ELEMENTS
-        and not geo.batch
     )
 
 
@@ -332,8 +314,8 @@ def _group_rows(s: _Shape) -> ContractionPlan | None:
 
 
 def _matrix_unit(s: _Shape) -> ContractionPlan | None:
-    """Weights that were stored for a matrix unit. That is decided without the number of rows, so a
-    row's bits don't depend on it."""
+    """Weights that were stored for a matrix unit. That is decided without the rows, so a row's bits
+    don't depend on how many there are."""
     if not s.unit:
         return None
     return ContractionPlan("matrix unit", 32, 2, s.lanes, "parts", "parts", groups="unit")
