@@ -3,21 +3,26 @@ bits for any number of them."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
+import math
 
 import numpy as np
 import pytest
-from products import Matrices, in_panels, matmul_function, panelled
+from products import Matrices, in_panels, matmul_function, panelled, spec_of, store_to
 
 import argand as ag
 from argand.codegen.llvm import target as targets
 from argand.codegen.llvm.target import host_target, named_target
 from argand.kernels.contraction import panels
+from argand.kernels.contraction.blocked import contraction
 from argand.kernels.contraction.matrix_unit import LARGEST, SMALLEST
+from argand.kernels.contraction.spec import ContractionAxis, Operand
 from argand.kernels.contraction.tiles import UNIT_COLUMNS, UNIT_ELEMENTS, panel_width
-from argand.nest.builder import NestFunction
+from argand.nest.builder import PTR, NestBuilder, NestFunction, Param
 from argand.nest.python import python_function
+from argand.nest.target import Target
 from machines import WIDE
 from nestrun import Run, compiled
 
@@ -165,6 +170,40 @@ def test_zeros_are_inside() -> None:
     assert not product(a, b)[3].any() and not product(a, b)[:, 40].any()
 
 
+def strided(m: int, k: tuple[int, int], n: int, target: Target) -> NestFunction:
+    """C = A @ B where k is two axes, A as (inner, rows, outer), B in panels and C as (n, m)."""
+    b = NestBuilder("strided", [Param(p, PTR, noalias=True) for p in "abc"])
+    spec = spec_of(m, n, math.prod(k), UNIT_COLUMNS, "float32", b.params)
+    (rows,), (panel, column) = spec.m, spec.n
+    outer, inner = (ContractionAxis(f"k{i}", size) for i, size in enumerate(k))
+    places = {rows: 1, panel: UNIT_COLUMNS * m, column: m}
+    of_b = {panel: math.prod(k) * UNIT_COLUMNS, outer: k[1] * UNIT_COLUMNS, inner: UNIT_COLUMNS}
+    a = Operand(b.params[0], "float32", {rows: k[0], outer: 1, inner: m * k[0]})
+    spec = dataclasses.replace(
+        spec,
+        a=a,
+        b=dataclasses.replace(spec.b, strides={**of_b, column: 1}),
+        k=(outer, inner),
+        epilogue=store_to(b.params[2], "float32", places, column),
+        long_k=True,
+    )
+    contraction(b, spec, target)
+    return b.finish()
+
+
+@UNIT
+@pytest.mark.parametrize("value", [1.0, np.inf])
+def test_the_bits_do_not_depend_on_strides(value: float) -> None:
+    a, b = drawn(37, 96, 600)
+    a[5, 99] = value
+    out = np.full((96, 37), 7, np.float32)
+    function = strided(37, (20, 30), 96, named_target())
+    assert uses_unit(function)
+    apart = np.ascontiguousarray(a.reshape(37, 20, 30).transpose(2, 0, 1))
+    compiled(function)(apart, in_panels(b, UNIT_COLUMNS), out)
+    np.testing.assert_array_equal(out.T, product(a, b))
+
+
 class _Bounds:
     """A Memory that checks that accesses are inside of what was given or taken, and aligned ones
     of the unit where they belong."""
@@ -213,10 +252,15 @@ class _Bounds:
     def chunks(self, count: int) -> range:
         return range(count)
 
+    def scatter(self, address: int, each: int, offsets: np.ndarray, mask: object) -> None:
+        assert mask is None
+        for offset in offsets:
+            self._check(address + each * int(offset), each)
+
     def gather(self, *args: object) -> None:
         raise AssertionError("nothing is gathered")
 
-    scatter = call = gather
+    call = gather
 
 
 @pytest.mark.parametrize("outside", [0, 0x7F800000])
@@ -227,6 +271,15 @@ def test_nothing_is_read_or_written_beyond(m: int, k: int, outside: int) -> None
     assert uses_unit(function)
     memory = _Bounds({1 << 20: m * k * 4, 1 << 24: k * 256, 1 << 28: m * 256}, outside)
     python_function(function)(memory, 1 << 20, 1 << 24, 1 << 28, m)
+    assert memory.registers > 0
+
+
+def test_of_strided_rows_nothing_is_read_or_written_beyond() -> None:
+    unit = targets.Target("unit", HOST.triple, "", "+amx-tile,+amx-bf16", 64, 32)
+    function = strided(37, (5, 14), 64, unit)
+    assert uses_unit(function)
+    memory = _Bounds({1 << 20: 37 * 70 * 4, 1 << 24: 70 * 256, 1 << 28: 37 * 256}, 0)
+    python_function(function)(memory, 1 << 20, 1 << 24, 1 << 28)
     assert memory.registers > 0
 
 
