@@ -92,6 +92,19 @@ def test_whole_numbers_are_exact() -> None:
 
 
 @UNIT
+@pytest.mark.parametrize("m", [5, 40])
+def test_a_chunk_has_several_panels(m: int) -> None:
+    for k in (20, 32, 96):
+        a, b = drawn(m, 40 * UNIT_COLUMNS, k)
+        b[3, [70, 700]] = np.inf
+        found, chains = product(a, b), by_chains(a, b)
+        np.testing.assert_allclose(found, chains, rtol=1e-4, atol=1e-4)
+        for panel in (70 // UNIT_COLUMNS, 700 // UNIT_COLUMNS):
+            columns = slice(panel * UNIT_COLUMNS, (panel + 1) * UNIT_COLUMNS)
+            np.testing.assert_array_equal(found[:, columns], chains[:, columns])
+
+
+@UNIT
 def test_many_rows_are_computed_in_blocks() -> None:
     a, b = drawn(700, 64, 1500)  # more than A_BYTES
     exact = a.astype(np.float64) @ b.astype(np.float64)

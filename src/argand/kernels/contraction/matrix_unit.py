@@ -222,20 +222,55 @@ class _MatrixUnit:
             self.sums = b.scratch(b.mul(self.room, GROUP * F32.bytes))
             b.matrix("begin")
             self._part_rest(self._block(low, b.i64(0), b.i64(0)), b.i64(0))
-            last = b.sub(b.mul(b.sub(high, low), blocks), 1)
-            with b.loop(0, b.add(last, 1)) as loop:
-                number = loop.index
-                self.group, block = b.add(low, b.div(number, blocks)), b.rem(number, blocks)
-                # the last one is parted again: that costs less than to ask each time
-                following = b.min(b.add(number, 1), last)
-                group, following = b.add(low, b.div(following, blocks)), b.rem(following, blocks)
-                ahead = self._block(group, following, b.add(number, 1))
-                self._tiles(number, block, ahead)
-                with b.if_(b.eq(block, blocks - 1)):
-                    ranges = b.load(self.b_ranges, self._range_at(self.group), _WORD)
-                    self._chains(self._is_outside(b.reduce("max", ranges)))
-                    self._emit()
+            with b.if_(b.le(self.count, ROWS)) as branch:
+                self._one_tile(low, high)
+            with branch.else_():
+                self._all_tiles(low, high, blocks)
             b.matrix("end")
+
+    def _one_tile(self, low: Reg, high: Reg) -> None:
+        """The sums of one tile of rows stay in registers; a step is parted beside the one before,
+        a whole one, as there are few products."""
+        b = self.b
+        last = b.sub(b.mul(b.sub(high, low), self.steps), 1)
+        with b.loop(low, high) as groups:
+            self.group = groups.index
+            for register in range(COLUMNS):
+                b.matrix("zero", register)
+            before = b.mul(b.sub(self.group, low), self.steps)
+            with b.loop(0, self.steps) as loop:
+                number = b.add(before, loop.index)
+                following = b.min(b.add(number, 1), last)
+                group = b.add(low, b.div(following, self.steps))
+                ahead = self._block(group, b.rem(following, self.steps), b.add(number, 1), 1)
+                a_step = b.offset(self.a_parts, b.mul(loop.index, PARTS * _REGISTER), "uint32")
+                b_step = b.offset(self.b_parts, self._buffer(number), "uint32")
+                halves = [self._pieces(ahead, b.i64(half)) for half in range(HALVES)]
+                self._step(a_step, b_step, 1, itertools.chain(*halves), HALVES * PIECES)
+            for register in range(COLUMNS):
+                b.matrix("store", register, ptr=self.sums, offset=register * _REGISTER)
+            self._finish()
+
+    def _all_tiles(self, low: Reg, high: Reg, blocks: int) -> None:
+        b = self.b
+        last = b.sub(b.mul(b.sub(high, low), blocks), 1)
+        with b.loop(0, b.add(last, 1)) as loop:
+            number = loop.index
+            self.group, block = b.add(low, b.div(number, blocks)), b.rem(number, blocks)
+            # the last one is parted again: that costs less than to ask each time
+            following = b.min(b.add(number, 1), last)
+            group, following = b.add(low, b.div(following, blocks)), b.rem(following, blocks)
+            ahead = self._block(group, following, b.add(number, 1))
+            self._tiles(number, block, ahead)
+            with b.if_(b.eq(block, blocks - 1)):
+                self._finish()
+
+    def _finish(self) -> None:
+        """What follows the sums of a group of columns."""
+        b = self.b
+        ranges = b.load(self.b_ranges, self._range_at(self.group), _WORD)
+        self._chains(self._is_outside(b.reduce("max", ranges)))
+        self._emit()
 
     def _tiles(self, number: Reg, block: Reg, ahead: _Block) -> None:
         """Add the products of a block to all sums, of two tiles of rows at a time, and part the
@@ -282,13 +317,13 @@ class _MatrixUnit:
             beside: Iterator[None] = iter(())
             if ahead is not None and done is not None:
                 beside = self._pieces(ahead, b.add(done, loop.index))
-            self._step(a_step, b_step, rows, beside)
+            self._step(a_step, b_step, rows, beside, PIECES)
         for register, place in enumerate(places):
             b.matrix("store", register, ptr=self.sums, offset=place)
 
-    def _step(self, a: Reg, b_parts: Reg, rows: int, beside: Iterator[None]) -> None:
-        """The six products of one step, between which what is `beside` goes on. A register is
-        loaded where it holds another part."""
+    def _step(self, a: Reg, b_parts: Reg, rows: int, beside: Iterator[None], pieces: int) -> None:
+        """The six products of one step, between which the pieces `beside` are parted. A register
+        is loaded where it holds another part."""
         b = self.b
         held: dict[int, tuple[int, int]] = {}
 
@@ -306,17 +341,17 @@ class _MatrixUnit:
                     load(x, a, row, left, self.steps * PARTS * _REGISTER)
                     load(y, b_parts, column, right, PARTS * _REGISTER)
                     b.matrix("multiply", row * COLUMNS + column, x, y)
-                    due = (number + 1) * PIECES // multiplies - number * PIECES // multiplies
+                    due = (number + 1) * pieces // multiplies - number * pieces // multiplies
                     collections.deque(itertools.islice(beside, due), maxlen=0)
                     number += 1
 
-    def _block(self, group: Reg, block: Reg, number: Reg) -> _Block:
-        """A block that is to be parted, before its first piece."""
+    def _block(self, group: Reg, block: Reg, number: Reg, steps: int = STEPS) -> _Block:
+        """A block of so many steps that is to be parted, before its first piece."""
         b = self.b
         at = self._range_at(group)
         with b.if_(b.eq(block, 0)):
             b.store(self.b_ranges, at, b.const(_WORD, 0))
-        k = b.mul(block, STEPS * DEPTH)
+        k = b.mul(block, steps * DEPTH)
         base = b.offset(self._group_base(group), b.mul(k, GROUP), "float32")
         to = b.offset(self.b_parts, self._buffer(number), "uint32")
         return _Block(base, to, b.offset(self.b_ranges, at, "uint32"), b.sub(self.depth, k))
