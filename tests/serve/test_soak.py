@@ -152,12 +152,15 @@ def _children(process: int) -> list[int]:
     return [int(n) for task in tasks for n in (task / "children").read_text().split()]
 
 
+TEN_MINUTES = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
 @pytest.mark.parametrize(
     ("seconds", "workers"),
     [
         (1.5, 0),
-        pytest.param(600.0, 0, marks=pytest.mark.slow),
-        pytest.param(600.0, 2, marks=pytest.mark.slow),
+        pytest.param(600.0, 0, marks=TEN_MINUTES),
+        pytest.param(600.0, 2, marks=TEN_MINUTES),
     ],
 )
 def test_no_reply_is_wrong_or_lost_and_memory_stays_flat(
