@@ -148,8 +148,11 @@ def resident(process: int) -> list[int]:
 
 
 def _children(process: int) -> list[int]:
-    tasks = Path(f"/proc/{process}/task").iterdir()
-    return [int(n) for task in tasks for n in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that has ended meanwhile
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 TEN_MINUTES = [pytest.mark.slow, pytest.mark.timeout(900)]
