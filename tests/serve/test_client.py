@@ -294,12 +294,19 @@ def test_an_unloaded_model_is_told_soon_and_one_that_loads_is_awaited(
             assert (caught.value.status, caught.value.retry_after) == (Status.UNAVAILABLE, None)
             assert (len(clock.slept), sum(clock.slept) < 2) == (5, True)
             clock.slept.clear()
-            ready = threading.Event()
+            begun, ready = threading.Event(), threading.Event()
             warm = ModelVersion.warm
-            monkeypatch.setattr(ModelVersion, "warm", lambda self: (ready.wait(), warm(self)))
+
+            def warm_when_ready(self: ModelVersion) -> None:
+                begun.set()
+                assert ready.wait(60)
+                warm(self)
+
+            monkeypatch.setattr(ModelVersion, "warm", warm_when_ready)
             with ThreadPoolExecutor(1) as threads:
                 loading = threads.submit(server.call, lambda: server.engine.load("digits"))
                 monkeypatch.setattr(clock, "sleep", lambda seconds: _until(ready, clock, loading))
+                assert begun.wait(60)
                 assert client.predict(x).tobytes() == expected.tobytes()
             assert clock.slept
 
