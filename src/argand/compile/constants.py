@@ -124,8 +124,8 @@ def _constants_of(program: Program, fixed: Sequence[bool]) -> tuple[list[Node], 
 
 
 def weights_of_rows(program: Program) -> frozenset[int]:
-    """The state behind large constants that a program multiplies many rows by for each element of
-    their first dimension, along which batches grow: a sequence's embeddings, an image's patches."""
+    """The state behind constants that a program multiplies many rows by for each element of their
+    first dimension, along which batches grow: a sequence's embeddings, an image's patches."""
     sources, found = _sources(program), set[int]()
     reshaped = {n.outputs[0]: n.values[0] for n in program.nodes if isinstance(n.op, Reshape)}
     for node in program.nodes:

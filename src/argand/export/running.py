@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,6 @@ class Runner:
             for name, state in zip(contents or [None] * len(self.state), self.state, strict=True)
         ]
         self.backend = backend
-        self._weights_of_rows = weights_of_rows(program)  # alike for all sizes
         self._executables: dict[tuple[tuple[str, int], ...], Executable] = {}
         self._fixes_sizes = False
         self._last: tuple[Sizes, Executable] | None = None
@@ -69,6 +69,11 @@ class Runner:
             last = self._last = sizes, self._executable(sizes)
         found: list[Tensor] = last[1](tensors)
         return found
+
+    @functools.cached_property
+    def _weights_of_rows(self) -> frozenset[int]:
+        """Of the program of all sizes, so that its versions for some store them alike."""
+        return weights_of_rows(self.program)
 
     def _wants_grad(self, tensors: Sequence[Any]) -> bool:
         if not mode.enabled:

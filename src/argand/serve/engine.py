@@ -128,6 +128,7 @@ class Engine:
     ) -> None:
         prepare_giving_back()
         self.roots = roots or []
+        self.empty_roots: list[Path] = []  # without a model, when they were looked at
         self.options = dict(options or {})
         self.default = default or ModelOptions()
         self.models: dict[str, Model] = {}
@@ -233,6 +234,7 @@ class Engine:
         """
         listing = await asyncio.to_thread(found_at, self.roots)
         self._tell(listing.problems)
+        self.empty_roots = listing.empty
         names = set(listing.models)
         for name in sorted(names):
             self._noted(name)

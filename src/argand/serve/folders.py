@@ -33,7 +33,8 @@ class Listing(NamedTuple):
 
     models: dict[str, dict[int, Found]]
     problems: list[str]
-    is_whole: bool = True  # whether all folders could be read
+    empty: list[Path]  # the roots without a model
+    is_whole: bool  # whether all folders could be read
 
 
 _LOOKS: Final = 10  # at links that are switched all the time
@@ -67,9 +68,12 @@ def _links(roots: list[Path]) -> list[str]:
 
 
 def _listed(roots: list[Path]) -> Listing:
-    found = Listing({}, [], all(root.exists() for root in roots))
+    found = Listing({}, [], [], all(root.exists() for root in roots))
     for root in roots:
-        for name, place, versions in _models(root, found.problems):
+        models = list(_models(root, found.problems))
+        if not models:
+            found.empty.append(root)
+        for name, place, versions in models:
             first = found.models.get(name)
             if first is None:
                 found.models[name] = versions

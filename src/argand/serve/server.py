@@ -22,7 +22,7 @@ from argand.io.replacing import replacing
 from argand.serve.access import Access
 from argand.serve.engine import Engine
 from argand.serve.eventloop import event_loop
-from argand.serve.folders import SUFFIXES, found_at
+from argand.serve.folders import SUFFIXES
 from argand.serve.limits import allow_files
 from argand.serve.metrics import Metrics
 from argand.serve.options import ModelOptions
@@ -227,9 +227,8 @@ class Server:
         served = [name for name, model in models.items() if model.available]
         grpc = "" if self._grpc is None else f", gRPC at {self._shown_host}:{self.grpc_port}"
         _log.info("serving %s at %s%s", ", ".join(served) or "no model yet", self.url, grpc)
-        empty = [root for root in self.engine.roots if not found_at([root]).models]
-        if empty:
-            where = ", ".join(map(str, empty))
+        if self.engine.empty_roots:
+            where = ", ".join(map(str, self.engine.empty_roots))
             _log.warning("no model in %s: one lies in NAME/1/model.argand (or .onnx)", where)
         named = {*self.options.tokens, *self.engine.options, self.options.model or "*"}
         for name in named - {"*", *models}:

@@ -23,6 +23,7 @@ from argand.kernels.contraction.microkernel import (
     Address,
     Panel,
     Tile,
+    added_in_order,
     multiply_add,
     panels,
     regions,
@@ -115,22 +116,9 @@ class _FewRows:
             with b.loop(0, self.k_blocks.count, 1, totals) as loop:
                 block = self.k_blocks.at(loop.index)
                 sums = self._in_place(panel, row, height, block)
-                b.yield_(*self._together(b.eq(loop.index, 0), loop.carry, [sums]))
+                b.yield_(*added_in_order(b, b.eq(loop.index, 0), loop.carry, [sums]))
             totals = loop.results
         self._emit(totals, panel, row, height)
-
-    def _together(
-        self, first: Reg, totals: Sequence[Reg], blocks: Sequence[Sequence[Reg]]
-    ) -> list[Reg]:
-        """The totals with the sums of further blocks added in order; the first one starts them."""
-        b = self.b
-        out = list(totals)
-        for number, sums in enumerate(blocks):
-            added = [b.apply("add", total, s) for total, s in zip(out, sums, strict=True)]
-            if number == 0:
-                added = [b.where(first, s, x) for s, x in zip(sums, added, strict=True)]
-            out = added
-        return out
 
     def _in_place(self, panel: Panel, row: Reg, height: int, block: KBlock) -> Sequence[Reg]:
         b, geo, plan = self.b, self.geo, self.plan
@@ -183,7 +171,7 @@ class _FewRows:
                 whole = known or beside > 1
                 count = b.i64(K_BLOCK) if whole else b.min(b.sub(inner, first), K_BLOCK)
                 sums = self._squares(panel, row, height, first, beside, count)
-                b.yield_(*self._together(b.eq(loop.index, 0), loop.carry, sums))
+                b.yield_(*added_in_order(b, b.eq(loop.index, 0), loop.carry, sums))
             totals = loop.results
             done = end
         rest = b.rem(inner, K_BLOCK)
@@ -191,7 +179,7 @@ class _FewRows:
             return totals
         with b.if_(b.lt(0, rest)) as branch:
             sums = self._squares(panel, row, height, b.mul(full, K_BLOCK), 1, rest)
-            b.yield_(*self._together(b.eq(full, 0), totals, sums))
+            b.yield_(*added_in_order(b, b.eq(full, 0), totals, sums))
         with branch.else_():
             b.yield_(*totals)
         return branch.results

@@ -21,7 +21,6 @@ fused chains as elsewhere.
 
 from __future__ import annotations
 
-import collections
 import functools
 import itertools
 import math
@@ -39,7 +38,7 @@ from argand.kernels.contraction.addressing import (
     unflatten,
 )
 from argand.kernels.contraction.geometry import Geometry
-from argand.kernels.contraction.microkernel import Panel, Tile
+from argand.kernels.contraction.microkernel import Panel, Tile, added_in_order
 from argand.kernels.contraction.spec import Contraction, ContractionAxis
 from argand.kernels.contraction.tiles import UNIT_COLUMNS
 from argand.nest.builder import F32, NestBuilder, Reg, Ty, static
@@ -232,7 +231,6 @@ class _MatrixUnit:
         """The sums of one tile of rows stay in registers; a step is parted beside the one before,
         a whole one, as there are few products."""
         b = self.b
-        last = b.sub(b.mul(b.sub(high, low), self.steps), 1)
         with b.loop(low, high) as groups:
             self.group = groups.index
             for register in range(COLUMNS):
@@ -240,9 +238,7 @@ class _MatrixUnit:
             before = b.mul(b.sub(self.group, low), self.steps)
             with b.loop(0, self.steps) as loop:
                 number = b.add(before, loop.index)
-                following = b.min(b.add(number, 1), last)
-                group = b.add(low, b.div(following, self.steps))
-                ahead = self._block(group, b.rem(following, self.steps), b.add(number, 1), 1)
+                ahead = self._following(number, low, high, self.steps, 1)
                 a_step = b.offset(self.a_parts, b.mul(loop.index, PARTS * _REGISTER), "uint32")
                 b_step = b.offset(self.b_parts, self._buffer(number), "uint32")
                 halves = [self._pieces(ahead, b.i64(half)) for half in range(HALVES)]
@@ -252,18 +248,23 @@ class _MatrixUnit:
             self._finish()
 
     def _all_tiles(self, low: Reg, high: Reg, blocks: int) -> None:
+        """The sums of several tiles of rows wait in scratch between the blocks of B."""
         b = self.b
-        last = b.sub(b.mul(b.sub(high, low), blocks), 1)
-        with b.loop(0, b.add(last, 1)) as loop:
+        with b.loop(0, b.mul(b.sub(high, low), blocks)) as loop:
             number = loop.index
             self.group, block = b.add(low, b.div(number, blocks)), b.rem(number, blocks)
-            # the last one is parted again: that costs less than to ask each time
-            following = b.min(b.add(number, 1), last)
-            group, following = b.add(low, b.div(following, blocks)), b.rem(following, blocks)
-            ahead = self._block(group, following, b.add(number, 1))
-            self._tiles(number, block, ahead)
+            self._tiles(number, block, self._following(number, low, high, blocks, STEPS))
             with b.if_(b.eq(block, blocks - 1)):
                 self._finish()
+
+    def _following(self, number: Reg, low: Reg, high: Reg, each: int, steps: int) -> _Block:
+        """What is parted beside block `number` of the groups `low` ... `high`, which have so many
+        blocks each: the next one. The last is parted again, which costs less than to ask."""
+        b = self.b
+        last = b.sub(b.mul(b.sub(high, low), each), 1)
+        following = b.min(b.add(number, 1), last)
+        group, block = b.add(low, b.div(following, each)), b.rem(following, each)
+        return self._block(group, block, b.add(number, 1), steps)
 
     def _finish(self) -> None:
         """What follows the sums of a group of columns."""
@@ -342,7 +343,8 @@ class _MatrixUnit:
                     load(y, b_parts, column, right, PARTS * _REGISTER)
                     b.matrix("multiply", row * COLUMNS + column, x, y)
                     due = (number + 1) * pieces // multiplies - number * pieces // multiplies
-                    collections.deque(itertools.islice(beside, due), maxlen=0)
+                    for _ in itertools.islice(beside, due):
+                        pass
                     number += 1
 
     def _block(self, group: Reg, block: Reg, number: Reg, steps: int = STEPS) -> _Block:
@@ -428,10 +430,8 @@ class _MatrixUnit:
         zeros = [b.const(F32.with_lanes(ROWS), 0)] * (len(rows) * COLUMNS)
         with b.loop(0, blocks.count, 1, zeros) as ks:
             block = blocks.at(ks.index)
-            first = b.eq(ks.index, 0)
             sums = self._chain(bases, block.i0, block.count)
-            totals = [b.apply("add", x, y) for x, y in zip(ks.carry, sums, strict=True)]
-            b.yield_(*(b.where(first, x, y) for x, y in zip(sums, totals, strict=True)))
+            b.yield_(*added_in_order(b, b.eq(ks.index, 0), ks.carry, [sums]))
         for number, (row, is_wanted) in enumerate(zip(rows, wanted, strict=True)):
             with b.if_(is_wanted):
                 for tile in range(COLUMNS):

@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from argand.kernels.contraction.plan import ContractionPlan
 from argand.nest.builder import NestBuilder, Reg, Ty
 
-__all__ = ["Address", "Panel", "Tile", "cut", "panels", "regions", "row_sizes"]
+__all__ = [
+    "Address",
+    "Panel",
+    "Tile",
+    "added_in_order",
+    "cut",
+    "panels",
+    "regions",
+    "row_sizes",
+]
 
 EVERY_HEIGHT = 8
 """Tiles up to so high are written out for all lower heights, where the number of rows is not known:
@@ -119,6 +128,20 @@ class Tile:
 def multiply_add(b: NestBuilder, x: Reg, y: Reg, z: Reg) -> Reg:
     """x * y + z, fused for floats."""
     return b.fma(x, y, z) if z.ty.is_float else b.apply("add", b.apply("mul", x, y), z)
+
+
+def added_in_order(
+    b: NestBuilder, first: Reg, totals: Sequence[Reg], blocks: Sequence[Sequence[Reg]]
+) -> list[Reg]:
+    """The totals with the sums of further blocks of k added in order; where it is `first`, the
+    first one starts them."""
+    out = list(totals)
+    for number, sums in enumerate(blocks):
+        added = [b.apply("add", total, s) for total, s in zip(out, sums, strict=True)]
+        if number == 0:
+            added = [b.where(first, s, x) for s, x in zip(sums, added, strict=True)]
+        out = added
+    return out
 
 
 # what to cut a block into -------------------------------------------------------------------------

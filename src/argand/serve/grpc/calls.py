@@ -245,22 +245,22 @@ async def _abort(call: Call, error: ServeError) -> None:
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + " ..."
     trailing = [(key, value) for key, value in call.context.trailing_metadata() or ()]
-    is_later = error.retry_after not in (None, NEVER)
-    if error.field or is_later:
-        trailing.append((DETAILS, _details(error, message)))
-    if error.retry_after is not None and is_later:
-        trailing.append(("grpc-retry-pushback-ms", str(int(error.retry_after * 1000))))
+    later = None if error.retry_after == NEVER else error.retry_after
+    if error.field or later is not None:
+        trailing.append((DETAILS, _details(error, message, later)))
+    if later is not None:
+        trailing.append(("grpc-retry-pushback-ms", str(int(later * 1000))))
     await call.context.abort(_CODES[error.status.grpc], message, tuple(trailing))
 
 
-def _details(error: ServeError, message: str) -> bytes:
+def _details(error: ServeError, message: str, later: float | None) -> bytes:
     status = messages()("google.rpc.Status")(code=error.status.grpc, message=message[:200])
     if error.field:
         bad = messages()("google.rpc.BadRequest")()
         bad.field_violations.add(field=error.field[:200], description=message[:200])
         status.details.add(type_url=BAD_REQUEST, value=bad.SerializeToString())
-    if error.retry_after not in (None, NEVER):
-        nanos = round(error.retry_after * 1e9)
+    if later is not None:
+        nanos = round(later * 1e9)
         delay = {"seconds": nanos // 10**9, "nanos": nanos % 10**9}
         retry = messages()("google.rpc.RetryInfo")(retry_delay=delay)
         status.details.add(type_url=RETRY_INFO, value=retry.SerializeToString())

@@ -11,7 +11,7 @@ from argand.serve.engine import Engine
 from argand.serve.errors import invalid
 from argand.serve.http.long_arrays import LARGE, decoded_in_pieces
 from argand.serve.http.message import Request
-from argand.serve.http.values import decoded, kind_of
+from argand.serve.http.values import checked_object, decoded
 from argand.serve.signature import ServedSignature
 from argand.serve.version import ModelVersion, version_number
 
@@ -35,9 +35,7 @@ async def object_of(request: Request) -> dict[str, Any]:
             request.value = await asyncio.to_thread(decoded_in_pieces, request.body)
         else:
             request.value = decoded(request.body)
-    if not isinstance(request.value, dict):
-        raise invalid(f"the body must be a JSON object, got {kind_of(request.value)}", "body")
-    return request.value
+    return checked_object(request.value)
 
 
 async def outputs_of(

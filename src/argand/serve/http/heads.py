@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from argand.serve.http.known import Known
+
 END: Final = b"\r\n\r\n"
 _KEPT = 512
 _LONGEST = 1024  # bytes
@@ -25,7 +27,7 @@ class Heads:
     """What the parser has read in heads, by their bytes, of which few and short ones are kept."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Head] = {}
+        self._known: Known[bytes, Head] = Known(_KEPT)
 
     def find(self, text: bytes) -> Head | None:
         """What a head says that was read before."""
@@ -35,9 +37,7 @@ class Heads:
         """Remember what a head says."""
         if len(text) > _LONGEST or b"expect" in head.headers or b"upgrade" in head.headers:
             return
-        if len(self._known) >= _KEPT:
-            self._known.clear()
-        self._known[text] = head
+        self._known.keep(text, head)
 
 
 __all__ = ["END", "Head", "Heads"]

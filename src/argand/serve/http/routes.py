@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from argand.serve.access import Scope
 from argand.serve.errors import ServeError
+from argand.serve.http.known import Known
 from argand.serve.http.message import Request, Response
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -54,7 +55,7 @@ class Table:
         self.routes = list(routes)
         self._exact: dict[str, dict[str, Route]] = {}
         self._templates: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
-        self._known: dict[str, Match] = {}
+        self._known: Known[str, Match] = Known(_KEPT)
         for route in self.routes:
             self._add(route)
 
@@ -74,9 +75,7 @@ class Table:
         if found is None:
             found = self._search(path)
             if found is not None:
-                if len(self._known) >= _KEPT:
-                    self._known.clear()
-                self._known[path] = found
+                self._known.keep(path, found)
         return found
 
     def _search(self, path: str) -> Match | None:

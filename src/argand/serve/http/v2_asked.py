@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from argand.serve.errors import ServeError, invalid
+from argand.serve.http.known import Known
 from argand.serve.http.long_arrays import LARGE, decoded_in_pieces
 from argand.serve.http.message import Request
 from argand.serve.http.values import array_of, decoded
@@ -127,7 +128,7 @@ class Reading:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._known: dict[bytes, Asked] = {}
+        self._known: Known[bytes, Asked] = Known(_KEPT)
 
     def asked(self, body: bytes) -> Asked:
         """What a JSON body says."""
@@ -138,9 +139,7 @@ class Reading:
         found = asked.arrays(rest, self.most)
         if 0 < len(body) <= _LONGEST and body not in self._known and asked.is_layout:
             asked.settle()
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            self._known[body] = asked
+            self._known.keep(body, asked)
         return found
 
 

@@ -116,10 +116,14 @@ def _packed(rows: Any, rank: int, wanted: Any) -> np.ndarray:
 
 def decoded_object(body: bytes) -> dict[str, Any]:
     """The value of a JSON body that must be an object."""
-    found = decoded(body)
-    if not isinstance(found, dict):
-        raise invalid(f"the body must be a JSON object, got {kind_of(found)}", "body")
-    return found
+    return checked_object(decoded(body))
+
+
+def checked_object(value: Any) -> dict[str, Any]:
+    """The value of a body, which must be an object."""
+    if not isinstance(value, dict):
+        raise invalid(f"the body must be a JSON object, got {kind_of(value)}", "body")
+    return value
 
 
 def encoded(value: Any, arrays: Iterable[Any] = ()) -> bytes:
@@ -328,6 +332,7 @@ def _texts(value: Any) -> Any:
 __all__ = [
     "array_of",
     "bytes_of_base64",
+    "checked_object",
     "decoded",
     "decoded_object",
     "encoded",
